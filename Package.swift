@@ -1,0 +1,90 @@
+// swift-tools-version: 6.2
+// LiteBase: the local database service of a Linux machine. ARCHITECTURE.md explains the targets and their direction.
+
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .treatAllWarnings(as: .error),
+]
+let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+
+let package = Package(
+    name: "litebase",
+    products: [
+        .executable(name: "litebased", targets: ["litebased"]),
+        .executable(name: "litebase", targets: ["litebase"]),
+        .library(name: "LiteBaseClient", targets: ["LiteBaseClient"]),
+        // For the packages in FuzzTesting/ and Benchmarks/ only.
+        .library(name: "WireProtocol", targets: ["WireProtocol"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+    ],
+    targets: [
+        // What Swift's Glibc module lacks, and C libraries.
+        .target(name: "CLinux"),
+        .systemLibrary(name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
+        .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
+        .target(name: "CToml"),
+
+        // Foundations: no knowledge of databases or of the protocol's meaning.
+        .target(name: "ByteBuffers", swiftSettings: strict),
+        .target(name: "LinuxSystem", dependencies: ["CLinux", "ByteBuffers"], swiftSettings: strict),
+        .target(name: "SystemdSupport", dependencies: ["LinuxSystem", "CSystemd"], swiftSettings: strict),
+
+        // The language on the socket: pure, no I/O.
+        .target(name: "WireProtocol", dependencies: ["ByteBuffers"], swiftSettings: strict),
+
+        // The engines; they do not know the wire format.
+        .target(
+            name: "DatabaseDrivers", dependencies: ["LinuxSystem", "ByteBuffers", "CSQLite"], swiftSettings: strict),
+
+        // The service: connections, sessions, routing, limits. Knows nothing of systemd.
+        .target(
+            name: "Server", dependencies: ["WireProtocol", "DatabaseDrivers", "LinuxSystem", "ByteBuffers"],
+            swiftSettings: strict),
+        .target(
+            name: "Configuration", dependencies: ["Server", "DatabaseDrivers", "LinuxSystem", "CToml"],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "litebased",
+            dependencies: ["Configuration", "Server", "SystemdSupport", "LinuxSystem", "DatabaseDrivers"],
+            swiftSettings: strict),
+
+        // The other side of the socket.
+        .target(
+            name: "LiteBaseClient", dependencies: ["WireProtocol", "LinuxSystem", "ByteBuffers"],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "litebase", dependencies: ["LiteBaseClient", "LinuxSystem", argumentParser], swiftSettings: strict),
+
+        // Never part of a product.
+        .target(
+            name: "LiteBaseTesting", dependencies: ["LinuxSystem", "ByteBuffers"], swiftSettings: strict),
+        .testTarget(
+            name: "ByteBuffersTests", dependencies: ["ByteBuffers", "LiteBaseTesting"], swiftSettings: strict),
+        .testTarget(
+            name: "LinuxSystemTests", dependencies: ["LinuxSystem", "LiteBaseTesting"], swiftSettings: strict),
+        .testTarget(
+            name: "WireProtocolTests", dependencies: ["WireProtocol", "ByteBuffers", "LiteBaseTesting"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "DatabaseDriversTests", dependencies: ["DatabaseDrivers", "LinuxSystem", "LiteBaseTesting"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "ServerTests",
+            dependencies: ["Server", "WireProtocol", "DatabaseDrivers", "LinuxSystem", "LiteBaseTesting"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "ConfigurationTests", dependencies: ["Configuration", "Server", "LiteBaseTesting"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "LiteBaseClientTests", dependencies: ["LiteBaseClient", "LiteBaseTesting"], swiftSettings: strict),
+        .testTarget(
+            name: "CommandLineTests", dependencies: ["litebase", "LiteBaseTesting"], swiftSettings: strict),
+    ]
+)

@@ -1,0 +1,190 @@
+// The one growable byte buffer of the project: what is read from a socket, what is written to one.
+//
+// Not here: any meaning of the bytes. Callers keep the limits; the buffer only never overruns.
+
+/// A growable run of bytes with a read and a write end.
+///
+/// Bytes are appended at the write end and consumed at the read end. Storage is raw memory, so that appending costs no
+/// reference counting and no uniqueness check; it is given back by `releaseStorage()` when a connection goes idle.
+///
+/// - Layout: `0 ..< readIndex` is consumed, `readIndex ..< writeIndex` is readable, `writeIndex ..< capacity` is free.
+/// - Thread: whoever owns it; one at a time.
+public struct ByteBuffer: ~Copyable {
+    @usableFromInline var base: UnsafeMutableRawPointer?
+    /// Bytes of storage, 0 before the first append.
+    public internal(set) var capacity: Int
+    @usableFromInline var readIndex: Int
+    @usableFromInline var writeIndex: Int
+
+    /// Makes an empty buffer without storage.
+    @inlinable
+    public init() {
+        self.init(base: nil)
+    }
+
+    @usableFromInline
+    init(base: UnsafeMutableRawPointer?) {
+        self.base = base
+        capacity = 0
+        readIndex = 0
+        writeIndex = 0
+    }
+
+    deinit {
+        base?.deallocate()
+    }
+
+    /// Bytes that can be read, in bytes.
+    @inlinable public var count: Int { writeIndex &- readIndex }
+    @inlinable public var isEmpty: Bool { writeIndex == readIndex }
+
+    /// The readable bytes. Valid until the next mutation.
+    @inlinable public var readable: UnsafeRawBufferPointer {
+        guard let base else { return UnsafeRawBufferPointer(start: nil, count: 0) }
+        return UnsafeRawBufferPointer(start: base + readIndex, count: count)
+    }
+
+    /// The readable bytes for patching in place. Valid until the next mutation.
+    @inlinable public var mutableReadable: UnsafeMutableRawBufferPointer {
+        guard let base else { return UnsafeMutableRawBufferPointer(start: nil, count: 0) }
+        return UnsafeMutableRawBufferPointer(start: base + readIndex, count: count)
+    }
+
+    /// Drops `byteCount` bytes from the read end.
+    @inlinable
+    public mutating func consume(_ byteCount: Int) {
+        precondition(byteCount >= 0 && byteCount <= count, "consumed more than there is")
+        readIndex &+= byteCount
+        if readIndex == writeIndex {
+            readIndex = 0
+            writeIndex = 0
+        }
+    }
+
+    /// Drops everything after the first `byteCount` readable bytes.
+    @inlinable
+    public mutating func truncate(to byteCount: Int) {
+        precondition(byteCount >= 0 && byteCount <= count, "truncated beyond the end")
+        writeIndex = readIndex &+ byteCount
+    }
+
+    /// Drops all bytes and keeps the storage.
+    @inlinable
+    public mutating func removeAll() {
+        readIndex = 0
+        writeIndex = 0
+    }
+
+    /// Drops all bytes and frees the storage.
+    public mutating func releaseStorage() {
+        base?.deallocate()
+        base = nil
+        capacity = 0
+        readIndex = 0
+        writeIndex = 0
+    }
+
+    /// Makes room for `byteCount` more bytes.
+    /// - Cost: amortised O(1) for each appended byte; may move the bytes.
+    @inlinable
+    public mutating func reserve(_ byteCount: Int) {
+        if capacity &- writeIndex < byteCount { grow(by: byteCount) }
+    }
+
+    @usableFromInline
+    mutating func grow(by byteCount: Int) {
+        precondition(byteCount >= 0)
+        let used = count
+        // Moving to the front is enough when at least half of the storage is consumed.
+        if let base, capacity - used >= byteCount, readIndex >= capacity / 2 {
+            base.copyMemory(from: base + readIndex, byteCount: used)
+        } else {
+            let wanted = max(used + byteCount, capacity * 2, 512)
+            let grown = UnsafeMutableRawPointer.allocate(byteCount: wanted, alignment: 16)
+            if let base {
+                grown.copyMemory(from: base + readIndex, byteCount: used)
+                base.deallocate()
+            }
+            base = grown
+            capacity = wanted
+        }
+        readIndex = 0
+        writeIndex = used
+    }
+
+    /// The free storage behind the write end, at least `byteCount` bytes; follow with `commit(_:)`.
+    @inlinable
+    public mutating func writable(_ byteCount: Int) -> UnsafeMutableRawBufferPointer {
+        reserve(byteCount)
+        guard let base else { return UnsafeMutableRawBufferPointer(start: nil, count: 0) }
+        return UnsafeMutableRawBufferPointer(start: base + writeIndex, count: capacity &- writeIndex)
+    }
+
+    /// Makes `byteCount` bytes that were written into `writable(_:)` readable.
+    @inlinable
+    public mutating func commit(_ byteCount: Int) {
+        precondition(byteCount >= 0 && byteCount <= capacity &- writeIndex, "committed more than there was room for")
+        writeIndex &+= byteCount
+    }
+}
+
+extension ByteBuffer {
+    @inlinable
+    public mutating func append(_ byte: UInt8) {
+        reserve(1)
+        base.unsafelyUnwrapped.storeBytes(of: byte, toByteOffset: writeIndex, as: UInt8.self)
+        writeIndex &+= 1
+    }
+
+    @inlinable
+    public mutating func append(_ bytes: UnsafeRawBufferPointer) {
+        guard let source = bytes.baseAddress, bytes.count > 0 else { return }
+        reserve(bytes.count)
+        (base.unsafelyUnwrapped + writeIndex).copyMemory(from: source, byteCount: bytes.count)
+        writeIndex &+= bytes.count
+    }
+
+    @inlinable
+    public mutating func append(_ bytes: [UInt8]) {
+        bytes.withUnsafeBytes { append($0) }
+    }
+
+    @inlinable
+    public mutating func append(_ text: StaticString) {
+        append(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+    }
+
+    @inlinable
+    public mutating func append(_ text: String) {
+        var text = text
+        text.withUTF8 { append(UnsafeRawBufferPointer($0)) }
+    }
+
+    /// Appends an integer, most significant byte first.
+    @inlinable
+    public mutating func appendBigEndian<T: FixedWidthInteger>(_ value: T) {
+        let size = MemoryLayout<T>.size
+        reserve(size)
+        base.unsafelyUnwrapped.storeBytes(of: value.bigEndian, toByteOffset: writeIndex, as: T.self)
+        writeIndex &+= size
+    }
+
+    /// Appends a tag byte and an integer, most significant byte first.
+    @inlinable
+    public mutating func append<T: FixedWidthInteger>(tag: UInt8, bigEndian value: T) {
+        let size = MemoryLayout<T>.size
+        reserve(size &+ 1)
+        let target = base.unsafelyUnwrapped + writeIndex
+        target.storeBytes(of: tag, as: UInt8.self)
+        target.storeBytes(of: value.bigEndian, toByteOffset: 1, as: T.self)
+        writeIndex &+= size &+ 1
+    }
+
+    /// Overwrites an integer that was appended earlier, most significant byte first.
+    /// - Parameter offset: where it starts, counted from the first readable byte.
+    @inlinable
+    public mutating func patchBigEndian<T: FixedWidthInteger>(_ value: T, at offset: Int) {
+        precondition(offset >= 0 && offset <= count &- MemoryLayout<T>.size, "patched outside of the buffer")
+        base.unsafelyUnwrapped.storeBytes(of: value.bigEndian, toByteOffset: readIndex &+ offset, as: T.self)
+    }
+}

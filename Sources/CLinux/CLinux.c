@@ -1,0 +1,255 @@
+#define _GNU_SOURCE
+#include "CLinux.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+_Static_assert(CLINUX_EPOLLIN == EPOLLIN && CLINUX_EPOLLOUT == EPOLLOUT && CLINUX_EPOLLERR == EPOLLERR, "epoll");
+_Static_assert(CLINUX_EPOLLHUP == EPOLLHUP && CLINUX_EPOLLRDHUP == EPOLLRDHUP, "epoll");
+
+int clinux_epoll_create(void) { return epoll_create1(EPOLL_CLOEXEC); }
+
+static int epoll_control(int epoll, int operation, int fd, uint32_t events, uint64_t token) {
+    struct epoll_event event = {.events = events, .data.u64 = token};
+    return epoll_ctl(epoll, operation, fd, &event);
+}
+int clinux_epoll_add(int epoll, int fd, uint32_t events, uint64_t token) {
+    return epoll_control(epoll, EPOLL_CTL_ADD, fd, events, token);
+}
+int clinux_epoll_modify(int epoll, int fd, uint32_t events, uint64_t token) {
+    return epoll_control(epoll, EPOLL_CTL_MOD, fd, events, token);
+}
+int clinux_epoll_remove(int epoll, int fd) { return epoll_control(epoll, EPOLL_CTL_DEL, fd, 0, 0); }
+
+int clinux_epoll_wait(int epoll, clinux_event *events, int event_count_max, int64_t timeout_ns) {
+    struct epoll_event ready[CLINUX_EVENT_COUNT_MAX];
+    if (event_count_max > CLINUX_EVENT_COUNT_MAX) event_count_max = CLINUX_EVENT_COUNT_MAX;
+    struct timespec timeout = {.tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};
+    int count;
+    if (timeout_ns == 0) {
+        count = epoll_wait(epoll, ready, event_count_max, 0);
+    } else {
+        count = epoll_pwait2(epoll, ready, event_count_max, timeout_ns < 0 ? NULL : &timeout, NULL);
+    }
+    for (int i = 0; i < count; i++) {
+        events[i].events = ready[i].events;
+        events[i].token = ready[i].data.u64;
+    }
+    return count;
+}
+
+int clinux_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
+
+int clinux_signalfd(const int *signals, int signal_count) {
+    sigset_t set;
+    sigemptyset(&set);
+    for (int i = 0; i < signal_count; i++) sigaddset(&set, signals[i]);
+    int error = pthread_sigmask(SIG_BLOCK, &set, NULL);
+    if (error != 0) {
+        errno = error;
+        return -1;
+    }
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+int clinux_signalfd_read(int fd, int *pid_of_sender) {
+    struct signalfd_siginfo info;
+    ssize_t count = read(fd, &info, sizeof info);
+    if (count < 0) return errno == EAGAIN ? 0 : -1;
+    if (pid_of_sender) *pid_of_sender = (int)info.ssi_pid;
+    return (int)info.ssi_signo;
+}
+
+int clinux_accept(int listener) { return accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK); }
+
+int clinux_peer_of(int fd, clinux_peer_credentials *credentials) {
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return -1;
+    credentials->pid = peer.pid;
+    credentials->uid = peer.uid;
+    credentials->gid = peer.gid;
+    return 0;
+}
+
+int clinux_peer_groups(int fd, uint32_t *groups, int group_count_max) {
+    socklen_t size = (socklen_t)(sizeof(uint32_t) * (size_t)group_count_max);
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size) != 0) return -1;
+    return (int)(size / sizeof(uint32_t));
+}
+
+static int unix_address(const char *path, size_t path_length, struct sockaddr_un *address) {
+    memset(address, 0, sizeof *address);
+    address->sun_family = AF_UNIX;
+    if (path_length == 0 || path_length >= sizeof address->sun_path) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    memcpy(address->sun_path, path, path_length);
+    return 0;
+}
+
+static int close_keeping_errno(int fd) {
+    int error = errno;
+    close(fd);
+    errno = error;
+    return -1;
+}
+
+int clinux_bind_unix(const char *path, size_t path_length) {
+    struct sockaddr_un address;
+    if (unix_address(path, path_length, &address) != 0) return -1;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) return -1;
+    if (bind(fd, (struct sockaddr *)&address, sizeof address) != 0) return close_keeping_errno(fd);
+    return fd;
+}
+
+int clinux_connect_unix(const char *path, size_t path_length) {
+    struct sockaddr_un address;
+    if (unix_address(path, path_length, &address) != 0) return -1;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -1;
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) != 0) return close_keeping_errno(fd);
+    return fd;
+}
+
+int clinux_bind_loopback(uint16_t port, bool ipv6) {
+    int fd = socket(ipv6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) return -1;
+    int on = 1;
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0) return close_keeping_errno(fd);
+    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    int result = ipv6 ? bind(fd, (struct sockaddr *)&v6, sizeof v6) : bind(fd, (struct sockaddr *)&v4, sizeof v4);
+    return result == 0 ? fd : close_keeping_errno(fd);
+}
+
+int clinux_connect_loopback(uint16_t port) {
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -1;
+    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    if (connect(fd, (struct sockaddr *)&v4, sizeof v4) != 0) return close_keeping_errno(fd);
+    return fd;
+}
+
+static int local_address(int fd, struct sockaddr_storage *address, socklen_t *size) {
+    memset(address, 0, sizeof *address);
+    *size = sizeof *address;
+    return getsockname(fd, (struct sockaddr *)address, size);
+}
+
+int clinux_local_port(int fd) {
+    struct sockaddr_storage address;
+    socklen_t size;
+    if (local_address(fd, &address, &size) != 0) return 0;
+    if (address.ss_family == AF_INET) return ntohs(((struct sockaddr_in *)&address)->sin_port);
+    if (address.ss_family == AF_INET6) return ntohs(((struct sockaddr_in6 *)&address)->sin6_port);
+    return 0;
+}
+
+int clinux_socket_family(int fd) {
+    struct sockaddr_storage address;
+    socklen_t size;
+    return local_address(fd, &address, &size) == 0 ? address.ss_family : -1;
+}
+
+static int socket_option(int fd, int option) {
+    int value = 0;
+    socklen_t size = sizeof value;
+    return getsockopt(fd, SOL_SOCKET, option, &value, &size) == 0 ? value : -1;
+}
+
+bool clinux_socket_is_listening(int fd) { return socket_option(fd, SO_ACCEPTCONN) == 1; }
+bool clinux_socket_is_stream(int fd) { return socket_option(fd, SO_TYPE) == SOCK_STREAM; }
+
+bool clinux_socket_is_loopback(int fd) {
+    struct sockaddr_storage address;
+    socklen_t size;
+    if (local_address(fd, &address, &size) != 0) return false;
+    if (address.ss_family == AF_INET) return (ntohl(((struct sockaddr_in *)&address)->sin_addr.s_addr) >> 24) == 127;
+    if (address.ss_family == AF_INET6) return IN6_IS_ADDR_LOOPBACK(&((struct sockaddr_in6 *)&address)->sin6_addr);
+    return false;
+}
+
+int clinux_socket_path(int fd, char *path, size_t path_size) {
+    struct sockaddr_storage storage;
+    socklen_t size;
+    if (local_address(fd, &storage, &size) != 0) return -1;
+    if (storage.ss_family != AF_UNIX) {
+        errno = EAFNOSUPPORT;
+        return -1;
+    }
+    const struct sockaddr_un *address = (const struct sockaddr_un *)&storage;
+    size_t room = size - offsetof(struct sockaddr_un, sun_path);
+    size_t length = room == 0 ? 0 : strnlen(address->sun_path, room);
+    if (length + 1 > path_size) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    memcpy(path, address->sun_path, length);
+    path[length] = 0;
+    return (int)length;
+}
+
+int clinux_set_nonblocking(int fd) {
+    int flags = fcntl(fd, F_GETFL);
+    return flags < 0 ? -1 : fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+}
+int clinux_set_cloexec(int fd) {
+    int flags = fcntl(fd, F_GETFD);
+    return flags < 0 ? -1 : fcntl(fd, F_SETFD, flags | FD_CLOEXEC);
+}
+int clinux_set_nodelay(int fd) {
+    int on = 1;
+    return setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
+int clinux_send_descriptor(int socket, int fd) {
+    char byte = 0;
+    struct iovec part = {.iov_base = &byte, .iov_len = 1};
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control;
+    memset(&control, 0, sizeof control);
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(header), &fd, sizeof fd);
+    return sendmsg(socket, &message, MSG_NOSIGNAL) == 1 ? 0 : -1;
+}
+
+int clinux_memfd(const char *name) { return memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING); }
+int clinux_flock_exclusive_nonblocking(int fd) { return flock(fd, LOCK_EX | LOCK_NB); }
+
+static int64_t nanoseconds(clockid_t clock) {
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+int64_t clinux_monotonic_ns(void) { return nanoseconds(CLOCK_MONOTONIC); }
+int64_t clinux_realtime_ns(void) { return nanoseconds(CLOCK_REALTIME); }
+
+void clinux_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
+void clinux_trim_heap(void) { malloc_trim(0); }
+void clinux_limit_malloc_arenas(int count) { mallopt(M_ARENA_MAX, count); }

@@ -1,0 +1,78 @@
+// What Swift's Glibc module lacks or imports unevenly. `_GNU_SOURCE` is defined in the .c file only: in a public
+// header it would make `fd_set` differ between Clang modules.
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/// One readiness event; same layout on all architectures, unlike `struct epoll_event`, which is packed on x86-64.
+typedef struct {
+    uint32_t events;
+    uint64_t token;
+} clinux_event;
+
+enum {
+    CLINUX_EPOLLIN = 0x001,
+    CLINUX_EPOLLOUT = 0x004,
+    CLINUX_EPOLLERR = 0x008,
+    CLINUX_EPOLLHUP = 0x010,
+    CLINUX_EPOLLRDHUP = 0x2000,
+};
+#define CLINUX_EVENT_COUNT_MAX 128
+
+/// Credentials of the peer of a Unix socket (unix(7), SO_PEERCRED).
+typedef struct {
+    int32_t pid;
+    uint32_t uid;
+    uint32_t gid;
+} clinux_peer_credentials;
+
+// All return −1 and set errno on failure, as their namesakes do.
+int clinux_epoll_create(void);
+int clinux_epoll_add(int epoll, int fd, uint32_t events, uint64_t token);
+int clinux_epoll_modify(int epoll, int fd, uint32_t events, uint64_t token);
+int clinux_epoll_remove(int epoll, int fd);
+/// Waits at most `timeout_ns` (negative: for ever) and fills at most CLINUX_EVENT_COUNT_MAX events.
+int clinux_epoll_wait(int epoll, clinux_event *events, int event_count_max, int64_t timeout_ns);
+int clinux_eventfd(void);
+/// A descriptor that reads as signals, which are blocked in the calling thread (signalfd(2)).
+int clinux_signalfd(const int *signals, int signal_count);
+/// The next signal of a signalfd, 0 when there is none.
+int clinux_signalfd_read(int fd, int *pid_of_sender);
+int clinux_accept(int listener);
+int clinux_peer_of(int fd, clinux_peer_credentials *credentials);
+/// Supplementary groups of the peer (SO_PEERGROUPS); the number of groups, or −1.
+int clinux_peer_groups(int fd, uint32_t *groups, int group_count_max);
+/// Unix stream listener; `path_length` must fit sun_path (107 bytes).
+int clinux_bind_unix(const char *path, size_t path_length);
+int clinux_connect_unix(const char *path, size_t path_length);
+/// TCP on 127.0.0.1 (or ::1) only. `port` 0 lets the kernel choose.
+int clinux_bind_loopback(uint16_t port, bool ipv6);
+int clinux_connect_loopback(uint16_t port);
+/// Port of a bound TCP socket, 0 where it is none.
+int clinux_local_port(int fd);
+/// AF_UNIX, AF_INET, AF_INET6 or −1.
+int clinux_socket_family(int fd);
+bool clinux_socket_is_listening(int fd);
+bool clinux_socket_is_stream(int fd);
+/// True for 127.0.0.0/8 and ::1.
+bool clinux_socket_is_loopback(int fd);
+/// Path of a Unix socket into `path` (size 108 or more); its length, 0 for an unnamed one, −1 on failure.
+int clinux_socket_path(int fd, char *path, size_t path_size);
+int clinux_set_nonblocking(int fd);
+int clinux_set_cloexec(int fd);
+int clinux_set_nodelay(int fd);
+/// Sends `fd` with one byte (SCM_RIGHTS, unix(7)).
+int clinux_send_descriptor(int socket, int fd);
+int clinux_memfd(const char *name);
+int clinux_flock_exclusive_nonblocking(int fd);
+int64_t clinux_monotonic_ns(void);
+/// Wall clock, nanoseconds since 1970.
+int64_t clinux_realtime_ns(void);
+/// Names the calling thread, at most 15 bytes (pthread_setname_np(3)).
+void clinux_name_thread(const char *name);
+/// Gives free heap pages back to the kernel (malloc_trim(3)).
+void clinux_trim_heap(void);
+/// Caps the number of malloc arenas (mallopt(3)): each thread's own arena would cost resident memory.
+void clinux_limit_malloc_arenas(int count);

@@ -1,0 +1,2 @@
+// TOML files through toml++ (Debian: libtomlplusplus-dev), flattened for Swift.
+#pragma once
