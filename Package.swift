@@ -81,11 +81,16 @@ let package = Package(
             dependencies: ["Server", "WireProtocol", "DatabaseDrivers", "LinuxSystem", "LiteBaseTesting"],
             swiftSettings: strict),
         .testTarget(
-            name: "ConfigurationTests", dependencies: ["Configuration", "Server", "LiteBaseTesting"],
+            name: "ConfigurationTests", dependencies: ["Configuration", "Server", "LinuxSystem", "LiteBaseTesting"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "DaemonTests",
+            dependencies: ["litebased", "Configuration", "Server", "SystemdSupport", "LinuxSystem", "LiteBaseTesting"],
             swiftSettings: strict),
         .testTarget(
             name: "LiteBaseClientTests", dependencies: ["LiteBaseClient", "LiteBaseTesting"], swiftSettings: strict),
         .testTarget(
             name: "CommandLineTests", dependencies: ["litebase", "LiteBaseTesting"], swiftSettings: strict),
-    ]
+    ],
+    cxxLanguageStandard: .cxx17
 )
