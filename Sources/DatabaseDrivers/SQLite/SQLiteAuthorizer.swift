@@ -29,9 +29,10 @@ extension SQLiteConnection {
     fileprivate func authorize(
         _ action: Int32, _ first: UnsafePointer<CChar>?, _ second: UnsafePointer<CChar>?, isInTrigger: Bool
     ) -> Int32 {
+        if isOwnStatement { return SQLITE_OK }
         switch action {
         case SQLITE_TRANSACTION, SQLITE_SAVEPOINT: return authorizeTransaction()
-        case SQLITE_ATTACH: return authorizeAttach(first.map { String(cString: $0) } ?? "")
+        case SQLITE_ATTACH: return authorizeAttach(first.map { String(cString: $0) })
         case SQLITE_DETACH: return authorizeSessionOnly("DETACH")
         case SQLITE_PRAGMA: return authorizePragma(first, second)
         case SQLITE_CREATE_TEMP_TABLE, SQLITE_CREATE_TEMP_VIEW, SQLITE_CREATE_TEMP_TRIGGER, SQLITE_CREATE_TEMP_INDEX:
@@ -65,8 +66,9 @@ extension SQLiteConnection {
     }
 
     /// ATTACH, and VACUUM with its temporary file (an empty name), which attaches by itself.
-    private func authorizeAttach(_ file: String) -> Int32 {
-        if file.isEmpty { return SQLITE_OK }
+    /// - Parameter file: `nil` where the name is an expression, and so may be any.
+    private func authorizeAttach(_ file: String?) -> Int32 {
+        if file == "" { return SQLITE_OK }
         guard case .session(let owner, let isReadOnly) = role else { return authorizeSessionOnly("ATTACH") }
         if !owner.mayOpenFiles { return deny("Only the user whom the daemon runs as may name files.") }
         // SQLite opens attached files for writing, whatever the main database was opened for.

@@ -39,6 +39,8 @@ final class SQLiteConnection: @unchecked Sendable {
     let options: SQLiteOptions
     let statements: StatementCache
     var authorization = SQLiteAuthorization()
+    /// True while a statement of the daemon's own is prepared, which may do anything.
+    private(set) var isOwnStatement = false
 
     /// On a loop: when the statement has to leave it. Elsewhere: never.
     var budgetDeadline = MonotonicInstant.distantFuture
@@ -129,6 +131,8 @@ final class SQLiteConnection: @unchecked Sendable {
 
     /// Runs a statement of our own without results.
     func execute(_ sql: String) throws(DriverError) {
+        isOwnStatement = true
+        defer { isOwnStatement = false }
         let result = sqlite3_exec(handle, sql, nil, nil, nil)
         if result != SQLITE_OK { throw SQLiteErrors.error(handle, result) }
     }

@@ -119,6 +119,7 @@ final class SQLiteExecution: @unchecked Sendable {
             deadline = limit
             connection.mayBlock = false
         }
+        connection.authorization.denial = nil
         connection.begin(run, budgetDeadline: deadline)
         let outcome = step(connection, statement, mode, deadline)
         connection.end()
