@@ -44,6 +44,7 @@ public final class EventLoop {
         self.epoll = epoll
         self.mailbox = mailbox
         events = .allocate(capacity: Int(CLINUX_EVENT_COUNT_MAX))
+        mailbox.bindToCurrentThread()
     }
 
     deinit {

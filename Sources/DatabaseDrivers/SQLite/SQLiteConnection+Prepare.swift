@@ -28,6 +28,8 @@ extension SQLiteConnection {
             throw DriverError(.limitExceeded, "The SQL text is too long.", sqlState: "54000")
         }
         authorization = SQLiteAuthorization()
+        isPreparing = true
+        defer { isPreparing = false }
         var handle: OpaquePointer?
         var tail: UnsafePointer<CChar>?
         let text = sql.baseAddress?.assumingMemoryBound(to: CChar.self)

@@ -46,6 +46,8 @@ final class SQLiteConnection: @unchecked Sendable {
     var budgetDeadline = MonotonicInstant.distantFuture
     /// True when the statement was interrupted for its budget.
     var isBudgetSpent = false
+    /// True while a client's statement is prepared.
+    var isPreparing = false
     /// False on a loop: then a lock of another process ends the statement instead of being waited for.
     var mayBlock = true
     /// The run whose stop flag counts; set while one of its statements runs.

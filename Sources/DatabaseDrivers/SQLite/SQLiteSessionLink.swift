@@ -107,9 +107,7 @@ public final class SQLiteSessionLink: DatabaseLink {
 
         private func runWrite(_ execution: SQLiteExecution) {
             if case .batch = execution.run.kind { return runBatch(execution) }
-            // Outside of a transaction the lock would be held for as long as the client takes to read the rows.
-            let isAlone = connection.transaction == .none
-            runOnWorker(execution, isAlone ? .buffered(byteCountMax: 16 << 20) : .worker)
+            runWriteOnWorker(execution)
         }
 
         private func runBatch(_ execution: SQLiteExecution) {
@@ -118,7 +116,7 @@ public final class SQLiteSessionLink: DatabaseLink {
             let link = LoopBound(self, context.loop.mailbox)
             let connection = connection
             context.workers.submit {
-                SQLiteBatch(execution, connection, bufferedByteCountMax: 16 << 20).run(isAtomic: isAtomic)
+                SQLiteBatch(execution, connection).run(isAtomic: isAtomic)
                 execution.mailbox.submit { link.wrapped.end(execution) }
             }
         }
