@@ -154,7 +154,8 @@ struct SQLiteConcurrencyTests {
         let parameters: [DriverValue] = sql.contains("?") ? [.null] : []
         let run = harness.run(sql, parameters, on: session)
         #expect(run.error != nil, "\(sql)")
-        #expect([.readOnly, .permissionDenied].contains(run.error?.code), "\(sql): \(run.error?.details.message ?? "")")
+        #expect(
+            [.readOnly, .permissionDenied].contains(run.error?.code), "\(sql): \(run.error?.details.message ?? "")")
         #expect(harness.run("SELECT a FROM t").collected.rows == [["5"]])
         #expect(harness.run("PRAGMA user_version").collected.rows == [["0"]])
     }
@@ -196,7 +197,9 @@ struct SQLiteConcurrencyTests {
         harness.run("CREATE TABLE t(a)")
         let session = try harness.session()
         harness.run("BEGIN IMMEDIATE", on: session)
-        let (reading, queued, writing) = (TestRun(Self.endless), TestRun("SELECT 1"), TestRun("INSERT INTO t VALUES (1)"))
+        let (reading, queued, writing) = (
+            TestRun(Self.endless), TestRun("SELECT 1"), TestRun("INSERT INTO t VALUES (1)")
+        )
         harness.link.start(writing, for: harness.owner)
         harness.link.start(reading, for: harness.owner)
         harness.link.start(queued, for: harness.owner)

@@ -113,7 +113,9 @@ final class StatementCache {
         useCount &+= 1
         statement.lastUse = useCount
         if entries.count >= countMax {
-            guard let oldest = entries.indices.min(by: { rank($0) < rank($1) }), !entries[oldest].isInUse else { return }
+            guard let oldest = entries.indices.min(by: { rank($0) < rank($1) }), !entries[oldest].isInUse else {
+                return
+            }
             hashes.swapAt(oldest, hashes.count - 1)
             entries.swapAt(oldest, entries.count - 1)
             hashes.removeLast()

@@ -73,7 +73,7 @@ extension SQLiteConnection {
     }
 
     /// ATTACH, and VACUUM with its temporary file (an empty name), which attaches by itself.
-    /// - Parameter file: `nil` where the name is an expression, and so may be any.
+    /// `file` is `nil` where the name is an expression, and so may be any.
     private func authorizeAttach(_ file: String?) -> Int32 {
         if file == "" { return SQLITE_OK }
         guard case .session(let owner, let isReadOnly) = role else { return authorizeSessionOnly("ATTACH") }

@@ -204,7 +204,8 @@ final class SQLiteExecution: @unchecked Sendable {
         }
     }
 
-    private func finish(_ connection: SQLiteConnection, _ statement: CachedStatement, _ result: Int32) -> AdvanceOutcome {
+    private func finish(_ connection: SQLiteConnection, _ statement: CachedStatement, _ result: Int32) -> AdvanceOutcome
+    {
         guard result == SQLITE_DONE else {
             if connection.isBudgetSpent, run.stopReason == nil { return .interruptedByBudget }
             return fail(error(connection, result))

@@ -11,9 +11,7 @@ public final class SQLiteSessionLink: DatabaseLink {
     private let link: Implementation
 
     /// Opens the database if need be, then a connection for the session.
-    /// - Parameters:
-    ///   - isReadOnly: whether the session may not write.
-    ///   - done: called on the loop.
+    /// `isReadOnly` says whether the session may not write; `done` is called on the loop.
     public static func open(
         _ database: SQLiteDatabase, _ context: DriverContext, owner: LinkOwner, isReadOnly: Bool,
         done: @escaping (Result<SQLiteSessionLink, DriverError>) -> Void

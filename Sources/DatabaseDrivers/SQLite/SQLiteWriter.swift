@@ -87,7 +87,9 @@ final class SQLiteWriter: @unchecked Sendable {
         if !isSound, connection.transaction == .active {
             guard (try? connection.execute("ROLLBACK TO litebase")) != nil else { return false }
         }
-        guard connection.transaction == .active, (try? connection.execute("RELEASE litebase")) != nil else { return false }
+        guard connection.transaction == .active, (try? connection.execute("RELEASE litebase")) != nil else {
+            return false
+        }
         execution.run.summary.transaction = .none
         if isSound { return true }
         // A violated constraint is final; anything else (VACUUM in a transaction, say) may do better alone.
