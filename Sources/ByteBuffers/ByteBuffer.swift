@@ -154,6 +154,8 @@ extension ByteBuffer {
         append(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
     }
 
+    /// Appends text as UTF-8. A literal goes to the overload for `StaticString`, which needs no reference counting.
+    @_disfavoredOverload
     @inlinable
     public mutating func append(_ text: String) {
         var text = text
