@@ -182,8 +182,8 @@ extension ByteBuffer {
         writeIndex &+= size &+ 1
     }
 
-    /// Overwrites an integer that was appended earlier, most significant byte first.
-    /// - Parameter offset: where it starts, counted from the first readable byte.
+    /// Overwrites an integer that was appended earlier, most significant byte first; `offset` counts from the first
+    /// readable byte.
     @inlinable
     public mutating func patchBigEndian<T: FixedWidthInteger>(_ value: T, at offset: Int) {
         precondition(offset >= 0 && offset <= count &- MemoryLayout<T>.size, "patched outside of the buffer")
