@@ -30,10 +30,6 @@ done
 show litebase ping -c 3
 "$bin/litebase" ping -c 3 -i 0.1
 
-# SQLite takes the JSON files apart itself: each file is one parameter.
-load() {
-    "$bin/litebase" query --database world --format jsonl --text "$1" "$(cat "$2")" >/dev/null
-}
 json=/usr/share/iso-codes/json
 "$bin/litebase" query --database world - >/dev/null <<'SQL'
 CREATE TABLE country(code TEXT PRIMARY KEY, name TEXT NOT NULL, official TEXT, flag TEXT) STRICT;

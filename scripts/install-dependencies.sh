@@ -2,7 +2,7 @@
 # Installs the Debian packages that are missing for a purpose: build, test or bench.
 set -eu
 
-build="libsqlite3-dev libsystemd-dev libtomlplusplus-dev libedit-dev pkg-config iso-codes netcat-openbsd"
+build="libsqlite3-dev libsystemd-dev libtomlplusplus-dev libedit-dev pkg-config iso-codes netcat-openbsd python3"
 test="python3-venv sqlite3 systemd strace lsof netcat-openbsd iso-codes procps"
 bench="gcc libc6-dev redis-server postgresql postgresql-contrib sqlite3 python3"
 

@@ -9,6 +9,8 @@ struct SQLiteAuthorization {
     var controlsTransaction = false
     /// Inserts rows by itself, not only by triggers.
     var insertsRows = false
+    /// Inserts, updates or deletes rows by itself.
+    var modifiesRows = false
     /// Why the statement was denied.
     var denial: DriverError?
 }
@@ -37,8 +39,11 @@ extension SQLiteConnection {
         case SQLITE_PRAGMA: return authorizePragma(first, second)
         case SQLITE_CREATE_TEMP_TABLE, SQLITE_CREATE_TEMP_VIEW, SQLITE_CREATE_TEMP_TRIGGER, SQLITE_CREATE_TEMP_INDEX:
             return authorizeSessionOnly("A temporary object")
-        case SQLITE_INSERT:
-            if !isInTrigger, let first, !String(cString: first).hasPrefix("sqlite_") { authorization.insertsRows = true }
+        case SQLITE_INSERT, SQLITE_UPDATE, SQLITE_DELETE:
+            if !isInTrigger, let first, !String(cString: first).hasPrefix("sqlite_") {
+                authorization.modifiesRows = true
+                if action == SQLITE_INSERT { authorization.insertsRows = true }
+            }
             return SQLITE_OK
         case SQLITE_FUNCTION:
             // The SQL function would load code; the C function stays off as well (SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION).
@@ -49,6 +54,8 @@ extension SQLiteConnection {
     }
 
     private func authorizeTransaction() -> Int32 {
+        // VACUUM runs statements of its own, BEGIN among them, while it is stepped (vacuum.c).
+        if !isPreparing { return SQLITE_OK }
         authorization.controlsTransaction = true
         if case .session = role { return SQLITE_OK }
         authorization.denial = DriverError(
@@ -66,7 +73,7 @@ extension SQLiteConnection {
     }
 
     /// ATTACH, and VACUUM with its temporary file (an empty name), which attaches by itself.
-    /// - Parameter file: `nil` where the name is an expression, and so may be any.
+    /// `file` is `nil` where the name is an expression, and so may be any.
     private func authorizeAttach(_ file: String?) -> Int32 {
         if file == "" { return SQLITE_OK }
         guard case .session(let owner, let isReadOnly) = role else { return authorizeSessionOnly("ATTACH") }
