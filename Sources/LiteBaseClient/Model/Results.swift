@@ -96,18 +96,19 @@ public struct QueryOptions: Sendable {
     public var timeout: Duration?
     /// The server ends the result after that many rows; the summary then says `isTruncated`.
     public var maxRows: Int64?
-    /// Rows that the server sends ahead of a streaming consumer, at most twice; not used for whole results.
-    public var pageRows: Int64
-
-    public static let pageRowsDefault: Int64 = 1000
+    /// How many rows the server sends of a stream before it waits for the consumer, who is at most two pages behind.
+    ///
+    /// `nil` lets the server send as fast as the connection takes it. That is the fastest way for a connection that
+    /// does nothing else meanwhile; other replies on it wait while the stream is not read. Has no meaning for whole
+    /// results.
+    public var pageRows: Int64?
 
     public init(
-        database: String? = nil, timeout: Duration? = nil, maxRows: Int64? = nil,
-        pageRows: Int64 = QueryOptions.pageRowsDefault
+        database: String? = nil, timeout: Duration? = nil, maxRows: Int64? = nil, pageRows: Int64? = 1000
     ) {
         self.database = database
         self.timeout = timeout
         self.maxRows = maxRows
-        self.pageRows = max(1, pageRows)
+        self.pageRows = pageRows.map { max(1, $0) }
     }
 }
