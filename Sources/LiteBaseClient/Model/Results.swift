@@ -112,3 +112,15 @@ public struct QueryOptions: Sendable {
         self.pageRows = pageRows.map { max(1, $0) }
     }
 }
+
+extension StatementSummary {
+    /// The summary of rows made by the caller.
+    public init(rowCount: Int) {
+        self.rowCount = Int64(rowCount)
+        rowsAffected = 0
+        lastInsertID = nil
+        isTruncated = false
+        transaction = nil
+        elapsed = .zero
+    }
+}

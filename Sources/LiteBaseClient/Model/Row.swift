@@ -88,3 +88,11 @@ public struct RowBatch: RandomAccessCollection, Sendable {
         return Row(columns: columns, values: values[index * width..<(index + 1) * width])
     }
 }
+
+extension RowBatch {
+    /// Rows made by the caller, for code that shows results of several origins alike.
+    /// - Parameter rows: each as long as there are columns.
+    public init(columns: Columns, rows: [[Value]]) {
+        self.init(columns: columns, values: rows.flatMap { $0 }, count: rows.count)
+    }
+}

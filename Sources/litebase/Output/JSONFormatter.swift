@@ -2,6 +2,7 @@
 
 internal import ByteBuffers
 import LiteBaseClient
+internal import WireProtocol
 
 /// Writes rows as JSON objects, values as the protocol's JSON has them.
 ///
@@ -64,90 +65,40 @@ struct JSONFormatter: ResultFormatter {
     }
 }
 
-/// Spells values in JSON.
+/// Spells values in JSON, by the protocol's own writer.
 enum JSONText {
-    /// Integers of a greater magnitude are tagged, for most readers would round them (2^53 − 1).
-    static let exactIntegerMax: UInt64 = 9_007_199_254_740_991
-
     static func append(_ value: Value, isTerminal: Bool, into output: inout ByteBuffer) {
         switch value {
-        case .null: output.append("null")
-        case .bool(let flag): output.append(flag ? "true" : "false")
-        case .integer(let number):
-            append(number.description, isTagged: number.magnitude > exactIntegerMax, into: &output)
-        case .unsigned(let number):
-            append(number.description, isTagged: true, into: &output)
-        case .real(let number):
-            if number.isFinite {
-                output.append(number.description)
-            } else {
-                output.append("{\"$real\":\"\(ValueText.real(number))\"}")
-            }
-        case .text(let text):
-            append(text, isTerminal: isTerminal, into: &output)
-        case .blob(let bytes):
-            output.append("{\"$blob\":\"")
-            Base64Text.append(bytes, into: &output)
-            output.append("\"}")
+        case .null: output.appendJSONNull()
+        case .bool(let flag): output.appendJSONBool(flag)
+        case .integer(let number): output.appendJSONInteger(number, style: .tagged)
+        case .unsigned(let number): output.appendJSONUnsigned(number, style: .tagged)
+        case .real(let number): output.appendJSONReal(number)
+        case .text(let text): append(text, isTerminal: isTerminal, into: &output)
+        case .blob(let bytes): bytes.withUnsafeBytes { output.appendJSONBlob($0) }
         }
-    }
-
-    private static func append(_ digits: String, isTagged: Bool, into output: inout ByteBuffer) {
-        if isTagged { output.append("{\"$int\":\"") }
-        output.append(digits)
-        if isTagged { output.append("\"}") }
     }
 
     /// A string in quotes.
     /// - Parameter isTerminal: also escapes what is legal in JSON but would steer a terminal.
     static func append(_ text: String, isTerminal: Bool, into output: inout ByteBuffer) {
-        output.append(UInt8(ascii: "\""))
-        var text = text
-        let isPlain = text.withUTF8 { bytes in
-            bytes.allSatisfy { $0 >= 0x20 && $0 < 0x7f && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }
+        guard isTerminal, text.unicodeScalars.contains(where: isLegalButHarmful) else {
+            return output.appendJSONText(text)
         }
-        if isPlain {
-            output.append(text)
-        } else {
-            for scalar in text.unicodeScalars { append(scalar, isTerminal: isTerminal, into: &output) }
-        }
-        output.append(UInt8(ascii: "\""))
-    }
-
-    private static func append(_ scalar: Unicode.Scalar, isTerminal: Bool, into output: inout ByteBuffer) {
-        switch scalar {
-        case "\"": output.append("\\\"")
-        case "\\": output.append("\\\\")
-        case "\n": output.append("\\n")
-        case "\r": output.append("\\r")
-        case "\t": output.append("\\t")
-        default:
-            if scalar.value < 0x20 || (isTerminal && TerminalEscaping.isHarmful(scalar)) {
+        var escaped = ByteBuffer()
+        escaped.appendJSONText(text)
+        for scalar in String(decoding: escaped.readable, as: UTF8.self).unicodeScalars {
+            if isLegalButHarmful(scalar) {
                 let hex = String(scalar.value, radix: 16)
                 output.append("\\u" + String(repeating: "0", count: 4 - hex.utf8.count) + hex)
             } else {
-                for byte in UTF8.encode(scalar) ?? UTF8.encodedReplacementCharacter { output.append(byte) }
+                output.append(String(scalar))
             }
         }
     }
-}
 
-/// Base64 with padding (RFC 4648, section 4).
-enum Base64Text {
-    private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
-
-    static func append(_ bytes: [UInt8], into output: inout ByteBuffer) {
-        output.reserve((bytes.count + 2) / 3 * 4)
-        var index = 0
-        while index < bytes.count {
-            let second = index + 1 < bytes.count ? bytes[index + 1] : nil
-            let third = index + 2 < bytes.count ? bytes[index + 2] : nil
-            let group = UInt32(bytes[index]) << 16 | UInt32(second ?? 0) << 8 | UInt32(third ?? 0)
-            output.append(alphabet[Int(group >> 18)])
-            output.append(alphabet[Int(group >> 12 & 63)])
-            output.append(second == nil ? UInt8(ascii: "=") : alphabet[Int(group >> 6 & 63)])
-            output.append(third == nil ? UInt8(ascii: "=") : alphabet[Int(group & 63)])
-            index += 3
-        }
+    /// None of these is above U+FFFF.
+    private static func isLegalButHarmful(_ scalar: Unicode.Scalar) -> Bool {
+        scalar.value >= 0x7f && TerminalEscaping.isHarmful(scalar)
     }
 }

@@ -1,6 +1,6 @@
 // The output formats and what they have in common.
 
-public import ArgumentParser
+import ArgumentParser
 internal import ByteBuffers
 import LiteBaseClient
 

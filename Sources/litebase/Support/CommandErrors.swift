@@ -1,6 +1,7 @@
 // How the command line fails: one line on stderr and a status that scripts can tell apart.
 
 internal import Glibc
+internal import LinuxSystem
 import LiteBaseClient
 
 /// A mistake in the arguments.

@@ -1,0 +1,5 @@
+import ArgumentParser
+
+struct ShellCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "shell", abstract: "x")
+}
