@@ -86,7 +86,11 @@ let package = Package(
             dependencies: ["Server", "WireProtocol", "DatabaseDrivers", "LinuxSystem", "LiteBaseTesting"],
             swiftSettings: strict),
         .testTarget(
-            name: "ConfigurationTests", dependencies: ["Configuration", "Server", "LiteBaseTesting"],
+            name: "ConfigurationTests", dependencies: ["Configuration", "Server", "LinuxSystem", "LiteBaseTesting"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "DaemonTests",
+            dependencies: ["litebased", "Configuration", "Server", "SystemdSupport", "LinuxSystem", "LiteBaseTesting"],
             swiftSettings: strict),
         .testTarget(
             name: "LiteBaseClientTests",
@@ -95,5 +99,6 @@ let package = Package(
         .testTarget(
             name: "CommandLineTests",
             dependencies: ["litebase", "LiteBaseClient", "ByteBuffers", "LiteBaseTesting"], swiftSettings: strict),
-    ]
+    ],
+    cxxLanguageStandard: .cxx17
 )

@@ -88,3 +88,10 @@ public enum Process {
 
     public static func isTerminal(_ number: Int32) -> Bool { isatty(number) == 1 }
 }
+
+extension Process {
+    /// Blocks the calling thread; never on a loop (usleep(3)).
+    public static func sleep(microseconds: UInt32) {
+        usleep(microseconds)
+    }
+}

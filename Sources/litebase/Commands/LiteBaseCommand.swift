@@ -7,8 +7,6 @@ internal import LinuxSystem
 
 @main
 struct LiteBaseCommand: ParsableCommand {
-    static let version = "0.1.0"
-
     static let configuration = CommandConfiguration(
         commandName: "litebase",
         abstract: "Talk to LiteBase, the local database service.",
@@ -23,7 +21,7 @@ struct LiteBaseCommand: ParsableCommand {
               litebase query --format csv "SELECT * FROM city" > city.csv
               litebase shell
             """,
-        version: version,
+        version: "litebase \(Product.version)",
         subcommands: [
             PingCommand.self, QueryCommand.self, ShellCommand.self, DatabasesCommand.self, StatusCommand.self,
             CompletionsCommand.self,
