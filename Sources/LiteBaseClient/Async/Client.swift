@@ -61,8 +61,9 @@ public final class Client: Sendable {
 
 // The machinery of requests, for the client and its sessions.
 extension Client {
-    func deadline(_ options: QueryOptions) -> MonotonicInstant? {
-        .after(options.timeout.map { $0 + BlockingClient.graceTime } ?? timeout)
+    /// How long to wait for a statement's next frame.
+    func waitTime(_ options: QueryOptions) -> Duration? {
+        options.timeout.map { $0 + BlockingClient.graceTime } ?? timeout
     }
 
     /// Waits for the one reply of a request.
@@ -89,7 +90,7 @@ extension Client {
         try Task.checkCancellation()
         let id = try connection.start(.query(sql: sql, parameters, target, options, isPaged: false))
         var rows: [Row] = []
-        let reply = try await collect(id, until: deadline(options)) { rows += $0 }
+        let reply = try await collect(id, until: .after(waitTime(options))) { rows += $0 }
         return QueryResult(columns: reply.columns, rows: rows, summary: StatementSummary(reply.data))
     }
 
@@ -98,7 +99,7 @@ extension Client {
     ) async throws -> StatementSummary {
         try Task.checkCancellation()
         let id = try connection.start(.query(sql: sql, parameters, target, options, isPaged: false))
-        return StatementSummary(try await collect(id, until: deadline(options)) { _ in }.data)
+        return StatementSummary(try await collect(id, until: .after(waitTime(options))) { _ in }.data)
     }
 
     func stream(
@@ -107,7 +108,7 @@ extension Client {
         try Task.checkCancellation()
         let request = Request.query(sql: sql, parameters, target, options, isPaged: true)
         let id = try connection.start(request, pageRows: options.pageRows)
-        return try await RowSequence(client: self, id: id, deadline: deadline(options))
+        return try await RowSequence(client: self, id: id, timeout: waitTime(options))
     }
 
     func batch(_ statements: [BatchStatement], isAtomic: Bool, _ target: Target) async throws -> [BatchResult] {

@@ -14,8 +14,8 @@ public struct RowSequence: AsyncSequence, Sendable {
     private let stream: RowStream
 
     /// Waits for the first frame.
-    init(client: Client, id: Int64, deadline: MonotonicInstant?) async throws {
-        let stream = RowStream(client: client, id: id, deadline: deadline)
+    init(client: Client, id: Int64, timeout: Duration?) async throws {
+        let stream = RowStream(client: client, id: id, timeout: timeout)
         columns = try await stream.start()
         self.stream = stream
     }
@@ -73,13 +73,14 @@ final class RowStream: Sendable {
 
     private let client: Client
     private let id: Int64
-    private let deadline: MonotonicInstant?
+    /// For each wait: while the consumer is busy, the server does not count either.
+    private let timeout: Duration?
     private let state = Mutex(State())
 
-    init(client: Client, id: Int64, deadline: MonotonicInstant?) {
+    init(client: Client, id: Int64, timeout: Duration?) {
         self.client = client
         self.id = id
-        self.deadline = deadline
+        self.timeout = timeout
     }
 
     deinit {
@@ -134,7 +135,7 @@ final class RowStream: Sendable {
         }
         if let first { return first }
         do {
-            return try await client.connection.next(id, until: deadline)
+            return try await client.connection.next(id, until: .after(timeout))
         } catch {
             state.withLock { $0.isOver = true }
             throw error

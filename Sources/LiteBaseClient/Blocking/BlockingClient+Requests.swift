@@ -22,8 +22,9 @@ extension BlockingClient {
         }
     }
 
-    func deadline(_ options: QueryOptions) -> MonotonicInstant? {
-        .after(options.timeout.map { $0 + Self.graceTime } ?? timeout)
+    /// How long to wait for a statement's next frame.
+    func waitTime(_ options: QueryOptions) -> Duration? {
+        options.timeout.map { $0 + Self.graceTime } ?? timeout
     }
 
     func query(
@@ -31,7 +32,7 @@ extension BlockingClient {
     ) throws(ClientError) -> QueryResult {
         let id = try start(.query(sql: sql, parameters, target, options, isPaged: false))
         var rows: [Row] = []
-        let reply = try collect(id, until: deadline(options)) { rows += $0 }
+        let reply = try collect(id, until: .after(waitTime(options))) { rows += $0 }
         return QueryResult(columns: reply.columns, rows: rows, summary: StatementSummary(reply.data))
     }
 
@@ -40,14 +41,14 @@ extension BlockingClient {
     ) throws(ClientError) -> BlockingRows {
         let request = Request.query(sql: sql, parameters, target, options, isPaged: true)
         let id = try start(request, pageRows: options.pageRows)
-        return try BlockingRows(client: self, id: id, deadline: deadline(options))
+        return try BlockingRows(client: self, id: id, timeout: waitTime(options))
     }
 
     func execute(
         _ sql: String, _ parameters: Parameters, _ target: Target, _ options: QueryOptions
     ) throws(ClientError) -> StatementSummary {
         let id = try start(.query(sql: sql, parameters, target, options, isPaged: false))
-        return StatementSummary(try collect(id, until: deadline(options)) { _ in }.data)
+        return StatementSummary(try collect(id, until: .after(waitTime(options))) { _ in }.data)
     }
 
     func batch(

@@ -13,7 +13,8 @@ public final class BlockingRows {
 
     private let client: BlockingClient
     private let id: Int64
-    private let deadline: MonotonicInstant?
+    /// For each wait: while the consumer is busy, the server does not count either.
+    private let timeout: Duration?
     /// Came with the columns.
     private var firstEvent: ReplyEvent?
     private var batch: RowBatch?
@@ -23,11 +24,11 @@ public final class BlockingRows {
     var isFinished: Bool { isOver }
 
     /// Waits for the first frame.
-    init(client: BlockingClient, id: Int64, deadline: MonotonicInstant?) throws(ClientError) {
+    init(client: BlockingClient, id: Int64, timeout: Duration?) throws(ClientError) {
         self.client = client
         self.id = id
-        self.deadline = deadline
-        let event = try client.next(id, until: deadline)
+        self.timeout = timeout
+        let event = try client.next(id, until: .after(timeout))
         switch event {
         case .rows(let batch): columns = batch.columns
         case .finished(let reply): columns = reply.columns
@@ -77,7 +78,7 @@ public final class BlockingRows {
             return event
         }
         do throws(ClientError) {
-            return try client.next(id, until: deadline)
+            return try client.next(id, until: .after(timeout))
         } catch {
             isOver = true
             throw error
