@@ -1,8 +1,8 @@
 // Options that several commands share.
 
 import ArgumentParser
-import LiteBaseClient
 internal import LinuxSystem
+import LiteBaseClient
 
 /// How the daemon is reached.
 struct ConnectionOptions: ParsableArguments {

@@ -2,8 +2,8 @@
 
 import ArgumentParser
 internal import Glibc
-import LiteBaseClient
 internal import LinuxSystem
+import LiteBaseClient
 
 @main
 struct LiteBaseCommand: ParsableCommand {

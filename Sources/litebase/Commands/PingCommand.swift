@@ -1,8 +1,8 @@
 // `litebase ping`: is the daemon well, and how fast does it answer.
 
 import ArgumentParser
-import LiteBaseClient
 internal import LinuxSystem
+import LiteBaseClient
 
 struct PingCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -90,7 +90,9 @@ enum DurationText {
     /// The two greatest units: `3 d 4 h`, `5 min 2 s`, `12 s`.
     static func human(_ duration: Duration) -> String {
         let seconds = duration.components.seconds
-        let parts = [(seconds / 86400, "d"), (seconds / 3600 % 24, "h"), (seconds / 60 % 60, "min"), (seconds % 60, "s")]
+        let parts = [
+            (seconds / 86400, "d"), (seconds / 3600 % 24, "h"), (seconds / 60 % 60, "min"), (seconds % 60, "s"),
+        ]
         guard let first = parts.firstIndex(where: { $0.0 > 0 }) else { return "0 s" }
         return parts[first...].prefix(2).filter { $0.0 > 0 }.map { "\($0.0) \($0.1)" }.joined(separator: " ")
     }

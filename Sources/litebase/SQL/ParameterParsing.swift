@@ -37,7 +37,9 @@ enum ParameterParsing {
     private static func splitNamed(_ word: String) -> (name: String, value: String)? {
         guard let sign = word.first, ":@$".contains(sign), let equals = word.firstIndex(of: "=") else { return nil }
         let name = word[word.index(after: word.startIndex)..<equals]
-        let isName = name.unicodeScalars.allSatisfy { $0 == "_" || $0.properties.isAlphabetic || ("0"..."9").contains($0) }
+        let isName = name.unicodeScalars.allSatisfy {
+            $0 == "_" || $0.properties.isAlphabetic || ("0"..."9").contains($0)
+        }
         guard !name.isEmpty, isName else { return nil }
         return (String(name), String(word[word.index(after: equals)...]))
     }
@@ -68,7 +70,9 @@ enum ParameterParsing {
     }
 
     private static func hexBlob(_ word: String) -> [UInt8]? {
-        guard word.hasPrefix("x'") || word.hasPrefix("X'"), word.hasSuffix("'"), word.utf8.count >= 3 else { return nil }
+        guard word.hasPrefix("x'") || word.hasPrefix("X'"), word.hasSuffix("'"), word.utf8.count >= 3 else {
+            return nil
+        }
         let digits = Array(word.utf8.dropFirst(2).dropLast())
         guard digits.count.isMultiple(of: 2) else { return nil }
         var bytes: [UInt8] = []

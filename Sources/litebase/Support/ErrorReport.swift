@@ -1,7 +1,7 @@
 // Errors as people read them: one line, and where a statement is wrong, that place.
 
-import LiteBaseClient
 internal import LinuxSystem
+import LiteBaseClient
 
 /// A statement that failed, with what is needed to show where.
 struct StatementError: Error {
