@@ -98,7 +98,10 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "CommandLineTests",
-            dependencies: ["litebase", "LiteBaseClient", "ByteBuffers", "LiteBaseTesting"], swiftSettings: strict),
+            dependencies: [
+                "litebase", "LiteBaseClient", "LinuxSystem", "ByteBuffers", "LiteBaseTesting", argumentParser,
+            ],
+            exclude: ["Snapshots"], swiftSettings: strict),
     ],
     cxxLanguageStandard: .cxx17
 )

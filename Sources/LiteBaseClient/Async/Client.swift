@@ -29,6 +29,7 @@ public final class Client: Sendable {
     ///   - endpoint: where; `nil` finds the daemon by `Endpoint.discover()`.
     ///   - connectTimeout: how long to keep trying while the daemon's queue is full.
     ///   - requestTimeout: how long to wait for an answer that has no time limit of its own; `nil` is for ever.
+    /// - Returns: the connected client.
     /// - Throws: `ClientError.noSocket`, `.cannotConnect`; `CancellationError`.
     public static func connect(
         to endpoint: Endpoint? = nil, connectTimeout: Duration = .seconds(10), requestTimeout: Duration? = nil

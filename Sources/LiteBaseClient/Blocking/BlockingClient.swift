@@ -39,6 +39,7 @@ public final class BlockingClient {
     /// - Parameters:
     ///   - endpoint: where; `nil` finds the daemon by `Endpoint.discover()`.
     ///   - timeout: how long to keep trying while the daemon's queue is full.
+    /// - Returns: the connected client.
     /// - Throws: `ClientError.noSocket`, `.cannotConnect`.
     public static func connect(
         to endpoint: Endpoint? = nil, timeout: Duration = .seconds(10)
@@ -82,7 +83,10 @@ extension BlockingClient {
     }
 
     /// Waits for the next event of a request.
-    /// - Parameter deadline: when to give up; the request is cancelled then.
+    /// - Parameters:
+    ///   - id: the request.
+    ///   - deadline: when to give up; the request is cancelled then.
+    /// - Returns: what has come of it.
     /// - Throws: `ClientError.timedOut`; `.invalidRequest` when other results fill the memory; a connection that ends is an event.
     func next(_ id: Int64, until deadline: MonotonicInstant?) throws(ClientError) -> ReplyEvent {
         while true {

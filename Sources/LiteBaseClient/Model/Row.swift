@@ -91,7 +91,9 @@ public struct RowBatch: RandomAccessCollection, Sendable {
 
 extension RowBatch {
     /// Rows made by the caller, for code that shows results of several origins alike.
-    /// - Parameter rows: each as long as there are columns.
+    /// - Parameters:
+    ///   - columns: of all rows.
+    ///   - rows: each as long as there are columns.
     public init(columns: Columns, rows: [[Value]]) {
         self.init(columns: columns, values: rows.flatMap { $0 }, count: rows.count)
     }

@@ -11,13 +11,19 @@ public struct SessionOptions: Hashable, Sendable {
     /// Whether the engine refuses every write.
     public let isReadOnly: Bool
 
-    /// - Parameter database: its name; `nil` is the default one.
+    /// A database by name.
+    /// - Parameters:
+    ///   - database: its name; `nil` is the default one.
+    ///   - isReadOnly: whether the engine refuses every write.
     public init(database: String? = nil, isReadOnly: Bool = false) {
         source = .database(database)
         self.isReadOnly = isReadOnly
     }
 
-    /// - Parameter url: such as `sqlite:/srv/app.db?mode=ro`; the server decides who may open it.
+    /// A database by URL.
+    /// - Parameters:
+    ///   - url: such as `sqlite:/srv/app.db?mode=ro`; the server decides who may open it.
+    ///   - isReadOnly: whether the engine refuses every write.
     public init(url: String, isReadOnly: Bool = false) {
         source = .url(url)
         self.isReadOnly = isReadOnly

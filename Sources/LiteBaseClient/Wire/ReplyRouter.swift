@@ -61,6 +61,7 @@ struct ReplyRouter {
 
     /// Expects the replies of a new request.
     /// - Parameter pageRows: rows of a page, for a paged query.
+    /// - Returns: its id.
     mutating func open(pageRows: Int64? = nil) -> Int64 {
         let id = makeID()
         exchanges[id] = Exchange(pageRows: pageRows)
@@ -79,7 +80,9 @@ struct ReplyRouter {
     }
 
     /// Takes one frame.
-    /// - Parameter byteCount: length of the frame's body.
+    /// - Parameters:
+    ///   - reply: its content.
+    ///   - byteCount: length of its body.
     /// - Returns: the request that has news, `nil` when nobody waits for this.
     /// - Throws: `ClientError` when the connection is of no further use.
     mutating func receive(_ reply: Reply, byteCount: Int) throws(ClientError) -> Int64? {

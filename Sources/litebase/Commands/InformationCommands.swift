@@ -6,7 +6,8 @@ import LiteBaseClient
 
 struct DatabasesCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "databases", abstract: "List the databases that you may open.")
+        commandName: "databases", abstract: "List the databases that you may open.",
+        usage: "litebase databases [<options>]")
 
     @OptionGroup var output: OutputOptions
     @OptionGroup var connection: ConnectionOptions
@@ -28,7 +29,8 @@ struct DatabasesCommand: ParsableCommand {
 
 struct StatusCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "status", abstract: "Show how the daemon is and what it has done.")
+        commandName: "status", abstract: "Show how the daemon is and what it has done.",
+        usage: "litebase status [--json] [<options>]")
 
     @Flag(name: .customLong("json"), help: "Print one JSON object.")
     var isJSON = false

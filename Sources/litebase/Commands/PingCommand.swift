@@ -8,6 +8,7 @@ struct PingCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "ping",
         abstract: "Ask the daemon whether it is well, and measure the round trip.",
+        usage: "litebase ping [<options>]",
         discussion: """
             EXAMPLES:
               litebase ping
@@ -66,7 +67,9 @@ struct PingCommand: ParsableCommand {
             + "up \(DurationText.human(health.uptime)), \(time)"
     }
 
-    /// - Parameter times: nanoseconds of each round trip.
+    /// The last line: how long the round trips took.
+    /// - Parameter times: nanoseconds of each.
+    /// - Returns: `nil` when there were none.
     static func statistics(_ times: [Int64]) -> String? {
         guard !times.isEmpty else { return nil }
         let sorted = times.sorted()

@@ -9,13 +9,15 @@ struct QueryCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "query",
         abstract: "Run SQL and print the rows.",
+        usage: "litebase query <sql> [<parameters> ...] [<options>]",
         discussion: """
-            Each <parameter> is bound to a placeholder: null, integers, reals, x'..' (a blob)
-            and '..' (text) as in SQL; anything else is text. :name=value binds a named one.
-            Several statements, and all of stdin, run in one session up to the first error.
+            Parameters are bound to placeholders: null, integers, reals, x'..' (a
+            blob) and '..' (text) as in SQL; anything else is text. :name=value
+            binds a named one. Several statements, and all of stdin, run in one
+            session up to the first error.
 
             EXAMPLES:
-              litebase query "SELECT * FROM city WHERE name LIKE ? AND people > ?" "Os%" 1000
+              litebase query "SELECT * FROM city WHERE people > ?" 1000
               litebase query "SELECT * FROM city WHERE name = :name" :name=Oslo
               litebase query - < script.sql
             """)

@@ -7,9 +7,11 @@ struct ShellCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "shell",
         abstract: "Run statements interactively, in one session.",
+        usage: "litebase shell [<options>]",
         discussion: """
-            Statements end with a semicolon and may take several lines. Ctrl-C cancels the
-            running statement, Ctrl-D leaves. .help lists the shell's own commands.
+            Statements end with a semicolon and may take several lines. Ctrl-C
+            cancels the running statement, Ctrl-D leaves. .help lists the shell's
+            own commands.
 
             EXAMPLES:
               litebase shell

@@ -80,7 +80,10 @@ enum JSONText {
     }
 
     /// A string in quotes.
-    /// - Parameter isTerminal: also escapes what is legal in JSON but would steer a terminal.
+    /// - Parameters:
+    ///   - text: what is quoted.
+    ///   - isTerminal: also escapes what is legal in JSON but would steer a terminal.
+    ///   - output: what it is appended to.
     static func append(_ text: String, isTerminal: Bool, into output: inout ByteBuffer) {
         guard isTerminal, text.unicodeScalars.contains(where: isLegalButHarmful) else {
             return output.appendJSONText(text)

@@ -11,7 +11,10 @@ enum ParameterParsing {
     /// All the words of one command.
     ///
     /// `:name=value` (also `@name=`, `$name=`) makes a named parameter; the two kinds do not mix.
-    /// - Parameter allText: takes every word as text by position, whatever it looks like.
+    /// - Parameters:
+    ///   - words: as they were typed.
+    ///   - allText: takes every word as text by position, whatever it looks like.
+    /// - Returns: the parameters, in the order of the words.
     /// - Throws: `UsageError` when named and positional ones are mixed.
     static func parameters(_ words: [String], allText: Bool) throws(UsageError) -> Parameters {
         let words = words.map { $0.first == negativeMark ? String($0.dropFirst()) : $0 }
