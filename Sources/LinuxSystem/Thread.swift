@@ -8,6 +8,8 @@ public enum Thread {
     private final class Start {
         let name: String
         let body: @Sendable () -> Void
+        /// Threads inherit the faults of who starts them.
+        let faultScope = clinux_fault_scope()
 
         init(name: String, body: @escaping @Sendable () -> Void) {
             self.name = name
@@ -19,6 +21,7 @@ public enum Thread {
     /// - Parameters:
     ///   - name: at most 15 bytes, seen in `ps -L` and `top -H`.
     ///   - stackByteCount: size of its stack.
+    ///   - body: runs on the thread, which ends with it.
     /// - Throws: `Errno` with EAGAIN when the system cannot make more threads.
     public static func start(name: String, stackByteCount: Int = 1 << 20, _ body: @escaping @Sendable () -> Void)
         throws(Errno)
@@ -36,6 +39,7 @@ public enum Thread {
                 guard let context else { return nil }
                 let start = Unmanaged<Start>.fromOpaque(context).takeRetainedValue()
                 clinux_name_thread(start.name)
+            clinux_set_fault_scope(start.faultScope)
                 start.body()
                 return nil
             }, start.toOpaque())
