@@ -221,9 +221,12 @@ class Client:
         return line
 
     def read_body(self):
+        """Takes one whole body off the buffer; leaves the buffer as it is when a read raises."""
         if self.mode == "lines":
             return self.read_line()
-        return self.read_exactly(struct.unpack(">I", self.read_exactly(4))[0])
+        while len(self.buffer) < 4 or len(self.buffer) < 4 + struct.unpack_from(">I", self.buffer)[0]:
+            self.fill()
+        return self.read_exactly(4 + struct.unpack_from(">I", self.buffer)[0])[4:]
 
     def receive(self):
         """The next frame of the connection, whichever request it belongs to."""
