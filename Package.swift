@@ -30,6 +30,7 @@ let package = Package(
         .systemLibrary(name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
         .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
         .target(name: "CToml"),
+        .target(name: "CNumbers"),
 
         // Foundations: no knowledge of databases or of the protocol's meaning.
         .target(name: "ByteBuffers", swiftSettings: strict),
@@ -37,7 +38,7 @@ let package = Package(
         .target(name: "SystemdSupport", dependencies: ["LinuxSystem", "CSystemd"], swiftSettings: strict),
 
         // The language on the socket: pure, no I/O.
-        .target(name: "WireProtocol", dependencies: ["ByteBuffers"], swiftSettings: strict),
+        .target(name: "WireProtocol", dependencies: ["ByteBuffers", "CNumbers"], swiftSettings: strict),
 
         // The engines; they do not know the wire format.
         .target(
@@ -80,11 +81,16 @@ let package = Package(
             dependencies: ["Server", "WireProtocol", "DatabaseDrivers", "LinuxSystem", "LiteBaseTesting"],
             swiftSettings: strict),
         .testTarget(
-            name: "ConfigurationTests", dependencies: ["Configuration", "Server", "LiteBaseTesting"],
+            name: "ConfigurationTests", dependencies: ["Configuration", "Server", "LinuxSystem", "LiteBaseTesting"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "DaemonTests",
+            dependencies: ["litebased", "Configuration", "Server", "SystemdSupport", "LinuxSystem", "LiteBaseTesting"],
             swiftSettings: strict),
         .testTarget(
             name: "LiteBaseClientTests", dependencies: ["LiteBaseClient", "LiteBaseTesting"], swiftSettings: strict),
         .testTarget(
             name: "CommandLineTests", dependencies: ["litebase", "LiteBaseTesting"], swiftSettings: strict),
-    ]
+    ],
+    cxxLanguageStandard: .cxx17
 )

@@ -1,0 +1,148 @@
+// `batch`: several statements in one message.
+
+/// Several statements, run in order; all or none of them when it is atomic.
+public struct BatchRequest {
+    public private(set) var target = Target()
+    public private(set) var isAtomic = true
+    public private(set) var statementCount = 0
+    /// The statements, without the array's header.
+    private var content = UnsafeRawBufferPointer(start: nil, count: 0)
+
+    /// Decodes and checks all of it, so that reading the statements cannot fail.
+    public init(_ data: UnsafeRawBufferPointer?) throws(DecodeError) {
+        var fields = try FieldReader(data)
+        var hasStatements = false
+        while let name = try fields.nextName() {
+            if name.equals("statements") {
+                try readStatements(&fields.reader)
+                hasStatements = true
+            } else if name.equals("atomic") {
+                isAtomic = try fields.optionalBool("atomic") ?? true
+            } else if try !target.readField(name, from: &fields) {
+                try fields.reader.skip()
+            }
+        }
+        guard hasStatements else { throw DecodeError(.missing(field: "statements"), at: 0) }
+        try target.check()
+    }
+
+    private mutating func readStatements(_ reader: inout MessagePackReader) throws(DecodeError) {
+        statementCount = try reader.readArray("statements")
+        let start = reader.offset
+        for index in 0..<statementCount {
+            do throws(DecodeError) {
+                _ = try BatchStatement.read(&reader)
+            } catch {
+                var located = error
+                located.statementIndex = index
+                throw located
+            }
+        }
+        content = reader.bytes.slice(start..<reader.offset)
+    }
+
+    /// Starts reading at the first statement; as often as needed.
+    public func makeReader() -> BatchReader {
+        BatchReader(reader: MessagePackReader(content), remaining: statementCount)
+    }
+}
+
+/// Reads the statements of a batch one by one. Allocates nothing.
+public struct BatchReader {
+    fileprivate var reader: MessagePackReader
+    fileprivate var remaining: Int
+
+    /// The next statement; `nil` after the last one.
+    public mutating func next() -> BatchStatement? {
+        guard remaining > 0 else { return nil }
+        remaining &-= 1
+        do throws(DecodeError) {
+            return try BatchStatement.read(&reader)
+        } catch {
+            // The batch was checked when it was decoded.
+            preconditionFailure("the body of a request changed while it was used")
+        }
+    }
+}
+
+/// One statement of a batch.
+public struct BatchStatement {
+    /// What its placeholders get.
+    public enum Parameters {
+        /// It runs once.
+        case once(ParameterList)
+        /// It runs once for each row.
+        case rows(ParameterRows)
+    }
+
+    /// UTF-8, not terminated.
+    public let sql: UnsafeRawBufferPointer
+    public let parameters: Parameters
+
+    fileprivate static func read(_ reader: inout MessagePackReader) throws(DecodeError) -> BatchStatement {
+        let count = try reader.readMap("statements[]")
+        var fields = FieldReader(reader, fieldCount: count)
+        var sql: UnsafeRawBufferPointer?
+        var list: ParameterList?
+        var rows: ParameterRows?
+        while let name = try fields.nextName() {
+            if name.equals("sql") {
+                sql = try fields.optionalText("statements[].sql")
+            } else if name.equals("params") {
+                list =
+                    try fields.skipNull() ? nil : try ParameterList.read(&fields.reader, field: "statements[].params")
+            } else if name.equals("param_rows") {
+                rows = try fields.skipNull() ? nil : try ParameterRows.read(&fields.reader)
+            } else {
+                try fields.reader.skip()
+            }
+        }
+        let end = fields.reader.offset
+        reader = fields.reader
+        guard let sql else { throw DecodeError(.missing(field: "statements[].sql"), at: end) }
+        guard let rows else { return BatchStatement(sql: sql, parameters: .once(list ?? .empty)) }
+        guard list == nil else {
+            throw DecodeError(.conflict(field: "statements[].params", other: "statements[].param_rows"), at: end)
+        }
+        return BatchStatement(sql: sql, parameters: .rows(rows))
+    }
+}
+
+/// The rows of parameters of one statement.
+public struct ParameterRows {
+    public let count: Int
+    /// The rows, without the array's header.
+    private let content: UnsafeRawBufferPointer
+
+    fileprivate static func read(_ reader: inout MessagePackReader) throws(DecodeError) -> ParameterRows {
+        let count = try reader.readArray("statements[].param_rows")
+        let start = reader.offset
+        for _ in 0..<count {
+            _ = try ParameterList.read(&reader, field: "statements[].param_rows", mayBeNamed: false)
+        }
+        return ParameterRows(count: count, content: reader.bytes.slice(start..<reader.offset))
+    }
+
+    /// Starts reading at the first row; as often as needed.
+    public func makeReader() -> ParameterRowReader {
+        ParameterRowReader(reader: MessagePackReader(content), remaining: count)
+    }
+}
+
+/// Reads rows of parameters one by one. Allocates nothing.
+public struct ParameterRowReader {
+    fileprivate var reader: MessagePackReader
+    fileprivate var remaining: Int
+
+    /// The next row; `nil` after the last one.
+    public mutating func next() -> ParameterList? {
+        guard remaining > 0 else { return nil }
+        remaining &-= 1
+        do throws(DecodeError) {
+            return try ParameterList.read(&reader, field: "param_rows", mayBeNamed: false)
+        } catch {
+            // The rows were checked when the batch was decoded.
+            preconditionFailure("the body of a request changed while it was used")
+        }
+    }
+}

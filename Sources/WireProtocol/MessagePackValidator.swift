@@ -1,0 +1,72 @@
+// Checks a MessagePack body once and completely, so that the decoders after it need only look at types.
+
+/// Checks whole values: lengths, depth, UTF-8, keys that are text and occur once.
+struct MessagePackValidator: ~Copyable {
+    var reader: MessagePackReader
+    var keys = KeyStack()
+
+    init(_ body: UnsafeRawBufferPointer) throws(DecodeError) {
+        // Offsets of keys are kept in 32 bits.
+        guard body.count <= Int(UInt32.max) else { throw DecodeError(.tooLarge, at: 0) }
+        reader = MessagePackReader(body)
+    }
+
+    /// Checks one value with all that it contains; `depth` containers are open around it.
+    mutating func validateValue(depth: Int) throws(DecodeError) {
+        let start = reader.offset
+        switch try reader.next() {
+        case .null, .bool, .integer, .unsigned, .real, .binary, .ext: break
+        case .text(let text): try validateText(text)
+        case .array(let count):
+            guard depth < WireLimits.nestingDepthMax else { throw DecodeError(.tooDeep, at: start) }
+            for _ in 0..<count { try validateValue(depth: depth &+ 1) }
+        case .map(let count):
+            guard depth < WireLimits.nestingDepthMax else { throw DecodeError(.tooDeep, at: start) }
+            let keysStart = keys.count
+            for _ in 0..<count {
+                _ = try readKey()
+                try validateValue(depth: depth &+ 1)
+            }
+            try closeMap(from: keysStart)
+        }
+    }
+
+    /// Reads and checks the next key of the innermost map, and remembers it.
+    mutating func readKey() throws(DecodeError) -> UnsafeRawBufferPointer {
+        let start = reader.offset
+        guard case .text(let key) = try reader.next() else { throw DecodeError(.keyNotText, at: start) }
+        try validateText(key)
+        guard keys.push(offset: reader.offset &- key.count, byteCount: key.count) else {
+            throw DecodeError(.tooManyKeys, at: start)
+        }
+        return key
+    }
+
+    /// Ends the innermost map, whose keys begin at `start` of the key stack.
+    mutating func closeMap(from start: Int) throws(DecodeError) {
+        if let duplicate = keys.closeMap(from: start, in: reader.bytes) {
+            throw DecodeError(.duplicateKey, at: duplicate)
+        }
+    }
+
+    func requireEnd() throws(DecodeError) {
+        guard reader.isAtEnd else { throw DecodeError(.trailingBytes, at: reader.offset) }
+    }
+
+    private func validateText(_ text: UnsafeRawBufferPointer) throws(DecodeError) {
+        if let invalid = firstInvalidUTF8Offset(in: text) {
+            throw DecodeError(.invalidUTF8, at: reader.offset &- text.count &+ invalid)
+        }
+    }
+}
+
+extension MessagePackReader {
+    /// Checks that `body` is one value and nothing else, as strictly as a request is: depth, UTF-8, text keys that occur
+    /// once, no trailing byte.
+    /// - Cost: O(n log n) at worst, in the number of keys of one map; allocates only for maps of many keys.
+    public static func validate(_ body: UnsafeRawBufferPointer) throws(DecodeError) {
+        var validator = try MessagePackValidator(body)
+        try validator.validateValue(depth: 0)
+        try validator.requireEnd()
+    }
+}

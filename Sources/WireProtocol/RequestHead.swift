@@ -1,0 +1,149 @@
+// The envelope of a message: id, type and data.
+
+/// The envelope of a request. All bytes point into the body, and are valid as long as it is.
+public struct RequestHead {
+    public var id: RequestID
+    /// `nil` for a type that this version does not know; answer with `unknown_type`.
+    public var type: RequestType?
+    /// The type's text, UTF-8.
+    public var typeName: UnsafeRawBufferPointer
+    /// The MessagePack map in `data`, header included; `nil` when it is absent or null.
+    public var data: UnsafeRawBufferPointer?
+
+    /// Decodes and checks a MessagePack body; a JSON one goes through `JSONTranscoder` first.
+    ///
+    /// All of the body is checked here (`MessagePackReader.validate`), so that the decoders of `data` only look at types.
+    /// - Cost: O(n log n) at worst; allocates nothing for a message with few keys.
+    public static func decode(_ body: UnsafeRawBufferPointer) throws(HeadError) -> RequestHead {
+        do throws(DecodeError) {
+            var validator = try MessagePackValidator(body)
+            return try decode(&validator)
+        } catch {
+            throw HeadError(id: salvageID(from: body), error: error)
+        }
+    }
+
+    private static func decode(_ validator: inout MessagePackValidator) throws(DecodeError) -> RequestHead {
+        let count = try validator.openEnvelope()
+        var id: RequestID?
+        var typeName: UnsafeRawBufferPointer?
+        var data: UnsafeRawBufferPointer?
+        for _ in 0..<count {
+            let key = try validator.readKey()
+            if key.equals("id") {
+                id = try RequestID.read(&validator.reader, field: "id")
+            } else if key.equals("type") {
+                typeName = try validator.readTypeName()
+            } else if key.equals("data") {
+                data = try validator.readData()
+            } else {
+                try validator.validateValue(depth: 1)
+            }
+        }
+        try validator.closeMap(from: 0)
+        try validator.requireEnd()
+        guard let id else { throw DecodeError(.missing(field: "id"), at: 0) }
+        guard let typeName else { throw DecodeError(.missing(field: "type"), at: 0) }
+        return RequestHead(id: id, type: RequestType(name: typeName), typeName: typeName, data: data)
+    }
+
+    /// The id of a body that is not a proper request, if one can be found before the defect.
+    private static func salvageID(from body: UnsafeRawBufferPointer) -> RequestID {
+        var reader = MessagePackReader(body)
+        do throws(DecodeError) {
+            guard case .map(let count) = try reader.next() else { return .none }
+            for _ in 0..<count {
+                guard case .text(let key) = try reader.next() else { return .none }
+                if key.equals("id") { return try RequestID.read(&reader, field: "id") }
+                try reader.skip()
+            }
+        } catch {
+            // There is no better answer than that no id was found.
+        }
+        return .none
+    }
+}
+
+/// Why a request's envelope could not be decoded, with the id that the error reply should carry.
+///
+/// The id points into the body: handle the error while the body is there.
+public struct HeadError: Error, @unchecked Sendable {
+    public let id: RequestID
+    public let error: DecodeError
+}
+
+/// The envelope of a reply, for clients. All bytes point into the body.
+public struct ReplyHead {
+    public var id: RequestID
+    /// The type's text: `query_response`, `error`, …
+    public var typeName: UnsafeRawBufferPointer
+    /// The MessagePack map in `data`, header included; `nil` when it is absent or null.
+    public var data: UnsafeRawBufferPointer?
+
+    /// Decodes the envelope of a MessagePack reply.
+    ///
+    /// The data is not walked through when it comes last, as LiteBase writes it: it is checked as it is read.
+    public static func decode(_ body: UnsafeRawBufferPointer) throws(DecodeError) -> ReplyHead {
+        var reader = MessagePackReader(body)
+        var head = ReplyHead(id: .none, typeName: UnsafeRawBufferPointer(start: nil, count: 0), data: nil)
+        var hasType = false
+        let count = try reader.readMap("reply")
+        for index in 0..<count {
+            let key = try reader.readText("key")
+            if key.equals("id") {
+                head.id = try readID(&reader)
+            } else if key.equals("type") {
+                head.typeName = try reader.readText("type")
+                hasType = true
+            } else if key.equals("data") {
+                let data = index == count &- 1 ? body.slice(reader.offset..<body.count) : try reader.readRaw()
+                head.data = data.first == 0xc0 ? nil : data
+            } else {
+                try reader.skip()
+            }
+        }
+        guard hasType else { throw DecodeError(.missing(field: "type"), at: 0) }
+        return head
+    }
+
+    private static func readID(_ reader: inout MessagePackReader) throws(DecodeError) -> RequestID {
+        var ahead = reader
+        if case .null = try ahead.next() {
+            reader = ahead
+            return .none
+        }
+        return try RequestID.read(&reader, field: "id")
+    }
+}
+
+extension MessagePackValidator {
+    /// Reads the header of the message's own map; returns how many pairs follow.
+    fileprivate mutating func openEnvelope() throws(DecodeError) -> Int {
+        if reader.isAtEnd { throw DecodeError(.empty, at: 0) }
+        guard case .map(let count) = try reader.next() else { throw DecodeError(.notAMap, at: 0) }
+        return count
+    }
+
+    fileprivate mutating func readTypeName() throws(DecodeError) -> UnsafeRawBufferPointer {
+        let start = reader.offset
+        let name = try reader.readText("type")
+        guard isValidUTF8(name) else { throw DecodeError(.invalidUTF8, at: start) }
+        return name
+    }
+
+    /// Reads and checks `data`: a map, or null for none.
+    fileprivate mutating func readData() throws(DecodeError) -> UnsafeRawBufferPointer? {
+        let start = reader.offset
+        var ahead = reader
+        switch try ahead.next() {
+        case .null:
+            reader = ahead
+            return nil
+        case .map:
+            try validateValue(depth: 1)
+            return reader.bytes.slice(start..<reader.offset)
+        case .bool, .integer, .unsigned, .real, .text, .binary, .array, .ext:
+            throw DecodeError(.wrongType(field: "data", wanted: "a map or null"), at: start)
+        }
+    }
+}
