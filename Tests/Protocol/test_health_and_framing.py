@@ -422,8 +422,8 @@ UNDECODABLE = {
     "key that is not UTF-8": b"\x81\xa2\xff\xfe\x01",
     "type that is not UTF-8": b"\x82\xa2id\x01\xa4type\xa2\xc3\x28",
     "key twice": b"\x83\xa2id\x01\xa2id\x02\xa4type\xacheal" + b"th_check",
-    "nested too deep": b"\x82\xa2id\x01\xa4data" + b"\x91" * 5000 + b"\xc0",
-    "maps nested too deep": b"\x82\xa2id\x01\xa4data" + b"\x81\xa1a" * 5000 + b"\xc0",
+    "nested too deep": b"\x83\xa2id\x01\xa4type\xachealth_check\xa1x" + b"\x91" * 5000 + b"\xc0",
+    "maps nested too deep": b"\x83\xa2id\x01\xa4type\xachealth_check\xa4data" + b"\x81\xa1a" * 5000 + b"\xc0",
     "JSON cut short": b'{"id":1,"type":"health_check"',
     "JSON with a trailing byte": b'{"id":1,"type":"health_check"}x',
     "two JSON objects": b'{"id":1,"type":"health_check"}{"id":2,"type":"health_check"}',
@@ -438,8 +438,8 @@ UNDECODABLE = {
     "JSON with a bad number": b'{"id":1,"type":"health_check","x":01}',
     "JSON with NaN": b'{"id":1,"type":"health_check","x":NaN}',
     "JSON with a single quote": b"{'id':1,'type':'health_check'}",
-    "JSON nested too deep": b'{"id":1,"data":' + b"[" * 5000 + b"]" * 5000 + b"}",
-    "JSON objects nested too deep": b'{"id":1,"data":' + b'{"a":' * 5000 + b"1" + b"}" * 5000 + b"}",
+    "JSON nested too deep": b'{"id":1,"type":"health_check","x":' + b"[" * 5000 + b"]" * 5000 + b"}",
+    "JSON objects nested too deep": b'{"id":1,"type":"health_check","data":' + b'{"a":' * 5000 + b"1" + b"}" * 5000 + b"}",
 }
 
 
@@ -463,7 +463,7 @@ def test_many_bad_bodies_in_a_row(daemon):
             body[generator.randrange(len(body))] = generator.randrange(256)
         client.socket.sendall(framed(bytes(body)))
         stream = client.read_body()
-        assert stream[:1] == b"{" or stream[0] & 0xf0 == 0x80, f"seed 20240229, round {round}: {stream[:60]!r}"
+        assert stream[:1] in b"{\xde\xdf" or stream[0] & 0xf0 == 0x80, f"seed 20240229, round {round}: {stream[:60]!r}"
     assert client.call("health_check", id="still here").type == "health_response"
 
 
@@ -655,11 +655,12 @@ def test_pipelining_far_beyond_the_socket_buffer(daemon):
     deadline = time.monotonic() + 30
     while received < 20_000:
         assert time.monotonic() < deadline, f"{received} replies after 30 s"
-        try:
-            sent += client.socket.send(view[sent:sent + 65536])
-            continue
-        except BlockingIOError:
-            pass
+        if sent < len(payload):
+            try:
+                sent += client.socket.send(view[sent:sent + 65536])
+                continue
+            except BlockingIOError:
+                pass
         received += drain(client)
     client.socket.settimeout(10)
     client.settle()
