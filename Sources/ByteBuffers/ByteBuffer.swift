@@ -181,7 +181,9 @@ extension ByteBuffer {
     }
 
     /// Overwrites an integer that was appended earlier, most significant byte first.
-    /// - Parameter offset: where it starts, counted from the first readable byte.
+    /// - Parameters:
+    ///   - value: written over what is there.
+    ///   - offset: where it starts, counted from the first readable byte.
     @inlinable
     public mutating func patchBigEndian<T: FixedWidthInteger>(_ value: T, at offset: Int) {
         precondition(offset >= 0 && offset <= count &- MemoryLayout<T>.size, "patched outside of the buffer")

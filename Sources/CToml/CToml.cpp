@@ -72,7 +72,7 @@ void flatten(const toml::table &table, std::vector<std::string> &path, ctoml_doc
         entry made;
         made.keys = path;
         made.head.key_count = static_cast<uint32_t>(path.size());
-        const auto &place = node.source().begin;
+        const auto place = key.source().begin.line > 0 ? key.source().begin : node.source().begin;
         made.head.line = place.line;
         made.head.column = place.column;
         take_value(node, made);

@@ -148,5 +148,5 @@ public struct UsageError: Error, Equatable, Sendable {
     /// One line: cause, semicolon, remedy.
     public var message: String
 
-    init(_ message: String) { self.message = message + "; try --help" }
+    init(_ message: String) { self.message = message + (message.hasSuffix("?") ? "" : "; try --help") }
 }

@@ -30,7 +30,7 @@ public struct Configuration: Sendable, Equatable {
         for database in options.databases { reader.add(database: database.name, url: database.url) }
         let stateDirectory = addEmbeddedDatabase(paths, &reader)
         let databases = reader.orderedDatabases()
-        guard reader.problems.isEmpty else { throw ConfigurationError(problems: reader.problems) }
+        guard reader.problems.isEmpty else { throw ConfigurationError(problems: reader.problems(orderedBy: files)) }
         return Configuration(
             settings: reader.settings, databases: databases, listen: options.listen,
             socketPath: reader.settings.socketPath ?? paths.socketPath, stateDirectory: stateDirectory, files: files)
@@ -88,12 +88,23 @@ public struct Configuration: Sendable, Equatable {
                 nil, "there is no home directory for the embedded database; set HOME, or give --database default=PATH")
             return nil
         }
-        reader.add(database: name, url: "sqlite:\(directory)/default.db")
+        reader.add(database: name, url: DatabaseAddress.url(file: directory + "/default.db"))
         return directory
     }
 }
 
 extension SettingsReader {
+    /// What is wrong, in the order of the text; flags come last.
+    func problems(orderedBy files: [String]) -> [ConfigurationProblem] {
+        problems.enumerated().sorted { left, right in
+            func key(_ item: (offset: Int, element: ConfigurationProblem)) -> (Int, Int, Int) {
+                let file = item.element.file.map { files.firstIndex(of: $0) ?? -1 } ?? files.count
+                return (file, item.element.line, item.offset)
+            }
+            return key(left) < key(right)
+        }.map(\.element)
+    }
+
     /// The databases, the default one first; reports those that are incomplete.
     mutating func orderedDatabases() -> [DatabaseConfiguration] {
         var complete: [DatabaseConfiguration] = []

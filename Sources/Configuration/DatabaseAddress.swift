@@ -1,5 +1,7 @@
 // Names and URLs of databases, checked before the server sees them. What a path leads to is the driver's to find out.
 
+internal import DatabaseDrivers
+
 /// Rules for names and URLs of databases.
 enum DatabaseAddress {
     static let nameByteCountMax = 64
@@ -20,35 +22,33 @@ enum DatabaseAddress {
         return nil
     }
 
-    /// What is wrong with a URL; `nil` for a good one.
+    /// What is wrong with a URL; `nil` for a good one. The driver has the last word, so it is asked.
     static func problem(url: String) -> String? {
-        guard url.hasPrefix("sqlite:") else {
-            let scheme = url.prefix { $0 != ":" }
-            guard scheme.utf8.count < url.utf8.count else {
-                return "\"\(url)\" is no URL; write sqlite:/absolute/path"
+        do throws(DriverError) {
+            let location = try SQLiteLocation(url: url)
+            guard case .file(let path) = location.place, path.containsControlCharacter else { return nil }
+            return "the path contains a control character"
+        } catch {
+            let details = error.details
+            let cause = details.message.hasSuffix(".") ? String(details.message.dropLast()) : details.message
+            return cause + (details.hint.map { "; \($0)" } ?? "")
+        }
+    }
+
+    /// The URL of a file.
+    static func url(file path: String) -> String {
+        var url = "sqlite:"
+        for character in path.unicodeScalars {
+            switch character {
+            case "%": url += "%25"
+            case "?": url += "%3f"
+            default: url.unicodeScalars.append(character)
             }
-            return "databases of type \"\(scheme)\" are not supported; write sqlite:/absolute/path"
         }
-        if url.containsControlCharacter { return "the URL contains a control character" }
-        let rest = url.dropFirst("sqlite:".count)
-        let path = rest.prefix { $0 != "?" }
-        if let problem = problem(query: rest.dropFirst(path.count + 1)) { return problem }
-        if path == ":memory:" { return nil }
-        guard path.hasPrefix("/"), !path.hasSuffix("/") else {
-            return "\"\(url)\" names no file by its absolute path; write sqlite:/absolute/path or sqlite::memory:"
-        }
-        return nil
+        return url
     }
 
-    private static func problem(query: Substring) -> String? {
-        for item in query.split(separator: "&", omittingEmptySubsequences: true) where !queries.contains(item) {
-            return "\"\(item)\" is unknown in a sqlite: URL; only mode=ro and mode=rw are known"
-        }
-        return nil
-    }
-    private static let queries: [Substring] = ["mode=ro", "mode=rw"]
-
-    /// A URL as it was given on the command line, where a path may stand for it.
+    /// A URL as it was given on the command line, where a path may stand for it, `?mode=ro` included.
     /// - Parameter directory: what a relative path starts from.
     static func url(argument: String, directory: String) -> String {
         let path = argument.hasPrefix("sqlite:") ? String(argument.dropFirst("sqlite:".count)) : argument

@@ -44,6 +44,7 @@ public final class EventLoop {
         self.epoll = epoll
         self.mailbox = mailbox
         events = .allocate(capacity: Int(CLINUX_EVENT_COUNT_MAX))
+        mailbox.bindToCurrentThread()
     }
 
     deinit {
@@ -54,6 +55,8 @@ public final class EventLoop {
     /// - Parameters:
     ///   - source: told about readiness; kept alive until `deregister`.
     ///   - descriptor: owned by the caller, who deregisters before closing it.
+    ///   - interest: what the source waits for; errors and hang-ups are always told.
+    /// - Throws: `Errno` when the kernel has no room (epoll_ctl(2)).
     public func register(_ source: EventSource, _ descriptor: borrowing OwnedDescriptor, for interest: Readiness)
         throws(Errno)
     {

@@ -43,7 +43,7 @@ public enum Files {
     }
 
     /// Makes a directory and its missing parents.
-    /// - Parameter mode: permission bits of the directories that are made, less the umask.
+    /// `mode` holds the permission bits of those that are made, less the umask.
     public static func makeDirectories(_ path: String, mode: UInt32 = 0o700) throws(Errno) {
         if let status = try status(path) {
             if status.kind == .directory { return }
@@ -60,7 +60,7 @@ public enum Files {
     }
 
     /// Opens a file; close-on-exec is added.
-    /// - Parameter flags: of open(2), such as `O_RDONLY`.
+    /// `flags` are those of open(2), such as `O_RDONLY`.
     public static func open(_ path: String, flags: Int32, mode: UInt32 = 0o600) throws(Errno) -> OwnedDescriptor {
         OwnedDescriptor(Int32(try SystemCalls.call(.open) { Int(Glibc.open(path, flags | O_CLOEXEC, mode)) }))
     }

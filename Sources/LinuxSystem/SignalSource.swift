@@ -10,7 +10,7 @@ public final class SignalSource: EventSource {
     private let descriptor: OwnedDescriptor
     private let onSignal: (_ signal: Int32, _ sender: Int32) -> Void
 
-    /// - Parameter onSignal: called with the signal's number and the pid of the sender (0: the kernel).
+    /// `onSignal` is called with the signal's number and the pid of the sender (0: the kernel).
     public init(_ signals: [Int32], onSignal: @escaping (Int32, Int32) -> Void) throws(Errno) {
         descriptor = OwnedDescriptor(
             Int32(try SystemCalls.call(.signalfd) { Int(clinux_signalfd(signals, Int32(signals.count))) }))

@@ -19,6 +19,7 @@ public enum Thread {
     /// - Parameters:
     ///   - name: at most 15 bytes, seen in `ps -L` and `top -H`.
     ///   - stackByteCount: size of its stack.
+    ///   - body: runs on the thread, which ends with it.
     /// - Throws: `Errno` with EAGAIN when the system cannot make more threads.
     public static func start(name: String, stackByteCount: Int = 1 << 20, _ body: @escaping @Sendable () -> Void)
         throws(Errno)

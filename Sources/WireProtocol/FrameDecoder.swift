@@ -206,11 +206,12 @@ extension FrameFailure {
     public static let httpRefusal: StaticString = """
         HTTP/1.1 400 Bad Request\r
         Content-Type: text/plain; charset=utf-8\r
-        Content-Length: 139\r
+        Content-Length: 128\r
         Connection: close\r
         \r
         This is a LiteBase socket, and it does not speak HTTP.
         Send one JSON object a line, for example:
         {"id":1,"type":"health_check"}
+
         """
 }

@@ -96,14 +96,28 @@ public struct ReplyHead {
                 head.typeName = try reader.readText("type")
                 hasType = true
             } else if key.equals("data") {
-                let data = index == count &- 1 ? body.slice(reader.offset..<body.count) : try reader.readRaw()
-                head.data = data.first == 0xc0 ? nil : data
+                head.data = try readData(&reader, isLast: index == count &- 1)
             } else {
                 try reader.skip()
             }
         }
         guard hasType else { throw DecodeError(.missing(field: "type"), at: 0) }
         return head
+    }
+
+    private static func readData(
+        _ reader: inout MessagePackReader, isLast: Bool
+    ) throws(DecodeError) -> UnsafeRawBufferPointer? {
+        let start = reader.offset
+        var ahead = reader
+        switch try ahead.next() {
+        case .null:
+            reader = ahead
+            return nil
+        case .map: return isLast ? reader.bytes.slice(start..<reader.bytes.count) : try reader.readRaw()
+        case .bool, .integer, .unsigned, .real, .text, .binary, .array, .ext:
+            throw DecodeError(.wrongType(field: "data", wanted: "a map or null"), at: start)
+        }
     }
 
     private static func readID(_ reader: inout MessagePackReader) throws(DecodeError) -> RequestID {

@@ -108,6 +108,9 @@ extension Daemon {
         } else {
             schedule(.deadline, afterMilliseconds: 1_000)
         }
-        server.drain { [weak self] in self?.finish(ExitStatus.success) }
+        server.drain { [weak self] in
+            self?.observer.observe(.stopped)
+            self?.finish(ExitStatus.success)
+        }
     }
 }

@@ -29,19 +29,16 @@ struct StandaloneSocket: ~Copyable {
                     + "choose a shorter --socket (\(path))")
         }
         try makeDirectory(of: path, mode: mode)
+        // Before the lock, so that no lock file is left beside a file that is none of ours.
+        try refuseForeignFile(path)
         let lock = try takeLock(path)
-        try refuseForeign(path, leftover: "socket")
-        let temporary = temporaryName(path)
-        try refuseForeign(temporary, leftover: "temporary name of the socket")
-        do throws(Errno) {
-            if try Files.status(temporary, followingLinks: false) != nil { try Files.unlink(temporary) }
-            let socket = try Sockets.bindUnix(path: temporary)
-            let made = try publish(socket, temporary, path, mode, group)
-            listener = consume socket
+        do throws(StartFailure) {
+            try refuseForeignServer(path)
+            let made = try bind(path, mode: mode, group: group, into: &listener)
             return StandaloneSocket(path: path, lock: consume lock, device: made.device, inode: made.inode)
         } catch {
-            try? Files.unlink(temporary)
-            throw failure(error, path)
+            try? Files.unlink(lockPath(path))
+            throw error
         }
     }
 
@@ -52,6 +49,24 @@ struct StandaloneSocket: ~Copyable {
         }
         // Whoever waits for this very file notices that the path leads elsewhere (takeLock).
         try? Files.unlink(Self.lockPath(path))
+    }
+
+    private static func bind(_ path: String, mode: UInt32, group: UInt32?, into listener: inout OwnedDescriptor?)
+        throws(StartFailure) -> FileStatus
+    {
+        let temporary = temporaryName(path)
+        // One that a crash left behind is ours to remove: we hold the lock.
+        try refuseForeignFile(temporary)
+        do throws(Errno) {
+            if try Files.status(temporary, followingLinks: false) != nil { try Files.unlink(temporary) }
+            let socket = try Sockets.bindUnix(path: temporary)
+            let made = try publish(socket, temporary, path, mode, group)
+            listener = consume socket
+            return made
+        } catch {
+            try? Files.unlink(temporary)
+            throw failure(error, path)
+        }
     }
 
     private static func publish(
@@ -123,25 +138,25 @@ struct StandaloneSocket: ~Copyable {
         return digits.isEmpty ? "" : " (pid \(digits))"
     }
 
-    private static func refuseForeign(_ path: String, leftover: String) throws(StartFailure) {
+    private static func refuseForeignFile(_ path: String) throws(StartFailure) {
         let status: FileStatus?
         do throws(Errno) {
             status = try Files.status(path, followingLinks: false)
         } catch {
             throw failure(error, path)
         }
-        guard let status else { return }
-        guard status.kind == .socket else {
-            let kind = status.kind == .directory ? "a directory" : "no socket"
-            throw StartFailure(
-                ExitStatus.cannotCreate, "\(path) is \(kind); remove it, or choose another --socket", .fileExists)
-        }
-        // Ours have a lock. Another program's socket has none and may still be served.
-        if case .process(let pid) = Sockets.owner(ofPath: path) {
-            throw StartFailure(
-                ExitStatus.unavailable,
-                "another program\(pid > 0 ? " (pid \(pid))" : "") serves \(path); stop it, or choose another --socket")
-        }
+        guard let status, status.kind != .socket else { return }
+        let kind = status.kind == .directory ? "a directory" : "no socket"
+        throw StartFailure(
+            ExitStatus.cannotCreate, "\(path) is \(kind); remove it, or choose another --socket", .fileExists)
+    }
+
+    // Ours have a lock. Another program's socket has none, and may be served all the same.
+    private static func refuseForeignServer(_ path: String) throws(StartFailure) {
+        guard case .process(let pid) = Sockets.owner(ofPath: path) else { return }
+        throw StartFailure(
+            ExitStatus.unavailable,
+            "another program\(pid > 0 ? " (pid \(pid))" : "") serves \(path); stop it, or choose another --socket")
     }
 
     private static func failure(_ error: Errno, _ path: String) -> StartFailure {

@@ -33,7 +33,7 @@ typedef struct {
 /// One key of the document.
 typedef struct {
     int32_t kind;
-    /// Place of the value, counted from 1; columns count code points. For a table, place of its header.
+    /// Place of the key, counted from 1; columns count code points.
     uint32_t line;
     uint32_t column;
     /// Number of keys in the path.

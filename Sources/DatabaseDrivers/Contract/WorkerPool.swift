@@ -42,7 +42,9 @@ public final class WorkerPool: Sendable {
     public func submit(_ job: @escaping @Sendable () -> Void) {
         let mustGrow = state.withLock { state in
             state.jobs.append(job)
-            guard state.jobs.count - state.head > state.idleCount, state.threadCount < threadCountMax else { return false }
+            guard state.jobs.count - state.head > state.idleCount, state.threadCount < threadCountMax else {
+                return false
+            }
             state.threadCount += 1
             return true
         }

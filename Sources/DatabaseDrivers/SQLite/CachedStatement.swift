@@ -11,6 +11,8 @@ final class CachedStatement {
     let isReadOnly: Bool
     let controlsTransaction: Bool
     let insertsRows: Bool
+    /// Changes rows and returns rows (https://sqlite.org/lang_returning.html).
+    let writesAndReturns: Bool
     let parameterCount: Int
     /// Bytes of its text, of which SQLite keeps the copy.
     let sqlByteCount: Int
@@ -26,6 +28,7 @@ final class CachedStatement {
         isReadOnly = sqlite3_stmt_readonly(handle) != 0
         controlsTransaction = authorization.controlsTransaction
         insertsRows = authorization.insertsRows
+        writesAndReturns = authorization.modifiesRows && sqlite3_column_count(handle) > 0
         parameterCount = Int(sqlite3_bind_parameter_count(handle))
     }
 
@@ -110,7 +113,9 @@ final class StatementCache {
         useCount &+= 1
         statement.lastUse = useCount
         if entries.count >= countMax {
-            guard let oldest = entries.indices.min(by: { rank($0) < rank($1) }), !entries[oldest].isInUse else { return }
+            guard let oldest = entries.indices.min(by: { rank($0) < rank($1) }), !entries[oldest].isInUse else {
+                return
+            }
             hashes.swapAt(oldest, hashes.count - 1)
             entries.swapAt(oldest, entries.count - 1)
             hashes.removeLast()

@@ -9,6 +9,8 @@ struct SQLiteAuthorization {
     var controlsTransaction = false
     /// Inserts rows by itself, not only by triggers.
     var insertsRows = false
+    /// Inserts, updates or deletes rows by itself.
+    var modifiesRows = false
     /// Why the statement was denied.
     var denial: DriverError?
 }
@@ -29,15 +31,19 @@ extension SQLiteConnection {
     fileprivate func authorize(
         _ action: Int32, _ first: UnsafePointer<CChar>?, _ second: UnsafePointer<CChar>?, isInTrigger: Bool
     ) -> Int32 {
+        if isOwnStatement { return SQLITE_OK }
         switch action {
         case SQLITE_TRANSACTION, SQLITE_SAVEPOINT: return authorizeTransaction()
-        case SQLITE_ATTACH: return authorizeAttach(first.map { String(cString: $0) } ?? "")
+        case SQLITE_ATTACH: return authorizeAttach(first.map { String(cString: $0) })
         case SQLITE_DETACH: return authorizeSessionOnly("DETACH")
         case SQLITE_PRAGMA: return authorizePragma(first, second)
         case SQLITE_CREATE_TEMP_TABLE, SQLITE_CREATE_TEMP_VIEW, SQLITE_CREATE_TEMP_TRIGGER, SQLITE_CREATE_TEMP_INDEX:
             return authorizeSessionOnly("A temporary object")
-        case SQLITE_INSERT:
-            if !isInTrigger, let first, !String(cString: first).hasPrefix("sqlite_") { authorization.insertsRows = true }
+        case SQLITE_INSERT, SQLITE_UPDATE, SQLITE_DELETE:
+            if !isInTrigger, let first, !String(cString: first).hasPrefix("sqlite_") {
+                authorization.modifiesRows = true
+                if action == SQLITE_INSERT { authorization.insertsRows = true }
+            }
             return SQLITE_OK
         case SQLITE_FUNCTION:
             // The SQL function would load code; the C function stays off as well (SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION).
@@ -48,6 +54,8 @@ extension SQLiteConnection {
     }
 
     private func authorizeTransaction() -> Int32 {
+        // VACUUM runs statements of its own, BEGIN among them, while it is stepped (vacuum.c).
+        if !isPreparing { return SQLITE_OK }
         authorization.controlsTransaction = true
         if case .session = role { return SQLITE_OK }
         authorization.denial = DriverError(
@@ -65,8 +73,9 @@ extension SQLiteConnection {
     }
 
     /// ATTACH, and VACUUM with its temporary file (an empty name), which attaches by itself.
-    private func authorizeAttach(_ file: String) -> Int32 {
-        if file.isEmpty { return SQLITE_OK }
+    /// `file` is `nil` where the name is an expression, and so may be any.
+    private func authorizeAttach(_ file: String?) -> Int32 {
+        if file == "" { return SQLITE_OK }
         guard case .session(let owner, let isReadOnly) = role else { return authorizeSessionOnly("ATTACH") }
         if !owner.mayOpenFiles { return deny("Only the user whom the daemon runs as may name files.") }
         // SQLite opens attached files for writing, whatever the main database was opened for.

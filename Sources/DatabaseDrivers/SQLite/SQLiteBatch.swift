@@ -9,12 +9,10 @@ internal import LinuxSystem
 struct SQLiteBatch {
     private let execution: SQLiteExecution
     private let connection: SQLiteConnection
-    private let bufferedByteCountMax: Int
 
-    init(_ execution: SQLiteExecution, _ connection: SQLiteConnection, bufferedByteCountMax: Int) {
+    init(_ execution: SQLiteExecution, _ connection: SQLiteConnection) {
         self.execution = execution
         self.connection = connection
-        self.bufferedByteCountMax = bufferedByteCountMax
     }
 
     /// Runs all statements; the run then has `batchSummaries` or an error that names the statement.
@@ -69,7 +67,7 @@ struct SQLiteBatch {
                     .badRequest, "An atomic batch is a transaction itself and cannot hold transaction statements.",
                     hint: "Leave them out, or set atomic to false in a session.", sqlState: "25001"), position)
         }
-        _ = execution.advance(.buffered(byteCountMax: bufferedByteCountMax))
+        execution.advanceWrite()
         // Rows of a batch are not part of its reply.
         run.sink.restart()
         run.rowCount = 0

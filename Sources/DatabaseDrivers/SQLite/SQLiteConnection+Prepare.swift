@@ -28,6 +28,8 @@ extension SQLiteConnection {
             throw DriverError(.limitExceeded, "The SQL text is too long.", sqlState: "54000")
         }
         authorization = SQLiteAuthorization()
+        isPreparing = true
+        defer { isPreparing = false }
         var handle: OpaquePointer?
         var tail: UnsafePointer<CChar>?
         let text = sql.baseAddress?.assumingMemoryBound(to: CChar.self)
@@ -52,7 +54,8 @@ extension SQLiteConnection {
         throw DriverError(
             DriverError.Details(
                 code: .badRequest, message: "The SQL text holds more than one statement.",
-                hint: "Send one statement in each query, or all of them in a batch.", sqlState: "42601", offset: offset))
+                hint: "Send one statement in each query, or all of them in a batch.", sqlState: "42601", offset: offset)
+        )
     }
 
     /// Binds the parameters of a run.
@@ -98,7 +101,8 @@ extension SQLiteConnection {
     private static var emptyAddress: UnsafeRawPointer { UnsafeRawPointer(StaticString("").utf8Start) }
 
     /// Position of a named parameter, given with or without its prefix.
-    private func position(of name: UnsafeRawBufferPointer?, in statement: CachedStatement) throws(DriverError) -> Int32 {
+    private func position(of name: UnsafeRawBufferPointer?, in statement: CachedStatement) throws(DriverError) -> Int32
+    {
         let name = String(decoding: name ?? UnsafeRawBufferPointer(start: nil, count: 0), as: UTF8.self)
         let isPrefixed = name.hasPrefix(":") || name.hasPrefix("@") || name.hasPrefix("$")
         for candidate in isPrefixed ? [name] : [":" + name, "@" + name, "$" + name] {
@@ -107,7 +111,8 @@ extension SQLiteConnection {
         }
         throw DriverError(
             .badRequest, "The statement has no parameter named \"\(name.prefix(64))\".",
-            hint: "Its parameters are: \(statement.parameterNames.prefix(20).map { $0 ?? "?" }.joined(separator: ", ")).",
+            hint:
+                "Its parameters are: \(statement.parameterNames.prefix(20).map { $0 ?? "?" }.joined(separator: ", ")).",
             sqlState: "22023")
     }
 

@@ -39,11 +39,15 @@ final class SQLiteConnection: @unchecked Sendable {
     let options: SQLiteOptions
     let statements: StatementCache
     var authorization = SQLiteAuthorization()
+    /// True while a statement of the daemon's own is prepared, which may do anything.
+    private(set) var isOwnStatement = false
 
     /// On a loop: when the statement has to leave it. Elsewhere: never.
     var budgetDeadline = MonotonicInstant.distantFuture
     /// True when the statement was interrupted for its budget.
     var isBudgetSpent = false
+    /// True while a client's statement is prepared.
+    var isPreparing = false
     /// False on a loop: then a lock of another process ends the statement instead of being waited for.
     var mayBlock = true
     /// The run whose stop flag counts; set while one of its statements runs.
@@ -129,6 +133,8 @@ final class SQLiteConnection: @unchecked Sendable {
 
     /// Runs a statement of our own without results.
     func execute(_ sql: String) throws(DriverError) {
+        isOwnStatement = true
+        defer { isOwnStatement = false }
         let result = sqlite3_exec(handle, sql, nil, nil, nil)
         if result != SQLITE_OK { throw SQLiteErrors.error(handle, result) }
     }
@@ -161,18 +167,26 @@ final class SQLiteConnection: @unchecked Sendable {
 
     private func installCallbacks() {
         let context = Unmanaged.passUnretained(self).toOpaque()
-        sqlite3_progress_handler(handle, Self.progressStepCount, { context in
-            guard let context else { return 0 }
-            return Unmanaged<SQLiteConnection>.fromOpaque(context)._withUnsafeGuaranteedRef { $0.mustStop() ? 1 : 0 }
-        }, context)
+        sqlite3_progress_handler(
+            handle, Self.progressStepCount,
+            { context in
+                guard let context else { return 0 }
+                return Unmanaged<SQLiteConnection>.fromOpaque(context)._withUnsafeGuaranteedRef {
+                    $0.mustStop() ? 1 : 0
+                }
+            }, context)
         sqlite3_set_authorizer(handle, sqliteAuthorizerCallback, context)
     }
 
     private func installBusyHandler() {
-        sqlite3_busy_handler(handle, { context, attempt in
-            guard let context else { return 0 }
-            return Unmanaged<SQLiteConnection>.fromOpaque(context)._withUnsafeGuaranteedRef { $0.waitForLock(attempt) }
-        }, Unmanaged.passUnretained(self).toOpaque())
+        sqlite3_busy_handler(
+            handle,
+            { context, attempt in
+                guard let context else { return 0 }
+                return Unmanaged<SQLiteConnection>.fromOpaque(context)._withUnsafeGuaranteedRef {
+                    $0.waitForLock(attempt)
+                }
+            }, Unmanaged.passUnretained(self).toOpaque())
     }
 
     private func mustStop() -> Bool {

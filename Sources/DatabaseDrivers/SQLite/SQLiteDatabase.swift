@@ -56,7 +56,12 @@ public final class SQLiteDatabase: Sendable {
     private static let idleReaderCountMax = 4
 
     /// - Parameters:
+    ///   - name: as clients call it; empty for an ad-hoc URL.
+    ///   - location: where it is.
+    ///   - isReadOnly: whether no client may write.
     ///   - isOurs: whether the daemon may switch the file to WAL; false for files that clients name.
+    ///   - settings: limits of its connections.
+    ///   - workers: threads for what may wait for the disk.
     ///   - onOpen: told when the database was opened, or why it could not be; on a worker's thread.
     public init(
         name: String, location: SQLiteLocation, isReadOnly: Bool, isOurs: Bool, settings: SQLiteSettings,
@@ -167,7 +172,9 @@ public final class SQLiteDatabase: Sendable {
     /// - Returns: false when the execution does not wait any more.
     func stopWaitingForReader(_ execution: SQLiteExecution) -> Bool {
         state.withLock { state in
-            guard let index = state.readerWaiters.firstIndex(where: { $0.execution === execution }) else { return false }
+            guard let index = state.readerWaiters.firstIndex(where: { $0.execution === execution }) else {
+                return false
+            }
             state.readerWaiters.remove(at: index)
             return true
         }
@@ -197,7 +204,9 @@ public final class SQLiteDatabase: Sendable {
             if let writer {
                 writer.run(group)
             } else {
-                for execution in group { execution.run.error = DriverError(.internalError, "The database has no writer.") }
+                for execution in group {
+                    execution.run.error = DriverError(.internalError, "The database has no writer.")
+                }
             }
             writes.release()
             for execution in group { execution.mailbox.submit { execution.onWritten?() } }

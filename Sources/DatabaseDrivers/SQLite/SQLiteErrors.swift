@@ -11,8 +11,7 @@ enum SQLiteErrors {
         var isRetryable = false
     }
 
-    /// The error of the last call on `handle`.
-    /// - Parameter result: what the call returned.
+    /// The error of the last call on `handle`, which returned `result`.
     static func error(_ handle: OpaquePointer?, _ result: Int32) -> DriverError {
         let extended = handle == nil ? result : sqlite3_extended_errcode(handle)
         let message = handle.flatMap { sqlite3_errmsg($0) } ?? sqlite3_errstr(result)
@@ -60,7 +59,8 @@ enum SQLiteErrors {
         case SQLITE_MISMATCH: return Meaning(code: .databaseError, sqlState: "42804")
         case SQLITE_RANGE: return Meaning(code: .badRequest, sqlState: "22023")
         case SQLITE_SCHEMA:
-            return Meaning(code: .databaseError, sqlState: "55000", hint: "The schema changed; try again.", isRetryable: true)
+            return Meaning(
+                code: .databaseError, sqlState: "55000", hint: "The schema changed; try again.", isRetryable: true)
         default: return Meaning(code: .databaseError, sqlState: "HY000")
         }
     }

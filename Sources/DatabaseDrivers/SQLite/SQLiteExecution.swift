@@ -24,7 +24,7 @@ enum AdvanceMode {
     case loop(deadline: MonotonicInstant)
     /// On a worker; stops at each full frame.
     case worker
-    /// On a worker, holding a lock that must not depend on the client's reading: all frames, up to that many bytes.
+    /// On a worker: all frames, up to that many bytes.
     case buffered(byteCountMax: Int)
 }
 
@@ -119,12 +119,39 @@ final class SQLiteExecution: @unchecked Sendable {
             deadline = limit
             connection.mayBlock = false
         }
+        connection.authorization.denial = nil
         connection.begin(run, budgetDeadline: deadline)
         let outcome = step(connection, statement, mode, deadline)
         connection.end()
         if case .ended = outcome { releaseStatement() }
         return outcome
     }
+
+    /// Runs a write to its end, keeping all its rows: a lock must not depend on the client's reading.
+    ///
+    /// All changes are made before the first row of RETURNING, and giving up after it would commit them: a savepoint
+    /// undoes them.
+    func advanceWrite() {
+        guard let connection, let statement, statement.writesAndReturns else {
+            _ = advance(.buffered(byteCountMax: Self.bufferedByteCountMax))
+            return
+        }
+        do throws(DriverError) {
+            try connection.execute("SAVEPOINT litebase_returning")
+            _ = advance(.buffered(byteCountMax: Self.bufferedByteCountMax))
+            if run.error != nil, sqlite3_get_autocommit(connection.handle) == 0 {
+                try connection.execute("ROLLBACK TO litebase_returning")
+            }
+            if sqlite3_get_autocommit(connection.handle) == 0 { try connection.execute("RELEASE litebase_returning") }
+        } catch {
+            run.error = run.error ?? error
+        }
+        releaseStatement()
+        run.summary.transaction = connection.transaction
+    }
+
+    /// Bytes of rows by RETURNING that are kept until the statement has ended.
+    private static let bufferedByteCountMax = 16 << 20
 
     private func step(
         _ connection: SQLiteConnection, _ statement: CachedStatement, _ mode: AdvanceMode, _ deadline: MonotonicInstant
@@ -177,7 +204,8 @@ final class SQLiteExecution: @unchecked Sendable {
         }
     }
 
-    private func finish(_ connection: SQLiteConnection, _ statement: CachedStatement, _ result: Int32) -> AdvanceOutcome {
+    private func finish(_ connection: SQLiteConnection, _ statement: CachedStatement, _ result: Int32) -> AdvanceOutcome
+    {
         guard result == SQLITE_DONE else {
             if connection.isBudgetSpent, run.stopReason == nil { return .interruptedByBudget }
             return fail(error(connection, result))

@@ -80,13 +80,23 @@ class SQLiteLink: EventSource {
     }
 
     /// Goes on, or starts, on a worker's thread.
-    final func runOnWorker(_ execution: SQLiteExecution, _ mode: AdvanceMode = .worker) {
+    final func runOnWorker(_ execution: SQLiteExecution) {
         execution.place = .worker
         let link = LoopBound(self, context.loop.mailbox)
         let mayWrite = mayWriteOnWorker
         context.workers.submit {
-            let outcome = execution.prepareOnWorker(mayWrite: mayWrite) ?? execution.advance(mode)
+            let outcome = execution.prepareOnWorker(mayWrite: mayWrite) ?? execution.advance(.worker)
             execution.mailbox.submit { link.wrapped.workerReturned(execution, outcome) }
+        }
+    }
+
+    /// Runs a write to its end on a worker's thread.
+    final func runWriteOnWorker(_ execution: SQLiteExecution) {
+        execution.place = .worker
+        let link = LoopBound(self, context.loop.mailbox)
+        context.workers.submit {
+            execution.advanceWrite()
+            execution.mailbox.submit { link.wrapped.end(execution) }
         }
     }
 

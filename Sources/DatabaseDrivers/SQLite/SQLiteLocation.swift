@@ -75,7 +75,8 @@ public struct SQLiteLocation: Sendable, Equatable {
                 continue
             }
             guard let high = rest.popFirst().flatMap(hexadecimal), let low = rest.popFirst().flatMap(hexadecimal) else {
-                throw DriverError(.badRequest, "The sqlite: URL has a % that is not followed by two hexadecimal digits.")
+                throw DriverError(
+                    .badRequest, "The sqlite: URL has a % that is not followed by two hexadecimal digits.")
             }
             bytes.append(high << 4 | low)
         }

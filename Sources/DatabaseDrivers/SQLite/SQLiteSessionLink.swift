@@ -11,9 +11,7 @@ public final class SQLiteSessionLink: DatabaseLink {
     private let link: Implementation
 
     /// Opens the database if need be, then a connection for the session.
-    /// - Parameters:
-    ///   - isReadOnly: whether the session may not write.
-    ///   - done: called on the loop.
+    /// `isReadOnly` says whether the session may not write; `done` is called on the loop.
     public static func open(
         _ database: SQLiteDatabase, _ context: DriverContext, owner: LinkOwner, isReadOnly: Bool,
         done: @escaping (Result<SQLiteSessionLink, DriverError>) -> Void
@@ -107,9 +105,7 @@ public final class SQLiteSessionLink: DatabaseLink {
 
         private func runWrite(_ execution: SQLiteExecution) {
             if case .batch = execution.run.kind { return runBatch(execution) }
-            // Outside of a transaction the lock would be held for as long as the client takes to read the rows.
-            let isAlone = connection.transaction == .none
-            runOnWorker(execution, isAlone ? .buffered(byteCountMax: 16 << 20) : .worker)
+            runWriteOnWorker(execution)
         }
 
         private func runBatch(_ execution: SQLiteExecution) {
@@ -118,7 +114,7 @@ public final class SQLiteSessionLink: DatabaseLink {
             let link = LoopBound(self, context.loop.mailbox)
             let connection = connection
             context.workers.submit {
-                SQLiteBatch(execution, connection, bufferedByteCountMax: 16 << 20).run(isAtomic: isAtomic)
+                SQLiteBatch(execution, connection).run(isAtomic: isAtomic)
                 execution.mailbox.submit { link.wrapped.end(execution) }
             }
         }

@@ -13,9 +13,6 @@ internal import LinuxSystem
 final class SQLiteWriter: @unchecked Sendable {
     let connection: SQLiteConnection
 
-    /// Bytes of rows by RETURNING that are kept until the commit.
-    private static let bufferedByteCountMax = 16 << 20
-
     init(_ connection: SQLiteConnection) {
         self.connection = connection
     }
@@ -42,7 +39,7 @@ final class SQLiteWriter: @unchecked Sendable {
         switch execution.run.kind {
         case .statement: runStatement(execution)
         case .batch(let isAtomic):
-            SQLiteBatch(execution, connection, bufferedByteCountMax: Self.bufferedByteCountMax).run(isAtomic: isAtomic)
+            SQLiteBatch(execution, connection).run(isAtomic: isAtomic)
         }
         rollBackLeftovers()
     }
@@ -50,7 +47,7 @@ final class SQLiteWriter: @unchecked Sendable {
     private func runStatement(_ execution: SQLiteExecution) {
         do throws(DriverError) {
             try execution.prepare(on: connection)
-            _ = execution.advance(.buffered(byteCountMax: Self.bufferedByteCountMax))
+            execution.advanceWrite()
         } catch {
             execution.run.error = error
         }
@@ -90,7 +87,9 @@ final class SQLiteWriter: @unchecked Sendable {
         if !isSound, connection.transaction == .active {
             guard (try? connection.execute("ROLLBACK TO litebase")) != nil else { return false }
         }
-        guard connection.transaction == .active, (try? connection.execute("RELEASE litebase")) != nil else { return false }
+        guard connection.transaction == .active, (try? connection.execute("RELEASE litebase")) != nil else {
+            return false
+        }
         execution.run.summary.transaction = .none
         if isSound { return true }
         // A violated constraint is final; anything else (VACUUM in a transaction, say) may do better alone.

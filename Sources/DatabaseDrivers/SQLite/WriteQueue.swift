@@ -53,10 +53,11 @@ final class WriteQueue: Sendable {
     }
 
     func enqueue(_ ticket: WriteTicket) {
-        perform(state.withLock { state in
-            state.waiting.append(ticket)
-            return Self.next(&state)
-        })
+        perform(
+            state.withLock { state in
+                state.waiting.append(ticket)
+                return Self.next(&state)
+            })
     }
 
     /// Leaves the queue.
@@ -71,17 +72,20 @@ final class WriteQueue: Sendable {
 
     /// Ends the turn of a group or of a session.
     func release() {
-        perform(state.withLock { state in
-            state.isTaken = false
-            state.holder = nil
-            return Self.next(&state)
-        })
+        perform(
+            state.withLock { state in
+                state.isTaken = false
+                state.holder = nil
+                return Self.next(&state)
+            })
     }
 
     /// The session that holds the lock now.
     var holder: LockHolder? {
         state.withLock { state in
-            state.holder.map { LockHolder(uid: $0.ticket.owner.uid, pid: $0.ticket.owner.pid, sinceNanoseconds: $0.since.nanoseconds) }
+            state.holder.map {
+                LockHolder(uid: $0.ticket.owner.uid, pid: $0.ticket.owner.pid, sinceNanoseconds: $0.since.nanoseconds)
+            }
         }
     }
 

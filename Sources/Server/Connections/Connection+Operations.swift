@@ -278,6 +278,7 @@ extension Connection {
     func abandonRequests() {
         for operation in inFlight { stop(operation, .disconnected) }
         for session in sessions where session.active == nil { session.link.close() }
+        context.statistics.sessionsOpen -= sessions.count
         sessions.removeAll()
     }
 

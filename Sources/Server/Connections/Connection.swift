@@ -47,7 +47,10 @@ final class Connection: EventSource {
     /// Token of the timer that continues with requests that are already here.
     private static let continuationToken: UInt64 = 0
 
-    init(_ socket: consuming OwnedDescriptor, number: UInt64, peer: PeerCredentials?, isRefused: Bool, context: LoopContext) {
+    init(
+        _ socket: consuming OwnedDescriptor, number: UInt64, peer: PeerCredentials?, isRefused: Bool,
+        context: LoopContext
+    ) {
         self.socket = socket
         self.number = number
         self.peer = peer
@@ -106,7 +109,11 @@ final class Connection: EventSource {
         if output.capacity == 0 { swap(&output, &context.spareOutput) }
         body()
         if output.isEmpty, output.capacity > 0 {
-            if context.spareOutput.capacity == 0 { swap(&output, &context.spareOutput) } else { output.releaseStorage() }
+            if context.spareOutput.capacity == 0 {
+                swap(&output, &context.spareOutput)
+            } else {
+                output.releaseStorage()
+            }
         }
     }
 

@@ -17,8 +17,7 @@ struct CatalogEntry: Sendable {
 final class DatabaseCatalog: Sendable {
     let entries: [CatalogEntry]
 
-    /// - Parameters:
-    ///   - earlier: databases whose configuration is unchanged are taken over from it, open connections included.
+    /// Databases whose configuration is unchanged are taken over from `earlier`, open connections included.
     init(
         _ configurations: [DatabaseConfiguration], settings: SQLiteSettings, workers: WorkerPool, observer: Observer,
         earlier: DatabaseCatalog?

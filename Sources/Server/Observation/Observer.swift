@@ -10,7 +10,7 @@ public final class Observer: Sendable {
     private let level: Atomic<Int>
     private let receive: @Sendable (Observation) -> Void
 
-    /// - Parameter receive: called on the thread where something happened; must not block for long.
+    /// `receive` is called on the thread where something happened; it must not block for long.
     public init(level: LogLevel, receive: @escaping @Sendable (Observation) -> Void) {
         self.level = Atomic(level.rawValue)
         self.receive = receive

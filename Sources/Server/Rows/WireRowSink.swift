@@ -32,9 +32,7 @@ class WireRowSink: RowSink {
     }
 
     /// Prepares for a run.
-    /// - Parameters:
-    ///   - id: bytes that stay valid until the run has ended.
-    ///   - pageRowCount: rows after which the run waits for `fetch`.
+    /// The bytes of `id` stay valid until the run has ended; after `pageRowCount` rows the run waits for `fetch`.
     final func prepare(id: RequestID, writer: MessageWriter, pageRowCount: Int64?, rowByteCountMax: Int) {
         self.id = id
         self.writer = writer

@@ -155,3 +155,16 @@ func appended(_ body: (inout ByteBuffer) -> Void) -> [UInt8] {
 func appendedText(_ body: (inout ByteBuffer) -> Void) -> String {
     String(decoding: appended(body), as: UTF8.self)
 }
+
+/// Calls `body` with the memory of some bytes.
+func withBytes(_ bytes: [UInt8], _ body: (UnsafeRawBufferPointer) throws -> Void) rethrows {
+    try bytes.withUnsafeBytes { try body($0) }
+}
+
+func utf8(_ text: String) -> [UInt8] {
+    Array(text.utf8)
+}
+
+func joined(_ parts: [UInt8]...) -> [UInt8] {
+    parts.flatMap { $0 }
+}
