@@ -8,6 +8,8 @@ public enum Thread {
     private final class Start {
         let name: String
         let body: @Sendable () -> Void
+        /// Threads inherit the faults of who starts them.
+        let faultScope = clinux_fault_scope()
 
         init(name: String, body: @escaping @Sendable () -> Void) {
             self.name = name
@@ -37,6 +39,7 @@ public enum Thread {
                 guard let context else { return nil }
                 let start = Unmanaged<Start>.fromOpaque(context).takeRetainedValue()
                 clinux_name_thread(start.name)
+            clinux_set_fault_scope(start.faultScope)
                 start.body()
                 return nil
             }, start.toOpaque())
