@@ -55,7 +55,7 @@ def close_clients_after_test(request):
 
 
 @pytest.fixture
-def start_daemon():
+def start_daemon(directory):  # asked for here so that the directory outlives the daemons in it
     """Starts daemons with flags of the test's choice; each is checked at the end unless it has ended."""
     started = []
 

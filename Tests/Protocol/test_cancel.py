@@ -65,7 +65,7 @@ def test_cancelled_database_statement_has_an_sqlstate(daemon, client):
 
 @pytest.mark.parametrize("how", ["close", "close with session", "close after a paged query"])
 def test_closing_the_connection_stops_the_statement(daemon, packed, client, how):
-    before = daemon.descriptor_count()
+    before = daemon.socket_count()
     victim = daemon.connect(client.mode)
     if how == "close after a paged query":
         paged = victim.send_query(ENDLESS_ROWS, page_rows=10)
@@ -74,7 +74,7 @@ def test_closing_the_connection_stops_the_statement(daemon, packed, client, how)
     victim.close()
     wait_until(daemon.is_idle, "the daemon rests after the client left", timeout=5)
     packed.settle()
-    wait_until(lambda: daemon.descriptor_count() <= before, "the descriptors are closed")
+    wait_until(lambda: daemon.socket_count() <= before, "the descriptors are closed")
 
 
 def test_closing_stops_within_100_ms(daemon, packed):

@@ -67,15 +67,15 @@ SQL_ERRORS = [
     ("SELECT no_such_column FROM e_parent", "database_error", "42703", 1, "no_such_column"),
     ("INSERT INTO e_parent(no_such_column) VALUES (1)", "database_error", "42703", 1, "no_such_column"),
     ("SELECT no_such_function(1)", "database_error", "42883", 1, "no_such_function"),
-    ("SELECT abs(1, 2)", "database_error", "42...", 1, "abs"),
+    ("SELECT abs(1, 2)", "database_error", "42...|HY000", 1, "abs"),
     ("SELECT abs(-9223372036854775807 - 1)", "database_error", ".....", 1, "overflow"),
     ("CREATE TABLE e_parent(x)", "database_error", "42P07", 1, "e_parent"),
-    ("CREATE TABLE twice(a, a)", "database_error", "42...", 1, "a"),
+    ("CREATE TABLE twice(a, a)", "database_error", "42...|HY000", 1, "a"),
     ("SELECT id FROM e_parent, e_child", "database_error", "42702", 1, "id"),
-    ("INSERT INTO e_parent VALUES (1)", "database_error", "42...", 1, "columns"),
-    ("SELECT 1 UNION SELECT 1, 2", "database_error", "42...", 1, "columns"),
-    ("SELECT 1 ORDER BY 5", "database_error", "42...", 1, "ORDER BY"),
-    ("SELECT max(sum(id)) FROM e_parent", "database_error", "42...", 1, "aggregate"),
+    ("INSERT INTO e_parent VALUES (1)", "database_error", "42...|HY000", 1, "columns"),
+    ("SELECT 1 UNION SELECT 1, 2", "database_error", "42...|HY000", 1, "columns"),
+    ("SELECT 1 ORDER BY 5", "database_error", "42...|HY000", 1, "ORDER BY"),
+    ("SELECT max(sum(id)) FROM e_parent", "database_error", "42...|HY000", 1, "aggregate"),
     ("SELECT json('{')", "database_error", ".....", 1, "JSON"),
     ("INSERT INTO e_parent(id) VALUES (1)", "constraint_violation", "23505", 1555, "e_parent.id"),
     ("INSERT INTO e_parent(name) VALUES ('taken')", "constraint_violation", "23505", 2067, "e_parent.name"),
@@ -83,15 +83,15 @@ SQL_ERRORS = [
     ("INSERT INTO e_parent(need) VALUES (NULL)", "constraint_violation", "23502", 1299, "e_parent.need"),
     ("INSERT INTO e_parent(age) VALUES (-1)", "constraint_violation", "23514", 275, ""),
     ("INSERT INTO e_child(parent) VALUES (99)", "constraint_violation", "23503", 787, ""),
-    ("DELETE FROM e_parent", "constraint_violation", "23...", 1811, "never delete a parent"),
-    ("INSERT INTO e_strict VALUES ('text')", "constraint_violation", "2....", 3091, "e_strict"),
+    ("DELETE FROM e_parent", "constraint_violation", "23...|P0001", 1811, "never delete a parent"),
+    ("INSERT INTO e_strict VALUES ('text')", "constraint_violation", "2....|42804", 3091, "e_strict"),
     ("INSERT INTO e_parent(id) VALUES ('text')", "database_error", ".....", 20, "mismatch"),
     ("SELECT zeroblob(3000000000)", ("database_error", "limit_exceeded"), "54000|.....", 18, ""),
     ("SELECT " + "(" * 2000 + "1" + ")" * 2000, ("syntax_error", "database_error", "limit_exceeded"), ".....", 1, ""),
     ("SELECT " + "1+" * 2000 + "1", ("database_error", "limit_exceeded"), ".....", 1, ""),
     ("SELECT " + ",".join("1" * 2001), ("database_error", "limit_exceeded"), ".....", 1, "columns"),
     ("PRAGMA integrity_check(", "syntax_error", "42601", 1, ""),
-    ("DETACH nothing", "database_error", ".....", 1, "nothing"),
+    ("DETACH no_such_database", "database_error", ".....", 1, "no_such_database"),
     ("SELECT load_extension('x')", ("database_error", "permission_denied"), ".....", None, ""),
 ]
 
@@ -107,12 +107,13 @@ def schema(daemon):
 def test_wrong_sql(client, schema, sql, code, sqlstate, vendor_code, word):
     error = client.query_fails(sql)
     check_shape(error)
+    assert not error.get("retryable"), "another try of a wrong statement never helps"
     assert error["code"] in ([code] if isinstance(code, str) else code)
     if error["code"] in FROM_THE_DATABASE:
         assert re.fullmatch(sqlstate, error["sqlstate"])
         if vendor_code is not None:
             assert error["vendor_code"] == vendor_code
-    assert word in error["message"] + str(error.get("detail"))
+    assert word.lower() in (error["message"] + str(error.get("detail"))).lower()
     assert len(error["message"]) < 500
     client.settle()
 
@@ -333,7 +334,7 @@ COMMAND_LINE_ERRORS = [
     (["--socket"], [USAGE], "socket"),
     (["--socket="], [USAGE], "socket"),
     (["--port", "many"], [USAGE], "many"),
-    (["--port", "70000"], [USAGE], "70000"),
+    (["--port", "70000"], [USAGE], "port"),
     (["--port", "-1"], [USAGE], "port"),
     (["--log-level", "loud"], [USAGE], "loud"),
     (["--listen", "nowhere"], [USAGE], "nowhere"),
@@ -347,7 +348,7 @@ COMMAND_LINE_ERRORS = [
     (["--database", "=sqlite::memory:"], [USAGE], "database"),
     (["--database", "x="], [USAGE], "x"),
     (["--database", "x=gopher://host/"], [USAGE, CONFIG], "gopher"),
-    (["--database", "x=sqlite::memory:", "--database", "x=sqlite:/tmp/y.db"], [USAGE, CONFIG], "x"),
+    (["--database", "x=sqlite::memory:", "--database", "x=sqlite:/tmp/y.db"], [USAGE, CONFIG], "x"),  # guess
     (["--config", "{directory}/missing.toml"], [NO_INPUT, CONFIG], "missing.toml"),
     (["--config", "{directory}"], [NO_INPUT, CONFIG], "{directory}"),
     (["--config"], [USAGE], "config"),

@@ -284,14 +284,14 @@ def test_torn_frame_then_half_close(daemon, cut):
 
 @pytest.mark.parametrize("cut", [1, 3, 4, 5, 20])
 def test_torn_frame_then_close_harms_nobody(daemon, packed, cut):
-    before = daemon.descriptor_count()
+    before = daemon.socket_count()
     whole = framed(encode({"id": 1, "type": "health_check"}, "msgpack"))
     for _ in range(20):
         client = daemon.connect()
         client.socket.sendall(whole[:cut])
         client.close()
     packed.settle()
-    wait_until(lambda: daemon.descriptor_count() <= before, "the daemon closes what was torn")
+    wait_until(lambda: daemon.socket_count() <= before, "the daemon closes what was torn")
 
 
 def nc(daemon, *flags, input):
@@ -708,13 +708,13 @@ def test_many_connections(daemon):
 
 
 def test_connection_that_says_nothing_is_no_burden(daemon, packed):
-    before = daemon.descriptor_count()
+    before = daemon.socket_count()
     silent = [daemon.connect() for _ in range(50)]
     packed.settle()
     assert daemon.is_idle()
     for client in silent:
         client.close()
-    wait_until(lambda: daemon.descriptor_count() <= before, "the daemon closes what the clients closed")
+    wait_until(lambda: daemon.socket_count() <= before, "the daemon closes what the clients closed")
 
 
 def test_end_of_connection_is_seen_by_the_raw_client(daemon):

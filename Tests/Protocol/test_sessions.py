@@ -182,7 +182,7 @@ def re_sqlstate(error):
     return len(error["sqlstate"]) == 5 and error["sqlstate"].isalnum()
 
 
-@pytest.mark.parametrize("sql", ["COMMIT", "ROLLBACK", "RELEASE nothing"])
+@pytest.mark.parametrize("sql", ["COMMIT", "ROLLBACK", "RELEASE no_such_savepoint"])
 def test_end_without_a_beginning(client, session, sql):
     error = client.query_fails(sql, session=session)
     assert error["code"] == "database_error" and error["transaction"] == "none"

@@ -21,8 +21,8 @@ def million(daemon):
         database.execute("PRAGMA journal_mode=WAL")
         database.execute("PRAGMA synchronous=OFF")
         database.execute("CREATE TABLE item(id INTEGER PRIMARY KEY, name TEXT, price REAL, stock INTEGER, tag TEXT)")
-        database.execute(f"INSERT INTO item {counting(ROW_COUNT, 'x, printf(%s, x), x * 0.25, x % 1000, %s')}"
-                         % ("'item number %d'", "'tag'"))
+        columns = "x, printf('item number %d', x), x * 0.25, x % 1000, 'tag'"
+        database.execute(f"INSERT INTO item {counting(ROW_COUNT, columns)}")
     database.close()
     yield f"sqlite:{path}"
     for suffix in ("", "-wal", "-shm"):
