@@ -152,12 +152,23 @@ extension MessagePackReader {
 
     /// Reads a str, and nothing else.
     /// - Throws: `DecodeError` with `.wrongType`, naming `field`.
+    @inlinable
     public mutating func readText(_ field: StaticString) throws(DecodeError) -> UnsafeRawBufferPointer {
+        if let text = readShortText() { return text }
         let start = offset
         guard case .text(let text) = try next() else {
             throw DecodeError(.wrongType(field: field, wanted: "text"), at: start)
         }
         return text
+    }
+
+    /// Reads a str of at most 31 bytes, as nearly every key is; `nil`, and nothing consumed, when another token is next.
+    @inlinable
+    @inline(__always)
+    mutating func readShortText() -> UnsafeRawBufferPointer? {
+        guard let tag = reader.peek(), tag & 0xe0 == 0xa0, Int(tag & 0x1f) < reader.remaining else { return nil }
+        _ = reader.readByte()
+        return reader.read(Int(tag & 0x1f))
     }
 
     /// Reads the header of a map, and nothing else; returns how many pairs follow.

@@ -16,7 +16,8 @@ public struct RequestHead {
     /// - Cost: O(n log n) at worst; allocates nothing for a message with few keys.
     public static func decode(_ body: UnsafeRawBufferPointer) throws(HeadError) -> RequestHead {
         do throws(DecodeError) {
-            var validator = try MessagePackValidator(body)
+            try MessagePackValidator.requireSize(body)
+            var validator = MessagePackValidator(body)
             return try decode(&validator)
         } catch {
             throw HeadError(id: salvageID(from: body), error: error)
@@ -28,17 +29,28 @@ public struct RequestHead {
         var id: RequestID?
         var typeName: UnsafeRawBufferPointer?
         var data: UnsafeRawBufferPointer?
+        var hasData = false
         for _ in 0..<count {
-            let key = try validator.readKey()
+            let start = validator.reader.offset
+            let key = try validator.readKeyText()
+            let keyOffset = validator.reader.offset &- key.count
+            // The three need no place among the remembered keys: each is told to be there already by itself.
+            var isDuplicate = false
             if key.equals("id") {
+                isDuplicate = id != nil
                 id = try RequestID.read(&validator.reader, field: "id")
             } else if key.equals("type") {
+                isDuplicate = typeName != nil
                 typeName = try validator.readTypeName()
             } else if key.equals("data") {
+                isDuplicate = hasData
+                hasData = true
                 data = try validator.readData()
             } else {
+                try validator.remember(key, at: start)
                 try validator.validateValue(depth: 1)
             }
+            if isDuplicate { throw DecodeError(.duplicateKey, at: keyOffset) }
         }
         try validator.closeMap(from: 0)
         try validator.requireEnd()

@@ -66,6 +66,8 @@ extension ByteBuffer {
         appendMessagePackText(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
     }
 
+    // Literals are StaticString, which needs no reference counting.
+    @_disfavoredOverload
     @inlinable
     public mutating func appendMessagePackText(_ text: String) {
         var text = text
