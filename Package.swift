@@ -30,6 +30,8 @@ let package = Package(
         .systemLibrary(name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
         .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
         .target(name: "CToml"),
+        // Line editing; the library is opened when the shell starts, so that no other command pays for it.
+        .target(name: "CEditLine"),
         .target(name: "CNumbers"),
 
         // Foundations: no knowledge of databases or of the protocol's meaning.
@@ -61,7 +63,10 @@ let package = Package(
             name: "LiteBaseClient", dependencies: ["WireProtocol", "LinuxSystem", "ByteBuffers"],
             swiftSettings: strict),
         .executableTarget(
-            name: "litebase", dependencies: ["LiteBaseClient", "LinuxSystem", argumentParser], swiftSettings: strict),
+            name: "litebase",
+            dependencies: [
+                "LiteBaseClient", "WireProtocol", "LinuxSystem", "ByteBuffers", "CEditLine", argumentParser,
+            ], swiftSettings: strict),
 
         // Never part of a product.
         .target(
@@ -78,14 +83,27 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "ServerTests",
-            dependencies: ["Server", "WireProtocol", "DatabaseDrivers", "LinuxSystem", "LiteBaseTesting"],
+            dependencies: [
+                "Server", "WireProtocol", "DatabaseDrivers", "LinuxSystem", "ByteBuffers", "LiteBaseTesting",
+            ],
             swiftSettings: strict),
         .testTarget(
-            name: "ConfigurationTests", dependencies: ["Configuration", "Server", "LiteBaseTesting"],
+            name: "ConfigurationTests", dependencies: ["Configuration", "Server", "LinuxSystem", "LiteBaseTesting"],
             swiftSettings: strict),
         .testTarget(
-            name: "LiteBaseClientTests", dependencies: ["LiteBaseClient", "LiteBaseTesting"], swiftSettings: strict),
+            name: "DaemonTests",
+            dependencies: ["litebased", "Configuration", "Server", "SystemdSupport", "LinuxSystem", "LiteBaseTesting"],
+            swiftSettings: strict),
         .testTarget(
-            name: "CommandLineTests", dependencies: ["litebase", "LiteBaseTesting"], swiftSettings: strict),
-    ]
+            name: "LiteBaseClientTests",
+            dependencies: ["LiteBaseClient", "WireProtocol", "LinuxSystem", "ByteBuffers", "LiteBaseTesting"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "CommandLineTests",
+            dependencies: [
+                "litebase", "LiteBaseClient", "LinuxSystem", "ByteBuffers", "LiteBaseTesting", argumentParser,
+            ],
+            exclude: ["Snapshots"], swiftSettings: strict),
+    ],
+    cxxLanguageStandard: .cxx17
 )

@@ -251,5 +251,9 @@ int64_t clinux_monotonic_ns(void) { return nanoseconds(CLOCK_MONOTONIC); }
 int64_t clinux_realtime_ns(void) { return nanoseconds(CLOCK_REALTIME); }
 
 void clinux_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
+static _Thread_local uint64_t fault_scope;
+uint64_t clinux_fault_scope(void) { return fault_scope; }
+void clinux_set_fault_scope(uint64_t scope) { fault_scope = scope; }
+
 void clinux_trim_heap(void) { malloc_trim(0); }
 void clinux_limit_malloc_arenas(int count) { mallopt(M_ARENA_MAX, count); }

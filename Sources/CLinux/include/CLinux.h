@@ -72,6 +72,9 @@ int64_t clinux_monotonic_ns(void);
 int64_t clinux_realtime_ns(void);
 /// Names the calling thread, at most 15 bytes (pthread_setname_np(3)).
 void clinux_name_thread(const char *name);
+/// Which injected faults concern the calling thread; 0 for none (debug builds).
+uint64_t clinux_fault_scope(void);
+void clinux_set_fault_scope(uint64_t scope);
 /// Gives free heap pages back to the kernel (malloc_trim(3)).
 void clinux_trim_heap(void);
 /// Caps the number of malloc arenas (mallopt(3)): each thread's own arena would cost resident memory.

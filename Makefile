@@ -1,0 +1,71 @@
+# What developers and CI call. `make help` lists the verbs.
+
+PREFIX  ?= /usr/local
+DESTDIR ?=
+# Exclusivity is checked in debug builds, which the tests use; in release builds the check costs 6 % of a request.
+RELEASE  = -c release --static-swift-stdlib -Xswiftc -enforce-exclusivity=unchecked
+BIN      = .build/release
+VENV     = .venv
+
+.PHONY: help build run test unit blackbox bench fuzz fmt lint install clean dependencies
+
+help:
+	@echo "make run       install what is missing, build, and show LiteBase at work"
+	@echo "make test      install what is missing, and pass all tests"
+	@echo "make build     build litebased and litebase ($(BIN))"
+	@echo "make unit      Swift tests only;   make blackbox   tests of the built programs only"
+	@echo "make bench     compare with Redis, PostgreSQL and sqlite3 (QUICK=1: fewer repetitions)"
+	@echo "make fuzz      fuzz the parsers (SECONDS=60 for each)"
+	@echo "make fmt lint  format, check the format"
+	@echo "make install   DESTDIR= PREFIX=/usr/local"
+
+dependencies:
+	@scripts/install-dependencies.sh build
+
+build: dependencies
+	swift build $(RELEASE) --product litebased
+	swift build $(RELEASE) --product litebase
+
+run: build
+	@scripts/demo.sh $(BIN)
+
+test: lint unit blackbox
+	@echo "all tests passed"
+
+unit: dependencies
+	swift test --parallel
+
+blackbox: build $(VENV)/ready
+	LITEBASED=$(CURDIR)/$(BIN)/litebased LITEBASE=$(CURDIR)/$(BIN)/litebase \
+		$(VENV)/bin/python -m pytest -q Tests/Protocol Tests/CommandLine
+
+$(VENV)/ready: Tests/Protocol/requirements.txt
+	@scripts/install-dependencies.sh test
+	python3 -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet -r Tests/Protocol/requirements.txt
+	@touch $@
+
+bench: build
+	@scripts/install-dependencies.sh bench
+	python3 Benchmarks/run.py $(if $(QUICK),--quick)
+
+SECONDS ?= 60
+fuzz: dependencies
+	FuzzTesting/run.sh $(SECONDS)
+
+fmt: 
+	swift format -i -r Package.swift Sources Tests FuzzTesting
+
+lint:
+	swift format lint --strict -r Package.swift Sources Tests FuzzTesting
+
+install:
+	install -D -m 755 $(BIN)/litebased $(DESTDIR)$(PREFIX)/bin/litebased
+	install -D -m 755 $(BIN)/litebase $(DESTDIR)$(PREFIX)/bin/litebase
+	install -D -m 644 docs/litebase.toml.example $(DESTDIR)$(PREFIX)/share/doc/litebase/litebase.toml.example
+	install -D -m 644 docs/man/litebased.8 $(DESTDIR)$(PREFIX)/share/man/man8/litebased.8
+	install -D -m 644 docs/man/litebase.1 $(DESTDIR)$(PREFIX)/share/man/man1/litebase.1
+	install -D -m 644 docs/man/litebase.toml.5 $(DESTDIR)$(PREFIX)/share/man/man5/litebase.toml.5
+
+clean:
+	rm -rf .build $(VENV) FuzzTesting/.build

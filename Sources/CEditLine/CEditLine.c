@@ -1,0 +1,166 @@
+// See CEditLine.h. Only what the shell needs of libedit; its variadic functions are out of Swift's reach.
+//
+// Source: editline(3)
+#define _GNU_SOURCE
+#include "CEditLine.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <histedit.h>
+#include <limits.h>
+#include <locale.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <wchar.h>
+
+static struct {
+    void *library;
+    __typeof__(el_init) *init;
+    __typeof__(el_end) *end;
+    __typeof__(el_gets) *gets;
+    __typeof__(el_set) *set;
+    __typeof__(el_resize) *resize;
+    __typeof__(history_init) *history_init;
+    __typeof__(history_end) *history_end;
+    __typeof__(history) *history;
+} api;
+
+static EditLine *editor;
+static History *entries;
+static const char *current_prompt = "";
+static int interrupt_fd = -1;
+static bool was_interrupted;
+static volatile sig_atomic_t was_resized;
+
+static char *give_prompt(EditLine *e) {
+    (void)e;
+    return (char *)current_prompt;
+}
+
+static void note_resize(int signal_number) {
+    (void)signal_number;
+    was_resized = 1;
+}
+
+/// Waits for a key. Signals arrive by a descriptor, so that none can slip in between a test and a read.
+/// Returns 1 when there is one, 0 for Ctrl-C, −1 on failure.
+static int wait_for_key(EditLine *e) {
+    struct pollfd wanted[2] = {
+        {.fd = STDIN_FILENO, .events = POLLIN},
+        {.fd = interrupt_fd, .events = POLLIN},
+    };
+    for (;;) {
+        int count = poll(wanted, 2, -1);
+        if (was_resized) {
+            was_resized = 0;
+            api.resize(e);
+            api.set(e, EL_REFRESH);
+        }
+        if (count < 0) {
+            if (errno == EINTR) continue;
+            return -1;
+        }
+        if (wanted[1].revents != 0) {
+            char bytes[64];
+            (void)!read(interrupt_fd, bytes, sizeof bytes);
+            return 0;
+        }
+        if (wanted[0].revents != 0) return 1;
+    }
+}
+
+/// Reads one character of the terminal's encoding. Returns 1, 0 at the end of input, −1 to break off.
+static int read_character(EditLine *e, wchar_t *character) {
+    char bytes[MB_LEN_MAX > 16 ? MB_LEN_MAX : 16];
+    size_t count = 0;
+    for (;;) {
+        int ready = wait_for_key(e);
+        if (ready <= 0) {
+            was_interrupted = ready == 0;
+            return -1;
+        }
+        ssize_t got = read(STDIN_FILENO, bytes + count, 1);
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) return (int)got;
+        count += 1;
+        mbstate_t state = {0};
+        size_t used = mbrtowc(character, bytes, count, &state);
+        if (used == 0 || (used != (size_t)-1 && used != (size_t)-2)) return 1;
+        // Bytes that are no character are dropped.
+        if (used == (size_t)-1 || count == sizeof bytes) count = 0;
+    }
+}
+
+static bool load(void) {
+    if (api.library) return true;
+    void *library = dlopen("libedit.so.2", RTLD_NOW | RTLD_LOCAL);
+    if (!library) return false;
+    api.init = (__typeof__(api.init))dlsym(library, "el_init");
+    api.end = (__typeof__(api.end))dlsym(library, "el_end");
+    api.gets = (__typeof__(api.gets))dlsym(library, "el_gets");
+    api.set = (__typeof__(api.set))dlsym(library, "el_set");
+    api.resize = (__typeof__(api.resize))dlsym(library, "el_resize");
+    api.history_init = (__typeof__(api.history_init))dlsym(library, "history_init");
+    api.history_end = (__typeof__(api.history_end))dlsym(library, "history_end");
+    api.history = (__typeof__(api.history))dlsym(library, "history");
+    if (!api.init || !api.end || !api.gets || !api.set || !api.resize || !api.history_init || !api.history_end ||
+        !api.history) {
+        dlclose(library);
+        return false;
+    }
+    api.library = library;
+    return true;
+}
+
+bool ceditline_open(const char *program_name, int history_count_max, int fd) {
+    if (!load()) return false;
+    // mbrtowc and libedit take the terminal's encoding from here.
+    setlocale(LC_CTYPE, "");
+    interrupt_fd = fd;
+    editor = api.init(program_name, stdin, stdout, stderr);
+    if (!editor) return false;
+    entries = api.history_init();
+    HistEvent event;
+    if (entries) {
+        api.history(entries, &event, H_SETSIZE, history_count_max);
+        api.history(entries, &event, H_SETUNIQUE, 1);
+        api.set(editor, EL_HIST, api.history, entries);
+    }
+    api.set(editor, EL_PROMPT, give_prompt);
+    api.set(editor, EL_EDITOR, "emacs");
+    api.set(editor, EL_GETCFN, read_character);
+    // Searching backwards as in other shells.
+    api.set(editor, EL_BIND, "^R", "em-inc-search-prev", NULL);
+    struct sigaction action = {.sa_handler = note_resize};
+    sigaction(SIGWINCH, &action, NULL);
+    return true;
+}
+
+void ceditline_close(void) {
+    if (editor) api.end(editor);
+    if (entries) api.history_end(entries);
+    editor = NULL;
+    entries = NULL;
+}
+
+ceditline_outcome ceditline_read(const char *prompt, const char **line, size_t *length) {
+    current_prompt = prompt;
+    was_interrupted = false;
+    int count = 0;
+    const char *text = api.gets(editor, &count);
+    if (text && count > 0) {
+        *line = text;
+        *length = (size_t)count;
+        return CEDITLINE_LINE;
+    }
+    return was_interrupted ? CEDITLINE_INTERRUPTED : CEDITLINE_END_OF_INPUT;
+}
+
+void ceditline_add_history(const char *entry) {
+    HistEvent event;
+    if (entries) api.history(entries, &event, H_ENTER, entry);
+}

@@ -1,0 +1,28 @@
+// Line editing with history by libedit, which is opened at run time: commands other than the shell do not load it, and
+// without it the shell still reads plain lines.
+//
+// One editor a process, for stdin and stdout. Thread: one at a time.
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+
+/// Opens the library. False when libedit is not installed or the terminal is not fit for editing.
+/// `interrupt_fd` becomes readable when Ctrl-C was typed; it is read empty here.
+bool ceditline_open(const char *program_name, int history_count_max, int interrupt_fd);
+
+/// Gives the terminal back. Harmless when nothing is open.
+void ceditline_close(void);
+
+/// What ceditline_read came to.
+typedef enum {
+    CEDITLINE_LINE,
+    CEDITLINE_END_OF_INPUT,
+    /// Ctrl-C was typed; the line is dropped.
+    CEDITLINE_INTERRUPTED,
+} ceditline_outcome;
+
+/// Reads one line, its line end included; `*line` is valid until the next call.
+ceditline_outcome ceditline_read(const char *prompt, const char **line, size_t *length);
+
+/// Appends an entry to the history in memory.
+void ceditline_add_history(const char *entry);

@@ -1,0 +1,135 @@
+// The configuration in force: files, then flags, then what follows from the surroundings.
+
+public import LinuxSystem
+public import Server
+
+/// Everything that the daemon is told at a start or a reload.
+public struct Configuration: Sendable, Equatable {
+    public var settings: Settings
+    /// The first one is the default database.
+    public var databases: [DatabaseConfiguration]
+    public var listen: ListenMode
+    /// Where a standalone daemon binds its socket.
+    public var socketPath: String
+    /// Directory that must exist for the embedded database; `nil` when that one is not used.
+    public var stateDirectory: String?
+    /// Files that were read, in this order.
+    public var files: [String]
+
+    /// Reads the files and puts the flags over them.
+    /// - Throws: `ConfigurationError` with everything that is wrong.
+    public static func load(_ options: CommandLineOptions, paths: StandardPaths = .current)
+        throws(ConfigurationError) -> Configuration
+    {
+        var reader = SettingsReader()
+        let files = readFiles(options, paths, &reader)
+        for (flag, value) in options.settings {
+            guard case .setting(let name) = flag.target, let setting = Setting.named(name) else { continue }
+            reader.override(setting, text: value, flag: flag.name)
+        }
+        for database in options.databases { reader.add(database: database.name, url: database.url) }
+        let stateDirectory = addEmbeddedDatabase(paths, &reader)
+        let databases = reader.orderedDatabases()
+        guard reader.problems.isEmpty else { throw ConfigurationError(problems: reader.problems(orderedBy: files)) }
+        return Configuration(
+            settings: reader.settings, databases: databases, listen: options.listen,
+            socketPath: reader.settings.socketPath ?? paths.socketPath, stateDirectory: stateDirectory, files: files)
+    }
+
+    /// What the server gets.
+    public func serverConfiguration(version: String, activation: Activation) -> ServerConfiguration {
+        ServerConfiguration(
+            version: version, activation: activation, loopCount: loopCount, limits: settings.limits,
+            databases: databases)
+    }
+
+    /// Event loops, 1 or more.
+    public var loopCount: Int {
+        settings.loopCount > 0 ? settings.loopCount : min(4, Process.coreCount)
+    }
+
+    // Longest file that is read; a configuration of a hundred databases has some 10 KiB.
+    private static let fileByteCountMax = 256 << 10
+
+    private static func readFiles(_ options: CommandLineOptions, _ paths: StandardPaths, _ reader: inout SettingsReader)
+        -> [String]
+    {
+        let main = options.configFile ?? paths.configurationDirectory + "/litebase.toml"
+        var files: [String] = []
+        func read(_ file: String, isRequired: Bool) {
+            do throws(Errno) {
+                reader.read(try Files.read(file, byteCountMax: fileByteCountMax), file: file)
+                files.append(file)
+            } catch {
+                if error == .noSuchFile && !isRequired { return }
+                let reason = error == .invalidArgument ? "longer than \(fileByteCountMax) bytes" : "\(error)"
+                reader.report(file, "the configuration cannot be read: \(reason)")
+            }
+        }
+        read(main, isRequired: options.configFile != nil)
+        do throws(Errno) {
+            for name in try Files.names(in: main + ".d") where name.hasSuffix(".toml") && !name.hasPrefix(".") {
+                read("\(main).d/\(name)", isRequired: true)
+            }
+        } catch {
+            reader.report(main + ".d", "the directory cannot be read: \(error)")
+        }
+        return files
+    }
+
+    // A daemon without any configuration serves one embedded database.
+    private static func addEmbeddedDatabase(_ paths: StandardPaths, _ reader: inout SettingsReader) -> String? {
+        let name = Settings().defaultDatabase
+        guard reader.settings.defaultDatabase == name,
+            reader.databases.first(where: { $0.name == name })?.url == nil
+        else { return nil }
+        guard let directory = paths.stateDirectory else {
+            reader.report(
+                nil, "there is no home directory for the embedded database; set HOME, or give --database default=PATH")
+            return nil
+        }
+        reader.add(database: name, url: DatabaseAddress.url(file: directory + "/default.db"))
+        return directory
+    }
+}
+
+extension SettingsReader {
+    /// What is wrong, in the order of the text; flags come last.
+    func problems(orderedBy files: [String]) -> [ConfigurationProblem] {
+        problems.enumerated().sorted { left, right in
+            func key(_ item: (offset: Int, element: ConfigurationProblem)) -> (Int, Int, Int) {
+                let file = item.element.file.map { files.firstIndex(of: $0) ?? -1 } ?? files.count
+                return (file, item.element.line, item.offset)
+            }
+            return key(left) < key(right)
+        }.map(\.element)
+    }
+
+    /// The databases, the default one first; reports those that are incomplete.
+    mutating func orderedDatabases() -> [DatabaseConfiguration] {
+        var complete: [DatabaseConfiguration] = []
+        for database in databases {
+            guard let url = database.url else {
+                report(
+                    database.file, line: database.line, column: database.column,
+                    "databases.\(database.name) has no url; write url = \"sqlite:/absolute/path\"")
+                continue
+            }
+            complete.append(DatabaseConfiguration(name: database.name, url: url, access: database.access))
+        }
+        let name = settings.defaultDatabase
+        if let index = complete.firstIndex(where: { $0.name == name }) {
+            complete.insert(complete.remove(at: index), at: 0)
+        } else if !databases.contains(where: { $0.name == name }) {
+            let known = databases.map(\.name)
+            let remedy =
+                Suggestion.nearest(to: name, in: known).map { "did you mean \"\($0)\"?" }
+                ?? "add [databases.\(name)] with its url"
+            let place = defaultDatabasePlace
+            report(
+                place?.file, line: place?.line ?? 0, column: place?.column ?? 0,
+                "default_database names \"\(name)\", which is no configured database; \(remedy)")
+        }
+        return complete
+    }
+}

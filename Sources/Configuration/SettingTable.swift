@@ -1,0 +1,77 @@
+// The table of settings. Parser, example file, manual page, `--check-config` and tests all read this one.
+
+internal import Server
+
+extension Setting {
+    /// Every setting that is not part of a database, in the order of the example file.
+    public static let all: [Setting] =
+        [
+            Setting(
+                "log_level", .level(\.logLevel), "Least severe messages that are logged."),
+            Setting(
+                "idle_exit_seconds", .integer(\.idleExitSeconds, 0...31_536_000),
+                "Seconds without clients after which a daemon that systemd activated leaves; 0: never."),
+            Setting(
+                "loops", .integer(\.loopCount, 0...256),
+                "Event loops that serve connections; 0: one for each core, at most four."),
+            Setting(
+                "default_database", .databaseName(\.defaultDatabase), "Database of requests that name none."),
+            Setting(
+                "socket.path", .path(\.socketPath), "Unix socket of a daemon that was not activated by systemd."),
+            Setting(
+                "socket.mode", .mode(\.socketMode), "Permission bits of that socket: who can write to it may connect."),
+            Setting(
+                "socket.group", .group(\.socketGroup), "Group of that socket."),
+            Setting(
+                "socket.port", .port(\.port),
+                "TCP port on 127.0.0.1, for development: every local user can connect; 0: the kernel chooses one."),
+        ] + limits
+
+    private static let limits: [Setting] = [
+        Setting(
+            "limits.frame_bytes_max", .integer(\.limits.frameByteCountMax, 1_024...Limits.frameByteCountCeiling),
+            "Longest request, in bytes."),
+        Setting(
+            "limits.row_bytes_max", .integer(\.limits.rowByteCountMax, 1_024...1_073_741_824),
+            "Longest row that is sent, in bytes."),
+        Setting(
+            "limits.connections_max", .integer(\.limits.connectionCountMax, 1...1_000_000),
+            "Client connections at a time."),
+        Setting(
+            "limits.requests_in_flight_max", .integer(\.limits.requestsInFlightMax, 1...65_536),
+            "Unfinished requests of one connection; beyond, the daemon stops reading from it."),
+        Setting(
+            "limits.sessions_per_connection_max", .integer(\.limits.sessionsPerConnectionMax, 1...65_536),
+            "Sessions that one connection may hold open."),
+        Setting(
+            "limits.paged_queries_per_connection_max", .integer(\.limits.pagedQueriesPerConnectionMax, 1...65_536),
+            "Paged queries that one connection may hold open."),
+        Setting(
+            "limits.readers_per_database_max", .integer(\.limits.readersPerDatabaseMax, 1...1_024),
+            "Connections to one database that may be open for reading."),
+        Setting(
+            "limits.statement_cache_max", .integer(\.limits.statementCacheCountMax, 0...65_536),
+            "Prepared statements kept by each database connection."),
+        Setting(
+            "limits.statement_time_ms_max", .milliseconds(\.limits.statementTimeMillisecondsMax, 0...2_592_000_000),
+            "Longest time that a statement may run, in milliseconds; 0: no limit."),
+        Setting(
+            "limits.busy_time_ms_max", .milliseconds(\.limits.busyTimeMillisecondsMax, 0...3_600_000),
+            "Time that a write waits for another writer, in milliseconds."),
+        Setting(
+            "limits.drain_time_ms_max", .milliseconds(\.limits.drainTimeMillisecondsMax, 0...3_600_000),
+            "Time that running requests get when the daemon stops, in milliseconds."),
+        Setting(
+            "limits.worker_threads_max", .integer(\.limits.workerThreadCountMax, 1...1_024),
+            "Threads for statements that run long."),
+    ]
+
+    /// Keys of `[databases.NAME]` with what they mean.
+    public static let databaseKeys: [(name: String, help: String)] = [
+        ("url", "Where it is: sqlite:/absolute/path, sqlite:/absolute/path?mode=ro or sqlite::memory:."),
+        ("access", "What clients may do: \"read_write\" or \"read_only\"."),
+    ]
+
+    /// The row with this name.
+    public static func named(_ name: String) -> Setting? { all.first { $0.name == name } }
+}

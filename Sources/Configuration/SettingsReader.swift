@@ -1,0 +1,133 @@
+// Turns the entries of files into settings and databases; collects what is wrong instead of stopping at it.
+
+internal import LinuxSystem
+internal import Server
+
+/// Settings and databases as far as they have been read; later files override earlier ones.
+struct SettingsReader {
+    /// A `[databases.NAME]` table, possibly spread over files.
+    struct Database {
+        var name: String
+        var url: String?
+        var access = DatabaseAccess.readWrite
+        /// Where it was named first.
+        var file: String?
+        var line = 0
+        var column = 0
+    }
+
+    private(set) var settings = Settings()
+    /// In the order in which they were named first.
+    private(set) var databases: [Database] = []
+    private(set) var problems: [ConfigurationProblem] = []
+    /// Where `default_database` was set.
+    private(set) var defaultDatabasePlace: (file: String?, line: Int, column: Int)?
+
+    /// Takes over one file.
+    mutating func read(_ text: [UInt8], file: String) {
+        let document: TOMLDocument
+        do throws(TOMLDocument.SyntaxError) {
+            document = try TOMLDocument(parsing: text)
+        } catch {
+            let problem = ConfigurationProblem(file: file, line: error.line, column: error.column, error.message)
+            problems.append(problem)
+            return
+        }
+        for entry in document.entries { take(entry, file) }
+    }
+
+    /// Takes over a flag.
+    mutating func override(_ setting: Setting, text: String, flag: String) {
+        if let problem = setting.assign(text: text, to: &settings) { report(nil, "--\(flag) \(problem)") }
+        if setting.name == "default_database" { defaultDatabasePlace = (nil, 0, 0) }
+    }
+
+    /// Adds or replaces a database.
+    mutating func add(database name: String, url: String) {
+        let index = databases.firstIndex { $0.name == name } ?? databases.count
+        if index == databases.count { databases.append(Database(name: name)) }
+        databases[index].url = url
+    }
+
+    mutating func report(_ file: String?, line: Int = 0, column: Int = 0, _ message: String) {
+        problems.append(ConfigurationProblem(file: file, line: line, column: column, message))
+    }
+
+    private mutating func take(_ entry: TOMLEntry, _ file: String) {
+        if entry.path[0] == "databases" {
+            takeDatabase(entry, file)
+            return
+        }
+        let name = entry.path.joined(separator: ".")
+        if let setting = Setting.named(name) {
+            if let problem = setting.assign(entry.value, to: &settings) { report(entry, file, "\(name) \(problem)") }
+            if name == "default_database" { defaultDatabasePlace = (file, entry.line, entry.column) }
+        } else if entry.path.count == 1, Self.sections.contains(name) {
+            if entry.value != .table { report(entry, file, "\(name) is a table; write [\(name)]") }
+        } else if entry.path.count <= 1 || Self.sections.contains(entry.path[0]) {
+            // Members of an unknown table go unmentioned: the table is what is wrong.
+            if entry.path.count <= 2 { reportUnknown(entry, file) }
+        }
+    }
+
+    private static let sections = ["socket", "limits"]
+
+    private mutating func reportUnknown(_ entry: TOMLEntry, _ file: String) {
+        let name = entry.path.joined(separator: ".")
+        let known = Setting.all.map(\.name) + Self.sections + ["databases"]
+        let last = entry.path[entry.path.count - 1]
+        var remedy = "; see litebase.toml(5)"
+        if let near = Suggestion.nearest(to: name, in: known) {
+            remedy = "; did you mean \"\(near)\"?"
+        } else if let moved = known.first(where: { $0.hasSuffix("." + last) }) {
+            remedy = "; did you mean \"\(moved)\"?"
+        }
+        report(entry, file, "unknown \(entry.value == .table ? "table" : "key") \"\(name)\"\(remedy)")
+    }
+
+    private mutating func takeDatabase(_ entry: TOMLEntry, _ file: String) {
+        switch entry.path.count {
+        case 1:
+            if entry.value != .table { report(entry, file, "databases is a table; write [databases.NAME]") }
+        case 2:
+            let name = entry.path[1]
+            guard entry.value == .table else {
+                report(entry, file, "databases.\(name) is a table; write [databases.\(name)] with url = \"…\" in it")
+                return
+            }
+            if let problem = DatabaseAddress.problem(name: name) { report(entry, file, problem) }
+            if databases.contains(where: { $0.name == name }) { return }
+            databases.append(Database(name: name, file: file, line: entry.line, column: entry.column))
+        case 3: takeDatabaseKey(entry, file)
+        default: break
+        }
+    }
+
+    private mutating func takeDatabaseKey(_ entry: TOMLEntry, _ file: String) {
+        let name = entry.path.joined(separator: ".")
+        guard let index = databases.firstIndex(where: { $0.name == entry.path[1] }) else { return }
+        let keys = Setting.databaseKeys.map(\.name)
+        guard keys.contains(entry.path[2]) else {
+            let near = Suggestion.nearest(to: entry.path[2], in: keys)
+            let remedy = near.map { "did you mean \"\($0)\"?" } ?? "a database has \(keys.joined(separator: ", "))"
+            report(entry, file, "unknown key \"\(name)\"; \(remedy)")
+            return
+        }
+        guard case .string(let text) = entry.value else {
+            report(entry, file, "\(name) has the wrong type (\(entry.value.typeName)); it takes a string")
+            return
+        }
+        if entry.path[2] == "url" {
+            if let problem = DatabaseAddress.problem(url: text) { report(entry, file, "\(name): \(problem)") }
+            databases[index].url = text
+        } else if let access = DatabaseAccess(rawValue: text) {
+            databases[index].access = access
+        } else {
+            report(entry, file, "\(name) must be \"read_write\" or \"read_only\", not \"\(text)\"")
+        }
+    }
+
+    private mutating func report(_ entry: TOMLEntry, _ file: String, _ message: String) {
+        report(file, line: entry.line, column: entry.column, message)
+    }
+}

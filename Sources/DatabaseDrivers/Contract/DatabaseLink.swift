@@ -1,0 +1,67 @@
+// What every engine offers to the server.
+//
+// The contract fits engines that work by function calls (SQLite: on the loop, then on worker threads) and those that
+// work by a socket of a client library (libpq: PQsocket and PQconsumeInput; libmariadb: the _start/_cont pairs; hiredis:
+// redisAsyncContext): in all of them a run is started, fills the sink, waits for room, and ends, and the loop is told.
+
+public import LinuxSystem
+
+/// Names of the engines (protocol: `engine`).
+public enum Engine: String, Sendable {
+    case sqlite
+    case postgresql
+    case mysql
+    case redis
+}
+
+/// What `describe` finds out.
+public struct StatementDescription: Sendable {
+    public var columns: [ColumnDescription]
+    /// Names of the parameters in order; `nil` for one by position.
+    public var parameters: [String?]
+    public var isReadOnly: Bool
+}
+
+/// What a driver needs from its surroundings: the loop of the caller, and threads for what takes longer.
+public final class DriverContext {
+    public let loop: EventLoop
+    public let workers: WorkerPool
+
+    public init(loop: EventLoop, workers: WorkerPool) {
+        self.loop = loop
+        self.workers = workers
+    }
+}
+
+/// Identity of the client for which a link works, for lock holders and the log.
+public struct LinkOwner: Sendable {
+    public var uid: UInt32
+    public var pid: Int32
+    /// Whether this client may name files of its own choice (ad-hoc URLs, ATTACH, VACUUM INTO).
+    public var mayOpenFiles: Bool
+
+    public init(uid: UInt32, pid: Int32, mayOpenFiles: Bool) {
+        self.uid = uid
+        self.pid = pid
+        self.mayOpenFiles = mayOpenFiles
+    }
+}
+
+/// A way to a database: shared by the autocommit requests of a loop, or pinned to one session.
+///
+/// - Thread: the loop of its context.
+public protocol DatabaseLink: AnyObject {
+    /// Starts a run; its callbacks may come before this returns.
+    func start(_ run: StatementRun, for owner: LinkOwner)
+    /// Goes on after `runDidFill`.
+    func resume(_ run: StatementRun)
+    /// Makes a run end soon, with the error of `reason`, whatever it waits for.
+    func stop(_ run: StatementRun, _ reason: StopReason)
+    /// Looks at a statement without running it.
+    /// - Throws: `DriverError` as for running it.
+    func describe(_ sql: UnsafeRawBufferPointer, for owner: LinkOwner) throws(DriverError) -> StatementDescription
+    /// State of the transaction; `none` for a shared link.
+    var transaction: TransactionState { get }
+    /// Rolls back and gives back what it holds; no run may be in flight.
+    func close()
+}

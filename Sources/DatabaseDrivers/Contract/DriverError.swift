@@ -1,0 +1,74 @@
+// The one error type of the drivers: stable code, a sentence for a person, and the engine's own detail kept verbatim.
+
+/// Why a statement or a link failed.
+///
+/// One word wide: errors are passed through typed throws and built rarely. Texts are safe to send to the client that
+/// sent the statement; they never hold a parameter's value or a secret.
+public struct DriverError: Error, Sendable {
+    /// Families that every engine maps to; the server translates them one to one into codes of the protocol.
+    public enum Code: Sendable {
+        case badRequest, needsSession, permissionDenied, connectFailed, driverMissing, syntaxError, constraintViolation
+        case readOnly, databaseError, busy, timeout, cancelled, limitExceeded, shuttingDown, internalError
+    }
+
+    /// Everything that is known; most of it is absent for most errors.
+    public struct Details: Sendable {
+        public var code: Code
+        /// One sentence that a person can act on.
+        public var message: String
+        public var detail: String?
+        public var hint: String?
+        /// Five characters (SQL standard and PostgreSQL, appendix A); every error of a database has one.
+        public var sqlState: String?
+        /// Extended SQLite code, MySQL errno.
+        public var vendorCode: Int32?
+        /// Where in the SQL text, in bytes from its start.
+        public var offset: Int?
+        public var isRetryable = false
+        /// Which statement, and which of its parameter rows, of a batch failed.
+        public var statementIndex: Int?
+        public var rowIndex: Int?
+        /// Who holds the lock that could not be had.
+        public var holder: LockHolder?
+    }
+
+    private final class Storage: Sendable {
+        let details: Details
+
+        init(_ details: Details) { self.details = details }
+    }
+
+    private let storage: Storage
+
+    public init(_ details: Details) {
+        storage = Storage(details)
+    }
+
+    public init(_ code: Code, _ message: String, hint: String? = nil, sqlState: String? = nil) {
+        self.init(Details(code: code, message: message, hint: hint, sqlState: sqlState))
+    }
+
+    public var details: Details { storage.details }
+    public var code: Code { storage.details.code }
+
+    /// The same error with some details changed.
+    public func with(_ change: (inout Details) -> Void) -> DriverError {
+        var details = storage.details
+        change(&details)
+        return DriverError(details)
+    }
+}
+
+/// Owner of a write lock, as told to those who wait for it.
+public struct LockHolder: Sendable, Equatable {
+    public var uid: UInt32
+    public var pid: Int32
+    /// When the lock was taken, in nanoseconds of the monotonic clock.
+    public var sinceNanoseconds: Int64
+
+    public init(uid: UInt32, pid: Int32, sinceNanoseconds: Int64) {
+        self.uid = uid
+        self.pid = pid
+        self.sinceNanoseconds = sinceNanoseconds
+    }
+}

@@ -1,0 +1,66 @@
+// Where a driver pushes the values of a result. The server implements it over an output buffer, so that a value goes from
+// the engine's memory to the wire with no object in between. A class, not a protocol: one virtual call for each value.
+
+/// Description of one result column.
+public struct ColumnDescription: Sendable, Equatable {
+    public var name: [UInt8]
+    /// The protocol's name of the type: "integer", "real", "text", "blob", "any", …
+    public var type: String
+    /// As declared in the table, where the column is one of a table.
+    public var declaredType: String?
+
+    public init(name: [UInt8], type: String, declaredType: String?) {
+        self.name = name
+        self.type = type
+        self.declaredType = declaredType
+    }
+}
+
+/// The columns of a prepared statement; kept with it, together with their encoded forms.
+///
+/// - Thread: that of the statement.
+public final class ColumnSet {
+    public let columns: [ColumnDescription]
+    /// What a sink made of the columns, by encoding, so that a repeated statement does not encode them again.
+    public var encoded: [UInt8: [UInt8]] = [:]
+
+    public init(_ columns: [ColumnDescription]) {
+        self.columns = columns
+    }
+}
+
+/// Takes the rows of one result.
+///
+/// - Thread: that of whoever runs the statement at the moment; one at a time.
+open class RowSink {
+    /// What the driver does after a row.
+    public enum State: Sendable {
+        /// Go on.
+        case open
+        /// A frame is complete: suspend, or call `reopen()` to go on in the next frame.
+        case full
+        /// The row is larger than any reply may be.
+        case overflow
+    }
+
+    public init() {}
+
+    /// Announces the columns; once, before the first row, also when no row follows.
+    open func begin(_ columns: ColumnSet) {}
+    open func beginRow() {}
+    open func null() {}
+    open func integer(_ value: Int64) {}
+    open func real(_ value: Double) {}
+    /// Text in the engine's bytes, expected to be UTF-8 but not checked yet. Valid during the call.
+    open func text(_ bytes: UnsafeRawBufferPointer) {}
+    /// Valid during the call.
+    open func blob(_ bytes: UnsafeRawBufferPointer) {}
+    open func endRow() -> State { .open }
+
+    /// Starts the next frame after `full`.
+    open func reopen() {}
+    /// Drops everything since the start of the run, columns included: the statement will be started again.
+    open func restart() {}
+    /// Bytes that wait to be taken by the server.
+    open var pendingByteCount: Int { 0 }
+}

@@ -1,0 +1,155 @@
+// One request on its way through a driver: what to run, where the rows go, and what came of it.
+
+internal import LinuxSystem
+internal import Synchronization
+
+/// A value for a parameter. The bytes belong to the run's owner and stay valid until the run ends.
+public enum DriverValue {
+    case null
+    case integer(Int64)
+    /// Only above `Int64.max`.
+    case unsigned(UInt64)
+    case real(Double)
+    case text(UnsafeRawBufferPointer)
+    case blob(UnsafeRawBufferPointer)
+}
+
+/// A parameter, by position or by name (without or with the engine's prefix).
+public struct DriverParameter {
+    public var name: UnsafeRawBufferPointer?
+    public var value: DriverValue
+
+    @inlinable
+    public init(name: UnsafeRawBufferPointer?, value: DriverValue) {
+        self.name = name
+        self.value = value
+    }
+}
+
+/// State of the transaction of a link (protocol: `transaction`).
+public enum TransactionState: Sendable {
+    case none, active, failed
+}
+
+/// What a statement changed.
+public struct StatementSummary: Sendable {
+    public var rowsAffected: Int64 = 0
+    public var lastInsertID: Int64?
+    public var transaction = TransactionState.none
+
+    public init() {}
+}
+
+/// Why a run was told to stop. The first reason wins.
+public enum StopReason: UInt8, Sendable {
+    case cancelled = 1
+    case timeout
+    case disconnected
+    case shuttingDown
+}
+
+/// What kind of work a run is.
+public enum RunKind: Sendable {
+    case statement
+    /// Statements come from `nextBatchStatement`; `isAtomic`: all or nothing.
+    case batch(isAtomic: Bool)
+}
+
+/// One statement or batch in flight. The server subclasses it; a driver fills it in.
+///
+/// Exactly one of the run's callbacks `runDidFill` and `runDidEnd` follows each `start` and each `resume`, on the thread
+/// of the loop that started it; `runDidEnd` is the last one. Between them the run belongs to the driver, which may use
+/// it on another thread: then nothing but `requestStop` may be called.
+/// - Thread: handed back and forth between its loop and one driver thread, never shared.
+open class StatementRun: @unchecked Sendable {
+    // What to run; set by the server before `start`.
+    public final var kind = RunKind.statement
+    public final var sql = UnsafeRawBufferPointer(start: nil, count: 0)
+    public final var parameters: [DriverParameter] = []
+    public final var rowCountMax = Int64.max
+    /// Takes the rows; depends on the encoding of the request.
+    public final var sink: RowSink
+
+    // What came of it; set by the driver before `runDidEnd`.
+    public final var summary = StatementSummary()
+    public final var batchSummaries: [StatementSummary] = []
+    public final var error: DriverError?
+    public final var rowCount: Int64 = 0
+    public final var isTruncated = false
+
+    /// What the driver keeps with the run between its callbacks.
+    public final var execution: AnyObject?
+
+    private let stopFlag = Atomic<UInt8>(0)
+
+    public init(sink: RowSink) {
+        self.sink = sink
+    }
+
+    /// The sink has a complete frame, and the driver waits for `resume`.
+    open func runDidFill() {}
+    /// The run has ended: `error`, or the summaries are set.
+    open func runDidEnd() {}
+
+    /// The next statement of a batch: sets `sql` and `parameters`.
+    /// - Returns: indices for errors, or `nil` after the last one.
+    /// - Thread: the driver's.
+    open func nextBatchStatement() throws(DriverError) -> BatchPosition? { nil }
+    /// Goes back to the first statement: the batch is run again.
+    open func rewindBatch() {}
+
+    /// Asks the run to stop soon; it still ends by `runDidEnd`.
+    /// - Thread: any.
+    public final func requestStop(_ reason: StopReason) {
+        _ = stopFlag.compareExchange(expected: 0, desired: reason.rawValue, ordering: .relaxed)
+    }
+
+    /// Why the run is to stop, if it is.
+    /// - Thread: any.
+    public final var stopReason: StopReason? { StopReason(rawValue: stopFlag.load(ordering: .relaxed)) }
+
+    /// Clears everything for the next use.
+    public final func resetRun() {
+        kind = .statement
+        sql = UnsafeRawBufferPointer(start: nil, count: 0)
+        parameters.removeAll(keepingCapacity: true)
+        rowCountMax = .max
+        summary = StatementSummary()
+        if !batchSummaries.isEmpty { batchSummaries = [] }
+        error = nil
+        rowCount = 0
+        isTruncated = false
+        execution = nil
+        stopFlag.store(0, ordering: .relaxed)
+    }
+}
+
+/// Which statement of a batch is being run.
+public struct BatchPosition: Sendable {
+    public var statementIndex: Int
+    /// Set when the statement is run once for each parameter row.
+    public var rowIndex: Int?
+
+    public init(statementIndex: Int, rowIndex: Int?) {
+        self.statementIndex = statementIndex
+        self.rowIndex = rowIndex
+    }
+}
+
+extension DriverError {
+    /// The error of a run that was told to stop.
+    public static func stopped(_ reason: StopReason) -> DriverError {
+        switch reason {
+        case .cancelled, .disconnected: DriverError(.cancelled, "The request was cancelled.", sqlState: "57014")
+        case .timeout:
+            DriverError(
+                .timeout, "The statement ran longer than its timeout.",
+                hint: "Raise timeout_ms, or make the statement do less.", sqlState: "57014")
+        case .shuttingDown:
+            DriverError(
+                .shuttingDown, "The daemon is stopping.", hint: "Connect again and repeat the request.",
+                sqlState: "57P01"
+            ).with { $0.isRetryable = true }
+        }
+    }
+}

@@ -1,0 +1,110 @@
+// Threads for statements that outgrow the loop: writes, long reads, anything that may wait for the disk.
+
+internal import Glibc
+internal import LinuxSystem
+internal import Synchronization
+
+/// A pool of threads that grows on demand and shrinks when idle. Jobs start in the order of submission.
+///
+/// - Thread: `submit` from any.
+public final class WorkerPool: Sendable {
+    private struct State {
+        var jobs: [@Sendable () -> Void] = []
+        var head = 0
+        var threadCount = 0
+        var idleCount = 0
+    }
+
+    /// A POSIX semaphore counts submitted jobs: `Mutex` has no condition variable (sem_overview(7)).
+    private struct Semaphore: @unchecked Sendable {
+        let pointer: UnsafeMutablePointer<sem_t>
+    }
+
+    private static let idleSecondsMax = 10
+
+    private let state = Mutex(State())
+    private let available: Semaphore
+    private let threadCountMax: Int
+
+    public init(threadCountMax: Int) {
+        self.threadCountMax = max(1, threadCountMax)
+        available = Semaphore(pointer: .allocate(capacity: 1))
+        sem_init(available.pointer, 0, 0)
+    }
+
+    // Threads keep the pool alive, so none waits on the semaphore here.
+    deinit {
+        sem_destroy(available.pointer)
+        available.pointer.deallocate()
+    }
+
+    /// Runs `job` on a thread of the pool.
+    public func submit(_ job: @escaping @Sendable () -> Void) {
+        let mustGrow = state.withLock { state in
+            state.jobs.append(job)
+            guard state.jobs.count - state.head > state.idleCount, state.threadCount < threadCountMax else {
+                return false
+            }
+            state.threadCount += 1
+            return true
+        }
+        sem_post(available.pointer)
+        if mustGrow { startThread() }
+    }
+
+    private func startThread() {
+        do throws(Errno) {
+            try Thread.start(name: "litebase-worker") { [self] in work() }
+        } catch {
+            // No thread to be had (ulimit, TasksMax): those that exist do the work; without any, this caller does.
+            let isAlone = state.withLock { state in
+                state.threadCount -= 1
+                return state.threadCount == 0
+            }
+            if isAlone { while let job = takeJob() { job() } }
+        }
+    }
+
+    private func work() {
+        while waitForJob() {
+            takeJob()?()
+        }
+    }
+
+    private func takeJob() -> (@Sendable () -> Void)? {
+        state.withLock { state in
+            guard state.head < state.jobs.count else { return nil }
+            let job = state.jobs[state.head]
+            state.head += 1
+            if state.head == state.jobs.count {
+                state.jobs.removeAll(keepingCapacity: true)
+                state.head = 0
+            } else if state.head >= 1024 {
+                state.jobs.removeFirst(state.head)
+                state.head = 0
+            }
+            return job
+        }
+    }
+
+    /// - Returns: false when the thread was idle for too long and has signed off.
+    private func waitForJob() -> Bool {
+        state.withLock { $0.idleCount += 1 }
+        var deadline = timespec()
+        clock_gettime(CLOCK_REALTIME, &deadline)
+        deadline.tv_sec += Self.idleSecondsMax
+        while true {
+            if sem_timedwait(available.pointer, &deadline) == 0 {
+                state.withLock { $0.idleCount -= 1 }
+                return true
+            }
+            if errno == EINTR { continue }
+            return state.withLock { state in
+                state.idleCount -= 1
+                if state.head < state.jobs.count { return true }
+                state.threadCount -= 1
+                return false
+            }
+        }
+    }
+}

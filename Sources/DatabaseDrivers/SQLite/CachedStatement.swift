@@ -1,0 +1,155 @@
+// Prepared statements and the cache that each connection keeps of them.
+
+internal import CSQLite
+internal import LinuxSystem
+
+/// A prepared statement and what was found out about it while it was prepared.
+///
+/// - Thread: that of its connection.
+final class CachedStatement {
+    let handle: OpaquePointer
+    let isReadOnly: Bool
+    let controlsTransaction: Bool
+    let insertsRows: Bool
+    /// Changes rows and returns rows (https://sqlite.org/lang_returning.html).
+    let writesAndReturns: Bool
+    let parameterCount: Int
+    /// Bytes of its text, of which SQLite keeps the copy.
+    let sqlByteCount: Int
+    /// In use by a run; a second run of the same text prepares its own.
+    var isInUse = false
+    var lastUse: UInt64 = 0
+    private var columnSet: ColumnSet?
+    private var columnGeneration: Int32 = 0
+
+    init(_ handle: OpaquePointer, sqlByteCount: Int, _ authorization: SQLiteAuthorization) {
+        self.handle = handle
+        self.sqlByteCount = sqlByteCount
+        isReadOnly = sqlite3_stmt_readonly(handle) != 0
+        controlsTransaction = authorization.controlsTransaction
+        insertsRows = authorization.insertsRows
+        writesAndReturns = authorization.modifiesRows && sqlite3_column_count(handle) > 0
+        parameterCount = Int(sqlite3_bind_parameter_count(handle))
+    }
+
+    deinit {
+        sqlite3_finalize(handle)
+    }
+
+    /// The columns; made anew when the statement was prepared again because the schema changed.
+    var columns: ColumnSet {
+        let generation = sqlite3_stmt_status(handle, SQLITE_STMTSTATUS_REPREPARE, 0)
+        if let columnSet, generation == columnGeneration { return columnSet }
+        let made = ColumnSet((0..<sqlite3_column_count(handle)).map(describeColumn))
+        columnSet = made
+        columnGeneration = generation
+        return made
+    }
+
+    private func describeColumn(_ index: Int32) -> ColumnDescription {
+        let name = sqlite3_column_name(handle, index).map { Array(String(cString: $0).utf8) } ?? []
+        let declared = sqlite3_column_decltype(handle, index).map { String(cString: $0) }
+        return ColumnDescription(name: name, type: SQLiteTypes.name(declared), declaredType: declared)
+    }
+
+    /// Names of the parameters, `nil` for one by position.
+    var parameterNames: [String?] {
+        (0..<Int32(parameterCount)).map { sqlite3_bind_parameter_name(handle, $0 + 1).map { String(cString: $0) } }
+    }
+}
+
+/// The protocol's names of declared types.
+enum SQLiteTypes {
+    /// By the rules of https://sqlite.org/datatype3.html#determination_of_column_affinity; numeric affinity promises
+    /// nothing about the values, so it is "any", as for an expression.
+    static func name(_ declared: String?) -> String {
+        guard let declared = declared?.uppercased() else { return "any" }
+        if declared.contains("INT") { return "integer" }
+        for text in ["CHAR", "CLOB", "TEXT"] where declared.contains(text) { return "text" }
+        if declared.contains("BLOB") { return "blob" }
+        for real in ["REAL", "FLOA", "DOUB"] where declared.contains(real) { return "real" }
+        return "any"
+    }
+}
+
+extension String {
+    /// Whether `part` occurs in the text, bytewise.
+    fileprivate func contains(_ part: String) -> Bool {
+        let (text, part) = (Array(utf8), Array(part.utf8))
+        guard text.count >= part.count else { return false }
+        return (0...(text.count - part.count)).contains { text[$0..<($0 + part.count)].elementsEqual(part) }
+    }
+}
+
+/// The statements that a connection keeps prepared, by their text; the least recently used one leaves first.
+///
+/// A scan over a few dozen hashes is faster than a dictionary and needs no `String`.
+/// - Thread: that of its connection.
+final class StatementCache {
+    private var hashes: [UInt64] = []
+    private var entries: [CachedStatement] = []
+    private var useCount: UInt64 = 0
+    private let countMax: Int
+
+    init(countMax: Int) {
+        self.countMax = max(1, countMax)
+        hashes.reserveCapacity(min(self.countMax, 64))
+        entries.reserveCapacity(min(self.countMax, 64))
+    }
+
+    /// A statement of this text that nobody uses.
+    func find(_ sql: UnsafeRawBufferPointer, hash: UInt64) -> CachedStatement? {
+        for index in hashes.indices where hashes[index] == hash {
+            let entry = entries[index]
+            guard !entry.isInUse, entry.sqlByteCount == sql.count, matches(entry, sql) else { continue }
+            useCount &+= 1
+            entry.lastUse = useCount
+            return entry
+        }
+        return nil
+    }
+
+    func insert(_ statement: CachedStatement, hash: UInt64) {
+        useCount &+= 1
+        statement.lastUse = useCount
+        if entries.count >= countMax {
+            guard let oldest = entries.indices.min(by: { rank($0) < rank($1) }), !entries[oldest].isInUse else {
+                return
+            }
+            hashes.swapAt(oldest, hashes.count - 1)
+            entries.swapAt(oldest, entries.count - 1)
+            hashes.removeLast()
+            entries.removeLast()
+        }
+        hashes.append(hash)
+        entries.append(statement)
+    }
+
+    func removeAll() {
+        hashes.removeAll()
+        entries.removeAll()
+    }
+
+    private func rank(_ index: Int) -> UInt64 { entries[index].isInUse ? .max : entries[index].lastUse }
+
+    private func matches(_ entry: CachedStatement, _ sql: UnsafeRawBufferPointer) -> Bool {
+        guard let text = sqlite3_sql(entry.handle), let base = sql.baseAddress else { return false }
+        return compareBytes(text, base, sql.count)
+    }
+
+    /// FNV-1a over eight bytes at a time: a filter before the comparison, not a defence.
+    static func hash(_ sql: UnsafeRawBufferPointer) -> UInt64 {
+        var hash: UInt64 = 0xcbf2_9ce4_8422_2325 ^ UInt64(sql.count)
+        var offset = 0
+        while sql.count &- offset >= 8 {
+            hash = (hash ^ sql.loadUnaligned(fromByteOffset: offset, as: UInt64.self)) &* 0x0000_0100_0000_01b3
+            hash ^= hash >> 29
+            offset &+= 8
+        }
+        while offset < sql.count {
+            hash = (hash ^ UInt64(sql[offset])) &* 0x0000_0100_0000_01b3
+            offset &+= 1
+        }
+        return hash
+    }
+}

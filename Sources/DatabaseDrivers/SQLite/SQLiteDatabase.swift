@@ -1,0 +1,239 @@
+// One database as all loops share it: how it is opened, its readers, its writer.
+
+internal import LinuxSystem
+internal import Synchronization
+
+/// Settings that come from the daemon's limits.
+public struct SQLiteSettings: Sendable {
+    public var busyMillisecondsMax: Int64
+    public var readerCountMax: Int
+    public var statementCountMax: Int
+    /// Longest value and SQL text, in bytes (SQLITE_LIMIT_LENGTH).
+    public var valueByteCountMax: Int
+
+    public init(busyMillisecondsMax: Int64, readerCountMax: Int, statementCountMax: Int, valueByteCountMax: Int) {
+        self.busyMillisecondsMax = busyMillisecondsMax
+        self.readerCountMax = readerCountMax
+        self.statementCountMax = statementCountMax
+        self.valueByteCountMax = valueByteCountMax
+    }
+}
+
+/// A SQLite database with its connections.
+///
+/// - Thread: any; connections are handed out to one thread at a time.
+public final class SQLiteDatabase: Sendable {
+    private struct State {
+        var opening = Opening.closed
+        /// Who waits for the database to be open.
+        var openWaiters: [@Sendable (DriverError?) -> Void] = []
+        var idleReaders: [SQLiteConnection] = []
+        var readerCount = 0
+        /// Who waits for a reader, first come first served.
+        var readerWaiters: [ReaderWaiter] = []
+    }
+
+    private enum Opening { case closed, opening, open(SQLiteWriter?) }
+
+    struct ReaderWaiter: Sendable {
+        var execution: SQLiteExecution
+        var granted: @Sendable (SQLiteConnection) -> Void
+    }
+
+    /// The name that clients use; empty for an ad-hoc URL.
+    public let name: String
+    public let location: SQLiteLocation
+    /// True when no client may write, by configuration or by `mode=ro`.
+    public let isReadOnly: Bool
+    let options: SQLiteOptions
+    private let readerCountMax: Int
+    private let workers: WorkerPool
+    private let onOpen: @Sendable (DriverError?) -> Void
+    private let state = Mutex(State())
+    private let writeQueue = Mutex<WriteQueue?>(nil)
+
+    /// Readers that are kept for the next statement when nobody uses them.
+    private static let idleReaderCountMax = 4
+
+    /// - Parameters:
+    ///   - name: as clients call it; empty for an ad-hoc URL.
+    ///   - location: where it is.
+    ///   - isReadOnly: whether no client may write.
+    ///   - isOurs: whether the daemon may switch the file to WAL; false for files that clients name.
+    ///   - settings: limits of its connections.
+    ///   - workers: threads for what may wait for the disk.
+    ///   - onOpen: told when the database was opened, or why it could not be; on a worker's thread.
+    public init(
+        name: String, location: SQLiteLocation, isReadOnly: Bool, isOurs: Bool, settings: SQLiteSettings,
+        workers: WorkerPool, onOpen: @escaping @Sendable (DriverError?) -> Void
+    ) {
+        self.name = name
+        self.location = location
+        self.isReadOnly = isReadOnly || location.mode == .readOnly
+        self.workers = workers
+        self.onOpen = onOpen
+        readerCountMax = settings.readerCountMax
+        let path: String
+        switch location.place {
+        case .file(let file): path = file
+        // Shared by all connections that open the same name (https://sqlite.org/src/file/src/memdb.c).
+        case .memory: path = "/litebase-\(name)-\(Self.nextMemoryNumber())"
+        }
+        options = SQLiteOptions(
+            path: path, isMemory: location.place == .memory, mode: location.mode, usesWAL: isOurs && !isReadOnly,
+            busyMillisecondsMax: settings.busyMillisecondsMax, statementCountMax: settings.statementCountMax,
+            valueByteCountMax: settings.valueByteCountMax)
+    }
+
+    private static let memoryNumber = Atomic<Int>(0)
+    private static func nextMemoryNumber() -> Int { memoryNumber.add(1, ordering: .relaxed).newValue }
+
+    /// The queue of this file's writers.
+    var writes: WriteQueue {
+        writeQueue.withLock { queue in
+            if let queue { return queue }
+            let made = WriteQueue { [weak self] group in self?.runWrites(group) }
+            queue = made
+            return made
+        }
+    }
+
+    // MARK: Opening
+
+    /// True once the first connection has succeeded.
+    var isOpen: Bool {
+        state.withLock { if case .open = $0.opening { true } else { false } }
+    }
+
+    /// Calls `done` when the database is open, or could not be opened; at once if it is open already.
+    /// - Thread: `done` is called on the caller's or on a worker's.
+    func whenOpen(_ done: @escaping @Sendable (DriverError?) -> Void) {
+        enum Action { case callNow, open, wait }
+        let action = state.withLock { state -> Action in
+            if case .open = state.opening { return .callNow }
+            state.openWaiters.append(done)
+            if case .opening = state.opening { return .wait }
+            state.opening = .opening
+            return .open
+        }
+        switch action {
+        case .callNow: done(nil)
+        case .open: workers.submit { self.open() }
+        case .wait: break
+        }
+    }
+
+    private func open() {
+        var failure: DriverError?
+        var writer: SQLiteWriter?
+        do throws(DriverError) {
+            if isReadOnly && !options.isMemory {
+                returnReader(try openReader())
+            } else {
+                writer = SQLiteWriter(try SQLiteConnection(options, role: .writer))
+            }
+        } catch {
+            failure = error
+        }
+        let waiters = state.withLock { state in
+            state.opening = failure == nil ? .open(writer) : .closed
+            let waiters = state.openWaiters
+            state.openWaiters = []
+            return waiters
+        }
+        onOpen(failure)
+        for waiter in waiters { waiter(failure) }
+    }
+
+    // MARK: Readers
+
+    private func openReader() throws(DriverError) -> SQLiteConnection {
+        state.withLock { $0.readerCount += 1 }
+        do throws(DriverError) {
+            return try SQLiteConnection(options, role: .reader)
+        } catch {
+            state.withLock { $0.readerCount -= 1 }
+            throw error
+        }
+    }
+
+    /// A reader, idle or new.
+    /// - Returns: `nil` at the limit: then queue with `waitForReader`.
+    func takeReader() throws(DriverError) -> SQLiteConnection? {
+        let (idle, mayOpen) = state.withLock { ($0.idleReaders.popLast(), $0.readerCount < readerCountMax) }
+        if let idle { return idle }
+        return mayOpen ? try openReader() : nil
+    }
+
+    func waitForReader(_ waiter: ReaderWaiter) {
+        state.withLock { $0.readerWaiters.append(waiter) }
+    }
+
+    /// - Returns: false when the execution does not wait any more.
+    func stopWaitingForReader(_ execution: SQLiteExecution) -> Bool {
+        state.withLock { state in
+            guard let index = state.readerWaiters.firstIndex(where: { $0.execution === execution }) else {
+                return false
+            }
+            state.readerWaiters.remove(at: index)
+            return true
+        }
+    }
+
+    /// Gives a reader back: to the first who waits, else to the idle ones, else it is closed.
+    func returnReader(_ reader: SQLiteConnection) {
+        let waiter = state.withLock { state -> ReaderWaiter? in
+            if !state.readerWaiters.isEmpty { return state.readerWaiters.removeFirst() }
+            if state.idleReaders.count < Self.idleReaderCountMax {
+                state.idleReaders.append(reader)
+            } else {
+                state.readerCount -= 1
+            }
+            return nil
+        }
+        waiter?.granted(reader)
+    }
+
+    // MARK: Writing
+
+    private func runWrites(_ group: [SQLiteExecution]) {
+        workers.submit { [self] in
+            let writer = state.withLock { state -> SQLiteWriter? in
+                if case .open(let writer) = state.opening { writer } else { nil }
+            }
+            if let writer {
+                writer.run(group)
+            } else {
+                for execution in group {
+                    execution.run.error = DriverError(.internalError, "The database has no writer.")
+                }
+            }
+            writes.release()
+            for execution in group { execution.mailbox.submit { execution.onWritten?() } }
+        }
+    }
+
+    /// Moves what is in the write-ahead log into the database file and closes idle connections; at the end.
+    /// - Thread: one that may block.
+    public func checkpoint() {
+        let readers = state.withLock { state in
+            let idle = state.idleReaders
+            state.idleReaders = []
+            state.readerCount -= idle.count
+            return idle
+        }
+        _ = readers
+        let writer = state.withLock { state -> SQLiteWriter? in
+            if case .open(let writer) = state.opening { writer } else { nil }
+        }
+        if options.usesWAL { try? writer?.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)") }
+    }
+
+    /// Interrupts the writer if it runs `run` now.
+    func interruptWriter(_ run: StatementRun) {
+        let writer = state.withLock { state -> SQLiteWriter? in
+            if case .open(let writer) = state.opening { writer } else { nil }
+        }
+        writer?.connection.interrupt(run)
+    }
+}

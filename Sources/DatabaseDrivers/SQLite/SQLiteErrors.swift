@@ -1,0 +1,112 @@
+// What SQLite's result codes mean to a client: our code, an SQLSTATE, a hint.
+
+internal import CSQLite
+
+/// Translation of result codes (https://sqlite.org/rescode.html).
+enum SQLiteErrors {
+    private struct Meaning {
+        var code: DriverError.Code
+        var sqlState: String
+        var hint: String?
+        var isRetryable = false
+    }
+
+    /// The error of the last call on `handle`, which returned `result`.
+    static func error(_ handle: OpaquePointer?, _ result: Int32) -> DriverError {
+        let extended = handle == nil ? result : sqlite3_extended_errcode(handle)
+        let message = handle.flatMap { sqlite3_errmsg($0) } ?? sqlite3_errstr(result)
+        let offset = handle.map { sqlite3_error_offset($0) } ?? -1
+        return error(extended, message.map { String(cString: $0) } ?? "unknown error", offset: offset)
+    }
+
+    static func error(_ extended: Int32, _ message: String, offset: Int32 = -1) -> DriverError {
+        let meaning = meaning(extended, message)
+        return DriverError(
+            DriverError.Details(
+                code: meaning.code, message: sentence(message), hint: meaning.hint, sqlState: meaning.sqlState,
+                vendorCode: extended, offset: offset >= 0 ? Int(offset) : nil, isRetryable: meaning.isRetryable))
+    }
+
+    private static func sentence(_ message: String) -> String {
+        guard let first = message.first else { return "The database reported an error." }
+        let text = first.uppercased() + message.dropFirst()
+        return text.hasSuffix(".") ? text : text + "."
+    }
+
+    private static func meaning(_ extended: Int32, _ message: String) -> Meaning {
+        switch extended & 0xff {
+        case SQLITE_ERROR: return generic(message)
+        case SQLITE_CONSTRAINT: return Meaning(code: .constraintViolation, sqlState: constraint(extended))
+        case SQLITE_READONLY:
+            return Meaning(code: .readOnly, sqlState: "25006", hint: "Open the database for writing.")
+        case SQLITE_BUSY: return busy(extended)
+        case SQLITE_LOCKED:
+            return Meaning(
+                code: .busy, sqlState: "55P03", hint: "Another statement uses the table; try again.", isRetryable: true)
+        case SQLITE_INTERRUPT, SQLITE_ABORT: return Meaning(code: .cancelled, sqlState: "57014")
+        case SQLITE_TOOBIG: return Meaning(code: .limitExceeded, sqlState: "54000")
+        case SQLITE_FULL:
+            return Meaning(code: .databaseError, sqlState: "53100", hint: "The disk is full: free some space.")
+        case SQLITE_NOMEM: return Meaning(code: .databaseError, sqlState: "53200")
+        case SQLITE_CANTOPEN:
+            return Meaning(
+                code: .connectFailed, sqlState: "58030", hint: "Check that the file exists and may be opened.")
+        case SQLITE_CORRUPT, SQLITE_NOTADB:
+            return Meaning(
+                code: .databaseError, sqlState: "XX001", hint: "The file is damaged or no database: restore a backup.")
+        case SQLITE_IOERR: return Meaning(code: .databaseError, sqlState: "58030")
+        case SQLITE_AUTH, SQLITE_PERM: return Meaning(code: .permissionDenied, sqlState: "42501")
+        case SQLITE_MISMATCH: return Meaning(code: .databaseError, sqlState: "42804")
+        case SQLITE_RANGE: return Meaning(code: .badRequest, sqlState: "22023")
+        case SQLITE_SCHEMA:
+            return Meaning(
+                code: .databaseError, sqlState: "55000", hint: "The schema changed; try again.", isRetryable: true)
+        default: return Meaning(code: .databaseError, sqlState: "HY000")
+        }
+    }
+
+    /// SQLITE_ERROR has no finer codes; the message's fixed beginnings are the only source (parse.y, resolve.c, build.c).
+    private static func generic(_ message: String) -> Meaning {
+        let starts: [(prefix: String, sqlState: String)] = [
+            ("no such table", "42P01"), ("no such view", "42P01"), ("no such column", "42703"),
+            ("no such function", "42883"), ("no such index", "42704"), ("no such collation", "42704"),
+            ("no such savepoint", "3B001"), ("ambiguous column", "42702"),
+            ("cannot start a transaction within", "25001"), ("cannot commit", "25P01"), ("cannot rollback", "25P01"),
+            ("cannot VACUUM", "25001"), ("too many", "54000"),
+        ]
+        if let known = starts.first(where: { message.hasPrefix($0.prefix) }) {
+            return Meaning(code: .databaseError, sqlState: known.sqlState)
+        }
+        if message.hasSuffix("already exists") { return Meaning(code: .databaseError, sqlState: "42P07") }
+        if message.hasSuffix("syntax error") || message.hasPrefix("incomplete input")
+            || message.hasPrefix("unrecognized token")
+        {
+            return Meaning(code: .syntaxError, sqlState: "42601")
+        }
+        return Meaning(code: .databaseError, sqlState: "HY000")
+    }
+
+    private static func constraint(_ extended: Int32) -> String {
+        switch extended >> 8 {
+        case 3: "23503"  // SQLITE_CONSTRAINT_FOREIGNKEY
+        case 5: "23502"  // SQLITE_CONSTRAINT_NOTNULL
+        case 6, 8, 10: "23505"  // PRIMARYKEY, UNIQUE, ROWID
+        case 1: "23514"  // SQLITE_CONSTRAINT_CHECK
+        case 7: "P0001"  // SQLITE_CONSTRAINT_TRIGGER: RAISE() in a trigger
+        case 12: "42804"  // SQLITE_CONSTRAINT_DATATYPE: a STRICT table
+        default: "23000"
+        }
+    }
+
+    private static func busy(_ extended: Int32) -> Meaning {
+        // SQLITE_BUSY_SNAPSHOT: the transaction read before somebody else wrote; waiting cannot help.
+        if extended >> 8 == 2 {
+            return Meaning(
+                code: .busy, sqlState: "40001",
+                hint: "Roll back and start again; begin with BEGIN IMMEDIATE when the transaction will write.",
+                isRetryable: true)
+        }
+        return Meaning(
+            code: .busy, sqlState: "55P03", hint: "Another process holds the lock; try again.", isRetryable: true)
+    }
+}

@@ -1,0 +1,253 @@
+// A run on a SQLite connection: prepare, bind, step, and hand rows to the sink. Synchronous: where it runs (loop, worker,
+// inside a group of writes) is decided by the links and the writer.
+
+internal import CSQLite
+internal import LinuxSystem
+
+/// What became of a piece of work on a statement.
+enum AdvanceOutcome {
+    /// The sink has a complete frame; there may be more rows.
+    case filled
+    /// The budget is spent between two rows: go on elsewhere with the same cursor.
+    case outgrew
+    /// The budget was spent within a step: nothing may be kept, start again elsewhere.
+    case interruptedByBudget
+    /// The statement has ended; the run has its summary or its error.
+    case ended
+    /// Prepared on a reader, it turned out to write.
+    case needsWriter
+}
+
+/// Where the rows of a statement may go.
+enum AdvanceMode {
+    /// On a loop until the deadline.
+    case loop(deadline: MonotonicInstant)
+    /// On a worker; stops at each full frame.
+    case worker
+    /// On a worker: all frames, up to that many bytes.
+    case buffered(byteCountMax: Int)
+}
+
+/// State of one run between its steps.
+///
+/// - Thread: that of the run.
+final class SQLiteExecution: @unchecked Sendable {
+    private(set) var run: StatementRun
+    private(set) var owner: LinkOwner
+    let mailbox: LoopMailbox
+    var connection: SQLiteConnection?
+    var statement: CachedStatement?
+    /// What it waits for; touched on the loop only.
+    var place = Place.loop
+    var ticket: WriteTicket?
+    /// Whom `stop` interrupts; touched on the loop only, unlike `connection`.
+    var interruptTarget: SQLiteConnection?
+    var busyTimer: TimerID?
+    var busyToken: UInt64 = 0
+    /// Called on the loop when the writer has ended the run.
+    var onWritten: (@Sendable () -> Void)?
+    private var hasBegun = false
+    private var totalChangesBefore: Int64 = 0
+
+    enum Place { case loop, waitingForDatabase, waitingForReader, waitingForWriter, worker, suspended, ended }
+
+    init(_ run: StatementRun, _ owner: LinkOwner, _ mailbox: LoopMailbox) {
+        self.run = run
+        self.owner = owner
+        self.mailbox = mailbox
+    }
+
+    /// Prepares a used execution for another run, so that a request allocates none.
+    func reuse(for run: StatementRun, _ owner: LinkOwner) {
+        self.run = run
+        self.owner = owner
+        place = .loop
+        hasBegun = false
+    }
+
+    /// Goes back to the start: nothing was produced.
+    func rewind() {
+        if let statement { sqlite3_reset(statement.handle) }
+        hasBegun = false
+        run.sink.restart()
+        run.rowCount = 0
+        run.isTruncated = false
+    }
+
+    /// Rows between two looks at the clock.
+    private static let clockRowMask: Int64 = 15
+
+    /// Prepares and binds on `connection`.
+    func prepare(on connection: SQLiteConnection) throws(DriverError) {
+        let statement = try connection.statement(run.sql)
+        do throws(DriverError) {
+            try connection.bind(run, to: statement)
+        } catch {
+            connection.release(statement)
+            throw error
+        }
+        self.connection = connection
+        self.statement = statement
+        hasBegun = false
+        totalChangesBefore = sqlite3_total_changes64(connection.handle)
+    }
+
+    /// Prepares on the connection that the execution has, where the loop could not because of a lock.
+    /// - Returns: `nil` when the statement can be stepped.
+    func prepareOnWorker(mayWrite: Bool) -> AdvanceOutcome? {
+        guard statement == nil, let connection else { return nil }
+        do throws(DriverError) {
+            connection.mayBlock = true
+            try prepare(on: connection)
+            return mayWrite || statement?.isReadOnly == true ? nil : .needsWriter
+        } catch {
+            run.error = error
+            return .ended
+        }
+    }
+
+    /// Gives the statement back; the connection stays with the caller.
+    func releaseStatement() {
+        if let statement { connection?.release(statement) }
+        statement = nil
+    }
+
+    /// Steps until a frame is full, the budget is spent, or the statement has ended (then it is released).
+    func advance(_ mode: AdvanceMode) -> AdvanceOutcome {
+        guard let connection, let statement else { return .ended }
+        var deadline = MonotonicInstant.distantFuture
+        connection.mayBlock = true
+        if case .loop(let limit) = mode {
+            deadline = limit
+            connection.mayBlock = false
+        }
+        connection.authorization.denial = nil
+        connection.begin(run, budgetDeadline: deadline)
+        let outcome = step(connection, statement, mode, deadline)
+        connection.end()
+        if case .ended = outcome { releaseStatement() }
+        return outcome
+    }
+
+    /// Runs a write to its end, keeping all its rows: a lock must not depend on the client's reading.
+    ///
+    /// All changes are made before the first row of RETURNING, and giving up after it would commit them: a savepoint
+    /// undoes them.
+    func advanceWrite() {
+        guard let connection, let statement, statement.writesAndReturns else {
+            _ = advance(.buffered(byteCountMax: Self.bufferedByteCountMax))
+            return
+        }
+        do throws(DriverError) {
+            try connection.execute("SAVEPOINT litebase_returning")
+            _ = advance(.buffered(byteCountMax: Self.bufferedByteCountMax))
+            if run.error != nil, sqlite3_get_autocommit(connection.handle) == 0 {
+                try connection.execute("ROLLBACK TO litebase_returning")
+            }
+            if sqlite3_get_autocommit(connection.handle) == 0 { try connection.execute("RELEASE litebase_returning") }
+        } catch {
+            run.error = run.error ?? error
+        }
+        releaseStatement()
+        run.summary.transaction = connection.transaction
+    }
+
+    /// Bytes of rows by RETURNING that are kept until the statement has ended.
+    private static let bufferedByteCountMax = 16 << 20
+
+    private func step(
+        _ connection: SQLiteConnection, _ statement: CachedStatement, _ mode: AdvanceMode, _ deadline: MonotonicInstant
+    ) -> AdvanceOutcome {
+        let sink = run.sink
+        while true {
+            let result = sqlite3_step(statement.handle)
+            guard result == SQLITE_ROW else { return finish(connection, statement, result) }
+            if !hasBegun { begin(sink, statement) }
+            if run.rowCount >= run.rowCountMax {
+                run.isTruncated = true
+                return finish(connection, statement, SQLITE_DONE)
+            }
+            pushRow(statement.handle, sink)
+            run.rowCount &+= 1
+            switch sink.endRow() {
+            case .open: break
+            case .overflow: return fail(Self.rowTooLarge)
+            case .full:
+                guard case .buffered(let byteCountMax) = mode else { return .filled }
+                if sink.pendingByteCount > byteCountMax { return fail(Self.resultTooLarge) }
+                sink.reopen()
+            }
+            if case .loop = mode, run.rowCount & Self.clockRowMask == 0, deadline < .now { return .outgrew }
+        }
+    }
+
+    private func begin(_ sink: RowSink, _ statement: CachedStatement) {
+        hasBegun = true
+        sink.begin(statement.columns)
+    }
+
+    private func pushRow(_ handle: OpaquePointer, _ sink: RowSink) {
+        sink.beginRow()
+        for index in 0..<sqlite3_data_count(handle) {
+            // One look-up for each value; "unprotected" is fine on one thread (https://sqlite.org/c3ref/column_blob.html).
+            let value = sqlite3_column_value(handle, index)
+            switch sqlite3_value_type(value) {
+            case SQLITE_INTEGER: sink.integer(sqlite3_value_int64(value))
+            case SQLITE_FLOAT: sink.real(sqlite3_value_double(value))
+            case SQLITE_TEXT:
+                // The text call first: it may convert, and then the byte count is that of the result.
+                let text = sqlite3_value_text(value)
+                sink.text(UnsafeRawBufferPointer(start: text, count: Int(sqlite3_value_bytes(value))))
+            case SQLITE_BLOB:
+                let blob = sqlite3_value_blob(value)
+                sink.blob(UnsafeRawBufferPointer(start: blob, count: Int(sqlite3_value_bytes(value))))
+            default: sink.null()
+            }
+        }
+    }
+
+    private func finish(_ connection: SQLiteConnection, _ statement: CachedStatement, _ result: Int32) -> AdvanceOutcome
+    {
+        guard result == SQLITE_DONE else {
+            if connection.isBudgetSpent, run.stopReason == nil { return .interruptedByBudget }
+            return fail(error(connection, result))
+        }
+        if !hasBegun { begin(run.sink, statement) }
+        if !statement.isReadOnly { summarize(connection, statement) }
+        // An autocommit statement commits when it is reset, and that may fail.
+        let resetResult = sqlite3_reset(statement.handle)
+        if resetResult != SQLITE_OK { return fail(error(connection, resetResult)) }
+        run.summary.transaction = connection.transaction
+        return .ended
+    }
+
+    private func summarize(_ connection: SQLiteConnection, _ statement: CachedStatement) {
+        // `changes` keeps its value over statements that change no row, such as CREATE TABLE.
+        guard sqlite3_total_changes64(connection.handle) != totalChangesBefore else { return }
+        run.summary.rowsAffected = sqlite3_changes64(connection.handle)
+        if statement.insertsRows { run.summary.lastInsertID = sqlite3_last_insert_rowid(connection.handle) }
+    }
+
+    private func error(_ connection: SQLiteConnection, _ result: Int32) -> DriverError {
+        if result & 0xff == SQLITE_INTERRUPT || result & 0xff == SQLITE_BUSY, let reason = run.stopReason {
+            return .stopped(reason)
+        }
+        return connection.authorization.denial ?? SQLiteErrors.error(connection.handle, result)
+    }
+
+    private func fail(_ error: DriverError) -> AdvanceOutcome {
+        run.error = error
+        if let connection {
+            releaseStatement()
+            run.summary.transaction = connection.transaction
+        }
+        return .ended
+    }
+
+    private static let rowTooLarge = DriverError(
+        .limitExceeded, "A row is larger than a reply may be (rows_bytes_max).",
+        hint: "Select fewer or smaller columns, or parts of them with substr().", sqlState: "54000")
+    private static let resultTooLarge = DriverError(
+        .limitExceeded, "RETURNING gave more rows than can be kept while the write lock is held.",
+        hint: "Return fewer columns, or write in a session with BEGIN.", sqlState: "54000")
+}

@@ -1,0 +1,18 @@
+// Settings of the whole library, before the first connection.
+
+internal import CSQLite
+
+/// The SQLite library in this process.
+public enum SQLiteLibrary {
+    /// Sets up the library; once, before anything else uses it and before threads are started.
+    ///
+    /// Memory statistics would take a global lock for each allocation
+    /// (https://sqlite.org/c3ref/c_config_covering_index_scan.html, SQLITE_CONFIG_MEMSTATUS).
+    public static func configure() {
+        _ = litebase_sqlite3_config_int(SQLITE_CONFIG_MEMSTATUS, 0)
+        sqlite3_initialize()
+    }
+
+    /// Version of the library that is loaded, such as "3.40.1".
+    public static var version: String { String(cString: sqlite3_libversion()) }
+}

@@ -1,0 +1,216 @@
+// What the two kinds of links have in common: moving a run between its loop, the workers and the writers' queue.
+
+internal import LinuxSystem
+
+/// Base of the links to SQLite.
+///
+/// - Thread: the loop of its context.
+class SQLiteLink: EventSource {
+    final let database: SQLiteDatabase
+    final let context: DriverContext
+    private var freeExecutions: [SQLiteExecution] = []
+    /// Writes that wait for their turn, by the token of their timer.
+    private var waitingWrites: [UInt64: SQLiteExecution] = [:]
+    private var lastToken: UInt64 = 0
+
+    /// How long a statement may keep its loop busy, in nanoseconds. Others on the loop wait that long at most.
+    static let loopBudgetNanoseconds: Int64 = 250_000
+    private static let freeExecutionCountMax = 64
+
+    init(_ database: SQLiteDatabase, _ context: DriverContext) {
+        self.database = database
+        self.context = context
+    }
+
+    // MARK: What the kinds of links decide
+
+    /// Starts an execution on an open database.
+    func begin(_ execution: SQLiteExecution) {}
+    /// Takes the connection back from an execution that has ended.
+    func takeBack(_ connection: SQLiteConnection) {}
+    /// Whether a statement that writes may be stepped on the connection that an execution has.
+    var mayWriteOnWorker: Bool { false }
+    /// Puts a write into the queue.
+    func enqueueWrite(_ execution: SQLiteExecution) {}
+
+    // MARK: The life of an execution
+
+    final func execution(for run: StatementRun, _ owner: LinkOwner) -> SQLiteExecution {
+        let execution: SQLiteExecution
+        if let free = freeExecutions.popLast() {
+            free.reuse(for: run, owner)
+            execution = free
+        } else {
+            execution = SQLiteExecution(run, owner, context.loop.mailbox)
+        }
+        run.execution = execution
+        return execution
+    }
+
+    final func execution(of run: StatementRun) -> SQLiteExecution? {
+        run.execution.map { unsafeDowncast($0, to: SQLiteExecution.self) }
+    }
+
+    /// Runs on the loop within the budget, then wherever it belongs.
+    final func runOnLoop(_ execution: SQLiteExecution) {
+        let deadline = MonotonicInstant.now.advanced(byNanoseconds: Self.loopBudgetNanoseconds)
+        switch execution.advance(.loop(deadline: deadline)) {
+        case .ended: end(execution)
+        case .filled: suspend(execution)
+        case .outgrew: runOnWorker(execution)
+        case .interruptedByBudget:
+            execution.rewind()
+            runOnWorker(execution)
+        case .needsWriter: enqueueWrite(execution)
+        }
+    }
+
+    /// Prepares on the loop, without waiting for locks.
+    /// - Returns: false when the run has ended, or goes on elsewhere.
+    final func prepareOnLoop(_ execution: SQLiteExecution, _ connection: SQLiteConnection) -> Bool {
+        connection.mayBlock = false
+        do throws(DriverError) {
+            try execution.prepare(on: connection)
+            return true
+        } catch {
+            execution.connection = connection
+            if error.code == .busy { runOnWorker(execution) } else { end(execution, error) }
+            return false
+        }
+    }
+
+    /// Goes on, or starts, on a worker's thread.
+    final func runOnWorker(_ execution: SQLiteExecution) {
+        execution.place = .worker
+        execution.interruptTarget = execution.connection
+        let link = LoopBound(self, context.loop.mailbox)
+        let mayWrite = mayWriteOnWorker
+        context.workers.submit {
+            let outcome = execution.prepareOnWorker(mayWrite: mayWrite) ?? execution.advance(.worker)
+            execution.mailbox.submit { link.wrapped.workerReturned(execution, outcome) }
+        }
+    }
+
+    /// Runs a write to its end on a worker's thread.
+    final func runWriteOnWorker(_ execution: SQLiteExecution) {
+        execution.place = .worker
+        execution.interruptTarget = execution.connection
+        let link = LoopBound(self, context.loop.mailbox)
+        context.workers.submit {
+            execution.advanceWrite()
+            execution.mailbox.submit { link.wrapped.end(execution) }
+        }
+    }
+
+    private func workerReturned(_ execution: SQLiteExecution, _ outcome: AdvanceOutcome) {
+        if case .needsWriter = outcome { return enqueueWrite(execution) }
+        guard case .filled = outcome else { return end(execution) }
+        if let reason = execution.run.stopReason {
+            execution.run.error = .stopped(reason)
+            return end(execution)
+        }
+        suspend(execution)
+    }
+
+    private func suspend(_ execution: SQLiteExecution) {
+        execution.place = .suspended
+        execution.run.runDidFill()
+    }
+
+    /// Ends the run: gives everything back, then tells its owner.
+    final func end(_ execution: SQLiteExecution) {
+        execution.releaseStatement()
+        if let connection = execution.connection {
+            execution.connection = nil
+            takeBack(connection)
+        }
+        execution.place = .ended
+        execution.onWritten = nil
+        execution.ticket = nil
+        execution.interruptTarget = nil
+        let run = execution.run
+        run.execution = nil
+        if freeExecutions.count < Self.freeExecutionCountMax { freeExecutions.append(execution) }
+        run.runDidEnd()
+    }
+
+    final func end(_ execution: SQLiteExecution, _ error: DriverError) {
+        execution.run.error = error
+        end(execution)
+    }
+
+    // MARK: Resuming and stopping
+
+    final func resume(_ run: StatementRun) {
+        guard let execution = execution(of: run), execution.place == .suspended else { return }
+        run.sink.reopen()
+        runOnWorker(execution)
+    }
+
+    final func stop(_ run: StatementRun, _ reason: StopReason) {
+        guard let execution = execution(of: run) else { return }
+        run.requestStop(reason)
+        switch execution.place {
+        case .suspended: end(execution, .stopped(run.stopReason ?? reason))
+        case .waitingForReader:
+            if database.stopWaitingForReader(execution) { end(execution, .stopped(reason)) }
+        case .waitingForWriter:
+            if leaveWriteQueue(execution) {
+                end(execution, .stopped(reason))
+            } else {
+                // Without a connection of its own it is the writer's.
+                if let own = execution.interruptTarget { own.interrupt(run) } else { database.interruptWriter(run) }
+            }
+        case .worker: execution.interruptTarget?.interrupt(run)
+        case .loop, .waitingForDatabase, .ended: break
+        }
+    }
+
+    // MARK: Waiting for the write lock
+
+    /// Queues a ticket, with a limit on the wait.
+    final func wait(_ execution: SQLiteExecution, _ ticket: WriteTicket) {
+        execution.place = .waitingForWriter
+        execution.ticket = ticket
+        lastToken += 1
+        waitingWrites[lastToken] = execution
+        execution.busyToken = lastToken
+        execution.busyTimer = context.loop.schedule(
+            self, token: lastToken, at: context.loop.now.advanced(byMilliseconds: database.options.busyMillisecondsMax))
+        database.writes.enqueue(ticket)
+    }
+
+    /// The wait is over, whatever its outcome.
+    final func stopWaiting(_ execution: SQLiteExecution) {
+        if waitingWrites.removeValue(forKey: execution.busyToken) != nil, let timer = execution.busyTimer {
+            context.loop.cancel(timer)
+        }
+        execution.busyTimer = nil
+    }
+
+    /// - Returns: false when it was granted already.
+    private func leaveWriteQueue(_ execution: SQLiteExecution) -> Bool {
+        guard let ticket = execution.ticket, database.writes.remove(ticket) else { return false }
+        stopWaiting(execution)
+        return true
+    }
+
+    override func timerFired(_ token: UInt64) {
+        guard let execution = waitingWrites.removeValue(forKey: token) else { return }
+        execution.busyTimer = nil
+        guard let ticket = execution.ticket, database.writes.remove(ticket) else { return }
+        end(execution, busyError())
+    }
+
+    private func busyError() -> DriverError {
+        let holder = database.writes.holder
+        let who = holder.map { "uid \($0.uid), pid \($0.pid)" } ?? "another writer"
+        return DriverError(
+            .busy, "The database is being written by \(who).",
+            hint: "Try again; let transactions that write be short.", sqlState: "55P03"
+        ).with {
+            $0.holder = holder
+            $0.isRetryable = true
+        }
+    }
+}

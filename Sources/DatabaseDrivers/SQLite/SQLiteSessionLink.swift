@@ -1,0 +1,155 @@
+// A session: one connection that belongs to one client, with its transaction, temporary tables and settings.
+
+internal import CSQLite
+internal import LinuxSystem
+
+/// A session's way to its database.
+///
+/// The server starts one run at a time.
+/// - Thread: the loop of its context.
+public final class SQLiteSessionLink: DatabaseLink {
+    private let link: Implementation
+
+    /// Opens the database if need be, then a connection for the session.
+    /// `isReadOnly` says whether the session may not write; `done` is called on the loop.
+    public static func open(
+        _ database: SQLiteDatabase, _ context: DriverContext, owner: LinkOwner, isReadOnly: Bool,
+        done: @escaping (Result<SQLiteSessionLink, DriverError>) -> Void
+    ) {
+        let bound = LoopBound((context: context, done: done), context.loop.mailbox)
+        let mailbox = context.loop.mailbox
+        let workers = context.workers
+        database.whenOpen { failure in
+            if let failure { return mailbox.submit { bound.wrapped.done(.failure(failure)) } }
+            // Opening touches the disk.
+            workers.submit {
+                let role = SQLiteRole.session(owner, isReadOnly: isReadOnly || database.isReadOnly)
+                do throws(DriverError) {
+                    let connection = try SQLiteConnection(database.options, role: role)
+                    mailbox.submit {
+                        bound.wrapped.done(.success(SQLiteSessionLink(database, bound.wrapped.context, connection)))
+                    }
+                } catch {
+                    mailbox.submit { bound.wrapped.done(.failure(error)) }
+                }
+            }
+        }
+    }
+
+    private init(_ database: SQLiteDatabase, _ context: DriverContext, _ connection: SQLiteConnection) {
+        link = Implementation(database, context, connection)
+    }
+
+    public func start(_ run: StatementRun, for owner: LinkOwner) { link.begin(link.execution(for: run, owner)) }
+    public func resume(_ run: StatementRun) { link.resume(run) }
+    public func stop(_ run: StatementRun, _ reason: StopReason) { link.stop(run, reason) }
+    public func describe(_ sql: UnsafeRawBufferPointer, for owner: LinkOwner) throws(DriverError)
+        -> StatementDescription
+    {
+        try link.connection.describe(sql)
+    }
+    public var transaction: TransactionState { link.connection.transaction }
+    public func close() { link.close() }
+
+    private final class Implementation: SQLiteLink {
+        let connection: SQLiteConnection
+        /// True while this session has the turn to write.
+        private var hasWriteTurn = false
+        private var isClosed = false
+
+        init(_ database: SQLiteDatabase, _ context: DriverContext, _ connection: SQLiteConnection) {
+            self.connection = connection
+            super.init(database, context)
+        }
+
+        private var isReadOnly: Bool {
+            if case .session(_, let isReadOnly) = connection.role { isReadOnly } else { false }
+        }
+
+        override func begin(_ execution: SQLiteExecution) {
+            if case .batch = execution.run.kind {
+                execution.connection = connection
+                return isReadOnly ? runBatch(execution) : enqueueWrite(execution)
+            }
+            guard prepareOnLoop(execution, connection) else { return }
+            guard let statement = execution.statement else { return end(execution) }
+            if !statement.isReadOnly && !isReadOnly { return enqueueWrite(execution) }
+            // COMMIT waits for the disk.
+            if statement.controlsTransaction && hasWriteTurn { return runOnWorker(execution) }
+            runOnLoop(execution)
+        }
+
+        override var mayWriteOnWorker: Bool { isReadOnly || hasWriteTurn }
+
+        override func enqueueWrite(_ execution: SQLiteExecution) {
+            execution.interruptTarget = connection
+            if hasWriteTurn { return runWrite(execution) }
+            let link = LoopBound(self, context.loop.mailbox)
+            let database = database
+            wait(
+                execution,
+                WriteTicket(
+                    .session(granted: {
+                        execution.mailbox.submit { link.wrapped.granted(execution, database) }
+                    }), execution.owner))
+        }
+
+        private func granted(_ execution: SQLiteExecution, _ database: SQLiteDatabase) {
+            stopWaiting(execution)
+            hasWriteTurn = true
+            if let reason = execution.run.stopReason {
+                execution.run.error = .stopped(reason)
+                return end(execution)
+            }
+            runWrite(execution)
+        }
+
+        private func runWrite(_ execution: SQLiteExecution) {
+            if case .batch = execution.run.kind { return runBatch(execution) }
+            runWriteOnWorker(execution)
+        }
+
+        private func runBatch(_ execution: SQLiteExecution) {
+            guard case .batch(let isAtomic) = execution.run.kind else { return }
+            execution.place = .worker
+            execution.interruptTarget = connection
+            let link = LoopBound(self, context.loop.mailbox)
+            let connection = connection
+            context.workers.submit {
+                SQLiteBatch(execution, connection).run(isAtomic: isAtomic)
+                execution.mailbox.submit { link.wrapped.end(execution) }
+            }
+        }
+
+        override func takeBack(_ connection: SQLiteConnection) {
+            if hasWriteTurn && !connection.holdsWriteLock { giveUpWriteTurn() }
+        }
+
+        private func giveUpWriteTurn() {
+            hasWriteTurn = false
+            database.writes.release()
+        }
+
+        func close() {
+            guard !isClosed else { return }
+            isClosed = true
+            let (connection, database, hadWriteTurn) = (connection, database, hasWriteTurn)
+            hasWriteTurn = false
+            // Rolling back may have much to undo.
+            context.workers.submit {
+                if connection.transaction == .active { try? connection.execute("ROLLBACK") }
+                if hadWriteTurn { database.writes.release() }
+            }
+        }
+    }
+}
+
+extension SQLiteConnection {
+    /// Looks at a statement without running it.
+    func describe(_ sql: UnsafeRawBufferPointer) throws(DriverError) -> StatementDescription {
+        let statement = try statement(sql)
+        defer { release(statement) }
+        return StatementDescription(
+            columns: statement.columns.columns, parameters: statement.parameterNames, isReadOnly: statement.isReadOnly)
+    }
+}

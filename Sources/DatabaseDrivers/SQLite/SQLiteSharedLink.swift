@@ -1,0 +1,149 @@
+// Autocommit requests of one loop: reads on the loop itself, writes through the queue of the file.
+
+internal import LinuxSystem
+
+/// The way of one loop to one database, without a session.
+///
+/// - Thread: the loop of its context.
+public final class SQLiteSharedLink: DatabaseLink {
+    private let link: Implementation
+
+    public init(_ database: SQLiteDatabase, _ context: DriverContext) {
+        link = Implementation(database, context)
+    }
+
+    public func start(_ run: StatementRun, for owner: LinkOwner) { link.start(run, owner) }
+    public func resume(_ run: StatementRun) { link.resume(run) }
+    public func stop(_ run: StatementRun, _ reason: StopReason) { link.stop(run, reason) }
+    public func describe(_ sql: UnsafeRawBufferPointer, for owner: LinkOwner) throws(DriverError)
+        -> StatementDescription
+    {
+        try link.describe(sql)
+    }
+    public var transaction: TransactionState { .none }
+    public func close() { link.close() }
+
+    private final class Implementation: SQLiteLink {
+        /// The loop's own reader, so that the next statement needs no lock.
+        private var reader: SQLiteConnection?
+        private var isOpen = false
+
+        func start(_ run: StatementRun, _ owner: LinkOwner) {
+            let execution = execution(for: run, owner)
+            if isOpen { return begin(execution) }
+            execution.place = .waitingForDatabase
+            let link = LoopBound(self, context.loop.mailbox)
+            database.whenOpen { failure in
+                execution.mailbox.submit { link.wrapped.databaseOpened(execution, failure) }
+            }
+        }
+
+        private func databaseOpened(_ execution: SQLiteExecution, _ failure: DriverError?) {
+            if let failure { return end(execution, failure) }
+            isOpen = true
+            if let reason = execution.run.stopReason { return end(execution, .stopped(reason)) }
+            execution.place = .loop
+            begin(execution)
+        }
+
+        override func begin(_ execution: SQLiteExecution) {
+            if case .batch = execution.run.kind {
+                if database.isReadOnly { return end(execution, Self.readOnlyBatch) }
+                return enqueueWrite(execution)
+            }
+            do throws(DriverError) {
+                guard let reader = try takeReader() else { return waitForReader(execution) }
+                begin(execution, on: reader)
+            } catch {
+                end(execution, error)
+            }
+        }
+
+        private func begin(_ execution: SQLiteExecution, on reader: SQLiteConnection) {
+            guard prepareOnLoop(execution, reader) else { return }
+            guard execution.statement?.isReadOnly == true || database.isReadOnly else { return enqueueWrite(execution) }
+            runOnLoop(execution)
+        }
+
+        private func takeReader() throws(DriverError) -> SQLiteConnection? {
+            guard let own = reader else { return try database.takeReader() }
+            reader = nil
+            return own
+        }
+
+        override func takeBack(_ connection: SQLiteConnection) {
+            if reader == nil, case .reader = connection.role {
+                reader = connection
+            } else if case .reader = connection.role {
+                database.returnReader(connection)
+            }
+        }
+
+        private func waitForReader(_ execution: SQLiteExecution) {
+            execution.place = .waitingForReader
+            let link = LoopBound(self, context.loop.mailbox)
+            database.waitForReader(
+                SQLiteDatabase.ReaderWaiter(execution: execution) { reader in
+                    execution.mailbox.submit {
+                        if let reason = execution.run.stopReason {
+                            link.wrapped.takeBack(reader)
+                            return link.wrapped.end(execution, .stopped(reason))
+                        }
+                        execution.place = .loop
+                        link.wrapped.begin(execution, on: reader)
+                    }
+                })
+        }
+
+        /// On a read-only database the engine itself refuses what writes.
+        override var mayWriteOnWorker: Bool { database.isReadOnly }
+
+        override func enqueueWrite(_ execution: SQLiteExecution) {
+            execution.interruptTarget = nil
+            execution.releaseStatement()
+            if let reader = execution.connection {
+                execution.connection = nil
+                takeBack(reader)
+            }
+            let link = LoopBound(self, context.loop.mailbox)
+            execution.onWritten = { link.wrapped.written(execution) }
+            wait(execution, WriteTicket(.autocommit(execution), execution.owner))
+        }
+
+        private func written(_ execution: SQLiteExecution) {
+            stopWaiting(execution)
+            // The writer's connection stays with the writer.
+            execution.connection = nil
+            end(execution)
+        }
+
+        func describe(_ sql: UnsafeRawBufferPointer) throws(DriverError) -> StatementDescription {
+            guard isOpen || database.isOpen else { throw Self.notOpenYet }
+            guard let reader = try takeReader() else {
+                throw DriverError(
+                    .busy, "All connections to the database are in use.", hint: "Try again.", sqlState: "53300"
+                ).with { $0.isRetryable = true }
+            }
+            defer { takeBack(reader) }
+            return try reader.describe(sql)
+        }
+
+        func close() {
+            if let reader { database.returnReader(reader) }
+            reader = nil
+        }
+
+        private static let readOnlyBatch = DriverError(
+            .readOnly, "The database is read-only, and a batch is for writing.", sqlState: "25006")
+        private static let notOpenYet = DriverError(.internalError, "The database is not open yet.")
+    }
+
+    /// Opens the database if it is not open yet.
+    /// - Parameter done: called on the loop, at once where it is open.
+    public func whenOpen(_ done: @escaping (DriverError?) -> Void) {
+        if link.database.isOpen { return done(nil) }
+        let bound = LoopBound(done, link.context.loop.mailbox)
+        let mailbox = link.context.loop.mailbox
+        link.database.whenOpen { failure in mailbox.submit { bound.wrapped(failure) } }
+    }
+}

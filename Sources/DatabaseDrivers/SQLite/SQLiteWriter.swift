@@ -1,0 +1,123 @@
+// The one connection that writes to a file for autocommit requests, and the groups that share a commit.
+//
+// A single statement runs in plain autocommit. Several run in one transaction, each in its own savepoint, and all are
+// acknowledged after the one commit (and its fsync). Whatever makes SQLite roll back the whole transaction
+// (https://sqlite.org/lang_transaction.html#response_to_errors_within_a_transaction) makes the others run again, alone.
+
+internal import CSQLite
+internal import LinuxSystem
+
+/// Runs autocommit writes.
+///
+/// - Thread: a worker that holds the write queue's turn.
+final class SQLiteWriter: @unchecked Sendable {
+    let connection: SQLiteConnection
+
+    init(_ connection: SQLiteConnection) {
+        self.connection = connection
+    }
+
+    /// Runs all executions to their ends; their runs then have summaries or errors.
+    func run(_ group: [SQLiteExecution]) {
+        let pending = group.filter(isWanted)
+        if pending.count > 1 {
+            runGroup(pending)
+        } else {
+            pending.forEach(runAlone)
+        }
+    }
+
+    /// Ends a run that was told to stop while it waited.
+    private func isWanted(_ execution: SQLiteExecution) -> Bool {
+        guard let reason = execution.run.stopReason else { return true }
+        execution.run.error = .stopped(reason)
+        return false
+    }
+
+    private func runAlone(_ execution: SQLiteExecution) {
+        reset(execution.run)
+        switch execution.run.kind {
+        case .statement: runStatement(execution)
+        case .batch(let isAtomic):
+            SQLiteBatch(execution, connection).run(isAtomic: isAtomic)
+        }
+        rollBackLeftovers()
+    }
+
+    private func runStatement(_ execution: SQLiteExecution) {
+        do throws(DriverError) {
+            try execution.prepare(on: connection)
+            execution.advanceWrite()
+        } catch {
+            execution.run.error = error
+        }
+    }
+
+    private func runGroup(_ group: [SQLiteExecution]) {
+        var again: [SQLiteExecution] = []
+        do throws(DriverError) {
+            try connection.execute("BEGIN IMMEDIATE")
+            for execution in group {
+                if !runInSavepoint(execution) { again.append(execution) }
+                if connection.transaction == .none {
+                    // SQLite rolled everything back, and nothing was acknowledged yet.
+                    again = group
+                    break
+                }
+            }
+            if connection.transaction == .active { try connection.execute("COMMIT") }
+        } catch {
+            // The lock or the commit failed: each statement finds out for itself.
+            rollBackLeftovers()
+            again = group
+        }
+        for execution in again where isWanted(execution) { runAlone(execution) }
+    }
+
+    /// - Returns: false when the statement must be run alone: what it did was undone.
+    private func runInSavepoint(_ execution: SQLiteExecution) -> Bool {
+        reset(execution.run)
+        guard case .statement = execution.run.kind, !execution.needsRunAlone, isWanted(execution) else {
+            return execution.run.error != nil
+        }
+        guard (try? connection.execute("SAVEPOINT litebase")) != nil else { return false }
+        runStatement(execution)
+        // Deferred foreign keys are looked at by COMMIT; here they must not fail the others.
+        let isSound = execution.run.error == nil && !hasDeferredViolations
+        if !isSound, connection.transaction == .active {
+            guard (try? connection.execute("ROLLBACK TO litebase")) != nil else { return false }
+        }
+        guard connection.transaction == .active, (try? connection.execute("RELEASE litebase")) != nil else {
+            return false
+        }
+        execution.run.summary.transaction = .none
+        if isSound { return true }
+        // A violated constraint is final; anything else (VACUUM in a transaction, say) may do better alone.
+        return execution.run.error?.code == .constraintViolation || execution.run.error?.code == .syntaxError
+    }
+
+    private var hasDeferredViolations: Bool {
+        var (now, peak): (Int32, Int32) = (0, 0)
+        sqlite3_db_status(connection.handle, SQLITE_DBSTATUS_DEFERRED_FKS, &now, &peak, 0)
+        return now != 0
+    }
+
+    private func reset(_ run: StatementRun) {
+        run.sink.restart()
+        run.error = nil
+        run.rowCount = 0
+        run.isTruncated = false
+        run.summary = StatementSummary()
+    }
+
+    private func rollBackLeftovers() {
+        if connection.transaction == .active { try? connection.execute("ROLLBACK") }
+    }
+}
+
+extension SQLiteExecution {
+    /// Batches have a transaction of their own.
+    fileprivate var needsRunAlone: Bool {
+        if case .batch = run.kind { true } else { false }
+    }
+}

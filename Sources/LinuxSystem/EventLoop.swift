@@ -1,0 +1,164 @@
+// The event loop: epoll, timers and a mailbox for other threads.
+//
+// One loop belongs to one thread. Everything registered with it is touched by that thread only, which is what makes the
+// data plane free of locks. Other threads reach a loop through its `mailbox` (LoopMailbox.swift).
+
+internal import CLinux
+internal import Glibc
+
+/// Waits for descriptors, timers and jobs, and calls their sources.
+///
+/// - Thread: made and run on one thread; only `mailbox` may be used from others.
+/// - Source: epoll(7), level-triggered.
+public final class EventLoop {
+    /// Where other threads leave jobs.
+    public let mailbox: LoopMailbox
+    /// Time at the start of the current turn, so that handlers need no clock call.
+    public private(set) var now = MonotonicInstant.now
+    /// Turns since the start; a watchdog compares it over time.
+    public private(set) var turnCount: UInt64 = 0
+
+    private let epoll: OwnedDescriptor
+    private var slots: [EventSource?] = []
+    private var generations: [UInt32] = []
+    private var freeSlots: [Int] = []
+    /// Sources that left during this turn stay alive until its end: one of them may be running.
+    private var departed: [EventSource] = []
+    private var timers = TimerQueue()
+    private let events: UnsafeMutablePointer<clinux_event>
+    private var isRunning = false
+    private var isStopRequested = false
+
+    private static let mailboxToken = UInt64.max
+
+    /// Makes a loop.
+    /// - Throws: `Errno.tooManyFiles` and the like when epoll or eventfd cannot be had.
+    public init() throws(Errno) {
+        let epoll = OwnedDescriptor(Int32(try SystemCalls.call(.epollControl) { Int(clinux_epoll_create()) }))
+        let mailbox = try LoopMailbox()
+        let number = epoll.number
+        let wakeUp = mailbox.descriptorNumber
+        _ = try SystemCalls.call(.epollControl) {
+            Int(clinux_epoll_add(number, wakeUp, Readiness.readable.rawValue, Self.mailboxToken))
+        }
+        self.epoll = epoll
+        self.mailbox = mailbox
+        events = .allocate(capacity: Int(CLINUX_EVENT_COUNT_MAX))
+        mailbox.bindToCurrentThread()
+    }
+
+    deinit {
+        events.deallocate()
+    }
+
+    /// Watches a descriptor.
+    /// - Parameters:
+    ///   - source: told about readiness; kept alive until `deregister`.
+    ///   - descriptor: owned by the caller, who deregisters before closing it.
+    ///   - interest: what the source waits for; errors and hang-ups are always told.
+    /// - Throws: `Errno` when the kernel has no room (epoll_ctl(2)).
+    public func register(_ source: EventSource, _ descriptor: borrowing OwnedDescriptor, for interest: Readiness)
+        throws(Errno)
+    {
+        precondition(source.slot < 0, "registered twice")
+        let slot = freeSlots.popLast() ?? slots.count
+        if slot == slots.count {
+            slots.append(nil)
+            generations.append(0)
+        }
+        let (epoll, number, token) = (epoll.number, descriptor.number, self.token(slot))
+        do throws(Errno) {
+            _ = try SystemCalls.call(.epollControl) { Int(clinux_epoll_add(epoll, number, interest.rawValue, token)) }
+        } catch {
+            freeSlots.append(slot)
+            throw error
+        }
+        source.slot = slot
+        slots[slot] = source
+    }
+
+    /// Changes what a source waits for. Cannot fail for a registered descriptor, except for lack of memory.
+    public func setInterest(_ source: EventSource, _ descriptor: borrowing OwnedDescriptor, _ interest: Readiness) {
+        guard source.slot >= 0 else { return }
+        _ = clinux_epoll_modify(epoll.number, descriptor.number, interest.rawValue, token(source.slot))
+    }
+
+    /// Stops watching; events of this turn that were not delivered yet are dropped.
+    public func deregister(_ source: EventSource, _ descriptor: borrowing OwnedDescriptor) {
+        guard source.slot >= 0 else { return }
+        _ = clinux_epoll_remove(epoll.number, descriptor.number)
+        generations[source.slot] &+= 1
+        slots[source.slot] = nil
+        freeSlots.append(source.slot)
+        source.slot = -1
+        departed.append(source)
+    }
+
+    /// Calls `source.timerFired(token)` at `deadline`.
+    @discardableResult
+    public func schedule(_ source: EventSource, token: UInt64 = 0, at deadline: MonotonicInstant) -> TimerID {
+        timers.schedule(source, token: token, at: deadline)
+    }
+
+    /// Cancels a timer that has not fired yet; must not be called for one that has.
+    public func cancel(_ timer: TimerID) {
+        timers.cancel(timer)
+    }
+
+    /// Runs until `stop()`.
+    public func run() {
+        isRunning = true
+        mailbox.bindToCurrentThread()
+        while !isStopRequested { turn(waiting: true) }
+        isRunning = false
+        isStopRequested = false
+    }
+
+    /// Ends `run()` after the current turn.
+    public func stop() {
+        isStopRequested = true
+    }
+
+    /// One turn: wait, deliver events, timers and jobs.
+    /// - Parameter waiting: false looks at what is there and returns at once.
+    public func turn(waiting: Bool) {
+        let eventCount = wait(timeout: waiting ? timeout() : 0)
+        now = .now
+        turnCount &+= 1
+        var hasMail = false
+        for index in 0..<eventCount {
+            let event = events[index]
+            if event.token == Self.mailboxToken {
+                hasMail = true
+                continue
+            }
+            let slot = Int(truncatingIfNeeded: event.token & 0xffff_ffff)
+            guard generations[slot] == UInt32(truncatingIfNeeded: event.token >> 32) else { continue }
+            slots[slot]?.handle(Readiness(rawValue: event.events))
+        }
+        let lastTimer = timers.lastSequence
+        while let due = timers.popDue(now, upTo: lastTimer) { due.source.timerFired(due.token) }
+        if hasMail { mailbox.runJobs() }
+        if !departed.isEmpty { departed.removeAll(keepingCapacity: true) }
+    }
+
+    private func token(_ slot: Int) -> UInt64 { UInt64(generations[slot]) << 32 | UInt64(slot) }
+
+    private func timeout() -> Int64 {
+        guard let deadline = timers.nextDeadline else { return -1 }
+        return max(0, deadline.nanoseconds(since: .now))
+    }
+
+    private func wait(timeout: Int64) -> Int {
+        do throws(Errno) {
+            let (number, events) = (epoll.number, events)
+            return try SystemCalls.call(.epollWait) {
+                Int(clinux_epoll_wait(number, events, CLINUX_EVENT_COUNT_MAX, timeout))
+            }
+        } catch {
+            // EBADF, EFAULT and EINVAL are bugs of ours; anything else is transient and the next turn tries again.
+            precondition(error != Errno(EBADF) && error != .invalidArgument, "epoll_wait: \(error)")
+            return 0
+        }
+    }
+}

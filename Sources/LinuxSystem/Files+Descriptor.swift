@@ -1,0 +1,23 @@
+// What an open file is, and what it holds.
+
+internal import Glibc
+
+extension Files {
+    /// Device and inode of an open file (fstat(2)): whether a path still leads to it.
+    public static func identity(of file: borrowing OwnedDescriptor) throws(Errno) -> (device: UInt64, inode: UInt64) {
+        var info = stat()
+        let number = file.number
+        _ = try SystemCalls.call(.fstat) { Int(fstat(number, &info)) }
+        return (UInt64(info.st_dev), UInt64(info.st_ino))
+    }
+
+    /// Replaces the content of an open file.
+    public static func replaceContent(of file: borrowing OwnedDescriptor, with text: String) throws(Errno) {
+        let number = file.number
+        let bytes = Array(text.utf8)
+        _ = try SystemCalls.call(.write) { Int(ftruncate(number, 0)) }
+        _ = try SystemCalls.call(.write) {
+            bytes.withUnsafeBytes { pwrite(number, $0.baseAddress, $0.count, 0) }
+        }
+    }
+}

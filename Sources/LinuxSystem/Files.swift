@@ -1,0 +1,151 @@
+// The few file-system calls that the daemon and the client need.
+
+internal import CLinux
+internal import Glibc
+
+/// What a path leads to (stat(2)).
+public struct FileStatus: Sendable {
+    public enum Kind: Sendable { case regular, directory, socket, other }
+    public var kind: Kind
+    /// Permission bits, such as 0o600.
+    public var mode: UInt32
+    public var ownerUID: UInt32
+    public var ownerGID: UInt32
+    public var byteCount: Int64
+    public var device: UInt64
+    public var inode: UInt64
+}
+
+/// File calls; all are blocking and belong to start-up, reload and the command line, not to a loop's hot path.
+public enum Files {
+    /// Status of a path, following symbolic links unless told otherwise.
+    /// - Returns: `nil` when nothing is there.
+    public static func status(_ path: String, followingLinks: Bool = true) throws(Errno) -> FileStatus? {
+        var info = stat()
+        do throws(Errno) {
+            _ = try SystemCalls.call(.fstat) {
+                Int(fstatat(AT_FDCWD, path, &info, followingLinks ? 0 : AT_SYMLINK_NOFOLLOW))
+            }
+        } catch {
+            if error == .noSuchFile { return nil }
+            throw error
+        }
+        let kind: FileStatus.Kind =
+            switch info.st_mode & S_IFMT {
+            case S_IFREG: .regular
+            case S_IFDIR: .directory
+            case S_IFSOCK: .socket
+            default: .other
+            }
+        return FileStatus(
+            kind: kind, mode: info.st_mode & 0o7777, ownerUID: info.st_uid, ownerGID: info.st_gid,
+            byteCount: Int64(info.st_size), device: UInt64(info.st_dev), inode: UInt64(info.st_ino))
+    }
+
+    /// Makes a directory and its missing parents.
+    /// `mode` holds the permission bits of those that are made, less the umask.
+    public static func makeDirectories(_ path: String, mode: UInt32 = 0o700) throws(Errno) {
+        if let status = try status(path) {
+            if status.kind == .directory { return }
+            throw .notADirectory
+        }
+        if let slash = path.lastIndex(of: "/"), slash > path.startIndex {
+            try makeDirectories(String(path[..<slash]), mode: mode)
+        }
+        do throws(Errno) {
+            _ = try SystemCalls.call(.makeDirectory) { Int(mkdir(path, mode)) }
+        } catch {
+            if error != .fileExists { throw error }
+        }
+    }
+
+    /// Opens a file; close-on-exec is added.
+    /// `flags` are those of open(2), such as `O_RDONLY`.
+    public static func open(_ path: String, flags: Int32, mode: UInt32 = 0o600) throws(Errno) -> OwnedDescriptor {
+        OwnedDescriptor(Int32(try SystemCalls.call(.open) { Int(Glibc.open(path, flags | O_CLOEXEC, mode)) }))
+    }
+
+    /// Whole content of a regular file.
+    /// - Throws: `Errno.noSpace` never; `.invalidArgument` when it is longer than `byteCountMax`.
+    public static func read(_ path: String, byteCountMax: Int) throws(Errno) -> [UInt8] {
+        let file = try open(path, flags: O_RDONLY)
+        var content: [UInt8] = []
+        while true {
+            let number = file.number
+            var count = 0
+            var failure: Errno?
+            let chunk = [UInt8](unsafeUninitializedCapacity: 65536) { buffer, filled in
+                do throws(Errno) {
+                    filled = try SystemCalls.call(.read) { Glibc.read(number, buffer.baseAddress, 65536) }
+                } catch {
+                    failure = error
+                    filled = 0
+                }
+                count = filled
+            }
+            if let failure { throw failure }
+            if count == 0 { return content }
+            if content.count + count > byteCountMax { throw .invalidArgument }
+            content += chunk
+        }
+    }
+
+    /// Writes all of `bytes` to a blocking descriptor.
+    public static func writeAll(_ file: borrowing OwnedDescriptor, _ bytes: UnsafeRawBufferPointer) throws(Errno) {
+        let number = file.number
+        var rest = bytes
+        while rest.count > 0 {
+            let run = rest
+            let count = try SystemCalls.call(.write) { Glibc.write(number, run.baseAddress, run.count) }
+            rest = UnsafeRawBufferPointer(rebasing: rest[count...])
+        }
+    }
+
+    public static func unlink(_ path: String) throws(Errno) {
+        _ = try SystemCalls.call(.unlink) { Int(Glibc.unlink(path)) }
+    }
+
+    public static func rename(_ from: String, to: String) throws(Errno) {
+        _ = try SystemCalls.call(.rename) { Int(Glibc.rename(from, to)) }
+    }
+
+    /// Sets permission bits; a Unix socket's mode says who may connect (unix(7)).
+    public static func setMode(_ path: String, _ mode: UInt32) throws(Errno) {
+        _ = try SystemCalls.call(.open) { Int(chmod(path, mode)) }
+    }
+
+    /// Sets the group and leaves the owner.
+    public static func setGroup(_ path: String, gid: UInt32) throws(Errno) {
+        _ = try SystemCalls.call(.open) { Int(chown(path, UInt32.max, gid)) }
+    }
+
+    /// Takes an exclusive lock that ends with the last descriptor of this open file (flock(2)).
+    /// - Returns: false when somebody else holds it.
+    public static func lockExclusively(_ file: borrowing OwnedDescriptor) throws(Errno) -> Bool {
+        let number = file.number
+        do throws(Errno) {
+            _ = try SystemCalls.call(.flock) { Int(clinux_flock_exclusive_nonblocking(number)) }
+            return true
+        } catch {
+            if error == .wouldBlock { return false }
+            throw error
+        }
+    }
+
+    /// Names in a directory without `.` and `..`, sorted bytewise; empty when it does not exist.
+    public static func names(in directory: String) throws(Errno) -> [String] {
+        guard let stream = opendir(directory) else {
+            if Errno.current == .noSuchFile { return [] }
+            throw Errno.current
+        }
+        defer { closedir(stream) }
+        var names: [String] = []
+        while let entry = readdir(stream) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if name != "." && name != ".." { names.append(name) }
+        }
+        return names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+    }
+}

@@ -1,0 +1,13 @@
+// Where the process stands.
+
+internal import Glibc
+
+extension Process {
+    /// Working directory, `/` where it was removed (getcwd(3)).
+    public static var workingDirectory: String {
+        withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(PATH_MAX)) { buffer in
+            guard let base = buffer.baseAddress, let path = getcwd(base, buffer.count) else { return "/" }
+            return String(cString: path)
+        }
+    }
+}

@@ -1,0 +1,97 @@
+// Facts about this process and its surroundings: environment, ids, users and groups.
+
+internal import CLinux
+internal import Glibc
+
+/// This process and its surroundings.
+public enum Process {
+    public static var pid: Int32 { getpid() }
+    public static var effectiveUID: UInt32 { geteuid() }
+    public static var effectiveGID: UInt32 { getegid() }
+
+    /// Value of an environment variable; `nil` when unset or empty.
+    /// - Thread: any, as long as nobody changes the environment (getenv(3)).
+    public static func environment(_ name: String) -> String? {
+        guard let value = getenv(name) else { return nil }
+        let text = String(cString: value)
+        return text.isEmpty ? nil : text
+    }
+
+    /// Removes a variable; only before any thread was started.
+    public static func removeEnvironment(_ name: String) {
+        unsetenv(name)
+    }
+
+    /// Home directory: `$HOME`, else the one of the user database.
+    public static var homeDirectory: String? {
+        if let home = environment("HOME") { return home }
+        guard let entry = getpwuid(geteuid()), let home = entry.pointee.pw_dir else { return nil }
+        return String(cString: home)
+    }
+
+    /// Name of a user, `nil` where the user database knows none (getpwuid_r(3)).
+    public static func userName(uid: UInt32) -> String? {
+        var entry = passwd()
+        var result: UnsafeMutablePointer<passwd>?
+        return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 4096) { buffer in
+            guard let base = buffer.baseAddress,
+                getpwuid_r(uid, &entry, base, buffer.count, &result) == 0, result != nil, let name = entry.pw_name
+            else { return nil }
+            return String(cString: name)
+        }
+    }
+
+    /// Number of a group by name or decimal number (getgrnam_r(3)).
+    public static func groupID(_ name: String) -> UInt32? {
+        if let number = UInt32(name) { return number }
+        var entry = group()
+        var result: UnsafeMutablePointer<group>?
+        return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 65536) { buffer in
+            guard let base = buffer.baseAddress,
+                getgrnam_r(name, &entry, base, buffer.count, &result) == 0, result != nil
+            else { return nil }
+            return entry.gr_gid
+        }
+    }
+
+    /// Cores that this process may use (sched_getaffinity(2) by sysconf(3)).
+    public static var coreCount: Int { max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))) }
+
+    /// Keeps idle threads from owning heap arenas of their own.
+    public static func limitMemoryArenas(_ count: Int32) { clinux_limit_malloc_arenas(count) }
+
+    /// Gives free heap pages back to the kernel.
+    public static func trimHeap() { clinux_trim_heap() }
+
+    /// Peers that go away must not kill the process (signal(7)).
+    public static func ignoreBrokenPipes() { signal(SIGPIPE, SIG_IGN) }
+
+    /// Bits that new files lose (umask(2)).
+    public static func setFileModeMask(_ mask: UInt32) { umask(mask) }
+
+    /// Raises the soft limit of open files to the hard one (getrlimit(2)).
+    /// - Returns: the limit now in force.
+    @discardableResult
+    public static func raiseDescriptorLimit() -> Int {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 1024 }
+        if limit.rlim_cur < limit.rlim_max {
+            limit.rlim_cur = limit.rlim_max
+            _ = setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+            _ = getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+        }
+        return Int(clamping: limit.rlim_cur)
+    }
+
+    /// Ends the process at once with a status of sysexits(3) or systemd.exec(5).
+    public static func exit(_ status: Int32) -> Never { Glibc.exit(status) }
+
+    public static func isTerminal(_ number: Int32) -> Bool { isatty(number) == 1 }
+}
+
+extension Process {
+    /// Blocks the calling thread; never on a loop (usleep(3)).
+    public static func sleep(microseconds: UInt32) {
+        usleep(microseconds)
+    }
+}

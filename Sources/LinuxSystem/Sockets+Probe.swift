@@ -1,0 +1,40 @@
+// Does anybody serve a socket file?
+
+internal import Glibc
+
+/// Who is behind the path of a Unix socket.
+public enum SocketOwner: Equatable, Sendable {
+    /// Nobody: the file was left behind.
+    case nobody
+    /// Somebody listens; the pid is that of listen(2), 0 where the kernel does not tell (another pid namespace).
+    case process(pid: Int32)
+    /// It cannot be found out.
+    case unknown(Errno)
+}
+
+extension Sockets {
+    /// Connects and leaves again, without ever waiting.
+    ///
+    /// - Source: connect(2): ECONNREFUSED where nobody listens, EAGAIN where the queue of somebody who does is full.
+    public static func owner(ofPath path: String) -> SocketOwner {
+        let number = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue), 0)
+        guard number >= 0 else { return .unknown(.current) }
+        let probe = OwnedDescriptor(number)
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        guard path.utf8.count <= pathByteCountMax else { return .unknown(.nameTooLong) }
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
+        let result = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(number, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+        let error = Errno.current
+        if result == 0 { return .process(pid: peer(of: probe)?.pid ?? 0) }
+        switch error {
+        case .connectionRefused, .noSuchFile: return .nobody
+        case .wouldBlock: return .process(pid: 0)
+        default: return .unknown(error)
+        }
+    }
+}

@@ -1,0 +1,59 @@
+// Where the service keeps its socket, its configuration and its databases: one rule for the daemon and its clients.
+
+/// Directories that systemd or the XDG Base Directory Specification name for this process.
+///
+/// - Source: systemd.exec(5) for `CONFIGURATION_DIRECTORY` and `STATE_DIRECTORY`; XDG Base Directory Specification 0.8:
+///   variables that hold relative paths are ignored.
+public struct StandardPaths: Sendable {
+    private let isRoot: Bool
+    private let home: String?
+    private let variable: @Sendable (String) -> String?
+
+    /// - Parameters:
+    ///   - isRoot: whether the process runs as root, who has the directories of the system.
+    ///   - home: home directory, `nil` where there is none.
+    ///   - variable: value of an environment variable.
+    public init(isRoot: Bool, home: String?, variable: @escaping @Sendable (String) -> String?) {
+        self.isRoot = isRoot
+        self.home = home
+        self.variable = variable
+    }
+
+    /// Those of this process.
+    public static var current: StandardPaths {
+        StandardPaths(isRoot: Process.effectiveUID == 0, home: Process.homeDirectory) { Process.environment($0) }
+    }
+
+    /// Directory of `litebase.toml`.
+    public var configurationDirectory: String {
+        if let given = firstDirectory("CONFIGURATION_DIRECTORY") { return given }
+        if isRoot { return "/etc/litebase" }
+        return user("XDG_CONFIG_HOME", ".config") ?? "/etc/litebase"
+    }
+
+    /// Directory of the embedded database; `nil` for a user without a home.
+    public var stateDirectory: String? {
+        if let given = firstDirectory("STATE_DIRECTORY") { return given }
+        return isRoot ? "/var/lib/litebase" : user("XDG_STATE_HOME", ".local/state")
+    }
+
+    /// The daemon's socket. Falls back to `/tmp` where the directory for sockets is missing.
+    public var socketPath: String {
+        let parent = isRoot ? "/run" : variable("XDG_RUNTIME_DIR")
+        if let parent, parent.hasPrefix("/"), (try? Files.status(parent))??.kind == .directory {
+            return parent + "/litebase/litebase.sock"
+        }
+        return "/tmp/litebase.sock"
+    }
+
+    // Several directories are separated by colons (systemd.exec(5)); the first one is ours.
+    private func firstDirectory(_ name: String) -> String? {
+        guard let first = variable(name)?.split(separator: ":").first, first.hasPrefix("/") else { return nil }
+        return String(first)
+    }
+
+    private func user(_ name: String, _ fallback: String) -> String? {
+        if let base = variable(name), base.hasPrefix("/") { return base + "/litebase" }
+        return home.map { "\($0)/\(fallback)/litebase" }
+    }
+}

@@ -1,0 +1,58 @@
+// The one funnel for system calls: EINTR is retried, errno is read directly behind the call, and debug builds can make
+// any call fail (FaultInjection.swift). Wrappers with a meaning of their own are in Files.swift and Sockets.swift.
+
+internal import CLinux
+internal import Glibc
+
+/// Names of the system calls that pass through the funnel, for fault injection.
+public enum SystemCall: String, CaseIterable, Sendable {
+    case accept, bind, connect, duplicate, epollControl, epollWait, eventfd, flock, fstat, listen, makeDirectory, open,
+        read, rename, send, setSocketOption, signalfd, unlink, write
+}
+
+/// The funnel.
+public enum SystemCalls {
+    /// Runs one call that returns −1 on failure.
+    /// - Returns: what the call returned, 0 or more.
+    /// - Throws: the errno of the call; `EINTR` is retried (signal(7)).
+    @inline(__always)
+    static func call(_ name: SystemCall, _ body: () -> Int) throws(Errno) -> Int {
+        while true {
+            #if DEBUG
+                if let forced = FaultInjection.next(for: name) { throw forced }
+            #endif
+            let result = body()
+            if result >= 0 { return result }
+            let error = Errno.current
+            if error != .interrupted { throw error }
+        }
+    }
+
+    /// Reads from a non-blocking descriptor.
+    @inline(__always)
+    public static func read(_ descriptor: borrowing OwnedDescriptor, into buffer: UnsafeMutableRawBufferPointer)
+        -> IOOutcome
+    {
+        let number = descriptor.number
+        do throws(Errno) {
+            let count = try call(.read) { Glibc.read(number, buffer.baseAddress, buffer.count) }
+            return count == 0 ? .endOfStream : .bytes(count)
+        } catch {
+            return error == .wouldBlock ? .wouldBlock : .failed(error)
+        }
+    }
+
+    /// Sends on a stream socket without raising SIGPIPE (send(2), MSG_NOSIGNAL).
+    @inline(__always)
+    public static func send(_ descriptor: borrowing OwnedDescriptor, _ bytes: UnsafeRawBufferPointer) -> IOOutcome {
+        let number = descriptor.number
+        do throws(Errno) {
+            let count = try call(.send) {
+                Glibc.send(number, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
+            }
+            return .bytes(count)
+        } catch {
+            return error == .wouldBlock ? .wouldBlock : .failed(error)
+        }
+    }
+}

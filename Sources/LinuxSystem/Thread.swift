@@ -1,0 +1,51 @@
+// Operating-system threads.
+
+internal import CLinux
+internal import Glibc
+
+/// A thread of the operating system (pthreads(7)).
+public enum Thread {
+    private final class Start {
+        let name: String
+        let body: @Sendable () -> Void
+        /// Threads inherit the faults of who starts them.
+        let faultScope = clinux_fault_scope()
+
+        init(name: String, body: @escaping @Sendable () -> Void) {
+            self.name = name
+            self.body = body
+        }
+    }
+
+    /// Starts a detached thread.
+    /// - Parameters:
+    ///   - name: at most 15 bytes, seen in `ps -L` and `top -H`.
+    ///   - stackByteCount: size of its stack.
+    ///   - body: runs on the thread, which ends with it.
+    /// - Throws: `Errno` with EAGAIN when the system cannot make more threads.
+    public static func start(name: String, stackByteCount: Int = 1 << 20, _ body: @escaping @Sendable () -> Void)
+        throws(Errno)
+    {
+        var attributes = pthread_attr_t()
+        pthread_attr_init(&attributes)
+        pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
+        pthread_attr_setstacksize(&attributes, stackByteCount)
+        defer { pthread_attr_destroy(&attributes) }
+        let start = Unmanaged.passRetained(Start(name: name, body: body))
+        var thread = pthread_t()
+        let result = pthread_create(
+            &thread, &attributes,
+            { context in
+                guard let context else { return nil }
+                let start = Unmanaged<Start>.fromOpaque(context).takeRetainedValue()
+                clinux_name_thread(start.name)
+                clinux_set_fault_scope(start.faultScope)
+                start.body()
+                return nil
+            }, start.toOpaque())
+        if result != 0 {
+            start.release()
+            throw Errno(result)
+        }
+    }
+}

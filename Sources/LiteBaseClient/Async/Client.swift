@@ -1,0 +1,189 @@
+// The client for programs with tasks.
+
+internal import LinuxSystem
+
+/// A connection to the daemon that many tasks share.
+///
+/// Requests are pipelined: each is sent at once, replies find their request by id, and the server answers in the order
+/// that suits it (within a session, in order). When a task is cancelled, its request is cancelled at the server, the
+/// call throws `CancellationError` at once, and the connection stays usable.
+///
+/// Dropping the client and all that came from it closes the connection.
+/// - Thread: any.
+public final class Client: Sendable {
+    let connection: Connection
+    private let timeout: Duration?
+
+    /// Takes over a connected, non-blocking stream socket.
+    init(socket: consuming OwnedDescriptor, timeout: Duration? = nil) throws(Errno) {
+        connection = try Connection(socket: socket)
+        self.timeout = timeout
+    }
+
+    deinit {
+        connection.close()
+    }
+
+    /// Connects.
+    /// - Parameters:
+    ///   - endpoint: where; `nil` finds the daemon by `Endpoint.discover()`.
+    ///   - connectTimeout: how long to keep trying while the daemon's queue is full.
+    ///   - requestTimeout: how long to wait for an answer that has no time limit of its own; `nil` is for ever.
+    /// - Returns: the connected client.
+    /// - Throws: `ClientError.noSocket`, `.cannotConnect`; `CancellationError`.
+    public static func connect(
+        to endpoint: Endpoint? = nil, connectTimeout: Duration = .seconds(10), requestTimeout: Duration? = nil
+    ) async throws -> Client {
+        let endpoint = if let endpoint { endpoint } else { try Endpoint.discover() }
+        let deadline = ContinuousClock.now + connectTimeout
+        var backoff = Connecting.Backoff()
+        while true {
+            do throws(Errno) {
+                return try Client(socket: try Connecting.attempt(endpoint), timeout: requestTimeout)
+            } catch {
+                guard error == .wouldBlock, ContinuousClock.now < deadline else {
+                    throw ClientError.cannotConnect(endpoint, error)
+                }
+            }
+            try await Task.sleep(for: backoff.next())
+        }
+    }
+
+    /// Connects to a Unix socket.
+    public static func connect(path: String) async throws -> Client {
+        try await connect(to: .unix(path: path))
+    }
+
+    /// Closes the connection; what is in flight fails with `ClientError.disconnected`.
+    public func close() {
+        connection.close()
+    }
+}
+
+// The machinery of requests, for the client and its sessions.
+extension Client {
+    /// How long to wait for a statement's next frame.
+    func waitTime(_ options: QueryOptions) -> Duration? {
+        options.timeout.map { $0 + BlockingClient.graceTime } ?? timeout
+    }
+
+    /// Waits for the one reply of a request.
+    func reply(to request: Request) async throws -> FinishedReply {
+        try Task.checkCancellation()
+        return try await collect(try connection.start(request), until: .after(timeout)) { _ in }
+    }
+
+    private func collect(
+        _ id: Int64, until deadline: MonotonicInstant?, _ body: (RowBatch) -> Void
+    ) async throws -> FinishedReply {
+        while true {
+            switch try await connection.next(id, until: deadline) {
+            case .rows(let batch): body(batch)
+            case .finished(let reply): return reply
+            case .failed(let error): throw error
+            }
+        }
+    }
+
+    func query(
+        _ sql: String, _ parameters: Parameters, _ target: Target, _ options: QueryOptions
+    ) async throws -> QueryResult {
+        try Task.checkCancellation()
+        let id = try connection.start(.query(sql: sql, parameters, target, options, isPaged: false))
+        var rows: [Row] = []
+        let reply = try await collect(id, until: .after(waitTime(options))) { rows += $0 }
+        return QueryResult(columns: reply.columns, rows: rows, summary: StatementSummary(reply.data))
+    }
+
+    func execute(
+        _ sql: String, _ parameters: Parameters, _ target: Target, _ options: QueryOptions
+    ) async throws -> StatementSummary {
+        try Task.checkCancellation()
+        let id = try connection.start(.query(sql: sql, parameters, target, options, isPaged: false))
+        return StatementSummary(try await collect(id, until: .after(waitTime(options))) { _ in }.data)
+    }
+
+    func stream(
+        _ sql: String, _ parameters: Parameters, _ target: Target, _ options: QueryOptions
+    ) async throws -> RowSequence {
+        try Task.checkCancellation()
+        let request = Request.query(sql: sql, parameters, target, options, isPaged: true)
+        let id = try connection.start(request, pageRows: options.pageRows)
+        return try await RowSequence(client: self, id: id, timeout: waitTime(options))
+    }
+
+    func batch(_ statements: [BatchStatement], isAtomic: Bool, _ target: Target) async throws -> [BatchResult] {
+        let data = try await reply(to: .batch(statements, isAtomic: isAtomic, target)).data
+        return (data["results"]?.elements ?? []).map(BatchResult.init)
+    }
+
+    func describe(_ sql: String, _ target: Target) async throws -> StatementDescription {
+        StatementDescription(try await reply(to: .describe(sql: sql, target)))
+    }
+}
+
+extension Client {
+    /// Asks whether the daemon is well.
+    public func ping() async throws -> Health {
+        Health(try await reply(to: .healthCheck).data)
+    }
+
+    /// The databases that the caller may open.
+    public func listDatabases() async throws -> [DatabaseInformation] {
+        let data = try await reply(to: .listDatabases).data
+        return (data["databases"]?.elements ?? []).map(DatabaseInformation.init)
+    }
+
+    /// The server's counters; which ones there are grows with the server.
+    public func stats() async throws -> StructuredValue {
+        try await reply(to: .stats).data
+    }
+
+    /// Runs a statement on its own and takes its whole result.
+    ///
+    /// The result is kept in memory; for large ones use `stream`.
+    /// - Throws: `ClientError.server` with what the database said; `CancellationError`.
+    public func query(
+        _ sql: String, _ parameters: Parameters = .none, options: QueryOptions = QueryOptions()
+    ) async throws -> QueryResult {
+        try await query(sql, parameters, .database(options.database), options)
+    }
+
+    /// Runs a statement on its own for what it changes; rows are not kept.
+    @discardableResult
+    public func execute(
+        _ sql: String, _ parameters: Parameters = .none, options: QueryOptions = QueryOptions()
+    ) async throws -> StatementSummary {
+        try await execute(sql, parameters, .database(options.database), options)
+    }
+
+    /// Runs a statement on its own and returns when the first rows are there.
+    ///
+    /// The server sends about as fast as rows are taken; see `QueryOptions.pageRows`.
+    public func stream(
+        _ sql: String, _ parameters: Parameters = .none, options: QueryOptions = QueryOptions()
+    ) async throws -> RowSequence {
+        try await stream(sql, parameters, .database(options.database), options)
+    }
+
+    /// Runs statements in one request and, if atomic, in one transaction: all or nothing.
+    public func batch(
+        _ statements: [BatchStatement], isAtomic: Bool = true, database: String? = nil
+    ) async throws -> [BatchResult] {
+        try await batch(statements, isAtomic: isAtomic, .database(database))
+    }
+
+    /// What a statement would take and give, without running it.
+    public func describe(_ sql: String, database: String? = nil) async throws -> StatementDescription {
+        try await describe(sql, .database(database))
+    }
+
+    /// Opens a session: a link of its own to a database, for transactions, temporary tables and settings.
+    public func openSession(_ options: SessionOptions = SessionOptions()) async throws -> Session {
+        let data = try await reply(to: .connect(options)).data
+        guard let name = data["session"]?.text else {
+            throw ClientError.protocolViolation("the server opened a session without a name")
+        }
+        return Session(client: self, name: name, information: SessionInformation(data))
+    }
+}

@@ -1,0 +1,245 @@
+// The asynchronous client's connection: shared state, and how tasks send and wait.
+//
+// The thread that reads the socket is in Connection+Thread.swift; what can be asked is in Client.swift.
+
+internal import ByteBuffers
+internal import LinuxSystem
+internal import Synchronization
+
+/// One connection that many tasks use at once.
+///
+/// Tasks write to the socket themselves where it takes the bytes at once, one of them for all; a thread reads, and
+/// writes what the socket did not take. No task is ever blocked, and the lock is never held across a system call.
+/// - Thread: any. The reading thread keeps the object alive until `close()`.
+final class Connection: Sendable {
+    struct Waiter {
+        let continuation: CheckedContinuation<ReplyEvent, any Error>
+        let deadline: MonotonicInstant?
+    }
+
+    struct State: ~Copyable {
+        var router = ReplyRouter()
+        var waiters: [Int64: Waiter] = [:]
+        /// Not later than the first deadline of a waiter.
+        var earliestDeadline: MonotonicInstant?
+        var output = OutgoingBytes()
+        var beingSent = OutgoingBytes()
+        /// Whether somebody writes `output`; others only append to it.
+        var isSending = false
+        /// Whether the socket is full and the thread is to go on writing.
+        var isWriteBlocked = false
+        /// Writing failed; what the server said before is still to be read.
+        var writeError: Errno?
+        /// Set once the connection is of no further use.
+        var failure: ClientError?
+    }
+
+    let socket: OwnedDescriptor
+    let wakeUp: WakeUp
+    let state = Mutex(State())
+
+    /// Takes over a connected, non-blocking stream socket and starts the thread.
+    init(socket: consuming OwnedDescriptor) throws(Errno) {
+        self.socket = socket
+        wakeUp = try WakeUp()
+        try Thread.start(name: "litebase-client") { self.run() }
+    }
+
+    /// Ends the connection and fails what is in flight.
+    func close() {
+        fail(.disconnected(nil))
+        wakeUp.signal()
+    }
+
+    /// Makes the connection useless: everybody gets the error.
+    func fail(_ error: ClientError) {
+        let waiters = state.withLock { state in
+            guard state.failure == nil else { return [(Waiter, ReplyEvent)]() }
+            state.failure = error
+            state.output.buffer.removeAll()
+            state.router.fail(error)
+            return state.takeReady(state.waiters.keys.sorted())
+        }
+        for (waiter, event) in waiters { waiter.continuation.resume(returning: event) }
+    }
+}
+
+extension Connection.State {
+    /// The waiters of these requests that have an event, and it.
+    mutating func takeReady(_ ids: some Sequence<Int64>) -> [(Connection.Waiter, ReplyEvent)] {
+        var ready: [(Connection.Waiter, ReplyEvent)] = []
+        for id in ids {
+            guard let waiter = waiters[id], let event = router.take(id) else { continue }
+            waiters[id] = nil
+            ready.append((waiter, event))
+        }
+        return ready
+    }
+
+    /// Appends a small request whose failure shows in the replies.
+    mutating func appendQuietly(_ request: Request, id: Int64) {
+        if failure == nil { try? request.encode(id: id, into: &output.buffer) }
+    }
+
+    mutating func appendDueFetch(_ id: Int64) {
+        if let fetchID = router.nextFetch(for: id) { appendQuietly(.fetch(id: id), id: fetchID) }
+    }
+}
+
+// What tasks do.
+extension Connection {
+    /// Sends a request.
+    /// - Returns: its id, to be waited for or abandoned.
+    func start(_ request: Request, pageRows: Int64? = nil) throws(ClientError) -> Int64 {
+        let result = state.withLock { state -> Result<Int64, ClientError> in
+            if let failure = state.failure { return .failure(failure) }
+            let id = state.router.open(pageRows: pageRows)
+            do throws(ClientError) {
+                try request.encode(id: id, into: &state.output.buffer)
+            } catch {
+                state.router.forget(id)
+                return .failure(error)
+            }
+            return .success(id)
+        }
+        let id = try result.get()
+        flush()
+        return id
+    }
+
+    /// Waits for the next event of a request.
+    ///
+    /// When the task is cancelled, so is the request, and the wait ends at once.
+    /// - Throws: `CancellationError`, `ClientError.timedOut`; a connection that ends is an event.
+    func next(_ id: Int64, until deadline: MonotonicInstant?) async throws -> ReplyEvent {
+        if let event = takeNow(id) { return event }
+        return try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { continuation in
+                wait(for: id, Waiter(continuation: continuation, deadline: deadline))
+            }
+        } onCancel: {
+            give(up: id, because: CancellationError())
+        }
+    }
+
+    private func takeNow(_ id: Int64) -> ReplyEvent? {
+        let (event, wasFull) = state.withLock { state in
+            let wasFull = state.router.isFull
+            let event = state.router.take(id)
+            if event != nil { state.appendDueFetch(id) }
+            return (event, wasFull)
+        }
+        if event != nil { flush() }
+        // The thread does not read while too much waits to be taken.
+        if wasFull { wakeUp.signal() }
+        return event
+    }
+
+    private func wait(for id: Int64, _ waiter: Waiter) {
+        enum Step {
+            case event(ReplyEvent)
+            case over
+            case wait(isEarliest: Bool)
+        }
+        let step = state.withLock { state -> Step in
+            if let event = state.router.take(id) {
+                state.appendDueFetch(id)
+                return .event(event)
+            }
+            guard state.router.isOpen(id) else { return .over }
+            state.waiters[id] = waiter
+            guard let deadline = waiter.deadline else { return .wait(isEarliest: false) }
+            let isEarliest = state.earliestDeadline.map { deadline < $0 } ?? true
+            if isEarliest { state.earliestDeadline = deadline }
+            return .wait(isEarliest: isEarliest)
+        }
+        switch step {
+        case .event(let event):
+            flush()
+            waiter.continuation.resume(returning: event)
+        case .over:
+            // Cancelled between the first look and this one.
+            waiter.continuation.resume(throwing: CancellationError())
+        case .wait(let isEarliest):
+            if isEarliest { wakeUp.signal() }
+        }
+    }
+
+    /// Gives up a request: it is cancelled at the server, and whatever it still answers is dropped.
+    func give(up id: Int64, because error: any Error) {
+        let (waiter, wasFull) = state.withLock { state in
+            let wasFull = state.router.isFull
+            if let cancelID = state.router.abandon(id) { state.appendQuietly(.cancel(id: id), id: cancelID) }
+            return (state.waiters.removeValue(forKey: id), wasFull)
+        }
+        flush()
+        if wasFull { wakeUp.signal() }
+        waiter?.continuation.resume(throwing: error)
+    }
+
+    /// Lets a request run to its end without waiting for its answer.
+    func abandonQuietly(_ id: Int64) {
+        _ = state.withLock { $0.router.abandon(id) }
+    }
+
+    /// Writes what is to be written, unless somebody else does.
+    func flush() {
+        let isMine = state.withLock { state in
+            if state.isSending || state.output.buffer.isEmpty { return false }
+            state.isSending = true
+            return true
+        }
+        if isMine { sendAll() }
+    }
+
+    /// Writes until nothing is left or the socket is full; called by whoever set `isSending`.
+    func sendAll() {
+        while let bytes = takeOutput() {
+            switch send(&bytes.buffer) {
+            case nil: continue
+            case .wouldBlock?:
+                state.withLock { state in
+                    // Others may have appended meanwhile; theirs comes later.
+                    bytes.buffer.append(state.output.buffer.readable)
+                    state.output.buffer.removeAll()
+                    swap(&state.output, &state.beingSent)
+                    state.isWriteBlocked = true
+                }
+            case .some(let error):
+                state.withLock { $0.writeError = error }
+            }
+            wakeUp.signal()
+            return
+        }
+    }
+
+    /// What is to be written, for the sender alone; `nil` when there is nothing, and nobody is the sender then.
+    private func takeOutput() -> OutgoingBytes? {
+        state.withLock { state in
+            state.isSending = !state.output.buffer.isEmpty
+            guard state.isSending else { return nil }
+            swap(&state.output, &state.beingSent)
+            return state.beingSent
+        }
+    }
+
+    private func send(_ bytes: inout ByteBuffer) -> Errno? {
+        while !bytes.isEmpty {
+            switch SystemCalls.send(socket, bytes.readable) {
+            case .bytes(let count): bytes.consume(count)
+            case .wouldBlock: return .wouldBlock
+            case .endOfStream: return .brokenPipe
+            case .failed(let error): return error
+            }
+        }
+        return nil
+    }
+}
+
+/// Bytes on their way to the socket.
+///
+/// Unchecked, because the compiler cannot see the rule: `State.output` is touched under the lock only, and
+/// `State.beingSent` only by whoever set `isSending`.
+final class OutgoingBytes: @unchecked Sendable {
+    var buffer = ByteBuffer()
+}

@@ -1,0 +1,129 @@
+// What a blocking client and a blocking session can be asked.
+
+internal import LinuxSystem
+
+extension BlockingClient {
+    /// Waits for the one reply of a request.
+    func reply(to request: Request) throws(ClientError) -> FinishedReply {
+        let id = try start(request)
+        return try collect(id, until: .after(timeout)) { _ in }
+    }
+
+    /// Takes all events of a request.
+    private func collect(
+        _ id: Int64, until deadline: MonotonicInstant?, _ body: (RowBatch) -> Void
+    ) throws(ClientError) -> FinishedReply {
+        while true {
+            switch try next(id, until: deadline) {
+            case .rows(let batch): body(batch)
+            case .finished(let reply): return reply
+            case .failed(let error): throw error
+            }
+        }
+    }
+
+    /// How long to wait for a statement's next frame.
+    func waitTime(_ options: QueryOptions) -> Duration? {
+        options.timeout.map { $0 + Self.graceTime } ?? timeout
+    }
+
+    func query(
+        _ sql: String, _ parameters: Parameters, _ target: Target, _ options: QueryOptions
+    ) throws(ClientError) -> QueryResult {
+        let id = try start(.query(sql: sql, parameters, target, options, isPaged: false))
+        var rows: [Row] = []
+        let reply = try collect(id, until: .after(waitTime(options))) { rows += $0 }
+        return QueryResult(columns: reply.columns, rows: rows, summary: StatementSummary(reply.data))
+    }
+
+    func stream(
+        _ sql: String, _ parameters: Parameters, _ target: Target, _ options: QueryOptions
+    ) throws(ClientError) -> BlockingRows {
+        let request = Request.query(sql: sql, parameters, target, options, isPaged: true)
+        let id = try start(request, pageRows: options.pageRows)
+        return try BlockingRows(client: self, id: id, timeout: waitTime(options))
+    }
+
+    func execute(
+        _ sql: String, _ parameters: Parameters, _ target: Target, _ options: QueryOptions
+    ) throws(ClientError) -> StatementSummary {
+        let id = try start(.query(sql: sql, parameters, target, options, isPaged: false))
+        return StatementSummary(try collect(id, until: .after(waitTime(options))) { _ in }.data)
+    }
+
+    func batch(
+        _ statements: [BatchStatement], isAtomic: Bool, _ target: Target
+    ) throws(ClientError) -> [BatchResult] {
+        let data = try reply(to: .batch(statements, isAtomic: isAtomic, target)).data
+        return (data["results"]?.elements ?? []).map(BatchResult.init)
+    }
+
+    func describe(_ sql: String, _ target: Target) throws(ClientError) -> StatementDescription {
+        StatementDescription(try reply(to: .describe(sql: sql, target)))
+    }
+}
+
+extension BlockingClient {
+    /// Asks whether the daemon is well.
+    public func ping() throws(ClientError) -> Health {
+        Health(try reply(to: .healthCheck).data)
+    }
+
+    /// The databases that the caller may open.
+    public func listDatabases() throws(ClientError) -> [DatabaseInformation] {
+        (try reply(to: .listDatabases).data["databases"]?.elements ?? []).map(DatabaseInformation.init)
+    }
+
+    /// The server's counters; which ones there are grows with the server.
+    public func stats() throws(ClientError) -> StructuredValue {
+        try reply(to: .stats).data
+    }
+
+    /// Runs a statement on its own and takes its whole result.
+    ///
+    /// The result is kept in memory; for large ones use `stream`.
+    /// - Throws: `ClientError.server` with what the database said.
+    public func query(
+        _ sql: String, _ parameters: Parameters = .none, options: QueryOptions = QueryOptions()
+    ) throws(ClientError) -> QueryResult {
+        try query(sql, parameters, .database(options.database), options)
+    }
+
+    /// Runs a statement on its own for what it changes; rows are not kept.
+    @discardableResult
+    public func execute(
+        _ sql: String, _ parameters: Parameters = .none, options: QueryOptions = QueryOptions()
+    ) throws(ClientError) -> StatementSummary {
+        try execute(sql, parameters, .database(options.database), options)
+    }
+
+    /// Runs a statement on its own and returns when the first rows are there.
+    ///
+    /// The server sends about as fast as rows are taken; at most two pages wait in memory.
+    public func stream(
+        _ sql: String, _ parameters: Parameters = .none, options: QueryOptions = QueryOptions()
+    ) throws(ClientError) -> BlockingRows {
+        try stream(sql, parameters, .database(options.database), options)
+    }
+
+    /// Runs statements in one request and, if atomic, in one transaction: all or nothing.
+    public func batch(
+        _ statements: [BatchStatement], isAtomic: Bool = true, database: String? = nil
+    ) throws(ClientError) -> [BatchResult] {
+        try batch(statements, isAtomic: isAtomic, .database(database))
+    }
+
+    /// What a statement would take and give, without running it.
+    public func describe(_ sql: String, database: String? = nil) throws(ClientError) -> StatementDescription {
+        try describe(sql, .database(database))
+    }
+
+    /// Opens a session: a link of its own to a database, for transactions, temporary tables and settings.
+    public func openSession(_ options: SessionOptions = SessionOptions()) throws(ClientError) -> BlockingSession {
+        let data = try reply(to: .connect(options)).data
+        guard let name = data["session"]?.text else {
+            throw .protocolViolation("the server opened a session without a name")
+        }
+        return BlockingSession(client: self, name: name, information: SessionInformation(data))
+    }
+}

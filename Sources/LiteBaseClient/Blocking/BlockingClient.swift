@@ -1,0 +1,203 @@
+// The client for programs that wait: one thread, no tasks, no thread of its own.
+//
+// Here: the connection and how it waits. The requests are in BlockingClient+Requests.swift.
+
+internal import ByteBuffers
+internal import LinuxSystem
+
+/// A connection to the daemon whose calls return when the answer is there.
+///
+/// Several results may be read alternately; replies find their request by id. Dropping the client closes the connection:
+/// the server then cancels what still runs and rolls back open transactions.
+/// - Thread: one at a time.
+public final class BlockingClient {
+    private let socket: OwnedDescriptor
+    private var input = ByteBuffer()
+    private var output = ByteBuffer()
+    private var router = ReplyRouter()
+    /// Set once the connection is of no further use.
+    private var failure: ClientError?
+
+    /// A descriptor that becomes readable when what the client waits for shall be cancelled, such as a signalfd or an
+    /// eventfd that a signal handler writes to; `nil` for none. The caller owns it; the client reads it empty.
+    ///
+    /// The request then ends with the server's error `cancelled`, and the connection stays usable.
+    public var cancellationDescriptor: Int32?
+
+    /// How long to wait for an answer that has no time limit of its own; `nil` is for ever.
+    public var timeout: Duration?
+
+    /// What the server is given beyond a statement's own timeout before it counts as dead.
+    static let graceTime = Duration.seconds(5)
+
+    /// Takes over a connected stream socket.
+    init(socket: consuming OwnedDescriptor) {
+        self.socket = socket
+    }
+
+    /// Connects.
+    /// - Parameters:
+    ///   - endpoint: where; `nil` finds the daemon by `Endpoint.discover()`.
+    ///   - timeout: how long to keep trying while the daemon's queue is full.
+    /// - Returns: the connected client.
+    /// - Throws: `ClientError.noSocket`, `.cannotConnect`.
+    public static func connect(
+        to endpoint: Endpoint? = nil, timeout: Duration = .seconds(10)
+    ) throws(ClientError) -> BlockingClient {
+        let endpoint = if let endpoint { endpoint } else { try Endpoint.discover() }
+        let deadline = MonotonicInstant.after(timeout)
+        var backoff = Connecting.Backoff()
+        while true {
+            do throws(Errno) {
+                return BlockingClient(socket: try Connecting.attempt(endpoint))
+            } catch {
+                guard error == .wouldBlock, let deadline, .now < deadline else {
+                    throw .cannotConnect(endpoint, error)
+                }
+                _ = Polling.wait((-1, []), -1, until: .after(backoff.next()))
+            }
+        }
+    }
+
+    /// Connects to a Unix socket.
+    public static func connect(path: String) throws(ClientError) -> BlockingClient {
+        try connect(to: .unix(path: path))
+    }
+}
+
+// Sending and waiting.
+extension BlockingClient {
+    /// Sends a request.
+    /// - Returns: its id, to be waited for or abandoned.
+    func start(_ request: Request, pageRows: Int64? = nil) throws(ClientError) -> Int64 {
+        if let failure { throw failure }
+        let id = router.open(pageRows: pageRows)
+        do throws(ClientError) {
+            try request.encode(id: id, into: &output)
+        } catch {
+            router.forget(id)
+            throw error
+        }
+        try flush()
+        return id
+    }
+
+    /// Waits for the next event of a request.
+    /// - Parameters:
+    ///   - id: the request.
+    ///   - deadline: when to give up; the request is cancelled then.
+    /// - Returns: what has come of it.
+    /// - Throws: `ClientError.timedOut`; `.invalidRequest` when other results fill the memory; a connection that ends is an event.
+    func next(_ id: Int64, until deadline: MonotonicInstant?) throws(ClientError) -> ReplyEvent {
+        while true {
+            if let event = router.take(id) {
+                sendDueFetch(id)
+                return event
+            }
+            if router.isFull {
+                // Nobody else can take what waits: this call has the only thread.
+                abandon(id)
+                throw .invalidRequest(
+                    "another result of this connection has too many rows unread; read it first, or stream it in pages")
+            }
+            let (ready, isCancelled) = Polling.wait(
+                (socket.number, .readable), cancellationDescriptor ?? -1, until: deadline)
+            if isCancelled { cancel(id) }
+            if ready.contains(.readable) {
+                receive()
+                sendDueFetch(id)
+            } else if let deadline, .now >= deadline {
+                abandon(id)
+                throw .timedOut
+            }
+        }
+    }
+
+    /// Asks the server to end a request; its terminal frame still comes.
+    private func cancel(_ id: Int64) {
+        if let descriptor = cancellationDescriptor { Self.drain(descriptor) }
+        sendQuietly(.cancel(id: id), id: router.makeID())
+    }
+
+    /// Gives up a request; whatever it still answers is dropped.
+    func abandon(_ id: Int64) {
+        guard let cancelID = router.abandon(id) else { return }
+        sendQuietly(.cancel(id: id), id: cancelID)
+    }
+
+    /// Lets a request run to its end without waiting for its answer.
+    func abandonQuietly(_ id: Int64) {
+        _ = router.abandon(id)
+    }
+
+    private func sendDueFetch(_ id: Int64) {
+        guard let fetchID = router.nextFetch(for: id) else { return }
+        sendQuietly(.fetch(id: id), id: fetchID)
+    }
+
+    /// Sends a small request whose failure shows in the replies.
+    private func sendQuietly(_ request: Request, id: Int64) {
+        guard failure == nil else { return }
+        try? request.encode(id: id, into: &output)
+        try? flush()
+    }
+
+    /// Sends all that is to be sent, and takes in what arrives meanwhile: a server that waits for its reader must not
+    /// wait for ever.
+    private func flush() throws(ClientError) {
+        while !output.isEmpty {
+            if let failure { throw failure }
+            switch SystemCalls.send(socket, output.readable) {
+            case .bytes(let count):
+                output.consume(count)
+            case .wouldBlock:
+                let ready = Polling.wait((socket.number, [.readable, .writable]), -1, until: nil).first
+                if ready.contains(.readable) { receive() }
+            case .endOfStream:
+                fail(.disconnected(nil))
+            case .failed(let error):
+                // What the server said before it closed is worth more than the broken pipe.
+                receive()
+                fail(.disconnected(error))
+            }
+        }
+    }
+
+    /// Takes in what has arrived.
+    private func receive() {
+        guard failure == nil else { return }
+        let target = input.writable(65536)
+        switch SystemCalls.read(socket, into: target) {
+        case .bytes(let count):
+            input.commit(count)
+            dispatchFrames()
+        case .wouldBlock: break
+        case .endOfStream: fail(.disconnected(nil))
+        case .failed(let error): fail(.disconnected(error))
+        }
+    }
+
+    private func dispatchFrames() {
+        do throws(ClientError) {
+            while let body = try Frames.first(in: input.readable) {
+                _ = try router.receive(Reply(body), byteCount: body.count)
+                input.consume(4 + body.count)
+            }
+        } catch {
+            fail(error)
+        }
+    }
+
+    private func fail(_ error: ClientError) {
+        guard failure == nil else { return }
+        failure = error
+        output.removeAll()
+        router.fail(error)
+    }
+
+    private static func drain(_ descriptor: Int32) {
+        withUnsafeTemporaryAllocation(byteCount: 256, alignment: 8) { buffer in
+            _ = Polling.read(descriptor, into: buffer)
+        }
+    }
+}

@@ -1,0 +1,91 @@
+// A link to a database that belongs to one caller.
+
+/// A session of a blocking client: transactions, temporary tables and settings live here.
+///
+/// Its statements run in order. While a stream of it is open, other statements would wait for its end, so they are
+/// refused; read the stream to its end, or drop it. Dropping the session closes it and rolls back.
+/// - Thread: the client's.
+public final class BlockingSession {
+    public let information: SessionInformation
+    private let client: BlockingClient
+    private let name: String
+    private var isOpen = true
+    private weak var openRows: BlockingRows?
+
+    init(client: BlockingClient, name: String, information: SessionInformation) {
+        self.client = client
+        self.name = name
+        self.information = information
+    }
+
+    deinit {
+        guard isOpen, let id = try? client.start(.disconnect(session: name)) else { return }
+        client.abandonQuietly(id)
+    }
+
+    /// Closes the session; an open transaction is rolled back.
+    public func close() throws(ClientError) {
+        guard isOpen else { return }
+        isOpen = false
+        _ = try client.reply(to: .disconnect(session: name))
+    }
+
+    /// See `BlockingClient.query`; `options.database` has no meaning here.
+    public func query(
+        _ sql: String, _ parameters: Parameters = .none, options: QueryOptions = QueryOptions()
+    ) throws(ClientError) -> QueryResult {
+        try client.query(sql, parameters, try target(), options)
+    }
+
+    /// See `BlockingClient.execute`.
+    @discardableResult
+    public func execute(
+        _ sql: String, _ parameters: Parameters = .none, options: QueryOptions = QueryOptions()
+    ) throws(ClientError) -> StatementSummary {
+        try client.execute(sql, parameters, try target(), options)
+    }
+
+    /// See `BlockingClient.stream`.
+    public func stream(
+        _ sql: String, _ parameters: Parameters = .none, options: QueryOptions = QueryOptions()
+    ) throws(ClientError) -> BlockingRows {
+        let rows = try client.stream(sql, parameters, try target(), options)
+        openRows = rows
+        return rows
+    }
+
+    /// See `BlockingClient.batch`.
+    public func batch(_ statements: [BatchStatement], isAtomic: Bool = true) throws(ClientError) -> [BatchResult] {
+        try client.batch(statements, isAtomic: isAtomic, try target())
+    }
+
+    /// See `BlockingClient.describe`.
+    public func describe(_ sql: String) throws(ClientError) -> StatementDescription {
+        try client.describe(sql, try target())
+    }
+
+    /// Runs `body` in a transaction: committed when it returns, rolled back when it throws.
+    /// - Throws: what `body` throws, or the `ClientError` of BEGIN or COMMIT.
+    public func transaction<Result>(
+        _ mode: TransactionMode = .standard, _ body: (BlockingSession) throws -> Result
+    ) throws -> Result {
+        try execute(mode.rawValue)
+        do {
+            let result = try body(self)
+            try execute("COMMIT")
+            return result
+        } catch {
+            // The first failure is the one to report; without a connection the server rolls back by itself.
+            _ = try? execute("ROLLBACK")
+            throw error
+        }
+    }
+
+    private func target() throws(ClientError) -> Target {
+        guard isOpen else { throw .invalidRequest("the session is closed") }
+        if let rows = openRows, !rows.isFinished {
+            throw .invalidRequest("a stream of this session is still open; read it to its end or drop it first")
+        }
+        return .session(name)
+    }
+}

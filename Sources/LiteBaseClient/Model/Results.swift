@@ -1,0 +1,126 @@
+// What the requests answer.
+
+/// State of a session's transaction.
+public enum TransactionState: String, Hashable, Sendable {
+    case none, active
+    /// A statement failed, and the engine refuses all others until a rollback (PostgreSQL).
+    case failed
+}
+
+/// Whether the daemon is well, and which one it is.
+public struct Health: Sendable {
+    /// "healthy" when all is well.
+    public let status: String
+    public let version: String
+    /// Version of the protocol, 1.
+    public let protocolVersion: Int64
+    public let pid: Int64
+    public let uptime: Duration
+    /// How it was started: "socket" or "standalone".
+    public let activation: String
+}
+
+/// What a statement did, besides its rows.
+public struct StatementSummary: Hashable, Sendable {
+    /// Rows that were sent.
+    public let rowCount: Int64
+    /// Rows that an INSERT, UPDATE or DELETE touched.
+    public let rowsAffected: Int64
+    public let lastInsertID: Int64?
+    /// Whether `maxRows` cut the result.
+    public let isTruncated: Bool
+    public let transaction: TransactionState?
+    /// Time that the server spent.
+    public let elapsed: Duration
+}
+
+/// A whole result.
+public struct QueryResult: Sendable {
+    public let columns: Columns
+    public let rows: [Row]
+    public let summary: StatementSummary
+}
+
+/// What one statement of a batch did.
+public struct BatchResult: Hashable, Sendable {
+    public let rowsAffected: Int64
+    public let lastInsertID: Int64?
+}
+
+/// One statement of a batch.
+public struct BatchStatement: Sendable {
+    enum Binding: Sendable {
+        case once(Parameters)
+        case forEachRow([[Value]])
+    }
+
+    let sql: String
+    let binding: Binding
+
+    /// A statement to run once.
+    public init(_ sql: String, _ parameters: Parameters = .none) {
+        self.sql = sql
+        binding = .once(parameters)
+    }
+
+    /// A statement to run once for each row of positional parameters.
+    public init(_ sql: String, rows: [[Value]]) {
+        self.sql = sql
+        binding = .forEachRow(rows)
+    }
+}
+
+/// A database that the caller may open.
+public struct DatabaseInformation: Hashable, Sendable {
+    public let name: String
+    /// Such as "sqlite".
+    public let engine: String
+    public let isReadOnly: Bool
+    /// Whether it is used where a request names none.
+    public let isDefault: Bool
+}
+
+/// What a statement would take and give, without running it.
+public struct StatementDescription: Sendable {
+    public let columns: [Column]
+    /// One entry for each parameter: its name, `nil` for a positional one.
+    public let parameters: [String?]
+    public let isReadOnly: Bool
+}
+
+/// How a statement is run.
+public struct QueryOptions: Sendable {
+    /// Name of the database; `nil` is the default one. Not for sessions, which are bound to one.
+    public var database: String?
+    /// The server ends the statement after that time, with the error `timeout`.
+    public var timeout: Duration?
+    /// The server ends the result after that many rows; the summary then says `isTruncated`.
+    public var maxRows: Int64?
+    /// How many rows the server sends of a stream before it waits for the consumer, who is at most two pages behind.
+    ///
+    /// `nil` lets the server send as fast as the connection takes it. That is the fastest way for a connection that
+    /// does nothing else meanwhile; other replies on it wait while the stream is not read. Has no meaning for whole
+    /// results.
+    public var pageRows: Int64?
+
+    public init(
+        database: String? = nil, timeout: Duration? = nil, maxRows: Int64? = nil, pageRows: Int64? = 1000
+    ) {
+        self.database = database
+        self.timeout = timeout
+        self.maxRows = maxRows
+        self.pageRows = pageRows.map { max(1, $0) }
+    }
+}
+
+extension StatementSummary {
+    /// The summary of rows made by the caller.
+    public init(rowCount: Int) {
+        self.rowCount = Int64(rowCount)
+        rowsAffected = 0
+        lastInsertID = nil
+        isTruncated = false
+        transaction = nil
+        elapsed = .zero
+    }
+}

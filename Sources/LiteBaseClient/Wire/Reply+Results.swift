@@ -1,0 +1,90 @@
+// What the fields of a reply mean.
+
+extension StructuredValue {
+    /// A member that counts milliseconds or the like.
+    func duration(_ key: String, _ unit: (Int64) -> Duration) -> Duration? {
+        self[key]?.integer.map(unit)
+    }
+}
+
+extension Health {
+    init(_ data: StructuredValue) {
+        status = data["status"]?.text ?? ""
+        version = data["version"]?.text ?? ""
+        protocolVersion = data["protocol"]?.integer ?? 0
+        pid = data["pid"]?.integer ?? 0
+        uptime = data.duration("uptime_ms", Duration.milliseconds) ?? .zero
+        activation = data["activation"]?.text ?? ""
+    }
+}
+
+extension StatementSummary {
+    init(_ data: StructuredValue) {
+        rowCount = data["row_count"]?.integer ?? 0
+        rowsAffected = data["rows_affected"]?.integer ?? 0
+        lastInsertID = data["last_insert_id"]?.integer
+        isTruncated = data["truncated"]?.bool ?? false
+        transaction = data["transaction"]?.text.flatMap(TransactionState.init)
+        elapsed = data.duration("elapsed_us", Duration.microseconds) ?? .zero
+    }
+}
+
+extension BatchResult {
+    init(_ data: StructuredValue) {
+        rowsAffected = data["rows_affected"]?.integer ?? 0
+        lastInsertID = data["last_insert_id"]?.integer
+    }
+}
+
+extension DatabaseInformation {
+    init(_ data: StructuredValue) {
+        name = data["name"]?.text ?? ""
+        engine = data["engine"]?.text ?? ""
+        isReadOnly = data["access"]?.text == "read_only"
+        isDefault = data["default"]?.bool ?? false
+    }
+}
+
+extension StatementDescription {
+    init(_ reply: FinishedReply) {
+        columns = reply.columns.all
+        let parameters = reply.data["parameters"]?.elements ?? []
+        self.parameters = parameters.map { $0["name"]?.text ?? $0.text }
+        isReadOnly = reply.data["read_only"]?.bool ?? false
+    }
+}
+
+extension ServerError {
+    init(_ data: StructuredValue) {
+        self.init(
+            code: Code(rawValue: data["code"]?.text ?? "internal"),
+            message: data["message"]?.text ?? "the server gave no reason")
+        detail = data["detail"]?.text
+        hint = data["hint"]?.text
+        sqlState = data["sqlstate"]?.text
+        vendorCode = data["vendor_code"]?.integer
+        if let position = data["position"], position.members != nil {
+            self.position = Position(
+                offset: position["offset"]?.integer, line: position["line"]?.integer,
+                column: position["column"]?.integer)
+        }
+        statementIndex = data["statement_index"]?.integer
+        rowIndex = data["row_index"]?.integer
+        isRetryable = data["retryable"]?.bool ?? false
+        retryAfter = data.duration("retry_after_ms", Duration.milliseconds)
+        transaction = data["transaction"]?.text.flatMap(TransactionState.init)
+        if let holder = data["holder"], holder.members != nil {
+            self.holder = Holder(
+                uid: holder["uid"]?.integer, pid: holder["pid"]?.integer,
+                age: holder.duration("since_ms", Duration.milliseconds))
+        }
+    }
+}
+
+extension SessionInformation {
+    init(_ data: StructuredValue) {
+        engine = data["engine"]?.text ?? ""
+        serverVersion = data["server_version"]?.text ?? ""
+        isReadOnly = data["read_only"]?.bool ?? false
+    }
+}

@@ -1,0 +1,154 @@
+// One frame of a reply, decoded.
+
+internal import WireProtocol
+
+/// A decoded frame.
+struct Reply {
+    /// Whether it is an `error`.
+    var isError = false
+    /// The request's id; `nil` where it is none of ours, such as that of a refused connection.
+    var id: Int64?
+    /// The `data` map, without `rows` and `columns`.
+    var fields: [(key: String, value: StructuredValue)] = []
+    var columns: [Column]?
+    /// `rows`, flat; `nil` when there were none.
+    var rows: FlatRows?
+
+    /// The values of many rows, one row after the other.
+    struct FlatRows {
+        var values: [Value] = []
+        var rowCount = 0
+        var columnCount = 0
+    }
+
+    var data: StructuredValue { .map(fields) }
+
+    /// - Throws: `ClientError.protocolViolation`.
+    init(_ body: UnsafeRawBufferPointer) throws(ClientError) {
+        do throws(DecodeError) {
+            var decoder = ReplyDecoder(body)
+            try decoder.decode(into: &self)
+        } catch {
+            throw .protocolViolation("a reply could not be read: \(error.message)")
+        }
+    }
+}
+
+/// Reads a frame's body.
+private struct ReplyDecoder {
+    /// Replies of this protocol nest five levels deep; the rest is room to grow.
+    static let depthMax = 16
+
+    var reader: MessagePackReader
+
+    init(_ body: UnsafeRawBufferPointer) {
+        reader = MessagePackReader(body)
+    }
+
+    mutating func decode(into reply: inout Reply) throws(DecodeError) {
+        for _ in 0..<(try reader.readMap("message")) {
+            let key = try reader.readText("key")
+            if key.equals("id") {
+                if case .integer(let id) = try scalar() { reply.id = id }
+            } else if key.equals("type") {
+                reply.isError = try reader.readText("type").equals(RequestType.errorReplyName)
+            } else if key.equals("data") {
+                try decodeData(into: &reply)
+            } else {
+                try reader.skip()
+            }
+        }
+    }
+
+    private mutating func decodeData(into reply: inout Reply) throws(DecodeError) {
+        let start = reader.offset
+        let count: Int
+        switch try reader.next() {
+        case .map(let pairs): count = pairs
+        case .null: return
+        default: throw DecodeError(.wrongType(field: "data", wanted: "a map"), at: start)
+        }
+        for _ in 0..<count {
+            let key = try reader.readText("key")
+            if key.equals("rows") {
+                reply.rows = try rows()
+            } else if key.equals("columns") {
+                reply.columns = try columns()
+            } else {
+                reply.fields.append((String(decoding: key, as: UTF8.self), try structured(depth: 2)))
+            }
+        }
+    }
+
+    private mutating func rows() throws(DecodeError) -> Reply.FlatRows {
+        var rows = Reply.FlatRows()
+        rows.rowCount = try reader.readArray("rows")
+        for index in 0..<rows.rowCount {
+            let start = reader.offset
+            let count = try reader.readArray("row")
+            if index == 0 {
+                rows.columnCount = count
+                // Each count was checked against the bytes that are there, their product was not.
+                let left = reader.bytes.count - reader.offset
+                rows.values.reserveCapacity(min(rows.rowCount * count, left))
+            }
+            guard count == rows.columnCount else {
+                throw DecodeError(.outOfRange(field: "row", wanted: "as long as the others"), at: start)
+            }
+            for _ in 0..<count { rows.values.append(try scalar()) }
+        }
+        return rows
+    }
+
+    private mutating func columns() throws(DecodeError) -> [Column] {
+        var columns: [Column] = []
+        for _ in 0..<(try reader.readArray("columns")) {
+            let column = try structured(depth: 3)
+            columns.append(
+                Column(
+                    name: column["name"]?.text ?? "", type: column["type"]?.text,
+                    declaredType: column["declared_type"]?.text))
+        }
+        return columns
+    }
+
+    /// A value that is neither a list nor a map.
+    private mutating func scalar() throws(DecodeError) -> Value {
+        let start = reader.offset
+        guard case .value(let value) = try structured(depth: Self.depthMax) else {
+            throw DecodeError(.wrongType(field: "value", wanted: "a plain value"), at: start)
+        }
+        return value
+    }
+
+    private mutating func structured(depth: Int) throws(DecodeError) -> StructuredValue {
+        let start = reader.offset
+        switch try reader.next() {
+        case .null: return .value(.null)
+        case .bool(let flag): return .value(.bool(flag))
+        case .integer(let number): return .value(.integer(number))
+        case .unsigned(let number): return .value(.unsigned(number))
+        case .real(let number): return .value(.real(number))
+        case .binary(let bytes): return .value(.blob(Array(bytes)))
+        case .text(let bytes):
+            guard let text = String(validating: bytes.bindMemory(to: UInt8.self), as: UTF8.self) else {
+                throw DecodeError(.invalidUTF8, at: start)
+            }
+            return .value(.text(text))
+        case .ext(_, let bytes): return .value(.blob(Array(bytes)))
+        case .array(let count):
+            guard depth < Self.depthMax else { throw DecodeError(.tooDeep, at: start) }
+            var elements: [StructuredValue] = []
+            for _ in 0..<count { elements.append(try structured(depth: depth + 1)) }
+            return .array(elements)
+        case .map(let count):
+            guard depth < Self.depthMax else { throw DecodeError(.tooDeep, at: start) }
+            var members: [(key: String, value: StructuredValue)] = []
+            for _ in 0..<count {
+                let key = String(decoding: try reader.readText("key"), as: UTF8.self)
+                members.append((key, try structured(depth: depth + 1)))
+            }
+            return .map(members)
+        }
+    }
+}

@@ -1,0 +1,155 @@
+// `health_check`, `hello`, `list_databases` and `stats`: answers that need no database.
+
+internal import ByteBuffers
+internal import DatabaseDrivers
+internal import LinuxSystem
+internal import Synchronization
+internal import WireProtocol
+
+extension Connection {
+    func replyHealth(_ id: RequestID, _ encoding: WireEncoding) {
+        let shared = context.shared
+        let uptime = context.loop.now.nanoseconds(since: shared.started) / 1_000_000
+        reply(RequestType.healthCheck.replyName, id: id, encoding: encoding) { writer, output in
+            writer.key("status", into: &output)
+            writer.text("healthy", into: &output)
+            writer.key("version", into: &output)
+            writer.text(shared.version, into: &output)
+            writer.key("protocol", into: &output)
+            writer.integer(WireLimits.protocolVersion, into: &output)
+            writer.key("pid", into: &output)
+            writer.integer(shared.pid, into: &output)
+            writer.key("uptime_ms", into: &output)
+            writer.integer(max(0, uptime), into: &output)
+            writer.key("activation", into: &output)
+            writer.text(shared.activation.rawValue, into: &output)
+        }
+    }
+
+    func replyHello(_ head: RequestHead, _ encoding: WireEncoding) throws(RequestError) {
+        let request = try decoded { () throws(DecodeError) in try HelloRequest(head.data) }
+        guard request.speaksVersion1 else {
+            throw RequestError(
+                .badRequest, "None of the client's protocol versions is known here.",
+                hint: "This daemon speaks version 1: send \"protocol\": [1].")
+        }
+        int64Style = request.int64
+        let limits = context.limits
+        reply(RequestType.hello.replyName, id: head.id, encoding: encoding) { writer, output in
+            writer.key("version", into: &output)
+            writer.text(context.shared.version, into: &output)
+            writer.key("protocol", into: &output)
+            writer.integer(WireLimits.protocolVersion, into: &output)
+            writer.key("limits", into: &output)
+            writer.beginMap(into: &output)
+            for (name, value) in limits.announced {
+                writer.key(name, into: &output)
+                writer.integer(value, into: &output)
+            }
+            writer.endMap(into: &output)
+            writer.key("peer", into: &output)
+            replyPeer(&writer, &output)
+        }
+    }
+
+    private func replyPeer(_ writer: inout MessageWriter, _ output: inout ByteBuffer) {
+        guard let peer else { return writer.null(into: &output) }
+        writer.beginMap(into: &output)
+        writer.key("uid", into: &output)
+        writer.integer(Int64(peer.uid), into: &output)
+        writer.key("gid", into: &output)
+        writer.integer(Int64(peer.gid), into: &output)
+        writer.key("pid", into: &output)
+        writer.integer(Int64(peer.pid), into: &output)
+        writer.key("user", into: &output)
+        if let name = Process.userName(uid: peer.uid) {
+            writer.text(name, into: &output)
+        } else {
+            writer.null(into: &output)
+        }
+        writer.endMap(into: &output)
+    }
+
+    func replyDatabases(_ id: RequestID, _ encoding: WireEncoding) {
+        reply(RequestType.listDatabases.replyName, id: id, encoding: encoding) { writer, output in
+            writer.key("databases", into: &output)
+            writer.beginArray(into: &output)
+            for (index, entry) in context.catalog.entries.enumerated() {
+                writer.beginMap(into: &output)
+                writer.key("name", into: &output)
+                writer.text(entry.configuration.name, into: &output)
+                writer.key("engine", into: &output)
+                writer.text(Engine.sqlite.rawValue, into: &output)
+                writer.key("access", into: &output)
+                writer.text(entry.isReadOnly ? "read_only" : "read_write", into: &output)
+                writer.key("default", into: &output)
+                writer.bool(index == 0, into: &output)
+                writer.endMap(into: &output)
+            }
+            writer.endArray(into: &output)
+        }
+    }
+
+    // MARK: stats
+
+    /// Asks every loop for its counters and answers when all have told.
+    func replyStatistics(_ head: RequestHead, _ encoding: WireEncoding) {
+        let operation = makeOperation(head, .stats, encoding)
+        operation.progress = .running
+        track(operation)
+        let here = LoopBound((self, operation), context.loop.mailbox)
+        let mailbox = context.loop.mailbox
+        let members = context.shared.loops
+        let gathering = StatisticsGathering(count: members.count) { total in
+            mailbox.submit {
+                let (connection, operation) = here.wrapped
+                connection.finishStatistics(operation, total)
+            }
+        }
+        for member in members { member.submit { gathering.add($0.statistics) } }
+    }
+
+    private func finishStatistics(_ operation: Operation, _ total: LoopStatistics) {
+        if !isClosed {
+            withOutputStorage {
+                reply(RequestType.stats.replyName, id: operation.id, encoding: operation.encoding) { writer, output in
+                    let uptime = MonotonicInstant.now.nanoseconds(since: context.shared.started) / 1_000_000
+                    total.write(uptimeMilliseconds: uptime, &writer, &output)
+                }
+            }
+        }
+        operationDidEnd(operation)
+    }
+}
+
+/// Adds up what the loops tell.
+private final class StatisticsGathering: Sendable {
+    private let state: Mutex<(total: LoopStatistics, missing: Int)>
+    private let done: @Sendable (LoopStatistics) -> Void
+
+    init(count: Int, done: @escaping @Sendable (LoopStatistics) -> Void) {
+        state = Mutex((LoopStatistics(), count))
+        self.done = done
+    }
+
+    func add(_ statistics: LoopStatistics) {
+        let total = state.withLock { state -> LoopStatistics? in
+            state.total.add(statistics)
+            state.missing -= 1
+            return state.missing == 0 ? state.total : nil
+        }
+        if let total { done(total) }
+    }
+}
+
+extension Limits {
+    /// What `hello` tells a client.
+    fileprivate var announced: [(StaticString, Int64)] {
+        [
+            ("frame_bytes_max", Int64(frameByteCountMax)), ("row_bytes_max", Int64(rowByteCountMax)),
+            ("requests_in_flight_max", Int64(requestsInFlightMax)),
+            ("sessions_per_connection_max", Int64(sessionsPerConnectionMax)),
+            ("statement_time_ms_max", statementTimeMillisecondsMax),
+        ]
+    }
+}

@@ -1,0 +1,319 @@
+// The life of requests that need a database: start, rows, end, stop.
+
+internal import ByteBuffers
+internal import DatabaseDrivers
+internal import LinuxSystem
+internal import Synchronization
+internal import WireProtocol
+
+extension Connection {
+    /// Makes an operation of the request in `context.body`, whose bytes it takes over: views into them stay valid.
+    func makeOperation(_ head: RequestHead, _ type: RequestType, _ encoding: WireEncoding) -> Operation {
+        let operation = context.takeOperation()
+        swap(&operation.storage, &context.body)
+        operation.type = type
+        operation.id = head.id
+        operation.encoding = encoding
+        operation.connection = self
+        operation.started = .now
+        lastSerial += 1
+        operation.serial = lastSerial
+        return operation
+    }
+
+    /// Starts an operation, or queues it behind the others of its session.
+    func submit(_ operation: Operation) {
+        guard let session = operation.session else { return start(operation) }
+        session.waiting.append(operation)
+        if session.active != nil || session.waiting.count > 1 {
+            operation.progress = .queued
+            track(operation)
+        } else {
+            startNext(of: session)
+        }
+    }
+
+    /// Starts what waits in a session until something takes longer than this turn.
+    func startNext(of session: Session) {
+        while let operation = session.next() { start(operation) }
+    }
+
+    private func start(_ operation: Operation) {
+        operation.progress = .starting
+        switch operation.type {
+        case .dbDisconnect: endSession(operation)
+        case .describe: startDescribe(operation)
+        default:
+            if let link = operation.link { link.start(operation, for: owner) }
+        }
+        if operation.progress == .ended {
+            release(operation)
+        } else {
+            if operation.progress == .starting { operation.progress = .running }
+            track(operation)
+        }
+    }
+
+    // MARK: Operations that outlive their turn
+
+    /// Remembers an operation until it ends.
+    func track(_ operation: Operation) {
+        guard !operation.isTracked else { return }
+        operation.isTracked = true
+        inFlight.append(operation)
+        context.statistics.requestsInFlight += 1
+        context.shared.requestsInFlight.add(1, ordering: .relaxed)
+        armTimer(operation)
+    }
+
+    private func armTimer(_ operation: Operation) {
+        guard operation.timeoutMilliseconds > 0, operation.timer == nil else { return }
+        let deadline = operation.started.advanced(byMilliseconds: operation.timeoutMilliseconds)
+        operation.timer = context.loop.schedule(self, token: operation.serial, at: deadline)
+    }
+
+    func disarmTimer(_ operation: Operation) {
+        if let timer = operation.timer { context.loop.cancel(timer) }
+        operation.timer = nil
+    }
+
+    /// Forgets an operation that has ended.
+    func release(_ operation: Operation) {
+        if operation.isTracked {
+            operation.isTracked = false
+            if let index = inFlight.firstIndex(where: { $0 === operation }) {
+                inFlight.swapAt(index, inFlight.count - 1)
+                inFlight.removeLast()
+            }
+            context.statistics.requestsInFlight -= 1
+            context.shared.requestsInFlight.subtract(1, ordering: .relaxed)
+            disarmTimer(operation)
+        }
+        context.recycle(operation)
+    }
+
+    // MARK: Rows
+
+    /// A frame of rows is complete.
+    func operationDidFill(_ operation: Operation) {
+        let isStarting = operation.progress == .starting
+        withOutputStorage {
+            operation.hasSentRows = true
+            if !isClosed { output.append(operation.rows.buffer.readable) }
+            operation.rows.buffer.removeAll()
+            continueRows(operation)
+            if !isStarting { finishTurn() }
+        }
+    }
+
+    private func continueRows(_ operation: Operation) {
+        if operation.rows.isPageComplete, let pageRowCount = operation.pageRowCount {
+            guard operation.fetchCredit > 0 else {
+                operation.progress = .waitingForFetch
+                // Nobody can ask for the next page after a half-close.
+                if hasReadEnd { operation.link?.stop(operation, .cancelled) }
+                // The client's time does not count.
+                return disarmTimer(operation)
+            }
+            operation.fetchCredit -= 1
+            operation.rows.allowPage(pageRowCount)
+        }
+        if output.count < Self.outputHighWaterByteCount {
+            operation.progress = .running
+            operation.link?.resume(operation)
+        } else {
+            operation.progress = .waitingForOutput
+        }
+    }
+
+    /// The client has read: rows may be made again.
+    func resumeRows() {
+        guard !inFlight.isEmpty else { return }
+        for operation in inFlight where operation.progress == .waitingForOutput {
+            operation.progress = .running
+            operation.link?.resume(operation)
+        }
+    }
+
+    /// Lets a paged query go on.
+    func fetch(_ head: RequestHead) throws(RequestError) {
+        let reference = try decoded { () throws(DecodeError) in try RequestReference(head.data) }
+        guard
+            let operation = inFlight.first(where: { $0.pageRowCount != nil && $0.id.isEqual(reference.request) }),
+            let pageRowCount = operation.pageRowCount
+        else {
+            throw RequestError(
+                .badRequest, "No paged query with this id waits for a fetch.",
+                hint: "Send page_rows with the query, and fetch until more is false.")
+        }
+        guard operation.progress == .waitingForFetch else {
+            operation.fetchCredit += 1
+            return
+        }
+        operation.started = .now
+        armTimer(operation)
+        operation.rows.allowPage(pageRowCount)
+        continueRows(operation)
+    }
+
+    // MARK: The end
+
+    /// The run has ended: reply, and let the session go on.
+    func operationDidEnd(_ operation: Operation) {
+        let isStarting = operation.progress == .starting
+        operation.progress = .ended
+        withOutputStorage {
+            record(operation)
+            if !isClosed { replyEnd(operation) }
+            let session = operation.session
+            if session?.active === operation { session?.active = nil }
+            // Within its own start, `start` and `startNext` do the rest.
+            if isStarting { return }
+            release(operation)
+            if let session { goOn(session) }
+            if !isClosed, mayProcess, !input.isEmpty { scheduleContinuation() }
+            finishTurn()
+        }
+    }
+
+    /// Starts the next request of a session, or closes it when its client is gone and nothing uses it any more.
+    private func goOn(_ session: Session) {
+        if !isClosed { return startNext(of: session) }
+        if session.active == nil { session.link.close() }
+    }
+
+    private func record(_ operation: Operation) {
+        let microseconds = MonotonicInstant.now.nanoseconds(since: operation.started) / 1000
+        operation.elapsedMicroseconds = microseconds
+        context.statistics.latency[Int(operation.type.rawValue)].record(microseconds: microseconds)
+        context.statistics.rowsSent &+= UInt64(operation.rowCount)
+        guard context.observer.wants(.debug) else { return }
+        if let error = operation.error {
+            context.observer.observe(
+                .requestFailed(
+                    connection: number, type: operation.type.name, code: ErrorCode(error.code).name,
+                    sqlState: error.details.sqlState, microseconds: microseconds))
+        } else {
+            context.observer.observe(
+                .requestFinished(connection: number, type: operation.type.name, microseconds: microseconds))
+        }
+    }
+
+    private func replyEnd(_ operation: Operation) {
+        if let error = operation.error { return replyError(operation, RequestError(error)) }
+        switch operation.type {
+        case .query: replyQueryEnd(operation)
+        case .batch: replyBatch(operation)
+        default: break
+        }
+    }
+
+    /// Ends an operation with an error.
+    func replyError(_ operation: Operation, _ error: RequestError) {
+        if operation.hasSentRows {
+            operation.rows.closeForError(keepingRows: true)
+            output.append(operation.rows.buffer.readable)
+        }
+        reply(
+            error, id: operation.id, encoding: operation.encoding, sql: operation.sql,
+            transaction: operation.session?.link.transaction.name)
+    }
+
+    private func replyQueryEnd(_ operation: Operation) {
+        operation.rows.finish { writer, output in
+            writer.key("row_count", into: &output)
+            writer.integer(operation.rowCount, into: &output)
+            operation.summary.write(&writer, &output)
+            if operation.isTruncated {
+                writer.key("truncated", into: &output)
+                writer.bool(true, into: &output)
+            }
+            writer.key("transaction", into: &output)
+            writer.text(operation.transactionName, into: &output)
+            writer.key("elapsed_us", into: &output)
+            writer.integer(operation.elapsedMicroseconds, into: &output)
+        }
+        output.append(operation.rows.buffer.readable)
+    }
+
+    private func replyBatch(_ operation: Operation) {
+        reply(RequestType.batch.replyName, id: operation.id, encoding: operation.encoding) { writer, output in
+            writer.key("results", into: &output)
+            writer.beginArray(into: &output)
+            for summary in operation.batchSummaries {
+                writer.beginMap(into: &output)
+                summary.write(&writer, &output)
+                writer.endMap(into: &output)
+            }
+            writer.endArray(into: &output)
+            writer.key("transaction", into: &output)
+            writer.text(operation.transactionName, into: &output)
+            writer.key("elapsed_us", into: &output)
+            writer.integer(operation.elapsedMicroseconds, into: &output)
+        }
+    }
+
+    // MARK: Stopping
+
+    /// Makes an operation end soon.
+    func stop(_ operation: Operation, _ reason: StopReason) {
+        if operation.progress == .queued {
+            operation.session?.waiting.removeAll { $0 === operation }
+            operation.error = .stopped(reason)
+            operationDidEnd(operation)
+        } else {
+            operation.link?.stop(operation, reason)
+        }
+    }
+
+    func operationTimedOut(_ serial: UInt64) {
+        guard let operation = inFlight.first(where: { $0.serial == serial }) else { return }
+        operation.timer = nil
+        stop(operation, .timeout)
+    }
+
+    func cancel(_ head: RequestHead, _ encoding: WireEncoding) throws(RequestError) {
+        let reference = try decoded { () throws(DecodeError) in try RequestReference(head.data) }
+        let wanted = inFlight.filter { $0.isStoppable && $0.id.isEqual(reference.request) }
+        reply(RequestType.cancel.replyName, id: head.id, encoding: encoding) { writer, output in
+            writer.key("cancelled", into: &output)
+            writer.bool(!wanted.isEmpty, into: &output)
+        }
+        for operation in wanted { stop(operation, .cancelled) }
+    }
+
+    /// Stops everything; for a connection that is gone.
+    func abandonRequests() {
+        for operation in inFlight { stop(operation, .disconnected) }
+        for session in sessions where session.active == nil { session.link.close() }
+        context.statistics.sessionsOpen -= sessions.count
+        sessions.removeAll()
+    }
+
+    /// Runs a decoder of requests and folds its error.
+    func decoded<Value>(_ decode: () throws(DecodeError) -> Value) throws(RequestError) -> Value {
+        do throws(DecodeError) {
+            return try decode()
+        } catch {
+            throw RequestError(error)
+        }
+    }
+}
+
+extension Operation {
+    /// Whether `cancel` has an effect: connecting and disconnecting end by themselves.
+    var isStoppable: Bool { type == .query || type == .batch }
+
+    fileprivate var transactionName: StaticString { session?.link.transaction.name ?? "none" }
+}
+
+extension StatementSummary {
+    /// Writes what was changed.
+    fileprivate func write(_ writer: inout MessageWriter, _ output: inout ByteBuffer) {
+        writer.key("rows_affected", into: &output)
+        writer.integer(rowsAffected, into: &output)
+        guard let lastInsertID else { return }
+        writer.key("last_insert_id", into: &output)
+        writer.integer(lastInsertID, into: &output)
+    }
+}

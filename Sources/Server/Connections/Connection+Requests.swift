@@ -1,0 +1,177 @@
+// From bytes to requests, and from requests to whoever answers them.
+
+internal import ByteBuffers
+internal import DatabaseDrivers
+internal import LinuxSystem
+internal import WireProtocol
+
+extension Connection {
+    /// Time after which other connections get the loop, in nanoseconds.
+    private static let turnNanoseconds: Int64 = 500_000
+    /// Requests between two looks at the clock.
+    private static let clockRequestMask: UInt64 = 15
+
+    /// Looks at complete requests in `bytes`.
+    /// - Returns: how many bytes are done with.
+    func process(_ bytes: UnsafeRawBufferPointer) -> Int {
+        var offset = 0
+        let deadline = context.loop.now.advanced(byNanoseconds: Self.turnNanoseconds)
+        while mayProcess {
+            let rest = UnsafeRawBufferPointer(rebasing: bytes[offset...])
+            switch hasReadEnd ? decoder.finish(in: rest) : decoder.next(in: rest) {
+            case .incomplete:
+                // With nothing more to come, half a frame is nothing.
+                return hasReadEnd ? bytes.count : offset
+            case .skip(let consumed): offset &+= consumed
+            case .frame(let body, let consumed):
+                handleFrame(UnsafeRawBufferPointer(rebasing: rest[body]))
+                offset &+= consumed
+                if requestCount & Self.clockRequestMask == 0, deadline < .now {
+                    if offset < bytes.count { scheduleContinuation() }
+                    return offset
+                }
+            case .failure(let failure):
+                refuse(failure)
+                return bytes.count
+            }
+        }
+        return isClosing || isClosed ? bytes.count : offset
+    }
+
+    /// Answers what is no request of this protocol, and closes.
+    private func refuse(_ failure: FrameFailure) {
+        context.observer.observe(.protocolViolation(connection: number, reason: failure.message))
+        if case .httpRequest = failure {
+            output.append(FrameFailure.httpRefusal)
+        } else {
+            let encoding: WireEncoding = decoder.framing == .lengthPrefixed ? .messagePack : .json
+            reply(RequestError(failure), id: .none, encoding: encoding)
+        }
+        isClosing = true
+    }
+
+    private func handleFrame(_ frame: UnsafeRawBufferPointer) {
+        requestCount &+= 1
+        let framing = decoder.framing ?? .lines
+        guard let encoding = WireEncoding(body: frame, framing: framing) else {
+            let error = RequestError(
+                .badFrame, "A frame holds neither a MessagePack map nor a JSON object.",
+                hint: "Start the body with a MessagePack map or with {.")
+            return reply(error, id: .none, encoding: .messagePack)
+        }
+        context.body.removeAll()
+        do throws(DecodeError) {
+            switch encoding {
+            case .messagePack: context.body.append(frame)
+            case .json: try JSONTranscoder.transcode(frame, into: &context.body)
+            }
+        } catch {
+            return reply(RequestError(error), id: .none, encoding: encoding)
+        }
+        do throws(HeadError) {
+            let head = try RequestHead.decode(context.body.readable)
+            dispatch(head, encoding)
+        } catch {
+            reply(RequestError(error.error), id: error.id, encoding: encoding)
+        }
+        if context.body.capacity > 256 << 10 { context.body.releaseStorage() }
+    }
+
+    private func dispatch(_ head: RequestHead, _ encoding: WireEncoding) {
+        guard let type = head.type else {
+            let error = RequestError(
+                .unknownType, "The request type \"\(RequestError.printable(head.typeName))\" is not known.",
+                hint: "Known types: \(RequestType.allCases.map { "\($0.name)" }.joined(separator: ", ")).")
+            return reply(error, id: head.id, encoding: encoding)
+        }
+        context.statistics.requests[Int(type.rawValue)] &+= 1
+        if context.observer.wants(.debug) { observeStart(head, type) }
+        if isRefused { return refuseConnection(head.id, encoding) }
+        if context.isDraining && type != .healthCheck {
+            return reply(.shuttingDown, id: head.id, encoding: encoding)
+        }
+        do throws(RequestError) {
+            switch type {
+            case .healthCheck: replyHealth(head.id, encoding)
+            case .hello: try replyHello(head, encoding)
+            case .listDatabases: replyDatabases(head.id, encoding)
+            case .stats: replyStatistics(head, encoding)
+            case .cancel: try cancel(head, encoding)
+            case .fetch: try fetch(head)
+            case .dbConnect: try openSession(head, encoding)
+            case .dbDisconnect: try closeSession(head, encoding)
+            case .query: try startQuery(head, encoding)
+            case .batch: try startBatch(head, encoding)
+            case .describe: try describe(head, encoding)
+            }
+        } catch {
+            reply(error, id: head.id, encoding: encoding)
+        }
+    }
+
+    private func refuseConnection(_ id: RequestID, _ encoding: WireEncoding) {
+        let limit = context.limits.connectionCountMax
+        reply(
+            RequestError(
+                .limitExceeded, "The daemon has reached its limit of \(limit) connections (connections_max).",
+                hint: "Close connections that are not used, or raise the limit."), id: id, encoding: encoding)
+        isClosing = true
+    }
+
+    private func observeStart(_ head: RequestHead, _ type: RequestType) {
+        context.observer.observe(
+            .requestStarted(connection: number, request: head.id.text, type: type.name))
+    }
+
+    // MARK: Replies
+
+    /// A writer in the form of this connection.
+    func writer(_ encoding: WireEncoding) -> MessageWriter {
+        MessageWriter(encoding: encoding, framing: decoder.framing ?? .lines, int64Style: int64Style)
+    }
+
+    /// Queues a reply whose data `fields` writes.
+    func reply(
+        _ type: StaticString, id: RequestID, encoding: WireEncoding,
+        _ fields: (inout MessageWriter, inout ByteBuffer) -> Void
+    ) {
+        var writer = writer(encoding)
+        let now = WireTimestamp(nanosecondsSince1970: WallClock.nanosecondsSince1970)
+        writer.begin(type: type, id: id, timestamp: now, into: &output)
+        fields(&writer, &output)
+        writer.end(into: &output)
+    }
+
+    /// Queues an `error` reply.
+    func reply(
+        _ error: RequestError, id: RequestID, encoding: WireEncoding, sql: UnsafeRawBufferPointer? = nil,
+        transaction: StaticString? = nil
+    ) {
+        context.statistics.errors[Int(error.code.rawValue)] &+= 1
+        reply("error", id: id, encoding: encoding) { writer, output in
+            error.write(&writer, &output, sql: sql, transaction: transaction)
+        }
+    }
+}
+
+extension RequestID {
+    /// For the log.
+    var text: String {
+        switch self {
+        case .string(let bytes): RequestError.printable(bytes)
+        case .integer(let value): "\(value)"
+        case .unsigned(let value): "\(value)"
+        case .none: "-"
+        }
+    }
+
+    /// Whether two ids are the same.
+    func isEqual(_ other: RequestID) -> Bool {
+        switch (self, other) {
+        case (.string(let left), .string(let right)): left.elementsEqual(right)
+        case (.integer(let left), .integer(let right)): left == right
+        case (.unsigned(let left), .unsigned(let right)): left == right
+        default: false
+        }
+    }
+}

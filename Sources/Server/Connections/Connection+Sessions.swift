@@ -1,0 +1,100 @@
+// `db_connect` and `db_disconnect`.
+
+internal import DatabaseDrivers
+internal import LinuxSystem
+internal import WireProtocol
+
+extension Connection {
+    func openSession(_ head: RequestHead, _ encoding: WireEncoding) throws(RequestError) {
+        let request = try decoded { () throws(DecodeError) in try ConnectRequest(head.data) }
+        let limit = context.limits.sessionsPerConnectionMax
+        guard sessions.count + pendingSessionCount < limit else {
+            throw RequestError(
+                .limitExceeded, "This connection has \(limit) sessions, the limit (sessions_per_connection_max).",
+                hint: "Close sessions with db_disconnect.")
+        }
+        let database =
+            if let url = request.url { try adHocDatabase(url) } else { try findDatabase(request.database).database }
+        let isReadOnly = request.readOnly
+        let operation = makeOperation(head, .dbConnect, encoding)
+        operation.progress = .running
+        track(operation)
+        SQLiteSessionLink.open(database, context.drivers, owner: owner, isReadOnly: isReadOnly) { [self] result in
+            sessionOpened(operation, result, isReadOnly: isReadOnly || database.isReadOnly)
+        }
+    }
+
+    private var pendingSessionCount: Int { inFlight.count { $0.type == .dbConnect } }
+
+    private func sessionOpened(
+        _ operation: Operation, _ result: Result<SQLiteSessionLink, DriverError>, isReadOnly: Bool
+    ) {
+        switch result {
+        case .failure(let error): operation.error = error
+        case .success(let link):
+            if isClosed {
+                link.close()
+                break
+            }
+            let session = Session(name: nextSessionName(), link: link)
+            sessions.append(session)
+            context.statistics.sessionsOpened += 1
+            context.statistics.sessionsOpen += 1
+            withOutputStorage { replySession(operation, session, isReadOnly: isReadOnly) }
+        }
+        operationDidEnd(operation)
+    }
+
+    private func replySession(_ operation: Operation, _ session: Session, isReadOnly: Bool) {
+        reply(RequestType.dbConnect.replyName, id: operation.id, encoding: operation.encoding) { writer, output in
+            writer.key("session", into: &output)
+            writer.text(session.name, into: &output)
+            writer.key("engine", into: &output)
+            writer.text(Engine.sqlite.rawValue, into: &output)
+            writer.key("server_version", into: &output)
+            writer.text(SQLiteLibrary.version, into: &output)
+            writer.key("read_only", into: &output)
+            writer.bool(isReadOnly, into: &output)
+            writer.key("transaction", into: &output)
+            writer.text("none", into: &output)
+        }
+    }
+
+    /// A database that the client names itself.
+    private func adHocDatabase(_ url: UnsafeRawBufferPointer) throws(RequestError) -> SQLiteDatabase {
+        let location: SQLiteLocation
+        do throws(DriverError) {
+            location = try SQLiteLocation(url: String(decoding: url, as: UTF8.self))
+        } catch {
+            throw RequestError(error)
+        }
+        if case .file = location.place, !owner.mayOpenFiles {
+            throw RequestError(
+                .permissionDenied, "Only the user whom the daemon runs as may open a URL.",
+                hint: "Open a database by name; list_databases names those that you may open.")
+        }
+        return context.shared.adHocDatabases.database(
+            at: location, settings: context.limits.sqliteSettings, workers: context.shared.workers)
+    }
+
+    func closeSession(_ head: RequestHead, _ encoding: WireEncoding) throws(RequestError) {
+        let request = try decoded { () throws(DecodeError) in try DisconnectRequest(head.data) }
+        guard
+            let session = sessions.first(where: { $0.name.utf8.elementsEqual(request.session) && !$0.isClosing })
+        else { throw .sessionNotFound(request.session) }
+        session.isClosing = true
+        let operation = makeOperation(head, .dbDisconnect, encoding)
+        operation.session = session
+        submit(operation)
+    }
+
+    /// Ends a session: an open transaction is rolled back.
+    func endSession(_ operation: Operation) {
+        guard let session = operation.session else { return }
+        sessions.removeAll { $0 === session }
+        context.statistics.sessionsOpen -= 1
+        session.link.close()
+        reply(RequestType.dbDisconnect.replyName, id: operation.id, encoding: operation.encoding) { _, _ in }
+        operationDidEnd(operation)
+    }
+}

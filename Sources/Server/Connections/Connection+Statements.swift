@@ -1,0 +1,134 @@
+// `query`, `batch` and `describe`: from a decoded request to a run on the right link.
+
+internal import DatabaseDrivers
+internal import LinuxSystem
+internal import WireProtocol
+
+extension Connection {
+    /// Where a statement goes.
+    private struct Route {
+        var link: any DatabaseLink
+        var session: Session?
+    }
+
+    private func route(_ target: Target) throws(RequestError) -> Route {
+        if let name = target.session {
+            guard let session = sessions.first(where: { $0.name.utf8.elementsEqual(name) && !$0.isClosing }) else {
+                throw .sessionNotFound(name)
+            }
+            return Route(link: session.link, session: session)
+        }
+        return Route(link: context.link(to: try findDatabase(target.database).database), session: nil)
+    }
+
+    /// The database of that name, or the default one.
+    func findDatabase(_ name: UnsafeRawBufferPointer?) throws(RequestError) -> CatalogEntry {
+        if let name {
+            guard let entry = context.catalog.find(name) else { throw .databaseNotFound(name) }
+            return entry
+        }
+        guard let entry = context.catalog.defaultEntry else {
+            throw RequestError(
+                .databaseNotFound, "No database is configured.", hint: "Start the daemon with --database NAME=URL.")
+        }
+        return entry
+    }
+
+    func startQuery(_ head: RequestHead, _ encoding: WireEncoding) throws(RequestError) {
+        let request = try decoded { () throws(DecodeError) in try QueryRequest(head.data) }
+        let route = try route(request.target)
+        if request.pageRows != nil { try checkPagedQueryCount() }
+        let operation = makeOperation(head, .query, encoding)
+        operation.link = route.link
+        operation.session = route.session
+        operation.sql = request.sql
+        operation.setParameters(request.parameters)
+        operation.rowCountMax = request.maxRows ?? .max
+        operation.pageRowCount = request.pageRows
+        operation.timeoutMilliseconds = timeout(request.timeoutMilliseconds)
+        operation.prepareSink(writer(encoding), rowByteCountMax: context.limits.rowByteCountMax)
+        submit(operation)
+    }
+
+    /// A paged query holds a connection to the database until its last page.
+    private func checkPagedQueryCount() throws(RequestError) {
+        let limit = context.limits.pagedQueriesPerConnectionMax
+        guard inFlight.count(where: { $0.pageRowCount != nil }) >= limit else { return }
+        throw RequestError(
+            .limitExceeded,
+            "This connection has \(limit) paged queries open, the limit (paged_queries_per_connection_max).",
+            hint: "Fetch them to the end, or cancel those that are not needed.")
+    }
+
+    /// The shorter one of the client's and the daemon's; 0 where there is none.
+    private func timeout(_ wanted: Int64?) -> Int64 {
+        let limit = context.limits.statementTimeMillisecondsMax
+        guard let wanted else { return limit }
+        return limit > 0 ? min(wanted, limit) : wanted
+    }
+
+    func startBatch(_ head: RequestHead, _ encoding: WireEncoding) throws(RequestError) {
+        let request = try decoded { () throws(DecodeError) in try BatchRequest(head.data) }
+        let route = try route(request.target)
+        let operation = makeOperation(head, .batch, encoding)
+        operation.link = route.link
+        operation.session = route.session
+        operation.setBatch(request)
+        operation.timeoutMilliseconds = timeout(nil)
+        operation.prepareSink(writer(encoding), rowByteCountMax: context.limits.rowByteCountMax)
+        submit(operation)
+    }
+
+    func describe(_ head: RequestHead, _ encoding: WireEncoding) throws(RequestError) {
+        let request = try decoded { () throws(DecodeError) in try DescribeRequest(head.data) }
+        let route = try route(request.target)
+        let operation = makeOperation(head, .describe, encoding)
+        operation.link = route.link
+        operation.session = route.session
+        operation.sql = request.sql
+        submit(operation)
+    }
+
+    /// Describes as soon as the database is open.
+    func startDescribe(_ operation: Operation) {
+        guard let shared = operation.link as? SQLiteSharedLink else { return finishDescribe(operation, nil) }
+        shared.whenOpen { [self] failure in finishDescribe(operation, failure) }
+    }
+
+    private func finishDescribe(_ operation: Operation, _ failure: DriverError?) {
+        if let failure { operation.error = failure }
+        var description: StatementDescription?
+        if operation.error == nil, let link = operation.link, !isClosed {
+            do throws(DriverError) {
+                description = try link.describe(operation.sql, for: owner)
+            } catch {
+                operation.error = error
+            }
+        }
+        if let description, !isClosed {
+            withOutputStorage { replyDescription(operation, description) }
+        }
+        operationDidEnd(operation)
+    }
+
+    private func replyDescription(_ operation: Operation, _ description: StatementDescription) {
+        reply(RequestType.describe.replyName, id: operation.id, encoding: operation.encoding) { writer, output in
+            writer.key("columns", into: &output)
+            writer.beginArray(into: &output)
+            for column in description.columns {
+                writer.beginMap(into: &output)
+                writer.column(column, into: &output)
+                writer.endMap(into: &output)
+            }
+            writer.endArray(into: &output)
+            writer.key("parameters", into: &output)
+            writer.beginArray(into: &output)
+            for name in description.parameters {
+                if let name { writer.text(name, into: &output) } else { writer.null(into: &output) }
+            }
+            writer.endArray(into: &output)
+            writer.key("read_only", into: &output)
+            writer.bool(description.isReadOnly, into: &output)
+        }
+    }
+}

@@ -1,0 +1,238 @@
+// One client connection: its socket, its buffers, its requests in flight. What the bytes mean is in
+// Connection+Requests.swift; what requests do is in the files behind that.
+
+internal import ByteBuffers
+internal import DatabaseDrivers
+internal import LinuxSystem
+internal import Synchronization
+internal import WireProtocol
+
+/// A client.
+///
+/// - Thread: its loop's.
+final class Connection: EventSource {
+    let number: UInt64
+    let context: LoopContext
+    let peer: PeerCredentials?
+    let owner: LinkOwner
+    /// True when the daemon has too many connections: the first request is told so.
+    let isRefused: Bool
+    private let socket: OwnedDescriptor
+
+    var decoder: FrameDecoder
+    /// Bytes of requests that are not complete, or wait for their turn.
+    var input = ByteBuffer()
+    var output = ByteBuffer()
+    var int64Style = Int64Style.tagged
+    var inFlight: [Operation] = []
+    var sessions: [Session] = []
+    var requestCount: UInt64 = 0
+    var lastSerial: UInt64 = 0
+    private var lastSession: UInt64 = 0
+    private var interest: Readiness = []
+
+    /// The client has said that it sends nothing more.
+    private(set) var hasReadEnd = false
+    /// Close as soon as the output is flushed.
+    var isClosing = false
+    /// The daemon stops: close when nothing runs any more.
+    var isDraining = false
+    private(set) var isClosed = false
+    private var isContinuationScheduled = false
+
+    /// Output beyond which no further request is looked at, and no further rows are made.
+    static let outputHighWaterByteCount = 256 << 10
+    /// Requests are looked at again when the output has fallen below this.
+    static let outputLowWaterByteCount = 64 << 10
+    /// Token of the timer that continues with requests that are already here.
+    private static let continuationToken: UInt64 = 0
+
+    init(
+        _ socket: consuming OwnedDescriptor, number: UInt64, peer: PeerCredentials?, isRefused: Bool,
+        context: LoopContext
+    ) {
+        self.socket = socket
+        self.number = number
+        self.peer = peer
+        self.isRefused = isRefused
+        self.context = context
+        decoder = FrameDecoder(frameByteCountMax: context.limits.frameByteCountMax)
+        let isOwnUser = peer.map { $0.uid == Process.effectiveUID || $0.uid == 0 } ?? false
+        owner = LinkOwner(uid: peer?.uid ?? UInt32.max, pid: peer?.pid ?? 0, mayOpenFiles: isOwnUser)
+    }
+
+    /// Starts serving.
+    func open() {
+        do throws(Errno) {
+            try context.loop.register(self, socket, for: .readable)
+            interest = .readable
+            context.connections[number] = self
+            context.statistics.connectionsOpened += 1
+            context.statistics.connectionsOpen += 1
+        } catch {
+            isClosed = true
+            context.shared.connectionCount.subtract(1, ordering: .relaxed)
+        }
+    }
+
+    func nextSessionName() -> String {
+        lastSession += 1
+        return "s\(number)-\(lastSession)"
+    }
+
+    // MARK: Readiness
+
+    override func handle(_ readiness: Readiness) {
+        // EPOLLHUP on a Unix socket: the peer has closed, not only shut down its side (unix_stream_poll in the kernel).
+        if !readiness.isDisjoint(with: [.hangUp, .failed]) { return disconnect() }
+        withOutputStorage {
+            if readiness.contains(.writable) { flush() }
+            if readiness.contains(.readable), !isClosed { receive() }
+        }
+    }
+
+    override func timerFired(_ token: UInt64) {
+        if isClosed { return }
+        withOutputStorage {
+            if token == Self.continuationToken {
+                isContinuationScheduled = false
+                processInput()
+                finishTurn()
+            } else {
+                operationTimedOut(token)
+            }
+        }
+    }
+
+    /// Lends the loop's storage to the output for the time of a turn; idle connections own none.
+    func withOutputStorage(_ body: () -> Void) {
+        if output.capacity == 0 { swap(&output, &context.spareOutput) }
+        body()
+        if output.isEmpty, output.capacity > 0 {
+            if context.spareOutput.capacity == 0 {
+                swap(&output, &context.spareOutput)
+            } else {
+                output.releaseStorage()
+            }
+        }
+    }
+
+    // MARK: Input
+
+    private func receive() {
+        guard !hasReadEnd, interest.contains(.readable) else { return }
+        switch SystemCalls.read(socket, into: context.receiveBuffer) {
+        case .bytes(let count):
+            context.statistics.bytesReceived += UInt64(count)
+            take(UnsafeRawBufferPointer(rebasing: context.receiveBuffer[..<count]))
+        case .endOfStream:
+            hasReadEnd = true
+            processInput()
+            for operation in inFlight where operation.progress == .waitingForFetch { stop(operation, .cancelled) }
+        case .wouldBlock: return
+        case .failed: return disconnect()
+        }
+        finishTurn()
+    }
+
+    /// Looks at new bytes where they are; only what is left of them is copied.
+    private func take(_ bytes: UnsafeRawBufferPointer) {
+        if input.isEmpty {
+            let consumed = process(bytes)
+            if consumed < bytes.count { input.append(UnsafeRawBufferPointer(rebasing: bytes[consumed...])) }
+        } else {
+            input.append(bytes)
+            processInput()
+        }
+    }
+
+    /// Looks at requests that are already here.
+    private func processInput() {
+        let consumed = process(input.readable)
+        input.consume(consumed)
+        if input.isEmpty { input.releaseStorage() }
+    }
+
+    /// Lets other connections have the loop before the next requests of this one.
+    func scheduleContinuation() {
+        guard !isContinuationScheduled else { return }
+        isContinuationScheduled = true
+        context.loop.schedule(self, token: Self.continuationToken, at: context.loop.now)
+    }
+
+    /// Whether requests may be looked at now.
+    var mayProcess: Bool {
+        !isClosing && !isClosed && output.count < Self.outputHighWaterByteCount
+            && inFlight.count < context.limits.requestsInFlightMax
+    }
+
+    // MARK: Output
+
+    /// After anything that may have changed the output or the requests in flight.
+    func finishTurn() {
+        if isClosed { return }
+        flush()
+        if isClosed { return }
+        if isFinished { return disconnect() }
+        updateInterest()
+    }
+
+    private var isFinished: Bool {
+        guard output.isEmpty, inFlight.isEmpty else { return false }
+        return isClosing || isDraining || (hasReadEnd && input.isEmpty)
+    }
+
+    private func flush() {
+        while !output.isEmpty {
+            switch SystemCalls.send(socket, output.readable) {
+            case .bytes(let count):
+                context.statistics.bytesSent += UInt64(count)
+                output.consume(count)
+            case .wouldBlock:
+                return updateInterest()
+            case .failed, .endOfStream:
+                return disconnect()
+            }
+            if output.count < Self.outputLowWaterByteCount { outputDidDrain() }
+            if isClosed { return }
+        }
+    }
+
+    /// The client has taken its output: go on with what waited for that.
+    private func outputDidDrain() {
+        resumeRows()
+        if !input.isEmpty, mayProcess { scheduleContinuation() }
+    }
+
+    private func updateInterest() {
+        if isClosed { return }
+        var wanted: Readiness = []
+        if !hasReadEnd, !isClosing, mayProcess, input.count < inputByteCountMax { wanted.insert(.readable) }
+        if !output.isEmpty { wanted.insert(.writable) }
+        guard wanted != interest else { return }
+        interest = wanted
+        context.loop.setInterest(self, socket, wanted)
+    }
+
+    /// One frame and its length may have to be kept.
+    private var inputByteCountMax: Int { context.limits.frameByteCountMax + (128 << 10) }
+
+    // MARK: The end
+
+    /// Closes at once and cancels what runs.
+    func disconnect() {
+        guard !isClosed else { return }
+        isClosed = true
+        context.loop.deregister(self, socket)
+        Sockets.shutdownBoth(socket)
+        context.connections[number] = nil
+        context.statistics.connectionsOpen -= 1
+        context.shared.connectionCount.subtract(1, ordering: .relaxed)
+        output.releaseStorage()
+        input.releaseStorage()
+        abandonRequests()
+        if context.observer.wants(.debug) {
+            context.observer.observe(.connectionClosed(connection: number, requestCount: requestCount))
+        }
+    }
+}

@@ -1,0 +1,178 @@
+// One request that needs a database, from its arrival to its last frame.
+
+internal import ByteBuffers
+internal import DatabaseDrivers
+internal import LinuxSystem
+internal import WireProtocol
+
+/// A request in flight: the run that a driver sees, and what its reply needs.
+///
+/// - Thread: its connection's loop; while it runs, a driver's (see `StatementRun`).
+final class Operation: StatementRun, @unchecked Sendable {
+    /// The request's bytes; `sql`, `parameters` and `id` point into them.
+    var storage = ByteBuffer()
+    var type = RequestType.query
+    var id = RequestID.none
+    var encoding = WireEncoding.messagePack
+    /// The connection that waits for the reply; `nil` when it is gone.
+    var connection: Connection?
+    var session: Session?
+    var link: (any DatabaseLink)?
+    var started = MonotonicInstant(nanoseconds: 0)
+    var timeoutMilliseconds: Int64 = 0
+    var timer: TimerID?
+    /// Identifies the operation to its timer.
+    var serial: UInt64 = 0
+    var progress = Progress.idle
+    /// Among its connection's requests in flight.
+    var isTracked = false
+    var elapsedMicroseconds: Int64 = 0
+    var pageRowCount: Int64?
+    /// Pages that were asked for before they were due.
+    var fetchCredit = 0
+    /// True after the reply's first frame was queued.
+    var hasSentRows = false
+    private var batch: BatchRequest?
+    private var batchCursor = BatchCursor()
+    private let messagePackSink: MessagePackRowSink
+    private lazy var jsonSink = JSONRowSink(MessageWriter(encoding: .json, framing: .lengthPrefixed))
+
+    enum Progress {
+        case idle
+        /// `start` has not returned yet: whatever happens now happens within the turn of the request.
+        case starting
+        /// Behind other requests of its session.
+        case queued
+        case running
+        /// Until the client has read more.
+        case waitingForOutput
+        /// Until the client asks for the next page.
+        case waitingForFetch
+        case ended
+    }
+
+    init() {
+        messagePackSink = MessagePackRowSink(MessageWriter(encoding: .messagePack, framing: .lengthPrefixed))
+        super.init(sink: messagePackSink)
+    }
+
+    /// The sink in use.
+    var rows: WireRowSink { encoding == .json ? jsonSink : messagePackSink }
+
+    /// Chooses the sink for the reply.
+    func prepareSink(_ writer: MessageWriter, rowByteCountMax: Int) {
+        sink = rows
+        rows.prepare(id: id, writer: writer, pageRowCount: pageRowCount, rowByteCountMax: rowByteCountMax)
+    }
+
+    /// Takes over the parameters of a request.
+    func setParameters(_ list: ParameterList) {
+        parameters.removeAll(keepingCapacity: true)
+        var reader = list.makeReader()
+        while let parameter = reader.next() {
+            parameters.append(DriverParameter(name: parameter.name, value: DriverValue(parameter.value)))
+        }
+    }
+
+    /// Makes the operation ready for another request.
+    func reset() {
+        resetRun()
+        rows.trim()
+        if storage.capacity > 8 << 10 { storage.releaseStorage() } else { storage.removeAll() }
+        id = .none
+        connection = nil
+        session = nil
+        link = nil
+        timer = nil
+        progress = .idle
+        pageRowCount = nil
+        timeoutMilliseconds = 0
+        fetchCredit = 0
+        hasSentRows = false
+        batch = nil
+    }
+
+    // MARK: What the driver tells
+
+    override func runDidFill() { connection?.operationDidFill(self) }
+    override func runDidEnd() { connection?.operationDidEnd(self) }
+
+    // MARK: Batches
+
+    func setBatch(_ request: BatchRequest) {
+        batch = request
+        kind = .batch(isAtomic: request.isAtomic)
+        rewindBatch()
+    }
+
+    override func rewindBatch() {
+        if let batch { batchCursor = BatchCursor(batch) }
+    }
+
+    override func nextBatchStatement() throws(DriverError) -> BatchPosition? {
+        guard let step = batchCursor.next() else { return nil }
+        sql = step.sql
+        setParameters(step.parameters)
+        return step.position
+    }
+}
+
+/// Walks through the statements of a batch and their parameter rows.
+struct BatchCursor {
+    struct Step {
+        var sql: UnsafeRawBufferPointer
+        var parameters: ParameterList
+        var position: BatchPosition
+    }
+
+    private var statements: BatchReader?
+    private var statementIndex = -1
+    private var sql = UnsafeRawBufferPointer(start: nil, count: 0)
+    private var rows: ParameterRowReader?
+    private var rowIndex = -1
+
+    init() {}
+
+    init(_ batch: BatchRequest) {
+        statements = batch.makeReader()
+    }
+
+    mutating func next() -> Step? {
+        while true {
+            if let parameters = rows?.next() {
+                rowIndex += 1
+                return Step(
+                    sql: sql, parameters: parameters,
+                    position: BatchPosition(statementIndex: statementIndex, rowIndex: rowIndex))
+            }
+            rows = nil
+            guard let statement = statements?.next() else { return nil }
+            statementIndex += 1
+            sql = statement.sql
+            switch statement.parameters {
+            case .once(let parameters):
+                return Step(
+                    sql: sql, parameters: parameters,
+                    position: BatchPosition(statementIndex: statementIndex, rowIndex: nil))
+            case .rows(let list):
+                rows = list.makeReader()
+                rowIndex = -1
+            }
+        }
+    }
+}
+
+extension DriverValue {
+    /// A parameter of the wire as drivers see it. Booleans are integers where the engine has none.
+    init(_ value: ParameterValue) {
+        switch value {
+        case .null: self = .null
+        case .bool(let value): self = .integer(value ? 1 : 0)
+        case .integer(let value): self = .integer(value)
+        case .unsigned(let value): self = .unsigned(value)
+        case .real(let value): self = .real(value)
+        case .text(let bytes): self = .text(bytes)
+        case .blob(let bytes): self = .blob(bytes)
+        }
+    }
+}

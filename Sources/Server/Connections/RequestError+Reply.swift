@@ -1,0 +1,82 @@
+// The data of an `error` reply.
+
+internal import ByteBuffers
+internal import DatabaseDrivers
+internal import LinuxSystem
+internal import WireProtocol
+
+extension RequestError {
+    /// Writes the fields that are known.
+    func write(
+        _ writer: inout MessageWriter, _ output: inout ByteBuffer, sql: UnsafeRawBufferPointer?,
+        transaction: StaticString?
+    ) {
+        writer.key("code", into: &output)
+        writer.text(code.name, into: &output)
+        write("message", message, &writer, &output)
+        write("detail", details?.detail, &writer, &output)
+        write("hint", hint, &writer, &output)
+        write("sqlstate", details?.sqlState, &writer, &output)
+        write("vendor_code", details?.vendorCode.map(Int64.init), &writer, &output)
+        if let offset = details?.offset, let sql { writePosition(offset, in: sql, &writer, &output) }
+        write("statement_index", details?.statementIndex.map(Int64.init), &writer, &output)
+        write("row_index", details?.rowIndex.map(Int64.init), &writer, &output)
+        if code.isRetryable || details?.isRetryable == true {
+            writer.key("retryable", into: &output)
+            writer.bool(true, into: &output)
+        }
+        write("retry_after_ms", retryAfterMilliseconds, &writer, &output)
+        if let transaction {
+            writer.key("transaction", into: &output)
+            writer.text(transaction, into: &output)
+        }
+        if let holder = details?.holder { writeHolder(holder, &writer, &output) }
+    }
+
+    private func write(
+        _ key: StaticString, _ value: String?, _ writer: inout MessageWriter, _ output: inout ByteBuffer
+    ) {
+        guard let value else { return }
+        writer.key(key, into: &output)
+        writer.text(value, into: &output)
+    }
+
+    private func write(
+        _ key: StaticString, _ value: Int64?, _ writer: inout MessageWriter, _ output: inout ByteBuffer
+    ) {
+        guard let value else { return }
+        writer.key(key, into: &output)
+        writer.integer(value, into: &output)
+    }
+
+    /// Offset in bytes from 0; line and column from 1, the column in characters (Unicode scalars).
+    private func writePosition(
+        _ offset: Int, in sql: UnsafeRawBufferPointer, _ writer: inout MessageWriter, _ output: inout ByteBuffer
+    ) {
+        var (line, column): (Int64, Int64) = (1, 1)
+        for byte in sql.prefix(offset) {
+            if byte == UInt8(ascii: "\n") {
+                line += 1
+                column = 1
+            } else if byte & 0xc0 != 0x80 {
+                column += 1
+            }
+        }
+        writer.key("position", into: &output)
+        writer.beginMap(into: &output)
+        write("offset", Int64(offset), &writer, &output)
+        write("line", line, &writer, &output)
+        write("column", column, &writer, &output)
+        writer.endMap(into: &output)
+    }
+
+    private func writeHolder(_ holder: LockHolder, _ writer: inout MessageWriter, _ output: inout ByteBuffer) {
+        let since = MonotonicInstant.now.nanoseconds - holder.sinceNanoseconds
+        writer.key("holder", into: &output)
+        writer.beginMap(into: &output)
+        write("uid", Int64(holder.uid), &writer, &output)
+        write("pid", Int64(holder.pid), &writer, &output)
+        write("since_ms", since / 1_000_000, &writer, &output)
+        writer.endMap(into: &output)
+    }
+}

@@ -1,0 +1,92 @@
+// What a client sees when something fails: one sentence, a code, and what is known besides.
+
+internal import DatabaseDrivers
+internal import LinuxSystem
+internal import WireProtocol
+
+/// An `error` reply.
+///
+/// - Source: docs/protocol.md, Errors.
+struct RequestError: Error {
+    var code: ErrorCode
+    var message: String
+    var hint: String?
+    var details: DriverError.Details?
+    var retryAfterMilliseconds: Int64?
+
+    init(_ code: ErrorCode, _ message: String, hint: String? = nil) {
+        self.code = code
+        self.message = message
+        self.hint = hint
+    }
+
+    init(_ error: DriverError) {
+        details = error.details
+        code = ErrorCode(error.code)
+        message = error.details.message
+        hint = error.details.hint
+    }
+
+    init(_ error: DecodeError) {
+        code = error.code
+        message = error.message.capitalizedFirst
+        hint = "See litebase-protocol(7) for the form of a request."
+        if let index = error.statementIndex {
+            details = DriverError(.badRequest, message).with { $0.statementIndex = index }.details
+        }
+    }
+
+    init(_ failure: FrameFailure) {
+        code = failure.code
+        message = failure.message
+        hint = "\(failure.hint)"
+    }
+
+    static func sessionNotFound(_ name: UnsafeRawBufferPointer) -> RequestError {
+        RequestError(
+            .sessionNotFound, "There is no session \"\(printable(name))\" on this connection.",
+            hint: "Open one with db_connect; sessions end with their connection.")
+    }
+
+    static func databaseNotFound(_ name: UnsafeRawBufferPointer) -> RequestError {
+        RequestError(
+            .databaseNotFound, "There is no database \"\(printable(name))\" that you may open.",
+            hint: "list_databases names those that you may open.")
+    }
+
+    static let shuttingDown = RequestError(DriverError.stopped(.shuttingDown))
+
+    /// The start of a client's text, for its own eyes.
+    static func printable(_ bytes: UnsafeRawBufferPointer) -> String {
+        String(String(decoding: bytes.prefix(256), as: UTF8.self).prefix(64))
+    }
+}
+
+extension ErrorCode {
+    /// The protocol's code of a driver's.
+    init(_ code: DriverError.Code) {
+        self =
+            switch code {
+            case .badRequest: .badRequest
+            case .needsSession: .needsSession
+            case .permissionDenied: .permissionDenied
+            case .connectFailed: .connectFailed
+            case .driverMissing: .driverMissing
+            case .syntaxError: .syntaxError
+            case .constraintViolation: .constraintViolation
+            case .readOnly: .readOnly
+            case .databaseError: .databaseError
+            case .busy: .busy
+            case .timeout: .timeout
+            case .cancelled: .cancelled
+            case .limitExceeded: .limitExceeded
+            case .shuttingDown: .shuttingDown
+            case .internalError: .internal
+            }
+    }
+}
+
+extension String {
+    /// The text with a capital first letter.
+    var capitalizedFirst: String { (first.map { $0.uppercased() } ?? "") + dropFirst() }
+}

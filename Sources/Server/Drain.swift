@@ -1,0 +1,114 @@
+// The orderly end: requests finish or are cancelled, transactions are rolled back, the logs are checkpointed.
+
+internal import DatabaseDrivers
+internal import LinuxSystem
+internal import Synchronization
+
+/// Runs once, at the end.
+///
+/// - Thread: the control loop's.
+final class Drain: EventSource {
+    private let shared: SharedState
+    private let catalog: DatabaseCatalog
+    private let controlLoop: EventLoop
+    private let completion: () -> Void
+    private var deadline = MonotonicInstant.distantFuture
+    private var isCancelling = false
+    private var isCheckpointing = false
+
+    /// Time between two looks at what is left.
+    private static let pollMilliseconds: Int64 = 5
+
+    init(shared: SharedState, catalog: DatabaseCatalog, controlLoop: EventLoop, completion: @escaping () -> Void) {
+        self.shared = shared
+        self.catalog = catalog
+        self.controlLoop = controlLoop
+        self.completion = completion
+    }
+
+    func start(milliseconds: Int64) {
+        deadline = MonotonicInstant.now.advanced(byMilliseconds: milliseconds)
+        for loop in shared.loops { loop.submit { $0.beginDrain() } }
+        scheduleLook()
+    }
+
+    /// Cancels now what still runs.
+    func hurry() {
+        deadline = .now
+    }
+
+    private func scheduleLook() {
+        controlLoop.schedule(self, at: MonotonicInstant.now.advanced(byMilliseconds: Self.pollMilliseconds))
+    }
+
+    override func timerFired(_ token: UInt64) {
+        if shared.connectionCount.load(ordering: .relaxed) == 0 { return checkpoint() }
+        if !isCancelling, deadline <= .now {
+            isCancelling = true
+            for loop in shared.loops { loop.submit { $0.cancelForDrain() } }
+            // A client that does not read its last words does not hold up the end.
+            deadline = MonotonicInstant.now.advanced(byMilliseconds: 1_000)
+        } else if isCancelling, deadline <= .now {
+            deadline = .distantFuture
+            for loop in shared.loops { loop.submit { $0.disconnectAll() } }
+        }
+        scheduleLook()
+    }
+
+    private func checkpoint() {
+        guard !isCheckpointing else { return }
+        isCheckpointing = true
+        let (shared, catalog) = (shared, catalog)
+        let done = LoopBound(completion, controlLoop.mailbox)
+        let mailbox = controlLoop.mailbox
+        for loop in shared.loops { loop.submit { $0.closeLinks() } }
+        shared.workers.submit {
+            for entry in catalog.entries { entry.database.checkpoint() }
+            mailbox.submit { done.wrapped() }
+        }
+    }
+}
+
+extension LoopContext {
+    /// Starts serving a connection that the control loop has accepted.
+    func open(_ descriptor: Int32, isRefused: Bool) {
+        let socket = OwnedDescriptor(descriptor)
+        let peer = Sockets.peer(of: socket)
+        if peer == nil { Sockets.setNoDelay(socket) }
+        let number = shared.nextConnectionNumber()
+        if observer.wants(.debug) { observer.observe(.connectionOpened(connection: number, peer: peer)) }
+        let connection = Connection(socket, number: number, peer: peer, isRefused: isRefused, context: self)
+        connection.open()
+        if isDraining { connection.beginDrain() }
+    }
+
+    /// New requests are refused, and connections close as soon as theirs have ended.
+    func beginDrain() {
+        isDraining = true
+        for connection in Array(connections.values) { connection.beginDrain() }
+    }
+
+    func cancelForDrain() {
+        for connection in Array(connections.values) { connection.stopAll(.shuttingDown) }
+    }
+
+    func disconnectAll() {
+        for connection in Array(connections.values) { connection.disconnect() }
+    }
+}
+
+extension Connection {
+    /// Closes as soon as nothing runs any more.
+    func beginDrain() {
+        isDraining = true
+        withOutputStorage { finishTurn() }
+    }
+
+    /// Ends all requests.
+    func stopAll(_ reason: StopReason) {
+        withOutputStorage {
+            for operation in inFlight { stop(operation, reason) }
+            finishTurn()
+        }
+    }
+}

@@ -1,0 +1,34 @@
+// Every limit of the service, with its unit in its name. Configuration sets them; nothing else holds a magic number.
+
+/// Limits that are in force for the whole daemon.
+public struct Limits: Sendable, Equatable {
+    /// Longest request frame, in bytes; at most 64 MiB so that a length's first byte stays unambiguous (protocol: framing).
+    public var frameByteCountMax = 16 << 20
+    /// Longest row that is sent, in bytes as encoded. A row is never split over frames.
+    public var rowByteCountMax = 64 << 20
+    /// Client connections at a time.
+    public var connectionCountMax = 10_000
+    /// Requests of one connection that may be unfinished; beyond, the daemon stops reading from it.
+    public var requestsInFlightMax = 1_024
+    /// Sessions that one connection may hold open.
+    public var sessionsPerConnectionMax = 64
+    /// Paged queries that one connection may hold open.
+    public var pagedQueriesPerConnectionMax = 16
+    /// Connections to one database that may be open for reading at a time.
+    public var readersPerDatabaseMax = 64
+    /// Prepared statements kept by each database connection.
+    public var statementCacheCountMax = 64
+    /// Longest time that a statement may run, in milliseconds; 0 means no limit. A request's `timeout_ms` can only lower it.
+    public var statementTimeMillisecondsMax: Int64 = 0
+    /// Time that a write waits for another writer before it ends with `busy`, in milliseconds.
+    public var busyTimeMillisecondsMax: Int64 = 5_000
+    /// Time that running requests get when the daemon stops, in milliseconds; then they are cancelled.
+    public var drainTimeMillisecondsMax: Int64 = 5_000
+    /// Threads for statements that outgrow the loop.
+    public var workerThreadCountMax = 32
+
+    /// The highest `frameByteCountMax` that the protocol allows.
+    public static let frameByteCountCeiling = 64 << 20
+
+    public init() {}
+}

@@ -1,0 +1,87 @@
+// A listening socket: accepts on the control loop and hands connections to the loops that serve them.
+
+internal import LinuxSystem
+
+/// Accepts clients.
+///
+/// - Thread: the control loop's.
+final class Listener: EventSource {
+    private let socket: OwnedDescriptor
+    private let loop: EventLoop
+    private let observer: Observer
+    private let accepted: (consuming OwnedDescriptor) -> Void
+    private var isWatched = false
+    private var isResumeScheduled = false
+    /// The last accept failed: the next success ends the outage, and only its start was logged.
+    private var isFailing = false
+
+    /// Connections accepted in one turn, so that a flood leaves room for other things.
+    private static let acceptCountMax = 64
+    /// Pause after the system has no descriptors or no memory left: trying at once would spin (accept(2), EMFILE).
+    private static let pauseMilliseconds: Int64 = 100
+
+    init(
+        _ socket: consuming OwnedDescriptor, loop: EventLoop, observer: Observer,
+        accepted: @escaping (consuming OwnedDescriptor) -> Void
+    ) {
+        self.socket = socket
+        self.loop = loop
+        self.observer = observer
+        self.accepted = accepted
+    }
+
+    func start() throws(Errno) {
+        guard !isWatched else { return }
+        try loop.register(self, socket, for: .readable)
+        isWatched = true
+    }
+
+    /// Stops watching; connections wait in the kernel's queue.
+    func pause() {
+        guard isWatched else { return }
+        loop.deregister(self, socket)
+        isWatched = false
+    }
+
+    override func handle(_ readiness: Readiness) {
+        _ = acceptWaiting()
+    }
+
+    /// Accepts what waits.
+    /// - Returns: how many there were.
+    func acceptWaiting() -> Int {
+        for count in 0..<Self.acceptCountMax {
+            do throws(Errno) {
+                guard let connection = try Sockets.accept(socket) else { return count }
+                isFailing = false
+                accepted(connection)
+            } catch {
+                // The client was gone before it was accepted.
+                if error == .connectionAborted { continue }
+                backOff(error)
+                return count
+            }
+        }
+        return Self.acceptCountMax
+    }
+
+    private func backOff(_ error: Errno) {
+        if !isFailing { observer.observe(.acceptFailed(error, pauseMilliseconds: Self.pauseMilliseconds)) }
+        isFailing = true
+        pause()
+        isResumeScheduled = true
+        loop.schedule(self, at: loop.now.advanced(byMilliseconds: Self.pauseMilliseconds))
+    }
+
+    override func timerFired(_ token: UInt64) {
+        guard isResumeScheduled else { return }
+        isResumeScheduled = false
+        try? start()
+    }
+
+    /// Ends accepting for good; a resume that is scheduled does nothing any more.
+    func stop() {
+        isResumeScheduled = false
+        pause()
+    }
+}

@@ -1,0 +1,90 @@
+// What the connections of one loop share: buffers, links to databases, counters.
+
+internal import ByteBuffers
+internal import DatabaseDrivers
+internal import LinuxSystem
+internal import WireProtocol
+
+/// Everything that belongs to one loop.
+///
+/// - Thread: its loop's.
+final class LoopContext {
+    let loop: EventLoop
+    let drivers: DriverContext
+    let observer: Observer
+    let shared: SharedState
+    var limits: Limits
+    var catalog: DatabaseCatalog
+    var statistics = LoopStatistics()
+    /// Connections by number.
+    var connections: [UInt64: Connection] = [:]
+    var isDraining = false
+
+    /// Bytes just received, before they are known to be needed for longer.
+    let receiveBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
+    /// The request that is being looked at, as MessagePack.
+    var body = ByteBuffer()
+    /// Storage for the output of the connection that is being served.
+    var spareOutput = ByteBuffer()
+    private var freeOperations: [Operation] = []
+    private var links: [ObjectIdentifier: SQLiteSharedLink] = [:]
+    private var lastLink: (database: ObjectIdentifier, link: SQLiteSharedLink)?
+
+    private static let freeOperationCountMax = 64
+
+    init(loop: EventLoop, shared: SharedState, limits: Limits, catalog: DatabaseCatalog) {
+        self.loop = loop
+        self.shared = shared
+        self.limits = limits
+        self.catalog = catalog
+        observer = shared.observer
+        drivers = DriverContext(loop: loop, workers: shared.workers)
+    }
+
+    deinit {
+        receiveBuffer.deallocate()
+    }
+
+    /// This loop's way to a database.
+    func link(to database: SQLiteDatabase) -> SQLiteSharedLink {
+        let key = ObjectIdentifier(database)
+        if let lastLink, lastLink.database == key { return lastLink.link }
+        let link: SQLiteSharedLink
+        if let known = links[key] {
+            link = known
+        } else {
+            link = SQLiteSharedLink(database, drivers)
+            links[key] = link
+        }
+        lastLink = (key, link)
+        return link
+    }
+
+    /// Takes over a new configuration; links to databases that are gone close their connections.
+    func adopt(_ catalog: DatabaseCatalog, _ limits: Limits) {
+        self.catalog = catalog
+        self.limits = limits
+        lastLink = nil
+        let kept = Set(catalog.entries.map { ObjectIdentifier($0.database) })
+        for (key, link) in links where !kept.contains(key) {
+            link.close()
+            links[key] = nil
+        }
+    }
+
+    /// Gives all idle connections to databases back.
+    func closeLinks() {
+        for link in links.values { link.close() }
+        links.removeAll()
+        lastLink = nil
+    }
+
+    // MARK: Operations are used again, so that a request allocates none
+
+    func takeOperation() -> Operation { freeOperations.popLast() ?? Operation() }
+
+    func recycle(_ operation: Operation) {
+        operation.reset()
+        if freeOperations.count < Self.freeOperationCountMax { freeOperations.append(operation) }
+    }
+}

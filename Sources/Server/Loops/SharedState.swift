@@ -1,0 +1,50 @@
+// What all loops share. Small and constant, or atomic.
+
+internal import DatabaseDrivers
+internal import LinuxSystem
+internal import Synchronization
+
+/// Facts and services for all loops.
+///
+/// - Thread: any.
+final class SharedState: Sendable {
+    let observer: Observer
+    let workers: WorkerPool
+    let version: String
+    let activation: Activation
+    let started = MonotonicInstant.now
+    let pid = Int64(Process.pid)
+    let adHocDatabases = AdHocDatabases()
+    /// Open client connections, of all loops.
+    let connectionCount = Atomic<Int>(0)
+    /// Requests that did not end in the turn they came in.
+    let requestsInFlight = Atomic<Int>(0)
+    private let lastConnection = Atomic<UInt64>(0)
+    /// The loops, for questions to all of them; set once, before any connection.
+    private let members = Mutex<[LoopMember]>([])
+
+    init(observer: Observer, workers: WorkerPool, version: String, activation: Activation) {
+        self.observer = observer
+        self.workers = workers
+        self.version = version
+        self.activation = activation
+    }
+
+    func nextConnectionNumber() -> UInt64 { lastConnection.add(1, ordering: .relaxed).newValue }
+
+    func join(_ member: LoopMember) { members.withLock { $0.append(member) } }
+
+    var loops: [LoopMember] { members.withLock { $0 } }
+}
+
+/// A loop as the others know it.
+struct LoopMember: Sendable {
+    let mailbox: LoopMailbox
+    let context: LoopBound<LoopContext>
+
+    /// Runs `body` on that loop.
+    func submit(_ body: @escaping @Sendable (LoopContext) -> Void) {
+        let context = context
+        mailbox.submit { body(context.wrapped) }
+    }
+}

@@ -1,0 +1,42 @@
+// Rows as JSON arrays.
+
+internal import ByteBuffers
+internal import DatabaseDrivers
+internal import WireProtocol
+
+/// - Source: docs/protocol.md, Values, JSON column.
+final class JSONRowSink: WireRowSink {
+    private var isFirst = true
+
+    override func openRow() {
+        buffer.append(UInt8(ascii: "["))
+        isFirst = true
+    }
+    override func closeRow() { buffer.append(UInt8(ascii: "]")) }
+
+    @inline(__always)
+    private func separate() {
+        if isFirst { isFirst = false } else { buffer.append(UInt8(ascii: ",")) }
+    }
+
+    override func null() {
+        separate()
+        buffer.appendJSONNull()
+    }
+    override func integer(_ value: Int64) {
+        separate()
+        buffer.appendJSONInteger(value, style: writer.int64Style)
+    }
+    override func real(_ value: Double) {
+        separate()
+        buffer.appendJSONReal(value)
+    }
+    override func text(_ bytes: UnsafeRawBufferPointer) {
+        separate()
+        if isValidUTF8(bytes) { buffer.appendJSONText(bytes) } else { buffer.appendJSONBlob(bytes) }
+    }
+    override func blob(_ bytes: UnsafeRawBufferPointer) {
+        separate()
+        buffer.appendJSONBlob(bytes)
+    }
+}

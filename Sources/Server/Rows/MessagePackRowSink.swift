@@ -1,0 +1,17 @@
+// Rows as MessagePack arrays.
+
+internal import ByteBuffers
+internal import DatabaseDrivers
+internal import WireProtocol
+
+/// - Source: docs/protocol.md, Values, MessagePack column.
+final class MessagePackRowSink: WireRowSink {
+    override func openRow() { buffer.appendMessagePackArrayHeader(columnCount) }
+    override func null() { buffer.appendMessagePackNull() }
+    override func integer(_ value: Int64) { buffer.appendMessagePackInteger(value) }
+    override func real(_ value: Double) { buffer.appendMessagePackReal(value) }
+    override func text(_ bytes: UnsafeRawBufferPointer) {
+        if isValidUTF8(bytes) { buffer.appendMessagePackText(bytes) } else { buffer.appendMessagePackBinary(bytes) }
+    }
+    override func blob(_ bytes: UnsafeRawBufferPointer) { buffer.appendMessagePackBinary(bytes) }
+}

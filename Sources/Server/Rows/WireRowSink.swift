@@ -1,0 +1,172 @@
+// Rows on their way into frames. The subclasses differ in the encoding of values only.
+
+internal import ByteBuffers
+internal import DatabaseDrivers
+internal import LinuxSystem
+internal import WireProtocol
+
+/// Builds `query_response` frames from rows.
+///
+/// Owns its buffer, because a worker may fill it while the connection sends what was filled before.
+/// - Thread: that of the run.
+/// - Source: docs/protocol.md, Rows.
+class WireRowSink: RowSink {
+    final var buffer = ByteBuffer()
+    final var writer: MessageWriter
+    private var id = RequestID.none
+    private var rowsInFrame = 0
+    private var isFrameOpen = false
+    private var rowsLeftInPage = Int64.max
+    private var rowByteCountMax = Int.max
+    private var rowStart = 0
+    private(set) final var columnCount = 0
+
+    /// A frame closes at the first row that reaches one of these.
+    private static let frameByteCount = 64 << 10
+    private static let frameRowCount = 1_000
+    /// Storage that a sink may keep for its next run.
+    private static let keptByteCountMax = 96 << 10
+
+    init(_ writer: MessageWriter) {
+        self.writer = writer
+    }
+
+    /// Prepares for a run.
+    /// The bytes of `id` stay valid until the run has ended; after `pageRowCount` rows the run waits for `fetch`.
+    final func prepare(id: RequestID, writer: MessageWriter, pageRowCount: Int64?, rowByteCountMax: Int) {
+        self.id = id
+        self.writer = writer
+        self.rowByteCountMax = rowByteCountMax
+        rowsLeftInPage = pageRowCount ?? .max
+        rowsInFrame = 0
+        isFrameOpen = false
+        buffer.removeAll()
+    }
+
+    /// Lets the next page begin.
+    final func allowPage(_ rowCount: Int64) { rowsLeftInPage = rowCount }
+
+    /// True when the rows of the page are all there.
+    final var isPageComplete: Bool { rowsLeftInPage <= 0 }
+
+    final override func begin(_ columns: ColumnSet) {
+        columnCount = columns.columns.count
+        beginFrame()
+        writer.key("columns", into: &buffer)
+        let key = encodingKey
+        if columns.encoded[key] == nil { columns.encoded[key] = encode(columns.columns) }
+        columns.encoded[key]?.withUnsafeBytes { writer.encoded($0, into: &buffer) }
+        beginRows()
+    }
+
+    private var encodingKey: UInt8 { writer.encoding.rawValue }
+
+    /// The array of column maps as it stands in a frame.
+    private func encode(_ columns: [ColumnDescription]) -> [UInt8] {
+        var scratch = ByteBuffer()
+        var encoder = MessageWriter(encoding: writer.encoding, framing: .lengthPrefixed)
+        encoder.begin(type: "", id: .none, timestamp: WireTimestamp(nanosecondsSince1970: 0), into: &scratch)
+        encoder.key("columns", into: &scratch)
+        let start = scratch.count
+        encoder.beginArray(into: &scratch)
+        for column in columns {
+            encoder.beginMap(into: &scratch)
+            encoder.column(column, into: &scratch)
+            encoder.endMap(into: &scratch)
+        }
+        encoder.endArray(into: &scratch)
+        return Array(scratch.readable[start...])
+    }
+
+    private func beginFrame() {
+        writer.begin(
+            type: "query_response", id: id,
+            timestamp: WireTimestamp(nanosecondsSince1970: WallClock.nanosecondsSince1970), into: &buffer)
+        isFrameOpen = true
+        rowsInFrame = 0
+    }
+
+    private func beginRows() {
+        writer.key("rows", into: &buffer)
+        writer.beginArray(into: &buffer)
+    }
+
+    final override func beginRow() {
+        writer.prepareValue(into: &buffer)
+        rowStart = buffer.count
+        openRow()
+    }
+
+    final override func endRow() -> State {
+        closeRow()
+        rowsInFrame &+= 1
+        rowsLeftInPage &-= 1
+        let byteCount = buffer.count &- writer.frameStart
+        if byteCount < Self.frameByteCount && rowsInFrame < Self.frameRowCount && rowsLeftInPage > 0 { return .open }
+        if buffer.count &- rowStart > rowByteCountMax {
+            writer.abandon(in: &buffer)
+            isFrameOpen = false
+            return .overflow
+        }
+        closeFrame()
+        return .full
+    }
+
+    private func closeFrame() {
+        writer.endArray(into: &buffer)
+        writer.key("more", into: &buffer)
+        writer.bool(true, into: &buffer)
+        writer.end(into: &buffer)
+        isFrameOpen = false
+    }
+
+    final override func reopen() {
+        beginFrame()
+        beginRows()
+    }
+
+    final override func restart() {
+        rowsLeftInPage = rowsLeftInPage == .max ? .max : rowsLeftInPage &+ Int64(rowsInFrame)
+        isFrameOpen = false
+        rowsInFrame = 0
+        buffer.removeAll()
+        writer = MessageWriter(encoding: writer.encoding, framing: writer.framing, int64Style: writer.int64Style)
+    }
+
+    final override var pendingByteCount: Int { buffer.count }
+
+    /// Ends the last frame.
+    /// - Parameter fields: adds the keys of the last frame behind `more`.
+    final func finish(_ fields: (inout MessageWriter, inout ByteBuffer) -> Void) {
+        if !isFrameOpen { reopen() }
+        writer.endArray(into: &buffer)
+        writer.key("more", into: &buffer)
+        writer.bool(false, into: &buffer)
+        fields(&writer, &buffer)
+        writer.end(into: &buffer)
+        isFrameOpen = false
+    }
+
+    /// Ends without a last frame, because an error follows: rows that are there are still delivered.
+    final func closeForError(keepingRows: Bool) {
+        guard isFrameOpen else { return }
+        if keepingRows && rowsInFrame > 0 {
+            closeFrame()
+        } else {
+            writer.abandon(in: &buffer)
+        }
+        isFrameOpen = false
+    }
+
+    /// Gives back what a large result has left.
+    final func trim() {
+        if buffer.capacity > Self.keptByteCountMax { buffer.releaseStorage() } else { buffer.removeAll() }
+    }
+
+    // MARK: What the encodings do
+
+    /// Starts the array of a row.
+    func openRow() {}
+    /// Ends the array of a row.
+    func closeRow() {}
+}

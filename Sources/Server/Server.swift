@@ -1,0 +1,138 @@
+// The service as its owner sees it: make it, give it listeners, reload it, drain it.
+
+internal import DatabaseDrivers
+public import LinuxSystem
+internal import Synchronization
+
+/// Serves the protocol on listening sockets.
+///
+/// - Thread: all methods are called on the thread of `controlLoop`, which accepts; connections live on loops of their own.
+public final class Server {
+    private var configuration: ServerConfiguration
+    private let controlLoop: EventLoop
+    private let observer: Observer
+    private let shared: SharedState
+    private var catalog: DatabaseCatalog
+    private var listeners: [Listener] = []
+    private var nextLoop = 0
+    private var drain: Drain?
+
+    /// Connections beyond the limit that are told so; further ones are closed without a word.
+    private static let refusedCountMax = 64
+
+    /// Starts the loops that serve connections.
+    ///
+    /// - Parameters:
+    ///   - configuration: databases, limits and facts about the daemon.
+    ///   - controlLoop: accepts connections and runs what is not per connection; the caller runs it.
+    ///   - observer: told about everything worth seeing.
+    /// - Throws: `Errno` when threads or descriptors cannot be had.
+    public init(configuration: ServerConfiguration, controlLoop: EventLoop, observer: Observer) throws(Errno) {
+        SQLiteLibrary.configure()
+        self.configuration = configuration
+        self.controlLoop = controlLoop
+        self.observer = observer
+        let workers = WorkerPool(threadCountMax: configuration.limits.workerThreadCountMax)
+        shared = SharedState(
+            observer: observer, workers: workers, version: configuration.version, activation: configuration.activation)
+        catalog = DatabaseCatalog(
+            configuration.databases, settings: configuration.limits.sqliteSettings, workers: workers,
+            observer: observer, earlier: nil)
+        for index in 0..<max(1, configuration.loopCount) { try startLoop(index) }
+    }
+
+    private func startLoop(_ index: Int) throws(Errno) {
+        let (shared, limits, catalog) = (shared, configuration.limits, catalog)
+        // A loop must be made and run by its own thread; the context is used by it alone.
+        let loop = try EventLoop()
+        let context = LoopContext(loop: loop, shared: shared, limits: limits, catalog: catalog)
+        let bound = LoopBound(context, loop.mailbox)
+        shared.join(LoopMember(mailbox: loop.mailbox, context: bound))
+        let mailbox = loop.mailbox
+        let running = UncheckedLoop(loop: loop)
+        try Thread.start(name: "litebase-loop-\(index)", stackByteCount: 8 << 20) {
+            mailbox.submit {}
+            running.loop.run()
+        }
+    }
+
+    /// Carries a loop to the thread that runs it.
+    private struct UncheckedLoop: @unchecked Sendable {
+        let loop: EventLoop
+    }
+
+    /// Accepts connections from a socket that listens already.
+    ///
+    /// - Parameters:
+    ///   - socket: non-blocking and listening; closed with the server, never unlinked.
+    ///   - address: for the log, `unix:/path` or `tcp:127.0.0.1:port`.
+    ///   - inherited: whether systemd owns the socket.
+    /// - Throws: `Errno` when the socket cannot be watched.
+    public func addListener(_ socket: consuming OwnedDescriptor, address: String, inherited: Bool) throws(Errno) {
+        let listener = Listener(socket, loop: controlLoop, observer: observer) { [unowned self] connection in
+            adopt(connection)
+        }
+        try listener.start()
+        listeners.append(listener)
+        observer.observe(.listening(address: address, inherited: inherited))
+    }
+
+    private func adopt(_ socket: consuming OwnedDescriptor) {
+        let limit = configuration.limits.connectionCountMax
+        let count = shared.connectionCount.add(1, ordering: .relaxed).newValue
+        let isRefused = count > limit
+        if isRefused {
+            observer.observe(.connectionRefused(limitName: "connections_max", limit: limit))
+            if count > limit + Self.refusedCountMax {
+                shared.connectionCount.subtract(1, ordering: .relaxed)
+                return
+            }
+        }
+        let loops = shared.loops
+        nextLoop = (nextLoop + 1) % loops.count
+        let descriptor = socket.release()
+        loops[nextLoop].submit { $0.open(descriptor, isRefused: isRefused) }
+    }
+
+    /// Takes over changed databases and limits; loops and activation stay.
+    public func reload(_ configuration: ServerConfiguration) {
+        self.configuration = configuration
+        catalog = DatabaseCatalog(
+            configuration.databases, settings: configuration.limits.sqliteSettings, workers: shared.workers,
+            observer: observer, earlier: catalog)
+        let (catalog, limits) = (catalog, configuration.limits)
+        for loop in shared.loops { loop.submit { $0.adopt(catalog, limits) } }
+        observer.observe(.reloaded(databaseCount: catalog.entries.count))
+    }
+
+    /// Stops accepting, lets running requests end within `Limits.drainTimeMillisecondsMax`, cancels the rest, rolls back,
+    /// checkpoints and calls `completion` on the control loop's thread. A second call cancels at once.
+    public func drain(completion: @escaping () -> Void) {
+        if let drain { return drain.hurry() }
+        for listener in listeners { listener.stop() }
+        observer.observe(.draining(connectionCount: connectionCount, requestCount: requestsInFlight))
+        let drain = Drain(shared: shared, catalog: catalog, controlLoop: controlLoop, completion: completion)
+        self.drain = drain
+        drain.start(milliseconds: configuration.limits.drainTimeMillisecondsMax)
+    }
+
+    /// Connections that are open.
+    public var connectionCount: Int { shared.connectionCount.load(ordering: .relaxed) }
+    /// Requests that are running or waiting.
+    public var requestsInFlight: Int { shared.requestsInFlight.load(ordering: .relaxed) }
+
+    /// One line for `STATUS=` (sd_notify(3)).
+    public var statusLine: String {
+        "Serving \(catalog.entries.count) databases; \(connectionCount) connections, \(requestsInFlight) requests running"
+    }
+
+    /// Stops watching the listeners, without closing them, and looks once more whether a connection waits in a queue.
+    /// - Returns: false when there is one; then the listeners are watched again and it is served.
+    public func pauseAcceptingIfQuiet() -> Bool {
+        for listener in listeners { listener.pause() }
+        let acceptedCount = listeners.reduce(0) { $0 + $1.acceptWaiting() }
+        if acceptedCount == 0 && connectionCount == 0 { return true }
+        for listener in listeners { try? listener.start() }
+        return false
+    }
+}

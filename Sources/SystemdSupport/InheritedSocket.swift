@@ -1,0 +1,115 @@
+// Listening sockets that systemd hands over.
+
+internal import CSystemd
+internal import Glibc
+public import LinuxSystem
+
+/// A listening socket from systemd, checked and ready for a loop.
+///
+/// A class, because a descriptor has one owner and arrays copy.
+public final class InheritedSocket {
+    /// `FileDescriptorName=` of the socket unit.
+    public let name: String
+    /// `unix:/path` or `tcp:127.0.0.1:port`.
+    public let address: String
+    private var descriptor: OwnedDescriptor?
+
+    private init(_ descriptor: consuming OwnedDescriptor, name: String, address: String) {
+        self.descriptor = consume descriptor
+        self.name = name
+        self.address = address
+    }
+
+    /// The descriptor, once; non-blocking and close-on-exec.
+    public func take() -> OwnedDescriptor {
+        guard let descriptor = descriptor.take() else { preconditionFailure("taken twice") }
+        return descriptor
+    }
+
+    /// Takes what systemd passed to this very process, and removes `LISTEN_*` from the environment.
+    ///
+    /// - Returns: nothing when nothing was passed, or when it was meant for another process (`LISTEN_PID`).
+    /// - Throws: `InheritedSocketError` when one of them cannot be served: a listening socket that nobody accepts from
+    ///   would leave its clients hanging, so none is ignored.
+    /// - Thread: only before any other was started, since the environment changes.
+    /// - Source: sd_listen_fds_with_names(3).
+    public static func takeAll() throws(InheritedSocketError) -> [InheritedSocket] {
+        var names: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?
+        let count = sd_listen_fds_with_names(1, &names)
+        guard count >= 0 else {
+            throw InheritedSocketError("systemd's list of sockets cannot be read (LISTEN_FDS): \(Errno(-count))")
+        }
+        defer { free(names, count) }
+        var sockets: [InheritedSocket] = []
+        for index in 0..<Int(count) {
+            let name = names?[index].map { String(cString: $0) } ?? ""
+            sockets.append(try accept(OwnedDescriptor(SD_LISTEN_FDS_START + Int32(index)), name: name))
+        }
+        return sockets
+    }
+
+    // Also for tests: checks one descriptor.
+    static func accept(_ descriptor: consuming OwnedDescriptor, name: String) throws(InheritedSocketError)
+        -> InheritedSocket
+    {
+        let number = descriptor.number
+        guard isKnown(name) else {
+            throw InheritedSocketError(
+                "systemd passed a socket named \"\(name)\", which is unknown; use FileDescriptorName=litebase, or none")
+        }
+        guard Sockets.isListeningStream(number) else {
+            throw InheritedSocketError(
+                "descriptor \(number) (\"\(name)\") from systemd is no listening stream socket; "
+                    + "use ListenStream= with Accept=no")
+        }
+        let address = try address(number, name)
+        do throws(Errno) {
+            try Sockets.prepareInherited(number)
+        } catch {
+            throw InheritedSocketError("descriptor \(number) from systemd cannot be used: \(error)")
+        }
+        return InheritedSocket(consume descriptor, name: name, address: address)
+    }
+
+    private static func address(_ number: Int32, _ name: String) throws(InheritedSocketError) -> String {
+        let family = Sockets.family(of: number)
+        switch family {
+        case .unix:
+            guard let path = Sockets.path(of: number) else {
+                throw InheritedSocketError(
+                    "the socket \"\(name)\" from systemd has no path; abstract sockets have no permissions, use a path")
+            }
+            return "unix:\(path)"
+        case .ipv4, .ipv6:
+            let port = Sockets.localPort(number)
+            guard Sockets.isLoopback(number) else {
+                throw InheritedSocketError(
+                    "the TCP socket \"\(name)\" from systemd (port \(port)) is not bound to a loopback address; "
+                        + "use ListenStream=127.0.0.1:\(port)")
+            }
+            return family == .ipv4 ? "tcp:127.0.0.1:\(port)" : "tcp:[::1]:\(port)"
+        case .other:
+            throw InheritedSocketError(
+                "the socket \"\(name)\" from systemd is neither a Unix socket nor TCP; use ListenStream= with a path")
+        }
+    }
+
+    // Without FileDescriptorName= a socket bears the name of its unit, and "unknown" by systemd-socket-activate(1).
+    private static func isKnown(_ name: String) -> Bool {
+        name == "litebase" || name.hasPrefix("litebase-") || name.hasSuffix(".socket") || name == "unknown"
+    }
+
+    private static func free(_ names: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?, _ count: Int32) {
+        guard let names else { return }
+        for index in 0..<Int(count) { Glibc.free(names[index]) }
+        Glibc.free(names)
+    }
+}
+
+/// Why a socket from systemd cannot be served.
+public struct InheritedSocketError: Error, Equatable, Sendable {
+    /// One line: cause, semicolon, remedy.
+    public var message: String
+
+    init(_ message: String) { self.message = message }
+}

@@ -1,0 +1,96 @@
+// Options that several commands share.
+
+import ArgumentParser
+internal import LinuxSystem
+import LiteBaseClient
+
+/// How the daemon is reached.
+struct ConnectionOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("The daemon's socket.", valueName: "path"), completion: .file())
+    var socket: String?
+
+    @Option(help: ArgumentHelp("Connect to TCP port <port> of this machine instead.", valueName: "port"))
+    var port: UInt16?
+
+    func validate() throws {
+        if socket != nil, port != nil { throw ValidationError("Give either --socket or --port, not both.") }
+        if port == 0 { throw ValidationError("The port must be between 1 and 65535.") }
+    }
+
+    func endpoint() throws(ClientError) -> Endpoint {
+        if let port { return .loopback(port: port) }
+        return try Endpoint.discover(path: socket)
+    }
+
+    func connect() throws(ClientError) -> BlockingClient {
+        try BlockingClient.connect(to: try endpoint())
+    }
+}
+
+/// How results are written.
+struct OutputOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "Output format. Default: table on a terminal, else jsonl.", valueName: "format"))
+    var format: OutputFormat?
+
+    @Flag(name: .customLong("no-header"), help: "Leave out the names of columns (table, csv, tsv).")
+    var hasNoHeader = false
+
+    var effectiveFormat: OutputFormat { format ?? .standard(isTerminal: Terminal.outputIsTerminal) }
+
+    var style: OutputStyle {
+        OutputStyle(
+            isTerminal: Terminal.outputIsTerminal, hasColor: Terminal.hasColor,
+            hasUnicode: Terminal.hasUnicode, hasHeader: !hasNoHeader)
+    }
+
+    func makeFormatter() -> any ResultFormatter { effectiveFormat.formatter(style) }
+}
+
+/// Which database statements go to.
+struct DatabaseOptions: ParsableArguments {
+    @Option(name: .shortAndLong, help: ArgumentHelp("The database, by name. Default: the daemon's.", valueName: "name"))
+    var database: String?
+
+    @Option(help: ArgumentHelp("The database, by URL, such as sqlite:/srv/app.db?mode=ro.", valueName: "url"))
+    var url: String?
+
+    @Flag(name: .customLong("read-only"), help: "Refuse every write.")
+    var isReadOnly = false
+
+    func validate() throws {
+        if database != nil, url != nil { throw ValidationError("Give either --database or --url, not both.") }
+    }
+
+    var sessionOptions: SessionOptions {
+        if let url { return SessionOptions(url: url, isReadOnly: isReadOnly) }
+        return SessionOptions(database: database, isReadOnly: isReadOnly)
+    }
+
+    /// Whether a request cannot say it without a session.
+    var needSession: Bool { url != nil || isReadOnly }
+}
+
+/// Limits of a statement.
+struct StatementLimits: ParsableArguments {
+    @Option(help: ArgumentHelp("Give up after that time.", valueName: "seconds"))
+    var timeout: Double?
+
+    @Option(name: .customLong("max-rows"), help: ArgumentHelp("Stop after that many rows.", valueName: "n"))
+    var maxRows: Int64?
+
+    func validate() throws {
+        if let timeout, !(timeout > 0 && timeout <= 86_400_000) {
+            throw ValidationError("The timeout must be a positive number of seconds.")
+        }
+        if let maxRows, maxRows < 1 { throw ValidationError("The number of rows must be at least 1.") }
+    }
+
+    /// One statement at a time needs no pages: the socket itself keeps the server from running ahead.
+    func queryOptions(database: String?) -> QueryOptions {
+        QueryOptions(
+            database: database, timeout: timeout.map { .milliseconds(Int64(($0 * 1000).rounded(.up))) },
+            maxRows: maxRows, pageRows: nil)
+    }
+}

@@ -1,0 +1,147 @@
+// `litebase databases`, `litebase status`, `litebase completions`.
+
+import ArgumentParser
+internal import ByteBuffers
+import LiteBaseClient
+
+struct DatabasesCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "databases", abstract: "List the databases that you may open.",
+        usage: "litebase databases [<options>]")
+
+    @OptionGroup var output: OutputOptions
+    @OptionGroup var connection: ConnectionOptions
+
+    func run() throws {
+        try Self.write(try connection.connect().listDatabases(), output)
+    }
+
+    static func write(_ databases: [DatabaseInformation], _ options: OutputOptions) throws {
+        let rows = databases.map { database -> [Value] in
+            [
+                .text(database.name), .text(database.engine),
+                .text(database.isReadOnly ? "read_only" : "read_write"), .bool(database.isDefault),
+            ]
+        }
+        try StandardOutput().write(["name", "engine", "access", "default"], rows, options)
+    }
+}
+
+struct StatusCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "status", abstract: "Show how the daemon is and what it has done.",
+        usage: "litebase status [--json] [<options>]")
+
+    @Flag(name: .customLong("json"), help: "Print one JSON object.")
+    var isJSON = false
+
+    @OptionGroup var connection: ConnectionOptions
+
+    func run() throws {
+        let endpoint = try connection.endpoint()
+        let client = try BlockingClient.connect(to: endpoint)
+        client.timeout = .seconds(10)
+        let health = try client.ping()
+        let stats = try client.stats()
+        let output = StandardOutput()
+        if isJSON {
+            StatusText.appendJSON(health, stats, into: &output.buffer)
+            output.buffer.append(UInt8(ascii: "\n"))
+        } else {
+            for line in StatusText.lines(health, stats, endpoint) { try output.print(line) }
+        }
+        try output.flush()
+    }
+}
+
+struct CompletionsCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "completions",
+        abstract: "Print a completion script for your shell.",
+        discussion: """
+            EXAMPLES:
+              litebase completions bash > ~/.local/share/bash-completion/completions/litebase
+              litebase completions zsh > "${fpath[1]}/_litebase"
+              litebase completions fish > ~/.config/fish/completions/litebase.fish
+            """)
+
+    enum Shell: String, ExpressibleByArgument, CaseIterable {
+        case bash, zsh, fish
+    }
+
+    @Argument(help: "bash, zsh or fish.")
+    var shell: Shell
+
+    func run() throws {
+        let kind: CompletionShell =
+            switch shell {
+            case .bash: .bash
+            case .zsh: .zsh
+            case .fish: .fish
+            }
+        let output = StandardOutput()
+        try output.print(LiteBaseCommand.completionScript(for: kind))
+        try output.flush()
+    }
+}
+
+/// The daemon's state as text and as JSON.
+enum StatusText {
+    static func lines(_ health: Health, _ stats: StructuredValue, _ endpoint: Endpoint) -> [String] {
+        var pairs: [(String, String)] = [
+            ("daemon", "litebased \(health.version), protocol \(health.protocolVersion), pid \(health.pid)"),
+            ("address", endpoint.description),
+            ("state", "\(health.status), up \(DurationText.human(health.uptime)), started by \(health.activation)"),
+        ]
+        flatten(stats, name: "", into: &pairs)
+        let width = pairs.map { DisplayWidth.of($0.0) }.max() ?? 0
+        return pairs.map { name, value in
+            let shown = TerminalEscaping.visible(name)
+            let padding = String(repeating: " ", count: max(0, width - DisplayWidth.of(shown)) + 2)
+            return shown + padding + TerminalEscaping.visible(value)
+        }
+    }
+
+    /// A line for each leaf: `requests query  17`.
+    private static func flatten(_ value: StructuredValue, name: String, into pairs: inout [(String, String)]) {
+        switch value {
+        case .value(let value): pairs.append((name, value.isNull ? "-" : ValueText.plain(value)))
+        case .map(let members):
+            for (key, member) in members { flatten(member, name: name.isEmpty ? key : "\(name) \(key)", into: &pairs) }
+        case .array(let elements):
+            for (index, element) in elements.enumerated() { flatten(element, name: "\(name) \(index)", into: &pairs) }
+        }
+    }
+
+    static func appendJSON(_ health: Health, _ stats: StructuredValue, into output: inout ByteBuffer) {
+        let members: [(key: String, value: StructuredValue)] = [
+            ("status", .value(.text(health.status))), ("version", .value(.text(health.version))),
+            ("protocol", .value(.integer(health.protocolVersion))), ("pid", .value(.integer(health.pid))),
+            ("uptime_ms", .value(.integer(health.uptime.components.seconds * 1000))),
+            ("activation", .value(.text(health.activation))), ("stats", stats),
+        ]
+        append(.map(members), into: &output)
+    }
+
+    private static func append(_ value: StructuredValue, into output: inout ByteBuffer) {
+        switch value {
+        case .value(let value): JSONText.append(value, isTerminal: Terminal.outputIsTerminal, into: &output)
+        case .array(let elements):
+            output.append(UInt8(ascii: "["))
+            for (index, element) in elements.enumerated() {
+                if index > 0 { output.append(UInt8(ascii: ",")) }
+                append(element, into: &output)
+            }
+            output.append(UInt8(ascii: "]"))
+        case .map(let members):
+            output.append(UInt8(ascii: "{"))
+            for (index, member) in members.enumerated() {
+                if index > 0 { output.append(UInt8(ascii: ",")) }
+                JSONText.append(member.key, isTerminal: Terminal.outputIsTerminal, into: &output)
+                output.append(UInt8(ascii: ":"))
+                append(member.value, into: &output)
+            }
+            output.append(UInt8(ascii: "}"))
+        }
+    }
+}

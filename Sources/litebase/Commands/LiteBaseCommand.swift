@@ -1,0 +1,72 @@
+// The program: its commands, and how it ends.
+
+import ArgumentParser
+internal import Glibc
+internal import LinuxSystem
+import LiteBaseClient
+
+@main
+struct LiteBaseCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "litebase",
+        abstract: "Talk to LiteBase, the local database service.",
+        discussion: """
+            Without --socket, the daemon is looked for at $LITEBASE_SOCKET,
+            $XDG_RUNTIME_DIR/litebase/litebase.sock, /run/litebase/litebase.sock and
+            /tmp/litebase.sock. See litebase(1) for formats and exit statuses.
+
+            EXAMPLES:
+              litebase ping
+              litebase query "SELECT * FROM city WHERE country = ? LIMIT 5" NO
+              litebase query --format csv "SELECT * FROM city" > city.csv
+              litebase shell
+            """,
+        version: "litebase \(Product.version)",
+        subcommands: [
+            PingCommand.self, QueryCommand.self, ShellCommand.self, DatabasesCommand.self, StatusCommand.self,
+            CompletionsCommand.self,
+        ])
+
+    static func main() {
+        // A reader that is gone ends the process as it ends every filter, even if SIGPIPE came ignored.
+        signal(SIGPIPE, SIG_DFL)
+        do {
+            let arguments = ParameterParsing.protectNegativeNumbers(Array(CommandLine.arguments.dropFirst()))
+            var command = try parseAsRoot(arguments)
+            try command.run()
+        } catch {
+            Process.exit(report(error))
+        }
+    }
+
+    /// Says what went wrong.
+    /// - Returns: the exit status.
+    private static func report(_ error: any Error) -> Int32 {
+        switch error {
+        case let error as StatementError:
+            ErrorReport.print(error.error, sql: error.sql, scriptLine: error.scriptLine)
+            return ExitStatus.of(error.error)
+        case let error as ClientError:
+            ErrorReport.print(error)
+            return ExitStatus.of(error)
+        case let error as OutputError:
+            Terminal.complain("litebase: cannot write the output: \(error.errno)")
+            return ExitStatus.ioError
+        case let error as InputError:
+            Terminal.complain("litebase: \(error.message)")
+            return error.status
+        case let error as UsageError:
+            Terminal.complain("litebase: \(error.message)")
+            return ExitStatus.usage
+        default:
+            // Help and the version count as errors here; a wrong argument gets its usage line.
+            exit(withError: error)
+        }
+    }
+}
+
+/// Input that cannot be read.
+struct InputError: Error {
+    let message: String
+    var status: Int32 = ExitStatus.dataError
+}

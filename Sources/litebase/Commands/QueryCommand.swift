@@ -1,0 +1,142 @@
+// `litebase query`: SQL from an argument or from stdin.
+
+import ArgumentParser
+internal import Glibc
+internal import LinuxSystem
+import LiteBaseClient
+
+struct QueryCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "query",
+        abstract: "Run SQL and print the rows.",
+        usage: "litebase query <sql> [<parameters> ...] [<options>]",
+        discussion: """
+            Parameters are bound to placeholders: null, integers, reals, x'..' (a
+            blob) and '..' (text) as in SQL; anything else is text. :name=value
+            binds a named one. Several statements, and all of stdin, run in one
+            session up to the first error.
+
+            EXAMPLES:
+              litebase query "SELECT * FROM city WHERE people > ?" 1000
+              litebase query "SELECT * FROM city WHERE name = :name" :name=Oslo
+              litebase query - < script.sql
+            """)
+
+    @Argument(help: "The statement; - reads statements from stdin.")
+    var sql: String
+
+    @Argument(help: "Values for its placeholders.")
+    var parameters: [String] = []
+
+    @Flag(name: .customLong("text"), help: "Take every parameter as text, as it is.")
+    var isAllText = false
+
+    @OptionGroup var database: DatabaseOptions
+    @OptionGroup var output: OutputOptions
+    @OptionGroup var limits: StatementLimits
+    @OptionGroup var connection: ConnectionOptions
+
+    func run() throws {
+        let parameters = try ParameterParsing.parameters(parameters, allText: isAllText)
+        if sql == "-" {
+            guard parameters.isEmpty else { throw UsageError("statements from stdin take no parameters") }
+            return try runScript()
+        }
+        let statements = Self.split(sql)
+        if statements.isEmpty { throw UsageError("there is no statement to run") }
+        if statements.count > 1, !parameters.isEmpty {
+            throw UsageError("parameters need a single statement, but there are \(statements.count)")
+        }
+        let client = try connection.connect()
+        if statements.count == 1, !database.needSession {
+            let runner = StatementRunner(
+                target: .client(client), options: limits.queryOptions(database: database.database),
+                output: StandardOutput())
+            var formatter = output.makeFormatter()
+            return try Self.report(sql) { _ = try runner.run(sql, parameters, &formatter) }
+        }
+        try withSession(client) { script in
+            for statement in statements { try script.run(statement, parameters, isFromScript: false) }
+        }
+    }
+
+    private func runScript() throws {
+        try withSession(try connection.connect()) { script in
+            var splitter = StatementSplitter()
+            while let chunk = try StandardInput.read() {
+                for statement in splitter.append(chunk) { try script.run(statement, .none, isFromScript: true) }
+            }
+            if let last = splitter.finish() { try script.run(last, .none, isFromScript: true) }
+        }
+    }
+
+    private func withSession(_ client: BlockingClient, _ body: (inout Script) throws -> Void) throws {
+        let session = try client.openSession(database.sessionOptions)
+        let runner = StatementRunner(
+            target: .session(session), options: limits.queryOptions(database: nil), output: StandardOutput())
+        var script = Script(runner: runner, formatter: output.makeFormatter())
+        try body(&script)
+        if script.transaction == .active || script.transaction == .failed {
+            Terminal.complain("litebase: the last transaction was not committed, and is rolled back")
+        }
+        try session.close()
+    }
+
+    private static func split(_ sql: String) -> [StatementSplitter.Statement] {
+        var splitter = StatementSplitter()
+        var statements = splitter.append(sql.utf8)
+        if let last = splitter.finish() { statements.append(last) }
+        return statements
+    }
+
+    /// Adds the statement to its error.
+    fileprivate static func report(_ sql: String, line: Int? = nil, _ body: () throws -> Void) throws {
+        do {
+            try body()
+        } catch let error as ClientError {
+            throw StatementError(error: error, sql: sql, scriptLine: line)
+        }
+    }
+}
+
+/// Statements of one session, run up to the first error.
+private struct Script {
+    let runner: StatementRunner
+    var formatter: any ResultFormatter
+    var transaction: TransactionState?
+
+    mutating func run(
+        _ statement: StatementSplitter.Statement, _ parameters: Parameters, isFromScript: Bool
+    ) throws {
+        guard let sql = statement.text else {
+            throw InputError(message: "line \(statement.line): the statement is not UTF-8 text")
+        }
+        try QueryCommand.report(sql, line: isFromScript ? statement.line : nil) {
+            transaction = try runner.run(sql, parameters, &formatter)?.transaction ?? transaction
+        }
+    }
+}
+
+/// Standard input.
+enum StandardInput {
+    /// The next bytes; `nil` at the end.
+    static func read() throws -> [UInt8]? {
+        var failure: Errno?
+        let chunk = [UInt8](unsafeUninitializedCapacity: 65536) { buffer, count in
+            count = 0
+            while true {
+                let got = Glibc.read(STDIN_FILENO, buffer.baseAddress, buffer.count)
+                if got >= 0 {
+                    count = got
+                    return
+                }
+                if Errno.current != .interrupted {
+                    failure = Errno.current
+                    return
+                }
+            }
+        }
+        if let failure { throw InputError(message: "cannot read stdin: \(failure)", status: ExitStatus.noInput) }
+        return chunk.isEmpty ? nil : chunk
+    }
+}

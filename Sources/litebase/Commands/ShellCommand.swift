@@ -1,0 +1,37 @@
+// `litebase shell`: the arguments; the shell itself is in Shell/.
+
+import ArgumentParser
+import LiteBaseClient
+
+struct ShellCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "shell",
+        abstract: "Run statements interactively, in one session.",
+        usage: "litebase shell [<options>]",
+        discussion: """
+            Statements end with a semicolon and may take several lines. Ctrl-C
+            cancels the running statement, Ctrl-D leaves. .help lists the shell's
+            own commands.
+
+            EXAMPLES:
+              litebase shell
+              litebase shell --database geo --read-only
+              echo ".tables" | litebase shell
+            """)
+
+    @OptionGroup var database: DatabaseOptions
+    @OptionGroup var output: OutputOptions
+    @OptionGroup var limits: StatementLimits
+    @OptionGroup var connection: ConnectionOptions
+
+    func run() throws {
+        let isInteractive = Terminal.inputIsTerminal && Terminal.outputIsTerminal
+        let shell = Shell(
+            connection: try ShellConnection(connection.endpoint(), database),
+            settings: ShellSettings(
+                format: output.effectiveFormat, style: output.style, limits: limits.queryOptions(database: nil)),
+            isInteractive: isInteractive)
+        try shell.run()
+        if shell.hasFailed, !isInteractive { throw ExitCode(ExitStatus.statementFailed) }
+    }
+}

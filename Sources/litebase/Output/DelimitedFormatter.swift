@@ -1,0 +1,168 @@
+// CSV, TSV and Markdown: a row is a line of fields.
+
+internal import ByteBuffers
+import LiteBaseClient
+
+/// CSV as RFC 4180 has it, and tab-separated text as databases load it.
+///
+/// - CSV: lines end in CR LF; NULL is an empty field, the empty text is `""`.
+/// - TSV: tab, line ends and backslash are `\t`, `\n`, `\r`, `\\`; NULL is `\N`.
+/// - Both: blobs are `x'00ff'`. A statement without columns writes nothing.
+/// - Source: RFC 4180; PostgreSQL COPY, "Text Format"
+struct DelimitedFormatter: ResultFormatter {
+    enum Dialect { case csv, tsv }
+
+    let dialect: Dialect
+    let style: OutputStyle
+    private var hasColumns = false
+
+    init(dialect: Dialect, style: OutputStyle) {
+        self.dialect = dialect
+        self.style = style
+    }
+
+    mutating func begin(_ columns: Columns, into output: inout ByteBuffer) {
+        hasColumns = columns.count > 0
+        guard hasColumns, style.hasHeader else { return }
+        writeLine(columns.names.lazy.map(Value.text), into: &output)
+    }
+
+    mutating func row(_ row: Row, into output: inout ByteBuffer) {
+        if hasColumns { writeLine(row, into: &output) }
+    }
+
+    mutating func end(_ summary: StatementSummary?, into output: inout ByteBuffer) {}
+
+    private func writeLine(_ values: some Sequence<Value>, into output: inout ByteBuffer) {
+        var isFirst = true
+        for value in values {
+            if !isFirst { output.append(dialect == .csv ? UInt8(ascii: ",") : UInt8(ascii: "\t")) }
+            isFirst = false
+            switch dialect {
+            case .csv: writeCSV(value, into: &output)
+            case .tsv: writeTSV(value, into: &output)
+            }
+        }
+        output.append(dialect == .csv ? "\r\n" : "\n")
+    }
+
+    private func writeCSV(_ value: Value, into output: inout ByteBuffer) {
+        guard case .text(let raw) = value else { return output.append(ValueText.plain(value)) }
+        let text = shown(raw, keeping: "\n\r\t")
+        let needsQuotes =
+            text.isEmpty
+            || text.utf8.contains {
+                $0 == UInt8(ascii: ",") || $0 == UInt8(ascii: "\"") || $0 == UInt8(ascii: "\n")
+                    || $0 == UInt8(ascii: "\r")
+            }
+        guard needsQuotes else { return output.append(text) }
+        output.append(UInt8(ascii: "\""))
+        for byte in text.utf8 {
+            if byte == UInt8(ascii: "\"") { output.append(byte) }
+            output.append(byte)
+        }
+        output.append(UInt8(ascii: "\""))
+    }
+
+    private func writeTSV(_ value: Value, into output: inout ByteBuffer) {
+        switch value {
+        case .null:
+            output.append("\\N")
+        case .text(let text):
+            var escaped = ByteBuffer()
+            for byte in text.utf8 {
+                switch byte {
+                case UInt8(ascii: "\t"): escaped.append("\\t")
+                case UInt8(ascii: "\n"): escaped.append("\\n")
+                case UInt8(ascii: "\r"): escaped.append("\\r")
+                case UInt8(ascii: "\\"): escaped.append("\\\\")
+                default: escaped.append(byte)
+                }
+            }
+            output.append(shown(String(decoding: escaped.readable, as: UTF8.self), keeping: ""))
+        case .bool, .integer, .unsigned, .real, .blob:
+            output.append(ValueText.plain(value))
+        }
+    }
+
+    /// Control characters are spelled out on a terminal, and only there: files get the data as it is.
+    private func shown(_ text: String, keeping kept: String) -> String {
+        guard style.isTerminal else { return text }
+        var result = ""
+        for scalar in text.unicodeScalars {
+            if TerminalEscaping.isHarmful(scalar), !kept.unicodeScalars.contains(scalar) {
+                result += TerminalEscaping.escape(scalar)
+            } else {
+                result.unicodeScalars.append(scalar)
+            }
+        }
+        return result
+    }
+}
+
+/// A table in Markdown; numbers are aligned to the right by the type of their column.
+/// - Source: GitHub Flavored Markdown, "Tables (extension)"
+struct MarkdownFormatter: ResultFormatter {
+    let style: OutputStyle
+    private var hasColumns = false
+
+    init(style: OutputStyle) {
+        self.style = style
+    }
+
+    mutating func begin(_ columns: Columns, into output: inout ByteBuffer) {
+        hasColumns = columns.count > 0
+        guard hasColumns else { return }
+        writeLine(columns.names.map(Self.escape), into: &output)
+        let numeric: Set<String> = ["integer", "real", "decimal", "float", "numeric"]
+        let rules = columns.all.map { column in
+            numeric.contains((column.type ?? "").lowercased()) ? "---:" : "---"
+        }
+        writeLine(rules, into: &output)
+    }
+
+    mutating func row(_ row: Row, into output: inout ByteBuffer) {
+        guard hasColumns else { return }
+        writeLine(
+            row.map { value in
+                switch value {
+                case .null: "NULL"
+                case .text(let text): Self.escape(text == "NULL" ? "\"NULL\"" : text)
+                case .blob: "`\(ValueText.plain(value))`"
+                case .bool, .integer, .unsigned, .real: ValueText.plain(value)
+                }
+            }, into: &output)
+    }
+
+    mutating func end(_ summary: StatementSummary?, into output: inout ByteBuffer) {}
+
+    private func writeLine(_ cells: [String], into output: inout ByteBuffer) {
+        for cell in cells {
+            output.append("| ")
+            output.append(cell)
+            output.append(UInt8(ascii: " "))
+        }
+        output.append("|\n")
+    }
+
+    /// Signs that would end the cell or mean markup; line ends become `<br>`.
+    static func escape(_ text: String) -> String {
+        var result = ""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "|", "\\", "`", "*", "_", "<", "[":
+                result += "\\"
+                result.unicodeScalars.append(scalar)
+            case "\n": result += "<br>"
+            case "\r": break
+            default:
+                if TerminalEscaping.isHarmful(scalar) {
+                    result += TerminalEscaping.escape(scalar)
+                } else {
+                    result.unicodeScalars.append(scalar)
+                }
+            }
+        }
+        return result
+    }
+}

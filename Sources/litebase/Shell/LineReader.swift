@@ -1,0 +1,172 @@
+// Lines for the shell: edited on a terminal, plain from a pipe or a file.
+
+internal import CEditLine
+internal import Glibc
+internal import LinuxSystem
+
+/// What reading a line came to.
+enum LineOutcome: Equatable {
+    /// Bytes without the line's end.
+    case line([UInt8])
+    case endOfInput
+    /// Ctrl-C.
+    case interrupted
+}
+
+/// A source of lines.
+protocol LineReader: AnyObject {
+    func read(prompt: String) throws -> LineOutcome
+}
+
+/// Lines edited by libedit, with history that is kept in a file.
+final class EditedLines: LineReader {
+    static let historyCountMax = 2000
+    private let history: HistoryFile
+
+    /// `nil` when libedit is not installed.
+    init?(interruptDescriptor: Int32) {
+        guard ceditline_open("litebase", Int32(Self.historyCountMax), interruptDescriptor) else { return nil }
+        history = HistoryFile()
+        for entry in history.load(countMax: Self.historyCountMax) { ceditline_add_history(entry) }
+    }
+
+    deinit {
+        ceditline_close()
+    }
+
+    func read(prompt: String) -> LineOutcome {
+        var text: UnsafePointer<CChar>?
+        var length = 0
+        switch prompt.withCString({ ceditline_read($0, &text, &length) }) {
+        case CEDITLINE_LINE:
+            guard let text else { return .endOfInput }
+            var bytes = Array(UnsafeRawBufferPointer(start: text, count: length))
+            if bytes.last == UInt8(ascii: "\n") { bytes.removeLast() }
+            remember(bytes)
+            return .line(bytes)
+        case CEDITLINE_INTERRUPTED:
+            return .interrupted
+        default:
+            return .endOfInput
+        }
+    }
+
+    /// A line that starts with a space is not kept, as in other shells.
+    private func remember(_ line: [UInt8]) {
+        guard let text = String(validating: line, as: UTF8.self), !text.hasPrefix(" "),
+            text.contains(where: { !$0.isWhitespace })
+        else { return }
+        ceditline_add_history(text)
+        history.append(text)
+    }
+}
+
+/// Lines as they come.
+final class PlainLines: LineReader {
+    private let number: Int32
+    private let showsPrompt: Bool
+    private var pending: [UInt8] = []
+    private var offset = 0
+    private var isAtEnd = false
+    private let file: OpenFile?
+
+    private final class OpenFile {
+        let descriptor: OwnedDescriptor
+        init(_ descriptor: consuming OwnedDescriptor) { self.descriptor = descriptor }
+    }
+
+    /// Reads stdin.
+    init(showsPrompt: Bool) {
+        number = STDIN_FILENO
+        file = nil
+        self.showsPrompt = showsPrompt
+    }
+
+    /// Reads a file.
+    init(path: String) throws(Errno) {
+        let file = OpenFile(try Files.open(path, flags: O_RDONLY))
+        number = file.descriptor.number
+        self.file = file
+        showsPrompt = false
+    }
+
+    func read(prompt: String) throws -> LineOutcome {
+        if showsPrompt { _ = Glibc.write(STDOUT_FILENO, prompt, prompt.utf8.count) }
+        while true {
+            if let end = pending[offset...].firstIndex(of: UInt8(ascii: "\n")) {
+                let line = Array(pending[offset..<end])
+                offset = end + 1
+                return .line(line)
+            }
+            pending.removeFirst(offset)
+            offset = 0
+            if isAtEnd {
+                if pending.isEmpty { return .endOfInput }
+                defer { pending = [] }
+                return .line(pending)
+            }
+            if let outcome = try fill() { return outcome }
+        }
+    }
+
+    private func fill() throws -> LineOutcome? {
+        var result = 0
+        let chunk = [UInt8](unsafeUninitializedCapacity: 65536) { buffer, count in
+            result = Glibc.read(number, buffer.baseAddress, buffer.count)
+            count = max(0, result)
+        }
+        if result < 0 {
+            if Errno.current == .interrupted { return Interrupts.isRaised ? .interrupted : nil }
+            throw InputError(message: "cannot read the input: \(Errno.current)", status: ExitStatus.noInput)
+        }
+        pending += chunk
+        isAtEnd = result == 0
+        return nil
+    }
+}
+
+/// The lines of earlier shells: `$XDG_STATE_HOME/litebase/history`, one entry a line, readable by its owner only.
+///
+/// Each entry is appended as it is typed, so that shells side by side do not overwrite each other's. Failures are not
+/// reported: a history that cannot be kept must not get in the way.
+struct HistoryFile {
+    /// A longer file is cut to the newest entries when it is loaded.
+    static let byteCountMax = 4 << 20
+
+    let path: String?
+
+    init(path: String? = HistoryFile.standardPath) {
+        self.path = path
+    }
+
+    static var standardPath: String? {
+        let state = Process.environment("XDG_STATE_HOME") ?? Process.homeDirectory.map { $0 + "/.local/state" }
+        return state.map { $0 + "/litebase/history" }
+    }
+
+    /// The newest entries, oldest first.
+    func load(countMax: Int) -> [String] {
+        guard let path, let bytes = try? Files.read(path, byteCountMax: 2 * Self.byteCountMax) else { return [] }
+        let lines = bytes.split(separator: UInt8(ascii: "\n")).suffix(countMax)
+        if bytes.count > Self.byteCountMax { replace(path, with: lines) }
+        return lines.compactMap { String(validating: $0, as: UTF8.self) }
+    }
+
+    func append(_ entry: String) {
+        guard let path, let slash = path.lastIndex(of: "/") else { return }
+        try? Files.makeDirectories(String(path[..<slash]))
+        guard let file = try? Files.open(path, flags: O_WRONLY | O_APPEND | O_CREAT, mode: 0o600) else { return }
+        Self.write(Array((entry + "\n").utf8), to: file)
+    }
+
+    private func replace(_ path: String, with lines: some Sequence<ArraySlice<UInt8>>) {
+        let temporary = "\(path).\(Process.pid)"
+        guard let file = try? Files.open(temporary, flags: O_WRONLY | O_CREAT | O_TRUNC, mode: 0o600) else { return }
+        Self.write(Array(lines.joined(separator: [UInt8(ascii: "\n")])) + [UInt8(ascii: "\n")], to: file)
+        try? Files.rename(temporary, to: path)
+    }
+
+    private static func write(_ bytes: [UInt8], to file: borrowing OwnedDescriptor) {
+        bytes.withUnsafeBytes { try? Files.writeAll(file, $0) }
+    }
+}

@@ -1,0 +1,130 @@
+// The shell's own commands.
+
+import LiteBaseClient
+
+extension Shell {
+    /// One row of the help.
+    struct DotCommand {
+        let name: String
+        let arguments: String
+        let help: String
+    }
+
+    static let dotCommands = [
+        DotCommand(name: ".databases", arguments: "", help: "List the databases that you may open"),
+        DotCommand(name: ".headers", arguments: "on|off", help: "Show the names of columns (table, csv, tsv)"),
+        DotCommand(name: ".help", arguments: "", help: "Show this"),
+        DotCommand(name: ".mode", arguments: "FORMAT", help: "Set the format: \(formatNames)"),
+        DotCommand(name: ".quit", arguments: "", help: "Leave; so do .exit and Ctrl-D"),
+        DotCommand(name: ".read", arguments: "FILE", help: "Run the statements of a file"),
+        DotCommand(name: ".schema", arguments: "[TABLE]", help: "Show the CREATE statements"),
+        DotCommand(name: ".tables", arguments: "", help: "List tables and views"),
+        DotCommand(name: ".timing", arguments: "on|off", help: "Show how long statements take"),
+        DotCommand(name: ".use", arguments: "DATABASE", help: "Go to another database, by name or URL"),
+    ]
+
+    private static var formatNames: String { OutputFormat.allCases.map(\.rawValue).joined(separator: ", ") }
+
+    func run(dotCommand line: String) throws {
+        let words = line.split { $0.isWhitespace }
+        let name = String(words[0])
+        let rest = line.dropFirst(name.count)
+        let argument = String(rest.drop { $0.isWhitespace }.reversed().drop { $0.isWhitespace }.reversed())
+        switch name {
+        case ".quit", ".exit": isOver = true
+        case ".help": try printHelp()
+        case ".databases": try listDatabases()
+        case ".tables": try listTables()
+        case ".schema": try showSchema(argument)
+        case ".use": try use(argument)
+        case ".mode": try setMode(argument)
+        case ".timing": settings.showsTiming = try Self.parseSwitch(name, argument)
+        case ".headers": settings.style.hasHeader = try Self.parseSwitch(name, argument)
+        case ".read":
+            if argument.isEmpty { throw UsageError(".read needs the name of a file") }
+            try read(path: argument)
+        default:
+            throw UsageError("there is no command \(name); type .help for all")
+        }
+    }
+
+    private func printHelp() throws {
+        for command in Self.dotCommands {
+            let usage = command.name + (command.arguments.isEmpty ? "" : " " + command.arguments)
+            try output.print(usage + String(repeating: " ", count: max(1, 20 - usage.count)) + command.help)
+        }
+        try output.print("Statements end with a semicolon. Ctrl-C cancels the running one.")
+        try output.flush()
+    }
+
+    private func listDatabases() throws {
+        let databases = try connection.reachableClient().listDatabases()
+        var formatter = settings.format.formatter(settings.style)
+        let columns = Columns(["name", "engine", "access", "default"].map { Column(name: $0) })
+        formatter.begin(columns, into: &output.buffer)
+        let rows = databases.map { database -> [Value] in
+            [
+                .text(database.name), .text(database.engine),
+                .text(database.isReadOnly ? "read_only" : "read_write"), .bool(database.isDefault),
+            ]
+        }
+        for row in RowBatch(columns: columns, rows: rows) { formatter.row(row, into: &output.buffer) }
+        formatter.end(StatementSummary(rowCount: rows.count), into: &output.buffer)
+    }
+
+    private func use(_ target: String) throws {
+        if target.isEmpty { throw UsageError(".use needs the name or the URL of a database") }
+        try connection.use(target, isReadOnly: connection.options.isReadOnly)
+    }
+
+    private func setMode(_ name: String) throws {
+        guard let format = OutputFormat(rawValue: name) else {
+            throw UsageError("the formats are \(Self.formatNames)")
+        }
+        settings.format = format
+    }
+
+    private static func parseSwitch(_ name: String, _ argument: String) throws(UsageError) -> Bool {
+        switch argument {
+        case "on": true
+        case "off": false
+        default: throw UsageError("\(name) takes on or off")
+        }
+    }
+}
+
+// What only the engine's catalogue knows.
+extension Shell {
+    private func requireSQLite(_ command: String) throws {
+        let engine = try connection.session().information.engine
+        guard engine == "sqlite" else {
+            throw UsageError("\(command) is for SQLite; this is \(engine), whose catalogue you can query with SQL")
+        }
+    }
+
+    private func listTables() throws {
+        try requireSQLite(".tables")
+        try run(
+            sql: """
+                SELECT name, type FROM sqlite_schema
+                WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name
+                """)
+    }
+
+    /// Prints statements that can be run again, with their semicolons.
+    private func showSchema(_ table: String) throws {
+        try requireSQLite(".schema")
+        let filter = table.isEmpty ? "name NOT LIKE 'sqlite\\_%' ESCAPE '\\'" : "tbl_name = ?1 COLLATE NOCASE"
+        let parameters: Parameters = table.isEmpty ? .none : [.text(table)]
+        let rows = try connection.session().query(
+            "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND \(filter) ORDER BY rowid", parameters
+        ).rows
+        if rows.isEmpty, !table.isEmpty { throw UsageError("there is no table \(table)") }
+        for row in rows {
+            let sql = row[0].text ?? ""
+            // Line ends are wanted here, other control characters are not.
+            let lines = sql.split(separator: "\n", omittingEmptySubsequences: false)
+            try output.print(lines.map { TerminalEscaping.visible(String($0)) }.joined(separator: "\n") + ";")
+        }
+    }
+}

@@ -1,0 +1,198 @@
+// The interactive shell: lines in, statements and dot commands out.
+//
+// The dot commands are in Shell+DotCommands.swift.
+
+internal import LinuxSystem
+import LiteBaseClient
+
+/// What the dot commands can change.
+struct ShellSettings {
+    var format: OutputFormat
+    var style: OutputStyle
+    var limits: QueryOptions
+    var showsTiming = false
+}
+
+/// Reads statements and runs them in one session.
+final class Shell {
+    let connection: ShellConnection
+    var settings: ShellSettings
+    let isInteractive: Bool
+    let output = StandardOutput()
+    /// Whether any statement or command failed.
+    private(set) var hasFailed = false
+    /// Set by `.quit`.
+    var isOver = false
+    /// How deep `.read` nests.
+    private var readDepth = 0
+    static let readDepthMax = 16
+
+    init(connection: ShellConnection, settings: ShellSettings, isInteractive: Bool) {
+        self.connection = connection
+        self.settings = settings
+        self.isInteractive = isInteractive
+    }
+
+    /// Runs until the input ends or `.quit`.
+    /// - Throws: `OutputError`, `InputError`; errors of statements are reported, not thrown.
+    func run() throws {
+        var lines: any LineReader = PlainLines(showsPrompt: isInteractive)
+        if isInteractive {
+            connection.cancellationDescriptor = Interrupts.install()
+            if let descriptor = connection.cancellationDescriptor,
+                let edited = EditedLines(interruptDescriptor: descriptor)
+            {
+                lines = edited
+            }
+            try output.print("litebase \(Product.version), connected to \(connection.endpoint). \(Self.greeting)")
+            try output.flush()
+        }
+        try process(lines)
+        if isInteractive, !isOver { try output.print("") }
+        try output.flush()
+        connection.close()
+    }
+
+    private static let greeting = "Type .help for help, Ctrl-D to leave."
+
+    /// Runs all that a source of lines has.
+    private func process(_ lines: any LineReader) throws {
+        var splitter = StatementSplitter()
+        while !isOver {
+            switch try lines.read(prompt: prompt(splitter)) {
+            case .line(let line):
+                if splitter.isBetweenStatements, let command = Self.dotCommand(line) {
+                    splitter.reset()
+                    try attempt { try self.run(dotCommand: command) }
+                    continue
+                }
+                for statement in splitter.append(line + [UInt8(ascii: "\n")]) { try run(statement) }
+            case .interrupted:
+                Interrupts.clear()
+                splitter.reset()
+                if isInteractive { try output.print("^C") }
+                try output.flush()
+            case .endOfInput:
+                if let last = splitter.finish() { try run(last) }
+                return
+            }
+        }
+    }
+
+    /// `default> `; with a star in a transaction, an exclamation mark in a failed one.
+    private func prompt(_ splitter: StatementSplitter) -> String {
+        if splitter.isBetweenStatements {
+            let mark =
+                switch connection.transaction {
+                case .none: ""
+                case .active: "*"
+                case .failed: "!"
+                }
+            return TerminalEscaping.visible(connection.name) + mark + "> "
+        }
+        let inside =
+            switch splitter.context {
+            case .quoted(let end): String(UnicodeScalar(end == UInt8(ascii: "]") ? UInt8(ascii: "[") : end))
+            case .blockComment: "*"
+            case .dollarQuoted: "$"
+            case .plain, .lineComment: "."
+            }
+        let width = DisplayWidth.of(TerminalEscaping.visible(connection.name))
+        return String(repeating: " ", count: max(0, width - 2)) + "..\(inside)> "
+    }
+
+    private static func dotCommand(_ line: [UInt8]) -> String? {
+        guard let text = String(validating: line, as: UTF8.self) else { return nil }
+        let trimmed = text.drop { $0.isWhitespace }
+        return trimmed.hasPrefix(".") ? String(trimmed) : nil
+    }
+
+    /// Runs the lines of a file.
+    func read(path: String) throws {
+        guard readDepth < Self.readDepthMax else { throw UsageError(".read nests too deep") }
+        readDepth += 1
+        defer { readDepth -= 1 }
+        do throws(Errno) {
+            let lines = try PlainLines(path: path)
+            try? output.flush()
+            try processFile(lines)
+        } catch {
+            throw UsageError("cannot read \(path): \(error)")
+        }
+    }
+
+    private func processFile(_ lines: PlainLines) throws(Errno) {
+        do {
+            try process(lines)
+        } catch {
+            hasFailed = true
+            Terminal.complain("litebase: \(error)")
+        }
+    }
+}
+
+// Running.
+extension Shell {
+    private func run(_ statement: StatementSplitter.Statement) throws {
+        guard let sql = statement.text else {
+            hasFailed = true
+            return Terminal.complain("litebase: the statement is not UTF-8 text")
+        }
+        try attempt { try self.run(sql: sql) }
+    }
+
+    /// Runs one statement in the session and shows what it did.
+    func run(sql: String, _ parameters: Parameters = .none, format: OutputFormat? = nil) throws {
+        Interrupts.clear()
+        let start = MonotonicInstant.now
+        let runner = StatementRunner(
+            target: .session(try connection.session()), options: settings.limits, output: output)
+        var formatter = (format ?? settings.format).formatter(settings.style)
+        do {
+            let summary = try runner.run(sql, parameters, &formatter)
+            if let state = summary?.transaction { connection.transaction = state }
+            if summary == nil {
+                Terminal.complain("")
+                Terminal.complain("litebase: the statement was cancelled")
+            }
+        } catch let error as ClientError {
+            if let state = error.serverError?.transaction { connection.transaction = state }
+            throw StatementError(error: error, sql: sql)
+        }
+        if settings.showsTiming {
+            let elapsed = MonotonicInstant.now.nanoseconds(since: start)
+            try output.print("Time: \(PingCommand.milliseconds(elapsed)) ms")
+            try output.flush()
+        }
+    }
+
+    /// Runs something and reports its failure, which does not end the shell.
+    private func attempt(_ body: () throws -> Void) throws {
+        do {
+            try body()
+        } catch let error as StatementError {
+            report(error.error, sql: error.sql)
+        } catch let error as ClientError {
+            report(error, sql: nil)
+        } catch let error as UsageError {
+            hasFailed = true
+            Terminal.complain("litebase: \(error.message)")
+        }
+        try output.flush()
+    }
+
+    private func report(_ error: ClientError, sql: String?) {
+        hasFailed = true
+        // The terminal shows ^C where the cursor was.
+        if isInteractive, Interrupts.isRaised { Terminal.complain("") }
+        ErrorReport.print(error, sql: sql)
+        switch error {
+        case .disconnected, .cannotConnect, .noSocket, .protocolViolation, .timedOut:
+            let hadTransaction = connection.transaction != .none
+            connection.drop()
+            if hadTransaction { Terminal.complain("hint: the open transaction is rolled back") }
+        case .server, .invalidRequest:
+            break
+        }
+    }
+}

@@ -1,0 +1,84 @@
+// The shell's session, which survives a daemon that was restarted.
+
+import LiteBaseClient
+
+/// A client and its one session; opened again after the connection was lost.
+final class ShellConnection {
+    let endpoint: Endpoint
+    private(set) var options: SessionOptions
+    /// What the prompt calls the database.
+    private(set) var name: String
+    /// State of the session's transaction, as the last reply said.
+    var transaction = TransactionState.none
+    private var client: BlockingClient?
+    private var open: BlockingSession?
+
+    /// Readable after Ctrl-C.
+    var cancellationDescriptor: Int32? {
+        didSet { client?.cancellationDescriptor = cancellationDescriptor }
+    }
+
+    init(_ endpoint: Endpoint, _ database: DatabaseOptions) throws(ClientError) {
+        self.endpoint = endpoint
+        options = database.sessionOptions
+        name = database.url.map(Self.shortName) ?? database.database ?? "default"
+        _ = try session()
+        if database.url == nil, database.database == nil { name = try defaultName() }
+    }
+
+    /// The session; opened when there is none.
+    func session() throws(ClientError) -> BlockingSession {
+        if let open { return open }
+        let client = try reachableClient()
+        let session = try client.openSession(options)
+        open = session
+        transaction = .none
+        return session
+    }
+
+    /// For requests outside of the session.
+    func reachableClient() throws(ClientError) -> BlockingClient {
+        if let client { return client }
+        let client = try BlockingClient.connect(to: endpoint)
+        client.cancellationDescriptor = cancellationDescriptor
+        self.client = client
+        return client
+    }
+
+    /// Goes to another database, by name or by URL; stays where it is when that cannot be opened.
+    func use(_ target: String, isReadOnly: Bool) throws(ClientError) {
+        let isURL = target.contains(":")
+        let newOptions =
+            isURL
+            ? SessionOptions(url: target, isReadOnly: isReadOnly)
+            : SessionOptions(database: target, isReadOnly: isReadOnly)
+        let session = try reachableClient().openSession(newOptions)
+        try? open?.close()
+        open = session
+        options = newOptions
+        name = isURL ? Self.shortName(target) : target
+        transaction = .none
+    }
+
+    /// Forgets a connection that is of no further use.
+    func drop() {
+        open = nil
+        client = nil
+        transaction = .none
+    }
+
+    func close() {
+        try? open?.close()
+        drop()
+    }
+
+    private func defaultName() throws(ClientError) -> String {
+        try reachableClient().listDatabases().first { $0.isDefault }?.name ?? "default"
+    }
+
+    /// The file's name without directories and query, for the prompt.
+    private static func shortName(_ url: String) -> String {
+        let path = url.prefix { $0 != "?" }
+        return String(path[(path.lastIndex { $0 == "/" || $0 == ":" }.map(path.index(after:)) ?? path.startIndex)...])
+    }
+}

@@ -1,0 +1,85 @@
+// Errors as people read them: one line, and where a statement is wrong, that place.
+
+internal import LinuxSystem
+import LiteBaseClient
+
+/// A statement that failed, with what is needed to show where.
+struct StatementError: Error {
+    let error: ClientError
+    let sql: String
+    /// Line of the statement in its script, from 1; `nil` when there is no script.
+    var scriptLine: Int?
+}
+
+enum ErrorReport {
+    /// The lines to show.
+    static func lines(_ error: ClientError, sql: String? = nil, scriptLine: Int? = nil) -> [String] {
+        guard let server = error.serverError else { return ["litebase: \(error.description)"] }
+        let place = sql.flatMap { SourcePlace(server.position, in: $0) }
+        var message = server.message
+        if let scriptLine {
+            message = "line \(scriptLine + (place?.lineIndex ?? 0)): \(message)"
+        }
+        var lines = ["litebase: \(message)"]
+        if let place { lines += place.excerpt }
+        if let detail = server.detail { lines.append("detail: \(detail)") }
+        if let hint = server.hint { lines.append("hint: \(hint)") }
+        return lines
+    }
+
+    static func print(_ error: ClientError, sql: String? = nil, scriptLine: Int? = nil) {
+        for line in lines(error, sql: sql, scriptLine: scriptLine) { Terminal.complain(line) }
+    }
+}
+
+/// A place in a statement, shown as its line with a caret below.
+struct SourcePlace {
+    /// From 0.
+    let lineIndex: Int
+    private let line: String
+    /// Text of the line before the place.
+    private let before: String
+
+    /// `nil` when the server named no place, or one that the statement does not have.
+    init?(_ position: ServerError.Position?, in sql: String) {
+        guard let offset = Self.byteOffset(position, in: sql) else { return nil }
+        let bytes = Array(sql.utf8)
+        let start = (bytes[..<offset].lastIndex(of: UInt8(ascii: "\n")) ?? -1) + 1
+        let end = bytes[offset...].firstIndex(of: UInt8(ascii: "\n")) ?? bytes.count
+        lineIndex = bytes[..<offset].count { $0 == UInt8(ascii: "\n") }
+        line = String(decoding: bytes[start..<end], as: UTF8.self)
+        before = String(decoding: bytes[start..<offset], as: UTF8.self)
+    }
+
+    private static func byteOffset(_ position: ServerError.Position?, in sql: String) -> Int? {
+        guard let position else { return nil }
+        let count = sql.utf8.count
+        if let offset = position.offset { return offset >= 0 && offset <= count ? Int(offset) : nil }
+        guard let line = position.line, let column = position.column, line >= 1, column >= 1 else { return nil }
+        var lineStart = 0
+        let lines = sql.utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+        guard line <= lines.count else { return nil }
+        for text in lines[..<Int(line - 1)] { lineStart += text.count + 1 }
+        guard column - 1 <= lines[Int(line - 1)].count else { return nil }
+        return lineStart + Int(column - 1)
+    }
+
+    /// The line, cut to what a terminal shows, and the caret.
+    var excerpt: [String] {
+        let widthMax = 76
+        let shownBefore = Self.flat(before)
+        var shown = Self.flat(line)
+        var column = DisplayWidth.of(shownBefore)
+        if column > widthMax * 3 / 4 {
+            // Far to the right: start near the place.
+            let tail = String(shownBefore.suffix(widthMax / 2))
+            shown = "…" + tail + String(shown.dropFirst(shownBefore.count))
+            column = DisplayWidth.of(tail) + 1
+        }
+        return ["  " + DisplayWidth.prefix(shown, width: widthMax), "  " + String(repeating: " ", count: column) + "^"]
+    }
+
+    private static func flat(_ text: String) -> String {
+        TerminalEscaping.visible(String(text.map { $0 == "\t" ? " " : $0 }))
+    }
+}

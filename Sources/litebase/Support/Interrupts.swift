@@ -1,0 +1,64 @@
+// Ctrl-C, for commands that survive it.
+
+internal import Glibc
+internal import LinuxSystem
+internal import Synchronization
+
+private let wasRaised = Atomic<Bool>(false)
+private let writerNumber = Atomic<Int32>(-1)
+
+/// Turns SIGINT into a byte on a pipe, which waiting code can poll, and a flag, which busy code can ask.
+enum Interrupts {
+    private struct Pipe {
+        let reader: Int32
+    }
+
+    /// The pipe's reading end; made once, kept until the process ends.
+    private static let pipeReader: Int32? = {
+        var ends: (Int32, Int32) = (-1, -1)
+        let result = withUnsafeMutablePointer(to: &ends) {
+            $0.withMemoryRebound(to: Int32.self, capacity: 2) { pipe($0) }
+        }
+        guard result == 0 else { return nil }
+        for number in [ends.0, ends.1] {
+            try? Sockets.prepareInherited(number)
+        }
+        writerNumber.store(ends.1, ordering: .relaxed)
+        return ends.0
+    }()
+
+    /// Installs the handler.
+    /// - Returns: a descriptor that becomes readable on Ctrl-C; `nil` when the system has none left.
+    static func install() -> Int32? {
+        guard let reader = pipeReader else { return nil }
+        var action = sigaction()
+        // Only what signal-safety(7) allows: an atomic store and write(2).
+        action.__sigaction_handler.sa_handler = { _ in
+            wasRaised.store(true, ordering: .relaxed)
+            let savedErrno = errno
+            var byte: UInt8 = 1
+            _ = write(writerNumber.load(ordering: .relaxed), &byte, 1)
+            errno = savedErrno
+        }
+        sigaction(SIGINT, &action, nil)
+        return reader
+    }
+
+    /// Whether Ctrl-C was typed since `clear`.
+    static var isRaised: Bool { wasRaised.load(ordering: .relaxed) }
+
+    static func clear() {
+        wasRaised.store(false, ordering: .relaxed)
+        guard let reader = pipeReader else { return }
+        withUnsafeTemporaryAllocation(byteCount: 64, alignment: 1) { buffer in
+            while read(reader, buffer.baseAddress, buffer.count) == buffer.count {}
+        }
+    }
+
+    /// Waits; Ctrl-C ends it early.
+    static func sleep(milliseconds: Int32) {
+        guard let reader = pipeReader else { return }
+        var entry = pollfd(fd: reader, events: Int16(POLLIN), revents: 0)
+        _ = poll(&entry, 1, milliseconds)
+    }
+}

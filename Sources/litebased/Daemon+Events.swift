@@ -1,0 +1,119 @@
+// What happens to a running daemon: signals, and the timers for status, watchdog, idle exit and the end of patience.
+
+internal import Configuration
+internal import Glibc
+internal import LinuxSystem
+internal import Server
+internal import SystemdSupport
+
+extension Daemon {
+    enum Timer: UInt64 { case status, watchdog, idle, deadline }
+
+    private static let statusIntervalMilliseconds: Int64 = 5_000
+    // What the end may take beyond the drain: rollbacks and checkpoints.
+    private static let deadlineMarginMilliseconds: Int64 = 10_000
+
+    func scheduleTimers() {
+        schedule(.status, afterMilliseconds: Self.statusIntervalMilliseconds)
+        if let microseconds = ServiceManager.watchdogMicroseconds {
+            schedule(.watchdog, afterMilliseconds: max(1, Int64(clamping: microseconds / 2000)))
+        }
+        if isActivated { schedule(.idle, afterMilliseconds: idleIntervalMilliseconds) }
+    }
+
+    // Fine enough for the wanted time, and few wake-ups for long ones. Without an idle exit a reload may still ask for it.
+    private var idleIntervalMilliseconds: Int64 {
+        let seconds = Int64(configuration.settings.idleExitSeconds)
+        return seconds == 0 ? 60_000 : min(10_000, max(100, seconds * 100))
+    }
+
+    private func schedule(_ timer: Timer, afterMilliseconds milliseconds: Int64) {
+        let deadline = MonotonicInstant.now.advanced(byMilliseconds: milliseconds)
+        loop.schedule(self, token: timer.rawValue, at: deadline)
+    }
+
+    func fired(_ timer: Timer?) {
+        switch timer {
+        case .status:
+            refreshStatus()
+            schedule(.status, afterMilliseconds: Self.statusIntervalMilliseconds)
+        case .watchdog:
+            guard let microseconds = ServiceManager.watchdogMicroseconds else { return }
+            ServiceManager.watchdog()
+            schedule(.watchdog, afterMilliseconds: max(1, Int64(clamping: microseconds / 2000)))
+        case .idle:
+            leaveIfIdle()
+            if stopRequestCount == 0 { schedule(.idle, afterMilliseconds: idleIntervalMilliseconds) }
+        case .deadline:
+            log.error("The drain has not ended in time; leaving all the same")
+            abandon(ExitStatus.software)
+        case nil: break
+        }
+    }
+
+    private func refreshStatus() {
+        let now = status
+        if now == lastStatus || stopRequestCount > 0 { return }
+        lastStatus = now
+        ServiceManager.status(now)
+    }
+
+    // The last look into the queues comes after the decision, on the thread that accepts: a connection that arrives
+    // later waits in systemd's queue and starts the next process.
+    private func leaveIfIdle() {
+        if server.connectionCount > 0 || server.requestsInFlight > 0 {
+            lastBusy = .now
+            return
+        }
+        let seconds = Int64(configuration.settings.idleExitSeconds)
+        guard seconds > 0, stopRequestCount == 0,
+            MonotonicInstant.now.nanoseconds(since: lastBusy) >= seconds * 1_000_000_000
+        else { return }
+        guard server.pauseAcceptingIfQuiet() else {
+            lastBusy = .now
+            return
+        }
+        log.info("Leaving: idle for \(seconds) seconds")
+        drain()
+    }
+
+    /// A signal arrived.
+    ///
+    /// - Parameters:
+    ///   - signal: its number.
+    ///   - sender: pid of the process that sent it, 0 for the kernel.
+    func handle(signal: Int32, sender: Int32) {
+        // The kernel hangs up when the terminal goes away; a process asks for a reload (tty_ioctl(4), daemon(7)).
+        if signal == SIGHUP && sender != 0 {
+            if stopRequestCount == 0 { reload() }
+            return
+        }
+        let name = signal == SIGTERM ? "SIGTERM" : signal == SIGINT ? "SIGINT" : "the end of the terminal"
+        switch stopRequestCount {
+        case 0:
+            log.info("Stopping after \(name)\(sender > 0 ? " from pid \(sender)" : "")")
+            drain()
+        case 1:
+            log.notice("Stopping at once after a second \(name)")
+            drain()
+        default:
+            abandon(ExitStatus.software)
+        }
+    }
+
+    // The second call cancels what still runs.
+    private func drain() {
+        stopRequestCount += 1
+        if stopRequestCount == 1 {
+            ServiceManager.stopping(status: "Stopping")
+            let patience = configuration.settings.limits.drainTimeMillisecondsMax + Self.deadlineMarginMilliseconds
+            schedule(.deadline, afterMilliseconds: patience)
+        } else {
+            schedule(.deadline, afterMilliseconds: 1_000)
+        }
+        server.drain { [weak self] in
+            self?.observer.observe(.stopped)
+            self?.finish(ExitStatus.success)
+        }
+    }
+}

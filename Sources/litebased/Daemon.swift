@@ -1,0 +1,142 @@
+// The life of the daemon on its control loop: start, serve, end. Signals and timers: Daemon+Events.swift; the new
+// configuration of a SIGHUP: Daemon+Reload.swift.
+
+internal import Configuration
+internal import Glibc
+internal import LinuxSystem
+internal import Server
+internal import SystemdSupport
+
+/// One running daemon.
+///
+/// - Thread: the one that runs the control loop.
+final class Daemon: EventSource {
+    let loop: EventLoop
+    let server: Server
+    let observer: Observer
+    let log: Log
+    let options: CommandLineOptions
+    var configuration: Configuration
+    /// True when systemd holds all the sockets.
+    let isActivated: Bool
+    /// How many signals asked for the end.
+    var stopRequestCount = 0
+    /// When a client was last seen; for the idle exit.
+    var lastBusy = MonotonicInstant.now
+    var lastStatus = ""
+    private var listeners: Listeners
+    private var exitStatus = ExitStatus.success
+
+    /// Starts, serves and ends.
+    /// - Returns: the exit status.
+    static func run(_ options: CommandLineOptions, _ configuration: Configuration, _ log: Log) throws(StartFailure)
+        -> Int32
+    {
+        let loop: EventLoop
+        let relay = SignalRelay()
+        do throws(Errno) {
+            loop = try EventLoop()
+            // Before the server starts threads: they inherit the blocked signals.
+            let signals = try SignalSource([SIGTERM, SIGINT, SIGHUP]) { relay.daemon?.handle(signal: $0, sender: $1) }
+            try signals.register(with: loop)
+        } catch {
+            throw StartFailure(ExitStatus.systemError, "the event loop cannot be made: \(error)", error)
+        }
+        let daemon = try Daemon(options, configuration, log, loop)
+        relay.daemon = daemon
+        do throws(StartFailure) {
+            try daemon.start()
+        } catch {
+            daemon.listeners.remove()
+            throw error
+        }
+        loop.run()
+        daemon.listeners.remove()
+        return daemon.exitStatus
+    }
+
+    private init(_ options: CommandLineOptions, _ configuration: Configuration, _ log: Log, _ loop: EventLoop)
+        throws(StartFailure)
+    {
+        self.options = options
+        self.configuration = configuration
+        self.log = log
+        self.loop = loop
+        // The sockets first: their lock says whether the databases are ours to open.
+        var listeners = try Listeners(configuration, log)
+        isActivated = listeners.isActivated
+        observer = Observer(level: configuration.settings.logLevel) { log.write($0.record) }
+        do throws(StartFailure) {
+            server = try Self.makeServer(configuration, loop, observer, isActivated: isActivated)
+        } catch {
+            listeners.remove()
+            throw error
+        }
+        self.listeners = listeners
+        super.init()
+    }
+
+    private static func makeServer(
+        _ configuration: Configuration, _ loop: EventLoop, _ observer: Observer, isActivated: Bool
+    ) throws(StartFailure) -> Server {
+        try makeStateDirectory(configuration)
+        do throws(Errno) {
+            let wanted = configuration.serverConfiguration(
+                version: Product.version, activation: isActivated ? .socket : .standalone)
+            return try Server(configuration: wanted, controlLoop: loop, observer: observer)
+        } catch {
+            throw StartFailure(ExitStatus.systemError, "the server cannot be made: \(error)", error)
+        }
+    }
+
+    /// Makes the directory of the embedded database, for its owner only.
+    static func makeStateDirectory(_ configuration: Configuration) throws(StartFailure) {
+        guard let directory = configuration.stateDirectory else { return }
+        do throws(Errno) {
+            try Files.makeDirectories(directory, mode: 0o700)
+        } catch {
+            throw StartFailure(
+                ExitStatus.of(error, or: ExitStatus.cannotCreate),
+                "the state directory \(directory) cannot be made: \(error); "
+                    + "set STATE_DIRECTORY or XDG_STATE_HOME, or give --database default=PATH", error)
+        }
+    }
+
+    private func start() throws(StartFailure) {
+        for listener in listeners.all {
+            do throws(Errno) {
+                try server.addListener(listener.take(), address: listener.address, inherited: listener.isInherited)
+            } catch {
+                throw StartFailure(ExitStatus.systemError, "\(listener.address) cannot be served: \(error)", error)
+            }
+        }
+        scheduleTimers()
+        lastStatus = status
+        ServiceManager.ready(status: lastStatus)
+    }
+
+    override func timerFired(_ token: UInt64) { fired(Timer(rawValue: token)) }
+
+    /// One line for `systemctl status`.
+    var status: String {
+        let line = server.statusLine
+        return line.isEmpty ? "Ready" : line
+    }
+
+    /// Ends the loop.
+    func finish(_ status: Int32) {
+        exitStatus = status
+        loop.stop()
+    }
+
+    /// Ends the process from within the loop, without waiting for anything.
+    func abandon(_ status: Int32) -> Never {
+        listeners.remove()
+        Process.exit(status)
+    }
+}
+
+/// Breaks the circle: signals are blocked before there is a daemon.
+private final class SignalRelay {
+    weak var daemon: Daemon?
+}

@@ -1,0 +1,115 @@
+// Which sockets are served: systemd's, or our own.
+
+internal import Configuration
+internal import LinuxSystem
+internal import SystemdSupport
+
+/// A listening socket with what the server wants to know about it. A class, since arrays copy.
+final class Listener {
+    let address: String
+    let isInherited: Bool
+    private var descriptor: OwnedDescriptor?
+
+    init(_ descriptor: consuming OwnedDescriptor, address: String, isInherited: Bool) {
+        self.descriptor = consume descriptor
+        self.address = address
+        self.isInherited = isInherited
+    }
+
+    /// The descriptor, once.
+    func take() -> OwnedDescriptor {
+        guard let descriptor = descriptor.take() else { preconditionFailure("taken twice") }
+        return descriptor
+    }
+}
+
+/// The sockets of this process.
+struct Listeners: ~Copyable {
+    private(set) var all: [Listener] = []
+    /// Our own socket file, to be removed at the end.
+    private var ownSocket: StandaloneSocket?
+
+    /// True when systemd holds all the sockets: then leaving loses no connection.
+    var isActivated: Bool { all.allSatisfy(\.isInherited) }
+
+    /// Takes systemd's sockets, or binds our own.
+    /// - Thread: before any other was started.
+    init(_ configuration: Configuration, _ log: Log) throws(StartFailure) {
+        let inherited: [InheritedSocket]
+        do throws(InheritedSocketError) {
+            inherited = try InheritedSocket.takeAll()
+        } catch {
+            throw StartFailure(ExitStatus.configuration, error.message)
+        }
+        switch configuration.listen {
+        case .systemd where inherited.isEmpty:
+            throw StartFailure(
+                ExitStatus.configuration,
+                "--listen=systemd, but systemd passed no sockets; start litebase.socket, or use --listen=standalone")
+        case .standalone where !inherited.isEmpty:
+            throw StartFailure(
+                ExitStatus.configuration,
+                "--listen=standalone, but systemd passed \(inherited.count) sockets; use --listen=systemd")
+        case .auto, .systemd, .standalone: break
+        }
+        if inherited.isEmpty {
+            try bindOwn(configuration)
+        } else {
+            all = inherited.map { Listener($0.take(), address: $0.address, isInherited: true) }
+            Self.warnAboutUnused(configuration, log)
+        }
+    }
+
+    /// Removes our own socket file; systemd's are never touched.
+    mutating func remove() { ownSocket.take()?.remove() }
+
+    private mutating func bindOwn(_ configuration: Configuration) throws(StartFailure) {
+        let settings = configuration.settings
+        let group = try Self.group(settings.socketGroup)
+        let path = configuration.socketPath
+        var listener: OwnedDescriptor?
+        ownSocket = try StandaloneSocket.make(path: path, mode: settings.socketMode, group: group, into: &listener)
+        guard let socket = listener.take() else { return }
+        all.append(Listener(socket, address: "unix:\(path)", isInherited: false))
+        guard let port = settings.port else { return }
+        do throws(StartFailure) {
+            all.append(try Self.bindLoopback(port))
+        } catch {
+            remove()
+            throw error
+        }
+    }
+
+    private static func bindLoopback(_ port: UInt16) throws(StartFailure) -> Listener {
+        do throws(Errno) {
+            let socket = try Sockets.bindLoopback(port: port)
+            try Sockets.listen(socket)
+            let chosen = Sockets.localPort(socket.number)
+            return Listener(socket, address: "tcp:127.0.0.1:\(chosen)", isInherited: false)
+        } catch {
+            throw StartFailure(
+                error == .addressInUse ? ExitStatus.unavailable : ExitStatus.of(error, or: ExitStatus.systemError),
+                "port \(port) of 127.0.0.1 cannot be had: \(error); choose another --port", error)
+        }
+    }
+
+    private static func group(_ name: String?) throws(StartFailure) -> UInt32? {
+        guard let name else { return nil }
+        guard let number = Process.groupID(name) else {
+            throw StartFailure(
+                ExitStatus.configuration, "there is no group \"\(name)\"; create it, or choose another --socket-group")
+        }
+        return number
+    }
+
+    private static func warnAboutUnused(_ configuration: Configuration, _ log: Log) {
+        let settings = configuration.settings
+        let unused = [
+            settings.socketPath == nil ? nil : "socket.path", settings.port == nil ? nil : "socket.port",
+            settings.socketGroup == nil ? nil : "socket.group",
+        ].compactMap { $0 }
+        if !unused.isEmpty {
+            log.warning("\(unused.joined(separator: ", ")) not used: the sockets come from systemd (litebase.socket)")
+        }
+    }
+}

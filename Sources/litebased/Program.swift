@@ -1,0 +1,70 @@
+// From the command line to the exit status.
+
+internal import Configuration
+internal import LinuxSystem
+internal import Server
+internal import SystemdSupport
+
+/// The program, step by step.
+enum Program {
+    /// Runs it.
+    /// - Returns: an `ExitStatus`.
+    static func run(_ arguments: [String]) -> Int32 {
+        let log = Log(level: .info, sink: Log.suitableSink)
+        do throws(UsageError) {
+            let options = try CommandLineOptions(parsing: arguments, directory: Process.workingDirectory)
+            switch options.action {
+            case .help: return print(CommandLineOptions.helpText())
+            case .version: return print("litebased \(Product.version)\n")
+            case .checkConfig, .run: return run(options, log)
+            }
+        } catch {
+            return fail(StartFailure(ExitStatus.usage, error.message), log)
+        }
+    }
+
+    private static func run(_ options: CommandLineOptions, _ log: Log) -> Int32 {
+        let configuration: Configuration
+        do throws(ConfigurationError) {
+            configuration = try Configuration.load(options)
+        } catch {
+            for problem in error.problems { log.error(problem.description) }
+            let count = error.problems.count
+            ServiceManager.failed(
+                "\(error.problems[0])\(count > 1 ? " (and \(count - 1) more)" : "")",
+                exitStatus: ExitStatus.configuration, errno: nil)
+            return ExitStatus.configuration
+        }
+        if options.action == .checkConfig { return print(configuration.toml) }
+        log.setLevel(configuration.settings.logLevel)
+        prepareProcess()
+        do throws(StartFailure) {
+            return try Daemon.run(options, configuration, log)
+        } catch {
+            return fail(error, log)
+        }
+    }
+
+    private static func prepareProcess() {
+        Process.setFileModeMask(0o077)
+        Process.ignoreBrokenPipes()
+        Process.raiseDescriptorLimit()
+        // One arena for each of the few loops would already be more than the heap needs.
+        Process.limitMemoryArenas(2)
+    }
+
+    private static func fail(_ failure: StartFailure, _ log: Log) -> Int32 {
+        log.error(failure.message)
+        ServiceManager.failed(failure.message, exitStatus: failure.status, errno: failure.error)
+        return failure.status
+    }
+
+    private static func print(_ text: String) -> Int32 {
+        do throws(Errno) {
+            try StandardStreams.writeOutput(text)
+            return ExitStatus.success
+        } catch {
+            return ExitStatus.ioError
+        }
+    }
+}

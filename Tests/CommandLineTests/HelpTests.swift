@@ -1,0 +1,65 @@
+import ArgumentParser
+import LinuxSystem
+import Testing
+
+@testable import litebase
+
+/// What `--help` prints is part of the interface: a change must be seen.
+///
+/// To accept one: `LITEBASE_UPDATE_SNAPSHOTS=1 swift test --filter HelpTests`.
+@Suite struct HelpTests {
+    private static let directory =
+        #filePath.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 } + "/Snapshots"
+
+    static let names = ["litebase", "ping", "query", "shell", "databases", "status", "completions"]
+
+    private static func help(_ name: String, columns: Int) -> String {
+        switch name {
+        case "ping": LiteBaseCommand.helpMessage(for: PingCommand.self, columns: columns)
+        case "query": LiteBaseCommand.helpMessage(for: QueryCommand.self, columns: columns)
+        case "shell": LiteBaseCommand.helpMessage(for: ShellCommand.self, columns: columns)
+        case "databases": LiteBaseCommand.helpMessage(for: DatabasesCommand.self, columns: columns)
+        case "status": LiteBaseCommand.helpMessage(for: StatusCommand.self, columns: columns)
+        case "completions": LiteBaseCommand.helpMessage(for: CompletionsCommand.self, columns: columns)
+        default: LiteBaseCommand.helpMessage(columns: columns)
+        }
+    }
+
+    @Test(arguments: names)
+    func helpIsAsItWas(name: String) throws {
+        let help = Self.help(name, columns: 80) + "\n"
+        let path = "\(Self.directory)/\(name).txt"
+        if Process.environment("LITEBASE_UPDATE_SNAPSHOTS") != nil { try Self.write(help, path) }
+        let expected = String(decoding: try Files.read(path, byteCountMax: 65536), as: UTF8.self)
+        #expect(help == expected)
+    }
+
+    private static func write(_ text: String, _ path: String) throws {
+        try? Files.unlink(path)
+        // O_WRONLY | O_CREAT
+        let file = try Files.open(path, flags: 0o101, mode: 0o644)
+        var text = text
+        let result: Result<Void, Errno> = text.withUTF8 { bytes in
+            do throws(Errno) {
+                return .success(try Files.writeAll(file, UnsafeRawBufferPointer(bytes)))
+            } catch {
+                return .failure(error)
+            }
+        }
+        try result.get()
+    }
+
+    @Test(arguments: names)
+    func helpFitsATerminal(name: String) {
+        for line in Self.help(name, columns: 80).split(separator: "\n") where line.count > 80 {
+            Issue.record("\(line)")
+        }
+    }
+
+    @Test(arguments: ["bash", "zsh", "fish"])
+    func completionsNameTheCommands(shell: String) throws {
+        let kind = try #require(CompletionShell(rawValue: shell))
+        let script = LiteBaseCommand.completionScript(for: kind)
+        for name in Self.names { #expect(script.contains(name)) }
+    }
+}

@@ -1,0 +1,100 @@
+// A server in the test's process, with a control loop on a thread of its own, and a client that does not pass through
+// the funnel of system calls, so that injected faults concern the server only.
+
+import Glibc
+import LinuxSystem
+import Synchronization
+
+@testable import Server
+
+/// A running server.
+final class ServerHarness: @unchecked Sendable {
+    let directory: String
+    let path: String
+    private let loop: EventLoop
+    private let observations = Mutex<[String]>([])
+    private var server: Server?
+
+    init(limits: Limits = Limits(), loopCount: Int = 1) throws {
+        var template = Array("/tmp/litebase-server-XXXXXX".utf8CString)
+        guard let made = mkdtemp(&template) else { throw Errno.current }
+        directory = String(cString: made)
+        path = "\(directory)/s"
+        loop = try EventLoop()
+        let observer = Observer(level: .debug) { [unowned self] observation in
+            observations.withLock { $0.append(observation.record.message) }
+        }
+        let configuration = ServerConfiguration(
+            version: "test", activation: .standalone, loopCount: loopCount, limits: limits,
+            databases: [DatabaseConfiguration(name: "default", url: "sqlite:\(directory)/test.db")])
+        let server = try Server(configuration: configuration, controlLoop: loop, observer: observer)
+        let socket = try Sockets.bindUnix(path: path)
+        try Sockets.listen(socket)
+        try server.addListener(socket, address: "unix:\(path)", inherited: false)
+        self.server = server
+        try Thread.start(name: "control") { [self] in loop.run() }
+    }
+
+    var log: [String] { observations.withLock { $0 } }
+
+    /// Drains and waits for the end.
+    func stop() {
+        loop.mailbox.submit { [self] in
+            server?.drain { [self] in
+                loop.stop()
+                hasStopped.store(true, ordering: .releasing)
+            }
+        }
+        while !hasStopped.load(ordering: .acquiring) { usleep(1000) }
+        for name in (try? Files.names(in: directory)) ?? [] { _ = unlink("\(directory)/\(name)") }
+        rmdir(directory)
+    }
+
+    private let hasStopped = Atomic<Bool>(false)
+
+    /// Connects.
+    func client() throws -> RawClient { try RawClient(path) }
+}
+
+/// A blocking client of JSON lines.
+final class RawClient {
+    private let socket: Int32
+
+    init(_ path: String) throws {
+        socket = Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
+        let result = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(socket, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+        guard result == 0 else { throw Errno.current }
+        var timeout = timeval(tv_sec: 10, tv_usec: 0)
+        setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
+    }
+
+    deinit { close(socket) }
+
+    func send(_ text: String) {
+        var text = text
+        text.withUTF8 { _ = Glibc.send(socket, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+    }
+
+    /// The next line, `nil` when the server closed or said nothing for ten seconds.
+    func line() -> String? {
+        var bytes: [UInt8] = []
+        var byte: UInt8 = 0
+        while recv(socket, &byte, 1, 0) == 1 {
+            if byte == UInt8(ascii: "\n") { return String(decoding: bytes, as: UTF8.self) }
+            bytes.append(byte)
+        }
+        return nil
+    }
+
+    func ask(_ line: String) -> String? {
+        send(line + "\n")
+        return self.line()
+    }
+}

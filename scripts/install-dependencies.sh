@@ -1,0 +1,29 @@
+#!/bin/sh
+# Installs the Debian packages that are missing for a purpose: build, test or bench.
+set -eu
+
+build="libsqlite3-dev libsystemd-dev libtomlplusplus-dev libedit-dev pkg-config iso-codes netcat-openbsd python3"
+test="python3-venv sqlite3 systemd strace lsof netcat-openbsd iso-codes procps"
+bench="gcc libc6-dev redis-server postgresql postgresql-contrib sqlite3 python3"
+
+case "${1:-build}" in
+    build) wanted="$build" ;;
+    test) wanted="$build $test" ;;
+    bench) wanted="$build $bench" ;;
+    *) echo "usage: $0 build|test|bench" >&2; exit 64 ;;
+esac
+
+missing=""
+for package in $wanted; do
+    dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed || missing="$missing $package"
+done
+[ -z "$missing" ] && exit 0
+
+echo "installing:$missing"
+as_root=""
+[ "$(id -u)" = 0 ] || as_root="sudo"
+# A server that the package would start is not wanted: the tests and benchmarks start their own.
+export DEBIAN_FRONTEND=noninteractive
+$as_root apt-get update -qq
+# shellcheck disable=SC2086
+$as_root apt-get install -y -qq --no-install-recommends $missing >/dev/null
