@@ -30,10 +30,13 @@ enum Program {
         } catch {
             for problem in error.problems { log.error(problem.description) }
             let count = error.problems.count
+            // A wrong flag is wrong usage, whatever checks its value.
+            let status =
+                error.problems.contains { $0.file != nil } ? ExitStatus.configuration : ExitStatus.usage
             ServiceManager.failed(
                 "\(error.problems[0])\(count > 1 ? " (and \(count - 1) more)" : "")",
-                exitStatus: ExitStatus.configuration, errno: nil)
-            return ExitStatus.configuration
+                exitStatus: status, errno: nil)
+            return status
         }
         if options.action == .checkConfig { return print(configuration.toml) }
         log.setLevel(configuration.settings.logLevel)
