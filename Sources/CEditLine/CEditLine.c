@@ -86,6 +86,8 @@ static int read_character(EditLine *e, wchar_t *character) {
         ssize_t got = read(STDIN_FILENO, bytes + count, 1);
         if (got < 0 && errno == EINTR) continue;
         if (got <= 0) return (int)got;
+        // A Ctrl-D that was typed while the terminal was not in raw mode yet arrives as NUL (termios(3), VEOF).
+        if (count == 0 && bytes[0] == 0) bytes[0] = 4;
         count += 1;
         mbstate_t state = {0};
         size_t used = mbrtowc(character, bytes, count, &state);
