@@ -58,6 +58,8 @@ static int wait_for_key(EditLine *e) {
         if (was_resized) {
             was_resized = 0;
             api.resize(e);
+            // It draws the whole line again, from where the cursor is.
+            fputc('\r', stdout);
             api.set(e, EL_REFRESH);
         }
         if (count < 0) {
