@@ -154,6 +154,8 @@ extension ByteBuffer {
         append(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
     }
 
+    /// Appends text as UTF-8. A literal goes to the overload for `StaticString`, which needs no reference counting.
+    @_disfavoredOverload
     @inlinable
     public mutating func append(_ text: String) {
         var text = text
@@ -180,10 +182,8 @@ extension ByteBuffer {
         writeIndex &+= size &+ 1
     }
 
-    /// Overwrites an integer that was appended earlier, most significant byte first.
-    /// - Parameters:
-    ///   - value: written over what is there.
-    ///   - offset: where it starts, counted from the first readable byte.
+    /// Overwrites an integer that was appended earlier, most significant byte first; `offset` counts from the first
+    /// readable byte.
     @inlinable
     public mutating func patchBigEndian<T: FixedWidthInteger>(_ value: T, at offset: Int) {
         precondition(offset >= 0 && offset <= count &- MemoryLayout<T>.size, "patched outside of the buffer")

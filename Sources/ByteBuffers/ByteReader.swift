@@ -19,17 +19,19 @@ public struct ByteReader {
     }
 
     /// Bytes not read yet.
-    @inlinable public var remaining: Int { bytes.count &- offset }
+    @inlinable @inline(__always) public var remaining: Int { bytes.count &- offset }
     @inlinable public var isAtEnd: Bool { remaining == 0 }
 
     /// The next byte without moving, `nil` at the end.
     @inlinable
+    @inline(__always)
     public func peek() -> UInt8? {
         remaining > 0 ? bytes[offset] : nil
     }
 
     /// The next byte, `nil` at the end.
     @inlinable
+    @inline(__always)
     public mutating func readByte() -> UInt8? {
         guard remaining > 0 else { return nil }
         let byte = bytes[offset]
@@ -39,6 +41,7 @@ public struct ByteReader {
 
     /// The next big-endian integer, `nil` when too few bytes remain (then nothing is consumed).
     @inlinable
+    @inline(__always)
     public mutating func readBigEndian<T: FixedWidthInteger>(_ type: T.Type = T.self) -> T? {
         let size = MemoryLayout<T>.size
         guard remaining >= size else { return nil }
@@ -49,14 +52,18 @@ public struct ByteReader {
 
     /// The next `byteCount` bytes, `nil` when there are fewer (then nothing is consumed).
     @inlinable
+    @inline(__always)
     public mutating func read(_ byteCount: Int) -> UnsafeRawBufferPointer? {
-        guard byteCount >= 0, byteCount <= remaining else { return nil }
-        let run = UnsafeRawBufferPointer(rebasing: bytes[offset..<offset &+ byteCount])
+        guard byteCount >= 0, byteCount <= remaining, let base = bytes.baseAddress else {
+            return byteCount == 0 ? UnsafeRawBufferPointer(start: nil, count: 0) : nil
+        }
+        let run = UnsafeRawBufferPointer(start: base + offset, count: byteCount)
         advance(byteCount)
         return run
     }
 
     @inlinable
+    @inline(__always)
     mutating func advance(_ byteCount: Int) {
         position &+= byteCount
     }

@@ -57,7 +57,10 @@ public struct CommandLineOptions: Sendable {
 
     /// Reads the arguments behind the program's name. `-flag value`, `-flag=value`, `--flag value` and `--flag=value`
     /// mean the same.
-    /// - Parameter directory: what relative paths start from.
+    ///
+    /// - Parameters:
+    ///   - arguments: without the program's name.
+    ///   - directory: what relative paths start from.
     /// - Throws: `UsageError` for the first argument that is wrong.
     public init(parsing arguments: [String], directory: String) throws(UsageError) {
         var rest = arguments[...]

@@ -49,7 +49,11 @@ enum DatabaseAddress {
     }
 
     /// A URL as it was given on the command line, where a path may stand for it, `?mode=ro` included.
-    /// - Parameter directory: what a relative path starts from.
+    ///
+    /// - Parameters:
+    ///   - argument: URL or path.
+    ///   - directory: what a relative path starts from.
+    /// - Returns: a URL, which may still be a bad one.
     static func url(argument: String, directory: String) -> String {
         let path = argument.hasPrefix("sqlite:") ? String(argument.dropFirst("sqlite:".count)) : argument
         if path == ":memory:" || path.hasPrefix(":memory:?") { return "sqlite:" + path }

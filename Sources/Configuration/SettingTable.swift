@@ -44,6 +44,9 @@ extension Setting {
             "limits.sessions_per_connection_max", .integer(\.limits.sessionsPerConnectionMax, 1...65_536),
             "Sessions that one connection may hold open."),
         Setting(
+            "limits.paged_queries_per_connection_max", .integer(\.limits.pagedQueriesPerConnectionMax, 1...65_536),
+            "Paged queries that one connection may hold open."),
+        Setting(
             "limits.readers_per_database_max", .integer(\.limits.readersPerDatabaseMax, 1...1_024),
             "Connections to one database that may be open for reading."),
         Setting(

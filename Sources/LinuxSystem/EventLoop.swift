@@ -136,7 +136,8 @@ public final class EventLoop {
             guard generations[slot] == UInt32(truncatingIfNeeded: event.token >> 32) else { continue }
             slots[slot]?.handle(Readiness(rawValue: event.events))
         }
-        while let due = timers.popDue(now) { due.source.timerFired(due.token) }
+        let lastTimer = timers.lastSequence
+        while let due = timers.popDue(now, upTo: lastTimer) { due.source.timerFired(due.token) }
         if hasMail { mailbox.runJobs() }
         if !departed.isEmpty { departed.removeAll(keepingCapacity: true) }
     }

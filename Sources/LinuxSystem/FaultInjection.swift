@@ -22,7 +22,9 @@
         private static let lastScope = Atomic<UInt64>(0)
 
         /// Runs `body` in a scope of its own; threads that are started in it belong to it. Plans end with it.
-        public static func isolated<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
+        public static func isolated<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure)
+            -> Result
+        {
             let outer = clinux_fault_scope()
             clinux_set_fault_scope(lastScope.add(1, ordering: .relaxed).newValue)
             defer {

@@ -39,7 +39,7 @@ public enum Thread {
                 guard let context else { return nil }
                 let start = Unmanaged<Start>.fromOpaque(context).takeRetainedValue()
                 clinux_name_thread(start.name)
-            clinux_set_fault_scope(start.faultScope)
+                clinux_set_fault_scope(start.faultScope)
                 start.body()
                 return nil
             }, start.toOpaque())

@@ -18,7 +18,8 @@ struct TimerQueue {
 
     private var heap: [Entry] = []
     private var cancelled: Set<UInt64> = []
-    private var lastSequence: UInt64 = 0
+    /// Number of the timer that was scheduled last.
+    private(set) var lastSequence: UInt64 = 0
 
     /// When the loop must wake up for a timer; `nil` without timers.
     var nextDeadline: MonotonicInstant? { heap.first?.deadline }
@@ -37,9 +38,10 @@ struct TimerQueue {
         if cancelled.count > 64 && cancelled.count > heap.count / 2 { removeCancelled() }
     }
 
-    /// Takes the next timer that is due.
-    mutating func popDue(_ now: MonotonicInstant) -> Entry? {
-        while let first = heap.first, first.deadline <= now {
+    /// Takes the next timer that is due and not younger than `lastSequence`: one that is set for "now" while timers fire
+    /// waits for the next turn, so that it cannot keep the loop from everything else.
+    mutating func popDue(_ now: MonotonicInstant, upTo lastSequence: UInt64 = .max) -> Entry? {
+        while let first = heap.first, first.deadline <= now, first.sequence <= lastSequence {
             let entry = removeFirst()
             if cancelled.remove(entry.sequence) == nil { return entry }
         }

@@ -1,11 +1,23 @@
-// Random numbers that a failing test can repeat.
+// Random numbers that can be had again.
 
-/// SplitMix64: small, and the same for the same seed on every machine.
-public struct SeededGenerator: RandomNumberGenerator {
+internal import LinuxSystem
+
+/// A generator with a known seed (SplitMix64, public domain by S. Vigna).
+///
+/// Tests put the seed into the message of their expectations; `LITEBASE_TEST_SEED` sets it.
+public struct SeededGenerator: RandomNumberGenerator, Sendable {
+    public let seed: UInt64
     private var state: UInt64
 
     public init(seed: UInt64) {
+        self.seed = seed
         state = seed
+    }
+
+    /// A new seed for each run, or the one of `LITEBASE_TEST_SEED`.
+    public static var fresh: SeededGenerator {
+        let given = Process.environment("LITEBASE_TEST_SEED").flatMap { UInt64($0) }
+        return SeededGenerator(seed: given ?? UInt64.random(in: 0 ... .max))
     }
 
     public mutating func next() -> UInt64 {

@@ -12,6 +12,8 @@ public struct Limits: Sendable, Equatable {
     public var requestsInFlightMax = 1_024
     /// Sessions that one connection may hold open.
     public var sessionsPerConnectionMax = 64
+    /// Paged queries that one connection may hold open.
+    public var pagedQueriesPerConnectionMax = 16
     /// Connections to one database that may be open for reading at a time.
     public var readersPerDatabaseMax = 64
     /// Prepared statements kept by each database connection.

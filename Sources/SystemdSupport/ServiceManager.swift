@@ -24,7 +24,11 @@ public enum ServiceManager {
     public static func stopping(status: String) { send("STOPPING=1\nSTATUS=\(line(status))") }
 
     /// The start failed.
-    /// - Parameter exitStatus: what the process is going to exit with.
+    ///
+    /// - Parameters:
+    ///   - message: why, for `systemctl status`.
+    ///   - exitStatus: what the process is going to exit with.
+    ///   - errno: the system call's reason, where one is behind it.
     public static func failed(_ message: String, exitStatus: Int32, errno: Errno?) {
         let number = errno.map { "\nERRNO=\($0.rawValue)" } ?? ""
         send("STATUS=\(line(message))\(number)\nEXIT_STATUS=\(exitStatus)")

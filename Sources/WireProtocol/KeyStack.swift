@@ -7,17 +7,15 @@
 /// A small map is compared pair by pair. A large one is sorted when it ends: no hash, so that no choice of keys makes it
 /// slow. Does not allocate until there are more than `inlineCapacity` keys.
 struct KeyStack: ~Copyable {
-    /// Where a key's text lies.
-    struct Key {
-        var offset: UInt32
-        var byteCount: UInt32
-    }
+    /// Where a key's text lies: its offset in the upper half, its length in the lower. One word, so that the array below
+    /// is cleared at once.
+    typealias Key = UInt64
 
     private static var inlineCapacity: Int { 24 }
     /// Above this many keys a map is sorted.
     private static var pairwiseCountMax: Int { 16 }
 
-    private var inline = InlineArray<24, Key>(repeating: Key(offset: 0, byteCount: 0))
+    private var inline = InlineArray<24, Key>(repeating: 0)
     private var spilled: [Key] = []
     /// How many keys are on the stack: where the next map's begin.
     private(set) var count = 0
@@ -25,7 +23,7 @@ struct KeyStack: ~Copyable {
     /// Puts a key of the innermost map on top; returns `false` when there are too many.
     mutating func push(offset: Int, byteCount: Int) -> Bool {
         guard count < WireLimits.openMapKeyCountMax else { return false }
-        let key = Key(offset: UInt32(truncatingIfNeeded: offset), byteCount: UInt32(truncatingIfNeeded: byteCount))
+        let key = Key(truncatingIfNeeded: offset) &<< 32 | Key(truncatingIfNeeded: byteCount)
         if count < Self.inlineCapacity {
             inline[count] = key
         } else {
@@ -40,12 +38,15 @@ struct KeyStack: ~Copyable {
     /// `start` is `count` from before the map's first key; the keys' offsets count in `bytes`.
     mutating func closeMap(from start: Int, in bytes: UnsafeRawBufferPointer) -> Int? {
         let size = count &- start
-        if size <= 1 {
-            if size == 1 { drop(to: start) }
-            return nil
+        if size == 0 { return nil }
+        let duplicate: Int?
+        if size == 1 {
+            duplicate = nil
+        } else if size <= Self.pairwiseCountMax && count <= Self.inlineCapacity {
+            duplicate = Self.pairwise(inline.span, start..<count, in: bytes)
+        } else {
+            duplicate = sorted(from: start, in: bytes)
         }
-        let duplicate =
-            size <= Self.pairwiseCountMax ? pairwise(from: start, in: bytes) : sorted(from: start, in: bytes)
         drop(to: start)
         return duplicate
     }
@@ -56,17 +57,13 @@ struct KeyStack: ~Copyable {
         count = start
     }
 
-    private subscript(_ index: Int) -> Key {
-        index < Self.inlineCapacity ? inline[index] : spilled[index &- Self.inlineCapacity]
-    }
-
-    private func pairwise(from start: Int, in bytes: UnsafeRawBufferPointer) -> Int? {
-        for later in start &+ 1..<count {
-            let key = self[later]
-            for earlier in start..<later
-            where self[earlier].byteCount == key.byteCount && key.text(in: bytes).equals(self[earlier].text(in: bytes))
+    private static func pairwise(_ keys: Span<Key>, _ range: Range<Int>, in bytes: UnsafeRawBufferPointer) -> Int? {
+        for later in range.dropFirst() {
+            let key = keys[later]
+            for earlier in range.lowerBound..<later
+            where keys[earlier].byteCount == key.byteCount && key.text(in: bytes).equals(keys[earlier].text(in: bytes))
             {
-                return Int(key.offset)
+                return key.offset
             }
         }
         return nil
@@ -75,7 +72,9 @@ struct KeyStack: ~Copyable {
     private func sorted(from start: Int, in bytes: UnsafeRawBufferPointer) -> Int? {
         var keys: [Key] = []
         keys.reserveCapacity(count &- start)
-        for index in start..<count { keys.append(self[index]) }
+        for index in start..<count {
+            keys.append(index < Self.inlineCapacity ? inline[index] : spilled[index &- Self.inlineCapacity])
+        }
         keys.sort { left, right in
             left.byteCount != right.byteCount
                 ? left.byteCount < right.byteCount : left.text(in: bytes).precedes(right.text(in: bytes))
@@ -84,14 +83,17 @@ struct KeyStack: ~Copyable {
         where keys[index].byteCount == keys[index &- 1].byteCount
             && keys[index].text(in: bytes).equals(keys[index &- 1].text(in: bytes))
         {
-            return Int(max(keys[index].offset, keys[index &- 1].offset))
+            return max(keys[index].offset, keys[index &- 1].offset)
         }
         return nil
     }
 }
 
 extension KeyStack.Key {
+    fileprivate var offset: Int { Int(self &>> 32) }
+    fileprivate var byteCount: Int { Int(self & 0xffff_ffff) }
+
     fileprivate func text(in bytes: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
-        bytes.slice(Int(offset)..<Int(offset) &+ Int(byteCount))
+        bytes.slice(offset..<offset &+ byteCount)
     }
 }

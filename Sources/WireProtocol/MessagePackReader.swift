@@ -95,6 +95,7 @@ public struct MessagePackReader {
         }
     }
 
+    @inline(__always)
     private mutating func fixed<T: FixedWidthInteger>(_ type: T.Type, from start: Int) throws(DecodeError) -> T {
         guard let value = reader.readBigEndian(type) else { throw DecodeError(.truncated, at: start) }
         return value
@@ -105,21 +106,24 @@ public struct MessagePackReader {
         return .ext(type: type, try run(byteCount, from: start))
     }
 
-    @usableFromInline
+    @inlinable
+    @inline(__always)
     mutating func run(_ byteCount: Int, from start: Int) throws(DecodeError) -> UnsafeRawBufferPointer {
         guard let run = reader.read(byteCount) else { throw DecodeError(.truncated, at: start) }
         return run
     }
 
     /// Checks that so many values can follow: each has one byte at least.
-    @usableFromInline
+    @inlinable
+    @inline(__always)
     func elements(_ count: Int, from start: Int) throws(DecodeError) -> Int {
         guard count <= reader.remaining else { throw DecodeError(.truncated, at: start) }
         return count
     }
 
     /// Checks that so many pairs can follow: each has two bytes at least.
-    @usableFromInline
+    @inlinable
+    @inline(__always)
     func pairs(_ count: Int, from start: Int) throws(DecodeError) -> Int {
         guard count <= reader.remaining &>> 1 else { throw DecodeError(.truncated, at: start) }
         return count
@@ -152,7 +156,9 @@ extension MessagePackReader {
 
     /// Reads a str, and nothing else.
     /// - Throws: `DecodeError` with `.wrongType`, naming `field`.
+    @inlinable
     public mutating func readText(_ field: StaticString) throws(DecodeError) -> UnsafeRawBufferPointer {
+        if let text = readShortText() { return text }
         let start = offset
         guard case .text(let text) = try next() else {
             throw DecodeError(.wrongType(field: field, wanted: "text"), at: start)
@@ -160,14 +166,54 @@ extension MessagePackReader {
         return text
     }
 
+    /// Reads a str of at most 31 bytes, as nearly every key is; `nil`, and nothing consumed, when another token is next.
+    @inlinable
+    @inline(__always)
+    mutating func readShortText() -> UnsafeRawBufferPointer? {
+        guard let tag = reader.peek(), tag & 0xe0 == 0xa0, Int(tag & 0x1f) < reader.remaining else { return nil }
+        _ = reader.readByte()
+        return reader.read(Int(tag & 0x1f))
+    }
+
     /// Reads the header of a map, and nothing else; returns how many pairs follow.
     /// - Throws: `DecodeError` with `.wrongType`, naming `field`.
     public mutating func readMap(_ field: StaticString) throws(DecodeError) -> Int {
         let start = offset
-        guard case .map(let count) = try next() else {
+        guard let count = try readMapIfNext() else {
             throw DecodeError(.wrongType(field: field, wanted: "a map"), at: start)
         }
         return count
+    }
+
+    /// Reads the header of a map; `nil`, and nothing consumed, when another token is next.
+    @inline(__always)
+    mutating func readMapIfNext() throws(DecodeError) -> Int? {
+        let start = offset
+        guard let tag = reader.peek() else { throw DecodeError(.truncated, at: start) }
+        let count: Int
+        if tag & 0xf0 == 0x80 {
+            _ = reader.readByte()
+            count = Int(tag & 0x0f)
+        } else if tag == 0xde {
+            _ = reader.readByte()
+            guard let wide = reader.readBigEndian(UInt16.self) else { throw DecodeError(.truncated, at: start) }
+            count = Int(wide)
+        } else if tag == 0xdf {
+            _ = reader.readByte()
+            guard let wide = reader.readBigEndian(UInt32.self) else { throw DecodeError(.truncated, at: start) }
+            count = Int(wide)
+        } else {
+            return nil
+        }
+        return try pairs(count, from: start)
+    }
+
+    /// Reads a null; `false`, and nothing consumed, when another token is next.
+    @inline(__always)
+    mutating func readNullIfNext() -> Bool {
+        guard reader.peek() == 0xc0 else { return false }
+        _ = reader.readByte()
+        return true
     }
 
     /// Reads the header of an array, and nothing else; returns how many values follow.

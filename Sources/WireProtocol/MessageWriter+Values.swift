@@ -64,6 +64,7 @@ extension MessageWriter {
         }
     }
 
+    @_disfavoredOverload
     public mutating func text(_ text: String, into output: inout ByteBuffer) {
         prepareValue(into: &output)
         switch encoding {

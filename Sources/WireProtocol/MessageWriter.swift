@@ -21,14 +21,17 @@ public struct MessageWriter {
     public var int64Style: Int64Style
     /// Where the message begins, in bytes from the buffer's first readable one.
     public private(set) var frameStart = 0
-    private var open = InlineArray<12, Container>(repeating: Container(header: 0, count: 0, isMap: false))
+    /// The innermost open container. Apart from `outer`, so that a value does not touch the whole array.
+    private var current = Container()
+    /// The containers around it, outermost first; the first element is no container.
+    private var outer = InlineArray<12, Container>(repeating: Container())
     private var depth = 0
 
     private struct Container {
         /// Where its header is, in bytes from the frame's start.
-        var header: Int
-        var count: UInt32
-        var isMap: Bool
+        var header: UInt32 = 0
+        var count: UInt32 = 0
+        var isMap = false
     }
 
     public init(encoding: WireEncoding, framing: Framing, int64Style: Int64Style = .tagged) {
@@ -114,7 +117,7 @@ public struct MessageWriter {
         case .json: output.append(UInt8(ascii: "}"))
         case .messagePack:
             precondition(map.count <= UInt32(UInt16.max), "a written map has at most 65,535 keys")
-            output.patchBigEndian(UInt16(truncatingIfNeeded: map.count), at: frameStart &+ map.header &+ 1)
+            output.patchBigEndian(UInt16(truncatingIfNeeded: map.count), at: frameStart &+ Int(map.header) &+ 1)
         }
     }
 
@@ -126,16 +129,17 @@ public struct MessageWriter {
         let array = close(isMap: false)
         switch encoding {
         case .json: output.append(UInt8(ascii: "]"))
-        case .messagePack: output.patchBigEndian(array.count, at: frameStart &+ array.header &+ 1)
+        case .messagePack: output.patchBigEndian(array.count, at: frameStart &+ Int(array.header) &+ 1)
         }
     }
 
     /// Opens a container whose count is patched when it ends: a map16 or an array32.
     private mutating func begin(isMap: Bool, tag: UInt8, json: UInt8, into output: inout ByteBuffer) {
         if depth > 0 { prepareValue(into: &output) }
-        precondition(depth < open.count, "containers nest too deep")
-        open[depth] = Container(header: output.count &- frameStart, count: 0, isMap: isMap)
+        precondition(depth < outer.count, "containers nest too deep")
+        outer[depth] = current
         depth &+= 1
+        current = Container(header: UInt32(output.count &- frameStart), isMap: isMap)
         switch encoding {
         case .json: output.append(json)
         case .messagePack:
@@ -144,9 +148,11 @@ public struct MessageWriter {
     }
 
     private mutating func close(isMap: Bool) -> Container {
-        precondition(depth > 0 && open[depth &- 1].isMap == isMap, "another container is open")
+        precondition(depth > 0 && current.isMap == isMap, "another container is open")
+        let closed = current
         depth &-= 1
-        return open[depth]
+        current = outer[depth]
+        return closed
     }
 
     // MARK: Keys and the place of values
@@ -164,6 +170,7 @@ public struct MessageWriter {
     }
 
     /// Writes a key of the open map; its value must follow.
+    @_disfavoredOverload
     public mutating func key(_ name: String, into output: inout ByteBuffer) {
         prepareKey(into: &output)
         switch encoding {
@@ -179,17 +186,19 @@ public struct MessageWriter {
         key(String(decoding: name, as: UTF8.self), into: &output)
     }
 
+    @inline(__always)
     private mutating func prepareKey(into output: inout ByteBuffer) {
-        precondition(depth > 0 && open[depth &- 1].isMap, "a key outside of a map")
-        if encoding == .json && open[depth &- 1].count > 0 { output.append(UInt8(ascii: ",")) }
-        open[depth &- 1].count &+= 1
+        precondition(depth > 0 && current.isMap, "a key outside of a map")
+        if encoding == .json && current.count > 0 { output.append(UInt8(ascii: ",")) }
+        current.count &+= 1
     }
 
     /// Makes room for one value that the caller appends itself: counts it, and writes the comma before it.
+    @inline(__always)
     public mutating func prepareValue(into output: inout ByteBuffer) {
         precondition(depth > 0, "a value outside of a message")
-        if open[depth &- 1].isMap { return }
-        if encoding == .json && open[depth &- 1].count > 0 { output.append(UInt8(ascii: ",")) }
-        open[depth &- 1].count &+= 1
+        if current.isMap { return }
+        if encoding == .json && current.count > 0 { output.append(UInt8(ascii: ",")) }
+        current.count &+= 1
     }
 }

@@ -16,7 +16,8 @@ public struct RequestHead {
     /// - Cost: O(n log n) at worst; allocates nothing for a message with few keys.
     public static func decode(_ body: UnsafeRawBufferPointer) throws(HeadError) -> RequestHead {
         do throws(DecodeError) {
-            var validator = try MessagePackValidator(body)
+            try MessagePackValidator.requireSize(body)
+            var validator = MessagePackValidator(body)
             return try decode(&validator)
         } catch {
             throw HeadError(id: salvageID(from: body), error: error)
@@ -28,17 +29,28 @@ public struct RequestHead {
         var id: RequestID?
         var typeName: UnsafeRawBufferPointer?
         var data: UnsafeRawBufferPointer?
+        var hasData = false
         for _ in 0..<count {
-            let key = try validator.readKey()
+            let start = validator.reader.offset
+            let key = try validator.readKeyText()
+            let keyOffset = validator.reader.offset &- key.count
+            // The three need no place among the remembered keys: each is told to be there already by itself.
+            var isDuplicate = false
             if key.equals("id") {
+                isDuplicate = id != nil
                 id = try RequestID.read(&validator.reader, field: "id")
             } else if key.equals("type") {
+                isDuplicate = typeName != nil
                 typeName = try validator.readTypeName()
             } else if key.equals("data") {
+                isDuplicate = hasData
+                hasData = true
                 data = try validator.readData()
             } else {
+                try validator.remember(key, at: start)
                 try validator.validateValue(depth: 1)
             }
+            if isDuplicate { throw DecodeError(.duplicateKey, at: keyOffset) }
         }
         try validator.closeMap(from: 0)
         try validator.requireEnd()
@@ -109,23 +121,16 @@ public struct ReplyHead {
         _ reader: inout MessagePackReader, isLast: Bool
     ) throws(DecodeError) -> UnsafeRawBufferPointer? {
         let start = reader.offset
+        if reader.readNullIfNext() { return nil }
         var ahead = reader
-        switch try ahead.next() {
-        case .null:
-            reader = ahead
-            return nil
-        case .map: return isLast ? reader.bytes.slice(start..<reader.bytes.count) : try reader.readRaw()
-        case .bool, .integer, .unsigned, .real, .text, .binary, .array, .ext:
+        guard try ahead.readMapIfNext() != nil else {
             throw DecodeError(.wrongType(field: "data", wanted: "a map or null"), at: start)
         }
+        return isLast ? reader.bytes.slice(start..<reader.bytes.count) : try reader.readRaw()
     }
 
     private static func readID(_ reader: inout MessagePackReader) throws(DecodeError) -> RequestID {
-        var ahead = reader
-        if case .null = try ahead.next() {
-            reader = ahead
-            return .none
-        }
+        if reader.readNullIfNext() { return .none }
         return try RequestID.read(&reader, field: "id")
     }
 }
@@ -134,7 +139,7 @@ extension MessagePackValidator {
     /// Reads the header of the message's own map; returns how many pairs follow.
     fileprivate mutating func openEnvelope() throws(DecodeError) -> Int {
         if reader.isAtEnd { throw DecodeError(.empty, at: 0) }
-        guard case .map(let count) = try reader.next() else { throw DecodeError(.notAMap, at: 0) }
+        guard let count = try reader.readMapIfNext() else { throw DecodeError(.notAMap, at: 0) }
         return count
     }
 
@@ -148,16 +153,11 @@ extension MessagePackValidator {
     /// Reads and checks `data`: a map, or null for none.
     fileprivate mutating func readData() throws(DecodeError) -> UnsafeRawBufferPointer? {
         let start = reader.offset
-        var ahead = reader
-        switch try ahead.next() {
-        case .null:
-            reader = ahead
-            return nil
-        case .map:
-            try validateValue(depth: 1)
-            return reader.bytes.slice(start..<reader.offset)
-        case .bool, .integer, .unsigned, .real, .text, .binary, .array, .ext:
+        if reader.readNullIfNext() { return nil }
+        guard let count = try reader.readMapIfNext() else {
             throw DecodeError(.wrongType(field: "data", wanted: "a map or null"), at: start)
         }
+        try validateMap(count, at: start, depth: 1)
+        return reader.bytes.slice(start..<reader.offset)
     }
 }

@@ -85,6 +85,7 @@ extension ByteBuffer {
         appendJSONText(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
     }
 
+    @_disfavoredOverload
     public mutating func appendJSONText(_ text: String) {
         var text = text
         text.withUTF8 { appendJSONText(UnsafeRawBufferPointer($0)) }

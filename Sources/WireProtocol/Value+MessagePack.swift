@@ -66,6 +66,8 @@ extension ByteBuffer {
         appendMessagePackText(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
     }
 
+    // Literals are StaticString, which needs no reference counting.
+    @_disfavoredOverload
     @inlinable
     public mutating func appendMessagePackText(_ text: String) {
         var text = text
@@ -81,6 +83,7 @@ extension ByteBuffer {
 
     /// Appends the header of a str; `byteCount` bytes must follow. At most 4 GiB.
     @inlinable
+    @inline(__always)
     public mutating func appendMessagePackTextHeader(_ byteCount: Int) {
         if byteCount <= 31 {
             append(0xa0 | UInt8(truncatingIfNeeded: byteCount))

@@ -78,7 +78,10 @@ extension Daemon {
     }
 
     /// A signal arrived.
-    /// - Parameter sender: pid of the process that sent it, 0 for the kernel.
+    ///
+    /// - Parameters:
+    ///   - signal: its number.
+    ///   - sender: pid of the process that sent it, 0 for the kernel.
     func handle(signal: Int32, sender: Int32) {
         // The kernel hangs up when the terminal goes away; a process asks for a reload (tty_ioctl(4), daemon(7)).
         if signal == SIGHUP && sender != 0 {

@@ -17,8 +17,14 @@ struct StandaloneSocket: ~Copyable {
     ///
     /// The socket is made under a temporary name and renamed over the path, so that nobody ever finds it without its
     /// permissions or not yet listening.
-    /// - Parameter group: number of the socket's group; `nil` leaves the process's own.
-    /// - Returns: what was made, and the listening descriptor.
+    ///
+    /// - Parameters:
+    ///   - path: absolute path of the socket.
+    ///   - mode: its permission bits.
+    ///   - group: number of its group; `nil` leaves the process's own.
+    ///   - listener: gets the listening descriptor.
+    /// - Returns: the right to the path.
+    /// - Throws: `StartFailure` when somebody else has the path, or it cannot be taken.
     static func make(path: String, mode: UInt32, group: UInt32?, into listener: inout OwnedDescriptor?)
         throws(StartFailure) -> StandaloneSocket
     {

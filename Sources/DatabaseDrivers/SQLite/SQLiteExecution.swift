@@ -40,6 +40,8 @@ final class SQLiteExecution: @unchecked Sendable {
     /// What it waits for; touched on the loop only.
     var place = Place.loop
     var ticket: WriteTicket?
+    /// Whom `stop` interrupts; touched on the loop only, unlike `connection`.
+    var interruptTarget: SQLiteConnection?
     var busyTimer: TimerID?
     var busyToken: UInt64 = 0
     /// Called on the loop when the writer has ended the run.

@@ -82,6 +82,7 @@ class SQLiteLink: EventSource {
     /// Goes on, or starts, on a worker's thread.
     final func runOnWorker(_ execution: SQLiteExecution) {
         execution.place = .worker
+        execution.interruptTarget = execution.connection
         let link = LoopBound(self, context.loop.mailbox)
         let mayWrite = mayWriteOnWorker
         context.workers.submit {
@@ -93,6 +94,7 @@ class SQLiteLink: EventSource {
     /// Runs a write to its end on a worker's thread.
     final func runWriteOnWorker(_ execution: SQLiteExecution) {
         execution.place = .worker
+        execution.interruptTarget = execution.connection
         let link = LoopBound(self, context.loop.mailbox)
         context.workers.submit {
             execution.advanceWrite()
@@ -125,6 +127,7 @@ class SQLiteLink: EventSource {
         execution.place = .ended
         execution.onWritten = nil
         execution.ticket = nil
+        execution.interruptTarget = nil
         let run = execution.run
         run.execution = nil
         if freeExecutions.count < Self.freeExecutionCountMax { freeExecutions.append(execution) }
@@ -155,10 +158,10 @@ class SQLiteLink: EventSource {
             if leaveWriteQueue(execution) {
                 end(execution, .stopped(reason))
             } else {
-                database.interruptWriter(run)
-                execution.connection?.interrupt(run)
+                // Without a connection of its own it is the writer's.
+                if let own = execution.interruptTarget { own.interrupt(run) } else { database.interruptWriter(run) }
             }
-        case .worker: execution.connection?.interrupt(run)
+        case .worker: execution.interruptTarget?.interrupt(run)
         case .loop, .waitingForDatabase, .ended: break
         }
     }

@@ -82,6 +82,7 @@ public final class SQLiteSessionLink: DatabaseLink {
         override var mayWriteOnWorker: Bool { isReadOnly || hasWriteTurn }
 
         override func enqueueWrite(_ execution: SQLiteExecution) {
+            execution.interruptTarget = connection
             if hasWriteTurn { return runWrite(execution) }
             let link = LoopBound(self, context.loop.mailbox)
             let database = database
@@ -111,6 +112,7 @@ public final class SQLiteSessionLink: DatabaseLink {
         private func runBatch(_ execution: SQLiteExecution) {
             guard case .batch(let isAtomic) = execution.run.kind else { return }
             execution.place = .worker
+            execution.interruptTarget = connection
             let link = LoopBound(self, context.loop.mailbox)
             let connection = connection
             context.workers.submit {

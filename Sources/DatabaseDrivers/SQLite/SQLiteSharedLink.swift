@@ -99,6 +99,7 @@ public final class SQLiteSharedLink: DatabaseLink {
         override var mayWriteOnWorker: Bool { database.isReadOnly }
 
         override func enqueueWrite(_ execution: SQLiteExecution) {
+            execution.interruptTarget = nil
             execution.releaseStatement()
             if let reader = execution.connection {
                 execution.connection = nil

@@ -110,6 +110,8 @@ extension Connection {
         if operation.rows.isPageComplete, let pageRowCount = operation.pageRowCount {
             guard operation.fetchCredit > 0 else {
                 operation.progress = .waitingForFetch
+                // Nobody can ask for the next page after a half-close.
+                if hasReadEnd { operation.link?.stop(operation, .cancelled) }
                 // The client's time does not count.
                 return disarmTimer(operation)
             }
@@ -168,10 +170,16 @@ extension Connection {
             // Within its own start, `start` and `startNext` do the rest.
             if isStarting { return }
             release(operation)
-            if let session { isClosed ? session.link.close() : startNext(of: session) }
+            if let session { goOn(session) }
             if !isClosed, mayProcess, !input.isEmpty { scheduleContinuation() }
             finishTurn()
         }
+    }
+
+    /// Starts the next request of a session, or closes it when its client is gone and nothing uses it any more.
+    private func goOn(_ session: Session) {
+        if !isClosed { return startNext(of: session) }
+        if session.active == nil { session.link.close() }
     }
 
     private func record(_ operation: Operation) {

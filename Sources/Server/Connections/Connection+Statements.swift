@@ -37,6 +37,7 @@ extension Connection {
     func startQuery(_ head: RequestHead, _ encoding: WireEncoding) throws(RequestError) {
         let request = try decoded { () throws(DecodeError) in try QueryRequest(head.data) }
         let route = try route(request.target)
+        if request.pageRows != nil { try checkPagedQueryCount() }
         let operation = makeOperation(head, .query, encoding)
         operation.link = route.link
         operation.session = route.session
@@ -47,6 +48,16 @@ extension Connection {
         operation.timeoutMilliseconds = timeout(request.timeoutMilliseconds)
         operation.prepareSink(writer(encoding), rowByteCountMax: context.limits.rowByteCountMax)
         submit(operation)
+    }
+
+    /// A paged query holds a connection to the database until its last page.
+    private func checkPagedQueryCount() throws(RequestError) {
+        let limit = context.limits.pagedQueriesPerConnectionMax
+        guard inFlight.count(where: { $0.pageRowCount != nil }) >= limit else { return }
+        throw RequestError(
+            .limitExceeded,
+            "This connection has \(limit) paged queries open, the limit (paged_queries_per_connection_max).",
+            hint: "Fetch them to the end, or cancel those that are not needed.")
     }
 
     /// The shorter one of the client's and the daemon's; 0 where there is none.

@@ -128,6 +128,7 @@ final class Connection: EventSource {
         case .endOfStream:
             hasReadEnd = true
             processInput()
+            for operation in inFlight where operation.progress == .waitingForFetch { stop(operation, .cancelled) }
         case .wouldBlock: return
         case .failed: return disconnect()
         }

@@ -1,0 +1,191 @@
+// Files, drop-ins and flags, one over the other.
+
+import Glibc
+import LinuxSystem
+import Server
+import Testing
+
+@testable import Configuration
+
+/// A configuration directory that goes away with it.
+private final class Directory {
+    let path: String
+
+    init() {
+        var template = Array("/tmp/litebase-test-XXXXXX".utf8CString)
+        guard let made = mkdtemp(&template) else { preconditionFailure("mkdtemp: \(Errno.current)") }
+        path = String(cString: made)
+        mkdir(path + "/litebase.toml.d", 0o700)
+    }
+
+    deinit {
+        for directory in [path + "/litebase.toml.d", path] {
+            for name in (try? Files.names(in: directory)) ?? [] { unlink("\(directory)/\(name)") }
+            rmdir(directory)
+        }
+    }
+
+    func write(_ name: String, _ text: String) throws {
+        let file = try Files.open("\(path)/\(name)", flags: O_WRONLY | O_CREAT | O_TRUNC)
+        try Files.replaceContent(of: file, with: text)
+    }
+
+    func load(_ arguments: [String] = []) throws -> Configuration {
+        let options = try CommandLineOptions(parsing: arguments, directory: "/work")
+        let variables = ["CONFIGURATION_DIRECTORY": path, "STATE_DIRECTORY": "/state"]
+        return try Configuration.load(options, paths: StandardPaths(isRoot: false, home: nil) { variables[$0] })
+    }
+}
+
+@Suite struct ConfigurationLoadTests {
+    @Test func withoutFilesTheEmbeddedDatabaseIsServed() throws {
+        let configuration = try Directory().load()
+        #expect(configuration.settings == Settings())
+        #expect(configuration.databases == [DatabaseConfiguration(name: "default", url: "sqlite:/state/default.db")])
+        #expect(configuration.stateDirectory == "/state")
+        #expect(configuration.socketPath == "/tmp/litebase.sock")
+        #expect(configuration.files == [])
+    }
+
+    @Test func dropInsOverrideInTheOrderOfTheirNames() throws {
+        let directory = Directory()
+        try directory.write("litebase.toml", "loops = 1\nidle_exit_seconds = 1\nlog_level = \"debug\"\n")
+        try directory.write("litebase.toml.d/20.toml", "loops = 3\n")
+        try directory.write("litebase.toml.d/10.toml", "loops = 2\nidle_exit_seconds = 2\n")
+        try directory.write("litebase.toml.d/30.toml.disabled", "loops = 9\n")
+        try directory.write("litebase.toml.d/.40.toml", "loops = 9\n")
+        let settings = try directory.load().settings
+        #expect(settings.loopCount == 3)
+        #expect(settings.idleExitSeconds == 2)
+        #expect(settings.logLevel == .debug)
+        #expect(try directory.load(["-loops=7"]).settings.loopCount == 7, "flags override files")
+    }
+
+    @Test func aDatabaseMayBeSpreadOverFiles() throws {
+        let directory = Directory()
+        try directory.write("litebase.toml", "[databases.b]\nurl = \"sqlite:/b\"\n[databases.a]\nurl = \"sqlite:/a\"\n")
+        try directory.write("litebase.toml.d/1.toml", "[databases.b]\naccess = \"read_only\"\n")
+        let databases = try directory.load(["--database", "c=rel/c.db", "--database=a=/new"]).databases
+        #expect(
+            databases == [
+                DatabaseConfiguration(name: "default", url: "sqlite:/state/default.db"),
+                DatabaseConfiguration(name: "b", url: "sqlite:/b", access: .readOnly),
+                DatabaseConfiguration(name: "a", url: "sqlite:/new"),
+                DatabaseConfiguration(name: "c", url: "sqlite:/work/rel/c.db"),
+            ])
+    }
+
+    @Test func theDefaultDatabaseComesFirstAndReplacesTheEmbeddedOne() throws {
+        let directory = Directory()
+        try directory.write(
+            "litebase.toml",
+            "default_database = \"b\"\n[databases.a]\nurl = \"sqlite:/a\"\n[databases.b]\nurl = \"sqlite:/b\"\n")
+        let configuration = try directory.load()
+        #expect(configuration.databases.map(\.name) == ["b", "a"])
+        #expect(configuration.stateDirectory == nil)
+        let own = Directory()
+        try own.write("litebase.toml", "[databases.default]\nurl = \"sqlite::memory:\"\n")
+        #expect(try own.load().databases.map(\.url) == ["sqlite::memory:"])
+        #expect(try own.load().stateDirectory == nil)
+    }
+
+    @Test func anEmbeddedDatabaseMayBeReadOnly() throws {
+        let directory = Directory()
+        try directory.write("litebase.toml", "[databases.default]\naccess = \"read_only\"\n")
+        let database = try #require(try directory.load().databases.first)
+        #expect(database.url == "sqlite:/state/default.db")
+        #expect(database.access == .readOnly)
+    }
+
+    private static func problems(_ body: () throws -> Configuration) -> [String] {
+        do {
+            _ = try body()
+            return []
+        } catch let error as ConfigurationError {
+            return error.problems.map(\.description)
+        } catch {
+            return ["\(error)"]
+        }
+    }
+
+    @Test func problemsOfAllFilesAreReported() throws {
+        let directory = Directory()
+        try directory.write(
+            "litebase.toml", "default_database = \"prot\"\nlops = 1\n[databases.prod]\nurl = \"sqlite:/p\"\n")
+        try directory.write("litebase.toml.d/1.toml", "a = \n")
+        try directory.write("litebase.toml.d/2.toml", "loops = -2\n")
+        let (main, dropIns) = (directory.path + "/litebase.toml", directory.path + "/litebase.toml.d")
+        let found = Self.problems { try directory.load(["--loops", "x"]) }
+        #expect(found.count == 5)
+        #expect(found[0].hasPrefix("\(main):1:1: default_database names \"prot\""))
+        #expect(found[0].hasSuffix("did you mean \"prod\"?"))
+        #expect(found[1].hasPrefix("\(main):2:1: unknown key \"lops\""))
+        #expect(found[2].hasPrefix("\(dropIns)/1.toml:1:"))
+        #expect(found[3].hasPrefix("\(dropIns)/2.toml:1:1: loops is out of range"))
+        #expect(found[4] == "--loops must be an integer, 0 to 256, not \"x\"")
+    }
+
+    @Test func aFileThatWasAskedForMustBeThere() {
+        let found = Self.problems { try Directory().load(["--config", "/nonexistent/x.toml"]) }
+        #expect(found == ["/nonexistent/x.toml: the configuration cannot be read: No such file or directory"])
+    }
+
+    @Test func aDirectoryOrAHugeFileIsNoConfiguration() throws {
+        let directory = Directory()
+        #expect(
+            Self.problems { try directory.load(["--config", directory.path]) }.first?.contains("Is a directory") == true
+        )
+        try directory.write("litebase.toml", String(repeating: "#\n", count: 200_000))
+        #expect(Self.problems { try directory.load() }.first?.contains("longer than 262144 bytes") == true)
+    }
+
+    @Test func anotherFileHasDropInsOfItsOwn() throws {
+        let directory = Directory()
+        try directory.write("litebase.toml", "loops = 5\n")
+        try directory.write("litebase.toml.d/1.toml", "idle_exit_seconds = 6\n")
+        let configuration = try directory.load(["--config", directory.path + "/litebase.toml"])
+        #expect(configuration.settings.loopCount == 5)
+        #expect(configuration.settings.idleExitSeconds == 6)
+        #expect(configuration.files.count == 2)
+    }
+
+    @Test func whatIsPrintedReadsBackAsTheSame() throws {
+        let directory = Directory()
+        try directory.write(
+            "litebase.toml",
+            """
+            log_level = "debug"
+            default_database = "b"
+            [socket]
+            path = "/tmp/\\"quoted\\\\ name.sock"
+            mode = "0660"
+            group = "daemon"
+            port = 0
+            [limits]
+            statement_time_ms_max = 2592000000
+            [databases."a.b"]
+            url = "sqlite:/a?mode=ro"
+            access = "read_only"
+            [databases.b]
+            url = "sqlite::memory:"
+            """)
+        let first = try directory.load()
+        let again = Directory()
+        try again.write("litebase.toml", first.toml)
+        var second = try again.load()
+        second.files = first.files
+        #expect(second == first)
+        #expect(first.settings.port == 0)
+        #expect(first.settings.limits.statementTimeMillisecondsMax == 2_592_000_000)
+    }
+
+    @Test func theServerGetsItAll() throws {
+        var configuration = try Directory().load(["--loops", "3"])
+        let wanted = configuration.serverConfiguration(version: "1", activation: .socket)
+        #expect(wanted.loopCount == 3)
+        #expect(wanted.limits == Limits())
+        #expect(wanted.databases == configuration.databases)
+        configuration.settings.loopCount = 0
+        #expect((1...4).contains(configuration.loopCount))
+    }
+}
