@@ -83,7 +83,9 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "ServerTests",
-            dependencies: ["Server", "WireProtocol", "DatabaseDrivers", "LinuxSystem", "ByteBuffers", "LiteBaseTesting"],
+            dependencies: [
+                "Server", "WireProtocol", "DatabaseDrivers", "LinuxSystem", "ByteBuffers", "LiteBaseTesting",
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "ConfigurationTests", dependencies: ["Configuration", "Server", "LinuxSystem", "LiteBaseTesting"],
