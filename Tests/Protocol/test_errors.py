@@ -91,7 +91,7 @@ SQL_ERRORS = [
     ("SELECT " + "1+" * 2000 + "1", ("database_error", "limit_exceeded"), ".....", 1, ""),
     ("SELECT " + ",".join("1" * 2001), ("database_error", "limit_exceeded"), ".....", 1, "columns"),
     ("PRAGMA integrity_check(", "syntax_error", "42601", 1, ""),
-    ("DETACH no_such_database", "database_error", ".....", 1, "no_such_database"),
+    ("DETACH no_such_database", ("database_error", "needs_session"), ".....", 1, ""),
     ("SELECT load_extension('x')", ("database_error", "permission_denied"), ".....", None, ""),
 ]
 

@@ -284,6 +284,7 @@ def test_torn_frame_then_half_close(daemon, cut):
 
 @pytest.mark.parametrize("cut", [1, 3, 4, 5, 20])
 def test_torn_frame_then_close_harms_nobody(daemon, packed, cut):
+    packed.settle()
     before = daemon.socket_count()
     whole = framed(encode({"id": 1, "type": "health_check"}, "msgpack"))
     for _ in range(20):
@@ -708,6 +709,7 @@ def test_many_connections(daemon):
 
 
 def test_connection_that_says_nothing_is_no_burden(daemon, packed):
+    packed.settle()
     before = daemon.socket_count()
     silent = [daemon.connect() for _ in range(50)]
     packed.settle()
