@@ -274,6 +274,35 @@ def test_timeout_and_cancelled_have_the_shape(client):
     assert error["code"] == "cancelled"
 
 
+def test_too_many_sessions(daemon, client):
+    """A limit is an error that says so, and giving one back makes room."""
+    sessions = []
+    for _ in range(5000):
+        id = client.send("db_connect", {"database": "default"})
+        reply = client.receive_for(id)
+        if reply.type == "error":
+            break
+        sessions.append(reply.data["session"])
+    check_shape(reply.data)
+    assert reply.data["code"] == "limit_exceeded"
+    assert reply.data["hint"]
+    client.call("db_disconnect", {"session": sessions.pop()})
+    assert client.session()
+    assert daemon.connect().session(), "another connection has its own share"
+
+
+def test_too_many_requests_in_flight(daemon, client):
+    """Three thousand endless statements from one connection: each is refused or cancelled, others are served."""
+    ids = [client.send_query(ENDLESS) for _ in range(3000)]
+    assert daemon.connect().query("SELECT 1").rows == [[1]]
+    for id in ids:
+        client.send("cancel", {"request": id})
+    for id in ids:
+        error = client.receive_for(id).data
+        assert error["code"] in ("cancelled", "limit_exceeded")
+    client.settle()
+
+
 def test_corrupt_database(daemon, client, directory):
     """A file whose pages are garbage: a database error with its SQLSTATE, and the daemon lives."""
     path = directory / "corrupt.db"

@@ -583,6 +583,18 @@ def test_request_without_an_id(daemon, mode):
     client.settle()
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_one_id_twice_at_the_same_time(daemon, mode):
+    """The page is silent: each request still gets one terminal frame, be it an answer or `bad_request`."""
+    client = daemon.connect(mode)
+    payload = b"".join(client.bytes_of("query", {"sql": counting(20_000, "max(x)")}, id="same")[1] for _ in range(3))
+    client.socket.sendall(payload)
+    for _ in range(3):
+        reply = client.receive_for("same")
+        assert reply.data.get("rows") == [[20_000]] or reply.data["code"] == "bad_request"
+    client.settle()
+
+
 # Pieces and pipelines
 
 
