@@ -30,8 +30,14 @@ for fuzzer in "$@"; do
     corpus=.build/corpus/$seeds
     mkdir -p "$corpus" "FailCases/$seeds"
     echo "== $fuzzer, $seconds s"
+    log=.build/$fuzzer.log
     # A frame is bounded by its own limit; what a parser may allocate for 4 KiB is bounded here.
-    ".build/release/$fuzzer" -max_total_time="$seconds" -max_len=4096 -timeout=5 -rss_limit_mb=512 \
+    if ! ".build/release/$fuzzer" -max_total_time="$seconds" -max_len=4096 -timeout=5 -rss_limit_mb=512 \
         -malloc_limit_mb=8 -dict="$dictionary.dict" -artifact_prefix="FailCases/$seeds/" -print_final_stats=1 \
-        "$corpus" "Seeds/$seeds" 2>&1 | grep -E '^(stat::|SUMMARY|==|artifact|.*(ERROR|Fatal|fatal))|^Done|^#[0-9]+.*DONE' || exit 1
+        "$corpus" "Seeds/$seeds" >"$log" 2>&1; then
+        tail -n 40 "$log" >&2
+        echo "run.sh: $fuzzer failed; its input is in FuzzTesting/FailCases/$seeds/" >&2
+        exit 1
+    fi
+    grep -E '^(Done|stat::)' "$log"
 done

@@ -54,8 +54,10 @@ public struct ByteReader {
     @inlinable
     @inline(__always)
     public mutating func read(_ byteCount: Int) -> UnsafeRawBufferPointer? {
-        guard byteCount >= 0, byteCount <= remaining else { return nil }
-        let run = UnsafeRawBufferPointer(rebasing: bytes[offset..<offset &+ byteCount])
+        guard byteCount >= 0, byteCount <= remaining, let base = bytes.baseAddress else {
+            return byteCount == 0 ? UnsafeRawBufferPointer(start: nil, count: 0) : nil
+        }
+        let run = UnsafeRawBufferPointer(start: base + offset, count: byteCount)
         advance(byteCount)
         return run
     }

@@ -90,9 +90,9 @@ public struct BatchStatement {
                 sql = try fields.optionalText("statements[].sql")
             } else if name.equals("params") {
                 list =
-                    try fields.skipNull() ? nil : try ParameterList.read(&fields.reader, field: "statements[].params")
+                    fields.skipNull() ? nil : try ParameterList.read(&fields.reader, field: "statements[].params")
             } else if name.equals("param_rows") {
-                rows = try fields.skipNull() ? nil : try ParameterRows.read(&fields.reader)
+                rows = fields.skipNull() ? nil : try ParameterRows.read(&fields.reader)
             } else {
                 try fields.reader.skip()
             }

@@ -16,6 +16,7 @@ func markZeroBytes(_ word: UInt64) -> UInt64 {
 extension UnsafeRawBufferPointer {
     /// Whether the bytes are exactly the text's.
     @inlinable
+    @inline(__always)
     public func equals(_ text: StaticString) -> Bool {
         guard count == text.utf8CodeUnitCount else { return false }
         let expected = text.utf8Start

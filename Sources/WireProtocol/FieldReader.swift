@@ -30,15 +30,12 @@ struct FieldReader {
     }
 
     /// Skips a null and says so: an optional field that is null is absent.
-    mutating func skipNull() throws(DecodeError) -> Bool {
-        var ahead = reader
-        guard case .null = try ahead.next() else { return false }
-        reader = ahead
-        return true
+    mutating func skipNull() -> Bool {
+        reader.readNullIfNext()
     }
 
     mutating func optionalText(_ field: StaticString) throws(DecodeError) -> UnsafeRawBufferPointer? {
-        try skipNull() ? nil : try reader.readText(field)
+        skipNull() ? nil : try reader.readText(field)
     }
 
     mutating func optionalBool(_ field: StaticString) throws(DecodeError) -> Bool? {

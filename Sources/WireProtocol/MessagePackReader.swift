@@ -95,6 +95,7 @@ public struct MessagePackReader {
         }
     }
 
+    @inline(__always)
     private mutating func fixed<T: FixedWidthInteger>(_ type: T.Type, from start: Int) throws(DecodeError) -> T {
         guard let value = reader.readBigEndian(type) else { throw DecodeError(.truncated, at: start) }
         return value
@@ -105,21 +106,24 @@ public struct MessagePackReader {
         return .ext(type: type, try run(byteCount, from: start))
     }
 
-    @usableFromInline
+    @inlinable
+    @inline(__always)
     mutating func run(_ byteCount: Int, from start: Int) throws(DecodeError) -> UnsafeRawBufferPointer {
         guard let run = reader.read(byteCount) else { throw DecodeError(.truncated, at: start) }
         return run
     }
 
     /// Checks that so many values can follow: each has one byte at least.
-    @usableFromInline
+    @inlinable
+    @inline(__always)
     func elements(_ count: Int, from start: Int) throws(DecodeError) -> Int {
         guard count <= reader.remaining else { throw DecodeError(.truncated, at: start) }
         return count
     }
 
     /// Checks that so many pairs can follow: each has two bytes at least.
-    @usableFromInline
+    @inlinable
+    @inline(__always)
     func pairs(_ count: Int, from start: Int) throws(DecodeError) -> Int {
         guard count <= reader.remaining &>> 1 else { throw DecodeError(.truncated, at: start) }
         return count
@@ -175,10 +179,41 @@ extension MessagePackReader {
     /// - Throws: `DecodeError` with `.wrongType`, naming `field`.
     public mutating func readMap(_ field: StaticString) throws(DecodeError) -> Int {
         let start = offset
-        guard case .map(let count) = try next() else {
+        guard let count = try readMapIfNext() else {
             throw DecodeError(.wrongType(field: field, wanted: "a map"), at: start)
         }
         return count
+    }
+
+    /// Reads the header of a map; `nil`, and nothing consumed, when another token is next.
+    @inline(__always)
+    mutating func readMapIfNext() throws(DecodeError) -> Int? {
+        let start = offset
+        guard let tag = reader.peek() else { throw DecodeError(.truncated, at: start) }
+        let count: Int
+        if tag & 0xf0 == 0x80 {
+            _ = reader.readByte()
+            count = Int(tag & 0x0f)
+        } else if tag == 0xde {
+            _ = reader.readByte()
+            guard let wide = reader.readBigEndian(UInt16.self) else { throw DecodeError(.truncated, at: start) }
+            count = Int(wide)
+        } else if tag == 0xdf {
+            _ = reader.readByte()
+            guard let wide = reader.readBigEndian(UInt32.self) else { throw DecodeError(.truncated, at: start) }
+            count = Int(wide)
+        } else {
+            return nil
+        }
+        return try pairs(count, from: start)
+    }
+
+    /// Reads a null; `false`, and nothing consumed, when another token is next.
+    @inline(__always)
+    mutating func readNullIfNext() -> Bool {
+        guard reader.peek() == 0xc0 else { return false }
+        _ = reader.readByte()
+        return true
     }
 
     /// Reads the header of an array, and nothing else; returns how many values follow.

@@ -17,22 +17,27 @@ struct MessagePackValidator: ~Copyable {
     /// Checks one value with all that it contains; `depth` containers are open around it.
     mutating func validateValue(depth: Int) throws(DecodeError) {
         let start = reader.offset
+        if let count = try reader.readMapIfNext() { return try validateMap(count, at: start, depth: depth) }
         switch try reader.next() {
-        case .null, .bool, .integer, .unsigned, .real, .binary, .ext: break
+        case .null, .bool, .integer, .unsigned, .real, .binary, .ext, .map: break
         case .text(let text): try validateText(text)
         case .array(let count):
             guard depth < WireLimits.nestingDepthMax else { throw DecodeError(.tooDeep, at: start) }
             for _ in 0..<count { try validateValue(depth: depth &+ 1) }
-        case .map(let count):
-            guard depth < WireLimits.nestingDepthMax else { throw DecodeError(.tooDeep, at: start) }
-            let keysStart = keys.count
-            for _ in 0..<count {
-                let keyStart = reader.offset
-                try remember(try readKeyText(), at: keyStart)
-                try validateValue(depth: depth &+ 1)
-            }
-            try closeMap(from: keysStart)
         }
+    }
+
+    /// Checks the `count` pairs of a map whose header, at `start`, was just read.
+    mutating func validateMap(_ count: Int, at start: Int, depth: Int) throws(DecodeError) {
+        guard depth < WireLimits.nestingDepthMax else { throw DecodeError(.tooDeep, at: start) }
+        if count == 0 { return }
+        let keysStart = keys.count
+        for _ in 0..<count {
+            let keyStart = reader.offset
+            try remember(try readKeyText(), at: keyStart)
+            try validateValue(depth: depth &+ 1)
+        }
+        try closeMap(from: keysStart)
     }
 
     /// Checks a key of the innermost map, which was just read, and remembers it; its header is at `start`.

@@ -121,23 +121,16 @@ public struct ReplyHead {
         _ reader: inout MessagePackReader, isLast: Bool
     ) throws(DecodeError) -> UnsafeRawBufferPointer? {
         let start = reader.offset
+        if reader.readNullIfNext() { return nil }
         var ahead = reader
-        switch try ahead.next() {
-        case .null:
-            reader = ahead
-            return nil
-        case .map: return isLast ? reader.bytes.slice(start..<reader.bytes.count) : try reader.readRaw()
-        case .bool, .integer, .unsigned, .real, .text, .binary, .array, .ext:
+        guard try ahead.readMapIfNext() != nil else {
             throw DecodeError(.wrongType(field: "data", wanted: "a map or null"), at: start)
         }
+        return isLast ? reader.bytes.slice(start..<reader.bytes.count) : try reader.readRaw()
     }
 
     private static func readID(_ reader: inout MessagePackReader) throws(DecodeError) -> RequestID {
-        var ahead = reader
-        if case .null = try ahead.next() {
-            reader = ahead
-            return .none
-        }
+        if reader.readNullIfNext() { return .none }
         return try RequestID.read(&reader, field: "id")
     }
 }
@@ -146,7 +139,7 @@ extension MessagePackValidator {
     /// Reads the header of the message's own map; returns how many pairs follow.
     fileprivate mutating func openEnvelope() throws(DecodeError) -> Int {
         if reader.isAtEnd { throw DecodeError(.empty, at: 0) }
-        guard case .map(let count) = try reader.next() else { throw DecodeError(.notAMap, at: 0) }
+        guard let count = try reader.readMapIfNext() else { throw DecodeError(.notAMap, at: 0) }
         return count
     }
 
@@ -160,16 +153,11 @@ extension MessagePackValidator {
     /// Reads and checks `data`: a map, or null for none.
     fileprivate mutating func readData() throws(DecodeError) -> UnsafeRawBufferPointer? {
         let start = reader.offset
-        var ahead = reader
-        switch try ahead.next() {
-        case .null:
-            reader = ahead
-            return nil
-        case .map:
-            try validateValue(depth: 1)
-            return reader.bytes.slice(start..<reader.offset)
-        case .bool, .integer, .unsigned, .real, .text, .binary, .array, .ext:
+        if reader.readNullIfNext() { return nil }
+        guard let count = try reader.readMapIfNext() else {
             throw DecodeError(.wrongType(field: "data", wanted: "a map or null"), at: start)
         }
+        try validateMap(count, at: start, depth: 1)
+        return reader.bytes.slice(start..<reader.offset)
     }
 }

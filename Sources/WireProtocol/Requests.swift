@@ -27,7 +27,7 @@ public struct HelloRequest {
     }
 
     private static func readVersions(_ fields: inout FieldReader) throws(DecodeError) -> Bool {
-        if try fields.skipNull() { return true }
+        if fields.skipNull() { return true }
         let count = try fields.reader.readArray("protocol")
         var found = false
         for _ in 0..<count {
@@ -134,7 +134,7 @@ public struct QueryRequest {
             if name.equals("sql") {
                 sql = try fields.optionalText("sql")
             } else if name.equals("params") {
-                if try !fields.skipNull() { parameters = try ParameterList.read(&fields.reader, field: "params") }
+                if !fields.skipNull() { parameters = try ParameterList.read(&fields.reader, field: "params") }
             } else if name.equals("timeout_ms") {
                 timeoutMilliseconds = try fields.optionalPositive("timeout_ms")
             } else if name.equals("max_rows") {

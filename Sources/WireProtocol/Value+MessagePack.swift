@@ -83,6 +83,7 @@ extension ByteBuffer {
 
     /// Appends the header of a str; `byteCount` bytes must follow. At most 4 GiB.
     @inlinable
+    @inline(__always)
     public mutating func appendMessagePackTextHeader(_ byteCount: Int) {
         if byteCount <= 31 {
             append(0xa0 | UInt8(truncatingIfNeeded: byteCount))

@@ -45,41 +45,47 @@ private func makeLoopAndRegister() throws(Errno) {
 @Suite struct FaultInjectionTests {
     @Test func everyCallOfTheLoopMayFail() async {
         await #expect(processExitsWith: .success) {
-            let met = [
-                sweep(.epollControl, makeLoopAndRegister), sweep(.eventfd, makeLoopAndRegister),
-                sweep(.open, makeLoopAndRegister), sweep(.duplicate, makeLoopAndRegister),
-            ]
-            // Two loops: epoll_create1 and the mailbox each, and two registrations.
-            guard met == [6, 2, 1, 1] else {
-                print("met", met)
-                exit(1)
+            FaultInjection.isolated {
+                let met = [
+                    sweep(.epollControl, makeLoopAndRegister), sweep(.eventfd, makeLoopAndRegister),
+                    sweep(.open, makeLoopAndRegister), sweep(.duplicate, makeLoopAndRegister),
+                ]
+                // Two loops: epoll_create1 and the mailbox each, and two registrations.
+                guard met == [6, 2, 1, 1] else {
+                    print("met", met)
+                    exit(1)
+                }
             }
         }
     }
 
     @Test func aFailedRegistrationLeavesTheSlotFree() async {
         await #expect(processExitsWith: .success) {
-            guard let loop = try? EventLoop(), let file = try? SignalSource([SIGUSR1], onSignal: { _, _ in }) else {
-                exit(1)
+            FaultInjection.isolated {
+                guard let loop = try? EventLoop(), let file = try? SignalSource([SIGUSR1], onSignal: { _, _ in }) else {
+                    exit(1)
+                }
+                FaultInjection.fail(.epollControl, with: .noSpace)
+                do throws(Errno) {
+                    try file.register(with: loop)
+                    exit(2)
+                } catch {
+                    guard error == .noSpace else { exit(3) }
+                }
+                FaultInjection.reset()
+                guard (try? file.register(with: loop)) != nil else { exit(4) }
             }
-            FaultInjection.fail(.epollControl, with: .noSpace)
-            do throws(Errno) {
-                try file.register(with: loop)
-                exit(2)
-            } catch {
-                guard error == .noSpace else { exit(3) }
-            }
-            FaultInjection.reset()
-            guard (try? file.register(with: loop)) != nil else { exit(4) }
         }
     }
 
     @Test func anInterruptedWaitIsTriedAgain() async {
         await #expect(processExitsWith: .success) {
-            guard let loop = try? EventLoop() else { exit(1) }
-            FaultInjection.fail(.epollWait, with: .outOfMemory, times: 3)
-            for _ in 0..<4 { loop.turn(waiting: false) }
-            guard FaultInjection.reset() == 0, loop.turnCount == 4 else { exit(2) }
+            FaultInjection.isolated {
+                guard let loop = try? EventLoop() else { exit(1) }
+                FaultInjection.fail(.epollWait, with: .outOfMemory, times: 3)
+                for _ in 0..<4 { loop.turn(waiting: false) }
+                guard FaultInjection.reset() == 0, loop.turnCount == 4 else { exit(2) }
+            }
         }
     }
 }
