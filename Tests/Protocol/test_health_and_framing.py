@@ -418,7 +418,7 @@ UNDECODABLE = {
     "map32 that claims 4 G pairs": b"\xdf\xff\xff\xff\xff",
     "map16 cut in its header": b"\xde\x00",
     "string longer than the body": b"\x81\xdb\xff\xff\xff\xffid",
-    "binary longer than the body": b"\x82\xa2id\x01\xa4data\xc6\xff\xff\xff\xffx",
+    "binary longer than the body": b"\x83\xa2id\x01\xa4type\xachealth_check\xa1x\xc6\xff\xff\xff\xffx",
     "trailing byte": msgpack.packb({"id": 1, "type": "health_check"}) + b"\x00",
     "key that is not UTF-8": b"\x81\xa2\xff\xfe\x01",
     "type that is not UTF-8": b"\x82\xa2id\x01\xa4type\xa2\xc3\x28",
