@@ -58,6 +58,8 @@ static int wait_for_key(EditLine *e) {
         if (was_resized) {
             was_resized = 0;
             api.resize(e);
+            // It draws the whole line again, from where the cursor is.
+            fputc('\r', stdout);
             api.set(e, EL_REFRESH);
         }
         if (count < 0) {
@@ -86,6 +88,8 @@ static int read_character(EditLine *e, wchar_t *character) {
         ssize_t got = read(STDIN_FILENO, bytes + count, 1);
         if (got < 0 && errno == EINTR) continue;
         if (got <= 0) return (int)got;
+        // A Ctrl-D that was typed while the terminal was not in raw mode yet arrives as NUL (termios(3), VEOF).
+        if (count == 0 && bytes[0] == 0) bytes[0] = 4;
         count += 1;
         mbstate_t state = {0};
         size_t used = mbrtowc(character, bytes, count, &state);

@@ -142,6 +142,9 @@ public struct CommandLineOptions: Sendable {
         if let problem = DatabaseAddress.problem(name: name) ?? DatabaseAddress.problem(url: url) {
             throw UsageError("--database \(name): \(problem)")
         }
+        if databases.contains(where: { $0.name == name }) {
+            throw UsageError("--database \(name) is given twice; names are unique")
+        }
         databases.append((name, url))
     }
 }

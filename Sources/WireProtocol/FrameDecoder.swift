@@ -146,7 +146,7 @@ private enum HTTPMethod {
 
     static func match(_ bytes: UnsafeRawBufferPointer) -> Match {
         var result = Match.none
-        for index in 0..<9 {
+        for index in 0..<10 {
             let method = name(index)
             let compared = min(bytes.count, method.utf8CodeUnitCount)
             var same = true
@@ -169,6 +169,7 @@ private enum HTTPMethod {
         case 5: "OPTIONS "
         case 6: "PATCH "
         case 7: "CONNECT "
+        case 8: "TRACE "
         default: "PRI "
         }
     }

@@ -155,6 +155,8 @@ extension MessagePackValidator {
         let start = reader.offset
         if reader.readNullIfNext() { return nil }
         guard let count = try reader.readMapIfNext() else {
+            // A broken message is that first of all.
+            try validateValue(depth: 1)
             throw DecodeError(.wrongType(field: "data", wanted: "a map or null"), at: start)
         }
         try validateMap(count, at: start, depth: 1)

@@ -14,8 +14,8 @@ enum Program {
         do throws(UsageError) {
             let options = try CommandLineOptions(parsing: arguments, directory: Process.workingDirectory)
             switch options.action {
-            case .help: return print(CommandLineOptions.helpText())
-            case .version: return print("litebased \(Product.version)\n")
+            case .help: return print(CommandLineOptions.helpText(), log)
+            case .version: return print("litebased \(Product.version)\n", log)
             case .checkConfig, .run: return run(options, log)
             }
         } catch {
@@ -30,12 +30,15 @@ enum Program {
         } catch {
             for problem in error.problems { log.error(problem.description) }
             let count = error.problems.count
+            // A wrong flag is wrong usage, whatever checks its value.
+            let status =
+                error.problems.contains { $0.file != nil } ? ExitStatus.configuration : ExitStatus.usage
             ServiceManager.failed(
                 "\(error.problems[0])\(count > 1 ? " (and \(count - 1) more)" : "")",
-                exitStatus: ExitStatus.configuration, errno: nil)
-            return ExitStatus.configuration
+                exitStatus: status, errno: nil)
+            return status
         }
-        if options.action == .checkConfig { return print(configuration.toml) }
+        if options.action == .checkConfig { return print(configuration.toml, log) }
         log.setLevel(configuration.settings.logLevel)
         prepareProcess()
         do throws(StartFailure) {
@@ -59,12 +62,12 @@ enum Program {
         return failure.status
     }
 
-    private static func print(_ text: String) -> Int32 {
+    private static func print(_ text: String, _ log: Log) -> Int32 {
         do throws(Errno) {
             try StandardStreams.writeOutput(text)
             return ExitStatus.success
         } catch {
-            return ExitStatus.ioError
+            return fail(StartFailure(ExitStatus.ioError, "standard output cannot be written: \(error)", error), log)
         }
     }
 }

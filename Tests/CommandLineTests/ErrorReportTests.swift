@@ -79,6 +79,16 @@ import Testing
     }
 }
 
+@Suite struct PromptTests {
+    @Test(arguments: [
+        ("sqlite:/srv/app.db?mode=ro", "app.db"), ("sqlite::memory:", ":memory:"), ("sqlite:app.db", "app.db"),
+        ("postgresql://host:5432/name", "name"), ("sqlite:", "sqlite:"), ("x", "x"),
+    ])
+    func urlsAreShortened(url: String, name: String) {
+        #expect(ShellConnection.shortName(url) == name)
+    }
+}
+
 @Suite struct HistoryTests {
     @Test func entriesAreAppendedAndLoaded() throws {
         let directory = "/tmp/litebase-history-\(Process.pid)-\(UInt32.random(in: 0...(.max)))"

@@ -44,9 +44,12 @@ import Testing
     }
 
     @Test func negativeNumbersAreNoOptions() throws {
-        let marked = ParameterParsing.protectNegativeNumbers(["query", "-x", "-5", "-.5", "--port", "-c", "--", "-7"])
+        let marked = ParameterParsing.protectNegativeNumbers([
+            "query", "-x", "-5", "-.5", "--port", "-1", "--text", "-2", "--", "-7",
+        ])
         let mark = String(ParameterParsing.negativeMark)
-        #expect(marked == ["query", "-x", mark + "-5", mark + "-.5", "--port", "-c", "--", "-7"])
+        #expect(
+            marked == ["query", "-x", mark + "-5", mark + "-.5", "--port", "-1", "--text", mark + "-2", "--", "-7"])
         #expect(try ParameterParsing.parameters([mark + "-5", mark + "-.5"], allText: false) == [-5, -0.5])
     }
 }

@@ -133,7 +133,7 @@ final class ServerEnd: @unchecked Sendable {
     }
 }
 
-/// Decodes whole requests; traps on what is no MessagePack, which fails the test.
+/// Decodes whole requests; what is no MessagePack becomes an empty map, which fails the test.
 private struct Decoder {
     let body: [UInt8]
     private var offset = 0
@@ -143,7 +143,7 @@ private struct Decoder {
     mutating func decode() -> StructuredValue {
         body.withUnsafeBytes { bytes in
             var reader = MessagePackReader(bytes)
-            return try! Self.value(&reader)
+            return (try? Self.value(&reader)) ?? .map([])
         }
     }
 

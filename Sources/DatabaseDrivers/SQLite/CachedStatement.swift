@@ -64,17 +64,17 @@ enum SQLiteTypes {
     /// nothing about the values, so it is "any", as for an expression.
     static func name(_ declared: String?) -> String {
         guard let declared = declared?.uppercased() else { return "any" }
-        if declared.contains("INT") { return "integer" }
-        for text in ["CHAR", "CLOB", "TEXT"] where declared.contains(text) { return "text" }
-        if declared.contains("BLOB") { return "blob" }
-        for real in ["REAL", "FLOA", "DOUB"] where declared.contains(real) { return "real" }
+        if declared.containsBytes(of: "INT") { return "integer" }
+        for text in ["CHAR", "CLOB", "TEXT"] where declared.containsBytes(of: text) { return "text" }
+        if declared.containsBytes(of: "BLOB") { return "blob" }
+        for real in ["REAL", "FLOA", "DOUB"] where declared.containsBytes(of: real) { return "real" }
         return "any"
     }
 }
 
 extension String {
     /// Whether `part` occurs in the text, bytewise.
-    fileprivate func contains(_ part: String) -> Bool {
+    func containsBytes(of part: String) -> Bool {
         let (text, part) = (Array(utf8), Array(part.utf8))
         guard text.count >= part.count else { return false }
         return (0...(text.count - part.count)).contains { text[$0..<($0 + part.count)].elementsEqual(part) }

@@ -77,6 +77,7 @@ enum SQLiteErrors {
         if let known = starts.first(where: { message.hasPrefix($0.prefix) }) {
             return Meaning(code: .databaseError, sqlState: known.sqlState)
         }
+        if message.containsBytes(of: "has no column named") { return Meaning(code: .databaseError, sqlState: "42703") }
         if message.hasSuffix("already exists") { return Meaning(code: .databaseError, sqlState: "42P07") }
         if message.hasSuffix("syntax error") || message.hasPrefix("incomplete input")
             || message.hasPrefix("unrecognized token")

@@ -112,30 +112,35 @@ private struct ReplyDecoder {
         return columns
     }
 
-    /// A value that is neither a list nor a map.
+    /// A value that is neither a list nor a map; every value of every row comes through here.
     private mutating func scalar() throws(DecodeError) -> Value {
         let start = reader.offset
-        guard case .value(let value) = try structured(depth: Self.depthMax) else {
+        return try scalar(try reader.next(), at: start)
+    }
+
+    private func scalar(_ token: MessagePackReader.Token, at start: Int) throws(DecodeError) -> Value {
+        switch token {
+        case .null: return .null
+        case .bool(let flag): return .bool(flag)
+        case .integer(let number): return .integer(number)
+        case .unsigned(let number): return .unsigned(number)
+        case .real(let number): return .real(number)
+        case .binary(let bytes), .ext(_, let bytes): return .blob(Array(bytes))
+        case .text(let bytes):
+            // `String(validating:)` looks up generic metadata at run time, for every value (measured: 15 % of a stream).
+            guard isValidUTF8(bytes) else { throw DecodeError(.invalidUTF8, at: start) }
+            return .text(String(decoding: bytes, as: UTF8.self))
+        case .array, .map:
             throw DecodeError(.wrongType(field: "value", wanted: "a plain value"), at: start)
         }
-        return value
     }
 
     private mutating func structured(depth: Int) throws(DecodeError) -> StructuredValue {
         let start = reader.offset
-        switch try reader.next() {
-        case .null: return .value(.null)
-        case .bool(let flag): return .value(.bool(flag))
-        case .integer(let number): return .value(.integer(number))
-        case .unsigned(let number): return .value(.unsigned(number))
-        case .real(let number): return .value(.real(number))
-        case .binary(let bytes): return .value(.blob(Array(bytes)))
-        case .text(let bytes):
-            guard let text = String(validating: bytes.bindMemory(to: UInt8.self), as: UTF8.self) else {
-                throw DecodeError(.invalidUTF8, at: start)
-            }
-            return .value(.text(text))
-        case .ext(_, let bytes): return .value(.blob(Array(bytes)))
+        let token = try reader.next()
+        switch token {
+        case .null, .bool, .integer, .unsigned, .real, .binary, .text, .ext:
+            return .value(try scalar(token, at: start))
         case .array(let count):
             guard depth < Self.depthMax else { throw DecodeError(.tooDeep, at: start) }
             var elements: [StructuredValue] = []

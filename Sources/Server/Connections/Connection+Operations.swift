@@ -165,6 +165,7 @@ extension Connection {
         withOutputStorage {
             record(operation)
             if !isClosed { replyEnd(operation) }
+            if !operation.cancels.isEmpty { answerCancels(of: operation) }
             let session = operation.session
             if session?.active === operation { session?.active = nil }
             // Within its own start, `start` and `startNext` do the rest.
@@ -275,11 +276,31 @@ extension Connection {
     func cancel(_ head: RequestHead, _ encoding: WireEncoding) throws(RequestError) {
         let reference = try decoded { () throws(DecodeError) in try RequestReference(head.data) }
         let wanted = inFlight.filter { $0.isStoppable && $0.id.isEqual(reference.request) }
-        reply(RequestType.cancel.replyName, id: head.id, encoding: encoding) { writer, output in
-            writer.key("cancelled", into: &output)
-            writer.bool(!wanted.isEmpty, into: &output)
-        }
+        guard let first = wanted.first else { return replyCancel(head.id, encoding, wasCancelled: false) }
+        // Whether it was in time is known when the request has ended: it may just have finished.
+        let operation = makeOperation(head, .cancel, encoding)
+        operation.progress = .running
+        track(operation)
+        first.cancels.append(operation)
         for operation in wanted { stop(operation, .cancelled) }
+    }
+
+    private func replyCancel(_ id: RequestID, _ encoding: WireEncoding, wasCancelled: Bool) {
+        reply(RequestType.cancel.replyName, id: id, encoding: encoding) { writer, output in
+            writer.key("cancelled", into: &output)
+            writer.bool(wasCancelled, into: &output)
+        }
+    }
+
+    /// Answers those who wanted an operation to be cancelled that has ended now.
+    private func answerCancels(of operation: Operation) {
+        for cancel in operation.cancels {
+            if !isClosed {
+                replyCancel(cancel.id, cancel.encoding, wasCancelled: operation.error?.code == .cancelled)
+            }
+            release(cancel)
+        }
+        operation.cancels.removeAll()
     }
 
     /// Stops everything; for a connection that is gone.

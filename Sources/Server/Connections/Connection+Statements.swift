@@ -129,6 +129,10 @@ extension Connection {
             writer.endArray(into: &output)
             writer.key("read_only", into: &output)
             writer.bool(description.isReadOnly, into: &output)
+            if let session = operation.session {
+                writer.key("transaction", into: &output)
+                writer.text(session.link.transaction.name, into: &output)
+            }
         }
     }
 }

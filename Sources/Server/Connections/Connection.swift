@@ -86,7 +86,7 @@ final class Connection: EventSource {
         // EPOLLHUP on a Unix socket: the peer has closed, not only shut down its side (unix_stream_poll in the kernel).
         if !readiness.isDisjoint(with: [.hangUp, .failed]) { return disconnect() }
         withOutputStorage {
-            if readiness.contains(.writable) { flush() }
+            if readiness.contains(.writable) { finishTurn() }
             if readiness.contains(.readable), !isClosed { receive() }
         }
     }

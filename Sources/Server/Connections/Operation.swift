@@ -30,6 +30,8 @@ final class Operation: StatementRun, @unchecked Sendable {
     var pageRowCount: Int64?
     /// Pages that were asked for before they were due.
     var fetchCredit = 0
+    /// Requests that wait for this one to be cancelled.
+    var cancels: [Operation] = []
     /// True after the reply's first frame was queued.
     var hasSentRows = false
     private var batch: BatchRequest?

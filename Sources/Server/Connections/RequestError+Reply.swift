@@ -21,7 +21,8 @@ extension RequestError {
         if let offset = details?.offset, let sql { writePosition(offset, in: sql, &writer, &output) }
         write("statement_index", details?.statementIndex.map(Int64.init), &writer, &output)
         write("row_index", details?.rowIndex.map(Int64.init), &writer, &output)
-        if code.isRetryable || details?.isRetryable == true {
+        // A driver knows better than the code whether trying again can help.
+        if details?.isRetryable ?? code.isRetryable {
             writer.key("retryable", into: &output)
             writer.bool(true, into: &output)
         }

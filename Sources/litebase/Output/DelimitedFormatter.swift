@@ -69,6 +69,8 @@ struct DelimitedFormatter: ResultFormatter {
         case .null:
             output.append("\\N")
         case .text(let text):
+            let isPlain = text.utf8.allSatisfy { $0 >= 0x20 && $0 < 0x7f && $0 != UInt8(ascii: "\\") }
+            if isPlain { return output.append(text) }
             var escaped = ByteBuffer()
             for byte in text.utf8 {
                 switch byte {
@@ -147,6 +149,11 @@ struct MarkdownFormatter: ResultFormatter {
 
     /// Signs that would end the cell or mean markup; line ends become `<br>`.
     static func escape(_ text: String) -> String {
+        let isPlain = text.utf8.allSatisfy {
+            $0 == UInt8(ascii: " ") || (0x30...0x39).contains($0) || (0x41...0x5a).contains($0)
+                || (0x61...0x7a).contains($0)
+        }
+        if isPlain { return text }
         var result = ""
         for scalar in text.unicodeScalars {
             switch scalar {

@@ -112,15 +112,20 @@ enum ParameterParsing {
         return pendingQuote ? nil : inside
     }
 
+    /// Options whose number the argument parser shall judge itself.
+    private static let numberOptions = ["--timeout", "--max-rows", "--port", "-c", "--count", "-i", "--interval"]
+
     /// Marks arguments such as `-5`, which the argument parser would take for options.
     static func protectNegativeNumbers(_ arguments: [String]) -> [String] {
         var isOver = false
+        var previous = ""
         return arguments.map { argument in
+            defer { previous = argument }
             if argument == "--" { isOver = true }
             let second = argument.dropFirst().first
-            guard !isOver, argument.first == "-", let second, second.isASCII, second.isNumber || second == "." else {
-                return argument
-            }
+            guard !isOver, !numberOptions.contains(previous), argument.first == "-", let second, second.isASCII,
+                second.isNumber || second == "."
+            else { return argument }
             return String(negativeMark) + argument
         }
     }

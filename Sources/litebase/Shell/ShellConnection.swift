@@ -76,9 +76,11 @@ final class ShellConnection {
         try reachableClient().listDatabases().first { $0.isDefault }?.name ?? "default"
     }
 
-    /// The file's name without directories and query, for the prompt.
-    private static func shortName(_ url: String) -> String {
+    /// The URL without scheme, directories and query, for the prompt: `app.db` of `sqlite:/srv/app.db?mode=ro`.
+    static func shortName(_ url: String) -> String {
         let path = url.prefix { $0 != "?" }
-        return String(path[(path.lastIndex { $0 == "/" || $0 == ":" }.map(path.index(after:)) ?? path.startIndex)...])
+        let name = path[(path.firstIndex(of: ":").map(path.index(after:)) ?? path.startIndex)...]
+        let last = name.split(separator: "/").last ?? name
+        return last.isEmpty ? url : String(last)
     }
 }

@@ -23,8 +23,17 @@ enum ErrorReport {
         var lines = ["litebase: \(message)"]
         if let place { lines += place.excerpt }
         if let detail = server.detail { lines.append("detail: \(detail)") }
-        if let hint = server.hint { lines.append("hint: \(hint)") }
+        if let hint = hint(server) { lines.append("hint: \(hint)") }
         return lines
+    }
+
+    /// The server's hint, where it does not speak of messages that only a program sends.
+    private static func hint(_ error: ServerError) -> String? {
+        switch error.code {
+        case .needsSession: "Give all statements of the transaction in one call, or use 'litebase shell'."
+        case .timeout: "Raise --timeout, or make the statement do less."
+        default: error.hint
+        }
     }
 
     static func print(_ error: ClientError, sql: String? = nil, scriptLine: Int? = nil) {

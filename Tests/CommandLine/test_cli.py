@@ -1,0 +1,521 @@
+"""The command line against a real daemon, from outside.
+
+LITEBASED and LITEBASE name the binaries; the default is .build/release. Needs pytest only.
+"""
+
+import contextlib
+import csv
+import io
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+LITEBASED = os.environ.get("LITEBASED", str(ROOT / ".build/release/litebased"))
+LITEBASE = os.environ.get("LITEBASE", str(ROOT / ".build/release/litebase"))
+ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c) SELECT count(*) FROM c"
+NUMBERS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c WHERE x<{}) SELECT x FROM c"
+
+
+class Daemon:
+    def __init__(self, directory: Path):
+        self.socket = str(directory / "lb.sock")
+        self.directory = directory
+        self.process = None
+        self.start()
+
+    def start(self):
+        state = self.directory / "state"
+        state.mkdir(exist_ok=True)
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(("LISTEN_", "NOTIFY_"))}
+        environment["STATE_DIRECTORY"] = str(state)
+        self.log = open(self.directory / "daemon.log", "ab")
+        self.process = subprocess.Popen(
+            [LITEBASED, "--listen", "standalone", "--socket", self.socket,
+             "--database", f"other=sqlite:{self.directory}/other.db"],
+            env=environment, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+        deadline = time.monotonic() + 10
+        while subprocess.run([LITEBASE, "ping", "--socket", self.socket], capture_output=True).returncode != 0:
+            assert time.monotonic() < deadline and self.process.poll() is None, "the daemon did not start"
+            time.sleep(0.02)
+
+    def stop(self):
+        if self.process:
+            self.process.terminate()
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self.process = None
+        self.log.close()
+
+
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory):
+    # A short path: a socket's may have 107 bytes only.
+    daemon = Daemon(tmp_path_factory.mktemp("d"))
+    yield daemon
+    daemon.stop()
+
+
+@pytest.fixture
+def run(daemon, tmp_path):
+    def call(*arguments, stdin=None, environment=None, check=None):
+        result = subprocess.run(
+            [LITEBASE, *arguments], input=stdin, capture_output=True, timeout=60,
+            env={"PATH": os.environ["PATH"], "LITEBASE_SOCKET": daemon.socket, "HOME": str(tmp_path),
+                 "LC_ALL": "C.UTF-8", **(environment or {})})
+        if check is not None:
+            assert result.returncode == check, result
+        return result
+    return call
+
+
+@pytest.fixture
+def query(run):
+    def call(*arguments, **options):
+        output = run("query", *arguments, check=0, **options).stdout
+        return [json.loads(line) for line in output.splitlines()]
+    return call
+
+
+# --- ping, databases, status, completions -----------------------------------------------------------------------------
+
+def test_ping(run):
+    result = run("ping", check=0)
+    assert re.fullmatch(rb"healthy from \S+: litebased \S+, pid \d+, up .*, time=\d+\.\d{3} ms\n", result.stdout)
+
+
+def test_ping_several_times(run):
+    lines = run("ping", "-c", "5", "-i", "0", check=0).stdout.splitlines()
+    assert len(lines) == 6
+    assert re.fullmatch(rb"5 answers, min/avg/max/p99 = (\d+\.\d{3}/){3}\d+\.\d{3} ms", lines[-1])
+
+
+def test_ping_until_interrupted(daemon):
+    process = subprocess.Popen([LITEBASE, "ping", "-c", "0", "-i", "0.01", "--socket", daemon.socket],
+                               stdout=subprocess.PIPE)
+    assert b"seq=1" in process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=10)
+    assert b"answers, min/avg/max/p99" in output
+    assert process.returncode == 0
+
+
+def test_databases(run):
+    rows = [json.loads(line) for line in run("databases", check=0).stdout.splitlines()]
+    assert {row["name"] for row in rows} >= {"default", "other"}
+    assert [row["default"] for row in rows if row["name"] == "default"] == [True]
+
+
+def test_status(run):
+    text = run("status", check=0).stdout.decode()
+    assert re.search(r"^state +healthy, up ", text, re.M)
+    status = json.loads(run("status", "--json", check=0).stdout)
+    assert status["status"] == "healthy" and status["protocol"] == 1
+    assert status["stats"]["requests"]["health_check"] >= 1
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completions(run, shell):
+    assert b"databases" in run("completions", shell, check=0).stdout
+
+
+def test_version_and_help(run):
+    assert re.fullmatch(rb"litebase \d+\.\d+\.\d+\n", run("--version", check=0).stdout)
+    assert b"EXAMPLES" in run("query", "--help", check=0).stdout
+
+
+# --- query: parameters, values, formats ------------------------------------------------------------------------------
+
+def test_parameters(query):
+    words = ["null", "5", "-5", "1.5", "text", "007", "x'00ff'", "'007'", "9223372036854775807"]
+    sql = "SELECT " + ", ".join(f"typeof(?{i + 1}) t{i}, ?{i + 1} v{i}" for i in range(len(words)))
+    [row] = query(sql, *words)
+    kinds = [row[f"t{i}"] for i in range(len(words))]
+    assert kinds == ["null", "integer", "integer", "real", "text", "text", "blob", "text", "integer"]
+    assert row["v2"] == -5 and row["v5"] == "007" and row["v6"] == {"$blob": "AP8="} and row["v7"] == "007"
+    assert row["v8"] == {"$int": "9223372036854775807"}
+
+
+def test_named_parameters(query):
+    assert query("SELECT :a + $b AS sum", ":a=1", ":b=2") == [{"sum": 3}]
+
+
+def test_all_text(query):
+    assert query("--text", "SELECT typeof(?) t, ? v", "5", ":x=1") == [{"t": "text", "v": ":x=1"}]
+
+
+def test_negative_number_is_a_value(query):
+    assert query("SELECT ? AS v", "-1e3") == [{"v": -1000.0}]
+
+
+FORMATS = "SELECT 1 AS n, 'a,\"b\"' AS t, NULL AS z, x'00ff' AS b, 'Zürich|x' AS u"
+
+
+def test_json(run):
+    row = {"n": 1, "t": 'a,"b"', "z": None, "b": {"$blob": "AP8="}, "u": "Zürich|x"}
+    assert json.loads(run("query", "--format", "json", FORMATS, check=0).stdout) == [row]
+    assert json.loads(run("query", FORMATS, check=0).stdout) == row
+
+
+def test_csv(run):
+    output = run("query", "--format", "csv", FORMATS, check=0).stdout.decode()
+    assert output.endswith("\r\n")
+    assert list(csv.reader(io.StringIO(output, newline=""))) == [
+        ["n", "t", "z", "b", "u"], ["1", 'a,"b"', "", "x'00ff'", "Zürich|x"]]
+    assert run("query", "--format", "csv", "--no-header", "SELECT 1", check=0).stdout == b"1\r\n"
+
+
+def test_tsv(run):
+    output = run("query", "--format", "tsv", "SELECT 'a\tb' x, NULL y, '\\' z", check=0).stdout
+    assert output == b"x\ty\tz\na\\tb\t\\N\t\\\\\n"
+
+
+def test_markdown(run):
+    output = run("query", "--format", "markdown", FORMATS, check=0).stdout.decode()
+    assert output.splitlines()[2] == '| 1 | a,"b" | NULL | `x\'00ff\'` | Zürich\\|x |'
+
+
+def test_table(run):
+    output = run("query", "--format", "table", "SELECT '東京' AS city, 1 AS n UNION ALL SELECT NULL, 22",
+                 check=0).stdout.decode()
+    assert output == " city │ n\n──────┼────\n 東京 │  1\n NULL │ 22\n(2 rows)\n"
+
+
+def test_table_in_ascii(run):
+    output = run("query", "--format", "table", "SELECT 1 AS n", environment={"LC_ALL": "C"}, check=0).stdout
+    assert output == b" n\n---\n 1\n(1 row)\n"
+
+
+@pytest.mark.parametrize("count", [0, 1, 999, 1000, 1001, 100_000])
+def test_all_rows_arrive(query, count):
+    rows = query(NUMBERS.format(count) if count else NUMBERS.format(1) + " LIMIT 0")
+    assert [row["x"] for row in rows] == list(range(1, count + 1))
+
+
+def test_max_rows(run):
+    result = run("query", "--max-rows", "3", "--format", "table", NUMBERS.format(10), check=0)
+    assert b"(3 rows, more were cut off)" in result.stdout
+
+
+def test_memory_is_bounded(daemon):
+    """A million rows to a reader that stalls first."""
+    process = subprocess.Popen([LITEBASE, "query", "--socket", daemon.socket, NUMBERS.format(1_000_000)],
+                               stdout=subprocess.PIPE)
+    time.sleep(0.5)
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    assert int(re.search(r"VmHWM:\s+(\d+)", status)[1]) < 40_000
+    assert sum(1 for _ in process.stdout) == 1_000_000
+    assert process.wait(10) == 0
+
+
+# --- query: several statements, stdin, databases -----------------------------------------------------------------------
+
+def test_several_statements_share_a_session(query):
+    rows = query("CREATE TEMP TABLE s(a); BEGIN; INSERT INTO s VALUES (1), (2); COMMIT; SELECT count(*) n FROM s")
+    assert rows == [{"n": 2}]
+
+
+def test_script_from_stdin(query):
+    script = b"""
+        CREATE TABLE IF NOT EXISTS log(a); DELETE FROM log; -- a comment; with a semicolon
+        CREATE TABLE IF NOT EXISTS item(a);
+        DROP TRIGGER IF EXISTS tr;
+        CREATE TRIGGER tr AFTER INSERT ON item BEGIN
+            INSERT INTO log VALUES ('one;'); INSERT INTO log VALUES (CASE WHEN 1 THEN new.a END);
+        END;
+        INSERT INTO item VALUES ('it''s;');
+        SELECT a FROM log ORDER BY rowid"""
+    assert query("-", stdin=script) == [{"a": "one;"}, {"a": "it's;"}]
+
+
+def test_script_stops_at_the_first_error(run):
+    result = run("query", "-", stdin=b"SELECT 1 AS a;\n\nSELECT nope;\nSELECT 2 AS a;", check=1)
+    assert result.stdout == b'{"a":1}\n'
+    assert result.stderr.startswith(b"litebase: line 3: ")
+
+
+def test_uncommitted_transaction_is_reported(run, query):
+    run("query", "DROP TABLE IF EXISTS u; CREATE TABLE u(a)", check=0)
+    result = run("query", "BEGIN; INSERT INTO u VALUES (1)", check=0)
+    assert b"not committed" in result.stderr
+    assert query("SELECT count(*) n FROM u") == [{"n": 0}]
+
+
+def test_database_and_url(run, query, daemon):
+    run("query", "--database", "other", "CREATE TABLE IF NOT EXISTS only_here(a)", check=0)
+    assert query("--database", "other", "SELECT count(*) n FROM only_here") == [{"n": 0}]
+    run("query", "SELECT * FROM only_here", check=1)
+    run("query", "--database", "nope", "SELECT 1", check=1)
+    run("query", "-d", "other", "--url", "sqlite::memory:", "SELECT 1", check=64)
+
+
+def test_read_only(run):
+    assert b"read" in run("query", "--read-only", "CREATE TABLE ro(a)", check=1).stderr.lower()
+
+
+def test_many_statements(run, query):
+    """More than a pipe holds, so that reading and running overlap."""
+    script = "DROP TABLE IF EXISTS m; CREATE TABLE m(a); BEGIN;" + "".join(
+        f"INSERT INTO m VALUES ({i}, 'x');".replace(", 'x'", "") for i in range(5000)) + "COMMIT;"
+    run("query", "-", stdin=script.encode(), check=0)
+    assert query("SELECT sum(a) s FROM m") == [{"s": sum(range(5000))}]
+
+
+# --- what goes wrong ------------------------------------------------------------------------------------------------------
+
+def test_bad_sql_has_a_caret(run):
+    lines = run("query", "SELECT 1 FORM t WHERE", check=1).stderr.decode().splitlines()
+    assert lines[0].startswith("litebase: ")
+    assert lines[1].startswith("  SELECT 1 FORM t")
+    assert lines[2].strip() == "^"
+
+
+@pytest.mark.parametrize("arguments, status, word", [
+    (["query", "SELECT 1; SELECT ?", "1"], 64, b"single statement"),
+    (["query", "SELECT ?", ":a=1", "2"], 64, b"do not mix"),
+    (["query", "  -- nothing\n"], 64, b"no statement"),
+    (["query", "-", "5"], 64, b"no parameters"),
+    (["query"], 64, b"sql"),
+    (["query", "SELECT 1", "--fromat", "csv"], 64, b"--format"),
+    (["query", "SELECT 1", "--format", "xml"], 64, b"jsonl"),
+    (["query", "SELECT 1", "--timeout=0"], 64, b"positive"),
+    (["query", "SELECT 1", "--socket", "/a", "--port", "1"], 64, b"not both"),
+    (["qury"], 64, b"qury"),
+    (["completions", "tcsh"], 64, b"bash"),
+    (["ping", "--socket", "/nonexistent/lb.sock"], 69, b"start one with"),
+    (["ping", "--port", "1"], 69, b"127.0.0.1:1"),
+    (["query", "BEGIN"], 1, b"litebase shell"),
+    (["query", "SELECT ?"], 1, b"parameter"),
+    (["query", "--timeout", "0.05", ENDLESS], 75, b"timeout"),
+])
+def test_mistakes_are_named(run, arguments, status, word):
+    result = run(*arguments)
+    assert (result.returncode, result.stdout) == (status, b"")
+    assert word in result.stderr
+
+
+def test_no_daemon_names_all_places(run, tmp_path):
+    if Path("/run/litebase/litebase.sock").exists() or Path("/tmp/litebase.sock").exists():
+        pytest.skip("a daemon of this machine is in the way")
+    result = run("ping", environment={"LITEBASE_SOCKET": "", "XDG_RUNTIME_DIR": str(tmp_path)}, check=69)
+    for place in [f"{tmp_path}/litebase/litebase.sock", "/run/litebase/litebase.sock", "/tmp/litebase.sock"]:
+        assert place in result.stderr.decode()
+
+
+def test_control_characters_in_errors_are_visible(run):
+    assert b"\x1b" not in run("query", "SELECT \"\x1b[31mred\" FROM nope", check=1).stderr
+
+
+def test_broken_pipe_is_quiet(daemon):
+    process = subprocess.Popen([LITEBASE, "query", "--socket", daemon.socket, NUMBERS.format(10_000_000)],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(10) == -signal.SIGPIPE
+    assert process.stderr.read() == b""
+
+
+def test_full_disk(run, daemon):
+    with open("/dev/full", "wb") as full:
+        result = subprocess.run([LITEBASE, "query", "--socket", daemon.socket, NUMBERS.format(100_000)],
+                                stdout=full, stderr=subprocess.PIPE)
+    assert result.returncode == 74
+    assert b"No space left" in result.stderr
+
+
+def test_not_a_litebase_socket(run, tmp_path):
+    import socket
+    path = str(tmp_path / "x.sock")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        process = subprocess.Popen([LITEBASE, "ping", "--socket", path], stderr=subprocess.PIPE)
+        peer, _ = listener.accept()
+        peer.sendall(b"220 mail.example.org ESMTP\r\n")
+        _, error = process.communicate(timeout=10)
+        peer.close()
+    assert process.returncode == 70
+    assert b"LiteBase protocol" in error
+
+
+def test_daemon_that_goes_away(tmp_path_factory, run):
+    daemon = Daemon(tmp_path_factory.mktemp("k"))
+    process = subprocess.Popen([LITEBASE, "query", "--socket", daemon.socket, ENDLESS],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    time.sleep(0.3)
+    daemon.process.kill()
+    output, error = process.communicate(timeout=10)
+    daemon.stop()
+    assert process.returncode == 69
+    assert error.count(b"\n") == 1 and b"closed the connection" in error
+
+
+# --- the shell ------------------------------------------------------------------------------------------------------------
+
+def test_shell_from_a_pipe(run):
+    result = run("shell", "--format", "csv", "--no-header", stdin=b"SELECT 1;\nSELECT\n2;\n.mode jsonl\nSELECT 3 AS a")
+    assert result.stdout == b'1\r\n2\r\n{"a":3}\n'
+    assert result.returncode == 0
+
+
+def test_shell_from_a_pipe_goes_on_after_errors(run):
+    result = run("shell", stdin=b"SELECT nope;\n.nope\nSELECT 1 AS a;\n", check=1)
+    assert result.stdout == b'{"a":1}\n'
+    assert result.stderr.count(b"litebase: ") == 2
+
+
+def test_shell_commands(run, tmp_path):
+    (tmp_path / "in.sql").write_text("CREATE TABLE IF NOT EXISTS sh(a,\n  b);\nSELECT 'from file' AS x;\n")
+    stdin = f".read {tmp_path}/in.sql\n.tables\n.schema sh\n.databases\n.use other\n.tables\n.quit\nSELECT 1;\n"
+    output = run("shell", stdin=stdin.encode(), check=0).stdout.decode()
+    assert '{"x":"from file"}' in output
+    assert '{"name":"sh","type":"table"}' in output
+    assert "CREATE TABLE sh(a,\n  b);\n" in output
+    assert '"name":"other"' in output
+    assert '{"1":1}' not in output
+
+
+class Terminal:
+    """A shell on a pseudo-terminal."""
+
+    def __init__(self, daemon, home):
+        self.process_id, self.descriptor = pty.fork()
+        if self.process_id == 0:
+            os.execve(LITEBASE, [LITEBASE, "shell", "--socket", daemon.socket], {
+                "PATH": os.environ["PATH"], "HOME": str(home), "TERM": "xterm", "LC_ALL": "C.UTF-8", "NO_COLOR": "1"})
+        self.output = ""
+
+    def type(self, text):
+        os.write(self.descriptor, text.encode())
+
+    def expect(self, pattern, seconds=10):
+        """Waits for a pattern and drops everything up to its end."""
+        deadline = time.monotonic() + seconds
+        while not (match := re.search(pattern, self.output)):
+            left = deadline - time.monotonic()
+            ready = select.select([self.descriptor], [], [], max(0, left))[0]
+            assert ready, f"{pattern!r} not in {self.output!r}"
+            try:
+                self.output += os.read(self.descriptor, 65536).decode(errors="replace")
+            except OSError:
+                pytest.fail(f"the shell ended: {self.output!r}")
+        self.output = self.output[match.end():]
+        return match
+
+    def end(self):
+        """The exit status, once the shell has ended."""
+        deadline = time.monotonic() + 10
+        while True:
+            with contextlib.suppress(OSError):
+                if select.select([self.descriptor], [], [], 0.05)[0]:
+                    self.output += os.read(self.descriptor, 65536).decode(errors="replace")
+            pid, status = os.waitpid(self.process_id, os.WNOHANG)
+            if pid:
+                os.close(self.descriptor)
+                return os.waitstatus_to_exitcode(status)
+            assert time.monotonic() < deadline, f"the shell does not end: {self.output!r}"
+
+
+@pytest.fixture
+def terminal(daemon, tmp_path):
+    terminal = Terminal(daemon, tmp_path)
+    terminal.expect("default> ")
+    yield terminal
+    with contextlib.suppress(OSError):
+        os.kill(terminal.process_id, signal.SIGKILL)
+        os.waitpid(terminal.process_id, 0)
+
+
+def test_interactive_statements(terminal):
+    terminal.type("SELECT 'a'\n")
+    terminal.expect(r"\.\.\.> ")
+    terminal.type("AS x;\n")
+    terminal.expect(r"\(1 row\)")
+    terminal.type("BEGIN;\n")
+    terminal.expect(r"default\*> ")
+    terminal.type("ROLLBACK;\n")
+    terminal.expect(r"default> ")
+    terminal.type("\x04")
+    assert terminal.end() == 0
+
+
+def test_interrupt_cancels_the_statement_and_not_the_shell(terminal):
+    terminal.type("BEGIN;\n")
+    terminal.expect(r"default\*> ")
+    terminal.type(ENDLESS + ";\n")
+    time.sleep(0.5)
+    start = time.monotonic()
+    terminal.type("\x03")
+    terminal.expect(r"cancelled")
+    assert time.monotonic() - start < 2
+    terminal.expect(r"default\*> ")
+    terminal.type("SELECT 40 + 2 AS answer;\n")
+    terminal.expect(r"42")
+    terminal.type(".quit\n")
+    assert terminal.end() == 0
+
+
+def test_interrupt_drops_the_line(terminal):
+    terminal.type("SELECT 'unfinished\n")
+    terminal.expect(r"\.\.'> ")
+    terminal.type("\x03")
+    terminal.expect(r"default> ")
+    terminal.type("SELECT 7 * 6 AS x;\n")
+    terminal.expect(r"42")
+
+
+def test_interrupt_stops_printing(terminal):
+    terminal.type(NUMBERS.format(100_000_000) + ";\n")
+    terminal.expect(r"1000\r?\n")
+    terminal.type("\x03")
+    terminal.expect(r"cancelled", seconds=20)
+    terminal.expect(r"default> ")
+
+
+def test_history_is_kept(daemon, tmp_path):
+    first = Terminal(daemon, tmp_path)
+    first.expect("default> ")
+    first.type("SELECT 'remembered' AS x;\n")
+    first.expect(r"\(1 row\)")
+    first.type("\x04")
+    assert first.end() == 0
+    history = tmp_path / ".local/state/litebase/history"
+    assert history.read_text() == "SELECT 'remembered' AS x;\n"
+    assert history.stat().st_mode & 0o777 == 0o600
+    second = Terminal(daemon, tmp_path)
+    second.expect("default> ")
+    second.type("\x1b[A\n")
+    second.expect(r"remembered[\s\S]*\(1 row\)")
+    second.type("\x04")
+    assert second.end() == 0
+
+
+def test_shell_survives_a_restart_of_the_daemon(tmp_path_factory, tmp_path):
+    daemon = Daemon(tmp_path_factory.mktemp("r"))
+    terminal = Terminal(daemon, tmp_path)
+    terminal.expect("default> ")
+    terminal.type("BEGIN;\n")
+    terminal.expect(r"default\*> ")
+    daemon.process.kill()
+    daemon.stop()
+    daemon.start()
+    terminal.type("SELECT 1;\n")
+    terminal.expect(r"closed the connection")
+    terminal.expect(r"rolled back")
+    terminal.expect(r"default> ")
+    terminal.type("SELECT 40 + 2 AS answer;\n")
+    terminal.expect(r"42")
+    terminal.type("\x04")
+    assert terminal.end() == 0
+    daemon.stop()
