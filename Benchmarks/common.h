@@ -84,6 +84,11 @@ static inline void put_big_endian_32(uint8_t *p, uint32_t value) {
     p[0] = (uint8_t)(value >> 24), p[1] = (uint8_t)(value >> 16), p[2] = (uint8_t)(value >> 8), p[3] = (uint8_t)value;
 }
 
+/* Byte count of a MessagePack map's header (fixmap, map16, map32), or 0 where there is no map. */
+static inline size_t map_header(const uint8_t *p) {
+    return (*p & 0xf0) == 0x80 ? 1 : *p == 0xde ? 3 : *p == 0xdf ? 5 : 0;
+}
+
 /* A request under construction: a frame of MessagePack, or plain text. */
 struct request {
     uint8_t bytes[1024];

@@ -66,8 +66,9 @@ static long parse_frame(const uint8_t *bytes, size_t count, uint32_t *slot, cons
     if (length > IN_CAPACITY - 4 || length < 16) return BAD;
     if (count - 4 < length) return INCOMPLETE;
     const uint8_t *p = bytes + 4, *end = p + length;
-    if ((*p & 0xf0) != 0x80 || !text_is(p + 1, length - 1, "id")) return BAD;
-    p += 4;
+    size_t header = map_header(p);
+    if (header == 0 || !text_is(p + header, length - header, "id")) return BAD;
+    p += header + 3;
     if (*p < 0x80) {
         *slot = *p, p += 1;
     } else if (*p == 0xcc) {

@@ -128,8 +128,9 @@ static double cancel_once(int fd) {
         const uint8_t *body;
         size_t length, taken;
         while ((taken = whole(0, &body, &length)) == 0) read_more(fd);
-        if (memcmp(body + 1, "\xa2id", 3)) errno = 0, die("a reply does not begin with its id");
-        if (body[4] == 1) {
+        const uint8_t *id = body + map_header(body);
+        if (memcmp(id, "\xa2id", 3)) errno = 0, die("a reply does not begin with its id");
+        if (id[3] == 1) {
             elapsed = (double)(now_ns() - start) / 1000;
             if (!find(body, length, "cancelled")) errno = 0, die("the statement was not cancelled");
         }

@@ -16,6 +16,7 @@ import argparse
 import json
 import os
 import pathlib
+import resource
 import shutil
 import socket
 import statistics
@@ -395,7 +396,28 @@ def row_11(bench):
 ROWS = {1: row_1, 2: row_2, 3: row_3, 4: row_4, 5: row_5, 6: row_6, 9: row_9, 10: row_10, 11: row_11}
 
 
-def print_table(bench, output):
+class OthersWatch:
+    """How many cores other programs kept busy during the run: what makes figures of a shared machine doubtful."""
+
+    def __init__(self):
+        self.start, self.busy, self.own = time.monotonic(), self.busy_seconds(), self.own_seconds()
+
+    @staticmethod
+    def busy_seconds():
+        fields = [int(field) for field in pathlib.Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
+        return (sum(fields[:8]) - fields[3] - fields[4]) / os.sysconf("SC_CLK_TCK")  # all but idle and iowait
+
+    @staticmethod
+    def own_seconds():
+        return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+
+    def cores(self):
+        """To be called when every server has been waited for, so that its time counts as our own."""
+        others = (self.busy_seconds() - self.busy) - (self.own_seconds() - self.own)
+        return max(0.0, others / (time.monotonic() - self.start))
+
+
+def print_table(bench, others, output):
     cores, model = os.cpu_count(), "unknown processor"
     for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
@@ -403,7 +425,7 @@ def print_table(bench, output):
             break
     text = "\n".join([
         f"{time.strftime('%Y-%m-%d')}, {cores} cores, {model}, Linux {os.uname().release}; medians of {bench.repetitions} alternating "
-        f"repetitions (smallest–largest); load average {os.getloadavg()[0]:.1f}", "",
+        f"repetitions (smallest–largest); other programs kept {others.cores():.2f} cores busy", "",
         "| # | what | ours | peer | ratio of medians | goal | met? |", "|---|---|---|---|---|---|---|", *bench.lines,
         *(["", *(f"- {note}" for note in bench.notes)] if bench.notes else [])]) + "\n"
     print(text)
@@ -440,14 +462,15 @@ def main():
             print(f"no daemon at {options.litebased}: peers only", file=sys.stderr)
             options.litebased = None
         peers.drop_privileges(directory)
-        bench = Bench(options, directory, tools)
+        bench, others = Bench(options, directory, tools), OthersWatch()
         for number in options.rows:
             try:
                 ROWS[number](bench)
             except (RuntimeError, subprocess.SubprocessError, OSError) as problem:
                 bench.notes.append(f"row {number}: {problem}")
                 bench.row(number, "not measured", "–", "–", "–", "–", False)
-        print_table(bench, options.output)
+        bench.stop()
+        print_table(bench, others, options.output)
     finally:
         if bench:
             bench.stop()

@@ -65,6 +65,8 @@ def test_cancelled_database_statement_has_an_sqlstate(daemon, client):
 
 @pytest.mark.parametrize("how", ["close", "close with session", "close after a paged query"])
 def test_closing_the_connection_stops_the_statement(daemon, packed, client, how):
+    packed.settle()  # both connections are accepted before they are counted
+    client.settle()
     before = daemon.socket_count()
     victim = daemon.connect(client.mode)
     if how == "close after a paged query":

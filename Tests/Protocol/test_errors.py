@@ -91,7 +91,7 @@ SQL_ERRORS = [
     ("SELECT " + "1+" * 2000 + "1", ("database_error", "limit_exceeded"), ".....", 1, ""),
     ("SELECT " + ",".join("1" * 2001), ("database_error", "limit_exceeded"), ".....", 1, "columns"),
     ("PRAGMA integrity_check(", "syntax_error", "42601", 1, ""),
-    ("DETACH no_such_database", "database_error", ".....", 1, "no_such_database"),
+    ("DETACH no_such_database", ("database_error", "needs_session"), ".....", 1, ""),
     ("SELECT load_extension('x')", ("database_error", "permission_denied"), ".....", None, ""),
 ]
 
@@ -272,6 +272,40 @@ def test_timeout_and_cancelled_have_the_shape(client):
     error = client.receive_for(id).data
     check_shape(error)
     assert error["code"] == "cancelled"
+
+
+def test_too_many_sessions(daemon, client):
+    """A limit is an error that says so, and giving one back makes room."""
+    sessions = []
+    for _ in range(5000):
+        id = client.send("db_connect", {"database": "default"})
+        reply = client.receive_for(id)
+        if reply.type == "error":
+            break
+        sessions.append(reply.data["session"])
+    check_shape(reply.data)
+    assert reply.data["code"] == "limit_exceeded"
+    assert reply.data["hint"]
+    client.call("db_disconnect", {"session": sessions.pop()})
+    assert client.session()
+    assert daemon.connect().session(), "another connection has its own share"
+
+
+def test_too_many_requests_in_flight(daemon, client):
+    """Three thousand endless statements from one connection: each is refused or cancelled, others are served.
+
+    Guess: what is too much is refused with `limit_exceeded`. A daemon that stops reading instead could not
+    hear the cancels, and the connection would be stuck for good.
+    """
+    client.socket.settimeout(5)
+    ids = [client.send_query(ENDLESS) for _ in range(3000)]
+    assert daemon.connect().query("SELECT 1").rows == [[1]]
+    for id in ids:
+        client.send("cancel", {"request": id})
+    for id in ids:
+        error = client.receive_for(id).data
+        assert error["code"] in ("cancelled", "limit_exceeded")
+    client.settle()
 
 
 def test_corrupt_database(daemon, client, directory):

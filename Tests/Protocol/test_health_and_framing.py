@@ -284,6 +284,7 @@ def test_torn_frame_then_half_close(daemon, cut):
 
 @pytest.mark.parametrize("cut", [1, 3, 4, 5, 20])
 def test_torn_frame_then_close_harms_nobody(daemon, packed, cut):
+    packed.settle()
     before = daemon.socket_count()
     whole = framed(encode({"id": 1, "type": "health_check"}, "msgpack"))
     for _ in range(20):
@@ -417,7 +418,7 @@ UNDECODABLE = {
     "map32 that claims 4 G pairs": b"\xdf\xff\xff\xff\xff",
     "map16 cut in its header": b"\xde\x00",
     "string longer than the body": b"\x81\xdb\xff\xff\xff\xffid",
-    "binary longer than the body": b"\x82\xa2id\x01\xa4data\xc6\xff\xff\xff\xffx",
+    "binary longer than the body": b"\x83\xa2id\x01\xa4type\xachealth_check\xa1x\xc6\xff\xff\xff\xffx",
     "trailing byte": msgpack.packb({"id": 1, "type": "health_check"}) + b"\x00",
     "key that is not UTF-8": b"\x81\xa2\xff\xfe\x01",
     "type that is not UTF-8": b"\x82\xa2id\x01\xa4type\xa2\xc3\x28",
@@ -582,6 +583,18 @@ def test_request_without_an_id(daemon, mode):
     client.settle()
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_one_id_twice_at_the_same_time(daemon, mode):
+    """The page is silent: each request still gets one terminal frame, be it an answer or `bad_request`."""
+    client = daemon.connect(mode)
+    payload = b"".join(client.bytes_of("query", {"sql": counting(20_000, "max(x)")}, id="same")[1] for _ in range(3))
+    client.socket.sendall(payload)
+    for _ in range(3):
+        reply = client.receive_for("same")
+        assert reply.data.get("rows") == [[20_000]] or reply.data["code"] == "bad_request"
+    client.settle()
+
+
 # Pieces and pipelines
 
 
@@ -708,6 +721,7 @@ def test_many_connections(daemon):
 
 
 def test_connection_that_says_nothing_is_no_burden(daemon, packed):
+    packed.settle()
     before = daemon.socket_count()
     silent = [daemon.connect() for _ in range(50)]
     packed.settle()

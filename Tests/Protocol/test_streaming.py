@@ -136,6 +136,33 @@ def test_sort_of_a_large_result_does_not_hold_it_in_the_daemon(daemon, client, m
     assert daemon.memory_kib("VmHWM") - base < 96 * 1024
 
 
+def test_memory_does_not_grow_with_the_number_of_requests(daemon, table):
+    """The second ten thousand requests of every kind cost nothing that the first did not."""
+    client = daemon.connect()
+    client.query(f"CREATE TABLE {table}(x)")
+
+    def work():
+        for round in range(20):
+            connection = daemon.connect("msgpack" if round % 2 else "lines")
+            session = connection.session()
+            ids = [connection.send_query("SELECT ?, ?", [n, "x" * (n % 300)]) for n in range(300)]
+            ids += [connection.send_query(f"SELECT {n} + {round}") for n in range(100)]  # statements never seen before
+            ids += [connection.send_query("SELECT 1", session=session) for _ in range(50)]
+            ids += [connection.send_query(f"INSERT INTO {table} VALUES (?)", [n]) for n in range(20)]
+            for id in ids:
+                connection.collect(id)
+            for _ in range(20):
+                connection.query_fails("SELEC")
+            connection.call("batch", {"statements": [{"sql": f"INSERT INTO {table} VALUES (?)", "param_rows": [[n] for n in range(100)]}]})
+            connection.close()
+        client.settle()
+
+    work()
+    before = daemon.memory_kib()
+    work()
+    assert daemon.memory_kib() - before < 3 * 1024
+
+
 # Frames
 
 
