@@ -62,7 +62,7 @@ final class Drain: EventSource {
         let done = LoopBound(completion, controlLoop.mailbox)
         let mailbox = controlLoop.mailbox
         for loop in shared.loops { loop.submit { $0.closeLinks() } }
-        shared.workers.submit {
+        shared.writers.submit {
             for entry in catalog.entries { entry.database.checkpoint() }
             mailbox.submit { done.wrapped() }
         }

@@ -33,10 +33,12 @@ public final class Server {
         self.controlLoop = controlLoop
         self.observer = observer
         let workers = WorkerPool(threadCountMax: configuration.limits.workerThreadCountMax)
+        let writers = WorkerPool(threadCountMax: configuration.limits.workerThreadCountMax)
         shared = SharedState(
-            observer: observer, workers: workers, version: configuration.version, activation: configuration.activation)
+            observer: observer, workers: workers, writers: writers, version: configuration.version,
+            activation: configuration.activation)
         catalog = DatabaseCatalog(
-            configuration.databases, settings: configuration.limits.sqliteSettings, workers: workers,
+            configuration.databases, settings: configuration.limits.sqliteSettings, workers: writers,
             observer: observer, earlier: nil)
         for index in 0..<max(1, configuration.loopCount) { try startLoop(index) }
     }
@@ -98,7 +100,7 @@ public final class Server {
     public func reload(_ configuration: ServerConfiguration) {
         self.configuration = configuration
         catalog = DatabaseCatalog(
-            configuration.databases, settings: configuration.limits.sqliteSettings, workers: shared.workers,
+            configuration.databases, settings: configuration.limits.sqliteSettings, workers: shared.writers,
             observer: observer, earlier: catalog)
         let (catalog, limits) = (catalog, configuration.limits)
         for loop in shared.loops { loop.submit { $0.adopt(catalog, limits) } }

@@ -96,13 +96,14 @@ final class DriverHarness {
         guard let made = mkdtemp(&template) else { throw Errno.current }
         directory = String(cString: made)
         loop = try EventLoop()
-        context = DriverContext(loop: loop, workers: WorkerPool(threadCountMax: 8))
+        context = DriverContext(
+            loop: loop, workers: WorkerPool(threadCountMax: 8), writers: WorkerPool(threadCountMax: 8))
         let settings = SQLiteSettings(
             busyMillisecondsMax: busyMilliseconds, readerCountMax: readerCount, statementCountMax: 16,
             valueByteCountMax: 64 << 20)
         database = SQLiteDatabase(
             name: "test", location: try SQLiteLocation(url: url ?? "sqlite:\(directory)/test.db"), isReadOnly: false,
-            isOurs: true, settings: settings, workers: context.workers
+            isOurs: true, settings: settings, workers: context.writers
         ) { _ in }
         link = SQLiteSharedLink(database, context)
     }

@@ -192,6 +192,20 @@ struct SQLiteConcurrencyTests {
         for run in runs { #expect(run.collected.rows == [["200000"]]) }
     }
 
+    @Test func longReadsLeaveRoomForShortOnesAndForWrites() throws {
+        let harness = try DriverHarness(readerCount: 4)
+        harness.run("CREATE TABLE t(a)")
+        let endless = (0..<40).map { _ in TestRun(Self.endless) }
+        for run in endless { harness.link.start(run, for: harness.owner) }
+        #expect(harness.run("SELECT 1").collected.rows == [["1"]])
+        #expect(harness.run("INSERT INTO t VALUES (1)").error == nil)
+        let session = try harness.session()
+        #expect(harness.run("SELECT count(*) FROM t", on: session).collected.rows == [["1"]])
+        for run in endless { harness.link.stop(run, .cancelled) }
+        #expect(harness.wait { endless.allSatisfy(\.hasEnded) })
+        #expect(endless.allSatisfy { $0.error?.code == .cancelled && $0.endCount == 1 })
+    }
+
     @Test func stoppingWorksWhereverARunWaits() throws {
         let harness = try DriverHarness(readerCount: 1)
         harness.run("CREATE TABLE t(a)")

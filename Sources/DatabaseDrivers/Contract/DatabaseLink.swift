@@ -25,11 +25,15 @@ public struct StatementDescription: Sendable {
 /// What a driver needs from its surroundings: the loop of the caller, and threads for what takes longer.
 public final class DriverContext {
     public let loop: EventLoop
+    /// For long reads.
     public let workers: WorkerPool
+    /// For writes, opening and rolling back: long reads must not keep these waiting.
+    public let writers: WorkerPool
 
-    public init(loop: EventLoop, workers: WorkerPool) {
+    public init(loop: EventLoop, workers: WorkerPool, writers: WorkerPool) {
         self.loop = loop
         self.workers = workers
+        self.writers = writers
     }
 }
 

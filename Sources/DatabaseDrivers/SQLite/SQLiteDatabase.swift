@@ -31,6 +31,10 @@ public final class SQLiteDatabase: Sendable {
         var readerCount = 0
         /// Who waits for a reader, first come first served.
         var readerWaiters: [ReaderWaiter] = []
+        /// Reads that have left their loop and keep a reader.
+        var longReadCount = 0
+        /// Who waits to become one of them.
+        var longReadWaiters: [LongReadWaiter] = []
     }
 
     private enum Opening { case closed, opening, open(SQLiteWriter?) }
@@ -38,6 +42,11 @@ public final class SQLiteDatabase: Sendable {
     struct ReaderWaiter: Sendable {
         var execution: SQLiteExecution
         var granted: @Sendable (SQLiteConnection) -> Void
+    }
+
+    struct LongReadWaiter: Sendable {
+        var execution: SQLiteExecution
+        var granted: @Sendable () -> Void
     }
 
     /// The name that clients use; empty for an ad-hoc URL.
@@ -61,7 +70,7 @@ public final class SQLiteDatabase: Sendable {
     ///   - isReadOnly: whether no client may write.
     ///   - isOurs: whether the daemon may switch the file to WAL; false for files that clients name.
     ///   - settings: limits of its connections.
-    ///   - workers: threads for what may wait for the disk.
+    ///   - workers: threads for opening and writing.
     ///   - onOpen: told when the database was opened, or why it could not be; on a worker's thread.
     public init(
         name: String, location: SQLiteLocation, isReadOnly: Bool, isOurs: Bool, settings: SQLiteSettings,
@@ -165,17 +174,48 @@ public final class SQLiteDatabase: Sendable {
         return mayOpen ? try openReader() : nil
     }
 
+    // MARK: Long reads keep some readers free for short ones
+
+    private var longReadCountMax: Int { max(1, readerCountMax * 3 / 4) }
+
+    /// Makes a read a long one.
+    /// - Returns: false at the limit: then its reader must be given back, and `waiter` is called when it may start anew.
+    func beginLongRead(_ waiter: LongReadWaiter) -> Bool {
+        state.withLock { state in
+            if state.longReadCount < longReadCountMax {
+                state.longReadCount += 1
+                return true
+            }
+            state.longReadWaiters.append(waiter)
+            return false
+        }
+    }
+
+    func endLongRead() {
+        let next = state.withLock { state -> LongReadWaiter? in
+            if !state.longReadWaiters.isEmpty { return state.longReadWaiters.removeFirst() }
+            state.longReadCount -= 1
+            return nil
+        }
+        next?.granted()
+    }
+
     func waitForReader(_ waiter: ReaderWaiter) {
         state.withLock { $0.readerWaiters.append(waiter) }
     }
 
+    /// Leaves the queues for a reader and for long reads.
     /// - Returns: false when the execution does not wait any more.
     func stopWaitingForReader(_ execution: SQLiteExecution) -> Bool {
         state.withLock { state in
-            guard let index = state.readerWaiters.firstIndex(where: { $0.execution === execution }) else {
+            if let index = state.readerWaiters.firstIndex(where: { $0.execution === execution }) {
+                state.readerWaiters.remove(at: index)
+                return true
+            }
+            guard let index = state.longReadWaiters.firstIndex(where: { $0.execution === execution }) else {
                 return false
             }
-            state.readerWaiters.remove(at: index)
+            state.longReadWaiters.remove(at: index)
             return true
         }
     }

@@ -40,6 +40,8 @@ final class SQLiteExecution: @unchecked Sendable {
     /// What it waits for; touched on the loop only.
     var place = Place.loop
     var ticket: WriteTicket?
+    /// Counted among the long reads of its database.
+    var isLongRead = false
     /// Whom `stop` interrupts; touched on the loop only, unlike `connection`.
     var interruptTarget: SQLiteConnection?
     var busyTimer: TimerID?

@@ -28,6 +28,8 @@ class SQLiteLink: EventSource {
     func begin(_ execution: SQLiteExecution) {}
     /// Takes the connection back from an execution that has ended.
     func takeBack(_ connection: SQLiteConnection) {}
+    /// Whether a read that outgrew the loop may go on; if not, it was queued to start again.
+    func mayLeaveLoop(_ execution: SQLiteExecution) -> Bool { true }
     /// Whether a statement that writes may be stepped on the connection that an execution has.
     var mayWriteOnWorker: Bool { false }
     /// Puts a write into the queue.
@@ -56,11 +58,11 @@ class SQLiteLink: EventSource {
         let deadline = MonotonicInstant.now.advanced(byNanoseconds: Self.loopBudgetNanoseconds)
         switch execution.advance(.loop(deadline: deadline)) {
         case .ended: end(execution)
-        case .filled: suspend(execution)
-        case .outgrew: runOnWorker(execution)
+        case .filled: if mayLeaveLoop(execution) { suspend(execution) }
+        case .outgrew: if mayLeaveLoop(execution) { runOnWorker(execution) }
         case .interruptedByBudget:
             execution.rewind()
-            runOnWorker(execution)
+            if mayLeaveLoop(execution) { runOnWorker(execution) }
         case .needsWriter: enqueueWrite(execution)
         }
     }
@@ -96,7 +98,7 @@ class SQLiteLink: EventSource {
         execution.place = .worker
         execution.interruptTarget = execution.connection
         let link = LoopBound(self, context.loop.mailbox)
-        context.workers.submit {
+        context.writers.submit {
             execution.advanceWrite()
             execution.mailbox.submit { link.wrapped.end(execution) }
         }
@@ -123,6 +125,10 @@ class SQLiteLink: EventSource {
         if let connection = execution.connection {
             execution.connection = nil
             takeBack(connection)
+        }
+        if execution.isLongRead {
+            execution.isLongRead = false
+            database.endLongRead()
         }
         execution.place = .ended
         execution.onWritten = nil

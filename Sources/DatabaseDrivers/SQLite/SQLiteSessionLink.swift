@@ -18,11 +18,11 @@ public final class SQLiteSessionLink: DatabaseLink {
     ) {
         let bound = LoopBound((context: context, done: done), context.loop.mailbox)
         let mailbox = context.loop.mailbox
-        let workers = context.workers
+        let writers = context.writers
         database.whenOpen { failure in
             if let failure { return mailbox.submit { bound.wrapped.done(.failure(failure)) } }
             // Opening touches the disk.
-            workers.submit {
+            writers.submit {
                 let role = SQLiteRole.session(owner, isReadOnly: isReadOnly || database.isReadOnly)
                 do throws(DriverError) {
                     let connection = try SQLiteConnection(database.options, role: role)
@@ -75,7 +75,7 @@ public final class SQLiteSessionLink: DatabaseLink {
             guard let statement = execution.statement else { return end(execution) }
             if !statement.isReadOnly && !isReadOnly { return enqueueWrite(execution) }
             // COMMIT waits for the disk.
-            if statement.controlsTransaction && hasWriteTurn { return runOnWorker(execution) }
+            if statement.controlsTransaction && hasWriteTurn { return runWriteOnWorker(execution) }
             runOnLoop(execution)
         }
 
@@ -115,7 +115,7 @@ public final class SQLiteSessionLink: DatabaseLink {
             execution.interruptTarget = connection
             let link = LoopBound(self, context.loop.mailbox)
             let connection = connection
-            context.workers.submit {
+            context.writers.submit {
                 SQLiteBatch(execution, connection).run(isAtomic: isAtomic)
                 execution.mailbox.submit { link.wrapped.end(execution) }
             }
@@ -136,7 +136,7 @@ public final class SQLiteSessionLink: DatabaseLink {
             let (connection, database, hadWriteTurn) = (connection, database, hasWriteTurn)
             hasWriteTurn = false
             // Rolling back may have much to undo.
-            context.workers.submit {
+            context.writers.submit {
                 if connection.transaction == .active { try? connection.execute("ROLLBACK") }
                 if hadWriteTurn { database.writes.release() }
             }

@@ -79,6 +79,40 @@ public final class SQLiteSharedLink: DatabaseLink {
             }
         }
 
+        override func mayLeaveLoop(_ execution: SQLiteExecution) -> Bool {
+            let link = LoopBound(self, context.loop.mailbox)
+            let waiter = SQLiteDatabase.LongReadWaiter(execution: execution) {
+                execution.mailbox.submit { link.wrapped.startLongRead(execution) }
+            }
+            if database.beginLongRead(waiter) {
+                execution.isLongRead = true
+                return true
+            }
+            // Nothing was sent yet: it starts anew when it is its turn, and its reader is free for short reads.
+            execution.rewind()
+            execution.releaseStatement()
+            execution.place = .waitingForReader
+            if let connection = execution.connection {
+                execution.connection = nil
+                takeBack(connection)
+            }
+            return false
+        }
+
+        /// Starts again, as a long read from the beginning.
+        private func startLongRead(_ execution: SQLiteExecution) {
+            execution.isLongRead = true
+            if let reason = execution.run.stopReason { return end(execution, .stopped(reason)) }
+            execution.place = .loop
+            do throws(DriverError) {
+                guard let reader = try takeReader() else { return waitForReader(execution) }
+                guard prepareOnLoop(execution, reader) else { return }
+                runOnWorker(execution)
+            } catch {
+                end(execution, error)
+            }
+        }
+
         private func waitForReader(_ execution: SQLiteExecution) {
             execution.place = .waitingForReader
             let link = LoopBound(self, context.loop.mailbox)

@@ -74,7 +74,7 @@ extension Connection {
                 hint: "Open a database by name; list_databases names those that you may open.")
         }
         return context.shared.adHocDatabases.database(
-            at: location, settings: context.limits.sqliteSettings, workers: context.shared.workers)
+            at: location, settings: context.limits.sqliteSettings, workers: context.shared.writers)
     }
 
     func closeSession(_ head: RequestHead, _ encoding: WireEncoding) throws(RequestError) {

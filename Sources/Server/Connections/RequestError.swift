@@ -30,7 +30,7 @@ struct RequestError: Error {
     init(_ error: DecodeError) {
         code = error.code
         message = error.message.capitalizedFirst
-        hint = "See litebase-protocol(7) for the form of a request."
+        hint = "A request is a map: {\"id\": 1, \"type\": \"query\", \"data\": {…}}."
         if let index = error.statementIndex {
             details = DriverError(.badRequest, message).with { $0.statementIndex = index }.details
         }

@@ -42,7 +42,7 @@ final class LoopContext {
         self.limits = limits
         self.catalog = catalog
         observer = shared.observer
-        drivers = DriverContext(loop: loop, workers: shared.workers)
+        drivers = DriverContext(loop: loop, workers: shared.workers, writers: shared.writers)
     }
 
     deinit {

@@ -9,7 +9,10 @@ internal import Synchronization
 /// - Thread: any.
 final class SharedState: Sendable {
     let observer: Observer
+    /// For long reads.
     let workers: WorkerPool
+    /// For writes, opening, rolling back and checkpoints.
+    let writers: WorkerPool
     let version: String
     let activation: Activation
     let started = MonotonicInstant.now
@@ -23,9 +26,10 @@ final class SharedState: Sendable {
     /// The loops, for questions to all of them; set once, before any connection.
     private let members = Mutex<[LoopMember]>([])
 
-    init(observer: Observer, workers: WorkerPool, version: String, activation: Activation) {
+    init(observer: Observer, workers: WorkerPool, writers: WorkerPool, version: String, activation: Activation) {
         self.observer = observer
         self.workers = workers
+        self.writers = writers
         self.version = version
         self.activation = activation
     }
