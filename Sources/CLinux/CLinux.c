@@ -256,4 +256,10 @@ uint64_t clinux_fault_scope(void) { return fault_scope; }
 void clinux_set_fault_scope(uint64_t scope) { fault_scope = scope; }
 
 void clinux_trim_heap(void) { malloc_trim(0); }
-void clinux_limit_malloc_arenas(int count) { mallopt(M_ARENA_MAX, count); }
+void clinux_limit_malloc_arenas(int count) {
+    mallopt(M_ARENA_MAX, count);
+    // Buffers of some ten KiB come and go with each turn of a loop: without slack the arena would grow and shrink, and
+    // call mprotect(2), each time.
+    mallopt(M_TRIM_THRESHOLD, 1 << 20);
+    mallopt(M_TOP_PAD, 256 << 10);
+}

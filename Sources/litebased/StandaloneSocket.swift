@@ -15,8 +15,9 @@ struct StandaloneSocket: ~Copyable {
 
     /// Takes the path and listens on it.
     ///
-    /// The socket is made under a temporary name and renamed over the path, so that nobody ever finds it without its
-    /// permissions or not yet listening.
+    /// A free path is bound as it is (born with mode 0600 by the umask, widened before it listens), so that `lsof PATH` and
+    /// `fuser PATH` find it: the kernel keeps the name of the bind. Over a stale socket, one that is made under a temporary
+    /// name is renamed, so that the path is never without one.
     ///
     /// - Parameters:
     ///   - path: absolute path of the socket.
@@ -60,29 +61,32 @@ struct StandaloneSocket: ~Copyable {
     private static func bind(_ path: String, mode: UInt32, group: UInt32?, into listener: inout OwnedDescriptor?)
         throws(StartFailure) -> FileStatus
     {
-        let temporary = temporaryName(path)
+        let isStale = (try? Files.status(path, followingLinks: false)) != nil
+        let name = isStale ? temporaryName(path) : path
         // One that a crash left behind is ours to remove: we hold the lock.
-        try refuseForeignFile(temporary)
+        try refuseForeignFile(temporaryName(path))
         do throws(Errno) {
-            if try Files.status(temporary, followingLinks: false) != nil { try Files.unlink(temporary) }
-            let socket = try Sockets.bindUnix(path: temporary)
-            let made = try publish(socket, temporary, path, mode, group)
+            if try Files.status(temporaryName(path), followingLinks: false) != nil {
+                try Files.unlink(temporaryName(path))
+            }
+            let socket = try Sockets.bindUnix(path: name)
+            let made = try publish(socket, name, path, mode, group)
             listener = consume socket
             return made
         } catch {
-            try? Files.unlink(temporary)
+            try? Files.unlink(name)
             throw failure(error, path)
         }
     }
 
     private static func publish(
-        _ socket: borrowing OwnedDescriptor, _ temporary: String, _ path: String, _ mode: UInt32, _ group: UInt32?
+        _ socket: borrowing OwnedDescriptor, _ name: String, _ path: String, _ mode: UInt32, _ group: UInt32?
     ) throws(Errno) -> FileStatus {
-        if let group { try Files.setGroup(temporary, gid: group) }
-        try Files.setMode(temporary, mode)
+        if let group { try Files.setGroup(name, gid: group) }
+        try Files.setMode(name, mode)
         try Sockets.listen(socket)
-        guard let made = try Files.status(temporary, followingLinks: false) else { throw .noSuchFile }
-        try Files.rename(temporary, to: path)
+        guard let made = try Files.status(name, followingLinks: false) else { throw .noSuchFile }
+        if name != path { try Files.rename(name, to: path) }
         return made
     }
 

@@ -77,5 +77,5 @@ uint64_t clinux_fault_scope(void);
 void clinux_set_fault_scope(uint64_t scope);
 /// Gives free heap pages back to the kernel (malloc_trim(3)).
 void clinux_trim_heap(void);
-/// Caps the number of malloc arenas (mallopt(3)): each thread's own arena would cost resident memory.
+/// Caps the number of malloc arenas, each of which costs resident memory, and gives them slack (mallopt(3)).
 void clinux_limit_malloc_arenas(int count);

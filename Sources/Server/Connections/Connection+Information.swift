@@ -7,7 +7,27 @@ internal import Synchronization
 internal import WireProtocol
 
 extension Connection {
+    /// Answers the first of a turn directly, the others from the turn's template: only the id differs between them.
     func replyHealth(_ id: RequestID, _ encoding: WireEncoding) {
+        guard context.lastHealthTurn == context.loop.turnCount else {
+            context.lastHealthTurn = context.loop.turnCount
+            return writeHealth(id, encoding)
+        }
+        let framing = decoder.framing ?? .lines
+        let form = framing == .lines ? 0 : encoding == .json ? 1 : 2
+        if context.healthReplies[form].turn != context.loop.turnCount { renewHealthReply(form, encoding) }
+        context.healthReplies[form].append(id, encoding, framing, to: &output)
+    }
+
+    private func renewHealthReply(_ form: Int, _ encoding: WireEncoding) {
+        let before = output.count
+        writeHealth(.none, encoding)
+        let bytes = UnsafeRawBufferPointer(rebasing: output.readable[before...])
+        context.healthReplies[form].renew(bytes, encoding, decoder.framing ?? .lines, turn: context.loop.turnCount)
+        output.truncate(to: before)
+    }
+
+    private func writeHealth(_ id: RequestID, _ encoding: WireEncoding) {
         let shared = context.shared
         let uptime = context.loop.now.nanoseconds(since: shared.started) / 1_000_000
         reply(RequestType.healthCheck.replyName, id: id, encoding: encoding) { writer, output in

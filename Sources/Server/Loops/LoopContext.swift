@@ -20,6 +20,10 @@ final class LoopContext {
     var connections: [UInt64: Connection] = [:]
     var isDraining = false
 
+    /// Health replies of this turn: as lines, as framed JSON, as MessagePack.
+    var lastHealthTurn = UInt64.max
+    var healthReplies = [ReplyTemplate](repeating: ReplyTemplate(), count: 3)
+
     /// Bytes just received, before they are known to be needed for longer.
     let receiveBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
     /// The request that is being looked at, as MessagePack.
