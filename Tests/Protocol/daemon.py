@@ -1,5 +1,6 @@
 """Starts `litebased` in a directory of its own, watches it, and checks that it leaves well."""
 
+import ctypes
 import os
 import pathlib
 import re
@@ -60,6 +61,11 @@ def environment_for(directory, **changes):
     return kept
 
 
+def die_with_parent():
+    """In the child: SIGKILL when the test run itself is killed, so that no daemon stays behind; prctl(2)."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
 class Daemon:
     """One `litebased` process. Everything that it writes goes to `log_path`."""
 
@@ -83,7 +89,8 @@ class Daemon:
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.directory, pass_fds=pass_fds,
-                env=environment_for(self.directory, **(environment or {})), start_new_session=True)
+                env=environment_for(self.directory, **(environment or {})), start_new_session=True,
+                preexec_fn=die_with_parent)
         if wait:
             self.wait_ready()
 
