@@ -63,8 +63,10 @@ public enum Process {
     /// Gives free heap pages back to the kernel.
     public static func trimHeap() { clinux_trim_heap() }
 
-    /// Peers that go away must not kill the process (signal(7)).
-    public static func ignoreBrokenPipes() { signal(SIGPIPE, SIG_IGN) }
+    /// Peers that go away must not kill the process, nor signals that mean nothing here (signal(7)).
+    public static func ignoreStraySignals() {
+        for number in [SIGPIPE, SIGUSR1, SIGUSR2] { signal(number, SIG_IGN) }
+    }
 
     /// Bits that new files lose (umask(2)).
     public static func setFileModeMask(_ mask: UInt32) { umask(mask) }

@@ -118,7 +118,8 @@ extension SQLiteConnection {
 
     private func parameterCountError(_ statement: CachedStatement, _ given: Int) -> DriverError {
         DriverError(
-            .badRequest, "The statement has \(statement.parameterCount) parameters, but \(given) were given.",
+            .badRequest,
+            "The number of parameters is wrong: the statement has \(statement.parameterCount), given: \(given).",
             hint: "Send one value in params for each parameter.", sqlState: "07001")
     }
 }

@@ -266,7 +266,10 @@ public final class SQLiteDatabase: Sendable {
         let writer = state.withLock { state -> SQLiteWriter? in
             if case .open(let writer) = state.opening { writer } else { nil }
         }
-        if options.usesWAL { try? writer?.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)") }
+        guard options.usesWAL, let connection = writer?.connection else { return }
+        // Whoever still reads keeps part of the log; that is no reason to wait.
+        connection.mayBlock = false
+        try? connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     }
 
     /// Interrupts the writer if it runs `run` now.

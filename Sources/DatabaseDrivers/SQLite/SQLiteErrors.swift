@@ -23,9 +23,13 @@ enum SQLiteErrors {
         let meaning = meaning(extended, message)
         return DriverError(
             DriverError.Details(
-                code: meaning.code, message: sentence(message), hint: meaning.hint, sqlState: meaning.sqlState,
+                code: meaning.code, message: isOwnText(extended) ? message : sentence(message), hint: meaning.hint,
+                sqlState: meaning.sqlState,
                 vendorCode: extended, offset: offset >= 0 ? Int(offset) : nil, isRetryable: meaning.isRetryable))
     }
+
+    /// The text of RAISE() belongs to whoever wrote the trigger (https://sqlite.org/rescode.html#constraint_trigger).
+    private static func isOwnText(_ extended: Int32) -> Bool { extended == SQLITE_CONSTRAINT | 7 << 8 }
 
     private static func sentence(_ message: String) -> String {
         guard let first = message.first else { return "The database reported an error." }

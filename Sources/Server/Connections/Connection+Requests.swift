@@ -15,6 +15,8 @@ extension Connection {
     /// - Returns: how many bytes are done with.
     func process(_ bytes: UnsafeRawBufferPointer) -> Int {
         var offset = 0
+        isProcessing = true
+        defer { isProcessing = false }
         let deadline = context.loop.now.advanced(byNanoseconds: Self.turnNanoseconds)
         while mayProcess {
             let rest = UnsafeRawBufferPointer(rebasing: bytes[offset...])

@@ -39,6 +39,8 @@ final class Connection: EventSource {
     var isDraining = false
     private(set) var isClosed = false
     private var isContinuationScheduled = false
+    /// Requests are being looked at: nothing may flush, close, or touch the bytes below them.
+    var isProcessing = false
 
     /// Output beyond which no further request is looked at, and no further rows are made.
     static let outputHighWaterByteCount = 256 << 10
@@ -170,7 +172,8 @@ final class Connection: EventSource {
 
     /// After anything that may have changed the output or the requests in flight.
     func finishTurn() {
-        if isClosed { return }
+        // A request may end others at once (`cancel`); whoever looks at the requests finishes the turn.
+        if isClosed || isProcessing { return }
         flush()
         if isClosed { return }
         if isFinished { return disconnect() }
