@@ -61,6 +61,9 @@ open class RowSink {
     open func reopen() {}
     /// Drops everything since the start of the run, columns included: the statement will be started again.
     open func restart() {}
+    /// Whether a worker may go on after `full` (then with `reopen`) before the server takes what is there: handing over
+    /// each single frame would cost more than making it.
+    open var hasRoom: Bool { false }
     /// Bytes that wait to be taken by the server.
     open var pendingByteCount: Int { 0 }
 }

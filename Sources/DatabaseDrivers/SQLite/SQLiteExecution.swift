@@ -22,7 +22,7 @@ enum AdvanceOutcome {
 enum AdvanceMode {
     /// On a loop until the deadline.
     case loop(deadline: MonotonicInstant)
-    /// On a worker; stops at each full frame.
+    /// On a worker; stops at a full frame when the sink has no room.
     case worker
     /// On a worker: all frames, up to that many bytes.
     case buffered(byteCountMax: Int)
@@ -175,8 +175,12 @@ final class SQLiteExecution: @unchecked Sendable {
             case .open: break
             case .overflow: return fail(Self.rowTooLarge)
             case .full:
-                guard case .buffered(let byteCountMax) = mode else { return .filled }
-                if sink.pendingByteCount > byteCountMax { return fail(Self.resultTooLarge) }
+                switch mode {
+                case .loop: return .filled
+                case .worker: if !sink.hasRoom || run.stopReason != nil { return .filled }
+                case .buffered(let byteCountMax):
+                    if sink.pendingByteCount > byteCountMax { return fail(Self.resultTooLarge) }
+                }
                 sink.reopen()
             }
             if case .loop = mode, run.rowCount & Self.clockRowMask == 0, deadline < .now { return .outgrew }

@@ -24,6 +24,8 @@ class WireRowSink: RowSink {
     /// A frame closes at the first row that reaches one of these.
     private static let frameByteCount = 64 << 10
     private static let frameRowCount = 1_000
+    /// Bytes that a worker gathers before it hands them to the loop.
+    private static let handOverByteCount = 160 << 10
     /// Storage that a sink may keep for its next run.
     private static let keptByteCountMax = 96 << 10
 
@@ -133,6 +135,7 @@ class WireRowSink: RowSink {
         writer = MessageWriter(encoding: writer.encoding, framing: writer.framing, int64Style: writer.int64Style)
     }
 
+    final override var hasRoom: Bool { buffer.count < Self.handOverByteCount && rowsLeftInPage > 0 }
     final override var pendingByteCount: Int { buffer.count }
 
     /// Ends the last frame.
