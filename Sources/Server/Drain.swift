@@ -15,7 +15,11 @@ final class Drain: EventSource {
     private var deadline = MonotonicInstant.distantFuture
     private var isCancelling = false
     private var isCheckpointing = false
+    private var checkpointsLeft = 0
+    private var isFinished = false
 
+    /// Time for the checkpoints; a write that does not end must not keep the daemon.
+    private static let checkpointMillisecondsMax: Int64 = 3_000
     /// Time between two looks at what is left.
     private static let pollMilliseconds: Int64 = 5
 
@@ -42,6 +46,11 @@ final class Drain: EventSource {
     }
 
     override func timerFired(_ token: UInt64) {
+        if isFinished { return }
+        if isCheckpointing {
+            if deadline <= .now { return finish() }
+            return scheduleLook()
+        }
         if shared.connectionCount.load(ordering: .relaxed) == 0 { return checkpoint() }
         if !isCancelling, deadline <= .now {
             isCancelling = true
@@ -58,14 +67,26 @@ final class Drain: EventSource {
     private func checkpoint() {
         guard !isCheckpointing else { return }
         isCheckpointing = true
-        let (shared, catalog) = (shared, catalog)
-        let done = LoopBound(completion, controlLoop.mailbox)
-        let mailbox = controlLoop.mailbox
         for loop in shared.loops { loop.submit { $0.closeLinks() } }
-        shared.writers.submit {
-            for entry in catalog.entries { entry.database.checkpoint() }
-            mailbox.submit { done.wrapped() }
+        checkpointsLeft = catalog.entries.count
+        deadline = MonotonicInstant.now.advanced(byMilliseconds: Self.checkpointMillisecondsMax)
+        let here = LoopBound(self, controlLoop.mailbox)
+        let mailbox = controlLoop.mailbox
+        for entry in catalog.entries {
+            entry.database.checkpoint { mailbox.submit { here.wrapped.checkpointed() } }
         }
+        if checkpointsLeft == 0 { finish() } else { scheduleLook() }
+    }
+
+    private func checkpointed() {
+        checkpointsLeft -= 1
+        if checkpointsLeft == 0 { finish() }
+    }
+
+    private func finish() {
+        guard !isFinished else { return }
+        isFinished = true
+        completion()
     }
 }
 

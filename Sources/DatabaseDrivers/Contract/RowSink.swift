@@ -56,6 +56,8 @@ open class RowSink {
     /// Valid during the call.
     open func blob(_ bytes: UnsafeRawBufferPointer) {}
     open func endRow() -> State { .open }
+    /// Whether a value of that many bytes fits into the row; after false the row ends with `overflow`.
+    open func hasRoom(for byteCount: Int) -> Bool { true }
 
     /// Starts the next frame after `full`.
     open func reopen() {}
@@ -64,6 +66,8 @@ open class RowSink {
     /// Whether a worker may go on after `full` (then with `reopen`) before the server takes what is there: handing over
     /// each single frame would cost more than making it.
     open var hasRoom: Bool { false }
+    /// Makes one stream of the whole result, whatever pages were asked for.
+    open func ignorePages() {}
     /// Bytes that wait to be taken by the server.
     open var pendingByteCount: Int { 0 }
 }

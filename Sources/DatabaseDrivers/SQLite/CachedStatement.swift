@@ -16,6 +16,8 @@ final class CachedStatement {
     let parameterCount: Int
     /// Bytes of its text, of which SQLite keeps the copy.
     let sqlByteCount: Int
+    /// Keeps a loop busy for too long: starts on a worker.
+    var isSlow: Bool
     /// In use by a run; a second run of the same text prepares its own.
     var isInUse = false
     var lastUse: UInt64 = 0
@@ -27,6 +29,7 @@ final class CachedStatement {
         self.sqlByteCount = sqlByteCount
         isReadOnly = sqlite3_stmt_readonly(handle) != 0
         controlsTransaction = authorization.controlsTransaction
+        isSlow = authorization.checksFile
         insertsRows = authorization.insertsRows
         writesAndReturns = authorization.modifiesRows && sqlite3_column_count(handle) > 0
         parameterCount = Int(sqlite3_bind_parameter_count(handle))

@@ -11,6 +11,8 @@ struct SQLiteAuthorization {
     var insertsRows = false
     /// Inserts, updates or deletes rows by itself.
     var modifiesRows = false
+    /// A PRAGMA that looks at the whole file, in one step that cannot be interrupted.
+    var checksFile = false
     /// Why the statement was denied.
     var denial: DriverError?
 }
@@ -90,6 +92,7 @@ extension SQLiteConnection {
 
     private func authorizePragma(_ name: UnsafePointer<CChar>?, _ value: UnsafePointer<CChar>?) -> Int32 {
         guard let name else { return SQLITE_DENY }
+        if SQLitePragmas.checksFile(String(cString: name)) { authorization.checksFile = true }
         switch SQLitePragmas.rule(String(cString: name), hasValue: value != nil) {
         case .allowed: return SQLITE_OK
         case .session:
@@ -124,6 +127,10 @@ enum SQLitePragmas {
         "legacy_file_format", "schema_version", "journal_size_limit", "fullfsync", "checkpoint_fullfsync",
         "wal_autocheckpoint", "busy_timeout", "page_size", "max_page_count", "shrink_memory",
     ]
+
+    static func checksFile(_ name: String) -> Bool {
+        ["integrity_check", "quick_check", "foreign_key_check"].contains(name.lowercased())
+    }
 
     static func rule(_ name: String, hasValue: Bool) -> Rule {
         let name = name.lowercased()

@@ -46,6 +46,10 @@ struct SQLiteBatch {
                 run.batchSummaries[last].rowsAffected += summary.rowsAffected
                 run.batchSummaries[last].lastInsertID = summary.lastInsertID ?? run.batchSummaries[last].lastInsertID
             } else {
+                // A statement with no parameter rows was not run, and keeps its place.
+                while run.batchSummaries.count < position.statementIndex {
+                    run.batchSummaries.append(StatementSummary())
+                }
                 run.batchSummaries.append(summary)
             }
         }

@@ -6,6 +6,7 @@ extension SQLiteConnection {
     /// A prepared statement for `sql`, from the cache if it has one; marked as in use.
     /// - Throws: `DriverError` with the position of a syntax error, `needsSession` and the like.
     func statement(_ sql: UnsafeRawBufferPointer) throws(DriverError) -> CachedStatement {
+        let sql = SQLText.withoutTail(sql)
         let hash = StatementCache.hash(sql)
         if let cached = statements.find(sql, hash: hash) {
             cached.isInUse = true
@@ -13,7 +14,8 @@ extension SQLiteConnection {
         }
         let prepared = try prepare(sql)
         prepared.isInUse = true
-        statements.insert(prepared, hash: hash)
+        // SQLite keeps the first statement only; with a comment behind it the text would never be found again.
+        if prepared.sqlByteCount == sql.count { statements.insert(prepared, hash: hash) }
         return prepared
     }
 
@@ -42,8 +44,8 @@ extension SQLiteConnection {
             throw DriverError(
                 .badRequest, "The SQL text holds no statement.", hint: "Send one statement in sql.", sqlState: "42601")
         }
-        let statement = CachedStatement(handle, sqlByteCount: sql.count, authorization)
         let consumed = tail.flatMap { tail in text.map { tail - $0 } } ?? sql.count
+        let statement = CachedStatement(handle, sqlByteCount: consumed, authorization)
         try refuseTail(UnsafeRawBufferPointer(rebasing: sql[min(consumed, sql.count)...]), offset: consumed)
         return statement
     }
@@ -69,12 +71,18 @@ extension SQLiteConnection {
         }
         if named { sqlite3_clear_bindings(statement.handle) }
         var boundCount = 0
+        var isBound = named ? [Bool](repeating: false, count: statement.parameterCount) : []
         for index in run.parameters.indices {
             let place = named ? try position(of: run.parameters[index].name, in: statement) : Int32(index + 1)
             let result = bind(run.parameters[index].value, statement.handle, place)
             guard result == SQLITE_OK else {
                 throw SQLiteErrors.error(self.handle, result).with { $0.detail = "Parameter \(place) cannot be bound." }
             }
+            if named, isBound[Int(place) - 1] {
+                throw DriverError(
+                    .badRequest, "Parameter \(place) is given twice, with and without its prefix.", sqlState: "22023")
+            }
+            if named { isBound[Int(place) - 1] = true }
             boundCount += 1
         }
         guard boundCount == statement.parameterCount else { throw parameterCountError(statement, boundCount) }
@@ -126,6 +134,18 @@ extension SQLiteConnection {
 
 /// Facts about SQL text that need no parser.
 enum SQLText {
+    /// The text without white space and semicolons at its end.
+    static func withoutTail(_ text: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
+        var end = text.count
+        while end > 0 {
+            switch text[end - 1] {
+            case 0x09...0x0d, UInt8(ascii: " "), UInt8(ascii: ";"): end -= 1
+            default: return UnsafeRawBufferPointer(rebasing: text[..<end])
+            }
+        }
+        return UnsafeRawBufferPointer(rebasing: text[..<0])
+    }
+
     /// Whether there is nothing but white space, comments and semicolons.
     static func isBlank(_ text: UnsafeRawBufferPointer) -> Bool {
         var index = 0

@@ -49,19 +49,26 @@ final class SQLiteConnection: @unchecked Sendable {
     /// True while a client's statement is prepared.
     var isPreparing = false
     /// False on a loop: then a lock of another process ends the statement instead of being waited for.
-    var mayBlock = true
+    var mayBlock: Bool
     /// The run whose stop flag counts; set while one of its statements runs.
     private var current: StatementRun?
     private var busySince: MonotonicInstant?
+    /// The runs for which a transaction is begun: the wait for a lock ends when all were told to stop.
+    var group: [StatementRun] = []
     /// Whom other threads may interrupt: taken under the lock, so that a late interrupt finds somebody else or nobody.
     private let interruptible = Mutex<ObjectIdentifier?>(nil)
+
+    /// Longest pattern of LIKE and GLOB, whose cost grows with its length for each byte of the text.
+    private static let patternByteCountMax: Int32 = 1_000
+    /// Longest program of a statement.
+    private static let programStepCountMax: Int32 = 1_000_000
 
     /// Virtual-machine steps between two looks at the clock and the stop flag: 10 to 20 µs.
     private static let progressStepCount: Int32 = 1000
 
     /// Opens a connection.
     /// - Throws: `DriverError` with code `connectFailed`, or what SQLite says.
-    init(_ options: SQLiteOptions, role: SQLiteRole) throws(DriverError) {
+    init(_ options: SQLiteOptions, role: SQLiteRole, mayBlock: Bool = true) throws(DriverError) {
         var opened: OpaquePointer?
         let result = sqlite3_open_v2(
             options.path, &opened, Self.openFlags(options, role), options.isMemory ? "memdb" : nil)
@@ -76,6 +83,7 @@ final class SQLiteConnection: @unchecked Sendable {
         handle = opened
         self.role = role
         self.options = options
+        self.mayBlock = mayBlock
         statements = StatementCache(countMax: options.statementCountMax)
         do throws(DriverError) {
             try configure()
@@ -125,6 +133,9 @@ final class SQLiteConnection: @unchecked Sendable {
         sqlite3_limit(handle, SQLITE_LIMIT_LENGTH, Int32(clamping: options.valueByteCountMax))
         sqlite3_limit(handle, SQLITE_LIMIT_SQL_LENGTH, Int32(clamping: options.valueByteCountMax))
         sqlite3_limit(handle, SQLITE_LIMIT_WORKER_THREADS, 0)
+        // Neither matching a pattern nor preparing can be interrupted: both are bounded instead.
+        sqlite3_limit(handle, SQLITE_LIMIT_LIKE_PATTERN_LENGTH, Self.patternByteCountMax)
+        sqlite3_limit(handle, SQLITE_LIMIT_VDBE_OP, Self.programStepCountMax)
         installBusyHandler()
         if isWriting && options.usesWAL && !options.isMemory { try execute("PRAGMA journal_mode = WAL") }
         try execute("PRAGMA synchronous = FULL")
@@ -206,9 +217,10 @@ final class SQLiteConnection: @unchecked Sendable {
             return 0
         }
         if current?.stopReason != nil { return 0 }
+        if !group.isEmpty, group.allSatisfy({ $0.stopReason != nil }) { return 0 }
         let now = MonotonicInstant.now
-        let since = busySince ?? now
         if attempt == 0 || busySince == nil { busySince = now }
+        let since = busySince ?? now
         if now.nanoseconds(since: since) > options.busyMillisecondsMax * 1_000_000 { return 0 }
         Process.sleep(microseconds: attempt < 10 ? 1_000 : 10_000)
         return 1
@@ -219,7 +231,7 @@ final class SQLiteConnection: @unchecked Sendable {
     /// State of the transaction as SQLite sees it.
     var transaction: TransactionState { sqlite3_get_autocommit(handle) == 0 ? .active : .none }
     /// Whether it holds the write lock of the main database (https://sqlite.org/c3ref/txn_state.html).
-    var holdsWriteLock: Bool { sqlite3_txn_state(handle, nil) == SQLITE_TXN_WRITE }
+    var holdsWriteLock: Bool { sqlite3_txn_state(handle, "main") == SQLITE_TXN_WRITE }
 }
 
 extension String {

@@ -4,7 +4,7 @@ internal import LinuxSystem
 internal import Synchronization
 
 /// Settings that come from the daemon's limits.
-public struct SQLiteSettings: Sendable {
+public struct SQLiteSettings: Sendable, Equatable {
     public var busyMillisecondsMax: Int64
     public var readerCountMax: Int
     public var statementCountMax: Int
@@ -28,9 +28,6 @@ public final class SQLiteDatabase: Sendable {
         /// Who waits for the database to be open.
         var openWaiters: [@Sendable (DriverError?) -> Void] = []
         var idleReaders: [SQLiteConnection] = []
-        var readerCount = 0
-        /// Who waits for a reader, first come first served.
-        var readerWaiters: [ReaderWaiter] = []
         /// Reads that have left their loop and keep a reader.
         var longReadCount = 0
         /// Who waits to become one of them.
@@ -38,11 +35,6 @@ public final class SQLiteDatabase: Sendable {
     }
 
     private enum Opening { case closed, opening, open(SQLiteWriter?) }
-
-    struct ReaderWaiter: Sendable {
-        var execution: SQLiteExecution
-        var granted: @Sendable (SQLiteConnection) -> Void
-    }
 
     struct LongReadWaiter: Sendable {
         var execution: SQLiteExecution
@@ -137,7 +129,7 @@ public final class SQLiteDatabase: Sendable {
         var writer: SQLiteWriter?
         do throws(DriverError) {
             if isReadOnly && !options.isMemory {
-                returnReader(try openReader())
+                returnReader(try openReader(mayBlock: true))
             } else {
                 writer = SQLiteWriter(try SQLiteConnection(options, role: .writer))
             }
@@ -154,35 +146,24 @@ public final class SQLiteDatabase: Sendable {
         for waiter in waiters { waiter(failure) }
     }
 
-    // MARK: Readers
+    // MARK: Readers: one for each loop, and one for each long read
 
-    private func openReader() throws(DriverError) -> SQLiteConnection {
-        state.withLock { $0.readerCount += 1 }
-        do throws(DriverError) {
-            return try SQLiteConnection(options, role: .reader)
-        } catch {
-            state.withLock { $0.readerCount -= 1 }
-            throw error
-        }
+    /// A new reader.
+    /// - Throws: `DriverError`; with `mayBlock` false also `busy` when another process holds a lock.
+    func openReader(mayBlock: Bool) throws(DriverError) -> SQLiteConnection {
+        try SQLiteConnection(options, role: .reader, mayBlock: mayBlock)
     }
 
-    /// A reader, idle or new.
-    /// - Returns: `nil` at the limit: then queue with `waitForReader`.
-    func takeReader() throws(DriverError) -> SQLiteConnection? {
-        let (idle, mayOpen) = state.withLock { ($0.idleReaders.popLast(), $0.readerCount < readerCountMax) }
-        if let idle { return idle }
-        return mayOpen ? try openReader() : nil
-    }
+    /// A reader that nobody uses.
+    func idleReader() -> SQLiteConnection? { state.withLock { $0.idleReaders.popLast() } }
 
-    // MARK: Long reads keep some readers free for short ones
-
-    private var longReadCountMax: Int { max(1, readerCountMax * 3 / 4) }
+    // MARK: Long reads
 
     /// Makes a read a long one.
     /// - Returns: false at the limit: then its reader must be given back, and `waiter` is called when it may start anew.
     func beginLongRead(_ waiter: LongReadWaiter) -> Bool {
         state.withLock { state in
-            if state.longReadCount < longReadCountMax {
+            if state.longReadCount < readerCountMax {
                 state.longReadCount += 1
                 return true
             }
@@ -200,18 +181,10 @@ public final class SQLiteDatabase: Sendable {
         next?.granted()
     }
 
-    func waitForReader(_ waiter: ReaderWaiter) {
-        state.withLock { $0.readerWaiters.append(waiter) }
-    }
-
-    /// Leaves the queues for a reader and for long reads.
+    /// Leaves the queue for long reads.
     /// - Returns: false when the execution does not wait any more.
-    func stopWaitingForReader(_ execution: SQLiteExecution) -> Bool {
+    func stopWaitingForLongRead(_ execution: SQLiteExecution) -> Bool {
         state.withLock { state in
-            if let index = state.readerWaiters.firstIndex(where: { $0.execution === execution }) {
-                state.readerWaiters.remove(at: index)
-                return true
-            }
             guard let index = state.longReadWaiters.firstIndex(where: { $0.execution === execution }) else {
                 return false
             }
@@ -220,18 +193,11 @@ public final class SQLiteDatabase: Sendable {
         }
     }
 
-    /// Gives a reader back: to the first who waits, else to the idle ones, else it is closed.
+    /// Gives a reader back; beyond a few idle ones it is closed.
     func returnReader(_ reader: SQLiteConnection) {
-        let waiter = state.withLock { state -> ReaderWaiter? in
-            if !state.readerWaiters.isEmpty { return state.readerWaiters.removeFirst() }
-            if state.idleReaders.count < Self.idleReaderCountMax {
-                state.idleReaders.append(reader)
-            } else {
-                state.readerCount -= 1
-            }
-            return nil
+        state.withLock { state in
+            if state.idleReaders.count < Self.idleReaderCountMax { state.idleReaders.append(reader) }
         }
-        waiter?.granted(reader)
     }
 
     // MARK: Writing
@@ -253,23 +219,28 @@ public final class SQLiteDatabase: Sendable {
         }
     }
 
-    /// Moves what is in the write-ahead log into the database file and closes idle connections; at the end.
-    /// - Thread: one that may block.
-    public func checkpoint() {
-        let readers = state.withLock { state in
-            let idle = state.idleReaders
-            state.idleReaders = []
-            state.readerCount -= idle.count
-            return idle
-        }
-        _ = readers
+    /// Moves what is in the write-ahead log into the database file, when it is its turn to write; at the end.
+    /// - Parameter done: called on any thread.
+    public func checkpoint(done: @escaping @Sendable () -> Void) {
+        guard isOpen, options.usesWAL else { return done() }
+        let owner = LinkOwner(uid: 0, pid: 0, mayOpenFiles: false)
+        let ticket = WriteTicket(
+            .session(granted: { [self] in workers.submit { [self] in checkpointNow(done) } }), owner)
+        writes.enqueue(ticket)
+    }
+
+    private func checkpointNow(_ done: () -> Void) {
         let writer = state.withLock { state -> SQLiteWriter? in
-            if case .open(let writer) = state.opening { writer } else { nil }
+            state.idleReaders = []
+            return if case .open(let writer) = state.opening { writer } else { nil }
         }
-        guard options.usesWAL, let connection = writer?.connection else { return }
-        // Whoever still reads keeps part of the log; that is no reason to wait.
-        connection.mayBlock = false
-        try? connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        if let connection = writer?.connection {
+            // Whoever still reads keeps part of the log; that is no reason to wait.
+            connection.mayBlock = false
+            try? connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        }
+        writes.release()
+        done()
     }
 
     /// Interrupts the writer if it runs `run` now.

@@ -50,8 +50,9 @@ final class SQLiteExecution: @unchecked Sendable {
     var onWritten: (@Sendable () -> Void)?
     private var hasBegun = false
     private var totalChangesBefore: Int64 = 0
+    private var lastInsertIDBefore: Int64 = 0
 
-    enum Place { case loop, waitingForDatabase, waitingForReader, waitingForWriter, worker, suspended, ended }
+    enum Place { case loop, waitingForDatabase, waitingForLongRead, waitingForWriter, worker, suspended, ended }
 
     init(_ run: StatementRun, _ owner: LinkOwner, _ mailbox: LoopMailbox) {
         self.run = run
@@ -92,13 +93,20 @@ final class SQLiteExecution: @unchecked Sendable {
         self.statement = statement
         hasBegun = false
         totalChangesBefore = sqlite3_total_changes64(connection.handle)
+        guard statement.insertsRows else { return }
+        // What stands there may be of another client's insert, and some inserts have no rowid (WITHOUT ROWID, upsert).
+        lastInsertIDBefore = sqlite3_last_insert_rowid(connection.handle)
+        sqlite3_set_last_insert_rowid(connection.handle, 0)
     }
 
-    /// Prepares on the connection that the execution has, where the loop could not because of a lock.
+    /// Prepares where the loop could not, on a connection that is opened if need be.
     /// - Returns: `nil` when the statement can be stepped.
-    func prepareOnWorker(mayWrite: Bool) -> AdvanceOutcome? {
-        guard statement == nil, let connection else { return nil }
+    func prepareOnWorker(_ database: SQLiteDatabase, mayWrite: Bool) -> AdvanceOutcome? {
+        guard statement == nil else { return nil }
         do throws(DriverError) {
+            let connection =
+                if let own = connection { own } else { try database.openReader(mayBlock: true) }
+            self.connection = connection
             connection.mayBlock = true
             try prepare(on: connection)
             return mayWrite || statement?.isReadOnly == true ? nil : .needsWriter
@@ -140,15 +148,21 @@ final class SQLiteExecution: @unchecked Sendable {
             _ = advance(.buffered(byteCountMax: Self.bufferedByteCountMax))
             return
         }
+        run.sink.ignorePages()
         do throws(DriverError) {
             try connection.execute("SAVEPOINT litebase_returning")
             _ = advance(.buffered(byteCountMax: Self.bufferedByteCountMax))
-            if run.error != nil, sqlite3_get_autocommit(connection.handle) == 0 {
-                try connection.execute("ROLLBACK TO litebase_returning")
+            releaseStatement()
+            if run.error == nil, connection.transaction == .active {
+                // Outside of a transaction this commits, and looks at deferred foreign keys.
+                try connection.execute("RELEASE litebase_returning")
             }
-            if sqlite3_get_autocommit(connection.handle) == 0 { try connection.execute("RELEASE litebase_returning") }
         } catch {
             run.error = run.error ?? error
+        }
+        if run.error != nil, connection.transaction == .active {
+            try? connection.execute("ROLLBACK TO litebase_returning")
+            try? connection.execute("RELEASE litebase_returning")
         }
         releaseStatement()
         run.summary.transaction = connection.transaction
@@ -167,7 +181,9 @@ final class SQLiteExecution: @unchecked Sendable {
             if !hasBegun { begin(sink, statement) }
             if run.rowCount >= run.rowCountMax {
                 run.isTruncated = true
-                return finish(connection, statement, SQLITE_DONE)
+                // A write has to come to its end, without its further rows.
+                if statement.isReadOnly { return finish(connection, statement, SQLITE_DONE) }
+                continue
             }
             pushRow(statement.handle, sink)
             run.rowCount &+= 1
@@ -205,8 +221,10 @@ final class SQLiteExecution: @unchecked Sendable {
                 let text = sqlite3_value_text(value)
                 sink.text(UnsafeRawBufferPointer(start: text, count: Int(sqlite3_value_bytes(value))))
             case SQLITE_BLOB:
-                let blob = sqlite3_value_blob(value)
-                sink.blob(UnsafeRawBufferPointer(start: blob, count: Int(sqlite3_value_bytes(value))))
+                // The size first: asking for the bytes of a zeroblob makes them.
+                let byteCount = Int(sqlite3_value_bytes(value))
+                guard sink.hasRoom(for: byteCount) else { return }
+                sink.blob(UnsafeRawBufferPointer(start: sqlite3_value_blob(value), count: byteCount))
             default: sink.null()
             }
         }
@@ -228,10 +246,20 @@ final class SQLiteExecution: @unchecked Sendable {
     }
 
     private func summarize(_ connection: SQLiteConnection, _ statement: CachedStatement) {
+        if statement.insertsRows { takeInsertID(connection) }
         // `changes` keeps its value over statements that change no row, such as CREATE TABLE.
         guard sqlite3_total_changes64(connection.handle) != totalChangesBefore else { return }
         run.summary.rowsAffected = sqlite3_changes64(connection.handle)
-        if statement.insertsRows { run.summary.lastInsertID = sqlite3_last_insert_rowid(connection.handle) }
+    }
+
+    private func takeInsertID(_ connection: SQLiteConnection) {
+        let rowID = sqlite3_last_insert_rowid(connection.handle)
+        if rowID != 0 {
+            run.summary.lastInsertID = rowID
+        } else {
+            // As SQLite leaves it when a statement inserts nothing.
+            sqlite3_set_last_insert_rowid(connection.handle, lastInsertIDBefore)
+        }
     }
 
     private func error(_ connection: SQLiteConnection, _ result: Int32) -> DriverError {

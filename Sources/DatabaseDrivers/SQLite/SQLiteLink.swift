@@ -56,7 +56,11 @@ class SQLiteLink: EventSource {
     /// Runs on the loop within the budget, then wherever it belongs.
     final func runOnLoop(_ execution: SQLiteExecution) {
         let deadline = MonotonicInstant.now.advanced(byNanoseconds: Self.loopBudgetNanoseconds)
-        switch execution.advance(.loop(deadline: deadline)) {
+        let statement = execution.statement
+        let outcome = execution.advance(.loop(deadline: deadline))
+        // Functions and some single steps cannot be interrupted: what was too slow once starts elsewhere the next time.
+        if deadline.advanced(byNanoseconds: 3 * Self.loopBudgetNanoseconds) < .now { statement?.isSlow = true }
+        switch outcome {
         case .ended: end(execution)
         case .filled: if mayLeaveLoop(execution) { suspend(execution) }
         case .outgrew: if mayLeaveLoop(execution) { runOnWorker(execution) }
@@ -86,9 +90,9 @@ class SQLiteLink: EventSource {
         execution.place = .worker
         execution.interruptTarget = execution.connection
         let link = LoopBound(self, context.loop.mailbox)
-        let mayWrite = mayWriteOnWorker
+        let (mayWrite, database) = (mayWriteOnWorker, database)
         context.workers.submit {
-            let outcome = execution.prepareOnWorker(mayWrite: mayWrite) ?? execution.advance(.worker)
+            let outcome = execution.prepareOnWorker(database, mayWrite: mayWrite) ?? execution.advance(.worker)
             execution.mailbox.submit { link.wrapped.workerReturned(execution, outcome) }
         }
     }
@@ -126,10 +130,7 @@ class SQLiteLink: EventSource {
             execution.connection = nil
             takeBack(connection)
         }
-        if execution.isLongRead {
-            execution.isLongRead = false
-            database.endLongRead()
-        }
+        endLongRead(execution)
         execution.place = .ended
         execution.onWritten = nil
         execution.ticket = nil
@@ -138,6 +139,13 @@ class SQLiteLink: EventSource {
         run.execution = nil
         if freeExecutions.count < Self.freeExecutionCountMax { freeExecutions.append(execution) }
         run.runDidEnd()
+    }
+
+    /// Lets the next long read begin.
+    final func endLongRead(_ execution: SQLiteExecution) {
+        guard execution.isLongRead else { return }
+        execution.isLongRead = false
+        database.endLongRead()
     }
 
     final func end(_ execution: SQLiteExecution, _ error: DriverError) {
@@ -158,8 +166,8 @@ class SQLiteLink: EventSource {
         run.requestStop(reason)
         switch execution.place {
         case .suspended: end(execution, .stopped(run.stopReason ?? reason))
-        case .waitingForReader:
-            if database.stopWaitingForReader(execution) { end(execution, .stopped(reason)) }
+        case .waitingForLongRead:
+            if database.stopWaitingForLongRead(execution) { end(execution, .stopped(reason)) }
         case .waitingForWriter:
             if leaveWriteQueue(execution) {
                 end(execution, .stopped(reason))

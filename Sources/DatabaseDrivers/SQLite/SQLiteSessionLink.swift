@@ -46,9 +46,10 @@ public final class SQLiteSessionLink: DatabaseLink {
     public func describe(_ sql: UnsafeRawBufferPointer, for owner: LinkOwner) throws(DriverError)
         -> StatementDescription
     {
-        try link.connection.describe(sql)
+        link.connection.mayBlock = false
+        return try link.connection.describe(sql)
     }
-    public var transaction: TransactionState { link.connection.transaction }
+    public var transaction: TransactionState { link.lastTransaction }
     public func close() { link.close() }
 
     private final class Implementation: SQLiteLink {
@@ -56,6 +57,8 @@ public final class SQLiteSessionLink: DatabaseLink {
         /// True while this session has the turn to write.
         private var hasWriteTurn = false
         private var isClosed = false
+        /// As the last run left it; the connection itself may be in use by a worker.
+        private(set) var lastTransaction = TransactionState.none
 
         init(_ database: SQLiteDatabase, _ context: DriverContext, _ connection: SQLiteConnection) {
             self.connection = connection
@@ -122,6 +125,7 @@ public final class SQLiteSessionLink: DatabaseLink {
         }
 
         override func takeBack(_ connection: SQLiteConnection) {
+            lastTransaction = connection.transaction
             if hasWriteTurn && !connection.holdsWriteLock { giveUpWriteTurn() }
         }
 

@@ -51,24 +51,36 @@ public final class SQLiteSharedLink: DatabaseLink {
                 if database.isReadOnly { return end(execution, Self.readOnlyBatch) }
                 return enqueueWrite(execution)
             }
+            // Preparing cannot be interrupted (SQLite 3.40), and long texts take long to prepare.
+            if execution.run.sql.count > Self.loopSQLByteCountMax { return runAsLongRead(execution) }
             do throws(DriverError) {
-                guard let reader = try takeReader() else { return waitForReader(execution) }
-                begin(execution, on: reader)
+                begin(execution, on: try takeReader())
             } catch {
-                end(execution, error)
+                // Opening a connection may wait for another process's lock.
+                error.code == .busy ? runAsLongRead(execution) : end(execution, error)
             }
         }
 
         private func begin(_ execution: SQLiteExecution, on reader: SQLiteConnection) {
             guard prepareOnLoop(execution, reader) else { return }
             guard execution.statement?.isReadOnly == true || database.isReadOnly else { return enqueueWrite(execution) }
-            runOnLoop(execution)
+            if execution.statement?.isSlow == true {
+                runAsLongRead(execution)
+            } else {
+                runOnLoop(execution)
+            }
         }
 
-        private func takeReader() throws(DriverError) -> SQLiteConnection? {
-            guard let own = reader else { return try database.takeReader() }
-            reader = nil
-            return own
+        /// SQL texts beyond this are prepared on a worker, in bytes.
+        private static let loopSQLByteCountMax = 16 << 10
+
+        private func takeReader() throws(DriverError) -> SQLiteConnection {
+            if let own = reader {
+                reader = nil
+                return own
+            }
+            if let idle = database.idleReader() { return idle }
+            return try database.openReader(mayBlock: false)
         }
 
         override func takeBack(_ connection: SQLiteConnection) {
@@ -91,7 +103,7 @@ public final class SQLiteSharedLink: DatabaseLink {
             // Nothing was sent yet: it starts anew when it is its turn, and its reader is free for short reads.
             execution.rewind()
             execution.releaseStatement()
-            execution.place = .waitingForReader
+            execution.place = .waitingForLongRead
             if let connection = execution.connection {
                 execution.connection = nil
                 takeBack(connection)
@@ -99,34 +111,18 @@ public final class SQLiteSharedLink: DatabaseLink {
             return false
         }
 
-        /// Starts again, as a long read from the beginning.
+        /// Runs on a worker from the start, now or when it is its turn.
+        private func runAsLongRead(_ execution: SQLiteExecution) {
+            if mayLeaveLoop(execution) { runOnWorker(execution) }
+        }
+
         private func startLongRead(_ execution: SQLiteExecution) {
             execution.isLongRead = true
             if let reason = execution.run.stopReason { return end(execution, .stopped(reason)) }
-            execution.place = .loop
-            do throws(DriverError) {
-                guard let reader = try takeReader() else { return waitForReader(execution) }
-                guard prepareOnLoop(execution, reader) else { return }
-                runOnWorker(execution)
-            } catch {
-                end(execution, error)
-            }
-        }
-
-        private func waitForReader(_ execution: SQLiteExecution) {
-            execution.place = .waitingForReader
-            let link = LoopBound(self, context.loop.mailbox)
-            database.waitForReader(
-                SQLiteDatabase.ReaderWaiter(execution: execution) { reader in
-                    execution.mailbox.submit {
-                        if let reason = execution.run.stopReason {
-                            link.wrapped.takeBack(reader)
-                            return link.wrapped.end(execution, .stopped(reason))
-                        }
-                        execution.place = .loop
-                        link.wrapped.begin(execution, on: reader)
-                    }
-                })
+            // The worker prepares, and opens a connection where there is none.
+            execution.connection = reader ?? database.idleReader()
+            reader = nil
+            runOnWorker(execution)
         }
 
         /// On a read-only database the engine itself refuses what writes.
@@ -134,6 +130,7 @@ public final class SQLiteSharedLink: DatabaseLink {
 
         override func enqueueWrite(_ execution: SQLiteExecution) {
             execution.interruptTarget = nil
+            endLongRead(execution)
             execution.releaseStatement()
             if let reader = execution.connection {
                 execution.connection = nil
@@ -153,11 +150,8 @@ public final class SQLiteSharedLink: DatabaseLink {
 
         func describe(_ sql: UnsafeRawBufferPointer) throws(DriverError) -> StatementDescription {
             guard isOpen || database.isOpen else { throw Self.notOpenYet }
-            guard let reader = try takeReader() else {
-                throw DriverError(
-                    .busy, "All connections to the database are in use.", hint: "Try again.", sqlState: "53300"
-                ).with { $0.isRetryable = true }
-            }
+            let reader = try takeReader()
+            reader.mayBlock = false
             defer { takeBack(reader) }
             return try reader.describe(sql)
         }

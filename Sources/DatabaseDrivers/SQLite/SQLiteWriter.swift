@@ -56,7 +56,7 @@ final class SQLiteWriter: @unchecked Sendable {
     private func runGroup(_ group: [SQLiteExecution]) {
         var again: [SQLiteExecution] = []
         do throws(DriverError) {
-            try connection.execute("BEGIN IMMEDIATE")
+            try begin(group)
             for execution in group {
                 if !runInSavepoint(execution) { again.append(execution) }
                 if connection.transaction == .none {
@@ -67,11 +67,18 @@ final class SQLiteWriter: @unchecked Sendable {
             }
             if connection.transaction == .active { try connection.execute("COMMIT") }
         } catch {
-            // The lock or the commit failed: each statement finds out for itself.
             rollBackLeftovers()
+            // Another process holds the lock: all have waited for it. Else the commit failed, and each finds out for itself.
+            if error.code == .busy { return group.forEach { $0.run.error = error } }
             again = group
         }
         for execution in again where isWanted(execution) { runAlone(execution) }
+    }
+
+    private func begin(_ group: [SQLiteExecution]) throws(DriverError) {
+        connection.group = group.map(\.run)
+        defer { connection.group = [] }
+        try connection.execute("BEGIN IMMEDIATE")
     }
 
     /// - Returns: false when the statement must be run alone: what it did was undone.
@@ -83,8 +90,11 @@ final class SQLiteWriter: @unchecked Sendable {
         guard (try? connection.execute("SAVEPOINT litebase")) != nil else { return false }
         runStatement(execution)
         // Deferred foreign keys are looked at by COMMIT; here they must not fail the others.
+        let hasDeferredViolations = hasDeferredViolations
         let isSound = execution.run.error == nil && !hasDeferredViolations
-        if !isSound, connection.transaction == .active {
+        // After a violated constraint SQLite has undone what the statement's conflict clause says, FAIL keeping rows.
+        let isFinal = execution.run.error?.code == .constraintViolation && !hasDeferredViolations
+        if !isSound, !isFinal, connection.transaction == .active {
             guard (try? connection.execute("ROLLBACK TO litebase")) != nil else { return false }
         }
         guard connection.transaction == .active, (try? connection.execute("RELEASE litebase")) != nil else {
@@ -92,8 +102,8 @@ final class SQLiteWriter: @unchecked Sendable {
         }
         execution.run.summary.transaction = .none
         if isSound { return true }
-        // A violated constraint is final; anything else (VACUUM in a transaction, say) may do better alone.
-        return execution.run.error?.code == .constraintViolation || execution.run.error?.code == .syntaxError
+        // Anything else (VACUUM in a transaction, say) may do better alone.
+        return isFinal || execution.run.error?.code == .syntaxError
     }
 
     private var hasDeferredViolations: Bool {

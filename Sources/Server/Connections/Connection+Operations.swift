@@ -34,8 +34,24 @@ extension Connection {
     }
 
     /// Starts what waits in a session until something takes longer than this turn.
+    ///
+    /// A client that does not read gets no further results made for it, and others on the loop get their turn.
     func startNext(of session: Session) {
-        while let operation = session.next() { start(operation) }
+        let deadline = MonotonicInstant.now.advanced(byNanoseconds: Self.turnNanoseconds)
+        while output.count < Self.outputHighWaterByteCount, let operation = session.next() {
+            start(operation)
+            if session.active == nil, !session.waiting.isEmpty, deadline < .now { return scheduleContinuation() }
+        }
+    }
+
+    /// Goes on with sessions that had to wait for the output or for others' turns.
+    func continueSessions() {
+        for session in sessions where session.active == nil && !session.waiting.isEmpty { startNext(of: session) }
+    }
+
+    /// Nobody can ask for the next page any more.
+    func stopUnfetchablePages() {
+        for operation in inFlight where operation.progress == .waitingForFetch { stop(operation, .cancelled) }
     }
 
     private func start(_ operation: Operation) {
@@ -110,8 +126,6 @@ extension Connection {
         if operation.rows.isPageComplete, let pageRowCount = operation.pageRowCount {
             guard operation.fetchCredit > 0 else {
                 operation.progress = .waitingForFetch
-                // Nobody can ask for the next page after a half-close.
-                if hasReadEnd { operation.link?.stop(operation, .cancelled) }
                 // The client's time does not count.
                 return disarmTimer(operation)
             }
@@ -241,9 +255,10 @@ extension Connection {
         reply(RequestType.batch.replyName, id: operation.id, encoding: operation.encoding) { writer, output in
             writer.key("results", into: &output)
             writer.beginArray(into: &output)
-            for summary in operation.batchSummaries {
+            for index in 0..<operation.batchStatementCount {
+                let summaries = operation.batchSummaries
                 writer.beginMap(into: &output)
-                summary.write(&writer, &output)
+                (index < summaries.count ? summaries[index] : StatementSummary()).write(&writer, &output)
                 writer.endMap(into: &output)
             }
             writer.endArray(into: &output)

@@ -7,7 +7,7 @@ internal import WireProtocol
 
 extension Connection {
     /// Time after which other connections get the loop, in nanoseconds.
-    private static let turnNanoseconds: Int64 = 500_000
+    static let turnNanoseconds: Int64 = 500_000
     /// Requests between two looks at the clock.
     private static let clockRequestMask: UInt64 = 15
 

@@ -73,6 +73,12 @@ extension Connection {
                 .permissionDenied, "Only the user whom the daemon runs as may open a URL.",
                 hint: "Open a database by name; list_databases names those that you may open.")
         }
+        // A configured file has one queue of writers, whatever it is called.
+        if let entry = context.catalog.entries.first(where: { $0.database.location == location && !$0.isReadOnly }),
+            location.place != .memory
+        {
+            return entry.database
+        }
         return context.shared.adHocDatabases.database(
             at: location, settings: context.limits.sqliteSettings, workers: context.shared.writers)
     }

@@ -17,7 +17,7 @@ final class Connection: EventSource {
     let owner: LinkOwner
     /// True when the daemon has too many connections: the first request is told so.
     let isRefused: Bool
-    private let socket: OwnedDescriptor
+    private var socket: Socket?
 
     var decoder: FrameDecoder
     /// Bytes of requests that are not complete, or wait for their turn.
@@ -53,7 +53,7 @@ final class Connection: EventSource {
         _ socket: consuming OwnedDescriptor, number: UInt64, peer: PeerCredentials?, isRefused: Bool,
         context: LoopContext
     ) {
-        self.socket = socket
+        self.socket = Socket(socket)
         self.number = number
         self.peer = peer
         self.isRefused = isRefused
@@ -63,10 +63,18 @@ final class Connection: EventSource {
         owner = LinkOwner(uid: peer?.uid ?? UInt32.max, pid: peer?.pid ?? 0, mayOpenFiles: isOwnUser)
     }
 
+    /// Owns the descriptor apart from the connection, which outlives it while requests of a gone client end.
+    private final class Socket {
+        let descriptor: OwnedDescriptor
+
+        init(_ descriptor: consuming OwnedDescriptor) { self.descriptor = descriptor }
+    }
+
     /// Starts serving.
     func open() {
+        guard let socket else { return }
         do throws(Errno) {
-            try context.loop.register(self, socket, for: .readable)
+            try context.loop.register(self, socket.descriptor, for: .readable)
             interest = .readable
             context.connections[number] = self
             context.statistics.connectionsOpened += 1
@@ -98,6 +106,7 @@ final class Connection: EventSource {
         withOutputStorage {
             if token == Self.continuationToken {
                 isContinuationScheduled = false
+                continueSessions()
                 processInput()
                 finishTurn()
             } else {
@@ -122,15 +131,14 @@ final class Connection: EventSource {
     // MARK: Input
 
     private func receive() {
-        guard !hasReadEnd, interest.contains(.readable) else { return }
-        switch SystemCalls.read(socket, into: context.receiveBuffer) {
+        guard let socket, !hasReadEnd, interest.contains(.readable) else { return }
+        switch SystemCalls.read(socket.descriptor, into: context.receiveBuffer) {
         case .bytes(let count):
             context.statistics.bytesReceived += UInt64(count)
             take(UnsafeRawBufferPointer(rebasing: context.receiveBuffer[..<count]))
         case .endOfStream:
             hasReadEnd = true
             processInput()
-            for operation in inFlight where operation.progress == .waitingForFetch { stop(operation, .cancelled) }
         case .wouldBlock: return
         case .failed: return disconnect()
         }
@@ -174,6 +182,7 @@ final class Connection: EventSource {
     func finishTurn() {
         // A request may end others at once (`cancel`); whoever looks at the requests finishes the turn.
         if isClosed || isProcessing { return }
+        if hasReadEnd || isClosing || isDraining { stopUnfetchablePages() }
         flush()
         if isClosed { return }
         if isFinished { return disconnect() }
@@ -186,8 +195,8 @@ final class Connection: EventSource {
     }
 
     private func flush() {
-        while !output.isEmpty {
-            switch SystemCalls.send(socket, output.readable) {
+        while !output.isEmpty, let socket {
+            switch SystemCalls.send(socket.descriptor, output.readable) {
             case .bytes(let count):
                 context.statistics.bytesSent += UInt64(count)
                 output.consume(count)
@@ -204,7 +213,7 @@ final class Connection: EventSource {
     /// The client has taken its output: go on with what waited for that.
     private func outputDidDrain() {
         resumeRows()
-        if !input.isEmpty, mayProcess { scheduleContinuation() }
+        if !input.isEmpty || !sessions.isEmpty, mayProcess { scheduleContinuation() }
     }
 
     private func updateInterest() {
@@ -212,9 +221,9 @@ final class Connection: EventSource {
         var wanted: Readiness = []
         if !hasReadEnd, !isClosing, mayProcess, input.count < inputByteCountMax { wanted.insert(.readable) }
         if !output.isEmpty { wanted.insert(.writable) }
-        guard wanted != interest else { return }
+        guard wanted != interest, let socket else { return }
         interest = wanted
-        context.loop.setInterest(self, socket, wanted)
+        context.loop.setInterest(self, socket.descriptor, wanted)
     }
 
     /// One frame and its length may have to be kept.
@@ -226,8 +235,8 @@ final class Connection: EventSource {
     func disconnect() {
         guard !isClosed else { return }
         isClosed = true
-        context.loop.deregister(self, socket)
-        Sockets.shutdownBoth(socket)
+        if let socket { context.loop.deregister(self, socket.descriptor) }
+        socket = nil
         context.connections[number] = nil
         context.statistics.connectionsOpen -= 1
         context.shared.connectionCount.subtract(1, ordering: .relaxed)

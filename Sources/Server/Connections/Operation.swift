@@ -101,6 +101,8 @@ final class Operation: StatementRun, @unchecked Sendable {
 
     // MARK: Batches
 
+    var batchStatementCount: Int { batch?.statementCount ?? 0 }
+
     func setBatch(_ request: BatchRequest) {
         batch = request
         kind = .batch(isAtomic: request.isAtomic)

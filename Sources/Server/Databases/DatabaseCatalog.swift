@@ -7,6 +7,7 @@ internal import LinuxSystem
 struct CatalogEntry: Sendable {
     let configuration: DatabaseConfiguration
     let database: SQLiteDatabase
+    let settings: SQLiteSettings
 
     var isReadOnly: Bool { database.isReadOnly }
 }
@@ -23,10 +24,15 @@ final class DatabaseCatalog: Sendable {
         earlier: DatabaseCatalog?
     ) {
         entries = configurations.compactMap { configuration in
-            if let kept = earlier?.entries.first(where: { $0.configuration == configuration }) { return kept }
+            // With other limits it is opened anew; one in memory would be lost.
+            if let kept = earlier?.entries.first(where: { $0.configuration == configuration }),
+                kept.settings == settings || kept.database.location.place == .memory
+            {
+                return kept
+            }
             do throws(DriverError) {
                 let database = try Self.makeDatabase(configuration, settings, workers, observer)
-                return CatalogEntry(configuration: configuration, database: database)
+                return CatalogEntry(configuration: configuration, database: database, settings: settings)
             } catch {
                 observer.observe(.databaseFailed(name: configuration.name, reason: error.details.message))
                 return nil

@@ -88,6 +88,7 @@ final class LoopContext {
     func takeOperation() -> Operation { freeOperations.popLast() ?? Operation() }
 
     func recycle(_ operation: Operation) {
+        precondition(!operation.isTracked, "an operation was given back while it was in flight")
         operation.reset()
         if freeOperations.count < Self.freeOperationCountMax { freeOperations.append(operation) }
     }

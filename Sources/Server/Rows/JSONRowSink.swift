@@ -32,10 +32,13 @@ final class JSONRowSink: WireRowSink {
         buffer.appendJSONReal(value)
     }
     override func text(_ bytes: UnsafeRawBufferPointer) {
+        guard hasRoom(for: bytes.count) else { return }
         separate()
         if isValidUTF8(bytes) { buffer.appendJSONText(bytes) } else { buffer.appendJSONBlob(bytes) }
     }
     override func blob(_ bytes: UnsafeRawBufferPointer) {
+        // Base64 makes four bytes of three.
+        guard hasRoom(for: bytes.count / 3 * 4) else { return }
         separate()
         buffer.appendJSONBlob(bytes)
     }

@@ -11,7 +11,10 @@ final class MessagePackRowSink: WireRowSink {
     override func integer(_ value: Int64) { buffer.appendMessagePackInteger(value) }
     override func real(_ value: Double) { buffer.appendMessagePackReal(value) }
     override func text(_ bytes: UnsafeRawBufferPointer) {
+        guard hasRoom(for: bytes.count) else { return }
         if isValidUTF8(bytes) { buffer.appendMessagePackText(bytes) } else { buffer.appendMessagePackBinary(bytes) }
     }
-    override func blob(_ bytes: UnsafeRawBufferPointer) { buffer.appendMessagePackBinary(bytes) }
+    override func blob(_ bytes: UnsafeRawBufferPointer) {
+        if hasRoom(for: bytes.count) { buffer.appendMessagePackBinary(bytes) }
+    }
 }

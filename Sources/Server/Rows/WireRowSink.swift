@@ -19,6 +19,7 @@ class WireRowSink: RowSink {
     private var rowsLeftInPage = Int64.max
     private var rowByteCountMax = Int.max
     private var rowStart = 0
+    private var isRowTooLarge = false
     private(set) final var columnCount = 0
 
     /// A frame closes at the first row that reaches one of these.
@@ -42,8 +43,11 @@ class WireRowSink: RowSink {
         rowsLeftInPage = pageRowCount ?? .max
         rowsInFrame = 0
         isFrameOpen = false
+        isRowTooLarge = false
         buffer.removeAll()
     }
+
+    final override func ignorePages() { rowsLeftInPage = .max }
 
     /// Lets the next page begin.
     final func allowPage(_ rowCount: Int64) { rowsLeftInPage = rowCount }
@@ -99,17 +103,24 @@ class WireRowSink: RowSink {
         openRow()
     }
 
+    final override func hasRoom(for byteCount: Int) -> Bool {
+        if byteCount <= rowByteCountMax &- (buffer.count &- rowStart) { return true }
+        isRowTooLarge = true
+        return false
+    }
+
     final override func endRow() -> State {
         closeRow()
         rowsInFrame &+= 1
         rowsLeftInPage &-= 1
         let byteCount = buffer.count &- writer.frameStart
-        if byteCount < Self.frameByteCount && rowsInFrame < Self.frameRowCount && rowsLeftInPage > 0 { return .open }
-        if buffer.count &- rowStart > rowByteCountMax {
+        if isRowTooLarge {
+            isRowTooLarge = false
             writer.abandon(in: &buffer)
             isFrameOpen = false
             return .overflow
         }
+        if byteCount < Self.frameByteCount && rowsInFrame < Self.frameRowCount && rowsLeftInPage > 0 { return .open }
         closeFrame()
         return .full
     }
