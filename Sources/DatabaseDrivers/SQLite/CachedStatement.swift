@@ -16,8 +16,11 @@ final class CachedStatement {
     let parameterCount: Int
     /// Bytes of its text, of which SQLite keeps the copy.
     let sqlByteCount: Int
-    /// Keeps a loop busy for too long: starts on a worker.
-    var isSlow: Bool
+    /// Looks at the whole file in one step.
+    private let isAlwaysSlow: Bool
+    /// Grows with each use that kept a loop busy for too long, and fades: a thread may also just have been preempted.
+    private var slowness = 0
+    private var workerStartCount = 0
     /// In use by a run; a second run of the same text prepares its own.
     var isInUse = false
     var lastUse: UInt64 = 0
@@ -29,7 +32,7 @@ final class CachedStatement {
         self.sqlByteCount = sqlByteCount
         isReadOnly = sqlite3_stmt_readonly(handle) != 0
         controlsTransaction = authorization.controlsTransaction
-        isSlow = authorization.checksFile
+        isAlwaysSlow = authorization.checksFile
         insertsRows = authorization.insertsRows
         writesAndReturns = authorization.modifiesRows && sqlite3_column_count(handle) > 0
         parameterCount = Int(sqlite3_bind_parameter_count(handle))
@@ -54,6 +57,21 @@ final class CachedStatement {
         let declared = sqlite3_column_decltype(handle, index).map { String(cString: $0) }
         return ColumnDescription(name: name, type: SQLiteTypes.name(declared), declaredType: declared)
     }
+
+    /// Whether the next run should start on a worker; now and then a slow statement gets another chance on the loop.
+    func startsOnWorker() -> Bool {
+        if isAlwaysSlow { return true }
+        guard slowness >= Self.slownessLimit else { return false }
+        workerStartCount += 1
+        return workerStartCount % 64 != 0
+    }
+
+    /// Remembers how a run on the loop went.
+    func noteLoopRun(tookTooLong: Bool) {
+        slowness = tookTooLong ? min(slowness + 4, Self.slownessLimit + 4) : max(slowness - 1, 0)
+    }
+
+    private static let slownessLimit = 8
 
     /// Names of the parameters, `nil` for one by position.
     var parameterNames: [String?] {

@@ -58,8 +58,9 @@ class SQLiteLink: EventSource {
         let deadline = MonotonicInstant.now.advanced(byNanoseconds: Self.loopBudgetNanoseconds)
         let statement = execution.statement
         let outcome = execution.advance(.loop(deadline: deadline))
-        // Functions and some single steps cannot be interrupted: what was too slow once starts elsewhere the next time.
-        if deadline.advanced(byNanoseconds: 3 * Self.loopBudgetNanoseconds) < .now { statement?.isSlow = true }
+        // Functions and some single steps cannot be interrupted: what is too slow again and again starts elsewhere.
+        statement?.noteLoopRun(
+            tookTooLong: deadline.advanced(byNanoseconds: 3 * Self.loopBudgetNanoseconds) < .now)
         switch outcome {
         case .ended: end(execution)
         case .filled: if mayLeaveLoop(execution) { suspend(execution) }

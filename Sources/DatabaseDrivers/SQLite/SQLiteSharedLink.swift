@@ -64,7 +64,7 @@ public final class SQLiteSharedLink: DatabaseLink {
         private func begin(_ execution: SQLiteExecution, on reader: SQLiteConnection) {
             guard prepareOnLoop(execution, reader) else { return }
             guard execution.statement?.isReadOnly == true || database.isReadOnly else { return enqueueWrite(execution) }
-            if execution.statement?.isSlow == true {
+            if execution.statement?.startsOnWorker() == true {
                 runAsLongRead(execution)
             } else {
                 runOnLoop(execution)
