@@ -80,7 +80,9 @@ class Mischief:
 
     def garbage(self, client):
         noise = self.generator.randbytes(self.generator.randint(0, 60))
-        client.socket.sendall(noise.replace(b"\n", b" ") + b"\n" if client.mode == "lines" else framed(noise))
+        # The space decides for lines: as a connection's first byte, noise might decide for frames.
+        line = b" " + noise.replace(b"\n", b" ") + b"\n"
+        client.socket.sendall(line if client.mode == "lines" else framed(noise))
 
     def half_close(self, client):
         client.half_close()
