@@ -108,6 +108,15 @@ open class StatementRun: @unchecked Sendable {
     /// - Thread: any.
     public final var stopReason: StopReason? { StopReason(rawValue: stopFlag.load(ordering: .relaxed)) }
 
+    /// Forgets what came of the run so far: it starts again.
+    public final func restart() {
+        sink.restart()
+        error = nil
+        rowCount = 0
+        isTruncated = false
+        summary = StatementSummary()
+    }
+
     /// Clears everything for the next use.
     public final func resetRun() {
         kind = .statement

@@ -202,11 +202,13 @@ public final class SQLiteDatabase: Sendable {
 
     // MARK: Writing
 
+    /// The connection for autocommit writes; `nil` before the database is open, and for one that is read-only.
+    private var writer: SQLiteWriter? {
+        state.withLock { if case .open(let writer) = $0.opening { writer } else { nil } }
+    }
+
     private func runWrites(_ group: [SQLiteExecution]) {
         workers.submit { [self] in
-            let writer = state.withLock { state -> SQLiteWriter? in
-                if case .open(let writer) = state.opening { writer } else { nil }
-            }
             if let writer {
                 writer.run(group)
             } else {
@@ -230,10 +232,7 @@ public final class SQLiteDatabase: Sendable {
     }
 
     private func checkpointNow(_ done: () -> Void) {
-        let writer = state.withLock { state -> SQLiteWriter? in
-            state.idleReaders = []
-            return if case .open(let writer) = state.opening { writer } else { nil }
-        }
+        state.withLock { $0.idleReaders = [] }
         if let connection = writer?.connection {
             // Whoever still reads keeps part of the log; that is no reason to wait.
             connection.mayBlock = false
@@ -245,9 +244,6 @@ public final class SQLiteDatabase: Sendable {
 
     /// Interrupts the writer if it runs `run` now.
     func interruptWriter(_ run: StatementRun) {
-        let writer = state.withLock { state -> SQLiteWriter? in
-            if case .open(let writer) = state.opening { writer } else { nil }
-        }
         writer?.connection.interrupt(run)
     }
 }

@@ -24,8 +24,8 @@ enum AdvanceMode {
     case loop(deadline: MonotonicInstant)
     /// On a worker; stops at a full frame when the sink has no room.
     case worker
-    /// On a worker: all frames, up to that many bytes.
-    case buffered(byteCountMax: Int)
+    /// On a worker: all frames, up to `bufferedByteCountMax`.
+    case buffered
 }
 
 /// State of one run between its steps.
@@ -72,9 +72,7 @@ final class SQLiteExecution: @unchecked Sendable {
     func rewind() {
         if let statement { sqlite3_reset(statement.handle) }
         hasBegun = false
-        run.sink.restart()
-        run.rowCount = 0
-        run.isTruncated = false
+        run.restart()
     }
 
     /// Rows between two looks at the clock.
@@ -145,14 +143,13 @@ final class SQLiteExecution: @unchecked Sendable {
     /// undoes them.
     func advanceWrite() {
         guard let connection, let statement, statement.writesAndReturns else {
-            _ = advance(.buffered(byteCountMax: Self.bufferedByteCountMax))
+            _ = advance(.buffered)
             return
         }
         run.sink.ignorePages()
         do throws(DriverError) {
             try connection.execute("SAVEPOINT litebase_returning")
-            _ = advance(.buffered(byteCountMax: Self.bufferedByteCountMax))
-            releaseStatement()
+            _ = advance(.buffered)
             if run.error == nil, connection.transaction == .active {
                 // Outside of a transaction this commits, and looks at deferred foreign keys.
                 try connection.execute("RELEASE litebase_returning")
@@ -194,8 +191,8 @@ final class SQLiteExecution: @unchecked Sendable {
                 switch mode {
                 case .loop: return .filled
                 case .worker: if !sink.hasRoom || run.stopReason != nil { return .filled }
-                case .buffered(let byteCountMax):
-                    if sink.pendingByteCount > byteCountMax { return fail(Self.resultTooLarge) }
+                case .buffered:
+                    if sink.pendingByteCount > Self.bufferedByteCountMax { return fail(Self.resultTooLarge) }
                 }
                 sink.reopen()
             }
@@ -279,7 +276,7 @@ final class SQLiteExecution: @unchecked Sendable {
     }
 
     private static let rowTooLarge = DriverError(
-        .limitExceeded, "A row is larger than a reply may be (rows_bytes_max).",
+        .limitExceeded, "A row is larger than a reply may be (row_bytes_max).",
         hint: "Select fewer or smaller columns, or parts of them with substr().", sqlState: "54000")
     private static let resultTooLarge = DriverError(
         .limitExceeded, "RETURNING gave more rows than can be kept while the write lock is held.",

@@ -35,7 +35,7 @@ final class SQLiteWriter: @unchecked Sendable {
     }
 
     private func runAlone(_ execution: SQLiteExecution) {
-        reset(execution.run)
+        execution.run.restart()
         switch execution.run.kind {
         case .statement: runStatement(execution)
         case .batch(let isAtomic):
@@ -83,8 +83,9 @@ final class SQLiteWriter: @unchecked Sendable {
 
     /// - Returns: false when the statement must be run alone: what it did was undone.
     private func runInSavepoint(_ execution: SQLiteExecution) -> Bool {
-        reset(execution.run)
-        guard case .statement = execution.run.kind, !execution.needsRunAlone, isWanted(execution) else {
+        execution.run.restart()
+        // Batches have a transaction of their own.
+        guard case .statement = execution.run.kind, isWanted(execution) else {
             return execution.run.error != nil
         }
         guard (try? connection.execute("SAVEPOINT litebase")) != nil else { return false }
@@ -112,22 +113,7 @@ final class SQLiteWriter: @unchecked Sendable {
         return now != 0
     }
 
-    private func reset(_ run: StatementRun) {
-        run.sink.restart()
-        run.error = nil
-        run.rowCount = 0
-        run.isTruncated = false
-        run.summary = StatementSummary()
-    }
-
     private func rollBackLeftovers() {
         if connection.transaction == .active { try? connection.execute("ROLLBACK") }
-    }
-}
-
-extension SQLiteExecution {
-    /// Batches have a transaction of their own.
-    fileprivate var needsRunAlone: Bool {
-        if case .batch = run.kind { true } else { false }
     }
 }
