@@ -13,7 +13,6 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
-#include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -86,12 +85,6 @@ int clinux_peer_of(int fd, clinux_peer_credentials *credentials) {
     credentials->uid = peer.uid;
     credentials->gid = peer.gid;
     return 0;
-}
-
-int clinux_peer_groups(int fd, uint32_t *groups, int group_count_max) {
-    socklen_t size = (socklen_t)(sizeof(uint32_t) * (size_t)group_count_max);
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size) != 0) return -1;
-    return (int)(size / sizeof(uint32_t));
 }
 
 static int unix_address(const char *path, size_t path_length, struct sockaddr_un *address) {
@@ -221,25 +214,6 @@ int clinux_set_nodelay(int fd) {
     return setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
-int clinux_send_descriptor(int socket, int fd) {
-    char byte = 0;
-    struct iovec part = {.iov_base = &byte, .iov_len = 1};
-    union {
-        struct cmsghdr header;
-        char bytes[CMSG_SPACE(sizeof(int))];
-    } control;
-    memset(&control, 0, sizeof control);
-    struct msghdr message = {
-        .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
-    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(header), &fd, sizeof fd);
-    return sendmsg(socket, &message, MSG_NOSIGNAL) == 1 ? 0 : -1;
-}
-
-int clinux_memfd(const char *name) { return memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING); }
 int clinux_flock_exclusive_nonblocking(int fd) { return flock(fd, LOCK_EX | LOCK_NB); }
 
 static int64_t nanoseconds(clockid_t clock) {
@@ -255,7 +229,6 @@ static _Thread_local uint64_t fault_scope;
 uint64_t clinux_fault_scope(void) { return fault_scope; }
 void clinux_set_fault_scope(uint64_t scope) { fault_scope = scope; }
 
-void clinux_trim_heap(void) { malloc_trim(0); }
 void clinux_limit_malloc_arenas(int count) {
     mallopt(M_ARENA_MAX, count);
     // Buffers of some ten KiB come and go with each turn of a loop: without slack the arena would grow and shrink, and

@@ -24,9 +24,7 @@ public struct Errno: Error, Equatable, Hashable, Sendable, CustomStringConvertib
     public static let permissionDenied = Errno(EACCES)
     public static let fileExists = Errno(EEXIST)
     public static let notADirectory = Errno(ENOTDIR)
-    public static let isADirectory = Errno(EISDIR)
     public static let invalidArgument = Errno(EINVAL)
-    public static let tooManyFilesInSystem = Errno(ENFILE)
     public static let tooManyFiles = Errno(EMFILE)
     public static let noSpace = Errno(ENOSPC)
     public static let nameTooLong = Errno(ENAMETOOLONG)
@@ -35,7 +33,6 @@ public struct Errno: Error, Equatable, Hashable, Sendable, CustomStringConvertib
     public static let connectionAborted = Errno(ECONNABORTED)
     public static let brokenPipe = Errno(EPIPE)
     public static let addressInUse = Errno(EADDRINUSE)
-    public static let noBuffers = Errno(ENOBUFS)
 
     /// The text of strerror(3), such as "No such file or directory".
     public var description: String {

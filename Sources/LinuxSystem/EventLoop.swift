@@ -26,7 +26,6 @@ public final class EventLoop {
     private var departed: [EventSource] = []
     private var timers = TimerQueue()
     private let events: UnsafeMutablePointer<clinux_event>
-    private var isRunning = false
     private var isStopRequested = false
 
     private static let mailboxToken = UInt64.max
@@ -107,10 +106,8 @@ public final class EventLoop {
 
     /// Runs until `stop()`.
     public func run() {
-        isRunning = true
         mailbox.bindToCurrentThread()
         while !isStopRequested { turn(waiting: true) }
-        isRunning = false
         isStopRequested = false
     }
 

@@ -13,7 +13,6 @@ public struct Readiness: OptionSet, Sendable {
     public static let writable = Readiness(rawValue: 0x004)
     public static let failed = Readiness(rawValue: 0x008)
     public static let hangUp = Readiness(rawValue: 0x010)
-    public static let peerClosed = Readiness(rawValue: 0x2000)
 }
 
 /// Base class of what a loop watches: one object for each descriptor or timer owner.

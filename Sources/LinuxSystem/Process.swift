@@ -7,7 +7,6 @@ internal import Glibc
 public enum Process {
     public static var pid: Int32 { getpid() }
     public static var effectiveUID: UInt32 { geteuid() }
-    public static var effectiveGID: UInt32 { getegid() }
 
     /// Value of an environment variable; `nil` when unset or empty.
     /// - Thread: any, as long as nobody changes the environment (getenv(3)).
@@ -15,11 +14,6 @@ public enum Process {
         guard let value = getenv(name) else { return nil }
         let text = String(cString: value)
         return text.isEmpty ? nil : text
-    }
-
-    /// Removes a variable; only before any thread was started.
-    public static func removeEnvironment(_ name: String) {
-        unsetenv(name)
     }
 
     /// Home directory: `$HOME`, else the one of the user database.
@@ -59,9 +53,6 @@ public enum Process {
 
     /// Keeps idle threads from owning heap arenas of their own.
     public static func limitMemoryArenas(_ count: Int32) { clinux_limit_malloc_arenas(count) }
-
-    /// Gives free heap pages back to the kernel.
-    public static func trimHeap() { clinux_trim_heap() }
 
     /// Peers that go away must not kill the process, nor signals that mean nothing here (signal(7)).
     public static func ignoreStraySignals() {

@@ -5,7 +5,7 @@ internal import Glibc
 
 /// Identity of the process that connected.
 ///
-/// - Source: unix(7), SO_PEERCRED and SO_PEERGROUPS: the values at the time of connect(2).
+/// - Source: unix(7), SO_PEERCRED: the values at the time of connect(2).
 public struct PeerCredentials: Equatable, Sendable {
     public var pid: Int32
     public var uid: UInt32
@@ -80,14 +80,6 @@ public enum Sockets {
         return PeerCredentials(pid: peer.pid, uid: peer.uid, gid: peer.gid)
     }
 
-    /// Supplementary groups of the peer, at most 256; empty where the kernel does not tell.
-    public static func peerGroups(of socket: borrowing OwnedDescriptor) -> [UInt32] {
-        let number = socket.number
-        return [UInt32](unsafeUninitializedCapacity: 256) { buffer, count in
-            count = max(0, Int(clinux_peer_groups(number, buffer.baseAddress, 256)))
-        }
-    }
-
     /// Family of a descriptor that somebody else may own; `.other` where it is no socket.
     public static func family(of number: Int32) -> SocketFamily {
         switch clinux_socket_family(number) {
@@ -124,11 +116,6 @@ public enum Sockets {
     /// Sends small TCP segments at once (tcp(7), TCP_NODELAY).
     public static func setNoDelay(_ socket: borrowing OwnedDescriptor) {
         _ = clinux_set_nodelay(socket.number)
-    }
-
-    /// Says that nothing more will be sent (shutdown(2), SHUT_WR).
-    public static func shutdownWrite(_ socket: borrowing OwnedDescriptor) {
-        _ = shutdown(socket.number, Int32(SHUT_WR))
     }
 
     /// Wakes up whoever blocks on the socket: both directions end (shutdown(2), SHUT_RDWR).

@@ -42,8 +42,6 @@ int clinux_signalfd(const int *signals, int signal_count);
 int clinux_signalfd_read(int fd, int *pid_of_sender);
 int clinux_accept(int listener);
 int clinux_peer_of(int fd, clinux_peer_credentials *credentials);
-/// Supplementary groups of the peer (SO_PEERGROUPS); the number of groups, or −1.
-int clinux_peer_groups(int fd, uint32_t *groups, int group_count_max);
 /// Unix stream listener; `path_length` must fit sun_path (107 bytes).
 int clinux_bind_unix(const char *path, size_t path_length);
 int clinux_connect_unix(const char *path, size_t path_length);
@@ -63,9 +61,6 @@ int clinux_socket_path(int fd, char *path, size_t path_size);
 int clinux_set_nonblocking(int fd);
 int clinux_set_cloexec(int fd);
 int clinux_set_nodelay(int fd);
-/// Sends `fd` with one byte (SCM_RIGHTS, unix(7)).
-int clinux_send_descriptor(int socket, int fd);
-int clinux_memfd(const char *name);
 int clinux_flock_exclusive_nonblocking(int fd);
 int64_t clinux_monotonic_ns(void);
 /// Wall clock, nanoseconds since 1970.
@@ -75,7 +70,5 @@ void clinux_name_thread(const char *name);
 /// Which injected faults concern the calling thread; 0 for none (debug builds).
 uint64_t clinux_fault_scope(void);
 void clinux_set_fault_scope(uint64_t scope);
-/// Gives free heap pages back to the kernel (malloc_trim(3)).
-void clinux_trim_heap(void);
 /// Caps the number of malloc arenas, each of which costs resident memory, and gives them slack (mallopt(3)).
 void clinux_limit_malloc_arenas(int count);
