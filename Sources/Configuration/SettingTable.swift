@@ -38,6 +38,9 @@ extension Setting {
             "limits.connections_max", .integer(\.limits.connectionCountMax, 1...1_000_000),
             "Client connections at a time."),
         Setting(
+            "limits.kept_connections_max", .integer(\.limits.keptConnectionCountMax, 0...65_536),
+            "Connections that survive a restart in systemd's descriptor store; 0: none."),
+        Setting(
             "limits.requests_in_flight_max", .integer(\.limits.requestsInFlightMax, 1...65_536),
             "Unfinished requests of one connection; beyond, the daemon stops reading from it."),
         Setting(

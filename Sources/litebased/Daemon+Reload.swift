@@ -47,5 +47,8 @@ extension Daemon {
         log.warning("\(names) changed: this takes effect after a restart")
     }
 
-    private static let fixedSettings = ["socket.path", "socket.mode", "socket.group", "socket.port", "loops"]
+    private static let fixedSettings = [
+        "socket.path", "socket.mode", "socket.group", "socket.port", "loops",
+        "limits.kept_connections_max",
+    ]
 }

@@ -23,7 +23,12 @@ final class Daemon: EventSource {
     var stopRequestCount = 0
     /// When a client was last seen; for the idle exit.
     var lastBusy = MonotonicInstant.now
+    /// Connections that had been accepted by then.
+    var lastAcceptedCount: UInt64 = 0
     var lastStatus = ""
+    /// The loops were asked for a sign of life, and not all have answered.
+    var isVisitingLoops = false
+    var hasReportedStall = false
     private var listeners: Listeners
     private var exitStatus = ExitStatus.success
 
@@ -67,7 +72,7 @@ final class Daemon: EventSource {
         isActivated = listeners.isActivated
         observer = Observer(level: configuration.settings.logLevel) { log.write($0.record) }
         do throws(StartFailure) {
-            server = try Self.makeServer(configuration, loop, observer, isActivated: isActivated)
+            server = try Self.makeServer(configuration, loop, observer, listeners)
         } catch {
             listeners.remove()
             throw error
@@ -77,13 +82,17 @@ final class Daemon: EventSource {
     }
 
     private static func makeServer(
-        _ configuration: Configuration, _ loop: EventLoop, _ observer: Observer, isActivated: Bool
+        _ configuration: Configuration, _ loop: EventLoop, _ observer: Observer, _ listeners: borrowing Listeners
     ) throws(StartFailure) -> Server {
+        let isActivated = listeners.isActivated
         try makeStateDirectory(configuration)
         do throws(Errno) {
             let wanted = configuration.serverConfiguration(
                 version: Product.version, activation: isActivated ? .socket : .standalone)
-            return try Server(configuration: wanted, controlLoop: loop, observer: observer)
+            // Without systemd's sockets nobody starts the next process.
+            let store = isActivated && ServiceManager.isPresent ? ServiceManagerStore() : nil
+            return try Server(
+                configuration: wanted, controlLoop: loop, observer: observer, store: store, kept: listeners.kept)
         } catch {
             throw StartFailure(ExitStatus.systemError, "the server cannot be made: \(error)", error)
         }
@@ -134,6 +143,12 @@ final class Daemon: EventSource {
         listeners.remove()
         Process.exit(status)
     }
+}
+
+/// systemd keeps the connections.
+private struct ServiceManagerStore: DescriptorStore {
+    func keep(_ descriptor: Int32, name: String) { ServiceManager.keep(descriptor, name: name) }
+    func forget(name: String) { ServiceManager.forget(name: name) }
 }
 
 /// Breaks the circle: signals are blocked before there is a daemon.

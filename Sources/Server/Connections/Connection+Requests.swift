@@ -22,14 +22,17 @@ extension Connection {
             let rest = UnsafeRawBufferPointer(rebasing: bytes[offset...])
             switch hasReadEnd ? decoder.finish(in: rest) : decoder.next(in: rest) {
             case .incomplete:
+                isInputReady = false
                 // With nothing more to come, half a frame is nothing.
                 return hasReadEnd ? bytes.count : offset
             case .skip(let consumed): offset &+= consumed
             case .frame(let body, let consumed):
+                isLastFrame = offset &+ consumed == bytes.count
                 handleFrame(UnsafeRawBufferPointer(rebasing: rest[body]))
                 offset &+= consumed
                 if requestCount & Self.clockRequestMask == 0, deadline < .now {
-                    if offset < bytes.count { scheduleContinuation() }
+                    isInputReady = offset < bytes.count
+                    if isInputReady { scheduleContinuation() }
                     return offset
                 }
             case .failure(let failure):
@@ -37,6 +40,7 @@ extension Connection {
                 return bytes.count
             }
         }
+        isInputReady = offset < bytes.count
         return isClosing || isClosed ? bytes.count : offset
     }
 
@@ -89,7 +93,7 @@ extension Connection {
         context.statistics.requests[Int(type.rawValue)] &+= 1
         if context.observer.wants(.debug) { observeStart(head, type) }
         if isRefused { return refuseConnection(head.id, encoding) }
-        if context.isDraining && type != .healthCheck {
+        if context.isDraining, slot == nil, type != .healthCheck {
             return reply(.shuttingDown, id: head.id, encoding: encoding)
         }
         do throws(RequestError) {
@@ -102,8 +106,12 @@ extension Connection {
             case .fetch: try fetch(head)
             case .dbConnect: try openSession(head, encoding)
             case .dbDisconnect: try closeSession(head, encoding)
-            case .query: try startQuery(head, encoding)
-            case .batch: try startBatch(head, encoding)
+            case .query:
+                recordPosition(with: head.id, encoding)
+                try startQuery(head, encoding)
+            case .batch:
+                recordPosition(with: head.id, encoding)
+                try startBatch(head, encoding)
             case .describe: try describe(head, encoding)
             }
         } catch {
