@@ -36,6 +36,7 @@ extension Daemon {
         switch timer {
         case .status:
             refreshStatus()
+            observer.reportSuppressed()
             schedule(.status, afterMilliseconds: Self.statusIntervalMilliseconds)
         case .watchdog:
             guard let microseconds = ServiceManager.watchdogMicroseconds else { return }
@@ -45,7 +46,9 @@ extension Daemon {
             leaveIfIdle()
             if stopRequestCount == 0 { schedule(.idle, afterMilliseconds: idleIntervalMilliseconds) }
         case .deadline:
-            log.error("The drain has not ended in time; leaving all the same")
+            log.write(
+                LogRecord(
+                    .error, "The drain has not ended in time; leaving all the same", id: MessageID.drainTimedOut))
             abandon(ExitStatus.software)
         case nil: break
         }
@@ -73,7 +76,7 @@ extension Daemon {
             lastBusy = .now
             return
         }
-        log.info("Leaving: idle for \(seconds) seconds")
+        log.write(LogRecord(.info, "Leaving: idle for \(seconds) seconds", id: MessageID.idleExit))
         drain()
     }
 
@@ -85,7 +88,7 @@ extension Daemon {
     func handle(signal: Int32, sender: Int32) {
         // The kernel hangs up when the terminal goes away; a process asks for a reload (tty_ioctl(4), daemon(7)).
         if signal == SIGHUP && sender != 0 {
-            if stopRequestCount == 0 { reload() }
+            reload()
             return
         }
         let name = signal == SIGTERM ? "SIGTERM" : signal == SIGINT ? "SIGINT" : "the end of the terminal"
@@ -112,6 +115,7 @@ extension Daemon {
             schedule(.deadline, afterMilliseconds: 1_000)
         }
         server.drain { [weak self] in
+            self?.observer.reportSuppressed(isLast: true)
             self?.observer.observe(.stopped)
             self?.finish(ExitStatus.success)
         }

@@ -2,6 +2,7 @@
 
 internal import Configuration
 internal import LinuxSystem
+internal import Server
 internal import SystemdSupport
 
 /// A listening socket with what the server wants to know about it. A class, since arrays copy.
@@ -109,7 +110,11 @@ struct Listeners: ~Copyable {
             settings.socketGroup == nil ? nil : "socket.group",
         ].compactMap { $0 }
         if !unused.isEmpty {
-            log.warning("\(unused.joined(separator: ", ")) not used: the sockets come from systemd (litebase.socket)")
+            let names = unused.joined(separator: ", ")
+            log.write(
+                LogRecord(
+                    .warning, "\(names) not used: the sockets come from systemd (litebase.socket)",
+                    fields: [("LITEBASE_SETTINGS", names)], id: MessageID.settingsUnused))
         }
     }
 }

@@ -18,6 +18,7 @@ final class SharedState: Sendable {
     let started = MonotonicInstant.now
     let pid = Int64(Process.pid)
     let adHocDatabases = AdHocDatabases()
+    let reloadDesk = ReloadDesk()
     /// Open client connections, of all loops.
     let connectionCount = Atomic<Int>(0)
     /// Requests that did not end in the turn they came in.
