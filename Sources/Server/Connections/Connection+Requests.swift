@@ -88,8 +88,11 @@ extension Connection {
         }
         context.statistics.requests[Int(type.rawValue)] &+= 1
         if context.observer.wants(.debug) { observeStart(head, type) }
-        // Who may raise the limit must get through.
-        if isRefused, !(type == .reload && isAdministrator) { return refuseConnection(head.id, encoding) }
+        if isRefused {
+            // Who may raise the limit must get through, once.
+            guard type == .reload, isAdministrator else { return refuseConnection(head.id, encoding) }
+            isClosing = true
+        }
         if context.isDraining && type != .healthCheck {
             return reply(.shuttingDown, id: head.id, encoding: encoding)
         }

@@ -117,7 +117,8 @@ extension Observation {
         case .slowStatement(let facts, let sql):
             (
                 "Slow statement: \(facts.subject) \(facts.code == nil ? "done" : "failed")\(facts.failure)\(facts.duration)"
-                    + (facts.rowCount.map { ", \($0) rows" } ?? "") + (sql.map { ": \($0)" } ?? ""),
+                    + (facts.rowCount.map { ", \($0) \($0 == 1 ? "row" : "rows")" } ?? "")
+                    + (sql.map { ": \($0)" } ?? ""),
                 facts.fields + (sql.map { [("LITEBASE_SQL", $0)] } ?? [])
             )
         case .databaseTrouble(let facts, let reason):
