@@ -25,7 +25,16 @@ extension Setting {
             Setting(
                 "socket.port", .port(\.port),
                 "TCP port on 127.0.0.1, for development: every local user can connect; 0: the kernel chooses one."),
-        ] + limits
+        ] + log + limits
+
+    private static let log: [Setting] = [
+        Setting(
+            "log.slow_statement_ms", .milliseconds(\.statementLog.slowMilliseconds, 0...2_592_000_000),
+            "Time from which a statement is logged as slow, in milliseconds; 0: never."),
+        Setting(
+            "log.statement_bytes_max", .integer(\.statementLog.textByteCountMax, 0...65_536),
+            "Bytes of a slow statement's SQL text that are logged; 0: none. Parameters never are."),
+    ]
 
     private static let limits: [Setting] = [
         Setting(

@@ -9,9 +9,9 @@ internal import Synchronization
 /// - Thread: all methods are called on the thread of `controlLoop`, which accepts; connections live on loops of their own.
 public final class Server {
     private var configuration: ServerConfiguration
-    private let controlLoop: EventLoop
+    let controlLoop: EventLoop
     private let observer: Observer
-    private let shared: SharedState
+    let shared: SharedState
     private var catalog: DatabaseCatalog
     private var listeners: [Listener] = []
     private var nextLoop = 0
@@ -142,7 +142,8 @@ public final class Server {
         let count = shared.connectionCount.add(1, ordering: .relaxed).newValue
         let isRefused = count > limit
         if isRefused {
-            observer.observe(.connectionRefused(limitName: "connections_max", limit: limit))
+            let peer = Sockets.peer(of: socket)
+            observer.observe(.connectionRefused(limitName: "connections_max", limit: limit, peer: peer))
             if count > limit + Self.refusedCountMax {
                 shared.connectionCount.subtract(1, ordering: .relaxed)
                 return
@@ -157,14 +158,21 @@ public final class Server {
         pickLoop().submit { $0.open(descriptor, number: number, slot: slot, isRefused: isRefused) }
     }
 
-    /// Takes over changed databases and limits; loops and activation stay.
-    public func reload(_ configuration: ServerConfiguration) {
+    /// Takes over changed databases and limits; loops and activation stay. `completion` is called on the control loop's
+    /// thread when every loop works by them.
+    public func reload(_ configuration: ServerConfiguration, completion: @escaping () -> Void) {
         self.configuration = configuration
         catalog = DatabaseCatalog(
             configuration.databases, settings: configuration.limits.sqliteSettings, workers: shared.writers,
             observer: observer, earlier: catalog)
         let (catalog, limits) = (catalog, configuration.limits)
-        for loop in shared.loops { loop.submit { $0.adopt(catalog, limits) } }
+        let countdown = countdown(completion)
+        for loop in shared.loops {
+            loop.submit {
+                $0.adopt(catalog, limits)
+                countdown.count()
+            }
+        }
         observer.observe(.reloaded(databaseCount: catalog.entries.count))
     }
 

@@ -38,6 +38,7 @@ extension Daemon {
         switch timer {
         case .status:
             refreshStatus()
+            observer.reportSuppressed()
             schedule(.status, afterMilliseconds: Self.statusIntervalMilliseconds)
         case .watchdog:
             guard let microseconds = ServiceManager.watchdogMicroseconds else { return }
@@ -50,7 +51,9 @@ extension Daemon {
             ServiceManager.extendTimeout(milliseconds: 5 * Self.patienceIntervalMilliseconds)
             schedule(.patience, afterMilliseconds: Self.patienceIntervalMilliseconds)
         case .deadline:
-            log.error("The drain has not ended in time; leaving all the same")
+            log.write(
+                LogRecord(
+                    .error, "The drain has not ended in time; leaving all the same", id: MessageID.drainTimedOut))
             abandon(ExitStatus.software)
         case nil: break
         }
@@ -94,7 +97,7 @@ extension Daemon {
             lastBusy = .now
             return
         }
-        log.info("Leaving: idle for \(seconds) seconds")
+        log.write(LogRecord(.info, "Leaving: idle for \(seconds) seconds", id: MessageID.idleExit))
         drain()
     }
 
@@ -106,7 +109,7 @@ extension Daemon {
     func handle(signal: Int32, sender: Int32) {
         // The kernel hangs up when the terminal goes away; a process asks for a reload (tty_ioctl(4), daemon(7)).
         if signal == SIGHUP && sender != 0 {
-            if stopRequestCount == 0 { reload() }
+            reload()
             return
         }
         let name = signal == SIGTERM ? "SIGTERM" : signal == SIGINT ? "SIGINT" : "the end of the terminal"
@@ -134,6 +137,7 @@ extension Daemon {
             schedule(.deadline, afterMilliseconds: 1_000)
         }
         server.drain { [weak self] in
+            self?.observer.reportSuppressed(isLast: true)
             self?.observer.observe(.stopped)
             // systemd must have the descriptors before their sender is gone.
             ServiceManager.barrier(milliseconds: 5_000)

@@ -17,6 +17,8 @@ final class Daemon: EventSource {
     let log: Log
     let options: CommandLineOptions
     var configuration: Configuration
+    /// What stays in force until a restart is compared with these.
+    let settingsAtStart: Settings
     /// True when systemd holds all the sockets.
     let isActivated: Bool
     /// How many signals asked for the end.
@@ -65,12 +67,15 @@ final class Daemon: EventSource {
     {
         self.options = options
         self.configuration = configuration
+        settingsAtStart = configuration.settings
         self.log = log
         self.loop = loop
         // The sockets first: their lock says whether the databases are ours to open.
         var listeners = try Listeners(configuration, log)
         isActivated = listeners.isActivated
-        observer = Observer(level: configuration.settings.logLevel) { log.write($0.record) }
+        observer = Observer(
+            level: configuration.settings.logLevel, statementLog: configuration.settings.statementLog
+        ) { log.write($0.record) }
         do throws(StartFailure) {
             server = try Self.makeServer(configuration, loop, observer, listeners)
         } catch {
@@ -112,6 +117,7 @@ final class Daemon: EventSource {
     }
 
     private func start() throws(StartFailure) {
+        server.onReloadRequest { [unowned self] answer in reload(answer) }
         for listener in listeners.all {
             do throws(Errno) {
                 try server.addListener(listener.take(), address: listener.address, inherited: listener.isInherited)

@@ -112,7 +112,11 @@ struct Listeners: ~Copyable {
             settings.socketGroup == nil ? nil : "socket.group",
         ].compactMap { $0 }
         if !unused.isEmpty {
-            log.warning("\(unused.joined(separator: ", ")) not used: the sockets come from systemd (litebase.socket)")
+            let names = unused.joined(separator: ", ")
+            log.write(
+                LogRecord(
+                    .warning, "\(names) not used: the sockets come from systemd (litebase.socket)",
+                    fields: [("LITEBASE_SETTINGS", names)], id: MessageID.settingsUnused))
         }
     }
 }

@@ -46,7 +46,7 @@ extension Connection {
 
     /// Answers what is no request of this protocol, and closes.
     private func refuse(_ failure: FrameFailure) {
-        context.observer.observe(.protocolViolation(connection: number, reason: failure.message))
+        context.observer.observe(.protocolViolation(connection: number, peer: peer, reason: failure.message))
         if case .httpRequest = failure {
             output.append(FrameFailure.httpRefusal)
         } else {
@@ -92,7 +92,11 @@ extension Connection {
         }
         context.statistics.requests[Int(type.rawValue)] &+= 1
         if context.observer.wants(.debug) { observeStart(head, type) }
-        if isRefused { return refuseConnection(head.id, encoding) }
+        if isRefused {
+            // Who may raise the limit must get through, once.
+            guard type == .reload, isAdministrator else { return refuseConnection(head.id, encoding) }
+            isClosing = true
+        }
         if context.isDraining, slot == nil, type != .healthCheck {
             return reply(.shuttingDown, id: head.id, encoding: encoding)
         }
@@ -102,6 +106,7 @@ extension Connection {
             case .hello: try replyHello(head, encoding)
             case .listDatabases: replyDatabases(head.id, encoding)
             case .stats: replyStatistics(head, encoding)
+            case .reload: try reload(head, encoding)
             case .cancel: try cancel(head, encoding)
             case .fetch: try fetch(head)
             case .dbConnect: try openSession(head, encoding)
@@ -115,6 +120,7 @@ extension Connection {
             case .describe: try describe(head, encoding)
             }
         } catch {
+            if context.observer.wants(.debug) { observeRefusal(head, type, error) }
             reply(error, id: head.id, encoding: encoding)
         }
     }
@@ -126,11 +132,6 @@ extension Connection {
                 .limitExceeded, "The daemon has reached its limit of \(limit) connections (connections_max).",
                 hint: "Close connections that are not used, or raise the limit."), id: id, encoding: encoding)
         isClosing = true
-    }
-
-    private func observeStart(_ head: RequestHead, _ type: RequestType) {
-        context.observer.observe(
-            .requestStarted(connection: number, request: head.id.text, type: type.name))
     }
 
     // MARK: Replies
@@ -165,16 +166,6 @@ extension Connection {
 }
 
 extension RequestID {
-    /// For the log.
-    var text: String {
-        switch self {
-        case .string(let bytes): RequestError.printable(bytes)
-        case .integer(let value): "\(value)"
-        case .unsigned(let value): "\(value)"
-        case .none: "-"
-        }
-    }
-
     /// Whether two ids are the same.
     func isEqual(_ other: RequestID) -> Bool {
         switch (self, other) {

@@ -284,7 +284,7 @@ final class Connection: EventSource {
         input.releaseStorage()
         abandonRequests()
         if context.observer.wants(.debug) {
-            context.observer.observe(.connectionClosed(connection: number, requestCount: requestCount))
+            context.observer.observe(.connectionClosed(connection: number, peer: peer, requestCount: requestCount))
         }
     }
 }

@@ -20,6 +20,7 @@ final class SharedState: Sendable {
     let adHocDatabases = AdHocDatabases()
     /// `nil` without a descriptor store: then connections end with the process.
     let handover: Handover?
+    let reloadDesk = ReloadDesk()
     /// Open client connections, of all loops.
     let connectionCount = Atomic<Int>(0)
     /// Requests that did not end in the turn they came in.
