@@ -33,7 +33,7 @@ work=$(cd "$work" && pwd)
 date=@$(dpkg-parsechangelog -l packaging/debian/changelog -S Timestamp)
 tree=$work/litebase-$upstream
 sources | tar --null --files-from=- --sort=name --mtime="$date" --owner=0 --group=0 --numeric-owner --mode=go=rX,u+rw \
-    --transform="s,^,litebase-$upstream/," -c | gzip -9n >"$work/litebase_$upstream.orig.tar.gz"
+    --transform="s,^,litebase-$upstream/,S" -c | gzip -9n >"$work/litebase_$upstream.orig.tar.gz"
 
 # Into the tree of the last run, leaving unchanged files untouched for the compiler's sake.
 rm -rf "$work/fresh"
@@ -44,9 +44,15 @@ rsync --recursive --links --perms --checksum --delete "$work/fresh/litebase-$ups
 rm -rf "$work/fresh" "$work"/litebase*.deb "$work"/litebase_*.dsc "$work"/litebase_*.debian.tar.xz \
     "$work"/litebase_*.changes "$work"/litebase_*.buildinfo
 
+# What needs the network comes before the build: the Swift packages.
+swift package --package-path "$tree" --scratch-path "$work/scratch" resolve >"$work/build.log" 2>&1 || {
+    cat "$work/build.log" >&2
+    exit 1
+}
+
 isolated="unshare --net"
 [ "$(id -u)" = 0 ] || isolated="unshare --net --map-current-user"
-(cd "$tree" && LITEBASE_SCRATCH="$work/scratch" $isolated dpkg-buildpackage --no-sign) >"$work/build.log" 2>&1 || {
+(cd "$tree" && LITEBASE_SCRATCH="$work/scratch" $isolated dpkg-buildpackage --no-sign) >>"$work/build.log" 2>&1 || {
     tail -n 40 "$work/build.log" >&2
     echo "the build failed; all of its output is in $work/build.log" >&2
     exit 1
