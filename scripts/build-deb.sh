@@ -24,7 +24,7 @@ sources() {
     if git rev-parse --git-dir >/dev/null 2>&1; then
         git ls-files -z --cached --others --exclude-standard | xargs -0 sh -c 'for f; do [ ! -e "$f" ] || printf "%s\0" "$f"; done' sh
     else
-        find . \( -name '.build*' -o -name .venv -o -name __pycache__ \) -prune -o -type f -printf '%P\0'
+        find . \( -name .git -o -name '.build*' -o -name .venv -o -name __pycache__ -o -name Package.resolved \) -prune -o -type f -printf '%P\0'
     fi | LC_ALL=C sort -z
 }
 
