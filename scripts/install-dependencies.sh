@@ -1,16 +1,20 @@
 #!/bin/sh
-# Installs the Debian packages that are missing for a purpose: build, test or bench.
+# Installs the Debian packages that are missing for a purpose: build, test, bench, package or package-check.
 set -eu
 
 build="libsqlite3-dev libsystemd-dev libtomlplusplus-dev libedit-dev pkg-config iso-codes netcat-openbsd python3"
 test="python3-venv iproute2 util-linux sqlite3 systemd strace lsof netcat-openbsd iso-codes procps"
 bench="gcc libc6-dev redis-server postgresql postgresql-contrib sqlite3 python3"
+package="debhelper dpkg-dev libc6-dev rsync util-linux"
+package_check="lintian gdb binutils"
 
 case "${1:-build}" in
     build) wanted="$build" ;;
     test) wanted="$build $test" ;;
     bench) wanted="$build $bench" ;;
-    *) echo "usage: $0 build|test|bench" >&2; exit 64 ;;
+    package) wanted="$build $package" ;;
+    package-check) wanted="$build $package $package_check" ;;
+    *) echo "usage: $0 build|test|bench|package|package-check" >&2; exit 64 ;;
 esac
 
 missing=""
