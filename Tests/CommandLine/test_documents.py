@@ -63,3 +63,83 @@ def test_manual_pages_refer_to_each_other():
         for other in PAGES:
             name, chapter = other.name.rsplit(".", 1)
             assert other == page or re.search(rf"^\.(Xr|BR) {re.escape(name)} \(?{chapter}", also, re.M), (page, other)
+
+
+# The documents for administrators.
+
+GUIDES = ["docs/operations.md", "docs/troubleshooting.md"]
+
+
+def code_blocks(path, language):
+    return re.findall(rf"^```{language}\n(.*?)^```$", text(path), re.M | re.S)
+
+
+def slug(heading):
+    """The anchor that GitHub makes of a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("path", sorted(str(path.relative_to(ROOT)) for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]))
+def test_links_lead_somewhere(path):
+    for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", re.sub(r"^```.*?^```$", "", text(path), flags=re.M | re.S)):
+        file, _, anchor = target.partition("#")
+        there = (ROOT / path).parent / file if file else ROOT / path
+        assert there.exists(), f"{path}: {target}"
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", there.read_text(encoding="utf-8"), re.M)
+            assert anchor in map(slug, headings), f"{path}: {target}"
+
+
+def commands(path):
+    """What the reader is to type: lines behind `$ ` in console blocks, cut at pipes and semicolons, without prefixes."""
+    for block in code_blocks(path, "console"):
+        for line in re.findall(r"^\$ (.*)$", block, re.M):
+            line = re.sub(r'"[^"]*"', "QUOTED", re.sub(r"\s{2,}# .*", "", line))
+            for command in re.split(r"\s*[|;]\s+", line):
+                command = re.sub(r"^(sudo (-u \w+ )?|timeout \w+ |[A-Z_]+=\S+ )*", "", command)
+                yield re.sub(r"^sg \w+ -c '(.*)'$", r"\1", command).split()
+
+
+@pytest.mark.parametrize("path", GUIDES)
+def test_commands_exist(path):
+    """Verbs and flags of our programs are those of their manual pages."""
+    pages = {"litebase": rendered(ROOT / "docs/man/litebase.1"), "litebased": rendered(ROOT / "docs/man/litebased.8")}
+    seen = set()
+    for program, *arguments in commands(path):
+        if program not in pages:
+            continue
+        seen.add(program)
+        if program == "litebase":
+            assert f" litebase {arguments[0]} " in pages[program], arguments
+        for flag in (argument.split("=")[0] for argument in arguments if argument.startswith("-")):
+            assert re.search(rf"(?<![\w-]){flag}\b", pages[program]), f"{program} {flag}"
+    assert "litebase" in seen
+
+
+@pytest.mark.parametrize("path", GUIDES)
+def test_settings_exist(path):
+    page = rendered(ROOT / "docs/man/litebase.toml.5")
+    names = set(re.findall(r"`((?:limits|socket|log)\.[a-z_]+)`", text(path)))
+    for block in [*code_blocks(path, "toml"), *code_blocks(path, "console")]:
+        names.update(name if name not in ("url", "access") else f"databases.NAME.{name}"
+                     for name in re.findall(r"^([a-z_]+) = ", block, re.M))
+    assert names
+    for name in names:
+        assert f" {name} (" in page, name
+
+
+@pytest.mark.parametrize("path", GUIDES)
+def test_names_exist(path):
+    """Words like `some_name` are names of the protocol, of settings or of fields."""
+    known = " ".join(text(page) for page in ["docs/protocol.md", "docs/errors.md", "docs/litebase.toml.example"])
+    for name in set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", text(path))):
+        assert re.search(rf"\b{name}\b", known), name
+
+
+@pytest.mark.parametrize("path", GUIDES)
+def test_directives_have_the_value_of_the_units(path):
+    """What a guide puts into brackets, such as (`WatchdogSec=30s`), is what the unit says."""
+    units = "".join(text(f"systemd/system/litebase.{kind}") for kind in ("service", "socket"))
+    shipped = dict(re.findall(r"^(\w+)=(.+)$", units, re.M))
+    for name, value in re.findall(r"\(`([A-Z]\w+)=([^`]+)`\)", text(path)):
+        assert shipped.get(name) == value, f"{name}={value}"
