@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import subprocess
 import sys
 
 import pytest
@@ -17,6 +18,9 @@ from wire import Client  # noqa: E402
 
 RESULTS = pathlib.Path(os.environ.get("LITEBASE_TEST_RESULTS", ".build/system-test"))
 SNAPSHOT_IGNORES = re.compile(r"^/(proc|sys|dev|run|tmp)/|^/var/(log|cache|tmp)/|^/var/lib/systemd/|^/usr/local/lib/litebase-test")
+
+
+OUR_UNITS = ("litebase*.socket", "litebase*.service", "tested-*")
 
 
 @pytest.fixture(scope="session")
@@ -53,7 +57,11 @@ def machine(installed, request):
 
 
 def restore(machine):
-    machine.systemctl("stop", "litebase*.socket", "litebase*.service", "tested-*", check=False)
+    try:
+        machine.systemctl("stop", *OUR_UNITS, check=False, timeout=20)
+    except subprocess.TimeoutExpired:
+        machine.systemctl("kill", "--signal=KILL", *OUR_UNITS, check=False)
+        machine.systemctl("stop", *OUR_UNITS, check=False)
     for pattern in ("litebase*.d", "tested-*", "litebase-*"):
         for path in machine.path("/etc/systemd/system").glob(pattern):
             machine.remove(f"/etc/systemd/system/{path.name}")

@@ -62,7 +62,8 @@ class Machine:
         return self.run("sh", "-c", script, **options)
 
     def start(self, *arguments, user=None):
-        """Starts a command inside, with pipes for its input and output."""
+        """Starts a command inside, with pipes for its input and output. It must end when its input ends, or by itself:
+        a signal would reach nsenter, not the command."""
         return subprocess.Popen(self.command(*arguments, user=user), text=True, stdin=subprocess.PIPE,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 

@@ -147,8 +147,10 @@ def test_other_tcp_addresses_are_refused_with_a_reason(machine):
     connection = machine.start("litebase", "ping", "-c", "1")
     wait_until(lambda: [text for text in machine.messages(machine.began, "-u", SERVICE) if "loopback" in text],
                "a message that names the loopback rule")
-    connection.kill()
-    connection.wait()
+    machine.remove("/etc/systemd/system/litebase.socket.d/tcp.conf")
+    machine.systemctl("daemon-reload")
+    machine.systemctl("stop", "litebase.socket", SERVICE)
+    assert connection.wait(timeout=15) != 0
 
 
 def test_a_socket_path_that_is_too_long_is_named(machine):

@@ -1,7 +1,7 @@
 """`systemctl reload` waits until the new configuration is in force, drops nobody, and reports what is wrong with it."""
 
 from load import FINE, assert_connected_once, assert_outcomes, assert_rows, total
-from machine import SERVICE, rounds
+from machine import SERVICE, rounds, wait_until
 
 DROP_IN = "/etc/litebase/litebase.toml.d/test-reload.toml"
 
@@ -51,7 +51,6 @@ def test_hangup_reloads_too(machine, connect):
     client.settle()
     machine.write(DROP_IN, '[databases.by_signal]\nurl = "sqlite::memory:"\n')
     machine.run("kill", "-HUP", machine.main_pid())
-    from machine import wait_until
     wait_until(lambda: "by_signal" in str(client.call("list_databases").data), "the new database")
 
 

@@ -49,8 +49,7 @@ def test_one_loop_that_hangs_is_enough(machine, figures):
         assert holder.stdout.readline() == "held\n", holder.communicate()
         wait_until(lambda: "Watchdog timeout" in journal_result(machine), "the watchdog notices", timeout=15)
     finally:
-        holder.kill()
-        holder.wait()
+        holder.communicate(timeout=10)
     assert_replaced_by_the_watchdog(machine, pid, started, figures)
 
 

@@ -1,9 +1,8 @@
-"""Stops one thread of another process and holds it until this program ends: `hold.py THREAD`; ptrace(2), PTRACE_SEIZE."""
+"""Stops one thread of another process and holds it until standard input ends: `hold.py THREAD`; ptrace(2), PTRACE_SEIZE."""
 
 import ctypes
 import os
 import sys
-import time
 
 PTRACE_SEIZE, PTRACE_INTERRUPT, WALL = 0x4206, 0x4207, 0x40000000
 
@@ -15,4 +14,4 @@ for request in (PTRACE_SEIZE, PTRACE_INTERRUPT):
         sys.exit(os.strerror(ctypes.get_errno()))
 os.waitpid(thread, WALL)
 print("held", flush=True)
-time.sleep(600)
+sys.stdin.read()
