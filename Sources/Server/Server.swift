@@ -86,10 +86,7 @@ public final class Server {
         }
         let count = former.connections.count
         if count + former.closedCount == 0 { return }
-        observer.observe(
-            .note(
-                LogRecord(
-                    .notice, "Took over \(count) connections from the former process; \(former.closedCount) closed")))
+        observer.observe(.restored(connectionCount: count, closedCount: former.closedCount))
     }
 
     private func pickLoop() -> LoopMember {

@@ -62,8 +62,11 @@ extension Daemon {
     // A loop that hangs gets no further; then the sign stays away, and systemd restarts the daemon.
     private func giveSignOfLife() {
         if isVisitingLoops {
-            if !hasReportedStall { log.error("A loop does not answer: no sign of life to systemd until it does") }
+            if hasReportedStall { return }
             hasReportedStall = true
+            log.write(
+                LogRecord(
+                    .error, "A loop does not answer: no sign of life to systemd until it does", id: MessageID.loopHung))
             return
         }
         isVisitingLoops = true

@@ -23,6 +23,8 @@ public enum Observation: Sendable {
     case databaseFailed(name: String, reason: String)
     case reloaded(databaseCount: Int)
     case draining(connectionCount: Int, requestCount: Int)
+    /// Connections of a former process go on; others had to be closed.
+    case restored(connectionCount: Int, closedCount: Int)
     case stopped
     /// Messages that were kept from flooding the log.
     case suppressed(SuppressedMessages)
@@ -39,6 +41,7 @@ extension Observation {
         case .slowStatement: (.notice, .slowStatement)
         case .reloaded: (.notice, .reloaded)
         case .draining: (.notice, .draining)
+        case .restored: (.notice, .connectionsRestored)
         case .stopped: (.notice, .stopped)
         case .connectionRefused: (.warning, .connectionRefused)
         case .databaseTrouble: (.error, .databaseTrouble)
@@ -77,6 +80,11 @@ extension Observation {
             (
                 "Stopping: \(connections) connections, \(requests) requests running",
                 [("LITEBASE_CONNECTIONS", "\(connections)"), ("LITEBASE_REQUESTS", "\(requests)")]
+            )
+        case .restored(let count, let closedCount):
+            (
+                "Took over \(count) connections from the former process; \(closedCount) closed",
+                [("LITEBASE_CONNECTIONS", "\(count)"), ("LITEBASE_CLOSED", "\(closedCount)")]
             )
         case .stopped: ("Stopped", [])
         case .suppressed(let messages): (messages.text, messages.fields)
