@@ -1,0 +1,111 @@
+"""The descriptor limit and the descriptor store."""
+
+import time
+
+import pytest
+
+import wire
+from machine import SERVICE, SOCKET, wait_until
+
+LIMIT = 40
+
+
+def test_running_out_of_descriptors_neither_spins_nor_kills(machine, figures):
+    machine.drop_in("limit", f"[Service]\nLimitNOFILE={LIMIT}\n")
+    machine.ping()
+    pid = machine.main_pid()
+    path = machine.socket_path()
+    first = wire.Client(path)
+    first.settle()
+    idle = [wire.Client(path, timeout=10) for _ in range(2 * LIMIT)]
+    time.sleep(1)
+    before, started = machine.cpu_seconds(pid), time.monotonic()
+    time.sleep(2)
+    share = (machine.cpu_seconds(pid) - before) / (time.monotonic() - started)
+    first.settle()
+    for client in idle:
+        client.close()
+    for _ in range(20):
+        with wire.Client(path, timeout=10) as client:
+            client.settle()
+    first.close()
+    figures(processor_share=round(share, 3))
+    assert share < 0.05, f"{share:.0%} of a processor while out of descriptors"
+    assert machine.main_pid() == pid and int(machine.property("NRestarts")) == 0
+
+
+def test_connections_beyond_the_store_are_served_all_the_same(machine, figures):
+    """Those that do not fit into the store are closed by a restart, the others survive it; nobody is refused."""
+    machine.drop_in("store", "[Service]\nFileDescriptorStoreMax=20\n")
+    machine.ping()
+    path = machine.socket_path()
+    clients = [wire.Client(path, timeout=15) for _ in range(40)]
+    for client in clients:
+        client.settle()
+    machine.systemctl("restart", SERVICE)
+    survived = 0
+    for client in clients:
+        try:
+            client.settle()
+            survived += 1
+        except (wire.ConnectionEnded, ConnectionResetError, BrokenPipeError):
+            pass
+        client.close()
+    figures(survived=survived)
+    assert 10 <= survived <= 20, survived
+    machine.ping()
+
+
+def test_the_store_empties_when_clients_leave(machine):
+    machine.ping()
+    before = stored(machine)
+    clients = [wire.Client(machine.socket_path()) for _ in range(100)]
+    for client in clients:
+        client.settle()
+    wait_until(lambda: stored(machine) >= before + 100, "connections are kept in the store")
+    for client in clients:
+        client.close()
+    wait_until(lambda: stored(machine) <= before, "they have left the store")
+
+
+def test_the_peer_sees_the_end_when_the_daemon_closes(machine):
+    """A descriptor that stays in the store would keep the connection open for the peer: it would wait for ever."""
+    client = wire.Client(machine.socket_path(), mode="lines", timeout=5)
+    client.socket.sendall(b"GET / HTTP/1.1\r\n\r\n")
+    assert client.socket.recv(1 << 16).startswith(b"HTTP/1.1 400")
+    client.receive_end(timeout=5)
+    client.close()
+    half = wire.Client(machine.socket_path(), mode="lines", timeout=5)
+    half.socket.sendall(b'{"id":1,"type":"health_check"}\n')
+    half.half_close()
+    assert b"healthy" in half.socket.recv(1 << 16)
+    half.receive_end(timeout=5)
+    half.close()
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_a_full_disk_is_an_error_not_an_end(machine, full, connect):
+    """`full=False` is the negative: with room, the same statements succeed."""
+    size = "1M" if full else "64M"
+    machine.drop_in("disk", f"[Service]\nTemporaryFileSystem=/var/lib/litebase:size={size},mode=0700,uid="
+                            f"{machine.output('id', '-u', 'litebase')}\n")
+    client = connect()
+    client.query("CREATE TABLE filling(content)")
+    pid = client.call("health_check").data["pid"]
+    acknowledged, codes = 0, set()
+    for _ in range(40):
+        try:
+            client.query("INSERT INTO filling VALUES (randomblob(100000))")
+            acknowledged += 1
+        except wire.RequestFailed as error:
+            codes.add((error.code, error.data.get("sqlstate")))
+    assert bool(codes) == full, codes
+    assert client.query("SELECT count(*) FROM filling").value == acknowledged
+    assert client.query("PRAGMA integrity_check").value == "ok"
+    assert client.call("health_check").data["pid"] == pid and machine.main_pid() == pid
+    if full:
+        assert any(int(entry["PRIORITY"]) <= 4 for entry in machine.journal(machine.began, "-u", SERVICE)), "the log says it"
+
+
+def stored(machine):
+    return int(machine.property("NFileDescriptorStore"))

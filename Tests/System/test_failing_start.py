@@ -1,0 +1,79 @@
+"""A daemon that cannot start says why, and the socket survives until it can."""
+
+import time
+
+from machine import SERVICE, SOCKET, wait_until
+
+BAD = "/etc/litebase/litebase.toml.d/test-bad.toml"
+
+
+def lines(machine):
+    return machine.journal(machine.began, "-u", SERVICE)
+
+
+def break_configuration(machine, text='idle_exit_secnods = 5\n'):
+    machine.write(BAD, text)
+
+
+def test_the_waiting_client_is_answered_when_the_error_is_mended(machine, figures):
+    """Ten seconds of a crash loop: the socket stays, the client waits, and nobody needs `reset-failed`."""
+    break_configuration(machine)
+    waiting = machine.start("litebase", "ping", "-c", "1", user="member")
+    wait_until(lambda: int(machine.property("NRestarts")) >= 5, "five attempts to start", timeout=30)
+    assert machine.state("litebase.socket") == "active"
+    assert waiting.poll() is None, waiting.communicate()
+    machine.remove(BAD)
+    mended = time.monotonic()
+    output, errors = waiting.communicate(timeout=15)
+    assert waiting.returncode == 0 and "healthy" in output, output + errors
+    figures(answered_after_the_mending_seconds=round(time.monotonic() - mended, 2))
+    assert machine.state() == "active"
+
+
+def test_the_message_names_file_line_and_remedy(machine):
+    break_configuration(machine)
+    machine.systemctl("start", "--no-block", SERVICE)
+    wait_until(lambda: int(machine.property("NRestarts")) >= 1, "an attempt to start")
+    entries = [entry for entry in lines(machine) if entry.get("_COMM") == "litebased" or entry["SYSLOG_IDENTIFIER"] == "litebased"]
+    said = [entry for entry in entries if "idle_exit_secnods" in entry["MESSAGE"]]
+    assert said and BAD in said[0]["MESSAGE"] and "1" in said[0]["MESSAGE"], [entry["MESSAGE"] for entry in entries]
+    assert int(said[0]["PRIORITY"]) <= 3
+    text = "\n".join(entry["MESSAGE"] for entry in lines(machine))
+    # sysexits.h: 78 is EX_CONFIG, which systemd spells out.
+    assert "status=78/CONFIG" in text, text
+    assert "exit-code" in text
+
+
+def test_a_missing_directory_is_named(machine):
+    break_configuration(machine, '[databases.gone]\nurl = "sqlite:/nowhere/at/all.db"\n')
+    machine.run("litebase", "query", "--database", "gone", "SELECT 1", check=False)
+    error = machine.run("litebase", "query", "--database", "gone", "SELECT 1", check=False)
+    assert error.returncode != 0 and "/nowhere" not in error.stdout
+    assert any("/nowhere/at/all.db" in str(entry["MESSAGE"]) for entry in lines(machine)), [e["MESSAGE"] for e in lines(machine)]
+
+
+def test_six_quick_restarts_do_not_fail_the_socket(machine):
+    for _ in range(8):
+        machine.systemctl("restart", SERVICE)
+    assert machine.state("litebase.socket") == "active"
+    machine.ping()
+
+
+def test_a_service_that_fails_at_once_does_not_trip_the_trigger_limit(machine):
+    """Clients that hammer the socket while the daemon cannot start are kept waiting, not refused."""
+    break_configuration(machine)
+    waiting = [machine.start("litebase", "ping", "-c", "1") for _ in range(10)]
+    time.sleep(4)
+    assert machine.state("litebase.socket") == "active"
+    assert machine.property("Result", "litebase.socket") == "success"
+    machine.remove(BAD)
+    for client in waiting:
+        output, errors = client.communicate(timeout=15)
+        assert client.returncode == 0, output + errors
+
+
+def test_without_sockets_the_unit_says_so(machine):
+    """`--listen=systemd` without descriptors is a configuration error, not a silent fallback."""
+    done = machine.run("litebased", "--listen=systemd", check=False, timeout=10)
+    assert done.returncode == 78 and "litebase.socket" in done.stderr, done
+    assert not machine.run("sh", "-c", "LISTEN_PID=1 LISTEN_FDS=1 timeout 5 litebased --listen=systemd", check=False).returncode in (0, 124)

@@ -1,0 +1,159 @@
+"""Who may connect, and what the daemon itself may do."""
+
+import json
+import re
+
+from machine import SERVICE, SOCKET, wait_until
+
+EX_NOPERM = 77  # sysexits.h
+CLOSE_ON_EXEC = 0o2000000
+
+
+def test_group_membership_decides_who_is_served(machine):
+    denied = machine.run("litebase", "ping", "-c", "1", "--socket", SOCKET, user="stranger", check=False)
+    assert denied.returncode == EX_NOPERM and "permitted" in denied.stderr and "group" in denied.stderr, denied
+    refused = machine.run("python3", "-c", f"import socket; socket.socket(socket.AF_UNIX).connect({SOCKET!r})", user="stranger",
+                          check=False)
+    assert "Permission denied" in refused.stderr
+    assert machine.state() == "inactive", "who may not connect does not start the service"
+    machine.ping(user="member")
+    machine.ping()
+    peer = machine.output("python3", "-c", PEER, SOCKET, user="member", environment=[f"PYTHONPATH=/usr/local/lib/litebase-test"])
+    assert json.loads(peer)["user"] == "member"
+
+
+PEER = """
+import json, sys, wire
+print(json.dumps(wire.Client(sys.argv[1]).call("hello").data["peer"]))
+"""
+
+
+def test_process_has_no_rights_that_it_does_not_need(machine):
+    machine.ping()
+    status = machine.process_status(machine.main_pid())
+    litebase = machine.output("id", "-u", "litebase")
+    assert set(status["Uid"].split()) == {litebase} and litebase != "0"
+    for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+        assert int(status[name], 16) == 0, f"{name} {status[name]}"
+    assert status["NoNewPrivs"] == "1" and status["Seccomp"] == "2"
+    assert int(status["Umask"], 8) == 0o077
+
+
+def test_every_descriptor_is_closed_on_exec(machine, connect):
+    clients = [connect() for _ in range(5)]
+    for number, client in enumerate(clients):
+        client.query(f"CREATE TABLE IF NOT EXISTS descriptors_{number}(x)")
+        client.session()
+    pid = machine.main_pid()
+    checked = 0
+    for file in machine.path(f"/proc/{pid}/fdinfo").iterdir():
+        flags = int(re.search(r"^flags:\s+(\d+)", file.read_text(), re.MULTILINE)[1], 8)
+        if int(file.name) > 2:
+            target = machine.path(f"/proc/{pid}/fd/{file.name}").readlink()
+            assert flags & CLOSE_ON_EXEC, f"descriptor {file.name}, {target}, would be inherited"
+            checked += 1
+    assert checked > 10
+
+
+# Enters the daemon's mount namespace, where no other program can be executed, and tries to write as the user of argument 2.
+WRITES = """
+import ctypes, os, pwd, sys
+user = pwd.getpwnam(sys.argv[2])
+libc = ctypes.CDLL(None, use_errno=True)
+namespace = os.open(f"/proc/{sys.argv[1]}/ns/mnt", os.O_RDONLY)
+assert libc.setns(namespace, 0) == 0, os.strerror(ctypes.get_errno())
+os.setgroups([]); os.setgid(user.pw_gid); os.setuid(user.pw_uid)
+for path in %r:
+    try:
+        descriptor = os.open(path + "/written-by-test", os.O_CREAT | os.O_WRONLY, 0o600)
+        os.unlink(path + "/written-by-test")
+        print("WRITABLE", path)
+    except OSError as error:
+        print(error.errno, path)
+"""
+PLACES = ["/", "/etc", "/etc/litebase", "/etc/litebase/litebase.toml.d", "/usr/bin", "/var", "/var/lib", "/var/log", "/home",
+          "/root", "/run", "/run/lock", "/run/litebase", "/dev", "/dev/shm", "/usr/lib", "/boot", "/opt", "/srv", "/var/cache",
+          "/var/lib/litebase"]
+
+
+def test_nothing_but_the_state_can_be_written(machine):
+    """Not even root could write in the daemon's mount namespace, which is read-only."""
+    machine.ping()
+    for user in ("root", "litebase"):
+        output = machine.output("python3", "-c", WRITES % (PLACES,), machine.main_pid(), user)
+        writable = re.findall(r"^WRITABLE (.*)$", output, re.MULTILINE)
+        assert writable == ["/var/lib/litebase"], f"{user}: {output}"
+
+
+def test_no_network(machine):
+    machine.ping()
+    shown = machine.output("systemctl", "show", SERVICE, "-p", "RestrictAddressFamilies", "-p", "IPAddressDeny", "-p", "NoExecPaths")
+    assert "RestrictAddressFamilies=AF_UNIX\n" in shown + "\n", shown
+    assert "0.0.0.0/0" in shown and "::/0" in shown and "NoExecPaths=/" in shown, shown
+    pid = machine.main_pid()
+    for target in (path.readlink() for path in machine.path(f"/proc/{pid}/fd").iterdir()):
+        assert not str(target).startswith("socket:") or socket_family(machine, pid, target) == "unix", target
+
+
+def socket_family(machine, pid, target):
+    """The table of /proc/net in which a socket's inode is."""
+    inode = str(target)[len("socket:["):-1]
+    for family in ("unix", "tcp", "tcp6", "udp", "udp6"):
+        if re.search(rf"\b{inode}\b", machine.path(f"/proc/{pid}/net/{family}").read_text()):
+            return family
+    return None
+
+
+ATTEMPT = """[Service]
+ExecStart=
+ExecStart=/usr/bin/python3 -c "import socket; socket.socket(socket.AF_INET)"
+Restart=no
+Type=oneshot
+ExecPaths=/usr/bin
+"""
+
+
+def test_the_sandbox_refuses_internet_sockets(machine):
+    machine.write("/etc/systemd/system/tested-net.service", machine.path("/lib/systemd/system/litebase.service").read_text())
+    machine.drop_in("attempt", ATTEMPT, "tested-net.service")
+    assert machine.systemctl("start", "tested-net.service", check=False).returncode != 0
+    text = "\n".join(machine.messages(machine.began, "-u", "tested-net.service"))
+    assert "Address family not supported" in text or "Operation not permitted" in text, text
+    # The negative: without that one directive, the same attempt succeeds.
+    machine.drop_in("attempt", ATTEMPT + "RestrictAddressFamilies=\n", "tested-net.service")
+    machine.systemctl("start", "tested-net.service")
+
+
+def test_loopback_tcp_by_drop_in(machine):
+    machine.systemctl("stop", "litebase.socket")
+    machine.drop_in("tcp", "[Socket]\nListenStream=127.0.0.1:5005\n", "litebase.socket")
+    machine.systemctl("start", "litebase.socket")
+    answer = machine.output("python3", "-c", TCP, environment=["PYTHONPATH=/usr/local/lib/litebase-test"])
+    assert answer == "healthy"
+    assert "127.0.0.1:5005" in "\n".join(machine.messages(machine.began, "-u", SERVICE))
+    machine.ping()
+
+
+TCP = """
+import wire
+print(wire.Client(("127.0.0.1", 5005)).call("health_check").data["status"])
+"""
+
+
+def test_other_tcp_addresses_are_refused_with_a_reason(machine):
+    machine.systemctl("stop", "litebase.socket")
+    machine.drop_in("tcp", "[Socket]\nListenStream=0.0.0.0:5005\n", "litebase.socket")
+    machine.systemctl("start", "litebase.socket")
+    connection = machine.start("litebase", "ping", "-c", "1")
+    wait_until(lambda: [text for text in machine.messages(machine.began, "-u", SERVICE) if "loopback" in text],
+               "a message that names the loopback rule")
+    machine.remove("/etc/systemd/system/litebase.socket.d/tcp.conf")
+    machine.systemctl("daemon-reload")
+    machine.systemctl("stop", "litebase.socket", SERVICE)
+    assert connection.wait(timeout=15) != 0
+
+
+def test_a_socket_path_that_is_too_long_is_named(machine):
+    path = "/tmp/" + "x" * 110 + ".sock"
+    done = machine.run("litebased", "--listen=standalone", f"--socket={path}", check=False, timeout=10)
+    assert done.returncode not in (0, 124) and "107" in done.stdout + done.stderr, done
