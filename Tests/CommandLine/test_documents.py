@@ -143,3 +143,19 @@ def test_directives_have_the_value_of_the_units(path):
     shipped = dict(re.findall(r"^(\w+)=(.+)$", units, re.M))
     for name, value in re.findall(r"\(`([A-Z]\w+)=([^`]+)`\)", text(path)):
         assert shipped.get(name) == value, f"{name}={value}"
+
+
+def test_log_messages_are_those_of_the_daemon():
+    """The table has every kind of message, and quotes what the sources say."""
+    section = text("docs/operations.md").split("\n## Log messages\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (.+?) \| (\w+) \| .+ \|$", section, re.M)
+    informing = re.search(r"^These only inform: ([\w, ]+)\.", section, re.M)[1].split(", ")
+    cases = re.findall(r"^    case (\w+) = \"", text("Sources/Server/Observation/MessageID.swift"), re.M)
+    assert sorted(informing + [name for _, name in rows if name != "name"]) == sorted(cases)
+    sources = "".join(path.read_text(encoding="utf-8") for folder in ("Server", "litebased")
+                      for path in (ROOT / "Sources" / folder).rglob("*.swift"))
+    for quoted in re.findall(r"^\| `([^`]+)`", section, re.M):
+        for part in filter(str.strip, re.split(r"…|FILE:LINE:COLUMN", quoted)):
+            assert part.strip(" :") in sources, f"{quoted}: {part}"
+    for identifier in re.findall(r"MESSAGE_ID=([0-9a-f]{32})", "".join(map(text, GUIDES))):
+        assert f'= "{identifier}"' in text("Sources/Server/Observation/MessageID.swift"), identifier
