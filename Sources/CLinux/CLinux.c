@@ -13,8 +13,10 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -215,6 +217,37 @@ int clinux_set_nodelay(int fd) {
 }
 
 int clinux_flock_exclusive_nonblocking(int fd) { return flock(fd, LOCK_EX | LOCK_NB); }
+
+// Sealed: a mapping of a file that shrinks would end in SIGBUS.
+#define MEMORY_FILE_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+
+int clinux_memory_file(const char *name, size_t byte_count) {
+    int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0) return -1;
+    if (ftruncate(fd, (off_t)byte_count) == 0 && fcntl(fd, F_ADD_SEALS, MEMORY_FILE_SEALS) == 0) return fd;
+    int error = errno;
+    close(fd);
+    errno = error;
+    return -1;
+}
+
+int64_t clinux_memory_file_size(int fd) {
+    struct stat status;
+    int seals = fcntl(fd, F_GET_SEALS);
+    if (seals < 0) return -1;
+    if ((seals & MEMORY_FILE_SEALS) != MEMORY_FILE_SEALS) {
+        errno = EINVAL;
+        return -1;
+    }
+    return fstat(fd, &status) != 0 ? -1 : (int64_t)status.st_size;
+}
+
+void *clinux_map_shared(int fd, size_t byte_count) {
+    void *address = mmap(NULL, byte_count, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    return address == MAP_FAILED ? NULL : address;
+}
+
+void clinux_unmap(void *address, size_t byte_count) { munmap(address, byte_count); }
 
 static int64_t nanoseconds(clockid_t clock) {
     struct timespec now;

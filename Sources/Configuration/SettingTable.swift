@@ -25,7 +25,16 @@ extension Setting {
             Setting(
                 "socket.port", .port(\.port),
                 "TCP port on 127.0.0.1, for development: every local user can connect; 0: the kernel chooses one."),
-        ] + limits
+        ] + log + limits
+
+    private static let log: [Setting] = [
+        Setting(
+            "log.slow_statement_ms", .milliseconds(\.statementLog.slowMilliseconds, 0...2_592_000_000),
+            "Time from which a statement is logged as slow, in milliseconds; 0: never."),
+        Setting(
+            "log.statement_bytes_max", .integer(\.statementLog.textByteCountMax, 0...65_536),
+            "Bytes of a slow statement's SQL text that are logged; 0: none. Parameters never are."),
+    ]
 
     private static let limits: [Setting] = [
         Setting(
@@ -37,6 +46,9 @@ extension Setting {
         Setting(
             "limits.connections_max", .integer(\.limits.connectionCountMax, 1...1_000_000),
             "Client connections at a time."),
+        Setting(
+            "limits.kept_connections_max", .integer(\.limits.keptConnectionCountMax, 0...65_536),
+            "Connections that survive a restart in systemd's descriptor store; 0: none."),
         Setting(
             "limits.requests_in_flight_max", .integer(\.limits.requestsInFlightMax, 1...65_536),
             "Unfinished requests of one connection; beyond, the daemon stops reading from it."),

@@ -6,6 +6,7 @@ public import Server
 /// The values of one start or reload. The initial ones are the documented defaults.
 public struct Settings: Sendable, Equatable {
     public var logLevel = LogLevel.info
+    public var statementLog = StatementLog()
     /// `nil`: by the rule of `StandardPaths.socketPath`.
     public var socketPath: String?
     public var socketMode: UInt32 = 0o600

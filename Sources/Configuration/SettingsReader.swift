@@ -70,7 +70,7 @@ struct SettingsReader {
         }
     }
 
-    private static let sections = ["socket", "limits"]
+    private static let sections = ["socket", "log", "limits"]
 
     private mutating func reportUnknown(_ entry: TOMLEntry, _ file: String) {
         let name = entry.path.joined(separator: ".")

@@ -2,13 +2,15 @@
 
 /// Finds the name that somebody probably meant.
 enum Suggestion {
-    /// - Returns: the one that it abbreviates, else the nearest of `names` by edit distance; `nil` when none is near (a
-    ///   third of its letters differ).
+    /// - Returns: the one that it abbreviates, else the nearest of `names` by edit distance; `nil` when none is near (more
+    ///   than a third of its letters differ, of a short one half).
     static func nearest(to text: String, in names: [String]) -> String? {
         guard text.utf8.count <= 64 else { return nil }
         if text.utf8.count >= 3, let whole = names.first(where: { $0.hasPrefix(text) }) { return whole }
         let best = names.map { ($0, distance(Array(text.utf8), Array($0.utf8))) }.min { $0.1 < $1.1 }
-        guard let (name, distance) = best, distance <= max(2, name.utf8.count / 3) else { return nil }
+        guard let (name, distance) = best, distance <= min(max(2, name.utf8.count / 3), name.utf8.count / 2) else {
+            return nil
+        }
         return name
     }
 

@@ -110,6 +110,11 @@ public enum Sockets {
     /// Sets O_NONBLOCK and FD_CLOEXEC on a descriptor that was inherited.
     public static func prepareInherited(_ number: Int32) throws(Errno) {
         _ = try SystemCalls.call(.setSocketOption) { Int(clinux_set_nonblocking(number)) }
+        try closeOnExec(number)
+    }
+
+    /// Sets FD_CLOEXEC.
+    public static func closeOnExec(_ number: Int32) throws(Errno) {
         _ = try SystemCalls.call(.setSocketOption) { Int(clinux_set_cloexec(number)) }
     }
 

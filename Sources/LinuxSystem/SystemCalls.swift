@@ -6,8 +6,9 @@ internal import Glibc
 
 /// Names of the system calls that pass through the funnel, for fault injection.
 public enum SystemCall: String, CaseIterable, Sendable {
-    case accept, bind, connect, duplicate, epollControl, epollWait, eventfd, flock, fstat, listen, makeDirectory, open,
-        read, rename, send, setSocketOption, signalfd, unlink, write
+    case accept, bind, connect, duplicate, epollControl, epollWait, eventfd, flock, fstat, listen, makeDirectory,
+        memoryFile,
+        open, read, rename, send, setSocketOption, signalfd, unlink, write
 }
 
 /// The funnel.

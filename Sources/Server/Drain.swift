@@ -11,6 +11,7 @@ final class Drain: EventSource {
     private let shared: SharedState
     private let catalog: DatabaseCatalog
     private let controlLoop: EventLoop
+    private let keeper: ConnectionKeeper?
     private let completion: () -> Void
     private var deadline = MonotonicInstant.distantFuture
     private var isCancelling = false
@@ -23,8 +24,12 @@ final class Drain: EventSource {
     /// Time between two looks at what is left.
     private static let pollMilliseconds: Int64 = 5
 
-    init(shared: SharedState, catalog: DatabaseCatalog, controlLoop: EventLoop, completion: @escaping () -> Void) {
+    init(
+        shared: SharedState, catalog: DatabaseCatalog, controlLoop: EventLoop, keeper: ConnectionKeeper?,
+        completion: @escaping () -> Void
+    ) {
         self.shared = shared
+        self.keeper = keeper
         self.catalog = catalog
         self.controlLoop = controlLoop
         self.completion = completion
@@ -32,7 +37,9 @@ final class Drain: EventSource {
 
     func start(milliseconds: Int64) {
         deadline = MonotonicInstant.now.advanced(byMilliseconds: milliseconds)
-        for loop in shared.loops { loop.submit { $0.beginDrain() } }
+        let shared = shared
+        let begin = { for loop in shared.loops { loop.submit { $0.beginDrain() } } }
+        if let keeper { keeper.keepAll(begin) } else { begin() }
         scheduleLook()
     }
 
@@ -92,37 +99,45 @@ final class Drain: EventSource {
 
 extension LoopContext {
     /// Starts serving a connection that the control loop has accepted.
-    func open(_ descriptor: Int32, isRefused: Bool) {
-        let socket = OwnedDescriptor(descriptor)
-        let peer = Sockets.peer(of: socket)
-        if peer == nil { Sockets.setNoDelay(socket) }
-        let number = shared.nextConnectionNumber()
-        if observer.wants(.debug) { observer.observe(.connectionOpened(connection: number, peer: peer)) }
-        let connection = Connection(socket, number: number, peer: peer, isRefused: isRefused, context: self)
+    func open(_ descriptor: Int32, number: UInt64, slot: HandoverSlot?, isRefused: Bool) {
+        let connection = makeConnection(OwnedDescriptor(descriptor), number: number, isRefused: isRefused)
+        connection.slot = slot
         connection.open()
         if isDraining { connection.beginDrain() }
     }
 
-    /// New requests are refused, and connections close as soon as theirs have ended.
+    func makeConnection(_ socket: consuming OwnedDescriptor, number: UInt64, isRefused: Bool) -> Connection {
+        let peer = Sockets.peer(of: socket)
+        if peer == nil { Sockets.setNoDelay(socket) }
+        if observer.wants(.debug) { observer.observe(.connectionOpened(connection: number, peer: peer)) }
+        return Connection(socket, number: number, peer: peer, isRefused: isRefused, context: self)
+    }
+
+    /// Connections leave as soon as their requests have ended: to the descriptor store, or for good.
     func beginDrain() {
         isDraining = true
         for connection in Array(connections.values) { connection.beginDrain() }
     }
 
     func cancelForDrain() {
+        isCancelling = true
         for connection in Array(connections.values) { connection.stopAll(.shuttingDown) }
     }
 
     func disconnectAll() {
-        for connection in Array(connections.values) { connection.disconnect() }
+        for connection in Array(connections.values) { connection.handOver() }
     }
 }
 
 extension Connection {
-    /// Closes as soon as nothing runs any more.
+    /// Leaves as soon as nothing runs any more.
     func beginDrain() {
         isDraining = true
-        withOutputStorage { finishTurn() }
+        withOutputStorage {
+            // What came while nobody looked deserves a reply; for a kept connection the next process gives it.
+            if slot == nil { receive() }
+            finishTurn()
+        }
     }
 
     /// Ends all requests.

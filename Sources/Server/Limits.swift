@@ -8,6 +8,8 @@ public struct Limits: Sendable, Equatable {
     public var rowByteCountMax = 64 << 20
     /// Client connections at a time.
     public var connectionCountMax = 10_000
+    /// Connections that the descriptor store keeps, so that they outlive the process; less than the store's own limit.
+    public var keptConnectionCountMax = 1_000
     /// Requests of one connection that may be unfinished; beyond, the daemon stops reading from it.
     public var requestsInFlightMax = 1_024
     /// Sessions that one connection may hold open.

@@ -9,12 +9,14 @@ internal import Synchronization
 /// - Thread: all methods are called on the thread of `controlLoop`, which accepts; connections live on loops of their own.
 public final class Server {
     private var configuration: ServerConfiguration
-    private let controlLoop: EventLoop
+    let controlLoop: EventLoop
     private let observer: Observer
-    private let shared: SharedState
+    let shared: SharedState
     private var catalog: DatabaseCatalog
     private var listeners: [Listener] = []
     private var nextLoop = 0
+    private var lastConnectionNumber: UInt64 = 0
+    private let keeper: ConnectionKeeper?
     private var drain: Drain?
 
     /// Connections beyond the limit that are told so; further ones are closed without a word.
@@ -26,9 +28,16 @@ public final class Server {
     ///   - configuration: databases, limits and facts about the daemon.
     ///   - controlLoop: accepts connections and runs what is not per connection; the caller runs it.
     ///   - observer: told about everything worth seeing.
+    ///   - store: keeps connections, so that they outlive this process; `nil` without one.
+    ///   - kept: what a former process left in the store; its connections are served from now on.
     /// - Throws: `Errno` when threads or descriptors cannot be had.
-    public init(configuration: ServerConfiguration, controlLoop: EventLoop, observer: Observer) throws(Errno) {
+    public init(
+        configuration: ServerConfiguration, controlLoop: EventLoop, observer: Observer,
+        store: (any DescriptorStore)? = nil, kept: [NamedDescriptor] = []
+    ) throws(Errno) {
         SQLiteLibrary.configure()
+        let former = FormerProcess(kept)
+        let handover = try Self.handover(store, former, slotCount: configuration.limits.keptConnectionCountMax)
         self.configuration = configuration
         self.controlLoop = controlLoop
         self.observer = observer
@@ -36,11 +45,54 @@ public final class Server {
         let writers = WorkerPool(threadCountMax: configuration.limits.workerThreadCountMax)
         shared = SharedState(
             observer: observer, workers: workers, writers: writers, version: configuration.version,
-            activation: configuration.activation)
+            activation: configuration.activation, handover: handover)
+        // With a limit of 0, those of the former process are served, and no others kept.
+        let isKeeping = configuration.limits.keptConnectionCountMax > 0
+        keeper = (isKeeping ? handover : nil).map { [shared] in
+            ConnectionKeeper($0, shared: shared, controlLoop: controlLoop)
+        }
         catalog = DatabaseCatalog(
             configuration.databases, settings: configuration.limits.sqliteSettings, workers: writers,
             observer: observer, earlier: nil)
         for index in 0..<max(1, configuration.loopCount) { try startLoop(index) }
+        goOn(with: former)
+    }
+
+    private static func handover(_ store: (any DescriptorStore)?, _ former: FormerProcess, slotCount: Int)
+        throws(Errno) -> Handover?
+    {
+        guard let store, slotCount > 0 || !former.connections.isEmpty else { return nil }
+        if let table = former.table { return Handover(store: store, table: table) }
+        let table = try HandoverTable(slotCount: min(slotCount, HandoverTable.slotCountMax))
+        // One that this version cannot read makes room.
+        store.forget(name: KeptName.table.text)
+        store.keep(table.memory.descriptorNumber, name: KeptName.table.text)
+        return Handover(store: store, table: table)
+    }
+
+    private func goOn(with former: FormerProcess) {
+        guard let table = former.table, shared.handover != nil else { return }
+        lastConnectionNumber = table.lastConnectionNumber
+        let restored = Set(former.connections.map(\.slot.index))
+        for index in 0..<table.slotCount where !restored.contains(index) {
+            if let slot = table.slot(index) { table.free(slot) }
+        }
+        for connection in former.connections {
+            guard let socket = connection.socket.take() else { continue }
+            shared.connectionCount.add(1, ordering: .relaxed)
+            let (descriptor, number, slot) = (socket.release(), connection.number, connection.slot)
+            let leftover = connection.leftover
+            pickLoop().submit { $0.reopen(descriptor, number, slot, leftover) }
+        }
+        let count = former.connections.count
+        if count + former.closedCount == 0 { return }
+        observer.observe(.restored(connectionCount: count, closedCount: former.closedCount))
+    }
+
+    private func pickLoop() -> LoopMember {
+        let loops = shared.loops
+        nextLoop = (nextLoop + 1) % loops.count
+        return loops[nextLoop]
     }
 
     private func startLoop(_ index: Int) throws(Errno) {
@@ -63,6 +115,9 @@ public final class Server {
         let loop: EventLoop
     }
 
+    /// Whether a descriptor with this name was kept by a former process, for `init(kept:)`.
+    public static func isKept(_ name: String) -> Bool { KeptName(name) != nil }
+
     /// Accepts connections from a socket that listens already.
     ///
     /// - Parameters:
@@ -84,26 +139,37 @@ public final class Server {
         let count = shared.connectionCount.add(1, ordering: .relaxed).newValue
         let isRefused = count > limit
         if isRefused {
-            observer.observe(.connectionRefused(limitName: "connections_max", limit: limit))
+            let peer = Sockets.peer(of: socket)
+            observer.observe(.connectionRefused(limitName: "connections_max", limit: limit, peer: peer))
             if count > limit + Self.refusedCountMax {
                 shared.connectionCount.subtract(1, ordering: .relaxed)
                 return
             }
         }
-        let loops = shared.loops
-        nextLoop = (nextLoop + 1) % loops.count
+        lastConnectionNumber += 1
+        acceptedCount += 1
+        let number = lastConnectionNumber
+        shared.handover?.table.lastConnectionNumber = number
+        let slot = isRefused ? nil : keeper?.keepAccepted(socket, number: number)
         let descriptor = socket.release()
-        loops[nextLoop].submit { $0.open(descriptor, isRefused: isRefused) }
+        pickLoop().submit { $0.open(descriptor, number: number, slot: slot, isRefused: isRefused) }
     }
 
-    /// Takes over changed databases and limits; loops and activation stay.
-    public func reload(_ configuration: ServerConfiguration) {
+    /// Takes over changed databases and limits; loops and activation stay. `completion` is called on the control loop's
+    /// thread when every loop works by them.
+    public func reload(_ configuration: ServerConfiguration, completion: @escaping () -> Void) {
         self.configuration = configuration
         catalog = DatabaseCatalog(
             configuration.databases, settings: configuration.limits.sqliteSettings, workers: shared.writers,
             observer: observer, earlier: catalog)
         let (catalog, limits) = (catalog, configuration.limits)
-        for loop in shared.loops { loop.submit { $0.adopt(catalog, limits) } }
+        let countdown = countdown(completion)
+        for loop in shared.loops {
+            loop.submit {
+                $0.adopt(catalog, limits)
+                countdown.count()
+            }
+        }
         observer.observe(.reloaded(databaseCount: catalog.entries.count))
     }
 
@@ -113,15 +179,31 @@ public final class Server {
         if let drain { return drain.hurry() }
         for listener in listeners { listener.stop() }
         observer.observe(.draining(connectionCount: connectionCount, requestCount: requestsInFlight))
-        let drain = Drain(shared: shared, catalog: catalog, controlLoop: controlLoop, completion: completion)
+        let drain = Drain(
+            shared: shared, catalog: catalog, controlLoop: controlLoop, keeper: keeper, completion: completion)
         self.drain = drain
         drain.start(milliseconds: configuration.limits.drainTimeMillisecondsMax)
     }
 
+    /// Connections that were ever accepted; a change tells that somebody was here.
+    public private(set) var acceptedCount: UInt64 = 0
     /// Connections that are open.
     public var connectionCount: Int { shared.connectionCount.load(ordering: .relaxed) }
     /// Requests that are running or waiting.
     public var requestsInFlight: Int { shared.requestsInFlight.load(ordering: .relaxed) }
+
+    /// Calls `completion` on the control loop when every loop has had its turn; never, if one hangs.
+    public func visitLoops(_ completion: @escaping () -> Void) {
+        let loops = shared.loops
+        let here = LoopBound(completion, controlLoop.mailbox)
+        let mailbox = controlLoop.mailbox
+        let gathering = Gathering(missing: loops.count)
+        for loop in loops {
+            loop.submit { _ in
+                if gathering.add(0) != nil { mailbox.submit { here.wrapped() } }
+            }
+        }
+    }
 
     /// One line for `STATUS=` (sd_notify(3)).
     public var statusLine: String {

@@ -28,12 +28,15 @@ public final class InheritedSocket {
 
     /// Takes what systemd passed to this very process, and removes `LISTEN_*` from the environment.
     ///
+    /// - Parameter isKept: tells by its name whether a descriptor comes from the descriptor store.
     /// - Returns: nothing when nothing was passed, or when it was meant for another process (`LISTEN_PID`).
     /// - Throws: `InheritedSocketError` when one of them cannot be served: a listening socket that nobody accepts from
     ///   would leave its clients hanging, so none is ignored.
     /// - Thread: only before any other was started, since the environment changes.
     /// - Source: sd_listen_fds_with_names(3).
-    public static func takeAll() throws(InheritedSocketError) -> [InheritedSocket] {
+    public static func takeAll(isKept: (String) -> Bool) throws(InheritedSocketError)
+        -> (sockets: [InheritedSocket], kept: [NamedDescriptor])
+    {
         var names: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?
         let count = sd_listen_fds_with_names(1, &names)
         guard count >= 0 else {
@@ -41,11 +44,19 @@ public final class InheritedSocket {
         }
         defer { free(names, count) }
         var sockets: [InheritedSocket] = []
+        var kept: [NamedDescriptor] = []
         for index in 0..<Int(count) {
             let name = names?[index].map { String(cString: $0) } ?? ""
-            sockets.append(try accept(OwnedDescriptor(SD_LISTEN_FDS_START + Int32(index)), name: name))
+            let descriptor = OwnedDescriptor(SD_LISTEN_FDS_START + Int32(index))
+            if isKept(name) {
+                // They were made by us, non-blocking; only the flag of the descriptor is lost on the way.
+                try? Sockets.closeOnExec(descriptor.number)
+                kept.append(NamedDescriptor(descriptor, name: name))
+            } else {
+                sockets.append(try accept(descriptor, name: name))
+            }
         }
-        return sockets
+        return (sockets, kept)
     }
 
     // Also for tests: checks one descriptor.

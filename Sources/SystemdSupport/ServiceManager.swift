@@ -34,6 +34,33 @@ public enum ServiceManager {
         send("STATUS=\(line(message))\(number)\nEXIT_STATUS=\(exitStatus)")
     }
 
+    /// The end takes longer than TimeoutStopSec= may allow: kill the process only after this time.
+    public static func extendTimeout(milliseconds: Int64) { send("EXTEND_TIMEOUT_USEC=\(milliseconds * 1000)") }
+
+    /// Whether somebody listens.
+    public static var isPresent: Bool { Process.environment("NOTIFY_SOCKET") != nil }
+
+    // MARK: The descriptor store
+
+    /// Keeps a duplicate of a descriptor for the process that comes after this one.
+    ///
+    /// It is given back by `InheritedSocket.takeAll`, at a restart but not after a stop (systemd before 254), and closed when
+    /// its socket hangs up.
+    public static func keep(_ descriptor: Int32, name: String) {
+        var descriptor = descriptor
+        _ = sd_pid_notify_with_fds(0, 0, "FDSTORE=1\nFDNAME=\(name)", &descriptor, 1)
+    }
+
+    /// Closes what is kept under a name.
+    public static func forget(name: String) { send("FDSTOREREMOVE=1\nFDNAME=\(name)") }
+
+    /// Waits until the manager has seen everything that was sent, so that it knows the sender still.
+    ///
+    /// - Source: sd_notify_barrier(3).
+    public static func barrier(milliseconds: UInt64) {
+        if isPresent { _ = sd_notify_barrier(0, milliseconds * 1000) }
+    }
+
     /// A sign of life.
     public static func watchdog() { send("WATCHDOG=1") }
 

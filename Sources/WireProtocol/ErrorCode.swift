@@ -6,7 +6,7 @@
 public enum ErrorCode: UInt8, CaseIterable, Sendable {
     case badFrame, frameTooLarge, unknownType
     case badRequest, needsSession, sessionNotFound
-    case permissionDenied, databaseNotFound, limitExceeded, shuttingDown
+    case permissionDenied, databaseNotFound, limitExceeded, shuttingDown, configurationInvalid
     case connectFailed, driverMissing, outcomeUnknown
     case syntaxError, constraintViolation, readOnly, databaseError, busy, timeout, cancelled
     case `internal`
@@ -61,7 +61,7 @@ public enum ErrorCode: UInt8, CaseIterable, Sendable {
         switch self {
         case .badFrame, .frameTooLarge, .unknownType: frameEntry
         case .badRequest, .needsSession, .sessionNotFound: requestEntry
-        case .permissionDenied, .databaseNotFound, .limitExceeded, .shuttingDown: accessEntry
+        case .permissionDenied, .databaseNotFound, .limitExceeded, .shuttingDown, .configurationInvalid: accessEntry
         case .connectFailed, .driverMissing, .outcomeUnknown: connectionEntry
         case .syntaxError, .constraintViolation, .readOnly, .databaseError, .busy, .timeout, .cancelled: databaseEntry
         case .internal:
@@ -131,6 +131,12 @@ public enum ErrorCode: UInt8, CaseIterable, Sendable {
                 "shutting_down", 3004, "The daemon is stopping and takes no new work.",
                 fixedBy: "nobody: systemd starts it again at the next connection",
                 retry: "On a new connection, after `retry_after_ms`.", isRetryable: true)
+        case .configurationInvalid:
+            Entry(
+                "configuration_invalid", 3005,
+                "The daemon was asked to reload, and its configuration has errors; the former one stays in force.",
+                fixedBy: "the administrator: `detail` names file, line and remedy of each error",
+                retry: "After the configuration is corrected.")
         default:
             Entry(
                 "permission_denied", 3001, "The caller's Unix user and groups do not allow this.",

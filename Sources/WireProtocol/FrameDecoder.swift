@@ -40,6 +40,11 @@ public struct FrameDecoder: Sendable {
         byteCountMax = frameByteCountMax
     }
 
+    /// Goes on with a stream whose first byte another decoder has seen.
+    public mutating func resume(_ framing: Framing) {
+        self.framing = framing
+    }
+
     /// Finds the next message in `bytes`, which are all that is not consumed yet.
     public mutating func next(in bytes: UnsafeRawBufferPointer) -> FrameStep {
         switch framing {

@@ -2,7 +2,8 @@
 
 /// What a request asks for.
 public enum RequestType: UInt8, CaseIterable, Sendable {
-    case healthCheck, hello, listDatabases, dbConnect, dbDisconnect, query, batch, describe, fetch, cancel, stats
+    case healthCheck, hello, listDatabases, dbConnect, dbDisconnect, query, batch, describe, fetch, cancel, stats,
+        reload
 
     /// The `type` of the request.
     public var name: StaticString { names.request }
@@ -22,6 +23,7 @@ public enum RequestType: UInt8, CaseIterable, Sendable {
         case .fetch: ("fetch", "fetch_response")
         case .cancel: ("cancel", "cancel_response")
         case .stats: ("stats", "stats_response")
+        case .reload: ("reload", "reload_response")
         }
     }
 
@@ -41,7 +43,7 @@ public enum RequestType: UInt8, CaseIterable, Sendable {
             case UInt8(ascii: "f"): candidate = .fetch
             default: candidate = .stats
             }
-        case 6: candidate = .cancel
+        case 6: candidate = name[0] == UInt8(ascii: "c") ? .cancel : .reload
         case 8: candidate = .describe
         case 10: candidate = .dbConnect
         case 12: candidate = .healthCheck

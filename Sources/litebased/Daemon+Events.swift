@@ -7,11 +7,13 @@ internal import Server
 internal import SystemdSupport
 
 extension Daemon {
-    enum Timer: UInt64 { case status, watchdog, idle, deadline }
+    enum Timer: UInt64 { case status, watchdog, idle, deadline, patience }
 
     private static let statusIntervalMilliseconds: Int64 = 5_000
     // What the end may take beyond the drain: rollbacks and checkpoints.
     private static let deadlineMarginMilliseconds: Int64 = 10_000
+    // The drain tells systemd so often that it goes on; TimeoutStopSec= is too short for a long drain time.
+    private static let patienceIntervalMilliseconds: Int64 = 2_000
 
     func scheduleTimers() {
         schedule(.status, afterMilliseconds: Self.statusIntervalMilliseconds)
@@ -36,18 +38,42 @@ extension Daemon {
         switch timer {
         case .status:
             refreshStatus()
+            observer.reportSuppressed()
             schedule(.status, afterMilliseconds: Self.statusIntervalMilliseconds)
         case .watchdog:
             guard let microseconds = ServiceManager.watchdogMicroseconds else { return }
-            ServiceManager.watchdog()
+            giveSignOfLife()
             schedule(.watchdog, afterMilliseconds: max(1, Int64(clamping: microseconds / 2000)))
         case .idle:
             leaveIfIdle()
             if stopRequestCount == 0 { schedule(.idle, afterMilliseconds: idleIntervalMilliseconds) }
+        case .patience:
+            ServiceManager.extendTimeout(milliseconds: 5 * Self.patienceIntervalMilliseconds)
+            schedule(.patience, afterMilliseconds: Self.patienceIntervalMilliseconds)
         case .deadline:
-            log.error("The drain has not ended in time; leaving all the same")
+            log.write(
+                LogRecord(
+                    .error, "The drain has not ended in time; leaving all the same", id: MessageID.drainTimedOut))
             abandon(ExitStatus.software)
         case nil: break
+        }
+    }
+
+    // A loop that hangs gets no further; then the sign stays away, and systemd restarts the daemon.
+    private func giveSignOfLife() {
+        if isVisitingLoops {
+            if hasReportedStall { return }
+            hasReportedStall = true
+            log.write(
+                LogRecord(
+                    .error, "A loop does not answer: no sign of life to systemd until it does", id: MessageID.loopHung))
+            return
+        }
+        isVisitingLoops = true
+        server.visitLoops { [weak self] in
+            self?.isVisitingLoops = false
+            self?.hasReportedStall = false
+            ServiceManager.watchdog()
         }
     }
 
@@ -61,7 +87,8 @@ extension Daemon {
     // The last look into the queues comes after the decision, on the thread that accepts: a connection that arrives
     // later waits in systemd's queue and starts the next process.
     private func leaveIfIdle() {
-        if server.connectionCount > 0 || server.requestsInFlight > 0 {
+        if server.connectionCount > 0 || server.requestsInFlight > 0 || server.acceptedCount != lastAcceptedCount {
+            lastAcceptedCount = server.acceptedCount
             lastBusy = .now
             return
         }
@@ -73,7 +100,7 @@ extension Daemon {
             lastBusy = .now
             return
         }
-        log.info("Leaving: idle for \(seconds) seconds")
+        log.write(LogRecord(.info, "Leaving: idle for \(seconds) seconds", id: MessageID.idleExit))
         drain()
     }
 
@@ -85,7 +112,7 @@ extension Daemon {
     func handle(signal: Int32, sender: Int32) {
         // The kernel hangs up when the terminal goes away; a process asks for a reload (tty_ioctl(4), daemon(7)).
         if signal == SIGHUP && sender != 0 {
-            if stopRequestCount == 0 { reload() }
+            reload()
             return
         }
         let name = signal == SIGTERM ? "SIGTERM" : signal == SIGINT ? "SIGINT" : "the end of the terminal"
@@ -108,11 +135,15 @@ extension Daemon {
             ServiceManager.stopping(status: "Stopping")
             let patience = configuration.settings.limits.drainTimeMillisecondsMax + Self.deadlineMarginMilliseconds
             schedule(.deadline, afterMilliseconds: patience)
+            fired(.patience)
         } else {
             schedule(.deadline, afterMilliseconds: 1_000)
         }
         server.drain { [weak self] in
+            self?.observer.reportSuppressed(isLast: true)
             self?.observer.observe(.stopped)
+            // systemd must have the descriptors before their sender is gone.
+            ServiceManager.barrier(milliseconds: 5_000)
             self?.finish(ExitStatus.success)
         }
     }

@@ -1,4 +1,4 @@
-// SIGHUP: the files are read again; a bad one changes nothing.
+// SIGHUP and `litebase reload`: the files are read again; a bad one changes nothing.
 
 internal import Configuration
 internal import LinuxSystem
@@ -7,45 +7,70 @@ internal import SystemdSupport
 
 extension Daemon {
     /// Reads the configuration again and puts it in force, as far as that is possible without a restart.
-    func reload() {
+    ///
+    /// - Parameter answer: told when it is in force on every loop, or why it is not; on the control loop's thread.
+    func reload(_ answer: @escaping (ReloadOutcome) -> Void = { _ in }) {
+        if stopRequestCount > 0 { return answer(.stopping) }
         ServiceManager.reloading()
-        defer {
-            lastStatus = status
-            ServiceManager.ready(status: lastStatus)
-        }
         let loaded: Configuration
         do throws(ConfigurationError) {
             loaded = try Configuration.load(options)
         } catch {
-            for problem in error.problems {
-                observer.observe(.reloadFailed(reason: problem.description))
-            }
-            return
+            error.write(to: log, .reloadFailed, prefix: Self.failurePrefix)
+            return endReload(.refused(problems: error.lines), answer)
         }
         do throws(StartFailure) {
             try Self.makeStateDirectory(loaded)
         } catch {
-            observer.observe(.reloadFailed(reason: error.message))
-            return
+            log.write(LogRecord(.error, Self.failurePrefix + error.message, id: MessageID.reloadFailed))
+            return endReload(.refused(problems: [error.message]), answer)
         }
-        warnAboutRestart(loaded)
+        let outcome = ReloadOutcome.inForce(
+            databaseCount: loaded.databases.count, restartNeeded: settingsThatNeedRestart(loaded))
+        adopt(loaded) { [weak self] in self?.endReload(outcome, answer) }
+    }
+
+    private static let failurePrefix = "Configuration not reloaded, the old one stays: "
+
+    private func adopt(_ loaded: Configuration, completion: @escaping () -> Void) {
         configuration = loaded
         log.setLevel(loaded.settings.logLevel)
         observer.setLevel(loaded.settings.logLevel)
+        observer.setStatementLog(loaded.settings.statementLog)
         lastBusy = .now
         server.reload(
-            loaded.serverConfiguration(version: Product.version, activation: isActivated ? .socket : .standalone))
+            loaded.serverConfiguration(version: Product.version, activation: isActivated ? .socket : .standalone),
+            completion: completion)
     }
 
-    private func warnAboutRestart(_ loaded: Configuration) {
-        let changed = Setting.all.filter { setting in
-            Self.fixedSettings.contains(setting.name)
-                && setting.literal(in: loaded.settings) != setting.literal(in: configuration.settings)
+    /// Ready again. Once the daemon stops, that is what the service manager was told last.
+    private func endReload(_ outcome: ReloadOutcome, _ answer: (ReloadOutcome) -> Void) {
+        if stopRequestCount == 0 {
+            lastStatus = status
+            ServiceManager.ready(status: lastStatus)
         }
-        if changed.isEmpty { return }
-        let names = changed.map(\.name).joined(separator: ", ")
-        log.warning("\(names) changed: this takes effect after a restart")
+        answer(outcome)
     }
 
-    private static let fixedSettings = ["socket.path", "socket.mode", "socket.group", "socket.port", "loops"]
+    /// Settings that differ from those of the start and wait for the next one; says so.
+    private func settingsThatNeedRestart(_ loaded: Configuration) -> [String] {
+        let changed = Setting.all.filter { setting in
+            Self.fixedSettings(isActivated: isActivated).contains(setting.name)
+                && setting.literal(in: loaded.settings) != setting.literal(in: settingsAtStart)
+        }.map(\.name)
+        if changed.isEmpty { return [] }
+        let names = changed.joined(separator: ", ")
+        log.write(
+            LogRecord(
+                .warning, "\(names) changed: this takes effect after a restart", fields: [("LITEBASE_SETTINGS", names)],
+                id: MessageID.restartNeeded))
+        return changed
+    }
+
+    // Sockets of systemd's are its own affair.
+    private static func fixedSettings(isActivated: Bool) -> [String] {
+        ["loops", "limits.worker_threads_max"]
+            + (isActivated
+                ? ["limits.kept_connections_max"] : ["socket.path", "socket.mode", "socket.group", "socket.port"])
+    }
 }

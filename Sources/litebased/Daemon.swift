@@ -17,13 +17,20 @@ final class Daemon: EventSource {
     let log: Log
     let options: CommandLineOptions
     var configuration: Configuration
+    /// What stays in force until a restart is compared with these.
+    let settingsAtStart: Settings
     /// True when systemd holds all the sockets.
     let isActivated: Bool
     /// How many signals asked for the end.
     var stopRequestCount = 0
     /// When a client was last seen; for the idle exit.
     var lastBusy = MonotonicInstant.now
+    /// Connections that had been accepted by then.
+    var lastAcceptedCount: UInt64 = 0
     var lastStatus = ""
+    /// The loops were asked for a sign of life, and not all have answered.
+    var isVisitingLoops = false
+    var hasReportedStall = false
     private var listeners: Listeners
     private var exitStatus = ExitStatus.success
 
@@ -60,14 +67,17 @@ final class Daemon: EventSource {
     {
         self.options = options
         self.configuration = configuration
+        settingsAtStart = configuration.settings
         self.log = log
         self.loop = loop
         // The sockets first: their lock says whether the databases are ours to open.
         var listeners = try Listeners(configuration, log)
         isActivated = listeners.isActivated
-        observer = Observer(level: configuration.settings.logLevel) { log.write($0.record) }
+        observer = Observer(
+            level: configuration.settings.logLevel, statementLog: configuration.settings.statementLog
+        ) { log.write($0.record) }
         do throws(StartFailure) {
-            server = try Self.makeServer(configuration, loop, observer, isActivated: isActivated)
+            server = try Self.makeServer(configuration, loop, observer, listeners)
         } catch {
             listeners.remove()
             throw error
@@ -77,13 +87,17 @@ final class Daemon: EventSource {
     }
 
     private static func makeServer(
-        _ configuration: Configuration, _ loop: EventLoop, _ observer: Observer, isActivated: Bool
+        _ configuration: Configuration, _ loop: EventLoop, _ observer: Observer, _ listeners: borrowing Listeners
     ) throws(StartFailure) -> Server {
+        let isActivated = listeners.isActivated
         try makeStateDirectory(configuration)
         do throws(Errno) {
             let wanted = configuration.serverConfiguration(
                 version: Product.version, activation: isActivated ? .socket : .standalone)
-            return try Server(configuration: wanted, controlLoop: loop, observer: observer)
+            // Without systemd's sockets nobody starts the next process.
+            let store = isActivated && ServiceManager.isPresent ? ServiceManagerStore() : nil
+            return try Server(
+                configuration: wanted, controlLoop: loop, observer: observer, store: store, kept: listeners.kept)
         } catch {
             throw StartFailure(ExitStatus.systemError, "the server cannot be made: \(error)", error)
         }
@@ -103,6 +117,7 @@ final class Daemon: EventSource {
     }
 
     private func start() throws(StartFailure) {
+        server.onReloadRequest { [unowned self] answer in reload(answer) }
         for listener in listeners.all {
             do throws(Errno) {
                 try server.addListener(listener.take(), address: listener.address, inherited: listener.isInherited)
@@ -134,6 +149,12 @@ final class Daemon: EventSource {
         listeners.remove()
         Process.exit(status)
     }
+}
+
+/// systemd keeps the connections.
+private struct ServiceManagerStore: DescriptorStore {
+    func keep(_ descriptor: Int32, name: String) { ServiceManager.keep(descriptor, name: name) }
+    func forget(name: String) { ServiceManager.forget(name: name) }
 }
 
 /// Breaks the circle: signals are blocked before there is a daemon.

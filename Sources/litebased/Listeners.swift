@@ -2,6 +2,7 @@
 
 internal import Configuration
 internal import LinuxSystem
+internal import Server
 internal import SystemdSupport
 
 /// A listening socket with what the server wants to know about it. A class, since arrays copy.
@@ -26,6 +27,8 @@ final class Listener {
 /// The sockets of this process.
 struct Listeners: ~Copyable {
     private(set) var all: [Listener] = []
+    /// What a former process left in systemd's descriptor store.
+    private(set) var kept: [NamedDescriptor] = []
     /// Our own socket file, to be removed at the end.
     private var ownSocket: StandaloneSocket?
 
@@ -37,7 +40,7 @@ struct Listeners: ~Copyable {
     init(_ configuration: Configuration, _ log: Log) throws(StartFailure) {
         let inherited: [InheritedSocket]
         do throws(InheritedSocketError) {
-            inherited = try InheritedSocket.takeAll()
+            (inherited, kept) = try InheritedSocket.takeAll(isKept: Server.isKept)
         } catch {
             throw StartFailure(ExitStatus.configuration, error.message)
         }
@@ -109,7 +112,11 @@ struct Listeners: ~Copyable {
             settings.socketGroup == nil ? nil : "socket.group",
         ].compactMap { $0 }
         if !unused.isEmpty {
-            log.warning("\(unused.joined(separator: ", ")) not used: the sockets come from systemd (litebase.socket)")
+            let names = unused.joined(separator: ", ")
+            log.write(
+                LogRecord(
+                    .warning, "\(names) not used: the sockets come from systemd (litebase.socket)",
+                    fields: [("LITEBASE_SETTINGS", names)], id: MessageID.settingsUnused))
         }
     }
 }

@@ -9,30 +9,7 @@ enum LogLine {
     static let messageByteCountMax = 3_900
 
     /// The message on one line: what a client sent can neither forge a line nor steer a terminal.
-    static func escaped(_ message: String) -> String {
-        if message.utf8.count <= messageByteCountMax && message.utf8.allSatisfy({ $0 >= 0x20 && $0 < 0x7f }) {
-            return message
-        }
-        var line = ""
-        for scalar in message.unicodeScalars {
-            if line.utf8.count >= messageByteCountMax { return line + "…" }
-            switch scalar {
-            case "\n": line += "\\n"
-            case "\t": line += "\\t"
-            case _ where isUnsafe(scalar): line += "\\u{\(String(scalar.value, radix: 16))}"
-            default: line.unicodeScalars.append(scalar)
-            }
-        }
-        return line
-    }
-
-    // C0 and C1 controls, line separators, and what reorders text (Unicode Standard Annex 9).
-    private static func isUnsafe(_ scalar: Unicode.Scalar) -> Bool {
-        switch scalar.value {
-        case 0..<0x20, 0x7f...0x9f, 0x200e, 0x200f, 0x2028...0x202e, 0x2066...0x2069: true
-        default: false
-        }
-    }
+    static func escaped(_ message: String) -> String { LogText.escaped(message, byteCountMax: messageByteCountMax) }
 
     /// `<6>message`, for a service manager that reads the pipe.
     static func prefixed(_ level: LogLevel, _ message: String) -> [UInt8] {

@@ -28,7 +28,7 @@ enum Program {
         do throws(ConfigurationError) {
             configuration = try Configuration.load(options)
         } catch {
-            for problem in error.problems { log.error(problem.description) }
+            error.write(to: log, .configurationInvalid)
             let count = error.problems.count
             // A wrong flag is wrong usage, whatever checks its value.
             let status =
@@ -57,7 +57,10 @@ enum Program {
     }
 
     private static func fail(_ failure: StartFailure, _ log: Log) -> Int32 {
-        log.error(failure.message)
+        log.write(
+            LogRecord(
+                .error, failure.message, fields: [("LITEBASE_EXIT_STATUS", "\(failure.status)")],
+                id: MessageID.startFailed))
         ServiceManager.failed(failure.message, exitStatus: failure.status, errno: failure.error)
         return failure.status
     }

@@ -11,7 +11,7 @@ import Testing
     private static let directory =
         #filePath.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 } + "/Snapshots"
 
-    static let names = ["litebase", "ping", "query", "shell", "databases", "status", "completions"]
+    static let names = ["litebase", "ping", "query", "shell", "databases", "status", "reload", "completions"]
 
     private static func help(_ name: String, columns: Int) -> String {
         switch name {
@@ -20,6 +20,7 @@ import Testing
         case "shell": LiteBaseCommand.helpMessage(for: ShellCommand.self, columns: columns)
         case "databases": LiteBaseCommand.helpMessage(for: DatabasesCommand.self, columns: columns)
         case "status": LiteBaseCommand.helpMessage(for: StatusCommand.self, columns: columns)
+        case "reload": LiteBaseCommand.helpMessage(for: ReloadCommand.self, columns: columns)
         case "completions": LiteBaseCommand.helpMessage(for: CompletionsCommand.self, columns: columns)
         default: LiteBaseCommand.helpMessage(columns: columns)
         }

@@ -65,7 +65,7 @@ import Testing
         await #expect(processExitsWith: .success) {
             setenv("LISTEN_PID", "1", 1)
             setenv("LISTEN_FDS", "1", 1)
-            guard (try? InheritedSocket.takeAll().isEmpty) == true else { exit(1) }
+            guard (try? InheritedSocket.takeAll { _ in false }.sockets.isEmpty) == true else { exit(1) }
             guard Process.environment("LISTEN_FDS") == nil else { exit(2) }
         }
     }
@@ -75,7 +75,7 @@ import Testing
             setenv("LISTEN_PID", "\(getpid())", 1)
             setenv("LISTEN_FDS", "many", 1)
             do throws(InheritedSocketError) {
-                _ = try InheritedSocket.takeAll()
+                _ = try InheritedSocket.takeAll { _ in false }
                 exit(1)
             } catch {
                 guard error.message.contains("LISTEN_FDS") else { exit(2) }

@@ -17,7 +17,7 @@ from daemon import ENDLESS, run_to_end, wait_until
 CODES = {"bad_frame", "frame_too_large", "bad_request", "unknown_type", "permission_denied", "database_not_found",
          "session_not_found", "needs_session", "connect_failed", "driver_missing", "syntax_error", "constraint_violation",
          "read_only", "database_error", "busy", "timeout", "cancelled", "limit_exceeded", "shutting_down", "outcome_unknown",
-         "internal"}
+         "configuration_invalid", "internal"}
 FROM_THE_DATABASE = {"syntax_error", "constraint_violation", "read_only", "database_error", "busy"}
 FIELDS = {"code", "message", "detail", "hint", "sqlstate", "vendor_code", "position", "statement_index", "row_index",
           "retryable", "retry_after_ms", "transaction", "holder"}

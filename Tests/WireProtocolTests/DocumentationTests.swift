@@ -42,7 +42,7 @@ import WireProtocol
                 case .describe: _ = try DescribeRequest(head.data)
                 case .dbConnect: _ = try ConnectRequest(head.data)
                 case .cancel: _ = try RequestReference(head.data)
-                case .listDatabases, .stats: break
+                case .listDatabases, .stats, .reload: break
                 default: Issue.record("\(line)")
                 }
             }

@@ -10,7 +10,7 @@ import WireProtocol
         "bad_frame", "frame_too_large", "bad_request", "unknown_type", "permission_denied", "database_not_found",
         "session_not_found", "needs_session", "connect_failed", "driver_missing", "syntax_error",
         "constraint_violation", "read_only", "database_error", "busy", "timeout", "cancelled", "limit_exceeded",
-        "shutting_down", "outcome_unknown", "internal",
+        "shutting_down", "configuration_invalid", "outcome_unknown", "internal",
     ]
 
     @Test func everyCodeOfTheProtocol() {

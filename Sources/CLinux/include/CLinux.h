@@ -62,6 +62,13 @@ int clinux_set_nonblocking(int fd);
 int clinux_set_cloexec(int fd);
 int clinux_set_nodelay(int fd);
 int clinux_flock_exclusive_nonblocking(int fd);
+/// A file in memory that can neither grow nor shrink, close-on-exec (memfd_create(2)).
+int clinux_memory_file(const char *name, size_t byte_count);
+/// Size of a file that clinux_memory_file made, −1 for any other.
+int64_t clinux_memory_file_size(int fd);
+/// Maps a file for reading and writing, shared with whoever else maps it; NULL on failure.
+void *clinux_map_shared(int fd, size_t byte_count);
+void clinux_unmap(void *address, size_t byte_count);
 int64_t clinux_monotonic_ns(void);
 /// Wall clock, nanoseconds since 1970.
 int64_t clinux_realtime_ns(void);

@@ -64,6 +64,8 @@ public protocol DatabaseLink: AnyObject {
     /// Looks at a statement without running it.
     /// - Throws: `DriverError` as for running it.
     func describe(_ sql: UnsafeRawBufferPointer, for owner: LinkOwner) throws(DriverError) -> StatementDescription
+    /// What the database is called in the log: its name, or where a client's URL leads.
+    var databaseName: String { get }
     /// State of the transaction; `none` for a shared link.
     var transaction: TransactionState { get }
     /// Rolls back and gives back what it holds; no run may be in flight.

@@ -156,7 +156,8 @@ extension DriverError {
                 hint: "Raise timeout_ms, or make the statement do less.", sqlState: "57014")
         case .shuttingDown:
             DriverError(
-                .shuttingDown, "The daemon is stopping.", hint: "Connect again and repeat the request.",
+                .shuttingDown, "The daemon is stopping.",
+                hint: "Repeat the request; connect again if the connection has ended.",
                 sqlState: "57P01"
             ).with { $0.isRetryable = true }
         }

@@ -44,6 +44,11 @@ public final class SQLiteDatabase: Sendable {
     /// The name that clients use; empty for an ad-hoc URL.
     public let name: String
     public let location: SQLiteLocation
+    /// What the log calls it.
+    var label: String {
+        if !name.isEmpty { return name }
+        return if case .file(let path) = location.place { path } else { ":memory:" }
+    }
     /// True when no client may write, by configuration or by `mode=ro`.
     public let isReadOnly: Bool
     let options: SQLiteOptions

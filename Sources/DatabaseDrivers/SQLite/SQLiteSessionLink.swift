@@ -49,6 +49,7 @@ public final class SQLiteSessionLink: DatabaseLink {
         link.connection.mayBlock = false
         return try link.connection.describe(sql)
     }
+    public var databaseName: String { link.database.label }
     public var transaction: TransactionState { link.lastTransaction }
     public func close() { link.close() }
 

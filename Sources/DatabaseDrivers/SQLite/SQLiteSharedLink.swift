@@ -20,6 +20,7 @@ public final class SQLiteSharedLink: DatabaseLink {
     {
         try link.describe(sql)
     }
+    public var databaseName: String { link.database.label }
     public var transaction: TransactionState { .none }
     public func close() { link.close() }
 

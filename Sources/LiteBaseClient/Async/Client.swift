@@ -139,6 +139,13 @@ extension Client {
         try await reply(to: .stats).data
     }
 
+    /// Makes the daemon read its configuration again; returns when the new one is in force. For administrators.
+    /// - Throws: `ClientError.server` with the code `configurationInvalid`, and all that is wrong in its `detail`.
+    @discardableResult
+    public func reload() async throws -> ReloadResult {
+        ReloadResult(try await reply(to: .reload).data)
+    }
+
     /// Runs a statement on its own and takes its whole result.
     ///
     /// The result is kept in memory; for large ones use `stream`.

@@ -133,6 +133,7 @@ extension ServerError.Code {
     public static let cancelled = Self(rawValue: "cancelled")
     public static let limitExceeded = Self(rawValue: "limit_exceeded")
     public static let shuttingDown = Self(rawValue: "shutting_down")
+    public static let configurationInvalid = Self(rawValue: "configuration_invalid")
     public static let outcomeUnknown = Self(rawValue: "outcome_unknown")
     public static let internalError = Self(rawValue: "internal")
 }

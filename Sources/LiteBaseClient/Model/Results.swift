@@ -20,6 +20,13 @@ public struct Health: Sendable {
     public let activation: String
 }
 
+/// What a reload has put in force.
+public struct ReloadResult: Hashable, Sendable {
+    public let databaseCount: Int64
+    /// Settings that were changed and wait for the daemon's next start, such as "socket.path".
+    public let restartNeeded: [String]
+}
+
 /// What a statement did, besides its rows.
 public struct StatementSummary: Hashable, Sendable {
     /// Rows that were sent.
@@ -30,7 +37,7 @@ public struct StatementSummary: Hashable, Sendable {
     /// Whether `maxRows` cut the result.
     public let isTruncated: Bool
     public let transaction: TransactionState?
-    /// Time that the server spent.
+    /// Time that the server worked on it; the client's reading is not counted.
     public let elapsed: Duration
 }
 

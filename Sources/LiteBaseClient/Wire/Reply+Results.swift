@@ -36,6 +36,13 @@ extension BatchResult {
     }
 }
 
+extension ReloadResult {
+    init(_ data: StructuredValue) {
+        databaseCount = data["databases"]?.integer ?? 0
+        restartNeeded = (data["restart_needed"]?.elements ?? []).compactMap(\.text)
+    }
+}
+
 extension DatabaseInformation {
     init(_ data: StructuredValue) {
         name = data["name"]?.text ?? ""

@@ -16,6 +16,7 @@ enum Request: Sendable {
     case healthCheck
     case listDatabases
     case stats
+    case reload
     case connect(SessionOptions)
     case disconnect(session: String)
     case query(sql: String, Parameters, Target, QueryOptions, isPaged: Bool)
@@ -29,6 +30,7 @@ enum Request: Sendable {
         case .healthCheck: .healthCheck
         case .listDatabases: .listDatabases
         case .stats: .stats
+        case .reload: .reload
         case .connect: .dbConnect
         case .disconnect: .dbDisconnect
         case .query: .query
@@ -61,7 +63,7 @@ private struct RequestEncoder {
 
     mutating func data(of request: Request, into output: inout ByteBuffer) {
         switch request {
-        case .healthCheck, .listDatabases, .stats: break
+        case .healthCheck, .listDatabases, .stats, .reload: break
         case .connect(let options): session(options, into: &output)
         case .disconnect(let session): field("session", session, into: &output)
         case .query(let sql, let parameters, let target, let options, let isPaged):

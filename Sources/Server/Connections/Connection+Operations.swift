@@ -15,7 +15,7 @@ extension Connection {
         operation.id = head.id
         operation.encoding = encoding
         operation.connection = self
-        operation.started = .now
+        operation.startClock(at: .now)
         lastSerial += 1
         operation.serial = lastSerial
         return operation
@@ -27,6 +27,7 @@ extension Connection {
         session.waiting.append(operation)
         if session.active != nil || session.waiting.count > 1 {
             operation.progress = .queued
+            operation.suspendClock()
             track(operation)
         } else {
             startNext(of: session)
@@ -55,6 +56,10 @@ extension Connection {
     }
 
     private func start(_ operation: Operation) {
+        // Behind others, its time begins where theirs has ended; that needs no look at the clock.
+        if operation.progress == .queued, let session = operation.session {
+            operation.resumeClock(at: max(context.loop.now, session.lastEnd))
+        }
         operation.progress = .starting
         switch operation.type {
         case .dbDisconnect: endSession(operation)
@@ -127,6 +132,7 @@ extension Connection {
             guard operation.fetchCredit > 0 else {
                 operation.progress = .waitingForFetch
                 // The client's time does not count.
+                operation.stopClock(at: .now)
                 return disarmTimer(operation)
             }
             operation.fetchCredit -= 1
@@ -137,6 +143,7 @@ extension Connection {
             operation.link?.resume(operation)
         } else {
             operation.progress = .waitingForOutput
+            operation.stopClock(at: .now)
         }
     }
 
@@ -145,6 +152,7 @@ extension Connection {
         guard !inFlight.isEmpty else { return }
         for operation in inFlight where operation.progress == .waitingForOutput {
             operation.progress = .running
+            operation.resumeClock(at: .now)
             operation.link?.resume(operation)
         }
     }
@@ -165,6 +173,7 @@ extension Connection {
             return
         }
         operation.started = .now
+        operation.resumeClock(at: operation.started)
         armTimer(operation)
         operation.rows.allowPage(pageRowCount)
         continueRows(operation)
@@ -195,23 +204,6 @@ extension Connection {
     private func goOn(_ session: Session) {
         if !isClosed { return startNext(of: session) }
         if session.active == nil { session.link.close() }
-    }
-
-    private func record(_ operation: Operation) {
-        let microseconds = MonotonicInstant.now.nanoseconds(since: operation.started) / 1000
-        operation.elapsedMicroseconds = microseconds
-        context.statistics.latency[Int(operation.type.rawValue)].record(microseconds: microseconds)
-        context.statistics.rowsSent &+= UInt64(operation.rowCount)
-        guard context.observer.wants(.debug) else { return }
-        if let error = operation.error {
-            context.observer.observe(
-                .requestFailed(
-                    connection: number, type: operation.type.name, code: ErrorCode(error.code).name,
-                    sqlState: error.details.sqlState, microseconds: microseconds))
-        } else {
-            context.observer.observe(
-                .requestFinished(connection: number, type: operation.type.name, microseconds: microseconds))
-        }
     }
 
     private func replyEnd(_ operation: Operation) {

@@ -22,14 +22,17 @@ extension Connection {
             let rest = UnsafeRawBufferPointer(rebasing: bytes[offset...])
             switch hasReadEnd ? decoder.finish(in: rest) : decoder.next(in: rest) {
             case .incomplete:
+                isInputReady = false
                 // With nothing more to come, half a frame is nothing.
                 return hasReadEnd ? bytes.count : offset
             case .skip(let consumed): offset &+= consumed
             case .frame(let body, let consumed):
+                isLastFrame = offset &+ consumed == bytes.count
                 handleFrame(UnsafeRawBufferPointer(rebasing: rest[body]))
                 offset &+= consumed
                 if requestCount & Self.clockRequestMask == 0, deadline < .now {
-                    if offset < bytes.count { scheduleContinuation() }
+                    isInputReady = offset < bytes.count
+                    if isInputReady { scheduleContinuation() }
                     return offset
                 }
             case .failure(let failure):
@@ -37,12 +40,13 @@ extension Connection {
                 return bytes.count
             }
         }
+        isInputReady = offset < bytes.count
         return isClosing || isClosed ? bytes.count : offset
     }
 
     /// Answers what is no request of this protocol, and closes.
     private func refuse(_ failure: FrameFailure) {
-        context.observer.observe(.protocolViolation(connection: number, reason: failure.message))
+        context.observer.observe(.protocolViolation(connection: number, peer: peer, reason: failure.message))
         if case .httpRequest = failure {
             output.append(FrameFailure.httpRefusal)
         } else {
@@ -88,8 +92,12 @@ extension Connection {
         }
         context.statistics.requests[Int(type.rawValue)] &+= 1
         if context.observer.wants(.debug) { observeStart(head, type) }
-        if isRefused { return refuseConnection(head.id, encoding) }
-        if context.isDraining && type != .healthCheck {
+        if isRefused {
+            // Who may raise the limit must get through, once.
+            guard type == .reload, isAdministrator else { return refuseConnection(head.id, encoding) }
+            isClosing = true
+        }
+        if context.isDraining, slot == nil, type != .healthCheck {
             return reply(.shuttingDown, id: head.id, encoding: encoding)
         }
         do throws(RequestError) {
@@ -98,15 +106,21 @@ extension Connection {
             case .hello: try replyHello(head, encoding)
             case .listDatabases: replyDatabases(head.id, encoding)
             case .stats: replyStatistics(head, encoding)
+            case .reload: try reload(head, encoding)
             case .cancel: try cancel(head, encoding)
             case .fetch: try fetch(head)
             case .dbConnect: try openSession(head, encoding)
             case .dbDisconnect: try closeSession(head, encoding)
-            case .query: try startQuery(head, encoding)
-            case .batch: try startBatch(head, encoding)
+            case .query:
+                recordPosition(with: head.id, encoding)
+                try startQuery(head, encoding)
+            case .batch:
+                recordPosition(with: head.id, encoding)
+                try startBatch(head, encoding)
             case .describe: try describe(head, encoding)
             }
         } catch {
+            if context.observer.wants(.debug) { observeRefusal(head, type, error) }
             reply(error, id: head.id, encoding: encoding)
         }
     }
@@ -118,11 +132,6 @@ extension Connection {
                 .limitExceeded, "The daemon has reached its limit of \(limit) connections (connections_max).",
                 hint: "Close connections that are not used, or raise the limit."), id: id, encoding: encoding)
         isClosing = true
-    }
-
-    private func observeStart(_ head: RequestHead, _ type: RequestType) {
-        context.observer.observe(
-            .requestStarted(connection: number, request: head.id.text, type: type.name))
     }
 
     // MARK: Replies
@@ -157,16 +166,6 @@ extension Connection {
 }
 
 extension RequestID {
-    /// For the log.
-    var text: String {
-        switch self {
-        case .string(let bytes): RequestError.printable(bytes)
-        case .integer(let value): "\(value)"
-        case .unsigned(let value): "\(value)"
-        case .none: "-"
-        }
-    }
-
     /// Whether two ids are the same.
     func isEqual(_ other: RequestID) -> Bool {
         switch (self, other) {

@@ -87,7 +87,7 @@ extension Connection {
         let request = try decoded { () throws(DecodeError) in try DisconnectRequest(head.data) }
         guard
             let session = sessions.first(where: { $0.name.utf8.elementsEqual(request.session) && !$0.isClosing })
-        else { throw .sessionNotFound(request.session) }
+        else { throw sessionNotFound(request.session) }
         session.isClosing = true
         let operation = makeOperation(head, .dbDisconnect, encoding)
         operation.session = session

@@ -14,7 +14,7 @@ extension Connection {
     private func route(_ target: Target) throws(RequestError) -> Route {
         if let name = target.session {
             guard let session = sessions.first(where: { $0.name.utf8.elementsEqual(name) && !$0.isClosing }) else {
-                throw .sessionNotFound(name)
+                throw sessionNotFound(name)
             }
             return Route(link: session.link, session: session)
         }

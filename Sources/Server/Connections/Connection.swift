@@ -28,8 +28,14 @@ final class Connection: EventSource {
     var sessions: [Session] = []
     var requestCount: UInt64 = 0
     var lastSerial: UInt64 = 0
-    private var lastSession: UInt64 = 0
+    private(set) var lastSession: UInt64 = 0
     private var interest: Readiness = []
+    /// Where a later process reads how far this connection came; `nil` when the descriptor store does not keep it.
+    var slot: HandoverSlot?
+    /// Sessions that a former process had opened for this client.
+    var restoredSessionCount: UInt64 = 0 {
+        didSet { lastSession = restoredSessionCount }
+    }
 
     /// The client has said that it sends nothing more.
     private(set) var hasReadEnd = false
@@ -41,6 +47,10 @@ final class Connection: EventSource {
     private var isContinuationScheduled = false
     /// Requests are being looked at: nothing may flush, close, or touch the bytes below them.
     var isProcessing = false
+    /// The request that is being looked at is the last one of all that was read.
+    var isLastFrame = false
+    /// Complete requests may be among the input.
+    var isInputReady = false
 
     /// Output beyond which no further request is looked at, and no further rows are made.
     static let outputHighWaterByteCount = 256 << 10
@@ -83,6 +93,12 @@ final class Connection: EventSource {
             isClosed = true
             context.shared.connectionCount.subtract(1, ordering: .relaxed)
         }
+    }
+
+    /// A second descriptor, which the caller must close; `nil` when there are none left.
+    func duplicateSocket() -> Int32? {
+        guard let duplicate = try? socket?.descriptor.duplicate() else { return nil }
+        return duplicate.release()
     }
 
     func nextSessionName() -> String {
@@ -130,8 +146,9 @@ final class Connection: EventSource {
 
     // MARK: Input
 
-    private func receive() {
+    func receive() {
         guard let socket, !hasReadEnd, interest.contains(.readable) else { return }
+        slot?.markUnknown()
         switch SystemCalls.read(socket.descriptor, into: context.receiveBuffer) {
         case .bytes(let count):
             context.statistics.bytesReceived += UInt64(count)
@@ -139,7 +156,7 @@ final class Connection: EventSource {
         case .endOfStream:
             hasReadEnd = true
             processInput()
-        case .wouldBlock: return
+        case .wouldBlock: return recordPosition()
         case .failed: return disconnect()
         }
         finishTurn()
@@ -157,7 +174,7 @@ final class Connection: EventSource {
     }
 
     /// Looks at requests that are already here.
-    private func processInput() {
+    func processInput() {
         let consumed = process(input.readable)
         input.consume(consumed)
         if input.isEmpty { input.releaseStorage() }
@@ -173,7 +190,7 @@ final class Connection: EventSource {
     /// Whether requests may be looked at now.
     var mayProcess: Bool {
         !isClosing && !isClosed && output.count < Self.outputHighWaterByteCount
-            && inFlight.count < context.limits.requestsInFlightMax
+            && inFlight.count < context.limits.requestsInFlightMax && !(slot != nil && context.isCancelling)
     }
 
     // MARK: Output
@@ -185,16 +202,25 @@ final class Connection: EventSource {
         if hasReadEnd || isClosing || isDraining { stopUnfetchablePages() }
         flush()
         if isClosed { return }
-        if isFinished { return disconnect() }
+        if hasEnded { return disconnect() }
+        if isDraining, isQuiet { return handOver() }
         updateInterest()
+        recordPosition()
     }
 
-    private var isFinished: Bool {
-        guard output.isEmpty, inFlight.isEmpty else { return false }
-        return isClosing || isDraining || (hasReadEnd && input.isEmpty)
+    /// The client is done.
+    private var hasEnded: Bool {
+        output.isEmpty && inFlight.isEmpty && (isClosing || (hasReadEnd && input.isEmpty))
+    }
+
+    /// Nothing is left to do for what was read; what the process may not start any more is for the next one.
+    private var isQuiet: Bool {
+        output.isEmpty && inFlight.isEmpty && (slot == nil || !isInputReady || context.isCancelling)
     }
 
     private func flush() {
+        if output.isEmpty { return }
+        slot?.markUnknown()
         while !output.isEmpty, let socket {
             switch SystemCalls.send(socket.descriptor, output.readable) {
             case .bytes(let count):
@@ -219,12 +245,15 @@ final class Connection: EventSource {
     private func updateInterest() {
         if isClosed { return }
         var wanted: Readiness = []
-        if !hasReadEnd, !isClosing, mayProcess, input.count < inputByteCountMax { wanted.insert(.readable) }
+        if mayRead, mayProcess, input.count < inputByteCountMax { wanted.insert(.readable) }
         if !output.isEmpty { wanted.insert(.writable) }
         guard wanted != interest, let socket else { return }
         interest = wanted
         context.loop.setInterest(self, socket.descriptor, wanted)
     }
+
+    // What a kept connection has not sent yet is for the next process.
+    private var mayRead: Bool { !hasReadEnd && !isClosing && !(isDraining && slot != nil) }
 
     /// One frame and its length may have to be kept.
     private var inputByteCountMax: Int { context.limits.frameByteCountMax + (128 << 10) }
@@ -234,7 +263,18 @@ final class Connection: EventSource {
     /// Closes at once and cancels what runs.
     func disconnect() {
         guard !isClosed else { return }
+        if let handover = context.shared.handover {
+            // The store's duplicate, if there is one, would keep the client waiting for the end.
+            if let socket { Sockets.shutdownBoth(socket.descriptor) }
+            if let slot { handover.table.free(slot) }
+        }
+        detach()
+    }
+
+    /// Forgets the connection; a duplicate that the descriptor store keeps stays open.
+    func detach() {
         isClosed = true
+        slot = nil
         if let socket { context.loop.deregister(self, socket.descriptor) }
         socket = nil
         context.connections[number] = nil
@@ -244,7 +284,7 @@ final class Connection: EventSource {
         input.releaseStorage()
         abandonRequests()
         if context.observer.wants(.debug) {
-            context.observer.observe(.connectionClosed(connection: number, requestCount: requestCount))
+            context.observer.observe(.connectionClosed(connection: number, peer: peer, requestCount: requestCount))
         }
     }
 }

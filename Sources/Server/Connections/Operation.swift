@@ -18,7 +18,11 @@ final class Operation: StatementRun, @unchecked Sendable {
     var connection: Connection?
     var session: Session?
     var link: (any DatabaseLink)?
+    /// Where `timeoutMilliseconds` counts from.
     var started = MonotonicInstant(nanoseconds: 0)
+    private var workNanoseconds: Int64 = 0
+    /// When the daemon began, or went on, to work on it; the distant future while it waits for its client or its turn.
+    private var workStart = MonotonicInstant.distantFuture
     var timeoutMilliseconds: Int64 = 0
     var timer: TimerID?
     /// Identifies the operation to its timer.
@@ -94,6 +98,30 @@ final class Operation: StatementRun, @unchecked Sendable {
         batch = nil
     }
 
+    // MARK: Time
+
+    /// The request arrived.
+    func startClock(at now: MonotonicInstant) {
+        started = now
+        workStart = now
+        workNanoseconds = 0
+    }
+
+    /// It waits for its turn, and nothing was done for it yet.
+    func suspendClock() { workStart = .distantFuture }
+
+    /// Goes on after `suspendClock` or `stopClock`.
+    func resumeClock(at now: MonotonicInstant) { workStart = now }
+
+    /// Stops counting.
+    /// - Returns: nanoseconds that the daemon has worked on it in all.
+    @discardableResult
+    func stopClock(at now: MonotonicInstant) -> Int64 {
+        if workStart < now { workNanoseconds += now.nanoseconds(since: workStart) }
+        workStart = .distantFuture
+        return workNanoseconds
+    }
+
     // MARK: What the driver tells
 
     override func runDidFill() { connection?.operationDidFill(self) }
@@ -102,6 +130,13 @@ final class Operation: StatementRun, @unchecked Sendable {
     // MARK: Batches
 
     var batchStatementCount: Int { batch?.statementCount ?? 0 }
+
+    /// The statement, or a batch's first one.
+    var firstSQL: UnsafeRawBufferPointer {
+        guard let batch else { return sql }
+        var cursor = BatchCursor(batch)
+        return cursor.next()?.sql ?? sql
+    }
 
     func setBatch(_ request: BatchRequest) {
         batch = request

@@ -48,6 +48,23 @@ struct RequestError: Error {
             hint: "Open one with db_connect; sessions end with their connection.")
     }
 
+    /// A session of the process that served this connection before.
+    static func sessionGone(_ name: UnsafeRawBufferPointer) -> RequestError {
+        RequestError(
+            .sessionNotFound,
+            "The session \"\(printable(name))\" is gone, since the daemon was restarted; an open transaction was rolled back.",
+            hint: "Open a new one with db_connect, and repeat the transaction from its start.")
+    }
+
+    /// A request that had no reply when the process that ran it went.
+    static func outcomeUnknown(_ sessions: String?) -> RequestError {
+        let message = "The daemon was replaced while this request ran; whether it took effect is not known."
+        var error = RequestError(
+            .outcomeUnknown, message, hint: "Look whether its change is there before you send it again.")
+        error.details = DriverError(.internalError, message).with { $0.detail = sessions }.details
+        return error
+    }
+
     static func databaseNotFound(_ name: UnsafeRawBufferPointer) -> RequestError {
         RequestError(
             .databaseNotFound, "There is no database \"\(printable(name))\" that you may open.",

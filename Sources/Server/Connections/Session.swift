@@ -1,6 +1,7 @@
 // A session of a client: a link of its own, on which requests run one after the other.
 
 internal import DatabaseDrivers
+internal import LinuxSystem
 
 /// A pinned connection to a database.
 ///
@@ -16,6 +17,8 @@ final class Session {
     var waiting: [Operation] = []
     /// Set by `db_disconnect`: closes when the requests before it have ended.
     var isClosing = false
+    /// When a request of it ended last.
+    var lastEnd = MonotonicInstant(nanoseconds: 0)
 
     init(name: String, link: any DatabaseLink) {
         self.name = name

@@ -19,6 +19,8 @@ final class LoopContext {
     /// Connections by number.
     var connections: [UInt64: Connection] = [:]
     var isDraining = false
+    /// The drain has run out of time: nothing is started any more.
+    var isCancelling = false
 
     /// Health replies of this turn: as lines, as framed JSON, as MessagePack.
     var lastHealthTurn = UInt64.max

@@ -18,23 +18,27 @@ final class SharedState: Sendable {
     let started = MonotonicInstant.now
     let pid = Int64(Process.pid)
     let adHocDatabases = AdHocDatabases()
+    /// `nil` without a descriptor store: then connections end with the process.
+    let handover: Handover?
+    let reloadDesk = ReloadDesk()
     /// Open client connections, of all loops.
     let connectionCount = Atomic<Int>(0)
     /// Requests that did not end in the turn they came in.
     let requestsInFlight = Atomic<Int>(0)
-    private let lastConnection = Atomic<UInt64>(0)
     /// The loops, for questions to all of them; set once, before any connection.
     private let members = Mutex<[LoopMember]>([])
 
-    init(observer: Observer, workers: WorkerPool, writers: WorkerPool, version: String, activation: Activation) {
+    init(
+        observer: Observer, workers: WorkerPool, writers: WorkerPool, version: String, activation: Activation,
+        handover: Handover?
+    ) {
+        self.handover = handover
         self.observer = observer
         self.workers = workers
         self.writers = writers
         self.version = version
         self.activation = activation
     }
-
-    func nextConnectionNumber() -> UInt64 { lastConnection.add(1, ordering: .relaxed).newValue }
 
     func join(_ member: LoopMember) { members.withLock { $0.append(member) } }
 

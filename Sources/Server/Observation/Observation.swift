@@ -7,107 +7,131 @@ public enum Observation: Sendable {
     /// The daemon accepts connections on an address (`unix:/path` or `tcp:127.0.0.1:port`).
     case listening(address: String, inherited: Bool)
     case connectionOpened(connection: UInt64, peer: PeerCredentials?)
-    case connectionClosed(connection: UInt64, requestCount: UInt64)
-    case connectionRefused(limitName: StaticString, limit: Int)
+    case connectionClosed(connection: UInt64, peer: PeerCredentials?, requestCount: UInt64)
+    case connectionRefused(limitName: StaticString, limit: Int, peer: PeerCredentials?)
     /// A peer broke the protocol and was told so.
-    case protocolViolation(connection: UInt64, reason: String)
-    case requestStarted(connection: UInt64, request: String, type: StaticString)
-    case requestFinished(connection: UInt64, type: StaticString, microseconds: Int64)
-    case requestFailed(
-        connection: UInt64, type: StaticString, code: StaticString, sqlState: String?, microseconds: Int64)
+    case protocolViolation(connection: UInt64, peer: PeerCredentials?, reason: String)
+    case requestStarted(RequestFacts)
+    case requestFinished(RequestFacts)
+    case requestFailed(RequestFacts)
+    /// A statement took longer than wanted; `sql` only where the configuration asks for it.
+    case slowStatement(RequestFacts, sql: String?)
+    /// A request failed for a reason that only an administrator can mend, such as a full disk.
+    case databaseTrouble(RequestFacts, reason: String)
     case acceptFailed(Errno, pauseMilliseconds: Int64)
     case databaseOpened(name: String, path: String)
     case databaseFailed(name: String, reason: String)
     case reloaded(databaseCount: Int)
-    case reloadFailed(reason: String)
     case draining(connectionCount: Int, requestCount: Int)
+    /// Connections of a former process go on; others had to be closed.
+    case restored(connectionCount: Int, closedCount: Int)
     case stopped
-    /// What happens outside of the server: start-up, signals, configuration.
-    case note(LogRecord)
+    /// Messages that were kept from flooding the log.
+    case suppressed(SuppressedMessages)
 }
 
 extension Observation {
-    /// The line for the log.
+    /// How severe it is, and which message; `nil` for those that only debugging shows. Known before any text is made.
+    var kind: (level: LogLevel, id: MessageID?) {
+        switch self {
+        case .connectionOpened, .connectionClosed, .requestStarted, .requestFinished, .requestFailed: (.debug, nil)
+        case .listening: (.info, .listening)
+        case .protocolViolation: (.info, .protocolViolation)
+        case .databaseOpened: (.info, .databaseOpened)
+        case .slowStatement: (.notice, .slowStatement)
+        case .reloaded: (.notice, .reloaded)
+        case .draining: (.notice, .draining)
+        case .restored: (.notice, .connectionsRestored)
+        case .stopped: (.notice, .stopped)
+        case .connectionRefused: (.warning, .connectionRefused)
+        case .databaseTrouble: (.error, .databaseTrouble)
+        case .databaseFailed: (.error, .databaseFailed)
+        case .acceptFailed: (.error, .acceptFailed)
+        case .suppressed(let messages): (messages.level, .suppressed)
+        }
+    }
+
+    /// The line for the log, with its fields.
     public var record: LogRecord {
+        let (level, id) = kind
+        let (message, fields) = content
+        return LogRecord(level, message, fields: fields, id: id?.rawValue)
+    }
+
+    private typealias Content = (message: String, fields: [(name: String, value: String)])
+
+    private var content: Content {
         switch self {
+        case .connectionOpened, .connectionClosed, .connectionRefused, .protocolViolation: connectionContent
+        case .requestStarted, .requestFinished, .requestFailed, .slowStatement, .databaseTrouble: requestContent
         case .listening(let address, let inherited):
-            LogRecord(
-                .info, "IPC server started on \(address)\(inherited ? " (socket from systemd)" : "")",
-                fields: [("LITEBASE_ADDRESS", address)], id: MessageID.listening)
-        case .connectionOpened(let connection, let peer):
-            LogRecord(
-                .debug, "Connection \(connection) opened\(Self.text(peer))",
-                fields: [("LITEBASE_CONNECTION", "\(connection)")] + Self.fields(peer))
-        case .connectionClosed(let connection, let requestCount):
-            LogRecord(
-                .debug, "Connection \(connection) closed after \(requestCount) requests",
-                fields: [("LITEBASE_CONNECTION", "\(connection)")])
-        case .connectionRefused(let name, let limit):
-            LogRecord(
-                .warning, "Connection refused: \(name) = \(limit) is reached", fields: [("LITEBASE_LIMIT", "\(name)")])
-        case .protocolViolation(let connection, let reason):
-            LogRecord(
-                .info, "Connection \(connection) broke the protocol: \(reason)",
-                fields: [("LITEBASE_CONNECTION", "\(connection)")])
-        case .requestStarted, .requestFinished, .requestFailed: requestRecord
+            (
+                "IPC server started on \(address)\(inherited ? " (socket from systemd)" : "")",
+                [("LITEBASE_ADDRESS", address)]
+            )
         case .acceptFailed(let error, let pause):
-            LogRecord(
-                .error, "Cannot accept connections: \(error); next attempt in \(pause) ms", id: MessageID.acceptFailed)
+            ("Cannot accept connections: \(error); next attempt in \(pause) ms", [("ERRNO", "\(error.rawValue)")])
         case .databaseOpened(let name, let path):
-            LogRecord(.info, "Database \(name) opened: \(path)", fields: [("LITEBASE_DATABASE", name)])
-        case .databaseFailed(let name, let reason):
-            LogRecord(
-                .error, "Database \(name): \(reason)", fields: [("LITEBASE_DATABASE", name)],
-                id: MessageID.databaseFailed)
+            ("Database \(name) opened: \(path)", [("LITEBASE_DATABASE", name), ("LITEBASE_PATH", path)])
+        case .databaseFailed(let name, let reason): ("Database \(name): \(reason)", [("LITEBASE_DATABASE", name)])
         case .reloaded(let count):
-            LogRecord(.notice, "Configuration reloaded, \(count) databases", id: MessageID.reloaded)
-        case .reloadFailed(let reason):
-            LogRecord(.error, "Configuration not reloaded, the old one stays: \(reason)", id: MessageID.reloadFailed)
+            ("Configuration reloaded, \(count) databases", [("LITEBASE_DATABASES", "\(count)")])
         case .draining(let connections, let requests):
-            LogRecord(
-                .notice, "Stopping: \(connections) connections, \(requests) requests running", id: MessageID.draining)
-        case .stopped: LogRecord(.notice, "Stopped", id: MessageID.stopped)
-        case .note(let record): record
+            (
+                "Stopping: \(connections) connections, \(requests) requests running",
+                [("LITEBASE_CONNECTIONS", "\(connections)"), ("LITEBASE_REQUESTS", "\(requests)")]
+            )
+        case .restored(let count, let closedCount):
+            (
+                "Took over \(count) connections from the former process; \(closedCount) closed",
+                [("LITEBASE_CONNECTIONS", "\(count)"), ("LITEBASE_CLOSED", "\(closedCount)")]
+            )
+        case .stopped: ("Stopped", [])
+        case .suppressed(let messages): (messages.text, messages.fields)
         }
     }
 
-    private var requestRecord: LogRecord {
+    private var connectionContent: Content {
         switch self {
-        case .requestStarted(let connection, let request, let type):
-            LogRecord(
-                .debug, "Connection \(connection): \(type) \(request)",
-                fields: [("LITEBASE_CONNECTION", "\(connection)"), ("LITEBASE_REQUEST", request)])
-        case .requestFinished(let connection, let type, let microseconds):
-            LogRecord(
-                .debug, "Connection \(connection): \(type) done in \(microseconds) µs",
-                fields: [("LITEBASE_CONNECTION", "\(connection)"), ("LITEBASE_DURATION_US", "\(microseconds)")])
-        case .requestFailed(let connection, let type, let code, let sqlState, let microseconds):
-            LogRecord(
-                .debug, "Connection \(connection): \(type) failed with \(code) in \(microseconds) µs",
-                fields: [
-                    ("LITEBASE_CONNECTION", "\(connection)"), ("LITEBASE_CODE", "\(code)"),
-                    ("LITEBASE_DURATION_US", "\(microseconds)"),
-                ] + (sqlState.map { [("LITEBASE_SQLSTATE", $0)] } ?? []))
-        default: LogRecord(.debug, "")
+        case .connectionOpened(let connection, let peer):
+            (
+                RequestFacts.text(connection, peer) + " opened",
+                [("LITEBASE_CONNECTION", "\(connection)")] + RequestFacts.fields(peer)
+            )
+        case .connectionClosed(let connection, let peer, let requestCount):
+            (
+                RequestFacts.text(connection, peer) + " closed after \(requestCount) requests",
+                [("LITEBASE_CONNECTION", "\(connection)")] + RequestFacts.fields(peer)
+            )
+        case .connectionRefused(let name, let limit, let peer):
+            (
+                "Connection refused\(peer.map { " (uid \($0.uid), pid \($0.pid))" } ?? ""): \(name) = \(limit) is reached",
+                [("LITEBASE_LIMIT", "\(name)"), ("LITEBASE_LIMIT_VALUE", "\(limit)")] + RequestFacts.fields(peer)
+            )
+        case .protocolViolation(let connection, let peer, let reason):
+            (
+                RequestFacts.text(connection, peer) + " broke the protocol: \(reason)",
+                [("LITEBASE_CONNECTION", "\(connection)")] + RequestFacts.fields(peer)
+            )
+        default: ("", [])
         }
     }
 
-    private static func text(_ peer: PeerCredentials?) -> String {
-        peer.map { " by uid \($0.uid) pid \($0.pid)" } ?? ""
+    private var requestContent: Content {
+        switch self {
+        case .requestStarted(let facts): (facts.subject, facts.fields)
+        case .requestFinished(let facts): ("\(facts.subject) done\(facts.duration)", facts.fields)
+        case .requestFailed(let facts): ("\(facts.subject) failed\(facts.failure)\(facts.duration)", facts.fields)
+        case .slowStatement(let facts, let sql):
+            (
+                "Slow statement: \(facts.subject) \(facts.code == nil ? "done" : "failed")\(facts.failure)\(facts.duration)"
+                    + (facts.rowCount.map { ", \($0) \($0 == 1 ? "row" : "rows")" } ?? "")
+                    + (sql.map { ": \($0)" } ?? ""),
+                facts.fields + (sql.map { [("LITEBASE_SQL", $0)] } ?? [])
+            )
+        case .databaseTrouble(let facts, let reason):
+            ("\(facts.subject) failed\(facts.failure): \(reason)", facts.fields)
+        default: ("", [])
+        }
     }
-
-    private static func fields(_ peer: PeerCredentials?) -> [(name: String, value: String)] {
-        peer.map { [("LITEBASE_PEER_UID", "\($0.uid)"), ("LITEBASE_PEER_PID", "\($0.pid)")] } ?? []
-    }
-}
-
-/// Ids of the messages that an administrator may act on; the journal's catalog explains them (`systemd/litebase.catalog`).
-public enum MessageID {
-    public static let listening = "5b1a1bf0c9f94a5d8a3c1c8e2c7f0a01"
-    public static let acceptFailed = "5b1a1bf0c9f94a5d8a3c1c8e2c7f0a02"
-    public static let databaseFailed = "5b1a1bf0c9f94a5d8a3c1c8e2c7f0a03"
-    public static let reloaded = "5b1a1bf0c9f94a5d8a3c1c8e2c7f0a04"
-    public static let reloadFailed = "5b1a1bf0c9f94a5d8a3c1c8e2c7f0a05"
-    public static let draining = "5b1a1bf0c9f94a5d8a3c1c8e2c7f0a06"
-    public static let stopped = "5b1a1bf0c9f94a5d8a3c1c8e2c7f0a07"
 }

@@ -120,28 +120,6 @@ enum StatusText {
             ("uptime_ms", .value(.integer(health.uptime.components.seconds * 1000))),
             ("activation", .value(.text(health.activation))), ("stats", stats),
         ]
-        append(.map(members), into: &output)
-    }
-
-    private static func append(_ value: StructuredValue, into output: inout ByteBuffer) {
-        switch value {
-        case .value(let value): JSONText.append(value, isTerminal: Terminal.outputIsTerminal, into: &output)
-        case .array(let elements):
-            output.append(UInt8(ascii: "["))
-            for (index, element) in elements.enumerated() {
-                if index > 0 { output.append(UInt8(ascii: ",")) }
-                append(element, into: &output)
-            }
-            output.append(UInt8(ascii: "]"))
-        case .map(let members):
-            output.append(UInt8(ascii: "{"))
-            for (index, member) in members.enumerated() {
-                if index > 0 { output.append(UInt8(ascii: ",")) }
-                JSONText.append(member.key, isTerminal: Terminal.outputIsTerminal, into: &output)
-                output.append(UInt8(ascii: ":"))
-                append(member.value, into: &output)
-            }
-            output.append(UInt8(ascii: "}"))
-        }
+        JSONText.append(.map(members), into: &output)
     }
 }

@@ -100,6 +100,29 @@ enum JSONText {
         }
     }
 
+    /// A value, a list or a map, as standard output gets it.
+    static func append(_ value: StructuredValue, into output: inout ByteBuffer) {
+        switch value {
+        case .value(let value): append(value, isTerminal: Terminal.outputIsTerminal, into: &output)
+        case .array(let elements):
+            output.append(UInt8(ascii: "["))
+            for (index, element) in elements.enumerated() {
+                if index > 0 { output.append(UInt8(ascii: ",")) }
+                append(element, into: &output)
+            }
+            output.append(UInt8(ascii: "]"))
+        case .map(let members):
+            output.append(UInt8(ascii: "{"))
+            for (index, member) in members.enumerated() {
+                if index > 0 { output.append(UInt8(ascii: ",")) }
+                append(member.key, isTerminal: Terminal.outputIsTerminal, into: &output)
+                output.append(UInt8(ascii: ":"))
+                append(member.value, into: &output)
+            }
+            output.append(UInt8(ascii: "}"))
+        }
+    }
+
     /// None of these is above U+FFFF.
     private static func isLegalButHarmful(_ scalar: Unicode.Scalar) -> Bool {
         scalar.value >= 0x7f && TerminalEscaping.isHarmful(scalar)

@@ -26,6 +26,7 @@ enum ExitStatus {
     static let ioError: Int32 = EX_IOERR
     static let temporaryFailure: Int32 = EX_TEMPFAIL
     static let noPermission: Int32 = EX_NOPERM
+    static let configuration: Int32 = EX_CONFIG
     /// 128 + SIGINT, as a shell reports it.
     static let interrupted: Int32 = 130
 
@@ -43,6 +44,7 @@ enum ExitStatus {
     static func of(_ error: ServerError) -> Int32 {
         switch error.code {
         case .permissionDenied: noPermission
+        case .configurationInvalid: configuration
         case .busy, .limitExceeded, .shuttingDown, .timeout: temporaryFailure
         case .connectFailed, .driverMissing, .outcomeUnknown: unavailable
         case .badFrame, .unknownType, .internalError: software

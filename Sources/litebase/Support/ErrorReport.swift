@@ -22,7 +22,8 @@ enum ErrorReport {
         }
         var lines = ["litebase: \(message)"]
         if let place { lines += place.excerpt }
-        if let detail = server.detail { lines.append("detail: \(detail)") }
+        // Several problems come as several lines.
+        lines += (server.detail ?? "").split(separator: "\n").map { "detail: \($0)" }
         if let hint = hint(server) { lines.append("hint: \(hint)") }
         return lines
     }

@@ -1,0 +1,44 @@
+// Text of other people in our log: on one line, and without what steers a terminal.
+
+/// Makes text fit for a line of the log. Pure.
+public enum LogText {
+    private static let mark = "…"
+
+    /// The text on one line, control characters spelled out: what a client sent can neither forge a line nor steer a
+    /// terminal.
+    ///
+    /// - Parameters:
+    ///   - text: whatever it is.
+    ///   - byteCountMax: longest result; what is longer is cut and ends in an ellipsis.
+    /// - Returns: printable text.
+    public static func escaped(_ text: String, byteCountMax: Int) -> String {
+        if text.utf8.count <= byteCountMax && text.utf8.allSatisfy({ $0 >= 0x20 && $0 < 0x7f }) { return text }
+        var line = ""
+        var cut = line.endIndex
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\n": line += "\\n"
+            case "\t": line += "\\t"
+            case _ where isUnsafe(scalar): line += "\\u{\(String(scalar.value, radix: 16))}"
+            default: line.unicodeScalars.append(scalar)
+            }
+            if line.utf8.count <= byteCountMax - mark.utf8.count { cut = line.endIndex }
+            if line.utf8.count > byteCountMax { return line[..<cut] + mark }
+        }
+        return line
+    }
+
+    /// The same for bytes that should be UTF-8; no more of them is looked at than can be shown.
+    public static func escaped(_ bytes: UnsafeRawBufferPointer, byteCountMax: Int) -> String {
+        // Four more, so that a character that is torn here is cut off there.
+        escaped(String(decoding: bytes.prefix(byteCountMax + 4), as: UTF8.self), byteCountMax: byteCountMax)
+    }
+
+    // C0 and C1 controls, line separators, and what reorders text (Unicode Standard Annex 9).
+    private static func isUnsafe(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar.value {
+        case 0..<0x20, 0x7f...0x9f, 0x200e, 0x200f, 0x2028...0x202e, 0x2066...0x2069: true
+        default: false
+        }
+    }
+}

@@ -1,0 +1,54 @@
+// Memory that outlives a process: a file without a name, mapped, whose descriptor somebody else may keep.
+
+internal import CLinux
+
+/// A mapped file in memory, of a fixed size.
+///
+/// Another process that is given the descriptor sees the same bytes, as they were at the last instruction of one that died.
+///
+/// - Thread: any; what lies in the bytes needs an owner or atomics.
+/// - Source: memfd_create(2), mmap(2), F_ADD_SEALS in fcntl(2).
+public final class SharedMemory: @unchecked Sendable {
+    private let descriptor: OwnedDescriptor
+    /// The mapped bytes; valid as long as this object.
+    public let bytes: UnsafeMutableRawBufferPointer
+
+    /// The number, to be passed on; it stays ours.
+    public var descriptorNumber: Int32 { descriptor.number }
+
+    /// Makes zeroed memory; `name` is what `/proc/PID/maps` shows.
+    public convenience init(name: String, byteCount: Int) throws(Errno) {
+        let file = OwnedDescriptor(
+            Int32(try SystemCalls.call(.memoryFile) { Int(clinux_memory_file(name, byteCount)) }))
+        try self.init(mapping: file)
+    }
+
+    /// Maps what another process has made.
+    /// - Throws: `.invalidArgument` when it was not made by `init(name:byteCount:)`, since it could shrink under our feet.
+    public init(mapping file: consuming OwnedDescriptor) throws(Errno) {
+        let number = file.number
+        let byteCount = try SystemCalls.call(.memoryFile) { Int(clinux_memory_file_size(number)) }
+        guard byteCount > 0 else { throw .invalidArgument }
+        guard let base = clinux_map_shared(number, byteCount) else { throw .current }
+        bytes = UnsafeMutableRawBufferPointer(start: base, count: byteCount)
+        descriptor = consume file
+    }
+
+    deinit {
+        if let base = bytes.baseAddress { clinux_unmap(base, bytes.count) }
+    }
+}
+
+/// A descriptor with the name under which it was kept, waiting for its owner. A class, since arrays copy.
+public final class NamedDescriptor {
+    public let name: String
+    private var descriptor: OwnedDescriptor?
+
+    public init(_ descriptor: consuming OwnedDescriptor, name: String) {
+        self.descriptor = consume descriptor
+        self.name = name
+    }
+
+    /// The descriptor, once; `nil` afterwards.
+    public func take() -> OwnedDescriptor? { descriptor.take() }
+}

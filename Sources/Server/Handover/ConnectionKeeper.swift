@@ -1,0 +1,155 @@
+// Which connections the descriptor store keeps. What a kept connection writes down is in HandoverSlot.swift; how it leaves
+// and comes back is in Connection+Handover.swift.
+
+internal import LinuxSystem
+
+/// How connections get to another process.
+struct Handover: Sendable {
+    let store: any DescriptorStore
+    let table: HandoverTable
+}
+
+/// Puts client connections into the descriptor store, so that they outlive the process.
+///
+/// Each one costs the service manager some 50 µs (systemd 252: a message, and a kcmp(2) for each descriptor that is there).
+/// New connections are therefore kept at once only up to a rate; beyond it, those that stay are kept a little later.
+///
+/// - Thread: the control loop's.
+final class ConnectionKeeper: EventSource {
+    private let store: any DescriptorStore
+    private let table: HandoverTable
+    private let shared: SharedState
+    private let controlLoop: EventLoop
+    private var budget = KeepBudget()
+    private var isSweepScheduled = false
+
+    private static let sweepMilliseconds: Int64 = 250
+
+    init(_ handover: Handover, shared: SharedState, controlLoop: EventLoop) {
+        store = handover.store
+        table = handover.table
+        self.shared = shared
+        self.controlLoop = controlLoop
+    }
+
+    /// Keeps a connection that was just accepted.
+    /// - Returns: its slot; `nil` when it must wait, or when the table is full.
+    func keepAccepted(_ socket: borrowing OwnedDescriptor, number: UInt64) -> HandoverSlot? {
+        guard budget.take(at: controlLoop.now) else {
+            scheduleSweep()
+            return nil
+        }
+        return keep(socket.number, number: number)
+    }
+
+    private func keep(_ descriptor: Int32, number: UInt64) -> HandoverSlot? {
+        guard let slot = table.take(number: number) else { return nil }
+        store.keep(descriptor, name: KeptName.client(slot: slot.index, number: number).text)
+        return slot
+    }
+
+    // MARK: Connections that were not kept at once
+
+    private func scheduleSweep() {
+        guard !isSweepScheduled else { return }
+        isSweepScheduled = true
+        controlLoop.schedule(self, at: controlLoop.now.advanced(byMilliseconds: Self.sweepMilliseconds))
+    }
+
+    override func timerFired(_ token: UInt64) {
+        isSweepScheduled = false
+        let count = min(budget.available(at: controlLoop.now), table.freeCount)
+        if count == 0 { return scheduleSweep() }
+        sweep(countMax: count) { [weak self] missedCount in
+            if missedCount > 0 { self?.scheduleSweep() }
+        }
+    }
+
+    /// Keeps everything that is open, whatever the rate, then calls `completion` on the control loop.
+    func keepAll(_ completion: @escaping () -> Void) {
+        sweep(countMax: table.freeCount) { _ in completion() }
+    }
+
+    // Asks every loop for descriptors of connections that are not kept; `completion` gets the count of those left over.
+    private func sweep(countMax: Int, _ completion: @escaping (Int) -> Void) {
+        let loops = shared.loops
+        let here = LoopBound((self, completion), controlLoop.mailbox)
+        let mailbox = controlLoop.mailbox
+        let gathering = Gathering(missing: loops.count)
+        for loop in loops {
+            loop.submit { context in
+                let missedCount = context.offerUnkept(countMax: countMax) { descriptor, number in
+                    mailbox.submit { here.wrapped.0.keepOffered(descriptor, number, loop) }
+                }
+                guard let total = gathering.add(missedCount) else { return }
+                mailbox.submit { here.wrapped.1(total) }
+            }
+        }
+    }
+
+    private func keepOffered(_ descriptor: Int32, _ number: UInt64, _ loop: LoopMember) {
+        let socket = OwnedDescriptor(descriptor)
+        _ = budget.take(at: controlLoop.now)
+        guard let slot = keep(socket.number, number: number) else { return }
+        // Until the connection says where it stands.
+        slot.markUnknown()
+        let table = table
+        loop.submit { context in
+            // Gone in the meantime: closing has shut the socket down, so that the store lets go of it by itself.
+            guard let connection = context.connections[number] else { return table.free(slot) }
+            connection.adopt(slot)
+        }
+    }
+}
+
+/// A bucket of tokens: how many connections may be kept at the moment.
+struct KeepBudget {
+    static let perSecond: Int64 = 200
+    static let burst: Int64 = 256
+    private var nanotokens = burst * 1_000_000_000
+    private var last: MonotonicInstant?
+
+    private mutating func refill(at now: MonotonicInstant) {
+        if let last {
+            let elapsed = min(max(0, now.nanoseconds(since: last)), 10_000_000_000)
+            nanotokens = min(Self.burst * 1_000_000_000, nanotokens + elapsed * Self.perSecond)
+        }
+        last = now
+    }
+
+    /// Takes one token; false when there is none.
+    mutating func take(at now: MonotonicInstant) -> Bool {
+        refill(at: now)
+        guard nanotokens >= 1_000_000_000 else { return false }
+        nanotokens -= 1_000_000_000
+        return true
+    }
+
+    /// Tokens that are there.
+    mutating func available(at now: MonotonicInstant) -> Int {
+        refill(at: now)
+        return Int(nanotokens / 1_000_000_000)
+    }
+}
+
+extension LoopContext {
+    /// Duplicates the descriptors of connections that the store does not keep yet.
+    ///
+    /// - Parameters:
+    ///   - countMax: how many at most.
+    ///   - offer: gets each duplicate, which it must close, and the connection's number.
+    /// - Returns: how many had to be left out.
+    fileprivate func offerUnkept(countMax: Int, _ offer: (Int32, UInt64) -> Void) -> Int {
+        var count = 0
+        var missedCount = 0
+        for connection in connections.values where connection.isKeepable {
+            if count < countMax, let descriptor = connection.duplicateSocket() {
+                count += 1
+                offer(descriptor, connection.number)
+            } else {
+                missedCount += 1
+            }
+        }
+        return missedCount
+    }
+}

@@ -1,0 +1,46 @@
+// Somebody outside of this process who keeps descriptors, so that connections outlive it.
+
+/// A service manager's descriptor store, as the server sees it.
+///
+/// A descriptor is kept until it is forgotten, or until its socket has ended in both directions (`shutdown(2)`).
+///
+/// - Thread: any.
+/// - Source: sd_notify(3), FDSTORE=1.
+public protocol DescriptorStore: Sendable {
+    /// Keeps a duplicate of a descriptor under a name without colons.
+    func keep(_ descriptor: Int32, name: String)
+    /// Closes what is kept under a name.
+    func forget(name: String)
+}
+
+/// Names under which the server keeps descriptors, and what they say.
+enum KeptName: Equatable {
+    /// The table of all kept connections.
+    case table
+    /// A connection: its slot in the table, its number.
+    case client(slot: Int, number: UInt64)
+    /// Bytes of a connection that were read but not handled, or written but not sent.
+    case leftover(slot: Int, number: UInt64)
+
+    var text: String {
+        switch self {
+        case .table: "clients"
+        case .client(let slot, let number): "client-\(slot)-\(number)"
+        case .leftover(let slot, let number): "leftover-\(slot)-\(number)"
+        }
+    }
+
+    init?(_ text: String) {
+        if text == "clients" {
+            self = .table
+            return
+        }
+        let parts = text.split(separator: "-", omittingEmptySubsequences: false)
+        guard parts.count == 3, let slot = Int(parts[1]), let number = UInt64(parts[2]) else { return nil }
+        switch parts[0] {
+        case "client": self = .client(slot: slot, number: number)
+        case "leftover": self = .leftover(slot: slot, number: number)
+        default: return nil
+        }
+    }
+}

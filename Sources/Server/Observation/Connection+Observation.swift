@@ -1,0 +1,112 @@
+// What a connection tells the observer about its requests. On the way of a quick and good statement that is one
+// comparison; texts and fields are made only for those who want them.
+
+internal import DatabaseDrivers
+internal import LinuxSystem
+internal import WireProtocol
+
+extension Connection {
+    /// Counts a request that has ended, and tells what there is to tell.
+    func record(_ operation: Operation) {
+        let now = MonotonicInstant.now
+        let microseconds = operation.stopClock(at: now) / 1000
+        operation.elapsedMicroseconds = microseconds
+        operation.session?.lastEnd = now
+        context.statistics.latency[Int(operation.type.rawValue)].record(microseconds: microseconds)
+        context.statistics.rowsSent &+= UInt64(operation.rowCount)
+        let observer = context.observer
+        let isSlow = operation.isStatement && observer.isSlow(microseconds: microseconds)
+        let isTrouble = operation.error?.isTrouble ?? false
+        guard isSlow || isTrouble || observer.wants(.debug) else { return }
+        observeEnd(operation, isSlow: isSlow, isTrouble: isTrouble)
+    }
+
+    @inline(never)
+    private func observeEnd(_ operation: Operation, isSlow: Bool, isTrouble: Bool) {
+        let observer = context.observer
+        let facts = facts(of: operation)
+        if observer.wants(.debug) {
+            observer.observe(operation.error == nil ? .requestFinished(facts) : .requestFailed(facts))
+        }
+        if isSlow { observer.observe(.slowStatement(facts, sql: text(of: operation))) }
+        if isTrouble, let error = operation.error {
+            observer.observe(.databaseTrouble(facts, reason: error.details.message))
+        }
+    }
+
+    private func facts(of operation: Operation) -> RequestFacts {
+        var facts = facts(operation.id, operation.type.name)
+        facts.database = operation.link?.databaseName ?? operation.session?.link.databaseName
+        facts.microseconds = operation.elapsedMicroseconds
+        if operation.isStatement {
+            facts.rowCount = operation.rowCount
+            facts.rowsAffected = operation.rowsAffected
+        }
+        if let error = operation.error {
+            facts.code = ErrorCode(error.code).name
+            facts.sqlState = error.details.sqlState
+        }
+        return facts
+    }
+
+    /// SQL may hold what its author would not want to see elsewhere, so that it is shown only where the administrator
+    /// asked for it. Parameters are never shown.
+    private func text(of operation: Operation) -> String? {
+        let byteCountMax = context.observer.textByteCountMax
+        guard byteCountMax > 0 else { return nil }
+        return LogText.escaped(operation.firstSQL, byteCountMax: byteCountMax)
+    }
+
+    private func facts(_ id: RequestID, _ type: StaticString) -> RequestFacts {
+        RequestFacts(connection: number, peer: peer, request: id.text, type: type)
+    }
+
+    /// A request was understood. Ask `Observer.wants` first.
+    func observeStart(_ head: RequestHead, _ type: RequestType) {
+        context.observer.observe(.requestStarted(facts(head.id, type.name)))
+    }
+
+    /// A request failed before anything was started for it. Ask `Observer.wants` first.
+    func observeRefusal(_ head: RequestHead, _ type: RequestType, _ error: RequestError) {
+        var facts = facts(head.id, type.name)
+        facts.code = error.code.name
+        facts.sqlState = error.details?.sqlState
+        context.observer.observe(.requestFailed(facts))
+    }
+}
+
+extension RequestID {
+    /// For the log.
+    fileprivate var text: String {
+        switch self {
+        case .string(let bytes): LogText.escaped(bytes, byteCountMax: RequestFacts.requestByteCountMax)
+        case .integer(let value): "\(value)"
+        case .unsigned(let value): "\(value)"
+        case .none: "-"
+        }
+    }
+}
+
+extension Operation {
+    /// Whether it runs SQL of the client's.
+    fileprivate var isStatement: Bool { type == .query || type == .batch || type == .describe }
+
+    fileprivate var rowsAffected: Int64 {
+        batchSummaries.isEmpty ? summary.rowsAffected : batchSummaries.reduce(0) { $0 &+ $1.rowsAffected }
+    }
+}
+
+extension DriverError {
+    /// Whether it is neither the statement's nor the client's fault, but one that an administrator has to know of: the disk
+    /// is full, the file is damaged, memory is short (SQLSTATE classes 53, 58, XX), or a defect of ours. What concerns
+    /// the opening of a database is told when that is tried.
+    fileprivate var isTrouble: Bool {
+        switch code {
+        case .internalError: true
+        case .databaseError: ["53", "58", "XX"].contains { details.sqlState?.hasPrefix($0) ?? false }
+        case .badRequest, .needsSession, .permissionDenied, .connectFailed, .driverMissing, .syntaxError,
+            .constraintViolation, .readOnly, .busy, .timeout, .cancelled, .limitExceeded, .shuttingDown:
+            false
+        }
+    }
+}

@@ -1,0 +1,65 @@
+// The ids of the messages that an administrator may act on, in one table. systemd/litebase.catalog explains each of them
+// (`journalctl -x`); a test compares the two.
+
+public import LinuxSystem
+
+/// What kind of message a line of the log is, for the journal's catalog and for the limit of the log's rate.
+///
+/// An id is never used again for something else. New ones: `systemd-id128 new`.
+/// - Source: systemd.journal-fields(7), `MESSAGE_ID=`.
+public enum MessageID: String, CaseIterable, Sendable {
+    // Start and end; by the daemon.
+    case listening = "897639bdcd364ab4a916a0332dd24bc6"
+    case configurationInvalid = "6c52722dd0554acdab34bcaf297e1b8b"
+    case startFailed = "b751f0f50e444215b2c0697b482eb507"
+    case settingsUnused = "fd6bc244f1004da3ae6586daac2514da"
+    case connectionsRestored = "967d9ccb5b5b42c6adaa73402966ea1e"
+    case idleExit = "532beff64fe9433ab023f72913e4d192"
+    case draining = "8f5ce500e6114a6bb5d2b609b1f8026a"
+    case drainTimedOut = "ac5860cd066445de9a6f61c47ef4ccf3"
+    case stopped = "3a25a290b51b4f1bb48a5338712938e5"
+    case loopHung = "51e219612c5f46ec9d72ca8018f85fc4"
+
+    // Reload; by the daemon.
+    case reloaded = "5f43e676d73e4daa81197dd4f4c4342e"
+    case reloadFailed = "1019b32888954ac3857e63b6fbe732db"
+    case restartNeeded = "01f2df466dff4ced9744dc1c84891c22"
+
+    // Connections and requests; by the server.
+    case acceptFailed = "100f94f4e1004bb3b5df912ece1859c2"
+    case connectionRefused = "efaa8cc3abcb4e24bc1c9019bc3ceb09"
+    case protocolViolation = "da80ed70a47b40d9a7721a36971cecdc"
+    case slowStatement = "50dd520d59484ba1bc05481765508bd4"
+    case databaseOpened = "96ee6e6bbc4f4e3cb4fe61791a056d5b"
+    case databaseFailed = "1297aa3a1cca4708be37accb98162afc"
+    case databaseTrouble = "df4972318626438a914871e3353cc33a"
+
+    // The log itself; by `Observer`.
+    case suppressed = "da37d09604574b76abf429c25714f6cb"
+
+    /// How the suppressed ones are called in the log.
+    var plural: StaticString {
+        switch self {
+        case .connectionRefused: "refused connections"
+        case .protocolViolation: "protocol violations"
+        case .slowStatement: "slow statements"
+        case .acceptFailed: "failed attempts to accept a connection"
+        case .databaseOpened: "opened databases"
+        case .databaseFailed: "databases that cannot be opened"
+        case .databaseTrouble: "requests that failed for a trouble of the database"
+        case .listening, .configurationInvalid, .startFailed, .settingsUnused, .connectionsRestored, .idleExit,
+            .draining,
+            .drainTimedOut, .stopped, .loopHung, .reloaded, .reloadFailed, .restartNeeded, .suppressed:
+            "the daemon's own state"
+        }
+    }
+}
+
+extension LogRecord {
+    /// A record with an id of the table.
+    public init(
+        _ level: LogLevel, _ message: String, fields: [(name: String, value: String)] = [], id: MessageID
+    ) {
+        self.init(level, message, fields: fields, id: id.rawValue)
+    }
+}

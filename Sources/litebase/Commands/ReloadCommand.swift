@@ -1,0 +1,52 @@
+// `litebase reload`: ExecReload= of the service, and for people.
+
+import ArgumentParser
+internal import ByteBuffers
+import LiteBaseClient
+
+struct ReloadCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "reload",
+        abstract: "Make the daemon read its configuration again.",
+        usage: "litebase reload [--json] [<options>]",
+        discussion: """
+            Returns when the new configuration is in force. If it has errors, they
+            are listed, and the former one stays. For root and the daemon's user.
+            """)
+
+    @Flag(name: .customLong("json"), help: "Print one JSON object.")
+    var isJSON = false
+
+    @OptionGroup var connection: ConnectionOptions
+
+    func run() throws {
+        let client = try connection.connect()
+        client.timeout = .seconds(30)
+        let result = try client.reload()
+        let output = StandardOutput()
+        if isJSON {
+            Self.appendJSON(result, into: &output.buffer)
+            output.buffer.append(UInt8(ascii: "\n"))
+        } else {
+            for line in Self.lines(result) { try output.print(line) }
+        }
+        try output.flush()
+    }
+
+    /// What happened, for people.
+    static func lines(_ result: ReloadResult) -> [String] {
+        let count = result.databaseCount
+        let first = "Configuration reloaded: \(count) database\(count == 1 ? "" : "s")"
+        if result.restartNeeded.isEmpty { return [first] }
+        let names = result.restartNeeded.map(TerminalEscaping.visible).joined(separator: ", ")
+        return [first, "Waiting for a restart: \(names)"]
+    }
+
+    static func appendJSON(_ result: ReloadResult, into output: inout ByteBuffer) {
+        JSONText.append(
+            .map([
+                ("databases", .value(.integer(result.databaseCount))),
+                ("restart_needed", .array(result.restartNeeded.map { .value(.text($0)) })),
+            ]), into: &output)
+    }
+}

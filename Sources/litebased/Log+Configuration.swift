@@ -1,0 +1,36 @@
+// How mistakes in the configuration are told.
+
+internal import Configuration
+internal import LinuxSystem
+internal import Server
+
+extension ConfigurationError {
+    /// Problems that are listed one by one; a file of garbage has thousands.
+    static let listedCountMax = 100
+
+    /// The lines for people, as many as are worth reading.
+    var lines: [String] {
+        let rest = problems.count - Self.listedCountMax
+        return problems.prefix(Self.listedCountMax).map(\.description) + (rest > 0 ? ["and \(rest) more"] : [])
+    }
+
+    /// Writes a record for each problem.
+    ///
+    /// - Parameters:
+    ///   - log: where to.
+    ///   - id: `configurationInvalid` at the start, `reloadFailed` later.
+    ///   - prefix: in front of each line.
+    func write(to log: Log, _ id: MessageID, prefix: String = "") {
+        for (index, line) in lines.enumerated() {
+            let fields = index < Self.listedCountMax ? problems[index].fields : []
+            log.write(LogRecord(.error, prefix + line, fields: fields, id: id))
+        }
+    }
+}
+
+extension ConfigurationProblem {
+    fileprivate var fields: [(name: String, value: String)] {
+        guard let file else { return [] }
+        return [("LITEBASE_CONFIG_FILE", file)] + (line > 0 ? [("LITEBASE_CONFIG_LINE", "\(line)")] : [])
+    }
+}
