@@ -7,13 +7,15 @@ RELEASE  = -c release --static-swift-stdlib -Xswiftc -enforce-exclusivity=unchec
 BIN      = .build/release
 VENV     = .venv
 
-.PHONY: help build run test unit blackbox bench fuzz fmt lint install clean dependencies
+.PHONY: help build run test unit blackbox system deb bench fuzz fmt lint install clean dependencies
 
 help:
 	@echo "make run       install what is missing, build, and show LiteBase at work"
 	@echo "make test      install what is missing, and pass all tests"
 	@echo "make build     build litebased and litebase ($(BIN))"
 	@echo "make unit      Swift tests only;   make blackbox   tests of the built programs only"
+	@echo "make system    tests of the package on a booted Debian (root; SCALE=0.1 for a tenth of the rounds)"
+	@echo "make deb       build the Debian package (.build/deb)"
 	@echo "make bench     compare with Redis, PostgreSQL and sqlite3 (QUICK=1: fewer repetitions)"
 	@echo "make fuzz      fuzz the parsers (SECONDS=60 for each)"
 	@echo "make fmt lint  format, check the format"
@@ -29,7 +31,7 @@ build: dependencies
 run: build
 	@scripts/demo.sh $(BIN)
 
-test: lint unit blackbox
+test: lint unit blackbox system
 	@echo "all tests passed"
 
 unit: dependencies
@@ -38,6 +40,13 @@ unit: dependencies
 blackbox: build $(VENV)/ready
 	LITEBASED=$(CURDIR)/$(BIN)/litebased LITEBASE=$(CURDIR)/$(BIN)/litebase \
 		$(VENV)/bin/python -m pytest -q Tests/Protocol Tests/CommandLine
+
+# Boots a container, which only root can.
+system:
+	$(if $(filter 0,$(shell id -u)),,sudo )env LITEBASE_TEST_SCALE=$(or $(SCALE),1) PATH="$$PATH" scripts/system-test.sh
+
+deb:
+	scripts/build-deb.sh
 
 $(VENV)/ready: Tests/Protocol/requirements.txt
 	@scripts/install-dependencies.sh test
