@@ -194,15 +194,8 @@ public final class Server {
 
     /// Calls `completion` on the control loop when every loop has had its turn; never, if one hangs.
     public func visitLoops(_ completion: @escaping () -> Void) {
-        let loops = shared.loops
-        let here = LoopBound(completion, controlLoop.mailbox)
-        let mailbox = controlLoop.mailbox
-        let gathering = Gathering(missing: loops.count)
-        for loop in loops {
-            loop.submit { _ in
-                if gathering.add(0) != nil { mailbox.submit { here.wrapped() } }
-            }
-        }
+        let countdown = countdown(completion)
+        for loop in shared.loops { loop.submit { _ in countdown.count() } }
     }
 
     /// One line for `STATUS=` (sd_notify(3)).

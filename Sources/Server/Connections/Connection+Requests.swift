@@ -106,6 +106,7 @@ extension Connection {
             case .hello: try replyHello(head, encoding)
             case .listDatabases: replyDatabases(head.id, encoding)
             case .stats: replyStatistics(head, encoding)
+            case .activity: replyActivity(head, encoding)
             case .reload: try reload(head, encoding)
             case .cancel: try cancel(head, encoding)
             case .fetch: try fetch(head)
