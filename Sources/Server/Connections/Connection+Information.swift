@@ -54,6 +54,7 @@ extension Connection {
                 hint: "This daemon speaks version 1: send \"protocol\": [1].")
         }
         int64Style = request.int64
+        noticeEncoding = request.notices ? encoding : nil
         let limits = context.limits
         reply(RequestType.hello.replyName, id: head.id, encoding: encoding) { writer, output in
             writer.key("version", into: &output)
