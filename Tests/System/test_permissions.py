@@ -55,14 +55,16 @@ def test_every_descriptor_is_closed_on_exec(machine, connect):
     assert checked > 10
 
 
-# Enters the daemon's mount namespace, where no other program can be executed, and tries to write as the user of argument 2.
-WRITES = """
-import ctypes, os, pwd, sys
-user = pwd.getpwnam(sys.argv[2])
+# Enters the daemon's mount namespace, where there may be no other program, as the user of argument 2.
+ENTER = """
+import ctypes, errno, os, pwd, sys
+user, program = pwd.getpwnam(sys.argv[2]), open("/usr/bin/true", "rb").read()
 libc = ctypes.CDLL(None, use_errno=True)
 namespace = os.open(f"/proc/{sys.argv[1]}/ns/mnt", os.O_RDONLY)
 assert libc.setns(namespace, 0) == 0, os.strerror(ctypes.get_errno())
 os.setgroups([]); os.setgid(user.pw_gid); os.setuid(user.pw_uid)
+"""
+WRITES = """
 for path in %r:
     try:
         descriptor = os.open(path + "/written-by-test", os.O_CREAT | os.O_WRONLY, 0o600)
@@ -70,6 +72,21 @@ for path in %r:
         print("WRITABLE", path)
     except OSError as error:
         print(error.errno, path)
+"""
+EXECUTES = """
+for path in ("/var/lib/litebase", "/tmp", "/var/tmp"):
+    name = path + "/executed-by-test"
+    with open(name, "wb", opener=lambda name, flags: os.open(name, flags, 0o700)) as file:
+        file.write(program)
+    child = os.fork()
+    if child == 0:
+        try:
+            os.execv(name, [name])
+        except OSError as error:
+            os._exit(error.errno)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    os.unlink(name)
+    print(path, errno.errorcode.get(status, status))
 """
 PLACES = ["/", "/etc", "/etc/litebase", "/etc/litebase/litebase.toml.d", "/usr/bin", "/var", "/var/lib", "/var/log", "/home",
           "/root", "/run", "/run/lock", "/run/litebase", "/dev", "/dev/shm", "/usr/lib", "/boot", "/opt", "/srv", "/var/cache",
@@ -80,9 +97,15 @@ def test_nothing_but_the_state_can_be_written(machine):
     """Not even root could write in the daemon's mount namespace, which is read-only."""
     machine.ping()
     for user in ("root", "litebase"):
-        output = machine.output("python3", "-c", WRITES % (PLACES,), machine.main_pid(), user)
+        output = machine.output("python3", "-c", ENTER + WRITES % (PLACES,), machine.main_pid(), user)
         writable = re.findall(r"^WRITABLE (.*)$", output, re.MULTILINE)
         assert writable == ["/var/lib/litebase"], f"{user}: {output}"
+
+
+def test_what_can_be_written_cannot_be_executed(machine):
+    machine.ping()
+    output = machine.output("python3", "-c", ENTER + EXECUTES, machine.main_pid(), "litebase")
+    assert output.splitlines() == ["/var/lib/litebase EACCES", "/tmp EACCES", "/var/tmp EACCES"]
 
 
 def test_no_network(machine, connect):
