@@ -38,6 +38,10 @@ LITERALS = {"-": r"\-", "'": r"\(aq", "`": r"\(ga", "^": r"\(ha", "~": r"\(ti"}
 COLUMNS = 78
 
 
+def protocol():
+    return (ROOT / "docs/protocol.md").read_text(encoding="utf-8")
+
+
 def section(title):
     return RENAMED.get(title.upper(), title.upper())
 
@@ -77,6 +81,8 @@ def marked_up(match):
     if target == "errors.md":
         return [("Sx", "ERROR CODES")]
     assert target.startswith("#"), f"where does this link lead on paper: {target}"
+    if f'<a id="{target[1:]}"></a>' in protocol():
+        return [("No", prose(label))]  # a place within a section
     name = section(target[1:].replace("-", " "))
     return [("Sx", name)] if section(label) == name else [("No", prose(label) + " (see "), ("Sx", name), ("No", ")")]
 
@@ -185,9 +191,9 @@ def blocks(text):
 
 
 def convert(text):
-    """The blocks of one section."""
+    """The blocks of one section, without anchors."""
     made = []
-    for block in blocks(text):
+    for block in blocks(re.sub(r'<a id="[\w-]+"></a>', "", text)):
         first = block[0]
         assert not first.startswith("#"), f"a heading where none is expected: {first}"
         if first.startswith("```"):
@@ -226,7 +232,7 @@ def client_class(text):
 
 
 def body():
-    introduction, *rest = re.split(r"^## (.*)\n", (ROOT / "docs/protocol.md").read_text(encoding="utf-8"), flags=re.M)
+    introduction, *rest = re.split(r"^## (.*)\n", protocol(), flags=re.M)
     made = convert(introduction.split("\n", 1)[1])
     for title, text in zip(rest[::2], rest[1::2]):
         made += [".Sh " + section(title), *convert(text)]

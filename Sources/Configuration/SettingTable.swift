@@ -47,6 +47,13 @@ extension Setting {
             "limits.connections_max", .integer(\.limits.connectionCountMax, 1...1_000_000),
             "Client connections at a time."),
         Setting(
+            "limits.connections_per_user_max", .integer(\.limits.connectionCountPerUserMax, 1...1_000_000),
+            "Connections of one Unix user; root and the daemon's own user may have all."),
+        Setting(
+            "limits.buffered_bytes_per_user_max",
+            .integer(\.limits.bufferedByteCountPerUserMax, 1_048_576...1_099_511_627_776),
+            "Bytes of requests and replies that are held for one Unix user."),
+        Setting(
             "limits.kept_connections_max", .integer(\.limits.keptConnectionCountMax, 0...65_536),
             "Connections that survive a restart in systemd's descriptor store; 0: none."),
         Setting(
@@ -67,6 +74,12 @@ extension Setting {
         Setting(
             "limits.statement_time_ms_max", .milliseconds(\.limits.statementTimeMillisecondsMax, 0...2_592_000_000),
             "Longest time that a statement may run, in milliseconds; 0: no limit."),
+        Setting(
+            "limits.idle_transaction_ms_max", .milliseconds(\.limits.idleTransactionMillisecondsMax, 0...2_592_000_000),
+            "Time that a session may leave its transaction idle, in milliseconds; then it ends; 0: no limit."),
+        Setting(
+            "limits.write_stall_ms_max", .milliseconds(\.limits.writeStallMillisecondsMax, 0...2_592_000_000),
+            "Time that a client may leave its replies unread, in milliseconds; then it is closed; 0: no limit."),
         Setting(
             "limits.busy_time_ms_max", .milliseconds(\.limits.busyTimeMillisecondsMax, 0...3_600_000),
             "Time that a write waits for another writer, in milliseconds."),

@@ -123,6 +123,13 @@ public enum Sockets {
         _ = clinux_set_nodelay(socket.number)
     }
 
+    /// Bytes, as the kernel accounts for them, that were sent and not yet read by a local peer, or acknowledged by TCP.
+    ///
+    /// - Source: unix(7) and tcp(7), SIOCOUTQ.
+    public static func queuedByteCount(_ socket: borrowing OwnedDescriptor) -> Int {
+        Int(max(0, clinux_queued_byte_count(socket.number)))
+    }
+
     /// Wakes up whoever blocks on the socket: both directions end (shutdown(2), SHUT_RDWR).
     public static func shutdownBoth(_ socket: borrowing OwnedDescriptor) {
         _ = shutdown(socket.number, Int32(SHUT_RDWR))

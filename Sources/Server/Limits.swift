@@ -8,6 +8,14 @@ public struct Limits: Sendable, Equatable {
     public var rowByteCountMax = 64 << 20
     /// Client connections at a time.
     public var connectionCountMax = 10_000
+    /// Connections of one Unix user at a time; the daemon's own user and root may have `connectionCountMax`.
+    public var connectionCountPerUserMax = 5_000
+    /// Bytes of requests and replies that the daemon holds for one Unix user.
+    public var bufferedByteCountPerUserMax = 256 << 20
+    /// Longest time that a session may leave its transaction idle, in milliseconds; 0 means no limit. Then it ends.
+    public var idleTransactionMillisecondsMax: Int64 = 600_000
+    /// Longest time that a client may read nothing of what is due, in milliseconds; 0 means no limit. Then it is closed.
+    public var writeStallMillisecondsMax: Int64 = 1_800_000
     /// Connections that the descriptor store keeps, so that they outlive the process; less than the store's own limit.
     public var keptConnectionCountMax = 1_000
     /// Requests of one connection that may be unfinished; beyond, the daemon stops reading from it.

@@ -80,6 +80,7 @@ public final class Server {
         for connection in former.connections {
             guard let socket = connection.socket.take() else { continue }
             shared.connectionCount.add(1, ordering: .relaxed)
+            shared.users.account(of: Sockets.peer(of: socket)?.uid).connectionCount.add(1, ordering: .relaxed)
             let (descriptor, number, slot) = (socket.release(), connection.number, connection.slot)
             let leftover = connection.leftover
             pickLoop().submit { $0.reopen(descriptor, number, slot, leftover) }
@@ -135,14 +136,17 @@ public final class Server {
     }
 
     private func adopt(_ socket: consuming OwnedDescriptor) {
-        let limit = configuration.limits.connectionCountMax
+        let peer = Sockets.peer(of: socket)
+        let account = shared.users.account(of: peer?.uid)
         let count = shared.connectionCount.add(1, ordering: .relaxed).newValue
-        let isRefused = count > limit
-        if isRefused {
-            let peer = Sockets.peer(of: socket)
-            observer.observe(.connectionRefused(limitName: "connections_max", limit: limit, peer: peer))
-            if count > limit + Self.refusedCountMax {
+        let ofUser = account.connectionCount.add(1, ordering: .relaxed).newValue
+        let refusal = refusal(count, ofUser, peer)
+        if let refusal {
+            let limit = refusal.limit(configuration.limits)
+            observer.observe(.connectionRefused(limitName: refusal.limitName, limit: limit, peer: peer))
+            if max(count - configuration.limits.connectionCountMax, ofUser - limit) > Self.refusedCountMax {
                 shared.connectionCount.subtract(1, ordering: .relaxed)
+                account.connectionCount.subtract(1, ordering: .relaxed)
                 return
             }
         }
@@ -150,9 +154,16 @@ public final class Server {
         acceptedCount += 1
         let number = lastConnectionNumber
         shared.handover?.table.lastConnectionNumber = number
-        let slot = isRefused ? nil : keeper?.keepAccepted(socket, number: number)
+        let slot = refusal == nil ? keeper?.keepAccepted(socket, number: number) : nil
         let descriptor = socket.release()
-        pickLoop().submit { $0.open(descriptor, number: number, slot: slot, isRefused: isRefused) }
+        pickLoop().submit { $0.open(descriptor, number: number, slot: slot, refusal: refusal) }
+    }
+
+    // The daemon's own user and root are to get through when others have taken all that they may.
+    private func refusal(_ count: Int, _ ofUser: Int, _ peer: PeerCredentials?) -> ConnectionRefusal? {
+        if count > configuration.limits.connectionCountMax { return .total }
+        let isAdministrator = peer.map { $0.uid == 0 || $0.uid == Process.effectiveUID } ?? false
+        return !isAdministrator && ofUser > configuration.limits.connectionCountPerUserMax ? .ofUser : nil
     }
 
     /// Takes over changed databases and limits; loops and activation stay. `completion` is called on the control loop's
@@ -194,15 +205,8 @@ public final class Server {
 
     /// Calls `completion` on the control loop when every loop has had its turn; never, if one hangs.
     public func visitLoops(_ completion: @escaping () -> Void) {
-        let loops = shared.loops
-        let here = LoopBound(completion, controlLoop.mailbox)
-        let mailbox = controlLoop.mailbox
-        let gathering = Gathering(missing: loops.count)
-        for loop in loops {
-            loop.submit { _ in
-                if gathering.add(0) != nil { mailbox.submit { here.wrapped() } }
-            }
-        }
+        let countdown = countdown(completion)
+        for loop in shared.loops { loop.submit { _ in countdown.count() } }
     }
 
     /// One line for `STATUS=` (sd_notify(3)).

@@ -3,7 +3,7 @@
 /// What a request asks for.
 public enum RequestType: UInt8, CaseIterable, Sendable {
     case healthCheck, hello, listDatabases, dbConnect, dbDisconnect, query, batch, describe, fetch, cancel, stats,
-        reload
+        reload, activity
 
     /// The `type` of the request.
     public var name: StaticString { names.request }
@@ -24,6 +24,7 @@ public enum RequestType: UInt8, CaseIterable, Sendable {
         case .cancel: ("cancel", "cancel_response")
         case .stats: ("stats", "stats_response")
         case .reload: ("reload", "reload_response")
+        case .activity: ("activity", "activity_response")
         }
     }
 
@@ -44,7 +45,7 @@ public enum RequestType: UInt8, CaseIterable, Sendable {
             default: candidate = .stats
             }
         case 6: candidate = name[0] == UInt8(ascii: "c") ? .cancel : .reload
-        case 8: candidate = .describe
+        case 8: candidate = name[0] == UInt8(ascii: "d") ? .describe : .activity
         case 10: candidate = .dbConnect
         case 12: candidate = .healthCheck
         case 13: candidate = .dbDisconnect

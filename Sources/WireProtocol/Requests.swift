@@ -10,6 +10,8 @@ public struct HelloRequest {
     /// Whether version 1 is among those that the client speaks; true when it names none.
     public private(set) var speaksVersion1 = true
     public private(set) var int64 = Int64Style.tagged
+    /// Whether the client knows the message `notice`, which answers no request.
+    public private(set) var notices = false
 
     public init(_ data: UnsafeRawBufferPointer?) throws(DecodeError) {
         var fields = try FieldReader(data)
@@ -20,6 +22,8 @@ public struct HelloRequest {
                 speaksVersion1 = try Self.readVersions(&fields)
             } else if name.equals("int64") {
                 int64 = try Self.readStyle(&fields)
+            } else if name.equals("notices") {
+                notices = try fields.optionalBool("notices") ?? false
             } else {
                 try fields.reader.skip()
             }

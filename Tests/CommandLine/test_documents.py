@@ -86,8 +86,9 @@ def test_links_lead_somewhere(path):
         there = (ROOT / path).parent / file if file else ROOT / path
         assert there.exists(), f"{path}: {target}"
         if anchor:
-            headings = re.findall(r"^#+ (.*)$", there.read_text(encoding="utf-8"), re.M)
-            assert anchor in map(slug, headings), f"{path}: {target}"
+            page = there.read_text(encoding="utf-8")
+            anchors = [*map(slug, re.findall(r"^#+ (.*)$", page, re.M)), *re.findall(r'<a id="([\w-]+)">', page)]
+            assert anchor in anchors, f"{path}: {target}"
 
 
 def commands(path):
@@ -119,7 +120,7 @@ def test_commands_exist(path):
 @pytest.mark.parametrize("path", GUIDES)
 def test_settings_exist(path):
     page = rendered(ROOT / "docs/man/litebase.toml.5")
-    names = set(re.findall(r"`((?:limits|socket|log)\.[a-z_]+)`", text(path)))
+    names = set(re.findall(r"`((?:limits|socket|log)\.(?!conf`)[a-z_]+)`", text(path)))
     for block in [*code_blocks(path, "toml"), *code_blocks(path, "console")]:
         names.update(name if name not in ("url", "access") else f"databases.NAME.{name}"
                      for name in re.findall(r"^([a-z_]+) = ", block, re.M))
@@ -143,3 +144,24 @@ def test_directives_have_the_value_of_the_units(path):
     shipped = dict(re.findall(r"^(\w+)=(.+)$", units, re.M))
     for name, value in re.findall(r"\(`([A-Z]\w+)=([^`]+)`\)", text(path)):
         assert shipped.get(name) == value, f"{name}={value}"
+
+
+def test_log_messages_are_those_of_the_daemon():
+    """The table has every kind of message, and quotes what the sources say."""
+    section = text("docs/operations.md").split("\n## Log messages\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (.+?) \| (\w+) \| .+ \|$", section, re.M)
+    informing = re.search(r"^These only inform: ([\w, ]+)\.", section, re.M)[1].split(", ")
+    cases = re.findall(r"^    case (\w+) = \"", text("Sources/Server/Observation/MessageID.swift"), re.M)
+    assert sorted(informing + [name for _, name in rows if name != "name"]) == sorted(cases)
+    sources = "".join(path.read_text(encoding="utf-8") for folder in ("Server", "litebased")
+                      for path in (ROOT / "Sources" / folder).rglob("*.swift"))
+    for quoted in re.findall(r"^\| `([^`]+)`", section, re.M):
+        for part in filter(str.strip, re.split(r"…|FILE:LINE:COLUMN", quoted)):
+            assert part.strip(" :") in sources, f"{quoted}: {part}"
+    for identifier in re.findall(r"MESSAGE_ID=([0-9a-f]{32})", "".join(map(text, GUIDES))):
+        assert f'= "{identifier}"' in text("Sources/Server/Observation/MessageID.swift"), identifier
+
+
+def test_drop_ins_are_those_of_the_tree():
+    named = set(re.findall(r"^\| `([\w-]+\.conf)`", text("docs/operations.md"), re.M))
+    assert named == {path.name for path in (ROOT / "systemd/examples").glob("*.conf")}

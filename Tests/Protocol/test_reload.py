@@ -10,10 +10,10 @@ import time
 
 import pytest
 
-from daemon import ENDLESS, LITEBASE, LITEBASED, Daemon, environment_for, wait_until
+from daemon import ENDLESS, LITEBASE, LITEBASED, environment_for, wait_until
 from wire import Client, RequestFailed
 
-CONFIG_ERROR, NO_PERMISSION, NO_DAEMON = 78, 77, 69
+CONFIG_ERROR, NO_DAEMON = 78, 69
 NOBODY = 65534
 
 
@@ -229,6 +229,7 @@ def test_ready_is_told_after_every_reload(start_daemon, directory):
                 except BlockingIOError:
                     return seen
 
+        wait_until(lambda: any(message[0] == "READY=1" for message in states()), "the start is told")
         for text, kind in [("", "reload_response"), ("nonsense = 1\n", "error"), ("", "reload_response")]:
             states()
             file.write_text(text)

@@ -37,7 +37,9 @@ import WireProtocol
                     }
                 return UnansweredRequest(id: id, encoding: index % 2 == 0 ? .json : .messagePack)
             }
-            slot.record(framing: framing, int64Style: .string, sessionCount: 9, requestCount: texts.count) { index in
+            slot.record(
+                framing: framing, int64Style: .string, noticeEncoding: .json, sessionCount: 9, requestCount: texts.count
+            ) { index in
                 // The slot copies the text before the next one is asked for.
                 texts[index].withUnsafeBytes { request(index, $0) }
             }
@@ -49,7 +51,8 @@ import WireProtocol
             let second = try #require(try Self.reopened(table))
             let read = try #require(second.slot(slot.index), "seed \(seed)")
             #expect(read.state == .known && read.number == number && read.framing == framing, "seed \(seed)")
-            #expect(read.int64Style == .string && read.sessionCount == 9, "seed \(seed)")
+            #expect(
+                read.int64Style == .string && read.noticeEncoding == .json && read.sessionCount == 9, "seed \(seed)")
             let requests = try #require(read.unanswered, "seed \(seed)")
             #expect(requests.count == texts.count, "seed \(seed)")
             for (index, found) in requests.enumerated() {

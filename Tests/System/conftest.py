@@ -17,7 +17,7 @@ from machine import LIBRARY, SCALE, SOCKET, Machine  # noqa: E402
 from wire import Client  # noqa: E402
 
 RESULTS = pathlib.Path(os.environ.get("LITEBASE_TEST_RESULTS", ".build/system-test"))
-SNAPSHOT_IGNORES = re.compile(r"^/(proc|sys|dev|run|tmp)/|^/var/(log|cache|tmp)/|^/var/lib/systemd/|^/usr/local/lib/litebase-test")
+SNAPSHOT_IGNORES = re.compile(r"^/(proc|sys|dev|run|tmp|home|root)/|^/var/(log|cache|tmp)/|^/var/lib/(systemd|apt)/|^/usr/local/lib/litebase-test")
 
 
 OUR_UNITS = ("litebase*.socket", "litebase*.service", "tested-*")
@@ -82,7 +82,9 @@ def files(machine):
     """Every file that could be left behind."""
     listing = machine.output("find", "/", "-xdev", "-printf", "%p\\n").splitlines()
     listing += machine.output("find", "/run", "-path", "*litebase*").splitlines()
-    return {path for path in listing if not SNAPSHOT_IGNORES.search(path) or "litebase" in path and "-test" not in path}
+    named = re.compile("litebase(?!-test)")
+    return {path for path in listing if not SNAPSHOT_IGNORES.search(path)
+            or named.search(path) and not path.startswith(("/home/", "/root/", "/var/cache/man/"))}
 
 
 @pytest.fixture

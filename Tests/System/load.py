@@ -11,11 +11,14 @@ from machine import LIBRARY, SOCKET
 NUMBERS = itertools.count(1)
 SEED = int(os.environ.get("LITEBASE_TEST_SEED", time.time_ns() % 1_000_000))
 
+# Few enough new connections that each of them gets into the descriptor store at once.
+CALM_LOAD = {"visitor": 16, "persistent": 8, "thoughtful": 4, "session": 2, "streaming": 1}
+
 # The load of the promise: 16 that come and go, 8 that stay; beside them some of every other habit.
 FULL_LOAD = {"short": 16, "persistent": 8, "thoughtful": 4, "session": 2, "streaming": 1}
 
 SESSIONS_LOST = {"ok", "error:session_not_found"}
-FINE = {"short": {"ok"}, "persistent": {"ok"}, "thoughtful": {"ok"}, "session": SESSIONS_LOST, "streaming": {"ok"}}
+FINE = {"short": {"ok"}, "visitor": {"ok"}, "persistent": {"ok"}, "thoughtful": {"ok"}, "session": SESSIONS_LOST, "streaming": {"ok"}}
 
 
 class Load:

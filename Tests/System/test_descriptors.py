@@ -83,25 +83,35 @@ def test_the_peer_sees_the_end_when_the_daemon_closes(machine):
     half.close()
 
 
+@pytest.fixture
+def small_database(machine, full):
+    """A database named "small" on a file system of its own: of 1 MiB if it is to be full soon."""
+    directory, owner = "/var/lib/litebase/small", machine.output("id", "-u", "litebase")
+    machine.run("mkdir", "-p", directory)
+    machine.run("mount", "-t", "tmpfs", "-o", f"size={'1M' if full else '64M'},mode=0700,uid={owner}", "tmpfs", directory)
+    machine.write("/etc/litebase/litebase.toml.d/test-small.toml", f'[databases.small]\nurl = "sqlite:{directory}/small.db"\n')
+    yield
+    machine.systemctl("stop", "litebase.socket", SERVICE)
+    machine.run("umount", directory)
+    machine.run("rmdir", directory)
+
+
 @pytest.mark.parametrize("full", [False, True])
-def test_a_full_disk_is_an_error_not_an_end(machine, full, connect):
+def test_a_full_disk_is_an_error_not_an_end(machine, small_database, full, connect):
     """`full=False` is the negative: with room, the same statements succeed."""
-    size = "1M" if full else "64M"
-    machine.drop_in("disk", f"[Service]\nTemporaryFileSystem=/var/lib/litebase:size={size},mode=0700,uid="
-                            f"{machine.output('id', '-u', 'litebase')}\n")
     client = connect()
-    client.query("CREATE TABLE filling(content)")
+    client.query("CREATE TABLE filling(content)", database="small")
     pid = client.call("health_check").data["pid"]
     acknowledged, codes = 0, set()
     for _ in range(40):
         try:
-            client.query("INSERT INTO filling VALUES (randomblob(100000))")
+            client.query("INSERT INTO filling VALUES (randomblob(100000))", database="small")
             acknowledged += 1
         except wire.RequestFailed as error:
             codes.add((error.code, error.data.get("sqlstate")))
     assert bool(codes) == full, codes
-    assert client.query("SELECT count(*) FROM filling").value == acknowledged
-    assert client.query("PRAGMA integrity_check").value == "ok"
+    assert client.query("SELECT count(*) FROM filling", database="small").value == acknowledged
+    assert client.query("PRAGMA integrity_check", database="small").value == "ok"
     assert client.call("health_check").data["pid"] == pid and machine.main_pid() == pid
     if full:
         assert any(int(entry["PRIORITY"]) <= 4 for entry in machine.journal(machine.began, "-u", SERVICE)), "the log says it"

@@ -1,12 +1,11 @@
 """A restart, a reload of systemd, an upgrade: nobody who talks to the daemon notices, but for sessions that are gone."""
 
+import time
+
 import pytest
 
-import load as loads
 from load import FINE, assert_connected_once, assert_outcomes, assert_rows, describe, outcomes, total
-from machine import SERVICE, SOCKET, rounds
-
-import time
+from machine import SERVICE, rounds
 
 GAP_SECONDS = 0.15
 

@@ -61,6 +61,8 @@ int clinux_socket_path(int fd, char *path, size_t path_size);
 int clinux_set_nonblocking(int fd);
 int clinux_set_cloexec(int fd);
 int clinux_set_nodelay(int fd);
+/// Bytes that were sent and not read by the peer (SIOCOUTQ), −1 on failure.
+int clinux_queued_byte_count(int fd);
 int clinux_flock_exclusive_nonblocking(int fd);
 /// A file in memory that can neither grow nor shrink, close-on-exec (memfd_create(2)).
 int clinux_memory_file(const char *name, size_t byte_count);

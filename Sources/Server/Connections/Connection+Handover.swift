@@ -7,7 +7,7 @@ internal import WireProtocol
 
 extension Connection {
     /// Whether the descriptor store should keep it and does not.
-    var isKeepable: Bool { slot == nil && !isRefused && !isClosing && !isClosed }
+    var isKeepable: Bool { slot == nil && refusal == nil && !isClosing && !isClosed }
 
     /// From now on the store keeps the connection.
     func adopt(_ slot: HandoverSlot) {
@@ -27,13 +27,14 @@ extension Connection {
     func recordPosition(with id: RequestID, _ encoding: WireEncoding) {
         guard let slot, isLastFrame, output.isEmpty, inFlight.isEmpty else { return }
         slot.record(
-            framing: decoder.framing, int64Style: int64Style, sessionCount: lastSession, requestCount: 1
+            framing: decoder.framing, int64Style: int64Style, noticeEncoding: noticeEncoding, sessionCount: lastSession,
+            requestCount: 1
         ) { _ in UnansweredRequest(id: id, encoding: encoding) }
     }
 
     private func record(in slot: HandoverSlot, isBehindLeftover: Bool) {
         slot.record(
-            framing: decoder.framing, int64Style: int64Style, sessionCount: lastSession,
+            framing: decoder.framing, int64Style: int64Style, noticeEncoding: noticeEncoding, sessionCount: lastSession,
             requestCount: inFlight.count, isBehindLeftover: isBehindLeftover
         ) { UnansweredRequest(id: inFlight[$0].id, encoding: inFlight[$0].encoding) }
     }
@@ -70,6 +71,7 @@ extension Connection {
     func restore(_ slot: HandoverSlot, _ leftover: Leftover?) {
         self.slot = slot
         int64Style = slot.int64Style
+        noticeEncoding = slot.noticeEncoding
         if let framing = slot.framing { decoder.resume(framing) }
         restoredSessionCount = slot.sessionCount
         let requests = slot.unanswered ?? []
@@ -102,6 +104,9 @@ extension Connection {
         for index in 0..<restoredSessionCount where "s\(number)-\(index + 1)".utf8.elementsEqual(name) {
             return .sessionGone(name)
         }
+        if expiredSessions.contains(where: { $0.utf8.elementsEqual(name) }) {
+            return .sessionExpired(name, limit: context.limits.idleTransactionMillisecondsMax)
+        }
         return .sessionNotFound(name)
     }
 }
@@ -109,7 +114,7 @@ extension Connection {
 extension LoopContext {
     /// Goes on serving a connection of a former process.
     func reopen(_ descriptor: Int32, _ number: UInt64, _ slot: HandoverSlot, _ leftover: Leftover?) {
-        let connection = makeConnection(OwnedDescriptor(descriptor), number: number, isRefused: false)
+        let connection = makeConnection(OwnedDescriptor(descriptor), number: number, refusal: nil)
         connection.open()
         connection.restore(slot, leftover)
     }

@@ -54,6 +54,7 @@ extension Connection {
                 hint: "This daemon speaks version 1: send \"protocol\": [1].")
         }
         int64Style = request.int64
+        noticeEncoding = request.notices ? encoding : nil
         let limits = context.limits
         reply(RequestType.hello.replyName, id: head.id, encoding: encoding) { writer, output in
             writer.key("version", into: &output)
@@ -115,18 +116,11 @@ extension Connection {
     /// Asks every loop for its counters and answers when all have told.
     func replyStatistics(_ head: RequestHead, _ encoding: WireEncoding) {
         let operation = makeOperation(head, .stats, encoding)
-        operation.progress = .running
-        track(operation)
-        let here = LoopBound((self, operation), context.loop.mailbox)
-        let mailbox = context.loop.mailbox
-        let members = context.shared.loops
-        let gathering = StatisticsGathering(count: members.count) { total in
-            mailbox.submit {
-                let (connection, operation) = here.wrapped
-                connection.finishStatistics(operation, total)
-            }
+        gather(for: operation, LoopStatistics()) { context, total in
+            total.add(context.statistics)
+        } _: { [self] total in
+            finishStatistics(operation, total)
         }
-        for member in members { member.submit { gathering.add($0.statistics) } }
     }
 
     private func finishStatistics(_ operation: Operation, _ total: LoopStatistics) {
@@ -139,26 +133,6 @@ extension Connection {
             }
         }
         operationDidEnd(operation)
-    }
-}
-
-/// Adds up what the loops tell.
-private final class StatisticsGathering: Sendable {
-    private let state: Mutex<(total: LoopStatistics, missing: Int)>
-    private let done: @Sendable (LoopStatistics) -> Void
-
-    init(count: Int, done: @escaping @Sendable (LoopStatistics) -> Void) {
-        state = Mutex((LoopStatistics(), count))
-        self.done = done
-    }
-
-    func add(_ statistics: LoopStatistics) {
-        let total = state.withLock { state -> LoopStatistics? in
-            state.total.add(statistics)
-            state.missing -= 1
-            return state.missing == 0 ? state.total : nil
-        }
-        if let total { done(total) }
     }
 }
 

@@ -82,6 +82,7 @@ extension Connection {
         guard !operation.isTracked else { return }
         operation.isTracked = true
         inFlight.append(operation)
+        charge(operation)
         context.statistics.requestsInFlight += 1
         context.shared.requestsInFlight.add(1, ordering: .relaxed)
         armTimer(operation)
@@ -102,6 +103,7 @@ extension Connection {
     func release(_ operation: Operation) {
         if operation.isTracked {
             operation.isTracked = false
+            discharge(operation)
             if let index = inFlight.firstIndex(where: { $0 === operation }) {
                 inFlight.swapAt(index, inFlight.count - 1)
                 inFlight.removeLast()
@@ -119,6 +121,11 @@ extension Connection {
     func operationDidFill(_ operation: Operation) {
         let isStarting = operation.progress == .starting
         withOutputStorage {
+            if refuseResult(of: operation) {
+                operation.progress = .waitingForOutput
+                stop(operation, .cancelled)
+                return
+            }
             operation.hasSentRows = true
             if !isClosed { output.append(operation.rows.buffer.readable) }
             operation.rows.buffer.removeAll()
@@ -187,10 +194,15 @@ extension Connection {
         operation.progress = .ended
         withOutputStorage {
             record(operation)
+            _ = refuseResult(of: operation)
             if !isClosed { replyEnd(operation) }
             if !operation.cancels.isEmpty { answerCancels(of: operation) }
             let session = operation.session
             if session?.active === operation { session?.active = nil }
+            if let session, !isClosed, session.isIdleInTransaction {
+                session.isWarned = false
+                context.housekeeper.watch(self)
+            }
             // Within its own start, `start` and `startNext` do the rest.
             if isStarting { return }
             release(operation)
@@ -207,6 +219,7 @@ extension Connection {
     }
 
     private func replyEnd(_ operation: Operation) {
+        if let refusal = operation.refusal { return replyError(operation, refusal) }
         if let error = operation.error { return replyError(operation, RequestError(error)) }
         switch operation.type {
         case .query: replyQueryEnd(operation)

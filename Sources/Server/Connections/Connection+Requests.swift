@@ -92,20 +92,22 @@ extension Connection {
         }
         context.statistics.requests[Int(type.rawValue)] &+= 1
         if context.observer.wants(.debug) { observeStart(head, type) }
-        if isRefused {
+        if let refusal {
             // Who may raise the limit must get through, once.
-            guard type == .reload, isAdministrator else { return refuseConnection(head.id, encoding) }
+            guard type == .reload, isAdministrator else { return refuseConnection(refusal, head.id, encoding) }
             isClosing = true
         }
         if context.isDraining, slot == nil, type != .healthCheck {
             return reply(.shuttingDown, id: head.id, encoding: encoding)
         }
         do throws(RequestError) {
+            if let refusal = refusal(ofBytes: context.body.count) { throw refusal }
             switch type {
             case .healthCheck: replyHealth(head.id, encoding)
             case .hello: try replyHello(head, encoding)
             case .listDatabases: replyDatabases(head.id, encoding)
             case .stats: replyStatistics(head, encoding)
+            case .activity: replyActivity(head, encoding)
             case .reload: try reload(head, encoding)
             case .cancel: try cancel(head, encoding)
             case .fetch: try fetch(head)
@@ -125,11 +127,12 @@ extension Connection {
         }
     }
 
-    private func refuseConnection(_ id: RequestID, _ encoding: WireEncoding) {
-        let limit = context.limits.connectionCountMax
+    private func refuseConnection(_ refusal: ConnectionRefusal, _ id: RequestID, _ encoding: WireEncoding) {
+        let limit = refusal.limit(context.limits)
+        let who = refusal == .total ? "The daemon has" : "\(account.name.capitalizedFirst) has"
         reply(
             RequestError(
-                .limitExceeded, "The daemon has reached its limit of \(limit) connections (connections_max).",
+                .limitExceeded, "\(who) reached the limit of \(limit) connections (\(refusal.limitName)).",
                 hint: "Close connections that are not used, or raise the limit."), id: id, encoding: encoding)
         isClosing = true
     }

@@ -15,8 +15,9 @@ final class Connection: EventSource {
     let context: LoopContext
     let peer: PeerCredentials?
     let owner: LinkOwner
-    /// True when the daemon has too many connections: the first request is told so.
-    let isRefused: Bool
+    /// Why the first request is told that there are too many connections; `nil` for all others.
+    let refusal: ConnectionRefusal?
+    let account: UserAccount
     private var socket: Socket?
 
     var decoder: FrameDecoder
@@ -28,6 +29,17 @@ final class Connection: EventSource {
     var sessions: [Session] = []
     var requestCount: UInt64 = 0
     var lastSerial: UInt64 = 0
+    /// Bytes that the user's account knows of.
+    var chargedByteCount = 0
+    /// Bytes of the requests in flight.
+    var inFlightByteCount = 0
+    /// Since when the client has taken none of its output; `nil` when there is none.
+    private(set) var stalledSince: MonotonicInstant?
+    private var queuedByteCount = 0
+    /// Sessions that ended because their transactions were idle.
+    var expiredSessions: [String] = []
+    /// Encoding of messages that the client did not ask for; `nil` when it does not know them.
+    var noticeEncoding: WireEncoding?
     private(set) var lastSession: UInt64 = 0
     private var interest: Readiness = []
     /// Where a later process reads how far this connection came; `nil` when the descriptor store does not keep it.
@@ -60,14 +72,15 @@ final class Connection: EventSource {
     private static let continuationToken: UInt64 = 0
 
     init(
-        _ socket: consuming OwnedDescriptor, number: UInt64, peer: PeerCredentials?, isRefused: Bool,
+        _ socket: consuming OwnedDescriptor, number: UInt64, peer: PeerCredentials?, refusal: ConnectionRefusal?,
         context: LoopContext
     ) {
         self.socket = Socket(socket)
         self.number = number
         self.peer = peer
-        self.isRefused = isRefused
+        self.refusal = refusal
         self.context = context
+        account = context.shared.users.account(of: peer?.uid)
         decoder = FrameDecoder(frameByteCountMax: context.limits.frameByteCountMax)
         let isOwnUser = peer.map { $0.uid == Process.effectiveUID || $0.uid == 0 } ?? false
         owner = LinkOwner(uid: peer?.uid ?? UInt32.max, pid: peer?.pid ?? 0, mayOpenFiles: isOwnUser)
@@ -92,7 +105,17 @@ final class Connection: EventSource {
         } catch {
             isClosed = true
             context.shared.connectionCount.subtract(1, ordering: .relaxed)
+            account.connectionCount.subtract(1, ordering: .relaxed)
         }
+    }
+
+    /// A client that reads a little makes no room for long: the kernel tells only when a good part of its queue is free
+    /// (unix_writable), so the queue itself is looked at.
+    func noticeReading(at now: MonotonicInstant) {
+        guard stalledSince != nil, let socket else { return }
+        let byteCount = Sockets.queuedByteCount(socket.descriptor)
+        if byteCount != queuedByteCount { stalledSince = now }
+        queuedByteCount = byteCount
     }
 
     /// A second descriptor, which the caller must close; `nil` when there are none left.
@@ -171,6 +194,7 @@ final class Connection: EventSource {
             input.append(bytes)
             processInput()
         }
+        refuseGrowth()
     }
 
     /// Looks at requests that are already here.
@@ -206,6 +230,7 @@ final class Connection: EventSource {
         if isDraining, isQuiet { return handOver() }
         updateInterest()
         recordPosition()
+        settleAccount()
     }
 
     /// The client is done.
@@ -226,7 +251,12 @@ final class Connection: EventSource {
             case .bytes(let count):
                 context.statistics.bytesSent += UInt64(count)
                 output.consume(count)
+                stalledSince = nil
             case .wouldBlock:
+                if stalledSince == nil {
+                    stalledSince = context.loop.now
+                    context.housekeeper.watch(self)
+                }
                 return updateInterest()
             case .failed, .endOfStream:
                 return disconnect()
@@ -282,6 +312,8 @@ final class Connection: EventSource {
         context.shared.connectionCount.subtract(1, ordering: .relaxed)
         output.releaseStorage()
         input.releaseStorage()
+        settleAccount()
+        account.connectionCount.subtract(1, ordering: .relaxed)
         abandonRequests()
         if context.observer.wants(.debug) {
             context.observer.observe(.connectionClosed(connection: number, peer: peer, requestCount: requestCount))

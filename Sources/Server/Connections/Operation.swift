@@ -36,6 +36,10 @@ final class Operation: StatementRun, @unchecked Sendable {
     var fetchCredit = 0
     /// Requests that wait for this one to be cancelled.
     var cancels: [Operation] = []
+    /// Bytes of `storage` that the user's account knows of.
+    var chargedByteCount = 0
+    /// Why it is ended by the server itself, whatever its driver says.
+    var refusal: RequestError?
     /// True after the reply's first frame was queued.
     var hasSentRows = false
     private var batch: BatchRequest?
@@ -95,6 +99,7 @@ final class Operation: StatementRun, @unchecked Sendable {
         timeoutMilliseconds = 0
         fetchCredit = 0
         hasSentRows = false
+        refusal = nil
         batch = nil
     }
 

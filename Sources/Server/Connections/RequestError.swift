@@ -56,6 +56,19 @@ struct RequestError: Error {
             hint: "Open a new one with db_connect, and repeat the transaction from its start.")
     }
 
+    /// A session whose transaction was left idle.
+    static func sessionExpired(_ name: UnsafeRawBufferPointer, limit: Int64) -> RequestError {
+        let message =
+            "The session \"\(printable(name))\" has ended, since its transaction was idle for \(limit) ms "
+            + "(idle_transaction_ms_max); it was rolled back."
+        var error = RequestError(
+            .sessionNotFound, message,
+            hint: "Open a new one with db_connect, and repeat the transaction from its start.")
+        // idle_in_transaction_session_timeout (PostgreSQL, appendix A).
+        error.details = DriverError(.internalError, message, sqlState: "25P03").details
+        return error
+    }
+
     /// A request that had no reply when the process that ran it went.
     static func outcomeUnknown(_ sessions: String?) -> RequestError {
         let message = "The daemon was replaced while this request ran; whether it took effect is not known."

@@ -18,7 +18,9 @@ final class Session {
     /// Set by `db_disconnect`: closes when the requests before it have ended.
     var isClosing = false
     /// When a request of it ended last.
-    var lastEnd = MonotonicInstant(nanoseconds: 0)
+    var lastEnd = MonotonicInstant.now
+    /// The client was told that its transaction is idle.
+    var isWarned = false
 
     init(name: String, link: any DatabaseLink) {
         self.name = name

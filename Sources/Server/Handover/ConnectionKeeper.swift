@@ -75,13 +75,13 @@ final class ConnectionKeeper: EventSource {
         let loops = shared.loops
         let here = LoopBound((self, completion), controlLoop.mailbox)
         let mailbox = controlLoop.mailbox
-        let gathering = Gathering(missing: loops.count)
+        let gathering = Gathering(0, missing: loops.count)
         for loop in loops {
             loop.submit { context in
                 let missedCount = context.offerUnkept(countMax: countMax) { descriptor, number in
                     mailbox.submit { here.wrapped.0.keepOffered(descriptor, number, loop) }
                 }
-                guard let total = gathering.add(missedCount) else { return }
+                guard let total = gathering.add({ $0 += missedCount }) else { return }
                 mailbox.submit { here.wrapped.1(total) }
             }
         }

@@ -16,7 +16,7 @@ struct UnansweredRequest {
 /// A view of one slot in the shared memory.
 ///
 /// - Layout, in bytes: 0 state (UInt32, atomic), 4 framing, 5 style of integers, 6 count of requests (UInt16), 8 number of
-///   the connection (UInt64), 16 sessions it has opened (UInt64), 24 bytes of ids (UInt32), 32… ids.
+///   the connection (UInt64), 16 sessions it has opened (UInt64), 24 bytes of ids (UInt32), 28 encoding of notices, 32… ids.
 /// - Thread: its connection's loop, or the control loop while there is no connection.
 struct HandoverSlot: @unchecked Sendable {
     let index: Int
@@ -54,12 +54,14 @@ struct HandoverSlot: @unchecked Sendable {
     var sessionCount: UInt64 { base.load(fromByteOffset: 16, as: UInt64.self) }
     /// `nil` before the first byte.
     var framing: Framing? { Framing(rawValue: base.load(fromByteOffset: 4, as: UInt8.self)) }
+    /// `nil` for a client that does not know notices.
+    var noticeEncoding: WireEncoding? { WireEncoding(rawValue: base.load(fromByteOffset: 28, as: UInt8.self)) }
     var int64Style: Int64Style { Int64Style(rawValue: base.load(fromByteOffset: 5, as: UInt8.self)) ?? .tagged }
 
     /// Gives the slot to a new connection, of which nothing has been read yet.
     func begin(number: UInt64) {
         base.storeBytes(of: number, toByteOffset: 8, as: UInt64.self)
-        record(framing: nil, int64Style: .tagged, sessionCount: 0)
+        record(framing: nil, int64Style: .tagged, noticeEncoding: nil, sessionCount: 0)
     }
 
     func free() { set(.free) }
@@ -75,7 +77,8 @@ struct HandoverSlot: @unchecked Sendable {
 
     /// Says that the position is known, and which requests have no reply yet; too many for the slot leave it unknown.
     func record(
-        framing: Framing?, int64Style: Int64Style, sessionCount: UInt64, requestCount: Int = 0,
+        framing: Framing?, int64Style: Int64Style, noticeEncoding: WireEncoding?, sessionCount: UInt64,
+        requestCount: Int = 0,
         isBehindLeftover: Bool = false, request: (Int) -> UnansweredRequest = { _ in preconditionFailure() }
     ) {
         markUnknown()
@@ -83,6 +86,7 @@ struct HandoverSlot: @unchecked Sendable {
         for index in 0..<requestCount where !append(request(index), at: &end) { return }
         base.storeBytes(of: framing?.rawValue ?? UInt8.max, toByteOffset: 4, as: UInt8.self)
         base.storeBytes(of: int64Style.rawValue, toByteOffset: 5, as: UInt8.self)
+        base.storeBytes(of: noticeEncoding?.rawValue ?? UInt8.max, toByteOffset: 28, as: UInt8.self)
         base.storeBytes(of: UInt16(requestCount), toByteOffset: 6, as: UInt16.self)
         base.storeBytes(of: sessionCount, toByteOffset: 16, as: UInt64.self)
         base.storeBytes(of: UInt32(end - Self.idsOffset), toByteOffset: 24, as: UInt32.self)

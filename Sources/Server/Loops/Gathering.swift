@@ -1,21 +1,51 @@
 // Answers of all loops to one question.
 
+internal import LinuxSystem
 internal import Synchronization
 
 /// Adds up what the loops tell.
-final class Gathering: Sendable {
-    private let state: Mutex<(total: Int, missing: Int)>
+final class Gathering<Sum: Sendable>: Sendable {
+    private let state: Mutex<(sum: Sum, missing: Int)>
 
-    /// - Parameter missing: how many will tell.
-    init(missing: Int) { state = Mutex((0, missing)) }
+    /// - Parameters:
+    ///   - start: the sum of nothing.
+    ///   - missing: how many will tell.
+    init(_ start: Sum, missing: Int) { state = Mutex((start, missing)) }
 
-    /// Adds one loop's count.
-    /// - Returns: the sum for the last loop, `nil` for the others.
-    func add(_ count: Int) -> Int? {
+    /// Adds what one loop tells.
+    /// - Returns: the sum for the last one, `nil` for the others.
+    func add(_ combine: (inout Sum) -> Void) -> Sum? {
         state.withLock { state in
-            state.total += count
+            combine(&state.sum)
             state.missing -= 1
-            return state.missing == 0 ? state.total : nil
+            return state.missing == 0 ? state.sum : nil
+        }
+    }
+}
+
+extension Connection {
+    /// Asks every loop something and comes back to this one with all the answers.
+    ///
+    /// - Parameters:
+    ///   - operation: the request that waits for it; ended by `finish`.
+    ///   - start: the sum of nothing.
+    ///   - ask: adds one loop's answer; runs on that loop, under a lock.
+    ///   - finish: runs on this connection's loop; the connection may be closed by then.
+    func gather<Sum: Sendable>(
+        for operation: Operation, _ start: Sum, _ ask: @escaping @Sendable (LoopContext, inout Sum) -> Void,
+        _ finish: @escaping (Sum) -> Void
+    ) {
+        operation.progress = .running
+        track(operation)
+        let mailbox = context.loop.mailbox
+        let here = LoopBound(finish, mailbox)
+        let loops = context.shared.loops
+        let gathering = Gathering(start, missing: loops.count)
+        for loop in loops {
+            loop.submit { context in
+                guard let sum = gathering.add({ ask(context, &$0) }) else { return }
+                mailbox.submit { here.wrapped(sum) }
+            }
         }
     }
 }

@@ -18,6 +18,7 @@ final class LoopContext {
     var statistics = LoopStatistics()
     /// Connections by number.
     var connections: [UInt64: Connection] = [:]
+    lazy var housekeeper = Housekeeper(self)
     var isDraining = false
     /// The drain has run out of time: nothing is started any more.
     var isCancelling = false

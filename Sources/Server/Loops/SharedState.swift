@@ -18,6 +18,7 @@ final class SharedState: Sendable {
     let started = MonotonicInstant.now
     let pid = Int64(Process.pid)
     let adHocDatabases = AdHocDatabases()
+    let users = UserAccounts()
     /// `nil` without a descriptor store: then connections end with the process.
     let handover: Handover?
     let reloadDesk = ReloadDesk()

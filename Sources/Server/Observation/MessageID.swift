@@ -28,6 +28,9 @@ public enum MessageID: String, CaseIterable, Sendable {
     // Connections and requests; by the server.
     case acceptFailed = "100f94f4e1004bb3b5df912ece1859c2"
     case connectionRefused = "efaa8cc3abcb4e24bc1c9019bc3ceb09"
+    case userExhausted = "0cdbc7051d034342834f12466c2dbed2"
+    case transactionExpired = "4ade33c0c1df45148cba4ea3ab527b10"
+    case readerStalled = "7814ac1e7da9459089d391ae7464d709"
     case protocolViolation = "da80ed70a47b40d9a7721a36971cecdc"
     case slowStatement = "50dd520d59484ba1bc05481765508bd4"
     case databaseOpened = "96ee6e6bbc4f4e3cb4fe61791a056d5b"
@@ -41,6 +44,9 @@ public enum MessageID: String, CaseIterable, Sendable {
     var plural: StaticString {
         switch self {
         case .connectionRefused: "refused connections"
+        case .userExhausted: "refused requests and replies"
+        case .transactionExpired: "sessions with idle transactions"
+        case .readerStalled: "clients that did not read"
         case .protocolViolation: "protocol violations"
         case .slowStatement: "slow statements"
         case .acceptFailed: "failed attempts to accept a connection"

@@ -9,6 +9,13 @@ public enum Observation: Sendable {
     case connectionOpened(connection: UInt64, peer: PeerCredentials?)
     case connectionClosed(connection: UInt64, peer: PeerCredentials?, requestCount: UInt64)
     case connectionRefused(limitName: StaticString, limit: Int, peer: PeerCredentials?)
+    /// A user holds so many bytes in the daemon that a request or a reply was refused.
+    case userExhausted(limitName: StaticString, limit: Int, peer: PeerCredentials?)
+    /// A session ended because its transaction was left idle.
+    case transactionExpired(
+        connection: UInt64, peer: PeerCredentials?, session: String, database: String, limit: Int64)
+    /// A client was closed because it read nothing of what was due.
+    case readerStalled(connection: UInt64, peer: PeerCredentials?, limit: Int64, byteCount: Int)
     /// A peer broke the protocol and was told so.
     case protocolViolation(connection: UInt64, peer: PeerCredentials?, reason: String)
     case requestStarted(RequestFacts)
@@ -44,6 +51,9 @@ extension Observation {
         case .restored: (.notice, .connectionsRestored)
         case .stopped: (.notice, .stopped)
         case .connectionRefused: (.warning, .connectionRefused)
+        case .userExhausted: (.warning, .userExhausted)
+        case .transactionExpired: (.notice, .transactionExpired)
+        case .readerStalled: (.notice, .readerStalled)
         case .databaseTrouble: (.error, .databaseTrouble)
         case .databaseFailed: (.error, .databaseFailed)
         case .acceptFailed: (.error, .acceptFailed)
@@ -63,6 +73,7 @@ extension Observation {
     private var content: Content {
         switch self {
         case .connectionOpened, .connectionClosed, .connectionRefused, .protocolViolation: connectionContent
+        case .userExhausted, .transactionExpired, .readerStalled: patienceContent
         case .requestStarted, .requestFinished, .requestFailed, .slowStatement, .databaseTrouble: requestContent
         case .listening(let address, let inherited):
             (
@@ -112,6 +123,33 @@ extension Observation {
             (
                 RequestFacts.text(connection, peer) + " broke the protocol: \(reason)",
                 [("LITEBASE_CONNECTION", "\(connection)")] + RequestFacts.fields(peer)
+            )
+        default: ("", [])
+        }
+    }
+
+    private var patienceContent: Content {
+        switch self {
+        case .userExhausted(let name, let limit, let peer):
+            (
+                "Refused a request or a reply\(peer.map { " of uid \($0.uid), pid \($0.pid)" } ?? ""): "
+                    + "\(name) = \(limit) is reached",
+                [("LITEBASE_LIMIT", "\(name)"), ("LITEBASE_LIMIT_VALUE", "\(limit)")] + RequestFacts.fields(peer)
+            )
+        case .transactionExpired(let connection, let peer, let session, let database, let limit):
+            (
+                RequestFacts.text(connection, peer)
+                    + ": session \(session) on \(database) ended, its transaction was idle for \(limit) ms",
+                [
+                    ("LITEBASE_CONNECTION", "\(connection)"), ("LITEBASE_SESSION", session),
+                    ("LITEBASE_DATABASE", database), ("LITEBASE_LIMIT", "idle_transaction_ms_max"),
+                ] + RequestFacts.fields(peer)
+            )
+        case .readerStalled(let connection, let peer, let limit, let byteCount):
+            (
+                RequestFacts.text(connection, peer) + " closed, it left \(byteCount) bytes unread for \(limit) ms",
+                [("LITEBASE_CONNECTION", "\(connection)"), ("LITEBASE_LIMIT", "write_stall_ms_max")]
+                    + RequestFacts.fields(peer)
             )
         default: ("", [])
         }

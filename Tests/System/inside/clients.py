@@ -94,6 +94,7 @@ class ShortLived(Client):
     """Connects, asks once, and leaves."""
 
     kind = "short"
+    pause_seconds = (0.001, 0.01)
 
     def step(self):
         message, type, key, rows = self.question()
@@ -102,17 +103,25 @@ class ShortLived(Client):
         try:
             self.peer.send(message)
             reply = self.peer.receive()
-        except Failure:
+        except Failure as failure:
             if key:
                 self.ledger.row("unknown", key)
-            raise
+            milliseconds = 1e3 * (time.monotonic() - started)
+            raise Failure(failure.kind, f"{message['type']} after {milliseconds:.1f} ms") from None
         self.ledger.latency(self.kind, time.monotonic() - started)
         self.judge(reply, type, key, rows, message["id"])
         self.disconnect()
-        time.sleep(self.random.uniform(0.001, 0.01))
+        self.stopping.wait(self.random.uniform(*self.pause_seconds))
 
     def connect(self):
         self.peer = Peer(self.path, self.framing)
+
+
+class Visitor(ShortLived):
+    """The same at leisure: 16 of them make about a hundred connections a second."""
+
+    kind = "visitor"
+    pause_seconds = (0.1, 0.2)
 
 
 class Persistent(Client):
@@ -138,11 +147,12 @@ class Persistent(Client):
                 if not expected:
                     raise Failure("reply_twice_or_never_asked", str(reply)[:200])
                 self.judge(reply, *expected)
-        except Failure:
+        except Failure as failure:
             for _, key, _ in waiting.values():
                 if key:
                     self.ledger.row("unknown", key)
-            raise
+            milliseconds = 1e3 * (time.monotonic() - started)
+            raise Failure(failure.kind, f"{len(waiting)} waiting for {milliseconds:.1f} ms, {failure}") from None
         self.ledger.latency(self.kind, time.monotonic() - started)
         if failure := self.peer.quiet_failure(self.random.uniform(*self.think_seconds) + 0.0005):
             raise Failure(failure)
@@ -239,4 +249,4 @@ class Streaming(Client):
         self.judge(reply, "query_response", None, None)
 
 
-KINDS = {kind.kind: kind for kind in (ShortLived, Persistent, Thoughtful, InSession, Streaming)}
+KINDS = {kind.kind: kind for kind in (ShortLived, Visitor, Persistent, Thoughtful, InSession, Streaming)}

@@ -29,6 +29,8 @@ class Rounds(threading.Thread):
 
     def run(self):
         pid, gap = None, GAP_SECONDS
+        # Not all at once: twenty sandboxes take a while to set up.
+        time.sleep(self.random.uniform(0, 3))
         for number in range(self.count):
             if number:
                 wait = gap + self.random.uniform(-JITTER_SECONDS, JITTER_SECONDS)

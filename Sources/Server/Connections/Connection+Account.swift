@@ -1,0 +1,83 @@
+// Bytes that a connection holds are charged to its user.
+
+internal import ByteBuffers
+internal import LinuxSystem
+internal import Synchronization
+internal import WireProtocol
+
+extension Connection {
+    /// Charges changes of less than this later.
+    private static let chargeByteCount = 32 << 10
+    /// What is smaller never hits the limit: health checks and cancels get through.
+    private static let smallByteCount = 64 << 10
+
+    /// Brings the user's account up to date.
+    func settleAccount() {
+        let held = isClosed ? 0 : input.count + output.count + inFlightByteCount
+        let change = held - chargedByteCount
+        guard abs(change) >= Self.chargeByteCount || (held == 0 && change != 0) else { return }
+        chargedByteCount = held
+        account.bufferedByteCount.add(change, ordering: .relaxed)
+    }
+
+    /// Why so many bytes more may not be kept; `nil` when they may.
+    func refusal(ofBytes byteCount: Int) -> RequestError? {
+        guard byteCount > Self.smallByteCount else { return nil }
+        settleAccount()
+        return refusal(ofMore: byteCount)
+    }
+
+    private func refusal(ofMore byteCount: Int) -> RequestError? {
+        let limit = context.limits.bufferedByteCountPerUserMax
+        let used = account.bufferedByteCount.load(ordering: .relaxed)
+        guard used + byteCount > limit else { return nil }
+        return RequestError(
+            .limitExceeded,
+            "Requests and replies of \(account.name) hold \(used) bytes in the daemon; the limit is \(limit) "
+                + "(buffered_bytes_per_user_max).",
+            hint: "Read the replies that are due, and send and ask for less at a time.")
+    }
+
+    /// Charges the bytes of a request for as long as it runs.
+    func charge(_ operation: Operation) {
+        operation.chargedByteCount = operation.storage.capacity
+        inFlightByteCount += operation.chargedByteCount
+    }
+
+    func discharge(_ operation: Operation) {
+        inFlightByteCount -= operation.chargedByteCount
+        operation.chargedByteCount = 0
+    }
+
+    /// Half a request that grows beyond what the user may have: told, then closed, since where the next one starts is
+    /// behind bytes that nobody keeps.
+    func refuseGrowth() {
+        guard !isClosing, input.count > Self.smallByteCount else { return }
+        settleAccount()
+        guard let error = refusal(ofMore: 0) else { return }
+        observeExhaustion()
+        reply(error, id: .none, encoding: decoder.framing == .lengthPrefixed ? .messagePack : .json)
+        input.releaseStorage()
+        isClosing = true
+    }
+
+    /// Ends a request whose result may not be kept.
+    /// - Returns: false when it may be.
+    func refuseResult(of operation: Operation) -> Bool {
+        let byteCount = operation.rows.buffer.count
+        guard !isClosed, output.count + byteCount > Self.outputHighWaterByteCount,
+            let error = refusal(ofBytes: byteCount)
+        else { return false }
+        observeExhaustion()
+        operation.rows.buffer.releaseStorage()
+        operation.refusal = error
+        return true
+    }
+
+    private func observeExhaustion() {
+        context.observer.observe(
+            .userExhausted(
+                limitName: "buffered_bytes_per_user_max", limit: context.limits.bufferedByteCountPerUserMax, peer: peer)
+        )
+    }
+}

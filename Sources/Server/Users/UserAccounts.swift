@@ -1,0 +1,53 @@
+// What each Unix user has in use, so that none can take everything.
+
+internal import LinuxSystem
+internal import Synchronization
+
+/// What one user has in use, over all loops.
+///
+/// - Thread: any.
+final class UserAccount: Sendable {
+    /// `nil` for clients over TCP, which have no user and share one account.
+    let uid: UInt32?
+    let connectionCount = Atomic<Int>(0)
+    /// Bytes of requests and replies that are under way, to about 32 KiB for each connection.
+    let bufferedByteCount = Atomic<Int>(0)
+
+    init(uid: UInt32?) { self.uid = uid }
+
+    /// How the user is called in messages.
+    var name: String {
+        guard let uid else { return "TCP clients" }
+        guard let name = Process.userName(uid: uid) else { return "uid \(uid)" }
+        return "user \(name)"
+    }
+}
+
+/// All accounts.
+///
+/// - Thread: any.
+final class UserAccounts: Sendable {
+    private let accounts = Mutex<[UInt32?: UserAccount]>([:])
+    /// Accounts of users who have left are dropped when there are so many.
+    private static let accountCountMax = 1_024
+
+    /// The account of a user.
+    func account(of uid: UInt32?) -> UserAccount {
+        accounts.withLock { accounts in
+            if let known = accounts[uid] { return known }
+            if accounts.count >= Self.accountCountMax {
+                accounts = accounts.filter { $0.value.connectionCount.load(ordering: .relaxed) > 0 }
+            }
+            let account = UserAccount(uid: uid)
+            accounts[uid] = account
+            return account
+        }
+    }
+
+    /// Those who are connected, by uid; TCP last.
+    var connected: [UserAccount] {
+        accounts.withLock { Array($0.values) }
+            .filter { $0.connectionCount.load(ordering: .relaxed) > 0 }
+            .sorted { ($0.uid ?? .max) < ($1.uid ?? .max) }
+    }
+}

@@ -1,0 +1,107 @@
+"""What the package brings, what it leaves behind, and what the tools of Debian and systemd say about it."""
+
+import re
+
+import pytest
+
+from conftest import files, install
+from machine import SERVICE, SOCKET
+
+APT = ["DEBIAN_FRONTEND=noninteractive"]
+MANUALS = ("litebased", "litebase", "litebase.toml", "litebase-protocol")
+COMPLETIONS = ("/usr/share/bash-completion/completions/litebase", "/usr/share/zsh/vendor-completions/_litebase",
+               "/usr/share/fish/vendor_completions.d/litebase.fish")
+EXPOSURE_TENTHS_MAX = 10
+
+
+def use(machine):
+    """Real use: data, a drop-in, a reload, both instances of everything that creates files."""
+    machine.write("/etc/litebase/litebase.toml.d/test-used.toml", "idle_exit_seconds = 0\n")
+    machine.run("litebase", "query", "CREATE TABLE IF NOT EXISTS used(x)", user="member")
+    machine.run("litebase", "query", "INSERT INTO used VALUES (1)", user="member")
+
+
+def test_installation_enables_the_socket_and_starts_no_service(machine):
+    machine.run("apt-get", "remove", "-y", "-q", "litebase", environment=APT)
+    install(machine)
+    assert machine.output("systemctl", "is-enabled", "litebase.socket") == "enabled"
+    assert machine.state("litebase.socket") == "active" and machine.state() == "inactive"
+    assert machine.output("dpkg", "--audit") == "" and machine.output("dpkg", "--verify", "litebase") == ""
+    assert re.match(r"litebase:x:\d+:\d+:.*:/usr/sbin/nologin$", machine.output("getent", "passwd", "litebase"))
+
+
+@pytest.mark.parametrize("page", MANUALS)
+def test_manual_page(machine, page):
+    assert machine.output("man", "-w", page).endswith(".gz")
+    formatted = machine.run("man", "--warnings", page, environment=["MANWIDTH=80", "MAN_KEEP_FORMATTING="])
+    assert "NAME" in formatted.stdout and formatted.stderr == "", formatted.stderr
+
+
+def test_completions(machine):
+    for path in COMPLETIONS:
+        assert "litebase" in machine.path(path).read_text()
+    machine.run("bash", "-n", COMPLETIONS[0])
+
+
+def test_units_are_clean(machine):
+    for scope in ("--system", "--user"):
+        done = machine.run("systemd-analyze", scope, "verify", "litebase.service", "litebase.socket",
+                           environment=["XDG_RUNTIME_DIR=/run"], check=False)
+        assert (done.returncode, done.stdout + done.stderr) == (0, ""), scope
+
+
+def test_exposure(machine, figures):
+    done = machine.run("systemd-analyze", "security", "--no-pager", f"--threshold={EXPOSURE_TENTHS_MAX}", SERVICE, check=False)
+    figures(exposure=float(re.search(r"Overall exposure level for .*: ([0-9.]+)", done.stdout)[1]))
+    assert done.returncode == 0, done.stdout
+
+
+def test_limits_and_policies_are_set(machine):
+    """Control groups have no effect in a container like this one, so what counts is that the settings are there."""
+    machine.ping()
+    shown = dict(line.partition("=")[::2] for line in machine.output("systemctl", "show", SERVICE).splitlines())
+    assert int(shown["LimitNOFILE"]) >= 10_000 and shown["TasksMax"] not in ("", "infinity")
+    assert shown["MemoryMax"] not in ("", "infinity") and shown["OOMPolicy"] in ("stop", "kill")
+    assert shown["WatchdogUSec"] not in ("0", "infinity") and shown["Restart"] == "on-failure"
+    assert shown["StartLimitIntervalUSec"] == "0" and int(shown["FileDescriptorStoreMax"]) > 0
+    assert shown["MemoryDenyWriteExecute"] == "yes" and shown["NotifyAccess"] == "main"
+    assert shown["StateDirectoryMode"] == "0700" and shown["UMask"] == "0077"
+    socket = dict(line.partition("=")[::2] for line in machine.output("systemctl", "show", "litebase.socket").splitlines())
+    assert socket["RemoveOnStop"] == "yes" and socket["SocketMode"] == "0660" and socket["SocketGroup"] == "litebase"
+
+
+def test_owners_and_modes(machine):
+    paths = [path for path in machine.output("dpkg", "-L", "litebase").splitlines() if path != "/."]
+    for line in machine.output("stat", "-c", "%a %U %G %F %n", *paths).splitlines():
+        mode, owner, group, rest = line.split(" ", 3)
+        assert owner == "root" and int(mode, 8) & 0o7022 == 0, line
+        # Only root and the group can enter /etc/litebase, whatever the modes below it.
+        assert group == ("litebase" if rest == "directory /etc/litebase" else "root"), line
+
+
+def test_remove_keeps_data_and_configuration(machine):
+    use(machine)
+    machine.run("apt-get", "remove", "-y", "-q", "litebase", environment=APT)
+    try:
+        assert not machine.path(SOCKET).exists()
+        assert machine.run("systemctl", "is-active", SERVICE, check=False).stdout.strip() == "inactive"
+        assert machine.run("pgrep", "litebased", check=False).returncode == 1
+        assert machine.path("/etc/litebase/litebase.toml").exists()
+    finally:
+        install(machine)
+    assert machine.output("litebase", "query", "SELECT count(*) > 0 FROM used", "--format", "csv").splitlines()[-1] == "1"
+
+
+def test_purge_leaves_nothing_but_the_user(machine):
+    use(machine)
+    machine.run("apt-get", "purge", "-y", "-q", "litebase", environment=APT)
+    try:
+        left = files(machine) - machine.files_before
+        # The user stays, by Debian's policy: files that it may own elsewhere must not change hands.
+        left = {path for path in left if not re.fullmatch(r"/etc/(passwd|group|shadow|gshadow|subuid|subgid)-|/etc/.pwd.lock", path)}
+        assert not left, sorted(left)
+        assert machine.output("getent", "passwd", "litebase")
+        assert "litebase" not in machine.output("systemctl", "list-units", "--no-legend")
+    finally:
+        install(machine)
+    machine.ping(user="member")
