@@ -83,8 +83,7 @@ final class LoadBoard: Sendable {
         state.withLock { $0.counters[index] = counters }
     }
 
-    /// To be called as the last thing of a thread.
-    /// - Parameter failure: why it could not go on; the other threads end too.
+    /// To be called as the last thing of a thread; with a reason why it could not go on, the other threads end too.
     func finish(thread index: Int, _ failure: ClientError?) {
         state.withLock { state in
             state.runningCount -= 1

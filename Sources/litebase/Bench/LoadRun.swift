@@ -7,6 +7,8 @@ import LiteBaseClient
 enum LoadRun {
     /// Runs to the end, or until Ctrl-C.
     /// - Parameters:
+    ///   - plan: the load.
+    ///   - endpoint: the daemon.
     ///   - watch: called ten times a second with what has been counted so far, and how long the run has lasted.
     /// - Returns: what was counted after the warm-up.
     /// - Throws: `ClientError` when the daemon cannot be reached, or has answered nothing for a long time.

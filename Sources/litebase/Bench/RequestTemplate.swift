@@ -26,11 +26,7 @@ struct RequestTemplate: Sendable {
         return RequestTemplate(finishing: &frame, places: [])
     }()
 
-    /// A statement.
-    /// - Parameters:
-    ///   - sql: its text.
-    ///   - parameters: for its placeholders, by position.
-    ///   - database: `nil` for the daemon's default.
+    /// A statement with parameters for its placeholders, by position; no database is the daemon's default.
     static func query(_ sql: String, _ parameters: [RandomParameter], database: String?) -> RequestTemplate {
         var frame = ByteBuffer()
         var places: [Place] = []

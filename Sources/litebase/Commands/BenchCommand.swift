@@ -104,7 +104,7 @@ struct BenchCommand: ParsableCommand {
         let placeholderCount = description.parameters.count
         guard placeholderCount == parameters.count else {
             throw UsageError(
-                "the statement has \(placeholderCount) placeholders, and --param is given \(parameters.count) times")
+                "the statement wants \(placeholderCount) of --param, not \(parameters.count)")
         }
         return .query(sql, parameters, database: database)
     }
