@@ -139,6 +139,11 @@ extension Client {
         try await reply(to: .stats).data
     }
 
+    /// What is going on: requests in flight and sessions, the caller's own user's; an administrator sees all.
+    public func activity() async throws -> Activity {
+        Activity(try await reply(to: .activity).data)
+    }
+
     /// Makes the daemon read its configuration again; returns when the new one is in force. For administrators.
     /// - Throws: `ClientError.server` with the code `configurationInvalid`, and all that is wrong in its `detail`.
     @discardableResult

@@ -43,6 +43,29 @@ extension ReloadResult {
     }
 }
 
+extension Activity {
+    init(_ data: StructuredValue) {
+        entries = (data["entries"]?.elements ?? []).map(Entry.init)
+        isTruncated = data["truncated"]?.bool ?? false
+    }
+}
+
+extension Activity.Entry {
+    init(_ data: StructuredValue) {
+        connection = data["connection"]?.integer ?? 0
+        uid = data["uid"]?.integer
+        pid = data["pid"]?.integer
+        user = data["user"]?.text
+        session = data["session"]?.text
+        database = data["database"]?.text
+        type = data["type"]?.text ?? ""
+        sql = data["sql"]?.text
+        state = data["state"]?.text ?? ""
+        transaction = data["transaction"]?.text.flatMap(TransactionState.init)
+        age = data.duration("age_ms", Duration.milliseconds) ?? .zero
+    }
+}
+
 extension DatabaseInformation {
     init(_ data: StructuredValue) {
         name = data["name"]?.text ?? ""

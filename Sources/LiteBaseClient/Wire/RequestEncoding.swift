@@ -16,6 +16,7 @@ enum Request: Sendable {
     case healthCheck
     case listDatabases
     case stats
+    case activity
     case reload
     case connect(SessionOptions)
     case disconnect(session: String)
@@ -30,6 +31,7 @@ enum Request: Sendable {
         case .healthCheck: .healthCheck
         case .listDatabases: .listDatabases
         case .stats: .stats
+        case .activity: .activity
         case .reload: .reload
         case .connect: .dbConnect
         case .disconnect: .dbDisconnect
@@ -63,7 +65,7 @@ private struct RequestEncoder {
 
     mutating func data(of request: Request, into output: inout ByteBuffer) {
         switch request {
-        case .healthCheck, .listDatabases, .stats, .reload: break
+        case .healthCheck, .listDatabases, .stats, .activity, .reload: break
         case .connect(let options): session(options, into: &output)
         case .disconnect(let session): field("session", session, into: &output)
         case .query(let sql, let parameters, let target, let options, let isPaged):

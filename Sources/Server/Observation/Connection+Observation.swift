@@ -12,7 +12,7 @@ extension Connection {
         let microseconds = operation.stopClock(at: now) / 1000
         operation.elapsedMicroseconds = microseconds
         operation.session?.lastEnd = now
-        context.statistics.latency[Int(operation.type.rawValue)].record(microseconds: microseconds)
+        context.statistics.latency[Int(operation.type.rawValue)].record(microseconds)
         context.statistics.rowsSent &+= UInt64(operation.rowCount)
         let observer = context.observer
         let isSlow = operation.isStatement && observer.isSlow(microseconds: microseconds)

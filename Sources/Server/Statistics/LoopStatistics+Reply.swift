@@ -1,6 +1,7 @@
 // The data of a `stats_response`.
 
 internal import ByteBuffers
+internal import LinuxSystem
 internal import WireProtocol
 
 extension LoopStatistics {

@@ -24,7 +24,7 @@ struct LiteBaseCommand: ParsableCommand {
         version: "litebase \(Product.version)",
         subcommands: [
             PingCommand.self, QueryCommand.self, ShellCommand.self, DatabasesCommand.self, StatusCommand.self,
-            ReloadCommand.self, CompletionsCommand.self,
+            ReloadCommand.self, TopCommand.self, BenchCommand.self, CompletionsCommand.self,
         ])
 
     static func main() {

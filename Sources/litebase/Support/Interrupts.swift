@@ -28,8 +28,9 @@ enum Interrupts {
     }()
 
     /// Installs the handler.
+    /// - Parameter signals: what counts as Ctrl-C.
     /// - Returns: a descriptor that becomes readable on Ctrl-C; `nil` when the system has none left.
-    static func install() -> Int32? {
+    static func install(_ signals: [Int32] = [SIGINT]) -> Int32? {
         guard let reader = pipeReader else { return nil }
         var action = sigaction()
         // Only what signal-safety(7) allows: an atomic store and write(2).
@@ -40,7 +41,7 @@ enum Interrupts {
             _ = write(writerNumber.load(ordering: .relaxed), &byte, 1)
             errno = savedErrno
         }
-        sigaction(SIGINT, &action, nil)
+        for number in signals { sigaction(number, &action, nil) }
         return reader
     }
 

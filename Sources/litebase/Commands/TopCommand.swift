@@ -1,0 +1,144 @@
+// `litebase top`: what is going on, refreshed.
+
+import ArgumentParser
+internal import ByteBuffers
+internal import Glibc
+internal import LinuxSystem
+import LiteBaseClient
+
+struct TopCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "top",
+        abstract: "Show what is going on, refreshed.",
+        usage: "litebase top [--once] [--json] [<options>]",
+        discussion: """
+            Requests in flight and open sessions with their statement, state and
+            age, and rates for each second. You see your own; root and the daemon's
+            user see all. Keys: q leaves; a, u, d sort by age, user, database;
+            space refreshes. Elsewhere than on a terminal, one snapshot is printed.
+            """)
+
+    @Option(name: [.customShort("i"), .long], help: ArgumentHelp("Time between two pages.", valueName: "seconds"))
+    var interval = 1.0
+
+    @Flag(help: "Print one snapshot, with the rates of one interval.")
+    var once = false
+
+    @Flag(name: .customLong("json"), help: "Print one snapshot as a JSON object.")
+    var isJSON = false
+
+    @OptionGroup var connection: ConnectionOptions
+
+    func validate() throws {
+        if !(interval >= 0.1 && interval <= 3600) { throw ValidationError("The interval must be 0.1 to 3600 seconds.") }
+    }
+
+    func run() throws {
+        let source = TopSource(endpoint: try connection.endpoint())
+        _ = Interrupts.install([SIGINT, SIGTERM, SIGHUP])
+        try source.refresh()
+        if isJSON || once || !Terminal.outputIsTerminal || !Terminal.inputIsTerminal { return try printOnce(source) }
+        let screen = try Screen()
+        var order = TopOrder.age
+        while !Interrupts.isRaised {
+            try Self.show(source, order, on: screen)
+            let deadline = MonotonicInstant.now.advanced(byMilliseconds: milliseconds)
+            var isRefreshWanted = false
+            while !isRefreshWanted, !Interrupts.isRaised {
+                let left = deadline.nanoseconds(since: .now) / 1_000_000
+                if left <= 0 { break }
+                switch screen.key(within: Int32(left)) {
+                case UInt8(ascii: "q"): return
+                case UInt8(ascii: "a"): order = .age
+                case UInt8(ascii: "u"): order = .user
+                case UInt8(ascii: "d"): order = .database
+                case UInt8(ascii: " "): isRefreshWanted = true
+                default: break
+                }
+                try Self.show(source, order, on: screen)
+            }
+            source.refreshQuietly()
+        }
+    }
+
+    private var milliseconds: Int64 { Int64(interval * 1000) }
+
+    private func printOnce(_ source: TopSource) throws {
+        Interrupts.sleep(milliseconds: Int32(milliseconds))
+        if Interrupts.isRaised { throw ExitCode(ExitStatus.interrupted) }
+        try source.refresh()
+        let output = StandardOutput()
+        guard let view = source.view(.age) else { return }
+        if isJSON {
+            view.appendJSON(into: &output.buffer)
+            output.buffer.append(UInt8(ascii: "\n"))
+        } else {
+            let width = Terminal.outputIsTerminal ? Screen.size.width : .max
+            for line in view.summary + [""] + view.table(width: width) { try output.print(line) }
+        }
+        try output.flush()
+    }
+
+    private static func show(_ source: TopSource, _ order: TopOrder, on screen: borrowing Screen) throws {
+        let (width, height) = Screen.size
+        var lines: [String] = []
+        var titleIndex: Int?
+        if let problem = source.problem { lines.append(TerminalEscaping.visible(problem)) }
+        if let view = source.view(order) {
+            lines += view.summary.map(TerminalEscaping.visible)
+            lines.append("q quit   sorted by \(order.name): a age, u user, d database")
+            titleIndex = lines.count
+            lines += view.table(width: width)
+        }
+        if lines.count > height { lines = lines[..<(height - 1)] + ["... \(lines.count - height + 1) more"] }
+        let cut = lines.map { String(DisplayWidth.prefix($0, width: width)) }
+        try screen.show(cut, highlighted: titleIndex)
+    }
+}
+
+/// Samples of one daemon, also of its next process.
+private final class TopSource {
+    private let endpoint: Endpoint
+    private var client: BlockingClient?
+    private var latest: TopSample?
+    private var rates: TopRates?
+    /// Why there is no new sample.
+    private(set) var problem: String?
+
+    /// A daemon that says nothing for that long counts as gone.
+    private static let timeout = Duration.seconds(5)
+
+    init(endpoint: Endpoint) {
+        self.endpoint = endpoint
+    }
+
+    func view(_ order: TopOrder) -> TopView? {
+        latest.map { TopView(sample: $0, rates: rates, address: endpoint.description, order: order) }
+    }
+
+    func refresh() throws(ClientError) {
+        let client = try reachableClient()
+        let sample = try TopSample.take(client)
+        rates = latest.flatMap { TopRates(from: $0, to: sample) }
+        latest = sample
+        problem = nil
+    }
+
+    /// A daemon that is being restarted is no reason to leave: the connection may survive, and if not, there is a new one.
+    func refreshQuietly() {
+        do throws(ClientError) {
+            try refresh()
+        } catch {
+            problem = error.description
+            if error.serverError == nil { client = nil }
+        }
+    }
+
+    private func reachableClient() throws(ClientError) -> BlockingClient {
+        if let client { return client }
+        let client = try BlockingClient.connect(to: endpoint, timeout: Self.timeout)
+        client.timeout = Self.timeout
+        self.client = client
+        return client
+    }
+}

@@ -1,0 +1,68 @@
+// What `litebase top` knows of the daemon at one moment, and what happened between two of them.
+
+internal import LinuxSystem
+import LiteBaseClient
+
+/// The daemon's counters and activity at one moment.
+struct TopSample: Sendable {
+    var health: Health
+    var stats: StructuredValue
+    /// `nil` where the daemon is too old to tell.
+    var activity: Activity?
+    var time = MonotonicInstant.now
+
+    static func take(_ client: BlockingClient) throws(ClientError) -> TopSample {
+        let health = try client.ping()
+        let stats = try client.stats()
+        do throws(ClientError) {
+            return TopSample(health: health, stats: stats, activity: try client.activity())
+        } catch {
+            guard error.serverError?.code == .unknownType else { throw error }
+            return TopSample(health: health, stats: stats, activity: nil)
+        }
+    }
+
+    /// A counter, by its path in `stats`.
+    func counter(_ path: String...) -> Int64 {
+        path.reduce(Optional(stats)) { $0?[$1] }?.integer ?? 0
+    }
+}
+
+/// How often things happened between two samples, for each second.
+struct TopRates: Sendable {
+    /// By type of request, the most frequent first.
+    var requests: [(name: String, perSecond: Double)] = []
+    /// By code.
+    var errors: [(name: String, perSecond: Double)] = []
+    var rows = 0.0
+    var bytesReceived = 0.0
+    var bytesSent = 0.0
+
+    var requestTotal: Double { requests.reduce(0) { $0 + $1.perSecond } }
+    var errorTotal: Double { errors.reduce(0) { $0 + $1.perSecond } }
+
+    /// `nil` when the samples are of different processes: a daemon that was restarted counts from zero.
+    init?(from earlier: TopSample, to later: TopSample) {
+        let seconds = Double(later.time.nanoseconds(since: earlier.time)) / 1e9
+        guard earlier.health.pid == later.health.pid, seconds > 0,
+            later.counter("uptime_ms") >= earlier.counter("uptime_ms")
+        else { return nil }
+        func perSecond(_ key: String) -> Double {
+            Double(later.counter(key) - earlier.counter(key)) / seconds
+        }
+        requests = Self.differences("requests", earlier, later, seconds)
+        errors = Self.differences("errors", earlier, later, seconds)
+        rows = perSecond("rows_sent")
+        bytesReceived = perSecond("bytes_received")
+        bytesSent = perSecond("bytes_sent")
+    }
+
+    private static func differences(
+        _ key: String, _ earlier: TopSample, _ later: TopSample, _ seconds: Double
+    ) -> [(name: String, perSecond: Double)] {
+        let counters = later.stats[key]?.members ?? []
+        return counters.map { name, value in
+            (name, Double((value.integer ?? 0) - earlier.counter(key, name)) / seconds)
+        }.filter { $0.1 > 0 }.sorted { ($1.perSecond, $0.name) < ($0.perSecond, $1.name) }
+    }
+}
