@@ -58,7 +58,11 @@ final class LoadWorker: EventSource {
     ///   - sockets: connected and non-blocking; taken over.
     ///   - start: when the warm-up began, the same for all threads.
     func run(_ sockets: [Int32], start: MonotonicInstant) {
-        loop.schedule(self, token: Token.measure, at: start.advanced(byNanoseconds: plan.warmUpNanoseconds))
+        if plan.warmUpNanoseconds == 0 {
+            beginMeasuring()
+        } else {
+            loop.schedule(self, token: Token.measure, at: start.advanced(byNanoseconds: plan.warmUpNanoseconds))
+        }
         loop.schedule(self, token: Token.tick, at: loop.now.advanced(byMilliseconds: Self.tickMilliseconds))
         for number in sockets { adopt(OwnedDescriptor(number)) }
         loop.run()
