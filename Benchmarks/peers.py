@@ -217,6 +217,10 @@ def start_postgresql(directory):
     server = Server("postgresql", [program, "-D", str(home), "-c", "listen_addresses=", "-c", f"unix_socket_directories={home}"],
                     home / ".s.PGSQL.5432", directory / "postgresql.log")
     server.directory = str(home)
+    # It takes connections before it takes statements.
+    deadline = time.monotonic() + 30
+    while subprocess.run([find_program("pg_isready"), "-q", "-h", str(home)]).returncode != 0 and time.monotonic() < deadline:
+        time.sleep(0.05)
     sql = f"""CREATE TABLE item(id integer PRIMARY KEY, name text, price double precision, stock integer, tag text);
               INSERT INTO item SELECT x, 'item number ' || x, x * 0.25, x % 1000, 'tag ' || x % 100 FROM generate_series(1, {ROW_COUNT}) x;
               CREATE TABLE entry(id bigserial PRIMARY KEY, name text, price double precision, stock integer, tag text);

@@ -25,7 +25,8 @@ def rates_row(bench, number, what, contenders, goals):
     bench.row(number, what, rate_text(ours) if ours else "–",
               "<br>".join(f"{name}: {rate_text(result)}" for name, result in results.items() if name != "LiteBase"),
               "<br>".join(ratios) or "–", ", ".join(f"≥ {smallest} × {peer}" for peer, smallest in goals.items()),
-              all(met) and len(met) == len(goals) if met else None)
+              # Without all of the peers a row can be missed, not reached.
+              False if not all(met) else True if len(met) == len(goals) else None)
 
 
 def health_contenders(bench, depth):

@@ -105,8 +105,12 @@ class Daemon:
                      "HOME": str(home), **(environment or {})}
         self.server = peers.Server(name, [*wrapper, litebased, "--listen", "standalone", "--socket", str(path), "--loops", "1",
                                           "--log-level", "warning"], path, home / "log", variables)
-        self.client = Client(str(path))
-        warm_up(self.client)
+        try:
+            self.client = Client(str(path))
+            warm_up(self.client)
+        except BaseException:
+            self.server.stop()
+            raise
 
     def stop(self):
         self.client.socket.close()
@@ -148,9 +152,11 @@ def instructions(litebased, directory, name, work=None, count=0):
     output = directory / f"callgrind-{name}"
     daemon = Daemon(litebased, directory, f"callgrind-{name}-daemon",
                     ["valgrind", "--tool=callgrind", f"--callgrind-out-file={output}"])
-    if work:
-        work(daemon.client, count)
-    daemon.stop()
+    try:
+        if work:
+            work(daemon.client, count)
+    finally:
+        daemon.stop()
     totals = [int(number) for number in re.findall(r"^(?:totals|summary): (\d+)", output.read_text(), re.M)]
     return max(totals)
 
