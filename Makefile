@@ -74,6 +74,7 @@ install:
 	install -D -m 644 docs/litebase.toml.example $(DESTDIR)$(PREFIX)/share/doc/litebase/litebase.toml.example
 	install -D -m 644 docs/man/litebased.8 $(DESTDIR)$(PREFIX)/share/man/man8/litebased.8
 	install -D -m 644 docs/man/litebase.1 $(DESTDIR)$(PREFIX)/share/man/man1/litebase.1
+	install -D -m 644 docs/man/litebase-protocol.7 $(DESTDIR)$(PREFIX)/share/man/man7/litebase-protocol.7
 	install -D -m 644 docs/man/litebase.toml.5 $(DESTDIR)$(PREFIX)/share/man/man5/litebase.toml.5
 
 clean:

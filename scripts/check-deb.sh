@@ -55,10 +55,10 @@ for program in litebased litebase; do
     gdb --batch --nx -iex "set debuginfod enabled off" -iex "set debug-file-directory $work/symbols/usr/lib/debug" \
         -ex "info functions EventLoop" "$file" 2>/dev/null |
         grep -q '^File /usr/src/litebase-.*/Sources/LinuxSystem/EventLoop' || wrong "$program: gdb finds no source lines"
-    # Nothing of the machine that built it.
-    if grep -aqF "$(pwd)" "$file"; then wrong "$program contains $(pwd)"; fi
     echo "$program: $(stat -c %s "$file") bytes"
 done
+# Nothing of the machine that built it.
+find "$work/symbols" -name '*.debug' -exec objcopy --decompress-debug-sections {} \;
 if grep -raqF "$(pwd)" "$work"; then wrong "a file contains $(pwd)"; fi
 for package in "$packages"/*.deb; do echo "$(basename "$package"): $(stat -c %s "$package") bytes"; done
 exit $status

@@ -25,14 +25,13 @@ UNITS = pathlib.Path("/run/systemd/system")
 
 # Directives that are one decision, or share their cost (the first mount of a unit pays for the mount namespace).
 GROUPS = [
-    "CapabilityBoundingSet", "NoNewPrivileges", "ProtectSystem", "ProtectHome", "PrivateTmp",
-    "PrivateDevices", "DevicePolicy", "PrivateMounts", "ProtectClock", "ProtectHostname", "ProtectKernelLogs",
-    "ProtectKernelModules", "ProtectKernelTunables", "ProtectControlGroups", "ProtectProc ProcSubset",
-    "NoExecPaths ExecPaths", "InaccessiblePaths", "TemporaryFileSystem", "BindPaths BindReadOnlyPaths",
-    "MemoryDenyWriteExecute", "LockPersonality", "RestrictRealtime", "RestrictSUIDSGID", "RestrictNamespaces",
-    "RemoveIPC", "KeyringMode", "SystemCallArchitectures", "SystemCallFilter SystemCallErrorNumber SystemCallLog",
-    "RestrictAddressFamilies", "IPAddressDeny IPAddressAllow", "SocketBindDeny SocketBindAllow", "PrivateNetwork",
-    "PrivateUsers", "PrivateIPC", "RestrictFileSystems",
+    "RootDirectory BindPaths BindReadOnlyPaths", "ProtectSystem", "ProtectHome", "PrivateTmp", "PrivateDevices",
+    "DevicePolicy", "PrivateMounts", "ProtectProc ProcSubset", "ReadOnlyPaths", "NoExecPaths ExecPaths",
+    "MemoryDenyWriteExecute", "CapabilityBoundingSet", "NoNewPrivileges", "LockPersonality", "RestrictRealtime",
+    "RestrictSUIDSGID", "RestrictNamespaces", "RemoveIPC", "KeyringMode", "ProtectClock", "ProtectHostname",
+    "ProtectKernelLogs", "ProtectKernelModules", "ProtectKernelTunables", "ProtectControlGroups",
+    "SystemCallArchitectures", "SystemCallFilter SystemCallErrorNumber", "RestrictAddressFamilies", "PrivateNetwork",
+    "IPAddressDeny IPAddressAllow", "SocketBindDeny SocketBindAllow", "PrivateUsers",
 ]
 SANDBOX = {name for group in GROUPS for name in group.split()}
 

@@ -35,7 +35,7 @@ public final class InheritedSocket {
     /// - Thread: only before any other was started, since the environment changes.
     /// - Source: sd_listen_fds_with_names(3).
     public static func takeAll(isKept: (String) -> Bool) throws(InheritedSocketError)
-        -> (sockets: [InheritedSocket], kept: [NamedDescriptor])
+        -> (sockets: [InheritedSocket], kept: [NamedDescriptor], ignored: [String])
     {
         var names: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?
         let count = sd_listen_fds_with_names(1, &names)
@@ -45,6 +45,7 @@ public final class InheritedSocket {
         defer { free(names, count) }
         var sockets: [InheritedSocket] = []
         var kept: [NamedDescriptor] = []
+        var ignored: [String] = []
         for index in 0..<Int(count) {
             let name = names?[index].map { String(cString: $0) } ?? ""
             let descriptor = OwnedDescriptor(SD_LISTEN_FDS_START + Int32(index))
@@ -52,11 +53,15 @@ public final class InheritedSocket {
                 // They were made by us, non-blocking; only the flag of the descriptor is lost on the way.
                 try? Sockets.closeOnExec(descriptor.number)
                 kept.append(NamedDescriptor(descriptor, name: name))
+            } else if !isKnown(name), !Sockets.isListeningStream(descriptor.number) {
+                // Kept by another version of this program. At the end of a connection the store lets go of it, too.
+                Sockets.shutdownBoth(descriptor)
+                ignored.append(name)
             } else {
                 sockets.append(try accept(descriptor, name: name))
             }
         }
-        return (sockets, kept)
+        return (sockets, kept, ignored)
     }
 
     // Also for tests: checks one descriptor.

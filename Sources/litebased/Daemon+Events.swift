@@ -20,18 +20,26 @@ extension Daemon {
         if let microseconds = ServiceManager.watchdogMicroseconds {
             schedule(.watchdog, afterMilliseconds: max(1, Int64(clamping: microseconds / 2000)))
         }
-        if isActivated { schedule(.idle, afterMilliseconds: idleIntervalMilliseconds) }
+        scheduleIdleExit()
     }
 
-    // Fine enough for the wanted time, and few wake-ups for long ones. Without an idle exit a reload may still ask for it.
+    /// Looks for idleness from now on, as often as the configuration makes necessary.
+    func scheduleIdleExit() {
+        if let idleTimer { loop.cancel(idleTimer) }
+        idleTimer = nil
+        guard isActivated, stopRequestCount == 0, configuration.settings.idleExitSeconds > 0 else { return }
+        idleTimer = schedule(.idle, afterMilliseconds: idleIntervalMilliseconds)
+    }
+
+    // Fine enough for the wanted time, and few wake-ups for long ones.
     private var idleIntervalMilliseconds: Int64 {
-        let seconds = Int64(configuration.settings.idleExitSeconds)
-        return seconds == 0 ? 60_000 : min(10_000, max(100, seconds * 100))
+        min(10_000, max(100, Int64(configuration.settings.idleExitSeconds) * 100))
     }
 
-    private func schedule(_ timer: Timer, afterMilliseconds milliseconds: Int64) {
+    @discardableResult
+    private func schedule(_ timer: Timer, afterMilliseconds milliseconds: Int64) -> TimerID {
         let deadline = MonotonicInstant.now.advanced(byMilliseconds: milliseconds)
-        loop.schedule(self, token: timer.rawValue, at: deadline)
+        return loop.schedule(self, token: timer.rawValue, at: deadline)
     }
 
     func fired(_ timer: Timer?) {
@@ -45,8 +53,9 @@ extension Daemon {
             giveSignOfLife()
             schedule(.watchdog, afterMilliseconds: max(1, Int64(clamping: microseconds / 2000)))
         case .idle:
+            idleTimer = nil
             leaveIfIdle()
-            if stopRequestCount == 0 { schedule(.idle, afterMilliseconds: idleIntervalMilliseconds) }
+            scheduleIdleExit()
         case .patience:
             ServiceManager.extendTimeout(milliseconds: 5 * Self.patienceIntervalMilliseconds)
             schedule(.patience, afterMilliseconds: Self.patienceIntervalMilliseconds)

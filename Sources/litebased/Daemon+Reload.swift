@@ -38,6 +38,7 @@ extension Daemon {
         observer.setLevel(loaded.settings.logLevel)
         observer.setStatementLog(loaded.settings.statementLog)
         lastBusy = .now
+        scheduleIdleExit()
         server.reload(
             loaded.serverConfiguration(version: Product.version, activation: isActivated ? .socket : .standalone),
             completion: completion)

@@ -27,6 +27,7 @@ final class Daemon: EventSource {
     var lastBusy = MonotonicInstant.now
     /// Connections that had been accepted by then.
     var lastAcceptedCount: UInt64 = 0
+    var idleTimer: TimerID?
     var lastStatus = ""
     /// The loops were asked for a sign of life, and not all have answered.
     var isVisitingLoops = false

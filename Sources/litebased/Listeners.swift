@@ -40,7 +40,11 @@ struct Listeners: ~Copyable {
     init(_ configuration: Configuration, _ log: Log) throws(StartFailure) {
         let inherited: [InheritedSocket]
         do throws(InheritedSocketError) {
-            (inherited, kept) = try InheritedSocket.takeAll(isKept: Server.isKept)
+            let taken = try InheritedSocket.takeAll(isKept: Server.isKept)
+            (inherited, kept) = (taken.sockets, taken.kept)
+            if !taken.ignored.isEmpty {
+                log.warning("\(taken.ignored.count) descriptors that another version has kept were closed")
+            }
         } catch {
             throw StartFailure(ExitStatus.configuration, error.message)
         }

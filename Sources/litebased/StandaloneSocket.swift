@@ -135,7 +135,8 @@ struct StandaloneSocket: ~Copyable {
         } catch {
             throw StartFailure(
                 ExitStatus.of(error, or: ExitStatus.cannotCreate),
-                "the lock \(name) cannot be taken: \(error); remove it, or choose another --socket", error)
+                "the lock \(name) cannot be taken: \(error); make it and its directory writable, or choose another --socket",
+                error)
         }
         throw StartFailure(
             ExitStatus.unavailable,

@@ -6,12 +6,13 @@ import signal
 import socket
 import sqlite3
 import struct
+import subprocess
 import threading
 import time
 
 import pytest
 
-from daemon import ENDLESS, counting, wait_until
+from daemon import ENDLESS, LITEBASE, counting, wait_until
 from manager import Manager
 from wire import Client, ConnectionEnded, RequestFailed, framed
 
@@ -407,3 +408,33 @@ def test_nothing_is_lost_or_answered_twice(manager, directory, sig):
         # A kill may hit a loop while it moves the bytes of a connection: then, and only then, that one ends.
         assert unknown > 0
         assert ended <= rounds * 2
+
+
+def test_the_shell_goes_on_after_a_restart(manager):
+    daemon = manager()
+    shell = subprocess.Popen([LITEBASE, "shell", "--socket", daemon.path, "--format", "csv"], stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1)
+
+    def ask(sql, wanted):
+        shell.stdin.write(sql + "\n")
+        shell.stdin.flush()
+        lines = []
+        while not any(wanted in line for line in lines):
+            lines.append(shell.stdout.readline())
+            assert lines[-1], lines
+        return lines
+
+    ask("SELECT 'one';", "one\n")
+    settle()
+    daemon.restart(TERM)
+    lines = ask("SELECT 'two';", "two\n")
+    assert not any("session" in line for line in lines)
+    ask("BEGIN; SELECT 'three';", "three\n")
+    settle()
+    daemon.restart(TERM)
+    ask("SELECT 'four';", "restarted")
+    ask("SELECT 'five';", "five\n")
+    shell.stdin.close()
+    assert shell.wait(10) == 1
+    shell.stdout.close()
+    kept(daemon, 0)

@@ -190,7 +190,8 @@ def test_ids_cannot_forge_lines_and_are_cut(started, journal):
 def test_the_peer_is_the_one_that_connected(started, journal, directory):
     os.chmod(directory, 0o755)
     daemon = started("", "--socket-mode", "0666", log_level="debug")
-    script = "import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); s.sendall(b'nonsense')"
+    script = ("import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); s.sendall(b'nonsense'); "
+              "s.recv(4096)")
     client = subprocess.Popen(["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "python3", "-c",
                                script, daemon.socket_path])
     assert client.wait(10) == 0

@@ -5,7 +5,7 @@ import time
 import pytest
 
 import wire
-from machine import SERVICE, SOCKET, wait_until
+from machine import SCALE, SERVICE, wait_until
 
 LIMIT = 40
 
@@ -81,6 +81,23 @@ def test_the_peer_sees_the_end_when_the_daemon_closes(machine):
     assert b"healthy" in half.socket.recv(1 << 16)
     half.receive_end(timeout=5)
     half.close()
+
+
+def test_a_storm_of_connections_leaves_systemd_responsive(machine, load, figures):
+    """systemd looks at messages of services before all else: too many descriptors to store would occupy it for good."""
+    slowest, most = 0.0, 0
+    with load(counts={"short": 64}):
+        until = time.monotonic() + max(8, 20 * SCALE)
+        while time.monotonic() < until:
+            started = time.monotonic()
+            machine.systemctl("daemon-reload")
+            most = max(most, stored(machine))
+            slowest = max(slowest, time.monotonic() - started)
+    figures(slowest_reload_seconds=round(slowest, 2), stored_max=most)
+    assert slowest < 5, slowest
+    assert most < 1000, most
+    text = "\n".join(machine.messages(machine.began, "_PID=1"))
+    assert "Cannot store" not in text and "Looping too fast" not in text
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import time
 
-from machine import SERVICE, SOCKET, wait_until
+from machine import SERVICE, wait_until
 
 BAD = "/etc/litebase/litebase.toml.d/test-bad.toml"
 
@@ -70,6 +70,17 @@ def test_a_service_that_fails_at_once_does_not_trip_the_trigger_limit(machine):
     for client in waiting:
         output, errors = client.communicate(timeout=15)
         assert client.returncode == 0, output + errors
+
+
+def test_a_socket_with_an_unknown_name_is_refused(machine):
+    """A socket that nobody accepts from would keep its clients waiting for ever."""
+    machine.systemctl("stop", "litebase.socket")
+    machine.drop_in("name", "[Socket]\nFileDescriptorName=elephant\n", "litebase.socket")
+    machine.systemctl("start", "litebase.socket")
+    waiting = machine.start("litebase", "ping", "-c", "1")
+    wait_until(lambda: any("elephant" in str(entry["MESSAGE"]) for entry in lines(machine)), "a message that names it")
+    machine.systemctl("stop", "litebase.socket", SERVICE)
+    assert waiting.wait(timeout=15) != 0
 
 
 def test_without_sockets_the_unit_says_so(machine):

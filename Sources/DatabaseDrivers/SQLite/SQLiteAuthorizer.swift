@@ -78,7 +78,9 @@ extension SQLiteConnection {
     /// `file` is `nil` where the name is an expression, and so may be any.
     private func authorizeAttach(_ file: String?) -> Int32 {
         if file == "" { return SQLITE_OK }
-        guard case .session(let owner, let isReadOnly) = role else { return authorizeSessionOnly("ATTACH") }
+        guard case .session(let owner, let isReadOnly) = role else {
+            return authorizeSessionOnly("ATTACH or VACUUM INTO")
+        }
         if !owner.mayOpenFiles { return deny("Only the user whom the daemon runs as may name files.") }
         // SQLite opens attached files for writing, whatever the main database was opened for.
         if isReadOnly && file != ":memory:" { return deny("A read-only session cannot attach files.") }

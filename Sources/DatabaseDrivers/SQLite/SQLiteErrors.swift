@@ -42,7 +42,9 @@ enum SQLiteErrors {
         case SQLITE_ERROR: return generic(message)
         case SQLITE_CONSTRAINT: return Meaning(code: .constraintViolation, sqlState: constraint(extended))
         case SQLITE_READONLY:
-            return Meaning(code: .readOnly, sqlState: "25006", hint: "Open the database for writing.")
+            return Meaning(
+                code: .readOnly, sqlState: "25006",
+                hint: "Open the database for writing, and see that the daemon may write its file and directory.")
         case SQLITE_BUSY: return busy(extended)
         case SQLITE_LOCKED:
             return Meaning(

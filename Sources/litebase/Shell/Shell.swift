@@ -138,7 +138,17 @@ extension Shell {
             hasFailed = true
             return Terminal.complain("litebase: the statement is not UTF-8 text")
         }
-        try attempt { try self.run(sql: sql) }
+        try attempt {
+            do {
+                try self.run(sql: sql)
+            } catch let error as StatementError
+                where error.error.serverError?.code == .sessionNotFound && self.connection.transaction == .none
+            {
+                // The daemon was restarted under the connection. Nothing ran, and there was no transaction: once more.
+                self.connection.forgetSession()
+                try self.run(sql: sql)
+            }
+        }
     }
 
     /// Runs one statement in the session and shows what it did.
@@ -191,6 +201,8 @@ extension Shell {
             let hadTransaction = connection.transaction != .none
             connection.drop()
             if hadTransaction { Terminal.complain("hint: the open transaction is rolled back") }
+        case .server(let error) where error.code == .sessionNotFound || error.code == .outcomeUnknown:
+            connection.forgetSession()
         case .server, .invalidRequest:
             break
         }

@@ -60,6 +60,12 @@ final class ShellConnection {
         transaction = .none
     }
 
+    /// Forgets a session that the daemon does not know any more.
+    func forgetSession() {
+        open = nil
+        transaction = .none
+    }
+
     /// Forgets a connection that is of no further use.
     func drop() {
         open = nil

@@ -1,0 +1,39 @@
+"""Cold activation: from connect to the first answer, against a minimal C service under the same directives."""
+
+import subprocess
+
+import pytest
+
+from conftest import HERE
+from machine import rounds
+
+SOURCES = HERE.parents[1] / "Benchmarks/activation"
+# Under /usr/lib, which the unit's sandbox shows to the service.
+INSIDE = "/usr/lib/litebase-bench"
+MORE_THAN_C_MILLISECONDS_MAX = 5
+ROW_MORE_MILLISECONDS_MAX = 10
+ALL_MILLISECONDS_MAX = 40
+
+
+@pytest.fixture
+def probes(machine, tmp_path):
+    for name in ("probe", "minimal-service"):
+        subprocess.run(["cc", "-O2", "-static", "-o", tmp_path / name, SOURCES / f"{name}.c"], check=True)
+        machine.copy_in(tmp_path / name, f"{INSIDE}/{name}")
+    machine.copy_in(SOURCES / "measure.py", f"{INSIDE}/measure.py")
+    yield
+    machine.remove(INSIDE)
+
+
+def test_activation_is_as_fast_as_a_minimal_c_service(machine, probes, figures):
+    done = machine.run("python3", f"{INSIDE}/measure.py", "--compare", "--rounds", rounds(15), timeout=300)
+    # | unit | exposure | processor ms | best | connect to health ms | best | first row ms |
+    table = {cells[0]: cells[1:] for cells in ([cell.strip() for cell in line.strip("|").split("|")]
+                                               for line in done.stdout.splitlines()[2:])}
+    whole, minimal = table["as it is"], table["minimal C service"]
+    figures(table=done.stdout.splitlines())
+    assert float(whole[0]) <= 1.0
+    # Medians of few rounds on a machine that others use: the best of each says what the programs cost.
+    assert float(whole[4]) - float(minimal[4]) <= MORE_THAN_C_MILLISECONDS_MAX, done.stdout
+    assert float(whole[5]) - float(whole[3]) <= ROW_MORE_MILLISECONDS_MAX, done.stdout
+    assert float(whole[4]) <= ALL_MILLISECONDS_MAX, done.stdout
