@@ -20,6 +20,8 @@ import time
 
 PACKAGES = {"redis-server": "redis-server", "sqlite3": "sqlite3", "pgbouncer": "pgbouncer", "cc": "gcc",
             "strip": "binutils", "postgres": "postgresql", "mariadbd": "mariadb-server", "mariadb-slap": "mariadb-client"}
+# What --check needs.
+CHECK_PACKAGES = {"valgrind": "valgrind", "cc": "gcc", "strip": "binutils"}
 ROW_COUNT = 1_000_000
 # The table of row 7.
 ENTRY_TABLE_SQLITE = "entry(id INTEGER PRIMARY KEY, name TEXT, price REAL, stock INTEGER, tag TEXT)"
@@ -33,9 +35,9 @@ def find_program(name):
     return shutil.which(name, path=os.pathsep.join([*places, os.environ.get("PATH", "")]))
 
 
-def install_missing():
-    """Installs the peers' Debian packages, when run as root; otherwise the rows that need them stay empty."""
-    packages = sorted({package for program, package in PACKAGES.items() if not find_program(program)})
+def install_missing(wanted):
+    """Installs Debian packages by the programs they bring, when run as root; otherwise the rows that need them stay empty."""
+    packages = sorted({package for program, package in wanted.items() if not find_program(program)})
     if not packages:
         return
     if os.geteuid() != 0:

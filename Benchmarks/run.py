@@ -100,7 +100,7 @@ def compare(options, directory, tools):
 def main():
     options = parse_arguments()
     if not options.no_install:
-        peers.install_missing()
+        peers.install_missing(peers.CHECK_PACKAGES if options.check else peers.PACKAGES)
     peers.raise_descriptor_limit()
     directory = pathlib.Path(tempfile.mkdtemp(prefix="lb-bench-", dir="/tmp"))
     try:

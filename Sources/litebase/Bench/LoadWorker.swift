@@ -158,12 +158,15 @@ final class LoadWorker: EventSource {
 
     @inline(__always)
     func requestEnded(nanoseconds: Int64) {
+        // What else came in the same read as the last one does not count.
+        guard phase != .over else { return }
         counters.requestCount &+= 1
         counters.latency.record(nanoseconds)
         countEnd()
     }
 
     func requestFailed(_ code: String, _ message: String) {
+        guard phase != .over else { return }
         counters.countFailure(code, message)
         countEnd()
     }
