@@ -15,6 +15,7 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 
 import peers
@@ -24,7 +25,7 @@ SLACK = 1.1
 # An allocation now and then is none on the hot path: a buffer that grows once, a timer.
 ALLOCATIONS_FREE = 0.01
 ROW_COUNT = 20_000
-REQUEST_COUNT = 2_000
+REQUEST_COUNT = 10_000
 SEED = 4
 
 
@@ -81,7 +82,7 @@ class Client:
 WORK = {
     "health_check": (Client.health, REQUEST_COUNT),
     "point_select": (Client.select, REQUEST_COUNT),
-    "streamed_row": (Client.stream, 2 * ROW_COUNT),
+    "streamed_row": (Client.stream, 10 * ROW_COUNT),
 }
 
 
@@ -195,18 +196,33 @@ def with_slack(measured):
             "allocations": {name: max(ALLOCATIONS_FREE, round(value * SLACK, 2)) for name, value in measured["allocations"].items()}}
 
 
+def measure(litebased, directory):
+    """Both counts, in directories of their own."""
+    place = pathlib.Path(tempfile.mkdtemp(dir=directory))
+    (place / "items.db").symlink_to(directory / "items.db")
+    measured = {"allocations": count_allocations(litebased, place)}
+    if shutil.which("valgrind"):
+        measured["instructions"] = count_instructions(litebased, place)
+    else:
+        print("valgrind is missing: instructions are not counted", file=sys.stderr)
+    return measured
+
+
 def check(litebased, directory, update):
     """Measures, prints, compares; the exit status."""
     if not litebased:
         print("no daemon: make build", file=sys.stderr)
         return 69
     peers.create_item_file(directory / "items.db", ROW_COUNT)
-    measured = {"allocations": count_allocations(litebased, directory)}
-    if shutil.which("valgrind"):
-        measured["instructions"] = count_instructions(litebased, directory)
-    else:
-        print("valgrind is missing: instructions are not counted", file=sys.stderr)
-    allowed = with_slack(measured) if update else json.loads(FILE.read_text())
+    measured = measure(litebased, directory)
+    allowed = json.loads(FILE.read_text()) if FILE.exists() else {}
+    if update or exceeded(measured, allowed):
+        # A statement that is too slow for its loop because the machine is busy goes on in a worker, which costs more:
+        # what disturbs can only add.
+        again = measure(litebased, directory)
+        measured = {kind: {name: min(value, again[kind][name]) for name, value in values.items()} for kind, values in measured.items()}
+    if update:
+        allowed = with_slack(measured)
     if update:
         FILE.write_text(json.dumps(allowed, indent=2) + "\n")
     for kind, values in measured.items():
