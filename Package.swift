@@ -101,7 +101,8 @@ let package = Package(
         .testTarget(
             name: "CommandLineTests",
             dependencies: [
-                "litebase", "LiteBaseClient", "LinuxSystem", "ByteBuffers", "LiteBaseTesting", argumentParser,
+                "litebase", "LiteBaseClient", "WireProtocol", "LinuxSystem", "ByteBuffers", "LiteBaseTesting",
+                argumentParser,
             ],
             exclude: ["Snapshots"], swiftSettings: strict),
     ],

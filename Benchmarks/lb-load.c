@@ -1,6 +1,6 @@
 /* Closed-loop load over a Unix socket: N connections, each with D requests in flight, one thread, epoll.
  * Usage: lb-load SOCKET WORKLOAD CONNECTIONS DEPTH SECONDS [KEYS]
- * Workloads: echo, health, select, redis-ping, redis-get. Prints one line of JSON, with the share of one
+ * Workloads: echo, health, select, insert, redis-ping, redis-get. Prints one line of JSON, with the share of one
  * core that it used itself: near 1.0 means that the generator, not the server, may be the limit. */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -54,6 +54,18 @@ static void build_select(struct request *r, uint32_t slot) {
     end_frame(r);
 }
 
+static void build_insert(struct request *r, uint32_t slot) {
+    char name[32];
+    uint32_t key = random_key();
+    snprintf(name, sizeof name, "item number %u", key);
+    begin_frame(r, slot, "query");
+    put_byte(r, 0x82);
+    put_text(r, "sql"), put_text(r, "INSERT INTO entry(name, price, stock, tag) VALUES(?, ?, ?, ?)");
+    put_text(r, "params"), put_byte(r, 0x94), put_text(r, name);
+    put_uint32(r, key / 4), put_uint32(r, key % 1000), put_text(r, "a tag");
+    end_frame(r);
+}
+
 static int text_is(const uint8_t *p, size_t count, const char *text) {
     size_t length = strlen(text);
     return count > length && p[0] == (0xa0 | length) && !memcmp(p + 1, text, length);
@@ -93,6 +105,10 @@ static long parse_health(const uint8_t *bytes, size_t count, uint32_t *slot) {
 static long parse_select(const uint8_t *bytes, size_t count, uint32_t *slot) {
     long length = parse_frame(bytes, count, slot, "query_response");
     return length > 0 && length < 60 ? BAD : length;
+}
+
+static long parse_insert(const uint8_t *bytes, size_t count, uint32_t *slot) {
+    return parse_frame(bytes, count, slot, "query_response");
 }
 
 /* Peers */
@@ -136,6 +152,7 @@ static const struct workload workloads[] = {
     {"echo", build_echo, parse_echo},
     {"health", build_health, parse_health},
     {"select", build_select, parse_select},
+    {"insert", build_insert, parse_insert},
     {"redis-ping", build_redis_ping, parse_redis_ping},
     {"redis-get", build_redis_get, parse_redis_get},
 };

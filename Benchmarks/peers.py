@@ -1,24 +1,30 @@
-"""The servers that run.py compares: LiteBase, the C echo, Redis, PostgreSQL, PgBouncer.
+"""The servers that run.py compares: LiteBase, the C echo, Redis, PostgreSQL, PgBouncer, MariaDB.
 
 Each lives in a directory of its own under one temporary directory, listens on a Unix socket only, and is
 stopped at the end. Nothing here measures.
 """
 
 import glob
+import json
 import os
 import pathlib
 import resource
 import shutil
 import signal
 import socket
+import re
 import sqlite3
 import subprocess
 import sys
 import time
 
 PACKAGES = {"redis-server": "redis-server", "sqlite3": "sqlite3", "pgbouncer": "pgbouncer", "cc": "gcc",
-            "strip": "binutils", "postgres": "postgresql"}
+            "strip": "binutils", "postgres": "postgresql", "mariadbd": "mariadb-server", "mariadb-slap": "mariadb-client"}
+# What --check needs.
+CHECK_PACKAGES = {"valgrind": "valgrind", "cc": "gcc", "strip": "binutils"}
 ROW_COUNT = 1_000_000
+# The table of row 7.
+ENTRY_TABLE_SQLITE = "entry(id INTEGER PRIMARY KEY, name TEXT, price REAL, stock INTEGER, tag TEXT)"
 HERE = pathlib.Path(__file__).resolve().parent
 
 
@@ -29,9 +35,9 @@ def find_program(name):
     return shutil.which(name, path=os.pathsep.join([*places, os.environ.get("PATH", "")]))
 
 
-def install_missing():
-    """Installs the peers' Debian packages, when run as root; otherwise the rows that need them stay empty."""
-    packages = sorted({package for program, package in PACKAGES.items() if not find_program(program)})
+def install_missing(wanted):
+    """Installs Debian packages by the programs they bring, when run as root; otherwise the rows that need them stay empty."""
+    packages = sorted({package for program, package in wanted.items() if not find_program(program)})
     if not packages:
         return
     if os.geteuid() != 0:
@@ -55,13 +61,29 @@ def raise_descriptor_limit(wanted=24_000):
 
 
 def compile_tools(directory):
-    """The C programs of this folder, built into `directory`."""
+    """The C programs of this folder, built into `directory`; sqlite-commit only where the library's header is."""
     tools = {}
-    for name in ("echo", "lb-load", "lb-probe"):
-        tools[name] = str(directory / name)
-        subprocess.run(["cc", "-O2", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-o", tools[name], str(HERE / f"{name}.c")],
-                       check=True, timeout=60)
+    for name, libraries in (("echo", []), ("lb-load", []), ("lb-probe", []), ("sqlite-commit", ["-lsqlite3"])):
+        if libraries and not pathlib.Path("/usr/include/sqlite3.h").exists():
+            continue
+        tools[name] = compile_program(HERE / f"{name}.c", directory / name, libraries)
     return tools
+
+
+def compile_program(source, target, options=()):
+    subprocess.run(["cc", "-O2", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-o", str(target), str(source), *options],
+                   check=True, timeout=60)
+    return str(target)
+
+
+def versions():
+    """What was compared, for the table's caption."""
+    found = []
+    for name, program in (("Redis", "redis-server"), ("PostgreSQL", "postgres"), ("PgBouncer", "pgbouncer"), ("MariaDB", "mariadbd")):
+        if path := find_program(program):
+            text = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=30).stdout
+            found.append(f"{name} {re.search(r'[0-9]+[.][0-9.]*[0-9]', text).group()}")
+    return [*found, f"SQLite {sqlite3.sqlite_version}"]
 
 
 def drop_privileges(directory):
@@ -128,13 +150,13 @@ class Server:
                 self.process.wait()
 
 
-def create_item_file(path):
-    """A million rows of five columns, the table of rows 3 to 6."""
+def create_item_file(path, row_count=ROW_COUNT):
+    """Rows of five columns, the table of rows 3 to 6."""
     with sqlite3.connect(path, isolation_level=None) as database:
         database.execute("PRAGMA journal_mode=WAL")
         database.execute("PRAGMA synchronous=OFF")
         database.execute("CREATE TABLE item(id INTEGER PRIMARY KEY, name TEXT, price REAL, stock INTEGER, tag TEXT)")
-        database.execute(f"""INSERT INTO item WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c LIMIT {ROW_COUNT})
+        database.execute(f"""INSERT INTO item WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c LIMIT {row_count})
                              SELECT x, printf('item number %d', x), x * 0.25, x % 1000, printf('tag %d', x % 100) FROM c""")
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     database.close()
@@ -151,6 +173,17 @@ def start_litebase(binary, directory, name="litebase", with_items=True):
     environment = {"STATE_DIRECTORY": str(state), "XDG_RUNTIME_DIR": str(home), "XDG_CONFIG_HOME": str(home), "HOME": str(home)}
     return Server(name, [binary, "--listen", "standalone", "--socket", str(path), "--log-level", "warning"], path, home / "log",
                   environment)
+
+
+def execute_litebase(server, sql):
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(30)
+        client.connect(server.socket_path)
+        client.sendall(json.dumps({"id": 1, "type": "query", "data": {"sql": sql}}).encode() + b"\n")
+        with client.makefile("rb") as replies:
+            reply = json.loads(replies.readline())
+    if reply["type"] == "error":
+        raise RuntimeError(f"{sql}: {reply['data']['message']}")
 
 
 def start_echo(tool, directory):
@@ -186,8 +219,13 @@ def start_postgresql(directory):
     server = Server("postgresql", [program, "-D", str(home), "-c", "listen_addresses=", "-c", f"unix_socket_directories={home}"],
                     home / ".s.PGSQL.5432", directory / "postgresql.log")
     server.directory = str(home)
+    # It takes connections before it takes statements.
+    deadline = time.monotonic() + 30
+    while subprocess.run([find_program("pg_isready"), "-q", "-h", str(home)]).returncode != 0 and time.monotonic() < deadline:
+        time.sleep(0.05)
     sql = f"""CREATE TABLE item(id integer PRIMARY KEY, name text, price double precision, stock integer, tag text);
               INSERT INTO item SELECT x, 'item number ' || x, x * 0.25, x % 1000, 'tag ' || x % 100 FROM generate_series(1, {ROW_COUNT}) x;
+              CREATE TABLE entry(id bigserial PRIMARY KEY, name text, price double precision, stock integer, tag text);
               VACUUM ANALYZE item; CHECKPOINT;"""
     subprocess.run([psql, "-h", str(home), "-U", "bench", "-d", "postgres", "-q", "-v", "ON_ERROR_STOP=1"], input=sql.encode(),
                    check=True, timeout=120)
@@ -213,3 +251,35 @@ logfile = {home}/log
 pidfile = {home}/pid
 """)
     return Server("pgbouncer", [program, "-q", str(home / "pgbouncer.ini")], home / ".s.PGSQL.6432", home / "output")
+
+
+def start_mariadb(directory):
+    """InnoDB flushes its log at every commit, which is the default; said here because row 7 is about it."""
+    program, install, slap = find_program("mariadbd"), find_program("mariadb-install-db"), find_program("mariadb-slap")
+    if not (program and install and slap):
+        return None
+    home = directory / "mariadb"
+    path = directory / "mariadb.sock"
+    subprocess.run([install, "--no-defaults", f"--datadir={home}", "--auth-root-authentication-method=normal", "--skip-test-db"],
+                   check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=120, cwd=directory)
+    return Server("mariadb", [program, "--no-defaults", f"--datadir={home}", f"--socket={path}", "--skip-networking",
+                              "--innodb-flush-log-at-trx-commit=1", f"--pid-file={directory}/mariadb.pid"], path,
+                  directory / "mariadb.log")
+
+
+def load_mariadb(server, connections, seconds):
+    """Inserts by mariadb-slap, which runs a number of statements: a short run finds out how many fill the time."""
+    command = [find_program("mariadb-slap"), "--no-defaults", f"--socket={server.socket_path}", "--user=root", "--engine=InnoDB",
+               f"--concurrency={connections}", "--create=CREATE TABLE entry(id BIGINT AUTO_INCREMENT PRIMARY KEY, name TEXT, "
+               "price DOUBLE, stock INT, tag TEXT)",
+               "--query=INSERT INTO entry (name, price, stock, tag) VALUES ('item number 123456', 30864, 456, 'a tag')"]
+
+    def run(count):
+        output = subprocess.run([*command, f"--number-of-queries={count}"], capture_output=True, text=True, check=True,
+                                timeout=180).stdout
+        return count / max(0.001, float(re.search(r"Average number of seconds to run all queries: ([0-9.]+)", output).group(1)))
+
+    if not hasattr(server, "rate"):
+        server.rate = run(connections * 20)
+    server.rate = run(max(connections, round(server.rate * seconds / connections) * connections))
+    return {"requests_per_second": server.rate}

@@ -11,7 +11,9 @@ import Testing
     private static let directory =
         #filePath.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 } + "/Snapshots"
 
-    static let names = ["litebase", "ping", "query", "shell", "databases", "status", "reload", "completions"]
+    static let names = [
+        "litebase", "ping", "query", "shell", "databases", "status", "reload", "top", "bench", "completions",
+    ]
 
     private static func help(_ name: String, columns: Int) -> String {
         switch name {
@@ -21,6 +23,8 @@ import Testing
         case "databases": LiteBaseCommand.helpMessage(for: DatabasesCommand.self, columns: columns)
         case "status": LiteBaseCommand.helpMessage(for: StatusCommand.self, columns: columns)
         case "reload": LiteBaseCommand.helpMessage(for: ReloadCommand.self, columns: columns)
+        case "top": LiteBaseCommand.helpMessage(for: TopCommand.self, columns: columns)
+        case "bench": LiteBaseCommand.helpMessage(for: BenchCommand.self, columns: columns)
         case "completions": LiteBaseCommand.helpMessage(for: CompletionsCommand.self, columns: columns)
         default: LiteBaseCommand.helpMessage(columns: columns)
         }

@@ -36,8 +36,8 @@ enum BenchReport {
             lines.append("rows       \(counters.rowCount), \(rate(counters.rate(counters.rowCount)))")
         }
         lines.append(
-            "received   \(megabytes(counters.rate(counters.bytesReceived))); "
-                + "sent \(megabytes(counters.rate(counters.bytesSent)))")
+            "received   \(bytes(counters.rate(counters.bytesReceived))); "
+                + "sent \(bytes(counters.rate(counters.bytesSent)))")
         lines += failures(counters)
         if counters.generatorShare > 0.95 {
             lines.append("note       the load itself used all of a core; with more --threads it may be higher")
@@ -132,7 +132,11 @@ enum BenchReport {
         return perSecond < 1e6 ? "\(decimal(perSecond / 1e3, 1)) k/s" : "\(decimal(perSecond / 1e6, 2)) M/s"
     }
 
-    static func megabytes(_ bytesPerSecond: Double) -> String { "\(decimal(bytesPerSecond / 1e6, 1)) MB/s" }
+    /// `812 B/s`, `120.9 kB/s`, `2.5 MB/s`.
+    static func bytes(_ perSecond: Double) -> String {
+        if perSecond < 1000 { return "\(decimal(perSecond, 0)) B/s" }
+        return perSecond < 1e6 ? "\(decimal(perSecond / 1e3, 1)) kB/s" : "\(decimal(perSecond / 1e6, 1)) MB/s"
+    }
 
     /// Three digits or more: `95.1 µs`, `1.25 ms`, `2.50 s`.
     static func duration(_ nanoseconds: Int64) -> String {

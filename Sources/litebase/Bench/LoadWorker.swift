@@ -58,7 +58,11 @@ final class LoadWorker: EventSource {
     ///   - sockets: connected and non-blocking; taken over.
     ///   - start: when the warm-up began, the same for all threads.
     func run(_ sockets: [Int32], start: MonotonicInstant) {
-        loop.schedule(self, token: Token.measure, at: start.advanced(byNanoseconds: plan.warmUpNanoseconds))
+        if plan.warmUpNanoseconds == 0 {
+            beginMeasuring()
+        } else {
+            loop.schedule(self, token: Token.measure, at: start.advanced(byNanoseconds: plan.warmUpNanoseconds))
+        }
         loop.schedule(self, token: Token.tick, at: loop.now.advanced(byMilliseconds: Self.tickMilliseconds))
         for number in sockets { adopt(OwnedDescriptor(number)) }
         loop.run()
@@ -154,12 +158,15 @@ final class LoadWorker: EventSource {
 
     @inline(__always)
     func requestEnded(nanoseconds: Int64) {
+        // What else came in the same read as the last one does not count.
+        guard phase != .over else { return }
         counters.requestCount &+= 1
         counters.latency.record(nanoseconds)
         countEnd()
     }
 
     func requestFailed(_ code: String, _ message: String) {
+        guard phase != .over else { return }
         counters.countFailure(code, message)
         countEnd()
     }

@@ -113,7 +113,11 @@ enum ParameterParsing {
     }
 
     /// Options whose number the argument parser shall judge itself.
-    private static let numberOptions = ["--timeout", "--max-rows", "--port", "-c", "--count", "-i", "--interval"]
+    private static let numberOptions: Set = [
+        "--timeout", "--max-rows", "--port", "-c", "--count", "-i", "--interval", "--connections", "-p", "--pipeline",
+        "-t",
+        "--duration", "-n", "--warmup", "-j", "--threads", "--seed", "--rows",
+    ]
 
     /// Marks arguments such as `-5`, which the argument parser would take for options.
     static func protectNegativeNumbers(_ arguments: [String]) -> [String] {

@@ -50,7 +50,7 @@ struct Screen: ~Copyable {
     func show(_ lines: [String], highlighted: Int?) throws {
         output.buffer.append("\u{1b}[H")
         for (index, line) in lines.enumerated() {
-            if index > 0 { output.buffer.append("\r\n") }
+            if index > 0 { output.buffer.append("\n") }
             if index == highlighted { output.buffer.append("\u{1b}[7m") }
             output.buffer.append(line)
             output.buffer.append("\u{1b}[0m\u{1b}[K")

@@ -52,7 +52,7 @@ struct TopView {
         guard let rates else { return lines + ["requests -", "errors -"] }
         lines.append(
             "requests \(BenchReport.rate(rates.requestTotal))   rows \(BenchReport.rate(rates.rows))   received "
-                + "\(BenchReport.megabytes(rates.bytesReceived))   sent \(BenchReport.megabytes(rates.bytesSent))")
+                + "\(BenchReport.bytes(rates.bytesReceived))   sent \(BenchReport.bytes(rates.bytesSent))")
         lines.append("  " + Self.list(rates.requests, none: "no requests"))
         lines.append("errors \(BenchReport.rate(rates.errorTotal))   " + Self.list(rates.errors, none: ""))
         return lines

@@ -1,0 +1,234 @@
+"""`run.py --check`: what the hot path costs in instructions and allocations, against thresholds.json.
+
+Both are counts, so a busy machine does not disturb them. Instructions are callgrind's, of the whole daemon with its
+libraries: the difference between a run with many requests and one with few, divided by the number; one connection, one
+request at a time, one loop, so every request pays for a whole turn of the event loop. Allocations are counted by
+malloc-count.c in a daemon at full speed.
+"""
+
+import json
+import pathlib
+import random
+import re
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+import peers
+
+FILE = pathlib.Path(__file__).resolve().parent / "thresholds.json"
+SLACK = 1.1
+# An allocation now and then is none on the hot path: a buffer that grows once, a timer.
+ALLOCATIONS_FREE = 0.01
+ROW_COUNT = 20_000
+REQUEST_COUNT = 10_000
+SEED = 4
+
+
+def frame(identifier, kind, data=b"\xc0"):
+    body = b"\x83\xa2id" + bytes([identifier]) + b"\xa4type" + bytes([0xa0 | len(kind)]) + kind + b"\xa4data" + data
+    return struct.pack(">I", len(body)) + body
+
+
+def query(sql, parameters=b""):
+    text = sql.encode()
+    head = (b"\x82" if parameters else b"\x81") + b"\xa3sql\xd9" + bytes([len(text)]) + text
+    return frame(1, b"query", head + (b"\xa6params" + parameters if parameters else b""))
+
+
+HEALTH = frame(1, b"health_check")
+STREAM = query("SELECT id, name, price, stock, tag FROM item")
+
+
+class Client:
+    """One connection, one request at a time."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(120)
+        self.socket.connect(path)
+        self.replies = self.socket.makefile("rb")
+
+    def ask(self, request):
+        self.socket.sendall(request)
+        while True:
+            (length,) = struct.unpack(">I", self.replies.read(4))
+            reply = self.replies.read(length)
+            if b"\xa5error" in reply[:40]:
+                raise RuntimeError(f"the daemon refused: {reply[:300]!r}")
+            if not reply.endswith(b"\xa4more\xc3"):
+                return reply
+
+    def health(self, count):
+        for _ in range(count):
+            self.ask(HEALTH)
+
+    def select(self, count):
+        generator = random.Random(SEED)
+        for _ in range(count):
+            key = generator.randrange(ROW_COUNT) + 1
+            self.ask(query("SELECT id, name, price, stock, tag FROM item WHERE id = ?", b"\x91\xce" + struct.pack(">I", key)))
+
+    def stream(self, count):
+        for _ in range(count // ROW_COUNT):
+            self.ask(STREAM)
+
+
+# Hot path → what is done how often.
+WORK = {
+    "health_check": (Client.health, REQUEST_COUNT),
+    "point_select": (Client.select, REQUEST_COUNT),
+    "streamed_row": (Client.stream, 10 * ROW_COUNT),
+}
+
+
+def warm_up(client):
+    """Buffers, statements and pages are there afterwards; the hot path begins behind."""
+    client.health(200)
+    client.select(200)
+    client.stream(2 * ROW_COUNT)
+    client.select(200)
+
+
+class Daemon:
+    """A standalone daemon with one loop, under another program or with a library loaded."""
+
+    def __init__(self, litebased, directory, name, wrapper=(), environment=None):
+        home = directory / name
+        (home / "state").mkdir(parents=True)
+        shutil.copy(directory / "items.db", home / "state/default.db")
+        path = home / "s"
+        variables = {"STATE_DIRECTORY": str(home / "state"), "XDG_RUNTIME_DIR": str(home), "XDG_CONFIG_HOME": str(home),
+                     "HOME": str(home), **(environment or {})}
+        self.server = peers.Server(name, [*wrapper, litebased, "--listen", "standalone", "--socket", str(path), "--loops", "1",
+                                          "--log-level", "warning"], path, home / "log", variables)
+        try:
+            self.client = Client(str(path))
+            warm_up(self.client)
+        except BaseException:
+            self.server.stop()
+            raise
+
+    def stop(self):
+        self.client.socket.close()
+        self.server.stop()
+
+
+# Allocations
+
+
+def count_allocations(litebased, directory):
+    library = peers.compile_program(peers.HERE / "malloc-count.c", directory / "malloc-count.so",
+                                    ["-shared", "-fPIC", "-fno-builtin"])
+    counter = directory / "allocations"
+    counter.write_bytes(bytes(8))
+    daemon = Daemon(litebased, directory, "allocations-daemon", environment={"LD_PRELOAD": library, "LB_MALLOC_COUNT": str(counter)})
+
+    def total():
+        time.sleep(0.05)  # what follows the reply on the loop
+        return struct.unpack("<Q", counter.read_bytes())[0]
+
+    try:
+        if total() < 100:
+            raise RuntimeError("malloc-count.so counted nothing: is the daemon linked statically with a malloc of its own?")
+        found = {}
+        for name, (work, count) in WORK.items():
+            before = total()
+            work(daemon.client, count)
+            found[name] = (total() - before) / count
+        return found
+    finally:
+        daemon.stop()
+
+
+# Instructions
+
+
+def instructions(litebased, directory, name, work=None, count=0):
+    """Instructions of a daemon's whole life: start, warm-up, `count` times the work, end."""
+    output = directory / f"callgrind-{name}"
+    daemon = Daemon(litebased, directory, f"callgrind-{name}-daemon",
+                    ["valgrind", "--tool=callgrind", f"--callgrind-out-file={output}"])
+    try:
+        if work:
+            work(daemon.client, count)
+    finally:
+        daemon.stop()
+    totals = [int(number) for number in re.findall(r"^(?:totals|summary): (\d+)", output.read_text(), re.M)]
+    return max(totals)
+
+
+def count_instructions(litebased, directory):
+    # valgrind 3.19 gives up on the debugging information of newer compilers.
+    stripped = str(directory / "litebased.stripped")
+    subprocess.run(["strip", "--strip-debug", "-o", stripped, litebased], check=True, timeout=60)
+    litebased = stripped
+    base = instructions(litebased, directory, "nothing")
+    found = {}
+    for name, (work, count) in WORK.items():
+        print(f"  callgrind: {name}", file=sys.stderr)
+        found[name] = (instructions(litebased, directory, name, work, count) - base) / count
+    return found
+
+
+# The check
+
+
+def exceeded(measured, allowed):
+    """What is above its threshold, or has none: lines for people."""
+    lines = []
+    for kind, values in measured.items():
+        for name, value in values.items():
+            limit = allowed.get(kind, {}).get(name)
+            if limit is None:
+                lines.append(f"{kind} for each {name}: {value:.2f}, and thresholds.json has no limit")
+            elif value > limit:
+                lines.append(f"{kind} for each {name}: {value:.2f}, more than {limit}")
+    return lines
+
+
+def with_slack(measured):
+    return {"instructions": {name: round(value * SLACK) for name, value in measured.get("instructions", {}).items()},
+            "allocations": {name: max(ALLOCATIONS_FREE, round(value * SLACK, 2)) for name, value in measured["allocations"].items()}}
+
+
+def measure(litebased, directory):
+    """Both counts, in directories of their own."""
+    place = pathlib.Path(tempfile.mkdtemp(dir=directory))
+    (place / "items.db").symlink_to(directory / "items.db")
+    measured = {"allocations": count_allocations(litebased, place)}
+    if shutil.which("valgrind"):
+        measured["instructions"] = count_instructions(litebased, place)
+    else:
+        print("valgrind is missing: instructions are not counted", file=sys.stderr)
+    return measured
+
+
+def check(litebased, directory, update):
+    """Measures, prints, compares; the exit status."""
+    if not litebased:
+        print("no daemon: make build", file=sys.stderr)
+        return 69
+    peers.create_item_file(directory / "items.db", ROW_COUNT)
+    measured = measure(litebased, directory)
+    allowed = json.loads(FILE.read_text()) if FILE.exists() else {}
+    if update or exceeded(measured, allowed):
+        # A statement that is too slow for its loop because the machine is busy goes on in a worker, which costs more:
+        # what disturbs can only add.
+        again = measure(litebased, directory)
+        measured = {kind: {name: min(value, again[kind][name]) for name, value in values.items()} for kind, values in measured.items()}
+    if update:
+        allowed = with_slack(measured)
+    if update:
+        FILE.write_text(json.dumps(allowed, indent=2) + "\n")
+    for kind, values in measured.items():
+        for name, value in values.items():
+            print(f"{kind:12} for each {name:12} {value:12.2f}   allowed {allowed.get(kind, {}).get(name)}")
+    failures = exceeded(measured, allowed)
+    for line in failures:
+        print(f"too many {line}", file=sys.stderr)
+    return 1 if failures else 0
