@@ -33,7 +33,7 @@ def test_activation_is_as_fast_as_a_minimal_c_service(machine, probes, figures):
     whole, minimal = table["as it is"], table["minimal C service"]
     figures(table=done.stdout.splitlines())
     assert float(whole[0]) <= 1.0
-    # Medians of few rounds on a machine that others use: the best of each says what the programs cost.
-    assert float(whole[4]) - float(minimal[4]) <= MORE_THAN_C_MILLISECONDS_MAX, done.stdout
+    # The best processor time of PID 1's child, sandbox and program, and not the time by the clock: others use the machine.
+    assert float(whole[2]) - float(minimal[2]) <= MORE_THAN_C_MILLISECONDS_MAX, done.stdout
+    assert float(whole[2]) <= ALL_MILLISECONDS_MAX, done.stdout
     assert float(whole[5]) - float(whole[3]) <= ROW_MORE_MILLISECONDS_MAX, done.stdout
-    assert float(whole[4]) <= ALL_MILLISECONDS_MAX, done.stdout
