@@ -26,7 +26,7 @@ def probes(machine, tmp_path):
 
 
 def test_activation_is_as_fast_as_a_minimal_c_service(machine, probes, figures):
-    done = machine.run("python3", f"{INSIDE}/measure.py", "--compare", "--rounds", rounds(15), timeout=300)
+    done = machine.run("python3", f"{INSIDE}/measure.py", "--compare", "--rounds", max(10, rounds(15)), timeout=300)
     # | unit | exposure | processor ms | best | connect to health ms | best | first row ms |
     table = {cells[0]: cells[1:] for cells in ([cell.strip() for cell in line.strip("|").split("|")]
                                                for line in done.stdout.splitlines()[2:])}
