@@ -37,7 +37,8 @@ public final class Server {
     ) throws(Errno) {
         SQLiteLibrary.configure()
         let former = FormerProcess(kept)
-        let handover = try Self.handover(store, former, slotCount: configuration.limits.keptConnectionCountMax)
+        let handover = try Self.handover(
+            store, former, slotCount: configuration.limits.keptConnectionCountMax, controlLoop.mailbox)
         self.configuration = configuration
         self.controlLoop = controlLoop
         self.observer = observer
@@ -58,16 +59,16 @@ public final class Server {
         goOn(with: former)
     }
 
-    private static func handover(_ store: (any DescriptorStore)?, _ former: FormerProcess, slotCount: Int)
-        throws(Errno) -> Handover?
-    {
+    private static func handover(
+        _ store: (any DescriptorStore)?, _ former: FormerProcess, slotCount: Int, _ mailbox: LoopMailbox
+    ) throws(Errno) -> Handover? {
         guard let store, slotCount > 0 || !former.connections.isEmpty else { return nil }
-        if let table = former.table { return Handover(store: store, table: table) }
+        if let table = former.table { return Handover(store: store, table: table, mailbox: mailbox) }
         let table = try HandoverTable(slotCount: min(slotCount, HandoverTable.slotCountMax))
         // One that this version cannot read makes room.
         store.forget(name: KeptName.table.text)
         store.keep(table.memory.descriptorNumber, name: KeptName.table.text)
-        return Handover(store: store, table: table)
+        return Handover(store: store, table: table, mailbox: mailbox)
     }
 
     private func goOn(with former: FormerProcess) {

@@ -127,10 +127,11 @@ extension Daemon {
         let name = signal == SIGTERM ? "SIGTERM" : signal == SIGINT ? "SIGINT" : "the end of the terminal"
         switch stopRequestCount {
         case 0:
-            log.info("Stopping after \(name)\(sender > 0 ? " from pid \(sender)" : "")")
+            let from = sender > 0 ? " from pid \(sender)" : ""
+            log.write(LogRecord(.info, "Stopping after \(name)\(from)", id: MessageID.stopRequested))
             drain()
         case 1:
-            log.notice("Stopping at once after a second \(name)")
+            log.write(LogRecord(.notice, "Stopping at once after a second \(name)", id: MessageID.stopRequested))
             drain()
         default:
             abandon(ExitStatus.software)

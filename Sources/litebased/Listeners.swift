@@ -43,7 +43,11 @@ struct Listeners: ~Copyable {
             let taken = try InheritedSocket.takeAll(isKept: Server.isKept)
             (inherited, kept) = (taken.sockets, taken.kept)
             if !taken.ignored.isEmpty {
-                log.warning("\(taken.ignored.count) descriptors that another version has kept were closed")
+                let count = taken.ignored.count
+                log.write(
+                    LogRecord(
+                        .warning, "\(count) descriptors that another version has kept were closed",
+                        id: MessageID.descriptorsRefused))
             }
         } catch {
             throw StartFailure(ExitStatus.configuration, error.message)

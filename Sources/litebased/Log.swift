@@ -54,9 +54,4 @@ final class Log: Sendable {
                 LogLine.readable(record.level, message, at: WallClock.nanosecondsSince1970, colored: colored))
         }
     }
-
-    func error(_ message: String) { write(LogRecord(.error, message)) }
-    func warning(_ message: String) { write(LogRecord(.warning, message)) }
-    func notice(_ message: String) { write(LogRecord(.notice, message)) }
-    func info(_ message: String) { write(LogRecord(.info, message)) }
 }

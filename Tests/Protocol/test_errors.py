@@ -300,7 +300,7 @@ def test_too_many_requests_in_flight(daemon, client):
             client.send_query(ENDLESS)
     other = daemon.connect(client.mode)
     assert other.query("SELECT 1").rows == [[1]]
-    assert other.call("stats").data["requests_in_flight"] == 1024
+    wait_until(lambda: other.call("stats").data["requests_in_flight"] == 1024, "as many as may be", timeout=20)
     client.close()
     wait_until(lambda: other.call("stats").data["requests_in_flight"] == 0, "everything is stopped", timeout=20)
     assert other.query("SELECT 1").rows == [[1]]

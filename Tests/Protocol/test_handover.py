@@ -69,14 +69,18 @@ def test_a_connection_between_requests_stays(manager, mode, sig):
 @pytest.mark.parametrize("mode", ["msgpack", "lines"])
 def test_requests_that_a_kill_cuts_off_end_with_outcome_unknown(manager, mode):
     daemon = manager()
-    with daemon.client(mode) as client:
+    with daemon.client(mode) as client, daemon.client() as holder:
         ids = ["a text", "", "x" * 128, 0, -7, 2**63, 2**64 - 1, "ü"]
+        # Writes that wait for somebody else's lock are in flight, and leave the processor alone.
+        lock = holder.call("db_connect").data["session"]
+        holder.collect(holder.send_query("CREATE TABLE t(x)", session=lock))
+        holder.collect(holder.send_query("BEGIN IMMEDIATE", session=lock))
         session = client.call("db_connect").data["session"]
         for id in ids[:-1]:
-            client.send_query(ENDLESS, id=id)
-        client.send_query(ENDLESS, id=ids[-1], session=session)
+            client.send_query("INSERT INTO t VALUES (1)", id=id)
+        client.send_query("INSERT INTO t VALUES (1)", id=ids[-1], session=session)
         settle()
-        kept(daemon, 1)
+        kept(daemon, 2)
         daemon.restart(KILL)
         for id in ids:
             with pytest.raises(RequestFailed) as failure:
@@ -90,7 +94,7 @@ def test_requests_that_a_kill_cuts_off_end_with_outcome_unknown(manager, mode):
         assert failure.value.code == "session_not_found" and "restarted" in failure.value.data["message"]
         assert client.call("db_connect").data["session"] != session
         with pytest.raises(RequestFailed) as failure:
-            client.collect(client.send_query("SELECT 1", session="s1-77"))
+            client.collect(client.send_query("SELECT 1", session=f"{session}7"))
         assert "restarted" not in failure.value.data["message"]
 
 

@@ -192,7 +192,7 @@ def test_the_peer_is_the_one_that_connected(started, journal, directory):
     daemon = started("", "--socket-mode", "0666", log_level="debug")
     script = ("import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); s.sendall(b'nonsense'); "
               "s.recv(4096)")
-    client = subprocess.Popen(["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "python3", "-c",
+    client = subprocess.Popen(["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "/usr/bin/python3", "-c",
                                script, daemon.socket_path])
     assert client.wait(10) == 0
     peer = {"LITEBASE_PEER_UID": str(NOBODY), "LITEBASE_PEER_PID": str(client.pid)}
@@ -216,24 +216,24 @@ def test_plain_lines_say_the_same(start_daemon, directory):
 # Slow statements
 
 SLOW = "[log]\nslow_statement_ms = {}\nstatement_bytes_max = {}\n"
-WORK = counting(400_000, "sum(x)")
+WORK = counting(1_500_000, "sum(x)")  # some 300 ms
 
 
 @needs_namespace
 def test_slow_statements(started, journal, mode):
-    daemon = started(SLOW.format(20, 0))
+    daemon = started(SLOW.format(100, 0))
     with daemon.connect(mode) as client:
         client.query("SELECT 1")
-        result = client.collect(client.send_query(counting(400_000, "sum(x), ?"), [MARKER], id="long"))
-        entry = journal.wait("slowStatement")[0]
-        assert entry["PRIORITY"] == NOTICE and entry["LITEBASE_REQUEST"] == "long"
+        result = client.collect(client.send_query(counting(1_500_000, "sum(x), ?"), [MARKER], id="long"))
+        entry = journal.wait("slowStatement", LITEBASE_REQUEST="long")[0]
+        assert entry["PRIORITY"] == NOTICE
         assert entry["LITEBASE_PEER_PID"] == str(os.getpid()) and entry["LITEBASE_DATABASE"] == "default"
         assert entry["LITEBASE_ROWS"] == "1" and "LITEBASE_SQL" not in entry
-        assert int(entry["LITEBASE_DURATION_US"]) == result.last["elapsed_us"] >= 20_000
+        assert int(entry["LITEBASE_DURATION_US"]) == result.last["elapsed_us"] >= 100_000
         assert re.fullmatch(r"Slow statement: Connection \d+ \(uid \d+, pid \d+\): query long on default done in "
                             r"\d+\.\d{3} ms, 1 row", entry["MESSAGE"])
         # One that failed, and is described and batched.
-        client.fails("query", {"sql": ENDLESS, "timeout_ms": 50}, id="endless")
+        client.fails("query", {"sql": ENDLESS, "timeout_ms": 200}, id="endless")
         entry = journal.wait("slowStatement", LITEBASE_REQUEST="endless")[0]
         assert (entry["LITEBASE_CODE"], entry["LITEBASE_SQLSTATE"]) == ("timeout", "57014")
         assert " failed with timeout (57014) in " in entry["MESSAGE"]
@@ -246,8 +246,8 @@ def test_slow_statements(started, journal, mode):
 
 @needs_namespace
 def test_text_of_slow_statements(started, journal):
-    daemon = started(SLOW.format(20, 60))
-    sql = f"WITH\tRECURSIVE\nc(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c LIMIT 400000) SELECT sum(x), ? FROM c -- {MARKER}"
+    daemon = started(SLOW.format(100, 60))
+    sql = f"WITH\tRECURSIVE\nc(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c LIMIT 1500000) SELECT sum(x), ? FROM c -- {MARKER}"
     with daemon.connect() as client:
         client.query(sql, [MARKER])
         entry = journal.wait("slowStatement")[0]
@@ -255,7 +255,7 @@ def test_text_of_slow_statements(started, journal):
         assert entry["MESSAGE"].endswith(", 1 row: " + entry["LITEBASE_SQL"])
         assert MARKER.encode() not in journal.raw
         # The text as a whole: what was typed into it is there, which proves the check; parameters are not.
-        reload(daemon, SLOW.format(20, 1000))
+        reload(daemon, SLOW.format(100, 1000))
         parameter = MARKER[::-1]
         client.query(sql, [parameter])
         wait_until(lambda: len(journal.entries("slowStatement")) == 2, "the second one")
@@ -271,7 +271,7 @@ def test_thresholds_take_effect_on_reload(started, journal):
     daemon = started(SLOW.format(0, 0))
     with daemon.connect() as client:
         client.query(WORK)
-        reload(daemon, SLOW.format(10, 0))
+        reload(daemon, SLOW.format(100, 0))
         client.query(WORK)
         reload(daemon, SLOW.format(0, 0))
         client.query(WORK)
@@ -381,8 +381,7 @@ def test_failing_statements_leave_no_trace_at_the_usual_level(started, journal):
     assert daemon.terminate() == 0
     journal.wait("stopped")
     assert {entry.get("MESSAGE_ID") for entry in journal.entries()} == {
-        MESSAGE_IDS[name] for name in ("listening", "databaseOpened", "draining", "stopped")
-    } | {None}  # "Stopping after SIGTERM" has no id
+        MESSAGE_IDS[name] for name in ("listening", "databaseOpened", "stopRequested", "draining", "stopped")}
 
 
 # Databases in trouble

@@ -125,7 +125,7 @@ def test_only_administrators_may(start_daemon, directory):
     os.chmod(directory, 0o755)
     daemon, file = configured(start_daemon, directory, "", "--socket-mode", "0666")
     file.write_text("broken = 1\n")
-    as_nobody = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "python3", "-c", """
+    as_nobody = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "/usr/bin/python3", "-c", """
 import socket, sys
 s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1])
 s.sendall(b'{"id":1,"type":"reload"}\\n'); sys.stdout.write(s.makefile().readline())

@@ -115,11 +115,18 @@ import WireProtocol
         var budget = KeepBudget()
         var now = MonotonicInstant(nanoseconds: 5)
         var count = 0
-        while budget.take(at: now) { count += 1 }
-        #expect(count == Int(KeepBudget.burst))
-        now = now.advanced(byMilliseconds: 100)
-        #expect(budget.available(at: now) == Int(KeepBudget.perSecond) / 10)
+        while budget.take(at: now, keptCount: 0) { count += 1 }
+        #expect(count == 3_000)
+        // A second of many small steps, with nobody and with many in the store.
+        for (keptCount, wanted) in [(0, 300), (1_000, 14)] {
+            var count = 0
+            for _ in 0..<10_000 {
+                now = now.advanced(byNanoseconds: 100_000)
+                if budget.take(at: now, keptCount: keptCount) { count += 1 }
+            }
+            #expect(abs(count - wanted) <= 1)
+        }
         now = now.advanced(byMilliseconds: 1_000_000)
-        #expect(budget.available(at: now) == Int(KeepBudget.burst))
+        #expect(budget.available(at: now, keptCount: 1_000) == 142)
     }
 }

@@ -14,8 +14,9 @@ import Testing
         var body: [Substring]
     }
 
+    private static let root = #filePath.split(separator: "/").dropLast(3).reduce("") { $0 + "/" + $1 }
+
     private static func entries() throws -> [Entry] {
-        let root = #filePath.split(separator: "/").dropLast(3).reduce("") { $0 + "/" + $1 }
         let text = String(
             decoding: try Files.read("\(root)/systemd/litebase.catalog", byteCountMax: 65_536), as: UTF8.self)
         var entries: [Entry] = []
@@ -45,6 +46,13 @@ import Testing
         #expect(entries.map(\.name) == MessageID.allCases.map { "\($0)" })
     }
 
+    @Test func theGuideForAdministratorsNamesEveryMessage() throws {
+        let guide = String(
+            decoding: try Files.read("\(Self.root)/docs/operations.md", byteCountMax: 1 << 20), as: UTF8.self)
+        let words = Set(guide.split { !$0.isLetter }.map(String.init))
+        for id in MessageID.allCases { #expect(words.contains("\(id)")) }
+    }
+
     /// sd-id128(3): 32 hexadecimal digits; those of systemd-id128 are UUIDs of version 4.
     @Test(arguments: MessageID.allCases)
     func idsAreRandom(_ id: MessageID) {
@@ -67,7 +75,10 @@ import Testing
         .listening(address: "unix:/s", inherited: true), .connectionRefused(limitName: "l", limit: 1, peer: nil),
         .protocolViolation(connection: 1, peer: nil, reason: "r"), .acceptFailed(.tooManyFiles, pauseMilliseconds: 1),
         .databaseOpened(name: "d", path: "/p"), .databaseFailed(name: "d", reason: "r"), .reloaded(databaseCount: 1),
-        .draining(connectionCount: 1, requestCount: 1), .stopped,
+        .draining(connectionCount: 1, requestCount: 1), .stopped, .restored(connectionCount: 1, closedCount: 0),
+        .userExhausted(limitName: "l", limit: 1, peer: nil),
+        .readerStalled(connection: 1, peer: nil, limit: 1, byteCount: 1),
+        .transactionExpired(connection: 1, peer: nil, session: "s", database: "d", limit: 1),
         .slowStatement(Self.statement, sql: nil), .databaseTrouble(Self.statement, reason: "r"),
         .suppressed(SuppressedMessages(id: .stopped, level: .info, count: 1)),
     ]

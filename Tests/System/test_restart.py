@@ -60,7 +60,10 @@ def test_systemds_own_reload_and_reexec_disturb_nobody(machine, load, figures):
 
 def test_the_same_load_sees_the_errors_of_a_daemon_that_binds_its_own_socket(machine, load, figures):
     """The negative: without the socket unit and its descriptors, the very same checks fail."""
-    machine.write("/etc/systemd/system/tested-standalone.service", f"""
+    machine.write("/etc/systemd/system/tested-standalone.service", """
+[Unit]
+StartLimitIntervalSec=0
+
 [Service]
 Type=notify
 User=litebase
@@ -68,7 +71,6 @@ Group=litebase
 RuntimeDirectory=tested-standalone
 StateDirectory=tested-standalone
 ExecStart=/usr/bin/litebased --listen=standalone --socket=/run/tested-standalone/s.sock --socket-mode=0660
-StartLimitIntervalSec=0
 """)
     machine.systemctl("daemon-reload")
     machine.systemctl("start", "tested-standalone.service")

@@ -296,7 +296,7 @@ final class Connection: EventSource {
         if let handover = context.shared.handover {
             // The store's duplicate, if there is one, would keep the client waiting for the end.
             if let socket { Sockets.shutdownBoth(socket.descriptor) }
-            if let slot { handover.table.free(slot) }
+            if let slot { handover.release(slot) }
         }
         detach()
     }

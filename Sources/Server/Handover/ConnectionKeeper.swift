@@ -7,12 +7,25 @@ internal import LinuxSystem
 struct Handover: Sendable {
     let store: any DescriptorStore
     let table: HandoverTable
+    /// Where the store is spoken to, which may block: not on a loop that serves.
+    let mailbox: LoopMailbox
+
+    /// A kept connection has ended.
+    ///
+    /// The store would notice the end of the socket by itself, but systemd looks at that after all messages: in a storm of
+    /// connections the dead ones would pile up, each making the next message cost more.
+    func release(_ slot: HandoverSlot) {
+        let name = KeptName.client(slot: slot.index, number: slot.number).text
+        table.free(slot)
+        let store = store
+        mailbox.submit { store.forget(name: name) }
+    }
 }
 
 /// Puts client connections into the descriptor store, so that they outlive the process.
 ///
-/// Each one costs the service manager some 50 µs (systemd 252: a message, and a kcmp(2) for each descriptor that is there).
-/// New connections are therefore kept at once only up to a rate; beyond it, those that stay are kept a little later.
+/// New connections are kept at once as long as that does not keep the service manager busy; beyond it, those that stay are
+/// kept a little later.
 ///
 /// - Thread: the control loop's.
 final class ConnectionKeeper: EventSource {
@@ -35,7 +48,7 @@ final class ConnectionKeeper: EventSource {
     /// Keeps a connection that was just accepted.
     /// - Returns: its slot; `nil` when it must wait, or when the table is full.
     func keepAccepted(_ socket: borrowing OwnedDescriptor, number: UInt64) -> HandoverSlot? {
-        guard budget.take(at: controlLoop.now) else {
+        guard budget.take(at: controlLoop.now, keptCount: table.takenCount) else {
             scheduleSweep()
             return nil
         }
@@ -58,7 +71,7 @@ final class ConnectionKeeper: EventSource {
 
     override func timerFired(_ token: UInt64) {
         isSweepScheduled = false
-        let count = min(budget.available(at: controlLoop.now), table.freeCount)
+        let count = min(budget.available(at: controlLoop.now, keptCount: table.takenCount), table.freeCount)
         if count == 0 { return scheduleSweep() }
         sweep(countMax: count) { [weak self] missedCount in
             if missedCount > 0 { self?.scheduleSweep() }
@@ -89,7 +102,7 @@ final class ConnectionKeeper: EventSource {
 
     private func keepOffered(_ descriptor: Int32, _ number: UInt64, _ loop: LoopMember) {
         let socket = OwnedDescriptor(descriptor)
-        _ = budget.take(at: controlLoop.now)
+        _ = budget.take(at: controlLoop.now, keptCount: table.takenCount)
         guard let slot = keep(socket.number, number: number) else { return }
         // Until the connection says where it stands.
         slot.markUnknown()
@@ -102,33 +115,44 @@ final class ConnectionKeeper: EventSource {
     }
 }
 
-/// A bucket of tokens: how many connections may be kept at the moment.
+/// A bucket of the service manager's time: how many connections may be kept at the moment.
+///
+/// systemd 252 compares each new descriptor with all that are there (kcmp(2), about 2 µs each), and has some 100 µs to do for
+/// the two messages that a connection costs.
 struct KeepBudget {
-    static let perSecond: Int64 = 200
-    static let burst: Int64 = 256
-    private var nanotokens = burst * 1_000_000_000
+    /// Share of its time, in microseconds for each second.
+    static let microsecondsPerSecond: Int64 = 30_000
+    static let burstMicroseconds: Int64 = 300_000
+    static let baseMicroseconds: Int64 = 100
+    static let comparisonMicroseconds: Int64 = 2
+    private var nanoseconds = burstMicroseconds * 1_000
     private var last: MonotonicInstant?
 
     private mutating func refill(at now: MonotonicInstant) {
         if let last {
-            let elapsed = min(max(0, now.nanoseconds(since: last)), 10_000_000_000)
-            nanotokens = min(Self.burst * 1_000_000_000, nanotokens + elapsed * Self.perSecond)
+            let elapsed = min(max(0, now.nanoseconds(since: last)), 60_000_000_000)
+            let earned = elapsed * Self.microsecondsPerSecond / 1_000_000
+            nanoseconds = min(Self.burstMicroseconds * 1_000, nanoseconds + earned)
         }
         last = now
     }
 
-    /// Takes one token; false when there is none.
-    mutating func take(at now: MonotonicInstant) -> Bool {
+    private static func cost(_ keptCount: Int) -> Int64 {
+        (baseMicroseconds + comparisonMicroseconds * Int64(keptCount)) * 1_000
+    }
+
+    /// Takes the time for one more connection; false when there is not enough.
+    mutating func take(at now: MonotonicInstant, keptCount: Int) -> Bool {
         refill(at: now)
-        guard nanotokens >= 1_000_000_000 else { return false }
-        nanotokens -= 1_000_000_000
+        guard nanoseconds >= Self.cost(keptCount) else { return false }
+        nanoseconds -= Self.cost(keptCount)
         return true
     }
 
-    /// Tokens that are there.
-    mutating func available(at now: MonotonicInstant) -> Int {
+    /// How many connections there is time for.
+    mutating func available(at now: MonotonicInstant, keptCount: Int) -> Int {
         refill(at: now)
-        return Int(nanotokens / 1_000_000_000)
+        return Int(nanoseconds / Self.cost(keptCount))
     }
 }
 

@@ -72,4 +72,5 @@ final class HandoverTable: @unchecked Sendable {
     }
 
     var freeCount: Int { freeSlots.withLock { $0.count } }
+    var takenCount: Int { slotCount - freeCount }
 }

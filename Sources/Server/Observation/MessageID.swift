@@ -14,7 +14,9 @@ public enum MessageID: String, CaseIterable, Sendable {
     case startFailed = "b751f0f50e444215b2c0697b482eb507"
     case settingsUnused = "fd6bc244f1004da3ae6586daac2514da"
     case connectionsRestored = "967d9ccb5b5b42c6adaa73402966ea1e"
+    case descriptorsRefused = "f0d56f0cfb024f889952c8957b2b5eae"
     case idleExit = "532beff64fe9433ab023f72913e4d192"
+    case stopRequested = "838a151f863e4c80b2fd1c634c2e81f6"
     case draining = "8f5ce500e6114a6bb5d2b609b1f8026a"
     case drainTimedOut = "ac5860cd066445de9a6f61c47ef4ccf3"
     case stopped = "3a25a290b51b4f1bb48a5338712938e5"
@@ -53,9 +55,9 @@ public enum MessageID: String, CaseIterable, Sendable {
         case .databaseOpened: "opened databases"
         case .databaseFailed: "databases that cannot be opened"
         case .databaseTrouble: "requests that failed for a trouble of the database"
-        case .listening, .configurationInvalid, .startFailed, .settingsUnused, .connectionsRestored, .idleExit,
-            .draining,
-            .drainTimedOut, .stopped, .loopHung, .reloaded, .reloadFailed, .restartNeeded, .suppressed:
+        case .listening, .configurationInvalid, .startFailed, .settingsUnused, .connectionsRestored,
+            .descriptorsRefused, .idleExit, .stopRequested, .draining, .drainTimedOut, .stopped, .loopHung, .reloaded,
+            .reloadFailed, .restartNeeded, .suppressed:
             "the daemon's own state"
         }
     }
