@@ -3,7 +3,7 @@
 import html
 import math
 
-LEFT, RIGHT, TOP, ROW, WIDTH = 250, 70, 34, 19, 760
+LEFT, RIGHT, TOP, ROW, WIDTH = 260, 110, 34, 19, 800
 GOOD, BAD, INK, GRID = "#2e7d32", "#c62828", "#333333", "#dddddd"
 RANGE = (1 / 4, 16)  # widened where a figure lies beyond
 TICKS = [1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8, 16, 32, 64, 128, 256]
@@ -28,7 +28,8 @@ def draw(figures):
 
     parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" '
              'font-family="sans-serif" font-size="12">', f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>',
-             f'<text x="{LEFT}" y="16" fill="{INK}">times the goal: right of the line it is reached</text>']
+             f'<text x="{LEFT}" y="16" fill="{INK}">times the goal: right of the line it is reached</text>',
+             f'<text x="{WIDTH - RIGHT + 8}" y="16" fill="{INK}">measured / goal</text>']
     for tick in TICKS:
         if low <= tick <= high:
             label = f"{tick:g}" if tick >= 1 else f"1/{1 / tick:g}"

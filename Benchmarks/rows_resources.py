@@ -108,7 +108,7 @@ def row_6(bench):
         server.stop()
     bench.row(6, f"memory while streaming it: fast reader, reader stalled for {stall} s",
               f"+{fast / 1024:.1f} MiB; +{stalled / 1024:.1f} MiB", f"idle daemon: {idle / 1024:.1f} MiB", "–", "≤ 16 MiB above idle",
-              bench.at_most(6, "MiB above idle", max(fast, stalled) / 1024, 16))
+              bench.at_most(6, "MiB above idle while streaming", max(fast, stalled) / 1024, 16))
 
 
 # Memory of idle connections
@@ -162,8 +162,8 @@ def row_9(bench):
         return f"{rest}{figures[name]['bytes_each'] / 1000:.2f} KB each"
 
     ours = figures.get("LiteBase")
-    met = ours and [bench.at_most(9, "KB when idle", ours["idle_kib"] * 1.024, 8000),
-                    bench.at_most(9, "KB for a connection", ours["bytes_each"] / 1000, 4)]
+    met = ours and [bench.at_most(9, "MB when idle", ours["idle_kib"] * 1.024 / 1000, 8),
+                    bench.at_most(9, "KB for each connection", ours["bytes_each"] / 1000, 4)]
     bench.row(9, "resident memory when idle; each of 10,000 idle connections", shown("LiteBase") if ours else "–",
               "<br>".join(f"{name}: {shown(name)}" for name in figures if name != "LiteBase") or "–", "–", "≤ 8 MB; ≤ 4 KB",
               all(met) if ours else None)
@@ -190,11 +190,11 @@ def row_11(bench):
     stripped = bench.directory / "litebased.stripped"
     subprocess.run(["strip", "-o", str(stripped), bench.litebased], check=True, timeout=60)
     size = stripped.stat().st_size / 1e6
-    met = [bench.at_most(11, "MB binary", size, 10)]
+    met = [bench.at_most(11, "MB of the binary", size, 10)]
     text = f"{size:.1f} MB"
     if bench.options.package:
         package = bench.options.package.stat().st_size / 1e6
-        met.append(bench.at_most(11, "MB package", package, 5))
+        met.append(bench.at_most(11, "MB of the package", package, 5))
         text += f"; {package:.1f} MB"
     else:
         bench.notes.append("row 11: no package in .build/deb (make deb)")

@@ -61,7 +61,10 @@ final class LoadConnection: EventSource {
                 output.consume(count)
             case .wouldBlock: return waitForRoom(true)
             case .endOfStream: return lose("the server closed the connection")
-            case .failed(let error): return lose("the connection broke off: \(error)")
+            case .failed(let error):
+                // What the daemon said before it closed is worth more than the broken pipe.
+                receive()
+                return lose("the connection broke off: \(error)")
             }
         }
         if waitsForRoom { waitForRoom(false) }
