@@ -8,6 +8,8 @@
 #   LITEBASE_DEB=PATH          install this package instead of building one
 #   LITEBASE_TEST_SCALE=0.1    a tenth of the rounds, for quick runs by hand
 #   LITEBASE_TEST_CACHE=DIR    where the root file system is kept (/var/cache/litebase-test)
+#   LITEBASE_TEST_MIRROR=URL   where its packages come from (http://deb.debian.org/debian)
+#   LITEBASE_TEST_SEED=N       the seed of the load
 #   LITEBASE_TEST_RESULTS=DIR  where reports, and journals of failures, are left (.build/system-test)
 set -euo pipefail
 cd "$(dirname "$0")/.."

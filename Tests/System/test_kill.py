@@ -8,7 +8,7 @@ from machine import SERVICE, rounds
 UNKNOWN = {"ok", "error:outcome_unknown"}
 # A process that dies with bytes half read or half written leaves a position that nobody knows: that one connection is closed.
 CLOSED = {"eof", "cut_reply"}
-# Connections that come faster than they can be stored (by design, 200 a second) end with the process, unread ones by reset.
+# Connections that come faster than systemd may be asked to store them end with the process, those not read by reset.
 NOT_STORED = {"reset"}
 
 
@@ -57,7 +57,7 @@ def test_kills_under_calm_load_end_only_what_was_in_flight(machine, load, figure
 
 
 def test_kills_under_full_load_lose_no_row(machine, load, figures):
-    """Short-lived clients come faster than they can be stored; those that stay lose nothing but requests in flight."""
+    """Short-lived clients may come faster than they can be stored; those that stay lose nothing but requests in flight."""
     count = rounds(20)
     with load(counts=FULL_LOAD) as running:
         kill_often(machine, running, count)
