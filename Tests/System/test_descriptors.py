@@ -1,11 +1,13 @@
 """The descriptor limit and the descriptor store."""
 
+import os
+import signal
 import time
 
 import pytest
 
 import wire
-from machine import SCALE, SERVICE, wait_until
+from machine import SERVICE, wait_until
 
 LIMIT = 40
 
@@ -84,20 +86,28 @@ def test_the_peer_sees_the_end_when_the_daemon_closes(machine):
 
 
 def test_a_storm_of_connections_leaves_systemd_responsive(machine, load, figures):
-    """systemd looks at messages of services before all else: too many descriptors to store would occupy it for good."""
-    slowest, most = 0.0, 0
+    """systemd looks at messages of services before all else: too many descriptors to store would occupy it for good.
+
+    It copes as long as nothing holds it up. After three seconds in which it was (stopped here; a daemon-reload of a large
+    machine can do it), it must catch up again, and not be buried for as long as the load lasts.
+    """
+    answers, counts = [], []
     with load(counts={"short": 64}):
-        until = time.monotonic() + max(8, 20 * SCALE)
-        while time.monotonic() < until:
+        time.sleep(2)
+        os.kill(machine.leader, signal.SIGSTOP)
+        time.sleep(3)
+        os.kill(machine.leader, signal.SIGCONT)
+        for _ in range(12):
+            time.sleep(1)
             started = time.monotonic()
-            machine.systemctl("daemon-reload")
-            most = max(most, stored(machine))
-            slowest = max(slowest, time.monotonic() - started)
-    figures(slowest_reload_seconds=round(slowest, 2), stored_max=most)
-    assert slowest < 5, slowest
-    assert most < 1000, most
+            counts.append(stored(machine))
+            answers.append(round(time.monotonic() - started, 2))
+    figures(answered_after_seconds=answers, stored=counts)
     text = "\n".join(machine.messages(machine.began, "_PID=1"))
     assert "Cannot store" not in text and "Looping too fast" not in text
+    # 64 connections are open at most, and what was closed is soon forgotten.
+    assert max(answers[3:]) < 3, answers
+    assert max(counts[3:]) < 300, counts
 
 
 @pytest.fixture
