@@ -158,7 +158,7 @@ def row_9(bench):
 
     def shown(name):
         # Redis holds a million keys here, so its size at rest says nothing.
-        rest = "" if name == "Redis" else f"{figures[name]['idle_kib'] / 1024:.1f} MB; "
+        rest = "" if name == "Redis" else f"{figures[name]['idle_kib'] * 1.024 / 1000:.1f} MB; "
         return f"{rest}{figures[name]['bytes_each'] / 1000:.2f} KB each"
 
     ours = figures.get("LiteBase")
