@@ -7,7 +7,7 @@ RELEASE  = -c release --static-swift-stdlib -Xswiftc -enforce-exclusivity=unchec
 BIN      = .build/release
 VENV     = .venv
 
-.PHONY: help build run test unit blackbox system deb bench fuzz fmt lint install clean dependencies
+.PHONY: help build run test unit blackbox system deb check-deb bench bench-compare fuzz fmt lint install clean dependencies
 
 help:
 	@echo "make run       install what is missing, build, and show LiteBase at work"
@@ -15,8 +15,9 @@ help:
 	@echo "make build     build litebased and litebase ($(BIN))"
 	@echo "make unit      Swift tests only;   make blackbox   tests of the built programs only"
 	@echo "make system    tests of the package on a booted Debian (root; SCALE=0.1 for a tenth of the rounds)"
-	@echo "make deb       build the Debian package (.build/deb)"
-	@echo "make bench     compare with Redis, PostgreSQL and sqlite3 (QUICK=1: fewer repetitions)"
+	@echo "make deb       build the Debian package (.build/deb);   make check-deb   lintian, hardening, reproducibility"
+	@echo "make bench     compare with Redis, PostgreSQL, MariaDB and sqlite3 (QUICK=1: fewer repetitions)"
+	@echo "make bench-compare   the whole table of docs/performance.md, with the costs of the hot path against their thresholds"
 	@echo "make fuzz      fuzz the parsers (SECONDS=60 for each)"
 	@echo "make fmt lint  format, check the format"
 	@echo "make install   DESTDIR= PREFIX=/usr/local"
@@ -48,6 +49,11 @@ system:
 deb:
 	scripts/build-deb.sh
 
+check-deb: deb
+	@scripts/install-dependencies.sh package-check
+	scripts/check-deb.sh
+	scripts/check-reproducible.sh .build/deb
+
 $(VENV)/ready: Tests/Protocol/requirements.txt
 	@scripts/install-dependencies.sh test
 	python3 -m venv $(VENV)
@@ -55,8 +61,11 @@ $(VENV)/ready: Tests/Protocol/requirements.txt
 	@touch $@
 
 bench: build
-	@scripts/install-dependencies.sh bench
 	python3 Benchmarks/run.py $(if $(QUICK),--quick)
+
+bench-compare: build deb
+	python3 Benchmarks/run.py --document $(if $(QUICK),--quick)
+	python3 Benchmarks/run.py --check
 
 SECONDS ?= 60
 fuzz: dependencies
