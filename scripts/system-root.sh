@@ -17,9 +17,13 @@ mkdir -p "$cache"
 exec 9>"$cache/lock"
 flock 9
 if [ ! -e "$root/.complete" ]; then
-    rm -rf "$cache"/root-*
+    for old in "$cache"/root-*; do
+        # A machine that runs at this moment may stand on it.
+        grep -q "lowerdir=$old," /proc/mounts || rm -rf "$old"
+    done
     echo "making the root file system $root" >&2
-    debootstrap --variant=minbase --include="$(echo $packages | tr ' ' ',')" bookworm "$root" "$mirror" >"$cache/debootstrap.log" 2>&1 || {
+    debootstrap --variant=minbase --include="$(echo $packages | tr ' ' ',')" bookworm "$root" "$mirror" \
+        >"$cache/debootstrap.log" 2>&1 || {
         tail -20 "$cache/debootstrap.log" >&2
         exit 1
     }

@@ -17,7 +17,8 @@ from machine import LIBRARY, SCALE, SOCKET, Machine  # noqa: E402
 from wire import Client  # noqa: E402
 
 RESULTS = pathlib.Path(os.environ.get("LITEBASE_TEST_RESULTS", ".build/system-test"))
-SNAPSHOT_IGNORES = re.compile(r"^/(proc|sys|dev|run|tmp|home|root)/|^/var/(log|cache|tmp)/|^/var/lib/(systemd|apt)/|^/usr/local/lib/litebase-test")
+SNAPSHOT_IGNORES = re.compile(r"^/(proc|sys|dev|run|tmp|home|root)/|^/var/(log|cache|tmp)/|^/var/lib/(systemd|apt)/|"
+                              r"^/usr/local/lib/litebase-test")
 
 
 OUR_UNITS = ("litebase*.socket", "litebase*.service", "tested-*")

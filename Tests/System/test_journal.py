@@ -2,7 +2,7 @@
 
 import re
 
-from machine import SERVICE, wait_until
+from machine import SERVICE
 
 SECRET = "hunter2-swordfish"
 
@@ -83,7 +83,8 @@ def test_a_flood_of_failures_is_held_back(machine, connect):
 
 def test_debug_log_of_the_flags_that_people_know(machine):
     """`-log-level=debug` shows what happens; where standard error is not the journal, the daemon writes plain text."""
-    script = "timeout 2 litebased -socket=/tmp/litebase.sock -log-level=debug & sleep 1; litebase ping -c 1 --socket /tmp/litebase.sock; wait"
+    script = ("timeout 2 litebased -socket=/tmp/litebase.sock -log-level=debug & sleep 1;"
+              "litebase ping -c 1 --socket /tmp/litebase.sock; wait")
     done = machine.shell(script, user="member", environment=["HOME=/home/member"], check=False)
     assert "IPC server started" in done.stderr and "/tmp/litebase.sock" in done.stderr, done.stderr
     assert "debug" in done.stderr and not re.search("^<[0-7]>", done.stderr, re.MULTILINE), done.stderr

@@ -18,7 +18,7 @@ def test_group_membership_decides_who_is_served(machine):
     assert machine.state() == "inactive", "who may not connect does not start the service"
     machine.ping(user="member")
     machine.ping()
-    peer = machine.output("python3", "-c", PEER, SOCKET, user="member", environment=[f"PYTHONPATH=/usr/local/lib/litebase-test"])
+    peer = machine.output("python3", "-c", PEER, SOCKET, user="member", environment=["PYTHONPATH=/usr/local/lib/litebase-test"])
     assert json.loads(peer)["user"] == "member"
 
 

@@ -7,7 +7,6 @@ import pytest
 
 from conftest import install
 from load import FINE, assert_connected_once, assert_outcomes, assert_rows, outcomes, total
-from machine import SERVICE
 from test_restart import nothing_failed
 
 UPGRADES = 5

@@ -180,8 +180,7 @@ class InSession(Client):
             reply = self.ask({"id": self.next_id(), "type": "db_connect", "data": {"database": "default"}})
             self.session = reply and reply["session"]
             return
-        keys, committing = [], False
-        fate = "refused"
+        keys, fate = [], "refused"
         try:
             if self.execute("BEGIN") is None:
                 return
@@ -191,7 +190,7 @@ class InSession(Client):
                 if self.execute(f"INSERT INTO {self.table} VALUES (?, ?)", keys[-1]) is None:
                     return
                 time.sleep(self.random.uniform(0, 0.01))
-            committing, fate = True, "unknown"
+            fate = "unknown"
             if self.execute("COMMIT") is not None:
                 fate = "acknowledged"
             elif self.code != "outcome_unknown":
