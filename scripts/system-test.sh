@@ -58,6 +58,10 @@ cleanup() {
     fi
     mountpoint -q "$root" && umount --lazy "$root"
     rm -rf "$work"
+    # Groups can be removed from the leaves on, when their processes are gone.
+    for group in "${groups[@]:-}"; do
+        [ -z "$group" ] || find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || true
+    done
     exit "$status"
 }
 trap cleanup EXIT
@@ -68,8 +72,19 @@ mkdir -p "$root" "$work/upper" "$work/overlay"
 mount -t overlay overlay -o "lowerdir=$base,upperdir=$work/upper,workdir=$work/overlay" "$root" 2>/dev/null ||
     cp -a --reflink=auto "$base/." "$root/"
 
+# A control group of its own: two machines on one host would share theirs, and remove each other's.
+groups=()
+for hierarchy in /sys/fs/cgroup /sys/fs/cgroup/systemd /sys/fs/cgroup/unified; do
+    group="$hierarchy/litebase-test-$$"
+    if [ -e "$hierarchy/cgroup.procs" ] && mkdir "$group" 2>/dev/null; then groups+=("$group"); fi
+done
+in_own_group() {
+    for group in "${groups[@]}"; do echo "$BASHPID" >"$group/cgroup.procs"; done
+    exec "$@"
+}
+
 # A network of its own: only the loopback device, so that nothing outside can help or disturb.
-setsid systemd-nspawn --quiet --directory="$root" --boot --register=no --keep-unit --private-network \
+in_own_group setsid systemd-nspawn --quiet --directory="$root" --boot --register=no --keep-unit --private-network \
     --machine="litebase-$$" --console=pipe </dev/null >"$work/console.txt" 2>&1 &
 nspawn=$!
 
