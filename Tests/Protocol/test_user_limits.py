@@ -120,8 +120,33 @@ def test_results_that_nobody_reads_are_limited_in_all(limited):
     assert refused > 0 and served > 0
     # All of it is given back.
     with daemon.connect() as other:
+        assert other.call("stats").data["requests_in_flight"] == 0 and other.call("activity").data["entries"] == []
         assert len(other.collect(other.send_query("SELECT randomblob(15000000)")).rows[0][0]) == 15_000_000
     assert "buffered_bytes_per_user_max" in daemon.log()
+
+
+def test_results_that_are_refused_at_their_start_leave_nothing_behind(limited):
+    daemon = limited(buffered_bytes_per_user_max=1_048_576)
+    sql = "SELECT zeroblob(100000) FROM (SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3)"
+    refused = served = 0
+    for _ in range(4):
+        clients = [daemon.connect() for _ in range(12)]
+        ids = [[client.send_query(sql) for _ in range(40)] for client in clients]
+        time.sleep(0.3)
+        for client, requests in zip(clients, ids):
+            for id in requests:
+                try:
+                    assert len(client.collect(id).rows) == 3
+                    served += 1
+                except RequestFailed as failure:
+                    assert failure.code == "limit_exceeded"
+                    refused += 1
+        with daemon.connect() as other:
+            assert other.call("stats").data["requests_in_flight"] == 0
+            assert other.call("activity").data["entries"] == []
+        for client in clients:
+            client.close()
+    assert refused > 0 and served > 0
 
 
 def resident(pid):

@@ -122,9 +122,9 @@ extension Connection {
         let isStarting = operation.progress == .starting
         withOutputStorage {
             if refuseResult(of: operation) {
-                operation.progress = .waitingForOutput
-                stop(operation, .cancelled)
-                return
+                // Within its own start, `start` does the rest.
+                if !isStarting { operation.progress = .waitingForOutput }
+                return stop(operation, .cancelled)
             }
             operation.hasSentRows = true
             if !isClosed { output.append(operation.rows.buffer.readable) }
