@@ -72,8 +72,10 @@ public final class Server {
     }
 
     private func goOn(with former: FormerProcess) {
+        for name in former.obsolete { shared.handover?.forget(name) }
         guard let table = former.table, shared.handover != nil else { return }
-        lastConnectionNumber = table.lastConnectionNumber
+        lastConnectionNumber = min(
+            FormerProcess.numberMax, max(table.lastConnectionNumber, former.connections.map(\.number).max() ?? 0))
         let restored = Set(former.connections.map(\.slot.index))
         for index in 0..<table.slotCount where !restored.contains(index) {
             if let slot = table.slot(index) { table.free(slot) }

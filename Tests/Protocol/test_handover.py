@@ -442,3 +442,99 @@ def test_the_shell_goes_on_after_a_restart(manager):
     assert shell.wait(10) == 1
     shell.stdout.close()
     kept(daemon, 0)
+
+
+def test_leftovers_of_clients_that_left_are_forgotten(manager):
+    daemon = manager(settings="[limits]\ndrain_time_ms_max = 200\n")
+    for _ in range(3):
+        client = daemon.client()
+        client.call("health_check")
+        for _ in range(8):
+            client.send_query("SELECT zeroblob(200000)")
+        settle()
+        kept(daemon, 1)
+        daemon.end(TERM)
+        assert len(daemon.names("leftover-")) == 1
+        client.close()
+        kept(daemon, 0)
+        daemon.start().wait_ready()
+        wait_until(lambda: daemon.names("leftover-") == [], "nothing is left in the store")
+
+
+def test_a_connection_that_must_end_does_so_at_a_restart_too(manager):
+    daemon = manager(settings="[limits]\ndrain_time_ms_max = 200\n")
+    with daemon.client() as client:
+        client.call("health_check")
+        for _ in range(2):
+            client.send_query("SELECT zeroblob(200000)")
+        client.socket.sendall(b"\x7f\xff\xff\xff garbage")
+        settle()
+        daemon.restart(TERM).wait_ready()
+        client.tracks = False
+        with pytest.raises((ConnectionEnded, ConnectionResetError)):
+            while True:
+                client.receive()
+
+
+@pytest.mark.parametrize("offset, value", [(16, 2**64 - 1), ("slot", 16), ("slot", 8)])
+def test_absurd_numbers_in_the_table_harm_nobody(manager, offset, value):
+    daemon = manager()
+    with daemon.client() as client:
+        client.call("health_check")
+        kept(daemon, 1)
+        settle()
+        daemon.end(KILL)
+        table = daemon.store["clients"][0]
+        if offset == "slot":
+            slot = int(daemon.names("client-")[0].split("-")[1])
+            os.pwrite(table, struct.pack("<Q", 2**64 - 1), 4096 + slot * 1024 + value)
+        else:
+            os.pwrite(table, struct.pack("<Q", value), offset)
+        daemon.start().wait_ready()
+        with daemon.client() as other:
+            other.call("db_connect")
+            assert other.call("health_check").data["pid"] == daemon.pid
+
+
+def test_an_encoding_that_lines_do_not_have_closes_the_connection(manager):
+    daemon = manager()
+    with daemon.client("lines") as client, daemon.client() as holder:
+        lock = holder.call("db_connect").data["session"]
+        holder.collect(holder.send_query("CREATE TABLE t(x)", session=lock))
+        holder.collect(holder.send_query("BEGIN IMMEDIATE", session=lock))
+        client.send_query("INSERT INTO t VALUES (1)")
+        kept(daemon, 2)
+        settle()
+        daemon.end(KILL)
+        table = daemon.store["clients"][0]
+        for name in daemon.names("client-"):
+            start = 4096 + int(name.split("-")[1]) * 1024
+            if os.pread(table, 1, start + 4) == b"\0" and os.pread(table, 2, start + 6) == b"\1\0":
+                os.pwrite(table, b"\0", start + 32)
+        daemon.start().wait_ready()
+        client.receive_end()
+        with daemon.client() as other:
+            assert other.call("health_check").data["pid"] == daemon.pid
+
+
+def test_none_is_kept_twice(manager):
+    """A sweep and a stop at the same time, with a service manager that does not listen for a while."""
+    daemon = manager()
+    clients = [daemon.client() for _ in range(900)]
+    for client in clients[::50]:
+        client.call("health_check")
+    with daemon.lock:
+        time.sleep(0.6)
+        os.kill(daemon.pid, TERM)
+        time.sleep(0.2)
+    deadline = time.monotonic() + 20
+    while os.waitpid(daemon.pid, os.WNOHANG)[0] == 0:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    daemon.pid = None
+    time.sleep(0.2)
+    numbers = [name.split("-")[2] for name in daemon.names("client-")]
+    assert len(numbers) == len(set(numbers)) == 900
+    daemon.start().wait_ready()
+    for client in clients:
+        assert client.call("health_check").data["pid"] == daemon.pid

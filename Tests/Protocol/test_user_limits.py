@@ -255,3 +255,38 @@ def test_a_client_that_does_not_read_is_closed(limited):
         with pytest.raises((ConnectionEnded, ConnectionResetError)):
             while True:
                 client.receive()
+
+
+@pytest.mark.parametrize("mode", ["msgpack", "lines", "json"])
+def test_a_result_refused_in_the_middle_of_a_frame_ends_with_an_error(limited, mode):
+    """The rest of a result was refused while its last frame was open: the daemon trapped."""
+    daemon = limited(buffered_bytes_per_user_max=1_100_000)
+    hogs = [daemon.connect() for _ in range(5)]
+    for hog in hogs:
+        for _ in range(4):
+            hog.send_query("SELECT zeroblob(300000)")
+    time.sleep(0.3)
+    sql = "SELECT zeroblob(70000) UNION ALL SELECT zeroblob(120000) UNION ALL SELECT zeroblob(30000)"
+    clients = [daemon.connect(mode) for _ in range(6)]
+    ids = [[client.send_query(sql) for _ in range(12)] for client in clients]
+    time.sleep(0.5)
+    codes = set()
+    for client, requests in zip(clients, ids):
+        for id in requests:
+            try:
+                assert len(client.collect(id).rows) == 3
+            except RequestFailed as failure:
+                codes.add(failure.code)
+    assert codes == {"limit_exceeded"}
+
+
+def test_what_was_changed_is_never_refused(limited):
+    daemon = limited(buffered_bytes_per_user_max=1_100_000)
+    with daemon.connect() as client:
+        client.collect(client.send_query("CREATE TABLE t(x)"))
+        result = client.collect(client.send_query("INSERT INTO t VALUES (zeroblob(1200000)) RETURNING x"))
+        assert len(result.rows[0][0]) == 1_200_000
+        # A read of that size will never fit, and is told so.
+        with pytest.raises(RequestFailed) as failure:
+            client.collect(client.send_query("SELECT x FROM t"))
+        assert failure.value.code == "limit_exceeded" and "retryable" not in failure.value.data

@@ -1,6 +1,7 @@
 // Bytes that a connection holds are charged to its user.
 
 internal import ByteBuffers
+internal import DatabaseDrivers
 internal import LinuxSystem
 internal import Synchronization
 internal import WireProtocol
@@ -31,11 +32,14 @@ extension Connection {
         let limit = context.limits.bufferedByteCountPerUserMax
         let used = account.bufferedByteCount.load(ordering: .relaxed)
         guard used + byteCount > limit else { return nil }
-        return RequestError(
+        var error = RequestError(
             .limitExceeded,
-            "Requests and replies of \(account.name) hold \(used) bytes in the daemon; the limit is \(limit) "
-                + "(buffered_bytes_per_user_max).",
+            "Requests and replies of \(account.name) hold \(used) bytes in the daemon, and this needs \(byteCount) more; "
+                + "the limit is \(limit) (buffered_bytes_per_user_max).",
             hint: "Read the replies that are due, and send and ask for less at a time.")
+        // What is larger than the limit by itself will be refused again.
+        error.details = DriverError(.limitExceeded, error.message).with { $0.isRetryable = byteCount <= limit }.details
+        return error
     }
 
     /// Charges the bytes of a request for as long as it runs.
@@ -64,11 +68,14 @@ extension Connection {
     /// Ends a request whose result may not be kept.
     /// - Returns: false when it may be.
     func refuseResult(of operation: Operation) -> Bool {
+        // What a statement that has changed something returns is bounded, and no error may say that it did nothing.
+        guard operation.summary.rowsAffected == 0 else { return false }
         let byteCount = operation.rows.buffer.count
         guard !isClosed, output.count + byteCount > Self.outputHighWaterByteCount,
             let error = refusal(ofBytes: byteCount)
         else { return false }
         observeExhaustion()
+        operation.rows.closeForError(keepingRows: false)
         operation.rows.buffer.releaseStorage()
         operation.refusal = error
         return true

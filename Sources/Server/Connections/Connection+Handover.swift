@@ -7,10 +7,13 @@ internal import WireProtocol
 
 extension Connection {
     /// Whether the descriptor store should keep it and does not.
-    var isKeepable: Bool { slot == nil && refusal == nil && !isClosing && !isClosed }
+    var isKeepable: Bool { slot == nil && !isOffered && refusal == nil && !isClosing && !isClosed }
 
     /// From now on the store keeps the connection.
-    func adopt(_ slot: HandoverSlot) {
+    func adopt(_ slot: HandoverSlot?) {
+        isOffered = false
+        guard let slot else { return }
+        precondition(self.slot == nil, "a connection is kept twice")
         self.slot = slot
         recordPosition()
     }
@@ -43,7 +46,8 @@ extension Connection {
 
     /// The process ends, and a later one goes on with the connection.
     func handOver() {
-        guard let slot, let store = context.shared.handover?.store, !isClosed else { return disconnect() }
+        // One that must end says so to nobody but its client: the next process would read on.
+        guard let slot, let store = context.shared.handover?.store, !isClosed, !isClosing else { return disconnect() }
         if input.isEmpty, output.isEmpty {
             record(in: slot, isBehindLeftover: false)
         } else {
@@ -82,7 +86,7 @@ extension Connection {
             }
             slot.markUnknown()
             if let leftover {
-                context.shared.handover?.store.forget(name: KeptName.leftover(slot: slot.index, number: number).text)
+                context.shared.handover?.forget(.leftover(slot: slot.index, number: number))
                 input.append(leftover.input)
                 processInput()
             }
@@ -101,7 +105,11 @@ extension Connection {
 
     /// What to say about a session that is not there.
     func sessionNotFound(_ name: UnsafeRawBufferPointer) -> RequestError {
-        for index in 0..<restoredSessionCount where "s\(number)-\(index + 1)".utf8.elementsEqual(name) {
+        let prefix = "s\(number)-"
+        if name.starts(with: prefix.utf8),
+            let index = UInt64(String(decoding: name.dropFirst(prefix.utf8.count).prefix(20), as: UTF8.self)),
+            index >= 1, index <= restoredSessionCount
+        {
             return .sessionGone(name)
         }
         if expiredSessions.contains(where: { $0.utf8.elementsEqual(name) }) {
@@ -115,7 +123,8 @@ extension LoopContext {
     /// Goes on serving a connection of a former process.
     func reopen(_ descriptor: Int32, _ number: UInt64, _ slot: HandoverSlot, _ leftover: Leftover?) {
         let connection = makeConnection(OwnedDescriptor(descriptor), number: number, refusal: nil)
+        connection.slot = slot
         connection.open()
-        connection.restore(slot, leftover)
+        if !connection.isClosed { connection.restore(slot, leftover) }
     }
 }

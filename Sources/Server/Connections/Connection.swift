@@ -44,6 +44,8 @@ final class Connection: EventSource {
     private var interest: Readiness = []
     /// Where a later process reads how far this connection came; `nil` when the descriptor store does not keep it.
     var slot: HandoverSlot?
+    /// It is on its way to the descriptor store.
+    var isOffered = false
     /// Sessions that a former process had opened for this client.
     var restoredSessionCount: UInt64 = 0 {
         didSet { lastSession = restoredSessionCount }
@@ -104,6 +106,8 @@ final class Connection: EventSource {
             context.statistics.connectionsOpen += 1
         } catch {
             isClosed = true
+            endKeeping()
+            self.socket = nil
             context.shared.connectionCount.subtract(1, ordering: .relaxed)
             account.connectionCount.subtract(1, ordering: .relaxed)
         }
@@ -293,12 +297,16 @@ final class Connection: EventSource {
     /// Closes at once and cancels what runs.
     func disconnect() {
         guard !isClosed else { return }
-        if let handover = context.shared.handover {
-            // The store's duplicate, if there is one, would keep the client waiting for the end.
-            if let socket { Sockets.shutdownBoth(socket.descriptor) }
-            if let slot { handover.release(slot) }
-        }
+        endKeeping()
         detach()
+    }
+
+    // The store's duplicate, if there is one, would keep the client waiting for the end.
+    private func endKeeping() {
+        guard let handover = context.shared.handover else { return }
+        if let socket { Sockets.shutdownBoth(socket.descriptor) }
+        if let slot { handover.release(slot) }
+        slot = nil
     }
 
     /// Forgets the connection; a duplicate that the descriptor store keeps stays open.

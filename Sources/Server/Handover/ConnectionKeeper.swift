@@ -15,10 +15,15 @@ struct Handover: Sendable {
     /// The store would notice the end of the socket by itself, but systemd looks at that after all messages: in a storm of
     /// connections the dead ones would pile up, each making the next message cost more.
     func release(_ slot: HandoverSlot) {
-        let name = KeptName.client(slot: slot.index, number: slot.number).text
+        let name = KeptName.client(slot: slot.index, number: slot.number)
         table.free(slot)
+        forget(name)
+    }
+
+    /// Takes something out of the store.
+    func forget(_ name: KeptName) {
         let store = store
-        mailbox.submit { store.forget(name: name) }
+        mailbox.submit { store.forget(name: name.text) }
     }
 }
 
@@ -29,8 +34,7 @@ struct Handover: Sendable {
 ///
 /// - Thread: the control loop's.
 final class ConnectionKeeper: EventSource {
-    private let store: any DescriptorStore
-    private let table: HandoverTable
+    private let handover: Handover
     private let shared: SharedState
     private let controlLoop: EventLoop
     private var budget = KeepBudget()
@@ -39,8 +43,7 @@ final class ConnectionKeeper: EventSource {
     private static let sweepMilliseconds: Int64 = 250
 
     init(_ handover: Handover, shared: SharedState, controlLoop: EventLoop) {
-        store = handover.store
-        table = handover.table
+        self.handover = handover
         self.shared = shared
         self.controlLoop = controlLoop
     }
@@ -48,7 +51,7 @@ final class ConnectionKeeper: EventSource {
     /// Keeps a connection that was just accepted.
     /// - Returns: its slot; `nil` when it must wait, or when the table is full.
     func keepAccepted(_ socket: borrowing OwnedDescriptor, number: UInt64) -> HandoverSlot? {
-        guard budget.take(at: controlLoop.now, keptCount: table.takenCount) else {
+        guard budget.take(at: controlLoop.now, keptCount: handover.table.takenCount) else {
             scheduleSweep()
             return nil
         }
@@ -56,8 +59,8 @@ final class ConnectionKeeper: EventSource {
     }
 
     private func keep(_ descriptor: Int32, number: UInt64) -> HandoverSlot? {
-        guard let slot = table.take(number: number) else { return nil }
-        store.keep(descriptor, name: KeptName.client(slot: slot.index, number: number).text)
+        guard let slot = handover.table.take(number: number) else { return nil }
+        handover.store.keep(descriptor, name: KeptName.client(slot: slot.index, number: number).text)
         return slot
     }
 
@@ -71,16 +74,19 @@ final class ConnectionKeeper: EventSource {
 
     override func timerFired(_ token: UInt64) {
         isSweepScheduled = false
-        let count = min(budget.available(at: controlLoop.now, keptCount: table.takenCount), table.freeCount)
+        // A full table has room again when somebody leaves; whoever comes then brings the next sweep.
+        let freeCount = handover.table.freeCount
+        if freeCount == 0 { return }
+        let count = min(budget.available(at: controlLoop.now, keptCount: handover.table.takenCount), freeCount)
         if count == 0 { return scheduleSweep() }
-        sweep(countMax: count) { [weak self] missedCount in
+        sweep(countMax: max(1, count / shared.loops.count)) { [weak self] missedCount in
             if missedCount > 0 { self?.scheduleSweep() }
         }
     }
 
     /// Keeps everything that is open, whatever the rate, then calls `completion` on the control loop.
     func keepAll(_ completion: @escaping () -> Void) {
-        sweep(countMax: table.freeCount) { _ in completion() }
+        sweep(countMax: handover.table.freeCount) { _ in completion() }
     }
 
     // Asks every loop for descriptors of connections that are not kept; `completion` gets the count of those left over.
@@ -102,15 +108,15 @@ final class ConnectionKeeper: EventSource {
 
     private func keepOffered(_ descriptor: Int32, _ number: UInt64, _ loop: LoopMember) {
         let socket = OwnedDescriptor(descriptor)
-        _ = budget.take(at: controlLoop.now, keptCount: table.takenCount)
-        guard let slot = keep(socket.number, number: number) else { return }
+        _ = budget.take(at: controlLoop.now, keptCount: handover.table.takenCount)
+        let slot = keep(socket.number, number: number)
         // Until the connection says where it stands.
-        slot.markUnknown()
-        let table = table
+        slot?.markUnknown()
+        let handover = handover
         loop.submit { context in
-            // Gone in the meantime: closing has shut the socket down, so that the store lets go of it by itself.
-            guard let connection = context.connections[number] else { return table.free(slot) }
-            connection.adopt(slot)
+            if let connection = context.connections[number] { return connection.adopt(slot) }
+            // Gone in the meantime.
+            if let slot { handover.release(slot) }
         }
     }
 }
@@ -169,6 +175,7 @@ extension LoopContext {
         for connection in connections.values where connection.isKeepable {
             if count < countMax, let descriptor = connection.duplicateSocket() {
                 count += 1
+                connection.isOffered = true
                 offer(descriptor, connection.number)
             } else {
                 missedCount += 1

@@ -1,6 +1,7 @@
 // What a former process has left in the descriptor store: its table, its connections, their leftovers.
 
 internal import LinuxSystem
+internal import WireProtocol
 
 /// A connection of a former process that can go on.
 struct KeptConnection {
@@ -17,6 +18,8 @@ struct FormerProcess {
     let connections: [KeptConnection]
     /// Connections whose position in the stream nobody knows, or that make no sense: closed.
     let closedCount: Int
+    /// What the store need not keep any longer.
+    let obsolete: [KeptName]
 
     /// - Parameter descriptors: what the store has handed over; those that cannot be used are closed.
     init(_ descriptors: [NamedDescriptor]) {
@@ -32,23 +35,37 @@ struct FormerProcess {
             }
         }
         var connections: [KeptConnection] = []
+        var obsolete: [KeptName] = []
+        var (slots, numbers): (Set<Int>, Set<UInt64>) = ([], [])
         for client in clients {
             let name = KeptName.leftover(slot: client.slot, number: client.number).text
+            let file = leftovers.removeValue(forKey: name)
+            let isSingle = slots.insert(client.slot).inserted && numbers.insert(client.number).inserted
             let known = table?.slot(client.slot).flatMap { slot in
-                Self.connection(client.number, slot, client.socket, leftovers[name])
+                Self.connection(client.number, slot, client.socket, file)
             }
-            if let known { connections.append(known) } else { Self.end(client.socket) }
+            if let known, isSingle {
+                connections.append(known)
+                if known.leftover == nil, file != nil { leftovers[name] = file }
+            } else {
+                Self.end(client.socket)
+                obsolete.append(.client(slot: client.slot, number: client.number))
+                if file != nil { leftovers[name] = file }
+            }
         }
         self.table = table
         self.connections = connections
         closedCount = clients.count - connections.count
+        self.obsolete = obsolete + leftovers.keys.compactMap { KeptName($0) }
     }
 
     private static func connection(
         _ number: UInt64, _ slot: HandoverSlot, _ socket: NamedDescriptor, _ file: NamedDescriptor?
     ) -> KeptConnection? {
         // A slot that was given to a newer connection: the older one had ended.
-        guard slot.number == number, slot.unanswered != nil else { return nil }
+        guard slot.number == number, number < Self.numberMax, slot.sessionCount < Self.numberMax,
+            let requests = slot.unanswered, isConsistent(slot, requests)
+        else { return nil }
         switch slot.state {
         case .known: return KeptConnection(number: number, slot: slot, socket: socket, leftover: nil)
         case .knownBehindLeftover:
@@ -56,6 +73,15 @@ struct FormerProcess {
             return KeptConnection(number: number, slot: slot, socket: socket, leftover: leftover)
         case .free, .unknown, nil: return nil
         }
+    }
+
+    /// More than will ever be counted, and far from an overflow.
+    static let numberMax: UInt64 = 1 << 48
+
+    // Lines hold JSON only; and a client that has sent nothing has asked nothing.
+    private static func isConsistent(_ slot: HandoverSlot, _ requests: [UnansweredRequest]) -> Bool {
+        if slot.framing == .lengthPrefixed { return true }
+        return slot.noticeEncoding != .messagePack && requests.allSatisfy { $0.encoding == .json }
     }
 
     // The store keeps a duplicate, so closing alone would leave the client waiting; the end of both directions makes the

@@ -58,11 +58,11 @@ extension Connection {
             return false
         }
         var isWatching = stalledSince != nil
-        for session in sessions where session.isIdleInTransaction {
+        for session in sessions where session.isIdleInTransaction && !isClosed {
             keepPatience(with: session, at: now)
             isWatching = true
         }
-        return isWatching
+        return isWatching && !isClosed
     }
 
     private func isOver(_ limit: Int64, _ since: MonotonicInstant, _ now: MonotonicInstant) -> Bool {

@@ -88,7 +88,11 @@ final class LoopContext {
 
     // MARK: Operations are used again, so that a request allocates none
 
-    func takeOperation() -> Operation { freeOperations.popLast() ?? Operation() }
+    func takeOperation() -> Operation {
+        let operation = freeOperations.popLast() ?? Operation()
+        precondition(!operation.isTracked, "an operation is in flight and free at once")
+        return operation
+    }
 
     func recycle(_ operation: Operation) {
         precondition(!operation.isTracked, "an operation was given back while it was in flight")
