@@ -10,9 +10,11 @@ from machine import rounds
 SOURCES = HERE.parents[1] / "Benchmarks/activation"
 # Under /usr/lib, which the unit's sandbox shows to the service.
 INSIDE = "/usr/lib/litebase-bench"
-MORE_THAN_C_MILLISECONDS_MAX = 5
-ROW_MORE_MILLISECONDS_MAX = 10
-ALL_MILLISECONDS_MAX = 40
+# The goals are 5, 10 and 40 ms, and `make bench-compare` measures them. These bounds are for what no busy machine explains: a
+# library too many, a needless wait, a sandbox that got twice as expensive.
+MORE_THAN_C_MILLISECONDS_MAX = 20
+ROW_MORE_MILLISECONDS_MAX = 40
+ALL_MILLISECONDS_MAX = 120
 
 
 @pytest.fixture
@@ -25,7 +27,7 @@ def probes(machine, tmp_path):
     machine.remove(INSIDE)
 
 
-def test_activation_is_as_fast_as_a_minimal_c_service(machine, probes, figures):
+def test_activation_costs_little_more_than_that_of_a_minimal_c_service(machine, probes, figures):
     done = machine.run("python3", f"{INSIDE}/measure.py", "--compare", "--rounds", max(10, rounds(15)), timeout=300)
     # | unit | exposure | processor ms | best | connect to health ms | best | first row ms |
     table = {cells[0]: cells[1:] for cells in ([cell.strip() for cell in line.strip("|").split("|")]
