@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-TEST = "test_activation_is_as_fast_as_a_minimal_c_service"
+TEST = "test_activation_costs_little_more_than_that_of_a_minimal_c_service"
 WHAT = "cold activation: connect → first `health_response` under systemd"
 
 
