@@ -7,7 +7,8 @@ from machine import SERVICE, rounds
 
 UNKNOWN = {"ok", "error:outcome_unknown"}
 # A process that dies with bytes half read or half written leaves a position that nobody knows: that one connection is closed.
-CLOSED = {"eof", "cut_reply"}
+# What a client sees of a connection whose position a kill left unknown; a reset, if it was just sending.
+CLOSED = {"eof", "cut_reply", "reset"}
 # Connections that come faster than systemd may be asked to store them end with the process, those not read by reset.
 NOT_STORED = {"reset"}
 
@@ -50,9 +51,9 @@ def test_kills_under_calm_load_end_only_what_was_in_flight(machine, load, figure
         kill_often(machine, running, count)
     report = running.report
     check_kills(machine, report, count, figures)
-    # At most one connection in ten kills is caught with its bytes in the air.
+    # At most one connection in five kills is caught with its bytes in the air.
     assert_outcomes(report, allowed({kind: CLOSED for kind in CALM_LOAD if kind != "thoughtful"}))
-    assert total(report, *CLOSED) <= max(1, count // 10), describe(report)
+    assert total(report, *CLOSED) <= max(2, count // 5), describe(report)
     assert_connected_once(report, "thoughtful")
 
 
@@ -65,7 +66,7 @@ def test_kills_under_full_load_lose_no_row(machine, load, figures):
     check_kills(machine, report, count, figures)
     assert_outcomes(report, allowed({"short": CLOSED | NOT_STORED, "persistent": CLOSED, "session": CLOSED, "streaming": CLOSED}))
     staying = sum(outcomes(report, kind).get(name, 0) for kind in FULL_LOAD if kind != "short" for name in CLOSED)
-    assert staying <= max(1, count // 10), describe(report)
+    assert staying <= max(2, count // 5), describe(report)
     assert_connected_once(report, "thoughtful")
 
 

@@ -87,6 +87,8 @@ struct FormerProcess {
     // The store keeps a duplicate, so closing alone would leave the client waiting; the end of both directions makes the
     // store let go as well (sd_notify(3), FDPOLL=).
     private static func end(_ socket: NamedDescriptor) {
-        if let socket = socket.take() { Sockets.shutdownBoth(socket) }
+        guard let socket = socket.take() else { return }
+        Sockets.shutdownBoth(socket)
+        Sockets.discardInput(socket)
     }
 }
