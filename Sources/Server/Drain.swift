@@ -99,19 +99,19 @@ final class Drain: EventSource {
 
 extension LoopContext {
     /// Starts serving a connection that the control loop has accepted.
-    func open(_ descriptor: Int32, number: UInt64, slot: HandoverSlot?, refusal: ConnectionRefusal?) {
-        let connection = makeConnection(OwnedDescriptor(descriptor), number: number, refusal: refusal)
+    func open(_ descriptor: Int32, number: UInt64, client: Client, slot: HandoverSlot?, refusal: ConnectionRefusal?) {
+        let connection = makeConnection(OwnedDescriptor(descriptor), number: number, client, refusal: refusal)
         connection.slot = slot
         connection.open()
         if isDraining { connection.beginDrain() }
     }
 
-    func makeConnection(_ socket: consuming OwnedDescriptor, number: UInt64, refusal: ConnectionRefusal?) -> Connection
-    {
-        let peer = Sockets.peer(of: socket)
-        if peer == nil { Sockets.setNoDelay(socket) }
-        if observer.wants(.debug) { observer.observe(.connectionOpened(connection: number, peer: peer)) }
-        return Connection(socket, number: number, peer: peer, refusal: refusal, context: self)
+    func makeConnection(
+        _ socket: consuming OwnedDescriptor, number: UInt64, _ client: Client, refusal: ConnectionRefusal?
+    ) -> Connection {
+        if client.peer == nil { Sockets.setNoDelay(socket) }
+        if observer.wants(.debug) { observer.observe(.connectionOpened(connection: number, peer: client.peer)) }
+        return Connection(socket, number: number, client: client, refusal: refusal, context: self)
     }
 
     /// Connections leave as soon as their requests have ended: to the descriptor store, or for good.

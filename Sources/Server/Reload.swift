@@ -25,28 +25,6 @@ extension Server {
     ) {
         shared.reloadDesk.open(controlLoop.mailbox, handler)
     }
-
-    /// Makes a counter of loops that calls `completion` on the control loop's thread when all have been counted.
-    func countdown(_ completion: @escaping () -> Void) -> Countdown {
-        let mailbox = controlLoop.mailbox
-        let here = LoopBound(completion, mailbox)
-        return Countdown(shared.loops.count) { mailbox.submit { here.wrapped() } }
-    }
-}
-
-/// Waits for a number of loops.
-final class Countdown: Sendable {
-    private let missing: Atomic<Int>
-    private let done: @Sendable () -> Void
-
-    init(_ count: Int, done: @escaping @Sendable () -> Void) {
-        missing = Atomic(count)
-        self.done = done
-    }
-
-    func count() {
-        if missing.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 { done() }
-    }
 }
 
 /// Takes wishes for a reload from the loops of connections to the control loop.

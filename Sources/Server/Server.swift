@@ -83,10 +83,10 @@ public final class Server {
         for connection in former.connections {
             guard let socket = connection.socket.take() else { continue }
             shared.connectionCount.add(1, ordering: .relaxed)
-            shared.users.account(of: Sockets.peer(of: socket)?.uid).connectionCount.add(1, ordering: .relaxed)
+            let client = shared.users.admit(socket).client
             let (descriptor, number, slot) = (socket.release(), connection.number, connection.slot)
             let leftover = connection.leftover
-            pickLoop().submit { $0.reopen(descriptor, number, slot, leftover) }
+            pickLoop().submit { $0.reopen(descriptor, number: number, client: client, slot, leftover) }
         }
         let count = former.connections.count
         if count + former.closedCount == 0 { return }
@@ -139,17 +139,15 @@ public final class Server {
     }
 
     private func adopt(_ socket: consuming OwnedDescriptor) {
-        let peer = Sockets.peer(of: socket)
-        let account = shared.users.account(of: peer?.uid)
+        let (client, ofUser) = shared.users.admit(socket)
         let count = shared.connectionCount.add(1, ordering: .relaxed).newValue
-        let ofUser = account.connectionCount.add(1, ordering: .relaxed).newValue
-        let refusal = refusal(count, ofUser, peer)
+        let refusal = refusal(count, ofUser, client.peer)
         if let refusal {
             let limit = refusal.limit(configuration.limits)
-            observer.observe(.connectionRefused(limitName: refusal.limitName, limit: limit, peer: peer))
+            observer.observe(.connectionRefused(limitName: refusal.limitName, limit: limit, peer: client.peer))
             if max(count - configuration.limits.connectionCountMax, ofUser - limit) > Self.refusedCountMax {
                 shared.connectionCount.subtract(1, ordering: .relaxed)
-                account.connectionCount.subtract(1, ordering: .relaxed)
+                client.account.connectionCount.subtract(1, ordering: .relaxed)
                 return
             }
         }
@@ -159,7 +157,7 @@ public final class Server {
         shared.handover?.table.lastConnectionNumber = number
         let slot = refusal == nil ? keeper?.keepAccepted(socket, number: number) : nil
         let descriptor = socket.release()
-        pickLoop().submit { $0.open(descriptor, number: number, slot: slot, refusal: refusal) }
+        pickLoop().submit { $0.open(descriptor, number: number, client: client, slot: slot, refusal: refusal) }
     }
 
     // The daemon's own user and root are to get through when others have taken all that they may.
@@ -177,13 +175,7 @@ public final class Server {
             configuration.databases, settings: configuration.limits.sqliteSettings, workers: shared.writers,
             observer: observer, earlier: catalog)
         let (catalog, limits) = (catalog, configuration.limits)
-        let countdown = countdown(completion)
-        for loop in shared.loops {
-            loop.submit {
-                $0.adopt(catalog, limits)
-                countdown.count()
-            }
-        }
+        visitLoops({ $0.adopt(catalog, limits) }, completion)
         observer.observe(.reloaded(databaseCount: catalog.entries.count))
     }
 
@@ -208,8 +200,19 @@ public final class Server {
 
     /// Calls `completion` on the control loop when every loop has had its turn; never, if one hangs.
     public func visitLoops(_ completion: @escaping () -> Void) {
-        let countdown = countdown(completion)
-        for loop in shared.loops { loop.submit { _ in countdown.count() } }
+        visitLoops({ _ in }, completion)
+    }
+
+    private func visitLoops(_ body: @escaping @Sendable (LoopContext) -> Void, _ completion: @escaping () -> Void) {
+        let mailbox = controlLoop.mailbox
+        let here = LoopBound(completion, mailbox)
+        let gathering = Gathering((), missing: shared.loops.count)
+        for loop in shared.loops {
+            loop.submit { context in
+                body(context)
+                if gathering.add({ _ in }) != nil { mailbox.submit { here.wrapped() } }
+            }
+        }
     }
 
     /// One line for `STATUS=` (sd_notify(3)).

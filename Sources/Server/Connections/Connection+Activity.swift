@@ -58,13 +58,12 @@ extension Connection {
                     since: session.lastEnd))
         }
         for operation in inFlight where (number, operation.serial) != asker {
-            let isStatement = operation.type == .query || operation.type == .batch || operation.type == .describe
             activity.add(
                 ActivityEntry(
                     connection: number, peer: peer, session: operation.session?.name,
-                    database: operation.link?.databaseName ?? operation.session?.link.databaseName,
+                    database: operation.databaseName,
                     type: operation.type.name,
-                    sql: isStatement
+                    sql: operation.isStatement
                         ? LogText.escaped(operation.firstSQL, byteCountMax: Activity.sqlByteCountMax) : nil,
                     state: operation.progress.name,
                     transaction: operation.session?.link.transaction.name ?? "none", since: operation.started))

@@ -72,8 +72,8 @@ extension Connection {
 
     /// Goes on with a connection of a former process: first the replies that it could not send, then the requests that it
     /// has not answered, then what it had read.
-    func restore(_ slot: HandoverSlot, _ leftover: Leftover?) {
-        self.slot = slot
+    func restore(_ leftover: Leftover?) {
+        guard let slot else { return }
         int64Style = slot.int64Style
         noticeEncoding = slot.noticeEncoding
         if let framing = slot.framing { decoder.resume(framing) }
@@ -121,10 +121,12 @@ extension Connection {
 
 extension LoopContext {
     /// Goes on serving a connection of a former process.
-    func reopen(_ descriptor: Int32, _ number: UInt64, _ slot: HandoverSlot, _ leftover: Leftover?) {
-        let connection = makeConnection(OwnedDescriptor(descriptor), number: number, refusal: nil)
+    func reopen(
+        _ descriptor: Int32, number: UInt64, client: Client, _ slot: HandoverSlot, _ leftover: Leftover?
+    ) {
+        let connection = makeConnection(OwnedDescriptor(descriptor), number: number, client, refusal: nil)
         connection.slot = slot
         connection.open()
-        if !connection.isClosed { connection.restore(slot, leftover) }
+        connection.restore(leftover)
     }
 }

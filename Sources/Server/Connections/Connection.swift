@@ -74,15 +74,15 @@ final class Connection: EventSource {
     private static let continuationToken: UInt64 = 0
 
     init(
-        _ socket: consuming OwnedDescriptor, number: UInt64, peer: PeerCredentials?, refusal: ConnectionRefusal?,
+        _ socket: consuming OwnedDescriptor, number: UInt64, client: Client, refusal: ConnectionRefusal?,
         context: LoopContext
     ) {
         self.socket = Socket(socket)
         self.number = number
-        self.peer = peer
+        peer = client.peer
         self.refusal = refusal
         self.context = context
-        account = context.shared.users.account(of: peer?.uid)
+        account = client.account
         decoder = FrameDecoder(frameByteCountMax: context.limits.frameByteCountMax)
         let isOwnUser = peer.map { $0.uid == Process.effectiveUID || $0.uid == 0 } ?? false
         owner = LinkOwner(uid: peer?.uid ?? UInt32.max, pid: peer?.pid ?? 0, mayOpenFiles: isOwnUser)

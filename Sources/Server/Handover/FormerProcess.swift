@@ -39,18 +39,16 @@ struct FormerProcess {
         var (slots, numbers): (Set<Int>, Set<UInt64>) = ([], [])
         for client in clients {
             let name = KeptName.leftover(slot: client.slot, number: client.number).text
-            let file = leftovers.removeValue(forKey: name)
             let isSingle = slots.insert(client.slot).inserted && numbers.insert(client.number).inserted
             let known = table?.slot(client.slot).flatMap { slot in
-                Self.connection(client.number, slot, client.socket, file)
+                Self.connection(client.number, slot, client.socket, leftovers[name])
             }
             if let known, isSingle {
                 connections.append(known)
-                if known.leftover == nil, file != nil { leftovers[name] = file }
+                if known.leftover != nil { leftovers[name] = nil }
             } else {
                 Self.end(client.socket)
                 obsolete.append(.client(slot: client.slot, number: client.number))
-                if file != nil { leftovers[name] = file }
             }
         }
         self.table = table

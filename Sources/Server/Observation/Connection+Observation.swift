@@ -36,7 +36,7 @@ extension Connection {
 
     private func facts(of operation: Operation) -> RequestFacts {
         var facts = facts(operation.id, operation.type.name)
-        facts.database = operation.link?.databaseName ?? operation.session?.link.databaseName
+        facts.database = operation.databaseName
         facts.microseconds = operation.elapsedMicroseconds
         if operation.isStatement {
             facts.rowCount = operation.rowCount
@@ -89,7 +89,10 @@ extension RequestID {
 
 extension Operation {
     /// Whether it runs SQL of the client's.
-    fileprivate var isStatement: Bool { type == .query || type == .batch || type == .describe }
+    var isStatement: Bool { type == .query || type == .batch || type == .describe }
+
+    /// What the log calls its database; `nil` where it has none.
+    var databaseName: String? { link?.databaseName ?? session?.link.databaseName }
 
     fileprivate var rowsAffected: Int64 {
         batchSummaries.isEmpty ? summary.rowsAffected : batchSummaries.reduce(0) { $0 &+ $1.rowsAffected }

@@ -51,3 +51,21 @@ final class UserAccounts: Sendable {
             .sorted { ($0.uid ?? .max) < ($1.uid ?? .max) }
     }
 }
+
+/// Who is on the other side of a connection.
+struct Client: Sendable {
+    /// `nil` over TCP.
+    let peer: PeerCredentials?
+    let account: UserAccount
+}
+
+extension UserAccounts {
+    /// Counts one more connection of whoever is on the other side; the connection counts itself out at its end.
+    /// - Returns: who that is, and how many connections the user has now.
+    func admit(_ socket: borrowing OwnedDescriptor) -> (client: Client, connectionCount: Int) {
+        let peer = Sockets.peer(of: socket)
+        let account = account(of: peer?.uid)
+        let count = account.connectionCount.add(1, ordering: .relaxed).newValue
+        return (Client(peer: peer, account: account), count)
+    }
+}
