@@ -281,3 +281,4 @@ void clinux_limit_malloc_arenas(int count) {
     mallopt(M_TRIM_THRESHOLD, 1 << 20);
     mallopt(M_TOP_PAD, 256 << 10);
 }
+void clinux_trim_malloc(void) { malloc_trim(0); }

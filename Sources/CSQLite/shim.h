@@ -1,4 +1,5 @@
 #include <sqlite3.h>
+#include <stdint.h>
 
 // Swift cannot call C variadics; one shim for each form that is used
 // (https://sqlite.org/c3ref/config.html, https://sqlite.org/c3ref/db_config.html).
@@ -8,4 +9,35 @@ static inline int litebase_sqlite3_config_int(int option, int value) { return sq
 static inline int litebase_sqlite3_db_config_bool(sqlite3 *db, int option, int value) {
     int now = 0;
     return sqlite3_db_config(db, option, value, &now);
+}
+
+/// The header of a write-ahead log's index (https://sqlite.org/walformat.html, 2.1): version, change counter, frames, salts.
+typedef struct litebase_wal_header { uint64_t words[6]; } litebase_wal_header;
+
+/// Where that header is, in the shared memory of a connection that is in WAL mode already; NULL when it cannot be had.
+/// By the methods of the connection's file (https://sqlite.org/c3ref/io_methods.html): opening and closing the file
+/// oneself would drop SQLite's locks (https://sqlite.org/howtocorrupt.html, 2.2).
+static inline const volatile void *litebase_sqlite3_wal_header(sqlite3 *db) {
+    enum { BLOCK_BYTE_COUNT = 32768 };
+    sqlite3_file *file = 0;
+    if (sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK || !file || !file->pMethods) return 0;
+    if (file->pMethods->iVersion < 2 || !file->pMethods->xShmMap) return 0;
+    volatile void *block = 0;
+    return file->pMethods->xShmMap(file, 0, BLOCK_BYTE_COUNT, 0, &block) == SQLITE_OK ? block : 0;
+}
+
+static inline litebase_wal_header litebase_wal_header_copy(const void *header) {
+    litebase_wal_header copy;
+    for (int i = 0; i < 6; i++) copy.words[i] = __atomic_load_n((const uint64_t *)header + i, __ATOMIC_ACQUIRE);
+    return copy;
+}
+
+/// Whether the header is what it was. Torn by a commit that goes on at the moment, it is not, or that commit has not
+/// returned yet and need not be seen.
+static inline int litebase_wal_header_equals(const void *header, const litebase_wal_header *known) {
+    uint64_t difference = 0;
+    for (int i = 0; i < 6; i++) {
+        difference |= __atomic_load_n((const uint64_t *)header + i, __ATOMIC_ACQUIRE) ^ known->words[i];
+    }
+    return difference == 0;
 }

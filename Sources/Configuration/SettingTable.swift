@@ -72,6 +72,10 @@ extension Setting {
             "limits.statement_cache_max", .integer(\.limits.statementCacheCountMax, 0...65_536),
             "Prepared statements kept by each database connection."),
         Setting(
+            "limits.page_cache_bytes_per_database_max",
+            .integer(\.limits.pageCachePerDatabaseByteCountMax, 0...1_099_511_627_776),
+            "Bytes of a SQLite file's pages that are kept in memory for short reads, by all loops together."),
+        Setting(
             "limits.statement_time_ms_max", .milliseconds(\.limits.statementTimeMillisecondsMax, 0...2_592_000_000),
             "Longest time that a statement may run, in milliseconds; 0: no limit."),
         Setting(

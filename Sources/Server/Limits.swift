@@ -28,6 +28,8 @@ public struct Limits: Sendable, Equatable {
     public var readersPerDatabaseMax = 64
     /// Prepared statements kept by each database connection.
     public var statementCacheCountMax = 64
+    /// Pages of one database file that the loops together keep in memory for short reads, in bytes.
+    public var pageCachePerDatabaseByteCountMax = 128 << 20
     /// Longest time that a statement may run, in milliseconds; 0 means no limit. A request's `timeout_ms` can only lower it.
     public var statementTimeMillisecondsMax: Int64 = 0
     /// Time that a write waits for another writer before it ends with `busy`, in milliseconds.

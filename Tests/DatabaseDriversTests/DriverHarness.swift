@@ -100,7 +100,7 @@ final class DriverHarness {
             loop: loop, workers: WorkerPool(threadCountMax: 8), writers: WorkerPool(threadCountMax: 8))
         let settings = SQLiteSettings(
             busyMillisecondsMax: busyMilliseconds, readerCountMax: readerCount, statementCountMax: 16,
-            valueByteCountMax: 64 << 20)
+            valueByteCountMax: 64 << 20, pageCacheByteCountMax: 8 << 20)
         database = SQLiteDatabase(
             name: "test", location: try SQLiteLocation(url: url ?? "sqlite:\(directory)/test.db"), isReadOnly: false,
             isOurs: true, settings: settings, workers: context.writers

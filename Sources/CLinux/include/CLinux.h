@@ -81,3 +81,5 @@ uint64_t clinux_fault_scope(void);
 void clinux_set_fault_scope(uint64_t scope);
 /// Caps the number of malloc arenas, each of which costs resident memory, and gives them slack (mallopt(3)).
 void clinux_limit_malloc_arenas(int count);
+/// Gives free memory of all arenas back to the system (malloc_trim(3)).
+void clinux_trim_malloc(void);

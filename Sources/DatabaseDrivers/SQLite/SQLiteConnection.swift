@@ -26,6 +26,11 @@ struct SQLiteOptions: Sendable {
     var busyMillisecondsMax: Int64
     var statementCountMax: Int
     var valueByteCountMax: Int
+    /// Pages that a loop's reader keeps in memory, in bytes.
+    var pageCacheByteCountMax: Int
+
+    /// Pages that every other connection keeps in memory, in bytes: SQLite's own default.
+    static let smallPageCacheByteCount = 2 << 20
 }
 
 /// One connection to a database.
@@ -53,6 +58,9 @@ final class SQLiteConnection: @unchecked Sendable {
     /// The run whose stop flag counts; set while one of its statements runs.
     private var current: StatementRun?
     private var busySince: MonotonicInstant?
+    /// The transaction that short reads share; `nil` until there are many, or when there can be none.
+    var snapshot: HeldSnapshot?
+    private var pageCacheByteCount = SQLiteOptions.smallPageCacheByteCount
     /// The runs for which a transaction is begun: the wait for a lock ends when all were told to stop.
     var group: [StatementRun] = []
     /// Whom other threads may interrupt: taken under the lock, so that a late interrupt finds somebody else or nobody.
@@ -96,6 +104,7 @@ final class SQLiteConnection: @unchecked Sendable {
     }
 
     deinit {
+        snapshot = nil
         statements.removeAll()
         sqlite3_close_v2(handle)
     }
@@ -226,7 +235,36 @@ final class SQLiteConnection: @unchecked Sendable {
         return 1
     }
 
+    // MARK: Pages in memory
+
+    /// Sets how many bytes of pages are kept in memory; beyond, they are given back at once.
+    func resizePageCache(_ byteCount: Int) {
+        guard byteCount != pageCacheByteCount else { return }
+        pageCacheByteCount = byteCount
+        // Negative: KiB instead of pages (https://sqlite.org/pragma.html#pragma_cache_size).
+        try? execute("PRAGMA cache_size = \(-max(1, byteCount >> 10))")
+    }
+
+    /// Gives all pages back that no statement uses.
+    func releasePages() { sqlite3_db_release_memory(handle) }
+
     // MARK: State
+
+    /// Whether the file has a write-ahead log, so that its readers and writers do not keep each other waiting.
+    var usesWAL: Bool {
+        guard let statement = prepareOwn("PRAGMA journal_mode") else { return false }
+        defer { sqlite3_finalize(statement) }
+        guard sqlite3_step(statement) == SQLITE_ROW, let mode = sqlite3_column_text(statement, 0) else { return false }
+        return String(cString: mode) == "wal"
+    }
+
+    /// Prepares a statement of our own, which the caller finalizes.
+    func prepareOwn(_ sql: String) -> OpaquePointer? {
+        isOwnStatement = true
+        defer { isOwnStatement = false }
+        var statement: OpaquePointer?
+        return sqlite3_prepare_v2(handle, sql, -1, &statement, nil) == SQLITE_OK ? statement : nil
+    }
 
     /// State of the transaction as SQLite sees it.
     var transaction: TransactionState { sqlite3_get_autocommit(handle) == 0 ? .active : .none }

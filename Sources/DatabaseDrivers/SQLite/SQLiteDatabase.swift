@@ -10,12 +10,18 @@ public struct SQLiteSettings: Sendable, Equatable {
     public var statementCountMax: Int
     /// Longest value and SQL text, in bytes (SQLITE_LIMIT_LENGTH).
     public var valueByteCountMax: Int
+    /// Pages that each loop keeps in memory, in bytes.
+    public var pageCacheByteCountMax: Int
 
-    public init(busyMillisecondsMax: Int64, readerCountMax: Int, statementCountMax: Int, valueByteCountMax: Int) {
+    public init(
+        busyMillisecondsMax: Int64, readerCountMax: Int, statementCountMax: Int, valueByteCountMax: Int,
+        pageCacheByteCountMax: Int
+    ) {
         self.busyMillisecondsMax = busyMillisecondsMax
         self.readerCountMax = readerCountMax
         self.statementCountMax = statementCountMax
         self.valueByteCountMax = valueByteCountMax
+        self.pageCacheByteCountMax = pageCacheByteCountMax
     }
 }
 
@@ -88,7 +94,8 @@ public final class SQLiteDatabase: Sendable {
         options = SQLiteOptions(
             path: path, isMemory: location.place == .memory, mode: location.mode, usesWAL: isOurs && !isReadOnly,
             busyMillisecondsMax: settings.busyMillisecondsMax, statementCountMax: settings.statementCountMax,
-            valueByteCountMax: settings.valueByteCountMax)
+            valueByteCountMax: settings.valueByteCountMax,
+            pageCacheByteCountMax: max(SQLiteOptions.smallPageCacheByteCount, settings.pageCacheByteCountMax))
     }
 
     private static let memoryNumber = Atomic<Int>(0)

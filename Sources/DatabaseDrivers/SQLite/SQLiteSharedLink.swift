@@ -25,8 +25,7 @@ public final class SQLiteSharedLink: DatabaseLink {
     public func close() { link.close() }
 
     private final class Implementation: SQLiteLink {
-        /// The loop's own reader, so that the next statement needs no lock.
-        private var reader: SQLiteConnection?
+        private lazy var reader = LoopReader(database, context)
         private var isOpen = false
 
         func start(_ run: StatementRun, _ owner: LinkOwner) {
@@ -55,7 +54,7 @@ public final class SQLiteSharedLink: DatabaseLink {
             // Preparing cannot be interrupted (SQLite 3.40), and long texts take long to prepare.
             if execution.run.sql.count > Self.loopSQLByteCountMax { return runAsLongRead(execution) }
             do throws(DriverError) {
-                begin(execution, on: try takeReader())
+                begin(execution, on: try reader.take())
             } catch {
                 // Opening a connection may wait for another process's lock.
                 error.code == .busy ? runAsLongRead(execution) : end(execution, error)
@@ -75,21 +74,9 @@ public final class SQLiteSharedLink: DatabaseLink {
         /// SQL texts beyond this are prepared on a worker, in bytes.
         private static let loopSQLByteCountMax = 16 << 10
 
-        private func takeReader() throws(DriverError) -> SQLiteConnection {
-            if let own = reader {
-                reader = nil
-                return own
-            }
-            if let idle = database.idleReader() { return idle }
-            return try database.openReader(mayBlock: false)
-        }
-
         override func takeBack(_ connection: SQLiteConnection) {
-            if reader == nil, case .reader = connection.role {
-                reader = connection
-            } else if case .reader = connection.role {
-                database.returnReader(connection)
-            }
+            // The writer's connection stays with the writer.
+            if case .reader = connection.role { reader.takeBack(connection) }
         }
 
         override func mayLeaveLoop(_ execution: SQLiteExecution) -> Bool {
@@ -99,6 +86,7 @@ public final class SQLiteSharedLink: DatabaseLink {
             }
             if database.beginLongRead(waiter) {
                 execution.isLongRead = true
+                if let connection = execution.connection { reader.prepareForWorker(connection) }
                 return true
             }
             // Nothing was sent yet: it starts anew when it is its turn, and its reader is free for short reads.
@@ -121,8 +109,7 @@ public final class SQLiteSharedLink: DatabaseLink {
             execution.isLongRead = true
             if let reason = execution.run.stopReason { return end(execution, .stopped(reason)) }
             // The worker prepares, and opens a connection where there is none.
-            execution.connection = reader ?? database.idleReader()
-            reader = nil
+            execution.connection = reader.takeForWorker()
             runOnWorker(execution)
         }
 
@@ -151,16 +138,13 @@ public final class SQLiteSharedLink: DatabaseLink {
 
         func describe(_ sql: UnsafeRawBufferPointer) throws(DriverError) -> StatementDescription {
             guard isOpen || database.isOpen else { throw Self.notOpenYet }
-            let reader = try takeReader()
-            reader.mayBlock = false
-            defer { takeBack(reader) }
-            return try reader.describe(sql)
+            let connection = try reader.take()
+            connection.mayBlock = false
+            defer { reader.takeBack(connection) }
+            return try connection.describe(sql)
         }
 
-        func close() {
-            if let reader { database.returnReader(reader) }
-            reader = nil
-        }
+        func close() { reader.close() }
 
         private static let readOnlyBatch = DriverError(
             .readOnly, "The database is read-only, and a batch is for writing.", sqlState: "25006")

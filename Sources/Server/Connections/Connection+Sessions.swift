@@ -80,7 +80,8 @@ extension Connection {
             return entry.database
         }
         return context.shared.adHocDatabases.database(
-            at: location, settings: context.limits.sqliteSettings, workers: context.shared.writers)
+            at: location, settings: context.limits.sqliteSettings(loopCount: context.shared.loops.count),
+            workers: context.shared.writers)
     }
 
     func closeSession(_ head: RequestHead, _ encoding: WireEncoding) throws(RequestError) {

@@ -36,9 +36,12 @@ final class AdHocDatabases: Sendable {
 
 extension Limits {
     /// What the SQLite driver needs of them.
-    var sqliteSettings: SQLiteSettings {
+    ///
+    /// - Parameter loopCount: loops that share the pages kept in memory.
+    func sqliteSettings(loopCount: Int) -> SQLiteSettings {
         SQLiteSettings(
             busyMillisecondsMax: busyTimeMillisecondsMax, readerCountMax: readersPerDatabaseMax,
-            statementCountMax: statementCacheCountMax, valueByteCountMax: rowByteCountMax)
+            statementCountMax: statementCacheCountMax, valueByteCountMax: rowByteCountMax,
+            pageCacheByteCountMax: pageCachePerDatabaseByteCountMax / max(1, loopCount))
     }
 }

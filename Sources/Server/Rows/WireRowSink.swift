@@ -59,13 +59,11 @@ class WireRowSink: RowSink {
         columnCount = columns.columns.count
         beginFrame()
         writer.key("columns", into: &buffer)
-        let key = encodingKey
-        if columns.encoded[key] == nil { columns.encoded[key] = encode(columns.columns) }
-        columns.encoded[key]?.withUnsafeBytes { writer.encoded($0, into: &buffer) }
+        let index = Int(writer.encoding.rawValue)
+        if columns.encoded[index].isEmpty { columns.encoded[index] = encode(columns.columns) }
+        columns.encoded[index].withUnsafeBytes { writer.encoded($0, into: &buffer) }
         beginRows()
     }
-
-    private var encodingKey: UInt8 { writer.encoding.rawValue }
 
     /// The array of column maps as it stands in a frame.
     private func encode(_ columns: [ColumnDescription]) -> [UInt8] {

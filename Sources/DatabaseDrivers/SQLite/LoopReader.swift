@@ -1,0 +1,139 @@
+// A loop's own reader of a file, and what makes many short reads on it cheap: a held snapshot and a cache of pages.
+
+internal import LinuxSystem
+
+/// The connection that a loop keeps for its short reads.
+///
+/// While they are frequent, they share a transaction as long as nobody commits (`HeldSnapshot`), for 10 ms at most.
+/// - Thread: the loop of its context.
+final class LoopReader: EventSource {
+    private let database: SQLiteDatabase
+    private let context: DriverContext
+    private var own: SQLiteConnection?
+    /// Reads since the window began.
+    private var readCount = 0
+    private var windowStart = MonotonicInstant.now
+    private var isWindowTimerSet = false
+    /// Whether there was a read since the last look at idleness.
+    private var wasUsed = false
+    private var isIdleTimerSet = false
+
+    private static let windowNanoseconds: Int64 = 10_000_000
+    /// Reads within a window from which on a held snapshot saves more than it costs.
+    private static let holdReadCountMin = 32
+    private static let idleMillisecondsMax: Int64 = 10_000
+    private static let windowToken: UInt64 = 0
+    private static let idleToken: UInt64 = 1
+
+    init(_ database: SQLiteDatabase, _ context: DriverContext) {
+        self.database = database
+        self.context = context
+    }
+
+    // MARK: Lending
+
+    /// A reader for a statement on the loop; call it when the statement's request has been read, not before.
+    func take() throws(DriverError) -> SQLiteConnection {
+        let reader = if let own { own } else { try open() }
+        own = nil
+        noteRead(reader)
+        return reader
+    }
+
+    private func open() throws(DriverError) -> SQLiteConnection {
+        let reader = if let idle = database.idleReader() { idle } else { try database.openReader(mayBlock: false) }
+        reader.resizePageCache(database.options.pageCacheByteCountMax)
+        return reader
+    }
+
+    /// A reader for a statement on a worker, if there is one that is open.
+    func takeForWorker() -> SQLiteConnection? {
+        let reader = own ?? database.idleReader()
+        own = nil
+        if let reader { prepareForWorker(reader) }
+        return reader
+    }
+
+    /// Makes a reader fit for a long read, which a loop or a worker goes on with.
+    func prepareForWorker(_ reader: SQLiteConnection) {
+        reader.snapshot?.release()
+        // A scan would fill the memory with pages that nobody needs again.
+        reader.resizePageCache(SQLiteOptions.smallPageCacheByteCount)
+    }
+
+    func takeBack(_ reader: SQLiteConnection) {
+        if own == nil {
+            reader.resizePageCache(database.options.pageCacheByteCountMax)
+            own = reader
+        } else {
+            giveBack(reader)
+        }
+    }
+
+    private func giveBack(_ reader: SQLiteConnection) {
+        prepareForWorker(reader)
+        database.returnReader(reader)
+    }
+
+    /// Gives the reader back; the next read begins anew.
+    func close() {
+        if let own { giveBack(own) }
+        own = nil
+    }
+
+    // MARK: The snapshot
+
+    private func noteRead(_ reader: SQLiteConnection) {
+        wasUsed = true
+        if !isIdleTimerSet { setIdleTimer() }
+        readCount &+= 1
+        if let snapshot = reader.snapshot, snapshot.isHeld {
+            if !snapshot.isCurrent { snapshot.release() }
+        } else if readCount >= Self.holdReadCountMin {
+            holdIfFrequent(reader)
+        }
+    }
+
+    private func holdIfFrequent(_ reader: SQLiteConnection) {
+        let now = context.loop.now
+        let isFrequent = now.nanoseconds(since: windowStart) < Self.windowNanoseconds
+        windowStart = now
+        readCount = 0
+        guard isFrequent else { return }
+        if reader.snapshot == nil { reader.snapshot = HeldSnapshot(reader) }
+        reader.mayBlock = false
+        reader.snapshot?.take()
+        if !isWindowTimerSet { setWindowTimer() }
+    }
+
+    private func setWindowTimer() {
+        isWindowTimerSet = true
+        let end = context.loop.now.advanced(byNanoseconds: Self.windowNanoseconds)
+        context.loop.schedule(self, token: Self.windowToken, at: end)
+    }
+
+    override func timerFired(_ token: UInt64) {
+        if token == Self.idleToken { return releaseIdleMemory() }
+        isWindowTimerSet = false
+        // One that is not here has left the loop, and its snapshot was released.
+        guard let own, let snapshot = own.snapshot, snapshot.isHeld else { return }
+        snapshot.release()
+        if readCount >= Self.holdReadCountMin { holdIfFrequent(own) }
+    }
+
+    // MARK: Pages in memory
+
+    private func setIdleTimer() {
+        isIdleTimerSet = true
+        wasUsed = false
+        context.loop.schedule(
+            self, token: Self.idleToken, at: context.loop.now.advanced(byMilliseconds: Self.idleMillisecondsMax))
+    }
+
+    private func releaseIdleMemory() {
+        isIdleTimerSet = false
+        if wasUsed { return setIdleTimer() }
+        own?.releasePages()
+        context.workers.submit { Memory.trim() }
+    }
+}
