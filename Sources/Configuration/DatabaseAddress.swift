@@ -25,9 +25,11 @@ enum DatabaseAddress {
     /// What is wrong with a URL; `nil` for a good one. The driver has the last word, so it is asked.
     static func problem(url: String) -> String? {
         do throws(DriverError) {
-            let location = try SQLiteLocation(url: url)
-            guard case .file(let path) = location.place, path.containsControlCharacter else { return nil }
-            return "the path contains a control character"
+            switch try DatabaseLocation(url: url) {
+            case .sqlite(let location):
+                guard case .file(let path) = location.place, path.containsControlCharacter else { return nil }
+                return "the path contains a control character"
+            }
         } catch {
             let details = error.details
             let cause = details.message.hasSuffix(".") ? String(details.message.dropLast()) : details.message

@@ -137,9 +137,9 @@ final class DriverHarness {
     }
 
     /// Opens a session.
-    func session(readOnly: Bool = false) throws -> SQLiteSessionLink {
-        var result: Result<SQLiteSessionLink, DriverError>?
-        SQLiteSessionLink.open(database, context, owner: owner, isReadOnly: readOnly) { result = $0 }
+    func session(readOnly: Bool = false) throws -> any DatabaseLink {
+        var result: Result<any DatabaseLink, DriverError>?
+        database.openSession(SessionRequest(owner: owner, isReadOnly: readOnly), context) { result = $0 }
         wait { result != nil }
         guard let result else { throw Errno.interrupted }
         return try result.get()

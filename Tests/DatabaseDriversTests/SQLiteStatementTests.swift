@@ -121,8 +121,11 @@ struct SQLiteStatementTests {
     @Test func describes() throws {
         let harness = try DriverHarness()
         harness.run("CREATE TABLE t(a INTEGER, b VARCHAR(10), c DECIMAL(10,2), d BLOB, e DOUBLE)")
-        let text = TestRun("SELECT *, 1 AS one FROM t WHERE a = :x OR a = ?")
-        let description = try harness.link.describe(text.sql, for: harness.owner)
+        let run = TestRun("SELECT *, 1 AS one FROM t WHERE a = :x OR a = ?")
+        run.kind = .describe
+        harness.link.start(run, for: harness.owner)
+        harness.wait { run.hasEnded }
+        let description = try #require(run.description)
         #expect(description.columns.map(\.type) == ["integer", "text", "any", "blob", "real", "any"])
         #expect(description.columns.map(\.declaredType).first == "INTEGER")
         #expect(description.parameters == [":x", nil])

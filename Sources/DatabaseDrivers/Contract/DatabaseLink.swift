@@ -6,22 +6,6 @@
 
 public import LinuxSystem
 
-/// Names of the engines (protocol: `engine`).
-public enum Engine: String, Sendable {
-    case sqlite
-    case postgresql
-    case mysql
-    case redis
-}
-
-/// What `describe` finds out.
-public struct StatementDescription: Sendable {
-    public var columns: [ColumnDescription]
-    /// Names of the parameters in order; `nil` for one by position.
-    public var parameters: [String?]
-    public var isReadOnly: Bool
-}
-
 /// What a driver needs from its surroundings: the loop of the caller, and threads for what takes longer.
 public final class DriverContext {
     public let loop: EventLoop
@@ -61,11 +45,11 @@ public protocol DatabaseLink: AnyObject {
     func resume(_ run: StatementRun)
     /// Makes a run end soon, with the error of `reason`, whatever it waits for.
     func stop(_ run: StatementRun, _ reason: StopReason)
-    /// Looks at a statement without running it.
-    /// - Throws: `DriverError` as for running it.
-    func describe(_ sql: UnsafeRawBufferPointer, for owner: LinkOwner) throws(DriverError) -> StatementDescription
     /// What the database is called in the log: its name, or where a client's URL leads.
     var databaseName: String { get }
+    var engine: Engine { get }
+    /// Version of the engine; empty while it is not known.
+    var serverVersion: String { get }
     /// State of the transaction; `none` for a shared link.
     var transaction: TransactionState { get }
     /// Rolls back and gives back what it holds; no run may be in flight.

@@ -53,6 +53,16 @@ public enum RunKind: Sendable {
     case statement
     /// Statements come from `nextBatchStatement`; `isAtomic`: all or nothing.
     case batch(isAtomic: Bool)
+    /// Looks at the statement without running it.
+    case describe
+}
+
+/// What `describe` finds out.
+public struct StatementDescription: Sendable {
+    public var columns: [ColumnDescription]
+    /// Names of the parameters in order; `nil` for one by position.
+    public var parameters: [String?]
+    public var isReadOnly: Bool
 }
 
 /// One statement or batch in flight. The server subclasses it; a driver fills it in.
@@ -73,6 +83,8 @@ open class StatementRun: @unchecked Sendable {
     // What came of it; set by the driver before `runDidEnd`.
     public final var summary = StatementSummary()
     public final var batchSummaries: [StatementSummary] = []
+    /// Of a run that describes.
+    public final var description: StatementDescription?
     public final var error: DriverError?
     public final var rowCount: Int64 = 0
     public final var isTruncated = false
@@ -125,6 +137,7 @@ open class StatementRun: @unchecked Sendable {
         rowCountMax = .max
         summary = StatementSummary()
         if !batchSummaries.isEmpty { batchSummaries = [] }
+        if description != nil { description = nil }
         error = nil
         rowCount = 0
         isTruncated = false

@@ -28,7 +28,7 @@ public struct SQLiteSettings: Sendable, Equatable {
 /// A SQLite database with its connections.
 ///
 /// - Thread: any; connections are handed out to one thread at a time.
-public final class SQLiteDatabase: Sendable {
+public final class SQLiteDatabase: Database {
     private struct State {
         var opening = Opening.closed
         /// Who waits for the database to be open.
@@ -49,14 +49,16 @@ public final class SQLiteDatabase: Sendable {
 
     /// The name that clients use; empty for an ad-hoc URL.
     public let name: String
-    public let location: SQLiteLocation
+    private let file: SQLiteLocation
+    public var engine: Engine { .sqlite }
+    public var location: DatabaseLocation { .sqlite(file) }
+    public let isReadOnly: Bool
+    public var isVolatile: Bool { options.isMemory }
     /// What the log calls it.
     var label: String {
         if !name.isEmpty { return name }
-        return if case .file(let path) = location.place { path } else { ":memory:" }
+        return if case .file(let path) = file.place { path } else { ":memory:" }
     }
-    /// True when no client may write, by configuration or by `mode=ro`.
-    public let isReadOnly: Bool
     let options: SQLiteOptions
     private let readerCountMax: Int
     private let workers: WorkerPool
@@ -80,7 +82,7 @@ public final class SQLiteDatabase: Sendable {
         workers: WorkerPool, onOpen: @escaping @Sendable (DriverError?) -> Void
     ) {
         self.name = name
-        self.location = location
+        file = location
         self.isReadOnly = isReadOnly || location.mode == .readOnly
         self.workers = workers
         self.onOpen = onOpen
@@ -96,6 +98,15 @@ public final class SQLiteDatabase: Sendable {
             busyMillisecondsMax: settings.busyMillisecondsMax, statementCountMax: settings.statementCountMax,
             valueByteCountMax: settings.valueByteCountMax,
             pageCacheByteCountMax: max(SQLiteOptions.smallPageCacheByteCount, settings.pageCacheByteCountMax))
+    }
+
+    public func makeSharedLink(_ context: DriverContext) -> any DatabaseLink { SQLiteSharedLink(self, context) }
+
+    public func openSession(
+        _ request: SessionRequest, _ context: DriverContext,
+        done: @escaping (Result<any DatabaseLink, DriverError>) -> Void
+    ) {
+        SQLiteSessionLink.open(request, self, context, done: done)
     }
 
     private static let memoryNumber = Atomic<Int>(0)

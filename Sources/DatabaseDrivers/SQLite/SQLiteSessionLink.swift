@@ -11,10 +11,9 @@ public final class SQLiteSessionLink: DatabaseLink {
     private let link: Implementation
 
     /// Opens the database if need be, then a connection for the session.
-    /// `isReadOnly` says whether the session may not write; `done` is called on the loop.
-    public static func open(
-        _ database: SQLiteDatabase, _ context: DriverContext, owner: LinkOwner, isReadOnly: Bool,
-        done: @escaping (Result<SQLiteSessionLink, DriverError>) -> Void
+    static func open(
+        _ request: SessionRequest, _ database: SQLiteDatabase, _ context: DriverContext,
+        done: @escaping (Result<any DatabaseLink, DriverError>) -> Void
     ) {
         let bound = LoopBound((context: context, done: done), context.loop.mailbox)
         let mailbox = context.loop.mailbox
@@ -23,7 +22,7 @@ public final class SQLiteSessionLink: DatabaseLink {
             if let failure { return mailbox.submit { bound.wrapped.done(.failure(failure)) } }
             // Opening touches the disk.
             writers.submit {
-                let role = SQLiteRole.session(owner, isReadOnly: isReadOnly || database.isReadOnly)
+                let role = SQLiteRole.session(request.owner, isReadOnly: request.isReadOnly || database.isReadOnly)
                 do throws(DriverError) {
                     let connection = try SQLiteConnection(database.options, role: role)
                     mailbox.submit {
@@ -43,13 +42,9 @@ public final class SQLiteSessionLink: DatabaseLink {
     public func start(_ run: StatementRun, for owner: LinkOwner) { link.begin(link.execution(for: run, owner)) }
     public func resume(_ run: StatementRun) { link.resume(run) }
     public func stop(_ run: StatementRun, _ reason: StopReason) { link.stop(run, reason) }
-    public func describe(_ sql: UnsafeRawBufferPointer, for owner: LinkOwner) throws(DriverError)
-        -> StatementDescription
-    {
-        link.connection.mayBlock = false
-        return try link.connection.describe(sql)
-    }
     public var databaseName: String { link.database.label }
+    public var engine: Engine { .sqlite }
+    public var serverVersion: String { SQLiteLibrary.version }
     public var transaction: TransactionState { link.lastTransaction }
     public func close() { link.close() }
 
@@ -74,6 +69,10 @@ public final class SQLiteSessionLink: DatabaseLink {
             if case .batch = execution.run.kind {
                 execution.connection = connection
                 return isReadOnly ? runBatch(execution) : enqueueWrite(execution)
+            }
+            if case .describe = execution.run.kind {
+                execution.describe(on: connection)
+                return end(execution)
             }
             guard prepareOnLoop(execution, connection) else { return }
             guard let statement = execution.statement else { return end(execution) }
@@ -149,12 +148,18 @@ public final class SQLiteSessionLink: DatabaseLink {
     }
 }
 
-extension SQLiteConnection {
+extension SQLiteExecution {
     /// Looks at a statement without running it.
-    func describe(_ sql: UnsafeRawBufferPointer) throws(DriverError) -> StatementDescription {
-        let statement = try statement(sql)
-        defer { release(statement) }
-        return StatementDescription(
-            columns: statement.columns.columns, parameters: statement.parameterNames, isReadOnly: statement.isReadOnly)
+    func describe(on connection: SQLiteConnection) {
+        connection.mayBlock = false
+        do throws(DriverError) {
+            let statement = try connection.statement(run.sql)
+            run.description = StatementDescription(
+                columns: statement.columns.columns, parameters: statement.parameterNames,
+                isReadOnly: statement.isReadOnly)
+            connection.release(statement)
+        } catch {
+            run.error = error
+        }
     }
 }

@@ -15,12 +15,9 @@ public final class SQLiteSharedLink: DatabaseLink {
     public func start(_ run: StatementRun, for owner: LinkOwner) { link.start(run, owner) }
     public func resume(_ run: StatementRun) { link.resume(run) }
     public func stop(_ run: StatementRun, _ reason: StopReason) { link.stop(run, reason) }
-    public func describe(_ sql: UnsafeRawBufferPointer, for owner: LinkOwner) throws(DriverError)
-        -> StatementDescription
-    {
-        try link.describe(sql)
-    }
     public var databaseName: String { link.database.label }
+    public var engine: Engine { .sqlite }
+    public var serverVersion: String { SQLiteLibrary.version }
     public var transaction: TransactionState { .none }
     public func close() { link.close() }
 
@@ -51,6 +48,7 @@ public final class SQLiteSharedLink: DatabaseLink {
                 if database.isReadOnly { return end(execution, Self.readOnlyBatch) }
                 return enqueueWrite(execution)
             }
+            if case .describe = execution.run.kind { return describe(execution) }
             // Preparing cannot be interrupted (SQLite 3.40), and long texts take long to prepare.
             if execution.run.sql.count > Self.loopSQLByteCountMax { return runAsLongRead(execution) }
             do throws(DriverError) {
@@ -136,27 +134,20 @@ public final class SQLiteSharedLink: DatabaseLink {
             end(execution)
         }
 
-        func describe(_ sql: UnsafeRawBufferPointer) throws(DriverError) -> StatementDescription {
-            guard isOpen || database.isOpen else { throw Self.notOpenYet }
-            let connection = try reader.take()
-            connection.mayBlock = false
-            defer { reader.takeBack(connection) }
-            return try connection.describe(sql)
+        private func describe(_ execution: SQLiteExecution) {
+            do throws(DriverError) {
+                let connection = try reader.take()
+                defer { reader.takeBack(connection) }
+                execution.describe(on: connection)
+            } catch {
+                execution.run.error = error
+            }
+            end(execution)
         }
 
         func close() { reader.close() }
 
         private static let readOnlyBatch = DriverError(
             .readOnly, "The database is read-only, and a batch is for writing.", sqlState: "25006")
-        private static let notOpenYet = DriverError(.internalError, "The database is not open yet.")
-    }
-
-    /// Opens the database if it is not open yet.
-    /// - Parameter done: called on the loop, at once where it is open.
-    public func whenOpen(_ done: @escaping (DriverError?) -> Void) {
-        if link.database.isOpen { return done(nil) }
-        let bound = LoopBound(done, link.context.loop.mailbox)
-        let mailbox = link.context.loop.mailbox
-        link.database.whenOpen { failure in mailbox.submit { bound.wrapped(failure) } }
     }
 }

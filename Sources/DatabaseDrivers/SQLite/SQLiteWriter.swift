@@ -40,6 +40,8 @@ final class SQLiteWriter: @unchecked Sendable {
         case .statement: runStatement(execution)
         case .batch(let isAtomic):
             SQLiteBatch(execution, connection).run(isAtomic: isAtomic)
+        // Done where it came in.
+        case .describe: break
         }
         rollBackLeftovers()
     }

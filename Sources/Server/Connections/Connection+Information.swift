@@ -100,7 +100,7 @@ extension Connection {
                 writer.key("name", into: &output)
                 writer.text(entry.configuration.name, into: &output)
                 writer.key("engine", into: &output)
-                writer.text(Engine.sqlite.rawValue, into: &output)
+                writer.text(entry.database.engine.rawValue, into: &output)
                 writer.key("access", into: &output)
                 writer.text(entry.isReadOnly ? "read_only" : "read_write", into: &output)
                 writer.key("default", into: &output)

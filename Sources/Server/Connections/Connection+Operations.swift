@@ -63,7 +63,6 @@ extension Connection {
         operation.progress = .starting
         switch operation.type {
         case .dbDisconnect: endSession(operation)
-        case .describe: startDescribe(operation)
         default:
             if let link = operation.link { link.start(operation, for: owner) }
         }
@@ -224,6 +223,7 @@ extension Connection {
         switch operation.type {
         case .query: replyQueryEnd(operation)
         case .batch: replyBatch(operation)
+        case .describe: replyDescription(operation)
         default: break
         }
     }
@@ -343,7 +343,7 @@ extension Connection {
 
 extension Operation {
     /// Whether `cancel` has an effect: connecting and disconnecting end by themselves.
-    var isStoppable: Bool { type == .query || type == .batch }
+    var isStoppable: Bool { type == .query || type == .batch || type == .describe }
 
     fileprivate var transactionName: StaticString { session?.link.transaction.name ?? "none" }
 }

@@ -19,7 +19,7 @@ extension Connection {
         let operation = makeOperation(head, .dbConnect, encoding)
         operation.progress = .running
         track(operation)
-        SQLiteSessionLink.open(database, context.drivers, owner: owner, isReadOnly: isReadOnly) { [self] result in
+        database.openSession(SessionRequest(owner: owner, isReadOnly: isReadOnly), context.drivers) { [self] result in
             sessionOpened(operation, result, isReadOnly: isReadOnly || database.isReadOnly)
         }
     }
@@ -27,7 +27,7 @@ extension Connection {
     private var pendingSessionCount: Int { inFlight.count { $0.type == .dbConnect } }
 
     private func sessionOpened(
-        _ operation: Operation, _ result: Result<SQLiteSessionLink, DriverError>, isReadOnly: Bool
+        _ operation: Operation, _ result: Result<any DatabaseLink, DriverError>, isReadOnly: Bool
     ) {
         switch result {
         case .failure(let error): operation.error = error
@@ -50,9 +50,9 @@ extension Connection {
             writer.key("session", into: &output)
             writer.text(session.name, into: &output)
             writer.key("engine", into: &output)
-            writer.text(Engine.sqlite.rawValue, into: &output)
+            writer.text(session.link.engine.rawValue, into: &output)
             writer.key("server_version", into: &output)
-            writer.text(SQLiteLibrary.version, into: &output)
+            writer.text(session.link.serverVersion, into: &output)
             writer.key("read_only", into: &output)
             writer.bool(isReadOnly, into: &output)
             writer.key("transaction", into: &output)
@@ -61,21 +61,27 @@ extension Connection {
     }
 
     /// A database that the client names itself.
-    private func adHocDatabase(_ url: UnsafeRawBufferPointer) throws(RequestError) -> SQLiteDatabase {
-        let location: SQLiteLocation
+    private func adHocDatabase(_ url: UnsafeRawBufferPointer) throws(RequestError) -> any Database {
         do throws(DriverError) {
-            location = try SQLiteLocation(url: String(decoding: url, as: UTF8.self))
+            switch try DatabaseLocation(url: String(decoding: url, as: UTF8.self)) {
+            case .sqlite(let location): return try adHocFile(location)
+            }
         } catch {
             throw RequestError(error)
         }
+    }
+
+    private func adHocFile(_ location: SQLiteLocation) throws(DriverError) -> any Database {
         if case .file = location.place, !owner.mayOpenFiles {
-            throw RequestError(
+            throw DriverError(
                 .permissionDenied, "Only the user whom the daemon runs as may open a URL.",
                 hint: "Open a database by name; list_databases names those that you may open.")
         }
         // A configured file has one queue of writers, whatever it is called.
-        if let entry = context.catalog.entries.first(where: { $0.database.location == location && !$0.isReadOnly }),
-            location.place != .memory
+        if location.place != .memory,
+            let entry = context.catalog.entries.first(where: {
+                $0.database.location == .sqlite(location) && !$0.isReadOnly
+            })
         {
             return entry.database
         }

@@ -83,35 +83,16 @@ extension Connection {
         let request = try decoded { () throws(DecodeError) in try DescribeRequest(head.data) }
         let route = try route(request.target)
         let operation = makeOperation(head, .describe, encoding)
+        operation.kind = .describe
+        operation.timeoutMilliseconds = timeout(nil)
         operation.link = route.link
         operation.session = route.session
         operation.sql = request.sql
         submit(operation)
     }
 
-    /// Describes as soon as the database is open.
-    func startDescribe(_ operation: Operation) {
-        guard let shared = operation.link as? SQLiteSharedLink else { return finishDescribe(operation, nil) }
-        shared.whenOpen { [self] failure in finishDescribe(operation, failure) }
-    }
-
-    private func finishDescribe(_ operation: Operation, _ failure: DriverError?) {
-        if let failure { operation.error = failure }
-        var description: StatementDescription?
-        if operation.error == nil, let link = operation.link, !isClosed {
-            do throws(DriverError) {
-                description = try link.describe(operation.sql, for: owner)
-            } catch {
-                operation.error = error
-            }
-        }
-        if let description, !isClosed {
-            withOutputStorage { replyDescription(operation, description) }
-        }
-        operationDidEnd(operation)
-    }
-
-    private func replyDescription(_ operation: Operation, _ description: StatementDescription) {
+    func replyDescription(_ operation: Operation) {
+        guard let description = operation.description else { return }
         reply(RequestType.describe.replyName, id: operation.id, encoding: operation.encoding) { writer, output in
             writer.key("columns", into: &output)
             writer.beginArray(into: &output)

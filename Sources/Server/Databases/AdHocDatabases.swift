@@ -9,18 +9,18 @@ internal import Synchronization
 /// - Thread: any.
 final class AdHocDatabases: Sendable {
     private struct Entry: Sendable {
-        let location: SQLiteLocation
-        weak let database: SQLiteDatabase?
+        let location: DatabaseLocation
+        weak let database: (any Database)?
     }
 
     private let entries = Mutex<[Entry]>([])
 
     /// The database at a location: one that is in use already, or a new one. A memory database is always new.
-    func database(at location: SQLiteLocation, settings: SQLiteSettings, workers: WorkerPool) -> SQLiteDatabase {
+    func database(at location: SQLiteLocation, settings: SQLiteSettings, workers: WorkerPool) -> any Database {
         entries.withLock { entries in
             entries.removeAll { $0.database == nil }
             if location.place != .memory,
-                let known = entries.first(where: { $0.location == location })?.database
+                let known = entries.first(where: { $0.location == .sqlite(location) })?.database
             {
                 return known
             }
@@ -28,7 +28,7 @@ final class AdHocDatabases: Sendable {
             let made = SQLiteDatabase(
                 name: "", location: location, isReadOnly: false, isOurs: false, settings: settings, workers: workers
             ) { _ in }
-            entries.append(Entry(location: location, database: made))
+            entries.append(Entry(location: made.location, database: made))
             return made
         }
     }

@@ -6,7 +6,7 @@ internal import LinuxSystem
 /// One database of the configuration.
 struct CatalogEntry: Sendable {
     let configuration: DatabaseConfiguration
-    let database: SQLiteDatabase
+    let database: any Database
     let settings: SQLiteSettings
 
     var isReadOnly: Bool { database.isReadOnly }
@@ -26,7 +26,7 @@ final class DatabaseCatalog: Sendable {
         entries = configurations.compactMap { configuration in
             // With other limits it is opened anew; one in memory would be lost.
             if let kept = earlier?.entries.first(where: { $0.configuration == configuration }),
-                kept.settings == settings || kept.database.location.place == .memory
+                kept.settings == settings || kept.database.isVolatile
             {
                 return kept
             }

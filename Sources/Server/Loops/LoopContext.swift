@@ -34,8 +34,8 @@ final class LoopContext {
     /// Storage for the output of the connection that is being served.
     var spareOutput = ByteBuffer()
     private var freeOperations: [Operation] = []
-    private var links: [ObjectIdentifier: SQLiteSharedLink] = [:]
-    private var lastLink: (database: ObjectIdentifier, link: SQLiteSharedLink)?
+    private var links: [ObjectIdentifier: any DatabaseLink] = [:]
+    private var lastLink: (database: ObjectIdentifier, link: any DatabaseLink)?
 
     private static let freeOperationCountMax = 64
 
@@ -53,14 +53,14 @@ final class LoopContext {
     }
 
     /// This loop's way to a database.
-    func link(to database: SQLiteDatabase) -> SQLiteSharedLink {
+    func link(to database: any Database) -> any DatabaseLink {
         let key = ObjectIdentifier(database)
         if let lastLink, lastLink.database == key { return lastLink.link }
-        let link: SQLiteSharedLink
+        let link: any DatabaseLink
         if let known = links[key] {
             link = known
         } else {
-            link = SQLiteSharedLink(database, drivers)
+            link = database.makeSharedLink(drivers)
             links[key] = link
         }
         lastLink = (key, link)

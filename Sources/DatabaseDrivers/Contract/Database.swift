@@ -1,0 +1,53 @@
+// A database, whatever its engine: where it is, and the two ways to it.
+
+/// Names of the engines (protocol: `engine`).
+public enum Engine: String, Sendable {
+    case sqlite
+    case postgresql
+    case mysql
+    case redis
+}
+
+/// Where a database is: a parsed URL.
+///
+/// - Source: docs/protocol.md, URLs.
+public enum DatabaseLocation: Sendable, Equatable {
+    case sqlite(SQLiteLocation)
+
+    /// - Throws: `DriverError` with code `badRequest` that says what is wrong with the URL.
+    public init(url: String) throws(DriverError) {
+        self = .sqlite(try SQLiteLocation(url: url))
+    }
+}
+
+/// What a session is to be like.
+public struct SessionRequest: Sendable {
+    public var owner: LinkOwner
+    /// The session may not write, whatever the database allows.
+    public var isReadOnly: Bool
+
+    public init(owner: LinkOwner, isReadOnly: Bool) {
+        self.owner = owner
+        self.isReadOnly = isReadOnly
+    }
+}
+
+/// A database as all loops share it.
+///
+/// - Thread: any.
+public protocol Database: AnyObject, Sendable {
+    var engine: Engine { get }
+    var location: DatabaseLocation { get }
+    /// True when no client may write, by configuration or by the URL.
+    var isReadOnly: Bool { get }
+    /// True when what it holds is gone when nobody uses it any more.
+    var isVolatile: Bool { get }
+    /// A way for the autocommit requests of one loop.
+    func makeSharedLink(_ context: DriverContext) -> any DatabaseLink
+    /// Opens a way for one session. `done` is called on the context's loop, perhaps before this returns.
+    func openSession(
+        _ request: SessionRequest, _ context: DriverContext,
+        done: @escaping (Result<any DatabaseLink, DriverError>) -> Void)
+    /// Brings to its place what is not there yet, before the process ends. `done` is called on any thread.
+    func checkpoint(done: @escaping @Sendable () -> Void)
+}
