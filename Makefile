@@ -2,12 +2,12 @@
 
 PREFIX  ?= /usr/local
 DESTDIR ?=
-# Exclusivity is checked in debug builds, which the tests use; in release builds the check took about 2 % of the samples of a point SELECT.
-RELEASE  = -c release --static-swift-stdlib -Xswiftc -enforce-exclusivity=unchecked
 BIN      = .build/release
 VENV     = .venv
 
 .PHONY: help build run test unit blackbox system deb check-deb bench bench-compare fuzz fmt lint install clean dependencies
+
+.DEFAULT_GOAL := help
 
 help:
 	@echo "make run       install what is missing, build, and show LiteBase at work"
@@ -25,7 +25,10 @@ help:
 dependencies:
 	@scripts/install-dependencies.sh build
 
-build: dependencies
+# RELEASE, and the rule for STATIC
+include release.mk
+
+build: dependencies $(STATIC)
 	swift build $(RELEASE) --product litebased
 	swift build $(RELEASE) --product litebase
 

@@ -27,7 +27,6 @@ let package = Package(
     targets: [
         // What Swift's Glibc module lacks, and C libraries.
         .target(name: "CLinux"),
-        .systemLibrary(name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
         .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
         .target(name: "CToml"),
         // Line editing; the library is opened when the shell starts, so that no other command pays for it.
@@ -37,7 +36,7 @@ let package = Package(
         // Foundations: no knowledge of databases or of the protocol's meaning.
         .target(name: "ByteBuffers", swiftSettings: strict),
         .target(name: "LinuxSystem", dependencies: ["CLinux", "ByteBuffers"], swiftSettings: strict),
-        .target(name: "SystemdSupport", dependencies: ["LinuxSystem", "CSystemd"], swiftSettings: strict),
+        .target(name: "SystemdSupport", dependencies: ["LinuxSystem"], swiftSettings: strict),
 
         // The language on the socket: pure, no I/O.
         .target(name: "WireProtocol", dependencies: ["ByteBuffers", "CNumbers"], swiftSettings: strict),

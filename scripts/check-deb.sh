@@ -27,8 +27,8 @@ done
 # The clients' libraries of the other engines are opened on demand; here they would be a burden for everybody.
 libraries_of() {
     case $1 in
-        litebased) echo "ld-linux-* libc.so.6 libgcc_s.so.1 libm.so.6 libsqlite3.so.0 libstdc++.so.6 libsystemd.so.0" ;;
-        litebase) echo "ld-linux-* libc.so.6 libgcc_s.so.1 libm.so.6 libstdc++.so.6" ;;
+        litebased) echo "ld-linux-* libc.so.6 libm.so.6 libsqlite3.so.0" ;;
+        litebase) echo "ld-linux-* libc.so.6 libm.so.6" ;;
     esac
 }
 needs_unknown() {

@@ -10,7 +10,7 @@ root="$cache/root-$recipe"
 
 # What boots, what the package depends on (its installation needs no network then), and what the tests use inside.
 packages="systemd systemd-sysv dbus dbus-user-session libpam-systemd
-libsqlite3-0 libsystemd0 libstdc++6 libgcc-s1 libedit2 libbsd0
+libsqlite3-0 libedit2 libbsd0
 python3 python3-msgpack strace man-db procps iproute2 util-linux"
 
 mkdir -p "$cache"

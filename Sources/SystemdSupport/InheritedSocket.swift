@@ -1,7 +1,5 @@
 // Listening sockets that systemd hands over.
 
-internal import CSystemd
-internal import Glibc
 public import LinuxSystem
 
 /// A listening socket from systemd, checked and ready for a loop.
@@ -33,25 +31,18 @@ public final class InheritedSocket {
     /// - Throws: `InheritedSocketError` when one of them cannot be served: a listening socket that nobody accepts from
     ///   would leave its clients hanging, so none is ignored.
     /// - Thread: only before any other was started, since the environment changes.
-    /// - Source: sd_listen_fds_with_names(3).
+    /// - Source: sd_listen_fds(3).
     public static func takeAll(isKept: (String) -> Bool) throws(InheritedSocketError)
         -> (sockets: [InheritedSocket], kept: [NamedDescriptor], ignored: [String])
     {
-        var names: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?
-        let count = sd_listen_fds_with_names(1, &names)
-        guard count >= 0 else {
-            throw InheritedSocketError("systemd's list of sockets cannot be read (LISTEN_FDS): \(Errno(-count))")
-        }
-        defer { free(names, count) }
+        let names = try PassedDescriptors.takeNames()
         var sockets: [InheritedSocket] = []
         var kept: [NamedDescriptor] = []
         var ignored: [String] = []
-        for index in 0..<Int(count) {
-            let name = names?[index].map { String(cString: $0) } ?? ""
-            let descriptor = OwnedDescriptor(SD_LISTEN_FDS_START + Int32(index))
+        for (index, name) in names.enumerated() {
+            let descriptor = OwnedDescriptor(PassedDescriptors.first + Int32(index))
             if isKept(name) {
-                // They were made by us, non-blocking; only the flag of the descriptor is lost on the way.
-                try? Sockets.closeOnExec(descriptor.number)
+                // They were made by us, non-blocking.
                 kept.append(NamedDescriptor(descriptor, name: name))
             } else if !isKnown(name), !Sockets.isListeningStream(descriptor.number) {
                 // Kept by another version of this program. At the end of a connection the store lets go of it, too.
@@ -113,12 +104,6 @@ public final class InheritedSocket {
     // Without FileDescriptorName= a socket bears the name of its unit, and "unknown" by systemd-socket-activate(1).
     private static func isKnown(_ name: String) -> Bool {
         name == "litebase" || name.hasPrefix("litebase-") || name.hasSuffix(".socket") || name == "unknown"
-    }
-
-    private static func free(_ names: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?, _ count: Int32) {
-        guard let names else { return }
-        for index in 0..<Int(count) { Glibc.free(names[index]) }
-        Glibc.free(names)
     }
 }
 

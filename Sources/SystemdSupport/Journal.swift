@@ -1,14 +1,30 @@
 // The journal's native protocol.
 
-internal import CSystemd
 internal import Glibc
 public import LinuxSystem
+internal import Synchronization
 
 /// Writes records with their fields into the journal.
 ///
-/// - Thread: any.
-/// - Source: sd_journal_sendv(3), systemd.exec(5) for `JOURNAL_STREAM`.
+/// - Thread: any; a record is one datagram.
+/// - Source: https://systemd.io/JOURNAL_NATIVE_PROTOCOL, systemd.exec(5) for `JOURNAL_STREAM`.
 public enum Journal {
+    /// What became of a record.
+    public enum Outcome: Sendable {
+        case taken
+        /// journald does not read at the moment, and its queue is full.
+        case lost
+        /// There is no journal, or none that can be reached from here.
+        case unavailable
+    }
+
+    private static let address = "/run/systemd/journal/socket"
+    /// How long the first record waits when the queue is full: a burst must not lose any, a journald that hangs must not
+    /// stop who writes. The following ones do not wait until one was taken.
+    private static let patienceMilliseconds: Int64 = 100
+    private static let socket = try? DatagramSocket(patienceMilliseconds: patienceMilliseconds)
+    private static let isStuck = Atomic(false)
+
     /// Whether standard error leads into the journal.
     ///
     /// Only standard error is looked at: standard output may be redirected on purpose, and `JOURNAL_STREAM` is inherited by
@@ -23,33 +39,60 @@ public enum Journal {
     }
 
     /// Sends one record.
-    /// - Returns: false when the journal did not take it.
-    public static func send(_ record: LogRecord, message: String, identifier: String) -> Bool {
-        var bytes: [UInt8] = []
-        var ends: [Int] = []
-        func add(_ name: String, _ value: String) {
-            bytes += name.utf8
-            bytes.append(UInt8(ascii: "="))
-            bytes += value.utf8
-            ends.append(bytes.count)
+    public static func send(_ record: LogRecord, message: String, identifier: String) -> Outcome {
+        guard let socket else { return .unavailable }
+        let bytes = entry(record, message: message, identifier: identifier)
+        do throws(Errno) {
+            try send(bytes, by: socket, to: address)
+            isStuck.store(false, ordering: .relaxed)
+            return .taken
+        } catch {
+            guard error == .wouldBlock else { return .unavailable }
+            isStuck.store(true, ordering: .relaxed)
+            return .lost
         }
-        add("MESSAGE", message)
-        add("PRIORITY", "\(record.level.rawValue)")
-        add("SYSLOG_IDENTIFIER", identifier)
-        if let id = record.messageID { add("MESSAGE_ID", id) }
-        for field in record.fields { add(field.name, field.value) }
-        return send(&bytes, ends)
     }
 
-    private static func send(_ bytes: inout [UInt8], _ ends: [Int]) -> Bool {
-        bytes.withUnsafeMutableBytes { buffer in
-            var start = 0
-            let parts = ends.map { end in
-                let part = iovec(iov_base: buffer.baseAddress.map { $0 + start }, iov_len: end - start)
-                start = end
-                return part
+    static func send(_ bytes: [UInt8], by socket: DatagramSocket, to address: String) throws(Errno) {
+        let waits = !isStuck.load(ordering: .relaxed)
+        do throws(Errno) {
+            try socket.send(bytes, to: address, waits: waits)
+        } catch {
+            guard error == .messageTooLong || error == .noBufferSpace else { throw error }
+            // What is too large for a datagram travels as a file that nobody can change any more.
+            try bytes.withUnsafeBufferPointer { bytes throws(Errno) in
+                let file = try Files.sealed(name: "journal-entry", UnsafeRawBufferPointer(bytes))
+                try socket.send([], to: address, passing: file.number, waits: waits)
             }
-            return sd_journal_sendv(parts, Int32(parts.count)) == 0
         }
+    }
+
+    /// The record as journald reads it.
+    static func entry(_ record: LogRecord, message: String, identifier: String) -> [UInt8] {
+        var bytes: [UInt8] = []
+        append("MESSAGE", message, to: &bytes)
+        append("PRIORITY", "\(record.level.rawValue)", to: &bytes)
+        append("SYSLOG_IDENTIFIER", identifier, to: &bytes)
+        if let id = record.messageID { append("MESSAGE_ID", id, to: &bytes) }
+        for field in record.fields { append(field.name, field.value, to: &bytes) }
+        return bytes
+    }
+
+    // `NAME=value`; a value with line feeds has its length in front of it, in 64 bits with the lowest byte first.
+    private static func append(_ name: String, _ value: String, to bytes: inout [UInt8]) {
+        let lineFeed = UInt8(ascii: "\n")
+        bytes += name.utf8
+        if value.utf8.contains(lineFeed) {
+            bytes.append(lineFeed)
+            var length = UInt64(value.utf8.count)
+            for _ in 0..<8 {
+                bytes.append(UInt8(truncatingIfNeeded: length))
+                length >>= 8
+            }
+        } else {
+            bytes.append(UInt8(ascii: "="))
+        }
+        bytes += value.utf8
+        bytes.append(lineFeed)
     }
 }

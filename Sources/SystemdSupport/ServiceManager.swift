@@ -1,13 +1,16 @@
 // What the daemon tells its service manager.
 
-internal import CSystemd
 public import LinuxSystem
 
 /// Notifications to systemd; they go nowhere when nobody asked for them (`NOTIFY_SOCKET`).
 ///
+/// They wait while the queue of the service manager is full, as sd_notify(3) does: it must not miss one.
+///
 /// - Thread: any, as long as nobody changes the environment.
-/// - Source: sd_notify(3).
+/// - Source: sd_notify(3), whose protocol is stable and meant to be spoken without a library.
 public enum ServiceManager {
+    private static let socket = try? DatagramSocket(patienceMilliseconds: nil)
+
     /// The service can be used, or has been reloaded.
     public static func ready(status: String) { send("READY=1\nSTATUS=\(line(status))") }
 
@@ -38,7 +41,16 @@ public enum ServiceManager {
     public static func extendTimeout(milliseconds: Int64) { send("EXTEND_TIMEOUT_USEC=\(milliseconds * 1000)") }
 
     /// Whether somebody listens.
-    public static var isPresent: Bool { Process.environment("NOTIFY_SOCKET") != nil }
+    public static var isPresent: Bool { address != nil }
+
+    // Other kinds are for virtual machines and for later versions (sd_notify(3)).
+    private static var address: String? {
+        guard let address = Process.environment("NOTIFY_SOCKET"), address.hasPrefix("/") || address.hasPrefix("@")
+        else {
+            return nil
+        }
+        return address
+    }
 
     // MARK: The descriptor store
 
@@ -47,8 +59,7 @@ public enum ServiceManager {
     /// It is given back by `InheritedSocket.takeAll`, at a restart but not after a stop (systemd before 254), and closed when
     /// its socket hangs up.
     public static func keep(_ descriptor: Int32, name: String) {
-        var descriptor = descriptor
-        _ = sd_pid_notify_with_fds(0, 0, "FDSTORE=1\nFDNAME=\(name)", &descriptor, 1)
+        send("FDSTORE=1\nFDNAME=\(name)", passing: descriptor)
     }
 
     /// Closes what is kept under a name.
@@ -56,9 +67,11 @@ public enum ServiceManager {
 
     /// Waits until the manager has seen everything that was sent, so that it knows the sender still.
     ///
-    /// - Source: sd_notify_barrier(3).
-    public static func barrier(milliseconds: UInt64) {
-        if isPresent { _ = sd_notify_barrier(0, milliseconds * 1000) }
+    /// - Source: sd_notify_barrier(3): the manager closes the descriptor when it comes to this message.
+    public static func barrier(milliseconds: Int32) {
+        guard isPresent, var pipe = try? HangUpPipe() else { return }
+        pipe.withOtherEnd { send("BARRIER=1", passing: $0) }
+        _ = pipe.wait(milliseconds: milliseconds)
     }
 
     /// A sign of life.
@@ -68,11 +81,22 @@ public enum ServiceManager {
     ///
     /// - Source: sd_watchdog_enabled(3): send twice as often.
     public static var watchdogMicroseconds: UInt64? {
-        var microseconds: UInt64 = 0
-        return sd_watchdog_enabled(0, &microseconds) > 0 ? microseconds : nil
+        guard let text = Process.environment("WATCHDOG_USEC"), let microseconds = UInt64(text), microseconds > 0 else {
+            return nil
+        }
+        // Meant for another process, which did not remove it.
+        if let pid = Process.environment("WATCHDOG_PID"), Int32(pid) != Process.pid { return nil }
+        return microseconds
     }
 
-    private static func send(_ state: String) { _ = sd_notify(0, state) }
+    private static func send(_ state: String, passing descriptor: Int32? = nil) {
+        guard let address, let socket else { return }
+        var state = state
+        state.withUTF8 { bytes in
+            // A manager that is gone will start us anew; nobody is left to be told.
+            try? socket.send(UnsafeRawBufferPointer(bytes), to: address, passing: descriptor)
+        }
+    }
 
     // A line feed would end the assignment.
     private static func line(_ text: String) -> String {

@@ -1,6 +1,7 @@
 // Where records go: a terminal, a file or pipe, or the journal.
 
 internal import LinuxSystem
+internal import Server
 internal import Synchronization
 internal import SystemdSupport
 
@@ -21,6 +22,8 @@ final class Log: Sendable {
     static let identifier = "litebased"
     private let sink: Sink
     private let level: Atomic<Int>
+    /// Records that the journal did not take in time, since it took the last one.
+    private let lostCount = Atomic(0)
 
     init(level: LogLevel, sink: Sink) {
         self.level = Atomic(level.rawValue)
@@ -45,13 +48,31 @@ final class Log: Sendable {
         guard record.level.rawValue <= level.load(ordering: .relaxed) else { return }
         let message = LogLine.escaped(record.message)
         switch sink {
-        case .journal:
-            if Journal.send(record, message: message, identifier: Self.identifier) { return }
-            StandardStreams.writeError(LogLine.prefixed(record.level, message))
+        case .journal: writeToJournal(record, message)
         case .prefixed: StandardStreams.writeError(LogLine.prefixed(record.level, message))
         case .lines(let colored):
             StandardStreams.writeError(
                 LogLine.readable(record.level, message, at: WallClock.nanosecondsSince1970, colored: colored))
         }
+    }
+
+    private func writeToJournal(_ record: LogRecord, _ message: String) {
+        switch Journal.send(record, message: message, identifier: Self.identifier) {
+        case .taken: reportLost()
+        // Not to standard error: journald reads that as well, and a stream would block.
+        case .lost: lostCount.add(1, ordering: .relaxed)
+        case .unavailable: StandardStreams.writeError(LogLine.prefixed(record.level, message))
+        }
+    }
+
+    private func reportLost() {
+        guard lostCount.load(ordering: .relaxed) > 0 else { return }
+        let count = lostCount.exchange(0, ordering: .relaxed)
+        guard count > 0 else { return }
+        let record = LogRecord(
+            .warning, "\(count) messages before this one were lost: systemd-journald did not take them in time",
+            fields: [("LITEBASE_LOST", "\(count)")], id: MessageID.recordsLost)
+        if case .taken = Journal.send(record, message: record.message, identifier: Self.identifier) { return }
+        lostCount.add(count, ordering: .relaxed)
     }
 }

@@ -384,6 +384,33 @@ def test_failing_statements_leave_no_trace_at_the_usual_level(started, journal):
         MESSAGE_IDS[name] for name in ("listening", "databaseOpened", "stopRequested", "draining", "stopped")}
 
 
+# A journal in trouble
+
+
+@needs_namespace
+def test_a_journal_that_does_not_read_keeps_nobody_waiting(started, journal):
+    """Records that do not fit into its queue are lost, but the next one that does says how many."""
+    daemon = started(log_level="debug")
+    # In the queue wait as many as net.unix.max_dgram_qlen says, and one more is in the reader's hands.
+    count = int(open("/proc/sys/net/unix/max_dgram_qlen").read()) + 300
+    with daemon.connect() as client:
+        with journal.changed:
+            begun = time.monotonic()
+            for _ in range(count):
+                client.query_fails("SELEC")
+            assert time.monotonic() - begun < 10
+            assert not [entry for entry in journal.received if entry.get("MESSAGE_ID") == MESSAGE_IDS["recordsLost"]]
+        client.query_fails("SELEC")
+        wait_until(lambda: client.query_fails("SELEC") and journal.entries("recordsLost"), "the count of what is missing")
+    entry = journal.entries("recordsLost")[0]
+    assert int(entry["LITEBASE_LOST"]) >= 250 and entry["PRIORITY"] == "4"
+    assert entry["MESSAGE"].startswith(entry["LITEBASE_LOST"] + " messages")
+    # The count is complete: whatever is not there is lost.
+    failures = sum("LITEBASE_CODE" in entry for entry in journal.entries())
+    assert failures >= count - int(entry["LITEBASE_LOST"])
+    assert daemon.log() == "", "nothing goes another way"
+
+
 # Databases in trouble
 
 

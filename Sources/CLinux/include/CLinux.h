@@ -48,6 +48,17 @@ int clinux_connect_unix(const char *path, size_t path_length);
 /// TCP on 127.0.0.1 (or ::1) only. `port` 0 lets the kernel choose.
 int clinux_bind_loopback(uint16_t port, bool ipv6);
 int clinux_connect_loopback(uint16_t port);
+/// An unnamed Unix datagram socket, close-on-exec, whose sends wait at most `timeout_ms` (negative: for ever).
+int clinux_datagram_socket(int64_t timeout_ms);
+/// Sends one datagram to a path, or to an abstract address that begins with `@`; never raises SIGPIPE. Passes a duplicate
+/// of `descriptor` along, unless it is negative. EAGAIN when the receiver's queue is full, after the socket's patience or,
+/// without `waits`, at once.
+ssize_t clinux_send_datagram(int fd, const char *address, size_t address_length, const void *bytes, size_t byte_count,
+                             int descriptor, bool waits);
+/// Both ends of a pipe, close-on-exec; reader first.
+int clinux_pipe(int ends[2]);
+/// Waits until nobody holds the other end of a pipe. 1 then, 0 when it took too long, −1 on failure.
+int clinux_wait_for_hangup(int fd, int timeout_ms);
 /// Port of a bound TCP socket, 0 where it is none.
 int clinux_local_port(int fd);
 /// AF_UNIX, AF_INET, AF_INET6 or −1.
@@ -66,6 +77,8 @@ int clinux_queued_byte_count(int fd);
 int clinux_flock_exclusive_nonblocking(int fd);
 /// A file in memory that can neither grow nor shrink, close-on-exec (memfd_create(2)).
 int clinux_memory_file(const char *name, size_t byte_count);
+/// A file in memory with these bytes, which nobody can change any more, close-on-exec.
+int clinux_sealed_file(const char *name, const void *bytes, size_t byte_count);
 /// Size of a file that clinux_memory_file made, −1 for any other.
 int64_t clinux_memory_file_size(int fd);
 /// Maps a file for reading and writing, shared with whoever else maps it; NULL on failure.

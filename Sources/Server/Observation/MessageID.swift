@@ -41,6 +41,8 @@ public enum MessageID: String, CaseIterable, Sendable {
 
     // The log itself; by `Observer`.
     case suppressed = "da37d09604574b76abf429c25714f6cb"
+    // By the daemon's own code.
+    case recordsLost = "b0102e8f94d34c18ba915d5b5fb85821"
 
     /// How the suppressed ones are called in the log.
     var plural: StaticString {
@@ -57,7 +59,7 @@ public enum MessageID: String, CaseIterable, Sendable {
         case .databaseTrouble: "requests that failed for a trouble of the database"
         case .listening, .configurationInvalid, .startFailed, .settingsUnused, .connectionsRestored,
             .descriptorsRefused, .idleExit, .stopRequested, .draining, .drainTimedOut, .stopped, .loopHung, .reloaded,
-            .reloadFailed, .restartNeeded, .suppressed:
+            .reloadFailed, .restartNeeded, .suppressed, .recordsLost:
             "the daemon's own state"
         }
     }

@@ -1,0 +1,23 @@
+# How the programs are built for release; included by the Makefile and by the Debian package. RELEASE: flags of swift build,
+# with $(STATIC) made before. Measured with the daemon under systemd's protocol, exec → first reply and resident memory at
+# rest: 3.2 ms and 9.8 MB with the linker's defaults, 1.7 ms and 6.1 MB like this.
+
+# One process for one program has no use for shared C++ libraries: finding, mapping and relocating them costs 0.6 ms. The
+# compiler asks for -lstdc++ by itself, so the directory that is searched first has nothing but the static one.
+STATIC ?= $(CURDIR)/.build/static
+
+# Exclusivity is checked in debug builds, which the tests use; in release builds the check took about 2 % of the samples of
+# a point SELECT.
+SWIFT_FLAGS = -enforce-exclusivity=unchecked -use-ld=lld -L$(STATIC) -Xclang-linker -static-libgcc
+# - Relocations take 3 KB instead of 450 KB (glibc 2.36; an older one says so when the program starts).
+# - The executable exports nothing: no other file looks for its symbols.
+# - Equal functions whose address nobody compares are one.
+# - What runs at the start and at every request lies side by side; scripts/make-function-order.sh made the list.
+LINK_FLAGS = -z pack-relative-relocs --no-export-dynamic --icf=safe \
+	--symbol-ordering-file=$(CURDIR)/packaging/functions.order --no-warn-symbol-ordering
+RELEASE = -c release --static-swift-stdlib $(addprefix -Xswiftc ,$(SWIFT_FLAGS)) $(addprefix -Xlinker ,$(LINK_FLAGS))
+
+# clang belongs to the Swift toolchain.
+$(STATIC):
+	mkdir -p $@
+	ln -sf "$$(clang -print-file-name=libstdc++.a)" $@/libstdc++.a
