@@ -5,7 +5,7 @@ DESTDIR ?=
 BIN      = .build/release
 VENV     = .venv
 
-.PHONY: help build run test unit blackbox system deb check-deb bench bench-compare fuzz fmt lint install clean dependencies
+.PHONY: help build run test unit blackbox system power-loss deb check-deb bench bench-compare fuzz fmt lint install clean dependencies
 
 .DEFAULT_GOAL := help
 
@@ -15,6 +15,7 @@ help:
 	@echo "make build     build litebased and litebase ($(BIN))"
 	@echo "make unit      Swift tests only;   make blackbox   tests of the built programs only"
 	@echo "make system    tests of the package on a booted Debian (root; SCALE=0.1 for a tenth of the rounds)"
+	@echo "make power-loss   cut the power under a daemon that writes (root, /dev/fuse, loop devices; ROUNDS=1000 SEED=)"
 	@echo "make deb       build the Debian package (.build/deb);   make check-deb   lintian, hardening, reproducibility"
 	@echo "make bench     compare with Redis, PostgreSQL, MariaDB and sqlite3 (QUICK=1: fewer repetitions)"
 	@echo "make bench-compare   the whole table of docs/performance.md, with the costs of the hot path against their thresholds"
@@ -35,7 +36,7 @@ build: dependencies $(STATIC)
 run: build
 	@scripts/demo.sh $(BIN)
 
-test: lint unit blackbox system
+test: lint unit blackbox power-loss system
 	@echo "all tests passed"
 
 unit: dependencies
@@ -48,6 +49,15 @@ blackbox: build $(VENV)/ready
 # Boots a container, which only root can.
 system:
 	$(if $(filter 0,$(shell id -u)),,sudo )env LITEBASE_TEST_SCALE=$(or $(SCALE),1) PATH="$$PATH" scripts/system-test.sh
+
+# Status 77: something that the machine lacks, which it names. The two short runs prove that a loss would be seen.
+ROUNDS ?= 20
+power-loss: build
+	@scripts/install-dependencies.sh power-loss
+	@export LITEBASED=$(CURDIR)/$(BIN)/litebased; $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=LITEBASED )sh -c '\
+		for what in "--rounds $(ROUNDS) $(if $(SEED),--seed $(SEED))" "--rounds 2 --must-lose daemon" "--rounds 2 --must-lose disk"; do \
+			python3 Tests/PowerLoss/power_loss.py $$what || { status=$$?; test $$status = 77 && exit 0; exit $$status; }; \
+		done'
 
 deb:
 	scripts/build-deb.sh

@@ -1,10 +1,11 @@
 #!/bin/sh
-# Installs the Debian packages that are missing for a purpose: build, test, system, package or package-check.
+# Installs the Debian packages that are missing for a purpose: build, test, system, power-loss, package or package-check.
 set -eu
 
 build="libsqlite3-dev libtomlplusplus-dev libedit-dev pkg-config iso-codes netcat-openbsd python3"
 test="python3-venv iproute2 util-linux sqlite3 systemd strace lsof netcat-openbsd iso-codes procps mandoc man-db groff-base"
 system="debootstrap systemd-container util-linux procps dpkg-dev python3-pytest python3-msgpack gcc libc6-dev"
+power_loss="libfuse3-dev pkg-config gcc libc6-dev e2fsprogs util-linux python3"
 package="debhelper dpkg-dev libc6-dev rsync util-linux"
 package_check="lintian gdb binutils"
 
@@ -12,9 +13,10 @@ case "${1:-build}" in
     build) wanted="$build" ;;
     test) wanted="$build $test" ;;
     system) wanted="$system" ;;
+    power-loss) wanted="$power_loss" ;;
     package) wanted="$build $package" ;;
     package-check) wanted="$build $package $package_check" ;;
-    *) echo "usage: $0 build|test|system|package|package-check" >&2; exit 64 ;;
+    *) echo "usage: $0 build|test|system|power-loss|package|package-check" >&2; exit 64 ;;
 esac
 
 missing=""

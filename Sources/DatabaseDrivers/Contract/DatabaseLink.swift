@@ -33,6 +33,9 @@ public struct LinkOwner: Sendable {
         self.pid = pid
         self.mayOpenFiles = mayOpenFiles
     }
+
+    /// For what the daemon does by itself.
+    static let daemon = LinkOwner(uid: 0, pid: 0, mayOpenFiles: false)
 }
 
 /// A way to a database: shared by the autocommit requests of a loop, or pinned to one session.

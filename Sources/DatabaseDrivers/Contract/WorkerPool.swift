@@ -4,52 +4,113 @@ internal import Glibc
 internal import LinuxSystem
 internal import Synchronization
 
-/// A pool of threads that grows on demand and shrinks when idle. Jobs start in the order of submission.
+/// A pool of threads that grows on demand and shrinks when idle.
+///
+/// Users take turns; a user's jobs start in the order of submission. Whoever has no job running gets a thread beyond the
+/// limit when others have all of them.
 ///
 /// - Thread: `submit` from any.
 public final class WorkerPool: Sendable {
-    private struct State {
-        var jobs: [@Sendable () -> Void] = []
-        var head = 0
-        var threadCount = 0
-        var idleCount = 0
+    private struct Job {
+        var uid: UInt32
+        var work: @Sendable () -> Void
     }
 
-    /// A POSIX semaphore counts submitted jobs: `Mutex` has no condition variable (sem_overview(7)).
+    private struct State {
+        var jobs = FairQueue<Job>()
+        var running = UserShares()
+        var threadCountMax: Int
+        var threadCount = 0
+        /// Threads that wait for a wake-up.
+        var idleCount = 0
+        /// Wake-ups that were sent and not received yet.
+        var wakeUpCount = 0
+
+        /// Takes a job that may run now.
+        mutating func begin() -> Job? {
+            let limit = threadCountMax
+            let job =
+                running.count < limit
+                ? jobs.popFirst() : jobs.popFirst { running.mayBegin($0, limit: limit) }
+            if let job { running.begin(job.uid) }
+            return job
+        }
+
+        /// The same for a thread, which is idle from then on if there is none: in one step, so that no job is put in between.
+        mutating func beginOrIdle() -> Job? {
+            let job = begin()
+            if job == nil { idleCount += 1 }
+            return job
+        }
+    }
+
+    /// What has to be done for a job that was put in.
+    private enum Need { case nothing, wakeUp, thread }
+
+    /// A POSIX semaphore, because `Mutex` has no condition variable (sem_overview(7)).
     private struct Semaphore: @unchecked Sendable {
         let pointer: UnsafeMutablePointer<sem_t>
     }
 
     private static let idleSecondsMax = 10
 
-    private let state = Mutex(State())
-    private let available: Semaphore
-    private let threadCountMax: Int
+    private let state: Mutex<State>
+    private let wakeUps: Semaphore
 
     public init(threadCountMax: Int) {
-        self.threadCountMax = max(1, threadCountMax)
-        available = Semaphore(pointer: .allocate(capacity: 1))
-        sem_init(available.pointer, 0, 0)
+        state = Mutex(State(threadCountMax: max(1, threadCountMax)))
+        wakeUps = Semaphore(pointer: .allocate(capacity: 1))
+        sem_init(wakeUps.pointer, 0, 0)
     }
 
     // Threads keep the pool alive, so none waits on the semaphore here.
     deinit {
-        sem_destroy(available.pointer)
-        available.pointer.deallocate()
+        sem_destroy(wakeUps.pointer)
+        wakeUps.pointer.deallocate()
     }
 
-    /// Runs `job` on a thread of the pool.
-    public func submit(_ job: @escaping @Sendable () -> Void) {
-        let mustGrow = state.withLock { state in
-            state.jobs.append(job)
-            guard state.jobs.count - state.head > state.idleCount, state.threadCount < threadCountMax else {
-                return false
+    /// Most threads, but for those of users who have no other.
+    ///
+    /// Threads beyond a new limit end when their jobs have.
+    public var threadCountMax: Int {
+        get { state.withLock { $0.threadCountMax } }
+        set {
+            let missingCount = state.withLock { state in
+                state.threadCountMax = max(1, newValue)
+                let missingCount = max(0, min(state.jobs.count, state.threadCountMax - state.threadCount))
+                state.threadCount += missingCount
+                return missingCount
             }
-            state.threadCount += 1
-            return true
+            for _ in 0..<missingCount { startThread() }
         }
-        sem_post(available.pointer)
-        if mustGrow { startThread() }
+    }
+
+    /// Threads that work, and jobs that wait for one.
+    public var load: (busyCount: Int, waitingCount: Int) {
+        state.withLock { ($0.running.count, $0.jobs.count) }
+    }
+
+    /// Runs `job` on a thread of the pool, when it is this user's turn.
+    public func submit(for uid: UInt32, _ job: @escaping @Sendable () -> Void) {
+        let need = state.withLock { state -> Need in
+            state.jobs.append(Job(uid: uid, work: job), of: uid)
+            // Else a thread that works takes it when it is done.
+            guard state.running.mayBegin(uid, limit: state.threadCountMax) else { return .nothing }
+            if state.idleCount > state.wakeUpCount {
+                state.wakeUpCount += 1
+                return .wakeUp
+            }
+            let isBeyond = state.threadCount >= state.threadCountMax
+            guard !isBeyond || (state.threadCount < 2 * state.threadCountMax && state.running.count(of: uid) == 0)
+            else { return .nothing }
+            state.threadCount += 1
+            return .thread
+        }
+        switch need {
+        case .nothing: break
+        case .wakeUp: sem_post(wakeUps.pointer)
+        case .thread: startThread()
+        }
     }
 
     private func startThread() {
@@ -61,47 +122,55 @@ public final class WorkerPool: Sendable {
                 state.threadCount -= 1
                 return state.threadCount == 0
             }
-            if isAlone { while let job = takeJob() { job() } }
+            if isAlone { workHere() }
         }
     }
 
     private func work() {
-        while waitForJob() {
-            takeJob()?()
-        }
-    }
-
-    private func takeJob() -> (@Sendable () -> Void)? {
-        state.withLock { state in
-            guard state.head < state.jobs.count else { return nil }
-            let job = state.jobs[state.head]
-            state.head += 1
-            if state.head == state.jobs.count {
-                state.jobs.removeAll(keepingCapacity: true)
-                state.head = 0
-            } else if state.head >= 1024 {
-                state.jobs.removeFirst(state.head)
-                state.head = 0
+        var job = state.withLock { $0.beginOrIdle() }
+        while true {
+            if let current = job {
+                job = nil
+                current.work()
+                job = state.withLock { state in
+                    state.running.end(current.uid)
+                    return state.beginOrIdle()
+                }
+            } else {
+                guard isWorthWaiting() else { return }
+                job = state.withLock { $0.beginOrIdle() }
             }
-            return job
         }
     }
 
+    /// Does what there is to do without a thread of the pool.
+    private func workHere() {
+        while let job = state.withLock({ $0.begin() }) {
+            job.work()
+            state.withLock { $0.running.end(job.uid) }
+        }
+    }
+
+    /// Waits for a wake-up; this thread counts as idle before.
     /// - Returns: false when the thread was idle for too long and has signed off.
-    private func waitForJob() -> Bool {
-        state.withLock { $0.idleCount += 1 }
+    private func isWorthWaiting() -> Bool {
         var deadline = timespec()
         clock_gettime(CLOCK_REALTIME, &deadline)
         deadline.tv_sec += Self.idleSecondsMax
         while true {
-            if sem_timedwait(available.pointer, &deadline) == 0 {
-                state.withLock { $0.idleCount -= 1 }
+            if sem_timedwait(wakeUps.pointer, &deadline) == 0 {
+                state.withLock { state in
+                    state.idleCount -= 1
+                    state.wakeUpCount -= 1
+                }
                 return true
             }
             if errno == EINTR { continue }
             return state.withLock { state in
                 state.idleCount -= 1
-                if state.head < state.jobs.count { return true }
+                // A wake-up that came too late for this thread stays in the semaphore: the next one that waits hears it, and
+                // finds nothing to do.
+                if !state.jobs.isEmpty { return true }
                 state.threadCount -= 1
                 return false
             }

@@ -13,6 +13,11 @@ enum SQLiteRole {
     case writer
     /// One client's session.
     case session(LinkOwner, isReadOnly: Bool)
+
+    /// For whom it works.
+    var uid: UInt32 {
+        if case .session(let owner, _) = self { owner.uid } else { LinkOwner.daemon.uid }
+    }
 }
 
 /// How to open connections to one database.

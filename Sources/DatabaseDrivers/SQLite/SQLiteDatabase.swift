@@ -35,9 +35,9 @@ public final class SQLiteDatabase: Database {
         var openWaiters: [@Sendable (DriverError?) -> Void] = []
         var idleReaders: [SQLiteConnection] = []
         /// Reads that have left their loop and keep a reader.
-        var longReadCount = 0
+        var longReads = UserShares()
         /// Who waits to become one of them.
-        var longReadWaiters: [LongReadWaiter] = []
+        var longReadWaiters = FairQueue<LongReadWaiter>()
     }
 
     private enum Opening { case closed, opening, open(SQLiteWriter?) }
@@ -142,7 +142,7 @@ public final class SQLiteDatabase: Database {
         }
         switch action {
         case .callNow: done(nil)
-        case .open: workers.submit { self.open() }
+        case .open: workers.submit(for: LinkOwner.daemon.uid) { self.open() }
         case .wait: break
         }
     }
@@ -182,24 +182,27 @@ public final class SQLiteDatabase: Database {
 
     // MARK: Long reads
 
-    /// Makes a read a long one.
+    /// Makes a read a long one. A user without any is not kept waiting by those who have all places.
     /// - Returns: false at the limit: then its reader must be given back, and `waiter` is called when it may start anew.
     func beginLongRead(_ waiter: LongReadWaiter) -> Bool {
-        state.withLock { state in
-            if state.longReadCount < readerCountMax {
-                state.longReadCount += 1
+        let uid = waiter.execution.owner.uid
+        return state.withLock { state in
+            if state.longReads.mayBegin(uid, limit: readerCountMax) {
+                state.longReads.begin(uid)
                 return true
             }
-            state.longReadWaiters.append(waiter)
+            state.longReadWaiters.append(waiter, of: uid)
             return false
         }
     }
 
-    func endLongRead() {
+    func endLongRead(of owner: LinkOwner) {
         let next = state.withLock { state -> LongReadWaiter? in
-            if !state.longReadWaiters.isEmpty { return state.longReadWaiters.removeFirst() }
-            state.longReadCount -= 1
-            return nil
+            state.longReads.end(owner.uid)
+            let longReads = state.longReads
+            let next = state.longReadWaiters.popFirst { longReads.mayBegin($0, limit: readerCountMax) }
+            if let next { state.longReads.begin(next.execution.owner.uid) }
+            return next
         }
         next?.granted()
     }
@@ -207,13 +210,7 @@ public final class SQLiteDatabase: Database {
     /// Leaves the queue for long reads.
     /// - Returns: false when the execution does not wait any more.
     func stopWaitingForLongRead(_ execution: SQLiteExecution) -> Bool {
-        state.withLock { state in
-            guard let index = state.longReadWaiters.firstIndex(where: { $0.execution === execution }) else {
-                return false
-            }
-            state.longReadWaiters.remove(at: index)
-            return true
-        }
+        state.withLock { $0.longReadWaiters.remove { $0.execution === execution } != nil }
     }
 
     /// Gives a reader back; beyond a few idle ones it is closed.
@@ -230,17 +227,31 @@ public final class SQLiteDatabase: Database {
         state.withLock { if case .open(let writer) = $0.opening { writer } else { nil } }
     }
 
-    private func runWrites(_ group: [SQLiteExecution]) {
-        workers.submit { [self] in
+    private func runWrites(_ group: [WriteTicket]) {
+        workers.submit(for: group[0].owner.uid) { [self] in
+            let executions = group.compactMap(\.execution)
             if let writer {
-                writer.run(group)
+                writer.run(executions)
             } else {
-                for execution in group {
+                for execution in executions {
                     execution.run.error = DriverError(.internalError, "The database has no writer.")
                 }
             }
-            writes.release()
-            for execution in group { execution.mailbox.submit { execution.onWritten?() } }
+            var unfinished: [WriteTicket] = []
+            if executions.contains(where: \.isUnfinished) {
+                unfinished = group.filter { $0.execution?.isUnfinished == true }
+                for execution in executions { execution.isUnfinished = false }
+            }
+            let waiting = Set(unfinished.map(ObjectIdentifier.init))
+            for ticket in writes.release(unfinished: unfinished) {
+                guard let execution = ticket.execution, let reason = execution.run.stopReason else { continue }
+                execution.run.error = .stopped(reason)
+                execution.mailbox.submit { execution.onWritten?() }
+            }
+            for ticket in group where !waiting.contains(ObjectIdentifier(ticket)) {
+                guard let execution = ticket.execution else { continue }
+                execution.mailbox.submit { execution.onWritten?() }
+            }
         }
     }
 
@@ -248,9 +259,10 @@ public final class SQLiteDatabase: Database {
     /// - Parameter done: called on any thread.
     public func checkpoint(done: @escaping @Sendable () -> Void) {
         guard isOpen, options.usesWAL else { return done() }
-        let owner = LinkOwner(uid: 0, pid: 0, mayOpenFiles: false)
         let ticket = WriteTicket(
-            .session(granted: { [self] in workers.submit { [self] in checkpointNow(done) } }), owner)
+            .session(granted: { [self] in
+                workers.submit(for: LinkOwner.daemon.uid) { [self] in checkpointNow(done) }
+            }), .daemon)
         writes.enqueue(ticket)
     }
 

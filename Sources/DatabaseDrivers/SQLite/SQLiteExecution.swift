@@ -46,6 +46,8 @@ final class SQLiteExecution: @unchecked Sendable {
     var interruptTarget: SQLiteConnection?
     var busyTimer: TimerID?
     var busyToken: UInt64 = 0
+    /// The writer had no time for it in this turn; touched by whoever has the turn.
+    var isUnfinished = false
     /// Called on the loop when the writer has ended the run.
     var onWritten: (@Sendable () -> Void)?
     private var hasBegun = false
@@ -66,6 +68,7 @@ final class SQLiteExecution: @unchecked Sendable {
         self.owner = owner
         place = .loop
         hasBegun = false
+        isUnfinished = false
     }
 
     /// Goes back to the start: nothing was produced.

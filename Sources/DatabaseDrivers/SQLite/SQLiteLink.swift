@@ -92,7 +92,7 @@ class SQLiteLink: EventSource {
         execution.interruptTarget = execution.connection
         let link = LoopBound(self, context.loop.mailbox)
         let (mayWrite, database) = (mayWriteOnWorker, database)
-        context.workers.submit {
+        context.workers.submit(for: execution.owner.uid) {
             let outcome = execution.prepareOnWorker(database, mayWrite: mayWrite) ?? execution.advance(.worker)
             execution.mailbox.submit { link.wrapped.workerReturned(execution, outcome) }
         }
@@ -103,7 +103,7 @@ class SQLiteLink: EventSource {
         execution.place = .worker
         execution.interruptTarget = execution.connection
         let link = LoopBound(self, context.loop.mailbox)
-        context.writers.submit {
+        context.writers.submit(for: execution.owner.uid) {
             execution.advanceWrite()
             execution.mailbox.submit { link.wrapped.end(execution) }
         }
@@ -146,7 +146,7 @@ class SQLiteLink: EventSource {
     final func endLongRead(_ execution: SQLiteExecution) {
         guard execution.isLongRead else { return }
         execution.isLongRead = false
-        database.endLongRead()
+        database.endLongRead(of: execution.owner)
     }
 
     final func end(_ execution: SQLiteExecution, _ error: DriverError) {
@@ -211,11 +211,20 @@ class SQLiteLink: EventSource {
     }
 
     override func timerFired(_ token: UInt64) {
-        guard let execution = waitingWrites.removeValue(forKey: token) else { return }
+        guard let execution = waitingWrites[token] else { return }
         execution.busyTimer = nil
-        guard let ticket = execution.ticket, database.writes.remove(ticket) else { return }
+        guard let ticket = execution.ticket, database.writes.remove(ticket) else {
+            // Its group is being run, and may not have the time for it.
+            let next = context.loop.now.advanced(byMilliseconds: Self.secondLookMilliseconds)
+            execution.busyTimer = context.loop.schedule(self, token: token, at: next)
+            return
+        }
+        waitingWrites[token] = nil
         end(execution, busyError())
     }
+
+    /// Time between two looks whether a write still waits, once it has waited for too long.
+    private static let secondLookMilliseconds: Int64 = 100
 
     private func busyError() -> DriverError {
         let holder = database.writes.holder

@@ -21,7 +21,7 @@ public final class SQLiteSessionLink: DatabaseLink {
         database.whenOpen { failure in
             if let failure { return mailbox.submit { bound.wrapped.done(.failure(failure)) } }
             // Opening touches the disk.
-            writers.submit {
+            writers.submit(for: request.owner.uid) {
                 let role = SQLiteRole.session(request.owner, isReadOnly: request.isReadOnly || database.isReadOnly)
                 do throws(DriverError) {
                     let connection = try SQLiteConnection(database.options, role: role)
@@ -118,7 +118,9 @@ public final class SQLiteSessionLink: DatabaseLink {
             execution.interruptTarget = connection
             let link = LoopBound(self, context.loop.mailbox)
             let connection = connection
-            context.writers.submit {
+            // One that only reads may take for ever, which nobody who writes is to wait for.
+            let pool = isReadOnly ? context.workers : context.writers
+            pool.submit(for: execution.owner.uid) {
                 SQLiteBatch(execution, connection).run(isAtomic: isAtomic)
                 execution.mailbox.submit { link.wrapped.end(execution) }
             }
@@ -140,7 +142,7 @@ public final class SQLiteSessionLink: DatabaseLink {
             let (connection, database, hadWriteTurn) = (connection, database, hasWriteTurn)
             hasWriteTurn = false
             // Rolling back may have much to undo.
-            context.writers.submit {
+            context.writers.submit(for: connection.role.uid) {
                 if connection.transaction == .active { try? connection.execute("ROLLBACK") }
                 if hadWriteTurn { database.writes.release() }
             }

@@ -3,6 +3,8 @@
 // A single statement runs in plain autocommit. Several run in one transaction, each in its own savepoint, and all are
 // acknowledged after the one commit (and its fsync). Whatever makes SQLite roll back the whole transaction
 // (https://sqlite.org/lang_transaction.html#response_to_errors_within_a_transaction) makes the others run again, alone.
+// A group that takes long commits what it has done, and the rest waits for another turn: who came meanwhile is not to wait
+// for all of it.
 
 internal import CSQLite
 internal import LinuxSystem
@@ -12,19 +14,32 @@ internal import LinuxSystem
 /// - Thread: a worker that holds the write queue's turn.
 final class SQLiteWriter: @unchecked Sendable {
     let connection: SQLiteConnection
+    /// When the group that is run has used up its turn.
+    private var deadline = MonotonicInstant.distantFuture
+
+    /// Time after which a group begins no further statement, in nanoseconds: ten times what 256 small ones take.
+    private static let turnNanoseconds: Int64 = 30_000_000
 
     init(_ connection: SQLiteConnection) {
         self.connection = connection
     }
 
-    /// Runs all executions to their ends; their runs then have summaries or errors.
+    /// Runs executions to their ends; their runs then have summaries or errors. Those for which the time was not enough are
+    /// as before, and marked as unfinished.
     func run(_ group: [SQLiteExecution]) {
+        deadline = MonotonicInstant.now.advanced(byNanoseconds: Self.turnNanoseconds)
         let pending = group.filter(isWanted)
         if pending.count > 1 {
             runGroup(pending)
         } else {
             pending.forEach(runAlone)
         }
+    }
+
+    /// Whether there is time for one more; if not, it is marked. The first of a turn always has its time.
+    private func hasTime(for execution: SQLiteExecution, isFirst: Bool) -> Bool {
+        execution.isUnfinished = !isFirst && deadline <= .now
+        return !execution.isUnfinished
     }
 
     /// Ends a run that was told to stop while it waited.
@@ -59,7 +74,7 @@ final class SQLiteWriter: @unchecked Sendable {
         var again: [SQLiteExecution] = []
         do throws(DriverError) {
             try begin(group)
-            for execution in group {
+            for (index, execution) in group.enumerated() where hasTime(for: execution, isFirst: index == 0) {
                 if !runInSavepoint(execution) { again.append(execution) }
                 if connection.transaction == .none {
                     // SQLite rolled everything back, and nothing was acknowledged yet.
@@ -74,7 +89,11 @@ final class SQLiteWriter: @unchecked Sendable {
             if error.code == .busy { return group.forEach { $0.run.error = error } }
             again = group
         }
-        for execution in again where isWanted(execution) { runAlone(execution) }
+        let isNothingDone = again.count == group.count
+        for (index, execution) in again.enumerated()
+        where hasTime(for: execution, isFirst: isNothingDone && index == 0) && isWanted(execution) {
+            runAlone(execution)
+        }
     }
 
     private func begin(_ group: [SQLiteExecution]) throws(DriverError) {

@@ -1,4 +1,4 @@
-// Who may write to a database file: one at a time, in the order of asking.
+// Who may write to a database file: one at a time. Users take turns; what one of them asks for is done in that order.
 //
 // SQLite allows one writer per file. Inside the daemon nobody finds that out by SQLITE_BUSY: autocommit writes and
 // sessions queue here. Neighbouring autocommit writes are handed out as a group and share one commit (SQLiteWriter.swift).
@@ -21,6 +21,14 @@ final class WriteTicket: Sendable {
         self.kind = kind
         self.owner = owner
     }
+
+    /// The write itself, where no session asks.
+    var execution: SQLiteExecution? {
+        if case .autocommit(let execution) = kind { execution } else { nil }
+    }
+
+    /// Whether it was told to stop.
+    var isStopped: Bool { execution?.run.stopReason != nil }
 }
 
 /// The queue of one database file.
@@ -28,7 +36,7 @@ final class WriteTicket: Sendable {
 /// - Thread: any.
 final class WriteQueue: Sendable {
     private struct State {
-        var waiting: [WriteTicket] = []
+        var waiting = FairQueue<WriteTicket>()
         var isTaken = false
         /// The session that holds the lock; `nil` for a group, which is short.
         var holder: (ticket: WriteTicket, since: MonotonicInstant)?
@@ -38,24 +46,24 @@ final class WriteQueue: Sendable {
     private enum Next {
         case nothing
         case session(@Sendable () -> Void)
-        case group([SQLiteExecution])
+        case group([WriteTicket])
     }
 
     private let state = Mutex(State())
-    private let runGroup: @Sendable ([SQLiteExecution]) -> Void
+    private let runGroup: @Sendable ([WriteTicket]) -> Void
 
     /// Autocommit writes that may share one commit.
     private static let groupCountMax = 256
 
     /// - Parameter runGroup: called on any thread; calls `release` in the end.
-    init(runGroup: @escaping @Sendable ([SQLiteExecution]) -> Void) {
+    init(runGroup: @escaping @Sendable ([WriteTicket]) -> Void) {
         self.runGroup = runGroup
     }
 
     func enqueue(_ ticket: WriteTicket) {
         perform(
             state.withLock { state in
-                state.waiting.append(ticket)
+                state.waiting.append(ticket, of: ticket.owner.uid)
                 return Self.next(&state)
             })
     }
@@ -63,21 +71,33 @@ final class WriteQueue: Sendable {
     /// Leaves the queue.
     /// - Returns: false when the ticket does not wait any more: it was granted, or is being run.
     func remove(_ ticket: WriteTicket) -> Bool {
-        state.withLock { state in
-            guard let index = state.waiting.firstIndex(where: { $0 === ticket }) else { return false }
-            state.waiting.remove(at: index)
-            return true
-        }
+        state.withLock { $0.waiting.remove { $0 === ticket } != nil }
     }
 
+    /// Writes that wait.
+    var waitingCount: Int { state.withLock { $0.waiting.count } }
+
     /// Ends the turn of a group or of a session.
-    func release() {
+    /// - Parameter unfinished: those of a group that have to wait for another turn, in their order.
+    /// - Returns: those of `unfinished` that were told to stop meanwhile; they do not wait any more.
+    @discardableResult
+    func release(unfinished: [WriteTicket] = []) -> [WriteTicket] {
+        var stopped: [WriteTicket] = []
         perform(
             state.withLock { state in
+                // Here and not before: whoever stops one of them looks into the queue behind this lock.
+                for ticket in unfinished.reversed() {
+                    if ticket.isStopped {
+                        stopped.append(ticket)
+                    } else {
+                        state.waiting.prepend(ticket, of: ticket.owner.uid)
+                    }
+                }
                 state.isTaken = false
                 state.holder = nil
                 return Self.next(&state)
             })
+        return stopped
     }
 
     /// The session that holds the lock now.
@@ -93,7 +113,7 @@ final class WriteQueue: Sendable {
         switch next {
         case .nothing: break
         case .session(let granted): granted()
-        case .group(let executions): runGroup(executions)
+        case .group(let tickets): runGroup(tickets)
         }
     }
 
@@ -101,16 +121,15 @@ final class WriteQueue: Sendable {
         guard !state.isTaken, let first = state.waiting.first else { return .nothing }
         state.isTaken = true
         if case .session(let granted) = first.kind {
-            state.waiting.removeFirst()
+            _ = state.waiting.popFirst()
             state.holder = (first, .now)
             return .session(granted)
         }
-        var group: [SQLiteExecution] = []
-        for ticket in state.waiting.prefix(groupCountMax) {
-            guard case .autocommit(let execution) = ticket.kind else { break }
-            group.append(execution)
+        var group: [WriteTicket] = []
+        while group.count < groupCountMax, let ticket = state.waiting.first, ticket.execution != nil {
+            group.append(ticket)
+            _ = state.waiting.popFirst()
         }
-        state.waiting.removeFirst(group.count)
         return .group(group)
     }
 }

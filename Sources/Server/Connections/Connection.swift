@@ -18,6 +18,8 @@ final class Connection: EventSource {
     /// Why the first request is told that there are too many connections; `nil` for all others.
     let refusal: ConnectionRefusal?
     let account: UserAccount
+    /// What its user has of the loop; `nil` while it is not served.
+    private var share: LoopShare?
     private var socket: Socket?
 
     var decoder: FrameDecoder
@@ -102,6 +104,7 @@ final class Connection: EventSource {
             try context.loop.register(self, socket.descriptor, for: .readable)
             interest = .readable
             context.connections[number] = self
+            share = context.takeShare(of: owner.uid)
             context.statistics.connectionsOpened += 1
             context.statistics.connectionsOpen += 1
         } catch {
@@ -140,7 +143,9 @@ final class Connection: EventSource {
         if !readiness.isDisjoint(with: [.hangUp, .failed]) { return disconnect() }
         withOutputStorage {
             if readiness.contains(.writable) { finishTurn() }
-            if readiness.contains(.readable), !isClosed { receive() }
+            guard readiness.contains(.readable), !isClosed, let share else { return }
+            // What is not read now is told again.
+            _ = context.takeTurn(.arrivals, of: share) { receive() }
         }
     }
 
@@ -149,13 +154,21 @@ final class Connection: EventSource {
         withOutputStorage {
             if token == Self.continuationToken {
                 isContinuationScheduled = false
-                continueSessions()
-                processInput()
-                finishTurn()
+                continueTurn()
             } else {
                 operationTimedOut(token)
             }
         }
+    }
+
+    private func continueTurn() {
+        guard let share else { return }
+        let isMyTurn = context.takeTurn(.continuations, of: share) {
+            continueSessions()
+            processInput()
+            finishTurn()
+        }
+        if !isMyTurn { scheduleContinuation() }
     }
 
     /// Lends the loop's storage to the output for the time of a turn; idle connections own none.
@@ -316,6 +329,8 @@ final class Connection: EventSource {
         if let socket { context.loop.deregister(self, socket.descriptor) }
         socket = nil
         context.connections[number] = nil
+        if let share { context.releaseShare(share) }
+        share = nil
         context.statistics.connectionsOpen -= 1
         context.shared.connectionCount.subtract(1, ordering: .relaxed)
         output.releaseStorage()

@@ -19,6 +19,7 @@ final class LoopContext {
     /// Connections by number.
     var connections: [UInt64: Connection] = [:]
     lazy var housekeeper = Housekeeper(self)
+    private var shares: [UInt32: LoopShare] = [:]
     var isDraining = false
     /// The drain has run out of time: nothing is started any more.
     var isCancelling = false
@@ -84,6 +85,35 @@ final class LoopContext {
         for link in links.values { link.close() }
         links.removeAll()
         lastLink = nil
+    }
+
+    // MARK: Users take turns
+
+    /// What a user has of this loop, for one connection more.
+    func takeShare(of uid: UInt32) -> LoopShare {
+        let share = shares[uid] ?? LoopShare(uid: uid)
+        shares[uid] = share
+        share.connectionCount += 1
+        return share
+    }
+
+    func releaseShare(_ share: LoopShare) {
+        share.connectionCount -= 1
+        if share.connectionCount == 0 { shares[share.uid] = nil }
+    }
+
+    /// Runs a connection's part of this turn, unless its user has had enough of the turn and others are here.
+    /// - Returns: false when it has to wait for the next turn.
+    func takeTurn(_ part: LoopShare.Part, of share: LoopShare, _ body: () -> Void) -> Bool {
+        if shares.count < 2 {
+            body()
+            return true
+        }
+        if share.isUsedUp(part, in: loop.turnCount) { return false }
+        let start = MonotonicInstant.now
+        body()
+        share.use(MonotonicInstant.now.nanoseconds(since: start), of: part, in: loop.turnCount)
+        return true
     }
 
     // MARK: Operations are used again, so that a request allocates none
