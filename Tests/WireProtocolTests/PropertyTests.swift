@@ -56,6 +56,21 @@ import WireProtocol
             #expect(text.count <= 24)
         }
     }
+
+    /// Swift's own description has the shortest digits too, and between these magnitudes the same form.
+    @Test(arguments: seeds)
+    func shortDecimalsAreWrittenShortest(seed: UInt64) {
+        var random = SeededRandom(seed: seed)
+        for _ in 0..<2_000 {
+            let scale = [1, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7].randomElement(using: &random) ?? 1
+            let digits = Double(
+                UInt64.random(in: 0..<(1 << 50), using: &random) >> UInt64.random(in: 0..<50, using: &random))
+            let value = digits / scale
+            for near in [value, -value, value.nextUp, value.nextDown] where (1e-4..<1e15).contains(near.magnitude) {
+                #expect(appendedText { $0.appendJSONReal(near) } == "\(near)", "seed \(seed)")
+            }
+        }
+    }
 }
 
 extension Value {

@@ -134,6 +134,6 @@ final class LoopReader: EventSource {
         isIdleTimerSet = false
         if wasUsed { return setIdleTimer() }
         own?.releasePages()
-        context.workers.submit { Memory.trim() }
+        context.workers.submit(for: Process.effectiveUID) { Memory.trim() }
     }
 }
