@@ -13,7 +13,8 @@ SWIFT_FLAGS = -enforce-exclusivity=unchecked -use-ld=lld -L$(STATIC) -Xclang-lin
 # - The executable exports nothing: no other file looks for its symbols.
 # - Equal functions whose address nobody compares are one.
 # - What runs at the start and at every request lies side by side; scripts/make-function-order.sh made the list.
-LINK_FLAGS = -z pack-relative-relocs --no-export-dynamic --icf=safe \
+# - Strings that are the end of another one take no room (-O2).
+LINK_FLAGS = -O2 -z pack-relative-relocs --no-export-dynamic --icf=safe \
 	--symbol-ordering-file=$(CURDIR)/packaging/functions.order --no-warn-symbol-ordering
 RELEASE = -c release --static-swift-stdlib $(addprefix -Xswiftc ,$(SWIFT_FLAGS)) $(addprefix -Xlinker ,$(LINK_FLAGS))
 

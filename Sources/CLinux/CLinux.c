@@ -10,6 +10,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -20,11 +21,15 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
 _Static_assert(CLINUX_EPOLLIN == EPOLLIN && CLINUX_EPOLLOUT == EPOLLOUT && CLINUX_EPOLLERR == EPOLLERR, "epoll");
+// <linux/sched.h>
+#define SCHED_FLAG_RESET_ON_FORK 1
+
 _Static_assert(CLINUX_EPOLLHUP == EPOLLHUP && CLINUX_EPOLLRDHUP == EPOLLRDHUP, "epoll");
 
 int clinux_epoll_create(void) { return epoll_create1(EPOLL_CLOEXEC); }
@@ -321,6 +326,24 @@ int64_t clinux_monotonic_ns(void) { return nanoseconds(CLOCK_MONOTONIC); }
 int64_t clinux_realtime_ns(void) { return nanoseconds(CLOCK_REALTIME); }
 
 void clinux_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
+
+int clinux_request_slice(uint64_t slice_ns) {
+    // glibc 2.36 has no wrapper, and its <sched.h> and <linux/sched/types.h> exclude each other.
+    struct {
+        uint32_t size, policy;
+        uint64_t flags;
+        int32_t nice;
+        uint32_t priority;
+        uint64_t runtime_ns, deadline_ns, period_ns;
+    } attributes;
+    if (syscall(SYS_sched_getattr, 0, &attributes, sizeof attributes, 0) != 0) return -1;
+    // What somebody chose for the whole process, by a unit or by chrt(1), stays.
+    if (attributes.policy != SCHED_OTHER) return 0;
+    attributes.flags = SCHED_FLAG_RESET_ON_FORK;
+    attributes.runtime_ns = slice_ns;
+    return (int)syscall(SYS_sched_setattr, 0, &attributes, 0);
+}
+
 static _Thread_local uint64_t fault_scope;
 uint64_t clinux_fault_scope(void) { return fault_scope; }
 void clinux_set_fault_scope(uint64_t scope) { fault_scope = scope; }

@@ -107,6 +107,7 @@ public final class EventLoop {
     /// Runs until `stop()`.
     public func run() {
         mailbox.bindToCurrentThread()
+        Thread.preferLatency()
         while !isStopRequested { turn(waiting: true) }
         isStopRequested = false
     }

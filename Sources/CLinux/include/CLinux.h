@@ -89,6 +89,9 @@ int64_t clinux_monotonic_ns(void);
 int64_t clinux_realtime_ns(void);
 /// Names the calling thread, at most 15 bytes (pthread_setname_np(3)).
 void clinux_name_thread(const char *name);
+/// Asks the scheduler for time slices of `slice_ns` for the calling thread, 0 for the usual ones; threads that it starts have
+/// the usual ones. −1 where that is not allowed or not known.
+int clinux_request_slice(uint64_t slice_ns);
 /// Which injected faults concern the calling thread; 0 for none (debug builds).
 uint64_t clinux_fault_scope(void);
 void clinux_set_fault_scope(uint64_t scope);
