@@ -11,14 +11,11 @@ import subprocess
 import tempfile
 import time
 
-from wire import Client
+from wire import PATIENCE, Client
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LITEBASED = os.environ.get("LITEBASED") or str(ROOT / ".build/release/litebased")
 LITEBASE = os.environ.get("LITEBASE") or str(ROOT / ".build/release/litebase")
-
-# A factor for everything that a test waits for: a daemon under a sanitizer is many times slower.
-PATIENCE = float(os.environ.get("LITEBASE_TEST_PATIENCE") or 1)
 
 CRASH = re.compile(r"Fatal error|Crash:|crashed|Backtrace|precondition|(Address|Thread|Leak|UndefinedBehavior)Sanitizer|"
                    r"Segmentation fault|libc\+\+abi|stack smashing|double free|corrupted", re.IGNORECASE)

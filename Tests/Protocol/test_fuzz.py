@@ -9,6 +9,7 @@ import random
 
 import pytest
 
+import fuzz_link
 import fuzz_plan
 import fuzz_run
 from fuzz_model import Owner, Session, Violation, check_shape
@@ -34,7 +35,7 @@ def test_a_seed_is_a_plan():
 def test_a_plan_meets_every_kind_of_reply(monkeypatch):
     """Plans that the daemon refuses for the most part would find nothing."""
     met = collections.Counter()
-    monkeypatch.setattr(fuzz_run, "check_shape", lambda reply: met.update([reply.data.get("code", reply.type)]))
+    monkeypatch.setattr(fuzz_link, "check_shape", lambda reply: met.update([reply.data.get("code", reply.type)]))
     fuzz_run.fuzz(1, plans=40)
     for kind in ("query_response", "batch_response", "db_connect_response", "db_disconnect_response", "cancel_response", "describe_response",
                  "hello_response", "stats_response", "activity_response", "list_databases_response", "reload_response", "health_response",
