@@ -4,8 +4,9 @@
 #   scripts/sanitize.sh address                              leaks of the programs included
 #   scripts/sanitize.sh thread -k "cancel or sessions"       the black-box tests that pytest selects
 #
-# Reports are left in .build-asan/reports or .build-tsan/reports; one of them is a failure. What is known to be none is in Tests/Sanitizers,
-# with the reason. Programs are some ten times slower than in a release: LITEBASE_TEST_PATIENCE is the factor for waiting.
+# Reports are left in .build-asan/reports or .build-tsan/reports; one of them is a failure. What is known to be none is in
+# Tests/Sanitizers, with the reason. Programs are some ten times slower than in a release: LITEBASE_TEST_PATIENCE is the
+# factor for waiting.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -20,7 +21,6 @@ thread) build=$PWD/.build-tsan ;;
 esac
 shift
 reports=$build/reports
-suppressions=$PWD/Tests/Sanitizers
 
 swift build --build-tests --sanitize="$sanitizer" --scratch-path "$build"
 rm -rf "$reports"
@@ -29,8 +29,8 @@ mkdir -p "$reports"
 # Swift's own backtracer would start at a report, and does not come to an end under a sanitizer.
 export SWIFT_BACKTRACE=enable=no
 export ASAN_OPTIONS="log_path=$reports/address:detect_leaks=1"
-export LSAN_OPTIONS="suppressions=$suppressions/leak.supp:print_suppressions=0"
-export TSAN_OPTIONS="log_path=$reports/thread:suppressions=$suppressions/thread.supp:history_size=4:exitcode=66"
+export LSAN_OPTIONS="suppressions=$PWD/Tests/Sanitizers/leak.supp:print_suppressions=0"
+export TSAN_OPTIONS="log_path=$reports/thread:history_size=4:exitcode=66"
 
 export LITEBASE_TEST_PATIENCE="${LITEBASE_TEST_PATIENCE:-10}"
 
