@@ -8,7 +8,7 @@ import pytest
 MEASURING = {
     "test_streaming_does_not_fill_the_command", "test_slow_statements", "test_a_million_rows_in_bounded_memory",
     "test_stream_without_a_session_goes_at_the_readers_pace", "test_results_that_nobody_reads_are_limited_in_all",
-    "test_memory_is_bounded",
+    "test_memory_is_bounded", "test_stalled_reader",
 }
 
 
