@@ -5,7 +5,7 @@ DESTDIR ?=
 BIN      = .build/release
 VENV     = .venv
 
-.PHONY: help build run test unit blackbox system power-loss deb check-deb bench bench-compare fuzz fmt lint install clean dependencies
+.PHONY: help build run test unit blackbox system power-loss deb check-deb bench bench-compare fuzz fuzz-protocol sanitize fmt lint install clean dependencies
 
 .DEFAULT_GOAL := help
 
@@ -20,6 +20,8 @@ help:
 	@echo "make bench     compare with Redis, PostgreSQL, MariaDB and sqlite3 (QUICK=1: fewer repetitions)"
 	@echo "make bench-compare   the whole table of docs/performance.md, with the costs of the hot path against their thresholds"
 	@echo "make fuzz      fuzz the parsers (SECONDS=60 for each)"
+	@echo "make fuzz-protocol   fuzz a running daemon (SECONDS=60, SEED= for a former run's)"
+	@echo "make sanitize  all tests with address sanitizer, then with thread sanitizer"
 	@echo "make fmt lint  format, check the format"
 	@echo "make install   DESTDIR= PREFIX=/usr/local"
 
@@ -83,6 +85,13 @@ bench-compare: build deb
 SECONDS ?= 60
 fuzz: dependencies
 	FuzzTesting/run.sh $(SECONDS)
+
+fuzz-protocol: build $(VENV)/ready
+	LITEBASED=$(CURDIR)/$(BIN)/litebased $(VENV)/bin/python Tests/Protocol/fuzz_run.py --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+
+sanitize: dependencies $(VENV)/ready
+	scripts/sanitize.sh address
+	scripts/sanitize.sh thread
 
 fmt: 
 	swift format -i -r Package.swift Sources Tests FuzzTesting

@@ -20,6 +20,7 @@ let package = Package(
         .library(name: "LiteBaseClient", targets: ["LiteBaseClient"]),
         // For the packages in FuzzTesting/ and Benchmarks/ only.
         .library(name: "WireProtocol", targets: ["WireProtocol"]),
+        .library(name: "DaemonParts", targets: ["Configuration", "Server", "DatabaseDrivers", "LinuxSystem"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")

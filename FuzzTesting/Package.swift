@@ -1,10 +1,13 @@
 // swift-tools-version: 6.2
-// Fuzzers of the parsers that read what a peer sends. README.md says how to run them.
+// Fuzzers of the parsers that read what peers, people and former processes wrote. README.md says how to run them.
 
 import PackageDescription
 
 /// libFuzzer brings `main`.
 let fuzzer: [SwiftSetting] = [.swiftLanguageMode(.v6), .unsafeFlags(["-parse-as-library"])]
+
+let daemonParts: Target.Dependency = .product(name: "DaemonParts", package: "litebase")
+let client: Target.Dependency = .product(name: "LiteBaseClient", package: "litebase")
 
 let package = Package(
     name: "FuzzTesting",
@@ -14,5 +17,10 @@ let package = Package(
         .executableTarget(name: "FuzzFrames", dependencies: ["FuzzChecks"], swiftSettings: fuzzer),
         .executableTarget(name: "FuzzJSON", dependencies: ["FuzzChecks"], swiftSettings: fuzzer),
         .executableTarget(name: "FuzzMessagePack", dependencies: ["FuzzChecks"], swiftSettings: fuzzer),
+        .executableTarget(name: "FuzzSettings", dependencies: [daemonParts], swiftSettings: fuzzer),
+        .executableTarget(name: "FuzzAddresses", dependencies: [daemonParts], swiftSettings: fuzzer),
+        .executableTarget(name: "FuzzHandover", dependencies: [daemonParts], swiftSettings: fuzzer),
+        .executableTarget(name: "FuzzReplies", dependencies: [client], swiftSettings: fuzzer),
+        .executableTarget(name: "FuzzStatements", swiftSettings: fuzzer),
     ]
 )

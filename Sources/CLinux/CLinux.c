@@ -276,6 +276,11 @@ int clinux_queued_byte_count(int fd) {
     return ioctl(fd, SIOCOUTQ, &count) < 0 ? -1 : count;
 }
 
+int clinux_unread_byte_count(int fd) {
+    int count = 0;
+    return ioctl(fd, SIOCINQ, &count) < 0 ? -1 : count;
+}
+
 int clinux_flock_exclusive_nonblocking(int fd) { return flock(fd, LOCK_EX | LOCK_NB); }
 
 // Sealed: a mapping of a file that shrinks would end in SIGBUS.

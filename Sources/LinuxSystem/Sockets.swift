@@ -130,6 +130,13 @@ public enum Sockets {
         Int(max(0, clinux_queued_byte_count(socket.number)))
     }
 
+    /// Bytes that have arrived and were not read.
+    ///
+    /// - Source: unix(7) and tcp(7), SIOCINQ.
+    public static func unreadByteCount(_ socket: borrowing OwnedDescriptor) -> Int {
+        Int(max(0, clinux_unread_byte_count(socket.number)))
+    }
+
     /// Throws away what a non-blocking socket has received, at most 1 MiB of it: closing a Unix socket with unread bytes
     /// would tell its peer of a reset instead of the end (unix_release_sock in the kernel).
     public static func discardInput(_ socket: borrowing OwnedDescriptor) {

@@ -21,6 +21,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 LITEBASED = os.environ.get("LITEBASED", str(ROOT / ".build/release/litebased"))
 LITEBASE = os.environ.get("LITEBASE", str(ROOT / ".build/release/litebase"))
+# What a program that was built with a sanitizer has to know (scripts/sanitize.sh).
+SANITIZER = {key: value for key, value in os.environ.items() if key.endswith("SAN_OPTIONS") or key == "LD_PRELOAD"}
 ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c) SELECT count(*) FROM c"
 NUMBERS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c WHERE x<{}) SELECT x FROM c"
 
@@ -73,7 +75,7 @@ def run(daemon, tmp_path):
         result = subprocess.run(
             [LITEBASE, *arguments], input=stdin, capture_output=True, timeout=60,
             env={"PATH": os.environ["PATH"], "LITEBASE_SOCKET": daemon.socket, "HOME": str(tmp_path),
-                 "LC_ALL": "C.UTF-8", **(environment or {})})
+                 "LC_ALL": "C.UTF-8", **SANITIZER, **(environment or {})})
         if check is not None:
             assert result.returncode == check, result
         return result

@@ -79,4 +79,12 @@ import Testing
         var splitter = StatementSplitter()
         #expect(splitter.append([0x78, 0xff, 0x3b]).map(\.text) == [nil])
     }
+
+    /// Each byte of a long name between dollars cost a copy of the name, in its quote as well.
+    @Test func aLongDollarQuoteTakesOnePass() {
+        let name = "$" + String(repeating: "a", count: 500_000) + "$"
+        let start = ContinuousClock.now
+        #expect(Self.split("SELECT \(name);\(name); SELECT 2") == ["SELECT \(name);\(name)", "SELECT 2"])
+        #expect(ContinuousClock.now - start < .seconds(10))
+    }
 }

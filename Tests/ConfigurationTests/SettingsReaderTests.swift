@@ -36,6 +36,10 @@ import Testing
             "[limits]\nbusy_time_ms_max = 9223372036854775807",
             "f.toml:2:1: limits.busy_time_ms_max is out of range; it takes an integer, 0 to 3600000"
         ),
+        (
+            "[=]",
+            "f.toml:1:2: Error while parsing key: expected bare key starting character or string delimiter, saw '='"
+        ),
         ("socket = 1", "f.toml:1:1: socket is a table; write [socket]"),
         ("[socket]\nport = 65536", "f.toml:2:1: socket.port is out of range; it takes an integer, 0 to 65535"),
         (

@@ -23,6 +23,7 @@ struct SQLiteLocationTests {
     @Test(arguments: [
         "postgres://localhost/x", "/a/b.db", "sqlite:relative.db", "sqlite:", "sqlite:/dir/", "sqlite:/a?mode=x",
         "sqlite:/a?cache=shared", "sqlite:/a%2", "sqlite:/a%zz", "sqlite:/%ff", "sqlite:/a%00b", "sqlite://host/a.db",
+        "sqlite://\u{301}a.db",
     ])
     func refuses(_ url: String) {
         #expect(throws: DriverError.self) { try SQLiteLocation(url: url) }

@@ -11,13 +11,13 @@ import subprocess
 import tempfile
 import time
 
-from wire import Client
+from wire import PATIENCE, Client
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LITEBASED = os.environ.get("LITEBASED") or str(ROOT / ".build/release/litebased")
 LITEBASE = os.environ.get("LITEBASE") or str(ROOT / ".build/release/litebase")
 
-CRASH = re.compile(r"Fatal error|Crash:|crashed|Backtrace|precondition|AddressSanitizer|"
+CRASH = re.compile(r"Fatal error|Crash:|crashed|Backtrace|precondition|(Address|Thread|Leak|UndefinedBehavior)Sanitizer|"
                    r"Segmentation fault|libc\+\+abi|stack smashing|double free|corrupted", re.IGNORECASE)
 
 # The endless statement of the protocol's cancel test.
@@ -31,7 +31,7 @@ def counting(limit, columns="x"):
 
 def wait_until(condition, what, timeout=10.0, interval=0.005):
     """Polls `condition` until it holds, and returns its value."""
-    deadline = time.monotonic() + timeout
+    deadline = time.monotonic() + timeout * PATIENCE
     while True:
         value = condition()
         if value:
@@ -166,7 +166,7 @@ class Daemon:
         if self.process.poll() is None:
             self.process.send_signal(signal_number)
         try:
-            return self.process.wait(timeout)
+            return self.process.wait(timeout * PATIENCE)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -197,6 +197,6 @@ class Daemon:
 def run_to_end(*flags, directory, environment=None, timeout=15):
     """Runs `litebased` with flags that should make it end by itself; returns status and output."""
     result = subprocess.run([LITEBASED, *map(str, flags)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                            stderr=subprocess.STDOUT, cwd=directory, timeout=timeout,
+                            stderr=subprocess.STDOUT, cwd=directory, timeout=timeout * PATIENCE,
                             env=environment_for(directory, **(environment or {})))
     return result.returncode, result.stdout.decode(errors="replace")

@@ -16,7 +16,7 @@ import time
 
 import pytest
 
-from daemon import ENDLESS, LITEBASE, counting, environment_for, wait_until
+from daemon import ENDLESS, LITEBASE, PATIENCE, counting, environment_for, wait_until
 
 pytestmark = pytest.mark.skipif(not os.access(LITEBASE, os.X_OK), reason=f"no command at {LITEBASE}")
 
@@ -193,7 +193,7 @@ def test_interrupt_cancels(daemon):
     since = daemon.cpu_seconds()
     wait_until(lambda: daemon.cpu_seconds() - since > 0.03, "the statement runs")
     process.send_signal(signal.SIGINT)
-    assert process.wait(5) != 0
+    assert process.wait(5 * PATIENCE) != 0
     process.communicate()
     wait_until(daemon.is_idle, "the daemon rests")
 

@@ -370,6 +370,26 @@ def test_drain_finishes_what_is_nearly_done(start_daemon):
     assert daemon.terminate() == 0
 
 
+def test_drain_answers_a_long_pipeline(start_daemon, mode):
+    """A connection that is not kept was closed at the end of a turn, though requests waited in its input, or unread."""
+    daemon = start_daemon("--loops", 1)
+    clients = [daemon.connect(mode) for _ in range(4)]
+    payloads = [b"".join(client.bytes_of("describe", {"sql": f"SELECT {number}, 'abcdefgh'"}, id=number)[1] for number in range(1500))
+                for client in clients]
+    for client in clients:
+        client.call("health_check", id="accepted")
+    daemon.process.send_signal(signal.SIGSTOP)
+    for client, payload in zip(clients, payloads):
+        client.socket.sendall(payload)
+    daemon.process.send_signal(signal.SIGTERM)
+    daemon.process.send_signal(signal.SIGCONT)
+    for client in clients:
+        for id in range(1500):
+            reply = client.receive_for(id)
+            assert reply.type == "describe_response" or reply.data["code"] == "shutting_down"
+    assert daemon.terminate() == 0
+
+
 def test_drain_is_quick_when_idle(start_daemon):
     daemon = start_daemon()
     clients = [daemon.connect() for _ in range(20)]

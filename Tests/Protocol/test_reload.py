@@ -93,6 +93,17 @@ def test_a_bad_configuration_changes_nothing_and_all_errors_are_named(start_daem
         assert f"Configuration not reloaded, the old one stays: {line}" in daemon.log()
 
 
+@pytest.mark.parametrize("text", ["[é]\n", "[=]\n", "[ # nothing\n]\n", "[[\\u00e9]]\n"])
+def test_a_table_without_a_name_is_an_error_like_others(start_daemon, directory, text):
+    """toml++ asserts that a table's name begins as one: a slip of the pen ended the daemon."""
+    daemon, file = configured(start_daemon, directory, "")
+    file.write_text(text)
+    with daemon.connect() as client:
+        error = client.fails("reload")
+        assert error["code"] == "configuration_invalid" and f"{file}:1:" in error["detail"]
+        client.settle()
+
+
 def test_thousands_of_errors_make_a_short_answer(start_daemon, directory):
     daemon, file = configured(start_daemon, directory, "")
     file.write_text("".join(f"x{n} = 1\n" for n in range(5000)))

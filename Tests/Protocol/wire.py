@@ -11,12 +11,16 @@ import fcntl
 import itertools
 import json
 import math
+import os
 import socket
 import struct
 import termios
 import time
 
 import msgpack
+
+# A factor for everything that a test waits for: a daemon under a sanitizer is many times slower.
+PATIENCE = float(os.environ.get("LITEBASE_TEST_PATIENCE") or 1)
 
 FRAME_BYTE_COUNT_MAX = 16 * 1024 * 1024
 SAFE_INTEGER_MAX = 2**53 - 1
@@ -143,7 +147,7 @@ class Client:
     def __init__(self, address, mode="msgpack", timeout=30.0):
         family = socket.AF_INET if isinstance(address, tuple) else socket.AF_UNIX
         self.socket = socket.socket(family, socket.SOCK_STREAM)
-        self.socket.settimeout(timeout)
+        self.socket.settimeout(timeout * PATIENCE)
         self.socket.connect(address)
         self.mode = mode
         self.buffer = bytearray()
@@ -191,7 +195,7 @@ class Client:
     def send_delivered(self, payload, timeout=5.0):
         """Sends, and returns once the daemon has read every byte (the send queue is empty)."""
         self.socket.sendall(payload)
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout * PATIENCE
         while struct.unpack("i", fcntl.ioctl(self.socket, termios.TIOCOUTQ, b"\0\0\0\0"))[0] > 0:
             assert time.monotonic() < deadline, "the daemon does not read"
             time.sleep(0.0002)
@@ -249,7 +253,7 @@ class Client:
 
     def receive_end(self, timeout=10.0):
         """Asserts that the daemon closes the connection without sending anything more."""
-        self.socket.settimeout(timeout)
+        self.socket.settimeout(timeout * PATIENCE)
         try:
             rest = bytes(self.buffer) + self.socket.recv(1 << 16)
         except ConnectionResetError:

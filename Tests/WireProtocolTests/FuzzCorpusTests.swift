@@ -10,7 +10,8 @@ import Testing
         let seeds = try filesInFolder("\(repositoryRoot)/FuzzTesting/Seeds/\(fuzzer.rawValue)")
         let failCases = try filesInFolder("\(repositoryRoot)/FuzzTesting/FailCases/\(fuzzer.rawValue)")
         #expect(seeds.count >= 10, "the seeds are where they should be")
-        for path in seeds + failCases { try Self.check(fuzzer, try readFile(path)) }
+        let corpus = try filesInFolder("\(repositoryRoot)/FuzzTesting/Corpus/\(fuzzer.rawValue)")
+        for path in seeds + corpus + failCases { try Self.check(fuzzer, try readFile(path)) }
     }
 
     /// Each seed with every one of its bytes changed, and cut at every place.

@@ -74,6 +74,9 @@ int clinux_set_cloexec(int fd);
 int clinux_set_nodelay(int fd);
 /// Bytes that were sent and not read by the peer (SIOCOUTQ), −1 on failure.
 int clinux_queued_byte_count(int fd);
+
+/// Bytes that a stream socket has received and nobody has read (SIOCINQ), −1 on failure.
+int clinux_unread_byte_count(int fd);
 int clinux_flock_exclusive_nonblocking(int fd);
 /// A file in memory that can neither grow nor shrink, close-on-exec (memfd_create(2)).
 int clinux_memory_file(const char *name, size_t byte_count);

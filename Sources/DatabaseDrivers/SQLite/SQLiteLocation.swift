@@ -42,12 +42,13 @@ public struct SQLiteLocation: Sendable, Equatable {
             return
         }
         var path = try Self.percentDecoded(parts[0])
-        if path.hasPrefix("///") { path.removeFirst(2) }
-        guard path.hasPrefix("/"), !path.hasPrefix("//") else {
+        // By bytes: a slash with a combining accent is another Character, and the same separator to the kernel.
+        if path.utf8.starts(with: "///".utf8) { path.removeFirst(2) }
+        guard path.utf8.first == UInt8(ascii: "/"), !path.utf8.starts(with: "//".utf8) else {
             throw DriverError(
                 .badRequest, "The path in a sqlite: URL must be absolute.", hint: "Write sqlite:/absolute/path.")
         }
-        guard !path.hasSuffix("/"), !path.utf8.contains(0) else {
+        guard path.utf8.last != UInt8(ascii: "/"), !path.utf8.contains(0) else {
             throw DriverError(.badRequest, "The path in the sqlite: URL does not name a file.")
         }
         place = .file(path)

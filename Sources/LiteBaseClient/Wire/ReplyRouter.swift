@@ -44,6 +44,8 @@ struct ReplyRouter {
         var fetchID: Int64?
         /// Nobody wants the rest.
         var isAbandoned = false
+        /// The terminal frame is here.
+        var isOver = false
     }
 
     private var exchanges: [Int64: Exchange] = [:]
@@ -91,7 +93,8 @@ struct ReplyRouter {
             if reply.isError, reply.id == nil { throw .server(ServerError(reply.data)) }
             return nil
         }
-        guard var exchange = exchanges.removeValue(forKey: id) else { return nil }
+        // Behind its last frame there is none; one that a broken server sends all the same would never be taken.
+        guard exchanges[id]?.isOver == false, var exchange = exchanges.removeValue(forKey: id) else { return nil }
         let isLast = reply.isError || !(reply.data["more"]?.bool ?? false)
         if exchange.isAbandoned {
             if !isLast { exchanges[id] = exchange }
@@ -118,6 +121,7 @@ struct ReplyRouter {
         _ reply: Reply, isLast: Bool, byteCount: Int, to exchange: inout Exchange
     ) throws(ClientError) {
         if reply.isError {
+            exchange.isOver = true
             exchange.inbox.append((.failed(.server(ServerError(reply.data))), 0))
             return
         }
@@ -135,6 +139,7 @@ struct ReplyRouter {
             if let pageRows = exchange.pageRows, exchange.pageRowCount >= pageRows { exchange.isPageComplete = true }
         }
         if isLast {
+            exchange.isOver = true
             exchange.isPageComplete = false
             exchange.inbox.append((.finished(FinishedReply(columns: columns, data: reply.data)), 0))
         }

@@ -244,7 +244,7 @@ final class Connection: EventSource {
         flush()
         if isClosed { return }
         if hasEnded { return disconnect() }
-        if isDraining, isQuiet { return handOver() }
+        if isDraining, isQuiet, !hasMoreToRead { return handOver() }
         updateInterest()
         recordPosition()
         settleAccount()
@@ -255,9 +255,16 @@ final class Connection: EventSource {
         output.isEmpty && inFlight.isEmpty && (isClosing || (hasReadEnd && input.isEmpty))
     }
 
-    /// Nothing is left to do for what was read; what the process may not start any more is for the next one.
+    /// Nothing is left to do for what was read; what the process may not start any more is for the next one, or for nobody.
     private var isQuiet: Bool {
-        output.isEmpty && inFlight.isEmpty && (slot == nil || !isInputReady || context.isCancelling)
+        output.isEmpty && inFlight.isEmpty && (!isInputReady || context.isCancelling)
+    }
+
+    /// What came before the drain deserves a reply, however many reads it takes; for a kept connection the next process
+    /// gives it.
+    private var hasMoreToRead: Bool {
+        guard slot == nil, mayRead, !context.isCancelling, let socket else { return false }
+        return Sockets.unreadByteCount(socket.descriptor) > 0
     }
 
     private func flush() {

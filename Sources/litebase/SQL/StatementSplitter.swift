@@ -174,21 +174,22 @@ extension StatementSplitter {
     /// - Returns: whether the byte was used up.
     private mutating func takeDollar(_ byte: UInt8) -> Bool {
         let isDollar = byte == UInt8(ascii: "$")
-        guard let tag = dollarTag else {
+        // Not bound to a name, which would make every byte of a long one cost a copy of it.
+        if dollarTag == nil {
             // A dollar inside of a word, as in `a$b`, is part of it.
             guard isDollar, word.isEmpty else { return false }
             dollarTag = []
             return true
         }
         if isDollar {
-            context = .dollarQuoted(tag: tag, matched: 0)
+            context = .dollarQuoted(tag: dollarTag ?? [], matched: 0)
             dollarTag = nil
             token(.other)
             return true
         }
         let isDigit = (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
-        if isWordByte(byte), !(isDigit && tag.isEmpty) {
-            dollarTag = tag + [byte]
+        if isWordByte(byte), !(isDigit && dollarTag?.isEmpty == true) {
+            dollarTag?.append(byte)
             return true
         }
         // It was a parameter such as `$1` or `$name`.
@@ -198,11 +199,12 @@ extension StatementSplitter {
     }
 
     private func continueDollarQuote(_ byte: UInt8, tag: [UInt8], matched: Int) -> Context {
-        let closing = [UInt8(ascii: "$")] + tag + [UInt8(ascii: "$")]
-        if byte == closing[matched] {
-            return matched + 1 == closing.count ? .plain : .dollarQuoted(tag: tag, matched: matched + 1)
+        let dollar = UInt8(ascii: "$")
+        let isLast = matched > tag.count
+        if byte == (matched == 0 || isLast ? dollar : tag[matched - 1]) {
+            return isLast ? .plain : .dollarQuoted(tag: tag, matched: matched + 1)
         }
-        return .dollarQuoted(tag: tag, matched: byte == closing[0] ? 1 : 0)
+        return .dollarQuoted(tag: tag, matched: byte == dollar ? 1 : 0)
     }
 }
 

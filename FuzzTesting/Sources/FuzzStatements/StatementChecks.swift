@@ -1,0 +1,38 @@
+// What must hold for any script. CommandLineTests replays the corpus with this, too.
+
+#if canImport(litebase)
+    @testable import litebase
+#endif
+
+/// Traps when something does not hold that must.
+enum StatementChecks {
+    /// Statements are pieces of the script in their order, and each of them is one statement.
+    static func check(_ script: UnsafeRawBufferPointer) {
+        var splitter = StatementSplitter()
+        var statements = splitter.append(script)
+        let left = splitter.finish()
+        if let left { statements.append(left) }
+        precondition(splitter.isBetweenStatements, "after the end nothing is left")
+
+        var end = 0
+        var line = 1
+        for statement in statements {
+            precondition(!statement.bytes.isEmpty, "a statement is something")
+            // The first place where it can be: what lies between are white space, comments and semicolons.
+            while !script[end...].starts(with: statement.bytes) || line < statement.line {
+                precondition(end < script.count, "a statement is a piece of the script")
+                if script[end] == UInt8(ascii: "\n") { line += 1 }
+                end += 1
+            }
+            precondition(line == statement.line, "a statement knows its line")
+            line += statement.bytes.count { $0 == UInt8(ascii: "\n") }
+            end += statement.bytes.count
+        }
+        for statement in statements where statement != left {
+            var again = StatementSplitter()
+            // The line end closes a comment behind the statement.
+            let found = again.append(statement.bytes + [UInt8(ascii: "\n"), UInt8(ascii: ";")])
+            precondition(found.map(\.bytes) == [statement.bytes], "a statement is one")
+        }
+    }
+}

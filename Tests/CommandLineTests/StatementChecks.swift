@@ -1,0 +1,1 @@
+../../FuzzTesting/Sources/FuzzStatements/StatementChecks.swift

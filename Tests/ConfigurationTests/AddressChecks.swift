@@ -1,0 +1,1 @@
+../../FuzzTesting/Sources/FuzzAddresses/AddressChecks.swift

@@ -1,0 +1,1 @@
+../../FuzzTesting/Sources/FuzzSettings/SettingsChecks.swift

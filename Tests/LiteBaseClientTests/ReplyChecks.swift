@@ -1,0 +1,1 @@
+../../FuzzTesting/Sources/FuzzReplies/ReplyChecks.swift

@@ -1,0 +1,1 @@
+../../FuzzTesting/Sources/FuzzHandover/HandoverChecks.swift
