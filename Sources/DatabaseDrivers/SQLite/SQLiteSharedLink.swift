@@ -85,6 +85,7 @@ public final class SQLiteSharedLink: DatabaseLink {
         }
 
         override func takeBack(_ connection: SQLiteConnection) {
+            connection.releaseMemoryIfShort()
             if reader == nil, case .reader = connection.role {
                 reader = connection
             } else if case .reader = connection.role {
