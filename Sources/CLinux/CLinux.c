@@ -12,6 +12,8 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -361,3 +363,72 @@ void clinux_limit_malloc_arenas(int count) {
     mallopt(M_TOP_PAD, 256 << 10);
 }
 void clinux_trim_malloc(void) { malloc_trim(0); }
+
+// Counted memory. One atomic addition for each call; allocations of SQLite are rare on its hot paths (lookaside).
+
+static _Atomic int64_t counted_bytes, counted_peak, counted_limit;
+static _Atomic uint64_t counted_refusals;
+static _Thread_local bool counted_refused;
+
+static bool count_bytes(int64_t change)
+{
+    int64_t now = atomic_fetch_add_explicit(&counted_bytes, change, memory_order_relaxed) + change;
+    if (change <= 0) return true;
+    int64_t limit = atomic_load_explicit(&counted_limit, memory_order_relaxed);
+    if (limit > 0 && now > limit) {
+        atomic_fetch_sub_explicit(&counted_bytes, change, memory_order_relaxed);
+        atomic_fetch_add_explicit(&counted_refusals, 1, memory_order_relaxed);
+        counted_refused = true;
+        return false;
+    }
+    int64_t peak = atomic_load_explicit(&counted_peak, memory_order_relaxed);
+    while (now > peak &&
+           !atomic_compare_exchange_weak_explicit(&counted_peak, &peak, now, memory_order_relaxed, memory_order_relaxed)) {
+    }
+    return true;
+}
+
+int clinux_counted_size(void *memory) { return memory ? (int)malloc_usable_size(memory) : 0; }
+
+void *clinux_counted_allocate(int byte_count)
+{
+    void *memory = malloc((size_t)byte_count);
+    if (memory && !count_bytes(clinux_counted_size(memory))) {
+        free(memory);
+        return NULL;
+    }
+    return memory;
+}
+
+void clinux_counted_free(void *memory)
+{
+    count_bytes(-(int64_t)clinux_counted_size(memory));
+    free(memory);
+}
+
+void *clinux_counted_resize(void *memory, int byte_count)
+{
+    int64_t before = clinux_counted_size(memory);
+    int64_t growth = byte_count - before;
+    if (growth > 0 && !count_bytes(growth)) return NULL;
+    void *resized = realloc(memory, (size_t)byte_count);
+    int64_t change = resized ? clinux_counted_size(resized) - before : 0;
+    atomic_fetch_add_explicit(&counted_bytes, change - (growth > 0 ? growth : 0), memory_order_relaxed);
+    return resized;
+}
+
+void clinux_set_counted_limit(int64_t byte_count)
+{
+    atomic_store_explicit(&counted_limit, byte_count, memory_order_relaxed);
+}
+
+int64_t clinux_counted_bytes(void) { return atomic_load_explicit(&counted_bytes, memory_order_relaxed); }
+int64_t clinux_counted_peak(void) { return atomic_load_explicit(&counted_peak, memory_order_relaxed); }
+uint64_t clinux_counted_refusals(void) { return atomic_load_explicit(&counted_refusals, memory_order_relaxed); }
+
+bool clinux_take_counted_refusal(void)
+{
+    bool was_refused = counted_refused;
+    counted_refused = false;
+    return was_refused;
+}

@@ -54,6 +54,12 @@ extension Setting {
             .integer(\.limits.bufferedByteCountPerUserMax, 1_048_576...1_099_511_627_776),
             "Bytes of requests and replies that are held for one Unix user."),
         Setting(
+            "limits.requests_in_flight_per_user_max", .integer(\.limits.requestsInFlightPerUserMax, 1...16_777_216),
+            "Unfinished requests of one Unix user, over all connections."),
+        Setting(
+            "limits.sessions_per_user_max", .integer(\.limits.sessionsPerUserMax, 1...1_000_000),
+            "Sessions that one Unix user may hold open, over all connections."),
+        Setting(
             "limits.kept_connections_max", .integer(\.limits.keptConnectionCountMax, 0...65_536),
             "Connections that survive a restart in systemd's descriptor store; 0: none."),
         Setting(
@@ -68,6 +74,10 @@ extension Setting {
         Setting(
             "limits.readers_per_database_max", .integer(\.limits.readersPerDatabaseMax, 1...1_024),
             "Connections to one database that may be open for reading."),
+        Setting(
+            "limits.sqlite_memory_bytes_max",
+            .integer(\.limits.sqliteMemoryByteCountMax, 0...1_099_511_627_776),
+            "Memory that SQLite may use in all, in bytes; 0: no limit."),
         Setting(
             "limits.statement_cache_max", .integer(\.limits.statementCacheCountMax, 0...65_536),
             "Prepared statements kept by each database connection."),

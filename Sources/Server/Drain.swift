@@ -58,7 +58,7 @@ final class Drain: EventSource {
             if deadline <= .now { return finish() }
             return scheduleLook()
         }
-        if shared.connectionCount.load(ordering: .relaxed) == 0 { return checkpoint() }
+        if shared.connections.count == 0 { return checkpoint() }
         if !isCancelling, deadline <= .now {
             isCancelling = true
             for loop in shared.loops { loop.submit { $0.cancelForDrain() } }

@@ -12,6 +12,10 @@ public struct Limits: Sendable, Equatable {
     public var connectionCountPerUserMax = 5_000
     /// Bytes of requests and replies that the daemon holds for one Unix user.
     public var bufferedByteCountPerUserMax = 256 << 20
+    /// Requests of one Unix user that may be unfinished, over all connections.
+    public var requestsInFlightPerUserMax = 50_000
+    /// Sessions that one Unix user may hold open, over all connections.
+    public var sessionsPerUserMax = 1_000
     /// Longest time that a session may leave its transaction idle, in milliseconds; 0 means no limit. Then it ends.
     public var idleTransactionMillisecondsMax: Int64 = 600_000
     /// Longest time that a client may read nothing of what is due, in milliseconds; 0 means no limit. Then it is closed.
@@ -26,6 +30,8 @@ public struct Limits: Sendable, Equatable {
     public var pagedQueriesPerConnectionMax = 16
     /// Connections to one database that may be open for reading at a time.
     public var readersPerDatabaseMax = 64
+    /// Memory that SQLite may use in all, in bytes; 0 means no limit.
+    public var sqliteMemoryByteCountMax = 1 << 30
     /// Prepared statements kept by each database connection.
     public var statementCacheCountMax = 64
     /// Pages of one database file that the loops together keep in memory for short reads, in bytes.

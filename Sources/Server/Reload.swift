@@ -100,14 +100,11 @@ extension Connection {
 
 extension RequestError {
     fileprivate static func configurationInvalid(_ problems: [String]) -> RequestError {
-        var error = RequestError(
+        RequestError(
             .configurationInvalid,
             "The configuration has \(problems.count == 1 ? "an error" : "\(problems.count) errors"); "
                 + "the former one stays in force.",
-            hint: "Correct it and reload again.")
-        error.details =
-            DriverError(.badRequest, error.message).with { $0.detail = problems.joined(separator: "\n") }
-            .details
-        return error
+            hint: "Correct it and reload again."
+        ).with { $0.detail = problems.joined(separator: "\n") }
     }
 }

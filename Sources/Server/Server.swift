@@ -36,6 +36,7 @@ public final class Server {
         store: (any DescriptorStore)? = nil, kept: [NamedDescriptor] = []
     ) throws(Errno) {
         SQLiteLibrary.configure()
+        SQLiteMemory.setLimit(configuration.limits.sqliteMemoryByteCountMax)
         let former = FormerProcess(kept)
         let handover = try Self.handover(
             store, former, slotCount: configuration.limits.keptConnectionCountMax, controlLoop.mailbox)
@@ -83,7 +84,7 @@ public final class Server {
         }
         for connection in former.connections {
             guard let socket = connection.socket.take() else { continue }
-            shared.connectionCount.add(1, ordering: .relaxed)
+            shared.connections.add(1)
             let client = shared.users.admit(socket).client
             let (descriptor, number, slot) = (socket.release(), connection.number, connection.slot)
             let leftover = connection.leftover
@@ -141,14 +142,16 @@ public final class Server {
 
     private func adopt(_ socket: consuming OwnedDescriptor) {
         let (client, ofUser) = shared.users.admit(socket)
-        let count = shared.connectionCount.add(1, ordering: .relaxed).newValue
+        let count = shared.connections.add(1)
         let refusal = refusal(count, ofUser, client.peer)
         if let refusal {
             let limit = refusal.limit(configuration.limits)
+            shared.limitHits.add(refusal.name)
+            client.account.refusalCount.add(1, ordering: .relaxed)
             observer.observe(.connectionRefused(limitName: refusal.limitName, limit: limit, peer: client.peer))
             if max(count - configuration.limits.connectionCountMax, ofUser - limit) > Self.refusedCountMax {
-                shared.connectionCount.subtract(1, ordering: .relaxed)
-                client.account.connectionCount.subtract(1, ordering: .relaxed)
+                shared.connections.add(-1)
+                client.account.connections.add(-1)
                 return
             }
         }
@@ -177,6 +180,8 @@ public final class Server {
             workers: shared.writers,
             observer: observer, earlier: catalog)
         let (catalog, limits) = (catalog, configuration.limits)
+        for pool in [shared.workers, shared.writers] { pool.threadCountMax = limits.workerThreadCountMax }
+        SQLiteMemory.setLimit(limits.sqliteMemoryByteCountMax)
         visitLoops({ $0.adopt(catalog, limits) }, completion)
         observer.observe(.reloaded(databaseCount: catalog.entries.count))
     }
@@ -196,7 +201,7 @@ public final class Server {
     /// Connections that were ever accepted; a change tells that somebody was here.
     public private(set) var acceptedCount: UInt64 = 0
     /// Connections that are open.
-    public var connectionCount: Int { shared.connectionCount.load(ordering: .relaxed) }
+    public var connectionCount: Int { shared.connections.count }
     /// Requests that are running or waiting.
     public var requestsInFlight: Int { shared.requestsInFlight.load(ordering: .relaxed) }
 

@@ -70,7 +70,7 @@ extension Daemon {
 
     // Sockets of systemd's are its own affair.
     private static func fixedSettings(isActivated: Bool) -> [String] {
-        ["loops", "limits.worker_threads_max"]
+        ["loops"]
             + (isActivated
                 ? ["limits.kept_connections_max"] : ["socket.path", "socket.mode", "socket.group", "socket.port"])
     }

@@ -20,7 +20,7 @@ CODES = {"bad_frame", "frame_too_large", "bad_request", "unknown_type", "permiss
          "configuration_invalid", "internal"}
 FROM_THE_DATABASE = {"syntax_error", "constraint_violation", "read_only", "database_error", "busy"}
 FIELDS = {"code", "message", "detail", "hint", "sqlstate", "vendor_code", "position", "statement_index", "row_index",
-          "retryable", "retry_after_ms", "transaction", "holder"}
+          "retryable", "retry_after_ms", "transaction", "holder", "limit"}
 SECRET = "correct-horse-battery-staple"
 
 

@@ -115,16 +115,16 @@ def test_thousands_of_errors_make_a_short_answer(start_daemon, directory):
 
 def test_settings_that_wait_for_a_restart_are_named_until_then(start_daemon, directory):
     daemon, file = configured(start_daemon, directory, "")
-    changed = "loops = 3\n[socket]\npath = \"/nowhere/x\"\nmode = \"0600\"\n[limits]\nworker_threads_max = 7\n"
+    changed = "loops = 3\n[socket]\npath = \"/nowhere/x\"\nport = 47110\n[limits]\nworker_threads_max = 7\n"
     file.write_text(changed)
     with daemon.connect() as client:
         # socket.path has a flag, which goes before the file.
-        expected = {"databases": 1, "restart_needed": ["loops", "limits.worker_threads_max"]}
+        expected = {"databases": 1, "restart_needed": ["loops", "socket.port"]}
         assert client.call("reload").data == expected
         assert client.call("reload").data == expected, "as long as they wait"
         file.write_text("")
         assert client.call("reload").data["restart_needed"] == []
-    assert daemon.log().count("loops, limits.worker_threads_max changed: this takes effect after a restart") == 2
+    assert daemon.log().count("loops, socket.port changed: this takes effect after a restart") == 2
 
 
 needs_root = pytest.mark.skipif(os.getuid() != 0, reason="becoming another user needs root")

@@ -39,6 +39,26 @@ import Testing
         #expect(limiter.takeEnded(at: .distantFuture).map(\.id) == [.protocolViolation])
     }
 
+    @Test func usersDoNotShareALimit() {
+        var limiter = RateLimiter()
+        for _ in 0..<1_000 { _ = limiter.admit(.protocolViolation, of: 1, .info, at: start) }
+        #expect((0..<100).allSatisfy { _ in limiter.admit(.protocolViolation, of: 2, .info, at: start).passes })
+        let ended = limiter.takeEnded(at: .distantFuture)
+        #expect(ended == [SuppressedMessages(id: .protocolViolation, uid: 1, level: .info, count: 900)])
+        #expect(ended.first?.text == "900 messages suppressed: protocol violations of uid 1, more than 100 in 30 s")
+    }
+
+    @Test func moreUsersThanCanBeToldApartShareALimit() {
+        var limiter = RateLimiter()
+        for uid: UInt32 in 0..<1_024 { #expect(limiter.admit(.protocolViolation, of: uid, .info, at: start).passes) }
+        for uid: UInt32 in 2_000..<2_100 {
+            #expect(limiter.admit(.protocolViolation, of: uid, .info, at: start).passes)
+        }
+        #expect(!limiter.admit(.protocolViolation, of: 3_000, .info, at: start).passes)
+        #expect(limiter.admit(.protocolViolation, of: 5, .info, at: start).passes, "known before")
+        #expect(limiter.takeEnded(at: .distantFuture).map(\.uid) == [nil])
+    }
+
     @Test func aBurstThatFitsIsNotMentioned() {
         var limiter = RateLimiter()
         #expect(passed(&limiter, .connectionRefused, 100, at: start) == 100)

@@ -98,6 +98,17 @@ int clinux_request_slice(uint64_t slice_ns);
 /// Which injected faults concern the calling thread; 0 for none (debug builds).
 uint64_t clinux_fault_scope(void);
 void clinux_set_fault_scope(uint64_t scope);
+/// Memory that is counted, with a limit in bytes (0: none): beyond it NULL is returned. Any thread; all are one account.
+void *clinux_counted_allocate(int byte_count);
+void clinux_counted_free(void *memory);
+void *clinux_counted_resize(void *memory, int byte_count);
+int clinux_counted_size(void *memory);
+void clinux_set_counted_limit(int64_t byte_count);
+int64_t clinux_counted_bytes(void);
+int64_t clinux_counted_peak(void);
+/// How often the limit was the reason for NULL, and whether it was on this thread since it was asked last.
+uint64_t clinux_counted_refusals(void);
+bool clinux_take_counted_refusal(void);
 /// Caps the number of malloc arenas, each of which costs resident memory, and gives them slack (mallopt(3)).
 void clinux_limit_malloc_arenas(int count);
 /// Gives free memory of all arenas back to the system (malloc_trim(3)).

@@ -30,6 +30,8 @@ public struct DriverError: Error, Sendable {
         public var rowIndex: Int?
         /// Who holds the lock that could not be had.
         public var holder: LockHolder?
+        /// The limit that was reached.
+        public var limit: DriverLimit?
     }
 
     private final class Storage: Sendable {
@@ -56,6 +58,22 @@ public struct DriverError: Error, Sendable {
         var details = storage.details
         change(&details)
         return DriverError(details)
+    }
+}
+
+/// A limit that a statement met.
+public struct DriverLimit: Sendable, Equatable {
+    /// As in the configuration; of SQLite's own ones, "sqlite_" and what it limits.
+    public var name: StaticString
+    public var value: Int64
+
+    public init(name: StaticString, value: Int64) {
+        self.name = name
+        self.value = value
+    }
+
+    public static func == (left: Self, right: Self) -> Bool {
+        left.value == right.value && "\(left.name)" == "\(right.name)"
     }
 }
 

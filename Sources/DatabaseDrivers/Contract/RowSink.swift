@@ -60,6 +60,9 @@ open class RowSink {
     /// Whether a value of that many bytes fits into the row; after false the row ends with `overflow`.
     open func hasRoom(for byteCount: Int) -> Bool { true }
 
+    /// The most bytes of a row, for the error that tells of it.
+    open var rowByteCountMax: Int { .max }
+
     /// Starts the next frame after `full`.
     open func reopen() {}
     /// Drops everything since the start of the run, columns included: the statement will be started again.

@@ -25,6 +25,8 @@ public final class WorkerPool: Sendable {
         var idleCount = 0
         /// Wake-ups that were sent and not received yet.
         var wakeUpCount = 0
+        var peak = 0
+        var delayedCount: UInt64 = 0
 
         /// Takes a job that may run now.
         mutating func begin() -> Job? {
@@ -32,7 +34,10 @@ public final class WorkerPool: Sendable {
             let job =
                 running.count < limit
                 ? jobs.popFirst() : jobs.popFirst { running.mayBegin($0, limit: limit) }
-            if let job { running.begin(job.uid) }
+            if let job {
+                running.begin(job.uid)
+                peak = max(peak, running.count)
+            }
             return job
         }
 
@@ -90,12 +95,18 @@ public final class WorkerPool: Sendable {
         state.withLock { ($0.running.count, $0.jobs.count) }
     }
 
+    /// The most threads that worked at a time, and the jobs that had to wait for one.
+    public var history: (peak: Int, delayedCount: UInt64) { state.withLock { ($0.peak, $0.delayedCount) } }
+
     /// Runs `job` on a thread of the pool, when it is this user's turn.
     public func submit(for uid: UInt32, _ job: @escaping @Sendable () -> Void) {
         let need = state.withLock { state -> Need in
             state.jobs.append(Job(uid: uid, work: job), of: uid)
             // Else a thread that works takes it when it is done.
-            guard state.running.mayBegin(uid, limit: state.threadCountMax) else { return .nothing }
+            guard state.running.mayBegin(uid, limit: state.threadCountMax) else {
+                state.delayedCount += 1
+                return .nothing
+            }
             if state.idleCount > state.wakeUpCount {
                 state.wakeUpCount += 1
                 return .wakeUp

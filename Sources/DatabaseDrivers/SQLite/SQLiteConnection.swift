@@ -71,11 +71,6 @@ final class SQLiteConnection: @unchecked Sendable {
     /// Whom other threads may interrupt: taken under the lock, so that a late interrupt finds somebody else or nobody.
     private let interruptible = Mutex<ObjectIdentifier?>(nil)
 
-    /// Longest pattern of LIKE and GLOB, whose cost grows with its length for each byte of the text.
-    private static let patternByteCountMax: Int32 = 1_000
-    /// Longest program of a statement.
-    private static let programStepCountMax: Int32 = 1_000_000
-
     /// Virtual-machine steps between two looks at the clock and the stop flag: 10 to 20 µs.
     private static let progressStepCount: Int32 = 1000
 
@@ -146,10 +141,7 @@ final class SQLiteConnection: @unchecked Sendable {
         }
         sqlite3_limit(handle, SQLITE_LIMIT_LENGTH, Int32(clamping: options.valueByteCountMax))
         sqlite3_limit(handle, SQLITE_LIMIT_SQL_LENGTH, Int32(clamping: options.valueByteCountMax))
-        sqlite3_limit(handle, SQLITE_LIMIT_WORKER_THREADS, 0)
-        // Neither matching a pattern nor preparing can be interrupted: both are bounded instead.
-        sqlite3_limit(handle, SQLITE_LIMIT_LIKE_PATTERN_LENGTH, Self.patternByteCountMax)
-        sqlite3_limit(handle, SQLITE_LIMIT_VDBE_OP, Self.programStepCountMax)
+        for limit in SQLiteLimit.all { sqlite3_limit(handle, limit.id, limit.value) }
         installBusyHandler()
         if isWriting && options.usesWAL && !options.isMemory { try execute("PRAGMA journal_mode = WAL") }
         try execute("PRAGMA synchronous = FULL")
@@ -269,6 +261,11 @@ final class SQLiteConnection: @unchecked Sendable {
         defer { isOwnStatement = false }
         var statement: OpaquePointer?
         return sqlite3_prepare_v2(handle, sql, -1, &statement, nil) == SQLITE_OK ? statement : nil
+    }
+
+    /// Gives up what is cached, when memory is short.
+    func releaseMemoryIfShort() {
+        if SQLiteMemory.isShort { sqlite3_db_release_memory(handle) }
     }
 
     /// State of the transaction as SQLite sees it.

@@ -36,6 +36,9 @@ public final class SQLiteDatabase: Database {
         var idleReaders: [SQLiteConnection] = []
         /// Reads that have left their loop and keep a reader.
         var longReads = UserShares()
+        var longReadPeak = 0
+        /// Those that had to wait.
+        var delayedReadCount: UInt64 = 0
         /// Who waits to become one of them.
         var longReadWaiters = FairQueue<LongReadWaiter>()
     }
@@ -189,11 +192,18 @@ public final class SQLiteDatabase: Database {
         return state.withLock { state in
             if state.longReads.mayBegin(uid, limit: readerCountMax) {
                 state.longReads.begin(uid)
+                state.longReadPeak = max(state.longReadPeak, state.longReads.count)
                 return true
             }
+            state.delayedReadCount += 1
             state.longReadWaiters.append(waiter, of: uid)
             return false
         }
+    }
+
+    /// Long reads now, at most, and how many had to wait for a place.
+    public var longReadLoad: (count: Int, peak: Int, delayedCount: UInt64) {
+        state.withLock { ($0.longReads.count, $0.longReadPeak, $0.delayedReadCount) }
     }
 
     func endLongRead(of owner: LinkOwner) {

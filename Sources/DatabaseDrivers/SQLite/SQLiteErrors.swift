@@ -16,16 +16,24 @@ enum SQLiteErrors {
         let extended = handle == nil ? result : sqlite3_extended_errcode(handle)
         let message = handle.flatMap { sqlite3_errmsg($0) } ?? sqlite3_errstr(result)
         let offset = handle.map { sqlite3_error_offset($0) } ?? -1
-        return error(extended, message.map { String(cString: $0) } ?? "unknown error", offset: offset)
+        let made = error(extended, message.map { String(cString: $0) } ?? "unknown error", offset: offset)
+        guard extended & 0xff == SQLITE_TOOBIG, let handle else { return made }
+        let limit = sqlite3_limit(handle, SQLITE_LIMIT_LENGTH, -1)
+        return made.with {
+            $0.message = "A value or a statement is longer than \(limit) bytes (row_bytes_max)."
+            $0.limit = DriverLimit(name: "row_bytes_max", value: Int64(limit))
+        }
     }
 
     static func error(_ extended: Int32, _ message: String, offset: Int32 = -1) -> DriverError {
         let meaning = meaning(extended, message)
-        return DriverError(
-            DriverError.Details(
-                code: meaning.code, message: isOwnText(extended) ? message : sentence(message), hint: meaning.hint,
-                sqlState: meaning.sqlState,
-                vendorCode: extended, offset: offset >= 0 ? Int(offset) : nil, isRetryable: meaning.isRetryable))
+        var details = DriverError.Details(
+            code: meaning.code, message: isOwnText(extended) ? message : sentence(message), hint: meaning.hint,
+            sqlState: meaning.sqlState,
+            vendorCode: extended, offset: offset >= 0 ? Int(offset) : nil, isRetryable: meaning.isRetryable)
+        if extended & 0xff == SQLITE_NOMEM, SQLiteMemory.takeRefusal() { SQLiteMemory.explain(&details) }
+        if let limit = SQLiteLimit.all.first(where: { $0.isMeant(extended, message) }) { limit.explain(&details) }
+        return DriverError(details)
     }
 
     /// The text of RAISE() belongs to whoever wrote the trigger (https://sqlite.org/rescode.html#constraint_trigger).

@@ -189,7 +189,7 @@ final class SQLiteExecution: @unchecked Sendable {
             run.rowCount &+= 1
             switch sink.endRow() {
             case .open: break
-            case .overflow: return fail(Self.rowTooLarge)
+            case .overflow: return fail(Self.rowTooLarge(sink.rowByteCountMax))
             case .full:
                 switch mode {
                 case .loop: return .filled
@@ -278,10 +278,16 @@ final class SQLiteExecution: @unchecked Sendable {
         return .ended
     }
 
-    private static let rowTooLarge = DriverError(
-        .limitExceeded, "A row is larger than a reply may be (row_bytes_max).",
-        hint: "Select fewer or smaller columns, or parts of them with substr().", sqlState: "54000")
+    private static func rowTooLarge(_ limit: Int) -> DriverError {
+        DriverError(
+            .limitExceeded, "A row is larger than the \(limit) bytes that a row of a reply may have (row_bytes_max).",
+            hint: "Select fewer or smaller columns, or parts of them with substr().", sqlState: "54000"
+        ).with { $0.limit = DriverLimit(name: "row_bytes_max", value: Int64(limit)) }
+    }
+
     private static let resultTooLarge = DriverError(
-        .limitExceeded, "RETURNING gave more rows than can be kept while the write lock is held.",
-        hint: "Return fewer columns, or write in a session with BEGIN.", sqlState: "54000")
+        .limitExceeded,
+        "RETURNING gave more than the \(bufferedByteCountMax) bytes of rows that are kept while the write lock is held.",
+        hint: "Return fewer columns, or fewer rows at a time.", sqlState: "54000"
+    ).with { $0.limit = DriverLimit(name: "returning_bytes_max", value: Int64(bufferedByteCountMax)) }
 }

@@ -6,10 +6,11 @@ internal import CSQLite
 public enum SQLiteLibrary {
     /// Sets up the library; once, before anything else uses it and before threads are started.
     ///
-    /// Memory statistics would take a global lock for each allocation
+    /// Its memory is counted by ourselves (SQLiteMemory.swift), since its own statistics would take a global lock for each allocation
     /// (https://sqlite.org/c3ref/c_config_covering_index_scan.html, SQLITE_CONFIG_MEMSTATUS).
     public static func configure() {
         _ = litebase_sqlite3_config_int(SQLITE_CONFIG_MEMSTATUS, 0)
+        SQLiteMemory.install()
         sqlite3_initialize()
     }
 

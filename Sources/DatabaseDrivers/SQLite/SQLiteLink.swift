@@ -235,6 +235,7 @@ class SQLiteLink: EventSource {
         ).with {
             $0.holder = holder
             $0.isRetryable = true
+            $0.limit = DriverLimit(name: "busy_time_ms_max", value: database.options.busyMillisecondsMax)
         }
     }
 }

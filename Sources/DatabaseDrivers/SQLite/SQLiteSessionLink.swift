@@ -127,6 +127,7 @@ public final class SQLiteSessionLink: DatabaseLink {
         }
 
         override func takeBack(_ connection: SQLiteConnection) {
+            connection.releaseMemoryIfShort()
             lastTransaction = connection.transaction
             if hasWriteTurn && !connection.holdsWriteLock { giveUpWriteTurn() }
         }

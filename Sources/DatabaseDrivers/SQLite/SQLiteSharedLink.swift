@@ -73,6 +73,7 @@ public final class SQLiteSharedLink: DatabaseLink {
         private static let loopSQLByteCountMax = 16 << 10
 
         override func takeBack(_ connection: SQLiteConnection) {
+            connection.releaseMemoryIfShort()
             // The writer's connection stays with the writer.
             if case .reader = connection.role { reader.takeBack(connection) }
         }

@@ -18,7 +18,7 @@ extension Connection {
         let change = held - chargedByteCount
         guard abs(change) >= Self.chargeByteCount || (held == 0 && change != 0) else { return }
         chargedByteCount = held
-        account.bufferedByteCount.add(change, ordering: .relaxed)
+        account.bufferedBytes.add(change)
     }
 
     /// Why so many bytes more may not be kept; `nil` when they may.
@@ -30,17 +30,48 @@ extension Connection {
 
     private func refusal(ofMore byteCount: Int) -> RequestError? {
         let limit = context.limits.bufferedByteCountPerUserMax
-        let used = account.bufferedByteCount.load(ordering: .relaxed)
+        let used = account.bufferedBytes.count
         guard used + byteCount > limit else { return nil }
-        var error = RequestError(
-            .limitExceeded,
+        // What is larger than the limit by itself will be refused again.
+        return refusal(
+            .bufferedBytesPerUser, used: used,
             "Requests and replies of \(account.name) hold \(used) bytes in the daemon, and this needs \(byteCount) more; "
                 + "the limit is \(limit) (buffered_bytes_per_user_max).",
-            hint: "Read the replies that are due, and send and ask for less at a time.")
-        // What is larger than the limit by itself will be refused again.
-        error.details = DriverError(.limitExceeded, error.message).with { $0.isRetryable = byteCount <= limit }.details
-        return error
+            hint: "Read the replies that are due, and send and ask for less at a time.", isRetryable: byteCount <= limit
+        )
     }
+
+    /// The error of a limit that is reached; counts it.
+    func refusal(
+        _ name: LimitName, used: Int, _ message: String, hint: String, isRetryable: Bool = false,
+        isLogged: Bool = false
+    ) -> RequestError {
+        hit(name)
+        if isLogged { observeExhaustion(of: name) }
+        account.refusalCount.add(1, ordering: .relaxed)
+        let limit = LimitReport(name: name.name, value: name.value(context.limits), used: Int64(used), account: account)
+        return RequestError(.limitExceeded, message, hint: hint).with {
+            $0.limit = limit
+            $0.isRetryable = isRetryable
+        }
+    }
+
+    /// Something was refused, ended or kept waiting for a limit.
+    func hit(_ name: LimitName) { context.shared.limitHits.add(name) }
+
+    /// Refuses what would be one request in flight too many of this user.
+    func checkRequestCount() throws(RequestError) {
+        let (used, limit) = (account.requestsInFlight.count, context.limits.requestsInFlightPerUserMax)
+        guard used >= limit else { return }
+        throw refusal(
+            .requestsInFlightPerUser, used: used,
+            "\(account.name.capitalizedFirst) has \(used) unfinished requests, the limit of one user being \(limit) "
+                + "(requests_in_flight_per_user_max).",
+            hint: "Wait for replies before you send more.", isRetryable: true, isLogged: true)
+    }
+
+    /// Keeps the account of sessions; those that are being opened count.
+    func countSessions(_ change: Int) { account.sessions.add(change) }
 
     /// Charges the bytes of a request for as long as it runs.
     func charge(_ operation: Operation) {
@@ -59,7 +90,7 @@ extension Connection {
         guard !isClosing, input.count > Self.smallByteCount else { return }
         settleAccount()
         guard let error = refusal(ofMore: 0) else { return }
-        observeExhaustion()
+        observeExhaustion(of: .bufferedBytesPerUser)
         reply(error, id: .none, encoding: decoder.framing == .lengthPrefixed ? .messagePack : .json)
         input.releaseStorage()
         isClosing = true
@@ -74,17 +105,15 @@ extension Connection {
         guard !isClosed, output.count + byteCount > Self.outputHighWaterByteCount,
             let error = refusal(ofBytes: byteCount)
         else { return false }
-        observeExhaustion()
+        observeExhaustion(of: .bufferedBytesPerUser)
         operation.rows.closeForError(keepingRows: false)
         operation.rows.buffer.releaseStorage()
         operation.refusal = error
         return true
     }
 
-    private func observeExhaustion() {
+    private func observeExhaustion(of name: LimitName) {
         context.observer.observe(
-            .userExhausted(
-                limitName: "buffered_bytes_per_user_max", limit: context.limits.bufferedByteCountPerUserMax, peer: peer)
-        )
+            .userExhausted(limitName: name.name, limit: Int(name.value(context.limits)), peer: peer))
     }
 }

@@ -118,6 +118,7 @@ extension Connection {
         let operation = makeOperation(head, .stats, encoding)
         gather(for: operation, LoopStatistics()) { context, total in
             total.add(context.statistics)
+            for connection in context.connections.values { connection.tellUse(&total) }
         } _: { [self] total in
             finishStatistics(operation, total)
         }
@@ -129,6 +130,7 @@ extension Connection {
                 reply(RequestType.stats.replyName, id: operation.id, encoding: operation.encoding) { writer, output in
                     let uptime = MonotonicInstant.now.nanoseconds(since: context.shared.started) / 1_000_000
                     total.write(uptimeMilliseconds: uptime, &writer, &output)
+                    writeLimits(total.uses, &writer, &output)
                 }
             }
         }
@@ -142,7 +144,10 @@ extension Limits {
         [
             ("frame_bytes_max", Int64(frameByteCountMax)), ("row_bytes_max", Int64(rowByteCountMax)),
             ("requests_in_flight_max", Int64(requestsInFlightMax)),
+            ("requests_in_flight_per_user_max", Int64(requestsInFlightPerUserMax)),
             ("sessions_per_connection_max", Int64(sessionsPerConnectionMax)),
+            ("sessions_per_user_max", Int64(sessionsPerUserMax)),
+            ("paged_queries_per_connection_max", Int64(pagedQueriesPerConnectionMax)),
             ("statement_time_ms_max", statementTimeMillisecondsMax),
         ]
     }

@@ -82,7 +82,11 @@ extension Connection {
         operation.isTracked = true
         inFlight.append(operation)
         charge(operation)
+        account.requestsInFlight.add(1)
         context.statistics.requestsInFlight += 1
+        context.statistics.notePeak(.requestsInFlight, inFlight.count)
+        // Nothing more is read from this connection until some have ended.
+        if inFlight.count == context.limits.requestsInFlightMax { hit(.requestsInFlight) }
         context.shared.requestsInFlight.add(1, ordering: .relaxed)
         armTimer(operation)
     }
@@ -107,6 +111,7 @@ extension Connection {
                 inFlight.swapAt(index, inFlight.count - 1)
                 inFlight.removeLast()
             }
+            account.requestsInFlight.add(-1)
             context.statistics.requestsInFlight -= 1
             context.shared.requestsInFlight.subtract(1, ordering: .relaxed)
             disarmTimer(operation)
@@ -219,12 +224,27 @@ extension Connection {
 
     private func replyEnd(_ operation: Operation) {
         if let refusal = operation.refusal { return replyError(operation, refusal) }
-        if let error = operation.error { return replyError(operation, RequestError(error)) }
+        if let error = operation.error { return replyError(operation, failure(operation, error)) }
         switch operation.type {
         case .query: replyQueryEnd(operation)
         case .batch: replyBatch(operation)
         case .describe: replyDescription(operation)
         default: break
+        }
+    }
+
+    /// What the client is told of a driver's error; counts the limit that it met.
+    private func failure(_ operation: Operation, _ error: DriverError) -> RequestError {
+        if let name = error.details.limit.flatMap(LimitName.init) { hit(name) }
+        let limit = context.limits.statementTimeMillisecondsMax
+        guard error.code == .timeout, limit > 0, operation.timeoutMilliseconds == limit else {
+            return RequestError(error)
+        }
+        hit(.statementTime)
+        return RequestError(error).with {
+            $0.message = "The statement ran longer than \(limit) ms, the limit (statement_time_ms_max)."
+            $0.hint = "Make the statement do less, or ask an administrator to raise the limit."
+            $0.limit = LimitReport(name: LimitName.statementTime.name, value: limit)
         }
     }
 
@@ -328,6 +348,7 @@ extension Connection {
         for operation in inFlight { stop(operation, .disconnected) }
         for session in sessions where session.active == nil { session.link.close() }
         context.statistics.sessionsOpen -= sessions.count
+        countSessions(-sessions.count)
         sessions.removeAll()
     }
 

@@ -47,13 +47,20 @@ extension Connection {
     /// Answers what is no request of this protocol, and closes.
     private func refuse(_ failure: FrameFailure) {
         context.observer.observe(.protocolViolation(connection: number, peer: peer, reason: failure.message))
+        if case .tooLarge = failure { hit(.frameBytes) }
         if case .httpRequest = failure {
             output.append(FrameFailure.httpRefusal)
         } else {
             let encoding: WireEncoding = decoder.framing == .lengthPrefixed ? .messagePack : .json
-            reply(RequestError(failure), id: .none, encoding: encoding)
+            reply(describe(failure), id: .none, encoding: encoding)
         }
         isClosing = true
+    }
+
+    private func describe(_ failure: FrameFailure) -> RequestError {
+        guard case .tooLarge = failure else { return RequestError(failure) }
+        let limit = LimitReport(name: LimitName.frameBytes.name, value: Int64(context.limits.frameByteCountMax))
+        return RequestError(failure).with { $0.limit = limit }
     }
 
     private func handleFrame(_ frame: UnsafeRawBufferPointer) {
@@ -111,15 +118,21 @@ extension Connection {
             case .reload: try reload(head, encoding)
             case .cancel: try cancel(head, encoding)
             case .fetch: try fetch(head)
-            case .dbConnect: try openSession(head, encoding)
+            case .dbConnect:
+                try checkRequestCount()
+                try openSession(head, encoding)
             case .dbDisconnect: try closeSession(head, encoding)
             case .query:
+                try checkRequestCount()
                 recordPosition(with: head.id, encoding)
                 try startQuery(head, encoding)
             case .batch:
+                try checkRequestCount()
                 recordPosition(with: head.id, encoding)
                 try startBatch(head, encoding)
-            case .describe: try describe(head, encoding)
+            case .describe:
+                try checkRequestCount()
+                try describe(head, encoding)
             }
         } catch {
             if context.observer.wants(.debug) { observeRefusal(head, type, error) }
@@ -130,10 +143,15 @@ extension Connection {
     private func refuseConnection(_ refusal: ConnectionRefusal, _ id: RequestID, _ encoding: WireEncoding) {
         let limit = refusal.limit(context.limits)
         let who = refusal == .total ? "The daemon has" : "\(account.name.capitalizedFirst) has"
+        let used = refusal == .total ? context.shared.connections.count : account.connections.count
+        // It was counted when it was accepted.
+        let report = LimitReport(
+            name: refusal.limitName, value: Int64(limit), used: Int64(used), account: refusal == .total ? nil : account)
         reply(
             RequestError(
                 .limitExceeded, "\(who) reached the limit of \(limit) connections (\(refusal.limitName)).",
-                hint: "Close connections that are not used, or raise the limit."), id: id, encoding: encoding)
+                hint: "Close connections that are not used, or raise the limit."
+            ).with { $0.limit = report }, id: id, encoding: encoding)
         isClosing = true
     }
 

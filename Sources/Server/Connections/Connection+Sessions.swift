@@ -7,38 +7,57 @@ internal import WireProtocol
 extension Connection {
     func openSession(_ head: RequestHead, _ encoding: WireEncoding) throws(RequestError) {
         let request = try decoded { () throws(DecodeError) in try ConnectRequest(head.data) }
-        let limit = context.limits.sessionsPerConnectionMax
-        guard sessions.count + pendingSessionCount < limit else {
-            throw RequestError(
-                .limitExceeded, "This connection has \(limit) sessions, the limit (sessions_per_connection_max).",
-                hint: "Close sessions with db_disconnect.")
-        }
+        try checkSessionCount()
         let database =
             if let url = request.url { try adHocDatabase(url) } else { try findDatabase(request.database).database }
         let isReadOnly = request.readOnly
         let operation = makeOperation(head, .dbConnect, encoding)
         operation.progress = .running
         track(operation)
+        countSessions(1)
         database.openSession(SessionRequest(owner: owner, isReadOnly: isReadOnly), context.drivers) { [self] result in
             sessionOpened(operation, result, isReadOnly: isReadOnly || database.isReadOnly)
         }
     }
 
-    private var pendingSessionCount: Int { inFlight.count { $0.type == .dbConnect } }
+    private func checkSessionCount() throws(RequestError) {
+        let limits = context.limits
+        let used = sessions.count + inFlight.count { $0.type == .dbConnect }
+        if used >= limits.sessionsPerConnectionMax {
+            throw refusal(
+                .sessionsPerConnection, used: used,
+                "This connection has \(used) sessions; the limit is \(limits.sessionsPerConnectionMax) "
+                    + "(sessions_per_connection_max).",
+                hint: "Close sessions with db_disconnect.")
+        }
+        let usedByUser = account.sessions.count
+        if usedByUser >= limits.sessionsPerUserMax {
+            throw refusal(
+                .sessionsPerUser, used: usedByUser,
+                "\(account.name.capitalizedFirst) has \(usedByUser) sessions; the limit of one user is "
+                    + "\(limits.sessionsPerUserMax) (sessions_per_user_max).",
+                hint: "Close sessions with db_disconnect, or connections that are not used.", isRetryable: true,
+                isLogged: true)
+        }
+    }
 
     private func sessionOpened(
         _ operation: Operation, _ result: Result<any DatabaseLink, DriverError>, isReadOnly: Bool
     ) {
         switch result {
-        case .failure(let error): operation.error = error
+        case .failure(let error):
+            countSessions(-1)
+            operation.error = error
         case .success(let link):
             if isClosed {
+                countSessions(-1)
                 link.close()
                 break
             }
             let session = Session(name: nextSessionName(), link: link)
             sessions.append(session)
             context.statistics.sessionsOpened += 1
+            context.statistics.notePeak(.sessionsPerConnection, sessions.count)
             context.statistics.sessionsOpen += 1
             withOutputStorage { replySession(operation, session, isReadOnly: isReadOnly) }
         }
@@ -106,6 +125,7 @@ extension Connection {
         guard let session = operation.session else { return }
         sessions.removeAll { $0 === session }
         context.statistics.sessionsOpen -= 1
+        countSessions(-1)
         session.link.close()
         reply(RequestType.dbDisconnect.replyName, id: operation.id, encoding: operation.encoding) { _, _ in }
         operationDidEnd(operation)

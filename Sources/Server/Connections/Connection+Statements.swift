@@ -52,13 +52,15 @@ extension Connection {
 
     /// A paged query holds a connection to the database until its last page.
     private func checkPagedQueryCount() throws(RequestError) {
-        let limit = context.limits.pagedQueriesPerConnectionMax
-        guard inFlight.count(where: { $0.pageRowCount != nil }) >= limit else { return }
-        throw RequestError(
-            .limitExceeded,
-            "This connection has \(limit) paged queries open, the limit (paged_queries_per_connection_max).",
+        let (used, limit) = (pagedQueryCount, context.limits.pagedQueriesPerConnectionMax)
+        if used < limit { return context.statistics.notePeak(.pagedQueriesPerConnection, used + 1) }
+        throw refusal(
+            .pagedQueriesPerConnection, used: used,
+            "This connection has \(used) paged queries open; the limit is \(limit) (paged_queries_per_connection_max).",
             hint: "Fetch them to the end, or cancel those that are not needed.")
     }
+
+    var pagedQueryCount: Int { inFlight.count { $0.pageRowCount != nil } }
 
     /// The shorter one of the client's and the daemon's; 0 where there is none.
     private func timeout(_ wanted: Int64?) -> Int64 {

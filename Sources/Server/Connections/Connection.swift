@@ -111,8 +111,8 @@ final class Connection: EventSource {
             isClosed = true
             endKeeping()
             self.socket = nil
-            context.shared.connectionCount.subtract(1, ordering: .relaxed)
-            account.connectionCount.subtract(1, ordering: .relaxed)
+            context.shared.connections.add(-1)
+            account.connections.add(-1)
         }
     }
 
@@ -339,11 +339,11 @@ final class Connection: EventSource {
         if let share { context.releaseShare(share) }
         share = nil
         context.statistics.connectionsOpen -= 1
-        context.shared.connectionCount.subtract(1, ordering: .relaxed)
+        context.shared.connections.add(-1)
         output.releaseStorage()
         input.releaseStorage()
         settleAccount()
-        account.connectionCount.subtract(1, ordering: .relaxed)
+        account.connections.add(-1)
         abandonRequests()
         if context.observer.wants(.debug) {
             context.observer.observe(.connectionClosed(connection: number, peer: peer, requestCount: requestCount))

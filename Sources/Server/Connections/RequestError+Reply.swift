@@ -14,15 +14,14 @@ extension RequestError {
         writer.key("code", into: &output)
         writer.text(code.name, into: &output)
         write("message", message, &writer, &output)
-        write("detail", details?.detail, &writer, &output)
+        write("detail", detail, &writer, &output)
         write("hint", hint, &writer, &output)
-        write("sqlstate", details?.sqlState, &writer, &output)
+        write("sqlstate", sqlState, &writer, &output)
         write("vendor_code", details?.vendorCode.map(Int64.init), &writer, &output)
         if let offset = details?.offset, let sql { writePosition(offset, in: sql, &writer, &output) }
-        write("statement_index", details?.statementIndex.map(Int64.init), &writer, &output)
+        write("statement_index", statementIndex.map(Int64.init), &writer, &output)
         write("row_index", details?.rowIndex.map(Int64.init), &writer, &output)
-        // A driver knows better than the code whether trying again can help.
-        if details?.isRetryable ?? code.isRetryable {
+        if isRetryable ?? code.isRetryable {
             writer.key("retryable", into: &output)
             writer.bool(true, into: &output)
         }
@@ -31,6 +30,7 @@ extension RequestError {
             writer.key("transaction", into: &output)
             writer.text(transaction, into: &output)
         }
+        if let limit { writeLimit(limit, &writer, &output) }
         if let holder = details?.holder { writeHolder(holder, &writer, &output) }
     }
 
@@ -68,6 +68,17 @@ extension RequestError {
         write("offset", Int64(offset), &writer, &output)
         write("line", line, &writer, &output)
         write("column", column, &writer, &output)
+        writer.endMap(into: &output)
+    }
+
+    private func writeLimit(_ limit: LimitReport, _ writer: inout MessageWriter, _ output: inout ByteBuffer) {
+        writer.key("limit", into: &output)
+        writer.beginMap(into: &output)
+        writer.key("name", into: &output)
+        writer.text(limit.name, into: &output)
+        write("value", limit.value, &writer, &output)
+        write("used", limit.used, &writer, &output)
+        write("uid", limit.account?.uid.map(Int64.init), &writer, &output)
         writer.endMap(into: &output)
     }
 

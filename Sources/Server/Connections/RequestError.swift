@@ -11,8 +11,23 @@ struct RequestError: Error {
     var code: ErrorCode
     var message: String
     var hint: String?
+    var detail: String?
+    var sqlState: String?
+    /// Which statement of a batch it concerns.
+    var statementIndex: Int?
+    /// What else a driver knows.
     var details: DriverError.Details?
     var retryAfterMilliseconds: Int64?
+    var limit: LimitReport?
+    /// Whether trying again can help, where that is known better than by the code.
+    var isRetryable: Bool?
+
+    /// The same error with some fields changed.
+    func with(_ change: (inout RequestError) -> Void) -> RequestError {
+        var error = self
+        change(&error)
+        return error
+    }
 
     init(_ code: ErrorCode, _ message: String, hint: String? = nil) {
         self.code = code
@@ -22,6 +37,11 @@ struct RequestError: Error {
 
     init(_ error: DriverError) {
         details = error.details
+        detail = error.details.detail
+        sqlState = error.details.sqlState
+        statementIndex = error.details.statementIndex
+        isRetryable = error.details.isRetryable
+        limit = error.details.limit.map { LimitReport(name: $0.name, value: $0.value) }
         code = ErrorCode(error.code)
         message = error.details.message
         hint = error.details.hint
@@ -31,9 +51,7 @@ struct RequestError: Error {
         code = error.code
         message = error.message.capitalizedFirst
         hint = "A request is a map: {\"id\": 1, \"type\": \"query\", \"data\": {…}}."
-        if let index = error.statementIndex {
-            details = DriverError(.badRequest, message).with { $0.statementIndex = index }.details
-        }
+        statementIndex = error.statementIndex
     }
 
     init(_ failure: FrameFailure) {
@@ -61,21 +79,22 @@ struct RequestError: Error {
         let message =
             "The session \"\(printable(name))\" has ended, since its transaction was idle for \(limit) ms "
             + "(idle_transaction_ms_max); it was rolled back."
-        var error = RequestError(
+        return RequestError(
             .sessionNotFound, message,
-            hint: "Open a new one with db_connect, and repeat the transaction from its start.")
-        // idle_in_transaction_session_timeout (PostgreSQL, appendix A).
-        error.details = DriverError(.internalError, message, sqlState: "25P03").details
-        return error
+            hint: "Open a new one with db_connect, and repeat the transaction from its start."
+        ).with {
+            // idle_in_transaction_session_timeout (PostgreSQL, appendix A).
+            $0.sqlState = "25P03"
+            $0.limit = LimitReport(name: LimitName.idleTransaction.name, value: limit)
+        }
     }
 
     /// A request that had no reply when the process that ran it went.
     static func outcomeUnknown(_ sessions: String?) -> RequestError {
-        let message = "The daemon was replaced while this request ran; whether it took effect is not known."
-        var error = RequestError(
-            .outcomeUnknown, message, hint: "Look whether its change is there before you send it again.")
-        error.details = DriverError(.internalError, message).with { $0.detail = sessions }.details
-        return error
+        RequestError(
+            .outcomeUnknown, "The daemon was replaced while this request ran; whether it took effect is not known.",
+            hint: "Look whether its change is there before you send it again."
+        ).with { $0.detail = sessions }
     }
 
     static func databaseNotFound(_ name: UnsafeRawBufferPointer) -> RequestError {

@@ -50,6 +50,7 @@ extension Connection {
         if isClosed { return false }
         noticeReading(at: now)
         if let since = stalledSince, isOver(context.limits.writeStallMillisecondsMax, since, now) {
+            hit(.writeStall)
             context.observer.observe(
                 .readerStalled(
                     connection: number, peer: peer, limit: context.limits.writeStallMillisecondsMax,
@@ -95,6 +96,8 @@ extension Connection {
     private func expire(_ session: Session) {
         sessions.removeAll { $0 === session }
         context.statistics.sessionsOpen -= 1
+        countSessions(-1)
+        hit(.idleTransaction)
         session.link.close()
         expiredSessions.append(session.name)
         if expiredSessions.count > Self.expiredSessionCountMax { expiredSessions.removeFirst() }

@@ -23,7 +23,8 @@ final class SharedState: Sendable {
     let handover: Handover?
     let reloadDesk = ReloadDesk()
     /// Open client connections, of all loops.
-    let connectionCount = Atomic<Int>(0)
+    let connections = Usage()
+    let limitHits = LimitHits()
     /// Requests that did not end in the turn they came in.
     let requestsInFlight = Atomic<Int>(0)
     /// The loops, for questions to all of them; set once, before any connection.

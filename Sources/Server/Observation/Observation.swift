@@ -61,6 +61,23 @@ extension Observation {
         }
     }
 
+    /// Whose doing it is, where that is a client's.
+    var peer: PeerCredentials? {
+        switch self {
+        case .connectionOpened(_, let peer), .connectionClosed(_, let peer, _), .connectionRefused(_, _, let peer),
+            .userExhausted(_, _, let peer), .transactionExpired(_, let peer, _, _, _),
+            .readerStalled(_, let peer, _, _),
+            .protocolViolation(_, let peer, _):
+            peer
+        case .requestStarted(let facts), .requestFinished(let facts), .requestFailed(let facts),
+            .slowStatement(let facts, _), .databaseTrouble(let facts, _):
+            facts.peer
+        case .listening, .acceptFailed, .databaseOpened, .databaseFailed, .reloaded, .draining, .restored, .stopped,
+            .suppressed:
+            nil
+        }
+    }
+
     /// The line for the log, with its fields.
     public var record: LogRecord {
         let (level, id) = kind

@@ -58,7 +58,7 @@ public final class Observer: Sendable {
         let (level, id) = observation.kind
         guard wants(level) else { return }
         if level != .debug, let id {
-            let verdict = limiter.withLock { $0.admit(id, level, at: .now) }
+            let verdict = limiter.withLock { $0.admit(id, of: observation.peer?.uid, level, at: .now) }
             if let ended = verdict.ended { receive(.suppressed(ended)) }
             guard verdict.passes else { return }
         }

@@ -2,11 +2,23 @@
 
 internal import LinuxSystem
 
-/// Lets a burst of each kind of message through in each interval, and counts the rest.
+/// Lets a burst of each kind of message and user through in each interval, and counts the rest.
+///
+/// Of each user apart, so that the noise of one does not hide what another's clients do.
 struct RateLimiter {
-    /// Messages of one kind in one interval.
+    /// Messages of one kind and user in one interval.
     static let burstCount = 100
     static let intervalMilliseconds: Int64 = 30_000
+
+    /// What is limited together.
+    private struct Subject: Hashable {
+        var id: MessageID
+        /// `nil`: no user's, or of one more than can be told apart.
+        var uid: UInt32?
+    }
+
+    /// Subjects in one interval; what is beyond is limited by its kind only.
+    private static let subjectCountMax = 1_024
 
     private struct Window {
         var end: MonotonicInstant
@@ -16,55 +28,67 @@ struct RateLimiter {
         var suppressedCount: Int { max(0, count - RateLimiter.burstCount) }
     }
 
-    private var windows: [MessageID: Window] = [:]
+    private var windows: [Subject: Window] = [:]
 
     /// Counts a message.
     ///
     /// - Parameters:
     ///   - id: its kind.
+    ///   - uid: who has caused it, where that is a user.
     ///   - level: its severity; what is said about those that are kept back gets the same.
     ///   - now: the time.
     /// - Returns: whether it may be written, and what an interval that ended before it has kept back.
-    mutating func admit(_ id: MessageID, _ level: LogLevel, at now: MonotonicInstant)
+    mutating func admit(_ id: MessageID, of uid: UInt32? = nil, _ level: LogLevel, at now: MonotonicInstant)
         -> (passes: Bool, ended: SuppressedMessages?)
     {
+        let subject = subject(id, uid)
         var ended: SuppressedMessages?
         var window =
-            windows[id] ?? Window(end: now.advanced(byMilliseconds: Self.intervalMilliseconds), level: level)
+            windows[subject] ?? Window(end: now.advanced(byMilliseconds: Self.intervalMilliseconds), level: level)
         if window.end <= now {
-            ended = Self.summary(id, window)
+            ended = Self.summary(subject, window)
             window = Window(end: now.advanced(byMilliseconds: Self.intervalMilliseconds), level: level)
         }
         window.count += 1
-        windows[id] = window
+        windows[subject] = window
         return (window.count <= Self.burstCount, ended)
+    }
+
+    private func subject(_ id: MessageID, _ uid: UInt32?) -> Subject {
+        let own = Subject(id: id, uid: uid)
+        return windows[own] != nil || windows.count < Self.subjectCountMax ? own : Subject(id: id, uid: nil)
     }
 
     /// What was kept back, of the intervals that have ended.
     mutating func takeEnded(at now: MonotonicInstant) -> [SuppressedMessages] {
         let ended = windows.filter { $0.value.end <= now }
-        for id in ended.keys { windows[id] = nil }
-        return MessageID.allCases.compactMap { id in ended[id].flatMap { Self.summary(id, $0) } }
+        for subject in ended.keys { windows[subject] = nil }
+        return ended.compactMap { Self.summary($0.key, $0.value) }
+            .sorted { ("\($0.id.plural)", $0.uid ?? .max) < ("\($1.id.plural)", $1.uid ?? .max) }
     }
 
-    private static func summary(_ id: MessageID, _ window: Window) -> SuppressedMessages? {
+    private static func summary(_ subject: Subject, _ window: Window) -> SuppressedMessages? {
         guard window.suppressedCount > 0 else { return nil }
-        return SuppressedMessages(id: id, level: window.level, count: window.suppressedCount)
+        return SuppressedMessages(
+            id: subject.id, uid: subject.uid, level: window.level, count: window.suppressedCount)
     }
 }
 
 /// How many messages of a kind were not written.
 public struct SuppressedMessages: Sendable, Equatable {
     var id: MessageID
+    /// Who has caused them, where that is one user.
+    var uid: UInt32?
     var level: LogLevel
     var count: Int
 
     var text: String {
-        "\(count) messages suppressed: \(id.plural), more than \(RateLimiter.burstCount) "
+        "\(count) messages suppressed: \(id.plural)\(uid.map { " of uid \($0)" } ?? ""), more than \(RateLimiter.burstCount) "
             + "in \(RateLimiter.intervalMilliseconds / 1000) s"
     }
 
     var fields: [(name: String, value: String)] {
         [("LITEBASE_SUPPRESSED", "\(count)"), ("LITEBASE_SUPPRESSED_ID", id.rawValue)]
+            + (uid.map { [("LITEBASE_PEER_UID", "\($0)")] } ?? [])
     }
 }

@@ -17,7 +17,7 @@ class WireRowSink: RowSink {
     private var rowsInFrame = 0
     private var isFrameOpen = false
     private var rowsLeftInPage = Int64.max
-    private var rowByteCountMax = Int.max
+    private var rowLimit = Int.max
     private var rowStart = 0
     private var isRowTooLarge = false
     private(set) final var columnCount = 0
@@ -39,7 +39,7 @@ class WireRowSink: RowSink {
     final func prepare(id: RequestID, writer: MessageWriter, pageRowCount: Int64?, rowByteCountMax: Int) {
         self.id = id
         self.writer = writer
-        self.rowByteCountMax = rowByteCountMax
+        rowLimit = rowByteCountMax
         rowsLeftInPage = pageRowCount ?? .max
         rowsInFrame = 0
         isFrameOpen = false
@@ -102,10 +102,12 @@ class WireRowSink: RowSink {
     }
 
     final override func hasRoom(for byteCount: Int) -> Bool {
-        if byteCount <= rowByteCountMax &- (buffer.count &- rowStart) { return true }
+        if byteCount <= rowLimit &- (buffer.count &- rowStart) { return true }
         isRowTooLarge = true
         return false
     }
+
+    final override var rowByteCountMax: Int { rowLimit }
 
     final override func endRow() -> State {
         closeRow()

@@ -17,8 +17,15 @@ struct LoopStatistics: Sendable {
     var bytesReceived: UInt64 = 0
     var bytesSent: UInt64 = 0
     var rowsSent: UInt64 = 0
+    /// What is limited for each connection: the most that one has now (when it was asked), and had.
+    var uses = [LimitUse](repeating: LimitUse(), count: LimitName.allCases.count)
     /// Microseconds by type of request.
     var latency = [LatencyHistogram](repeating: LatencyHistogram(), count: RequestType.allCases.count)
+
+    /// A connection has that much.
+    mutating func notePeak(_ name: LimitName, _ count: Int) {
+        if count > uses[name.rawValue].peak ?? 0 { uses[name.rawValue].peak = Int64(count) }
+    }
 
     mutating func add(_ other: LoopStatistics) {
         connectionsOpened += other.connectionsOpened
@@ -31,6 +38,10 @@ struct LoopStatistics: Sendable {
         bytesReceived += other.bytesReceived
         bytesSent += other.bytesSent
         rowsSent += other.rowsSent
+        for index in uses.indices {
+            guard let peak = other.uses[index].peak else { continue }
+            uses[index].merge(used: other.uses[index].used ?? 0, peak: peak)
+        }
         for index in latency.indices { latency[index].add(other.latency[index]) }
     }
 }

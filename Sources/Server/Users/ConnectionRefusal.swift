@@ -5,13 +5,15 @@ enum ConnectionRefusal: Sendable {
     case total
     case ofUser
 
-    /// As in the configuration.
-    var limitName: StaticString {
+    var name: LimitName {
         switch self {
-        case .total: "connections_max"
-        case .ofUser: "connections_per_user_max"
+        case .total: .connections
+        case .ofUser: .connectionsPerUser
         }
     }
+
+    /// As in the configuration.
+    var limitName: StaticString { name.name }
 
     func limit(_ limits: Limits) -> Int {
         switch self {

@@ -3,15 +3,40 @@
 internal import LinuxSystem
 internal import Synchronization
 
+/// How much of something is in use, and was at most.
+///
+/// - Thread: any.
+struct Usage: ~Copyable, Sendable {
+    private let now = Atomic<Int>(0)
+    private let most = Atomic<Int>(0)
+
+    /// - Returns: how much is in use with that.
+    @discardableResult
+    func add(_ count: Int) -> Int {
+        let value = now.add(count, ordering: .relaxed).newValue
+        if value > peak { most.max(value, ordering: .relaxed) }
+        return value
+    }
+
+    var count: Int { now.load(ordering: .relaxed) }
+    var peak: Int { most.load(ordering: .relaxed) }
+}
+
 /// What one user has in use, over all loops.
 ///
 /// - Thread: any.
 final class UserAccount: Sendable {
     /// `nil` for clients over TCP, which have no user and share one account.
     let uid: UInt32?
-    let connectionCount = Atomic<Int>(0)
+    let connections = Usage()
     /// Bytes of requests and replies that are under way, to about 32 KiB for each connection.
-    let bufferedByteCount = Atomic<Int>(0)
+    let bufferedBytes = Usage()
+    /// Requests that did not end in the turn they came in.
+    let requestsInFlight = Usage()
+    /// Those that are being opened included.
+    let sessions = Usage()
+    /// Requests, replies and connections that were refused for a limit.
+    let refusalCount = Atomic<UInt64>(0)
 
     init(uid: UInt32?) { self.uid = uid }
 
@@ -36,7 +61,7 @@ final class UserAccounts: Sendable {
         accounts.withLock { accounts in
             if let known = accounts[uid] { return known }
             if accounts.count >= Self.accountCountMax {
-                accounts = accounts.filter { $0.value.connectionCount.load(ordering: .relaxed) > 0 }
+                accounts = accounts.filter { $0.value.connections.count > 0 }
             }
             let account = UserAccount(uid: uid)
             accounts[uid] = account
@@ -47,7 +72,7 @@ final class UserAccounts: Sendable {
     /// Those who are connected, by uid; TCP last.
     var connected: [UserAccount] {
         accounts.withLock { Array($0.values) }
-            .filter { $0.connectionCount.load(ordering: .relaxed) > 0 }
+            .filter { $0.connections.count > 0 }
             .sorted { ($0.uid ?? .max) < ($1.uid ?? .max) }
     }
 }
@@ -65,7 +90,7 @@ extension UserAccounts {
     func admit(_ socket: borrowing OwnedDescriptor) -> (client: Client, connectionCount: Int) {
         let peer = Sockets.peer(of: socket)
         let account = account(of: peer?.uid)
-        let count = account.connectionCount.add(1, ordering: .relaxed).newValue
+        let count = account.connections.add(1)
         return (Client(peer: peer, account: account), count)
     }
 }

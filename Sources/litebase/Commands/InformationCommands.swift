@@ -93,7 +93,14 @@ enum StatusText {
             ("address", endpoint.description),
             ("state", "\(health.status), up \(DurationText.human(health.uptime)), started by \(health.activation)"),
         ]
-        flatten(stats, name: "", into: &pairs)
+        let limits = LimitsText(stats)
+        for (key, member) in stats.members ?? [] where limits == nil || !["limits", "users"].contains(key) {
+            flatten(member, name: key, into: &pairs)
+        }
+        return aligned(pairs) + (limits?.lines ?? [])
+    }
+
+    private static func aligned(_ pairs: [(String, String)]) -> [String] {
         let width = pairs.map { DisplayWidth.of($0.0) }.max() ?? 0
         return pairs.map { name, value in
             let shown = TerminalEscaping.visible(name)

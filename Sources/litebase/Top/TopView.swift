@@ -49,6 +49,8 @@ struct TopView {
             "connections \(sample.counter("connections", "open"))   sessions \(sample.counter("sessions", "open"))   "
                 + "in flight \(inFlight)",
         ]
+        // At most two, so that the table keeps its place.
+        lines += (LimitsText(sample.stats)?.hints ?? []).prefix(2).map { "! " + $0 }
         guard let rates else { return lines + ["requests -", "errors -"] }
         lines.append(
             "requests \(BenchReport.rate(rates.requestTotal))   rows \(BenchReport.rate(rates.rows))   received "

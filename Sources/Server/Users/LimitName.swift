@@ -1,0 +1,104 @@
+// Every limit that `stats` shows live, with its name as in the configuration.
+
+internal import DatabaseDrivers
+internal import Synchronization
+
+/// A limit that clients can hit.
+enum LimitName: Int, CaseIterable, Sendable {
+    case frameBytes, rowBytes
+    case connections, connectionsPerUser, bufferedBytesPerUser, requestsInFlightPerUser, sessionsPerUser
+    case keptConnections
+    case requestsInFlight, sessionsPerConnection, pagedQueriesPerConnection
+    case readersPerDatabase, workerThreads, sqliteMemoryBytes
+    case statementTime, idleTransaction, writeStall, busyTime
+
+    var name: StaticString {
+        switch self {
+        case .frameBytes: "frame_bytes_max"
+        case .rowBytes: "row_bytes_max"
+        case .connections: "connections_max"
+        case .connectionsPerUser: "connections_per_user_max"
+        case .bufferedBytesPerUser: "buffered_bytes_per_user_max"
+        case .requestsInFlightPerUser: "requests_in_flight_per_user_max"
+        case .sessionsPerUser: "sessions_per_user_max"
+        case .keptConnections: "kept_connections_max"
+        case .requestsInFlight: "requests_in_flight_max"
+        case .sessionsPerConnection: "sessions_per_connection_max"
+        case .pagedQueriesPerConnection: "paged_queries_per_connection_max"
+        case .readersPerDatabase: "readers_per_database_max"
+        case .workerThreads: "worker_threads_max"
+        case .sqliteMemoryBytes: "sqlite_memory_bytes_max"
+        case .statementTime: "statement_time_ms_max"
+        case .idleTransaction: "idle_transaction_ms_max"
+        case .writeStall: "write_stall_ms_max"
+        case .busyTime: "busy_time_ms_max"
+        }
+    }
+
+    /// What is configured.
+    func value(_ limits: Limits) -> Int64 {
+        switch self {
+        case .frameBytes: Int64(limits.frameByteCountMax)
+        case .rowBytes: Int64(limits.rowByteCountMax)
+        case .connections: Int64(limits.connectionCountMax)
+        case .connectionsPerUser: Int64(limits.connectionCountPerUserMax)
+        case .bufferedBytesPerUser: Int64(limits.bufferedByteCountPerUserMax)
+        case .requestsInFlightPerUser: Int64(limits.requestsInFlightPerUserMax)
+        case .sessionsPerUser: Int64(limits.sessionsPerUserMax)
+        case .keptConnections: Int64(limits.keptConnectionCountMax)
+        case .requestsInFlight: Int64(limits.requestsInFlightMax)
+        case .sessionsPerConnection: Int64(limits.sessionsPerConnectionMax)
+        case .pagedQueriesPerConnection: Int64(limits.pagedQueriesPerConnectionMax)
+        case .readersPerDatabase: Int64(limits.readersPerDatabaseMax)
+        case .workerThreads: Int64(limits.workerThreadCountMax)
+        case .sqliteMemoryBytes: Int64(limits.sqliteMemoryByteCountMax)
+        case .statementTime: limits.statementTimeMillisecondsMax
+        case .idleTransaction: limits.idleTransactionMillisecondsMax
+        case .writeStall: limits.writeStallMillisecondsMax
+        case .busyTime: limits.busyTimeMillisecondsMax
+        }
+    }
+
+    /// The limit that a driver names.
+    init?(_ limit: DriverLimit) {
+        guard let known = Self.allCases.first(where: { "\($0.name)" == "\(limit.name)" }) else { return nil }
+        self = known
+    }
+}
+
+/// How near a limit is, and how often it was reached.
+struct LimitUse: Sendable {
+    /// In use now; `nil` where nothing can be counted, as with times.
+    var used: Int64?
+    /// The most that was in use since the start.
+    var peak: Int64?
+    /// How often something was refused, ended or kept waiting for it.
+    var hitCount: UInt64 = 0
+
+    /// The same limit elsewhere, such as on another connection.
+    mutating func merge(used: Int64, peak: Int64) {
+        self.used = max(self.used ?? 0, used)
+        self.peak = max(self.peak ?? 0, peak, used)
+    }
+}
+
+/// A limit as an error tells of it.
+struct LimitReport: Sendable {
+    var name: StaticString
+    var value: Int64
+    /// In use now.
+    var used: Int64?
+    /// Whose it is.
+    var account: UserAccount?
+}
+
+/// How often limits were reached, of all loops. That is rare.
+///
+/// - Thread: any.
+final class LimitHits: Sendable {
+    private let counts = Mutex([UInt64](repeating: 0, count: LimitName.allCases.count))
+
+    func add(_ name: LimitName) { counts.withLock { $0[name.rawValue] += 1 } }
+
+    var all: [UInt64] { counts.withLock { $0 } }
+}

@@ -1,0 +1,102 @@
+// The limits and the users of `stats`, as `litebase status` prints them.
+
+import LiteBaseClient
+
+/// How near the daemon's limits are, for a person.
+struct LimitsText {
+    /// From this part of a limit on, in percent, a person should look.
+    private static let warningPercent: Int64 = 80
+
+    private let limits: [(name: String, value: Int64, used: Int64?, peak: Int64?, hits: Int64)]
+    private let users: [StructuredValue]
+
+    /// `nil` for a daemon that does not tell.
+    init?(_ stats: StructuredValue) {
+        guard let members = stats["limits"]?.members else { return nil }
+        limits = members.map { name, limit in
+            (
+                name, limit["value"]?.integer ?? 0, limit["used"]?.integer, limit["peak"]?.integer,
+                limit["hits"]?.integer ?? 0
+            )
+        }
+        users = stats["users"]?.elements ?? []
+    }
+
+    /// All of it: a table of limits, one of users, and what to look at.
+    var lines: [String] {
+        ["", "limits"] + Self.table([["", "value", "used", "peak", "hits"]] + limits.map(Self.cells))
+            + ["", "users"] + Self.table([Self.userTitles] + users.map(Self.userCells)) + hints.map { "hint: " + $0 }
+    }
+
+    private static func cells(
+        _ limit: (name: String, value: Int64, used: Int64?, peak: Int64?, hits: Int64)
+    ) -> [String] {
+        [
+            TerminalEscaping.visible(limit.name), limit.value == 0 ? "none" : String(limit.value),
+            limit.used.map { "\($0)" } ?? "-", limit.peak.map { "\($0)" } ?? "-", String(limit.hits),
+        ]
+    }
+
+    // MARK: Users
+
+    private static let userTitles = ["", "connections", "sessions", "in flight", "buffered bytes", "refusals"]
+    /// What a user has, with the limit of each.
+    private static let shares: [(key: String, what: String, limit: String)] = [
+        ("connections", "connections", "connections_per_user_max"),
+        ("sessions", "sessions", "sessions_per_user_max"),
+        ("requests_in_flight", "requests in flight", "requests_in_flight_per_user_max"),
+        ("buffered_bytes", "buffered bytes", "buffered_bytes_per_user_max"),
+    ]
+
+    private static func name(of user: StructuredValue) -> String {
+        if let name = user["user"]?.text { return TerminalEscaping.visible(name) }
+        return user["uid"]?.integer.map { "uid \($0)" } ?? "TCP clients"
+    }
+
+    private static func userCells(_ user: StructuredValue) -> [String] {
+        func cell(_ key: String) -> String {
+            let (now, peak) = (user[key]?.integer ?? 0, user[key + "_peak"]?.integer ?? 0)
+            return peak > now ? "\(now) (\(peak))" : "\(now)"
+        }
+        return [name(of: user)] + shares.map { cell($0.key) } + [String(user["refusals"]?.integer ?? 0)]
+    }
+
+    // MARK: Hints
+
+    /// What is nearly used up, and who uses it.
+    var hints: [String] {
+        limits.compactMap { limit in
+            guard let used = limit.used, Self.isNear(used, limit.value) else { return nil }
+            // Those of a user are named below.
+            if Self.shares.contains(where: { $0.limit == limit.name }) { return nil }
+            return "\(used) of \(limit.value) are in use: \(TerminalEscaping.visible(limit.name))"
+        } + users.flatMap(hints(for:))
+    }
+
+    private func hints(for user: StructuredValue) -> [String] {
+        Self.shares.compactMap { share in
+            guard let used = user[share.key]?.integer, let limit = limits.first(where: { $0.name == share.limit }),
+                Self.isNear(used, limit.value)
+            else { return nil }
+            return "\(Self.name(of: user)) has \(used) of \(limit.value) \(share.what): \(share.limit)"
+        }
+    }
+
+    private static func isNear(_ used: Int64, _ limit: Int64) -> Bool {
+        limit > 0 && Double(used) >= Double(limit) * Double(warningPercent) / 100
+    }
+
+    // MARK: Tables
+
+    /// The first column to the left, the others to the right.
+    private static func table(_ rows: [[String]]) -> [String] {
+        guard let first = rows.first else { return [] }
+        let widths = first.indices.map { column in rows.map { DisplayWidth.of($0[column]) }.max() ?? 0 }
+        return rows.map { row in
+            row.enumerated().map { column, cell in
+                let padding = String(repeating: " ", count: widths[column] - DisplayWidth.of(cell))
+                return column == 0 ? "  " + cell + padding : padding + cell
+            }.joined(separator: "  ")
+        }
+    }
+}
