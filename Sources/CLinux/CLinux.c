@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <semaphore.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
 #include <malloc.h>
@@ -280,4 +281,27 @@ void clinux_limit_malloc_arenas(int count) {
     // call mprotect(2), each time.
     mallopt(M_TRIM_THRESHOLD, 1 << 20);
     mallopt(M_TOP_PAD, 256 << 10);
+}
+
+void *clinux_semaphore_make(void) {
+    sem_t *semaphore = malloc(sizeof *semaphore);
+    if (semaphore) sem_init(semaphore, 0, 0);
+    return semaphore;
+}
+
+void clinux_semaphore_free(void *semaphore) {
+    sem_destroy(semaphore);
+    free(semaphore);
+}
+
+void clinux_semaphore_post(void *semaphore) { sem_post(semaphore); }
+
+bool clinux_semaphore_wait(void *semaphore, int seconds) {
+    struct timespec deadline;
+    clock_gettime(CLOCK_MONOTONIC, &deadline);
+    deadline.tv_sec += seconds;
+    while (sem_clockwait(semaphore, CLOCK_MONOTONIC, &deadline) != 0) {
+        if (errno != EINTR) return false;
+    }
+    return true;
 }

@@ -17,6 +17,15 @@ public enum Thread {
         }
     }
 
+    private static let run: @convention(c) (UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? = { context in
+        guard let context else { return nil }
+        let start = Unmanaged<Start>.fromOpaque(context).takeRetainedValue()
+        clinux_name_thread(start.name)
+        clinux_set_fault_scope(start.faultScope)
+        start.body()
+        return nil
+    }
+
     /// Starts a detached thread.
     /// - Parameters:
     ///   - name: at most 15 bytes, seen in `ps -L` and `top -H`.
@@ -33,19 +42,16 @@ public enum Thread {
         defer { pthread_attr_destroy(&attributes) }
         let start = Unmanaged.passRetained(Start(name: name, body: body))
         var thread = pthread_t()
-        let result = pthread_create(
-            &thread, &attributes,
-            { context in
-                guard let context else { return nil }
-                let start = Unmanaged<Start>.fromOpaque(context).takeRetainedValue()
-                clinux_name_thread(start.name)
-                clinux_set_fault_scope(start.faultScope)
-                start.body()
-                return nil
-            }, start.toOpaque())
-        if result != 0 {
+        do throws(Errno) {
+            _ = try SystemCalls.call(.startThread) {
+                // Gives the error's number instead of setting errno.
+                let result = pthread_create(&thread, &attributes, run, start.toOpaque())
+                errno = result
+                return result == 0 ? 0 : -1
+            }
+        } catch {
             start.release()
-            throw Errno(result)
+            throw error
         }
     }
 }

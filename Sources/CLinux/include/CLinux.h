@@ -74,6 +74,12 @@ void clinux_unmap(void *address, size_t byte_count);
 int64_t clinux_monotonic_ns(void);
 /// Wall clock, nanoseconds since 1970.
 int64_t clinux_realtime_ns(void);
+/// A semaphore of this process (sem_overview(7)); NULL when there is no memory.
+void *clinux_semaphore_make(void);
+void clinux_semaphore_free(void *semaphore);
+void clinux_semaphore_post(void *semaphore);
+/// False after `seconds` of the monotonic clock: the other one may be set meanwhile.
+bool clinux_semaphore_wait(void *semaphore, int seconds);
 /// Names the calling thread, at most 15 bytes (pthread_setname_np(3)).
 void clinux_name_thread(const char *name);
 /// Which injected faults concern the calling thread; 0 for none (debug builds).

@@ -1,6 +1,5 @@
 // Threads for statements that outgrow the loop: writes, long reads, anything that may wait for the disk.
 
-internal import Glibc
 internal import LinuxSystem
 internal import Synchronization
 
@@ -15,27 +14,15 @@ public final class WorkerPool: Sendable {
         var idleCount = 0
     }
 
-    /// A POSIX semaphore counts submitted jobs: `Mutex` has no condition variable (sem_overview(7)).
-    private struct Semaphore: @unchecked Sendable {
-        let pointer: UnsafeMutablePointer<sem_t>
-    }
-
-    private static let idleSecondsMax = 10
+    private static let idleSecondsMax: Int32 = 10
 
     private let state = Mutex(State())
-    private let available: Semaphore
+    /// Counts submitted jobs.
+    private let available = Semaphore()
     private let threadCountMax: Int
 
     public init(threadCountMax: Int) {
         self.threadCountMax = max(1, threadCountMax)
-        available = Semaphore(pointer: .allocate(capacity: 1))
-        sem_init(available.pointer, 0, 0)
-    }
-
-    // Threads keep the pool alive, so none waits on the semaphore here.
-    deinit {
-        sem_destroy(available.pointer)
-        available.pointer.deallocate()
     }
 
     /// Runs `job` on a thread of the pool.
@@ -48,7 +35,7 @@ public final class WorkerPool: Sendable {
             state.threadCount += 1
             return true
         }
-        sem_post(available.pointer)
+        available.post()
         if mustGrow { startThread() }
     }
 
@@ -75,6 +62,8 @@ public final class WorkerPool: Sendable {
         state.withLock { state in
             guard state.head < state.jobs.count else { return nil }
             let job = state.jobs[state.head]
+            // What a job holds goes with it, not here: under the lock, its end must not submit another one.
+            state.jobs[state.head] = {}
             state.head += 1
             if state.head == state.jobs.count {
                 state.jobs.removeAll(keepingCapacity: true)
@@ -90,21 +79,12 @@ public final class WorkerPool: Sendable {
     /// - Returns: false when the thread was idle for too long and has signed off.
     private func waitForJob() -> Bool {
         state.withLock { $0.idleCount += 1 }
-        var deadline = timespec()
-        clock_gettime(CLOCK_REALTIME, &deadline)
-        deadline.tv_sec += Self.idleSecondsMax
-        while true {
-            if sem_timedwait(available.pointer, &deadline) == 0 {
-                state.withLock { $0.idleCount -= 1 }
-                return true
-            }
-            if errno == EINTR { continue }
-            return state.withLock { state in
-                state.idleCount -= 1
-                if state.head < state.jobs.count { return true }
-                state.threadCount -= 1
-                return false
-            }
+        let hasJob = available.wait(seconds: Self.idleSecondsMax)
+        return state.withLock { state in
+            state.idleCount -= 1
+            if hasJob || state.head < state.jobs.count { return true }
+            state.threadCount -= 1
+            return false
         }
     }
 }

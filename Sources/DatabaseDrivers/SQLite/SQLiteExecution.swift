@@ -16,6 +16,8 @@ enum AdvanceOutcome {
     case ended
     /// Prepared on a reader, it turned out to write.
     case needsWriter
+    /// The database has to be opened anew before it can start.
+    case needsDatabase
 }
 
 /// Where the rows of a statement may go.
@@ -42,12 +44,18 @@ final class SQLiteExecution: @unchecked Sendable {
     var ticket: WriteTicket?
     /// Counted among the long reads of its database.
     var isLongRead = false
+    /// Among those of its link that are on a worker or suspended; touched on the loop only.
+    var isAway = false
     /// Whom `stop` interrupts; touched on the loop only, unlike `connection`.
     var interruptTarget: SQLiteConnection?
     var busyTimer: TimerID?
     var busyToken: UInt64 = 0
     /// Called on the loop when the writer has ended the run.
     var onWritten: (@Sendable () -> Void)?
+    /// Set by the writer: nothing was run, since the database has to be opened anew.
+    var mustStartAgain = false
+    /// How often it was started again for that.
+    var startCount = 0
     private var hasBegun = false
     private var totalChangesBefore: Int64 = 0
     private var lastInsertIDBefore: Int64 = 0
@@ -65,6 +73,7 @@ final class SQLiteExecution: @unchecked Sendable {
         self.run = run
         self.owner = owner
         place = .loop
+        startCount = 0
         hasBegun = false
     }
 
@@ -109,9 +118,17 @@ final class SQLiteExecution: @unchecked Sendable {
             try prepare(on: connection)
             return mayWrite || statement?.isReadOnly == true ? nil : .needsWriter
         } catch {
+            if error.isReplacement { return .needsDatabase }
             run.error = error
             return .ended
         }
+    }
+
+    /// It was done, but nobody can say in which file.
+    func endAsUnknown() {
+        run.restart()
+        run.batchSummaries = []
+        run.error = .writtenIntoReplaced
     }
 
     /// Gives the statement back; the connection stays with the caller.
@@ -260,6 +277,7 @@ final class SQLiteExecution: @unchecked Sendable {
     }
 
     private func error(_ connection: SQLiteConnection, _ result: Int32) -> DriverError {
+        connection.noteDamage(result)
         if result & 0xff == SQLITE_INTERRUPT || result & 0xff == SQLITE_BUSY, let reason = run.stopReason {
             return .stopped(reason)
         }

@@ -16,6 +16,13 @@ public final class SQLiteSessionLink: DatabaseLink {
         _ database: SQLiteDatabase, _ context: DriverContext, owner: LinkOwner, isReadOnly: Bool,
         done: @escaping (Result<SQLiteSessionLink, DriverError>) -> Void
     ) {
+        open(database, context, owner: owner, isReadOnly: isReadOnly, attemptCount: 3, done: done)
+    }
+
+    private static func open(
+        _ database: SQLiteDatabase, _ context: DriverContext, owner: LinkOwner, isReadOnly: Bool, attemptCount: Int,
+        done: @escaping (Result<SQLiteSessionLink, DriverError>) -> Void
+    ) {
         let bound = LoopBound((context: context, done: done), context.loop.mailbox)
         let mailbox = context.loop.mailbox
         let writers = context.writers
@@ -25,12 +32,18 @@ public final class SQLiteSessionLink: DatabaseLink {
             writers.submit {
                 let role = SQLiteRole.session(owner, isReadOnly: isReadOnly || database.isReadOnly)
                 do throws(DriverError) {
-                    let connection = try SQLiteConnection(database.options, role: role)
+                    let connection = try database.openConnection(role)
                     mailbox.submit {
                         bound.wrapped.done(.success(SQLiteSessionLink(database, bound.wrapped.context, connection)))
                     }
                 } catch {
-                    mailbox.submit { bound.wrapped.done(.failure(error)) }
+                    mailbox.submit {
+                        let (context, done) = bound.wrapped
+                        guard error.isReplacement, attemptCount > 1 else { return done(.failure(error)) }
+                        open(
+                            database, context, owner: owner, isReadOnly: isReadOnly, attemptCount: attemptCount - 1,
+                            done: done)
+                    }
                 }
             }
         }
@@ -46,34 +59,45 @@ public final class SQLiteSessionLink: DatabaseLink {
     public func describe(_ sql: UnsafeRawBufferPointer, for owner: LinkOwner) throws(DriverError)
         -> StatementDescription
     {
-        link.connection.mayBlock = false
-        return try link.connection.describe(sql)
+        guard let connection = link.usableConnection() else { throw .sessionReplaced }
+        connection.mayBlock = false
+        return try connection.describe(sql)
     }
     public var databaseName: String { link.database.label }
     public var transaction: TransactionState { link.lastTransaction }
     public func close() { link.close() }
 
     private final class Implementation: SQLiteLink {
-        let connection: SQLiteConnection
+        /// `nil` when its file was deleted or replaced: the session is of no use any more.
+        private var connection: SQLiteConnection?
+        private let isReadOnly: Bool
         /// True while this session has the turn to write.
         private var hasWriteTurn = false
         private var isClosed = false
+        /// True while a run has the connection.
+        private var isInUse = false
         /// As the last run left it; the connection itself may be in use by a worker.
         private(set) var lastTransaction = TransactionState.none
 
         init(_ database: SQLiteDatabase, _ context: DriverContext, _ connection: SQLiteConnection) {
             self.connection = connection
+            isReadOnly = if case .session(_, let isReadOnly) = connection.role { isReadOnly } else { false }
             super.init(database, context)
+            generation = connection.generation?.number ?? 0
         }
 
-        private var isReadOnly: Bool {
-            if case .session(_, let isReadOnly) = connection.role { isReadOnly } else { false }
+        /// The session's connection, unless its file is known to be gone.
+        func usableConnection() -> SQLiteConnection? {
+            if connection != nil, !isCurrent { giveUpConnections() }
+            return connection
         }
 
         override func begin(_ execution: SQLiteExecution) {
+            guard let connection = usableConnection() else { return end(execution, .sessionReplaced) }
+            isInUse = true
             if case .batch = execution.run.kind {
                 execution.connection = connection
-                return isReadOnly ? runBatch(execution) : enqueueWrite(execution)
+                return isReadOnly ? runBatch(execution, connection) : enqueueWrite(execution)
             }
             guard prepareOnLoop(execution, connection) else { return }
             guard let statement = execution.statement else { return end(execution) }
@@ -101,6 +125,7 @@ public final class SQLiteSessionLink: DatabaseLink {
         private func granted(_ execution: SQLiteExecution, _ database: SQLiteDatabase) {
             stopWaiting(execution)
             hasWriteTurn = true
+            if generation != database.currentGeneration { return end(execution, .sessionReplaced) }
             if let reason = execution.run.stopReason {
                 execution.run.error = .stopped(reason)
                 return end(execution)
@@ -109,23 +134,25 @@ public final class SQLiteSessionLink: DatabaseLink {
         }
 
         private func runWrite(_ execution: SQLiteExecution) {
-            if case .batch = execution.run.kind { return runBatch(execution) }
+            if case .batch = execution.run.kind, let connection { return runBatch(execution, connection) }
             runWriteOnWorker(execution)
         }
 
-        private func runBatch(_ execution: SQLiteExecution) {
+        private func runBatch(_ execution: SQLiteExecution, _ connection: SQLiteConnection) {
             guard case .batch(let isAtomic) = execution.run.kind else { return }
-            execution.place = .worker
+            leaveLoop(execution)
             execution.interruptTarget = connection
             let link = LoopBound(self, context.loop.mailbox)
-            let connection = connection
+            let database = database
             context.writers.submit {
-                SQLiteBatch(execution, connection).run(isAtomic: isAtomic)
+                database.write(execution) { SQLiteBatch(execution, connection).run(isAtomic: isAtomic) }
                 execution.mailbox.submit { link.wrapped.end(execution) }
             }
         }
 
         override func takeBack(_ connection: SQLiteConnection) {
+            isInUse = false
+            if generation != database.currentGeneration { return giveUpConnections() }
             lastTransaction = connection.transaction
             if hasWriteTurn && !connection.holdsWriteLock { giveUpWriteTurn() }
         }
@@ -138,8 +165,22 @@ public final class SQLiteSessionLink: DatabaseLink {
         func close() {
             guard !isClosed else { return }
             isClosed = true
-            let (connection, database, hadWriteTurn) = (connection, database, hasWriteTurn)
+            letGo()
+        }
+
+        override var replacedError: DriverError { .sessionReplaced }
+
+        override func giveUpConnections() {
+            if !isInUse { letGo() }
+        }
+
+        /// Rolls back and closes the connection.
+        private func letGo() {
+            guard let connection else { return }
+            let (database, hadWriteTurn) = (database, hasWriteTurn)
+            self.connection = nil
             hasWriteTurn = false
+            lastTransaction = .none
             // Rolling back may have much to undo.
             context.writers.submit {
                 if connection.transaction == .active { try? connection.execute("ROLLBACK") }

@@ -27,11 +27,13 @@ public final class SQLiteSharedLink: DatabaseLink {
     private final class Implementation: SQLiteLink {
         /// The loop's own reader, so that the next statement needs no lock.
         private var reader: SQLiteConnection?
-        private var isOpen = false
 
         func start(_ run: StatementRun, _ owner: LinkOwner) {
             let execution = execution(for: run, owner)
-            if isOpen { return begin(execution) }
+            if isCurrent { begin(execution) } else { openAndBegin(execution) }
+        }
+
+        private func openAndBegin(_ execution: SQLiteExecution) {
             execution.place = .waitingForDatabase
             let link = LoopBound(self, context.loop.mailbox)
             database.whenOpen { failure in
@@ -41,10 +43,30 @@ public final class SQLiteSharedLink: DatabaseLink {
 
         private func databaseOpened(_ execution: SQLiteExecution, _ failure: DriverError?) {
             if let failure { return end(execution, failure) }
-            isOpen = true
+            if generation != database.currentGeneration {
+                reader = nil
+                generation = database.currentGeneration
+            }
             if let reason = execution.run.stopReason { return end(execution, .stopped(reason)) }
             execution.place = .loop
-            begin(execution)
+            // Gone again already.
+            if generation == 0 { startAgain(execution) } else { begin(execution) }
+        }
+
+        override func startAgain(_ execution: SQLiteExecution) {
+            execution.startCount += 1
+            if execution.startCount > Self.startCountMax { return end(execution, .replaced) }
+            execution.releaseStatement()
+            endLongRead(execution)
+            comeBack(execution)
+            openAndBegin(execution)
+        }
+
+        /// A file that is replaced again and again must not keep a request for ever.
+        private static let startCountMax = 10
+
+        override func giveUpConnections() {
+            if reader?.generation?.number != database.currentGeneration { reader = nil }
         }
 
         override func begin(_ execution: SQLiteExecution) {
@@ -58,7 +80,8 @@ public final class SQLiteSharedLink: DatabaseLink {
                 begin(execution, on: try takeReader())
             } catch {
                 // Opening a connection may wait for another process's lock.
-                error.code == .busy ? runAsLongRead(execution) : end(execution, error)
+                if error.code == .busy { return runAsLongRead(execution) }
+                error.isReplacement ? startAgain(execution) : end(execution, error)
             }
         }
 
@@ -85,6 +108,8 @@ public final class SQLiteSharedLink: DatabaseLink {
         }
 
         override func takeBack(_ connection: SQLiteConnection) {
+            // What it knows of the file is of no use any more.
+            if connection.hasMetDamage || connection.generation?.number != database.currentGeneration { return }
             if reader == nil, case .reader = connection.role {
                 reader = connection
             } else if case .reader = connection.role {
@@ -121,6 +146,7 @@ public final class SQLiteSharedLink: DatabaseLink {
             execution.isLongRead = true
             if let reason = execution.run.stopReason { return end(execution, .stopped(reason)) }
             // The worker prepares, and opens a connection where there is none.
+            giveUpConnections()
             execution.connection = reader ?? database.idleReader()
             reader = nil
             runOnWorker(execution)
@@ -146,11 +172,13 @@ public final class SQLiteSharedLink: DatabaseLink {
             stopWaiting(execution)
             // The writer's connection stays with the writer.
             execution.connection = nil
-            end(execution)
+            guard execution.mustStartAgain else { return end(execution) }
+            execution.mustStartAgain = false
+            startAgain(execution)
         }
 
         func describe(_ sql: UnsafeRawBufferPointer) throws(DriverError) -> StatementDescription {
-            guard isOpen || database.isOpen else { throw Self.notOpenYet }
+            guard database.isOpen else { throw .replaced }
             let reader = try takeReader()
             reader.mayBlock = false
             defer { takeBack(reader) }
@@ -164,13 +192,12 @@ public final class SQLiteSharedLink: DatabaseLink {
 
         private static let readOnlyBatch = DriverError(
             .readOnly, "The database is read-only, and a batch is for writing.", sqlState: "25006")
-        private static let notOpenYet = DriverError(.internalError, "The database is not open yet.")
     }
 
     /// Opens the database if it is not open yet.
     /// - Parameter done: called on the loop, at once where it is open.
     public func whenOpen(_ done: @escaping (DriverError?) -> Void) {
-        if link.database.isOpen { return done(nil) }
+        if link.isCurrent { return done(nil) }
         let bound = LoopBound(done, link.context.loop.mailbox)
         let mailbox = link.context.loop.mailbox
         link.database.whenOpen { failure in mailbox.submit { bound.wrapped(failure) } }
