@@ -305,3 +305,9 @@ bool clinux_semaphore_wait(void *semaphore, int seconds) {
     }
     return true;
 }
+
+static __thread bool thread_may_block;
+
+bool clinux_thread_may_block(void) { return thread_may_block; }
+
+void clinux_set_thread_may_block(bool may_block) { thread_may_block = may_block; }

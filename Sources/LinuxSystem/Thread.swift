@@ -17,6 +17,12 @@ public enum Thread {
         }
     }
 
+    /// Whether the calling thread may be kept busy for long: nobody waits for it as clients wait for a loop. False until set.
+    public static var mayBlock: Bool {
+        get { clinux_thread_may_block() }
+        set { clinux_set_thread_may_block(newValue) }
+    }
+
     private static let run: @convention(c) (UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? = { context in
         guard let context else { return nil }
         let start = Unmanaged<Start>.fromOpaque(context).takeRetainedValue()

@@ -82,6 +82,9 @@ void clinux_semaphore_post(void *semaphore);
 bool clinux_semaphore_wait(void *semaphore, int seconds);
 /// Names the calling thread, at most 15 bytes (pthread_setname_np(3)).
 void clinux_name_thread(const char *name);
+/// Whether the calling thread may be kept busy for long; false until it is set.
+bool clinux_thread_may_block(void);
+void clinux_set_thread_may_block(bool may_block);
 /// Which injected faults concern the calling thread; 0 for none (debug builds).
 uint64_t clinux_fault_scope(void);
 void clinux_set_fault_scope(uint64_t scope);

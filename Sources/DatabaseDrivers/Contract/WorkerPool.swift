@@ -12,6 +12,8 @@ public final class WorkerPool: Sendable {
         var head = 0
         var threadCount = 0
         var idleCount = 0
+        /// True while a caller does the work, since there is no thread.
+        var hasSubstitute = false
     }
 
     private static let idleSecondsMax: Int32 = 10
@@ -43,16 +45,33 @@ public final class WorkerPool: Sendable {
         do throws(Errno) {
             try Thread.start(name: "litebase-worker") { [self] in work() }
         } catch {
-            // No thread to be had (ulimit, TasksMax): those that exist do the work; without any, this caller does.
-            let isAlone = state.withLock { state in
+            // No thread to be had (ulimit, TasksMax): those that exist do the work; without any, this caller does, for all
+            // (a loop: statements that take long end with an error there, see SQLiteExecution.advance).
+            let isSubstitute = state.withLock { state in
                 state.threadCount -= 1
-                return state.threadCount == 0
+                if state.threadCount > 0 || state.hasSubstitute { return false }
+                state.hasSubstitute = true
+                return true
             }
-            if isAlone { while let job = takeJob() { job() } }
+            if isSubstitute { workAsSubstitute() }
+        }
+    }
+
+    /// Does what is there; a job that submits another one does not get here again, so the stack does not grow.
+    private func workAsSubstitute() {
+        var isDone = false
+        while !isDone {
+            takeJob()?()
+            isDone = state.withLock { state in
+                if state.head < state.jobs.count { return false }
+                state.hasSubstitute = false
+                return true
+            }
         }
     }
 
     private func work() {
+        Thread.mayBlock = true
         while waitForJob() {
             takeJob()?()
         }

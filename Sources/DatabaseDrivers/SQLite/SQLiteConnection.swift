@@ -232,6 +232,7 @@ final class SQLiteConnection: @unchecked Sendable {
             return 0
         }
         if current?.stopReason != nil { return 0 }
+        if budgetDeadline < .now { return 0 }
         if !group.isEmpty, group.allSatisfy({ $0.stopReason != nil }) { return 0 }
         let now = MonotonicInstant.now
         if attempt == 0 || busySince == nil { busySince = now }

@@ -84,6 +84,9 @@ final class SQLiteExecution: @unchecked Sendable {
         run.restart()
     }
 
+    /// Time for a statement that should run on a worker, where there is none.
+    private static let withoutWorkerMillisecondsMax: Int64 = 100
+
     /// Rows between two looks at the clock.
     private static let clockRowMask: Int64 = 15
 
@@ -145,6 +148,9 @@ final class SQLiteExecution: @unchecked Sendable {
         if case .loop(let limit) = mode {
             deadline = limit
             connection.mayBlock = false
+        } else if !Thread.mayBlock {
+            // No thread could be made: what a loop does in place of a worker must not keep the others waiting.
+            deadline = MonotonicInstant.now.advanced(byMilliseconds: Self.withoutWorkerMillisecondsMax)
         }
         connection.authorization.denial = nil
         connection.begin(run, budgetDeadline: deadline)
@@ -213,7 +219,10 @@ final class SQLiteExecution: @unchecked Sendable {
                 }
                 sink.reopen()
             }
-            if case .loop = mode, run.rowCount & Self.clockRowMask == 0, deadline < .now { return .outgrew }
+            if run.rowCount & Self.clockRowMask == 0, deadline != .distantFuture, deadline < .now {
+                if case .loop = mode { return .outgrew }
+                return fail(Self.noWorker)
+            }
         }
     }
 
@@ -247,7 +256,9 @@ final class SQLiteExecution: @unchecked Sendable {
     private func finish(_ connection: SQLiteConnection, _ statement: CachedStatement, _ result: Int32) -> AdvanceOutcome
     {
         guard result == SQLITE_DONE else {
-            if connection.isBudgetSpent, run.stopReason == nil { return .interruptedByBudget }
+            if connection.isBudgetSpent, run.stopReason == nil {
+                return connection.mayBlock ? fail(Self.noWorker) : .interruptedByBudget
+            }
             return fail(error(connection, result))
         }
         if !hasBegun { begin(run.sink, statement) }
@@ -293,6 +304,10 @@ final class SQLiteExecution: @unchecked Sendable {
         return .ended
     }
 
+    private static let noWorker = DriverError(
+        .limitExceeded, "No thread can be started for a statement that takes long.",
+        hint: "Try again; the administrator may raise the limit of threads (TasksMax=, ulimit -u).", sqlState: "53000"
+    ).with { $0.isRetryable = true }
     private static let rowTooLarge = DriverError(
         .limitExceeded, "A row is larger than a reply may be (row_bytes_max).",
         hint: "Select fewer or smaller columns, or parts of them with substr().", sqlState: "54000")
