@@ -16,6 +16,18 @@ public struct FileStatus: Sendable {
     public var inode: UInt64
 }
 
+/// Which file it is, whatever it is called (stat(2)): the same as long as the file is open somewhere.
+public struct FileIdentity: Equatable, Sendable {
+    public let device: UInt64
+    public let inode: UInt64
+
+    /// The file to which a path leads now; `nil` where nothing can be found out about it.
+    public init?(path: String) {
+        guard let status = try? Files.status(path) else { return nil }
+        (device, inode) = (status.device, status.inode)
+    }
+}
+
 /// File calls; all are blocking and belong to start-up, reload and the command line, not to a loop's hot path.
 public enum Files {
     /// Status of a path, following symbolic links unless told otherwise.

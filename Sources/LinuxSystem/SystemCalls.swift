@@ -8,7 +8,7 @@ internal import Glibc
 public enum SystemCall: String, CaseIterable, Sendable {
     case accept, bind, connect, duplicate, epollControl, epollWait, eventfd, flock, fstat, listen, makeDirectory,
         memoryFile,
-        open, read, rename, send, setSocketOption, signalfd, unlink, write
+        open, read, rename, send, setSocketOption, signalfd, startThread, unlink, write
 }
 
 /// The funnel.

@@ -29,6 +29,22 @@ public enum Thread {
     // The least that the kernel grants; a turn of a loop takes some 10 µs, a short read at most 250 µs.
     private static let shortSliceNanoseconds: UInt64 = 100_000
 
+    /// Whether the calling thread may be kept busy for long: nobody waits for it as clients wait for a loop. False until set.
+    public static var mayBlock: Bool {
+        get { clinux_thread_may_block() }
+        set { clinux_set_thread_may_block(newValue) }
+    }
+
+    private static let run: @convention(c) (UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? = { context in
+        guard let context else { return nil }
+        let start = Unmanaged<Start>.fromOpaque(context).takeRetainedValue()
+        clinux_name_thread(start.name)
+        clinux_set_fault_scope(start.faultScope)
+        start.body()
+        clinux_flush_counted()
+        return nil
+    }
+
     /// Starts a detached thread.
     /// - Parameters:
     ///   - name: at most 15 bytes, seen in `ps -L` and `top -H`.
@@ -45,19 +61,16 @@ public enum Thread {
         defer { pthread_attr_destroy(&attributes) }
         let start = Unmanaged.passRetained(Start(name: name, body: body))
         var thread = pthread_t()
-        let result = pthread_create(
-            &thread, &attributes,
-            { context in
-                guard let context else { return nil }
-                let start = Unmanaged<Start>.fromOpaque(context).takeRetainedValue()
-                clinux_name_thread(start.name)
-                clinux_set_fault_scope(start.faultScope)
-                start.body()
-                return nil
-            }, start.toOpaque())
-        if result != 0 {
+        do throws(Errno) {
+            _ = try SystemCalls.call(.startThread) {
+                // Gives the error's number instead of setting errno.
+                let result = pthread_create(&thread, &attributes, run, start.toOpaque())
+                errno = result
+                return result == 0 ? 0 : -1
+            }
+        } catch {
             start.release()
-            throw Errno(result)
+            throw error
         }
     }
 }

@@ -74,7 +74,8 @@ import Testing
     private static let observations: [Observation] = [
         .listening(address: "unix:/s", inherited: true), .connectionRefused(limitName: "l", limit: 1, peer: nil),
         .protocolViolation(connection: 1, peer: nil, reason: "r"), .acceptFailed(.tooManyFiles, pauseMilliseconds: 1),
-        .databaseOpened(name: "d", path: "/p"), .databaseFailed(name: "d", reason: "r"), .reloaded(databaseCount: 1),
+        .databaseOpened(name: "d", path: "/p"), .databaseFailed(name: "d", reason: "r"),
+        .databaseReplaced(name: "d", change: "c"), .reloaded(databaseCount: 1),
         .draining(connectionCount: 1, requestCount: 1), .stopped, .restored(connectionCount: 1, closedCount: 0),
         .userExhausted(limitName: "l", limit: 1, peer: nil),
         .readerStalled(connection: 1, peer: nil, limit: 1, byteCount: 1),

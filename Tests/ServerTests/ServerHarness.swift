@@ -59,6 +59,9 @@ final class ServerHarness: @unchecked Sendable {
 /// A blocking client of JSON lines.
 final class RawClient {
     private let socket: Int32
+    /// What came and was not taken yet, from `start` on.
+    private var received: [UInt8] = []
+    private var start = 0
 
     init(_ path: String) throws {
         socket = Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
@@ -84,13 +87,18 @@ final class RawClient {
 
     /// The next line, `nil` when the server closed or said nothing for ten seconds.
     func line() -> String? {
-        var bytes: [UInt8] = []
-        var byte: UInt8 = 0
-        while recv(socket, &byte, 1, 0) == 1 {
-            if byte == UInt8(ascii: "\n") { return String(decoding: bytes, as: UTF8.self) }
-            bytes.append(byte)
+        while true {
+            if let end = received[start...].firstIndex(of: UInt8(ascii: "\n")) {
+                defer { start = end + 1 }
+                return String(decoding: received[start..<end], as: UTF8.self)
+            }
+            received.removeFirst(start)
+            start = 0
+            var piece = [UInt8](repeating: 0, count: 65536)
+            let count = recv(socket, &piece, piece.count, 0)
+            if count <= 0 { return nil }
+            received += piece[..<count]
         }
-        return nil
     }
 
     func ask(_ line: String) -> String? {

@@ -90,15 +90,25 @@ void clinux_unmap(void *address, size_t byte_count);
 int64_t clinux_monotonic_ns(void);
 /// Wall clock, nanoseconds since 1970.
 int64_t clinux_realtime_ns(void);
+/// A semaphore of this process (sem_overview(7)); NULL when there is no memory.
+void *clinux_semaphore_make(void);
+void clinux_semaphore_free(void *semaphore);
+void clinux_semaphore_post(void *semaphore);
+/// False after `seconds` of the monotonic clock: the other one may be set meanwhile.
+bool clinux_semaphore_wait(void *semaphore, int seconds);
 /// Names the calling thread, at most 15 bytes (pthread_setname_np(3)).
 void clinux_name_thread(const char *name);
 /// Asks the scheduler for time slices of `slice_ns` for the calling thread, 0 for the usual ones; threads that it starts have
 /// the usual ones. −1 where that is not allowed or not known.
 int clinux_request_slice(uint64_t slice_ns);
+/// Whether the calling thread may be kept busy for long; false until it is set.
+bool clinux_thread_may_block(void);
+void clinux_set_thread_may_block(bool may_block);
 /// Which injected faults concern the calling thread; 0 for none (debug builds).
 uint64_t clinux_fault_scope(void);
 void clinux_set_fault_scope(uint64_t scope);
-/// Memory that is counted, with a limit in bytes (0: none): beyond it NULL is returned. Any thread; all are one account.
+/// Memory that is counted, with a limit in bytes (0: none): beyond it NULL is returned. Any thread; all are one account, which
+/// knows of what a thread has taken to 64 KiB.
 void *clinux_counted_allocate(int byte_count);
 void clinux_counted_free(void *memory);
 void *clinux_counted_resize(void *memory, int byte_count);
@@ -106,6 +116,8 @@ int clinux_counted_size(void *memory);
 void clinux_set_counted_limit(int64_t byte_count);
 int64_t clinux_counted_bytes(void);
 int64_t clinux_counted_peak(void);
+/// Accounts for what the calling thread has taken; before it ends.
+void clinux_flush_counted(void);
 /// How often the limit was the reason for NULL, and whether it was on this thread since it was asked last.
 uint64_t clinux_counted_refusals(void);
 bool clinux_take_counted_refusal(void);

@@ -7,8 +7,9 @@
 public struct DriverError: Error, Sendable {
     /// Families that every engine maps to; the server translates them one to one into codes of the protocol.
     public enum Code: Sendable {
-        case badRequest, needsSession, permissionDenied, connectFailed, driverMissing, syntaxError, constraintViolation
-        case readOnly, databaseError, busy, timeout, cancelled, limitExceeded, shuttingDown, internalError
+        case badRequest, needsSession, permissionDenied, connectFailed, driverMissing, outcomeUnknown, syntaxError
+        case constraintViolation, readOnly, databaseError, busy, timeout, cancelled, limitExceeded, shuttingDown,
+            internalError
     }
 
     /// Everything that is known; most of it is absent for most errors.

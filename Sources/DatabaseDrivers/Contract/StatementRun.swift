@@ -46,6 +46,8 @@ public enum StopReason: UInt8, Sendable {
     case timeout
     case disconnected
     case shuttingDown
+    /// The database that it works on is not at its place any more.
+    case databaseReplaced
 }
 
 /// What kind of work a run is.
@@ -173,6 +175,7 @@ extension DriverError {
                 hint: "Repeat the request; connect again if the connection has ended.",
                 sqlState: "57P01"
             ).with { $0.isRetryable = true }
+        case .databaseReplaced: .replaced
         }
     }
 }

@@ -1,6 +1,5 @@
 // Threads for statements that outgrow the loop: writes, long reads, anything that may wait for the disk.
 
-internal import Glibc
 internal import LinuxSystem
 internal import Synchronization
 
@@ -25,6 +24,8 @@ public final class WorkerPool: Sendable {
         var idleCount = 0
         /// Wake-ups that were sent and not received yet.
         var wakeUpCount = 0
+        /// True while a caller does the work, since there is no thread.
+        var hasSubstitute = false
         var peak = 0
         var delayedCount: UInt64 = 0
 
@@ -41,6 +42,13 @@ public final class WorkerPool: Sendable {
             return job
         }
 
+        /// The same for a caller that stands in for threads, and does not any more when there is nothing to do.
+        mutating func beginAsSubstitute() -> Job? {
+            let job = begin()
+            if job == nil { hasSubstitute = false }
+            return job
+        }
+
         /// The same for a thread, which is idle from then on if there is none: in one step, so that no job is put in between.
         mutating func beginOrIdle() -> Job? {
             let job = begin()
@@ -52,26 +60,13 @@ public final class WorkerPool: Sendable {
     /// What has to be done for a job that was put in.
     private enum Need { case nothing, wakeUp, thread }
 
-    /// A POSIX semaphore, because `Mutex` has no condition variable (sem_overview(7)).
-    private struct Semaphore: @unchecked Sendable {
-        let pointer: UnsafeMutablePointer<sem_t>
-    }
-
-    private static let idleSecondsMax = 10
+    private static let idleSecondsMax: Int32 = 10
 
     private let state: Mutex<State>
-    private let wakeUps: Semaphore
+    private let wakeUps = Semaphore()
 
     public init(threadCountMax: Int) {
         state = Mutex(State(threadCountMax: max(1, threadCountMax)))
-        wakeUps = Semaphore(pointer: .allocate(capacity: 1))
-        sem_init(wakeUps.pointer, 0, 0)
-    }
-
-    // Threads keep the pool alive, so none waits on the semaphore here.
-    deinit {
-        sem_destroy(wakeUps.pointer)
-        wakeUps.pointer.deallocate()
     }
 
     /// Most threads, but for those of users who have no other.
@@ -119,7 +114,7 @@ public final class WorkerPool: Sendable {
         }
         switch need {
         case .nothing: break
-        case .wakeUp: sem_post(wakeUps.pointer)
+        case .wakeUp: wakeUps.post()
         case .thread: startThread()
         }
     }
@@ -128,16 +123,28 @@ public final class WorkerPool: Sendable {
         do throws(Errno) {
             try Thread.start(name: "litebase-worker") { [self] in work() }
         } catch {
-            // No thread to be had (ulimit, TasksMax): those that exist do the work; without any, this caller does.
-            let isAlone = state.withLock { state in
+            // No thread to be had (ulimit, TasksMax): those that exist do the work; without any, this caller does, for all
+            // (a loop: statements that take long end with an error there, see SQLiteExecution.advance).
+            let isSubstitute = state.withLock { state in
                 state.threadCount -= 1
-                return state.threadCount == 0
+                if state.threadCount > 0 || state.hasSubstitute { return false }
+                state.hasSubstitute = true
+                return true
             }
-            if isAlone { workHere() }
+            if isSubstitute { workAsSubstitute() }
+        }
+    }
+
+    /// Does what is there; a job that submits another one does not get here again, so the stack does not grow.
+    private func workAsSubstitute() {
+        while let job = state.withLock({ $0.beginAsSubstitute() }) {
+            job.work()
+            state.withLock { $0.running.end(job.uid) }
         }
     }
 
     private func work() {
+        Thread.mayBlock = true
         var job = state.withLock { $0.beginOrIdle() }
         while true {
             if let current = job {
@@ -154,37 +161,21 @@ public final class WorkerPool: Sendable {
         }
     }
 
-    /// Does what there is to do without a thread of the pool.
-    private func workHere() {
-        while let job = state.withLock({ $0.begin() }) {
-            job.work()
-            state.withLock { $0.running.end(job.uid) }
-        }
-    }
-
     /// Waits for a wake-up; this thread counts as idle before.
     /// - Returns: false when the thread was idle for too long and has signed off.
     private func isWorthWaiting() -> Bool {
-        var deadline = timespec()
-        clock_gettime(CLOCK_REALTIME, &deadline)
-        deadline.tv_sec += Self.idleSecondsMax
-        while true {
-            if sem_timedwait(wakeUps.pointer, &deadline) == 0 {
-                state.withLock { state in
-                    state.idleCount -= 1
-                    state.wakeUpCount -= 1
-                }
+        let wasWoken = wakeUps.wait(seconds: Self.idleSecondsMax)
+        return state.withLock { state in
+            state.idleCount -= 1
+            if wasWoken {
+                state.wakeUpCount -= 1
                 return true
             }
-            if errno == EINTR { continue }
-            return state.withLock { state in
-                state.idleCount -= 1
-                // A wake-up that came too late for this thread stays in the semaphore: the next one that waits hears it, and
-                // finds nothing to do.
-                if !state.jobs.isEmpty { return true }
-                state.threadCount -= 1
-                return false
-            }
+            // A wake-up that came too late for this thread stays in the semaphore: the next one that waits hears it, and
+            // finds nothing to do.
+            if !state.jobs.isEmpty { return true }
+            state.threadCount -= 1
+            return false
         }
     }
 }

@@ -75,6 +75,14 @@ final class LoopReader: EventSource {
         database.returnReader(reader)
     }
 
+    /// Closes the reader.
+    func discard() { own = nil }
+
+    /// Closes the reader when the files that it reads are not at their place any more.
+    func discardIfReplaced() {
+        if own?.generation?.number != database.currentGeneration { discard() }
+    }
+
     /// Gives the reader back; the next read begins anew.
     func close() {
         if let own { giveBack(own) }

@@ -38,6 +38,7 @@ extension SQLiteConnection {
         let result = sqlite3_prepare_v3(
             self.handle, text, Int32(sql.count), UInt32(SQLITE_PREPARE_PERSISTENT), &handle, &tail)
         guard result == SQLITE_OK else {
+            noteDamage(result)
             throw authorization.denial ?? SQLiteErrors.error(self.handle, result)
         }
         guard let handle else {

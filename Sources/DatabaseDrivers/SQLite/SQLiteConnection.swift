@@ -58,6 +58,11 @@ final class SQLiteConnection: @unchecked Sendable {
     var isBudgetSpent = false
     /// True while a client's statement is prepared.
     var isPreparing = false
+    /// Which opening of the database it belongs to; a writer to none.
+    var generation: SQLiteGeneration?
+    /// True after it met a damaged file: what it keeps of the file must not be used again.
+    var hasMetDamage = false
+    private var isClosed = false
     /// False on a loop: then a lock of another process ends the statement instead of being waited for.
     var mayBlock: Bool
     /// The run whose stop flag counts; set while one of its statements runs.
@@ -103,7 +108,12 @@ final class SQLiteConnection: @unchecked Sendable {
         installCallbacks()
     }
 
-    deinit {
+    deinit { close() }
+
+    /// Closes it before its last reference is gone; it must not be used afterwards.
+    func close() {
+        guard !isClosed else { return }
+        isClosed = true
         snapshot = nil
         statements.removeAll()
         sqlite3_close_v2(handle)
@@ -154,6 +164,11 @@ final class SQLiteConnection: @unchecked Sendable {
         defer { isOwnStatement = false }
         let result = sqlite3_exec(handle, sql, nil, nil, nil)
         if result != SQLITE_OK { throw SQLiteErrors.error(handle, result) }
+    }
+
+    /// Remembers that the file is damaged, if that is what `result` says.
+    func noteDamage(_ result: Int32) {
+        if result & 0xff == SQLITE_CORRUPT || result & 0xff == SQLITE_NOTADB { hasMetDamage = true }
     }
 
     // MARK: Interruption
@@ -223,6 +238,7 @@ final class SQLiteConnection: @unchecked Sendable {
             return 0
         }
         if current?.stopReason != nil { return 0 }
+        if budgetDeadline < .now { return 0 }
         if !group.isEmpty, group.allSatisfy({ $0.stopReason != nil }) { return 0 }
         let now = MonotonicInstant.now
         if attempt == 0 || busySince == nil { busySince = now }

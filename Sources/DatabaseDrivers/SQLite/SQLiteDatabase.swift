@@ -29,7 +29,7 @@ public struct SQLiteSettings: Sendable, Equatable {
 ///
 /// - Thread: any; connections are handed out to one thread at a time.
 public final class SQLiteDatabase: Database {
-    private struct State {
+    struct State {
         var opening = Opening.closed
         /// Who waits for the database to be open.
         var openWaiters: [@Sendable (DriverError?) -> Void] = []
@@ -41,9 +41,17 @@ public final class SQLiteDatabase: Database {
         var delayedReadCount: UInt64 = 0
         /// Who waits to become one of them.
         var longReadWaiters = FairQueue<LongReadWaiter>()
+        /// Who is told when the files are not at their place any more.
+        var links: [ObjectIdentifier: @Sendable () -> Void] = [:]
+        var lastGeneration: UInt64 = 0
     }
 
-    private enum Opening { case closed, opening, open(SQLiteWriter?) }
+    enum Opening {
+        case closed, opening
+        case open(SQLiteWriter?, SQLiteGeneration)
+        /// The files are not at their place any more; waits until nobody uses them.
+        case leaving(SQLiteWriter?, SQLiteFileSet?)
+    }
 
     struct LongReadWaiter: Sendable {
         var execution: SQLiteExecution
@@ -64,9 +72,12 @@ public final class SQLiteDatabase: Database {
     }
     let options: SQLiteOptions
     private let readerCountMax: Int
-    private let workers: WorkerPool
+    let workers: WorkerPool
     private let onOpen: @Sendable (DriverError?) -> Void
-    private let state = Mutex(State())
+    let onReplaced: @Sendable (String) -> Void
+    let state = Mutex(State())
+    /// Number of the present opening; 0 while it is not open.
+    private let openGeneration = Atomic<UInt64>(0)
     private let writeQueue = Mutex<WriteQueue?>(nil)
 
     /// Readers that are kept for the next statement when nobody uses them.
@@ -80,15 +91,18 @@ public final class SQLiteDatabase: Database {
     ///   - settings: limits of its connections.
     ///   - workers: threads for opening and writing.
     ///   - onOpen: told when the database was opened, or why it could not be; on a worker's thread.
+    ///   - onReplaced: told what has become of the files when they are not where they were opened; on any thread.
     public init(
         name: String, location: SQLiteLocation, isReadOnly: Bool, isOurs: Bool, settings: SQLiteSettings,
-        workers: WorkerPool, onOpen: @escaping @Sendable (DriverError?) -> Void
+        workers: WorkerPool, onOpen: @escaping @Sendable (DriverError?) -> Void,
+        onReplaced: @escaping @Sendable (String) -> Void = { _ in }
     ) {
         self.name = name
         file = location
         self.isReadOnly = isReadOnly || location.mode == .readOnly
         self.workers = workers
         self.onOpen = onOpen
+        self.onReplaced = onReplaced
         readerCountMax = settings.readerCountMax
         let path: String
         switch location.place {
@@ -139,7 +153,7 @@ public final class SQLiteDatabase: Database {
         let action = state.withLock { state -> Action in
             if case .open = state.opening { return .callNow }
             state.openWaiters.append(done)
-            if case .opening = state.opening { return .wait }
+            guard case .closed = state.opening else { return .wait }
             state.opening = .opening
             return .open
         }
@@ -150,20 +164,22 @@ public final class SQLiteDatabase: Database {
         }
     }
 
-    private func open() {
+    /// Number of the present opening, which a link compares with its own; 0 while the database is not open.
+    var currentGeneration: UInt64 { openGeneration.load(ordering: .acquiring) }
+
+    func setCurrentGeneration(_ number: UInt64) { openGeneration.store(number, ordering: .releasing) }
+
+    func open() {
         var failure: DriverError?
-        var writer: SQLiteWriter?
+        var opened: Opening = .closed
         do throws(DriverError) {
-            if isReadOnly && !options.isMemory {
-                returnReader(try openReader(mayBlock: true))
-            } else {
-                writer = SQLiteWriter(try SQLiteConnection(options, role: .writer))
-            }
+            opened = try openFirst()
         } catch {
             failure = error
         }
         let waiters = state.withLock { state in
-            state.opening = failure == nil ? .open(writer) : .closed
+            state.opening = opened
+            if case .open(_, let generation) = opened { setCurrentGeneration(generation.number) }
             let waiters = state.openWaiters
             state.openWaiters = []
             return waiters
@@ -172,12 +188,29 @@ public final class SQLiteDatabase: Database {
         for waiter in waiters { waiter(failure) }
     }
 
+    /// The first connection, and with it the identity of the files.
+    private func openFirst() throws(DriverError) -> Opening {
+        let first = try SQLiteConnection(options, role: isReadOnly && !options.isMemory ? .reader : .writer)
+        let number = state.withLock { state in
+            state.lastGeneration += 1
+            return state.lastGeneration
+        }
+        // Until something is read, a new file has no log.
+        try first.execute("PRAGMA user_version")
+        let files = options.isMemory ? nil : SQLiteFileSet(first)
+        let generation = SQLiteGeneration(number, files) { [weak self] in self?.nobodyIsLeft() }
+        guard case .reader = first.role else { return .open(SQLiteWriter(first), generation) }
+        first.generation = generation
+        state.withLock { $0.idleReaders.append(first) }
+        return .open(nil, generation)
+    }
+
     // MARK: Readers: one for each loop, and one for each long read
 
     /// A new reader.
     /// - Throws: `DriverError`; with `mayBlock` false also `busy` when another process holds a lock.
     func openReader(mayBlock: Bool) throws(DriverError) -> SQLiteConnection {
-        try SQLiteConnection(options, role: .reader, mayBlock: mayBlock)
+        try openConnection(.reader, mayBlock: mayBlock)
     }
 
     /// A reader that nobody uses.
@@ -226,6 +259,7 @@ public final class SQLiteDatabase: Database {
     /// Gives a reader back; beyond a few idle ones it is closed.
     func returnReader(_ reader: SQLiteConnection) {
         state.withLock { state in
+            guard reader.generation?.number == currentGeneration else { return }
             if state.idleReaders.count < Self.idleReaderCountMax { state.idleReaders.append(reader) }
         }
     }
@@ -234,19 +268,13 @@ public final class SQLiteDatabase: Database {
 
     /// The connection for autocommit writes; `nil` before the database is open, and for one that is read-only.
     private var writer: SQLiteWriter? {
-        state.withLock { if case .open(let writer) = $0.opening { writer } else { nil } }
+        state.withLock { if case .open(let writer, _) = $0.opening { writer } else { nil } }
     }
 
     private func runWrites(_ group: [WriteTicket]) {
         workers.submit(for: group[0].owner.uid) { [self] in
             let executions = group.compactMap(\.execution)
-            if let writer {
-                writer.run(executions)
-            } else {
-                for execution in executions {
-                    execution.run.error = DriverError(.internalError, "The database has no writer.")
-                }
-            }
+            write(executions)
             var unfinished: [WriteTicket] = []
             if executions.contains(where: \.isUnfinished) {
                 unfinished = group.filter { $0.execution?.isUnfinished == true }
@@ -280,8 +308,7 @@ public final class SQLiteDatabase: Database {
         state.withLock { $0.idleReaders = [] }
         if let connection = writer?.connection {
             // Whoever still reads keeps part of the log; that is no reason to wait.
-            connection.mayBlock = false
-            try? connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            _ = connection.checkpoint()
         }
         writes.release()
         done()

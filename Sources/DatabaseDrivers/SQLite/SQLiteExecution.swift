@@ -16,6 +16,8 @@ enum AdvanceOutcome {
     case ended
     /// Prepared on a reader, it turned out to write.
     case needsWriter
+    /// The database has to be opened anew before it can start.
+    case needsDatabase
 }
 
 /// Where the rows of a statement may go.
@@ -42,6 +44,8 @@ final class SQLiteExecution: @unchecked Sendable {
     var ticket: WriteTicket?
     /// Counted among the long reads of its database.
     var isLongRead = false
+    /// Among those of its link that are on a worker or suspended; touched on the loop only.
+    var isAway = false
     /// Whom `stop` interrupts; touched on the loop only, unlike `connection`.
     var interruptTarget: SQLiteConnection?
     var busyTimer: TimerID?
@@ -50,6 +54,10 @@ final class SQLiteExecution: @unchecked Sendable {
     var isUnfinished = false
     /// Called on the loop when the writer has ended the run.
     var onWritten: (@Sendable () -> Void)?
+    /// Set by the writer: nothing was run, since the database has to be opened anew.
+    var mustStartAgain = false
+    /// How often it was started again for that.
+    var startCount = 0
     private var hasBegun = false
     private var totalChangesBefore: Int64 = 0
     private var lastInsertIDBefore: Int64 = 0
@@ -67,6 +75,7 @@ final class SQLiteExecution: @unchecked Sendable {
         self.run = run
         self.owner = owner
         place = .loop
+        startCount = 0
         hasBegun = false
         isUnfinished = false
     }
@@ -77,6 +86,9 @@ final class SQLiteExecution: @unchecked Sendable {
         hasBegun = false
         run.restart()
     }
+
+    /// Time for a statement that should run on a worker, where there is none.
+    private static let withoutWorkerMillisecondsMax: Int64 = 100
 
     /// Rows between two looks at the clock.
     private static let clockRowMask: Int64 = 15
@@ -112,9 +124,17 @@ final class SQLiteExecution: @unchecked Sendable {
             try prepare(on: connection)
             return mayWrite || statement?.isReadOnly == true ? nil : .needsWriter
         } catch {
+            if error.isReplacement { return .needsDatabase }
             run.error = error
             return .ended
         }
+    }
+
+    /// It was done, but nobody can say in which file.
+    func endAsUnknown() {
+        run.restart()
+        run.batchSummaries = []
+        run.error = .writtenIntoReplaced
     }
 
     /// Gives the statement back; the connection stays with the caller.
@@ -131,6 +151,9 @@ final class SQLiteExecution: @unchecked Sendable {
         if case .loop(let limit) = mode {
             deadline = limit
             connection.mayBlock = false
+        } else if !Thread.mayBlock {
+            // No thread could be made: what a loop does in place of a worker must not keep the others waiting.
+            deadline = MonotonicInstant.now.advanced(byMilliseconds: Self.withoutWorkerMillisecondsMax)
         }
         connection.authorization.denial = nil
         connection.begin(run, budgetDeadline: deadline)
@@ -199,7 +222,10 @@ final class SQLiteExecution: @unchecked Sendable {
                 }
                 sink.reopen()
             }
-            if case .loop = mode, run.rowCount & Self.clockRowMask == 0, deadline < .now { return .outgrew }
+            if run.rowCount & Self.clockRowMask == 0, deadline != .distantFuture, deadline < .now {
+                if case .loop = mode { return .outgrew }
+                return fail(Self.noWorker)
+            }
         }
     }
 
@@ -233,7 +259,9 @@ final class SQLiteExecution: @unchecked Sendable {
     private func finish(_ connection: SQLiteConnection, _ statement: CachedStatement, _ result: Int32) -> AdvanceOutcome
     {
         guard result == SQLITE_DONE else {
-            if connection.isBudgetSpent, run.stopReason == nil { return .interruptedByBudget }
+            if connection.isBudgetSpent, run.stopReason == nil {
+                return connection.mayBlock ? fail(Self.noWorker) : .interruptedByBudget
+            }
             return fail(error(connection, result))
         }
         if !hasBegun { begin(run.sink, statement) }
@@ -263,6 +291,7 @@ final class SQLiteExecution: @unchecked Sendable {
     }
 
     private func error(_ connection: SQLiteConnection, _ result: Int32) -> DriverError {
+        connection.noteDamage(result)
         if result & 0xff == SQLITE_INTERRUPT || result & 0xff == SQLITE_BUSY, let reason = run.stopReason {
             return .stopped(reason)
         }
@@ -284,6 +313,11 @@ final class SQLiteExecution: @unchecked Sendable {
             hint: "Select fewer or smaller columns, or parts of them with substr().", sqlState: "54000"
         ).with { $0.limit = DriverLimit(name: "row_bytes_max", value: Int64(limit)) }
     }
+
+    private static let noWorker = DriverError(
+        .limitExceeded, "No thread can be started for a statement that takes long.",
+        hint: "Try again; the administrator may raise the limit of threads (TasksMax=, ulimit -u).", sqlState: "53000"
+    ).with { $0.isRetryable = true }
 
     private static let resultTooLarge = DriverError(
         .limitExceeded,

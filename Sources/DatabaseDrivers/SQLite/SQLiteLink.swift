@@ -12,6 +12,14 @@ class SQLiteLink: EventSource {
     /// Writes that wait for their turn, by the token of their timer.
     private var waitingWrites: [UInt64: SQLiteExecution] = [:]
     private var lastToken: UInt64 = 0
+    /// Executions that are on a worker, or suspended.
+    private var away: [SQLiteExecution] = []
+    /// Which opening of the database this link uses; 0: none yet.
+    final var generation: UInt64 = 0
+    /// When to look next whether the files are still there.
+    private var nextLook = MonotonicInstant.now
+
+    private static let lookMilliseconds: Int64 = 100
 
     /// How long a statement may keep its loop busy, in nanoseconds. Others on the loop wait that long at most.
     static let loopBudgetNanoseconds: Int64 = 250_000
@@ -20,6 +28,16 @@ class SQLiteLink: EventSource {
     init(_ database: SQLiteDatabase, _ context: DriverContext) {
         self.database = database
         self.context = context
+        super.init()
+        let weakSelf = LoopBound(WeakLink(link: self), context.loop.mailbox)
+        let mailbox = context.loop.mailbox
+        database.register(ObjectIdentifier(self)) { mailbox.submit { weakSelf.wrapped.link?.databaseLeft() } }
+    }
+
+    deinit { database.unregister(ObjectIdentifier(self)) }
+
+    private struct WeakLink {
+        weak var link: SQLiteLink?
     }
 
     // MARK: What the kinds of links decide
@@ -34,6 +52,12 @@ class SQLiteLink: EventSource {
     var mayWriteOnWorker: Bool { false }
     /// Puts a write into the queue.
     func enqueueWrite(_ execution: SQLiteExecution) {}
+    /// Begins once more when the database is open again.
+    func startAgain(_ execution: SQLiteExecution) { end(execution, .replaced) }
+    /// What a run is told that works on files which are not there any more.
+    var replacedError: DriverError { .replaced }
+    /// The database has to be opened anew; connections that nobody uses must be given up.
+    func giveUpConnections() {}
 
     // MARK: The life of an execution
 
@@ -69,6 +93,7 @@ class SQLiteLink: EventSource {
             execution.rewind()
             if mayLeaveLoop(execution) { runOnWorker(execution) }
         case .needsWriter: enqueueWrite(execution)
+        case .needsDatabase: startAgain(execution)
         }
     }
 
@@ -88,7 +113,7 @@ class SQLiteLink: EventSource {
 
     /// Goes on, or starts, on a worker's thread.
     final func runOnWorker(_ execution: SQLiteExecution) {
-        execution.place = .worker
+        leaveLoop(execution)
         execution.interruptTarget = execution.connection
         let link = LoopBound(self, context.loop.mailbox)
         let (mayWrite, database) = (mayWriteOnWorker, database)
@@ -100,17 +125,19 @@ class SQLiteLink: EventSource {
 
     /// Runs a write to its end on a worker's thread.
     final func runWriteOnWorker(_ execution: SQLiteExecution) {
-        execution.place = .worker
+        leaveLoop(execution)
         execution.interruptTarget = execution.connection
         let link = LoopBound(self, context.loop.mailbox)
+        let database = database
         context.writers.submit(for: execution.owner.uid) {
-            execution.advanceWrite()
+            database.write(execution) { execution.advanceWrite() }
             execution.mailbox.submit { link.wrapped.end(execution) }
         }
     }
 
     private func workerReturned(_ execution: SQLiteExecution, _ outcome: AdvanceOutcome) {
         if case .needsWriter = outcome { return enqueueWrite(execution) }
+        if case .needsDatabase = outcome { return startAgain(execution) }
         guard case .filled = outcome else { return end(execution) }
         if let reason = execution.run.stopReason {
             execution.run.error = .stopped(reason)
@@ -126,6 +153,8 @@ class SQLiteLink: EventSource {
 
     /// Ends the run: gives everything back, then tells its owner.
     final func end(_ execution: SQLiteExecution) {
+        comeBack(execution)
+        if execution.run.error?.isReplacement == true { execution.run.error = replacedError }
         execution.releaseStatement()
         if let connection = execution.connection {
             execution.connection = nil
@@ -152,6 +181,48 @@ class SQLiteLink: EventSource {
     final func end(_ execution: SQLiteExecution, _ error: DriverError) {
         execution.run.error = error
         end(execution)
+    }
+
+    // MARK: Files that are not there any more
+
+    /// Whether the database is open, and its files are where they were, as far as was looked lately.
+    final var isCurrent: Bool {
+        guard generation != 0, generation == database.currentGeneration else { return false }
+        return context.loop.now < nextLook || look()
+    }
+
+    /// Looks at the files of the database; when they are gone, everybody who uses them is told.
+    private func look() -> Bool {
+        nextLook = context.loop.now.advanced(byMilliseconds: Self.lookMilliseconds)
+        return database.isInPlace(generation)
+    }
+
+    /// The database's files were deleted or replaced: ends what reads the former ones.
+    private func databaseLeft() {
+        for execution in away {
+            if execution.place == .suspended {
+                end(execution, .replaced)
+            } else {
+                execution.run.requestStop(.databaseReplaced)
+                execution.interruptTarget?.interrupt(execution.run)
+            }
+        }
+        giveUpConnections()
+    }
+
+    /// From here on it may have a connection without being on the loop.
+    final func leaveLoop(_ execution: SQLiteExecution) {
+        if !execution.isAway {
+            execution.isAway = true
+            away.append(execution)
+        }
+        execution.place = .worker
+    }
+
+    final func comeBack(_ execution: SQLiteExecution) {
+        guard execution.isAway else { return }
+        execution.isAway = false
+        if let index = away.firstIndex(where: { $0 === execution }) { away.remove(at: index) }
     }
 
     // MARK: Resuming and stopping

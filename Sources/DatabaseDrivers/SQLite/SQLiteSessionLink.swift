@@ -15,6 +15,13 @@ public final class SQLiteSessionLink: DatabaseLink {
         _ request: SessionRequest, _ database: SQLiteDatabase, _ context: DriverContext,
         done: @escaping (Result<any DatabaseLink, DriverError>) -> Void
     ) {
+        open(request, database, context, attemptCount: 3, done: done)
+    }
+
+    private static func open(
+        _ request: SessionRequest, _ database: SQLiteDatabase, _ context: DriverContext, attemptCount: Int,
+        done: @escaping (Result<any DatabaseLink, DriverError>) -> Void
+    ) {
         let bound = LoopBound((context: context, done: done), context.loop.mailbox)
         let mailbox = context.loop.mailbox
         let writers = context.writers
@@ -24,12 +31,16 @@ public final class SQLiteSessionLink: DatabaseLink {
             writers.submit(for: request.owner.uid) {
                 let role = SQLiteRole.session(request.owner, isReadOnly: request.isReadOnly || database.isReadOnly)
                 do throws(DriverError) {
-                    let connection = try SQLiteConnection(database.options, role: role)
+                    let connection = try database.openConnection(role)
                     mailbox.submit {
                         bound.wrapped.done(.success(SQLiteSessionLink(database, bound.wrapped.context, connection)))
                     }
                 } catch {
-                    mailbox.submit { bound.wrapped.done(.failure(error)) }
+                    mailbox.submit {
+                        let (context, done) = bound.wrapped
+                        guard error.isReplacement, attemptCount > 1 else { return done(.failure(error)) }
+                        open(request, database, context, attemptCount: attemptCount - 1, done: done)
+                    }
                 }
             }
         }
@@ -49,28 +60,39 @@ public final class SQLiteSessionLink: DatabaseLink {
     public func close() { link.close() }
 
     private final class Implementation: SQLiteLink {
-        let connection: SQLiteConnection
+        /// `nil` when its file was deleted or replaced: the session is of no use any more.
+        private var connection: SQLiteConnection?
+        private let isReadOnly: Bool
         /// True while this session has the turn to write.
         private var hasWriteTurn = false
         private var isClosed = false
+        /// True while a run has the connection.
+        private var isInUse = false
         /// As the last run left it; the connection itself may be in use by a worker.
         private(set) var lastTransaction = TransactionState.none
 
         init(_ database: SQLiteDatabase, _ context: DriverContext, _ connection: SQLiteConnection) {
             self.connection = connection
+            isReadOnly = if case .session(_, let isReadOnly) = connection.role { isReadOnly } else { false }
             super.init(database, context)
+            generation = connection.generation?.number ?? 0
         }
 
-        private var isReadOnly: Bool {
-            if case .session(_, let isReadOnly) = connection.role { isReadOnly } else { false }
+        /// The session's connection, unless its file is known to be gone.
+        func usableConnection() -> SQLiteConnection? {
+            if connection != nil, !isCurrent { giveUpConnections() }
+            return connection
         }
 
         override func begin(_ execution: SQLiteExecution) {
+            guard let connection = usableConnection() else { return end(execution, .sessionReplaced) }
+            isInUse = true
             if case .batch = execution.run.kind {
                 execution.connection = connection
-                return isReadOnly ? runBatch(execution) : enqueueWrite(execution)
+                return isReadOnly ? runBatch(execution, connection) : enqueueWrite(execution)
             }
             if case .describe = execution.run.kind {
+                execution.connection = connection
                 execution.describe(on: connection)
                 return end(execution)
             }
@@ -100,6 +122,7 @@ public final class SQLiteSessionLink: DatabaseLink {
         private func granted(_ execution: SQLiteExecution, _ database: SQLiteDatabase) {
             stopWaiting(execution)
             hasWriteTurn = true
+            if generation != database.currentGeneration { return end(execution, .sessionReplaced) }
             if let reason = execution.run.stopReason {
                 execution.run.error = .stopped(reason)
                 return end(execution)
@@ -108,26 +131,28 @@ public final class SQLiteSessionLink: DatabaseLink {
         }
 
         private func runWrite(_ execution: SQLiteExecution) {
-            if case .batch = execution.run.kind { return runBatch(execution) }
+            if case .batch = execution.run.kind, let connection { return runBatch(execution, connection) }
             runWriteOnWorker(execution)
         }
 
-        private func runBatch(_ execution: SQLiteExecution) {
+        private func runBatch(_ execution: SQLiteExecution, _ connection: SQLiteConnection) {
             guard case .batch(let isAtomic) = execution.run.kind else { return }
-            execution.place = .worker
+            leaveLoop(execution)
             execution.interruptTarget = connection
             let link = LoopBound(self, context.loop.mailbox)
-            let connection = connection
+            let database = database
             // One that only reads may take for ever, which nobody who writes is to wait for.
             let pool = isReadOnly ? context.workers : context.writers
             pool.submit(for: execution.owner.uid) {
-                SQLiteBatch(execution, connection).run(isAtomic: isAtomic)
+                database.write(execution) { SQLiteBatch(execution, connection).run(isAtomic: isAtomic) }
                 execution.mailbox.submit { link.wrapped.end(execution) }
             }
         }
 
         override func takeBack(_ connection: SQLiteConnection) {
             connection.releaseMemoryIfShort()
+            isInUse = false
+            if generation != database.currentGeneration { return giveUpConnections() }
             lastTransaction = connection.transaction
             if hasWriteTurn && !connection.holdsWriteLock { giveUpWriteTurn() }
         }
@@ -140,8 +165,22 @@ public final class SQLiteSessionLink: DatabaseLink {
         func close() {
             guard !isClosed else { return }
             isClosed = true
-            let (connection, database, hadWriteTurn) = (connection, database, hasWriteTurn)
+            letGo()
+        }
+
+        override var replacedError: DriverError { .sessionReplaced }
+
+        override func giveUpConnections() {
+            if !isInUse { letGo() }
+        }
+
+        /// Rolls back and closes the connection.
+        private func letGo() {
+            guard let connection else { return }
+            let (database, hadWriteTurn) = (database, hasWriteTurn)
+            self.connection = nil
             hasWriteTurn = false
+            lastTransaction = .none
             // Rolling back may have much to undo.
             context.writers.submit(for: connection.role.uid) {
                 if connection.transaction == .active { try? connection.execute("ROLLBACK") }

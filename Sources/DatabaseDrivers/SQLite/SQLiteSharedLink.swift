@@ -23,11 +23,13 @@ public final class SQLiteSharedLink: DatabaseLink {
 
     private final class Implementation: SQLiteLink {
         private lazy var reader = LoopReader(database, context)
-        private var isOpen = false
 
         func start(_ run: StatementRun, _ owner: LinkOwner) {
             let execution = execution(for: run, owner)
-            if isOpen { return begin(execution) }
+            if isCurrent { begin(execution) } else { openAndBegin(execution) }
+        }
+
+        private func openAndBegin(_ execution: SQLiteExecution) {
             execution.place = .waitingForDatabase
             let link = LoopBound(self, context.loop.mailbox)
             database.whenOpen { failure in
@@ -37,10 +39,30 @@ public final class SQLiteSharedLink: DatabaseLink {
 
         private func databaseOpened(_ execution: SQLiteExecution, _ failure: DriverError?) {
             if let failure { return end(execution, failure) }
-            isOpen = true
+            if generation != database.currentGeneration {
+                reader.discard()
+                generation = database.currentGeneration
+            }
             if let reason = execution.run.stopReason { return end(execution, .stopped(reason)) }
             execution.place = .loop
-            begin(execution)
+            // Gone again already.
+            if generation == 0 { startAgain(execution) } else { begin(execution) }
+        }
+
+        override func startAgain(_ execution: SQLiteExecution) {
+            execution.startCount += 1
+            if execution.startCount > Self.startCountMax { return end(execution, .replaced) }
+            execution.releaseStatement()
+            endLongRead(execution)
+            comeBack(execution)
+            openAndBegin(execution)
+        }
+
+        /// A file that is replaced again and again must not keep a request for ever.
+        private static let startCountMax = 10
+
+        override func giveUpConnections() {
+            reader.discardIfReplaced()
         }
 
         override func begin(_ execution: SQLiteExecution) {
@@ -55,7 +77,8 @@ public final class SQLiteSharedLink: DatabaseLink {
                 begin(execution, on: try reader.take())
             } catch {
                 // Opening a connection may wait for another process's lock.
-                error.code == .busy ? runAsLongRead(execution) : end(execution, error)
+                if error.code == .busy { return runAsLongRead(execution) }
+                error.isReplacement ? startAgain(execution) : end(execution, error)
             }
         }
 
@@ -74,6 +97,8 @@ public final class SQLiteSharedLink: DatabaseLink {
 
         override func takeBack(_ connection: SQLiteConnection) {
             connection.releaseMemoryIfShort()
+            // What a connection knows of a file that was damaged, or is gone, is of no use any more.
+            if connection.hasMetDamage || connection.generation?.number != database.currentGeneration { return }
             // The writer's connection stays with the writer.
             if case .reader = connection.role { reader.takeBack(connection) }
         }
@@ -108,6 +133,7 @@ public final class SQLiteSharedLink: DatabaseLink {
             execution.isLongRead = true
             if let reason = execution.run.stopReason { return end(execution, .stopped(reason)) }
             // The worker prepares, and opens a connection where there is none.
+            giveUpConnections()
             execution.connection = reader.takeForWorker()
             runOnWorker(execution)
         }
@@ -132,15 +158,18 @@ public final class SQLiteSharedLink: DatabaseLink {
             stopWaiting(execution)
             // The writer's connection stays with the writer.
             execution.connection = nil
-            end(execution)
+            guard execution.mustStartAgain else { return end(execution) }
+            execution.mustStartAgain = false
+            startAgain(execution)
         }
 
         private func describe(_ execution: SQLiteExecution) {
             do throws(DriverError) {
                 let connection = try reader.take()
-                defer { reader.takeBack(connection) }
                 execution.describe(on: connection)
+                takeBack(connection)
             } catch {
+                if error.isReplacement { return startAgain(execution) }
                 execution.run.error = error
             }
             end(execution)

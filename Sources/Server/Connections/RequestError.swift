@@ -121,6 +121,7 @@ extension ErrorCode {
             case .permissionDenied: .permissionDenied
             case .connectFailed: .connectFailed
             case .driverMissing: .driverMissing
+            case .outcomeUnknown: .outcomeUnknown
             case .syntaxError: .syntaxError
             case .constraintViolation: .constraintViolation
             case .readOnly: .readOnly

@@ -26,8 +26,8 @@ final class AdHocDatabases: Sendable {
             }
             // The file belongs to somebody else: its journal mode stays.
             let made = SQLiteDatabase(
-                name: "", location: location, isReadOnly: false, isOurs: false, settings: settings, workers: workers
-            ) { _ in }
+                name: "", location: location, isReadOnly: false, isOurs: false, settings: settings, workers: workers,
+                onOpen: { _ in })
             entries.append(Entry(location: made.location, database: made))
             return made
         }

@@ -48,14 +48,15 @@ final class DatabaseCatalog: Sendable {
         let path = if case .file(let path) = location.place { path } else { ":memory:" }
         return SQLiteDatabase(
             name: name, location: location, isReadOnly: configuration.access == .readOnly, isOurs: true,
-            settings: settings, workers: workers
-        ) { failure in
-            if let failure {
-                observer.observe(.databaseFailed(name: name, reason: "\(path): \(failure.details.message)"))
-            } else if observer.wants(.info) {
-                observer.observe(.databaseOpened(name: name, path: path))
-            }
-        }
+            settings: settings, workers: workers,
+            onOpen: { failure in
+                if let failure {
+                    observer.observe(.databaseFailed(name: name, reason: "\(path): \(failure.details.message)"))
+                } else if observer.wants(.info) {
+                    observer.observe(.databaseOpened(name: name, path: path))
+                }
+            },
+            onReplaced: { observer.observe(.databaseReplaced(name: name, change: $0)) })
     }
 
     /// The database of that name.

@@ -108,7 +108,8 @@ extension DriverError {
         case .internalError: true
         case .databaseError: ["53", "58", "XX"].contains { details.sqlState?.hasPrefix($0) ?? false }
         case .badRequest, .needsSession, .permissionDenied, .connectFailed, .driverMissing, .syntaxError,
-            .constraintViolation, .readOnly, .busy, .timeout, .cancelled, .limitExceeded, .shuttingDown:
+            .outcomeUnknown, .constraintViolation, .readOnly, .busy, .timeout, .cancelled, .limitExceeded,
+            .shuttingDown:
             false
         }
     }

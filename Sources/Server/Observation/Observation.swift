@@ -28,6 +28,8 @@ public enum Observation: Sendable {
     case acceptFailed(Errno, pauseMilliseconds: Int64)
     case databaseOpened(name: String, path: String)
     case databaseFailed(name: String, reason: String)
+    /// The file that was opened is not at its path any more, or its log is not.
+    case databaseReplaced(name: String, change: String)
     case reloaded(databaseCount: Int)
     case draining(connectionCount: Int, requestCount: Int)
     /// Connections of a former process go on; others had to be closed.
@@ -56,6 +58,7 @@ extension Observation {
         case .readerStalled: (.notice, .readerStalled)
         case .databaseTrouble: (.error, .databaseTrouble)
         case .databaseFailed: (.error, .databaseFailed)
+        case .databaseReplaced: (.error, .databaseReplaced)
         case .acceptFailed: (.error, .acceptFailed)
         case .suppressed(let messages): (messages.level, .suppressed)
         }
@@ -72,7 +75,8 @@ extension Observation {
         case .requestStarted(let facts), .requestFinished(let facts), .requestFailed(let facts),
             .slowStatement(let facts, _), .databaseTrouble(let facts, _):
             facts.peer
-        case .listening, .acceptFailed, .databaseOpened, .databaseFailed, .reloaded, .draining, .restored, .stopped,
+        case .listening, .acceptFailed, .databaseOpened, .databaseFailed, .databaseReplaced, .reloaded, .draining,
+            .restored, .stopped,
             .suppressed:
             nil
         }
@@ -102,6 +106,8 @@ extension Observation {
         case .databaseOpened(let name, let path):
             ("Database \(name) opened: \(path)", [("LITEBASE_DATABASE", name), ("LITEBASE_PATH", path)])
         case .databaseFailed(let name, let reason): ("Database \(name): \(reason)", [("LITEBASE_DATABASE", name)])
+        case .databaseReplaced(let name, let change):
+            ("Database \(name): \(change)", [("LITEBASE_DATABASE", name)])
         case .reloaded(let count):
             ("Configuration reloaded, \(count) databases", [("LITEBASE_DATABASES", "\(count)")])
         case .draining(let connections, let requests):

@@ -1,0 +1,130 @@
+// Files that are deleted or replaced while they are open: who notices, and how everybody gets to the new ones.
+//
+// Links look at their next request, at most ten times a second; the writer looks before and after each group, and sessions
+// before and after what they commit. First all connections to the former files end, then what their log holds is brought
+// into the file to which it belongs, then the path is opened anew: SQLite finds the log by its path, and would otherwise
+// play the former one into the new file.
+
+internal import LinuxSystem
+internal import Synchronization
+
+extension SQLiteDatabase {
+    /// Lets a link know when the files are gone.
+    /// `notify` is called on any thread.
+    func register(_ link: ObjectIdentifier, notify: @escaping @Sendable () -> Void) {
+        state.withLock { $0.links[link] = notify }
+    }
+
+    func unregister(_ link: ObjectIdentifier) {
+        state.withLock { state in _ = state.links.removeValue(forKey: link) }
+    }
+
+    private var generation: SQLiteGeneration? {
+        state.withLock { if case .open(_, let generation) = $0.opening { generation } else { nil } }
+    }
+
+    /// Whether the database is in that opening, and its files are where they were; if they are not, everybody is told.
+    func isInPlace(_ number: UInt64) -> Bool {
+        guard let generation, generation.number == number else { return false }
+        return isInPlace(generation)
+    }
+
+    private func isInPlace(_ generation: SQLiteGeneration) -> Bool {
+        guard let files = generation.files, !files.areInPlace else { return generation.number == currentGeneration }
+        leave(generation.number, files)
+        return false
+    }
+
+    /// Opens a connection to the same files as all others.
+    /// - Throws: `DriverError.replaced` when they are not there any more.
+    func openConnection(_ role: SQLiteRole, mayBlock: Bool = true) throws(DriverError) -> SQLiteConnection {
+        guard let generation, isInPlace(generation) else { throw .replaced }
+        let connection = try SQLiteConnection(options, role: role, mayBlock: mayBlock)
+        connection.generation = generation
+        guard isInPlace(generation) else { throw .replaced }
+        return connection
+    }
+
+    // MARK: Writing
+
+    /// Runs a group of autocommit writes, which are told when the file was not the one at its path.
+    func write(_ group: [SQLiteExecution]) {
+        let opening = state.withLock { $0.opening }
+        guard case .open(let writer?, let generation) = opening, isInPlace(generation) else {
+            return group.forEach { $0.mustStartAgain = true }
+        }
+        writer.run(group)
+        if writer.connection.hasMetDamage { replaceWriter(writer, generation) }
+        // What is acknowledged was in the file at that path after its commit.
+        if isInPlace(generation) { return }
+        for execution in group where execution.run.error == nil && !execution.isUnfinished { execution.endAsUnknown() }
+    }
+
+    /// Lets a session write, and tells it when the file was not the one at its path.
+    func write(_ execution: SQLiteExecution, _ body: () -> Void) {
+        guard let connection = execution.connection, let generation = connection.generation else { return body() }
+        guard isInPlace(generation) else {
+            execution.run.error = .replaced
+            return
+        }
+        body()
+        if execution.run.error == nil, connection.transaction == .none, !isInPlace(generation) {
+            execution.endAsUnknown()
+        }
+    }
+
+    /// After a damaged file was met, nothing that the connection keeps of it is used any more.
+    private func replaceWriter(_ former: SQLiteWriter, _ generation: SQLiteGeneration) {
+        guard let connection = try? SQLiteConnection(options, role: .writer) else { return }
+        state.withLock { state in
+            guard case .open(let writer, let current) = state.opening, writer === former, current === generation else {
+                return
+            }
+            state.opening = .open(SQLiteWriter(connection), generation)
+        }
+    }
+
+    // MARK: Leaving the former files
+
+    private func leave(_ number: UInt64, _ files: SQLiteFileSet) {
+        let change = files.change
+        // What is taken out of the state is let go outside of the lock.
+        let left = state.withLock { state -> (SQLiteGeneration, [SQLiteConnection], [@Sendable () -> Void])? in
+            guard case .open(let writer, let generation) = state.opening, generation.number == number else {
+                return nil
+            }
+            state.opening = .leaving(writer, generation.files)
+            setCurrentGeneration(0)
+            let readers = state.idleReaders
+            state.idleReaders = []
+            return (generation, readers, Array(state.links.values))
+        }
+        guard let left else { return }
+        onReplaced(change)
+        for notify in left.2 { notify() }
+    }
+
+    /// All connections to the former files but the writer's are closed.
+    func nobodyIsLeft() {
+        let ticket = WriteTicket(
+            .session(granted: { [self] in workers.submit(for: Process.effectiveUID) { [self] in openAnew() } }),
+            LinkOwner(uid: 0, pid: 0, mayOpenFiles: false))
+        writes.enqueue(ticket)
+    }
+
+    /// Closes the writer, too, and opens what is there now if somebody waits for it.
+    private func openAnew() {
+        let opening = state.withLock { $0.opening }
+        if case .leaving(let writer, let files) = opening, let writer {
+            if let trouble = files?.settle(writer.connection) { onReplaced(trouble) }
+            writer.connection.close()
+        }
+        let isAwaited = state.withLock { state in
+            guard case .leaving = state.opening else { return false }
+            state.opening = state.openWaiters.isEmpty ? .closed : .opening
+            return !state.openWaiters.isEmpty
+        }
+        writes.release()
+        if isAwaited { open() }
+    }
+}

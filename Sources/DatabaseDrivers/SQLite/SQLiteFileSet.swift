@@ -1,0 +1,138 @@
+// Which files a database consists of, and whether they still are where they were opened. SQLite finds a file by its path
+// once, when it opens it, and the log (`-wal`) by the database's path; in WAL mode it does not look again. So a database that
+// is deleted or replaced underneath is written on unseen, and a new file in its place would be taken together with the log of
+// the former one (https://sqlite.org/howtocorrupt.html, section 4).
+
+internal import CSQLite
+internal import LinuxSystem
+
+/// The files of an open database, by path and identity.
+struct SQLiteFileSet: Sendable {
+    private struct Companion: Sendable {
+        var path: String
+        var file: FileIdentity
+    }
+
+    /// As configured; may be a symbolic link.
+    let path: String
+    /// `nil` when the file was moved while it was being opened; then it is never in place.
+    private let main: FileIdentity?
+    /// The write-ahead log, where the daemon keeps one.
+    private let log: Companion?
+    private let sharedMemory: Companion?
+
+    /// The files behind a connection that was just opened, and that has read or written.
+    init(_ connection: SQLiteConnection) {
+        path = connection.options.path
+        main = connection.hasMoved ? nil : FileIdentity(path: path)
+        let resolved = sqlite3_db_filename(connection.handle, "main").map { String(cString: $0) } ?? path
+        (log, sharedMemory) = (Self.companion("\(resolved)-wal"), Self.companion("\(resolved)-shm"))
+    }
+
+    private static func companion(_ path: String) -> Companion? {
+        FileIdentity(path: path).map { Companion(path: path, file: $0) }
+    }
+
+    /// Whether the database's file is still at its path.
+    /// - Cost: a stat(2), about 1 µs where the file system is local.
+    var isFileInPlace: Bool { main != nil && FileIdentity(path: path) == main }
+
+    /// Whether the file is still at its path, and its log beside it.
+    var areInPlace: Bool { isFileInPlace && (log.map { FileIdentity(path: $0.path) == $0.file } ?? true) }
+
+    /// What has become of the files, for a person.
+    var change: String {
+        let what =
+            switch FileIdentity(path: path) {
+            case nil: "\(path) was deleted or moved"
+            case main: "the log of \(path) (-wal) was deleted or replaced"
+            default: "\(path) was replaced by another file"
+            }
+        return "\(what) while it was open; its sessions end, and what is there now is opened"
+    }
+
+    /// Brings what was committed into the file to which it belongs, wherever that is now, and takes the log away from a path
+    /// where it would be taken for another file's.
+    ///
+    /// Nobody else in this process may have the files open, and none of them may have been opened anew.
+    /// - Returns: what an administrator must know about it.
+    func settle(_ writer: SQLiteConnection) -> String? {
+        let isComplete = writer.checkpoint()
+        // The same file: closing the last connection tidies up.
+        guard writer.hasMoved else { return isComplete ? nil : "the log of \(path) could not be written back" }
+        if let sharedMemory, FileIdentity(path: sharedMemory.path) == sharedMemory.file {
+            try? Files.unlink(sharedMemory.path)
+        }
+        guard let log, FileIdentity(path: log.path) == log.file else { return nil }
+        if isComplete {
+            try? Files.unlink(log.path)
+            return nil
+        }
+        try? Files.rename(log.path, to: "\(log.path).left")
+        return "the log of the former \(path) could not be written back, and is kept as \(log.path).left"
+    }
+}
+
+extension SQLiteConnection {
+    /// Whether the path leads to another file than the one that is open (SQLITE_FCNTL_HAS_MOVED; a symbolic link counts as
+    /// what it led to when it was opened).
+    var hasMoved: Bool {
+        var answer: Int32 = 0
+        return sqlite3_file_control(handle, "main", SQLITE_FCNTL_HAS_MOVED, &answer) == SQLITE_OK && answer != 0
+    }
+
+    /// Brings the log into the file, without waiting for others.
+    /// - Returns: whether all of it is there.
+    func checkpoint() -> Bool {
+        mayBlock = false
+        var (frameCount, doneCount): (Int32, Int32) = (-1, -1)
+        let result = sqlite3_wal_checkpoint_v2(handle, "main", SQLITE_CHECKPOINT_TRUNCATE, &frameCount, &doneCount)
+        // Busy: others still read, but nothing that is only in the log.
+        return result == SQLITE_OK || (result & 0xff == SQLITE_BUSY && frameCount >= 0 && frameCount == doneCount)
+    }
+}
+
+/// A database from one opening to the next, of which all its connections but the writer's hold a reference: with the last
+/// reference, nobody uses the files any more.
+final class SQLiteGeneration: Sendable {
+    let number: UInt64
+    /// `nil` for a database in memory.
+    let files: SQLiteFileSet?
+    private let onEnd: @Sendable () -> Void
+
+    init(_ number: UInt64, _ files: SQLiteFileSet?, onEnd: @escaping @Sendable () -> Void) {
+        self.number = number
+        self.files = files
+        self.onEnd = onEnd
+    }
+
+    deinit { onEnd() }
+}
+
+extension DriverError {
+    private static let replacedState = "08006"
+
+    /// A statement met a database whose file is not the one that was opened.
+    static let replaced = DriverError(
+        .connectFailed, "The database file was deleted or replaced while it was open.",
+        hint: "Send the request again; the file that is there now is being opened.", sqlState: replacedState
+    ).with { $0.isRetryable = true }
+
+    /// What a session gets whose file is gone.
+    static let sessionReplaced = DriverError(
+        .connectFailed,
+        "The database file was deleted or replaced while the session was open; the session has ended, and an open "
+            + "transaction was rolled back.",
+        hint: "Open a new one with db_connect, and repeat the transaction from its start.", sqlState: replacedState
+    ).with { $0.isRetryable = true }
+
+    /// A commit into a file that was not at its path any more when it was done.
+    static let writtenIntoReplaced = DriverError(
+        .outcomeUnknown,
+        "The database file was deleted or replaced while this request ran; whether its change is in the file that is "
+            + "there now is not known.",
+        hint: "Look whether its change is there before you send it again.", sqlState: "08007")
+
+    /// Whether it says that the database has to be opened anew.
+    var isReplacement: Bool { code == .connectFailed && details.sqlState == Self.replacedState }
+}

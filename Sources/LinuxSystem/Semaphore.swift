@@ -1,0 +1,30 @@
+// A counter that threads wait for: `Mutex` has no condition variable.
+
+internal import CLinux
+
+/// A semaphore of this process.
+///
+/// - Thread: any.
+/// - Source: sem_overview(7).
+public final class Semaphore: Sendable {
+    private struct Handle: @unchecked Sendable {
+        let pointer: UnsafeMutableRawPointer
+    }
+
+    private let handle: Handle
+
+    public init() {
+        guard let made = clinux_semaphore_make() else { preconditionFailure("no memory") }
+        handle = Handle(pointer: made)
+    }
+
+    /// Nobody may wait for it any more.
+    deinit { clinux_semaphore_free(handle.pointer) }
+
+    /// Lets one more waiter pass.
+    public func post() { clinux_semaphore_post(handle.pointer) }
+
+    /// Waits for a `post`, by the monotonic clock: the other one may be set meanwhile.
+    /// - Returns: false after `seconds` in vain.
+    public func wait(seconds: Int32) -> Bool { clinux_semaphore_wait(handle.pointer, seconds) }
+}
