@@ -1,5 +1,6 @@
 // The read transaction that short reads share.
 
+import LinuxSystem
 import Testing
 
 @testable import DatabaseDrivers

@@ -62,10 +62,9 @@ import WireProtocol
     func shortDecimalsAreWrittenShortest(seed: UInt64) {
         var random = SeededRandom(seed: seed)
         for _ in 0..<2_000 {
-            let scale = [1, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7].randomElement(using: &random) ?? 1
-            let digits = Double(
-                UInt64.random(in: 0..<(1 << 50), using: &random) >> UInt64.random(in: 0..<50, using: &random))
-            let value = digits / scale
+            let scale: [Double] = [1, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7]
+            let digits = UInt64.random(in: 0..<(1 << 50), using: &random) >> UInt64.random(in: 0..<50, using: &random)
+            let value = Double(digits) / scale[Int.random(in: 0..<scale.count, using: &random)]
             for near in [value, -value, value.nextUp, value.nextDown] where (1e-4..<1e15).contains(near.magnitude) {
                 #expect(appendedText { $0.appendJSONReal(near) } == "\(near)", "seed \(seed)")
             }

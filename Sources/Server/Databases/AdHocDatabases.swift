@@ -35,9 +35,7 @@ final class AdHocDatabases: Sendable {
 }
 
 extension Limits {
-    /// What the SQLite driver needs of them.
-    ///
-    /// - Parameter loopCount: loops that share the pages kept in memory.
+    /// What the SQLite driver needs of them, where `loopCount` loops share the pages that are kept in memory.
     func sqliteSettings(loopCount: Int) -> SQLiteSettings {
         SQLiteSettings(
             busyMillisecondsMax: busyTimeMillisecondsMax, readerCountMax: readersPerDatabaseMax,
