@@ -29,7 +29,7 @@ def require(condition, claim, *facts):
 
 OPTIONAL = {
     "error": {"hint": str, "detail": str, "sqlstate": str, "vendor_code": int, "position": dict, "statement_index": int,
-              "row_index": int, "retryable": bool, "retry_after_ms": int, "transaction": str, "holder": dict},
+              "row_index": int, "retryable": bool, "retry_after_ms": int, "transaction": str, "holder": dict, "limit": dict},
     "db_connect_response": {"transaction": str},
     "db_disconnect_response": {"transaction": str},
     "query_response": {"columns": list, "row_count": int, "rows_affected": int, "last_insert_id": int, "truncated": bool,

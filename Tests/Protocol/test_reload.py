@@ -166,7 +166,8 @@ def test_tcp_clients_may_not(start_daemon, directory):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    start_daemon("--port", port, directory=directory)
+    daemon = start_daemon("--port", port, directory=directory)
+    wait_until(lambda: f"127.0.0.1:{port}" in daemon.log(), "the port is open, which comes after the socket")
     with Client(("127.0.0.1", port)) as client:
         assert client.fails("reload")["code"] == "permission_denied"
         client.settle()
