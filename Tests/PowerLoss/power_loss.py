@@ -277,7 +277,7 @@ def inspect(directory, image, name, acknowledged, sent):
     # Only a clean file system passes; -n changes nothing.
     run("e2fsck", "-f", "-n", image)
     if check != [["ok"]]:
-        raise Lost(f"integrity_check: {check[:3]}")
+        raise Lost(f"integrity_check: {str(check)[:200]}")
     numbers = [row[0] for row in rows]
     there = set(numbers)
     if len(there) != len(numbers):
