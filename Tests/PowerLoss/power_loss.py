@@ -298,15 +298,17 @@ def inspect(directory, image, name, acknowledged, sent):
     return len(there) - len(acknowledged)
 
 
-def cut(disk, world, rng, image, is_now):
+def cut(disk, world, rng, image, must_lose):
     """Cuts the power, in most rounds between two writes of what will be flushed together.
 
     Returns what had been acknowledged before, and what had been sent by then.
     """
     acknowledged = world.acknowledged()
     sector = rng.choice([512, 4096])
-    percent = rng.choice([0, 20, 50, 80, 100])
-    writes = 0 if is_now else rng.choice([0, rng.randrange(1, 40), rng.randrange(1, 400)])
+    # A disk that lies and keeps everything all the same loses nothing.
+    percent = rng.choice([0, 20, 50, 80] if must_lose else [0, 20, 50, 80, 100])
+    # Without syncs, hardly anything is written to the disk that could be waited for.
+    writes = 0 if must_lose == "daemon" else rng.choice([0, rng.randrange(1, 40), rng.randrange(1, 400)])
     disk.command(f"cut {rng.getrandbits(63)} {sector} {percent} {writes} {image}")
     wait_until(image.exists, "the image of the disk", 60)
     return acknowledged, world.sent()
@@ -340,8 +342,7 @@ def play(options, directory):
                     disk.command("lie")
             time.sleep(rng.random() ** 2 * 0.6)
             image = directory / f"cut{number}.img"
-            # Without syncs, hardly anything is written to the disk that could be waited for.
-            acknowledged, sent = cut(disk, world, rng, image, is_now=options.must_lose == "daemon")
+            acknowledged, sent = cut(disk, world, rng, image, options.must_lose)
             acknowledged_count += len(acknowledged)
             try:
                 later_count += inspect(directory, image, world.name, acknowledged, sent)
