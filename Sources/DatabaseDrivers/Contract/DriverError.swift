@@ -7,7 +7,8 @@
 public struct DriverError: Error, Sendable {
     /// Families that every engine maps to; the server translates them one to one into codes of the protocol.
     public enum Code: Sendable {
-        case badRequest, needsSession, permissionDenied, connectFailed, driverMissing, syntaxError, constraintViolation
+        case badRequest, needsSession, permissionDenied, connectFailed, driverMissing, outcomeUnknown, syntaxError
+        case constraintViolation
         case readOnly, databaseError, busy, timeout, cancelled, limitExceeded, shuttingDown, internalError
     }
 
@@ -25,6 +26,8 @@ public struct DriverError: Error, Sendable {
         /// Where in the SQL text, in bytes from its start.
         public var offset: Int?
         public var isRetryable = false
+        /// When to try again, in milliseconds.
+        public var retryAfterMilliseconds: Int64?
         /// Which statement, and which of its parameter rows, of a batch failed.
         public var statementIndex: Int?
         public var rowIndex: Int?

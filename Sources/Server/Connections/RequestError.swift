@@ -25,6 +25,7 @@ struct RequestError: Error {
         code = ErrorCode(error.code)
         message = error.details.message
         hint = error.details.hint
+        retryAfterMilliseconds = error.details.retryAfterMilliseconds
     }
 
     init(_ error: DecodeError) {
@@ -102,6 +103,7 @@ extension ErrorCode {
             case .permissionDenied: .permissionDenied
             case .connectFailed: .connectFailed
             case .driverMissing: .driverMissing
+            case .outcomeUnknown: .outcomeUnknown
             case .syntaxError: .syntaxError
             case .constraintViolation: .constraintViolation
             case .readOnly: .readOnly

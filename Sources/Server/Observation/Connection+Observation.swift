@@ -107,8 +107,8 @@ extension DriverError {
         switch code {
         case .internalError: true
         case .databaseError: ["53", "58", "XX"].contains { details.sqlState?.hasPrefix($0) ?? false }
-        case .badRequest, .needsSession, .permissionDenied, .connectFailed, .driverMissing, .syntaxError,
-            .constraintViolation, .readOnly, .busy, .timeout, .cancelled, .limitExceeded, .shuttingDown:
+        case .badRequest, .needsSession, .permissionDenied, .connectFailed, .driverMissing, .outcomeUnknown,
+            .syntaxError, .constraintViolation, .readOnly, .busy, .timeout, .cancelled, .limitExceeded, .shuttingDown:
             false
         }
     }
