@@ -33,6 +33,8 @@ let package = Package(
         // Line editing; the library is opened when the shell starts, so that no other command pays for it.
         .target(name: "CEditLine"),
         .target(name: "CNumbers"),
+        // libpq is opened when the first PostgreSQL database is named, so that no other daemon pays for it.
+        .target(name: "CPostgreSQL"),
 
         // Foundations: no knowledge of databases or of the protocol's meaning.
         .target(name: "ByteBuffers", swiftSettings: strict),
@@ -44,7 +46,8 @@ let package = Package(
 
         // The engines; they do not know the wire format.
         .target(
-            name: "DatabaseDrivers", dependencies: ["LinuxSystem", "ByteBuffers", "CSQLite"], swiftSettings: strict),
+            name: "DatabaseDrivers",
+            dependencies: ["LinuxSystem", "ByteBuffers", "CNumbers", "CSQLite", "CPostgreSQL"], swiftSettings: strict),
 
         // The service: connections, sessions, routing, limits. Knows nothing of systemd.
         .target(

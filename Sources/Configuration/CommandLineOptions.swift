@@ -1,6 +1,8 @@
 // The command line of litebased: a table of flags and a parser of forty lines, since start-up time counts (socket
 // activation makes it a latency that users see).
 
+internal import DatabaseDrivers
+
 /// A row of the table of flags.
 public struct Flag: Sendable {
     enum Target: Sendable, Equatable {
@@ -134,7 +136,8 @@ public struct CommandLineOptions: Sendable {
 
     private mutating func takeDatabase(_ value: String, _ directory: String) throws(UsageError) {
         guard let equals = value.firstIndex(of: "="), equals > value.startIndex else {
-            throw UsageError("--database must be NAME=URL or NAME=PATH, not \"\(value)\"")
+            let shown = DatabaseLocation.withoutSecrets(value)
+            throw UsageError("--database must be NAME=URL or NAME=PATH, not \"\(shown)\"")
         }
         let name = String(value[..<equals])
         let given = String(value[value.index(after: equals)...])

@@ -1,9 +1,10 @@
 // The configuration in force as a TOML file, for `--check-config`.
 
+internal import DatabaseDrivers
 internal import Server
 
 extension Configuration {
-    /// Lines that read back as this configuration.
+    /// Lines that read back as this configuration, but for passwords in URLs: nobody is shown those.
     public var toml: String {
         var text = files.isEmpty ? "# No configuration file was read.\n" : ""
         for file in files { text += "# Read: \(file)\n" }
@@ -18,7 +19,7 @@ extension Configuration {
         }
         for database in databases {
             text += "\n[databases.\(TOMLDocument.quote(database.name))]\n"
-            text += "url = \(TOMLDocument.quote(database.url))\n"
+            text += "url = \(TOMLDocument.quote(DatabaseLocation.withoutSecrets(database.url)))\n"
             text += "access = \(TOMLDocument.quote(database.access.rawValue))\n"
         }
         return text

@@ -17,7 +17,8 @@ enum DatabaseAddress {
             }
         }
         guard isGood, !name.isEmpty, name.utf8.count <= nameByteCountMax else {
-            return "\"\(name)\" is no name for a database; use 1 to \(nameByteCountMax) of A-Z a-z 0-9 _ - ."
+            let shown = DatabaseLocation.withoutSecrets(name)
+            return "\"\(shown)\" is no name for a database; use 1 to \(nameByteCountMax) of A-Z a-z 0-9 _ - ."
         }
         return nil
     }
@@ -25,11 +26,10 @@ enum DatabaseAddress {
     /// What is wrong with a URL; `nil` for a good one. The driver has the last word, so it is asked.
     static func problem(url: String) -> String? {
         do throws(DriverError) {
-            switch try DatabaseLocation(url: url) {
-            case .sqlite(let location):
-                guard case .file(let path) = location.place, path.containsControlCharacter else { return nil }
-                return "the path contains a control character"
-            }
+            guard case .sqlite(let location) = try DatabaseLocation(url: url), case .file(let path) = location.place,
+                path.containsControlCharacter
+            else { return nil }
+            return "the path contains a control character"
         } catch {
             let details = error.details
             let cause = details.message.hasSuffix(".") ? String(details.message.dropLast()) : details.message

@@ -86,6 +86,21 @@ extension Setting {
             .integer(\.limits.pageCachePerDatabaseByteCountMax, 0...1_099_511_627_776),
             "Bytes of a SQLite file's pages that are kept in memory for short reads, by all loops together."),
         Setting(
+            "limits.pool_connections_max", .integer(\.limits.poolConnectionCountMax, 1...10_000),
+            "Connections to one database on a server, sessions included."),
+        Setting(
+            "limits.pool_wait_ms_max", .milliseconds(\.limits.poolWaitMillisecondsMax, 1...3_600_000),
+            "Time that a request waits for one of these connections, in milliseconds."),
+        Setting(
+            "limits.pool_idle_ms_max", .milliseconds(\.limits.poolIdleMillisecondsMax, 1...2_592_000_000),
+            "Time after which such a connection that nobody uses is closed, in milliseconds."),
+        Setting(
+            "limits.pool_lifetime_ms_max", .milliseconds(\.limits.poolLifetimeMillisecondsMax, 0...2_592_000_000),
+            "Age at which such a connection is replaced, in milliseconds; 0: no limit."),
+        Setting(
+            "limits.connect_ms_max", .milliseconds(\.limits.connectMillisecondsMax, 1...3_600_000),
+            "Time that connecting to a database server may take, in milliseconds."),
+        Setting(
             "limits.statement_time_ms_max", .milliseconds(\.limits.statementTimeMillisecondsMax, 0...2_592_000_000),
             "Longest time that a statement may run, in milliseconds; 0: no limit."),
         Setting(
@@ -107,7 +122,7 @@ extension Setting {
 
     /// Keys of `[databases.NAME]` with what they mean.
     public static let databaseKeys: [(name: String, help: String)] = [
-        ("url", "Where it is: sqlite:/absolute/path, sqlite:/absolute/path?mode=ro or sqlite::memory:."),
+        ("url", "Where it is: sqlite:/absolute/path, ?mode=ro behind it, sqlite::memory: or postgresql://…."),
         ("access", "What clients may do: \"read_write\" or \"read_only\"."),
     ]
 

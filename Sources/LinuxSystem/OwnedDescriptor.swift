@@ -34,8 +34,11 @@ public struct OwnedDescriptor: ~Copyable, Sendable {
 
     /// A second descriptor for the same open file, close-on-exec.
     /// - Throws: `Errno.tooManyFiles` at the limit.
-    public borrowing func duplicate() throws(Errno) -> OwnedDescriptor {
-        let number = number
-        return OwnedDescriptor(Int32(try SystemCalls.call(.duplicate) { Int(fcntl(number, F_DUPFD_CLOEXEC, 3)) }))
+    public borrowing func duplicate() throws(Errno) -> OwnedDescriptor { try Self.duplicate(of: number) }
+
+    /// A descriptor of our own for a file that a library has opened and keeps.
+    /// - Throws: `Errno.tooManyFiles` at the limit.
+    public static func duplicate(of number: Int32) throws(Errno) -> OwnedDescriptor {
+        OwnedDescriptor(Int32(try SystemCalls.call(.duplicate) { Int(fcntl(number, F_DUPFD_CLOEXEC, 3)) }))
     }
 }

@@ -36,6 +36,16 @@ public struct Limits: Sendable, Equatable {
     public var statementCacheCountMax = 64
     /// Pages of one database file that the loops together keep in memory for short reads, in bytes.
     public var pageCachePerDatabaseByteCountMax = 128 << 20
+    /// Connections to one database on a server at a time, sessions included.
+    public var poolConnectionCountMax = 10
+    /// Time that a request waits for one of them, in milliseconds.
+    public var poolWaitMillisecondsMax: Int64 = 5_000
+    /// Time after which one that nobody uses is closed, in milliseconds.
+    public var poolIdleMillisecondsMax: Int64 = 300_000
+    /// Age at which one is replaced, in milliseconds; 0 means no limit.
+    public var poolLifetimeMillisecondsMax: Int64 = 3_600_000
+    /// Time that connecting to a database server may take, in milliseconds.
+    public var connectMillisecondsMax: Int64 = 5_000
     /// Longest time that a statement may run, in milliseconds; 0 means no limit. A request's `timeout_ms` can only lower it.
     public var statementTimeMillisecondsMax: Int64 = 0
     /// Time that a write waits for another writer before it ends with `busy`, in milliseconds.

@@ -54,7 +54,7 @@ public final class Server {
             ConnectionKeeper($0, shared: shared, controlLoop: controlLoop)
         }
         catalog = DatabaseCatalog(
-            configuration.databases, settings: configuration.limits.sqliteSettings(loopCount: configuration.loopCount),
+            configuration.databases, settings: configuration.limits.driverSettings(loopCount: configuration.loopCount),
             workers: writers,
             observer: observer, earlier: nil)
         for index in 0..<max(1, configuration.loopCount) { try startLoop(index) }
@@ -176,7 +176,7 @@ public final class Server {
     public func reload(_ configuration: ServerConfiguration, completion: @escaping () -> Void) {
         self.configuration = configuration
         catalog = DatabaseCatalog(
-            configuration.databases, settings: configuration.limits.sqliteSettings(loopCount: shared.loops.count),
+            configuration.databases, settings: configuration.limits.driverSettings(loopCount: shared.loops.count),
             workers: shared.writers,
             observer: observer, earlier: catalog)
         let (catalog, limits) = (catalog, configuration.limits)

@@ -65,7 +65,7 @@ import Testing
         #expect(try Self.parse(["--database", "n=" + given]).databases.map(\.url) == [url])
     }
 
-    @Test(arguments: ["postgres://h/d", "mysql:x", "/dir/", "", "sqlite:/x?nope=1"])
+    @Test(arguments: ["postgresql:d", "mysql:x", "/dir/", "", "sqlite:/x?nope=1"])
     func badURLsAreRefused(_ url: String) {
         #expect(throws: UsageError.self) { try Self.parse(["--database", "n=" + url]) }
     }

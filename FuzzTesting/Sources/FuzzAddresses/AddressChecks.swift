@@ -19,15 +19,15 @@ enum AddressChecks {
     }
 
     private static func check(url: String) {
-        let location: SQLiteLocation
+        let location: DatabaseLocation
         do throws(DriverError) {
-            location = try SQLiteLocation(url: url)
+            location = try DatabaseLocation(url: url)
         } catch {
             precondition(!error.details.message.isEmpty, "an error says something")
             precondition(DatabaseAddress.problem(url: url) != nil, "both see what is wrong")
             return
         }
-        guard case .file(let path) = location.place else { return }
+        guard case .sqlite(let file) = location, case .file(let path) = file.place else { return }
         precondition(path.utf8.first == UInt8(ascii: "/"), "a path is absolute")
         precondition(path.utf8.dropFirst().first != UInt8(ascii: "/"), "a path starts with one slash")
         precondition(!path.utf8.contains(0) && path.utf8.last != UInt8(ascii: "/"), "a path names a file")

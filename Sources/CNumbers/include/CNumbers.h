@@ -1,6 +1,6 @@
 // Doubles to and from decimal text, exactly: C++17's <charconv> behind a C header.
 //
-// Neither function looks at the locale, allocates or throws. WireProtocol is the only caller.
+// Neither function looks at the locale, allocates or throws. WireProtocol and the drivers call them.
 #pragma once
 
 #include <stddef.h>

@@ -13,10 +13,23 @@ public enum Engine: String, Sendable {
 /// - Source: docs/protocol.md, URLs.
 public enum DatabaseLocation: Sendable, Equatable {
     case sqlite(SQLiteLocation)
+    case postgresql(PostgreSQLLocation)
 
     /// - Throws: `DriverError` with code `badRequest` that says what is wrong with the URL.
     public init(url: String) throws(DriverError) {
-        self = .sqlite(try SQLiteLocation(url: url))
+        if PostgreSQLLocation.isMeant(by: url) {
+            self = .postgresql(try PostgreSQLLocation(url: url))
+        } else {
+            self = .sqlite(try SQLiteLocation(url: url))
+        }
+    }
+
+    /// Whether the URL is of a server.
+    public static func isRemote(_ url: String) -> Bool { PostgreSQLLocation.isMeant(by: url) }
+
+    /// The URL as it may be shown to anybody: without passwords.
+    public static func withoutSecrets(_ url: String) -> String {
+        url.contains("://") || PostgreSQLLocation.isMeant(by: url) ? RemoteURL.withoutSecrets(url) : url
     }
 }
 

@@ -26,6 +26,8 @@ public struct DriverError: Error, Sendable {
         /// Where in the SQL text, in bytes from its start.
         public var offset: Int?
         public var isRetryable = false
+        /// When to try again, in milliseconds.
+        public var retryAfterMilliseconds: Int64?
         /// Which statement, and which of its parameter rows, of a batch failed.
         public var statementIndex: Int?
         public var rowIndex: Int?

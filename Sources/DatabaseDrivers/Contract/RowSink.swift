@@ -50,6 +50,7 @@ open class RowSink {
     open func begin(_ columns: ColumnSet) {}
     open func beginRow() {}
     open func null() {}
+    open func bool(_ value: Bool) {}
     open func integer(_ value: Int64) {}
     open func real(_ value: Double) {}
     /// Text in the engine's bytes, expected to be UTF-8 but not checked yet. Valid during the call.

@@ -6,6 +6,8 @@ internal import Synchronization
 /// A value for a parameter. The bytes belong to the run's owner and stay valid until the run ends.
 public enum DriverValue {
     case null
+    /// An integer, 0 or 1, where the engine has no such type.
+    case bool(Bool)
     case integer(Int64)
     /// Only above `Int64.max`.
     case unsigned(UInt64)

@@ -92,6 +92,7 @@ extension SQLiteConnection {
     private func bind(_ value: DriverValue, _ handle: OpaquePointer, _ place: Int32) -> Int32 {
         switch value {
         case .null: return sqlite3_bind_null(handle, place)
+        case .bool(let value): return sqlite3_bind_int64(handle, place, value ? 1 : 0)
         case .integer(let value): return sqlite3_bind_int64(handle, place, value)
         // SQLite has no unsigned integers: beyond 2^63 the value would change, so it is refused.
         case .unsigned: return SQLITE_RANGE

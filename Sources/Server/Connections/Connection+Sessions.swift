@@ -81,31 +81,31 @@ extension Connection {
 
     /// A database that the client names itself.
     private func adHocDatabase(_ url: UnsafeRawBufferPointer) throws(RequestError) -> any Database {
+        let text = String(decoding: url, as: UTF8.self)
         do throws(DriverError) {
-            switch try DatabaseLocation(url: String(decoding: url, as: UTF8.self)) {
-            case .sqlite(let location): return try adHocFile(location)
-            }
+            // Only a URL of somebody trusted makes the daemon load a client library.
+            if DatabaseLocation.isRemote(text), !owner.mayOpenFiles { throw Self.mayNotOpenURL }
+            let location = try DatabaseLocation(url: text)
+            guard location.isMemory || owner.mayOpenFiles else { throw Self.mayNotOpenURL }
+            return adHocDatabase(at: location)
         } catch {
             throw RequestError(error)
         }
     }
 
-    private func adHocFile(_ location: SQLiteLocation) throws(DriverError) -> any Database {
-        if case .file = location.place, !owner.mayOpenFiles {
-            throw DriverError(
-                .permissionDenied, "Only the user whom the daemon runs as may open a URL.",
-                hint: "Open a database by name; list_databases names those that you may open.")
-        }
-        // A configured file has one queue of writers, whatever it is called.
-        if location.place != .memory,
-            let entry = context.catalog.entries.first(where: {
-                $0.database.location == .sqlite(location) && !$0.isReadOnly
-            })
+    private static let mayNotOpenURL = DriverError(
+        .permissionDenied, "Only the user whom the daemon runs as may open a URL.",
+        hint: "Open a database by name; list_databases names those that you may open.")
+
+    private func adHocDatabase(at location: DatabaseLocation) -> any Database {
+        // A configured database has one queue of writers, or one pool, whatever it is called.
+        if !location.isMemory,
+            let entry = context.catalog.entries.first(where: { $0.database.location == location && !$0.isReadOnly })
         {
             return entry.database
         }
         return context.shared.adHocDatabases.database(
-            at: location, settings: context.limits.sqliteSettings(loopCount: context.shared.loops.count),
+            at: location, settings: context.limits.driverSettings(loopCount: context.shared.loops.count),
             workers: context.shared.writers)
     }
 

@@ -207,11 +207,11 @@ struct BatchCursor {
 }
 
 extension DriverValue {
-    /// A parameter of the wire as drivers see it. Booleans are integers where the engine has none.
+    /// A parameter of the wire as drivers see it.
     init(_ value: ParameterValue) {
         switch value {
         case .null: self = .null
-        case .bool(let value): self = .integer(value ? 1 : 0)
+        case .bool(let value): self = .bool(value)
         case .integer(let value): self = .integer(value)
         case .unsigned(let value): self = .unsigned(value)
         case .real(let value): self = .real(value)

@@ -45,6 +45,7 @@ struct RequestError: Error {
         code = ErrorCode(error.code)
         message = error.details.message
         hint = error.details.hint
+        retryAfterMilliseconds = error.details.retryAfterMilliseconds
     }
 
     init(_ error: DecodeError) {

@@ -16,27 +16,59 @@ final class AdHocDatabases: Sendable {
     private let entries = Mutex<[Entry]>([])
 
     /// The database at a location: one that is in use already, or a new one. A memory database is always new.
-    func database(at location: SQLiteLocation, settings: SQLiteSettings, workers: WorkerPool) -> any Database {
+    func database(at location: DatabaseLocation, settings: DriverSettings, workers: WorkerPool) -> any Database {
         entries.withLock { entries in
             entries.removeAll { $0.database == nil }
-            if location.place != .memory,
-                let known = entries.first(where: { $0.location == .sqlite(location) })?.database
-            {
+            if !location.isMemory, let known = entries.first(where: { $0.location == location })?.database {
                 return known
             }
-            // The file belongs to somebody else: its journal mode stays.
-            let made = SQLiteDatabase(
-                name: "", location: location, isReadOnly: false, isOurs: false, settings: settings, workers: workers,
-                onOpen: { _ in })
-            entries.append(Entry(location: made.location, database: made))
+            let made = Self.make(location, settings, workers)
+            entries.append(Entry(location: location, database: made))
             return made
+        }
+    }
+
+    private static func make(
+        _ location: DatabaseLocation, _ settings: DriverSettings, _ workers: WorkerPool
+    ) -> any Database {
+        switch location {
+        case .sqlite(let location):
+            // The file belongs to somebody else: its journal mode stays.
+            SQLiteDatabase(
+                name: "", location: location, isReadOnly: false, isOurs: false, settings: settings.sqlite,
+                workers: workers
+            ) { _ in }
+        case .postgresql(let location):
+            RemoteDatabase(name: "", location: location, isReadOnly: false, settings: settings.remote) { _ in }
         }
     }
 }
 
+extension DatabaseLocation {
+    /// Whether each database there is another one.
+    var isMemory: Bool { if case .sqlite(let location) = self { location.place == .memory } else { false } }
+}
+
+/// What the drivers need of the limits.
+struct DriverSettings: Equatable {
+    var sqlite: SQLiteSettings
+    var remote: RemoteSettings
+}
+
 extension Limits {
-    /// What the SQLite driver needs of them, where `loopCount` loops share the pages that are kept in memory.
-    func sqliteSettings(loopCount: Int) -> SQLiteSettings {
+    /// What the drivers need of them; `loopCount` loops share the pages kept in memory.
+    func driverSettings(loopCount: Int) -> DriverSettings {
+        DriverSettings(sqlite: sqliteSettings(loopCount: loopCount), remote: remoteSettings)
+    }
+
+    private var remoteSettings: RemoteSettings {
+        RemoteSettings(
+            connectionCountMax: poolConnectionCountMax, waitMillisecondsMax: poolWaitMillisecondsMax,
+            idleMillisecondsMax: poolIdleMillisecondsMax, lifetimeMillisecondsMax: poolLifetimeMillisecondsMax,
+            connectMillisecondsMax: connectMillisecondsMax)
+    }
+
+    private func sqliteSettings(loopCount: Int) -> SQLiteSettings {
         SQLiteSettings(
             busyMillisecondsMax: busyTimeMillisecondsMax, readerCountMax: readersPerDatabaseMax,
             statementCountMax: statementCacheCountMax, valueByteCountMax: rowByteCountMax,

@@ -7,7 +7,7 @@ internal import LinuxSystem
 struct CatalogEntry: Sendable {
     let configuration: DatabaseConfiguration
     let database: any Database
-    let settings: SQLiteSettings
+    let settings: DriverSettings
 
     var isReadOnly: Bool { database.isReadOnly }
 }
@@ -20,7 +20,7 @@ final class DatabaseCatalog: Sendable {
 
     /// Databases whose configuration is unchanged are taken over from `earlier`, open connections included.
     init(
-        _ configurations: [DatabaseConfiguration], settings: SQLiteSettings, workers: WorkerPool, observer: Observer,
+        _ configurations: [DatabaseConfiguration], settings: DriverSettings, workers: WorkerPool, observer: Observer,
         earlier: DatabaseCatalog?
     ) {
         entries = configurations.compactMap { configuration in
@@ -41,22 +41,35 @@ final class DatabaseCatalog: Sendable {
     }
 
     private static func makeDatabase(
-        _ configuration: DatabaseConfiguration, _ settings: SQLiteSettings, _ workers: WorkerPool, _ observer: Observer
-    ) throws(DriverError) -> SQLiteDatabase {
+        _ configuration: DatabaseConfiguration, _ settings: DriverSettings, _ workers: WorkerPool, _ observer: Observer
+    ) throws(DriverError) -> any Database {
         let name = configuration.name
-        let location = try SQLiteLocation(url: configuration.url)
-        let path = if case .file(let path) = location.place { path } else { ":memory:" }
-        return SQLiteDatabase(
-            name: name, location: location, isReadOnly: configuration.access == .readOnly, isOurs: true,
-            settings: settings, workers: workers,
-            onOpen: { failure in
-                if let failure {
-                    observer.observe(.databaseFailed(name: name, reason: "\(path): \(failure.details.message)"))
-                } else if observer.wants(.info) {
-                    observer.observe(.databaseOpened(name: name, path: path))
-                }
-            },
-            onReplaced: { observer.observe(.databaseReplaced(name: name, change: $0)) })
+        let isReadOnly = configuration.access == .readOnly
+        switch try DatabaseLocation(url: configuration.url) {
+        case .sqlite(let location):
+            let path = if case .file(let path) = location.place { path } else { ":memory:" }
+            return SQLiteDatabase(
+                name: name, location: location, isReadOnly: isReadOnly, isOurs: true, settings: settings.sqlite,
+                workers: workers, onOpen: report(name, path, observer),
+                onReplaced: { observer.observe(.databaseReplaced(name: name, change: $0)) })
+        case .postgresql(let location):
+            return RemoteDatabase(
+                name: name, location: location, isReadOnly: isReadOnly, settings: settings.remote,
+                onOpen: report(name, location.label, observer))
+        }
+    }
+
+    private static func report(
+        _ name: String, _ place: String, _ observer: Observer
+    ) -> @Sendable (DriverError?) -> Void {
+        { failure in
+            if let details = failure?.details {
+                let reason = details.message + (details.detail.map { " \($0)" } ?? "")
+                observer.observe(.databaseFailed(name: name, reason: "\(place): \(reason)"))
+            } else if observer.wants(.info) {
+                observer.observe(.databaseOpened(name: name, path: place))
+            }
+        }
     }
 
     /// The database of that name.

@@ -23,6 +23,10 @@ final class JSONRowSink: WireRowSink {
         separate()
         buffer.appendJSONNull()
     }
+    override func bool(_ value: Bool) {
+        separate()
+        buffer.appendJSONBool(value)
+    }
     override func integer(_ value: Int64) {
         separate()
         buffer.appendJSONInteger(value, style: writer.int64Style)

@@ -8,6 +8,7 @@ internal import WireProtocol
 final class MessagePackRowSink: WireRowSink {
     override func openRow() { buffer.appendMessagePackArrayHeader(columnCount) }
     override func null() { buffer.appendMessagePackNull() }
+    override func bool(_ value: Bool) { buffer.appendMessagePackBool(value) }
     override func integer(_ value: Int64) { buffer.appendMessagePackInteger(value) }
     override func real(_ value: Double) { buffer.appendMessagePackReal(value) }
     override func text(_ bytes: UnsafeRawBufferPointer) {

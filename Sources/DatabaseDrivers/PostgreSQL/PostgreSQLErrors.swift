@@ -1,0 +1,92 @@
+// What PostgreSQL's errors mean to a client: our code, with everything that the server said.
+
+internal import CPostgreSQL
+
+/// Translation of error results.
+///
+/// - Source: https://www.postgresql.org/docs/15/errcodes-appendix.html
+enum PostgreSQLErrors {
+    /// Fields of an error result (postgres_ext.h).
+    private enum Field {
+        static let sqlState = Int32(UInt8(ascii: "C"))
+        static let message = Int32(UInt8(ascii: "M"))
+        static let detail = Int32(UInt8(ascii: "D"))
+        static let hint = Int32(UInt8(ascii: "H"))
+        static let position = Int32(UInt8(ascii: "P"))
+    }
+
+    /// The error of a result.
+    static func error(_ result: OpaquePointer, sql: UnsafeRawBufferPointer) -> DriverError {
+        let sqlState = field(result, Field.sqlState)
+        let message = field(result, Field.message) ?? pq_resultErrorMessage(result).map { String(cString: $0) } ?? ""
+        let meaning = meaning(sqlState ?? "")
+        var details = DriverError.Details(code: meaning.code, message: sentence(message))
+        details.sqlState = sqlState
+        details.detail = field(result, Field.detail)
+        details.hint = field(result, Field.hint) ?? meaning.hint
+        details.isRetryable = meaning.isRetryable
+        if let position = field(result, Field.position).flatMap({ Int($0) }) {
+            details.offset = byteOffset(ofCharacter: position, in: sql)
+        }
+        return DriverError(details)
+    }
+
+    private static func field(_ result: OpaquePointer, _ field: Int32) -> String? {
+        pq_resultErrorField(result, field).map { String(cString: $0) }
+    }
+
+    private static func sentence(_ message: String) -> String {
+        guard let first = message.first else { return "The database reported an error." }
+        let text = first.uppercased() + message.dropFirst()
+        return text.hasSuffix(".") || text.hasSuffix("?") ? text : text + "."
+    }
+
+    /// PostgreSQL counts characters from 1.
+    static func byteOffset(ofCharacter position: Int, in sql: UnsafeRawBufferPointer) -> Int? {
+        var count = 0
+        for (offset, byte) in sql.enumerated() where byte & 0xc0 != 0x80 {
+            count += 1
+            if count == position { return offset }
+        }
+        return position == count + 1 ? sql.count : nil
+    }
+
+    private struct Meaning {
+        var code: DriverError.Code
+        var isRetryable = false
+        var hint: String?
+    }
+
+    private static func meaning(_ sqlState: String) -> Meaning {
+        switch sqlState {
+        case "25006":
+            return Meaning(code: .readOnly, hint: "Open the database for writing.")
+        case "25P01": return Meaning(code: .databaseError, hint: "Begin a transaction in a session.")
+        case "25P02":
+            return Meaning(code: .databaseError, hint: "End the transaction with ROLLBACK, or go back to a savepoint.")
+        case "40001", "40P01":
+            return Meaning(code: .busy, isRetryable: true, hint: "Repeat the whole transaction.")
+        case "42501": return Meaning(code: .permissionDenied)
+        // Names that are there already.
+        case "42701", "42710", "42712", "42723", "42P03", "42P04", "42P05", "42P06", "42P07":
+            return Meaning(code: .databaseError)
+        case "55P03":
+            return Meaning(code: .busy, isRetryable: true, hint: "Another transaction holds the lock; try again.")
+        case "57014": return Meaning(code: .cancelled)
+        // The server ends the connection; what it did for the statement is rolled back.
+        case "57P01", "57P03":
+            return Meaning(code: .connectFailed, isRetryable: true, hint: "The server is stopping; try again.")
+        default: return meaning(ofClass: sqlState.prefix(2))
+        }
+    }
+
+    private static func meaning(ofClass sqlState: Substring) -> Meaning {
+        switch sqlState {
+        case "08": Meaning(code: .connectFailed, isRetryable: true)
+        case "23": Meaning(code: .constraintViolation)
+        case "28": Meaning(code: .connectFailed)
+        case "42": Meaning(code: .syntaxError)
+        default: Meaning(code: .databaseError)
+        }
+    }
+}

@@ -1,0 +1,100 @@
+// Where a PostgreSQL database is: `postgresql:` URLs, which libpq reads itself.
+
+internal import CPostgreSQL
+
+/// A `postgresql:` URL with everything that libpq takes: several hosts, directories of Unix sockets, TLS.
+///
+/// It may hold a password. Nothing but the driver looks at `url`; whatever is shown is made of `label`.
+/// - Source: https://www.postgresql.org/docs/15/libpq-connect.html#LIBPQ-CONNSTRING
+public struct PostgreSQLLocation: Sendable, Equatable, CustomStringConvertible, CustomReflectable {
+    let url: String
+    /// Hosts and database, for logs.
+    public let label: String
+    /// What must not be shown, wherever it comes up.
+    let secrets: [String]
+
+    /// Whether a URL is for this engine.
+    static func isMeant(by url: String) -> Bool { url.hasPrefix("postgresql:") || url.hasPrefix("postgres:") }
+
+    /// Checks the URL by libpq where that is installed.
+    /// - Throws: `DriverError` with code `badRequest`, whose text holds nothing that may be a password.
+    public init(url: String) throws(DriverError) {
+        guard url.hasPrefix("postgresql://") || url.hasPrefix("postgres://") else {
+            throw Self.bad("A PostgreSQL URL begins with postgresql://.")
+        }
+        guard !url.utf8.contains(where: { $0 < 0x20 || $0 == 0x7f }) else {
+            throw Self.bad("The PostgreSQL URL contains a control character.")
+        }
+        self.url = url
+        guard cpostgresql_load() == nil else {
+            // The first use says that the library is missing.
+            label = RemoteURL.withoutSecrets(url)
+            secrets = []
+            return
+        }
+        let options = try Self.parse(url)
+        try Self.check(options)
+        secrets = ["password", "sslpassword"].compactMap { options[$0] }
+        label = Self.label(options)
+    }
+
+    public var description: String { label }
+    public var customMirror: Mirror { Mirror(self, children: ["label": label]) }
+
+    /// The text without passwords.
+    func withoutSecrets(_ text: String) -> String { secrets.reduce(text) { $0.hiding($1) } }
+
+    // MARK: libpq's view of it
+
+    private static func parse(_ url: String) throws(DriverError) -> [String: String] {
+        if case .success(let options) = options(of: url) { return options }
+        // What libpq says quotes the URL; so it is asked about one in which nothing is secret.
+        guard case .failure(let reason) = options(of: RemoteURL.withoutSecrets(url)) else {
+            throw bad("The user name or the password in the PostgreSQL URL is not percent-encoded.")
+        }
+        throw bad("The PostgreSQL URL is not understood: \(reason.text).")
+    }
+
+    private struct Reason: Error { var text: String }
+
+    private static func options(of url: String) -> Result<[String: String], Reason> {
+        var message: UnsafeMutablePointer<CChar>?
+        guard let options = pq_conninfoParse(url, &message) else {
+            defer { pq_freemem(message) }
+            let text = message.map { String(cString: $0) } ?? "out of memory"
+            return .failure(Reason(text: text.last == "\n" ? String(text.dropLast()) : text))
+        }
+        defer { pq_conninfoFree(options) }
+        var values: [String: String] = [:]
+        var option = options
+        while let keyword = option.pointee.keyword {
+            if let value = option.pointee.val { values[String(cString: keyword)] = String(cString: value) }
+            option += 1
+        }
+        return .success(values)
+    }
+
+    private static func check(_ options: [String: String]) throws(DriverError) {
+        // A slash in a password that is not encoded makes a port of its beginning.
+        let ports = options["port"]?.split(separator: ",") ?? []
+        guard ports.allSatisfy({ port in port.utf8.allSatisfy { (0x30...0x39).contains($0) } }) else {
+            throw bad("The port in the PostgreSQL URL is not a number.")
+        }
+        guard options["replication"] == nil else {
+            throw bad("The PostgreSQL URL asks for a replication connection, which takes no statements.")
+        }
+    }
+
+    private static func label(_ options: [String: String]) -> String {
+        let hosts = options["host"] ?? options["hostaddr"] ?? ""
+        let port = options["port"].map { ":\($0)" } ?? ""
+        return "postgresql://\(hosts)\(port)/\(options["dbname"] ?? "")"
+    }
+
+    private static func bad(_ message: String) -> DriverError {
+        DriverError(
+            .badRequest, message,
+            hint: "Write postgresql://USER@HOST:PORT/DATABASE or postgresql:///DATABASE?host=/run/postgresql, "
+                + "with %XX for special characters")
+    }
+}

@@ -1,0 +1,131 @@
+// Rows of libpq's results on their way into the sink.
+
+internal import ByteBuffers
+internal import CNumbers
+internal import CPostgreSQL
+
+/// Reads the values of one result by its columns.
+struct PostgreSQLRows: ~Copyable {
+    private var forms: [ValueForm] = []
+    private var scratch = ByteBuffer()
+    /// Types whose names are not known yet.
+    private(set) var unknownTypes: [UInt32] = []
+
+    private static let keptByteCountMax = 64 << 10
+
+    mutating func forgetUnknownTypes() { unknownTypes.removeAll() }
+
+    /// The columns of a result, or of a prepared statement's description.
+    mutating func columns(_ result: OpaquePointer, _ types: PostgreSQLTypes) -> [ColumnDescription] {
+        forms.removeAll(keepingCapacity: true)
+        return (0..<pq_nfields(result)).map { index in
+            let oid = pq_ftype(result, index)
+            forms.append(PostgreSQLTypes.form(oid))
+            let name = types.name(oid)
+            if name == nil, !unknownTypes.contains(oid) { unknownTypes.append(oid) }
+            return ColumnDescription(
+                name: pq_fname(result, index).map { Array(UnsafeRawBufferPointer(start: $0, count: length(of: $0))) }
+                    ?? [],
+                type: PostgreSQLTypes.protocolName(oid, name), declaredType: pq_ftable(result, index) == 0 ? nil : name)
+        }
+    }
+
+    private func length(of text: UnsafePointer<CChar>) -> Int {
+        var length = 0
+        while text[length] != 0 { length += 1 }
+        return length
+    }
+
+    /// Pushes one row.
+    mutating func push(_ result: OpaquePointer, row: Int32, into sink: RowSink) -> RowSink.State {
+        sink.beginRow()
+        for index in forms.indices {
+            let column = Int32(truncatingIfNeeded: index)
+            guard pq_getisnull(result, row, column) == 0, let start = pq_getvalue(result, row, column) else {
+                sink.null()
+                continue
+            }
+            let bytes = UnsafeRawBufferPointer(start: start, count: Int(pq_getlength(result, row, column)))
+            push(bytes, forms[index], into: sink)
+        }
+        if scratch.capacity > Self.keptByteCountMax { scratch.releaseStorage() }
+        return sink.endRow()
+    }
+
+    private mutating func push(_ bytes: UnsafeRawBufferPointer, _ form: ValueForm, into sink: RowSink) {
+        switch form {
+        case .text: sink.text(bytes)
+        case .bool: sink.bool(bytes.first == UInt8(ascii: "t"))
+        case .integer: if let value = Self.integer(bytes) { sink.integer(value) } else { sink.text(bytes) }
+        case .real: if let value = Self.real(bytes) { sink.real(value) } else { sink.text(bytes) }
+        case .bytes:
+            // As text it is twice as long.
+            guard sink.hasRoom(for: bytes.count / 2 - 1) else { return }
+            decode(bytes)
+            sink.blob(scratch.readable)
+        }
+    }
+
+    private static func integer(_ bytes: UnsafeRawBufferPointer) -> Int64? {
+        let isNegative = bytes.first == UInt8(ascii: "-")
+        var value: Int64 = 0
+        for byte in bytes.dropFirst(isNegative ? 1 : 0) {
+            guard byte >= 0x30, byte <= 0x39 else { return nil }
+            let (product, overflow) = value.multipliedReportingOverflow(by: 10)
+            // Downwards, since there is one more negative number.
+            let (sum, overflow2) = product.subtractingReportingOverflow(Int64(byte - 0x30))
+            if overflow || overflow2 { return nil }
+            value = sum
+        }
+        return isNegative ? value : value == .min ? nil : -value
+    }
+
+    private static func real(_ bytes: UnsafeRawBufferPointer) -> Double? {
+        guard let start = bytes.baseAddress else { return nil }
+        switch bytes.last {
+        case UInt8(ascii: "N"): return .nan
+        case UInt8(ascii: "y"): return bytes.first == UInt8(ascii: "-") ? -.infinity : .infinity
+        default: break
+        }
+        var value = 0.0
+        guard cnumbers_parse_double(start.assumingMemoryBound(to: CChar.self), bytes.count, &value) == CNUMBERS_OK
+        else { return nil }
+        return value
+    }
+
+    /// The bytes of a `bytea`: `\x` and hexadecimal digits, or what `SET bytea_output = escape` makes of it.
+    /// - Source: https://www.postgresql.org/docs/15/datatype-binary.html
+    private mutating func decode(_ text: UnsafeRawBufferPointer) {
+        scratch.removeAll()
+        guard text.count >= 2, text[0] == UInt8(ascii: "\\"), text[1] == UInt8(ascii: "x") else {
+            return decodeEscaped(text)
+        }
+        let count = (text.count - 2) / 2
+        let target = scratch.writable(max(1, count))
+        for index in 0..<count {
+            target[index] = Self.digit(text[2 + 2 * index]) << 4 | Self.digit(text[3 + 2 * index])
+        }
+        scratch.commit(count)
+    }
+
+    private mutating func decodeEscaped(_ text: UnsafeRawBufferPointer) {
+        var index = 0
+        while index < text.count {
+            let byte = text[index]
+            guard byte == UInt8(ascii: "\\") else {
+                scratch.append(byte)
+                index += 1
+                continue
+            }
+            if index + 3 < text.count, text[index + 1] != byte {
+                scratch.append(text[index + 1] << 6 | (text[index + 2] & 7) << 3 | text[index + 3] & 7)
+                index += 4
+            } else {
+                scratch.append(byte)
+                index += 2
+            }
+        }
+    }
+
+    private static func digit(_ byte: UInt8) -> UInt8 { byte <= UInt8(ascii: "9") ? byte & 15 : (byte & 15) + 9 }
+}

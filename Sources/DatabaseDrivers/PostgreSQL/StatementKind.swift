@@ -1,0 +1,95 @@
+// What a statement is by its first words: enough to refuse what would change a shared connection before it is sent.
+
+/// Kinds of statements that are treated differently. What is not recognised is `other`: the engine decides.
+enum StatementKind: Equatable {
+    /// Cannot change a row by itself; functions that it calls can.
+    case select
+    case beginTransaction
+    /// Ends a transaction or works within one.
+    case transaction
+    /// Finishes a transaction of somebody else's (two-phase commit).
+    case preparedTransaction
+    /// Changes the state of the connection.
+    case session
+    case copy
+    case other
+
+    /// - Source: https://www.postgresql.org/docs/15/sql-commands.html
+    init(_ sql: UnsafeRawBufferPointer) {
+        var words = SQLWords(sql)
+        switch words.next() {
+        case "SELECT", "VALUES", "TABLE", "SHOW": self = .select
+        case "BEGIN", "START": self = .beginTransaction
+        case "COMMIT", "ROLLBACK": self = words.next() == "PREPARED" ? .preparedTransaction : .transaction
+        case "END", "ABORT", "SAVEPOINT", "RELEASE": self = .transaction
+        case "PREPARE": self = words.next() == "TRANSACTION" ? .transaction : .session
+        case "SET", "RESET", "LISTEN", "UNLISTEN", "DEALLOCATE", "EXECUTE", "DISCARD", "LOAD", "DECLARE", "FETCH",
+            "MOVE", "CLOSE", "LOCK":
+            self = .session
+        case "COPY": self = .copy
+        default: self = .other
+        }
+    }
+
+    var controlsTransaction: Bool { self == .beginTransaction || self == .transaction || self == .preparedTransaction }
+}
+
+/// Words at the start of a statement, in capitals, behind blanks, comments and opening parentheses.
+struct SQLWords {
+    private let bytes: UnsafeRawBufferPointer
+    private var index = 0
+
+    private static let wordByteCountMax = 16
+
+    init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
+
+    /// - Returns: empty at anything that is not a word.
+    mutating func next() -> String {
+        skipBlanks()
+        var word: [UInt8] = []
+        while index < bytes.count, word.count < Self.wordByteCountMax {
+            switch bytes[index] {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"): word.append(bytes[index] & 0xdf)
+            case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"):
+                word.append(bytes[index])
+            default: return String(decoding: word, as: UTF8.self)
+            }
+            index += 1
+        }
+        return String(decoding: word, as: UTF8.self)
+    }
+
+    private mutating func skipBlanks() {
+        while index < bytes.count {
+            switch bytes[index] {
+            case UInt8(ascii: " "), 0x09...0x0d, UInt8(ascii: "("), UInt8(ascii: ";"): index += 1
+            case UInt8(ascii: "-") where byte(at: index + 1) == UInt8(ascii: "-"): skipLine()
+            case UInt8(ascii: "/") where byte(at: index + 1) == UInt8(ascii: "*"): skipComment()
+            default: return
+            }
+        }
+    }
+
+    private func byte(at index: Int) -> UInt8? { index < bytes.count ? bytes[index] : nil }
+
+    private mutating func skipLine() {
+        while let byte = byte(at: index), byte != 0x0a, byte != 0x0d { index += 1 }
+    }
+
+    /// PostgreSQL's comments nest.
+    private mutating func skipComment() {
+        var depth = 0
+        repeat {
+            switch (byte(at: index), byte(at: index + 1)) {
+            case (UInt8(ascii: "/"), UInt8(ascii: "*")):
+                depth += 1
+                index += 2
+            case (UInt8(ascii: "*"), UInt8(ascii: "/")):
+                depth -= 1
+                index += 2
+            case (nil, _): return
+            default: index += 1
+            }
+        } while depth > 0
+    }
+}

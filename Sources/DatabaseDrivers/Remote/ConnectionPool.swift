@@ -1,0 +1,261 @@
+// Who may use which connection to a server: counting and queueing, for all loops of the process together.
+//
+// The pool holds no connection. Idle ones lie in the lanes, one lane for each loop, registered with that loop's epoll, so
+// that a request takes one without a system call and a server that hangs up is noticed at once. What the pool knows of
+// them is how many each lane has; a number that was taken away from a lane is a promise that it will give one.
+
+internal import LinuxSystem
+internal import Synchronization
+
+/// The book of the connections to one database.
+///
+/// - Thread: any.
+final class ConnectionPool: Sendable {
+    /// A lane as the other loops know it. Whoever waits, and whatever is idle, keeps its lane; so one that is gone has
+    /// nothing to do any more.
+    struct LaneReference: Sendable {
+        let mailbox: LoopMailbox
+        private let lane: LoopBound<WeakLane>
+
+        init(_ lane: PoolLane) {
+            mailbox = lane.context.loop.mailbox
+            self.lane = LoopBound(WeakLane(lane), mailbox)
+        }
+
+        /// The lane, on its own loop.
+        var here: PoolLane? { lane.wrapped.lane }
+
+        /// Runs `body` on that loop.
+        func submit(_ body: @escaping @Sendable (PoolLane) -> Void) {
+            let lane = lane
+            mailbox.submit { if let lane = lane.wrapped.lane { body(lane) } }
+        }
+    }
+
+    private struct WeakLane {
+        weak let lane: PoolLane?
+
+        init(_ lane: PoolLane) { self.lane = lane }
+    }
+
+    /// A request for a connection, first come first served over all loops.
+    struct Waiter: Sendable {
+        let number: UInt64
+        let laneIndex: Int
+    }
+
+    enum Acquisition {
+        /// One of the caller's lane.
+        case idle
+        /// The caller opens a new one.
+        case open(slot: Int)
+        /// One of another lane, which is to bring it.
+        case donation(LaneReference)
+        case queued
+        case failed(DriverError)
+    }
+
+    /// What follows when a connection is free.
+    enum Release {
+        case keep
+        case handOver(Waiter)
+    }
+
+    /// What follows when a connection is gone.
+    enum Aftermath {
+        case nothing
+        /// The first waiter opens a new one.
+        case open(Waiter, slot: Int)
+        /// Nobody has a connection, and none can be had.
+        case fail([Waiter], DriverError)
+    }
+
+    private struct State {
+        var lanes: [LaneReference] = []
+        var idleCounts: [Int] = []
+        var openCount = 0
+        var freeSlots: [Int] = []
+        var slotCount = 0
+        /// By slot; `nil` while nobody uses it.
+        var holders: [LockHolder?] = []
+        var waiters: [Waiter] = []
+        var failure: Failure?
+        var failureCount = 0
+    }
+
+    /// Why the last attempt to connect failed, and when the next one is due.
+    private struct Failure {
+        var error: DriverError
+        var until: MonotonicInstant
+    }
+
+    let connectionCountMax: Int
+    private let state = Mutex(State())
+
+    private static let firstBackoffMilliseconds: Int64 = 100
+    private static let backoffMillisecondsMax: Int64 = 5_000
+
+    init(connectionCountMax: Int) { self.connectionCountMax = max(1, connectionCountMax) }
+
+    /// - Returns: the index of the lane.
+    func join(_ lane: LaneReference) -> Int {
+        state.withLock { state in
+            state.lanes.append(lane)
+            state.idleCounts.append(0)
+            return state.lanes.count - 1
+        }
+    }
+
+    func lane(_ index: Int) -> LaneReference { state.withLock { $0.lanes[index] } }
+
+    // MARK: Taking
+
+    /// Takes one of the lane's own, when nobody waits.
+    func takeIdle(_ laneIndex: Int) -> Bool {
+        state.withLock { state in
+            guard state.waiters.isEmpty, state.idleCounts[laneIndex] > 0 else { return false }
+            state.idleCounts[laneIndex] -= 1
+            return true
+        }
+    }
+
+    func acquire(_ waiter: Waiter, now: MonotonicInstant) -> Acquisition {
+        state.withLock { state in
+            if state.waiters.isEmpty, state.idleCounts[waiter.laneIndex] > 0 {
+                state.idleCounts[waiter.laneIndex] -= 1
+                return .idle
+            }
+            if let failure = state.failure, now < failure.until {
+                if state.openCount == 0 { return .failed(failure.error.retryable(at: failure.until, now)) }
+            } else if state.openCount < connectionCountMax {
+                return .open(slot: Self.takeSlot(&state))
+            }
+            if state.waiters.isEmpty, let donor = state.idleCounts.firstIndex(where: { $0 > 0 }) {
+                state.idleCounts[donor] -= 1
+                return .donation(state.lanes[donor])
+            }
+            state.waiters.append(waiter)
+            return .queued
+        }
+    }
+
+    /// Leaves the queue.
+    /// - Returns: false when the waiter is not in it any more: a connection is on its way.
+    func withdraw(_ number: UInt64, _ laneIndex: Int) -> Bool {
+        state.withLock { state in
+            guard let index = state.waiters.firstIndex(where: { $0.number == number && $0.laneIndex == laneIndex })
+            else { return false }
+            state.waiters.remove(at: index)
+            return true
+        }
+    }
+
+    /// Notes who has a connection now.
+    func note(_ slot: Int, _ owner: LinkOwner, since: MonotonicInstant) {
+        let holder = LockHolder(uid: owner.uid, pid: owner.pid, sinceNanoseconds: since.nanoseconds)
+        state.withLock { $0.holders[slot] = holder }
+    }
+
+    private static func takeSlot(_ state: inout State) -> Int {
+        state.openCount += 1
+        if let slot = state.freeSlots.popLast() { return slot }
+        state.slotCount += 1
+        state.holders.append(nil)
+        return state.slotCount - 1
+    }
+
+    // MARK: Giving back
+
+    func release(_ slot: Int, _ laneIndex: Int) -> Release {
+        state.withLock { state in
+            state.holders[slot] = nil
+            if !state.waiters.isEmpty { return .handOver(state.waiters.removeFirst()) }
+            state.idleCounts[laneIndex] += 1
+            return .keep
+        }
+    }
+
+    /// One of the lane's idle connections is lost or too old.
+    /// - Returns: false when it is promised to somebody, who will find it missing.
+    func withdrawIdle(_ laneIndex: Int) -> Bool {
+        state.withLock { state in
+            guard state.idleCounts[laneIndex] > 0 else { return false }
+            state.idleCounts[laneIndex] -= 1
+            return true
+        }
+    }
+
+    /// A connection was closed.
+    func discard(_ slot: Int, now: MonotonicInstant) -> Aftermath {
+        state.withLock { state in
+            Self.free(slot, &state)
+            if let failure = state.failure, now < failure.until { return Self.failAll(&state, failure, now) }
+            guard !state.waiters.isEmpty else { return .nothing }
+            let waiter = state.waiters.removeFirst()
+            return .open(waiter, slot: Self.takeSlot(&state))
+        }
+    }
+
+    /// A connection could not be made.
+    func openFailed(_ slot: Int, _ error: DriverError, now: MonotonicInstant) -> Aftermath {
+        state.withLock { state in
+            Self.free(slot, &state)
+            // Several attempts at once count as one.
+            if state.failure.map({ $0.until <= now }) ?? true { state.failureCount += 1 }
+            let doubled = Self.firstBackoffMilliseconds << Int64(min(state.failureCount - 1, 10))
+            let failure = Failure(
+                error: error, until: now.advanced(byMilliseconds: min(doubled, Self.backoffMillisecondsMax)))
+            state.failure = failure
+            return Self.failAll(&state, failure, now)
+        }
+    }
+
+    func openSucceeded() {
+        state.withLock { state in
+            state.failure = nil
+            state.failureCount = 0
+        }
+    }
+
+    private static func free(_ slot: Int, _ state: inout State) {
+        state.openCount -= 1
+        state.freeSlots.append(slot)
+        state.holders[slot] = nil
+    }
+
+    // Who waits for a connection that somebody else has may still get it.
+    private static func failAll(_ state: inout State, _ failure: Failure, _ now: MonotonicInstant) -> Aftermath {
+        guard state.openCount == 0, !state.waiters.isEmpty else { return .nothing }
+        let waiters = state.waiters
+        state.waiters = []
+        return .fail(waiters, failure.error.retryable(at: failure.until, now))
+    }
+
+    // MARK: Observation
+
+    /// The error of a request that has waited too long.
+    func exhausted(waitMilliseconds: Int64) -> DriverError {
+        let (openCount, waiterCount, oldest) = state.withLock { state in
+            let oldest = state.holders.compactMap { $0 }.min { $0.sinceNanoseconds < $1.sinceNanoseconds }
+            return (state.openCount, state.waiters.count, oldest)
+        }
+        let others = waiterCount == 1 ? "1 other request waits" : "\(waiterCount) other requests wait"
+        return DriverError(
+            .busy,
+            "No connection to the database became free within \(waitMilliseconds) ms: \(openCount) of "
+                + "\(connectionCountMax) (pool_connections_max) are in use, \(others).",
+            hint: "Try again; close sessions that are not needed, or raise limits.pool_connections_max.",
+            sqlState: "53300"
+        ).with {
+            $0.isRetryable = true
+            $0.holder = oldest
+        }
+    }
+}
+
+extension DriverError {
+    /// The error with the time when the next attempt is due.
+    func retryable(at instant: MonotonicInstant, _ now: MonotonicInstant) -> DriverError {
+        with { $0.retryAfterMilliseconds = max(1, instant.nanoseconds(since: now) / 1_000_000) }
+    }
+}

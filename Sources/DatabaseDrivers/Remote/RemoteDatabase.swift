@@ -1,0 +1,75 @@
+// A database on a server, whatever its engine.
+
+internal import LinuxSystem
+internal import Synchronization
+
+/// A database with its pool of connections.
+///
+/// - Thread: any.
+public final class RemoteDatabase: Database {
+    let driver: any RemoteDriver
+    let settings: RemoteSettings
+    let pool: ConnectionPool
+    /// Threads of this database alone: a server that does not answer must keep no other database waiting.
+    let connectors: WorkerPool
+    let cancellers = WorkerPool(threadCountMax: 4)
+    private let name: String
+    private let onOpen: @Sendable (DriverError?) -> Void
+    private let lanes = Mutex<[ObjectIdentifier: ConnectionPool.LaneReference]>([:])
+    /// Whether the last attempt to connect succeeded; `nil` before the first.
+    private let isReachable = Mutex<Bool?>(nil)
+
+    public var engine: Engine { driver.engine }
+    public var location: DatabaseLocation { driver.location }
+    public let isReadOnly: Bool
+    public var isVolatile: Bool { false }
+    /// What the log calls it.
+    var label: String { name.isEmpty ? driver.label : name }
+
+    init(
+        name: String, driver: any RemoteDriver, isReadOnly: Bool, settings: RemoteSettings,
+        onOpen: @escaping @Sendable (DriverError?) -> Void
+    ) {
+        self.name = name
+        self.driver = driver
+        self.isReadOnly = isReadOnly
+        self.settings = settings
+        self.onOpen = onOpen
+        pool = ConnectionPool(connectionCountMax: settings.connectionCountMax)
+        connectors = WorkerPool(threadCountMax: min(32, settings.connectionCountMax))
+    }
+
+    public func makeSharedLink(_ context: DriverContext) -> any DatabaseLink { PooledLink(lane(for: context)) }
+
+    public func openSession(
+        _ request: SessionRequest, _ context: DriverContext,
+        done: @escaping (Result<any DatabaseLink, DriverError>) -> Void
+    ) {
+        PooledSessionLink.open(request, lane(for: context), done: done)
+    }
+
+    /// Nothing waits in the daemon to be written.
+    public func checkpoint(done: @escaping @Sendable () -> Void) { done() }
+
+    private func lane(for context: DriverContext) -> PoolLane {
+        let key = ObjectIdentifier(context.loop.mailbox)
+        if let known = lanes.withLock({ $0[key] })?.here {
+            known.reopen()
+            return known
+        }
+        // Only this loop's thread makes this lane.
+        let lane = PoolLane(self, context)
+        let reference = ConnectionPool.LaneReference(lane)
+        lanes.withLock { $0[key] = reference }
+        return lane
+    }
+
+    /// Tells when the database becomes reachable, or is not any more; not at every attempt.
+    func noteOpened(_ error: DriverError?) {
+        let isNews = isReachable.withLock { isReachable in
+            defer { isReachable = error == nil }
+            return isReachable != (error == nil)
+        }
+        if isNews { onOpen(error) }
+    }
+}

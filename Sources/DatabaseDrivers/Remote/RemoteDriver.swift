@@ -1,0 +1,58 @@
+// What an engine behind a socket has to bring; pools, sessions, cancelling and waiting are the same for all of them.
+
+internal import LinuxSystem
+
+/// Limits of the connections to one database.
+public struct RemoteSettings: Sendable, Equatable {
+    /// Connections to the database at a time, sessions included.
+    public var connectionCountMax: Int
+    /// Time that a request waits for a connection, in milliseconds.
+    public var waitMillisecondsMax: Int64
+    /// Time after which a connection that nobody uses is closed, in milliseconds.
+    public var idleMillisecondsMax: Int64
+    /// Age at which a connection is replaced, in milliseconds; 0 means no limit.
+    public var lifetimeMillisecondsMax: Int64
+    /// Time that connecting may take, in milliseconds.
+    public var connectMillisecondsMax: Int64
+
+    public init(
+        connectionCountMax: Int, waitMillisecondsMax: Int64, idleMillisecondsMax: Int64, lifetimeMillisecondsMax: Int64,
+        connectMillisecondsMax: Int64
+    ) {
+        self.connectionCountMax = connectionCountMax
+        self.waitMillisecondsMax = waitMillisecondsMax
+        self.idleMillisecondsMax = idleMillisecondsMax
+        self.lifetimeMillisecondsMax = lifetimeMillisecondsMax
+        self.connectMillisecondsMax = connectMillisecondsMax
+    }
+}
+
+/// How a statement is to be run.
+struct RunMode {
+    /// The engine must refuse to write.
+    var isReadOnly: Bool
+    /// The connection belongs to a session: its state may be changed.
+    var isSession: Bool
+}
+
+/// An engine's way to open connections.
+///
+/// - Thread: any.
+protocol RemoteDriver: Sendable {
+    var engine: Engine { get }
+    var location: DatabaseLocation { get }
+    /// Where it is, without secrets.
+    var label: String { get }
+    /// What can be said about a run before a connection is taken for it.
+    func check(_ run: StatementRun, _ mode: RunMode) throws(DriverError)
+    /// Connects, and makes everything ready for the first statement.
+    /// - Thread: one that may block.
+    func open() throws(DriverError) -> HandedOver<ServerConnection>
+}
+
+/// A value on its way from one thread to another, touched by one at a time.
+struct HandedOver<Value>: @unchecked Sendable {
+    let value: Value
+
+    init(_ value: Value) { self.value = value }
+}

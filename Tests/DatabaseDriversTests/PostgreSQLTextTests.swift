@@ -1,0 +1,70 @@
+// What is decided about PostgreSQL without a server: kinds of statements, URLs and their secrets, positions of errors.
+
+import Testing
+
+@testable import DatabaseDrivers
+
+@Suite("PostgreSQL without a server")
+struct PostgreSQLTextTests {
+    private func withBytes<Result>(of text: String, _ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+        Array(text.utf8).withUnsafeBytes(body)
+    }
+
+    @Test(arguments: [
+        ("SELECT 1", StatementKind.select), ("  (select 1)", .select), ("-- a\n/* b /* c */ d */values (1)", .select),
+        ("BEGIN", .beginTransaction), ("start transaction", .beginTransaction), ("COMMIT", .transaction),
+        ("end", .transaction), ("ROLLBACK TO a", .transaction), ("commit prepared 'x'", .preparedTransaction),
+        ("PREPARE TRANSACTION 'x'", .transaction), ("PREPARE a AS SELECT 1", .session), ("SET x = 1", .session),
+        ("copy t to stdout", .copy), ("settle", .other), ("select_1", .other), ("", .other), ("/* open", .other),
+        ("WITH a AS (SELECT 1) SELECT 1", .other), (";;commit", .transaction),
+    ])
+    func kindsOfStatements(_ sql: String, _ kind: StatementKind) {
+        #expect(withBytes(of: sql) { StatementKind($0) } == kind)
+    }
+
+    @Test(arguments: [
+        ("postgresql://u:pw@h/d", "postgresql://u:***@h/d"),
+        ("postgresql://u:p/w@h/d", "postgresql://u:***@h/d"),
+        ("postgresql://u:p?w=1@h/d", "postgresql://u:***@h/d"),
+        (
+            "postgresql:///d?host=/run&password=pw&sslpassword=pw",
+            "postgresql:///d?host=/run&password=***&sslpassword=***"
+        ),
+        ("postgresql://h/d", "postgresql://h/d"), ("postgresql://u@h/d", "postgresql://u@h/d"),
+    ])
+    func passwordsAreHidden(_ url: String, _ shown: String) {
+        #expect(RemoteURL.withoutSecrets(url) == shown)
+    }
+
+    @Test(arguments: [
+        "postgresql:d", "postgresql://u:sec/ret@h/d", "postgresql://u:secret@h/d?secret=1",
+        "postgresql://u:sec%ret@h/d",
+        "postgresql://h/d\u{1}", "postgresql://u:secret@h/d?replication=database", "postgresql://u:secret@[::1/d",
+    ])
+    func badURLsAreRefusedWithoutTheirSecrets(_ url: String) throws {
+        let error = try #require(throws: DriverError.self) { try DatabaseLocation(url: url) }
+        #expect(error.code == .badRequest)
+        let text = "\(error.details)"
+        #expect(!text.contains("u:sec") && !text.contains("secret@"), "\(text)")
+    }
+
+    @Test func aLocationPrintsNoSecret() throws {
+        let location = try DatabaseLocation(url: "postgresql://joe:hidden@h1:1,h2:2/d?sslmode=require")
+        #expect(!"\(location)".contains("hidden"))
+        var dumped = ""
+        dump(location, to: &dumped)
+        #expect(!dumped.contains("hidden"))
+        guard case .postgresql(let place) = location else { return #expect(Bool(false)) }
+        #expect(place.withoutSecrets("password hidden, hidden") == "password ***, ***")
+    }
+
+    @Test func positionsAreCountedInCharacters() {
+        let sql = "SELECT 'üß', x"
+        withBytes(of: sql) { bytes in
+            #expect(PostgreSQLErrors.byteOffset(ofCharacter: 1, in: bytes) == 0)
+            #expect(PostgreSQLErrors.byteOffset(ofCharacter: 14, in: bytes) == 15)
+            #expect(PostgreSQLErrors.byteOffset(ofCharacter: 15, in: bytes) == bytes.count)
+            #expect(PostgreSQLErrors.byteOffset(ofCharacter: 16, in: bytes) == nil)
+        }
+    }
+}

@@ -1,0 +1,125 @@
+"""A real PostgreSQL of the tests' own, on a Unix socket in a temporary directory."""
+
+import glob
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+
+from daemon import short_directory, wait_until
+
+
+def find_program(name):
+    """Debian keeps the server's programs out of PATH."""
+    places = sorted(glob.glob("/usr/lib/postgresql/*/bin"), reverse=True)
+    return shutil.which(name, path=os.pathsep.join([*places, os.environ.get("PATH", "")]))
+
+
+def unprivileged_user():
+    """PostgreSQL refuses to run as root."""
+    if os.geteuid() != 0:
+        return None
+    for name in ("postgres", "nobody"):
+        try:
+            return pwd.getpwnam(name)
+        except KeyError:
+            pass
+    raise AssertionError("no user for PostgreSQL: neither postgres nor nobody")
+
+
+class PostgreSQL:
+    """One server; `start`, `stop` and `kill` as often as a test wants."""
+
+    def __init__(self, **settings):
+        self.programs = {name: find_program(name) for name in ("postgres", "initdb", "psql")}
+        missing = [name for name, path in self.programs.items() if not path]
+        assert not missing, f"{missing} not found: scripts/install-dependencies.sh test"
+        self.user = unprivileged_user()
+        self.directory = short_directory()
+        self.data = self.directory / "data"
+        self.settings = {"listen_addresses": "", "unix_socket_directories": str(self.directory), "fsync": "off",
+                         "max_connections": "60", "shared_buffers": "16MB", "log_min_messages": "warning", **settings}
+        os.chmod(self.directory, 0o755)
+        if self.user:
+            os.chown(self.directory, self.user.pw_uid, self.user.pw_gid)
+        self.run(self.programs["initdb"], "-D", str(self.data), "-U", "lb", "--auth=trust", "--no-sync", "-E", "UTF8",
+                 "--locale=C")
+        self.process = None
+        self.start()
+
+    def identity(self):
+        return {"user": self.user.pw_uid, "group": self.user.pw_gid, "extra_groups": []} if self.user else {}
+
+    def run(self, *command, **options):
+        return subprocess.run(command, check=True, stdout=subprocess.PIPE, timeout=120, cwd="/", text=True,
+                              **self.identity(), **options).stdout
+
+    def url(self, database="postgres", user="lb", password=None, **options):
+        secret = f":{password}" if password else ""
+        more = "".join(f"&{key}={value}" for key, value in options.items())
+        return f"postgresql://{user}{secret}@/{database}?host={self.directory}{more}"
+
+    def start(self):
+        command = [self.programs["postgres"], "-D", str(self.data)]
+        for name, value in self.settings.items():
+            command += ["-c", f"{name}={value}"]
+        with open(self.directory / "log", "ab") as log:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/",
+                                            start_new_session=True, **self.identity())
+        wait_until(self.answers, "PostgreSQL takes statements", timeout=30, interval=0.05)
+
+    def answers(self):
+        assert self.process.poll() is None, (self.directory / "log").read_text()
+        return subprocess.run([self.programs["psql"], self.url(), "-Atc", "SELECT 1"], stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL, timeout=20, check=False).returncode == 0
+
+    def psql(self, sql, database="postgres"):
+        """Runs SQL beside the daemon; returns the output without the last line end."""
+        return subprocess.run([self.programs["psql"], self.url(database), "-AtqX", "-v", "ON_ERROR_STOP=1", "-c", sql],
+                              stdout=subprocess.PIPE, check=True, timeout=60, text=True).stdout.rstrip("\n")
+
+    def backends(self):
+        """States of the daemon's connections, as the server sees them."""
+        text = self.psql("SELECT state FROM pg_stat_activity WHERE application_name = 'litebase'")
+        return text.split("\n") if text else []
+
+    def stop(self):
+        """Ends every session at once, in good order (pg_ctl -m fast)."""
+        self.end(signal.SIGINT)
+
+    def kill(self):
+        """As a crash of the machine would: no connection gets a last word."""
+        children = self.children()
+        self.process.kill()
+        for pid in children:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        self.process.wait(20)
+
+    def children(self):
+        text = subprocess.run(["ps", "-o", "pid=", "--ppid", str(self.process.pid)], stdout=subprocess.PIPE, text=True,
+                              check=False).stdout
+        return [int(pid) for pid in text.split()]
+
+    def pause(self):
+        """The server reacts to nothing until `go_on`: neither to statements nor to cancelling."""
+        for pid in [self.process.pid, *self.children()]:
+            os.kill(pid, signal.SIGSTOP)
+
+    def go_on(self):
+        for pid in [*self.children(), self.process.pid]:
+            os.kill(pid, signal.SIGCONT)
+
+    def end(self, signal_number):
+        if self.process.poll() is None:
+            self.process.send_signal(signal_number)
+            self.process.wait(30)
+
+    def discard(self):
+        if self.process and self.process.poll() is None:
+            self.go_on()
+            self.end(signal.SIGQUIT)
+        shutil.rmtree(self.directory, ignore_errors=True)
