@@ -143,7 +143,7 @@ public struct CommandLineOptions: Sendable {
         let given = String(value[value.index(after: equals)...])
         let url = DatabaseAddress.url(argument: given, directory: directory)
         if let problem = DatabaseAddress.problem(name: name) ?? DatabaseAddress.problem(url: url) {
-            throw UsageError("--database \(name): \(problem)")
+            throw UsageError("--database \(DatabaseLocation.withoutSecrets(name)): \(problem)")
         }
         if databases.contains(where: { $0.name == name }) {
             throw UsageError("--database \(name) is given twice; names are unique")

@@ -13,6 +13,15 @@ public enum SocketOwner: Equatable, Sendable {
 }
 
 extension Sockets {
+    /// Whether a socket has something to be read, its end and errors included, without reading it (recv(2), MSG_PEEK).
+    public static func hasInput(_ number: Int32) -> Bool {
+        var byte: UInt8 = 0
+        let count = recv(number, &byte, 1, Int32(MSG_PEEK | MSG_DONTWAIT))
+        if count >= 0 { return true }
+        let error = Errno.current
+        return error != .wouldBlock && error != .interrupted
+    }
+
     /// Connects and leaves again, without ever waiting.
     ///
     /// - Source: connect(2): ECONNREFUSED where nobody listens, EAGAIN where the queue of somebody who does is full.

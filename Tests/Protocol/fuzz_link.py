@@ -4,7 +4,7 @@ import collections
 import socket
 import struct
 
-from fuzz_model import Owner, check_shape, require
+from fuzz_model import Owner, REFUSING_LIMITS, check_shape, require
 from wire import PATIENCE, decode, framed
 
 # Longer than anything that a plan asks for, on a busy machine.
@@ -137,8 +137,9 @@ class Link:
         """The order within a session, and that nothing comes for a query that waits for its fetch."""
         if request.session is not None and request.state.get("has_turn"):
             waiting = request.session.queue
-            # What is stopped before its turn ends there and then; nothing of it was done.
-            request.state["is_early"] = waiting[0] != request.id and reply.type == "error" and reply.data["code"] in ("timeout", "cancelled")
+            # What is stopped before its turn, or refused when it comes, ends there and then; nothing of it was done.
+            request.state["is_early"] = waiting[0] != request.id and reply.type == "error" and (
+                reply.data["code"] in ("timeout", "cancelled") or reply.data.get("limit", {}).get("name") in REFUSING_LIMITS)
             require(waiting[0] == request.id or request.state["is_early"], "requests of a session end in their order", request.id, list(waiting)[:5])
             if reply.terminal:
                 waiting.remove(request.id)

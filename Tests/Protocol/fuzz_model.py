@@ -14,6 +14,9 @@ ENGINE_CODES = {"syntax_error", "constraint_violation", "read_only", "database_e
 TRANSIENT = {"busy", "timeout", "cancelled"}
 STATES = {"none", "active", "failed"}
 
+# Limits that are looked at when a request comes, not when it is its turn.
+REFUSING_LIMITS = ("paged_queries_per_connection_max", "requests_in_flight_per_user_max", "buffered_bytes_per_user_max")
+
 
 class Violation(AssertionError):
     """Something that must hold does not."""
@@ -224,6 +227,8 @@ class Session:
 
     def after_error(self, data, request):
         """An interrupted write may have taken its transaction along (sqlite3_interrupt); no other error does."""
+        if data.get("limit", {}).get("name") in REFUSING_LIMITS:
+            return
         state = data.get("transaction")
         require(state is not None, "an error within a session tells its transaction", data)
         if request.state.get("is_early"):

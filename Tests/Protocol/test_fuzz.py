@@ -19,7 +19,7 @@ SECONDS = float(os.environ.get("LITEBASE_TEST_FUZZ_SECONDS") or 15)
 
 
 def test_random_requests():
-    seed = random.SystemRandom().randrange(1 << 40)
+    seed = int(os.environ.get("LITEBASE_FUZZ_SEED", 20261124))
     print(f"seed {seed}")
     assert fuzz_run.fuzz(seed, seconds=SECONDS) > 0
 

@@ -33,7 +33,14 @@ extension PostgreSQLConnection {
             batch?.isSavepoint = true
             try sendOwn("SAVEPOINT litebase_batch")
         }
-        if let error = fillBatch() { failure = error }
+        goOnWithBatch()
+    }
+
+    /// Sends more; where that cannot be done, what was sent is undone.
+    func goOnWithBatch() {
+        guard failure == nil, let error = fillBatch() else { return }
+        failure = error
+        _ = undoBatch()
     }
 
     /// Sends as many statements as may be on their way; after the last one, what makes them stay.
@@ -62,6 +69,7 @@ extension PostgreSQLConnection {
         if batch?.isSavepoint == true {
             try sendOwn("RELEASE litebase_batch")
         } else {
+            if mode.isReadOnly { try sendCheck() }
             mayHaveCommitted = !mode.isReadOnly
             try sendOwn("COMMIT")
         }
@@ -70,9 +78,8 @@ extension PostgreSQLConnection {
     }
 
     /// While earlier statements are under way.
-    func continueBatchWhileWaiting() -> DriverError? {
-        guard batch != nil, unansweredCount < Self.unansweredCountMax / 2 else { return nil }
-        return fillBatch()
+    func continueBatchWhileWaiting() {
+        if batch != nil, unansweredCount < Self.unansweredCountMax / 2 { goOnWithBatch() }
     }
 
     /// Everything that was sent is answered.
@@ -81,11 +88,9 @@ extension PostgreSQLConnection {
         guard let batch, !batch.isFinishing else { return false }
         guard let run else { return undoBatch() }
         if batch.isAtomic {
-            if failure == nil, !batch.isExhausted {
-                failure = fillBatch()
-                if failure == nil { return true }
-            }
-            return failure != nil && undoBatch()
+            if failure != nil { return undoBatch() }
+            goOnWithBatch()
+            return !batch.isExhausted
         }
         return failure == nil && sendNext(run)
     }

@@ -18,6 +18,8 @@ final class PostgreSQLConnection: ServerConnection {
     enum Step {
         /// A statement of ours around the client's.
         case own
+        /// Fails when a read-only transaction has written.
+        case check
         /// The client's, or one of its batch.
         case statement(BatchPosition?)
         case description
@@ -69,6 +71,9 @@ final class PostgreSQLConnection: ServerConnection {
     override func finish() { pq_finish(handle) }
 
     override func isAlive() -> Bool { pq_consumeInput(handle) == 1 && pq_status(handle) == PQ_CONNECTION_OK }
+
+    /// Says nothing, as an idle server should: its last word before it hangs up would be taken for the next one's answer.
+    override func isQuiet() -> Bool { !Sockets.hasInput(socketNumber) }
 
     // MARK: Sending
 
@@ -146,8 +151,9 @@ final class PostgreSQLConnection: ServerConnection {
         }
         try beginReadOnly()
         try sendStatement(sql, parameters, position)
+        try sendCheck()
         try sync()
-        // After an error the transaction has failed, and this ends it all the same.
+        // After an error this rolls back.
         try sendOwn("COMMIT")
         try sync()
     }
@@ -159,10 +165,18 @@ final class PostgreSQLConnection: ServerConnection {
         try sendOwn("SELECT")
     }
 
+    /// Before PostgreSQL 16 there are holes in a read-only transaction: RESET transaction_read_only and
+    /// set_config(…, NULL, …) open it, and lo_create writes all the same. Whatever has written has a transaction id.
+    func sendCheck() throws(DriverError) {
+        try sendOwn("SELECT 1 / (pg_catalog.txid_current_if_assigned() IS NULL)::int", as: .check)
+    }
+
     /// BEGIN and its like in a read-only session: whatever transaction there is afterwards is read-only, and has a snapshot.
     private func sendReadOnlyControl(
         _ sql: UnsafeRawBufferPointer, _ parameters: [DriverParameter], _ position: BatchPosition?
     ) throws(DriverError) {
+        var words = SQLWords(sql)
+        if transaction == .active, ["COMMIT", "END", "PREPARE"].contains(words.next()) { try sendCheck() }
         try sendStatement(sql, parameters, position)
         // Outside of a transaction this is a warning.
         try sendOwn("SET TRANSACTION READ ONLY")
@@ -235,7 +249,7 @@ final class PostgreSQLConnection: ServerConnection {
             while nextStep < steps.count {
                 if pq_isBusy(handle) != 0 {
                     if pq_status(handle) != PQ_CONNECTION_OK { return lost() }
-                    if failure == nil, let error = continueBatchWhileWaiting() { note(error) }
+                    continueBatchWhileWaiting()
                     return .waiting(mustFlush ? [.readable, .writable] : .readable)
                 }
                 guard let result = pq_getResult(handle) else {
@@ -291,6 +305,7 @@ final class PostgreSQLConnection: ServerConnection {
     }
 
     private func takeError(_ result: OpaquePointer) {
+        if case .check = step { return note(Self.hasWritten) }
         var sql = UnsafeRawBufferPointer(start: nil, count: 0)
         // Positions in a batch are of a statement that is gone: only its index is told.
         if batch == nil, let run { sql = run.sql }
@@ -331,6 +346,10 @@ final class PostgreSQLConnection: ServerConnection {
         if !rows.unknownTypes.isEmpty { needsReset = true }
     }
 
+    private static let hasWritten = DriverError(
+        .readOnly, "The statement wrote in a read-only transaction, which was therefore not committed.",
+        hint: "Open the database for writing.", sqlState: "25006")
+
     private static let rowTooLarge = DriverError(
         .limitExceeded, "A row is larger than a reply may be (row_bytes_max).",
         hint: "Select fewer or smaller columns, or parts of them with substr().", sqlState: "54000")
@@ -338,7 +357,7 @@ final class PostgreSQLConnection: ServerConnection {
     /// The end of a statement that succeeded.
     private func takeEnd(_ result: OpaquePointer) {
         switch step {
-        case .own, .sync: return
+        case .own, .check, .sync: return
         case .typeNames: types.take(result)
         case .description: takeDescription(result)
         case .statement(let position):

@@ -38,7 +38,7 @@ final class PostgreSQLTypes: Sendable {
         """
     private static let newTypesQuery =
         query + " WHERE oid >= \(firstNormalOID) AND typtype IN ('b', 'e', 'r', 'm') "
-        + "AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.reltype = typelem) LIMIT \(nameCountMax)"
+        + "AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.reltype = typelem AND typelem <> 0) LIMIT \(nameCountMax)"
 
     /// Reads the names, on a connection that was just opened.
     func load(_ handle: OpaquePointer) {

@@ -51,7 +51,7 @@ final class PoolLane: EventSource, ConnectionHolder {
     func take(for owner: LinkOwner) -> ServerConnection? {
         guard idle.last?.isClean(for: owner.uid) == true, pool.takeIdle(index) else { return nil }
         guard let connection = idle.popLast() else { return nil }
-        if connection.isAlive() { return lend(connection, owner) }
+        if connection.isQuiet() { return lend(connection, owner) }
         drop(connection)
         return nil
     }
@@ -91,7 +91,7 @@ final class PoolLane: EventSource, ConnectionHolder {
         let position = idle.lastIndex { $0.isClean(for: uid) } ?? idle.indices.last
         guard let position else { return nil }
         let connection = idle.remove(at: position)
-        if connection.isAlive() { return connection }
+        if connection.isQuiet() { return connection }
         drop(connection)
         return nil
     }
@@ -194,7 +194,7 @@ final class PoolLane: EventSource, ConnectionHolder {
     private func receive(_ parcel: HandedOver<ServerConnection>, for number: UInt64) {
         let connection = parcel.value
         guard attach(connection, number) else { return }
-        if connection.isAlive() { return deliver(connection, to: number) }
+        if connection.isQuiet() { return deliver(connection, to: number) }
         drop(connection)
         goWithout(number)
     }

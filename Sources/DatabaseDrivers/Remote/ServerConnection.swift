@@ -67,12 +67,14 @@ class ServerConnection: EventSource {
     private var cancellers: WorkerPool?
     private var timers: [TimerToken: TimerID] = [:]
 
-    private enum TimerToken: UInt64 { case goOn = 1, grace, settle }
+    private enum TimerToken: UInt64 { case goOn = 1, grace, settle, cancelAgain }
 
     /// Time that the loop gives to a result before others get their turn.
     private static let turnNanoseconds: Int64 = 1_000_000
     /// Time that a run which is to stop waits for the server's word.
     private static let graceMilliseconds: Int64 = 80
+    /// Time after which the server is told once more: a cancel that overtakes its statement stops nothing.
+    private static let cancelAgainMilliseconds: Int64 = 100
     /// Time after which a connection that does not settle is closed.
     private static let settleMillisecondsMax: Int64 = 5_000
 
@@ -95,6 +97,8 @@ class ServerConnection: EventSource {
     func errorOfDetachedRun(_ reason: StopReason) -> DriverError { .stopped(reason) }
     /// Whether the server still holds its side, for an idle connection.
     func isAlive() -> Bool { true }
+    /// Whether an idle connection of the pool may be used: the server has said nothing since its last answer.
+    func isQuiet() -> Bool { isAlive() }
     /// Closes the engine's side.
     func finish() {}
 
@@ -157,6 +161,7 @@ class ServerConnection: EventSource {
         case .goOn: if phase == .running || phase == .settling { pump(isReadable: false) }
         case .grace: detachRun()
         case .settle: lose(nil)
+        case .cancelAgain: if isStopping, isAnswerMissing || run != nil { sendCancel() }
         }
     }
 
@@ -207,7 +212,12 @@ class ServerConnection: EventSource {
         if isStopping { return }
         isStopping = true
         isDiscarding = true
-        guard let cancel = makeCancel(), let context, let cancellers else { return }
+        sendCancel()
+    }
+
+    private func sendCancel() {
+        guard !isCancelPending, let cancel = makeCancel(), let context, let cancellers else { return }
+        setTimer(.cancelAgain, milliseconds: Self.cancelAgainMilliseconds)
         isCancelPending = true
         let mailbox = context.loop.mailbox
         let here = LoopBound(self, mailbox)
@@ -219,6 +229,9 @@ class ServerConnection: EventSource {
 
     private func cancelDidReturn() {
         isCancelPending = false
+        if isStopping, isAnswerMissing || run != nil {
+            setTimer(.cancelAgain, milliseconds: Self.cancelAgainMilliseconds)
+        }
         guard phase == .settling, !isAnswerMissing else { return }
         settle()
     }
@@ -290,6 +303,7 @@ class ServerConnection: EventSource {
             if ended.error?.code != .outcomeUnknown { ended.error = .stopped(reason) }
         }
         cancelTimer(.grace)
+        cancelTimer(.cancelAgain)
         let wasReset = phase == .resetting
         isAnswerMissing = false
         setInterest(.readable)
@@ -309,6 +323,7 @@ class ServerConnection: EventSource {
     private func settle() {
         cancelTimer(.settle)
         cancelTimer(.goOn)
+        cancelTimer(.cancelAgain)
         if isStopping { needsReset = true }
         isStopping = false
         isDiscarding = false
