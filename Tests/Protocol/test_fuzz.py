@@ -1,11 +1,10 @@
-"""The fuzzer of the protocol, for some seconds with a fresh seed; `make fuzz-protocol SECONDS=600` runs it for longer.
+"""The fuzzer of the protocol, for some seconds; `make fuzz-protocol SECONDS=600` runs it for longer, with a fresh seed.
 
 A failure prints its seed and the steps that matter: `python3 Tests/Protocol/fuzz_run.py --seed … --plans 1` runs it again.
 """
 
 import collections
 import os
-import random
 
 import pytest
 
@@ -19,6 +18,7 @@ SECONDS = float(os.environ.get("LITEBASE_TEST_FUZZ_SECONDS") or 15)
 
 
 def test_random_requests():
+    # The same plans each time: what new ones find is the business of `make fuzz-protocol`, not of whoever commits next.
     seed = int(os.environ.get("LITEBASE_FUZZ_SEED", 20261124))
     print(f"seed {seed}")
     assert fuzz_run.fuzz(seed, seconds=SECONDS) > 0
