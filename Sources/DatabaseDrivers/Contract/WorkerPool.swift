@@ -108,7 +108,10 @@ public final class WorkerPool: Sendable {
             }
             let isBeyond = state.threadCount >= state.threadCountMax
             guard !isBeyond || (state.threadCount < 2 * state.threadCountMax && state.running.count(of: uid) == 0)
-            else { return .nothing }
+            else {
+                state.delayedCount += 1
+                return .nothing
+            }
             state.threadCount += 1
             return .thread
         }
