@@ -235,7 +235,7 @@ final class PoolLane: EventSource, ConnectionHolder {
         let mailbox = context.loop.mailbox
         let here = LoopBound(self, mailbox)
         let driver = database.driver
-        database.connectors.submit(for: Process.effectiveUID) {
+        database.connectors.submit(for: LinkOwner.daemon.uid) {
             do throws(DriverError) {
                 let parcel = try driver.open()
                 mailbox.submit { here.wrapped.didOpen(parcel, slot, for: number) }

@@ -221,7 +221,7 @@ class ServerConnection: EventSource {
         isCancelPending = true
         let mailbox = context.loop.mailbox
         let here = LoopBound(self, mailbox)
-        cancellers.submit(for: Process.effectiveUID) {
+        cancellers.submit(for: LinkOwner.daemon.uid) {
             cancel()
             mailbox.submit { here.wrapped.cancelDidReturn() }
         }

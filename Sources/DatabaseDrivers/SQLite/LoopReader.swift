@@ -142,6 +142,6 @@ final class LoopReader: EventSource {
         isIdleTimerSet = false
         if wasUsed { return setIdleTimer() }
         own?.releasePages()
-        context.workers.submit(for: Process.effectiveUID) { Memory.trim() }
+        context.workers.submit(for: LinkOwner.daemon.uid) { Memory.trim() }
     }
 }

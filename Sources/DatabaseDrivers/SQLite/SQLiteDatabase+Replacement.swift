@@ -107,8 +107,8 @@ extension SQLiteDatabase {
     /// All connections to the former files but the writer's are closed.
     func nobodyIsLeft() {
         let ticket = WriteTicket(
-            .session(granted: { [self] in workers.submit(for: Process.effectiveUID) { [self] in openAnew() } }),
-            LinkOwner(uid: 0, pid: 0, mayOpenFiles: false))
+            .session(granted: { [self] in workers.submit(for: LinkOwner.daemon.uid) { [self] in openAnew() } }), .daemon
+        )
         writes.enqueue(ticket)
     }
 

@@ -275,21 +275,15 @@ public final class SQLiteDatabase: Database {
         workers.submit(for: group[0].owner.uid) { [self] in
             let executions = group.compactMap(\.execution)
             write(executions)
-            var unfinished: [WriteTicket] = []
-            if executions.contains(where: \.isUnfinished) {
-                unfinished = group.filter { $0.execution?.isUnfinished == true }
-                for execution in executions { execution.isUnfinished = false }
-            }
-            let waiting = Set(unfinished.map(ObjectIdentifier.init))
+            let unfinished = group.filter { $0.execution?.isUnfinished == true }
+            let finished = executions.filter { !$0.isUnfinished }
+            for ticket in unfinished { ticket.execution?.isUnfinished = false }
             for ticket in writes.release(unfinished: unfinished) {
                 guard let execution = ticket.execution, let reason = execution.run.stopReason else { continue }
                 execution.run.error = .stopped(reason)
                 execution.mailbox.submit { execution.onWritten?() }
             }
-            for ticket in group where !waiting.contains(ObjectIdentifier(ticket)) {
-                guard let execution = ticket.execution else { continue }
-                execution.mailbox.submit { execution.onWritten?() }
-            }
+            for execution in finished { execution.mailbox.submit { execution.onWritten?() } }
         }
     }
 
