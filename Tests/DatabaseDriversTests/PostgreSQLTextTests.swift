@@ -54,7 +54,7 @@ struct PostgreSQLTextTests {
         var dumped = ""
         dump(location, to: &dumped)
         #expect(!dumped.contains("hidden"))
-        guard case .postgresql(let place) = location else { return #expect(Bool(false)) }
+        guard case .remote(.postgresql(let place)) = location else { return #expect(Bool(false)) }
         #expect(place.withoutSecrets("password hidden, hidden") == "password ***, ***")
     }
 

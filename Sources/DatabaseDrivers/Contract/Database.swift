@@ -13,23 +13,23 @@ public enum Engine: String, Sendable {
 /// - Source: docs/protocol.md, URLs.
 public enum DatabaseLocation: Sendable, Equatable {
     case sqlite(SQLiteLocation)
-    case postgresql(PostgreSQLLocation)
+    case remote(RemoteLocation)
 
     /// - Throws: `DriverError` with code `badRequest` that says what is wrong with the URL.
     public init(url: String) throws(DriverError) {
-        if PostgreSQLLocation.isMeant(by: url) {
-            self = .postgresql(try PostgreSQLLocation(url: url))
+        if RemoteLocation.isMeant(by: url) {
+            self = .remote(try RemoteLocation(url: url))
         } else {
             self = .sqlite(try SQLiteLocation(url: url))
         }
     }
 
     /// Whether the URL is of a server.
-    public static func isRemote(_ url: String) -> Bool { PostgreSQLLocation.isMeant(by: url) }
+    public static func isRemote(_ url: String) -> Bool { RemoteLocation.isMeant(by: url) }
 
     /// The URL as it may be shown to anybody: without passwords.
     public static func withoutSecrets(_ url: String) -> String {
-        url.contains("://") || PostgreSQLLocation.isMeant(by: url) ? RemoteURL.withoutSecrets(url) : url
+        url.contains("://") || RemoteLocation.isMeant(by: url) ? RemoteURL.withoutSecrets(url) : url
     }
 }
 

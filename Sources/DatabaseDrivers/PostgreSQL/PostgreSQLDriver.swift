@@ -8,18 +8,18 @@ internal import LinuxSystem
 /// - Thread: any.
 struct PostgreSQLDriver: RemoteDriver {
     let place: PostgreSQLLocation
-    let connectMillisecondsMax: Int64
+    let settings: RemoteSettings
     let types = PostgreSQLTypes()
 
     var engine: Engine { .postgresql }
-    var location: DatabaseLocation { .postgresql(place) }
+    var location: DatabaseLocation { .remote(.postgresql(place)) }
     var label: String { place.label }
 
     // MARK: Connecting
 
     func open() throws(DriverError) -> HandedOver<ServerConnection> {
         try PostgreSQLLibrary.load()
-        let handle = connect()
+        let handle = connect(password: try settings.passwordFile?.read())
         guard let handle, pq_status(handle) == PQ_CONNECTION_OK else {
             let error = connectError(handle)
             if let handle { pq_finish(handle) }
@@ -36,14 +36,15 @@ struct PostgreSQLDriver: RemoteDriver {
     }
 
     /// Whole seconds, at least two, is what libpq knows (connect_timeout); the lane counts the milliseconds.
-    private var connectSeconds: Int64 { max(2, (connectMillisecondsMax + 999) / 1000) }
+    private var connectSeconds: Int64 { max(2, (settings.connectMillisecondsMax + 999) / 1000) }
 
-    private func connect() -> OpaquePointer? {
+    private func connect(password: String?) -> OpaquePointer? {
         // What comes before "dbname" is a default that the URL may change; what comes behind it is not to be changed.
-        let settings: [(StaticString, String)] = [
+        var settings: [(StaticString, String)] = [
             ("fallback_application_name", "litebase"), ("connect_timeout", "\(connectSeconds)"), ("dbname", place.url),
             ("client_encoding", "UTF8"),
         ]
+        if let password { settings.append(("password", password)) }
         let values = settings.map { $0.1.utf8CString }
         var keys: [UnsafePointer<CChar>?] = settings.map {
             UnsafeRawPointer($0.0.utf8Start).assumingMemoryBound(to: CChar.self)
@@ -124,24 +125,4 @@ struct PostgreSQLDriver: RemoteDriver {
     static let needsSession = DriverError(
         .needsSession, "The statement changes the state of a connection, and no session was named.",
         hint: "Open a session with db_connect, or send the statements as one batch.", sqlState: "25001")
-}
-
-extension RemoteDatabase {
-    /// A database on a PostgreSQL server.
-    ///
-    /// - Parameters:
-    ///   - name: as clients call it; empty for an ad-hoc URL.
-    ///   - location: where it is.
-    ///   - isReadOnly: whether no client may write.
-    ///   - settings: limits of its connections.
-    ///   - onOpen: told when the database becomes reachable, or is not any more; on any thread.
-    public convenience init(
-        name: String, location: PostgreSQLLocation, isReadOnly: Bool, settings: RemoteSettings,
-        onOpen: @escaping @Sendable (DriverError?) -> Void
-    ) {
-        self.init(
-            name: name,
-            driver: PostgreSQLDriver(place: location, connectMillisecondsMax: settings.connectMillisecondsMax),
-            isReadOnly: isReadOnly, settings: settings, onOpen: onOpen)
-    }
 }

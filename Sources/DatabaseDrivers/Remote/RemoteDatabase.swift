@@ -26,12 +26,18 @@ public final class RemoteDatabase: Database {
     /// What the log calls it.
     var label: String { name.isEmpty ? driver.label : name }
 
-    init(
-        name: String, driver: any RemoteDriver, isReadOnly: Bool, settings: RemoteSettings,
+    /// - Parameters:
+    ///   - name: as clients call it; empty for an ad-hoc URL.
+    ///   - location: where it is.
+    ///   - isReadOnly: whether no client may write.
+    ///   - settings: limits of its connections, and what they need to be let in.
+    ///   - onOpen: told when the database becomes reachable, or is not any more; on any thread.
+    public init(
+        name: String, location: RemoteLocation, isReadOnly: Bool, settings: RemoteSettings,
         onOpen: @escaping @Sendable (DriverError?) -> Void
     ) {
         self.name = name
-        self.driver = driver
+        driver = location.makeDriver(settings)
         self.isReadOnly = isReadOnly
         self.settings = settings
         self.onOpen = onOpen

@@ -2,7 +2,7 @@
 
 internal import LinuxSystem
 
-/// Limits of the connections to one database.
+/// Limits of the connections to one database, and what they need to be let in.
 public struct RemoteSettings: Sendable, Equatable {
     /// Connections to the database at a time, sessions included.
     public var connectionCountMax: Int
@@ -14,6 +14,8 @@ public struct RemoteSettings: Sendable, Equatable {
     public var lifetimeMillisecondsMax: Int64
     /// Time that connecting may take, in milliseconds.
     public var connectMillisecondsMax: Int64
+    /// Where the password is, if it is not in the URL.
+    public var passwordFile: PasswordFile?
 
     public init(
         connectionCountMax: Int, waitMillisecondsMax: Int64, idleMillisecondsMax: Int64, lifetimeMillisecondsMax: Int64,

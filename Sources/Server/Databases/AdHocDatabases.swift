@@ -38,7 +38,7 @@ final class AdHocDatabases: Sendable {
                 name: "", location: location, isReadOnly: false, isOurs: false, settings: settings.sqlite,
                 workers: workers
             ) { _ in }
-        case .postgresql(let location):
+        case .remote(let location):
             RemoteDatabase(name: "", location: location, isReadOnly: false, settings: settings.remote) { _ in }
         }
     }

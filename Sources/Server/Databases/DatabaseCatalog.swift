@@ -52,7 +52,7 @@ final class DatabaseCatalog: Sendable {
                 name: name, location: location, isReadOnly: isReadOnly, isOurs: true, settings: settings.sqlite,
                 workers: workers, onOpen: report(name, path, observer),
                 onReplaced: { observer.observe(.databaseReplaced(name: name, change: $0)) })
-        case .postgresql(let location):
+        case .remote(let location):
             return RemoteDatabase(
                 name: name, location: location, isReadOnly: isReadOnly, settings: settings.remote,
                 onOpen: report(name, location.label, observer))

@@ -1,0 +1,28 @@
+// Where a database on a server is, whatever its engine. A new engine is a case here, and a folder of its own.
+
+/// A parsed URL of a database on a server.
+///
+/// It may hold a password; `label` does not.
+public enum RemoteLocation: Sendable, Equatable {
+    case postgresql(PostgreSQLLocation)
+
+    /// Whether a URL is of a server.
+    static func isMeant(by url: String) -> Bool { PostgreSQLLocation.isMeant(by: url) }
+
+    /// - Throws: `DriverError` with code `badRequest` that says what is wrong with the URL.
+    init(url: String) throws(DriverError) { self = .postgresql(try PostgreSQLLocation(url: url)) }
+
+    /// Where it is, without secrets.
+    public var label: String {
+        switch self {
+        case .postgresql(let place): place.label
+        }
+    }
+
+    /// What opens connections to it.
+    func makeDriver(_ settings: RemoteSettings) -> any RemoteDriver {
+        switch self {
+        case .postgresql(let place): PostgreSQLDriver(place: place, settings: settings)
+        }
+    }
+}
