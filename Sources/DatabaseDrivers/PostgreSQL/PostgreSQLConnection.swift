@@ -183,8 +183,9 @@ final class PostgreSQLConnection: ServerConnection {
         // In a transaction that has failed, or one that somebody's statement has left, nothing else is sent along.
         usesNames = statements.isOn && transaction != .failed
         rowCountLeft = run.rowCountMax
-        // Commands before this one have all been answered; libpq tells a server that has hung up meanwhile.
-        guard isAlive() else { throw lostError() }
+        // Commands before this one have all been answered; libpq tells a server that has hung up meanwhile. A connection of
+        // the pool was looked at when it was taken.
+        guard !mode.isSession || isAlive() else { throw lostError() }
         switch run.kind {
         case .statement: try send(run.sql, run.parameters, nil)
         case .describe: try sendDescribe(run)

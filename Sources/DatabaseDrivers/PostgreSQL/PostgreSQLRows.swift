@@ -57,11 +57,14 @@ struct PostgreSQLRows: ~Copyable {
         sink.beginRow()
         for index in columns.forms.indices {
             let column = Int32(truncatingIfNeeded: index)
-            guard pq_getisnull(result, row, column) == 0, let start = pq_getvalue(result, row, column) else {
+            let count = Int(pq_getlength(result, row, column))
+            guard count > 0 || pq_getisnull(result, row, column) == 0,
+                let start = pq_getvalue(result, row, column)
+            else {
                 sink.null()
                 continue
             }
-            let bytes = UnsafeRawBufferPointer(start: start, count: Int(pq_getlength(result, row, column)))
+            let bytes = UnsafeRawBufferPointer(start: start, count: count)
             push(bytes, columns.forms[index], into: sink)
         }
         if scratch.capacity > Self.keptByteCountMax { scratch.releaseStorage() }
@@ -84,17 +87,22 @@ struct PostgreSQLRows: ~Copyable {
 
     private static func integer(_ bytes: UnsafeRawBufferPointer) -> Int64? {
         let isNegative = bytes.first == UInt8(ascii: "-")
-        var value: Int64 = 0
-        for byte in bytes.dropFirst(isNegative ? 1 : 0) {
-            guard byte >= 0x30, byte <= 0x39 else { return nil }
-            let (product, overflow) = value.multipliedReportingOverflow(by: 10)
-            // Downwards, since there is one more negative number.
-            let (sum, overflow2) = product.subtractingReportingOverflow(Int64(byte - 0x30))
-            if overflow || overflow2 { return nil }
-            value = sum
+        var index = isNegative ? 1 : 0
+        guard index < bytes.count, bytes.count - index <= digitCountMax else { return nil }
+        var value: UInt64 = 0
+        while index < bytes.count {
+            let digit = bytes[index] &- 0x30
+            guard digit <= 9 else { return nil }
+            value = value &* 10 &+ UInt64(digit)
+            index &+= 1
         }
-        return isNegative ? value : value == .min ? nil : -value
+        // There is one more negative number.
+        guard value <= Int64.max.magnitude + (isNegative ? 1 : 0) else { return nil }
+        return Int64(truncatingIfNeeded: isNegative ? 0 &- value : value)
     }
+
+    /// Of an integer of 64 bits; so many fit into an unsigned one, whatever they are.
+    private static let digitCountMax = 19
 
     private static func real(_ bytes: UnsafeRawBufferPointer) -> Double? {
         guard let start = bytes.baseAddress else { return nil }
