@@ -85,8 +85,7 @@ extension MySQLConnection {
 
     /// A statement has succeeded, or one of those in a procedure: rows follow, or none.
     private func resultDidBegin(_ statement: MySQLStatement? = nil) {
-        let hasRows =
-            statement.map { my_stmt_field_count($0.handle) > 0 && calls.status == 0 } ?? (my_field_count(handle) > 0)
+        let hasRows = calls.status == 0 && my_field_count(handle) > 0
         guard hasRows else { return resultDidEnd(statement) }
         if let statement {
             if let metadata = my_stmt_result_metadata(statement.handle) {
@@ -210,10 +209,6 @@ extension MySQLConnection {
         if batch != nil { return addToBatch(summary, position) }
         guard let run else { return }
         run.summary = summary
-        if !hasColumns, !isDiscarding {
-            hasColumns = true
-            run.sink.begin(ColumnSet([]))
-        }
     }
 
     /// Whether the statement has ended a transaction that was not its own.
