@@ -167,8 +167,13 @@ def test_the_server_has_no_connection_to_spare(start_daemon, directory):
     try:
         client = configured(start_daemon, directory, small.url(), "pool_connections_max = 30\npool_wait_ms_max = 10000").connect()
         ids = [client.send_query("SELECT SLEEP(0.1)", database="my") for _ in range(40)]
+        served = 0
         for id in ids:
-            assert client.collect(id).value == 0
+            try:
+                served += client.collect(id).value == 0
+            except RequestFailed as failure:
+                assert failure.code == "connect_failed" and failure.data["retryable"] is True and "max_connections" in failure.data["hint"]
+        assert served >= 10 and on(client, "SELECT 1").value == 1
     finally:
         small.discard()
 
@@ -304,7 +309,7 @@ def test_verification_fails_where_the_server_has_no_tls(server, start_daemon, se
 # Servers that mean ill
 
 GREETING = (b"\x0a5.5.5-10.11.0-MariaDB\0" + b"\1\0\0\0" + b"abcdefgh\0" + b"\xfe\xf7" + b"\x21" + b"\2\0" + b"\xff\x81" + b"\x15"
-            + b"\0" * 6 + b"\x1d\0\0\0" + b"ijklmnopqrst\0" + b"mysql_native_password\0")
+            + b"\0" * 10 + b"ijklmnopqrst\0" + b"mysql_native_password\0")
 
 
 def packet(number, body):

@@ -26,6 +26,10 @@ struct MySQLConnector: Sendable {
             guard let handle = my_init(nil) else { throw Self.outOfMemory }
             prepare(handle, hasPassword: password != nil)
             if open(handle, index, password) {
+                guard isEncrypted(handle) else {
+                    my_close(handle)
+                    throw Self.notEncrypted
+                }
                 // What an option file has said of this is undone.
                 setLocalFiles(handle)
                 return (handle, index)
@@ -35,6 +39,15 @@ struct MySQLConnector: Sendable {
         }
         throw failure ?? Self.outOfMemory
     }
+
+    /// libmariadb looks at this only where it verifies the server.
+    private func isEncrypted(_ handle: OpaquePointer) -> Bool {
+        place.encryption == .disabled || place.encryption == .preferred || my_get_ssl_cipher(handle) != nil
+    }
+
+    private static let notEncrypted = DriverError(
+        .connectFailed, "The MySQL server does not encrypt its connections, which the URL requires.",
+        hint: "Set up TLS on the server, or set ssl-mode in the URL.", sqlState: "08001")
 
     private static let outOfMemory = DriverError(
         .connectFailed, "There is no memory for a connection.", sqlState: "53200")
@@ -77,10 +90,9 @@ struct MySQLConnector: Sendable {
         for (name, option) in options {
             if let value = place.tls[name] { set(handle, option, value) }
         }
-        // Any of these makes the client ask for TLS; without enforcing it, a server that has none is taken all the same.
-        var enforced: my_flag = place.encryption == .preferred ? 0 : 1
-        my_options(handle, UInt32(MY_OPT_SSL_ENFORCE), &enforced)
-        if place.encryption == .preferred { my_options(handle, UInt32(MY_OPT_SSL_CIPHER), nil) }
+        // A server without TLS is taken all the same; see `isEncrypted`.
+        var isWanted: my_flag = 1
+        my_options(handle, UInt32(MY_OPT_SSL_ENFORCE), &isWanted)
         var verified: my_flag = place.encryption == .verifyIdentity ? 1 : 0
         my_options(handle, UInt32(MY_OPT_SSL_VERIFY_SERVER_CERT), &verified)
     }
