@@ -54,8 +54,15 @@ struct MySQLConnector: Sendable {
 
     // MARK: Options
 
+    /// What the user whose own daemon this is has set for all clients (group [client]); `nil` in the service of the system,
+    /// which has no session of a user.
+    private static var optionFile: String? {
+        guard Process.effectiveUID != 0, Process.environment("XDG_RUNTIME_DIR")?.hasPrefix("/") == true else { return nil }
+        return Process.homeDirectory.map { $0 + "/.my.cnf" }
+    }
+
     private func prepare(_ handle: OpaquePointer, hasPassword: Bool) {
-        if !hasPassword, let path = settings.optionFile { set(handle, MY_READ_DEFAULT_FILE, path) }
+        if !hasPassword, let path = Self.optionFile { set(handle, MY_READ_DEFAULT_FILE, path) }
         var stack = UInt(Self.stackByteCount)
         my_options(handle, UInt32(MY_OPT_NONBLOCK), &stack)
         // Whole seconds are what libmariadb knows; the lane counts the milliseconds. After connecting, the daemon's own
