@@ -189,13 +189,14 @@ struct MySQLRows: ~Copyable {
                 }
             }
             if failed || isNull != 0 { return sink.null() }
-            byteCount += Int(length)
-            guard sink.hasRoom(for: Int(length)) else { return }
-            guard length <= capacity else {
-                capacity = Int(length)
+            let count = Int(clamping: length)
+            byteCount += count
+            guard sink.hasRoom(for: count) else { return }
+            guard count <= capacity else {
+                capacity = count
                 continue
             }
-            let bytes = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(target)[..<Int(length)])
+            let bytes = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(target)[..<count])
             switch form {
             case .blob: sink.blob(bytes)
             case .bit: sink.natural(Self.bits(bytes))

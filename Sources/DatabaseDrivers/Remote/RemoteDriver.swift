@@ -14,7 +14,7 @@ public struct RemoteSettings: Sendable, Equatable {
     public var lifetimeMillisecondsMax: Int64
     /// Time that connecting may take, in milliseconds.
     public var connectMillisecondsMax: Int64
-    /// Prepared statements that a connection keeps; 0 keeps none.
+    /// Prepared statements that each connection keeps; 0 for none.
     public var statementCountMax: Int
     /// Where the password is, if it is not in the URL.
     public var passwordFile: PasswordFile?
