@@ -56,7 +56,7 @@ struct MySQLRows: ~Copyable {
                 continue
             }
             let bytes = UnsafeRawBufferPointer(start: start, count: Int(lengths[index]))
-            byteCount += bytes.count
+            byteCount &+= bytes.count
             switch columns[index].form {
             case .text, .date, .datetime, .time: sink.text(bytes)
             case .blob: sink.blob(bytes)
@@ -190,7 +190,7 @@ struct MySQLRows: ~Copyable {
             }
             if failed || isNull != 0 { return sink.null() }
             let count = Int(clamping: length)
-            byteCount += count
+            byteCount &+= count
             guard sink.hasRoom(for: count) else { return }
             guard count <= capacity else {
                 capacity = count
