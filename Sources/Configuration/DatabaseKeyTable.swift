@@ -7,7 +7,7 @@ extension DatabaseKey {
     public static let all: [DatabaseKey] = [
         DatabaseKey(
             "url", .string(\.givenURL, .url),
-            "Where it is: sqlite:/absolute/path, ?mode=ro behind it, sqlite::memory: or postgresql://…."),
+            "Where it is: sqlite:/absolute/path, ?mode=ro behind it, sqlite::memory:, postgresql://… or mysql://…."),
         DatabaseKey("access", .access(\.access), "What clients may do: \"read_write\" or \"read_only\"."),
     ]
 

@@ -125,7 +125,9 @@ extension MySQLConnection {
         }
         reading = .fetchRow(result)
         guard mayPush(), let run, let lengths = my_fetch_lengths(result) else { return nil }
-        return didPush(rows.push(row, lengths, into: run.sink), run)
+        let state = rows.push(row, lengths, into: run.sink)
+        noteRowSize()
+        return didPush(state, run)
     }
 
     private func didFetch(_ statement: MySQLStatement) -> Progress? {
@@ -133,7 +135,9 @@ extension MySQLConnection {
         case 0, MY_DATA_TRUNCATED:
             reading = .fetch(statement)
             guard mayPush(), let run else { return nil }
-            return didPush(rows.push(statement.handle, into: run.sink), run)
+            let state = rows.push(statement.handle, into: run.sink)
+            noteRowSize()
+            return didPush(state, run)
         case MY_NO_DATA: resultDidEnd(statement)
         default:
             // The error of a row is the connection's, not the statement's.
@@ -146,6 +150,13 @@ extension MySQLConnection {
         }
         return nil
     }
+
+    /// libmariadb's buffer grows to the longest row, and keeps that size as long as the connection lives.
+    private func noteRowSize() {
+        if rows.byteCount > Self.keptRowByteCountMax { isWorn = true }
+    }
+
+    private static let keptRowByteCountMax = 1 << 20
 
     /// Counts a row, and says whether it is for the client.
     private func mayPush() -> Bool {

@@ -17,8 +17,8 @@ struct MySQLConnector: Sendable {
     private static let careful =
         "mysql_native_password,client_ed25519,caching_sha2_password,sha256_password,auth_gssapi_client"
 
-    /// - Parameter hostIndex: the host that must be taken; without it, the first one that answers.
-    /// - Returns: the connection and which host it leads to. Whoever gets it closes it.
+    /// Connects to the host that must be taken; without one, to the first that answers. The result says which that is;
+    /// whoever gets the connection closes it.
     func connect(hostIndex wanted: Int? = nil) throws(DriverError) -> (handle: OpaquePointer, hostIndex: Int) {
         let password = try settings.passwordFile?.read() ?? place.password
         var failure: DriverError?
@@ -54,8 +54,17 @@ struct MySQLConnector: Sendable {
 
     // MARK: Options
 
+    /// What the user whose own daemon this is has set for all clients (group [client]); `nil` in the service of the system,
+    /// which has no session of a user.
+    private static var optionFile: String? {
+        guard Process.effectiveUID != 0, Process.environment("XDG_RUNTIME_DIR")?.hasPrefix("/") == true else {
+            return nil
+        }
+        return Process.homeDirectory.map { $0 + "/.my.cnf" }
+    }
+
     private func prepare(_ handle: OpaquePointer, hasPassword: Bool) {
-        if !hasPassword, let path = settings.optionFile { set(handle, MY_READ_DEFAULT_FILE, path) }
+        if !hasPassword, let path = Self.optionFile { set(handle, MY_READ_DEFAULT_FILE, path) }
         var stack = UInt(Self.stackByteCount)
         my_options(handle, UInt32(MY_OPT_NONBLOCK), &stack)
         // Whole seconds are what libmariadb knows; the lane counts the milliseconds. After connecting, the daemon's own

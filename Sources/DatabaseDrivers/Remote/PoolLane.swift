@@ -164,7 +164,7 @@ final class PoolLane: EventSource, ConnectionHolder {
     /// Takes back a connection that is idle, and makes it clean where its statements may have left something.
     func release(_ connection: ServerConnection) {
         connection.holder = self
-        if isClosed || isTooOld(connection) { return drop(connection) }
+        if isClosed || connection.isWorn || isTooOld(connection) { return drop(connection) }
         if connection.needsReset || connection.transaction != .none { return connection.reset() }
         switch pool.release(connection.slot, index) {
         case .keep:

@@ -18,8 +18,6 @@ public struct RemoteSettings: Sendable, Equatable {
     public var statementCountMax: Int
     /// Where the password is, if it is not in the URL.
     public var passwordFile: PasswordFile?
-    /// What the user whose own daemon this is has set for the engine's clients (~/.my.cnf).
-    public var optionFile: String?
 
     public init(
         connectionCountMax: Int, waitMillisecondsMax: Int64, idleMillisecondsMax: Int64, lifetimeMillisecondsMax: Int64,
