@@ -163,9 +163,14 @@ bool chiredis_reader_feed(chiredis_reader *self, const void *bytes, size_t count
     return true;
 }
 
+bool chiredis_reader_is_empty(const chiredis_reader *self) {
+    const redis_reader *reader = self->reader;
+    return !reader->err && reader->ridx < 0 && reader->pos == reader->len;
+}
+
 void chiredis_reader_trim(chiredis_reader *self) {
     redis_reader *reader = self->reader;
-    if (self->peak <= kept_byte_count_max || reader->err || reader->ridx >= 0 || reader->pos < reader->len) return;
+    if (self->peak <= kept_byte_count_max || !chiredis_reader_is_empty(self)) return;
     redis_reader *fresh = make_reader(self);
     if (!fresh) return;
     free_reader(reader);

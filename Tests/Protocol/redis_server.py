@@ -22,6 +22,12 @@ def unprivileged_user():
     raise AssertionError("no user for Redis: neither redis nor nobody")
 
 
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 class Redis:
     """One server; `start`, `stop` and `kill` as often as a test wants."""
 
@@ -37,7 +43,11 @@ class Redis:
         if self.user:
             os.chown(self.directory, self.user.pw_uid, self.user.pw_gid)
         self.process = None
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.discard()
+            raise
 
     def url(self, user=None, password=None, db=0):
         secret = f":{password}" if password else ""
@@ -69,12 +79,11 @@ class Redis:
     def ask(self, *words):
         """Runs one command beside the daemon, without a library; returns the reply, errors as ValueError."""
         with self.connect() as connection:
-            request = b"*%d\r\n" % len(words)
-            for word in words:
-                word = word if isinstance(word, bytes) else str(word).encode()
-                request += b"$%d\r\n%s\r\n" % (len(word), word)
-            connection.sendall(request)
             with connection.makefile("rb") as stream:
+                if "requirepass" in self.settings:
+                    connection.sendall(request_of("AUTH", self.settings["requirepass"]))
+                    read_reply(stream)
+                connection.sendall(request_of(*words))
                 return read_reply(stream)
 
     def clients(self):
@@ -110,6 +119,11 @@ class Redis:
             self.go_on()
             self.end(signal.SIGKILL)
         shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def request_of(*words):
+    encoded = [word if isinstance(word, bytes) else str(word).encode() for word in words]
+    return b"*%d\r\n" % len(encoded) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in encoded)
 
 
 def read_reply(stream):

@@ -109,6 +109,8 @@ void chiredis_reader_free(chiredis_reader *reader);
 bool chiredis_reader_feed(chiredis_reader *reader, const void *bytes, size_t count);
 /// Reads up to the end of a reply. `context` is handed to the function that takes the elements.
 chiredis_outcome chiredis_reader_read(chiredis_reader *reader, void *context);
+/// Whether everything that has come in has been read.
+bool chiredis_reader_is_empty(const chiredis_reader *reader);
 /// Gives back what a large string has left, when everything has been read.
 void chiredis_reader_trim(chiredis_reader *reader);
 /// What went wrong.

@@ -89,8 +89,8 @@ final class RedisConnection: ServerConnection {
 
     override func finish() { Sockets.shutdownBoth(descriptor) }
 
-    /// Says nothing, as an idle server should.
-    override func isAlive() -> Bool { !Sockets.hasInput(descriptor.number) }
+    /// Says nothing, as an idle server should: what it has said unasked would be taken for the next command's reply.
+    override func isAlive() -> Bool { chiredis_reader_is_empty(reader) && !Sockets.hasInput(descriptor.number) }
 
     // MARK: Sending
 
@@ -166,6 +166,7 @@ final class RedisConnection: ServerConnection {
         hasFilled = false
         isDropping = false
         rows.prepare(rowCountMax: run.rowCountMax)
+        guard isAlive() else { throw lostError() }
         if case .batch(let isAtomic) = run.kind {
             batch = RedisBatch(isAtomic: isAtomic)
             try beginBatch(run)
@@ -183,6 +184,7 @@ final class RedisConnection: ServerConnection {
         failure = nil
         mayHaveChanged = false
         isDropping = true
+        guard isAlive() else { return false }
         if state != .none { queueOwn(["DISCARD"], Step(effect: .discard)) }
         if hasWatched { queueOwn(["UNWATCH"], Step()) }
         if hasSelected {
