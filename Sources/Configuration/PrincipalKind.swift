@@ -25,7 +25,8 @@ enum PrincipalKind: Sendable {
         } catch {
             let shown = LogText.escaped(error.name, byteCountMax: 64)
             switch self {
-            case .users: return "names \"\(shown)\", which is no user of this machine; correct it, or write the user's number"
+            case .users:
+                return "names \"\(shown)\", which is no user of this machine; correct it, or write the user's number"
             case .groups:
                 return "names \"\(shown)\", which is no group of this machine; correct it, or write the group's number"
             }

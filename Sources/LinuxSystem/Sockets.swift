@@ -80,10 +80,8 @@ public enum Sockets {
         return PeerCredentials(pid: peer.pid, uid: peer.uid, gid: peer.gid)
     }
 
-    /// Supplementary groups of who connected, as they were at connect(2).
-    ///
-    /// - Parameter peer: who that is; its group is among the result.
-    /// - Returns: those that the kernel tells; of one without SO_PEERGROUPS, those of the group database.
+    /// Groups of who connected, as they were at connect(2): as the kernel tells, or, where it has no SO_PEERGROUPS, as the
+    /// group database does.
     public static func groups(of socket: borrowing OwnedDescriptor, _ peer: PeerCredentials) -> [UInt32] {
         let number = socket.number
         let told = GroupList.read { clinux_peer_groups_of(number, $0, &$1) == 0 }

@@ -4,7 +4,6 @@ import contextlib
 import os
 import socket
 import subprocess
-import sys
 
 import pytest
 
@@ -46,7 +45,7 @@ def process_as(path, uid, request):
     """A process of that user that sends one JSON line, and stays until the block ends; yields it and the reply."""
     program = ("import socket, sys\ns = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1])\n"
                "s.sendall(sys.argv[2].encode() + b'\\n'); print(s.makefile().readline(), flush=True); sys.stdin.read()")
-    process = subprocess.Popen([os.path.realpath(sys.executable), "-c", program, str(path), request], stdin=subprocess.PIPE,
+    process = subprocess.Popen(["/usr/bin/python3", "-c", program, str(path), request], stdin=subprocess.PIPE,
                                stdout=subprocess.PIPE, text=True, cwd="/", user=uid, group=uid, extra_groups=[])
     try:
         yield process, process.stdout.readline()

@@ -2,12 +2,11 @@
 
 import json
 import os
-import pathlib
 import re
 import sqlite3
 import statistics
 import subprocess
-import sys
+import threading
 import time
 
 import pytest
@@ -123,12 +122,11 @@ def test_everybody_sees_what_is_his(policy, mode):
 
 def test_command_shows_the_access_of_its_caller(policy):
     here = policy()
-    result = subprocess.run([LITEBASE, "databases", "--json", "--socket", here.daemon.socket_path], capture_output=True,
+    result = subprocess.run([LITEBASE, "databases", "--format", "jsonl", "--socket", here.daemon.socket_path], capture_output=True,
                             text=True, timeout=30, cwd="/", preexec_fn=lambda: as_user(BOB),
                             env=environment_for(here.directory))
     assert result.returncode == 0, result.stderr
     shown = [json.loads(line) for line in result.stdout.splitlines()]
-    shown = shown[0] if isinstance(shown[0], list) else shown
     assert {row["name"]: row["access"] for row in shown} == {
         "default": "read_write", "shop": "read_only", "sealed": "read_only"}
 
@@ -464,9 +462,14 @@ def test_a_wave_of_reloads_under_load(policy):
     watched = witness.session(database="shop")
     seen = set()
     for round in range(30):
-        ids = [alice.send_query("SELECT count(*) FROM t", database="shop") for _ in range(20)]
-        ids += [alice.send("db_connect", {"database": "shop"})]
-        here.reload(rules("groups" if round % 2 == 0 else "users"))
+        text = rules("users")
+        reload = threading.Thread(target=here.reload, args=[text.replace(str(ALICE), str(BOB)) if round % 2 == 0 else text])
+        reload.start()
+        ids = []
+        while reload.is_alive() or len(ids) < 20:
+            ids += [alice.send_query("SELECT count(*) FROM t", database="shop"), alice.send("db_connect", {"database": "shop"})]
+            time.sleep(0.0005)
+        reload.join()
         for id in ids:
             while not (reply := alice.receive_for(id)).terminal:
                 pass
@@ -487,7 +490,7 @@ def test_denials_are_logged_with_user_process_and_program(policy):
         assert json.loads(reply)["data"]["code"] == "database_not_found"
         lines = wait_until(here.denials, "the denial is in the log")
         assert len(lines) == 1
-        program = os.path.realpath(sys.executable)
+        program = os.path.realpath("/usr/bin/python3")
         assert f"(uid {EVE}, pid {process.pid}, {program}) may not open database secret" in lines[0]
 
 
@@ -508,10 +511,10 @@ def test_denials_of_processes_that_are_gone_have_no_program(policy):
 def test_denials_of_one_user_do_not_flood_the_log(policy):
     here = policy(SHOP, "--log-level=info")
     client, other = here.connect(EVE), here.connect(CAROL)
-    ids = [client.send_query("SELECT 1", database="secret") for _ in range(2000)]
-    for id in ids:
-        with pytest.raises(RequestFailed):
-            client.collect(id)
+    for _ in range(20):
+        for id in [client.send_query("SELECT 1", database="secret") for _ in range(50)]:
+            with pytest.raises(RequestFailed):
+                client.collect(id)
     other.fails("query", {"sql": "SELECT 1", "database": "secret"})
     wait_until(lambda: any(f"uid {CAROL}," in line for line in here.denials()), "the other user's denial is in the log")
     assert sum(f"uid {EVE}," in line for line in here.denials()) == 100

@@ -44,9 +44,8 @@ public struct PrincipalSet: Sendable, Equatable {
         self.groups = groups
     }
 
-    /// - Parameters:
-    ///   - peer: who asks; `nil` (TCP) is nobody.
-    ///   - groupIDs: the peer's groups; asked for only where a list of groups is given.
+    /// Whether somebody is among them; without a peer (TCP) nobody is. Groups are asked for only where a list of them is
+    /// given.
     func contains(_ peer: PeerCredentials?, groupIDs: () -> [UInt32]) -> Bool {
         guard let peer else { return false }
         return users?.contains(peer.uid) == true || groups?.contains(anyOf: groupIDs()) == true
@@ -80,8 +79,8 @@ public struct AccessRules: Sendable, Equatable {
     /// that names a group of his, and of two such lists that for reading decides.
     ///
     /// - Parameters:
-    ///   - most: what nobody may exceed.
     ///   - peer: who asks; `nil` (TCP) is nobody.
+    ///   - most: what nobody may exceed.
     ///   - groupIDs: the peer's groups; asked for only where lists of groups decide.
     /// - Returns: `nil` when the peer may not even know of the database.
     /// - Cost: O(length of the lists); does not allocate.

@@ -55,8 +55,8 @@ extension Connection {
         throw name.map(RequestError.databaseNotFound) ?? .noDefaultDatabase
     }
 
-    /// Remembers a denial for the log, which is written elsewhere.
-    /// - Parameter database: its name; `nil` where there is none, which is nothing to be logged.
+    /// Remembers a denial for the log, which is written elsewhere. Without a name of a database there is none, and nothing
+    /// to be logged.
     func noteDenial(of right: DeniedRight, _ database: String?) {
         context.shared.denials.note(
             Denial(

@@ -9,7 +9,9 @@ extension Connection {
         let request = try decoded { () throws(DecodeError) in try ConnectRequest(head.data) }
         try checkSessionCount()
         let opening =
-            if let url = request.url { try adHocDatabase(url) } else { SessionOpening(try findDatabase(request.database)) }
+            if let url = request.url { try adHocDatabase(url) } else {
+                SessionOpening(try findDatabase(request.database))
+            }
         let database = opening.database
         let isReadOnly = request.readOnly || opening.isReadOnly
         let operation = makeOperation(head, .dbConnect, encoding)
