@@ -20,6 +20,9 @@ final class CatalogEntry: Sendable {
     /// Everybody who may connect may open it.
     let isOpen: Bool
 
+    /// The one, or both of them.
+    var databases: [any Database] { database === databaseOfReaders ? [database] : [database, databaseOfReaders] }
+
     /// - Throws: `DriverError` when a URL is no good.
     init(
         _ configuration: DatabaseConfiguration, _ limits: Limits, _ surroundings: CatalogSurroundings,

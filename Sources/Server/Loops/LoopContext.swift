@@ -73,8 +73,7 @@ final class LoopContext {
         self.catalog = catalog
         self.limits = limits
         lastLink = nil
-        let kept = Set(
-            catalog.entries.flatMap { [ObjectIdentifier($0.database), ObjectIdentifier($0.databaseOfReaders)] })
+        let kept = Set(catalog.entries.flatMap(\.databases).map { ObjectIdentifier($0) })
         for (key, link) in links where !kept.contains(key) {
             link.close()
             links[key] = nil

@@ -30,10 +30,25 @@ extension Connection {
             use.write(value: name.value(context.limits), &writer, &output)
         }
         writer.endMap(into: &output)
+        if isAdministrator { writePools(&writer, &output) }
         writer.key("users", into: &output)
         writer.beginArray(into: &output)
         // The request that asks is not counted.
         for user in users { user.write(besides: user === account ? 1 : 0, &writer, &output) }
+        writer.endArray(into: &output)
+    }
+
+    /// Writes `pools`: the connections to each database on a server.
+    private func writePools(_ writer: inout MessageWriter, _ output: inout ByteBuffer) {
+        writer.key("pools", into: &output)
+        writer.beginArray(into: &output)
+        for entry in context.catalog.entries {
+            for database in entry.databases {
+                guard let load = database.poolLoad else { continue }
+                let access: DatabaseAccess = database.isReadOnly ? .readOnly : .readWrite
+                load.write(entry.configuration.name, access, &writer, &output)
+            }
+        }
         writer.endArray(into: &output)
     }
 
@@ -54,6 +69,10 @@ extension Connection {
                 use.merge(used: Int64(pool.load.busyCount), peak: Int64(pool.history.peak))
                 use.hitCount += pool.history.delayedCount
             }
+        case .poolConnections, .poolWait:
+            for database in context.catalog.entries.flatMap(\.databases) {
+                if let load = database.poolLoad { use.merge(load, name) }
+            }
         case .sqliteMemoryBytes:
             use.merge(used: SQLiteMemory.usedByteCount, peak: SQLiteMemory.peakByteCount)
             use.hitCount += SQLiteMemory.refusalCount
@@ -67,7 +86,39 @@ extension Connection {
     }
 }
 
+extension PoolLoad {
+    fileprivate func write(
+        _ database: String, _ access: DatabaseAccess, _ writer: inout MessageWriter, _ output: inout ByteBuffer
+    ) {
+        writer.beginMap(into: &output)
+        writer.key("database", into: &output)
+        writer.text(database, into: &output)
+        writer.key("access", into: &output)
+        writer.text(access.rawValue, into: &output)
+        for (key, number) in [
+            ("value", connectionCountMax), ("open", openCount), ("used", inUseCount), ("peak", inUsePeak),
+            ("waiting", waitingCount), ("waiting_peak", waitingPeak), ("wait_ms_peak", Int(waitMillisecondsPeak)),
+            ("hits", Int(delayedCount)), ("refusals", Int(timeoutCount)),
+        ] as [(StaticString, Int)] {
+            writer.key(key, into: &output)
+            writer.integer(Int64(number), into: &output)
+        }
+        writer.endMap(into: &output)
+    }
+}
+
 extension LimitUse {
+    /// Adds a pool of connections.
+    fileprivate mutating func merge(_ load: PoolLoad, _ name: LimitName) {
+        if name == .poolConnections {
+            merge(used: Int64(load.inUseCount), peak: Int64(load.inUsePeak))
+            hitCount += load.delayedCount
+        } else {
+            peak = max(peak ?? 0, load.waitMillisecondsPeak)
+            hitCount += load.timeoutCount
+        }
+    }
+
     fileprivate func write(value: Int64, _ writer: inout MessageWriter, _ output: inout ByteBuffer) {
         writer.beginMap(into: &output)
         for (key, number) in [("value", value), ("used", used), ("peak", peak)] as [(StaticString, Int64?)] {
