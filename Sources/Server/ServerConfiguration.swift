@@ -12,7 +12,13 @@ public struct DatabaseConfiguration: Sendable, Equatable {
     public var name: String
     /// `sqlite:/absolute/path`, `sqlite:/absolute/path?mode=ro` or `sqlite::memory:`.
     public var url: String
+    /// The most that anybody may do.
     public var access: DatabaseAccess
+    /// Another login on the server for those who only read; `nil`: the same.
+    public var readOnlyURL: String?
+    /// Who may open it.
+    public var rules = AccessRules()
+    public var limits = DatabaseLimits()
 
     public init(name: String, url: String, access: DatabaseAccess = .readWrite) {
         self.name = name
@@ -36,10 +42,13 @@ public struct ServerConfiguration: Sendable {
     public var limits: Limits
     /// The first one is the default database.
     public var databases: [DatabaseConfiguration]
+    public var service: ServiceAccess
 
     public init(
-        version: String, activation: Activation, loopCount: Int, limits: Limits, databases: [DatabaseConfiguration]
+        version: String, activation: Activation, loopCount: Int, limits: Limits, databases: [DatabaseConfiguration],
+        service: ServiceAccess = ServiceAccess()
     ) {
+        self.service = service
         self.version = version
         self.activation = activation
         self.loopCount = loopCount
