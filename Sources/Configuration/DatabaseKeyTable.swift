@@ -8,6 +8,12 @@ extension DatabaseKey {
         DatabaseKey(
             "url", .string(\.givenURL, .url),
             "Where it is: sqlite:/absolute/path, ?mode=ro behind it, sqlite::memory: or postgresql://…."),
+        DatabaseKey(
+            "password_file", .string(\.passwordFile, .absolutePath),
+            "File with the password of a database on a server, read at each connection."),
+        DatabaseKey(
+            "password_credential", .string(\.passwordCredential, .credentialName),
+            "The same as a credential of the service, such as one of LoadCredential=."),
         DatabaseKey("access", .access(\.access), "What clients may do: \"read_write\" or \"read_only\"."),
     ]
 

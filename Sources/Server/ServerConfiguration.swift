@@ -1,5 +1,7 @@
 // What the daemon tells the server: plain values, checked before they get here.
 
+public import DatabaseDrivers
+
 /// Whether a database may be written.
 public enum DatabaseAccess: String, Sendable {
     case readWrite = "read_write"
@@ -13,6 +15,12 @@ public struct DatabaseConfiguration: Sendable, Equatable {
     /// `sqlite:/absolute/path`, `sqlite:/absolute/path?mode=ro` or `sqlite::memory:`.
     public var url: String
     public var access: DatabaseAccess
+    /// Absolute path of a file with the password, if it is not in the URL.
+    public var passwordFile: String?
+    /// Name of a credential of the service with the password, instead of a file.
+    public var passwordCredential: String?
+    /// Where the password is by these two, once they have been checked.
+    public var password: PasswordFile?
 
     public init(name: String, url: String, access: DatabaseAccess = .readWrite) {
         self.name = name

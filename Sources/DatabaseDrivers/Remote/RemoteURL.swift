@@ -2,6 +2,20 @@
 
 /// What all URLs of servers have in common.
 enum RemoteURL {
+    /// Whether there is a password, behind the user's name or as an option of that name.
+    static func hasPassword(_ url: String) -> Bool {
+        let authority = url.range(ofText: "//")?.upperBound ?? url.startIndex
+        if let at = url.lastIndex(of: "@"), at > authority, let colon = url[authority..<at].firstIndex(of: ":"),
+            url.index(after: colon) < at
+        {
+            return true
+        }
+        guard let query = url.firstIndex(of: "?") else { return false }
+        return url[url.index(after: query)...].split(separator: "&").contains { item in
+            item.lowercased().hasPrefix("password=") && item.utf8.count > "password=".utf8.count
+        }
+    }
+
     /// The URL with `***` for whatever may be a password. Rather too much is hidden than too little: a password may hold
     /// any character that its owner forgot to encode.
     static func withoutSecrets(_ url: String) -> String {

@@ -53,8 +53,14 @@ final class DatabaseCatalog: Sendable {
                 workers: workers, onOpen: report(name, path, observer),
                 onReplaced: { observer.observe(.databaseReplaced(name: name, change: $0)) })
         case .remote(let location):
+            var remote = settings.remote
+            remote.passwordFile = configuration.password
+            // Before somebody needs it; the others are served all the same.
+            if let problem = configuration.password?.missingCredential {
+                observer.observe(.databaseFailed(name: name, reason: problem))
+            }
             return RemoteDatabase(
-                name: name, location: location, isReadOnly: isReadOnly, settings: settings.remote,
+                name: name, location: location, isReadOnly: isReadOnly, settings: remote,
                 onOpen: report(name, location.label, observer))
         }
     }
