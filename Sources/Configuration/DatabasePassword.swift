@@ -22,7 +22,9 @@ extension DatabaseConfiguration {
 
     /// The same with the place of its password. A credential `NAME.password` needs no key: whoever has given the service
     /// one of that name has said what it is for.
+    ///
     /// - Parameter directory: that of the service's credentials.
+    /// - Returns: the configuration that the server gets.
     func withPassword(in directory: String?) -> DatabaseConfiguration {
         var database = self
         if passwordFile == nil, passwordCredential == nil, let directory, DatabaseLocation.isRemote(url),

@@ -98,6 +98,18 @@ import Testing
     ])
     func urlsWithPasswords(url: String, hasOne: Bool) { #expect(DatabaseLocation.hasPassword(url) == hasOne) }
 
+    @Test(arguments: [
+        ("postgresql://u:p@h/d", "postgresql://u:***@h/d"), ("postgresql://u@h:1/d", "postgresql://u@h:1/d"),
+        ("postgresql:u:p@h/d", "postgresql:u:***@h/d"), ("postgresql:u@h:1/d", "postgresql:u@h:1/d"),
+        ("u:p@h/d?://", "u:***@h/d?://"), ("postgresql://u:\u{301}p@\u{301}h", "postgresql://u:***@\u{301}h"),
+        ("postgresql://h?\u{301}password=\u{301}p", "postgresql://h?\u{301}password=***"),
+        ("x://u:p/@:@h?a=1&password=p", "x://u:***@h?a=1&password=***"),
+        ("sqlite:/a:b@c?password=1", "sqlite:/a:b@c?password=1"), ("d=postgresql://u:p@h", "d=postgresql://u:***@h"),
+    ])
+    func urlsAreShownWithoutPasswords(url: String, shown: String) {
+        #expect(DatabaseLocation.withoutSecrets(url) == shown)
+    }
+
     @Test func secretsAreHiddenInAllTextsOfAnError() {
         let error = DriverError(
             DriverError.Details(code: .connectFailed, message: "a Xq7.", detail: "Xq7 Xq7 b", hint: "c Yz8 Xq7"))

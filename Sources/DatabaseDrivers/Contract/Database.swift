@@ -32,7 +32,8 @@ public enum DatabaseLocation: Sendable, Equatable {
 
     /// The URL as it may be shown to anybody: without passwords.
     public static func withoutSecrets(_ url: String) -> String {
-        url.contains("://") || RemoteLocation.isMeant(by: url) ? RemoteURL.withoutSecrets(url) : url
+        // A path may have any character; what is none of SQLite's may be a URL that somebody got wrong.
+        (url.hasPrefix("sqlite:") || url.hasPrefix("/")) && !url.contains("://") ? url : RemoteURL.withoutSecrets(url)
     }
 }
 

@@ -21,7 +21,10 @@ public struct PasswordFile: Sendable, Equatable {
     }
 
     /// A credential by its name.
-    /// - Parameter directory: that of the service's credentials; `nil` when the service manager has given none.
+    ///
+    /// - Parameters:
+    ///   - name: as the unit has it.
+    ///   - directory: that of the service's credentials; `nil` when the service manager has given none.
     public init(credential name: String, directory: String?) {
         path = directory.map { "\($0)/\(name)" }
         credential = name

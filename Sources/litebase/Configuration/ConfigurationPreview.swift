@@ -12,6 +12,7 @@ struct ConfigurationPreview: ~Copyable {
     ///   - place: the configuration.
     ///   - name: a file in its directory of drop-ins.
     ///   - text: what that file would hold; `nil` when it would not be there.
+    /// - Throws: `InputError` when the files cannot be looked at.
     init(_ place: ConfigurationPlace, name: String, text: String?) throws(InputError) {
         let made = try Self.makeDirectory()
         do throws(Errno) {

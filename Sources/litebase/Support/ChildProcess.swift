@@ -17,6 +17,7 @@ struct ChildProcess {
     /// - Parameters:
     ///   - program: path, or a name to be looked for in `$PATH`.
     ///   - arguments: without the program's name.
+    /// - Returns: its end.
     /// - Throws: `Errno` when it cannot be started, or writes more than 4 MiB.
     static func run(_ program: String, _ arguments: [String]) throws(Errno) -> ChildProcess {
         // Files, not pipes: the program may write both in any order without waiting for us.
