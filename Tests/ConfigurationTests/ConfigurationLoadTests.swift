@@ -32,8 +32,9 @@ private final class Directory {
 
     func load(_ arguments: [String] = [], credentials: String? = nil) throws -> Configuration {
         let options = try CommandLineOptions(parsing: arguments, directory: "/work")
-        var variables = ["CONFIGURATION_DIRECTORY": path, "STATE_DIRECTORY": "/state"]
-        variables["CREDENTIALS_DIRECTORY"] = credentials
+        let variables = [
+            "CONFIGURATION_DIRECTORY": path, "STATE_DIRECTORY": "/state", "CREDENTIALS_DIRECTORY": credentials,
+        ].compactMapValues(\.self)
         return try Configuration.load(options, paths: StandardPaths(isRoot: false, home: nil) { variables[$0] })
     }
 }
