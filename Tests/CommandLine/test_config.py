@@ -101,6 +101,17 @@ def test_places_of_passwords(config, place):
     assert 'password_credential = "shop"' in add(place, "b").read_text()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become another user")
+def test_users_and_groups(config, place, daemon):
+    place.chmod(0o755)
+    config("add-database", "closed", "sqlite::memory:", "--users", "nobody,daemon", "--groups", "adm", "--reload", "--socket",
+           daemon.socket_path)
+    assert 'users = ["nobody", "daemon"]\ngroups = ["adm"]\n' in add(place, "closed").read_text()
+    assert 'no user of this machine' in config("add-database", "x", "sqlite::memory:", "--users", "nix-da",
+                                               status=CONFIG_ERROR).stderr
+    assert "--users" in config("add-database", "x", "sqlite::memory:", "--users", "a,,b", status=USAGE).stderr
+
+
 def test_texts_are_quoted(config, place):
     config("add-database", "odd", '/a "b"\\c/ü%.db')
     assert f'url = "sqlite:/a \\"b\\"\\\\c/ü%25.db"' in add(place, "odd").read_text()

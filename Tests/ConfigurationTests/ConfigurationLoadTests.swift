@@ -136,9 +136,14 @@ private final class Directory {
         let url = "url = \"postgresql://lb:Xq7@db/shop\"\n"
         for (text, reason) in [
             (Self.shop + "password_file = \"/f\"\npassword_credential = \"c\"\n", "keep one of them"),
-            ("[databases.shop]\n" + url + "password_file = \"/f\"\n", "take it out of the url"),
-            ("[databases.shop]\n" + url + "password_credential = \"c\"\n", "take it out of the url"),
+            ("[databases.shop]\n" + url + "password_file = \"/f\"\n", "take it out of the URL"),
+            ("[databases.shop]\n" + url + "password_credential = \"c\"\n", "take it out of the URL"),
             ("[databases.shop]\nurl = \"sqlite:/f\"\npassword_file = \"/f\"\n", "for databases on servers"),
+            (Self.shop + "read_only_password_file = \"/f\"\n", "of no use without read_only_url"),
+            (
+                Self.shop + "read_only_url = \"postgresql://r:Xq7@db/shop\"\nread_only_password_file = \"/f\"\n",
+                "has a password in its read_only_url"
+            ),
             (Self.shop + "password_file = \"f\"\n", "must be an absolute path, not \"f\""),
             (Self.shop + "password_credential = \"../x\"\n", "must be the name of a credential"),
             (Self.shop + "password_file = 1\n", "wrong type (integer); it takes a string"),

@@ -145,13 +145,28 @@ def told(client, reason):
 
 def test_a_password_comes_from_one_place(server, place):
     url = server.url(user="app", password="Xq7hidden")
-    for text, word in [(f'url = "{url}"\npassword_file = "/x"', "take it out of the url"),
-                       (f'url = "{url}"\npassword_credential = "x"', "take it out of the url"),
+    for text, word in [(f'url = "{url}"\npassword_file = "/x"', "take it out of the URL"),
+                       (f'url = "{url}"\npassword_credential = "x"', "take it out of the URL"),
                        (f'url = "{server.url()}"\npassword_file = "/x"\npassword_credential = "x"', "keep one of them"),
                        ('url = "sqlite::memory:"\npassword_credential = "x"', "for databases on servers")]:
         (place / "litebase.toml").write_text(f"[databases.pg]\n{text}\n")
         status, output = run_to_end("--check-config", "--config", place / "litebase.toml", directory=place)
         assert status == CONFIG_ERROR and word in output and "litebase.toml:1:" in output and "Xq7" not in output
+
+
+def test_another_login_of_those_who_only_read(server, start_daemon, place):
+    """Its password is its own; a change of its place is a change of the pool."""
+    server.psql(f"DROP ROLE IF EXISTS reader; CREATE ROLE reader LOGIN PASSWORD '{SECOND}'")
+    write(place / "reader", SECOND)
+    keys = f'access = "read_only"\nread_only_url = "{server.url(user="reader")}"\n{file_key(place)}\nread_only_'
+    daemon = configured(start_daemon, server, place, keys + file_key(place, "reader"))
+    client = daemon.connect()
+    user, backend = ask(client)
+    assert user == "reader"
+    write(place / "again", SECOND)
+    write_configuration(server, place, keys + file_key(place, "again"))
+    client.call("reload")
+    assert ask(client)[0] == "reader" and ask(client)[1] != backend
 
 
 # Credentials of the service

@@ -73,11 +73,13 @@ final class LoopContext {
         self.catalog = catalog
         self.limits = limits
         lastLink = nil
-        let kept = Set(catalog.entries.map { ObjectIdentifier($0.database) })
+        let kept = Set(
+            catalog.entries.flatMap { [ObjectIdentifier($0.database), ObjectIdentifier($0.databaseOfReaders)] })
         for (key, link) in links where !kept.contains(key) {
             link.close()
             links[key] = nil
         }
+        for connection in Array(connections.values) { connection.adoptRights() }
     }
 
     /// Gives all idle connections to databases back.

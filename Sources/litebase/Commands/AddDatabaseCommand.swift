@@ -10,6 +10,7 @@ struct AddDatabaseCommand: ParsableCommand {
         abstract: "Add a database to the configuration.",
         usage: """
             litebase config add-database <name> <url> [--access <access>]
+                [--users <names>] [--groups <names>]
                 [--password-file <file> | --credential <name> | --ask-password]
                 [--replace] [--reload] [<options>]
             """,
@@ -32,6 +33,12 @@ struct AddDatabaseCommand: ParsableCommand {
 
     @Option(help: ArgumentHelp("What clients may do: read_write or read_only.", valueName: "access"))
     var access: DatabaseAccess?
+
+    @Option(help: ArgumentHelp("Only these users may open it, separated by commas.", valueName: "names"))
+    var users: NameList?
+
+    @Option(help: ArgumentHelp("Only members of these groups may open it.", valueName: "names"))
+    var groups: NameList?
 
     @Option(
         name: .customLong("password-file"),
@@ -56,6 +63,16 @@ struct AddDatabaseCommand: ParsableCommand {
     enum DatabaseAccess: String, ExpressibleByArgument, CaseIterable {
         case readWrite = "read_write"
         case readOnly = "read_only"
+    }
+
+    /// Names with commas between them.
+    struct NameList: ExpressibleByArgument {
+        let names: [String]
+
+        init?(argument: String) {
+            names = argument.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+            if names.contains("") { return nil }
+        }
     }
 
     func validate() throws {
@@ -105,6 +122,8 @@ struct AddDatabaseCommand: ParsableCommand {
     private func entry(_ place: ConfigurationPlace) -> DatabaseEntry {
         var keys: [(name: String, value: DatabaseEntry.Value)] = [("url", .string(location))]
         if let access { keys.append(("access", .string(access.rawValue))) }
+        if let users { keys.append(("users", .strings(users.names))) }
+        if let groups { keys.append(("groups", .strings(groups.names))) }
         if let passwordFile { keys.append(("password_file", .string(ConfigurationPlace.absolute(passwordFile)))) }
         if let credential { keys.append(("password_credential", .string(credential))) }
         if mustAskPassword {
