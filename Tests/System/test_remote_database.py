@@ -6,6 +6,7 @@ import re
 import pytest
 
 from machine import SERVICE, wait_until
+from test_user_instance import USER, as_user  # noqa: F401 - a fixture
 
 EXAMPLES = "/usr/share/doc/litebase/examples/systemd"
 DROP_INS = f"/etc/systemd/system/{SERVICE}.d"
@@ -137,6 +138,23 @@ def test_pgpass_of_the_services_home(shop):
     shop.run("chown", "litebase:litebase", "/var/lib/litebase/.pgpass")
     assert answers(shop)
     shop.remove("/home/member/.pgpass")
+
+
+def test_a_users_own_daemon(machine, postgresql, as_user):  # noqa: F811
+    """By the same command, into the user's own files; and by ~/.pgpass, which is of use here."""
+    set_password(machine, FIRST)
+    as_user("systemctl", "--user", "start", "litebase.socket")
+    home = f"/home/{USER}"
+    output = as_user("litebase", "config", "add-database", "shop", URL, "--ask-password", "--reload", input=FIRST).stdout
+    assert f"Written: {home}/.config/litebase/credentials/shop.password\n" in output and "2 databases" in output
+    query = ("litebase", "query", "-d", "shop", "SELECT current_user")
+    assert as_user(*query).stdout == '{"current_user":"app"}\n'
+    as_user("litebase", "config", "add-database", "shop", URL, "--replace", "--reload")
+    assert "no password supplied" in as_user(*query, check=False).stderr
+    machine.write(f"{home}/.pgpass", f"*:*:*:app:{FIRST}\n", mode=0o600)
+    machine.run("chown", USER, f"{home}/.pgpass")
+    wait_until(lambda: as_user(*query, check=False).returncode == 0, "the password is found")
+    machine.remove(f"{home}/.pgpass", f"{home}/.config/litebase")
 
 
 def test_without_the_drop_in_the_sandbox_keeps_the_server_away(shop):

@@ -1,5 +1,4 @@
-// Passwords of databases come from files that are read at each connection: a new password needs no restart, and none lies
-// in the daemon's memory while nobody connects.
+// Passwords of databases come from files that are read at each connection: a new one needs no restart.
 
 internal import Glibc
 internal import LinuxSystem
