@@ -7,6 +7,7 @@ internal import LinuxSystem
 /// - Thread: its lane's loop.
 final class ConnectionRequest {
     let owner: LinkOwner
+    fileprivate let since = MonotonicInstant.now
     fileprivate var number: UInt64 = 0
     fileprivate var timer: TimerID?
     fileprivate var isOpening = false
@@ -34,9 +35,12 @@ final class PoolLane: EventSource, ConnectionHolder {
     private var promised: [ObjectIdentifier: ConnectionRequest] = [:]
     private var lastNumber: UInt64 = 0
     private var isSweepScheduled = false
+    private var isRetryScheduled = false
     private var isClosed = false
 
     private static let sweepToken: UInt64 = 0
+    /// An attempt to connect is due.
+    private static let retryToken = UInt64.max
 
     init(_ database: RemoteDatabase, _ context: DriverContext) {
         self.database = database
@@ -70,7 +74,8 @@ final class PoolLane: EventSource, ConnectionHolder {
     }
 
     private func acquire(_ request: ConnectionRequest) {
-        let waiter = ConnectionPool.Waiter(number: request.number, laneIndex: index)
+        let waiter = ConnectionPool.Waiter(
+            number: request.number, laneIndex: index, uid: request.owner.uid, since: request.since)
         switch pool.acquire(waiter, now: context.loop.now) {
         case .idle:
             if let connection = takeCleanest(for: request.owner.uid) {
@@ -82,7 +87,8 @@ final class PoolLane: EventSource, ConnectionHolder {
         case .donation(let donor):
             let (number, index, pool) = (request.number, index, pool)
             donor.submit { $0.donate(to: pool.lane(index), number) }
-        case .queued: break
+        case .queuedBehind(let first, let slot): follow(.open(first, slot: slot))
+        case .queued(let retry): if let retry { scheduleRetry(at: retry) }
         case .failed(let error): finish(request, .failure(error))
         }
     }
@@ -220,6 +226,7 @@ final class PoolLane: EventSource, ConnectionHolder {
     private func follow(_ aftermath: ConnectionPool.Aftermath) {
         switch aftermath {
         case .nothing: break
+        case .retry(let instant): scheduleRetry(at: instant)
         case .open(let waiter, let slot): pool.lane(waiter.laneIndex).submit { $0.open(slot, for: waiter.number) }
         case .fail(let waiters, let error):
             for waiter in waiters {
@@ -258,6 +265,8 @@ final class PoolLane: EventSource, ConnectionHolder {
         database.noteOpened(nil)
         let connection = parcel.value
         connection.slot = slot
+        // Others may wait for the same server.
+        follow(pool.openForWaiter(now: .now))
         guard attach(connection, number) else { return }
         deliver(connection, to: number)
     }
@@ -272,6 +281,10 @@ final class PoolLane: EventSource, ConnectionHolder {
 
     override func timerFired(_ token: UInt64) {
         if token == Self.sweepToken { return sweep() }
+        if token == Self.retryToken {
+            isRetryScheduled = false
+            return follow(pool.openForWaiter(now: .now))
+        }
         guard let request = requests[token] else { return }
         request.timer = nil
         if request.isOpening {
@@ -287,6 +300,12 @@ final class PoolLane: EventSource, ConnectionHolder {
             .connectFailed, "The database server did not answer within \(limit) ms (connect_ms_max).",
             hint: "Check that the server runs and can be reached.", sqlState: "08001"
         ).with { $0.isRetryable = true }
+    }
+
+    private func scheduleRetry(at instant: MonotonicInstant) {
+        guard !isRetryScheduled else { return }
+        isRetryScheduled = true
+        context.loop.schedule(self, token: Self.retryToken, at: instant)
     }
 
     private func isTooOld(_ connection: ServerConnection) -> Bool {

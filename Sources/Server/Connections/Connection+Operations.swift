@@ -235,7 +235,8 @@ extension Connection {
 
     /// What the client is told of a driver's error; counts the limit that it met.
     private func failure(_ operation: Operation, _ error: DriverError) -> RequestError {
-        if let name = error.details.limit.flatMap(LimitName.init) { hit(name) }
+        // Pools count their own.
+        if let name = error.details.limit.flatMap(LimitName.init), name != .poolConnections { hit(name) }
         let limit = operation.timeLimit
         guard error.code == .timeout, limit > 0, operation.timeoutMilliseconds == limit else {
             return RequestError(error)
