@@ -36,18 +36,16 @@ class Place:
         """A fresh table; `columns` are pairs of name and kind."""
         self.tables += 1
         name = f"t{self.tables}"
-        with self.connect() as client:
-            on(client, f"CREATE TABLE {name}({', '.join(f'{column} {self.engine.column_types[kind]}' for column, kind in columns)})")
+        if creation := self.engine.creation(name, columns):
+            with self.connect() as client:
+                on(client, creation)
         return name
 
     def fill(self):
         """`item` with three rows, and `child`, which refers to it."""
-        kinds = self.engine.column_types
         with self.connect() as client:
-            on(client, f"CREATE TABLE item(id {kinds['key']}, name {kinds['name']} NOT NULL, n {kinds['integer']} CHECK (n >= 0))")
-            on(client, f"CREATE TABLE child(id {kinds['key']}, item {kinds['integer']}, FOREIGN KEY (item) REFERENCES item(id))")
-            client.batch([{"sql": f"INSERT INTO item(id, name, n) VALUES ({self.engine.marks(3)})",
-                           "param_rows": [[1, "one", 10], [2, "two", 20], [3, "three", None]]}], database="db")
+            for sql, params in self.engine.filling():
+                on(client, sql, params)
 
     def count(self, table, where="1 = 1"):
         """Rows of a table, seen past the daemon."""
@@ -67,7 +65,7 @@ class Place:
             # Every place of the pool can be had, and holds no transaction.
             sessions = [client.session(database="db") for _ in range(POOL)]
             for session in sessions:
-                assert client.query("SELECT 1", session=session).transaction == "none"
+                assert client.query(self.engine.say(1), session=session).transaction == "none"
             client.settle()
         self.daemon.clients.clear()
         assert self.daemon.process.poll() is None, self.daemon.log()[-3000:]
@@ -125,6 +123,13 @@ def packed(place):
 
 def on(client, sql, params=None, **options):
     return client.query(sql, params, database="db", **options)
+
+
+def says(client, engine, number=1, **options):
+    """Whether a statement that does nothing gets its answer."""
+    if "session" not in options:
+        options.setdefault("database", "db")
+    return client.query(engine.say(number), **options).value == engine.said(number)
 
 
 def fails(client, sql, params=None, **options):

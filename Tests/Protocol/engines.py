@@ -26,12 +26,15 @@ class Engine:
     """One running engine. Subclasses fill in the words; `lacks` says which cases do not apply, and why."""
 
     name = None
+    has_server = True
     column_types = {}
     type_names = {}
     lacks = {}
     errors = {}
     writes = []
     settings = None
+    # Kinds of values that are told apart.
+    kinds = tuple(EDGES)
 
     # Values
 
@@ -53,6 +56,60 @@ class Engine:
     def stores(self, kind, value):
         """What comes back for a value that was in a column."""
         return self.reads(kind, value)
+
+    # Statements that every engine has, in its words
+
+    begin, commit, savepoint = "BEGIN", "COMMIT", "SAVEPOINT a"
+    # Rows that take seconds to read.
+    many = 10_000_000
+
+    def say(self, number):
+        """What does nothing but answer with a number."""
+        return f"SELECT {number}"
+
+    def said(self, number):
+        return number
+
+    def row(self, number):
+        """One of `rows`."""
+        return [number, f"row number {number}", number * 0.5]
+
+    def echo(self, kind):
+        """What answers with its parameter."""
+        return f"SELECT {self.mark(1, kind)}"
+
+    def state(self):
+        """What no reader may change."""
+        return self.beside("SELECT id, name, n FROM item ORDER BY id"), self.beside("SELECT id FROM child")
+
+    def creation(self, table, columns):
+        return f"CREATE TABLE {table}({', '.join(f'{column} {self.column_types[kind]}' for column, kind in columns)})"
+
+    def filling(self):
+        """Statements and their parameters: the tables of Place.fill."""
+        kinds = self.column_types
+        yield f"CREATE TABLE item(id {kinds['key']}, name {kinds['name']} NOT NULL, n {kinds['integer']} CHECK (n >= 0))", None
+        yield f"CREATE TABLE child(id {kinds['key']}, item {kinds['integer']}, FOREIGN KEY (item) REFERENCES item(id))", None
+        for row in ([1, "one", 10], [2, "two", 20], [3, "three", None]):
+            yield f"INSERT INTO item(id, name, n) VALUES ({self.marks(3)})", row
+
+    def insert(self, table):
+        """One row of `id` and `v`, by two parameters."""
+        return f"INSERT INTO {table} VALUES ({self.marks(2)})"
+
+    def look(self, table):
+        return f"SELECT * FROM {table}"
+
+    def emptying(self, table):
+        return f"DELETE FROM {table}"
+
+    def count(self, table, v):
+        """Rows with that `v`, seen past the daemon."""
+        return int(self.beside(f"SELECT count(*) FROM {table} WHERE v = {v}")[0][0])
+
+    def beside(self, sql):
+        """Runs SQL past the daemon; returns its rows."""
+        raise NotImplementedError
 
     # The server
 
@@ -76,6 +133,7 @@ class Engine:
 
 class SQLite(Engine):
     name = "sqlite"
+    has_server = False
     lacks = {
         "server": "the engine is a part of the daemon: there is no server to kill, pause or restart",
         "pool": "there is no pool: readers open connections of their own, writers queue",
@@ -89,7 +147,7 @@ class SQLite(Engine):
     type_names = {"integer": "integer", "real": "real", "text": "text", "blob": "blob"}
     sleep_brief = counting(20_000, "max(x)")
     slow = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c) SELECT count(*) FROM c"
-    slow_write = "INSERT INTO {table} WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c) SELECT x, 'x' FROM c"
+    slow_write = "INSERT INTO {table} WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c) SELECT 1000 + x, 7 FROM c"
     temporary = "CREATE TEMP TABLE {table}(a INTEGER)"
     settings = ("PRAGMA cache_size = 77", "PRAGMA cache_size", 77)
     invalid_text = ("SELECT CAST(x'61ff62' AS TEXT)", b"a\xffb")
@@ -122,7 +180,7 @@ class SQLite(Engine):
         return f"sqlite:{self.path}"
 
     def counting(self, count):
-        return counting(count)
+        return counting(count) if count else counting(1) + " WHERE x < 0"
 
     def rows(self, count):
         return counting(count, "x, 'row number ' || x, x * 0.5")
@@ -130,9 +188,6 @@ class SQLite(Engine):
     def late_error(self, count):
         """Rows, and an error after them."""
         return counting(count, f"x, abs(CASE WHEN x = {count} THEN -9223372036854775808 ELSE 1 END)")
-
-    def expression(self, kind, number=1):
-        return self.mark(number)
 
     def reads(self, kind, value):
         if isinstance(value, float) and math.isnan(value):
@@ -144,7 +199,6 @@ class SQLite(Engine):
         return 0.0 if value == 0 and kind == "real" else self.reads(kind, value)
 
     def beside(self, sql):
-        """Runs SQL past the daemon; returns its rows."""
         connection = sqlite3.connect(self.path, timeout=10)
         try:
             with connection:
@@ -158,6 +212,10 @@ class SQLite(Engine):
 
 class ServerEngine(Engine):
     """What engines with a server have in common. `server` has start, stop, kill, pause, go_on and discard."""
+
+    def stop(self):
+        """Ends in good order; connections are told."""
+        self.server.stop()
 
     def kill(self):
         self.server.kill()
@@ -183,7 +241,7 @@ class PostgreSQLEngine(ServerEngine):
                   "date": "date", "timestamp": "timestamp"}
     sleep_brief = "SELECT pg_sleep(0.002)"
     slow = "SELECT pg_sleep(30)"
-    slow_write = "INSERT INTO {table} SELECT 1, pg_sleep(30)::text"
+    slow_write = "INSERT INTO {table} SELECT 1000, length(pg_sleep(30)::text)"
     temporary = "CREATE TEMP TABLE {table}(a INTEGER)"
     settings = ("SET work_mem = '77MB'", "SHOW work_mem", "77MB")
     invalid_text = None
@@ -233,9 +291,6 @@ class PostgreSQLEngine(ServerEngine):
 
     def late_error(self, count):
         return f"SELECT x, 1 / ({count} - x) FROM generate_series(1, {count}) x"
-
-    def expression(self, kind, number=1):
-        return self.mark(number, kind)
 
     def refuses(self, kind, value):
         return "22021" if kind == "text" and value and "\0" in value else None
