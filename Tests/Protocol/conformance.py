@@ -145,7 +145,7 @@ def failure_of(client, id):
     raise AssertionError(f"ended well: {result.last}")
 
 
-def cancelled_within(client, id, limit=0.1):
+def cancelled_within(client, id):
     """Cancels; returns the seconds until the request had ended, and asserts that both replies say so."""
     started = time.monotonic()
     request = client.send("cancel", {"request": id})

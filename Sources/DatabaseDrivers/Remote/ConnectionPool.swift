@@ -51,7 +51,9 @@ final class ConnectionPool: Sendable {
         case open(slot: Int)
         /// One of another lane, which is to bring it.
         case donation(LaneReference)
-        case queued
+        /// The caller waits for one that is in use. Where there is room for more, but connecting has just failed, it asks
+        /// again at that instant.
+        case queued(againAt: MonotonicInstant?)
         case failed(DriverError)
     }
 
@@ -125,8 +127,10 @@ final class ConnectionPool: Sendable {
                 state.idleCounts[waiter.laneIndex] -= 1
                 return .idle
             }
+            var again: MonotonicInstant?
             if let failure = state.failure, now < failure.until {
                 if state.openCount == 0 { return .failed(failure.error.retryable(at: failure.until, now)) }
+                if state.openCount < connectionCountMax { again = failure.until }
             } else if state.openCount < connectionCountMax {
                 return .open(slot: Self.takeSlot(&state))
             }
@@ -135,7 +139,7 @@ final class ConnectionPool: Sendable {
                 return .donation(state.lanes[donor])
             }
             state.waiters.append(waiter)
-            return .queued
+            return .queued(againAt: again)
         }
     }
 
@@ -210,6 +214,12 @@ final class ConnectionPool: Sendable {
         }
     }
 
+    /// The error of a failed attempt to connect, with the time of the next one.
+    func dated(_ error: DriverError, now: MonotonicInstant) -> DriverError {
+        guard let failure = state.withLock({ $0.failure }), now < failure.until else { return error }
+        return error.retryable(at: failure.until, now)
+    }
+
     func openSucceeded() {
         state.withLock { state in
             state.failure = nil
@@ -234,11 +244,13 @@ final class ConnectionPool: Sendable {
     // MARK: Observation
 
     /// The error of a request that has waited too long.
-    func exhausted(waitMilliseconds: Int64) -> DriverError {
-        let (openCount, waiterCount, oldest) = state.withLock { state in
+    func exhausted(waitMilliseconds: Int64, now: MonotonicInstant) -> DriverError {
+        let (openCount, waiterCount, oldest, failure) = state.withLock { state in
             let oldest = state.holders.compactMap { $0 }.min { $0.sinceNanoseconds < $1.sinceNanoseconds }
-            return (state.openCount, state.waiters.count, oldest)
+            return (state.openCount, state.waiters.count, oldest, state.failure)
         }
+        // There was room, but no connection could be made: that is what is wrong.
+        if openCount < connectionCountMax, let failure { return failure.error.retryable(at: failure.until, now) }
         let others = waiterCount == 1 ? "1 other request waits" : "\(waiterCount) other requests wait"
         return DriverError(
             .busy,

@@ -9,6 +9,8 @@ final class ConnectionRequest {
     let owner: LinkOwner
     fileprivate var number: UInt64 = 0
     fileprivate var timer: TimerID?
+    /// While it waits for the next attempt to connect.
+    fileprivate var again: TimerID?
     fileprivate var isOpening = false
     fileprivate let done: (Result<ServerConnection, DriverError>) -> Void
 
@@ -37,6 +39,8 @@ final class PoolLane: EventSource, ConnectionHolder {
     private var isClosed = false
 
     private static let sweepToken: UInt64 = 0
+    /// In the token of a request's timer: it asks again.
+    private static let againFlag: UInt64 = 1 << 63
 
     init(_ database: RemoteDatabase, _ context: DriverContext) {
         self.database = database
@@ -82,7 +86,9 @@ final class PoolLane: EventSource, ConnectionHolder {
         case .donation(let donor):
             let (number, index, pool) = (request.number, index, pool)
             donor.submit { $0.donate(to: pool.lane(index), number) }
-        case .queued: break
+        case .queued(let instant):
+            guard let instant else { break }
+            request.again = context.loop.schedule(self, token: request.number | Self.againFlag, at: instant)
         case .failed(let error): finish(request, .failure(error))
         }
     }
@@ -106,6 +112,8 @@ final class PoolLane: EventSource, ConnectionHolder {
         requests[request.number] = nil
         if let timer = request.timer { context.loop.cancel(timer) }
         request.timer = nil
+        if let timer = request.again { context.loop.cancel(timer) }
+        request.again = nil
     }
 
     private func finish(_ request: ConnectionRequest, _ result: Result<ServerConnection, DriverError>) {
@@ -264,14 +272,16 @@ final class PoolLane: EventSource, ConnectionHolder {
 
     private func openFailed(_ error: DriverError, _ slot: Int, for number: UInt64) {
         database.noteOpened(error)
-        follow(pool.openFailed(slot, error, now: .now))
-        fail(number, error)
+        let now = MonotonicInstant.now
+        follow(pool.openFailed(slot, error, now: now))
+        fail(number, pool.dated(error, now: now))
     }
 
     // MARK: Time
 
     override func timerFired(_ token: UInt64) {
         if token == Self.sweepToken { return sweep() }
+        if token & Self.againFlag != 0 { return askAgain(token & ~Self.againFlag) }
         guard let request = requests[token] else { return }
         request.timer = nil
         if request.isOpening {
@@ -279,7 +289,16 @@ final class PoolLane: EventSource, ConnectionHolder {
             return finish(request, .failure(Self.connectTimeout(limit)))
         }
         guard pool.withdraw(request.number, index) else { return }
-        finish(request, .failure(pool.exhausted(waitMilliseconds: database.settings.waitMillisecondsMax)))
+        finish(
+            request,
+            .failure(pool.exhausted(waitMilliseconds: database.settings.waitMillisecondsMax, now: context.loop.now)))
+    }
+
+    /// The pause after a failed attempt to connect is over.
+    private func askAgain(_ number: UInt64) {
+        guard let request = requests[number] else { return }
+        request.again = nil
+        if pool.withdraw(number, index) { acquire(request) }
     }
 
     private static func connectTimeout(_ limit: Int64) -> DriverError {
