@@ -35,6 +35,8 @@ let package = Package(
         .target(name: "CNumbers"),
         // libpq is opened when the first PostgreSQL database is named, so that no other daemon pays for it.
         .target(name: "CPostgreSQL"),
+        // libmariadb likewise.
+        .target(name: "CMariaDB"),
 
         // Foundations: no knowledge of databases or of the protocol's meaning.
         .target(name: "ByteBuffers", swiftSettings: strict),
@@ -47,7 +49,8 @@ let package = Package(
         // The engines; they do not know the wire format.
         .target(
             name: "DatabaseDrivers",
-            dependencies: ["LinuxSystem", "ByteBuffers", "CNumbers", "CSQLite", "CPostgreSQL"], swiftSettings: strict),
+            dependencies: ["LinuxSystem", "ByteBuffers", "CNumbers", "CSQLite", "CPostgreSQL", "CMariaDB"],
+            swiftSettings: strict),
 
         // The service: connections, sessions, routing, limits. Knows nothing of systemd.
         .target(

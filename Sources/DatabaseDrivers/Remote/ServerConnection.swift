@@ -28,6 +28,8 @@ class ServerConnection: EventSource {
     /// What came of looking at the socket.
     enum Progress {
         case waiting(Readiness)
+        /// There is more to do at once, but others are to have their turn.
+        case yielding
         /// The sink has a complete frame.
         case full
         /// Everything that was sent has been answered.
@@ -158,7 +160,7 @@ class ServerConnection: EventSource {
     final override func timerFired(_ token: UInt64) {
         guard let token = TimerToken(rawValue: token), timers.removeValue(forKey: token) != nil else { return }
         switch token {
-        case .goOn: if phase == .running || phase == .settling { pump(isReadable: false) }
+        case .goOn: if phase == .running || phase == .settling || phase == .resetting { pump(isReadable: false) }
         case .grace: detachRun()
         case .settle: lose(nil)
         case .cancelAgain: if isStopping, isAnswerMissing || run != nil { sendCancel() }
@@ -277,6 +279,10 @@ class ServerConnection: EventSource {
             case .waiting(let wanted):
                 isPumping = false
                 return setInterest(wanted)
+            case .yielding:
+                isPumping = false
+                setInterest([])
+                return setTimer(.goOn, milliseconds: 0)
             case .ended:
                 isPumping = false
                 return didEnd()

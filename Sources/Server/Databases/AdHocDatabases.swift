@@ -65,7 +65,7 @@ extension Limits {
         RemoteSettings(
             connectionCountMax: poolConnectionCountMax, waitMillisecondsMax: poolWaitMillisecondsMax,
             idleMillisecondsMax: poolIdleMillisecondsMax, lifetimeMillisecondsMax: poolLifetimeMillisecondsMax,
-            connectMillisecondsMax: connectMillisecondsMax)
+            connectMillisecondsMax: connectMillisecondsMax, statementCountMax: statementCacheCountMax)
     }
 
     private func sqliteSettings(loopCount: Int) -> SQLiteSettings {
