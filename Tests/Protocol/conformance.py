@@ -29,6 +29,9 @@ class Place:
                  "[databases.db]", f'url = "{engine.url()}"',
                  "[databases.sealed]", f'url = "{engine.url()}"', 'access = "read_only"', engine.configuration()]
         (self.directory / "litebase.toml").write_text("\n".join(lines))
+        self.start()
+
+    def start(self):
         self.daemon = Daemon("--config", self.directory / "litebase.toml", directory=self.directory)
         self.connect = self.daemon.connect
 
@@ -58,6 +61,11 @@ class Place:
 
     def leaves_nothing(self):
         """No client is there: then no session, no transaction, and no connection of the pool may be in use."""
+        if self.daemon.process.poll() is not None:
+            log = self.daemon.log()
+            self.daemon.discard()
+            self.start()  # for the cases that follow
+            raise AssertionError(f"the daemon died:\n{log[-6000:]}")
         self.daemon.close_clients()
         wait_until(self.is_quiet, "sessions, requests and transactions end with their clients", timeout=8, interval=0.02)
         assert self.engine.backend_count() <= 2 * POOL + 4, self.engine.backend_count()  # pools of db, sealed and limited
@@ -68,7 +76,6 @@ class Place:
                 assert client.query(self.engine.say(1), session=session).transaction == "none"
             client.settle()
         self.daemon.clients.clear()
-        assert self.daemon.process.poll() is None, self.daemon.log()[-3000:]
 
     def finish(self):
         try:
