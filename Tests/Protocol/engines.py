@@ -103,9 +103,12 @@ class Engine:
     def emptying(self, table):
         return f"DELETE FROM {table}"
 
+    def values(self, table):
+        """All `v`, seen past the daemon."""
+        return [int(row[0]) for row in self.beside(f"SELECT v FROM {table}")]
+
     def count(self, table, v):
-        """Rows with that `v`, seen past the daemon."""
-        return int(self.beside(f"SELECT count(*) FROM {table} WHERE v = {v}")[0][0])
+        return self.values(table).count(v)
 
     def beside(self, sql):
         """Runs SQL past the daemon; returns its rows."""

@@ -81,6 +81,32 @@ def test_a_late_cancel_hits_nobody_else(engine, packed, kind):
         packed.collect(third)
 
 
+@pytest.mark.parametrize("kind", ["autocommit", "session"])
+def test_a_cancelled_write_is_told_as_it_ended(place, engine, packed, kind):
+    """Write and cancel, nearer and farther: whatever the reply says is what the table has."""
+    table = place.table([("id", "key"), ("v", "integer")])
+    options = {"session": packed.session(database="db")} if kind == "session" else {"database": "db"}
+    told = {}
+    for number in range(120):
+        id, write = packed.bytes_of("query", {"sql": engine.insert(table), "params": [number, number], **options})
+        cancel, stop = packed.bytes_of("cancel", {"request": id})
+        packed.socket.sendall(write)
+        pause = time.monotonic() + number % 12 / 50_000
+        while time.monotonic() < pause:
+            pass
+        packed.socket.sendall(stop)
+        try:
+            assert packed.collect(id).last["rows_affected"] == 1
+            told[number] = 1
+        except RequestFailed as failure:
+            assert failure.code in ("cancelled", "outcome_unknown"), failure
+            told[number] = 0 if failure.code == "cancelled" else None
+        packed.answer(cancel)
+    stored = engine.values(table)
+    for number, expected in told.items():
+        assert expected in (None, stored.count(number)), number
+
+
 def test_cancel_while_waiting(place, engine, client):
     """For its turn in the session; behind it, another waits that is not meant."""
     session = client.session(database="db")

@@ -371,7 +371,8 @@ final class PostgreSQLConnection: ServerConnection {
             if batch != nil { return addToBatch(summary, position) }
             guard let run else { return }
             run.summary = summary
-            if !isDiscarding { beginColumns(result, run) }
+            // A stop that came too late has dropped nothing.
+            if !hasDroppedRows { beginColumns(result, run) }
         }
     }
 
