@@ -62,6 +62,14 @@ public struct DriverError: Error, Sendable {
         change(&details)
         return DriverError(details)
     }
+
+    /// The same error, of one statement of a batch.
+    func at(_ position: BatchPosition) -> DriverError {
+        with {
+            $0.statementIndex = position.statementIndex
+            $0.rowIndex = position.rowIndex
+        }
+    }
 }
 
 /// A limit that a statement met.

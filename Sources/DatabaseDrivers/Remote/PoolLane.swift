@@ -344,5 +344,7 @@ final class PoolLane: EventSource, ConnectionHolder {
 
 extension ServerConnection {
     /// Whether nothing of another user's, or of a careless statement's, is left on it.
-    fileprivate func isClean(for uid: UInt32) -> Bool { !needsReset && (lastUID == nil || lastUID == uid) }
+    fileprivate func isClean(for uid: UInt32) -> Bool {
+        !needsReset && (lastUID == nil || lastUID == uid || !isClearedBetweenUsers)
+    }
 }
