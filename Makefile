@@ -5,7 +5,7 @@ DESTDIR ?=
 BIN      = .build/release
 VENV     = .venv
 
-.PHONY: help build run test unit blackbox system power-loss deb check-deb bench bench-compare fuzz fuzz-protocol sanitize fmt lint install clean dependencies
+.PHONY: help build run test unit blackbox system power-loss deb check-deb bench bench-compare bench-servers fuzz fuzz-protocol sanitize fmt lint install clean dependencies
 
 .DEFAULT_GOAL := help
 
@@ -19,6 +19,7 @@ help:
 	@echo "make deb       build the Debian package (.build/deb);   make check-deb   lintian, hardening, reproducibility"
 	@echo "make bench     compare with Redis, PostgreSQL, MariaDB and sqlite3 (QUICK=1: fewer repetitions)"
 	@echo "make bench-compare   the whole table of docs/performance.md, with the costs of the hot path against their thresholds"
+	@echo "make bench-servers   the pool before PostgreSQL, beside PgBouncer and psql (QUICK=1: fewer repetitions)"
 	@echo "make fuzz      fuzz the parsers (SECONDS=60 for each)"
 	@echo "make fuzz-protocol   fuzz a running daemon (SECONDS=60, SEED= for a former run's)"
 	@echo "make sanitize  all tests with address sanitizer, then with thread sanitizer"
@@ -81,6 +82,9 @@ bench: build
 bench-compare: build deb
 	python3 Benchmarks/run.py --document $(if $(QUICK),--quick)
 	python3 Benchmarks/run.py --check
+
+bench-servers: build
+	python3 Benchmarks/servers.py --document $(if $(QUICK),--quick)
 
 SECONDS ?= 60
 fuzz: dependencies

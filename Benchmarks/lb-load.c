@@ -1,7 +1,9 @@
 /* Closed-loop load over a Unix socket: N connections, each with D requests in flight, one thread, epoll.
  * Usage: lb-load SOCKET WORKLOAD CONNECTIONS DEPTH SECONDS [KEYS]
- * Workloads: echo, health, select, insert, redis-ping, redis-get. Prints one line of JSON, with the share of one
- * core that it used itself: near 1.0 means that the generator, not the server, may be the limit. */
+ * Workloads: echo, health, select, insert, redis-ping, redis-get; pool-select and pool-literal, a select by LiteBase in a
+ * PostgreSQL database "pg", its value as a parameter and within the text; postgres-prepared and postgres-simple, the same by
+ * PostgreSQL's own protocol (user "bench", database "postgres"). Prints one line of JSON, with the share of one core that it
+ * used itself: near 1.0 means that the generator, not the server, may be the limit. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <sys/epoll.h>
@@ -18,6 +20,8 @@ struct workload {
     void (*build)(struct request *r, uint32_t slot);
     /* Returns the reply's byte count, INCOMPLETE or BAD; sets *slot where the reply says which one it answers. */
     long (*parse)(const uint8_t *bytes, size_t count, uint32_t *slot);
+    /* What goes before, on a socket that still blocks. */
+    void (*begin)(int fd);
 };
 
 struct connection {
@@ -63,6 +67,25 @@ static void build_insert(struct request *r, uint32_t slot) {
     put_text(r, "sql"), put_text(r, "INSERT INTO entry(name, price, stock, tag) VALUES(?, ?, ?, ?)");
     put_text(r, "params"), put_byte(r, 0x94), put_text(r, name);
     put_uint32(r, key / 4), put_uint32(r, key % 1000), put_text(r, "a tag");
+    end_frame(r);
+}
+
+static void build_pool_select(struct request *r, uint32_t slot) {
+    begin_frame(r, slot, "query");
+    put_byte(r, 0x83);
+    put_text(r, "database"), put_text(r, "pg");
+    put_text(r, "sql"), put_text(r, "SELECT id, name, price, stock, tag FROM item WHERE id = $1");
+    put_text(r, "params"), put_byte(r, 0x91), put_uint32(r, random_key() + 1);
+    end_frame(r);
+}
+
+static void build_pool_literal(struct request *r, uint32_t slot) {
+    char sql[96];
+    snprintf(sql, sizeof sql, "SELECT id, name, price, stock, tag FROM item WHERE id = %u", random_key() + 1);
+    begin_frame(r, slot, "query");
+    put_byte(r, 0x82);
+    put_text(r, "database"), put_text(r, "pg");
+    put_text(r, "sql"), put_text(r, sql);
     end_frame(r);
 }
 
@@ -148,13 +171,91 @@ static long parse_redis_get(const uint8_t *bytes, size_t count, uint32_t *slot) 
     return count < 108 ? INCOMPLETE : 108;
 }
 
+/* PostgreSQL's messages: a type, the length that counts itself, the rest. */
+static void put_message(struct request *r, char type, const void *rest, size_t count) {
+    uint32_t length = (uint32_t)count + 4;
+    uint8_t head[5] = {(uint8_t)type, (uint8_t)(length >> 24), (uint8_t)(length >> 16), (uint8_t)(length >> 8), (uint8_t)length};
+    put(r, head, 5), put(r, rest, count);
+}
+
+/* A reply ends with ReadyForQuery, outside of a transaction. */
+static long parse_postgres(const uint8_t *bytes, size_t count, uint32_t *slot) {
+    size_t at = 0;
+    int rows = 0;
+    (void)slot;
+    while (count - at >= 5) {
+        size_t length = big_endian_32(bytes + at + 1);
+        if (length < 4 || length > IN_CAPACITY || bytes[at] == 'E') return BAD;
+        if (count - at - 1 < length) return INCOMPLETE;
+        rows += bytes[at] == 'D';
+        if (bytes[at] == 'Z') return rows == 1 ? (long)(at + 1 + length) : BAD;
+        at += 1 + length;
+    }
+    return INCOMPLETE;
+}
+
+static void await_ready(int fd) {
+    uint8_t bytes[8192];
+    size_t used = 0, at = 0;
+    for (;;) {
+        ssize_t count = read(fd, bytes + used, sizeof bytes - used);
+        if (count <= 0) die("read");
+        used += (size_t)count;
+        while (used - at >= 5 && used - at - 1 >= big_endian_32(bytes + at + 1)) {
+            if (bytes[at] == 'E') fprintf(stderr, "PostgreSQL: %.*s\n", (int)(used - at - 5), bytes + at + 5), exit(1);
+            if (bytes[at] == 'Z') return;
+            at += 1 + big_endian_32(bytes + at + 1);
+        }
+    }
+}
+
+static void begin_postgres(int fd) {
+    static const char startup[] = "\0\0\0\x26\0\x03\0\0user\0bench\0database\0postgres\0";
+    _Static_assert(sizeof startup == 0x26, "the length of the start-up message");
+    if (write(fd, startup, sizeof startup) != sizeof startup) die("write");
+    await_ready(fd);
+}
+
+static void begin_postgres_prepared(int fd) {
+    static const char parse[] = "s\0SELECT id, name, price, stock, tag FROM item WHERE id = $1\0\0";
+    struct request r = {.used = 0};
+    begin_postgres(fd);
+    put_message(&r, 'P', parse, sizeof parse), put_message(&r, 'S', "", 0);
+    if (write(fd, r.bytes, r.used) != (ssize_t)r.used) die("write");
+    await_ready(fd);
+}
+
+static void build_postgres_prepared(struct request *r, uint32_t slot) {
+    char key[16];
+    int length = snprintf(key, sizeof key, "%u", random_key() + 1);
+    struct request bind = {.used = 0};
+    (void)slot;
+    put(&bind, "\0s\0\0\0\0\x01\0\0\0", 10), put_byte(&bind, (uint8_t)length), put(&bind, key, (size_t)length);
+    put(&bind, "\0", 2);
+    r->used = 0;
+    put_message(r, 'B', bind.bytes, bind.used), put_message(r, 'D', "P", 2);
+    put_message(r, 'E', "\0\0\0\0", 5), put_message(r, 'S', "", 0);
+}
+
+static void build_postgres_simple(struct request *r, uint32_t slot) {
+    char sql[96];
+    int length = snprintf(sql, sizeof sql, "SELECT id, name, price, stock, tag FROM item WHERE id = %u", random_key() + 1);
+    (void)slot;
+    r->used = 0;
+    put_message(r, 'Q', sql, (size_t)length + 1);
+}
+
 static const struct workload workloads[] = {
-    {"echo", build_echo, parse_echo},
-    {"health", build_health, parse_health},
-    {"select", build_select, parse_select},
-    {"insert", build_insert, parse_insert},
-    {"redis-ping", build_redis_ping, parse_redis_ping},
-    {"redis-get", build_redis_get, parse_redis_get},
+    {"echo", build_echo, parse_echo, NULL},
+    {"health", build_health, parse_health, NULL},
+    {"select", build_select, parse_select, NULL},
+    {"insert", build_insert, parse_insert, NULL},
+    {"pool-select", build_pool_select, parse_select, NULL},
+    {"pool-literal", build_pool_literal, parse_select, NULL},
+    {"postgres-prepared", build_postgres_prepared, parse_postgres, begin_postgres_prepared},
+    {"postgres-simple", build_postgres_simple, parse_postgres, begin_postgres},
+    {"redis-ping", build_redis_ping, parse_redis_ping, NULL},
+    {"redis-get", build_redis_get, parse_redis_get, NULL},
 };
 
 /* The loop */
@@ -256,6 +357,7 @@ static void open_connections(struct load *load, const char *path) {
     for (uint32_t i = 0; i < load->connection_count; i++) {
         struct connection *c = &load->connections[i];
         c->fd = connect_unix(path);
+        if (load->workload->begin) load->workload->begin(c->fd);
         if (fcntl(c->fd, F_SETFL, O_NONBLOCK) < 0) die("fcntl");
         c->in = malloc(IN_CAPACITY);
         c->out = malloc((size_t)load->depth * sizeof(struct request));

@@ -1,5 +1,6 @@
 /* Single-purpose probes for run.py, in C so that the client is never the limit.
- *   lb-probe stream SOCKET msgpack|json SQL   reads a whole result; JSON with seconds, bytes, frames, row_count
+ *   lb-probe stream SOCKET msgpack|json SQL [DATABASE]
+ *                                             reads a whole result; JSON with seconds, bytes, frames, row_count
  *   lb-probe cancel SOCKET COUNT              cancels an endless statement COUNT times; JSON with p50, p99, max
  *   lb-probe drain                            reads standard input to its end; prints the byte count
  *   lb-probe burn SECONDS                     keeps one core busy
@@ -21,13 +22,18 @@ static void limit_waiting(int fd) {
     if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) < 0) die("SO_RCVTIMEO");
 }
 
-static void send_query(int fd, int json, uint32_t id, const char *sql) {
+/* `database` is NULL for the default one. */
+static void send_query(int fd, int json, uint32_t id, const char *sql, const char *database) {
     struct request r = {.used = 0};
-    if (json) { /* the statements given here hold no character that JSON escapes */
-        r.used = (size_t)snprintf((char *)r.bytes, sizeof r.bytes, "{\"id\":%u,\"type\":\"query\",\"data\":{\"sql\":\"%s\"}}\n", id, sql);
+    if (json) { /* the texts given here hold no character that JSON escapes */
+        char place[128] = "";
+        if (database) snprintf(place, sizeof place, ",\"database\":\"%s\"", database);
+        r.used = (size_t)snprintf((char *)r.bytes, sizeof r.bytes, "{\"id\":%u,\"type\":\"query\",\"data\":{\"sql\":\"%s\"%s}}\n", id,
+                                  sql, place);
     } else {
         begin_frame(&r, id, "query");
-        put_byte(&r, 0x81), put_text(&r, "sql"), put_text(&r, sql);
+        put_byte(&r, database ? 0x82 : 0x81), put_text(&r, "sql"), put_text(&r, sql);
+        if (database) put_text(&r, "database"), put_text(&r, database);
         end_frame(&r);
     }
     send_all(fd, r.bytes, r.used);
@@ -93,12 +99,12 @@ static int take(const uint8_t *body, size_t count, int json, struct totals *tota
     return 1;
 }
 
-static int stream(const char *path, int json, const char *sql) {
+static int stream(const char *path, int json, const char *sql, const char *database) {
     int fd = connect_unix(path), done = 0;
     limit_waiting(fd);
     struct totals totals = {0};
     uint64_t start = now_ns(), cpu = cpu_ns();
-    send_query(fd, json, 1, sql);
+    send_query(fd, json, 1, sql, database);
     while (!done) {
         const uint8_t *body;
         size_t length, taken;
@@ -150,7 +156,7 @@ static int cancel(const char *path, long count) {
     int fd = connect_unix(path);
     limit_waiting(fd);
     for (long i = 0; i < count; i++) {
-        send_query(fd, 0, 1, endless);
+        send_query(fd, 0, 1, endless, NULL);
         struct timespec pause = {.tv_nsec = 3000000 + (i % 7) * 1000000};
         nanosleep(&pause, NULL);
         times[i] = cancel_once(fd);
@@ -177,10 +183,11 @@ static int burn(double seconds) {
 }
 
 int main(int argc, char **argv) {
-    if (argc == 5 && !strcmp(argv[1], "stream")) return stream(argv[2], !strcmp(argv[3], "json"), argv[4]);
+    if ((argc == 5 || argc == 6) && !strcmp(argv[1], "stream"))
+        return stream(argv[2], !strcmp(argv[3], "json"), argv[4], argc == 6 ? argv[5] : NULL);
     if (argc == 4 && !strcmp(argv[1], "cancel") && atol(argv[3]) > 0) return cancel(argv[2], atol(argv[3]));
     if (argc == 2 && !strcmp(argv[1], "drain")) return drain();
     if (argc == 3 && !strcmp(argv[1], "burn")) return burn(atof(argv[2]));
-    fprintf(stderr, "usage: lb-probe stream SOCKET msgpack|json SQL | cancel SOCKET COUNT | drain | burn SECONDS\n");
+    fprintf(stderr, "usage: lb-probe stream SOCKET msgpack|json SQL [DATABASE] | cancel SOCKET COUNT | drain | burn SECONDS\n");
     return 64;
 }

@@ -232,11 +232,11 @@ def start_postgresql(directory):
     return server
 
 
-def start_pgbouncer(directory, postgresql):
+def start_pgbouncer(directory, postgresql, mode="session"):
     program = find_program("pgbouncer")
     if not (program and postgresql):
         return None
-    home = directory / "pgbouncer"
+    home = directory / f"pgbouncer-{mode}"
     home.mkdir()
     (home / "users").write_text('"bench" ""\n')
     (home / "pgbouncer.ini").write_text(f"""[databases]
@@ -247,6 +247,7 @@ listen_port = 6432
 auth_type = trust
 auth_file = {home}/users
 max_client_conn = 12000
+pool_mode = {mode}
 logfile = {home}/log
 pidfile = {home}/pid
 """)

@@ -81,7 +81,7 @@ public struct Configuration: Sendable, Equatable {
     private static func addEmbeddedDatabase(_ paths: StandardPaths, _ reader: inout SettingsReader) -> String? {
         let name = Settings().defaultDatabase
         guard reader.settings.defaultDatabase == name,
-            reader.databases.first(where: { $0.name == name })?.url == nil
+            reader.databases.first(where: { $0.name == name })?.configuration.givenURL == nil
         else { return nil }
         guard let directory = paths.stateDirectory else {
             reader.report(
@@ -109,13 +109,13 @@ extension SettingsReader {
     mutating func orderedDatabases() -> [DatabaseConfiguration] {
         var complete: [DatabaseConfiguration] = []
         for database in databases {
-            guard let url = database.url else {
+            guard database.configuration.givenURL != nil else {
                 report(
                     database.file, line: database.line, column: database.column,
                     "databases.\(database.name) has no url; write url = \"sqlite:/absolute/path\"")
                 continue
             }
-            complete.append(DatabaseConfiguration(name: database.name, url: url, access: database.access))
+            complete.append(database.configuration)
         }
         let name = settings.defaultDatabase
         if let index = complete.firstIndex(where: { $0.name == name }) {

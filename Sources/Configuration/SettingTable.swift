@@ -120,12 +120,6 @@ extension Setting {
             "Threads for statements that run long."),
     ]
 
-    /// Keys of `[databases.NAME]` with what they mean.
-    public static let databaseKeys: [(name: String, help: String)] = [
-        ("url", "Where it is: sqlite:/absolute/path, ?mode=ro behind it, sqlite::memory: or postgresql://…."),
-        ("access", "What clients may do: \"read_write\" or \"read_only\"."),
-    ]
-
     /// The row with this name.
     public static func named(_ name: String) -> Setting? { all.first { $0.name == name } }
 }

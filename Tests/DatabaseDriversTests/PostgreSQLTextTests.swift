@@ -16,7 +16,7 @@ struct PostgreSQLTextTests {
         ("end", .transaction), ("ROLLBACK TO a", .transaction), ("commit prepared 'x'", .preparedTransaction),
         ("PREPARE TRANSACTION 'x'", .transaction), ("PREPARE a AS SELECT 1", .session), ("SET x = 1", .session),
         ("copy t to stdout", .copy), ("settle", .other), ("select_1", .other), ("", .other), ("/* open", .other),
-        ("WITH a AS (SELECT 1) SELECT 1", .other), (";;commit", .transaction),
+        ("WITH a AS (SELECT 1) SELECT 1", .change), ("insert into t values (1)", .change), (";;commit", .transaction),
     ])
     func kindsOfStatements(_ sql: String, _ kind: StatementKind) {
         #expect(withBytes(of: sql) { StatementKind($0) } == kind)

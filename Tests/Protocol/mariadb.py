@@ -34,7 +34,7 @@ class MariaDB:
         self.data = self.directory / "data"
         self.socket = self.directory / "s"
         self.settings = {"socket": self.socket, "datadir": self.data, "skip_networking": "1", "max_connections": "60",
-                         "innodb_buffer_pool_size": "24M", "innodb_flush_log_at_trx_commit": "0", "innodb_log_file_size": "8M",
+                         "innodb_buffer_pool_size": "24M", "innodb_flush_log_at_trx_commit": "2", "innodb_log_file_size": "8M",
                          "innodb_fast_shutdown": "2", "character_set_server": "utf8mb4", "pid_file": self.directory / "pid",
                          "performance_schema": "0", "secure_file_priv": self.directory, "log_warnings": "1", **settings}
         os.chmod(self.directory, 0o755)

@@ -134,3 +134,36 @@ class PostgreSQL:
             self.go_on()
             self.end(signal.SIGQUIT)
         shutil.rmtree(self.directory, ignore_errors=True)
+
+
+class PgBouncer:
+    """A pooler in front of a server, on a Unix socket beside it."""
+
+    def __init__(self, server, **settings):
+        program = shutil.which("pgbouncer", path=os.environ.get("PATH", "") + ":/usr/sbin")
+        assert program, "pgbouncer not found: scripts/install-dependencies.sh test"
+        self.server = server
+        self.directory = short_directory()
+        os.chmod(self.directory, 0o755)
+        (self.directory / "users").write_text('"lb" ""\n')
+        options = {"unix_socket_dir": self.directory, "listen_port": 6432, "auth_type": "trust",
+                   "auth_file": self.directory / "users", "logfile": self.directory / "log",
+                   "pidfile": self.directory / "pid", "max_client_conn": 1000, **settings}
+        (self.directory / "ini").write_text(
+            f"[databases]\npostgres = host={server.directory} port=5432 user=lb\n[pgbouncer]\n"
+            + "".join(f"{name} = {value}\n" for name, value in options.items()))
+        if server.user:
+            for path in [self.directory, *self.directory.iterdir()]:
+                os.chown(path, server.user.pw_uid, server.user.pw_gid)
+        self.process = subprocess.Popen([program, "-q", str(self.directory / "ini")], stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/", start_new_session=True,
+                                        **server.identity())
+        wait_until(lambda: (self.directory / ".s.PGSQL.6432").exists(), "PgBouncer listens", timeout=20)
+
+    def url(self):
+        return f"postgresql://lb@/postgres?host={self.directory}&port=6432"
+
+    def discard(self):
+        self.process.kill()
+        self.process.wait(20)
+        shutil.rmtree(self.directory, ignore_errors=True)

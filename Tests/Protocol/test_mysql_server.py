@@ -1,6 +1,8 @@
 """MySQL behind the protocol: cancelling, the pool, TLS, servers that come and go, servers that mean ill."""
 
+import os
 import pathlib
+import pwd
 import random
 import socket
 import subprocess
@@ -11,7 +13,7 @@ import pytest
 
 from daemon import wait_until
 from mariadb import MariaDB
-from wire import RequestFailed
+from wire import Client, RequestFailed
 
 SCHEMA = "CREATE TABLE counter(n int) ENGINE=InnoDB; INSERT INTO counter VALUES (0);"
 
@@ -167,8 +169,13 @@ def test_the_server_has_no_connection_to_spare(start_daemon, directory):
     try:
         client = configured(start_daemon, directory, small.url(), "pool_connections_max = 30\npool_wait_ms_max = 10000").connect()
         ids = [client.send_query("SELECT SLEEP(0.1)", database="my") for _ in range(40)]
+        served = 0
         for id in ids:
-            assert client.collect(id).value == 0
+            try:
+                served += client.collect(id).value == 0
+            except RequestFailed as failure:
+                assert failure.code == "connect_failed" and failure.data["retryable"] is True and "max_connections" in failure.data["hint"]
+        assert served >= 10 and on(client, "SELECT 1").value == 1
     finally:
         small.discard()
 
@@ -304,7 +311,7 @@ def test_verification_fails_where_the_server_has_no_tls(server, start_daemon, se
 # Servers that mean ill
 
 GREETING = (b"\x0a5.5.5-10.11.0-MariaDB\0" + b"\1\0\0\0" + b"abcdefgh\0" + b"\xfe\xf7" + b"\x21" + b"\2\0" + b"\xff\x81" + b"\x15"
-            + b"\0" * 6 + b"\x1d\0\0\0" + b"ijklmnopqrst\0" + b"mysql_native_password\0")
+            + b"\0" * 10 + b"ijklmnopqrst\0" + b"mysql_native_password\0")
 
 
 def packet(number, body):
@@ -400,6 +407,7 @@ def test_a_server_that_talks_nonsense(directory, start_daemon):
                 assert failure.code not in ("internal",)
                 time.sleep(failure.data.get("retry_after_ms", 0) / 1000)
     assert client.call("health_check").data["status"] == "healthy"
+    assert len(fake.seen) > len(REPLIES)
     fake.close()
 
 
@@ -434,3 +442,47 @@ def test_a_server_that_never_greets(directory, start_daemon):
     silent.close()
 
 
+
+
+# The command line, and a user's own daemon
+
+def test_the_shell(my, server):
+    server.sql("CREATE TABLE `odd``name`(a int); CREATE VIEW seen AS SELECT 1 AS x", "lb")
+    try:
+        script = ".tables\n.schema odd`name\n.schema seen\nSELECT 18446744073709551615 AS big;\n.schema nix\n"
+        output = subprocess.run([os.environ["LITEBASE"], "shell", "--socket", my.socket_path, "-d", "my"], input=script, text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=20, check=False).stdout
+        for text in ("odd`name", "BASE TABLE", "VIEW", "CREATE TABLE `odd``name` (\n  `a` int(11)", "18446744073709551615", "no table nix"):
+            assert text in output, output
+    finally:
+        server.sql("DROP TABLE `odd``name`; DROP VIEW seen", "lb")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become another user")
+def test_the_option_file_of_a_user(server, directory):
+    """Read in a user's own daemon when there is no password in the URL; it cannot turn anything on that is off."""
+    nobody = pwd.getpwnam("nobody")
+    server.sql("CREATE OR REPLACE USER secret@localhost IDENTIFIED BY 'pw'; GRANT ALL ON lb.* TO secret@localhost")
+    (directory / ".my.cnf").write_text("[client]\nuser = secret\npassword = pw\nlocal-infile = 1\nmulti-statements = 1\n")
+    for path in (directory, directory / ".my.cnf"):
+        os.chown(path, nobody.pw_uid, nobody.pw_gid)
+    url = f"mysql:///lb?socket={server.socket}"
+    for is_session_of_user, code in ((True, None), (False, "connect_failed")):
+        environment = {"HOME": str(directory), "PATH": os.environ["PATH"]}
+        if is_session_of_user:
+            environment["XDG_RUNTIME_DIR"] = str(directory)
+        path = directory / f"s{is_session_of_user}"
+        process = subprocess.Popen([os.environ["LITEBASED"], "--socket", path, "--database", f"my={url}"], env=environment, cwd="/",
+                                   user=nobody.pw_uid, group=nobody.pw_gid, extra_groups=[], stderr=subprocess.DEVNULL)
+        try:
+            wait_until(path.exists, "the socket is there")
+            client = Client(str(path))
+            if code:
+                assert fails(client, "SELECT 1")["code"] == code
+            else:
+                assert on(client, "SELECT CURRENT_USER()").value == "secret@localhost"
+                assert fails(client, "SELECT 1; SELECT 2")["code"] == "syntax_error"
+                assert fails(client, "LOAD DATA LOCAL INFILE '/etc/passwd' INTO TABLE counter")["code"] == "database_error"
+        finally:
+            process.terminate()
+            process.wait(20)

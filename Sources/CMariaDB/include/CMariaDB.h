@@ -129,6 +129,7 @@ size_t cmariadb_format_float(float value, unsigned int decimals, char *target);
     X(const char *, error, (my_connection * c), (c))                                                                   \
     X(const char *, sqlstate, (my_connection * c), (c))                                                                \
     X(char *, get_server_info, (my_connection * c), (c))                                                               \
+    X(const char *, get_ssl_cipher, (my_connection * c), (c))                                                          \
     X(int, get_socket, (my_connection * c), (c))                                                                       \
     X(unsigned long, thread_id, (my_connection * c), (c))                                                              \
     X(unsigned int, field_count, (my_connection * c), (c))                                                             \

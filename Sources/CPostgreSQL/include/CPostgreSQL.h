@@ -81,6 +81,10 @@ void cpostgresql_ignore_notices(pq_connection *connection);
       (c, sql, count, types, values, lengths, formats, result_format))                                                 \
     X(int, sendPrepare, (pq_connection * c, const char *name, const char *sql, int count, const pq_oid *types),        \
       (c, name, sql, count, types))                                                                                    \
+    X(int, sendQueryPrepared,                                                                                          \
+      (pq_connection * c, const char *name, int count, const char *const *values, const int *lengths,                  \
+       const int *formats, int result_format),                                                                         \
+      (c, name, count, values, lengths, formats, result_format))                                                       \
     X(int, sendDescribePrepared, (pq_connection * c, const char *name), (c, name))                                     \
     X(pq_result *, exec, (pq_connection * c, const char *sql), (c, sql))                                               \
     X(void, clear, (pq_result * r), (r))                                                                               \

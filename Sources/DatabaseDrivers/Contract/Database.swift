@@ -63,10 +63,13 @@ public protocol Database: AnyObject, Sendable {
         done: @escaping (Result<any DatabaseLink, DriverError>) -> Void)
     /// Reads that have left their loops and keep a connection: now, at most so far, and how many had to wait for that.
     var longReadLoad: (count: Int, peak: Int, delayedCount: UInt64) { get }
+    /// The connections to a database on a server; `nil` for one that has none.
+    var poolLoad: PoolLoad? { get }
     /// Brings to its place what is not there yet, before the process ends. `done` is called on any thread.
     func checkpoint(done: @escaping @Sendable () -> Void)
 }
 
 extension Database {
     public var longReadLoad: (count: Int, peak: Int, delayedCount: UInt64) { (0, 0, 0) }
+    public var poolLoad: PoolLoad? { nil }
 }

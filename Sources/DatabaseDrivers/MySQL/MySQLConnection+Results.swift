@@ -85,8 +85,7 @@ extension MySQLConnection {
 
     /// A statement has succeeded, or one of those in a procedure: rows follow, or none.
     private func resultDidBegin(_ statement: MySQLStatement? = nil) {
-        let hasRows =
-            statement.map { my_stmt_field_count($0.handle) > 0 && calls.status == 0 } ?? (my_field_count(handle) > 0)
+        let hasRows = calls.status == 0 && my_field_count(handle) > 0
         guard hasRows else { return resultDidEnd(statement) }
         if let statement {
             if let metadata = my_stmt_result_metadata(statement.handle) {
@@ -126,7 +125,9 @@ extension MySQLConnection {
         }
         reading = .fetchRow(result)
         guard mayPush(), let run, let lengths = my_fetch_lengths(result) else { return nil }
-        return didPush(rows.push(row, lengths, into: run.sink), run)
+        let state = rows.push(row, lengths, into: run.sink)
+        noteRowSize()
+        return didPush(state, run)
     }
 
     private func didFetch(_ statement: MySQLStatement) -> Progress? {
@@ -134,7 +135,9 @@ extension MySQLConnection {
         case 0, MY_DATA_TRUNCATED:
             reading = .fetch(statement)
             guard mayPush(), let run else { return nil }
-            return didPush(rows.push(statement.handle, into: run.sink), run)
+            let state = rows.push(statement.handle, into: run.sink)
+            noteRowSize()
+            return didPush(state, run)
         case MY_NO_DATA: resultDidEnd(statement)
         default:
             // The error of a row is the connection's, not the statement's.
@@ -147,6 +150,13 @@ extension MySQLConnection {
         }
         return nil
     }
+
+    /// libmariadb's buffer grows to the longest row, and keeps that size as long as the connection lives.
+    private func noteRowSize() {
+        if rows.byteCount > Self.keptRowByteCountMax { isWorn = true }
+    }
+
+    private static let keptRowByteCountMax = 1 << 20
 
     /// Counts a row, and says whether it is for the client.
     private func mayPush() -> Bool {
@@ -210,10 +220,6 @@ extension MySQLConnection {
         if batch != nil { return addToBatch(summary, position) }
         guard let run else { return }
         run.summary = summary
-        if !hasColumns, !isDiscarding {
-            hasColumns = true
-            run.sink.begin(ColumnSet([]))
-        }
     }
 
     /// Whether the statement has ended a transaction that was not its own.

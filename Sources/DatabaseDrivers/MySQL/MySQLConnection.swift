@@ -241,9 +241,13 @@ final class MySQLConnection: ServerConnection {
         if isAttempt { return }
         plan.removeAll(keepingCapacity: true)
         nextStep = 0
-        guard ownsTransaction else { return }
-        ownsTransaction = false
-        add(.attempt("ROLLBACK"))
+        if ownsTransaction {
+            ownsTransaction = false
+            add(.attempt("ROLLBACK"))
+        } else if transaction != .none || !kind.isHarmless {
+            // Errors do not tell what became of the transaction; a deadlock has ended it, for example.
+            add(.attempt("DO 0"))
+        }
     }
 
     /// Sends the statement that is under way once more, from its beginning.
@@ -372,6 +376,8 @@ final class MySQLConnection: ServerConnection {
         }
         if status & MY_STATUS_AUTOCOMMIT == 0, !mode.isSession { needsReset = true }
         guard let run else { return }
+        // BEGIN of a read-only session is not the client's own.
+        if failure == nil, !hasColumns, case .statement = run.kind { run.sink.begin(ColumnSet([])) }
         run.error = failure
         run.summary.transaction = transaction
         guard failure == nil, !mode.isSession, transaction != .none else { return }

@@ -17,8 +17,8 @@ struct MySQLConnector: Sendable {
     private static let careful =
         "mysql_native_password,client_ed25519,caching_sha2_password,sha256_password,auth_gssapi_client"
 
-    /// - Parameter hostIndex: the host that must be taken; without it, the first one that answers.
-    /// - Returns: the connection and which host it leads to. Whoever gets it closes it.
+    /// Connects to the host that must be taken; without one, to the first that answers. The result says which that is;
+    /// whoever gets the connection closes it.
     func connect(hostIndex wanted: Int? = nil) throws(DriverError) -> (handle: OpaquePointer, hostIndex: Int) {
         let password = try settings.passwordFile?.read() ?? place.password
         var failure: DriverError?
@@ -26,6 +26,10 @@ struct MySQLConnector: Sendable {
             guard let handle = my_init(nil) else { throw Self.outOfMemory }
             prepare(handle, hasPassword: password != nil)
             if open(handle, index, password) {
+                guard isEncrypted(handle) else {
+                    my_close(handle)
+                    throw Self.notEncrypted
+                }
                 // What an option file has said of this is undone.
                 setLocalFiles(handle)
                 return (handle, index)
@@ -36,13 +40,31 @@ struct MySQLConnector: Sendable {
         throw failure ?? Self.outOfMemory
     }
 
+    /// libmariadb looks at this only where it verifies the server.
+    private func isEncrypted(_ handle: OpaquePointer) -> Bool {
+        place.encryption == .disabled || place.encryption == .preferred || my_get_ssl_cipher(handle) != nil
+    }
+
+    private static let notEncrypted = DriverError(
+        .connectFailed, "The MySQL server does not encrypt its connections, which the URL requires.",
+        hint: "Set up TLS on the server, or set ssl-mode in the URL.", sqlState: "08001")
+
     private static let outOfMemory = DriverError(
         .connectFailed, "There is no memory for a connection.", sqlState: "53200")
 
     // MARK: Options
 
+    /// What the user whose own daemon this is has set for all clients (group [client]); `nil` in the service of the system,
+    /// which has no session of a user.
+    private static var optionFile: String? {
+        guard Process.effectiveUID != 0, Process.environment("XDG_RUNTIME_DIR")?.hasPrefix("/") == true else {
+            return nil
+        }
+        return Process.homeDirectory.map { $0 + "/.my.cnf" }
+    }
+
     private func prepare(_ handle: OpaquePointer, hasPassword: Bool) {
-        if !hasPassword, let path = settings.optionFile { set(handle, MY_READ_DEFAULT_FILE, path) }
+        if !hasPassword, let path = Self.optionFile { set(handle, MY_READ_DEFAULT_FILE, path) }
         var stack = UInt(Self.stackByteCount)
         my_options(handle, UInt32(MY_OPT_NONBLOCK), &stack)
         // Whole seconds are what libmariadb knows; the lane counts the milliseconds. After connecting, the daemon's own
@@ -77,10 +99,9 @@ struct MySQLConnector: Sendable {
         for (name, option) in options {
             if let value = place.tls[name] { set(handle, option, value) }
         }
-        // Any of these makes the client ask for TLS; without enforcing it, a server that has none is taken all the same.
-        var enforced: my_flag = place.encryption == .preferred ? 0 : 1
-        my_options(handle, UInt32(MY_OPT_SSL_ENFORCE), &enforced)
-        if place.encryption == .preferred { my_options(handle, UInt32(MY_OPT_SSL_CIPHER), nil) }
+        // A server without TLS is taken all the same; see `isEncrypted`.
+        var isWanted: my_flag = 1
+        my_options(handle, UInt32(MY_OPT_SSL_ENFORCE), &isWanted)
         var verified: my_flag = place.encryption == .verifyIdentity ? 1 : 0
         my_options(handle, UInt32(MY_OPT_SSL_VERIFY_SERVER_CERT), &verified)
     }

@@ -51,6 +51,11 @@ struct MySQLDriver: RemoteDriver {
     static func check(
         _ sql: UnsafeRawBufferPointer, _ parameters: [DriverParameter], _ mode: RunMode, isInAtomicBatch: Bool
     ) throws(DriverError) {
+        var words = MySQLWords(sql)
+        if words.isAtEnd {
+            throw DriverError(
+                .badRequest, "The SQL text holds no statement.", hint: "Send one statement in sql.", sqlState: "42601")
+        }
         if parameters.contains(where: { $0.name != nil }) {
             throw DriverError(
                 .badRequest, "MySQL has no named parameters.",

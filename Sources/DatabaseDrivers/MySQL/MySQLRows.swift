@@ -9,6 +9,8 @@ internal import CNumbers
 struct MySQLRows: ~Copyable {
     private var columns: [MySQLColumn] = []
     private var scratch = ByteBuffer()
+    /// Of the values of the last row that was pushed, those of fixed size apart.
+    private(set) var byteCount = 0
 
     private static let keptByteCountMax = 64 << 10
     private static let firstByteCount = 256
@@ -47,12 +49,14 @@ struct MySQLRows: ~Copyable {
         _ row: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>, _ lengths: UnsafePointer<UInt>, into sink: RowSink
     ) -> RowSink.State {
         sink.beginRow()
+        byteCount = 0
         for index in columns.indices {
             guard let start = row[index] else {
                 sink.null()
                 continue
             }
             let bytes = UnsafeRawBufferPointer(start: start, count: Int(lengths[index]))
+            byteCount &+= bytes.count
             switch columns[index].form {
             case .text, .date, .datetime, .time: sink.text(bytes)
             case .blob: sink.blob(bytes)
@@ -104,6 +108,7 @@ struct MySQLRows: ~Copyable {
     /// Pushes the row that a prepared statement has fetched.
     mutating func push(_ statement: OpaquePointer, into sink: RowSink) -> RowSink.State {
         sink.beginRow()
+        byteCount = 0
         for index in columns.indices {
             let column = columns[index]
             switch column.form {
@@ -184,12 +189,14 @@ struct MySQLRows: ~Copyable {
                 }
             }
             if failed || isNull != 0 { return sink.null() }
-            guard sink.hasRoom(for: Int(length)) else { return }
-            guard length <= capacity else {
-                capacity = Int(length)
+            let count = Int(clamping: length)
+            byteCount &+= count
+            guard sink.hasRoom(for: count) else { return }
+            guard count <= capacity else {
+                capacity = count
                 continue
             }
-            let bytes = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(target)[..<Int(length)])
+            let bytes = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(target)[..<count])
             switch form {
             case .blob: sink.blob(bytes)
             case .bit: sink.natural(Self.bits(bytes))

@@ -8,12 +8,12 @@ internal import CMariaDB
 final class MySQLStatement {
     let handle: OpaquePointer
     let sql: [UInt8]
-    fileprivate let hash: Int
+    fileprivate let hash: UInt64
 
     init(_ handle: OpaquePointer, _ sql: UnsafeRawBufferPointer) {
         self.handle = handle
         self.sql = Array(sql)
-        hash = MySQLStatementCache.hash(sql)
+        hash = TextHash.hash(sql)
     }
 }
 
@@ -29,16 +29,10 @@ struct MySQLStatementCache {
 
     init(countMax: Int) { self.countMax = countMax }
 
-    fileprivate static func hash(_ sql: UnsafeRawBufferPointer) -> Int {
-        var hasher = Hasher()
-        hasher.combine(bytes: sql)
-        return hasher.finalize()
-    }
-
     /// Takes a statement out; it is put back after its use.
     mutating func take(_ sql: UnsafeRawBufferPointer) -> MySQLStatement? {
         if statements.isEmpty { return nil }
-        let hash = Self.hash(sql)
+        let hash = TextHash.hash(sql)
         let position = statements.lastIndex { $0.hash == hash && $0.sql.elementsEqual(sql) }
         return position.map { statements.remove(at: $0) }
     }

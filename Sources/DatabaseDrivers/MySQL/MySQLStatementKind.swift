@@ -94,6 +94,14 @@ struct MySQLWords {
         }
     }
 
+    /// Whether nothing but blanks and comments is left.
+    var isAtEnd: Bool {
+        mutating get {
+            skipBlanks()
+            return index >= bytes.count
+        }
+    }
+
     /// - Returns: empty at anything that is not a word.
     mutating func next() -> String {
         skipBlanks()

@@ -27,7 +27,8 @@ extension PostgreSQLConnection {
             mayHaveCommitted = !mode.isReadOnly
             return
         }
-        if transaction == .none {
+        isAlone = transaction == .none
+        if isAlone {
             if mode.isReadOnly { try beginReadOnly() } else { try sendOwn("BEGIN") }
         } else {
             batch?.isSavepoint = true
@@ -55,7 +56,9 @@ extension PostgreSQLConnection {
                 guard let next = try run.nextBatchStatement() else { return try commitBatch() }
                 position = next
                 try PostgreSQLDriver.check(run.sql, run.parameters, mode, isInAtomicBatch: true)
-                try sendStatement(run.sql, run.parameters, next)
+                let kind = StatementKind(run.sql)
+                let (way, hash) = try prepareSending(run.sql, run.parameters, kind, next, isOutside: false)
+                try sendStatement(run.sql, way, next, hash: hash)
             }
             try requestAnswers()
             return nil

@@ -20,8 +20,12 @@ final class PostgreSQLConnection: ServerConnection {
         case own
         /// Fails when a read-only transaction has written.
         case check
-        /// The client's, or one of its batch.
-        case statement(BatchPosition?)
+        /// The client's, or one of its batch, called by its name where it is prepared.
+        case statement(BatchPosition?, PostgreSQLStatement?, hash: UInt64)
+        /// Prepares the next one.
+        case preparation(BatchPosition?, PostgreSQLStatement)
+        /// Drops a prepared statement, which may be gone already.
+        case removal
         case description
         case typeNames
         case sync
@@ -29,35 +33,45 @@ final class PostgreSQLConnection: ServerConnection {
 
     let handle: OpaquePointer
     let types: PostgreSQLTypes
-    private let place: PostgreSQLLocation
-    private var steps: [Step] = []
-    private var nextStep = 0
-    var parameters = PostgreSQLParameters()
-    private var rows = PostgreSQLRows()
-    private var mustFlush = false
-    private var hasColumns = false
-    /// A result whose row waits for room; its columns are known.
-    private var rowCountLeft = Int64.max
+    let place: PostgreSQLLocation
+    private let server: PostgreSQLServerFacts
+    var steps: [Step] = []
+    var nextStep = 0
+    private var parameters = PostgreSQLParameters()
+    var statements: PostgreSQLStatements
+    var rows = PostgreSQLRows()
+    var mustFlush = false
+    /// Those of the result that comes, once they are known.
+    var columns: PostgreSQLColumns?
+    var rowCountLeft = Int64.max
 
     /// What went wrong first in this run.
     var failure: DriverError?
     /// The run may have changed something that stays, even if nothing more is heard of it.
     var mayHaveCommitted = false
     /// It reads, but functions that it calls may have changed something.
-    private var mayHaveCalled = false
+    var mayHaveCalled = false
     var batch: PostgreSQLBatch?
+    /// No transaction was open when the statement, or the atomic batch, was sent: after an error nothing of it is left.
+    var isAlone = false
+    /// Whether statements of this run are prepared and called by name.
+    var usesNames = false
+    /// It failed for nothing but the name by which it was called.
+    var mustRepeat = false
 
-    init(_ handle: OpaquePointer, _ types: PostgreSQLTypes, _ place: PostgreSQLLocation) {
+    init(
+        _ handle: OpaquePointer, _ types: PostgreSQLTypes, _ place: PostgreSQLLocation,
+        _ server: PostgreSQLServerFacts, _ statements: PostgreSQLStatements
+    ) {
         self.handle = handle
         self.types = types
         self.place = place
-        version = pq_parameterStatus(handle, "server_version").map { String(cString: $0) } ?? ""
+        self.statements = statements
+        self.server = server
         super.init()
     }
 
-    private let version: String
-
-    override var serverVersion: String { version }
+    override var serverVersion: String { server.version }
     override var socketNumber: Int32 { pq_socket(handle) }
 
     override var transaction: TransactionState {
@@ -84,12 +98,54 @@ final class PostgreSQLConnection: ServerConnection {
         steps.append(step)
     }
 
-    /// Sends a statement of the client's.
+    /// Sends a statement of the client's, whose way `prepareSending` has found.
     func sendStatement(
-        _ sql: UnsafeRawBufferPointer, _ parameters: [DriverParameter], _ position: BatchPosition?
+        _ sql: UnsafeRawBufferPointer, _ way: PostgreSQLStatements.Way, _ position: BatchPosition?, hash: UInt64
     ) throws(DriverError) {
-        guard self.parameters.send(handle, sql, parameters) == 1 else { throw notSent }
-        steps.append(.statement(position))
+        switch way {
+        case .unnamed:
+            guard parameters.send(handle, sql) == 1 else { throw notSent }
+            steps.append(.statement(position, nil, hash: hash))
+        case .prepare(let statement, insteadOf: _):
+            guard parameters.sendPrepare(handle, sql, name: statement.name) == 1 else {
+                statements.forget(statement)
+                throw notSent
+            }
+            steps.append(.preparation(position, statement))
+            try sendNamed(statement, position)
+        case .named(let statement): try sendNamed(statement, position)
+        }
+    }
+
+    private func sendNamed(_ statement: PostgreSQLStatement, _ position: BatchPosition?) throws(DriverError) {
+        guard parameters.sendNamed(handle, statement.name) == 1 else { throw notSent }
+        steps.append(.statement(position, statement, hash: 0))
+    }
+
+    /// Takes over the parameters, and finds out how the statement is to be sent; makes room for it among the prepared ones.
+    /// - Parameter isOutside: nothing of a transaction was sent: what is dropped here may be gone already, and that error
+    ///   must end nothing.
+    func prepareSending(
+        _ sql: UnsafeRawBufferPointer, _ parameters: [DriverParameter], _ kind: StatementKind,
+        _ position: BatchPosition?, isOutside: Bool
+    ) throws(DriverError) -> (way: PostgreSQLStatements.Way, hash: UInt64) {
+        self.parameters.fill(parameters)
+        // What is sent behind these finds out too late that statements are gone.
+        if kind == .session { usesNames = false }
+        guard usesNames, kind == .select || kind == .change else { return (.unnamed, 0) }
+        let key = PostgreSQLStatements.Key(sql, types: self.parameters.types)
+        let way = statements.way(of: key, isRepeated: (position?.rowIndex ?? 0) > 0, mayEvict: isOutside)
+        if case .prepare(_, insteadOf: let evicted?) = way { try sendRemoval(of: evicted) }
+        return (way, key.hash)
+    }
+
+    private func sendRemoval(of statement: PostgreSQLStatement) throws(DriverError) {
+        var sql = ContiguousArray("DEALLOCATE ".utf8CString.dropLast())
+        sql += statement.name
+        guard sql.withUnsafeBufferPointer({ pq_sendQueryParams(handle, $0.baseAddress, 0, nil, nil, nil, nil, 0) }) == 1
+        else { throw notSent }
+        steps.append(.removal)
+        try sync()
     }
 
     /// Ends what stands or falls together, and sends it.
@@ -109,7 +165,7 @@ final class PostgreSQLConnection: ServerConnection {
     var unansweredCount: Int { steps.count - nextStep }
 
     /// libpq took nothing: the connection is lost, or the statement has too many parameters.
-    private var notSent: DriverError {
+    var notSent: DriverError {
         if pq_status(handle) != PQ_CONNECTION_OK { return lostError() }
         let message = pq_errorMessage(handle).map { String(cString: $0) } ?? ""
         return DriverError(
@@ -120,12 +176,16 @@ final class PostgreSQLConnection: ServerConnection {
 
     override func send(_ run: StatementRun) throws(DriverError) {
         failure = nil
-        hasColumns = false
+        columns = nil
         mayHaveCommitted = false
         mayHaveCalled = false
+        mustRepeat = false
+        // In a transaction that has failed, or one that somebody's statement has left, nothing else is sent along.
+        usesNames = statements.isOn && transaction != .failed
         rowCountLeft = run.rowCountMax
-        // Commands before this one have all been answered; libpq tells a server that has hung up meanwhile.
-        guard isAlive() else { throw lostError() }
+        // Commands before this one have all been answered; libpq tells a server that has hung up meanwhile. A connection of
+        // the pool was looked at when it was taken.
+        guard !mode.isSession || isAlive() else { throw lostError() }
         switch run.kind {
         case .statement: try send(run.sql, run.parameters, nil)
         case .describe: try sendDescribe(run)
@@ -141,16 +201,17 @@ final class PostgreSQLConnection: ServerConnection {
         _ sql: UnsafeRawBufferPointer, _ parameters: [DriverParameter], _ position: BatchPosition?
     ) throws(DriverError) {
         let kind = StatementKind(sql)
-        let isAlone = transaction == .none
-        if mode.isReadOnly, kind.controlsTransaction { return try sendReadOnlyControl(sql, parameters, position) }
+        isAlone = transaction == .none
+        let (way, hash) = try prepareSending(sql, parameters, kind, position, isOutside: isAlone)
+        if mode.isReadOnly, kind.controlsTransaction { return try sendReadOnlyControl(sql, way, position) }
         guard mode.isReadOnly, isAlone else {
-            try sendStatement(sql, parameters, position)
+            try sendStatement(sql, way, position, hash: hash)
             mayHaveCommitted = !mode.isReadOnly && (isAlone || kind.controlsTransaction) && kind != .select
             mayHaveCalled = !mode.isReadOnly && isAlone && kind == .select
             return try sync()
         }
         try beginReadOnly()
-        try sendStatement(sql, parameters, position)
+        try sendStatement(sql, way, position, hash: hash)
         try sendCheck()
         try sync()
         // After an error this rolls back.
@@ -173,11 +234,11 @@ final class PostgreSQLConnection: ServerConnection {
 
     /// BEGIN and its like in a read-only session: whatever transaction there is afterwards is read-only, and has a snapshot.
     private func sendReadOnlyControl(
-        _ sql: UnsafeRawBufferPointer, _ parameters: [DriverParameter], _ position: BatchPosition?
+        _ sql: UnsafeRawBufferPointer, _ way: PostgreSQLStatements.Way, _ position: BatchPosition?
     ) throws(DriverError) {
         var words = SQLWords(sql)
         if transaction == .active, ["COMMIT", "END", "PREPARE"].contains(words.next()) { try sendCheck() }
-        try sendStatement(sql, parameters, position)
+        try sendStatement(sql, way, position, hash: 0)
         // Outside of a transaction this is a warning.
         try sendOwn("SET TRANSACTION READ ONLY")
         try sendOwn("SELECT")
@@ -185,7 +246,8 @@ final class PostgreSQLConnection: ServerConnection {
     }
 
     private func sendDescribe(_ run: StatementRun) throws(DriverError) {
-        guard parameters.sendPrepare(handle, run.sql) == 1 else { throw notSent }
+        parameters.fill([])
+        guard parameters.sendPrepare(handle, run.sql, name: [0]) == 1 else { throw notSent }
         steps.append(.own)
         guard pq_sendDescribePrepared(handle, "") == 1 else { throw notSent }
         steps.append(.description)
@@ -201,6 +263,11 @@ final class PostgreSQLConnection: ServerConnection {
             }
             try sendOwn("DISCARD ALL")
             try sync()
+            statements.forgetAll()
+            if server.watchesClient {
+                try sendOwn(PostgreSQLServerFacts.watchStatement)
+                try sync()
+            }
             if !rows.unknownTypes.isEmpty { try sendTypeQuery() }
             activate()
             return true
@@ -224,12 +291,12 @@ final class PostgreSQLConnection: ServerConnection {
 
     /// The next step is the first one that has no answer: its rows are to come one by one. This must be said before
     /// libpq has looked at any of them.
-    private func activate() {
+    func activate() {
         guard nextStep < steps.count, case .statement = steps[nextStep] else { return }
         _ = pq_setSingleRowMode(handle)
     }
 
-    private func stepIsAnswered() {
+    func stepIsAnswered() {
         nextStep += 1
         if nextStep == steps.count {
             steps.removeAll(keepingCapacity: true)
@@ -260,132 +327,12 @@ final class PostgreSQLConnection: ServerConnection {
                 defer { pq_clear(result) }
                 if let progress = take(result) { return progress }
             }
-            guard continueBatch() else { break }
+            guard continueBatch() || repeatStatement() else { break }
             activate()
         }
         if run == nil, failure != nil, phase == .resetting { return lost() }
         finishRun()
         return .ended
-    }
-
-    private func note(_ error: DriverError) {
-        if failure == nil { failure = error }
-    }
-
-    private func take(_ result: OpaquePointer) -> Progress? {
-        switch pq_resultStatus(result) {
-        case PQ_SINGLE_TUPLE: return takeRow(result)
-        case PQ_TUPLES_OK, PQ_COMMAND_OK: takeEnd(result)
-        case PQ_EMPTY_QUERY:
-            note(
-                located(
-                    DriverError(
-                        .badRequest, "The SQL text holds no statement.", hint: "Send one statement in sql.",
-                        sqlState: "42601")))
-        case PQ_PIPELINE_SYNC: stepIsAnswered()
-        case PQ_PIPELINE_ABORTED, PQ_NONFATAL_ERROR: break
-        case PQ_FATAL_ERROR, PQ_BAD_RESPONSE: takeError(result)
-        default:
-            // COPY is refused before it is sent; a server that speaks it all the same is not understood.
-            return .broken(
-                DriverError(
-                    .databaseError, "The server began a COPY, which the protocol does not support.", sqlState: "0A000"))
-        }
-        return nil
-    }
-
-    private var step: Step { nextStep < steps.count ? steps[nextStep] : .sync }
-
-    private func located(_ error: DriverError) -> DriverError {
-        guard case .statement(let position?) = step else { return error }
-        return error.with {
-            $0.statementIndex = position.statementIndex
-            $0.rowIndex = position.rowIndex
-        }
-    }
-
-    private func takeError(_ result: OpaquePointer) {
-        if case .check = step { return note(Self.hasWritten) }
-        var sql = UnsafeRawBufferPointer(start: nil, count: 0)
-        // Positions in a batch are of a statement that is gone: only its index is told.
-        if batch == nil, let run { sql = run.sql }
-        note(located(PostgreSQLErrors.error(result, sql: sql).told(isSession: mode.isSession)))
-    }
-
-    // MARK: Rows
-
-    private func takeRow(_ result: OpaquePointer) -> Progress? {
-        guard let run, batch == nil, case .statement = step else { return nil }
-        if isDiscarding {
-            hasDroppedRows = true
-            return nil
-        }
-        beginColumns(result, run)
-        guard rowCountLeft > 0 else {
-            run.isTruncated = true
-            return nil
-        }
-        rowCountLeft -= 1
-        switch rows.push(result, row: 0, into: run.sink) {
-        case .open: run.rowCount += 1
-        case .full:
-            run.rowCount += 1
-            return .full
-        case .overflow:
-            note(Self.rowTooLarge)
-            hasDroppedRows = true
-            abort()
-        }
-        return nil
-    }
-
-    private func beginColumns(_ result: OpaquePointer, _ run: StatementRun) {
-        if hasColumns { return }
-        hasColumns = true
-        run.sink.begin(ColumnSet(rows.columns(result, types)))
-        if !rows.unknownTypes.isEmpty { needsReset = true }
-    }
-
-    private static let hasWritten = DriverError(
-        .readOnly, "The statement wrote in a read-only transaction, which was therefore not committed.",
-        hint: "Open the database for writing.", sqlState: "25006")
-
-    private static let rowTooLarge = DriverError(
-        .limitExceeded, "A row is larger than a reply may be (row_bytes_max).",
-        hint: "Select fewer or smaller columns, or parts of them with substr().", sqlState: "54000")
-
-    /// The end of a statement that succeeded.
-    private func takeEnd(_ result: OpaquePointer) {
-        switch step {
-        case .own, .check, .sync: return
-        case .typeNames: types.take(result)
-        case .description: takeDescription(result)
-        case .statement(let position):
-            var summary = StatementSummary()
-            let tag = pq_cmdStatus(result).map { String(cString: $0) } ?? ""
-            let command = tag.prefix { $0 != " " }
-            if Self.changing.contains(command), let text = pq_cmdTuples(result) {
-                summary.rowsAffected = Int64(String(cString: text)) ?? 0
-            }
-            if !Self.harmless.contains(command) { needsReset = true }
-            if batch != nil { return addToBatch(summary, position) }
-            guard let run else { return }
-            run.summary = summary
-            // A stop that came too late has dropped nothing.
-            if !hasDroppedRows { beginColumns(result, run) }
-        }
-    }
-
-    private static let changing: Set<Substring> = ["INSERT", "UPDATE", "DELETE", "MERGE"]
-    /// Statements that leave nothing on their connection; functions that they call may, for the same user only.
-    private static let harmless: Set<Substring> = ["SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "SHOW", "EXPLAIN"]
-
-    private func takeDescription(_ result: OpaquePointer) {
-        guard let run else { return }
-        run.description = StatementDescription(
-            columns: rows.columns(result, types),
-            parameters: [String?](repeating: nil, count: Int(pq_nparams(result))),
-            isReadOnly: mode.isReadOnly || StatementKind(run.sql) == .select)
     }
 
     // MARK: The end
@@ -455,13 +402,5 @@ final class PostgreSQLConnection: ServerConnection {
             _ = pq_cancel(parcel.value, &message, Int32(message.count))
             pq_freeCancel(parcel.value)
         }
-    }
-}
-
-extension DriverError {
-    /// What a state of the connection means to somebody who has none.
-    fileprivate func told(isSession: Bool) -> DriverError {
-        guard !isSession, details.sqlState == "25P01" else { return self }
-        return PostgreSQLDriver.needsSession.with { $0.detail = details.message }
     }
 }

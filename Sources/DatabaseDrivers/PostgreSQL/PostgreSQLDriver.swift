@@ -26,13 +26,15 @@ struct PostgreSQLDriver: RemoteDriver {
             throw error
         }
         cpostgresql_ignore_notices(handle)
+        let server = PostgreSQLServerFacts(handle)
         types.load(handle)
         guard pq_setnonblocking(handle, 1) == 0, pq_enterPipelineMode(handle) == 1 else {
             let error = connectError(handle)
             pq_finish(handle)
             throw error
         }
-        return HandedOver(PostgreSQLConnection(handle, types, place))
+        let statements = PostgreSQLStatements(countMax: server.isBehindPooler ? 0 : settings.statementCountMax)
+        return HandedOver(PostgreSQLConnection(handle, types, place, server, statements))
     }
 
     /// Whole seconds, at least two, is what libpq knows (connect_timeout); the lane counts the milliseconds.

@@ -6,44 +6,71 @@ internal import CPostgreSQL
 
 /// Storage for the texts and parameters of one statement, used again for the next one.
 struct PostgreSQLParameters: ~Copyable {
-    /// All texts, each with a NUL behind it.
+    /// The values' texts, each with a NUL behind it, then the statement's.
     private var storage = ByteBuffer()
     private var offsets: [Int] = []
     private var values: [UnsafePointer<CChar>?] = []
     private var lengths: [Int32] = []
     private var formats: [Int32] = []
-    private var types: [UInt32] = []
 
     private static let byteaOID: UInt32 = 17
     private static let keptByteCountMax = 64 << 10
 
-    /// Calls `PQsendQueryParams`; its result is 1 when that took everything over.
-    mutating func send(_ handle: OpaquePointer, _ sql: UnsafeRawBufferPointer, _ parameters: [DriverParameter]) -> Int32
-    {
-        fill(sql, parameters)
-        defer { if storage.capacity > Self.keptByteCountMax { storage.releaseStorage() } }
-        guard let start = storage.readable.baseAddress?.assumingMemoryBound(to: CChar.self) else { return 0 }
-        for (index, offset) in offsets.enumerated() { values[index] = offset < 0 ? nil : start + offset }
-        return pq_sendQueryParams(handle, start, Int32(offsets.count), types, values, lengths, formats, 0)
-    }
+    /// Types as they are sent: 0 where the server infers one.
+    private(set) var types: [UInt32] = []
 
-    /// Calls `PQsendPrepare` for the unnamed statement.
-    mutating func sendPrepare(_ handle: OpaquePointer, _ sql: UnsafeRawBufferPointer) -> Int32 {
-        fill(sql, [])
-        guard let start = storage.readable.baseAddress?.assumingMemoryBound(to: CChar.self) else { return 0 }
-        return pq_sendPrepare(handle, "", start, 0, nil)
-    }
-
-    private mutating func fill(_ sql: UnsafeRawBufferPointer, _ parameters: [DriverParameter]) {
+    /// Takes the values of the next statement.
+    mutating func fill(_ parameters: [DriverParameter]) {
         storage.removeAll()
+        if storage.capacity > Self.keptByteCountMax { storage.releaseStorage() }
         offsets.removeAll(keepingCapacity: true)
         values.removeAll(keepingCapacity: true)
         lengths.removeAll(keepingCapacity: true)
         formats.removeAll(keepingCapacity: true)
         types.removeAll(keepingCapacity: true)
+        for parameter in parameters { append(parameter.value) }
+    }
+
+    // libpq takes each of these over, or returns something else than 1.
+
+    /// Sends the statement with its values, without a name (`PQsendQueryParams`).
+    mutating func send(_ handle: OpaquePointer, _ sql: UnsafeRawBufferPointer) -> Int32 {
+        let text = terminated(sql)
+        locateValues()
+        return pq_sendQueryParams(handle, text, Int32(offsets.count), types, values, lengths, formats, 0)
+    }
+
+    /// Prepares a statement with the types of the values (`PQsendPrepare`); the unnamed one infers them all.
+    mutating func sendPrepare(
+        _ handle: OpaquePointer, _ sql: UnsafeRawBufferPointer, name: ContiguousArray<CChar>
+    ) -> Int32 {
+        let text = terminated(sql)
+        return name.withUnsafeBufferPointer {
+            pq_sendPrepare(handle, $0.baseAddress, text, Int32(types.count), types)
+        }
+    }
+
+    /// Runs a prepared statement with the values (`PQsendQueryPrepared`).
+    mutating func sendNamed(_ handle: OpaquePointer, _ name: ContiguousArray<CChar>) -> Int32 {
+        locateValues()
+        return name.withUnsafeBufferPointer {
+            pq_sendQueryPrepared(handle, $0.baseAddress, Int32(offsets.count), values, lengths, formats, 0)
+        }
+    }
+
+    /// Puts the text behind the values, with a NUL.
+    private mutating func terminated(_ sql: UnsafeRawBufferPointer) -> UnsafePointer<CChar> {
+        let start = storage.count
+        storage.reserve(sql.count + 1)
         storage.append(sql)
         storage.append(0)
-        for parameter in parameters { append(parameter.value) }
+        // There is an address: the NUL at least was appended.
+        return (storage.readable.baseAddress.unsafelyUnwrapped + start).assumingMemoryBound(to: CChar.self)
+    }
+
+    private mutating func locateValues() {
+        guard let start = storage.readable.baseAddress?.assumingMemoryBound(to: CChar.self) else { return }
+        for (index, offset) in offsets.enumerated() { values[index] = offset < 0 ? nil : start + offset }
     }
 
     private mutating func append(_ value: DriverValue) {
@@ -53,7 +80,7 @@ struct PostgreSQLParameters: ~Copyable {
         switch value {
         case .null: isNull = true
         case .bool(let value): storage.append(value ? "true" : "false" as StaticString)
-        case .integer(let value): storage.append("\(value)" as String)
+        case .integer(let value): append(value)
         case .unsigned(let value): storage.append("\(value)" as String)
         case .real(let value): append(value)
         case .text(let bytes): storage.append(bytes)
@@ -67,6 +94,25 @@ struct PostgreSQLParameters: ~Copyable {
         formats.append(isBinary ? 1 : 0)
         types.append(isBinary ? Self.byteaOID : 0)
         storage.append(0)
+    }
+
+    private mutating func append(_ value: Int64) {
+        // At most 19 digits and a sign, from the last one on.
+        var digits: (UInt64, UInt64, UInt64) = (0, 0, 0)
+        withUnsafeMutableBytes(of: &digits) { digits in
+            var start = digits.count
+            var rest = value.magnitude
+            repeat {
+                start -= 1
+                digits[start] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
+                rest /= 10
+            } while rest > 0
+            if value < 0 {
+                start -= 1
+                digits[start] = UInt8(ascii: "-")
+            }
+            storage.append(UnsafeRawBufferPointer(rebasing: digits[start...]))
+        }
     }
 
     private mutating func append(_ value: Double) {

@@ -4,9 +4,23 @@ internal import ByteBuffers
 internal import CNumbers
 internal import CPostgreSQL
 
-/// Reads the values of one result by its columns.
+/// The columns of a result, and how their values are read.
+///
+/// - Thread: that of its connection.
+final class PostgreSQLColumns {
+    let set: ColumnSet
+    fileprivate let forms: [ValueForm]
+
+    fileprivate init(_ set: ColumnSet, _ forms: [ValueForm]) {
+        self.set = set
+        self.forms = forms
+    }
+
+    var count: Int { forms.count }
+}
+
+/// Reads the values of results by their columns.
 struct PostgreSQLRows: ~Copyable {
-    private var forms: [ValueForm] = []
     private var scratch = ByteBuffer()
     /// Types whose names are not known yet.
     private(set) var unknownTypes: [UInt32] = []
@@ -16,9 +30,9 @@ struct PostgreSQLRows: ~Copyable {
     mutating func forgetUnknownTypes() { unknownTypes.removeAll() }
 
     /// The columns of a result, or of a prepared statement's description.
-    mutating func columns(_ result: OpaquePointer, _ types: PostgreSQLTypes) -> [ColumnDescription] {
-        forms.removeAll(keepingCapacity: true)
-        return (0..<pq_nfields(result)).map { index in
+    mutating func columns(_ result: OpaquePointer, _ types: PostgreSQLTypes) -> PostgreSQLColumns {
+        var forms: [ValueForm] = []
+        let columns = (0..<pq_nfields(result)).map { index in
             let oid = pq_ftype(result, index)
             forms.append(PostgreSQLTypes.form(oid))
             let name = types.name(oid)
@@ -28,6 +42,7 @@ struct PostgreSQLRows: ~Copyable {
                     ?? [],
                 type: PostgreSQLTypes.protocolName(oid, name), declaredType: pq_ftable(result, index) == 0 ? nil : name)
         }
+        return PostgreSQLColumns(ColumnSet(columns), forms)
     }
 
     private func length(of text: UnsafePointer<CChar>) -> Int {
@@ -36,17 +51,21 @@ struct PostgreSQLRows: ~Copyable {
         return length
     }
 
-    /// Pushes one row.
-    mutating func push(_ result: OpaquePointer, row: Int32, into sink: RowSink) -> RowSink.State {
+    /// Pushes the one row of a result.
+    mutating func push(_ result: OpaquePointer, _ columns: PostgreSQLColumns, into sink: RowSink) -> RowSink.State {
+        let row: Int32 = 0
         sink.beginRow()
-        for index in forms.indices {
+        for index in columns.forms.indices {
             let column = Int32(truncatingIfNeeded: index)
-            guard pq_getisnull(result, row, column) == 0, let start = pq_getvalue(result, row, column) else {
+            let count = Int(pq_getlength(result, row, column))
+            guard count > 0 || pq_getisnull(result, row, column) == 0,
+                let start = pq_getvalue(result, row, column)
+            else {
                 sink.null()
                 continue
             }
-            let bytes = UnsafeRawBufferPointer(start: start, count: Int(pq_getlength(result, row, column)))
-            push(bytes, forms[index], into: sink)
+            let bytes = UnsafeRawBufferPointer(start: start, count: count)
+            push(bytes, columns.forms[index], into: sink)
         }
         if scratch.capacity > Self.keptByteCountMax { scratch.releaseStorage() }
         return sink.endRow()
@@ -68,17 +87,22 @@ struct PostgreSQLRows: ~Copyable {
 
     private static func integer(_ bytes: UnsafeRawBufferPointer) -> Int64? {
         let isNegative = bytes.first == UInt8(ascii: "-")
-        var value: Int64 = 0
-        for byte in bytes.dropFirst(isNegative ? 1 : 0) {
-            guard byte >= 0x30, byte <= 0x39 else { return nil }
-            let (product, overflow) = value.multipliedReportingOverflow(by: 10)
-            // Downwards, since there is one more negative number.
-            let (sum, overflow2) = product.subtractingReportingOverflow(Int64(byte - 0x30))
-            if overflow || overflow2 { return nil }
-            value = sum
+        var index = isNegative ? 1 : 0
+        guard index < bytes.count, bytes.count - index <= digitCountMax else { return nil }
+        var value: UInt64 = 0
+        while index < bytes.count {
+            let digit = bytes[index] &- 0x30
+            guard digit <= 9 else { return nil }
+            value = value &* 10 &+ UInt64(digit)
+            index &+= 1
         }
-        return isNegative ? value : value == .min ? nil : -value
+        // There is one more negative number.
+        guard value <= Int64.max.magnitude + (isNegative ? 1 : 0) else { return nil }
+        return Int64(truncatingIfNeeded: isNegative ? 0 &- value : value)
     }
+
+    /// Of an integer of 64 bits; so many fit into an unsigned one, whatever they are.
+    private static let digitCountMax = 19
 
     private static func real(_ bytes: UnsafeRawBufferPointer) -> Double? {
         guard let start = bytes.baseAddress else { return nil }

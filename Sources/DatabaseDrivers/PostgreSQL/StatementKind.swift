@@ -12,6 +12,8 @@ enum StatementKind: Equatable {
     /// Changes the state of the connection.
     case session
     case copy
+    /// Changes rows, or can, as WITH.
+    case change
     case other
 
     /// - Source: https://www.postgresql.org/docs/15/sql-commands.html
@@ -19,6 +21,7 @@ enum StatementKind: Equatable {
         var words = SQLWords(sql)
         switch words.next() {
         case "SELECT", "VALUES", "TABLE", "SHOW": self = .select
+        case "INSERT", "UPDATE", "DELETE", "MERGE", "WITH": self = .change
         case "BEGIN", "START": self = .beginTransaction
         case "COMMIT", "ROLLBACK": self = words.next() == "PREPARED" ? .preparedTransaction : .transaction
         case "END", "ABORT", "SAVEPOINT", "RELEASE": self = .transaction
@@ -39,24 +42,32 @@ struct SQLWords {
     private let bytes: UnsafeRawBufferPointer
     private var index = 0
 
-    private static let wordByteCountMax = 16
+    private static let wordByteCountMax = 15
 
     init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
 
     /// - Returns: empty at anything that is not a word.
     mutating func next() -> String {
         skipBlanks()
-        var word: [UInt8] = []
-        while index < bytes.count, word.count < Self.wordByteCountMax {
-            switch bytes[index] {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"): word.append(bytes[index] & 0xdf)
-            case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"):
-                word.append(bytes[index])
-            default: return String(decoding: word, as: UTF8.self)
+        let start = index
+        while index < bytes.count, index - start < Self.wordByteCountMax, Self.isOfWord(bytes[index]) { index += 1 }
+        // Short enough to be kept within the String itself.
+        return String(unsafeUninitializedCapacity: index - start) { word in
+            for offset in 0..<(index - start) {
+                let byte = bytes[start + offset]
+                word[offset] = byte >= UInt8(ascii: "a") && byte <= UInt8(ascii: "z") ? byte & 0xdf : byte
             }
-            index += 1
+            return index - start
         }
-        return String(decoding: word, as: UTF8.self)
+    }
+
+    private static func isOfWord(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"):
+            true
+        default: false
+        }
     }
 
     private mutating func skipBlanks() {

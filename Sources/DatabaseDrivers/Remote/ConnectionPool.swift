@@ -38,10 +38,12 @@ final class ConnectionPool: Sendable {
         init(_ lane: PoolLane) { self.lane = lane }
     }
 
-    /// A request for a connection, first come first served over all loops.
+    /// A request for a connection. Users take turns over all loops; each user's requests keep their order.
     struct Waiter: Sendable {
         let number: UInt64
         let laneIndex: Int
+        let uid: UInt32
+        let since: MonotonicInstant
     }
 
     enum Acquisition {
@@ -51,9 +53,10 @@ final class ConnectionPool: Sendable {
         case open(slot: Int)
         /// One of another lane, which is to bring it.
         case donation(LaneReference)
-        /// The caller waits for one that is in use. Where there is room for more, but connecting has just failed, it asks
-        /// again at that instant.
-        case queued(againAt: MonotonicInstant?)
+        /// The caller waits; there is room for a new connection, which is for the one who waits the longest.
+        case queuedBehind(Waiter, slot: Int)
+        /// The caller waits; where there is a time, an attempt to connect is due then.
+        case queued(retry: MonotonicInstant?)
         case failed(DriverError)
     }
 
@@ -70,6 +73,8 @@ final class ConnectionPool: Sendable {
         case open(Waiter, slot: Int)
         /// Nobody has a connection, and none can be had.
         case fail([Waiter], DriverError)
+        /// Somebody waits, and an attempt to connect is due then.
+        case retry(MonotonicInstant)
     }
 
     private struct State {
@@ -80,9 +85,32 @@ final class ConnectionPool: Sendable {
         var slotCount = 0
         /// By slot; `nil` while nobody uses it.
         var holders: [LockHolder?] = []
-        var waiters: [Waiter] = []
+        var waiters = FairQueue<Waiter>()
         var failure: Failure?
         var failureCount = 0
+        var load = PoolLoad()
+
+        var idleCount: Int { idleCounts.reduce(0, +) }
+
+        mutating func append(_ waiter: Waiter) {
+            waiters.append(waiter, of: waiter.uid)
+            load.delayedCount += 1
+            load.waitingPeak = max(load.waitingPeak, waiters.count)
+        }
+
+        /// Whose turn it is.
+        mutating func popWaiter() -> Waiter? {
+            guard let waiter = waiters.popFirst() else { return nil }
+            noteWait(of: waiter)
+            return waiter
+        }
+
+        mutating func noteWait(of waiter: Waiter) {
+            let milliseconds = MonotonicInstant.now.nanoseconds(since: waiter.since) / 1_000_000
+            load.waitMillisecondsPeak = max(load.waitMillisecondsPeak, milliseconds)
+        }
+
+        mutating func noteUse() { load.inUsePeak = max(load.inUsePeak, openCount - idleCount) }
     }
 
     /// Why the last attempt to connect failed, and when the next one is due.
@@ -117,29 +145,41 @@ final class ConnectionPool: Sendable {
         state.withLock { state in
             guard state.waiters.isEmpty, state.idleCounts[laneIndex] > 0 else { return false }
             state.idleCounts[laneIndex] -= 1
+            state.noteUse()
             return true
         }
     }
 
     func acquire(_ waiter: Waiter, now: MonotonicInstant) -> Acquisition {
         state.withLock { state in
+            defer { state.noteUse() }
             if state.waiters.isEmpty, state.idleCounts[waiter.laneIndex] > 0 {
                 state.idleCounts[waiter.laneIndex] -= 1
                 return .idle
             }
-            var again: MonotonicInstant?
             if let failure = state.failure, now < failure.until {
                 if state.openCount == 0 { return .failed(failure.error.retryable(at: failure.until, now)) }
-                if state.openCount < connectionCountMax { again = failure.until }
             } else if state.openCount < connectionCountMax {
-                return .open(slot: Self.takeSlot(&state))
+                // Nobody is overtaken.
+                guard let first = state.popWaiter() else { return .open(slot: Self.takeSlot(&state)) }
+                state.append(waiter)
+                return .queuedBehind(first, slot: Self.takeSlot(&state))
             }
             if state.waiters.isEmpty, let donor = state.idleCounts.firstIndex(where: { $0 > 0 }) {
                 state.idleCounts[donor] -= 1
                 return .donation(state.lanes[donor])
             }
-            state.waiters.append(waiter)
-            return .queued(againAt: again)
+            state.append(waiter)
+            return .queued(retry: state.openCount < connectionCountMax ? state.failure?.until : nil)
+        }
+    }
+
+    /// An attempt to connect may be due, or another connection wanted: for whose turn it is.
+    func openForWaiter(now: MonotonicInstant) -> Aftermath {
+        state.withLock { state in
+            if let failure = state.failure, now < failure.until { return .nothing }
+            guard state.openCount < connectionCountMax, let waiter = state.popWaiter() else { return .nothing }
+            return .open(waiter, slot: Self.takeSlot(&state))
         }
     }
 
@@ -147,9 +187,9 @@ final class ConnectionPool: Sendable {
     /// - Returns: false when the waiter is not in it any more: a connection is on its way.
     func withdraw(_ number: UInt64, _ laneIndex: Int) -> Bool {
         state.withLock { state in
-            guard let index = state.waiters.firstIndex(where: { $0.number == number && $0.laneIndex == laneIndex })
-            else { return false }
-            state.waiters.remove(at: index)
+            let waiter = state.waiters.remove { $0.number == number && $0.laneIndex == laneIndex }
+            guard let waiter else { return false }
+            state.noteWait(of: waiter)
             return true
         }
     }
@@ -173,7 +213,7 @@ final class ConnectionPool: Sendable {
     func release(_ slot: Int, _ laneIndex: Int) -> Release {
         state.withLock { state in
             state.holders[slot] = nil
-            if !state.waiters.isEmpty { return .handOver(state.waiters.removeFirst()) }
+            if let waiter = state.popWaiter() { return .handOver(waiter) }
             state.idleCounts[laneIndex] += 1
             return .keep
         }
@@ -194,8 +234,7 @@ final class ConnectionPool: Sendable {
         state.withLock { state in
             Self.free(slot, &state)
             if let failure = state.failure, now < failure.until { return Self.failAll(&state, failure, now) }
-            guard !state.waiters.isEmpty else { return .nothing }
-            let waiter = state.waiters.removeFirst()
+            guard let waiter = state.popWaiter() else { return .nothing }
             return .open(waiter, slot: Self.takeSlot(&state))
         }
     }
@@ -235,9 +274,10 @@ final class ConnectionPool: Sendable {
 
     // Who waits for a connection that somebody else has may still get it.
     private static func failAll(_ state: inout State, _ failure: Failure, _ now: MonotonicInstant) -> Aftermath {
-        guard state.openCount == 0, !state.waiters.isEmpty else { return .nothing }
-        let waiters = state.waiters
-        state.waiters = []
+        guard !state.waiters.isEmpty else { return .nothing }
+        guard state.openCount == 0 else { return .retry(failure.until) }
+        var waiters: [Waiter] = []
+        while let waiter = state.popWaiter() { waiters.append(waiter) }
         return .fail(waiters, failure.error.retryable(at: failure.until, now))
     }
 
@@ -246,6 +286,7 @@ final class ConnectionPool: Sendable {
     /// The error of a request that has waited too long.
     func exhausted(waitMilliseconds: Int64, now: MonotonicInstant) -> DriverError {
         let (openCount, waiterCount, oldest, failure) = state.withLock { state in
+            state.load.timeoutCount += 1
             let oldest = state.holders.compactMap { $0 }.min { $0.sinceNanoseconds < $1.sinceNanoseconds }
             return (state.openCount, state.waiters.count, oldest, state.failure)
         }
@@ -261,6 +302,19 @@ final class ConnectionPool: Sendable {
         ).with {
             $0.isRetryable = true
             $0.holder = oldest
+            $0.limit = DriverLimit(name: "pool_connections_max", value: Int64(connectionCountMax))
+        }
+    }
+
+    /// How busy it is.
+    var load: PoolLoad {
+        state.withLock { state in
+            var load = state.load
+            load.connectionCountMax = connectionCountMax
+            load.openCount = state.openCount
+            load.inUseCount = state.openCount - state.idleCount
+            load.waitingCount = state.waiters.count
+            return load
         }
     }
 }

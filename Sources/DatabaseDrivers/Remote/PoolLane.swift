@@ -7,10 +7,9 @@ internal import LinuxSystem
 /// - Thread: its lane's loop.
 final class ConnectionRequest {
     let owner: LinkOwner
+    fileprivate let since = MonotonicInstant.now
     fileprivate var number: UInt64 = 0
     fileprivate var timer: TimerID?
-    /// While it waits for the next attempt to connect.
-    fileprivate var again: TimerID?
     fileprivate var isOpening = false
     fileprivate let done: (Result<ServerConnection, DriverError>) -> Void
 
@@ -36,11 +35,12 @@ final class PoolLane: EventSource, ConnectionHolder {
     private var promised: [ObjectIdentifier: ConnectionRequest] = [:]
     private var lastNumber: UInt64 = 0
     private var isSweepScheduled = false
+    private var isRetryScheduled = false
     private var isClosed = false
 
     private static let sweepToken: UInt64 = 0
-    /// In the token of a request's timer: it asks again.
-    private static let againFlag: UInt64 = 1 << 63
+    /// An attempt to connect is due.
+    private static let retryToken = UInt64.max
 
     init(_ database: RemoteDatabase, _ context: DriverContext) {
         self.database = database
@@ -74,7 +74,8 @@ final class PoolLane: EventSource, ConnectionHolder {
     }
 
     private func acquire(_ request: ConnectionRequest) {
-        let waiter = ConnectionPool.Waiter(number: request.number, laneIndex: index)
+        let waiter = ConnectionPool.Waiter(
+            number: request.number, laneIndex: index, uid: request.owner.uid, since: request.since)
         switch pool.acquire(waiter, now: context.loop.now) {
         case .idle:
             if let connection = takeCleanest(for: request.owner.uid) {
@@ -86,9 +87,8 @@ final class PoolLane: EventSource, ConnectionHolder {
         case .donation(let donor):
             let (number, index, pool) = (request.number, index, pool)
             donor.submit { $0.donate(to: pool.lane(index), number) }
-        case .queued(let instant):
-            guard let instant else { break }
-            request.again = context.loop.schedule(self, token: request.number | Self.againFlag, at: instant)
+        case .queuedBehind(let first, let slot): follow(.open(first, slot: slot))
+        case .queued(let retry): if let retry { scheduleRetry(at: retry) }
         case .failed(let error): finish(request, .failure(error))
         }
     }
@@ -112,8 +112,6 @@ final class PoolLane: EventSource, ConnectionHolder {
         requests[request.number] = nil
         if let timer = request.timer { context.loop.cancel(timer) }
         request.timer = nil
-        if let timer = request.again { context.loop.cancel(timer) }
-        request.again = nil
     }
 
     private func finish(_ request: ConnectionRequest, _ result: Result<ServerConnection, DriverError>) {
@@ -166,7 +164,7 @@ final class PoolLane: EventSource, ConnectionHolder {
     /// Takes back a connection that is idle, and makes it clean where its statements may have left something.
     func release(_ connection: ServerConnection) {
         connection.holder = self
-        if isClosed || isTooOld(connection) { return drop(connection) }
+        if isClosed || connection.isWorn || isTooOld(connection) { return drop(connection) }
         if connection.needsReset || connection.transaction != .none { return connection.reset() }
         switch pool.release(connection.slot, index) {
         case .keep:
@@ -228,6 +226,7 @@ final class PoolLane: EventSource, ConnectionHolder {
     private func follow(_ aftermath: ConnectionPool.Aftermath) {
         switch aftermath {
         case .nothing: break
+        case .retry(let instant): scheduleRetry(at: instant)
         case .open(let waiter, let slot): pool.lane(waiter.laneIndex).submit { $0.open(slot, for: waiter.number) }
         case .fail(let waiters, let error):
             for waiter in waiters {
@@ -266,6 +265,8 @@ final class PoolLane: EventSource, ConnectionHolder {
         database.noteOpened(nil)
         let connection = parcel.value
         connection.slot = slot
+        // Others may wait for the same server.
+        follow(pool.openForWaiter(now: .now))
         guard attach(connection, number) else { return }
         deliver(connection, to: number)
     }
@@ -281,7 +282,10 @@ final class PoolLane: EventSource, ConnectionHolder {
 
     override func timerFired(_ token: UInt64) {
         if token == Self.sweepToken { return sweep() }
-        if token & Self.againFlag != 0 { return askAgain(token & ~Self.againFlag) }
+        if token == Self.retryToken {
+            isRetryScheduled = false
+            return follow(pool.openForWaiter(now: .now))
+        }
         guard let request = requests[token] else { return }
         request.timer = nil
         if request.isOpening {
@@ -289,16 +293,8 @@ final class PoolLane: EventSource, ConnectionHolder {
             return finish(request, .failure(Self.connectTimeout(limit)))
         }
         guard pool.withdraw(request.number, index) else { return }
-        finish(
-            request,
-            .failure(pool.exhausted(waitMilliseconds: database.settings.waitMillisecondsMax, now: context.loop.now)))
-    }
-
-    /// The pause after a failed attempt to connect is over.
-    private func askAgain(_ number: UInt64) {
-        guard let request = requests[number] else { return }
-        request.again = nil
-        if pool.withdraw(number, index) { acquire(request) }
+        let limit = database.settings.waitMillisecondsMax
+        finish(request, .failure(pool.exhausted(waitMilliseconds: limit, now: context.loop.now)))
     }
 
     private static func connectTimeout(_ limit: Int64) -> DriverError {
@@ -306,6 +302,12 @@ final class PoolLane: EventSource, ConnectionHolder {
             .connectFailed, "The database server did not answer within \(limit) ms (connect_ms_max).",
             hint: "Check that the server runs and can be reached.", sqlState: "08001"
         ).with { $0.isRetryable = true }
+    }
+
+    private func scheduleRetry(at instant: MonotonicInstant) {
+        guard !isRetryScheduled else { return }
+        isRetryScheduled = true
+        context.loop.schedule(self, token: Self.retryToken, at: instant)
     }
 
     private func isTooOld(_ connection: ServerConnection) -> Bool {
@@ -344,7 +346,5 @@ final class PoolLane: EventSource, ConnectionHolder {
 
 extension ServerConnection {
     /// Whether nothing of another user's, or of a careless statement's, is left on it.
-    fileprivate func isClean(for uid: UInt32) -> Bool {
-        !needsReset && (lastUID == nil || lastUID == uid || !isClearedBetweenUsers)
-    }
+    fileprivate func isClean(for uid: UInt32) -> Bool { !needsReset && (lastUID == nil || lastUID == uid) }
 }

@@ -23,6 +23,7 @@ public final class RemoteDatabase: Database {
     public var location: DatabaseLocation { driver.location }
     public let isReadOnly: Bool
     public var isVolatile: Bool { false }
+    public var poolLoad: PoolLoad? { pool.load }
     /// What the log calls it.
     var label: String { name.isEmpty ? driver.label : name }
 

@@ -14,12 +14,10 @@ public struct RemoteSettings: Sendable, Equatable {
     public var lifetimeMillisecondsMax: Int64
     /// Time that connecting may take, in milliseconds.
     public var connectMillisecondsMax: Int64
-    /// Prepared statements that a connection keeps; 0 keeps none.
+    /// Prepared statements that each connection keeps; 0 for none.
     public var statementCountMax: Int
     /// Where the password is, if it is not in the URL.
     public var passwordFile: PasswordFile?
-    /// What the user whose own daemon this is has set for the engine's clients (~/.my.cnf).
-    public var optionFile: String?
 
     public init(
         connectionCountMax: Int, waitMillisecondsMax: Int64, idleMillisecondsMax: Int64, lifetimeMillisecondsMax: Int64,

@@ -53,6 +53,8 @@ class ServerConnection: EventSource {
     final var idleSince = MonotonicInstant(nanoseconds: 0)
     /// The user for whom it worked last.
     final var lastUID: UInt32?
+    /// It holds more memory than is to be kept, and is closed when it is given back.
+    final var isWorn = false
     /// What statements have left must be cleared before the next one.
     final var needsReset = false
     /// Rows are dropped, because the run is being stopped.

@@ -7,7 +7,7 @@ extension SQLiteConnection {
     /// - Throws: `DriverError` with the position of a syntax error, `needsSession` and the like.
     func statement(_ sql: UnsafeRawBufferPointer) throws(DriverError) -> CachedStatement {
         let sql = SQLText.withoutTail(sql)
-        let hash = StatementCache.hash(sql)
+        let hash = TextHash.hash(sql)
         if let cached = statements.find(sql, hash: hash) {
             cached.isInUse = true
             return cached

@@ -60,17 +60,18 @@ extension Connection {
         if operation.progress == .queued, let session = operation.session {
             operation.resumeClock(at: max(context.loop.now, session.lastEnd))
         }
-        operation.progress = .running
-        operation.isStarting = true
+        operation.progress = .starting
+        operation.isBeingStarted = true
         switch operation.type {
         case .dbDisconnect: endSession(operation)
         default:
             if let link = operation.link { link.start(operation, for: owner) }
         }
-        operation.isStarting = false
+        operation.isBeingStarted = false
         if operation.progress == .ended {
             release(operation)
         } else {
+            if operation.progress == .starting { operation.progress = .running }
             track(operation)
         }
     }
@@ -125,7 +126,7 @@ extension Connection {
 
     /// A frame of rows is complete.
     func operationDidFill(_ operation: Operation) {
-        let isStarting = operation.isStarting
+        let isStarting = operation.isBeingStarted
         withOutputStorage {
             if refuseResult(of: operation) {
                 // Within its own start, `start` does the rest.
@@ -196,7 +197,7 @@ extension Connection {
 
     /// The run has ended: reply, and let the session go on.
     func operationDidEnd(_ operation: Operation) {
-        let isStarting = operation.isStarting
+        let isStarting = operation.isBeingStarted
         operation.progress = .ended
         withOutputStorage {
             record(operation)
@@ -237,7 +238,8 @@ extension Connection {
 
     /// What the client is told of a driver's error; counts the limit that it met.
     private func failure(_ operation: Operation, _ error: DriverError) -> RequestError {
-        if let name = error.details.limit.flatMap(LimitName.init) { hit(name) }
+        // Pools count their own.
+        if let name = error.details.limit.flatMap(LimitName.init), name != .poolConnections { hit(name) }
         let limit = context.limits.statementTimeMillisecondsMax
         guard error.code == .timeout, limit > 0, operation.timeoutMilliseconds == limit else {
             return RequestError(error)

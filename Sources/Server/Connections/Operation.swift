@@ -28,8 +28,8 @@ final class Operation: StatementRun, @unchecked Sendable {
     /// Identifies the operation to its timer.
     var serial: UInt64 = 0
     var progress = Progress.idle
-    /// `start` has not returned yet: whatever happens now, rows and the end included, happens within the turn of the request.
-    var isStarting = false
+    /// Its driver has not returned yet from being told to start it: rows and the end may come before that.
+    var isBeingStarted = false
     /// Among its connection's requests in flight.
     var isTracked = false
     var elapsedMicroseconds: Int64 = 0
@@ -51,6 +51,8 @@ final class Operation: StatementRun, @unchecked Sendable {
 
     enum Progress {
         case idle
+        /// `start` has not returned yet: whatever happens now happens within the turn of the request.
+        case starting
         /// Behind other requests of its session.
         case queued
         case running

@@ -30,10 +30,34 @@ extension Connection {
             use.write(value: name.value(context.limits), &writer, &output)
         }
         writer.endMap(into: &output)
+        if isAdministrator { writePools(&writer, &output) }
         writer.key("users", into: &output)
         writer.beginArray(into: &output)
         // The request that asks is not counted.
         for user in users { user.write(besides: user === account ? 1 : 0, &writer, &output) }
+        writer.endArray(into: &output)
+    }
+
+    /// Writes `pools`: the connections to each database on a server.
+    private func writePools(_ writer: inout MessageWriter, _ output: inout ByteBuffer) {
+        writer.key("pools", into: &output)
+        writer.beginArray(into: &output)
+        for entry in context.catalog.entries {
+            guard let load = entry.database.poolLoad else { continue }
+            writer.beginMap(into: &output)
+            writer.key("database", into: &output)
+            writer.text(entry.configuration.name, into: &output)
+            for (key, number) in [
+                ("value", load.connectionCountMax), ("open", load.openCount), ("used", load.inUseCount),
+                ("peak", load.inUsePeak), ("waiting", load.waitingCount), ("waiting_peak", load.waitingPeak),
+                ("wait_ms_peak", Int(load.waitMillisecondsPeak)), ("hits", Int(load.delayedCount)),
+                ("refusals", Int(load.timeoutCount)),
+            ] as [(StaticString, Int)] {
+                writer.key(key, into: &output)
+                writer.integer(Int64(number), into: &output)
+            }
+            writer.endMap(into: &output)
+        }
         writer.endArray(into: &output)
     }
 
@@ -54,6 +78,8 @@ extension Connection {
                 use.merge(used: Int64(pool.load.busyCount), peak: Int64(pool.history.peak))
                 use.hitCount += pool.history.delayedCount
             }
+        case .poolConnections, .poolWait:
+            for load in context.catalog.entries.compactMap({ $0.database.poolLoad }) { use.merge(load, name) }
         case .sqliteMemoryBytes:
             use.merge(used: SQLiteMemory.usedByteCount, peak: SQLiteMemory.peakByteCount)
             use.hitCount += SQLiteMemory.refusalCount
@@ -68,6 +94,17 @@ extension Connection {
 }
 
 extension LimitUse {
+    /// Adds a pool of connections.
+    fileprivate mutating func merge(_ load: PoolLoad, _ name: LimitName) {
+        if name == .poolConnections {
+            merge(used: Int64(load.inUseCount), peak: Int64(load.inUsePeak))
+            hitCount += load.delayedCount
+        } else {
+            peak = max(peak ?? 0, load.waitMillisecondsPeak)
+            hitCount += load.timeoutCount
+        }
+    }
+
     fileprivate func write(value: Int64, _ writer: inout MessageWriter, _ output: inout ByteBuffer) {
         writer.beginMap(into: &output)
         for (key, number) in [("value", value), ("used", used), ("peak", peak)] as [(StaticString, Int64?)] {

@@ -10,6 +10,7 @@ enum LimitName: Int, CaseIterable, Sendable {
     case keptConnections
     case requestsInFlight, sessionsPerConnection, pagedQueriesPerConnection
     case readersPerDatabase, workerThreads, sqliteMemoryBytes
+    case poolConnections, poolWait
     case statementTime, idleTransaction, writeStall, busyTime
 
     var name: StaticString {
@@ -28,6 +29,8 @@ enum LimitName: Int, CaseIterable, Sendable {
         case .readersPerDatabase: "readers_per_database_max"
         case .workerThreads: "worker_threads_max"
         case .sqliteMemoryBytes: "sqlite_memory_bytes_max"
+        case .poolConnections: "pool_connections_max"
+        case .poolWait: "pool_wait_ms_max"
         case .statementTime: "statement_time_ms_max"
         case .idleTransaction: "idle_transaction_ms_max"
         case .writeStall: "write_stall_ms_max"
@@ -52,6 +55,8 @@ enum LimitName: Int, CaseIterable, Sendable {
         case .readersPerDatabase: Int64(limits.readersPerDatabaseMax)
         case .workerThreads: Int64(limits.workerThreadCountMax)
         case .sqliteMemoryBytes: Int64(limits.sqliteMemoryByteCountMax)
+        case .poolConnections: Int64(limits.poolConnectionCountMax)
+        case .poolWait: limits.poolWaitMillisecondsMax
         case .statementTime: limits.statementTimeMillisecondsMax
         case .idleTransaction: limits.idleTransactionMillisecondsMax
         case .writeStall: limits.writeStallMillisecondsMax

@@ -9,6 +9,7 @@ struct LimitsText {
 
     private let limits: [(name: String, value: Int64, used: Int64?, peak: Int64?, hits: Int64)]
     private let users: [StructuredValue]
+    private let pools: [StructuredValue]
 
     /// `nil` for a daemon that does not tell.
     init?(_ stats: StructuredValue) {
@@ -20,12 +21,14 @@ struct LimitsText {
             )
         }
         users = stats["users"]?.elements ?? []
+        pools = stats["pools"]?.elements ?? []
     }
 
     /// All of it: a table of limits, one of users, and what to look at.
     var lines: [String] {
         ["", "limits"] + Self.table([["", "value", "used", "peak", "hits"]] + limits.map(Self.cells))
-            + ["", "users"] + Self.table([Self.userTitles] + users.map(Self.userCells)) + hints.map { "hint: " + $0 }
+            + poolLines + ["", "users"] + Self.table([Self.userTitles] + users.map(Self.userCells))
+            + hints.map { "hint: " + $0 }
     }
 
     private static func cells(
@@ -35,6 +38,35 @@ struct LimitsText {
             TerminalEscaping.visible(limit.name), limit.value == 0 ? "none" : String(limit.value),
             limit.used.map { "\($0)" } ?? "-", limit.peak.map { "\($0)" } ?? "-", String(limit.hits),
         ]
+    }
+
+    // MARK: Pools
+
+    private static let poolTitles = ["", "value", "used", "waiting", "longest wait", "hits", "refusals"]
+
+    /// What is in use, and what waiting is like, of the connections to each server; nothing where there is none.
+    private var poolLines: [String] {
+        pools.isEmpty ? [] : ["", "pools"] + Self.table([Self.poolTitles] + pools.map(Self.poolCells))
+    }
+
+    private static func poolCells(_ pool: StructuredValue) -> [String] {
+        func number(_ key: String) -> Int64 { pool[key]?.integer ?? 0 }
+        func cell(_ key: String, peak: String) -> String {
+            number(peak) > number(key) ? "\(number(key)) (\(number(peak)))" : "\(number(key))"
+        }
+        return [
+            TerminalEscaping.visible(pool["database"]?.text ?? ""), "\(number("value"))", cell("used", peak: "peak"),
+            cell("waiting", peak: "waiting_peak"), "\(number("wait_ms_peak")) ms", "\(number("hits"))",
+            "\(number("refusals"))",
+        ]
+    }
+
+    private var poolHints: [String] {
+        pools.compactMap { pool in
+            guard let waiting = pool["waiting"]?.integer, waiting > 0 else { return nil }
+            let name = TerminalEscaping.visible(pool["database"]?.text ?? "")
+            return "\(waiting) wait for a connection to \(name): pool_connections_max"
+        }
     }
 
     // MARK: Users
@@ -70,7 +102,7 @@ struct LimitsText {
             // Those of a user are named below.
             if Self.shares.contains(where: { $0.limit == limit.name }) { return nil }
             return "\(used) of \(limit.value) are in use: \(TerminalEscaping.visible(limit.name))"
-        } + users.flatMap(hints(for:))
+        } + poolHints + users.flatMap(hints(for:))
     }
 
     private func hints(for user: StructuredValue) -> [String] {

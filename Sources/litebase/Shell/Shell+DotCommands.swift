@@ -103,6 +103,7 @@ extension Shell {
     }
 
     private func listTables() throws {
+        if try isMySQL() { return try run(sql: "SHOW FULL TABLES") }
         try requireSQLite(".tables")
         try run(
             sql: """
@@ -113,6 +114,7 @@ extension Shell {
 
     /// Prints statements that can be run again, with their semicolons.
     private func showSchema(_ table: String) throws {
+        if try isMySQL() { return try showMySQLSchema(table) }
         try requireSQLite(".schema")
         let filter = table.isEmpty ? "name NOT LIKE 'sqlite\\_%' ESCAPE '\\'" : "tbl_name = ?1 COLLATE NOCASE"
         let parameters: Parameters = table.isEmpty ? .none : [.text(table)]
@@ -120,11 +122,33 @@ extension Shell {
             "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND \(filter) ORDER BY rowid", parameters
         ).rows
         if rows.isEmpty, !table.isEmpty { throw UsageError("there is no table \(table)") }
-        for row in rows {
-            let sql = row[0].text ?? ""
-            // Line ends are wanted here, other control characters are not.
-            let lines = sql.split(separator: "\n", omittingEmptySubsequences: false)
-            try output.print(lines.map { TerminalEscaping.visible(String($0)) }.joined(separator: "\n") + ";")
+        for row in rows { try printSchema(row[0].text ?? "") }
+    }
+
+    private func printSchema(_ sql: String) throws {
+        // Line ends are wanted here, other control characters are not.
+        let lines = sql.split(separator: "\n", omittingEmptySubsequences: false)
+        try output.print(lines.map { TerminalEscaping.visible(String($0)) }.joined(separator: "\n") + ";")
+    }
+
+    // MySQL and MariaDB.
+
+    private func isMySQL() throws -> Bool { try connection.session().information.engine == "mysql" }
+
+    private func showMySQLSchema(_ table: String) throws {
+        let session = try connection.session()
+        let tables = try session.query(
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() ORDER BY table_name"
+        ).rows.compactMap { $0[0].text }
+        let wanted = table.isEmpty ? tables : tables.filter { $0 == table }
+        if wanted.isEmpty, !table.isEmpty { throw UsageError("there is no table \(table)") }
+        for name in wanted {
+            // In backticks, which are doubled in a name.
+            let quoted = "`" + name.map { $0 == "`" ? "``" : String($0) }.joined() + "`"
+            // Name and statement; of a view there is more.
+            if let row = try session.query("SHOW CREATE TABLE " + quoted).rows.first {
+                try printSchema(row[1].text ?? "")
+            }
         }
     }
 }

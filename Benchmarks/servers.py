@@ -1,0 +1,182 @@
+#!/usr/bin/env python3
+"""`make bench-servers`: LiteBase's pool before PostgreSQL, beside PgBouncer and the server's own client.
+
+One PostgreSQL serves all contenders, over Unix sockets, in alternating repetitions, as an unprivileged user; one load
+generator (lb-load) speaks both protocols. Point selects with the value as a parameter ("prepared") and within the text
+("simple"), on 1 and 16 connections; then a million rows as a stream. Figures are medians.
+
+    Benchmarks/servers.py [--quick] [--litebased .build/release/litebased] [--document] [--json FILE]
+
+Another engine is another function in STREAMS.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import shutil
+import sys
+import tempfile
+import time
+
+import document
+import peers
+from bench import Bench, median_of, microseconds, per_second, run_json, seconds, spread_of
+from peers import find_program
+from rows_resources import STREAM_SQL, piped
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BEGIN, END = "<!-- servers: begin -->", "<!-- servers: end -->"
+CONNECTIONS = (1, 16)
+
+
+def start_litebase(bench, name, urls):
+    """A daemon with databases on servers only."""
+    home = bench.directory / name
+    (home / "state").mkdir(parents=True)
+    path = home / "litebase.sock"
+    environment = {"STATE_DIRECTORY": str(home / "state"), "XDG_RUNTIME_DIR": str(home), "XDG_CONFIG_HOME": str(home), "HOME": str(home)}
+    command = [bench.litebased, "--listen", "standalone", "--socket", str(path), "--log-level", "warning"]
+    (home / "litebase.toml").write_text("[limits]\npool_connections_max = 16\n"
+                                        + "".join(f'[databases.{database}]\nurl = "{url}"\n' for database, url in urls.items()))
+    return peers.Server(name, [*command, "--config", str(home / "litebase.toml")], path, home / "log", environment)
+
+
+# Point selects: title → (server's name, workload of lb-load)
+
+
+def point_contenders(bench):
+    return {
+        "LiteBase, prepared": (bench.servers["litebase"], "pool-select"),
+        "PgBouncer (session), prepared": (bench.servers["pgbouncer session"], "postgres-prepared"),
+        "PostgreSQL itself, prepared": (bench.servers["postgresql"], "postgres-prepared"),
+        "LiteBase, simple": (bench.servers["litebase"], "pool-literal"),
+        "PgBouncer (session), simple": (bench.servers["pgbouncer session"], "postgres-simple"),
+        "PgBouncer (transaction), simple": (bench.servers["pgbouncer transaction"], "postgres-simple"),
+        "PostgreSQL itself, simple": (bench.servers["postgresql"], "postgres-simple"),
+    }
+
+
+# What LiteBase's rates are divided by.
+PEERS = {"LiteBase, prepared": ["PgBouncer (session), prepared"],
+         "LiteBase, simple": ["PgBouncer (session), simple", "PgBouncer (transaction), simple"]}
+
+
+def point_rows(bench):
+    lines = []
+    for connections in CONNECTIONS:
+        results = bench.alternate({
+            f"{title}, {connections}": (lambda server=server, workload=workload: bench.load(server, workload, connections, 1))
+            for title, (server, workload) in point_contenders(bench).items()})
+        results = {name.rpartition(", ")[0]: result for name, result in results.items()}
+        for title, result in results.items():
+            ratios = [f"{median_of(result, 'requests_per_second') / median_of(results[peer], 'requests_per_second'):.2f} × {peer}"
+                      for peer in PEERS.get(title, [])]
+            lines.append(f"| point select, {connections} connection{'s' * (connections > 1)} | {title} "
+                         f"| {spread_of(result, 'requests_per_second', per_second)} "
+                         f"| {microseconds(median_of(result, 'p50_us'))} | {microseconds(median_of(result, 'p99_us'))} "
+                         f"| {median_of(result, 'server_us_per_request'):.1f} µs | {'<br>'.join(ratios)} |")
+            bench.figures.append({"what": f"{title}, {connections}", "requests_per_second": median_of(result, "requests_per_second"),
+                                  "p50_us": median_of(result, "p50_us"), "p99_us": median_of(result, "p99_us"), "ratios": ratios})
+    return lines
+
+
+# A million rows
+
+
+def litebase_stream(bench, database):
+    def measure(encoding):
+        before = bench.servers["litebase"].cpu_seconds()
+        result = run_json([bench.tools["lb-probe"], "stream", bench.servers["litebase"].socket_path, encoding, STREAM_SQL, database])
+        if result["row_count"] != peers.ROW_COUNT:
+            raise RuntimeError(f"{result['row_count']} rows came")
+        result["server_seconds"] = bench.servers["litebase"].cpu_seconds() - before
+        return result
+    return {"LiteBase, MessagePack": lambda: measure("msgpack"), "LiteBase, JSON": lambda: measure("json")}
+
+
+def postgresql_stream(bench):
+    """LiteBase beside psql: all at once as a COPY, and by a cursor as LiteBase does, in bounded memory."""
+    psql = [find_program("psql"), "-h", bench.servers["postgresql"].directory, "-U", "bench", "-d", "postgres", "-X"]
+    return {**litebase_stream(bench, "pg"),
+            "`psql`, COPY … TO STDOUT": lambda: piped(bench, [*psql, "-c", f"COPY ({STREAM_SQL}) TO STDOUT"]),
+            "`psql`, cursor (FETCH_COUNT 1000)": lambda: piped(bench, [*psql, "-At", "-v", "FETCH_COUNT=1000", "-c", STREAM_SQL])}
+
+
+# Engine → {title: function that streams the table once}; ours first, the client to compare with third.
+STREAMS = {"PostgreSQL": postgresql_stream}
+
+
+def stream_rows(bench):
+    lines = []
+    for engine, make in STREAMS.items():
+        results = bench.alternate(make(bench))
+        peer = list(results)[2]
+        for title, result in results.items():
+            ratio = median_of(results[peer], "seconds") / median_of(result, "seconds")
+            shown = f"{ratio:.2f} × as fast as {peer}" if title.startswith("LiteBase") else ""
+            own = f"{median_of(result, 'server_seconds'):.3f} s" if "server_seconds" in result[0] else ""
+            lines.append(f"| {engine}: 1 M rows × 5 columns | {title} | {spread_of(result, 'seconds', seconds)} | | | {own} | {shown} |")
+            bench.figures.append({"what": f"{engine}, {title}", "seconds": median_of(result, "seconds"), "ratio": ratio})
+    return lines
+
+
+def table(bench, lines, busy_cores):
+    return "\n".join([
+        f"{time.strftime('%Y-%m-%d')}, {document.machine()}; {', '.join(peers.versions()[1:3])}. Medians of {bench.repetitions} "
+        f"alternating repetitions (smallest–largest); other programs kept {busy_cores:.2f} cores busy.", "",
+        "| what | contender | rate, or time | p50 | p99 | processor time of the pool or server | ratio of medians |",
+        "|---|---|---|---|---|---|---|", *lines]) + "\n"
+
+
+def start_servers(bench):
+    postgresql = bench.servers["postgresql"] = peers.start_postgresql(bench.directory)
+    if not postgresql:
+        raise RuntimeError("PostgreSQL is missing")
+    for mode in ("session", "transaction"):
+        bench.servers[f"pgbouncer {mode}"] = peers.start_pgbouncer(bench.directory, postgresql, mode)
+    bench.servers["litebase"] = start_litebase(bench, "litebase", {"pg": f"postgresql://bench@/postgres?host={postgresql.directory}"})
+
+
+def write_document(file, text):
+    before, begin, rest = file.read().partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise RuntimeError(f"{file.name} lacks the marks {BEGIN} and {END}")
+    document.Documents.replace(file, f"{before}{BEGIN}\n{text}{END}{after}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="two short repetitions instead of five")
+    parser.add_argument("--litebased", default=str(ROOT / ".build/release/litebased"))
+    parser.add_argument("--json", type=argparse.FileType("w"), help="also write the figures to this file")
+    parser.add_argument("--document", action="store_true", help="also write the table into docs/performance.md")
+    options = parser.parse_args()
+    peers.install_missing(peers.PACKAGES)
+    page = open(ROOT / "docs/performance.md", "r+") if options.document else None
+    directory = pathlib.Path(tempfile.mkdtemp(prefix="lb-bench-", dir="/tmp"))
+    try:
+        tools = peers.compile_tools(directory)
+        options.litebased = shutil.copy(options.litebased, directory / "litebased")
+        os.chmod(directory, 0o755)
+        peers.drop_privileges(directory)
+        bench, others = Bench(options, directory, tools), document.OthersWatch()
+        try:
+            start_servers(bench)
+            lines = [*point_rows(bench), *stream_rows(bench)]
+        finally:
+            bench.stop()
+        text = table(bench, lines, others.cores())
+        print(text)
+        if options.json:
+            json.dump(bench.figures, options.json, indent=1, ensure_ascii=False)
+        if page:
+            write_document(page, text)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

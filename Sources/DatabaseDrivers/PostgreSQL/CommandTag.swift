@@ -1,0 +1,47 @@
+// What a statement was, by the tag with which the server says that it is done.
+
+/// A command tag, such as "INSERT 0 5".
+///
+/// The text stays libpq's; nothing is allocated, since there is one for each statement.
+/// - Source: https://www.postgresql.org/docs/15/protocol-message-formats.html, CommandComplete
+struct CommandTag {
+    private let text: UnsafePointer<CChar>?
+
+    init(_ text: UnsafePointer<CChar>?) { self.text = text }
+
+    /// Whether its number counts rows that were changed.
+    var changesRows: Bool { begins("INSERT") || begins("UPDATE") || begins("DELETE") || begins("MERGE") }
+
+    /// Statements that leave nothing on their connection; functions that they call may, for the same user only.
+    var isHarmless: Bool { begins("SELECT") || changesRows || begins("SHOW") || begins("EXPLAIN") }
+
+    /// Every prepared statement of the connection is gone.
+    var dropsStatements: Bool { begins("DEALLOCATE ALL") || begins("DISCARD ALL") }
+
+    /// The number at its end; 0 where there is none.
+    var count: Int64 {
+        guard let text else { return 0 }
+        var number: Int64 = 0
+        var index = 0
+        while text[index] != 0 {
+            let byte = UInt8(bitPattern: text[index])
+            if byte >= UInt8(ascii: "0"), byte <= UInt8(ascii: "9") {
+                number = number &* 10 &+ Int64(byte - UInt8(ascii: "0"))
+            } else {
+                number = 0
+            }
+            index += 1
+        }
+        return number
+    }
+
+    /// Whether the tag begins with that, as whole words.
+    private func begins(_ words: StaticString) -> Bool {
+        guard let text else { return false }
+        for index in 0..<words.utf8CodeUnitCount {
+            if UInt8(bitPattern: text[index]) != words.utf8Start[index] { return false }
+        }
+        let next = text[words.utf8CodeUnitCount]
+        return next == 0 || next == CChar(UInt8(ascii: " "))
+    }
+}

@@ -1,0 +1,204 @@
+// What the server answers, and what of it goes to the client.
+
+internal import CPostgreSQL
+internal import LinuxSystem
+
+extension PostgreSQLConnection {
+    private func note(_ error: DriverError) {
+        if failure == nil { failure = error }
+    }
+
+    /// Takes one result of libpq's.
+    func take(_ result: OpaquePointer) -> Progress? {
+        switch pq_resultStatus(result) {
+        case PQ_SINGLE_TUPLE: return takeRow(result)
+        case PQ_TUPLES_OK, PQ_COMMAND_OK: takeEnd(result)
+        case PQ_EMPTY_QUERY:
+            note(
+                located(
+                    DriverError(
+                        .badRequest, "The SQL text holds no statement.", hint: "Send one statement in sql.",
+                        sqlState: "42601")))
+        case PQ_PIPELINE_SYNC: stepIsAnswered()
+        case PQ_PIPELINE_ABORTED: if case .preparation(_, let statement) = step { statements.forget(statement) }
+        case PQ_NONFATAL_ERROR: break
+        case PQ_FATAL_ERROR, PQ_BAD_RESPONSE: takeError(result)
+        default:
+            // COPY is refused before it is sent; a server that speaks it all the same is not understood.
+            return .broken(
+                DriverError(
+                    .databaseError, "The server began a COPY, which the protocol does not support.", sqlState: "0A000"))
+        }
+        return nil
+    }
+
+    private var step: Step { nextStep < steps.count ? steps[nextStep] : .sync }
+
+    private func located(_ error: DriverError) -> DriverError {
+        let position: BatchPosition?
+        switch step {
+        case .statement(let its, _, hash: _): position = its
+        case .preparation(let its, _): position = its
+        default: return error
+        }
+        guard let position else { return error }
+        return error.with {
+            $0.statementIndex = position.statementIndex
+            $0.rowIndex = position.rowIndex
+        }
+    }
+
+    func takeError(_ result: OpaquePointer) {
+        switch step {
+        case .check: return note(Self.hasWritten)
+        case .removal: return
+        case .preparation(_, let statement): statements.forget(statement)
+        case .statement(_, let statement?, hash: _): if takeLoss(result, of: statement) { return }
+        default: break
+        }
+        var sql = UnsafeRawBufferPointer(start: nil, count: 0)
+        // Positions in a batch are of a statement that is gone: only its index is told.
+        if batch == nil, let run { sql = run.sql }
+        note(located(PostgreSQLErrors.error(result, sql: sql).told(isSession: mode.isSession)))
+    }
+
+    // MARK: Prepared statements that are not usable any more
+
+    /// Takes an error that says only that the prepared statement cannot be used, which is found out before it runs.
+    /// - Returns: false when it is another error.
+    private func takeLoss(_ result: OpaquePointer, of statement: PostgreSQLStatement) -> Bool {
+        guard failure == nil, let loss = PostgreSQLErrors.loss(result) else { return false }
+        switch loss {
+        case .gone: statements.noteLoss()
+        case .changed: statements.forget(statement)
+        }
+        mustRepeat = isAlone
+        note(located(PostgreSQLErrors.unusable(result)))
+        return true
+    }
+
+    /// Sends once more what has failed for the name of its statement only. There was no transaction, so nothing of it is
+    /// left, and its statement has not run.
+    /// - Returns: true when it was sent.
+    func repeatStatement() -> Bool {
+        guard mustRepeat, let run, run.stopReason == nil else { return false }
+        let position = failure?.batchPosition
+        mustRepeat = false
+        failure = nil
+        usesNames = false
+        do throws(DriverError) {
+            if case .batch(isAtomic: true) = run.kind {
+                batch = PostgreSQLBatch(isAtomic: true)
+                try beginBatch(run)
+            } else {
+                try send(run.sql, run.parameters, position)
+            }
+            return true
+        } catch {
+            failure = error
+            return false
+        }
+    }
+
+    // MARK: Rows
+
+    private func takeRow(_ result: OpaquePointer) -> Progress? {
+        guard let run, batch == nil, case .statement = step else { return nil }
+        if isDiscarding {
+            hasDroppedRows = true
+            return nil
+        }
+        let columns = beginColumns(result, run)
+        guard rowCountLeft > 0 else {
+            run.isTruncated = true
+            return nil
+        }
+        rowCountLeft -= 1
+        switch rows.push(result, columns, into: run.sink) {
+        case .open: run.rowCount += 1
+        case .full:
+            run.rowCount += 1
+            return .full
+        case .overflow:
+            note(Self.rowTooLarge)
+            hasDroppedRows = true
+            abort()
+        }
+        return nil
+    }
+
+    /// Tells the sink the columns, once; those of a prepared statement are made and encoded once for all its results.
+    @discardableResult
+    private func beginColumns(_ result: OpaquePointer, _ run: StatementRun) -> PostgreSQLColumns {
+        if let columns { return columns }
+        let made = columns(of: result)
+        columns = made
+        run.sink.begin(made.set)
+        return made
+    }
+
+    private func columns(of result: OpaquePointer) -> PostgreSQLColumns {
+        guard case .statement(_, let statement?, hash: _) = step else { return newColumns(result) }
+        if let known = statement.columns, known.count == Int(pq_nfields(result)) { return known }
+        let made = newColumns(result)
+        if rows.unknownTypes.isEmpty { statement.columns = made }
+        return made
+    }
+
+    private func newColumns(_ result: OpaquePointer) -> PostgreSQLColumns {
+        let made = rows.columns(result, types)
+        if !rows.unknownTypes.isEmpty { needsReset = true }
+        return made
+    }
+
+    private static let hasWritten = DriverError(
+        .readOnly, "The statement wrote in a read-only transaction, which was therefore not committed.",
+        hint: "Open the database for writing.", sqlState: "25006")
+
+    private static let rowTooLarge = DriverError(
+        .limitExceeded, "A row is larger than a reply may be (row_bytes_max).",
+        hint: "Select fewer or smaller columns, or parts of them with substr().", sqlState: "54000")
+
+    /// The end of a statement that succeeded.
+    private func takeEnd(_ result: OpaquePointer) {
+        switch step {
+        case .own, .check, .sync, .preparation, .removal: return
+        case .typeNames: types.take(result)
+        case .description: takeDescription(result)
+        case .statement(let position, _, hash: let hash):
+            if hash != 0 { statements.noteSuccess(hash: hash) }
+            var summary = StatementSummary()
+            let tag = CommandTag(pq_cmdStatus(result))
+            if tag.changesRows { summary.rowsAffected = tag.count }
+            if tag.dropsStatements { statements.forgetAll() }
+            if !tag.isHarmless { needsReset = true }
+            if batch != nil { return addToBatch(summary, position) }
+            guard let run else { return }
+            run.summary = summary
+            // A stop that came too late has dropped nothing.
+            if !hasDroppedRows { beginColumns(result, run) }
+        }
+    }
+
+    private func takeDescription(_ result: OpaquePointer) {
+        guard let run else { return }
+        run.description = StatementDescription(
+            columns: rows.columns(result, types).set.columns,
+            parameters: [String?](repeating: nil, count: Int(pq_nparams(result))),
+            isReadOnly: mode.isReadOnly || StatementKind(run.sql) == .select)
+    }
+}
+
+extension DriverError {
+    fileprivate var batchPosition: BatchPosition? {
+        details.statementIndex.map { BatchPosition(statementIndex: $0, rowIndex: details.rowIndex) }
+    }
+}
+
+extension DriverError {
+    /// What a state of the connection means to somebody who has none.
+    fileprivate func told(isSession: Bool) -> DriverError {
+        guard !isSession, details.sqlState == "25P01" else { return self }
+        return PostgreSQLDriver.needsSession.with { $0.detail = details.message }
+    }
+}

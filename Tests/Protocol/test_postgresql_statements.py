@@ -1,0 +1,292 @@
+"""Prepared statements that the daemon keeps on its connections to PostgreSQL: when there are some, and what they survive."""
+
+import re
+import subprocess
+
+import pytest
+
+from daemon import wait_until
+from postgresql import PgBouncer, PostgreSQL
+from wire import RequestFailed
+
+
+@pytest.fixture(scope="module")
+def server():
+    instance = PostgreSQL()
+    instance.psql("CREATE TABLE item(id int PRIMARY KEY, name text); INSERT INTO item SELECT x, 'n' || x FROM generate_series(1, 100) x;"
+                  "CREATE FUNCTION forget() RETURNS int LANGUAGE plpgsql AS $$BEGIN DEALLOCATE ALL; RETURN 1; END$$;"
+                  "CREATE FUNCTION inner_error() RETURNS int LANGUAGE plpgsql AS "
+                  "$$BEGIN PERFORM nextval('calls'); RAISE EXCEPTION 'no' USING ERRCODE = '26000'; END$$; CREATE SEQUENCE calls")
+    yield instance
+    instance.discard()
+
+
+def one_connection(server, start_daemon, directory, cache=64, access="read_write", url=None):
+    config = directory / "one.toml"
+    config.write_text(f'[limits]\npool_connections_max = 1\nstatement_cache_max = {cache}\n'
+                      f'[databases.pg]\nurl = "{url or server.url()}"\naccess = "{access}"\n')
+    return start_daemon("--config", config)
+
+
+@pytest.fixture
+def client(server, start_daemon, directory):
+    return one_connection(server, start_daemon, directory).connect()
+
+
+def on(client, sql, params=None, **options):
+    return client.query(sql, params, **({} if "session" in options else {"database": "pg"}), **options)
+
+
+def kept(client, **options):
+    """Texts of the statements that this connection has prepared for itself."""
+    return [row[0] for row in on(client, "SELECT statement FROM pg_prepared_statements WHERE NOT from_sql AND name LIKE 'litebase%' "
+                                         "ORDER BY prepare_time", **options).rows]
+
+
+POINT = "SELECT id, name FROM item WHERE id = $1"
+
+
+def test_the_second_time_it_is_prepared(client):
+    assert on(client, POINT, [1]).rows == [[1, "n1"]]
+    assert kept(client) == []
+    for id in range(2, 9):
+        result = on(client, POINT, [id])
+        assert result.rows == [[id, f"n{id}"]]
+        assert [(c["name"], c["type"], c["declared_type"]) for c in result.columns] == [("id", "integer", "int4"), ("name", "text", "text")]
+    assert kept(client)[0] == POINT
+    # Executions of the server's cached plan.
+    assert on(client, "SELECT generic_plans + custom_plans FROM pg_prepared_statements WHERE statement = $1", [POINT]).value >= 7
+
+
+def test_one_off_statements_and_others_are_not_kept(client):
+    for number in range(20):
+        on(client, f"SELECT {number}")
+    for _ in range(3):
+        on(client, "CREATE TABLE IF NOT EXISTS other(a int)")
+        assert client.query_fails("SELECT nix", database="pg")["sqlstate"] == "42703"
+        assert client.query_fails("SELEC 1", database="pg")["position"]["offset"] == 0
+        assert client.query_fails("SELECT $1::int + $2::int", [1], database="pg")["sqlstate"] == "08P01"
+    assert kept(client) == []
+
+
+def test_types_are_part_of_the_key(client):
+    for value in (b"\x01\x02", "text", b"\x03", "more", None, 5, b"", True):
+        assert on(client, "SELECT $1", [value]).value == (value if isinstance(value, bytes) or value is None else
+                                                          {5: "5", True: "true"}.get(value, value))
+
+
+def test_errors_of_prepared_statements_have_their_position(client, server):
+    server.psql("CREATE TABLE short_lived(a int)")
+    for _ in range(3):
+        on(client, "SELECT  a FROM short_lived")
+    server.psql("DROP TABLE short_lived")
+    for _ in range(3):
+        assert client.query_fails("SELECT  a FROM short_lived", database="pg")["sqlstate"] == "42P01"
+    # It is prepared for the first time, and its table is gone.
+    server.psql("CREATE TABLE short_lived(a int)")
+    on(client, "SELECT  a, a FROM short_lived")
+    server.psql("DROP TABLE short_lived")
+    error = client.query_fails("SELECT  a, a FROM short_lived", database="pg")
+    assert error["sqlstate"] == "42P01" and error["position"]["offset"] == 18
+    # A value that does not fit.
+    for value in ("1", "2", "x", "3"):
+        if value == "x":
+            assert client.query_fails("SELECT $1::int", [value], database="pg")["sqlstate"] == "22P02"
+        else:
+            assert on(client, "SELECT $1::int", [value]).value == int(value)
+
+
+@pytest.mark.parametrize("access", ["read_write", "read_only"])
+def test_a_table_that_changes(server, start_daemon, directory, access):
+    client = one_connection(server, start_daemon, directory, access=access).connect()
+    server.psql("DROP TABLE IF EXISTS grows; CREATE TABLE grows(a int); INSERT INTO grows VALUES (1)")
+    for count in range(1, 4):
+        for _ in range(3):
+            result = on(client, "SELECT * FROM grows")
+            assert len(result.columns) == count and result.rows == [[1] + [None] * (count - 1)]
+        server.psql(f"ALTER TABLE grows ADD b{count} text")
+    server.psql("ALTER TABLE grows ALTER a TYPE text; ALTER TABLE grows RENAME b1 TO renamed")
+    result = on(client, "SELECT * FROM grows")
+    assert result.rows == [["1", None, None, None]] and result.columns[0]["type"] == "text" and result.columns[1]["name"] == "renamed"
+    # What is refused before it runs has not run: here once for each that was asked for, and not twice.
+    if access == "read_write":
+        for _ in range(2):
+            on(client, "INSERT INTO grows (a) VALUES ('x') RETURNING *")
+        server.psql("ALTER TABLE grows ADD c int")
+        assert len(on(client, "INSERT INTO grows (a) VALUES ('x') RETURNING *").columns) == 5
+        assert server.psql("SELECT count(*) FROM grows WHERE a = 'x'") == "3"
+
+
+def test_in_a_transaction_the_error_is_told(client, server):
+    server.psql("DROP TABLE IF EXISTS grows; CREATE TABLE grows(a int)")
+    session = client.session(database="pg")
+    for _ in range(2):
+        on(client, "SELECT * FROM grows", session=session)
+    on(client, "BEGIN", session=session)
+    on(client, "SELECT 1", session=session)
+    server.psql("ALTER TABLE grows ADD b int")
+    error = client.query_fails("SELECT * FROM grows", session=session)
+    assert error["sqlstate"] == "0A000" and error["retryable"] is True and error["transaction"] == "failed"
+    on(client, "ROLLBACK", session=session)
+    assert len(on(client, "SELECT * FROM grows", session=session).columns) == 2
+
+
+DROPS = ["DEALLOCATE ALL", "DISCARD ALL", "SELECT forget()", "DO $$BEGIN DEALLOCATE ALL; END$$"]
+
+
+@pytest.mark.parametrize("drop", DROPS)
+def test_statements_that_are_dropped(client, drop):
+    session = client.session(database="pg")
+    for round in range(6):
+        for id in range(1, 4):
+            assert on(client, POINT, [id], session=session).rows == [[id, f"n{id}"]]
+        on(client, drop, session=session)
+    for id in range(1, 4):
+        assert on(client, POINT, [id], session=session).rows == [[id, f"n{id}"]]
+    # Within a transaction, where nothing can be repeated behind the client's back.
+    on(client, "BEGIN", session=session)
+    on(client, POINT, [1], session=session)
+    if drop == "DEALLOCATE ALL":
+        on(client, drop, session=session)
+        assert on(client, POINT, [2], session=session).rows == [[2, "n2"]]
+    client.call("db_disconnect", {"session": session})
+    assert on(client, POINT, [3]).rows == [[3, "n3"]]
+
+
+def test_a_batch_that_drops_statements(client, server):
+    server.psql("DROP TABLE IF EXISTS sink; CREATE TABLE sink(a int)")
+    insert = {"sql": "INSERT INTO sink VALUES ($1)", "param_rows": [[x] for x in range(300)]}
+    for _ in range(2):
+        client.batch([insert], database="pg")
+    assert kept(client)[0] == insert["sql"]
+    client.batch([insert, {"sql": "SELECT forget()"}, insert], database="pg")
+    assert server.psql("SELECT count(*) FROM sink") == "1200"
+    session = client.session(database="pg")
+    client.batch([insert], session=session)
+    client.batch([insert, {"sql": "DEALLOCATE ALL"}, insert], session=session)
+    client.batch([insert, {"sql": "SELECT forget()"}, insert], session=session, atomic=False)
+    assert server.psql("SELECT count(*) FROM sink") == "2700"
+    error = client.fails("batch", {"statements": [insert, {"sql": "INSERT INTO sink VALUES ($1)", "params": ["x"]}], "session": session})
+    assert error["statement_index"] == 1 and error["sqlstate"] == "22P02"
+    assert server.psql("SELECT count(*) FROM sink") == "2700"
+
+
+def test_an_error_of_a_function_is_its_own(client, server):
+    """The SQLSTATE of a lost statement from within a function is no reason to call it again."""
+    on(client, "SELECT count(*) FROM (SELECT 1) x, (SELECT CASE WHEN $1 THEN inner_error() END) y", [False])
+    on(client, "SELECT count(*) FROM (SELECT 1) x, (SELECT CASE WHEN $1 THEN inner_error() END) y", [False])
+    before = server.psql("SELECT last_value FROM calls WHERE is_called")
+    with pytest.raises(RequestFailed):
+        on(client, "SELECT CASE WHEN $1 THEN inner_error() END", [True])
+    on(client, "SELECT CASE WHEN $1 THEN inner_error() END", [False])
+    on(client, "SELECT CASE WHEN $1 THEN inner_error() END", [False])
+    with pytest.raises(RequestFailed) as failure:
+        on(client, "SELECT CASE WHEN $1 THEN inner_error() END", [True])
+    assert failure.value.data["sqlstate"] == "26000" and failure.value.data["message"] == "No."
+    assert int(server.psql("SELECT last_value FROM calls")) == int(before or 0) + 2
+
+
+def test_the_cache_has_a_limit(server, start_daemon, directory):
+    client = one_connection(server, start_daemon, directory, cache=4).connect()
+    for number in range(30):
+        for _ in range(3):
+            assert on(client, f"SELECT {number} + $1::int", [1]).value == number + 1
+        assert len(kept(client)) <= 4
+    assert "SELECT 29 + $1::int" in kept(client)
+    # More texts in turn than there is room for: each comes too late to be known again.
+    for _ in range(3):
+        for number in range(100, 140):
+            on(client, f"SELECT {number} + $1::int", [1])
+    assert len(kept(client)) <= 4
+    # In a transaction nothing is dropped.
+    session = client.session(database="pg")
+    on(client, "BEGIN", session=session)
+    for number in range(20):
+        for _ in range(3):
+            assert on(client, f"SELECT {number} - $1::int", [1], session=session).value == number - 1
+    assert len(kept(client, session=session)) <= 4
+    assert on(client, "COMMIT", session=session).transaction == "none"
+
+
+def test_without_a_cache(server, start_daemon, directory):
+    client = one_connection(server, start_daemon, directory, cache=0).connect()
+    for id in range(1, 6):
+        assert on(client, POINT, [id]).rows == [[id, f"n{id}"]]
+    assert kept(client) == []
+
+
+def test_names_of_the_client_and_ours(client):
+    session = client.session(database="pg")
+    for id in range(1, 4):
+        on(client, POINT, [id], session=session)
+    on(client, "PREPARE litebase_1 AS SELECT 5", session=session)
+    on(client, "PREPARE litebase AS SELECT 6", session=session)
+    assert on(client, "EXECUTE litebase_1", session=session).value == 5
+    assert on(client, POINT, [4], session=session).rows == [[4, "n4"]]
+    name = on(client, "SELECT name FROM pg_prepared_statements WHERE statement = $1", [POINT], session=session).value
+    assert re.fullmatch(r"litebase_[0-9a-z]{5,13}_[0-9]+", name)
+    # Whoever takes our statement away and puts his own in its place fools himself, until his session ends.
+    on(client, f'DEALLOCATE "{name}"', session=session)
+    on(client, f"PREPARE \"{name}\" (int) AS SELECT $1, 'mine'", session=session)
+    client.call("db_disconnect", {"session": session})
+    assert on(client, POINT, [5]).rows == [[5, "n5"]]
+
+
+def test_texts_that_are_too_long_are_not_kept(client):
+    text = "SELECT /*" + "x" * (17 << 10) + "*/ 1"
+    for _ in range(3):
+        assert on(client, text).value == 1
+    assert kept(client) == []
+
+
+def test_settings_of_a_session_apply_to_prepared_statements(client, server):
+    server.psql("CREATE SCHEMA IF NOT EXISTS other; CREATE TABLE IF NOT EXISTS other.item(id int, name text)")
+    session = client.session(database="pg")
+    for id in range(1, 4):
+        assert on(client, POINT, [id], session=session).rows == [[id, f"n{id}"]]
+    on(client, "SET search_path = other", session=session)
+    for id in range(1, 4):
+        assert on(client, POINT, [id], session=session).rows == []
+    client.call("db_disconnect", {"session": session})
+    assert on(client, POINT, [1]).rows == [[1, "n1"]]
+
+
+@pytest.mark.parametrize("mode", ["session", "transaction"])
+def test_behind_pgbouncer(server, start_daemon, directory, mode):
+    bouncer = PgBouncer(server, pool_mode=mode, default_pool_size=3)
+    try:
+        client = one_connection(server, start_daemon, directory, url=bouncer.url()).connect()
+        others = [subprocess.Popen([server.programs["psql"], bouncer.url(), "-Atc", "SELECT pg_sleep(0.01 * x) FROM generate_series(1,10) x"],
+                                   stdout=subprocess.DEVNULL) for _ in range(2)]
+        for _ in range(5):
+            for id in range(1, 20):
+                assert on(client, POINT, [id]).rows == [[id, f"n{id}"]]
+        client.batch([{"sql": "UPDATE item SET name = name WHERE id = $1", "param_rows": [[x] for x in range(200)]}], database="pg")
+        assert on(client, "SELECT count(*) FROM pg_prepared_statements").value == 0
+        assert all(other.wait(20) == 0 for other in others)
+    finally:
+        bouncer.discard()
+
+
+def test_the_server_sees_that_the_daemon_is_gone(server, start_daemon, directory):
+    daemon = one_connection(server, start_daemon, directory)
+    client = daemon.connect()
+    assert on(client, "SHOW client_connection_check_interval").value == "2s"
+    session = client.session(database="pg")
+    on(client, "DISCARD ALL", session=session)
+    client.call("db_disconnect", {"session": session})
+    assert on(client, "SHOW client_connection_check_interval").value == "2s"
+    client.send_query("SELECT pg_sleep(60)", database="pg")
+    wait_until(lambda: "active" in server.backends(), "it runs")
+    daemon.process.kill()
+    daemon.process.wait()
+    wait_until(lambda: server.backends() == [], "the server has stopped it", timeout=5)
+
+
+def test_an_interval_of_the_administrator_stays(start_daemon, directory):
+    server = PostgreSQL(client_connection_check_interval="7s")
+    try:
+        client = one_connection(server, start_daemon, directory).connect()
+        assert on(client, "SHOW client_connection_check_interval").value == "7s"
+    finally:
+        server.discard()
