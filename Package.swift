@@ -53,7 +53,8 @@ let package = Package(
             name: "DatabaseDrivers",
             dependencies: [
                 "LinuxSystem", "ByteBuffers", "CNumbers", "CSQLite", "CPostgreSQL", "CMariaDB", "CHiredis",
-            ], swiftSettings: strict),
+            ],
+            swiftSettings: strict),
 
         // The service: connections, sessions, routing, limits. Knows nothing of systemd.
         .target(

@@ -90,7 +90,8 @@ extension Connection {
         // Nothing more is read from this connection until some have ended.
         if inFlight.count == context.limits.requestsInFlightMax { hit(.requestsInFlight) }
         context.shared.requestsInFlight.add(1, ordering: .relaxed)
-        armTimer(operation)
+        // Whose first page came within its start is the client's turn already, and that takes as long as it likes.
+        if operation.progress != .waitingForFetch { armTimer(operation) }
     }
 
     private func armTimer(_ operation: Operation) {
