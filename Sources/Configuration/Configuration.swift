@@ -39,7 +39,8 @@ public struct Configuration: Sendable, Equatable {
     /// What the server gets.
     public func serverConfiguration(version: String, activation: Activation) -> ServerConfiguration {
         ServerConfiguration(
-            version: version, activation: activation, loopCount: loopCount, limits: settings.limits,
+            version: version, activation: activation, loopCount: loopCount,
+            spinMicrosecondsMax: settings.spinMicrosecondsMax, limits: settings.limits,
             databases: databases)
     }
 

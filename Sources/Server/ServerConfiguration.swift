@@ -33,16 +33,20 @@ public struct ServerConfiguration: Sendable {
     public var activation: Activation
     /// Event loops that serve connections, 1 or more.
     public var loopCount: Int
+    /// Time that a loop looks for events before it sleeps, in microseconds, while they come quickly; 0: it always sleeps.
+    public var spinMicrosecondsMax: Int
     public var limits: Limits
     /// The first one is the default database.
     public var databases: [DatabaseConfiguration]
 
     public init(
-        version: String, activation: Activation, loopCount: Int, limits: Limits, databases: [DatabaseConfiguration]
+        version: String, activation: Activation, loopCount: Int, spinMicrosecondsMax: Int = 0, limits: Limits,
+        databases: [DatabaseConfiguration]
     ) {
         self.version = version
         self.activation = activation
         self.loopCount = loopCount
+        self.spinMicrosecondsMax = spinMicrosecondsMax
         self.limits = limits
         self.databases = databases
     }
