@@ -37,6 +37,8 @@ let package = Package(
         .target(name: "CPostgreSQL"),
         // libmariadb likewise.
         .target(name: "CMariaDB"),
+        // hiredis likewise, when the first Redis database is named.
+        .target(name: "CHiredis"),
 
         // Foundations: no knowledge of databases or of the protocol's meaning.
         .target(name: "ByteBuffers", swiftSettings: strict),
@@ -49,7 +51,9 @@ let package = Package(
         // The engines; they do not know the wire format.
         .target(
             name: "DatabaseDrivers",
-            dependencies: ["LinuxSystem", "ByteBuffers", "CNumbers", "CSQLite", "CPostgreSQL", "CMariaDB"],
+            dependencies: [
+                "LinuxSystem", "ByteBuffers", "CNumbers", "CSQLite", "CPostgreSQL", "CMariaDB", "CHiredis",
+            ],
             swiftSettings: strict),
 
         // The service: connections, sessions, routing, limits. Knows nothing of systemd.

@@ -90,7 +90,8 @@ extension Connection {
         // Nothing more is read from this connection until some have ended.
         if inFlight.count == context.limits.requestsInFlightMax { hit(.requestsInFlight) }
         context.shared.requestsInFlight.add(1, ordering: .relaxed)
-        armTimer(operation)
+        // Whose first page came within its start is the client's turn already, and that takes as long as it likes.
+        if operation.progress != .waitingForFetch { armTimer(operation) }
     }
 
     private func armTimer(_ operation: Operation) {
@@ -220,7 +221,7 @@ extension Connection {
 
     /// Starts the next request of a session, or closes it when its client is gone and nothing uses it any more.
     private func goOn(_ session: Session) {
-        if !isClosed { return startNext(of: session) }
+        if !isClosed { return session.isRevoked ? endRevoked(session) : startNext(of: session) }
         if session.active == nil { session.link.close() }
     }
 
@@ -239,7 +240,7 @@ extension Connection {
     private func failure(_ operation: Operation, _ error: DriverError) -> RequestError {
         // Pools count their own.
         if let name = error.details.limit.flatMap(LimitName.init), name != .poolConnections { hit(name) }
-        let limit = context.limits.statementTimeMillisecondsMax
+        let limit = operation.timeLimit
         guard error.code == .timeout, limit > 0, operation.timeoutMilliseconds == limit else {
             return RequestError(error)
         }
