@@ -26,14 +26,15 @@ struct MySQLConnector: Sendable {
         var failure: DriverError?
         for index in place.hosts.isEmpty ? [0] : Array(place.hosts.indices) where wanted == nil || wanted == index {
             guard let handle = my_init(nil) else { throw Self.outOfMemory }
-            prepare(handle, hasPassword: password != nil)
+            let optionFile = password == nil ? Self.optionFile : nil
+            if let optionFile { set(handle, MY_READ_DEFAULT_FILE, optionFile) }
+            prepare(handle)
             if open(handle, index, password) {
                 guard isEncrypted(handle) else {
                     my_close(handle)
                     throw Self.notEncrypted
                 }
-                // What an option file has said of this is undone.
-                setLocalFiles(handle)
+                if optionFile != nil { undoOptions(handle) }
                 return (handle, index)
             }
             failure = failure ?? error(handle)
@@ -70,8 +71,7 @@ struct MySQLConnector: Sendable {
         return Process.homeDirectory.map { $0 + "/.my.cnf" }
     }
 
-    private func prepare(_ handle: OpaquePointer, hasPassword: Bool) {
-        if !hasPassword, let path = Self.optionFile { set(handle, MY_READ_DEFAULT_FILE, path) }
+    private func prepare(_ handle: OpaquePointer) {
         var stack = UInt(Self.stackByteCount)
         my_options(handle, UInt32(MY_OPT_NONBLOCK), &stack)
         // Whole seconds are what libmariadb knows; the lane counts the milliseconds. After connecting, the daemon's own
@@ -92,6 +92,12 @@ struct MySQLConnector: Sendable {
         var off: UInt32 = 0
         my_options(handle, UInt32(MY_OPT_LOCAL_INFILE), &off)
         cmariadb_refuse_local_files(handle)
+    }
+
+    /// What an option file may have turned on, and must not.
+    private func undoOptions(_ handle: OpaquePointer) {
+        setLocalFiles(handle)
+        my_set_server_option(handle, UInt32(MY_MULTI_STATEMENTS_OFF))
     }
 
     private func setEncryption(_ handle: OpaquePointer) {
