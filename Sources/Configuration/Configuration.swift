@@ -30,7 +30,7 @@ public struct Configuration: Sendable, Equatable {
         }
         for database in options.databases { reader.add(database: database.name, url: database.url) }
         let stateDirectory = addEmbeddedDatabase(paths, &reader)
-        let databases = reader.orderedDatabases()
+        let databases = reader.orderedDatabases().map { $0.withPasswords(in: paths.credentialsDirectory) }
         guard reader.problems.isEmpty else { throw ConfigurationError(problems: reader.problems(orderedBy: files)) }
         return Configuration(
             settings: reader.settings, databases: databases, listen: options.listen,
@@ -129,6 +129,9 @@ extension SettingsReader {
                 continue
             }
             reportReadOnlyURL(of: database)
+            if let problem = database.configuration.passwordProblem {
+                report(database.file, line: database.line, column: database.column, problem)
+            }
             complete.append(database.configuration)
         }
         let name = settings.defaultDatabase

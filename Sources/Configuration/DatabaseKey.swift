@@ -95,4 +95,17 @@ extension TextRule {
     static let url = TextRule(
         problem: { DatabaseAddress.problem(url: $0).map { ": \($0)" } },
         shown: { DatabaseLocation.withoutSecrets($0) })
+
+    /// A file.
+    static let absolutePath = TextRule(problem: { text in
+        text.hasPrefix("/") && !text.containsControlCharacter ? nil : " must be an absolute path, not \"\(text)\""
+    })
+
+    /// A credential of the service (systemd.exec(5)): a file's name, without a colon.
+    static let credentialName = TextRule(problem: { text in
+        let isGood =
+            !text.isEmpty && text != "." && text != ".." && text.utf8.count <= 255
+            && text.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7f && $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: ":") }
+        return isGood ? nil : " must be the name of a credential as LoadCredential= has it, not \"\(text)\""
+    })
 }

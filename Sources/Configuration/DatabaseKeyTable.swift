@@ -8,7 +8,13 @@ extension DatabaseKey {
         [
             DatabaseKey(
                 "url", .string(\.givenURL, .url),
-                "Where it is: sqlite:/absolute/path, ?mode=ro behind it, sqlite::memory: or postgresql://…."),
+                "Where it is: sqlite:/absolute/path, ?mode=ro behind it, sqlite::memory:, postgresql://…, mysql://… or redis://…."),
+            DatabaseKey(
+                "password_file", .string(\.passwordFile, .absolutePath),
+                "File with the password of a database on a server, read at each connection."),
+            DatabaseKey(
+                "password_credential", .string(\.passwordCredential, .credentialName),
+                "The same as a credential of the service, such as one of LoadCredential=."),
             DatabaseKey(
                 "access", .access(\.access), "The most that anybody may do: \"read_write\" or \"read_only\"."),
             DatabaseKey("users", .principals(\.rules.users, .users), "Who may open it; no list at all: everybody."),
@@ -21,6 +27,12 @@ extension DatabaseKey {
             DatabaseKey(
                 "read_only_url", .string(\.readOnlyURL, .url),
                 "Of a database on a server: the URL with which those are served who may only read."),
+            DatabaseKey(
+                "read_only_password_file", .string(\.readOnlyPasswordFile, .absolutePath),
+                "File with the password of that login."),
+            DatabaseKey(
+                "read_only_password_credential", .string(\.readOnlyPasswordCredential, .credentialName),
+                "The same as a credential of the service."),
         ] + limits
 
     /// Limits of [limits] that a database may have of its own.

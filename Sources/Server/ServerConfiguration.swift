@@ -1,5 +1,7 @@
 // What the daemon tells the server: plain values, checked before they get here.
 
+public import DatabaseDrivers
+
 /// Whether a database may be written.
 public enum DatabaseAccess: String, Sendable {
     case readWrite = "read_write"
@@ -19,6 +21,16 @@ public struct DatabaseConfiguration: Sendable, Equatable {
     /// Who may open it.
     public var rules = AccessRules()
     public var limits = DatabaseLimits()
+    /// Absolute path of a file with the password, if it is not in the URL.
+    public var passwordFile: String?
+    /// Name of a credential of the service with the password, instead of a file.
+    public var passwordCredential: String?
+    /// Where the password is by these two, once they have been checked.
+    public var password: PasswordFile?
+    /// The same for `readOnlyURL`, which is another login.
+    public var readOnlyPasswordFile: String?
+    public var readOnlyPasswordCredential: String?
+    public var readOnlyPassword: PasswordFile?
 
     public init(name: String, url: String, access: DatabaseAccess = .readWrite) {
         self.name = name

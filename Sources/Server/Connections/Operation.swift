@@ -30,6 +30,8 @@ final class Operation: StatementRun, @unchecked Sendable {
     /// Identifies the operation to its timer.
     var serial: UInt64 = 0
     var progress = Progress.idle
+    /// Its driver has not returned yet from being told to start it: rows and the end may come before that.
+    var isBeingStarted = false
     /// Among its connection's requests in flight.
     var isTracked = false
     var elapsedMicroseconds: Int64 = 0

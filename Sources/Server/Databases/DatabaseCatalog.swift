@@ -36,7 +36,8 @@ final class CatalogEntry: Sendable {
                 && (earlier.settings == settings || earlier.database.isVolatile) ? earlier : nil
         }
         let isReadOnly = configuration.access == .readOnly
-        let urlOfReaders = configuration.readOnlyURL ?? configuration.url
+        let login = (configuration.url, configuration.password)
+        let loginOfReaders = configuration.readOnlyURL.map { ($0, configuration.readOnlyPassword) } ?? login
         self.configuration = configuration
         self.settings = kept?.settings ?? settings
         statementTimeMillisecondsMax = limits.statementTimeMillisecondsMax
@@ -44,7 +45,7 @@ final class CatalogEntry: Sendable {
             database = kept.database
         } else {
             database = try surroundings.makeDatabase(
-                configuration.name, isReadOnly ? urlOfReaders : configuration.url, isReadOnly: isReadOnly, settings)
+                configuration.name, isReadOnly ? loginOfReaders : login, isReadOnly: isReadOnly, settings)
         }
         access = database.isReadOnly ? .readOnly : .readWrite
         isOpen = configuration.rules.areOpen
@@ -54,7 +55,7 @@ final class CatalogEntry: Sendable {
             databaseOfReaders = kept.databaseOfReaders
         } else {
             databaseOfReaders = try surroundings.makeDatabase(
-                configuration.name, urlOfReaders, isReadOnly: true, settings)
+                configuration.name, loginOfReaders, isReadOnly: true, settings)
         }
     }
 }
@@ -63,6 +64,7 @@ extension DatabaseConfiguration {
     /// Whether open connections may go on when the one follows the other. Who may use them is asked at each request.
     fileprivate func isSameDatabase(as other: DatabaseConfiguration) -> Bool {
         name == other.name && url == other.url && access == other.access && readOnlyURL == other.readOnlyURL
+            && password == other.password && readOnlyPassword == other.readOnlyPassword
     }
 }
 
@@ -73,9 +75,9 @@ struct CatalogSurroundings {
     let observer: Observer
 
     fileprivate func makeDatabase(
-        _ name: String, _ url: String, isReadOnly: Bool, _ settings: DriverSettings
+        _ name: String, _ login: (url: String, password: PasswordFile?), isReadOnly: Bool, _ settings: DriverSettings
     ) throws(DriverError) -> any Database {
-        switch try DatabaseLocation(url: url) {
+        switch try DatabaseLocation(url: login.url) {
         case .sqlite(let location):
             let path = if case .file(let path) = location.place { path } else { ":memory:" }
             let observer = observer
@@ -84,8 +86,14 @@ struct CatalogSurroundings {
                 workers: workers, onOpen: report(name, path),
                 onReplaced: { observer.observe(.databaseReplaced(name: name, change: $0)) })
         case .remote(let location):
+            var remote = settings.remote
+            remote.passwordFile = login.password
+            // Before somebody needs it; the others are served all the same.
+            if let problem = login.password?.missingCredential {
+                observer.observe(.databaseFailed(name: name, reason: problem))
+            }
             return RemoteDatabase(
-                name: name, location: location, isReadOnly: isReadOnly, settings: settings.remote,
+                name: name, location: location, isReadOnly: isReadOnly, settings: remote,
                 onOpen: report(name, location.label))
         }
     }
