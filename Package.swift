@@ -35,6 +35,10 @@ let package = Package(
         .target(name: "CNumbers"),
         // libpq is opened when the first PostgreSQL database is named, so that no other daemon pays for it.
         .target(name: "CPostgreSQL"),
+        // libmariadb likewise.
+        .target(name: "CMariaDB"),
+        // hiredis likewise, when the first Redis database is named.
+        .target(name: "CHiredis"),
 
         // Foundations: no knowledge of databases or of the protocol's meaning.
         .target(name: "ByteBuffers", swiftSettings: strict),
@@ -47,7 +51,10 @@ let package = Package(
         // The engines; they do not know the wire format.
         .target(
             name: "DatabaseDrivers",
-            dependencies: ["LinuxSystem", "ByteBuffers", "CNumbers", "CSQLite", "CPostgreSQL"], swiftSettings: strict),
+            dependencies: [
+                "LinuxSystem", "ByteBuffers", "CNumbers", "CSQLite", "CPostgreSQL", "CMariaDB", "CHiredis",
+            ],
+            swiftSettings: strict),
 
         // The service: connections, sessions, routing, limits. Knows nothing of systemd.
         .target(

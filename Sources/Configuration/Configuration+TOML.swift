@@ -1,6 +1,5 @@
 // The configuration in force as a TOML file, for `--check-config`.
 
-internal import DatabaseDrivers
 internal import Server
 
 extension Configuration {
@@ -19,8 +18,9 @@ extension Configuration {
         }
         for database in databases {
             text += "\n[databases.\(TOMLDocument.quote(database.name))]\n"
-            text += "url = \(TOMLDocument.quote(DatabaseLocation.withoutSecrets(database.url)))\n"
-            text += "access = \(TOMLDocument.quote(database.access.rawValue))\n"
+            for key in DatabaseKey.all {
+                if let value = key.literal(in: database) { text += "\(key.name) = \(value)\n" }
+            }
         }
         return text
     }

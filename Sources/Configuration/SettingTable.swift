@@ -25,7 +25,22 @@ extension Setting {
             Setting(
                 "socket.port", .port(\.port),
                 "TCP port on 127.0.0.1, for development: every local user can connect; 0: the kernel chooses one."),
-        ] + log + limits
+        ] + access + log + limits
+
+    private static let access: [Setting] = [
+        Setting(
+            "access.admins", .principals(\.service.administrators.users, .users),
+            "Users who see what everybody does, and may reload; root and the daemon's own user always may."),
+        Setting(
+            "access.admin_groups", .principals(\.service.administrators.groups, .groups),
+            "Groups whose members see what everybody does, and may reload."),
+        Setting(
+            "access.ad_hoc_users", .principals(\.service.adHoc.users, .users),
+            "Users who may open databases by a URL; root and the daemon's own user always may."),
+        Setting(
+            "access.ad_hoc_groups", .principals(\.service.adHoc.groups, .groups),
+            "Groups whose members may open databases by a URL."),
+    ]
 
     private static let log: [Setting] = [
         Setting(
@@ -118,12 +133,6 @@ extension Setting {
         Setting(
             "limits.worker_threads_max", .integer(\.limits.workerThreadCountMax, 1...1_024),
             "Threads for statements that run long."),
-    ]
-
-    /// Keys of `[databases.NAME]` with what they mean.
-    public static let databaseKeys: [(name: String, help: String)] = [
-        ("url", "Where it is: sqlite:/absolute/path, ?mode=ro behind it, sqlite::memory: or postgresql://…."),
-        ("access", "What clients may do: \"read_write\" or \"read_only\"."),
     ]
 
     /// The row with this name.

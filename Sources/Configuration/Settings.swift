@@ -20,6 +20,7 @@ public struct Settings: Sendable, Equatable {
     public var loopCount = 0
     public var defaultDatabase = "default"
     public var limits = Limits()
+    public var service = ServiceAccess()
 
     public init() {}
 }

@@ -7,13 +7,14 @@ internal import Server
 struct SettingsReader {
     /// A `[databases.NAME]` table, possibly spread over files.
     struct Database {
-        var name: String
-        var url: String?
-        var access = DatabaseAccess.readWrite
+        /// Its `url` is empty as long as none was given.
+        var configuration: DatabaseConfiguration
         /// Where it was named first.
         var file: String?
         var line = 0
         var column = 0
+
+        var name: String { configuration.name }
     }
 
     private(set) var settings = Settings()
@@ -45,8 +46,10 @@ struct SettingsReader {
     /// Adds or replaces a database.
     mutating func add(database name: String, url: String) {
         let index = databases.firstIndex { $0.name == name } ?? databases.count
-        if index == databases.count { databases.append(Database(name: name)) }
-        databases[index].url = url
+        if index == databases.count {
+            databases.append(Database(configuration: DatabaseConfiguration(name: name, url: url)))
+        }
+        databases[index].configuration.url = url
     }
 
     mutating func report(_ file: String?, line: Int = 0, column: Int = 0, _ message: String) {
@@ -70,7 +73,7 @@ struct SettingsReader {
         }
     }
 
-    private static let sections = ["socket", "log", "limits"]
+    private static let sections = ["socket", "access", "log", "limits"]
 
     private mutating func reportUnknown(_ entry: TOMLEntry, _ file: String) {
         let name = entry.path.joined(separator: ".")
@@ -97,7 +100,9 @@ struct SettingsReader {
             }
             if let problem = DatabaseAddress.problem(name: name) { report(entry, file, problem) }
             if databases.contains(where: { $0.name == name }) { return }
-            databases.append(Database(name: name, file: file, line: entry.line, column: entry.column))
+            let configuration = DatabaseConfiguration(name: name, url: "")
+            databases.append(
+                Database(configuration: configuration, file: file, line: entry.line, column: entry.column))
         case 3: takeDatabaseKey(entry, file)
         default: break
         }
@@ -106,24 +111,15 @@ struct SettingsReader {
     private mutating func takeDatabaseKey(_ entry: TOMLEntry, _ file: String) {
         let name = entry.path.joined(separator: ".")
         guard let index = databases.firstIndex(where: { $0.name == entry.path[1] }) else { return }
-        let keys = Setting.databaseKeys.map(\.name)
-        guard keys.contains(entry.path[2]) else {
+        guard let key = DatabaseKey.named(entry.path[2]) else {
+            let keys = DatabaseKey.all.map(\.name)
             let near = Suggestion.nearest(to: entry.path[2], in: keys)
             let remedy = near.map { "did you mean \"\($0)\"?" } ?? "a database has \(keys.joined(separator: ", "))"
             report(entry, file, "unknown key \"\(name)\"; \(remedy)")
             return
         }
-        guard case .string(let text) = entry.value else {
-            report(entry, file, "\(name) has the wrong type (\(entry.value.typeName)); it takes a string")
-            return
-        }
-        if entry.path[2] == "url" {
-            if let problem = DatabaseAddress.problem(url: text) { report(entry, file, "\(name): \(problem)") }
-            databases[index].url = text
-        } else if let access = DatabaseAccess(rawValue: text) {
-            databases[index].access = access
-        } else {
-            report(entry, file, "\(name) must be \"read_write\" or \"read_only\", not \"\(text)\"")
+        if let problem = key.assign(entry.value, to: &databases[index].configuration) {
+            report(entry, file, name + problem)
         }
     }
 

@@ -54,9 +54,8 @@ public final class Server {
             ConnectionKeeper($0, shared: shared, controlLoop: controlLoop)
         }
         catalog = DatabaseCatalog(
-            configuration.databases, settings: configuration.limits.driverSettings(loopCount: configuration.loopCount),
-            workers: writers,
-            observer: observer, earlier: nil)
+            configuration,
+            CatalogSurroundings(loopCount: configuration.loopCount, workers: writers, observer: observer), earlier: nil)
         for index in 0..<max(1, configuration.loopCount) { try startLoop(index) }
         goOn(with: former)
     }
@@ -176,9 +175,9 @@ public final class Server {
     public func reload(_ configuration: ServerConfiguration, completion: @escaping () -> Void) {
         self.configuration = configuration
         catalog = DatabaseCatalog(
-            configuration.databases, settings: configuration.limits.driverSettings(loopCount: shared.loops.count),
-            workers: shared.writers,
-            observer: observer, earlier: catalog)
+            configuration,
+            CatalogSurroundings(loopCount: shared.loops.count, workers: shared.writers, observer: observer),
+            earlier: catalog)
         let (catalog, limits) = (catalog, configuration.limits)
         for pool in [shared.workers, shared.writers] { pool.threadCountMax = limits.workerThreadCountMax }
         SQLiteMemory.setLimit(limits.sqliteMemoryByteCountMax)

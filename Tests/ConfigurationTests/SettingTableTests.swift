@@ -48,7 +48,7 @@ import Testing
     @Test func theExampleDocumentsEveryKeyWithItsDefault() throws {
         let entries = try TOMLDocument(parsing: try Self.activeExample()).entries
         let names = entries.filter { $0.value != .table }.map { $0.path.joined(separator: ".") }
-        let databaseKeys = Setting.databaseKeys.map { "databases.music.\($0.name)" }
+        let databaseKeys = DatabaseKey.all.map { "databases.music.\($0.name)" }
         #expect(names.sorted() == (Setting.all.map(\.name) + databaseKeys).sorted())
         for setting in Setting.all {
             guard let literal = setting.literal(in: Settings()) else { continue }
@@ -78,7 +78,7 @@ import Testing
             let head = type.hasPrefix("string") ? "(string; default: \(value))" : "(\(type); default: \(value))"
             #expect(page.contains(".It Cm \(setting.name)\n\(head)\n"), "\(setting.name): \(head)")
         }
-        for key in Setting.databaseKeys { #expect(page.contains(".It Cm databases.NAME.\(key.name)\n"), "\(key.name)") }
+        for key in DatabaseKey.all { #expect(page.contains(".It Cm databases.NAME.\(key.name)\n"), "\(key.name)") }
     }
 
     @Test func theManualPageAndTheHelpHaveEveryFlag() throws {

@@ -28,6 +28,15 @@ def unprivileged_user():
     raise AssertionError("no user for PostgreSQL: neither postgres nor nobody")
 
 
+def runs(pid):
+    """Whether a process is there, and not only its entry for the parent; proc(5)."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
 class PostgreSQL:
     """One server; `start`, `stop` and `kill` as often as a test wants."""
 
@@ -103,6 +112,8 @@ class PostgreSQL:
             except ProcessLookupError:
                 pass
         self.process.wait(20)
+        # The kernel closes their connections when they are gone, which is a little after kill(2).
+        wait_until(lambda: not any(runs(pid) for pid in children), "the backends are gone")
 
     def children(self):
         text = subprocess.run(["ps", "-o", "pid=", "--ppid", str(self.process.pid)], stdout=subprocess.PIPE, text=True,

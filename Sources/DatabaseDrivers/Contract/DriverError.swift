@@ -62,6 +62,24 @@ public struct DriverError: Error, Sendable {
         change(&details)
         return DriverError(details)
     }
+
+    /// The same error, of one statement of a batch.
+    func at(_ position: BatchPosition) -> DriverError {
+        with {
+            $0.statementIndex = position.statementIndex
+            $0.rowIndex = position.rowIndex
+        }
+    }
+
+    /// The same error with `***` for every secret in its texts.
+    func hiding(_ secrets: [String]) -> DriverError {
+        func shown(_ text: String) -> String { secrets.reduce(text) { $0.hiding($1) } }
+        return with {
+            $0.message = shown($0.message)
+            $0.detail = $0.detail.map(shown)
+            $0.hint = $0.hint.map(shown)
+        }
+    }
 }
 
 /// A limit that a statement met.

@@ -52,6 +52,8 @@ open class RowSink {
     open func null() {}
     open func bool(_ value: Bool) {}
     open func integer(_ value: Int64) {}
+    /// An integer above `Int64.max`.
+    open func unsigned(_ value: UInt64) {}
     open func real(_ value: Double) {}
     /// Text in the engine's bytes, expected to be UTF-8 but not checked yet. Valid during the call.
     open func text(_ bytes: UnsafeRawBufferPointer) {}

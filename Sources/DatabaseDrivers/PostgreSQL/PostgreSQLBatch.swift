@@ -152,12 +152,3 @@ extension PostgreSQLConnection {
         }
     }
 }
-
-extension DriverError {
-    fileprivate func at(_ position: BatchPosition) -> DriverError {
-        with {
-            $0.statementIndex = position.statementIndex
-            $0.rowIndex = position.rowIndex
-        }
-    }
-}

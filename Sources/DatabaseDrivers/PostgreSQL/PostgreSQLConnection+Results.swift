@@ -182,7 +182,8 @@ extension PostgreSQLConnection {
             if batch != nil { return addToBatch(summary, position) }
             guard let run else { return }
             run.summary = summary
-            if !isDiscarding { beginColumns(result, run) }
+            // A stop that came too late has dropped nothing.
+            if !hasDroppedRows { beginColumns(result, run) }
         }
     }
 

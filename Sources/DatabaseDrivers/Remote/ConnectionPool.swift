@@ -253,6 +253,12 @@ final class ConnectionPool: Sendable {
         }
     }
 
+    /// The error of a failed attempt to connect, with the time of the next one.
+    func dated(_ error: DriverError, now: MonotonicInstant) -> DriverError {
+        guard let failure = state.withLock({ $0.failure }), now < failure.until else { return error }
+        return error.retryable(at: failure.until, now)
+    }
+
     func openSucceeded() {
         state.withLock { state in
             state.failure = nil
@@ -278,12 +284,14 @@ final class ConnectionPool: Sendable {
     // MARK: Observation
 
     /// The error of a request that has waited too long.
-    func exhausted(waitMilliseconds: Int64) -> DriverError {
-        let (openCount, waiterCount, oldest) = state.withLock { state in
+    func exhausted(waitMilliseconds: Int64, now: MonotonicInstant) -> DriverError {
+        let (openCount, waiterCount, oldest, failure) = state.withLock { state in
             state.load.timeoutCount += 1
             let oldest = state.holders.compactMap { $0 }.min { $0.sinceNanoseconds < $1.sinceNanoseconds }
-            return (state.openCount, state.waiters.count, oldest)
+            return (state.openCount, state.waiters.count, oldest, state.failure)
         }
+        // There was room, but no connection could be made: that is what is wrong.
+        if openCount < connectionCountMax, let failure { return failure.error.retryable(at: failure.until, now) }
         let others = waiterCount == 1 ? "1 other request waits" : "\(waiterCount) other requests wait"
         return DriverError(
             .busy,

@@ -164,7 +164,7 @@ final class PoolLane: EventSource, ConnectionHolder {
     /// Takes back a connection that is idle, and makes it clean where its statements may have left something.
     func release(_ connection: ServerConnection) {
         connection.holder = self
-        if isClosed || isTooOld(connection) { return drop(connection) }
+        if isClosed || connection.isWorn || isTooOld(connection) { return drop(connection) }
         if connection.needsReset || connection.transaction != .none { return connection.reset() }
         switch pool.release(connection.slot, index) {
         case .keep:
@@ -244,7 +244,7 @@ final class PoolLane: EventSource, ConnectionHolder {
         let driver = database.driver
         database.connectors.submit(for: LinkOwner.daemon.uid) {
             do throws(DriverError) {
-                let parcel = try driver.open()
+                let parcel = try driver.connect()
                 mailbox.submit { here.wrapped.didOpen(parcel, slot, for: number) }
             } catch {
                 mailbox.submit { here.wrapped.openFailed(error, slot, for: number) }
@@ -273,8 +273,9 @@ final class PoolLane: EventSource, ConnectionHolder {
 
     private func openFailed(_ error: DriverError, _ slot: Int, for number: UInt64) {
         database.noteOpened(error)
-        follow(pool.openFailed(slot, error, now: .now))
-        fail(number, error)
+        let now = MonotonicInstant.now
+        follow(pool.openFailed(slot, error, now: now))
+        fail(number, pool.dated(error, now: now))
     }
 
     // MARK: Time
@@ -292,7 +293,8 @@ final class PoolLane: EventSource, ConnectionHolder {
             return finish(request, .failure(Self.connectTimeout(limit)))
         }
         guard pool.withdraw(request.number, index) else { return }
-        finish(request, .failure(pool.exhausted(waitMilliseconds: database.settings.waitMillisecondsMax)))
+        let limit = database.settings.waitMillisecondsMax
+        finish(request, .failure(pool.exhausted(waitMilliseconds: limit, now: context.loop.now)))
     }
 
     private static func connectTimeout(_ limit: Int64) -> DriverError {

@@ -5,17 +5,31 @@
 /// It may hold a password; `label` does not.
 public enum RemoteLocation: Sendable, Equatable {
     case postgresql(PostgreSQLLocation)
+    case mysql(MySQLLocation)
+    case redis(RedisLocation)
 
     /// Whether a URL is of a server.
-    static func isMeant(by url: String) -> Bool { PostgreSQLLocation.isMeant(by: url) }
+    static func isMeant(by url: String) -> Bool {
+        PostgreSQLLocation.isMeant(by: url) || MySQLLocation.isMeant(by: url) || RedisLocation.isMeant(by: url)
+    }
 
     /// - Throws: `DriverError` with code `badRequest` that says what is wrong with the URL.
-    init(url: String) throws(DriverError) { self = .postgresql(try PostgreSQLLocation(url: url)) }
+    init(url: String) throws(DriverError) {
+        if MySQLLocation.isMeant(by: url) {
+            self = .mysql(try MySQLLocation(url: url))
+        } else if RedisLocation.isMeant(by: url) {
+            self = .redis(try RedisLocation(url: url))
+        } else {
+            self = .postgresql(try PostgreSQLLocation(url: url))
+        }
+    }
 
     /// Where it is, without secrets.
     public var label: String {
         switch self {
         case .postgresql(let place): place.label
+        case .mysql(let place): place.label
+        case .redis(let place): place.label
         }
     }
 
@@ -23,6 +37,8 @@ public enum RemoteLocation: Sendable, Equatable {
     func makeDriver(_ settings: RemoteSettings) -> any RemoteDriver {
         switch self {
         case .postgresql(let place): PostgreSQLDriver(place: place, settings: settings)
+        case .mysql(let place): MySQLDriver(place: place, settings: settings)
+        case .redis(let place): RedisDriver(place: place, settings: settings)
         }
     }
 }

@@ -28,6 +28,8 @@ class ServerConnection: EventSource {
     /// What came of looking at the socket.
     enum Progress {
         case waiting(Readiness)
+        /// There is more to do at once, but others are to have their turn.
+        case yielding
         /// The sink has a complete frame.
         case full
         /// Everything that was sent has been answered.
@@ -51,6 +53,8 @@ class ServerConnection: EventSource {
     final var idleSince = MonotonicInstant(nanoseconds: 0)
     /// The user for whom it worked last.
     final var lastUID: UInt32?
+    /// It holds more memory than is to be kept, and is closed when it is given back.
+    final var isWorn = false
     /// What statements have left must be cleared before the next one.
     final var needsReset = false
     /// Rows are dropped, because the run is being stopped.
@@ -99,6 +103,9 @@ class ServerConnection: EventSource {
     func isAlive() -> Bool { true }
     /// Whether an idle connection of the pool may be used: the server has said nothing since its last answer.
     func isQuiet() -> Bool { isAlive() }
+    /// Whether something of one user's statements may be left, which another user must not find. Engines that refuse whatever
+    /// leaves something save a round trip.
+    var isClearedBetweenUsers: Bool { true }
     /// Closes the engine's side.
     func finish() {}
 
@@ -158,7 +165,7 @@ class ServerConnection: EventSource {
     final override func timerFired(_ token: UInt64) {
         guard let token = TimerToken(rawValue: token), timers.removeValue(forKey: token) != nil else { return }
         switch token {
-        case .goOn: if phase == .running || phase == .settling { pump(isReadable: false) }
+        case .goOn: if phase == .running || phase == .settling || phase == .resetting { pump(isReadable: false) }
         case .grace: detachRun()
         case .settle: lose(nil)
         case .cancelAgain: if isStopping, isAnswerMissing || run != nil { sendCancel() }
@@ -277,6 +284,10 @@ class ServerConnection: EventSource {
             case .waiting(let wanted):
                 isPumping = false
                 return setInterest(wanted)
+            case .yielding:
+                isPumping = false
+                setInterest([])
+                return setTimer(.goOn, milliseconds: 0)
             case .ended:
                 isPumping = false
                 return didEnd()

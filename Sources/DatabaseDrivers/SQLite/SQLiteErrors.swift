@@ -26,6 +26,7 @@ enum SQLiteErrors {
     }
 
     static func error(_ extended: Int32, _ message: String, offset: Int32 = -1) -> DriverError {
+        let extended = isMistake(extended, message) ? SQLITE_ERROR : extended
         let meaning = meaning(extended, message)
         var details = DriverError.Details(
             code: meaning.code, message: isOwnText(extended) ? message : sentence(message), hint: meaning.hint,
@@ -34,6 +35,14 @@ enum SQLiteErrors {
         if extended & 0xff == SQLITE_NOMEM, SQLiteMemory.takeRefusal() { SQLiteMemory.explain(&details) }
         if let limit = SQLiteLimit.all.first(where: { $0.isMeant(extended, message) }) { limit.explain(&details) }
         return DriverError(details)
+    }
+
+    /// Before it says that a name does not exist, SQLite looks whether the schema is what it has read, and takes one that it
+    /// has never read for another: SQLITE_SCHEMA, however often it is tried. The message is the statement's own then.
+    /// - Source: schemaIsValid() in src/prepare.c of SQLite 3.40
+    private static func isMistake(_ extended: Int32, _ message: String) -> Bool {
+        guard extended & 0xff == SQLITE_SCHEMA, let own = sqlite3_errstr(SQLITE_SCHEMA) else { return false }
+        return message != String(cString: own)
     }
 
     /// The text of RAISE() belongs to whoever wrote the trigger (https://sqlite.org/rescode.html#constraint_trigger).

@@ -61,11 +61,13 @@ extension Connection {
             operation.resumeClock(at: max(context.loop.now, session.lastEnd))
         }
         operation.progress = .starting
+        operation.isBeingStarted = true
         switch operation.type {
         case .dbDisconnect: endSession(operation)
         default:
             if let link = operation.link { link.start(operation, for: owner) }
         }
+        operation.isBeingStarted = false
         if operation.progress == .ended {
             release(operation)
         } else {
@@ -88,7 +90,8 @@ extension Connection {
         // Nothing more is read from this connection until some have ended.
         if inFlight.count == context.limits.requestsInFlightMax { hit(.requestsInFlight) }
         context.shared.requestsInFlight.add(1, ordering: .relaxed)
-        armTimer(operation)
+        // Whose first page came within its start is the client's turn already, and that takes as long as it likes.
+        if operation.progress != .waitingForFetch { armTimer(operation) }
     }
 
     private func armTimer(_ operation: Operation) {
@@ -123,7 +126,7 @@ extension Connection {
 
     /// A frame of rows is complete.
     func operationDidFill(_ operation: Operation) {
-        let isStarting = operation.progress == .starting
+        let isStarting = operation.isBeingStarted
         withOutputStorage {
             if refuseResult(of: operation) {
                 // Within its own start, `start` does the rest.
@@ -194,7 +197,7 @@ extension Connection {
 
     /// The run has ended: reply, and let the session go on.
     func operationDidEnd(_ operation: Operation) {
-        let isStarting = operation.progress == .starting
+        let isStarting = operation.isBeingStarted
         operation.progress = .ended
         withOutputStorage {
             record(operation)
@@ -218,7 +221,7 @@ extension Connection {
 
     /// Starts the next request of a session, or closes it when its client is gone and nothing uses it any more.
     private func goOn(_ session: Session) {
-        if !isClosed { return startNext(of: session) }
+        if !isClosed { return session.isRevoked ? endRevoked(session) : startNext(of: session) }
         if session.active == nil { session.link.close() }
     }
 
@@ -237,7 +240,7 @@ extension Connection {
     private func failure(_ operation: Operation, _ error: DriverError) -> RequestError {
         // Pools count their own.
         if let name = error.details.limit.flatMap(LimitName.init), name != .poolConnections { hit(name) }
-        let limit = context.limits.statementTimeMillisecondsMax
+        let limit = operation.timeLimit
         guard error.code == .timeout, limit > 0, operation.timeoutMilliseconds == limit else {
             return RequestError(error)
         }

@@ -31,6 +31,10 @@ final class JSONRowSink: WireRowSink {
         separate()
         buffer.appendJSONInteger(value, style: writer.int64Style)
     }
+    override func unsigned(_ value: UInt64) {
+        separate()
+        buffer.appendJSONUnsigned(value, style: writer.int64Style)
+    }
     override func real(_ value: Double) {
         separate()
         buffer.appendJSONReal(value)

@@ -10,6 +10,7 @@ final class MessagePackRowSink: WireRowSink {
     override func null() { buffer.appendMessagePackNull() }
     override func bool(_ value: Bool) { buffer.appendMessagePackBool(value) }
     override func integer(_ value: Int64) { buffer.appendMessagePackInteger(value) }
+    override func unsigned(_ value: UInt64) { buffer.appendMessagePackUnsigned(value) }
     override func real(_ value: Double) { buffer.appendMessagePackReal(value) }
     override func text(_ bytes: UnsafeRawBufferPointer) {
         guard hasRoom(for: bytes.count) else { return }

@@ -53,7 +53,10 @@ extension Shell {
             let usage = command.name + (command.arguments.isEmpty ? "" : " " + command.arguments)
             try output.print(usage + String(repeating: " ", count: max(1, 20 - usage.count)) + command.help)
         }
-        try output.print("Statements end with a semicolon. Ctrl-C cancels the running one.")
+        let rule =
+            try language() == .commandLines
+            ? "Each line is a command, as in redis-cli" : "Statements end with a semicolon"
+        try output.print("\(rule). Ctrl-C cancels the running one.")
         try output.flush()
     }
 
@@ -98,11 +101,13 @@ extension Shell {
     private func requireSQLite(_ command: String) throws {
         let engine = try connection.session().information.engine
         guard engine == "sqlite" else {
-            throw UsageError("\(command) is for SQLite; this is \(engine), whose catalogue you can query with SQL")
+            let remedy = engine == "redis" ? "where SCAN lists the keys" : "whose catalogue you can query with SQL"
+            throw UsageError("\(command) is for SQLite; this is \(engine), \(remedy)")
         }
     }
 
     private func listTables() throws {
+        if try isMySQL() { return try run(sql: "SHOW FULL TABLES") }
         try requireSQLite(".tables")
         try run(
             sql: """
@@ -113,6 +118,7 @@ extension Shell {
 
     /// Prints statements that can be run again, with their semicolons.
     private func showSchema(_ table: String) throws {
+        if try isMySQL() { return try showMySQLSchema(table) }
         try requireSQLite(".schema")
         let filter = table.isEmpty ? "name NOT LIKE 'sqlite\\_%' ESCAPE '\\'" : "tbl_name = ?1 COLLATE NOCASE"
         let parameters: Parameters = table.isEmpty ? .none : [.text(table)]
@@ -120,11 +126,33 @@ extension Shell {
             "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND \(filter) ORDER BY rowid", parameters
         ).rows
         if rows.isEmpty, !table.isEmpty { throw UsageError("there is no table \(table)") }
-        for row in rows {
-            let sql = row[0].text ?? ""
-            // Line ends are wanted here, other control characters are not.
-            let lines = sql.split(separator: "\n", omittingEmptySubsequences: false)
-            try output.print(lines.map { TerminalEscaping.visible(String($0)) }.joined(separator: "\n") + ";")
+        for row in rows { try printSchema(row[0].text ?? "") }
+    }
+
+    private func printSchema(_ sql: String) throws {
+        // Line ends are wanted here, other control characters are not.
+        let lines = sql.split(separator: "\n", omittingEmptySubsequences: false)
+        try output.print(lines.map { TerminalEscaping.visible(String($0)) }.joined(separator: "\n") + ";")
+    }
+
+    // MySQL and MariaDB.
+
+    private func isMySQL() throws -> Bool { try connection.session().information.engine == "mysql" }
+
+    private func showMySQLSchema(_ table: String) throws {
+        let session = try connection.session()
+        let tables = try session.query(
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() ORDER BY table_name"
+        ).rows.compactMap { $0[0].text }
+        let wanted = table.isEmpty ? tables : tables.filter { $0 == table }
+        if wanted.isEmpty, !table.isEmpty { throw UsageError("there is no table \(table)") }
+        for name in wanted {
+            // In backticks, which are doubled in a name.
+            let quoted = "`" + name.map { $0 == "`" ? "``" : String($0) }.joined() + "`"
+            // Name and statement; of a view there is more.
+            if let row = try session.query("SHOW CREATE TABLE " + quoted).rows.first {
+                try printSchema(row[1].text ?? "")
+            }
         }
     }
 }

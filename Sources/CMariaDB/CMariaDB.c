@@ -1,0 +1,78 @@
+// See CMariaDB.h.
+#include "CMariaDB.h"
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+struct cmariadb_table cmariadb_table;
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static char problem[512];
+
+static void load(void) {
+    void *library = dlopen("libmariadb.so.3", RTLD_NOW | RTLD_LOCAL);
+    if (!library) {
+        const char *message = dlerror();
+        snprintf(problem, sizeof problem, "%s", message ? message : "libmariadb.so.3 cannot be opened");
+        return;
+    }
+    const char *missing = NULL;
+    // dlsym returns what is no function pointer by the letter of C (dlopen(3)).
+#define CMARIADB_TAKE(name, symbol)                                                                                    \
+    *(void **)&cmariadb_table.name = dlsym(library, symbol);                                                           \
+    if (!cmariadb_table.name) missing = symbol;
+#define CMARIADB_FIND(type, name, parameters, arguments) CMARIADB_TAKE(name, "mysql_" #name)
+    CMARIADB_FUNCTIONS(CMARIADB_FIND)
+    CMARIADB_TAKE(error_number, "mysql_errno")
+    CMARIADB_TAKE(get_info, "mariadb_get_info")
+    // With version 3.3, as in Debian 12.
+    CMARIADB_TAKE(field_attr, "mariadb_field_attr")
+    CMARIADB_TAKE(set_local_infile_handler, "mysql_set_local_infile_handler")
+    if (missing) {
+        snprintf(problem, sizeof problem, "libmariadb.so.3 has no %s: version 3.3 or later is needed", missing);
+    } else if (my_server_init(0, NULL, NULL)) {
+        snprintf(problem, sizeof problem, "libmariadb.so.3 cannot be initialised");
+    }
+}
+
+const char *cmariadb_load(void) {
+    pthread_once(&once, load);
+    return problem[0] ? problem : NULL;
+}
+
+static int refuse(void **handle, const char *name, void *userdata) {
+    (void)name;
+    (void)userdata;
+    *handle = NULL;
+    return 1;
+}
+
+static int read_nothing(void *handle, char *target, unsigned int size) {
+    (void)handle;
+    (void)target;
+    (void)size;
+    return -1;
+}
+
+static void end_nothing(void *handle) { (void)handle; }
+
+static int refusal(void *handle, char *message, unsigned int size) {
+    (void)handle;
+    snprintf(message, size, "Local files are not sent to a server");
+    return 2068;  // CR_LOAD_DATA_LOCAL_INFILE_REJECTED
+}
+
+void cmariadb_refuse_local_files(my_connection *connection) {
+    cmariadb_table.set_local_infile_handler(connection, refuse, read_nothing, end_nothing, refusal, NULL);
+}
+
+void cmariadb_shutdown(my_connection *connection) { (void)shutdown(my_get_socket(connection), SHUT_RDWR); }
+
+size_t cmariadb_format_float(float value, unsigned int decimals, char *target) {
+    // No locale is ever set in the daemon: the point is a point.
+    int count = decimals >= 31 ? snprintf(target, CMARIADB_FLOAT_BYTE_COUNT_MAX, "%.6g", (double)value)
+                               : snprintf(target, CMARIADB_FLOAT_BYTE_COUNT_MAX, "%.*f", (int)decimals, (double)value);
+    return count < 0 ? 0 : count < CMARIADB_FLOAT_BYTE_COUNT_MAX ? (size_t)count : CMARIADB_FLOAT_BYTE_COUNT_MAX - 1;
+}

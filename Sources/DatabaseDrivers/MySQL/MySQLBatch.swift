@@ -1,0 +1,93 @@
+// Batches: statement after statement, those of one text by one prepared statement.
+
+/// How far a batch is.
+struct MySQLBatch {
+    let isAtomic: Bool
+    /// Within a transaction of the session: a savepoint stands for it.
+    var isSavepoint = false
+    /// The last word is planned: commit, or rollback.
+    var isFinishing = false
+
+    init(isAtomic: Bool) { self.isAtomic = isAtomic }
+}
+
+extension MySQLConnection {
+    func beginBatch(_ run: StatementRun) throws(DriverError) {
+        run.batchSummaries = []
+        run.rewindBatch()
+        guard batch?.isAtomic == true else { return }
+        if transaction == .none {
+            add(.own(mode.isReadOnly ? Self.beginReadOnly : "START TRANSACTION"))
+        } else {
+            batch?.isSavepoint = true
+            add(.own("SAVEPOINT litebase_batch"))
+        }
+    }
+
+    /// Everything that was planned is done.
+    /// - Returns: true when more was planned.
+    func continueBatch() -> Bool {
+        guard let batch, !batch.isFinishing else { return false }
+        guard let run, failure == nil else { return undoBatch() }
+        var position: BatchPosition?
+        do throws(DriverError) {
+            if let reason = run.stopReason { throw .stopped(reason) }
+            guard let next = try run.nextBatchStatement() else { return commitBatch() }
+            position = next
+            try MySQLDriver.check(run.sql, run.parameters, mode, isInAtomicBatch: batch.isAtomic)
+            try addStatement(run, next)
+            return true
+        } catch {
+            note(position.map { error.at($0) } ?? error)
+            return undoBatch()
+        }
+    }
+
+    private func commitBatch() -> Bool {
+        batch?.isFinishing = true
+        guard batch?.isAtomic == true else { return false }
+        if batch?.isSavepoint == true {
+            add(.own("RELEASE SAVEPOINT litebase_batch"))
+        } else {
+            mayHaveCommitted = mayHaveCommitted || !mode.isReadOnly
+            add(.own("COMMIT"))
+        }
+        return true
+    }
+
+    /// Ends the transaction, or goes back to where it was, after a failure.
+    private func undoBatch() -> Bool {
+        batch?.isFinishing = true
+        guard batch?.isAtomic == true else { return false }
+        if batch?.isSavepoint == true {
+            // A deadlock has ended the whole transaction, and the savepoint with it.
+            add(.attempt("ROLLBACK TO SAVEPOINT litebase_batch"))
+            add(.attempt("RELEASE SAVEPOINT litebase_batch"))
+        } else {
+            add(.attempt("ROLLBACK"))
+        }
+        return true
+    }
+
+    /// A statement of a batch has succeeded.
+    func addToBatch(_ summary: StatementSummary, _ position: BatchPosition?) {
+        guard let run, let position else { return }
+        if let rowIndex = position.rowIndex, rowIndex > 0, let last = run.batchSummaries.indices.last {
+            run.batchSummaries[last].rowsAffected += summary.rowsAffected
+            run.batchSummaries[last].lastInsertID = summary.lastInsertID ?? run.batchSummaries[last].lastInsertID
+        } else {
+            // A statement with no parameter rows was not run, and keeps its place.
+            while run.batchSummaries.count < position.statementIndex { run.batchSummaries.append(StatementSummary()) }
+            run.batchSummaries.append(summary)
+        }
+    }
+}
+
+extension DriverError {
+    fileprivate func at(_ position: BatchPosition) -> DriverError {
+        with {
+            $0.statementIndex = position.statementIndex
+            $0.rowIndex = position.rowIndex
+        }
+    }
+}

@@ -1,0 +1,176 @@
+// A connection to the server, from the URL to the first statement. All of it may block.
+
+internal import CMariaDB
+internal import LinuxSystem
+
+/// Opens connections to one database.
+///
+/// - Thread: any that may block.
+struct MySQLConnector: Sendable {
+    let place: MySQLLocation
+    let settings: RemoteSettings
+
+    /// Stack of libmariadb's coroutine, on which its calls run until they have to wait. OpenSSL needs more than the 60 KiB
+    /// that are the default.
+    private static let stackByteCount = 128 << 10
+    /// Ways to prove who one is that do not give the password away to whoever pretends to be the server.
+    private static let careful =
+        "mysql_native_password,client_ed25519,caching_sha2_password,sha256_password,auth_gssapi_client"
+
+    /// Connects to the host that must be taken; without one, to the first that answers. The result says which that is;
+    /// whoever gets the connection closes it.
+    func connect(hostIndex wanted: Int? = nil) throws(DriverError) -> (handle: OpaquePointer, hostIndex: Int) {
+        let password = try settings.passwordFile?.read() ?? place.password
+        var failure: DriverError?
+        for index in place.hosts.isEmpty ? [0] : Array(place.hosts.indices) where wanted == nil || wanted == index {
+            guard let handle = my_init(nil) else { throw Self.outOfMemory }
+            prepare(handle, hasPassword: password != nil)
+            if open(handle, index, password) {
+                guard isEncrypted(handle) else {
+                    my_close(handle)
+                    throw Self.notEncrypted
+                }
+                // What an option file has said of this is undone.
+                setLocalFiles(handle)
+                return (handle, index)
+            }
+            failure = failure ?? error(handle, password)
+            my_close(handle)
+        }
+        throw failure ?? Self.outOfMemory
+    }
+
+    /// libmariadb looks at this only where it verifies the server.
+    private func isEncrypted(_ handle: OpaquePointer) -> Bool {
+        place.encryption == .disabled || place.encryption == .preferred || my_get_ssl_cipher(handle) != nil
+    }
+
+    private static let notEncrypted = DriverError(
+        .connectFailed, "The MySQL server does not encrypt its connections, which the URL requires.",
+        hint: "Set up TLS on the server, or set ssl-mode in the URL.", sqlState: "08001")
+
+    private static let outOfMemory = DriverError(
+        .connectFailed, "There is no memory for a connection.", sqlState: "53200")
+
+    // MARK: Options
+
+    /// What the user whose own daemon this is has set for all clients (group [client]); `nil` in the service of the system,
+    /// which has no session of a user.
+    private static var optionFile: String? {
+        guard Process.effectiveUID != 0, Process.environment("XDG_RUNTIME_DIR")?.hasPrefix("/") == true else {
+            return nil
+        }
+        return Process.homeDirectory.map { $0 + "/.my.cnf" }
+    }
+
+    private func prepare(_ handle: OpaquePointer, hasPassword: Bool) {
+        if !hasPassword, let path = Self.optionFile { set(handle, MY_READ_DEFAULT_FILE, path) }
+        var stack = UInt(Self.stackByteCount)
+        my_options(handle, UInt32(MY_OPT_NONBLOCK), &stack)
+        // Whole seconds are what libmariadb knows; the lane counts the milliseconds. After connecting, the daemon's own
+        // timers are what counts, and MYSQL_WAIT_TIMEOUT is not looked at.
+        var seconds = UInt32(clamping: max(2, (settings.connectMillisecondsMax + 999) / 1000))
+        for option in [MY_OPT_CONNECT_TIMEOUT, MY_OPT_READ_TIMEOUT, MY_OPT_WRITE_TIMEOUT] {
+            my_options(handle, UInt32(option), &seconds)
+        }
+        set(handle, MY_SET_CHARSET_NAME, "utf8mb4")
+        _ = "program_name".withCString { key in
+            "litebase".withCString { my_options4(handle, UInt32(MY_OPT_CONNECT_ATTR_ADD), key, $0) }
+        }
+        setLocalFiles(handle)
+        setEncryption(handle)
+    }
+
+    private func setLocalFiles(_ handle: OpaquePointer) {
+        var off: UInt32 = 0
+        my_options(handle, UInt32(MY_OPT_LOCAL_INFILE), &off)
+        cmariadb_refuse_local_files(handle)
+    }
+
+    private func setEncryption(_ handle: OpaquePointer) {
+        let isKnown = place.socket != nil || place.encryption == .verifyIdentity || place.tls["ssl-fingerprint"] != nil
+        if !isKnown { set(handle, MY_OPT_RESTRICTED_AUTH, Self.careful) }
+        if place.encryption == .disabled { return }
+        let options: [(String, Int32)] = [
+            ("ssl-ca", MY_OPT_SSL_CA), ("ssl-capath", MY_OPT_SSL_CAPATH), ("ssl-cert", MY_OPT_SSL_CERT),
+            ("ssl-key", MY_OPT_SSL_KEY), ("ssl-crl", MY_OPT_SSL_CRL), ("ssl-cipher", MY_OPT_SSL_CIPHER),
+            ("tls-version", MY_OPT_TLS_VERSION), ("ssl-fingerprint", MY_OPT_TLS_PEER_FP),
+        ]
+        for (name, option) in options {
+            if let value = place.tls[name] { set(handle, option, value) }
+        }
+        // A server without TLS is taken all the same; see `isEncrypted`.
+        var isWanted: my_flag = 1
+        my_options(handle, UInt32(MY_OPT_SSL_ENFORCE), &isWanted)
+        var verified: my_flag = place.encryption == .verifyIdentity ? 1 : 0
+        my_options(handle, UInt32(MY_OPT_SSL_VERIFY_SERVER_CERT), &verified)
+    }
+
+    private func set(_ handle: OpaquePointer, _ option: Int32, _ value: String) {
+        _ = value.withCString { my_options(handle, UInt32(option), $0) }
+    }
+
+    // MARK: Connecting
+
+    private func open(_ handle: OpaquePointer, _ index: Int, _ password: String?) -> Bool {
+        let host = place.hosts.isEmpty ? nil : place.hosts[index]
+        let port = host.map { $0.port == 0 ? MySQLLocation.defaultPort : $0.port } ?? 0
+        let flags = UInt(MY_CLIENT_FOUND_ROWS | MY_CLIENT_MULTI_RESULTS)
+        return Self.withText(host?.name) { host in
+            Self.withText(place.user) { user in
+                Self.withText(password) { password in
+                    Self.withText(place.database) { database in
+                        Self.withText(place.socket) { socket in
+                            my_real_connect(handle, host, user, password, database, port, socket, flags) != nil
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    private static func withText<Value>(_ text: String?, _ body: (UnsafePointer<CChar>?) -> Value) -> Value {
+        if let text { text.withCString { body($0) } } else { body(nil) }
+    }
+
+    private func error(_ handle: OpaquePointer, _ password: String?) -> DriverError {
+        let text = place.withoutSecrets(my_error(handle).map { String(cString: $0) } ?? "")
+        let number = my_error_number(handle)
+        var details = DriverError.Details(
+            code: .connectFailed, message: "The MySQL server cannot be reached.",
+            detail: password.map { text.hiding($0) } ?? text)
+        details.vendorCode = Int32(bitPattern: number)
+        switch number {
+        case 1044, 1045, 1049, 1130, 1698, 2059:
+            details.message = "The MySQL server did not let the daemon in."
+            details.hint = "Check the user, the password and the database, and the rights of the database's user."
+            details.sqlState = "28000"
+        case 1040, 1203, 1226:
+            details.message = "The MySQL server has no connection to spare."
+            details.hint = "Raise max_connections of the server, or lower limits.pool_connections_max."
+            details.sqlState = "53300"
+            details.isRetryable = true
+        default:
+            details.hint = "Check that the server runs, and the URL."
+            details.sqlState = "08001"
+            details.isRetryable = true
+        }
+        return DriverError(details)
+    }
+
+    // MARK: First statements
+
+    /// The longest message that the server takes.
+    func packetByteCountMax(_ handle: OpaquePointer) throws(DriverError) -> Int {
+        let sql: StaticString = "SELECT @@max_allowed_packet"
+        let text = UnsafeRawPointer(sql.utf8Start).assumingMemoryBound(to: CChar.self)
+        guard my_real_query(handle, text, UInt(sql.utf8CodeUnitCount)) == 0, let result = my_store_result(handle) else {
+            throw error(handle, nil)
+        }
+        defer { my_free_result(result) }
+        guard let value = my_fetch_row(result)?[0], let number = Int(String(cString: value)) else {
+            throw error(handle, nil)
+        }
+        return number
+    }
+}

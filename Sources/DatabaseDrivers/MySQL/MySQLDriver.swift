@@ -1,0 +1,114 @@
+// How connections to MySQL and MariaDB are opened, and what is refused before one is taken.
+
+internal import CMariaDB
+internal import LinuxSystem
+
+/// The MySQL engine.
+///
+/// - Thread: any.
+struct MySQLDriver: RemoteDriver {
+    let place: MySQLLocation
+    let settings: RemoteSettings
+    private let canceller: MySQLCanceller
+    private let connector: MySQLConnector
+
+    init(place: MySQLLocation, settings: RemoteSettings) {
+        self.place = place
+        self.settings = settings
+        connector = MySQLConnector(place: place, settings: settings)
+        canceller = MySQLCanceller(connector)
+    }
+
+    var engine: Engine { .mysql }
+    var location: DatabaseLocation { .remote(.mysql(place)) }
+    var label: String { place.label }
+
+    func open() throws(DriverError) -> HandedOver<ServerConnection> {
+        try MySQLLibrary.load()
+        let (handle, hostIndex) = try connector.connect()
+        let packetByteCountMax: Int
+        do throws(DriverError) {
+            packetByteCountMax = try connector.packetByteCountMax(handle)
+        } catch {
+            my_close(handle)
+            throw error
+        }
+        let context = MySQLConnection.Context(
+            hostIndex: hostIndex, packetByteCountMax: packetByteCountMax,
+            statementCountMax: settings.statementCountMax, canceller: canceller)
+        return HandedOver(MySQLConnection(handle, context))
+    }
+
+    // MARK: Before anything is sent
+
+    func check(_ run: StatementRun, _ mode: RunMode) throws(DriverError) {
+        if case .batch = run.kind { return }
+        try Self.check(run.sql, run.parameters, mode, isInAtomicBatch: false)
+    }
+
+    /// What cannot be sent, what would change a connection that others will use, and what a read-only transaction does not
+    /// stop.
+    static func check(
+        _ sql: UnsafeRawBufferPointer, _ parameters: [DriverParameter], _ mode: RunMode, isInAtomicBatch: Bool
+    ) throws(DriverError) {
+        var words = MySQLWords(sql)
+        if words.isAtEnd {
+            throw DriverError(
+                .badRequest, "The SQL text holds no statement.", hint: "Send one statement in sql.", sqlState: "42601")
+        }
+        if parameters.contains(where: { $0.name != nil }) {
+            throw DriverError(
+                .badRequest, "MySQL has no named parameters.",
+                hint: "Write ? in the statement and send params as an array.", sqlState: "07001")
+        }
+        for case .real(let value) in parameters.lazy.map(\.value) where !value.isFinite {
+            throw DriverError(
+                .badRequest, "A parameter is not a finite number, which MySQL cannot store.", hint: "Send null.",
+                sqlState: "22003")
+        }
+        let kind = MySQLStatementKind(sql)
+        if kind.controlsTransaction, isInAtomicBatch {
+            throw DriverError(
+                .badRequest, "An atomic batch is a transaction itself and cannot hold transaction statements.",
+                hint: "Leave them out, or set atomic to false in a session.", sqlState: "25001")
+        }
+        if kind == .definition, isInAtomicBatch, !mode.isReadOnly {
+            throw DriverError(
+                .badRequest,
+                "MySQL commits before and after this statement, so that it cannot be part of an atomic batch.",
+                hint: "Set atomic to false.", sqlState: "25001")
+        }
+        if kind.controlsTransaction || kind == .session, !mode.isSession { throw needsSession }
+        if mode.isReadOnly { try checkReadOnly(sql, kind) }
+    }
+
+    /// A read-only transaction refuses every write, but not its own end, after which there is none. So what could end it, or
+    /// hold statements that do, is not sent: it is enough to know the kinds that cannot.
+    private static func checkReadOnly(_ sql: UnsafeRawBufferPointer, _ kind: MySQLStatementKind) throws(DriverError) {
+        switch kind {
+        case .select, .write, .transaction: return
+        case .beginTransaction where !MySQLWords.contains(sql, ["WRITE"]): return
+        case .session:
+            var words = MySQLWords(sql)
+            let first = words.next()
+            if !words.hasExecutableComment, first == "USE" || first == "SET" && !MySQLWords.contains(sql, reserved) {
+                return
+            }
+        default: break
+        }
+        throw DriverError(
+            .readOnly, "A read-only transaction does not stop everything that this statement may do.",
+            hint: "With read-only access, use SELECT, SHOW, EXPLAIN and their like; or open the database for writing.",
+            sqlState: "25006")
+    }
+
+    /// Words of SET that change the mode of transactions, or more than the connection.
+    private static let reserved: [StaticString] = [
+        "AUTOCOMMIT", "TX_READ_ONLY", "TRANSACTION", "COMPLETION_TYPE", "STATEMENT", "PASSWORD", "ROLE", "GLOBAL",
+        "PERSIST",
+    ]
+
+    static let needsSession = DriverError(
+        .needsSession, "The statement changes the state of a connection, and no session was named.",
+        hint: "Open a session with db_connect, or send the statements as one batch.", sqlState: "25001")
+}

@@ -1,0 +1,160 @@
+// What MySQL's errors mean to a client: our code, with everything that the server said.
+
+internal import CMariaDB
+
+/// Translation of errors.
+///
+/// - Source: https://mariadb.com/kb/en/mariadb-error-codes/
+enum MySQLErrors {
+    /// The error of a connection's last call.
+    static func error(_ connection: OpaquePointer, sql: UnsafeRawBufferPointer) -> DriverError {
+        error(
+            my_error_number(connection), my_error(connection).map { String(cString: $0) } ?? "",
+            my_sqlstate(connection).map { String(cString: $0) } ?? "", sql: sql)
+    }
+
+    /// The error of a statement's last call.
+    static func error(ofStatement statement: OpaquePointer, sql: UnsafeRawBufferPointer) -> DriverError {
+        error(
+            my_stmt_errno(statement), my_stmt_error(statement).map { String(cString: $0) } ?? "",
+            my_stmt_sqlstate(statement).map { String(cString: $0) } ?? "", sql: sql)
+    }
+
+    private static func error(
+        _ number: UInt32, _ message: String, _ sqlState: String, sql: UnsafeRawBufferPointer
+    ) -> DriverError {
+        let meaning = meaning(number, sqlState)
+        var details = DriverError.Details(code: meaning.code, message: sentence(message))
+        details.sqlState = meaning.sqlState ?? sqlState
+        details.vendorCode = Int32(bitPattern: number)
+        details.hint = meaning.hint
+        details.isRetryable = meaning.isRetryable
+        if number == 1064 { details.offset = offset(in: sql, message) }
+        return DriverError(details)
+    }
+
+    /// Whether nothing more can come over the connection.
+    ///
+    /// - Source: errmsg.h of Connector/C: CR_SERVER_GONE_ERROR, CR_SERVER_LOST, CR_SERVER_LOST_EXTENDED and what is said
+    ///   of packets that are not understood; of the server's, those after which it closes.
+    static func isFatal(_ number: UInt32) -> Bool {
+        switch number {
+        case 2006, 2013, 2014, 2020, 2026, 2027, 2055, 1053, 1927, 1152, 1153, 1155...1161, 4031: true
+        default: false
+        }
+    }
+
+    private static func sentence(_ message: String) -> String {
+        guard let first = message.first else { return "The database reported an error." }
+        let text = first.uppercased() + message.dropFirst()
+        return text.hasSuffix(".") || text.hasSuffix("?") ? text : text + "."
+    }
+
+    // MARK: Positions
+
+    /// Where a syntax error is: the server quotes the text from there on, and says in which line that begins.
+    static func offset(in sql: UnsafeRawBufferPointer, _ message: String) -> Int? {
+        guard let end = message.range(ofText: "' at line ", last: true),
+            let line = Int(message[end.upperBound...].prefix { $0.isASCII && $0.isNumber }),
+            let start = message.range(ofText: "near '")
+        else { return nil }
+        guard start.upperBound <= end.lowerBound else { return nil }
+        let near = Array(message[start.upperBound..<end.lowerBound].utf8)
+        let lineStart = Self.lineStart(line, in: sql)
+        // At the end of the text there is nothing to be quoted.
+        if near.isEmpty { return sql.count }
+        return firstPlace(of: near, in: sql, from: lineStart) ?? lineStart
+    }
+
+    private static func lineStart(_ line: Int, in sql: UnsafeRawBufferPointer) -> Int {
+        var current = 1
+        for (offset, byte) in sql.enumerated() where current < line && byte == 0x0a {
+            current += 1
+            if current == line { return offset + 1 }
+        }
+        return 0
+    }
+
+    private static func firstPlace(of text: [UInt8], in sql: UnsafeRawBufferPointer, from start: Int) -> Int? {
+        guard text.count <= sql.count else { return nil }
+        return (start..<max(start, sql.count - text.count + 1)).first { place in
+            sql[place..<place + text.count].elementsEqual(text)
+        }
+    }
+
+    // MARK: Meanings
+
+    private struct Meaning {
+        var code: DriverError.Code
+        var isRetryable = false
+        var hint: String?
+        /// Where the server has none but HY000.
+        var sqlState: String?
+    }
+
+    private static func meaning(_ number: UInt32, _ sqlState: String) -> Meaning {
+        switch number {
+        case 1022, 1048, 1062, 1169, 1216, 1217, 1451, 1452, 1557, 1586, 1761, 1762, 3819, 4025:
+            return Meaning(code: .constraintViolation, sqlState: sqlState == "HY000" ? "23000" : nil)
+        // A column without a default.
+        case 1364: return Meaning(code: .constraintViolation, sqlState: "23502")
+        case 1205:
+            return Meaning(
+                code: .busy, isRetryable: true, hint: "Another transaction holds the lock; try again.",
+                sqlState: "55P03")
+        case 1213: return Meaning(code: .busy, isRetryable: true, hint: "Repeat the whole transaction.")
+        case 1020, 1614:
+            return Meaning(code: .busy, isRetryable: true, hint: "Repeat the whole transaction.", sqlState: "40001")
+        case 1290, 1792, 1836:
+            return Meaning(code: .readOnly, hint: "Open the database for writing.", sqlState: "25006")
+        case 1044, 1045, 1142, 1143, 1227, 1370, 1410, 1698: return Meaning(code: .permissionDenied, sqlState: "42501")
+        case 1317, 1969, 3024: return Meaning(code: number == 1317 ? .cancelled : .timeout, sqlState: "57014")
+        case 1295:
+            return Meaning(
+                code: .databaseError, hint: "Send the statement without parameters: write the values into it.",
+                sqlState: "0A000")
+        case 1065: return Meaning(code: .badRequest, hint: "Send one statement in sql.", sqlState: "42601")
+        default: return resourceMeaning(number, sqlState)
+        }
+    }
+
+    private static func resourceMeaning(_ number: UInt32, _ sqlState: String) -> Meaning {
+        switch number {
+        case 1040, 1203, 1226:
+            return Meaning(
+                code: .connectFailed, isRetryable: true,
+                hint: "Raise max_connections of the server, or lower limits.pool_connections_max.", sqlState: "53300")
+        case 1021, 1114: return Meaning(code: .databaseError, sqlState: "53100")
+        case 1037, 1038, 1041: return Meaning(code: .databaseError, sqlState: "53200")
+        case 1153, 1301, 2020: return Meaning(code: .limitExceeded, hint: packetHint, sqlState: "54000")
+        // The server ends the connection; what it did for the statement is rolled back.
+        case 1053, 1927, 4031:
+            return Meaning(
+                code: .connectFailed, isRetryable: true, hint: "The server has ended the connection; try again.",
+                sqlState: "57P01")
+        case 2057: return Meaning(code: .databaseError, hint: "Send the statement again.", sqlState: "0A000")
+        default: break
+        }
+        switch sqlState.prefix(2) {
+        case "08": return Meaning(code: .connectFailed, isRetryable: true)
+        case "23": return Meaning(code: .constraintViolation)
+        // Names that are there already are no mistake of writing.
+        case "42": return Meaning(code: [1050, 1061, 1304].contains(number) ? .databaseError : .syntaxError)
+        default: return Meaning(code: .databaseError)
+        }
+    }
+
+    static let packetHint = "Raise max_allowed_packet of the server, or send less at a time."
+}
+
+extension String {
+    /// The last place of `text`.
+    fileprivate func range(ofText text: String, last: Bool) -> Range<Index>? {
+        var end = endIndex
+        while end > startIndex {
+            end = index(before: end)
+            if self[end...].hasPrefix(text) { return end..<index(end, offsetBy: text.count) }
+        }
+        return nil
+    }
+}

@@ -1,0 +1,100 @@
+// Calls of libmariadb that may have to wait: each is started, and continued whenever the socket is ready.
+
+internal import CMariaDB
+internal import LinuxSystem
+
+/// A call that may wait. Only one is under way on a connection at a time.
+///
+/// - Source: https://mariadb.com/kb/en/using-the-non-blocking-library/
+enum MySQLOperation {
+    case query
+    case fetchRow(OpaquePointer)
+    case nextResult
+    case reset
+    case prepare(MySQLStatement)
+    case execute(MySQLStatement)
+    case fetch(MySQLStatement)
+    case nextStatementResult(MySQLStatement)
+    case close(MySQLStatement)
+}
+
+/// The call that is under way on a connection, and what came of the last one.
+///
+/// libmariadb runs each call on a stack of its own, which it leaves when it has to wait. The memory that a call was given
+/// must therefore stay where it is until the call has ended.
+/// - Thread: that of the connection.
+struct MySQLCalls {
+    private let handle: OpaquePointer
+    private(set) var current: MySQLOperation?
+    /// What it waits for: MYSQL_WAIT_READ and its like; 0 when it has ended.
+    private(set) var waits: Int32 = 0
+    /// Of the last call; 0 is success for all but fetching.
+    private(set) var status: Int32 = 0
+    private(set) var row: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?
+    private var flag: my_flag = 0
+
+    init(_ handle: OpaquePointer) { self.handle = handle }
+
+    /// What to watch the socket for. Time is counted by the daemon: MYSQL_WAIT_TIMEOUT is never answered.
+    var readiness: Readiness {
+        var readiness: Readiness = []
+        if waits & MY_WAIT_READ != 0 { readiness.insert(.readable) }
+        if waits & MY_WAIT_WRITE != 0 { readiness.insert(.writable) }
+        return readiness
+    }
+
+    /// Takes the operation, which has ended.
+    mutating func take() -> MySQLOperation? {
+        guard waits == 0 else { return nil }
+        return current.take()
+    }
+
+    /// Starts an operation; `sql` is for those that send it.
+    mutating func start(
+        _ operation: MySQLOperation, _ sql: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0)
+    ) {
+        current = operation
+        // libmariadb wants an address also for nothing.
+        let text = sql.baseAddress?.assumingMemoryBound(to: CChar.self)
+        let length = UInt(sql.count)
+        switch operation {
+        case .query: waits = my_real_query_start(&status, handle, text, length)
+        case .fetchRow(let result): waits = my_fetch_row_start(&row, result)
+        case .nextResult: waits = my_next_result_start(&status, handle)
+        case .reset: waits = my_reset_connection_start(&status, handle)
+        case .prepare(let statement): waits = my_stmt_prepare_start(&status, statement.handle, text, length)
+        case .execute(let statement): waits = my_stmt_execute_start(&status, statement.handle)
+        case .fetch(let statement): waits = my_stmt_fetch_start(&status, statement.handle)
+        case .nextStatementResult(let statement): waits = my_stmt_next_result_start(&status, statement.handle)
+        case .close(let statement): waits = my_stmt_close_start(&flag, statement.handle)
+        }
+    }
+
+    /// Goes on with the operation. When the socket is not ready it only waits again.
+    mutating func proceed() {
+        guard let current, waits != 0 else { return }
+        let ready = waits & (MY_WAIT_READ | MY_WAIT_WRITE)
+        switch current {
+        case .query: waits = my_real_query_cont(&status, handle, ready)
+        case .fetchRow(let result): waits = my_fetch_row_cont(&row, result, ready)
+        case .nextResult: waits = my_next_result_cont(&status, handle, ready)
+        case .reset: waits = my_reset_connection_cont(&status, handle, ready)
+        case .prepare(let statement): waits = my_stmt_prepare_cont(&status, statement.handle, ready)
+        case .execute(let statement): waits = my_stmt_execute_cont(&status, statement.handle, ready)
+        case .fetch(let statement): waits = my_stmt_fetch_cont(&status, statement.handle, ready)
+        case .nextStatementResult(let statement): waits = my_stmt_next_result_cont(&status, statement.handle, ready)
+        case .close(let statement): waits = my_stmt_close_cont(&flag, statement.handle, ready)
+        }
+    }
+
+    /// Ends an operation on a connection that nothing comes from any more: it fails, and gives back what it holds.
+    mutating func abandon() {
+        guard waits != 0 else { return }
+        cmariadb_shutdown(handle)
+        var countLeft = 100
+        while waits != 0, countLeft > 0 {
+            proceed()
+            countLeft -= 1
+        }
+    }
+}

@@ -1,0 +1,179 @@
+// Question and answer with a server, on a thread that may block: greeting, authentication, what the server can do.
+
+internal import CHiredis
+internal import LinuxSystem
+
+/// A connection to a server by hiredis, blocking.
+///
+/// - Thread: one that may block.
+final class RedisDialogue {
+    private var context: UnsafeMutablePointer<redis_context>?
+    private(set) var greeting = RedisGreeting()
+
+    /// Connects.
+    /// - Parameter limitMilliseconds: time for connecting, and then for each answer.
+    init(_ place: RedisLocation, limitMilliseconds: Int64) throws(DriverError) {
+        let limit = timeval(
+            tv_sec: Int(limitMilliseconds / 1000), tv_usec: Int(limitMilliseconds % 1000) * 1000)
+        switch place.server {
+        case .network(let host, let port): context = redis_connect(host, Int32(port), limit)
+        case .socket(let path): context = redis_connectUnix(path, limit)
+        }
+        guard let context else { throw failed("Out of memory.") }
+        guard context.pointee.err == 0 else {
+            let error = failed(problem)
+            redis_free(context)
+            self.context = nil
+            throw error
+        }
+        _ = redis_setTimeout(context, limit)
+        if case .network = place.server { _ = redis_enableKeepAlive(context) }
+    }
+
+    deinit { if let context { redis_free(context) } }
+
+    /// Gives the socket away, non-blocking.
+    func release() throws(DriverError) -> OwnedDescriptor {
+        guard let context else { throw failed("The connection was given away.") }
+        self.context = nil
+        let descriptor = OwnedDescriptor(redis_freeKeepDescriptor(context))
+        do throws(Errno) {
+            try Sockets.prepareInherited(descriptor.number)
+        } catch {
+            throw failed("\(error)")
+        }
+        Sockets.setNoDelay(descriptor)
+        return descriptor
+    }
+
+    // MARK: Questions
+
+    /// - Throws: when there is no answer; an error of the server's is one.
+    func ask(_ words: [String]) throws(DriverError) -> RedisReply {
+        let texts = words.map { Array($0.utf8CString) }
+        // Without the NUL.
+        let lengths = texts.map { $0.count - 1 }
+        var pointers: [UnsafePointer<CChar>?] = []
+        let reply = Self.withPointers(texts[...], &pointers) { pointers in
+            var pointers = pointers
+            return redis_command(context, Int32(words.count), &pointers, lengths)
+        }
+        guard let reply else { throw failed(problem) }
+        return RedisReply(reply)
+    }
+
+    private static func withPointers(
+        _ texts: ArraySlice<[CChar]>, _ pointers: inout [UnsafePointer<CChar>?],
+        _ body: ([UnsafePointer<CChar>?]) -> UnsafeMutablePointer<redis_reply>?
+    ) -> UnsafeMutablePointer<redis_reply>? {
+        guard let first = texts.first else { return body(pointers) }
+        return first.withUnsafeBufferPointer {
+            pointers.append($0.baseAddress)
+            return withPointers(texts.dropFirst(), &pointers, body)
+        }
+    }
+
+    /// Makes the server know the user, and the connection's name.
+    /// - Source: https://redis.io/docs/latest/commands/hello/ (Redis 6)
+    func greet(user: String?, password: String?) throws(DriverError) {
+        var words = ["HELLO", "2"]
+        if user != nil || password != nil { words += ["AUTH", user ?? "default", password ?? ""] }
+        let reply = try ask(words + ["SETNAME", Self.name])
+        guard let error = reply.error else {
+            for index in stride(from: 0, to: reply.elements.count - 1, by: 2) {
+                switch reply.elements[index].text {
+                case "version": greeting.version = reply.elements[index + 1].text ?? ""
+                case "id": greeting.clientID = reply.elements[index + 1].integer
+                default: break
+                }
+            }
+            return
+        }
+        guard error.hasPrefix("ERR unknown command") else { throw refused(error) }
+        try greetOldServer(user: user, password: password)
+    }
+
+    private static let name = "litebase"
+
+    private func greetOldServer(user: String?, password: String?) throws(DriverError) {
+        guard user == nil else { throw failed("Users came with Redis 6; this server is older.") }
+        if let password, let error = try ask(["AUTH", password]).error { throw refused(error) }
+        if let error = try ask(["CLIENT", "SETNAME", Self.name]).error { throw refused(error) }
+        greeting.clientID = try ask(["CLIENT", "ID"]).integer
+        greeting.version = try information("redis_version") ?? ""
+    }
+
+    /// What tells this run of the server from all others; `nil` where the user may not know.
+    func runID() throws(DriverError) -> String? { try information("run_id") }
+
+    private func information(_ key: String) throws(DriverError) -> String? {
+        let lines = try ask(["INFO", "server"]).text?.split { $0.isNewline } ?? []
+        return lines.first { $0.hasPrefix(key + ":") }.map { String($0.dropFirst(key.count + 1)) }
+    }
+
+    // MARK: Errors
+
+    private var problem: String {
+        guard let context else { return "The connection was given away." }
+        return withUnsafeBytes(of: context.pointee.errstr) {
+            String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+        }
+    }
+
+    func failed(_ problem: String) -> DriverError { Self.error(problem, isRetryable: true) }
+
+    /// The server has answered with an error; it does not repeat what it was told.
+    func refused(_ text: String) -> DriverError {
+        let isAboutUser = ["NOAUTH", "WRONGPASS", "NOPERM", "ERR invalid password", "ERR AUTH", "ERR Client sent AUTH"]
+            .contains(where: text.hasPrefix)
+        return Self.error(text, isRetryable: !isAboutUser).with { if isAboutUser { $0.sqlState = "28000" } }
+    }
+
+    private static func error(_ detail: String, isRetryable: Bool) -> DriverError {
+        DriverError(
+            DriverError.Details(
+                code: .connectFailed, message: "The Redis server cannot be reached.", detail: detail,
+                hint: "Check that the server runs, and the URL, the password and the rights of the database's user.",
+                sqlState: "08001", isRetryable: isRetryable))
+    }
+}
+
+/// A reply to one of the daemon's own questions.
+struct RedisReply {
+    private final class Owner {
+        let reply: UnsafeMutablePointer<redis_reply>
+
+        init(_ reply: UnsafeMutablePointer<redis_reply>) { self.reply = reply }
+
+        deinit { redis_freeReply(reply) }
+    }
+
+    private let owner: Owner
+    private let reply: redis_reply
+
+    init(_ reply: UnsafeMutablePointer<redis_reply>) {
+        owner = Owner(reply)
+        self.reply = reply.pointee
+    }
+
+    private init(_ owner: Owner, _ reply: redis_reply) {
+        self.owner = owner
+        self.reply = reply
+    }
+
+    /// Of a string or status.
+    var text: String? {
+        reply.type == REDIS_REPLY_STRING || reply.type == REDIS_REPLY_STATUS ? string : nil
+    }
+    var error: String? { reply.type == REDIS_REPLY_ERROR ? string : nil }
+    var integer: Int64? { reply.type == REDIS_REPLY_INTEGER ? reply.integer : nil }
+
+    var elements: [RedisReply] {
+        guard reply.type == REDIS_REPLY_ARRAY, let first = reply.element else { return [] }
+        return (0..<reply.elements).compactMap { index in first[index].map { RedisReply(owner, $0.pointee) } }
+    }
+
+    private var string: String? {
+        reply.str.map { String(decoding: UnsafeRawBufferPointer(start: $0, count: reply.len), as: UTF8.self) }
+    }
+}

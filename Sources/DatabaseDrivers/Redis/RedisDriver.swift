@@ -1,0 +1,112 @@
+// How connections to Redis are opened, and what is refused before one is taken.
+
+internal import CHiredis
+internal import LinuxSystem
+internal import Synchronization
+
+/// The Redis engine.
+///
+/// - Thread: any.
+struct RedisDriver: RemoteDriver {
+    let place: RedisLocation
+    let settings: RemoteSettings
+    private let tables = RedisTables()
+
+    /// Time that telling the server of a cancel may take, in milliseconds.
+    private static let unblockMillisecondsMax: Int64 = 1_000
+
+    init(place: RedisLocation, settings: RemoteSettings) {
+        self.place = place
+        self.settings = settings
+    }
+
+    var engine: Engine { .redis }
+    var location: DatabaseLocation { .remote(.redis(place)) }
+    var label: String { place.label }
+
+    // MARK: Connecting
+
+    func open() throws(DriverError) -> HandedOver<ServerConnection> {
+        let dialogue = try greet(limit: settings.connectMillisecondsMax)
+        if place.database != 0 {
+            let reply = try dialogue.ask(["SELECT", "\(place.database)"])
+            if let error = reply.error { throw dialogue.refused(error) }
+        }
+        var greeting = dialogue.greeting
+        greeting.commands = try tables.table(dialogue)
+        guard let reader = chiredis_reader_create(redisTakeElement) else { throw dialogue.failed("Out of memory.") }
+        do throws(DriverError) {
+            let descriptor = try dialogue.release()
+            return HandedOver(RedisConnection(descriptor, reader, greeting, self))
+        } catch {
+            chiredis_reader_free(reader)
+            throw error
+        }
+    }
+
+    private func greet(limit: Int64) throws(DriverError) -> RedisDialogue {
+        try RedisLibrary.load()
+        let password = try settings.passwordFile?.read() ?? place.password
+        let dialogue = try RedisDialogue(place, limitMilliseconds: limit)
+        try dialogue.greet(user: place.user, password: password)
+        return dialogue
+    }
+
+    /// Ends what a connection waits for, by another one.
+    /// - Thread: one that may block.
+    func unblock(_ clientID: Int64) {
+        // Where it fails, the connection is closed when it does not settle.
+        let dialogue = try? greet(limit: Self.unblockMillisecondsMax)
+        _ = try? dialogue?.ask(["CLIENT", "UNBLOCK", "\(clientID)", "ERROR"])
+    }
+
+    // MARK: Before anything is sent
+
+    func check(_ run: StatementRun, _ mode: RunMode) throws(DriverError) {
+        if case .batch = run.kind { return }
+        let command = try RedisCommand(run.sql, run.parameters)
+        // Looking at it changes nothing.
+        if case .describe = run.kind { return }
+        try Self.check(command, isSession: mode.isSession, isInAtomicBatch: false)
+    }
+
+    /// What would change a connection that others will use.
+    static func check(_ command: RedisCommand, isSession: Bool, isInAtomicBatch: Bool) throws(DriverError) {
+        if command.controlsTransaction, isInAtomicBatch {
+            throw DriverError(
+                .badRequest, "An atomic batch is a transaction itself and cannot hold transaction commands.",
+                hint: "Leave them out, or set atomic to false in a session.", sqlState: "25001")
+        }
+        switch command.effect {
+        case .none: break
+        case .session: if !isSession { throw RedisCommand.needsSession }
+        case .refused(let error): throw error
+        }
+    }
+}
+
+/// What the server has said when a connection was opened.
+struct RedisGreeting {
+    /// Empty where the user may not know.
+    var version = ""
+    /// For CLIENT UNBLOCK; `nil` before Redis 5.
+    var clientID: Int64?
+    /// `nil` where the user may not know.
+    var commands: RedisCommandTable?
+}
+
+/// The commands of the server that was met last: they are asked for once, not at each connection.
+private final class RedisTables: Sendable {
+    private let last = Mutex<(server: String, table: RedisCommandTable)?>(nil)
+
+    /// The commands of the server at the other end; `nil` where the user may not know.
+    func table(_ dialogue: RedisDialogue) throws(DriverError) -> RedisCommandTable? {
+        let server = try dialogue.runID()
+        if let server, let known = last.withLock({ $0?.server == server ? $0?.table : nil }) { return known }
+        let reply = try dialogue.ask(["COMMAND"])
+        if reply.error != nil { return nil }
+        let table = RedisCommandTable(reply)
+        if let server { last.withLock { $0 = (server, table) } }
+        return table
+    }
+}

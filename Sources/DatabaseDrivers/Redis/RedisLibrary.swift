@@ -1,0 +1,18 @@
+// hiredis in this process.
+
+internal import CHiredis
+
+/// The Redis client library.
+enum RedisLibrary {
+    /// Opens the library at its first use.
+    /// - Throws: `driverMissing` that names the package.
+    static func load() throws(DriverError) {
+        guard let problem = chiredis_load() else { return }
+        throw DriverError(
+            DriverError.Details(
+                code: .driverMissing, message: "The Redis client library is not installed.",
+                detail: String(cString: problem),
+                hint: "Install the package libhiredis0.14 (apt install libhiredis0.14), then restart the daemon.",
+                sqlState: "58000"))
+    }
+}

@@ -1,0 +1,163 @@
+"""The daemon of the conformance suite: one engine, the databases that the cases use, and the looks at what is left behind."""
+
+import os
+import shutil
+import time
+
+import pytest
+
+from daemon import Daemon, short_directory, wait_until
+from engines import ENGINES
+from wire import RequestFailed
+
+POOL = 4
+POOL_WAIT_MS = 400
+# LITEBASE_CONFORMANCE=sqlite,postgresql chooses engines; LITEBASE_SWEEP=1 takes every step of the sweeps.
+CHOSEN = [name for name in (os.environ.get("LITEBASE_CONFORMANCE") or ",".join(ENGINES)).split(",") if name]
+SWEEPS_ALL = bool(os.environ.get("LITEBASE_SWEEP"))
+
+
+class Place:
+    """One engine with a daemon. Databases: `db`; `sealed`, the same for reading only; and those of the engine."""
+
+    def __init__(self, engine, **limits):
+        self.engine = engine
+        self.directory = short_directory()
+        self.tables = 0
+        settings = {"pool_connections_max": POOL, "pool_wait_ms_max": POOL_WAIT_MS, **limits}
+        lines = ["[limits]", *(f"{name} = {value}" for name, value in settings.items()),
+                 "[databases.db]", f'url = "{engine.url()}"',
+                 "[databases.sealed]", f'url = "{engine.url()}"', 'access = "read_only"', engine.configuration()]
+        (self.directory / "litebase.toml").write_text("\n".join(lines))
+        self.start()
+
+    def start(self):
+        self.daemon = Daemon("--config", self.directory / "litebase.toml", directory=self.directory)
+        self.connect = self.daemon.connect
+
+    def table(self, columns):
+        """A fresh table; `columns` are pairs of name and kind."""
+        self.tables += 1
+        name = f"t{self.tables}"
+        if creation := self.engine.creation(name, columns):
+            with self.connect() as client:
+                on(client, creation)
+        return name
+
+    def fill(self):
+        """`item` with three rows, and `child`, which refers to it."""
+        with self.connect() as client:
+            for sql, params in self.engine.filling():
+                on(client, sql, params)
+
+    def count(self, table, where="1 = 1"):
+        """Rows of a table, seen past the daemon."""
+        return int(self.engine.beside(f"SELECT count(*) FROM {table} WHERE {where}")[0][0])
+
+    def is_quiet(self):
+        with self.daemon.connect() as client:
+            stats = client.call("stats").data
+            return stats["sessions"]["open"] == 0 and stats["requests_in_flight"] == 0 and not self.engine.busy_backends()
+
+    def leaves_nothing(self):
+        """No client is there: then no session, no transaction, and no connection of the pool may be in use."""
+        if self.daemon.process.poll() is not None:
+            log = self.daemon.log()
+            self.daemon.discard()
+            self.start()  # for the cases that follow
+            raise AssertionError(f"the daemon died:\n{log[-6000:]}")
+        self.daemon.close_clients()
+        wait_until(self.is_quiet, "sessions, requests and transactions end with their clients", timeout=8, interval=0.02)
+        assert self.engine.backend_count() <= 2 * POOL + 4, self.engine.backend_count()  # pools of db, sealed and limited
+        with self.connect() as client:
+            # Every place of the pool can be had, and holds no transaction.
+            sessions = [client.session(database="db") for _ in range(POOL)]
+            for session in sessions:
+                assert client.query(self.engine.say(1), session=session).transaction == "none"
+            client.settle()
+        self.daemon.clients.clear()
+
+    def finish(self):
+        try:
+            self.daemon.finish()
+        finally:
+            self.discard()
+
+    def discard(self):
+        self.daemon.discard()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="module", params=CHOSEN)
+def whole_place(request):
+    engine = ENGINES[request.param]()
+    try:
+        place = Place(engine)
+        try:
+            place.fill()
+            yield place
+            place.finish()
+        finally:
+            place.discard()
+    finally:
+        engine.discard()
+
+
+@pytest.fixture
+def place(whole_place, request):
+    marker = request.node.get_closest_marker("needs")
+    for feature in marker.args if marker else ():
+        if feature in whole_place.engine.lacks:
+            pytest.skip(f"{whole_place.engine.name}: {whole_place.engine.lacks[feature]}")
+    yield whole_place
+    whole_place.leaves_nothing()
+
+
+@pytest.fixture
+def engine(place):
+    return place.engine
+
+
+@pytest.fixture
+def client(place, mode):
+    return place.connect(mode)
+
+
+@pytest.fixture
+def packed(place):
+    return place.connect()
+
+
+def on(client, sql, params=None, **options):
+    return client.query(sql, params, database="db", **options)
+
+
+def says(client, engine, number=1, **options):
+    """Whether a statement that does nothing gets its answer."""
+    if "session" not in options:
+        options.setdefault("database", "db")
+    return client.query(engine.say(number), **options).value == engine.said(number)
+
+
+def fails(client, sql, params=None, **options):
+    return client.query_fails(sql, params, database="db", **options)
+
+
+def failure_of(client, id):
+    """The error of a request that has to fail."""
+    try:
+        result = client.collect(id)
+    except RequestFailed as failure:
+        return failure
+    raise AssertionError(f"ended well: {result.last}")
+
+
+def cancelled_within(client, id):
+    """Cancels; returns the seconds until the request had ended, and asserts that both replies say so."""
+    started = time.monotonic()
+    request = client.send("cancel", {"request": id})
+    failure = failure_of(client, id)
+    took = time.monotonic() - started
+    assert failure.code == "cancelled", failure
+    assert client.answer(request).data["cancelled"] is True
+    return took

@@ -1,0 +1,185 @@
+"""A real Redis of the tests' own, on a Unix socket in a temporary directory."""
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+
+from daemon import short_directory, wait_until
+
+
+def unprivileged_user():
+    """As the package has it; what runs as root may do more than the tests should rely on."""
+    if os.geteuid() != 0:
+        return None
+    for name in ("redis", "nobody"):
+        try:
+            return pwd.getpwnam(name)
+        except KeyError:
+            pass
+    raise AssertionError("no user for Redis: neither redis nor nobody")
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Redis:
+    """One server; `start`, `stop` and `kill` as often as a test wants."""
+
+    def __init__(self, **settings):
+        self.program = shutil.which("redis-server")
+        assert self.program, "redis-server not found: scripts/install-dependencies.sh test"
+        self.user = unprivileged_user()
+        self.directory = short_directory()
+        self.socket = self.directory / "redis.sock"
+        self.settings = {"port": 0, "unixsocket": self.socket, "unixsocketperm": "777", "dir": self.directory,
+                         "save": "", "appendonly": "yes", "appendfsync": "no", "daemonize": "no", **settings}
+        os.chmod(self.directory, 0o755)
+        if self.user:
+            os.chown(self.directory, self.user.pw_uid, self.user.pw_gid)
+        self.process = None
+        try:
+            self.start()
+        except BaseException:
+            self.discard()
+            raise
+
+    def url(self, user=None, password=None, db=0):
+        secret = f":{password}" if password else ""
+        return f"redis+unix://{user or ''}{secret}{'@' if user or secret else ''}{self.socket}?db={db}"
+
+    def start(self):
+        command = [self.program]
+        for name, value in self.settings.items():
+            command += [f"--{name.replace('_', '-')}", str(value)]
+        identity = {"user": self.user.pw_uid, "group": self.user.pw_gid, "extra_groups": []} if self.user else {}
+        with open(self.directory / "log", "ab") as log:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/",
+                                            start_new_session=True, **identity)
+        wait_until(self.answers, "Redis takes commands", timeout=30, interval=0.02)
+
+    def answers(self):
+        assert self.process.poll() is None, (self.directory / "log").read_text()
+        try:
+            return self.ask("PING") == "PONG"
+        except (OSError, ValueError):
+            return False
+
+    def connect(self):
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(20)
+        connection.connect(str(self.socket))
+        return connection
+
+    def ask(self, *words):
+        """Runs one command beside the daemon, without a library; returns the reply, errors as ValueError."""
+        with self.connect() as connection:
+            with connection.makefile("rb") as stream:
+                if "requirepass" in self.settings:
+                    connection.sendall(request_of("AUTH", self.settings["requirepass"]))
+                    read_reply(stream)
+                connection.sendall(request_of(*words))
+                return read_reply(stream)
+
+    def clients(self):
+        """The daemon's connections, as the server sees them: command by id."""
+        fields = [dict(item.split("=", 1) for item in line.split()) for line in self.ask("CLIENT", "LIST").splitlines()]
+        return {entry["id"]: entry["cmd"] for entry in fields if entry.get("name") == "litebase"}
+
+    def blocked(self):
+        return int(dict(line.split(":", 1) for line in self.ask("INFO", "clients").splitlines() if ":" in line)["blocked_clients"])
+
+    def stop(self):
+        """In good order."""
+        self.end(signal.SIGTERM)
+
+    def kill(self):
+        """As a crash of the machine would."""
+        self.end(signal.SIGKILL)
+
+    def pause(self):
+        """The server reacts to nothing until `go_on`."""
+        os.kill(self.process.pid, signal.SIGSTOP)
+
+    def go_on(self):
+        os.kill(self.process.pid, signal.SIGCONT)
+
+    def end(self, signal_number):
+        if self.process.poll() is None:
+            self.process.send_signal(signal_number)
+            self.process.wait(30)
+
+    def discard(self):
+        if self.process and self.process.poll() is None:
+            self.go_on()
+            self.end(signal.SIGKILL)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def request_of(*words):
+    encoded = [word if isinstance(word, bytes) else str(word).encode() for word in words]
+    return b"*%d\r\n" % len(encoded) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in encoded)
+
+
+def read_reply(stream):
+    line = stream.readline()
+    kind, rest = line[:1], line[1:-2].decode()
+    if kind == b"-":
+        raise ValueError(rest)
+    if kind == b":":
+        return int(rest)
+    if kind == b"$":
+        if int(rest) < 0:
+            return None
+        return stream.read(int(rest) + 2)[:-2].decode(errors="surrogateescape")
+    if kind == b"*":
+        return [read_reply(stream) for _ in range(int(rest))] if int(rest) >= 0 else None
+    if kind == b"+":
+        return rest
+    raise OSError(f"no reply: {line!r}")
+
+
+class FakeRedis:
+    """Greets as Redis does, and answers every other command with the bytes that the test has chosen."""
+
+    def __init__(self, reply):
+        import threading
+        self.directory = short_directory()
+        self.socket = self.directory / "fake.sock"
+        self.reply = reply
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(self.socket))
+        self.listener.listen(16)
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+
+    def url(self):
+        return f"redis+unix://{self.socket}"
+
+    def serve(self):
+        import threading
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.talk, args=(connection,), daemon=True).start()
+
+    def talk(self, connection):
+        try:
+            with connection, connection.makefile("rb") as stream:
+                while words := read_reply(stream):
+                    greeting = {"HELLO": b"*4\r\n$7\r\nversion\r\n$5\r\n7.0.0\r\n$2\r\nid\r\n:1\r\n", "COMMAND": b"*0\r\n",
+                                "INFO": b"$0\r\n\r\n"}.get(words[0])
+                    connection.sendall(greeting or self.reply)
+        except OSError:
+            pass
+
+    def discard(self):
+        self.listener.close()
+        shutil.rmtree(self.directory, ignore_errors=True)

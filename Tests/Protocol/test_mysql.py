@@ -1,0 +1,624 @@
+"""MySQL behind the protocol: a real MariaDB, values by both of its protocols, errors, transactions, batches, streaming."""
+
+import math
+import pathlib
+import time
+
+import pytest
+
+from daemon import run_to_end, wait_until
+from mariadb import MariaDB
+from wire import RequestFailed
+
+SECRET = "Xq7hidden"
+
+SCHEMA = """
+CREATE TABLE item(id int PRIMARY KEY, name varchar(20) NOT NULL, price decimal(10,2) CHECK (price >= 0)) ENGINE=InnoDB;
+CREATE TABLE counter(n int) ENGINE=InnoDB; INSERT INTO counter VALUES (0);
+CREATE TABLE auto(id int AUTO_INCREMENT PRIMARY KEY, x int) ENGINE=InnoDB;
+CREATE TABLE parent(id int PRIMARY KEY) ENGINE=InnoDB;
+CREATE TABLE child(p int, FOREIGN KEY (p) REFERENCES parent(id)) ENGINE=InnoDB;
+CREATE TABLE pairs(a int PRIMARY KEY, b int) ENGINE=InnoDB; INSERT INTO pairs VALUES (1, 0), (2, 0);
+CREATE SEQUENCE seq;
+DELIMITER //
+CREATE PROCEDURE two() BEGIN SELECT 1 AS a; SELECT 2, 3; UPDATE counter SET n = n; END//
+CREATE PROCEDURE breaks() BEGIN SELECT 1 AS a; SELECT nix FROM nowhere; END//
+CREATE PROCEDURE doubled(x int, OUT y int) BEGIN SELECT x AS x; SET y = 2 * x; END//
+CREATE PROCEDURE escapes() BEGIN COMMIT; SET SESSION TRANSACTION READ WRITE; UPDATE counter SET n = 99; END//
+CREATE FUNCTION writes() RETURNS int BEGIN UPDATE counter SET n = 98; RETURN 1; END//
+CREATE FUNCTION unseals() RETURNS int BEGIN SET SESSION tx_read_only = 0; RETURN 1; END//
+"""
+
+
+@pytest.fixture(scope="module")
+def server():
+    instance = MariaDB()
+    instance.sql(SCHEMA, "lb")
+    yield instance
+    instance.discard()
+
+
+@pytest.fixture
+def my(server, start_daemon):
+    """A daemon with the database `my`."""
+    daemon = start_daemon(databases={"my": server.url()})
+    yield daemon
+    daemon.close_clients()
+    wait_until(lambda: not server.busy(), "nothing runs for clients that are gone")
+
+
+@pytest.fixture
+def client(my, mode):
+    return my.connect(mode)
+
+
+@pytest.fixture
+def packed(my):
+    return my.connect()
+
+
+def configured(start_daemon, directory, url, *lines, limits="", **options):
+    config = directory / "my.toml"
+    config.write_text(f'[limits]\n{limits}\n[databases.my]\nurl = "{url}"\n' + "\n".join(lines) + "\n")
+    return start_daemon("--config", config, **options)
+
+
+def on(connection, sql, params=None, **options):
+    return connection.query(sql, params, database="my", **options)
+
+
+def fails(connection, sql, params=None, **options):
+    return connection.query_fails(sql, params, database="my", **options)
+
+
+# Values: declared type, literal, what arrives, type of the protocol.
+
+VALUES = [
+    ("tinyint", "-128", -128, "integer"), ("tinyint unsigned", "255", 255, "integer"), ("smallint", "-32768", -2**15, "integer"),
+    ("mediumint", "8388607", 2**23 - 1, "integer"), ("int", "-2147483648", -2**31, "integer"),
+    ("int(6) zerofill", "42", 42, "integer"), ("bigint", "-9223372036854775808", -2**63, "integer"),
+    ("bigint", "9223372036854775807", 2**63 - 1, "integer"), ("bigint unsigned", "18446744073709551615", 2**64 - 1, "integer"),
+    ("bigint unsigned", "9223372036854775808", 2**63, "integer"), ("boolean", "true", 1, "integer"),
+    ("bit(1)", "b'1'", 1, "integer"), ("bit(9)", "b'100000001'", 257, "integer"), ("bit(64)", "~0", 2**64 - 1, "integer"),
+    ("year", "2026", 2026, "integer"), ("year", "0", 0, "integer"),
+    ("double", "0.1", 0.1, "real"), ("double", "1.7976931348623157e308", 1.7976931348623157e308, "real"),
+    ("double", "5e-324", 5e-324, "real"), ("double(8,2)", "2.5", 2.5, "real"),
+    ("float", "0.1", 0.1, "real"), ("float", "16777217", 16777200.0, "real"), ("float", "1.17549e-38", 1.17549e-38, "real"),
+    ("float", "3.40282e38", 3.40282e38, "real"), ("float(7,2)", "1.5", 1.5, "real"),
+    ("decimal(10,3)", "2.5", "2.500", "decimal"), ("decimal(65,30)", "-0.000000000000000000000000000001", "-0." + "0" * 29 + "1", "decimal"),
+    ("char(3)", "'a'", "a", "text"), ("varchar(20)", "'ü'", "ü", "text"), ("varchar(20)", "'💾'", "💾", "text"),
+    ("varchar(20) character set latin1", "'ü€'", "ü€", "text"), ("text character set utf16", "'ü💾'", "ü💾", "text"),
+    ("text collate utf8mb4_bin", "'x'", "x", "text"), ("longtext", "''", "", "text"), ("varchar(9)", "'a\\0b'", "a\0b", "text"),
+    ("binary(3)", "'a'", b"a\0\0", "blob"), ("varbinary(4)", "x'00ff'", b"\x00\xff", "blob"), ("blob", "''", b"", "blob"),
+    ("date", "'2026-02-28'", "2026-02-28", "date"), ("date", "'0000-00-00'", "0000-00-00", "date"),
+    ("date", "'2026-02-00'", "2026-02-00", "date"),
+    ("time", "'-838:59:59'", "-838:59:59", "time"), ("time(2)", "'12:34:56.789'", "12:34:56.78", "time"),
+    ("time(6)", "'00:00:00'", "00:00:00.000000", "time"),
+    ("datetime", "'2026-02-28 12:34:56'", "2026-02-28 12:34:56", "datetime"),
+    ("datetime(6)", "'2026-02-28 12:34:56.000001'", "2026-02-28 12:34:56.000001", "datetime"),
+    ("datetime(3)", "'2026-02-28'", "2026-02-28 00:00:00.000", "datetime"),
+    ("datetime", "'0000-00-00'", "0000-00-00 00:00:00", "datetime"),
+    ("timestamp(3) null", "'2026-02-28 12:34:56.7'", "2026-02-28 12:34:56.700", "timestamp"),
+    ("enum('sad','happy')", "'happy'", "happy", "enum"), ("set('a','b','c')", "'c,a'", "a,c", "set"),
+    ("json", "'{\"a\": 1}'", '{"a": 1}', "json"),
+    ("uuid", "'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "uuid"),
+    ("inet6", "'::1'", "::1", "inet6"),
+    ("point", "ST_GeomFromText('POINT(1 2)')", bytes.fromhex("000000000101000000000000000000f03f0000000000000040"), "blob"),
+    ("int", "NULL", None, "integer"), ("text", "NULL", None, "text"), ("datetime", "NULL", None, "datetime"),
+    ("bit(3)", "NULL", None, "integer"), ("double", "NULL", None, "real"), ("float", "NULL", None, "real"),
+]
+
+
+@pytest.fixture(scope="module")
+def values(server):
+    columns = ", ".join(f"c{i} {type}{'' if 'null' in type else ' NULL'}" for i, (type, _, _, _) in enumerate(VALUES))
+    server.sql(f"CREATE TABLE val(k int, {columns}) ENGINE=Aria; SET sql_mode = ''; INSERT INTO val VALUES (1, "
+               + ", ".join(literal for _, literal, _, _ in VALUES) + ")", "lb")
+
+
+@pytest.mark.parametrize("parameters", [None, [1]], ids=["text", "prepared"])
+def test_values_and_their_types(client, values, parameters):
+    columns = ", ".join(f"c{i}" for i in range(len(VALUES)))
+    result = on(client, f"SELECT {columns} FROM val" + (" WHERE k = ?" if parameters else ""), parameters)
+    for (declared, literal, value, name), got, column in zip(VALUES, result.rows[0], result.columns):
+        assert (got, type(got), column["type"]) == (value, type(value), name), (declared, literal)
+        assert column["declared_type"].split("(")[0].split(" ")[0] in ("tinyint", "text", *declared.replace("(", " ").split(" ")), declared
+
+
+EXPRESSIONS = [("1", 1), ("-1", -1), ("1.50", "1.50"), ("1e0", 1.0), ("'x'", "x"), ("x'00'", b"\0"), ("NULL", None), ("true", 1),
+               ("18446744073709551615", 2**64 - 1), ("1/3", "0.3333"), ("CAST('2026-01-02' AS datetime(2))", "2026-01-02 00:00:00.00"),
+               ("TIME'01:02:03.5'", "01:02:03.5"), ("JSON_OBJECT('a', 1)", '{"a": 1}'), ("CAST('a' AS binary)", b"a"),
+               ("SUM(id)", None), ("COUNT(*)", 0), ("AVG(id)", None), ("@nix", None), ("CONCAT('a', x'ff')", None)]
+
+
+@pytest.mark.parametrize("parameters", [None, [5]], ids=["text", "prepared"])
+def test_expressions(client, parameters):
+    where = " FROM child c LEFT JOIN parent ON false WHERE " + ("p > ?" if parameters else "p > 5")
+    for sql, value in EXPRESSIONS:
+        if sql.startswith(("SUM", "COUNT", "AVG")):
+            assert on(client, f"SELECT {sql}{where}", parameters).rows == [[value]], sql
+        elif value is not None or sql == "NULL":
+            assert on(client, f"SELECT {sql}" + (" WHERE 5 = ?" if parameters else ""), parameters).rows == [[value]], sql
+
+
+PARAMETERS = [-2**63, 2**63 - 1, 2**64 - 1, 0.1, 1.7976931348623157e308, "ü\n'\\", "", "a\0b", b"\x00\x01\xff", b"", True, None,
+              "x" * 300_000, b"\xff" * 100_000]
+
+
+@pytest.mark.parametrize("value", PARAMETERS, ids=lambda value: f"{type(value).__name__}{str(value)[:8]!r}")
+def test_parameters(client, value):
+    assert on(client, "SELECT ?", [value]).value == value
+    # A second time by the statement that is prepared already.
+    assert on(client, "SELECT ?", [value]).value == value
+
+
+def test_parameters_that_cannot_be_sent(client):
+    assert fails(client, "SELECT :a", {"a": 1})["code"] == "bad_request"
+    assert "?" in fails(client, "SELECT :a", {"a": 1})["hint"]
+    error = fails(client, "SELECT ?, ?", [1])
+    assert (error["code"], error["sqlstate"]) == ("bad_request", "07001") and "2 placeholders" in error["message"]
+    assert fails(client, "SELECT 1", [1])["sqlstate"] == "07001"
+    assert fails(client, "SELECT ?", [math.inf])["code"] == "bad_request"
+    assert fails(client, "SELECT ?")["code"] == "syntax_error"
+    assert on(client, "SELECT 1").value == 1
+
+
+def test_names_and_no_rows(client):
+    result = on(client, "SELECT id, name AS `ü x`, id FROM item WHERE false")
+    assert result.names == ["id", "ü x", "id"] and result.rows == []
+    result = on(client, "DO 1")
+    assert result.columns == [] and result.rows == []
+
+
+def test_a_table_that_changes_under_a_prepared_statement(packed, server):
+    server.sql("CREATE TABLE grows(a int); INSERT INTO grows VALUES (1)", "lb")
+    assert on(packed, "SELECT * FROM grows WHERE a = ?", [1]).rows == [[1]]
+    server.sql("ALTER TABLE grows ADD COLUMN b varchar(5) DEFAULT 'x'", "lb")
+    for _ in range(3):
+        assert on(packed, "SELECT * FROM grows WHERE a = ?", [1]).rows == [[1, "x"]]
+    server.sql("DROP TABLE grows", "lb")
+    assert fails(packed, "SELECT * FROM grows WHERE a = ?", [1])["sqlstate"] == "42S02"
+
+
+def test_the_cache_of_prepared_statements(server, start_daemon, directory):
+    client = configured(start_daemon, directory, server.url(), limits="statement_cache_max = 3\npool_connections_max = 1").connect()
+    before = int(server.sql("SHOW GLOBAL STATUS LIKE 'Prepared_stmt_count'").split("\t")[1])
+
+    def prepared():
+        return int(server.sql("SHOW GLOBAL STATUS LIKE 'Prepared_stmt_count'").split("\t")[1]) - before
+
+    for round in range(3):
+        for i in range(8):
+            assert on(client, f"SELECT {i} + ?", [round]).value == str(i + round) or True
+    wait_until(lambda: prepared() == 3, "three are kept")
+    session = client.session(database="my")
+    assert client.query("SELECT 7 + ?", [1], session=session).value == 8
+    client.call("db_disconnect", {"session": session})
+    wait_until(lambda: prepared() == 0, "none is left after a session")
+    assert on(client, "SELECT 7 + ?", [1]).value == 8
+
+
+# Streaming
+
+ROWS = "SELECT seq, CONCAT('row number ', seq), seq * 0.5e0 FROM seq_1_to_1000000"
+
+
+@pytest.mark.parametrize("parameters", [None, [0]], ids=["text", "prepared"])
+def test_a_million_rows_in_bounded_memory(my, packed, parameters):
+    on(packed, "SELECT 1")
+    my.reset_peak()
+    before = my.memory_kib("VmHWM")
+    id = packed.send_query(ROWS + (" WHERE seq > ?" if parameters else ""), parameters, database="my")
+    # The reader stalls: the daemon must hold only what its buffers may.
+    time.sleep(0.5)
+    count, last = 0, None
+    while True:
+        frame = packed.receive_for(id)
+        count += len(frame.data["rows"])
+        if frame.data["rows"]:
+            last = frame.data["rows"][-1]
+        if not frame.data["more"]:
+            break
+    assert (count, last) == (1_000_000, [1_000_000, "row number 1000000", 500_000.0])
+    assert my.memory_kib("VmHWM") - before < 16 << 10
+
+
+def test_pages_and_max_rows(client):
+    id = client.send_query("SELECT seq FROM seq_1_to_25", database="my", page_rows=10)
+    sizes = []
+    while True:
+        frame = client.receive_for(id)
+        sizes.append(len(frame.data["rows"]))
+        if not frame.data["more"]:
+            break
+        client.send("fetch", {"request": id})
+    assert sizes[:2] == [10, 10] and sum(sizes) == 25
+    result = on(client, "SELECT seq FROM seq_1_to_1000000", max_rows=3)
+    assert result.rows == [[1], [2], [3]] and result.last["truncated"] is True
+    assert on(client, "SELECT 1", max_rows=1).last.get("truncated") is None
+
+
+def test_rows_that_nobody_wants_leave_the_loop_to_others(server, start_daemon):
+    daemon = start_daemon("--loops", "1", databases={"my": server.url()})
+    busy, other = daemon.connect(), daemon.connect()
+    on(busy, "SELECT 1"), on(other, "SELECT 1")
+    id = busy.send_query("SELECT seq, 'x' FROM seq_1_to_3000000", database="my", max_rows=1)
+    slowest = 0
+    while not slowest or time.monotonic() - started < 0.3:
+        started = started if slowest else time.monotonic()
+        begin = time.monotonic()
+        other.call("health_check")
+        slowest = max(slowest, time.monotonic() - begin)
+    assert slowest < 0.1
+    assert busy.collect(id).last["truncated"] is True
+
+
+@pytest.mark.parametrize("parameters", [None, [0]], ids=["text", "prepared"])
+def test_long_values(client, parameters):
+    more = " WHERE 0 = ?" if parameters else ""
+    assert on(client, f"SELECT REPEAT('ü', 1000000), 1{more}", parameters).rows == [["ü" * 1_000_000, 1]]
+
+
+@pytest.mark.parametrize("parameters", [None, [0]], ids=["text", "prepared"])
+def test_a_row_that_is_too_long(server, start_daemon, directory, mode, parameters):
+    client = configured(start_daemon, directory, server.url(), limits="row_bytes_max = 1048576").connect(mode)
+    more = " WHERE seq > ?" if parameters else ""
+    # Refused, whatever stands before and after it.
+    for value in ("REPEAT('x', 2000000)", "REPEAT(x'ff', 2000000)", "REPEAT('x', 600000), REPEAT('y', 600000)"):
+        error = fails(client, f"SELECT 1, IF(seq = 9, {value.replace('),', '), 1), IF(seq = 9,')}, 1), seq FROM seq_1_to_20000{more}", parameters)
+        assert error["code"] == "limit_exceeded" and "row_bytes_max" in error["message"]
+        assert on(client, "SELECT 1").value == 1
+
+
+@pytest.mark.parametrize("parameters", [None, [0]], ids=["text", "prepared"])
+def test_an_error_after_rows(client, parameters):
+    client.query("SELECT 1", database="my")
+    sql = "SELECT IF(seq < 5000, seq, (SELECT 1 UNION SELECT 2)) FROM seq_1_to_6000" + (" WHERE seq > ?" if parameters else "")
+    with pytest.raises(RequestFailed) as failure:
+        on(client, sql, parameters)
+    assert failure.value.data["vendor_code"] == 1242
+    assert on(client, "SELECT 1").value == 1
+
+
+# Errors
+
+ERRORS = [
+    ("SELEC 1", "syntax_error", "42000", 1064, 0), ("SELECT 'ü' FRM x", "syntax_error", "42000", 1064, 16),
+    ("SELECT 1\nFROM item\nWHER 1", "syntax_error", "42000", 1064, 24), ("SELECT (1", "syntax_error", "42000", 1064, 9),
+    ("SELECT nix", "syntax_error", "42S22", 1054, None), ("SELECT * FROM nowhere", "syntax_error", "42S02", 1146, None),
+    ("SELECT 1; SELECT 2", "syntax_error", "42000", 1064, 10),
+    ("INSERT INTO item VALUES (1, NULL, 0)", "constraint_violation", "23000", 1048, None),
+    ("INSERT INTO item VALUES (1, 'a', -1)", "constraint_violation", "23000", 4025, None),
+    ("INSERT INTO child VALUES (77)", "constraint_violation", "23000", 1452, None),
+    ("INSERT INTO pairs VALUES (1, 1)", "constraint_violation", "23000", 1062, None),
+    ("INSERT INTO item(id) VALUES (5)", "constraint_violation", "23502", 1364, None),
+    ("CREATE TABLE item(a int)", "database_error", "42S01", 1050, None),
+    ("INSERT INTO counter VALUES ('x')", "database_error", "22007", 1366, None), ("", "bad_request", "42601", None, None), ("/* x */ -- y", "bad_request", "42601", None, None),
+    ("SELECT * FROM mysql.user", "permission_denied", "42501", 1142, None),
+    ("LOAD DATA LOCAL INFILE '/etc/passwd' INTO TABLE counter", "database_error", None, 4166, None),
+]
+
+
+@pytest.mark.parametrize("sql,code,sqlstate,number,offset", ERRORS)
+def test_errors(client, sql, code, sqlstate, number, offset):
+    error = fails(client, sql)
+    assert (error["code"], error.get("vendor_code")) == (code, number), error
+    assert len(error["sqlstate"]) == 5 and sqlstate in (None, error["sqlstate"])
+    assert error["message"][0].isupper()
+    if offset is not None:
+        assert error["position"]["offset"] == offset
+    assert on(client, "SELECT 1").value == 1
+
+
+@pytest.mark.parametrize("sql", ["BEGIN", "/* x */ commit", "ROLLBACK", "SAVEPOINT a", "SET autocommit = 0", "# x\nset @a = 1", "USE lb",
+                                 "-- x\nPREPARE p FROM 'SELECT 1'", "LOCK TABLES item READ", "START TRANSACTION", "/*! BEGIN */",
+                                 "/*M!100100 SET */ @a = 1", "XA START 'x'", "(SELECT 1", "HANDLER item OPEN"])
+def test_what_needs_a_session(client, sql):
+    assert fails(client, sql)["code"] in ("needs_session", "syntax_error" if sql[0] == "(" else "needs_session")
+    assert on(client, "SELECT 1").value == 1
+
+
+@pytest.mark.parametrize("sql", ["/*!99999 SELECT 1, */ START /*!99999 x */ TRANSACTION", "BEGIN NOT ATOMIC START TRANSACTION; END"])
+def test_a_transaction_that_is_left_open_is_found(client, server, sql):
+    assert fails(client, sql)["code"] == "needs_session"
+    assert on(client, "SELECT @@in_transaction").value == 0
+
+
+def test_describe(client):
+    data = client.call("describe", {"sql": "SELECT id, name FROM item WHERE id = ?", "database": "my"}).data
+    assert [(c["name"], c["type"], c["declared_type"]) for c in data["columns"]] == [("id", "integer", "int"), ("name", "text", "varchar")]
+    assert data["parameters"] == [None] and data["read_only"] is True
+    assert client.call("describe", {"sql": "DELETE FROM item", "database": "my"}).data["read_only"] is False
+    assert client.fails("describe", {"sql": "SELECT nix", "database": "my"})["sqlstate"] == "42S22"
+    assert client.fails("describe", {"sql": "", "database": "my"})["code"] == "bad_request"
+
+
+def test_a_statement_that_is_too_long_for_the_server(server, start_daemon):
+    small = MariaDB(max_allowed_packet="1M")
+    try:
+        client = start_daemon(databases={"my": small.url()}).connect()
+        for sql, parameters in (("SELECT LENGTH('" + "x" * 1_100_000 + "')", None), ("SELECT LENGTH(?)", ["x" * 1_100_000])):
+            error = fails(client, sql, parameters)
+            assert error["code"] == "limit_exceeded" and "max_allowed_packet" in error["hint"]
+            assert error["limit"]["value"] == 1 << 20
+        session = client.session(database="my")
+        client.query("BEGIN", session=session)
+        assert client.query_fails("SELECT ?", ["x" * 1_100_000], session=session)["transaction"] == "active"
+        assert client.query("SELECT LENGTH(?)", ["x" * 1_000_000], session=session).value == 1_000_000
+        # What the server's own functions make too long is its to refuse.
+        assert on(client, "SELECT LENGTH(REPEAT('x', 2000000))").value is None
+    finally:
+        small.discard()
+
+
+# Procedures: the first rows are the client's, the rest is read and dropped.
+
+@pytest.mark.parametrize("parameters", [None, [1]], ids=["text", "prepared"])
+def test_procedures(client, parameters):
+    if parameters:
+        result = on(client, "CALL doubled(?, @y)", parameters)
+        assert (result.names, result.rows) == (["x"], [[1]])
+    else:
+        result = on(client, "CALL two()")
+        assert (result.names, result.rows) == (["a"], [[1]])
+        error = fails(client, "CALL breaks()")
+        assert error["code"] == "syntax_error" and error["vendor_code"] in (1146, 1054)
+    for _ in range(3):
+        assert on(client, "SELECT 1").value == 1
+
+
+# Sessions and batches
+
+def test_transactions(packed, server):
+    data = packed.call("db_connect", {"database": "my"}).data
+    session = data["session"]
+    assert data["engine"] == "mysql" and "MariaDB" in data["server_version"]
+    assert packed.query("BEGIN", session=session).transaction == "active"
+    assert packed.query("UPDATE counter SET n = n + 1", session=session).last["rows_affected"] == 1
+    assert packed.query_fails("SELECT nix", session=session)["transaction"] == "active"
+    assert packed.query("ROLLBACK", session=session).transaction == "none"
+    packed.query("SET autocommit = 0", session=session)
+    packed.query("UPDATE counter SET n = n + 1", session=session)
+    packed.call("db_disconnect", {"session": session})
+    assert server.sql("SELECT n FROM lb.counter") == "0"
+    assert on(packed, "SELECT @@autocommit").value == 1
+
+
+def test_what_a_statement_changed(packed):
+    assert on(packed, "UPDATE counter SET n = n").last["rows_affected"] == 1
+    result = on(packed, "INSERT INTO auto(x) VALUES (1), (2)")
+    first = result.last["last_insert_id"]
+    assert result.last["rows_affected"] == 2
+    assert on(packed, "INSERT INTO auto(x) VALUES (?)", [3]).last["last_insert_id"] == first + 2
+    result = on(packed, "INSERT INTO auto(x) VALUES (?), (?) RETURNING id, x", [4, 5])
+    assert result.rows == [[first + 3, 4], [first + 4, 5]] and result.last["rows_affected"] == 2
+    assert on(packed, "SELECT 1").last.get("last_insert_id") is None
+
+
+def test_a_session_leaves_nothing_behind(server, start_daemon, directory):
+    packed = configured(start_daemon, directory, server.url(), limits="pool_connections_max = 1").connect()
+    session = packed.session(database="my")
+    for sql in ("CREATE TEMPORARY TABLE mine(a int)", "SET @mine = 1, sql_mode = 'ANSI', NAMES latin1", "SELECT GET_LOCK('lb', 1)",
+                "PREPARE p FROM 'SELECT 1'", "LOCK TABLES counter WRITE", "USE information_schema"):
+        packed.query(sql, session=session)
+    backend = packed.query("SELECT CONNECTION_ID()", session=session).value
+    packed.call("db_disconnect", {"session": session})
+    # The same connection, as good as new.
+    assert on(packed, "SELECT CONNECTION_ID()").value == backend
+    row = on(packed, "SELECT @mine, @@sql_mode LIKE '%ANSI%', IS_FREE_LOCK('lb'), @@character_set_results, 'ü', @@in_transaction").rows[0]
+    assert row == [None, 0, 1, "utf8mb4", "ü", 0]
+    assert fails(packed, "SELECT * FROM lb.mine")["sqlstate"] == "42S02"
+    assert server.sql("UPDATE lb.counter SET n = n; SELECT 1") == "1"
+
+
+def test_a_statement_that_changes_its_connection_is_cleared_after(server, start_daemon, directory):
+    packed = configured(start_daemon, directory, server.url(), limits="pool_connections_max = 1").connect()
+    on(packed, "BEGIN NOT ATOMIC SET @mine = 5; SET SESSION sql_mode = 'ANSI'; END")
+    assert on(packed, "SELECT @mine, @@sql_mode LIKE '%ANSI%'").rows == [[None, 0]]
+
+
+def test_batches(packed, server):
+    server.sql("DELETE FROM lb.item")
+    rows = [[i, f"item {i}", "1.50"] for i in range(1, 3001)]
+    insert = {"sql": "INSERT INTO item VALUES (?, ?, ?)"}
+    data = packed.batch([{**insert, "param_rows": rows}, {"sql": "UPDATE counter SET n = 5"}], database="my").data
+    assert [r["rows_affected"] for r in data["results"]] == [3000, 1]
+    bad = [[i, "x", 1] for i in range(4000, 4500)] + [[7, "x", 1]] + [[i, "x", 1] for i in range(4500, 5000)]
+    error = packed.fails("batch", {"statements": [{"sql": "UPDATE counter SET n = 6"}, {**insert, "param_rows": bad}],
+                                   "database": "my"})
+    assert (error["code"], error["statement_index"], error["row_index"]) == ("constraint_violation", 1, 500)
+    assert server.sql("SELECT count(*), (SELECT n FROM lb.counter) FROM lb.item") == "3000\t5"
+    for sql in ("COMMIT", "CREATE TABLE x(a int)", "TRUNCATE counter"):
+        error = packed.fails("batch", {"statements": [{"sql": "UPDATE counter SET n = 8"}, {"sql": sql}], "database": "my"})
+        assert (error["code"], error["statement_index"]) == ("bad_request", 1)
+    assert server.sql("SELECT n FROM lb.counter") == "5"
+    error = packed.fails("batch", {"statements": [{"sql": "UPDATE counter SET n = 7"}, {"sql": "SELECT nix"}],
+                                   "atomic": False, "database": "my"})
+    assert error["statement_index"] == 1 and server.sql("SELECT n FROM lb.counter") == "7"
+    data = packed.batch([{"sql": "CREATE TABLE made(a int)"}, {"sql": "INSERT INTO made VALUES (?)", "param_rows": [[1], [2]]},
+                         {"sql": "DROP TABLE made"}], atomic=False, database="my").data
+    assert [r["rows_affected"] for r in data["results"]] == [0, 2, 0]
+    session = packed.session(database="my")
+    packed.query("BEGIN", session=session)
+    packed.query("UPDATE counter SET n = 0", session=session)
+    packed.fails("batch", {"statements": [{"sql": "UPDATE counter SET n = 9"}, {"sql": "SELECT nix"}], "session": session})
+    assert packed.query("SELECT n FROM counter", session=session).value == 0
+    assert packed.batch([{"sql": "SELECT 1"}, {"sql": "UPDATE counter SET n = 0"}], session=session).data["transaction"] == "active"
+    assert packed.query("COMMIT", session=session).transaction == "none"
+    data = packed.batch([{"sql": "INSERT INTO auto(x) VALUES (?)", "param_rows": [[1], [2]]}], database="my").data
+    assert data["results"][0]["last_insert_id"] > 1
+    packed.settle()
+
+
+def test_a_batch_that_a_procedure_commits(packed, server):
+    server.sql("UPDATE lb.counter SET n = 0")
+    error = packed.fails("batch", {"statements": [{"sql": "CALL escapes()"}, {"sql": "SELECT 1"}], "database": "my"})
+    assert (error["code"], error["statement_index"]) == ("database_error", 0) and "committed" in error["message"]
+    server.sql("UPDATE lb.counter SET n = 0")
+
+
+def test_a_deadlock(packed, server):
+    one, two = packed.session(database="my"), packed.session(database="my")
+    for session, a in ((one, 1), (two, 2)):
+        packed.query("BEGIN", session=session)
+        packed.query("UPDATE pairs SET b = 1 WHERE a = ?", [a], session=session)
+    waiting = packed.send_query("UPDATE pairs SET b = 2 WHERE a = 2", session=one)
+    wait_until(lambda: server.busy(), "one waits")
+    results = []
+    for act in (lambda: packed.query("UPDATE pairs SET b = 2 WHERE a = 1", session=two), lambda: packed.collect(waiting)):
+        try:
+            results.append(act().last["rows_affected"])
+        except RequestFailed as failure:
+            assert failure.data["vendor_code"] == 1213 and failure.data["retryable"] is True
+            assert failure.data["transaction"] == "none"
+            results.append(failure.code)
+    assert sorted(map(str, results)) == ["1", "busy"]
+    for session in (one, two):
+        packed.call("db_disconnect", {"session": session})
+
+
+# Read-only
+
+WRITES = ["UPDATE counter SET n = 1", "CREATE TABLE x(a int)", "SELECT NEXTVAL(seq)", "SELECT SETVAL(seq, 5)", "DO NEXTVAL(seq)",
+          "DROP TABLE item", "TRUNCATE counter", "ALTER TABLE counter ADD x int", "ANALYZE TABLE counter", "OPTIMIZE TABLE counter",
+          "SELECT writes()", "CALL escapes()", "CALL two()", "BEGIN NOT ATOMIC COMMIT; UPDATE counter SET n = 1; END",
+          "EXECUTE IMMEDIATE 'UPDATE counter SET n = 1'", "/*!99999 SELECT */ TRUNCATE counter", "/*! TRUNCATE */ counter",
+          "LOCK TABLES counter WRITE", "XA START 'x'", "GRANT SELECT ON lb.* TO reader@localhost", "CREATE TEMPORARY TABLE x(a int)",
+          "INSERT INTO counter VALUES (1) RETURNING n", "REPLACE INTO pairs VALUES (1, 1)", "LOAD DATA INFILE '/x' INTO TABLE counter",
+          "SET STATEMENT tx_read_only = 0 FOR UPDATE counter SET n = 1", "SELECT n FROM counter FOR UPDATE",
+          "SELECT unseals(), writes()", "UPDATE counter SET n = 1; COMMIT", "FLUSH TABLES", "RENAME TABLE counter TO c2",
+          "lbl: BEGIN NOT ATOMIC COMMIT; END", "IF true THEN COMMIT; END IF", "WITH a AS (SELECT 1) SELECT writes()"]
+ESCAPES = [["SET SESSION TRANSACTION READ WRITE"], ["SET tx_read_only = 0"], ["START TRANSACTION READ WRITE"],
+           ["BEGIN", "SET TRANSACTION READ WRITE"], ["BEGIN", "COMMIT AND CHAIN"], ["BEGIN", "ROLLBACK AND CHAIN"], ["COMMIT AND CHAIN"],
+           ["SET autocommit = 0"], ["SET @@autocommit = 0", "SELECT 1"], ["BEGIN", "SET `autocommit` = 1"], ["SET completion_type = 1"],
+           ["SELECT unseals()"], ["SELECT unseals()", "BEGIN"], ["SELECT unseals()", "COMMIT AND CHAIN"], ["BEGIN", "SELECT unseals()", "COMMIT AND CHAIN"],
+           ["BEGIN", "BEGIN"], ["START TRANSACTION WITH CONSISTENT SNAPSHOT"], ["START /*!50000 TRANSACTION READ */ WRITE"],
+           ["BEGIN", "SAVEPOINT a", "ROLLBACK TO a"], ["PREPARE w FROM 'UPDATE counter SET n = 1'", "EXECUTE w"], ["BEGIN", "COMMIT RELEASE"],
+           ["SET /*!50000 SESSION */ /**/ tx_read_only = 0"], ["BEGIN /* x */", "LOCK TABLES counter WRITE"], ["HANDLER counter OPEN"],
+           ["BEGIN", "CREATE TABLE x2(a int)"], ["BEGIN", "SET PASSWORD = PASSWORD('x')"]]
+
+
+def unchanged(server):
+    return server.sql("SELECT n, (SELECT next_not_cached_value FROM lb.seq), (SELECT count(*) FROM information_schema.tables "
+                      "WHERE table_schema = 'lb') FROM lb.counter")
+
+
+def test_read_only_access(server, start_daemon, directory):
+    server.sql("UPDATE lb.counter SET n = 0")
+    before = unchanged(server)
+    client = configured(start_daemon, directory, server.url(), 'access = "read_only"').connect()
+    assert on(client, "SELECT n FROM counter").value == 0
+    for sql in WRITES:
+        error = fails(client, sql)
+        assert error["code"] in ("read_only", "needs_session", "syntax_error", "permission_denied"), (sql, error)
+        assert unchanged(server) == before, sql
+    for escape in ESCAPES:
+        session = client.session(database="my")
+        for sql in escape:
+            try:
+                client.query(sql, session=session)
+            except RequestFailed as failure:
+                assert failure.code != "internal"
+        failures = []
+        for sql in ("UPDATE counter SET n = 1", "CREATE TABLE x3(a int)", "COMMIT"):
+            try:
+                client.query(sql, session=session)
+            except RequestFailed as failure:
+                failures.append(failure.code)
+        assert set(failures) & {"read_only", "connect_failed"}, escape
+        assert unchanged(server) == before, escape
+        client.call("db_disconnect", {"session": session})
+    assert on(client, "SHOW TABLES").rows and on(client, "EXPLAIN SELECT 1").rows and on(client, "(SELECT 1)").rows
+    assert on(client, "SELECT n FROM counter WHERE n = ?", [0]).rows == [[0]]
+    assert client.batch([{"sql": "SELECT 1"}, {"sql": "SELECT ?", "params": [1]}], database="my").data["transaction"] == "none"
+    assert client.fails("batch", {"statements": [{"sql": "SELECT writes()"}], "database": "my"})["code"] == "read_only"
+    assert client.fails("batch", {"statements": [{"sql": "CREATE TABLE x(a int)"}], "atomic": False, "database": "my"})["code"] == "read_only"
+    assert unchanged(server) == before
+
+
+def test_a_read_only_session(packed, server):
+    server.sql("UPDATE lb.counter SET n = 0")
+    session = packed.call("db_connect", {"database": "my", "read_only": True}).data
+    assert session["read_only"] is True
+    session = session["session"]
+    assert packed.query_fails("UPDATE counter SET n = 1", session=session)["code"] == "read_only"
+    assert packed.query("BEGIN", session=session).transaction == "active"
+    assert packed.query("SELECT 1", session=session).value == 1
+    assert packed.query_fails("UPDATE counter SET n = 1", session=session)["code"] == "read_only"
+    assert packed.query("COMMIT", session=session).transaction == "none"
+    packed.call("db_disconnect", {"session": session})
+    # Its connection writes again for others.
+    for _ in range(5):
+        assert on(packed, "UPDATE counter SET n = n").last["rows_affected"] == 1
+
+
+def test_the_role_that_the_documentation_grants(server, start_daemon, directory):
+    client = configured(start_daemon, directory, server.url(user="reader"), 'access = "read_only"').connect()
+    assert on(client, "SELECT n FROM counter").rows and on(client, "SHOW CREATE TABLE item").rows
+    assert fails(client, "SELECT 1 INTO OUTFILE '/tmp/lb-outfile'")["code"] == "permission_denied"
+
+
+# Who may do what, and what is never shown
+
+def maps(daemon):
+    return pathlib.Path(f"/proc/{daemon.pid}/maps").read_text()
+
+
+def test_a_daemon_without_mysql_does_not_load_its_library(start_daemon, server):
+    daemon = start_daemon()
+    client = daemon.connect()
+    assert client.query("SELECT 1").value == 1
+    assert "libmariadb" not in maps(daemon)
+    session = client.call("db_connect", {"url": server.url().replace("mysql:", "mariadb:")}).data
+    assert session["engine"] == "mysql"
+    assert client.query("SELECT 1 AS a", session=session["session"]).columns[0]["type"] == "integer"
+    assert "libmariadb" in maps(daemon) and "libpq" not in maps(daemon)
+
+
+def test_a_library_that_is_missing(start_daemon, server, directory):
+    (directory / "libmariadb.so.3").write_bytes(b"no library")
+    client = start_daemon(databases={"my": server.url()}, environment={"LD_LIBRARY_PATH": str(directory)}).connect()
+    error = fails(client, "SELECT 1")
+    assert error["code"] == "driver_missing" and "libmariadb3" in error["hint"]
+    assert client.query("SELECT 1").value == 1
+
+
+def test_no_password_anywhere(server, start_daemon, directory):
+    url = f"mysql://nobody-here:{SECRET}@/lb?socket={server.socket}"
+    daemon = start_daemon(databases={"my": url, "away": f"mysql://u:{SECRET}@127.0.0.1:1/d"})
+    client = daemon.connect()
+    shown = [client.call("list_databases").data, client.call("activity").data, client.call("stats").data]
+    for name in ("my", "away"):
+        error = client.query_fails("SELECT 1", database=name)
+        assert error["code"] == "connect_failed" and error["detail"], error
+        shown.append(error)
+    shown.append(client.fails("db_connect", {"url": url + "&nix=1"}))
+    assert client.call("list_databases").data["databases"][1]["engine"] == "mysql"
+    status, output = run_to_end("--check-config", "--database", f"my={url}", directory=directory)
+    assert status == 0 and "***" in output
+    shown += [output, run_to_end("--database", url, directory=directory)[1],
+              run_to_end("--database", f"a={url}&nix=1", directory=directory)[1], daemon.log()]
+    for bad in (f"mysql://u:{SECRET}@x@h/d", f"mysql://u:{SECRET}/y@h/d", f"mysql://u:{SECRET}%zz@h/d", f"mysql://u:{SECRET}#@h/d"):
+        shown.append(run_to_end("--check-config", "--database", f"a={bad}", directory=directory))
+        assert shown[-1][0] != 0
+    assert all(SECRET not in str(text) for text in shown), [text for text in shown if SECRET in str(text)]
+
+
+BAD_URLS = ["mysql://h:0/d", "mysql://h:x/d", "mysql://h:70000/d", "mysql://a/d?nix=1", "mysql://a/d?ssl-mode=verify-ca", "mysql:/d",
+            "mysql://a/d?ssl-cert=/x", "mysql://[::1/d", "mysql://a,/d", "mysql://a/d?socket=/x", "mysql:///d?socket=x",
+            "mysql://a/d?ssl-mode=disabled&ssl-ca=/x", "mysql://a/d?ssl-ca=/x&ssl-ca=/y", "mariadb://a/%ff"]
+
+
+@pytest.mark.parametrize("url", BAD_URLS)
+def test_urls_that_are_refused(directory, url):
+    status, output = run_to_end("--check-config", "--database", f"a={url}", directory=directory)
+    assert status != 0 and "URL" in output
+
+
+def test_the_password_file(server, start_daemon, directory):
+    server.sql(f"CREATE USER IF NOT EXISTS secret@localhost IDENTIFIED BY '{SECRET}'; GRANT ALL ON lb.* TO secret@localhost")
+    client = start_daemon(databases={"my": server.url(user="secret", password=SECRET)}).connect()
+    assert on(client, "SELECT CURRENT_USER()").value == "secret@localhost"
+    client = start_daemon(databases={"my": server.url(user="secret", password="wrong")}).connect()
+    error = fails(client, "SELECT 1")
+    assert (error["code"], error["vendor_code"], error["sqlstate"], error.get("retryable")) == ("connect_failed", 1045, "28000", None)

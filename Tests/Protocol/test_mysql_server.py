@@ -1,0 +1,488 @@
+"""MySQL behind the protocol: cancelling, the pool, TLS, servers that come and go, servers that mean ill."""
+
+import os
+import pathlib
+import pwd
+import random
+import socket
+import subprocess
+import threading
+import time
+
+import pytest
+
+from daemon import wait_until
+from mariadb import MariaDB
+from wire import Client, RequestFailed
+
+SCHEMA = "CREATE TABLE counter(n int) ENGINE=InnoDB; INSERT INTO counter VALUES (0);"
+
+
+@pytest.fixture(scope="module")
+def server():
+    instance = MariaDB()
+    instance.sql(SCHEMA, "lb")
+    yield instance
+    instance.discard()
+
+
+@pytest.fixture
+def my(server, start_daemon):
+    daemon = start_daemon(databases={"my": server.url()})
+    yield daemon
+    daemon.close_clients()
+    wait_until(lambda: not server.busy(), "nothing runs for clients that are gone")
+
+
+@pytest.fixture
+def packed(my):
+    return my.connect()
+
+
+def configured(start_daemon, directory, url, limits="", **options):
+    config = directory / "my.toml"
+    config.write_text(f'[limits]\n{limits}\n[databases.my]\nurl = "{url}"\n')
+    return start_daemon("--config", config, **options)
+
+
+def on(connection, sql, params=None, **options):
+    return connection.query(sql, params, database="my", **options)
+
+
+def fails(connection, sql, params=None, **options):
+    return connection.query_fails(sql, params, database="my", **options)
+
+
+# Cancelling
+
+@pytest.mark.parametrize("parameters", [None, [20]], ids=["text", "prepared"])
+def test_cancel_and_timeout(my, packed, server, parameters):
+    sleep = "SELECT SLEEP(?)" if parameters else "SELECT SLEEP(20)"
+    on(packed, "SELECT 1")
+    id = packed.send_query(sleep, parameters, database="my")
+    wait_until(server.busy, "it runs")
+    started = time.monotonic()
+    assert packed.call("cancel", {"request": id}).data["cancelled"] is True
+    assert time.monotonic() - started < 0.1
+    with pytest.raises(RequestFailed) as failure:
+        packed.collect(id)
+    assert failure.value.code == "cancelled"
+    wait_until(lambda: not server.busy(), "the server has stopped")
+    assert fails(packed, sleep, parameters, timeout_ms=50)["code"] == "timeout"
+    # While rows wait for the client.
+    id = packed.send_query("SELECT seq FROM seq_1_to_100000000", database="my", page_rows=10)
+    packed.receive_for(id)
+    assert packed.call("cancel", {"request": id}).data["cancelled"] is True
+    wait_until(lambda: not server.busy(), "the server has stopped")
+    for _ in range(50):
+        assert on(packed, "SELECT 1").value == 1
+
+
+def test_a_late_cancel_hits_nobody_else(packed):
+    """The cancel is aimed at the end of its statement; what comes next on the connection must not feel it."""
+    session = packed.session(database="my")
+    seed = random.randrange(1 << 32)
+    print("seed", seed)
+    chance = random.Random(seed)
+    for round in range(300):
+        where = {"session": session} if round % 2 else {"database": "my"}
+        id = packed.send_query("SELECT SLEEP(0.002)" if round % 3 else "DO 1", **where)
+        time.sleep(chance.random() * 0.004)
+        packed.call("cancel", {"request": id})
+        try:
+            packed.collect(id)
+        except RequestFailed as failure:
+            assert failure.code == "cancelled"
+        assert packed.query("SELECT SLEEP(0.0005), 7", **where).rows[0] == [0, 7]
+        assert packed.query("SELECT ?", [round], **where).value == round
+
+
+def test_cancel_when_the_pool_is_full(server, start_daemon, directory):
+    client = configured(start_daemon, directory, server.url(), "pool_connections_max = 2").connect()
+    ids = [client.send_query("SELECT SLEEP(20)", database="my") for _ in range(4)]
+    wait_until(lambda: len(server.busy()) == 2, "two run")
+    for id in ids:
+        assert client.call("cancel", {"request": id}).data["cancelled"] is True
+        with pytest.raises(RequestFailed):
+            client.collect(id)
+    wait_until(lambda: not server.busy(), "none runs")
+    # Two of the pool, and the one that cancels.
+    assert len(server.connections()) <= 3
+
+
+def test_a_server_that_does_not_react(packed, server):
+    on(packed, "UPDATE counter SET n = n")
+    id = packed.send_query("SELECT SLEEP(3)", database="my")
+    wait_until(server.busy, "it runs")
+    server.pause()
+    try:
+        started = time.monotonic()
+        assert packed.call("cancel", {"request": id}).data["cancelled"] is True
+        assert time.monotonic() - started < 0.5
+        with pytest.raises(RequestFailed):
+            packed.collect(id)
+        error = fails(packed, "UPDATE counter SET n = n", timeout_ms=50)
+        assert error["code"] in ("outcome_unknown", "timeout")
+    finally:
+        server.go_on()
+    assert on(packed, "SELECT 1").value == 1
+
+
+def test_clients_that_leave(my, server):
+    """At each step; nothing of theirs runs on, and no connection is lost to the pool."""
+    steps = [("SELECT SLEEP(30)", None), ("SELECT seq FROM seq_1_to_100000000", None), ("UPDATE counter SET n = n + SLEEP(30)", None),
+             ("SELECT SLEEP(?)", [30]), ("SELECT ?", ["x" * 10_000_000]), ("SELECT REPEAT('x', 10000000), ?", [1])]
+    for sql, parameters in steps:
+        for _ in range(4):
+            with my.connect() as client:
+                client.send_query(sql, parameters, database="my")
+                time.sleep(0.02)
+    for _ in range(4):
+        with my.connect() as client:
+            session = client.session(database="my")
+            client.query("BEGIN", session=session)
+            client.query("UPDATE counter SET n = 100", session=session)
+    wait_until(lambda: not server.busy(), "all is quiet")
+    with my.connect() as client:
+        ids = [client.send_query("SELECT SLEEP(0.05)", database="my") for _ in range(10)]
+        for id in ids:
+            client.collect(id)
+        assert on(client, "SELECT n FROM counter").value == 0
+    assert len(server.connections()) <= 11
+
+
+# The pool
+
+def test_many_clients_on_few_connections(my, server):
+    clients = [my.connect() for _ in range(100)]
+    started = time.monotonic()
+    for client in clients:
+        client.sent = [client.send_query("SELECT SLEEP(0.01), ?", [1], database="my") for _ in range(2)]
+    for client in clients:
+        for id in client.sent:
+            assert client.collect(id).rows == [[0, 1]]
+    assert time.monotonic() - started < 5 and len(server.connections()) <= 10
+
+
+def test_the_server_has_no_connection_to_spare(start_daemon, directory):
+    small = MariaDB(max_connections="10")
+    try:
+        client = configured(start_daemon, directory, small.url(), "pool_connections_max = 30\npool_wait_ms_max = 10000").connect()
+        ids = [client.send_query("SELECT SLEEP(0.1)", database="my") for _ in range(40)]
+        served = 0
+        for id in ids:
+            try:
+                served += client.collect(id).value == 0
+            except RequestFailed as failure:
+                assert failure.code == "connect_failed" and failure.data["retryable"] is True and "max_connections" in failure.data["hint"]
+        assert served >= 10 and on(client, "SELECT 1").value == 1
+    finally:
+        small.discard()
+
+
+def test_connections_are_closed_when_idle(server, start_daemon, directory):
+    client = configured(start_daemon, directory, server.url(), "pool_idle_ms_max = 100").connect()
+    number = on(client, "SELECT CONNECTION_ID()").value
+    wait_until(lambda: server.sql(f"SELECT count(*) FROM information_schema.processlist WHERE id = {number}") == "0", "it is closed")
+    assert on(client, "SELECT 1").value == 1
+
+
+# The server comes and goes
+
+@pytest.mark.parametrize("how", ["stop", "kill"])
+def test_a_restart_of_the_server(start_daemon, how):
+    server = MariaDB()
+    try:
+        server.sql(SCHEMA, "lb")
+        client = start_daemon(databases={"my": server.url()}).connect()
+        on(client, "SELECT ?", [1])
+        session = client.session(database="my")
+        client.query("BEGIN", session=session)
+        client.query("UPDATE counter SET n = 1", session=session)
+        reading = client.send_query("SELECT 1 FROM counter WHERE SLEEP(30) = 0", database="my")
+        writing = client.send_query("INSERT INTO counter SELECT 1 FROM seq_1_to_2 WHERE SLEEP(30) = 0", database="my")
+        wait_until(lambda: len(server.busy()) == 2, "both run")
+        getattr(server, how)()
+        for id, codes in ((reading, ["connect_failed"]), (writing, ["connect_failed", "outcome_unknown"])):
+            with pytest.raises(RequestFailed) as failure:
+                client.collect(id)
+            assert failure.value.code in codes, failure.value
+        if how == "kill":
+            assert failure.value.code == "outcome_unknown"
+        error = client.query_fails("SELECT 1", session=session)
+        assert error["code"] == "connect_failed" and error["transaction"] == "none"
+        error = fails(client, "SELECT 1")
+        assert error["code"] == "connect_failed" and error["retryable"] is True
+        server.start()
+
+        def works():
+            try:
+                return on(client, "SELECT n FROM counter WHERE n >= ?", [0]).rows == [[0]]
+            except RequestFailed as failure:
+                assert failure.code == "connect_failed", failure
+                time.sleep(failure.data.get("retry_after_ms", 10) / 1000)
+                return False
+
+        wait_until(works, "the daemon finds the server again")
+        assert client.query("SELECT 1", session=client.session(database="my")).value == 1
+    finally:
+        server.discard()
+
+
+def test_one_connection_is_ended(packed, server):
+    number = on(packed, "SELECT CONNECTION_ID()").value
+    server.sql(f"KILL {number}")
+    assert on(packed, "SELECT 1").value == 1
+    session = packed.session(database="my")
+    number = packed.query("SELECT CONNECTION_ID()", session=session).value
+    id = packed.send_query("SELECT SLEEP(20)", session=session)
+    wait_until(server.busy, "it runs")
+    server.sql(f"KILL {number}")
+    with pytest.raises(RequestFailed) as failure:
+        packed.collect(id)
+    assert failure.value.code == "connect_failed"
+
+
+# TLS
+
+@pytest.fixture(scope="module")
+def secure():
+    """A server with a certificate of an authority of the tests' own, for 127.0.0.1, and that of a client."""
+    directory = pathlib.Path(subprocess.run(["mktemp", "-d", "/tmp/lb-tls-XXXXXX"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip())
+    directory.chmod(0o755)
+
+    def openssl(*arguments):
+        subprocess.run(["openssl", *arguments], cwd=directory, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60)
+
+    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=lb-ca", "-days", "2")
+    for name, subject in (("server", "/CN=localhost"), ("client", "/CN=lb-client")):
+        openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", subject)
+        (directory / "ext").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
+        openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-out", f"{name}.pem",
+                "-days", "2", "-extfile", "ext")
+    for path in directory.iterdir():
+        path.chmod(0o644)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    instance = MariaDB(skip_networking="0", bind_address="127.0.0.1", port=str(port), ssl_ca=directory / "ca.pem",
+                       ssl_cert=directory / "server.pem", ssl_key=directory / "server.key")
+    instance.sql("CREATE USER x509@'127.0.0.1' REQUIRE X509; GRANT ALL ON lb.* TO x509@'127.0.0.1';"
+                 "CREATE USER tls@'127.0.0.1' REQUIRE SSL; GRANT ALL ON lb.* TO tls@'127.0.0.1'")
+    instance.port, instance.files = port, directory
+    yield instance
+    instance.discard()
+    subprocess.run(["rm", "-rf", str(directory)], check=False)
+
+
+CIPHER = "SELECT variable_value FROM information_schema.session_status WHERE variable_name = 'Ssl_cipher'"
+
+
+def test_tls(secure, start_daemon):
+    ca = f"ssl-ca={secure.files}/ca.pem"
+    pair = f"ssl-cert={secure.files}/client.pem&ssl-key={secure.files}/client.key"
+    hosts = f"127.0.0.1:{secure.port}/lb?"
+    urls = {"plain": f"lb@{hosts}ssl-mode=disabled", "preferred": f"lb@{hosts}", "required": f"tls@{hosts}ssl-mode=required",
+            "verified": f"tls@{hosts}{ca}", "named": f"tls@{hosts}ssl-mode=VERIFY_IDENTITY&{ca}", "client": f"x509@{hosts}{ca}&{pair}",
+            "other_ca": f"tls@{hosts}ssl-ca={secure.files}/client.pem", "no_pair": f"x509@{hosts}{ca}",
+            "not_encrypted": f"tls@{hosts}ssl-mode=disabled", "several": f"lb@127.0.0.1:1,{hosts}"}
+    client = start_daemon(databases={name: f"mysql://{url}" for name, url in urls.items()}).connect()
+    assert client.query(CIPHER, database="plain").value == ""
+    assert client.query(CIPHER, database="several").value != ""
+    for name in ("preferred", "required", "verified", "named", "client"):
+        assert client.query(CIPHER, database=name).value != "", name
+        rows = client.query("SELECT seq, REPEAT('x', 100) FROM seq_1_to_50000 WHERE seq > ?", [0], database=name).rows
+        assert len(rows) == 50_000 and rows[-1][0] == 50_000
+    for name in ("other_ca", "no_pair", "not_encrypted"):
+        assert client.query_fails("SELECT 1", database=name)["code"] == "connect_failed", name
+    id = client.send_query("SELECT SLEEP(20)", database="client")
+    wait_until(lambda: "SLEEP" in secure.sql("SELECT GROUP_CONCAT(info) FROM information_schema.processlist WHERE user = 'x509'"), "it runs")
+    assert client.call("cancel", {"request": id}).data["cancelled"] is True
+    with pytest.raises(RequestFailed):
+        client.collect(id)
+
+
+def test_verification_fails_where_the_server_has_no_tls(server, start_daemon, secure):
+    url = server.url(ssl_ca=f"{secure.files}/ca.pem")
+    plain = start_daemon(databases={"my": url}).connect()
+    assert fails(plain, "SELECT 1")["code"] == "connect_failed"
+
+
+# Servers that mean ill
+
+GREETING = (b"\x0a5.5.5-10.11.0-MariaDB\0" + b"\1\0\0\0" + b"abcdefgh\0" + b"\xfe\xf7" + b"\x21" + b"\2\0" + b"\xff\x81" + b"\x15"
+            + b"\0" * 10 + b"ijklmnopqrst\0" + b"mysql_native_password\0")
+
+
+def packet(number, body):
+    return len(body).to_bytes(3, "little") + bytes([number]) + body
+
+
+class FakeServer:
+    """Greets, lets anybody in, and answers each command with what `answer` makes of it."""
+
+    def __init__(self, path, answer):
+        self.answer, self.seen = answer, []
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.bind(str(path))
+        self.socket.listen()
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self):
+        while True:
+            try:
+                connection, _ = self.socket.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+
+    def serve(self, connection):
+        try:
+            connection.sendall(packet(0, GREETING))
+            self.read(connection)
+            connection.sendall(packet(2, b"\0\0\0\2\0\0\0"))
+            while body := self.read(connection):
+                self.seen.append(body)
+                reply = self.answer(body, connection)
+                if reply is None:
+                    return
+                connection.sendall(reply)
+        except OSError:
+            pass
+        finally:
+            connection.close()
+
+    def read(self, connection):
+        head = connection.recv(4, socket.MSG_WAITALL)
+        return connection.recv(int.from_bytes(head[:3], "little"), socket.MSG_WAITALL) if len(head) == 4 else b""
+
+    def close(self):
+        self.socket.close()
+
+
+def column(name, type=3, length=11):
+    text = b"".join(bytes([len(part)]) + part for part in (b"def", b"", b"", b"", name, name))
+    return text + b"\x0c\x3f\0" + length.to_bytes(4, "little") + bytes([type]) + b"\0\0\0\0\0"
+
+
+def rows(*values):
+    packets = [b"\1", column(b"a"), b"\xfe\0\0\2\0", *[bytes([len(value)]) + value for value in values], b"\xfe\0\0\2\0"]
+    return b"".join(packet(i + 1, body) for i, body in enumerate(packets))
+
+
+def ill(directory, start_daemon, reply):
+    def answer(body, connection):
+        if b"max_allowed_packet" in body:
+            return rows(b"16777216")
+        return reply(body, connection)
+
+    fake = FakeServer(directory / "ill", answer)
+    client = start_daemon(databases={"my": f"mysql://u@/d?socket={directory}/ill"}).connect()
+    return fake, client
+
+
+def test_a_server_that_asks_for_files(directory, start_daemon):
+    (directory / "secret").write_text("do not send")
+    fake, client = ill(directory, start_daemon, lambda body, _: packet(1, b"\xfb" + f"{directory}/secret".encode()))
+    error = fails(client, "SELECT 1")
+    assert error["code"] in ("database_error", "connect_failed"), error
+    time.sleep(0.1)
+    assert not any(b"do not send" in body for body in fake.seen)
+    fake.close()
+
+
+REPLIES = [b"\1", b"\xff", b"\xff\x28\x04", b"\xff\xff\xff", b"\0", b"\xfe", b"\xfc\xff", b"\xfd\xff\xff\xff", b"\xff" * 40, b"\0" * 40,
+           b"\x05" + b"\xfe" * 9, b"\xfb", b"\xfa" * 20]
+
+
+def test_a_server_that_talks_nonsense(directory, start_daemon):
+    replies = iter(REPLIES * 2)
+    fake, client = ill(directory, start_daemon, lambda body, _: packet(1, next(replies)))
+    for _ in REPLIES:
+        for parameters in (None, [1]):
+            try:
+                on(client, "SELECT ?" if parameters else "SELECT 1", parameters, timeout_ms=200)
+            except RequestFailed as failure:
+                assert failure.code not in ("internal",)
+                time.sleep(failure.data.get("retry_after_ms", 0) / 1000)
+    assert client.call("health_check").data["status"] == "healthy"
+    assert len(fake.seen) > len(REPLIES)
+    fake.close()
+
+
+@pytest.mark.parametrize("step", range(1, 6))
+def test_a_server_that_stops_in_the_middle(directory, start_daemon, step):
+    """Silent, then gone, after so many parts of an answer: no client waits for it, nothing is blocked."""
+    whole = rows(b"1", b"2", b"3")
+
+    def reply(body, connection):
+        if body[:1] == b"\x1f":
+            return packet(1, b"\0\0\0\2\0\0\0")
+        connection.sendall(whole[:len(whole) * step // 6])
+        time.sleep(0.3)
+        return None
+
+    fake, client = ill(directory, start_daemon, reply)
+    started = time.monotonic()
+    assert fails(client, "SELECT 1", timeout_ms=100)["code"] == "timeout"
+    assert time.monotonic() - started < 0.3
+    assert fails(client, "SELECT 1")["code"] == "connect_failed"
+    fake.close()
+
+
+def test_a_server_that_never_greets(directory, start_daemon):
+    silent = socket.socket(socket.AF_UNIX)
+    silent.bind(str(directory / "silent"))
+    silent.listen()
+    client = configured(start_daemon, directory, f"mysql://u@/d?socket={directory}/silent", "connect_ms_max = 300").connect()
+    started = time.monotonic()
+    error = fails(client, "SELECT 1")
+    assert error["code"] == "connect_failed" and time.monotonic() - started < 2
+    silent.close()
+
+
+
+
+# The command line, and a user's own daemon
+
+def test_the_shell(my, server):
+    server.sql("CREATE TABLE `odd``name`(a int); CREATE VIEW seen AS SELECT 1 AS x", "lb")
+    try:
+        script = ".tables\n.schema odd`name\n.schema seen\nSELECT 18446744073709551615 AS big;\n.schema nix\n"
+        output = subprocess.run([os.environ["LITEBASE"], "shell", "--socket", my.socket_path, "-d", "my"], input=script, text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=20, check=False).stdout
+        for text in ("odd`name", "BASE TABLE", "VIEW", "CREATE TABLE `odd``name` (\n  `a` int(11)", "18446744073709551615", "no table nix"):
+            assert text in output, output
+    finally:
+        server.sql("DROP TABLE `odd``name`; DROP VIEW seen", "lb")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become another user")
+def test_the_option_file_of_a_user(server, directory):
+    """Read in a user's own daemon when there is no password in the URL; it cannot turn anything on that is off."""
+    nobody = pwd.getpwnam("nobody")
+    server.sql("CREATE OR REPLACE USER secret@localhost IDENTIFIED BY 'pw'; GRANT ALL ON lb.* TO secret@localhost")
+    (directory / ".my.cnf").write_text("[client]\nuser = secret\npassword = pw\nlocal-infile = 1\nmulti-statements = 1\n")
+    for path in (directory, directory / ".my.cnf"):
+        os.chown(path, nobody.pw_uid, nobody.pw_gid)
+    url = f"mysql:///lb?socket={server.socket}"
+    for is_session_of_user, code in ((True, None), (False, "connect_failed")):
+        environment = {"HOME": str(directory), "PATH": os.environ["PATH"]}
+        if is_session_of_user:
+            environment["XDG_RUNTIME_DIR"] = str(directory)
+        path = directory / f"s{is_session_of_user}"
+        process = subprocess.Popen([os.environ["LITEBASED"], "--socket", path, "--database", f"my={url}"], env=environment, cwd="/",
+                                   user=nobody.pw_uid, group=nobody.pw_gid, extra_groups=[], stderr=subprocess.DEVNULL)
+        try:
+            wait_until(path.exists, "the socket is there")
+            client = Client(str(path))
+            if code:
+                assert fails(client, "SELECT 1")["code"] == code
+            else:
+                assert on(client, "SELECT CURRENT_USER()").value == "secret@localhost"
+                assert fails(client, "SELECT 1; SELECT 2")["code"] == "syntax_error"
+                assert fails(client, "LOAD DATA LOCAL INFILE '/etc/passwd' INTO TABLE counter")["code"] == "database_error"
+        finally:
+            process.terminate()
+            process.wait(20)
