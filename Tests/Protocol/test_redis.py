@@ -773,10 +773,25 @@ def command(cache, *arguments, text=None):
                           timeout=20, text=True, check=False)
 
 
-def test_the_command_line(cache):
+def test_the_command_line(cache, server):
     assert command(cache, "query", "-d", "cache", "SET greeting 'hello world; it is'").returncode == 0
     assert "hello world; it is" in command(cache, "query", "-d", "cache", "GET greeting").stdout
-    assert command(cache, "query", "-d", "cache", "SET", "k", "v").returncode == 0
-    assert "v" in command(cache, "query", "-d", "cache", "GET", "k").stdout
-    output = command(cache, "shell", "-d", "cache", text="SET a 1;\nINCR a;\nMULTI; INCR a;\nEXEC;\n").stdout
-    assert "QUEUED" in output and "3" in output
+    # What is typed is what is stored, numbers included.
+    for value in ("v", "007", "1.50", "-5", "null", "x'00'", "a;b;"):
+        assert command(cache, "query", "-d", "cache", "SET", "k", value).returncode == 0
+        assert server.ask("GET", "k") == value
+        assert command(cache, "query", "--url", server.url(), "SET", "j", value).returncode == 0
+        assert server.ask("GET", "j") == value
+    assert command(cache, "query", "-d", "cache", r'SET k "a\";b"').returncode == 0 and server.ask("GET", "k") == 'a";b'
+    output = command(cache, "query", "-d", "cache", "GET 'x").stdout
+    assert "not closed" in output and "^" in output
+
+
+def test_lines_are_commands_in_the_shell_and_in_scripts(cache, server):
+    lines = "SET a 1\nINCR a\n\n.timing off\nMULTI\nINCR a\nEXEC\nSET s \"x;\\\";y\"\nSET t [--\nGET t\n"
+    for output in (command(cache, "shell", "-d", "cache", text=lines).stdout,
+                   command(cache, "query", "-d", "cache", "-", text=lines.replace(".timing off\n", "")).stdout):
+        assert "QUEUED" in output and "[--" in output, output
+        assert (server.ask("GET", "a"), server.ask("GET", "s"), server.ask("GET", "t")) == ("3", 'x;";y', "[--")
+    output = command(cache, "shell", text=".use cache\nPING\n.use default\nSELECT 6\n* 7;\n").stdout
+    assert "PONG" in output and "42" in output

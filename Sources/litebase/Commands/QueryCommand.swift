@@ -16,10 +16,14 @@ struct QueryCommand: ParsableCommand {
             binds a named one. Several statements, and all of stdin, run in one
             session up to the first error.
 
+            For Redis, <sql> is a command as in redis-cli, parameters are further
+            arguments, taken as text, and each line of stdin is a command.
+
             EXAMPLES:
               litebase query "SELECT * FROM city WHERE people > ?" 1000
               litebase query "SELECT * FROM city WHERE name = :name" :name=Oslo
               litebase query - < script.sql
+              litebase query -d cache SET greeting "hello world"
             """)
 
     @Argument(help: "The statement; - reads statements from stdin.")
@@ -53,16 +57,31 @@ struct QueryCommand: ParsableCommand {
                 target: .client(client), options: limits.queryOptions(database: database.database),
                 output: StandardOutput())
             var formatter = output.makeFormatter()
-            return try Self.report(sql) { _ = try runner.run(sql, parameters, &formatter) }
+            let isText = try !parameters.isEmpty && takesCommands(client)
+            let values = isText ? try ParameterParsing.parameters(self.parameters, allText: true) : parameters
+            return try Self.report(sql) { _ = try runner.run(sql, values, &formatter) }
         }
-        try withSession(client) { script in
-            for statement in statements { try script.run(statement, parameters, isFromScript: false) }
+        try withSession(client) { script, language in
+            switch language {
+            case .sql: for statement in statements { try script.run(statement, parameters, isFromScript: false) }
+            case .commandLines:
+                // Semicolons mean nothing there.
+                let values = try ParameterParsing.parameters(self.parameters, allText: true)
+                try script.run(.init(bytes: Array(sql.utf8), line: 1), values, isFromScript: false)
+            }
         }
     }
 
+    /// Whether the database takes commands instead of SQL. Their arguments are strings: `1.50` must not become `1.5`.
+    private func takesCommands(_ client: BlockingClient) throws -> Bool {
+        let name = database.database
+        let known = try client.listDatabases().first { name == nil ? $0.isDefault : $0.name == name }
+        return known.map { StatementSplitter.Language(engine: $0.engine) == .commandLines } ?? false
+    }
+
     private func runScript() throws {
-        try withSession(try connection.connect()) { script in
-            var splitter = StatementSplitter()
+        try withSession(try connection.connect()) { script, language in
+            var splitter = StatementSplitter(language)
             while let chunk = try StandardInput.read() {
                 for statement in splitter.append(chunk) { try script.run(statement, .none, isFromScript: true) }
             }
@@ -70,12 +89,14 @@ struct QueryCommand: ParsableCommand {
         }
     }
 
-    private func withSession(_ client: BlockingClient, _ body: (inout Script) throws -> Void) throws {
+    private func withSession(
+        _ client: BlockingClient, _ body: (inout Script, StatementSplitter.Language) throws -> Void
+    ) throws {
         let session = try client.openSession(database.sessionOptions)
         let runner = StatementRunner(
             target: .session(session), options: limits.queryOptions(database: nil), output: StandardOutput())
         var script = Script(runner: runner, formatter: output.makeFormatter())
-        try body(&script)
+        try body(&script, StatementSplitter.Language(engine: session.information.engine))
         if script.transaction == .active || script.transaction == .failed {
             Terminal.complain("litebase: the last transaction was not committed, and is rolled back")
         }

@@ -31,6 +31,16 @@ struct StatementSplitter {
         case dollarQuoted(tag: [UInt8], matched: Int)
     }
 
+    /// What a statement is.
+    enum Language {
+        case sql
+        /// Commands of Redis: each line is one, as in redis-cli.
+        case commandLines
+
+        init(engine: String) { self = engine == "redis" ? .commandLines : .sql }
+    }
+
+    private let language: Language
     private(set) var context = Context.plain
     private var keywords = TriggerGrammar()
     /// Bytes of the current statement, from its first one that is not white space.
@@ -45,6 +55,8 @@ struct StatementSplitter {
     /// The name of a dollar quote being read.
     private var dollarTag: [UInt8]?
 
+    init(_ language: Language = .sql) { self.language = language }
+
     /// Whether nothing but white space and comments was read since the last statement.
     var isBetweenStatements: Bool { !holdsToken && !holdsPart && context == .plain }
 
@@ -56,7 +68,7 @@ struct StatementSplitter {
     mutating func append(_ bytes: some Sequence<UInt8>) -> [Statement] {
         var complete: [Statement] = []
         for byte in bytes {
-            if take(byte) { complete += finishStatement(droppingSemicolon: true) }
+            if take(byte) { complete += finishStatement(droppingEnd: true) }
             if byte == UInt8(ascii: "\n") { line += 1 }
         }
         return complete
@@ -66,19 +78,19 @@ struct StatementSplitter {
     /// - Returns: what was left without a semicolon, if it is more than white space and comments.
     mutating func finish() -> Statement? {
         holdsToken = holdsToken || holdsPart
-        let rest = finishStatement(droppingSemicolon: false).first
+        let rest = finishStatement(droppingEnd: false).first
         reset()
         return rest
     }
 
     /// Forgets the statement that is not complete.
     mutating func reset() {
-        self = StatementSplitter()
+        self = StatementSplitter(language)
     }
 
-    private mutating func finishStatement(droppingSemicolon: Bool) -> [Statement] {
+    private mutating func finishStatement(droppingEnd: Bool) -> [Statement] {
         var bytes = current
-        if droppingSemicolon { bytes.removeLast() }
+        if droppingEnd { bytes.removeLast() }
         while let last = bytes.last, isWhiteSpace(last) { bytes.removeLast() }
         let statement = holdsToken ? [Statement(bytes: bytes, line: startLine)] : []
         current = []
@@ -98,6 +110,10 @@ struct StatementSplitter {
             startLine = line
         }
         current.append(byte)
+        if language == .commandLines {
+            holdsToken = true
+            return byte == UInt8(ascii: "\n")
+        }
         switch context {
         case .plain:
             return takePlain(byte)

@@ -53,7 +53,10 @@ extension Shell {
             let usage = command.name + (command.arguments.isEmpty ? "" : " " + command.arguments)
             try output.print(usage + String(repeating: " ", count: max(1, 20 - usage.count)) + command.help)
         }
-        try output.print("Statements end with a semicolon. Ctrl-C cancels the running one.")
+        let rule =
+            try language() == .commandLines
+            ? "Each line is a command, as in redis-cli" : "Statements end with a semicolon"
+        try output.print("\(rule). Ctrl-C cancels the running one.")
         try output.flush()
     }
 
@@ -98,7 +101,8 @@ extension Shell {
     private func requireSQLite(_ command: String) throws {
         let engine = try connection.session().information.engine
         guard engine == "sqlite" else {
-            throw UsageError("\(command) is for SQLite; this is \(engine), whose catalogue you can query with SQL")
+            let remedy = engine == "redis" ? "where SCAN lists the keys" : "whose catalogue you can query with SQL"
+            throw UsageError("\(command) is for SQLite; this is \(engine), \(remedy)")
         }
     }
 

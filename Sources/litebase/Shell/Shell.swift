@@ -44,7 +44,7 @@ final class Shell {
             {
                 lines = edited
             }
-            try output.print("litebase \(Product.version), connected to \(connection.endpoint). \(Self.greeting)")
+            try output.print("litebase \(Product.version), connected to \(connection.endpoint). \(try greeting())")
             try output.flush()
         }
         try process(lines)
@@ -53,17 +53,27 @@ final class Shell {
         connection.close()
     }
 
-    private static let greeting = "Type .help for help, Ctrl-D to leave."
+    private func greeting() throws -> String {
+        let rule = try language() == .commandLines ? "Each line is a command. " : ""
+        return rule + "Type .help for help, Ctrl-D to leave."
+    }
+
+    /// What the session's database takes.
+    func language() throws(ClientError) -> StatementSplitter.Language {
+        StatementSplitter.Language(engine: try connection.session().information.engine)
+    }
 
     /// Runs all that a source of lines has.
     private func process(_ lines: any LineReader) throws {
-        var splitter = StatementSplitter()
+        var splitter = StatementSplitter(try language())
         while !isOver {
             switch try lines.read(prompt: prompt(splitter)) {
             case .line(let line):
                 if splitter.isBetweenStatements, let command = Self.dotCommand(line) {
                     splitter.reset()
                     try attempt { try self.run(dotCommand: command) }
+                    // It may have led to another database.
+                    if command.hasPrefix(".use") { splitter = StatementSplitter((try? language()) ?? .sql) }
                     continue
                 }
                 for statement in splitter.append(line + [UInt8(ascii: "\n")]) { try run(statement) }
