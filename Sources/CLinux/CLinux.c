@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <semaphore.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/sockios.h>
 #include <malloc.h>
 #include <netinet/in.h>
@@ -103,6 +104,20 @@ int clinux_peer_of(int fd, clinux_peer_credentials *credentials) {
     credentials->uid = peer.uid;
     credentials->gid = peer.gid;
     return 0;
+}
+
+int clinux_peer_groups_of(int fd, uint32_t *groups, size_t *count) {
+    socklen_t size = (socklen_t)(*count * sizeof *groups);
+    int result = getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size);
+    *count = size / sizeof *groups;
+    return result;
+}
+
+int clinux_groups_of_user(const char *name, uint32_t gid, uint32_t *groups, size_t *count) {
+    int room = (int)*count;
+    int result = getgrouplist(name, gid, groups, &room);
+    *count = (size_t)room;
+    return result < 0 ? -1 : 0;
 }
 
 static int unix_address(const char *path, size_t path_length, struct sockaddr_un *address) {

@@ -1,5 +1,6 @@
 // The configuration in force: files, then flags, then what follows from the surroundings.
 
+internal import DatabaseDrivers
 public import LinuxSystem
 public import Server
 
@@ -29,7 +30,7 @@ public struct Configuration: Sendable, Equatable {
         }
         for database in options.databases { reader.add(database: database.name, url: database.url) }
         let stateDirectory = addEmbeddedDatabase(paths, &reader)
-        let databases = reader.orderedDatabases()
+        let databases = reader.orderedDatabases().map { $0.withPasswords(in: paths.credentialsDirectory) }
         guard reader.problems.isEmpty else { throw ConfigurationError(problems: reader.problems(orderedBy: files)) }
         return Configuration(
             settings: reader.settings, databases: databases, listen: options.listen,
@@ -39,8 +40,9 @@ public struct Configuration: Sendable, Equatable {
     /// What the server gets.
     public func serverConfiguration(version: String, activation: Activation) -> ServerConfiguration {
         ServerConfiguration(
-            version: version, activation: activation, loopCount: loopCount, limits: settings.limits,
-            databases: databases)
+            version: version, activation: activation, loopCount: loopCount,
+            spinMicrosecondsMax: settings.spinMicrosecondsMax, limits: settings.limits, databases: databases,
+            service: settings.service)
     }
 
     /// Event loops, 1 or more.
@@ -105,6 +107,18 @@ extension SettingsReader {
         }.map(\.element)
     }
 
+    /// SQLite is told by the daemon what a reader may not do; a login is something of servers.
+    private mutating func reportReadOnlyURL(of database: Database) {
+        let configuration = database.configuration
+        guard let url = configuration.readOnlyURL,
+            !DatabaseLocation.isRemote(url) || !DatabaseLocation.isRemote(configuration.url)
+        else { return }
+        report(
+            database.file, line: database.line, column: database.column,
+            "databases.\(database.name).read_only_url is for databases on servers; leave it away, or let both URLs lead "
+                + "to a server")
+    }
+
     /// The databases, the default one first; reports those that are incomplete.
     mutating func orderedDatabases() -> [DatabaseConfiguration] {
         var complete: [DatabaseConfiguration] = []
@@ -114,6 +128,10 @@ extension SettingsReader {
                     database.file, line: database.line, column: database.column,
                     "databases.\(database.name) has no url; write url = \"sqlite:/absolute/path\"")
                 continue
+            }
+            reportReadOnlyURL(of: database)
+            if let problem = database.configuration.passwordProblem {
+                report(database.file, line: database.line, column: database.column, problem)
             }
             complete.append(database.configuration)
         }

@@ -10,8 +10,8 @@ public struct DatabaseKey: Sendable {
     /// Where the value lives, and what it may be. `nil` there: the key was not given.
     enum Slot: Sendable {
         case string(Place<String?>, TextRule)
-        /// An empty array is not the same as none.
-        case strings(Place<[String]?>, TextRule)
+        /// An empty array is not the same as none: it names nobody.
+        case principals(Place<Principals?>, PrincipalKind)
         case integer(Place<Int?>, ClosedRange<Int>)
         case milliseconds(Place<Int64?>, ClosedRange<Int>)
         case access(Place<DatabaseAccess>)
@@ -32,7 +32,7 @@ public struct DatabaseKey: Sendable {
     public var type: String {
         switch slot {
         case .string, .access: "string"
-        case .strings: "array of strings"
+        case .principals(_, let kind): kind.type
         case .integer(_, let range), .milliseconds(_, let range):
             "integer, \(range.lowerBound) to \(range.upperBound)"
         }
@@ -43,10 +43,7 @@ public struct DatabaseKey: Sendable {
         switch slot {
         case .string(let place, let rule):
             database[keyPath: place].map { TOMLDocument.quote(rule.shown($0)) }
-        case .strings(let place, let rule):
-            database[keyPath: place].map { texts in
-                "[" + texts.map { TOMLDocument.quote(rule.shown($0)) }.joined(separator: ", ") + "]"
-            }
+        case .principals(let place, _): database[keyPath: place].map(PrincipalKind.literal)
         case .integer(let place, _): database[keyPath: place].map { "\($0)" }
         case .milliseconds(let place, _): database[keyPath: place].map { "\($0)" }
         case .access(let place): TOMLDocument.quote(database[keyPath: place].rawValue)
@@ -61,9 +58,8 @@ public struct DatabaseKey: Sendable {
         case (.string(let place, let rule), .string(let text)):
             database[keyPath: place] = text
             return rule.problem(text)
-        case (.strings(let place, let rule), .strings(let texts)):
-            database[keyPath: place] = texts
-            return texts.lazy.compactMap(rule.problem).first
+        case (.principals(let place, let kind), .strings(let names)):
+            return kind.assign(names, to: &database[keyPath: place]).map { " \($0)" }
         case (.integer(let place, let range), .integer(let number)):
             guard let number = Int(exactly: number), range.contains(number) else { return outOfRange }
             database[keyPath: place] = number
@@ -99,4 +95,17 @@ extension TextRule {
     static let url = TextRule(
         problem: { DatabaseAddress.problem(url: $0).map { ": \($0)" } },
         shown: { DatabaseLocation.withoutSecrets($0) })
+
+    /// A file.
+    static let absolutePath = TextRule(problem: { text in
+        text.hasPrefix("/") && !text.containsControlCharacter ? nil : " must be an absolute path, not \"\(text)\""
+    })
+
+    /// A credential of the service (systemd.exec(5)): a file's name, without a colon.
+    static let credentialName = TextRule(problem: { text in
+        let isGood =
+            !text.isEmpty && text != "." && text != ".." && text.utf8.count <= 255
+            && text.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7f && $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: ":") }
+        return isGood ? nil : " must be the name of a credential as LoadCredential= has it, not \"\(text)\""
+    })
 }

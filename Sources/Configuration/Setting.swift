@@ -17,6 +17,7 @@ public struct Setting: Sendable {
         case group(Place<String?>)
         case databaseName(Place<String>)
         case level(Place<LogLevel>)
+        case principals(Place<Principals?>, PrincipalKind)
     }
 
     /// Dotted path of its key, such as `limits.frame_bytes_max`.
@@ -34,6 +35,14 @@ public struct Setting: Sendable {
     /// Keys of the path.
     public var path: [String] { name.split(separator: ".").map(String.init) }
 
+    /// The range of a number.
+    var range: ClosedRange<Int>? {
+        switch slot {
+        case .integer(_, let range), .milliseconds(_, let range): range
+        case .port, .mode, .path, .group, .databaseName, .level, .principals: nil
+        }
+    }
+
     /// Unit and range as people read them, such as `integer, 0 to 65535`.
     public var type: String {
         switch slot {
@@ -45,6 +54,7 @@ public struct Setting: Sendable {
         case .group: "string, name or number of a group"
         case .databaseName: "string, name of a database"
         case .level: "string: " + LogLevel.allCases.map(\.name).joined(separator: ", ")
+        case .principals(_, let kind): kind.type
         }
     }
 
@@ -58,6 +68,7 @@ public struct Setting: Sendable {
         case .path(let place), .group(let place): settings[keyPath: place].map(TOMLDocument.quote)
         case .databaseName(let place): TOMLDocument.quote(settings[keyPath: place])
         case .level(let place): TOMLDocument.quote(settings[keyPath: place].name)
+        case .principals(let place, _): settings[keyPath: place].map(PrincipalKind.literal)
         }
     }
 
@@ -77,6 +88,8 @@ public struct Setting: Sendable {
         case (.mode, .string(let text)), (.path, .string(let text)), (.group, .string(let text)),
             (.databaseName, .string(let text)), (.level, .string(let text)):
             return assign(text: text, to: &settings)
+        case (.principals(let place, let kind), .strings(let names)):
+            return kind.assign(names, to: &settings[keyPath: place])
         case (.mode, .integer):
             return "must be a string of octal digits; write for example \"0660\""
         default:
@@ -111,13 +124,14 @@ public struct Setting: Sendable {
         case .level(let place):
             guard let level = LogLevel(name: text) else { return unknownLevel(text) }
             settings[keyPath: place] = level
+        case .principals: return "is \(article) \(type)"
         }
         return nil
     }
 
     private var outOfRange: String { "is out of range; it takes \(article) \(type)" }
 
-    private var article: String { type.hasPrefix("integer") ? "an" : "a" }
+    private var article: String { type.hasPrefix("string") ? "a" : "an" }
 
     private func unknownLevel(_ text: String) -> String {
         let names = LogLevel.allCases.map(\.name)

@@ -15,6 +15,10 @@ extension Setting {
                 "loops", .integer(\.loopCount, 0...256),
                 "Event loops that serve connections; 0: one for each core, at most four."),
             Setting(
+                "spin_us_max", .integer(\.spinMicrosecondsMax, 0...1_000),
+                "Time that a loop looks for requests before it sleeps, in microseconds, while they come quickly; 0: it always "
+                    + "sleeps."),
+            Setting(
                 "default_database", .databaseName(\.defaultDatabase), "Database of requests that name none."),
             Setting(
                 "socket.path", .path(\.socketPath), "Unix socket of a daemon that was not activated by systemd."),
@@ -25,7 +29,22 @@ extension Setting {
             Setting(
                 "socket.port", .port(\.port),
                 "TCP port on 127.0.0.1, for development: every local user can connect; 0: the kernel chooses one."),
-        ] + log + limits
+        ] + access + log + limits
+
+    private static let access: [Setting] = [
+        Setting(
+            "access.admins", .principals(\.service.administrators.users, .users),
+            "Users who see what everybody does, and may reload; root and the daemon's own user always may."),
+        Setting(
+            "access.admin_groups", .principals(\.service.administrators.groups, .groups),
+            "Groups whose members see what everybody does, and may reload."),
+        Setting(
+            "access.ad_hoc_users", .principals(\.service.adHoc.users, .users),
+            "Users who may open databases by a URL; root and the daemon's own user always may."),
+        Setting(
+            "access.ad_hoc_groups", .principals(\.service.adHoc.groups, .groups),
+            "Groups whose members may open databases by a URL."),
+    ]
 
     private static let log: [Setting] = [
         Setting(

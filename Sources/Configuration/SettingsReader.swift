@@ -73,7 +73,7 @@ struct SettingsReader {
         }
     }
 
-    private static let sections = ["socket", "log", "limits"]
+    private static let sections = ["socket", "access", "log", "limits"]
 
     private mutating func reportUnknown(_ entry: TOMLEntry, _ file: String) {
         let name = entry.path.joined(separator: ".")

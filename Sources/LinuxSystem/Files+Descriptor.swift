@@ -3,6 +3,14 @@
 internal import Glibc
 
 extension Files {
+    /// Status of an open file (fstat(2)).
+    public static func status(of file: borrowing OwnedDescriptor) throws(Errno) -> FileStatus {
+        var info = stat()
+        let number = file.number
+        _ = try SystemCalls.call(.fstat) { Int(fstat(number, &info)) }
+        return FileStatus(info)
+    }
+
     /// Device and inode of an open file (fstat(2)): whether a path still leads to it.
     public static func identity(of file: borrowing OwnedDescriptor) throws(Errno) -> (device: UInt64, inode: UInt64) {
         var info = stat()

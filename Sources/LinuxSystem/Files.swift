@@ -14,6 +14,22 @@ public struct FileStatus: Sendable {
     public var byteCount: Int64
     public var device: UInt64
     public var inode: UInt64
+
+    init(_ info: stat) {
+        kind =
+            switch info.st_mode & S_IFMT {
+            case S_IFREG: .regular
+            case S_IFDIR: .directory
+            case S_IFSOCK: .socket
+            default: .other
+            }
+        mode = info.st_mode & 0o7777
+        ownerUID = info.st_uid
+        ownerGID = info.st_gid
+        byteCount = Int64(info.st_size)
+        device = UInt64(info.st_dev)
+        inode = UInt64(info.st_ino)
+    }
 }
 
 /// Which file it is, whatever it is called (stat(2)): the same as long as the file is open somewhere.
@@ -42,16 +58,7 @@ public enum Files {
             if error == .noSuchFile { return nil }
             throw error
         }
-        let kind: FileStatus.Kind =
-            switch info.st_mode & S_IFMT {
-            case S_IFREG: .regular
-            case S_IFDIR: .directory
-            case S_IFSOCK: .socket
-            default: .other
-            }
-        return FileStatus(
-            kind: kind, mode: info.st_mode & 0o7777, ownerUID: info.st_uid, ownerGID: info.st_gid,
-            byteCount: Int64(info.st_size), device: UInt64(info.st_dev), inode: UInt64(info.st_ino))
+        return FileStatus(info)
     }
 
     /// Makes a directory and its missing parents.
@@ -80,7 +87,12 @@ public enum Files {
     /// Whole content of a regular file.
     /// - Throws: `Errno.noSpace` never; `.invalidArgument` when it is longer than `byteCountMax`.
     public static func read(_ path: String, byteCountMax: Int) throws(Errno) -> [UInt8] {
-        let file = try open(path, flags: O_RDONLY)
+        try read(try open(path, flags: O_RDONLY), byteCountMax: byteCountMax)
+    }
+
+    /// The rest of an open file.
+    /// - Throws: `.invalidArgument` when it is longer than `byteCountMax`.
+    public static func read(_ file: borrowing OwnedDescriptor, byteCountMax: Int) throws(Errno) -> [UInt8] {
         var content: [UInt8] = []
         while true {
             let number = file.number

@@ -39,19 +39,6 @@ public enum Process {
         }
     }
 
-    /// Number of a group by name or decimal number (getgrnam_r(3)).
-    public static func groupID(_ name: String) -> UInt32? {
-        if let number = UInt32(name) { return number }
-        var entry = group()
-        var result: UnsafeMutablePointer<group>?
-        return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 65536) { buffer in
-            guard let base = buffer.baseAddress,
-                getgrnam_r(name, &entry, base, buffer.count, &result) == 0, result != nil
-            else { return nil }
-            return entry.gr_gid
-        }
-    }
-
     /// Cores that this process may use (sched_getaffinity(2) by sysconf(3)).
     public static var coreCount: Int { max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))) }
 

@@ -80,6 +80,14 @@ public enum Sockets {
         return PeerCredentials(pid: peer.pid, uid: peer.uid, gid: peer.gid)
     }
 
+    /// Groups of who connected, as they were at connect(2): as the kernel tells, or, where it has no SO_PEERGROUPS, as the
+    /// group database does.
+    public static func groups(of socket: borrowing OwnedDescriptor, _ peer: PeerCredentials) -> [UInt32] {
+        let number = socket.number
+        let told = GroupList.read { clinux_peer_groups_of(number, $0, &$1) == 0 }
+        return [peer.gid] + (told ?? Process.groupIDs(uid: peer.uid, gid: peer.gid))
+    }
+
     /// Family of a descriptor that somebody else may own; `.other` where it is no socket.
     public static func family(of number: Int32) -> SocketFamily {
         switch clinux_socket_family(number) {

@@ -37,6 +37,10 @@ public struct StandardPaths: Sendable {
         return isRoot ? "/var/lib/litebase" : user("XDG_STATE_HOME", ".local/state")
     }
 
+    /// Directory of the secrets that the service manager has for this service (systemd.exec(5), `LoadCredential=`); `nil`
+    /// when it has none.
+    public var credentialsDirectory: String? { firstDirectory("CREDENTIALS_DIRECTORY") }
+
     /// The daemon's socket. Falls back to `/tmp` where the directory for sockets is missing.
     public var socketPath: String {
         let parent = isRoot ? "/run" : variable("XDG_RUNTIME_DIR")

@@ -50,13 +50,11 @@ final class ReloadDesk: Sendable {
 }
 
 extension Connection {
-    /// Whether the client is the daemon's own user or root.
-    var isAdministrator: Bool { owner.mayOpenFiles }
-
     func reload(_ head: RequestHead, _ encoding: WireEncoding) throws(RequestError) {
         guard isAdministrator else {
+            noteDenial(of: .reload, nil)
             throw RequestError(
-                .permissionDenied, "Only root and the user whom the daemon runs as may reload it.",
+                .permissionDenied, "Only an administrator may make the daemon reload.",
                 hint: "Ask an administrator: systemctl reload litebase.")
         }
         let operation = makeOperation(head, .reload, encoding)

@@ -54,9 +54,8 @@ public final class Server {
             ConnectionKeeper($0, shared: shared, controlLoop: controlLoop)
         }
         catalog = DatabaseCatalog(
-            configuration.databases, settings: configuration.limits.driverSettings(loopCount: configuration.loopCount),
-            workers: writers,
-            observer: observer, earlier: nil)
+            configuration,
+            CatalogSurroundings(loopCount: configuration.loopCount, workers: writers, observer: observer), earlier: nil)
         for index in 0..<max(1, configuration.loopCount) { try startLoop(index) }
         goOn(with: former)
     }
@@ -104,7 +103,7 @@ public final class Server {
     private func startLoop(_ index: Int) throws(Errno) {
         let (shared, limits, catalog) = (shared, configuration.limits, catalog)
         // A loop must be made and run by its own thread; the context is used by it alone.
-        let loop = try EventLoop()
+        let loop = try EventLoop(spinNanosecondsMax: Int64(configuration.spinMicrosecondsMax) * 1000)
         let context = LoopContext(loop: loop, shared: shared, limits: limits, catalog: catalog)
         let bound = LoopBound(context, loop.mailbox)
         shared.join(LoopMember(mailbox: loop.mailbox, context: bound))
@@ -176,9 +175,9 @@ public final class Server {
     public func reload(_ configuration: ServerConfiguration, completion: @escaping () -> Void) {
         self.configuration = configuration
         catalog = DatabaseCatalog(
-            configuration.databases, settings: configuration.limits.driverSettings(loopCount: shared.loops.count),
-            workers: shared.writers,
-            observer: observer, earlier: catalog)
+            configuration,
+            CatalogSurroundings(loopCount: shared.loops.count, workers: shared.writers, observer: observer),
+            earlier: catalog)
         let (catalog, limits) = (catalog, configuration.limits)
         for pool in [shared.workers, shared.writers] { pool.threadCountMax = limits.workerThreadCountMax }
         SQLiteMemory.setLimit(limits.sqliteMemoryByteCountMax)

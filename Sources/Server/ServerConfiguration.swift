@@ -1,5 +1,7 @@
 // What the daemon tells the server: plain values, checked before they get here.
 
+public import DatabaseDrivers
+
 /// Whether a database may be written.
 public enum DatabaseAccess: String, Sendable {
     case readWrite = "read_write"
@@ -12,7 +14,23 @@ public struct DatabaseConfiguration: Sendable, Equatable {
     public var name: String
     /// `sqlite:/absolute/path`, `sqlite:/absolute/path?mode=ro` or `sqlite::memory:`.
     public var url: String
+    /// The most that anybody may do.
     public var access: DatabaseAccess
+    /// Another login on the server for those who only read; `nil`: the same.
+    public var readOnlyURL: String?
+    /// Who may open it.
+    public var rules = AccessRules()
+    public var limits = DatabaseLimits()
+    /// Absolute path of a file with the password, if it is not in the URL.
+    public var passwordFile: String?
+    /// Name of a credential of the service with the password, instead of a file.
+    public var passwordCredential: String?
+    /// Where the password is by these two, once they have been checked.
+    public var password: PasswordFile?
+    /// The same for `readOnlyURL`, which is another login.
+    public var readOnlyPasswordFile: String?
+    public var readOnlyPasswordCredential: String?
+    public var readOnlyPassword: PasswordFile?
 
     public init(name: String, url: String, access: DatabaseAccess = .readWrite) {
         self.name = name
@@ -33,16 +51,22 @@ public struct ServerConfiguration: Sendable {
     public var activation: Activation
     /// Event loops that serve connections, 1 or more.
     public var loopCount: Int
+    /// Time that a loop looks for events before it sleeps, in microseconds, while they come quickly; 0: it always sleeps.
+    public var spinMicrosecondsMax: Int
     public var limits: Limits
     /// The first one is the default database.
     public var databases: [DatabaseConfiguration]
+    public var service: ServiceAccess
 
     public init(
-        version: String, activation: Activation, loopCount: Int, limits: Limits, databases: [DatabaseConfiguration]
+        version: String, activation: Activation, loopCount: Int, spinMicrosecondsMax: Int = 0, limits: Limits,
+        databases: [DatabaseConfiguration], service: ServiceAccess = ServiceAccess()
     ) {
+        self.service = service
         self.version = version
         self.activation = activation
         self.loopCount = loopCount
+        self.spinMicrosecondsMax = spinMicrosecondsMax
         self.limits = limits
         self.databases = databases
     }

@@ -12,7 +12,9 @@ import Testing
         #filePath.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 } + "/Snapshots"
 
     static let names = [
-        "litebase", "ping", "query", "shell", "databases", "status", "reload", "top", "bench", "completions",
+        "litebase", "ping", "query", "shell", "databases", "status", "reload", "config", "add-database",
+        "remove-database",
+        "check", "top", "bench", "completions",
     ]
 
     private static func help(_ name: String, columns: Int) -> String {
@@ -23,6 +25,10 @@ import Testing
         case "databases": LiteBaseCommand.helpMessage(for: DatabasesCommand.self, columns: columns)
         case "status": LiteBaseCommand.helpMessage(for: StatusCommand.self, columns: columns)
         case "reload": LiteBaseCommand.helpMessage(for: ReloadCommand.self, columns: columns)
+        case "config": LiteBaseCommand.helpMessage(for: ConfigCommand.self, columns: columns)
+        case "add-database": LiteBaseCommand.helpMessage(for: AddDatabaseCommand.self, columns: columns)
+        case "remove-database": LiteBaseCommand.helpMessage(for: RemoveDatabaseCommand.self, columns: columns)
+        case "check": LiteBaseCommand.helpMessage(for: CheckConfigurationCommand.self, columns: columns)
         case "top": LiteBaseCommand.helpMessage(for: TopCommand.self, columns: columns)
         case "bench": LiteBaseCommand.helpMessage(for: BenchCommand.self, columns: columns)
         case "completions": LiteBaseCommand.helpMessage(for: CompletionsCommand.self, columns: columns)

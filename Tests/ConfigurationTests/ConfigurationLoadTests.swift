@@ -30,9 +30,11 @@ private final class Directory {
         try Files.replaceContent(of: file, with: text)
     }
 
-    func load(_ arguments: [String] = []) throws -> Configuration {
+    func load(_ arguments: [String] = [], credentials: String? = nil) throws -> Configuration {
         let options = try CommandLineOptions(parsing: arguments, directory: "/work")
-        let variables = ["CONFIGURATION_DIRECTORY": path, "STATE_DIRECTORY": "/state"]
+        let variables = [
+            "CONFIGURATION_DIRECTORY": path, "STATE_DIRECTORY": "/state", "CREDENTIALS_DIRECTORY": credentials,
+        ].compactMapValues(\.self)
         return try Configuration.load(options, paths: StandardPaths(isRoot: false, home: nil) { variables[$0] })
     }
 }
@@ -123,6 +125,60 @@ private final class Directory {
         #expect(found[2].hasPrefix("\(dropIns)/1.toml:1:"))
         #expect(found[3].hasPrefix("\(dropIns)/2.toml:1:1: loops is out of range"))
         #expect(found[4] == "--loops must be an integer, 0 to 256, not \"x\"")
+    }
+
+    // Passwords
+
+    private static let shop = "[databases.shop]\nurl = \"postgresql://lb@db/shop\"\n"
+
+    @Test func aPasswordComesFromOnePlaceAlone() throws {
+        let directory = Directory()
+        let url = "url = \"postgresql://lb:Xq7@db/shop\"\n"
+        for (text, reason) in [
+            (Self.shop + "password_file = \"/f\"\npassword_credential = \"c\"\n", "keep one of them"),
+            ("[databases.shop]\n" + url + "password_file = \"/f\"\n", "take it out of the URL"),
+            ("[databases.shop]\n" + url + "password_credential = \"c\"\n", "take it out of the URL"),
+            ("[databases.shop]\nurl = \"sqlite:/f\"\npassword_file = \"/f\"\n", "for databases on servers"),
+            (Self.shop + "read_only_password_file = \"/f\"\n", "of no use without read_only_url"),
+            (
+                Self.shop + "read_only_url = \"postgresql://r:Xq7@db/shop\"\nread_only_password_file = \"/f\"\n",
+                "has a password in its read_only_url"
+            ),
+            (Self.shop + "password_file = \"f\"\n", "must be an absolute path, not \"f\""),
+            (Self.shop + "password_credential = \"../x\"\n", "must be the name of a credential"),
+            (Self.shop + "password_file = 1\n", "wrong type (integer); it takes a string"),
+        ] {
+            try directory.write("litebase.toml", text)
+            let found = Self.problems { try directory.load() }
+            #expect(found.count == 1 && found.first?.contains(reason) == true, "\(text): \(found)")
+            #expect(!found.joined().contains("Xq7"))
+        }
+    }
+
+    @Test func passwordKeysAreShownAndReadBack() throws {
+        let directory = Directory()
+        try directory.write("litebase.toml", Self.shop + "password_file = \"/etc/x y\"\n")
+        let first = try directory.load()
+        #expect(first.toml.contains("password_file = \"/etc/x y\"\n"))
+        try directory.write("litebase.toml", first.toml)
+        #expect(try directory.load().databases == first.databases)
+        try directory.write("litebase.toml", Self.shop + "password_file = \"/etc/y\"\n")
+        #expect(try directory.load().databases != first.databases, "another file is another pool")
+    }
+
+    @Test func aCredentialOfTheDatabasesNameNeedsNoKey() throws {
+        let (directory, credentials) = (Directory(), Directory())
+        try directory.write("litebase.toml", Self.shop)
+        func taken() throws -> String? {
+            try directory.load(credentials: credentials.path).databases.first { $0.name == "shop" }?.passwordCredential
+        }
+        #expect(try taken() == nil)
+        try credentials.write("shop.password", "x")
+        #expect(try taken() == "shop.password")
+        try directory.write("litebase.toml", Self.shop + "password_file = \"/f\"\n")
+        #expect(try taken() == nil)
+        try directory.write("litebase.toml", "[databases.shop]\nurl = \"postgresql://lb:p@db/shop\"\n")
+        #expect(try taken() == nil)
     }
 
     @Test func aFileThatWasAskedForMustBeThere() {

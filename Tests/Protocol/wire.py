@@ -142,13 +142,16 @@ def framed(body):
 
 
 class Client:
-    """One connection. `address` is a socket path or a (host, port) pair."""
+    """One connection. `address` is a socket path, a (host, port) pair, or a socket that is connected already."""
 
     def __init__(self, address, mode="msgpack", timeout=30.0):
-        family = socket.AF_INET if isinstance(address, tuple) else socket.AF_UNIX
-        self.socket = socket.socket(family, socket.SOCK_STREAM)
+        if isinstance(address, socket.socket):
+            self.socket = address
+        else:
+            self.socket = socket.socket(socket.AF_INET if isinstance(address, tuple) else socket.AF_UNIX, socket.SOCK_STREAM)
         self.socket.settimeout(timeout * PATIENCE)
-        self.socket.connect(address)
+        if self.socket is not address:
+            self.socket.connect(address)
         self.mode = mode
         self.buffer = bytearray()
         self.waiting = collections.Counter()  # ids of requests without a terminal frame

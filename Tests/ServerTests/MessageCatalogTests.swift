@@ -80,6 +80,7 @@ import Testing
         .userExhausted(limitName: "l", limit: 1, peer: nil),
         .readerStalled(connection: 1, peer: nil, limit: 1, byteCount: 1),
         .transactionExpired(connection: 1, peer: nil, session: "s", database: "d", limit: 1),
+        .accessDenied(connection: 1, peer: nil, right: .reload, database: nil, program: nil),
         .slowStatement(Self.statement, sql: nil), .databaseTrouble(Self.statement, reason: "r"),
         .suppressed(SuppressedMessages(id: .stopped, level: .info, count: 1)),
     ]

@@ -42,6 +42,11 @@ int clinux_signalfd(const int *signals, int signal_count);
 int clinux_signalfd_read(int fd, int *pid_of_sender);
 int clinux_accept(int listener);
 int clinux_peer_of(int fd, clinux_peer_credentials *credentials);
+/// Supplementary groups of the peer of a Unix socket at connect(2) (Linux 4.13, SO_PEERGROUPS; net/core/sock.c).
+/// `count`: room, then how many there are; ERANGE when that is more.
+int clinux_peer_groups_of(int fd, uint32_t *groups, size_t *count);
+/// Groups of a user by the group database (getgrouplist(3)); `count` as above, and −1 when that is more.
+int clinux_groups_of_user(const char *name, uint32_t gid, uint32_t *groups, size_t *count);
 /// Unix stream listener; `path_length` must fit sun_path (107 bytes).
 int clinux_bind_unix(const char *path, size_t path_length);
 int clinux_connect_unix(const char *path, size_t path_length);

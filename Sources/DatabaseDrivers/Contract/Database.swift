@@ -27,9 +27,13 @@ public enum DatabaseLocation: Sendable, Equatable {
     /// Whether the URL is of a server.
     public static func isRemote(_ url: String) -> Bool { RemoteLocation.isMeant(by: url) }
 
+    /// Whether the URL of a server holds a password to log in with.
+    public static func hasPassword(_ url: String) -> Bool { isRemote(url) && RemoteURL.hasPassword(url) }
+
     /// The URL as it may be shown to anybody: without passwords.
     public static func withoutSecrets(_ url: String) -> String {
-        url.contains("://") || RemoteLocation.isMeant(by: url) ? RemoteURL.withoutSecrets(url) : url
+        // A path may have any character; what is none of SQLite's may be a URL that somebody got wrong.
+        (url.hasPrefix("sqlite:") || url.hasPrefix("/")) && !url.contains("://") ? url : RemoteURL.withoutSecrets(url)
     }
 }
 

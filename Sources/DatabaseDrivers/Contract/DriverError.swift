@@ -70,6 +70,16 @@ public struct DriverError: Error, Sendable {
             $0.rowIndex = position.rowIndex
         }
     }
+
+    /// The same error with `***` for every secret in its texts.
+    func hiding(_ secrets: [String]) -> DriverError {
+        func shown(_ text: String) -> String { secrets.reduce(text) { $0.hiding($1) } }
+        return with {
+            $0.message = shown($0.message)
+            $0.detail = $0.detail.map(shown)
+            $0.hint = $0.hint.map(shown)
+        }
+    }
 }
 
 /// A limit that a statement met.

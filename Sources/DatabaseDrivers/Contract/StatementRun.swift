@@ -50,6 +50,8 @@ public enum StopReason: UInt8, Sendable {
     case shuttingDown
     /// The database that it works on is not at its place any more.
     case databaseReplaced
+    /// Its client has lost the right to use the database.
+    case accessRevoked
 }
 
 /// What kind of work a run is.
@@ -81,6 +83,8 @@ open class StatementRun: @unchecked Sendable {
     public final var sql = UnsafeRawBufferPointer(start: nil, count: 0)
     public final var parameters: [DriverParameter] = []
     public final var rowCountMax = Int64.max
+    /// False when the client may only read, whatever the link allows.
+    public final var mayWrite = true
     /// Takes the rows; depends on the encoding of the request.
     public final var sink: RowSink
 
@@ -139,6 +143,7 @@ open class StatementRun: @unchecked Sendable {
         sql = UnsafeRawBufferPointer(start: nil, count: 0)
         parameters.removeAll(keepingCapacity: true)
         rowCountMax = .max
+        mayWrite = true
         summary = StatementSummary()
         if !batchSummaries.isEmpty { batchSummaries = [] }
         if description != nil { description = nil }
@@ -178,6 +183,10 @@ extension DriverError {
                 sqlState: "57P01"
             ).with { $0.isRetryable = true }
         case .databaseReplaced: .replaced
+        case .accessRevoked:
+            DriverError(
+                .permissionDenied, "A change of the configuration took away the right to do this.",
+                hint: "list_databases names the databases that you may open.", sqlState: "42501")
         }
     }
 }

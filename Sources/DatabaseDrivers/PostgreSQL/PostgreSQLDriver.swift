@@ -14,12 +14,13 @@ struct PostgreSQLDriver: RemoteDriver {
     var engine: Engine { .postgresql }
     var location: DatabaseLocation { .remote(.postgresql(place)) }
     var label: String { place.label }
+    var secrets: [String] { place.secrets }
 
     // MARK: Connecting
 
-    func open() throws(DriverError) -> HandedOver<ServerConnection> {
+    func open(password: String?) throws(DriverError) -> HandedOver<ServerConnection> {
         try PostgreSQLLibrary.load()
-        let handle = connect(password: try settings.passwordFile?.read())
+        let handle = connect(password: password)
         guard let handle, pq_status(handle) == PQ_CONNECTION_OK else {
             let error = connectError(handle)
             if let handle { pq_finish(handle) }
@@ -74,7 +75,7 @@ struct PostgreSQLDriver: RemoteDriver {
         return DriverError(
             DriverError.Details(
                 code: .connectFailed, message: "The PostgreSQL server cannot be reached.",
-                detail: place.withoutSecrets(String(lines)),
+                detail: lines,
                 hint: "Check that the server runs, and the URL and the rights of the database's user.",
                 sqlState: "08001", isRetryable: true))
     }

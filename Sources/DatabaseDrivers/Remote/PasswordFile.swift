@@ -1,54 +1,92 @@
-// Passwords of databases come from files that are read at each connection: a new password needs no restart, and none lies
-// in the daemon's memory while nobody connects.
+// Passwords of databases come from files that are read at each connection: a new one needs no restart.
 
+internal import Glibc
 internal import LinuxSystem
 
 /// A file that holds one password and nothing else; a line end behind it does not count.
 public struct PasswordFile: Sendable, Equatable {
-    /// Absolute.
-    public let path: String
+    /// Absolute; `nil` for a credential of a service that has none.
+    private let path: String?
     /// The service manager has put it there for this service alone (systemd.exec(5), credentials). Its permission bits say
     /// nothing: an access list names the service's user.
-    public let isCredential: Bool
+    private let credential: String?
 
     private static let byteCountMax = 4096
 
-    public init(path: String, isCredential: Bool) {
+    /// A file of the administrator's.
+    public init(path: String) {
         self.path = path
-        self.isCredential = isCredential
+        credential = nil
+    }
+
+    /// A credential by its name.
+    ///
+    /// - Parameters:
+    ///   - name: as the unit has it.
+    ///   - directory: that of the service's credentials; `nil` when the service manager has given none.
+    public init(credential name: String, directory: String?) {
+        path = directory.map { "\($0)/\(name)" }
+        credential = name
+    }
+
+    /// What to do about a credential that the service does not have; `nil` when it is there. It cannot appear before the
+    /// next start.
+    public var missingCredential: String? {
+        guard let credential else { return nil }
+        if let path {
+            // What cannot be looked at, reading will tell.
+            do throws(Errno) {
+                if try Files.status(path) != nil { return nil }
+            } catch {
+                return nil
+            }
+        }
+        return "The service has no credential \"\(credential)\". \(Self.remedy(credential))"
+    }
+
+    private static func remedy(_ credential: String) -> String {
+        "Add LoadCredential=\(credential):/etc/litebase/credentials/\(credential) to a drop-in of litebase.service, then: "
+            + "systemctl daemon-reload; systemctl restart litebase.service"
     }
 
     /// Reads the password.
     /// - Throws: `connectFailed` that says what is wrong with the file and never what is in it.
     /// - Thread: one that may block.
     func read() throws(DriverError) -> String {
-        if let problem = ownershipProblem() { throw self.problem(problem.what, problem.remedy) }
+        guard let path, missingCredential == nil else {
+            throw Self.unavailable(
+                "The service has no credential \"\(credential ?? "")\".", Self.remedy(credential ?? ""))
+        }
+        let status: FileStatus
         let bytes: [UInt8]
         do throws(Errno) {
-            bytes = try Files.read(path, byteCountMax: Self.byteCountMax)
+            // A pipe would keep the thread waiting.
+            let file = try Files.open(path, flags: O_RDONLY | O_NONBLOCK | O_NOCTTY)
+            status = try Files.status(of: file)
+            bytes = status.kind == .regular ? try Files.read(file, byteCountMax: Self.byteCountMax) : []
         } catch {
-            throw problem(
+            throw Self.problem(
+                path,
                 error == .invalidArgument ? "is longer than \(Self.byteCountMax) bytes" : "cannot be read: \(error)")
         }
-        return try password(bytes)
+        if let problem = ownershipProblem(status) { throw Self.problem(path, problem.what, problem.remedy) }
+        return try Self.password(bytes, path)
     }
 
-    private func password(_ bytes: [UInt8]) throws(DriverError) -> String {
+    private static func password(_ bytes: [UInt8], _ path: String) throws(DriverError) -> String {
         var line = bytes[...]
         if line.last == 0x0a { line.removeLast() }
         if line.last == 0x0d { line.removeLast() }
-        guard !line.isEmpty else { throw problem("is empty") }
-        guard !line.contains(where: { $0 == 0 || $0 == 0x0a }) else { throw problem("holds more than one line") }
-        guard let text = String(validating: line, as: UTF8.self) else { throw problem("is not UTF-8") }
+        guard !line.isEmpty else { throw problem(path, "is empty") }
+        guard !line.contains(where: { $0 == 0 || $0 == 0x0a }) else { throw problem(path, "holds more than one line") }
+        guard let text = String(validating: line, as: UTF8.self) else { throw problem(path, "is not UTF-8") }
         return text
     }
 
     /// Who could have written it, or can read it, and should not.
-    private func ownershipProblem() -> (what: String, remedy: String?)? {
-        // What cannot be looked at cannot be read either, and that says why.
-        guard let status = try? Files.status(path) else { return nil }
+    private func ownershipProblem(_ status: FileStatus) -> (what: String, remedy: String?)? {
         guard status.kind == .regular else { return ("is not a regular file", nil) }
-        if isCredential { return nil }
+        if credential != nil { return nil }
         guard status.ownerUID == 0 || status.ownerUID == Process.effectiveUID else {
             return ("belongs to another user", "It must belong to root or to the user whom the daemon runs as.")
         }
@@ -56,15 +94,18 @@ public struct PasswordFile: Sendable, Equatable {
         let forbidden: UInt32 = status.ownerUID == 0 ? 0o037 : 0o077
         if status.mode & forbidden == 0 { return nil }
         return (
-            "can be read by others", "Take their permissions away: chmod \(status.ownerUID == 0 ? "0640" : "0600") FILE"
+            "is open to others", "Take their permissions away: chmod \(status.ownerUID == 0 ? "0640" : "0600") FILE"
         )
     }
 
-    private func problem(_ what: String, _ remedy: String? = nil) -> DriverError {
+    private static func problem(_ path: String, _ what: String, _ remedy: String? = nil) -> DriverError {
+        unavailable("The file \(path) \(what).", remedy ?? "Put the password alone into that file.")
+    }
+
+    private static func unavailable(_ detail: String, _ hint: String) -> DriverError {
         DriverError(
             DriverError.Details(
-                code: .connectFailed, message: "The password of the database cannot be had.",
-                detail: "The file \(path) \(what).", hint: remedy ?? "Put the password alone into that file.",
-                sqlState: "28000", isRetryable: false))
+                code: .connectFailed, message: "The password of the database cannot be had.", detail: detail,
+                hint: hint, sqlState: "28000", isRetryable: false))
     }
 }

@@ -244,7 +244,7 @@ final class PoolLane: EventSource, ConnectionHolder {
         let driver = database.driver
         database.connectors.submit(for: LinkOwner.daemon.uid) {
             do throws(DriverError) {
-                let parcel = try driver.open()
+                let parcel = try driver.connect()
                 mailbox.submit { here.wrapped.didOpen(parcel, slot, for: number) }
             } catch {
                 mailbox.submit { here.wrapped.openFailed(error, slot, for: number) }

@@ -48,11 +48,31 @@ protocol RemoteDriver: Sendable {
     var location: DatabaseLocation { get }
     /// Where it is, without secrets.
     var label: String { get }
+    /// What the URL holds and nobody may be shown.
+    var secrets: [String] { get }
+    var settings: RemoteSettings { get }
     /// What can be said about a run before a connection is taken for it.
     func check(_ run: StatementRun, _ mode: RunMode) throws(DriverError)
     /// Connects, and makes everything ready for the first statement.
+    ///
+    /// `password` is that of the settings, which the URL does not hold. What the engine's library says about a failure
+    /// may be put into the error as it is: secrets are taken out of it by `connect`.
     /// - Thread: one that may block.
-    func open() throws(DriverError) -> HandedOver<ServerConnection>
+    func open(password: String?) throws(DriverError) -> HandedOver<ServerConnection>
+}
+
+extension RemoteDriver {
+    /// Connects with the password that is in its file now.
+    /// - Throws: errors without the password and the secrets of the URL, whatever the engine's library says.
+    /// - Thread: one that may block.
+    func connect() throws(DriverError) -> HandedOver<ServerConnection> {
+        let password = try settings.passwordFile?.read()
+        do throws(DriverError) {
+            return try open(password: password)
+        } catch {
+            throw error.hiding(secrets + [password].compactMap(\.self))
+        }
+    }
 }
 
 /// A value on its way from one thread to another, touched by one at a time.

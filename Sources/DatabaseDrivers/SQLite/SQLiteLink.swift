@@ -49,7 +49,7 @@ class SQLiteLink: EventSource {
     /// Whether a read that outgrew the loop may go on; if not, it was queued to start again.
     func mayLeaveLoop(_ execution: SQLiteExecution) -> Bool { true }
     /// Whether a statement that writes may be stepped on the connection that an execution has.
-    var mayWriteOnWorker: Bool { false }
+    func mayWriteOnWorker(_ execution: SQLiteExecution) -> Bool { false }
     /// Puts a write into the queue.
     func enqueueWrite(_ execution: SQLiteExecution) {}
     /// Begins once more when the database is open again.
@@ -116,7 +116,7 @@ class SQLiteLink: EventSource {
         leaveLoop(execution)
         execution.interruptTarget = execution.connection
         let link = LoopBound(self, context.loop.mailbox)
-        let (mayWrite, database) = (mayWriteOnWorker, database)
+        let (mayWrite, database) = (mayWriteOnWorker(execution), database)
         context.workers.submit(for: execution.owner.uid) {
             let outcome = execution.prepareOnWorker(database, mayWrite: mayWrite) ?? execution.advance(.worker)
             execution.mailbox.submit { link.wrapped.workerReturned(execution, outcome) }

@@ -104,7 +104,7 @@ public final class SQLiteSessionLink: DatabaseLink {
             runOnLoop(execution)
         }
 
-        override var mayWriteOnWorker: Bool { isReadOnly || hasWriteTurn }
+        override func mayWriteOnWorker(_ execution: SQLiteExecution) -> Bool { isReadOnly || hasWriteTurn }
 
         override func enqueueWrite(_ execution: SQLiteExecution) {
             execution.interruptTarget = connection

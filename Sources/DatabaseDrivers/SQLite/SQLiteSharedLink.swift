@@ -67,7 +67,7 @@ public final class SQLiteSharedLink: DatabaseLink {
 
         override func begin(_ execution: SQLiteExecution) {
             if case .batch = execution.run.kind {
-                if database.isReadOnly { return end(execution, Self.readOnlyBatch) }
+                if mayOnlyRead(execution) { return end(execution, Self.readOnlyBatch) }
                 return enqueueWrite(execution)
             }
             if case .describe = execution.run.kind { return describe(execution) }
@@ -84,7 +84,9 @@ public final class SQLiteSharedLink: DatabaseLink {
 
         private func begin(_ execution: SQLiteExecution, on reader: SQLiteConnection) {
             guard prepareOnLoop(execution, reader) else { return }
-            guard execution.statement?.isReadOnly == true || database.isReadOnly else { return enqueueWrite(execution) }
+            guard execution.statement?.isReadOnly == true || mayOnlyRead(execution) else {
+                return enqueueWrite(execution)
+            }
             if execution.statement?.startsOnWorker() == true {
                 runAsLongRead(execution)
             } else {
@@ -138,10 +140,15 @@ public final class SQLiteSharedLink: DatabaseLink {
             runOnWorker(execution)
         }
 
-        /// On a read-only database the engine itself refuses what writes.
-        override var mayWriteOnWorker: Bool { database.isReadOnly }
+        private func mayOnlyRead(_ execution: SQLiteExecution) -> Bool {
+            database.isReadOnly || !execution.run.mayWrite
+        }
+
+        /// Of those who may only read, the engine itself refuses what writes: a reader is open for reading only.
+        override func mayWriteOnWorker(_ execution: SQLiteExecution) -> Bool { mayOnlyRead(execution) }
 
         override func enqueueWrite(_ execution: SQLiteExecution) {
+            precondition(!mayOnlyRead(execution), "who may only read has come to the writers' queue")
             execution.interruptTarget = nil
             endLongRead(execution)
             execution.releaseStatement()

@@ -37,16 +37,23 @@ struct Activity: Sendable {
 extension Connection {
     func replyActivity(_ head: RequestHead, _ encoding: WireEncoding) {
         let operation = makeOperation(head, .activity, encoding)
-        let uid = isAdministrator ? nil : owner.uid
+        let isAdministrator = isAdministrator
+        let uid = peer?.uid
         let asker = (number, operation.serial)
         gather(for: operation, Activity()) { context, activity in
-            for connection in context.connections.values where uid == nil || connection.owner.uid == uid {
+            for connection in context.connections.values
+            where isAdministrator || connection.isOf(uid, number: asker.0) {
                 connection.tell(&activity, except: asker)
             }
         } _: { [self] activity in
             if !isClosed { withOutputStorage { reply(operation, activity) } }
             operationDidEnd(operation)
         }
+    }
+
+    /// Whether it is that user's. Clients over TCP have no user: each is its own.
+    private func isOf(_ uid: UInt32?, number: UInt64) -> Bool {
+        uid == nil ? self.number == number : peer?.uid == uid
     }
 
     private func tell(_ activity: inout Activity, except asker: (connection: UInt64, serial: UInt64)) {

@@ -112,10 +112,11 @@ extension Connection {
         {
             return .sessionGone(name)
         }
-        if expiredSessions.contains(where: { $0.utf8.elementsEqual(name) }) {
-            return .sessionExpired(name, limit: context.limits.idleTransactionMillisecondsMax)
+        switch endedSessions.first(where: { $0.name.utf8.elementsEqual(name) })?.reason {
+        case .idleTransaction: return .sessionExpired(name, limit: context.limits.idleTransactionMillisecondsMax)
+        case .revoked: return .sessionRevoked(name)
+        case nil: return .sessionNotFound(name)
         }
-        return .sessionNotFound(name)
     }
 }
 

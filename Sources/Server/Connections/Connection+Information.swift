@@ -70,6 +70,8 @@ extension Connection {
             writer.endMap(into: &output)
             writer.key("peer", into: &output)
             replyPeer(&writer, &output)
+            writer.key("administrator", into: &output)
+            writer.bool(isAdministrator, into: &output)
         }
     }
 
@@ -96,13 +98,14 @@ extension Connection {
             writer.key("databases", into: &output)
             writer.beginArray(into: &output)
             for (index, entry) in context.catalog.entries.enumerated() {
+                guard let access = access(to: entry) else { continue }
                 writer.beginMap(into: &output)
                 writer.key("name", into: &output)
                 writer.text(entry.configuration.name, into: &output)
                 writer.key("engine", into: &output)
                 writer.text(entry.database.engine.rawValue, into: &output)
                 writer.key("access", into: &output)
-                writer.text(entry.isReadOnly ? "read_only" : "read_write", into: &output)
+                writer.text(access.rawValue, into: &output)
                 writer.key("default", into: &output)
                 writer.bool(index == 0, into: &output)
                 writer.endMap(into: &output)

@@ -221,7 +221,7 @@ extension Connection {
 
     /// Starts the next request of a session, or closes it when its client is gone and nothing uses it any more.
     private func goOn(_ session: Session) {
-        if !isClosed { return startNext(of: session) }
+        if !isClosed { return session.isRevoked ? endRevoked(session) : startNext(of: session) }
         if session.active == nil { session.link.close() }
     }
 
@@ -240,7 +240,7 @@ extension Connection {
     private func failure(_ operation: Operation, _ error: DriverError) -> RequestError {
         // Pools count their own.
         if let name = error.details.limit.flatMap(LimitName.init), name != .poolConnections { hit(name) }
-        let limit = context.limits.statementTimeMillisecondsMax
+        let limit = operation.timeLimit
         guard error.code == .timeout, limit > 0, operation.timeoutMilliseconds == limit else {
             return RequestError(error)
         }

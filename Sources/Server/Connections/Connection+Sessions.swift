@@ -8,15 +8,44 @@ extension Connection {
     func openSession(_ head: RequestHead, _ encoding: WireEncoding) throws(RequestError) {
         let request = try decoded { () throws(DecodeError) in try ConnectRequest(head.data) }
         try checkSessionCount()
-        let database =
-            if let url = request.url { try adHocDatabase(url) } else { try findDatabase(request.database).database }
-        let isReadOnly = request.readOnly
+        let opening =
+            if let url = request.url { try adHocDatabase(url) } else {
+                SessionOpening(try findDatabase(request.database))
+            }
+        let database = opening.database
+        let isReadOnly = request.readOnly || opening.isReadOnly
         let operation = makeOperation(head, .dbConnect, encoding)
         operation.progress = .running
         track(operation)
         countSessions(1)
         database.openSession(SessionRequest(owner: owner, isReadOnly: isReadOnly), context.drivers) { [self] result in
-            sessionOpened(operation, result, isReadOnly: isReadOnly || database.isReadOnly)
+            sessionOpened(operation, result, opening.right, isReadOnly: isReadOnly || database.isReadOnly)
+        }
+    }
+
+    /// What a session is opened on.
+    private struct SessionOpening {
+        var database: any Database
+        var right: SessionRight
+        var isReadOnly: Bool
+
+        init(_ database: any Database, _ right: SessionRight) {
+            self.database = database
+            self.right = right
+            isReadOnly = false
+        }
+
+        init(_ grant: Grant) {
+            database = grant.database
+            right = .database(grant.entry, grant.access)
+            isReadOnly = grant.isReadOnly
+        }
+
+        /// The same, for reading only where the URL asks for that.
+        func readOnly(ifSaidBy location: DatabaseLocation) -> SessionOpening {
+            var opening = self
+            if case .sqlite(let file) = location, file.mode == .readOnly { opening.isReadOnly = true }
+            return opening
         }
     }
 
@@ -42,7 +71,7 @@ extension Connection {
     }
 
     private func sessionOpened(
-        _ operation: Operation, _ result: Result<any DatabaseLink, DriverError>, isReadOnly: Bool
+        _ operation: Operation, _ result: Result<any DatabaseLink, DriverError>, _ right: SessionRight, isReadOnly: Bool
     ) {
         switch result {
         case .failure(let error):
@@ -54,7 +83,14 @@ extension Connection {
                 link.close()
                 break
             }
-            let session = Session(name: nextSessionName(), link: link)
+            // There may have been a reload since.
+            guard let right = renewed(right) else {
+                countSessions(-1)
+                link.close()
+                operation.error = .stopped(.accessRevoked)
+                break
+            }
+            let session = Session(name: nextSessionName(), link: link, right: right)
             sessions.append(session)
             context.statistics.sessionsOpened += 1
             context.statistics.notePeak(.sessionsPerConnection, sessions.count)
@@ -80,31 +116,41 @@ extension Connection {
     }
 
     /// A database that the client names itself.
-    private func adHocDatabase(_ url: UnsafeRawBufferPointer) throws(RequestError) -> any Database {
+    private func adHocDatabase(_ url: UnsafeRawBufferPointer) throws(RequestError) -> SessionOpening {
         let text = String(decoding: url, as: UTF8.self)
         do throws(DriverError) {
             // Only a URL of somebody trusted makes the daemon load a client library.
-            if DatabaseLocation.isRemote(text), !owner.mayOpenFiles { throw Self.mayNotOpenURL }
+            if DatabaseLocation.isRemote(text), !mayOpenURLs { throw urlDenied() }
             let location = try DatabaseLocation(url: text)
-            guard location.isMemory || owner.mayOpenFiles else { throw Self.mayNotOpenURL }
-            return adHocDatabase(at: location)
+            if location.isMemory { return SessionOpening(adHocDatabase(at: location), .none) }
+            if isSuperuser { return superuserDatabase(at: location) }
+            guard mayOpenURLs else { throw urlDenied() }
+            // A configured database is what its rules say, whatever it is called.
+            let entries = context.catalog.entries(at: location)
+            if entries.isEmpty { return SessionOpening(adHocDatabase(at: location), .url) }
+            let grants = entries.compactMap(grant)
+            guard let grant = grants.first(where: { !$0.isReadOnly }) ?? grants.first else { throw urlDenied() }
+            return SessionOpening(grant).readOnly(ifSaidBy: location)
         } catch {
             throw RequestError(error)
         }
     }
 
-    private static let mayNotOpenURL = DriverError(
-        .permissionDenied, "Only the user whom the daemon runs as may open a URL.",
-        hint: "Open a database by name; list_databases names those that you may open.")
+    /// A database of the configuration has one queue of writers, or one pool, whatever it is called.
+    private func superuserDatabase(at location: DatabaseLocation) -> SessionOpening {
+        let entry = context.catalog.entries.first { $0.database.location == location && $0.access == .readWrite }
+        return SessionOpening(entry?.database ?? adHocDatabase(at: location), .url)
+    }
+
+    private func urlDenied() -> DriverError {
+        noteDenial(of: .url, nil)
+        return DriverError(
+            .permissionDenied, "You may not open this URL.",
+            hint: "Open a database by name; list_databases names those that you may open.")
+    }
 
     private func adHocDatabase(at location: DatabaseLocation) -> any Database {
-        // A configured database has one queue of writers, or one pool, whatever it is called.
-        if !location.isMemory,
-            let entry = context.catalog.entries.first(where: { $0.database.location == location && !$0.isReadOnly })
-        {
-            return entry.database
-        }
-        return context.shared.adHocDatabases.database(
+        context.shared.adHocDatabases.database(
             at: location, settings: context.limits.driverSettings(loopCount: context.shared.loops.count),
             workers: context.shared.writers)
     }
@@ -112,7 +158,7 @@ extension Connection {
     func closeSession(_ head: RequestHead, _ encoding: WireEncoding) throws(RequestError) {
         let request = try decoded { () throws(DecodeError) in try DisconnectRequest(head.data) }
         guard
-            let session = sessions.first(where: { $0.name.utf8.elementsEqual(request.session) && !$0.isClosing })
+            let session = sessions.first(where: { $0.name.utf8.elementsEqual(request.session) && $0.isOpen })
         else { throw sessionNotFound(request.session) }
         session.isClosing = true
         let operation = makeOperation(head, .dbDisconnect, encoding)

@@ -9,29 +9,35 @@ extension Connection {
     private struct Route {
         var link: any DatabaseLink
         var session: Session?
+        var mayWrite: Bool
+        /// Longest time that a statement may run there, in milliseconds; 0: no limit.
+        var milliseconds: Int64
     }
 
     private func route(_ target: Target) throws(RequestError) -> Route {
         if let name = target.session {
-            guard let session = sessions.first(where: { $0.name.utf8.elementsEqual(name) && !$0.isClosing }) else {
+            guard let session = sessions.first(where: { $0.name.utf8.elementsEqual(name) && $0.isOpen }) else {
                 throw sessionNotFound(name)
             }
-            return Route(link: session.link, session: session)
+            let milliseconds =
+                if case .database(let entry, _) = session.right { entry.statementTimeMillisecondsMax } else {
+                    context.limits.statementTimeMillisecondsMax
+                }
+            return Route(link: session.link, session: session, mayWrite: true, milliseconds: milliseconds)
         }
-        return Route(link: context.link(to: try findDatabase(target.database).database), session: nil)
+        let grant = try findDatabase(target.database)
+        return Route(
+            link: context.link(to: grant.database), session: nil, mayWrite: !grant.isReadOnly,
+            milliseconds: grant.entry.statementTimeMillisecondsMax)
     }
 
-    /// The database of that name, or the default one.
-    func findDatabase(_ name: UnsafeRawBufferPointer?) throws(RequestError) -> CatalogEntry {
-        if let name {
-            guard let entry = context.catalog.find(name) else { throw .databaseNotFound(name) }
-            return entry
-        }
-        guard let entry = context.catalog.defaultEntry else {
-            throw RequestError(
-                .databaseNotFound, "No database is configured.", hint: "Start the daemon with --database NAME=URL.")
-        }
-        return entry
+    /// Gives an operation its way.
+    private func send(_ operation: Operation, by route: Route, timeout wanted: Int64?) {
+        operation.link = route.link
+        operation.session = route.session
+        operation.mayWrite = route.mayWrite
+        operation.timeLimit = route.milliseconds
+        operation.timeoutMilliseconds = Self.timeout(wanted, limit: route.milliseconds)
     }
 
     func startQuery(_ head: RequestHead, _ encoding: WireEncoding) throws(RequestError) {
@@ -39,13 +45,11 @@ extension Connection {
         let route = try route(request.target)
         if request.pageRows != nil { try checkPagedQueryCount() }
         let operation = makeOperation(head, .query, encoding)
-        operation.link = route.link
-        operation.session = route.session
+        send(operation, by: route, timeout: request.timeoutMilliseconds)
         operation.sql = request.sql
         operation.setParameters(request.parameters)
         operation.rowCountMax = request.maxRows ?? .max
         operation.pageRowCount = request.pageRows
-        operation.timeoutMilliseconds = timeout(request.timeoutMilliseconds)
         operation.prepareSink(writer(encoding), rowByteCountMax: context.limits.rowByteCountMax)
         submit(operation)
     }
@@ -63,8 +67,7 @@ extension Connection {
     var pagedQueryCount: Int { inFlight.count { $0.pageRowCount != nil } }
 
     /// The shorter one of the client's and the daemon's; 0 where there is none.
-    private func timeout(_ wanted: Int64?) -> Int64 {
-        let limit = context.limits.statementTimeMillisecondsMax
+    private static func timeout(_ wanted: Int64?, limit: Int64) -> Int64 {
         guard let wanted else { return limit }
         return limit > 0 ? min(wanted, limit) : wanted
     }
@@ -73,10 +76,8 @@ extension Connection {
         let request = try decoded { () throws(DecodeError) in try BatchRequest(head.data) }
         let route = try route(request.target)
         let operation = makeOperation(head, .batch, encoding)
-        operation.link = route.link
-        operation.session = route.session
+        send(operation, by: route, timeout: nil)
         operation.setBatch(request)
-        operation.timeoutMilliseconds = timeout(nil)
         operation.prepareSink(writer(encoding), rowByteCountMax: context.limits.rowByteCountMax)
         submit(operation)
     }
@@ -86,9 +87,7 @@ extension Connection {
         let route = try route(request.target)
         let operation = makeOperation(head, .describe, encoding)
         operation.kind = .describe
-        operation.timeoutMilliseconds = timeout(nil)
-        operation.link = route.link
-        operation.session = route.session
+        send(operation, by: route, timeout: nil)
         operation.sql = request.sql
         submit(operation)
     }

@@ -18,6 +18,13 @@ final class Connection: EventSource {
     /// Why the first request is told that there are too many connections; `nil` for all others.
     let refusal: ConnectionRefusal?
     let account: UserAccount
+    /// When it was accepted, or taken over from a former process.
+    let opened: MonotonicInstant
+    /// Groups of the client; asked for when a rule looks at them.
+    private(set) lazy var groupIDs: [UInt32] = {
+        guard let peer, let socket else { return [] }
+        return Sockets.groups(of: socket.descriptor, peer)
+    }()
     /// What its user has of the loop; `nil` while it is not served.
     private var share: LoopShare?
     private var socket: Socket?
@@ -38,8 +45,8 @@ final class Connection: EventSource {
     /// Since when the client has taken none of its output; `nil` when there is none.
     private(set) var stalledSince: MonotonicInstant?
     private var queuedByteCount = 0
-    /// Sessions that ended because their transactions were idle.
-    var expiredSessions: [String] = []
+    /// The last sessions that the daemon ended by itself.
+    var endedSessions: [EndedSession] = []
     /// Encoding of messages that the client did not ask for; `nil` when it does not know them.
     var noticeEncoding: WireEncoding?
     private(set) var lastSession: UInt64 = 0
@@ -85,6 +92,7 @@ final class Connection: EventSource {
         self.refusal = refusal
         self.context = context
         account = client.account
+        opened = context.loop.now
         decoder = FrameDecoder(frameByteCountMax: context.limits.frameByteCountMax)
         let isOwnUser = peer.map { $0.uid == Process.effectiveUID || $0.uid == 0 } ?? false
         owner = LinkOwner(uid: peer?.uid ?? UInt32.max, pid: peer?.pid ?? 0, mayOpenFiles: isOwnUser)

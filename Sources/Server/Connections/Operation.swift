@@ -24,6 +24,8 @@ final class Operation: StatementRun, @unchecked Sendable {
     /// When the daemon began, or went on, to work on it; the distant future while it waits for its client or its turn.
     private var workStart = MonotonicInstant.distantFuture
     var timeoutMilliseconds: Int64 = 0
+    /// The longest that its database allows, in milliseconds; 0: no limit.
+    var timeLimit: Int64 = 0
     var timer: TimerID?
     /// Identifies the operation to its timer.
     var serial: UInt64 = 0
@@ -99,6 +101,7 @@ final class Operation: StatementRun, @unchecked Sendable {
         progress = .idle
         pageRowCount = nil
         timeoutMilliseconds = 0
+        timeLimit = 0
         fetchCredit = 0
         hasSentRows = false
         refusal = nil

@@ -90,6 +90,16 @@ struct RequestError: Error {
         }
     }
 
+    /// A session whose database is not its client's any more.
+    static func sessionRevoked(_ name: UnsafeRawBufferPointer) -> RequestError {
+        RequestError(
+            .sessionNotFound,
+            "The session \"\(printable(name))\" has ended, since a change of the configuration took away the right to it; "
+                + "an open transaction was rolled back.",
+            hint: "list_databases names the databases that you may open."
+        ).with { $0.sqlState = "42501" }
+    }
+
     /// A request that had no reply when the process that ran it went.
     static func outcomeUnknown(_ sessions: String?) -> RequestError {
         RequestError(
@@ -103,6 +113,11 @@ struct RequestError: Error {
             .databaseNotFound, "There is no database \"\(printable(name))\" that you may open.",
             hint: "list_databases names those that you may open.")
     }
+
+    /// A request without a name, of somebody who may not open the default database, or where there is none.
+    static let noDefaultDatabase = RequestError(
+        .databaseNotFound, "There is no default database that you may open.",
+        hint: "Name a database; list_databases names those that you may open.")
 
     static let shuttingDown = RequestError(DriverError.stopped(.shuttingDown))
 

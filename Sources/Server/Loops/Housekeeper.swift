@@ -99,8 +99,7 @@ extension Connection {
         countSessions(-1)
         hit(.idleTransaction)
         session.link.close()
-        expiredSessions.append(session.name)
-        if expiredSessions.count > Self.expiredSessionCountMax { expiredSessions.removeFirst() }
+        remember(ended: session.name, .idleTransaction)
     }
 
     /// A message that no request asked for; only to clients that said in `hello` that they know it.
@@ -118,9 +117,6 @@ extension Connection {
             writer.integer(max(0, endsInMilliseconds), into: &output)
         }
     }
-
-    /// Names of expired sessions that are remembered for their client.
-    private static var expiredSessionCountMax: Int { 64 }
 }
 
 extension Session {

@@ -73,11 +73,12 @@ final class LoopContext {
         self.catalog = catalog
         self.limits = limits
         lastLink = nil
-        let kept = Set(catalog.entries.map { ObjectIdentifier($0.database) })
+        let kept = Set(catalog.entries.flatMap(\.databases).map { ObjectIdentifier($0) })
         for (key, link) in links where !kept.contains(key) {
             link.close()
             links[key] = nil
         }
+        for connection in Array(connections.values) { connection.adoptRights() }
     }
 
     /// Gives all idle connections to databases back.

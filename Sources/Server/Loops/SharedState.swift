@@ -22,6 +22,7 @@ final class SharedState: Sendable {
     /// `nil` without a descriptor store: then connections end with the process.
     let handover: Handover?
     let reloadDesk = ReloadDesk()
+    let denials: Denials
     /// Open client connections, of all loops.
     let connections = Usage()
     let limitHits = LimitHits()
@@ -40,6 +41,7 @@ final class SharedState: Sendable {
         self.writers = writers
         self.version = version
         self.activation = activation
+        denials = Denials(workers: writers, observer: observer)
     }
 
     func join(_ member: LoopMember) { members.withLock { $0.append(member) } }

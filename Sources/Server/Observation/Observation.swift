@@ -16,6 +16,9 @@ public enum Observation: Sendable {
         connection: UInt64, peer: PeerCredentials?, session: String, database: String, limit: Int64)
     /// A client was closed because it read nothing of what was due.
     case readerStalled(connection: UInt64, peer: PeerCredentials?, limit: Int64, byteCount: Int)
+    /// A client wanted what is not his; `program` is what its process runs, as seen a moment later.
+    case accessDenied(
+        connection: UInt64, peer: PeerCredentials?, right: DeniedRight, database: String?, program: String?)
     /// A peer broke the protocol and was told so.
     case protocolViolation(connection: UInt64, peer: PeerCredentials?, reason: String)
     case requestStarted(RequestFacts)
@@ -56,6 +59,7 @@ extension Observation {
         case .userExhausted: (.warning, .userExhausted)
         case .transactionExpired: (.notice, .transactionExpired)
         case .readerStalled: (.notice, .readerStalled)
+        case .accessDenied: (.warning, .accessDenied)
         case .databaseTrouble: (.error, .databaseTrouble)
         case .databaseFailed: (.error, .databaseFailed)
         case .databaseReplaced: (.error, .databaseReplaced)
@@ -69,7 +73,7 @@ extension Observation {
         switch self {
         case .connectionOpened(_, let peer), .connectionClosed(_, let peer, _), .connectionRefused(_, _, let peer),
             .userExhausted(_, _, let peer), .transactionExpired(_, let peer, _, _, _),
-            .readerStalled(_, let peer, _, _),
+            .readerStalled(_, let peer, _, _), .accessDenied(_, let peer, _, _, _),
             .protocolViolation(_, let peer, _):
             peer
         case .requestStarted(let facts), .requestFinished(let facts), .requestFailed(let facts),
@@ -95,6 +99,8 @@ extension Observation {
         switch self {
         case .connectionOpened, .connectionClosed, .connectionRefused, .protocolViolation: connectionContent
         case .userExhausted, .transactionExpired, .readerStalled: patienceContent
+        case .accessDenied(let connection, let peer, let right, let database, let program):
+            denialContent(connection, peer, right, database, program)
         case .requestStarted, .requestFinished, .requestFailed, .slowStatement, .databaseTrouble: requestContent
         case .listening(let address, let inherited):
             (
@@ -123,6 +129,25 @@ extension Observation {
         case .stopped: ("Stopped", [])
         case .suppressed(let messages): (messages.text, messages.fields)
         }
+    }
+
+    private func denialContent(
+        _ connection: UInt64, _ peer: PeerCredentials?, _ right: DeniedRight, _ database: String?, _ program: String?
+    ) -> Content {
+        let what =
+            switch right {
+            case .database: "may not open database \(database ?? "")"
+            case .session: "may not use database \(database ?? "") any more, a session was ended"
+            case .url: "may not open a database by this URL"
+            case .reload: "may not reload the configuration"
+            }
+        let shown = program.map { LogText.escaped($0, byteCountMax: 256) }
+        return (
+            RequestFacts.text(connection, peer, program: shown) + " " + what,
+            [("LITEBASE_CONNECTION", "\(connection)"), ("LITEBASE_DENIED", "\(right)")] + RequestFacts.fields(peer)
+                + (database.map { [("LITEBASE_DATABASE", $0)] } ?? [])
+                + (shown.map { [("LITEBASE_PEER_EXE", $0)] } ?? [])
+        )
     }
 
     private var connectionContent: Content {

@@ -63,8 +63,9 @@ public struct RequestFacts: Sendable {
         return " in \(microseconds / 1000)." + String(repeating: "0", count: 3 - fraction.utf8.count) + "\(fraction) ms"
     }
 
-    static func text(_ connection: UInt64, _ peer: PeerCredentials?) -> String {
-        "Connection \(connection)" + (peer.map { " (uid \($0.uid), pid \($0.pid))" } ?? "")
+    static func text(_ connection: UInt64, _ peer: PeerCredentials?, program: String? = nil) -> String {
+        guard let peer else { return "Connection \(connection)" }
+        return "Connection \(connection) (uid \(peer.uid), pid \(peer.pid)\(program.map { ", \($0)" } ?? ""))"
     }
 
     static func fields(_ peer: PeerCredentials?) -> [(name: String, value: String)] {

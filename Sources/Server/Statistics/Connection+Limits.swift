@@ -43,20 +43,11 @@ extension Connection {
         writer.key("pools", into: &output)
         writer.beginArray(into: &output)
         for entry in context.catalog.entries {
-            guard let load = entry.database.poolLoad else { continue }
-            writer.beginMap(into: &output)
-            writer.key("database", into: &output)
-            writer.text(entry.configuration.name, into: &output)
-            for (key, number) in [
-                ("value", load.connectionCountMax), ("open", load.openCount), ("used", load.inUseCount),
-                ("peak", load.inUsePeak), ("waiting", load.waitingCount), ("waiting_peak", load.waitingPeak),
-                ("wait_ms_peak", Int(load.waitMillisecondsPeak)), ("hits", Int(load.delayedCount)),
-                ("refusals", Int(load.timeoutCount)),
-            ] as [(StaticString, Int)] {
-                writer.key(key, into: &output)
-                writer.integer(Int64(number), into: &output)
+            for database in entry.databases {
+                guard let load = database.poolLoad else { continue }
+                let access: DatabaseAccess = database.isReadOnly ? .readOnly : .readWrite
+                load.write(entry.configuration.name, access, &writer, &output)
             }
-            writer.endMap(into: &output)
         }
         writer.endArray(into: &output)
     }
@@ -79,7 +70,9 @@ extension Connection {
                 use.hitCount += pool.history.delayedCount
             }
         case .poolConnections, .poolWait:
-            for load in context.catalog.entries.compactMap({ $0.database.poolLoad }) { use.merge(load, name) }
+            for database in context.catalog.entries.flatMap(\.databases) {
+                if let load = database.poolLoad { use.merge(load, name) }
+            }
         case .sqliteMemoryBytes:
             use.merge(used: SQLiteMemory.usedByteCount, peak: SQLiteMemory.peakByteCount)
             use.hitCount += SQLiteMemory.refusalCount
@@ -90,6 +83,27 @@ extension Connection {
             }
         }
         return use
+    }
+}
+
+extension PoolLoad {
+    fileprivate func write(
+        _ database: String, _ access: DatabaseAccess, _ writer: inout MessageWriter, _ output: inout ByteBuffer
+    ) {
+        writer.beginMap(into: &output)
+        writer.key("database", into: &output)
+        writer.text(database, into: &output)
+        writer.key("access", into: &output)
+        writer.text(access.rawValue, into: &output)
+        for (key, number) in [
+            ("value", connectionCountMax), ("open", openCount), ("used", inUseCount), ("peak", inUsePeak),
+            ("waiting", waitingCount), ("waiting_peak", waitingPeak), ("wait_ms_peak", Int(waitMillisecondsPeak)),
+            ("hits", Int(delayedCount)), ("refusals", Int(timeoutCount)),
+        ] as [(StaticString, Int)] {
+            writer.key(key, into: &output)
+            writer.integer(Int64(number), into: &output)
+        }
+        writer.endMap(into: &output)
     }
 }
 

@@ -24,7 +24,7 @@ struct LiteBaseCommand: ParsableCommand {
         version: "litebase \(Product.version)",
         subcommands: [
             PingCommand.self, QueryCommand.self, ShellCommand.self, DatabasesCommand.self, StatusCommand.self,
-            ReloadCommand.self, TopCommand.self, BenchCommand.self, CompletionsCommand.self,
+            ReloadCommand.self, ConfigCommand.self, TopCommand.self, BenchCommand.self, CompletionsCommand.self,
         ])
 
     static func main() {
@@ -53,7 +53,9 @@ struct LiteBaseCommand: ParsableCommand {
             Terminal.complain("litebase: cannot write the output: \(error.errno)")
             return ExitStatus.ioError
         case let error as InputError:
-            Terminal.complain("litebase: \(error.message)")
+            for (index, line) in error.message.split(separator: "\n").enumerated() {
+                Terminal.complain(index == 0 ? "litebase: \(line)" : String(line))
+            }
             return error.status
         case let error as UsageError:
             Terminal.complain("litebase: \(error.message)")

@@ -55,17 +55,22 @@ struct LimitsText {
             number(peak) > number(key) ? "\(number(key)) (\(number(peak)))" : "\(number(key))"
         }
         return [
-            TerminalEscaping.visible(pool["database"]?.text ?? ""), "\(number("value"))", cell("used", peak: "peak"),
+            poolName(pool), "\(number("value"))", cell("used", peak: "peak"),
             cell("waiting", peak: "waiting_peak"), "\(number("wait_ms_peak")) ms", "\(number("hits"))",
             "\(number("refusals"))",
         ]
     }
 
+    /// A database may have a second pool, for those who may only read.
+    private static func poolName(_ pool: StructuredValue) -> String {
+        let name = TerminalEscaping.visible(pool["database"]?.text ?? "")
+        return pool["access"]?.text == "read_only" ? "\(name) (read_only)" : name
+    }
+
     private var poolHints: [String] {
         pools.compactMap { pool in
             guard let waiting = pool["waiting"]?.integer, waiting > 0 else { return nil }
-            let name = TerminalEscaping.visible(pool["database"]?.text ?? "")
-            return "\(waiting) wait for a connection to \(name): pool_connections_max"
+            return "\(waiting) wait for a connection to \(Self.poolName(pool)): pool_connections_max"
         }
     }
 

@@ -21,6 +21,12 @@ enum Terminal {
         return name.hasSuffix("utf-8") || name.hasSuffix("utf8")
     }
 
+    /// Writes a question to standard error, without a line end.
+    static func ask(_ question: String) {
+        var text = question
+        text.withUTF8 { bytes in _ = write(STDERR_FILENO, bytes.baseAddress, bytes.count) }
+    }
+
     /// Writes one line to standard error; control characters in it are made visible.
     static func complain(_ line: String) {
         var text = TerminalEscaping.visible(line) + "\n"

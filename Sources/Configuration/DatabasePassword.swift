@@ -1,0 +1,52 @@
+// Where the passwords of a database are: in its URLs, in files, or among the credentials of the service.
+
+internal import DatabaseDrivers
+internal import LinuxSystem
+internal import Server
+
+extension DatabaseConfiguration {
+    /// What is wrong with how the passwords are given; `nil` when nothing is.
+    var passwordProblem: String? {
+        Self.problem(name, "", url, passwordFile, passwordCredential)
+            ?? Self.problem(name, "read_only_", readOnlyURL, readOnlyPasswordFile, readOnlyPasswordCredential)
+    }
+
+    private static func problem(
+        _ name: String, _ prefix: String, _ url: String?, _ file: String?, _ credential: String?
+    ) -> String? {
+        let keys = [file.map { _ in "\(prefix)password_file" }, credential.map { _ in "\(prefix)password_credential" }]
+            .compactMap(\.self)
+        guard let key = keys.first else { return nil }
+        if keys.count > 1 { return "databases.\(name) has \(keys[0]) and \(keys[1]); keep one of them" }
+        guard let url else { return "databases.\(name).\(key) is of no use without \(prefix)url; add it" }
+        if !DatabaseLocation.isRemote(url) {
+            return "databases.\(name).\(key) is for databases on servers, which have passwords; remove it"
+        }
+        if DatabaseLocation.hasPassword(url) {
+            return "databases.\(name) has a password in its \(prefix)url and \(key) beside it; take it out of the URL"
+        }
+        return nil
+    }
+
+    /// The same with the places of its passwords. A credential `NAME.password` needs no key: whoever has given the service
+    /// one of that name has said what it is for.
+    ///
+    /// - Parameter directory: that of the service's credentials.
+    /// - Returns: the configuration that the server gets.
+    func withPasswords(in directory: String?) -> DatabaseConfiguration {
+        var database = self
+        if passwordFile == nil, passwordCredential == nil, let directory, DatabaseLocation.isRemote(url),
+            !DatabaseLocation.hasPassword(url),
+            (try? Files.status("\(directory)/\(name).password"))??.kind == .regular
+        {
+            database.passwordCredential = "\(name).password"
+        }
+        database.password = Self.place(database.passwordFile, database.passwordCredential, directory)
+        database.readOnlyPassword = Self.place(readOnlyPasswordFile, readOnlyPasswordCredential, directory)
+        return database
+    }
+
+    private static func place(_ file: String?, _ credential: String?, _ directory: String?) -> PasswordFile? {
+        file.map { PasswordFile(path: $0) } ?? credential.map { PasswordFile(credential: $0, directory: directory) }
+    }
+}

@@ -1,0 +1,125 @@
+// `litebase config`: the files of the configuration, for people who would rather not write them.
+
+import ArgumentParser
+internal import ByteBuffers
+internal import LinuxSystem
+import LiteBaseClient
+
+struct ConfigCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "config",
+        abstract: "Add and remove databases, and check the configuration.",
+        discussion: """
+            Works on the files in /etc/litebase for root, on one's own in
+            ~/.config/litebase for others. No daemon is needed.
+            """,
+        subcommands: [AddDatabaseCommand.self, RemoveDatabaseCommand.self, CheckConfigurationCommand.self])
+}
+
+/// Which configuration, and whether the daemon is told.
+struct ConfigurationOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp("Work on <file> and <file>.d instead of the usual files.", valueName: "file"),
+        completion: .file())
+    var config: String?
+
+    var place: ConfigurationPlace { ConfigurationPlace(file: config) }
+}
+
+/// Telling the daemon, after a file was changed.
+struct ReloadOptions: ParsableArguments {
+    @Flag(name: .customLong("reload"), help: "Make the daemon read it now.")
+    var mustReload = false
+
+    @OptionGroup var connection: ConnectionOptions
+
+    /// Reloads if that was asked for.
+    /// - Returns: lines for the user: what happened, or what is left to do.
+    func lines(_ place: ConfigurationPlace) throws -> [String] {
+        guard mustReload else {
+            return ["Next: \(place.isSystem ? "systemctl reload litebase" : "litebase reload")"]
+        }
+        let client = try connection.connect()
+        client.timeout = .seconds(30)
+        return ReloadCommand.lines(try client.reload())
+    }
+}
+
+struct CheckConfigurationCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "check",
+        abstract: "Print the configuration as it would be in force, or its errors.",
+        usage: "litebase config check [--config <file>]",
+        discussion: "The same as litebased --check-config.")
+
+    @OptionGroup var files: ConfigurationOptions
+
+    func run() throws {
+        let arguments = ["--check-config"] + (files.config.map { ["--config", $0] } ?? [])
+        let result = try DaemonProgram.run(arguments)
+        guard result.status == 0 else {
+            throw InputError(
+                message: "the configuration has errors:\n" + DaemonProgram.messages(result.errors),
+                status: result.status)
+        }
+        let output = StandardOutput()
+        output.buffer.append(result.output)
+        try output.flush()
+    }
+}
+
+struct RemoveDatabaseCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "remove-database",
+        abstract: "Remove a database that add-database has added.",
+        usage: "litebase config remove-database <name> [--reload] [<options>]",
+        discussion: "The database itself is not touched; clients cannot open it any more.")
+
+    @Argument(help: "The database's name.")
+    var name: String
+
+    @OptionGroup var files: ConfigurationOptions
+    @OptionGroup var reload: ReloadOptions
+
+    func validate() throws {
+        if let problem = DatabaseEntry.problem(name: name) { throw ValidationError(problem) }
+    }
+
+    func run() throws {
+        let place = files.place
+        let path = place.dropIn(name)
+        try Self.checkIsOurs(path, name)
+        _ = try ConfigurationPreview(place, name: "\(name).toml", text: nil).check()
+        try place.remove(path)
+        let output = StandardOutput()
+        try output.print("Removed: \(path)")
+        let secret = place.passwordFile(name)
+        if (try? Files.status(secret))??.kind == .regular {
+            try output.print("Its password is still in \(secret); remove that too, if nothing else uses it.")
+        }
+        for line in try reload.lines(place) { try output.print(line) }
+        try output.flush()
+    }
+
+    /// Files of people's own may hold more than this database.
+    static func checkIsOurs(_ path: String, _ name: String) throws(InputError) {
+        let text: [UInt8]
+        do throws(Errno) {
+            text = try Files.read(path, byteCountMax: 1 << 20)
+        } catch {
+            if error == .noSuchFile {
+                throw InputError(
+                    message: "there is no \(path); \"litebase config check\" names the files that are read",
+                    status: ExitStatus.noInput)
+            }
+            throw InputError(
+                message: "\(path) cannot be read: \(error)",
+                status: error == .permissionDenied ? ExitStatus.noPermission : ExitStatus.noInput)
+        }
+        guard String(decoding: text, as: UTF8.self).hasPrefix(DatabaseEntry.mark) else {
+            throw InputError(
+                message: "\(path) was not written by add-database, and may hold more; edit it by hand",
+                status: ExitStatus.usage)
+        }
+    }
+}

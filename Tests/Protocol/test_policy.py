@@ -1,0 +1,660 @@
+"""Who may open which database, and how: users, groups, readers, administrators, URLs, what a reload changes, the log."""
+
+import json
+import os
+import re
+import sqlite3
+import statistics
+import subprocess
+import threading
+import time
+
+import pytest
+
+from daemon import ENDLESS, LITEBASE, counting, environment_for, run_to_end, wait_until
+from identity import as_user, connect_as, needs_root, process_as
+from postgresql import PostgreSQL
+from test_sessions import AROUND, NEW_FILES, WRITES, content
+from wire import Client, RequestFailed
+
+pytestmark = needs_root
+
+# None of them is in the user or group database: identity is what the kernel says.
+ALICE, BOB, CAROL, EVE = 60001, 60002, 60003, 60004
+SALES, ANALYSTS = 61001, 61002
+
+SHOP = f"""
+[databases.secret]
+url = "sqlite:{{0}}/secret.db"
+users = ["{ALICE}"]
+[databases.team]
+url = "sqlite:{{0}}/team.db"
+groups = ["{SALES}"]
+[databases.shop]
+url = "sqlite:{{0}}/shop.db"
+users = ["{ALICE}"]
+groups = ["{SALES}"]
+read_only_users = ["{BOB}"]
+read_only_groups = ["{ANALYSTS}"]
+[databases.sealed]
+url = "sqlite:{{0}}/shop2.db"
+access = "read_only"
+users = ["{BOB}"]
+[databases.closed]
+url = "sqlite:{{0}}/closed.db"
+users = []
+"""
+
+
+class Policy:
+    """A daemon with a configuration file, to which every user of the machine may connect."""
+
+    def __init__(self, start_daemon, directory, text, *flags):
+        self.directory, self.file = directory, directory / "litebase.toml"
+        self.write(text)
+        os.chmod(directory, 0o755)
+        self.daemon = start_daemon("--config", self.file, "--socket-mode=666", *flags, directory=directory)
+        self.clients = []
+
+    def write(self, text):
+        self.file.write_text(text.replace("{0}", str(self.directory)))
+
+    def reload(self, text):
+        self.write(text)
+        with self.daemon.connect() as root:
+            root.call("reload")
+
+    def connect(self, uid, groups=(), gid=None, mode="msgpack"):
+        self.clients.append(connect_as(self.daemon.socket_path, uid, gid, groups, mode))
+        return self.clients[-1]
+
+    def denials(self):
+        """What the log says of denials."""
+        return [line for line in self.daemon.log().splitlines() if " may not " in line]
+
+
+@pytest.fixture
+def policy(start_daemon, directory):
+    made = []
+
+    def start(text=SHOP, *flags):
+        made.append(Policy(start_daemon, directory, text, *flags))
+        return made[-1]
+
+    yield start
+    for instance in made:
+        for client in instance.clients:
+            client.close()
+
+
+def databases(client):
+    return {entry["name"]: entry["access"] for entry in client.call("list_databases").data["databases"]}
+
+
+def table(client, database, rows=2):
+    client.query("CREATE TABLE t(x INTEGER PRIMARY KEY, y)", database=database)
+    client.query("INSERT INTO t VALUES (1, 'a'), (2, 'b')", database=database)
+
+
+# Who is who
+
+
+def test_everybody_sees_what_is_his(policy, mode):
+    here = policy()
+    with here.daemon.connect(mode) as root:
+        assert databases(root) == {"default": "read_write", "secret": "read_write", "team": "read_write",
+                                   "shop": "read_write", "sealed": "read_only", "closed": "read_write"}
+    expected = [
+        ((ALICE,), {"secret": "read_write", "shop": "read_write"}),
+        ((BOB,), {"shop": "read_only", "sealed": "read_only"}),
+        ((CAROL,), {}),
+        ((CAROL, [SALES]), {"team": "read_write", "shop": "read_write"}),
+        ((CAROL, [ANALYSTS]), {"shop": "read_only"}),
+        ((CAROL, [SALES, ANALYSTS]), {"team": "read_write", "shop": "read_only"}),
+        ((ALICE, [ANALYSTS]), {"secret": "read_write", "shop": "read_write"}),
+        ((BOB, [SALES]), {"team": "read_write", "shop": "read_only", "sealed": "read_only"}),
+        ((CAROL, (), SALES), {"team": "read_write", "shop": "read_write"}),
+        ((CAROL, list(range(70000, 70200)) + [SALES]), {"team": "read_write", "shop": "read_write"}),
+    ]
+    for identity, names in expected:
+        assert databases(here.connect(*identity, mode=mode)) == {"default": "read_write", **names}, identity
+
+
+def test_command_shows_the_access_of_its_caller(policy):
+    here = policy()
+    result = subprocess.run([LITEBASE, "databases", "--format", "jsonl", "--socket", here.daemon.socket_path], capture_output=True,
+                            text=True, timeout=30, cwd="/", preexec_fn=lambda: as_user(BOB),
+                            env=environment_for(here.directory))
+    assert result.returncode == 0, result.stderr
+    shown = [json.loads(line) for line in result.stdout.splitlines()]
+    assert {row["name"]: row["access"] for row in shown} == {
+        "default": "read_write", "shop": "read_only", "sealed": "read_only"}
+
+
+REQUESTS = [
+    ("query", {"sql": "SELECT 1"}), ("query", {"sql": "SELECT 1", "page_rows": 1}), ("query", {"sql": "nonsense"}),
+    ("query", {"sql": "INSERT INTO t VALUES (1)", "timeout_ms": 5}), ("batch", {"statements": [{"sql": "SELECT 1"}]}),
+    ("batch", {"statements": [{"sql": "DELETE FROM t"}], "atomic": False}), ("describe", {"sql": "SELECT 1"}),
+    ("db_connect", {}), ("db_connect", {"read_only": True}),
+]
+
+
+def without_name(error, name):
+    return json.loads(json.dumps(error).replace(name, "NAME"))
+
+
+@pytest.mark.parametrize("type, data", REQUESTS, ids=lambda value: str(value)[:40])
+def test_a_forbidden_database_looks_as_if_it_were_not_there(policy, mode, type, data):
+    here = policy()
+    for uid in (EVE, BOB):
+        client = here.connect(uid, mode=mode)
+        forbidden = client.fails(type, {**data, "database": "secret"})
+        unknown = client.fails(type, {**data, "database": "sekret"})
+        assert forbidden["code"] == "database_not_found"
+        assert without_name(forbidden, "secret") == without_name(unknown, "sekret")
+    with here.daemon.connect() as root:
+        assert root.call("db_connect", {"database": "closed"}).type == "db_connect_response", "root may always"
+    assert not (here.directory / "secret.db").exists(), "it was not even opened"
+
+
+def test_a_forbidden_database_takes_the_time_of_one_that_is_not_there(policy):
+    """Medians of both, in turns; the log is on for the one and not for the other."""
+    client = policy(SHOP, "--log-level=info").connect(EVE)
+    times = {"secret": [], "sekret": []}
+    for _ in range(1500):
+        for name, spent in times.items():
+            before = time.perf_counter_ns()
+            client.fails("query", {"sql": "SELECT 1", "database": name})
+            spent.append(time.perf_counter_ns() - before)
+    forbidden, unknown = (statistics.median(times[name]) for name in ("secret", "sekret"))
+    assert 0.7 < forbidden / unknown < 1.4, (forbidden, unknown)
+
+
+def test_a_default_database_of_others(policy, mode):
+    here = policy(f'[databases.default]\nurl = "sqlite:{{0}}/default.db"\nusers = ["{ALICE}"]\n'
+                  '[databases.open]\nurl = "sqlite:{0}/open.db"\n')
+    client = here.connect(EVE, mode=mode)
+    assert client.call("list_databases").data["databases"] == [
+        {"name": "open", "engine": "sqlite", "access": "read_write", "default": False}]
+    for type, data in REQUESTS:
+        error = client.fails(type, data)
+        assert (error["code"], "default.db" in json.dumps(error)) == ("database_not_found", False)
+        assert error["message"] == "There is no default database that you may open."
+    assert client.query("SELECT 3", database="open").value == 3
+    assert here.connect(ALICE).query("SELECT 4").value == 4
+
+
+def test_clients_over_tcp_are_nobody(policy):
+    here = policy(SHOP + f'[access]\nadmins = ["{ALICE}"]\nad_hoc_users = ["0"]\n[socket]\nport = 0\n')
+    address = re.search(r"tcp:127\.0\.0\.1:(\d+)", here.daemon.log())
+    with Client(("127.0.0.1", int(address[1]))) as first, Client(("127.0.0.1", int(address[1]))) as second:
+        assert databases(first) == {"default": "read_write"}
+        assert first.fails("query", {"sql": "SELECT 1", "database": "secret"})["code"] == "database_not_found"
+        assert first.fails("db_connect", {"url": f"sqlite:{here.directory}/new.db"})["code"] == "permission_denied"
+        assert first.fails("reload")["code"] == "permission_denied"
+        assert first.call("hello").data["administrator"] is False
+        first.session()
+        assert len(first.call("activity").data["entries"]) == 1
+        assert second.call("activity").data["entries"] == [], "who has no user sees his own connection alone"
+
+
+# What else could tell
+
+
+def test_no_reply_tells_of_the_work_of_others(policy, mode):
+    here = policy()
+    alice = here.connect(ALICE)
+    session = alice.session(database="secret")
+    alice.query("CREATE TABLE hidden(x)", session=session)
+    alice.query("BEGIN IMMEDIATE", session=session)
+    running = alice.send_query(ENDLESS + " /* very hidden */", database="secret")
+    client = here.connect(EVE, mode=mode)
+    with here.daemon.connect() as root:
+        wait_until(lambda: len(root.call("activity").data["entries"]) >= 2, "alice's work is seen by root")
+        assert "very hidden" in json.dumps(root.call("activity").data)
+    for type in ("activity", "stats", "hello", "list_databases", "health_check"):
+        told = json.dumps(client.call(type).data)
+        assert not any(word in told for word in ("secret", "hidden", str(ALICE), "closed", "team")), (type, told)
+    for type, data in [("cancel", {"request": running}), ("fetch", {"request": running}),
+                       ("db_disconnect", {"session": session}), ("query", {"sql": "SELECT 1", "session": session}),
+                       ("db_connect", {"url": f"sqlite:{here.directory}/secret.db"}),
+                       ("query", {"sql": "ATTACH 'secret.db' AS s"})]:
+        try:
+            told = json.dumps(client.call(type, data).data)
+        except RequestFailed as failure:
+            told = json.dumps(failure.data)
+        assert "hidden" not in told and str(ALICE) not in told, (type, told)
+    alice.call("cancel", {"request": running})
+    with pytest.raises(RequestFailed, match="cancelled"):
+        alice.collect(running)
+
+
+# Administrators and URLs
+
+
+def test_administrators_see_everything_and_open_nothing_more(policy, mode):
+    here = policy(SHOP + f'[access]\nadmins = ["{CAROL}"]\nadmin_groups = ["{ANALYSTS}"]\n')
+    here.connect(ALICE).session(database="secret")
+    alive = here.clients[-1]
+    for identity in ((CAROL,), (EVE, [ANALYSTS])):
+        admin = here.connect(*identity, mode=mode)
+        assert admin.call("hello").data["administrator"] is True
+        assert ALICE in [entry["uid"] for entry in admin.call("activity").data["entries"]]
+        assert ALICE in [user["uid"] for user in admin.call("stats").data["users"]]
+        assert admin.call("reload").data["databases"] == 6
+        assert admin.query_fails("SELECT 1", database="secret")["code"] == "database_not_found"
+        assert admin.fails("db_connect", {"url": f"sqlite:{here.directory}/new.db"})["code"] == "permission_denied"
+    other = here.connect(EVE, mode=mode)
+    assert other.call("hello").data["administrator"] is False
+    assert other.fails("reload")["code"] == "permission_denied"
+    assert [user["uid"] for user in other.call("stats").data["users"]] == [EVE]
+    alive.settle()
+
+
+def test_urls_are_for_those_who_may_and_lead_around_no_rule(policy):
+    here = policy(SHOP + f'[access]\nad_hoc_users = ["{BOB}"]\nad_hoc_groups = ["{SALES}"]\n')
+    with here.daemon.connect() as root:
+        table(root, "shop")
+        root.query("CREATE TABLE t(x)", database="secret")
+    (here.directory / "link").symlink_to(here.directory / "secret.db")
+    os.link(here.directory / "secret.db", here.directory / "hard.db")
+    (here.directory / "around").symlink_to(here.directory)
+    eve, bob, seller = here.connect(EVE), here.connect(BOB), here.connect(CAROL, [SALES])
+    new = {"url": f"sqlite:{here.directory}/new.db"}
+    assert eve.fails("db_connect", new)["code"] == "permission_denied"
+    assert eve.call("db_connect", {"url": "sqlite::memory:"}).data["engine"] == "sqlite"
+    assert bob.call("db_connect", new).data["read_only"] is False
+    assert seller.call("db_connect", new).data["read_only"] is False
+    for path in ("secret.db", "link", "hard.db", "around/secret.db", "../" + here.directory.name + "/secret.db"):
+        for more in ("", "?mode=ro", "?mode=rw"):
+            error = bob.fails("db_connect", {"url": f"sqlite:{here.directory}/{path}{more}"})
+            assert error["code"] == "permission_denied", path + more
+    for path in ("shop.db", "around/shop.db"):
+        data = bob.call("db_connect", {"url": f"sqlite:{here.directory}/{path}"}).data
+        assert data["read_only"] is True
+        assert bob.query("SELECT count(*) FROM t", session=data["session"]).value == 2
+        assert bob.query_fails("DELETE FROM t", session=data["session"])["code"] == "read_only"
+        assert bob.query_fails(f"ATTACH '{here.directory}/secret.db' AS s", session=data["session"])["code"] == "permission_denied"
+        data = seller.call("db_connect", {"url": f"sqlite:{here.directory}/{path}?mode=ro"}).data
+        assert data["read_only"] is True
+        assert seller.query_fails("DELETE FROM t", session=data["session"])["code"] == "read_only"
+        data = seller.call("db_connect", {"url": f"sqlite:{here.directory}/{path}"}).data
+        assert seller.query("UPDATE t SET y = 'c'", session=data["session"]).last["rows_affected"] == 2
+    session = seller.session(url=f"sqlite:{here.directory}/new.db")
+    error = seller.query_fails(f"ATTACH '{here.directory}/secret.db' AS s", session=session)
+    assert error["code"] == "permission_denied", "ATTACH is for root and the daemon's own user"
+
+
+# Readers of SQLite
+
+
+@pytest.fixture
+def shop(policy):
+    """The database shop with two rows, on one loop: (policy, alice, bob, what stands for {t}, {path}, {directory})."""
+    here = policy(SHOP, "--loops=1")
+    alice, bob = here.connect(ALICE), here.connect(BOB)
+    table(alice, "shop")
+    return here, alice, bob, {"t": "t", "path": here.directory / "shop.db", "directory": here.directory}
+
+
+def long_text(sql):
+    """The same beyond 16 KiB, which is prepared on a worker."""
+    return sql + " /*" + "x" * 20_000 + "*/"
+
+
+def test_a_reader_reads_and_writes_nothing(shop):
+    here, alice, bob, names = shop
+    before = content(names["path"])
+    assert bob.query("SELECT * FROM t ORDER BY x", database="shop").rows == [[1, "a"], [2, "b"]]
+    for sql in WRITES:
+        for text in (sql, long_text(sql)):
+            error = bob.query_fails(text.format(**names), database="shop")
+            assert error["code"] == ("syntax_error" if sql.startswith("explain_me") else "read_only"), text[:80]
+        assert bob.fails("batch", {"statements": [{"sql": sql.format(**names)}], "database": "shop"})["code"] == "read_only"
+    assert content(names["path"]) == before
+    # The same connection of the loop, for both of them.
+    alice.query("INSERT INTO t VALUES (3, 'c')", database="shop")
+    assert bob.query("SELECT count(*) FROM t", database="shop").value == 3
+    assert bob.query(counting(300_000, "count(*)"), database="shop").value == 300_000, "a long read"
+
+
+@pytest.mark.parametrize("attempt", [*AROUND, *[[sql] for sql in NEW_FILES]], ids=lambda value: "; ".join(value)[:60])
+def test_nothing_gets_a_reader_around_that(shop, attempt):
+    here, alice, bob, names = shop
+    before, files = content(names["path"]), set(os.listdir(here.directory))
+    asked = bob.call("db_connect", {"database": "shop", "read_only": False}).data
+    assert asked["read_only"] is True
+    for options in ({"database": "shop"}, {"session": asked["session"]}, {"session": bob.session(database="shop")}):
+        for sql in attempt:
+            for text in (sql, long_text(sql)):
+                try:
+                    bob.query(text.format(**names), **options)
+                except RequestFailed:
+                    pass
+        try:
+            bob.batch([{"sql": sql.format(**names)} for sql in attempt], **options)
+        except RequestFailed:
+            pass
+        assert bob.query_fails("INSERT INTO t VALUES (9, 'z')", **options)["code"] == "read_only"
+        assert bob.query("SELECT count(*) FROM t", **options).value == 2
+    for session in {asked["session"]}:
+        bob.call("db_disconnect", {"session": session})
+    assert content(names["path"]) == before
+    assert {name for name in set(os.listdir(here.directory)) - files if not name.endswith(("-wal", "-shm"))} <= set()
+    alice.query("INSERT INTO t VALUES (9, 'z')", database="shop")
+
+
+def test_readers_and_writers_take_turns_on_one_loop(shop):
+    """Requests of both, mixed in one pipeline each: a reader's never writes, whatever ran before it on its connection."""
+    here, alice, bob, names = shop
+    for number in range(10, 60):
+        ids = [(bob, bob.send_query("INSERT INTO t VALUES (?, 'bob')", [number], database="shop")),
+               (alice, alice.send_query("INSERT INTO t VALUES (?, 'alice')", [number], database="shop")),
+               (bob, bob.send_query("SELECT y FROM t WHERE x = 1", database="shop"))]
+        with pytest.raises(RequestFailed, match="read_only"):
+            bob.collect(ids[0][1])
+        alice.collect(ids[1][1])
+        assert bob.collect(ids[2][1]).value == "a"
+    assert alice.query("SELECT count(*), min(y), max(y) FROM t WHERE x >= 10", database="shop").rows == [[50, "alice", "alice"]]
+
+
+def test_a_reader_of_a_memory_database(policy):
+    here = policy(f'[databases.memory]\nurl = "sqlite::memory:"\nusers = ["{ALICE}"]\nread_only_users = ["{BOB}"]\n')
+    alice, bob = here.connect(ALICE), here.connect(BOB)
+    table(alice, "memory")
+    session = bob.session(database="memory")
+    for options in ({"database": "memory"}, {"session": session}):
+        assert bob.query("SELECT count(*) FROM t", **options).value == 2
+        for sql in ("DELETE FROM t", "CREATE TABLE u(x)", "PRAGMA query_only = 0; DELETE FROM t"):
+            assert bob.query_fails(sql, **options)["code"] in ("read_only", "permission_denied", "bad_request", "syntax_error")
+    assert alice.query("SELECT count(*) FROM t", database="memory").value == 2
+    # With other rules it is the same database: what it holds stays.
+    here.reload(f'[databases.memory]\nurl = "sqlite::memory:"\nusers = ["{ALICE}", "{EVE}"]\n')
+    assert here.connect(EVE).query("SELECT count(*) FROM t", database="memory").value == 2
+
+
+# Reload
+
+
+def rules(alice="users", extra=""):
+    return f'[databases.shop]\nurl = "sqlite:{{0}}/shop.db"\n{alice} = ["{ALICE}"]\n{extra}'
+
+
+def test_lost_rights_are_lost_at_once(policy, mode):
+    both = rules("users").replace(f'"{ALICE}"', f'"{ALICE}", "{BOB}"')
+    here = policy(both, "--loops=2")
+    alice, bob = here.connect(ALICE, mode=mode), here.connect(BOB, mode=mode)
+    table(alice, "shop")
+    busy, idle, kept = (alice.session(database="shop") for _ in range(3))
+    bobs = bob.session(database="shop")
+    for client, session in ((alice, idle), (bob, bobs)):
+        client.query("CREATE TEMP TABLE mine(x)", session=session)
+    alice.query("BEGIN IMMEDIATE", session=idle)
+    alice.query("INSERT INTO t VALUES (7, 'open')", session=idle)
+    alice.call("db_disconnect", {"session": kept})
+    running = alice.send_query(ENDLESS, session=busy)
+    queued = [alice.send_query("SELECT 1", session=busy) for _ in range(3)]
+    alone = alice.send_query(ENDLESS, database="shop")
+    paged = alice.send_query(counting(100), database="shop", page_rows=10)
+    assert len(alice.receive_for(paged).data["rows"]) == 10
+    elsewhere = alice.send_query(ENDLESS)
+    here.reload(rules("users").replace(str(ALICE), str(BOB)))
+    for id in (running, *queued, alone, paged):
+        with pytest.raises(RequestFailed) as failure:
+            alice.collect(id)
+        assert (failure.value.data["code"], failure.value.data["sqlstate"]) == ("permission_denied", "42501"), id
+    for session in (busy, idle):
+        for type, data in (("query", {"sql": "SELECT 1"}), ("db_disconnect", {})):
+            error = alice.fails(type, {**data, "session": session})
+            assert error["code"] == "session_not_found"
+            assert "took away the right" in error["message"]
+    assert alice.query_fails("SELECT 1", database="shop")["code"] == "database_not_found"
+    assert databases(alice) == {"default": "read_write"}
+    assert alice.call("cancel", {"request": elsewhere}).data == {"cancelled": True}
+    with pytest.raises(RequestFailed, match="cancelled"):
+        alice.collect(elsewhere)
+    # Bob goes on in his session; the transaction was rolled back, and its lock is free.
+    assert bob.query("SELECT count(*) FROM mine", session=bobs).value == 0
+    assert bob.query("SELECT count(*) FROM t", session=bobs).value == 2
+    bob.query("INSERT INTO t VALUES (8, 'bob')", session=bobs)
+    alice.settle()
+    wait_until(lambda: any("may not use database shop any more" in line for line in here.denials()), "it is in the log")
+    with here.daemon.connect() as root:
+        assert root.call("stats").data["sessions"]["open"] == 1
+    # And back.
+    here.reload(both)
+    assert alice.query("SELECT count(*) FROM t", database="shop").value == 3
+
+
+def test_who_may_only_read_from_now_on_writes_no_more(policy):
+    here = policy(rules("users"))
+    alice = here.connect(ALICE)
+    table(alice, "shop")
+    writing, reading = alice.session(database="shop"), alice.session(database="shop", read_only=True)
+    here.reload(rules("read_only_users"))
+    assert alice.query_fails("SELECT 1", session=writing)["code"] == "session_not_found"
+    assert alice.query_fails("SELECT 1", session=reading)["code"] == "session_not_found", "opened by a right to write"
+    assert alice.query_fails("DELETE FROM t", database="shop")["code"] == "read_only"
+    session = alice.session(database="shop")
+    here.reload(rules("users"))
+    assert alice.query("SELECT count(*) FROM t", session=session).value == 2, "more rights end nothing"
+    assert alice.query_fails("DELETE FROM t", session=session)["code"] == "read_only", "it stays what it was"
+    assert alice.query("DELETE FROM t", database="shop").last["rows_affected"] == 2
+
+
+def test_a_database_that_is_taken_away_ends_its_sessions(policy):
+    here = policy(rules("users"))
+    alice = here.connect(ALICE)
+    session = alice.session(database="shop")
+    with here.daemon.connect() as root:
+        own = root.session(database="shop")
+        here.reload("# nothing\n")
+        assert root.query_fails("SELECT 1", session=own)["code"] == "session_not_found"
+    assert alice.query_fails("SELECT 1", session=session)["code"] == "session_not_found"
+
+
+def test_a_wave_of_reloads_under_load(policy):
+    """Rights come and go while a user works: every reply is a result or says that the right is gone; nobody else is hit."""
+    here = policy(rules("users"), "--loops=2")
+    alice = here.connect(ALICE)
+    table(alice, "shop")
+    witness = here.daemon.connect()
+    watched = witness.session(database="shop")
+    seen = set()
+    for round in range(30):
+        text = rules("users")
+        reload = threading.Thread(target=here.reload, args=[text.replace(str(ALICE), str(BOB)) if round % 2 == 0 else text])
+        reload.start()
+        ids = []
+        while reload.is_alive() or len(ids) < 20:
+            ids += [alice.send_query("SELECT count(*) FROM t", database="shop"), alice.send("db_connect", {"database": "shop"})]
+            time.sleep(0.0005)
+        reload.join()
+        for id in ids:
+            while not (reply := alice.receive_for(id)).terminal:
+                pass
+            seen.add(reply.data["code"] if reply.type == "error" else reply.type)
+        assert witness.query("SELECT 5", session=watched).value == 5
+    assert seen <= {"query_response", "db_connect_response", "database_not_found", "permission_denied", "limit_exceeded"}, seen
+    assert "query_response" in seen and "database_not_found" in seen
+    alice.settle()
+
+
+# The log
+
+
+def test_denials_are_logged_with_user_process_and_program(policy):
+    here = policy(SHOP, "--log-level=info")
+    request = json.dumps({"id": 1, "type": "query", "data": {"sql": "SELECT 1", "database": "secret"}})
+    with process_as(here.daemon.socket_path, EVE, request) as (process, reply):
+        assert json.loads(reply)["data"]["code"] == "database_not_found"
+        lines = wait_until(here.denials, "the denial is in the log")
+        assert len(lines) == 1
+        program = os.path.realpath("/usr/bin/python3")
+        assert f"(uid {EVE}, pid {process.pid}, {program}) may not open database secret" in lines[0]
+
+
+def test_denials_of_processes_that_are_gone_have_no_program(policy):
+    here = policy(SHOP, "--log-level=info")
+    client = here.connect(EVE)
+    for type, data in [("query", {"sql": "SELECT 1", "database": "team"}), ("query", {"sql": "SELECT 1", "database": "nowhere"}),
+                       ("db_connect", {"url": "sqlite:/etc/passwd"}), ("db_connect", {"url": "postgresql://x:Pa55word@/y"}),
+                       ("reload", {})]:
+        client.fails(type, data)
+    lines = wait_until(lambda: len(here.denials()) >= 4 and here.denials(), "the denials are in the log")
+    assert [re.sub(r".*\)(?= may)", "", line) for line in lines] == [
+        " may not open database team", *[" may not open a database by this URL"] * 2, " may not reload the configuration"]
+    assert all(re.search(rf"\(uid {EVE}, pid \d+\) may", line) for line in lines)
+    assert "Pa55word" not in here.daemon.log() and "nowhere" not in here.daemon.log()
+
+
+def test_denials_of_one_user_do_not_flood_the_log(policy):
+    here = policy(SHOP, "--log-level=info")
+    client, other = here.connect(EVE), here.connect(CAROL)
+    for _ in range(20):
+        for id in [client.send_query("SELECT 1", database="secret") for _ in range(50)]:
+            with pytest.raises(RequestFailed):
+                client.collect(id)
+    other.fails("query", {"sql": "SELECT 1", "database": "secret"})
+    wait_until(lambda: any(f"uid {CAROL}," in line for line in here.denials()), "the other user's denial is in the log")
+    assert sum(f"uid {EVE}," in line for line in here.denials()) == 100
+
+
+# Limits of one database, and the configuration
+
+
+def test_a_database_has_limits_of_its_own(policy):
+    here = policy('[limits]\nstatement_time_ms_max = 60000\n[databases.quick]\nurl = "sqlite:{0}/q.db"\n'
+                  "statement_time_ms_max = 150\n")
+    with here.daemon.connect() as client:
+        session = client.session(database="quick")
+        for options in ({"database": "quick"}, {"session": session}):
+            before = time.monotonic()
+            error = client.query_fails(ENDLESS, **options)
+            assert time.monotonic() - before < 5
+            assert (error["code"], error["limit"]["value"]) == ("timeout", 150)
+            assert "150 ms" in error["message"]
+        here.reload('[databases.quick]\nurl = "sqlite:{0}/q.db"\nstatement_time_ms_max = 170\n')
+        assert client.query_fails(ENDLESS, session=session)["limit"]["value"] == 170
+        id = client.send_query(ENDLESS)
+        time.sleep(0.4)
+        assert client.call("cancel", {"request": id}).data == {"cancelled": True}
+        with pytest.raises(RequestFailed, match="cancelled"):
+            client.collect(id)
+
+
+@pytest.mark.parametrize("text, problem", [
+    ('[databases.x]\nurl = "sqlite:/x"\nusers = ["rooot"]\n', 'databases.x.users names "rooot", which is no user of this machine'),
+    ('[databases.x]\nurl = "sqlite:/x"\nread_only_groups = ["0", "no such"]\n',
+     'databases.x.read_only_groups names "no such", which is no group of this machine'),
+    ('[access]\nadmins = ["rooot"]\n', 'access.admins names "rooot", which is no user of this machine'),
+    ('[databases.x]\nurl = "sqlite:/x"\nusers = "root"\n', "databases.x.users has the wrong type (string)"),
+    ('[databases.x]\nurl = "sqlite:/x"\nusers = ["4294967295"]\n', 'databases.x.users names "4294967295"'),
+    ('[databases.x]\nurl = "sqlite:/x"\nusers = ["-1"]\n', 'databases.x.users names "-1"'),
+    ('[databases.x]\nurl = "sqlite:/x"\nread_only_url = "sqlite:/y"\n', "databases.x.read_only_url is for databases on servers"),
+    ('[databases.x]\nurl = "sqlite:/x"\npool_connections_max = 0\n', "databases.x.pool_connections_max is out of range"),
+])
+def test_mistakes_stop_the_start_and_change_nothing_at_a_reload(policy, directory, text, problem):
+    here = policy("# empty\n")
+    here.write(text)
+    status, output = run_to_end("--config", here.file, "--check-config", directory=directory)
+    assert status == 78 and problem in output
+    with here.daemon.connect() as root:
+        error = root.fails("reload")
+        assert error["code"] == "configuration_invalid" and problem in error["detail"]
+        assert databases(root) == {"default": "read_write"}
+
+
+def test_check_config_shows_it_all_without_secrets(directory):
+    text = SHOP.replace("{0}", str(directory)) + f"""
+[databases.server]
+url = "postgresql://lb:Pa55word@/x?host=/tmp"
+read_only_url = "postgresql://reader:Pa55word@/x?host=/tmp"
+read_only_users = ["root", "{BOB}"]
+pool_connections_max = 3
+statement_time_ms_max = 5000
+[access]
+admins = ["root"]
+ad_hoc_groups = []
+"""
+    file = directory / "litebase.toml"
+    file.write_text(text)
+    status, output = run_to_end("--config", file, "--check-config", directory=directory)
+    assert status == 0 and "Pa55word" not in output
+    for line in ('admins = ["root"]', "ad_hoc_groups = []", f'read_only_users = ["root", "{BOB}"]', "pool_connections_max = 3",
+                 'read_only_url = "postgresql://reader:***@/x?host=/tmp"', f'users = ["{ALICE}"]', "users = []"):
+        assert f"\n{line}\n" in output, line
+    file.write_text(output)
+    again = run_to_end("--config", file, "--check-config", directory=directory)
+    assert again == (0, output)
+
+
+# Servers
+
+
+@pytest.fixture(scope="module")
+def server():
+    instance = PostgreSQL()
+    instance.psql("CREATE TABLE t(x int); INSERT INTO t VALUES (1); CREATE ROLE reader LOGIN; GRANT pg_read_all_data TO reader;"
+                  "CREATE FUNCTION sneak() RETURNS void LANGUAGE sql AS 'INSERT INTO t VALUES (9)'")
+    yield instance
+    instance.discard()
+
+
+def served(server, more=""):
+    return (f'[databases.pg]\nurl = "{server.url()}"\nusers = ["{ALICE}"]\nread_only_users = ["{BOB}"]\n'
+            f"pool_connections_max = 2\npool_wait_ms_max = 300\n{more}")
+
+
+@pytest.mark.parametrize("login", ["lb", "reader"])
+def test_readers_of_a_server_have_a_pool_and_a_login_of_their_own(policy, server, login):
+    more = f'read_only_url = "{server.url(user="reader")}"\n' if login == "reader" else ""
+    here = policy(served(server, more))
+    alice, bob = here.connect(ALICE), here.connect(BOB)
+    assert databases(bob) == {"default": "read_write", "pg": "read_only"}
+    assert alice.query("SELECT current_user::text", database="pg").value == "lb"
+    for options in ({"database": "pg"}, {"session": bob.session(database="pg", read_only=False)}):
+        assert bob.query("SELECT current_user::text", **options).value == login
+        assert bob.query("SELECT count(*) FROM t", **options).value == 1
+        for sql in ("INSERT INTO t VALUES (2)", "CREATE TABLE u(x int)", "SELECT sneak()", "DROP TABLE t"):
+            assert bob.query_fails(sql, **options)["code"] in ("read_only", "permission_denied", "database_error"), sql
+        if "session" in options:
+            bob.call("db_disconnect", options)
+    held = [bob.session(database="pg") for _ in range(2)]
+    error = bob.query_fails("SELECT 1", database="pg")
+    assert (error["code"], error["holder"]["uid"]) == ("busy", BOB), "two is all that readers may have"
+    alice.query("INSERT INTO t VALUES (3)", database="pg")
+    assert [alice.session(database="pg") for _ in range(2)], "and all that is left for those who write"
+    with pytest.raises(RequestFailed, match="busy"):
+        alice.query("SELECT 1", database="pg")
+    for session in held:
+        bob.call("db_disconnect", {"session": session})
+    assert server.psql("DELETE FROM t WHERE x = 3 RETURNING x") == "3"
+    assert server.psql("SELECT count(*) FROM t") == "1"
+
+
+def test_a_server_of_others_is_not_even_connected_to(policy, server):
+    here = policy(served(server))
+    eve = here.connect(EVE)
+    assert eve.fails("query", {"sql": "SELECT 1", "database": "pg"})["code"] == "database_not_found"
+    assert eve.fails("db_connect", {"url": server.url()})["code"] == "permission_denied"
+    assert server.backends() == []
+
+
+def test_a_reader_of_a_server_who_loses_it(policy, server):
+    here = policy(served(server))
+    alice, bob = here.connect(ALICE), here.connect(BOB)
+    session = bob.session(database="pg")
+    bob.query("BEGIN", session=session)
+    sleeping = bob.send_query("SELECT pg_sleep(60)", session=session)
+    writing = alice.session(database="pg")
+    alice.query("BEGIN", session=writing)
+    wait_until(lambda: "active" in server.backends(), "the statement runs")
+    here.reload(served(server).replace(str(BOB), str(CAROL)))
+    with pytest.raises(RequestFailed, match="permission_denied"):
+        bob.collect(sleeping)
+    assert bob.query_fails("SELECT 1", session=session)["code"] == "session_not_found"
+    assert alice.query("SELECT 1", session=writing).transaction == "active", "the others' pool is the same one"
+    wait_until(lambda: "active" not in server.backends(), "the statement was cancelled on the server")
+    alice.query("ROLLBACK", session=writing)
+    assert here.connect(CAROL).query("SELECT count(*) FROM t", database="pg").value == 1
