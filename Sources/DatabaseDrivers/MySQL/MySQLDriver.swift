@@ -22,8 +22,10 @@ struct MySQLDriver: RemoteDriver {
     var engine: Engine { .mysql }
     var location: DatabaseLocation { .remote(.mysql(place)) }
     var label: String { place.label }
+    var secrets: [String] { [place.password].compactMap(\.self) }
 
-    func open() throws(DriverError) -> HandedOver<ServerConnection> {
+    // A cancel connects as well, later on; the password is read by whoever connects.
+    func open(password: String?) throws(DriverError) -> HandedOver<ServerConnection> {
         try MySQLLibrary.load()
         let (handle, hostIndex) = try connector.connect()
         let packetByteCountMax: Int

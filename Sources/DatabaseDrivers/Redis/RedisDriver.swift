@@ -23,10 +23,12 @@ struct RedisDriver: RemoteDriver {
     var engine: Engine { .redis }
     var location: DatabaseLocation { .remote(.redis(place)) }
     var label: String { place.label }
+    var secrets: [String] { [place.password].compactMap(\.self) }
 
     // MARK: Connecting
 
-    func open() throws(DriverError) -> HandedOver<ServerConnection> {
+    // A cancel connects as well, later on; the password is read by whoever connects.
+    func open(password: String?) throws(DriverError) -> HandedOver<ServerConnection> {
         let dialogue = try greet(limit: settings.connectMillisecondsMax)
         if place.database != 0 {
             let reply = try dialogue.ask(["SELECT", "\(place.database)"])
