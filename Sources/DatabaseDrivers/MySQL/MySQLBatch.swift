@@ -82,12 +82,3 @@ extension MySQLConnection {
         }
     }
 }
-
-extension DriverError {
-    fileprivate func at(_ position: BatchPosition) -> DriverError {
-        with {
-            $0.statementIndex = position.statementIndex
-            $0.rowIndex = position.rowIndex
-        }
-    }
-}

@@ -69,8 +69,8 @@ public struct MySQLLocation: Sendable, Equatable, CustomStringConvertible, Custo
     public var description: String { label }
     public var customMirror: Mirror { Mirror(self, children: ["label": label]) }
 
-    /// The text without the password.
-    func withoutSecrets(_ text: String) -> String { password.map { text.hiding($0) } ?? text }
+    /// What must not be shown, wherever it comes up.
+    var secrets: [String] { password.map { [$0] } ?? [] }
 
     // MARK: Parts
 
