@@ -68,7 +68,7 @@ final class RedisConnection: ServerConnection {
     /// Chunks that are read before others get their turn.
     private static let chunkCountMax = 16
 
-    /// - Parameter descriptor: a connection on which the server has been greeted; non-blocking.
+    /// The server has been greeted on `descriptor`, which does not block. The connection owns it, and the reader.
     init(
         _ descriptor: consuming OwnedDescriptor, _ reader: OpaquePointer, _ greeting: RedisGreeting,
         _ driver: RedisDriver
