@@ -8,7 +8,8 @@ extension DatabaseKey {
         [
             DatabaseKey(
                 "url", .string(\.givenURL, .url),
-                "Where it is: sqlite:/absolute/path, ?mode=ro behind it, sqlite::memory:, postgresql://…, mysql://… or redis://…."),
+                "Where it is: sqlite:/absolute/path, ?mode=ro behind it, sqlite::memory:, postgresql://…, mysql://… or redis://…."
+            ),
             DatabaseKey(
                 "password_file", .string(\.passwordFile, .absolutePath),
                 "File with the password of a database on a server, read at each connection."),

@@ -40,8 +40,9 @@ def runs(pid):
 class PostgreSQL:
     """One server; `start`, `stop` and `kill` as often as a test wants."""
 
-    def __init__(self, **settings):
-        self.programs = {name: find_program(name) for name in ("postgres", "initdb", "psql")}
+    def __init__(self, primary=None, locale="C", encoding="UTF8", **settings):
+        """With a `primary`, its standby."""
+        self.programs = {name: find_program(name) for name in ("postgres", "initdb", "psql", "pg_basebackup")}
         missing = [name for name, path in self.programs.items() if not path]
         assert not missing, f"{missing} not found: scripts/install-dependencies.sh test"
         self.user = unprivileged_user()
@@ -52,8 +53,12 @@ class PostgreSQL:
         os.chmod(self.directory, 0o755)
         if self.user:
             os.chown(self.directory, self.user.pw_uid, self.user.pw_gid)
-        self.run(self.programs["initdb"], "-D", str(self.data), "-U", "lb", "--auth=trust", "--no-sync", "-E", "UTF8",
-                 "--locale=C")
+        if primary:
+            self.run(self.programs["pg_basebackup"], "-D", str(self.data), "-h", str(primary.directory), "-U", "lb", "-R", "--no-sync",
+                     "--checkpoint=fast")
+        else:
+            self.run(self.programs["initdb"], "-D", str(self.data), "-U", "lb", "--auth=trust", "--no-sync", "-E", encoding,
+                     f"--locale={locale}")
         self.process = None
         self.start()
 

@@ -15,6 +15,9 @@ struct CommandTag {
     /// Statements that leave nothing on their connection; functions that they call may, for the same user only.
     var isHarmless: Bool { begins("SELECT") || changesRows || begins("SHOW") || begins("EXPLAIN") }
 
+    /// What a transaction has changed is to stay. Anything else is committed with the end of its pipeline, behind its tag.
+    var commits: Bool { begins("COMMIT") || begins("PREPARE TRANSACTION") }
+
     /// Every prepared statement of the connection is gone.
     var dropsStatements: Bool { begins("DEALLOCATE ALL") || begins("DISCARD ALL") }
 

@@ -74,7 +74,7 @@ extension PostgreSQLConnection {
         } else {
             if mode.isReadOnly { try sendCheck() }
             mayHaveCommitted = !mode.isReadOnly
-            try sendOwn("COMMIT")
+            try sendOwn("COMMIT", as: .commit)
         }
         try sync()
         return nil

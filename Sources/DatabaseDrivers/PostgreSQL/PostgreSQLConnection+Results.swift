@@ -59,7 +59,10 @@ extension PostgreSQLConnection {
         var sql = UnsafeRawBufferPointer(start: nil, count: 0)
         // Positions in a batch are of a statement that is gone: only its index is told.
         if batch == nil, let run { sql = run.sql }
-        note(located(PostgreSQLErrors.error(result, sql: sql).told(isSession: mode.isSession)))
+        let error = PostgreSQLErrors.error(result, sql: sql)
+        // libpq makes one of its own, without a SQLSTATE, where the connection is lost.
+        if failure == nil, error.details.sqlState != nil { isFailureOfServer = true }
+        note(located(error.told(isSession: mode.isSession)))
     }
 
     // MARK: Prepared statements that are not usable any more
@@ -73,6 +76,7 @@ extension PostgreSQLConnection {
         case .changed: statements.forget(statement)
         }
         mustRepeat = isAlone
+        isFailureOfServer = true
         note(located(PostgreSQLErrors.unusable(result)))
         return true
     }
@@ -84,6 +88,7 @@ extension PostgreSQLConnection {
         guard mustRepeat, let run, run.stopReason == nil else { return false }
         let position = failure?.batchPosition
         mustRepeat = false
+        isFailureOfServer = false
         failure = nil
         usesNames = false
         do throws(DriverError) {
@@ -160,9 +165,10 @@ extension PostgreSQLConnection {
         hint: "Select fewer or smaller columns, or parts of them with substr().", sqlState: "54000")
 
     /// The end of a statement that succeeded.
-    private func takeEnd(_ result: OpaquePointer) {
+    func takeEnd(_ result: OpaquePointer) {
         switch step {
         case .own, .check, .sync, .preparation, .removal: return
+        case .commit: isCommitted = true
         case .typeNames: types.take(result)
         case .description: takeDescription(result)
         case .statement(let position, _, hash: let hash):
@@ -170,6 +176,7 @@ extension PostgreSQLConnection {
             var summary = StatementSummary()
             let tag = CommandTag(pq_cmdStatus(result))
             if tag.changesRows { summary.rowsAffected = tag.count }
+            if tag.commits { isCommitted = true }
             if tag.dropsStatements { statements.forgetAll() }
             if !tag.isHarmless { needsReset = true }
             if batch != nil { return addToBatch(summary, position) }

@@ -18,6 +18,8 @@ final class PostgreSQLConnection: ServerConnection {
     enum Step {
         /// A statement of ours around the client's.
         case own
+        /// Ours, with which all of a batch stays.
+        case commit
         /// Fails when a read-only transaction has written.
         case check
         /// The client's, or one of its batch, called by its name where it is prepared.
@@ -58,6 +60,12 @@ final class PostgreSQLConnection: ServerConnection {
     var usesNames = false
     /// It failed for nothing but the name by which it was called.
     var mustRepeat = false
+    /// `failure` is what the server said of this run.
+    var isFailureOfServer = false
+    /// The server has said that the run's changes are to stay.
+    var isCommitted = false
+    /// Parts of it may stay although the statement as a whole fails: CALL, DO and others can commit within.
+    private(set) var isDivisible = false
 
     init(
         _ handle: OpaquePointer, _ types: PostgreSQLTypes, _ place: PostgreSQLLocation,
@@ -180,6 +188,9 @@ final class PostgreSQLConnection: ServerConnection {
         mayHaveCommitted = false
         mayHaveCalled = false
         mustRepeat = false
+        isFailureOfServer = false
+        isCommitted = false
+        isDivisible = false
         // In a transaction that has failed, or one that somebody's statement has left, nothing else is sent along.
         usesNames = statements.isOn && transaction != .failed
         rowCountLeft = run.rowCountMax
@@ -202,6 +213,8 @@ final class PostgreSQLConnection: ServerConnection {
     ) throws(DriverError) {
         let kind = StatementKind(sql)
         isAlone = transaction == .none
+        isCommitted = false
+        isDivisible = isAlone && !mode.isReadOnly && (kind == .other || kind == .preparedTransaction)
         let (way, hash) = try prepareSending(sql, parameters, kind, position, isOutside: isAlone)
         if mode.isReadOnly, kind.controlsTransaction { return try sendReadOnlyControl(sql, way, position) }
         guard mode.isReadOnly, isAlone else {
@@ -337,53 +350,19 @@ final class PostgreSQLConnection: ServerConnection {
 
     // MARK: The end
 
-    private func finishRun() {
+    func finishRun() {
         defer {
             batch = nil
             failure = nil
         }
         while let notification = pq_notifies(handle) { pq_freemem(notification) }
+        forgetLateEnd()
         guard let run else { return }
         run.error = failure
         run.summary.transaction = transaction
         guard failure == nil, !mode.isSession, transaction != .none else { return }
         // Reset ends it.
         run.error = PostgreSQLDriver.needsSession
-    }
-
-    private func lost() -> Progress {
-        // What the server said last may be there still.
-        var count = 0
-        while count < 100, pq_status(handle) != PQ_CONNECTION_OK || pq_isBusy(handle) == 0,
-            let result = pq_getResult(handle)
-        {
-            if pq_resultStatus(result) == PQ_FATAL_ERROR { takeError(result) }
-            pq_clear(result)
-            count += 1
-        }
-        return .broken(lostError())
-    }
-
-    private func lostError() -> DriverError {
-        let wasTold = failure?.details.sqlState.map { $0 == "57P01" } ?? false
-        if mayHaveCommitted, !wasTold { return Self.unknownOutcome("The connection to the database was lost") }
-        if let failure, wasTold { return failure }
-        let message =
-            mode.isSession
-            ? "The connection to the database was lost; an open transaction was rolled back."
-            : "The connection to the database was lost while the statement ran."
-        return DriverError(.connectFailed, message, hint: "Try again.", sqlState: "08006").with {
-            $0.isRetryable = !mode.isSession && !mayHaveCalled
-            if mayHaveCalled { $0.detail = Self.calledFunctions }
-        }
-    }
-
-    private static let calledFunctions = "If it calls functions that write, whether these took effect is not known."
-
-    private static func unknownOutcome(_ cause: String) -> DriverError {
-        DriverError(
-            .outcomeUnknown, "\(cause) while the statement ran; whether it took effect is not known.",
-            hint: "Look whether its change is there before you send it again.", sqlState: "08007")
     }
 
     override func errorOfDetachedRun(_ reason: StopReason) -> DriverError {

@@ -97,7 +97,7 @@ extension Operation.Progress {
         switch self {
         case .queued: "queued"
         case .waitingForOutput, .waitingForFetch: "waiting_for_client"
-        case .idle, .running, .ended: "running"
+        case .idle, .starting, .running, .ended: "running"
         }
     }
 }
