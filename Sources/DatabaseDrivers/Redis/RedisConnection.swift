@@ -85,7 +85,6 @@ final class RedisConnection: ServerConnection {
     override var serverVersion: String { greeting.version }
     override var socketNumber: Int32 { descriptor.number }
     override var transaction: TransactionState { state }
-    override var isClearedBetweenUsers: Bool { false }
 
     override func finish() { Sockets.shutdownBoth(descriptor) }
 
@@ -180,6 +179,7 @@ final class RedisConnection: ServerConnection {
         flush()
     }
 
+    /// Where nothing is left, nothing is sent: another user's turn costs no round trip.
     override func sendReset() -> Bool {
         failure = nil
         mayHaveChanged = false
