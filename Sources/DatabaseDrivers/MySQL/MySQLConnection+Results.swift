@@ -104,7 +104,7 @@ extension MySQLConnection {
 
     /// The first rows are the client's. A procedure may return more results: they are read and dropped.
     private func beginColumns(_ metadata: OpaquePointer) {
-        guard case .statement = step, let run, batch == nil, !hasColumns, !isDiscarding else {
+        guard case .statement = step, let run, batch == nil, !hasColumns else {
             isDropping = true
             return
         }

@@ -119,8 +119,13 @@ final class RedisConnection: ServerConnection {
             throw error
         }
         steps.append(Step(kind: .statement, position: position, effect: effect(command)))
-        let isQueuedByServer = state != .none && command.name != "EXEC"
-        if !isReading(command), !isQueuedByServer, batch?.isAtomic != true { mayHaveChanged = true }
+        if mayChange(command), batch?.isAtomic != true { mayHaveChanged = true }
+    }
+
+    /// Whether it changes data when it is executed, which within a transaction is by EXEC.
+    private func mayChange(_ command: RedisCommand) -> Bool {
+        if command.name == "EXEC" { return !mode.isReadOnly }
+        return state == .none && !isReading(command)
     }
 
     private func queue(_ argument: UnsafeRawBufferPointer) {
