@@ -102,10 +102,13 @@ class Daemon:
         (home / "state").mkdir(parents=True)
         shutil.copy(directory / "items.db", home / "state/default.db")
         path = home / "s"
+        # How long a loop looks for requests before it sleeps depends on the time.
+        config = home / "litebase.toml"
+        config.write_text("spin_us_max = 0\n")
         variables = {"STATE_DIRECTORY": str(home / "state"), "XDG_RUNTIME_DIR": str(home), "XDG_CONFIG_HOME": str(home),
                      "HOME": str(home), **(environment or {})}
-        self.server = peers.Server(name, [*wrapper, litebased, "--listen", "standalone", "--socket", str(path), "--loops", "1",
-                                          "--log-level", "warning"], path, home / "log", variables)
+        self.server = peers.Server(name, [*wrapper, litebased, "--config", str(config), "--listen", "standalone", "--socket", str(path),
+                                          "--loops", "1", "--log-level", "warning"], path, home / "log", variables)
         try:
             self.client = Client(str(path))
             warm_up(self.client)

@@ -40,8 +40,9 @@ public struct Configuration: Sendable, Equatable {
     /// What the server gets.
     public func serverConfiguration(version: String, activation: Activation) -> ServerConfiguration {
         ServerConfiguration(
-            version: version, activation: activation, loopCount: loopCount, limits: settings.limits,
-            databases: databases, service: settings.service)
+            version: version, activation: activation, loopCount: loopCount,
+            spinMicrosecondsMax: settings.spinMicrosecondsMax, limits: settings.limits, databases: databases,
+            service: settings.service)
     }
 
     /// Event loops, 1 or more.

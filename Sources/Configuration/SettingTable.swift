@@ -15,6 +15,10 @@ extension Setting {
                 "loops", .integer(\.loopCount, 0...256),
                 "Event loops that serve connections; 0: one for each core, at most four."),
             Setting(
+                "spin_us_max", .integer(\.spinMicrosecondsMax, 0...1_000),
+                "Time that a loop looks for requests before it sleeps, in microseconds, while they come quickly; 0: it always "
+                    + "sleeps."),
+            Setting(
                 "default_database", .databaseName(\.defaultDatabase), "Database of requests that name none."),
             Setting(
                 "socket.path", .path(\.socketPath), "Unix socket of a daemon that was not activated by systemd."),

@@ -18,6 +18,8 @@ public struct Settings: Sendable, Equatable {
     public var idleExitSeconds = 0
     /// 0: one for each core, at most four.
     public var loopCount = 0
+    /// Time that a loop looks for events before it sleeps, in microseconds.
+    public var spinMicrosecondsMax = 50
     public var defaultDatabase = "default"
     public var limits = Limits()
     public var service = ServiceAccess()

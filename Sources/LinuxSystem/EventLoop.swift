@@ -27,12 +27,16 @@ public final class EventLoop {
     private var timers = TimerQueue()
     private let events: UnsafeMutablePointer<clinux_event>
     private var isStopRequested = false
+    private var spin: SpinPolicy
 
     private static let mailboxToken = UInt64.max
 
     /// Makes a loop.
+    /// - Parameter spinNanosecondsMax: how long it may look for events before it sleeps, while they come quickly; 0: it
+    ///   always sleeps.
     /// - Throws: `Errno.tooManyFiles` and the like when epoll or eventfd cannot be had.
-    public init() throws(Errno) {
+    public init(spinNanosecondsMax: Int64 = 0) throws(Errno) {
+        spin = SpinPolicy(nanosecondsMax: spinNanosecondsMax)
         let epoll = OwnedDescriptor(Int32(try SystemCalls.call(.epollControl) { Int(clinux_epoll_create()) }))
         let mailbox = try LoopMailbox()
         let number = epoll.number
@@ -120,7 +124,7 @@ public final class EventLoop {
     /// One turn: wait, deliver events, timers and jobs.
     /// - Parameter waiting: false looks at what is there and returns at once.
     public func turn(waiting: Bool) {
-        let eventCount = wait(timeout: waiting ? timeout() : 0)
+        let eventCount = waiting ? waitForEvents() : wait(timeout: 0)
         now = .now
         turnCount &+= 1
         var hasMail = false
@@ -145,6 +149,31 @@ public final class EventLoop {
     private func timeout() -> Int64 {
         guard let deadline = timers.nextDeadline else { return -1 }
         return max(0, deadline.nanoseconds(since: .now))
+    }
+
+    /// Waits for events or the next timer.
+    private func waitForEvents() -> Int {
+        let timeout = timeout()
+        guard spin.nanosecondsMax > 0, timeout != 0 else { return wait(timeout: timeout) }
+        let start = MonotonicInstant.now
+        var count = spin.isWorthwhile(at: start) ? look(from: start) : 0
+        if count == 0 { count = wait(timeout: timeout) }
+        spin.waitEnded(after: MonotonicInstant.now.nanoseconds(since: start))
+        return count
+    }
+
+    /// Looks for events without sleeping, while nobody else wants the core (sched_yield(2)).
+    private func look(from start: MonotonicInstant) -> Int {
+        var before = start
+        repeat {
+            let count = wait(timeout: 0)
+            if count > 0 { return count }
+            sched_yield()
+            let after = MonotonicInstant.now
+            if !spin.yieldReturned(after: after.nanoseconds(since: before), at: after) { return 0 }
+            before = after
+        } while before.nanoseconds(since: start) < spin.nanosecondsMax
+        return 0
     }
 
     private func wait(timeout: Int64) -> Int {

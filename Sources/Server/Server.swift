@@ -103,7 +103,7 @@ public final class Server {
     private func startLoop(_ index: Int) throws(Errno) {
         let (shared, limits, catalog) = (shared, configuration.limits, catalog)
         // A loop must be made and run by its own thread; the context is used by it alone.
-        let loop = try EventLoop()
+        let loop = try EventLoop(spinNanosecondsMax: Int64(configuration.spinMicrosecondsMax) * 1000)
         let context = LoopContext(loop: loop, shared: shared, limits: limits, catalog: catalog)
         let bound = LoopBound(context, loop.mailbox)
         shared.join(LoopMember(mailbox: loop.mailbox, context: bound))

@@ -51,19 +51,22 @@ public struct ServerConfiguration: Sendable {
     public var activation: Activation
     /// Event loops that serve connections, 1 or more.
     public var loopCount: Int
+    /// Time that a loop looks for events before it sleeps, in microseconds, while they come quickly; 0: it always sleeps.
+    public var spinMicrosecondsMax: Int
     public var limits: Limits
     /// The first one is the default database.
     public var databases: [DatabaseConfiguration]
     public var service: ServiceAccess
 
     public init(
-        version: String, activation: Activation, loopCount: Int, limits: Limits, databases: [DatabaseConfiguration],
-        service: ServiceAccess = ServiceAccess()
+        version: String, activation: Activation, loopCount: Int, spinMicrosecondsMax: Int = 0, limits: Limits,
+        databases: [DatabaseConfiguration], service: ServiceAccess = ServiceAccess()
     ) {
         self.service = service
         self.version = version
         self.activation = activation
         self.loopCount = loopCount
+        self.spinMicrosecondsMax = spinMicrosecondsMax
         self.limits = limits
         self.databases = databases
     }

@@ -85,6 +85,8 @@ typedef struct {
 #define MY_STATUS_AUTOCOMMIT 2
 #define MY_STATUS_MORE_RESULTS 8
 #define MY_STATUS_IN_TRANS_READONLY 8192
+// enum enum_mysql_set_option.
+#define MY_MULTI_STATEMENTS_OFF 1
 // What a non-blocking call waits for.
 #define MY_WAIT_READ 1
 #define MY_WAIT_WRITE 2
@@ -129,6 +131,7 @@ size_t cmariadb_format_float(float value, unsigned int decimals, char *target);
     X(const char *, error, (my_connection * c), (c))                                                                   \
     X(const char *, sqlstate, (my_connection * c), (c))                                                                \
     X(char *, get_server_info, (my_connection * c), (c))                                                               \
+    X(int, set_server_option, (my_connection * c, unsigned int option), (c, option))                                   \
     X(const char *, get_ssl_cipher, (my_connection * c), (c))                                                          \
     X(int, get_socket, (my_connection * c), (c))                                                                       \
     X(unsigned long, thread_id, (my_connection * c), (c))                                                              \

@@ -30,7 +30,7 @@ final class MySQLCanceller: Sendable {
             if kept.value.hostIndex == hostIndex, kill(number, kept.value.handle) { return keep(kept.value) }
             my_close(kept.value.handle)
         }
-        guard let fresh = try? connector.connect(hostIndex: hostIndex) else { return }
+        guard let fresh = try? connector.reconnect(hostIndex: hostIndex) else { return }
         _ = kill(number, fresh.handle)
         keep(Idle(handle: fresh.handle, hostIndex: hostIndex))
     }

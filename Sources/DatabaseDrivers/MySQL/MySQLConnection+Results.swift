@@ -262,8 +262,10 @@ extension MySQLConnection {
     private func fail(_ error: DriverError) {
         if let number = error.details.vendorCode { isLost = isLost || MySQLErrors.isFatal(UInt32(bitPattern: number)) }
         let isAttempt = if case .attempt = step { true } else { false }
-        if !isAttempt { note(located(error)) }
         freeResult()
+        // A KILL that was meant for the statement before has hit it.
+        if isAttempt, error.details.vendorCode == 1317, !isLost { return repeatStep() }
+        if !isAttempt { note(located(error)) }
         stepDidFail()
     }
 }

@@ -19,25 +19,33 @@ struct MySQLConnector: Sendable {
 
     /// Connects to the host that must be taken; without one, to the first that answers. The result says which that is;
     /// whoever gets the connection closes it.
-    func connect(hostIndex wanted: Int? = nil) throws(DriverError) -> (handle: OpaquePointer, hostIndex: Int) {
-        let password = try settings.passwordFile?.read() ?? place.password
+    func connect(password: String?, hostIndex wanted: Int? = nil) throws(DriverError) -> (
+        handle: OpaquePointer, hostIndex: Int
+    ) {
+        let password = password ?? place.password
         var failure: DriverError?
         for index in place.hosts.isEmpty ? [0] : Array(place.hosts.indices) where wanted == nil || wanted == index {
             guard let handle = my_init(nil) else { throw Self.outOfMemory }
-            prepare(handle, hasPassword: password != nil)
+            let optionFile = password == nil ? Self.optionFile : nil
+            if let optionFile { set(handle, MY_READ_DEFAULT_FILE, optionFile) }
+            prepare(handle)
             if open(handle, index, password) {
                 guard isEncrypted(handle) else {
                     my_close(handle)
                     throw Self.notEncrypted
                 }
-                // What an option file has said of this is undone.
-                setLocalFiles(handle)
+                if optionFile != nil { undoOptions(handle) }
                 return (handle, index)
             }
-            failure = failure ?? error(handle, password)
+            failure = failure ?? error(handle)
             my_close(handle)
         }
         throw failure ?? Self.outOfMemory
+    }
+
+    /// Another connection to a host, with the password that is in its file now.
+    func reconnect(hostIndex: Int) throws(DriverError) -> (handle: OpaquePointer, hostIndex: Int) {
+        try connect(password: try settings.passwordFile?.read(), hostIndex: hostIndex)
     }
 
     /// libmariadb looks at this only where it verifies the server.
@@ -63,8 +71,7 @@ struct MySQLConnector: Sendable {
         return Process.homeDirectory.map { $0 + "/.my.cnf" }
     }
 
-    private func prepare(_ handle: OpaquePointer, hasPassword: Bool) {
-        if !hasPassword, let path = Self.optionFile { set(handle, MY_READ_DEFAULT_FILE, path) }
+    private func prepare(_ handle: OpaquePointer) {
         var stack = UInt(Self.stackByteCount)
         my_options(handle, UInt32(MY_OPT_NONBLOCK), &stack)
         // Whole seconds are what libmariadb knows; the lane counts the milliseconds. After connecting, the daemon's own
@@ -85,6 +92,12 @@ struct MySQLConnector: Sendable {
         var off: UInt32 = 0
         my_options(handle, UInt32(MY_OPT_LOCAL_INFILE), &off)
         cmariadb_refuse_local_files(handle)
+    }
+
+    /// What an option file may have turned on, and must not.
+    private func undoOptions(_ handle: OpaquePointer) {
+        setLocalFiles(handle)
+        my_set_server_option(handle, UInt32(MY_MULTI_STATEMENTS_OFF))
     }
 
     private func setEncryption(_ handle: OpaquePointer) {
@@ -133,12 +146,12 @@ struct MySQLConnector: Sendable {
         if let text { text.withCString { body($0) } } else { body(nil) }
     }
 
-    private func error(_ handle: OpaquePointer, _ password: String?) -> DriverError {
-        let text = place.withoutSecrets(my_error(handle).map { String(cString: $0) } ?? "")
+    private func error(_ handle: OpaquePointer) -> DriverError {
+        let text = my_error(handle).map { String(cString: $0) } ?? ""
         let number = my_error_number(handle)
         var details = DriverError.Details(
             code: .connectFailed, message: "The MySQL server cannot be reached.",
-            detail: password.map { text.hiding($0) } ?? text)
+            detail: text)
         details.vendorCode = Int32(bitPattern: number)
         switch number {
         case 1044, 1045, 1049, 1130, 1698, 2059:
@@ -165,11 +178,11 @@ struct MySQLConnector: Sendable {
         let sql: StaticString = "SELECT @@max_allowed_packet"
         let text = UnsafeRawPointer(sql.utf8Start).assumingMemoryBound(to: CChar.self)
         guard my_real_query(handle, text, UInt(sql.utf8CodeUnitCount)) == 0, let result = my_store_result(handle) else {
-            throw error(handle, nil)
+            throw error(handle)
         }
         defer { my_free_result(result) }
         guard let value = my_fetch_row(result)?[0], let number = Int(String(cString: value)) else {
-            throw error(handle, nil)
+            throw error(handle)
         }
         return number
     }

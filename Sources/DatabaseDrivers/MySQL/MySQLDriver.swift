@@ -22,12 +22,11 @@ struct MySQLDriver: RemoteDriver {
     var engine: Engine { .mysql }
     var location: DatabaseLocation { .remote(.mysql(place)) }
     var label: String { place.label }
-    var secrets: [String] { [place.password].compactMap(\.self) }
+    var secrets: [String] { place.secrets }
 
-    // A cancel connects as well, later on; the password is read by whoever connects.
     func open(password: String?) throws(DriverError) -> HandedOver<ServerConnection> {
         try MySQLLibrary.load()
-        let (handle, hostIndex) = try connector.connect()
+        let (handle, hostIndex) = try connector.connect(password: password)
         let packetByteCountMax: Int
         do throws(DriverError) {
             packetByteCountMax = try connector.packetByteCountMax(handle)

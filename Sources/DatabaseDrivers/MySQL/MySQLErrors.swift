@@ -146,15 +146,3 @@ enum MySQLErrors {
 
     static let packetHint = "Raise max_allowed_packet of the server, or send less at a time."
 }
-
-extension String {
-    /// The last place of `text`.
-    fileprivate func range(ofText text: String, last: Bool) -> Range<Index>? {
-        var end = endIndex
-        while end > startIndex {
-            end = index(before: end)
-            if self[end...].hasPrefix(text) { return end..<index(end, offsetBy: text.count) }
-        }
-        return nil
-    }
-}

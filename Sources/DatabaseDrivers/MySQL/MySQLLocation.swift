@@ -69,8 +69,8 @@ public struct MySQLLocation: Sendable, Equatable, CustomStringConvertible, Custo
     public var description: String { label }
     public var customMirror: Mirror { Mirror(self, children: ["label": label]) }
 
-    /// The text without the password.
-    func withoutSecrets(_ text: String) -> String { password.map { text.hiding($0) } ?? text }
+    /// What must not be shown, wherever it comes up.
+    var secrets: [String] { password.map { [$0] } ?? [] }
 
     // MARK: Parts
 
@@ -109,7 +109,9 @@ public struct MySQLLocation: Sendable, Equatable, CustomStringConvertible, Custo
             name = text[..<colon]
             port = text[text.index(after: colon)...]
         }
-        guard !name.isEmpty, !name.contains(":") else { throw bad("A host in the URL is not understood.") }
+        guard !name.isEmpty, text.first == "[" || !name.contains(":") else {
+            throw bad("A host in the URL is not understood.")
+        }
         guard let port else { return Host(name: String(name), port: 0) }
         guard let number = UInt16(port), number > 0 else { throw bad("The port in the URL is not a number.") }
         return Host(name: String(name), port: UInt32(number))

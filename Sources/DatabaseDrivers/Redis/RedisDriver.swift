@@ -23,13 +23,12 @@ struct RedisDriver: RemoteDriver {
     var engine: Engine { .redis }
     var location: DatabaseLocation { .remote(.redis(place)) }
     var label: String { place.label }
-    var secrets: [String] { [place.password].compactMap(\.self) }
+    var secrets: [String] { place.password.map { [$0] } ?? [] }
 
     // MARK: Connecting
 
-    // A cancel connects as well, later on; the password is read by whoever connects.
     func open(password: String?) throws(DriverError) -> HandedOver<ServerConnection> {
-        let dialogue = try greet(limit: settings.connectMillisecondsMax)
+        let dialogue = try greet(password: password, limit: settings.connectMillisecondsMax)
         if place.database != 0 {
             let reply = try dialogue.ask(["SELECT", "\(place.database)"])
             if let error = reply.error { throw dialogue.refused(error) }
@@ -46,20 +45,23 @@ struct RedisDriver: RemoteDriver {
         }
     }
 
-    private func greet(limit: Int64) throws(DriverError) -> RedisDialogue {
+    private func greet(password: String?, limit: Int64) throws(DriverError) -> RedisDialogue {
         try RedisLibrary.load()
-        let password = try settings.passwordFile?.read() ?? place.password
         let dialogue = try RedisDialogue(place, limitMilliseconds: limit)
-        try dialogue.greet(user: place.user, password: password)
+        try dialogue.greet(user: place.user, password: password ?? place.password)
         return dialogue
     }
 
     /// Ends what a connection waits for, by another one.
     /// - Thread: one that may block.
     func unblock(_ clientID: Int64) {
-        // Where it fails, the connection is closed when it does not settle.
-        let dialogue = try? greet(limit: Self.unblockMillisecondsMax)
-        _ = try? dialogue?.ask(["CLIENT", "UNBLOCK", "\(clientID)", "ERROR"])
+        do throws(DriverError) {
+            let password = try settings.passwordFile?.read()
+            let dialogue = try greet(password: password, limit: Self.unblockMillisecondsMax)
+            _ = try dialogue.ask(["CLIENT", "UNBLOCK", "\(clientID)", "ERROR"])
+        } catch {
+            // The connection is closed when it does not settle.
+        }
     }
 
     // MARK: Before anything is sent

@@ -31,7 +31,7 @@ enum RemoteURL {
     private static func colon(of url: String, before at: String.Index) -> String.Index? {
         let head = url.utf8[..<at]
         var start = head.startIndex
-        if let slashes = head.range(of: "//") {
+        if let slashes = url[..<at].range(ofText: "//") {
             start = slashes.upperBound
         } else if RemoteLocation.isMeant(by: url), let colon = head.firstIndex(of: UInt8(ascii: ":")) {
             start = head.index(after: colon)
@@ -53,30 +53,7 @@ enum RemoteURL {
     }
 }
 
-extension Substring.UTF8View {
-    /// The first place of `text`, which is not empty.
-    fileprivate func range(of text: StaticString) -> Range<Index>? {
-        var rest = self[...]
-        let wanted = UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount)
-        while let first = rest.firstIndex(of: wanted[0]) {
-            if rest[first...].starts(with: wanted) { return first..<index(first, offsetBy: wanted.count) }
-            rest = rest[first...].dropFirst()
-        }
-        return nil
-    }
-}
-
 extension String {
-    /// The first place of `text`.
-    func range(ofText text: String) -> Range<Index>? {
-        var start = startIndex
-        while start < endIndex {
-            if self[start...].hasPrefix(text) { return start..<index(start, offsetBy: text.count) }
-            start = index(after: start)
-        }
-        return nil
-    }
-
     /// The text with every occurrence of `secret` replaced by `***`.
     func hiding(_ secret: String) -> String {
         let (bytes, wanted) = (Array(utf8), Array(secret.utf8))

@@ -108,7 +108,9 @@ extension Connection {
 
     /// Gives up a revoked session that has nothing running any more.
     func endRevoked(_ session: Session) {
-        guard let index = sessions.firstIndex(where: { $0 === session }) else { return }
+        guard session.active == nil, session.waiting.isEmpty,
+            let index = sessions.firstIndex(where: { $0 === session })
+        else { return }
         sessions.remove(at: index)
         context.statistics.sessionsOpen -= 1
         countSessions(-1)
