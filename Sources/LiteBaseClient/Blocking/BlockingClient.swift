@@ -80,6 +80,7 @@ extension BlockingClient {
     /// The connection is read only while something else is waited for; so a notice is taken during the next request, or in
     /// `takeNotices()`. Those of a statement come before its result ends. There is no queue.
     /// - Parameter handler: takes each one, in a call of this client's, which it must not use itself.
+    /// - Throws: `ClientError.disconnected`.
     public func receiveNotices(_ handler: @escaping (Notice) -> Void) throws(ClientError) {
         noticeHandler = handler
         introduction.wantsNotices = true

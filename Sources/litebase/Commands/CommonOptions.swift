@@ -27,7 +27,11 @@ struct ConnectionOptions: ParsableArguments {
     }
 
     /// Connects for statements, whose notices are shown.
-    /// - Parameter name: how administrators see the program.
+    /// - Parameters:
+    ///   - endpoint: where.
+    ///   - name: how administrators see the program.
+    /// - Returns: the connected client.
+    /// - Throws: `ClientError.noSocket`, `.cannotConnect`.
     static func connectForStatements(to endpoint: Endpoint, as name: String) throws(ClientError) -> BlockingClient {
         let client = try BlockingClient.connect(to: endpoint)
         try client.introduce(as: name)
