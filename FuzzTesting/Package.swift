@@ -21,6 +21,7 @@ let package = Package(
         .executableTarget(name: "FuzzAddresses", dependencies: [daemonParts], swiftSettings: fuzzer),
         .executableTarget(name: "FuzzHandover", dependencies: [daemonParts], swiftSettings: fuzzer),
         .executableTarget(name: "FuzzReplies", dependencies: [client], swiftSettings: fuzzer),
+        .executableTarget(name: "FuzzCommands", dependencies: [daemonParts], swiftSettings: fuzzer),
         .executableTarget(name: "FuzzStatements", swiftSettings: fuzzer),
     ]
 )

@@ -41,3 +41,7 @@ static void ignore(void *argument, const pq_result *result) {
 void cpostgresql_ignore_notices(pq_connection *connection) {
     cpostgresql_table.setNoticeReceiver(connection, ignore, NULL);
 }
+
+void cpostgresql_receive_notices(pq_connection *connection, cpostgresql_receiver receiver, void *argument) {
+    cpostgresql_table.setNoticeReceiver(connection, receiver, argument);
+}

@@ -15,6 +15,20 @@ import Testing
         return statements.map { $0.text ?? "?" }
     }
 
+    @Test(arguments: [
+        (#"SELECT 'it\'s; x', "a\"; b"; SELECT 2"#, [#"SELECT 'it\'s; x', "a\"; b""#, "SELECT 2"]),
+        (#"SELECT '\\'; SELECT `\`; x"#, [#"SELECT '\\'"#, #"SELECT `\`"#, "x"]),
+        ("SELECT 1 # a; b\n, 2; # c;\n x", ["SELECT 1 # a; b\n, 2", "# c;\n x"]),
+        ("/*!40101 SET NAMES utf8 */; /* ;! */", ["/*!40101 SET NAMES utf8 */"]),
+        ("SELECT $$; SELECT 1", ["SELECT $$", "SELECT 1"]), ("# nothing;\n", []),
+    ])
+    func statementsOfMySQL(sql: String, expected: [String]) {
+        var splitter = StatementSplitter(.mysql)
+        var statements = splitter.append(sql.utf8)
+        if let last = splitter.finish() { statements.append(last) }
+        #expect(statements.map { $0.text ?? "?" } == expected)
+    }
+
     private static let trigger =
         "CREATE TRIGGER t AFTER INSERT ON a BEGIN SELECT 1; UPDATE b SET x = CASE WHEN 1 THEN 2 END; END"
 

@@ -97,7 +97,7 @@ import Testing
     }
 
     @Test(arguments: [
-        "mysql://x", "postgresql:x", "x.db", "sqlite:x.db", "sqlite:", "sqlite:/dir/", "sqlite:/a?mode=rx",
+        "oracle://x", "postgresql:x", "x.db", "sqlite:x.db", "sqlite:", "sqlite:/dir/", "sqlite:/a?mode=rx",
         "sqlite:/a?cache=shared",
         "", "sqlite:/a%zz", "sqlite:/a%00", "sqlite:/a\u{1}b",
     ])

@@ -220,7 +220,8 @@ def test_large_values(packed, server, cache):
 ERRORS = [("NOSUCH a b", "syntax_error", "42601"), ("GET", "syntax_error", "42601"), ("SET a b c d", "syntax_error", "42601"),
           ("LPUSH text x", "database_error", "42804"), ("INCR text", "database_error", "22023"),
           ("EVALSHA 0000000000000000000000000000000000000000 0", "database_error", "26000"),
-          ("XGROUP CREATE stream g 0", "constraint_violation", "23505"), ("RESTORE text 0 x REPLACE", "database_error", "XX000")]
+          ("XGROUP CREATE stream g 0", "constraint_violation", "23505"), ("RESTORE text 0 x REPLACE", "database_error", "22000"),
+          ("EVAL \"return redis.error_reply('MINE what I say')\" 0", "database_error", "P0001")]
 
 
 @pytest.mark.parametrize("line,code,sqlstate", ERRORS)
@@ -235,6 +236,12 @@ def test_errors(client, server, line, code, sqlstate):
 
 def test_errors_do_not_repeat_arguments(packed):
     assert SECRET not in str(fails(packed, "NOSUCH", [SECRET]))
+
+
+def test_errors_do_not_reach_the_log(cache, packed):
+    for reply in (SECRET, f"ERR {SECRET}", f"MINE {SECRET}"):
+        assert SECRET in fails(packed, "EVAL", ["return redis.error_reply(ARGV[1])", 0, reply])["message"]
+    assert SECRET not in cache.log()
 
 
 @pytest.mark.parametrize("line", ["MULTI", "exec", "DISCARD", "WATCH a", "unwatch", "Select 1", '"MULTI"'])
@@ -448,7 +455,7 @@ def test_read_only_access(server, start_daemon, directory):
 
 def test_users_and_their_rights(server, start_daemon, directory):
     server.ask("FLUSHALL")
-    server.ask("ACL", "SETUSER", "reader", "on", f">{SECRET}", "~*", "+@read", "+@connection", "+info")
+    server.ask("ACL", "SETUSER", "reader", "on", f">{SECRET}", "~*", "+@read", "+@connection", "-@dangerous", "+info")
     server.ask("ACL", "SETUSER", "narrow", "on", f">{SECRET}", "~app:*", "+get", "+set")
     try:
         password = directory / "password"
@@ -458,6 +465,8 @@ def test_users_and_their_rights(server, start_daemon, directory):
                                          "wrong": server.url("reader", "no" + SECRET)})
         client = daemon.connect()
         assert on(client, "GET a").value is None
+        session = client.call("db_connect", {"database": "cache", "read_only": True}).data["session"]
+        assert client.query("GET a", session=session).value is None
         error = fails(client, "SET a 1")
         assert (error["code"], error["sqlstate"]) == ("permission_denied", "42501")
         assert client.query("SET app:a 1", database="narrow").value == "OK"

@@ -12,7 +12,7 @@ enum AddressChecks {
             precondition(text.utf8.count == bytes.count && (1...64).contains(bytes.count), "a good name is short")
         }
         check(url: text)
-        check(url: "sqlite:" + text)
+        for scheme in ["sqlite:", "mysql://", "redis://", "redis+unix://"] { check(url: scheme + text) }
         // What a person types is made a URL, which has an absolute path or a remedy.
         check(url: DatabaseAddress.url(argument: text, directory: "/home"))
         checkFile(text)

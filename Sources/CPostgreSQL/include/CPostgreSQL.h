@@ -50,6 +50,10 @@ const char *cpostgresql_load(void);
 /// Receives notices and drops them; libpq's own would write them to the standard error stream.
 void cpostgresql_ignore_notices(pq_connection *connection);
 
+/// Takes a notice, which is libpq's, during a call of any function of the connection's (PQnoticeReceiver).
+typedef void (*cpostgresql_receiver)(void *argument, const pq_result *notice);
+void cpostgresql_receive_notices(pq_connection *connection, cpostgresql_receiver receiver, void *argument);
+
 // Returned type, name here, parameters with names, names alone.
 #define CPOSTGRESQL_FUNCTIONS(X)                                                                                       \
     X(pq_option *, conninfoParse, (const char *url, char **message), (url, message))                                   \

@@ -88,7 +88,11 @@ open class StatementRun: @unchecked Sendable {
     /// Takes the rows; depends on the encoding of the request.
     public final var sink: RowSink
 
+    /// Whether its client wants to know what the database says besides.
+    public final var wantsNotices = false
+
     // What came of it; set by the driver before `runDidEnd`.
+    public final var notices = DatabaseNotices()
     public final var summary = StatementSummary()
     public final var batchSummaries: [StatementSummary] = []
     /// Of a run that describes.
@@ -147,6 +151,8 @@ open class StatementRun: @unchecked Sendable {
         summary = StatementSummary()
         if !batchSummaries.isEmpty { batchSummaries = [] }
         if description != nil { description = nil }
+        wantsNotices = false
+        if !notices.isEmpty { notices = DatabaseNotices() }
         error = nil
         rowCount = 0
         isTruncated = false

@@ -32,7 +32,7 @@ extension PostgreSQLConnection {
         return nil
     }
 
-    private var step: Step { nextStep < steps.count ? steps[nextStep] : .sync }
+    var step: Step { nextStep < steps.count ? steps[nextStep] : .sync }
 
     private func located(_ error: DriverError) -> DriverError {
         let position: BatchPosition?
@@ -90,6 +90,7 @@ extension PostgreSQLConnection {
         mustRepeat = false
         isFailureOfServer = false
         failure = nil
+        run.notices = DatabaseNotices()
         usesNames = false
         do throws(DriverError) {
             if case .batch(isAtomic: true) = run.kind {

@@ -77,6 +77,22 @@ final class PostgreSQLConnection: ServerConnection {
         self.statements = statements
         self.server = server
         super.init()
+        // libpq calls back within calls of ours, which end with `finish`.
+        cpostgresql_receive_notices(
+            handle,
+            { argument, notice in
+                guard let argument, let notice else { return }
+                Unmanaged<PostgreSQLConnection>.fromOpaque(argument).takeUnretainedValue().take(notice: notice)
+            }, Unmanaged.passUnretained(self).toOpaque())
+    }
+
+    /// A notice belongs to whatever runs; those of our own statements around it are nobody's.
+    private func take(notice: OpaquePointer) {
+        guard let run, run.wantsNotices else { return }
+        switch step {
+        case .statement, .preparation, .commit: run.notices.append(PostgreSQLErrors.notice(notice))
+        default: break
+        }
     }
 
     override var serverVersion: String { server.version }
@@ -279,6 +295,10 @@ final class PostgreSQLConnection: ServerConnection {
             statements.forgetAll()
             if server.watchesClient {
                 try sendOwn(PostgreSQLServerFacts.watchStatement)
+                try sync()
+            }
+            if server.isBytewise {
+                try sendOwn(PostgreSQLServerFacts.bytewiseStatement)
                 try sync()
             }
             if !rows.unknownTypes.isEmpty { try sendTypeQuery() }

@@ -8,6 +8,8 @@ internal import CPostgreSQL
 enum PostgreSQLErrors {
     /// Fields of an error result (postgres_ext.h).
     private enum Field {
+        /// Not translated; PostgreSQL 9.6 and later.
+        static let severity = Int32(UInt8(ascii: "V"))
         static let sqlState = Int32(UInt8(ascii: "C"))
         static let message = Int32(UInt8(ascii: "M"))
         static let detail = Int32(UInt8(ascii: "D"))
@@ -31,6 +33,14 @@ enum PostgreSQLErrors {
             details.offset = byteOffset(ofCharacter: position, in: sql)
         }
         return DriverError(details)
+    }
+
+    /// A notice as the server has put it.
+    static func notice(_ result: OpaquePointer) -> DatabaseNotice {
+        DatabaseNotice(
+            severity: field(result, Field.severity) ?? "NOTICE", message: field(result, Field.message) ?? "",
+            sqlState: field(result, Field.sqlState), detail: field(result, Field.detail),
+            hint: field(result, Field.hint))
     }
 
     /// Why a prepared statement cannot be used.

@@ -11,6 +11,12 @@ struct PostgreSQLServerFacts {
     /// The session was told to look now and then whether its client is still there.
     let watchesClient: Bool
 
+    /// The database takes any bytes for text (SQL_ASCII). With another encoding of the client's, the server would check them
+    /// and fail rows that hold what is not of it.
+    let isBytewise: Bool
+
+    static let bytewiseStatement: StaticString = "SET client_encoding = 'SQL_ASCII'"
+
     /// Has a long statement end when the daemon is gone, however it went: while it runs the server does not look at its
     /// socket otherwise. Not where the administrator has set another value, nor before PostgreSQL 14.
     static let watchStatement: StaticString = "SET client_connection_check_interval = '2s'"
@@ -19,6 +25,8 @@ struct PostgreSQLServerFacts {
     /// - Thread: one that may block.
     init(_ handle: OpaquePointer) {
         version = pq_parameterStatus(handle, "server_version").map { String(cString: $0) } ?? ""
+        let encoding = pq_parameterStatus(handle, "server_encoding").map { String(cString: $0) }
+        isBytewise = encoding == "SQL_ASCII" && Self.run(Self.bytewiseStatement, handle)
         let answer = pq_exec(
             handle,
             """
@@ -40,9 +48,12 @@ struct PostgreSQLServerFacts {
             watchesClient = false
             return
         }
-        let text = UnsafeRawPointer(Self.watchStatement.utf8Start).assumingMemoryBound(to: CChar.self)
-        let result = pq_exec(handle, text)
-        watchesClient = result.map { pq_resultStatus($0) == PQ_COMMAND_OK } ?? false
-        pq_clear(result)
+        watchesClient = Self.run(Self.watchStatement, handle)
+    }
+
+    private static func run(_ sql: StaticString, _ handle: OpaquePointer) -> Bool {
+        let result = pq_exec(handle, UnsafeRawPointer(sql.utf8Start).assumingMemoryBound(to: CChar.self))
+        defer { pq_clear(result) }
+        return result.map { pq_resultStatus($0) == PQ_COMMAND_OK } ?? false
     }
 }

@@ -68,7 +68,7 @@ final class RedisConnection: ServerConnection {
     /// Chunks that are read before others get their turn.
     private static let chunkCountMax = 16
 
-    /// - Parameter descriptor: a connection on which the server has been greeted; non-blocking.
+    /// The server has been greeted on `descriptor`, which does not block. The connection owns it, and the reader.
     init(
         _ descriptor: consuming OwnedDescriptor, _ reader: OpaquePointer, _ greeting: RedisGreeting,
         _ driver: RedisDriver
@@ -85,7 +85,6 @@ final class RedisConnection: ServerConnection {
     override var serverVersion: String { greeting.version }
     override var socketNumber: Int32 { descriptor.number }
     override var transaction: TransactionState { state }
-    override var isClearedBetweenUsers: Bool { false }
 
     override func finish() { Sockets.shutdownBoth(descriptor) }
 
@@ -185,6 +184,7 @@ final class RedisConnection: ServerConnection {
         flush()
     }
 
+    /// Where nothing is left, nothing is sent: another user's turn costs no round trip.
     override func sendReset() -> Bool {
         failure = nil
         mayHaveChanged = false

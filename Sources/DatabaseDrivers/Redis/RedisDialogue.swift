@@ -10,8 +10,8 @@ final class RedisDialogue {
     private var context: UnsafeMutablePointer<redis_context>?
     private(set) var greeting = RedisGreeting()
 
-    /// Connects.
-    /// - Parameter limitMilliseconds: time for connecting, and then for each answer.
+    /// Connects. The limit is the time for that, and then for each answer.
+    /// - Throws: `connectFailed`.
     init(_ place: RedisLocation, limitMilliseconds: Int64) throws(DriverError) {
         let limit = timeval(
             tv_sec: Int(limitMilliseconds / 1000), tv_usec: Int(limitMilliseconds % 1000) * 1000)

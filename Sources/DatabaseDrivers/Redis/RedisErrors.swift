@@ -63,7 +63,8 @@ enum RedisErrors {
         case "NOGROUP": Meaning(sqlState: "42704")
         case "UNBLOCKED": Meaning(code: .cancelled, sqlState: "57014")
         case "UNKILLABLE": Meaning(code: .busy, sqlState: "57P03")
-        default: Meaning(sqlState: "XX000")
+        // A word of a script's or a module's own (raise_exception).
+        default: Meaning(sqlState: "P0001")
         }
     }
 
@@ -87,6 +88,7 @@ enum RedisErrors {
         if message.hasPrefix("max number of clients") {
             return Meaning(code: .connectFailed, sqlState: "53300", isRetryable: true)
         }
-        return Meaning(sqlState: "XX000")
+        // Not a class that concerns the administrator: it may quote values, and goes to its client only.
+        return Meaning(sqlState: "22000")
     }
 }

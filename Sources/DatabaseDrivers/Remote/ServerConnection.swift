@@ -103,9 +103,6 @@ class ServerConnection: EventSource {
     func isAlive() -> Bool { true }
     /// Whether an idle connection of the pool may be used: the server has said nothing since its last answer.
     func isQuiet() -> Bool { isAlive() }
-    /// Whether something of one user's statements may be left, which another user must not find. Engines that refuse whatever
-    /// leaves something save a round trip.
-    var isClearedBetweenUsers: Bool { true }
     /// Closes the engine's side.
     func finish() {}
 

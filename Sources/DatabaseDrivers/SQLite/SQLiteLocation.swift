@@ -32,7 +32,7 @@ public struct SQLiteLocation: Sendable, Equatable {
             let scheme = url.split(separator: ":", maxSplits: 1).first.map(String.init) ?? ""
             throw DriverError(
                 .badRequest, "The URL scheme \"\(scheme.prefix(20))\" is not known.",
-                hint: "Use sqlite:/absolute/path, sqlite::memory: or postgresql://HOST/DATABASE.")
+                hint: "Use sqlite:/absolute/path, sqlite::memory:, postgresql://, mysql:// or redis://HOST/DATABASE.")
         }
         let parts = url.dropFirst(7).split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
         mode = .readWriteCreate

@@ -15,6 +15,7 @@ extension Connection {
         operation.id = head.id
         operation.encoding = encoding
         operation.connection = self
+        operation.wantsNotices = noticeEncoding != nil
         operation.startClock(at: .now)
         lastSerial += 1
         operation.serial = lastSerial
@@ -202,7 +203,10 @@ extension Connection {
         withOutputStorage {
             record(operation)
             _ = refuseResult(of: operation)
-            if !isClosed { replyEnd(operation) }
+            if !isClosed {
+                if !operation.notices.isEmpty { tellNotices(of: operation) }
+                replyEnd(operation)
+            }
             if !operation.cancels.isEmpty { answerCancels(of: operation) }
             let session = operation.session
             if session?.active === operation { session?.active = nil }

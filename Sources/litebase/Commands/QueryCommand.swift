@@ -63,7 +63,8 @@ struct QueryCommand: ParsableCommand {
         }
         try withSession(client) { script, language in
             switch language {
-            case .sql: for statement in statements { try script.run(statement, parameters, isFromScript: false) }
+            case .sql, .mysql:
+                for statement in statements { try script.run(statement, parameters, isFromScript: false) }
             case .commandLines:
                 // Semicolons mean nothing there.
                 let values = try ParameterParsing.parameters(self.parameters, allText: true)

@@ -34,13 +34,17 @@ struct StatementSplitter {
     /// What a statement is.
     enum Language {
         case sql
+        /// SQL of MySQL and MariaDB: backslashes within quotes, `#` comments, and comments that are executed.
+        case mysql
         /// Commands of Redis: each line is one, as in redis-cli.
         case commandLines
 
-        init(engine: String) { self = engine == "redis" ? .commandLines : .sql }
+        init(engine: String) { self = engine == "redis" ? .commandLines : engine == "mysql" ? .mysql : .sql }
     }
 
     private let language: Language
+    /// The next byte within quotes stands behind a backslash.
+    private var isEscaped = false
     private(set) var context = Context.plain
     private var keywords = TriggerGrammar()
     /// Bytes of the current statement, from its first one that is not white space.
@@ -118,10 +122,22 @@ struct StatementSplitter {
         case .plain:
             return takePlain(byte)
         case .quoted(let end):
-            if byte == end { context = .plain }
+            if isEscaped {
+                isEscaped = false
+            } else if byte == end {
+                context = .plain
+            } else if language == .mysql, byte == UInt8(ascii: "\\"), end != UInt8(ascii: "`") {
+                isEscaped = true
+            }
         case .lineComment:
             if byte == UInt8(ascii: "\n") { context = .plain }
         case .blockComment(let sawStar):
+            // `/*! … */` and `/*M! … */` are executed.
+            if language == .mysql, byte == UInt8(ascii: "!"),
+                current.suffix(3).elementsEqual("/*!".utf8) || current.suffix(4).elementsEqual("/*M!".utf8)
+            {
+                holdsToken = true
+            }
             context =
                 sawStar && byte == UInt8(ascii: "/") ? .plain : .blockComment(sawStar: byte == UInt8(ascii: "*"))
         case .dollarQuoted(let tag, let matched):
@@ -143,7 +159,15 @@ struct StatementSplitter {
             }
             token(.other)
         }
-        if takeDollar(byte) { return false }
+        if language == .mysql {
+            if byte == UInt8(ascii: "#") {
+                endWord()
+                context = .lineComment
+                return false
+            }
+        } else if takeDollar(byte) {
+            return false
+        }
         if isWordByte(byte) {
             word.append(byte)
             return false
@@ -161,7 +185,7 @@ struct StatementSplitter {
         case UInt8(ascii: "'"), UInt8(ascii: "\""), UInt8(ascii: "`"):
             context = .quoted(until: byte)
             token(.other)
-        case UInt8(ascii: "["):
+        case UInt8(ascii: "[") where language != .mysql:
             context = .quoted(until: UInt8(ascii: "]"))
             token(.other)
         case UInt8(ascii: "-"), UInt8(ascii: "/"):
