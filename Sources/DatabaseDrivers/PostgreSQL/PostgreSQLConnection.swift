@@ -146,9 +146,9 @@ final class PostgreSQLConnection: ServerConnection {
         steps.append(.statement(position, statement, hash: 0))
     }
 
-    /// Takes over the parameters, and finds out how the statement is to be sent; makes room for it among the prepared ones.
-    /// - Parameter isOutside: nothing of a transaction was sent: what is dropped here may be gone already, and that error
-    ///   must end nothing.
+    // Takes over the parameters, and finds out how the statement is to be sent; makes room for it among the prepared ones.
+    // `isOutside`: nothing of a transaction was sent; what is dropped here may be gone already, and that error must end
+    // nothing.
     func prepareSending(
         _ sql: UnsafeRawBufferPointer, _ parameters: [DriverParameter], _ kind: StatementKind,
         _ position: BatchPosition?, isOutside: Bool

@@ -90,8 +90,10 @@ struct PostgreSQLStatements {
 
     /// The way of a statement.
     /// - Parameters:
+    ///   - key: its text and types.
     ///   - isRepeated: it is known to come more than once, as with the rows of a batch.
     ///   - mayEvict: another one may be dropped for it.
+    /// - Returns: how to send it; one that is to be prepared is kept from now on.
     mutating func way(of key: Key, isRepeated: Bool, mayEvict: Bool) -> Way {
         useCount &+= 1
         if let known = statements[key.hash] {

@@ -54,16 +54,6 @@ enum RemoteURL {
 }
 
 extension String {
-    /// The first place of `text`.
-    func range(ofText text: String) -> Range<Index>? {
-        var start = startIndex
-        while start < endIndex {
-            if self[start...].hasPrefix(text) { return start..<index(start, offsetBy: text.count) }
-            start = index(after: start)
-        }
-        return nil
-    }
-
     /// The text with every occurrence of `secret` replaced by `***`.
     func hiding(_ secret: String) -> String {
         let (bytes, wanted) = (Array(utf8), Array(secret.utf8))

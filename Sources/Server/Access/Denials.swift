@@ -42,7 +42,10 @@ final class Denials: Sendable {
     private let observer: Observer
 
     /// Those that may wait for a worker; the log's own limit, for each user, is lower.
-    private static let waitingCountMax = 1_024
+    private static let waitingCountMax = 4_096
+    /// Time for which denials are gathered, in microseconds. Whether a request wakes a worker up depends on the time alone,
+    /// not on what was denied before it.
+    private static let gatheringMicroseconds: UInt32 = 20_000
 
     init(workers: WorkerPool, observer: Observer) {
         self.workers = workers
@@ -60,18 +63,34 @@ final class Denials: Sendable {
     }
 
     private func report() {
+        // A client that asks once and leaves is looked at while it is still there.
+        var seen = take(isLast: false)
+        Process.sleep(microseconds: Self.gatheringMicroseconds)
+        repeat {
+            seen += take(isLast: false)
+            for (denial, program) in seen where denial.isOfInterest {
+                observer.observe(
+                    .accessDenied(
+                        connection: denial.connection, peer: denial.peer, right: denial.right,
+                        database: denial.database, program: program))
+            }
+            seen = take(isLast: true)
+        } while !seen.isEmpty
+    }
+
+    /// Those that wait, with their programs, which are looked up for all of them alike. With `isLast`, and none waiting, the
+    /// next one wakes a worker up again.
+    private func take(isLast: Bool) -> [(denial: Denial, program: String?)] {
         let denials = state.withLock { state in
-            defer { state = State() }
+            defer { state.waiting = [] }
+            if isLast, state.waiting.isEmpty { state.isScheduled = false }
             return state.waiting
         }
-        for denial in denials where denial.isOfInterest {
+        return denials.map { denial in
             let program = denial.peer.flatMap {
                 Process.executable(pid: $0.pid, ageNanoseconds: denial.ageNanoseconds)
             }
-            observer.observe(
-                .accessDenied(
-                    connection: denial.connection, peer: denial.peer, right: denial.right, database: denial.database,
-                    program: program))
+            return (denial, program)
         }
     }
 }
