@@ -319,7 +319,6 @@ class MariaDBEngine(ServerEngine):
     lacks = {
         "failed": "a failed statement leaves the transaction as it was",
         "division": "1/0 is NULL",
-        "discretion": "the server's messages quote the values that they are about, and are passed on",
         "first word": "the server has one code for all mistakes of syntax: see \"syntax\"",
     }
     column_types = {"integer": "BIGINT", "real": "DOUBLE", "text": "LONGTEXT", "blob": "LONGBLOB", "decimal": "DECIMAL(20,6)",

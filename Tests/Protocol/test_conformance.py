@@ -318,7 +318,7 @@ def test_wrong_parameters(engine, client):
         assert failure.code in ("bad_request", "syntax_error"), failure
 
 
-@pytest.mark.needs("sql", "discretion")
+@pytest.mark.needs("sql")
 def test_a_parameters_value_is_in_no_message(place, engine, client):
     table = place.table([("id", "key"), ("v", "integer")])
     on(client, f"INSERT INTO {table} VALUES ({engine.marks(2)})", [7171, 1])

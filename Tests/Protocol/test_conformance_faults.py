@@ -534,6 +534,6 @@ def test_a_server_that_does_not_react(place, engine, packed):
 
 
 def test_every_engine_says_what_it_lacks():
-    features = {"server", "pool", "permission", "failed", "sql", "nested", "kinds", "discretion", *(case for each in ENGINES.values() for case in each.errors)}
+    features = {"server", "pool", "permission", "failed", "sql", "nested", "kinds", *(case for each in ENGINES.values() for case in each.errors)}
     for each in ENGINES.values():
         assert set(each.lacks) <= features and all(each.lacks.values())
