@@ -25,7 +25,7 @@ enum MySQLErrors {
     ) -> DriverError {
         let meaning = meaning(number, sqlState)
         let shown = quotingNumbers.contains(number) ? withoutValue(message) : message
-        var details = DriverError.Details(code: meaning.code, message: sentence(shown))
+        var details = DriverError.Details(code: meaning.code, message: DriverError.sentence(shown))
         // As PostgreSQL has it: the value is for its client.
         if shown != message { details.detail = message }
         details.sqlState = meaning.sqlState ?? sqlState
@@ -61,12 +61,6 @@ enum MySQLErrors {
         case 2006, 2013, 2014, 2020, 2026, 2027, 2055, 1053, 1927, 1152, 1153, 1155...1161, 4031: true
         default: false
         }
-    }
-
-    private static func sentence(_ message: String) -> String {
-        guard let first = message.first else { return "The database reported an error." }
-        let text = first.uppercased() + message.dropFirst()
-        return text.hasSuffix(".") || text.hasSuffix("?") ? text : text + "."
     }
 
     // MARK: Positions
