@@ -37,6 +37,14 @@ def runs(pid):
         return False
 
 
+def send(pid, signal_number):
+    """Backends come and go by themselves."""
+    try:
+        os.kill(pid, signal_number)
+    except ProcessLookupError:
+        pass
+
+
 class PostgreSQL:
     """One server; `start`, `stop` and `kill` as often as a test wants."""
 
@@ -123,11 +131,11 @@ class PostgreSQL:
     def pause(self):
         """The server reacts to nothing until `go_on`: neither to statements nor to cancelling."""
         for pid in [self.process.pid, *self.children()]:
-            os.kill(pid, signal.SIGSTOP)
+            send(pid, signal.SIGSTOP)
 
     def go_on(self):
         for pid in [*self.children(), self.process.pid]:
-            os.kill(pid, signal.SIGCONT)
+            send(pid, signal.SIGCONT)
 
     def end(self, signal_number):
         if self.process.poll() is None:

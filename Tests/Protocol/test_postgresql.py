@@ -386,6 +386,18 @@ def test_read_only_access(server, start_daemon, directory):
     assert client.fails("batch", {"statements": [{"sql": "SELECT lo_create(0)"}], "database": "sealed"})["code"] == "read_only"
 
 
+def test_the_servers_own_timeout_is_a_timeout(packed, server):
+    session = packed.session(database="pg")
+    packed.query("SET statement_timeout = 50", session=session)
+    error = packed.query_fails("SELECT pg_sleep(20)", session=session)
+    assert (error["code"], error["sqlstate"]) == ("timeout", "57014"), error
+    packed.query("SET statement_timeout = 0", session=session)
+    sleeping = packed.send_query("SELECT pg_sleep(20) -- ended by another", session=session)
+    wait_until(lambda: server.psql("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE '%-- ended by another' "
+                                   "AND state = 'active' AND pid <> pg_backend_pid()") == "t", "it runs, and is ended")
+    assert packed.receive_for(sleeping).data["code"] == "cancelled"
+
+
 def test_a_read_only_session(packed, server):
     session = packed.call("db_connect", {"database": "pg", "read_only": True}).data
     assert session["read_only"] is True

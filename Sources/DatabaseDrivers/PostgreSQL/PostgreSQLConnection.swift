@@ -411,8 +411,7 @@ final class PostgreSQLConnection: ServerConnection {
     }
 
     override func errorOfDetachedRun(_ reason: StopReason) -> DriverError {
-        if mayHaveCommitted { return Self.unknownOutcome("The server did not confirm the cancelling") }
-        return DriverError.stopped(reason).with { if mayHaveCalled { $0.detail = Self.calledFunctions } }
+        .detached(reason, mayHaveCommitted: mayHaveCommitted, mayHaveCalled: mayHaveCalled)
     }
 
     // MARK: Cancelling
