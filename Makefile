@@ -19,7 +19,7 @@ help:
 	@echo "make deb       build the Debian package (.build/deb);   make check-deb   lintian, hardening, reproducibility"
 	@echo "make bench     compare with Redis, PostgreSQL, MariaDB and sqlite3 (QUICK=1: fewer repetitions)"
 	@echo "make bench-compare   the whole table of docs/performance.md, with the costs of the hot path against their thresholds"
-	@echo "make bench-servers   the pool before PostgreSQL, beside PgBouncer and psql (QUICK=1: fewer repetitions)"
+	@echo "make bench-servers   the pool before PostgreSQL, MariaDB and Redis, beside PgBouncer, psql and mariadb (QUICK=1: fewer repetitions)"
 	@echo "make fuzz      fuzz the parsers (SECONDS=60 for each)"
 	@echo "make fuzz-protocol   fuzz a running daemon (SECONDS=60, SEED= for a former run's)"
 	@echo "make sanitize  all tests with address sanitizer, then with thread sanitizer"

@@ -1,7 +1,8 @@
 /* Closed-loop load over a Unix socket: N connections, each with D requests in flight, one thread, epoll.
  * Usage: lb-load SOCKET WORKLOAD CONNECTIONS DEPTH SECONDS [KEYS]
  * Workloads: echo, health, select, insert, redis-ping, redis-get; pool-select and pool-literal, a select by LiteBase in a
- * PostgreSQL database "pg", its value as a parameter and within the text; postgres-prepared and postgres-simple, the same by
+ * PostgreSQL database "pg", its value as a parameter and within the text; pool-mysql and pool-redis, the same and a GET in
+ * databases "my" and "cache"; postgres-prepared and postgres-simple, the same by
  * PostgreSQL's own protocol (user "bench", database "postgres"). Prints one line of JSON, with the share of one core that it
  * used itself: near 1.0 means that the generator, not the server, may be the limit. */
 #define _GNU_SOURCE
@@ -70,12 +71,30 @@ static void build_insert(struct request *r, uint32_t slot) {
     end_frame(r);
 }
 
-static void build_pool_select(struct request *r, uint32_t slot) {
+static void build_with_parameter(struct request *r, uint32_t slot, const char *database, const char *sql) {
     begin_frame(r, slot, "query");
     put_byte(r, 0x83);
-    put_text(r, "database"), put_text(r, "pg");
-    put_text(r, "sql"), put_text(r, "SELECT id, name, price, stock, tag FROM item WHERE id = $1");
+    put_text(r, "database"), put_text(r, database);
+    put_text(r, "sql"), put_text(r, sql);
     put_text(r, "params"), put_byte(r, 0x91), put_uint32(r, random_key() + 1);
+    end_frame(r);
+}
+
+static void build_pool_select(struct request *r, uint32_t slot) {
+    build_with_parameter(r, slot, "pg", "SELECT id, name, price, stock, tag FROM item WHERE id = $1");
+}
+
+static void build_pool_mysql(struct request *r, uint32_t slot) {
+    build_with_parameter(r, slot, "my", "SELECT id, name, price, stock, tag FROM item WHERE id = ?");
+}
+
+static void build_pool_redis(struct request *r, uint32_t slot) {
+    char command[32];
+    snprintf(command, sizeof command, "GET key:%u", random_key());
+    begin_frame(r, slot, "query");
+    put_byte(r, 0x82);
+    put_text(r, "database"), put_text(r, "cache");
+    put_text(r, "sql"), put_text(r, command);
     end_frame(r);
 }
 
@@ -252,6 +271,8 @@ static const struct workload workloads[] = {
     {"insert", build_insert, parse_insert, NULL},
     {"pool-select", build_pool_select, parse_select, NULL},
     {"pool-literal", build_pool_literal, parse_select, NULL},
+    {"pool-mysql", build_pool_mysql, parse_select, NULL},
+    {"pool-redis", build_pool_redis, parse_select, NULL},
     {"postgres-prepared", build_postgres_prepared, parse_postgres, begin_postgres_prepared},
     {"postgres-simple", build_postgres_simple, parse_postgres, begin_postgres},
     {"redis-ping", build_redis_ping, parse_redis_ping, NULL},

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""`make bench-servers`: LiteBase's pool before PostgreSQL and MariaDB, beside PgBouncer and the servers' own clients.
+"""`make bench-servers`: LiteBase's pool before PostgreSQL, MariaDB and Redis, beside PgBouncer and the servers' own clients.
 
-One PostgreSQL serves all contenders, over Unix sockets, in alternating repetitions, as an unprivileged user; one load
-generator (lb-load) speaks both protocols. Point selects with the value as a parameter ("prepared") and within the text
+One server of each kind serves all contenders, over Unix sockets, in alternating repetitions, as an unprivileged user; one load
+generator (lb-load) speaks to all but MariaDB itself. Point selects with the value as a parameter ("prepared") and within the text
 ("simple"), on 1 and 16 connections; then a million rows as a stream, of PostgreSQL and of MariaDB. Figures are medians.
 
     Benchmarks/servers.py [--quick] [--litebased .build/release/litebased] [--document] [--json FILE]
@@ -54,12 +54,16 @@ def point_contenders(bench):
         "PgBouncer (session), simple": (bench.servers["pgbouncer session"], "postgres-simple"),
         "PgBouncer (transaction), simple": (bench.servers["pgbouncer transaction"], "postgres-simple"),
         "PostgreSQL itself, simple": (bench.servers["postgresql"], "postgres-simple"),
+        "LiteBase before MariaDB, prepared": (bench.servers["litebase"], "pool-mysql"),
+        "LiteBase before Redis, GET": (bench.servers["litebase"], "pool-redis"),
+        "Redis itself, GET": (bench.servers["redis"], "redis-get"),
     }
 
 
 # What LiteBase's rates are divided by.
 PEERS = {"LiteBase, prepared": ["PgBouncer (session), prepared"],
-         "LiteBase, simple": ["PgBouncer (session), simple", "PgBouncer (transaction), simple"]}
+         "LiteBase, simple": ["PgBouncer (session), simple", "PgBouncer (transaction), simple"],
+         "LiteBase before Redis, GET": ["Redis itself, GET"]}
 
 
 def point_rows(bench):
@@ -129,7 +133,7 @@ def stream_rows(bench):
 
 def table(bench, lines, busy_cores):
     return "\n".join([
-        f"{time.strftime('%Y-%m-%d')}, {document.machine()}; {', '.join(peers.versions()[1:4])}. Medians of {bench.repetitions} "
+        f"{time.strftime('%Y-%m-%d')}, {document.machine()}; {', '.join(peers.versions()[:4])}. Medians of {bench.repetitions} "
         f"alternating repetitions (smallest–largest); other programs kept {busy_cores:.2f} cores busy.", "",
         "| what | contender | rate, or time | p50 | p99 | processor time of the pool or server | ratio of medians |",
         "|---|---|---|---|---|---|---|", *lines]) + "\n"
@@ -145,9 +149,12 @@ def start_servers(bench):
     if not mariadb:
         raise RuntimeError("MariaDB is missing")
     peers.fill_mariadb(mariadb)
+    redis = bench.servers["redis"] = peers.start_redis(bench.directory)
+    if not redis:
+        raise RuntimeError("Redis is missing")
     bench.servers["litebase"] = start_litebase(bench, "litebase", {
         "pg": f"postgresql://bench@/postgres?host={postgresql.directory}",
-        "my": f"mysql://root@/bench?socket={mariadb.socket_path}"})
+        "my": f"mysql://root@/bench?socket={mariadb.socket_path}", "cache": f"redis+unix://{redis.socket_path}"})
 
 
 def write_document(file, text):
