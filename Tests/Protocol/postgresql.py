@@ -103,7 +103,7 @@ class PostgreSQL:
 
     def backends(self):
         """States of the daemon's connections, as the server sees them."""
-        text = self.psql("SELECT state FROM pg_stat_activity WHERE application_name = 'litebase'")
+        text = self.psql("SELECT state FROM pg_stat_activity WHERE application_name LIKE 'litebase%'")
         return text.split("\n") if text else []
 
     def stop(self):

@@ -51,7 +51,7 @@ extension PostgreSQLConnection {
     func takeError(_ result: OpaquePointer) {
         switch step {
         case .check: return note(Self.hasWritten)
-        case .removal: return
+        case .removal, .introduction: return
         case .preparation(_, let statement): statements.forget(statement)
         case .statement(_, let statement?, hash: _): if takeLoss(result, of: statement) { return }
         default: break
@@ -164,7 +164,7 @@ extension PostgreSQLConnection {
     /// The end of a statement that succeeded.
     func takeEnd(_ result: OpaquePointer) {
         switch step {
-        case .own, .check, .sync, .preparation, .removal: return
+        case .own, .check, .sync, .preparation, .removal, .introduction: return
         case .commit: isCommitted = true
         case .typeNames: types.take(result)
         case .description: takeDescription(result)
