@@ -405,8 +405,10 @@ final class RedisConnection: ServerConnection {
     private func lost() -> Progress { .broken(lostError()) }
 
     private func lostError() -> DriverError {
-        // What was not sent as a whole was not executed.
-        if mayHaveChanged, output.isEmpty { return Self.unknownOutcome("The connection to the database was lost") }
+        // What was not sent as a whole was not executed; commands of a batch that were sent before it may have been.
+        if mayHaveChanged, output.isEmpty || batch?.isAtomic == false {
+            return Self.unknownOutcome("The connection to the database was lost")
+        }
         let message =
             mode.isSession
             ? "The connection to the database was lost; an open transaction was discarded."
