@@ -195,6 +195,12 @@ chiredis_outcome chiredis_reader_read(chiredis_reader *self, void *context) {
 
 const char *chiredis_reader_problem(const chiredis_reader *self) { return self->reader->errstr; }
 
+size_t chiredis_reader_line_begun(const chiredis_reader *self) {
+    const redis_reader *reader = self->reader;
+    if (reader->ridx < 0 || reader->rstack[reader->ridx].type == REDIS_REPLY_STRING) return 0;
+    return reader->len - reader->pos;
+}
+
 long long chiredis_reader_awaited(const chiredis_reader *self) {
     const redis_reader *reader = self->reader;
     if (reader->ridx < 0 || reader->rstack[reader->ridx].type != REDIS_REPLY_STRING) return 0;

@@ -253,7 +253,7 @@ def test_what_needs_a_session(packed, line):
 
 REFUSED = ["SUBSCRIBE a", "psubscribe a", "SSUBSCRIBE a", "UNSUBSCRIBE", "MONITOR", "AUTH x", "HELLO 3", "RESET", "QUIT", "SYNC",
            "PSYNC ? -1", "REPLCONF a b", "CLIENT REPLY OFF", "client reply skip", "CLIENT TRACKING ON BCAST", "CLIENT SETNAME x",
-           "CLIENT NO-EVICT on", "READONLY", "ASKING"]
+           "CLIENT NO-EVICT on", "READONLY", "ASKING", "SCRIPT DEBUG YES", "script debug sync"]
 
 
 @pytest.mark.parametrize("line", REFUSED)
@@ -399,7 +399,8 @@ def test_a_batch_that_fails_while_it_is_executed(packed, server):
 WRITES = ["SET a 1", "set a 1", "sEt a 1", "DEL k", "EVAL \"return redis.call('set','a','1')\" 0", "EVAL 'return 1' 0", "SCRIPT FLUSH",
           "SCRIPT LOAD 'return 1'", "FUNCTION FLUSH", "FCALL f 0", "SORT l STORE a", "SORT l", "GEORADIUS g 0 0 1 m STORE a",
           "GEORADIUS g 0 0 1 m", "BITFIELD k SET u8 0 1", "GETEX k EX 1", "GETDEL k", "GETSET k 1", "CONFIG SET maxmemory 1",
-          "CONFIG RESETSTAT", "CONFIG REWRITE", "DEBUG JMAP", "FLUSHALL", "FLUSHDB", "MIGRATE h 1 k 0 1", "RESTORE a 0 x", "COPY k a",
+          "CONFIG GET requirepass", "CONFIG RESETSTAT", "CONFIG REWRITE",
+          "DEBUG JMAP", "FLUSHALL", "FLUSHDB", "MIGRATE h 1 k 0 1", "RESTORE a 0 x", "COPY k a",
           "RENAME k a", "MOVE k 1", "XREADGROUP GROUP g c STREAMS s >", "PUBLISH c m", "SPUBLISH c m", "CLIENT KILL TYPE normal",
           "CLIENT PAUSE 1", "CLIENT UNBLOCK 1", "SHUTDOWN NOSAVE", "REPLICAOF NO ONE", "SLAVEOF NO ONE", "ACL SETUSER x", "ACL LIST",
           "SWAPDB 0 1", "SAVE", "BGSAVE", "BGREWRITEAOF", "EXPIRE k 1", "PERSIST k", "PFADD p a", "PFMERGE p q", "SETBIT k 1 1",
@@ -407,7 +408,7 @@ WRITES = ["SET a 1", "set a 1", "sEt a 1", "DEL k", "EVAL \"return redis.call('s
           "WAIT 0 0", "RESET", "AUTH x", "LMOVE l m LEFT LEFT", "BLPOP l 1", "SINTERSTORE a l", "ZRANGESTORE a z 0 1", "set\0 a b"]
 READS = ["GET k", "get k", "LRANGE l 0 -1", "SCAN 0", "EVAL_RO \"return redis.call('get','k')\" 0", "SORT_RO l ALPHA",
          "BITFIELD_RO k GET u8 0", "GEORADIUS_RO g 0 0 1 m", "OBJECT ENCODING k", "MEMORY USAGE k", "TIME", "INFO", "PING", "ECHO x",
-         "DBSIZE", "XREAD STREAMS s 0", "XINFO STREAM s", "COMMAND COUNT", "CONFIG GET save", "TTL k", "TYPE k", "EXISTS k", "DUMP k",
+         "DBSIZE", "XREAD STREAMS s 0", "XINFO STREAM s", "COMMAND COUNT", "TTL k", "TYPE k", "EXISTS k", "DUMP k",
          "RANDOMKEY", "PFCOUNT k2", "CLIENT ID", "ACL WHOAMI", "SLOWLOG LEN", "ROLE"]
 
 

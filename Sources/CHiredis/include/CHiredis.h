@@ -117,3 +117,5 @@ void chiredis_reader_trim(chiredis_reader *reader);
 const char *chiredis_reader_problem(const chiredis_reader *reader);
 /// Length of the string of which the beginning has come in, and which hiredis will gather as a whole; else 0.
 long long chiredis_reader_awaited(const chiredis_reader *reader);
+/// Bytes that have come in of a line whose end is missing: a status, an error, a number; else 0.
+size_t chiredis_reader_line_begun(const chiredis_reader *reader);

@@ -70,6 +70,8 @@ struct RedisCommand {
         case "AUTH", "HELLO", "RESET", "QUIT", "READONLY", "READWRITE", "ASKING", "SYNC", "PSYNC", "REPLCONF":
             .refused(Self.ownConnection)
         case "CLIENT" where !Self.clientSubcommands.contains(subcommand): .refused(Self.ownConnection)
+        // The next EVAL of whoever gets the connection would talk to a debugger.
+        case "SCRIPT" where subcommand == "DEBUG": .refused(Self.ownConnection)
         default: .none
         }
     }
@@ -97,7 +99,8 @@ struct RedisCommand {
         }
     }
 
-    /// Reads, although the server does not say so: its `readonly` is about keys.
+    /// Reads, although the server does not say so: its `readonly` is about keys. CONFIG GET is not among them: it tells the
+    /// password of the server (requirepass), with which who may only read could write.
     var isHarmless: Bool {
         switch name {
         case "PING", "ECHO", "TIME", "INFO", "COMMAND", "LASTSAVE", "ROLE", "MULTI", "EXEC", "DISCARD", "WATCH",
@@ -105,7 +108,6 @@ struct RedisCommand {
             "SELECT":
             true
         case "CLIENT": ["GETNAME", "ID", "INFO", "LIST"].contains(subcommand)
-        case "CONFIG": subcommand == "GET"
         case "SLOWLOG": ["GET", "LEN"].contains(subcommand)
         case "ACL": subcommand == "WHOAMI"
         default: false

@@ -263,6 +263,7 @@ final class RedisConnection: ServerConnection {
     /// - Returns: what to do when there is nothing more for the moment.
     private func receive(_ chunkCount: inout Int) -> Progress? {
         guard chiredis_reader_awaited(reader) <= rowByteCountMax else { return .broken(stringTooLarge()) }
+        guard chiredis_reader_line_begun(reader) <= Self.lineByteCountMax else { return .broken(lineTooLong()) }
         continueBatchWhileWaiting()
         guard chunkCount < Self.chunkCountMax else {
             guard flush() else { return lost() }
@@ -286,6 +287,9 @@ final class RedisConnection: ServerConnection {
 
     /// A string that nobody waits for any more may be as long as this.
     private static let detachedByteCountMax = 64 << 20
+
+    /// A status, an error or a number may be as long as this. hiredis looks for its end from the beginning at each chunk.
+    private static let lineByteCountMax = 1 << 20
 
     /// - Returns: whether rows must be taken first.
     private func replyIsRead() -> Bool {
@@ -401,8 +405,10 @@ final class RedisConnection: ServerConnection {
     private func lost() -> Progress { .broken(lostError()) }
 
     private func lostError() -> DriverError {
-        // What was not sent as a whole was not executed.
-        if mayHaveChanged, output.isEmpty { return Self.unknownOutcome("The connection to the database was lost") }
+        // What was not sent as a whole was not executed; commands of a batch that were sent before it may have been.
+        if mayHaveChanged, output.isEmpty || batch?.isAtomic == false {
+            return Self.unknownOutcome("The connection to the database was lost")
+        }
         let message =
             mode.isSession
             ? "The connection to the database was lost; an open transaction was discarded."
@@ -425,6 +431,14 @@ final class RedisConnection: ServerConnection {
         rowTooLarge().with {
             $0.message =
                 "A string in the reply is larger than a reply may be (row_bytes_max); the connection was closed."
+        }
+    }
+
+    private func lineTooLong() -> DriverError {
+        rowTooLarge().with {
+            $0.message =
+                "A line in the reply is longer than \(Self.lineByteCountMax) bytes; the connection was closed."
+            $0.hint = "Return long texts as strings, not as a status or an error."
         }
     }
 

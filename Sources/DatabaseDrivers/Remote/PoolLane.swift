@@ -65,12 +65,17 @@ final class PoolLane: EventSource, ConnectionHolder {
         lastNumber += 1
         request.number = lastNumber
         requests[lastNumber] = request
+        acquireInTime(request)
+    }
+
+    /// Acquires, and limits the wait; of a request that comes back without its connection anew, since its timer may have
+    /// fired when there was nothing to be given up.
+    private func acquireInTime(_ request: ConnectionRequest) {
         acquire(request)
-        if requests[request.number] != nil, request.timer == nil {
-            let limit = database.settings.waitMillisecondsMax
-            request.timer = context.loop.schedule(
-                self, token: request.number, at: context.loop.now.advanced(byMilliseconds: limit))
-        }
+        guard requests[request.number] != nil, request.timer == nil else { return }
+        let limit = database.settings.waitMillisecondsMax
+        request.timer = context.loop.schedule(
+            self, token: request.number, at: context.loop.now.advanced(byMilliseconds: limit))
     }
 
     private func acquire(_ request: ConnectionRequest) {
@@ -157,7 +162,7 @@ final class PoolLane: EventSource, ConnectionHolder {
         follow(pool.discard(connection.slot, now: context.loop.now))
         // Whoever was to get it asks again.
         if let request = promised.removeValue(forKey: ObjectIdentifier(connection)), requests[request.number] != nil {
-            acquire(request)
+            acquireInTime(request)
         }
     }
 
@@ -194,7 +199,7 @@ final class PoolLane: EventSource, ConnectionHolder {
     }
 
     private func goWithout(_ number: UInt64) {
-        if let request = requests[number] { acquire(request) }
+        if let request = requests[number] { acquireInTime(request) }
     }
 
     private func receive(_ parcel: HandedOver<ServerConnection>, for number: UInt64) {

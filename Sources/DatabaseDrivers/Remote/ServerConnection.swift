@@ -155,6 +155,8 @@ class ServerConnection: EventSource {
     final override func handle(_ readiness: Readiness) {
         switch phase {
         case .idle: if !isAlive() { lose(nil) }
+        // There is only the cancel to be waited for; a server that hangs up meanwhile must not be looked at all the time.
+        case .settling where !isAnswerMissing: if !isAlive() { lose(nil) }
         case .running, .settling, .resetting:
             pump(isReadable: !readiness.isDisjoint(with: [.readable, .failed, .hangUp]))
         // Level-triggered errors would come again and again; what is lost is found out when the run goes on.

@@ -1,0 +1,113 @@
+"""Servers for Redis that mean ill, or stop in the middle: what is told of the outcome, and what they can cost."""
+
+import socket
+import threading
+import time
+
+import pytest
+
+from redis_server import FakeRedis, read_reply
+from test_redis import fails, on
+
+
+class StoppingRedis(FakeRedis):
+    """Takes the first commands after the greeting, answers none, and hangs up when `proceed` is set."""
+
+    def __init__(self, taken):
+        self.taken, self.seen, self.proceed = taken, [], threading.Event()
+        super().__init__(b"")
+
+    def talk(self, connection):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        with connection, connection.makefile("rb", buffering=0) as stream:
+            while words := read_reply(stream):
+                greeting = {"HELLO": b"*4\r\n$7\r\nversion\r\n$5\r\n7.0.0\r\n$2\r\nid\r\n:1\r\n", "COMMAND": b"*0\r\n",
+                            "INFO": b"$0\r\n\r\n"}.get(words[0])
+                if greeting:
+                    connection.sendall(greeting)
+                    continue
+                self.seen.append(words[0])
+                if len(self.seen) == self.taken:
+                    self.proceed.wait(10)
+                    return
+
+
+def test_a_batch_that_was_sent_in_part(start_daemon):
+    """The first commands may have been executed: to send the batch once more would do that twice."""
+    fake = StoppingRedis(taken=2)
+    try:
+        client = start_daemon(databases={"cache": fake.url()}).connect()
+        statements = [{"sql": "INCR n"}] * 2 + [{"sql": "SET", "params": ["k", "x" * 1_000_000]}] * 4
+        threading.Timer(0.3, fake.proceed.set).start()
+        error = client.fails("batch", {"statements": statements, "atomic": False, "database": "cache"})
+        assert fake.seen == ["INCR", "INCR"]
+        assert (error["code"], error["sqlstate"], error.get("retryable")) == ("outcome_unknown", "08007", None)
+    finally:
+        fake.proceed.set()
+        fake.discard()
+
+
+def test_a_transaction_whose_end_was_not_sent(start_daemon):
+    """Without EXEC nothing is executed."""
+    fake = StoppingRedis(taken=2)
+    try:
+        client = start_daemon(databases={"cache": fake.url()}).connect()
+        statements = [{"sql": "INCR n"}] * 2 + [{"sql": "SET", "params": ["k", "x" * 1_000_000]}] * 4
+        threading.Timer(0.3, fake.proceed.set).start()
+        error = client.fails("batch", {"statements": statements, "atomic": True, "database": "cache"})
+        assert (error["code"], error["retryable"]) == ("connect_failed", True)
+    finally:
+        fake.proceed.set()
+        fake.discard()
+
+
+@pytest.mark.parametrize("start", [b"+", b"-ERR ", b"$1", b"*1\r\n+"], ids=["status", "error", "length", "element"])
+def test_a_line_without_end(start_daemon, start):
+    fake = FakeRedis(start + b"1" * (96 << 20))
+    try:
+        daemon = start_daemon(databases={"cache": fake.url()})
+        client = daemon.connect()
+        before = daemon.memory_kib("VmHWM")
+        assert fails(client, "GET x")["code"] in ("limit_exceeded", "database_error")
+        assert daemon.memory_kib("VmHWM") - before < 64 << 10
+        fake.reply = b"+fine\r\n"
+        assert on(client, "PING").value == "fine"
+    finally:
+        fake.discard()
+
+
+class GoneRedis(FakeRedis):
+    """Answers a blocking command late, hangs up, and does not let anybody in any more."""
+
+    is_gone = False
+
+    def talk(self, connection):
+        if self.is_gone:
+            time.sleep(3)
+            connection.close()
+            return
+        with connection, connection.makefile("rb") as stream:
+            while words := read_reply(stream):
+                greeting = {"HELLO": b"*4\r\n$7\r\nversion\r\n$5\r\n7.0.0\r\n$2\r\nid\r\n:1\r\n", "COMMAND": b"*0\r\n",
+                            "INFO": b"$0\r\n\r\n"}.get(words[0])
+                if not greeting:
+                    self.is_gone = True
+                    time.sleep(0.3)
+                connection.sendall(greeting or b"*-1\r\n")
+                if not greeting:
+                    return
+
+
+def test_a_server_that_is_gone_while_it_is_told_of_a_cancel(start_daemon):
+    """The loop waits for that without looking at a closed socket again and again."""
+    fake = GoneRedis(b"")
+    try:
+        daemon = start_daemon(databases={"cache": fake.url()})
+        client = daemon.connect()
+        assert fails(client, "BLPOP a 0", timeout_ms=100)["code"] in ("timeout", "outcome_unknown")
+        time.sleep(0.4)
+        before = daemon.cpu_seconds()
+        time.sleep(0.5)
+        assert daemon.cpu_seconds() - before < 0.2
+    finally:
+        fake.discard()
