@@ -73,7 +73,8 @@ extension MySQLConnection {
     func addToBatch(_ summary: StatementSummary, _ position: BatchPosition?) {
         guard let run, let position else { return }
         if let rowIndex = position.rowIndex, rowIndex > 0, let last = run.batchSummaries.indices.last {
-            run.batchSummaries[last].rowsAffected += summary.rowsAffected
+            // The server's numbers: whatever they are, their sum must not end the daemon.
+            run.batchSummaries[last].rowsAffected &+= summary.rowsAffected
             run.batchSummaries[last].lastInsertID = summary.lastInsertID ?? run.batchSummaries[last].lastInsertID
         } else {
             // A statement with no parameter rows was not run, and keeps its place.

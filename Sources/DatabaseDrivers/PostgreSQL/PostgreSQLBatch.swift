@@ -142,7 +142,8 @@ extension PostgreSQLConnection {
     func addToBatch(_ summary: StatementSummary, _ position: BatchPosition?) {
         guard let run, let position else { return }
         if let rowIndex = position.rowIndex, rowIndex > 0, let last = run.batchSummaries.indices.last {
-            run.batchSummaries[last].rowsAffected += summary.rowsAffected
+            // The server's numbers: whatever they are, their sum must not end the daemon.
+            run.batchSummaries[last].rowsAffected &+= summary.rowsAffected
         } else {
             // A statement with no parameter rows was not run, and keeps its place.
             while run.batchSummaries.count < position.statementIndex {
