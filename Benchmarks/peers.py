@@ -268,6 +268,15 @@ def start_mariadb(directory):
                   directory / "mariadb.log")
 
 
+def fill_mariadb(server):
+    """The items, in a database of their own; root may do everything."""
+    server.client = [find_program("mariadb"), "--no-defaults", f"--socket={server.socket_path}", "--user=root"]
+    subprocess.run([*server.client, "-e", f"""CREATE DATABASE bench; USE bench;
+        CREATE TABLE item(id int PRIMARY KEY, name varchar(40), price double, stock int, tag varchar(40)) CHARACTER SET utf8mb4;
+        INSERT INTO item SELECT seq, concat('item number ', seq), seq * 0.25, seq % 1000, concat('tag ', seq % 100)
+        FROM seq_1_to_{ROW_COUNT}; ANALYZE TABLE item"""], check=True, stdout=subprocess.DEVNULL, timeout=300)
+
+
 def load_mariadb(server, connections, seconds):
     """Inserts by mariadb-slap, which runs a number of statements: a short run finds out how many fill the time."""
     command = [find_program("mariadb-slap"), "--no-defaults", f"--socket={server.socket_path}", "--user=root", "--engine=InnoDB",

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""`make bench-servers`: LiteBase's pool before PostgreSQL, beside PgBouncer and the server's own client.
+"""`make bench-servers`: LiteBase's pool before PostgreSQL and MariaDB, beside PgBouncer and the servers' own clients.
 
 One PostgreSQL serves all contenders, over Unix sockets, in alternating repetitions, as an unprivileged user; one load
 generator (lb-load) speaks both protocols. Point selects with the value as a parameter ("prepared") and within the text
-("simple"), on 1 and 16 connections; then a million rows as a stream. Figures are medians.
+("simple"), on 1 and 16 connections; then a million rows as a stream, of PostgreSQL and of MariaDB. Figures are medians.
 
     Benchmarks/servers.py [--quick] [--litebased .build/release/litebased] [--document] [--json FILE]
 
@@ -103,8 +103,14 @@ def postgresql_stream(bench):
             "`psql`, cursor (FETCH_COUNT 1000)": lambda: piped(bench, [*psql, "-At", "-v", "FETCH_COUNT=1000", "-c", STREAM_SQL])}
 
 
+def mariadb_stream(bench):
+    """LiteBase beside the client that keeps no rows (`-q`)."""
+    command = [*bench.servers["mariadb"].client, "--database=bench", "--quick", "--batch", "-e", STREAM_SQL]
+    return {**litebase_stream(bench, "my"), "`mariadb -q`": lambda: piped(bench, command)}
+
+
 # Engine → {title: function that streams the table once}; ours first, the client to compare with third.
-STREAMS = {"PostgreSQL": postgresql_stream}
+STREAMS = {"PostgreSQL": postgresql_stream, "MariaDB": mariadb_stream}
 
 
 def stream_rows(bench):
@@ -123,7 +129,7 @@ def stream_rows(bench):
 
 def table(bench, lines, busy_cores):
     return "\n".join([
-        f"{time.strftime('%Y-%m-%d')}, {document.machine()}; {', '.join(peers.versions()[1:3])}. Medians of {bench.repetitions} "
+        f"{time.strftime('%Y-%m-%d')}, {document.machine()}; {', '.join(peers.versions()[1:4])}. Medians of {bench.repetitions} "
         f"alternating repetitions (smallest–largest); other programs kept {busy_cores:.2f} cores busy.", "",
         "| what | contender | rate, or time | p50 | p99 | processor time of the pool or server | ratio of medians |",
         "|---|---|---|---|---|---|---|", *lines]) + "\n"
@@ -135,7 +141,13 @@ def start_servers(bench):
         raise RuntimeError("PostgreSQL is missing")
     for mode in ("session", "transaction"):
         bench.servers[f"pgbouncer {mode}"] = peers.start_pgbouncer(bench.directory, postgresql, mode)
-    bench.servers["litebase"] = start_litebase(bench, "litebase", {"pg": f"postgresql://bench@/postgres?host={postgresql.directory}"})
+    mariadb = bench.servers["mariadb"] = peers.start_mariadb(bench.directory)
+    if not mariadb:
+        raise RuntimeError("MariaDB is missing")
+    peers.fill_mariadb(mariadb)
+    bench.servers["litebase"] = start_litebase(bench, "litebase", {
+        "pg": f"postgresql://bench@/postgres?host={postgresql.directory}",
+        "my": f"mysql://root@/bench?socket={mariadb.socket_path}"})
 
 
 def write_document(file, text):

@@ -15,6 +15,8 @@ public enum WireLimits {
     public static let nestingDepthMax = 64
     /// The longest request id in bytes.
     public static let requestIDByteCountMax = 128
+    /// How much of the client's name (`hello`) is kept, in bytes.
+    public static let clientNameByteCountMax = 63
     /// How many keys all the maps that are open at one place may have together.
     ///
     /// Keys are remembered to find duplicates; this bounds that memory to 512 KiB whatever a frame holds. The largest

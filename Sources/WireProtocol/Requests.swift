@@ -5,7 +5,7 @@
 
 /// `hello`: what the client is and what it wants.
 public struct HelloRequest {
-    /// The client's name, for the log.
+    /// The client's name, for administrators of servers on which it has sessions.
     public private(set) var client: UnsafeRawBufferPointer?
     /// Whether version 1 is among those that the client speaks; true when it names none.
     public private(set) var speaksVersion1 = true

@@ -47,6 +47,20 @@ struct MySQLTextTests {
         #expect([].withUnsafeBytes { MySQLErrors.offset(in: $0, "' at line 1 near '") } == nil)
     }
 
+    @Test(arguments: [
+        ("Duplicate entry '7' for key 'PRIMARY'", "Duplicate entry for key 'PRIMARY'"),
+        ("Duplicate entry 'it's' for key 'x' for key 'k'", "Duplicate entry for key 'k'"),
+        ("Truncated incorrect DOUBLE value: 'it's'", "Truncated incorrect DOUBLE value"),
+        (
+            "Incorrect integer value: 'a' for column `d`.`t`.`c` at row 1",
+            "Incorrect integer value for column `d`.`t`.`c` at row 1"
+        ),
+        ("no quotes", "no quotes"), ("one ' quote", "one ' quote"), ("", ""), ("''", ""),
+    ])
+    func valuesAreNotInMessages(_ said: String, _ shown: String) {
+        #expect(MySQLErrors.withoutValue(said) == shown)
+    }
+
     @Test func locations() throws {
         let place = try MySQLLocation(url: "mariadb://u%40x:p%3Aw@a,[::1]:3307/d%20b?ssl_mode=REQUIRED")
         #expect(

@@ -87,6 +87,17 @@ enum Examples {
         // [errors]
     }
 
+    static func notices() async throws {
+        // [notices]
+        let client = try await Client.connect()
+        try client.introduce(as: "billing")
+        let notices = try client.notices()
+        Task {
+            for await notice in notices { print(notice.severity ?? "NOTICE", notice.message) }
+        }
+        // [notices]
+    }
+
     static func blocking() throws {
         // [blocking]
         let client = try BlockingClient.connect()

@@ -48,6 +48,7 @@ import Testing
         try await Examples.cancelling(client)
         try await Examples.transactions(client)
         try await Examples.errors(client)
+        try await Examples.notices()
         try Examples.blocking()
     }
 }

@@ -37,6 +37,14 @@ def runs(pid):
         return False
 
 
+def send(pid, signal_number):
+    """Backends come and go by themselves."""
+    try:
+        os.kill(pid, signal_number)
+    except ProcessLookupError:
+        pass
+
+
 class PostgreSQL:
     """One server; `start`, `stop` and `kill` as often as a test wants."""
 
@@ -95,7 +103,7 @@ class PostgreSQL:
 
     def backends(self):
         """States of the daemon's connections, as the server sees them."""
-        text = self.psql("SELECT state FROM pg_stat_activity WHERE application_name = 'litebase'")
+        text = self.psql("SELECT state FROM pg_stat_activity WHERE application_name LIKE 'litebase%'")
         return text.split("\n") if text else []
 
     def stop(self):
@@ -123,11 +131,11 @@ class PostgreSQL:
     def pause(self):
         """The server reacts to nothing until `go_on`: neither to statements nor to cancelling."""
         for pid in [self.process.pid, *self.children()]:
-            os.kill(pid, signal.SIGSTOP)
+            send(pid, signal.SIGSTOP)
 
     def go_on(self):
         for pid in [*self.children(), self.process.pid]:
-            os.kill(pid, signal.SIGCONT)
+            send(pid, signal.SIGCONT)
 
     def end(self, signal_number):
         if self.process.poll() is None:

@@ -337,7 +337,7 @@ def test_clients_cannot_flood_the_log(started, journal):
     noise(daemon.socket_path, 400)
     with daemon.connect() as client:
         for _ in range(150):
-            client.query(counting(5_000, "sum(x)"))
+            client.query(counting(50_000, "sum(x)"))
         wait_until(lambda: client.call("stats").data["connections"]["open"] == 1, "the others are gone")
         with daemon.connect(), daemon.connect() as last:
             last.settle()

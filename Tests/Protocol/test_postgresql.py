@@ -236,6 +236,80 @@ def test_a_session_leaves_nothing_behind(server, start_daemon, directory):
     assert on(packed, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()").value == 0
 
 
+def shown_names(server):
+    return server.psql("SELECT application_name FROM pg_stat_activity WHERE backend_type = 'client backend' "
+                       "AND pid <> pg_backend_pid() ORDER BY 1").split("\n")
+
+
+@pytest.mark.parametrize("name, shown", [
+    ("billing", "litebase: billing"), ("x" * 100, ("litebase: " + "x" * 100)[:63]),
+    ("Zürich\n'; DROP\x00", "litebase: Z??rich?'; DROP?"), ("", "litebase"), (None, "litebase")])
+def test_a_session_shows_its_client(server, start_daemon, directory, mode, name, shown):
+    config = directory / "one.toml"
+    config.write_text(f'[limits]\npool_connections_max = 1\n[databases.pg]\nurl = "{server.url()}"\n')
+    client = start_daemon("--config", config).connect(mode)
+    client.call("hello", {"client": name})
+    assert on(client, "SELECT current_setting('application_name')").value == "litebase"
+    session = client.session(database="pg")
+    wait_until(lambda: shown_names(server) == [shown], "the name is shown before any statement")
+    assert client.query("SELECT current_setting('application_name')", session=session).value == shown
+    # It is no transaction, and the session may change it.
+    assert client.query("BEGIN", session=session).transaction == "active"
+    assert client.query("ROLLBACK", session=session).transaction == "none"
+    client.query("SET application_name = 'other'", session=session)
+    assert client.query("SELECT current_setting('application_name')", session=session).value == "other"
+    client.call("db_disconnect", {"session": session})
+    assert on(client, "SELECT current_setting('application_name')").value == "litebase"
+    session = client.session(database="pg", read_only=True)
+    assert client.query("SELECT current_setting('application_name')", session=session).value == shown
+
+
+def test_names_of_sessions_do_not_mix(server, start_daemon):
+    daemon = start_daemon(databases={"pg": server.url(application_name="shop")})
+    first, second = daemon.connect(), daemon.connect()
+    first.call("hello", {"client": "first"})
+    second.call("hello", {"client": "second"})
+    for _ in range(20):
+        one, two = first.session(database="pg"), second.session(database="pg")
+        assert second.query("SELECT current_setting('application_name')", session=two).value == "shop: second"
+        assert first.query("SELECT current_setting('application_name')", session=one).value == "shop: first"
+        first.call("db_disconnect", {"session": one})
+        second.call("db_disconnect", {"session": two})
+    assert on(first, "SELECT current_setting('application_name')").value == "shop"
+
+
+def test_a_server_that_is_silent_when_a_session_opens(server, start_daemon):
+    client = start_daemon(databases={"pg": server.url()}).connect()
+    client.call("hello", {"client": "patient"})
+    on(client, "SELECT 1")
+    server.pause()
+    try:
+        session = client.session(database="pg")
+        assert client.query_fails("SELECT 1", session=session, timeout_ms=200)["code"] == "timeout"
+    finally:
+        server.go_on()
+    assert client.query("SELECT current_setting('application_name')", session=session).value == "litebase: patient"
+    other = client.session(database="pg")
+    for name in (session, other):
+        client.call("db_disconnect", {"session": name})
+    wait_until(lambda: shown_names(server) == ["litebase", "litebase"], "two connections are as good as new")
+    # Closed, and cut off, while the server is still to answer.
+    server.pause()
+    client.call("db_disconnect", {"session": client.session(database="pg")})
+    session = client.session(database="pg")
+    server.kill()
+    server.start()
+    assert client.query_fails("SELECT 1", session=session)["code"] in ("connect_failed", "session_not_found")
+    wait_until(lambda: try_value(client), "the pool has recovered")
+
+
+def try_value(client):
+    try:
+        return on(client, "SELECT 1").value
+    except RequestFailed:
+        return None
+
+
 def test_batches(packed, server):
     server.psql("TRUNCATE item")
     rows = [[i, f"item {i}", "1.50"] for i in range(1, 3001)]
@@ -310,6 +384,18 @@ def test_read_only_access(server, start_daemon, directory):
     data = client.batch([{"sql": "SELECT 1"}], database="sealed").data
     assert data["transaction"] == "none"
     assert client.fails("batch", {"statements": [{"sql": "SELECT lo_create(0)"}], "database": "sealed"})["code"] == "read_only"
+
+
+def test_the_servers_own_timeout_is_a_timeout(packed, server):
+    session = packed.session(database="pg")
+    packed.query("SET statement_timeout = 50", session=session)
+    error = packed.query_fails("SELECT pg_sleep(20)", session=session)
+    assert (error["code"], error["sqlstate"]) == ("timeout", "57014"), error
+    packed.query("SET statement_timeout = 0", session=session)
+    sleeping = packed.send_query("SELECT pg_sleep(20) -- ended by another", session=session)
+    wait_until(lambda: server.psql("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE '%-- ended by another' "
+                                   "AND state = 'active' AND pid <> pg_backend_pid()") == "t", "it runs, and is ended")
+    assert packed.receive_for(sleeping).data["code"] == "cancelled"
 
 
 def test_a_read_only_session(packed, server):

@@ -42,10 +42,13 @@ public struct SessionRequest: Sendable {
     public var owner: LinkOwner
     /// The session may not write, whatever the database allows.
     public var isReadOnly: Bool
+    /// What the client calls itself, in printable ASCII, for the server's administrator; `nil` when it has not said.
+    public var clientName: String?
 
-    public init(owner: LinkOwner, isReadOnly: Bool) {
+    public init(owner: LinkOwner, isReadOnly: Bool, clientName: String? = nil) {
         self.owner = owner
         self.isReadOnly = isReadOnly
+        self.clientName = clientName
     }
 }
 

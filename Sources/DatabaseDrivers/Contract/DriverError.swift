@@ -56,6 +56,13 @@ public struct DriverError: Error, Sendable {
     public var details: Details { storage.details }
     public var code: Code { storage.details.code }
 
+    /// A sentence of what an engine says, which often begins small and ends without a full stop.
+    static func sentence(_ message: String) -> String {
+        guard let first = message.first, let last = message.last else { return "The database reported an error." }
+        let text = first.uppercased() + message.dropFirst()
+        return ".?!".contains(last) ? text : text + "."
+    }
+
     /// The same error with some details changed.
     public func with(_ change: (inout Details) -> Void) -> DriverError {
         var details = storage.details

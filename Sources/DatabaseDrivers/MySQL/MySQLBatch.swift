@@ -68,18 +68,4 @@ extension MySQLConnection {
         }
         return true
     }
-
-    /// A statement of a batch has succeeded.
-    func addToBatch(_ summary: StatementSummary, _ position: BatchPosition?) {
-        guard let run, let position else { return }
-        if let rowIndex = position.rowIndex, rowIndex > 0, let last = run.batchSummaries.indices.last {
-            // The server's numbers: whatever they are, their sum must not end the daemon.
-            run.batchSummaries[last].rowsAffected &+= summary.rowsAffected
-            run.batchSummaries[last].lastInsertID = summary.lastInsertID ?? run.batchSummaries[last].lastInsertID
-        } else {
-            // A statement with no parameter rows was not run, and keeps its place.
-            while run.batchSummaries.count < position.statementIndex { run.batchSummaries.append(StatementSummary()) }
-            run.batchSummaries.append(summary)
-        }
-    }
 }

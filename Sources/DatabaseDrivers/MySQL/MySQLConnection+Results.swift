@@ -179,16 +179,12 @@ extension MySQLConnection {
             run.rowCount += 1
             return .full
         case .overflow:
-            note(Self.rowTooLarge)
+            note(.rowTooLarge)
             hasDroppedRows = true
             abort()
         }
         return nil
     }
-
-    private static let rowTooLarge = DriverError(
-        .limitExceeded, "A row is larger than a reply may be (row_bytes_max).",
-        hint: "Select fewer or smaller columns, or parts of them with substr().", sqlState: "54000")
 
     func freeResult() {
         if let result { my_free_result(result) }
@@ -217,7 +213,10 @@ extension MySQLConnection {
             let id = my_insert_id(handle)
             if id > 0 { summary.lastInsertID = Int64(bitPattern: id) }
         }
-        if batch != nil { return addToBatch(summary, position) }
+        if batch != nil {
+            run?.addToBatch(summary, position)
+            return
+        }
         guard let run else { return }
         run.summary = summary
     }

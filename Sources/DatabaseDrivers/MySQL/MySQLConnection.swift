@@ -387,28 +387,12 @@ final class MySQLConnection: ServerConnection {
 
     func lostError() -> DriverError {
         let wasTold = failure?.details.sqlState == "57P01"
-        if mayHaveCommitted, !wasTold { return Self.unknownOutcome("The connection to the database was lost") }
+        if mayHaveCommitted, !wasTold { return .unknownOutcome("The connection to the database was lost") }
         if let failure, wasTold || failure.code == .limitExceeded { return failure }
-        let message =
-            mode.isSession
-            ? "The connection to the database was lost; an open transaction was rolled back."
-            : "The connection to the database was lost while the statement ran."
-        return DriverError(.connectFailed, message, hint: "Try again.", sqlState: "08006").with {
-            $0.isRetryable = !mode.isSession && !mayHaveCalled
-            if mayHaveCalled { $0.detail = Self.calledFunctions }
-        }
-    }
-
-    private static let calledFunctions = "If it calls functions that write, whether these took effect is not known."
-
-    private static func unknownOutcome(_ cause: String) -> DriverError {
-        DriverError(
-            .outcomeUnknown, "\(cause) while the statement ran; whether it took effect is not known.",
-            hint: "Look whether its change is there before you send it again.", sqlState: "08007")
+        return .lost(isSession: mode.isSession, mayHaveCalled: mayHaveCalled)
     }
 
     override func errorOfDetachedRun(_ reason: StopReason) -> DriverError {
-        if mayHaveCommitted { return Self.unknownOutcome("The server did not confirm the cancelling") }
-        return DriverError.stopped(reason).with { if mayHaveCalled { $0.detail = Self.calledFunctions } }
+        .detached(reason, mayHaveCommitted: mayHaveCommitted, mayHaveCalled: mayHaveCalled)
     }
 }

@@ -24,13 +24,32 @@ enum MySQLErrors {
         _ number: UInt32, _ message: String, _ sqlState: String, sql: UnsafeRawBufferPointer
     ) -> DriverError {
         let meaning = meaning(number, sqlState)
-        var details = DriverError.Details(code: meaning.code, message: sentence(message))
+        let shown = quotingNumbers.contains(number) ? withoutValue(message) : message
+        var details = DriverError.Details(code: meaning.code, message: DriverError.sentence(shown))
+        // As PostgreSQL has it: the value is for its client.
+        if shown != message { details.detail = message }
         details.sqlState = meaning.sqlState ?? sqlState
         details.vendorCode = Int32(bitPattern: number)
         details.hint = meaning.hint
         details.isRetryable = meaning.isRetryable
         if number == 1064 { details.offset = offset(in: sql, message) }
         return DriverError(details)
+    }
+
+    /// Errors whose text quotes the value that they are about: ER_DUP_ENTRY, ER_TRUNCATED_WRONG_VALUE, the same for a field,
+    /// ER_ILLEGAL_VALUE_FOR_TYPE, ER_WRONG_VALUE_FOR_TYPE, ER_WRONG_VALUE, and a duplicate key in a foreign one.
+    private static let quotingNumbers: Set<UInt32> = [1062, 1292, 1366, 1367, 1411, 1525, 1557, 1586, 1761, 1762]
+
+    /// The text without what stands in its first quotes. The value may hold quotes itself: it ends at the last one that is
+    /// followed by what the server says behind a value, or at the last one of all.
+    static func withoutValue(_ message: String) -> String {
+        guard let start = message.range(ofText: "'"),
+            let end = message.range(ofText: "' for ", last: true) ?? message.range(ofText: "'", last: true),
+            start.upperBound <= end.lowerBound
+        else { return message }
+        let head = message[..<start.lowerBound]
+        let kept = head.hasSuffix(": ") ? head.dropLast(2) : head.hasSuffix(" ") ? head.dropLast() : head
+        return String(kept) + message[message.utf8.index(after: end.lowerBound)...]
     }
 
     /// Whether nothing more can come over the connection.
@@ -42,12 +61,6 @@ enum MySQLErrors {
         case 2006, 2013, 2014, 2020, 2026, 2027, 2055, 1053, 1927, 1152, 1153, 1155...1161, 4031: true
         default: false
         }
-    }
-
-    private static func sentence(_ message: String) -> String {
-        guard let first = message.first else { return "The database reported an error." }
-        let text = first.uppercased() + message.dropFirst()
-        return text.hasSuffix(".") || text.hasSuffix("?") ? text : text + "."
     }
 
     // MARK: Positions

@@ -56,22 +56,7 @@ extension PostgreSQLConnection {
         {
             return failure
         }
-        if mayHaveCommitted { return Self.unknownOutcome("The connection to the database was lost") }
-        let message =
-            mode.isSession
-            ? "The connection to the database was lost; an open transaction was rolled back."
-            : "The connection to the database was lost while the statement ran."
-        return DriverError(.connectFailed, message, hint: "Try again.", sqlState: "08006").with {
-            $0.isRetryable = !mode.isSession && !mayHaveCalled
-            if mayHaveCalled { $0.detail = Self.calledFunctions }
-        }
-    }
-
-    static let calledFunctions = "If it calls functions that write, whether these took effect is not known."
-
-    static func unknownOutcome(_ cause: String) -> DriverError {
-        DriverError(
-            .outcomeUnknown, "\(cause) while the statement ran; whether it took effect is not known.",
-            hint: "Look whether its change is there before you send it again.", sqlState: "08007")
+        if mayHaveCommitted { return .unknownOutcome("The connection to the database was lost") }
+        return .lost(isSession: mode.isSession, mayHaveCalled: mayHaveCalled)
     }
 }

@@ -51,7 +51,7 @@ extension PostgreSQLConnection {
     func takeError(_ result: OpaquePointer) {
         switch step {
         case .check: return note(Self.hasWritten)
-        case .removal: return
+        case .removal, .introduction: return
         case .preparation(_, let statement): statements.forget(statement)
         case .statement(_, let statement?, hash: _): if takeLoss(result, of: statement) { return }
         default: break
@@ -126,7 +126,7 @@ extension PostgreSQLConnection {
             run.rowCount += 1
             return .full
         case .overflow:
-            note(Self.rowTooLarge)
+            note(.rowTooLarge)
             hasDroppedRows = true
             abort()
         }
@@ -161,14 +161,10 @@ extension PostgreSQLConnection {
         .readOnly, "The statement wrote in a read-only transaction, which was therefore not committed.",
         hint: "Open the database for writing.", sqlState: "25006")
 
-    private static let rowTooLarge = DriverError(
-        .limitExceeded, "A row is larger than a reply may be (row_bytes_max).",
-        hint: "Select fewer or smaller columns, or parts of them with substr().", sqlState: "54000")
-
     /// The end of a statement that succeeded.
     func takeEnd(_ result: OpaquePointer) {
         switch step {
-        case .own, .check, .sync, .preparation, .removal: return
+        case .own, .check, .sync, .preparation, .removal, .introduction: return
         case .commit: isCommitted = true
         case .typeNames: types.take(result)
         case .description: takeDescription(result)
@@ -180,7 +176,10 @@ extension PostgreSQLConnection {
             if tag.commits { isCommitted = true }
             if tag.dropsStatements { statements.forgetAll() }
             if !tag.isHarmless { needsReset = true }
-            if batch != nil { return addToBatch(summary, position) }
+            if batch != nil {
+                run?.addToBatch(summary, position)
+                return
+            }
             guard let run else { return }
             run.summary = summary
             // A stop that came too late has dropped nothing.

@@ -28,6 +28,8 @@ final class PostgreSQLConnection: ServerConnection {
         case preparation(BatchPosition?, PostgreSQLStatement)
         /// Drops a prepared statement, which may be gone already.
         case removal
+        /// Tells the client's name, which nothing depends on.
+        case introduction
         case description
         case typeNames
         case sync
@@ -99,7 +101,9 @@ final class PostgreSQLConnection: ServerConnection {
     override var socketNumber: Int32 { pq_socket(handle) }
 
     override var transaction: TransactionState {
-        switch pq_transactionStatus(handle) {
+        // libpq calls active whatever waits for an answer.
+        if case .introduction? = steps.first { return .none }
+        return switch pq_transactionStatus(handle) {
         case PQ_TRANS_INTRANS, PQ_TRANS_ACTIVE: .active
         case PQ_TRANS_INERROR: .failed
         default: .none
@@ -318,6 +322,27 @@ final class PostgreSQLConnection: ServerConnection {
         }
     }
 
+    /// A name longer than NAMEDATALEN - 1 would be cut by the server, with a notice.
+    private static let nameByteCountMax = 63
+
+    // A pooler may give its connection, with the name, to other clients.
+    override func sendIntroduction(_ clientName: String) -> Bool {
+        guard !server.isBehindPooler else { return false }
+        let own = server.applicationName
+        let full = own.isEmpty ? clientName : "\(own): \(clientName)"
+        let name = String(full.utf8.prefix(Self.nameByteCountMax)) ?? clientName
+        let sent = name.withCString { value in
+            var value: UnsafePointer<CChar>? = value
+            return pq_sendQueryParams(
+                handle, "SELECT pg_catalog.set_config('application_name', $1, false)", 1, nil, &value, nil, nil, 0)
+        }
+        guard sent == 1 else { return false }
+        steps.append(.introduction)
+        // A connection that is lost meanwhile says so at its next statement.
+        try? sync()
+        return true
+    }
+
     private func sendTypeQuery() throws(DriverError) {
         let list = rows.unknownTypes.map { "\($0)" }.joined(separator: ", ")
         rows.forgetUnknownTypes()
@@ -395,8 +420,7 @@ final class PostgreSQLConnection: ServerConnection {
     }
 
     override func errorOfDetachedRun(_ reason: StopReason) -> DriverError {
-        if mayHaveCommitted { return Self.unknownOutcome("The server did not confirm the cancelling") }
-        return DriverError.stopped(reason).with { if mayHaveCalled { $0.detail = Self.calledFunctions } }
+        .detached(reason, mayHaveCommitted: mayHaveCommitted, mayHaveCalled: mayHaveCalled)
     }
 
     // MARK: Cancelling

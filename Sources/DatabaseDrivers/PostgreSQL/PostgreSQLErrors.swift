@@ -24,8 +24,10 @@ enum PostgreSQLErrors {
         let sqlState = field(result, Field.sqlState)
         let message = field(result, Field.message) ?? pq_resultErrorMessage(result).map { String(cString: $0) } ?? ""
         let meaning = meaning(sqlState ?? "")
-        var details = DriverError.Details(code: meaning.code, message: sentence(message))
+        var details = DriverError.Details(code: meaning.code, message: DriverError.sentence(message))
         details.sqlState = sqlState
+        // One SQLSTATE for statement_timeout and for being cancelled; only the words differ, in a server that speaks English.
+        if sqlState == "57014", message.range(ofText: "timeout") != nil { details.code = .timeout }
         details.detail = field(result, Field.detail)
         details.hint = field(result, Field.hint) ?? meaning.hint
         details.isRetryable = meaning.isRetryable
@@ -75,12 +77,6 @@ enum PostgreSQLErrors {
 
     private static func field(_ result: OpaquePointer, _ field: Int32) -> String? {
         pq_resultErrorField(result, field).map { String(cString: $0) }
-    }
-
-    private static func sentence(_ message: String) -> String {
-        guard let first = message.first else { return "The database reported an error." }
-        let text = first.uppercased() + message.dropFirst()
-        return text.hasSuffix(".") || text.hasSuffix("?") ? text : text + "."
     }
 
     /// PostgreSQL counts characters from 1.

@@ -11,6 +11,9 @@ struct PostgreSQLServerFacts {
     /// The session was told to look now and then whether its client is still there.
     let watchesClient: Bool
 
+    /// What the session is called before anybody says otherwise: `application_name` of the URL, or "litebase".
+    let applicationName: String
+
     /// The database takes any bytes for text (SQL_ASCII). With another encoding of the client's, the server would check them
     /// and fail rows that hold what is not of it.
     let isBytewise: Bool
@@ -25,6 +28,7 @@ struct PostgreSQLServerFacts {
     /// - Thread: one that may block.
     init(_ handle: OpaquePointer) {
         version = pq_parameterStatus(handle, "server_version").map { String(cString: $0) } ?? ""
+        applicationName = pq_parameterStatus(handle, "application_name").map { String(cString: $0) } ?? ""
         let encoding = pq_parameterStatus(handle, "server_encoding").map { String(cString: $0) }
         isBytewise = encoding == "SQL_ASCII" && Self.run(Self.bytewiseStatement, handle)
         let answer = pq_exec(

@@ -16,7 +16,7 @@ enum RedisErrors {
         let message = hasPrefix ? String(text.dropFirst(prefix.count + 1)) : text
         let meaning =
             hasPrefix && prefix != "ERR" ? meaning(ofPrefix: String(prefix), message) : meaning(ofMessage: message)
-        var details = DriverError.Details(code: meaning.code, message: sentence(withoutArguments(message)))
+        var details = DriverError.Details(code: meaning.code, message: DriverError.sentence(withoutArguments(message)))
         // The word itself, which clients of Redis know.
         if hasPrefix, prefix != "ERR" { details.detail = "Redis: \(prefix)" }
         details.sqlState = meaning.sqlState
@@ -29,12 +29,6 @@ enum RedisErrors {
     private static func withoutArguments(_ message: String) -> String {
         guard let range = message.range(ofText: ", with args beginning with") else { return message }
         return String(message[..<range.lowerBound])
-    }
-
-    private static func sentence(_ message: String) -> String {
-        guard let first = message.first else { return "The database reported an error." }
-        let text = first.uppercased() + message.dropFirst()
-        return text.hasSuffix(".") || text.hasSuffix("?") || text.hasSuffix("!") ? text : text + "."
     }
 
     /// - Source: shared.*err in src/server.c of Redis 7

@@ -22,7 +22,7 @@ final class PooledSessionLink: DatabaseLink, ConnectionHolder {
     ) {
         let mode = RunMode(isReadOnly: request.isReadOnly || lane.database.isReadOnly, isSession: true)
         let finish = { (connection: ServerConnection) in
-            done(.success(PooledSessionLink(lane, connection, request.owner, mode)))
+            done(.success(PooledSessionLink(lane, connection, request, mode)))
         }
         if let connection = lane.take(for: request.owner) { return finish(connection) }
         lane.ask(
@@ -34,14 +34,15 @@ final class PooledSessionLink: DatabaseLink, ConnectionHolder {
             })
     }
 
-    private init(_ lane: PoolLane, _ connection: ServerConnection, _ owner: LinkOwner, _ mode: RunMode) {
+    private init(_ lane: PoolLane, _ connection: ServerConnection, _ request: SessionRequest, _ mode: RunMode) {
         self.lane = lane
         self.connection = connection
-        self.owner = owner
+        owner = request.owner
         self.mode = mode
         serverVersion = connection.serverVersion
         connection.holder = self
         connection.lastUID = owner.uid
+        if let name = request.clientName { connection.introduce(name) }
     }
 
     var databaseName: String { lane.database.label }

@@ -93,6 +93,9 @@ class ServerConnection: EventSource {
     func send(_ run: StatementRun) throws(DriverError) {}
     /// Sends what makes the connection as good as new.
     func sendReset() -> Bool { false }
+    /// Sends for whom a session works, which `sendReset` undoes.
+    /// - Returns: false when nothing was sent, because the engine does not show it or cannot take it.
+    func sendIntroduction(_ clientName: String) -> Bool { false }
     /// Takes what the server has sent, as far as it is there and the sink has room; fills in the run at the end.
     func advance(isReadable: Bool) -> Progress { .ended }
     /// What makes the server stop what it does; may block. `nil` when it cannot be made.
@@ -267,6 +270,16 @@ class ServerConnection: EventSource {
         phase = .resetting
         setTimer(.settle, milliseconds: Self.settleMillisecondsMax)
         guard sendReset() else { return lose(nil) }
+        pump(isReadable: false)
+    }
+
+    /// Tells the server the name of the client for whom a session works. Its holder is told when that is done.
+    final func introduce(_ clientName: String) {
+        precondition(phase == .idle, "a connection in use cannot be introduced")
+        guard sendIntroduction(clientName) else { return }
+        phase = .settling
+        isAnswerMissing = true
+        setTimer(.settle, milliseconds: Self.settleMillisecondsMax)
         pump(isReadable: false)
     }
 

@@ -67,6 +67,8 @@ final class SQLiteConnection: @unchecked Sendable {
     var mayBlock: Bool
     /// The run whose stop flag counts; set while one of its statements runs.
     private var current: StatementRun?
+    /// That statement is one that writes.
+    private var runWrites = false
     private var busySince: MonotonicInstant?
     /// The transaction that short reads share; `nil` until there are many, or when there can be none.
     var snapshot: HeldSnapshot?
@@ -174,8 +176,9 @@ final class SQLiteConnection: @unchecked Sendable {
     // MARK: Interruption
 
     /// Makes `run` the one whose stop flag is looked at, until `end`.
-    func begin(_ run: StatementRun, budgetDeadline: MonotonicInstant = .distantFuture) {
+    func begin(_ run: StatementRun, writes: Bool, budgetDeadline: MonotonicInstant = .distantFuture) {
         current = run
+        runWrites = writes
         isBudgetSpent = false
         self.budgetDeadline = budgetDeadline
         if budgetDeadline == .distantFuture { interruptible.withLock { $0 = ObjectIdentifier(run) } }
@@ -221,8 +224,13 @@ final class SQLiteConnection: @unchecked Sendable {
             }, Unmanaged.passUnretained(self).toOpaque())
     }
 
+    /// Whether the write that runs has committed, and what remains of it is to return. SQLite asks once more there, and
+    /// would call a statement interrupted that has taken effect.
+    /// - Source: vdbe_return in src/vdbe.c of SQLite 3.40
+    private var hasCommitted: Bool { runWrites && sqlite3_txn_state(handle, nil) == SQLITE_TXN_NONE }
+
     private func mustStop() -> Bool {
-        if current?.stopReason != nil { return true }
+        if current?.stopReason != nil { return !hasCommitted }
         if budgetDeadline < .now {
             isBudgetSpent = true
             return true

@@ -29,7 +29,8 @@ enum SQLiteErrors {
         let extended = isMistake(extended, message) ? SQLITE_ERROR : extended
         let meaning = meaning(extended, message)
         var details = DriverError.Details(
-            code: meaning.code, message: isOwnText(extended) ? message : sentence(message), hint: meaning.hint,
+            code: meaning.code, message: isOwnText(extended) ? message : DriverError.sentence(message),
+            hint: meaning.hint,
             sqlState: meaning.sqlState,
             vendorCode: extended, offset: offset >= 0 ? Int(offset) : nil, isRetryable: meaning.isRetryable)
         if extended & 0xff == SQLITE_NOMEM, SQLiteMemory.takeRefusal() { SQLiteMemory.explain(&details) }
@@ -47,12 +48,6 @@ enum SQLiteErrors {
 
     /// The text of RAISE() belongs to whoever wrote the trigger (https://sqlite.org/rescode.html#constraint_trigger).
     private static func isOwnText(_ extended: Int32) -> Bool { extended == SQLITE_CONSTRAINT | 7 << 8 }
-
-    private static func sentence(_ message: String) -> String {
-        guard let first = message.first else { return "The database reported an error." }
-        let text = first.uppercased() + message.dropFirst()
-        return text.hasSuffix(".") ? text : text + "."
-    }
 
     private static func meaning(_ extended: Int32, _ message: String) -> Meaning {
         switch extended & 0xff {

@@ -70,6 +70,11 @@ extension Connection {
     }
 
     private func dispatch(_ reply: Reply, byteCount: Int) throws(ClientError) {
+        if reply.isNotice {
+            // The stream has a lock of its own.
+            _ = state.withLock({ $0.notices })?.yield(Notice(reply.data))
+            return
+        }
         let result = state.withLock { state -> Result<[(Waiter, ReplyEvent)], ClientError> in
             do throws(ClientError) {
                 guard let id = try state.router.receive(reply, byteCount: byteCount) else { return .success([]) }

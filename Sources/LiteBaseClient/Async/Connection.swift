@@ -32,6 +32,9 @@ final class Connection: Sendable {
         var writeError: Errno?
         /// Set once the connection is of no further use.
         var failure: ClientError?
+        var introduction = Introduction()
+        /// Where notices go.
+        var notices: AsyncStream<Notice>.Continuation?
     }
 
     let socket: OwnedDescriptor
@@ -53,13 +56,16 @@ final class Connection: Sendable {
 
     /// Makes the connection useless: everybody gets the error.
     func fail(_ error: ClientError) {
-        let waiters = state.withLock { state in
-            guard state.failure == nil else { return [(Waiter, ReplyEvent)]() }
+        let (waiters, notices) = state.withLock { state in
+            guard state.failure == nil else {
+                return ([(Waiter, ReplyEvent)](), nil as AsyncStream<Notice>.Continuation?)
+            }
             state.failure = error
             state.output.buffer.removeAll()
             state.router.fail(error)
-            return state.takeReady(state.waiters.keys.sorted())
+            return (state.takeReady(state.waiters.keys.sorted()), state.notices.take())
         }
+        notices?.finish()
         for (waiter, event) in waiters { waiter.continuation.resume(returning: event) }
     }
 }

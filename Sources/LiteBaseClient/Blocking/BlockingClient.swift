@@ -17,6 +17,8 @@ public final class BlockingClient {
     private var router = ReplyRouter()
     /// Set once the connection is of no further use.
     private var failure: ClientError?
+    private var introduction = Introduction()
+    private var noticeHandler: ((Notice) -> Void)?
 
     /// A descriptor that becomes readable when what the client waits for shall be cancelled, such as a signalfd or an
     /// eventfd that a signal handler writes to; `nil` for none. The caller owns it; the client reads it empty.
@@ -62,6 +64,39 @@ public final class BlockingClient {
     /// Connects to a Unix socket.
     public static func connect(path: String) throws(ClientError) -> BlockingClient {
         try connect(to: .unix(path: path))
+    }
+}
+
+extension BlockingClient {
+    /// Tells the server the program's name, by which administrators find its sessions; sent along with the next request.
+    /// - Throws: `ClientError.invalidRequest` for a name that is longer than any request.
+    public func introduce(as name: String) throws(ClientError) {
+        introduction.name = name
+        try introduce()
+    }
+
+    /// Asks the server for its notices; sent along with the next request.
+    ///
+    /// The connection is read only while something else is waited for; so a notice is taken during the next request, or in
+    /// `takeNotices()`. Those of a statement come before its result ends. There is no queue.
+    /// - Parameter handler: takes each one, in a call of this client's, which it must not use itself.
+    /// - Throws: `ClientError.disconnected`.
+    public func receiveNotices(_ handler: @escaping (Notice) -> Void) throws(ClientError) {
+        noticeHandler = handler
+        introduction.wantsNotices = true
+        try introduce()
+    }
+
+    /// Takes the notices that have arrived, without waiting for any.
+    public func takeNotices() {
+        while failure == nil, !router.isFull,
+            Polling.wait((socket.number, .readable), -1, until: .now).first.contains(.readable)
+        { receive() }
+    }
+
+    private func introduce() throws(ClientError) {
+        if let failure { throw failure }
+        try Request.hello(introduction).encode(id: router.makeID(), into: &output)
     }
 }
 
@@ -180,8 +215,14 @@ extension BlockingClient {
     private func dispatchFrames() {
         do throws(ClientError) {
             while let body = try Frames.first(in: input.readable) {
-                _ = try router.receive(Reply(body), byteCount: body.count)
-                input.consume(4 + body.count)
+                let reply = try Reply(body)
+                let byteCount = body.count
+                input.consume(4 + byteCount)
+                if reply.isNotice {
+                    noticeHandler?(Notice(reply.data))
+                } else {
+                    _ = try router.receive(reply, byteCount: byteCount)
+                }
             }
         } catch {
             fail(error)

@@ -6,6 +6,8 @@ internal import WireProtocol
 struct Reply {
     /// Whether it is an `error`.
     var isError = false
+    /// Whether it is a `notice`, which answers no request.
+    var isNotice = false
     /// The request's id; `nil` where it is none of ours, such as that of a refused connection.
     var id: Int64?
     /// The `data` map, without `rows` and `columns`.
@@ -51,7 +53,9 @@ private struct ReplyDecoder {
             if key.equals("id") {
                 if case .integer(let id) = try scalar() { reply.id = id }
             } else if key.equals("type") {
-                reply.isError = try reader.readText("type").equals(RequestType.errorReplyName)
+                let type = try reader.readText("type")
+                reply.isError = type.equals(RequestType.errorReplyName)
+                reply.isNotice = type.equals("notice")
             } else if key.equals("data") {
                 try decodeData(into: &reply)
             } else {

@@ -14,6 +14,7 @@ enum Target: Sendable {
 /// A request, ready to be encoded under the id that the connection gives it.
 enum Request: Sendable {
     case healthCheck
+    case hello(Introduction)
     case listDatabases
     case stats
     case activity
@@ -29,6 +30,7 @@ enum Request: Sendable {
     var type: RequestType {
         switch self {
         case .healthCheck: .healthCheck
+        case .hello: .hello
         case .listDatabases: .listDatabases
         case .stats: .stats
         case .activity: .activity
@@ -66,6 +68,10 @@ private struct RequestEncoder {
     mutating func data(of request: Request, into output: inout ByteBuffer) {
         switch request {
         case .healthCheck, .listDatabases, .stats, .activity, .reload: break
+        case .hello(let introduction):
+            if let name = introduction.name { field("client", name, into: &output) }
+            writer.key("notices", into: &output)
+            writer.bool(introduction.wantsNotices, into: &output)
         case .connect(let options): session(options, into: &output)
         case .disconnect(let session): field("session", session, into: &output)
         case .query(let sql, let parameters, let target, let options, let isPaged):

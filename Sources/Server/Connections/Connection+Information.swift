@@ -55,6 +55,7 @@ extension Connection {
         }
         int64Style = request.int64
         noticeEncoding = request.notices ? encoding : nil
+        clientName = request.client.flatMap(Self.shownName)
         let limits = context.limits
         reply(RequestType.hello.replyName, id: head.id, encoding: encoding) { writer, output in
             writer.key("version", into: &output)
@@ -73,6 +74,15 @@ extension Connection {
             writer.key("administrator", into: &output)
             writer.bool(isAdministrator, into: &output)
         }
+    }
+
+    /// The name as other programs may show it: printable ASCII, of bounded length; `nil` when it is empty.
+    private static func shownName(_ name: UnsafeRawBufferPointer) -> String? {
+        let printable = UInt8(ascii: " ")...UInt8(ascii: "~")
+        let bytes = name.prefix(WireLimits.clientNameByteCountMax).map {
+            printable.contains($0) ? $0 : UInt8(ascii: "?")
+        }
+        return bytes.isEmpty ? nil : String(decoding: bytes, as: UTF8.self)
     }
 
     private func replyPeer(_ writer: inout MessageWriter, _ output: inout ByteBuffer) {

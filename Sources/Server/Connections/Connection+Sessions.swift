@@ -18,7 +18,8 @@ extension Connection {
         operation.progress = .running
         track(operation)
         countSessions(1)
-        database.openSession(SessionRequest(owner: owner, isReadOnly: isReadOnly), context.drivers) { [self] result in
+        let session = SessionRequest(owner: owner, isReadOnly: isReadOnly, clientName: clientName)
+        database.openSession(session, context.drivers) { [self] result in
             sessionOpened(operation, result, opening.right, isReadOnly: isReadOnly || database.isReadOnly)
         }
     }

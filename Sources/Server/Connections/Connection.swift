@@ -49,6 +49,8 @@ final class Connection: EventSource {
     var endedSessions: [EndedSession] = []
     /// Encoding of messages that the client did not ask for; `nil` when it does not know them.
     var noticeEncoding: WireEncoding?
+    /// What the client calls itself (`hello`); not known to a later process.
+    var clientName: String?
     private(set) var lastSession: UInt64 = 0
     private var interest: Readiness = []
     /// Where a later process reads how far this connection came; `nil` when the descriptor store does not keep it.

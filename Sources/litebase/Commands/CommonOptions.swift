@@ -25,6 +25,19 @@ struct ConnectionOptions: ParsableArguments {
     func connect() throws(ClientError) -> BlockingClient {
         try BlockingClient.connect(to: try endpoint())
     }
+
+    /// Connects for statements, whose notices are shown.
+    /// - Parameters:
+    ///   - endpoint: where.
+    ///   - name: how administrators see the program.
+    /// - Returns: the connected client.
+    /// - Throws: `ClientError.noSocket`, `.cannotConnect`.
+    static func connectForStatements(to endpoint: Endpoint, as name: String) throws(ClientError) -> BlockingClient {
+        let client = try BlockingClient.connect(to: endpoint)
+        try client.introduce(as: name)
+        try client.receiveNotices { $0.complain() }
+        return client
+    }
 }
 
 /// How results are written.

@@ -51,7 +51,7 @@ struct QueryCommand: ParsableCommand {
         if statements.count > 1, !parameters.isEmpty {
             throw UsageError("parameters need a single statement, but there are \(statements.count)")
         }
-        let client = try connection.connect()
+        let client = try connect()
         if statements.count == 1, !database.needSession {
             let runner = StatementRunner(
                 target: .client(client), options: limits.queryOptions(database: database.database),
@@ -73,6 +73,10 @@ struct QueryCommand: ParsableCommand {
         }
     }
 
+    private func connect() throws(ClientError) -> BlockingClient {
+        try ConnectionOptions.connectForStatements(to: try connection.endpoint(), as: "litebase query")
+    }
+
     /// Whether the database takes commands instead of SQL. Their arguments are strings: `1.50` must not become `1.5`.
     private func takesCommands(_ client: BlockingClient) throws -> Bool {
         let name = database.database
@@ -81,7 +85,7 @@ struct QueryCommand: ParsableCommand {
     }
 
     private func runScript() throws {
-        try withSession(try connection.connect()) { script, language in
+        try withSession(try connect()) { script, language in
             var splitter = StatementSplitter(language)
             while let chunk = try StandardInput.read() {
                 for statement in splitter.append(chunk) { try script.run(statement, .none, isFromScript: true) }

@@ -67,6 +67,7 @@ final class Shell {
     private func process(_ lines: any LineReader) throws {
         var splitter = StatementSplitter(try language())
         while !isOver {
+            if isInteractive { connection.takeNotices() }
             switch try lines.read(prompt: prompt(splitter)) {
             case .line(let line):
                 if splitter.isBetweenStatements, let command = Self.dotCommand(line) {

@@ -39,7 +39,7 @@ final class ShellConnection {
     /// For requests outside of the session.
     func reachableClient() throws(ClientError) -> BlockingClient {
         if let client { return client }
-        let client = try BlockingClient.connect(to: endpoint)
+        let client = try ConnectionOptions.connectForStatements(to: endpoint, as: "litebase shell")
         client.cancellationDescriptor = cancellationDescriptor
         self.client = client
         return client
@@ -59,6 +59,9 @@ final class ShellConnection {
         name = isURL ? Self.shortName(target) : target
         transaction = .none
     }
+
+    /// Shows the notices that came while nothing was asked.
+    func takeNotices() { client?.takeNotices() }
 
     /// Forgets a session that the daemon does not know any more.
     func forgetSession() {

@@ -1,0 +1,50 @@
+// Who the client is, and what the server says without being asked.
+
+internal import Synchronization
+
+extension Client {
+    /// How many notices wait for a program that does not take them; older ones are dropped.
+    public static let noticeCountMax = 100
+
+    /// Tells the server the program's name, by which administrators find its sessions.
+    /// - Throws: `ClientError.invalidRequest` for a name that is longer than any request, `.disconnected`.
+    public func introduce(as name: String) throws(ClientError) {
+        try connection.introduce { $0.introduction.name = name }
+    }
+
+    /// Asks the server for its notices.
+    ///
+    /// Those of a statement are in the stream before its result ends. The stream ends with the connection, or when it is
+    /// asked for again: there is one at a time. The newest `noticeCountMax` wait to be taken.
+    /// - Throws: `ClientError.disconnected`.
+    public func notices() throws(ClientError) -> AsyncStream<Notice> {
+        let (stream, continuation) = AsyncStream.makeStream(
+            of: Notice.self, bufferingPolicy: .bufferingNewest(Self.noticeCountMax))
+        var former: AsyncStream<Notice>.Continuation?
+        try connection.introduce { state in
+            former = state.notices
+            state.notices = continuation
+            state.introduction.wantsNotices = true
+        }
+        former?.finish()
+        return stream
+    }
+}
+
+extension Connection {
+    /// Changes what the client says of itself, and says it.
+    func introduce(_ change: (inout State) -> Void) throws(ClientError) {
+        let error = state.withLock { state -> ClientError? in
+            if let failure = state.failure { return failure }
+            change(&state)
+            do throws(ClientError) {
+                try Request.hello(state.introduction).encode(id: state.router.makeID(), into: &state.output.buffer)
+                return nil
+            } catch {
+                return error
+            }
+        }
+        if let error { throw error }
+        flush()
+    }
+}
