@@ -169,3 +169,19 @@ def test_a_server_that_never_greets(directory, start_daemon):
     error = fails(client, "SELECT 1")
     assert error["code"] == "connect_failed" and time.monotonic() - started < 2
     silent.close()
+
+
+def test_a_server_that_counts_absurdly_many_rows(directory, start_daemon):
+    """Numbers of the rows of a batch are added up."""
+    def reply(body, connection):
+        if body[0] == 0x16:
+            return packet(1, b"\0\1\0\0\0\0\0\1\0\0\0\0") + packet(2, column(b"?")) + packet(3, b"\xfe\0\0\2\0")
+        if body[0] == 0x17:
+            return packet(1, b"\0\xfe" + b"\xff" * 7 + b"\x7f" + b"\0\2\0\0\0")
+        return packet(1, b"\0\0\0\2\0\0\0")
+
+    fake, client = ill(directory, start_daemon, reply)
+    statement = {"sql": "INSERT INTO t VALUES (?)", "param_rows": [[1], [2], [3]]}
+    client.call("batch", {"statements": [statement], "atomic": False, "database": "my"})
+    assert client.call("health_check").data["status"] == "healthy"
+    fake.close()

@@ -203,3 +203,16 @@ def test_nothing_gets_around_read_only(server, start_daemon, directory, way):
         assert state() == before, sql
     assert state() == before
     assert on(client, "SELECT count(*) FROM t").value == int(before.split("|")[0])
+
+
+def test_notifications_do_not_pile_up(server, start_daemon):
+    """They are not carried; a session that has sent LISTEN and is idle costs nothing for that."""
+    daemon = start_daemon(databases={"pg": server.url()})
+    client = daemon.connect()
+    session = client.session(database="pg")
+    client.query("LISTEN channel", session=session)
+    before = daemon.memory_kib()
+    for _ in range(4):
+        server.psql("SELECT pg_notify('channel', repeat('x', 7900) || i) FROM generate_series(1, 1000) i")
+    assert client.query("SELECT 1", session=session).value == 1
+    assert daemon.memory_kib() - before < 8 << 10

@@ -112,7 +112,16 @@ final class PostgreSQLConnection: ServerConnection {
 
     override func finish() { pq_finish(handle) }
 
-    override func isAlive() -> Bool { pq_consumeInput(handle) == 1 && pq_status(handle) == PQ_CONNECTION_OK }
+    /// Notifications are not carried: those of a session that has sent LISTEN must not pile up while it is idle.
+    override func isAlive() -> Bool {
+        guard pq_consumeInput(handle) == 1 else { return false }
+        dropNotifications()
+        return pq_status(handle) == PQ_CONNECTION_OK
+    }
+
+    private func dropNotifications() {
+        while let notification = pq_notifies(handle) { pq_freemem(notification) }
+    }
 
     /// Says nothing, as an idle server should: its last word before it hangs up would be taken for the next one's answer.
     override func isQuiet() -> Bool { !Sockets.hasInput(socketNumber) }
@@ -400,7 +409,7 @@ final class PostgreSQLConnection: ServerConnection {
             batch = nil
             failure = nil
         }
-        while let notification = pq_notifies(handle) { pq_freemem(notification) }
+        dropNotifications()
         forgetLateEnd()
         guard let run else { return }
         run.error = failure
