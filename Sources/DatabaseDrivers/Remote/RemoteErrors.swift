@@ -1,0 +1,52 @@
+// Errors that all engines with a server have in common.
+
+extension DriverError {
+    /// A statement that may have written, and of whose end nothing is known. `cause` is the beginning of a sentence, such as
+    /// "The connection to the database was lost".
+    static func unknownOutcome(_ cause: String) -> DriverError {
+        DriverError(
+            .outcomeUnknown, "\(cause) while the statement ran; whether it took effect is not known.",
+            hint: "Look whether its change is there before you send it again.", sqlState: "08007")
+    }
+
+    /// The connection was lost while nothing could have been committed; with it is gone the transaction of a session.
+    /// `mayHaveCalled`: the statement reads, but functions that it calls may have changed something.
+    static func lost(isSession: Bool, mayHaveCalled: Bool) -> DriverError {
+        let message =
+            isSession
+            ? "The connection to the database was lost; an open transaction was rolled back."
+            : "The connection to the database was lost while the statement ran."
+        return DriverError(.connectFailed, message, hint: "Try again.", sqlState: "08006").with {
+            $0.isRetryable = !isSession && !mayHaveCalled
+            if mayHaveCalled { $0.detail = calledFunctions }
+        }
+    }
+
+    /// A run was told to stop, and the server has not said what it did until then.
+    static func detached(_ reason: StopReason, mayHaveCommitted: Bool, mayHaveCalled: Bool) -> DriverError {
+        if mayHaveCommitted { return unknownOutcome("The server did not confirm the cancelling") }
+        return stopped(reason).with { if mayHaveCalled { $0.detail = calledFunctions } }
+    }
+
+    private static let calledFunctions = "If it calls functions that write, whether these took effect is not known."
+
+    /// A row that no reply has room for.
+    static let rowTooLarge = DriverError(
+        .limitExceeded, "A row is larger than a reply may be (row_bytes_max).",
+        hint: "Select fewer or smaller columns, or parts of them with substr().", sqlState: "54000")
+}
+
+extension StatementRun {
+    /// A statement of a batch has succeeded.
+    func addToBatch(_ summary: StatementSummary, _ position: BatchPosition?) {
+        guard let position else { return }
+        if let rowIndex = position.rowIndex, rowIndex > 0, let last = batchSummaries.indices.last {
+            batchSummaries[last].rowsAffected += summary.rowsAffected
+            batchSummaries[last].lastInsertID = summary.lastInsertID ?? batchSummaries[last].lastInsertID
+        } else {
+            // A statement with no parameter rows was not run, and keeps its place.
+            while batchSummaries.count < position.statementIndex { batchSummaries.append(StatementSummary()) }
+            batchSummaries.append(summary)
+        }
+    }
+}
