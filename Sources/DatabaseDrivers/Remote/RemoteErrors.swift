@@ -41,7 +41,8 @@ extension StatementRun {
     func addToBatch(_ summary: StatementSummary, _ position: BatchPosition?) {
         guard let position else { return }
         if let rowIndex = position.rowIndex, rowIndex > 0, let last = batchSummaries.indices.last {
-            batchSummaries[last].rowsAffected += summary.rowsAffected
+            // The server's numbers: whatever they are, their sum must not end the daemon.
+            batchSummaries[last].rowsAffected &+= summary.rowsAffected
             batchSummaries[last].lastInsertID = summary.lastInsertID ?? batchSummaries[last].lastInsertID
         } else {
             // A statement with no parameter rows was not run, and keeps its place.
