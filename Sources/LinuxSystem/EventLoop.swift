@@ -146,16 +146,16 @@ public final class EventLoop {
 
     private func token(_ slot: Int) -> UInt64 { UInt64(generations[slot]) << 32 | UInt64(slot) }
 
-    private func timeout() -> Int64 {
+    private func timeout(from start: MonotonicInstant) -> Int64 {
         guard let deadline = timers.nextDeadline else { return -1 }
-        return max(0, deadline.nanoseconds(since: .now))
+        return max(0, deadline.nanoseconds(since: start))
     }
 
     /// Waits for events or the next timer.
     private func waitForEvents() -> Int {
-        let timeout = timeout()
-        guard spin.nanosecondsMax > 0, timeout != 0 else { return wait(timeout: timeout) }
         let start = MonotonicInstant.now
+        let timeout = timeout(from: start)
+        guard spin.nanosecondsMax > 0, timeout != 0 else { return wait(timeout: timeout) }
         var count = spin.isWorthwhile(at: start) ? look(from: start) : 0
         if count == 0 { count = wait(timeout: timeout) }
         spin.waitEnded(after: MonotonicInstant.now.nanoseconds(since: start))
