@@ -59,8 +59,8 @@ public enum Sockets {
         }
     }
 
-    /// Connects a blocking Unix stream socket.
-    /// - Throws: `.noSuchFile`, `.connectionRefused`, `.permissionDenied`; `.wouldBlock` when the queue is full.
+    /// Connects a blocking Unix stream socket; waits while the listener's queue is full.
+    /// - Throws: `.noSuchFile`, `.connectionRefused`, `.permissionDenied`.
     public static func connectUnix(path: String) throws(Errno) -> OwnedDescriptor {
         var path = path
         return OwnedDescriptor(

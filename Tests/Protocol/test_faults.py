@@ -12,6 +12,7 @@ import shutil
 import signal
 import socket
 import sqlite3
+import struct
 import subprocess
 import threading
 import time
@@ -418,6 +419,16 @@ def test_a_storm_of_signals(start_daemon):
         assert count > 20
 
 
+def connect_patiently(path, seconds=20):
+    """Waits while the listener's queue is full (4,096 of them): a socket with Python's own timeout would get EAGAIN there, as
+    every non-blocking connect(2) to a Unix socket does."""
+    connection = socket.socket(socket.AF_UNIX)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", seconds, 0))
+    connection.connect(path)
+    connection.settimeout(seconds)
+    return connection
+
+
 def test_ten_thousand_connections(start_daemon):
     count = min(10_000, resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 500)
     if count < 1_000:
@@ -429,9 +440,7 @@ def test_ten_thousand_connections(start_daemon):
         daemon = start_daemon(log_level="warning")
         with Bystander(daemon, pause=0.05) as bystander:
             for _ in range(count - 100):
-                crowd.append(socket.socket(socket.AF_UNIX))
-                crowd[-1].settimeout(20)
-                crowd[-1].connect(daemon.socket_path)
+                crowd.append(connect_patiently(daemon.socket_path))
             request = b'{"id":1,"type":"query","data":{"sql":"SELECT 7"}}\n'
             for connection in crowd:
                 connection.sendall(request)
