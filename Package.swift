@@ -10,6 +10,9 @@ let strict: [SwiftSetting] = [
     .enableUpcomingFeature("MemberImportVisibility"),
     .treatAllWarnings(as: .error),
 ]
+// A single `contains("text")` would bring the engine of regular expressions, 1 MB of program; nothing in the daemon needs it.
+let daemon =
+    strict + [.unsafeFlags(["-Xfrontend", "-disable-implicit-string-processing-module-import"])]
 let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 
 let package = Package(
@@ -43,7 +46,7 @@ let package = Package(
         // Foundations: no knowledge of databases or of the protocol's meaning.
         .target(name: "ByteBuffers", swiftSettings: strict),
         .target(name: "LinuxSystem", dependencies: ["CLinux", "ByteBuffers"], swiftSettings: strict),
-        .target(name: "SystemdSupport", dependencies: ["LinuxSystem"], swiftSettings: strict),
+        .target(name: "SystemdSupport", dependencies: ["LinuxSystem"], swiftSettings: daemon),
 
         // The language on the socket: pure, no I/O.
         .target(name: "WireProtocol", dependencies: ["ByteBuffers", "CNumbers"], swiftSettings: strict),
@@ -54,19 +57,19 @@ let package = Package(
             dependencies: [
                 "LinuxSystem", "ByteBuffers", "CNumbers", "CSQLite", "CPostgreSQL", "CMariaDB", "CHiredis",
             ],
-            swiftSettings: strict),
+            swiftSettings: daemon),
 
         // The service: connections, sessions, routing, limits. Knows nothing of systemd.
         .target(
             name: "Server", dependencies: ["WireProtocol", "DatabaseDrivers", "LinuxSystem", "ByteBuffers"],
-            swiftSettings: strict),
+            swiftSettings: daemon),
         .target(
             name: "Configuration", dependencies: ["Server", "DatabaseDrivers", "LinuxSystem", "CToml"],
-            swiftSettings: strict),
+            swiftSettings: daemon),
         .executableTarget(
             name: "litebased",
             dependencies: ["Configuration", "Server", "SystemdSupport", "LinuxSystem", "DatabaseDrivers"],
-            swiftSettings: strict),
+            swiftSettings: daemon),
 
         // The other side of the socket.
         .target(

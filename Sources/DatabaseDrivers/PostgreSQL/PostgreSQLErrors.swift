@@ -27,7 +27,7 @@ enum PostgreSQLErrors {
         var details = DriverError.Details(code: meaning.code, message: DriverError.sentence(message))
         details.sqlState = sqlState
         // One SQLSTATE for statement_timeout and for being cancelled; only the words differ, in a server that speaks English.
-        if sqlState == "57014", message.range(ofText: "timeout") != nil { details.code = .timeout }
+        if sqlState == "57014", message.contains(text: "timeout") { details.code = .timeout }
         details.detail = field(result, Field.detail)
         details.hint = field(result, Field.hint) ?? meaning.hint
         details.isRetryable = meaning.isRetryable

@@ -68,14 +68,14 @@ enum RedisErrors {
             "Syntax error",
         ]
         if syntax.contains(where: message.hasPrefix) { return Meaning(code: .syntaxError, sqlState: "42601") }
-        if message.contains("without MULTI") {
+        if message.contains(text: "without MULTI") {
             return Meaning(sqlState: "25P01", hint: "Begin a transaction by MULTI.")
         }
-        if message.contains("calls can not be nested") || message.contains("inside MULTI is not allowed") {
+        if message.contains(text: "calls can not be nested") || message.contains(text: "inside MULTI is not allowed") {
             return Meaning(sqlState: "25001")
         }
-        if message.contains("is not an integer") || message.contains("is not a valid float")
-            || message.contains("out of range") || message.contains("is not a float")
+        if message.contains(text: "is not an integer") || message.contains(text: "is not a valid float")
+            || message.contains(text: "out of range") || message.contains(text: "is not a float")
         {
             return Meaning(sqlState: "22023")
         }
