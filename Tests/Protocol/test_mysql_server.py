@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from daemon import wait_until
+from daemon import LITEBASE, wait_until
 from mariadb import MariaDB
 from wire import Client, RequestFailed
 
@@ -358,12 +358,26 @@ def test_the_shell(my, server):
     server.sql("CREATE TABLE `odd``name`(a int); CREATE VIEW seen AS SELECT 1 AS x", "lb")
     try:
         script = ".tables\n.schema odd`name\n.schema seen\nSELECT 18446744073709551615 AS big;\n.schema nix\n"
-        output = subprocess.run([os.environ["LITEBASE"], "shell", "--socket", my.socket_path, "-d", "my"], input=script, text=True,
+        output = subprocess.run([LITEBASE, "shell", "--socket", my.socket_path, "-d", "my"], input=script, text=True,
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=20, check=False).stdout
         for text in ("odd`name", "BASE TABLE", "VIEW", "CREATE TABLE `odd``name` (\n  `a` int(11)", "18446744073709551615", "no table nix"):
             assert text in output, output
     finally:
         server.sql("DROP TABLE `odd``name`; DROP VIEW seen", "lb")
+
+
+@pytest.mark.parametrize("sql, rows", [
+    (r"SELECT 'it\'s; one'", ["it's; one"]),
+    ("SELECT 'a'; # it's a comment\nSELECT 'b'", ["a", "b"]),
+    ("SELECT 'a' # it's a comment; and no more", ["a"]),
+    ("SELECT 'a'; SELECT 'b'", ["a", "b"]),
+], ids=["backslash", "comment", "comment at the end", "plain"])
+def test_statements_of_one_argument(my, server, sql, rows):
+    """What ends a statement is the server's rule, not SQLite's."""
+    result = subprocess.run([LITEBASE, "query", "-d", "my", "--format", "csv", "--no-header", sql, "--socket", my.socket_path],
+                            capture_output=True, text=True, timeout=20)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.split("\n")[:-1] == rows
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become another user")

@@ -46,13 +46,9 @@ struct QueryCommand: ParsableCommand {
             guard parameters.isEmpty else { throw UsageError("statements from stdin take no parameters") }
             return try runScript()
         }
-        let statements = Self.split(sql)
-        if statements.isEmpty { throw UsageError("there is no statement to run") }
-        if statements.count > 1, !parameters.isEmpty {
-            throw UsageError("parameters need a single statement, but there are \(statements.count)")
-        }
+        guard !Self.isEmpty(sql) else { throw UsageError("there is no statement to run") }
         let client = try connect()
-        if statements.count == 1, !database.needSession {
+        if !database.needSession, Self.isSingle(sql) {
             let runner = StatementRunner(
                 target: .client(client), options: limits.queryOptions(database: database.database),
                 output: StandardOutput())
@@ -62,14 +58,16 @@ struct QueryCommand: ParsableCommand {
             return try Self.report(sql) { _ = try runner.run(sql, values, &formatter) }
         }
         try withSession(client) { script, language in
-            switch language {
-            case .sql, .mysql:
-                for statement in statements { try script.run(statement, parameters, isFromScript: false) }
-            case .commandLines:
+            if language == .commandLines {
                 // Semicolons mean nothing there.
                 let values = try ParameterParsing.parameters(self.parameters, allText: true)
-                try script.run(.init(bytes: Array(sql.utf8), line: 1), values, isFromScript: false)
+                return try script.run(.init(bytes: Array(sql.utf8), line: 1), values, isFromScript: false)
             }
+            let statements = Self.split(sql, language)
+            guard parameters.isEmpty || statements.count == 1 else {
+                throw UsageError("parameters need a single statement, but there are \(statements.count)")
+            }
+            for statement in statements { try script.run(statement, parameters, isFromScript: false) }
         }
     }
 
@@ -108,8 +106,20 @@ struct QueryCommand: ParsableCommand {
         try session.close()
     }
 
-    private static func split(_ sql: String) -> [StatementSplitter.Statement] {
-        var splitter = StatementSplitter()
+    /// Whether nobody would find a statement in it.
+    private static func isEmpty(_ sql: String) -> Bool {
+        split(sql, .sql).isEmpty && split(sql, .mysql).isEmpty
+    }
+
+    /// Whether it is one statement for every engine, so that none has to be asked for.
+    private static func isSingle(_ sql: String) -> Bool {
+        split(sql, .sql).count == 1 && split(sql, .mysql).count == 1
+    }
+
+    private static func split(
+        _ sql: String, _ language: StatementSplitter.Language
+    ) -> [StatementSplitter.Statement] {
+        var splitter = StatementSplitter(language)
         var statements = splitter.append(sql.utf8)
         if let last = splitter.finish() { statements.append(last) }
         return statements
