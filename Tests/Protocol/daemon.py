@@ -16,6 +16,9 @@ from wire import PATIENCE, Client
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LITEBASED = os.environ.get("LITEBASED") or str(ROOT / ".build/release/litebased")
 LITEBASE = os.environ.get("LITEBASE") or str(ROOT / ".build/release/litebase")
+# Set by scripts/sanitize.sh: "address" or "thread".
+SANITIZER = os.environ.get("LITEBASE_TEST_SANITIZER")
+SANITIZER_OPTIONS = ("ASAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS")
 
 CRASH = re.compile(r"Fatal error|Crash:|crashed|Backtrace|precondition|(Address|Thread|Leak|UndefinedBehavior)Sanitizer|"
                    r"Segmentation fault|libc\+\+abi|stack smashing|double free|corrupted", re.IGNORECASE)
@@ -125,6 +128,9 @@ class Daemon:
     # Observation by /proc
 
     def memory_kib(self, field="VmRSS"):
+        """0 with a sanitizer: how much memory there is, is its doing (shadow memory, and what was given back is kept)."""
+        if SANITIZER:
+            return 0
         for line in pathlib.Path(f"/proc/{self.pid}/status").read_text().splitlines():
             if line.startswith(field + ":"):
                 return int(line.split()[1])

@@ -451,8 +451,7 @@ def check_growth(daemon, baseline):
         return
     memory, descriptors = daemon.memory_kib(), len(os.listdir(f"/proc/{daemon.pid}/fd"))
     require(descriptors <= baseline[1] + 40, "descriptors are given back", baseline[1], descriptors)
-    if not os.environ.get("LITEBASE_TEST_SANITIZER"):
-        require(memory <= baseline[0] + (48 << 10), "memory is given back", baseline[0], memory)
+    require(memory <= baseline[0] + (48 << 10), "memory is given back", baseline[0], memory)
 
 
 def main():

@@ -20,7 +20,7 @@ import time
 import pytest
 
 from bystander import Bystander
-from daemon import CRASH, ENDLESS, LITEBASED, counting, environment_for, wait_until
+from daemon import CRASH, ENDLESS, LITEBASED, SANITIZER, counting, environment_for, wait_until
 from test_faults_files import make, numbers, try_code
 from wire import Client, ConnectionEnded, RequestFailed
 
@@ -282,6 +282,7 @@ def test_descriptors_run_out_while_it_runs(start_daemon, directory):
         assert daemon.connect().query("SELECT 1", database="other").value == 1
 
 
+@pytest.mark.skipif(SANITIZER is not None, reason="a sanitizer's own malloc ends the program where the system has no more")
 def test_memory_runs_out_in_a_statement(start_daemon):
     """SQLite gets no more memory: an error, and it goes on. (Swift's own allocations end the process: docs/faults.md.)"""
     daemon = start_daemon()
@@ -301,6 +302,7 @@ def test_memory_runs_out_in_a_statement(start_daemon):
 
 
 @needs_root
+@pytest.mark.skipif(SANITIZER is not None, reason="its rows take longer than a loop may spend on them")
 def test_threads_cannot_be_made(start_daemon, directory):
     """The limit of threads of a user (TasksMax, ulimit -u): whoever is there does the work."""
     environment_for(directory)  # makes the directories in it

@@ -16,7 +16,7 @@ import time
 
 import pytest
 
-from daemon import CRASH, ENDLESS, LITEBASED, Daemon, environment_for, run_to_end, wait_until
+from daemon import CRASH, ENDLESS, LITEBASED, SANITIZER_OPTIONS, Daemon, environment_for, run_to_end, wait_until
 from wire import Client, ConnectionEnded, RequestFailed
 
 UNAVAILABLE, CANNOT_CREATE, CONFIG, USAGE, OS_ERROR, NO_PERMISSION, TEMPORARY = 69, 73, 78, 64, 71, 77, 75
@@ -465,7 +465,8 @@ class Activated:
         if names:
             command.append(f"--fdname={names}")
         env = environment_for(directory, **(environment or {}))
-        for key in ("STATE_DIRECTORY", "XDG_RUNTIME_DIR", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "HOME", "NOTIFY_SOCKET"):
+        for key in ("STATE_DIRECTORY", "XDG_RUNTIME_DIR", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "HOME", "NOTIFY_SOCKET",
+                    *SANITIZER_OPTIONS):
             if key in env:
                 command.append(f"--setenv={key}={env[key]}")
         command += [LITEBASED, "--log-level", "debug", *map(str, flags)]

@@ -16,7 +16,7 @@ import time
 
 import pytest
 
-from daemon import LITEBASE, ROOT, Daemon, environment_for, run_to_end
+from daemon import LITEBASE, ROOT, SANITIZER_OPTIONS, Daemon, environment_for, run_to_end
 from postgresql import PostgreSQL
 from test_journal import Journal, needs_namespace
 from test_postgresql_tls import Authority
@@ -245,6 +245,8 @@ def test_a_crash_prints_no_memory(databases, directory, number):
     """Not even where somebody has switched on Swift's reports of crashes: the program that makes them is not installed."""
     (directory / "litebase.toml").write_text(databases[0])
     environment = {"SWIFT_BACKTRACE": "enable=yes", "SWIFT_ROOT": str(directory)}
+    for name in SANITIZER_OPTIONS:
+        environment[name] = os.environ.get(name, "") + ":handle_segv=0:handle_sigill=0:handle_abort=0"
     daemon = Daemon("--config", directory / "litebase.toml", directory=directory, environment=environment)
     with daemon.connect() as client:
         client.query_fails("SELECT 1", database="away")
