@@ -103,8 +103,8 @@ import Testing
         var count: Int { value.load(ordering: .relaxed) }
     }
 
-    private func eventually(_ condition: () -> Bool) -> Bool {
-        for _ in 0..<20_000 {
+    private func eventually(seconds: Int = 10, _ condition: () -> Bool) -> Bool {
+        for _ in 0..<seconds * 2_000 {
             if condition() { return true }
             Process.sleep(microseconds: 500)
         }
@@ -126,6 +126,22 @@ import Testing
         #expect(eventually { pool.load == (4, 24) })
         gate.open()
         #expect(eventually { pool.load == (0, 0) })
+    }
+
+    /// They would notice by themselves, but not before they have been idle for ten seconds.
+    @Test func aRaisedLimitWakesThreadsThatAreThere() {
+        let pool = WorkerPool(threadCountMax: 3)
+        let (first, second) = (Gate(), Gate())
+        defer { second.open() }
+        for _ in 0..<3 { pool.submit(for: 1) { first.wait() } }
+        #expect(eventually { pool.load == (3, 0) })
+        first.open()
+        #expect(eventually { pool.load == (0, 0) })
+        pool.threadCountMax = 1
+        for _ in 0..<3 { pool.submit(for: 1) { second.wait() } }
+        #expect(eventually { pool.load == (1, 2) })
+        pool.threadCountMax = 3
+        #expect(eventually(seconds: 4) { pool.load == (3, 0) })
     }
 
     @Test func aLimitCanBeRaisedAndLowered() {

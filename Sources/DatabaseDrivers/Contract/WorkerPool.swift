@@ -29,6 +29,16 @@ public final class WorkerPool: Sendable {
         var peak = 0
         var delayedCount: UInt64 = 0
 
+        /// Finds threads for the jobs that the limit lets begin: those that are idle first, then new ones.
+        mutating func employ() -> (wakeUps: Int, newThreads: Int) {
+            let wanted = max(0, min(jobs.count, threadCountMax - running.count))
+            let wakeUps = min(wanted, max(0, idleCount - wakeUpCount))
+            let newThreads = max(0, min(wanted - wakeUps, threadCountMax - threadCount))
+            wakeUpCount += wakeUps
+            threadCount += newThreads
+            return (wakeUps, newThreads)
+        }
+
         /// Takes a job that may run now.
         mutating func begin() -> Job? {
             let limit = threadCountMax
@@ -75,12 +85,11 @@ public final class WorkerPool: Sendable {
     public var threadCountMax: Int {
         get { state.withLock { $0.threadCountMax } }
         set {
-            let missingCount = state.withLock { state in
+            let (wakeUpCount, missingCount) = state.withLock { state in
                 state.threadCountMax = max(1, newValue)
-                let missingCount = max(0, min(state.jobs.count, state.threadCountMax - state.threadCount))
-                state.threadCount += missingCount
-                return missingCount
+                return state.employ()
             }
+            for _ in 0..<wakeUpCount { wakeUps.post() }
             for _ in 0..<missingCount { startThread() }
         }
     }
