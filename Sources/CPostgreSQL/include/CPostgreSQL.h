@@ -93,6 +93,7 @@ void cpostgresql_receive_notices(pq_connection *connection, cpostgresql_receiver
     X(pq_result *, exec, (pq_connection * c, const char *sql), (c, sql))                                               \
     X(void, clear, (pq_result * r), (r))                                                                               \
     X(int, resultStatus, (const pq_result *r), (r))                                                                    \
+    X(size_t, resultMemorySize, (const pq_result *r), (r))                                                             \
     X(char *, resultErrorField, (const pq_result *r, int field), (r, field))                                           \
     X(char *, resultErrorMessage, (const pq_result *r), (r))                                                           \
     X(int, ntuples, (const pq_result *r), (r))                                                                         \

@@ -12,14 +12,20 @@ extension PostgreSQLConnection {
     func take(_ result: OpaquePointer) -> Progress? {
         switch pq_resultStatus(result) {
         case PQ_SINGLE_TUPLE: return takeRow(result)
-        case PQ_TUPLES_OK, PQ_COMMAND_OK: takeEnd(result)
+        case PQ_TUPLES_OK, PQ_COMMAND_OK:
+            // An answer that nobody has asked for.
+            if case .sync = step { return .broken(lostError()) }
+            takeEnd(result)
         case PQ_EMPTY_QUERY:
             note(
                 located(
                     DriverError(
                         .badRequest, "The SQL text holds no statement.", hint: "Send one statement in sql.",
                         sqlState: "42601")))
-        case PQ_PIPELINE_SYNC: stepIsAnswered()
+        case PQ_PIPELINE_SYNC:
+            // Ready before the statement has ended: nobody knows any more which answer belongs to what.
+            guard case .sync = step else { return .broken(lostError()) }
+            stepIsAnswered()
         case PQ_PIPELINE_ABORTED: if case .preparation(_, let statement) = step { statements.forget(statement) }
         case PQ_NONFATAL_ERROR: break
         case PQ_FATAL_ERROR, PQ_BAD_RESPONSE: takeError(result)
@@ -109,6 +115,7 @@ extension PostgreSQLConnection {
     // MARK: Rows
 
     private func takeRow(_ result: OpaquePointer) -> Progress? {
+        noteMessageSize(pq_resultMemorySize(result))
         guard let run, batch == nil, case .statement = step else { return nil }
         if isDiscarding {
             hasDroppedRows = true

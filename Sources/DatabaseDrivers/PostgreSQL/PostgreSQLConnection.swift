@@ -152,7 +152,15 @@ final class PostgreSQLConnection: ServerConnection {
             try sendNamed(statement, position)
         case .named(let statement): try sendNamed(statement, position)
         }
+        noteMessageSize(parameters.byteCount)
     }
+
+    /// libpq's buffers grow to the longest message, and keep that size as long as the connection lives.
+    func noteMessageSize(_ byteCount: Int) {
+        if byteCount > Self.keptMessageByteCountMax { isWorn = true }
+    }
+
+    private static let keptMessageByteCountMax = 1 << 20
 
     private func sendNamed(_ statement: PostgreSQLStatement, _ position: BatchPosition?) throws(DriverError) {
         guard parameters.sendNamed(handle, statement.name) == 1 else { throw notSent }
@@ -384,6 +392,7 @@ final class PostgreSQLConnection: ServerConnection {
                 if pq_isBusy(handle) != 0 {
                     if pq_status(handle) != PQ_CONNECTION_OK { return lost() }
                     continueBatchWhileWaiting()
+                    dropNotifications()
                     return .waiting(mustFlush ? [.readable, .writable] : .readable)
                 }
                 guard let result = pq_getResult(handle) else {

@@ -19,6 +19,9 @@ struct PostgreSQLParameters: ~Copyable {
     /// Types as they are sent: 0 where the server infers one.
     private(set) var types: [UInt32] = []
 
+    /// Bytes of the values, and of the text that was sent with them.
+    var byteCount: Int { storage.count }
+
     /// Takes the values of the next statement.
     mutating func fill(_ parameters: [DriverParameter]) {
         storage.removeAll()

@@ -335,6 +335,8 @@ class ServerConnection: EventSource {
             setTimer(.settle, milliseconds: Self.settleMillisecondsMax)
         } else {
             if wasReset {
+                // Who is in a transaction all the same answers something else than what was asked.
+                guard transaction == .none else { return lose(nil) }
                 needsReset = false
                 lastUID = nil
             }
