@@ -33,7 +33,8 @@ enum DatabaseAddress {
         } catch {
             let details = error.details
             let cause = details.message.hasSuffix(".") ? String(details.message.dropLast()) : details.message
-            return cause + (details.hint.map { "; \($0)" } ?? "")
+            // Two sentences become one.
+            return cause + (details.hint.map { "; " + $0.prefix(1).lowercased() + $0.dropFirst() } ?? "")
         }
     }
 

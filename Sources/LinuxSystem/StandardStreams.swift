@@ -6,6 +6,18 @@ internal import Glibc
 ///
 /// - Thread: any.
 public enum StandardStreams {
+    /// Puts something on each of the descriptors 0 to 2 that the process was started without (`>&-`).
+    ///
+    /// Otherwise the next socket or file would get that number, and output would be written into it, or input read from it.
+    /// What is put there fails with EBADF, as a closed descriptor does: nothing gets lost in silence.
+    /// - Thread: only before anything else is opened.
+    public static func occupyClosed() {
+        for number in [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO] where fcntl(number, F_GETFD) == -1 {
+            // The lowest free number is this one (open(2)).
+            _ = open("/dev/null", number == STDIN_FILENO ? O_WRONLY : O_RDONLY)
+        }
+    }
+
     /// What standard error leads to.
     public enum Kind: Sendable { case terminal, pipe, other }
 

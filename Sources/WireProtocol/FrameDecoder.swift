@@ -202,7 +202,7 @@ extension FrameFailure {
     /// What to do instead.
     public var hint: StaticString {
         switch self {
-        case .tooLarge: "Send large data in several messages, or raise the daemon's frame limit."
+        case .tooLarge: "Send large data in several messages, or raise limits.frame_bytes_max."
         case .httpRequest, .unknownFirstByte:
             "Send one JSON object a line, such as {\"id\":1,\"type\":\"health_check\"}, or 4-byte big-endian lengths followed by MessagePack maps."
         }

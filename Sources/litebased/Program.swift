@@ -10,6 +10,7 @@ enum Program {
     /// Runs it.
     /// - Returns: an `ExitStatus`.
     static func run(_ arguments: [String]) -> Int32 {
+        StandardStreams.occupyClosed()
         let log = Log(level: .info, sink: Log.suitableSink)
         do throws(UsageError) {
             let options = try CommandLineOptions(parsing: arguments, directory: Process.workingDirectory)

@@ -121,7 +121,7 @@ def test_databases(run):
 
 def test_status(run):
     text = run("status", check=0).stdout.decode()
-    assert re.search(r"^state +healthy, up ", text, re.M)
+    assert re.search(r"^state +healthy, up .*, standalone$", text, re.M)
     status = json.loads(run("status", "--json", check=0).stdout)
     assert status["status"] == "healthy" and status["protocol"] == 1
     assert status["stats"]["requests"]["health_check"] >= 1
@@ -135,6 +135,61 @@ def test_completions(run, shell):
 def test_version_and_help(run):
     assert re.fullmatch(rb"litebase \d+\.\d+\.\d+\n", run("--version", check=0).stdout)
     assert b"EXAMPLES" in run("query", "--help", check=0).stdout
+
+
+# --- closed standard streams --------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("arguments", [["query", "SELECT 1"], ["ping"], ["status"], ["databases"]])
+def test_closed_output_is_no_descriptor_of_the_connection(daemon, arguments):
+    """The socket would get the number 1, and the result go to the daemon as if it were a request."""
+    result = subprocess.run(["sh", "-c", 'exec "$0" "$@" >&-', LITEBASE, *arguments, "--socket", daemon.socket],
+                            stderr=subprocess.PIPE, timeout=30)
+    assert (result.returncode, result.stderr) == (74, b"litebase: cannot write the output: Bad file descriptor\n")
+
+
+def test_closed_input_is_no_descriptor_of_the_connection(daemon):
+    result = subprocess.run(["sh", "-c", 'exec "$0" "$@" <&-', LITEBASE, "query", "-", "--socket", daemon.socket],
+                            capture_output=True, timeout=30)
+    assert (result.returncode, result.stderr) == (66, b"litebase: cannot read stdin: Bad file descriptor\n")
+
+
+def test_closed_errors_are_no_descriptor_of_the_connection(daemon):
+    process = subprocess.Popen(
+        ["sh", "-c", 'exec "$0" "$@" 2>&-', LITEBASE, "ping", "-c", "0", "-i", "30", "--socket", daemon.socket],
+        stdout=subprocess.PIPE)
+    try:
+        assert b"seq=1" in process.stdout.readline()
+        assert os.readlink(f"/proc/{process.pid}/fd/2") == "/dev/null"
+    finally:
+        process.kill()
+        process.communicate()
+
+
+# --- hints in the words of the command line -----------------------------------------------------------------------------
+
+@pytest.mark.parametrize("arguments, status, hint", [
+    (["-d", "nowhere", "SELECT 1"], 1, "'litebase databases' lists those that you may open."),
+    (["SELECT ?, ?", "1"], 1, "Give one value behind the statement for each of its placeholders."),
+    (["--read-only", "CREATE TABLE never(x)"], 1, "Either you may only read here ('litebase databases' says so, or --read-only was "
+                                                  "given), or the daemon may not write the file and its directory."),
+    (["SELECT zeroblob(100000000)"], 75, "Take parts of it with substr(), or raise limits.row_bytes_max."),
+    (["--url", "/some/path.db", "SELECT 1"], 1, "Use sqlite:/absolute/path, sqlite::memory:, postgresql://, mysql:// or "
+                                                "redis://HOST/DATABASE."),
+])
+def test_hints_name_what_the_user_can_do(run, arguments, status, hint):
+    result = run("query", *arguments, check=status)
+    assert result.stderr.decode().splitlines()[-1] == f"hint: {hint}"
+
+
+def test_a_path_is_no_url(run):
+    assert run("query", "--url", "some.db", "SELECT 1", check=1).stderr.startswith(b'litebase: "some.db" is no URL.\n')
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_examples_of_completions_can_be_copied(run, shell):
+    """A line that is folded by the width of the screen would end at the redirection."""
+    text = run("completions", "--help", check=0).stdout.decode()
+    assert re.search(rf"^  litebase completions {shell} > \S+$", text, re.M), text
 
 
 # --- query: parameters, values, formats ------------------------------------------------------------------------------

@@ -252,3 +252,8 @@ def test_a_typed_password_is_not_shown(place):
     before = snapshot(place)
     assert typed([*command, "--replace"], b"\x03")[0] == 130
     assert snapshot(place) == before
+
+
+def test_a_name_of_a_file_is_no_url(config, place):
+    result = config("add-database", "music", "music.db", status=CONFIG_ERROR)
+    assert 'url: "music.db" is no URL; use sqlite:/absolute/path' in result.stderr and not add(place, "music").exists()

@@ -231,3 +231,37 @@ def test_a_wrong_password_of_pgpass_is_not_shown(server, start_daemon, place):
     daemon = configured(start_daemon, server, place, environment={"PGPASSFILE": place / "passes"})
     error = daemon.connect().query_fails("SELECT 1", database="pg")
     assert 'password retrieved from file' in error["detail"] and "Zk9" not in str(error) + daemon.log()
+
+
+# What is told who connects in vain
+
+def refused(daemon, database):
+    with daemon.connect() as client:
+        error = client.query_fails("SELECT 1", database=database)
+    assert error["code"] == "connect_failed" and error["sqlstate"] == "08001"
+    return error
+
+
+def in_vain(server, start_daemon, directory, **options):
+    return start_daemon("--database", f"absent={server.url('absent')}", "--database", f"nobody={server.url(user='nobody-of-that-name')}",
+                        "--database", f"away=postgresql://lb@/postgres?host={directory}/nothing",
+                        "--database", f"unasked={server.url(user='app')}", directory=directory, **options)
+
+
+def test_a_refusal_is_told_from_a_server_that_is_not_there(server, start_daemon, directory):
+    daemon = in_vain(server, start_daemon, directory)
+    for database, detail in [("absent", 'database "absent" does not exist'), ("nobody", "authentication failed"),
+                             ("unasked", "no password supplied")]:
+        error = refused(daemon, database)
+        assert error["message"] == "The PostgreSQL server did not let the daemon in." and "pg_hba.conf" in error["hint"], error
+        assert detail in error["detail"] or "no password supplied" in error["detail"], error
+    error = refused(daemon, "away")
+    assert error["message"] == "The PostgreSQL server cannot be reached."
+    assert error["hint"] == "Check that the server runs, and the URL."
+    assert "\t" not in error["detail"] and error["detail"].endswith("connections on that socket?")
+
+
+def test_the_service_of_the_system_is_told_of_its_sandbox(server, start_daemon, directory):
+    daemon = in_vain(server, start_daemon, directory, environment={"STATE_DIRECTORY": f"/var/lib/../..{directory}/state"})
+    assert refused(daemon, "away")["hint"].endswith("litebase.service has the drop-in remote-databases.conf.")
+    assert "drop-in" not in refused(daemon, "absent")["hint"]

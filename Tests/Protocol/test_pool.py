@@ -86,6 +86,7 @@ def test_two_hundred_clients_on_ten_connections(server, start_daemon, directory)
     row = watcher.call("stats").data["limits"]["pool_connections_max"]
     assert row["value"] == row["used"] == row["peak"] == 10 and row["hits"] >= entry["hits"]
     text = subprocess.run([LITEBASE, "status", "--socket", daemon.socket_path], stdout=subprocess.PIPE, text=True, timeout=20).stdout
+    assert "pools 0" not in text, "they have a table of their own"
     assert "pools" in text and "wait for a connection to pg: pool_connections_max" in text
     crowd.finish()
     assert not crowd.failures

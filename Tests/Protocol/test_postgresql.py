@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from daemon import run_to_end, wait_until
+from daemon import LITEBASE, run_to_end, wait_until
 from postgresql import PostgreSQL
 from wire import RequestFailed
 
@@ -644,3 +644,18 @@ def test_a_connection_is_cleared_before_another_user_gets_it(server, start_daemo
                             user=nobody.pw_uid, group=nobody.pw_gid, extra_groups=[], check=True).stdout
     assert "secret" not in output and '"row_count":1' in output
     assert "permission_denied" in output
+
+
+@pytest.mark.parametrize("sql, params, hint", [
+    ("SELECT ?", [1], "The placeholders of PostgreSQL are $1, $2, …"), ("SELECT ?", None, None), ("SELECT $1 ?", [1], None),
+    ("SELECT (", [1], None)])
+def test_another_engines_placeholders_are_told(client, sql, params, hint):
+    error = client.query_fails(sql, params, database="pg")
+    assert (error["sqlstate"], error.get("hint")) == ("42601", hint)
+
+
+def test_workloads_are_for_sqlite(pg):
+    result = subprocess.run([LITEBASE, "bench", "scan", "-d", "pg", "-n", "1", "--socket", pg.socket_path], capture_output=True,
+                            text=True, timeout=30)
+    assert (result.returncode, result.stderr) == (
+        64, "litebase: point-select, insert and scan are for SQLite; database 'pg' is postgresql: use --sql\n")

@@ -784,3 +784,11 @@ def test_many_starts_and_stops(start_daemon, directory):
         assert daemon.terminate() == 0
     left = [name for name in os.listdir(directory) if "sock" in name and not name.endswith(".lock")]
     assert not left, f"left over: {left}"
+
+
+def test_closed_standard_streams_are_taken(start_daemon):
+    """Log lines must not go into whatever would get the number 2."""
+    daemon = start_daemon(prefix=("sh", "-c", 'exec "$0" "$@" <&- >&- 2>&-'))
+    assert [os.readlink(f"/proc/{daemon.pid}/fd/{number}") for number in range(3)] == ["/dev/null"] * 3
+    with daemon.connect() as client:
+        assert client.query("SELECT 1").value == 1

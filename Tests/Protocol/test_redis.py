@@ -805,3 +805,13 @@ def test_lines_are_commands_in_the_shell_and_in_scripts(cache, server):
         assert (server.ask("GET", "a"), server.ask("GET", "s"), server.ask("GET", "t")) == ("3", 'x;";y', "[--")
     output = command(cache, "shell", text=".use cache\nPING\n.use default\nSELECT 6\n* 7;\n").stdout
     assert "PONG" in output and "42" in output
+
+
+def test_a_refusal_is_told_from_a_server_that_is_not_there(server, start_daemon, directory):
+    client = start_daemon("--database", f"ninety={server.url(db=90)}", "--database", f"away=redis+unix://{directory}/nothing",
+                          directory=directory).connect()
+    error = client.query_fails("PING", database="ninety")
+    assert error["message"] == "The Redis server did not let the daemon in." and "index is out of range" in error["detail"]
+    assert "number of the database" in error["hint"] and error["retryable"] is True
+    error = client.query_fails("PING", database="away")
+    assert error["message"] == "The Redis server cannot be reached." and error["hint"] == "Check that the server runs, and the URL."

@@ -43,6 +43,16 @@ def test_it_serves_the_users_own_files(machine, as_user):
     assert files and all(file.startswith(f"600 {as_user.uid} /home/{USER}/.local/state/litebase/") for file in files), files
 
 
+def test_the_systems_daemon_is_not_taken_for_the_users(machine):
+    """It reads other files: a reload of it would put nothing of the user's in force."""
+    machine.ping()
+    added = ("litebase", "config", "add-database", "own", "/home/member/own.db")
+    refused = machine.run(*added, "--reload", user="member", check=False)
+    assert refused.returncode == 69 and "use sudo" in refused.stderr and not machine.path("/home/member/.config/litebase").exists()
+    assert machine.run(*added, user="member").stdout.splitlines()[-1].startswith("The system's daemon does not read this file")
+    machine.remove("/home/member/.config/litebase")
+
+
 def test_it_opens_any_file_of_the_user_by_url(machine, as_user):
     as_user("systemctl", "--user", "start", "litebase.socket")
     script = ("import json, wire; client = wire.Client(%r); "

@@ -33,7 +33,8 @@ public enum DatabaseLocation: Sendable, Equatable {
     /// The URL as it may be shown to anybody: without passwords.
     public static func withoutSecrets(_ url: String) -> String {
         // A path may have any character; what is none of SQLite's may be a URL that somebody got wrong.
-        (url.hasPrefix("sqlite:") || url.hasPrefix("/")) && !url.contains(text: "://") ? url : RemoteURL.withoutSecrets(url)
+        let isPath = (url.hasPrefix("sqlite:") || url.hasPrefix("/")) && !url.contains(text: "://")
+        return isPath ? url : RemoteURL.withoutSecrets(url)
     }
 }
 

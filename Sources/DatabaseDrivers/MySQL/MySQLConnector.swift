@@ -164,7 +164,7 @@ struct MySQLConnector: Sendable {
             details.sqlState = "53300"
             details.isRetryable = true
         default:
-            details.hint = "Check that the server runs, and the URL."
+            details.hint = RemoteErrors.reachHint
             details.sqlState = "08001"
             details.isRetryable = true
         }

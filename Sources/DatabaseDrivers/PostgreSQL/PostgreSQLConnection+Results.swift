@@ -68,7 +68,15 @@ extension PostgreSQLConnection {
         let error = PostgreSQLErrors.error(result, sql: sql)
         // libpq makes one of its own, without a SQLSTATE, where the connection is lost.
         if failure == nil, error.details.sqlState != nil { isFailureOfServer = true }
-        note(located(error.told(isSession: mode.isSession)))
+        note(located(error.told(isSession: mode.isSession)).with { self.explainPlaceholders(&$0) })
+    }
+
+    /// What other engines take for a placeholder is an operator here, and its error says nothing of that.
+    private func explainPlaceholders(_ details: inout DriverError.Details) {
+        guard details.sqlState == "42601", details.hint == nil, batch == nil, let run, !run.parameters.isEmpty,
+            run.sql.contains(UInt8(ascii: "?")), !run.sql.contains(UInt8(ascii: "$"))
+        else { return }
+        details.hint = "The placeholders of PostgreSQL are $1, $2, …"
     }
 
     // MARK: Prepared statements that are not usable any more

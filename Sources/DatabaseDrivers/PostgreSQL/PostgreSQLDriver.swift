@@ -71,12 +71,18 @@ struct PostgreSQLDriver: RemoteDriver {
 
     private func connectError(_ handle: OpaquePointer?) -> DriverError {
         let text = handle.flatMap { pq_errorMessage($0) }.map { String(cString: $0) } ?? "out of memory"
-        let lines = text.split(separator: "\n").joined(separator: "; ")
+        // Further lines of libpq begin with a tab.
+        let lines = text.split { $0 == "\n" || $0 == "\t" }.joined(separator: "; ")
+        // The server's own word has a severity; libpq's has none, but for the password that it was not given.
+        let isRefusal = text.contains(text: "FATAL:") || text.contains(text: "no password supplied")
         return DriverError(
             DriverError.Details(
-                code: .connectFailed, message: "The PostgreSQL server cannot be reached.",
+                code: .connectFailed,
+                message: "The PostgreSQL server \(isRefusal ? "did not let the daemon in" : "cannot be reached").",
                 detail: lines,
-                hint: "Check that the server runs, and the URL and the rights of the database's user.",
+                hint: isRefusal
+                    ? "Check the role, the password and the database, and the server's pg_hba.conf."
+                    : RemoteErrors.reachHint,
                 sqlState: "08001", isRetryable: true))
     }
 

@@ -120,21 +120,25 @@ final class RedisDialogue {
         }
     }
 
-    func failed(_ problem: String) -> DriverError { Self.error(problem, isRetryable: true) }
+    func failed(_ problem: String) -> DriverError { Self.error(problem) }
 
     /// The server has answered with an error; it does not repeat what it was told.
     func refused(_ text: String) -> DriverError {
         let isAboutUser = ["NOAUTH", "WRONGPASS", "NOPERM", "ERR invalid password", "ERR AUTH", "ERR Client sent AUTH"]
             .contains(where: text.hasPrefix)
-        return Self.error(text, isRetryable: !isAboutUser).with { if isAboutUser { $0.sqlState = "28000" } }
+        return Self.error(text).with {
+            $0.message = "The Redis server did not let the daemon in."
+            $0.hint = "Check the user, the password and the number of the database, and the rights of the user."
+            $0.isRetryable = !isAboutUser
+            if isAboutUser { $0.sqlState = "28000" }
+        }
     }
 
-    private static func error(_ detail: String, isRetryable: Bool) -> DriverError {
+    private static func error(_ detail: String) -> DriverError {
         DriverError(
             DriverError.Details(
                 code: .connectFailed, message: "The Redis server cannot be reached.", detail: detail,
-                hint: "Check that the server runs, and the URL, the password and the rights of the database's user.",
-                sqlState: "08001", isRetryable: isRetryable))
+                hint: RemoteErrors.reachHint, sqlState: "08001", isRetryable: true))
     }
 }
 

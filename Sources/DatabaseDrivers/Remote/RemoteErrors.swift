@@ -1,5 +1,21 @@
 // Errors that all engines with a server have in common.
 
+internal import LinuxSystem
+
+/// Texts for whoever sets a server up.
+enum RemoteErrors {
+    /// What to do when nobody answers. In the sandbox of the system's service that is so until its drop-in is there, whatever
+    /// the server does.
+    static let reachHint =
+        "Check that the server runs, and the URL"
+        + (isInSystemService ? "; and that litebase.service has the drop-in remote-databases.conf." : ".")
+
+    /// systemd.exec(5), `StateDirectory=`: below the home for a user's service, not set without systemd.
+    private static var isInSystemService: Bool {
+        Process.environment("STATE_DIRECTORY")?.hasPrefix("/var/lib/") ?? false
+    }
+}
+
 extension DriverError {
     /// A statement that may have written, and of whose end nothing is known. `cause` is the beginning of a sentence, such as
     /// "The connection to the database was lost".

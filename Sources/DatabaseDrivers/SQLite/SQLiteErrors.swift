@@ -21,6 +21,7 @@ enum SQLiteErrors {
         let limit = sqlite3_limit(handle, SQLITE_LIMIT_LENGTH, -1)
         return made.with {
             $0.message = "A value or a statement is longer than \(limit) bytes (row_bytes_max)."
+            $0.hint = "Take parts of it with substr(), or raise limits.row_bytes_max."
             $0.limit = DriverLimit(name: "row_bytes_max", value: Int64(limit))
         }
     }
@@ -56,7 +57,8 @@ enum SQLiteErrors {
         case SQLITE_READONLY:
             return Meaning(
                 code: .readOnly, sqlState: "25006",
-                hint: "Open the database for writing, and see that the daemon may write its file and directory.")
+                hint: "Either you may only read here (list_databases says so, or you asked for it), "
+                    + "or the daemon may not write the file and its directory.")
         case SQLITE_BUSY: return busy(extended)
         case SQLITE_LOCKED:
             return Meaning(

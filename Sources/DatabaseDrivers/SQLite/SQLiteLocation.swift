@@ -30,8 +30,10 @@ public struct SQLiteLocation: Sendable, Equatable {
     public init(url: String) throws(DriverError) {
         guard url.hasPrefix("sqlite:") else {
             let scheme = url.split(separator: ":", maxSplits: 1).first.map(String.init) ?? ""
+            let shown = "\"\(scheme.prefix(20))\""
+            let isURL = url.utf8.contains(UInt8(ascii: ":"))
             throw DriverError(
-                .badRequest, "The URL scheme \"\(scheme.prefix(20))\" is not known.",
+                .badRequest, isURL ? "The URL scheme \(shown) is not known." : "\(shown) is no URL.",
                 hint: "Use sqlite:/absolute/path, sqlite::memory:, postgresql://, mysql:// or redis://HOST/DATABASE.")
         }
         let parts = url.dropFirst(7).split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)

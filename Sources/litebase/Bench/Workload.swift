@@ -45,6 +45,7 @@ struct BenchTable {
     /// Makes the table with that many rows; one that a former run has left is replaced.
     /// - Throws: `UsageError` when a table of that name belongs to somebody else.
     func create(rowCount: Int64) throws {
+        try checkEngine()
         let found = try client.query(
             "SELECT coalesce(sql, '') FROM sqlite_schema WHERE name = ?", [.text(Self.name)], options: options)
         if let row = found.rows.first {
@@ -66,6 +67,14 @@ struct BenchTable {
             INSERT INTO \(Self.name) WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < ?) \
             SELECT x, printf('item number %d', x), x * 0.25, x % 1000, printf('tag %d', x % 100) FROM c
             """, [.integer(rowCount)], options: options)
+    }
+
+    /// The statements are SQLite's.
+    private func checkEngine() throws {
+        guard let found = try client.listDatabases().first(where: { $0.name == database }), found.engine != "sqlite"
+        else { return }
+        throw UsageError(
+            "point-select, insert and scan are for SQLite; database '\(database)' is \(found.engine): use --sql")
     }
 
     func remove() throws {

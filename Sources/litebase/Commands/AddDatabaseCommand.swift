@@ -85,6 +85,7 @@ struct AddDatabaseCommand: ParsableCommand {
 
     func run() throws {
         let place = files.place
+        try reload.check(place)
         try checkIsFree(place)
         let entry = entry(place)
         let configuration = try ConfigurationPreview(place, name: "\(name).toml", text: entry.text).check()

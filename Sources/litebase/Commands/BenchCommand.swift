@@ -13,8 +13,8 @@ struct BenchCommand: ParsableCommand {
         discussion: """
             Workloads: health (default), point-select, insert (durable single rows)
             and scan (a whole table). All but health use a table 'litebase_bench'
-            that is made in the database you name, and removed at the end. --sql
-            sends a statement of yours instead, as it is.
+            that is made in the SQLite database you name, and removed at the end.
+            --sql sends a statement of yours instead, as it is, to any engine.
 
             --param fills one placeholder, anew for each request: int:1..1000,
             real:0..1, text:16, blob:16 (that many bytes), serial:1 (counts up).

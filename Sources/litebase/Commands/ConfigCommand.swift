@@ -33,10 +33,32 @@ struct ReloadOptions: ParsableArguments {
 
     @OptionGroup var connection: ConnectionOptions
 
+    /// Before anything is changed: the daemon that would reload must be one that reads these files.
+    func check(_ place: ConfigurationPlace) throws(InputError) {
+        guard mustReload, leadsToSystem(place) else { return }
+        throw InputError(
+            message: "nothing was changed: no daemon of your own runs, and the system's does not read your files. "
+                + "For the system's, use sudo; " + Self.ownDaemon,
+            status: ExitStatus.unavailable)
+    }
+
+    private static let ownDaemon = "for one of your own: systemctl --user enable --now litebase.socket"
+
+    /// A user without a daemon of his own, for whom the system's would be taken.
+    private func leadsToSystem(_ place: ConfigurationPlace) -> Bool {
+        guard place.isUsersOwn, connection.socket == nil, connection.port == nil,
+            Process.environment("LITEBASE_SOCKET") == nil
+        else { return false }
+        return (try? connection.endpoint()) == .unix(path: "/run/litebase/litebase.sock")
+    }
+
     /// Reloads if that was asked for.
     /// - Returns: lines for the user: what happened, or what is left to do.
     func lines(_ place: ConfigurationPlace) throws -> [String] {
         guard mustReload else {
+            if leadsToSystem(place) {
+                return ["The system's daemon does not read this file: for that one, use sudo; \(Self.ownDaemon)"]
+            }
             return ["Next: \(place.isSystem ? "systemctl reload litebase" : "litebase reload")"]
         }
         let client = try connection.connect()
@@ -88,6 +110,7 @@ struct RemoveDatabaseCommand: ParsableCommand {
     func run() throws {
         let place = files.place
         let path = place.dropIn(name)
+        try reload.check(place)
         try Self.checkIsOurs(path, name)
         _ = try ConfigurationPreview(place, name: "\(name).toml", text: nil).check()
         try place.remove(path)

@@ -60,7 +60,8 @@ struct CompletionsCommand: ParsableCommand {
         abstract: "Print a completion script for your shell.",
         discussion: """
             EXAMPLES:
-              litebase completions bash > ~/.local/share/bash-completion/completions/litebase
+              cd ~/.local/share/bash-completion/completions
+              litebase completions bash > litebase
               litebase completions zsh > "${fpath[1]}/_litebase"
               litebase completions fish > ~/.config/fish/completions/litebase.fish
             """)
@@ -91,13 +92,17 @@ enum StatusText {
         var pairs: [(String, String)] = [
             ("daemon", "litebased \(health.version), protocol \(health.protocolVersion), pid \(health.pid)"),
             ("address", endpoint.description),
-            ("state", "\(health.status), up \(DurationText.human(health.uptime)), started by \(health.activation)"),
+            ("state", "\(health.status), up \(DurationText.human(health.uptime)), \(started(health))"),
         ]
         let limits = LimitsText(stats)
-        for (key, member) in stats.members ?? [] where limits == nil || !["limits", "users"].contains(key) {
+        for (key, member) in stats.members ?? [] where limits == nil || !["limits", "pools", "users"].contains(key) {
             flatten(member, name: key, into: &pairs)
         }
         return aligned(pairs) + (limits?.lines ?? [])
+    }
+
+    private static func started(_ health: Health) -> String {
+        health.activation == "standalone" ? "standalone" : "started by \(health.activation)"
     }
 
     private static func aligned(_ pairs: [(String, String)]) -> [String] {

@@ -30,6 +30,7 @@ struct LiteBaseCommand: ParsableCommand {
     static func main() {
         // A reader that is gone ends the process as it ends every filter, even if SIGPIPE came ignored.
         signal(SIGPIPE, SIG_DFL)
+        StandardStreams.occupyClosed()
         do {
             let arguments = ParameterParsing.protectNegativeNumbers(Array(CommandLine.arguments.dropFirst()))
             var command = try parseAsRoot(arguments)

@@ -13,8 +13,9 @@ struct QueryCommand: ParsableCommand {
         discussion: """
             Parameters are bound to placeholders: null, integers, reals, x'..' (a
             blob) and '..' (text) as in SQL; anything else is text. :name=value
-            binds a named one. Several statements, and all of stdin, run in one
-            session up to the first error.
+            binds a named one. Words with a dash in front that are no numbers go
+            behind --. Several statements, and all of stdin, run in one session up
+            to the first error.
 
             For Redis, <sql> is a command as in redis-cli, parameters are further
             arguments, taken as text, and each line of stdin is a command.

@@ -11,7 +11,8 @@ struct ReloadCommand: ParsableCommand {
         usage: "litebase reload [--json] [<options>]",
         discussion: """
             Returns when the new configuration is in force. If it has errors, they
-            are listed, and the former one stays. For root and the daemon's user.
+            are listed, and the former one stays. For root, the daemon's user and
+            administrators (access.admins).
             """)
 
     @Flag(name: .customLong("json"), help: "Print one JSON object.")

@@ -13,9 +13,10 @@ struct TopCommand: ParsableCommand {
         usage: "litebase top [--once] [--json] [<options>]",
         discussion: """
             Requests in flight and open sessions with their statement, state and
-            age, and rates for each second. You see your own; root and the daemon's
-            user see all. Keys: q leaves; a, u, d sort by age, user, database;
-            space refreshes. Elsewhere than on a terminal, one snapshot is printed.
+            age, and rates for each second. You see your own; root, the daemon's user
+            and administrators (access.admins) see all. Keys: q leaves; a, u, d sort
+            by age, user, database; space refreshes. Elsewhere than on a terminal,
+            one snapshot is printed.
             """)
 
     @Option(name: [.customShort("i"), .long], help: ArgumentHelp("Time between two pages.", valueName: "seconds"))

@@ -11,6 +11,8 @@ struct ConfigurationPlace {
     let mustExist: Bool
     /// The system's daemon, which runs as a user of its own under systemd.
     let isSystem: Bool
+    /// The usual files of a user, which the system's daemon does not read.
+    let isUsersOwn: Bool
 
     /// - Parameter file: another main file than that of the system's daemon, for root, or of the user's.
     init(file: String?) {
@@ -18,10 +20,12 @@ struct ConfigurationPlace {
             mainFile = Self.absolute(file)
             mustExist = true
             isSystem = false
+            isUsersOwn = false
         } else {
             mainFile = StandardPaths.current.configurationDirectory + "/litebase.toml"
             mustExist = false
             isSystem = Process.effectiveUID == 0
+            isUsersOwn = !isSystem
         }
     }
 

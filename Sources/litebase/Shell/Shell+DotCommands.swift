@@ -101,8 +101,10 @@ extension Shell {
     private func requireSQLite(_ command: String) throws {
         let engine = try connection.session().information.engine
         guard engine == "sqlite" else {
-            let remedy = engine == "redis" ? "where SCAN lists the keys" : "whose catalogue you can query with SQL"
-            throw UsageError("\(command) is for SQLite; this is \(engine), \(remedy)")
+            let remedy =
+                engine == "redis"
+                ? "where SCAN lists the keys" : "where tables and columns are in information_schema.columns"
+            throw UsageError("\(command) is for SQLite and MySQL; this is \(engine), \(remedy)")
         }
     }
 
