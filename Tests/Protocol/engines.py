@@ -309,10 +309,6 @@ class PostgreSQLEngine(ServerEngine):
     def backend_count(self):
         return len(self.server.backends())
 
-    def restart(self):
-        (self.server.data / "postmaster.pid").unlink(missing_ok=True)
-        super().restart()
-
 
 class MariaDBEngine(ServerEngine):
     name = "mysql"
