@@ -528,53 +528,6 @@ def test_a_batch_cannot_be_broken_open(place, engine, client, sql):
         assert place.count(table) == 0
 
 
-# Reading only
-
-@pytest.mark.parametrize("how", ["database", "session of the database", "session of its own choice", "transaction", "batch"])
-def test_nothing_is_written_where_reading_is_allowed(place, engine, packed, how):
-    before = engine.state()
-    for sql in engine.writes:
-        options = {"database": "sealed"}
-        if "session" in how or how == "transaction":
-            choice = {"database": "db", "read_only": True} if "own" in how else options
-            options = {"session": packed.call("db_connect", choice).data["session"]}
-        if how == "transaction":
-            packed.query(engine.begin, **options)
-        if how == "batch":
-            error = packed.fails("batch", {"statements": [{"sql": engine.say(1)}, {"sql": sql}], **options})
-        else:
-            error = refusal(packed, engine, sql, options, how)
-        assert error["code"] in ("read_only", "database_error", "permission_denied"), (sql, error)
-        assert "session" not in options or packed.call("db_disconnect", options)
-    assert engine.state() == before
-    assert says(packed, engine, database="sealed")
-
-
-def refusal(client, engine, sql, options, how):
-    """The error of the statement; in a transaction it may come with COMMIT."""
-    try:
-        result = client.query(sql, **options)
-    except RequestFailed as failure:
-        return failure.data
-    assert how == "transaction", f"{sql} did {result.last}"
-    return client.query_fails(engine.commit, **options)
-
-
-def test_no_way_out_of_reading_only(place, engine, packed):
-    before = engine.state()
-    for escape in engine.escapes:
-        session = packed.call("db_connect", {"database": "sealed"}).data["session"]
-        refused = 0
-        for sql in [*escape, engine.writes[0], engine.commit]:
-            try:
-                packed.query(sql, session=session)
-            except RequestFailed:
-                refused += 1
-        assert refused, escape
-        packed.call("db_disconnect", {"session": session})
-        assert engine.state() == before, escape
-
-
 # Describe
 
 @pytest.mark.needs("sql")

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from conformance import (POOL, POOL_WAIT_MS, SWEEPS_ALL, Place, cancelled_within, client, engine, failure_of,  # noqa: F401
+from conformance import (CONNECTIONS_MAX, POOL, POOL_WAIT_MS, SWEEPS_ALL, Place, cancelled_within, client, engine, failure_of,  # noqa: F401
                          fails, on, packed, place, says, whole_place)
 from daemon import wait_until
 from engines import ENGINES
@@ -302,7 +302,7 @@ def test_many_clients_at_once(place, engine):
     ids = [(each, number, each.send_query(engine.say(number), database="db")) for each in clients for number in range(10)]
     for each, number, id in ids:
         assert each.collect(id).value == engine.said(number)
-    assert engine.backend_count() <= 2 * POOL + 4
+    assert engine.backend_count() <= CONNECTIONS_MAX
 
 
 # A conversation, and who leaves it at which step
