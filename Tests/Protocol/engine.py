@@ -27,6 +27,10 @@ class Engine:
     errors = {}
     # What only writes: refused as such to those who may read.
     writes = []
+    # What reads, and is refused to nobody.
+    reads_only = []
+    # Needs a session of its own, beside the statements of transactions.
+    for_sessions = []
     # What hides a write: refused to those who may read, in whatever way.
     disguised = []
     # Statements of a session that try to end reading only, for itself or for the next one on its connection.
@@ -58,7 +62,13 @@ class Engine:
 
     # Statements that every engine has, in its words
 
+    # What statements of transactions get in an atomic batch that is in no session.
+    in_batch = "bad_request"
+    # SQLSTATE of `late_error`, and SQLSTATE and vendor code of a deadlock.
+    late_state = deadlock = None
     begin, commit, savepoint = "BEGIN", "COMMIT", "SAVEPOINT a"
+    # A statement without end that only reads, where `slow` does not.
+    slow_read = None
     # Rows that take seconds to read.
     many = 10_000_000
 

@@ -17,7 +17,10 @@ class RedisEngine(ServerEngine):
     many = 1_000_000
     sleep_brief = "EVAL 'for i = 1, 200000 do end' 0"
     slow = "BLPOP nothing 0"
+    slow_read = "XREAD BLOCK 0 STREAMS nothing $"
     slow_write = "BLPOP nothing 0"
+    reads_only = ["ECHO 1", "HGETALL item", "LRANGE numbers 0 1", "TTL item", "TYPE item", "PING", "CLIENT ID", "SCAN 0", "DBSIZE"]
+    for_sessions = ["MULTI", "exec", "DISCARD", "WATCH a", "unwatch", "Select 1", "\"MULTI\""]
     errors = {
         "first word": ("NOPE 1", "syntax_error", "42601", None),
         "syntax": ("SET item", "syntax_error", "42601", None),

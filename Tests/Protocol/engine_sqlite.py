@@ -17,6 +17,7 @@ class SQLite(Engine):
         "permission": "rights are the daemon's (access, the policy); the engine has none",
         "failed": "a failed statement leaves the transaction as it was",
         "division": "1/0 is NULL",
+        "reading batch": "a batch is for writing, and refused where only reading is allowed",
     }
     column_types = {"integer": "INTEGER", "real": "REAL", "text": "TEXT", "blob": "BLOB", "decimal": "TEXT", "boolean": "BOOLEAN",
                     "date": "TEXT", "timestamp": "TEXT", "key": "INTEGER PRIMARY KEY", "name": "TEXT"}
@@ -25,6 +26,9 @@ class SQLite(Engine):
     sleep_brief = counting(20_000, "max(x)")
     slow = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c) SELECT count(*) FROM c"
     slow_write = "INSERT INTO {table} WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c) SELECT 1000 + x, 7 FROM c"
+    in_batch = "needs_session"
+    late_state = "HY000"
+    reads_only = ["SELECT 1", "EXPLAIN SELECT 1", "VALUES (1)", "WITH a AS (SELECT 1) SELECT * FROM a", "PRAGMA table_info(item)"]
     temporary = "CREATE TEMP TABLE {table}(a INTEGER)"
     settings = ("PRAGMA cache_size = 77", "PRAGMA cache_size", 77)
     invalid_text = ("SELECT CAST(x'61ff62' AS TEXT)", b"a\xffb")

@@ -265,7 +265,7 @@ def test_errors(engine, client, case):
         error = client.query_fails(sql, **options)
         assert error["code"] == code, error
         assert len(error["sqlstate"]) == 5 and sqlstate in (None, error["sqlstate"]), error
-        assert error["message"].strip() and not error.get("retryable"), error
+        assert not error["message"][0].islower() and not error.get("retryable"), error
         if offset is not None:
             assert error["position"]["offset"] == offset, error
             assert error["position"]["line"] == 1, error
@@ -296,7 +296,8 @@ def test_what_the_servers_user_may_not_do(engine, client):
 def test_an_error_after_rows(engine, client):
     with pytest.raises(RequestFailed) as failure:
         on(client, engine.late_error(100_000))
-    assert failure.value.code == "database_error" and failure.value.frames
+    error = failure.value
+    assert (error.code, error.data["sqlstate"]) == ("database_error", engine.late_state) and error.frames, error
     assert on(client, "SELECT 1").value == 1
 
 
@@ -370,7 +371,8 @@ def test_the_failed_state(place, engine, client):
         assert place.count(table) == 1
         return
     assert error["transaction"] == "failed"
-    assert client.query_fails("SELECT 1", session=session)["transaction"] == "failed"
+    error = client.query_fails("SELECT 1", session=session)
+    assert (error["transaction"], error["sqlstate"]) == ("failed", "25P02"), error
     # COMMIT of a failed transaction must not look like one that has committed.
     client.query("COMMIT", session=session)
     assert client.query("SELECT 1", session=session).transaction == "none"
@@ -390,6 +392,14 @@ def test_transactions_need_a_session(engine, client, sql):
     error = fails(client, sql)
     assert error["code"] == "needs_session" and error["hint"], error
     assert on(client, "SELECT 1").value == 1
+
+
+def test_what_else_needs_a_session(place, engine, client):
+    """It would change a connection that others use."""
+    for sql in engine.for_sessions:
+        error = fails(client, sql)
+        assert error["code"] == "needs_session" and error["hint"], (sql, error)
+        assert says(client, engine), sql
 
 
 @pytest.mark.needs("sql")
@@ -524,7 +534,7 @@ def test_a_batch_cannot_be_broken_open(place, engine, client, sql):
                   {"sql": "SELECT * FROM nowhere"}]
     for options in ({"database": "db"}, {"session": client.session(database="db")}):
         error = client.fails("batch", {"statements": statements, **options})
-        assert error["statement_index"] == 1, error
+        assert (error["code"], error["statement_index"]) == ("bad_request" if "session" in options else engine.in_batch, 1), error
         assert place.count(table) == 0
 
 
@@ -534,11 +544,11 @@ def test_a_batch_cannot_be_broken_open(place, engine, client, sql):
 def test_describe(place, engine, client):
     data = client.call("describe", {"sql": f"SELECT id, name AS title FROM item WHERE id = {engine.marks(1)}", "database": "db"}).data
     assert [column["name"] for column in data["columns"]] == ["id", "title"]
-    assert len(data["parameters"]) == 1 and data["read_only"] is True
+    assert data["parameters"] == [None] and data["read_only"] is True
     data = client.call("describe", {"sql": "DELETE FROM item WHERE id = 1", "database": "db"}).data
     assert data["columns"] == [] and data["parameters"] == [] and data["read_only"] is False
     assert place.count("item") == 3
-    for case in ("syntax", "table"):
+    for case in ("syntax", "table", "column", "nothing"):
         sql, code, sqlstate, _ = engine.errors[case]
         error = client.fails("describe", {"sql": sql, "database": "db"})
         assert (error["code"], error["sqlstate"]) == (code, sqlstate)

@@ -14,11 +14,7 @@ extension PostgreSQLConnection {
         case PQ_SINGLE_TUPLE: return takeRow(result)
         case PQ_TUPLES_OK, PQ_COMMAND_OK: takeEnd(result)
         case PQ_EMPTY_QUERY:
-            note(
-                located(
-                    DriverError(
-                        .badRequest, "The SQL text holds no statement.", hint: "Send one statement in sql.",
-                        sqlState: "42601")))
+            note(located(PostgreSQLDriver.noStatement))
         case PQ_PIPELINE_SYNC: stepIsAnswered()
         case PQ_PIPELINE_ABORTED: if case .preparation(_, let statement) = step { statements.forget(statement) }
         case PQ_NONFATAL_ERROR: break
