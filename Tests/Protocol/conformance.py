@@ -177,3 +177,15 @@ def cancelled_within(client, id):
     assert failure.code == "cancelled", failure
     assert client.answer(request).data["cancelled"] is True
     return took
+
+
+def start_slow(place, client, sql=None, **options):
+    """Sends what runs until it is stopped, and returns its id when it runs."""
+    before = place.daemon.cpu_seconds()
+    id = client.send_query(sql or place.engine.slow, **(options or {"database": "db"}))
+
+    def runs():
+        return place.engine.busy_backends() if place.engine.has_server else place.daemon.cpu_seconds() - before > 0.03
+
+    wait_until(runs, "it runs", interval=0.01)
+    return id

@@ -150,6 +150,8 @@ class ServerEngine(Engine):
     reader = "reader"
     # What answers with the number of its connection, and with something that has the name of its user.
     link = who = None
+    # Of the client: its file, and the package that has it.
+    library = package = None
 
     def reader_url(self):
         return self.url(user=self.reader)

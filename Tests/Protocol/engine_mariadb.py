@@ -8,6 +8,7 @@ from mariadb import MariaDB
 
 class MariaDBEngine(ServerEngine):
     name = "mysql"
+    library, package = "libmariadb.so.3", "libmariadb3"
     link, who = "SELECT CONNECTION_ID()", "SELECT CURRENT_USER()"
     lacks = {
         "failed": "a failed statement leaves the transaction as it was",

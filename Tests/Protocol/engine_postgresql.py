@@ -7,6 +7,7 @@ from postgresql import PostgreSQL
 class PostgreSQLEngine(ServerEngine):
     name = "postgresql"
     reader = "limited"
+    library, package = "libpq.so.5", "libpq5"
     link, who = "SELECT pg_backend_pid()", "SELECT current_user::text"
     column_types = {"integer": "bigint", "real": "double precision", "text": "text", "blob": "bytea", "decimal": "numeric(20,6)",
                     "boolean": "boolean", "date": "date", "timestamp": "timestamp", "key": "bigint PRIMARY KEY", "name": "text"}

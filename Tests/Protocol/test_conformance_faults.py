@@ -11,22 +11,10 @@ import time
 import pytest
 
 from conformance import (CONNECTIONS_MAX, POOL, POOL_WAIT_MS, SWEEPS_ALL, Place, cancelled_within, client, engine, failure_of,  # noqa: F401
-                         fails, on, packed, place, says, whole_place)
+                         fails, on, packed, place, says, start_slow, whole_place)
 from daemon import wait_until
 from engines import ENGINES
 from wire import RequestFailed
-
-
-def start_slow(place, client, sql=None, **options):
-    """Sends what runs until it is stopped, and returns its id when it runs."""
-    before = place.daemon.cpu_seconds()
-    id = client.send_query(sql or place.engine.slow, **(options or {"database": "db"}))
-
-    def runs():
-        return place.engine.busy_backends() if place.engine.has_server else place.daemon.cpu_seconds() - before > 0.03
-
-    wait_until(runs, "it runs", interval=0.01)
-    return id
 
 
 # Cancelling

@@ -9,7 +9,8 @@ import time
 import pytest
 
 from conformance import (POOL, POOL_WAIT_MS, READER, SHOP_POOL, WRITER, client, engine, failure_of, on, packed, place,  # noqa: F401
-                         says, whole_place)
+                         says, start_slow, whole_place)
+from daemon import wait_until
 from identity import needs_root
 from wire import RequestFailed
 
@@ -295,15 +296,18 @@ def test_a_reader_who_loses_the_right(place, engine, writer, reader):
     file = place.directory / "litebase.toml"
     former = file.read_text()
     mine, theirs = reader.session(database="shop"), writer.session(database="shop")
-    reader.query(engine.begin, session=mine)
     writer.query(engine.begin, session=theirs)
+    sleeping = start_slow(place, reader, engine.slow_read, session=mine)
     try:
         with place.connect() as root:
             file.write_text(former.replace(f'read_only_users = ["{READER}"]', "read_only_users = []"))
             root.call("reload")
+            assert failure_of(reader, sleeping).code == "permission_denied"
             assert reader.query_fails(engine.say(1), session=mine)["code"] == "session_not_found"
             assert reader.query_fails(engine.say(1), database="shop")["code"] == "database_not_found"
+            assert says(writer, engine, database="shop"), "the others' pool is the same one"
             assert writer.query(engine.commit, session=theirs).transaction == "none"
+        wait_until(lambda: not engine.busy_backends(), "what he ran was cancelled on the server")
     finally:
         file.write_text(former)
         with place.connect() as root:

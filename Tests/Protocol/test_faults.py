@@ -11,7 +11,6 @@ import resource
 import shutil
 import signal
 import socket
-import sqlite3
 import struct
 import subprocess
 import threading

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import sqlite3
 import statistics
 import subprocess
 import threading
@@ -597,66 +596,13 @@ ad_hoc_groups = []
 @pytest.fixture(scope="module")
 def server():
     instance = PostgreSQL()
-    instance.psql("CREATE TABLE t(x int); INSERT INTO t VALUES (1); CREATE ROLE reader LOGIN; GRANT pg_read_all_data TO reader;"
-                  "CREATE FUNCTION sneak() RETURNS void LANGUAGE sql AS 'INSERT INTO t VALUES (9)'")
     yield instance
     instance.discard()
 
 
-def served(server, more=""):
-    return (f'[databases.pg]\nurl = "{server.url()}"\nusers = ["{ALICE}"]\nread_only_users = ["{BOB}"]\n'
-            f"pool_connections_max = 2\npool_wait_ms_max = 300\n{more}")
-
-
-@pytest.mark.parametrize("login", ["lb", "reader"])
-def test_readers_of_a_server_have_a_pool_and_a_login_of_their_own(policy, server, login):
-    more = f'read_only_url = "{server.url(user="reader")}"\n' if login == "reader" else ""
-    here = policy(served(server, more))
-    alice, bob = here.connect(ALICE), here.connect(BOB)
-    assert databases(bob) == {"default": "read_write", "pg": "read_only"}
-    assert alice.query("SELECT current_user::text", database="pg").value == "lb"
-    for options in ({"database": "pg"}, {"session": bob.session(database="pg", read_only=False)}):
-        assert bob.query("SELECT current_user::text", **options).value == login
-        assert bob.query("SELECT count(*) FROM t", **options).value == 1
-        for sql in ("INSERT INTO t VALUES (2)", "CREATE TABLE u(x int)", "SELECT sneak()", "DROP TABLE t"):
-            assert bob.query_fails(sql, **options)["code"] in ("read_only", "permission_denied", "database_error"), sql
-        if "session" in options:
-            bob.call("db_disconnect", options)
-    held = [bob.session(database="pg") for _ in range(2)]
-    error = bob.query_fails("SELECT 1", database="pg")
-    assert (error["code"], error["holder"]["uid"]) == ("busy", BOB), "two is all that readers may have"
-    alice.query("INSERT INTO t VALUES (3)", database="pg")
-    assert [alice.session(database="pg") for _ in range(2)], "and all that is left for those who write"
-    with pytest.raises(RequestFailed, match="busy"):
-        alice.query("SELECT 1", database="pg")
-    for session in held:
-        bob.call("db_disconnect", {"session": session})
-    assert server.psql("DELETE FROM t WHERE x = 3 RETURNING x") == "3"
-    assert server.psql("SELECT count(*) FROM t") == "1"
-
-
 def test_a_server_of_others_is_not_even_connected_to(policy, server):
-    here = policy(served(server))
+    here = policy(f'[databases.pg]\nurl = "{server.url()}"\nusers = ["{ALICE}"]\nread_only_users = ["{BOB}"]\n')
     eve = here.connect(EVE)
     assert eve.fails("query", {"sql": "SELECT 1", "database": "pg"})["code"] == "database_not_found"
     assert eve.fails("db_connect", {"url": server.url()})["code"] == "permission_denied"
     assert server.backends() == []
-
-
-def test_a_reader_of_a_server_who_loses_it(policy, server):
-    here = policy(served(server))
-    alice, bob = here.connect(ALICE), here.connect(BOB)
-    session = bob.session(database="pg")
-    bob.query("BEGIN", session=session)
-    sleeping = bob.send_query("SELECT pg_sleep(60)", session=session)
-    writing = alice.session(database="pg")
-    alice.query("BEGIN", session=writing)
-    wait_until(lambda: "active" in server.backends(), "the statement runs")
-    here.reload(served(server).replace(str(BOB), str(CAROL)))
-    with pytest.raises(RequestFailed, match="permission_denied"):
-        bob.collect(sleeping)
-    assert bob.query_fails("SELECT 1", session=session)["code"] == "session_not_found"
-    assert alice.query("SELECT 1", session=writing).transaction == "active", "the others' pool is the same one"
-    wait_until(lambda: "active" not in server.backends(), "the statement was cancelled on the server")
-    alice.query("ROLLBACK", session=writing)
-    assert here.connect(CAROL).query("SELECT count(*) FROM t", database="pg").value == 1

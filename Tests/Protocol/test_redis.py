@@ -2,8 +2,6 @@
 
 import json
 import os
-import pathlib
-import pwd
 import subprocess
 import threading
 import time
@@ -159,30 +157,6 @@ def test_every_command_of_the_server_has_a_reply(packed):
 
 
 # Streaming
-
-def test_a_million_elements_in_bounded_memory(cache, packed, server):
-    server.ask("EVAL", "for i = 1, 1000 do local t = {} for j = 1, 1000 do t[j] = 'element number ' .. (i - 1) * 1000 + j end "
-               "redis.call('RPUSH', 'big', unpack(t)) end", 0)
-    on(packed, "PING")
-    cache.reset_peak()
-    before = cache.memory_kib("VmHWM")
-    id = packed.send_query("LRANGE big 0 -1", database="cache")
-    # The reader stalls: the daemon must hold only what its buffers may.
-    time.sleep(0.5)
-    count, last = 0, None
-    while True:
-        frame = packed.receive_for(id)
-        count += len(frame.data["rows"])
-        if frame.data["rows"]:
-            last = frame.data["rows"][-1]
-        if not frame.data["more"]:
-            break
-    assert (count, last) == (1_000_000, ["element number 1000000"])
-    assert cache.memory_kib("VmHWM") - before < 16 << 10
-    result = on(packed, "LRANGE big 0 -1", max_rows=3)
-    assert len(result.rows) == 3 and result.last["truncated"] is True
-    assert on(packed, "ECHO 1", max_rows=1).last.get("truncated") is None
-
 
 def test_pages(client, server):
     server.ask("EVAL", "for i = 1, 25 do redis.call('HSET', 'h', 'f' .. i, i) end", 0)
@@ -588,73 +562,7 @@ def test_a_server_that_does_not_react(packed, server):
     assert on(packed, "ECHO 1").value == "1"
 
 
-def test_clients_that_leave(cache, server):
-    server.ask("EVAL", "for i = 1, 200000 do redis.call('RPUSH', 'big', i) end", 0)
-    for line in ("LRANGE big 0 -1", "BLPOP nothing 0", "SET a 1"):
-        for _ in range(8):
-            with cache.connect() as client:
-                client.send_query(line, database="cache")
-                time.sleep(0.01)
-    for lines in (["MULTI", "SET left 1"], ["WATCH a"], ["SELECT 3"]):
-        for _ in range(4):
-            with cache.connect() as client:
-                session = client.session(database="cache")
-                for line in lines:
-                    client.query(line, session=session)
-    wait_until(lambda: server.blocked() == 0, "nobody waits")
-    with cache.connect() as client:
-        ids = [client.send_query("ECHO 1", database="cache") for _ in range(100)]
-        for id in ids:
-            client.collect(id)
-    assert len(server.clients()) <= 10 and server.ask("EXISTS", "left") == 0
-
-
 # The pool, and a server that comes and goes
-
-def test_many_clients_on_few_connections(cache, server):
-    clients = [cache.connect() for _ in range(100)]
-    for client in clients:
-        client.sent = [client.send_query("INCR n", database="cache") for _ in range(20)]
-    values = [client.collect(id).value for client in clients for id in client.sent]
-    assert sorted(values) == list(range(1, 2001)) and len(server.clients()) <= 10
-
-
-@pytest.mark.parametrize("how", ["stop", "kill"])
-def test_a_restart_of_the_server(start_daemon, how):
-    server = Redis()
-    try:
-        client = start_daemon(databases={"cache": server.url()}).connect()
-        on(client, "SET a 1")
-        session = client.session(database="cache")
-        client.query("MULTI", session=session)
-        client.query("SET a 2", session=session)
-        waiting = client.send_query("BLPOP nothing 0", database="cache")
-        reading = client.send_query("XREAD BLOCK 0 STREAMS nothing $", database="cache")
-        blocked_in(server, 2)
-        getattr(server, how)()
-        for id, code in ((waiting, "outcome_unknown"), (reading, "connect_failed")):
-            with pytest.raises(RequestFailed) as failure:
-                client.collect(id)
-            assert failure.value.code == code, failure.value
-        error = client.query_fails("EXEC", session=session)
-        assert error["code"] == "connect_failed" and error["transaction"] == "none"
-        error = fails(client, "GET a")
-        assert error["code"] == "connect_failed" and error["retryable"] is True
-        server.start()
-
-        def works():
-            try:
-                return on(client, "GET a").rows == [["1"]]
-            except RequestFailed as failure:
-                assert failure.code == "connect_failed", failure
-                time.sleep(failure.data.get("retry_after_ms", 10) / 1000)
-                return False
-
-        wait_until(works, "the daemon finds the server again")
-        assert client.query("GET a", session=client.session(database="cache")).value == "1"
-    finally:
-        server.discard()
-
 
 def test_one_connection_is_ended(packed, server):
     on(packed, "PING")
@@ -699,30 +607,6 @@ def test_replies_that_are_none(start_daemon, reply, code):
 
 # Who may do what, and what is never shown
 
-def maps(daemon):
-    return pathlib.Path(f"/proc/{daemon.pid}/maps").read_text()
-
-
-def test_a_daemon_without_redis_does_not_load_its_library(start_daemon, server):
-    daemon = start_daemon()
-    client = daemon.connect()
-    assert client.query("SELECT 1").value == 1
-    assert "libhiredis" not in maps(daemon)
-    session = client.call("db_connect", {"url": server.url()}).data
-    assert session["engine"] == "redis"
-    assert client.query("ECHO 1", session=session["session"]).value == "1"
-    assert "libhiredis" in maps(daemon)
-
-
-def test_a_library_that_is_missing(start_daemon, server, directory):
-    (directory / "libhiredis.so.0.14").write_bytes(b"no library")
-    daemon = start_daemon(databases={"cache": server.url()}, environment={"LD_LIBRARY_PATH": str(directory)})
-    client = daemon.connect()
-    error = fails(client, "PING")
-    assert error["code"] == "driver_missing" and "libhiredis0.14" in error["hint"]
-    assert client.query("SELECT 1").value == 1
-
-
 URLS = ["redis://", "redis://h:0", "redis://h:x", "redis://h/x", "redis://h/1?db=2", "redis://h/-1", "redis://h?nix=1", "redis://h/%zz",
         "redis:h", "redis+unix://relative", "unix://", "redis://[::1", "redis://h /1"]
 
@@ -742,23 +626,6 @@ def test_urls_that_are_understood(directory, url):
 def test_encryption_is_refused_with_a_remedy(directory):
     status, output = run_to_end("--check-config", "--database", "cache=rediss://h", directory=directory)
     assert status != 0 and "TLS" in output and "stunnel" in output
-
-
-def test_no_password_anywhere(server, start_daemon, directory):
-    url = server.url("nobody-here", SECRET)
-    daemon = start_daemon(databases={"cache": url, "away": f"redis://u:{SECRET}@127.0.0.1:1/0"})
-    client = daemon.connect()
-    shown = [client.call("list_databases").data, client.call("activity").data, client.call("stats").data]
-    for name in ("cache", "away"):
-        error = client.query_fails("PING", database=name)
-        assert error["code"] == "connect_failed" and error["detail"], error
-        shown.append(error)
-    shown.append(client.fails("db_connect", {"url": url + "&nix=1"}))
-    assert client.call("list_databases").data["databases"][1]["engine"] == "redis"
-    status, output = run_to_end("--check-config", "--database", f"cache={url}", directory=directory)
-    assert status == 0 and "***" in output
-    shown += [output, run_to_end("--database", f"a={url}&nix=1", directory=directory)[1], daemon.log()]
-    assert all(SECRET not in str(text) for text in shown), [text for text in shown if SECRET in str(text)]
 
 
 def test_a_server_over_tcp(start_daemon):
