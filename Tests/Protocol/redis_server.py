@@ -8,12 +8,6 @@ from daemon import short_directory
 from server_process import ServerProcess, find_programs
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 class Redis(ServerProcess):
     """One server; `start`, `stop` and `kill` as often as a test wants."""
 

@@ -266,7 +266,8 @@ def test_an_error_after_rows_of_a_prepared_statement(client):
 
 ERRORS = [
     ("SELEC 1", "syntax_error", "42000", 1064, 0), ("SELECT 'ü' FRM x", "syntax_error", "42000", 1064, 16),
-    ("SELECT 1\nFROM item\nWHER 1", "syntax_error", "42000", 1064, 24), ("SELECT (1", "syntax_error", "42000", 1064, 9), ("(SELECT 1", "syntax_error", "42000", 1064, 9),
+    ("SELECT 1\nFROM item\nWHER 1", "syntax_error", "42000", 1064, 24), ("SELECT (1", "syntax_error", "42000", 1064, 9),
+    ("(SELECT 1", "syntax_error", "42000", 1064, 9),
     ("SELECT nix", "syntax_error", "42S22", 1054, None), ("SELECT * FROM nowhere", "syntax_error", "42S02", 1146, None),
     ("SELECT 1; SELECT 2", "syntax_error", "42000", 1064, 10),
     ("INSERT INTO item VALUES (1, NULL, 0)", "constraint_violation", "23000", 1048, None),
