@@ -8,9 +8,16 @@ import pytest
 
 from daemon import Daemon, short_directory, wait_until
 from engines import ENGINES
+from identity import connect_as
 from wire import RequestFailed
 
 POOL = 4
+# Of the databases `shop` and `two_logins`, of readers and of those who write.
+SHOP_POOL = 2
+# None of them is in the user database: identity is what the kernel says.
+WRITER, READER = 60001, 60002
+# Pools of db, sealed and limited, and two of each of the other two.
+CONNECTIONS_MAX = 3 * POOL + 4 * SHOP_POOL
 POOL_WAIT_MS = 400
 # LITEBASE_CONFORMANCE=sqlite,postgresql chooses engines; LITEBASE_SWEEP=1 takes every step of the sweeps.
 CHOSEN = [name for name in (os.environ.get("LITEBASE_CONFORMANCE") or ",".join(ENGINES)).split(",") if name]
@@ -18,22 +25,31 @@ SWEEPS_ALL = bool(os.environ.get("LITEBASE_SWEEP"))
 
 
 class Place:
-    """One engine with a daemon. Databases: `db`; `sealed`, the same for reading only; and those of the engine."""
+    """One engine with a daemon. Databases: `db`; `sealed`, the same for reading only; `shop`, the same for users; those of the engine."""
 
     def __init__(self, engine, **limits):
         self.engine = engine
         self.directory = short_directory()
         self.tables = 0
         settings = {"pool_connections_max": POOL, "pool_wait_ms_max": POOL_WAIT_MS, **limits}
+        rules = f'users = ["{WRITER}"]\nread_only_users = ["{READER}"]\npool_connections_max = {SHOP_POOL}'
         lines = ["[limits]", *(f"{name} = {value}" for name, value in settings.items()),
                  "[databases.db]", f'url = "{engine.url()}"',
-                 "[databases.sealed]", f'url = "{engine.url()}"', 'access = "read_only"', engine.configuration()]
+                 "[databases.sealed]", f'url = "{engine.url()}"', 'access = "read_only"',
+                 "[databases.shop]", f'url = "{engine.url()}"', rules, engine.configuration(rules)]
+        self.directory.chmod(0o755)
         (self.directory / "litebase.toml").write_text("\n".join(lines))
         self.start()
 
     def start(self):
-        self.daemon = Daemon("--config", self.directory / "litebase.toml", directory=self.directory)
+        self.daemon = Daemon("--config", self.directory / "litebase.toml", "--socket-mode=666", directory=self.directory)
         self.connect = self.daemon.connect
+
+    def connect_as(self, uid):
+        """A connection of another user's; only root can make one."""
+        client = connect_as(self.daemon.socket_path, uid)
+        self.daemon.clients.append(client)
+        return client
 
     def table(self, columns):
         """A fresh table; `columns` are pairs of name and kind."""
@@ -68,7 +84,7 @@ class Place:
             raise AssertionError(f"the daemon died:\n{log[-6000:]}")
         self.daemon.close_clients()
         wait_until(self.is_quiet, "sessions, requests and transactions end with their clients", timeout=8, interval=0.02)
-        assert self.engine.backend_count() <= 2 * POOL + 4, self.engine.backend_count()  # pools of db, sealed and limited
+        assert self.engine.backend_count() <= CONNECTIONS_MAX, self.engine.backend_count()
         with self.connect() as client:
             # Every place of the pool can be had, and holds no transaction.
             sessions = [client.session(database="db") for _ in range(POOL)]
@@ -161,3 +177,15 @@ def cancelled_within(client, id):
     assert failure.code == "cancelled", failure
     assert client.answer(request).data["cancelled"] is True
     return took
+
+
+def start_slow(place, client, sql=None, **options):
+    """Sends what runs until it is stopped, and returns its id when it runs."""
+    before = place.daemon.cpu_seconds()
+    id = client.send_query(sql or place.engine.slow, **(options or {"database": "db"}))
+
+    def runs():
+        return place.engine.busy_backends() if place.engine.has_server else place.daemon.cpu_seconds() - before > 0.03
+
+    wait_until(runs, "it runs", interval=0.01)
+    return id

@@ -48,6 +48,13 @@ def short_directory():
     return pathlib.Path(tempfile.mkdtemp(prefix="lb-test-", dir="/tmp"))
 
 
+def free_port():
+    """A TCP port of the loopback that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 def environment_for(directory, **changes):
     """An environment in which the daemon finds nothing of this machine's own LiteBase."""
     kept = {key: value for key, value in os.environ.items()

@@ -1,70 +1,38 @@
 """A real Redis of the tests' own, on a Unix socket in a temporary directory."""
 
-import os
-import pwd
 import shutil
-import signal
 import socket
-import subprocess
+import threading
 
-from daemon import short_directory, wait_until
-
-
-def unprivileged_user():
-    """As the package has it; what runs as root may do more than the tests should rely on."""
-    if os.geteuid() != 0:
-        return None
-    for name in ("redis", "nobody"):
-        try:
-            return pwd.getpwnam(name)
-        except KeyError:
-            pass
-    raise AssertionError("no user for Redis: neither redis nor nobody")
+from daemon import short_directory
+from server_process import ServerProcess, find_programs
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-class Redis:
+class Redis(ServerProcess):
     """One server; `start`, `stop` and `kill` as often as a test wants."""
 
+    name = "Redis"
+    users = ("redis", "nobody")
+
     def __init__(self, **settings):
-        self.program = shutil.which("redis-server")
-        assert self.program, "redis-server not found: scripts/install-dependencies.sh test"
-        self.user = unprivileged_user()
-        self.directory = short_directory()
+        self.programs = find_programs("redis-server")
+        self.own_settings = settings
+        super().__init__()
+
+    def set_up(self):
         self.socket = self.directory / "redis.sock"
         self.settings = {"port": 0, "unixsocket": self.socket, "unixsocketperm": "777", "dir": self.directory,
-                         "save": "", "appendonly": "yes", "appendfsync": "no", "daemonize": "no", **settings}
-        os.chmod(self.directory, 0o755)
-        if self.user:
-            os.chown(self.directory, self.user.pw_uid, self.user.pw_gid)
-        self.process = None
-        try:
-            self.start()
-        except BaseException:
-            self.discard()
-            raise
+                         "save": "", "appendonly": "yes", "appendfsync": "no", "daemonize": "no", **self.own_settings}
 
     def url(self, user=None, password=None, db=0):
         secret = f":{password}" if password else ""
         return f"redis+unix://{user or ''}{secret}{'@' if user or secret else ''}{self.socket}?db={db}"
 
-    def start(self):
-        command = [self.program]
-        for name, value in self.settings.items():
-            command += [f"--{name.replace('_', '-')}", str(value)]
-        identity = {"user": self.user.pw_uid, "group": self.user.pw_gid, "extra_groups": []} if self.user else {}
-        with open(self.directory / "log", "ab") as log:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/",
-                                            start_new_session=True, **identity)
-        wait_until(self.answers, "Redis takes commands", timeout=30, interval=0.02)
+    def command(self):
+        return [self.programs["redis-server"],
+                *(word for name, value in self.settings.items() for word in (f"--{name.replace('_', '-')}", value))]
 
     def answers(self):
-        assert self.process.poll() is None, (self.directory / "log").read_text()
         try:
             return self.ask("PING") == "PONG"
         except (OSError, ValueError):
@@ -94,32 +62,6 @@ class Redis:
     def blocked(self):
         return int(dict(line.split(":", 1) for line in self.ask("INFO", "clients").splitlines() if ":" in line)["blocked_clients"])
 
-    def stop(self):
-        """In good order."""
-        self.end(signal.SIGTERM)
-
-    def kill(self):
-        """As a crash of the machine would."""
-        self.end(signal.SIGKILL)
-
-    def pause(self):
-        """The server reacts to nothing until `go_on`."""
-        os.kill(self.process.pid, signal.SIGSTOP)
-
-    def go_on(self):
-        os.kill(self.process.pid, signal.SIGCONT)
-
-    def end(self, signal_number):
-        if self.process.poll() is None:
-            self.process.send_signal(signal_number)
-            self.process.wait(30)
-
-    def discard(self):
-        if self.process and self.process.poll() is None:
-            self.go_on()
-            self.end(signal.SIGKILL)
-        shutil.rmtree(self.directory, ignore_errors=True)
-
 
 def request_of(*words):
     encoded = [word if isinstance(word, bytes) else str(word).encode() for word in words]
@@ -148,7 +90,6 @@ class FakeRedis:
     """Greets as Redis does, and answers every other command with the bytes that the test has chosen."""
 
     def __init__(self, reply):
-        import threading
         self.directory = short_directory()
         self.socket = self.directory / "fake.sock"
         self.reply = reply
@@ -162,7 +103,6 @@ class FakeRedis:
         return f"redis+unix://{self.socket}"
 
     def serve(self):
-        import threading
         while True:
             try:
                 connection, _ = self.listener.accept()

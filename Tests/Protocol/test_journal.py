@@ -1,4 +1,4 @@
-"""The log: native entries of the journal with their fields, slow statements, the limit of the rate, and no secret.
+"""The log: native entries of the journal with their fields, no secret, the catalog.
 
 A datagram socket stands in the place of the journal's, in a mount namespace of the daemon's own, so that the entries are
 seen as systemd-journald would get them: sd_journal_sendv(3), https://systemd.io/JOURNAL_NATIVE_PROTOCOL.
@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import socket
-import sqlite3
 import struct
 import subprocess
 import threading
@@ -16,9 +15,8 @@ import time
 
 import pytest
 
-from daemon import ENDLESS, LITEBASED, ROOT, counting, wait_until
+from daemon import ENDLESS, ROOT, counting, wait_until
 
-CONFIG_ERROR = 78
 ERROR, NOTICE, INFO, DEBUG = "3", "5", "6", "7"
 NOBODY = 65534
 CATALOG = ROOT / "systemd/litebase.catalog"
@@ -103,12 +101,6 @@ def started(start_daemon, directory, journal):
         return start_daemon("--config", directory / "litebase.toml", *flags, directory=directory, prefix=journal.prefix,
                             log_level=log_level, **options)
     return start
-
-
-def reload(daemon, text):
-    (daemon.directory / "litebase.toml").write_text(text)
-    with daemon.connect() as client:
-        client.call("reload")
 
 
 # Fields
@@ -216,232 +208,6 @@ def test_plain_lines_say_the_same(start_daemon, directory):
 # Slow statements
 
 SLOW = "[log]\nslow_statement_ms = {}\nstatement_bytes_max = {}\n"
-WORK = counting(1_500_000, "sum(x)")  # some 300 ms
-
-
-@needs_namespace
-def test_slow_statements(started, journal, mode):
-    daemon = started(SLOW.format(100, 0))
-    with daemon.connect(mode) as client:
-        client.query("SELECT 1")
-        result = client.collect(client.send_query(counting(1_500_000, "sum(x), ?"), [MARKER], id="long"))
-        entry = journal.wait("slowStatement", LITEBASE_REQUEST="long")[0]
-        assert entry["PRIORITY"] == NOTICE
-        assert entry["LITEBASE_PEER_PID"] == str(os.getpid()) and entry["LITEBASE_DATABASE"] == "default"
-        assert entry["LITEBASE_ROWS"] == "1" and "LITEBASE_SQL" not in entry
-        assert int(entry["LITEBASE_DURATION_US"]) == result.last["elapsed_us"] >= 100_000
-        assert re.fullmatch(r"Slow statement: Connection \d+ \(uid \d+, pid \d+\): query long on default done in "
-                            r"\d+\.\d{3} ms, 1 row", entry["MESSAGE"])
-        # One that failed, and is described and batched.
-        client.fails("query", {"sql": ENDLESS, "timeout_ms": 200}, id="endless")
-        entry = journal.wait("slowStatement", LITEBASE_REQUEST="endless")[0]
-        assert (entry["LITEBASE_CODE"], entry["LITEBASE_SQLSTATE"]) == ("timeout", "57014")
-        assert " failed with timeout (57014) in " in entry["MESSAGE"]
-        client.call("batch", {"statements": [{"sql": WORK}]}, id="batch")
-        journal.wait("slowStatement", LITEBASE_REQUEST="batch")
-        client.query("SELECT 1")
-    assert len(journal.entries("slowStatement")) == 3
-    assert MARKER.encode() not in journal.raw
-
-
-@needs_namespace
-def test_text_of_slow_statements(started, journal):
-    daemon = started(SLOW.format(100, 60))
-    sql = f"WITH\tRECURSIVE\nc(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c LIMIT 1500000) SELECT sum(x), ? FROM c -- {MARKER}"
-    with daemon.connect() as client:
-        client.query(sql, [MARKER])
-        entry = journal.wait("slowStatement")[0]
-        assert entry["LITEBASE_SQL"] == sql.replace("\n", "\\n").replace("\t", "\\t")[:57] + "…"
-        assert entry["MESSAGE"].endswith(", 1 row: " + entry["LITEBASE_SQL"])
-        assert MARKER.encode() not in journal.raw
-        # The text as a whole: what was typed into it is there, which proves the check; parameters are not.
-        reload(daemon, SLOW.format(100, 1000))
-        parameter = MARKER[::-1]
-        client.query(sql, [parameter])
-        wait_until(lambda: len(journal.entries("slowStatement")) == 2, "the second one")
-        assert MARKER.encode() in journal.raw and parameter.encode() not in journal.raw
-        # A batch shows its first statement.
-        client.batch([{"sql": "SELECT 'one'"}, {"sql": WORK, "params": []}])
-        wait_until(lambda: len(journal.entries("slowStatement")) == 3, "the third one")
-        assert journal.entries("slowStatement")[2]["LITEBASE_SQL"] == "SELECT 'one'"
-
-
-@needs_namespace
-def test_thresholds_take_effect_on_reload(started, journal):
-    daemon = started(SLOW.format(0, 0))
-    with daemon.connect() as client:
-        client.query(WORK)
-        reload(daemon, SLOW.format(100, 0))
-        client.query(WORK)
-        reload(daemon, SLOW.format(0, 0))
-        client.query(WORK)
-        client.settle()
-    assert daemon.terminate() == 0
-    journal.wait("stopped")
-    assert len(journal.entries("slowStatement")) == 1
-
-
-@needs_namespace
-def test_the_clients_own_time_is_not_the_statements(started, journal):
-    """Neither reading slowly, nor fetching late, nor a place behind others makes a statement slow."""
-    daemon = started(SLOW.format(400, 0))
-    with daemon.connect() as client:
-        # 8 MB of rows, more than the socket and the daemon's buffer take; the client sleeps before it reads.
-        id = client.send_query(counting(8_000, "x, zeroblob(1000)"))
-        time.sleep(1.2)
-        assert client.collect(id).last["elapsed_us"] < 400_000
-        id = client.send_query(counting(30), page_rows=10)
-        for _ in range(3):
-            client.receive_for(id)
-            time.sleep(0.5)
-            client.send("fetch", {"request": id})
-        assert client.receive_for(id).data["elapsed_us"] < 400_000
-        session = client.session()
-        ids = [client.send_query(counting(150_000, "sum(x)"), session=session) for _ in range(30)]
-        spent = [client.collect(id).last["elapsed_us"] for id in ids]
-        assert sum(spent) > 400_000 > max(spent), "each is quick, all of them together are not"
-    assert not journal.entries("slowStatement")
-
-
-@needs_namespace
-def test_waiting_for_a_lock_counts(started, journal):
-    daemon = started(SLOW.format(250, 0), databases={"shared": f"sqlite:{journal.prefix[-1]}/../shared.db"})
-    with daemon.connect() as client:
-        client.query("CREATE TABLE t(x)", database="shared")
-        other = sqlite3.connect(f"{journal.prefix[-1]}/../shared.db", isolation_level=None)
-        other.execute("BEGIN IMMEDIATE")
-        id = client.send_query("INSERT INTO t VALUES (1)", database="shared")
-        time.sleep(0.5)
-        other.execute("ROLLBACK")
-        other.close()
-        assert client.collect(id).last["elapsed_us"] > 250_000
-    assert journal.wait("slowStatement")[0]["LITEBASE_DATABASE"] == "shared"
-
-
-# The limit of the rate
-
-
-def noise(path, count):
-    for _ in range(count):
-        with socket.socket(socket.AF_UNIX) as client:
-            client.connect(path)
-            client.sendall(b"nonsense\n")
-            while client.recv(4096):
-                pass
-
-
-@needs_namespace
-def test_clients_cannot_flood_the_log(started, journal):
-    """Protocol violations, refused connections and slow statements: a burst of each, then one line that counts."""
-    daemon = started(SLOW.format(1, 0) + "[limits]\nconnections_max = 3\n")
-    noise(daemon.socket_path, 400)
-    with daemon.connect() as client:
-        for _ in range(150):
-            client.query(counting(50_000, "sum(x)"))
-        wait_until(lambda: client.call("stats").data["connections"]["open"] == 1, "the others are gone")
-        with daemon.connect(), daemon.connect() as last:
-            last.settle()
-            for _ in range(300):
-                with daemon.connect() as refused:
-                    refused.send("health_check")
-                    refused.receive()
-    wait_until(lambda: len(journal.entries("connectionRefused")) >= 100, "the refusals")
-    assert daemon.terminate() == 0
-    journal.wait("stopped")
-    counts = {}
-    for entry in journal.entries("suppressed"):
-        name = next(name for name, id in MESSAGE_IDS.items() if id == entry["LITEBASE_SUPPRESSED_ID"])
-        counts[name] = int(entry["LITEBASE_SUPPRESSED"])
-        assert entry["PRIORITY"] == journal.entries(name)[0]["PRIORITY"]
-        assert entry["MESSAGE"].startswith(f"{counts[name]} messages suppressed: ")
-    for name in ("protocolViolation", "slowStatement", "connectionRefused"):
-        assert len(journal.entries(name)) == 100, name
-    assert counts["protocolViolation"] == 300 and counts["connectionRefused"] >= 200 and counts["slowStatement"] == 50
-    assert len(journal.entries()) < 350
-
-
-@needs_namespace
-def test_debugging_is_not_limited(started, journal):
-    daemon = started(log_level="debug")
-    with daemon.connect() as client:
-        for _ in range(500):
-            client.query_fails("SELEC")
-    wait_until(lambda: sum("LITEBASE_CODE" in entry for entry in journal.entries()) == 500, "all failures")
-
-
-@needs_namespace
-def test_failing_statements_leave_no_trace_at_the_usual_level(started, journal):
-    daemon = started()
-    with daemon.connect() as client:
-        client.query("CREATE TABLE t(x UNIQUE)")
-        client.query("INSERT INTO t VALUES (1)")
-        for sql in ["SELEC", "SELECT * FROM nowhere", "INSERT INTO t VALUES (1)", "BEGIN", "SELECT abs(-9223372036854775808)"]:
-            client.query_fails(sql)
-        client.fails("query", {"sql": ENDLESS, "timeout_ms": 20})
-    assert daemon.terminate() == 0
-    journal.wait("stopped")
-    assert {entry.get("MESSAGE_ID") for entry in journal.entries()} == {
-        MESSAGE_IDS[name] for name in ("listening", "databaseOpened", "stopRequested", "draining", "stopped")}
-
-
-# A journal in trouble
-
-
-@needs_namespace
-def test_a_journal_that_does_not_read_keeps_nobody_waiting(started, journal):
-    """Records that do not fit into its queue are lost, but the next one that does says how many."""
-    daemon = started(log_level="debug")
-    # In the queue wait as many as net.unix.max_dgram_qlen says, and one more is in the reader's hands.
-    count = int(open("/proc/sys/net/unix/max_dgram_qlen").read()) + 300
-    with daemon.connect() as client:
-        with journal.changed:
-            begun = time.monotonic()
-            for _ in range(count):
-                client.query_fails("SELEC")
-            assert time.monotonic() - begun < 10
-            assert not [entry for entry in journal.received if entry.get("MESSAGE_ID") == MESSAGE_IDS["recordsLost"]]
-        client.query_fails("SELEC")
-        wait_until(lambda: client.query_fails("SELEC") and journal.entries("recordsLost"), "the count of what is missing")
-    entry = journal.entries("recordsLost")[0]
-    assert int(entry["LITEBASE_LOST"]) >= 250 and entry["PRIORITY"] == "4"
-    assert entry["MESSAGE"].startswith(entry["LITEBASE_LOST"] + " messages")
-    # The count is complete: whatever is not there is lost.
-    failures = sum("LITEBASE_CODE" in entry for entry in journal.entries())
-    assert failures >= count - int(entry["LITEBASE_LOST"])
-    assert daemon.log() == "", "nothing goes another way"
-
-
-# Databases in trouble
-
-
-@needs_namespace
-def test_a_damaged_database_is_told(started, journal, directory):
-    path = directory / "damaged.db"
-    with sqlite3.connect(path) as connection:
-        connection.execute("CREATE TABLE t(x)")
-        connection.executemany("INSERT INTO t VALUES (?)", [("x" * 500,) for _ in range(100)])
-    connection.close()
-    with open(path, "r+b") as file:
-        file.seek(4096)
-        file.write(b"\xff" * 8192)
-    daemon = started("", databases={"damaged": f"sqlite:{path}"})
-    with daemon.connect() as client:
-        assert client.query_fails("SELECT count(*), max(x) FROM t", database="damaged")["sqlstate"] == "XX001"
-    entry = journal.wait("databaseTrouble")[0]
-    assert entry["PRIORITY"] == ERROR and entry["LITEBASE_DATABASE"] == "damaged"
-    assert (entry["LITEBASE_CODE"], entry["LITEBASE_SQLSTATE"]) == ("database_error", "XX001")
-    assert "malformed" in entry["MESSAGE"]
-
-
-@needs_namespace
-def test_a_database_that_cannot_be_opened_is_told(started, journal, directory):
-    daemon = started("", databases={"nowhere": f"sqlite:{directory}/missing/x.db"})
-    with daemon.connect() as client:
-        assert client.query_fails("SELECT 1", database="nowhere")["code"] == "connect_failed"
-    entry = journal.wait("databaseFailed")[0]
-    assert entry["PRIORITY"] == ERROR and entry["LITEBASE_DATABASE"] == "nowhere"
-    assert f"{directory}/missing/x.db" in entry["MESSAGE"]
-    assert not journal.entries("databaseTrouble")
 
 
 # Secrets
@@ -519,41 +285,6 @@ def test_no_secret_reaches_plain_lines(start_daemon, directory, mode):
     assert daemon.terminate() == 0
     assert len(daemon.log().splitlines()) > 60 and "Stopped" in daemon.log()
     assert MARKER not in daemon.log() and MARKER.replace("-", "_") not in daemon.log()
-
-
-# Starts that fail
-
-
-@needs_namespace
-def test_all_mistakes_of_the_configuration_are_told(journal, directory):
-    file = directory / "litebase.toml"
-    file.write_text("lops = 1\n\n[limits]\nconnections_max = 0\n[databases.music]\n")
-    command = [*journal.prefix, LITEBASED, "--config", file]
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
-        manager.bind(str(directory / "notify"))
-        manager.settimeout(5)
-        result = subprocess.run(command, capture_output=True, timeout=10,
-                                env={"PATH": os.environ["PATH"], "NOTIFY_SOCKET": str(directory / "notify")})
-        state = manager.recv(65536).decode().splitlines()
-    assert (result.returncode, result.stderr) == (CONFIG_ERROR, b"")
-    entries = journal.wait("configurationInvalid", count=3)
-    assert [entry["LITEBASE_CONFIG_LINE"] for entry in entries] == ["1", "4", "5"]
-    assert {entry["LITEBASE_CONFIG_FILE"] for entry in entries} == {str(file)}
-    assert {entry["PRIORITY"] for entry in entries} == {ERROR}
-    assert entries[0]["MESSAGE"] == f'{file}:1:1: unknown key "lops"; did you mean "loops"?'
-    assert "limits.connections_max is out of range" in entries[1]["MESSAGE"] and "url" in entries[2]["MESSAGE"]
-    assert state[0] == f"STATUS={entries[0]['MESSAGE']} (and 2 more)" and f"EXIT_STATUS={CONFIG_ERROR}" in state
-
-
-@needs_namespace
-def test_other_failures_of_the_start_are_told(journal, directory):
-    for flags, status, word in [(["--listen=systemd"], 78, "systemd passed no sockets"), (["--nonsense"], 64, "nonsense"),
-                                ([f"--socket={directory}", f"--database=default={directory}/x.db"], 73, "is a directory")]:
-        result = subprocess.run([*journal.prefix, LITEBASED, *flags], capture_output=True, timeout=10,
-                                env={"PATH": os.environ["PATH"], "HOME": str(directory)})
-        assert result.returncode == status, result
-        entry = journal.wait("startFailed", LITEBASE_EXIT_STATUS=str(status))[0]
-        assert word in entry["MESSAGE"] and entry["PRIORITY"] == ERROR
 
 
 # The catalog

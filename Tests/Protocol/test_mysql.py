@@ -1,7 +1,6 @@
-"""MySQL behind the protocol: a real MariaDB, values by both of its protocols, errors, transactions, batches, streaming."""
+"""MySQL behind the protocol: what it has beyond the conformance suite; values by both of its protocols, errors, procedures, batches."""
 
 import math
-import pathlib
 import time
 
 import pytest
@@ -25,8 +24,6 @@ CREATE PROCEDURE two() BEGIN SELECT 1 AS a; SELECT 2, 3; UPDATE counter SET n = 
 CREATE PROCEDURE breaks() BEGIN SELECT 1 AS a; SELECT nix FROM nowhere; END//
 CREATE PROCEDURE doubled(x int, OUT y int) BEGIN SELECT x AS x; SET y = 2 * x; END//
 CREATE PROCEDURE escapes() BEGIN COMMIT; SET SESSION TRANSACTION READ WRITE; UPDATE counter SET n = 99; END//
-CREATE FUNCTION writes() RETURNS int BEGIN UPDATE counter SET n = 98; RETURN 1; END//
-CREATE FUNCTION unseals() RETURNS int BEGIN SET SESSION tx_read_only = 0; RETURN 1; END//
 """
 
 
@@ -203,12 +200,12 @@ def test_the_cache_of_prepared_statements(server, start_daemon, directory):
 ROWS = "SELECT seq, CONCAT('row number ', seq), seq * 0.5e0 FROM seq_1_to_1000000"
 
 
-@pytest.mark.parametrize("parameters", [None, [0]], ids=["text", "prepared"])
-def test_a_million_rows_in_bounded_memory(my, packed, parameters):
+def test_a_million_rows_of_a_prepared_statement_in_bounded_memory(my, packed):
+    """Without parameters: test_conformance.py."""
     on(packed, "SELECT 1")
     my.reset_peak()
     before = my.memory_kib("VmHWM")
-    id = packed.send_query(ROWS + (" WHERE seq > ?" if parameters else ""), parameters, database="my")
+    id = packed.send_query(ROWS + " WHERE seq > ?", [0], database="my")
     # The reader stalls: the daemon must hold only what its buffers may.
     time.sleep(0.5)
     count, last = 0, None
@@ -221,21 +218,6 @@ def test_a_million_rows_in_bounded_memory(my, packed, parameters):
             break
     assert (count, last) == (1_000_000, [1_000_000, "row number 1000000", 500_000.0])
     assert my.memory_kib("VmHWM") - before < 16 << 10
-
-
-def test_pages_and_max_rows(client):
-    id = client.send_query("SELECT seq FROM seq_1_to_25", database="my", page_rows=10)
-    sizes = []
-    while True:
-        frame = client.receive_for(id)
-        sizes.append(len(frame.data["rows"]))
-        if not frame.data["more"]:
-            break
-        client.send("fetch", {"request": id})
-    assert sizes[:2] == [10, 10] and sum(sizes) == 25
-    result = on(client, "SELECT seq FROM seq_1_to_1000000", max_rows=3)
-    assert result.rows == [[1], [2], [3]] and result.last["truncated"] is True
-    assert on(client, "SELECT 1", max_rows=1).last.get("truncated") is None
 
 
 def test_rows_that_nobody_wants_leave_the_loop_to_others(server, start_daemon):
@@ -270,12 +252,12 @@ def test_a_row_that_is_too_long(server, start_daemon, directory, mode, parameter
         assert on(client, "SELECT 1").value == 1
 
 
-@pytest.mark.parametrize("parameters", [None, [0]], ids=["text", "prepared"])
-def test_an_error_after_rows(client, parameters):
+def test_an_error_after_rows_of_a_prepared_statement(client):
+    """Without parameters: test_conformance.py."""
     client.query("SELECT 1", database="my")
-    sql = "SELECT IF(seq < 5000, seq, (SELECT 1 UNION SELECT 2)) FROM seq_1_to_6000" + (" WHERE seq > ?" if parameters else "")
+    sql = "SELECT IF(seq < 5000, seq, (SELECT 1 UNION SELECT 2)) FROM seq_1_to_6000 WHERE seq > ?"
     with pytest.raises(RequestFailed) as failure:
-        on(client, sql, parameters)
+        on(client, sql, [0])
     assert failure.value.data["vendor_code"] == 1242
     assert on(client, "SELECT 1").value == 1
 
@@ -285,6 +267,7 @@ def test_an_error_after_rows(client, parameters):
 ERRORS = [
     ("SELEC 1", "syntax_error", "42000", 1064, 0), ("SELECT 'ü' FRM x", "syntax_error", "42000", 1064, 16),
     ("SELECT 1\nFROM item\nWHER 1", "syntax_error", "42000", 1064, 24), ("SELECT (1", "syntax_error", "42000", 1064, 9),
+    ("(SELECT 1", "syntax_error", "42000", 1064, 9),
     ("SELECT nix", "syntax_error", "42S22", 1054, None), ("SELECT * FROM nowhere", "syntax_error", "42S02", 1146, None),
     ("SELECT 1; SELECT 2", "syntax_error", "42000", 1064, 10),
     ("INSERT INTO item VALUES (1, NULL, 0)", "constraint_violation", "23000", 1048, None),
@@ -310,27 +293,10 @@ def test_errors(client, sql, code, sqlstate, number, offset):
     assert on(client, "SELECT 1").value == 1
 
 
-@pytest.mark.parametrize("sql", ["BEGIN", "/* x */ commit", "ROLLBACK", "SAVEPOINT a", "SET autocommit = 0", "# x\nset @a = 1", "USE lb",
-                                 "-- x\nPREPARE p FROM 'SELECT 1'", "LOCK TABLES item READ", "START TRANSACTION", "/*! BEGIN */",
-                                 "/*M!100100 SET */ @a = 1", "XA START 'x'", "(SELECT 1", "HANDLER item OPEN"])
-def test_what_needs_a_session(client, sql):
-    assert fails(client, sql)["code"] in ("needs_session", "syntax_error" if sql[0] == "(" else "needs_session")
-    assert on(client, "SELECT 1").value == 1
-
-
 @pytest.mark.parametrize("sql", ["/*!99999 SELECT 1, */ START /*!99999 x */ TRANSACTION", "BEGIN NOT ATOMIC START TRANSACTION; END"])
 def test_a_transaction_that_is_left_open_is_found(client, server, sql):
     assert fails(client, sql)["code"] == "needs_session"
     assert on(client, "SELECT @@in_transaction").value == 0
-
-
-def test_describe(client):
-    data = client.call("describe", {"sql": "SELECT id, name FROM item WHERE id = ?", "database": "my"}).data
-    assert [(c["name"], c["type"], c["declared_type"]) for c in data["columns"]] == [("id", "integer", "int"), ("name", "text", "varchar")]
-    assert data["parameters"] == [None] and data["read_only"] is True
-    assert client.call("describe", {"sql": "DELETE FROM item", "database": "my"}).data["read_only"] is False
-    assert client.fails("describe", {"sql": "SELECT nix", "database": "my"})["sqlstate"] == "42S22"
-    assert client.fails("describe", {"sql": "", "database": "my"})["code"] == "bad_request"
 
 
 def test_a_statement_that_is_too_long_for_the_server(server, start_daemon):
@@ -351,6 +317,11 @@ def test_a_statement_that_is_too_long_for_the_server(server, start_daemon):
         small.discard()
 
 
+def test_describe(client):
+    data = client.call("describe", {"sql": "SELECT id, name FROM item WHERE id = ?", "database": "my"}).data
+    assert [(c["name"], c["type"], c["declared_type"]) for c in data["columns"]] == [("id", "integer", "int"), ("name", "text", "varchar")]
+
+
 # Procedures: the first rows are the client's, the rest is read and dropped.
 
 @pytest.mark.parametrize("parameters", [None, [1]], ids=["text", "prepared"])
@@ -368,21 +339,6 @@ def test_procedures(client, parameters):
 
 
 # Sessions and batches
-
-def test_transactions(packed, server):
-    data = packed.call("db_connect", {"database": "my"}).data
-    session = data["session"]
-    assert data["engine"] == "mysql" and "MariaDB" in data["server_version"]
-    assert packed.query("BEGIN", session=session).transaction == "active"
-    assert packed.query("UPDATE counter SET n = n + 1", session=session).last["rows_affected"] == 1
-    assert packed.query_fails("SELECT nix", session=session)["transaction"] == "active"
-    assert packed.query("ROLLBACK", session=session).transaction == "none"
-    packed.query("SET autocommit = 0", session=session)
-    packed.query("UPDATE counter SET n = n + 1", session=session)
-    packed.call("db_disconnect", {"session": session})
-    assert server.sql("SELECT n FROM lb.counter") == "0"
-    assert on(packed, "SELECT @@autocommit").value == 1
-
 
 def test_what_a_statement_changed(packed):
     assert on(packed, "UPDATE counter SET n = n").last["rows_affected"] == 1
@@ -417,39 +373,6 @@ def test_a_statement_that_changes_its_connection_is_cleared_after(server, start_
     assert on(packed, "SELECT @mine, @@sql_mode LIKE '%ANSI%'").rows == [[None, 0]]
 
 
-def test_batches(packed, server):
-    server.sql("DELETE FROM lb.item")
-    rows = [[i, f"item {i}", "1.50"] for i in range(1, 3001)]
-    insert = {"sql": "INSERT INTO item VALUES (?, ?, ?)"}
-    data = packed.batch([{**insert, "param_rows": rows}, {"sql": "UPDATE counter SET n = 5"}], database="my").data
-    assert [r["rows_affected"] for r in data["results"]] == [3000, 1]
-    bad = [[i, "x", 1] for i in range(4000, 4500)] + [[7, "x", 1]] + [[i, "x", 1] for i in range(4500, 5000)]
-    error = packed.fails("batch", {"statements": [{"sql": "UPDATE counter SET n = 6"}, {**insert, "param_rows": bad}],
-                                   "database": "my"})
-    assert (error["code"], error["statement_index"], error["row_index"]) == ("constraint_violation", 1, 500)
-    assert server.sql("SELECT count(*), (SELECT n FROM lb.counter) FROM lb.item") == "3000\t5"
-    for sql in ("COMMIT", "CREATE TABLE x(a int)", "TRUNCATE counter"):
-        error = packed.fails("batch", {"statements": [{"sql": "UPDATE counter SET n = 8"}, {"sql": sql}], "database": "my"})
-        assert (error["code"], error["statement_index"]) == ("bad_request", 1)
-    assert server.sql("SELECT n FROM lb.counter") == "5"
-    error = packed.fails("batch", {"statements": [{"sql": "UPDATE counter SET n = 7"}, {"sql": "SELECT nix"}],
-                                   "atomic": False, "database": "my"})
-    assert error["statement_index"] == 1 and server.sql("SELECT n FROM lb.counter") == "7"
-    data = packed.batch([{"sql": "CREATE TABLE made(a int)"}, {"sql": "INSERT INTO made VALUES (?)", "param_rows": [[1], [2]]},
-                         {"sql": "DROP TABLE made"}], atomic=False, database="my").data
-    assert [r["rows_affected"] for r in data["results"]] == [0, 2, 0]
-    session = packed.session(database="my")
-    packed.query("BEGIN", session=session)
-    packed.query("UPDATE counter SET n = 0", session=session)
-    packed.fails("batch", {"statements": [{"sql": "UPDATE counter SET n = 9"}, {"sql": "SELECT nix"}], "session": session})
-    assert packed.query("SELECT n FROM counter", session=session).value == 0
-    assert packed.batch([{"sql": "SELECT 1"}, {"sql": "UPDATE counter SET n = 0"}], session=session).data["transaction"] == "active"
-    assert packed.query("COMMIT", session=session).transaction == "none"
-    data = packed.batch([{"sql": "INSERT INTO auto(x) VALUES (?)", "param_rows": [[1], [2]]}], database="my").data
-    assert data["results"][0]["last_insert_id"] > 1
-    packed.settle()
-
-
 def test_a_batch_that_a_procedure_commits(packed, server):
     server.sql("UPDATE lb.counter SET n = 0")
     error = packed.fails("batch", {"statements": [{"sql": "CALL escapes()"}, {"sql": "SELECT 1"}], "database": "my"})
@@ -457,70 +380,38 @@ def test_a_batch_that_a_procedure_commits(packed, server):
     server.sql("UPDATE lb.counter SET n = 0")
 
 
-def test_a_deadlock(packed, server):
-    one, two = packed.session(database="my"), packed.session(database="my")
-    for session, a in ((one, 1), (two, 2)):
-        packed.query("BEGIN", session=session)
-        packed.query("UPDATE pairs SET b = 1 WHERE a = ?", [a], session=session)
-    waiting = packed.send_query("UPDATE pairs SET b = 2 WHERE a = 2", session=one)
-    wait_until(lambda: server.busy(), "one waits")
-    results = []
-    for act in (lambda: packed.query("UPDATE pairs SET b = 2 WHERE a = 1", session=two), lambda: packed.collect(waiting)):
-        try:
-            results.append(act().last["rows_affected"])
-        except RequestFailed as failure:
-            assert failure.data["vendor_code"] == 1213 and failure.data["retryable"] is True
-            assert failure.data["transaction"] == "none"
-            results.append(failure.code)
-    assert sorted(map(str, results)) == ["1", "busy"]
-    for session in (one, two):
-        packed.call("db_disconnect", {"session": session})
+@pytest.mark.parametrize("sql", ["CREATE TABLE x(a int)", "TRUNCATE counter"])
+def test_what_commits_by_itself_is_no_part_of_a_batch(packed, server, sql):
+    before = server.sql("SELECT n FROM lb.counter")
+    error = packed.fails("batch", {"statements": [{"sql": "UPDATE counter SET n = 8"}, {"sql": sql}], "database": "my"})
+    assert (error["code"], error["statement_index"]) == ("bad_request", 1)
+    assert server.sql("SELECT n FROM lb.counter") == before
+    data = packed.batch([{"sql": "CREATE TABLE made(a int)"}, {"sql": "INSERT INTO made VALUES (?)", "param_rows": [[1], [2]]},
+                         {"sql": "DROP TABLE made"}], atomic=False, database="my").data
+    assert [result["rows_affected"] for result in data["results"]] == [0, 2, 0]
+
+
+def test_the_last_id_of_a_batch(packed):
+    data = packed.batch([{"sql": "INSERT INTO auto(x) VALUES (?)", "param_rows": [[1], [2]]}], database="my").data
+    assert data["results"][0]["last_insert_id"] > 1
+
+
+def test_transactions_that_begin_by_themselves(packed, server):
+    session = packed.session(database="my")
+    before = server.sql("SELECT n FROM lb.counter")
+    packed.query("SET autocommit = 0", session=session)
+    assert packed.query("UPDATE counter SET n = n + 1", session=session).transaction == "active"
+    packed.call("db_disconnect", {"session": session})
+    assert server.sql("SELECT n FROM lb.counter") == before
+    assert on(packed, "SELECT @@autocommit").value == 1
 
 
 # Who may do what, and what is never shown
 
-def maps(daemon):
-    return pathlib.Path(f"/proc/{daemon.pid}/maps").read_text()
-
-
-def test_a_daemon_without_mysql_does_not_load_its_library(start_daemon, server):
-    daemon = start_daemon()
-    client = daemon.connect()
-    assert client.query("SELECT 1").value == 1
-    assert "libmariadb" not in maps(daemon)
-    session = client.call("db_connect", {"url": server.url().replace("mysql:", "mariadb:")}).data
-    assert session["engine"] == "mysql"
-    assert client.query("SELECT 1 AS a", session=session["session"]).columns[0]["type"] == "integer"
-    assert "libmariadb" in maps(daemon) and "libpq" not in maps(daemon)
-
-
-def test_a_library_that_is_missing(start_daemon, server, directory):
-    (directory / "libmariadb.so.3").write_bytes(b"no library")
-    client = start_daemon(databases={"my": server.url()}, environment={"LD_LIBRARY_PATH": str(directory)}).connect()
-    error = fails(client, "SELECT 1")
-    assert error["code"] == "driver_missing" and "libmariadb3" in error["hint"]
-    assert client.query("SELECT 1").value == 1
-
-
-def test_no_password_anywhere(server, start_daemon, directory):
-    url = f"mysql://nobody-here:{SECRET}@/lb?socket={server.socket}"
-    daemon = start_daemon(databases={"my": url, "away": f"mysql://u:{SECRET}@127.0.0.1:1/d"})
-    client = daemon.connect()
-    shown = [client.call("list_databases").data, client.call("activity").data, client.call("stats").data]
-    for name in ("my", "away"):
-        error = client.query_fails("SELECT 1", database=name)
-        assert error["code"] == "connect_failed" and error["detail"], error
-        shown.append(error)
-    shown.append(client.fails("db_connect", {"url": url + "&nix=1"}))
-    assert client.call("list_databases").data["databases"][1]["engine"] == "mysql"
-    status, output = run_to_end("--check-config", "--database", f"my={url}", directory=directory)
-    assert status == 0 and "***" in output
-    shown += [output, run_to_end("--database", url, directory=directory)[1],
-              run_to_end("--database", f"a={url}&nix=1", directory=directory)[1], daemon.log()]
-    for bad in (f"mysql://u:{SECRET}@x@h/d", f"mysql://u:{SECRET}/y@h/d", f"mysql://u:{SECRET}%zz@h/d", f"mysql://u:{SECRET}#@h/d"):
-        shown.append(run_to_end("--check-config", "--database", f"a={bad}", directory=directory))
-        assert shown[-1][0] != 0
-    assert all(SECRET not in str(text) for text in shown), [text for text in shown if SECRET in str(text)]
+@pytest.mark.parametrize("bad", ["@x@h/d", "/y@h/d", "%zz@h/d", "#@h/d"])
+def test_no_password_of_a_url_that_is_not_understood(directory, bad):
+    status, output = run_to_end("--check-config", "--database", f"a=mysql://u:{SECRET}{bad}", directory=directory)
+    assert status != 0 and SECRET not in output
 
 
 BAD_URLS = ["mysql://h:0/d", "mysql://h:x/d", "mysql://h:70000/d", "mysql://a/d?nix=1", "mysql://a/d?ssl-mode=verify-ca", "mysql:/d",
@@ -541,3 +432,9 @@ def test_the_password_file(server, start_daemon, directory):
     client = start_daemon(databases={"my": server.url(user="secret", password="wrong")}).connect()
     error = fails(client, "SELECT 1")
     assert (error["code"], error["vendor_code"], error["sqlstate"], error.get("retryable")) == ("connect_failed", 1045, "28000", None)
+
+
+def test_the_role_that_the_documentation_grants(server, start_daemon, directory):
+    client = configured(start_daemon, directory, server.url(user="reader"), 'access = "read_only"').connect()
+    assert on(client, "SELECT n FROM counter").rows and on(client, "SHOW CREATE TABLE item").rows
+    assert fails(client, "SELECT 1 INTO OUTFILE '/tmp/lb-outfile'")["code"] == "permission_denied"

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from daemon import LITEBASE, wait_until
+from daemon import LITEBASE, LITEBASED, wait_until
 from mariadb import MariaDB
 from wire import Client, RequestFailed
 
@@ -147,24 +147,6 @@ def test_cancel_when_the_pool_is_full(server, start_daemon, directory):
     assert len(server.connections()) <= 3
 
 
-def test_a_server_that_does_not_react(packed, server):
-    on(packed, "UPDATE counter SET n = n")
-    id = packed.send_query("SELECT SLEEP(3)", database="my")
-    wait_until(server.busy, "it runs")
-    server.pause()
-    try:
-        started = time.monotonic()
-        assert packed.call("cancel", {"request": id}).data["cancelled"] is True
-        assert time.monotonic() - started < 0.5
-        with pytest.raises(RequestFailed):
-            packed.collect(id)
-        error = fails(packed, "UPDATE counter SET n = n", timeout_ms=50)
-        assert error["code"] in ("outcome_unknown", "timeout")
-    finally:
-        server.go_on()
-    assert on(packed, "SELECT 1").value == 1
-
-
 def test_clients_that_leave(my, server):
     """At each step; nothing of theirs runs on, and no connection is lost to the pool."""
     steps = [("SELECT SLEEP(30)", None), ("SELECT seq FROM seq_1_to_100000000", None), ("UPDATE counter SET n = n + SLEEP(30)", None),
@@ -190,17 +172,6 @@ def test_clients_that_leave(my, server):
 
 # The pool
 
-def test_many_clients_on_few_connections(my, server):
-    clients = [my.connect() for _ in range(100)]
-    started = time.monotonic()
-    for client in clients:
-        client.sent = [client.send_query("SELECT SLEEP(0.01), ?", [1], database="my") for _ in range(2)]
-    for client in clients:
-        for id in client.sent:
-            assert client.collect(id).rows == [[0, 1]]
-    assert time.monotonic() - started < 5 and len(server.connections()) <= 10
-
-
 def test_the_server_has_no_connection_to_spare(start_daemon, directory):
     small = MariaDB(max_connections="10")
     try:
@@ -217,54 +188,7 @@ def test_the_server_has_no_connection_to_spare(start_daemon, directory):
         small.discard()
 
 
-def test_connections_are_closed_when_idle(server, start_daemon, directory):
-    client = configured(start_daemon, directory, server.url(), "pool_idle_ms_max = 100").connect()
-    number = on(client, "SELECT CONNECTION_ID()").value
-    wait_until(lambda: server.sql(f"SELECT count(*) FROM information_schema.processlist WHERE id = {number}") == "0", "it is closed")
-    assert on(client, "SELECT 1").value == 1
-
-
 # The server comes and goes
-
-@pytest.mark.parametrize("how", ["stop", "kill"])
-def test_a_restart_of_the_server(start_daemon, how):
-    server = MariaDB()
-    try:
-        server.sql(SCHEMA, "lb")
-        client = start_daemon(databases={"my": server.url()}).connect()
-        on(client, "SELECT ?", [1])
-        session = client.session(database="my")
-        client.query("BEGIN", session=session)
-        client.query("UPDATE counter SET n = 1", session=session)
-        reading = client.send_query("SELECT 1 FROM counter WHERE SLEEP(30) = 0", database="my")
-        writing = client.send_query("INSERT INTO counter SELECT 1 FROM seq_1_to_2 WHERE SLEEP(30) = 0", database="my")
-        wait_until(lambda: len(server.busy()) == 2, "both run")
-        getattr(server, how)()
-        for id, codes in ((reading, ["connect_failed"]), (writing, ["connect_failed", "outcome_unknown"])):
-            with pytest.raises(RequestFailed) as failure:
-                client.collect(id)
-            assert failure.value.code in codes, failure.value
-        if how == "kill":
-            assert failure.value.code == "outcome_unknown"
-        error = client.query_fails("SELECT 1", session=session)
-        assert error["code"] == "connect_failed" and error["transaction"] == "none"
-        error = fails(client, "SELECT 1")
-        assert error["code"] == "connect_failed" and error["retryable"] is True
-        server.start()
-
-        def works():
-            try:
-                return on(client, "SELECT n FROM counter WHERE n >= ?", [0]).rows == [[0]]
-            except RequestFailed as failure:
-                assert failure.code == "connect_failed", failure
-                time.sleep(failure.data.get("retry_after_ms", 10) / 1000)
-                return False
-
-        wait_until(works, "the daemon finds the server again")
-        assert client.query("SELECT 1", session=client.session(database="my")).value == 1
-    finally:
-        server.discard()
-
 
 def test_one_connection_is_ended(packed, server):
     number = on(packed, "SELECT CONNECTION_ID()").value
@@ -394,7 +318,7 @@ def test_the_option_file_of_a_user(server, directory):
         if is_session_of_user:
             environment["XDG_RUNTIME_DIR"] = str(directory)
         path = directory / f"s{is_session_of_user}"
-        process = subprocess.Popen([os.environ["LITEBASED"], "--socket", path, "--database", f"my={url}"], env=environment, cwd="/",
+        process = subprocess.Popen([LITEBASED, "--socket", path, "--database", f"my={url}"], env=environment, cwd="/",
                                    user=nobody.pw_uid, group=nobody.pw_gid, extra_groups=[], stderr=subprocess.DEVNULL)
         try:
             wait_until(path.exists, "the socket is there")

@@ -1,20 +1,17 @@
-"""Who may open which database, and how: users, groups, readers, administrators, URLs, what a reload changes, the log."""
+"""Who may open which database, and how: users, groups, administrators, URLs, the log, limits of one database."""
 
 import json
 import os
 import re
-import sqlite3
 import statistics
 import subprocess
-import threading
 import time
 
 import pytest
 
-from daemon import ENDLESS, LITEBASE, counting, environment_for, run_to_end, wait_until
+from daemon import ENDLESS, LITEBASE, environment_for, run_to_end, wait_until
 from identity import as_user, connect_as, needs_root, process_as
 from postgresql import PostgreSQL
-from test_sessions import AROUND, NEW_FILES, WRITES, content
 from wire import Client, RequestFailed
 
 pytestmark = needs_root
@@ -287,201 +284,6 @@ def test_urls_are_for_those_who_may_and_lead_around_no_rule(policy):
     assert error["code"] == "permission_denied", "ATTACH is for root and the daemon's own user"
 
 
-# Readers of SQLite
-
-
-@pytest.fixture
-def shop(policy):
-    """The database shop with two rows, on one loop: (policy, alice, bob, what stands for {t}, {path}, {directory})."""
-    here = policy(SHOP, "--loops=1")
-    alice, bob = here.connect(ALICE), here.connect(BOB)
-    table(alice, "shop")
-    return here, alice, bob, {"t": "t", "path": here.directory / "shop.db", "directory": here.directory}
-
-
-def long_text(sql):
-    """The same beyond 16 KiB, which is prepared on a worker."""
-    return sql + " /*" + "x" * 20_000 + "*/"
-
-
-def test_a_reader_reads_and_writes_nothing(shop):
-    here, alice, bob, names = shop
-    before = content(names["path"])
-    assert bob.query("SELECT * FROM t ORDER BY x", database="shop").rows == [[1, "a"], [2, "b"]]
-    for sql in WRITES:
-        for text in (sql, long_text(sql)):
-            error = bob.query_fails(text.format(**names), database="shop")
-            assert error["code"] == ("syntax_error" if sql.startswith("explain_me") else "read_only"), text[:80]
-        assert bob.fails("batch", {"statements": [{"sql": sql.format(**names)}], "database": "shop"})["code"] == "read_only"
-    assert content(names["path"]) == before
-    # The same connection of the loop, for both of them.
-    alice.query("INSERT INTO t VALUES (3, 'c')", database="shop")
-    assert bob.query("SELECT count(*) FROM t", database="shop").value == 3
-    assert bob.query(counting(300_000, "count(*)"), database="shop").value == 300_000, "a long read"
-
-
-@pytest.mark.parametrize("attempt", [*AROUND, *[[sql] for sql in NEW_FILES]], ids=lambda value: "; ".join(value)[:60])
-def test_nothing_gets_a_reader_around_that(shop, attempt):
-    here, alice, bob, names = shop
-    before, files = content(names["path"]), set(os.listdir(here.directory))
-    asked = bob.call("db_connect", {"database": "shop", "read_only": False}).data
-    assert asked["read_only"] is True
-    for options in ({"database": "shop"}, {"session": asked["session"]}, {"session": bob.session(database="shop")}):
-        for sql in attempt:
-            for text in (sql, long_text(sql)):
-                try:
-                    bob.query(text.format(**names), **options)
-                except RequestFailed:
-                    pass
-        try:
-            bob.batch([{"sql": sql.format(**names)} for sql in attempt], **options)
-        except RequestFailed:
-            pass
-        assert bob.query_fails("INSERT INTO t VALUES (9, 'z')", **options)["code"] == "read_only"
-        assert bob.query("SELECT count(*) FROM t", **options).value == 2
-    for session in {asked["session"]}:
-        bob.call("db_disconnect", {"session": session})
-    assert content(names["path"]) == before
-    assert {name for name in set(os.listdir(here.directory)) - files if not name.endswith(("-wal", "-shm"))} <= set()
-    alice.query("INSERT INTO t VALUES (9, 'z')", database="shop")
-
-
-def test_readers_and_writers_take_turns_on_one_loop(shop):
-    """Requests of both, mixed in one pipeline each: a reader's never writes, whatever ran before it on its connection."""
-    here, alice, bob, names = shop
-    for number in range(10, 60):
-        ids = [(bob, bob.send_query("INSERT INTO t VALUES (?, 'bob')", [number], database="shop")),
-               (alice, alice.send_query("INSERT INTO t VALUES (?, 'alice')", [number], database="shop")),
-               (bob, bob.send_query("SELECT y FROM t WHERE x = 1", database="shop"))]
-        with pytest.raises(RequestFailed, match="read_only"):
-            bob.collect(ids[0][1])
-        alice.collect(ids[1][1])
-        assert bob.collect(ids[2][1]).value == "a"
-    assert alice.query("SELECT count(*), min(y), max(y) FROM t WHERE x >= 10", database="shop").rows == [[50, "alice", "alice"]]
-
-
-def test_a_reader_of_a_memory_database(policy):
-    here = policy(f'[databases.memory]\nurl = "sqlite::memory:"\nusers = ["{ALICE}"]\nread_only_users = ["{BOB}"]\n')
-    alice, bob = here.connect(ALICE), here.connect(BOB)
-    table(alice, "memory")
-    session = bob.session(database="memory")
-    for options in ({"database": "memory"}, {"session": session}):
-        assert bob.query("SELECT count(*) FROM t", **options).value == 2
-        for sql in ("DELETE FROM t", "CREATE TABLE u(x)", "PRAGMA query_only = 0; DELETE FROM t"):
-            assert bob.query_fails(sql, **options)["code"] in ("read_only", "permission_denied", "bad_request", "syntax_error")
-    assert alice.query("SELECT count(*) FROM t", database="memory").value == 2
-    # With other rules it is the same database: what it holds stays.
-    here.reload(f'[databases.memory]\nurl = "sqlite::memory:"\nusers = ["{ALICE}", "{EVE}"]\n')
-    assert here.connect(EVE).query("SELECT count(*) FROM t", database="memory").value == 2
-
-
-# Reload
-
-
-def rules(alice="users", extra=""):
-    return f'[databases.shop]\nurl = "sqlite:{{0}}/shop.db"\n{alice} = ["{ALICE}"]\n{extra}'
-
-
-def test_lost_rights_are_lost_at_once(policy, mode):
-    both = rules("users").replace(f'"{ALICE}"', f'"{ALICE}", "{BOB}"')
-    here = policy(both, "--loops=2")
-    alice, bob = here.connect(ALICE, mode=mode), here.connect(BOB, mode=mode)
-    table(alice, "shop")
-    busy, idle, kept = (alice.session(database="shop") for _ in range(3))
-    bobs = bob.session(database="shop")
-    for client, session in ((alice, idle), (bob, bobs)):
-        client.query("CREATE TEMP TABLE mine(x)", session=session)
-    alice.query("BEGIN IMMEDIATE", session=idle)
-    alice.query("INSERT INTO t VALUES (7, 'open')", session=idle)
-    alice.call("db_disconnect", {"session": kept})
-    running = alice.send_query(ENDLESS, session=busy)
-    queued = [alice.send_query("SELECT 1", session=busy) for _ in range(3)]
-    alone = alice.send_query(ENDLESS, database="shop")
-    paged = alice.send_query(counting(100), database="shop", page_rows=10)
-    assert len(alice.receive_for(paged).data["rows"]) == 10
-    elsewhere = alice.send_query(ENDLESS)
-    here.reload(rules("users").replace(str(ALICE), str(BOB)))
-    for id in (running, *queued, alone, paged):
-        with pytest.raises(RequestFailed) as failure:
-            alice.collect(id)
-        assert (failure.value.data["code"], failure.value.data["sqlstate"]) == ("permission_denied", "42501"), id
-    for session in (busy, idle):
-        for type, data in (("query", {"sql": "SELECT 1"}), ("db_disconnect", {})):
-            error = alice.fails(type, {**data, "session": session})
-            assert error["code"] == "session_not_found"
-            assert "took away the right" in error["message"]
-    assert alice.query_fails("SELECT 1", database="shop")["code"] == "database_not_found"
-    assert databases(alice) == {"default": "read_write"}
-    assert alice.call("cancel", {"request": elsewhere}).data == {"cancelled": True}
-    with pytest.raises(RequestFailed, match="cancelled"):
-        alice.collect(elsewhere)
-    # Bob goes on in his session; the transaction was rolled back, and its lock is free.
-    assert bob.query("SELECT count(*) FROM mine", session=bobs).value == 0
-    assert bob.query("SELECT count(*) FROM t", session=bobs).value == 2
-    bob.query("INSERT INTO t VALUES (8, 'bob')", session=bobs)
-    alice.settle()
-    wait_until(lambda: any("may not use database shop any more" in line for line in here.denials()), "it is in the log")
-    with here.daemon.connect() as root:
-        assert root.call("stats").data["sessions"]["open"] == 1
-    # And back.
-    here.reload(both)
-    assert alice.query("SELECT count(*) FROM t", database="shop").value == 3
-
-
-def test_who_may_only_read_from_now_on_writes_no_more(policy):
-    here = policy(rules("users"))
-    alice = here.connect(ALICE)
-    table(alice, "shop")
-    writing, reading = alice.session(database="shop"), alice.session(database="shop", read_only=True)
-    here.reload(rules("read_only_users"))
-    assert alice.query_fails("SELECT 1", session=writing)["code"] == "session_not_found"
-    assert alice.query_fails("SELECT 1", session=reading)["code"] == "session_not_found", "opened by a right to write"
-    assert alice.query_fails("DELETE FROM t", database="shop")["code"] == "read_only"
-    session = alice.session(database="shop")
-    here.reload(rules("users"))
-    assert alice.query("SELECT count(*) FROM t", session=session).value == 2, "more rights end nothing"
-    assert alice.query_fails("DELETE FROM t", session=session)["code"] == "read_only", "it stays what it was"
-    assert alice.query("DELETE FROM t", database="shop").last["rows_affected"] == 2
-
-
-def test_a_database_that_is_taken_away_ends_its_sessions(policy):
-    here = policy(rules("users"))
-    alice = here.connect(ALICE)
-    session = alice.session(database="shop")
-    with here.daemon.connect() as root:
-        own = root.session(database="shop")
-        here.reload("# nothing\n")
-        assert root.query_fails("SELECT 1", session=own)["code"] == "session_not_found"
-    assert alice.query_fails("SELECT 1", session=session)["code"] == "session_not_found"
-
-
-def test_a_wave_of_reloads_under_load(policy):
-    """Rights come and go while a user works: every reply is a result or says that the right is gone; nobody else is hit."""
-    here = policy(rules("users"), "--loops=2")
-    alice = here.connect(ALICE)
-    table(alice, "shop")
-    witness = here.daemon.connect()
-    watched = witness.session(database="shop")
-    seen = set()
-    for round in range(30):
-        text = rules("users")
-        reload = threading.Thread(target=here.reload, args=[text.replace(str(ALICE), str(BOB)) if round % 2 == 0 else text])
-        reload.start()
-        ids = []
-        while reload.is_alive() or len(ids) < 20:
-            ids += [alice.send_query("SELECT count(*) FROM t", database="shop"), alice.send("db_connect", {"database": "shop"})]
-            time.sleep(0.0005)
-        reload.join()
-        for id in ids:
-            while not (reply := alice.receive_for(id)).terminal:
-                pass
-            seen.add(reply.data["code"] if reply.type == "error" else reply.type)
-        assert witness.query("SELECT 5", session=watched).value == 5
-    assert seen <= {"query_response", "db_connect_response", "database_not_found", "permission_denied", "limit_exceeded"}, seen
-    assert "query_response" in seen and "database_not_found" in seen
-    alice.settle()
-
-
 # The log
 
 
@@ -597,66 +399,13 @@ ad_hoc_groups = []
 @pytest.fixture(scope="module")
 def server():
     instance = PostgreSQL()
-    instance.psql("CREATE TABLE t(x int); INSERT INTO t VALUES (1); CREATE ROLE reader LOGIN; GRANT pg_read_all_data TO reader;"
-                  "CREATE FUNCTION sneak() RETURNS void LANGUAGE sql AS 'INSERT INTO t VALUES (9)'")
     yield instance
     instance.discard()
 
 
-def served(server, more=""):
-    return (f'[databases.pg]\nurl = "{server.url()}"\nusers = ["{ALICE}"]\nread_only_users = ["{BOB}"]\n'
-            f"pool_connections_max = 2\npool_wait_ms_max = 300\n{more}")
-
-
-@pytest.mark.parametrize("login", ["lb", "reader"])
-def test_readers_of_a_server_have_a_pool_and_a_login_of_their_own(policy, server, login):
-    more = f'read_only_url = "{server.url(user="reader")}"\n' if login == "reader" else ""
-    here = policy(served(server, more))
-    alice, bob = here.connect(ALICE), here.connect(BOB)
-    assert databases(bob) == {"default": "read_write", "pg": "read_only"}
-    assert alice.query("SELECT current_user::text", database="pg").value == "lb"
-    for options in ({"database": "pg"}, {"session": bob.session(database="pg", read_only=False)}):
-        assert bob.query("SELECT current_user::text", **options).value == login
-        assert bob.query("SELECT count(*) FROM t", **options).value == 1
-        for sql in ("INSERT INTO t VALUES (2)", "CREATE TABLE u(x int)", "SELECT sneak()", "DROP TABLE t"):
-            assert bob.query_fails(sql, **options)["code"] in ("read_only", "permission_denied", "database_error"), sql
-        if "session" in options:
-            bob.call("db_disconnect", options)
-    held = [bob.session(database="pg") for _ in range(2)]
-    error = bob.query_fails("SELECT 1", database="pg")
-    assert (error["code"], error["holder"]["uid"]) == ("busy", BOB), "two is all that readers may have"
-    alice.query("INSERT INTO t VALUES (3)", database="pg")
-    assert [alice.session(database="pg") for _ in range(2)], "and all that is left for those who write"
-    with pytest.raises(RequestFailed, match="busy"):
-        alice.query("SELECT 1", database="pg")
-    for session in held:
-        bob.call("db_disconnect", {"session": session})
-    assert server.psql("DELETE FROM t WHERE x = 3 RETURNING x") == "3"
-    assert server.psql("SELECT count(*) FROM t") == "1"
-
-
 def test_a_server_of_others_is_not_even_connected_to(policy, server):
-    here = policy(served(server))
+    here = policy(f'[databases.pg]\nurl = "{server.url()}"\nusers = ["{ALICE}"]\nread_only_users = ["{BOB}"]\n')
     eve = here.connect(EVE)
     assert eve.fails("query", {"sql": "SELECT 1", "database": "pg"})["code"] == "database_not_found"
     assert eve.fails("db_connect", {"url": server.url()})["code"] == "permission_denied"
     assert server.backends() == []
-
-
-def test_a_reader_of_a_server_who_loses_it(policy, server):
-    here = policy(served(server))
-    alice, bob = here.connect(ALICE), here.connect(BOB)
-    session = bob.session(database="pg")
-    bob.query("BEGIN", session=session)
-    sleeping = bob.send_query("SELECT pg_sleep(60)", session=session)
-    writing = alice.session(database="pg")
-    alice.query("BEGIN", session=writing)
-    wait_until(lambda: "active" in server.backends(), "the statement runs")
-    here.reload(served(server).replace(str(BOB), str(CAROL)))
-    with pytest.raises(RequestFailed, match="permission_denied"):
-        bob.collect(sleeping)
-    assert bob.query_fails("SELECT 1", session=session)["code"] == "session_not_found"
-    assert alice.query("SELECT 1", session=writing).transaction == "active", "the others' pool is the same one"
-    wait_until(lambda: "active" not in server.backends(), "the statement was cancelled on the server")
-    alice.query("ROLLBACK", session=writing)
-    assert here.connect(CAROL).query("SELECT count(*) FROM t", database="pg").value == 1

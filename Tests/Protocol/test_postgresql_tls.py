@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from daemon import short_directory
+from daemon import free_port, short_directory
 from postgresql import PostgreSQL
 
 KEY_PASSWORD = "Kq8-of-the-key"
@@ -40,12 +40,6 @@ class Authority:
                      "-days", "2", "-copy_extensions", "copy", "-out", certificate)
         key.chmod(0o600)
         return certificate, key
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import sqlite3
 
 import pytest
 
-from test_user_limits import NOBODY, as_nobody, needs_root
+from test_user_limits import as_nobody, needs_root
 from wire import Client, RequestFailed
 
 

@@ -17,11 +17,7 @@ extension PostgreSQLConnection {
             if case .sync = step { return .broken(lostError()) }
             takeEnd(result)
         case PQ_EMPTY_QUERY:
-            note(
-                located(
-                    DriverError(
-                        .badRequest, "The SQL text holds no statement.", hint: "Send one statement in sql.",
-                        sqlState: "42601")))
+            note(located(PostgreSQLDriver.noStatement))
         case PQ_PIPELINE_SYNC:
             // Ready before the statement has ended: nobody knows any more which answer belongs to what.
             guard case .sync = step else { return .broken(lostError()) }

@@ -90,6 +90,11 @@ struct PostgreSQLDriver: RemoteDriver {
 
     func check(_ run: StatementRun, _ mode: RunMode) throws(DriverError) {
         if case .batch = run.kind { return }
+        if case .describe = run.kind {
+            // The server describes even nothing.
+            var words = SQLWords(run.sql)
+            if words.isAtEnd { throw Self.noStatement }
+        }
         try Self.check(run.sql, run.parameters, mode, isInAtomicBatch: false)
     }
 
@@ -130,6 +135,9 @@ struct PostgreSQLDriver: RemoteDriver {
                 hint: "Use a query, or a batch with param_rows.", sqlState: "0A000")
         }
     }
+
+    static let noStatement = DriverError(
+        .badRequest, "The SQL text holds no statement.", hint: "Send one statement in sql.", sqlState: "42601")
 
     static let needsSession = DriverError(
         .needsSession, "The statement changes the state of a connection, and no session was named.",

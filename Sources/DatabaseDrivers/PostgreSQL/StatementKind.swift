@@ -61,6 +61,14 @@ struct SQLWords {
         }
     }
 
+    /// Whether nothing but blanks and comments is left.
+    var isAtEnd: Bool {
+        mutating get {
+            skipBlanks()
+            return index >= bytes.count
+        }
+    }
+
     private static func isOfWord(_ byte: UInt8) -> Bool {
         switch byte {
         case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),

@@ -1,0 +1,93 @@
+"""Redis behind the protocol: which commands those who may only read can send, and the server's own users."""
+
+from test_redis import SECRET, cache, client, fails, on, server  # noqa: F401 - fixtures among them
+
+
+# Read-only
+
+WRITES = ["SET a 1", "set a 1", "sEt a 1", "DEL k", "EVAL \"return redis.call('set','a','1')\" 0", "EVAL 'return 1' 0", "SCRIPT FLUSH",
+          "SCRIPT LOAD 'return 1'", "FUNCTION FLUSH", "FCALL f 0", "SORT l STORE a", "SORT l", "GEORADIUS g 0 0 1 m STORE a",
+          "GEORADIUS g 0 0 1 m", "BITFIELD k SET u8 0 1", "GETEX k EX 1", "GETDEL k", "GETSET k 1", "CONFIG SET maxmemory 1",
+          "CONFIG GET requirepass", "CONFIG RESETSTAT", "CONFIG REWRITE",
+          "DEBUG JMAP", "FLUSHALL", "FLUSHDB", "MIGRATE h 1 k 0 1", "RESTORE a 0 x", "COPY k a",
+          "RENAME k a", "MOVE k 1", "XREADGROUP GROUP g c STREAMS s >", "PUBLISH c m", "SPUBLISH c m", "CLIENT KILL TYPE normal",
+          "CLIENT PAUSE 1", "CLIENT UNBLOCK 1", "SHUTDOWN NOSAVE", "REPLICAOF NO ONE", "SLAVEOF NO ONE", "ACL SETUSER x", "ACL LIST",
+          "SWAPDB 0 1", "SAVE", "BGSAVE", "BGREWRITEAOF", "EXPIRE k 1", "PERSIST k", "PFADD p a", "PFMERGE p q", "SETBIT k 1 1",
+          "OBJECT HELP x y", "MEMORY PURGE", "SLOWLOG RESET", "LATENCY RESET", "MODULE LOAD /x", "CLUSTER RESET", "FAILOVER", "NOSUCH",
+          "WAIT 0 0", "RESET", "AUTH x", "LMOVE l m LEFT LEFT", "BLPOP l 1", "SINTERSTORE a l", "ZRANGESTORE a z 0 1", "set\0 a b"]
+READS = ["GET k", "get k", "LRANGE l 0 -1", "SCAN 0", "EVAL_RO \"return redis.call('get','k')\" 0", "SORT_RO l ALPHA",
+         "BITFIELD_RO k GET u8 0", "GEORADIUS_RO g 0 0 1 m", "OBJECT ENCODING k", "MEMORY USAGE k", "TIME", "INFO", "PING", "ECHO x",
+         "DBSIZE", "XREAD STREAMS s 0", "XINFO STREAM s", "COMMAND COUNT", "TTL k", "TYPE k", "EXISTS k", "DUMP k",
+         "RANDOMKEY", "PFCOUNT k2", "CLIENT ID", "ACL WHOAMI", "SLOWLOG LEN", "ROLE"]
+
+
+def snapshot(server):
+    return sorted((key, server.ask("DUMP", key)) for key in server.ask("KEYS", "*"))
+
+
+def test_read_only_access(server, start_daemon, directory):
+    server.ask("FLUSHALL")
+    for words in (["SET", "k", "v"], ["RPUSH", "l", "b", "a"], ["XADD", "s", "1-1", "f", "v"], ["XGROUP", "CREATE", "s", "g", 0],
+                  ["GEOADD", "g", 0, 0, "m"], ["ZADD", "z", 1, "m"]):
+        server.ask(*words)
+    before = snapshot(server)
+    config = directory / "sealed.toml"
+    config.write_text(f'[databases.sealed]\nurl = "{server.url()}"\naccess = "read_only"\n[databases.cache]\nurl = "{server.url()}"\n')
+    client = start_daemon("--config", config).connect()
+    for line in READS:
+        client.query(line, database="sealed")
+    session = client.call("db_connect", {"database": "cache", "read_only": True}).data
+    assert session["read_only"] is True
+    session = session["session"]
+    for line in WRITES:
+        words = line.split()
+        ways = [({"sql": line}, {"database": "sealed"}), ({"sql": line}, {"session": session})]
+        if '"' not in line and "'" not in line:
+            ways += [({"sql": words[0], "params": words[1:]}, {"database": "sealed"}), ({"sql": "", "params": words}, {"session": session})]
+        for statement, where in ways:
+            error = client.fails("query", {**statement, **where})
+            assert error["code"] == "read_only" or error["sqlstate"] == "0A000", (line, error)
+            for atomic in (True, False):
+                error = client.fails("batch", {"statements": [statement], "atomic": atomic, **where})
+                assert error["code"] == "read_only" or error["sqlstate"] == "0A000", (line, error)
+    # Within a transaction of the session, too.
+    client.query("MULTI", session=session)
+    assert client.query_fails("SET a 1", session=session)["code"] == "read_only"
+    assert client.query("GET k", session=session).value == "QUEUED"
+    assert client.query("EXEC", session=session).rows == [["v", None]]
+    # A script that is allowed cannot write either: the server sees to it.
+    assert "Write commands are not allowed" in client.query_fails(
+        "EVAL_RO \"return redis.call('set','a','1')\" 0", database="sealed")["message"]
+    client.batch([{"sql": "GET k"}, {"sql": "TIME"}], database="sealed")
+    assert snapshot(server) == before
+    client.settle()
+
+
+def test_users_and_their_rights(server, start_daemon, directory):
+    server.ask("FLUSHALL")
+    server.ask("ACL", "SETUSER", "reader", "on", f">{SECRET}", "~*", "+@read", "+@connection", "-@dangerous", "+info")
+    server.ask("ACL", "SETUSER", "narrow", "on", f">{SECRET}", "~app:*", "+get", "+set")
+    try:
+        password = directory / "password"
+        password.write_text(SECRET + "\n")
+        password.chmod(0o600)
+        daemon = start_daemon(databases={"cache": server.url("reader", SECRET), "narrow": server.url("narrow", SECRET),
+                                         "wrong": server.url("reader", "no" + SECRET)})
+        client = daemon.connect()
+        assert on(client, "GET a").value is None
+        session = client.call("db_connect", {"database": "cache", "read_only": True}).data["session"]
+        assert client.query("GET a", session=session).value is None
+        error = fails(client, "SET a 1")
+        assert (error["code"], error["sqlstate"]) == ("permission_denied", "42501")
+        assert client.query("SET app:a 1", database="narrow").value == "OK"
+        error = client.query_fails("SET other 1", database="narrow")
+        assert error["code"] == "permission_denied"
+        # Who may not ask what commands do, cannot have read-only access: nothing is guessed.
+        session = client.call("db_connect", {"database": "narrow", "read_only": True}).data["session"]
+        error = client.query_fails("GET app:a", session=session)
+        assert error["code"] == "permission_denied" and "+command" in error["hint"]
+        error = client.query_fails("GET a", database="wrong")
+        assert (error["code"], error["sqlstate"]) == ("connect_failed", "28000") and "WRONGPASS" in error["detail"]
+        assert SECRET not in daemon.log()
+    finally:
+        server.ask("ACL", "DELUSER", "reader", "narrow")
