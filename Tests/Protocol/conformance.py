@@ -73,7 +73,8 @@ class Place:
     def is_quiet(self):
         with self.daemon.connect() as client:
             stats = client.call("stats").data
-            return stats["sessions"]["open"] == 0 and stats["requests_in_flight"] == 0 and not self.engine.busy_backends()
+            return (stats["sessions"]["open"] == 0 and stats["requests_in_flight"] == 0 and not self.engine.busy_backends()
+                    and all(pool["used"] == 0 for pool in stats["pools"]))
 
     def leaves_nothing(self):
         """No client is there: then no session, no transaction, and no connection of the pool may be in use."""

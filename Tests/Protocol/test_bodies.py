@@ -3,7 +3,6 @@
 "Guess" in a comment marks what the protocol page does not say.
 """
 
-import json
 import random
 import re
 
