@@ -18,7 +18,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "Tests/Protocol"))
 
-from daemon import LITEBASE, Daemon  # noqa: E402
+from daemon import LITEBASE, SANITIZER, Daemon  # noqa: E402
 
 USAGE, NO_INPUT, NO_PERMISSION, CONFIG_ERROR = 64, 66, 77, 78
 SECRET = "Xq7-of-the-shop"
@@ -193,7 +193,7 @@ def test_without_permission(config, place):
     assert "Permission denied" in result.stderr and snapshot(place) == before
 
 
-@pytest.mark.skipif(os.environ.get("LITEBASE_TEST_SANITIZER") == "thread", reason="its report cannot be written either")
+@pytest.mark.skipif(SANITIZER == "thread", reason="its report cannot be written either")
 def test_a_full_disk_leaves_the_former_file(config, place):
     """The file system of litebase.toml.d takes no more bytes."""
     config("add-database", "shop", "sqlite:/a.db")

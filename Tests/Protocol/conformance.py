@@ -160,6 +160,15 @@ def fails(client, sql, params=None, **options):
     return client.query_fails(sql, params, database="db", **options)
 
 
+def unless_busy(attempt):
+    """What came of it; False where the database is busy still, and nothing else."""
+    try:
+        return attempt()
+    except RequestFailed as failure:
+        assert failure.code == "busy", failure
+        return False
+
+
 def failure_of(client, id):
     """The error of a request that has to fail."""
     try:

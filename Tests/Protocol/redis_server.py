@@ -2,9 +2,9 @@
 
 import shutil
 import socket
-import threading
 
 from daemon import short_directory
+from fake_server import FakeServer
 from server_process import ServerProcess, find_programs
 
 
@@ -86,40 +86,24 @@ def read_reply(stream):
     raise OSError(f"no reply: {line!r}")
 
 
-class FakeRedis:
+class FakeRedis(FakeServer):
     """Greets as Redis does, and answers every other command with the bytes that the test has chosen."""
+
+    greetings = {"HELLO": b"*4\r\n$7\r\nversion\r\n$5\r\n7.0.0\r\n$2\r\nid\r\n:1\r\n", "COMMAND": b"*0\r\n", "INFO": b"$0\r\n\r\n"}
 
     def __init__(self, reply):
         self.directory = short_directory()
         self.socket = self.directory / "fake.sock"
         self.reply = reply
-        self.listener = socket.socket(socket.AF_UNIX)
-        self.listener.bind(str(self.socket))
-        self.listener.listen(16)
-        self.thread = threading.Thread(target=self.serve, daemon=True)
-        self.thread.start()
+        super().__init__(self.socket)
 
     def url(self):
         return f"redis+unix://{self.socket}"
 
-    def serve(self):
-        while True:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.talk, args=(connection,), daemon=True).start()
-
-    def talk(self, connection):
-        try:
-            with connection, connection.makefile("rb") as stream:
-                while words := read_reply(stream):
-                    greeting = {"HELLO": b"*4\r\n$7\r\nversion\r\n$5\r\n7.0.0\r\n$2\r\nid\r\n:1\r\n", "COMMAND": b"*0\r\n",
-                                "INFO": b"$0\r\n\r\n"}.get(words[0])
-                    connection.sendall(greeting or self.reply)
-        except OSError:
-            pass
+    def talk(self, connection, stream):
+        while words := read_reply(stream):
+            connection.sendall(self.greetings.get(words[0]) or self.reply)
 
     def discard(self):
-        self.listener.close()
+        self.close()
         shutil.rmtree(self.directory, ignore_errors=True)

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from conformance import POOL, client, engine, fails, on, packed, place, says, whole_place  # noqa: F401
+from conformance import POOL, client, engine, fails, on, packed, place, says, unless_busy, whole_place  # noqa: F401
 from daemon import wait_until
 from engines import ENGINES
 from wire import RequestFailed
@@ -184,16 +184,8 @@ def test_what_is_open_is_rolled_back(place, client, how):
             time.sleep(0.05)
         leaver.close()
     # The lock of the row, or of the file, is free soon.
-    wait_until(lambda: succeeds(client, f"INSERT INTO {table} VALUES (2)"), "the lock is free", timeout=3)
+    wait_until(lambda: unless_busy(lambda: on(client, f"INSERT INTO {table} VALUES (2)")), "the lock is free", timeout=3)
     assert on(client, f"SELECT v FROM {table}").rows == [[2]]
-
-
-def succeeds(client, sql):
-    try:
-        return on(client, sql)
-    except RequestFailed as failure:
-        assert failure.code == "busy", failure
-        return False
 
 
 @pytest.mark.needs("sql")

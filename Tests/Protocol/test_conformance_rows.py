@@ -5,10 +5,9 @@ import time
 
 import pytest
 
-from conformance import POOL, cancelled_within, client, engine, fails, on, packed, place, says, whole_place  # noqa: F401
+from conformance import POOL, cancelled_within, client, engine, fails, on, packed, place, says, unless_busy, whole_place  # noqa: F401
 from daemon import wait_until
 from engines import EDGES
-from wire import RequestFailed
 
 
 def same(left, right):
@@ -226,15 +225,7 @@ def test_pages_that_are_open_when_the_client_leaves(place, engine):
             client.receive_for(client.send_query(engine.rows(1_000_000), database="db", page_rows=10))
         client.close()
         with place.connect() as other:
-            wait_until(lambda: works(other, engine), "the connections are free again", timeout=5)
-
-
-def works(client, engine):
-    try:
-        return says(client, engine)
-    except RequestFailed as failure:
-        assert failure.code == "busy", failure
-        return False
+            wait_until(lambda: unless_busy(lambda: says(other, engine)), "the connections are free again", timeout=5)
 
 
 def test_max_rows(engine, client):

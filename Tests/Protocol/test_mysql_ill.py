@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from fake_server import FakeServer
 from test_mysql_server import configured, fails, on
 from wire import RequestFailed
 
@@ -18,47 +19,27 @@ def packet(number, body):
     return len(body).to_bytes(3, "little") + bytes([number]) + body
 
 
-class FakeServer:
+class FakeMySQL(FakeServer):
     """Greets, lets anybody in, and answers each command with what `answer` makes of it."""
 
     def __init__(self, path, answer):
         self.answer, self.seen = answer, []
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.bind(str(path))
-        self.socket.listen()
-        self.thread = threading.Thread(target=self.run, daemon=True)
-        self.thread.start()
+        super().__init__(path)
 
-    def run(self):
-        while True:
-            try:
-                connection, _ = self.socket.accept()
-            except OSError:
+    def talk(self, connection, stream):
+        connection.sendall(packet(0, GREETING))
+        self.read(stream)
+        connection.sendall(packet(2, b"\0\0\0\2\0\0\0"))
+        while body := self.read(stream):
+            self.seen.append(body)
+            reply = self.answer(body, connection)
+            if reply is None:
                 return
-            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+            connection.sendall(reply)
 
-    def serve(self, connection):
-        try:
-            connection.sendall(packet(0, GREETING))
-            self.read(connection)
-            connection.sendall(packet(2, b"\0\0\0\2\0\0\0"))
-            while body := self.read(connection):
-                self.seen.append(body)
-                reply = self.answer(body, connection)
-                if reply is None:
-                    return
-                connection.sendall(reply)
-        except OSError:
-            pass
-        finally:
-            connection.close()
-
-    def read(self, connection):
-        head = connection.recv(4, socket.MSG_WAITALL)
-        return connection.recv(int.from_bytes(head[:3], "little"), socket.MSG_WAITALL) if len(head) == 4 else b""
-
-    def close(self):
-        self.socket.close()
+    def read(self, stream):
+        head = stream.read(4)
+        return stream.read(int.from_bytes(head[:3], "little")) if len(head) == 4 else b""
 
 
 def column(name, type=3, length=11):
@@ -77,7 +58,7 @@ def ill(directory, start_daemon, reply):
             return rows(b"16777216")
         return reply(body, connection)
 
-    fake = FakeServer(directory / "ill", answer)
+    fake = FakeMySQL(directory / "ill", answer)
     client = start_daemon(databases={"my": f"mysql://u@/d?socket={directory}/ill"}).connect()
     return fake, client
 

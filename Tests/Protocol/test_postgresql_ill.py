@@ -5,7 +5,6 @@ Message formats: PostgreSQL, Frontend/Backend Protocol.
 """
 
 import itertools
-import socket
 import struct
 import threading
 import time
@@ -14,6 +13,7 @@ import pytest
 
 from bystander import Bystander
 from daemon import CRASH, wait_until
+from fake_server import FakeServer
 from wire import RequestFailed
 
 
@@ -48,6 +48,13 @@ def status(name, value):
 READY = message(b"Z", b"I")
 BEGUN = message(b"1") + message(b"2")  # ParseComplete, BindComplete
 INT8, TEXT, BYTEA, BOOL, FLOAT8, NUMERIC, TIMESTAMP = 20, 25, 17, 16, 701, 1700, 1114
+
+
+def done(tag, state=b"I"):
+    """All of the answer to a statement without rows."""
+    return BEGUN + message(b"n") + message(b"C", tag + b"\0") + message(b"Z", state)
+
+
 ONE = described((b"a", INT8)) + row(b"1") + message(b"C", b"SELECT 1\0")
 GOOD = BEGUN + ONE + READY
 WELCOME = b"".join(status(name, value) for name, value in {
@@ -56,7 +63,7 @@ WELCOME = b"".join(status(name, value) for name, value in {
 ACCEPTED = message(b"R", struct.pack(">I", 0))
 
 
-class FakePostgres:
+class FakePostgres(FakeServer):
     """Lets anybody in, and answers what the driver asks for itself; `answer` makes the replies to all else.
 
     An answer is bytes, or a function that is called with the connection and returns bytes; `None` hangs up.
@@ -65,25 +72,7 @@ class FakePostgres:
     def __init__(self, directory):
         self.answer, self.welcome = GOOD, ACCEPTED + WELCOME
         self.seen, self.attempts, self.cancels = [], 0, 0
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.bind(str(directory / ".s.PGSQL.5432"))
-        self.socket.listen()
-        threading.Thread(target=self.run, daemon=True).start()
-
-    def run(self):
-        while True:
-            try:
-                connection, _ = self.socket.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
-
-    def serve(self, connection):
-        try:
-            with connection, connection.makefile("rb") as stream:
-                self.talk(connection, stream)
-        except (OSError, struct.error):
-            pass
+        super().__init__(directory / ".s.PGSQL.5432")
 
     def talk(self, connection, stream):
         start = stream.read(struct.unpack(">I", stream.read(4))[0] - 4)
@@ -113,9 +102,6 @@ class FakePostgres:
         connection.sendall(answer)
         return True
 
-    def close(self):
-        self.socket.close()
-
 
 class Place:
     def __init__(self, directory, start_daemon, limits="", url="postgresql://u@/d?host={}"):
@@ -133,6 +119,13 @@ class Place:
         except RequestFailed as failed:
             return failed.data
         return None
+
+    def begun(self):
+        """A session within a transaction."""
+        session = self.client.session(database="pg")
+        self.fake.answer = done(b"BEGIN", b"T")
+        self.client.query("BEGIN", session=session)
+        return session
 
     def recovers(self):
         self.fake.answer, self.fake.welcome = GOOD, ACCEPTED + WELCOME
@@ -234,7 +227,7 @@ TAGS = [b"", b"SELECT", b"SELECT 99999999999999999999999", b"INSERT 0 -1", b"INS
 
 @pytest.mark.parametrize("tag", TAGS)
 def test_a_number_of_rows_that_is_none(place, tag):
-    place.fake.answer = BEGUN + message(b"n") + message(b"C", tag + b"\0") + READY
+    place.fake.answer = done(tag)
     assert place.ends("UPDATE t SET a = 1") is None
     # In a batch the numbers are added up.
     place.fake.answer = 3 * (BEGUN + message(b"n") + message(b"C", tag + b"\0")) + READY
@@ -369,10 +362,8 @@ def test_an_odd_parameter(place, parameter):
 
 def test_a_session_whose_server_lies_about_its_transaction(place):
     client = place.client
-    session = client.session(database="pg")
-    place.fake.answer = BEGUN + message(b"n") + message(b"C", b"BEGIN\0") + message(b"Z", b"T")
-    client.query("BEGIN", session=session)
-    place.fake.answer = BEGUN + message(b"n") + message(b"C", b"COMMIT\0") + message(b"Z", b"T")
+    session = place.begun()
+    place.fake.answer = done(b"COMMIT", b"T")
     # What the server says of the state is told, not what the word was.
     assert client.query("COMMIT", session=session).transaction == "active"
     place.fake.answer = GOOD
@@ -382,9 +373,7 @@ def test_a_session_whose_server_lies_about_its_transaction(place):
 
 def test_a_commit_without_an_answer(place):
     client = place.client
-    session = client.session(database="pg")
-    place.fake.answer = BEGUN + message(b"n") + message(b"C", b"BEGIN\0") + message(b"Z", b"T")
-    client.query("BEGIN", session=session)
+    session = place.begun()
     place.fake.answer = None
     error = client.query_fails("COMMIT", session=session)
     assert (error["code"], error.get("retryable")) == ("outcome_unknown", None), error

@@ -13,23 +13,22 @@ from test_redis import fails, on
 class StoppingRedis(FakeRedis):
     """Takes the first commands after the greeting, answers none, and hangs up when `proceed` is set."""
 
+    buffering = 0  # what it has not taken stays in the socket
+
     def __init__(self, taken):
         self.taken, self.seen, self.proceed = taken, [], threading.Event()
         super().__init__(b"")
 
-    def talk(self, connection):
+    def talk(self, connection, stream):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        with connection, connection.makefile("rb", buffering=0) as stream:
-            while words := read_reply(stream):
-                greeting = {"HELLO": b"*4\r\n$7\r\nversion\r\n$5\r\n7.0.0\r\n$2\r\nid\r\n:1\r\n", "COMMAND": b"*0\r\n",
-                            "INFO": b"$0\r\n\r\n"}.get(words[0])
-                if greeting:
-                    connection.sendall(greeting)
-                    continue
-                self.seen.append(words[0])
-                if len(self.seen) == self.taken:
-                    self.proceed.wait(10)
-                    return
+        while words := read_reply(stream):
+            if greeting := self.greetings.get(words[0]):
+                connection.sendall(greeting)
+                continue
+            self.seen.append(words[0])
+            if len(self.seen) == self.taken:
+                self.proceed.wait(10)
+                return
 
 
 def test_a_batch_that_was_sent_in_part(start_daemon):
@@ -81,21 +80,18 @@ class GoneRedis(FakeRedis):
 
     is_gone = False
 
-    def talk(self, connection):
+    def talk(self, connection, stream):
         if self.is_gone:
             time.sleep(3)
-            connection.close()
             return
-        with connection, connection.makefile("rb") as stream:
-            while words := read_reply(stream):
-                greeting = {"HELLO": b"*4\r\n$7\r\nversion\r\n$5\r\n7.0.0\r\n$2\r\nid\r\n:1\r\n", "COMMAND": b"*0\r\n",
-                            "INFO": b"$0\r\n\r\n"}.get(words[0])
-                if not greeting:
-                    self.is_gone = True
-                    time.sleep(0.3)
-                connection.sendall(greeting or b"*-1\r\n")
-                if not greeting:
-                    return
+        while words := read_reply(stream):
+            greeting = self.greetings.get(words[0])
+            if not greeting:
+                self.is_gone = True
+                time.sleep(0.3)
+            connection.sendall(greeting or b"*-1\r\n")
+            if not greeting:
+                return
 
 
 def test_a_server_that_is_gone_while_it_is_told_of_a_cancel(start_daemon):

@@ -126,7 +126,7 @@ extension MySQLConnection {
         reading = .fetchRow(result)
         guard mayPush(), let run, let lengths = my_fetch_lengths(result) else { return nil }
         let state = rows.push(row, lengths, into: run.sink)
-        noteRowSize()
+        noteMessageSize(rows.byteCount)
         return didPush(state, run)
     }
 
@@ -136,7 +136,7 @@ extension MySQLConnection {
             reading = .fetch(statement)
             guard mayPush(), let run else { return nil }
             let state = rows.push(statement.handle, into: run.sink)
-            noteRowSize()
+            noteMessageSize(rows.byteCount)
             return didPush(state, run)
         case MY_NO_DATA: resultDidEnd(statement)
         default:
@@ -150,13 +150,6 @@ extension MySQLConnection {
         }
         return nil
     }
-
-    /// libmariadb's buffer grows to the longest row, and keeps that size as long as the connection lives.
-    private func noteRowSize() {
-        if rows.byteCount > Self.keptRowByteCountMax { isWorn = true }
-    }
-
-    private static let keptRowByteCountMax = 1 << 20
 
     /// Counts a row, and says whether it is for the client.
     private func mayPush() -> Bool {

@@ -155,13 +155,6 @@ final class PostgreSQLConnection: ServerConnection {
         noteMessageSize(parameters.byteCount)
     }
 
-    /// libpq's buffers grow to the longest message, and keep that size as long as the connection lives.
-    func noteMessageSize(_ byteCount: Int) {
-        if byteCount > Self.keptMessageByteCountMax { isWorn = true }
-    }
-
-    private static let keptMessageByteCountMax = 1 << 20
-
     private func sendNamed(_ statement: PostgreSQLStatement, _ position: BatchPosition?) throws(DriverError) {
         guard parameters.sendNamed(handle, statement.name) == 1 else { throw notSent }
         steps.append(.statement(position, statement, hash: 0))

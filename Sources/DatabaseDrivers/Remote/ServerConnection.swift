@@ -54,7 +54,7 @@ class ServerConnection: EventSource {
     /// The user for whom it worked last.
     final var lastUID: UInt32?
     /// It holds more memory than is to be kept, and is closed when it is given back.
-    final var isWorn = false
+    private(set) final var isWorn = false
     /// What statements have left must be cleared before the next one.
     final var needsReset = false
     /// Rows are dropped, because the run is being stopped.
@@ -173,6 +173,13 @@ class ServerConnection: EventSource {
         case .cancelAgain: if isStopping, isAnswerMissing || run != nil { sendCancel() }
         }
     }
+
+    /// A client library's buffers grow to the longest message, and keep that size as long as the connection lives.
+    final func noteMessageSize(_ byteCount: Int) {
+        if byteCount > Self.keptMessageByteCountMax { isWorn = true }
+    }
+
+    private static let keptMessageByteCountMax = 1 << 20
 
     // MARK: Runs
 

@@ -47,9 +47,11 @@ struct QueryCommand: ParsableCommand {
             guard parameters.isEmpty else { throw UsageError("statements from stdin take no parameters") }
             return try runScript()
         }
-        guard !Self.isEmpty(sql) else { throw UsageError("there is no statement to run") }
+        // By the rules of one engine and of the other; where both find one statement, none has to be asked for its own.
+        let counts = [StatementSplitter.Language.sql, .mysql].map { Self.split(sql, $0).count }
+        if counts == [0, 0] { throw UsageError("there is no statement to run") }
         let client = try connect()
-        if !database.needSession, Self.isSingle(sql) {
+        if !database.needSession, counts == [1, 1] {
             let runner = StatementRunner(
                 target: .client(client), options: limits.queryOptions(database: database.database),
                 output: StandardOutput())
@@ -105,16 +107,6 @@ struct QueryCommand: ParsableCommand {
             Terminal.complain("litebase: the last transaction was not committed, and is rolled back")
         }
         try session.close()
-    }
-
-    /// Whether nobody would find a statement in it.
-    private static func isEmpty(_ sql: String) -> Bool {
-        split(sql, .sql).isEmpty && split(sql, .mysql).isEmpty
-    }
-
-    /// Whether it is one statement for every engine, so that none has to be asked for.
-    private static func isSingle(_ sql: String) -> Bool {
-        split(sql, .sql).count == 1 && split(sql, .mysql).count == 1
     }
 
     private static func split(
