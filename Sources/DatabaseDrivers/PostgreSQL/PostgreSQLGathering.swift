@@ -1,0 +1,42 @@
+// How much libpq gathers before there is a message that it can hand out.
+//
+// It takes a message as a whole, of up to 2 GB, before anybody sees a part of it, and its buffer never becomes smaller again.
+
+internal import CPostgreSQL
+
+/// Reads from the server, and counts the bytes since the last message.
+struct PostgreSQLGathering {
+    /// What came of reading.
+    enum Outcome {
+        case read, failed
+        /// The message is longer than any may be.
+        case tooMuch
+    }
+
+    private let byteCountMax: Int
+    private var byteCount = 0
+    /// libpq's buffer has become larger than is to be kept.
+    private(set) var hasGrown = false
+
+    /// Read at a time, so that others have their turn.
+    private static let lookByteCountMax = 512 << 10
+    private static let keptByteCountMax = 4 << 20
+    /// For what is no row, as errors and notices.
+    private static let otherByteCountMax = 1 << 20
+
+    /// - Parameter rowByteCountMax: of a reply; a blob as text is twice as long.
+    init(rowByteCountMax: Int = 0) {
+        byteCountMax = min(rowByteCountMax, 1 << 40) * 2 + Self.otherByteCountMax
+    }
+
+    /// A message was handed out.
+    mutating func noteMessage() { byteCount = 0 }
+
+    mutating func read(_ handle: OpaquePointer) -> Outcome {
+        var count = 0
+        guard cpostgresql_consume_input(handle, Self.lookByteCountMax, &count) == 1 else { return .failed }
+        byteCount += count
+        if byteCount > Self.keptByteCountMax { hasGrown = true }
+        return byteCount <= byteCountMax ? .read : .tooMuch
+    }
+}
