@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from bystander import Bystander
 from daemon import run_to_end, wait_until
 from postgresql import PostgreSQL
 from wire import RequestFailed
@@ -141,6 +142,18 @@ def test_a_million_rows_in_bounded_memory(pg, packed):
             break
     assert (count, last) == (1_000_000, [1_000_000, "row number 1000000", 500_000.0])
     assert pg.memory_kib("VmHWM") - before < 16 << 10
+
+
+def test_a_row_of_half_a_gigabyte(pg, packed):
+    """It is not gathered to be refused, and keeps nobody waiting."""
+    assert on(packed, "SELECT 1").value == 1
+    pg.reset_peak()
+    before = pg.memory_kib()
+    with Bystander(pg, patience=2) as bystander:
+        error = fails(packed, "SELECT repeat('x', 500000000)")
+    assert (error["code"], error["sqlstate"]) == ("limit_exceeded", "54000")
+    assert pg.memory_kib("VmHWM") - before < 400 << 10 and bystander.slowest < 0.5
+    assert on(packed, "SELECT 1").value == 1
 
 
 def test_pages_and_max_rows(client):

@@ -282,7 +282,8 @@ def test_a_refusal_full_of_mischief(start, fake):
 def test_facts_that_are_nonsense(start, fake):
     """Of a server that is something else: as little as possible is taken for granted, and that works."""
     fake.welcome = lambda talk: talk.send(
-        authentication(0) + parameter("server_version", "\x1b[31m\nFORGED" + "9" * 20_000) + parameter("server_encoding", "KLINGON")
+        authentication(0) + parameter("server_version", "\x1b[31m\nFORGED" + "9" * 20_000)
+        + parameter("server_encoding", "KLINGON")
         + parameter("client_encoding", "LATIN1") + parameter("integer_datetimes", "off")
         + parameter("standard_conforming_strings", "maybe") + message(b"K", b"\xff" * 8) + ready())
 
@@ -312,11 +313,9 @@ def test_one_of_two_servers_says_nothing(start, fake, directory, step, where):
     """The other one is used, whichever comes first, as libpq does it."""
     other = FakePostgreSQL(directory, address=("127.0.0.1", 0))
     stop_at(fake, step, lambda talk: talk.silence())
-    hosts = [str(directory), "127.0.0.1"]
-    ports = ["5432", str(other.socket.getsockname()[1])]
-    order = slice(None) if where == "first" else slice(None, None, -1)
-    daemon = start(url=f"postgresql://u:{SECRET}@/d?host={','.join(hosts[order])}&port={','.join(ports[order])}&connect_timeout=1")
-    client = daemon.connect()
+    servers = [(str(directory), "5432"), ("127.0.0.1", str(other.socket.getsockname()[1]))]
+    hosts, ports = map(",".join, zip(*(servers if where == "first" else reversed(servers))))
+    client = start(url=f"postgresql://u:{SECRET}@/d?host={hosts}&port={ports}&connect_timeout=1").connect()
 
     def works():
         try:
@@ -614,7 +613,8 @@ def test_a_row_that_is_wider_than_any_may_be(start, fake, sql):
     before = daemon.memory_kib()
     with Bystander(daemon, patience=1) as bystander:
         data = fails(client, sql, timeout_ms=20_000)
-    assert (data["code"], data["sqlstate"]) == (("limit_exceeded", "54000") if sql == "SELECT 1" else ("outcome_unknown", "08007"))
+    expected = ("limit_exceeded", "54000") if sql == "SELECT 1" else ("outcome_unknown", "08007")
+    assert (data["code"], data["sqlstate"]) == expected
     assert grown_kib(daemon, before) < 96 << 10 and bystander.slowest < 0.4
     recovers(client, fake)
 
