@@ -9,6 +9,8 @@ struct CommandTag {
 
     init(_ text: UnsafePointer<CChar>?) { self.text = text }
 
+    var isEmpty: Bool { text == nil || text?[0] == 0 }
+
     /// Whether its number counts rows that were changed.
     var changesRows: Bool { begins("INSERT") || begins("UPDATE") || begins("DELETE") || begins("MERGE") }
 

@@ -11,7 +11,7 @@ extension PostgreSQLConnection {
     /// Takes one result of libpq's.
     func take(_ result: OpaquePointer) -> Progress? {
         let status = pq_resultStatus(result)
-        guard isExpected(status) else { return .broken(nonsense("It answers what it was not asked.")) }
+        guard isExpected(result, status) else { return .broken(nonsense("It answers what it was not asked.")) }
         switch status {
         case PQ_SINGLE_TUPLE: return takeRow(result)
         case PQ_TUPLES_OK, PQ_COMMAND_OK: takeEnd(result)
@@ -39,10 +39,13 @@ extension PostgreSQLConnection {
 
     /// Whether a result can be one of the present step. After a mistake of the server's nothing is sure any more, least of
     /// all which client's question it answers.
-    private func isExpected(_ status: Int32) -> Bool {
+    private func isExpected(_ result: OpaquePointer, _ status: Int32) -> Bool {
         switch (step, status) {
         case (_, PQ_FATAL_ERROR), (_, PQ_BAD_RESPONSE), (_, PQ_NONFATAL_ERROR): true
         case (.sync, _): status == PQ_PIPELINE_SYNC
+        // Only what runs has a tag.
+        case (.preparation, PQ_COMMAND_OK), (.description, PQ_COMMAND_OK):
+            !hasEnded && CommandTag(pq_cmdStatus(result)).isEmpty
         default: status != PQ_PIPELINE_SYNC && !hasEnded
         }
     }

@@ -125,7 +125,7 @@ final class PostgreSQLConnection: ServerConnection {
     override func isAlive() -> Bool {
         guard case .read = gathering.read(handle) else { return false }
         dropNotifications()
-        return pq_status(handle) == PQ_CONNECTION_OK && !isOutOfStep
+        return pq_status(handle) == PQ_CONNECTION_OK && !isOutOfStep && !gathering.isFruitless
     }
 
     func dropNotifications() {
@@ -403,11 +403,16 @@ final class PostgreSQLConnection: ServerConnection {
             while nextStep < steps.count {
                 if pq_isBusy(handle) != 0 {
                     if pq_status(handle) != PQ_CONNECTION_OK { return lost() }
-                    if isReadable { dropNotifications() }
+                    if isReadable {
+                        dropNotifications()
+                        if gathering.isFruitless { return .broken(nonsense("It has too many parameters.")) }
+                    }
                     continueBatchWhileWaiting()
                     return .waiting(mustFlush ? [.readable, .writable] : .readable)
                 }
                 gathering.noteMessage()
+                // libpq has dropped an answer too many, between two others, if it was there in time.
+                if isOutOfStep { return .broken(nonsense("It answers what it was not asked.")) }
                 guard let result = pq_getResult(handle) else {
                     if pq_status(handle) != PQ_CONNECTION_OK { return lost() }
                     stepIsAnswered()

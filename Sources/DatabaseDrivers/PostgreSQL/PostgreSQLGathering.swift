@@ -3,6 +3,7 @@
 // It takes a message as a whole, of up to 2 GB, before anybody sees a part of it, and its buffer never becomes smaller again.
 
 internal import CPostgreSQL
+internal import LinuxSystem
 
 /// Reads from the server, and counts the bytes since the last message.
 struct PostgreSQLGathering {
@@ -15,12 +16,17 @@ struct PostgreSQLGathering {
 
     private let byteCountMax: Int
     private var byteCount = 0
+    /// The thread's time when this look began, once there was much that came to nothing.
+    private var lookBegan: Int64?
     /// libpq's buffer has become larger than is to be kept.
     private(set) var hasGrown = false
 
     /// Read at a time, so that others have their turn.
     private static let lookByteCountMax = 512 << 10
     private static let keptByteCountMax = 4 << 20
+    /// Behind so many bytes the time is looked at.
+    private static let unwatchedByteCountMax = 64 << 10
+    private static let lookNanosecondsMax: Int64 = 100_000_000
     /// For what is no row, as errors and notices.
     private static let otherByteCountMax = 1 << 20
 
@@ -30,12 +36,23 @@ struct PostgreSQLGathering {
     }
 
     /// A message was handed out.
-    mutating func noteMessage() { byteCount = 0 }
+    mutating func noteMessage() {
+        byteCount = 0
+        lookBegan = nil
+    }
+
+    /// Whether libpq has worked for long on what was read last, and nothing came of it. It keeps all of the server's
+    /// parameters in a list that it goes through for each that comes (pqSaveParameterStatus in fe-exec.c), and tells nobody.
+    var isFruitless: Bool {
+        guard let lookBegan else { return false }
+        return ThreadClock.nanoseconds - lookBegan > Self.lookNanosecondsMax
+    }
 
     mutating func read(_ handle: OpaquePointer) -> Outcome {
         var count = 0
         guard cpostgresql_consume_input(handle, Self.lookByteCountMax, &count) == 1 else { return .failed }
         byteCount += count
+        if byteCount > Self.unwatchedByteCountMax { lookBegan = ThreadClock.nanoseconds }
         if byteCount > Self.keptByteCountMax { hasGrown = true }
         return byteCount <= byteCountMax ? .read : .tooMuch
     }
