@@ -93,6 +93,8 @@ int64_t clinux_memory_file_size(int fd);
 void *clinux_map_shared(int fd, size_t byte_count);
 void clinux_unmap(void *address, size_t byte_count);
 int64_t clinux_monotonic_ns(void);
+/// Time of the processor that this thread has used.
+int64_t clinux_thread_cpu_ns(void);
 /// Wall clock, nanoseconds since 1970.
 int64_t clinux_realtime_ns(void);
 /// A semaphore of this process (sem_overview(7)); NULL when there is no memory.

@@ -359,12 +359,15 @@ final class MySQLConnection: ServerConnection {
 
     // MARK: Cancelling
 
-    override func makeCancel() -> (@Sendable () -> Void)? {
+    override func makeCancel() -> (@Sendable () -> Bool)? {
         // A number of a server that was started anew meanwhile may be somebody else's by now.
         if isLost { return nil }
         mayBeKilled = true
         let (number, hostIndex, canceller) = (my_thread_id(handle), context.hostIndex, context.canceller)
-        return { canceller.kill(number, hostIndex: hostIndex) }
+        return {
+            canceller.kill(number, hostIndex: hostIndex)
+            return true
+        }
     }
 
     // MARK: The end
