@@ -15,6 +15,8 @@ struct cpostgresql_table cpostgresql_table;
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static char problem[512];
+// SSL_pending(3) of the library that libpq is linked with, if any.
+static int (*pending_in_tls)(const void *tls);
 
 static void load(void) {
     void *library = dlopen("libpq.so.5", RTLD_NOW | RTLD_LOCAL);
@@ -30,6 +32,7 @@ static void load(void) {
     if (!cpostgresql_table.name) missing = "PQ" #name;
     CPOSTGRESQL_FUNCTIONS(CPOSTGRESQL_FIND)
     CPOSTGRESQL_FIND(, setNoticeReceiver, , )
+    *(void **)&pending_in_tls = dlsym(library, "SSL_pending");
     // Pipelines came with PostgreSQL 14.
     if (missing) snprintf(problem, sizeof problem, "libpq.so.5 has no %s: version 14 or later is needed", missing);
 }
@@ -78,9 +81,20 @@ __attribute__((visibility("default"))) ssize_t recv(int socket, void *buffer, si
     return count;
 }
 
+// Whether there are bytes that were received and that libpq has not taken: it reads into what room it has, and does not come
+// back for the rest of a record (pgtls_read_pending in fe-secure-openssl.c), which no socket would tell of.
+static bool has_pending(pq_connection *connection) {
+    if (!pending_in_tls || cpostgresql_table.status(connection) == PQ_CONNECTION_BAD) return false;
+    void *tls = cpostgresql_table.sslStruct(connection, "OpenSSL");
+    return tls && pending_in_tls(tls) > 0;
+}
+
 int cpostgresql_consume_input(pq_connection *connection, long byte_count_max, long *byte_count) {
     allowance = byte_count_max;
-    int result = cpostgresql_table.consumeInput(connection);
+    int result;
+    do {
+        result = cpostgresql_table.consumeInput(connection);
+    } while (result == 1 && has_pending(connection));
     *byte_count = byte_count_max - allowance;
     allowance = -1;
     return result;
@@ -88,7 +102,10 @@ int cpostgresql_consume_input(pq_connection *connection, long byte_count_max, lo
 
 int cpostgresql_connect_poll(pq_connection *connection, long byte_count_max, long *byte_count) {
     allowance = byte_count_max;
-    int result = cpostgresql_table.connectPoll(connection);
+    int result;
+    do {
+        result = cpostgresql_table.connectPoll(connection);
+    } while (result == PQ_POLLING_READING && has_pending(connection));
     *byte_count = byte_count_max - allowance;
     allowance = -1;
     return result;

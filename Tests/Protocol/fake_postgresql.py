@@ -95,7 +95,9 @@ class Talk:
 
     def read(self, count):
         try:
-            data = self.connection.recv(count, socket.MSG_WAITALL) if count else b""
+            data = b""
+            while len(data) < count and (more := self.connection.recv(count - len(data))):
+                data += more
         except OSError:
             raise Gone from None
         if len(data) < count:
@@ -132,6 +134,8 @@ class Talk:
             if code not in (SSL_CODE, GSS_CODE):
                 return body
             self.send(self.server.encryption)
+            if self.server.tls and code == SSL_CODE:
+                self.connection = self.server.tls.wrap_socket(self.connection, server_side=True)
 
     def next(self):
         kind, length = self.read(1), struct.unpack(">I", self.read(4))[0]
@@ -184,7 +188,7 @@ class Talk:
 class FakePostgreSQL(FakeServer):
     """Methods and attributes that a test replaces say what it does."""
 
-    encryption = b"N"
+    encryption, tls = b"N", None
 
     def __init__(self, directory, answer=None, address=None):
         self.directory = directory
@@ -199,6 +203,10 @@ class FakePostgreSQL(FakeServer):
         if self.listener.family == socket.AF_UNIX:
             return f"postgresql://{user}@/d?host={self.directory}{more}"
         return f"postgresql://{user}@127.0.0.1:{self.listener.getsockname()[1]}/d{more.replace('&', '?', 1)}"
+
+    def encrypt(self, context):
+        """From now on it speaks TLS, in records as long as there can be."""
+        self.encryption, self.tls = b"S", context
 
     def serve(self, connection):
         self.connection_count += 1

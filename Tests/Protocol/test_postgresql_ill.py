@@ -3,6 +3,7 @@ again so is the pool."""
 
 import re
 import socket
+import ssl
 import struct
 import time
 
@@ -12,6 +13,7 @@ from bystander import Bystander
 from daemon import wait_until
 from fake_postgresql import (FakePostgreSQL, Gone, WELCOME, authentication, complete, described, error, fields, message,
                              notice, notification, parameter, ready, row, rows)
+from certificates import Authority
 from wire import RequestFailed
 
 SECRET = "Xq7hidden"
@@ -361,6 +363,25 @@ def test_answers_to_the_wish_for_encryption(start, directory, answer):
     data = fails(daemon.connect())
     assert data["code"] == "connect_failed" and SECRET not in str(data) and time.monotonic() - started < 1.5
     one_line_per_record(daemon)
+    network.close()
+
+
+def test_records_of_tls_larger_than_what_libpq_reads(start, directory):
+    """libpq takes half of such a record, and the socket has no more: what is left within the TLS library is not forgotten.
+    PostgreSQL itself sends records of 8 KiB; what ends TLS before it may send 16."""
+    pki = Authority(directory, "ca")
+    certificate, key = pki.sign("localhost", "server")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    network = FakePostgreSQL(directory, address=("127.0.0.1", 0))
+    network.encrypt(context)
+    client = start(url=network.url(more="&sslmode=require")).connect()
+    assert on(client).value == 1
+    network.synced = lambda talk: talk.sql == "SELECT 1" or talk.send(ready(talk.status))
+    for size in (100, 5_000, 9_000, 16_300, 20_000, 40_000, 100_000, 1_000_000):
+        for count in (1, 2, 7, 50):
+            network.answer = lambda talk, sql: rows(*[b"x" * size] * count, oid=25) + ready()
+            assert [len(value) for value, in on(client, timeout_ms=2000).rows] == [size] * count, (size, count)
     network.close()
 
 

@@ -62,8 +62,8 @@ void cpostgresql_ignore_notices(pq_connection *connection);
 typedef void (*cpostgresql_receiver)(void *argument, const pq_result *notice);
 void cpostgresql_receive_notices(pq_connection *connection, cpostgresql_receiver receiver, void *argument);
 
-/// PQconsumeInput and PQconnectPoll that receive no more than so many bytes, and tell how many these were. What is left in
-/// the socket makes it readable. (With TLS, the bytes are those on the wire.)
+/// PQconsumeInput and PQconnectPoll that receive no more than so many bytes, and tell how many these were. What is left is in
+/// the socket, which is readable then. (With TLS, the bytes are those on the wire.)
 int cpostgresql_consume_input(pq_connection *connection, long byte_count_max, long *byte_count);
 int cpostgresql_connect_poll(pq_connection *connection, long byte_count_max, long *byte_count);
 
@@ -86,8 +86,8 @@ bool cpostgresql_cancel(pq_cancel_key *key, long limit_ms);
     X(int, transactionStatus, (const pq_connection *c), (c))                                                           \
     X(const char *, parameterStatus, (const pq_connection *c, const char *name), (c, name))                            \
     X(char *, errorMessage, (const pq_connection *c), (c))                                                             \
-    X(int, connectionNeedsPassword, (const pq_connection *c), (c))                                                     \
     X(int, socket, (const pq_connection *c), (c))                                                                      \
+    X(void *, sslStruct, (pq_connection * c, const char *library), (c, library))                                       \
     X(int, backendPID, (const pq_connection *c), (c))                                                                  \
     X(int, setnonblocking, (pq_connection * c, int value), (c, value))                                                 \
     X(int, flush, (pq_connection * c), (c))                                                                            \
