@@ -47,11 +47,11 @@ struct QueryCommand: ParsableCommand {
             guard parameters.isEmpty else { throw UsageError("statements from stdin take no parameters") }
             return try runScript()
         }
-        // By the rules of one engine and of the other; where both find one statement, none has to be asked for its own.
-        let counts = [StatementSplitter.Language.sql, .mysql].map { Self.split(sql, $0).count }
-        if counts == [0, 0] { throw UsageError("there is no statement to run") }
+        // By the rules of each engine; where all find one statement, none has to be asked for its own.
+        let counts = StatementSplitter.Language.sql.map { Self.split(sql, $0).count }
+        if counts.allSatisfy({ $0 == 0 }) { throw UsageError("there is no statement to run") }
         let client = try connect()
-        if !database.needSession, counts == [1, 1] {
+        if !database.needSession, counts.allSatisfy({ $0 == 1 }) {
             let runner = StatementRunner(
                 target: .client(client), options: limits.queryOptions(database: database.database),
                 output: StandardOutput())
