@@ -19,6 +19,7 @@ extension Shell {
 
     /// Prints statements that can be run again, with their semicolons.
     /// - Parameter table: a name, or nothing for all.
+    /// - Throws: `UsageError` when there is no such table, or when the engine has none.
     func showSchema(_ table: String) throws {
         let statements =
             switch try connection.session().information.engine {
