@@ -80,8 +80,7 @@ struct QueryCommand: ParsableCommand {
 
     /// Whether the database takes commands instead of SQL. Their arguments are strings: `1.50` must not become `1.5`.
     private func takesCommands(_ client: BlockingClient) throws -> Bool {
-        let name = database.database
-        let known = try client.listDatabases().first { name == nil ? $0.isDefault : $0.name == name }
+        let known = try client.information(onDatabase: database.database)
         return known.map { StatementSplitter.Language(engine: $0.engine) == .commandLines } ?? false
     }
 
