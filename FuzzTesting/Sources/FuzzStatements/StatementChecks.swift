@@ -11,6 +11,11 @@ enum StatementChecks {
         for language in StatementSplitter.Language.allCases { check(script, language) }
     }
 
+    private static func mayHaveDelimiter(_ script: UnsafeRawBufferPointer) -> Bool {
+        let word = Array("delimiter".utf8)
+        return script.indices.contains { start in script[start...].prefix(word.count).map { $0 | 0x20 } == word }
+    }
+
     private static func check(_ script: UnsafeRawBufferPointer, _ language: StatementSplitter.Language) {
         var splitter = StatementSplitter(language)
         var statements = splitter.append(script)
@@ -32,8 +37,8 @@ enum StatementChecks {
             line += statement.bytes.count { $0 == UInt8(ascii: "\n") }
             end += statement.bytes.count
         }
-        // What ends a statement is not known of it alone, where it is no semicolon.
-        if language == .commandLines || splitter.hasOwnDelimiter { return }
+        // Where something else may have ended a statement, its own semicolons do not.
+        if language == .commandLines || language == .mysql && mayHaveDelimiter(script) { return }
         for statement in statements where statement != left {
             var again = StatementSplitter(language)
             // The line end closes a comment behind the statement.

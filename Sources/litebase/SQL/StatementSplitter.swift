@@ -59,7 +59,7 @@ struct StatementSplitter {
     }
 
     private let language: Language
-    /// What ends a statement in MySQL's place of a semicolon, if anything.
+    /// What ends a statement instead of a semicolon, if anything: MySQL's `DELIMITER`.
     private var delimiter: [UInt8] = []
     /// Bytes since the last quote or comment.
     private var plainByteCount = 0
@@ -87,9 +87,6 @@ struct StatementSplitter {
 
     /// Whether nothing but white space and comments was read since the last statement.
     var isBetweenStatements: Bool { !holdsToken && !holdsPart && context == .plain }
-
-    /// Whether something else than a semicolon ends statements.
-    var hasOwnDelimiter: Bool { !delimiter.isEmpty }
 
     /// Whether a token has begun that only the next byte can end.
     private var holdsPart: Bool { !word.isEmpty || opener != nil || dollarTag != nil }
