@@ -5,6 +5,7 @@ import re
 import socket
 import ssl
 import struct
+import threading
 import time
 
 import pytest
@@ -518,6 +519,38 @@ def test_floods_instead_of_an_answer(start, fake, flood, sql):
         wait_until(lambda: not fake.talks, "its connection is closed", timeout=8)
     assert grown_kib(daemon, before) < 48 << 10
     recovers(client, fake)
+
+
+def test_a_server_that_stops_in_the_middle_of_a_message(start, fake):
+    """What the loop does for others meanwhile is not taken for work on what the server has said."""
+    daemon = start(more="loops = 1")
+    client = daemon.connect()
+    assert on(client).value == 1
+    stopped, others_are_done = threading.Event(), threading.Event()
+    (talk,) = fake.talks
+    long_notice = notice("x" * 200_000)
+    next_message = talk.next
+
+    def stop_before_the_parameters():
+        if talk.received[-1] == b"P" and not stopped.is_set():
+            talk.send(long_notice[:100_000])
+            stopped.set()
+            assert others_are_done.wait(30)
+            # It reads first: the daemon goes on sending before it hears more.
+            message = next_message()
+            talk.send(long_notice[100_000:])
+            return message
+        return next_message()
+
+    talk.next = stop_before_the_parameters
+    id = client.send_query("SELECT $1", ["x" * 8_000_000], database="pg")
+    assert stopped.wait(10)
+    other, before = daemon.connect(), daemon.cpu_seconds()
+    while daemon.cpu_seconds() - before < 0.4:
+        for health in [other.send("health_check") for _ in range(100)]:
+            other.answer(health)
+    others_are_done.set()
+    assert client.collect(id).value == 1
 
 
 def test_new_parameters_without_end(start, fake):

@@ -397,6 +397,8 @@ final class PostgreSQLConnection: ServerConnection {
             case .failed: return lost()
             case .tooMuch: return .broken(gatheringError())
             }
+        } else {
+            gathering.skip()
         }
         if mustFlush {
             let state = pq_flush(handle)
