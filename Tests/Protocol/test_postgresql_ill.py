@@ -343,11 +343,42 @@ def test_an_address_that_takes_no_connection(start, fake, directory):
         waiting[-1].connect_ex(full.getsockname())
     ports = f"{full.getsockname()[1]},{other.listener.getsockname()[1]}"
     client = start(url=f"postgresql://u@/d?host=127.0.0.1,127.0.0.1&port={ports}").connect()
-    assert fails(client)["code"] == "connect_failed"
-    wait_until(lambda: other.connection_count, "the other one is asked", timeout=5)
-    recovers(client, other)
+    assert on(client).value == 1, "who asks first waits for the other one"
+    client = start(url=f"postgresql://u@127.0.0.1:{full.getsockname()[1]}/d").connect()
+    wait_until(lambda: "failed: timeout expired" in fails(client).get("detail", ""), "the reason is told", timeout=5)
     for each in [*waiting, full]:
         each.close()
+    other.close()
+
+
+def test_who_asks_first_waits_for_all_servers(start, fake, directory):
+    """Each has the time of connect_ms_max; when none answers, the error names them all."""
+    stop_at(fake, STEPS[0], lambda talk: talk.silence())
+    other = FakePostgreSQL(directory, address=("127.0.0.1", 0))
+    port = other.listener.getsockname()[1]
+    client = start(url=f"postgresql://u@/d?host={directory},127.0.0.1&port=5432,{port}").connect()
+    started = time.monotonic()
+    assert on(client).value == 1
+    assert time.monotonic() - started < 1
+    stop_at(other, STEPS[0], lambda talk: talk.silence())
+    client = start(url=f"postgresql://u@/d?host={directory},127.0.0.1&port=5432,{port}").connect()
+    started = time.monotonic()
+    assert "(connect_ms_max for each of 2)" in fails(client)["message"]
+    assert time.monotonic() - started < 1.5
+    wait_until(lambda: f'"{directory}", port 5432 failed: timeout expired; connection to server at "127.0.0.1", port {port} '
+               "failed: timeout expired" in fails(client).get("detail", ""), "both are named", timeout=5)
+    other.close()
+
+
+def test_one_name_for_two_addresses(start, fake, directory):
+    """As where both have the same certificate: the one that says nothing is told from the other by its address."""
+    silent = FakePostgreSQL(directory, address=("127.0.0.1", 0))
+    stop_at(silent, STEPS[0], lambda talk: talk.silence())
+    port = silent.listener.getsockname()[1]
+    other = FakePostgreSQL(directory, address=("127.0.0.2", port))
+    client = start(url=f"postgresql://u@db.example,db.example/d?hostaddr=127.0.0.1,127.0.0.2&port={port}").connect()
+    assert on(client).value == 1
+    silent.close()
     other.close()
 
 
