@@ -382,6 +382,14 @@ void clinux_limit_malloc_arenas(int count) {
 }
 void clinux_trim_malloc(void) { malloc_trim(0); }
 
+// Of the leak sanitizer, which looks for leaks in exit(3) otherwise; not there in other builds.
+void __lsan_do_leak_check(void) __attribute__((weak));
+
+void clinux_exit_at_once(int status) {
+    if (__lsan_do_leak_check) __lsan_do_leak_check();
+    _exit(status);
+}
+
 // Counted memory. Each thread gathers what it allocates and frees, so that loops do not fight for one cache line: there are
 // six calls for each point SELECT.
 

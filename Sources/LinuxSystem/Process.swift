@@ -74,7 +74,7 @@ public enum Process {
     ///
     /// For a process with other threads: OpenSSL's cleaning frees locks that they may take at the moment, in closing a
     /// connection (_exit(2)).
-    public static func exitAtOnce(_ status: Int32) -> Never { _exit(status) }
+    public static func exitAtOnce(_ status: Int32) -> Never { clinux_exit_at_once(status) }
 
     public static func isTerminal(_ number: Int32) -> Bool { isatty(number) == 1 }
 }

@@ -11,10 +11,10 @@ import time
 import pytest
 
 from bystander import Bystander
-from daemon import wait_until
+from certificates import Authority
+from daemon import SANITIZER, wait_until
 from fake_postgresql import (FakePostgreSQL, Gone, WELCOME, authentication, complete, described, error, fields, message,
                              notice, notification, parameter, ready, row, rows)
-from certificates import Authority
 from wire import RequestFailed
 
 SECRET = "Xq7hidden"
@@ -778,7 +778,11 @@ def test_a_session_whose_server_lies_about_its_transaction(start, fake):
 
 
 @pytest.mark.parametrize("sql, code", [("SELECT 1", "database_error"), ("INSERT 1", "outcome_unknown")])
-@pytest.mark.parametrize("before", [b"", described(("a", 23))], ids=["nothing", "a description"])
+@pytest.mark.parametrize("before", [
+    pytest.param(b"", id="nothing"),
+    # libpq 15 makes a new result of it without freeing that of the description (pqParseInput3 in fe-protocol3.c).
+    pytest.param(described(("a", 23)), id="a description", marks=pytest.mark.skipif(SANITIZER == "address", reason="libpq leaks")),
+])
 def test_ready_before_the_end(start, fake, before, sql, code):
     """Nothing has to be waited for then."""
     client = start().connect()

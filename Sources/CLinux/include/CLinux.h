@@ -131,5 +131,7 @@ uint64_t clinux_counted_refusals(void);
 bool clinux_take_counted_refusal(void);
 /// Caps the number of malloc arenas, each of which costs resident memory, and gives them slack (mallopt(3)).
 void clinux_limit_malloc_arenas(int count);
+/// _exit(2).
+_Noreturn void clinux_exit_at_once(int status);
 /// Gives free memory of all arenas back to the system (malloc_trim(3)).
 void clinux_trim_malloc(void);

@@ -337,7 +337,7 @@ final class MySQLConnection: ServerConnection {
                 located(
                     DriverError(
                         .badRequest, "The statement has \(count) placeholders, and \(run.parameters.count) were sent.",
-                        hint: "Send one parameter for each ? in the statement.", sqlState: "07001")))
+                        hint: Hint.parameters, sqlState: "07001")))
             return abandon(statement)
         }
         let started: Void? = parameters.bind(run.parameters, to: statement.handle) { calls.start(.execute(statement)) }

@@ -52,7 +52,7 @@ struct PostgreSQLDriver: RemoteDriver {
         if parameters.contains(where: { $0.name != nil }) {
             throw DriverError(
                 .badRequest, "PostgreSQL has no named parameters.",
-                hint: "Write $1, $2, … in the statement and send params as an array.", sqlState: "42P02")
+                hint: Hint.unnamedParameters("$1, $2, …"), sqlState: "42P02")
         }
         for case .text(let text) in parameters.lazy.map(\.value) where text.contains(0) {
             throw DriverError(

@@ -117,7 +117,7 @@ enum PostgreSQLErrors {
         switch sqlState {
         // The number of parameters; the connection is as good as before, and the same request will fail again.
         case "08P01":
-            return Meaning(code: .badRequest, hint: "Send as many params as the statement has placeholders.")
+            return Meaning(code: .badRequest, hint: Hint.parameters)
         case "25006":
             return Meaning(code: .readOnly, hint: "Open the database for writing.")
         case "25P01": return Meaning(code: .databaseError, hint: "Begin a transaction in a session.")
