@@ -8,7 +8,11 @@
 enum StatementChecks {
     /// Statements are pieces of the script in their order, and each of them is one statement.
     static func check(_ script: UnsafeRawBufferPointer) {
-        var splitter = StatementSplitter()
+        for language in StatementSplitter.Language.allCases { check(script, language) }
+    }
+
+    private static func check(_ script: UnsafeRawBufferPointer, _ language: StatementSplitter.Language) {
+        var splitter = StatementSplitter(language)
         var statements = splitter.append(script)
         let left = splitter.finish()
         if let left { statements.append(left) }
@@ -28,8 +32,10 @@ enum StatementChecks {
             line += statement.bytes.count { $0 == UInt8(ascii: "\n") }
             end += statement.bytes.count
         }
+        // What ends a statement is not known of it alone, where it is no semicolon.
+        if language == .commandLines || splitter.hasOwnDelimiter { return }
         for statement in statements where statement != left {
-            var again = StatementSplitter()
+            var again = StatementSplitter(language)
             // The line end closes a comment behind the statement.
             let found = again.append(statement.bytes + [UInt8(ascii: "\n"), UInt8(ascii: ";")])
             precondition(found.map(\.bytes) == [statement.bytes], "a statement is one")
