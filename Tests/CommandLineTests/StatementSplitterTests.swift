@@ -42,6 +42,7 @@ import Testing
             ["a", "b; c", "d$", "e", "f"]
         ),
         ("DELIMITER $$\nSELECT '$$' $$ x END$$\nDELIMITER\ny$$ delimiter ;", ["SELECT '$$'", "x END", "y"]),
+        ("DELIMITER ||\n||\n/* c */ || a || b||d|||", ["a", "b", "d", "|"]),
         ("DELIMITER //\n-- //\nSELECT 4/2 // SELECT 1//", ["-- //\nSELECT 4/2", "SELECT 1"]),
         ("SELECT delimiter ;\n x", ["SELECT delimiter", "x"]),
     ]

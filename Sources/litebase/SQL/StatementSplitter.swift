@@ -70,7 +70,8 @@ struct StatementSplitter {
     private var keywords: StatementGrammar
     /// Bytes of the current statement, from its first one that is not white space.
     private var current: [UInt8] = []
-    private var holdsToken = false
+    /// How many of these there were at the first token; `nil` while there was none but comments.
+    private var countAtToken: Int?
     private var line = 1
     private var startLine = 1
     /// The last byte in plain context when it may begin a comment: `-` or `/`.
@@ -84,6 +85,8 @@ struct StatementSplitter {
         self.language = language
         keywords = StatementGrammar(language)
     }
+
+    private var holdsToken: Bool { countAtToken != nil }
 
     /// Whether nothing but white space and comments was read since the last statement.
     var isBetweenStatements: Bool { !holdsToken && !holdsPart && context == .plain }
@@ -106,7 +109,7 @@ struct StatementSplitter {
     /// - Returns: what was left without a semicolon, if it is more than white space and comments.
     mutating func finish() -> Statement? {
         if case .line = context { finishLine() }
-        holdsToken = holdsToken || holdsPart
+        if holdsPart { noteToken() }
         let rest = finishStatement(droppingLast: 0).first
         reset()
         return rest
@@ -125,7 +128,7 @@ struct StatementSplitter {
         while let last = bytes.last, isWhiteSpace(last) { bytes.removeLast() }
         let statement = holdsToken ? [Statement(bytes: bytes, line: startLine)] : []
         current = []
-        holdsToken = false
+        countAtToken = nil
         keywords = StatementGrammar(language)
         opener = nil
         word = []
@@ -142,7 +145,7 @@ struct StatementSplitter {
         }
         current.append(byte)
         if language == .commandLines {
-            holdsToken = true
+            noteToken()
             return byte == UInt8(ascii: "\n")
         }
         switch context {
@@ -171,7 +174,9 @@ struct StatementSplitter {
     private mutating func takePlain(_ byte: UInt8) -> Bool {
         plainByteCount += 1
         if endsWithDelimiter {
-            holdsToken = holdsToken || word.count >= delimiter.count
+            // Its own bytes are no tokens, though they may have looked like some.
+            if let count = countAtToken, count > current.count - delimiter.count { countAtToken = nil }
+            if word.count >= delimiter.count || (opener != nil && delimiter.count == 1) { noteToken() }
             return true
         }
         if let first = opener {
@@ -184,6 +189,7 @@ struct StatementSplitter {
                 context = .blockComment(previous: 0, depth: 1)
                 return false
             }
+            noteToken(endingAt: current.count - 1)
             token(.other)
         }
         if language == .postgresql, takeDollar(byte) { return false }
@@ -211,7 +217,7 @@ struct StatementSplitter {
         case UInt8(ascii: ";"):
             if !delimiter.isEmpty { return false }
             let ends = keywords.take(.semicolon)
-            if !ends { holdsToken = true }
+            if !ends { noteToken() }
             return ends
         case UInt8(ascii: "#") where language == .mysql:
             context = .lineComment
@@ -236,13 +242,20 @@ struct StatementSplitter {
         token(.other)
     }
 
+    private mutating func noteToken() { noteToken(endingAt: current.count) }
+
+    private mutating func noteToken(endingAt count: Int) {
+        if countAtToken == nil { countAtToken = count }
+    }
+
     private mutating func token(_ kind: SQLToken) {
-        holdsToken = true
+        noteToken()
         _ = keywords.take(kind)
     }
 
     private mutating func endWord() {
         guard !word.isEmpty else { return }
+        noteToken(endingAt: current.count - 1)
         token(keywords.heedsWords ? SQLToken(word: word) : .other)
         word.removeAll(keepingCapacity: true)
     }
@@ -261,7 +274,7 @@ extension StatementSplitter {
             if language == .mysql, byte == UInt8(ascii: "!"),
                 current.suffix(3).elementsEqual("/*!".utf8) || current.suffix(4).elementsEqual("/*M!".utf8)
             {
-                holdsToken = true
+                noteToken()
             }
             let mayMatter = byte == UInt8(ascii: "*") || byte == UInt8(ascii: "/")
             context = .blockComment(previous: mayMatter ? byte : 0, depth: depth)
@@ -294,7 +307,7 @@ extension StatementSplitter {
         if language == .postgresql, let first = words.first,
             !first.elementsEqual("\\restrict".utf8), !first.elementsEqual("\\unrestrict".utf8)
         {
-            holdsToken = true
+            noteToken()
             return true
         }
         if language == .mysql, words.count > 1, words[1].count <= Self.delimiterByteCountMax {
