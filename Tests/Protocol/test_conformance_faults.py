@@ -132,7 +132,9 @@ class Talk:
         """Everything before `step`."""
         for earlier in self.STEPS[:self.STEPS.index(step)]:
             outcome = self.finish(earlier, self.send(earlier))
-            assert outcome == "done" or outcome["code"] == "cancelled", (earlier, outcome)
+            # A busy server may not have confirmed the cancelling in time.
+            expected = ("cancelled", "outcome_unknown") if earlier == "slow write" else ("cancelled",)
+            assert outcome == "done" or outcome["code"] in expected, (earlier, outcome)
 
     def check(self, place, sent=None):
         """What was acknowledged is there, what was refused is not, and nothing is there in part."""
