@@ -155,12 +155,14 @@ def test_cancel_of_what_has_ended_or_never_was(engine, client):
 def test_a_cancelled_write_changes_nothing(place, engine, client):
     table = place.table([("id", "key"), ("v", "integer")])
     write = engine.slow_write.format(table=table)
-    cancelled_within(client, start_slow(place, client, write))
+    # A busy server may not confirm it in time.
+    codes = ("cancelled", "outcome_unknown")
+    cancelled_within(client, start_slow(place, client, write), codes)
     assert place.count(table) == 0
     # A batch: what ran before the statement that is cancelled is undone, too.
     id = client.send("batch", {"statements": [{"sql": f"INSERT INTO {table} VALUES (1, 1)"}, {"sql": write}], "database": "db"})
     time.sleep(0.1)
-    cancelled_within(client, id)
+    cancelled_within(client, id, codes)
     assert place.count(table) == 0
     assert on(client, f"INSERT INTO {table} VALUES (1, 1)").last["rows_affected"] == 1
 
