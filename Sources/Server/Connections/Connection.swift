@@ -199,7 +199,7 @@ final class Connection: EventSource {
     func receive() {
         guard let socket, !hasReadEnd, interest.contains(.readable) else { return }
         slot?.markUnknown()
-        switch SystemCalls.read(socket.descriptor, into: context.receiveBuffer) {
+        switch SystemCalls.receive(socket.descriptor, into: context.receiveBuffer) {
         case .bytes(let count):
             context.statistics.bytesReceived += UInt64(count)
             take(UnsafeRawBufferPointer(rebasing: context.receiveBuffer[..<count]))
