@@ -19,12 +19,6 @@ extension SQLiteConnection {
         return prepared
     }
 
-    /// Ends the use of a statement: it holds no lock and no snapshot any more.
-    func release(_ statement: CachedStatement) {
-        sqlite3_reset(statement.handle)
-        statement.isInUse = false
-    }
-
     private func prepare(_ sql: UnsafeRawBufferPointer) throws(DriverError) -> CachedStatement {
         guard sql.count <= options.valueByteCountMax else {
             throw DriverError(.limitExceeded, "The SQL text is too long.", sqlState: "54000")
