@@ -32,7 +32,7 @@ extension Connection {
     }
 
     /// Gives an operation its way.
-    private func send(_ operation: Operation, by route: Route, timeout wanted: Int64?) {
+    private func send(_ operation: Operation, by route: consuming Route, timeout wanted: Int64?) {
         operation.link = route.link
         operation.session = route.session
         operation.mayWrite = route.mayWrite
@@ -50,7 +50,7 @@ extension Connection {
         operation.setParameters(request.parameters)
         operation.rowCountMax = request.maxRows ?? .max
         operation.pageRowCount = request.pageRows
-        operation.prepareSink(writer(encoding), rowByteCountMax: context.limits.rowByteCountMax)
+        operation.prepareRows(writer(encoding), rowByteCountMax: context.limits.rowByteCountMax)
         submit(operation)
     }
 
@@ -78,7 +78,7 @@ extension Connection {
         let operation = makeOperation(head, .batch, encoding)
         send(operation, by: route, timeout: nil)
         operation.setBatch(request)
-        operation.prepareSink(writer(encoding), rowByteCountMax: context.limits.rowByteCountMax)
+        operation.prepareRows(writer(encoding), rowByteCountMax: context.limits.rowByteCountMax)
         submit(operation)
     }
 

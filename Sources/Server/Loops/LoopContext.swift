@@ -34,7 +34,8 @@ final class LoopContext {
     var body = ByteBuffer()
     /// Storage for the output of the connection that is being served.
     var spareOutput = ByteBuffer()
-    private var freeOperations: [Operation] = []
+    /// By encoding.
+    private var freeOperations = [[Operation]](repeating: [], count: WireEncoding.allCases.count)
     private var links: [ObjectIdentifier: any DatabaseLink] = [:]
     private var lastLink: (database: ObjectIdentifier, link: any DatabaseLink)?
 
@@ -105,22 +106,23 @@ final class LoopContext {
 
     /// Runs a connection's part of this turn, unless its user has had enough of the turn and others are here.
     /// - Returns: false when it has to wait for the next turn.
-    func takeTurn(_ part: LoopShare.Part, of share: LoopShare, _ body: () -> Void) -> Bool {
+    func takeTurn(_ part: LoopShare.Part, of connection: Connection, _ body: () -> Void) -> Bool {
         if shares.count < 2 {
             body()
             return true
         }
-        if share.isUsedUp(part, in: loop.turnCount) { return false }
+        let share = connection.share
+        if share?.isUsedUp(part, in: loop.turnCount) == true { return false }
         let start = MonotonicInstant.now
         body()
-        share.use(MonotonicInstant.now.nanoseconds(since: start), of: part, in: loop.turnCount)
+        share?.use(MonotonicInstant.now.nanoseconds(since: start), of: part, in: loop.turnCount)
         return true
     }
 
     // MARK: Operations are used again, so that a request allocates none
 
-    func takeOperation() -> Operation {
-        let operation = freeOperations.popLast() ?? Operation()
+    func takeOperation(_ encoding: WireEncoding) -> Operation {
+        let operation = freeOperations[Int(encoding.rawValue)].popLast() ?? Operation(encoding)
         precondition(!operation.isTracked, "an operation is in flight and free at once")
         return operation
     }
@@ -128,6 +130,7 @@ final class LoopContext {
     func recycle(_ operation: Operation) {
         precondition(!operation.isTracked, "an operation was given back while it was in flight")
         operation.reset()
-        if freeOperations.count < Self.freeOperationCountMax { freeOperations.append(operation) }
+        let index = Int(operation.encoding.rawValue)
+        if freeOperations[index].count < Self.freeOperationCountMax { freeOperations[index].append(operation) }
     }
 }
