@@ -80,7 +80,7 @@ final class Operation: StatementRun, @unchecked Sendable {
 
     /// Takes over the parameters of a request.
     func setParameters(_ list: ParameterList) {
-        parameters.removeAll(keepingCapacity: true)
+        if !parameters.isEmpty { parameters.removeAll(keepingCapacity: true) }
         var reader = list.makeReader()
         while let parameter = reader.next() {
             parameters.append(DriverParameter(name: parameter.name, value: DriverValue(parameter.value)))

@@ -70,7 +70,7 @@ extension Connection {
     func observeRefusal(_ head: RequestHead, _ type: RequestType, _ error: RequestError) {
         var facts = facts(head.id, type.name)
         facts.code = error.code.name
-        facts.sqlState = error.sqlState
+        facts.sqlState = error.fields.sqlState
         context.observer.observe(.requestFailed(facts))
     }
 }
