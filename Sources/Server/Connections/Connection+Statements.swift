@@ -27,7 +27,7 @@ extension Connection {
         }
         let grant = try findDatabase(target.database)
         return Route(
-            link: context.link(to: grant.database), session: nil, mayWrite: !grant.isReadOnly,
+            link: context.link(by: grant), session: nil, mayWrite: !grant.isReadOnly,
             milliseconds: grant.entry.statementTimeMillisecondsMax)
     }
 

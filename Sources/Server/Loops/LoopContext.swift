@@ -37,7 +37,7 @@ final class LoopContext {
     /// By encoding.
     private var freeOperations = [[Operation]](repeating: [], count: WireEncoding.allCases.count)
     private var links: [ObjectIdentifier: any DatabaseLink] = [:]
-    private var lastLink: (database: ObjectIdentifier, link: any DatabaseLink)?
+    private var lastLink: (entry: ObjectIdentifier, access: DatabaseAccess, link: any DatabaseLink)?
 
     private static let freeOperationCountMax = 64
 
@@ -54,18 +54,21 @@ final class LoopContext {
         receiveBuffer.deallocate()
     }
 
-    /// This loop's way to a database.
-    func link(to database: any Database) -> any DatabaseLink {
+    /// This loop's way to a database of the catalog.
+    func link(by grant: Grant) -> any DatabaseLink {
+        let entry = ObjectIdentifier(grant.entry)
+        // Without a reference to the database, which is counted on a cache line that all loops share.
+        if let lastLink, lastLink.entry == entry, lastLink.access == grant.access { return lastLink.link }
+        let link = link(to: grant.database)
+        lastLink = (entry, grant.access, link)
+        return link
+    }
+
+    private func link(to database: any Database) -> any DatabaseLink {
         let key = ObjectIdentifier(database)
-        if let lastLink, lastLink.database == key { return lastLink.link }
-        let link: any DatabaseLink
-        if let known = links[key] {
-            link = known
-        } else {
-            link = database.makeSharedLink(drivers)
-            links[key] = link
-        }
-        lastLink = (key, link)
+        if let known = links[key] { return known }
+        let link = database.makeSharedLink(drivers)
+        links[key] = link
         return link
     }
 
