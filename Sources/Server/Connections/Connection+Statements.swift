@@ -45,7 +45,7 @@ extension Connection {
         let route = try route(request.target)
         if request.pageRows != nil { try checkPagedQueryCount() }
         let operation = makeOperation(head, .query, encoding)
-        send(operation, by: route, timeout: request.timeoutMilliseconds)
+        send(operation, by: consume route, timeout: request.timeoutMilliseconds)
         operation.sql = request.sql
         operation.setParameters(request.parameters)
         operation.rowCountMax = request.maxRows ?? .max
@@ -76,7 +76,7 @@ extension Connection {
         let request = try decoded { () throws(DecodeError) in try BatchRequest(head.data) }
         let route = try route(request.target)
         let operation = makeOperation(head, .batch, encoding)
-        send(operation, by: route, timeout: nil)
+        send(operation, by: consume route, timeout: nil)
         operation.setBatch(request)
         operation.prepareRows(writer(encoding), rowByteCountMax: context.limits.rowByteCountMax)
         submit(operation)
@@ -87,7 +87,7 @@ extension Connection {
         let route = try route(request.target)
         let operation = makeOperation(head, .describe, encoding)
         operation.kind = .describe
-        send(operation, by: route, timeout: nil)
+        send(operation, by: consume route, timeout: nil)
         operation.sql = request.sql
         submit(operation)
     }
