@@ -354,6 +354,7 @@ static int64_t nanoseconds(clockid_t clock) {
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 int64_t clinux_monotonic_ns(void) { return nanoseconds(CLOCK_MONOTONIC); }
+int64_t clinux_thread_cpu_ns(void) { return nanoseconds(CLOCK_THREAD_CPUTIME_ID); }
 int64_t clinux_realtime_ns(void) { return nanoseconds(CLOCK_REALTIME); }
 
 void clinux_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
@@ -387,6 +388,14 @@ void clinux_limit_malloc_arenas(int count) {
     mallopt(M_TOP_PAD, 256 << 10);
 }
 void clinux_trim_malloc(void) { malloc_trim(0); }
+
+// Of the leak sanitizer, which looks for leaks in exit(3) otherwise; not there in other builds.
+void __lsan_do_leak_check(void) __attribute__((weak));
+
+void clinux_exit_at_once(int status) {
+    if (__lsan_do_leak_check) __lsan_do_leak_check();
+    _exit(status);
+}
 
 // Counted memory. Each thread gathers what it allocates and frees, so that loops do not fight for one cache line: there are
 // six calls for each point SELECT.

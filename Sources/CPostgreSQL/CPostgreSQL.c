@@ -2,13 +2,21 @@
 #include "CPostgreSQL.h"
 
 #include <dlfcn.h>
+#include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
 
 struct cpostgresql_table cpostgresql_table;
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static char problem[512];
+// SSL_pending(3) of the library that libpq is linked with, if any.
+static int (*pending_in_tls)(const void *tls);
 
 static void load(void) {
     void *library = dlopen("libpq.so.5", RTLD_NOW | RTLD_LOCAL);
@@ -24,6 +32,7 @@ static void load(void) {
     if (!cpostgresql_table.name) missing = "PQ" #name;
     CPOSTGRESQL_FUNCTIONS(CPOSTGRESQL_FIND)
     CPOSTGRESQL_FIND(, setNoticeReceiver, , )
+    *(void **)&pending_in_tls = dlsym(library, "SSL_pending");
     // Pipelines came with PostgreSQL 14.
     if (missing) snprintf(problem, sizeof problem, "libpq.so.5 has no %s: version 14 or later is needed", missing);
 }
@@ -31,6 +40,84 @@ static void load(void) {
 const char *cpostgresql_load(void) {
     pthread_once(&once, load);
     return problem[0] ? problem : NULL;
+}
+
+// The bytes that this thread may still receive; any number of them where it is negative.
+static _Thread_local long allowance = -1;
+// When this thread has waited long enough, in milliseconds of the monotonic clock; 0 where it may wait for ever.
+static _Thread_local long long deadline;
+static _Thread_local bool is_late;
+
+static long long now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return time.tv_sec * 1000LL + time.tv_nsec / 1000000;
+}
+
+// Stands before that of libc, for libpq and everybody else in this process (ld.so(8): the program is searched first).
+//
+// libpq reads a message in one call, as long as more of it is there (pqReadData in fe-misc.c): a row of a gigabyte would
+// occupy its loop for a second and memory for twice its size, and nobody could say no. An allowance that is used up looks
+// to it like a socket that is empty for now. PQcancel waits for the server's end without any limit (internal_cancel in
+// fe-connect.c); a deadline that has passed looks like that end.
+__attribute__((visibility("default"))) ssize_t recv(int socket, void *buffer, size_t size, int flags) {
+    if (allowance == 0 && size > 0) {
+        errno = EAGAIN;
+        return -1;
+    }
+    if (allowance > 0 && size > (size_t)allowance) size = (size_t)allowance;
+    if (deadline) {
+        struct pollfd entry = {.fd = socket, .events = POLLIN};
+        long long left = deadline - now();
+        int ready = poll(&entry, 1, left > 0 ? (int)left : 0);
+        if (ready < 0) return -1;
+        if (ready == 0) {
+            is_late = true;
+            return 0;
+        }
+    }
+    ssize_t count = syscall(SYS_recvfrom, socket, buffer, size, flags, NULL, NULL);
+    if (allowance > 0 && count > 0 && !(flags & MSG_PEEK)) allowance -= count;
+    return count;
+}
+
+// Whether there are bytes that were received and that libpq has not taken: it reads into what room it has, and does not come
+// back for the rest of a record (pgtls_read_pending in fe-secure-openssl.c), which no socket would tell of.
+static bool has_pending(pq_connection *connection) {
+    if (!pending_in_tls || cpostgresql_table.status(connection) == PQ_CONNECTION_BAD) return false;
+    void *tls = cpostgresql_table.sslStruct(connection, "OpenSSL");
+    return tls && pending_in_tls(tls) > 0;
+}
+
+int cpostgresql_consume_input(pq_connection *connection, long byte_count_max, long *byte_count) {
+    allowance = byte_count_max;
+    int result;
+    do {
+        result = cpostgresql_table.consumeInput(connection);
+    } while (result == 1 && has_pending(connection));
+    *byte_count = byte_count_max - allowance;
+    allowance = -1;
+    return result;
+}
+
+int cpostgresql_connect_poll(pq_connection *connection, long byte_count_max, long *byte_count) {
+    allowance = byte_count_max;
+    int result;
+    do {
+        result = cpostgresql_table.connectPoll(connection);
+    } while (result == PQ_POLLING_READING && has_pending(connection));
+    *byte_count = byte_count_max - allowance;
+    allowance = -1;
+    return result;
+}
+
+bool cpostgresql_cancel(pq_cancel_key *key, long limit_ms) {
+    char message[256];
+    is_late = false;
+    deadline = now() + limit_ms;
+    cpostgresql_table.cancel(key, message, sizeof message);
+    deadline = 0;
+    return !is_late;
 }
 
 static void ignore(void *argument, const pq_result *result) {

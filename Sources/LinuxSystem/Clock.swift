@@ -38,3 +38,9 @@ public enum WallClock {
     /// Nanoseconds since 1970, UTC.
     public static var nanosecondsSince1970: Int64 { clinux_realtime_ns() }
 }
+
+/// The processor's time of one thread.
+public enum ThreadClock {
+    /// Nanoseconds that the calling thread has worked; a system call, unlike the other clocks.
+    public static var nanoseconds: Int64 { clinux_thread_cpu_ns() }
+}

@@ -67,8 +67,14 @@ public enum Process {
         return Int(clamping: limit.rlim_cur)
     }
 
-    /// Ends the process at once with a status of sysexits(3) or systemd.exec(5).
+    /// Ends the process with a status of sysexits(3) or systemd.exec(5).
     public static func exit(_ status: Int32) -> Never { Glibc.exit(status) }
+
+    /// Ends the process without what is left to do for exit(3): nothing of stdio's is written, and libraries do not clean up.
+    ///
+    /// For a process with other threads: OpenSSL's cleaning frees locks that they may take at the moment, in closing a
+    /// connection (_exit(2)).
+    public static func exitAtOnce(_ status: Int32) -> Never { clinux_exit_at_once(status) }
 
     public static func isTerminal(_ number: Int32) -> Bool { isatty(number) == 1 }
 }

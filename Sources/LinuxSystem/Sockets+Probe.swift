@@ -22,6 +22,23 @@ extension Sockets {
         return error != .wouldBlock && error != .interrupted
     }
 
+    /// Waits until a socket can be read or written, or has failed (poll(2)).
+    /// - Returns: false when that has not happened in time.
+    /// - Thread: one that may block.
+    public static func wait(for number: Int32, _ wanted: Readiness, until deadline: MonotonicInstant) -> Bool {
+        var entry = pollfd(fd: number, events: Int16(truncatingIfNeeded: wanted.rawValue), revents: 0)
+        while true {
+            let left = deadline.nanoseconds(since: .now)
+            guard left > 0 else { return false }
+            // Rounded up: else the last millisecond would be spent without waiting.
+            let count = poll(&entry, 1, Int32(clamping: (left + 999_999) / 1_000_000))
+            if count > 0 || (count < 0 && Errno.current != .interrupted) { return true }
+        }
+    }
+
+    /// Makes a library give up a connection that it waits for (shutdown(2), SHUT_RDWR).
+    public static func shutdownBoth(ofNumber number: Int32) { _ = shutdown(number, Int32(SHUT_RDWR)) }
+
     /// Connects and leaves again, without ever waiting.
     ///
     /// - Source: connect(2): ECONNREFUSED where nobody listens, EAGAIN where the queue of somebody who does is full.

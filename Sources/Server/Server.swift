@@ -223,11 +223,9 @@ public final class Server {
 
     /// One line for `STATUS=` (sd_notify(3)).
     public var statusLine: String {
-        "Serving \(Self.count(catalog.entries.count, "database")); "
-            + "\(Self.count(connectionCount, "connection")), \(Self.count(requestsInFlight, "request")) running"
+        "Serving \(counted(catalog.entries.count, "database")); "
+            + "\(counted(connectionCount, "connection")), \(counted(requestsInFlight, "request")) running"
     }
-
-    private static func count(_ number: Int, _ noun: String) -> String { "\(number) \(noun)\(number == 1 ? "" : "s")" }
 
     /// Stops watching the listeners, without closing them, and looks once more whether a connection waits in a queue.
     /// - Returns: false when there is one; then the listeners are watched again and it is served.

@@ -148,7 +148,7 @@ final class Daemon: EventSource {
     /// Ends the process from within the loop, without waiting for anything.
     func abandon(_ status: Int32) -> Never {
         listeners.remove()
-        Process.exit(status)
+        Process.exitAtOnce(status)
     }
 }
 

@@ -165,13 +165,13 @@ def test_closed_errors_are_no_descriptor_of_the_connection(daemon):
         process.communicate()
 
 
-# --- hints in the words of the command line -----------------------------------------------------------------------------
+# --- hints ---------------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("arguments, status, hint", [
-    (["-d", "nowhere", "SELECT 1"], 1, "'litebase databases' lists those that you may open."),
-    (["SELECT ?, ?", "1"], 1, "Give one value behind the statement for each of its placeholders."),
-    (["--read-only", "CREATE TABLE never(x)"], 1, "Either you may only read here ('litebase databases' says so, or --read-only was "
-                                                  "given), or the daemon may not write the file and its directory."),
+    (["-d", "nowhere", "SELECT 1"], 1, "list_databases ('litebase databases') names those that you may open."),
+    (["SELECT ?, ?", "1"], 1, "Give one value for each placeholder of the statement."),
+    (["--read-only", "CREATE TABLE never(x)"], 1, "Either you may only read here (the list of databases says so, or you asked "
+                                                  "for it), or the daemon may not write the file and its directory."),
     (["SELECT zeroblob(100000000)"], 75, "Take parts of it with substr(), or raise limits.row_bytes_max."),
     (["--url", "/some/path.db", "SELECT 1"], 1, "Use sqlite:/absolute/path, sqlite::memory:, postgresql://, mysql:// or "
                                                 "redis://HOST/DATABASE."),
@@ -210,6 +210,11 @@ def test_named_parameters(query):
 
 def test_all_text(query):
     assert query("--text", "SELECT typeof(?) t, ? v", "5", ":x=1") == [{"t": "text", "v": ":x=1"}]
+
+
+@pytest.mark.parametrize("arguments", [["query", "SELECT 1", "--timeout", "-1"], ["ping", "-c", "-1"]], ids=["long", "short"])
+def test_negative_number_of_an_option_is_refused_for_what_it_is(run, arguments):
+    assert b"Missing" not in (text := run(*arguments, check=64).stderr) and (b"positive" in text or b"negative" in text)
 
 
 def test_negative_number_is_a_value(query):

@@ -49,7 +49,7 @@ import Testing
         ])
         let mark = String(ParameterParsing.negativeMark)
         #expect(
-            marked == ["query", "-x", mark + "-5", mark + "-.5", "--port", "-1", "--text", mark + "-2", "--", "-7"])
+            marked == ["query", "-x", mark + "-5", mark + "-.5", "--port=-1", "--text", mark + "-2", "--", "-7"])
         #expect(try ParameterParsing.parameters([mark + "-5", mark + "-.5"], allText: false) == [-5, -0.5])
     }
 }

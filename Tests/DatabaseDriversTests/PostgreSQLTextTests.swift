@@ -67,4 +67,37 @@ struct PostgreSQLTextTests {
             #expect(PostgreSQLErrors.byteOffset(ofCharacter: 16, in: bytes) == nil)
         }
     }
+
+    @Test(arguments: [
+        ("a,b", nil, "1,2", "a", "1", "b//2"), ("a,b,c", nil, "1", "b", "1", "a,c//1"),
+        ("a,a", nil, "1,2", "a", "2", "a//1"),
+        ("a,b", "::1,::2", nil, "a", "5432", "b/::2/"), (",b", "::1,::2", nil, "::1", "5432", "b/::2/"),
+        ("a", nil, "1", "a", "1", nil), ("a,a", nil, nil, "a", "5432", nil), (nil, nil, nil, "/run", "5432", nil),
+        ("a,b", nil, nil, "c", "5432", nil),
+    ])
+    func serversThatSayNothingAreLeftOut(
+        _ names: String?, _ addresses: String?, _ ports: String?, _ host: String, _ port: String, _ left: String?
+    ) {
+        var options: [String: String] = [:]
+        options["host"] = names
+        options["hostaddr"] = addresses
+        options["port"] = ports
+        let settings = PostgreSQLHosts(options).without(host, port).map { others in
+            ["host", "hostaddr", "port"].map { key in others.settings.first { "\($0.0)" == key }?.1 ?? "" }
+        }
+        #expect(settings?.joined(separator: "/") == left)
+    }
+
+    @Test(arguments: [
+        ("INSERT 0 5", 5), ("UPDATE 9223372036854775807", Int64.max), ("UPDATE 9223372036854775808", .max),
+        ("DELETE 99999999999999999999999999", .max), ("DELETE", 0), ("", 0),
+    ])
+    func countsOfTagsDoNotOverflow(_ tag: String, _ count: Int64) {
+        #expect(tag.withCString { CommandTag($0).count } == count)
+    }
+
+    @Test func textsAreCut() {
+        #expect("abc".withCString { PostgreSQLText.clipped($0, byteCountMax: 3) } == "abc")
+        #expect("abcd".withCString { PostgreSQLText.clipped($0, byteCountMax: 3) } == "abc…")
+    }
 }

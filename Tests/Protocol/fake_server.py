@@ -7,14 +7,18 @@ import threading
 
 
 class FakeServer:
-    """Listens at `path` from the start; subclasses have `talk`, at whose end the connection is closed."""
+    """Listens from the start, at the path of a socket or the address of a port; subclasses have `talk`, at whose end the
+    connection is closed."""
 
     buffering = -1
 
-    def __init__(self, path):
-        self.listener = socket.socket(socket.AF_UNIX)
-        self.listener.bind(str(path))
-        self.listener.listen(16)
+    def __init__(self, address):
+        if isinstance(address, tuple):
+            self.listener = socket.create_server(address)
+        else:
+            self.listener = socket.socket(socket.AF_UNIX)
+            self.listener.bind(str(address))
+            self.listener.listen(64)
         threading.Thread(target=self.run, daemon=True).start()
 
     def run(self):

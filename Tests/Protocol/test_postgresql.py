@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from bystander import Bystander
 from daemon import LITEBASE, wait_until
 from postgresql import PostgreSQL
 from wire import RequestFailed
@@ -112,6 +113,20 @@ def test_parameters_that_cannot_be_sent(client):
     assert fails(client, "SELECT '\0'")["code"] == "bad_request"
     assert fails(client, "SELECT $1::int, $2::int", [1])["sqlstate"] == "08P01"
     assert on(client, "SELECT 1").value == 1
+
+
+# Streaming
+
+def test_a_row_of_half_a_gigabyte(pg, packed):
+    """It is not gathered to be refused, and keeps nobody waiting."""
+    assert on(packed, "SELECT 1").value == 1
+    pg.reset_peak()
+    before = pg.memory_kib()
+    with Bystander(pg, patience=2) as bystander:
+        error = fails(packed, "SELECT repeat('x', 500000000)")
+    assert (error["code"], error["sqlstate"]) == ("limit_exceeded", "54000")
+    assert pg.memory_kib("VmHWM") - before < 400 << 10 and bystander.slowest < 0.5
+    assert on(packed, "SELECT 1").value == 1
 
 
 # Errors

@@ -10,36 +10,11 @@ import subprocess
 
 import pytest
 
+from certificates import Authority
 from daemon import free_port, short_directory
 from postgresql import PostgreSQL
 
 KEY_PASSWORD = "Kq8-of-the-key"
-
-
-class Authority:
-    """A certificate authority in a directory, and what it signs."""
-
-    def __init__(self, directory, name):
-        self.directory = directory
-        self.name = name
-        self.certificate = directory / f"{name}.crt"
-        self.key = directory / f"{name}.key"
-        self.openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-                     "-subj", f"/CN={name}", "-keyout", self.key, "-out", self.certificate)
-
-    def openssl(self, *arguments):
-        subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True, timeout=30)
-
-    def sign(self, common_name, file, password=None):
-        """Makes FILE.key, which `password` protects, and FILE.crt."""
-        key, request, certificate = (self.directory / f"{file}.{kind}" for kind in ("key", "csr", "crt"))
-        protection = ["-passout", f"pass:{password}"] if password else ["-nodes"]
-        self.openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", *protection, "-subj",
-                     f"/CN={common_name}", "-addext", f"subjectAltName=DNS:{common_name}", "-keyout", key, "-out", request)
-        self.openssl("x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self.key, "-CAcreateserial",
-                     "-days", "2", "-copy_extensions", "copy", "-out", certificate)
-        key.chmod(0o600)
-        return certificate, key
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 import grp
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -374,6 +375,23 @@ def test_many_starts_and_stops(start_daemon, directory):
         assert daemon.terminate() == 0
     left = [name for name in os.listdir(directory) if "sock" in name and not name.endswith(".lock")]
     assert not left, f"left over: {left}"
+
+
+ABORT = """
+#include <stdlib.h>
+__attribute__((constructor)) static void begin(void) { atexit(abort); }
+"""
+
+
+def test_libraries_do_not_clean_up_at_the_end(start_daemon, directory):
+    """Threads may still use them: OpenSSL frees locks that a connection takes when it is closed."""
+    if shutil.which("cc") is None:
+        pytest.skip("no C compiler")
+    (directory / "abort.c").write_text(ABORT)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", directory / "abort.so", directory / "abort.c"], check=True)
+    daemon = start_daemon(environment={"LD_PRELOAD": directory / "abort.so"})
+    assert healthy(daemon.socket_path)["status"] == "healthy"
+    assert daemon.terminate() == 0
 
 
 def test_closed_standard_streams_are_taken(start_daemon):

@@ -45,7 +45,7 @@ def test_reload_puts_it_in_force_before_it_answers(start_daemon, directory, mode
             assert reply.data == {"databases": 1, "restart_needed": []}
             for _ in range(4):
                 assert limit_of(daemon) == limit
-    assert daemon.log().count("Configuration reloaded, 1 databases") == 32
+    assert daemon.log().count("Configuration reloaded, 1 database\n") == 32
 
 
 def test_databases_come_and_go(start_daemon, directory):

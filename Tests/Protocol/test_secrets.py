@@ -19,7 +19,7 @@ import pytest
 from daemon import LITEBASE, ROOT, SANITIZER_OPTIONS, Daemon, environment_for, run_to_end
 from postgresql import PostgreSQL
 from test_journal import Journal, needs_namespace
-from test_postgresql_tls import Authority
+from certificates import Authority
 
 # Each place has a marker of its own; they share this.
 MARKER = "Zk9Vq"

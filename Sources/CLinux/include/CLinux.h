@@ -97,6 +97,8 @@ int64_t clinux_memory_file_size(int fd);
 void *clinux_map_shared(int fd, size_t byte_count);
 void clinux_unmap(void *address, size_t byte_count);
 int64_t clinux_monotonic_ns(void);
+/// Time of the processor that this thread has used.
+int64_t clinux_thread_cpu_ns(void);
 /// Wall clock, nanoseconds since 1970.
 int64_t clinux_realtime_ns(void);
 /// A semaphore of this process (sem_overview(7)); NULL when there is no memory.
@@ -132,5 +134,7 @@ uint64_t clinux_counted_refusals(void);
 bool clinux_take_counted_refusal(void);
 /// Caps the number of malloc arenas, each of which costs resident memory, and gives them slack (mallopt(3)).
 void clinux_limit_malloc_arenas(int count);
+/// _exit(2).
+_Noreturn void clinux_exit_at_once(int status);
 /// Gives free memory of all arenas back to the system (malloc_trim(3)).
 void clinux_trim_malloc(void);

@@ -25,8 +25,15 @@ typedef struct {
     int dispsize;
 } pq_option;
 
-// ConnStatusType, as far as a blocking connect shows it.
+// ConnStatusType, as far as it is looked at.
 #define PQ_CONNECTION_OK 0
+#define PQ_CONNECTION_BAD 1
+#define PQ_CONNECTION_STARTED 2
+// PostgresPollingStatusType.
+#define PQ_POLLING_FAILED 0
+#define PQ_POLLING_READING 1
+#define PQ_POLLING_WRITING 2
+#define PQ_POLLING_OK 3
 // ExecStatusType.
 #define PQ_EMPTY_QUERY 0
 #define PQ_COMMAND_OK 1
@@ -42,6 +49,7 @@ typedef struct {
 #define PQ_TRANS_ACTIVE 1
 #define PQ_TRANS_INTRANS 2
 #define PQ_TRANS_INERROR 3
+#define PQ_TRANS_UNKNOWN 4
 
 /// Opens libpq.so.5, once in a process. Thread: any.
 /// Returns NULL when it is there, else what dlopen(3) says.
@@ -54,20 +62,32 @@ void cpostgresql_ignore_notices(pq_connection *connection);
 typedef void (*cpostgresql_receiver)(void *argument, const pq_result *notice);
 void cpostgresql_receive_notices(pq_connection *connection, cpostgresql_receiver receiver, void *argument);
 
+/// PQconsumeInput and PQconnectPoll that receive no more than so many bytes, and tell how many these were. What is left is in
+/// the socket, which is readable then. (With TLS, the bytes are those on the wire.)
+int cpostgresql_consume_input(pq_connection *connection, long byte_count_max, long *byte_count);
+int cpostgresql_connect_poll(pq_connection *connection, long byte_count_max, long *byte_count);
+
+/// PQcancel, which waits no longer than that for the server to take it. Returns false when the server has not done so.
+bool cpostgresql_cancel(pq_cancel_key *key, long limit_ms);
+
 // Returned type, name here, parameters with names, names alone.
 #define CPOSTGRESQL_FUNCTIONS(X)                                                                                       \
     X(pq_option *, conninfoParse, (const char *url, char **message), (url, message))                                   \
     X(void, conninfoFree, (pq_option * options), (options))                                                            \
     X(void, freemem, (void *memory), (memory))                                                                         \
-    X(pq_connection *, connectdbParams, (const char *const *keys, const char *const *values, int expand_name),         \
+    X(pq_connection *, connectStartParams, (const char *const *keys, const char *const *values, int expand_name),      \
       (keys, values, expand_name))                                                                                     \
+    X(int, connectPoll, (pq_connection * c), (c))                                                                      \
+    X(pq_option *, conninfo, (pq_connection * c), (c))                                                                 \
+    X(char *, host, (const pq_connection *c), (c))                                                                     \
+    X(char *, port, (const pq_connection *c), (c))                                                                     \
     X(void, finish, (pq_connection * c), (c))                                                                          \
     X(int, status, (const pq_connection *c), (c))                                                                      \
     X(int, transactionStatus, (const pq_connection *c), (c))                                                           \
     X(const char *, parameterStatus, (const pq_connection *c, const char *name), (c, name))                            \
     X(char *, errorMessage, (const pq_connection *c), (c))                                                             \
-    X(int, connectionNeedsPassword, (const pq_connection *c), (c))                                                     \
     X(int, socket, (const pq_connection *c), (c))                                                                      \
+    X(void *, sslStruct, (pq_connection * c, const char *library), (c, library))                                       \
     X(int, backendPID, (const pq_connection *c), (c))                                                                  \
     X(int, setnonblocking, (pq_connection * c, int value), (c, value))                                                 \
     X(int, flush, (pq_connection * c), (c))                                                                            \
@@ -90,7 +110,6 @@ void cpostgresql_receive_notices(pq_connection *connection, cpostgresql_receiver
        const int *formats, int result_format),                                                                         \
       (c, name, count, values, lengths, formats, result_format))                                                       \
     X(int, sendDescribePrepared, (pq_connection * c, const char *name), (c, name))                                     \
-    X(pq_result *, exec, (pq_connection * c, const char *sql), (c, sql))                                               \
     X(void, clear, (pq_result * r), (r))                                                                               \
     X(int, resultStatus, (const pq_result *r), (r))                                                                    \
     X(size_t, resultMemorySize, (const pq_result *r), (r))                                                             \

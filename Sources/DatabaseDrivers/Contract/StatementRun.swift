@@ -192,7 +192,7 @@ extension DriverError {
         case .accessRevoked:
             DriverError(
                 .permissionDenied, "A change of the configuration took away the right to do this.",
-                hint: "list_databases names the databases that you may open.", sqlState: "42501")
+                hint: Hint.databases, sqlState: "42501")
         }
     }
 }

@@ -337,7 +337,7 @@ final class MySQLConnection: ServerConnection {
                 located(
                     DriverError(
                         .badRequest, "The statement has \(count) placeholders, and \(run.parameters.count) were sent.",
-                        hint: "Send one parameter for each ? in the statement.", sqlState: "07001")))
+                        hint: Hint.parameters, sqlState: "07001")))
             return abandon(statement)
         }
         let started: Void? = parameters.bind(run.parameters, to: statement.handle) { calls.start(.execute(statement)) }
@@ -359,12 +359,15 @@ final class MySQLConnection: ServerConnection {
 
     // MARK: Cancelling
 
-    override func makeCancel() -> (@Sendable () -> Void)? {
+    override func makeCancel() -> (@Sendable () -> Bool)? {
         // A number of a server that was started anew meanwhile may be somebody else's by now.
         if isLost { return nil }
         mayBeKilled = true
         let (number, hostIndex, canceller) = (my_thread_id(handle), context.hostIndex, context.canceller)
-        return { canceller.kill(number, hostIndex: hostIndex) }
+        return {
+            canceller.kill(number, hostIndex: hostIndex)
+            return true
+        }
     }
 
     // MARK: The end

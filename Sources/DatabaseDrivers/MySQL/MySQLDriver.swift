@@ -60,7 +60,7 @@ struct MySQLDriver: RemoteDriver {
         if parameters.contains(where: { $0.name != nil }) {
             throw DriverError(
                 .badRequest, "MySQL has no named parameters.",
-                hint: "Write ? in the statement and send params as an array.", sqlState: "07001")
+                hint: Hint.unnamedParameters("?"), sqlState: "07001")
         }
         for case .real(let value) in parameters.lazy.map(\.value) where !value.isFinite {
             throw DriverError(

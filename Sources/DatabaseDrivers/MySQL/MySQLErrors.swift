@@ -33,6 +33,10 @@ enum MySQLErrors {
         details.hint = meaning.hint
         details.isRetryable = meaning.isRetryable
         if number == 1064 { details.offset = offset(in: sql, message) }
+        // Without any value the statement is not prepared, and a placeholder is no SQL.
+        if let offset = details.offset, offset < sql.count, sql[offset] == UInt8(ascii: "?") {
+            details.hint = Hint.parameters
+        }
         return DriverError(details)
     }
 

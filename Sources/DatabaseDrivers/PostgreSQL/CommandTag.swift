@@ -9,6 +9,8 @@ struct CommandTag {
 
     init(_ text: UnsafePointer<CChar>?) { self.text = text }
 
+    var isEmpty: Bool { text == nil || text?[0] == 0 }
+
     /// Whether its number counts rows that were changed.
     var changesRows: Bool { begins("INSERT") || begins("UPDATE") || begins("DELETE") || begins("MERGE") }
 
@@ -21,7 +23,7 @@ struct CommandTag {
     /// Every prepared statement of the connection is gone.
     var dropsStatements: Bool { begins("DEALLOCATE ALL") || begins("DISCARD ALL") }
 
-    /// The number at its end; 0 where there is none.
+    /// The number at its end; 0 where there is none, and the largest there is where it is larger.
     var count: Int64 {
         guard let text else { return 0 }
         var number: Int64 = 0
@@ -29,7 +31,9 @@ struct CommandTag {
         while text[index] != 0 {
             let byte = UInt8(bitPattern: text[index])
             if byte >= UInt8(ascii: "0"), byte <= UInt8(ascii: "9") {
-                number = number &* 10 &+ Int64(byte - UInt8(ascii: "0"))
+                let (product, overflow) = number.multipliedReportingOverflow(by: 10)
+                let (sum, carry) = product.addingReportingOverflow(Int64(byte - UInt8(ascii: "0")))
+                number = overflow || carry ? .max : sum
             } else {
                 number = 0
             }

@@ -45,6 +45,19 @@ extension PostgreSQLConnection {
         nextStep = 0
     }
 
+    /// What it says makes no sense.
+    func nonsense(_ detail: String) -> DriverError {
+        if let failure, isFailureOfServer { return failure }
+        return .nonsense(detail, mayHaveCommitted: mayHaveCommitted)
+    }
+
+    /// It sends more in one message than any reply may hold.
+    func gatheringError() -> DriverError {
+        if let failure, isFailureOfServer { return failure }
+        guard mayHaveCommitted else { return .rowTooLarge }
+        return .unknownOutcome("The server sent a row that is larger than a reply may be (row_bytes_max)")
+    }
+
     /// The server ends the connection in good order.
     private static let terminated = "57P01"
 

@@ -10,28 +10,39 @@ extension PostgreSQLConnection {
 
     /// Takes one result of libpq's.
     func take(_ result: OpaquePointer) -> Progress? {
-        switch pq_resultStatus(result) {
+        let status = pq_resultStatus(result)
+        guard isExpected(result, status) else { return .broken(nonsense("It answers what it was not asked.")) }
+        switch status {
         case PQ_SINGLE_TUPLE: return takeRow(result)
-        case PQ_TUPLES_OK, PQ_COMMAND_OK:
-            // An answer that nobody has asked for.
-            if case .sync = step { return .broken(lostError()) }
-            takeEnd(result)
-        case PQ_EMPTY_QUERY:
-            note(located(PostgreSQLDriver.noStatement))
-        case PQ_PIPELINE_SYNC:
-            // Ready before the statement has ended: nobody knows any more which answer belongs to what.
-            guard case .sync = step else { return .broken(lostError()) }
-            stepIsAnswered()
+        case PQ_TUPLES_OK, PQ_COMMAND_OK: takeEnd(result)
+        case PQ_EMPTY_QUERY: note(located(PostgreSQLDriver.noStatement))
+        case PQ_PIPELINE_SYNC: stepIsAnswered()
         case PQ_PIPELINE_ABORTED: if case .preparation(_, let statement) = step { statements.forget(statement) }
         case PQ_NONFATAL_ERROR: break
-        case PQ_FATAL_ERROR, PQ_BAD_RESPONSE: takeError(result)
+        case PQ_FATAL_ERROR, PQ_BAD_RESPONSE:
+            // Every error of a server has a SQLSTATE; libpq's own have none. That of a lost connection is not the reason.
+            if PostgreSQLErrors.sqlState(result) == nil, pq_status(handle) == PQ_CONNECTION_OK {
+                return .broken(nonsense(DriverError.sentence(PostgreSQLErrors.message(result))))
+            }
+            takeError(result)
         default:
             // COPY is refused before it is sent; a server that speaks it all the same is not understood.
-            return .broken(
-                DriverError(
-                    .databaseError, "The server began a COPY, which the protocol does not support.", sqlState: "0A000"))
+            return .broken(nonsense("It began a COPY, which the daemon's protocol does not support."))
         }
         return nil
+    }
+
+    /// Whether a result can be one of the present step. After a mistake of the server's nothing is sure any more, least of
+    /// all which client's question it answers.
+    private func isExpected(_ result: OpaquePointer, _ status: Int32) -> Bool {
+        switch (step, status) {
+        case (_, PQ_FATAL_ERROR), (_, PQ_BAD_RESPONSE), (_, PQ_NONFATAL_ERROR): true
+        case (.sync, _): status == PQ_PIPELINE_SYNC
+        // Only what runs has a tag.
+        case (.preparation, PQ_COMMAND_OK), (.description, PQ_COMMAND_OK):
+            !hasEnded && CommandTag(pq_cmdStatus(result)).isEmpty
+        default: status != PQ_PIPELINE_SYNC && !hasEnded
+        }
     }
 
     var step: Step { nextStep < steps.count ? steps[nextStep] : .sync }
@@ -52,7 +63,7 @@ extension PostgreSQLConnection {
 
     func takeError(_ result: OpaquePointer) {
         switch step {
-        case .check: return note(Self.hasWritten)
+        case .check where PostgreSQLErrors.isDivisionByZero(result): return note(Self.hasWritten)
         case .removal, .introduction: return
         case .preparation(_, let statement): statements.forget(statement)
         case .statement(_, let statement?, hash: _): if takeLoss(result, of: statement) { return }
@@ -80,7 +91,8 @@ extension PostgreSQLConnection {
     /// Takes an error that says only that the prepared statement cannot be used, which is found out before it runs.
     /// - Returns: false when it is another error.
     private func takeLoss(_ result: OpaquePointer, of statement: PostgreSQLStatement) -> Bool {
-        guard failure == nil, let loss = PostgreSQLErrors.loss(result) else { return false }
+        // With the first row it has begun to run.
+        guard failure == nil, columns == nil, let loss = PostgreSQLErrors.loss(result) else { return false }
         switch loss {
         case .gone: statements.noteLoss()
         case .changed: statements.forget(statement)
@@ -120,6 +132,7 @@ extension PostgreSQLConnection {
 
     private func takeRow(_ result: OpaquePointer) -> Progress? {
         noteMessageSize(pq_resultMemorySize(result))
+        if case .typeNames = step { types.take(result) }
         guard let run, batch == nil, case .statement = step else { return nil }
         if isDiscarding {
             hasDroppedRows = true
@@ -174,10 +187,17 @@ extension PostgreSQLConnection {
 
     /// The end of a statement that succeeded.
     func takeEnd(_ result: OpaquePointer) {
+        hasEnded = true
         switch step {
-        case .own, .check, .sync, .preparation, .removal, .introduction: return
-        case .commit: isCommitted = true
-        case .typeNames: types.take(result)
+        case .own, .check, .sync, .preparation, .removal, .introduction, .typeNames: return
+        case .commit:
+            // What it has rolled back it should have refused.
+            if CommandTag(pq_cmdStatus(result)).commits {
+                isCommitted = true
+            } else {
+                note(nonsense("It answered COMMIT with something else."))
+                isOutOfStep = true
+            }
         case .description: takeDescription(result)
         case .statement(let position, _, hash: let hash):
             if hash != 0 { statements.noteSuccess(hash: hash) }

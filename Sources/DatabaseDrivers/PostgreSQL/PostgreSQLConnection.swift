@@ -66,6 +66,12 @@ final class PostgreSQLConnection: ServerConnection {
     var isFailureOfServer = false
     /// The server has said that the run's changes are to stay.
     var isCommitted = false
+    /// libpq has taken the end of the present step's result; nothing more belongs to it.
+    var hasEnded = false
+    /// The server has said what nobody had asked for, or what makes no sense: what comes next may belong to anything.
+    var isOutOfStep = false
+    var gathering = PostgreSQLGathering()
+
     /// Parts of it may stay although the statement as a whole fails: CALL, DO and others can commit within.
     private(set) var isDivisible = false
 
@@ -90,6 +96,9 @@ final class PostgreSQLConnection: ServerConnection {
 
     /// A notice belongs to whatever runs; those of our own statements around it are nobody's.
     private func take(notice: OpaquePointer) {
+        gathering.noteMessage()
+        // One of libpq's own: it has dropped an answer for which there was no question.
+        if PostgreSQLErrors.sqlState(notice) == nil { isOutOfStep = true }
         guard let run, run.wantsNotices else { return }
         switch step {
         case .statement, .preparation, .commit: run.notices.append(PostgreSQLErrors.notice(notice))
@@ -114,13 +123,16 @@ final class PostgreSQLConnection: ServerConnection {
 
     /// Notifications are not carried: those of a session that has sent LISTEN must not pile up while it is idle.
     override func isAlive() -> Bool {
-        guard pq_consumeInput(handle) == 1 else { return false }
+        guard case .read = gathering.read(handle) else { return false }
         dropNotifications()
-        return pq_status(handle) == PQ_CONNECTION_OK
+        return pq_status(handle) == PQ_CONNECTION_OK && !isOutOfStep && !gathering.isFruitless
     }
 
-    private func dropNotifications() {
-        while let notification = pq_notifies(handle) { pq_freemem(notification) }
+    func dropNotifications() {
+        while let notification = pq_notifies(handle) {
+            pq_freemem(notification)
+            gathering.noteMessage()
+        }
     }
 
     /// Says nothing, as an idle server should: its last word before it hangs up would be taken for the next one's answer.
@@ -224,6 +236,7 @@ final class PostgreSQLConnection: ServerConnection {
         // In a transaction that has failed, or one that somebody's statement has left, nothing else is sent along.
         usesNames = statements.isOn && transaction != .failed
         rowCountLeft = run.rowCountMax
+        gathering = PostgreSQLGathering(rowByteCountMax: run.sink.rowByteCountMax)
         // Commands before this one have all been answered; libpq tells a server that has hung up meanwhile. A connection of
         // the pool was looked at when it was taken.
         guard !mode.isSession || isAlive() else { throw lostError() }
@@ -357,14 +370,15 @@ final class PostgreSQLConnection: ServerConnection {
 
     // MARK: Receiving
 
-    /// The next step is the first one that has no answer: its rows are to come one by one. This must be said before
-    /// libpq has looked at any of them.
+    /// The next step is the first one that has no answer: its rows are to come one by one, those of our own statements too,
+    /// however many they are. This must be said before libpq has looked at any of them.
     func activate() {
-        guard nextStep < steps.count, case .statement = steps[nextStep] else { return }
+        if nextStep < steps.count, case .sync = steps[nextStep] { return }
         _ = pq_setSingleRowMode(handle)
     }
 
     func stepIsAnswered() {
+        hasEnded = false
         nextStep += 1
         if nextStep == steps.count {
             steps.removeAll(keepingCapacity: true)
@@ -374,7 +388,13 @@ final class PostgreSQLConnection: ServerConnection {
     }
 
     override func advance(isReadable: Bool) -> Progress {
-        if isReadable, pq_consumeInput(handle) == 0 { return lost() }
+        if isReadable {
+            switch gathering.read(handle) {
+            case .read: noteMessageSize(gathering.byteCount)
+            case .failed: return lost()
+            case .tooMuch: return .broken(gatheringError())
+            }
+        }
         if mustFlush {
             let state = pq_flush(handle)
             if state < 0 { return lost() }
@@ -384,10 +404,14 @@ final class PostgreSQLConnection: ServerConnection {
             while nextStep < steps.count {
                 if pq_isBusy(handle) != 0 {
                     if pq_status(handle) != PQ_CONNECTION_OK { return lost() }
-                    continueBatchWhileWaiting()
                     dropNotifications()
+                    if gathering.isFruitless { return .broken(nonsense("It has too many parameters.")) }
+                    continueBatchWhileWaiting()
                     return .waiting(mustFlush ? [.readable, .writable] : .readable)
                 }
+                gathering.noteMessage()
+                // libpq has dropped an answer too many, between two others, if it was there in time.
+                if isOutOfStep { return .broken(nonsense("It answers what it was not asked.")) }
                 guard let result = pq_getResult(handle) else {
                     if pq_status(handle) != PQ_CONNECTION_OK { return lost() }
                     stepIsAnswered()
@@ -401,7 +425,7 @@ final class PostgreSQLConnection: ServerConnection {
         }
         if run == nil, failure != nil, phase == .resetting { return lost() }
         finishRun()
-        return .ended
+        return run == nil && isOutOfStep ? lost() : .ended
     }
 
     // MARK: The end
@@ -413,12 +437,19 @@ final class PostgreSQLConnection: ServerConnection {
         }
         dropNotifications()
         forgetLateEnd()
+        let isUnknown = pq_transactionStatus(handle) == PQ_TRANS_UNKNOWN && pq_status(handle) == PQ_CONNECTION_OK
+        if isUnknown { isOutOfStep = true }
+        if isOutOfStep { isWorn = true }
         guard let run else { return }
         run.error = failure
         run.summary.transaction = transaction
-        guard failure == nil, !mode.isSession, transaction != .none else { return }
-        // Reset ends it.
-        run.error = PostgreSQLDriver.needsSession
+        guard failure == nil else { return }
+        if isUnknown || (isCommitted && !mode.isSession && transaction != .none) {
+            run.error = nonsense("It tells a state of the transaction that cannot be.")
+        } else if !mode.isSession, transaction != .none {
+            // Reset ends it.
+            run.error = PostgreSQLDriver.needsSession
+        }
     }
 
     override func errorOfDetachedRun(_ reason: StopReason) -> DriverError {
@@ -427,14 +458,17 @@ final class PostgreSQLConnection: ServerConnection {
 
     // MARK: Cancelling
 
-    override func makeCancel() -> (@Sendable () -> Void)? {
+    /// Time in which the server is to take a cancel. It has no use for more: its connection is closed then.
+    private static let cancelMillisecondsMax = 5_000
+
+    override func makeCancel() -> (@Sendable () -> Bool)? {
         guard let key = pq_getCancel(handle) else { return nil }
         let parcel = HandedOver(key)
         return {
-            var message: [CChar] = Array(repeating: 0, count: 256)
             // Where it fails, the connection is closed when it does not settle.
-            _ = pq_cancel(parcel.value, &message, Int32(message.count))
+            let isOver = cpostgresql_cancel(parcel.value, Self.cancelMillisecondsMax)
             pq_freeCancel(parcel.value)
+            return isOver
         }
     }
 }

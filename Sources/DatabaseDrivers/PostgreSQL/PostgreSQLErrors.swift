@@ -21,8 +21,8 @@ enum PostgreSQLErrors {
 
     /// The error of a result.
     static func error(_ result: OpaquePointer, sql: UnsafeRawBufferPointer) -> DriverError {
-        let sqlState = field(result, Field.sqlState)
-        let message = field(result, Field.message) ?? pq_resultErrorMessage(result).map { String(cString: $0) } ?? ""
+        let sqlState = sqlState(result)
+        let message = message(result)
         let meaning = meaning(sqlState ?? "")
         var details = DriverError.Details(code: meaning.code, message: DriverError.sentence(message))
         details.sqlState = sqlState
@@ -36,6 +36,15 @@ enum PostgreSQLErrors {
         }
         return DriverError(details)
     }
+
+    /// What the server calls the error or notice; `nil` when it is one of libpq's own.
+    static func sqlState(_ result: OpaquePointer) -> String? { field(result, Field.sqlState) }
+
+    static func message(_ result: OpaquePointer) -> String {
+        field(result, Field.message) ?? pq_resultErrorMessage(result).map { PostgreSQLText.clipped($0) } ?? ""
+    }
+
+    static func isDivisionByZero(_ result: OpaquePointer) -> Bool { sqlState(result) == "22012" }
 
     /// A notice as the server has put it.
     static func notice(_ result: OpaquePointer) -> DatabaseNotice {
@@ -76,7 +85,7 @@ enum PostgreSQLErrors {
     }
 
     private static func field(_ result: OpaquePointer, _ field: Int32) -> String? {
-        pq_resultErrorField(result, field).map { String(cString: $0) }
+        pq_resultErrorField(result, field).map { PostgreSQLText.clipped($0) }
     }
 
     /// PostgreSQL counts characters from 1.
@@ -99,7 +108,7 @@ enum PostgreSQLErrors {
         switch sqlState {
         // The number of parameters; the connection is as good as before, and the same request will fail again.
         case "08P01":
-            return Meaning(code: .badRequest, hint: "Send as many params as the statement has placeholders.")
+            return Meaning(code: .badRequest, hint: Hint.parameters)
         case "25006":
             return Meaning(code: .readOnly, hint: "Open the database for writing.")
         case "25P01": return Meaning(code: .databaseError, hint: "Begin a transaction in a session.")

@@ -64,6 +64,12 @@ public struct PostgreSQLLocation: Sendable, Equatable, CustomStringConvertible, 
             let text = message.map { String(cString: $0) } ?? "out of memory"
             return .failure(Reason(text: text.last == "\n" ? String(text.dropLast()) : text))
         }
+        return .success(takeValues(options))
+    }
+
+    /// The values that are set, of options that are freed.
+    static func takeValues(_ options: UnsafeMutablePointer<pq_option>?) -> [String: String] {
+        guard let options else { return [:] }
         defer { pq_conninfoFree(options) }
         var values: [String: String] = [:]
         var option = options
@@ -71,7 +77,7 @@ public struct PostgreSQLLocation: Sendable, Equatable, CustomStringConvertible, 
             if let value = option.pointee.val { values[String(cString: keyword)] = String(cString: value) }
             option += 1
         }
-        return .success(values)
+        return values
     }
 
     private static func check(_ options: [String: String]) throws(DriverError) {

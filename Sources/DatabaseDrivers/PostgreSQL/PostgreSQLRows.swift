@@ -22,8 +22,10 @@ final class PostgreSQLColumns {
 /// Reads the values of results by their columns.
 struct PostgreSQLRows: ~Copyable {
     private var scratch = ByteBuffer()
-    /// Types whose names are not known yet.
-    private(set) var unknownTypes: [UInt32] = []
+    /// Types whose names are not known yet; not more than a result of PostgreSQL's has columns.
+    /// - Source: MaxTupleAttributeNumber in src/include/access/htup_details.h
+    private(set) var unknownTypes: Set<UInt32> = []
+    private static let unknownTypeCountMax = 1664
 
     private static let keptByteCountMax = 64 << 10
 
@@ -36,7 +38,7 @@ struct PostgreSQLRows: ~Copyable {
             let oid = pq_ftype(result, index)
             forms.append(PostgreSQLTypes.form(oid))
             let name = types.name(oid)
-            if name == nil, !unknownTypes.contains(oid) { unknownTypes.append(oid) }
+            if name == nil, unknownTypes.count < Self.unknownTypeCountMax { unknownTypes.insert(oid) }
             return ColumnDescription(
                 name: pq_fname(result, index).map { Array(UnsafeRawBufferPointer(start: $0, count: length(of: $0))) }
                     ?? [],

@@ -25,39 +25,27 @@ struct PostgreSQLServerFacts {
     static let watchStatement: StaticString = "SET client_connection_check_interval = '2s'"
 
     /// Asks the server.
+    /// - Throws: `connectFailed` when it does not answer.
     /// - Thread: one that may block.
-    init(_ handle: OpaquePointer) {
-        version = pq_parameterStatus(handle, "server_version").map { String(cString: $0) } ?? ""
-        applicationName = pq_parameterStatus(handle, "application_name").map { String(cString: $0) } ?? ""
-        let encoding = pq_parameterStatus(handle, "server_encoding").map { String(cString: $0) }
-        isBytewise = encoding == "SQL_ASCII" && Self.run(Self.bytewiseStatement, handle)
-        let answer = pq_exec(
-            handle,
+    init(_ dialogue: PostgreSQLDialogue) throws(DriverError) {
+        version = dialogue.parameter("server_version") ?? ""
+        applicationName = dialogue.parameter("application_name") ?? ""
+        let isOfBytes = dialogue.parameter("server_encoding") == "SQL_ASCII"
+        isBytewise = isOfBytes ? try dialogue.ask(Self.bytewiseStatement) : false
+        var processNumber: Int32?
+        var interval = ""
+        _ = try dialogue.ask(
             """
             SELECT pg_catalog.pg_backend_pid(), \
             pg_catalog.current_setting('client_connection_check_interval', true)
-            """)
-        guard let answer, pq_ntuples(answer) == 1, let pid = pq_getvalue(answer, 0, 0),
-            let interval = pq_getvalue(answer, 0, 1)
-        else {
-            // Something that speaks the protocol and is no PostgreSQL: as little as possible is taken for granted.
-            if let answer { pq_clear(answer) }
-            isBehindPooler = true
-            watchesClient = false
-            return
+            """
+        ) { row in
+            guard pq_nfields(row) == 2 else { return }
+            processNumber = pq_getvalue(row, 0, 0).flatMap { Int32(PostgreSQLText.clipped($0, byteCountMax: 16)) }
+            interval = pq_getvalue(row, 0, 1).map { PostgreSQLText.clipped($0, byteCountMax: 16) } ?? ""
         }
-        defer { pq_clear(answer) }
-        isBehindPooler = Int32(String(cString: pid)) != pq_backendPID(handle)
-        guard !isBehindPooler, String(cString: interval) == "0" else {
-            watchesClient = false
-            return
-        }
-        watchesClient = Self.run(Self.watchStatement, handle)
-    }
-
-    private static func run(_ sql: StaticString, _ handle: OpaquePointer) -> Bool {
-        let result = pq_exec(handle, UnsafeRawPointer(sql.utf8Start).assumingMemoryBound(to: CChar.self))
-        defer { pq_clear(result) }
-        return result.map { pq_resultStatus($0) == PQ_COMMAND_OK } ?? false
+        // Of something that speaks the protocol and is no PostgreSQL, as little as possible is taken for granted.
+        isBehindPooler = processNumber != dialogue.processNumber
+        watchesClient = !isBehindPooler && interval == "0" ? try dialogue.ask(Self.watchStatement) : false
     }
 }

@@ -16,6 +16,8 @@ final class PostgreSQLTypes: Sendable {
 
     /// Types of a database that are kept by name.
     private static let nameCountMax = 10_000
+    /// Two names of 63 bytes at the most, in quotes, and brackets.
+    private static let nameByteCountMax = 300
     /// The first OID that is not PostgreSQL's own (access/transam.h).
     private static let firstNormalOID: UInt32 = 16_384
 
@@ -41,20 +43,23 @@ final class PostgreSQLTypes: Sendable {
         + "AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.reltype = typelem AND typelem <> 0) LIMIT \(nameCountMax)"
 
     /// Reads the names, on a connection that was just opened.
-    func load(_ handle: OpaquePointer) {
-        let isEmpty = names.withLock { $0.isEmpty }
-        guard isEmpty, let result = pq_exec(handle, Self.newTypesQuery) else { return }
-        defer { pq_clear(result) }
-        take(result)
+    func load(_ dialogue: PostgreSQLDialogue) throws(DriverError) {
+        guard names.withLock({ $0.isEmpty }) else { return }
+        let query = Self.newTypesQuery.utf8CString
+        _ = try query.withUnsafeBufferPointer { text throws(DriverError) in
+            // There is an address: the NUL at least.
+            try dialogue.ask(text.baseAddress.unsafelyUnwrapped, take)
+        }
     }
 
     /// Takes over the rows of `query`.
     func take(_ result: OpaquePointer) {
+        guard pq_nfields(result) == 2 else { return }
         for row in 0..<pq_ntuples(result) {
             guard let oid = pq_getvalue(result, row, 0), let name = pq_getvalue(result, row, 1),
                 let number = UInt32(String(cString: oid))
             else { continue }
-            note(number, String(cString: name))
+            note(number, PostgreSQLText.clipped(name, byteCountMax: Self.nameByteCountMax))
         }
     }
 

@@ -457,10 +457,13 @@ final class RedisConnection: ServerConnection {
 
     /// Only a command that waits can be told to end. Others are executed as a whole, and SCRIPT KILL would hit whatever
     /// script runs at the moment, whoever has sent it.
-    override func makeCancel() -> (@Sendable () -> Void)? {
+    override func makeCancel() -> (@Sendable () -> Bool)? {
         guard mayBlock, let id = greeting.clientID else { return nil }
         let driver = driver
-        return { driver.unblock(id) }
+        return {
+            driver.unblock(id)
+            return true
+        }
     }
 }
 

@@ -38,6 +38,17 @@ extension DriverError {
         }
     }
 
+    /// What a server says makes no sense. `detail` is what is wrong with it.
+    static func nonsense(_ detail: String, mayHaveCommitted: Bool) -> DriverError {
+        let error =
+            mayHaveCommitted
+            ? unknownOutcome("The server did not keep to its protocol")
+            : DriverError(
+                .databaseError, "The server did not keep to its protocol; the connection to it was closed.",
+                hint: "Check what the URL of the database leads to.", sqlState: "08P01")
+        return error.with { $0.detail = detail }
+    }
+
     /// A run was told to stop, and the server has not said what it did until then.
     static func detached(_ reason: StopReason, mayHaveCommitted: Bool, mayHaveCalled: Bool) -> DriverError {
         if mayHaveCommitted { return unknownOutcome("The server did not confirm the cancelling") }
@@ -58,7 +69,8 @@ extension StatementRun {
         guard let position else { return }
         if let rowIndex = position.rowIndex, rowIndex > 0, let last = batchSummaries.indices.last {
             // The server's numbers: whatever they are, their sum must not end the daemon.
-            batchSummaries[last].rowsAffected &+= summary.rowsAffected
+            let (sum, overflow) = batchSummaries[last].rowsAffected.addingReportingOverflow(summary.rowsAffected)
+            batchSummaries[last].rowsAffected = overflow ? .max : sum
             batchSummaries[last].lastInsertID = summary.lastInsertID ?? batchSummaries[last].lastInsertID
         } else {
             // A statement with no parameter rows was not run, and keeps its place.

@@ -53,8 +53,8 @@ class ServerConnection: EventSource {
     final var idleSince = MonotonicInstant(nanoseconds: 0)
     /// The user for whom it worked last.
     final var lastUID: UInt32?
-    /// It holds more memory than is to be kept, and is closed when it is given back.
-    private(set) final var isWorn = false
+    /// It holds more memory than is to be kept, or cannot be trusted, and is closed when it is given back.
+    final var isWorn = false
     /// What statements have left must be cleared before the next one.
     final var needsReset = false
     /// Rows are dropped, because the run is being stopped.
@@ -79,6 +79,8 @@ class ServerConnection: EventSource {
     private static let graceMilliseconds: Int64 = 80
     /// Time after which the server is told once more: a cancel that overtakes its statement stops nothing.
     private static let cancelAgainMilliseconds: Int64 = 100
+    /// Cancels of a database that wait for a thread to deliver them.
+    private static let waitingCancelCountMax = 64
     /// Time after which a connection that does not settle is closed.
     private static let settleMillisecondsMax: Int64 = 5_000
 
@@ -98,8 +100,10 @@ class ServerConnection: EventSource {
     func sendIntroduction(_ clientName: String) -> Bool { false }
     /// Takes what the server has sent, as far as it is there and the sink has room; fills in the run at the end.
     func advance(isReadable: Bool) -> Progress { .ended }
-    /// What makes the server stop what it does; may block. `nil` when it cannot be made.
-    func makeCancel() -> (@Sendable () -> Void)? { nil }
+    /// What makes the server stop what it does; may block, but not for ever. `nil` when it cannot be made.
+    ///
+    /// It returns false when the cancel may still arrive, at whatever the connection does then: it is not used any more.
+    func makeCancel() -> (@Sendable () -> Bool)? { nil }
     /// The error of a run that was to stop and whose end nobody could wait for.
     func errorOfDetachedRun(_ reason: StopReason) -> DriverError { .stopped(reason) }
     /// Whether the server still holds its side, for an idle connection.
@@ -232,14 +236,16 @@ class ServerConnection: EventSource {
     }
 
     private func sendCancel() {
-        guard !isCancelPending, let cancel = makeCancel(), let context, let cancellers else { return }
+        guard !isCancelPending, let context, let cancellers else { return }
         setTimer(.cancelAgain, milliseconds: Self.cancelAgainMilliseconds)
+        // Where the server answers none of them, they would become more and more.
+        guard cancellers.load.waitingCount < Self.waitingCancelCountMax, let cancel = makeCancel() else { return }
         isCancelPending = true
         let mailbox = context.loop.mailbox
         let here = LoopBound(self, mailbox)
         cancellers.submit(for: LinkOwner.daemon.uid) {
-            cancel()
-            mailbox.submit { here.wrapped.cancelDidReturn() }
+            let isOver = cancel()
+            mailbox.submit { if isOver { here.wrapped.cancelDidReturn() } }
         }
     }
 

@@ -136,7 +136,7 @@ extension SQLiteConnection {
         DriverError(
             .badRequest,
             "The number of parameters is wrong: the statement has \(statement.parameterCount), given: \(given).",
-            hint: "Send one value in params for each parameter.", sqlState: "07001")
+            hint: Hint.parameters, sqlState: "07001")
     }
 }
 

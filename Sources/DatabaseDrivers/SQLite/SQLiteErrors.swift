@@ -57,7 +57,7 @@ enum SQLiteErrors {
         case SQLITE_READONLY:
             return Meaning(
                 code: .readOnly, sqlState: "25006",
-                hint: "Either you may only read here (list_databases says so, or you asked for it), "
+                hint: "Either you may only read here (the list of databases says so, or you asked for it), "
                     + "or the daemon may not write the file and its directory.")
         case SQLITE_BUSY: return busy(extended)
         case SQLITE_LOCKED:

@@ -147,7 +147,7 @@ extension Connection {
         noteDenial(of: .url, nil)
         return DriverError(
             .permissionDenied, "You may not open this URL.",
-            hint: "Open a database by name; list_databases names those that you may open.")
+            hint: "Open a database by name; \(Hint.databases)")
     }
 
     private func adHocDatabase(at location: DatabaseLocation) -> any Database {

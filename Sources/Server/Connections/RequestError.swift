@@ -107,7 +107,7 @@ struct RequestError: Error {
             .sessionNotFound,
             "The session \"\(printable(name))\" has ended, since a change of the configuration took away the right to it; "
                 + "an open transaction was rolled back.",
-            hint: "list_databases names the databases that you may open."
+            hint: Hint.databases
         ).with { $0.sqlState = "42501" }
     }
 
@@ -122,13 +122,13 @@ struct RequestError: Error {
     static func databaseNotFound(_ name: UnsafeRawBufferPointer) -> RequestError {
         RequestError(
             .databaseNotFound, "There is no database \"\(printable(name))\" that you may open.",
-            hint: "list_databases names those that you may open.")
+            hint: Hint.databases)
     }
 
     /// A request without a name, of somebody who may not open the default database, or where there is none.
     static let noDefaultDatabase = RequestError(
         .databaseNotFound, "There is no default database that you may open.",
-        hint: "Name a database; list_databases names those that you may open.")
+        hint: "Name a database; \(Hint.databases)")
 
     static let shuttingDown = RequestError(DriverError.stopped(.shuttingDown))
 

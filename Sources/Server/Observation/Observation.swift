@@ -115,15 +115,15 @@ extension Observation {
         case .databaseReplaced(let name, let change):
             ("Database \(name): \(change)", [("LITEBASE_DATABASE", name)])
         case .reloaded(let count):
-            ("Configuration reloaded, \(count) databases", [("LITEBASE_DATABASES", "\(count)")])
+            ("Configuration reloaded, \(counted(count, "database"))", [("LITEBASE_DATABASES", "\(count)")])
         case .draining(let connections, let requests):
             (
-                "Stopping: \(connections) connections, \(requests) requests running",
+                "Stopping: \(counted(connections, "connection")), \(counted(requests, "request")) running",
                 [("LITEBASE_CONNECTIONS", "\(connections)"), ("LITEBASE_REQUESTS", "\(requests)")]
             )
         case .restored(let count, let closedCount):
             (
-                "Took over \(count) connections from the former process; \(closedCount) closed",
+                "Took over \(counted(count, "connection")) from the former process; \(closedCount) closed",
                 [("LITEBASE_CONNECTIONS", "\(count)"), ("LITEBASE_CLOSED", "\(closedCount)")]
             )
         case .stopped: ("Stopped", [])
@@ -159,7 +159,7 @@ extension Observation {
             )
         case .connectionClosed(let connection, let peer, let requestCount):
             (
-                RequestFacts.text(connection, peer) + " closed after \(requestCount) requests",
+                RequestFacts.text(connection, peer) + " closed after \(counted(requestCount, "request"))",
                 [("LITEBASE_CONNECTION", "\(connection)")] + RequestFacts.fields(peer)
             )
         case .connectionRefused(let name, let limit, let peer):
@@ -211,7 +211,7 @@ extension Observation {
         case .slowStatement(let facts, let sql):
             (
                 "Slow statement: \(facts.subject) \(facts.code == nil ? "done" : "failed")\(facts.failure)\(facts.duration)"
-                    + (facts.rowCount.map { ", \($0) \($0 == 1 ? "row" : "rows")" } ?? "")
+                    + (facts.rowCount.map { ", \(counted($0, "row"))" } ?? "")
                     + (sql.map { ": \($0)" } ?? ""),
                 facts.fields + (sql.map { [("LITEBASE_SQL", $0)] } ?? [])
             )
@@ -221,3 +221,6 @@ extension Observation {
         }
     }
 }
+
+/// "1 row", "2 rows".
+func counted(_ count: some BinaryInteger, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }

@@ -112,25 +112,30 @@ enum ParameterParsing {
         return pendingQuote ? nil : inside
     }
 
-    /// Options whose number the argument parser shall judge itself.
+    /// Options that have a number.
     private static let numberOptions: Set = [
         "--timeout", "--max-rows", "--port", "-c", "--count", "-i", "--interval", "--connections", "-p", "--pipeline",
         "-t",
         "--duration", "-n", "--warmup", "-j", "--threads", "--seed", "--rows",
     ]
 
-    /// Marks arguments such as `-5`, which the argument parser would take for options.
+    /// Marks arguments such as `-5`, which the argument parser would take for options; that of an option is joined to it,
+    /// and refused for what it is.
     static func protectNegativeNumbers(_ arguments: [String]) -> [String] {
         var isOver = false
-        var previous = ""
-        return arguments.map { argument in
-            defer { previous = argument }
+        var protected: [String] = []
+        for argument in arguments {
             if argument == "--" { isOver = true }
             let second = argument.dropFirst().first
-            guard !isOver, !numberOptions.contains(previous), argument.first == "-", let second, second.isASCII,
-                second.isNumber || second == "."
-            else { return argument }
-            return String(negativeMark) + argument
+            let isNegative = argument.first == "-" && second.map { $0.isASCII && ($0.isNumber || $0 == ".") } ?? false
+            if isOver || !isNegative {
+                protected.append(argument)
+            } else if let option = protected.last, numberOptions.contains(option) {
+                protected[protected.count - 1] = "\(option)=\(argument)"
+            } else {
+                protected.append(String(negativeMark) + argument)
+            }
         }
+        return protected
     }
 }

@@ -33,29 +33,7 @@ enum ErrorReport {
         switch error.code {
         case .needsSession: "Give all statements of the transaction in one call, or use 'litebase shell'."
         case .timeout: "Raise --timeout, or make the statement do less."
-        default: error.hint.map(inOwnWords)
-        }
-    }
-
-    /// Where the server names messages and fields, what they are called here.
-    private static func inOwnWords(_ hint: String) -> String {
-        let list = "list_databases names those that you may open."
-        if hint.hasSuffix(list) {
-            return hint.dropLast(list.count) + "'litebase databases' lists those that you may open."
-        }
-        switch hint {
-        case "Send one value in params for each parameter.",
-            "Send as many params as the statement has placeholders.":
-            return "Give one value behind the statement for each of its placeholders."
-        case "Write $1, $2, … in the statement and send params as an array.":
-            return "Write $1, $2, … in the statement, and the values without names behind it."
-        case "Write ? in the statement and send params as an array.":
-            return "Write ? in the statement, and the values without names behind it."
-        case "Either you may only read here (list_databases says so, or you asked for it), "
-            + "or the daemon may not write the file and its directory.":
-            return "Either you may only read here ('litebase databases' says so, or --read-only was given), "
-                + "or the daemon may not write the file and its directory."
-        default: return hint
+        default: error.hint
         }
     }
 

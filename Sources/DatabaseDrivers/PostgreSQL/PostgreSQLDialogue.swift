@@ -1,0 +1,266 @@
+// Being let in by a server, and the first questions to it, on a thread that may block: all of it has an end, in time and in
+// bytes, whatever the server does.
+//
+// PQconnectdb would not do. Its time is in whole seconds and is not looked at while the server keeps talking; and until
+// somebody can tell it otherwise, it writes what the server says to the standard error stream, past the log.
+//
+// Source: https://www.postgresql.org/docs/15/libpq-connect.html#LIBPQ-PQCONNECTSTARTPARAMS, -async.html
+
+internal import CPostgreSQL
+internal import LinuxSystem
+
+/// A connection to a server that is not used yet.
+///
+/// - Thread: one that may block.
+final class PostgreSQLDialogue {
+    private var handle: OpaquePointer?
+    private let place: PostgreSQLLocation
+    private let limitMilliseconds: Int64
+    private var deadline = MonotonicInstant.now
+    private var readByteCount = 0
+
+    /// A server that has more to say than this is none. Letting one in takes less than 64 KiB, the longest answer, names of
+    /// types, about a megabyte.
+    private static let readByteCountMax = 8 << 20
+    /// Between two looks at the clock.
+    private static let lookByteCountMax = 64 << 10
+    /// Addresses that are given up in turn.
+    private static let addressCountMax = 16
+
+    /// Connects. The limit is the time for each server of the URL, where that has no `connect_timeout`, and then for all
+    /// questions together.
+    /// - Throws: `connectFailed`; its texts may hold secrets.
+    init(_ place: PostgreSQLLocation, password: String?, limitMilliseconds: Int64) throws(DriverError) {
+        self.place = place
+        self.limitMilliseconds = limitMilliseconds
+        var hosts: PostgreSQLHosts?
+        while true {
+            handle = Self.begin(place, password, hosts)
+            guard let handle, pq_status(handle) != PQ_CONNECTION_BAD else { throw failed() }
+            cpostgresql_ignore_notices(handle)
+            let options = PostgreSQLLocation.takeValues(pq_conninfo(handle))
+            if try negotiate(handle, options) { break }
+            // The next one may be well.
+            guard let others = PostgreSQLHosts(options).without(handle) else { throw late() }
+            hosts = others
+            pq_finish(handle)
+            self.handle = nil
+        }
+        guard pq_setnonblocking(handle, 1) == 0 else { throw failed() }
+        deadline = .now.advanced(byMilliseconds: limitMilliseconds)
+        readByteCount = 0
+    }
+
+    deinit { if let handle { pq_finish(handle) } }
+
+    /// Gives the connection away, in pipeline mode.
+    func release() throws(DriverError) -> OpaquePointer {
+        guard let handle, pq_enterPipelineMode(handle) == 1 else { throw failed() }
+        self.handle = nil
+        return handle
+    }
+
+    // MARK: Being let in
+
+    private static func begin(
+        _ place: PostgreSQLLocation, _ password: String?, _ hosts: PostgreSQLHosts?
+    ) -> OpaquePointer? {
+        // What comes before "dbname" is a default that the URL may change; what comes behind it is not to be changed.
+        var settings: [(StaticString, String)] = [
+            ("fallback_application_name", "litebase"), ("dbname", place.url), ("client_encoding", "UTF8"),
+        ]
+        if let password { settings.append(("password", password)) }
+        if let hosts { settings += hosts.settings }
+        let values = settings.map { $0.1.utf8CString }
+        var keys: [UnsafePointer<CChar>?] = settings.map {
+            UnsafeRawPointer($0.0.utf8Start).assumingMemoryBound(to: CChar.self)
+        }
+        keys.append(nil)
+        var pointers: [UnsafePointer<CChar>?] = []
+        return withPointers(values[...], &pointers) { pq_connectStartParams(keys, $0, 1) }
+    }
+
+    /// Calls `body` with the addresses of all texts, and a null behind them.
+    private static func withPointers(
+        _ texts: ArraySlice<ContiguousArray<CChar>>, _ pointers: inout [UnsafePointer<CChar>?],
+        _ body: ([UnsafePointer<CChar>?]) -> OpaquePointer?
+    ) -> OpaquePointer? {
+        guard let first = texts.first else { return body(pointers + [nil]) }
+        return first.withUnsafeBufferPointer {
+            pointers.append($0.baseAddress)
+            return withPointers(texts.dropFirst(), &pointers, body)
+        }
+    }
+
+    /// - Returns: false when the server that was asked last has not answered in time.
+    private func negotiate(_ handle: OpaquePointer, _ options: [String: String]) throws(DriverError) -> Bool {
+        let seconds = options["connect_timeout"].flatMap { Int64($0) } ?? 0
+        let limit = (1...3600).contains(seconds) ? seconds * 1000 : limitMilliseconds
+        deadline = .now.advanced(byMilliseconds: limit)
+        readByteCount = 0
+        var addressCount = 1
+        var state = PQ_POLLING_WRITING
+        while true {
+            switch state {
+            case PQ_POLLING_OK: return true
+            case PQ_POLLING_READING, PQ_POLLING_WRITING: break
+            default: throw failed()
+            }
+            let wanted: Readiness = state == PQ_POLLING_READING ? .readable : .writable
+            if !Sockets.wait(for: pq_socket(handle), wanted, until: deadline) {
+                // libpq goes on with the next address where it cannot connect at all, and only there.
+                guard pq_status(handle) == PQ_CONNECTION_STARTED, addressCount < Self.addressCountMax else {
+                    return false
+                }
+                addressCount += 1
+                Sockets.shutdownBoth(ofNumber: pq_socket(handle))
+                deadline = .now.advanced(byMilliseconds: limit)
+            }
+            var count = 0
+            state = cpostgresql_connect_poll(handle, Self.lookByteCountMax, &count)
+            try note(count)
+        }
+    }
+
+    // MARK: Questions
+
+    /// Asks a question; `take` gets the rows, one in each result.
+    /// - Returns: whether the server has answered it, and not with an error.
+    func ask(_ sql: UnsafePointer<CChar>, _ take: (OpaquePointer) -> Void) throws(DriverError) -> Bool {
+        guard let handle, pq_sendQueryParams(handle, sql, 0, nil, nil, nil, nil, 0) == 1 else { throw failed() }
+        _ = pq_setSingleRowMode(handle)
+        while true {
+            let state = pq_flush(handle)
+            guard state >= 0 else { throw failed() }
+            if state == 0 { break }
+            try readMore(handle, [.readable, .writable])
+        }
+        var isAnswered = false
+        while true {
+            while pq_isBusy(handle) != 0 { try readMore(handle, .readable) }
+            guard let result = pq_getResult(handle) else { return isAnswered }
+            defer { pq_clear(result) }
+            switch pq_resultStatus(result) {
+            case PQ_SINGLE_TUPLE: take(result)
+            case PQ_TUPLES_OK, PQ_COMMAND_OK: isAnswered = true
+            case PQ_FATAL_ERROR where pq_status(handle) == PQ_CONNECTION_OK: isAnswered = false
+            // COPY, of which there would be no end.
+            default: throw failed()
+            }
+        }
+    }
+
+    func ask(_ sql: StaticString, _ take: (OpaquePointer) -> Void = { _ in }) throws(DriverError) -> Bool {
+        try ask(UnsafeRawPointer(sql.utf8Start).assumingMemoryBound(to: CChar.self), take)
+    }
+
+    private func readMore(_ handle: OpaquePointer, _ wanted: Readiness) throws(DriverError) {
+        guard Sockets.wait(for: pq_socket(handle), wanted, until: deadline) else { throw late() }
+        var count = 0
+        guard cpostgresql_consume_input(handle, Self.lookByteCountMax, &count) == 1 else { throw failed() }
+        try note(count)
+    }
+
+    private func note(_ byteCount: Int) throws(DriverError) {
+        readByteCount += byteCount
+        guard readByteCount <= Self.readByteCountMax else {
+            throw failed("It says more than a server should before it is asked.")
+        }
+    }
+
+    // MARK: What the server has said of itself
+
+    /// A parameter that the server reports; no more of it than anybody would read.
+    func parameter(_ name: StaticString) -> String? {
+        guard let handle else { return nil }
+        let name = UnsafeRawPointer(name.utf8Start).assumingMemoryBound(to: CChar.self)
+        return pq_parameterStatus(handle, name).map { PostgreSQLText.clipped($0, byteCountMax: 128) }
+    }
+
+    var processNumber: Int32 { handle.map { pq_backendPID($0) } ?? 0 }
+
+    // MARK: Errors
+
+    private func failed() -> DriverError {
+        let text = handle.flatMap { pq_errorMessage($0) }.map { PostgreSQLText.clipped($0) } ?? "out of memory"
+        // The server's own word has a severity; libpq's has none, but for the password that it was not given.
+        let isRefusal = text.contains(text: "FATAL:") || text.contains(text: "no password supplied")
+        // Further lines of libpq begin with a tab.
+        return failed(text.split { $0 == "\n" || $0 == "\t" }.joined(separator: "; "), isRefusal: isRefusal)
+    }
+
+    private func late() -> DriverError { failed("timeout expired") }
+
+    private func failed(_ detail: String, isRefusal: Bool = false) -> DriverError {
+        DriverError(
+            DriverError.Details(
+                code: .connectFailed,
+                message: "The PostgreSQL server \(isRefusal ? "did not let the daemon in" : "cannot be reached").",
+                detail: detail,
+                hint: isRefusal
+                    ? "Check the role, the password and the database, and the server's pg_hba.conf."
+                    : RemoteErrors.reachHint,
+                sqlState: "08001", isRetryable: true))
+    }
+}
+
+/// Servers that a URL names, or whatever else libpq takes them from.
+struct PostgreSQLHosts {
+    private var names: [String]
+    private var addresses: [String]
+    private var ports: [String]
+
+    /// - Parameter options: as a connection has them.
+    init(_ options: [String: String]) {
+        func list(_ key: String) -> [String] {
+            options[key]?.split(separator: ",", omittingEmptySubsequences: false).map(String.init) ?? []
+        }
+        names = list("host")
+        addresses = list("hostaddr")
+        ports = list("port")
+    }
+
+    var settings: [(StaticString, String)] {
+        [("host", names), ("hostaddr", addresses), ("port", ports)].filter { !$0.1.isEmpty }.map {
+            ($0.0, $0.1.joined(separator: ","))
+        }
+    }
+
+    /// The others than the one with which the connection was busy last; `nil` when there are none.
+    func without(_ handle: OpaquePointer) -> PostgreSQLHosts? {
+        guard let host = pq_host(handle), let port = pq_port(handle) else { return nil }
+        return without(String(cString: host), String(cString: port))
+    }
+
+    func without(_ host: String, _ port: String) -> PostgreSQLHosts? {
+        let count = max(names.count, addresses.count)
+        func item(_ list: [String], _ index: Int) -> String { index < list.count ? list[index] : "" }
+        let kept = (0..<count).filter { index in
+            let name = item(names, index)
+            let own = ports.count == 1 ? ports[0] : item(ports, index)
+            return (name.isEmpty ? item(addresses, index) : name) != host || (!own.isEmpty && own != port)
+        }
+        guard !kept.isEmpty, kept.count < count else { return nil }
+        var others = self
+        if !names.isEmpty { others.names = kept.map { item(names, $0) } }
+        if !addresses.isEmpty { others.addresses = kept.map { item(addresses, $0) } }
+        // One port is for all.
+        if ports.count > 1 { others.ports = kept.map { item(ports, $0) } }
+        return others
+    }
+}
+
+/// Texts of libpq's and the server's.
+enum PostgreSQLText {
+    /// The most of one text that is told to anybody.
+    static let byteCountMax = 64 << 10
+    private static let mark = "…"
+
+    /// The text; what is longer than anybody would read is cut.
+    static func clipped(_ text: UnsafePointer<CChar>, byteCountMax: Int = byteCountMax) -> String {
+        var count = 0
+        while count <= byteCountMax, text[count] != 0 { count += 1 }
+        let bytes = UnsafeRawBufferPointer(start: text, count: min(count, byteCountMax))
+        return String(decoding: bytes, as: UTF8.self) + (count > byteCountMax ? mark : "")
+    }
+}
