@@ -35,6 +35,7 @@ _Static_assert(CLINUX_EPOLLIN == EPOLLIN && CLINUX_EPOLLOUT == EPOLLOUT && CLINU
 #define SCHED_FLAG_RESET_ON_FORK 1
 
 _Static_assert(CLINUX_EPOLLHUP == EPOLLHUP && CLINUX_EPOLLRDHUP == EPOLLRDHUP, "epoll");
+_Static_assert(CLINUX_EPOLLONESHOT == EPOLLONESHOT, "epoll");
 
 int clinux_epoll_create(void) { return epoll_create1(EPOLL_CLOEXEC); }
 

@@ -118,7 +118,7 @@ extension Setting {
             "Age at which such a connection is replaced, in milliseconds; 0: no limit."),
         Setting(
             "limits.connect_ms_max", .milliseconds(\.limits.connectMillisecondsMax, 1...3_600_000),
-            "Time that connecting to a database server may take, in milliseconds."),
+            "Time that connecting to one database server may take, in milliseconds."),
         Setting(
             "limits.statement_time_ms_max", .milliseconds(\.limits.statementTimeMillisecondsMax, 0...2_592_000_000),
             "Longest time that a statement may run, in milliseconds; 0: no limit."),

@@ -44,7 +44,7 @@ public struct Limits: Sendable, Equatable {
     public var poolIdleMillisecondsMax: Int64 = 300_000
     /// Age at which one is replaced, in milliseconds; 0 means no limit.
     public var poolLifetimeMillisecondsMax: Int64 = 3_600_000
-    /// Time that connecting to a database server may take, in milliseconds.
+    /// Time that connecting to one database server may take, in milliseconds.
     public var connectMillisecondsMax: Int64 = 5_000
     /// Longest time that a statement may run, in milliseconds; 0 means no limit. A request's `timeout_ms` can only lower it.
     public var statementTimeMillisecondsMax: Int64 = 0

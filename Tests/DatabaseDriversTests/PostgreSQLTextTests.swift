@@ -40,6 +40,7 @@ struct PostgreSQLTextTests {
         "postgresql:d", "postgresql://u:sec/ret@h/d", "postgresql://u:secret@h/d?secret=1",
         "postgresql://u:sec%ret@h/d",
         "postgresql://h/d\u{1}", "postgresql://u:secret@h/d?replication=database", "postgresql://u:secret@[::1/d",
+        "postgresql://u:secret@h/d?connect_timeout=soon",
     ])
     func badURLsAreRefusedWithoutTheirSecrets(_ url: String) throws {
         let error = try #require(throws: DriverError.self) { try DatabaseLocation(url: url) }
@@ -69,20 +70,22 @@ struct PostgreSQLTextTests {
     }
 
     @Test(arguments: [
-        ("a,b", nil, "1,2", "a", "1", "b//2"), ("a,b,c", nil, "1", "b", "1", "a,c//1"),
-        ("a,a", nil, "1,2", "a", "2", "a//1"),
-        ("a,b", "::1,::2", nil, "a", "5432", "b/::2/"), (",b", "::1,::2", nil, "::1", "5432", "b/::2/"),
-        ("a", nil, "1", "a", "1", nil), ("a,a", nil, nil, "a", "5432", nil), (nil, nil, nil, "/run", "5432", nil),
-        ("a,b", nil, nil, "c", "5432", nil),
+        ("a,b", nil, "1,2", "a 10.0.0.1", "1", "b//2"), ("a,b,c", nil, "1", "b 10.0.0.1", "1", "a,c//1"),
+        ("a,a", nil, "1,2", "a 10.0.0.1", "2", "a//1"),
+        ("a,b", "::1,::2", nil, "a ::1", "5432", "b/::2/"), (",b", "::1,::2", nil, "::1 ::1", "5432", "b/::2/"),
+        ("a,a", "::1,::2", "1", "a ::2", "1", "a/::1/1"), ("a,b", "::01,::2", nil, "a ::1", "5432", "b/::2/"),
+        ("a", nil, "1", "a 10.0.0.1", "1", nil), ("a,a", nil, nil, "a 10.0.0.1", "5432", nil),
+        (nil, nil, nil, "/run ", "5432", nil), ("a,b", nil, nil, "c 10.0.0.1", "5432", nil),
     ])
     func serversThatSayNothingAreLeftOut(
-        _ names: String?, _ addresses: String?, _ ports: String?, _ host: String, _ port: String, _ left: String?
+        _ names: String?, _ addresses: String?, _ ports: String?, _ place: String, _ port: String, _ left: String?
     ) {
         var options: [String: String] = [:]
         options["host"] = names
         options["hostaddr"] = addresses
         options["port"] = ports
-        let settings = PostgreSQLHosts(options).without(host, port).map { others in
+        let words = place.split(separator: " ", omittingEmptySubsequences: false).map(String.init)
+        let settings = PostgreSQLHosts(options).without(words[0], words[1], port).map { others in
             ["host", "hostaddr", "port"].map { key in others.settings.first { "\($0.0)" == key }?.1 ?? "" }
         }
         #expect(settings?.joined(separator: "/") == left)

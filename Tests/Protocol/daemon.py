@@ -207,6 +207,13 @@ class Daemon:
             shutil.rmtree(self.directory, ignore_errors=True)
 
 
+def load(daemon, database, script):
+    """Runs a script by the command line, which must have nothing to say."""
+    done = subprocess.run([LITEBASE, "query", "-d", database, "--socket", daemon.socket_path, "-"], input=script, capture_output=True,
+                          timeout=60 * PATIENCE, check=False)
+    assert (done.returncode, done.stderr) == (0, b""), done.stderr.decode()[-2000:]
+
+
 def run_to_end(*flags, directory, environment=None, timeout=15):
     """Runs `litebased` with flags that should make it end by itself; returns status and output."""
     result = subprocess.run([LITEBASED, *map(str, flags)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

@@ -302,6 +302,24 @@ def test_the_server_is_stopped_while_statements_run(place, engine, packed):
 
 
 @pytest.mark.needs("server")
+def test_the_server_is_killed_while_a_reader_stalls(place, engine):
+    """A socket that has been hung up is told of without end; nobody looks at it until the reader goes on."""
+    stalled = place.connect()
+    id = stalled.send_query(engine.rows(engine.many), database="db")
+    wait_until(place.daemon.is_idle, "the daemon waits for the reader")
+    engine.kill()
+    try:
+        wait_until(place.daemon.is_idle, "the daemon still waits for the reader", timeout=3)
+        try:
+            stalled.collect(id)  # all of it was there
+        except RequestFailed as failure:
+            assert failure.code == "connect_failed"
+    finally:
+        engine.restart()
+        reaches_again(place)
+
+
+@pytest.mark.needs("server")
 def test_a_server_that_does_not_react(place, engine, packed):
     table = place.table([("id", "key"), ("v", "integer")])
     session = packed.session(database="db")

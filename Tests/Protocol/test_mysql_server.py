@@ -10,8 +10,9 @@ import time
 
 import pytest
 
-from daemon import LITEBASE, LITEBASED, wait_until
+from daemon import LITEBASE, LITEBASED, load, wait_until
 from mariadb import MariaDB
+from server_process import find_programs
 from wire import Client, RequestFailed
 
 SCHEMA = "CREATE TABLE counter(n int) ENGINE=InnoDB; INSERT INTO counter VALUES (0);"
@@ -288,6 +289,36 @@ def test_the_shell(my, server):
             assert text in output, output
     finally:
         server.sql("DROP TABLE `odd``name`; DROP VIEW seen", "lb")
+
+
+def test_a_dump_of_the_servers_own_tool_is_loaded(server, start_daemon):
+    """Triggers, procedures and events between DELIMITER lines, and strings that are hard to cut."""
+    server.sql("CREATE DATABASE first; CREATE DATABASE second; GRANT ALL ON first.* TO lb@localhost; GRANT ALL ON second.* TO lb@localhost")
+    try:
+        script = r"""
+            CREATE TABLE t(id int PRIMARY KEY, said text, made int);
+            CREATE TRIGGER made BEFORE INSERT ON t FOR EACH ROW SET NEW.made = NEW.id * 2;
+            CREATE PROCEDURE p(IN a int) BEGIN
+                IF a > 1 THEN CASE a WHEN 2 THEN INSERT INTO t(id, said) VALUES (a, 'two;'); ELSE BEGIN END; END CASE; END IF;
+                WHILE a < 5 DO SET a = a + 1; END WHILE; END;
+            CREATE FUNCTION f(a int) RETURNS int DETERMINISTIC RETURN CASE WHEN a > 1 THEN IF(a > 2, 3, 2) ELSE 1 END;
+            DELIMITER //
+            CREATE EVENT e ON SCHEDULE EVERY 1 YEAR DISABLE DO BEGIN DELETE FROM t WHERE id = -1; END//
+            DELIMITER ;
+            INSERT INTO t(id, said) VALUES (1, 'it\'s; // `"#'), (3, "-- \"; /*");
+            """.encode()
+        daemon = start_daemon(databases={name: server.url(name) for name in ("first", "second")})
+        load(daemon, "first", script)
+        dump = subprocess.run([find_programs("mariadb-dump")["mariadb-dump"], "--no-defaults", f"--socket={server.socket}", "--user=root",
+                               "--routines", "--events", "first"], capture_output=True, check=True, timeout=30).stdout
+        assert dump.count(b"DELIMITER") > 4
+        load(daemon, "second", dump.replace(b"`root`@`localhost`", b"`lb`@`localhost`"))
+        for name in ("first", "second"):
+            assert server.sql("CALL p(2); SELECT *, f(id) FROM t ORDER BY id", name).splitlines() == [
+                "1\tit's; // `\"#\t2\t1", "2\ttwo;\t4\t2", '3\t-- "; /*\t6\t3']
+            assert server.sql(f"SELECT event_name FROM information_schema.events WHERE event_schema = '{name}'") == "e"
+    finally:
+        server.sql("DROP DATABASE first; DROP DATABASE second")
 
 
 @pytest.mark.parametrize("sql, rows", [

@@ -5,6 +5,7 @@ import re
 import socket
 import ssl
 import struct
+import threading
 import time
 
 import pytest
@@ -342,11 +343,42 @@ def test_an_address_that_takes_no_connection(start, fake, directory):
         waiting[-1].connect_ex(full.getsockname())
     ports = f"{full.getsockname()[1]},{other.listener.getsockname()[1]}"
     client = start(url=f"postgresql://u@/d?host=127.0.0.1,127.0.0.1&port={ports}").connect()
-    assert fails(client)["code"] == "connect_failed"
-    wait_until(lambda: other.connection_count, "the other one is asked", timeout=5)
-    recovers(client, other)
+    assert on(client).value == 1, "who asks first waits for the other one"
+    client = start(url=f"postgresql://u@127.0.0.1:{full.getsockname()[1]}/d").connect()
+    wait_until(lambda: "failed: timeout expired" in fails(client).get("detail", ""), "the reason is told", timeout=5)
     for each in [*waiting, full]:
         each.close()
+    other.close()
+
+
+def test_who_asks_first_waits_for_all_servers(start, fake, directory):
+    """Each has the time of connect_ms_max; when none answers, the error names them all."""
+    stop_at(fake, STEPS[0], lambda talk: talk.silence())
+    other = FakePostgreSQL(directory, address=("127.0.0.1", 0))
+    port = other.listener.getsockname()[1]
+    client = start(url=f"postgresql://u@/d?host={directory},127.0.0.1&port=5432,{port}").connect()
+    started = time.monotonic()
+    assert on(client).value == 1
+    assert time.monotonic() - started < 1
+    stop_at(other, STEPS[0], lambda talk: talk.silence())
+    client = start(url=f"postgresql://u@/d?host={directory},127.0.0.1&port=5432,{port}").connect()
+    started = time.monotonic()
+    assert "(connect_ms_max for each of 2)" in fails(client)["message"]
+    assert time.monotonic() - started < 1.5
+    wait_until(lambda: f'"{directory}", port 5432 failed: timeout expired; connection to server at "127.0.0.1", port {port} '
+               "failed: timeout expired" in fails(client).get("detail", ""), "both are named", timeout=5)
+    other.close()
+
+
+def test_one_name_for_two_addresses(start, fake, directory):
+    """As where both have the same certificate: the one that says nothing is told from the other by its address."""
+    silent = FakePostgreSQL(directory, address=("127.0.0.1", 0))
+    stop_at(silent, STEPS[0], lambda talk: talk.silence())
+    port = silent.listener.getsockname()[1]
+    other = FakePostgreSQL(directory, address=("127.0.0.2", port))
+    client = start(url=f"postgresql://u@db.example,db.example/d?hostaddr=127.0.0.1,127.0.0.2&port={port}").connect()
+    assert on(client).value == 1
+    silent.close()
     other.close()
 
 
@@ -518,6 +550,38 @@ def test_floods_instead_of_an_answer(start, fake, flood, sql):
         wait_until(lambda: not fake.talks, "its connection is closed", timeout=8)
     assert grown_kib(daemon, before) < 48 << 10
     recovers(client, fake)
+
+
+def test_a_server_that_stops_in_the_middle_of_a_message(start, fake):
+    """What the loop does for others meanwhile is not taken for work on what the server has said."""
+    daemon = start(more="loops = 1")
+    client = daemon.connect()
+    assert on(client).value == 1
+    stopped, others_are_done = threading.Event(), threading.Event()
+    (talk,) = fake.talks
+    long_notice = notice("x" * 200_000)
+    next_message = talk.next
+
+    def stop_before_the_parameters():
+        if talk.received[-1] == b"P" and not stopped.is_set():
+            talk.send(long_notice[:100_000])
+            stopped.set()
+            assert others_are_done.wait(30)
+            # It reads first: the daemon goes on sending before it hears more.
+            message = next_message()
+            talk.send(long_notice[100_000:])
+            return message
+        return next_message()
+
+    talk.next = stop_before_the_parameters
+    id = client.send_query("SELECT $1", ["x" * 8_000_000], database="pg")
+    assert stopped.wait(10)
+    other, before = daemon.connect(), daemon.cpu_seconds()
+    while daemon.cpu_seconds() - before < 0.4:
+        for health in [other.send("health_check") for _ in range(100)]:
+            other.answer(health)
+    others_are_done.set()
+    assert client.collect(id).value == 1
 
 
 def test_new_parameters_without_end(start, fake):

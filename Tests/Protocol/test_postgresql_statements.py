@@ -268,6 +268,36 @@ def test_behind_pgbouncer(server, start_daemon, directory, mode):
         bouncer.discard()
 
 
+@pytest.mark.parametrize("mode", ["session", "transaction"])
+def test_a_pooler_that_loses_the_server(start_daemon, directory, mode):
+    """It says so with the SQLSTATE of a wrong number of parameters, and does not know what the server has done."""
+    server = PostgreSQL()
+    bouncer = PgBouncer(server, pool_mode=mode)
+    try:
+        server.psql("CREATE TABLE item(id int)")
+        client = start_daemon(databases={"pg": bouncer.url()}).connect()
+        for sql, code in (("INSERT INTO item SELECT 1 FROM pg_sleep(60)", "outcome_unknown"), ("SELECT pg_sleep(60)", "connect_failed")):
+            id = client.send_query(sql, database="pg")
+            wait_until(lambda: server.psql("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'") == "1", "it runs")
+            server.kill()
+            with pytest.raises(RequestFailed) as failure:
+                client.collect(id)
+            data = failure.value.data
+            assert data["code"] == code and "conn crashed" in data["detail"], data
+            server.start()
+
+            def works():
+                try:
+                    return on(client, "SELECT 1").value == 1
+                except RequestFailed as failure:
+                    return failure.code != "connect_failed"
+
+            wait_until(works, "the pooler has the server again", timeout=25, interval=0.2)
+    finally:
+        bouncer.discard()
+        server.discard()
+
+
 def test_the_server_sees_that_the_daemon_is_gone(server, start_daemon, directory):
     daemon = one_connection(server, start_daemon, directory)
     client = daemon.connect()

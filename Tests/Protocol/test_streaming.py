@@ -189,6 +189,14 @@ def test_a_row_larger_than_a_frame_travels_alone(client):
     assert sum(len(frame.data["rows"]) for frame in frames) == 5
 
 
+def test_a_large_row_leaves_no_memory_behind(start_daemon):
+    daemon = start_daemon("--loops", "1")
+    client = daemon.connect()
+    base = idle_memory(daemon, client)
+    assert len(client.query("SELECT zeroblob(50000000)").value) == 50_000_000
+    wait_until(lambda: daemon.memory_kib() - base < CEILING_KIB, "the memory is given back")
+
+
 def test_first_rows_come_before_the_last_are_known(daemon, client):
     """A statement that never ends shows its first rows at once."""
     start = time.monotonic()

@@ -8,7 +8,16 @@
 enum StatementChecks {
     /// Statements are pieces of the script in their order, and each of them is one statement.
     static func check(_ script: UnsafeRawBufferPointer) {
-        var splitter = StatementSplitter()
+        for language in StatementSplitter.Language.allCases { check(script, language) }
+    }
+
+    private static func mayHaveDelimiter(_ script: UnsafeRawBufferPointer) -> Bool {
+        let word = Array("delimiter".utf8)
+        return script.indices.contains { start in script[start...].prefix(word.count).map { $0 | 0x20 } == word }
+    }
+
+    private static func check(_ script: UnsafeRawBufferPointer, _ language: StatementSplitter.Language) {
+        var splitter = StatementSplitter(language)
         var statements = splitter.append(script)
         let left = splitter.finish()
         if let left { statements.append(left) }
@@ -28,8 +37,10 @@ enum StatementChecks {
             line += statement.bytes.count { $0 == UInt8(ascii: "\n") }
             end += statement.bytes.count
         }
+        // Where something else may have ended a statement, its own semicolons do not.
+        if language == .commandLines || language == .mysql && mayHaveDelimiter(script) { return }
         for statement in statements where statement != left {
-            var again = StatementSplitter()
+            var again = StatementSplitter(language)
             // The line end closes a comment behind the statement.
             let found = again.append(statement.bytes + [UInt8(ascii: "\n"), UInt8(ascii: ";")])
             precondition(found.map(\.bytes) == [statement.bytes], "a statement is one")

@@ -80,6 +80,7 @@ bool cpostgresql_cancel(pq_cancel_key *key, long limit_ms);
     X(int, connectPoll, (pq_connection * c), (c))                                                                      \
     X(pq_option *, conninfo, (pq_connection * c), (c))                                                                 \
     X(char *, host, (const pq_connection *c), (c))                                                                     \
+    X(char *, hostaddr, (const pq_connection *c), (c))                                                                 \
     X(char *, port, (const pq_connection *c), (c))                                                                     \
     X(void, finish, (pq_connection * c), (c))                                                                          \
     X(int, status, (const pq_connection *c), (c))                                                                      \

@@ -22,6 +22,7 @@ struct MySQLDriver: RemoteDriver {
     var engine: Engine { .mysql }
     var location: DatabaseLocation { .remote(.mysql(place)) }
     var label: String { place.label }
+    var serverCount: Int { max(1, place.hosts.count) }
     var secrets: [String] { place.secrets }
 
     func open(password: String?) throws(DriverError) -> HandedOver<ServerConnection> {

@@ -69,7 +69,12 @@ extension PostgreSQLConnection {
         {
             return failure
         }
-        if mayHaveCommitted { return .unknownOutcome("The connection to the database was lost") }
-        return .lost(isSession: mode.isSession, mayHaveCalled: mayHaveCalled)
+        let error: DriverError =
+            mayHaveCommitted
+            ? .unknownOutcome("The connection to the database was lost")
+            : .lost(isSession: mode.isSession, mayHaveCalled: mayHaveCalled)
+        return error.with {
+            if let lossDetail { $0.detail = [$0.detail, lossDetail].compactMap(\.self).joined(separator: " ") }
+        }
     }
 }

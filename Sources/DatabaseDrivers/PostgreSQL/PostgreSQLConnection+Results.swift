@@ -25,6 +25,7 @@ extension PostgreSQLConnection {
                 return .broken(nonsense(DriverError.sentence(PostgreSQLErrors.message(result))))
             }
             takeError(result)
+            if lossDetail != nil { return lost() }
         default:
             // COPY is refused before it is sent; a server that speaks it all the same is not understood.
             return .broken(nonsense("It began a COPY, which the daemon's protocol does not support."))
@@ -62,6 +63,10 @@ extension PostgreSQLConnection {
     }
 
     func takeError(_ result: OpaquePointer) {
+        if PostgreSQLErrors.tellsLoss(result) {
+            lossDetail = DriverError.sentence(PostgreSQLErrors.message(result))
+            return
+        }
         switch step {
         case .check where PostgreSQLErrors.isDivisionByZero(result): return note(Self.hasWritten)
         case .removal, .introduction: return

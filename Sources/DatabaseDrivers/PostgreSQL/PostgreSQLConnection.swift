@@ -64,6 +64,8 @@ final class PostgreSQLConnection: ServerConnection {
     var mustRepeat = false
     /// `failure` is what the server said of this run.
     var isFailureOfServer = false
+    /// Why the connection is lost, in the words of who has lost the server.
+    var lossDetail: String?
     /// The server has said that the run's changes are to stay.
     var isCommitted = false
     /// libpq has taken the end of the present step's result; nothing more belongs to it.
@@ -231,6 +233,7 @@ final class PostgreSQLConnection: ServerConnection {
         mayHaveCalled = false
         mustRepeat = false
         isFailureOfServer = false
+        lossDetail = nil
         isCommitted = false
         isDivisible = false
         // In a transaction that has failed, or one that somebody's statement has left, nothing else is sent along.
@@ -394,6 +397,8 @@ final class PostgreSQLConnection: ServerConnection {
             case .failed: return lost()
             case .tooMuch: return .broken(gatheringError())
             }
+        } else {
+            gathering.skip()
         }
         if mustFlush {
             let state = pq_flush(handle)

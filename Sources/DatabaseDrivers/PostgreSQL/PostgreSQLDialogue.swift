@@ -18,6 +18,8 @@ final class PostgreSQLDialogue {
     private let limitMilliseconds: Int64
     private var deadline = MonotonicInstant.now
     private var readByteCount = 0
+    /// Servers that did not answer in time.
+    private var silent: [String] = []
 
     /// A server that has more to say than this is none. Letting one in takes less than 64 KiB, the longest answer, names of
     /// types, about a megabyte.
@@ -41,7 +43,8 @@ final class PostgreSQLDialogue {
             let options = PostgreSQLLocation.takeValues(pq_conninfo(handle))
             if try negotiate(handle, options) { break }
             // The next one may be well.
-            guard let others = PostgreSQLHosts(options).without(handle) else { throw late() }
+            noteSilence(handle)
+            guard let others = PostgreSQLHosts(options).without(handle) else { throw failed("") }
             hosts = others
             pq_finish(handle)
             self.handle = nil
@@ -113,6 +116,7 @@ final class PostgreSQLDialogue {
                     return false
                 }
                 addressCount += 1
+                noteSilence(handle)
                 Sockets.shutdownBoth(ofNumber: pq_socket(handle))
                 deadline = .now.advanced(byMilliseconds: limit)
             }
@@ -155,7 +159,10 @@ final class PostgreSQLDialogue {
     }
 
     private func readMore(_ handle: OpaquePointer, _ wanted: Readiness) throws(DriverError) {
-        guard Sockets.wait(for: pq_socket(handle), wanted, until: deadline) else { throw late() }
+        guard Sockets.wait(for: pq_socket(handle), wanted, until: deadline) else {
+            noteSilence(handle)
+            throw failed("")
+        }
         var count = 0
         guard cpostgresql_consume_input(handle, Self.lookByteCountMax, &count) == 1 else { throw failed() }
         try note(count)
@@ -189,10 +196,17 @@ final class PostgreSQLDialogue {
         return failed(text.split { $0 == "\n" || $0 == "\t" }.joined(separator: "; "), isRefusal: isRefusal)
     }
 
-    private func late() -> DriverError { failed("timeout expired") }
+    /// In the words of libpq, which says nothing of it here.
+    private func noteSilence(_ handle: OpaquePointer) {
+        func text(_ value: UnsafeMutablePointer<CChar>?) -> String { value.map { String(cString: $0) } ?? "" }
+        let (host, address) = (text(pq_host(handle)), text(pq_hostaddr(handle)))
+        let place = address.isEmpty || address == host ? "\"\(host)\"" : "\"\(host)\" (\(address))"
+        silent.append("connection to server at \(place), port \(text(pq_port(handle))) failed: timeout expired")
+    }
 
-    private func failed(_ detail: String, isRefusal: Bool = false) -> DriverError {
-        DriverError(
+    private func failed(_ reason: String, isRefusal: Bool = false) -> DriverError {
+        let detail = (silent + (reason.isEmpty ? [] : [reason])).joined(separator: "; ")
+        return DriverError(
             DriverError.Details(
                 code: .connectFailed,
                 message: "The PostgreSQL server \(isRefusal ? "did not let the daemon in" : "cannot be reached").",
@@ -220,6 +234,9 @@ struct PostgreSQLHosts {
         ports = list("port")
     }
 
+    /// At least one, which may be libpq's default.
+    var count: Int { max(1, names.count, addresses.count) }
+
     var settings: [(StaticString, String)] {
         [("host", names), ("hostaddr", addresses), ("port", ports)].filter { !$0.1.isEmpty }.map {
             ($0.0, $0.1.joined(separator: ","))
@@ -228,17 +245,22 @@ struct PostgreSQLHosts {
 
     /// The others than the one with which the connection was busy last; `nil` when there are none.
     func without(_ handle: OpaquePointer) -> PostgreSQLHosts? {
-        guard let host = pq_host(handle), let port = pq_port(handle) else { return nil }
-        return without(String(cString: host), String(cString: port))
+        guard let host = pq_host(handle), let address = pq_hostaddr(handle), let port = pq_port(handle) else {
+            return nil
+        }
+        return without(String(cString: host), String(cString: address), String(cString: port))
     }
 
-    func without(_ host: String, _ port: String) -> PostgreSQLHosts? {
-        let count = max(names.count, addresses.count)
+    // `address` is the one that was connected to, as libpq writes it.
+    func without(_ host: String, _ address: String, _ port: String) -> PostgreSQLHosts? {
         func item(_ list: [String], _ index: Int) -> String { index < list.count ? list[index] : "" }
         let kept = (0..<count).filter { index in
             let name = item(names, index)
             let own = ports.count == 1 ? ports[0] : item(ports, index)
+            // One name, which the certificate has, may stand for several addresses.
+            let isElsewhere = addresses.contains(address) && item(addresses, index) != address
             return (name.isEmpty ? item(addresses, index) : name) != host || (!own.isEmpty && own != port)
+                || isElsewhere
         }
         guard !kept.isEmpty, kept.count < count else { return nil }
         var others = self

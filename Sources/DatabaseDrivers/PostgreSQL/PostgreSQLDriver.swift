@@ -15,6 +15,7 @@ struct PostgreSQLDriver: RemoteDriver {
     var location: DatabaseLocation { .remote(.postgresql(place)) }
     var label: String { place.label }
     var secrets: [String] { place.secrets }
+    var serverCount: Int { place.serverCount }
 
     // MARK: Connecting
 

@@ -10,6 +10,8 @@ enum PostgreSQLErrors {
     private enum Field {
         /// Not translated; PostgreSQL 9.6 and later.
         static let severity = Int32(UInt8(ascii: "V"))
+        /// What comes before 9.6 and PgBouncer have instead.
+        static let shownSeverity = Int32(UInt8(ascii: "S"))
         static let sqlState = Int32(UInt8(ascii: "C"))
         static let message = Int32(UInt8(ascii: "M"))
         static let detail = Int32(UInt8(ascii: "D"))
@@ -45,6 +47,13 @@ enum PostgreSQLErrors {
     }
 
     static func isDivisionByZero(_ result: OpaquePointer) -> Bool { sqlState(result) == "22012" }
+
+    /// Whether somebody between, who has lost the server, says so and hangs up. What the server did then, he does not know.
+    /// - Source: disconnect_client in src/objects.c of PgBouncer, which sends FATAL and 08P01
+    static func tellsLoss(_ result: OpaquePointer) -> Bool {
+        guard let sqlState = sqlState(result), sqlState.hasPrefix("08") else { return false }
+        return (field(result, Field.severity) ?? field(result, Field.shownSeverity)) == "FATAL"
+    }
 
     /// A notice as the server has put it.
     static func notice(_ result: OpaquePointer) -> DatabaseNotice {

@@ -45,6 +45,9 @@ struct PostgreSQLGathering {
         return ThreadClock.nanoseconds - lookBegan > Self.lookNanosecondsMax
     }
 
+    /// Begins a look at which nothing is read: what the thread has worked since the last one was for others.
+    mutating func skip() { lookBegan = nil }
+
     mutating func read(_ handle: OpaquePointer) -> Outcome {
         var count = 0
         guard cpostgresql_consume_input(handle, Self.lookByteCountMax, &count) == 1 else { return .failed }

@@ -8,6 +8,8 @@ internal import CPostgreSQL
 /// - Source: https://www.postgresql.org/docs/15/libpq-connect.html#LIBPQ-CONNSTRING
 public struct PostgreSQLLocation: Sendable, Equatable, CustomStringConvertible, CustomReflectable {
     let url: String
+    /// Servers that it names.
+    let serverCount: Int
     /// Hosts and database, for logs.
     public let label: String
     /// What must not be shown, wherever it comes up.
@@ -30,12 +32,14 @@ public struct PostgreSQLLocation: Sendable, Equatable, CustomStringConvertible, 
             // The first use says that the library is missing.
             label = RemoteURL.withoutSecrets(url)
             secrets = []
+            serverCount = 1
             return
         }
         let options = try Self.parse(url)
         try Self.check(options)
         secrets = ["password", "sslpassword"].compactMap { options[$0] }
         label = Self.label(options)
+        serverCount = PostgreSQLHosts(options).count
     }
 
     public var description: String { label }
@@ -85,6 +89,10 @@ public struct PostgreSQLLocation: Sendable, Equatable, CustomStringConvertible, 
         let ports = options["port"]?.split(separator: ",") ?? []
         guard ports.allSatisfy({ port in port.utf8.allSatisfy { (0x30...0x39).contains($0) } }) else {
             throw bad("The port in the PostgreSQL URL is not a number.")
+        }
+        // libpq itself would say so at each connecting, if that were left to it.
+        guard options["connect_timeout"].map({ Int32($0) != nil }) ?? true else {
+            throw bad("The connect_timeout in the PostgreSQL URL is not a number of seconds.")
         }
         guard options["replication"] == nil else {
             throw bad("The PostgreSQL URL asks for a replication connection, which takes no statements.")

@@ -23,6 +23,7 @@ struct RedisDriver: RemoteDriver {
     var engine: Engine { .redis }
     var location: DatabaseLocation { .remote(.redis(place)) }
     var label: String { place.label }
+    var serverCount: Int { 1 }
     var secrets: [String] { place.password.map { [$0] } ?? [] }
 
     // MARK: Connecting

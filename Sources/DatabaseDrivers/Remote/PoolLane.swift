@@ -260,9 +260,13 @@ final class PoolLane: EventSource, ConnectionHolder {
     private func startConnectTimer(_ request: ConnectionRequest) {
         if let timer = request.timer { context.loop.cancel(timer) }
         request.isOpening = true
-        let limit = database.settings.connectMillisecondsMax
         request.timer = context.loop.schedule(
-            self, token: request.number, at: context.loop.now.advanced(byMilliseconds: limit))
+            self, token: request.number, at: context.loop.now.advanced(byMilliseconds: connectMillisecondsMax))
+    }
+
+    /// Of all servers together.
+    private var connectMillisecondsMax: Int64 {
+        database.settings.connectMillisecondsMax * Int64(database.driver.serverCount)
     }
 
     private func didOpen(_ parcel: HandedOver<ServerConnection>, _ slot: Int, for number: UInt64) {
@@ -294,17 +298,19 @@ final class PoolLane: EventSource, ConnectionHolder {
         guard let request = requests[token] else { return }
         request.timer = nil
         if request.isOpening {
-            let limit = database.settings.connectMillisecondsMax
-            return finish(request, .failure(Self.connectTimeout(limit)))
+            return finish(request, .failure(connectTimeout))
         }
         guard pool.withdraw(request.number, index) else { return }
         let limit = database.settings.waitMillisecondsMax
         finish(request, .failure(pool.exhausted(waitMilliseconds: limit, now: context.loop.now)))
     }
 
-    private static func connectTimeout(_ limit: Int64) -> DriverError {
-        DriverError(
-            .connectFailed, "The database server did not answer within \(limit) ms (connect_ms_max).",
+    private var connectTimeout: DriverError {
+        let count = database.driver.serverCount
+        return DriverError(
+            .connectFailed,
+            "The database server did not answer within \(connectMillisecondsMax) ms (connect_ms_max"
+                + (count > 1 ? " for each of \(count))." : ")."),
             hint: "Check that the server runs and can be reached.", sqlState: "08001"
         ).with { $0.isRetryable = true }
     }

@@ -12,7 +12,7 @@ public struct RemoteSettings: Sendable, Equatable {
     public var idleMillisecondsMax: Int64
     /// Age at which a connection is replaced, in milliseconds; 0 means no limit.
     public var lifetimeMillisecondsMax: Int64
-    /// Time that connecting may take, in milliseconds.
+    /// Time that connecting to one server may take, in milliseconds.
     public var connectMillisecondsMax: Int64
     /// Prepared statements that each connection keeps; 0 for none.
     public var statementCountMax: Int
@@ -50,6 +50,8 @@ protocol RemoteDriver: Sendable {
     var label: String { get }
     /// What the URL holds and nobody may be shown.
     var secrets: [String] { get }
+    /// Servers that are tried in turn until one lets the daemon in; each has the time for connecting.
+    var serverCount: Int { get }
     var settings: RemoteSettings { get }
     /// What can be said about a run before a connection is taken for it.
     func check(_ run: StatementRun, _ mode: RunMode) throws(DriverError)

@@ -137,7 +137,8 @@ class ServerConnection: EventSource {
     private func setInterest(_ wanted: Readiness) {
         guard wanted != interest, let context, let socket else { return }
         interest = wanted
-        context.loop.setInterest(self, socket.descriptor, wanted)
+        // Who waits for nothing is told of errors and hang-ups all the same, and would be again and again (epoll_ctl(2)).
+        context.loop.setInterest(self, socket.descriptor, wanted.isEmpty ? .once : wanted)
     }
 
     private func setTimer(_ token: TimerToken, milliseconds: Int64) {
@@ -163,7 +164,7 @@ class ServerConnection: EventSource {
         case .settling where !isAnswerMissing: if !isAlive() { lose(nil) }
         case .running, .settling, .resetting:
             pump(isReadable: !readiness.isDisjoint(with: [.readable, .failed, .hangUp]))
-        // Level-triggered errors would come again and again; what is lost is found out when the run goes on.
+        // What is lost is found out when the run goes on.
         case .suspended, .broken: setInterest([])
         }
     }

@@ -187,7 +187,7 @@ final class Connection: EventSource {
         if output.capacity == 0 { swap(&output, &context.spareOutput) }
         body()
         if output.isEmpty, output.capacity > 0 {
-            if context.spareOutput.capacity == 0 {
+            if context.spareOutput.capacity == 0, output.capacity <= LoopContext.spareOutputByteCountMax {
                 swap(&output, &context.spareOutput)
             } else {
                 output.releaseStorage()

@@ -34,6 +34,8 @@ final class LoopContext {
     var body = ByteBuffer()
     /// Storage for the output of the connection that is being served.
     var spareOutput = ByteBuffer()
+    /// The most of it that is kept: a row may have many megabytes.
+    static let spareOutputByteCountMax = 1 << 20
     /// By encoding.
     private var freeOperations = [[Operation]](repeating: [], count: WireEncoding.allCases.count)
     private var links: [ObjectIdentifier: any DatabaseLink] = [:]

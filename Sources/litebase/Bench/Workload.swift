@@ -71,10 +71,9 @@ struct BenchTable {
 
     /// The statements are SQLite's.
     private func checkEngine() throws {
-        guard let found = try client.listDatabases().first(where: { $0.name == database }), found.engine != "sqlite"
-        else { return }
+        guard let found = try client.information(onDatabase: database), found.engine != "sqlite" else { return }
         throw UsageError(
-            "point-select, insert and scan are for SQLite; database '\(database)' is \(found.engine): use --sql")
+            "point-select, insert and scan are for SQLite; database '\(found.name)' is \(found.engine): use --sql")
     }
 
     func remove() throws {

@@ -47,11 +47,11 @@ struct QueryCommand: ParsableCommand {
             guard parameters.isEmpty else { throw UsageError("statements from stdin take no parameters") }
             return try runScript()
         }
-        // By the rules of one engine and of the other; where both find one statement, none has to be asked for its own.
-        let counts = [StatementSplitter.Language.sql, .mysql].map { Self.split(sql, $0).count }
-        if counts == [0, 0] { throw UsageError("there is no statement to run") }
+        // By the rules of each engine; where all find one statement, none has to be asked for its own.
+        let counts = StatementSplitter.Language.sql.map { Self.split(sql, $0).count }
+        if counts.allSatisfy({ $0 == 0 }) { throw UsageError("there is no statement to run") }
         let client = try connect()
-        if !database.needSession, counts == [1, 1] {
+        if !database.needSession, counts.allSatisfy({ $0 == 1 }) {
             let runner = StatementRunner(
                 target: .client(client), options: limits.queryOptions(database: database.database),
                 output: StandardOutput())
@@ -80,8 +80,7 @@ struct QueryCommand: ParsableCommand {
 
     /// Whether the database takes commands instead of SQL. Their arguments are strings: `1.50` must not become `1.5`.
     private func takesCommands(_ client: BlockingClient) throws -> Bool {
-        let name = database.database
-        let known = try client.listDatabases().first { name == nil ? $0.isDefault : $0.name == name }
+        let known = try client.information(onDatabase: database.database)
         return known.map { StatementSplitter.Language(engine: $0.engine) == .commandLines } ?? false
     }
 

@@ -1,14 +1,16 @@
 // Cuts a stream of SQL into statements, for scripts on stdin and for lines typed into the shell.
 //
-// It knows just enough SQL for that: quotes, comments, dollar quotes, and the semicolons inside of a trigger's body.
-// Nothing here decides what a statement may do; that is the engine's business.
+// It knows just enough of each engine's SQL for that: quotes, comments, dollar quotes, and (StatementGrammar.swift) the
+// semicolons inside of a body. Nothing here decides what a statement may do; that is the engine's business.
 
 /// Finds the ends of statements in SQL that arrives piece by piece.
 ///
-/// A statement ends at a semicolon outside of quotes and comments; `CREATE TRIGGER` ends at `; END ;`, by the rule of
-/// sqlite3_complete(). Pieces that hold only white space and comments are dropped.
+/// A statement ends at a semicolon outside of quotes, comments and bodies. Pieces that hold only white space and comments are
+/// dropped, and so are the lines that dumps have for their own clients: `DELIMITER` of MySQL's, which is obeyed, and
+/// `\restrict` of psql's.
 /// - Cost: one pass over the bytes; keeps only the statement that is not complete.
-/// - Source: https://www.sqlite.org/c3ref/complete.html; PostgreSQL "Dollar-Quoted String Constants"
+/// - Source: https://www.sqlite.org/c3ref/complete.html; PostgreSQL, "Lexical Structure" and psql(1);
+///   https://mariadb.com/kb/en/delimiters/
 struct StatementSplitter {
     /// One statement, without its semicolon.
     struct Statement: Equatable {
@@ -26,27 +28,46 @@ struct StatementSplitter {
         /// Until the same byte: `'`, `"` or a backtick; `]` for a bracket.
         case quoted(until: UInt8)
         case lineComment
-        case blockComment(sawStar: Bool)
+        /// `previous` is a star or, where comments nest, a slash that the next byte may complete; else 0.
+        case blockComment(previous: UInt8, depth: Int)
         /// The name between the dollars, which may be empty.
         case dollarQuoted(tag: [UInt8], matched: Int)
+        /// A line for another client, to its end.
+        case line
     }
 
     /// What a statement is.
-    enum Language {
-        case sql
+    enum Language: CaseIterable {
+        case sqlite
+        /// Dollar quotes, `E'\''`, nested comments, no brackets and backticks.
+        case postgresql
         /// SQL of MySQL and MariaDB: backslashes within quotes, `#` comments, and comments that are executed.
         case mysql
         /// Commands of Redis: each line is one, as in redis-cli.
         case commandLines
 
-        init(engine: String) { self = engine == "redis" ? .commandLines : engine == "mysql" ? .mysql : .sql }
+        init(engine: String) {
+            switch engine {
+            case "redis": self = .commandLines
+            case "mysql": self = .mysql
+            case "postgresql": self = .postgresql
+            default: self = .sqlite
+            }
+        }
+
+        static let sql: [Language] = [.sqlite, .postgresql, .mysql]
     }
 
     private let language: Language
-    /// The next byte within quotes stands behind a backslash.
+    /// What ends a statement instead of a semicolon, if anything: MySQL's `DELIMITER`.
+    private var delimiter: [UInt8] = []
+    /// Bytes since the last quote or comment.
+    private var plainByteCount = 0
+    /// A backslash within the present quotes takes away the meaning of the next byte, and whether this is that byte.
+    private var hasEscapes = false
     private var isEscaped = false
-    private(set) var context = Context.plain
-    private var keywords = TriggerGrammar()
+    private(set) var context = Context.plain { didSet { plainByteCount = 0 } }
+    private var keywords: StatementGrammar
     /// Bytes of the current statement, from its first one that is not white space.
     private var current: [UInt8] = []
     private var holdsToken = false
@@ -59,7 +80,10 @@ struct StatementSplitter {
     /// The name of a dollar quote being read.
     private var dollarTag: [UInt8]?
 
-    init(_ language: Language = .sql) { self.language = language }
+    init(_ language: Language = .sqlite) {
+        self.language = language
+        keywords = StatementGrammar(language)
+    }
 
     /// Whether nothing but white space and comments was read since the last statement.
     var isBetweenStatements: Bool { !holdsToken && !holdsPart && context == .plain }
@@ -72,7 +96,7 @@ struct StatementSplitter {
     mutating func append(_ bytes: some Sequence<UInt8>) -> [Statement] {
         var complete: [Statement] = []
         for byte in bytes {
-            if take(byte) { complete += finishStatement(droppingEnd: true) }
+            if take(byte) { complete += finishStatement(droppingLast: max(1, delimiter.count)) }
             if byte == UInt8(ascii: "\n") { line += 1 }
         }
         return complete
@@ -81,25 +105,28 @@ struct StatementSplitter {
     /// Ends the input.
     /// - Returns: what was left without a semicolon, if it is more than white space and comments.
     mutating func finish() -> Statement? {
+        if case .line = context { finishLine() }
         holdsToken = holdsToken || holdsPart
-        let rest = finishStatement(droppingEnd: false).first
+        let rest = finishStatement(droppingLast: 0).first
         reset()
         return rest
     }
 
     /// Forgets the statement that is not complete.
     mutating func reset() {
+        let delimiter = delimiter
         self = StatementSplitter(language)
+        self.delimiter = delimiter
     }
 
-    private mutating func finishStatement(droppingEnd: Bool) -> [Statement] {
+    private mutating func finishStatement(droppingLast count: Int) -> [Statement] {
         var bytes = current
-        if droppingEnd { bytes.removeLast() }
+        bytes.removeLast(min(count, bytes.count))
         while let last = bytes.last, isWhiteSpace(last) { bytes.removeLast() }
         let statement = holdsToken ? [Statement(bytes: bytes, line: startLine)] : []
         current = []
         holdsToken = false
-        keywords = TriggerGrammar()
+        keywords = StatementGrammar(language)
         opener = nil
         word = []
         dollarTag = nil
@@ -126,27 +153,27 @@ struct StatementSplitter {
                 isEscaped = false
             } else if byte == end {
                 context = .plain
-            } else if language == .mysql, byte == UInt8(ascii: "\\"), end != UInt8(ascii: "`") {
+            } else if hasEscapes, byte == UInt8(ascii: "\\") {
                 isEscaped = true
             }
         case .lineComment:
             if byte == UInt8(ascii: "\n") { context = .plain }
-        case .blockComment(let sawStar):
-            // `/*! … */` and `/*M! … */` are executed.
-            if language == .mysql, byte == UInt8(ascii: "!"),
-                current.suffix(3).elementsEqual("/*!".utf8) || current.suffix(4).elementsEqual("/*M!".utf8)
-            {
-                holdsToken = true
-            }
-            context =
-                sawStar && byte == UInt8(ascii: "/") ? .plain : .blockComment(sawStar: byte == UInt8(ascii: "*"))
+        case .blockComment(let previous, let depth):
+            continueBlockComment(byte, previous: previous, depth: depth)
         case .dollarQuoted(let tag, let matched):
             context = continueDollarQuote(byte, tag: tag, matched: matched)
+        case .line:
+            if byte == UInt8(ascii: "\n") { return finishLine() }
         }
         return false
     }
 
     private mutating func takePlain(_ byte: UInt8) -> Bool {
+        plainByteCount += 1
+        if endsWithDelimiter {
+            holdsToken = holdsToken || word.count >= delimiter.count
+            return true
+        }
         if let first = opener {
             opener = nil
             if first == UInt8(ascii: "-"), byte == UInt8(ascii: "-") {
@@ -154,24 +181,27 @@ struct StatementSplitter {
                 return false
             }
             if first == UInt8(ascii: "/"), byte == UInt8(ascii: "*") {
-                context = .blockComment(sawStar: false)
+                context = .blockComment(previous: 0, depth: 1)
                 return false
             }
             token(.other)
         }
-        if language == .mysql {
-            if byte == UInt8(ascii: "#") {
-                endWord()
-                context = .lineComment
-                return false
-            }
-        } else if takeDollar(byte) {
-            return false
-        }
+        if language == .postgresql, takeDollar(byte) { return false }
         if isWordByte(byte) {
             word.append(byte)
             return false
         }
+        if beginsLine(byte) {
+            word = []
+            context = .line
+            return byte == UInt8(ascii: "\n") && finishLine()
+        }
+        hasEscapes =
+            switch language {
+            case .mysql: byte != UInt8(ascii: "`")
+            case .postgresql: byte == UInt8(ascii: "'") && (word == [UInt8(ascii: "E")] || word == [UInt8(ascii: "e")])
+            default: false
+            }
         endWord()
         return takePunctuation(byte)
     }
@@ -179,15 +209,20 @@ struct StatementSplitter {
     private mutating func takePunctuation(_ byte: UInt8) -> Bool {
         switch byte {
         case UInt8(ascii: ";"):
+            if !delimiter.isEmpty { return false }
             let ends = keywords.take(.semicolon)
             if !ends { holdsToken = true }
             return ends
-        case UInt8(ascii: "'"), UInt8(ascii: "\""), UInt8(ascii: "`"):
-            context = .quoted(until: byte)
-            token(.other)
-        case UInt8(ascii: "[") where language != .mysql:
-            context = .quoted(until: UInt8(ascii: "]"))
-            token(.other)
+        case UInt8(ascii: "#") where language == .mysql:
+            context = .lineComment
+        case UInt8(ascii: "'"), UInt8(ascii: "\""):
+            begin(.quoted(until: byte))
+        case UInt8(ascii: "`") where language != .postgresql:
+            begin(.quoted(until: byte))
+        case UInt8(ascii: "[") where language == .sqlite:
+            begin(.quoted(until: UInt8(ascii: "]")))
+        case UInt8(ascii: "("): token(.open)
+        case UInt8(ascii: ")"): token(.close)
         case UInt8(ascii: "-"), UInt8(ascii: "/"):
             opener = byte
         default:
@@ -196,15 +231,81 @@ struct StatementSplitter {
         return false
     }
 
-    private mutating func token(_ kind: TriggerGrammar.Token) {
+    private mutating func begin(_ quotes: Context) {
+        context = quotes
+        token(.other)
+    }
+
+    private mutating func token(_ kind: SQLToken) {
         holdsToken = true
         _ = keywords.take(kind)
     }
 
     private mutating func endWord() {
         guard !word.isEmpty else { return }
-        token(TriggerGrammar.Token(word: word))
+        token(keywords.heedsWords ? SQLToken(word: word) : .other)
         word.removeAll(keepingCapacity: true)
+    }
+}
+
+// Comments between `/*` and `*/`.
+extension StatementSplitter {
+    private mutating func continueBlockComment(_ byte: UInt8, previous: UInt8, depth: Int) {
+        switch (previous, byte) {
+        case (UInt8(ascii: "*"), UInt8(ascii: "/")):
+            context = depth == 1 ? .plain : .blockComment(previous: 0, depth: depth - 1)
+        case (UInt8(ascii: "/"), UInt8(ascii: "*")) where language == .postgresql:
+            context = .blockComment(previous: 0, depth: depth + 1)
+        default:
+            // `/*! … */` and `/*M! … */` are executed.
+            if language == .mysql, byte == UInt8(ascii: "!"),
+                current.suffix(3).elementsEqual("/*!".utf8) || current.suffix(4).elementsEqual("/*M!".utf8)
+            {
+                holdsToken = true
+            }
+            let mayMatter = byte == UInt8(ascii: "*") || byte == UInt8(ascii: "/")
+            context = .blockComment(previous: mayMatter ? byte : 0, depth: depth)
+        }
+    }
+}
+
+// Lines that dumps have for their own clients.
+extension StatementSplitter {
+    private static let delimiterWord = Array("delimiter".utf8)
+    private static let delimiterByteCountMax = 16
+
+    /// Whether a line that is no SQL begins with what was read of a statement, or with this byte.
+    private func beginsLine(_ byte: UInt8) -> Bool {
+        guard !holdsToken, opener == nil else { return false }
+        return switch language {
+        case .mysql: isWhiteSpace(byte) && word.map { $0 | 0x20 } == Self.delimiterWord
+        case .postgresql: byte == UInt8(ascii: "\\") && word.isEmpty
+        default: false
+        }
+    }
+
+    /// Drops the line, or makes a statement of what it is not known for.
+    /// - Returns: whether it is one.
+    @discardableResult
+    private mutating func finishLine() -> Bool {
+        context = .plain
+        let last = current.split(separator: UInt8(ascii: "\n")).last ?? []
+        let words = last.split(whereSeparator: isWhiteSpace)
+        if language == .postgresql, let first = words.first,
+            !first.elementsEqual("\\restrict".utf8), !first.elementsEqual("\\unrestrict".utf8)
+        {
+            holdsToken = true
+            return true
+        }
+        if language == .mysql, words.count > 1, words[1].count <= Self.delimiterByteCountMax {
+            delimiter = words[1].elementsEqual(";".utf8) ? [] : Array(words[1])
+        }
+        current = []
+        return false
+    }
+
+    private var endsWithDelimiter: Bool {
+        !delimiter.isEmpty && plainByteCount >= delimiter.count && current.suffix(delimiter.count) == delimiter[...]
     }
 }
 
@@ -245,53 +346,6 @@ extension StatementSplitter {
             return isLast ? .plain : .dollarQuoted(tag: tag, matched: matched + 1)
         }
         return .dollarQuoted(tag: tag, matched: byte == dollar ? 1 : 0)
-    }
-}
-
-/// Tells which semicolons end a statement, by the tokens before them.
-struct TriggerGrammar {
-    enum Token {
-        case semicolon, explain, create, temporary, trigger, end, other
-
-        init(word: [UInt8]) {
-            switch word.map({ $0 | 0x20 }) {
-            case Array("explain".utf8): self = .explain
-            case Array("create".utf8): self = .create
-            case Array("temp".utf8), Array("temporary".utf8): self = .temporary
-            case Array("trigger".utf8): self = .trigger
-            case Array("end".utf8): self = .end
-            default: self = .other
-            }
-        }
-    }
-
-    private enum State {
-        case start, ordinary, explain, create
-        /// In a trigger's body; after a semicolon in it; after `; END`.
-        case trigger, triggerSemicolon, triggerEnd
-    }
-
-    private var state = State.start
-
-    /// Takes one token.
-    /// - Returns: whether it ended the statement.
-    mutating func take(_ token: Token) -> Bool {
-        switch (state, token) {
-        case (.start, .semicolon), (.ordinary, .semicolon), (.explain, .semicolon), (.create, .semicolon),
-            (.triggerEnd, .semicolon):
-            state = .start
-            return true
-        case (.start, .explain): state = .explain
-        case (.start, .create), (.explain, .create): state = .create
-        case (.explain, .other): state = .explain
-        case (.create, .temporary): state = .create
-        case (.create, .trigger): state = .trigger
-        case (.trigger, .semicolon), (.triggerSemicolon, .semicolon): state = .triggerSemicolon
-        case (.triggerSemicolon, .end): state = .triggerEnd
-        case (.trigger, _), (.triggerSemicolon, _), (.triggerEnd, _): state = .trigger
-        case (.start, _), (.ordinary, _), (.explain, _), (.create, _): state = .ordinary
-        }
-        return false
     }
 }
 

@@ -74,7 +74,7 @@ final class Shell {
                     splitter.reset()
                     try attempt { try self.run(dotCommand: command) }
                     // It may have led to another database.
-                    if command.hasPrefix(".use") { splitter = StatementSplitter((try? language()) ?? .sql) }
+                    if command.hasPrefix(".use") { splitter = StatementSplitter((try? language()) ?? .sqlite) }
                     continue
                 }
                 for statement in splitter.append(line + [UInt8(ascii: "\n")]) { try run(statement) }
@@ -106,7 +106,7 @@ final class Shell {
             case .quoted(let end): String(UnicodeScalar(end == UInt8(ascii: "]") ? UInt8(ascii: "[") : end))
             case .blockComment: "*"
             case .dollarQuoted: "$"
-            case .plain, .lineComment: "."
+            case .plain, .lineComment, .line: "."
             }
         let width = DisplayWidth.of(TerminalEscaping.visible(connection.name))
         return String(repeating: " ", count: max(0, width - 2)) + "..\(inside)> "
