@@ -144,6 +144,34 @@ extension ByteBuffer {
         writeIndex &+= bytes.count
     }
 
+    /// Appends a tag byte and what it announces.
+    @inlinable
+    @inline(__always)
+    public mutating func append(tag: UInt8, short bytes: UnsafeRawBufferPointer) {
+        reserve(bytes.count &+ 1)
+        let target = base.unsafelyUnwrapped + writeIndex
+        target.storeBytes(of: tag, as: UInt8.self)
+        writeIndex &+= bytes.count &+ 1
+        if let source = bytes.baseAddress { Self.copyShort(from: source, to: target + 1, bytes.count) }
+    }
+
+    /// Copies by two moves that may overlap: names are too short to be worth a call of memcpy.
+    @inlinable
+    @inline(__always)
+    static func copyShort(from source: UnsafeRawPointer, to target: UnsafeMutableRawPointer, _ byteCount: Int) {
+        func copyEnds<Word: FixedWidthInteger>(_ word: Word.Type) {
+            let end = byteCount &- MemoryLayout<Word>.size
+            let last = source.loadUnaligned(fromByteOffset: end, as: Word.self)
+            target.storeBytes(of: source.loadUnaligned(as: Word.self), as: Word.self)
+            target.storeBytes(of: last, toByteOffset: end, as: Word.self)
+        }
+        switch byteCount {
+        case 8...16: copyEnds(UInt64.self)
+        case 4..<8: copyEnds(UInt32.self)
+        default: target.copyMemory(from: source, byteCount: byteCount)
+        }
+    }
+
     @inlinable
     public mutating func append(_ bytes: [UInt8]) {
         bytes.withUnsafeBytes { append($0) }

@@ -19,7 +19,8 @@ public final class EventLoop {
     public private(set) var turnCount: UInt64 = 0
 
     private let epoll: OwnedDescriptor
-    private var slots: [EventSource?] = []
+    /// Each counted once, from `register` to `deregister`; not again for each of its events.
+    private var slots: [Unmanaged<EventSource>?] = []
     private var generations: [UInt32] = []
     private var freeSlots: [Int] = []
     /// Sources that left during this turn stay alive until its end: one of them may be running.
@@ -51,6 +52,7 @@ public final class EventLoop {
     }
 
     deinit {
+        for slot in slots { slot?.release() }
         events.deallocate()
     }
 
@@ -77,7 +79,7 @@ public final class EventLoop {
             throw error
         }
         source.slot = slot
-        slots[slot] = source
+        slots[slot] = .passRetained(source)
     }
 
     /// Changes what a source waits for. Cannot fail for a registered descriptor, except for lack of memory.
@@ -91,10 +93,10 @@ public final class EventLoop {
         guard source.slot >= 0 else { return }
         _ = clinux_epoll_remove(epoll.number, descriptor.number)
         generations[source.slot] &+= 1
+        if let own = slots[source.slot] { departed.append(own.takeRetainedValue()) }
         slots[source.slot] = nil
         freeSlots.append(source.slot)
         source.slot = -1
-        departed.append(source)
     }
 
     /// Calls `source.timerFired(token)` at `deadline`.
@@ -136,7 +138,8 @@ public final class EventLoop {
             }
             let slot = Int(truncatingIfNeeded: event.token & 0xffff_ffff)
             guard generations[slot] == UInt32(truncatingIfNeeded: event.token >> 32) else { continue }
-            slots[slot]?.handle(Readiness(rawValue: event.events))
+            // One that leaves while it is called is among the departed.
+            slots[slot]?._withUnsafeGuaranteedRef { $0.handle(Readiness(rawValue: event.events)) }
         }
         let lastTimer = timers.lastSequence
         while let due = timers.popDue(now, upTo: lastTimer) { due.source.timerFired(due.token) }

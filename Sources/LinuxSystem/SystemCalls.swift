@@ -8,7 +8,7 @@ internal import Glibc
 public enum SystemCall: String, CaseIterable, Sendable {
     case accept, bind, connect, duplicate, epollControl, epollWait, eventfd, flock, fstat, listen, makeDirectory,
         memoryFile,
-        open, read, rename, send, setSocketOption, signalfd, startThread, unlink, write
+        open, read, receive, rename, send, setSocketOption, signalfd, startThread, unlink, write
 }
 
 /// The funnel.
@@ -43,14 +43,26 @@ public enum SystemCalls {
         }
     }
 
+    /// Receives from a non-blocking socket: what `read` does, for less than through the file system (recv(2)).
+    @inline(__always)
+    public static func receive(_ socket: borrowing OwnedDescriptor, into buffer: UnsafeMutableRawBufferPointer)
+        -> IOOutcome
+    {
+        let number = socket.number
+        do throws(Errno) {
+            let count = try call(.receive) { clinux_receive(number, buffer.baseAddress, buffer.count) }
+            return count == 0 ? .endOfStream : .bytes(count)
+        } catch {
+            return error == .wouldBlock ? .wouldBlock : .failed(error)
+        }
+    }
+
     /// Sends on a stream socket without raising SIGPIPE (send(2), MSG_NOSIGNAL).
     @inline(__always)
     public static func send(_ descriptor: borrowing OwnedDescriptor, _ bytes: UnsafeRawBufferPointer) -> IOOutcome {
         let number = descriptor.number
         do throws(Errno) {
-            let count = try call(.send) {
-                Glibc.send(number, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
-            }
+            let count = try call(.send) { clinux_send(number, bytes.baseAddress, bytes.count) }
             return .bytes(count)
         } catch {
             return error == .wouldBlock ? .wouldBlock : .failed(error)

@@ -57,6 +57,8 @@ extension ByteBuffer {
     /// Appends a str. The caller knows that the bytes are UTF-8.
     @inlinable
     public mutating func appendMessagePackText(_ utf8: UnsafeRawBufferPointer) {
+        // As nearly every key is.
+        if utf8.count <= 31 { return append(tag: 0xa0 | UInt8(truncatingIfNeeded: utf8.count), short: utf8) }
         appendMessagePackTextHeader(utf8.count)
         append(utf8)
     }

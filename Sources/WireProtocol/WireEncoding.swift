@@ -1,7 +1,7 @@
 // The three choices that a connection or a frame makes about how messages look.
 
 /// How a message's body is written.
-public enum WireEncoding: UInt8, Sendable {
+public enum WireEncoding: UInt8, CaseIterable, Sendable {
     case messagePack, json
 
     /// Tells the encoding of one frame by its first byte; `nil` when it can be neither.

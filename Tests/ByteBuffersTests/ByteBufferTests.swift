@@ -13,7 +13,7 @@ import Testing
 
     /// One random operation on both; reports nothing itself.
     private static func step(_ buffer: inout ByteBuffer, _ model: inout [UInt8], _ random: inout SeededGenerator) {
-        switch Int.random(in: 0..<11, using: &random) {
+        switch Int.random(in: 0..<12, using: &random) {
         case 0...2:
             let run = randomBytes(&random, upTo: 700)
             buffer.append(run)
@@ -47,6 +47,10 @@ import Testing
             room.copyBytes(from: run)
             buffer.commit(run.count)
             model += run
+        case 11:
+            let run = randomBytes(&random, upTo: 40)
+            run.withUnsafeBytes { buffer.append(tag: 0xa0, short: $0) }
+            model += [0xa0] + run
         default:
             if Int.random(in: 0..<8, using: &random) == 0 {
                 buffer.releaseStorage()

@@ -59,6 +59,31 @@ private final class Recorder: EventSource {
         #expect(source.readiness.count == 3)
     }
 
+    /// The loop alone keeps them: one that leaves while it is called, until the end of the turn; the others, until the loop ends.
+    @Test func sourcesLiveAsLongAsTheyAreNeeded() throws {
+        weak var leaving: Recorder?
+        weak var staying: Recorder?
+        let pipe = (Pipe(), Pipe())
+        do {
+            let loop = try EventLoop()
+            try { () throws in
+                let (first, second) = (Recorder(), Recorder())
+                (leaving, staying) = (first, second)
+                try loop.register(first, pipe.0.reader, for: .readable)
+                try loop.register(second, pipe.1.reader, for: .readable)
+                first.onHandle = { [unowned first] in
+                    loop.deregister(first, pipe.0.reader)
+                    #expect(first.readiness == [.readable])
+                }
+            }()
+            pipe.0.write()
+            #expect(leaving != nil && staying != nil)
+            loop.turn(waiting: false)
+            #expect(leaving == nil && staying != nil)
+        }
+        #expect(staying == nil)
+    }
+
     @Test func timersFireInOrderAndNotBefore() throws {
         let loop = try EventLoop()
         let source = Recorder()

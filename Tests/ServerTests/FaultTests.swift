@@ -11,8 +11,8 @@ struct FaultTests {
     /// Each call fails at its n-th use; whatever happens to that client, the next one is served.
     @Test(arguments: [
         (SystemCall.accept, Errno.tooManyFiles), (.accept, .outOfMemory), (.accept, .connectionAborted),
-        (.read, .connectionReset), (.send, .brokenPipe), (.send, .connectionReset), (.epollControl, .outOfMemory),
-        (.epollWait, .interrupted), (.read, .interrupted),
+        (.receive, .connectionReset), (.send, .brokenPipe), (.send, .connectionReset), (.epollControl, .outOfMemory),
+        (.epollWait, .interrupted), (.receive, .interrupted),
     ])
     func theNextClientIsServed(_ call: SystemCall, _ error: Errno) throws {
         try FaultInjection.isolated {
@@ -59,7 +59,7 @@ struct FaultTests {
     /// Nothing traps, nothing hangs, and whoever comes later is served.
     @Test(arguments: [
         (SystemCall.accept, [Errno.tooManyFiles, .connectionAborted]),
-        (.read, [.connectionReset, .interrupted, .wouldBlock]),
+        (.receive, [.connectionReset, .interrupted, .wouldBlock]),
         (.send, [.brokenPipe, .connectionReset, .interrupted, .outOfMemory]),
         (.epollControl, [.outOfMemory, .noSpace]),
         (.epollWait, [.interrupted]),

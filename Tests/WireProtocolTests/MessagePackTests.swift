@@ -25,6 +25,23 @@ import WireProtocol
         #expect(try Value(messagePack: bytes) == .integer(value))
     }
 
+    /// A text behind another one, so that each length ends at another place of the storage.
+    @Test func textsOfEveryLength() throws {
+        let text = (0..<300).map { UInt8(ascii: "a") + UInt8($0 % 26) }
+        for count in 0...text.count {
+            let part = Array(text[..<count])
+            let bytes = appended { output in
+                part.withUnsafeBytes { output.appendMessagePackText($0) }
+                output.appendMessagePackText("the next" as StaticString)
+            }
+            let header: [UInt8] =
+                count <= 31
+                ? [0xa0 | UInt8(count)] : count <= 255 ? [0xd9, UInt8(count)] : [0xda, 1, UInt8(count - 256)]
+            #expect(bytes == header + part + [0xa8] + Array("the next".utf8), "\(count) bytes")
+        }
+        #expect(appended { $0.appendMessagePackText(UnsafeRawBufferPointer(start: nil, count: 0)) } == [0xa0])
+    }
+
     @Test func unsignedAboveInt64() throws {
         for value in [UInt64(Int64.max) + 1, .max] {
             let bytes = appended { $0.appendMessagePackUnsigned(value) }

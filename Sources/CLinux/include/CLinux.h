@@ -36,6 +36,10 @@ int clinux_epoll_modify(int epoll, int fd, uint32_t events, uint64_t token);
 int clinux_epoll_remove(int epoll, int fd);
 /// Waits at most `timeout_ns` (negative: for ever) and fills at most CLINUX_EVENT_COUNT_MAX events.
 int clinux_epoll_wait(int epoll, clinux_event *events, int event_count_max, int64_t timeout_ns);
+/// recv(2) and send(2) without signals. As `clinux_epoll_wait`, by the system call itself: the C library's functions are
+/// points where a thread may be cancelled (pthreads(7)), which takes two locked instructions each, and no thread here is.
+ssize_t clinux_receive(int socket, void *buffer, size_t byte_count);
+ssize_t clinux_send(int socket, const void *bytes, size_t byte_count);
 int clinux_eventfd(void);
 /// A descriptor that reads as signals, which are blocked in the calling thread (signalfd(2)).
 int clinux_signalfd(const int *signals, int signal_count);

@@ -85,8 +85,8 @@ open class StatementRun: @unchecked Sendable {
     public final var rowCountMax = Int64.max
     /// False when the client may only read, whatever the link allows.
     public final var mayWrite = true
-    /// Takes the rows; depends on the encoding of the request.
-    public final var sink: RowSink
+    /// Takes the rows.
+    public final let sink: RowSink
 
     /// Whether its client wants to know what the database says besides.
     public final var wantsNotices = false

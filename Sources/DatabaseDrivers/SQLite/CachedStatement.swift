@@ -42,6 +42,12 @@ final class CachedStatement {
         sqlite3_finalize(handle)
     }
 
+    /// Ends the use by a run: it holds no lock and no snapshot any more.
+    func release() {
+        sqlite3_reset(handle)
+        isInUse = false
+    }
+
     /// The columns; made anew when the statement was prepared again because the schema changed.
     var columns: ColumnSet {
         let generation = sqlite3_stmt_status(handle, SQLITE_STMTSTATUS_REPREPARE, 0)

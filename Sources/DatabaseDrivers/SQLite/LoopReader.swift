@@ -34,8 +34,7 @@ final class LoopReader: EventSource {
 
     /// A reader for a statement on the loop; call it when the statement's request has been read, not before.
     func take() throws(DriverError) -> SQLiteConnection {
-        let reader = if let own { own } else { try open() }
-        own = nil
+        let reader = if let own = own.take() { own } else { try open() }
         noteRead(reader)
         return reader
     }
@@ -48,8 +47,7 @@ final class LoopReader: EventSource {
 
     /// A reader for a statement on a worker, if there is one that is open.
     func takeForWorker() -> SQLiteConnection? {
-        let reader = own ?? database.idleReader()
-        own = nil
+        let reader = own.take() ?? database.idleReader()
         if let reader { prepareForWorker(reader) }
         return reader
     }
@@ -61,7 +59,7 @@ final class LoopReader: EventSource {
         reader.resizePageCache(SQLiteOptions.smallPageCacheByteCount)
     }
 
-    func takeBack(_ reader: SQLiteConnection) {
+    func takeBack(_ reader: consuming SQLiteConnection) {
         if own == nil {
             reader.resizePageCache(database.options.pageCacheByteCountMax)
             own = reader
@@ -85,8 +83,7 @@ final class LoopReader: EventSource {
 
     /// Gives the reader back; the next read begins anew.
     func close() {
-        if let own { giveBack(own) }
-        own = nil
+        if let own = own.take() { giveBack(own) }
     }
 
     // MARK: The snapshot

@@ -19,12 +19,6 @@ extension SQLiteConnection {
         return prepared
     }
 
-    /// Ends the use of a statement: it holds no lock and no snapshot any more.
-    func release(_ statement: CachedStatement) {
-        sqlite3_reset(statement.handle)
-        statement.isInUse = false
-    }
-
     private func prepare(_ sql: UnsafeRawBufferPointer) throws(DriverError) -> CachedStatement {
         guard sql.count <= options.valueByteCountMax else {
             throw DriverError(.limitExceeded, "The SQL text is too long.", sqlState: "54000")
@@ -66,27 +60,39 @@ extension SQLiteConnection {
     /// Text and blobs are not copied: the run's owner keeps them until the run has ended
     /// (https://sqlite.org/c3ref/bind_blob.html, SQLITE_STATIC).
     func bind(_ run: StatementRun, to statement: CachedStatement) throws(DriverError) {
-        let named = run.parameters.first?.name != nil
-        guard named || run.parameters.count == statement.parameterCount else {
+        if run.parameters.first?.name != nil { return try bindByName(run, to: statement) }
+        guard run.parameters.count == statement.parameterCount else {
             throw parameterCountError(statement, run.parameters.count)
         }
-        if named { sqlite3_clear_bindings(statement.handle) }
-        var boundCount = 0
-        var isBound = named ? [Bool](repeating: false, count: statement.parameterCount) : []
         for index in run.parameters.indices {
-            let place = named ? try position(of: run.parameters[index].name, in: statement) : Int32(index + 1)
-            let result = bind(run.parameters[index].value, statement.handle, place)
-            guard result == SQLITE_OK else {
-                throw SQLiteErrors.error(self.handle, result).with { $0.detail = "Parameter \(place) cannot be bound." }
-            }
-            if named, isBound[Int(place) - 1] {
+            try bind(run.parameters[index].value, to: statement, Int32(index + 1))
+        }
+    }
+
+    private func bindByName(_ run: StatementRun, to statement: CachedStatement) throws(DriverError) {
+        sqlite3_clear_bindings(statement.handle)
+        var isBound = [Bool](repeating: false, count: statement.parameterCount)
+        for parameter in run.parameters {
+            let place = try position(of: parameter.name, in: statement)
+            try bind(parameter.value, to: statement, place)
+            if isBound[Int(place) - 1] {
                 throw DriverError(
                     .badRequest, "Parameter \(place) is given twice, with and without its prefix.", sqlState: "22023")
             }
-            if named { isBound[Int(place) - 1] = true }
-            boundCount += 1
+            isBound[Int(place) - 1] = true
         }
-        guard boundCount == statement.parameterCount else { throw parameterCountError(statement, boundCount) }
+        guard run.parameters.count == statement.parameterCount else {
+            throw parameterCountError(statement, run.parameters.count)
+        }
+    }
+
+    private func bind(
+        _ value: DriverValue, to statement: CachedStatement, _ place: Int32
+    ) throws(DriverError) {
+        let result = bind(value, statement.handle, place)
+        guard result == SQLITE_OK else {
+            throw SQLiteErrors.error(handle, result).with { $0.detail = "Parameter \(place) cannot be bound." }
+        }
     }
 
     private func bind(_ value: DriverValue, _ handle: OpaquePointer, _ place: Int32) -> Int32 {

@@ -65,8 +65,9 @@ final class SQLiteConnection: @unchecked Sendable {
     private var isClosed = false
     /// False on a loop: then a lock of another process ends the statement instead of being waited for.
     var mayBlock: Bool
-    /// The run whose stop flag counts; set while one of its statements runs.
-    private var current: StatementRun?
+    /// The run whose stop flag counts; set while one of its statements runs. Not counted: whoever calls `begin` has the
+    /// run until `end`.
+    private unowned(unsafe) var current: StatementRun?
     /// That statement is one that writes.
     private var runWrites = false
     private var busySince: MonotonicInstant?

@@ -1,5 +1,8 @@
 // A run on a SQLite connection: prepare, bind, step, and hand rows to the sink. Synchronous: where it runs (loop, worker,
 // inside a group of writes) is decided by the links and the writer.
+//
+// On the way of a short read, connection, statement and run are handed down as parameters: a reference that is read from a
+// property is counted, twice for each use, and a point SELECT has many.
 
 internal import CSQLite
 internal import LinuxSystem
@@ -94,22 +97,24 @@ final class SQLiteExecution: @unchecked Sendable {
     private static let clockRowMask: Int64 = 15
 
     /// Prepares and binds on `connection`.
-    func prepare(on connection: SQLiteConnection) throws(DriverError) {
+    @discardableResult
+    func prepare(on connection: SQLiteConnection) throws(DriverError) -> CachedStatement {
         let statement = try connection.statement(run.sql)
         do throws(DriverError) {
             try connection.bind(run, to: statement)
         } catch {
-            connection.release(statement)
+            statement.release()
             throw error
         }
         self.connection = connection
         self.statement = statement
         hasBegun = false
         totalChangesBefore = sqlite3_total_changes64(connection.handle)
-        guard statement.insertsRows else { return }
+        guard statement.insertsRows else { return statement }
         // What stands there may be of another client's insert, and some inserts have no rowid (WITHOUT ROWID, upsert).
         lastInsertIDBefore = sqlite3_last_insert_rowid(connection.handle)
         sqlite3_set_last_insert_rowid(connection.handle, 0)
+        return statement
     }
 
     /// Prepares where the loop could not, on a connection that is opened if need be.
@@ -139,13 +144,20 @@ final class SQLiteExecution: @unchecked Sendable {
 
     /// Gives the statement back; the connection stays with the caller.
     func releaseStatement() {
-        if let statement { connection?.release(statement) }
-        statement = nil
+        statement.take()?.release()
     }
 
     /// Steps until a frame is full, the budget is spent, or the statement has ended (then it is released).
     func advance(_ mode: AdvanceMode) -> AdvanceOutcome {
         guard let connection, let statement else { return .ended }
+        return advance(mode, connection, statement)
+    }
+
+    /// The same for who has just prepared `statement` on `connection`.
+    func advance(
+        _ mode: AdvanceMode, _ connection: SQLiteConnection, _ statement: CachedStatement
+    ) -> AdvanceOutcome {
+        let run = run
         var deadline = MonotonicInstant.distantFuture
         connection.mayBlock = true
         if case .loop(let limit) = mode {
@@ -157,7 +169,7 @@ final class SQLiteExecution: @unchecked Sendable {
         }
         connection.authorization.denial = nil
         connection.begin(run, writes: !statement.isReadOnly, budgetDeadline: deadline)
-        let outcome = step(connection, statement, mode, deadline)
+        let outcome = step(run, connection, statement, mode, deadline)
         connection.end()
         if case .ended = outcome { releaseStatement() }
         return outcome
@@ -195,17 +207,18 @@ final class SQLiteExecution: @unchecked Sendable {
     private static let bufferedByteCountMax = 16 << 20
 
     private func step(
-        _ connection: SQLiteConnection, _ statement: CachedStatement, _ mode: AdvanceMode, _ deadline: MonotonicInstant
+        _ run: StatementRun, _ connection: SQLiteConnection, _ statement: CachedStatement, _ mode: AdvanceMode,
+        _ deadline: MonotonicInstant
     ) -> AdvanceOutcome {
         let sink = run.sink
         while true {
             let result = sqlite3_step(statement.handle)
-            guard result == SQLITE_ROW else { return finish(connection, statement, result) }
+            guard result == SQLITE_ROW else { return finish(run, connection, statement, result) }
             if !hasBegun { begin(sink, statement) }
             if run.rowCount >= run.rowCountMax {
                 run.isTruncated = true
                 // A write has to come to its end, without its further rows.
-                if statement.isReadOnly { return finish(connection, statement, SQLITE_DONE) }
+                if statement.isReadOnly { return finish(run, connection, statement, SQLITE_DONE) }
                 continue
             }
             pushRow(statement.handle, sink)
@@ -256,8 +269,9 @@ final class SQLiteExecution: @unchecked Sendable {
         }
     }
 
-    private func finish(_ connection: SQLiteConnection, _ statement: CachedStatement, _ result: Int32) -> AdvanceOutcome
-    {
+    private func finish(
+        _ run: StatementRun, _ connection: SQLiteConnection, _ statement: CachedStatement, _ result: Int32
+    ) -> AdvanceOutcome {
         guard result == SQLITE_DONE || hasTakenEffect(connection, statement, result) else {
             if connection.isBudgetSpent, run.stopReason == nil {
                 return connection.mayBlock ? fail(Self.noWorker) : .interruptedByBudget

@@ -45,7 +45,7 @@ class SQLiteLink: EventSource {
     /// Starts an execution on an open database.
     func begin(_ execution: SQLiteExecution) {}
     /// Takes the connection back from an execution that has ended.
-    func takeBack(_ connection: SQLiteConnection) {}
+    func takeBack(_ connection: consuming SQLiteConnection) {}
     /// Whether a read that outgrew the loop may go on; if not, it was queued to start again.
     func mayLeaveLoop(_ execution: SQLiteExecution) -> Bool { true }
     /// Whether a statement that writes may be stepped on the connection that an execution has.
@@ -78,12 +78,13 @@ class SQLiteLink: EventSource {
     }
 
     /// Runs on the loop within the budget, then wherever it belongs.
-    final func runOnLoop(_ execution: SQLiteExecution) {
+    final func runOnLoop(
+        _ execution: SQLiteExecution, _ connection: SQLiteConnection, _ statement: CachedStatement
+    ) {
         let deadline = MonotonicInstant.now.advanced(byNanoseconds: Self.loopBudgetNanoseconds)
-        let statement = execution.statement
-        let outcome = execution.advance(.loop(deadline: deadline))
+        let outcome = execution.advance(.loop(deadline: deadline), connection, statement)
         // Functions and some single steps cannot be interrupted: what is too slow again and again starts elsewhere.
-        statement?.noteLoopRun(
+        statement.noteLoopRun(
             tookTooLong: deadline.advanced(byNanoseconds: 3 * Self.loopBudgetNanoseconds) < .now)
         switch outcome {
         case .ended: end(execution)
@@ -98,16 +99,15 @@ class SQLiteLink: EventSource {
     }
 
     /// Prepares on the loop, without waiting for locks.
-    /// - Returns: false when the run has ended, or goes on elsewhere.
-    final func prepareOnLoop(_ execution: SQLiteExecution, _ connection: SQLiteConnection) -> Bool {
+    /// - Returns: `nil` when the run has ended, or goes on elsewhere.
+    final func prepareOnLoop(_ execution: SQLiteExecution, _ connection: SQLiteConnection) -> CachedStatement? {
         connection.mayBlock = false
         do throws(DriverError) {
-            try execution.prepare(on: connection)
-            return true
+            return try execution.prepare(on: connection)
         } catch {
             execution.connection = connection
             if error.code == .busy { runOnWorker(execution) } else { end(execution, error) }
-            return false
+            return nil
         }
     }
 
@@ -156,10 +156,7 @@ class SQLiteLink: EventSource {
         comeBack(execution)
         if execution.run.error?.isReplacement == true { execution.run.error = replacedError }
         execution.releaseStatement()
-        if let connection = execution.connection {
-            execution.connection = nil
-            takeBack(connection)
-        }
+        if let connection = execution.connection.take() { takeBack(connection) }
         endLongRead(execution)
         execution.place = .ended
         execution.onWritten = nil

@@ -96,12 +96,11 @@ public final class SQLiteSessionLink: DatabaseLink {
                 execution.describe(on: connection)
                 return end(execution)
             }
-            guard prepareOnLoop(execution, connection) else { return }
-            guard let statement = execution.statement else { return end(execution) }
+            guard let statement = prepareOnLoop(execution, connection) else { return }
             if !statement.isReadOnly && !isReadOnly { return enqueueWrite(execution) }
             // COMMIT waits for the disk.
             if statement.controlsTransaction && hasWriteTurn { return runWriteOnWorker(execution) }
-            runOnLoop(execution)
+            runOnLoop(execution, connection, statement)
         }
 
         override func mayWriteOnWorker(_ execution: SQLiteExecution) -> Bool { isReadOnly || hasWriteTurn }
@@ -149,7 +148,7 @@ public final class SQLiteSessionLink: DatabaseLink {
             }
         }
 
-        override func takeBack(_ connection: SQLiteConnection) {
+        override func takeBack(_ connection: consuming SQLiteConnection) {
             connection.releaseMemoryIfShort()
             isInUse = false
             if generation != database.currentGeneration { return giveUpConnections() }
@@ -199,7 +198,7 @@ extension SQLiteExecution {
             run.description = StatementDescription(
                 columns: statement.columns.columns, parameters: statement.parameterNames,
                 isReadOnly: statement.isReadOnly)
-            connection.release(statement)
+            statement.release()
         } catch {
             run.error = error
         }

@@ -22,7 +22,12 @@ public final class SQLiteSharedLink: DatabaseLink {
     public func close() { link.close() }
 
     private final class Implementation: SQLiteLink {
-        private lazy var reader = LoopReader(database, context)
+        private let reader: LoopReader
+
+        override init(_ database: SQLiteDatabase, _ context: DriverContext) {
+            reader = LoopReader(database, context)
+            super.init(database, context)
+        }
 
         func start(_ run: StatementRun, _ owner: LinkOwner) {
             let execution = execution(for: run, owner)
@@ -83,21 +88,19 @@ public final class SQLiteSharedLink: DatabaseLink {
         }
 
         private func begin(_ execution: SQLiteExecution, on reader: SQLiteConnection) {
-            guard prepareOnLoop(execution, reader) else { return }
-            guard execution.statement?.isReadOnly == true || mayOnlyRead(execution) else {
-                return enqueueWrite(execution)
-            }
-            if execution.statement?.startsOnWorker() == true {
+            guard let statement = prepareOnLoop(execution, reader) else { return }
+            guard statement.isReadOnly || mayOnlyRead(execution) else { return enqueueWrite(execution) }
+            if statement.startsOnWorker() {
                 runAsLongRead(execution)
             } else {
-                runOnLoop(execution)
+                runOnLoop(execution, reader, statement)
             }
         }
 
         /// SQL texts beyond this are prepared on a worker, in bytes.
         private static let loopSQLByteCountMax = 16 << 10
 
-        override func takeBack(_ connection: SQLiteConnection) {
+        override func takeBack(_ connection: consuming SQLiteConnection) {
             connection.releaseMemoryIfShort()
             // What a connection knows of a file that was damaged, or is gone, is of no use any more.
             if connection.hasMetDamage || connection.generation?.number != database.currentGeneration { return }
@@ -119,10 +122,7 @@ public final class SQLiteSharedLink: DatabaseLink {
             execution.rewind()
             execution.releaseStatement()
             execution.place = .waitingForLongRead
-            if let connection = execution.connection {
-                execution.connection = nil
-                takeBack(connection)
-            }
+            if let connection = execution.connection.take() { takeBack(connection) }
             return false
         }
 
@@ -152,10 +152,7 @@ public final class SQLiteSharedLink: DatabaseLink {
             execution.interruptTarget = nil
             endLongRead(execution)
             execution.releaseStatement()
-            if let reader = execution.connection {
-                execution.connection = nil
-                takeBack(reader)
-            }
+            if let reader = execution.connection.take() { takeBack(reader) }
             let link = LoopBound(self, context.loop.mailbox)
             execution.onWritten = { link.wrapped.written(execution) }
             wait(execution, WriteTicket(.autocommit(execution), execution.owner))

@@ -49,10 +49,15 @@ extension Connection {
     /// The database of that name, or the default one, as the client may use it.
     func findDatabase(_ name: UnsafeRawBufferPointer?) throws(RequestError) -> Grant {
         let entry = if let name { context.catalog.find(name) } else { context.catalog.defaultEntry }
-        if let entry, let access = access(to: entry) { return Grant(entry: entry, access: access) }
+        guard let entry else { throw denial(of: nil, asked: name) }
+        guard let access = access(to: entry) else { throw denial(of: entry, asked: name) }
+        return Grant(entry: entry, access: access)
+    }
+
+    private func denial(of entry: CatalogEntry?, asked name: UnsafeRawBufferPointer?) -> RequestError {
         // The same for a database that there is not and for one that is not this client's, in words and in time.
         noteDenial(of: .database, entry?.configuration.name)
-        throw name.map(RequestError.databaseNotFound) ?? .noDefaultDatabase
+        return name.map(RequestError.databaseNotFound) ?? .noDefaultDatabase
     }
 
     /// Remembers a denial for the log, which is written elsewhere. Without a name of a database there is none, and nothing

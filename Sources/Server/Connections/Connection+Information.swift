@@ -28,21 +28,20 @@ extension Connection {
     }
 
     private func writeHealth(_ id: RequestID, _ encoding: WireEncoding) {
-        let shared = context.shared
-        let uptime = context.loop.now.nanoseconds(since: shared.started) / 1_000_000
+        let uptime = context.loop.now.nanoseconds(since: context.shared.started) / 1_000_000
         reply(RequestType.healthCheck.replyName, id: id, encoding: encoding) { writer, output in
             writer.key("status", into: &output)
             writer.text("healthy", into: &output)
             writer.key("version", into: &output)
-            writer.text(shared.version, into: &output)
+            writer.text(context.shared.version, into: &output)
             writer.key("protocol", into: &output)
             writer.integer(WireLimits.protocolVersion, into: &output)
             writer.key("pid", into: &output)
-            writer.integer(shared.pid, into: &output)
+            writer.integer(context.shared.pid, into: &output)
             writer.key("uptime_ms", into: &output)
             writer.integer(max(0, uptime), into: &output)
             writer.key("activation", into: &output)
-            writer.text(shared.activation.rawValue, into: &output)
+            writer.text(context.shared.activation.rawValue, into: &output)
         }
     }
 

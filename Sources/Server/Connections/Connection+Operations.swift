@@ -9,11 +9,10 @@ internal import WireProtocol
 extension Connection {
     /// Makes an operation of the request in `context.body`, whose bytes it takes over: views into them stay valid.
     func makeOperation(_ head: RequestHead, _ type: RequestType, _ encoding: WireEncoding) -> Operation {
-        let operation = context.takeOperation()
+        let operation = context.takeOperation(encoding)
         swap(&operation.storage, &context.body)
         operation.type = type
         operation.id = head.id
-        operation.encoding = encoding
         operation.connection = self
         operation.wantsNotices = noticeEncoding != nil
         operation.startClock(at: .now)

@@ -181,7 +181,7 @@ extension Connection {
     ) {
         context.statistics.errors[Int(error.code.rawValue)] &+= 1
         reply("error", id: id, encoding: encoding) { writer, output in
-            error.write(&writer, &output, sql: sql, transaction: transaction)
+            error.fields.write(&writer, &output, sql: sql, transaction: transaction)
         }
     }
 }

@@ -27,12 +27,12 @@ extension Connection {
         }
         let grant = try findDatabase(target.database)
         return Route(
-            link: context.link(to: grant.database), session: nil, mayWrite: !grant.isReadOnly,
+            link: context.link(by: grant), session: nil, mayWrite: !grant.isReadOnly,
             milliseconds: grant.entry.statementTimeMillisecondsMax)
     }
 
     /// Gives an operation its way.
-    private func send(_ operation: Operation, by route: Route, timeout wanted: Int64?) {
+    private func send(_ operation: Operation, by route: consuming Route, timeout wanted: Int64?) {
         operation.link = route.link
         operation.session = route.session
         operation.mayWrite = route.mayWrite
@@ -45,12 +45,12 @@ extension Connection {
         let route = try route(request.target)
         if request.pageRows != nil { try checkPagedQueryCount() }
         let operation = makeOperation(head, .query, encoding)
-        send(operation, by: route, timeout: request.timeoutMilliseconds)
+        send(operation, by: consume route, timeout: request.timeoutMilliseconds)
         operation.sql = request.sql
         operation.setParameters(request.parameters)
         operation.rowCountMax = request.maxRows ?? .max
         operation.pageRowCount = request.pageRows
-        operation.prepareSink(writer(encoding), rowByteCountMax: context.limits.rowByteCountMax)
+        operation.prepareRows(writer(encoding), rowByteCountMax: context.limits.rowByteCountMax)
         submit(operation)
     }
 
@@ -76,9 +76,9 @@ extension Connection {
         let request = try decoded { () throws(DecodeError) in try BatchRequest(head.data) }
         let route = try route(request.target)
         let operation = makeOperation(head, .batch, encoding)
-        send(operation, by: route, timeout: nil)
+        send(operation, by: consume route, timeout: nil)
         operation.setBatch(request)
-        operation.prepareSink(writer(encoding), rowByteCountMax: context.limits.rowByteCountMax)
+        operation.prepareRows(writer(encoding), rowByteCountMax: context.limits.rowByteCountMax)
         submit(operation)
     }
 
@@ -87,7 +87,7 @@ extension Connection {
         let route = try route(request.target)
         let operation = makeOperation(head, .describe, encoding)
         operation.kind = .describe
-        send(operation, by: route, timeout: nil)
+        send(operation, by: consume route, timeout: nil)
         operation.sql = request.sql
         submit(operation)
     }

@@ -22,12 +22,13 @@ final class Connection: EventSource {
     let opened: MonotonicInstant
     /// Groups of the client; asked for when a rule looks at them.
     private(set) lazy var groupIDs: [UInt32] = {
-        guard let peer, let socket else { return [] }
-        return Sockets.groups(of: socket.descriptor, peer)
+        guard let peer else { return [] }
+        return withSocket { Sockets.groups(of: $0, peer) } ?? []
     }()
     /// What its user has of the loop; `nil` while it is not served.
-    private var share: LoopShare?
-    private var socket: Socket?
+    private(set) var share: LoopShare?
+    /// `nil` when it is closed: requests of a gone client end after that.
+    private var socket: OwnedDescriptor?
 
     var decoder: FrameDecoder
     /// Bytes of requests that are not complete, or wait for their turn.
@@ -88,7 +89,7 @@ final class Connection: EventSource {
         _ socket: consuming OwnedDescriptor, number: UInt64, client: Client, refusal: ConnectionRefusal?,
         context: LoopContext
     ) {
-        self.socket = Socket(socket)
+        self.socket = consume socket
         self.number = number
         peer = client.peer
         self.refusal = refusal
@@ -100,18 +101,10 @@ final class Connection: EventSource {
         owner = LinkOwner(uid: peer?.uid ?? UInt32.max, pid: peer?.pid ?? 0, mayOpenFiles: isOwnUser)
     }
 
-    /// Owns the descriptor apart from the connection, which outlives it while requests of a gone client end.
-    private final class Socket {
-        let descriptor: OwnedDescriptor
-
-        init(_ descriptor: consuming OwnedDescriptor) { self.descriptor = descriptor }
-    }
-
     /// Starts serving.
     func open() {
-        guard let socket else { return }
         do throws(Errno) {
-            try context.loop.register(self, socket.descriptor, for: .readable)
+            try withSocket { (socket) throws(Errno) in try context.loop.register(self, socket, for: .readable) }
             interest = .readable
             context.connections[number] = self
             share = context.takeShare(of: owner.uid)
@@ -120,7 +113,7 @@ final class Connection: EventSource {
         } catch {
             isClosed = true
             endKeeping()
-            self.socket = nil
+            socket = nil
             context.shared.connections.add(-1)
             account.connections.add(-1)
         }
@@ -129,16 +122,25 @@ final class Connection: EventSource {
     /// A client that reads a little makes no room for long: the kernel tells only when a good part of its queue is free
     /// (unix_writable), so the queue itself is looked at.
     func noticeReading(at now: MonotonicInstant) {
-        guard stalledSince != nil, let socket else { return }
-        let byteCount = Sockets.queuedByteCount(socket.descriptor)
+        guard stalledSince != nil, let byteCount = withSocket({ Sockets.queuedByteCount($0) }) else { return }
         if byteCount != queuedByteCount { stalledSince = now }
         queuedByteCount = byteCount
     }
 
     /// A second descriptor, which the caller must close; `nil` when there are none left.
     func duplicateSocket() -> Int32? {
-        guard let duplicate = try? socket?.descriptor.duplicate() else { return nil }
-        return duplicate.release()
+        withSocket { try? $0.duplicate().release() } ?? nil
+    }
+
+    /// Lends the socket to `body`.
+    /// - Returns: `nil` when it is closed.
+    private func withSocket<Result, Failure: Error>(
+        _ body: (borrowing OwnedDescriptor) throws(Failure) -> Result
+    ) throws(Failure) -> Result? {
+        switch socket {
+        case .some(let socket): try body(socket)
+        case .none: nil
+        }
     }
 
     func nextSessionName() -> String {
@@ -153,9 +155,9 @@ final class Connection: EventSource {
         if !readiness.isDisjoint(with: [.hangUp, .failed]) { return disconnect() }
         withOutputStorage {
             if readiness.contains(.writable) { finishTurn() }
-            guard readiness.contains(.readable), !isClosed, let share else { return }
+            guard readiness.contains(.readable), !isClosed else { return }
             // What is not read now is told again.
-            _ = context.takeTurn(.arrivals, of: share) { receive() }
+            _ = context.takeTurn(.arrivals, of: self) { receive() }
         }
     }
 
@@ -172,8 +174,7 @@ final class Connection: EventSource {
     }
 
     private func continueTurn() {
-        guard let share else { return }
-        let isMyTurn = context.takeTurn(.continuations, of: share) {
+        let isMyTurn = context.takeTurn(.continuations, of: self) {
             continueSessions()
             processInput()
             finishTurn()
@@ -197,9 +198,10 @@ final class Connection: EventSource {
     // MARK: Input
 
     func receive() {
-        guard let socket, !hasReadEnd, interest.contains(.readable) else { return }
+        guard !hasReadEnd, interest.contains(.readable) else { return }
         slot?.markUnknown()
-        switch SystemCalls.read(socket.descriptor, into: context.receiveBuffer) {
+        switch withSocket({ SystemCalls.receive($0, into: context.receiveBuffer) }) {
+        case .none: return
         case .bytes(let count):
             context.statistics.bytesReceived += UInt64(count)
             take(UnsafeRawBufferPointer(rebasing: context.receiveBuffer[..<count]))
@@ -273,15 +275,15 @@ final class Connection: EventSource {
     /// What came before the drain deserves a reply, however many reads it takes; for a kept connection the next process
     /// gives it.
     private var hasMoreToRead: Bool {
-        guard slot == nil, mayRead, !context.isCancelling, let socket else { return false }
-        return Sockets.unreadByteCount(socket.descriptor) > 0
+        guard slot == nil, mayRead, !context.isCancelling else { return false }
+        return withSocket { Sockets.unreadByteCount($0) > 0 } ?? false
     }
 
     private func flush() {
         if output.isEmpty { return }
         slot?.markUnknown()
-        while !output.isEmpty, let socket {
-            switch SystemCalls.send(socket.descriptor, output.readable) {
+        while !output.isEmpty, let outcome = withSocket({ SystemCalls.send($0, output.readable) }) {
+            switch outcome {
             case .bytes(let count):
                 context.statistics.bytesSent += UInt64(count)
                 output.consume(count)
@@ -311,9 +313,9 @@ final class Connection: EventSource {
         var wanted: Readiness = []
         if mayRead, mayProcess, input.count < inputByteCountMax { wanted.insert(.readable) }
         if !output.isEmpty { wanted.insert(.writable) }
-        guard wanted != interest, let socket else { return }
+        guard wanted != interest else { return }
         interest = wanted
-        context.loop.setInterest(self, socket.descriptor, wanted)
+        withSocket { context.loop.setInterest(self, $0, wanted) }
     }
 
     // What a kept connection has not sent yet is for the next process.
@@ -334,7 +336,7 @@ final class Connection: EventSource {
     // The store's duplicate, if there is one, would keep the client waiting for the end.
     private func endKeeping() {
         guard let handover = context.shared.handover else { return }
-        if let socket { Sockets.shutdownBoth(socket.descriptor) }
+        withSocket { Sockets.shutdownBoth($0) }
         if let slot { handover.release(slot) }
         slot = nil
     }
@@ -343,7 +345,7 @@ final class Connection: EventSource {
     func detach() {
         isClosed = true
         slot = nil
-        if let socket { context.loop.deregister(self, socket.descriptor) }
+        withSocket { context.loop.deregister(self, $0) }
         socket = nil
         context.connections[number] = nil
         if let share { context.releaseShare(share) }

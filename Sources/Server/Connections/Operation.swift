@@ -13,7 +13,9 @@ final class Operation: StatementRun, @unchecked Sendable {
     var storage = ByteBuffer()
     var type = RequestType.query
     var id = RequestID.none
-    var encoding = WireEncoding.messagePack
+    let encoding: WireEncoding
+    /// Where the rows go: `sink`, as the server sees it.
+    let rows: WireRowSink
     /// The connection that waits for the reply; `nil` when it is gone.
     var connection: Connection?
     var session: Session?
@@ -48,8 +50,6 @@ final class Operation: StatementRun, @unchecked Sendable {
     var hasSentRows = false
     private var batch: BatchRequest?
     private var batchCursor = BatchCursor()
-    private let messagePackSink: MessagePackRowSink
-    private lazy var jsonSink = JSONRowSink(MessageWriter(encoding: .json, framing: .lengthPrefixed))
 
     enum Progress {
         case idle
@@ -65,23 +65,22 @@ final class Operation: StatementRun, @unchecked Sendable {
         case ended
     }
 
-    init() {
-        messagePackSink = MessagePackRowSink(MessageWriter(encoding: .messagePack, framing: .lengthPrefixed))
-        super.init(sink: messagePackSink)
+    /// For requests of this encoding, one after the other.
+    init(_ encoding: WireEncoding) {
+        let writer = MessageWriter(encoding: encoding, framing: .lengthPrefixed)
+        self.encoding = encoding
+        rows = encoding == .json ? JSONRowSink(writer) : MessagePackRowSink(writer)
+        super.init(sink: rows)
     }
 
-    /// The sink in use.
-    var rows: WireRowSink { encoding == .json ? jsonSink : messagePackSink }
-
-    /// Chooses the sink for the reply.
-    func prepareSink(_ writer: MessageWriter, rowByteCountMax: Int) {
-        sink = rows
+    /// Prepares for the reply's rows.
+    func prepareRows(_ writer: MessageWriter, rowByteCountMax: Int) {
         rows.prepare(id: id, writer: writer, pageRowCount: pageRowCount, rowByteCountMax: rowByteCountMax)
     }
 
     /// Takes over the parameters of a request.
     func setParameters(_ list: ParameterList) {
-        parameters.removeAll(keepingCapacity: true)
+        if !parameters.isEmpty { parameters.removeAll(keepingCapacity: true) }
         var reader = list.makeReader()
         while let parameter = reader.next() {
             parameters.append(DriverParameter(name: parameter.name, value: DriverValue(parameter.value)))

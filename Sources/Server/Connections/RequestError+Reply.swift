@@ -5,7 +5,7 @@ internal import DatabaseDrivers
 internal import LinuxSystem
 internal import WireProtocol
 
-extension RequestError {
+extension RequestError.Fields {
     /// Writes the fields that are known.
     func write(
         _ writer: inout MessageWriter, _ output: inout ByteBuffer, sql: UnsafeRawBufferPointer?,

@@ -6,59 +6,70 @@ internal import WireProtocol
 
 /// An `error` reply.
 ///
+/// One word wide, as `DriverError`: every request passes places where there may be one, and few have one.
 /// - Source: docs/protocol.md, Errors.
 struct RequestError: Error {
-    var code: ErrorCode
-    var message: String
-    var hint: String?
-    var detail: String?
-    var sqlState: String?
-    /// Which statement of a batch it concerns.
-    var statementIndex: Int?
-    /// What else a driver knows.
-    var details: DriverError.Details?
-    var retryAfterMilliseconds: Int64?
-    var limit: LimitReport?
-    /// Whether trying again can help, where that is known better than by the code.
-    var isRetryable: Bool?
-
-    /// The same error with some fields changed.
-    func with(_ change: (inout RequestError) -> Void) -> RequestError {
-        var error = self
-        change(&error)
-        return error
+    struct Fields {
+        var code: ErrorCode
+        var message: String
+        var hint: String?
+        var detail: String?
+        var sqlState: String?
+        /// Which statement of a batch it concerns.
+        var statementIndex: Int?
+        /// What else a driver knows.
+        var details: DriverError.Details?
+        var retryAfterMilliseconds: Int64?
+        var limit: LimitReport?
+        /// Whether trying again can help, where that is known better than by the code.
+        var isRetryable: Bool?
     }
 
+    private final class Storage: Sendable {
+        let fields: Fields
+
+        init(_ fields: Fields) { self.fields = fields }
+    }
+
+    private let storage: Storage
+
+    var fields: Fields { storage.fields }
+    var code: ErrorCode { storage.fields.code }
+
+    /// The same error with some fields changed.
+    func with(_ change: (inout Fields) -> Void) -> RequestError {
+        var fields = storage.fields
+        change(&fields)
+        return RequestError(fields)
+    }
+
+    private init(_ fields: Fields) { storage = Storage(fields) }
+
     init(_ code: ErrorCode, _ message: String, hint: String? = nil) {
-        self.code = code
-        self.message = message
-        self.hint = hint
+        self.init(Fields(code: code, message: message, hint: hint))
     }
 
     init(_ error: DriverError) {
-        details = error.details
-        detail = error.details.detail
-        sqlState = error.details.sqlState
-        statementIndex = error.details.statementIndex
-        isRetryable = error.details.isRetryable
-        limit = error.details.limit.map { LimitReport(name: $0.name, value: $0.value) }
-        code = ErrorCode(error.code)
-        message = error.details.message
-        hint = error.details.hint
-        retryAfterMilliseconds = error.details.retryAfterMilliseconds
+        let details = error.details
+        self.init(
+            Fields(
+                code: ErrorCode(details.code), message: details.message, hint: details.hint, detail: details.detail,
+                sqlState: details.sqlState, statementIndex: details.statementIndex, details: details,
+                retryAfterMilliseconds: details.retryAfterMilliseconds,
+                limit: details.limit.map { LimitReport(name: $0.name, value: $0.value) },
+                isRetryable: details.isRetryable))
     }
 
     init(_ error: DecodeError) {
-        code = error.code
-        message = error.message.capitalizedFirst
-        hint = "A request is a map: {\"id\": 1, \"type\": \"query\", \"data\": {…}}."
-        statementIndex = error.statementIndex
+        self.init(
+            Fields(
+                code: error.code, message: error.message.capitalizedFirst,
+                hint: "A request is a map: {\"id\": 1, \"type\": \"query\", \"data\": {…}}.",
+                statementIndex: error.statementIndex))
     }
 
     init(_ failure: FrameFailure) {
-        code = failure.code
-        message = failure.message
-        hint = "\(failure.hint)"
+        self.init(failure.code, failure.message, hint: "\(failure.hint)")
     }
 
     static func sessionNotFound(_ name: UnsafeRawBufferPointer) -> RequestError {

@@ -36,9 +36,10 @@ final class LoopContext {
     var spareOutput = ByteBuffer()
     /// The most of it that is kept: a row may have many megabytes.
     static let spareOutputByteCountMax = 1 << 20
-    private var freeOperations: [Operation] = []
+    /// By encoding.
+    private var freeOperations = [[Operation]](repeating: [], count: WireEncoding.allCases.count)
     private var links: [ObjectIdentifier: any DatabaseLink] = [:]
-    private var lastLink: (database: ObjectIdentifier, link: any DatabaseLink)?
+    private var lastLink: (entry: ObjectIdentifier, access: DatabaseAccess, link: any DatabaseLink)?
 
     private static let freeOperationCountMax = 64
 
@@ -55,18 +56,21 @@ final class LoopContext {
         receiveBuffer.deallocate()
     }
 
-    /// This loop's way to a database.
-    func link(to database: any Database) -> any DatabaseLink {
+    /// This loop's way to a database of the catalog.
+    func link(by grant: Grant) -> any DatabaseLink {
+        let entry = ObjectIdentifier(grant.entry)
+        // Without a reference to the database, which is counted on a cache line that all loops share.
+        if let lastLink, lastLink.entry == entry, lastLink.access == grant.access { return lastLink.link }
+        let link = link(to: grant.database)
+        lastLink = (entry, grant.access, link)
+        return link
+    }
+
+    private func link(to database: any Database) -> any DatabaseLink {
         let key = ObjectIdentifier(database)
-        if let lastLink, lastLink.database == key { return lastLink.link }
-        let link: any DatabaseLink
-        if let known = links[key] {
-            link = known
-        } else {
-            link = database.makeSharedLink(drivers)
-            links[key] = link
-        }
-        lastLink = (key, link)
+        if let known = links[key] { return known }
+        let link = database.makeSharedLink(drivers)
+        links[key] = link
         return link
     }
 
@@ -107,22 +111,23 @@ final class LoopContext {
 
     /// Runs a connection's part of this turn, unless its user has had enough of the turn and others are here.
     /// - Returns: false when it has to wait for the next turn.
-    func takeTurn(_ part: LoopShare.Part, of share: LoopShare, _ body: () -> Void) -> Bool {
+    func takeTurn(_ part: LoopShare.Part, of connection: Connection, _ body: () -> Void) -> Bool {
         if shares.count < 2 {
             body()
             return true
         }
-        if share.isUsedUp(part, in: loop.turnCount) { return false }
+        let share = connection.share
+        if share?.isUsedUp(part, in: loop.turnCount) == true { return false }
         let start = MonotonicInstant.now
         body()
-        share.use(MonotonicInstant.now.nanoseconds(since: start), of: part, in: loop.turnCount)
+        share?.use(MonotonicInstant.now.nanoseconds(since: start), of: part, in: loop.turnCount)
         return true
     }
 
     // MARK: Operations are used again, so that a request allocates none
 
-    func takeOperation() -> Operation {
-        let operation = freeOperations.popLast() ?? Operation()
+    func takeOperation(_ encoding: WireEncoding) -> Operation {
+        let operation = freeOperations[Int(encoding.rawValue)].popLast() ?? Operation(encoding)
         precondition(!operation.isTracked, "an operation is in flight and free at once")
         return operation
     }
@@ -130,6 +135,7 @@ final class LoopContext {
     func recycle(_ operation: Operation) {
         precondition(!operation.isTracked, "an operation was given back while it was in flight")
         operation.reset()
-        if freeOperations.count < Self.freeOperationCountMax { freeOperations.append(operation) }
+        let index = Int(operation.encoding.rawValue)
+        if freeOperations[index].count < Self.freeOperationCountMax { freeOperations[index].append(operation) }
     }
 }
