@@ -59,7 +59,8 @@ final class LoopContext {
     /// This loop's way to a database of the catalog.
     func link(by grant: Grant) -> any DatabaseLink {
         let entry = ObjectIdentifier(grant.entry)
-        // Without a reference to the database, which is counted on a cache line that all loops share.
+        // Without a reference to the database, which is counted on a cache line that all loops share. The catalog has the entry
+        // until `adopt`.
         if let lastLink, lastLink.entry == entry, lastLink.access == grant.access { return lastLink.link }
         let link = link(to: grant.database)
         lastLink = (entry, grant.access, link)
