@@ -111,21 +111,24 @@ class Daemon:
     def log(self):
         return self.log_path.read_text(errors="replace")
 
-    def wait_ready(self, path=None):
-        address = path or self.socket_path
-
-        def accepts():
-            assert self.process.poll() is None, f"{self.command} ended with {self.process.returncode}:\n{self.log()}"
-            probe = socket.socket(socket.AF_UNIX)
+    def accepts(self, path=None):
+        """Whether it can be connected to. (The file of the socket is there a little earlier.)"""
+        with socket.socket(socket.AF_UNIX) as probe:
             try:
-                probe.connect(address)
+                probe.connect(path or self.socket_path)
                 return True
             except OSError:
                 return False
-            finally:
-                probe.close()
 
-        wait_until(accepts, f"{address} accepts connections", timeout=15)
+    def wait_ready(self, path=None):
+        def is_ready():
+            assert self.process.poll() is None, f"{self.command} ended with {self.process.returncode}:\n{self.log()}"
+            return self.accepts(path)
+
+        wait_until(is_ready, f"{path or self.socket_path} accepts connections", timeout=15)
+
+    def wait_ready_or_ended(self):
+        wait_until(lambda: self.process.poll() is not None or self.accepts(), "it serves or ends")
 
     def connect(self, mode="msgpack", **options):
         client = Client(self.socket_path, mode, **options)

@@ -174,7 +174,7 @@ def test_listen_fds_without_a_pid_is_no_activation(start_daemon):
 def test_odd_listen_variables(start_daemon, environment):
     """Guess: ignored, or refused in so many words."""
     daemon = start_daemon("--listen", "auto", standalone=False, environment=environment, wait=False)
-    wait_until(lambda: daemon.process.poll() is not None or os.path.exists(daemon.socket_path), "it serves or ends")
+    daemon.wait_ready_or_ended()
     if daemon.process.poll() is None:
         daemon.wait_ready()
         assert healthy(daemon.socket_path)["activation"] == "standalone"

@@ -351,7 +351,7 @@ def test_state_directory_that_cannot_be_written(directory):
     (directory / "state" / "default.db").mkdir()
     daemon = Daemon(directory=directory, wait=False)
     try:
-        wait_until(lambda: daemon.process.poll() is not None or os.path.exists(daemon.socket_path), "it serves or ends")
+        daemon.wait_ready_or_ended()
         if daemon.process.poll() is None:
             error = daemon.connect().query_fails("SELECT 1")
             assert error["code"] in ("connect_failed", "database_error")
