@@ -83,9 +83,13 @@ public final class EventLoop {
     }
 
     /// Changes what a source waits for. Cannot fail for a registered descriptor, except for lack of memory.
+    ///
+    /// Who waits for nothing is told of errors and hang-ups all the same, but once: they would come again and again
+    /// (epoll_ctl(2), EPOLLONESHOT).
     public func setInterest(_ source: EventSource, _ descriptor: borrowing OwnedDescriptor, _ interest: Readiness) {
         guard source.slot >= 0 else { return }
-        _ = clinux_epoll_modify(epoll.number, descriptor.number, interest.rawValue, token(source.slot))
+        let events = interest.isEmpty ? UInt32(CLINUX_EPOLLONESHOT) : interest.rawValue
+        _ = clinux_epoll_modify(epoll.number, descriptor.number, events, token(source.slot))
     }
 
     /// Stops watching; events of this turn that were not delivered yet are dropped.

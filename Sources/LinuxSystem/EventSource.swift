@@ -13,8 +13,6 @@ public struct Readiness: OptionSet, Sendable {
     public static let writable = Readiness(rawValue: 0x004)
     public static let failed = Readiness(rawValue: 0x008)
     public static let hangUp = Readiness(rawValue: 0x010)
-    /// As an interest: whatever happens is told once, until the interest is set anew (EPOLLONESHOT).
-    public static let once = Readiness(rawValue: 0x4000_0000)
 }
 
 /// Base class of what a loop watches: one object for each descriptor or timer owner.

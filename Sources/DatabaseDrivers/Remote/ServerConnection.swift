@@ -137,8 +137,7 @@ class ServerConnection: EventSource {
     private func setInterest(_ wanted: Readiness) {
         guard wanted != interest, let context, let socket else { return }
         interest = wanted
-        // Who waits for nothing is told of errors and hang-ups all the same, and would be again and again (epoll_ctl(2)).
-        context.loop.setInterest(self, socket.descriptor, wanted.isEmpty ? .once : wanted)
+        context.loop.setInterest(self, socket.descriptor, wanted)
     }
 
     private func setTimer(_ token: TimerToken, milliseconds: Int64) {
