@@ -397,8 +397,6 @@ final class PostgreSQLConnection: ServerConnection {
             case .failed: return lost()
             case .tooMuch: return .broken(gatheringError())
             }
-        } else {
-            gathering.skip()
         }
         if mustFlush {
             let state = pq_flush(handle)
@@ -410,7 +408,7 @@ final class PostgreSQLConnection: ServerConnection {
                 if pq_isBusy(handle) != 0 {
                     if pq_status(handle) != PQ_CONNECTION_OK { return lost() }
                     dropNotifications()
-                    if gathering.isFruitless { return .broken(nonsense("It has too many parameters.")) }
+                    if isReadable, gathering.isFruitless { return .broken(nonsense("It has too many parameters.")) }
                     continueBatchWhileWaiting()
                     return .waiting(mustFlush ? [.readable, .writable] : .readable)
                 }

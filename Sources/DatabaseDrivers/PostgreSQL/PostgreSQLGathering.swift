@@ -38,15 +38,15 @@ struct PostgreSQLGathering {
         lookBegan = nil
     }
 
-    /// Whether libpq has worked for long on what was read last, and nothing came of it. It keeps all of the server's
-    /// parameters in a list that it goes through for each that comes (pqSaveParameterStatus in fe-exec.c), and tells nobody.
+    /// Whether libpq has worked for long on what was read last, and nothing came of it. To be asked in the look that has read
+    /// it: between two, the thread works for others.
+    ///
+    /// libpq keeps all of the server's parameters in a list that it goes through for each that comes (pqSaveParameterStatus in
+    /// fe-exec.c), and tells nobody.
     var isFruitless: Bool {
         guard let lookBegan else { return false }
         return ThreadClock.nanoseconds - lookBegan > Self.lookNanosecondsMax
     }
-
-    /// Begins a look at which nothing is read: what the thread has worked since the last one was for others.
-    mutating func skip() { lookBegan = nil }
 
     mutating func read(_ handle: OpaquePointer) -> Outcome {
         var count = 0
