@@ -25,8 +25,8 @@ enum BenchReport {
         let plan = heading.plan
         let place = heading.database.map { " in \($0)" } ?? ""
         var lines = [
-            "\(heading.workload)\(place): \(count(plan.connectionCount, "connection")), "
-                + "\(plan.pipelineDepth) in flight each, \(count(plan.threadCount, "thread")), "
+            "\(heading.workload)\(place): \(counted(plan.connectionCount, "connection")), "
+                + "\(plan.pipelineDepth) in flight each, \(counted(plan.threadCount, "thread")), "
                 + "\(seconds(counters.nanoseconds)) after \(seconds(plan.warmUpNanoseconds)) of warm-up, "
                 + "seed \(plan.seed)",
             "requests   \(counters.requestCount), \(rate(counters.rate(counters.requestCount)))",
@@ -123,8 +123,6 @@ enum BenchReport {
     }
 
     // MARK: Figures
-
-    private static func count(_ number: Int, _ noun: String) -> String { "\(number) \(noun)\(number == 1 ? "" : "s")" }
 
     /// Per second: `812/s`, `120.9 k/s`, `2.50 M/s`.
     static func rate(_ perSecond: Double) -> String {

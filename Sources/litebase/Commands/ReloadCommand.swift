@@ -36,8 +36,7 @@ struct ReloadCommand: ParsableCommand {
 
     /// What happened, for people.
     static func lines(_ result: ReloadResult) -> [String] {
-        let count = result.databaseCount
-        let first = "Configuration reloaded: \(count) database\(count == 1 ? "" : "s")"
+        let first = "Configuration reloaded: \(counted(result.databaseCount, "database"))"
         if result.restartNeeded.isEmpty { return [first] }
         let names = result.restartNeeded.map(TerminalEscaping.visible).joined(separator: ", ")
         return [first, "Waiting for a restart: \(names)"]

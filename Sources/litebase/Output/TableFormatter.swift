@@ -67,14 +67,10 @@ struct TableFormatter: ResultFormatter {
     static func footer(_ summary: StatementSummary, hasColumns: Bool) -> String {
         if hasColumns {
             let cut = summary.isTruncated ? ", more were cut off" : ""
-            return "(\(count(summary.rowCount, "row"))\(cut))\n"
+            return "(\(counted(summary.rowCount, "row"))\(cut))\n"
         }
         if summary.rowsAffected == 0 { return "OK\n" }
-        return "\(count(summary.rowsAffected, "row")) affected\n"
-    }
-
-    private static func count(_ number: Int64, _ noun: String) -> String {
-        "\(number) \(noun)\(number == 1 ? "" : "s")"
+        return "\(counted(summary.rowsAffected, "row")) affected\n"
     }
 }
 
