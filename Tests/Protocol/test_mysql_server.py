@@ -1,16 +1,15 @@
 """MySQL behind the protocol: cancelling, the pool, TLS, servers that come and go."""
 
 import os
-import pathlib
 import pwd
 import random
-import socket
 import subprocess
 import time
 
 import pytest
 
-from daemon import LITEBASE, LITEBASED, load, wait_until
+from certificates import Authority
+from daemon import LITEBASE, LITEBASED, free_port, load, short_directory, wait_until
 from mariadb import MariaDB
 from server_process import find_programs
 from wire import Client, RequestFailed
@@ -210,25 +209,16 @@ def test_one_connection_is_ended(packed, server):
 @pytest.fixture(scope="module")
 def secure():
     """A server with a certificate of an authority of the tests' own, for 127.0.0.1, and that of a client."""
-    directory = pathlib.Path(subprocess.run(["mktemp", "-d", "/tmp/lb-tls-XXXXXX"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip())
+    directory = short_directory()
     directory.chmod(0o755)
-
-    def openssl(*arguments):
-        subprocess.run(["openssl", *arguments], cwd=directory, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60)
-
-    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=lb-ca", "-days", "2")
-    for name, subject in (("server", "/CN=localhost"), ("client", "/CN=lb-client")):
-        openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", subject)
-        (directory / "ext").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
-        openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-out", f"{name}.pem",
-                "-days", "2", "-extfile", "ext")
+    pki = Authority(directory, "ca")
+    pki.sign("localhost", "server", address="127.0.0.1")
+    pki.sign("lb-client", "client")
     for path in directory.iterdir():
         path.chmod(0o644)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    instance = MariaDB(skip_networking="0", bind_address="127.0.0.1", port=str(port), ssl_ca=directory / "ca.pem",
-                       ssl_cert=directory / "server.pem", ssl_key=directory / "server.key")
+    port = free_port()
+    instance = MariaDB(skip_networking="0", bind_address="127.0.0.1", port=str(port), ssl_ca=directory / "ca.crt",
+                       ssl_cert=directory / "server.crt", ssl_key=directory / "server.key")
     instance.sql("CREATE USER x509@'127.0.0.1' REQUIRE X509; GRANT ALL ON lb.* TO x509@'127.0.0.1';"
                  "CREATE USER tls@'127.0.0.1' REQUIRE SSL; GRANT ALL ON lb.* TO tls@'127.0.0.1'")
     instance.port, instance.files = port, directory
@@ -241,16 +231,16 @@ CIPHER = "SELECT variable_value FROM information_schema.session_status WHERE var
 
 
 def test_tls(secure, start_daemon):
-    ca = f"ssl-ca={secure.files}/ca.pem"
-    pair = f"ssl-cert={secure.files}/client.pem&ssl-key={secure.files}/client.key"
+    ca = f"ssl-ca={secure.files}/ca.crt"
+    pair = f"ssl-cert={secure.files}/client.crt&ssl-key={secure.files}/client.key"
     hosts = f"127.0.0.1:{secure.port}/lb?"
-    text = subprocess.run(["openssl", "x509", "-in", secure.files / "server.pem", "-noout", "-fingerprint", "-sha1"],
+    text = subprocess.run(["openssl", "x509", "-in", secure.files / "server.crt", "-noout", "-fingerprint", "-sha1"],
                           stdout=subprocess.PIPE, text=True, check=True, timeout=20).stdout
     fingerprint = text.strip().split("=")[1]
     urls = {"pinned": f"tls@{hosts}ssl-fingerprint={fingerprint}", "not_pinned": f"tls@{hosts}ssl-fingerprint={'00:' * 19}00",
             "plain": f"lb@{hosts}ssl-mode=disabled", "preferred": f"lb@{hosts}", "required": f"tls@{hosts}ssl-mode=required",
             "verified": f"tls@{hosts}{ca}", "named": f"tls@{hosts}ssl-mode=VERIFY_IDENTITY&{ca}", "client": f"x509@{hosts}{ca}&{pair}",
-            "other_ca": f"tls@{hosts}ssl-ca={secure.files}/client.pem", "no_pair": f"x509@{hosts}{ca}",
+            "other_ca": f"tls@{hosts}ssl-ca={secure.files}/client.crt", "no_pair": f"x509@{hosts}{ca}",
             "not_encrypted": f"tls@{hosts}ssl-mode=disabled", "several": f"lb@127.0.0.1:1,{hosts}"}
     client = start_daemon(databases={name: f"mysql://{url}" for name, url in urls.items()}).connect()
     assert client.query(CIPHER, database="plain").value == ""
@@ -269,7 +259,7 @@ def test_tls(secure, start_daemon):
 
 
 def test_a_server_that_has_no_tls(server, start_daemon, secure):
-    urls = {"verified": server.url(ssl_ca=f"{secure.files}/ca.pem"), "required": server.url(ssl_mode="required"),
+    urls = {"verified": server.url(ssl_ca=f"{secure.files}/ca.crt"), "required": server.url(ssl_mode="required"),
             "preferred": server.url(ssl_mode="preferred")}
     client = start_daemon(databases=urls).connect()
     for name in ("verified", "required"):
