@@ -441,10 +441,64 @@ static bool count_bytes(int64_t change)
     return true;
 }
 
+// The guard of a thread: what it must not outgrow while it works for a client whose input decides how deep and how long
+// that goes. Allocating is what all of that work does, on each level and again and again; where there is no memory any more,
+// a library gives up in good order.
+
+static _Thread_local char *guard_stack_end;
+static _Thread_local bool (*guard_asks)(void *);
+static _Thread_local void *guard_context;
+static _Thread_local unsigned guard_countdown;
+static _Thread_local enum clinux_guard_reason guard_reason;
+
+enum { GUARD_ALLOCATION_COUNT = 16 };
+
+void clinux_guard_stack(size_t margin)
+{
+    pthread_attr_t attributes;
+    if (pthread_getattr_np(pthread_self(), &attributes) != 0) return;
+    void *lowest = NULL;
+    size_t size = 0;
+    if (pthread_attr_getstack(&attributes, &lowest, &size) == 0 && size > margin) guard_stack_end = (char *)lowest + margin;
+    pthread_attr_destroy(&attributes);
+}
+
+void clinux_guard_begin(bool (*asks)(void *), void *context)
+{
+    guard_asks = asks;
+    guard_context = context;
+    guard_countdown = GUARD_ALLOCATION_COUNT;
+    guard_reason = CLINUX_GUARD_NONE;
+}
+
+enum clinux_guard_reason clinux_guard_end(void)
+{
+    enum clinux_guard_reason reason = guard_reason;
+    guard_asks = NULL;
+    guard_reason = CLINUX_GUARD_NONE;
+    return reason;
+}
+
+static bool is_beyond_guard(void)
+{
+    if ((char *)__builtin_frame_address(0) < guard_stack_end) {
+        guard_reason = CLINUX_GUARD_STACK;
+        return true;
+    }
+    if (!guard_asks) return false;
+    if (guard_reason == CLINUX_GUARD_TIME) return true;
+    if (--guard_countdown > 0) return false;
+    guard_countdown = GUARD_ALLOCATION_COUNT;
+    if (!guard_asks(guard_context)) return false;
+    guard_reason = CLINUX_GUARD_TIME;
+    return true;
+}
+
 int clinux_counted_size(void *memory) { return memory ? (int)malloc_usable_size(memory) : 0; }
 
 void *clinux_counted_allocate(int byte_count)
 {
+    if (is_beyond_guard()) return NULL;
     void *memory = malloc((size_t)byte_count);
     if (memory && !count_bytes(clinux_counted_size(memory))) {
         free(memory);
@@ -461,6 +515,7 @@ void clinux_counted_free(void *memory)
 
 void *clinux_counted_resize(void *memory, int byte_count)
 {
+    if (is_beyond_guard()) return NULL;
     int64_t before = clinux_counted_size(memory);
     int64_t growth = byte_count - before;
     if (growth > 0 && !count_bytes(growth)) return NULL;
@@ -518,3 +573,8 @@ static __thread bool thread_may_block;
 bool clinux_thread_may_block(void) { return thread_may_block; }
 
 void clinux_set_thread_may_block(bool may_block) { thread_may_block = may_block; }
+
+ssize_t clinux_find_bytes(const void *text, size_t text_length, const void *part, size_t part_length) {
+    const char *found = memmem(text, text_length, part, part_length);
+    return found ? found - (const char *)text : -1;
+}

@@ -45,3 +45,16 @@ static inline int litebase_wal_header_equals(const void *header, const litebase_
     }
     return difference == 0;
 }
+
+/// Bytes of the main database's file and of its write-ahead log or rollback journal, as far as they are open.
+static inline int64_t litebase_sqlite3_file_bytes(sqlite3 *db) {
+    static const int pointers[] = {SQLITE_FCNTL_FILE_POINTER, SQLITE_FCNTL_JOURNAL_POINTER};
+    int64_t sum = 0;
+    for (int i = 0; i < 2; i++) {
+        sqlite3_file *file = 0;
+        sqlite3_int64 size = 0;
+        if (sqlite3_file_control(db, "main", pointers[i], &file) != SQLITE_OK || !file || !file->pMethods) continue;
+        if (file->pMethods->xFileSize(file, &size) == SQLITE_OK) sum += size;
+    }
+    return sum;
+}

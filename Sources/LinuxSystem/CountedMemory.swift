@@ -24,3 +24,34 @@ public enum CountedMemory {
     /// Whether that happened on this thread since it was asked last.
     public static func takeRefusal() -> Bool { clinux_take_counted_refusal() }
 }
+
+/// What makes counted memory run out for a thread before the machine's does: a stack that is nearly used up, and work that
+/// has to stop. Allocating is what a library does at each level and each step of work whose extent is the client's choice, and
+/// running out of memory is the one thing that it handles everywhere.
+///
+/// - Thread: each call concerns the calling thread.
+public enum AllocationGuard {
+    public enum Reason {
+        /// There is no room for deeper recursion.
+        case stack
+        /// The work was told to stop.
+        case time
+    }
+
+    /// Refuses memory, once `asks` has said true, until `end`. It is asked at each 16th allocation, with `context`.
+    public static func begin(
+        _ context: UnsafeMutableRawPointer, asks: @escaping @convention(c) (UnsafeMutableRawPointer?) -> Bool
+    ) {
+        clinux_guard_begin(asks, context)
+    }
+
+    /// Why memory was refused since `begin`, or since it was asked last.
+    @discardableResult
+    public static func end() -> Reason? {
+        switch clinux_guard_end() {
+        case CLINUX_GUARD_STACK: .stack
+        case CLINUX_GUARD_TIME: .time
+        default: nil
+        }
+    }
+}

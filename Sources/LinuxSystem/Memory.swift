@@ -15,3 +15,12 @@ public enum Memory {
 public func compareBytes(_ left: UnsafeRawPointer, _ right: UnsafeRawPointer, _ byteCount: Int) -> Bool {
     memcmp(left, right, byteCount) == 0
 }
+
+extension UnsafeRawBufferPointer {
+    /// Where `part` first occurs at `start` or behind it, in time that grows with the sum of the lengths.
+    public func firstIndex(of part: UnsafeRawBufferPointer, from start: Int) -> Int? {
+        guard let base = baseAddress, let partBase = part.baseAddress, count - start >= part.count else { return nil }
+        let offset = clinux_find_bytes(base + start, count - start, partBase, part.count)
+        return offset < 0 ? nil : start + offset
+    }
+}

@@ -40,10 +40,14 @@ public enum Thread {
         let start = Unmanaged<Start>.fromOpaque(context).takeRetainedValue()
         clinux_name_thread(start.name)
         clinux_set_fault_scope(start.faultScope)
+        clinux_guard_stack(stackMarginByteCount)
         start.body()
         clinux_flush_counted()
         return nil
     }
+
+    /// What is left of a stack for the way back, and for recursion that allocates nothing on its way.
+    private static let stackMarginByteCount = 256 << 10
 
     /// Starts a detached thread.
     /// - Parameters:

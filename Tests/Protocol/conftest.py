@@ -48,9 +48,9 @@ def daemon():
 @pytest.fixture(autouse=True)
 def close_clients_after_test(request):
     """Closes what a test opened on the shared daemon, so that no test sees another's load."""
+    instance = request.getfixturevalue("daemon") if "daemon" in request.fixturenames else None
     yield
-    if "daemon" in request.fixturenames:
-        instance = request.getfixturevalue("daemon")
+    if instance:
         instance.close_clients()
         assert instance.process.poll() is None, f"the daemon died during this test:\n{instance.log()[-3000:]}"
 

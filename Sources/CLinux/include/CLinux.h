@@ -119,6 +119,16 @@ void clinux_set_thread_may_block(bool may_block);
 /// Which injected faults concern the calling thread; 0 for none (debug builds).
 uint64_t clinux_fault_scope(void);
 void clinux_set_fault_scope(uint64_t scope);
+/// Where `part` first occurs in `text`, or -1; in time that grows with the sum of the lengths (memmem(3) of glibc).
+ssize_t clinux_find_bytes(const void *text, size_t text_length, const void *part, size_t part_length);
+/// Why a thread got no counted memory from its guard.
+enum clinux_guard_reason { CLINUX_GUARD_NONE, CLINUX_GUARD_STACK, CLINUX_GUARD_TIME };
+/// From now on the calling thread gets no counted memory while less than `margin` bytes of its stack are left.
+void clinux_guard_stack(size_t margin);
+/// Until clinux_guard_end, the calling thread gets no counted memory once `asks` has said true; it is asked now and then.
+void clinux_guard_begin(bool (*asks)(void *), void *context);
+/// Whether the guard has refused memory since it began, and why.
+enum clinux_guard_reason clinux_guard_end(void);
 /// Memory that is counted, with a limit in bytes (0: none): beyond it NULL is returned. Any thread; all are one account, which
 /// knows of what a thread has taken to 64 KiB.
 void *clinux_counted_allocate(int byte_count);

@@ -71,6 +71,8 @@ public final class WorkerPool: Sendable {
     private enum Need { case nothing, wakeUp, thread }
 
     private static let idleSecondsMax: Int32 = 10
+    /// Enough for what SQLite recurses for without allocating (SQLiteBudget.schemaTextByteCountMax); only what is used is memory.
+    private static let stackByteCount = 4 << 20
 
     private let state: Mutex<State>
     private let wakeUps = Semaphore()
@@ -133,7 +135,7 @@ public final class WorkerPool: Sendable {
 
     private func startThread() {
         do throws(Errno) {
-            try Thread.start(name: "litebase-worker") { [self] in work() }
+            try Thread.start(name: "litebase-worker", stackByteCount: Self.stackByteCount) { [self] in work() }
         } catch {
             // No thread to be had (ulimit, TasksMax): those that exist do the work; without any, this caller does, for all
             // (a loop: statements that take long end with an error there, see SQLiteExecution.advance).

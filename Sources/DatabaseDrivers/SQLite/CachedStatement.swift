@@ -8,6 +8,7 @@ internal import LinuxSystem
 /// - Thread: that of its connection.
 final class CachedStatement {
     let handle: OpaquePointer
+    let origin: Origin
     let isReadOnly: Bool
     let controlsTransaction: Bool
     let insertsRows: Bool
@@ -16,8 +17,18 @@ final class CachedStatement {
     let parameterCount: Int
     /// Bytes of its text, of which SQLite keeps the copy.
     let sqlByteCount: Int
-    /// Looks at the whole file in one step.
+    /// Never on a loop: it looks at the whole file in one step, calls what is slow, or a loop could not prepare it.
     private let isAlwaysSlow: Bool
+    /// Calls `count`.
+    let countsRows: Bool
+    /// Compares with LIKE or GLOB.
+    let matchesPatterns: Bool
+    /// The largest value with which it may run on a loop, in bytes.
+    let loopValueByteCountMax: Int32
+    private var weight: SQLiteBudget.Weight
+    private var isWeightExact = false
+    /// It must be prepared anew: what its names mean has changed.
+    var isOutdated = false
     /// Grows with each use that kept a loop busy for too long, and fades: a thread may also just have been preempted.
     private var slowness = 0
     private var workerStartCount = 0
@@ -27,12 +38,26 @@ final class CachedStatement {
     private var columnSet: ColumnSet?
     private var columnGeneration: Int32 = 0
 
-    init(_ handle: OpaquePointer, sqlByteCount: Int, _ authorization: SQLiteAuthorization) {
+    /// Where it was prepared.
+    enum Origin {
+        case loop
+        case worker
+        /// On a worker, since a loop could not: it takes long, or uses virtual tables.
+        case workerForLoop
+    }
+
+    init(_ handle: OpaquePointer, sqlByteCount: Int, _ authorization: SQLiteAuthorization, _ origin: Origin) {
         self.handle = handle
+        self.origin = origin
         self.sqlByteCount = sqlByteCount
         isReadOnly = sqlite3_stmt_readonly(handle) != 0
         controlsTransaction = authorization.controlsTransaction
-        isAlwaysSlow = authorization.checksFile
+        isAlwaysSlow = authorization.checksFile || authorization.callsSlowFunction || origin == .workerForLoop
+        countsRows = authorization.countsRows
+        matchesPatterns = authorization.patternCallCount > 0
+        weight = SQLiteBudget.Weight(estimating: handle, authorization)
+        loopValueByteCountMax = weight.valueByteCountMax(
+            within: SQLiteBudget.loopPieceNanoseconds, patternByteCount: SQLiteBudget.loopPatternByteCountMax)
         insertsRows = authorization.insertsRows
         writesAndReturns = authorization.modifiesRows && sqlite3_column_count(handle) > 0
         parameterCount = Int(sqlite3_bind_parameter_count(handle))
@@ -40,6 +65,20 @@ final class CachedStatement {
 
     deinit {
         sqlite3_finalize(handle)
+    }
+
+    /// The largest value with which it may run on a worker that holds the lock for writing, in bytes.
+    func writeValueByteCountMax(patternByteCount: Int32) -> Int32 {
+        weight.valueByteCountMax(within: SQLiteBudget.writePieceNanoseconds, patternByteCount: patternByteCount)
+    }
+
+    /// Replaces the estimate of what it costs by what its program says.
+    /// - Returns: false when that was done before.
+    func weighExactly(on connection: SQLiteConnection) -> Bool {
+        guard !isWeightExact, let exact = SQLiteBudget.Weight(explaining: handle, on: connection) else { return false }
+        isWeightExact = true
+        weight = exact
+        return true
     }
 
     /// Ends the use by a run: it holds no lock and no snapshot any more.
@@ -128,6 +167,10 @@ final class StatementCache {
     func find(_ sql: UnsafeRawBufferPointer, hash: UInt64) -> CachedStatement? {
         for index in hashes.indices where hashes[index] == hash {
             let entry = entries[index]
+            if entry.isOutdated, !entry.isInUse {
+                remove(at: index)
+                return nil
+            }
             guard !entry.isInUse, entry.sqlByteCount == sql.count, matches(entry, sql) else { continue }
             useCount &+= 1
             entry.lastUse = useCount
@@ -143,13 +186,17 @@ final class StatementCache {
             guard let oldest = entries.indices.min(by: { rank($0) < rank($1) }), !entries[oldest].isInUse else {
                 return
             }
-            hashes.swapAt(oldest, hashes.count - 1)
-            entries.swapAt(oldest, entries.count - 1)
-            hashes.removeLast()
-            entries.removeLast()
+            remove(at: oldest)
         }
         hashes.append(hash)
         entries.append(statement)
+    }
+
+    private func remove(at index: Int) {
+        hashes.swapAt(index, hashes.count - 1)
+        entries.swapAt(index, entries.count - 1)
+        hashes.removeLast()
+        entries.removeLast()
     }
 
     func removeAll() {

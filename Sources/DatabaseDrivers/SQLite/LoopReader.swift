@@ -105,9 +105,11 @@ final class LoopReader: EventSource {
         windowStart = now
         readCount = 0
         guard isFrequent else { return }
-        if reader.snapshot == nil { reader.snapshot = HeldSnapshot(reader) }
         reader.mayBlock = false
-        reader.snapshot?.take()
+        _ = reader.withinLoopBudget {
+            if reader.snapshot == nil { reader.snapshot = HeldSnapshot(reader) }
+            reader.snapshot?.take()
+        }
         if !isWindowTimerSet { setWindowTimer() }
     }
 

@@ -2,6 +2,7 @@
 // does not rest on this file alone: readers are opened read-only and have `query_only` set.
 
 internal import CSQLite
+internal import Glibc
 
 /// What the authorizer saw of the statement that is being prepared.
 struct SQLiteAuthorization {
@@ -11,8 +12,18 @@ struct SQLiteAuthorization {
     var insertsRows = false
     /// Inserts, updates or deletes rows by itself.
     var modifiesRows = false
+    /// SQLite prepares a PRAGMA anew for each run (sqlite3VdbeRunOnlyOnce in src/vdbeaux.c).
+    var runsOnce = false
     /// A PRAGMA that looks at the whole file, in one step that cannot be interrupted.
     var checksFile = false
+    /// What the calls of functions cost in all, in nanoseconds for each byte of a value.
+    var functionNanosecondsPerByte = 0
+    /// Calls `count`, which may walk a whole table in one step.
+    var countsRows = false
+    /// Comparisons with LIKE or GLOB.
+    var patternCallCount = 0
+    /// Calls a function that is too slow for a loop.
+    var callsSlowFunction = false
     /// Why the statement was denied.
     var denial: DriverError?
 }
@@ -22,18 +33,29 @@ let sqliteAuthorizerCallback:
     @convention(c) (
         UnsafeMutableRawPointer?, Int32, UnsafePointer<CChar>?, UnsafePointer<CChar>?, UnsafePointer<CChar>?,
         UnsafePointer<CChar>?
-    ) -> Int32 = { context, action, first, second, _, trigger in
+    ) -> Int32 = { context, action, first, second, schema, trigger in
         guard let context else { return SQLITE_DENY }
         return Unmanaged<SQLiteConnection>.fromOpaque(context)._withUnsafeGuaranteedRef { connection in
-            connection.authorize(action, first, second, isInTrigger: trigger != nil)
+            connection.authorize(action, first, second, schema, isInTrigger: trigger != nil)
         }
     }
 
 extension SQLiteConnection {
     fileprivate func authorize(
-        _ action: Int32, _ first: UnsafePointer<CChar>?, _ second: UnsafePointer<CChar>?, isInTrigger: Bool
+        _ action: Int32, _ first: UnsafePointer<CChar>?, _ second: UnsafePointer<CChar>?,
+        _ schema: UnsafePointer<CChar>?,
+        isInTrigger: Bool
     ) -> Int32 {
         if isOwnStatement { return SQLITE_OK }
+        // The schema has changed, and SQLite prepares the statement again while it is stepped. What that costs, and what the
+        // statement costs then, is not known: not on a loop.
+        if isOnLoop, !isPreparing {
+            mustPrepareAgain = true
+            return SQLITE_DENY
+        }
+        if changesTemporarySchema(action, first, schema), !isSession {
+            return authorizeSessionOnly("A temporary object")
+        }
         switch action {
         case SQLITE_TRANSACTION, SQLITE_SAVEPOINT: return authorizeTransaction()
         case SQLITE_ATTACH: return authorizeAttach(first.map { String(cString: $0) })
@@ -47,12 +69,42 @@ extension SQLiteConnection {
                 if action == SQLITE_INSERT { authorization.insertsRows = true }
             }
             return SQLITE_OK
-        case SQLITE_FUNCTION:
-            // The SQL function would load code; the C function stays off as well (SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION).
-            guard let second, String(cString: second) == "load_extension" else { return SQLITE_OK }
-            return deny("Extensions cannot be loaded.")
+        case SQLITE_FUNCTION: return authorizeFunction(second.map { String(cString: $0) } ?? "")
         default: return SQLITE_OK
         }
+    }
+
+    private var isSession: Bool { if case .session = role { true } else { false } }
+
+    /// Whatever is done to the schema `temp`, in any of its spellings, stays with the connection. (ALTER TABLE and DROP
+    /// look into `sqlite_temp_schema` by statements of their own.)
+    private func changesTemporarySchema(
+        _ action: Int32, _ first: UnsafePointer<CChar>?, _ schema: UnsafePointer<CChar>?
+    ) -> Bool {
+        switch action {
+        case SQLITE_READ, SQLITE_SELECT, SQLITE_FUNCTION, SQLITE_PRAGMA, SQLITE_RECURSIVE, SQLITE_TRANSACTION,
+            SQLITE_SAVEPOINT, SQLITE_ATTACH, SQLITE_DETACH:
+            return false
+        case SQLITE_UPDATE, SQLITE_DELETE:
+            if let first, strncasecmp(first, "sqlite_", 7) == 0 { return false }
+        default: break
+        }
+        let name = action == SQLITE_ALTER_TABLE ? first : schema
+        return name.map { strcasecmp($0, "temp") == 0 } ?? false
+    }
+
+    private func authorizeFunction(_ name: String) -> Int32 {
+        guard let cost = SQLiteFunctions.cost(name) else {
+            return deny("The function \(name) may not be called by clients.")
+        }
+        authorization.functionNanosecondsPerByte += cost.nanosecondsPerByte
+        switch cost {
+        case .pattern: authorization.patternCallCount += 1
+        case .wholeTable: authorization.countsRows = true
+        case .slow: authorization.callsSlowFunction = true
+        case .constant, .linear, .heavy: break
+        }
+        return SQLITE_OK
     }
 
     private func authorizeTransaction() -> Int32 {
@@ -77,10 +129,12 @@ extension SQLiteConnection {
     /// ATTACH, and VACUUM with its temporary file (an empty name), which attaches by itself.
     /// `file` is `nil` where the name is an expression, and so may be any.
     private func authorizeAttach(_ file: String?) -> Int32 {
-        if file == "" { return SQLITE_OK }
+        // VACUUM does so while it is stepped (src/vacuum.c); what a client names stays with its connection.
+        if file == "", !isPreparing { return SQLITE_OK }
         guard case .session(let owner, let isReadOnly) = role else {
             return authorizeSessionOnly("ATTACH or VACUUM INTO")
         }
+        if file == "" { return SQLITE_OK }
         if !owner.mayOpenFiles { return deny("Only the user whom the daemon runs as may name files.") }
         // SQLite opens attached files for writing, whatever the main database was opened for.
         if isReadOnly && file != ":memory:" { return deny("A read-only session cannot attach files.") }
@@ -94,6 +148,7 @@ extension SQLiteConnection {
 
     private func authorizePragma(_ name: UnsafePointer<CChar>?, _ value: UnsafePointer<CChar>?) -> Int32 {
         guard let name else { return SQLITE_DENY }
+        authorization.runsOnce = true
         if SQLitePragmas.checksFile(String(cString: name)) { authorization.checksFile = true }
         switch SQLitePragmas.rule(String(cString: name), hasValue: value != nil) {
         case .allowed: return SQLITE_OK
@@ -105,40 +160,5 @@ extension SQLiteConnection {
             return deny("This PRAGMA cannot be set here.")
         case .denied: return deny("This PRAGMA is set by the daemon and cannot be changed.")
         }
-    }
-}
-
-/// Which PRAGMA may be used where (https://sqlite.org/pragma.html).
-enum SQLitePragmas {
-    enum Rule { case allowed, session, writableSession, denied }
-
-    /// Only read, whatever their argument.
-    private static let introspection: Set<String> = [
-        "table_info", "table_xinfo", "table_list", "index_list", "index_info", "index_xinfo", "foreign_key_list",
-        "foreign_key_check", "integrity_check", "quick_check", "database_list", "collation_list", "function_list",
-        "module_list", "pragma_list", "compile_options",
-    ]
-    /// Change the file as a write does, not the connection.
-    private static let persistent: Set<String> = [
-        "user_version", "application_id", "optimize", "incremental_vacuum", "wal_checkpoint", "auto_vacuum", "encoding",
-    ]
-    /// The daemon's durability, isolation and safety rest on these, or they reach beyond the connection.
-    private static let fixed: Set<String> = [
-        "journal_mode", "locking_mode", "synchronous", "temp_store_directory", "data_store_directory",
-        "hard_heap_limit", "soft_heap_limit", "trusted_schema", "writable_schema", "mmap_size", "threads",
-        "legacy_file_format", "schema_version", "journal_size_limit", "fullfsync", "checkpoint_fullfsync",
-        "wal_autocheckpoint", "busy_timeout", "page_size", "max_page_count", "shrink_memory",
-    ]
-
-    static func checksFile(_ name: String) -> Bool {
-        ["integrity_check", "quick_check", "foreign_key_check"].contains(name.lowercased())
-    }
-
-    static func rule(_ name: String, hasValue: Bool) -> Rule {
-        let name = name.lowercased()
-        if introspection.contains(name) || persistent.contains(name) { return .allowed }
-        if fixed.contains(name) { return hasValue ? .denied : .allowed }
-        if !hasValue { return .allowed }
-        return name == "query_only" ? .writableSession : .session
     }
 }

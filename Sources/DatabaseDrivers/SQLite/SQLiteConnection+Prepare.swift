@@ -1,48 +1,120 @@
 // Preparing statements and binding their parameters.
 
 internal import CSQLite
+internal import LinuxSystem
 
 extension SQLiteConnection {
-    /// A prepared statement for `sql`, from the cache if it has one; marked as in use.
-    /// - Throws: `DriverError` with the position of a syntax error, `needsSession` and the like.
-    func statement(_ sql: UnsafeRawBufferPointer) throws(DriverError) -> CachedStatement {
-        let sql = SQLText.withoutTail(sql)
+    /// A prepared statement for the text of `run`, from the cache if it has one; marked as in use.
+    ///
+    /// On a loop (`mayBlock` is false) it is prepared within a budget and without virtual tables: their modules run statements
+    /// of their own, and cannot be interrupted within a step.
+    /// - Parameter isUnfitForLoop: whether a loop has tried and could not.
+    /// - Throws: `DriverError` with the position of a syntax error, `needsSession` and the like. Where a worker may be able to
+    ///   prepare it all the same, `mustPrepareOnWorker` is set.
+    func statement(for run: StatementRun, isUnfitForLoop: Bool) throws(DriverError) -> CachedStatement {
+        let sql = SQLText.withoutTail(run.sql)
         let hash = TextHash.hash(sql)
         if let cached = statements.find(sql, hash: hash) {
-            cached.isInUse = true
-            return cached
+            if mayBlock || cached.origin != .worker {
+                cached.isInUse = true
+                return cached
+            }
+            // Nobody knows whether it fits a loop: prepared here, it does.
+            cached.isOutdated = true
         }
-        let prepared = try prepare(sql)
+        let origin: CachedStatement.Origin = mayBlock ? isUnfitForLoop ? .workerForLoop : .worker : .loop
+        let prepared = try prepare(sql, for: run, origin)
         prepared.isInUse = true
         // SQLite keeps the first statement only; with a comment behind it the text would never be found again.
-        if prepared.sqlByteCount == sql.count { statements.insert(prepared, hash: hash) }
+        if prepared.sqlByteCount == sql.count, !authorization.runsOnce { statements.insert(prepared, hash: hash) }
         return prepared
     }
 
-    private func prepare(_ sql: UnsafeRawBufferPointer) throws(DriverError) -> CachedStatement {
+    private func prepare(
+        _ sql: UnsafeRawBufferPointer, for run: StatementRun, _ origin: CachedStatement.Origin
+    ) throws(DriverError) -> CachedStatement {
         guard sql.count <= options.valueByteCountMax else {
             throw DriverError(.limitExceeded, "The SQL text is too long.", sqlState: "54000")
         }
-        authorization = SQLiteAuthorization()
-        isPreparing = true
-        defer { isPreparing = false }
-        var handle: OpaquePointer?
-        var tail: UnsafePointer<CChar>?
-        let text = sql.baseAddress?.assumingMemoryBound(to: CChar.self)
-        let result = sqlite3_prepare_v3(
-            self.handle, text, Int32(sql.count), UInt32(SQLITE_PREPARE_PERSISTENT), &handle, &tail)
-        guard result == SQLITE_OK else {
-            noteDamage(result)
-            throw authorization.denial ?? SQLiteErrors.error(self.handle, result)
+        mustPrepareOnWorker = false
+        if sql.count > SQLiteBudget.schemaTextByteCountMax { try admitLongText(sql) }
+        defer { limitTexts(SQLiteBudget.schemaTextByteCountMax) }
+        var made = compile(sql, for: run)
+        if isBudgetSpent, case .writer = role, run.stopReason == nil {
+            // The schema is everybody's and may take its time; the statement may not.
+            try? execute("SELECT 1 FROM sqlite_schema LIMIT 0")
+            made = compile(sql, for: run)
         }
-        guard let handle else {
+        guard made.result == SQLITE_OK else {
+            noteDamage(made.result)
+            throw preparationError(made.result, made.refusal, run)
+        }
+        guard let handle = made.handle else {
             throw DriverError(
                 .badRequest, "The SQL text holds no statement.", hint: "Send one statement in sql.", sqlState: "42601")
         }
-        let consumed = tail.flatMap { tail in text.map { tail - $0 } } ?? sql.count
-        let statement = CachedStatement(handle, sqlByteCount: consumed, authorization)
-        try refuseTail(UnsafeRawBufferPointer(rebasing: sql[min(consumed, sql.count)...]), offset: consumed)
+        let statement = CachedStatement(handle, sqlByteCount: made.consumed, authorization, origin)
+        try refuseTail(
+            UnsafeRawBufferPointer(rebasing: sql[min(made.consumed, sql.count)...]), offset: made.consumed)
         return statement
+    }
+
+    /// SQLite recurses for some of what a text says without looking at its depth, and so for the texts of a schema, which it
+    /// parses under the same limit. Texts are so short that the stack suffices, but for those that are long by their literals.
+    private func admitLongText(_ sql: UnsafeRawBufferPointer) throws(DriverError) {
+        guard SQLText.wordCount(sql) <= SQLiteBudget.longTextWordCountMax else { throw SQLiteErrors.nestedTooDeeply }
+        // With the schema in memory, nothing else is parsed under the higher limit.
+        try execute("SELECT 1 FROM sqlite_schema LIMIT 0")
+        limitTexts(sql.count)
+    }
+
+    private typealias Compilation = (
+        handle: OpaquePointer?, result: Int32, consumed: Int, refusal: AllocationGuard.Reason?
+    )
+
+    /// Has SQLite prepare the text. SQLite 3.40 asks no handler while it does, but it allocates: the guard of the allocator
+    /// stops it.
+    private func compile(_ sql: UnsafeRawBufferPointer, for run: StatementRun) -> Compilation {
+        authorization = SQLiteAuthorization()
+        isPreparing = true
+        begin(run, writes: false, budgetDeadline: preparationDeadline(sql.count))
+        AllocationGuard.begin(Unmanaged.passUnretained(self).toOpaque()) { context in
+            guard let context else { return false }
+            return Unmanaged<SQLiteConnection>.fromOpaque(context)._withUnsafeGuaranteedRef { $0.mustStop() }
+        }
+        var handle: OpaquePointer?
+        var tail: UnsafePointer<CChar>?
+        let text = sql.baseAddress?.assumingMemoryBound(to: CChar.self)
+        let flags = SQLITE_PREPARE_PERSISTENT | (mayBlock ? 0 : SQLITE_PREPARE_NO_VTAB)
+        let result = sqlite3_prepare_v3(self.handle, text, Int32(sql.count), UInt32(flags), &handle, &tail)
+        let refusal = AllocationGuard.end()
+        end()
+        isPreparing = false
+        return (handle, result, tail.flatMap { tail in text.map { tail - $0 } } ?? sql.count, refusal)
+    }
+
+    private func preparationDeadline(_ sqlByteCount: Int) -> MonotonicInstant {
+        if !mayBlock { return .now.advanced(byNanoseconds: SQLiteBudget.loopPreparationNanoseconds) }
+        if case .writer = role {
+            return .now.advanced(byNanoseconds: SQLiteBudget.writePreparationNanoseconds(sqlByteCount))
+        }
+        return Thread.mayBlock
+            ? .distantFuture : .now.advanced(byMilliseconds: SQLiteExecution.withoutWorkerMillisecondsMax)
+    }
+
+    private func preparationError(
+        _ result: Int32, _ refusal: AllocationGuard.Reason?, _ run: StatementRun
+    ) -> DriverError {
+        if let reason = run.stopReason { return .stopped(reason) }
+        if refusal == .stack { return SQLiteErrors.nestedTooDeeply }
+        if isBudgetSpent {
+            mustPrepareOnWorker = !mayBlock
+            return SQLiteErrors.tooLongToPrepare
+        }
+        let error = authorization.denial ?? SQLiteErrors.error(handle, result)
+        // It may be a virtual table.
+        if !mayBlock, error.details.sqlState == "42P01" { mustPrepareOnWorker = true }
+        return error
     }
 
     /// Only white space, comments and semicolons may follow the first statement.
@@ -60,6 +132,7 @@ extension SQLiteConnection {
     /// Text and blobs are not copied: the run's owner keeps them until the run has ended
     /// (https://sqlite.org/c3ref/bind_blob.html, SQLITE_STATIC).
     func bind(_ run: StatementRun, to statement: CachedStatement) throws(DriverError) {
+        largestParameterByteCount = 0
         if run.parameters.first?.name != nil { return try bindByName(run, to: statement) }
         guard run.parameters.count == statement.parameterCount else {
             throw parameterCountError(statement, run.parameters.count)
@@ -104,11 +177,13 @@ extension SQLiteConnection {
         case .unsigned: return SQLITE_RANGE
         case .real(let value): return sqlite3_bind_double(handle, place, value)
         case .text(let bytes):
+            largestParameterByteCount = max(largestParameterByteCount, bytes.count)
             // A NULL pointer would bind NULL; an empty text needs an address.
             let base = bytes.baseAddress ?? Self.emptyAddress
             return sqlite3_bind_text64(
                 handle, place, base.assumingMemoryBound(to: CChar.self), UInt64(bytes.count), nil, UInt8(SQLITE_UTF8))
         case .blob(let bytes):
+            largestParameterByteCount = max(largestParameterByteCount, bytes.count)
             guard let base = bytes.baseAddress, bytes.count > 0 else { return sqlite3_bind_zeroblob(handle, place, 0) }
             return sqlite3_bind_blob64(handle, place, base, UInt64(bytes.count), nil)
         }
@@ -137,41 +212,5 @@ extension SQLiteConnection {
             .badRequest,
             "The number of parameters is wrong: the statement has \(statement.parameterCount), given: \(given).",
             hint: Hint.parameters, sqlState: "07001")
-    }
-}
-
-/// Facts about SQL text that need no parser.
-enum SQLText {
-    /// The text without white space and semicolons at its end.
-    static func withoutTail(_ text: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
-        var end = text.count
-        while end > 0 {
-            switch text[end - 1] {
-            case 0x09...0x0d, UInt8(ascii: " "), UInt8(ascii: ";"): end -= 1
-            default: return UnsafeRawBufferPointer(rebasing: text[..<end])
-            }
-        }
-        return UnsafeRawBufferPointer(rebasing: text[..<0])
-    }
-
-    /// Whether there is nothing but white space, comments and semicolons.
-    static func isBlank(_ text: UnsafeRawBufferPointer) -> Bool {
-        var index = 0
-        while index < text.count {
-            let next = index + 1 < text.count ? text[index + 1] : 0
-            switch (text[index], next) {
-            case (0x09...0x0d, _), (UInt8(ascii: " "), _), (UInt8(ascii: ";"), _): index += 1
-            case (UInt8(ascii: "-"), UInt8(ascii: "-")):
-                while index < text.count, text[index] != UInt8(ascii: "\n") { index += 1 }
-            case (UInt8(ascii: "/"), UInt8(ascii: "*")):
-                index += 2
-                while index < text.count, !(text[index - 1] == UInt8(ascii: "*") && text[index] == UInt8(ascii: "/")) {
-                    index += 1
-                }
-                index += 1
-            default: return false
-            }
-        }
-        return true
     }
 }

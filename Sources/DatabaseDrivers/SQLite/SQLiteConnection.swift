@@ -73,14 +73,21 @@ final class SQLiteConnection: @unchecked Sendable {
     private var busySince: MonotonicInstant?
     /// The transaction that short reads share; `nil` until there are many, or when there can be none.
     var snapshot: HeldSnapshot?
+    /// A loop could not prepare the statement that it was asked for last: a worker has to.
+    var mustPrepareOnWorker = false
+    /// Of what was bound last, in bytes.
+    var largestParameterByteCount = 0
+    /// SQLite's functions behind ours.
+    let originals = SQLiteOriginals()
+    /// True when SQLite wanted to prepare a statement again on a loop: it has to be prepared anew, elsewhere.
+    var mustPrepareAgain = false
+    private var stepsBetweenLooks: Int32 = 0
+    private var lastLook = MonotonicInstant.now
     private var pageCacheByteCount = SQLiteOptions.smallPageCacheByteCount
     /// The runs for which a transaction is begun: the wait for a lock ends when all were told to stop.
     var group: [StatementRun] = []
     /// Whom other threads may interrupt: taken under the lock, so that a late interrupt finds somebody else or nobody.
     private let interruptible = Mutex<ObjectIdentifier?>(nil)
-
-    /// Virtual-machine steps between two looks at the clock and the stop flag: 10 to 20 µs.
-    private static let progressStepCount: Int32 = 1000
 
     /// Opens a connection.
     /// - Throws: `DriverError` with code `connectFailed`, or what SQLite says.
@@ -101,14 +108,14 @@ final class SQLiteConnection: @unchecked Sendable {
         self.options = options
         self.mayBlock = mayBlock
         statements = StatementCache(countMax: options.statementCountMax)
-        do throws(DriverError) {
-            try configure()
-        } catch {
-            statements.removeAll()
-            sqlite3_close_v2(opened)
-            throw error
-        }
         installCallbacks()
+        var failure: DriverError?
+        let hadTime = withinLoopBudget {
+            do throws(DriverError) { try configure() } catch { failure = error }
+        }
+        guard let failure else { return }
+        close()
+        throw hadTime ? failure : .tooLongForLoop
     }
 
     deinit { close() }
@@ -153,8 +160,10 @@ final class SQLiteConnection: @unchecked Sendable {
             _ = litebase_sqlite3_db_config_bool(handle, option, value)
         }
         sqlite3_limit(handle, SQLITE_LIMIT_LENGTH, Int32(clamping: options.valueByteCountMax))
-        sqlite3_limit(handle, SQLITE_LIMIT_SQL_LENGTH, Int32(clamping: options.valueByteCountMax))
+        limitTexts(SQLiteBudget.schemaTextByteCountMax)
         for limit in SQLiteLimit.all { sqlite3_limit(handle, limit.id, limit.value) }
+        SQLiteFunctions.restrict(handle)
+        SQLiteOwnFunctions.install(on: self)
         installBusyHandler()
         if isWriting && options.usesWAL && !options.isMemory { try execute("PRAGMA journal_mode = WAL") }
         try execute("PRAGMA synchronous = FULL")
@@ -182,7 +191,11 @@ final class SQLiteConnection: @unchecked Sendable {
         runWrites = writes
         isBudgetSpent = false
         self.budgetDeadline = budgetDeadline
-        if budgetDeadline == .distantFuture { interruptible.withLock { $0 = ObjectIdentifier(run) } }
+        if budgetDeadline == .distantFuture {
+            interruptible.withLock { $0 = ObjectIdentifier(run) }
+            lastLook = .now
+        }
+        look(each: SQLiteBudget.stepsBetweenLooksMin)
     }
 
     /// Ends what `begin` began; afterwards no interrupt meant for that run can reach another.
@@ -193,6 +206,41 @@ final class SQLiteConnection: @unchecked Sendable {
         busySince = nil
     }
 
+    /// Sets how large values, and patterns of LIKE and GLOB, may be until `liftLimits`.
+    /// - Returns: whether that is less than usual.
+    func limit(values byteCount: Int32, patterns patternByteCount: Int32?) -> Bool {
+        if let patternByteCount { sqlite3_limit(handle, SQLITE_LIMIT_LIKE_PATTERN_LENGTH, patternByteCount) }
+        guard Int(byteCount) < options.valueByteCountMax else { return patternByteCount != nil }
+        sqlite3_limit(handle, SQLITE_LIMIT_LENGTH, byteCount)
+        return true
+    }
+
+    /// Sets how long texts may be that SQLite parses.
+    func limitTexts(_ byteCount: Int) { sqlite3_limit(handle, SQLITE_LIMIT_SQL_LENGTH, Int32(clamping: byteCount)) }
+
+    func liftLimits() {
+        sqlite3_limit(handle, SQLITE_LIMIT_LENGTH, Int32(clamping: options.valueByteCountMax))
+        sqlite3_limit(handle, SQLITE_LIMIT_LIKE_PATTERN_LENGTH, SQLiteLimit.patternByteCountMax)
+    }
+
+    /// Runs something of the daemon's own that may have to read the schema first, for as long as a loop has time if this is
+    /// one.
+    /// - Returns: false when there was not enough time.
+    func withinLoopBudget(_ body: () -> Void) -> Bool {
+        guard !mayBlock else {
+            body()
+            return true
+        }
+        isBudgetSpent = false
+        budgetDeadline = .now.advanced(byNanoseconds: SQLiteBudget.loopPreparationNanoseconds)
+        body()
+        budgetDeadline = .distantFuture
+        return !isBudgetSpent
+    }
+
+    /// True while a client's statement runs on a loop.
+    var isOnLoop: Bool { !mayBlock && current != nil }
+
     /// Interrupts the statement of `run` if it is running now (https://sqlite.org/c3ref/interrupt.html).
     /// - Thread: any.
     func interrupt(_ run: StatementRun) {
@@ -202,16 +250,34 @@ final class SQLiteConnection: @unchecked Sendable {
     }
 
     private func installCallbacks() {
-        let context = Unmanaged.passUnretained(self).toOpaque()
+        sqlite3_set_authorizer(handle, sqliteAuthorizerCallback, Unmanaged.passUnretained(self).toOpaque())
+        look(each: SQLiteBudget.stepsBetweenLooksMin)
+    }
+
+    /// Has SQLite ask whether to stop after so many steps of its virtual machine.
+    private func look(each stepCount: Int32) {
+        guard stepCount != stepsBetweenLooks else { return }
+        stepsBetweenLooks = stepCount
         sqlite3_progress_handler(
-            handle, Self.progressStepCount,
+            handle, stepCount,
             { context in
                 guard let context else { return 0 }
                 return Unmanaged<SQLiteConnection>.fromOpaque(context)._withUnsafeGuaranteedRef {
-                    $0.mustStop() ? 1 : 0
+                    $0.mustStopBetweenSteps() ? 1 : 0
                 }
-            }, context)
-        sqlite3_set_authorizer(handle, sqliteAuthorizerCallback, context)
+            }, Unmanaged.passUnretained(self).toOpaque())
+    }
+
+    /// Looks more rarely where steps are quick, and after a few steps where they are slow: a step can be a function of a
+    /// large value.
+    private func mustStopBetweenSteps() -> Bool {
+        if mayBlock {
+            let now = MonotonicInstant.now
+            let elapsed = now.nanoseconds(since: lastLook)
+            lastLook = now
+            look(each: SQLiteBudget.stepsBetweenLooks(stepsBetweenLooks, took: elapsed))
+        }
+        return mustStop()
     }
 
     private func installBusyHandler() {
@@ -230,7 +296,8 @@ final class SQLiteConnection: @unchecked Sendable {
     /// - Source: vdbe_return in src/vdbe.c of SQLite 3.40
     private var hasCommitted: Bool { runWrites && sqlite3_txn_state(handle, nil) == SQLITE_TXN_NONE }
 
-    private func mustStop() -> Bool {
+    /// Whether the statement that runs is to end: its client or its time says so, or it has been on a loop for long enough.
+    func mustStop() -> Bool {
         if current?.stopReason != nil { return !hasCommitted }
         if budgetDeadline < .now {
             isBudgetSpent = true
@@ -262,9 +329,9 @@ final class SQLiteConnection: @unchecked Sendable {
     /// Sets how many bytes of pages are kept in memory; beyond, they are given back at once.
     func resizePageCache(_ byteCount: Int) {
         guard byteCount != pageCacheByteCount else { return }
-        pageCacheByteCount = byteCount
-        // Negative: KiB instead of pages (https://sqlite.org/pragma.html#pragma_cache_size).
-        try? execute("PRAGMA cache_size = \(-max(1, byteCount >> 10))")
+        // Negative: KiB instead of pages (https://sqlite.org/pragma.html#pragma_cache_size). It reads the schema.
+        let hadTime = withinLoopBudget { try? execute("PRAGMA cache_size = \(-max(1, byteCount >> 10))") }
+        if hadTime { pageCacheByteCount = byteCount }
     }
 
     /// Gives all pages back that no statement uses.
@@ -297,6 +364,11 @@ final class SQLiteConnection: @unchecked Sendable {
     var transaction: TransactionState { sqlite3_get_autocommit(handle) == 0 ? .active : .none }
     /// Whether it holds the write lock of the main database (https://sqlite.org/c3ref/txn_state.html).
     var holdsWriteLock: Bool { sqlite3_txn_state(handle, "main") == SQLITE_TXN_WRITE }
+}
+
+extension DriverError {
+    /// Opening takes longer than a loop has time for; never told to a client.
+    fileprivate static let tooLongForLoop = DriverError(.busy, "The connection has to be opened on a worker.")
 }
 
 extension String {

@@ -1,6 +1,7 @@
 // What SQLite's result codes mean to a client: our code, an SQLSTATE, a hint.
 
 internal import CSQLite
+internal import LinuxSystem
 
 /// Translation of result codes (https://sqlite.org/rescode.html).
 enum SQLiteErrors {
@@ -34,9 +35,35 @@ enum SQLiteErrors {
             hint: meaning.hint,
             sqlState: meaning.sqlState,
             vendorCode: extended, offset: offset >= 0 ? Int(offset) : nil, isRetryable: meaning.isRetryable)
+        if extended & 0xff == SQLITE_NOMEM, AllocationGuard.end() == .stack { return nestedTooDeeply }
         if extended & 0xff == SQLITE_NOMEM, SQLiteMemory.takeRefusal() { SQLiteMemory.explain(&details) }
         if let limit = SQLiteLimit.all.first(where: { $0.isMeant(extended, message) }) { limit.explain(&details) }
         return DriverError(details)
+    }
+
+    /// SQLite recurses for it, and there is no stack left.
+    static let nestedTooDeeply = DriverError(
+        .limitExceeded, "The statement, or what it uses, is nested too deeply.",
+        hint: "Use fewer levels of views, WITH, triggers and subqueries; a temporary table can hold what is between.",
+        sqlState: "54001")
+
+    static let tooLongToPrepare = DriverError(
+        .limitExceeded, "The statement is so complex that preparing it would keep other writers waiting.",
+        hint: "Run it in a session, or write what it reads into a temporary table first.", sqlState: "54001")
+
+    /// A value that is too large for a statement of this size while the lock for writing is held.
+    static func tooLargeForWriting(_ byteCount: Int32) -> DriverError {
+        DriverError(
+            .limitExceeded,
+            "A value is longer than \(byteCount) bytes, which is the most for a statement that writes and computes so much.",
+            hint: "Write with fewer functions and expressions, or in parts; others wait for the lock meanwhile.",
+            sqlState: "54000")
+    }
+
+    /// Whether a pattern was longer than SQLITE_LIMIT_LIKE_PATTERN_LENGTH (likeFunc in src/func.c).
+    static func isPatternTooLong(_ handle: OpaquePointer, _ result: Int32) -> Bool {
+        result & 0xff == SQLITE_ERROR
+            && String(cString: sqlite3_errmsg(handle)).hasPrefix("LIKE or GLOB pattern too complex")
     }
 
     /// Before it says that a name does not exist, SQLite looks whether the schema is what it has read, and takes one that it

@@ -15,6 +15,8 @@ enum AdvanceOutcome {
     case outgrew
     /// The budget was spent within a step: nothing may be kept, start again elsewhere.
     case interruptedByBudget
+    /// A value, or else a pattern, is larger than it may be here: start again, elsewhere or with other limits.
+    case exceededLimit(isPattern: Bool)
     /// The statement has ended; the run has its summary or its error.
     case ended
     /// Prepared on a reader, it turned out to write.
@@ -61,6 +63,10 @@ final class SQLiteExecution: @unchecked Sendable {
     var mustStartAgain = false
     /// How often it was started again for that.
     var startCount = 0
+    /// A loop could not prepare its statement.
+    var isUnfitForLoop = false
+    /// Values and patterns may be less large than usual while it is stepped.
+    private var isLimited = false
     private var hasBegun = false
     private var totalChangesBefore: Int64 = 0
     private var lastInsertIDBefore: Int64 = 0
@@ -81,6 +87,7 @@ final class SQLiteExecution: @unchecked Sendable {
         startCount = 0
         hasBegun = false
         isUnfinished = false
+        isUnfitForLoop = false
     }
 
     /// Goes back to the start: nothing was produced.
@@ -91,7 +98,7 @@ final class SQLiteExecution: @unchecked Sendable {
     }
 
     /// Time for a statement that should run on a worker, where there is none.
-    private static let withoutWorkerMillisecondsMax: Int64 = 100
+    static let withoutWorkerMillisecondsMax: Int64 = 100
 
     /// Rows between two looks at the clock.
     private static let clockRowMask: Int64 = 15
@@ -99,7 +106,7 @@ final class SQLiteExecution: @unchecked Sendable {
     /// Prepares and binds on `connection`.
     @discardableResult
     func prepare(on connection: SQLiteConnection) throws(DriverError) -> CachedStatement {
-        let statement = try connection.statement(run.sql)
+        let statement = try connection.statement(for: run, isUnfitForLoop: isUnfitForLoop)
         do throws(DriverError) {
             try connection.bind(run, to: statement)
         } catch {
@@ -117,15 +124,24 @@ final class SQLiteExecution: @unchecked Sendable {
         return statement
     }
 
+    /// Does what a loop could not, or goes on with it.
+    func runOnWorker(_ database: SQLiteDatabase, mayWrite: Bool) -> AdvanceOutcome {
+        prepareOnWorker(database, mayWrite: mayWrite) ?? advance(.worker)
+    }
+
     /// Prepares where the loop could not, on a connection that is opened if need be.
     /// - Returns: `nil` when the statement can be stepped.
-    func prepareOnWorker(_ database: SQLiteDatabase, mayWrite: Bool) -> AdvanceOutcome? {
+    private func prepareOnWorker(_ database: SQLiteDatabase, mayWrite: Bool) -> AdvanceOutcome? {
         guard statement == nil else { return nil }
         do throws(DriverError) {
             let connection =
                 if let own = connection { own } else { try database.openReader(mayBlock: true) }
             self.connection = connection
             connection.mayBlock = true
+            if case .describe = run.kind {
+                describe(on: connection)
+                return .ended
+            }
             try prepare(on: connection)
             return mayWrite || statement?.isReadOnly == true ? nil : .needsWriter
         } catch {
@@ -150,7 +166,17 @@ final class SQLiteExecution: @unchecked Sendable {
     /// Steps until a frame is full, the budget is spent, or the statement has ended (then it is released).
     func advance(_ mode: AdvanceMode) -> AdvanceOutcome {
         guard let connection, let statement else { return .ended }
-        return advance(mode, connection, statement)
+        let outcome = advance(mode, connection, statement)
+        guard statement.isOutdated, case .interruptedByBudget = outcome else { return outcome }
+        // What it names has become a virtual table, which was not asked for when it was prepared.
+        releaseStatement()
+        run.restart()
+        do throws(DriverError) {
+            return advance(mode, connection, try prepare(on: connection))
+        } catch {
+            run.error = error
+            return .ended
+        }
     }
 
     /// The same for who has just prepared `statement` on `connection`.
@@ -169,10 +195,53 @@ final class SQLiteExecution: @unchecked Sendable {
         }
         connection.authorization.denial = nil
         connection.begin(run, writes: !statement.isReadOnly, budgetDeadline: deadline)
-        let outcome = step(run, connection, statement, mode, deadline)
+        let outcome = stepWithinLimits(run, connection, statement, mode, deadline)
         connection.end()
         if case .ended = outcome { releaseStatement() }
         return outcome
+    }
+
+    /// Steps with values that are small enough for where it runs, and once more with larger ones where that is possible.
+    private func stepWithinLimits(
+        _ run: StatementRun, _ connection: SQLiteConnection, _ statement: CachedStatement, _ mode: AdvanceMode,
+        _ deadline: MonotonicInstant
+    ) -> AdvanceOutcome {
+        if case .loop = mode {
+            let patterns = statement.matchesPatterns ? SQLiteBudget.loopPatternByteCountMax : nil
+            isLimited = connection.limit(values: statement.loopValueByteCountMax, patterns: patterns)
+        } else if !statement.isReadOnly {
+            return stepWrite(run, connection, statement, mode, deadline)
+        } else {
+            isLimited = false
+        }
+        let outcome = step(run, connection, statement, mode, deadline)
+        if isLimited { connection.liftLimits() }
+        return outcome
+    }
+
+    private func stepWrite(
+        _ run: StatementRun, _ connection: SQLiteConnection, _ statement: CachedStatement, _ mode: AdvanceMode,
+        _ deadline: MonotonicInstant
+    ) -> AdvanceOutcome {
+        var patterns = statement.matchesPatterns ? SQLiteBudget.writePatternByteCountsMax[...] : []
+        while true {
+            let values = statement.writeValueByteCountMax(patternByteCount: patterns.first ?? 0)
+            isLimited = connection.limit(values: values, patterns: patterns.first)
+            defer { if isLimited { connection.liftLimits() } }
+            var outcome = AdvanceOutcome.exceededLimit(isPattern: false)
+            if !isLimited || connection.largestParameterByteCount <= Int(values) {
+                outcome = step(run, connection, statement, mode, deadline)
+            }
+            guard case .exceededLimit(let isPattern) = outcome else { return outcome }
+            sqlite3_reset(statement.handle)
+            hasBegun = false
+            run.sink.restart()
+            if isPattern, patterns.count > 1 {
+                patterns.removeFirst()
+            } else if isPattern || !statement.weighExactly(on: connection) {
+                return fail(SQLiteErrors.tooLargeForWriting(values))
+            }
+        }
     }
 
     /// Runs a write to its end, keeping all its rows: a lock must not depend on the client's reading.
@@ -276,7 +345,7 @@ final class SQLiteExecution: @unchecked Sendable {
             if connection.isBudgetSpent, run.stopReason == nil {
                 return connection.mayBlock ? fail(Self.noWorker) : .interruptedByBudget
             }
-            return fail(error(connection, result))
+            return failure(connection, statement, result)
         }
         if !hasBegun { begin(run.sink, statement) }
         if !statement.isReadOnly { summarize(connection, statement) }
@@ -285,6 +354,26 @@ final class SQLiteExecution: @unchecked Sendable {
         if resetResult != SQLITE_OK, result == SQLITE_DONE { return fail(error(connection, resetResult)) }
         run.summary.transaction = connection.transaction
         return .ended
+    }
+
+    private func failure(
+        _ connection: SQLiteConnection, _ statement: CachedStatement, _ result: Int32
+    ) -> AdvanceOutcome {
+        if connection.mustPrepareAgain {
+            connection.mustPrepareAgain = false
+            statement.isOutdated = true
+            return .interruptedByBudget
+        }
+        if isLimited {
+            if result & 0xff == SQLITE_TOOBIG { return .exceededLimit(isPattern: false) }
+            if SQLiteErrors.isPatternTooLong(connection.handle, result) { return .exceededLimit(isPattern: true) }
+        }
+        let error = error(connection, result)
+        if statement.origin == .loop, !statement.isOutdated, error.details.sqlState == "42P01" {
+            statement.isOutdated = true
+            return .interruptedByBudget
+        }
+        return fail(error)
     }
 
     /// Whether it was interrupted when it had done everything, within a transaction (see `SQLiteConnection.hasCommitted`).

@@ -12,6 +12,8 @@ struct SQLiteLimit {
     /// How SQLite's message starts when it is reached; there are no codes for it (resolve.c, expr.c, parse.y, func.c).
     let messages: [String]
 
+    static let patternByteCountMax: Int32 = 1_000
+
     /// All that are not configured. Neither matching a pattern nor preparing can be interrupted: the lengths of patterns
     /// and of programs are bounded instead.
     static let all: [SQLiteLimit] = [
@@ -37,7 +39,7 @@ struct SQLiteLimit {
             id: SQLITE_LIMIT_TRIGGER_DEPTH, name: "sqlite_trigger_depth_max", value: 1_000,
             messages: ["too many levels of trigger recursion"]),
         SQLiteLimit(
-            id: SQLITE_LIMIT_LIKE_PATTERN_LENGTH, name: "sqlite_like_pattern_bytes_max", value: 1_000,
+            id: SQLITE_LIMIT_LIKE_PATTERN_LENGTH, name: "sqlite_like_pattern_bytes_max", value: patternByteCountMax,
             messages: ["LIKE or GLOB pattern too complex"]),
         SQLiteLimit(
             id: SQLITE_LIMIT_VDBE_OP, name: "sqlite_program_steps_max", value: 1_000_000, messages: []),

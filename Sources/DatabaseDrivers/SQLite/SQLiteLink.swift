@@ -21,8 +21,6 @@ class SQLiteLink: EventSource {
 
     private static let lookMilliseconds: Int64 = 100
 
-    /// How long a statement may keep its loop busy, in nanoseconds. Others on the loop wait that long at most.
-    static let loopBudgetNanoseconds: Int64 = 250_000
     private static let freeExecutionCountMax = 64
 
     init(_ database: SQLiteDatabase, _ context: DriverContext) {
@@ -81,17 +79,22 @@ class SQLiteLink: EventSource {
     final func runOnLoop(
         _ execution: SQLiteExecution, _ connection: SQLiteConnection, _ statement: CachedStatement
     ) {
-        let deadline = MonotonicInstant.now.advanced(byNanoseconds: Self.loopBudgetNanoseconds)
+        let deadline = MonotonicInstant.now.advanced(byNanoseconds: SQLiteBudget.loopNanoseconds)
         let outcome = execution.advance(.loop(deadline: deadline), connection, statement)
         // Functions and some single steps cannot be interrupted: what is too slow again and again starts elsewhere.
         statement.noteLoopRun(
-            tookTooLong: deadline.advanced(byNanoseconds: 3 * Self.loopBudgetNanoseconds) < .now)
+            tookTooLong: deadline.advanced(byNanoseconds: 3 * SQLiteBudget.loopNanoseconds) < .now)
         switch outcome {
         case .ended: end(execution)
         case .filled: if mayLeaveLoop(execution) { suspend(execution) }
         case .outgrew: if mayLeaveLoop(execution) { runOnWorker(execution) }
-        case .interruptedByBudget:
+        case .interruptedByBudget, .exceededLimit:
+            if case .exceededLimit = outcome { statement.noteLoopRun(tookTooLong: true) }
             execution.rewind()
+            if statement.isOutdated {
+                execution.releaseStatement()
+                execution.isUnfitForLoop = true
+            }
             if mayLeaveLoop(execution) { runOnWorker(execution) }
         case .needsWriter: enqueueWrite(execution)
         case .needsDatabase: startAgain(execution)
@@ -106,9 +109,33 @@ class SQLiteLink: EventSource {
             return try execution.prepare(on: connection)
         } catch {
             execution.connection = connection
-            if error.code == .busy { runOnWorker(execution) } else { end(execution, error) }
+            if connection.mustPrepareOnWorker {
+                prepareOnWorker(execution)
+            } else if error.code == .busy {
+                runOnWorker(execution)
+            } else {
+                end(execution, error)
+            }
             return nil
         }
+    }
+
+    /// What a loop cannot prepare in time.
+    final func prepareOnWorker(_ execution: SQLiteExecution) {
+        execution.isUnfitForLoop = true
+        if mayLeaveLoop(execution) { runOnWorker(execution) }
+    }
+
+    /// Texts beyond this are prepared on a worker, in bytes.
+    static let loopSQLByteCountMax = 16 << 10
+
+    /// Whether a statement that was just prepared on the loop starts on a worker: one step of it may take too long here.
+    /// - Parameter mayCountRows: whether a walk through a whole table is short enough.
+    final func startsOnWorker(
+        _ statement: CachedStatement, _ connection: SQLiteConnection, mayCountRows: @autoclosure () -> Bool
+    ) -> Bool {
+        statement.startsOnWorker() || connection.largestParameterByteCount > Int(statement.loopValueByteCountMax)
+            || (statement.countsRows && !mayCountRows())
     }
 
     /// Goes on, or starts, on a worker's thread.
@@ -118,7 +145,7 @@ class SQLiteLink: EventSource {
         let link = LoopBound(self, context.loop.mailbox)
         let (mayWrite, database) = (mayWriteOnWorker(execution), database)
         context.workers.submit(for: execution.owner.uid) {
-            let outcome = execution.prepareOnWorker(database, mayWrite: mayWrite) ?? execution.advance(.worker)
+            let outcome = execution.runOnWorker(database, mayWrite: mayWrite)
             execution.mailbox.submit { link.wrapped.workerReturned(execution, outcome) }
         }
     }

@@ -92,14 +92,21 @@ public final class SQLiteSessionLink: DatabaseLink {
                 return isReadOnly ? runBatch(execution, connection) : enqueueWrite(execution)
             }
             if case .describe = execution.run.kind {
+                connection.mayBlock = false
                 execution.connection = connection
                 execution.describe(on: connection)
-                return end(execution)
+                return connection.mustPrepareOnWorker ? prepareOnWorker(execution) : end(execution)
+            }
+            if execution.run.sql.count > Self.loopSQLByteCountMax {
+                execution.connection = connection
+                return prepareOnWorker(execution)
             }
             guard let statement = prepareOnLoop(execution, connection) else { return }
             if !statement.isReadOnly && !isReadOnly { return enqueueWrite(execution) }
             // COMMIT waits for the disk.
             if statement.controlsTransaction && hasWriteTurn { return runWriteOnWorker(execution) }
+            // How large temporary and attached tables are, the file does not tell.
+            if startsOnWorker(statement, connection, mayCountRows: false) { return runOnWorker(execution) }
             runOnLoop(execution, connection, statement)
         }
 
@@ -190,11 +197,12 @@ public final class SQLiteSessionLink: DatabaseLink {
 }
 
 extension SQLiteExecution {
-    /// Looks at a statement without running it.
+    /// Looks at a statement without running it. On a loop it may find that it has to be done on a worker
+    /// (`SQLiteConnection.mustPrepareOnWorker`).
     func describe(on connection: SQLiteConnection) {
-        connection.mayBlock = false
+        run.error = nil
         do throws(DriverError) {
-            let statement = try connection.statement(run.sql)
+            let statement = try connection.statement(for: run, isUnfitForLoop: isUnfitForLoop)
             run.description = StatementDescription(
                 columns: statement.columns.columns, parameters: statement.parameterNames,
                 isReadOnly: statement.isReadOnly)

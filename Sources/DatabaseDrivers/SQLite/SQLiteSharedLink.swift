@@ -1,5 +1,6 @@
 // Autocommit requests of one loop: reads on the loop itself, writes through the queue of the file.
 
+internal import CSQLite
 internal import LinuxSystem
 
 /// The way of one loop to one database, without a session.
@@ -76,8 +77,8 @@ public final class SQLiteSharedLink: DatabaseLink {
                 return enqueueWrite(execution)
             }
             if case .describe = execution.run.kind { return describe(execution) }
-            // Preparing cannot be interrupted (SQLite 3.40), and long texts take long to prepare.
-            if execution.run.sql.count > Self.loopSQLByteCountMax { return runAsLongRead(execution) }
+            // Long texts take long to prepare.
+            if execution.run.sql.count > Self.loopSQLByteCountMax { return prepareOnWorker(execution) }
             do throws(DriverError) {
                 begin(execution, on: try reader.take())
             } catch {
@@ -90,15 +91,15 @@ public final class SQLiteSharedLink: DatabaseLink {
         private func begin(_ execution: SQLiteExecution, on reader: SQLiteConnection) {
             guard let statement = prepareOnLoop(execution, reader) else { return }
             guard statement.isReadOnly || mayOnlyRead(execution) else { return enqueueWrite(execution) }
-            if statement.startsOnWorker() {
+            let fileByteCount = { litebase_sqlite3_file_bytes(reader.handle) }
+            if startsOnWorker(
+                statement, reader, mayCountRows: fileByteCount() <= SQLiteBudget.loopFileByteCountMax)
+            {
                 runAsLongRead(execution)
             } else {
                 runOnLoop(execution, reader, statement)
             }
         }
-
-        /// SQL texts beyond this are prepared on a worker, in bytes.
-        private static let loopSQLByteCountMax = 16 << 10
 
         override func takeBack(_ connection: consuming SQLiteConnection) {
             connection.releaseMemoryIfShort()
@@ -170,9 +171,12 @@ public final class SQLiteSharedLink: DatabaseLink {
         private func describe(_ execution: SQLiteExecution) {
             do throws(DriverError) {
                 let connection = try reader.take()
+                connection.mayBlock = false
+                execution.connection = connection
                 execution.describe(on: connection)
-                takeBack(connection)
+                if connection.mustPrepareOnWorker { return prepareOnWorker(execution) }
             } catch {
+                if error.code == .busy { return prepareOnWorker(execution) }
                 if error.isReplacement { return startAgain(execution) }
                 execution.run.error = error
             }

@@ -1,0 +1,93 @@
+// Functions of SQLite that are called only with arguments for which they end in time, and within the stack: those that take
+// quadratic time, or recurse for each step of a path without allocating (src/json.c of SQLite 3.40).
+
+internal import CSQLite
+
+/// Stands before `json_patch`, `json_set` and `json_insert`.
+enum SQLiteGuardedFunctions {
+    typealias Call = SQLiteOwnFunctions.Call
+
+    static let all: [(name: String, argumentCount: Int32, function: SQLiteOwnFunctions.Function)] = [
+        ("json_patch", 2, { SQLiteGuardedFunctions.patch(Call($0, $2)) }),
+        ("json_set", -1, { SQLiteGuardedFunctions.change("json_set", Call($0, $2), $1) }),
+        ("json_insert", -1, { SQLiteGuardedFunctions.change("json_insert", Call($0, $2), $1) }),
+    ]
+
+    /// Product of the lengths of both arguments of json_patch: some 50 ms.
+    private static let patchProductMax = 1 << 30
+    /// Bytes of a path whose steps may have to be made: a thousand levels, as deep as JSON itself may be nested.
+    private static let pathByteCountMax = 3_000
+
+    private static func patch(_ call: Call) {
+        guard let target = call.text(0), let patch = call.text(1) else { return }
+        guard target.count <= patchProductMax / max(1, patch.count) else {
+            return sqlite3_result_error(
+                call.context, "json_patch: too long, in the product of both lengths; patch parts with json_set", -1)
+        }
+        callOriginal("json_patch", call, 2)
+    }
+
+    /// A document, then paths and values by turns.
+    private static func change(_ name: String, _ call: Call, _ argumentCount: Int32) {
+        for index in stride(from: 1, to: Int(argumentCount), by: 2) {
+            guard let path = call.text(index), path.count > pathByteCountMax else { continue }
+            return sqlite3_result_error(call.context, "JSON path too long: at most \(pathByteCountMax) bytes", -1)
+        }
+        callOriginal(name, call, argumentCount)
+    }
+
+    private static func callOriginal(_ name: String, _ call: Call, _ argumentCount: Int32) {
+        guard let original = call.connection?.originals.statement(name, argumentCount) else {
+            return sqlite3_result_error_nomem(call.context)
+        }
+        defer {
+            sqlite3_reset(original)
+            sqlite3_clear_bindings(original)
+        }
+        for index in 0..<argumentCount {
+            // Bound values lose what tells JSON from text; the statement says it in its place.
+            let value = call.value(Int(index))
+            sqlite3_bind_value(original, 2 * index + 1, value)
+            sqlite3_bind_int(original, 2 * index + 2, sqlite3_value_subtype(value) == jsonSubtype ? 1 : 0)
+        }
+        guard sqlite3_step(original) == SQLITE_ROW else {
+            return sqlite3_result_error(call.context, sqlite3_errmsg(sqlite3_db_handle(original)), -1)
+        }
+        sqlite3_result_value(call.context, sqlite3_column_value(original, 0))
+        if sqlite3_column_type(original, 0) == SQLITE_TEXT { sqlite3_result_subtype(call.context, jsonSubtype) }
+    }
+
+    /// 'J': what JSON functions take for JSON instead of text (JSON_SUBTYPE in src/json.c).
+    private static let jsonSubtype: UInt32 = 74
+}
+
+/// SQLite's own functions where ours stand before them: on a database without content that belongs to a connection.
+///
+/// - Thread: that of the connection.
+final class SQLiteOriginals {
+    private var handle: OpaquePointer?
+    private var statements: [String: OpaquePointer] = [:]
+
+    /// A statement that calls `name`; two parameters for each argument, its value and whether that is JSON.
+    /// - Returns: `nil` without memory, and for a wrong number of arguments.
+    func statement(_ name: String, _ argumentCount: Int32) -> OpaquePointer? {
+        let key = "\(name) \(argumentCount)"
+        if let statement = statements[key] { return statement }
+        if handle == nil {
+            let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX
+            guard sqlite3_open_v2(":memory:", &handle, flags, nil) == SQLITE_OK else { return nil }
+        }
+        let arguments = (0..<argumentCount).map {
+            "CASE ?\(2 * $0 + 2) WHEN 1 THEN json(?\(2 * $0 + 1)) ELSE ?\(2 * $0 + 1) END"
+        }
+        var statement: OpaquePointer?
+        sqlite3_prepare_v2(handle, "SELECT \(name)(\(arguments.joined(separator: ", ")))", -1, &statement, nil)
+        statements[key] = statement
+        return statement
+    }
+
+    deinit {
+        for statement in statements.values { sqlite3_finalize(statement) }
+        sqlite3_close_v2(handle)
+    }
+}

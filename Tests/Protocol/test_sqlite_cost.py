@@ -1,0 +1,232 @@
+"""Work whose length a client chooses holds no loop and no lock for writing: whatever a statement computes, other users are
+answered, and its own client can cancel it."""
+
+import sqlite3
+import time
+
+import pytest
+
+from loop_probe import LoopProbe
+from wire import PATIENCE, RequestFailed
+
+MEGABYTE = 1 << 20
+
+# For each function: an expression in which it is as slow as can be found, for an argument of n bytes. `?` is text of n `a`.
+WORST = {
+    "->": "('[' || replace(?, 'a', '1,') || '1]') -> '$[#-1]'", "->>": "('[' || replace(?, 'a', '1,') || '1]') ->> '$[#-1]'",
+    "abs": "abs(replace(?, 'a', '1'))", "char": "char(" + ", ".join(["1"] * 120) + ")", "format": "format('%s%s', ?1, ?1)",
+    "glob": "? GLOB '*' || substr(printf('%.*c', 900, 'a'), 1, 900) || 'b'", "hex": "hex(?)",
+    "instr": "instr(?, substr(?, length(?) / 2) || 'b')", "instr of blobs": "instr(zeroblob(length(?1)), zeroblob(length(?1) / 2) || x'01')",
+    "length": "length(?)", "like": "? LIKE '%' || printf('%.*c', 900, 'a') || 'b'", "lower": "lower(?)",
+    "ltrim": "ltrim(?, 'a')", "max": "max(?, ? || 'a')", "nullif": "nullif(?, ? || 'a')", "printf": "printf('%.*c', length(?), 'x')",
+    "quote": "quote(replace(?, 'a', ''''))", "randomblob": "randomblob(length(?))", "replace": "replace(?, substr(?, length(?) / 2) || 'b', 'x')",
+    "replace by more": "replace(?, 'a', 'bb')", "rtrim": "rtrim(?, 'a')", "soundex": "soundex(replace(?, 'a', '1'))",
+    "substr": "substr(?, -1)", "trim": "trim(?, ? || 'é')", "unicode": "unicode(?)", "upper": "upper(?)",
+    "conversion": "1 + ('0.' || replace(?, 'a', '1'))", "conversions": " + ".join(["replace(?1, 'a', '1')"] * 200),
+    "calls": " || ".join(["upper(?1)"] * 200), "concatenations": "length(" + " || ".join(["?1"] * 20) + ")",
+    "strftime": "strftime(replace(?, 'a', '%J'), 'now')", "date": "date('now', ?)",
+    "json": "json('[' || replace(?, 'a', '1,') || '1]')", "json_array": "json_array(" + ", ".join(["?1"] * 120) + ")",
+    "json_extract": "json_extract('{' || replace(?, 'a', '\"b\":1,') || '\"c\":1}'" + "".join(f", '$.x{i}'" for i in range(120)) + ")",
+    "json_insert": "json_insert('[' || replace(?, 'a', '1,') || '1]'" + ", '$[#]', 1" * 60 + ")",
+    "json_patch": "json_patch('{' || replace(?1, 'a', '\"b\":1,') || '\"c\":1}', '{' || replace(?1, 'a', '\"d\":1,') || '\"e\":1}')",
+    "json_quote": "json_quote(replace(?, 'a', char(1)))", "json_remove": "json_remove('[' || replace(?, 'a', '1,') || '1]'" + ", '$[0]'" * 120 + ")",
+    "json_set": "json_set('{' || replace(?, 'a', '\"b\":1,') || '\"c\":1}'" + "".join(f", '$.x{i}', 1" for i in range(60)) + ")",
+    "json_valid": "json_valid('[' || replace(?, 'a', '1,') || '1]')",
+    "json_each": "(SELECT count(*) FROM json_each('[' || replace(?, 'a', '1,') || '1]'))",
+    "json_group_array": "(SELECT json_group_array(?) FROM (VALUES (1), (2), (3)))",
+    "group_concat": "(SELECT group_concat(?) FROM (VALUES (1), (2), (3)))", "sum": "(SELECT sum(replace(?, 'a', '1')))",
+    "windows": "(SELECT max(length(x)) FROM (SELECT group_concat(?) OVER (ORDER BY a) AS x FROM (VALUES (1), (2), (3)) AS v(a)))",
+}
+# Statements that take long to prepare, or in one step.
+STATEMENTS = {
+    "doubling CTEs": "WITH a0 AS (SELECT 1 AS x), " + ", ".join(
+        f"a{i} AS (SELECT l.x FROM a{i-1} AS l, a{i-1} AS r)" for i in range(1, 21)) + " SELECT * FROM a20",
+    "many joins": "SELECT count(*) FROM " + ", ".join(f"big AS b{i}" for i in range(60)) + " WHERE " + " AND ".join(
+        f"b{i}.x = b{i+1}.x" for i in range(59)),
+    "count": "SELECT count(*) FROM big", "count by index": "SELECT count(*), count(*) FROM big INDEXED BY bigi",
+    "integrity_check": "PRAGMA integrity_check", "quick_check": "PRAGMA quick_check", "as a table": "SELECT * FROM pragma_quick_check",
+    "dbstat": "SELECT count(*) FROM dbstat", "a column behind a blob": "SELECT y FROM wide",
+    "full-text search": "SELECT * FROM words WHERE words MATCH '" + "a OR " * 3_000 + "a'",
+    "full-text by value": "SELECT * FROM words WHERE words = '" + "a OR " * 3_000 + "a'",
+    "full-text function": "SELECT * FROM words('" + "a OR " * 3_000 + "a')",
+    "sorting": "SELECT x FROM big ORDER BY random() LIMIT 1", "distinct": "SELECT count(DISTINCT x || 'a') FROM big",
+}
+
+
+@pytest.fixture(scope="module")
+def filled(daemon):
+    """Tables that are large enough for one step over them to take long."""
+    with daemon.connect() as client:
+        client.query("CREATE TABLE big(x)")
+        client.query("INSERT INTO big WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c LIMIT 3000000) SELECT x FROM c")
+        client.query("CREATE INDEX bigi ON big(x)")
+        client.query("CREATE TABLE wide(x, y)")
+        client.query("INSERT INTO wide VALUES (zeroblob(60000000), 7)")
+        client.query("CREATE VIRTUAL TABLE words USING fts5(x)")
+        client.query("INSERT INTO words VALUES ('a')")
+        client.query("CREATE TABLE point(id INTEGER PRIMARY KEY, x)")
+        client.query("INSERT INTO point VALUES (1, 'one')")
+        client.query("CREATE TABLE target(x)")
+
+
+class Others(LoopProbe):
+    def __init__(self, daemon):
+        super().__init__(daemon, "SELECT x FROM point WHERE id = 1")
+
+
+def attack(daemon, sqls, seconds=0.6, **options):
+    """Sends them one after the other, and on each loop, for a while; whatever becomes of them."""
+    clients = [daemon.connect("msgpack") for _ in range(2)]
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        for sql in sqls:
+            identifiers = [(client, client.send_query(sql, timeout_ms=1500, **options)) for client in clients]
+            for client, identifier in identifiers:
+                try:
+                    client.collect(identifier)
+                except RequestFailed as failure:
+                    assert failure.code in ("limit_exceeded", "timeout", "database_error", "bad_request", "syntax_error", "needs_session"), failure
+
+
+def hold(daemon, sqls, **options):
+    """Others are served while the attack goes on."""
+    with Others(daemon) as others:
+        attack(daemon, sqls, **options)
+    others.check(str(sqls)[:300])
+
+
+@pytest.mark.parametrize("byte_count", [MEGABYTE // 64, MEGABYTE])
+@pytest.mark.parametrize("name", WORST)
+def test_functions_hold_no_loop(daemon, filled, name, byte_count):
+    hold(daemon, [f"SELECT length({WORST[name]})"], params=["a" * byte_count], seconds=0.15)
+
+
+@pytest.mark.parametrize("name", STATEMENTS)
+def test_statements_hold_no_loop(daemon, filled, name):
+    hold(daemon, [STATEMENTS[name]])
+
+
+@pytest.mark.parametrize("name", STATEMENTS)
+def test_statements_of_sessions_hold_no_loop(daemon, filled, name):
+    sessions = [daemon.connect("msgpack") for _ in range(2)]
+    with Others(daemon) as others:
+        for client in sessions:
+            session = client.call("db_connect").data["session"]
+            for _ in range(3):
+                # (describe has no timeout.)
+                for kind, data in (("query", {"timeout_ms": 1500}), ("describe", {}))[:1 if "doubling" in name else 2]:
+                    try:
+                        client.call(kind, {"sql": STATEMENTS[name], "session": session, **data})
+                    except RequestFailed:
+                        pass
+            client.call("db_disconnect", {"session": session})
+    others.check(name)
+
+
+@pytest.mark.parametrize("name", WORST)
+def test_functions_do_not_keep_the_lock(daemon, filled, name):
+    """While somebody writes what they make of a megabyte, others write."""
+    attacker, writer = daemon.connect("msgpack"), daemon.connect("msgpack")
+    identifier = attacker.send_query(f"INSERT INTO target SELECT length({WORST[name]})", params=["a" * MEGABYTE])
+    start = time.monotonic()
+    writer.query("INSERT INTO target VALUES (1)")
+    assert time.monotonic() - start < 3 * PATIENCE
+    try:
+        attacker.collect(identifier)
+    except RequestFailed as failure:
+        assert failure.code in ("limit_exceeded", "database_error"), failure
+
+
+@pytest.mark.parametrize("sql", [
+    # 23 s in SQLite's own instr.
+    "SELECT instr(zeroblob(1600000), zeroblob(800000) || x'01')",
+    "SELECT length(replace(printf('%.*c', 4000000, 'a'), printf('%.*c', 2000000, 'a') || 'b', ''))",
+    STATEMENTS["doubling CTEs"].replace("20", "30"), "SELECT length(trim(printf('%.*c', 60000000, 'é'), 'éàèùçâêîôû'))",
+])
+def test_it_can_be_cancelled(daemon, filled, sql):
+    for options in ({}, "session"):
+        with daemon.connect() as client:
+            if options == "session":
+                options = {"session": client.call("db_connect").data["session"]}
+            for timeout in (50, None):
+                start = time.monotonic()
+                identifier = client.send_query(sql, **options, **({"timeout_ms": timeout} if timeout else {}))
+                if timeout is None:
+                    time.sleep(0.05)
+                    client.call("cancel", {"request": identifier})
+                try:
+                    client.collect(identifier)
+                except RequestFailed as failure:
+                    assert failure.code in ("timeout", "cancelled"), failure
+                assert time.monotonic() - start < 1.0 * PATIENCE, f"{sql[:60]} went on for {time.monotonic() - start:.1f} s"
+
+
+def test_large_values_are_still_read_and_written(daemon, filled):
+    """The bounds are for what computes; plain rows may be as large as they may."""
+    with daemon.connect() as client:
+        client.query("CREATE TABLE large(id INTEGER PRIMARY KEY, x, y)")
+        for byte_count in (10_000, 100_000, MEGABYTE, 8 * MEGABYTE):
+            client.query("INSERT INTO large(x, y) VALUES (?, ?)", params=["é" * (byte_count // 2), byte_count])
+            rows = client.query("SELECT x, y, length(x) FROM large WHERE y = ?", params=[byte_count]).rows
+            assert rows == [["é" * (byte_count // 2), byte_count, byte_count // 2]]
+        client.query("INSERT INTO large(x) VALUES (zeroblob(63000000))")
+        assert client.query("SELECT length(x) FROM large WHERE y IS NULL").value == 63_000_000
+        assert client.query("UPDATE large SET x = lower(x) || 'x' WHERE y = ?", params=[8 * MEGABYTE]).last["rows_affected"] == 1
+        assert client.query("SELECT count(*) FROM large WHERE x LIKE '%éx'").value == 1
+        assert client.query("UPDATE large SET y = 1 WHERE x LIKE '%éx'").last["rows_affected"] == 1
+        client.query("DROP TABLE large")
+
+
+def test_names_that_become_virtual_tables(daemon):
+    """A statement that a loop has prepared without them goes on with them."""
+    with daemon.connect() as client:
+        session = client.call("db_connect").data["session"]
+        for options in ({}, {"session": session}):
+            client.query("CREATE TABLE changing(x)", **options)
+            client.query("INSERT INTO changing VALUES ('table')", **options)
+            for _ in range(3):
+                assert client.query("SELECT x FROM changing", **options).rows == [["table"]]
+            client.query("DROP TABLE changing", **options)
+            client.query("CREATE VIRTUAL TABLE changing USING fts5(x)", **options)
+            client.query("INSERT INTO changing VALUES ('virtual')", **options)
+            for _ in range(3):
+                assert client.query("SELECT x FROM changing", **options).rows == [["virtual"]]
+            client.query("DROP TABLE changing", **options)
+            with pytest.raises(RequestFailed):
+                client.query("SELECT x FROM changing", **options)
+
+
+def test_a_view_that_is_replaced_is_weighed_anew(daemon):
+    with daemon.connect() as client, LoopProbe(daemon) as others:
+        client.query("CREATE TABLE seed(x)")
+        client.query("INSERT INTO seed VALUES (?)", params=["1" * 20_000])
+        for _ in range(10):
+            client.query("CREATE VIEW weighed AS SELECT 1 AS x")
+            for _ in range(3):
+                client.query("SELECT x FROM weighed")
+            client.query("DROP VIEW weighed")
+            client.query("CREATE VIEW weighed AS SELECT " + " + ".join(["x"] * 900) + " AS x FROM seed")
+            client.query("SELECT x FROM weighed")
+            client.query("DROP VIEW weighed")
+    others.check("a view")
+
+
+def test_a_schema_of_many_tables_holds_no_loop(start_daemon, directory):
+    """Another program changes it: each connection has to read it anew, which takes a second."""
+    path = directory / "many.db"
+    with sqlite3.connect(path) as made:
+        made.execute("PRAGMA journal_mode = WAL")
+        made.execute("CREATE TABLE point(id INTEGER PRIMARY KEY, x)")
+        made.execute("INSERT INTO point VALUES (1, 'one')")
+        for index in range(20_000):
+            made.execute(f"CREATE TABLE t{index}(a INTEGER PRIMARY KEY, b TEXT NOT NULL, c REAL, d BLOB, e)")
+    daemon = start_daemon(directory=directory, databases={"many": f"sqlite:{path}"})
+    with daemon.connect() as client, sqlite3.connect(path) as other:
+        assert client.query("SELECT x FROM point", database="many").value == "one"
+        with LoopProbe(daemon) as others:
+            for index in range(3):
+                other.execute(f"CREATE TABLE more{index}(x)")
+                other.commit()
+                for _ in range(3):
+                    assert client.query("SELECT x FROM point WHERE id = 1", database="many").value == "one"
+        others.check("a schema of 20,000 tables")
