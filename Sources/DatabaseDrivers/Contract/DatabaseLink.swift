@@ -13,6 +13,8 @@ public final class DriverContext {
     public let workers: WorkerPool
     /// For writes, opening and rolling back: long reads must not keep these waiting.
     public let writers: WorkerPool
+    /// Users who have held the loop for too long.
+    let slowUsers = SlowUsers()
 
     public init(loop: EventLoop, workers: WorkerPool, writers: WorkerPool) {
         self.loop = loop

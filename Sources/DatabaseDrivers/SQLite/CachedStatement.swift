@@ -11,7 +11,8 @@ final class CachedStatement {
     let origin: Origin
     let isReadOnly: Bool
     let controlsTransaction: Bool
-    let insertsRows: Bool
+    /// The table into which it inserts.
+    let insertTarget: String?
     /// Changes rows and returns rows (https://sqlite.org/lang_returning.html).
     let writesAndReturns: Bool
     let parameterCount: Int
@@ -58,7 +59,7 @@ final class CachedStatement {
         weight = SQLiteBudget.Weight(estimating: handle, authorization)
         loopValueByteCountMax = weight.valueByteCountMax(
             within: SQLiteBudget.loopPieceNanoseconds, patternByteCount: SQLiteBudget.loopPatternByteCountMax)
-        insertsRows = authorization.insertsRows
+        insertTarget = authorization.insertTarget
         writesAndReturns = authorization.modifiesRows && sqlite3_column_count(handle) > 0
         parameterCount = Int(sqlite3_bind_parameter_count(handle))
     }

@@ -8,8 +8,8 @@ internal import Glibc
 struct SQLiteAuthorization {
     /// BEGIN, COMMIT, ROLLBACK, SAVEPOINT, RELEASE.
     var controlsTransaction = false
-    /// Inserts rows by itself, not only by triggers.
-    var insertsRows = false
+    /// The table into which it inserts rows by itself, not only by triggers.
+    var insertTarget: String?
     /// Inserts, updates or deletes rows by itself.
     var modifiesRows = false
     /// SQLite prepares a PRAGMA anew for each run (sqlite3VdbeRunOnlyOnce in src/vdbeaux.c).
@@ -66,7 +66,9 @@ extension SQLiteConnection {
         case SQLITE_INSERT, SQLITE_UPDATE, SQLITE_DELETE:
             if !isInTrigger, let first, !String(cString: first).hasPrefix("sqlite_") {
                 authorization.modifiesRows = true
-                if action == SQLITE_INSERT { authorization.insertsRows = true }
+                if action == SQLITE_INSERT {
+                    authorization.insertTarget = authorization.insertTarget ?? String(cString: first)
+                }
             }
             return SQLITE_OK
         case SQLITE_FUNCTION: return authorizeFunction(second.map { String(cString: $0) } ?? "")

@@ -76,7 +76,9 @@ enum SQLiteBudget {
             }
         }
 
-        /// - Parameter detail: of a function its name and number of arguments, as `instr(2)`.
+        /// - Parameters:
+        ///   - operation: as EXPLAIN calls it.
+        ///   - detail: of a function its name and number of arguments, as `instr(2)`.
         private mutating func add(_ operation: String, _ detail: String?) {
             switch operation {
             case "Function", "PureFunc", "AggStep", "AggStep1", "AggInverse", "AggValue", "AggFinal":

@@ -8,7 +8,10 @@ extension SQLiteConnection {
     ///
     /// On a loop (`mayBlock` is false) it is prepared within a budget and without virtual tables: their modules run statements
     /// of their own, and cannot be interrupted within a step.
-    /// - Parameter isUnfitForLoop: whether a loop has tried and could not.
+    /// - Parameters:
+    ///   - run: has the text.
+    ///   - isUnfitForLoop: whether a loop has tried and could not.
+    /// - Returns: the statement, which `CachedStatement.release` gives back.
     /// - Throws: `DriverError` with the position of a syntax error, `needsSession` and the like. Where a worker may be able to
     ///   prepare it all the same, `mustPrepareOnWorker` is set.
     func statement(for run: StatementRun, isUnfitForLoop: Bool) throws(DriverError) -> CachedStatement {
@@ -112,6 +115,8 @@ extension SQLiteConnection {
             return SQLiteErrors.tooLongToPrepare
         }
         let error = authorization.denial ?? SQLiteErrors.error(handle, result)
+        // There was memory: the program is longer than SQLITE_LIMIT_VDBE_OP allows (growOpArray in src/vdbeaux.c).
+        if result & 0xff == SQLITE_NOMEM, error.code == .databaseError { return SQLiteErrors.programTooLong }
         // It may be a virtual table.
         if !mayBlock, error.details.sqlState == "42P01" { mustPrepareOnWorker = true }
         return error

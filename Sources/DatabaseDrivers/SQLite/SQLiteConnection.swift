@@ -81,6 +81,10 @@ final class SQLiteConnection: @unchecked Sendable {
     let originals = SQLiteOriginals()
     /// True when SQLite wanted to prepare a statement again on a loop: it has to be prepared anew, elsewhere.
     var mustPrepareAgain = false
+    /// Whether the statement that inserts has inserted into its table.
+    private(set) var hasInserted = false
+    private var insertTarget = ""
+    private var isWatchingInserts = false
     private var stepsBetweenLooks: Int32 = 0
     private var lastLook = MonotonicInstant.now
     private var pageCacheByteCount = SQLiteOptions.smallPageCacheByteCount
@@ -279,6 +283,27 @@ final class SQLiteConnection: @unchecked Sendable {
         }
         return mustStop()
     }
+
+    /// Begins to look whether rows with a rowid come into `table` (https://sqlite.org/c3ref/update_hook.html).
+    func watchInserts(into table: String) {
+        hasInserted = false
+        insertTarget = table
+        guard !isWatchingInserts else { return }
+        isWatchingInserts = true
+        sqlite3_update_hook(
+            handle,
+            { context, operation, _, table, _ in
+                guard operation == SQLITE_INSERT, let context, let table else { return }
+                Unmanaged<SQLiteConnection>.fromOpaque(context)._withUnsafeGuaranteedRef { connection in
+                    if !connection.hasInserted, connection.insertTarget == String(cString: table) {
+                        connection.hasInserted = true
+                    }
+                }
+            }, Unmanaged.passUnretained(self).toOpaque())
+    }
+
+    /// What one client has inserted is not the next one's to know.
+    func forgetInsertID() { sqlite3_set_last_insert_rowid(handle, 0) }
 
     private func installBusyHandler() {
         sqlite3_busy_handler(

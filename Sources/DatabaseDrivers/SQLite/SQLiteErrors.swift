@@ -47,6 +47,13 @@ enum SQLiteErrors {
         hint: "Use fewer levels of views, WITH, triggers and subqueries; a temporary table can hold what is between.",
         sqlState: "54001")
 
+    static let programTooLong = DriverError(
+        .limitExceeded,
+        "The statement needs more than \(SQLiteLimit.programStepCountMax) steps of SQLite's virtual machine "
+            + "(sqlite_program_steps_max, of SQLite).",
+        hint: "Do it in several statements, or by a temporary table; see SQLITE in litebase.toml(5).", sqlState: "54001"
+    ).with { $0.limit = DriverLimit(name: "sqlite_program_steps_max", value: Int64(SQLiteLimit.programStepCountMax)) }
+
     static let tooLongToPrepare = DriverError(
         .limitExceeded, "The statement is so complex that preparing it would keep other writers waiting.",
         hint: "Run it in a session, or write what it reads into a temporary table first.", sqlState: "54001")

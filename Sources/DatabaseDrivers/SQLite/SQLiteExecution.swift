@@ -117,10 +117,9 @@ final class SQLiteExecution: @unchecked Sendable {
         self.statement = statement
         hasBegun = false
         totalChangesBefore = sqlite3_total_changes64(connection.handle)
-        guard statement.insertsRows else { return statement }
-        // What stands there may be of another client's insert, and some inserts have no rowid (WITHOUT ROWID, upsert).
+        guard let target = statement.insertTarget else { return statement }
         lastInsertIDBefore = sqlite3_last_insert_rowid(connection.handle)
-        sqlite3_set_last_insert_rowid(connection.handle, 0)
+        connection.watchInserts(into: target)
         return statement
     }
 
@@ -384,20 +383,19 @@ final class SQLiteExecution: @unchecked Sendable {
     }
 
     private func summarize(_ connection: SQLiteConnection, _ statement: CachedStatement) {
-        if statement.insertsRows { takeInsertID(connection) }
+        if statement.insertTarget != nil { takeInsertID(connection) }
         // `changes` keeps its value over statements that change no row, such as CREATE TABLE.
         guard sqlite3_total_changes64(connection.handle) != totalChangesBefore else { return }
         run.summary.rowsAffected = sqlite3_changes64(connection.handle)
     }
 
+    /// What the statement may ask for itself, `last_insert_rowid()`, is left as SQLite keeps it. It tells nothing of a statement
+    /// that inserted no row with a rowid (WITHOUT ROWID, an upsert, a conflict).
     private func takeInsertID(_ connection: SQLiteConnection) {
         let rowID = sqlite3_last_insert_rowid(connection.handle)
-        if rowID != 0 {
-            run.summary.lastInsertID = rowID
-        } else {
-            // As SQLite leaves it when a statement inserts nothing.
-            sqlite3_set_last_insert_rowid(connection.handle, lastInsertIDBefore)
-        }
+        // Virtual tables have no hook: there a new number tells.
+        guard connection.hasInserted || rowID != lastInsertIDBefore else { return }
+        run.summary.lastInsertID = rowID
     }
 
     private func error(_ connection: SQLiteConnection, _ result: Int32) -> DriverError {

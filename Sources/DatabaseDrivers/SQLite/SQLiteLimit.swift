@@ -13,6 +13,7 @@ struct SQLiteLimit {
     let messages: [String]
 
     static let patternByteCountMax: Int32 = 1_000
+    static let programStepCountMax: Int32 = 1_000_000
 
     /// All that are not configured. Neither matching a pattern nor preparing can be interrupted: the lengths of patterns
     /// and of programs are bounded instead.
@@ -42,7 +43,7 @@ struct SQLiteLimit {
             id: SQLITE_LIMIT_LIKE_PATTERN_LENGTH, name: "sqlite_like_pattern_bytes_max", value: patternByteCountMax,
             messages: ["LIKE or GLOB pattern too complex"]),
         SQLiteLimit(
-            id: SQLITE_LIMIT_VDBE_OP, name: "sqlite_program_steps_max", value: 1_000_000, messages: []),
+            id: SQLITE_LIMIT_VDBE_OP, name: "sqlite_program_steps_max", value: programStepCountMax, messages: []),
         // These two are built in.
         SQLiteLimit(id: -1, name: "sqlite_join_tables_max", value: 64, messages: ["at most 64 tables in a join"]),
         SQLiteLimit(id: -1, name: "sqlite_parser_depth_max", value: 100, messages: ["parser stack overflow"]),

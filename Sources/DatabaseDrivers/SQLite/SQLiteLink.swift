@@ -79,11 +79,17 @@ class SQLiteLink: EventSource {
     final func runOnLoop(
         _ execution: SQLiteExecution, _ connection: SQLiteConnection, _ statement: CachedStatement
     ) {
-        let deadline = MonotonicInstant.now.advanced(byNanoseconds: SQLiteBudget.loopNanoseconds)
+        let start = MonotonicInstant.now
+        let deadline = start.advanced(byNanoseconds: SQLiteBudget.loopNanoseconds)
+        let processorTime = context.slowUsers.begin(execution.owner.uid, now: start)
         let outcome = execution.advance(.loop(deadline: deadline), connection, statement)
         // Functions and some single steps cannot be interrupted: what is too slow again and again starts elsewhere.
-        statement.noteLoopRun(
-            tookTooLong: deadline.advanced(byNanoseconds: 3 * SQLiteBudget.loopNanoseconds) < .now)
+        let now = MonotonicInstant.now
+        let tookTooLong = deadline.advanced(byNanoseconds: 3 * SQLiteBudget.loopNanoseconds) < now
+        statement.noteLoopRun(tookTooLong: tookTooLong)
+        if now.nanoseconds(since: start) > SlowUsers.holdNanoseconds {
+            context.slowUsers.noteHold(execution.owner.uid, since: processorTime, now: now)
+        }
         switch outcome {
         case .ended: end(execution)
         case .filled: if mayLeaveLoop(execution) { suspend(execution) }
@@ -130,11 +136,18 @@ class SQLiteLink: EventSource {
     static let loopSQLByteCountMax = 16 << 10
 
     /// Whether a statement that was just prepared on the loop starts on a worker: one step of it may take too long here.
-    /// - Parameter mayCountRows: whether a walk through a whole table is short enough.
+    /// - Parameters:
+    ///   - execution: for whom.
+    ///   - statement: with its parameters bound.
+    ///   - connection: on which it was prepared.
+    ///   - mayCountRows: whether a walk through a whole table is short enough.
+    /// - Returns: whether it does.
     final func startsOnWorker(
-        _ statement: CachedStatement, _ connection: SQLiteConnection, mayCountRows: @autoclosure () -> Bool
+        _ execution: SQLiteExecution, _ statement: CachedStatement, _ connection: SQLiteConnection,
+        mayCountRows: @autoclosure () -> Bool
     ) -> Bool {
-        statement.startsOnWorker() || connection.largestParameterByteCount > Int(statement.loopValueByteCountMax)
+        statement.startsOnWorker() || context.slowUsers.isSlow(execution.owner.uid, now: context.loop.now)
+            || connection.largestParameterByteCount > Int(statement.loopValueByteCountMax)
             || (statement.countsRows && !mayCountRows())
     }
 

@@ -106,7 +106,7 @@ public final class SQLiteSessionLink: DatabaseLink {
             // COMMIT waits for the disk.
             if statement.controlsTransaction && hasWriteTurn { return runWriteOnWorker(execution) }
             // How large temporary and attached tables are, the file does not tell.
-            if startsOnWorker(statement, connection, mayCountRows: false) { return runOnWorker(execution) }
+            if startsOnWorker(execution, statement, connection, mayCountRows: false) { return runOnWorker(execution) }
             runOnLoop(execution, connection, statement)
         }
 

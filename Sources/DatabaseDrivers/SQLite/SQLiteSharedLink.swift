@@ -93,7 +93,7 @@ public final class SQLiteSharedLink: DatabaseLink {
             guard statement.isReadOnly || mayOnlyRead(execution) else { return enqueueWrite(execution) }
             let fileByteCount = { litebase_sqlite3_file_bytes(reader.handle) }
             if startsOnWorker(
-                statement, reader, mayCountRows: fileByteCount() <= SQLiteBudget.loopFileByteCountMax)
+                execution, statement, reader, mayCountRows: fileByteCount() <= SQLiteBudget.loopFileByteCountMax)
             {
                 runAsLongRead(execution)
             } else {

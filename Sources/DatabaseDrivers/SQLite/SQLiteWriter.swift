@@ -51,6 +51,7 @@ final class SQLiteWriter: @unchecked Sendable {
 
     private func runAlone(_ execution: SQLiteExecution) {
         execution.run.restart()
+        connection.forgetInsertID()
         switch execution.run.kind {
         case .statement: runStatement(execution)
         case .batch(let isAtomic):
@@ -110,6 +111,7 @@ final class SQLiteWriter: @unchecked Sendable {
             return execution.run.error != nil
         }
         guard (try? connection.execute("SAVEPOINT litebase")) != nil else { return false }
+        connection.forgetInsertID()
         runStatement(execution)
         // Deferred foreign keys are looked at by COMMIT; here they must not fail the others.
         let hasDeferredViolations = hasDeferredViolations
