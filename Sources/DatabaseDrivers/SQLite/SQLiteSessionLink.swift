@@ -181,6 +181,7 @@ public final class SQLiteSessionLink: DatabaseLink {
             hasWriteTurn = false
             lastTransaction = .none
             // Rolling back may have much to undo.
+            RestTimer.start(database, context)
             context.writers.submit(for: connection.role.uid) {
                 if connection.transaction == .active { try? connection.execute("ROLLBACK") }
                 if hadWriteTurn { database.writes.release() }
@@ -193,6 +194,7 @@ extension SQLiteExecution {
     /// Looks at a statement without running it.
     func describe(on connection: SQLiteConnection) {
         connection.mayBlock = false
+        owner.account.charge()
         do throws(DriverError) {
             let statement = try connection.statement(run.sql)
             run.description = StatementDescription(

@@ -72,6 +72,7 @@ public final class SQLiteSharedLink: DatabaseLink {
 
         override func begin(_ execution: SQLiteExecution) {
             if case .batch = execution.run.kind {
+                reader.noteUse()
                 if mayOnlyRead(execution) { return end(execution, Self.readOnlyBatch) }
                 return enqueueWrite(execution)
             }

@@ -9,21 +9,40 @@ internal import WireProtocol
 extension Connection {
     /// Charges changes of less than this later.
     private static let chargeByteCount = 32 << 10
-    /// What is smaller never hits the limit: health checks and cancels get through.
+    /// What is smaller does not hit the limit: health checks and cancels get through.
     private static let smallByteCount = 64 << 10
 
     /// Brings the user's account up to date.
     func settleAccount() {
+        // What is free of a large storage was never touched, so that it is no memory yet.
         let held = isClosed ? 0 : input.count + output.count + inFlightByteCount
         let change = held - chargedByteCount
         guard abs(change) >= Self.chargeByteCount || (held == 0 && change != 0) else { return }
         chargedByteCount = held
         account.bufferedBytes.add(change)
+        Memory.note(change)
     }
 
     /// Why so many bytes more may not be kept; `nil` when they may.
     func refusal(ofBytes byteCount: Int) -> RequestError? {
         guard byteCount > Self.smallByteCount else { return nil }
+        settleAccount()
+        return refusal(ofMore: byteCount)
+    }
+
+    /// The same for a request that may have to wait, with many others. What is small gets through beyond the limit too, but not
+    /// without end.
+    func refusal(of operation: Operation) -> RequestError? {
+        let limit = context.limits.bufferedByteCountPerUserMax
+        let used = account.bufferedBytes.count
+        // The usual case: what a loop has decoded itself is not worth the sum then.
+        if decodedRequest == nil, used < limit / 2 { return nil }
+        return refusal(ofRequest: operation.heldByteCount, used, limit)
+    }
+
+    private func refusal(ofRequest byteCount: Int, _ used: Int, _ limit: Int) -> RequestError? {
+        let used = used + byteCount
+        guard used > (byteCount > Self.smallByteCount ? limit : limit + limit / 2) else { return nil }
         settleAccount()
         return refusal(ofMore: byteCount)
     }
@@ -73,9 +92,10 @@ extension Connection {
     /// Keeps the account of sessions; those that are being opened count.
     func countSessions(_ change: Int) { account.sessions.add(change) }
 
-    /// Charges the bytes of a request for as long as it runs.
+    /// Charges what a request holds for as long as it runs; once more when that has changed.
     func charge(_ operation: Operation) {
-        operation.chargedByteCount = operation.storage.capacity
+        inFlightByteCount -= operation.chargedByteCount
+        operation.chargedByteCount = operation.heldByteCount
         inFlightByteCount += operation.chargedByteCount
     }
 

@@ -35,10 +35,18 @@ final class UserAccount: Sendable {
     let requestsInFlight = Usage()
     /// Those that are being opened included.
     let sessions = Usage()
+    /// What SQLite has taken for the user.
+    let sqlite: MemoryAccount
     /// Requests, replies and connections that were refused for a limit.
     let refusalCount = Atomic<UInt64>(0)
 
-    init(uid: UInt32?) { self.uid = uid }
+    init(uid: UInt32?) {
+        self.uid = uid
+        sqlite = MemoryAccount(uid: Self.number(of: uid))
+    }
+
+    /// Clients over TCP have no uid, and this one is nobody's (chown(2)).
+    static func number(of uid: UInt32?) -> UInt32 { uid ?? .max }
 
     /// How the user is called in messages.
     var name: String {
