@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import select
 import struct
 import threading
 import time
@@ -91,11 +92,24 @@ HOSTILE = {
 }
 
 
-def longest_wait(daemon, body):
-    """The longest time that a bystander on the same loop waited for `health_check` while the request was served."""
+def loop_time(daemon):
+    """Processor time of the daemon's loop, in seconds; proc(5), schedstat."""
+    for task in os.listdir(f"/proc/{daemon.pid}/task"):
+        with open(f"/proc/{daemon.pid}/task/{task}/comm") as name:
+            if name.read().startswith("litebase-loop"):
+                with open(f"/proc/{daemon.pid}/task/{task}/schedstat") as times:
+                    return int(times.read().split()[0]) / 1e9
+    raise AssertionError("the daemon has no loop")
+
+
+def longest_turn(daemon, body):
+    """The most processor time that the loop took before it answered `health_check`, while the request was served.
+
+    Not the time that a client waited: the machine may have something else to do.
+    """
     with daemon.connect("msgpack") as attacker, daemon.connect("msgpack") as bystander:
         attacker.socket.settimeout(60)
-        waits = []
+        turns = []
         answered = threading.Event()
 
         def attack():
@@ -107,20 +121,20 @@ def longest_wait(daemon, body):
         thread = threading.Thread(target=attack)
         thread.start()
         while not answered.is_set():
-            start = time.monotonic()
+            start = loop_time(daemon)
             bystander.call("health_check")
-            waits.append(time.monotonic() - start)
+            turns.append(loop_time(daemon) - start)
         thread.join()
-        return max(waits)
+        return max(turns)
 
 
 @pytest.mark.parametrize("what", HOSTILE)
 def test_no_request_keeps_a_loop_busy_by_being_decoded(single_loop, what):
     daemon = single_loop()
     body = HOSTILE[what]()
-    # Several times: the machine may have had something else to do.
-    waits = [longest_wait(daemon, body) for _ in range(5)]
-    assert min(waits) < 0.01 * PATIENCE, f"{what}: {[round(wait * 1000, 1) for wait in waits]} ms"
+    # A turn may have page faults of the storage that grows, and be counted late.
+    turns = [longest_turn(daemon, body) for _ in range(3)]
+    assert min(turns) < 0.005 * PATIENCE, f"{what}: {[round(turn * 1000, 1) for turn in turns]} ms"
 
 
 @pytest.mark.parametrize("count, place", [(32_767, "query"), (32_767, "batch"), (65_536, "query"), (70_000, "batch")])
@@ -445,3 +459,138 @@ def test_the_soft_limit_of_open_files_is_raised(start_daemon):
     assert "open files" not in daemon.log()
     with daemon.connect() as client:
         assert client.call("stats").data["limits"]["connections_max"]["value"] == 10_000
+
+
+# Whatever one user does, the daemon needs no more memory than his limits say
+
+BUFFERED, SQLITE = 48 * MIB, 48 * MIB
+#: What a heap, the connections themselves, and the other user need besides.
+BESIDES = 64 * MIB
+
+
+def many(path, count):
+    clients = [Client(path) for _ in range(count)]
+    for client in clients:
+        client.tracks = False
+        client.socket.settimeout(0.2)
+    return clients
+
+
+def fill(clients, payload, count):
+    """Sends so many requests over each connection, or as much as the daemon takes within two seconds."""
+    left = {client.socket: memoryview(payload * count) for client in clients}
+    deadline = time.monotonic() + 2
+    for client in clients:
+        client.socket.setblocking(False)
+    while left and time.monotonic() < deadline:
+        for ready in select.select([], list(left), [], 0.1)[1]:
+            try:
+                left[ready] = left[ready][ready.send(left[ready]):]
+            except OSError:
+                left[ready] = b""
+            if not left[ready]:
+                del left[ready]
+
+
+def raw_query(sql, **fields):
+    return framed(pack({"id": 1, "type": "query", "data": {"sql": sql, **fields}}))
+
+
+def half_requests(path):
+    clients = many(path, 600)
+    fill(clients, struct.pack(">I", 40_000) + b"\x81" + b"x" * 31_000, 1)
+    return clients
+
+
+def long_halves(path):
+    clients = many(path, 40)
+    fill(clients, struct.pack(">I", 4 * MIB) + b"\x81" + b"x" * (3 * MIB), 1)
+    return clients
+
+
+def unread_results(path):
+    clients = many(path, 60)
+    fill(clients, raw_query("SELECT randomblob(3000000)"), 20)
+    return clients
+
+
+def wide_rows(path):
+    clients = many(path, 30)
+    fill(clients, raw_query("SELECT " + ",".join(["hex(randomblob(2000000))"] * 10)), 2)
+    return clients
+
+
+def control_characters(path):
+    """A byte of text that has six in JSON."""
+    clients = many(path, 20)
+    body = b'{"id":1,"type":"query","data":{"sql":"SELECT replace(hex(zeroblob(4000000)), \'0\', char(1))"}}'
+    fill(clients, framed(body), 2)
+    return clients
+
+
+def unread_health_checks(path):
+    clients = many(path, 60)
+    fill(clients, framed(pack({"id": "x" * 128, "type": "health_check"})) * 1_000, 20)
+    return clients
+
+
+def sessions_with_caches(path):
+    clients = many(path, 12)
+    for client in clients:
+        for _ in range(8):
+            try:
+                client.socket.settimeout(5)
+                session = client.session()
+                client.query("PRAGMA cache_size = -100000", session=session)
+                client.query("SELECT count(*), sum(length(x)) FROM big", session=session)
+            except RequestFailed:
+                break
+    return clients
+
+
+def sorting(path):
+    clients = many(path, 30)
+    fill(clients, raw_query("SELECT count(*) FROM (" + counting(300_000, "hex(randomblob(50)) AS b") + " ORDER BY b)"), 3)
+    return clients
+
+
+def groups(path):
+    clients = many(path, 20)
+    fill(clients, raw_query("SELECT group_concat(hex(randomblob(1000))) FROM (" + counting(50_000) + ")"), 3)
+    return clients
+
+
+def long_texts(path):
+    clients = many(path, 40)
+    fill(clients, raw_query("SELECT '" + "x" * 900_000 + "'"), 20)
+    return clients
+
+
+HOARDERS = [half_requests, long_halves, unread_results, wide_rows, control_characters, unread_health_checks,
+            sessions_with_caches, sorting, groups, long_texts]
+
+
+@needs_root
+@pytest.mark.parametrize("hoard", HOARDERS)
+def test_resident_memory_stays_within_the_limits(single_loop, hoard):
+    daemon = single_loop(buffered_bytes_per_user_max=BUFFERED, sqlite_memory_bytes_per_user_max=SQLITE,
+                         sqlite_memory_bytes_max=1024 * MIB)
+    daemon.directory.chmod(0o755)
+    with daemon.connect() as other:
+        other.query("CREATE TABLE big(x)")
+        other.query(f"INSERT INTO big SELECT randomblob(3000) FROM ({counting(2_000)})")
+        before = daemon.memory_kib()
+        daemon.reset_peak()
+
+        def action():
+            clients = hoard(daemon.socket_path)
+            time.sleep(1)
+            return len(clients)
+
+        answer = as_nobody(action)
+        assert answer.isdigit(), answer
+        peak = daemon.memory_kib("VmHWM") - before
+        assert peak < (BUFFERED + SQLITE + BESIDES) // 1024, f"{peak // 1024} MiB"
+        wait_until(lambda: daemon.memory_kib() < before + 20 * 1024, "memory is given back", timeout=20)
+        wait_until(lambda: usage(daemon, 65534) is None, "nobody is gone")
+        other.settle()

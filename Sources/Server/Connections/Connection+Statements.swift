@@ -56,7 +56,7 @@ extension Connection {
         operation.setParameters(request.parameters)
         operation.rowCountMax = request.maxRows ?? .max
         operation.pageRowCount = request.pageRows
-        operation.prepareRows(writer(encoding), rowByteCountMax: context.limits.rowByteCountMax)
+        operation.prepareRows(writer(encoding), context.limits, account)
         try submitIfAffordable(operation)
     }
 
@@ -84,7 +84,7 @@ extension Connection {
         let operation = makeOperation(head, .batch, encoding)
         send(operation, by: consume route, timeout: nil)
         operation.setBatch(request)
-        operation.prepareRows(writer(encoding), rowByteCountMax: context.limits.rowByteCountMax)
+        operation.prepareRows(writer(encoding), context.limits, account)
         try submitIfAffordable(operation)
     }
 

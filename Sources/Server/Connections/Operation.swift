@@ -76,8 +76,9 @@ final class Operation: StatementRun, @unchecked Sendable {
     }
 
     /// Prepares for the reply's rows.
-    func prepareRows(_ writer: MessageWriter, rowByteCountMax: Int) {
-        rows.prepare(id: id, writer: writer, pageRowCount: pageRowCount, rowByteCountMax: rowByteCountMax)
+    func prepareRows(_ writer: MessageWriter, _ limits: Limits, _ account: UserAccount) {
+        rows.prepare(id: id, writer: writer, pageRowCount: pageRowCount, rowByteCountMax: limits.rowByteCountMax)
+        rows.setPayer(account, byteCountMax: limits.bufferedByteCountPerUserMax)
     }
 
     /// Takes over the parameters of a request, for when it starts.

@@ -29,7 +29,7 @@ final class UserAccount: Sendable {
     /// `nil` for clients over TCP, which have no user and share one account.
     let uid: UInt32?
     let connections = Usage()
-    /// Bytes of requests and replies that are under way, to about 32 KiB for each connection.
+    /// Bytes of requests and replies that are under way, to about 32 KiB for each connection, and 8 MiB in all.
     let bufferedBytes = Usage()
     /// Requests that did not end in the turn they came in.
     let requestsInFlight = Usage()
