@@ -2,6 +2,8 @@
 //
 // Not here: any meaning of the bytes. Callers keep the limits; the buffer only never overruns.
 
+internal import Glibc
+
 /// A growable run of bytes with a read and a write end.
 ///
 /// Bytes are appended at the write end and consumed at the read end. Storage is raw memory, so that appending costs no
@@ -100,17 +102,27 @@ public struct ByteBuffer: ~Copyable {
             base.copyMemory(from: base + readIndex, byteCount: used)
         } else {
             let wanted = max(used + byteCount, capacity * 2, 512)
-            let grown = UnsafeMutableRawPointer.allocate(byteCount: wanted, alignment: 16)
-            if let base {
-                grown.copyMemory(from: base + readIndex, byteCount: used)
-                base.deallocate()
-            }
-            base = grown
+            base = moved(to: wanted)
             capacity = wanted
         }
         readIndex = 0
         writeIndex = used
     }
+
+    /// The readable bytes at the start of a storage of so many bytes; the former one is gone.
+    private func moved(to byteCount: Int) -> UnsafeMutableRawPointer {
+        // Large ones are moved by the system, page by page, without being copied (mremap(2)): copying 8 MB takes milliseconds.
+        if readIndex == 0, capacity >= Self.movedByteCountMin, let moved = realloc(base, byteCount) { return moved }
+        let grown = UnsafeMutableRawPointer.allocate(byteCount: byteCount, alignment: 16)
+        if let base {
+            grown.copyMemory(from: base + readIndex, byteCount: count)
+            base.deallocate()
+        }
+        return grown
+    }
+
+    /// What the C library maps by itself, at least (mallopt(3), M_MMAP_THRESHOLD).
+    private static var movedByteCountMin: Int { 128 << 10 }
 
     /// The free storage behind the write end, at least `byteCount` bytes; follow with `commit(_:)`.
     @inlinable

@@ -98,6 +98,19 @@ extension Setting {
             .integer(\.limits.sqliteMemoryByteCountMax, 0...1_099_511_627_776),
             "Memory that SQLite may use in all, in bytes; 0: no limit."),
         Setting(
+            "limits.sqlite_memory_bytes_per_user_max",
+            .integer(\.limits.sqliteMemoryByteCountPerUserMax, 0...1_099_511_627_776),
+            "Memory that SQLite may use for one Unix user, and for one database in memory, in bytes; 0: half of the former."
+        ),
+        Setting(
+            "limits.temporary_bytes_per_user_max",
+            .integer(\.limits.temporaryByteCountPerUserMax, 0...1_099_511_627_776),
+            "Bytes of temporary tables, sorting and the like that SQLite may put on the disk for one Unix user; 0: no limit."
+        ),
+        Setting(
+            "limits.sqlite_idle_ms_max", .milliseconds(\.limits.sqliteIdleMillisecondsMax, 0...2_592_000_000),
+            "Time after which the connections to a SQLite file that nobody uses are closed, in milliseconds; 0: never."),
+        Setting(
             "limits.statement_cache_max", .integer(\.limits.statementCacheCountMax, 0...65_536),
             "Prepared statements kept by each database connection."),
         Setting(

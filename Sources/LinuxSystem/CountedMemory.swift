@@ -2,11 +2,11 @@
 
 internal import CLinux
 
-/// Allocations that are counted in one account, for a library that takes functions for them.
+/// Allocations that are charged to whom the calling thread works for, for a library that takes functions for them.
 ///
 /// - Thread: any.
 public enum CountedMemory {
-    /// - Returns: `nil` when there is no memory, or not within the limit.
+    /// - Returns: `nil` when there is no memory, or not within the limits.
     public static func allocate(_ byteCount: Int32) -> UnsafeMutableRawPointer? { clinux_counted_allocate(byteCount) }
     public static func free(_ memory: UnsafeMutableRawPointer?) { clinux_counted_free(memory) }
     /// - Returns: `nil` as for `allocate`; then `memory` is as it was.
@@ -15,14 +15,70 @@ public enum CountedMemory {
     }
     public static func size(_ memory: UnsafeMutableRawPointer?) -> Int32 { clinux_counted_size(memory) }
 
-    /// The most that may be allocated, in bytes; 0: no limit.
-    public static func setLimit(_ byteCount: Int) { clinux_set_counted_limit(Int64(byteCount)) }
-    public static var byteCount: Int64 { clinux_counted_bytes() }
-    public static var peakByteCount: Int64 { clinux_counted_peak() }
-    /// How often the limit was the reason for `nil`.
-    public static var refusalCount: UInt64 { clinux_counted_refusals() }
-    /// Whether that happened on this thread since it was asked last.
-    public static func takeRefusal() -> Bool { clinux_take_counted_refusal() }
+    /// The most that may be allocated, in bytes, in all and for one account; 0: no limit.
+    public static func setLimits(inAll: Int, byOne: Int) { clinux_set_memory_limits(Int64(inAll), Int64(byOne)) }
+    /// The most that the temporary files of one account may hold, in bytes; 0: no limit.
+    public static func setFileLimit(byOne: Int) { clinux_set_file_limit(Int64(byOne)) }
+
+    /// The limit that was met.
+    public enum Refusal {
+        case memoryInAll, memoryOfOne, filesOfOne
+    }
+
+    /// Which limit was met on this thread since it was asked last.
+    public static func takeRefusal() -> Refusal? {
+        switch Int(clinux_take_refusal()) {
+        case CLINUX_REFUSED_MEMORY_IN_ALL: .memoryInAll
+        case CLINUX_REFUSED_MEMORY_BY_ONE: .memoryOfOne
+        case CLINUX_REFUSED_FILES_BY_ONE: .filesOfOne
+        default: nil
+        }
+    }
+}
+
+/// What one user, or nobody in particular, has of that memory and of temporary files.
+///
+/// - Thread: any.
+public struct MemoryAccount: @unchecked Sendable {
+    /// Points to an account that is never freed; `nil`: nobody's.
+    private let account: OpaquePointer?
+
+    /// How much there is, was at most, and how often more was refused.
+    public struct Usage: Sendable {
+        public var byteCount: Int
+        public var peak: Int
+        public var refusalCount: UInt64
+
+        fileprivate init(_ usage: clinux_usage) {
+            byteCount = Int(usage.bytes)
+            peak = Int(usage.peak)
+            refusalCount = usage.refusals
+        }
+    }
+
+    private init(_ account: OpaquePointer?) { self.account = account }
+
+    /// The account of a user.
+    public init(uid: UInt32) { account = clinux_account_of(uid) }
+
+    /// What nobody in particular is charged for.
+    public static let nobody = MemoryAccount(nil)
+
+    /// For whom the calling thread works.
+    public static var current: MemoryAccount { MemoryAccount(clinux_worked_for()) }
+
+    /// `nil`: nobody's.
+    public var uid: UInt32? { account.map { clinux_account_uid($0) } }
+
+    /// Charges it with what the calling thread takes from now on; what was refused before does not matter any more.
+    public func charge() { clinux_begin_work_for(account) }
+
+    /// Of a user.
+    public var memory: Usage { Usage(account.map { clinux_memory_usage($0) } ?? clinux_usage()) }
+    public var files: Usage { Usage(account.map { clinux_file_usage($0) } ?? clinux_usage()) }
+    /// Of all together.
+    public static var memoryInAll: Usage { Usage(clinux_memory_usage(nil)) }
+    public static var filesInAll: Usage { Usage(clinux_file_usage(nil)) }
 }
 
 /// What makes counted memory run out for a thread before the machine's does: a stack that is nearly used up, and work that

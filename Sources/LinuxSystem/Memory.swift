@@ -8,6 +8,27 @@ public enum Memory {
     /// Gives free memory back to the system (malloc_trim(3)). Takes milliseconds: not for a loop.
     /// - Thread: any.
     public static func trim() { clinux_trim_malloc() }
+
+    /// So much of the heap was taken, or freed when it is negative; what SQLite takes is noted by itself.
+    /// - Thread: any.
+    public static func note(_ change: Int) { clinux_note_heap(Int64(change)) }
+
+    /// Starts the thread that gives memory back when much of it was freed: the C library keeps what lies below anything that is
+    /// in use, however much it is. No loop and no worker waits for that, and nothing wakes up an idle process.
+    /// - Throws: `Errno` when there is no thread.
+    public static func startReturning() throws(Errno) {
+        clinux_watch_freed_memory()
+        try Thread.start(name: "litebase-memory", stackByteCount: 128 << 10) {
+            while true {
+                clinux_wait_for_freed_memory()
+                // What is freed at once is given back at once, and who frees and takes all the time has it done rarely.
+                Process.sleep(microseconds: returnMicroseconds)
+                trim()
+            }
+        }
+    }
+
+    private static let returnMicroseconds: UInt32 = 500_000
 }
 
 /// Whether `byteCount` bytes are equal (memcmp(3)).

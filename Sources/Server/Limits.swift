@@ -32,6 +32,12 @@ public struct Limits: Sendable, Equatable {
     public var readersPerDatabaseMax = 64
     /// Memory that SQLite may use in all, in bytes; 0 means no limit.
     public var sqliteMemoryByteCountMax = 1 << 30
+    /// Memory that SQLite may use for one Unix user, in bytes; 0: half of `sqliteMemoryByteCountMax`.
+    public var sqliteMemoryByteCountPerUserMax = 0
+    /// Bytes in SQLite's temporary files for one Unix user; 0 means no limit.
+    public var temporaryByteCountPerUserMax = 4 << 30
+    /// Time after which the connections to a SQLite file that nobody uses are closed, in milliseconds; 0 means never.
+    public var sqliteIdleMillisecondsMax: Int64 = 60_000
     /// Prepared statements kept by each database connection.
     public var statementCacheCountMax = 64
     /// Pages of one database file that the loops together keep in memory for short reads, in bytes.

@@ -36,7 +36,7 @@ public final class Server {
         store: (any DescriptorStore)? = nil, kept: [NamedDescriptor] = []
     ) throws(Errno) {
         SQLiteLibrary.configure()
-        SQLiteMemory.setLimit(configuration.limits.sqliteMemoryByteCountMax)
+        SQLiteMemory.setLimits(configuration.limits.sqlite)
         let former = FormerProcess(kept)
         let handover = try Self.handover(
             store, former, slotCount: configuration.limits.keptConnectionCountMax, controlLoop.mailbox)
@@ -56,6 +56,7 @@ public final class Server {
         catalog = DatabaseCatalog(
             configuration,
             CatalogSurroundings(loopCount: configuration.loopCount, workers: writers, observer: observer), earlier: nil)
+        try Memory.startReturning()
         for index in 0..<max(1, configuration.loopCount) { try startLoop(index) }
         goOn(with: former)
     }
@@ -180,7 +181,7 @@ public final class Server {
             earlier: catalog)
         let (catalog, limits) = (catalog, configuration.limits)
         for pool in [shared.workers, shared.writers] { pool.threadCountMax = limits.workerThreadCountMax }
-        SQLiteMemory.setLimit(limits.sqliteMemoryByteCountMax)
+        SQLiteMemory.setLimits(limits.sqlite)
         visitLoops({ $0.adopt(catalog, limits) }, completion)
         observer.observe(.reloaded(databaseCount: catalog.entries.count))
     }

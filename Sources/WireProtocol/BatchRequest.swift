@@ -5,6 +5,8 @@ public struct BatchRequest {
     public private(set) var target = Target()
     public private(set) var isAtomic = true
     public private(set) var statementCount = 0
+    /// Parameters of the execution that has most.
+    public private(set) var parameterCountPeak = 0
     /// The statements, without the array's header.
     private var content = UnsafeRawBufferPointer(start: nil, count: 0)
 
@@ -27,11 +29,15 @@ public struct BatchRequest {
     }
 
     private mutating func readStatements(_ reader: inout MessagePackReader) throws(DecodeError) {
+        let header = reader.offset
         statementCount = try reader.readArray("statements")
+        guard statementCount <= WireLimits.batchStatementCountMax else {
+            throw DecodeError(.tooMany(field: "statements", limit: WireLimits.batchStatementCountMax), at: header)
+        }
         let start = reader.offset
         for index in 0..<statementCount {
             do throws(DecodeError) {
-                _ = try BatchStatement.read(&reader)
+                parameterCountPeak = max(parameterCountPeak, try BatchStatement.read(&reader).parameterCountPeak)
             } catch {
                 var located = error
                 located.statementIndex = index
@@ -79,6 +85,14 @@ public struct BatchStatement {
     public let sql: UnsafeRawBufferPointer
     public let parameters: Parameters
 
+    /// Parameters of the execution that has most.
+    fileprivate var parameterCountPeak: Int {
+        switch parameters {
+        case .once(let list): list.count
+        case .rows(let rows): rows.parameterCountPeak
+        }
+    }
+
     fileprivate static func read(_ reader: inout MessagePackReader) throws(DecodeError) -> BatchStatement {
         let count = try reader.readMap("statements[]")
         var fields = FieldReader(reader, fieldCount: count)
@@ -111,16 +125,20 @@ public struct BatchStatement {
 /// The rows of parameters of one statement.
 public struct ParameterRows {
     public let count: Int
+    /// Parameters of the longest row.
+    fileprivate let parameterCountPeak: Int
     /// The rows, without the array's header.
     private let content: UnsafeRawBufferPointer
 
     fileprivate static func read(_ reader: inout MessagePackReader) throws(DecodeError) -> ParameterRows {
         let count = try reader.readArray("statements[].param_rows")
         let start = reader.offset
+        var peak = 0
         for _ in 0..<count {
-            _ = try ParameterList.read(&reader, field: "statements[].param_rows", mayBeNamed: false)
+            let row = try ParameterList.read(&reader, field: "statements[].param_rows", mayBeNamed: false)
+            peak = max(peak, row.count)
         }
-        return ParameterRows(count: count, content: reader.bytes.slice(start..<reader.offset))
+        return ParameterRows(count: count, parameterCountPeak: peak, content: reader.bytes.slice(start..<reader.offset))
     }
 
     /// Starts reading at the first row; as often as needed.

@@ -34,6 +34,7 @@ public struct DecodeError: Error, Sendable {
         case wrongType(field: StaticString, wanted: StaticString)
         case outOfRange(field: StaticString, wanted: StaticString)
         case conflict(field: StaticString, other: StaticString)
+        case tooMany(field: StaticString, limit: Int)
         case idTooLong
     }
 
@@ -41,6 +42,7 @@ public struct DecodeError: Error, Sendable {
     public var code: ErrorCode {
         switch kind {
         case .missing, .wrongType, .outOfRange, .conflict, .idTooLong: .badRequest
+        case .tooMany: .limitExceeded
         case .empty, .notAMap, .truncated, .trailingBytes, .invalidUTF8, .tooDeep, .duplicateKey, .tooManyKeys,
             .tooLarge, .reservedByte, .keyNotText, .unexpected, .controlCharacter, .badEscape, .loneSurrogate,
             .badNumber, .integerTooLarge, .realTooLarge, .badIntegerTag, .badRealTag, .badBlobTag:
@@ -51,12 +53,12 @@ public struct DecodeError: Error, Sendable {
     /// One sentence a person can act on.
     public var message: String {
         let defect = "\(defect)."
-        return code == .badRequest ? defect : "Byte \(offset): \(defect)"
+        return code != .badFrame ? defect : "Byte \(offset): \(defect)"
     }
 
     private var defect: String {
         switch kind {
-        case .missing, .wrongType, .outOfRange, .conflict, .idTooLong: fieldDefect
+        case .missing, .wrongType, .outOfRange, .conflict, .idTooLong, .tooMany: fieldDefect
         case .unexpected, .controlCharacter, .badEscape, .loneSurrogate, .badNumber, .integerTooLarge, .realTooLarge,
             .badIntegerTag, .badRealTag, .badBlobTag:
             jsonDefect
@@ -96,6 +98,7 @@ public struct DecodeError: Error, Sendable {
         case .wrongType(let field, let wanted): "The field \(field) must be \(wanted)"
         case .outOfRange(let field, let wanted): "The field \(field) must be \(wanted)"
         case .conflict(let field, let other): "Give either \(field) or \(other), not both"
+        case .tooMany(let field, let limit): "The field \(field) has more than \(limit) elements"
         case .idTooLong: "The field id must be at most \(WireLimits.requestIDByteCountMax) bytes long"
         default: "The request is malformed"
         }

@@ -22,6 +22,11 @@ public enum WireLimits {
     /// Keys are remembered to find duplicates; this bounds that memory to 512 KiB whatever a frame holds. The largest
     /// map with a meaning is one of named parameters, of which SQLite takes 32,766.
     public static let openMapKeyCountMax = 65_536
+    /// How many values one execution of a statement may be given: the most that any engine takes (PostgreSQL and MySQL count
+    /// them in 16 bits). `Engine.parameterCountMax` has the engines' own limits.
+    public static let parameterCountMax = 65_535
+    /// How many statements a batch may have; each has a summary in the reply.
+    public static let batchStatementCountMax = 65_536
     /// Integers of a greater magnitude are not exact as a JSON number in most languages (2^53 − 1).
     public static let exactJSONIntegerMax: Int64 = 9_007_199_254_740_991
     /// How deep the containers of a message that this module writes may nest, envelope included.

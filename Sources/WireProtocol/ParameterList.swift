@@ -57,6 +57,9 @@ public struct ParameterList {
             let wanted: StaticString = mayBeNamed ? "an array, or a map of names" : "an array of arrays"
             throw DecodeError(.wrongType(field: field, wanted: wanted), at: start)
         }
+        guard count <= WireLimits.parameterCountMax else {
+            throw DecodeError(.tooMany(field: field, limit: WireLimits.parameterCountMax), at: start)
+        }
         let contentStart = reader.offset
         for _ in 0..<count {
             if isNamed { _ = try reader.readText(field) }

@@ -39,9 +39,7 @@ extension Daemon {
         observer.setStatementLog(loaded.settings.statementLog)
         lastBusy = .now
         scheduleIdleExit()
-        server.reload(
-            loaded.serverConfiguration(version: Product.version, activation: isActivated ? .socket : .standalone),
-            completion: completion)
+        server.reload(Self.possible(loaded, isActivated: isActivated, log), completion: completion)
     }
 
     /// Ready again. Once the daemon stops, that is what the service manager was told last.

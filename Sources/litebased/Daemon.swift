@@ -78,7 +78,7 @@ final class Daemon: EventSource {
             level: configuration.settings.logLevel, statementLog: configuration.settings.statementLog
         ) { log.write($0.record) }
         do throws(StartFailure) {
-            server = try Self.makeServer(configuration, loop, observer, listeners)
+            server = try Self.makeServer(configuration, loop, observer, listeners, log)
         } catch {
             listeners.remove()
             throw error
@@ -88,13 +88,13 @@ final class Daemon: EventSource {
     }
 
     private static func makeServer(
-        _ configuration: Configuration, _ loop: EventLoop, _ observer: Observer, _ listeners: borrowing Listeners
+        _ configuration: Configuration, _ loop: EventLoop, _ observer: Observer, _ listeners: borrowing Listeners,
+        _ log: Log
     ) throws(StartFailure) -> Server {
         let isActivated = listeners.isActivated
         try makeStateDirectory(configuration)
         do throws(Errno) {
-            let wanted = configuration.serverConfiguration(
-                version: Product.version, activation: isActivated ? .socket : .standalone)
+            let wanted = possible(configuration, isActivated: isActivated, log)
             // Without systemd's sockets nobody starts the next process.
             let store = isActivated && ServiceManager.isPresent ? ServiceManagerStore() : nil
             return try Server(
@@ -102,6 +102,24 @@ final class Daemon: EventSource {
         } catch {
             throw StartFailure(ExitStatus.systemError, "the server cannot be made: \(error)", error)
         }
+    }
+
+    /// What the server is to do, within the open files that the process may have; says what had to be lowered for that.
+    static func possible(_ configuration: Configuration, isActivated: Bool, _ log: Log) -> ServerConfiguration {
+        var wanted = configuration.serverConfiguration(
+            version: Product.version, activation: isActivated ? .socket : .standalone)
+        let descriptorCount = Process.raiseDescriptorLimit()
+        let (limits, changes) = wanted.limits.fitting(descriptorCount: descriptorCount)
+        wanted.limits = limits
+        for change in changes {
+            log.write(
+                LogRecord(
+                    .notice,
+                    "\(change.name) is \(change.wanted), but the process may have \(descriptorCount) open files: "
+                        + "\(change.value) is in force",
+                    fields: [("LITEBASE_LIMIT", change.name)], id: MessageID.limitsLowered))
+        }
+        return wanted
     }
 
     /// Makes the directory of the embedded database, for its owner only.

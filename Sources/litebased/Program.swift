@@ -52,7 +52,6 @@ enum Program {
     private static func prepareProcess() {
         Process.setFileModeMask(0o077)
         Process.ignoreStraySignals()
-        Process.raiseDescriptorLimit()
         // One arena for each of the few loops would already be more than the heap needs.
         Process.limitMemoryArenas(2)
     }

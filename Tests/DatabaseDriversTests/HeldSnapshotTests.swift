@@ -66,7 +66,8 @@ struct HeldSnapshotTests {
         let path = "\(file.directory)/plain.db"
         let options = SQLiteOptions(
             path: path, isMemory: false, mode: .readWriteCreate, usesWAL: false, busyMillisecondsMax: 0,
-            statementCountMax: 4, valueByteCountMax: 1 << 20, pageCacheByteCountMax: 1 << 20)
+            statementCountMax: 4, valueByteCountMax: 1 << 20, pageCacheByteCountMax: 1 << 20,
+            idleMillisecondsMax: 0)
         let writer = try SQLiteConnection(options, role: .writer)
         try writer.execute("CREATE TABLE t(a)")
         #expect(HeldSnapshot(try SQLiteConnection(options, role: .reader)) == nil)

@@ -124,7 +124,7 @@ def test_limits_of_sqlite_name_themselves(daemon, packed, sql, name, value):
 
 
 def test_memory_of_sqlite_is_limited(limited):  # noqa: F811
-    daemon = limited(sqlite_memory_bytes_max=40_000_000)
+    daemon = limited(sqlite_memory_bytes_max=40_000_000, sqlite_memory_bytes_per_user_max=80_000_000)
     with daemon.connect() as client:
         hungry = "SELECT length(hex(randomblob(25000000)))"
         error = client.query_fails(hungry)

@@ -127,24 +127,57 @@ enum clinux_guard_reason { CLINUX_GUARD_NONE, CLINUX_GUARD_STACK, CLINUX_GUARD_T
 void clinux_guard_stack(size_t margin);
 /// Until clinux_guard_end, the calling thread gets no counted memory once `asks` has said true; it is asked now and then.
 void clinux_guard_begin(bool (*asks)(void *), void *context);
+/// Whether memory is refused now.
+bool clinux_is_beyond_guard(void);
 /// Whether the guard has refused memory since it began, and why.
 enum clinux_guard_reason clinux_guard_end(void);
-/// Memory that is counted, with a limit in bytes (0: none): beyond it NULL is returned. Any thread; all are one account, which
-/// knows of what a thread has taken to 64 KiB.
+/// What one user has of a library's memory and of temporary files; never freed. NULL stands for nobody in particular.
+typedef struct clinux_account clinux_account;
+/// The account of a user; NULL when there is no memory for one. Any thread.
+clinux_account *clinux_account_of(uint32_t uid);
+/// Who pays for what the calling thread takes from now on.
+void clinux_work_for(clinux_account *account);
+/// The same for a new piece of work: what was refused before does not matter any more.
+void clinux_begin_work_for(clinux_account *account);
+clinux_account *clinux_worked_for(void);
+/// The uid of an account that is not NULL.
+uint32_t clinux_account_uid(const clinux_account *account);
+typedef struct {
+    int64_t bytes, peak;
+    uint64_t refusals;
+} clinux_usage;
+/// Memory of one account, of all for NULL; temporary files likewise. What a thread takes is known to 64 KiB.
+clinux_usage clinux_memory_usage(const clinux_account *account);
+clinux_usage clinux_file_usage(const clinux_account *account);
+/// The most that may be in use, in bytes, in all and by one account; 0: no limit.
+void clinux_set_memory_limits(int64_t in_all, int64_t by_one);
+void clinux_set_file_limit(int64_t by_one);
+/// Memory that is charged to whom the calling thread works for, and credited to the same account whoever frees it. NULL when
+/// there is none, or not within the limits.
 void *clinux_counted_allocate(int byte_count);
 void clinux_counted_free(void *memory);
 void *clinux_counted_resize(void *memory, int byte_count);
 int clinux_counted_size(void *memory);
-void clinux_set_counted_limit(int64_t byte_count);
-int64_t clinux_counted_bytes(void);
-int64_t clinux_counted_peak(void);
+/// Charges a temporary file's growth, or credits it; false, and nothing changed, when that is more than its account may have.
+bool clinux_charge_file(clinux_account *account, int64_t change);
 /// Accounts for what the calling thread has taken; before it ends.
 void clinux_flush_counted(void);
-/// How often the limit was the reason for NULL, and whether it was on this thread since it was asked last.
-uint64_t clinux_counted_refusals(void);
-bool clinux_take_counted_refusal(void);
+enum {
+    CLINUX_REFUSED_NOTHING,
+    CLINUX_REFUSED_MEMORY_IN_ALL,
+    CLINUX_REFUSED_MEMORY_BY_ONE,
+    CLINUX_REFUSED_FILES_BY_ONE,
+};
+/// Which limit was met on this thread since it was asked last.
+int clinux_take_refusal(void);
 /// Caps the number of malloc arenas, each of which costs resident memory, and gives them slack (mallopt(3)).
 void clinux_limit_malloc_arenas(int count);
+/// Adds to what the process is known to have on the heap, besides counted memory.
+void clinux_note_heap(int64_t change);
+enum { CLINUX_FREED_BYTE_COUNT_MIN = 32 << 20 };
+/// From now on `clinux_wait_for_freed_memory` returns when so much was freed since it did last.
+void clinux_watch_freed_memory(void);
+void clinux_wait_for_freed_memory(void);
 /// _exit(2).
 _Noreturn void clinux_exit_at_once(int status);
 /// Gives free memory of all arenas back to the system (malloc_trim(3)).

@@ -6,6 +6,29 @@ public enum Engine: String, Sendable {
     case postgresql
     case mysql
     case redis
+
+    /// Values that one execution of a statement may be given by every engine.
+    public static let commonParameterCountMax = 32_766
+
+    /// Values that one execution of a statement may be given. SQLite: SQLITE_LIMIT_VARIABLE_NUMBER, which `SQLiteLimit` sets.
+    /// PostgreSQL and MySQL count them in 16 bits (Bind; COM_STMT_PREPARE_OK). Redis takes more; nothing needs more.
+    public var parameterCountMax: Int {
+        switch self {
+        case .sqlite: Self.commonParameterCountMax
+        case .postgresql, .mysql, .redis: 65_535
+        }
+    }
+
+    /// The error of a statement that is given so many values; `nil` when it may be.
+    public func refusal(ofParameters count: Int) -> DriverError? {
+        guard count > parameterCountMax else { return nil }
+        let limitName: StaticString = self == .sqlite ? "sqlite_parameters_max" : "parameters_max"
+        return DriverError(
+            .limitExceeded,
+            "A statement was given \(count) values; the engine takes \(parameterCountMax) (\(limitName)).",
+            hint: "Send them in several statements, or in rows of parameters of a batch.", sqlState: "54000"
+        ).with { $0.limit = DriverLimit(name: limitName, value: Int64(parameterCountMax)) }
+    }
 }
 
 /// Where a database is: a parsed URL.

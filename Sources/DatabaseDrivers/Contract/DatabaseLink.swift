@@ -29,15 +29,22 @@ public struct LinkOwner: Sendable {
     public var pid: Int32
     /// Whether this client may name files of its own choice (ad-hoc URLs, ATTACH, VACUUM INTO).
     public var mayOpenFiles: Bool
+    /// Who pays for what an engine within the process takes.
+    let account: MemoryAccount
 
     public init(uid: UInt32, pid: Int32, mayOpenFiles: Bool) {
+        self.init(uid: uid, pid: pid, mayOpenFiles: mayOpenFiles, MemoryAccount(uid: uid))
+    }
+
+    private init(uid: UInt32, pid: Int32, mayOpenFiles: Bool, _ account: MemoryAccount) {
         self.uid = uid
         self.pid = pid
         self.mayOpenFiles = mayOpenFiles
+        self.account = account
     }
 
     /// For what the daemon does by itself.
-    static let daemon = LinkOwner(uid: 0, pid: 0, mayOpenFiles: false)
+    static let daemon = LinkOwner(uid: 0, pid: 0, mayOpenFiles: false, .nobody)
 }
 
 /// A way to a database: shared by the autocommit requests of a loop, or pinned to one session.

@@ -104,6 +104,7 @@ open class StatementRun: @unchecked Sendable {
     /// What the driver keeps with the run between its callbacks.
     public final var execution: AnyObject?
 
+    private static let keptParameterCountMax = 64
     private let stopFlag = Atomic<UInt8>(0)
 
     public init(sink: RowSink) {
@@ -145,7 +146,8 @@ open class StatementRun: @unchecked Sendable {
     public final func resetRun() {
         kind = .statement
         sql = UnsafeRawBufferPointer(start: nil, count: 0)
-        parameters.removeAll(keepingCapacity: true)
+        // Of many, the next request would hold the place for nothing.
+        parameters.removeAll(keepingCapacity: parameters.capacity <= Self.keptParameterCountMax)
         rowCountMax = .max
         mayWrite = true
         summary = StatementSummary()

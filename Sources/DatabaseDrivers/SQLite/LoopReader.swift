@@ -21,7 +21,10 @@ final class LoopReader: EventSource {
     private static let windowNanoseconds: Int64 = 10_000_000
     /// Reads within a window from which on a held snapshot saves more than it costs.
     private static let holdReadCountMin = 32
-    private static let idleMillisecondsMax: Int64 = 10_000
+    /// Time after which pages are given back, in milliseconds, and between two looks at idleness.
+    private static let pageMillisecondsMax: Int64 = 10_000
+    /// How long there was no read.
+    private var idleMilliseconds: Int64 = 0
     private static let windowToken: UInt64 = 0
     private static let idleToken: UInt64 = 1
 
@@ -89,14 +92,19 @@ final class LoopReader: EventSource {
     // MARK: The snapshot
 
     private func noteRead(_ reader: SQLiteConnection) {
-        wasUsed = true
-        if !isIdleTimerSet { setIdleTimer() }
+        noteUse()
         readCount &+= 1
         if let snapshot = reader.snapshot, snapshot.isHeld {
             if !snapshot.isCurrent { snapshot.release() }
         } else if readCount >= Self.holdReadCountMin {
             holdIfFrequent(reader)
         }
+    }
+
+    /// Somebody uses the database, if not the reader.
+    func noteUse() {
+        wasUsed = true
+        if !isIdleTimerSet { setIdleTimer() }
     }
 
     private func holdIfFrequent(_ reader: SQLiteConnection) {
@@ -120,7 +128,7 @@ final class LoopReader: EventSource {
     }
 
     override func timerFired(_ token: UInt64) {
-        if token == Self.idleToken { return releaseIdleMemory() }
+        if token == Self.idleToken { return lookAtIdleness() }
         isWindowTimerSet = false
         // One that is not here has left the loop, and its snapshot was released.
         guard let own, let snapshot = own.snapshot, snapshot.isHeld else { return }
@@ -128,19 +136,44 @@ final class LoopReader: EventSource {
         if readCount >= Self.holdReadCountMin { holdIfFrequent(own) }
     }
 
-    // MARK: Pages in memory
+    // MARK: Idleness
+
+    private var lookMilliseconds: Int64 {
+        let idle = database.options.idleMillisecondsMax
+        return idle > 0 ? min(idle, Self.pageMillisecondsMax) : Self.pageMillisecondsMax
+    }
 
     private func setIdleTimer() {
         isIdleTimerSet = true
         wasUsed = false
         context.loop.schedule(
-            self, token: Self.idleToken, at: context.loop.now.advanced(byMilliseconds: Self.idleMillisecondsMax))
+            self, token: Self.idleToken, at: context.loop.now.advanced(byMilliseconds: lookMilliseconds))
     }
 
-    private func releaseIdleMemory() {
+    private func lookAtIdleness() {
         isIdleTimerSet = false
-        if wasUsed { return setIdleTimer() }
-        own?.releasePages()
-        context.workers.submit(for: LinkOwner.daemon.uid) { Memory.trim() }
+        if wasUsed {
+            idleMilliseconds = 0
+            return setIdleTimer()
+        }
+        let wasIdle = idleMilliseconds
+        idleMilliseconds += lookMilliseconds
+        if wasIdle < Self.pageMillisecondsMax, idleMilliseconds >= Self.pageMillisecondsMax {
+            own?.releasePages()
+            context.workers.submit(for: LinkOwner.daemon.uid) { Memory.trim() }
+        }
+        guard database.options.idleMillisecondsMax > 0, !database.options.isMemory else { return }
+        if idleMilliseconds < database.options.idleMillisecondsMax { return setIdleTimer() }
+        idleMilliseconds = 0
+        rest()
+    }
+
+    /// Closes the reader, and with it the database unless others use it.
+    private func rest() {
+        let (database, reader) = (database, own.take())
+        context.writers.submit(for: LinkOwner.daemon.uid) {
+            reader?.close()
+            database.restIfUnused()
+        }
     }
 }

@@ -18,6 +18,11 @@ enum SQLiteRole {
     var uid: UInt32 {
         if case .session(let owner, _) = self { owner.uid } else { LinkOwner.daemon.uid }
     }
+
+    /// Who pays for what the connection itself takes, such as its pages; what all share is nobody's.
+    var account: MemoryAccount {
+        if case .session(let owner, _) = self { owner.account } else { .nobody }
+    }
 }
 
 /// How to open connections to one database.
@@ -33,6 +38,8 @@ struct SQLiteOptions: Sendable {
     var valueByteCountMax: Int
     /// Pages that a loop's reader keeps in memory, in bytes.
     var pageCacheByteCountMax: Int
+    /// Time after which connections that nobody uses are closed, in milliseconds; 0: never.
+    var idleMillisecondsMax: Int64
 
     /// Pages that every other connection keeps in memory, in bytes: SQLite's own default.
     static let smallPageCacheByteCount = 2 << 20
@@ -59,7 +66,12 @@ final class SQLiteConnection: @unchecked Sendable {
     /// True while a client's statement is prepared.
     var isPreparing = false
     /// Which opening of the database it belongs to; a writer to none.
-    var generation: SQLiteGeneration?
+    var generation: SQLiteGeneration? {
+        didSet {
+            oldValue?.connectionCount.subtract(1, ordering: .relaxed)
+            generation?.connectionCount.add(1, ordering: .relaxed)
+        }
+    }
     /// True after it met a damaged file: what it keeps of the file must not be used again.
     var hasMetDamage = false
     private var isClosed = false
@@ -96,6 +108,7 @@ final class SQLiteConnection: @unchecked Sendable {
     /// Opens a connection.
     /// - Throws: `DriverError` with code `connectFailed`, or what SQLite says.
     init(_ options: SQLiteOptions, role: SQLiteRole, mayBlock: Bool = true) throws(DriverError) {
+        role.account.charge()
         var opened: OpaquePointer?
         let result = sqlite3_open_v2(
             options.path, &opened, Self.openFlags(options, role), options.isMemory ? "memdb" : nil)
@@ -131,6 +144,7 @@ final class SQLiteConnection: @unchecked Sendable {
         snapshot = nil
         statements.removeAll()
         sqlite3_close_v2(handle)
+        generation = nil
     }
 
     private static func openFlags(_ options: SQLiteOptions, _ role: SQLiteRole) -> Int32 {
@@ -172,6 +186,17 @@ final class SQLiteConnection: @unchecked Sendable {
         if isWriting && options.usesWAL && !options.isMemory { try execute("PRAGMA journal_mode = WAL") }
         try execute("PRAGMA synchronous = FULL")
         if !isWriting { try execute("PRAGMA query_only = ON") }
+        try learnPageSize()
+    }
+
+    /// A cache is made anew when the first read shows that the file's pages have another size than usual: now, so that it is
+    /// not charged to who reads first. A file that is busy or damaged is told to him, however.
+    private func learnPageSize() throws(DriverError) {
+        do throws(DriverError) {
+            if case .reader = role, !options.isMemory { try execute("PRAGMA schema_version") }
+        } catch {
+            if error.code == .busy { throw error }
+        }
     }
 
     /// Runs a statement of our own without results.
@@ -382,7 +407,7 @@ final class SQLiteConnection: @unchecked Sendable {
 
     /// Gives up what is cached, when memory is short.
     func releaseMemoryIfShort() {
-        if SQLiteMemory.isShort { sqlite3_db_release_memory(handle) }
+        if SQLiteMemory.isShort(for: role.account) { sqlite3_db_release_memory(handle) }
     }
 
     /// State of the transaction as SQLite sees it.

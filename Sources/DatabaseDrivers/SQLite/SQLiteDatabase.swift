@@ -12,16 +12,19 @@ public struct SQLiteSettings: Sendable, Equatable {
     public var valueByteCountMax: Int
     /// Pages that each loop keeps in memory, in bytes.
     public var pageCacheByteCountMax: Int
+    /// Time after which the connections to a file that nobody uses are closed, in milliseconds; 0: never.
+    public var idleMillisecondsMax: Int64
 
     public init(
         busyMillisecondsMax: Int64, readerCountMax: Int, statementCountMax: Int, valueByteCountMax: Int,
-        pageCacheByteCountMax: Int
+        pageCacheByteCountMax: Int, idleMillisecondsMax: Int64 = 0
     ) {
         self.busyMillisecondsMax = busyMillisecondsMax
         self.readerCountMax = readerCountMax
         self.statementCountMax = statementCountMax
         self.valueByteCountMax = valueByteCountMax
         self.pageCacheByteCountMax = pageCacheByteCountMax
+        self.idleMillisecondsMax = idleMillisecondsMax
     }
 }
 
@@ -44,6 +47,8 @@ public final class SQLiteDatabase: Database {
         /// Who is told when the files are not at their place any more.
         var links: [ObjectIdentifier: @Sendable () -> Void] = [:]
         var lastGeneration: UInt64 = 0
+        /// Closed since nobody used it; that it is opened again is nothing to tell.
+        var hasRested = false
     }
 
     enum Opening {
@@ -78,6 +83,8 @@ public final class SQLiteDatabase: Database {
     let state = Mutex(State())
     /// Number of the present opening; 0 while it is not open.
     private let openGeneration = Atomic<UInt64>(0)
+    /// Somebody will look whether nobody uses it any more.
+    let isRestDue = Atomic<Bool>(false)
     private let writeQueue = Mutex<WriteQueue?>(nil)
 
     /// Readers that are kept for the next statement when nobody uses them.
@@ -114,7 +121,8 @@ public final class SQLiteDatabase: Database {
             path: path, isMemory: location.place == .memory, mode: location.mode, usesWAL: isOurs && !isReadOnly,
             busyMillisecondsMax: settings.busyMillisecondsMax, statementCountMax: settings.statementCountMax,
             valueByteCountMax: settings.valueByteCountMax,
-            pageCacheByteCountMax: max(SQLiteOptions.smallPageCacheByteCount, settings.pageCacheByteCountMax))
+            pageCacheByteCountMax: max(SQLiteOptions.smallPageCacheByteCount, settings.pageCacheByteCountMax),
+            idleMillisecondsMax: settings.idleMillisecondsMax)
     }
 
     public func makeSharedLink(_ context: DriverContext) -> any DatabaseLink { SQLiteSharedLink(self, context) }
@@ -177,14 +185,16 @@ public final class SQLiteDatabase: Database {
         } catch {
             failure = error
         }
-        let waiters = state.withLock { state in
+        let (waiters, isNews) = state.withLock { state in
+            let isNews = failure != nil || !state.hasRested
+            state.hasRested = false
             state.opening = opened
             if case .open(_, let generation) = opened { setCurrentGeneration(generation.number) }
             let waiters = state.openWaiters
             state.openWaiters = []
-            return waiters
+            return (waiters, isNews)
         }
-        onOpen(failure)
+        if isNews { onOpen(failure) }
         for waiter in waiters { waiter(failure) }
     }
 
@@ -195,6 +205,7 @@ public final class SQLiteDatabase: Database {
             state.lastGeneration += 1
             return state.lastGeneration
         }
+        if options.isMemory, !name.isEmpty { try SQLiteMemory.prepareDatabase(first) }
         // Until something is read, a new file has no log.
         try first.execute("PRAGMA user_version")
         let files = options.isMemory ? nil : SQLiteFileSet(first)

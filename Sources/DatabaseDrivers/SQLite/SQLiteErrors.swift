@@ -18,6 +18,9 @@ enum SQLiteErrors {
         let message = handle.flatMap { sqlite3_errmsg($0) } ?? sqlite3_errstr(result)
         let offset = handle.map { sqlite3_error_offset($0) } ?? -1
         let made = error(extended, message.map { String(cString: $0) } ?? "unknown error", offset: offset)
+        if extended & 0xff == SQLITE_FULL, let handle, let limit = SQLiteMemory.databaseLimit(handle) {
+            return made.code == .limitExceeded ? made : made.with { SQLiteMemory.explain(databaseLimit: limit, &$0) }
+        }
         guard extended & 0xff == SQLITE_TOOBIG, let handle else { return made }
         let limit = sqlite3_limit(handle, SQLITE_LIMIT_LENGTH, -1)
         return made.with {
@@ -36,7 +39,8 @@ enum SQLiteErrors {
             sqlState: meaning.sqlState,
             vendorCode: extended, offset: offset >= 0 ? Int(offset) : nil, isRetryable: meaning.isRetryable)
         if extended & 0xff == SQLITE_NOMEM, AllocationGuard.end() == .stack { return nestedTooDeeply }
-        if extended & 0xff == SQLITE_NOMEM, SQLiteMemory.takeRefusal() { SQLiteMemory.explain(&details) }
+        let isForRoom = [SQLITE_NOMEM, SQLITE_FULL, SQLITE_IOERR].contains(extended & 0xff)
+        if isForRoom, SQLiteMemory.explainRefusal(&details) { return DriverError(details) }
         if let limit = SQLiteLimit.all.first(where: { $0.isMeant(extended, message) }) { limit.explain(&details) }
         return DriverError(details)
     }

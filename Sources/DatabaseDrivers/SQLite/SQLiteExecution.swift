@@ -106,6 +106,7 @@ final class SQLiteExecution: @unchecked Sendable {
     /// Prepares and binds on `connection`.
     @discardableResult
     func prepare(on connection: SQLiteConnection) throws(DriverError) -> CachedStatement {
+        owner.account.charge()
         let statement = try connection.statement(for: run, isUnfitForLoop: isUnfitForLoop)
         do throws(DriverError) {
             try connection.bind(run, to: statement)
@@ -186,11 +187,15 @@ final class SQLiteExecution: @unchecked Sendable {
         var deadline = MonotonicInstant.distantFuture
         connection.mayBlock = true
         if case .loop(let limit) = mode {
+            // Prepared by the same thread just now.
             deadline = limit
             connection.mayBlock = false
-        } else if !Thread.mayBlock {
+        } else {
+            owner.account.charge()
             // No thread could be made: what a loop does in place of a worker must not keep the others waiting.
-            deadline = MonotonicInstant.now.advanced(byMilliseconds: Self.withoutWorkerMillisecondsMax)
+            if !Thread.mayBlock {
+                deadline = MonotonicInstant.now.advanced(byMilliseconds: Self.withoutWorkerMillisecondsMax)
+            }
         }
         connection.authorization.denial = nil
         connection.begin(run, writes: !statement.isReadOnly, budgetDeadline: deadline)

@@ -5,6 +5,7 @@
 
 internal import CSQLite
 internal import LinuxSystem
+internal import Synchronization
 
 /// The files of an open database, by path and identity.
 struct SQLiteFileSet: Sendable {
@@ -98,6 +99,8 @@ final class SQLiteGeneration: Sendable {
     let number: UInt64
     /// `nil` for a database in memory.
     let files: SQLiteFileSet?
+    /// Connections but the writer's.
+    let connectionCount = Atomic<Int>(0)
     private let onEnd: @Sendable () -> Void
 
     init(_ number: UInt64, _ files: SQLiteFileSet?, onEnd: @escaping @Sendable () -> Void) {

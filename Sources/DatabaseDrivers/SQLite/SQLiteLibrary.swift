@@ -12,6 +12,7 @@ public enum SQLiteLibrary {
         _ = litebase_sqlite3_config_int(SQLITE_CONFIG_MEMSTATUS, 0)
         SQLiteMemory.install()
         sqlite3_initialize()
+        SQLiteMemory.installFiles()
     }
 
     /// Version of the library that is loaded, such as "3.40.1".

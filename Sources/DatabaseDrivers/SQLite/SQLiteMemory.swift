@@ -1,15 +1,35 @@
-// The memory of the library, over all connections. SQLite's own limit (sqlite3_hard_heap_limit64) needs its statistics, which
-// take a global lock for each allocation.
+// The memory of the library, over all connections, and its temporary files, over all users. SQLite's own limit
+// (sqlite3_hard_heap_limit64) needs its statistics, which take a global lock for each allocation, and knows no users.
+//
+// Whoever runs or prepares for a user says so first (`MemoryAccount.charge`); from then on the thread works for him. What all
+// share is nobody's: readers' page caches, and what the daemon does by itself.
 
 internal import CSQLite
+internal import CSQLiteAccounts
 internal import LinuxSystem
 internal import Synchronization
 
-/// What SQLite has allocated, and may.
+/// What SQLite has taken, and may.
 ///
 /// - Thread: any.
 public enum SQLiteMemory {
-    private static let limit = Atomic<Int>(0)
+    /// In bytes; 0: no limit.
+    public struct Limits: Sendable, Equatable {
+        public var memoryInAll = 0
+        public var memoryOfUser = 0
+        /// Of temporary files.
+        public var filesOfUser = 0
+
+        public init(memoryInAll: Int, memoryOfUser: Int, filesOfUser: Int) {
+            self.memoryInAll = memoryInAll
+            self.memoryOfUser = memoryOfUser
+            self.filesOfUser = filesOfUser
+        }
+    }
+
+    private static let limits = Mutex(Limits(memoryInAll: 0, memoryOfUser: 0, filesOfUser: 0))
+    private static let shortInAll = Atomic<Int>(.max)
+    private static let shortOfUser = Atomic<Int>(.max)
 
     /// Hands SQLite our functions; before it is initialized (https://sqlite.org/c3ref/mem_methods.html).
     static func install() {
@@ -18,36 +38,94 @@ public enum SQLiteMemory {
             xRealloc: { CountedMemory.resize($0, $1) }, xSize: { CountedMemory.size($0) },
             xRoundup: { ($0 + 7) & ~7 }, xInit: { _ in SQLITE_OK }, xShutdown: { _ in }, pAppData: nil)
         _ = litebase_sqlite3_config_memory(&methods)
+        _ = litebase_charge_page_caches()
     }
 
-    /// The most that may be in use, in bytes; 0: no limit.
-    public static func setLimit(_ byteCount: Int) {
-        limit.store(byteCount, ordering: .relaxed)
-        CountedMemory.setLimit(byteCount)
+    /// The same for temporary files; when it is initialized.
+    static func installFiles() { _ = litebase_charge_temporary_files() }
+
+    /// Sets the limits, also for what is in use already.
+    public static func setLimits(_ wanted: Limits) {
+        limits.withLock { $0 = wanted }
+        shortInAll.store(half(wanted.memoryInAll), ordering: .relaxed)
+        shortOfUser.store(half(wanted.memoryOfUser), ordering: .relaxed)
+        CountedMemory.setLimits(inAll: wanted.memoryInAll, byOne: wanted.memoryOfUser)
+        CountedMemory.setFileLimit(byOne: wanted.filesOfUser)
     }
 
-    public static var usedByteCount: Int64 { CountedMemory.byteCount }
-    public static var peakByteCount: Int64 { CountedMemory.peakByteCount }
-    /// Allocations that were refused for the limit.
-    public static var refusalCount: UInt64 { CountedMemory.refusalCount }
+    private static func half(_ limit: Int) -> Int { limit > 0 ? limit / 2 : .max }
 
-    /// Whether more than half of it is in use: connections that rest give up their caches then.
-    static var isShort: Bool {
-        let limit = limit.load(ordering: .relaxed)
-        return limit > 0 && usedByteCount > limit / 2
+    /// The most that one user, or one database in memory, may have; 0: no limit.
+    static var memoryOfUserMax: Int { limits.withLock { $0.memoryOfUser } }
+
+    /// Whether more than half of what is allowed is in use: connections that rest give up their caches then.
+    static func isShort(for account: MemoryAccount) -> Bool {
+        MemoryAccount.memoryInAll.byteCount > shortInAll.load(ordering: .relaxed)
+            || account.memory.byteCount > shortOfUser.load(ordering: .relaxed)
     }
 
-    /// Whether the limit was the reason why this thread got no memory.
-    static func takeRefusal() -> Bool { CountedMemory.takeRefusal() }
-
-    /// Says so in an error.
-    static func explain(_ details: inout DriverError.Details) {
-        let value = Int64(limit.load(ordering: .relaxed))
+    /// Tells of the limit for which this thread got no memory, or no room in a temporary file.
+    /// - Returns: false when that was not the reason.
+    static func explainRefusal(_ details: inout DriverError.Details) -> Bool {
+        guard let refusal = CountedMemory.takeRefusal() else { return false }
+        let limits = limits.withLock { $0 }
+        let owner = MemoryAccount.current.uid.map(name) ?? "the daemon"
+        let smaller = "Ask for smaller values and fewer groups at a time, close sessions"
+        switch refusal {
+        case .memoryInAll:
+            details.limit = DriverLimit(name: "sqlite_memory_bytes_max", value: Int64(limits.memoryInAll))
+            details.message =
+                "SQLite may use \(limits.memoryInAll) bytes of memory in all (sqlite_memory_bytes_max), and this needs "
+                + "more."
+            details.hint = "\(smaller), or raise the limit."
+        case .memoryOfOne:
+            details.limit = DriverLimit(name: "sqlite_memory_bytes_per_user_max", value: Int64(limits.memoryOfUser))
+            details.message =
+                "SQLite may use \(limits.memoryOfUser) bytes of memory for \(owner) (sqlite_memory_bytes_per_user_max), and "
+                + "this needs more."
+            details.hint = "\(smaller), drop temporary tables in memory (temp_store), or raise the limit."
+        case .filesOfOne:
+            details.limit = DriverLimit(name: "temporary_bytes_per_user_max", value: Int64(limits.filesOfUser))
+            details.message =
+                "SQLite's temporary files may hold \(limits.filesOfUser) bytes for \(owner) (temporary_bytes_per_user_max), "
+                + "and this needs more."
+            details.hint =
+                "Drop temporary tables, sort less at a time (an index may spare it), close sessions, or raise the limit."
+        }
         details.code = .limitExceeded
-        details.message =
-            "SQLite may use \(value) bytes of memory in all (sqlite_memory_bytes_max), and this needs more."
-        details.hint = "Ask for smaller values and fewer groups at a time, close sessions, or raise the limit."
+        details.sqlState = "53000"
         details.isRetryable = true
-        details.limit = DriverLimit(name: "sqlite_memory_bytes_max", value: value)
+        return true
+    }
+
+    // MARK: Databases in memory, which are nobody's
+
+    /// Sets the most that a database in memory may hold (https://sqlite.org/c3ref/c_fcntl_begin_atomic_write.html,
+    /// SQLITE_FCNTL_SIZE_LIMIT), and takes its first page, so that it is charged to whom this thread works for.
+    static func prepareDatabase(_ connection: SQLiteConnection) throws(DriverError) {
+        var limit = sqlite3_int64(memoryOfUserMax)
+        if limit > 0 { sqlite3_file_control(connection.handle, "main", SQLITE_FCNTL_SIZE_LIMIT, &limit) }
+        try connection.execute("PRAGMA user_version = 0")
+    }
+
+    /// The most that it may hold; `nil` for a database in a file.
+    static func databaseLimit(_ handle: OpaquePointer) -> Int64? {
+        var limit: sqlite3_int64 = -1
+        let result = sqlite3_file_control(handle, "main", SQLITE_FCNTL_SIZE_LIMIT, &limit)
+        return result == SQLITE_OK ? limit : nil
+    }
+
+    static func explain(databaseLimit limit: Int64, _ details: inout DriverError.Details) {
+        details.code = .limitExceeded
+        details.sqlState = "53100"
+        details.message =
+            "A database in memory may hold \(limit) bytes, as one user (sqlite_memory_bytes_per_user_max)."
+        details.hint = "Delete what is not needed any more, or raise the limit and restart."
+        details.limit = DriverLimit(name: "sqlite_memory_bytes_per_user_max", value: limit)
+    }
+
+    private static func name(_ uid: UInt32) -> String {
+        if uid == .max { return "TCP clients" }
+        return Process.userName(uid: uid).map { "user \($0)" } ?? "uid \(uid)"
     }
 }

@@ -188,6 +188,7 @@ public final class SQLiteSessionLink: DatabaseLink {
             hasWriteTurn = false
             lastTransaction = .none
             // Rolling back may have much to undo.
+            RestTimer.start(database, context)
             context.writers.submit(for: connection.role.uid) {
                 if connection.transaction == .active { try? connection.execute("ROLLBACK") }
                 if hadWriteTurn { database.writes.release() }
@@ -201,6 +202,7 @@ extension SQLiteExecution {
     /// (`SQLiteConnection.mustPrepareOnWorker`).
     func describe(on connection: SQLiteConnection) {
         run.error = nil
+        owner.account.charge()
         do throws(DriverError) {
             let statement = try connection.statement(for: run, isUnfitForLoop: isUnfitForLoop)
             run.description = StatementDescription(

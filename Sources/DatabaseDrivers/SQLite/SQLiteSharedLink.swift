@@ -73,6 +73,7 @@ public final class SQLiteSharedLink: DatabaseLink {
 
         override func begin(_ execution: SQLiteExecution) {
             if case .batch = execution.run.kind {
+                reader.noteUse()
                 if mayOnlyRead(execution) { return end(execution, Self.readOnlyBatch) }
                 return enqueueWrite(execution)
             }

@@ -1,5 +1,7 @@
 // Limits that a database may have of its own.
 
+internal import DatabaseDrivers
+
 /// Limits of one database; `nil`: as for the whole daemon. Names and meaning are those of `Limits`.
 public struct DatabaseLimits: Sendable, Equatable {
     public var readersMax: Int?
@@ -17,6 +19,15 @@ public struct DatabaseLimits: Sendable, Equatable {
 }
 
 extension Limits {
+    /// What SQLite may take.
+    var sqlite: SQLiteMemory.Limits {
+        let ofUser = sqliteMemoryByteCountPerUserMax
+        return SQLiteMemory.Limits(
+            memoryInAll: sqliteMemoryByteCountMax,
+            memoryOfUser: ofUser > 0 ? ofUser : sqliteMemoryByteCountMax / 2,
+            filesOfUser: temporaryByteCountPerUserMax)
+    }
+
     /// These limits, with those that a database has of its own.
     func with(_ own: DatabaseLimits) -> Limits {
         var limits = self

@@ -8,17 +8,27 @@ internal import WireProtocol
 
 extension Connection {
     /// Charges changes of less than this later.
-    private static let chargeByteCount = 32 << 10
-    /// What is smaller never hits the limit: health checks and cancels get through.
+    private static let chargeByteCountMax = 32 << 10
+    /// What all connections of a user may hold in all without being charged.
+    private static let unchargedByteCount = 8 << 20
+    /// What is smaller does not hit the limit: health checks and cancels get through.
     private static let smallByteCount = 64 << 10
 
     /// Brings the user's account up to date.
     func settleAccount() {
+        // What is free of a large storage was never touched, so that it is no memory yet.
         let held = isClosed ? 0 : input.count + output.count + inFlightByteCount
         let change = held - chargedByteCount
-        guard abs(change) >= Self.chargeByteCount || (held == 0 && change != 0) else { return }
+        guard isWorthCharging(change) || (held == 0 && change != 0) else { return }
         chargedByteCount = held
         account.bufferedBytes.add(change)
+        Memory.note(change)
+    }
+
+    private func isWorthCharging(_ change: Int) -> Bool {
+        let byteCount = abs(change)
+        if byteCount >= Self.chargeByteCountMax { return true }
+        return byteCount > 0 && byteCount >= Self.unchargedByteCount / max(1, account.connections.count)
     }
 
     /// Why so many bytes more may not be kept; `nil` when they may.
@@ -28,10 +38,31 @@ extension Connection {
         return refusal(ofMore: byteCount)
     }
 
+    /// The same for a request that may have to wait, with many others. What is small gets through beyond the limit too, but not
+    /// without end.
+    func refusal(of operation: Operation) -> RequestError? {
+        let limit = context.limits.bufferedByteCountPerUserMax
+        let used = account.bufferedBytes.count
+        // The usual case: what a loop has decoded itself is not worth the sum then.
+        if decodedRequest == nil, used < limit / 2 { return nil }
+        return refusal(ofRequest: operation.heldByteCount, used, limit)
+    }
+
+    private func refusal(ofRequest byteCount: Int, _ used: Int, _ limit: Int) -> RequestError? {
+        let used = used + byteCount
+        guard used > (byteCount > Self.smallByteCount ? limit : limit + limit / 2) else { return nil }
+        settleAccount()
+        return refusal(ofMore: byteCount)
+    }
+
     private func refusal(ofMore byteCount: Int) -> RequestError? {
         let limit = context.limits.bufferedByteCountPerUserMax
         let used = account.bufferedBytes.count
-        guard used + byteCount > limit else { return nil }
+        return used + byteCount > limit ? exhaustion(by: byteCount, used) : nil
+    }
+
+    private func exhaustion(by byteCount: Int, _ used: Int) -> RequestError {
+        let limit = context.limits.bufferedByteCountPerUserMax
         // What is larger than the limit by itself will be refused again.
         return refusal(
             .bufferedBytesPerUser, used: used,
@@ -73,9 +104,10 @@ extension Connection {
     /// Keeps the account of sessions; those that are being opened count.
     func countSessions(_ change: Int) { account.sessions.add(change) }
 
-    /// Charges the bytes of a request for as long as it runs.
+    /// Charges what a request holds for as long as it runs; once more when that has changed.
     func charge(_ operation: Operation) {
-        operation.chargedByteCount = operation.storage.capacity
+        inFlightByteCount -= operation.chargedByteCount
+        operation.chargedByteCount = operation.heldByteCount
         inFlightByteCount += operation.chargedByteCount
     }
 
@@ -100,7 +132,18 @@ extension Connection {
     /// - Returns: false when it may be.
     func refuseResult(of operation: Operation) -> Bool {
         // What a statement that has changed something returns is bounded, and no error may say that it did nothing.
-        guard operation.summary.rowsAffected == 0 else { return false }
+        guard operation.summary.rowsAffected == 0 else {
+            operation.rows.discharge()
+            return false
+        }
+        if operation.rows.isUserExhausted, operation.error?.code == .limitExceeded {
+            let wanted = operation.rows.chargedByteCount
+            operation.rows.discharge()
+            operation.refusal = exhaustion(by: wanted, account.bufferedBytes.count)
+            return true
+        }
+        // From here on it is the connection's.
+        operation.rows.discharge()
         let byteCount = operation.rows.buffer.count
         guard !isClosed, output.count + byteCount > Self.outputHighWaterByteCount,
             let error = refusal(ofBytes: byteCount)

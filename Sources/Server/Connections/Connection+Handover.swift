@@ -22,7 +22,7 @@ extension Connection {
     ///
     /// With half a message in hand, or replies that the client has not taken, the position stays unknown.
     func recordPosition() {
-        guard let slot, !isClosed, !isClosing, output.isEmpty, input.isEmpty else { return }
+        guard let slot, !isClosed, !isClosing, output.isEmpty, input.isEmpty, longRequest == nil else { return }
         record(in: slot, isBehindLeftover: false)
     }
 
@@ -48,7 +48,10 @@ extension Connection {
     func handOver() {
         // One that must end says so to nobody but its client: the next process would read on.
         guard let slot, let store = context.shared.handover?.store, !isClosed, !isClosing else { return disconnect() }
-        if input.isEmpty, output.isEmpty {
+        if longRequest != nil {
+            // Half done: the position stays unknown, and the next process closes the connection.
+            slot.markUnknown()
+        } else if input.isEmpty, output.isEmpty {
             record(in: slot, isBehindLeftover: false)
         } else {
             keepLeftover(slot, store)

@@ -46,7 +46,7 @@ extension Connection {
     }
 
     func replyHello(_ head: RequestHead, _ encoding: WireEncoding) throws(RequestError) {
-        let request = try decoded { () throws(DecodeError) in try HelloRequest(head.data) }
+        let request = try content(HelloRequest.self, of: head)
         guard request.speaksVersion1 else {
             throw RequestError(
                 .badRequest, "None of the client's protocol versions is known here.",

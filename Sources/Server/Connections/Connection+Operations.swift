@@ -62,6 +62,8 @@ extension Connection {
         }
         operation.progress = .starting
         operation.isBeingStarted = true
+        operation.decodeParameters()
+        if operation.isTracked { charge(operation) }
         switch operation.type {
         case .dbDisconnect: endSession(operation)
         default:
@@ -173,7 +175,7 @@ extension Connection {
 
     /// Lets a paged query go on.
     func fetch(_ head: RequestHead) throws(RequestError) {
-        let reference = try decoded { () throws(DecodeError) in try RequestReference(head.data) }
+        let reference = try content(RequestReference.self, of: head)
         guard
             let operation = inFlight.first(where: { $0.pageRowCount != nil && $0.id.isEqual(reference.request) }),
             let pageRowCount = operation.pageRowCount
@@ -321,7 +323,7 @@ extension Connection {
     }
 
     func cancel(_ head: RequestHead, _ encoding: WireEncoding) throws(RequestError) {
-        let reference = try decoded { () throws(DecodeError) in try RequestReference(head.data) }
+        let reference = try content(RequestReference.self, of: head)
         let wanted = inFlight.filter { $0.isStoppable && $0.id.isEqual(reference.request) }
         guard let first = wanted.first else { return replyCancel(head.id, encoding, wasCancelled: false) }
         // Whether it was in time is known when the request has ended: it may just have finished.
@@ -357,15 +359,6 @@ extension Connection {
         context.statistics.sessionsOpen -= sessions.count
         countSessions(-sessions.count)
         sessions.removeAll()
-    }
-
-    /// Runs a decoder of requests and folds its error.
-    func decoded<Value>(_ decode: () throws(DecodeError) -> Value) throws(RequestError) -> Value {
-        do throws(DecodeError) {
-            return try decode()
-        } catch {
-            throw RequestError(error)
-        }
     }
 }
 

@@ -26,6 +26,10 @@ extension Connection {
                 // With nothing more to come, half a frame is nothing.
                 return hasReadEnd ? bytes.count : offset
             case .skip(let consumed): offset &+= consumed
+            case .frame(let body, let consumed) where body.count > LongRequest.byteCountMin:
+                longFrame = LongFrame(body: body, end: consumed)
+                isInputReady = true
+                return offset
             case .frame(let body, let consumed):
                 isLastFrame = offset &+ consumed == bytes.count
                 handleFrame(UnsafeRawBufferPointer(rebasing: rest[body]))
@@ -67,10 +71,7 @@ extension Connection {
         requestCount &+= 1
         let framing = decoder.framing ?? .lines
         guard let encoding = WireEncoding(body: frame, framing: framing) else {
-            let error = RequestError(
-                .badFrame, "A frame holds neither a MessagePack map nor a JSON object.",
-                hint: "Start the body with a MessagePack map or with {.")
-            return reply(error, id: .none, encoding: .messagePack)
+            return replyNoMessage()
         }
         context.body.removeAll()
         do throws(DecodeError) {
@@ -87,10 +88,22 @@ extension Connection {
         } catch {
             reply(RequestError(error.error), id: error.id, encoding: encoding)
         }
-        if context.body.capacity > 256 << 10 { context.body.releaseStorage() }
+        trimBody()
     }
 
-    private func dispatch(_ head: RequestHead, _ encoding: WireEncoding) {
+    func replyNoMessage() {
+        let error = RequestError(
+            .badFrame, "A frame holds neither a MessagePack map nor a JSON object.",
+            hint: "Start the body with a MessagePack map or with {.")
+        reply(error, id: .none, encoding: .messagePack)
+    }
+
+    /// Gives the storage of a request back that was long.
+    func trimBody() {
+        if context.body.capacity > 4 * LongRequest.byteCountMin { context.body.releaseStorage() }
+    }
+
+    func dispatch(_ head: RequestHead, _ encoding: WireEncoding) {
         guard let type = head.type else {
             let error = RequestError(
                 .unknownType, "The request type \"\(RequestError.printable(head.typeName))\" is not known.",

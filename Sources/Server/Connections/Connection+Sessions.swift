@@ -6,7 +6,7 @@ internal import WireProtocol
 
 extension Connection {
     func openSession(_ head: RequestHead, _ encoding: WireEncoding) throws(RequestError) {
-        let request = try decoded { () throws(DecodeError) in try ConnectRequest(head.data) }
+        let request = try content(ConnectRequest.self, of: head)
         try checkSessionCount()
         let opening =
             if let url = request.url { try adHocDatabase(url) } else {
@@ -157,7 +157,7 @@ extension Connection {
     }
 
     func closeSession(_ head: RequestHead, _ encoding: WireEncoding) throws(RequestError) {
-        let request = try decoded { () throws(DecodeError) in try DisconnectRequest(head.data) }
+        let request = try content(DisconnectRequest.self, of: head)
         guard
             let session = sessions.first(where: { $0.name.utf8.elementsEqual(request.session) && $0.isOpen })
         else { throw sessionNotFound(request.session) }

@@ -41,8 +41,14 @@ extension Connection {
     }
 
     func startQuery(_ head: RequestHead, _ encoding: WireEncoding) throws(RequestError) {
-        let request = try decoded { () throws(DecodeError) in try QueryRequest(head.data) }
+        let request = try content(QueryRequest.self, of: head)
         let route = try route(request.target)
+        // Below that no engine has to be asked.
+        if request.parameters.count > Engine.commonParameterCountMax,
+            let error = route.link.engine.refusal(ofParameters: request.parameters.count)
+        {
+            throw RequestError(error)
+        }
         if request.pageRows != nil { try checkPagedQueryCount() }
         let operation = makeOperation(head, .query, encoding)
         send(operation, by: consume route, timeout: request.timeoutMilliseconds)
@@ -50,8 +56,8 @@ extension Connection {
         operation.setParameters(request.parameters)
         operation.rowCountMax = request.maxRows ?? .max
         operation.pageRowCount = request.pageRows
-        operation.prepareRows(writer(encoding), rowByteCountMax: context.limits.rowByteCountMax)
-        submit(operation)
+        operation.prepareRows(writer(encoding), context.limits, account)
+        try submitIfAffordable(operation)
     }
 
     /// A paged query holds a connection to the database until its last page.
@@ -73,23 +79,34 @@ extension Connection {
     }
 
     func startBatch(_ head: RequestHead, _ encoding: WireEncoding) throws(RequestError) {
-        let request = try decoded { () throws(DecodeError) in try BatchRequest(head.data) }
+        let request = try content(BatchRequest.self, of: head)
         let route = try route(request.target)
         let operation = makeOperation(head, .batch, encoding)
         send(operation, by: consume route, timeout: nil)
         operation.setBatch(request)
-        operation.prepareRows(writer(encoding), rowByteCountMax: context.limits.rowByteCountMax)
+        operation.prepareRows(writer(encoding), context.limits, account)
+        try submitIfAffordable(operation)
+    }
+
+    /// Refuses what would hold more than the user may have: a request that has to wait holds its memory until it is its turn.
+    private func submitIfAffordable(_ operation: Operation) throws(RequestError) {
+        if let error = refusal(of: operation) {
+            // The id of the reply points into them.
+            swap(&operation.storage, &context.body)
+            context.recycle(operation)
+            throw error
+        }
         submit(operation)
     }
 
     func describe(_ head: RequestHead, _ encoding: WireEncoding) throws(RequestError) {
-        let request = try decoded { () throws(DecodeError) in try DescribeRequest(head.data) }
+        let request = try content(DescribeRequest.self, of: head)
         let route = try route(request.target)
         let operation = makeOperation(head, .describe, encoding)
         operation.kind = .describe
         send(operation, by: consume route, timeout: nil)
         operation.sql = request.sql
-        submit(operation)
+        try submitIfAffordable(operation)
     }
 
     func replyDescription(_ operation: Operation) {

@@ -43,6 +43,12 @@ final class Connection: EventSource {
     var chargedByteCount = 0
     /// Bytes of the requests in flight.
     var inFlightByteCount = 0
+    /// Where the input has a request that is too long to be decoded on the loop.
+    var longFrame: LongFrame?
+    /// One that a worker decodes; those behind it wait.
+    var longRequest: LongRequest?
+    /// The request that is being looked at, if a worker has decoded it.
+    var decodedRequest: LongRequest?
     /// Since when the client has taken none of its output; `nil` when there is none.
     private(set) var stalledSince: MonotonicInstant?
     private var queuedByteCount = 0
@@ -98,7 +104,8 @@ final class Connection: EventSource {
         opened = context.loop.now
         decoder = FrameDecoder(frameByteCountMax: context.limits.frameByteCountMax)
         let isOwnUser = peer.map { $0.uid == Process.effectiveUID || $0.uid == 0 } ?? false
-        owner = LinkOwner(uid: peer?.uid ?? UInt32.max, pid: peer?.pid ?? 0, mayOpenFiles: isOwnUser)
+        owner = LinkOwner(
+            uid: UserAccount.number(of: peer?.uid), pid: peer?.pid ?? 0, mayOpenFiles: isOwnUser)
     }
 
     /// Starts serving.
@@ -219,6 +226,7 @@ final class Connection: EventSource {
         if input.isEmpty {
             let consumed = process(bytes)
             if consumed < bytes.count { input.append(UnsafeRawBufferPointer(rebasing: bytes[consumed...])) }
+            startLongRequest()
         } else {
             input.append(bytes)
             processInput()
@@ -230,6 +238,7 @@ final class Connection: EventSource {
     func processInput() {
         let consumed = process(input.readable)
         input.consume(consumed)
+        startLongRequest()
         if input.isEmpty { input.releaseStorage() }
     }
 
@@ -242,7 +251,7 @@ final class Connection: EventSource {
 
     /// Whether requests may be looked at now.
     var mayProcess: Bool {
-        !isClosing && !isClosed && output.count < Self.outputHighWaterByteCount
+        !isClosing && !isClosed && longRequest == nil && output.count < Self.outputHighWaterByteCount
             && inFlight.count < context.limits.requestsInFlightMax && !(slot != nil && context.isCancelling)
     }
 
@@ -264,12 +273,12 @@ final class Connection: EventSource {
 
     /// The client is done.
     private var hasEnded: Bool {
-        output.isEmpty && inFlight.isEmpty && (isClosing || (hasReadEnd && input.isEmpty))
+        output.isEmpty && inFlight.isEmpty && longRequest == nil && (isClosing || (hasReadEnd && input.isEmpty))
     }
 
     /// Nothing is left to do for what was read; what the process may not start any more is for the next one, or for nobody.
     private var isQuiet: Bool {
-        output.isEmpty && inFlight.isEmpty && (!isInputReady || context.isCancelling)
+        output.isEmpty && inFlight.isEmpty && longRequest == nil && (!isInputReady || context.isCancelling)
     }
 
     /// What came before the drain deserves a reply, however many reads it takes; for a kept connection the next process

@@ -49,6 +49,8 @@ final class Operation: StatementRun, @unchecked Sendable {
     /// True after the reply's first frame was queued.
     var hasSentRows = false
     private var batch: BatchRequest?
+    /// Parameters of its statement that are not decoded yet: a request that waits holds its bytes, and no more.
+    private var undecoded: ParameterList?
     private var batchCursor = BatchCursor()
 
     enum Progress {
@@ -74,12 +76,22 @@ final class Operation: StatementRun, @unchecked Sendable {
     }
 
     /// Prepares for the reply's rows.
-    func prepareRows(_ writer: MessageWriter, rowByteCountMax: Int) {
-        rows.prepare(id: id, writer: writer, pageRowCount: pageRowCount, rowByteCountMax: rowByteCountMax)
+    func prepareRows(_ writer: MessageWriter, _ limits: Limits, _ account: UserAccount) {
+        rows.prepare(id: id, writer: writer, pageRowCount: pageRowCount, rowByteCountMax: limits.rowByteCountMax)
+        rows.setPayer(account, byteCountMax: limits.bufferedByteCountPerUserMax)
     }
 
-    /// Takes over the parameters of a request.
+    /// Takes over the parameters of a request, for when it starts.
     func setParameters(_ list: ParameterList) {
+        undecoded = list.count == 0 ? nil : list
+    }
+
+    /// Decodes what `setParameters` was given.
+    func decodeParameters() {
+        if let list = undecoded.take() { decode(list) }
+    }
+
+    private func decode(_ list: ParameterList) {
         if !parameters.isEmpty { parameters.removeAll(keepingCapacity: true) }
         var reader = list.makeReader()
         while let parameter = reader.next() {
@@ -105,6 +117,21 @@ final class Operation: StatementRun, @unchecked Sendable {
         hasSentRows = false
         refusal = nil
         batch = nil
+        undecoded = nil
+    }
+
+    // MARK: Memory
+
+    /// What an operation without any content takes, about.
+    private static let emptyByteCount = 1 << 10
+
+    /// Bytes that it holds, or will when it runs, for as long as it is in flight.
+    var heldByteCount: Int {
+        let parameterCount = max(parameters.capacity, undecoded?.count ?? 0, batch?.parameterCountPeak ?? 0)
+        // What is free of a large storage was never touched; a small one may have been of a larger request.
+        let bytes = storage.capacity > 4 * LongRequest.byteCountMin ? storage.count : storage.capacity
+        return Self.emptyByteCount + bytes + parameterCount * MemoryLayout<DriverParameter>.stride
+            + batchStatementCount * MemoryLayout<StatementSummary>.stride
     }
 
     // MARK: Time
@@ -160,7 +187,15 @@ final class Operation: StatementRun, @unchecked Sendable {
     override func nextBatchStatement() throws(DriverError) -> BatchPosition? {
         guard let step = batchCursor.next() else { return nil }
         sql = step.sql
-        setParameters(step.parameters)
+        if step.parameters.count > Engine.commonParameterCountMax, let link,
+            let error = link.engine.refusal(ofParameters: step.parameters.count)
+        {
+            throw error.with {
+                $0.statementIndex = step.position.statementIndex
+                $0.rowIndex = step.position.rowIndex
+            }
+        }
+        decode(step.parameters)
         return step.position
     }
 }

@@ -72,6 +72,7 @@ extension Limits {
         SQLiteSettings(
             busyMillisecondsMax: busyTimeMillisecondsMax, readerCountMax: readersPerDatabaseMax,
             statementCountMax: statementCacheCountMax, valueByteCountMax: rowByteCountMax,
-            pageCacheByteCountMax: pageCachePerDatabaseByteCountMax / max(1, loopCount))
+            pageCacheByteCountMax: pageCachePerDatabaseByteCountMax / max(1, loopCount),
+            idleMillisecondsMax: sqliteIdleMillisecondsMax)
     }
 }

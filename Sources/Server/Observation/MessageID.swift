@@ -13,6 +13,7 @@ public enum MessageID: String, CaseIterable, Sendable {
     case configurationInvalid = "6c52722dd0554acdab34bcaf297e1b8b"
     case startFailed = "b751f0f50e444215b2c0697b482eb507"
     case settingsUnused = "fd6bc244f1004da3ae6586daac2514da"
+    case limitsLowered = "0a42e13e41ee41cbb1810c32ebb8232e"
     case connectionsRestored = "967d9ccb5b5b42c6adaa73402966ea1e"
     case descriptorsRefused = "f0d56f0cfb024f889952c8957b2b5eae"
     case idleExit = "532beff64fe9433ab023f72913e4d192"
@@ -61,8 +62,9 @@ public enum MessageID: String, CaseIterable, Sendable {
         case .databaseFailed: "databases that cannot be opened"
         case .databaseReplaced: "databases whose files were deleted or replaced"
         case .databaseTrouble: "requests that failed for a trouble of the database"
-        case .listening, .configurationInvalid, .startFailed, .settingsUnused, .connectionsRestored,
-            .descriptorsRefused, .idleExit, .stopRequested, .draining, .drainTimedOut, .stopped, .loopHung, .reloaded,
+        case .listening, .configurationInvalid, .startFailed, .settingsUnused, .limitsLowered,
+            .connectionsRestored, .descriptorsRefused, .idleExit, .stopRequested, .draining, .drainTimedOut, .stopped,
+            .loopHung, .reloaded,
             .reloadFailed, .restartNeeded, .suppressed, .recordsLost:
             "the daemon's own state"
         }

@@ -21,12 +21,20 @@ class WireRowSink: RowSink {
     private var rowStart = 0
     private var isRowTooLarge = false
     private(set) final var columnCount = 0
+    /// Who pays for large values while a worker makes the frame; `nil` for nobody.
+    private var account: UserAccount?
+    private var accountByteCountMax = Int.max
+    private(set) final var chargedByteCount = 0
+    /// The row ended since its user may not hold more.
+    private(set) final var isUserExhausted = false
 
     /// A frame closes at the first row that reaches one of these.
     private static let frameByteCount = 64 << 10
     private static let frameRowCount = 1_000
     /// Bytes that a worker gathers before it hands them to the loop.
     private static let handOverByteCount = 160 << 10
+    /// What a frame may have without being charged.
+    private static let unchargedByteCount = 1 << 20
     /// Storage that a sink may keep for its next run.
     private static let keptByteCountMax = 96 << 10
 
@@ -102,9 +110,37 @@ class WireRowSink: RowSink {
     }
 
     final override func hasRoom(for byteCount: Int) -> Bool {
-        if byteCount <= rowLimit &- (buffer.count &- rowStart) { return true }
+        guard byteCount <= rowLimit &- (buffer.count &- rowStart) else {
+            isRowTooLarge = true
+            return false
+        }
+        let wanted = buffer.count &+ byteCount
+        return wanted &- chargedByteCount <= Self.unchargedByteCount || charge(wanted)
+    }
+
+    /// Lets an account pay for large values until `discharge`; a row that needs more than it may have ends as one that is too
+    /// large.
+    final func setPayer(_ account: UserAccount, byteCountMax: Int) {
+        self.account = account
+        accountByteCountMax = byteCountMax
+        isUserExhausted = false
+    }
+
+    private func charge(_ byteCount: Int) -> Bool {
+        guard let account else { return true }
+        let used = account.bufferedBytes.add(byteCount &- chargedByteCount)
+        chargedByteCount = byteCount
+        if used <= accountByteCountMax { return true }
+        isUserExhausted = true
         isRowTooLarge = true
         return false
+    }
+
+    /// The rows are gone, or somebody else's to pay for.
+    final func discharge() {
+        guard chargedByteCount > 0 else { return }
+        account?.bufferedBytes.add(-chargedByteCount)
+        chargedByteCount = 0
     }
 
     final override var rowByteCountMax: Int { rowLimit }
@@ -174,6 +210,8 @@ class WireRowSink: RowSink {
 
     /// Gives back what a large result has left.
     final func trim() {
+        discharge()
+        account = nil
         if buffer.capacity > Self.keptByteCountMax { buffer.releaseStorage() } else { buffer.removeAll() }
     }
 

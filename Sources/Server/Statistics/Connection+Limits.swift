@@ -74,8 +74,12 @@ extension Connection {
                 if let load = database.poolLoad { use.merge(load, name) }
             }
         case .sqliteMemoryBytes:
-            use.merge(used: SQLiteMemory.usedByteCount, peak: SQLiteMemory.peakByteCount)
-            use.hitCount += SQLiteMemory.refusalCount
+            use.merge(MemoryAccount.memoryInAll)
+            use.hitCount += MemoryAccount.memoryInAll.refusalCount
+        case .sqliteMemoryBytesPerUser:
+            for user in users { use.merge(user.sqlite.memory) }
+        case .temporaryBytesPerUser:
+            for user in users { use.merge(user.sqlite.files) }
         default:
             for user in users {
                 guard let own = user.use(of: name) else { break }
@@ -117,6 +121,10 @@ extension LimitUse {
             peak = max(peak ?? 0, load.waitMillisecondsPeak)
             hitCount += load.timeoutCount
         }
+    }
+
+    fileprivate mutating func merge(_ usage: MemoryAccount.Usage) {
+        merge(used: Int64(usage.byteCount), peak: Int64(usage.peak))
     }
 
     fileprivate func write(value: Int64, _ writer: inout MessageWriter, _ output: inout ByteBuffer) {
@@ -162,12 +170,15 @@ extension UserAccount {
             ("requests_in_flight", requestsInFlight.count - askingCount),
             ("requests_in_flight_peak", requestsInFlight.peak),
             ("buffered_bytes", bufferedBytes.count), ("buffered_bytes_peak", bufferedBytes.peak),
+            ("sqlite_memory_bytes", sqlite.memory.byteCount), ("sqlite_memory_bytes_peak", sqlite.memory.peak),
+            ("temporary_bytes", sqlite.files.byteCount), ("temporary_bytes_peak", sqlite.files.peak),
         ] as [(StaticString, Int)] {
             writer.key(key, into: &output)
             writer.integer(Int64(max(0, number)), into: &output)
         }
         writer.key("refusals", into: &output)
-        writer.unsigned(refusalCount.load(ordering: .relaxed), into: &output)
+        let ofSQLite = sqlite.memory.refusalCount + sqlite.files.refusalCount
+        writer.unsigned(refusalCount.load(ordering: .relaxed) + ofSQLite, into: &output)
         writer.endMap(into: &output)
     }
 }

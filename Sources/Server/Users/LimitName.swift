@@ -9,7 +9,7 @@ enum LimitName: Int, CaseIterable, Sendable {
     case connections, connectionsPerUser, bufferedBytesPerUser, requestsInFlightPerUser, sessionsPerUser
     case keptConnections
     case requestsInFlight, sessionsPerConnection, pagedQueriesPerConnection
-    case readersPerDatabase, workerThreads, sqliteMemoryBytes
+    case readersPerDatabase, workerThreads, sqliteMemoryBytes, sqliteMemoryBytesPerUser, temporaryBytesPerUser
     case poolConnections, poolWait
     case statementTime, idleTransaction, writeStall, busyTime
 
@@ -29,6 +29,8 @@ enum LimitName: Int, CaseIterable, Sendable {
         case .readersPerDatabase: "readers_per_database_max"
         case .workerThreads: "worker_threads_max"
         case .sqliteMemoryBytes: "sqlite_memory_bytes_max"
+        case .sqliteMemoryBytesPerUser: "sqlite_memory_bytes_per_user_max"
+        case .temporaryBytesPerUser: "temporary_bytes_per_user_max"
         case .poolConnections: "pool_connections_max"
         case .poolWait: "pool_wait_ms_max"
         case .statementTime: "statement_time_ms_max"
@@ -55,6 +57,8 @@ enum LimitName: Int, CaseIterable, Sendable {
         case .readersPerDatabase: Int64(limits.readersPerDatabaseMax)
         case .workerThreads: Int64(limits.workerThreadCountMax)
         case .sqliteMemoryBytes: Int64(limits.sqliteMemoryByteCountMax)
+        case .sqliteMemoryBytesPerUser: Int64(limits.sqlite.memoryOfUser)
+        case .temporaryBytesPerUser: Int64(limits.temporaryByteCountPerUserMax)
         case .poolConnections: Int64(limits.poolConnectionCountMax)
         case .poolWait: limits.poolWaitMillisecondsMax
         case .statementTime: limits.statementTimeMillisecondsMax

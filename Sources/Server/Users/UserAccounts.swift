@@ -29,16 +29,24 @@ final class UserAccount: Sendable {
     /// `nil` for clients over TCP, which have no user and share one account.
     let uid: UInt32?
     let connections = Usage()
-    /// Bytes of requests and replies that are under way, to about 32 KiB for each connection.
+    /// Bytes of requests and replies that are under way, to about 32 KiB for each connection, and 8 MiB in all.
     let bufferedBytes = Usage()
     /// Requests that did not end in the turn they came in.
     let requestsInFlight = Usage()
     /// Those that are being opened included.
     let sessions = Usage()
+    /// What SQLite has taken for the user.
+    let sqlite: MemoryAccount
     /// Requests, replies and connections that were refused for a limit.
     let refusalCount = Atomic<UInt64>(0)
 
-    init(uid: UInt32?) { self.uid = uid }
+    init(uid: UInt32?) {
+        self.uid = uid
+        sqlite = MemoryAccount(uid: Self.number(of: uid))
+    }
+
+    /// Clients over TCP have no uid, and this one is nobody's (chown(2)).
+    static func number(of uid: UInt32?) -> UInt32 { uid ?? .max }
 
     /// How the user is called in messages.
     var name: String {

@@ -76,13 +76,17 @@ struct LimitsText {
 
     // MARK: Users
 
-    private static let userTitles = ["", "connections", "sessions", "in flight", "buffered bytes", "refusals"]
+    private static let userTitles = [
+        "", "connections", "sessions", "in flight", "buffered bytes", "SQLite memory", "temporary", "refusals",
+    ]
     /// What a user has, with the limit of each.
     private static let shares: [(key: String, what: String, limit: String)] = [
         ("connections", "connections", "connections_per_user_max"),
         ("sessions", "sessions", "sessions_per_user_max"),
         ("requests_in_flight", "requests in flight", "requests_in_flight_per_user_max"),
         ("buffered_bytes", "buffered bytes", "buffered_bytes_per_user_max"),
+        ("sqlite_memory_bytes", "bytes of SQLite's memory", "sqlite_memory_bytes_per_user_max"),
+        ("temporary_bytes", "bytes in temporary files", "temporary_bytes_per_user_max"),
     ]
 
     private static func name(of user: StructuredValue) -> String {

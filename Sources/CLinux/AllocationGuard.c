@@ -1,0 +1,56 @@
+// The guard of a thread: what it must not outgrow while it works for a client whose input decides how deep and how long
+// that goes. Allocating is what all of that work does, on each level and again and again; where there is no memory any more,
+// a library gives up in good order.
+#define _GNU_SOURCE
+#include "CLinux.h"
+
+#include <pthread.h>
+
+static _Thread_local char *guard_stack_end;
+static _Thread_local bool (*guard_asks)(void *);
+static _Thread_local void *guard_context;
+static _Thread_local unsigned guard_countdown;
+static _Thread_local enum clinux_guard_reason guard_reason;
+
+enum { GUARD_ALLOCATION_COUNT = 16 };
+
+void clinux_guard_stack(size_t margin)
+{
+    pthread_attr_t attributes;
+    if (pthread_getattr_np(pthread_self(), &attributes) != 0) return;
+    void *lowest = NULL;
+    size_t size = 0;
+    if (pthread_attr_getstack(&attributes, &lowest, &size) == 0 && size > margin) guard_stack_end = (char *)lowest + margin;
+    pthread_attr_destroy(&attributes);
+}
+
+void clinux_guard_begin(bool (*asks)(void *), void *context)
+{
+    guard_asks = asks;
+    guard_context = context;
+    guard_countdown = GUARD_ALLOCATION_COUNT;
+    guard_reason = CLINUX_GUARD_NONE;
+}
+
+enum clinux_guard_reason clinux_guard_end(void)
+{
+    enum clinux_guard_reason reason = guard_reason;
+    guard_asks = NULL;
+    guard_reason = CLINUX_GUARD_NONE;
+    return reason;
+}
+
+bool clinux_is_beyond_guard(void)
+{
+    if ((char *)__builtin_frame_address(0) < guard_stack_end) {
+        guard_reason = CLINUX_GUARD_STACK;
+        return true;
+    }
+    if (!guard_asks) return false;
+    if (guard_reason == CLINUX_GUARD_TIME) return true;
+    if (--guard_countdown > 0) return false;
+    guard_countdown = GUARD_ALLOCATION_COUNT;
+    if (!guard_asks(guard_context)) return false;
+    guard_reason = CLINUX_GUARD_TIME;
+    return true;
+}
