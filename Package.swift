@@ -32,6 +32,8 @@ let package = Package(
         // What Swift's Glibc module lacks, and C libraries.
         .target(name: "CLinux"),
         .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
+        // The files that SQLite may open and delete.
+        .target(name: "CSQLiteFiles", dependencies: ["CSQLite"]),
         .target(name: "CToml"),
         // Line editing; the library is opened when the shell starts, so that no other command pays for it.
         .target(name: "CEditLine"),
@@ -55,7 +57,8 @@ let package = Package(
         .target(
             name: "DatabaseDrivers",
             dependencies: [
-                "LinuxSystem", "ByteBuffers", "CNumbers", "CSQLite", "CPostgreSQL", "CMariaDB", "CHiredis",
+                "LinuxSystem", "ByteBuffers", "CNumbers", "CSQLite", "CSQLiteFiles", "CPostgreSQL", "CMariaDB",
+                "CHiredis",
             ],
             swiftSettings: daemon),
 

@@ -1,6 +1,7 @@
 // What SQLite's result codes mean to a client: our code, an SQLSTATE, a hint.
 
 internal import CSQLite
+internal import CSQLiteFiles
 
 /// Translation of result codes (https://sqlite.org/rescode.html).
 enum SQLiteErrors {
@@ -35,6 +36,10 @@ enum SQLiteErrors {
             sqlState: meaning.sqlState,
             vendorCode: extended, offset: offset >= 0 ? Int(offset) : nil, isRetryable: meaning.isRetryable)
         if extended & 0xff == SQLITE_NOMEM, SQLiteMemory.takeRefusal() { SQLiteMemory.explain(&details) }
+        // What a thread was refused belongs to its next error, or to none.
+        if let refusal = litebase_sqlite3_take_refusal(), extended & 0xff == SQLITE_CANTOPEN {
+            details.detail = String(cString: refusal)
+        }
         if let limit = SQLiteLimit.all.first(where: { $0.isMeant(extended, message) }) { limit.explain(&details) }
         return DriverError(details)
     }
