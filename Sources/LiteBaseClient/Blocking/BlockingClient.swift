@@ -41,21 +41,20 @@ public final class BlockingClient {
     /// - Parameters:
     ///   - endpoint: where; `nil` finds the daemon by `Endpoint.discover()`.
     ///   - timeout: how long to keep trying while the daemon's queue is full.
+    ///   - trusted: whose daemon it may be.
     /// - Returns: the connected client.
-    /// - Throws: `ClientError.noSocket`, `.cannotConnect`.
+    /// - Throws: `ClientError.noSocket`, `.cannotConnect`, `.untrusted`.
     public static func connect(
-        to endpoint: Endpoint? = nil, timeout: Duration = .seconds(10)
+        to endpoint: Endpoint? = nil, timeout: Duration = .seconds(10), trusting trusted: TrustedUsers = .standard
     ) throws(ClientError) -> BlockingClient {
         let endpoint = if let endpoint { endpoint } else { try Endpoint.discover() }
         let deadline = MonotonicInstant.after(timeout)
         var backoff = Connecting.Backoff()
         while true {
-            do throws(Errno) {
-                return BlockingClient(socket: try Connecting.attempt(endpoint))
+            do throws(ClientError) {
+                return BlockingClient(socket: try Connecting.attempt(endpoint, trusting: trusted))
             } catch {
-                guard error == .wouldBlock, let deadline, .now < deadline else {
-                    throw .cannotConnect(endpoint, error)
-                }
+                guard case .cannotConnect(_, .wouldBlock) = error, let deadline, .now < deadline else { throw error }
                 _ = Polling.wait((-1, []), -1, until: .after(backoff.next()))
             }
         }

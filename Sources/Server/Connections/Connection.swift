@@ -36,6 +36,8 @@ final class Connection: EventSource {
     var output = ByteBuffer()
     var int64Style = Int64Style.tagged
     var inFlight: [Operation] = []
+    /// The greatest number among the ids that were ever in flight: a greater one is new.
+    var greatestID = Int64.min
     var sessions: [Session] = []
     var requestCount: UInt64 = 0
     var lastSerial: UInt64 = 0

@@ -75,7 +75,8 @@ struct QueryCommand: ParsableCommand {
     }
 
     private func connect() throws(ClientError) -> BlockingClient {
-        try ConnectionOptions.connectForStatements(to: try connection.endpoint(), as: "litebase query")
+        try ConnectionOptions.connectForStatements(
+            to: try connection.endpoint(), trusting: connection.trusted, as: "litebase query")
     }
 
     /// Whether the database takes commands instead of SQL. Their arguments are strings: `1.50` must not become `1.5`.

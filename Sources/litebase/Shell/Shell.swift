@@ -208,7 +208,7 @@ extension Shell {
         if isInteractive, Interrupts.isRaised { Terminal.complain("") }
         ErrorReport.print(error, sql: sql)
         switch error {
-        case .disconnected, .cannotConnect, .noSocket, .protocolViolation, .timedOut:
+        case .disconnected, .cannotConnect, .noSocket, .untrusted, .protocolViolation, .timedOut:
             let hadTransaction = connection.transaction != .none
             connection.drop()
             if hadTransaction { Terminal.complain("hint: the open transaction is rolled back") }
