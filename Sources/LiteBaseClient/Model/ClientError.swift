@@ -48,8 +48,8 @@ extension ClientError: CustomStringConvertible {
 
     private static func untrustedText(_ endpoint: Endpoint, _ uid: UInt32, _ user: String?) -> String {
         let who = user.map { "user \($0) (uid \(uid))" } ?? "uid \(uid)"
-        return "\(endpoint) is served by \(who), who is neither root nor the daemon's user nor you, so nothing was sent; "
-            + "if that is the daemon that you mean, add --trust-user \(user ?? String(uid)), or name it in "
+        return "\(endpoint) is served by \(who), who is neither root nor the daemon's user nor you, so nothing was sent"
+            + "; if that is the daemon that you mean, add --trust-user \(user ?? String(uid)), or name it in "
             + "LITEBASE_TRUSTED_USERS"
     }
 
