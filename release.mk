@@ -7,7 +7,7 @@
 STATIC ?= $(CURDIR)/.build/static
 
 # Exclusivity is checked here too (-enforce-exclusivity=checked is the default): two accesses to one variable at a time, where
-# one writes, end the process instead of going on with what is half written.
+# one writes, end the process instead of going on with what is half written (ARCHITECTURE.md, Exclusive access).
 SWIFT_FLAGS = -use-ld=lld -L$(STATIC) -Xclang-linker -static-libgcc
 # - Relocations take 3 KB instead of 450 KB (glibc 2.36; an older one says so when the program starts).
 # - The executable exports nothing: no other file looks for its symbols.

@@ -75,7 +75,7 @@ public final class Client: Sendable {
 extension Client {
     /// How long to wait for a statement's next frame.
     func waitTime(_ options: QueryOptions) -> Duration? {
-        options.timeout.map { $0 + BlockingClient.graceTime } ?? timeout
+        options.timeout.map(BlockingClient.withGrace) ?? timeout
     }
 
     /// Waits for the one reply of a request.
