@@ -30,7 +30,7 @@ struct StandaloneSocket: ~Copyable {
     /// - Returns: the right to the path.
     /// - Throws: `StartFailure` when somebody else has the path, or it cannot be taken.
     static func make(
-        path: String, mode: UInt32, group: UInt32?, locks: String?, into listener: inout OwnedDescriptor?
+        path: String, mode: UInt32, group: UInt32?, locks: String? = nil, into listener: inout OwnedDescriptor?
     ) throws(StartFailure) -> StandaloneSocket {
         guard path.utf8.count <= Sockets.pathByteCountMax else {
             throw StartFailure(

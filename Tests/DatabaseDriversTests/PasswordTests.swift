@@ -112,7 +112,7 @@ import Testing
         ("postgresql://h/d?pass%77ord=p", "postgresql://h/d?pass%77ord=***"),
         ("postgresql://h/d?%50ASSWORD=p&sslmode=require", "postgresql://h/d?%50ASSWORD=***&sslmode=require"),
         ("postgresql://h/d?sslpass%77ord=p&passfile=/f", "postgresql://h/d?sslpass%77ord=***&passfile=/f"),
-        ("postgresql://u:p?password=q@h/d?password=r", "postgresql://u:***@h/d?password=***"),
+        ("postgresql://u:p?password=q@h/d?password=r", "postgresql://u:***?password=***"),
         ("postgresql://h:1/d?password=p@q&a=b", "postgresql://h:***&a=b"),
         ("sqlite:/a:b@c?password=1", "sqlite:/a:b@c?password=1"), ("d=postgresql://u:p@h", "d=postgresql://u:***@h"),
     ])

@@ -28,7 +28,8 @@ extension ClientError: CustomStringConvertible {
         switch self {
         case .noSocket(let paths):
             "no LiteBase daemon found: no socket at \(paths.joined(separator: ", ")); start one with "
-                + "'systemctl start litebase.socket', 'systemctl --user start litebase.socket' or 'litebased'"
+                + "'systemctl start litebase.socket', 'systemctl --user start litebase.socket' or 'litebased'; a socket "
+                + "elsewhere, such as /tmp/litebase.sock, has to be named"
         case .cannotConnect(let endpoint, let error):
             Self.connectText(endpoint, error)
         case .untrusted(let endpoint, let uid, let user):

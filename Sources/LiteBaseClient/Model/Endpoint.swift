@@ -32,7 +32,7 @@ extension Endpoint {
 
     /// The same on a given environment and file system.
     static func discover(
-        path: String?, environment: (String) -> String?, home: String?, socketExists: (String) -> Bool
+        path: String?, environment: (String) -> String?, home: String? = nil, socketExists: (String) -> Bool
     ) throws(ClientError) -> Endpoint {
         if let path { return .unix(path: path) }
         if let path = environment("LITEBASE_SOCKET") { return .unix(path: path) }

@@ -32,6 +32,8 @@ struct ShellCommand: ParsableCommand {
                 format: output.effectiveFormat, style: output.style, limits: limits.queryOptions(database: nil)),
             isInteractive: isInteractive)
         try shell.run()
-        if shell.hasFailed, !isInteractive { throw ExitCode(ExitStatus.statementFailed) }
+        if shell.hasLostTransaction || (shell.hasFailed && !isInteractive) {
+            throw ExitCode(ExitStatus.statementFailed)
+        }
     }
 }

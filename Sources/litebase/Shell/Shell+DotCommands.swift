@@ -77,6 +77,9 @@ extension Shell {
 
     private func use(_ target: String) throws {
         if target.isEmpty { throw UsageError(".use needs the name or the URL of a database") }
+        if connection.transaction != .none {
+            throw UsageError("a transaction is open, and .use would give it up; COMMIT or ROLLBACK first")
+        }
         try connection.use(target, isReadOnly: connection.options.isReadOnly)
     }
 

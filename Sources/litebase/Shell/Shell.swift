@@ -21,6 +21,8 @@ final class Shell {
     let output = StandardOutput()
     /// Whether any statement or command failed.
     private(set) var hasFailed = false
+    /// Whether it was left with a transaction open.
+    private(set) var hasLostTransaction = false
     /// Set by `.quit`.
     var isOver = false
     /// How deep `.read` nests.
@@ -47,7 +49,8 @@ final class Shell {
             try output.print("litebase \(Product.version), connected to \(connection.endpoint). \(try greeting())")
             try output.flush()
         }
-        try process(lines)
+        try process(lines, isTerminal: isInteractive)
+        noteOpenTransaction()
         if isInteractive, !isOver { try output.print("") }
         try output.flush()
         connection.close()
@@ -63,29 +66,39 @@ final class Shell {
         StatementSplitter.Language(engine: try connection.session().information.engine)
     }
 
+    /// Leaving a transaction open is giving it up, which nobody is to find out later.
+    private func noteOpenTransaction() {
+        guard connection.transaction != .none else { return }
+        hasLostTransaction = true
+        Terminal.complain("litebase: the open transaction was not committed, and is rolled back")
+    }
+
     /// Runs all that a source of lines has.
-    private func process(_ lines: any LineReader) throws {
-        var splitter = StatementSplitter(try language())
+    private func process(_ lines: any LineReader, isTerminal: Bool) throws {
+        var splitter = try makeSplitter()
         while !isOver {
             if isInteractive { connection.takeNotices() }
             switch try lines.read(prompt: prompt(splitter)) {
             case .line(let line):
                 if splitter.isBetweenStatements, let command = Self.dotCommand(line) {
                     splitter.reset()
-                    try attempt { try self.run(dotCommand: command) }
+                    let isDone = try attempt { try self.run(dotCommand: command) }
+                    if !isDone, Self.changesTarget(command) { endForOtherTarget() }
                     // It may have led to another database.
-                    if command.hasPrefix(".use") { splitter = StatementSplitter((try? language()) ?? .sqlite) }
+                    if command.hasPrefix(".use") { splitter = (try? makeSplitter()) ?? StatementSplitter() }
                     continue
                 }
-                for statement in splitter.append(line + [UInt8(ascii: "\n")]) { try run(statement) }
+                var rest = (line + [UInt8(ascii: "\n")])[...]
+                while !isOver, let statement = splitter.next(&rest) {
+                    try run(statement, &splitter, isTerminal: isTerminal)
+                }
             case .interrupted:
                 Interrupts.clear()
                 splitter.reset()
                 if isInteractive { try output.print("^C") }
                 try output.flush()
             case .endOfInput:
-                if let last = splitter.finish() { try run(last) }
-                return
+                return try end(&splitter, isTerminal: isTerminal)
             }
         }
     }
@@ -134,7 +147,7 @@ final class Shell {
 
     private func processFile(_ lines: PlainLines) throws(Errno) {
         do {
-            try process(lines)
+            try process(lines, isTerminal: false)
         } catch {
             hasFailed = true
             Terminal.complain("litebase: \(error)")
@@ -144,12 +157,77 @@ final class Shell {
 
 // Running.
 extension Shell {
-    private func run(_ statement: StatementSplitter.Statement) throws {
+    private func makeSplitter() throws -> StatementSplitter {
+        let language = try language()
+        return StatementSplitter(language, .ask(try connection.session(), language) ?? .init())
+    }
+
+    /// At a terminal, what was begun and left is discarded; in a file it is an error unless it changes nothing (Script.end).
+    private func end(_ splitter: inout StatementSplitter, isTerminal: Bool) throws {
+        let isTorn = splitter.isTorn
+        guard let last = splitter.finish() else { return }
+        let language = try language()
+        if language == .commandLines { return try run(last, &splitter, isTerminal: isTerminal) }
+        if isTerminal {
+            return Terminal.complain("\nlitebase: the statement without a semicolon at its end was not run")
+        }
+        guard !isTorn, ScriptText.onlyReads(last, try connection.session()) else {
+            hasFailed = true
+            return Terminal.complain("litebase: line \(last.line): \(ScriptText.unfinished)")
+        }
+        try run(last, &splitter, isTerminal: isTerminal)
+    }
+
+    /// What follows in a script would be done in the wrong place.
+    private func endForOtherTarget() {
+        guard !isInteractive else { return }
+        isOver = true
+        Terminal.complain("litebase: what follows is for another database, and was not run")
+    }
+
+    /// `.open` is sqlite3's.
+    private static func changesTarget(_ command: String) -> Bool {
+        [".use", ".open", ".connection"].contains { command == $0 || command.hasPrefix($0 + " ") }
+    }
+
+    private func run(
+        _ statement: StatementSplitter.Statement, _ splitter: inout StatementSplitter, isTerminal: Bool
+    ) throws {
+        if let refusal = ScriptText.refusal(of: statement) {
+            hasFailed = true
+            Terminal.complain("litebase: \(isTerminal ? "" : "line \(statement.line): ")\(refusal)")
+            if isTerminal { splitter.stopSkippingData() }
+            if ScriptText.changesTarget(statement) { endForOtherTarget() }
+            return
+        }
+        let isDone = try run(statement)
+        let language = try language()
+        if !isDone, Self.leadsElsewhere(statement, language) { return endForOtherTarget() }
+        if StatementSplitter.Rules.mayChange(by: statement.bytes, language) {
+            splitter.rules = .ask(try connection.session(), language) ?? splitter.rules
+        }
+    }
+
+    /// USE of MySQL, and what its own client makes of `connect`.
+    private static func leadsElsewhere(
+        _ statement: StatementSplitter.Statement, _ language: StatementSplitter.Language
+    ) -> Bool {
+        let word = PlainWords.first(of: statement.bytes)
+        return switch language {
+        case .mysql: word == "use" || word == "connect"
+        case .commandLines: word == "select"
+        case .sqlite, .postgresql: false
+        }
+    }
+
+    /// - Returns: whether it was done.
+    private func run(_ statement: StatementSplitter.Statement) throws -> Bool {
         guard let sql = statement.text else {
             hasFailed = true
-            return Terminal.complain("litebase: the statement is not UTF-8 text")
+            Terminal.complain("litebase: the statement is not UTF-8 text")
+            return false
         }
-        try attempt {
+        return try attempt {
             do {
                 try self.run(sql: sql)
             } catch let error as StatementError
@@ -188,9 +266,13 @@ extension Shell {
     }
 
     /// Runs something and reports its failure, which does not end the shell.
-    private func attempt(_ body: () throws -> Void) throws {
+    /// - Returns: whether there was none.
+    @discardableResult
+    private func attempt(_ body: () throws -> Void) throws -> Bool {
+        var isDone = false
         do {
             try body()
+            isDone = true
         } catch let error as StatementError {
             report(error.error, sql: error.sql)
         } catch let error as ClientError {
@@ -200,6 +282,7 @@ extension Shell {
             Terminal.complain("litebase: \(error.message)")
         }
         try output.flush()
+        return isDone
     }
 
     private func report(_ error: ClientError, sql: String?) {
