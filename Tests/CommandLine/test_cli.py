@@ -603,3 +603,23 @@ def test_interactive_transaction_is_not_lost_silently(terminal, way):
     terminal.type(way)
     terminal.expect(r"not committed")
     assert terminal.end() == 1
+
+
+@pytest.mark.parametrize("word", ["exit", "quit;", r"\q", "EXIT"])
+def test_interactive_words_of_other_shells(terminal, word):
+    terminal.type("help\n")
+    terminal.expect(r"\.databases")
+    terminal.type("\\d\n")
+    terminal.expect(r"default> ")
+    terminal.type(word + "\n")
+    assert terminal.end() == 0
+
+
+def test_history_keeps_no_passwords(terminal, tmp_path):
+    for line in ("SELECT 1 AS kept;", "SELECT 'IDENTIFIED BY Xq7' AS x;", "SELECT 'password Xq7' AS y;"):
+        terminal.type(line + "\n")
+        terminal.expect(r"\(1 row\)")
+    terminal.type("\x04")
+    terminal.end()
+    history = "".join(path.read_text() for path in tmp_path.rglob("history"))
+    assert "kept" in history and "Xq7" not in history

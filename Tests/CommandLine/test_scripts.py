@@ -224,3 +224,68 @@ def test_an_open_transaction_is_not_lost_silently(script, run, end):
     done = script("default", "BEGIN;\nINSERT INTO t VALUES (1);\n" + end)
     assert done.returncode == 1 and "not committed" in done.stderr, done
     assert count(run, "default", "t") == 0
+
+
+# A session that the server has ended
+
+
+END = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
+
+
+class Typed:
+    """A shell whose script arrives bit by bit."""
+
+    def __init__(self, daemon, tmp_path, *words):
+        environment = {"PATH": os.environ["PATH"], "LITEBASE_SOCKET": daemon.socket_path, "HOME": str(tmp_path), **SANITIZER}
+        self.process = subprocess.Popen([LITEBASE, "shell", *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, text=True, env=environment)
+
+    def say(self, line):
+        """Sends a line, and waits for a row."""
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline()
+
+    def end(self, rest=""):
+        out, error = self.process.communicate(rest, timeout=30)
+        return self.process.returncode, out, error
+
+
+def test_a_session_that_the_server_has_ended_is_made_anew(daemon, postgresql, tmp_path):
+    shell = Typed(daemon, tmp_path, "-d", "pg")
+    assert shell.say("SELECT 1 AS a;") == '{"a":1}\n'
+    assert int(postgresql.psql(END)) >= 1
+    assert shell.say("SELECT 2 AS a;") == '{"a":2}\n'
+    status, out, error = shell.end("SELECT 3 AS a;\n")
+    assert status == 0 and out == '{"a":3}\n' and "ended the session" in error, error
+
+
+def test_a_transaction_that_the_server_has_ended_is_not_gone_on_with(run, daemon, postgresql, tmp_path):
+    run("query", "-d", "pg", "DROP TABLE IF EXISTS half; CREATE TABLE half(x int)")
+    shell = Typed(daemon, tmp_path, "-d", "pg")
+    assert shell.say("BEGIN; INSERT INTO half VALUES (1); SELECT 1 AS a;") == '{"a":1}\n'
+    assert int(postgresql.psql(END)) >= 1
+    status, _, error = shell.end("INSERT INTO half VALUES (2);\nINSERT INTO half VALUES (3);\nCOMMIT;\n")
+    assert status == 1 and "rolled back" in error and "not run" in error, error
+    assert count(run, "pg", "half") == 0
+
+
+# Small things
+
+
+def test_errors_of_files_and_directories_are_sentences(run, tmp_path):
+    (tmp_path / "a b.sql").write_text("SELECT 1 AS a;\n\nSELECT nope;\n")
+    done = run("shell", stdin=f'.read "{tmp_path}/a b.sql"\n.read {tmp_path}\n.tables;\n.tables zzz\n')
+    lines = done.stderr.splitlines()
+    assert done.returncode == 1 and '{"a":1}' in done.stdout, done
+    assert any("line 3: " in line for line in lines), lines
+    assert f"litebase: cannot read {tmp_path}: Is a directory" in lines, lines
+    assert any(".schema zzz" in line for line in lines), lines
+    assert not any("InputError" in line or "no command" in line for line in lines), lines
+
+
+@pytest.mark.parametrize("form", ["csv", "tsv", "jsonl", "json"])
+def test_rows_that_are_cut_off_are_told(run, form):
+    done = run("query", "--format", form, "--max-rows", "2", "SELECT 1 UNION SELECT 2 UNION SELECT 3")
+    assert done.returncode == 0 and "--max-rows" in done.stderr, done
+    assert "--max-rows" not in run("query", "--format", form, "--max-rows", "3", "SELECT 1 UNION SELECT 2 UNION SELECT 3").stderr

@@ -14,8 +14,11 @@ enum SQLiteErrors {
 
     /// The error of the last call on `handle`, which returned `result`.
     static func error(_ handle: OpaquePointer?, _ result: Int32) -> DriverError {
-        let extended = handle == nil ? result : sqlite3_extended_errcode(handle)
-        let message = handle.flatMap { sqlite3_errmsg($0) } ?? sqlite3_errstr(result)
+        let last = handle.map { sqlite3_extended_errcode($0) } ?? result
+        // Where the failure is none of the connection's own, it has no words for it but "not an error".
+        let isKnown = ![SQLITE_OK, SQLITE_ROW, SQLITE_DONE].contains(last & 0xff)
+        let extended = isKnown ? last : result
+        let message = isKnown ? handle.flatMap { sqlite3_errmsg($0) } ?? sqlite3_errstr(result) : sqlite3_errstr(result)
         let offset = handle.map { sqlite3_error_offset($0) } ?? -1
         let made = error(extended, message.map { String(cString: $0) } ?? "unknown error", offset: offset)
         guard extended & 0xff == SQLITE_TOOBIG, let handle else { return made }

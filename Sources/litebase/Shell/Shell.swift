@@ -25,6 +25,8 @@ final class Shell {
     private(set) var hasLostTransaction = false
     /// Set by `.quit`.
     var isOver = false
+    /// Whether a transaction was open before the present statement.
+    private var hadTransaction = false
     /// How deep `.read` nests.
     private var readDepth = 0
     static let readDepthMax = 16
@@ -80,7 +82,7 @@ final class Shell {
             if isInteractive { connection.takeNotices() }
             switch try lines.read(prompt: prompt(splitter)) {
             case .line(let line):
-                if splitter.isBetweenStatements, let command = Self.dotCommand(line) {
+                if splitter.isBetweenStatements, let command = Self.dotCommand(line, isTerminal: isTerminal) {
                     splitter.reset()
                     let isDone = try attempt { try self.run(dotCommand: command) }
                     if !isDone, Self.changesTarget(command) { endForOtherTarget() }
@@ -125,11 +127,20 @@ final class Shell {
         return String(repeating: " ", count: max(0, width - 2)) + "..\(inside)> "
     }
 
-    private static func dotCommand(_ line: [UInt8]) -> String? {
+    private static func dotCommand(_ line: [UInt8], isTerminal: Bool) -> String? {
         guard let text = String(validating: line, as: UTF8.self) else { return nil }
         let trimmed = text.drop { $0.isWhitespace }
-        return trimmed.hasPrefix(".") ? String(trimmed) : nil
+        if trimmed.hasPrefix(".") { return String(trimmed) }
+        guard isTerminal else { return nil }
+        // What other shells call them; in a script they would be somebody else's.
+        let word = String(trimmed.reversed().drop { $0.isWhitespace || $0 == ";" }.reversed())
+        return familiar[word.lowercased()]
     }
+
+    private static let familiar = [
+        "exit": ".quit", "quit": ".quit", "\\q": ".quit", "help": ".help", "\\?": ".help", "\\h": ".help",
+        "\\d": ".tables", "\\dt": ".tables", "\\l": ".databases",
+    ]
 
     /// Runs the lines of a file.
     func read(path: String) throws {
@@ -137,6 +148,7 @@ final class Shell {
         readDepth += 1
         defer { readDepth -= 1 }
         do throws(Errno) {
+            if try Files.status(path)?.kind == .directory { throw Errno.isADirectory }
             let lines = try PlainLines(path: path)
             try? output.flush()
             try processFile(lines)
@@ -148,6 +160,9 @@ final class Shell {
     private func processFile(_ lines: PlainLines) throws(Errno) {
         do {
             try process(lines, isTerminal: false)
+        } catch let error as InputError {
+            hasFailed = true
+            Terminal.complain("litebase: \(error.message)")
         } catch {
             hasFailed = true
             Terminal.complain("litebase: \(error)")
@@ -157,6 +172,16 @@ final class Shell {
 
 // Running.
 extension Shell {
+    /// What is left of a script belongs to the transaction that is gone, and would be committed line by line.
+    private func noteLostTransaction() {
+        guard hadTransaction else { return }
+        hadTransaction = false
+        hasLostTransaction = !isInteractive
+        isOver = !isInteractive
+        Terminal.complain(
+            "hint: the open transaction is rolled back\(isInteractive ? "" : "; what follows was not run")")
+    }
+
     private func makeSplitter() throws -> StatementSplitter {
         let language = try language()
         return StatementSplitter(language, .ask(try connection.session(), language) ?? .init())
@@ -200,7 +225,8 @@ extension Shell {
             if ScriptText.changesTarget(statement) { endForOtherTarget() }
             return
         }
-        let isDone = try run(statement)
+        let isDone = try run(statement, line: isTerminal ? nil : statement.line)
+        if isOver { return }
         let language = try language()
         if !isDone, Self.leadsElsewhere(statement, language) { return endForOtherTarget() }
         if StatementSplitter.Rules.mayChange(by: statement.bytes, language) {
@@ -221,19 +247,22 @@ extension Shell {
     }
 
     /// - Returns: whether it was done.
-    private func run(_ statement: StatementSplitter.Statement) throws -> Bool {
+    private func run(_ statement: StatementSplitter.Statement, line: Int?) throws -> Bool {
         guard let sql = statement.text else {
             hasFailed = true
             Terminal.complain("litebase: the statement is not UTF-8 text")
             return false
         }
-        return try attempt {
+        hadTransaction = connection.transaction != .none
+        return try attempt(line: line) {
             do {
                 try self.run(sql: sql)
-            } catch let error as StatementError
-                where error.error.serverError?.code == .sessionNotFound && self.connection.transaction == .none
-            {
-                // The daemon was restarted under the connection. Nothing ran, and there was no transaction: once more.
+            } catch let error as StatementError where error.error.isLostSession && !self.hadTransaction {
+                // The daemon was restarted under the connection, or the server has ended it. Nothing ran, and there was no
+                // transaction: once more.
+                if error.error.serverError?.code != .sessionNotFound {
+                    Terminal.complain("litebase: the database has ended the session; this statement runs in a new one")
+                }
                 self.connection.forgetSession()
                 try self.run(sql: sql)
             }
@@ -268,13 +297,13 @@ extension Shell {
     /// Runs something and reports its failure, which does not end the shell.
     /// - Returns: whether there was none.
     @discardableResult
-    private func attempt(_ body: () throws -> Void) throws -> Bool {
+    private func attempt(line: Int? = nil, _ body: () throws -> Void) throws -> Bool {
         var isDone = false
         do {
             try body()
             isDone = true
         } catch let error as StatementError {
-            report(error.error, sql: error.sql)
+            report(error.error, sql: error.sql, line: line)
         } catch let error as ClientError {
             report(error, sql: nil)
         } catch let error as UsageError {
@@ -285,18 +314,18 @@ extension Shell {
         return isDone
     }
 
-    private func report(_ error: ClientError, sql: String?) {
+    private func report(_ error: ClientError, sql: String?, line: Int? = nil) {
         hasFailed = true
         // The terminal shows ^C where the cursor was.
         if isInteractive, Interrupts.isRaised { Terminal.complain("") }
-        ErrorReport.print(error, sql: sql)
+        ErrorReport.print(error, sql: sql, scriptLine: line)
         switch error {
         case .disconnected, .cannotConnect, .noSocket, .untrusted, .protocolViolation, .timedOut:
-            let hadTransaction = connection.transaction != .none
             connection.drop()
-            if hadTransaction { Terminal.complain("hint: the open transaction is rolled back") }
-        case .server(let error) where error.code == .sessionNotFound || error.code == .outcomeUnknown:
+            noteLostTransaction()
+        case .server(let server) where error.isLostSession || server.code == .outcomeUnknown:
             connection.forgetSession()
+            noteLostTransaction()
         case .server, .invalidRequest:
             break
         }
