@@ -29,7 +29,7 @@ extension Shell {
         // A semicolon at the end is a habit.
         let line = String(line.reversed().drop { $0.isWhitespace || $0 == ";" }.reversed())
         let name = String(line.prefix { !$0.isWhitespace })
-        let argument = Self.unquoted(String(line.dropFirst(name.count).drop { $0.isWhitespace }))
+        let argument = String(line.dropFirst(name.count).drop { $0.isWhitespace })
         switch name {
         case ".quit", ".exit": isOver = true
         case ".help": try printHelp()
@@ -44,13 +44,13 @@ extension Shell {
         case ".headers": settings.style.hasHeader = try Self.parseSwitch(name, argument)
         case ".read":
             if argument.isEmpty { throw UsageError(".read needs the name of a file") }
-            try read(path: argument)
+            try read(path: Self.unquoted(argument))
         default:
             throw UsageError("there is no command \(name); type .help for all")
         }
     }
 
-    /// A name in quotes, such as that of a file with blanks.
+    /// The name of a file, which may stand in quotes for its blanks. (Names of tables keep theirs: the engine reads them.)
     private static func unquoted(_ argument: String) -> String {
         guard let quote = argument.first, quote == "\"" || quote == "'", argument.count >= 2, argument.last == quote
         else {
