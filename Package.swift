@@ -34,6 +34,8 @@ let package = Package(
         .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
         // What SQLite takes, charged to users.
         .target(name: "CSQLiteAccounts", dependencies: ["CLinux", "CSQLite"]),
+        // The files that SQLite may open and delete.
+        .target(name: "CSQLiteFiles", dependencies: ["CSQLite"]),
         .target(name: "CToml"),
         // Line editing; the library is opened when the shell starts, so that no other command pays for it.
         .target(name: "CEditLine"),
@@ -57,7 +59,8 @@ let package = Package(
         .target(
             name: "DatabaseDrivers",
             dependencies: [
-                "LinuxSystem", "ByteBuffers", "CNumbers", "CSQLite", "CSQLiteAccounts", "CPostgreSQL", "CMariaDB",
+                "LinuxSystem", "ByteBuffers", "CNumbers", "CSQLite", "CSQLiteAccounts", "CSQLiteFiles", "CPostgreSQL",
+                "CMariaDB",
                 "CHiredis",
             ],
             swiftSettings: daemon),

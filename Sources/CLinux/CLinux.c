@@ -147,13 +147,34 @@ static int close_keeping_errno(int fd) {
     return -1;
 }
 
-int clinux_bind_unix(const char *path, size_t path_length) {
+int clinux_bind_unix(const char *path, size_t path_length, uint32_t mode) {
     struct sockaddr_un address;
     if (unix_address(path, path_length, &address) != 0) return -1;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0) return -1;
-    if (bind(fd, (struct sockaddr *)&address, sizeof address) != 0) return close_keeping_errno(fd);
-    return fd;
+    // The file gets the bits of its socket, less the umask (unix_bind_bsd in net/unix/af_unix.c).
+    if (fchmod(fd, mode) != 0) return close_keeping_errno(fd);
+    mode_t mask = umask(~mode & 0777);
+    int result = bind(fd, (struct sockaddr *)&address, sizeof address);
+    int error = errno;
+    umask(mask);
+    errno = error;
+    return result == 0 ? fd : close_keeping_errno(fd);
+}
+
+int clinux_set_socket_group(const char *path, uint32_t gid) {
+    int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) return -1;
+    struct stat status;
+    int result = fstat(fd, &status);
+    if (result == 0 && (!S_ISSOCK(status.st_mode) || status.st_uid != geteuid())) {
+        errno = ENOTSOCK;
+        result = -1;
+    }
+    if (result == 0) result = fchownat(fd, "", (uid_t)-1, gid, AT_EMPTY_PATH);
+    if (result != 0) return close_keeping_errno(fd);
+    close(fd);
+    return 0;
 }
 
 int clinux_connect_unix(const char *path, size_t path_length) {

@@ -10,8 +10,8 @@ public struct Configuration: Sendable, Equatable {
     /// The first one is the default database.
     public var databases: [DatabaseConfiguration]
     public var listen: ListenMode
-    /// Where a standalone daemon binds its socket.
-    public var socketPath: String
+    /// Where a standalone daemon binds its socket; `nil` where there is no directory for it.
+    public var socketPath: String?
     /// Directory that must exist for the embedded database; `nil` when that one is not used.
     public var stateDirectory: String?
     /// Files that were read, in this order.

@@ -15,7 +15,7 @@ extension CommandLineOptions {
 
             -flag=value, -flag value, --flag=value and --flag value mean the same. Flags override files.
             Configuration: \(paths.configurationDirectory)/litebase.toml, then litebase.toml.d/*.toml there.
-            Socket without flags: \(paths.socketPath)
+            Socket without flags: \(paths.socketPath ?? "none; --socket must be given")
             More: litebased(8), litebase.toml(5)
 
             """

@@ -24,6 +24,7 @@ public struct Errno: Error, Equatable, Hashable, Sendable, CustomStringConvertib
     public static let permissionDenied = Errno(EACCES)
     public static let fileExists = Errno(EEXIST)
     public static let notADirectory = Errno(ENOTDIR)
+    public static let isADirectory = Errno(EISDIR)
     public static let invalidArgument = Errno(EINVAL)
     public static let tooManyFiles = Errno(EMFILE)
     public static let noSpace = Errno(ENOSPC)

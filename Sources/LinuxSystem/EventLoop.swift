@@ -14,21 +14,24 @@ public final class EventLoop {
     /// Where other threads leave jobs.
     public let mailbox: LoopMailbox
     /// Time at the start of the current turn, so that handlers need no clock call.
-    public private(set) var now = MonotonicInstant.now
+    public var now: MonotonicInstant { turnStart }
     /// Turns since the start; a watchdog compares it over time.
-    public private(set) var turnCount: UInt64 = 0
+    public var turnCount: UInt64 { turnNumber }
 
+    // What `@exclusivity` says does not reach other modules; what is public is computed.
+    @exclusivity(unchecked) private var turnStart = MonotonicInstant.now
+    @exclusivity(unchecked) private var turnNumber: UInt64 = 0
     private let epoll: OwnedDescriptor
     /// Each counted once, from `register` to `deregister`; not again for each of its events.
-    private var slots: [Unmanaged<EventSource>?] = []
-    private var generations: [UInt32] = []
+    @exclusivity(unchecked) private var slots: [Unmanaged<EventSource>?] = []
+    @exclusivity(unchecked) private var generations: [UInt32] = []
     private var freeSlots: [Int] = []
     /// Sources that left during this turn stay alive until its end: one of them may be running.
-    private var departed: [EventSource] = []
-    private var timers = TimerQueue()
+    @exclusivity(unchecked) private var departed: [EventSource] = []
+    @exclusivity(unchecked) private var timers = TimerQueue()
     private let events: UnsafeMutablePointer<clinux_event>
-    private var isStopRequested = false
-    private var spin: SpinPolicy
+    @exclusivity(unchecked) private var isStopRequested = false
+    @exclusivity(unchecked) private var spin: SpinPolicy
 
     private static let mailboxToken = UInt64.max
 
@@ -131,8 +134,8 @@ public final class EventLoop {
     /// - Parameter waiting: false looks at what is there and returns at once.
     public func turn(waiting: Bool) {
         let eventCount = waiting ? waitForEvents() : wait(timeout: 0)
-        now = .now
-        turnCount &+= 1
+        turnStart = .now
+        turnNumber &+= 1
         var hasMail = false
         for index in 0..<eventCount {
             let event = events[index]

@@ -15,6 +15,11 @@ public struct FileStatus: Sendable {
     public var device: UInt64
     public var inode: UInt64
 
+    /// Whether somebody beside root and the process's own user may make files in this directory.
+    public var isSharedDirectory: Bool {
+        kind == .directory && (mode & 0o022 != 0 || (ownerUID != 0 && ownerUID != Process.effectiveUID))
+    }
+
     init(_ info: stat) {
         kind =
             switch info.st_mode & S_IFMT {
@@ -138,9 +143,16 @@ public enum Files {
         _ = try SystemCalls.call(.open) { Int(chmod(path, mode)) }
     }
 
-    /// Sets the group and leaves the owner.
-    public static func setGroup(_ path: String, gid: UInt32) throws(Errno) {
-        _ = try SystemCalls.call(.open) { Int(chown(path, UInt32.max, gid)) }
+    /// Sets the group of a socket of the process's own user, and of no other file to which the path may lead meanwhile.
+    public static func setSocketGroup(_ path: String, gid: UInt32) throws(Errno) {
+        _ = try SystemCalls.call(.open) { Int(clinux_set_socket_group(path, gid)) }
+    }
+
+    /// The path without links, `.` and `..` (realpath(3)).
+    public static func resolved(_ path: String) throws(Errno) -> String {
+        guard let found = realpath(path, nil) else { throw .current }
+        defer { free(found) }
+        return String(cString: found)
     }
 
     /// Takes an exclusive lock that ends with the last descriptor of this open file (flock(2)).

@@ -2,6 +2,7 @@
 
 internal import CLinux
 internal import Glibc
+internal import Synchronization
 
 /// This process and its surroundings.
 public enum Process {
@@ -51,7 +52,23 @@ public enum Process {
     }
 
     /// Bits that new files lose (umask(2)).
-    public static func setFileModeMask(_ mask: UInt32) { umask(mask) }
+    public static func setFileModeMask(_ mask: UInt32) {
+        inheritedMask.store(umask(mask), ordering: .relaxed)
+    }
+
+    /// Bits that new files lost before `setFileModeMask`.
+    public static var inheritedFileModeMask: UInt32 { inheritedMask.load(ordering: .relaxed) }
+    private static let inheritedMask = Atomic<UInt32>(0o022)
+
+    /// Runs `body` while new files lose these bits.
+    /// - Thread: only before any other makes files.
+    public static func withFileModeMask<Result, Failure: Error>(
+        _ mask: UInt32, _ body: () throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        let former = umask(mask)
+        defer { umask(former) }
+        return try body()
+    }
 
     /// Raises the soft limit of open files to the hard one (getrlimit(2)).
     /// - Returns: the limit now in force.

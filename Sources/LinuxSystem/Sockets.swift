@@ -28,12 +28,12 @@ public enum Sockets {
     /// Longest path of a Unix socket, in bytes (unix(7): `sun_path` holds 108 with the NUL).
     public static let pathByteCountMax = 107
 
-    /// Binds a non-blocking, close-on-exec Unix stream socket; not yet listening.
+    /// Binds a non-blocking, close-on-exec Unix stream socket; not yet listening. Its file never has other permission bits.
     /// - Throws: `.addressInUse` when the path exists, `.nameTooLong` over the limit, whatever bind(2) says.
-    public static func bindUnix(path: String) throws(Errno) -> OwnedDescriptor {
+    public static func bindUnix(path: String, mode: UInt32 = 0o600) throws(Errno) -> OwnedDescriptor {
         var path = path
         return OwnedDescriptor(
-            Int32(try SystemCalls.call(.bind) { path.withUTF8 { Int(clinux_bind_unix($0.cString, $0.count)) } }))
+            Int32(try SystemCalls.call(.bind) { path.withUTF8 { Int(clinux_bind_unix($0.cString, $0.count, mode)) } }))
     }
 
     /// Binds a non-blocking TCP socket on 127.0.0.1; not yet listening.

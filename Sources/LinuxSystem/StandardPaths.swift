@@ -41,14 +41,21 @@ public struct StandardPaths: Sendable {
     /// when it has none.
     public var credentialsDirectory: String? { firstDirectory("CREDENTIALS_DIRECTORY") }
 
-    /// The daemon's socket. Falls back to `/tmp` where the directory for sockets is missing.
-    public var socketPath: String {
-        let parent = isRoot ? "/run" : variable("XDG_RUNTIME_DIR")
-        if let parent, parent.hasPrefix("/"), (try? Files.status(parent))??.kind == .directory {
+    /// The daemon's socket: in the directory for sockets, and for a user who has none in that for state. Never where others
+    /// may put one, such as `/tmp`. `nil` for a user with neither.
+    public var socketPath: String? {
+        if isRoot { return "/run/litebase/litebase.sock" }
+        if let parent = variable("XDG_RUNTIME_DIR"), parent.hasPrefix("/"),
+            (try? Files.status(parent))??.kind == .directory
+        {
             return parent + "/litebase/litebase.sock"
         }
-        return "/tmp/litebase.sock"
+        return user("XDG_STATE_HOME", ".local/state").map { $0 + "/litebase.sock" }
     }
+
+    /// Directory of the locks of sockets that are where others may make files. It does not depend on how the user has come
+    /// in, so that two daemons of one user find the same.
+    public var lockDirectory: String? { isRoot ? "/run/litebase" : user("XDG_STATE_HOME", ".local/state") }
 
     // Several directories are separated by colons (systemd.exec(5)); the first one is ours.
     private func firstDirectory(_ name: String) -> String? {

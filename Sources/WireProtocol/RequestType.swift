@@ -31,6 +31,9 @@ public enum RequestType: UInt8, CaseIterable, Sendable {
     /// The `type` of a reply that says what went wrong.
     public static let errorReplyName: StaticString = "error"
 
+    /// Whether it only says something of another request, named by its id, and may have the same.
+    public var namesAnother: Bool { self == .cancel || self == .fetch }
+
     /// The type with this name on the wire; `nil` for an unknown one.
     public init?(name: UnsafeRawBufferPointer) {
         let candidate: RequestType

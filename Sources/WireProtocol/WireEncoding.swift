@@ -6,15 +6,16 @@ public enum WireEncoding: UInt8, CaseIterable, Sendable {
 
     /// Tells the encoding of one frame by its first byte; `nil` when it can be neither.
     ///
-    /// Lines are always JSON.
+    /// Lines are JSON objects.
     /// - Source: protocol.md, "Framing and encoding"
     @inlinable
     public init?(body: UnsafeRawBufferPointer, framing: Framing) {
+        guard body.count > 0 else { return nil }
         if framing == .lines {
+            guard body[0] == UInt8(ascii: "{") else { return nil }
             self = .json
             return
         }
-        guard body.count > 0 else { return nil }
         switch body[0] {
         case 0x80...0x8f, 0xde, 0xdf: self = .messagePack
         case UInt8(ascii: "{"): self = .json

@@ -77,9 +77,16 @@ struct Listeners: ~Copyable {
     private mutating func bindOwn(_ configuration: Configuration) throws(StartFailure) {
         let settings = configuration.settings
         let group = try Self.group(settings.socketGroup)
-        let path = configuration.socketPath
+        guard let path = configuration.socketPath else {
+            throw StartFailure(
+                ExitStatus.configuration,
+                "there is no directory for the socket: XDG_RUNTIME_DIR leads nowhere, and the user has no home; give a "
+                    + "--socket")
+        }
         var listener: OwnedDescriptor?
-        ownSocket = try StandaloneSocket.make(path: path, mode: settings.socketMode, group: group, into: &listener)
+        ownSocket = try StandaloneSocket.make(
+            path: path, mode: settings.socketMode, group: group, locks: StandardPaths.current.lockDirectory,
+            into: &listener)
         guard let socket = listener.take() else { return }
         all.append(Listener(socket, address: "unix:\(path)", isInherited: false))
         guard let port = settings.port else { return }

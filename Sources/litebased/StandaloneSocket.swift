@@ -6,16 +6,18 @@ internal import LinuxSystem
 /// A socket file that this process made, with the lock that says so.
 ///
 /// The lock file `PATH.lock` decides who serves a path: it is held as long as the process lives, however it ends, so a
-/// socket file whose lock is free is stale. It holds the owner's pid for messages only.
+/// socket file whose lock is free is stale. It holds the owner's pid for messages only. Where others may make files, such as
+/// in `/tmp`, anybody could take that name and keep the daemon from starting: then it is in a directory of the user's own.
 struct StandaloneSocket: ~Copyable {
     let path: String
+    private let lockPath: String
     private let lock: OwnedDescriptor
     private let device: UInt64
     private let inode: UInt64
 
     /// Takes the path and listens on it.
     ///
-    /// A free path is bound as it is (born with mode 0600 by the umask, widened before it listens), so that `lsof PATH` and
+    /// A free path is bound as it is (born with its mode, and with its group before it listens), so that `lsof PATH` and
     /// `fuser PATH` find it: the kernel keeps the name of the bind. Over a stale socket, one that is made under a temporary
     /// name is renamed, so that the path is never without one.
     ///
@@ -23,12 +25,13 @@ struct StandaloneSocket: ~Copyable {
     ///   - path: absolute path of the socket.
     ///   - mode: its permission bits.
     ///   - group: number of its group; `nil` leaves the process's own.
+    ///   - locks: directory for the lock of a path where others may make files; `nil` where there is none.
     ///   - listener: gets the listening descriptor.
     /// - Returns: the right to the path.
     /// - Throws: `StartFailure` when somebody else has the path, or it cannot be taken.
-    static func make(path: String, mode: UInt32, group: UInt32?, into listener: inout OwnedDescriptor?)
-        throws(StartFailure) -> StandaloneSocket
-    {
+    static func make(
+        path: String, mode: UInt32, group: UInt32?, locks: String? = nil, into listener: inout OwnedDescriptor?
+    ) throws(StartFailure) -> StandaloneSocket {
         guard path.utf8.count <= Sockets.pathByteCountMax else {
             throw StartFailure(
                 ExitStatus.configuration,
@@ -38,13 +41,15 @@ struct StandaloneSocket: ~Copyable {
         try makeDirectory(of: path, mode: mode)
         // Before the lock, so that no lock file is left beside a file that is none of ours.
         try refuseForeignFile(path)
-        let lock = try takeLock(path)
+        let lockPath = try lockPath(path, locks)
+        let lock = try takeLock(lockPath, path)
         do throws(StartFailure) {
             try refuseForeignServer(path)
             let made = try bind(path, mode: mode, group: group, into: &listener)
-            return StandaloneSocket(path: path, lock: consume lock, device: made.device, inode: made.inode)
+            return StandaloneSocket(
+                path: path, lockPath: lockPath, lock: consume lock, device: made.device, inode: made.inode)
         } catch {
-            try? Files.unlink(lockPath(path))
+            try? Files.unlink(lockPath)
             throw error
         }
     }
@@ -55,22 +60,21 @@ struct StandaloneSocket: ~Copyable {
             try? Files.unlink(path)
         }
         // Whoever waits for this very file notices that the path leads elsewhere (takeLock).
-        try? Files.unlink(Self.lockPath(path))
+        try? Files.unlink(lockPath)
     }
 
     private static func bind(_ path: String, mode: UInt32, group: UInt32?, into listener: inout OwnedDescriptor?)
         throws(StartFailure) -> FileStatus
     {
         let isStale = (try? Files.status(path, followingLinks: false)) != nil
-        let name = isStale ? temporaryName(path) : path
+        let temporary = isShared(path) ? guarded(path) : temporaryName(path)
+        let name = isStale ? temporary : path
         // One that a crash left behind is ours to remove: we hold the lock.
-        try refuseForeignFile(temporaryName(path))
+        try refuseForeignFile(temporary)
         do throws(Errno) {
-            if try Files.status(temporaryName(path), followingLinks: false) != nil {
-                try Files.unlink(temporaryName(path))
-            }
-            let socket = try Sockets.bindUnix(path: name)
-            let made = try publish(socket, name, path, mode, group)
+            if try Files.status(temporary, followingLinks: false) != nil { try Files.unlink(temporary) }
+            let socket = try Sockets.bindUnix(path: name, mode: mode)
+            let made = try publish(socket, name, path, group)
             listener = consume socket
             return made
         } catch {
@@ -80,10 +84,9 @@ struct StandaloneSocket: ~Copyable {
     }
 
     private static func publish(
-        _ socket: borrowing OwnedDescriptor, _ name: String, _ path: String, _ mode: UInt32, _ group: UInt32?
+        _ socket: borrowing OwnedDescriptor, _ name: String, _ path: String, _ group: UInt32?
     ) throws(Errno) -> FileStatus {
-        if let group { try Files.setGroup(name, gid: group) }
-        try Files.setMode(name, mode)
+        if let group { try Files.setSocketGroup(name, gid: group) }
         try Sockets.listen(socket)
         guard let made = try Files.status(name, followingLinks: false) else { throw .noSuchFile }
         if name != path { try Files.rename(name, to: path) }
@@ -97,19 +100,64 @@ struct StandaloneSocket: ~Copyable {
         return path.dropLast() + (path.hasSuffix("~") ? "_" : "~")
     }
 
-    private static func lockPath(_ path: String) -> String { path + ".lock" }
+    // Where others may make files: a name that they cannot know before.
+    private static func guarded(_ path: String) -> String {
+        "\(directory(of: path))/.\(String(UInt64.random(in: 1 << 31..<1 << 32), radix: 16))"
+    }
 
-    // A socket that others may use must be reachable; its own permissions guard it.
+    private static func directory(of path: String) -> String {
+        guard let slash = path.lastIndex(of: "/"), slash > path.startIndex else { return "/" }
+        return String(path[..<slash])
+    }
+
+    private static func isShared(_ path: String) -> Bool {
+        (try? Files.status(directory(of: path)))??.isSharedDirectory ?? false
+    }
+
+    private static func lockPath(_ path: String, _ locks: String?) throws(StartFailure) -> String {
+        guard isShared(path) else { return path + ".lock" }
+        guard let locks else {
+            throw StartFailure(
+                ExitStatus.cannotCreate,
+                "others may make files beside \(path), and the user has no home for its lock; choose another --socket")
+        }
+        do throws(Errno) {
+            // Two spellings of one path have one lock.
+            let place = try Files.resolved(directory(of: path)) + path[(path.lastIndex(of: "/") ?? path.startIndex)...]
+            try Files.makeDirectories(locks)
+            return locks + "/"
+                + place.unicodeScalars.reduce(into: "") { name, character in
+                    switch character {
+                    case "%": name += "%25"
+                    case "/": name += "%2F"
+                    default: name.unicodeScalars.append(character)
+                    }
+                } + ".lock"
+        } catch {
+            throw StartFailure(
+                ExitStatus.of(error, or: ExitStatus.cannotCreate),
+                "the directory \(locks) of the lock of \(path) cannot be made: \(error); choose a --socket in a directory "
+                    + "where only you make files", error)
+        }
+    }
+
+    // A socket that others may use must be reachable; its own permissions guard it. Directories on the way to the socket's own
+    // are no part of the service: they are made as mkdir(1) makes them.
     private static func makeDirectory(of path: String, mode: UInt32) throws(StartFailure) {
-        guard let slash = path.lastIndex(of: "/"), slash > path.startIndex else { return }
-        let directory = String(path[..<slash])
+        let directory = directory(of: path)
+        let isForOthers = mode & 0o066 != 0
         do throws(Errno) {
             if let status = try Files.status(directory) {
                 if status.kind == .directory { return }
                 throw .notADirectory
             }
-            try Files.makeDirectories(directory)
-            if mode & 0o066 != 0 { try Files.setMode(directory, 0o755) }
+            let mask = Process.inheritedFileModeMask
+            try Process.withFileModeMask(isForOthers ? mask & 0o022 : mask) { () throws(Errno) in
+                try Files.makeDirectories(Self.directory(of: directory), mode: isForOthers ? 0o755 : 0o777)
+            }
+            try Process.withFileModeMask(0) { () throws(Errno) in
+                try Files.makeDirectories(directory, mode: isForOthers ? 0o755 : 0o700)
+            }
         } catch {
             throw StartFailure(
                 ExitStatus.of(error, or: ExitStatus.cannotCreate),
@@ -117,8 +165,7 @@ struct StandaloneSocket: ~Copyable {
         }
     }
 
-    private static func takeLock(_ path: String) throws(StartFailure) -> OwnedDescriptor {
-        let name = lockPath(path)
+    private static func takeLock(_ name: String, _ path: String) throws(StartFailure) -> OwnedDescriptor {
         do throws(Errno) {
             while true {
                 // O_NOFOLLOW and O_NONBLOCK: somebody else may have put a link or a pipe there (/tmp).

@@ -371,7 +371,8 @@ def test_no_daemon_names_all_places(run, tmp_path):
     if Path("/run/litebase/litebase.sock").exists() or Path("/tmp/litebase.sock").exists():
         pytest.skip("a daemon of this machine is in the way")
     result = run("ping", environment={"LITEBASE_SOCKET": "", "XDG_RUNTIME_DIR": str(tmp_path)}, check=69)
-    for place in [f"{tmp_path}/litebase/litebase.sock", "/run/litebase/litebase.sock", "/tmp/litebase.sock"]:
+    for place in [f"{tmp_path}/litebase/litebase.sock", "/.local/state/litebase/litebase.sock", "/run/litebase/litebase.sock",
+                  "/tmp/litebase.sock, has to be named"]:
         assert place in result.stderr.decode()
 
 
@@ -524,7 +525,7 @@ def test_interrupt_cancels_the_statement_and_not_the_shell(terminal):
     terminal.expect(r"default\*> ")
     terminal.type("SELECT 40 + 2 AS answer;\n")
     terminal.expect(r"42")
-    terminal.type(".quit\n")
+    terminal.type("ROLLBACK;\n.quit\n")
     assert terminal.end() == 0
 
 
@@ -581,3 +582,44 @@ def test_shell_survives_a_restart_of_the_daemon(tmp_path_factory, tmp_path):
     terminal.type("\x04")
     assert terminal.end() == 0
     daemon.stop()
+
+
+def test_interactive_half_statement_is_discarded(terminal, query, run):
+    run("query", "DROP TABLE IF EXISTS half; CREATE TABLE half(x); INSERT INTO half VALUES (1)", check=0)
+    terminal.type("delete from half\n")
+    terminal.expect(r"\.\.\.> ")
+    terminal.type("\x04")
+    terminal.expect(r"not run")
+    assert terminal.end() == 0
+    assert query("SELECT count(*) AS n FROM half") == [{"n": 1}]
+
+
+@pytest.mark.parametrize("way", ["\x04", ".quit\n"])
+def test_interactive_transaction_is_not_lost_silently(terminal, way):
+    terminal.type("BEGIN;\n")
+    terminal.expect(r"default\*> ")
+    terminal.type(".use other\n")
+    terminal.expect(r"COMMIT or ROLLBACK")
+    terminal.type(way)
+    terminal.expect(r"not committed")
+    assert terminal.end() == 1
+
+
+@pytest.mark.parametrize("word", ["exit", "quit;", r"\q", "EXIT"])
+def test_interactive_words_of_other_shells(terminal, word):
+    terminal.type("help\n")
+    terminal.expect(r"\.databases")
+    terminal.type("\\d\n")
+    terminal.expect(r"default> ")
+    terminal.type(word + "\n")
+    assert terminal.end() == 0
+
+
+def test_history_keeps_no_passwords(terminal, tmp_path):
+    for line in ("SELECT 1 AS kept;", "SELECT 'IDENTIFIED BY Xq7' AS x;", "SELECT 'password Xq7' AS y;"):
+        terminal.type(line + "\n")
+        terminal.expect(r"\(1 row\)")
+    terminal.type("\x04")
+    terminal.end()
+    history = "".join(path.read_text() for path in tmp_path.rglob("history"))
+    assert "kept" in history and "Xq7" not in history

@@ -53,7 +53,7 @@ def test_query_shows_notices_as_psql_does(run):
     result = run("query", "-d", "pg", RAISE)
     assert result.returncode == 0 and result.stdout == "" and result.stderr.splitlines() == SHOWN
     # In a session, and before the error that ends it.
-    result = run("query", "-d", "pg", "-", stdin="ROLLBACK; SELECT 1 AS x; DO $$BEGIN RAISE INFO 'b'; RAISE 'broken'; END$$")
+    result = run("query", "-d", "pg", "-", stdin="ROLLBACK; SELECT 1 AS x; DO $$BEGIN RAISE INFO 'b'; RAISE 'broken'; END$$;")
     assert result.returncode != 0 and result.stdout == '{"x":1}\n'
     assert result.stderr.splitlines()[:2] == ["WARNING:  there is no transaction in progress", "INFO:  b"]
     assert result.stderr.splitlines()[2].startswith("litebase: ")

@@ -28,6 +28,14 @@ import Testing
         (#"SELECT '\\'; SELECT `\`; x"#, [#"SELECT '\\'"#, #"SELECT `\`"#, "x"]),
         ("SELECT 1 # a; b\n, 2; # c;\n x", ["SELECT 1 # a; b\n, 2", "# c;\n x"]),
         ("/*!40101 SET NAMES utf8 */; /* ;! */", ["/*!40101 SET NAMES utf8 */"]),
+        (
+            "SELECT 5--3; SELECT 1---1; SELECT 1-- 2;\n, 3; x",
+            ["SELECT 5--3", "SELECT 1---1", "SELECT 1-- 2;\n, 3", "x"]
+        ),
+        (
+            "----- head; -----\nSELECT 1;--tail;\nSELECT 2;\n--\n;-- ;\nx --;y",
+            ["SELECT 1", "SELECT 2", "-- ;\nx --", "y"]
+        ),
         ("SELECT $$; SELECT 1", ["SELECT $$", "SELECT 1"]), ("# nothing;\n", []),
         (procedure + "; SELECT 1", [procedure, "SELECT 1"]),
         (

@@ -45,7 +45,7 @@ private final class Directory {
         #expect(configuration.settings == Settings())
         #expect(configuration.databases == [DatabaseConfiguration(name: "default", url: "sqlite:/state/default.db")])
         #expect(configuration.stateDirectory == "/state")
-        #expect(configuration.socketPath == "/tmp/litebase.sock")
+        #expect(configuration.socketPath == nil, "no home, no directory for sockets")
         #expect(configuration.files == [])
     }
 

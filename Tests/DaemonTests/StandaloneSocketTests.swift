@@ -26,10 +26,13 @@ private final class Directory {
 
     var names: [String] { (try? Files.names(in: path)) ?? ["?"] }
 
-    func make(_ name: String = "s", mode: UInt32 = 0o600, group: UInt32? = nil) -> Attempt {
+    func make(
+        _ name: String = "s", mode: UInt32 = 0o600, group: UInt32? = nil, locks: String? = nil
+    ) -> Attempt {
         var listener: OwnedDescriptor?
         do throws(StartFailure) {
-            let socket = try StandaloneSocket.make(path: "\(path)/\(name)", mode: mode, group: group, into: &listener)
+            let socket = try StandaloneSocket.make(
+                path: "\(path)/\(name)", mode: mode, group: group, locks: locks, into: &listener)
             return Attempt(socket: socket, listener: listener.take())
         } catch {
             return Attempt(failure: error)
@@ -57,7 +60,8 @@ private final class Attempt {
     func remove() { socket.take()?.remove() }
 }
 
-@Suite struct StandaloneSocketTests {
+// The umask is the whole process's.
+@Suite(.serialized) struct StandaloneSocketTests {
     @Test func aSocketIsMadeWithItsModeAndRemoved() throws {
         let directory = Directory()
         let made = directory.make(mode: 0o620, group: getegid())
@@ -157,10 +161,72 @@ private final class Attempt {
         }
     }
 
+    @Test func directoriesOnTheWayAreMadeAsMkdirMakesThem() throws {
+        for (mode, expected) in [(0o600, 0o700), (0o660, 0o755)] as [(UInt32, UInt32)] {
+            let directory = Directory()
+            let made = directory.make("run/app/s", mode: mode)
+            #expect(made.failure == nil)
+            #expect(try Files.status(directory.path + "/run")?.mode == 0o755)
+            #expect(try Files.status(directory.path + "/run/app")?.mode == expected)
+            made.remove()
+            rmdir(directory.path + "/run/app")
+        }
+    }
+
+    @Test func whereOthersMayMakeFilesTheLockIsElsewhere() throws {
+        let (shared, own) = (Directory(), Directory())
+        chmod(shared.path, 0o1777)
+        // Somebody else's, who would keep every daemon from starting.
+        let squatted = try Files.open(shared.path + "/s.lock", flags: O_RDWR | O_CREAT)
+        #expect(try Files.lockExclusively(squatted))
+        let first = shared.make(locks: own.path + "/locks")
+        #expect(first.failure == nil, "\(first.failure?.message ?? "")")
+        #expect(try Files.names(in: own.path + "/locks").count == 1)
+        let second = shared.make(locks: own.path + "/locks")
+        #expect(second.failure?.status == ExitStatus.unavailable)
+        #expect(second.failure?.message.contains("(pid \(getpid()))") == true)
+        // Another spelling of the same path.
+        symlink(shared.path, own.path + "/link")
+        var listener: OwnedDescriptor?
+        #expect(throws: StartFailure.self) {
+            _ = try StandaloneSocket.make(
+                path: own.path + "/link/s", mode: 0o600, group: nil, locks: own.path + "/locks", into: &listener)
+        }
+        first.remove()
+        #expect(try Files.names(in: own.path + "/locks") == [])
+        #expect(shared.names == ["s.lock"], "nothing else is left")
+        #expect(shared.make(locks: nil).failure?.status == ExitStatus.cannotCreate)
+        unlink(own.path + "/link")
+        rmdir(own.path + "/locks")
+    }
+
+    @Test func inASharedDirectoryAStaleSocketIsReplacedWhateverElseLiesThere() throws {
+        let (shared, own) = (Directory(), Directory())
+        chmod(shared.path, 0o1777)
+        do { _ = try Sockets.bindUnix(path: shared.path + "/s") }
+        close(creat(shared.path + "/s.new", 0o600))
+        let made = shared.make(locks: own.path + "/locks")
+        #expect(made.failure == nil, "\(made.failure?.message ?? "")")
+        made.remove()
+        #expect(shared.names == ["s.new"])
+        rmdir(own.path + "/locks")
+    }
+
+    @Test func aGroupIsGivenToSocketsAlone() throws {
+        let directory = Directory()
+        close(creat(directory.path + "/file", 0o600))
+        symlink(directory.path + "/file", directory.path + "/link")
+        for name in ["file", "link"] {
+            #expect(throws: Errno.self) { try Files.setSocketGroup(directory.path + "/" + name, gid: getegid()) }
+        }
+        #expect(try Files.status(directory.path + "/file")?.mode == 0o600)
+    }
+
     @Test func aMissingParentThatCannotBeMadeIsNamed() throws {
         var listener: OwnedDescriptor?
         do throws(StartFailure) {
-            _ = try StandaloneSocket.make(path: "/proc/nope/s", mode: 0o600, group: nil, into: &listener)
+            _ = try StandaloneSocket.make(
+                path: "/proc/nope/s", mode: 0o600, group: nil, locks: nil, into: &listener)
             Issue.record("made")
         } catch {
             #expect(error.status == ExitStatus.cannotCreate)

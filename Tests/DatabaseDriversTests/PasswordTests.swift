@@ -94,6 +94,8 @@ import Testing
         ("postgresql://u:p@h/d", true), ("postgresql://u@h/d", false), ("postgresql://u:@h/d", false),
         ("postgresql://h:5432/d", false), ("postgresql://h/d?password=p", true),
         ("postgresql://h/d?a=1&PassWord=p", true),
+        ("postgresql://h/d?pass%77ord=p", true), ("postgresql://h/d?password=p&application_name=a@b", true),
+        ("postgresql://h/d?password=&application_name=a", false),
         ("postgresql://h/d?sslpassword=p", false), ("postgresql://u:p@ss@h/d", true), ("sqlite:/a:b@c", false),
     ])
     func urlsWithPasswords(url: String, hasOne: Bool) { #expect(DatabaseLocation.hasPassword(url) == hasOne) }
@@ -104,6 +106,14 @@ import Testing
         ("u:p@h/d?://", "u:***@h/d?://"), ("postgresql://u:\u{301}p@\u{301}h", "postgresql://u:***@\u{301}h"),
         ("postgresql://h?\u{301}password=\u{301}p", "postgresql://h?\u{301}password=***"),
         ("x://u:p/@:@h?a=1&password=p", "x://u:***@h?a=1&password=***"),
+        ("postgresql://h/d?password=p&application_name=a@b", "postgresql://h/d?password=***&application_name=a@b"),
+        ("postgresql://h/d?password=p@q", "postgresql://h/d?password=***"),
+        ("postgresql://u@h/d?password=p&user=a@b", "postgresql://u@h/d?password=***&user=a@b"),
+        ("postgresql://h/d?pass%77ord=p", "postgresql://h/d?pass%77ord=***"),
+        ("postgresql://h/d?%50ASSWORD=p&sslmode=require", "postgresql://h/d?%50ASSWORD=***&sslmode=require"),
+        ("postgresql://h/d?sslpass%77ord=p&passfile=/f", "postgresql://h/d?sslpass%77ord=***&passfile=/f"),
+        ("postgresql://u:p?password=q@h/d?password=r", "postgresql://u:***?password=***"),
+        ("postgresql://h:1/d?password=p@q&a=b", "postgresql://h:***&a=b"),
         ("sqlite:/a:b@c?password=1", "sqlite:/a:b@c?password=1"), ("d=postgresql://u:p@h", "d=postgresql://u:***@h"),
     ])
     func urlsAreShownWithoutPasswords(url: String, shown: String) {

@@ -92,7 +92,8 @@ private func withDirectory(_ body: (String) throws -> Void) throws {
         let plain = Self.paths(root: false)
         #expect(plain.configurationDirectory == "/home/u/.config/litebase")
         #expect(plain.stateDirectory == "/home/u/.local/state/litebase")
-        #expect(plain.socketPath == "/tmp/litebase.sock")
+        #expect(plain.socketPath == "/home/u/.local/state/litebase/litebase.sock", "never where everybody may")
+        #expect(plain.lockDirectory == "/home/u/.local/state/litebase")
         let moved = Self.paths(
             root: false, ["XDG_CONFIG_HOME": "/c", "XDG_STATE_HOME": "/s", "XDG_RUNTIME_DIR": "/tmp"])
         #expect(moved.configurationDirectory == "/c/litebase")
@@ -105,8 +106,10 @@ private func withDirectory(_ body: (String) throws -> Void) throws {
         let paths = Self.paths(root: false, variables)
         #expect(paths.configurationDirectory == "/home/u/.config/litebase")
         #expect(paths.stateDirectory == "/home/u/.local/state/litebase")
-        #expect(paths.socketPath == "/tmp/litebase.sock")
+        #expect(paths.socketPath == "/home/u/.local/state/litebase/litebase.sock")
         #expect(Self.paths(root: false, home: nil).stateDirectory == nil)
+        #expect(Self.paths(root: false, home: nil).socketPath == nil)
+        #expect(Self.paths(root: false, home: nil).lockDirectory == nil)
         #expect(Self.paths(root: false, home: nil).configurationDirectory == "/etc/litebase")
     }
 }

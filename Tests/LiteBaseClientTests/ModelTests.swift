@@ -13,29 +13,39 @@ import Testing
         ),
         (nil, ["LITEBASE_SOCKET", "XDG_RUNTIME_DIR"], [], "/env.sock"),
         (
-            nil, ["XDG_RUNTIME_DIR"], ["/run/user/7/litebase/litebase.sock", "/tmp/litebase.sock"],
+            nil, ["XDG_RUNTIME_DIR"],
+            ["/run/user/7/litebase/litebase.sock", "/home/u/.local/state/litebase/litebase.sock"],
             "/run/user/7/litebase/litebase.sock"
         ),
         (
             nil, ["XDG_RUNTIME_DIR"], ["/run/litebase/litebase.sock", "/tmp/litebase.sock"],
             "/run/litebase/litebase.sock"
         ),
-        (nil, [], ["/run/user/7/litebase/litebase.sock", "/tmp/litebase.sock"], "/tmp/litebase.sock"),
+        (
+            nil, [], ["/home/u/.local/state/litebase/litebase.sock", "/run/litebase/litebase.sock"],
+            "/home/u/.local/state/litebase/litebase.sock"
+        ),
+        // Anybody may put a socket there.
+        (nil, ["XDG_RUNTIME_DIR"], ["/tmp/litebase.sock"], nil),
         (nil, ["XDG_RUNTIME_DIR"], [], nil),
     ])
     func discoveryFollowsItsOrder(path: String?, variables: [String], existing: [String], found: String?) throws {
         let discover = { () throws(ClientError) -> Endpoint in
             try Endpoint.discover(
-                path: path, environment: { variables.contains($0) ? Self.environment[$0] : nil },
+                path: path, environment: { variables.contains($0) ? Self.environment[$0] : nil }, home: "/home/u",
                 socketExists: { existing.contains($0) })
         }
         if let found {
             #expect(try discover() == .unix(path: found))
         } else {
             let error = try #require(throws: ClientError.self, performing: { try discover() })
-            for place in ["/run/user/7/litebase/litebase.sock", "/run/litebase/litebase.sock", "/tmp/litebase.sock"] {
+            for place in [
+                "/run/user/7/litebase/litebase.sock", "/home/u/.local/state/litebase/litebase.sock",
+                "/run/litebase/litebase.sock",
+            ] {
                 #expect(error.description.contains(place))
             }
+            #expect(error.description.contains("/tmp/litebase.sock, has to be named"))
             #expect(error.description.contains("systemctl start litebase.socket"))
         }
     }

@@ -33,10 +33,20 @@ class WrongSteps:
     def do_broken(self, connection, which):
         if link := self.link(connection):
             bodies = fuzz_plan.BROKEN[link.mode]
+            body = bodies[int(which * len(bodies))]
+            # A line that does not even begin as an object is another protocol's: it ends the connection.
+            is_last = link.mode == "lines" and not body.lstrip(b" \t\r").startswith(b"{")
+            if is_last:
+                self.settle(link)
+                link.is_cut_off = True
             link.broken += 1
-            self.note(f"c{link.number} > {bodies[int(which * len(bodies))][:80]!r}")
-            link.put(bodies[int(which * len(bodies))])
+            self.note(f"c{link.number} > {body[:80]!r}")
+            link.put(body)
             link.flush(self.chance)
+            if is_last:
+                self.wait(lambda: f"the end of c{connection}", lambda: link.has_ended)
+                require(not link.broken, "a line that is no object is named before the end")
+                self.leave(link)
 
     def do_same_ids(self, connection):
         if link := self.link(connection):
@@ -65,7 +75,8 @@ class WrongSteps:
             require(b'"bad_frame"' in answer and answer.endswith(b"\n"), "who speaks something else is told so", first[:20], answer[:300])
 
     def do_mutants(self, mode, seed, count):
-        """Requests in which one byte is another, too many or missing: each has one reply, and the stream goes on."""
+        """Requests in which one byte is another, too many or missing: each has one reply, and the stream goes on. (A line that begins otherwise than
+        with `{` would end it.)"""
         chance = random.Random(seed)
         encoding = "msgpack" if mode == "msgpack" else "json"
         originals = [encode({"id": number, "type": type, "data": data}, encoding) for number, (type, data) in enumerate([
@@ -79,7 +90,7 @@ class WrongSteps:
             place = chance.randrange(len(body))
             way = chance.randrange(3)
             body[place:place + (way != 1)] = b"" if way == 0 else bytes([chance.choice([chance.randrange(256), 0xdf, 0xc1, 0x22, 0x7b])])
-            if mode != "lines" or b"\n" not in body and body.strip(b" \t\r"):
+            if mode != "lines" or b"\n" not in body and body.lstrip(b" \t\r").startswith(b"{"):
                 bodies.append(bytes(body))
         bodies.append(end)
         payload = b"".join(body + b"\n" if mode == "lines" else framed(body) for body in bodies)

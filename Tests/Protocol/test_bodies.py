@@ -77,11 +77,36 @@ def test_many_bad_bodies_in_a_row(daemon):
 
 
 def test_bad_line_is_named(daemon):
-    """Whether a JSON Lines connection survives a bad line, the page leaves open."""
+    """A line that begins as an object does, and is none, is the client's mistake: the next line is read."""
     client = raw(daemon, "lines")
-    client.socket.sendall(b'{"id":1,"type":}\n')
+    client.socket.sendall(b'{"id":1,"type":}\n{"id":2,"type":"health_check"}\n')
     assert client.receive().data["code"] == "bad_frame"
+    assert client.receive().type == "health_response"
     client.half_close()
+    assert read_all(client) == b""
+
+
+@pytest.mark.parametrize("line", [b"Host: localhost", b"[1]", b"7", b'"x"', b"null", b"\x00\x00\x00\x17", b"}", b"GET / HTTP/1.1", b"\xef\xbb\xbf{}"])
+@pytest.mark.parametrize("start", [b'{"id":1,"type":"health_check"}\n', b"\r\n", b" "])
+def test_a_line_that_is_no_object_ends_the_connection(daemon, table, line, start):
+    """Another protocol's text, with a request of this one within, from a program that was led here: nothing of it is done."""
+    client = raw(daemon, "lines")
+    request = b'{"id":2,"type":"query","data":{"sql":"CREATE TABLE %s(x)"}}\n' % table.encode()
+    client.socket.sendall(start + line + b"\n" + request)
+    if start.startswith(b"{"):
+        assert client.receive().type == "health_response"
+    reply = client.receive()
+    assert (reply.type, reply.id, reply.data["code"]) == ("error", None, "bad_frame")
+    assert read_all(client) == b""
+    with daemon.connect() as other:
+        assert other.query("SELECT count(*) FROM sqlite_schema WHERE name = ?", [table]).rows == [[0]]
+
+
+def test_what_runs_when_such_a_line_comes_is_answered(daemon):
+    client = raw(daemon, "lines")
+    client.socket.sendall(b'{"id":1,"type":"query","data":{"sql":"%s"}}\nHost: x\n' % counting(100_000, "max(x)").encode())
+    replies = {reply.id: reply for reply in (client.receive(), client.receive())}
+    assert replies[None].data["code"] == "bad_frame" and replies[1].data["rows"] == [[100_000]]
     assert read_all(client) == b""
 
 
@@ -192,12 +217,45 @@ def test_request_without_an_id(daemon, mode):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_one_id_twice_at_the_same_time(daemon, mode):
-    """The page is silent: each request still gets one terminal frame, be it an answer or `bad_request`."""
+@pytest.mark.parametrize("id", ["same", 7, -3, 2**64 - 1, ""])
+def test_one_id_twice_at_the_same_time(daemon, mode, id):
+    """Two replies could not be told apart: the second request is refused, and not begun; afterwards the id is free again."""
     client = daemon.connect(mode)
-    payload = b"".join(client.bytes_of("query", {"sql": counting(20_000, "max(x)")}, id="same")[1] for _ in range(3))
-    client.socket.sendall(payload)
-    for _ in range(3):
-        reply = client.receive_for("same")
-        assert reply.data.get("rows") == [[20_000]] or reply.data["code"] == "bad_request"
+    client.query("CREATE TABLE IF NOT EXISTS twice(x)")
+    client.query("DELETE FROM twice")
+    session = client.session()
+    requests = [("query", {"sql": counting(200_000, "max(x)")}), ("query", {"sql": "INSERT INTO twice VALUES (1)"}),
+                ("batch", {"statements": [{"sql": "INSERT INTO twice VALUES (2)"}]}),
+                ("query", {"sql": "INSERT INTO twice VALUES (3)", "session": session}),
+                ("describe", {"sql": "SELECT 1"}), ("db_connect", {}), ("db_disconnect", {"session": session}),
+                ("health_check", {}), ("hello", {}), ("stats", {}), ("activity", {}), ("list_databases", {})]
+    client.socket.sendall(b"".join(client.bytes_of(type, data, id=id)[1] for type, data in requests))
+    replies = [client.receive_for(id) for _ in requests]
+    refused = [reply for reply in replies if reply.type == "error"]
+    assert [reply.data["code"] for reply in refused] == ["bad_request"] * 11
+    assert "same id" in refused[0].data["message"]
+    assert replies[-1].data["rows"] == [[200_000]]
+    assert client.query("SELECT count(*) FROM twice").rows == [[0]]
+    assert client.collect(client.send_query("SELECT 1", id=id)).rows == [[1]]
     client.settle()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_ids_that_come_in_any_order_are_told_apart(daemon, mode):
+    client = daemon.connect(mode)
+    ids = [5, 3, "5", 9, 4, "3", 2**63, 2**64 - 1, -1, 10, 8]
+    client.socket.sendall(b"".join(client.bytes_of("query", {"sql": counting(20_000, "max(x)")}, id=id)[1] for id in ids))
+    for id in ids:
+        assert client.collect(id).rows == [[20_000]]
+    client.settle()
+
+
+def test_a_cancel_and_a_fetch_may_have_the_id_of_what_they_name(daemon):
+    client = daemon.connect("msgpack")
+    client.tracks = False
+    client.send_query(counting(10), id=1, page_rows=4)
+    assert len(client.receive().data["rows"]) == 4
+    client.send("fetch", {"request": 1}, id=1)
+    assert len(client.receive().data["rows"]) == 4
+    client.send("cancel", {"request": 1}, id=1)
+    assert sorted(client.receive().type for _ in range(2)) == ["cancel_response", "error"]

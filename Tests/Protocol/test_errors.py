@@ -455,3 +455,16 @@ def test_password_on_the_command_line_is_not_repeated(directory):
     _, output = run_to_end("--listen", "standalone", "--socket", directory / "s.sock", "--check-config",
                            "--database", f"x=gopher://someone:{SECRET}@host/y", directory=directory)
     assert SECRET not in output
+
+
+@pytest.mark.parametrize("sql, params, named", [
+    ("SELECT ?, ?", [1, 2**63], "Parameter 2"), ("SELECT :big", {"big": 2**64 - 1}, ":big"), ("INSERT INTO {t} VALUES (?)", [2**63], "Parameter 1"),
+])
+def test_an_integer_that_sqlite_does_not_have_is_named(client, table, sql, params, named):
+    client.query(f"CREATE TABLE {table}(x)")
+    error = client.query_fails(sql.format(t=table), params)
+    assert error["code"] == "bad_request" and named in error["message"] and "9223372036854775807" in error["message"], error
+    assert "not an error" not in str(error).lower()
+    error = client.fails("batch", {"statements": [{"sql": f"INSERT INTO {table} VALUES (?)", "param_rows": [[1], [2**63]]}]})
+    assert (error["code"], error["statement_index"], error["row_index"]) == ("bad_request", 0, 1), error
+    assert client.query(f"SELECT count(*) FROM {table}").rows == [[0]]

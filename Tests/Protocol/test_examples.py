@@ -22,6 +22,7 @@ def test_example(daemon, name, kept):
     assert "default" in printed["databases"]
     assert printed["batch"].startswith("batch_response")
     assert printed["positional"].startswith("query_response")
+    assert printed["whole"] == "2500", "a call has all rows of a result, however many replies it comes in"
     assert printed["streamed"] == "5000050000"
     assert "[[1], [2]]" in printed["page 1"] and "[[3], [4]]" in printed["page 2"] and "[[5]]" in printed["page 3"]
     assert "cancelled" in printed["cancel, long"] and printed["cancel, stop"].startswith("cancel_response")

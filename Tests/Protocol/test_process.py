@@ -1,5 +1,6 @@
 """The process: its socket file, signals, and what it does in hardship."""
 
+import fcntl
 import grp
 import os
 import shutil
@@ -11,7 +12,7 @@ import time
 
 import pytest
 
-from daemon import CRASH, ENDLESS, LITEBASED, Daemon, environment_for, run_to_end, wait_until
+from daemon import CRASH, ENDLESS, LITEBASE, LITEBASED, Daemon, environment_for, run_to_end, wait_until
 from wire import Client, ConnectionEnded, RequestFailed
 
 UNAVAILABLE, CANNOT_CREATE, CONFIG, USAGE, OS_ERROR, NO_PERMISSION, TEMPORARY = 69, 73, 78, 64, 71, 77, 75
@@ -82,6 +83,64 @@ def test_default_socket_of_a_user(start_daemon, directory, as_user):
     assert path.parent.stat().st_mode & 0o777 == 0o700
     assert daemon.terminate() == 0
     assert not path.exists()
+
+
+def test_default_socket_without_a_directory_for_sockets(start_daemon, directory, as_user):
+    """In the user's directory for state, never in /tmp, where anybody may put one; `litebase` looks there, too."""
+    if os.path.exists("/run/litebase/litebase.sock"):
+        pytest.skip("this machine has a daemon")
+    daemon = start_daemon(directory=directory, socket_flag=False, wait=False, prefix=as_user,
+                          environment={"XDG_RUNTIME_DIR": None})
+    path = daemon.directory / "xdg-state" / "litebase" / "litebase.sock"
+    daemon.wait_ready(str(path))
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    found = subprocess.run([*as_user, LITEBASE, "ping", "-c", "1"], capture_output=True, text=True,
+                           env=environment_for(directory, XDG_RUNTIME_DIR=None))
+    assert found.returncode == 0 and str(path) in found.stdout, found
+    assert daemon.terminate() == 0
+    assert not path.exists()
+
+
+def test_a_lock_that_somebody_else_made_keeps_nobody_from_starting(start_daemon, directory):
+    """In a directory of everybody's, such as /tmp."""
+    shared = directory / "shared"
+    shared.mkdir()
+    os.chmod(shared, 0o1777)
+    path = str(shared / "litebase.sock")
+    with open(path + ".lock", "w") as squatted:
+        fcntl.flock(squatted, fcntl.LOCK_EX)
+        daemon = start_daemon("--socket", path, directory=directory, socket_flag=False, wait=False,
+                              environment={"XDG_STATE_HOME": directory / "locks"})
+        daemon.wait_ready(path)
+        assert daemon.terminate() == 0
+    assert os.listdir(shared) == ["litebase.sock.lock"]
+
+
+@pytest.mark.parametrize("mode", ["600", "660"])
+def test_directories_on_the_way_to_the_socket_are_no_secrets(start_daemon, directory, mode):
+    path = directory / "srv" / "app" / "s"
+    daemon = start_daemon("--socket", path, "--socket-mode", mode, directory=directory, socket_flag=False, wait=False,
+                          prefix=("sh", "-c", 'umask 022; exec "$0" "$@"'))
+    daemon.wait_ready(str(path))
+    assert (directory / "srv").stat().st_mode & 0o777 == 0o755
+    assert (directory / "srv" / "app").stat().st_mode & 0o777 == (0o700 if mode == "600" else 0o755)
+    assert daemon.terminate() == 0
+
+
+def test_the_socket_is_born_with_its_mode(start_daemon, directory):
+    """No moment in which a link could be put in its place and get the mode instead: chmod(2) by path is never called."""
+    if not shutil.which("strace"):
+        pytest.skip("no strace")
+    trace = directory / "trace"
+    # -D: the daemon is the child, and gets the signals.
+    daemon = start_daemon("--socket-mode=666", "--socket-group", os.getgid(), directory=directory, prefix=(
+        "strace", "-D", "-f", "-o", str(trace), "-e",
+        "trace=chmod,fchmodat,chown,lchown,fchown,fchownat,fchmod,bind,listen"))
+    assert os.stat(daemon.socket_path).st_mode & 0o777 == 0o666
+    assert daemon.terminate() == 0
+    calls = [line.split(maxsplit=1)[1].split("(")[0] for line in trace.read_text().splitlines() if "(" in line]
+    assert calls.index("fchmod") < calls.index("bind") < calls.index("listen"), calls
+    assert not {"chmod", "fchmodat", "chown", "lchown", "fchown"} & set(calls), calls
 
 
 def test_stale_socket_is_replaced(start_daemon, directory):

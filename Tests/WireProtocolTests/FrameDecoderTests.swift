@@ -146,7 +146,7 @@ import WireProtocol
         for byte in UInt8.min...UInt8.max {
             let isMap = (0x80...0x8f).contains(byte) || byte == 0xde || byte == 0xdf
             #expect(encoding(byte) == (isMap ? .messagePack : byte == 0x7b ? .json : nil))
-            #expect(encoding(byte, .lines) == .json)
+            #expect(encoding(byte, .lines) == (byte == 0x7b ? .json : nil))
         }
         #expect(WireEncoding(body: UnsafeRawBufferPointer(start: nil, count: 0), framing: .lengthPrefixed) == nil)
     }

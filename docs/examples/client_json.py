@@ -25,7 +25,19 @@ class LiteBase:
 
     def call(self, id, type, **data):
         self.send(id, type, **data)
-        return self.receive()
+        reply = self.receive()
+        while reply["data"].get("more") and "page_rows" not in data:
+            reply = joined(reply, self.receive())
+        return reply
+
+
+def joined(first, rest):
+    """One reply of two: more than 1,000 rows or 64 KiB come in several, until `more` is false. (Pages wait for `fetch`.)"""
+    if rest["type"] == "error":
+        return rest
+    first["data"]["rows"] += rest["data"]["rows"]
+    rest["data"] = {**first["data"], **rest["data"], "rows": first["data"]["rows"]}
+    return rest
 
 
 def show(title, reply):
@@ -79,6 +91,7 @@ def run_statements(client):
 
 
 def run_large_results(client):
+    print("whole:", len(client.call("w", "query", sql=COUNT, params=[2_500])["data"]["rows"]))
     print("streamed:", sum(row[0] for row in stream(client, 9, COUNT, params=[100_000])))
     show("page 1", client.call(10, "query", sql=COUNT, params=[5], page_rows=2))
     client.send("f1", "fetch", request=10)

@@ -52,8 +52,11 @@ int clinux_peer_of(int fd, clinux_peer_credentials *credentials);
 int clinux_peer_groups_of(int fd, uint32_t *groups, size_t *count);
 /// Groups of a user by the group database (getgrouplist(3)); `count` as above, and −1 when that is more.
 int clinux_groups_of_user(const char *name, uint32_t gid, uint32_t *groups, size_t *count);
-/// Unix stream listener; `path_length` must fit sun_path (107 bytes).
-int clinux_bind_unix(const char *path, size_t path_length);
+/// Unix stream listener; `path_length` must fit sun_path (107 bytes). The file has these permission bits from the first
+/// moment. Changes the process's umask meanwhile: before other threads make files.
+int clinux_bind_unix(const char *path, size_t path_length, uint32_t mode);
+/// Sets the group of a socket file of the caller's own, and of no other file that is at that path meanwhile.
+int clinux_set_socket_group(const char *path, uint32_t gid);
 int clinux_connect_unix(const char *path, size_t path_length);
 /// TCP on 127.0.0.1 (or ::1) only. `port` 0 lets the kernel choose.
 int clinux_bind_loopback(uint16_t port, bool ipv6);

@@ -23,7 +23,7 @@ public final class ColumnSet {
     public let columns: [ColumnDescription]
     /// What a sink made of the columns, by the number of its encoding, so that a repeated statement does not encode them
     /// again; empty where nobody has asked yet. An array: a dictionary would hash a key for each result.
-    public var encoded: [[UInt8]] = [[], []]
+    @exclusivity(unchecked) public var encoded: [[UInt8]] = [[], []]
 
     public init(_ columns: [ColumnDescription]) {
         self.columns = columns

@@ -79,30 +79,30 @@ public struct StatementDescription: Sendable {
 /// - Thread: handed back and forth between its loop and one driver thread, never shared.
 open class StatementRun: @unchecked Sendable {
     // What to run; set by the server before `start`.
-    public final var kind = RunKind.statement
-    public final var sql = UnsafeRawBufferPointer(start: nil, count: 0)
-    public final var parameters: [DriverParameter] = []
-    public final var rowCountMax = Int64.max
+    @exclusivity(unchecked) public final var kind = RunKind.statement
+    @exclusivity(unchecked) public final var sql = UnsafeRawBufferPointer(start: nil, count: 0)
+    @exclusivity(unchecked) public final var parameters: [DriverParameter] = []
+    @exclusivity(unchecked) public final var rowCountMax = Int64.max
     /// False when the client may only read, whatever the link allows.
-    public final var mayWrite = true
+    @exclusivity(unchecked) public final var mayWrite = true
     /// Takes the rows.
     public final let sink: RowSink
 
     /// Whether its client wants to know what the database says besides.
-    public final var wantsNotices = false
+    @exclusivity(unchecked) public final var wantsNotices = false
 
     // What came of it; set by the driver before `runDidEnd`.
-    public final var notices = DatabaseNotices()
-    public final var summary = StatementSummary()
-    public final var batchSummaries: [StatementSummary] = []
+    @exclusivity(unchecked) public final var notices = DatabaseNotices()
+    @exclusivity(unchecked) public final var summary = StatementSummary()
+    @exclusivity(unchecked) public final var batchSummaries: [StatementSummary] = []
     /// Of a run that describes.
-    public final var description: StatementDescription?
-    public final var error: DriverError?
-    public final var rowCount: Int64 = 0
-    public final var isTruncated = false
+    @exclusivity(unchecked) public final var description: StatementDescription?
+    @exclusivity(unchecked) public final var error: DriverError?
+    @exclusivity(unchecked) public final var rowCount: Int64 = 0
+    @exclusivity(unchecked) public final var isTruncated = false
 
     /// What the driver keeps with the run between its callbacks.
-    public final var execution: AnyObject?
+    @exclusivity(unchecked) public final var execution: AnyObject?
 
     private static let keptParameterCountMax = 64
     private let stopFlag = Atomic<UInt8>(0)

@@ -5,26 +5,31 @@
 enum RemoteURL {
     /// Whether there is a password, behind the user's name or as an option of that name.
     static func hasPassword(_ url: String) -> Bool {
-        let bytes = url.utf8
-        if let at = bytes.lastIndex(of: UInt8(ascii: "@")), let colon = colon(of: url, before: at),
-            bytes.index(after: colon) < at
-        {
-            return true
-        }
-        guard let query = bytes.firstIndex(of: UInt8(ascii: "?")) else { return false }
-        return bytes[bytes.index(after: query)...].split(separator: UInt8(ascii: "&")).contains { item in
-            let item = String(item)?.lowercased() ?? ""
-            return item.hasPrefix("password=") && item.utf8.count > "password=".utf8.count
-        }
+        if let identity = identitySecret(of: url), !identity.isEmpty { return true }
+        return options(of: url).contains { decoded(url[$0.key]) == "password" && !$0.value.isEmpty }
     }
 
     /// The URL with `***` for whatever may be a password. Rather too much is hidden than too little: a password may hold
     /// any character that its owner forgot to encode.
     static func withoutSecrets(_ url: String) -> String {
-        guard let at = url.utf8.lastIndex(of: UInt8(ascii: "@")) else { return withoutQuerySecrets(url) }
-        let shown = withoutQuerySecrets(String(url[at...]))
-        guard let colon = colon(of: url, before: at) else { return url[..<at] + shown }
-        return url[..<colon] + ":***" + shown
+        // By their places: what is an option's value to one reader belongs to the password for another.
+        var secrets = options(of: url).filter { isSecret(decoded(url[$0.key])) }.map(\.value)
+        if let identity = identitySecret(of: url) { secrets.append(identity) }
+        var shown = ""
+        var done = url.startIndex
+        for secret in secrets.sorted(by: { $0.lowerBound < $1.lowerBound }) {
+            if secret.lowerBound >= done { shown += url[done..<secret.lowerBound] + "***" }
+            done = max(done, secret.upperBound)
+        }
+        return shown + url[done...]
+    }
+
+    /// What is between the colon behind the user's name and the last "@".
+    private static func identitySecret(of url: String) -> Range<String.Index>? {
+        guard let at = url.utf8.lastIndex(of: UInt8(ascii: "@")), let colon = colon(of: url, before: at) else {
+            return nil
+        }
+        return url.utf8.index(after: colon)..<at
     }
 
     /// The colon behind the user's name: the first one before the "@" that does not belong to the scheme.
@@ -39,17 +44,40 @@ enum RemoteURL {
         return head[start...].firstIndex(of: UInt8(ascii: ":"))
     }
 
-    private static func withoutQuerySecrets(_ text: String) -> String {
-        guard let query = text.utf8.firstIndex(of: UInt8(ascii: "?")) else { return text }
-        let items = text.utf8[query...].dropFirst().split(
-            separator: UInt8(ascii: "&"), omittingEmptySubsequences: false)
-        let shown = items.map { item -> String in
-            guard let equals = item.firstIndex(of: UInt8(ascii: "=")),
-                text[item.startIndex..<equals].lowercased().hasSuffix("password")
-            else { return String(text[item.startIndex..<item.endIndex]) }
-            return text[item.startIndex..<equals] + "=***"
+    private typealias Option = (key: Range<String.Index>, value: Range<String.Index>)
+
+    /// What is behind the first question mark: keys and values as they stand there.
+    private static func options(of url: String) -> [Option] {
+        let bytes = url.utf8
+        guard let query = bytes.firstIndex(of: UInt8(ascii: "?")) else { return [] }
+        let separators = [UInt8(ascii: "&"), UInt8(ascii: ";"), UInt8(ascii: "?")]
+        return bytes[query...].split { separators.contains($0) }.compactMap { item in
+            guard let equals = item.firstIndex(of: UInt8(ascii: "=")) else { return nil }
+            return (item.startIndex..<equals, bytes.index(after: equals)..<item.endIndex)
         }
-        return text[..<query] + "?" + shown.joined(separator: "&")
+    }
+
+    /// A key as the engines' libraries read it, in small letters.
+    private static func decoded(_ key: Substring) -> String {
+        var bytes: [UInt8] = []
+        var rest = key.utf8[...]
+        while let byte = rest.popFirst() {
+            if byte == UInt8(ascii: "%"), let digits = String(rest.prefix(2)), digits.utf8.count == 2,
+                let value = UInt8(digits, radix: 16)
+            {
+                bytes.append(value)
+                rest = rest.dropFirst(2)
+            } else {
+                bytes.append(byte)
+            }
+        }
+        return String(decoding: bytes, as: UTF8.self).lowercased()
+    }
+
+    /// Whether an option's value is not to be shown. The files that hold passwords and keys have names that are.
+    private static func isSecret(_ key: String) -> Bool {
+        if key == "passfile" { return false }
+        return ["pass", "pwd", "secret", "token"].contains { key.range(ofText: $0) != nil }
     }
 }
 

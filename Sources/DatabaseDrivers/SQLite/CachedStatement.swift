@@ -31,13 +31,13 @@ final class CachedStatement {
     /// It must be prepared anew: what its names mean has changed.
     var isOutdated = false
     /// Grows with each use that kept a loop busy for too long, and fades: a thread may also just have been preempted.
-    private var slowness = 0
-    private var workerStartCount = 0
+    @exclusivity(unchecked) private var slowness = 0
+    @exclusivity(unchecked) private var workerStartCount = 0
     /// In use by a run; a second run of the same text prepares its own.
-    var isInUse = false
-    var lastUse: UInt64 = 0
-    private var columnSet: ColumnSet?
-    private var columnGeneration: Int32 = 0
+    @exclusivity(unchecked) var isInUse = false
+    @exclusivity(unchecked) var lastUse: UInt64 = 0
+    @exclusivity(unchecked) private var columnSet: ColumnSet?
+    @exclusivity(unchecked) private var columnGeneration: Int32 = 0
 
     /// Where it was prepared.
     enum Origin {
@@ -153,9 +153,9 @@ extension String {
 /// A scan over a few dozen hashes is faster than a dictionary and needs no `String`.
 /// - Thread: that of its connection.
 final class StatementCache {
-    private var hashes: [UInt64] = []
-    private var entries: [CachedStatement] = []
-    private var useCount: UInt64 = 0
+    @exclusivity(unchecked) private var hashes: [UInt64] = []
+    @exclusivity(unchecked) private var entries: [CachedStatement] = []
+    @exclusivity(unchecked) private var useCount: UInt64 = 0
     private let countMax: Int
 
     init(countMax: Int) {

@@ -19,8 +19,8 @@ final class HeldSnapshot {
     private let holder: OpaquePointer
     /// The index's header, in memory that belongs to the connection and is mapped until it closes.
     private let header: UnsafeRawPointer
-    private var known = litebase_wal_header()
-    private(set) var isHeld = false
+    @exclusivity(unchecked) private var known = litebase_wal_header()
+    @exclusivity(unchecked) private(set) var isHeld = false
 
     /// - Returns: `nil` when the file has no write-ahead log, or its index cannot be seen.
     init?(_ connection: SQLiteConnection) {

@@ -9,14 +9,14 @@ internal import LinuxSystem
 final class LoopReader: EventSource {
     private let database: SQLiteDatabase
     private let context: DriverContext
-    private var own: SQLiteConnection?
+    @exclusivity(unchecked) private var own: SQLiteConnection?
     /// Reads since the window began.
-    private var readCount = 0
-    private var windowStart = MonotonicInstant.now
-    private var isWindowTimerSet = false
+    @exclusivity(unchecked) private var readCount = 0
+    @exclusivity(unchecked) private var windowStart = MonotonicInstant.now
+    @exclusivity(unchecked) private var isWindowTimerSet = false
     /// Whether there was a read since the last look at idleness.
-    private var wasUsed = false
-    private var isIdleTimerSet = false
+    @exclusivity(unchecked) private var wasUsed = false
+    @exclusivity(unchecked) private var isIdleTimerSet = false
 
     private static let windowNanoseconds: Int64 = 10_000_000
     /// Reads within a window from which on a held snapshot saves more than it costs.

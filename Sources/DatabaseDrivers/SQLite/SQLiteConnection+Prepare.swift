@@ -167,10 +167,20 @@ extension SQLiteConnection {
     private func bind(
         _ value: DriverValue, to statement: CachedStatement, _ place: Int32
     ) throws(DriverError) {
+        if case .unsigned = value { throw Self.beyondSigned(statement, place) }
         let result = bind(value, statement.handle, place)
         guard result == SQLITE_OK else {
             throw SQLiteErrors.error(handle, result).with { $0.detail = "Parameter \(place) cannot be bound." }
         }
+    }
+
+    /// SQLite has no unsigned integers: beyond 2^63 the value would change, so it is refused.
+    private static func beyondSigned(_ statement: CachedStatement, _ place: Int32) -> DriverError {
+        let name = sqlite3_bind_parameter_name(statement.handle, place).map { " (\(String(cString: $0)))" } ?? ""
+        return DriverError(
+            .badRequest,
+            "Parameter \(place)\(name) is an integer beyond 9223372036854775807, the greatest that SQLite has.",
+            hint: "Send it as text, or as a real number.", sqlState: "22003")
     }
 
     private func bind(_ value: DriverValue, _ handle: OpaquePointer, _ place: Int32) -> Int32 {
@@ -178,7 +188,6 @@ extension SQLiteConnection {
         case .null: return sqlite3_bind_null(handle, place)
         case .bool(let value): return sqlite3_bind_int64(handle, place, value ? 1 : 0)
         case .integer(let value): return sqlite3_bind_int64(handle, place, value)
-        // SQLite has no unsigned integers: beyond 2^63 the value would change, so it is refused.
         case .unsigned: return SQLITE_RANGE
         case .real(let value): return sqlite3_bind_double(handle, place, value)
         case .text(let bytes):

@@ -55,16 +55,16 @@ final class SQLiteConnection: @unchecked Sendable {
     let role: SQLiteRole
     let options: SQLiteOptions
     let statements: StatementCache
-    var authorization = SQLiteAuthorization()
+    @exclusivity(unchecked) var authorization = SQLiteAuthorization()
     /// True while a statement of the daemon's own is prepared, which may do anything.
-    private(set) var isOwnStatement = false
+    @exclusivity(unchecked) private(set) var isOwnStatement = false
 
     /// On a loop: when the statement has to leave it. Elsewhere: never.
-    var budgetDeadline = MonotonicInstant.distantFuture
+    @exclusivity(unchecked) var budgetDeadline = MonotonicInstant.distantFuture
     /// True when the statement was interrupted for its budget.
-    var isBudgetSpent = false
+    @exclusivity(unchecked) var isBudgetSpent = false
     /// True while a client's statement is prepared.
-    var isPreparing = false
+    @exclusivity(unchecked) var isPreparing = false
     /// Which opening of the database it belongs to; a writer to none.
     var generation: SQLiteGeneration? {
         didSet {
@@ -73,33 +73,33 @@ final class SQLiteConnection: @unchecked Sendable {
         }
     }
     /// True after it met a damaged file: what it keeps of the file must not be used again.
-    var hasMetDamage = false
-    private var isClosed = false
+    @exclusivity(unchecked) var hasMetDamage = false
+    @exclusivity(unchecked) private var isClosed = false
     /// False on a loop: then a lock of another process ends the statement instead of being waited for.
-    var mayBlock: Bool
+    @exclusivity(unchecked) var mayBlock: Bool
     /// The run whose stop flag counts; set while one of its statements runs. Not counted: whoever calls `begin` has the
     /// run until `end`.
-    private unowned(unsafe) var current: StatementRun?
+    @exclusivity(unchecked) private unowned(unsafe) var current: StatementRun?
     /// That statement is one that writes.
-    private var runWrites = false
-    private var busySince: MonotonicInstant?
+    @exclusivity(unchecked) private var runWrites = false
+    @exclusivity(unchecked) private var busySince: MonotonicInstant?
     /// The transaction that short reads share; `nil` until there are many, or when there can be none.
-    var snapshot: HeldSnapshot?
+    @exclusivity(unchecked) var snapshot: HeldSnapshot?
     /// A loop could not prepare the statement that it was asked for last: a worker has to.
-    var mustPrepareOnWorker = false
+    @exclusivity(unchecked) var mustPrepareOnWorker = false
     /// Of what was bound last, in bytes.
-    var largestParameterByteCount = 0
+    @exclusivity(unchecked) var largestParameterByteCount = 0
     /// SQLite's functions behind ours.
     let originals = SQLiteOriginals()
     /// True when SQLite wanted to prepare a statement again on a loop: it has to be prepared anew, elsewhere.
-    var mustPrepareAgain = false
+    @exclusivity(unchecked) var mustPrepareAgain = false
     /// Whether the statement that inserts has inserted into its table.
-    private(set) var hasInserted = false
-    private var insertTarget = ""
-    private var isWatchingInserts = false
-    private var stepsBetweenLooks: Int32 = 0
-    private var lastLook = MonotonicInstant.now
-    private var pageCacheByteCount = SQLiteOptions.smallPageCacheByteCount
+    @exclusivity(unchecked) private(set) var hasInserted = false
+    @exclusivity(unchecked) private var insertTarget = ""
+    @exclusivity(unchecked) private var isWatchingInserts = false
+    @exclusivity(unchecked) private var stepsBetweenLooks: Int32 = 0
+    @exclusivity(unchecked) private var lastLook = MonotonicInstant.now
+    @exclusivity(unchecked) private var pageCacheByteCount = SQLiteOptions.smallPageCacheByteCount
     /// The runs for which a transaction is begun: the wait for a lock ends when all were told to stop.
     var group: [StatementRun] = []
     /// Whom other threads may interrupt: taken under the lock, so that a late interrupt finds somebody else or nobody.

@@ -1,6 +1,7 @@
 // What SQLite's result codes mean to a client: our code, an SQLSTATE, a hint.
 
 internal import CSQLite
+internal import CSQLiteFiles
 internal import LinuxSystem
 
 /// Translation of result codes (https://sqlite.org/rescode.html).
@@ -14,8 +15,11 @@ enum SQLiteErrors {
 
     /// The error of the last call on `handle`, which returned `result`.
     static func error(_ handle: OpaquePointer?, _ result: Int32) -> DriverError {
-        let extended = handle == nil ? result : sqlite3_extended_errcode(handle)
-        let message = handle.flatMap { sqlite3_errmsg($0) } ?? sqlite3_errstr(result)
+        let last = handle.map { sqlite3_extended_errcode($0) } ?? result
+        // Where the failure is none of the connection's own, it has no words for it but "not an error".
+        let isKnown = ![SQLITE_OK, SQLITE_ROW, SQLITE_DONE].contains(last & 0xff)
+        let extended = isKnown ? last : result
+        let message = isKnown ? handle.flatMap { sqlite3_errmsg($0) } ?? sqlite3_errstr(result) : sqlite3_errstr(result)
         let offset = handle.map { sqlite3_error_offset($0) } ?? -1
         let made = error(extended, message.map { String(cString: $0) } ?? "unknown error", offset: offset)
         if extended & 0xff == SQLITE_FULL, let handle, let limit = SQLiteMemory.databaseLimit(handle) {
@@ -41,6 +45,10 @@ enum SQLiteErrors {
         if extended & 0xff == SQLITE_NOMEM, AllocationGuard.end() == .stack { return nestedTooDeeply }
         let isForRoom = [SQLITE_NOMEM, SQLITE_FULL, SQLITE_IOERR].contains(extended & 0xff)
         if isForRoom, SQLiteMemory.explainRefusal(&details) { return DriverError(details) }
+        // What a thread was refused belongs to its next error, or to none.
+        if let refusal = litebase_sqlite3_take_refusal(), extended & 0xff == SQLITE_CANTOPEN {
+            details.detail = String(cString: refusal)
+        }
         if let limit = SQLiteLimit.all.first(where: { $0.isMeant(extended, message) }) { limit.explain(&details) }
         return DriverError(details)
     }

@@ -39,37 +39,37 @@ enum AdvanceMode {
 ///
 /// - Thread: that of the run.
 final class SQLiteExecution: @unchecked Sendable {
-    private(set) var run: StatementRun
-    private(set) var owner: LinkOwner
+    @exclusivity(unchecked) private(set) var run: StatementRun
+    @exclusivity(unchecked) private(set) var owner: LinkOwner
     let mailbox: LoopMailbox
-    var connection: SQLiteConnection?
-    var statement: CachedStatement?
+    @exclusivity(unchecked) var connection: SQLiteConnection?
+    @exclusivity(unchecked) var statement: CachedStatement?
     /// What it waits for; touched on the loop only.
-    var place = Place.loop
-    var ticket: WriteTicket?
+    @exclusivity(unchecked) var place = Place.loop
+    @exclusivity(unchecked) var ticket: WriteTicket?
     /// Counted among the long reads of its database.
-    var isLongRead = false
+    @exclusivity(unchecked) var isLongRead = false
     /// Among those of its link that are on a worker or suspended; touched on the loop only.
-    var isAway = false
+    @exclusivity(unchecked) var isAway = false
     /// Whom `stop` interrupts; touched on the loop only, unlike `connection`.
-    var interruptTarget: SQLiteConnection?
-    var busyTimer: TimerID?
-    var busyToken: UInt64 = 0
+    @exclusivity(unchecked) var interruptTarget: SQLiteConnection?
+    @exclusivity(unchecked) var busyTimer: TimerID?
+    @exclusivity(unchecked) var busyToken: UInt64 = 0
     /// The writer had no time for it in this turn; touched by whoever has the turn.
-    var isUnfinished = false
+    @exclusivity(unchecked) var isUnfinished = false
     /// Called on the loop when the writer has ended the run.
     var onWritten: (@Sendable () -> Void)?
     /// Set by the writer: nothing was run, since the database has to be opened anew.
-    var mustStartAgain = false
+    @exclusivity(unchecked) var mustStartAgain = false
     /// How often it was started again for that.
-    var startCount = 0
+    @exclusivity(unchecked) var startCount = 0
     /// A loop could not prepare its statement.
-    var isUnfitForLoop = false
+    @exclusivity(unchecked) var isUnfitForLoop = false
     /// Values and patterns may be less large than usual while it is stepped.
-    private var isLimited = false
-    private var hasBegun = false
-    private var totalChangesBefore: Int64 = 0
-    private var lastInsertIDBefore: Int64 = 0
+    @exclusivity(unchecked) private var isLimited = false
+    @exclusivity(unchecked) private var hasBegun = false
+    @exclusivity(unchecked) private var totalChangesBefore: Int64 = 0
+    @exclusivity(unchecked) private var lastInsertIDBefore: Int64 = 0
 
     enum Place { case loop, waitingForDatabase, waitingForLongRead, waitingForWriter, worker, suspended, ended }
 

@@ -1,6 +1,7 @@
 // Settings of the whole library, before the first connection.
 
 internal import CSQLite
+internal import CSQLiteFiles
 
 /// The SQLite library in this process.
 public enum SQLiteLibrary {
@@ -12,8 +13,15 @@ public enum SQLiteLibrary {
         _ = litebase_sqlite3_config_int(SQLITE_CONFIG_MEMSTATUS, 0)
         SQLiteMemory.install()
         sqlite3_initialize()
-        SQLiteMemory.installFiles()
+        precondition(filesAreGuarded, "SQLite's file system is not the one for which CSQLiteFiles was made")
     }
+
+    // Once, although several servers may be in one process, of tests. Temporary files are counted over what guards files.
+    private static let filesAreGuarded: Bool = {
+        guard litebase_sqlite3_guard_files() == SQLITE_OK else { return false }
+        SQLiteMemory.installFiles()
+        return true
+    }()
 
     /// Version of the library that is loaded, such as "3.40.1".
     public static var version: String { String(cString: sqlite3_libversion()) }

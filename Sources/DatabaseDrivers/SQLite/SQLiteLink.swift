@@ -8,7 +8,7 @@ internal import LinuxSystem
 class SQLiteLink: EventSource {
     final let database: SQLiteDatabase
     final let context: DriverContext
-    private var freeExecutions: [SQLiteExecution] = []
+    @exclusivity(unchecked) private var freeExecutions: [SQLiteExecution] = []
     /// Writes that wait for their turn, by the token of their timer.
     private var waitingWrites: [UInt64: SQLiteExecution] = [:]
     private var lastToken: UInt64 = 0
@@ -17,7 +17,7 @@ class SQLiteLink: EventSource {
     /// Which opening of the database this link uses; 0: none yet.
     final var generation: UInt64 = 0
     /// When to look next whether the files are still there.
-    private var nextLook = MonotonicInstant.now
+    @exclusivity(unchecked) private var nextLook = MonotonicInstant.now
 
     private static let lookMilliseconds: Int64 = 100
 

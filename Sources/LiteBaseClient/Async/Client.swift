@@ -20,6 +20,16 @@ public final class Client: Sendable {
         self.timeout = timeout
     }
 
+    private convenience init(
+        socket: consuming OwnedDescriptor, _ endpoint: Endpoint, timeout: Duration?
+    ) throws(ClientError) {
+        do throws(Errno) {
+            try self.init(socket: socket, timeout: timeout)
+        } catch {
+            throw .cannotConnect(endpoint, error)
+        }
+    }
+
     deinit {
         connection.close()
     }
@@ -29,21 +39,22 @@ public final class Client: Sendable {
     ///   - endpoint: where; `nil` finds the daemon by `Endpoint.discover()`.
     ///   - connectTimeout: how long to keep trying while the daemon's queue is full.
     ///   - requestTimeout: how long to wait for an answer that has no time limit of its own; `nil` is for ever.
+    ///   - trusted: whose daemon it may be.
     /// - Returns: the connected client.
-    /// - Throws: `ClientError.noSocket`, `.cannotConnect`; `CancellationError`.
+    /// - Throws: `ClientError.noSocket`, `.cannotConnect`, `.untrusted`; `CancellationError`.
     public static func connect(
-        to endpoint: Endpoint? = nil, connectTimeout: Duration = .seconds(10), requestTimeout: Duration? = nil
+        to endpoint: Endpoint? = nil, connectTimeout: Duration = .seconds(10), requestTimeout: Duration? = nil,
+        trusting trusted: TrustedUsers = .standard
     ) async throws -> Client {
         let endpoint = if let endpoint { endpoint } else { try Endpoint.discover() }
         let deadline = ContinuousClock.now + connectTimeout
         var backoff = Connecting.Backoff()
         while true {
-            do throws(Errno) {
-                return try Client(socket: try Connecting.attempt(endpoint), timeout: requestTimeout)
+            do throws(ClientError) {
+                return try Client(
+                    socket: try Connecting.attempt(endpoint, trusting: trusted), endpoint, timeout: requestTimeout)
             } catch {
-                guard error == .wouldBlock, ContinuousClock.now < deadline else {
-                    throw ClientError.cannotConnect(endpoint, error)
-                }
+                guard case .cannotConnect(_, .wouldBlock) = error, ContinuousClock.now < deadline else { throw error }
             }
             try await Task.sleep(for: backoff.next())
         }
@@ -64,7 +75,7 @@ public final class Client: Sendable {
 extension Client {
     /// How long to wait for a statement's next frame.
     func waitTime(_ options: QueryOptions) -> Duration? {
-        options.timeout.map { $0 + BlockingClient.graceTime } ?? timeout
+        options.timeout.map(BlockingClient.withGrace) ?? timeout
     }
 
     /// Waits for the one reply of a request.

@@ -5,8 +5,8 @@ internal import LinuxSystem
 extension BlockingClient {
     /// Waits for the one reply of a request.
     func reply(to request: Request) throws(ClientError) -> FinishedReply {
-        let id = try start(request)
-        return try collect(id, until: .after(timeout)) { _ in }
+        let deadline = MonotonicInstant.after(timeout)
+        return try collect(try start(request, until: deadline), until: deadline) { _ in }
     }
 
     /// Takes all events of a request.
@@ -24,15 +24,16 @@ extension BlockingClient {
 
     /// How long to wait for a statement's next frame.
     func waitTime(_ options: QueryOptions) -> Duration? {
-        options.timeout.map { $0 + Self.graceTime } ?? timeout
+        options.timeout.map(Self.withGrace) ?? timeout
     }
 
     func query(
         _ sql: String, _ parameters: Parameters, _ target: Target, _ options: QueryOptions
     ) throws(ClientError) -> QueryResult {
-        let id = try start(.query(sql: sql, parameters, target, options, isPaged: false))
+        let deadline = MonotonicInstant.after(waitTime(options))
+        let id = try start(.query(sql: sql, parameters, target, options, isPaged: false), until: deadline)
         var rows: [Row] = []
-        let reply = try collect(id, until: .after(waitTime(options))) { rows += $0 }
+        let reply = try collect(id, until: deadline) { rows += $0 }
         return QueryResult(columns: reply.columns, rows: rows, summary: StatementSummary(reply.data))
     }
 
@@ -40,15 +41,16 @@ extension BlockingClient {
         _ sql: String, _ parameters: Parameters, _ target: Target, _ options: QueryOptions
     ) throws(ClientError) -> BlockingRows {
         let request = Request.query(sql: sql, parameters, target, options, isPaged: true)
-        let id = try start(request, pageRows: options.pageRows)
+        let id = try start(request, pageRows: options.pageRows, until: .after(waitTime(options)))
         return try BlockingRows(client: self, id: id, timeout: waitTime(options))
     }
 
     func execute(
         _ sql: String, _ parameters: Parameters, _ target: Target, _ options: QueryOptions
     ) throws(ClientError) -> StatementSummary {
-        let id = try start(.query(sql: sql, parameters, target, options, isPaged: false))
-        return StatementSummary(try collect(id, until: .after(waitTime(options))) { _ in }.data)
+        let deadline = MonotonicInstant.after(waitTime(options))
+        let id = try start(.query(sql: sql, parameters, target, options, isPaged: false), until: deadline)
+        return StatementSummary(try collect(id, until: deadline) { _ in }.data)
     }
 
     func batch(

@@ -32,6 +32,12 @@ public final class BlockingClient {
     /// What the server is given beyond a statement's own timeout before it counts as dead.
     static let graceTime = Duration.seconds(5)
 
+    /// A statement's own timeout with that.
+    static func withGrace(_ timeout: Duration) -> Duration {
+        // Beyond all clocks, a sum could be more than a duration holds.
+        timeout < .seconds(Int64.max / 2) ? timeout + graceTime : timeout
+    }
+
     /// Takes over a connected stream socket.
     init(socket: consuming OwnedDescriptor) {
         self.socket = socket
@@ -41,21 +47,20 @@ public final class BlockingClient {
     /// - Parameters:
     ///   - endpoint: where; `nil` finds the daemon by `Endpoint.discover()`.
     ///   - timeout: how long to keep trying while the daemon's queue is full.
+    ///   - trusted: whose daemon it may be.
     /// - Returns: the connected client.
-    /// - Throws: `ClientError.noSocket`, `.cannotConnect`.
+    /// - Throws: `ClientError.noSocket`, `.cannotConnect`, `.untrusted`.
     public static func connect(
-        to endpoint: Endpoint? = nil, timeout: Duration = .seconds(10)
+        to endpoint: Endpoint? = nil, timeout: Duration = .seconds(10), trusting trusted: TrustedUsers = .standard
     ) throws(ClientError) -> BlockingClient {
         let endpoint = if let endpoint { endpoint } else { try Endpoint.discover() }
         let deadline = MonotonicInstant.after(timeout)
         var backoff = Connecting.Backoff()
         while true {
-            do throws(Errno) {
-                return BlockingClient(socket: try Connecting.attempt(endpoint))
+            do throws(ClientError) {
+                return BlockingClient(socket: try Connecting.attempt(endpoint, trusting: trusted))
             } catch {
-                guard error == .wouldBlock, let deadline, .now < deadline else {
-                    throw .cannotConnect(endpoint, error)
-                }
+                guard case .cannotConnect(_, .wouldBlock) = error, let deadline, .now < deadline else { throw error }
                 _ = Polling.wait((-1, []), -1, until: .after(backoff.next()))
             }
         }
@@ -103,8 +108,15 @@ extension BlockingClient {
 // Sending and waiting.
 extension BlockingClient {
     /// Sends a request.
+    /// - Parameters:
+    ///   - request: what to send.
+    ///   - pageRows: rows of a page, for a paged one.
+    ///   - deadline: when to give up where the server takes nothing; the connection is of no use then.
     /// - Returns: its id, to be waited for or abandoned.
-    func start(_ request: Request, pageRows: Int64? = nil) throws(ClientError) -> Int64 {
+    /// - Throws: `ClientError.timedOut`, `.disconnected`, `.invalidRequest`.
+    func start(
+        _ request: Request, pageRows: Int64? = nil, until deadline: MonotonicInstant?
+    ) throws(ClientError) -> Int64 {
         if let failure { throw failure }
         let id = router.open(pageRows: pageRows)
         do throws(ClientError) {
@@ -113,7 +125,10 @@ extension BlockingClient {
             router.forget(id)
             throw error
         }
-        try flush()
+        try flush(until: deadline)
+        // Half a request may have been sent, behind which no other can stand.
+        if !output.isEmpty { fail(.timedOut) }
+        if let failure { throw failure }
         return id
     }
 
@@ -135,9 +150,11 @@ extension BlockingClient {
                 throw .invalidRequest(
                     "another result of this connection has too many rows unread; read it first, or stream it in pages")
             }
+            let wanted: Polling.Readiness = output.isEmpty ? .readable : [.readable, .writable]
             let (ready, isCancelled) = Polling.wait(
-                (socket.number, .readable), cancellationDescriptor ?? -1, until: deadline)
+                (socket.number, wanted), cancellationDescriptor ?? -1, until: deadline)
             if isCancelled { cancel(id) }
+            if ready.contains(.writable) { try? flush(until: .now) }
             if ready.contains(.readable) {
                 receive()
                 sendDueFetch(id)
@@ -170,24 +187,26 @@ extension BlockingClient {
         sendQuietly(.fetch(id: id), id: fetchID)
     }
 
-    /// Sends a small request whose failure shows in the replies.
+    /// Sends a small request whose failure shows in the replies; what the server does not take now is sent while something is
+    /// waited for.
     private func sendQuietly(_ request: Request, id: Int64) {
         guard failure == nil else { return }
         try? request.encode(id: id, into: &output)
-        try? flush()
+        try? flush(until: .now)
     }
 
-    /// Sends all that is to be sent, and takes in what arrives meanwhile: a server that waits for its reader must not
-    /// wait for ever.
-    private func flush() throws(ClientError) {
+    /// Sends what is to be sent, and takes in what arrives meanwhile: a server that waits for its reader must not wait for
+    /// ever. After the deadline the rest is left.
+    private func flush(until deadline: MonotonicInstant?) throws(ClientError) {
         while !output.isEmpty {
             if let failure { throw failure }
             switch SystemCalls.send(socket, output.readable) {
             case .bytes(let count):
                 output.consume(count)
             case .wouldBlock:
-                let ready = Polling.wait((socket.number, [.readable, .writable]), -1, until: nil).first
+                let ready = Polling.wait((socket.number, [.readable, .writable]), -1, until: deadline).first
                 if ready.contains(.readable) { receive() }
+                if ready.isEmpty, let deadline, .now >= deadline { return }
             case .endOfStream:
                 fail(.disconnected(nil))
             case .failed(let error):

@@ -19,7 +19,8 @@ public final class BlockingSession {
     }
 
     deinit {
-        guard isOpen, let id = try? client.start(.disconnect(session: name)) else { return }
+        guard isOpen, let id = try? client.start(.disconnect(session: name), until: .after(BlockingClient.graceTime))
+        else { return }
         client.abandonQuietly(id)
     }
 

@@ -8,6 +8,8 @@ public enum ClientError: Error, Sendable {
     case noSocket(lookedAt: [String])
     /// The socket is there, but cannot be connected.
     case cannotConnect(Endpoint, Errno)
+    /// Another user listens there than those who are trusted; nothing was sent.
+    case untrusted(Endpoint, uid: UInt32, user: String?)
     /// The connection ended while something was still to come, or was closed before.
     case disconnected(Errno?)
     /// The server did not answer in time.
@@ -26,9 +28,12 @@ extension ClientError: CustomStringConvertible {
         switch self {
         case .noSocket(let paths):
             "no LiteBase daemon found: no socket at \(paths.joined(separator: ", ")); start one with "
-                + "'systemctl start litebase.socket', 'systemctl --user start litebase.socket' or 'litebased'"
+                + "'systemctl start litebase.socket', 'systemctl --user start litebase.socket' or 'litebased'; a socket "
+                + "elsewhere, such as /tmp/litebase.sock, has to be named"
         case .cannotConnect(let endpoint, let error):
             Self.connectText(endpoint, error)
+        case .untrusted(let endpoint, let uid, let user):
+            Self.untrustedText(endpoint, uid, user)
         case .disconnected(let error):
             "the server closed the connection" + (error.map { " (\($0))" } ?? "")
         case .timedOut:
@@ -40,6 +45,13 @@ extension ClientError: CustomStringConvertible {
         case .invalidRequest(let what):
             what
         }
+    }
+
+    private static func untrustedText(_ endpoint: Endpoint, _ uid: UInt32, _ user: String?) -> String {
+        let who = user.map { "user \($0) (uid \(uid))" } ?? "uid \(uid)"
+        return "\(endpoint) is served by \(who), who is neither root nor the daemon's user nor you, so nothing was sent"
+            + "; if that is the daemon that you mean, add --trust-user \(user ?? String(uid)), or name it in "
+            + "LITEBASE_TRUSTED_USERS"
     }
 
     private static func connectText(_ endpoint: Endpoint, _ error: Errno) -> String {

@@ -9,8 +9,19 @@ enum Connecting {
     static let pauseMax = Duration.milliseconds(100)
 
     /// Connects once.
-    /// - Throws: `Errno.wouldBlock` when the listener's queue is full.
-    static func attempt(_ endpoint: Endpoint) throws(Errno) -> OwnedDescriptor {
+    /// - Throws: `.cannotConnect` with `Errno.wouldBlock` when the listener's queue is full; `.untrusted`.
+    static func attempt(_ endpoint: Endpoint, trusting trusted: TrustedUsers) throws(ClientError) -> OwnedDescriptor {
+        let socket: OwnedDescriptor
+        do throws(Errno) {
+            socket = try open(endpoint)
+        } catch {
+            throw .cannotConnect(endpoint, error)
+        }
+        try trusted.check(socket, endpoint)
+        return socket
+    }
+
+    private static func open(_ endpoint: Endpoint) throws(Errno) -> OwnedDescriptor {
         let socket: OwnedDescriptor
         switch endpoint {
         case .unix(let path):

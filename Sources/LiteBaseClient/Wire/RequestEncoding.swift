@@ -179,8 +179,10 @@ private struct RequestEncoder {
 }
 
 extension Duration {
-    /// Whole milliseconds, rounded up.
+    /// Whole milliseconds, rounded up; the most that there are where they do not fit.
     var milliseconds: Int64 {
+        guard self < .seconds(Int64.max / 1001) else { return .max }
+        guard self > .seconds(Int64.min / 1001) else { return .min }
         let (seconds, attoseconds) = components
         let perMillisecond: Int64 = 1_000_000_000_000_000
         return seconds * 1000 + (attoseconds + perMillisecond - 1) / perMillisecond

@@ -24,7 +24,7 @@ extension Connection {
         rest.truncate(to: frame.body.upperBound)
         rest.consume(frame.body.lowerBound)
         guard let encoding = WireEncoding(body: rest.readable, framing: decoder.framing ?? .lines) else {
-            replyNoMessage()
+            refuseBody(decoder.framing ?? .lines)
             return continueAfterRefusal()
         }
         if encoding == .json, let error = refusal(ofBytes: LongRequest.growthOfJSON * rest.count) {

@@ -85,6 +85,7 @@ extension Connection {
         guard !operation.isTracked else { return }
         operation.isTracked = true
         inFlight.append(operation)
+        if case .integer(let id) = operation.id { greatestID = max(greatestID, id) }
         charge(operation)
         account.requestsInFlight.add(1)
         context.statistics.requestsInFlight += 1

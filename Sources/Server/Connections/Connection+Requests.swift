@@ -71,7 +71,7 @@ extension Connection {
         requestCount &+= 1
         let framing = decoder.framing ?? .lines
         guard let encoding = WireEncoding(body: frame, framing: framing) else {
-            return replyNoMessage()
+            return refuseBody(framing)
         }
         context.body.removeAll()
         do throws(DecodeError) {
@@ -91,16 +91,27 @@ extension Connection {
         trimBody()
     }
 
-    func replyNoMessage() {
-        let error = RequestError(
-            .badFrame, "A frame holds neither a MessagePack map nor a JSON object.",
-            hint: "Start the body with a MessagePack map or with {.")
-        reply(error, id: .none, encoding: .messagePack)
-    }
-
     /// Gives the storage of a request back that was long.
     func trimBody() {
         if context.body.capacity > 4 * LongRequest.byteCountMin { context.body.releaseStorage() }
+    }
+
+    /// Answers a body that begins as none does. Where the next frame begins is known. A line that is no object may be another
+    /// protocol's, of a program that was led to this socket and knows nothing of it, and so may be the next, which is one.
+    func refuseBody(_ framing: Framing) {
+        switch framing {
+        case .lengthPrefixed:
+            let error = RequestError(
+                .badFrame, "A frame holds neither a MessagePack map nor a JSON object.",
+                hint: "Start the body with a MessagePack map or with {.")
+            reply(error, id: .none, encoding: .messagePack)
+        case .lines:
+            let error = RequestError(
+                .badFrame, "A line holds no JSON object; the connection is closed.",
+                hint: "Send one JSON object a line, such as {\"id\":1,\"type\":\"health_check\"}.")
+            reply(error, id: .none, encoding: .json)
+            isClosing = true
+        }
     }
 
     func dispatch(_ head: RequestHead, _ encoding: WireEncoding) {
@@ -119,6 +130,9 @@ extension Connection {
         }
         if context.isDraining, slot == nil, type != .healthCheck {
             return reply(.shuttingDown, id: head.id, encoding: encoding)
+        }
+        if !inFlight.isEmpty, isInUse(head.id), !type.namesAnother {
+            return reply(.idInUse, id: head.id, encoding: encoding)
         }
         do throws(RequestError) {
             if let refusal = refusal(ofBytes: context.body.count) { throw refusal }
@@ -151,6 +165,12 @@ extension Connection {
             if context.observer.wants(.debug) { observeRefusal(head, type, error) }
             reply(error, id: head.id, encoding: encoding)
         }
+    }
+
+    /// Whether a request that has not ended has that id. Most clients count, so that hardly anybody's are compared.
+    private func isInUse(_ id: RequestID) -> Bool {
+        if case .integer(let number) = id, number > greatestID { return false }
+        return inFlight.contains { $0.id.isEqual(id) }
     }
 
     private func refuseConnection(_ refusal: ConnectionRefusal, _ id: RequestID, _ encoding: WireEncoding) {

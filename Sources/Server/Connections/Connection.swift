@@ -26,32 +26,34 @@ final class Connection: EventSource {
         return withSocket { Sockets.groups(of: $0, peer) } ?? []
     }()
     /// What its user has of the loop; `nil` while it is not served.
-    private(set) var share: LoopShare?
+    @exclusivity(unchecked) private(set) var share: LoopShare?
     /// `nil` when it is closed: requests of a gone client end after that.
-    private var socket: OwnedDescriptor?
+    @exclusivity(unchecked) private var socket: OwnedDescriptor?
 
-    var decoder: FrameDecoder
+    @exclusivity(unchecked) var decoder: FrameDecoder
     /// Bytes of requests that are not complete, or wait for their turn.
-    var input = ByteBuffer()
-    var output = ByteBuffer()
-    var int64Style = Int64Style.tagged
-    var inFlight: [Operation] = []
-    var sessions: [Session] = []
-    var requestCount: UInt64 = 0
-    var lastSerial: UInt64 = 0
+    @exclusivity(unchecked) var input = ByteBuffer()
+    @exclusivity(unchecked) var output = ByteBuffer()
+    @exclusivity(unchecked) var int64Style = Int64Style.tagged
+    @exclusivity(unchecked) var inFlight: [Operation] = []
+    /// The greatest number among the ids that were ever in flight: a greater one is new.
+    @exclusivity(unchecked) var greatestID = Int64.min
+    @exclusivity(unchecked) var sessions: [Session] = []
+    @exclusivity(unchecked) var requestCount: UInt64 = 0
+    @exclusivity(unchecked) var lastSerial: UInt64 = 0
     /// Bytes that the user's account knows of.
-    var chargedByteCount = 0
+    @exclusivity(unchecked) var chargedByteCount = 0
     /// Bytes of the requests in flight.
-    var inFlightByteCount = 0
+    @exclusivity(unchecked) var inFlightByteCount = 0
     /// Where the input has a request that is too long to be decoded on the loop.
-    var longFrame: LongFrame?
+    @exclusivity(unchecked) var longFrame: LongFrame?
     /// One that a worker decodes; those behind it wait.
-    var longRequest: LongRequest?
+    @exclusivity(unchecked) var longRequest: LongRequest?
     /// The request that is being looked at, if a worker has decoded it.
-    var decodedRequest: LongRequest?
+    @exclusivity(unchecked) var decodedRequest: LongRequest?
     /// Since when the client has taken none of its output; `nil` when there is none.
-    private(set) var stalledSince: MonotonicInstant?
-    private var queuedByteCount = 0
+    @exclusivity(unchecked) private(set) var stalledSince: MonotonicInstant?
+    @exclusivity(unchecked) private var queuedByteCount = 0
     /// The last sessions that the daemon ended by itself.
     var endedSessions: [EndedSession] = []
     /// Encoding of messages that the client did not ask for; `nil` when it does not know them.
@@ -59,9 +61,9 @@ final class Connection: EventSource {
     /// What the client calls itself (`hello`); not known to a later process.
     var clientName: String?
     private(set) var lastSession: UInt64 = 0
-    private var interest: Readiness = []
+    @exclusivity(unchecked) private var interest: Readiness = []
     /// Where a later process reads how far this connection came; `nil` when the descriptor store does not keep it.
-    var slot: HandoverSlot?
+    @exclusivity(unchecked) var slot: HandoverSlot?
     /// It is on its way to the descriptor store.
     var isOffered = false
     /// Sessions that a former process had opened for this client.
@@ -70,19 +72,19 @@ final class Connection: EventSource {
     }
 
     /// The client has said that it sends nothing more.
-    private(set) var hasReadEnd = false
+    @exclusivity(unchecked) private(set) var hasReadEnd = false
     /// Close as soon as the output is flushed.
-    var isClosing = false
+    @exclusivity(unchecked) var isClosing = false
     /// The daemon stops: close when nothing runs any more.
-    var isDraining = false
-    private(set) var isClosed = false
-    private var isContinuationScheduled = false
+    @exclusivity(unchecked) var isDraining = false
+    @exclusivity(unchecked) private(set) var isClosed = false
+    @exclusivity(unchecked) private var isContinuationScheduled = false
     /// Requests are being looked at: nothing may flush, close, or touch the bytes below them.
-    var isProcessing = false
+    @exclusivity(unchecked) var isProcessing = false
     /// The request that is being looked at is the last one of all that was read.
-    var isLastFrame = false
+    @exclusivity(unchecked) var isLastFrame = false
     /// Complete requests may be among the input.
-    var isInputReady = false
+    @exclusivity(unchecked) var isInputReady = false
 
     /// Output beyond which no further request is looked at, and no further rows are made.
     static let outputHighWaterByteCount = 256 << 10

@@ -10,48 +10,48 @@ internal import WireProtocol
 /// - Thread: its connection's loop; while it runs, a driver's (see `StatementRun`).
 final class Operation: StatementRun, @unchecked Sendable {
     /// The request's bytes; `sql`, `parameters` and `id` point into them.
-    var storage = ByteBuffer()
-    var type = RequestType.query
-    var id = RequestID.none
+    @exclusivity(unchecked) var storage = ByteBuffer()
+    @exclusivity(unchecked) var type = RequestType.query
+    @exclusivity(unchecked) var id = RequestID.none
     let encoding: WireEncoding
     /// Where the rows go: `sink`, as the server sees it.
     let rows: WireRowSink
     /// The connection that waits for the reply; `nil` when it is gone.
-    var connection: Connection?
-    var session: Session?
-    var link: (any DatabaseLink)?
+    @exclusivity(unchecked) var connection: Connection?
+    @exclusivity(unchecked) var session: Session?
+    @exclusivity(unchecked) var link: (any DatabaseLink)?
     /// Where `timeoutMilliseconds` counts from.
-    var started = MonotonicInstant(nanoseconds: 0)
-    private var workNanoseconds: Int64 = 0
+    @exclusivity(unchecked) var started = MonotonicInstant(nanoseconds: 0)
+    @exclusivity(unchecked) private var workNanoseconds: Int64 = 0
     /// When the daemon began, or went on, to work on it; the distant future while it waits for its client or its turn.
-    private var workStart = MonotonicInstant.distantFuture
-    var timeoutMilliseconds: Int64 = 0
+    @exclusivity(unchecked) private var workStart = MonotonicInstant.distantFuture
+    @exclusivity(unchecked) var timeoutMilliseconds: Int64 = 0
     /// The longest that its database allows, in milliseconds; 0: no limit.
-    var timeLimit: Int64 = 0
-    var timer: TimerID?
+    @exclusivity(unchecked) var timeLimit: Int64 = 0
+    @exclusivity(unchecked) var timer: TimerID?
     /// Identifies the operation to its timer.
-    var serial: UInt64 = 0
-    var progress = Progress.idle
+    @exclusivity(unchecked) var serial: UInt64 = 0
+    @exclusivity(unchecked) var progress = Progress.idle
     /// Its driver has not returned yet from being told to start it: rows and the end may come before that.
-    var isBeingStarted = false
+    @exclusivity(unchecked) var isBeingStarted = false
     /// Among its connection's requests in flight.
-    var isTracked = false
-    var elapsedMicroseconds: Int64 = 0
-    var pageRowCount: Int64?
+    @exclusivity(unchecked) var isTracked = false
+    @exclusivity(unchecked) var elapsedMicroseconds: Int64 = 0
+    @exclusivity(unchecked) var pageRowCount: Int64?
     /// Pages that were asked for before they were due.
-    var fetchCredit = 0
+    @exclusivity(unchecked) var fetchCredit = 0
     /// Requests that wait for this one to be cancelled.
-    var cancels: [Operation] = []
+    @exclusivity(unchecked) var cancels: [Operation] = []
     /// Bytes of `storage` that the user's account knows of.
-    var chargedByteCount = 0
+    @exclusivity(unchecked) var chargedByteCount = 0
     /// Why it is ended by the server itself, whatever its driver says.
-    var refusal: RequestError?
+    @exclusivity(unchecked) var refusal: RequestError?
     /// True after the reply's first frame was queued.
-    var hasSentRows = false
-    private var batch: BatchRequest?
+    @exclusivity(unchecked) var hasSentRows = false
+    @exclusivity(unchecked) private var batch: BatchRequest?
     /// Parameters of its statement that are not decoded yet: a request that waits holds its bytes, and no more.
-    private var undecoded: ParameterList?
-    private var batchCursor = BatchCursor()
+    @exclusivity(unchecked) private var undecoded: ParameterList?
+    @exclusivity(unchecked) private var batchCursor = BatchCursor()
 
     enum Progress {
         case idle

@@ -72,6 +72,11 @@ struct RequestError: Error {
         self.init(failure.code, failure.message, hint: "\(failure.hint)")
     }
 
+    /// The id is that of another request that has not ended. Their replies could not be told apart.
+    static let idInUse = RequestError(
+        .badRequest, "Another request of this connection with the same id has not ended; this one was not begun.",
+        hint: "Give each request an id of its own, such as the next number.")
+
     static func sessionNotFound(_ name: UnsafeRawBufferPointer) -> RequestError {
         RequestError(
             .sessionNotFound, "There is no session \"\(printable(name))\" on this connection.",

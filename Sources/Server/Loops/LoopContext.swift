@@ -13,33 +13,35 @@ final class LoopContext {
     let drivers: DriverContext
     let observer: Observer
     let shared: SharedState
-    var limits: Limits
-    var catalog: DatabaseCatalog
-    var statistics = LoopStatistics()
+    @exclusivity(unchecked) var limits: Limits
+    @exclusivity(unchecked) var catalog: DatabaseCatalog
+    @exclusivity(unchecked) var statistics = LoopStatistics()
     /// Connections by number.
     var connections: [UInt64: Connection] = [:]
     lazy var housekeeper = Housekeeper(self)
     private var shares: [UInt32: LoopShare] = [:]
-    var isDraining = false
+    @exclusivity(unchecked) var isDraining = false
     /// The drain has run out of time: nothing is started any more.
-    var isCancelling = false
+    @exclusivity(unchecked) var isCancelling = false
 
     /// Health replies of this turn: as lines, as framed JSON, as MessagePack.
-    var lastHealthTurn = UInt64.max
-    var healthReplies = [ReplyTemplate](repeating: ReplyTemplate(), count: 3)
+    @exclusivity(unchecked) var lastHealthTurn = UInt64.max
+    @exclusivity(unchecked) var healthReplies = [ReplyTemplate](repeating: ReplyTemplate(), count: 3)
 
     /// Bytes just received, before they are known to be needed for longer.
     let receiveBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
     /// The request that is being looked at, as MessagePack.
-    var body = ByteBuffer()
+    @exclusivity(unchecked) var body = ByteBuffer()
     /// Storage for the output of the connection that is being served.
-    var spareOutput = ByteBuffer()
+    @exclusivity(unchecked) var spareOutput = ByteBuffer()
     /// The most of it that is kept: a row may have many megabytes.
     static let spareOutputByteCountMax = 1 << 20
     /// By encoding.
-    private var freeOperations = [[Operation]](repeating: [], count: WireEncoding.allCases.count)
+    @exclusivity(unchecked) private var freeOperations = [[Operation]](
+        repeating: [], count: WireEncoding.allCases.count)
     private var links: [ObjectIdentifier: any DatabaseLink] = [:]
-    private var lastLink: (entry: ObjectIdentifier, access: DatabaseAccess, link: any DatabaseLink)?
+    @exclusivity(unchecked) private var lastLink:
+        (entry: ObjectIdentifier, access: DatabaseAccess, link: any DatabaseLink)?
 
     private static let freeOperationCountMax = 64
 

@@ -11,15 +11,15 @@ internal import WireProtocol
 /// - Thread: that of the run.
 /// - Source: docs/protocol.md, Rows.
 class WireRowSink: RowSink {
-    final var buffer = ByteBuffer()
-    final var writer: MessageWriter
-    private var id = RequestID.none
-    private var rowsInFrame = 0
-    private var isFrameOpen = false
-    private var rowsLeftInPage = Int64.max
-    private var rowLimit = Int.max
-    private var rowStart = 0
-    private var isRowTooLarge = false
+    @exclusivity(unchecked) final var buffer = ByteBuffer()
+    @exclusivity(unchecked) final var writer: MessageWriter
+    @exclusivity(unchecked) private var id = RequestID.none
+    @exclusivity(unchecked) private var rowsInFrame = 0
+    @exclusivity(unchecked) private var isFrameOpen = false
+    @exclusivity(unchecked) private var rowsLeftInPage = Int64.max
+    @exclusivity(unchecked) private var rowLimit = Int.max
+    @exclusivity(unchecked) private var rowStart = 0
+    @exclusivity(unchecked) private var isRowTooLarge = false
     private(set) final var columnCount = 0
     /// Who pays for large values while a worker makes the frame; `nil` for nobody.
     private var account: UserAccount?

@@ -148,7 +148,8 @@ enum BenchReport {
 
     static func decimal(_ number: Double, _ digits: Int) -> String {
         let scale = pow(10, Double(digits))
-        let scaled = Int64((number * scale).rounded())
+        // Numbers of the daemon may be anything.
+        let scaled = Int64(exactly: (number * scale).rounded()) ?? (number < 0 ? -Int64.max : number > 0 ? .max : 0)
         guard digits > 0 else { return String(scaled) }
         let fraction = String(abs(scaled) % Int64(scale))
         let sign = scaled < 0 ? "-" : ""

@@ -20,6 +20,8 @@ struct LoadPlan: Sendable {
     var pipelineDepth: Int
     var threadCount: Int
     var seed: UInt64
+    /// Whose daemon it may be.
+    var trusted = TrustedUsers.standard
 
     /// A run without any reply for that long has failed.
     static let silenceNanosecondsMax: Int64 = 30_000_000_000

@@ -19,7 +19,7 @@ enum LoadRun {
         let board = LoadBoard(threadCount: plan.threadCount)
         var sockets: [[Int32]] = []
         for index in 0..<plan.threadCount {
-            sockets.append(try open(plan.connectionCount(ofThread: index), endpoint))
+            sockets.append(try open(plan.connectionCount(ofThread: index), endpoint, plan.trusted))
         }
         let start = MonotonicInstant.now
         for index in 0..<plan.threadCount {
@@ -55,11 +55,13 @@ enum LoadRun {
         }
     }
 
-    private static func open(_ count: Int, _ endpoint: Endpoint) throws(ClientError) -> [Int32] {
+    private static func open(
+        _ count: Int, _ endpoint: Endpoint, _ trusted: TrustedUsers
+    ) throws(ClientError) -> [Int32] {
         var sockets: [Int32] = []
         for _ in 0..<count {
             do throws(Errno) {
-                sockets.append(try connect(endpoint).release())
+                sockets.append(try connect(endpoint, trusted).release())
             } catch {
                 throw .cannotConnect(endpoint, error)
             }
@@ -68,7 +70,7 @@ enum LoadRun {
     }
 
     /// A connected, non-blocking socket.
-    static func connect(_ endpoint: Endpoint) throws(Errno) -> OwnedDescriptor {
+    static func connect(_ endpoint: Endpoint, _ trusted: TrustedUsers) throws(Errno) -> OwnedDescriptor {
         let socket: OwnedDescriptor
         switch endpoint {
         case .unix(let path): socket = try Sockets.connectUnix(path: path)
@@ -77,6 +79,7 @@ enum LoadRun {
             Sockets.setNoDelay(socket)
         }
         try Sockets.prepareInherited(socket.number)
+        do throws(ClientError) { try trusted.check(socket, endpoint) } catch { throw .permissionDenied }
         return socket
     }
 }

@@ -207,7 +207,7 @@ final class LoadWorker: EventSource {
         // What is lost again meanwhile waits for the next time.
         for _ in 0..<lostConnectionCount where phase != .over {
             do throws(Errno) {
-                let socket = try LoadRun.connect(endpoint)
+                let socket = try LoadRun.connect(endpoint, plan.trusted)
                 lostConnectionCount -= 1
                 adopt(socket)
             } catch {

@@ -67,10 +67,11 @@ struct BenchCommand: ParsableCommand {
 
     func run() throws {
         let endpoint = try connection.endpoint()
-        let client = try BlockingClient.connect(to: endpoint)
+        let client = try BlockingClient.connect(to: endpoint, trusting: connection.trusted)
         client.cancellationDescriptor = Interrupts.install()
         let rowCount = workload == .insert ? 0 : rows ?? 100_000
-        let plan = try load.plan(try template(client, rowCount: rowCount))
+        var plan = try load.plan(try template(client, rowCount: rowCount))
+        plan.trusted = connection.trusted
         var heading = BenchHeading(workload: sql ?? (workload ?? .health).rawValue, database: database, plan: plan)
         var table: BenchTable?
         if let workload, workload.needsTable, let database {

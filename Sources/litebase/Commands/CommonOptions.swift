@@ -12,8 +12,19 @@ struct ConnectionOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Connect to TCP port <port> of this machine instead.", valueName: "port"))
     var port: UInt16?
 
+    @Option(
+        name: .customLong("trust-user"),
+        help: ArgumentHelp(
+            "Talk to a daemon of that user too, not only of root, litebase and you.", valueName: "user"))
+    var trustedUsers: [String] = []
+
+    var trusted: TrustedUsers { TrustedUsers(adding: trustedUsers) }
+
     func validate() throws {
         if socket != nil, port != nil { throw ValidationError("Give either --socket or --port, not both.") }
+        for user in trustedUsers where Process.userID(user) == nil {
+            throw ValidationError("There is no user \"\(user)\".")
+        }
         if port == 0 { throw ValidationError("The port must be between 1 and 65535.") }
     }
 
@@ -23,17 +34,20 @@ struct ConnectionOptions: ParsableArguments {
     }
 
     func connect() throws(ClientError) -> BlockingClient {
-        try BlockingClient.connect(to: try endpoint())
+        try BlockingClient.connect(to: try endpoint(), trusting: trusted)
     }
 
     /// Connects for statements, whose notices are shown.
     /// - Parameters:
     ///   - endpoint: where.
+    ///   - trusted: whose daemon it may be.
     ///   - name: how administrators see the program.
     /// - Returns: the connected client.
-    /// - Throws: `ClientError.noSocket`, `.cannotConnect`.
-    static func connectForStatements(to endpoint: Endpoint, as name: String) throws(ClientError) -> BlockingClient {
-        let client = try BlockingClient.connect(to: endpoint)
+    /// - Throws: `ClientError.noSocket`, `.cannotConnect`, `.untrusted`.
+    static func connectForStatements(
+        to endpoint: Endpoint, trusting trusted: TrustedUsers, as name: String
+    ) throws(ClientError) -> BlockingClient {
+        let client = try BlockingClient.connect(to: endpoint, trusting: trusted)
         try client.introduce(as: name)
         try client.receiveNotices { $0.complain() }
         return client

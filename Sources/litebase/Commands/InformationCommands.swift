@@ -39,7 +39,7 @@ struct StatusCommand: ParsableCommand {
 
     func run() throws {
         let endpoint = try connection.endpoint()
-        let client = try BlockingClient.connect(to: endpoint)
+        let client = try BlockingClient.connect(to: endpoint, trusting: connection.trusted)
         client.timeout = .seconds(10)
         let health = try client.ping()
         let stats = try client.stats()

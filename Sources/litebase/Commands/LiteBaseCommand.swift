@@ -12,8 +12,8 @@ struct LiteBaseCommand: ParsableCommand {
         abstract: "Talk to LiteBase, the local database service.",
         discussion: """
             Without --socket, the daemon is looked for at $LITEBASE_SOCKET,
-            $XDG_RUNTIME_DIR/litebase/litebase.sock, /run/litebase/litebase.sock and
-            /tmp/litebase.sock. See litebase(1) for formats and exit statuses.
+            $XDG_RUNTIME_DIR/litebase/litebase.sock, ~/.local/state/litebase/litebase.sock
+            and /run/litebase/litebase.sock. See litebase(1) for formats and exit statuses.
 
             EXAMPLES:
               litebase ping

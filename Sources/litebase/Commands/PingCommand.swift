@@ -31,7 +31,7 @@ struct PingCommand: ParsableCommand {
 
     func run() throws {
         let endpoint = try connection.endpoint()
-        let client = try BlockingClient.connect(to: endpoint)
+        let client = try BlockingClient.connect(to: endpoint, trusting: connection.trusted)
         client.timeout = .seconds(10)
         let output = StandardOutput()
         if count != 1 { _ = Interrupts.install() }

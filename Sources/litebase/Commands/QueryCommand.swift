@@ -48,7 +48,9 @@ struct QueryCommand: ParsableCommand {
             return try runScript()
         }
         // By the rules of each engine; where all find one statement, none has to be asked for its own.
-        let counts = StatementSplitter.Language.sql.map { Self.split(sql, $0).count }
+        let counts = StatementSplitter.Language.sql.flatMap { language in
+            StatementSplitter.Rules.all.map { Self.split(sql, language, $0).count }
+        }
         if counts.allSatisfy({ $0 == 0 }) { throw UsageError("there is no statement to run") }
         let client = try connect()
         if !database.needSession, counts.allSatisfy({ $0 == 1 }) {
@@ -66,16 +68,25 @@ struct QueryCommand: ParsableCommand {
                 let values = try ParameterParsing.parameters(self.parameters, allText: true)
                 return try script.run(.init(bytes: Array(sql.utf8), line: 1), values, isFromScript: false)
             }
-            let statements = Self.split(sql, language)
+            let statements = Self.split(sql, language, script.rules)
             guard parameters.isEmpty || statements.count == 1 else {
                 throw UsageError("parameters need a single statement, but there are \(statements.count)")
             }
-            for statement in statements { try script.run(statement, parameters, isFromScript: false) }
+            if statements.count == 1 { return try script.run(statements[0], parameters, isFromScript: false) }
+            var splitter = StatementSplitter(language, script.rules)
+            var rest = Array(sql.utf8)[...]
+            while let statement = splitter.next(&rest) {
+                try script.run(statement, parameters, isFromScript: false)
+                splitter.rules = script.rules
+            }
+            // The argument ends where its text ends.
+            if let last = splitter.finish() { try script.run(last, parameters, isFromScript: false) }
         }
     }
 
     private func connect() throws(ClientError) -> BlockingClient {
-        try ConnectionOptions.connectForStatements(to: try connection.endpoint(), as: "litebase query")
+        try ConnectionOptions.connectForStatements(
+            to: try connection.endpoint(), trusting: connection.trusted, as: "litebase query")
     }
 
     /// Whether the database takes commands instead of SQL. Their arguments are strings: `1.50` must not become `1.5`.
@@ -86,11 +97,15 @@ struct QueryCommand: ParsableCommand {
 
     private func runScript() throws {
         try withSession(try connect()) { script, language in
-            var splitter = StatementSplitter(language)
+            var splitter = StatementSplitter(language, script.rules)
             while let chunk = try StandardInput.read() {
-                for statement in splitter.append(chunk) { try script.run(statement, .none, isFromScript: true) }
+                var rest = chunk[...]
+                while let statement = splitter.next(&rest) {
+                    try script.run(statement, .none, isFromScript: true)
+                    splitter.rules = script.rules
+                }
             }
-            if let last = splitter.finish() { try script.run(last, .none, isFromScript: true) }
+            try script.end(&splitter)
         }
     }
 
@@ -100,47 +115,40 @@ struct QueryCommand: ParsableCommand {
         let session = try client.openSession(database.sessionOptions)
         let runner = StatementRunner(
             target: .session(session), options: limits.queryOptions(database: nil), output: StandardOutput())
-        var script = Script(runner: runner, formatter: output.makeFormatter())
-        try body(&script, StatementSplitter.Language(engine: session.information.engine))
-        if script.transaction == .active || script.transaction == .failed {
-            Terminal.complain("litebase: the last transaction was not committed, and is rolled back")
+        let language = StatementSplitter.Language(engine: session.information.engine)
+        var script = Script(runner: runner, session: session, language: language, formatter: output.makeFormatter())
+        script.askRules()
+        do {
+            try body(&script, language)
+        } catch {
+            if script.hasOpenTransaction { Self.complainOfTransaction() }
+            throw error
         }
+        let isLost = script.hasOpenTransaction
+        if isLost { Self.complainOfTransaction() }
         try session.close()
+        if isLost, sql == "-" { throw ExitCode(ExitStatus.statementFailed) }
+    }
+
+    private static func complainOfTransaction() {
+        Terminal.complain("litebase: the last transaction was not committed, and is rolled back")
     }
 
     private static func split(
-        _ sql: String, _ language: StatementSplitter.Language
+        _ sql: String, _ language: StatementSplitter.Language, _ rules: StatementSplitter.Rules
     ) -> [StatementSplitter.Statement] {
-        var splitter = StatementSplitter(language)
+        var splitter = StatementSplitter(language, rules)
         var statements = splitter.append(sql.utf8)
         if let last = splitter.finish() { statements.append(last) }
         return statements
     }
 
     /// Adds the statement to its error.
-    fileprivate static func report(_ sql: String, line: Int? = nil, _ body: () throws -> Void) throws {
+    static func report(_ sql: String, line: Int? = nil, _ body: () throws -> Void) throws {
         do {
             try body()
         } catch let error as ClientError {
             throw StatementError(error: error, sql: sql, scriptLine: line)
-        }
-    }
-}
-
-/// Statements of one session, run up to the first error.
-private struct Script {
-    let runner: StatementRunner
-    var formatter: any ResultFormatter
-    var transaction: TransactionState?
-
-    mutating func run(
-        _ statement: StatementSplitter.Statement, _ parameters: Parameters, isFromScript: Bool
-    ) throws {
-        guard let sql = statement.text else {
-            throw InputError(message: "line \(statement.line): the statement is not UTF-8 text")
-        }
-        try QueryCommand.report(sql, line: isFromScript ? statement.line : nil) {
-            transaction = try runner.run(sql, parameters, &formatter)?.transaction ?? transaction
         }
     }
 }

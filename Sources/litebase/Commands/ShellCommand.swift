@@ -27,11 +27,13 @@ struct ShellCommand: ParsableCommand {
     func run() throws {
         let isInteractive = Terminal.inputIsTerminal && Terminal.outputIsTerminal
         let shell = Shell(
-            connection: try ShellConnection(connection.endpoint(), database),
+            connection: try ShellConnection(connection.endpoint(), trusting: connection.trusted, database),
             settings: ShellSettings(
                 format: output.effectiveFormat, style: output.style, limits: limits.queryOptions(database: nil)),
             isInteractive: isInteractive)
         try shell.run()
-        if shell.hasFailed, !isInteractive { throw ExitCode(ExitStatus.statementFailed) }
+        if shell.hasLostTransaction || (shell.hasFailed && !isInteractive) {
+            throw ExitCode(ExitStatus.statementFailed)
+        }
     }
 }

@@ -35,7 +35,7 @@ struct TopCommand: ParsableCommand {
     }
 
     func run() throws {
-        let source = TopSource(endpoint: try connection.endpoint())
+        let source = TopSource(endpoint: try connection.endpoint(), trusted: connection.trusted)
         _ = Interrupts.install([SIGINT, SIGTERM, SIGHUP])
         try source.refresh()
         if isJSON || once || !Terminal.outputIsTerminal || !Terminal.inputIsTerminal { return try printOnce(source) }
@@ -100,6 +100,7 @@ struct TopCommand: ParsableCommand {
 /// Samples of one daemon, also of its next process.
 private final class TopSource {
     private let endpoint: Endpoint
+    private let trusted: TrustedUsers
     private var client: BlockingClient?
     private var latest: TopSample?
     private var rates: TopRates?
@@ -109,8 +110,9 @@ private final class TopSource {
     /// A daemon that says nothing for that long counts as gone.
     private static let timeout = Duration.seconds(5)
 
-    init(endpoint: Endpoint) {
+    init(endpoint: Endpoint, trusted: TrustedUsers) {
         self.endpoint = endpoint
+        self.trusted = trusted
     }
 
     func view(_ order: TopOrder) -> TopView? {
@@ -137,7 +139,7 @@ private final class TopSource {
 
     private func reachableClient() throws(ClientError) -> BlockingClient {
         if let client { return client }
-        let client = try BlockingClient.connect(to: endpoint, timeout: Self.timeout)
+        let client = try BlockingClient.connect(to: endpoint, timeout: Self.timeout, trusting: trusted)
         client.timeout = Self.timeout
         self.client = client
         return client

@@ -53,7 +53,11 @@ enum ParameterParsing {
     static func value(_ word: String) -> Value {
         if word.lowercased() == "null" { return .null }
         if isCanonicalInteger(word) { return Int64(word).map(Value.integer) ?? .text(word) }
-        if isReal(word), let number = Double(word), number.isFinite { return .real(number) }
+        // `99999999999999999.99` as a double is 100000000000000000: what would lose digits stays text, which a column of
+        // decimals takes as it is.
+        if isReal(word), let number = Double(word), number.isFinite, Digits(word) == Digits("\(number)") {
+            return .real(number)
+        }
         if let bytes = hexBlob(word) { return .blob(bytes) }
         if let text = quoted(word) { return .text(text) }
         return .text(word)
@@ -70,6 +74,37 @@ enum ParameterParsing {
         let allowed = word.utf8.allSatisfy { (0x30...0x39).contains($0) || ".eE+-".utf8.contains($0) }
         guard allowed, let first = word.first, "-.0123456789".contains(first) else { return false }
         return word.contains { ".eE".contains($0) } && word.contains(where: \.isNumber)
+    }
+
+    /// The digits of a number, from the first to the last that is not zero, and the power of ten of the first: the same for
+    /// all spellings of one number.
+    private struct Digits: Equatable {
+        var isNegative = false
+        var digits: [UInt8] = []
+        var power = 0
+
+        init(_ word: String) {
+            let parts = word.lowercased().split(separator: "e", maxSplits: 1)
+            isNegative = word.hasPrefix("-")
+            var isBehindPoint = false
+            for byte in parts.first?.utf8 ?? "".utf8[...] {
+                switch byte {
+                case UInt8(ascii: "."): isBehindPoint = true
+                case UInt8(ascii: "0")...UInt8(ascii: "9"):
+                    if digits.isEmpty, byte == UInt8(ascii: "0") {
+                        if isBehindPoint { power -= 1 }
+                    } else {
+                        if !isBehindPoint { power += 1 }
+                        digits.append(byte)
+                    }
+                default: break
+                }
+            }
+            while digits.last == UInt8(ascii: "0") { digits.removeLast() }
+            // A finite number has no greater exponent that is not made good by as many zeros.
+            power += parts.count == 2 ? Int(Int32(parts[1]) ?? 0) : 0
+            if digits.isEmpty { power = 0 }
+        }
     }
 
     private static func hexBlob(_ word: String) -> [UInt8]? {

@@ -50,6 +50,10 @@ struct StatementRunner {
         }
         formatter.end(summary, into: &output.buffer)
         try output.flush()
+        // A table says so itself; what a program reads has no place for it.
+        if summary?.isTruncated == true, !(formatter is TableFormatter) {
+            Terminal.complain("litebase: there are more rows than --max-rows lets through")
+        }
         return summary
     }
 }

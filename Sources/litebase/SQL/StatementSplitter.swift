@@ -7,7 +7,8 @@
 ///
 /// A statement ends at a semicolon outside of quotes, comments and bodies. Pieces that hold only white space and comments are
 /// dropped, and so are the lines that dumps have for their own clients: `DELIMITER` of MySQL's, which is obeyed, and
-/// `\restrict` of psql's.
+/// `\restrict` of psql's. The lines of data behind PostgreSQL's `COPY … FROM STDIN` belong to it, to the line `\.`, and are
+/// dropped with it.
 /// - Cost: one pass over the bytes; keeps only the statement that is not complete.
 /// - Source: https://www.sqlite.org/c3ref/complete.html; PostgreSQL, "Lexical Structure" and psql(1);
 ///   https://mariadb.com/kb/en/delimiters/
@@ -17,9 +18,34 @@ struct StatementSplitter {
         var bytes: [UInt8]
         /// Line of its first byte in the whole input, from 1.
         var line: Int
+        /// What it is, beside SQL.
+        var kind = Kind.sql
 
         /// The text; `nil` when it is not UTF-8.
         var text: String? { String(validating: bytes, as: UTF8.self) }
+    }
+
+    enum Kind: Equatable {
+        case sql
+        /// A line for psql, such as `\connect`.
+        case directive
+        /// COPY whose data followed in the script.
+        case copyFromInput
+    }
+
+    /// How a server reads quotes at the moment; it may be told otherwise by a statement.
+    struct Rules: Equatable {
+        /// MySQL: a backslash takes the meaning of the next character away (no NO_BACKSLASH_ESCAPES).
+        var hasBackslashEscapes = true
+        /// MySQL: text in double quotes is a name (ANSI_QUOTES), in which there are no escapes.
+        var hasANSIQuotes = false
+        /// PostgreSQL: a backslash in `'…'` is itself (standard_conforming_strings).
+        var hasStandardStrings = true
+
+        /// All that there are, to find out whether it matters.
+        static let all = [
+            Rules(), Rules(hasBackslashEscapes: false), Rules(hasANSIQuotes: true), Rules(hasStandardStrings: false),
+        ]
     }
 
     /// What the scanner is inside of.
@@ -59,6 +85,15 @@ struct StatementSplitter {
     }
 
     private let language: Language
+    /// Of the statements from now on.
+    var rules: Rules
+    /// The beginning of a line of data behind COPY, with the rest of its own line as the first; `nil` where there is none.
+    private var dataLine: [UInt8]?
+    private var isFirstDataLine = false
+    /// The present comment is none for the server.
+    private var isForClient = false
+    /// The statement that ends is a line for psql.
+    private var isLine = false
     /// What ends a statement instead of a semicolon, if anything: MySQL's `DELIMITER`.
     private var delimiter: [UInt8] = []
     /// Bytes since the last quote or comment.
@@ -81,15 +116,27 @@ struct StatementSplitter {
     /// The name of a dollar quote being read.
     private var dollarTag: [UInt8]?
 
-    init(_ language: Language = .sqlite) {
+    init(_ language: Language = .sqlite, _ rules: Rules = Rules()) {
         self.language = language
+        self.rules = rules
         keywords = StatementGrammar(language)
     }
 
     private var holdsToken: Bool { countAtToken != nil }
 
     /// Whether nothing but white space and comments was read since the last statement.
-    var isBetweenStatements: Bool { !holdsToken && !holdsPart && context == .plain }
+    var isBetweenStatements: Bool { !holdsToken && !holdsPart && context == .plain && dataLine == nil }
+
+    /// Whether the input may not end here, whatever stands there: within quotes or a comment.
+    var isTorn: Bool {
+        switch context {
+        case .plain, .lineComment, .line: false
+        case .quoted, .blockComment, .dollarQuoted: true
+        }
+    }
+
+    /// At a terminal nobody types data that is not taken.
+    mutating func stopSkippingData() { dataLine = nil }
 
     /// Whether a token has begun that only the next byte can end.
     private var holdsPart: Bool { !word.isEmpty || opener != nil || dollarTag != nil }
@@ -98,8 +145,21 @@ struct StatementSplitter {
     /// - Returns: the statements that it completed.
     mutating func append(_ bytes: some Sequence<UInt8>) -> [Statement] {
         var complete: [Statement] = []
-        for byte in bytes {
-            if take(byte) { complete += finishStatement(droppingLast: max(1, delimiter.count)) }
+        var rest = ArraySlice(bytes)
+        while let statement = next(&rest) { complete.append(statement) }
+        return complete
+    }
+
+    /// Takes bytes from `rest` up to the end of a statement, so that what it changes can be heeded behind it.
+    /// - Returns: the statement; `nil` when nothing is left and none is complete.
+    mutating func next(_ rest: inout ArraySlice<UInt8>) -> Statement? {
+        var complete: Statement?
+        while complete == nil, let byte = rest.popFirst() {
+            if dataLine != nil {
+                skipData(byte)
+            } else if take(byte) {
+                complete = finishStatement(droppingLast: max(1, delimiter.count)).first
+            }
             if byte == UInt8(ascii: "\n") { line += 1 }
         }
         return complete
@@ -118,7 +178,7 @@ struct StatementSplitter {
     /// Forgets the statement that is not complete.
     mutating func reset() {
         let delimiter = delimiter
-        self = StatementSplitter(language)
+        self = StatementSplitter(language, rules)
         self.delimiter = delimiter
     }
 
@@ -126,7 +186,9 @@ struct StatementSplitter {
         var bytes = current
         bytes.removeLast(min(count, bytes.count))
         while let last = bytes.last, isWhiteSpace(last) { bytes.removeLast() }
-        let statement = holdsToken ? [Statement(bytes: bytes, line: startLine)] : []
+        var statement = holdsToken ? [Statement(bytes: bytes, line: startLine)] : []
+        if language == .postgresql, holdsToken { statement[0].kind = kind(of: bytes) }
+        isLine = false
         current = []
         countAtToken = nil
         keywords = StatementGrammar(language)
@@ -160,7 +222,11 @@ struct StatementSplitter {
                 isEscaped = true
             }
         case .lineComment:
-            if byte == UInt8(ascii: "\n") { context = .plain }
+            if byte == UInt8(ascii: "\n") {
+                context = .plain
+                if isForClient { current = [] }
+                isForClient = false
+            }
         case .blockComment(let previous, let depth):
             continueBlockComment(byte, previous: previous, depth: depth)
         case .dollarQuoted(let tag, let matched):
@@ -182,9 +248,10 @@ struct StatementSplitter {
         if let first = opener {
             opener = nil
             if first == UInt8(ascii: "-"), byte == UInt8(ascii: "-") {
-                context = .lineComment
+                if language == .mysql { opener = Self.twoHyphens } else { context = .lineComment }
                 return false
             }
+            if first == Self.twoHyphens { return takeBehindHyphens(byte) }
             if first == UInt8(ascii: "/"), byte == UInt8(ascii: "*") {
                 context = .blockComment(previous: 0, depth: 1)
                 return false
@@ -204,12 +271,38 @@ struct StatementSplitter {
         }
         hasEscapes =
             switch language {
-            case .mysql: byte != UInt8(ascii: "`")
-            case .postgresql: byte == UInt8(ascii: "'") && (word == [UInt8(ascii: "E")] || word == [UInt8(ascii: "e")])
+            case .mysql:
+                rules.hasBackslashEscapes && byte != UInt8(ascii: "`")
+                    && !(rules.hasANSIQuotes && byte == UInt8(ascii: "\""))
+            case .postgresql:
+                byte == UInt8(ascii: "'")
+                    && (!rules.hasStandardStrings || word == [UInt8(ascii: "E")] || word == [UInt8(ascii: "e")])
             default: false
             }
         endWord()
         return takePunctuation(byte)
+    }
+
+    /// Stands for `--`, of which MySQL makes a comment only with white space behind it: `5--3` is 8.
+    private static let twoHyphens: UInt8 = 0
+
+    private mutating func takeBehindHyphens(_ byte: UInt8) -> Bool {
+        if byte <= UInt8(ascii: " ") {
+            context = byte == UInt8(ascii: "\n") ? .plain : .lineComment
+            return false
+        }
+        if !holdsToken {
+            // At the beginning of a statement it is one for MySQL's own client, which leaves it out.
+            isForClient = true
+            context = .lineComment
+            return false
+        }
+        noteToken(endingAt: current.count - 2)
+        token(.other)
+        // The second one may begin something with what follows.
+        opener = UInt8(ascii: "-")
+        plainByteCount -= 1
+        return takePlain(byte)
     }
 
     private mutating func takePunctuation(_ byte: UInt8) -> Bool {
@@ -308,6 +401,7 @@ extension StatementSplitter {
             !first.elementsEqual("\\restrict".utf8), !first.elementsEqual("\\unrestrict".utf8)
         {
             noteToken()
+            isLine = true
             return true
         }
         if language == .mysql, words.count > 1, words[1].count <= Self.delimiterByteCountMax {
@@ -319,6 +413,36 @@ extension StatementSplitter {
 
     private var endsWithDelimiter: Bool {
         !delimiter.isEmpty && plainByteCount >= delimiter.count && current.suffix(delimiter.count) == delimiter[...]
+    }
+}
+
+// COPY, whose data follows it in a script (psql(1), \copy).
+extension StatementSplitter {
+    /// Remembers that data follows, where it does.
+    private mutating func kind(of statement: [UInt8]) -> Kind {
+        let lineStart = statement.lastIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? 0
+        if statement[lineStart...].first == UInt8(ascii: "\\"), isLine { return .directive }
+        var words = PlainWords(statement)
+        guard words.next() == "copy" else { return .sql }
+        var word = words.next()
+        while let known = word {
+            word = words.next()
+            guard known == "from", word == "stdin" else { continue }
+            (dataLine, isFirstDataLine) = ([], true)
+            return .copyFromInput
+        }
+        return .sql
+    }
+
+    private mutating func skipData(_ byte: UInt8) {
+        guard byte == UInt8(ascii: "\n") else {
+            if let count = dataLine?.count, count < 4 { dataLine?.append(byte) }
+            return
+        }
+        let line = dataLine ?? []
+        let isEnd = line.elementsEqual("\\.".utf8) || line.elementsEqual("\\.\r".utf8)
+        dataLine = isEnd && !isFirstDataLine ? nil : []
+        isFirstDataLine = false
     }
 }
 

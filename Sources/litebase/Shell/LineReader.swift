@@ -51,10 +51,16 @@ final class EditedLines: LineReader {
         }
     }
 
-    /// A line that starts with a space is not kept, as in other shells.
+    private static func mayHoldPassword(_ line: String) -> Bool {
+        let line = line.lowercased()
+        return ["password", "identified by", "requirepass", "masterauth", "://"].contains { line.contains($0) }
+            || line.hasPrefix("auth ")
+    }
+
+    /// A line that may hold a password, or starts with a space, is not kept, as in other shells.
     private func remember(_ line: [UInt8]) {
         guard let text = String(validating: line, as: UTF8.self), !text.hasPrefix(" "),
-            text.contains(where: { !$0.isWhitespace })
+            text.contains(where: { !$0.isWhitespace }), !Self.mayHoldPassword(text)
         else { return }
         ceditline_add_history(text)
         history.append(text)

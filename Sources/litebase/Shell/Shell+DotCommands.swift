@@ -26,15 +26,17 @@ extension Shell {
     private static var formatNames: String { OutputFormat.allCases.map(\.rawValue).joined(separator: ", ") }
 
     func run(dotCommand line: String) throws {
-        let words = line.split { $0.isWhitespace }
-        let name = String(words[0])
-        let rest = line.dropFirst(name.count)
-        let argument = String(rest.drop { $0.isWhitespace }.reversed().drop { $0.isWhitespace }.reversed())
+        // A semicolon at the end is a habit.
+        let line = String(line.reversed().drop { $0.isWhitespace || $0 == ";" }.reversed())
+        let name = String(line.prefix { !$0.isWhitespace })
+        let argument = String(line.dropFirst(name.count).drop { $0.isWhitespace })
         switch name {
         case ".quit", ".exit": isOver = true
         case ".help": try printHelp()
         case ".databases": try listDatabases()
-        case ".tables": try listTables()
+        case ".tables":
+            if !argument.isEmpty { throw UsageError(".tables takes no argument; .schema \(argument) shows one table") }
+            try listTables()
         case ".schema": try showSchema(argument)
         case ".use": try use(argument)
         case ".mode": try setMode(argument)
@@ -42,10 +44,19 @@ extension Shell {
         case ".headers": settings.style.hasHeader = try Self.parseSwitch(name, argument)
         case ".read":
             if argument.isEmpty { throw UsageError(".read needs the name of a file") }
-            try read(path: argument)
+            try read(path: Self.unquoted(argument))
         default:
             throw UsageError("there is no command \(name); type .help for all")
         }
+    }
+
+    /// The name of a file, which may stand in quotes for its blanks. (Names of tables keep theirs: the engine reads them.)
+    private static func unquoted(_ argument: String) -> String {
+        guard let quote = argument.first, quote == "\"" || quote == "'", argument.count >= 2, argument.last == quote
+        else {
+            return argument
+        }
+        return String(argument.dropFirst().dropLast())
     }
 
     private func printHelp() throws {
@@ -77,6 +88,9 @@ extension Shell {
 
     private func use(_ target: String) throws {
         if target.isEmpty { throw UsageError(".use needs the name or the URL of a database") }
+        if connection.transaction != .none {
+            throw UsageError("a transaction is open, and .use would give it up; COMMIT or ROLLBACK first")
+        }
         try connection.use(target, isReadOnly: connection.options.isReadOnly)
     }
 

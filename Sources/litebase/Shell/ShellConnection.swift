@@ -5,6 +5,7 @@ import LiteBaseClient
 /// A client and its one session; opened again after the connection was lost.
 final class ShellConnection {
     let endpoint: Endpoint
+    private let trusted: TrustedUsers
     private(set) var options: SessionOptions
     /// What the prompt calls the database.
     private(set) var name: String
@@ -18,8 +19,11 @@ final class ShellConnection {
         didSet { client?.cancellationDescriptor = cancellationDescriptor }
     }
 
-    init(_ endpoint: Endpoint, _ database: DatabaseOptions) throws(ClientError) {
+    init(
+        _ endpoint: Endpoint, trusting trusted: TrustedUsers, _ database: DatabaseOptions
+    ) throws(ClientError) {
         self.endpoint = endpoint
+        self.trusted = trusted
         options = database.sessionOptions
         name = database.url.map(Self.shortName) ?? database.database ?? "default"
         _ = try session()
@@ -39,7 +43,7 @@ final class ShellConnection {
     /// For requests outside of the session.
     func reachableClient() throws(ClientError) -> BlockingClient {
         if let client { return client }
-        let client = try ConnectionOptions.connectForStatements(to: endpoint, as: "litebase shell")
+        let client = try ConnectionOptions.connectForStatements(to: endpoint, trusting: trusted, as: "litebase shell")
         client.cancellationDescriptor = cancellationDescriptor
         self.client = client
         return client

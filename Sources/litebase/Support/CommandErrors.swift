@@ -34,6 +34,7 @@ enum ExitStatus {
         switch error {
         case .noSocket, .disconnected: unavailable
         case .cannotConnect(_, let errno): errno == .permissionDenied ? noPermission : unavailable
+        case .untrusted: noPermission
         case .timedOut: temporaryFailure
         case .protocolViolation: software
         case .invalidRequest: usage

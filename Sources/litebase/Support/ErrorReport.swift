@@ -11,6 +11,15 @@ struct StatementError: Error {
     var scriptLine: Int?
 }
 
+extension ClientError {
+    /// Whether the session that was meant is gone, and the statement was not begun: by a new daemon (`session_not_found`), or
+    /// because the server has ended its connection (08003).
+    var isLostSession: Bool {
+        guard let server = serverError else { return false }
+        return server.code == .sessionNotFound || (server.code == .connectFailed && server.sqlState == "08003")
+    }
+}
+
 enum ErrorReport {
     /// The lines to show.
     static func lines(_ error: ClientError, sql: String? = nil, scriptLine: Int? = nil) -> [String] {

@@ -48,7 +48,7 @@ struct TopRates: Sendable {
             later.counter("uptime_ms") >= earlier.counter("uptime_ms")
         else { return nil }
         func perSecond(_ key: String) -> Double {
-            Double(later.counter(key) - earlier.counter(key)) / seconds
+            (Double(later.counter(key)) - Double(earlier.counter(key))) / seconds
         }
         requests = Self.differences("requests", earlier, later, seconds)
         errors = Self.differences("errors", earlier, later, seconds)
@@ -62,7 +62,7 @@ struct TopRates: Sendable {
     ) -> [(name: String, perSecond: Double)] {
         let counters = later.stats[key]?.members ?? []
         return counters.map { name, value in
-            (name, Double((value.integer ?? 0) - earlier.counter(key, name)) / seconds)
+            (name, (Double(value.integer ?? 0) - Double(earlier.counter(key, name))) / seconds)
         }.filter { $0.1 > 0 }.sorted { ($1.perSecond, $0.name) < ($0.perSecond, $1.name) }
     }
 }

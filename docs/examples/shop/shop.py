@@ -125,9 +125,10 @@ def show(name, columns, rows, limit=10):
 def socket_path():
     """Where the daemon listens, as `litebase` looks for it."""
     runtime = os.environ.get("XDG_RUNTIME_DIR")
-    places = [os.environ.get("LITEBASE_SOCKET"), runtime and f"{runtime}/litebase/litebase.sock", "/run/litebase/litebase.sock",
-              "/tmp/litebase.sock"]
-    return next((place for place in places if place and os.path.exists(place)), places[2])
+    state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    places = [os.environ.get("LITEBASE_SOCKET"), runtime and f"{runtime}/litebase/litebase.sock",
+              f"{state}/litebase/litebase.sock", "/run/litebase/litebase.sock"]
+    return next((place for place in places if place and os.path.exists(place)), places[-1])
 
 
 def main():

@@ -1,0 +1,98 @@
+// A script in one session: its statements, what they change about its reading, and how it ends.
+
+import LiteBaseClient
+
+/// Statements of one session, run up to the first error.
+struct Script {
+    let runner: StatementRunner
+    let session: BlockingSession
+    let language: StatementSplitter.Language
+    var formatter: any ResultFormatter
+    var transaction: TransactionState?
+    /// How the server reads quotes now.
+    private(set) var rules = StatementSplitter.Rules()
+
+    init(
+        runner: StatementRunner, session: BlockingSession, language: StatementSplitter.Language,
+        formatter: any ResultFormatter
+    ) {
+        self.runner = runner
+        self.session = session
+        self.language = language
+        self.formatter = formatter
+    }
+
+    var hasOpenTransaction: Bool { transaction == .active || transaction == .failed }
+
+    mutating func askRules() { rules = .ask(session, language) ?? rules }
+
+    mutating func run(
+        _ statement: StatementSplitter.Statement, _ parameters: Parameters, isFromScript: Bool
+    ) throws {
+        guard let sql = statement.text else {
+            throw InputError(message: "line \(statement.line): the statement is not UTF-8 text")
+        }
+        if let refusal = ScriptText.refusal(of: statement) {
+            throw InputError(message: "line \(statement.line): \(refusal)", status: ExitStatus.statementFailed)
+        }
+        try QueryCommand.report(sql, line: isFromScript ? statement.line : nil) {
+            do {
+                transaction = try runner.run(sql, parameters, &formatter)?.transaction ?? transaction
+            } catch let error as ClientError {
+                transaction = error.serverError?.transaction ?? transaction
+                throw error
+            }
+        }
+        if StatementSplitter.Rules.mayChange(by: statement.bytes, language) { askRules() }
+    }
+
+    /// Takes the end of the input. What has no semicolon behind it may be a part of a statement, the rest of which was lost:
+    /// `DELETE FROM t` of `DELETE FROM t WHERE id = 7;`. It is run only if it changes nothing.
+    mutating func end(_ splitter: inout StatementSplitter) throws {
+        let isTorn = splitter.isTorn
+        guard let last = splitter.finish() else { return }
+        guard language == .commandLines || !isTorn && ScriptText.onlyReads(last, session) else {
+            throw InputError(message: "line \(last.line): \(ScriptText.unfinished)")
+        }
+        try run(last, .none, isFromScript: true)
+    }
+}
+
+/// What is said of statements that are not sent.
+enum ScriptText {
+    static let unfinished =
+        "the last statement has no semicolon behind it, and may be a part of one; it was not run. Complete it"
+
+    /// Why a statement is for another program, and not sent; `nil` for SQL.
+    static func refusal(of statement: StatementSplitter.Statement) -> String? {
+        switch statement.kind {
+        case .sql: return nil
+        case .copyFromInput:
+            return "COPY … FROM stdin is not understood; it was skipped together with its data, to the line \\. "
+                + "(pg_dump --inserts writes statements instead)"
+        case .directive:
+            let word = directive(statement)
+            return changesTarget(statement)
+                ? "\(word) of psql is not understood, and what follows is for another database; give each database a script "
+                    + "of its own, or use .use in litebase shell"
+                : "\(word) is a command of psql, and was not run; .help of litebase shell lists its own"
+        }
+    }
+
+    /// Whether what follows is for another place, if this has not led there.
+    static func changesTarget(_ statement: StatementSplitter.Statement) -> Bool {
+        statement.kind == .directive && ["\\connect", "\\c"].contains(directive(statement))
+    }
+
+    /// The word of a line for psql.
+    private static func directive(_ statement: StatementSplitter.Statement) -> String {
+        let line = statement.bytes.split(separator: UInt8(ascii: "\n")).last ?? []
+        return TerminalEscaping.visible(String(decoding: line.prefix { $0 > 0x20 }, as: UTF8.self))
+    }
+
+    /// Whether the engine says so.
+    static func onlyReads(_ statement: StatementSplitter.Statement, _ session: BlockingSession) -> Bool {
+        guard statement.kind == .sql, let sql = statement.text else { return false }
+        return (try? session.describe(sql).isReadOnly) ?? false
+    }
+}

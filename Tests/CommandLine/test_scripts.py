@@ -1,0 +1,291 @@
+"""Scripts whose parts could end up where nobody meant them: other statement boundaries than the server's, data taken for SQL,
+halves of statements, the wrong database, transactions that are left open."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from test_cli import LITEBASE, ROOT, SANITIZER
+
+sys.path.append(str(ROOT / "Tests/Protocol"))
+
+from daemon import Daemon, short_directory  # noqa: E402
+from mariadb import MariaDB  # noqa: E402
+from postgresql import PostgreSQL  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def mariadb():
+    instance = MariaDB()
+    yield instance
+    instance.discard()
+
+
+@pytest.fixture(scope="module")
+def postgresql():
+    instance = PostgreSQL()
+    yield instance
+    instance.discard()
+
+
+@pytest.fixture(scope="module")
+def daemon(mariadb, postgresql):
+    directory = short_directory()
+    instance = Daemon(directory=directory, databases={
+        "other": f"sqlite:{directory}/other.db", "my": mariadb.url(), "pg": postgresql.url()})
+    yield instance
+    instance.discard()
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+def run(daemon, tmp_path):
+    environment = {"PATH": os.environ["PATH"], "LITEBASE_SOCKET": daemon.socket_path, "HOME": str(tmp_path), "LC_ALL": "C.UTF-8", **SANITIZER}
+
+    def call(*arguments, stdin=None):
+        return subprocess.run([LITEBASE, *arguments], input=stdin, env=environment, capture_output=True, text=True, timeout=60)
+    return call
+
+
+@pytest.fixture(params=["query", "shell"])
+def script(run, request):
+    """Runs a script on standard input, by each of the two commands."""
+    def call(database, text):
+        words = ["query", "-d", database, "-"] if request.param == "query" else ["shell", "-d", database]
+        return run(*words, stdin=text)
+    return call
+
+
+def count(run, database, table):
+    done = run("query", "-d", database, "--format", "csv", "--no-header", f"SELECT count(*) FROM {table}")
+    assert done.returncode == 0, done
+    return int(done.stdout)
+
+
+# Boundaries
+
+NBE = "SET SESSION sql_mode = CONCAT(@@sql_mode, ',NO_BACKSLASH_ESCAPES');\n"
+HIDDEN = r"""INSERT INTO paths VALUES ('C:\');
+INSERT INTO paths VALUES ('x; DELETE FROM precious; #');
+"""
+
+
+@pytest.fixture
+def precious(run):
+    for database in ("my", "pg"):
+        done = run("query", "-d", database, "DROP TABLE IF EXISTS precious; DROP TABLE IF EXISTS paths; CREATE TABLE precious(x int);"
+                   "CREATE TABLE paths(x varchar(100)); INSERT INTO precious VALUES (1)")
+        assert done.returncode == 0, done
+    yield
+    for database in ("my", "pg"):
+        assert count(run, database, "precious") == 1, f"a text of {database} was run"
+
+
+def test_backslashes_that_are_themselves_for_a_session(script, run, precious):
+    done = script("my", NBE + HIDDEN)
+    assert done.returncode == 0, done
+    assert count(run, "my", "paths") == 2
+
+
+def test_backslashes_that_are_themselves_within_one_line(script, run, precious):
+    done = script("my", NBE.strip() + HIDDEN.replace("\n", " ") + "\n")
+    assert done.returncode == 0, done
+    assert count(run, "my", "paths") == 2
+
+
+def test_backslashes_that_are_themselves_by_an_executed_comment(script, run, precious):
+    done = script("my", "/*!40101 SET sql_mode = 'NO_BACKSLASH_ESCAPES' */;\n" + HIDDEN)
+    assert done.returncode == 0, done
+    assert count(run, "my", "paths") == 2
+
+
+def test_backslashes_that_are_themselves_for_all(mariadb, script, run, precious):
+    mariadb.sql("SET GLOBAL sql_mode = CONCAT(@@GLOBAL.sql_mode, ',NO_BACKSLASH_ESCAPES')")
+    try:
+        # Connections of the pool were greeted before.
+        assert script("my", NBE + HIDDEN).returncode == 0
+        assert run("query", "-d", "my", NBE + HIDDEN).returncode == 0
+        assert count(run, "my", "paths") == 4
+    finally:
+        mariadb.sql("SET GLOBAL sql_mode = REPLACE(@@GLOBAL.sql_mode, ',NO_BACKSLASH_ESCAPES', '')")
+
+
+def test_names_in_double_quotes_have_no_escapes(script, run, precious):
+    text = 'SET SESSION sql_mode = \'ANSI_QUOTES\';\nSELECT 1 AS "a\\";\nSELECT 2 AS "x; DELETE FROM precious; #";\n'
+    assert script("my", text).returncode == 0
+
+
+def test_two_hyphens_are_no_comment_without_a_blank(script, run, precious):
+    done = script("my", "SELECT 5--3 AS n; SELECT 1---1 AS m; SELECT 2 -- DELETE FROM precious;\n AS o;\n--\nSELECT 4 AS p;\n")
+    assert done.returncode == 0 and done.stdout == '{"n":8}\n{"m":0}\n{"o":2}\n{"p":4}\n', done
+
+
+def test_postgresql_with_backslashes(script, run, precious):
+    done = script("pg", "SET standard_conforming_strings = off;\nSET escape_string_warning = off;\n"
+                        r"INSERT INTO paths VALUES ('it\'s; DELETE FROM precious; --');" "\n"
+                        "RESET standard_conforming_strings;\n"
+                        r"INSERT INTO paths VALUES ('C:\');" "\nINSERT INTO paths VALUES ('x; DELETE FROM precious; --');\n")
+    assert done.returncode == 0, done
+    assert count(run, "pg", "paths") == 3
+
+
+# What belongs to a statement
+
+
+COPY = "{copy}\n1\\tx\nDELETE FROM precious;\n\\\\.\nDROP TABLE precious;\n\\.\nINSERT INTO paths VALUES ('behind');\n"
+
+
+@pytest.mark.parametrize("copy", ["COPY paths FROM stdin;", "copy public.paths (x) From STDIN WITH (FORMAT text);",
+                                  "-- data\nCOPY paths FROM\n  stdin ;", "/* ( */ COPY paths FROM STDIN;"])
+def test_data_of_copy_is_skipped_with_it(run, precious, copy):
+    done = run("shell", "-d", "pg", stdin=COPY.format(copy=copy))
+    assert done.returncode == 1 and "COPY" in done.stderr and "skipped" in done.stderr and done.stderr.count("litebase:") == 1, done
+    assert count(run, "pg", "paths") == 1, "what comes behind the data is run"
+
+
+def test_copy_ends_a_script_that_ends_at_errors(run, precious):
+    done = run("query", "-d", "pg", "-", stdin="\n" + COPY.format(copy="COPY paths FROM stdin;"))
+    assert done.returncode == 1 and "line 2" in done.stderr and "COPY" in done.stderr, done
+    assert count(run, "pg", "paths") == 0
+
+
+def test_data_without_an_end(run, precious):
+    assert run("shell", "-d", "pg", stdin="COPY paths FROM stdin;\nDELETE FROM precious;\n").returncode == 1
+
+
+@pytest.mark.parametrize("text", ["SELECT 'copy paths from stdin' AS x;", "SELECT * FROM precious; -- COPY paths FROM stdin;"])
+def test_what_only_looks_like_copy(run, precious, text):
+    done = run("shell", "-d", "pg", stdin=text + "\nSELECT 7 AS seven;\n")
+    assert done.returncode == 0 and '{"seven":7}' in done.stdout, done
+
+
+@pytest.mark.parametrize("database, directive", [
+    ("pg", "\\connect elsewhere"), ("pg", "\\c elsewhere"), ("pg", "-- go there\n\\connect elsewhere"), ("my", "USE nowhere;"),
+    ("my", "connect nowhere;"), ("my", ".use nowhere"), ("pg", ".use nowhere"), ("pg", ".open x.db"),
+])
+def test_what_leads_elsewhere_does_so_or_ends_the_script(script, run, precious, database, directive):
+    done = script(database, f"INSERT INTO paths VALUES ('before');\n{directive}\nDELETE FROM precious;\n")
+    assert done.returncode != 0 and done.stderr, done
+    assert count(run, database, "paths") == 1
+
+
+def test_other_commands_of_psql_are_named(run, precious):
+    done = run("shell", "-d", "pg", stdin="\\restrict abc\n\\echo hello\n\\set x 1\nSELECT 1 AS x;\n\\unrestrict abc\n")
+    assert done.returncode == 1 and done.stdout == '{"x":1}\n'
+    assert "\\echo" in done.stderr and "\\set" in done.stderr and done.stderr.count("litebase:") == 2, done
+
+
+# Halves
+
+
+@pytest.mark.parametrize("half", ["DELETE FROM t", "DELETE FROM t\n", "INSERT INTO t VALUES (2)", "UPDATE t SET x = 'a; b", "SELECT 'a",
+                                  "DELETE FROM t /* all"])
+def test_half_a_statement_is_not_run(script, run, half):
+    run("query", "DROP TABLE IF EXISTS t; CREATE TABLE t(x); INSERT INTO t VALUES (1)")
+    done = script("default", "SELECT 1 AS a;\n" + half)
+    assert done.returncode != 0 and "line 2" in done.stderr and "not run" in done.stderr, done
+    assert done.stdout == '{"a":1}\n' and count(run, "default", "t") == 1
+
+
+def test_what_only_reads_needs_no_semicolon(script):
+    done = script("default", "SELECT 1 AS a; SELECT 2 AS b")
+    assert done.returncode == 0 and done.stdout == '{"a":1}\n{"b":2}\n', done
+
+
+def test_half_a_statement_in_a_file(run, tmp_path):
+    run("query", "DROP TABLE IF EXISTS t; CREATE TABLE t(x); INSERT INTO t VALUES (1)")
+    (tmp_path / "half.sql").write_text("DELETE FROM t")
+    done = run("shell", stdin=f".read {tmp_path}/half.sql\nSELECT 1 AS a;\n")
+    assert done.returncode == 1 and "not run" in done.stderr and count(run, "default", "t") == 1
+
+
+# Transactions
+
+
+def test_use_is_refused_in_a_transaction(run):
+    run("query", "DROP TABLE IF EXISTS t; CREATE TABLE t(x)")
+    done = run("shell", stdin="BEGIN;\nINSERT INTO t VALUES (1);\n.use other\nINSERT INTO t VALUES (2);\nCOMMIT;\n")
+    assert done.returncode == 1 and "transaction" in done.stderr, done
+    assert count(run, "default", "t") == 0, "what was meant for another database is not run here"
+
+
+@pytest.mark.parametrize("end", [".quit\n", ".exit\n"])
+def test_an_open_transaction_is_not_lost_by_leaving(run, end):
+    done = run("shell", stdin="BEGIN;\nCREATE TABLE t9(x);\n" + end)
+    assert done.returncode == 1 and "not committed" in done.stderr, done
+
+
+@pytest.mark.parametrize("end", ["", "SELECT nope;\n"])
+def test_an_open_transaction_is_not_lost_silently(script, run, end):
+    run("query", "DROP TABLE IF EXISTS t; CREATE TABLE t(x)")
+    done = script("default", "BEGIN;\nINSERT INTO t VALUES (1);\n" + end)
+    assert done.returncode == 1 and "not committed" in done.stderr, done
+    assert count(run, "default", "t") == 0
+
+
+# A session that the server has ended
+
+
+END = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
+
+
+class Typed:
+    """A shell whose script arrives bit by bit."""
+
+    def __init__(self, daemon, tmp_path, *words):
+        environment = {"PATH": os.environ["PATH"], "LITEBASE_SOCKET": daemon.socket_path, "HOME": str(tmp_path), **SANITIZER}
+        self.process = subprocess.Popen([LITEBASE, "shell", *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, text=True, env=environment)
+
+    def say(self, line):
+        """Sends a line, and waits for a row."""
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline()
+
+    def end(self, rest=""):
+        out, error = self.process.communicate(rest, timeout=30)
+        return self.process.returncode, out, error
+
+
+def test_a_session_that_the_server_has_ended_is_made_anew(daemon, postgresql, tmp_path):
+    shell = Typed(daemon, tmp_path, "-d", "pg")
+    assert shell.say("SELECT 1 AS a;") == '{"a":1}\n'
+    assert int(postgresql.psql(END)) >= 1
+    assert shell.say("SELECT 2 AS a;") == '{"a":2}\n'
+    status, out, error = shell.end("SELECT 3 AS a;\n")
+    assert status == 0 and out == '{"a":3}\n' and "ended the session" in error, error
+
+
+def test_a_transaction_that_the_server_has_ended_is_not_gone_on_with(run, daemon, postgresql, tmp_path):
+    run("query", "-d", "pg", "DROP TABLE IF EXISTS half; CREATE TABLE half(x int)")
+    shell = Typed(daemon, tmp_path, "-d", "pg")
+    assert shell.say("BEGIN; INSERT INTO half VALUES (1); SELECT 1 AS a;") == '{"a":1}\n'
+    assert int(postgresql.psql(END)) >= 1
+    status, _, error = shell.end("INSERT INTO half VALUES (2);\nINSERT INTO half VALUES (3);\nCOMMIT;\n")
+    assert status == 1 and "rolled back" in error and "not run" in error, error
+    assert count(run, "pg", "half") == 0
+
+
+# Small things
+
+
+def test_errors_of_files_and_directories_are_sentences(run, tmp_path):
+    (tmp_path / "a b.sql").write_text("SELECT 1 AS a;\n\nSELECT nope;\n")
+    done = run("shell", stdin=f'.read "{tmp_path}/a b.sql"\n.read {tmp_path}\n.tables;\n.tables zzz\n')
+    lines = done.stderr.splitlines()
+    assert done.returncode == 1 and '{"a":1}' in done.stdout, done
+    assert any("line 3: " in line for line in lines), lines
+    assert f"litebase: cannot read {tmp_path}: Is a directory" in lines, lines
+    assert any(".schema zzz" in line for line in lines), lines
+    assert not any("InputError" in line or "no command" in line for line in lines), lines
+
+
+@pytest.mark.parametrize("form", ["csv", "tsv", "jsonl", "json"])
+def test_rows_that_are_cut_off_are_told(run, form):
+    done = run("query", "--format", form, "--max-rows", "2", "SELECT 1 UNION SELECT 2 UNION SELECT 3")
+    assert done.returncode == 0 and "--max-rows" in done.stderr, done
+    assert "--max-rows" not in run("query", "--format", form, "--max-rows", "3", "SELECT 1 UNION SELECT 2 UNION SELECT 3").stderr
