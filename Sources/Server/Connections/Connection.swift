@@ -226,7 +226,7 @@ final class Connection: EventSource {
         if input.isEmpty {
             let consumed = process(bytes)
             if consumed < bytes.count { input.append(UnsafeRawBufferPointer(rebasing: bytes[consumed...])) }
-            startLongRequest()
+            if longFrame != nil { startLongRequest() }
         } else {
             input.append(bytes)
             processInput()
@@ -238,7 +238,7 @@ final class Connection: EventSource {
     func processInput() {
         let consumed = process(input.readable)
         input.consume(consumed)
-        startLongRequest()
+        if longFrame != nil { startLongRequest() }
         if input.isEmpty { input.releaseStorage() }
     }
 
