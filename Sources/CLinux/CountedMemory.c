@@ -83,10 +83,13 @@ void clinux_note_heap(int64_t change)
     }
 }
 
-void clinux_watch_freed_memory(void)
+bool clinux_watch_freed_memory(void)
 {
+    static atomic_flag is_taken = ATOMIC_FLAG_INIT;
+    if (atomic_flag_test_and_set(&is_taken)) return false;
     sem_init(&freed, 0, 0);
     atomic_store(&is_watched, true);
+    return true;
 }
 
 void clinux_wait_for_freed_memory(void)

@@ -17,7 +17,7 @@ public enum Memory {
     /// in use, however much it is. No loop and no worker waits for that, and nothing wakes up an idle process.
     /// - Throws: `Errno` when there is no thread.
     public static func startReturning() throws(Errno) {
-        clinux_watch_freed_memory()
+        guard clinux_watch_freed_memory() else { return }
         try Thread.start(name: "litebase-memory", stackByteCount: 128 << 10) {
             while true {
                 clinux_wait_for_freed_memory()

@@ -179,9 +179,9 @@ def test_what_waits_behind_a_busy_session_is_charged(single_loop, make, count):
         client.tracks = False
         session = client.session()
         client.send_query(ENDLESS, session=session)
-        body = make(7).replace(b"s%d-1", session.encode()).replace(
-            bytes([0xa0 + len("s%d-1")]) + session.encode(), bytes([0xa0 + len(session)]) + session.encode())
         for number in range(count):
+            body = make(1000 + number).replace(b"s%d-1", session.encode()).replace(
+                bytes([0xa0 + len("s%d-1")]) + session.encode(), bytes([0xa0 + len(session)]) + session.encode())
             client.socket.sendall(framed(body))
         client.socket.settimeout(0.5 * PATIENCE)
         try:
@@ -594,3 +594,55 @@ def test_resident_memory_stays_within_the_limits(single_loop, hoard):
         wait_until(lambda: daemon.memory_kib() < before + 20 * 1024, "memory is given back", timeout=20)
         wait_until(lambda: usage(daemon, 65534) is None, "nobody is gone")
         other.settle()
+
+
+# Requests that a worker decodes are requests like others
+
+@pytest.mark.parametrize("mode", ["msgpack", "lines", "json"])
+def test_long_requests_keep_their_order_and_end_with_the_connection(daemon, mode):
+    with daemon.connect(mode) as client:
+        sent = []
+        for size in (10, 40_000, 20, 2_000_000, 33_000, 5):
+            sent.append(client.send("health_check"))
+            sent.append(client.send_query("SELECT length(?)", ["x" * size]))
+        client.half_close()
+        seen = []
+        while len(seen) < len(sent):
+            seen.append(client.receive().id)
+        # Without a session queries may overtake each other, but nothing is looked at before what came earlier.
+        assert sorted(seen) == sorted(sent)
+        checks = [number for number in seen if number in sent[0::2]]
+        assert checks == sent[0::2]
+        client.receive_end()
+    with daemon.connect(mode) as client:
+        error = client.fails("query", {"sql": 5, "params": ["x" * 100_000]})
+        assert error["code"] == "bad_request"
+        error = client.fails("hello", {"client": "a", "protocol": ["x" * 100_000]})
+        assert error["code"] == "bad_request"
+        assert client.batch([{"sql": "SELECT 1 -- " + "x" * 50_000}, {"sql": "SELECT ?", "param_rows": [[1]] * 20_000}]).data
+        client.settle()
+
+
+def test_who_leaves_while_a_request_is_decoded_is_forgotten(daemon):
+    body = HOSTILE["maps"]()
+    for _ in range(5):
+        client = Client(daemon.socket_path)
+        client.socket.sendall(framed(body))
+        client.close()
+    with daemon.connect() as other:
+        wait_until(lambda: usage(daemon, os.getuid())["buffered_bytes"] < MIB, "its bytes are credited")
+        other.settle()
+
+
+def test_a_stop_waits_for_what_is_decoded(single_loop):
+    daemon = single_loop()
+    client = daemon.connect()
+    body = json_request("query", b'{"sql":"SELECT 1","x":[%s1]}' % (b"1," * 5_000_000))
+    client.expect(1)
+    client.send_delivered(framed(body))
+    daemon.process.terminate()
+    try:
+        reply = client.receive()
+        assert reply.type == "query_response" or reply.data["code"] == "shutting_down"
+    finally:
+        assert daemon.terminate() == 0

@@ -178,8 +178,9 @@ void clinux_limit_malloc_arenas(int count);
 /// Adds to what the process is known to have on the heap, besides counted memory.
 void clinux_note_heap(int64_t change);
 enum { CLINUX_FREED_BYTE_COUNT_MIN = 32 << 20 };
-/// From now on `clinux_wait_for_freed_memory` returns when so much was freed since it did last.
-void clinux_watch_freed_memory(void);
+/// From now on `clinux_wait_for_freed_memory` returns when so much was freed since it did last. False when somebody else waits
+/// for that already.
+bool clinux_watch_freed_memory(void);
 void clinux_wait_for_freed_memory(void);
 /// _exit(2).
 _Noreturn void clinux_exit_at_once(int status);

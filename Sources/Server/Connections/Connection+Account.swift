@@ -19,7 +19,7 @@ extension Connection {
         // What is free of a large storage was never touched, so that it is no memory yet.
         let held = isClosed ? 0 : input.count + output.count + inFlightByteCount
         let change = held - chargedByteCount
-        guard isWorthCharging(change) || (held == 0 && change != 0) else { return }
+        guard change != 0, held == 0 || isWorthCharging(change) else { return }
         chargedByteCount = held
         account.bufferedBytes.add(change)
         Memory.note(change)
@@ -28,7 +28,7 @@ extension Connection {
     private func isWorthCharging(_ change: Int) -> Bool {
         let byteCount = abs(change)
         if byteCount >= Self.chargeByteCountMax { return true }
-        return byteCount > 0 && byteCount >= Self.unchargedByteCount / max(1, account.connections.count)
+        return byteCount >= Self.unchargedByteCount / max(1, account.connections.count)
     }
 
     /// Why so many bytes more may not be kept; `nil` when they may.
@@ -140,6 +140,7 @@ extension Connection {
             let wanted = operation.rows.chargedByteCount
             operation.rows.discharge()
             operation.refusal = exhaustion(by: wanted, account.bufferedBytes.count)
+            observeExhaustion(of: .bufferedBytesPerUser)
             return true
         }
         // From here on it is the connection's.

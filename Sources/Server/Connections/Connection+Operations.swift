@@ -62,8 +62,10 @@ extension Connection {
         }
         operation.progress = .starting
         operation.isBeingStarted = true
-        operation.decodeParameters()
-        if operation.isTracked { charge(operation) }
+        if operation.session != nil {
+            operation.decodeParameters()
+            if operation.isTracked { charge(operation) }
+        }
         switch operation.type {
         case .dbDisconnect: endSession(operation)
         default:

@@ -50,13 +50,17 @@ extension Connection {
             throw RequestError(error)
         }
         if request.pageRows != nil { try checkPagedQueryCount() }
+        // Of a server nobody knows what its statements have changed by then; SQLite undoes them.
+        let mayRefuseRows = !route.mayWrite || route.link.engine == .sqlite
         let operation = makeOperation(head, .query, encoding)
         send(operation, by: consume route, timeout: request.timeoutMilliseconds)
         operation.sql = request.sql
         operation.setParameters(request.parameters)
         operation.rowCountMax = request.maxRows ?? .max
         operation.pageRowCount = request.pageRows
-        operation.prepareRows(writer(encoding), context.limits, account)
+        operation.prepareRows(
+            writer(encoding), rowByteCountMax: context.limits.rowByteCountMax, account,
+            accountByteCountMax: mayRefuseRows ? context.limits.bufferedByteCountPerUserMax : .max)
         try submitIfAffordable(operation)
     }
 
@@ -84,7 +88,9 @@ extension Connection {
         let operation = makeOperation(head, .batch, encoding)
         send(operation, by: consume route, timeout: nil)
         operation.setBatch(request)
-        operation.prepareRows(writer(encoding), context.limits, account)
+        operation.prepareRows(
+            writer(encoding), rowByteCountMax: context.limits.rowByteCountMax, account,
+            accountByteCountMax: .max)
         try submitIfAffordable(operation)
     }
 

@@ -228,7 +228,7 @@ final class Connection: EventSource {
         if input.isEmpty {
             let consumed = process(bytes)
             if consumed < bytes.count { input.append(UnsafeRawBufferPointer(rebasing: bytes[consumed...])) }
-            startLongRequest()
+            if longFrame != nil { startLongRequest() }
         } else {
             input.append(bytes)
             processInput()
@@ -240,7 +240,7 @@ final class Connection: EventSource {
     func processInput() {
         let consumed = process(input.readable)
         input.consume(consumed)
-        startLongRequest()
+        if longFrame != nil { startLongRequest() }
         if input.isEmpty { input.releaseStorage() }
     }
 

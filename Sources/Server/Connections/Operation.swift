@@ -76,19 +76,21 @@ final class Operation: StatementRun, @unchecked Sendable {
     }
 
     /// Prepares for the reply's rows.
-    func prepareRows(_ writer: MessageWriter, _ limits: Limits, _ account: UserAccount) {
-        rows.prepare(id: id, writer: writer, pageRowCount: pageRowCount, rowByteCountMax: limits.rowByteCountMax)
-        rows.setPayer(account, byteCountMax: limits.bufferedByteCountPerUserMax)
+    func prepareRows(_ writer: MessageWriter, rowByteCountMax: Int, _ account: UserAccount, accountByteCountMax: Int) {
+        rows.prepare(id: id, writer: writer, pageRowCount: pageRowCount, rowByteCountMax: rowByteCountMax)
+        rows.setPayer(account, byteCountMax: accountByteCountMax)
     }
 
-    /// Takes over the parameters of a request, for when it starts.
+    /// Takes over the parameters of a request, for when it starts: without a session that is now.
     func setParameters(_ list: ParameterList) {
-        undecoded = list.count == 0 ? nil : list
+        if session == nil { decode(list) } else { undecoded = list }
     }
 
     /// Decodes what `setParameters` was given.
     func decodeParameters() {
-        if let list = undecoded.take() { decode(list) }
+        guard let list = undecoded else { return }
+        undecoded = nil
+        decode(list)
     }
 
     private func decode(_ list: ParameterList) {
@@ -117,7 +119,7 @@ final class Operation: StatementRun, @unchecked Sendable {
         hasSentRows = false
         refusal = nil
         batch = nil
-        undecoded = nil
+        if undecoded != nil { undecoded = nil }
     }
 
     // MARK: Memory

@@ -21,8 +21,9 @@ class WireRowSink: RowSink {
     @exclusivity(unchecked) private var rowStart = 0
     @exclusivity(unchecked) private var isRowTooLarge = false
     private(set) final var columnCount = 0
-    /// Who pays for large values while a worker makes the frame; `nil` for nobody.
-    private var account: UserAccount?
+    /// Who pays for large values while a worker makes the frame; `nil` for nobody. Not counted: the operation has the connection,
+    /// and that its account, until `trim`.
+    private unowned(unsafe) var account: UserAccount?
     private var accountByteCountMax = Int.max
     private(set) final var chargedByteCount = 0
     /// The row ended since its user may not hold more.
@@ -34,7 +35,7 @@ class WireRowSink: RowSink {
     /// Bytes that a worker gathers before it hands them to the loop.
     private static let handOverByteCount = 160 << 10
     /// What a frame may have without being charged.
-    private static let unchargedByteCount = 1 << 20
+    private static let unchargedByteCount = 256 << 10
     /// Storage that a sink may keep for its next run.
     private static let keptByteCountMax = 96 << 10
 
@@ -55,7 +56,11 @@ class WireRowSink: RowSink {
         buffer.removeAll()
     }
 
-    final override func ignorePages() { rowsLeftInPage = .max }
+    final override func ignorePages() {
+        rowsLeftInPage = .max
+        // What has changed something is charged, and never refused.
+        accountByteCountMax = .max
+    }
 
     /// Lets the next page begin.
     final func allowPage(_ rowCount: Int64) { rowsLeftInPage = rowCount }
