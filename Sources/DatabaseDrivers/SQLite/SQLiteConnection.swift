@@ -157,6 +157,7 @@ final class SQLiteConnection: @unchecked Sendable {
         for limit in SQLiteLimit.all { sqlite3_limit(handle, limit.id, limit.value) }
         installBusyHandler()
         if isWriting && options.usesWAL && !options.isMemory { try execute("PRAGMA journal_mode = WAL") }
+        if isWriting { try execute("PRAGMA journal_size_limit = \(SQLiteDatabase.logByteCountMax)") }
         try execute("PRAGMA synchronous = FULL")
         if !isWriting { try execute("PRAGMA query_only = ON") }
     }

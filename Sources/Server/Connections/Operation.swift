@@ -38,6 +38,10 @@ final class Operation: StatementRun, @unchecked Sendable {
     var isTracked = false
     var elapsedMicroseconds: Int64 = 0
     var pageRowCount: Int64?
+    /// Since when it waits for its client.
+    var waitingSince = MonotonicInstant(nanoseconds: 0)
+    /// What others need of it.
+    var hold = Hold()
     /// Pages that were asked for before they were due.
     var fetchCredit = 0
     /// Requests that wait for this one to be cancelled.
@@ -103,6 +107,7 @@ final class Operation: StatementRun, @unchecked Sendable {
         timeLimit = 0
         fetchCredit = 0
         hasSentRows = false
+        hold = Hold()
         refusal = nil
         batch = nil
     }
