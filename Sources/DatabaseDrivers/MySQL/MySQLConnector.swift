@@ -26,7 +26,7 @@ struct MySQLConnector: Sendable {
         var failure: DriverError?
         for index in place.hosts.isEmpty ? [0] : Array(place.hosts.indices) where wanted == nil || wanted == index {
             guard let handle = my_init(nil) else { throw Self.outOfMemory }
-            let optionFile = password == nil ? Self.optionFile : nil
+            let optionFile = password == nil ? optionFile : nil
             if let optionFile { set(handle, MY_READ_DEFAULT_FILE, optionFile) }
             prepare(handle)
             if open(handle, index, password) {
@@ -51,7 +51,7 @@ struct MySQLConnector: Sendable {
     /// With what a connection is made as good as new; `nil` where only libmariadb knows it, from an option file.
     func login(as user: String, password: String?) -> MySQLLogin? {
         let password = password ?? place.password
-        if password == nil, let file = Self.optionFile, FileIdentity(path: file) != nil { return nil }
+        if password == nil, let file = optionFile, FileIdentity(path: file) != nil { return nil }
         return MySQLLogin(user: user, password: password ?? "", database: place.database)
     }
 
@@ -71,8 +71,10 @@ struct MySQLConnector: Sendable {
 
     /// What the user whose own daemon this is has set for all clients (group [client]); `nil` in the service of the system,
     /// which has no session of a user.
-    private static var optionFile: String? {
-        guard Process.effectiveUID != 0, Process.environment("XDG_RUNTIME_DIR")?.hasPrefix("/") == true else {
+    private var optionFile: String? {
+        guard !settings.isOfClient, Process.effectiveUID != 0,
+            Process.environment("XDG_RUNTIME_DIR")?.hasPrefix("/") == true
+        else {
             return nil
         }
         return Process.homeDirectory.map { $0 + "/.my.cnf" }
