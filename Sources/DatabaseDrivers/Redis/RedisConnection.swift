@@ -218,6 +218,7 @@ final class RedisConnection: ServerConnection {
         guard mode.isReadOnly, !command.isHarmless else { return }
         guard let commands = greeting.commands else { throw Self.noCommands }
         guard commands.isReadOnly(command) else { throw Self.readOnly }
+        if commands.isScript(command), !driver.settings.mayReadersRunScripts { throw Self.noScripts }
     }
 
     private func describe(_ command: RedisCommand, _ run: StatementRun) throws(DriverError) {
