@@ -11,10 +11,11 @@ STATIC ?= $(CURDIR)/.build/static
 SWIFT_FLAGS = -enforce-exclusivity=unchecked -use-ld=lld -L$(STATIC) -Xclang-linker -static-libgcc
 # - Relocations take 3 KB instead of 450 KB (glibc 2.36; an older one says so when the program starts).
 # - The executable exports nothing: no other file looks for its symbols.
+# - But for HMAC_Init_ex, which libpq and OpenSSL are to find here (CPostgreSQL.c).
 # - Equal functions whose address nobody compares are one.
 # - What runs at the start and at every request lies side by side; scripts/make-function-order.sh made the list.
 # - Strings that are the end of another one take no room (-O2).
-LINK_FLAGS = -O2 -z pack-relative-relocs --no-export-dynamic --icf=safe \
+LINK_FLAGS = -O2 -z pack-relative-relocs --no-export-dynamic --export-dynamic-symbol=HMAC_Init_ex --icf=safe \
 	--symbol-ordering-file=$(CURDIR)/packaging/functions.order --no-warn-symbol-ordering
 RELEASE = -c release --static-swift-stdlib $(addprefix -Xswiftc ,$(SWIFT_FLAGS)) $(addprefix -Xlinker ,$(LINK_FLAGS))
 

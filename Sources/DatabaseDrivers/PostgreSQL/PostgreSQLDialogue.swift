@@ -122,10 +122,16 @@ final class PostgreSQLDialogue {
                 deadline = .now.advanced(byMilliseconds: limit)
             }
             var count = 0
-            state = cpostgresql_connect_poll(handle, Self.lookByteCountMax, &count)
+            var isLateProof = false
+            let left = deadline.nanoseconds(since: .now) / 1_000_000
+            state = cpostgresql_connect_poll(handle, Self.lookByteCountMax, Int(left), &count, &isLateProof)
+            if isLateProof { throw failed(Self.tooManyRounds) }
             try note(count)
         }
     }
+
+    private static let tooManyRounds =
+        "The server asks for more rounds of SCRAM than can be done in the time for connecting (connect_ms_max)."
 
     // MARK: Questions
 
