@@ -81,6 +81,38 @@ __attribute__((visibility("default"))) ssize_t recv(int socket, void *buffer, si
     return count;
 }
 
+// When this thread has proved for long enough who it is; 0 where it may take for ever. Set around PQconnectPoll alone.
+static _Thread_local long long proof_deadline;
+static _Thread_local unsigned int round_count;
+static _Thread_local bool is_proof_late;
+
+typedef int (*hmac_init)(void *context, const void *key, int length, const void *digest, void *engine);
+static hmac_init real_hmac_init;
+static pthread_once_t hmac_once = PTHREAD_ONCE_INIT;
+
+static void find_hmac(void) {
+    // It is there already, whoever calls; this does not load it.
+    void *library = dlopen("libcrypto.so.3", RTLD_NOW | RTLD_NOLOAD | RTLD_LOCAL);
+    if (!library) library = dlopen("libcrypto.so.1.1", RTLD_NOW | RTLD_NOLOAD | RTLD_LOCAL);
+    if (library) *(void **)&real_hmac_init = dlsym(library, "HMAC_Init_ex");
+}
+
+// Stands before that of OpenSSL (release.mk exports it), for libpq and whoever else uses it in this process.
+//
+// In SCRAM the server says how many rounds of HMAC the client has to do, up to 2^31, and libpq does them all within one call
+// of PQconnectPoll, for half an hour and more, uninterrupted (scram_SaltedPassword in src/common/scram-common.c). Each round
+// begins here, whether the connection is encrypted or not; after the time for connecting it fails, and so does the call.
+__attribute__((visibility("default"))) int HMAC_Init_ex(
+    void *context, const void *key, int length, const void *digest, void *engine) {
+    pthread_once(&hmac_once, find_hmac);
+    if (!real_hmac_init) return 0;
+    if (proof_deadline && (++round_count & 1023) == 0 && now() >= proof_deadline) {
+        is_proof_late = true;
+        return 0;
+    }
+    return real_hmac_init(context, key, length, digest, engine);
+}
+
 // Whether there are bytes that were received and that libpq has not taken: it reads into what room it has, and does not come
 // back for the rest of a record (pgtls_read_pending in fe-secure-openssl.c), which no socket would tell of.
 static bool has_pending(pq_connection *connection) {
@@ -100,12 +132,18 @@ int cpostgresql_consume_input(pq_connection *connection, long byte_count_max, lo
     return result;
 }
 
-int cpostgresql_connect_poll(pq_connection *connection, long byte_count_max, long *byte_count) {
+int cpostgresql_connect_poll(
+    pq_connection *connection, long byte_count_max, long limit_ms, long *byte_count, bool *is_late_proof) {
     allowance = byte_count_max;
+    is_proof_late = false;
+    round_count = 0;
+    proof_deadline = now() + (limit_ms > 0 ? limit_ms : 1);
     int result;
     do {
         result = cpostgresql_table.connectPoll(connection);
     } while (result == PQ_POLLING_READING && has_pending(connection));
+    proof_deadline = 0;
+    *is_late_proof = is_proof_late;
     *byte_count = byte_count_max - allowance;
     allowance = -1;
     return result;

@@ -15,6 +15,7 @@ public struct DatabaseKey: Sendable {
         case integer(Place<Int?>, ClosedRange<Int>)
         case milliseconds(Place<Int64?>, ClosedRange<Int>)
         case access(Place<DatabaseAccess>)
+        case boolean(Place<Bool>)
     }
 
     public let name: String
@@ -32,6 +33,7 @@ public struct DatabaseKey: Sendable {
     public var type: String {
         switch slot {
         case .string, .access: "string"
+        case .boolean: "boolean"
         case .principals(_, let kind): kind.type
         case .integer(_, let range), .milliseconds(_, let range):
             "integer, \(range.lowerBound) to \(range.upperBound)"
@@ -47,6 +49,7 @@ public struct DatabaseKey: Sendable {
         case .integer(let place, _): database[keyPath: place].map { "\($0)" }
         case .milliseconds(let place, _): database[keyPath: place].map { "\($0)" }
         case .access(let place): TOMLDocument.quote(database[keyPath: place].rawValue)
+        case .boolean(let place): "\(database[keyPath: place])"
         }
     }
 
@@ -71,6 +74,7 @@ public struct DatabaseKey: Sendable {
                 return " must be \"read_write\" or \"read_only\", not \"\(text)\""
             }
             database[keyPath: place] = access
+        case (.boolean(let place), .boolean(let value)): database[keyPath: place] = value
         default:
             return " has the wrong type (\(value.typeName)); it takes \(article) \(type)"
         }
@@ -79,7 +83,7 @@ public struct DatabaseKey: Sendable {
 
     private var outOfRange: String { " is out of range; it takes \(article) \(type)" }
 
-    private var article: String { type.hasPrefix("string") ? "a" : "an" }
+    private var article: String { type.hasPrefix("integer") || type.hasPrefix("array") ? "an" : "a" }
 }
 
 /// What a text of the configuration may be, and how much of it may be shown.

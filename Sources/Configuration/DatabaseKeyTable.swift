@@ -18,6 +18,10 @@ extension DatabaseKey {
                 "The same as a credential of the service, such as one of LoadCredential=."),
             DatabaseKey(
                 "access", .access(\.access), "The most that anybody may do: \"read_write\" or \"read_only\"."),
+            DatabaseKey(
+                "read_only_scripts", .boolean(\.readOnlyScripts),
+                "Of a Redis server: whether those who may only read may run scripts, which can keep all others waiting."
+            ),
             DatabaseKey("users", .principals(\.rules.users, .users), "Who may open it; no list at all: everybody."),
             DatabaseKey("groups", .principals(\.rules.groups, .groups), "Groups whose members may open it."),
             DatabaseKey(

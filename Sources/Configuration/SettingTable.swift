@@ -139,6 +139,10 @@ extension Setting {
             "limits.idle_transaction_ms_max", .milliseconds(\.limits.idleTransactionMillisecondsMax, 0...2_592_000_000),
             "Time that a session may leave its transaction idle, in milliseconds; then it ends; 0: no limit."),
         Setting(
+            "limits.idle_hold_ms_max", .milliseconds(\.limits.idleHoldMillisecondsMax, 0...2_592_000_000),
+            "Time that a session or a page may lie idle while others need what it holds, in milliseconds; then it ends; 0: no limit."
+        ),
+        Setting(
             "limits.write_stall_ms_max", .milliseconds(\.limits.writeStallMillisecondsMax, 0...2_592_000_000),
             "Time that a client may leave its replies unread, in milliseconds; then it is closed; 0: no limit."),
         Setting(

@@ -18,6 +18,9 @@ public struct Limits: Sendable, Equatable {
     public var sessionsPerUserMax = 1_000
     /// Longest time that a session may leave its transaction idle, in milliseconds; 0 means no limit. Then it ends.
     public var idleTransactionMillisecondsMax: Int64 = 600_000
+    /// Longest time that a session or a reply may be left idle while others need what it holds, in milliseconds; 0 means no
+    /// limit. Then it ends.
+    public var idleHoldMillisecondsMax: Int64 = 30_000
     /// Longest time that a client may read nothing of what is due, in milliseconds; 0 means no limit. Then it is closed.
     public var writeStallMillisecondsMax: Int64 = 1_800_000
     /// Connections that the descriptor store keeps, so that they outlive the process; less than the store's own limit.

@@ -18,6 +18,8 @@ public struct DatabaseConfiguration: Sendable, Equatable {
     public var access: DatabaseAccess
     /// Another login on the server for those who only read; `nil`: the same.
     public var readOnlyURL: String?
+    /// Of a Redis server: those who may only read may run scripts, which nothing interrupts.
+    public var readOnlyScripts = false
     /// Who may open it.
     public var rules = AccessRules()
     public var limits = DatabaseLimits()

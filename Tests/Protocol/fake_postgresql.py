@@ -258,7 +258,7 @@ class FakePostgreSQL(FakeServer):
             return described(("pid", 23), ("interval", 25)) + row(b"%d" % PID, b"0") + complete("SELECT 1")
         if "pg_catalog.pg_type" in sql:
             return described(("oid", 26), ("name", 25)) + complete("SELECT 0")
-        if "txid_current_if_assigned" in sql or "set_config" in sql:
+        if any(name in sql for name in ("txid_current_if_assigned", "set_config", "setseed")):
             return rows(b"1")
         return None
 

@@ -52,10 +52,19 @@ def rows(*values):
     return b"".join(packet(i + 1, body) for i, body in enumerate(packets))
 
 
+def row(*values):
+    packets = [bytes([len(values)]), *[column(b"a")] * len(values), b"\xfe\0\0\2\0",
+               b"".join(bytes([len(value)]) + value for value in values), b"\xfe\0\0\2\0"]
+    return b"".join(packet(i + 1, body) for i, body in enumerate(packets))
+
+
 def ill(directory, start_daemon, reply):
     def answer(body, connection):
         if b"max_allowed_packet" in body:
-            return rows(b"16777216")
+            return row(b"16777216", b"u@localhost", b"")
+        # COM_CHANGE_USER, and what follows it.
+        if body[:1] == b"\x11" or body[1:].startswith(b"SET ROLE"):
+            return packet(1, b"\0\0\0\2\0\0\0")
         return reply(body, connection)
 
     fake = FakeMySQL(directory / "ill", answer)

@@ -1,6 +1,7 @@
 """Servers for PostgreSQL that mean ill: nobody waits for them, nothing is given away, nothing grows, and when they are well
 again so is the pool."""
 
+import base64
 import re
 import socket
 import ssl
@@ -1051,3 +1052,60 @@ def test_a_prepared_statement_whose_columns_change(start, fake):
         assert len(result.columns) == len(expected[0])
         assert result.rows == expected
     recovers(client, fake)
+
+
+class Scram:
+    """A server that lets nobody in before so many rounds of SCRAM."""
+
+    def __init__(self, rounds):
+        self.rounds, self.began = rounds, threading.Event()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.talk, args=(connection,), daemon=True).start()
+
+    def talk(self, connection):
+        with connection:
+            while True:
+                length, code = struct.unpack("!II", connection.recv(8))
+                connection.recv(length - 8) if length > 8 else None
+                if code in (80877103, 80877104):
+                    connection.sendall(b"N")
+                    continue
+                break
+            connection.sendall(b"R" + struct.pack("!II", 4 + 4 + 15, 10) + b"SCRAM-SHA-256\0\0")
+            first = connection.recv(4096)
+            nonce = first[first.index(b",r=") + 3:]
+            reply = b"r=" + nonce + b"server,s=" + base64.b64encode(b"salt" * 4) + b",i=%d" % self.rounds
+            connection.sendall(b"R" + struct.pack("!II", 8 + len(reply), 11) + reply)
+            self.began.set()
+            while connection.recv(4096):
+                pass
+
+
+@pytest.mark.parametrize("rounds", [2**31 - 1])
+def test_rounds_of_scram_end(start_daemon, directory, rounds):
+    server = Scram(rounds)
+    config = directory / "scram.toml"
+    config.write_text(f'[limits]\nconnect_ms_max = 1000\n[databases.pg]\nurl = "postgresql://u:p@127.0.0.1:{server.port}/d"\n'
+                      f'[databases.file]\nurl = "sqlite:{directory}/file.db"\n')
+    daemon = start_daemon("--config", config, directory=directory)
+    with daemon.connect() as client, daemon.connect() as other:
+        request = client.send_query("SELECT 1", database="pg")
+        assert server.began.wait(5)
+        assert other.query("SELECT 1", database="file").value == 1
+        with pytest.raises(RequestFailed) as failure:
+            client.collect(request)
+        assert failure.value.code == "connect_failed"
+        # The daemon's threads do nothing any more.
+        wait_until(lambda: daemon.is_idle(0.5), "the rounds have ended", timeout=4)
+        time.sleep(0.3)
+        assert "SCRAM" in daemon.log() or "SCRAM" in client.query_fails("SELECT 1", database="pg")["detail"]
+    server.listener.close()

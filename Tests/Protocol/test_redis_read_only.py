@@ -32,7 +32,8 @@ def test_read_only_access(server, start_daemon, directory):
         server.ask(*words)
     before = snapshot(server)
     config = directory / "sealed.toml"
-    config.write_text(f'[databases.sealed]\nurl = "{server.url()}"\naccess = "read_only"\n[databases.cache]\nurl = "{server.url()}"\n')
+    config.write_text(f'[databases.sealed]\nurl = "{server.url()}"\naccess = "read_only"\nread_only_scripts = true\n'
+                      f'[databases.cache]\nurl = "{server.url()}"\n')
     client = start_daemon("--config", config).connect()
     for line in READS:
         client.query(line, database="sealed")
@@ -61,6 +62,27 @@ def test_read_only_access(server, start_daemon, directory):
     client.batch([{"sql": "GET k"}, {"sql": "TIME"}], database="sealed")
     assert snapshot(server) == before
     client.settle()
+
+
+def test_scripts_are_for_readers_only_where_an_administrator_says_so(server, start_daemon, directory):
+    """While one runs, the server does nothing else, for writers neither."""
+    endless = "EVAL_RO \"while true do end\" 0"
+    server.ask("FUNCTION", "LOAD", "REPLACE", "#!lua name=l\nredis.register_function{function_name='f', callback=function() return 1 end, "
+               "flags={'no-writes'}}")
+    config = directory / "scripts.toml"
+    config.write_text(f'[databases.sealed]\nurl = "{server.url()}"\naccess = "read_only"\n[databases.cache]\nurl = "{server.url()}"\n'
+                      f'[databases.allowed]\nurl = "{server.url()}"\naccess = "read_only"\nread_only_scripts = true\n')
+    client = start_daemon("--config", config).connect()
+    session = client.call("db_connect", {"database": "cache", "read_only": True}).data["session"]
+    for line in [endless, "evalsha_ro 0123456789012345678901234567890123456789 0", "FCALL_RO f 0", "\"EVAL_RO\" 'return 1' 0"]:
+        for where in ({"database": "sealed"}, {"session": session}):
+            error = client.query_fails(line, **where)
+            assert error["code"] == "read_only" and "read_only_scripts" in error["hint"], error
+            for atomic in (True, False):
+                assert client.fails("batch", {"statements": [{"sql": line}], "atomic": atomic, **where})["code"] == "read_only"
+    assert client.query("EVAL_RO 'return 7' 0", database="allowed").value == 7
+    assert client.query("FCALL_RO f 0", database="allowed").value == 1
+    assert client.query("EVAL 'return 7' 0", database="cache").value == 7
 
 
 def test_users_and_their_rights(server, start_daemon, directory):

@@ -154,8 +154,10 @@ size_t cmariadb_format_float(float value, unsigned int decimals, char *target);
     X(int, fetch_row_cont, (my_row * value, my_result * r, int status), (value, r, status))                            \
     X(int, next_result_start, (int *value, my_connection *c), (value, c))                                              \
     X(int, next_result_cont, (int *value, my_connection *c, int status), (value, c, status))                           \
-    X(int, reset_connection_start, (int *value, my_connection *c), (value, c))                                         \
-    X(int, reset_connection_cont, (int *value, my_connection *c, int status), (value, c, status))                      \
+    X(int, change_user_start,                                                                                          \
+      (my_flag * value, my_connection *c, const char *user, const char *password, const char *database),               \
+      (value, c, user, password, database))                                                                            \
+    X(int, change_user_cont, (my_flag * value, my_connection *c, int status), (value, c, status))                      \
     X(my_statement *, stmt_init, (my_connection * c), (c))                                                             \
     X(unsigned int, stmt_errno, (my_statement * s), (s))                                                               \
     X(const char *, stmt_error, (my_statement * s), (s))                                                               \

@@ -65,7 +65,11 @@ void cpostgresql_receive_notices(pq_connection *connection, cpostgresql_receiver
 /// PQconsumeInput and PQconnectPoll that receive no more than so many bytes, and tell how many these were. What is left is in
 /// the socket, which is readable then. (With TLS, the bytes are those on the wire.)
 int cpostgresql_consume_input(pq_connection *connection, long byte_count_max, long *byte_count);
-int cpostgresql_connect_poll(pq_connection *connection, long byte_count_max, long *byte_count);
+///
+/// What the server has the client compute to prove who it is (SCRAM) ends after `limit_ms`; then the call fails, and
+/// `is_late_proof` is set.
+int cpostgresql_connect_poll(
+    pq_connection *connection, long byte_count_max, long limit_ms, long *byte_count, bool *is_late_proof);
 
 /// PQcancel, which waits no longer than that for the server to take it. Returns false when the server has not done so.
 bool cpostgresql_cancel(pq_cancel_key *key, long limit_ms);

@@ -15,6 +15,8 @@ public final class DriverContext {
     public let writers: WorkerPool
     /// Users who have held the loop for too long.
     let slowUsers = SlowUsers()
+    /// Called on the loop, now and then, when somebody waits for what the loop's links hold.
+    public var onContention: (() -> Void)?
 
     public init(loop: EventLoop, workers: WorkerPool, writers: WorkerPool) {
         self.loop = loop
@@ -64,6 +66,17 @@ public protocol DatabaseLink: AnyObject {
     var serverVersion: String { get }
     /// State of the transaction; `none` for a shared link.
     var transaction: TransactionState { get }
+    /// What others need of it, when its user leaves it idle.
+    func pressure(on uid: UInt32) -> LinkPressure
     /// Rolls back and gives back what it holds; no run may be in flight.
     func close()
+}
+
+/// What somebody who holds a link without asking for anything keeps from others.
+public enum LinkPressure: Sendable {
+    case none
+    /// Other users wait for a connection.
+    case place
+    /// What has been committed since is kept in a log that cannot begin anew, and has become long.
+    case log
 }

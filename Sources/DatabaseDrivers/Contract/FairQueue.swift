@@ -43,6 +43,9 @@ struct FairQueue<Element> {
 
     var isEmpty: Bool { count == 0 }
 
+    /// Whether a user who has something in the queue is one of those.
+    func hasUser(where isMeant: (UInt32) -> Bool) -> Bool { lanes.contains { $0.count > 0 && isMeant($0.uid) } }
+
     /// Puts an element behind the others of its user.
     mutating func append(_ element: Element, of uid: UInt32) {
         lanes[lane(of: uid)].append(element)
@@ -71,7 +74,7 @@ struct FairQueue<Element> {
         guard count > 0 else { return nil }
         for offset in lanes.indices {
             let index = (turn + offset) % lanes.count
-            if mayHave(lanes[index].uid) { return pop(lane: index) }
+            if lanes[index].count > 0, mayHave(lanes[index].uid) { return pop(lane: index) }
         }
         return nil
     }

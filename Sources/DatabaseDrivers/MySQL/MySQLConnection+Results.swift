@@ -20,7 +20,7 @@ extension MySQLConnection {
         switch operation {
         case .query: calls.status == 0 ? resultDidBegin() : fail(MySQLErrors.error(handle, sql: errorText))
         case .nextResult: calls.status <= 0 ? resultDidBegin() : fail(MySQLErrors.error(handle, sql: errorText))
-        case .reset: didReset()
+        case .login: didLogIn()
         case .prepare(let statement): didPrepare(statement)
         case .execute(let statement): calls.status == 0 ? resultDidBegin(statement) : executionDidFail(statement)
         case .nextStatementResult(let statement):
@@ -29,8 +29,8 @@ extension MySQLConnection {
         }
     }
 
-    private func didReset() {
-        if calls.status != 0 { return fail(MySQLErrors.error(handle, sql: errorText)) }
+    private func didLogIn() {
+        if calls.flag != 0 { return fail(MySQLErrors.error(handle, sql: errorText)) }
         isFresh = true
         isSealed = false
         // The server has forgotten them, and libmariadb knows.

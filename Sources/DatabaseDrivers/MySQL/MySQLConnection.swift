@@ -19,6 +19,9 @@ final class MySQLConnection: ServerConnection {
         var packetByteCountMax: Int
         var statementCountMax: Int
         var canceller: MySQLCanceller
+        /// `nil` where the password is not known to the daemon, but to the library only.
+        var login: MySQLLogin?
+        var roleStatement: String?
     }
 
     enum Step {
@@ -30,6 +33,7 @@ final class MySQLConnection: ServerConnection {
         case statement(BatchPosition?)
         case describe
         case reset
+        case role
     }
 
     let handle: OpaquePointer
@@ -168,11 +172,15 @@ final class MySQLConnection: ServerConnection {
     static let beginReadOnly: StaticString = "START TRANSACTION READ ONLY"
     private static let beginSnapshot: StaticString = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
 
+    /// COM_RESET_CONNECTION would be cheaper, and keeps the current database (or none, if it was dropped) and the role.
+    /// - Source: THD::change_user and COM_CHANGE_USER in sql/sql_class.cc and sql/sql_parse.cc of MariaDB
     override func sendReset() -> Bool {
+        guard context.login != nil else { return false }
         failure = nil
         if mayBeKilled { add(.attempt("DO 0")) }
         mayBeKilled = false
         add(.reset)
+        if context.roleStatement != nil { add(.role) }
         return true
     }
 
@@ -224,7 +232,11 @@ final class MySQLConnection: ServerConnection {
             calls.start(.query, UnsafeRawBufferPointer(start: sql.utf8Start, count: sql.utf8CodeUnitCount))
         case .statement: beginStatement()
         case .describe: if let run { prepare(run.sql) } else { stepDidFail() }
-        case .reset: calls.start(.reset)
+        case .role:
+            text.removeAll()
+            text.append(context.roleStatement ?? "")
+            calls.start(.query, text.readable)
+        case .reset: if let login = context.login { calls.start(.login(login)) } else { stepDidFail() }
         }
         return true
     }
@@ -266,7 +278,7 @@ final class MySQLConnection: ServerConnection {
         guard let run else { return stepDidFail() }
         isFresh = false
         kind = MySQLStatementKind(run.sql)
-        noteConsequences()
+        noteConsequences(run.sql)
         isDropping = batch != nil
         returnedRowCount = 0
         if let error = tooLarge(run) {
@@ -283,8 +295,13 @@ final class MySQLConnection: ServerConnection {
     }
 
     /// What is to be said when nothing more is heard of the statement.
-    private func noteConsequences() {
-        if !kind.isHarmless { needsReset = true }
+    private func noteConsequences(_ sql: UnsafeRawBufferPointer) {
+        if !kind.isHarmless {
+            needsReset = true
+            // SHOW PROFILES has the texts of statements, and nothing but a new connection clears it.
+            if MySQLWords.contains(sql, ["PROFILING"]) { isWorn = true }
+        }
+        if !mode.isSession, !needsReset, !PlainStatement.isPlain(sql, .mysql) { needsReset = true }
         if mode.isReadOnly { return }
         // Within a transaction that is rolled back with the connection, only what commits it may stay.
         let isAlone = batch?.isAtomic != true && transaction == .none

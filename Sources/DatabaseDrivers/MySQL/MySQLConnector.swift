@@ -26,7 +26,7 @@ struct MySQLConnector: Sendable {
         var failure: DriverError?
         for index in place.hosts.isEmpty ? [0] : Array(place.hosts.indices) where wanted == nil || wanted == index {
             guard let handle = my_init(nil) else { throw Self.outOfMemory }
-            let optionFile = password == nil ? Self.optionFile : nil
+            let optionFile = password == nil ? optionFile : nil
             if let optionFile { set(handle, MY_READ_DEFAULT_FILE, optionFile) }
             prepare(handle)
             if open(handle, index, password) {
@@ -48,6 +48,13 @@ struct MySQLConnector: Sendable {
         try connect(password: try settings.passwordFile?.read(), hostIndex: hostIndex)
     }
 
+    /// With what a connection is made as good as new; `nil` where only libmariadb knows it, from an option file.
+    func login(as user: String, password: String?) -> MySQLLogin? {
+        let password = password ?? place.password
+        if password == nil, let file = optionFile, FileIdentity(path: file) != nil { return nil }
+        return MySQLLogin(user: user, password: password ?? "", database: place.database)
+    }
+
     /// libmariadb looks at this only where it verifies the server.
     private func isEncrypted(_ handle: OpaquePointer) -> Bool {
         place.encryption == .disabled || place.encryption == .preferred || my_get_ssl_cipher(handle) != nil
@@ -64,8 +71,10 @@ struct MySQLConnector: Sendable {
 
     /// What the user whose own daemon this is has set for all clients (group [client]); `nil` in the service of the system,
     /// which has no session of a user.
-    private static var optionFile: String? {
-        guard Process.effectiveUID != 0, Process.environment("XDG_RUNTIME_DIR")?.hasPrefix("/") == true else {
+    private var optionFile: String? {
+        guard !settings.isOfClient, Process.effectiveUID != 0,
+            Process.environment("XDG_RUNTIME_DIR")?.hasPrefix("/") == true
+        else {
             return nil
         }
         return Process.homeDirectory.map { $0 + "/.my.cnf" }
@@ -173,17 +182,39 @@ struct MySQLConnector: Sendable {
 
     // MARK: First statements
 
-    /// The longest message that the server takes.
-    func packetByteCountMax(_ handle: OpaquePointer) throws(DriverError) -> Int {
-        let sql: StaticString = "SELECT @@max_allowed_packet"
-        let text = UnsafeRawPointer(sql.utf8Start).assumingMemoryBound(to: CChar.self)
-        guard my_real_query(handle, text, UInt(sql.utf8CodeUnitCount)) == 0, let result = my_store_result(handle) else {
-            throw error(handle)
-        }
+    /// What the daemon must know of the server and of itself.
+    struct Facts {
+        /// The longest message that the server takes.
+        var packetByteCountMax: Int
+        /// Whom the server knows the daemon as; without a name in the URL that is the name of the daemon's Unix user.
+        var user: String
+        /// What gives back the role that the daemon came with; `nil` where nothing has to. MariaDB keeps it when a connection
+        /// is introduced anew; MySQL does not.
+        var roleStatement: String?
+    }
+
+    func facts(_ handle: OpaquePointer) throws(DriverError) -> Facts {
+        let isMariaDB = my_get_server_info(handle).map { String(cString: $0).contains(text: "MariaDB") } ?? false
+        let values = try row(handle, "SELECT @@max_allowed_packet, USER()" + (isMariaDB ? ", CURRENT_ROLE()" : ""))
+        guard values.count == (isMariaDB ? 3 : 2), let number = values[0].flatMap({ Int($0) }), let account = values[1]
+        else { throw error(handle) }
+        let user = account.utf8.lastIndex(of: UInt8(ascii: "@")).map { String(account[..<$0]) }
+        return Facts(
+            packetByteCountMax: number, user: user ?? account,
+            roleStatement: isMariaDB ? Self.statement(forRole: values[2]) : nil)
+    }
+
+    private func row(_ handle: OpaquePointer, _ sql: String) throws(DriverError) -> [String?] {
+        guard sql.withCString({ my_real_query(handle, $0, UInt(sql.utf8.count)) }) == 0,
+            let result = my_store_result(handle)
+        else { throw error(handle) }
         defer { my_free_result(result) }
-        guard let value = my_fetch_row(result)?[0], let number = Int(String(cString: value)) else {
-            throw error(handle)
-        }
-        return number
+        guard let row = my_fetch_row(result) else { throw error(handle) }
+        return (0..<Int(my_num_fields(result))).map { index in row[index].map { String(cString: $0) } }
+    }
+
+    private static func statement(forRole role: String?) -> String {
+        guard let role else { return "SET ROLE NONE" }
+        return "SET ROLE `" + role.split(separator: "`", omittingEmptySubsequences: false).joined(separator: "``") + "`"
     }
 }

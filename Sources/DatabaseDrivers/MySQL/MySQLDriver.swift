@@ -28,16 +28,18 @@ struct MySQLDriver: RemoteDriver {
     func open(password: String?) throws(DriverError) -> HandedOver<ServerConnection> {
         try MySQLLibrary.load()
         let (handle, hostIndex) = try connector.connect(password: password)
-        let packetByteCountMax: Int
+        let facts: MySQLConnector.Facts
         do throws(DriverError) {
-            packetByteCountMax = try connector.packetByteCountMax(handle)
+            facts = try connector.facts(handle)
         } catch {
             my_close(handle)
             throw error
         }
         let context = MySQLConnection.Context(
-            hostIndex: hostIndex, packetByteCountMax: packetByteCountMax,
-            statementCountMax: settings.statementCountMax, canceller: canceller)
+            hostIndex: hostIndex, packetByteCountMax: facts.packetByteCountMax,
+            statementCountMax: settings.statementCountMax, canceller: canceller,
+            login: connector.login(as: facts.user, password: password),
+            roleStatement: facts.roleStatement)
         return HandedOver(MySQLConnection(handle, context))
     }
 

@@ -72,6 +72,19 @@ public struct MySQLLocation: Sendable, Equatable, CustomStringConvertible, Custo
     /// What must not be shown, wherever it comes up.
     var secrets: [String] { password.map { [$0] } ?? [] }
 
+    /// What a client's URL may say: nothing by which the daemon would prove who it is.
+    private static let clientParameters: Set<String> = [
+        "ssl-ca", "ssl-capath", "ssl-cipher", "tls-version", "ssl-fingerprint",
+    ]
+
+    /// What of the URL is not for clients.
+    func checkClientURL() throws(DriverError) {
+        guard let refused = tls.keys.sorted().first(where: { !Self.clientParameters.contains($0) }) else { return }
+        throw DriverError(
+            .badRequest, "A MySQL URL that a client names may not say \(refused).",
+            hint: "Leave it out, or have an administrator configure the database.")
+    }
+
     // MARK: Parts
 
     private static func options(_ query: [(String, String)]) throws(DriverError) -> [String: String] {

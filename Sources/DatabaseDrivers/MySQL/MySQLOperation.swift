@@ -10,7 +10,8 @@ enum MySQLOperation {
     case query
     case fetchRow(OpaquePointer)
     case nextResult
-    case reset
+    /// Introduces the daemon anew, which leaves nothing of what was before.
+    case login(MySQLLogin)
     case prepare(MySQLStatement)
     case execute(MySQLStatement)
     case fetch(MySQLStatement)
@@ -31,7 +32,8 @@ struct MySQLCalls {
     /// Of the last call; 0 is success for all but fetching.
     private(set) var status: Int32 = 0
     private(set) var row: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?
-    private var flag: my_flag = 0
+    /// Of the last `login`: other than 0 when it has failed.
+    private(set) var flag: my_flag = 0
 
     init(_ handle: OpaquePointer) { self.handle = handle }
 
@@ -61,7 +63,8 @@ struct MySQLCalls {
         case .query: waits = my_real_query_start(&status, handle, text, length)
         case .fetchRow(let result): waits = my_fetch_row_start(&row, result)
         case .nextResult: waits = my_next_result_start(&status, handle)
-        case .reset: waits = my_reset_connection_start(&status, handle)
+        case .login(let login):
+            waits = my_change_user_start(&flag, handle, login.user, login.password, login.database)
         case .prepare(let statement): waits = my_stmt_prepare_start(&status, statement.handle, text, length)
         case .execute(let statement): waits = my_stmt_execute_start(&status, statement.handle)
         case .fetch(let statement): waits = my_stmt_fetch_start(&status, statement.handle)
@@ -78,7 +81,7 @@ struct MySQLCalls {
         case .query: waits = my_real_query_cont(&status, handle, ready)
         case .fetchRow(let result): waits = my_fetch_row_cont(&row, result, ready)
         case .nextResult: waits = my_next_result_cont(&status, handle, ready)
-        case .reset: waits = my_reset_connection_cont(&status, handle, ready)
+        case .login: waits = my_change_user_cont(&flag, handle, ready)
         case .prepare(let statement): waits = my_stmt_prepare_cont(&status, statement.handle, ready)
         case .execute(let statement): waits = my_stmt_execute_cont(&status, statement.handle, ready)
         case .fetch(let statement): waits = my_stmt_fetch_cont(&status, statement.handle, ready)

@@ -182,6 +182,8 @@ final class PostgreSQLConnection: ServerConnection {
         _ position: BatchPosition?, isOutside: Bool
     ) throws(DriverError) -> (way: PostgreSQLStatements.Way, hash: UInt64) {
         self.parameters.fill(parameters)
+        // Also where it fails: a lock of the session stays.
+        if !mode.isSession, !needsReset { needsReset = !kind.isPlain || !PlainStatement.isPlain(sql, .postgresql) }
         // What is sent behind these finds out too late that statements are gone.
         if kind == .session { usesNames = false }
         guard usesNames, kind == .select || kind == .change else { return (.unnamed, 0) }
@@ -322,6 +324,7 @@ final class PostgreSQLConnection: ServerConnection {
             }
             try sendOwn("DISCARD ALL")
             try sync()
+            if needsReset { try sendSeed() }
             statements.forgetAll()
             if server.watchesClient {
                 try sendOwn(PostgreSQLServerFacts.watchStatement)
@@ -337,6 +340,17 @@ final class PostgreSQLConnection: ServerConnection {
         } catch {
             return false
         }
+    }
+
+    /// What SET SEED and setseed() leave is the one thing that DISCARD ALL keeps: whoever knows it knows the next random().
+    private func sendSeed() throws(DriverError) {
+        let sent = "\(Double.random(in: -1...1))".withCString { seed in
+            var seed: UnsafePointer<CChar>? = seed
+            return pq_sendQueryParams(handle, "SELECT pg_catalog.setseed($1)", 1, nil, &seed, nil, nil, 0)
+        }
+        guard sent == 1 else { throw notSent }
+        steps.append(.own)
+        try sync()
     }
 
     /// A name longer than NAMEDATALEN - 1 would be cut by the server, with a notice.

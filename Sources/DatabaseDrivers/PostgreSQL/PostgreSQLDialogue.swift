@@ -32,12 +32,13 @@ final class PostgreSQLDialogue {
     /// Connects. The limit is the time for each server of the URL, where that has no `connect_timeout`, and then for all
     /// questions together.
     /// - Throws: `connectFailed`; its texts may hold secrets.
-    init(_ place: PostgreSQLLocation, password: String?, limitMilliseconds: Int64) throws(DriverError) {
+    init(_ place: PostgreSQLLocation, password: String?, _ settings: RemoteSettings) throws(DriverError) {
         self.place = place
-        self.limitMilliseconds = limitMilliseconds
+        limitMilliseconds = settings.connectMillisecondsMax
+        let text = settings.isOfClient ? try place.clientText() : place.url
         var hosts: PostgreSQLHosts?
         while true {
-            handle = Self.begin(place, password, hosts)
+            handle = Self.begin(text, password, hosts)
             guard let handle, pq_status(handle) != PQ_CONNECTION_BAD else { throw failed() }
             cpostgresql_ignore_notices(handle)
             let options = PostgreSQLLocation.takeValues(pq_conninfo(handle))
@@ -66,11 +67,11 @@ final class PostgreSQLDialogue {
     // MARK: Being let in
 
     private static func begin(
-        _ place: PostgreSQLLocation, _ password: String?, _ hosts: PostgreSQLHosts?
+        _ text: String, _ password: String?, _ hosts: PostgreSQLHosts?
     ) -> OpaquePointer? {
         // What comes before "dbname" is a default that the URL may change; what comes behind it is not to be changed.
         var settings: [(StaticString, String)] = [
-            ("fallback_application_name", "litebase"), ("dbname", place.url), ("client_encoding", "UTF8"),
+            ("fallback_application_name", "litebase"), ("dbname", text), ("client_encoding", "UTF8"),
         ]
         if let password { settings.append(("password", password)) }
         if let hosts { settings += hosts.settings }
@@ -121,10 +122,16 @@ final class PostgreSQLDialogue {
                 deadline = .now.advanced(byMilliseconds: limit)
             }
             var count = 0
-            state = cpostgresql_connect_poll(handle, Self.lookByteCountMax, &count)
+            var isLateProof = false
+            let left = deadline.nanoseconds(since: .now) / 1_000_000
+            state = cpostgresql_connect_poll(handle, Self.lookByteCountMax, Int(left), &count, &isLateProof)
+            if isLateProof { throw failed(Self.tooManyRounds) }
             try note(count)
         }
     }
+
+    private static let tooManyRounds =
+        "The server asks for more rounds of SCRAM than can be done in the time for connecting (connect_ms_max)."
 
     // MARK: Questions
 

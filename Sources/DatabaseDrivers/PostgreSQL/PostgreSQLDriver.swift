@@ -21,8 +21,7 @@ struct PostgreSQLDriver: RemoteDriver {
 
     func open(password: String?) throws(DriverError) -> HandedOver<ServerConnection> {
         try PostgreSQLLibrary.load()
-        let dialogue = try PostgreSQLDialogue(
-            place, password: password, limitMilliseconds: settings.connectMillisecondsMax)
+        let dialogue = try PostgreSQLDialogue(place, password: password, settings)
         let server = try PostgreSQLServerFacts(dialogue)
         try types.load(dialogue)
         let handle = try dialogue.release()

@@ -34,6 +34,9 @@ enum StatementKind: Equatable {
         }
     }
 
+    /// Leaves nothing on its connection by itself.
+    var isPlain: Bool { self == .select || self == .change }
+
     var controlsTransaction: Bool { self == .beginTransaction || self == .transaction || self == .preparedTransaction }
 }
 

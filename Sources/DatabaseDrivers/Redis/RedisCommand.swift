@@ -89,6 +89,10 @@ struct RedisCommand {
         }
     }
 
+    /// Whether it runs a program of the client's, during which the server does nothing else, and which nobody stops: a loop
+    /// keeps all others out.
+    var isScript: Bool { ["EVAL_RO", "EVALSHA_RO", "FCALL_RO", "EVAL", "EVALSHA", "FCALL"].contains(name) }
+
     /// Whether the server may keep it waiting for others, until CLIENT UNBLOCK.
     var mayBlock: Bool {
         switch name {

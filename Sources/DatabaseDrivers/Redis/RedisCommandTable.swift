@@ -12,6 +12,8 @@ final class RedisCommandTable: Sendable {
         static let readOnly = Flags(rawValue: 1)
         /// It has subcommands with flags of their own.
         static let container = Flags(rawValue: 2)
+        /// It runs a program of the client's.
+        static let script = Flags(rawValue: 4)
     }
 
     /// In capitals, subcommands as CONTAINER|SUBCOMMAND.
@@ -29,6 +31,8 @@ final class RedisCommandTable: Sendable {
         guard parts.count >= 3, let name = parts[0].text else { return }
         var own: Flags = []
         for flag in parts[2].elements where flag.text == "readonly" { own.insert(.readOnly) }
+        // Since version 6: categories of access.
+        if parts.count >= 7, parts[6].elements.contains(where: { $0.text == "@scripting" }) { own.insert(.script) }
         // Since version 7: tips, key specifications and subcommands.
         if parts.count >= 10, !parts[9].elements.isEmpty {
             own.insert(.container)
@@ -40,6 +44,11 @@ final class RedisCommandTable: Sendable {
     var isEmpty: Bool { flags.isEmpty }
 
     func isKnown(_ command: RedisCommand) -> Bool { flags[command.name] != nil }
+
+    /// Whether it runs a program, by what the server says or by its name.
+    func isScript(_ command: RedisCommand) -> Bool {
+        command.isScript || flags[command.name]?.contains(.script) ?? false
+    }
 
     /// Whether the server says of a command that it only reads.
     func isReadOnly(_ command: RedisCommand) -> Bool {

@@ -3,8 +3,13 @@
 extension RedisConnection {
     static let readOnly = DriverError(
         .readOnly, "The command may write, or does more than read, and the database is open for reading only.",
-        hint: "Use commands that the server calls readonly (COMMAND INFO), such as SORT_RO and EVAL_RO, "
+        hint: "Use commands that the server calls readonly (COMMAND INFO), such as SORT_RO, "
             + "or open the database for writing.", sqlState: "25006")
+
+    static let noScripts = DriverError(
+        .readOnly, "Scripts are not for those who may only read: while one runs, the server does nothing else.",
+        hint: "Ask an administrator to set read_only_scripts for the database, or open it for writing.",
+        sqlState: "25006")
 
     static let noCommands = DriverError(
         .permissionDenied,

@@ -86,6 +86,10 @@ final class RedisConnection: ServerConnection {
     override var socketNumber: Int32 { descriptor.number }
     override var transaction: TransactionState { state }
 
+    /// A script has a database of its own, and may not change the connection.
+    /// - Source: https://redis.io/docs/latest/develop/programmability/lua-api/
+    override var mayRemember: Bool { false }
+
     override func finish() { Sockets.shutdownBoth(descriptor) }
 
     /// Says nothing, as an idle server should: what it has said unasked would be taken for the next command's reply.
@@ -214,6 +218,7 @@ final class RedisConnection: ServerConnection {
         guard mode.isReadOnly, !command.isHarmless else { return }
         guard let commands = greeting.commands else { throw Self.noCommands }
         guard commands.isReadOnly(command) else { throw Self.readOnly }
+        if commands.isScript(command), !driver.settings.mayReadersRunScripts { throw Self.noScripts }
     }
 
     private func describe(_ command: RedisCommand, _ run: StatementRun) throws(DriverError) {

@@ -36,11 +36,14 @@ final class PoolLane: EventSource, ConnectionHolder {
     private var lastNumber: UInt64 = 0
     private var isSweepScheduled = false
     private var isRetryScheduled = false
+    private var isClearingScheduled = false
     private var isClosed = false
 
     private static let sweepToken: UInt64 = 0
     /// An attempt to connect is due.
     private static let retryToken = UInt64.max
+    /// Idle connections are due to be cleared.
+    private static let clearingToken = UInt64.max - 1
 
     init(_ database: RemoteDatabase, _ context: DriverContext) {
         self.database = database
@@ -53,8 +56,14 @@ final class PoolLane: EventSource, ConnectionHolder {
 
     /// A connection that is there and clean for that user; `nil` when one must be asked for.
     func take(for owner: LinkOwner) -> ServerConnection? {
-        guard idle.last?.isClean(for: owner.uid) == true, pool.takeIdle(index) else { return nil }
-        guard let connection = idle.popLast() else { return nil }
+        guard idle.last?.isClean(for: owner.uid) == true, pool.update({ $0.takeIdle(index, for: owner.uid) }) else {
+            return nil
+        }
+        guard let connection = idle.popLast() else {
+            pool.update { $0.giveUp(owner.uid) }
+            return nil
+        }
+        connection.user = owner.uid
         if connection.isQuiet() { return lend(connection, owner) }
         drop(connection)
         return nil
@@ -79,29 +88,36 @@ final class PoolLane: EventSource, ConnectionHolder {
     }
 
     private func acquire(_ request: ConnectionRequest) {
-        let waiter = ConnectionPool.Waiter(
-            number: request.number, laneIndex: index, uid: request.owner.uid, since: request.since)
-        switch pool.acquire(waiter, now: context.loop.now) {
+        let uid = request.owner.uid
+        let waiter = PoolWaiter(number: request.number, laneIndex: index, uid: uid, since: request.since)
+        let now = context.loop.now
+        switch pool.update({ $0.acquire(waiter, now: now) }) {
         case .idle:
-            if let connection = takeCleanest(for: request.owner.uid) {
+            if let connection = takeCleanest(for: uid) {
                 deliver(connection, to: request.number)
             } else {
                 acquire(request)
             }
-        case .open(let slot): open(slot, for: request.number)
+        case .open(let slot): open(slot, for: request.number, of: uid)
         case .donation(let donor):
             let (number, index, pool) = (request.number, index, pool)
-            donor.submit { $0.donate(to: pool.lane(index), number) }
+            pool.lane(donor).submit { $0.donate(to: pool.lane(index), number, of: uid) }
         case .queuedBehind(let first, let slot): follow(.open(first, slot: slot))
-        case .queued(let retry): if let retry { scheduleRetry(at: retry) }
-        case .failed(let error): finish(request, .failure(error))
+        case .queued(let retry):
+            if let retry { scheduleRetry(at: retry) }
+            pool.tellHolders(now: now)
+        case .failed(let error, let until): finish(request, .failure(error.retryable(at: until, now)))
         }
     }
 
     private func takeCleanest(for uid: UInt32) -> ServerConnection? {
         let position = idle.lastIndex { $0.isClean(for: uid) } ?? idle.indices.last
-        guard let position else { return nil }
+        guard let position else {
+            pool.update { $0.giveUp(uid) }
+            return nil
+        }
         let connection = idle.remove(at: position)
+        connection.user = uid
         if connection.isQuiet() { return connection }
         drop(connection)
         return nil
@@ -109,7 +125,7 @@ final class PoolLane: EventSource, ConnectionHolder {
 
     /// Gives up a request; its `done` is not called any more.
     func withdraw(_ request: ConnectionRequest) {
-        _ = pool.withdraw(request.number, index)
+        _ = pool.update { $0.withdraw(request.number, index) }
         forget(request)
     }
 
@@ -157,9 +173,9 @@ final class PoolLane: EventSource, ConnectionHolder {
     func connectionDidBreak(_ connection: ServerConnection) {
         if let position = idle.firstIndex(where: { $0 === connection }) {
             idle.remove(at: position)
-            _ = pool.withdrawIdle(index)
+            _ = pool.update { $0.withdrawIdle(index) }
         }
-        follow(pool.discard(connection.slot, now: context.loop.now))
+        discard(connection)
         // Whoever was to get it asks again.
         if let request = promised.removeValue(forKey: ObjectIdentifier(connection)), requests[request.number] != nil {
             acquireInTime(request)
@@ -170,17 +186,33 @@ final class PoolLane: EventSource, ConnectionHolder {
     func release(_ connection: ServerConnection) {
         connection.holder = self
         if isClosed || connection.isWorn || isTooOld(connection) { return drop(connection) }
-        if connection.needsReset || connection.transaction != .none { return connection.reset() }
-        switch pool.release(connection.slot, index) {
+        let isDue = connection.clearingDue.map { $0 <= context.loop.now } ?? false
+        if connection.needsReset || connection.transaction != .none || isDue { return connection.reset() }
+        let (slot, uid) = (connection.slot, connection.user.take())
+        switch pool.update({ $0.release(slot, index, of: uid) }) {
         case .keep:
             connection.idleSince = context.loop.now
             idle.append(connection)
             scheduleSweep()
-        case .handOver(let waiter): handOver(connection, to: waiter)
+            scheduleClearing()
+        case .handOver(let waiter):
+            connection.user = waiter.uid
+            handOver(connection, to: waiter)
+            // With that all places may be taken, and users who have none get theirs beyond.
+            serveAlong()
+        case .close: drop(connection)
         }
     }
 
-    private func handOver(_ connection: ServerConnection, to waiter: ConnectionPool.Waiter) {
+    private func serveAlong() {
+        while true {
+            let next = pool.update { $0.serveAlong(now: .now) }
+            if case .nothing = next { return }
+            follow(next)
+        }
+    }
+
+    private func handOver(_ connection: ServerConnection, to waiter: PoolWaiter) {
         if waiter.laneIndex == index { return deliver(connection, to: waiter.number) }
         send(connection, to: pool.lane(waiter.laneIndex), waiter.number)
     }
@@ -192,9 +224,13 @@ final class PoolLane: EventSource, ConnectionHolder {
         lane.submit { $0.receive(parcel, for: number) }
     }
 
-    private func donate(to lane: ConnectionPool.LaneReference, _ number: UInt64) {
+    private func donate(to lane: ConnectionPool.LaneReference, _ number: UInt64, of uid: UInt32) {
         // It may have been lost since it was promised.
-        guard let connection = idle.popLast() else { return lane.submit { $0.goWithout(number) } }
+        guard let connection = idle.popLast() else {
+            pool.update { $0.giveUp(uid) }
+            return lane.submit { $0.goWithout(number) }
+        }
+        connection.user = uid
         send(connection, to: lane, number)
     }
 
@@ -225,14 +261,25 @@ final class PoolLane: EventSource, ConnectionHolder {
     private func drop(_ connection: ServerConnection) {
         connection.holder = nil
         connection.close()
-        follow(pool.discard(connection.slot, now: context.loop.now))
+        discard(connection)
     }
 
-    private func follow(_ aftermath: ConnectionPool.Aftermath) {
+    private func discard(_ connection: ServerConnection) {
+        let (slot, uid, now) = (connection.slot, connection.user.take(), context.loop.now)
+        follow(pool.update { $0.discard(slot, of: uid, now: now) })
+    }
+
+    private func follow(_ aftermath: PoolBook.Aftermath) {
         switch aftermath {
         case .nothing: break
         case .retry(let instant): scheduleRetry(at: instant)
-        case .open(let waiter, let slot): pool.lane(waiter.laneIndex).submit { $0.open(slot, for: waiter.number) }
+        case .open(let waiter, let slot):
+            pool.lane(waiter.laneIndex).submit { $0.open(slot, for: waiter.number, of: waiter.uid) }
+        case .donate(let waiter, let donor):
+            let pool = pool
+            pool.lane(donor).submit {
+                $0.donate(to: pool.lane(waiter.laneIndex), waiter.number, of: waiter.uid)
+            }
         case .fail(let waiters, let error):
             for waiter in waiters {
                 pool.lane(waiter.laneIndex).submit { $0.fail(waiter.number, error) }
@@ -242,7 +289,7 @@ final class PoolLane: EventSource, ConnectionHolder {
 
     // MARK: Opening
 
-    private func open(_ slot: Int, for number: UInt64) {
+    private func open(_ slot: Int, for number: UInt64, of uid: UInt32) {
         if let request = requests[number] { startConnectTimer(request) }
         let mailbox = context.loop.mailbox
         let here = LoopBound(self, mailbox)
@@ -250,9 +297,9 @@ final class PoolLane: EventSource, ConnectionHolder {
         database.connectors.submit(for: LinkOwner.daemon.uid) {
             do throws(DriverError) {
                 let parcel = try driver.connect()
-                mailbox.submit { here.wrapped.didOpen(parcel, slot, for: number) }
+                mailbox.submit { here.wrapped.didOpen(parcel, slot, for: number, of: uid) }
             } catch {
-                mailbox.submit { here.wrapped.openFailed(error, slot, for: number) }
+                mailbox.submit { here.wrapped.openFailed(error, slot, for: number, of: uid) }
             }
         }
     }
@@ -269,21 +316,24 @@ final class PoolLane: EventSource, ConnectionHolder {
         database.settings.connectMillisecondsMax * Int64(database.driver.serverCount)
     }
 
-    private func didOpen(_ parcel: HandedOver<ServerConnection>, _ slot: Int, for number: UInt64) {
-        pool.openSucceeded()
+    private func didOpen(
+        _ parcel: HandedOver<ServerConnection>, _ slot: Int, for number: UInt64, of uid: UInt32
+    ) {
+        pool.update { $0.openSucceeded() }
         database.noteOpened(nil)
         let connection = parcel.value
         connection.slot = slot
+        connection.user = uid
         // Others may wait for the same server.
-        follow(pool.openForWaiter(now: .now))
+        follow(pool.update { $0.serveNext(now: .now) })
         guard attach(connection, number) else { return }
         deliver(connection, to: number)
     }
 
-    private func openFailed(_ error: DriverError, _ slot: Int, for number: UInt64) {
+    private func openFailed(_ error: DriverError, _ slot: Int, for number: UInt64, of uid: UInt32) {
         database.noteOpened(error)
         let now = MonotonicInstant.now
-        follow(pool.openFailed(slot, error, now: now))
+        follow(pool.update { $0.openFailed(slot, of: uid, error, now: now) })
         fail(number, pool.dated(error, now: now))
     }
 
@@ -291,16 +341,17 @@ final class PoolLane: EventSource, ConnectionHolder {
 
     override func timerFired(_ token: UInt64) {
         if token == Self.sweepToken { return sweep() }
+        if token == Self.clearingToken { return clearIdle() }
         if token == Self.retryToken {
             isRetryScheduled = false
-            return follow(pool.openForWaiter(now: .now))
+            return follow(pool.update { $0.serveNext(now: .now) })
         }
         guard let request = requests[token] else { return }
         request.timer = nil
         if request.isOpening {
             return finish(request, .failure(connectTimeout))
         }
-        guard pool.withdraw(request.number, index) else { return }
+        guard pool.update({ $0.withdraw(request.number, index) }) else { return }
         let limit = database.settings.waitMillisecondsMax
         finish(request, .failure(pool.exhausted(waitMilliseconds: limit, now: context.loop.now)))
     }
@@ -337,7 +388,7 @@ final class PoolLane: EventSource, ConnectionHolder {
         isSweepScheduled = false
         let limit = database.settings.idleMillisecondsMax * 1_000_000
         while let oldest = idle.first, context.loop.now.nanoseconds(since: oldest.idleSince) >= limit,
-            pool.withdrawIdle(index)
+            pool.update({ $0.withdrawIdle(index) })
         {
             idle.removeFirst()
             drop(oldest)
@@ -345,10 +396,31 @@ final class PoolLane: EventSource, ConnectionHolder {
         if !idle.isEmpty { scheduleSweep() }
     }
 
+    private func scheduleClearing() {
+        guard !isClearingScheduled, let due = idle.compactMap(\.clearingDue).min() else { return }
+        isClearingScheduled = true
+        context.loop.schedule(self, token: Self.clearingToken, at: due)
+    }
+
+    /// Makes idle connections clean, so that nothing which is left on one lasts.
+    private func clearIdle() {
+        isClearingScheduled = false
+        let now = context.loop.now
+        let due = idle.filter { $0.clearingDue.map { $0 <= now } ?? false }
+        for connection in due {
+            guard let position = idle.firstIndex(where: { $0 === connection }),
+                pool.update({ $0.withdrawIdle(index) })
+            else { break }
+            idle.remove(at: position)
+            connection.isQuiet() ? connection.reset() : drop(connection)
+        }
+        scheduleClearing()
+    }
+
     /// Closes what is idle; what is in use follows when it is given back.
     func close() {
         isClosed = true
-        while pool.withdrawIdle(index), !idle.isEmpty { drop(idle.removeLast()) }
+        while pool.update({ $0.withdrawIdle(index) }), !idle.isEmpty { drop(idle.removeLast()) }
     }
 
     /// The database is used on this loop again.

@@ -51,5 +51,7 @@ final class PooledLink: DatabaseLink {
         end(run, .stopped(reason))
     }
 
+    func pressure(on uid: UInt32) -> LinkPressure { lane.database.pool.isWanted(byOthersThan: uid) ? .place : .none }
+
     func close() { lane.close() }
 }

@@ -95,6 +95,10 @@ final class PooledSessionLink: DatabaseLink, ConnectionHolder {
         end(run, Self.lost)
     }
 
+    func pressure(on uid: UInt32) -> LinkPressure {
+        connection != nil && lane.database.pool.isWanted(byOthersThan: uid) ? .place : .none
+    }
+
     /// Rolls back and clears what the session has left; that goes on by itself.
     func close() {
         guard !isClosed else { return }

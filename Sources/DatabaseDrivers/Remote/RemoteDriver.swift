@@ -16,6 +16,11 @@ public struct RemoteSettings: Sendable, Equatable {
     public var connectMillisecondsMax: Int64
     /// Prepared statements that each connection keeps; 0 for none.
     public var statementCountMax: Int
+    /// Those who may only read may run scripts of Redis.
+    public var mayReadersRunScripts = false
+    /// A client has named the URL: connections take nothing of the daemon's, such as passwords, keys and settings in its
+    /// files and its environment.
+    public var isOfClient = false
     /// Where the password is, if it is not in the URL.
     public var passwordFile: PasswordFile?
 

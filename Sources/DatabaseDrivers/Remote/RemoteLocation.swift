@@ -24,6 +24,17 @@ public enum RemoteLocation: Sendable, Equatable {
         }
     }
 
+    /// What of the URL is not for clients, where one has named it.
+    /// - Throws: `DriverError` with code `badRequest`.
+    public func checkClientURL() throws(DriverError) {
+        switch self {
+        case .postgresql(let place): try place.checkClientURL()
+        case .mysql(let place): try place.checkClientURL()
+        // The number of the database is all that it can say beside the server and the login.
+        case .redis: break
+        }
+    }
+
     /// Where it is, without secrets.
     public var label: String {
         switch self {

@@ -51,12 +51,19 @@ class ServerConnection: EventSource {
     final var slot = 0
     final let opened = MonotonicInstant.now
     final var idleSince = MonotonicInstant(nanoseconds: 0)
+    /// Who has a place in the pool for it.
+    final var user: UInt32?
     /// The user for whom it worked last.
     final var lastUID: UInt32?
     /// It holds more memory than is to be kept, or cannot be trusted, and is closed when it is given back.
     final var isWorn = false
     /// What statements have left must be cleared before the next one.
     final var needsReset = false
+    /// It was used since it was opened or cleared: what the server calls by itself may have left something.
+    private final var isUnproven = false
+    private final var lastCleared = MonotonicInstant.now
+    /// A run without a session that has ended, and whose client is answered when nothing of it is left.
+    private final var finished: StatementRun?
     /// Rows are dropped, because the run is being stopped.
     private(set) final var isDiscarding = false
     /// Rows that the run should have got were dropped.
@@ -73,6 +80,8 @@ class ServerConnection: EventSource {
 
     private enum TimerToken: UInt64 { case goOn = 1, grace, settle, cancelAgain }
 
+    /// Longest time that something may stay which no text of a statement shows; nobody but its user finds it until then.
+    static let unprovenMillisecondsMax: Int64 = 1_000
     /// Time that the loop gives to a result before others get their turn.
     private static let turnNanoseconds: Int64 = 1_000_000
     /// Time that a run which is to stop waits for the server's word.
@@ -110,8 +119,17 @@ class ServerConnection: EventSource {
     func isAlive() -> Bool { true }
     /// Whether an idle connection of the pool may be used: the server has said nothing since its last answer.
     func isQuiet() -> Bool { isAlive() }
+    /// Whether statements can leave anything that the daemon does not see.
+    var mayRemember: Bool { true }
     /// Closes the engine's side.
     func finish() {}
+
+    // MARK: What is left
+
+    /// When it is to be cleared although nothing is known to be left; `nil` where it is clean.
+    final var clearingDue: MonotonicInstant? {
+        isUnproven && mayRemember ? lastCleared.advanced(byMilliseconds: Self.unprovenMillisecondsMax) : nil
+    }
 
     // MARK: Loops
 
@@ -194,6 +212,7 @@ class ServerConnection: EventSource {
         self.run = run
         self.mode = mode
         lastUID = owner.uid
+        isUnproven = true
         run.execution = self
         isDiscarding = false
         hasDroppedRows = false
@@ -217,6 +236,7 @@ class ServerConnection: EventSource {
 
     /// Makes the run end soon.
     final func stop(_ run: StatementRun, _ reason: StopReason) {
+        if finished === run { return answerFinished() }
         guard self.run === run, phase == .running || phase == .suspended else { return }
         run.requestStop(reason)
         abort()
@@ -275,6 +295,12 @@ class ServerConnection: EventSource {
     private func end(_ run: StatementRun) {
         run.execution = nil
         run.runDidEnd()
+    }
+
+    private func answerFinished() {
+        guard let run = finished else { return }
+        finished = nil
+        end(run)
     }
 
     /// Makes the connection as good as new; its holder is told when it is.
@@ -352,10 +378,22 @@ class ServerConnection: EventSource {
                 guard transaction == .none else { return lose(nil) }
                 needsReset = false
                 lastUID = nil
+                isUnproven = false
+                lastCleared = .now
+            } else if let ended, mustClear(behind: ended) {
+                // A lock that it has taken must be gone for everybody when its client learns that it has ended.
+                finished = ended
+                phase = .idle
+                return reset()
             }
             settle()
         }
+        answerFinished()
         if let ended { end(ended) }
+    }
+
+    private func mustClear(behind run: StatementRun) -> Bool {
+        !mode.isSession && (needsReset || transaction != .none) && run.stopReason == nil && !isStopping
     }
 
     private func settle() {
@@ -383,6 +421,7 @@ class ServerConnection: EventSource {
         let holder = holder
         self.holder = nil
         holder?.connectionDidBreak(self)
+        answerFinished()
         if let ended { end(ended) }
     }
 

@@ -184,6 +184,7 @@ final class SQLiteConnection: @unchecked Sendable {
         SQLiteOwnFunctions.install(on: self)
         installBusyHandler()
         if isWriting && options.usesWAL && !options.isMemory { try execute("PRAGMA journal_mode = WAL") }
+        if isWriting { try execute("PRAGMA journal_size_limit = \(SQLiteDatabase.logByteCountMax)") }
         try execute("PRAGMA synchronous = FULL")
         if !isWriting { try execute("PRAGMA query_only = ON") }
         try learnPageSize()

@@ -29,6 +29,15 @@ extension SQLiteDatabase {
         return isInPlace(generation)
     }
 
+    /// A log beyond this is cut when it begins anew, and is a reason to end what keeps it from that.
+    static let logByteCountMax: Int64 = 64 << 20
+
+    /// What whoever has a snapshot keeps from others.
+    func pressure(ofSnapshotOf uid: UInt32) -> LinkPressure {
+        if let files = generation?.files, files.logByteCount > Self.logByteCountMax { return .log }
+        return isReadingAwaited(byOthersThan: uid) ? .place : .none
+    }
+
     private func isInPlace(_ generation: SQLiteGeneration) -> Bool {
         guard let files = generation.files, !files.areInPlace else { return generation.number == currentGeneration }
         leave(generation.number, files)

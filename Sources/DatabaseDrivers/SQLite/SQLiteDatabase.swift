@@ -261,6 +261,11 @@ public final class SQLiteDatabase: Database {
         next?.granted()
     }
 
+    /// Whether anybody but that user waits for a place.
+    func isReadingAwaited(byOthersThan uid: UInt32) -> Bool {
+        state.withLock { state in !state.longReadWaiters.isEmpty && state.longReadWaiters.hasUser { $0 != uid } }
+    }
+
     /// Leaves the queue for long reads.
     /// - Returns: false when the execution does not wait any more.
     func stopWaitingForLongRead(_ execution: SQLiteExecution) -> Bool {

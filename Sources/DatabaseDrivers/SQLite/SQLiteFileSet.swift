@@ -41,6 +41,10 @@ struct SQLiteFileSet: Sendable {
     /// Whether the file is still at its path, and its log beside it.
     var areInPlace: Bool { isFileInPlace && (log.map { FileIdentity(path: $0.path) == $0.file } ?? true) }
 
+    /// Length of the log's file, in bytes.
+    /// - Cost: a stat(2).
+    var logByteCount: Int64 { log.flatMap { try? Files.status($0.path) }?.byteCount ?? 0 }
+
     /// What has become of the files, for a person.
     var change: String {
         let what =

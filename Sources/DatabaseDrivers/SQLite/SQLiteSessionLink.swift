@@ -57,6 +57,9 @@ public final class SQLiteSessionLink: DatabaseLink {
     public var engine: Engine { .sqlite }
     public var serverVersion: String { SQLiteLibrary.version }
     public var transaction: TransactionState { link.lastTransaction }
+    public func pressure(on uid: UInt32) -> LinkPressure {
+        link.hasSnapshot && link.database.pressure(ofSnapshotOf: uid) == .log ? .log : .none
+    }
     public func close() { link.close() }
 
     private final class Implementation: SQLiteLink {
@@ -70,6 +73,9 @@ public final class SQLiteSessionLink: DatabaseLink {
         private var isInUse = false
         /// As the last run left it; the connection itself may be in use by a worker.
         private(set) var lastTransaction = TransactionState.none
+
+        /// A transaction is open, or a statement.
+        var hasSnapshot: Bool { isInUse || lastTransaction != .none }
 
         init(_ database: SQLiteDatabase, _ context: DriverContext, _ connection: SQLiteConnection) {
             self.connection = connection

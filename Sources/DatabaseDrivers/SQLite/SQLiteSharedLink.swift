@@ -20,6 +20,7 @@ public final class SQLiteSharedLink: DatabaseLink {
     public var engine: Engine { .sqlite }
     public var serverVersion: String { SQLiteLibrary.version }
     public var transaction: TransactionState { .none }
+    public func pressure(on uid: UInt32) -> LinkPressure { link.database.pressure(ofSnapshotOf: uid) }
     public func close() { link.close() }
 
     private final class Implementation: SQLiteLink {

@@ -19,7 +19,7 @@ public struct Notice: Hashable, Sendable {
     public let sqlState: String?
     public let detail: String?
     public let hint: String?
-    /// Until the session ends, of `idleTransaction`.
+    /// Until the session or the query ends, of `idleTransaction`, `idleSession` and `idleQuery`.
     public let endsIn: Duration?
     /// How many are not told, of `databaseNoticesDropped`.
     public let droppedCount: Int64?
@@ -32,6 +32,10 @@ extension Notice.Code {
     public static let databaseNoticesDropped = Self(rawValue: "database_notices_dropped")
     /// A session's transaction is idle, and will be rolled back.
     public static let idleTransaction = Self(rawValue: "idle_transaction")
+    /// A session is idle while others need what it holds, and will be ended.
+    public static let idleSession = Self(rawValue: "idle_session")
+    /// The rows of a query are not taken while others need what it holds; it will be ended.
+    public static let idleQuery = Self(rawValue: "idle_query")
 }
 
 extension Notice {

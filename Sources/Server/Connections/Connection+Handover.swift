@@ -117,6 +117,7 @@ extension Connection {
         }
         switch endedSessions.first(where: { $0.name.utf8.elementsEqual(name) })?.reason {
         case .idleTransaction: return .sessionExpired(name, limit: context.limits.idleTransactionMillisecondsMax)
+        case .idleHold: return .sessionHeld(name, limit: context.limits.idleHoldMillisecondsMax)
         case .revoked: return .sessionRevoked(name)
         case nil: return .sessionNotFound(name)
         }

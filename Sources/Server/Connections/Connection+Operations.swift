@@ -150,6 +150,8 @@ extension Connection {
         if operation.rows.isPageComplete, let pageRowCount = operation.pageRowCount {
             guard operation.fetchCredit > 0 else {
                 operation.progress = .waitingForFetch
+                operation.waitingSince = context.loop.now
+                context.housekeeper.watch(self)
                 // The client's time does not count.
                 operation.stopClock(at: .now)
                 return disarmTimer(operation)
@@ -162,6 +164,7 @@ extension Connection {
             operation.link?.resume(operation)
         } else {
             operation.progress = .waitingForOutput
+            operation.waitingSince = context.loop.now
             operation.stopClock(at: .now)
         }
     }

@@ -123,12 +123,12 @@ extension Connection {
             // Only a URL of somebody trusted makes the daemon load a client library.
             if DatabaseLocation.isRemote(text), !mayOpenURLs { throw urlDenied() }
             let location = try DatabaseLocation(url: text)
-            if location.isMemory { return SessionOpening(adHocDatabase(at: location), .none) }
-            if isSuperuser { return superuserDatabase(at: location) }
+            if location.isMemory { return SessionOpening(try adHocDatabase(at: location), .none) }
+            if isSuperuser { return try superuserDatabase(at: location) }
             guard mayOpenURLs else { throw urlDenied() }
             // A configured database is what its rules say, whatever it is called.
             let entries = context.catalog.entries(at: location)
-            if entries.isEmpty { return SessionOpening(adHocDatabase(at: location), .url) }
+            if entries.isEmpty { return SessionOpening(try adHocDatabase(at: location), .url) }
             let grants = entries.compactMap(grant)
             guard let grant = grants.first(where: { !$0.isReadOnly }) ?? grants.first else { throw urlDenied() }
             return SessionOpening(grant).readOnly(ifSaidBy: location)
@@ -138,9 +138,10 @@ extension Connection {
     }
 
     /// A database of the configuration has one queue of writers, or one pool, whatever it is called.
-    private func superuserDatabase(at location: DatabaseLocation) -> SessionOpening {
+    private func superuserDatabase(at location: DatabaseLocation) throws(DriverError) -> SessionOpening {
         let entry = context.catalog.entries.first { $0.database.location == location && $0.access == .readWrite }
-        return SessionOpening(entry?.database ?? adHocDatabase(at: location), .url)
+        if let entry { return SessionOpening(entry.database, .url) }
+        return SessionOpening(try adHocDatabase(at: location), .url)
     }
 
     private func urlDenied() -> DriverError {
@@ -150,8 +151,9 @@ extension Connection {
             hint: "Open a database by name; \(Hint.databases)")
     }
 
-    private func adHocDatabase(at location: DatabaseLocation) -> any Database {
-        context.shared.adHocDatabases.database(
+    private func adHocDatabase(at location: DatabaseLocation) throws(DriverError) -> any Database {
+        if case .remote(let server) = location { try server.checkClientURL() }
+        return context.shared.adHocDatabases.database(
             at: location, settings: context.limits.driverSettings(loopCount: context.shared.loops.count),
             workers: context.shared.writers)
     }

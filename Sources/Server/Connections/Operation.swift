@@ -38,6 +38,10 @@ final class Operation: StatementRun, @unchecked Sendable {
     @exclusivity(unchecked) var isTracked = false
     @exclusivity(unchecked) var elapsedMicroseconds: Int64 = 0
     @exclusivity(unchecked) var pageRowCount: Int64?
+    /// Since when it waits for its client.
+    var waitingSince = MonotonicInstant(nanoseconds: 0)
+    /// What others need of it.
+    var hold = Hold()
     /// Pages that were asked for before they were due.
     @exclusivity(unchecked) var fetchCredit = 0
     /// Requests that wait for this one to be cancelled.
@@ -117,6 +121,7 @@ final class Operation: StatementRun, @unchecked Sendable {
         timeLimit = 0
         fetchCredit = 0
         hasSentRows = false
+        hold = Hold()
         refusal = nil
         batch = nil
         if undecoded != nil { undecoded = nil }

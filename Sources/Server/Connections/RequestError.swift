@@ -106,6 +106,32 @@ struct RequestError: Error {
         }
     }
 
+    /// A session that was left idle while others needed what it held.
+    static func sessionHeld(_ name: UnsafeRawBufferPointer, limit: Int64) -> RequestError {
+        RequestError(
+            .sessionNotFound,
+            "The session \"\(printable(name))\" has ended, since it was left idle for \(limit) ms (idle_hold_ms_max) while "
+                + "others needed what it held; an open transaction was rolled back.",
+            hint: "Open a new one with db_connect, and close it when it is not needed."
+        ).with {
+            // idle_session_timeout (PostgreSQL, appendix A).
+            $0.sqlState = "57P05"
+            $0.limit = LimitReport(name: LimitName.idleHold.name, value: limit)
+        }
+    }
+
+    /// A reply that was not read, or whose next page was not asked for, while others needed what it held.
+    static func replyHeld(limit: Int64) -> RequestError {
+        RequestError(
+            .timeout,
+            "The rows were not taken for \(limit) ms (idle_hold_ms_max), while others needed what the query held.",
+            hint: "Read replies as they come, and fetch until more is false or send cancel."
+        ).with {
+            $0.sqlState = "57P05"
+            $0.limit = LimitReport(name: LimitName.idleHold.name, value: limit)
+        }
+    }
+
     /// A session whose database is not its client's any more.
     static func sessionRevoked(_ name: UnsafeRawBufferPointer) -> RequestError {
         RequestError(

@@ -27,6 +27,8 @@ final class Session {
     var lastEnd = MonotonicInstant.now
     /// The client was told that its transaction is idle.
     var isWarned = false
+    /// What others need of it.
+    var hold = Hold()
 
     init(name: String, link: any DatabaseLink, right: SessionRight) {
         self.name = name
@@ -45,7 +47,7 @@ final class Session {
 
 /// A session that the daemon ended by itself.
 struct EndedSession {
-    enum Reason { case idleTransaction, revoked }
+    enum Reason { case idleTransaction, revoked, idleHold }
 
     var name: String
     var reason: Reason

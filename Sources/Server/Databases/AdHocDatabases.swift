@@ -34,12 +34,14 @@ final class AdHocDatabases: Sendable {
         switch location {
         case .sqlite(let location):
             // The file belongs to somebody else: its journal mode stays.
-            SQLiteDatabase(
+            return SQLiteDatabase(
                 name: "", location: location, isReadOnly: false, isOurs: false, settings: settings.sqlite,
                 workers: workers
             ) { _ in }
         case .remote(let location):
-            RemoteDatabase(name: "", location: location, isReadOnly: false, settings: settings.remote) { _ in }
+            var remote = settings.remote
+            remote.isOfClient = true
+            return RemoteDatabase(name: "", location: location, isReadOnly: false, settings: remote) { _ in }
         }
     }
 }

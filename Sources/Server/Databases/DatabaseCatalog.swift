@@ -29,7 +29,8 @@ final class CatalogEntry: Sendable {
         earlier: CatalogEntry?
     ) throws(DriverError) {
         let limits = limits.with(configuration.limits)
-        let settings = limits.driverSettings(loopCount: surroundings.loopCount)
+        var settings = limits.driverSettings(loopCount: surroundings.loopCount)
+        settings.remote.mayReadersRunScripts = configuration.readOnlyScripts
         // With other limits it is opened anew; one in memory would be lost.
         let kept = earlier.flatMap { earlier in
             earlier.configuration.isSameDatabase(as: configuration)

@@ -21,10 +21,18 @@ final class Housekeeper: EventSource {
         schedule()
     }
 
+    /// Looks at all connections that may hold what somebody waits for.
+    func watchHolders() {
+        for connection in context.connections.values where connection.noteHolds(at: context.loop.now) {
+            watch(connection)
+        }
+    }
+
     private func schedule() {
         isScheduled = true
         let shortest = min(
-            context.limits.idleTransactionMillisecondsMax.orEndless, context.limits.writeStallMillisecondsMax.orEndless)
+            context.limits.idleTransactionMillisecondsMax.orEndless, context.limits.writeStallMillisecondsMax.orEndless,
+            context.limits.idleHoldMillisecondsMax.orEndless)
         let interval = min(1_000, max(10, shortest / 8))
         context.loop.schedule(self, at: context.loop.now.advanced(byMilliseconds: interval))
     }
@@ -63,10 +71,11 @@ extension Connection {
             keepPatience(with: session, at: now)
             isWatching = true
         }
+        if !isClosed, keepPatienceWithHolders(at: now) { isWatching = true }
         return isWatching && !isClosed
     }
 
-    private func isOver(_ limit: Int64, _ since: MonotonicInstant, _ now: MonotonicInstant) -> Bool {
+    func isOver(_ limit: Int64, _ since: MonotonicInstant, _ now: MonotonicInstant) -> Bool {
         limit > 0 && now.nanoseconds(since: since) >= limit * 1_000_000
     }
 
@@ -103,16 +112,23 @@ extension Connection {
     }
 
     /// A message that no request asked for; only to clients that said in `hello` that they know it.
-    private func notify(
-        _ encoding: WireEncoding, _ code: String, _ message: String, session: Session, endsInMilliseconds: Int64
+    func notify(
+        _ encoding: WireEncoding, _ code: String, _ message: String, session: Session? = nil, request: RequestID? = nil,
+        endsInMilliseconds: Int64
     ) {
         reply("notice", id: .none, encoding: encoding) { writer, output in
             writer.key("code", into: &output)
             writer.text(code, into: &output)
             writer.key("message", into: &output)
             writer.text(message, into: &output)
-            writer.key("session", into: &output)
-            writer.text(session.name, into: &output)
+            if let session {
+                writer.key("session", into: &output)
+                writer.text(session.name, into: &output)
+            }
+            if let request {
+                writer.key("request", into: &output)
+                writer.id(request, into: &output)
+            }
             writer.key("ends_in_ms", into: &output)
             writer.integer(max(0, endsInMilliseconds), into: &output)
         }

@@ -52,6 +52,7 @@ final class LoopContext {
         self.catalog = catalog
         observer = shared.observer
         drivers = DriverContext(loop: loop, workers: shared.workers, writers: shared.writers)
+        drivers.onContention = { [weak self] in self?.housekeeper.watchHolders() }
     }
 
     deinit {

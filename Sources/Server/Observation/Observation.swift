@@ -14,6 +14,8 @@ public enum Observation: Sendable {
     /// A session ended because its transaction was left idle.
     case transactionExpired(
         connection: UInt64, peer: PeerCredentials?, session: String, database: String, limit: Int64)
+    /// A session or a query ended because it was left idle while others needed what it held.
+    case holderEnded(connection: UInt64, peer: PeerCredentials?, what: String, database: String, limit: Int64)
     /// A client was closed because it read nothing of what was due.
     case readerStalled(connection: UInt64, peer: PeerCredentials?, limit: Int64, byteCount: Int)
     /// A client wanted what is not his; `program` is what its process runs, as seen a moment later.
@@ -58,6 +60,7 @@ extension Observation {
         case .connectionRefused: (.warning, .connectionRefused)
         case .userExhausted: (.warning, .userExhausted)
         case .transactionExpired: (.notice, .transactionExpired)
+        case .holderEnded: (.notice, .holderEnded)
         case .readerStalled: (.notice, .readerStalled)
         case .accessDenied: (.warning, .accessDenied)
         case .databaseTrouble: (.error, .databaseTrouble)
@@ -73,7 +76,7 @@ extension Observation {
         switch self {
         case .connectionOpened(_, let peer), .connectionClosed(_, let peer, _), .connectionRefused(_, _, let peer),
             .userExhausted(_, _, let peer), .transactionExpired(_, let peer, _, _, _),
-            .readerStalled(_, let peer, _, _), .accessDenied(_, let peer, _, _, _),
+            .holderEnded(_, let peer, _, _, _), .readerStalled(_, let peer, _, _), .accessDenied(_, let peer, _, _, _),
             .protocolViolation(_, let peer, _):
             peer
         case .requestStarted(let facts), .requestFinished(let facts), .requestFailed(let facts),
@@ -98,7 +101,7 @@ extension Observation {
     private var content: Content {
         switch self {
         case .connectionOpened, .connectionClosed, .connectionRefused, .protocolViolation: connectionContent
-        case .userExhausted, .transactionExpired, .readerStalled: patienceContent
+        case .userExhausted, .transactionExpired, .holderEnded, .readerStalled: patienceContent
         case .accessDenied(let connection, let peer, let right, let database, let program):
             denialContent(connection, peer, right, database, program)
         case .requestStarted, .requestFinished, .requestFailed, .slowStatement, .databaseTrouble: requestContent
@@ -191,6 +194,15 @@ extension Observation {
                 [
                     ("LITEBASE_CONNECTION", "\(connection)"), ("LITEBASE_SESSION", session),
                     ("LITEBASE_DATABASE", database), ("LITEBASE_LIMIT", "idle_transaction_ms_max"),
+                ] + RequestFacts.fields(peer)
+            )
+        case .holderEnded(let connection, let peer, let what, let database, let limit):
+            (
+                RequestFacts.text(connection, peer)
+                    + ": \(what) on \(database) ended, it was idle for \(limit) ms while others needed what it held",
+                [
+                    ("LITEBASE_CONNECTION", "\(connection)"), ("LITEBASE_DATABASE", database),
+                    ("LITEBASE_LIMIT", "idle_hold_ms_max"),
                 ] + RequestFacts.fields(peer)
             )
         case .readerStalled(let connection, let peer, let limit, let byteCount):

@@ -11,7 +11,7 @@ enum LimitName: Int, CaseIterable, Sendable {
     case requestsInFlight, sessionsPerConnection, pagedQueriesPerConnection
     case readersPerDatabase, workerThreads, sqliteMemoryBytes, sqliteMemoryBytesPerUser, temporaryBytesPerUser
     case poolConnections, poolWait
-    case statementTime, idleTransaction, writeStall, busyTime
+    case statementTime, idleTransaction, idleHold, writeStall, busyTime
 
     var name: StaticString {
         switch self {
@@ -35,6 +35,7 @@ enum LimitName: Int, CaseIterable, Sendable {
         case .poolWait: "pool_wait_ms_max"
         case .statementTime: "statement_time_ms_max"
         case .idleTransaction: "idle_transaction_ms_max"
+        case .idleHold: "idle_hold_ms_max"
         case .writeStall: "write_stall_ms_max"
         case .busyTime: "busy_time_ms_max"
         }
@@ -63,6 +64,7 @@ enum LimitName: Int, CaseIterable, Sendable {
         case .poolWait: limits.poolWaitMillisecondsMax
         case .statementTime: limits.statementTimeMillisecondsMax
         case .idleTransaction: limits.idleTransactionMillisecondsMax
+        case .idleHold: limits.idleHoldMillisecondsMax
         case .writeStall: limits.writeStallMillisecondsMax
         case .busyTime: limits.busyTimeMillisecondsMax
         }

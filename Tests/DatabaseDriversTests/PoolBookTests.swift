@@ -1,0 +1,236 @@
+// The pool's rules against every order of events: nobody is kept out by what others hold, and nothing is lost.
+
+import LinuxSystem
+import LiteBaseTesting
+import Testing
+
+@testable import DatabaseDrivers
+
+/// A pool as its lanes play it, with connections that are nothing but numbers.
+private struct PoolPlay {
+    struct Lent {
+        var slot: Int
+        var lane: Int
+        var uid: UInt32
+    }
+
+    var book: PoolBook
+    var generator: SeededGenerator
+    var idle: [[Int]]
+    var lent: [Lent] = []
+    var opening: [Lent] = []
+    var clearing: [(slot: Int, lane: Int)] = []
+    var waiting: [PoolWaiter] = []
+    var now = MonotonicInstant(nanoseconds: 1)
+    private var lastNumber: UInt64 = 0
+
+    init(seed: UInt64) {
+        generator = SeededGenerator(seed: seed)
+        book = PoolBook(placeCountMax: Int.random(in: 1...5, using: &generator))
+        let laneCount = Int.random(in: 1...3, using: &generator)
+        idle = Array(repeating: [], count: laneCount)
+        for _ in 0..<laneCount { _ = book.addLane() }
+    }
+
+    mutating func ask(_ uid: UInt32) {
+        lastNumber += 1
+        let lane = Int.random(in: 0..<idle.count, using: &generator)
+        let waiter = PoolWaiter(number: lastNumber, laneIndex: lane, uid: uid, since: now)
+        switch book.acquire(waiter, now: now) {
+        case .idle: lent.append(Lent(slot: idle[lane].removeLast(), lane: lane, uid: uid))
+        case .open(let slot): opening.append(Lent(slot: slot, lane: lane, uid: uid))
+        case .donation(let donor): lent.append(Lent(slot: idle[donor].removeLast(), lane: lane, uid: uid))
+        case .queuedBehind(let first, let slot):
+            waiting.append(waiter)
+            begin(first, slot)
+        case .queued: waiting.append(waiter)
+        case .failed: break
+        }
+    }
+
+    private mutating func begin(_ waiter: PoolWaiter, _ slot: Int) {
+        served(waiter)
+        opening.append(Lent(slot: slot, lane: waiter.laneIndex, uid: waiter.uid))
+    }
+
+    private mutating func served(_ waiter: PoolWaiter) {
+        let first = waiting.firstIndex { $0.uid == waiter.uid }
+        #expect(first.map { waiting[$0] } == waiter, "the requests of a user keep their order")
+        if let first { waiting.remove(at: first) }
+    }
+
+    mutating func follow(_ aftermath: PoolBook.Aftermath) {
+        switch aftermath {
+        case .nothing, .retry: break
+        case .open(let waiter, let slot): begin(waiter, slot)
+        case .donate(let waiter, let donor):
+            served(waiter)
+            lent.append(Lent(slot: idle[donor].removeLast(), lane: waiter.laneIndex, uid: waiter.uid))
+        case .fail(let all, _): waiting.removeAll { all.contains($0) }
+        }
+    }
+
+    mutating func release(_ slot: Int, _ lane: Int, _ uid: UInt32?) {
+        switch book.release(slot, lane, of: uid) {
+        case .keep: idle[lane].append(slot)
+        case .handOver(let waiter):
+            served(waiter)
+            lent.append(Lent(slot: slot, lane: waiter.laneIndex, uid: waiter.uid))
+        case .close: follow(book.discard(slot, of: nil, now: now))
+        }
+    }
+
+    mutating func opened(_ index: Int, fails: Bool) {
+        let done = opening.remove(at: index)
+        if fails {
+            let error = DriverError(.connectFailed, "no")
+            return follow(book.openFailed(done.slot, of: done.uid, error, now: now))
+        }
+        book.openSucceeded()
+        follow(book.serveNext(now: now))
+        lent.append(done)
+    }
+
+    mutating func step(mayFail: Bool) {
+        let choice = Int.random(in: 0..<100, using: &generator)
+        now = now.advanced(byMilliseconds: Int64.random(in: 0...300, using: &generator))
+        switch choice {
+        case 0..<40: ask(UInt32.random(in: 1...7, using: &generator))
+        case 40..<60:
+            guard let index = opening.indices.randomElement(using: &generator) else { return }
+            opened(index, fails: mayFail && Bool.random(using: &generator))
+        case 60..<80:
+            guard let index = lent.indices.randomElement(using: &generator) else { return }
+            let given = lent.remove(at: index)
+            release(given.slot, given.lane, given.uid)
+        case 80..<85:
+            guard let index = lent.indices.randomElement(using: &generator) else { return }
+            let lost = lent.remove(at: index)
+            follow(book.discard(lost.slot, of: lost.uid, now: now))
+        case 85..<90:
+            let lane = Int.random(in: 0..<idle.count, using: &generator)
+            guard !idle[lane].isEmpty, book.withdrawIdle(lane) else { return }
+            clearing.append((idle[lane].removeFirst(), lane))
+        case 90..<95:
+            guard let done = clearing.popLast() else { return }
+            release(done.slot, done.lane, nil)
+        default:
+            guard let index = waiting.indices.randomElement(using: &generator) else { return }
+            let leaving = waiting.remove(at: index)
+            let isThere = book.withdraw(leaving.number, leaving.laneIndex)
+            #expect(isThere)
+        }
+    }
+
+    /// After a failure, each attempt that succeeds is followed by the next one.
+    mutating func serveAll() {
+        while true {
+            let next = book.serveNext(now: now)
+            if case .nothing = next { return }
+            follow(next)
+        }
+    }
+
+    func check(_ seed: UInt64) {
+        let limit = book.placeCountMax
+        let places = lent.count + opening.count
+        #expect(book.places.count == places, "seed \(seed)")
+        #expect(book.openCount == places + clearing.count + idle.joined().count, "seed \(seed)")
+        #expect(book.openCount <= 2 * limit, "seed \(seed)")
+        for uid in Set(waiting.map(\.uid)) {
+            let own = (lent + opening).count { $0.uid == uid }
+            #expect(own == book.places.count(of: uid), "seed \(seed)")
+            if let failure = book.failure, now < failure.until { continue }
+            #expect(
+                // What is being cleared comes back, or leaves its room.
+                own > 0 || places >= 2 * limit
+                    || (!clearing.isEmpty && (places < limit || book.openCount >= 2 * limit)),
+                "seed \(seed): user \(uid), who has none, waits")
+        }
+        for uid in Set((lent + opening).map(\.uid)) where places > limit {
+            let others = (lent + opening).count { $0.uid != uid }
+            #expect(places - others <= limit, "seed \(seed): user \(uid) has more than all may")
+        }
+    }
+}
+
+@Suite struct PoolBookTests {
+    @Test(arguments: 0..<200 as Range<UInt64>) func nobodyIsKeptOut(seed: UInt64) {
+        var play = PoolPlay(seed: seed)
+        for _ in 0..<2_000 {
+            play.step(mayFail: seed % 4 == 0)
+            play.serveAll()
+            play.check(seed)
+        }
+        // When everything is given back, everybody has had a turn.
+        for _ in 0..<10_000 where !(play.waiting.isEmpty && play.lent.isEmpty && play.opening.isEmpty) {
+            play.now = play.now.advanced(byMilliseconds: 6_000)
+            play.serveAll()
+            while !play.opening.isEmpty { play.opened(0, fails: false) }
+            while let done = play.clearing.popLast() { play.release(done.slot, done.lane, nil) }
+            if let given = play.lent.popLast() { play.release(given.slot, given.lane, given.uid) }
+        }
+        #expect(play.waiting.isEmpty && play.lent.isEmpty, "seed \(seed)")
+        #expect(play.book.openCount <= play.book.placeCountMax, "seed \(seed): what is kept is the usual number")
+    }
+
+    @Test func oneUserHasAllThatIsForAll() {
+        var play = PoolPlay(seed: 1)
+        for _ in 0..<100 { play.ask(1) }
+        #expect(play.opening.count == play.book.placeCountMax)
+        play.ask(2)
+        #expect(play.opening.count == play.book.placeCountMax + 1)
+        #expect(play.waiting.allSatisfy { $0.uid == 1 })
+    }
+}
+
+@Suite struct PlainStatementTests {
+    private func isPlain(_ sql: String, _ dialect: PlainStatement.Dialect) -> Bool {
+        var sql = sql
+        return sql.withUTF8 { PlainStatement.isPlain(UnsafeRawBufferPointer($0), dialect) }
+    }
+
+    @Test(arguments: [
+        "SELECT 1", "SELECT * FROM t WHERE id = $1", "SELECT count(*), max(x) FROM t GROUP BY y HAVING count(*) > 2",
+        "INSERT INTO t (a, b) VALUES ($1, $2)",
+        "INSERT INTO s.t(a) VALUES (1), (2) ON CONFLICT (a) DO NOTHING RETURNING a",
+        "UPDATE t SET a = coalesce(b, 0) + 1 WHERE a IN (1, 2)", "DELETE FROM t WHERE a = 'it''s (fine)'",
+        "SELECT \"a\".\"b\" FROM \"a\"", "SELECT x::numeric(10, 2), -- why\n y FROM t", "SELECT /* a (b) ' */ 1",
+        "SELECT lower(x), row_number() OVER (PARTITION BY y ORDER BY z) FROM t",
+        "SELECT (1), ((2)), (SELECT max(x) FROM t)",
+        "WITH w AS (SELECT 1) SELECT * FROM w JOIN t USING (id)", "WITH w AS (INSERT INTO t (a) VALUES (1)) SELECT 1",
+    ]) func plain(sql: String) {
+        #expect(isPlain(sql, .postgresql))
+    }
+
+    @Test(arguments: [
+        "SELECT @@version", "INSERT IGNORE INTO `t` (`a`) VALUES (?)",
+        "REPLACE INTO t (a) VALUES (replace(?, 'a', 'b'))",
+        "SELECT `a` FROM `t` # (f(x)) '\n WHERE id = ?",
+        "INSERT INTO t (a) VALUES (1) ON DUPLICATE KEY UPDATE a = VALUES(a)",
+        "SELECT GROUP_CONCAT(x), IF(a, b, c), DATE_FORMAT(NOW(), '%Y') FROM t",
+    ]) func plainOfMySQL(sql: String) {
+        #expect(isPlain(sql, .mysql))
+    }
+
+    @Test(arguments: [
+        "SELECT f()", "SELECT f ()", "SELECT f/**/()", "SELECT f--\n()", "SELECT s.lower(1)", "SELECT \"lower\"(1)",
+        "SELECT 1 INTO t", "SELECT 1 AS insert INTO TEMP t", "SELECT (1) insert INTO TEMP t",
+        "SELECT insert, 1 INTO TEMP t",
+        "SELECT E'\\'', f() -- '", "SELECT $a$'$a$, f() -- '", "SELECT /* /* ' */ */ 1 -- '", "SELECT 1 --\r, f()",
+        "SELECT 'never closed", "SELECT U&\"f\"()", "SELECT set_config('a', 'b', false)", "SELECT nextval('s')",
+        "SELECT lower(f(1))", "INSERT INTO t VALUES (f())", "INSERT INTO t (a) SELECT f(1)", "SELECT a.b(1)",
+    ]) func notPlain(sql: String) {
+        #expect(!isPlain(sql, .postgresql))
+        #expect(!isPlain(sql, .mysql))
+    }
+
+    @Test(arguments: [
+        "SELECT @a := 1", "SELECT 1 INTO @a", "SELECT `f`()", "SELECT 1 /*! , f() */", "SELECT 1 /*M! , f() */",
+        "SELECT 1--'\n + f() -- '", "SELECT $f()", "SELECT 1f()", "SELECT NEXT VALUE FOR s", "SELECT '\\', f() -- '",
+        "SELECT * FROM t PROCEDURE ANALYSE()", "SELECT LAST_INSERT_ID(5)", "SELECT GET_LOCK('a', 1)",
+        "SELECT 1 # '\n, f() # '",
+    ]) func notPlainOfMySQL(sql: String) {
+        #expect(!isPlain(sql, .mysql))
+    }
+}
