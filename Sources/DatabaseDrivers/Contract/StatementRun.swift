@@ -80,11 +80,20 @@ public struct StatementDescription: Sendable {
 open class StatementRun: @unchecked Sendable {
     // What to run; set by the server before `start`.
     @exclusivity(unchecked) public final var kind = RunKind.statement
-    @exclusivity(unchecked) public final var sql = UnsafeRawBufferPointer(start: nil, count: 0)
+    public final var sql: UnsafeRawBufferPointer {
+        get { keptSQL }
+        set { keptSQL = newValue }
+    }
     @exclusivity(unchecked) public final var parameters: [DriverParameter] = []
-    @exclusivity(unchecked) public final var rowCountMax = Int64.max
+    public final var rowCountMax: Int64 {
+        get { keptRowCountMax }
+        set { keptRowCountMax = newValue }
+    }
     /// False when the client may only read, whatever the link allows.
-    @exclusivity(unchecked) public final var mayWrite = true
+    public final var mayWrite: Bool {
+        get { keptMayWrite }
+        set { keptMayWrite = newValue }
+    }
     /// Takes the rows.
     public final let sink: RowSink
 
@@ -93,18 +102,41 @@ open class StatementRun: @unchecked Sendable {
 
     // What came of it; set by the driver before `runDidEnd`.
     @exclusivity(unchecked) public final var notices = DatabaseNotices()
-    @exclusivity(unchecked) public final var summary = StatementSummary()
+    public final var summary: StatementSummary {
+        get { keptSummary }
+        set { keptSummary = newValue }
+    }
     @exclusivity(unchecked) public final var batchSummaries: [StatementSummary] = []
     /// Of a run that describes.
     @exclusivity(unchecked) public final var description: StatementDescription?
-    @exclusivity(unchecked) public final var error: DriverError?
-    @exclusivity(unchecked) public final var rowCount: Int64 = 0
-    @exclusivity(unchecked) public final var isTruncated = false
+    public final var error: DriverError? {
+        get { keptError }
+        set { keptError = newValue }
+    }
+    public final var rowCount: Int64 {
+        get { keptRowCount }
+        set { keptRowCount = newValue }
+    }
+    public final var isTruncated: Bool {
+        get { keptIsTruncated }
+        set { keptIsTruncated = newValue }
+    }
 
     /// What the driver keeps with the run between its callbacks.
     @exclusivity(unchecked) public final var execution: AnyObject?
 
     private static let keptParameterCountMax = 64
+
+    // What `@exclusivity` says does not reach the server's module, which sets or reads these for every run.
+    @exclusivity(unchecked) private final var keptSQL: UnsafeRawBufferPointer = UnsafeRawBufferPointer(
+        start: nil, count: 0)
+    @exclusivity(unchecked) private final var keptRowCountMax: Int64 = Int64.max
+    @exclusivity(unchecked) private final var keptMayWrite: Bool = true
+    @exclusivity(unchecked) private final var keptSummary: StatementSummary = StatementSummary()
+    @exclusivity(unchecked) private final var keptRowCount: Int64 = 0
+    @exclusivity(unchecked) private final var keptError: DriverError?
+    @exclusivity(unchecked) private final var keptIsTruncated: Bool = false
+
     private let stopFlag = Atomic<UInt8>(0)
 
     public init(sink: RowSink) {
