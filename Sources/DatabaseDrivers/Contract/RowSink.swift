@@ -44,6 +44,10 @@ open class RowSink {
         case overflow
     }
 
+    /// Whether a row may end with `overflow` for what its user has already: nothing was changed, or the driver undoes it. The
+    /// driver sets it.
+    public final var mayRefuse = false
+
     public init() {}
 
     /// Announces the columns; once, before the first row, also when no row follows.

@@ -317,6 +317,8 @@ final class SQLiteExecution: @unchecked Sendable {
 
     private func begin(_ sink: RowSink, _ statement: CachedStatement) {
         hasBegun = true
+        // A write with RETURNING has a savepoint.
+        sink.mayRefuse = true
         sink.begin(statement.columns)
     }
 

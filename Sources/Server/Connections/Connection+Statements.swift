@@ -50,8 +50,6 @@ extension Connection {
             throw RequestError(error)
         }
         if request.pageRows != nil { try checkPagedQueryCount() }
-        // Of a server nobody knows what its statements have changed by then; SQLite undoes them.
-        let mayRefuseRows = !route.mayWrite || route.link.engine == .sqlite
         let operation = makeOperation(head, .query, encoding)
         send(operation, by: consume route, timeout: request.timeoutMilliseconds)
         operation.sql = request.sql
@@ -60,7 +58,7 @@ extension Connection {
         operation.pageRowCount = request.pageRows
         operation.prepareRows(
             writer(encoding), rowByteCountMax: context.limits.rowByteCountMax, account,
-            accountByteCountMax: mayRefuseRows ? context.limits.bufferedByteCountPerUserMax : .max)
+            accountByteCountMax: context.limits.bufferedByteCountPerUserMax)
         try submitIfAffordable(operation)
     }
 

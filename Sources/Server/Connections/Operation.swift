@@ -82,7 +82,7 @@ final class Operation: StatementRun, @unchecked Sendable {
     /// Prepares for the reply's rows.
     func prepareRows(_ writer: MessageWriter, rowByteCountMax: Int, _ account: UserAccount, accountByteCountMax: Int) {
         rows.prepare(id: id, writer: writer, pageRowCount: pageRowCount, rowByteCountMax: rowByteCountMax)
-        rows.setPayer(account, byteCountMax: accountByteCountMax)
+        rows.setPayer(account, byteCountMax: accountByteCountMax, mayRefuse: !mayWrite)
     }
 
     /// Takes over the parameters of a request, for when it starts: without a session that is now.

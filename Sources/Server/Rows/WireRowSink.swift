@@ -124,8 +124,9 @@ class WireRowSink: RowSink {
     }
 
     /// Lets an account pay for large values until `discharge`; a row that needs more than it may have ends as one that is too
-    /// large.
-    final func setPayer(_ account: UserAccount, byteCountMax: Int) {
+    /// large, where the driver lets it.
+    final func setPayer(_ account: UserAccount, byteCountMax: Int, mayRefuse: Bool) {
+        self.mayRefuse = mayRefuse
         self.account = account
         accountByteCountMax = byteCountMax
         isUserExhausted = false
@@ -135,7 +136,7 @@ class WireRowSink: RowSink {
         guard let account else { return true }
         let used = account.bufferedBytes.add(byteCount &- chargedByteCount)
         chargedByteCount = byteCount
-        if used <= accountByteCountMax { return true }
+        if used <= accountByteCountMax || !mayRefuse { return true }
         isUserExhausted = true
         isRowTooLarge = true
         return false
