@@ -1,6 +1,8 @@
 """Work whose length a client chooses holds no loop and no lock for writing: whatever a statement computes, other users are
 answered, and its own client can cancel it."""
 
+import os
+import pathlib
 import sqlite3
 import time
 
@@ -161,6 +163,39 @@ def test_it_can_be_cancelled(daemon, filled, sql):
                 except RequestFailed as failure:
                     assert failure.code in ("timeout", "cancelled"), failure
                 assert time.monotonic() - start < 1.0 * PATIENCE, f"{sql[:60]} went on for {time.monotonic() - start:.1f} s"
+
+
+def test_names_of_parameters_hold_no_loop(daemon, filled):
+    names = [f":p{i}" for i in range(1_700)]
+    sql = "SELECT " + "+".join(names[:900]) + ", " + "+".join(names[900:])
+    with daemon.connect() as client:
+        with Others(daemon) as others:
+            deadline = time.monotonic() + 0.6
+            while time.monotonic() < deadline:
+                assert client.query(sql, params={name: 1 for name in names}).rows == [[900, 800]]
+                client.call("describe", {"sql": sql})
+        others.check("names")
+
+
+def test_a_statement_comes_back_to_its_loop(daemon, filled):
+    """What a loop could not prepare for once, since it had to read the schema, is not sent to a worker for ever."""
+    with daemon.connect() as client, sqlite3.connect(daemon.directory / "state" / "default.db") as other:
+        for index in range(400):
+            other.execute(f"CREATE TABLE wide{index}(" + ", ".join(f"column{i} TEXT" for i in range(100)) + ")")
+        other.commit()
+        for _ in range(4):
+            client.query("SELECT 4711")
+        threads = {f"/proc/{daemon.pid}/task/{task}" for task in os.listdir(f"/proc/{daemon.pid}/task")
+                   if "worker" in pathlib.Path(f"/proc/{daemon.pid}/task/{task}/comm").read_text()}
+
+        def turns():
+            return sum(int(line.split()[1]) for task in threads if os.path.exists(task)
+                       for line in pathlib.Path(task, "status").read_text().splitlines() if line.startswith("voluntary"))
+
+        before = turns()
+        for _ in range(200):
+            client.query("SELECT 4711")
+        assert turns() - before < 50
 
 
 def test_large_values_are_still_read_and_written(daemon, filled):

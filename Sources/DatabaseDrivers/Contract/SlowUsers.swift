@@ -16,7 +16,7 @@ final class SlowUsers {
         var slowUntil = MonotonicInstant(nanoseconds: 0)
     }
 
-    private var records: [UInt32: Record] = [:]
+    @exclusivity(unchecked) private var records: [UInt32: Record] = [:]
 
     /// A statement that takes as long on a loop has held it.
     static let holdNanoseconds: Int64 = 4_000_000

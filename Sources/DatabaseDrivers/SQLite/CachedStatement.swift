@@ -29,7 +29,7 @@ final class CachedStatement {
     private var weight: SQLiteBudget.Weight
     private var isWeightExact = false
     /// It must be prepared anew: what its names mean has changed.
-    var isOutdated = false
+    @exclusivity(unchecked) var isOutdated = false
     /// Grows with each use that kept a loop busy for too long, and fades: a thread may also just have been preempted.
     @exclusivity(unchecked) private var slowness = 0
     @exclusivity(unchecked) private var workerStartCount = 0
@@ -53,12 +53,14 @@ final class CachedStatement {
         self.sqlByteCount = sqlByteCount
         isReadOnly = sqlite3_stmt_readonly(handle) != 0
         controlsTransaction = authorization.controlsTransaction
-        isAlwaysSlow = authorization.checksFile || authorization.callsSlowFunction || origin == .workerForLoop
         countsRows = authorization.countsRows
         matchesPatterns = authorization.patternCallCount > 0
         weight = SQLiteBudget.Weight(estimating: handle, authorization)
         loopValueByteCountMax = weight.valueByteCountMax(
             within: SQLiteBudget.loopPieceNanoseconds, patternByteCount: SQLiteBudget.loopPatternByteCountMax)
+        isAlwaysSlow =
+            authorization.checksFile || authorization.callsSlowFunction || origin == .workerForLoop
+            || loopValueByteCountMax < Self.loopValueByteCountMin
         insertTarget = authorization.insertTarget
         writesAndReturns = authorization.modifiesRows && sqlite3_column_count(handle) > 0
         parameterCount = Int(sqlite3_bind_parameter_count(handle))
@@ -118,10 +120,14 @@ final class CachedStatement {
     }
 
     private static let slownessLimit = 8
+    /// A statement that computes so much that values must be smaller does not run on a loop.
+    static let loopValueByteCountMin: Int32 = 256
 
-    /// Names of the parameters, `nil` for one by position.
-    var parameterNames: [String?] {
-        (0..<Int32(parameterCount)).map { sqlite3_bind_parameter_name(handle, $0 + 1).map { String(cString: $0) } }
+    /// Names of the first parameters, `nil` for one by position. SQLite looks for each among all.
+    func parameterNames(_ countMax: Int) -> [String?] {
+        (0..<Int32(min(parameterCount, countMax))).map {
+            sqlite3_bind_parameter_name(handle, $0 + 1).map { String(cString: $0) }
+        }
     }
 }
 

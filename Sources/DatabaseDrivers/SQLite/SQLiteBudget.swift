@@ -11,7 +11,9 @@ enum SQLiteBudget {
     /// cannot be interrupted.
     static let loopNanoseconds: Int64 = 250_000
     /// How long it may be prepared on a loop; beyond, a worker begins anew.
-    static let loopPreparationNanoseconds: Int64 = 1_000_000
+    static let loopPreparationNanoseconds: Int64 = 1_500_000
+    /// Named parameters that are bound on a loop.
+    static let loopNamedParameterCountMax = 128
     /// A piece of work on a loop that cannot be interrupted.
     static let loopPieceNanoseconds = 2_000_000
     /// The same while the lock for writing is held.

@@ -36,17 +36,23 @@ extension SQLiteConnection {
     private func prepare(
         _ sql: UnsafeRawBufferPointer, for run: StatementRun, _ origin: CachedStatement.Origin
     ) throws(DriverError) -> CachedStatement {
-        guard sql.count <= options.valueByteCountMax else {
+        guard sql.count <= Int(options.valueByteCountMax) else {
             throw DriverError(.limitExceeded, "The SQL text is too long.", sqlState: "54000")
         }
         mustPrepareOnWorker = false
         if sql.count > SQLiteBudget.schemaTextByteCountMax { try admitLongText(sql) }
         defer { limitTexts(SQLiteBudget.schemaTextByteCountMax) }
-        var made = compile(sql, for: run)
+        var origin = origin
+        var made: Compilation
+        if case .workerForLoop = origin {
+            (made, origin) = compileForLoop(sql, for: run)
+        } else {
+            made = compile(sql, for: run, withVirtualTables: mayBlock)
+        }
         if isBudgetSpent, case .writer = role, run.stopReason == nil {
             // The schema is everybody's and may take its time; the statement may not.
-            try? execute("SELECT 1 FROM sqlite_schema LIMIT 0")
-            made = compile(sql, for: run)
+            try? execute(Self.readSchema)
+            made = compile(sql, for: run, withVirtualTables: true)
         }
         guard made.result == SQLITE_OK else {
             noteDamage(made.result)
@@ -67,7 +73,7 @@ extension SQLiteConnection {
     private func admitLongText(_ sql: UnsafeRawBufferPointer) throws(DriverError) {
         guard SQLText.wordCount(sql) <= SQLiteBudget.longTextWordCountMax else { throw SQLiteErrors.nestedTooDeeply }
         // With the schema in memory, nothing else is parsed under the higher limit.
-        try execute("SELECT 1 FROM sqlite_schema LIMIT 0")
+        try execute(Self.readSchema)
         limitTexts(sql.count)
     }
 
@@ -75,9 +81,27 @@ extension SQLiteConnection {
         handle: OpaquePointer?, result: Int32, consumed: Int, refusal: AllocationGuard.Reason?
     )
 
+    private static let readSchema = "SELECT 1 FROM sqlite_schema LIMIT 0"
+
+    /// Prepares on a worker what a loop could not, and finds out whether one can the next time: the schema may have had to be
+    /// read, which is now, or the loop was not given a processor.
+    private func compileForLoop(
+        _ sql: UnsafeRawBufferPointer, for run: StatementRun
+    ) -> (Compilation, CachedStatement.Origin) {
+        try? execute(Self.readSchema)
+        let start = ThreadClock.nanoseconds
+        let made = compile(sql, for: run, withVirtualTables: false)
+        let isQuick = ThreadClock.nanoseconds - start < SQLiteBudget.loopPreparationNanoseconds
+        guard made.result != SQLITE_OK else { return (made, isQuick ? .loop : .workerForLoop) }
+        return (compile(sql, for: run, withVirtualTables: true), .workerForLoop)
+    }
+
     /// Has SQLite prepare the text. SQLite 3.40 asks no handler while it does, but it allocates: the guard of the allocator
     /// stops it.
-    private func compile(_ sql: UnsafeRawBufferPointer, for run: StatementRun) -> Compilation {
+    private func compile(
+        _ sql: UnsafeRawBufferPointer, for run: StatementRun, withVirtualTables: Bool
+    ) -> Compilation {
+        liftLimits()
         authorization = SQLiteAuthorization()
         isPreparing = true
         begin(run, writes: false, budgetDeadline: preparationDeadline(sql.count))
@@ -88,7 +112,7 @@ extension SQLiteConnection {
         var handle: OpaquePointer?
         var tail: UnsafePointer<CChar>?
         let text = sql.baseAddress?.assumingMemoryBound(to: CChar.self)
-        let flags = SQLITE_PREPARE_PERSISTENT | (mayBlock ? 0 : SQLITE_PREPARE_NO_VTAB)
+        let flags = SQLITE_PREPARE_PERSISTENT | (withVirtualTables ? 0 : SQLITE_PREPARE_NO_VTAB)
         let result = sqlite3_prepare_v3(self.handle, text, Int32(sql.count), UInt32(flags), &handle, &tail)
         let refusal = AllocationGuard.end()
         end()
@@ -138,6 +162,13 @@ extension SQLiteConnection {
     /// (https://sqlite.org/c3ref/bind_blob.html, SQLITE_STATIC).
     func bind(_ run: StatementRun, to statement: CachedStatement) throws(DriverError) {
         largestParameterByteCount = 0
+        // SQLite looks for each name among all (sqlite3VListNameToNum in src/util.c).
+        if !mayBlock, statement.parameterCount > SQLiteBudget.loopNamedParameterCountMax,
+            run.parameters.first?.name != nil
+        {
+            mustPrepareOnWorker = true
+            throw SQLiteErrors.tooLongToPrepare
+        }
         if run.parameters.first?.name != nil { return try bindByName(run, to: statement) }
         guard run.parameters.count == statement.parameterCount else {
             throw parameterCountError(statement, run.parameters.count)
@@ -191,16 +222,23 @@ extension SQLiteConnection {
         case .unsigned: return SQLITE_RANGE
         case .real(let value): return sqlite3_bind_double(handle, place, value)
         case .text(let bytes):
-            largestParameterByteCount = max(largestParameterByteCount, bytes.count)
+            noteParameter(bytes.count)
             // A NULL pointer would bind NULL; an empty text needs an address.
             let base = bytes.baseAddress ?? Self.emptyAddress
             return sqlite3_bind_text64(
                 handle, place, base.assumingMemoryBound(to: CChar.self), UInt64(bytes.count), nil, UInt8(SQLITE_UTF8))
         case .blob(let bytes):
-            largestParameterByteCount = max(largestParameterByteCount, bytes.count)
+            noteParameter(bytes.count)
             guard let base = bytes.baseAddress, bytes.count > 0 else { return sqlite3_bind_zeroblob(handle, place, 0) }
             return sqlite3_bind_blob64(handle, place, base, UInt64(bytes.count), nil)
         }
+    }
+
+    private func noteParameter(_ byteCount: Int) {
+        guard byteCount > largestParameterByteCount else { return }
+        largestParameterByteCount = byteCount
+        // They are still those of the last statement.
+        if byteCount > Int(CachedStatement.loopValueByteCountMin) { liftLimits() }
     }
 
     private static var emptyAddress: UnsafeRawPointer { UnsafeRawPointer(StaticString("").utf8Start) }
@@ -217,7 +255,7 @@ extension SQLiteConnection {
         throw DriverError(
             .badRequest, "The statement has no parameter named \"\(name.prefix(64))\".",
             hint:
-                "Its parameters are: \(statement.parameterNames.prefix(20).map { $0 ?? "?" }.joined(separator: ", ")).",
+                "Its parameters are: \(statement.parameterNames(20).map { $0 ?? "?" }.joined(separator: ", ")).",
             sqlState: "22023")
     }
 

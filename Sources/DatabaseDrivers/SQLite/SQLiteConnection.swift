@@ -35,7 +35,7 @@ struct SQLiteOptions: Sendable {
     var usesWAL: Bool
     var busyMillisecondsMax: Int64
     var statementCountMax: Int
-    var valueByteCountMax: Int
+    var valueByteCountMax: Int32
     /// Pages that a loop's reader keeps in memory, in bytes.
     var pageCacheByteCountMax: Int
     /// Time after which connections that nobody uses are closed, in milliseconds; 0: never.
@@ -97,6 +97,9 @@ final class SQLiteConnection: @unchecked Sendable {
     @exclusivity(unchecked) private(set) var hasInserted = false
     @exclusivity(unchecked) private var insertTarget = ""
     @exclusivity(unchecked) private var isWatchingInserts = false
+    /// As SQLite's limits are set now.
+    @exclusivity(unchecked) private var valueByteCountMax: Int32 = 0
+    @exclusivity(unchecked) private var patternByteCountMax = SQLiteLimit.patternByteCountMax
     @exclusivity(unchecked) private var stepsBetweenLooks: Int32 = 0
     @exclusivity(unchecked) private var lastLook = MonotonicInstant.now
     @exclusivity(unchecked) private var pageCacheByteCount = SQLiteOptions.smallPageCacheByteCount
@@ -177,7 +180,7 @@ final class SQLiteConnection: @unchecked Sendable {
         ] as [(Int32, Int32)] {
             _ = litebase_sqlite3_db_config_bool(handle, option, value)
         }
-        sqlite3_limit(handle, SQLITE_LIMIT_LENGTH, Int32(clamping: options.valueByteCountMax))
+        liftLimits()
         limitTexts(SQLiteBudget.schemaTextByteCountMax)
         for limit in SQLiteLimit.all { sqlite3_limit(handle, limit.id, limit.value) }
         SQLiteFunctions.restrict(handle)
@@ -202,6 +205,7 @@ final class SQLiteConnection: @unchecked Sendable {
 
     /// Runs a statement of our own without results.
     func execute(_ sql: String) throws(DriverError) {
+        liftLimits()
         isOwnStatement = true
         defer { isOwnStatement = false }
         let result = sqlite3_exec(handle, sql, nil, nil, nil)
@@ -236,22 +240,26 @@ final class SQLiteConnection: @unchecked Sendable {
         busySince = nil
     }
 
-    /// Sets how large values, and patterns of LIKE and GLOB, may be until `liftLimits`.
+    /// Sets how large values, and patterns of LIKE and GLOB, may be. Nearly always they are as they were: most of what a loop
+    /// runs one after the other is one statement.
     /// - Returns: whether that is less than usual.
-    func limit(values byteCount: Int32, patterns patternByteCount: Int32?) -> Bool {
-        if let patternByteCount { sqlite3_limit(handle, SQLITE_LIMIT_LIKE_PATTERN_LENGTH, patternByteCount) }
-        guard Int(byteCount) < options.valueByteCountMax else { return patternByteCount != nil }
-        sqlite3_limit(handle, SQLITE_LIMIT_LENGTH, byteCount)
-        return true
+    func limit(values byteCount: Int32, patterns patternByteCount: Int32 = SQLiteLimit.patternByteCountMax) -> Bool {
+        let byteCount = min(byteCount, options.valueByteCountMax)
+        if byteCount != valueByteCountMax {
+            valueByteCountMax = byteCount
+            sqlite3_limit(handle, SQLITE_LIMIT_LENGTH, byteCount)
+        }
+        if patternByteCount != patternByteCountMax {
+            patternByteCountMax = patternByteCount
+            sqlite3_limit(handle, SQLITE_LIMIT_LIKE_PATTERN_LENGTH, patternByteCount)
+        }
+        return byteCount < options.valueByteCountMax || patternByteCount < SQLiteLimit.patternByteCountMax
     }
+
+    func liftLimits() { _ = limit(values: options.valueByteCountMax) }
 
     /// Sets how long texts may be that SQLite parses.
     func limitTexts(_ byteCount: Int) { sqlite3_limit(handle, SQLITE_LIMIT_SQL_LENGTH, Int32(clamping: byteCount)) }
-
-    func liftLimits() {
-        sqlite3_limit(handle, SQLITE_LIMIT_LENGTH, Int32(clamping: options.valueByteCountMax))
-        sqlite3_limit(handle, SQLITE_LIMIT_LIKE_PATTERN_LENGTH, SQLiteLimit.patternByteCountMax)
-    }
 
     /// Runs something of the daemon's own that may have to read the schema first, for as long as a loop has time if this is
     /// one.
@@ -400,6 +408,7 @@ final class SQLiteConnection: @unchecked Sendable {
 
     /// Prepares a statement of our own, which the caller finalizes.
     func prepareOwn(_ sql: String) -> OpaquePointer? {
+        liftLimits()
         isOwnStatement = true
         defer { isOwnStatement = false }
         var statement: OpaquePointer?

@@ -120,7 +120,7 @@ public final class SQLiteDatabase: Database {
         options = SQLiteOptions(
             path: path, isMemory: location.place == .memory, mode: location.mode, usesWAL: isOurs && !isReadOnly,
             busyMillisecondsMax: settings.busyMillisecondsMax, statementCountMax: settings.statementCountMax,
-            valueByteCountMax: settings.valueByteCountMax,
+            valueByteCountMax: Int32(clamping: settings.valueByteCountMax),
             pageCacheByteCountMax: max(SQLiteOptions.smallPageCacheByteCount, settings.pageCacheByteCountMax),
             idleMillisecondsMax: settings.idleMillisecondsMax)
     }

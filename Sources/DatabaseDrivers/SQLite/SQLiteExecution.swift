@@ -211,16 +211,15 @@ final class SQLiteExecution: @unchecked Sendable {
         _ deadline: MonotonicInstant
     ) -> AdvanceOutcome {
         if case .loop = mode {
-            let patterns = statement.matchesPatterns ? SQLiteBudget.loopPatternByteCountMax : nil
-            isLimited = connection.limit(values: statement.loopValueByteCountMax, patterns: patterns)
+            isLimited = connection.limit(
+                values: statement.loopValueByteCountMax, patterns: SQLiteBudget.loopPatternByteCountMax)
         } else if !statement.isReadOnly {
             return stepWrite(run, connection, statement, mode, deadline)
         } else {
+            connection.liftLimits()
             isLimited = false
         }
-        let outcome = step(run, connection, statement, mode, deadline)
-        if isLimited { connection.liftLimits() }
-        return outcome
+        return step(run, connection, statement, mode, deadline)
     }
 
     private func stepWrite(
@@ -230,8 +229,9 @@ final class SQLiteExecution: @unchecked Sendable {
         var patterns = statement.matchesPatterns ? SQLiteBudget.writePatternByteCountsMax[...] : []
         while true {
             let values = statement.writeValueByteCountMax(patternByteCount: patterns.first ?? 0)
-            isLimited = connection.limit(values: values, patterns: patterns.first)
-            defer { if isLimited { connection.liftLimits() } }
+            isLimited = connection.limit(
+                values: values, patterns: patterns.first ?? SQLiteLimit.patternByteCountMax)
+            defer { connection.liftLimits() }
             var outcome = AdvanceOutcome.exceededLimit(isPattern: false)
             if !isLimited || connection.largestParameterByteCount <= Int(values) {
                 outcome = step(run, connection, statement, mode, deadline)

@@ -211,8 +211,12 @@ extension SQLiteExecution {
         owner.account.charge()
         do throws(DriverError) {
             let statement = try connection.statement(for: run, isUnfitForLoop: isUnfitForLoop)
+            if !connection.mayBlock, statement.parameterCount > SQLiteBudget.loopNamedParameterCountMax {
+                connection.mustPrepareOnWorker = true
+                return statement.release()
+            }
             run.description = StatementDescription(
-                columns: statement.columns.columns, parameters: statement.parameterNames,
+                columns: statement.columns.columns, parameters: statement.parameterNames(.max),
                 isReadOnly: statement.isReadOnly)
             statement.release()
         } catch {
