@@ -12,7 +12,7 @@ import msgpack
 import pytest
 
 from daemon import ENDLESS, counting, wait_until
-from wire import Client, framed
+from wire import PATIENCE, Client, framed
 
 NOBODY = 65534
 
@@ -157,3 +157,15 @@ def test_short_reads_of_one_user_do_not_keep_another_waiting(open_daemon):
     with daemon.connect() as client, Crowd(daemon, 200, query(counting(150, "count(*)"), 1000)):
         taken = latencies(lambda: client.query("SELECT 1"), count=20)
         assert max(taken) < BOUND
+
+
+def test_processors_are_shared_by_user(open_daemon):
+    """One statement that computes for a tenth of a second, beside as many endless ones as there are threads."""
+    daemon = open_daemon()
+    with daemon.connect() as client:
+        alone = min(latencies(lambda: client.query(counting(1_000_000, "count(*)")), count=3))
+        with Crowd(daemon, 60, query(ENDLESS)):
+            wait_until(lambda: len(client.call("activity").data["entries"]) >= 60, "they run")
+            taken = latencies(lambda: client.query(counting(1_000_000, "count(*)")), count=5)
+        # Half of the machine is his, and of two processors one.
+        assert sorted(taken)[2] < max(4 * alone, 0.5) * PATIENCE

@@ -1,7 +1,9 @@
 """What of SQLite's functions, modules and PRAGMAs a client reaches: each that the library at hand has was judged, here and
 in SQLiteFunctions.swift and SQLitePragmas.swift. A library with something that nobody has judged fails these tests."""
 
+import json
 import random
+import sqlite3
 
 import pytest
 
@@ -103,7 +105,6 @@ def test_bound_parameters_are_no_way_around(packed, session):
 
 
 def test_a_files_schema_does_not_call_them_either(start_daemon, directory):
-    import sqlite3
     path = directory / "f.db"
     with sqlite3.connect(path) as made:
         made.execute("CREATE TABLE t(x)")
@@ -201,20 +202,24 @@ def random_value(random, alphabet):
     return text.encode() if kind < 5 else text
 
 
-@pytest.mark.parametrize("sql", [
-    "SELECT instr(?, ?)", "SELECT replace(?, ?, ?)", "SELECT trim(?)", "SELECT trim(?, ?)", "SELECT ltrim(?)", "SELECT ltrim(?, ?)",
-    "SELECT rtrim(?)", "SELECT rtrim(?, ?)", "SELECT typeof(replace(?, ?, ?))", "SELECT typeof(trim(?, ?))",
-])
-def test_own_functions_are_as_sqlites(packed, sql):
-    import sqlite3
+def compare(client, sql, make_parameters):
+    """The daemon's answers and those of SQLite itself."""
     original = sqlite3.connect(":memory:")
     seed = random.randrange(1 << 32)
     print("seed", seed)
     source = random.Random(seed)
     for _ in range(1500):
-        parameters = [random_value(source, source.choice(ALPHABETS)) for _ in range(sql.count("?"))]
+        parameters = make_parameters(source)
         expected = original.execute(sql, parameters).fetchone()[0]
-        assert packed.query(sql, params=parameters).value == expected, (sql, parameters)
+        assert client.query(sql, params=parameters).value == expected, (sql, parameters)
+
+
+@pytest.mark.parametrize("sql", [
+    "SELECT instr(?, ?)", "SELECT replace(?, ?, ?)", "SELECT trim(?)", "SELECT trim(?, ?)", "SELECT ltrim(?)", "SELECT ltrim(?, ?)",
+    "SELECT rtrim(?)", "SELECT rtrim(?, ?)", "SELECT typeof(replace(?, ?, ?))", "SELECT typeof(trim(?, ?))",
+])
+def test_own_functions_are_as_sqlites(packed, sql):
+    compare(packed, sql, lambda source: [random_value(source, source.choice(ALPHABETS)) for _ in range(sql.count("?"))])
 
 
 @pytest.mark.parametrize("sql", [
@@ -222,21 +227,11 @@ def test_own_functions_are_as_sqlites(packed, sql):
     "SELECT hex(rtrim(CAST(? AS TEXT), CAST(? AS TEXT)))", "SELECT hex(replace(CAST(? AS TEXT), CAST(? AS TEXT), 'x'))",
 ])
 def test_own_functions_on_text_that_is_no_utf8(packed, sql):
-    import sqlite3
-    original = sqlite3.connect(":memory:")
-    seed = random.randrange(1 << 32)
-    print("seed", seed)
-    source = random.Random(seed)
-    for _ in range(1500):
-        parameters = [bytes(source.choice((0, 0x20, 0x61, 0x80, 0xa9, 0xc3, 0xe2, 0xff)) for _ in range(source.randrange(9)))
-                      for _ in range(2)]
-        expected = original.execute(sql, parameters).fetchone()[0]
-        assert packed.query(sql, params=parameters).value == expected, (sql, parameters)
+    odd = (0, 0x20, 0x61, 0x80, 0xa9, 0xc3, 0xe2, 0xff)
+    compare(packed, sql, lambda source: [bytes(source.choice(odd) for _ in range(source.randrange(9))) for _ in range(2)])
 
 
 def test_json_patch_is_as_sqlites(packed):
-    import json
-    import sqlite3
     original = sqlite3.connect(":memory:")
     seed = random.randrange(1 << 32)
     print("seed", seed)

@@ -138,6 +138,7 @@ struct UserShares {
     private var counts: [UInt32: Int] = [:]
 
     func count(of uid: UInt32) -> Int { counts[uid] ?? 0 }
+    var userCount: Int { counts.count }
 
     mutating func begin(_ uid: UInt32) {
         count += 1

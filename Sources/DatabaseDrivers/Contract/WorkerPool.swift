@@ -101,6 +101,16 @@ public final class WorkerPool: Sendable {
         state.withLock { ($0.running.count, $0.jobs.count) }
     }
 
+    /// Time that a job of `uid` that has computed for `nanoseconds` should rest now: the kernel shares its processors between
+    /// threads, and one user may have many. Nobody rests while no other user has a job.
+    /// - Thread: any; takes a lock, so not for each step of a job.
+    func rest(of uid: UInt32, after nanoseconds: Int64) -> Int64 {
+        let (userCount, ownCount) = state.withLock { ($0.running.userCount, $0.running.count(of: uid)) }
+        let share = max(1, Process.coreCount / max(1, userCount))
+        guard userCount > 1, ownCount > share else { return 0 }
+        return nanoseconds * Int64(ownCount - share) / Int64(share)
+    }
+
     /// The most threads that worked at a time, and the jobs that had to wait for one.
     public var history: (peak: Int, delayedCount: UInt64) { state.withLock { ($0.peak, $0.delayedCount) } }
 

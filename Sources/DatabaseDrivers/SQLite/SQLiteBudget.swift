@@ -25,6 +25,8 @@ enum SQLiteBudget {
     static let loopPatternByteCountMax: Int32 = 64
     /// The same while the lock for writing is held: each is tried in turn, and the longer the patterns, the smaller the values.
     static let writePatternByteCountsMax: [Int32] = [12, 64, SQLiteLimit.patternByteCountMax]
+    /// How long a long read computes until it looks whether other users want their share of the processors.
+    static let workerTurnNanoseconds: Int64 = 5_000_000
     /// Bytes of the file and its log up to which a walk through a whole table is short enough for a loop.
     static let loopFileByteCountMax: Int64 = 4 << 20
 

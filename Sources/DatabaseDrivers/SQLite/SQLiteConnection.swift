@@ -97,6 +97,9 @@ final class SQLiteConnection: @unchecked Sendable {
     @exclusivity(unchecked) private(set) var hasInserted = false
     @exclusivity(unchecked) private var insertTarget = ""
     @exclusivity(unchecked) private var isWatchingInserts = false
+    /// Where a long read of whom runs, so that it leaves others their share of the processors; only while it does.
+    @exclusivity(unchecked) var share: (pool: WorkerPool, uid: UInt32)?
+    @exclusivity(unchecked) private var lastRest = MonotonicInstant.now
     /// As SQLite's limits are set now.
     @exclusivity(unchecked) private var valueByteCountMax: Int32 = 0
     @exclusivity(unchecked) private var patternByteCountMax = SQLiteLimit.patternByteCountMax
@@ -314,6 +317,7 @@ final class SQLiteConnection: @unchecked Sendable {
             let elapsed = now.nanoseconds(since: lastLook)
             lastLook = now
             look(each: SQLiteBudget.stepsBetweenLooks(stepsBetweenLooks, took: elapsed))
+            if share != nil, now.nanoseconds(since: lastRest) > SQLiteBudget.workerTurnNanoseconds { rest(now) }
         }
         return mustStop()
     }
@@ -338,6 +342,19 @@ final class SQLiteConnection: @unchecked Sendable {
 
     /// What one client has inserted is not the next one's to know.
     func forgetInsertID() { sqlite3_set_last_insert_rowid(handle, 0) }
+
+    /// Rests in pieces, between which it hears of a cancel.
+    private func rest(_ now: MonotonicInstant) {
+        if let share {
+            var left = share.pool.rest(of: share.uid, after: now.nanoseconds(since: lastRest))
+            while left > 0, !mustStop() {
+                Process.sleep(microseconds: UInt32(min(left, SQLiteBudget.workerTurnNanoseconds) / 1000))
+                left -= SQLiteBudget.workerTurnNanoseconds
+                left = min(left, share.pool.rest(of: share.uid, after: SQLiteBudget.workerTurnNanoseconds))
+            }
+        }
+        lastRest = .now
+    }
 
     private func installBusyHandler() {
         sqlite3_busy_handler(

@@ -124,9 +124,13 @@ final class SQLiteExecution: @unchecked Sendable {
         return statement
     }
 
-    /// Does what a loop could not, or goes on with it.
-    func runOnWorker(_ database: SQLiteDatabase, mayWrite: Bool) -> AdvanceOutcome {
-        prepareOnWorker(database, mayWrite: mayWrite) ?? advance(.worker)
+    /// Does what a loop could not, or goes on with it, on a thread of `pool`.
+    func runOnWorker(_ database: SQLiteDatabase, in pool: WorkerPool, mayWrite: Bool) -> AdvanceOutcome {
+        if let outcome = prepareOnWorker(database, mayWrite: mayWrite) { return outcome }
+        // Who has the lock for writing is to give it back soon.
+        if statement?.isReadOnly == true, connection?.holdsWriteLock == false { connection?.share = (pool, owner.uid) }
+        defer { connection?.share = nil }
+        return advance(.worker)
     }
 
     /// Prepares where the loop could not, on a connection that is opened if need be.

@@ -157,8 +157,9 @@ class SQLiteLink: EventSource {
         execution.interruptTarget = execution.connection
         let link = LoopBound(self, context.loop.mailbox)
         let (mayWrite, database) = (mayWriteOnWorker(execution), database)
-        context.workers.submit(for: execution.owner.uid) {
-            let outcome = execution.runOnWorker(database, mayWrite: mayWrite)
+        let workers = context.workers
+        workers.submit(for: execution.owner.uid) {
+            let outcome = execution.runOnWorker(database, in: workers, mayWrite: mayWrite)
             execution.mailbox.submit { link.wrapped.workerReturned(execution, outcome) }
         }
     }
