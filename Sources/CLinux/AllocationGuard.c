@@ -10,7 +10,7 @@ static _Thread_local char *guard_stack_end;
 static _Thread_local bool (*guard_asks)(void *);
 static _Thread_local void *guard_context;
 static _Thread_local unsigned guard_countdown;
-static _Thread_local enum clinux_guard_reason guard_reason;
+static _Thread_local clinux_guard_reason guard_reason;
 
 enum { GUARD_ALLOCATION_COUNT = 16 };
 
@@ -32,13 +32,15 @@ void clinux_guard_begin(bool (*asks)(void *), void *context)
     guard_reason = CLINUX_GUARD_NONE;
 }
 
-enum clinux_guard_reason clinux_guard_end(void)
+clinux_guard_reason clinux_guard_end(void)
 {
-    enum clinux_guard_reason reason = guard_reason;
+    clinux_guard_reason reason = guard_reason;
     guard_asks = NULL;
     guard_reason = CLINUX_GUARD_NONE;
     return reason;
 }
+
+clinux_guard_reason clinux_guard_refusal(void) { return guard_reason; }
 
 bool clinux_is_beyond_guard(void)
 {

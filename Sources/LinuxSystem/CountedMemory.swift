@@ -101,10 +101,16 @@ public enum AllocationGuard {
         clinux_guard_begin(asks, context)
     }
 
-    /// Why memory was refused since `begin`, or since it was asked last.
+    /// Ends what `begin` began.
+    /// - Returns: why memory was refused since then.
     @discardableResult
-    public static func end() -> Reason? {
-        switch clinux_guard_end() {
+    public static func end() -> Reason? { reason(clinux_guard_end()) }
+
+    /// Why memory was refused since `begin`, or at all since the last `end`.
+    public static var refusal: Reason? { reason(clinux_guard_refusal()) }
+
+    private static func reason(_ reason: clinux_guard_reason) -> Reason? {
+        switch reason {
         case CLINUX_GUARD_STACK: .stack
         case CLINUX_GUARD_TIME: .time
         default: nil

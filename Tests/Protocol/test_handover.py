@@ -330,8 +330,9 @@ def test_the_shell_goes_on_after_a_restart(manager):
     ask("BEGIN; SELECT 'three';", "three\n")
     settle()
     daemon.restart(TERM)
+    # What follows in a script was meant for the transaction that is gone.
     ask("SELECT 'four';", "restarted")
-    ask("SELECT 'five';", "five\n")
+    assert "what follows was not run" in shell.stdout.read()
     shell.stdin.close()
     assert shell.wait(10) == 1
     shell.stdout.close()

@@ -465,7 +465,7 @@ def test_the_soft_limit_of_open_files_is_raised(start_daemon):
 
 BUFFERED, SQLITE = 48 * MIB, 48 * MIB
 #: What a heap, the connections themselves, and the other user need besides.
-BESIDES = 64 * MIB
+BESIDES = 72 * MIB
 
 
 def many(path, count):

@@ -77,10 +77,10 @@ CHAINS = {
               lambda n: f"SELECT * FROM v{n}"),
     "views by twos": (1_000, ["CREATE VIEW v0 AS SELECT 1 AS x"],
                       lambda i: [f"CREATE VIEW v{i} AS SELECT l.x FROM v{i-1} AS l, v{i-1} AS r"], lambda n: f"SELECT * FROM v{n}"),
-    "triggers": (1_200, ["CREATE TABLE t0(x)"], lambda i: [
+    "triggers": (500, ["CREATE TABLE t0(x)"], lambda i: [
         f"CREATE TABLE t{i}(x)", f"CREATE TRIGGER g{i} AFTER INSERT ON t{i} BEGIN INSERT INTO t{i-1} VALUES (new.x); END"],
         lambda n: f"INSERT INTO t{n} VALUES (1)"),
-    "cascades": (1_200, ["CREATE TABLE k0(x INTEGER PRIMARY KEY)"],
+    "cascades": (500, ["CREATE TABLE k0(x INTEGER PRIMARY KEY)"],
                  lambda i: [f"CREATE TABLE k{i}(x INTEGER PRIMARY KEY REFERENCES k{i-1} ON DELETE CASCADE)"],
                  lambda n: "DELETE FROM k0"),
     "generated columns": (1, ["CREATE TABLE c(x0, " + ", ".join(f"x{i} AS (x{i-1} + 1)" for i in range(1, 1999)) + ")"],

@@ -125,7 +125,7 @@ void clinux_set_fault_scope(uint64_t scope);
 /// Where `part` first occurs in `text`, or -1; in time that grows with the sum of the lengths (memmem(3) of glibc).
 ssize_t clinux_find_bytes(const void *text, size_t text_length, const void *part, size_t part_length);
 /// Why a thread got no counted memory from its guard.
-enum clinux_guard_reason { CLINUX_GUARD_NONE, CLINUX_GUARD_STACK, CLINUX_GUARD_TIME };
+typedef enum clinux_guard_reason { CLINUX_GUARD_NONE, CLINUX_GUARD_STACK, CLINUX_GUARD_TIME } clinux_guard_reason;
 /// From now on the calling thread gets no counted memory while less than `margin` bytes of its stack are left.
 void clinux_guard_stack(size_t margin);
 /// Until clinux_guard_end, the calling thread gets no counted memory once `asks` has said true; it is asked now and then.
@@ -133,7 +133,8 @@ void clinux_guard_begin(bool (*asks)(void *), void *context);
 /// Whether memory is refused now.
 bool clinux_is_beyond_guard(void);
 /// Whether the guard has refused memory since it began, and why.
-enum clinux_guard_reason clinux_guard_end(void);
+clinux_guard_reason clinux_guard_end(void);
+clinux_guard_reason clinux_guard_refusal(void);
 /// What one user has of a library's memory and of temporary files; never freed. NULL stands for nobody in particular.
 typedef struct clinux_account clinux_account;
 /// The account of a user; NULL when there is no memory for one. Any thread.

@@ -27,6 +27,8 @@ enum SQLiteBudget {
     static let writePatternByteCountsMax: [Int32] = [12, 64, SQLiteLimit.patternByteCountMax]
     /// How long a long read computes until it looks whether other users want their share of the processors.
     static let workerTurnNanoseconds: Int64 = 5_000_000
+    /// How long a statement that was told to stop may go on, until it gets no memory any more.
+    static let stopNanoseconds: Int64 = 200_000_000
     /// Bytes of the file and its log up to which a walk through a whole table is short enough for a loop.
     static let loopFileByteCountMax: Int64 = 4 << 20
 

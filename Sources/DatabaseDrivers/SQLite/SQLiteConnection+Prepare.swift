@@ -105,10 +105,7 @@ extension SQLiteConnection {
         authorization = SQLiteAuthorization()
         isPreparing = true
         begin(run, writes: false, budgetDeadline: preparationDeadline(sql.count))
-        AllocationGuard.begin(Unmanaged.passUnretained(self).toOpaque()) { context in
-            guard let context else { return false }
-            return Unmanaged<SQLiteConnection>.fromOpaque(context)._withUnsafeGuaranteedRef { $0.mustStop() }
-        }
+        beginGuard()
         var handle: OpaquePointer?
         var tail: UnsafePointer<CChar>?
         let text = sql.baseAddress?.assumingMemoryBound(to: CChar.self)

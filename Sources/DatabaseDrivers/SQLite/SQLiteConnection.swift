@@ -90,7 +90,7 @@ final class SQLiteConnection: @unchecked Sendable {
     /// Of what was bound last, in bytes.
     @exclusivity(unchecked) var largestParameterByteCount = 0
     /// SQLite's functions behind ours.
-    let originals = SQLiteOriginals()
+    let originals: SQLiteOriginals
     /// True when SQLite wanted to prepare a statement again on a loop: it has to be prepared anew, elsewhere.
     @exclusivity(unchecked) var mustPrepareAgain = false
     /// Whether the statement that inserts has inserted into its table.
@@ -100,6 +100,8 @@ final class SQLiteConnection: @unchecked Sendable {
     /// Where a long read of whom runs, so that it leaves others their share of the processors; only while it does.
     @exclusivity(unchecked) var share: (pool: WorkerPool, uid: UInt32)?
     @exclusivity(unchecked) private var lastRest = MonotonicInstant.now
+    /// Since when the guard knows that the statement is to end.
+    @exclusivity(unchecked) private var stoppedSince: MonotonicInstant?
     /// As SQLite's limits are set now.
     @exclusivity(unchecked) private var valueByteCountMax: Int32 = 0
     @exclusivity(unchecked) private var patternByteCountMax = SQLiteLimit.patternByteCountMax
@@ -131,6 +133,7 @@ final class SQLiteConnection: @unchecked Sendable {
         self.options = options
         self.mayBlock = mayBlock
         statements = StatementCache(countMax: options.statementCountMax)
+        originals = SQLiteOriginals(valueByteCountMax: options.valueByteCountMax)
         installCallbacks()
         var failure: DriverError?
         let hadTime = withinLoopBudget {
@@ -354,6 +357,28 @@ final class SQLiteConnection: @unchecked Sendable {
             }
         }
         lastRest = .now
+    }
+
+    /// Has the allocator ask, too, until `AllocationGuard.end`: while SQLite prepares it asks nobody else, and neither do some
+    /// steps, which prepare what a view or a schema says (PRAGMA table_info as a table, ALTER TABLE).
+    func beginGuard() {
+        stoppedSince = nil
+        AllocationGuard.begin(Unmanaged.passUnretained(self).toOpaque()) { context in
+            guard let context else { return false }
+            return Unmanaged<SQLiteConnection>.fromOpaque(context)._withUnsafeGuaranteedRef { $0.mustGiveUp() }
+        }
+    }
+
+    /// Within a step, only where the gentler way has not helped: without memory, SQLite may roll back a whole transaction.
+    private func mustGiveUp() -> Bool {
+        if isPreparing { return mustStop() }
+        guard current?.stopReason != nil else { return false }
+        let now = MonotonicInstant.now
+        guard let since = stoppedSince else {
+            stoppedSince = now
+            return false
+        }
+        return now.nanoseconds(since: since) > SQLiteBudget.stopNanoseconds && mustStop()
     }
 
     private func installBusyHandler() {

@@ -42,7 +42,7 @@ enum SQLiteErrors {
             hint: meaning.hint,
             sqlState: meaning.sqlState,
             vendorCode: extended, offset: offset >= 0 ? Int(offset) : nil, isRetryable: meaning.isRetryable)
-        if extended & 0xff == SQLITE_NOMEM, AllocationGuard.end() == .stack { return nestedTooDeeply }
+        if extended & 0xff == SQLITE_NOMEM, AllocationGuard.refusal == .stack { return nestedTooDeeply }
         let isForRoom = [SQLITE_NOMEM, SQLITE_FULL, SQLITE_IOERR].contains(extended & 0xff)
         if isForRoom, SQLiteMemory.explainRefusal(&details) { return DriverError(details) }
         // What a thread was refused belongs to its next error, or to none.

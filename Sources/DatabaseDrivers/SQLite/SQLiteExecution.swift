@@ -203,7 +203,9 @@ final class SQLiteExecution: @unchecked Sendable {
         }
         connection.authorization.denial = nil
         connection.begin(run, writes: !statement.isReadOnly, budgetDeadline: deadline)
+        if connection.mayBlock { connection.beginGuard() }
         let outcome = stepWithinLimits(run, connection, statement, mode, deadline)
+        if connection.mayBlock { AllocationGuard.end() }
         connection.end()
         if case .ended = outcome { releaseStatement() }
         return outcome
@@ -411,7 +413,10 @@ final class SQLiteExecution: @unchecked Sendable {
 
     private func error(_ connection: SQLiteConnection, _ result: Int32) -> DriverError {
         connection.noteDamage(result)
-        if result & 0xff == SQLITE_INTERRUPT || result & 0xff == SQLITE_BUSY, let reason = run.stopReason {
+        if [SQLITE_INTERRUPT, SQLITE_BUSY].contains(result & 0xff), let reason = run.stopReason {
+            return .stopped(reason)
+        }
+        if result & 0xff == SQLITE_NOMEM, let reason = run.stopReason, AllocationGuard.refusal == .time {
             return .stopped(reason)
         }
         return connection.authorization.denial ?? SQLiteErrors.error(connection.handle, result)

@@ -3,7 +3,7 @@
 
 internal import CSQLite
 
-/// Stands before `json_patch`, `json_set` and `json_insert`.
+/// Stands before `json_patch`, `json_set`, `json_insert`, `printf` and `format`.
 enum SQLiteGuardedFunctions {
     typealias Call = SQLiteOwnFunctions.Call
 
@@ -11,6 +11,8 @@ enum SQLiteGuardedFunctions {
         ("json_patch", 2, { SQLiteGuardedFunctions.patch(Call($0, $2)) }),
         ("json_set", -1, { SQLiteGuardedFunctions.change("json_set", Call($0, $2), $1) }),
         ("json_insert", -1, { SQLiteGuardedFunctions.change("json_insert", Call($0, $2), $1) }),
+        ("printf", -1, { SQLiteGuardedFunctions.print("printf", Call($0, $2), $1) }),
+        ("format", -1, { SQLiteGuardedFunctions.print("format", Call($0, $2), $1) }),
     ]
 
     /// Product of the lengths of both arguments of json_patch: some 50 ms.
@@ -36,7 +38,14 @@ enum SQLiteGuardedFunctions {
         callOriginal(name, call, argumentCount)
     }
 
-    private static func callOriginal(_ name: String, _ call: Call, _ argumentCount: Int32) {
+    /// SQLite says NULL where the text becomes longer than values may be (printfFunc in src/func.c), which is an error everywhere
+    /// else. Within the bounds of a loop that would be a wrong answer.
+    private static func print(_ name: String, _ call: Call, _ argumentCount: Int32) {
+        guard argumentCount > 0, call.type(0) != SQLITE_NULL else { return }
+        callOriginal(name, call, argumentCount, orNull: { sqlite3_result_error_toobig(call.context) })
+    }
+
+    private static func callOriginal(_ name: String, _ call: Call, _ argumentCount: Int32, orNull: () -> Void = {}) {
         guard let original = call.connection?.originals.statement(name, argumentCount) else {
             return sqlite3_result_error_nomem(call.context)
         }
@@ -53,6 +62,7 @@ enum SQLiteGuardedFunctions {
         guard sqlite3_step(original) == SQLITE_ROW else {
             return sqlite3_result_error(call.context, sqlite3_errmsg(sqlite3_db_handle(original)), -1)
         }
+        if sqlite3_column_type(original, 0) == SQLITE_NULL { return orNull() }
         sqlite3_result_value(call.context, sqlite3_column_value(original, 0))
         if sqlite3_column_type(original, 0) == SQLITE_TEXT { sqlite3_result_subtype(call.context, jsonSubtype) }
     }
@@ -67,6 +77,9 @@ enum SQLiteGuardedFunctions {
 final class SQLiteOriginals {
     private var handle: OpaquePointer?
     private var statements: [String: OpaquePointer] = [:]
+    private let valueByteCountMax: Int32
+
+    init(valueByteCountMax: Int32) { self.valueByteCountMax = valueByteCountMax }
 
     /// A statement that calls `name`; two parameters for each argument, its value and whether that is JSON.
     /// - Returns: `nil` without memory, and for a wrong number of arguments.
@@ -76,6 +89,7 @@ final class SQLiteOriginals {
         if handle == nil {
             let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX
             guard sqlite3_open_v2(":memory:", &handle, flags, nil) == SQLITE_OK else { return nil }
+            sqlite3_limit(handle, SQLITE_LIMIT_LENGTH, valueByteCountMax)
         }
         let arguments = (0..<argumentCount).map {
             "CASE ?\(2 * $0 + 2) WHEN 1 THEN json(?\(2 * $0 + 1)) ELSE ?\(2 * $0 + 1) END"
