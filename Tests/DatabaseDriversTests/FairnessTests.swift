@@ -163,6 +163,21 @@ import Testing
         #expect(eventually { pool.load == (0, 0) })
     }
 
+    /// The end of one user's job lets another one's begin, for which nobody was engaged when it was put in.
+    @Test func aPlaceThatAnotherUserTakesIsMadeUpFor() {
+        let pool = WorkerPool(threadCountMax: 2)
+        let (endless, short) = (Gate(), Gate())
+        let done = Counter()
+        defer { endless.open() }
+        pool.submit(for: 1) { endless.wait() }
+        pool.submit(for: 2) { short.wait() }
+        #expect(eventually { pool.load == (2, 0) })
+        pool.submit(for: 1) { endless.wait() }
+        pool.submit(for: 2) { done.add() }
+        short.open()
+        #expect(eventually(seconds: 4) { done.count == 1 })
+    }
+
     @Test func noJobIsForgotten() {
         let pool = WorkerPool(threadCountMax: 3)
         let done = Counter()

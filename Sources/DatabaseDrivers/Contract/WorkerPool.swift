@@ -39,6 +39,23 @@ public final class WorkerPool: Sendable {
             return (wakeUps, newThreads)
         }
 
+        /// Finds a thread for a job that may begin, if there is one: an idle thread first, then a new one.
+        mutating func engage() -> Need {
+            let (running, limit) = (running, threadCountMax)
+            guard jobs.hasUser(where: { running.mayBegin($0, limit: limit) }) else { return .nothing }
+            if idleCount > wakeUpCount {
+                wakeUpCount += 1
+                return .wakeUp
+            }
+            if threadCount >= limit {
+                guard threadCount < 2 * limit, jobs.hasUser(where: { running.count(of: $0) == 0 }) else {
+                    return .nothing
+                }
+            }
+            threadCount += 1
+            return .thread
+        }
+
         /// Takes a job that may run now.
         mutating func begin() -> Job? {
             let limit = threadCountMax
@@ -118,24 +135,15 @@ public final class WorkerPool: Sendable {
     public func submit(for uid: UInt32, _ job: @escaping @Sendable () -> Void) {
         let need = state.withLock { state -> Need in
             state.jobs.append(Job(uid: uid, work: job), of: uid)
+            let need = state.engage()
             // Else a thread that works takes it when it is done.
-            guard state.running.mayBegin(uid, limit: state.threadCountMax) else {
-                state.delayedCount += 1
-                return .nothing
-            }
-            if state.idleCount > state.wakeUpCount {
-                state.wakeUpCount += 1
-                return .wakeUp
-            }
-            let isBeyond = state.threadCount >= state.threadCountMax
-            guard !isBeyond || (state.threadCount < 2 * state.threadCountMax && state.running.count(of: uid) == 0)
-            else {
-                state.delayedCount += 1
-                return .nothing
-            }
-            state.threadCount += 1
-            return .thread
+            if case .nothing = need { state.delayedCount += 1 }
+            return need
         }
+        meet(need)
+    }
+
+    private func meet(_ need: Need) {
         switch need {
         case .nothing: break
         case .wakeUp: wakeUps.post()
@@ -169,20 +177,29 @@ public final class WorkerPool: Sendable {
 
     private func work() {
         Thread.mayBlock = true
-        var job = state.withLock { $0.beginOrIdle() }
+        var job = begin(after: nil)
         while true {
             if let current = job {
                 job = nil
                 current.work()
-                job = state.withLock { state in
-                    state.running.end(current.uid)
-                    return state.beginOrIdle()
-                }
+                job = begin(after: current)
             } else {
                 guard isWorthWaiting() else { return }
-                job = state.withLock { $0.beginOrIdle() }
+                job = begin(after: nil)
             }
         }
+    }
+
+    /// Takes the next job. With the end of the last one another user's may begin, too, for which nobody was engaged when it was
+    /// put in.
+    private func begin(after last: Job?) -> Job? {
+        let (job, need) = state.withLock { state -> (Job?, Need) in
+            if let last { state.running.end(last.uid) }
+            let job = state.beginOrIdle()
+            return (job, job == nil ? .nothing : state.engage())
+        }
+        meet(need)
+        return job
     }
 
     /// Waits for a wake-up; this thread counts as idle before.
