@@ -79,3 +79,18 @@ def test_ids_of_others_are_not_told(daemon, table):
         # Another table, the same id; and none.
         assert one.query(f"INSERT INTO {table} VALUES (6, 1)").last["last_insert_id"] == 6
         assert one.query(f"INSERT INTO {table} SELECT 9, 9 WHERE 0").last.get("last_insert_id") is None
+
+
+def test_preparing_begins_no_snapshot(start_daemon, directory):
+    """BEGIN, then a statement that a worker has to prepare: others may have committed until it is run."""
+    daemon = start_daemon(directory=directory)
+    with daemon.connect() as client, daemon.connect() as other:
+        client.query("CREATE TABLE t(x)")
+        client.query("CREATE VIRTUAL TABLE words USING fts5(x)")
+        session = client.call("db_connect").data["session"]
+        client.query("BEGIN", session=session)
+        client.call("describe", {"sql": "INSERT INTO words VALUES ('b')", "session": session})
+        other.query("INSERT INTO t VALUES (1)")
+        client.query("INSERT INTO t VALUES (2)", session=session)
+        client.query("COMMIT", session=session)
+        assert other.query("SELECT count(*) FROM t").value == 2

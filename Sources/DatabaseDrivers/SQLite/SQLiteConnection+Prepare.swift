@@ -51,7 +51,7 @@ extension SQLiteConnection {
         }
         if isBudgetSpent, case .writer = role, run.stopReason == nil {
             // The schema is everybody's and may take its time; the statement may not.
-            try? execute(Self.readSchema)
+            loadSchema()
             made = compile(sql, for: run, withVirtualTables: true)
         }
         guard made.result == SQLITE_OK else {
@@ -73,7 +73,7 @@ extension SQLiteConnection {
     private func admitLongText(_ sql: UnsafeRawBufferPointer) throws(DriverError) {
         guard SQLText.wordCount(sql) <= SQLiteBudget.longTextWordCountMax else { throw SQLiteErrors.nestedTooDeeply }
         // With the schema in memory, nothing else is parsed under the higher limit.
-        try execute(Self.readSchema)
+        loadSchema()
         limitTexts(sql.count)
     }
 
@@ -81,14 +81,16 @@ extension SQLiteConnection {
         handle: OpaquePointer?, result: Int32, consumed: Int, refusal: AllocationGuard.Reason?
     )
 
-    private static let readSchema = "SELECT 1 FROM sqlite_schema LIMIT 0"
+    /// Has SQLite read the schema, if it has none. Nothing is stepped: that would begin a transaction's snapshot, before the
+    /// client's own first statement does.
+    private func loadSchema() { sqlite3_finalize(prepareOwn("SELECT 1 FROM sqlite_schema")) }
 
     /// Prepares on a worker what a loop could not, and finds out whether one can the next time: the schema may have had to be
     /// read, which is now, or the loop was not given a processor.
     private func compileForLoop(
         _ sql: UnsafeRawBufferPointer, for run: StatementRun
     ) -> (Compilation, CachedStatement.Origin) {
-        try? execute(Self.readSchema)
+        loadSchema()
         let start = ThreadClock.nanoseconds
         let made = compile(sql, for: run, withVirtualTables: false)
         let isQuick = ThreadClock.nanoseconds - start < SQLiteBudget.loopPreparationNanoseconds
