@@ -12,6 +12,16 @@ from machine import SERVICE, wait_until
 LIMIT = 40
 
 
+def is_served(path):
+    try:
+        with wire.Client(path, timeout=10) as client:
+            client.settle()
+        return True
+    except wire.RequestFailed as failure:
+        assert failure.data["limit"]["name"] == "connections_max", failure
+        return False
+
+
 def test_running_out_of_descriptors_neither_spins_nor_kills(machine, figures):
     machine.drop_in("limit", f"[Service]\nLimitNOFILE={LIMIT}\n")
     machine.ping()
@@ -27,6 +37,8 @@ def test_running_out_of_descriptors_neither_spins_nor_kills(machine, figures):
     first.settle()
     for client in idle:
         client.close()
+    # It may have to notice first who has gone.
+    wait_until(lambda: is_served(path), "there is room for a connection")
     for _ in range(20):
         with wire.Client(path, timeout=10) as client:
             client.settle()
