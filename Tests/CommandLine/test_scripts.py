@@ -12,7 +12,7 @@ from test_cli import LITEBASE, ROOT, SANITIZER
 
 sys.path.append(str(ROOT / "Tests/Protocol"))
 
-from daemon import Daemon, short_directory  # noqa: E402
+from daemon import Daemon, short_directory, wait_until  # noqa: E402
 from mariadb import MariaDB  # noqa: E402
 from postgresql import PostgreSQL  # noqa: E402
 
@@ -266,6 +266,18 @@ def test_a_transaction_that_the_server_has_ended_is_not_gone_on_with(run, daemon
     assert shell.say("BEGIN; INSERT INTO half VALUES (1); SELECT 1 AS a;") == '{"a":1}\n'
     assert int(postgresql.psql(END)) >= 1
     status, _, error = shell.end("INSERT INTO half VALUES (2);\nINSERT INTO half VALUES (3);\nCOMMIT;\n")
+    assert status == 1 and "rolled back" in error and "not run" in error, error
+    assert count(run, "pg", "half") == 0
+
+
+def test_a_transaction_whose_server_goes_while_a_statement_runs_is_not_gone_on_with(run, daemon, postgresql, tmp_path):
+    run("query", "-d", "pg", "DROP TABLE IF EXISTS half; CREATE TABLE half(x int)")
+    shell = Typed(daemon, tmp_path, "-d", "pg")
+    assert shell.say("BEGIN; INSERT INTO half VALUES (1); SELECT 1 AS a;") == '{"a":1}\n'
+    shell.process.stdin.write("SELECT count(*) FROM half h, pg_sleep(20);\n")
+    shell.process.stdin.flush()
+    wait_until(lambda: int(postgresql.psql(END.replace("WHERE", "WHERE query LIKE '%pg_sleep(20)%' AND"))) >= 1, "it runs")
+    status, _, error = shell.end("INSERT INTO half VALUES (2);\nCOMMIT;\n")
     assert status == 1 and "rolled back" in error and "not run" in error, error
     assert count(run, "pg", "half") == 0
 

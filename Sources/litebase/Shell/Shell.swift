@@ -323,7 +323,7 @@ extension Shell {
         case .disconnected, .cannotConnect, .noSocket, .untrusted, .protocolViolation, .timedOut:
             connection.drop()
             noteLostTransaction()
-        case .server(let server) where error.isLostSession || server.code == .outcomeUnknown:
+        case .server where error.endsSession:
             connection.forgetSession()
             noteLostTransaction()
         case .server, .invalidRequest:

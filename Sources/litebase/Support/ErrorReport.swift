@@ -18,6 +18,12 @@ extension ClientError {
         guard let server = serverError else { return false }
         return server.code == .sessionNotFound || (server.code == .connectFailed && server.sqlState == "08003")
     }
+
+    /// Whether the session has no transaction any more, and no further statement: it is gone, its server has gone while the
+    /// statement ran (`connect_failed`), or nobody knows what became of the statement (`outcome_unknown`).
+    var endsSession: Bool {
+        isLostSession || serverError?.code == .connectFailed || serverError?.code == .outcomeUnknown
+    }
 }
 
 enum ErrorReport {
