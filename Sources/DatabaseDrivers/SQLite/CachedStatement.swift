@@ -32,6 +32,7 @@ final class CachedStatement {
     @exclusivity(unchecked) var isOutdated = false
     /// Grows with each use that kept a loop busy for too long, and fades: a thread may also just have been preempted.
     @exclusivity(unchecked) private var slowness = 0
+    @exclusivity(unchecked) private var quickRunCount = 0
     @exclusivity(unchecked) private var workerStartCount = 0
     /// In use by a run; a second run of the same text prepares its own.
     @exclusivity(unchecked) var isInUse = false
@@ -117,9 +118,14 @@ final class CachedStatement {
     /// Remembers how a run on the loop went.
     func noteLoopRun(tookTooLong: Bool) {
         slowness = tookTooLong ? min(slowness + 4, Self.slownessLimit + 4) : max(slowness - 1, 0)
+        quickRunCount = tookTooLong ? 0 : min(quickRunCount + 1, Self.quickRunCountMin)
     }
 
+    /// Whether it was quick on a loop as often as it takes to believe it.
+    var isQuick: Bool { quickRunCount == Self.quickRunCountMin }
+
     private static let slownessLimit = 8
+    private static let quickRunCountMin = 16
     /// A statement that computes so much that values must be smaller does not run on a loop.
     static let loopValueByteCountMin: Int32 = 256
 

@@ -10,6 +10,8 @@ enum SQLiteBudget {
     /// How long a statement may keep its loop busy. Others on the loop wait that long at most, and for one piece of work that
     /// cannot be interrupted.
     static let loopNanoseconds: Int64 = 250_000
+    /// How long it may compute from then on: only that tells whether it had a processor before.
+    static let loopOvertimeNanoseconds: Int64 = 100_000
     /// How long it may be prepared on a loop; beyond, a worker begins anew.
     static let loopPreparationNanoseconds: Int64 = 1_500_000
     /// Named parameters that are bound on a loop.

@@ -63,6 +63,8 @@ final class SQLiteConnection: @unchecked Sendable {
     @exclusivity(unchecked) var budgetDeadline = MonotonicInstant.distantFuture
     /// True when the statement was interrupted for its budget.
     @exclusivity(unchecked) var isBudgetSpent = false
+    /// What the loop's thread had computed when the deadline was first found to be over.
+    @exclusivity(unchecked) private var computedAtDeadline: Int64?
     /// True while a client's statement is prepared.
     @exclusivity(unchecked) var isPreparing = false
     /// Which opening of the database it belongs to; a writer to none.
@@ -230,6 +232,7 @@ final class SQLiteConnection: @unchecked Sendable {
         current = run
         runWrites = writes
         isBudgetSpent = false
+        computedAtDeadline = nil
         self.budgetDeadline = budgetDeadline
         if budgetDeadline == .distantFuture {
             interruptible.withLock { $0 = ObjectIdentifier(run) }
@@ -276,6 +279,7 @@ final class SQLiteConnection: @unchecked Sendable {
             return true
         }
         isBudgetSpent = false
+        computedAtDeadline = nil
         budgetDeadline = .now.advanced(byNanoseconds: SQLiteBudget.loopPreparationNanoseconds)
         body()
         budgetDeadline = .distantFuture
@@ -400,10 +404,19 @@ final class SQLiteConnection: @unchecked Sendable {
     /// Whether the statement that runs is to end: its client or its time says so, or it has been on a loop for long enough.
     func mustStop() -> Bool {
         if current?.stopReason != nil { return !hasCommitted }
-        if budgetDeadline < .now {
-            isBudgetSpent = true
-            return true
-        }
+        guard budgetDeadline < .now, mayBlock || hasComputedBeyondDeadline() else { return false }
+        isBudgetSpent = true
+        return true
+    }
+
+    /// A loop that had no processor for a while looks like one whose statement is slow; on a worker the statement would begin
+    /// anew, and the loop would have lost its pages. So, behind the deadline, what the thread has computed decides.
+    private func hasComputedBeyondDeadline() -> Bool {
+        let computed = ThreadClock.nanoseconds
+        let before = computedAtDeadline ?? computed
+        guard computed - before < SQLiteBudget.loopOvertimeNanoseconds else { return true }
+        computedAtDeadline = before
+        budgetDeadline = .now.advanced(byNanoseconds: SQLiteBudget.loopOvertimeNanoseconds)
         return false
     }
 
