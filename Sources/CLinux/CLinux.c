@@ -77,6 +77,51 @@ ssize_t clinux_receive(int socket, void *buffer, size_t byte_count) {
     return syscall(SYS_recvfrom, socket, buffer, byte_count, 0, NULL, NULL);
 }
 
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83
+#endif
+
+void clinux_refuse_descriptors(int socket)
+{
+    int off = 0;
+    setsockopt(socket, SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof off);
+}
+
+bool clinux_may_bring_descriptors(int socket)
+{
+    int is_on = 1;
+    socklen_t size = sizeof is_on;
+    return getsockopt(socket, SOL_SOCKET, SO_PASSRIGHTS, &is_on, &size) != 0 || is_on;
+}
+
+ssize_t clinux_receive_with_descriptors(int socket, void *buffer, size_t byte_count, int *descriptors, int *descriptor_count)
+{
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(CLINUX_DESCRIPTOR_COUNT_MAX * sizeof(int))];
+    } control;
+    struct iovec vector = {.iov_base = buffer, .iov_len = byte_count};
+    struct msghdr message = {
+        .msg_iov = &vector, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+    *descriptor_count = 0;
+    ssize_t received = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+    if (received < 0) return received;
+    for (struct cmsghdr *entry = CMSG_FIRSTHDR(&message); entry; entry = CMSG_NXTHDR(&message, entry)) {
+        if (entry->cmsg_level != SOL_SOCKET || entry->cmsg_type != SCM_RIGHTS) continue;
+        int count = (int)((entry->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+        for (int i = 0; i < count && *descriptor_count < CLINUX_DESCRIPTOR_COUNT_MAX; i++) {
+            memcpy(&descriptors[(*descriptor_count)++], CMSG_DATA(entry) + (size_t)i * sizeof(int), sizeof(int));
+        }
+    }
+    return received;
+}
+
+void clinux_do_not_linger(int socket)
+{
+    struct linger none = {0};
+    setsockopt(socket, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+}
+
 ssize_t clinux_send(int socket, const void *bytes, size_t byte_count) {
     return syscall(SYS_sendto, socket, bytes, byte_count, MSG_NOSIGNAL, NULL, 0);
 }

@@ -145,16 +145,6 @@ public enum Sockets {
         Int(max(0, clinux_unread_byte_count(socket.number)))
     }
 
-    /// Throws away what a non-blocking socket has received, at most 1 MiB of it: closing a Unix socket with unread bytes
-    /// would tell its peer of a reset instead of the end (unix_release_sock in the kernel).
-    public static func discardInput(_ socket: borrowing OwnedDescriptor) {
-        withUnsafeTemporaryAllocation(byteCount: 16 << 10, alignment: 16) { buffer in
-            for _ in 0..<64 {
-                guard case .bytes = SystemCalls.read(socket, into: buffer) else { return }
-            }
-        }
-    }
-
     /// Wakes up whoever blocks on the socket: both directions end (shutdown(2), SHUT_RDWR).
     public static func shutdownBoth(_ socket: borrowing OwnedDescriptor) {
         _ = shutdown(socket.number, Int32(SHUT_RDWR))

@@ -47,6 +47,7 @@ public final class InheritedSocket {
             } else if !isKnown(name), !Sockets.isListeningStream(descriptor.number) {
                 // Kept by another version of this program. At the end of a connection the store lets go of it, too.
                 Sockets.shutdownBoth(descriptor)
+                Sockets.endInput(descriptor)
                 ignored.append(name)
             } else {
                 sockets.append(try accept(descriptor, name: name))

@@ -57,9 +57,9 @@ public enum ServiceManager {
     /// Keeps a duplicate of a descriptor for the process that comes after this one.
     ///
     /// It is given back by `InheritedSocket.takeAll`, at a restart but not after a stop (systemd before 254), and closed when
-    /// its socket hangs up.
-    public static func keep(_ descriptor: Int32, name: String) {
-        send("FDSTORE=1\nFDNAME=\(name)", passing: descriptor)
+    /// its socket hangs up, unless it is not watched (FDPOLL= in sd_notify(3)).
+    public static func keep(_ descriptor: Int32, name: String, isWatched: Bool) {
+        send("FDSTORE=1\nFDNAME=\(name)\(isWatched ? "" : "\nFDPOLL=0")", passing: descriptor)
     }
 
     /// Closes what is kept under a name.

@@ -172,7 +172,9 @@ final class Daemon: EventSource {
 
 /// systemd keeps the connections.
 private struct ServiceManagerStore: DescriptorStore {
-    func keep(_ descriptor: Int32, name: String) { ServiceManager.keep(descriptor, name: name) }
+    func keep(_ descriptor: Int32, name: String, isWatched: Bool) {
+        ServiceManager.keep(descriptor, name: name, isWatched: isWatched)
+    }
     func forget(name: String) { ServiceManager.forget(name: name) }
 }
 

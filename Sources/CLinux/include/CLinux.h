@@ -39,6 +39,18 @@ int clinux_epoll_wait(int epoll, clinux_event *events, int event_count_max, int6
 /// recv(2) and send(2) without signals. As `clinux_epoll_wait`, by the system call itself: the C library's functions are
 /// points where a thread may be cancelled (pthreads(7)), which takes two locked instructions each, and no thread here is.
 ssize_t clinux_receive(int socket, void *buffer, size_t byte_count);
+/// Descriptors that may come with one message (SCM_MAX_FD in unix(7)).
+#define CLINUX_DESCRIPTOR_COUNT_MAX 253
+/// Has the kernel refuse to let anybody send descriptors to what connects to this Unix socket from now on, if it can
+/// (SO_PASSRIGHTS, Linux 6.16).
+void clinux_refuse_descriptors(int socket);
+/// Whether it does not refuse them for a socket that was accepted; always where it cannot.
+bool clinux_may_bring_descriptors(int socket);
+/// recvmsg(2), with the descriptors that came along.
+ssize_t clinux_receive_with_descriptors(
+    int socket, void *buffer, size_t byte_count, int descriptors[CLINUX_DESCRIPTOR_COUNT_MAX], int *descriptor_count);
+/// Closing the socket will not wait until everything has been sent (socket(7), SO_LINGER).
+void clinux_do_not_linger(int socket);
 ssize_t clinux_send(int socket, const void *bytes, size_t byte_count);
 int clinux_eventfd(void);
 /// A descriptor that reads as signals, which are blocked in the calling thread (signalfd(2)).
