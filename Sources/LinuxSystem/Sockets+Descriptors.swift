@@ -26,7 +26,8 @@ extension Sockets {
         _ socket: borrowing OwnedDescriptor, into buffer: UnsafeMutableRawBufferPointer
     ) -> IOOutcome {
         let number = socket.number
-        return withUnsafeTemporaryAllocation(of: Int32.self, capacity: Int(CLINUX_DESCRIPTOR_COUNT_MAX)) { descriptors in
+        return withUnsafeTemporaryAllocation(of: Int32.self, capacity: Int(CLINUX_DESCRIPTOR_COUNT_MAX)) {
+            descriptors in
             var descriptorCount: Int32 = 0
             do throws(Errno) {
                 let count = try SystemCalls.call(.receive) {

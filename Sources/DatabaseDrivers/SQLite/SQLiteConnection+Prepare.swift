@@ -63,6 +63,13 @@ extension SQLiteConnection {
                 .badRequest, "The SQL text holds no statement.", hint: "Send one statement in sql.", sqlState: "42601")
         }
         let statement = CachedStatement(handle, sqlByteCount: made.consumed, authorization, origin)
+        guard statement.hasShortColumns else {
+            throw DriverError(
+                .limitExceeded,
+                "The names and declared types of the result's columns have more than \(SQLiteBudget.columnByteCountMax) bytes.",
+                hint: "Select fewer columns, or give them shorter names (AS); an expression has no declared type.",
+                sqlState: "54000")
+        }
         try refuseTail(
             UnsafeRawBufferPointer(rebasing: sql[min(made.consumed, sql.count)...]), offset: made.consumed)
         return statement

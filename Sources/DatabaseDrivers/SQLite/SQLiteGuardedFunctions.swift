@@ -26,7 +26,7 @@ enum SQLiteGuardedFunctions {
             return sqlite3_result_error(
                 call.context, "json_patch: too long, in the product of both lengths; patch parts with json_set", -1)
         }
-        callOriginal("json_patch", call, 2)
+        callOriginal("json_patch", call, 2, givesJSON: true)
     }
 
     /// A document, then paths and values by turns.
@@ -35,17 +35,21 @@ enum SQLiteGuardedFunctions {
             guard let path = call.text(index), path.count > pathByteCountMax else { continue }
             return sqlite3_result_error(call.context, "JSON path too long: at most \(pathByteCountMax) bytes", -1)
         }
-        callOriginal(name, call, argumentCount)
+        callOriginal(name, call, argumentCount, givesJSON: true)
     }
 
     /// SQLite says NULL where the text becomes longer than values may be (printfFunc in src/func.c), which is an error everywhere
     /// else. Within the bounds of a loop that would be a wrong answer.
     private static func print(_ name: String, _ call: Call, _ argumentCount: Int32) {
         guard argumentCount > 0, call.type(0) != SQLITE_NULL else { return }
-        callOriginal(name, call, argumentCount, orNull: { sqlite3_result_error_toobig(call.context) })
+        callOriginal(
+            name, call, argumentCount, givesJSON: false, orNull: { sqlite3_result_error_toobig(call.context) })
     }
 
-    private static func callOriginal(_ name: String, _ call: Call, _ argumentCount: Int32, orNull: () -> Void = {}) {
+    /// - Parameter givesJSON: whether a text that it gives is JSON to other functions, and no text to be quoted.
+    private static func callOriginal(
+        _ name: String, _ call: Call, _ argumentCount: Int32, givesJSON: Bool, orNull: () -> Void = {}
+    ) {
         guard let original = call.connection?.originals.statement(name, argumentCount) else {
             return sqlite3_result_error_nomem(call.context)
         }
@@ -64,7 +68,9 @@ enum SQLiteGuardedFunctions {
         }
         if sqlite3_column_type(original, 0) == SQLITE_NULL { return orNull() }
         sqlite3_result_value(call.context, sqlite3_column_value(original, 0))
-        if sqlite3_column_type(original, 0) == SQLITE_TEXT { sqlite3_result_subtype(call.context, jsonSubtype) }
+        if givesJSON, sqlite3_column_type(original, 0) == SQLITE_TEXT {
+            sqlite3_result_subtype(call.context, jsonSubtype)
+        }
     }
 
     /// 'J': what JSON functions take for JSON instead of text (JSON_SUBTYPE in src/json.c).
