@@ -454,6 +454,35 @@ def test_limits_fit_into_the_open_files(start_daemon, count):
     assert crowd[0].query("SELECT count(*) FROM t", session=session).value == 0
 
 
+FILL = "INSERT INTO {}.q WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM c LIMIT 40) SELECT zeroblob(3000) FROM c"
+
+
+def test_temporary_files_leave_descriptors_for_others(start_daemon):
+    """Each database without a name has a file of its own once it is large, and a journal; a session may have ten."""
+    daemon = start_daemon(prefix=("sh", "-c", 'ulimit -n 512; exec "$0" "$@"'))
+    client = daemon.connect()
+    client.query("CREATE TABLE t(x)")
+    before = descriptors(daemon)
+    with pytest.raises(RequestFailed) as refused:
+        for _ in range(60):
+            session = client.session()
+            for name in ("a", "b", "c", "d", "e", "f", "g", "h"):
+                for sql in (f"ATTACH '' AS {name}", f"PRAGMA {name}.cache_size = 1", f"CREATE TABLE {name}.q(x)", "BEGIN", FILL.format(name),
+                            "COMMIT"):
+                    client.query(sql, session=session)
+    assert refused.value.code == "limit_exceeded" and "temporary files" in refused.value.data["message"], refused.value
+    assert descriptors(daemon) - before < 512 // 4
+    with daemon.connect() as other:
+        other.query("INSERT INTO t VALUES (1)")
+        assert other.query("SELECT count(*) FROM t", session=other.session()).value == 1
+    client.close()
+    wait_until(lambda: descriptors(daemon) <= before + 8, "they are closed with their sessions")
+    with daemon.connect() as again:
+        session = again.session()
+        for sql in ("ATTACH '' AS a", "PRAGMA a.cache_size = 1", "CREATE TABLE a.q(x)", "BEGIN", FILL.format("a"), "COMMIT"):
+            again.query(sql, session=session)
+
+
 def test_the_soft_limit_of_open_files_is_raised(start_daemon):
     daemon = start_daemon(prefix=("sh", "-c", 'ulimit -S -n 100; exec "$0" "$@"'))
     assert "open files" not in daemon.log()

@@ -167,7 +167,8 @@ clinux_usage clinux_memory_usage(const clinux_account *account);
 clinux_usage clinux_file_usage(const clinux_account *account);
 /// The most that may be in use, in bytes, in all and by one account; 0: no limit.
 void clinux_set_memory_limits(int64_t in_all, int64_t by_one);
-void clinux_set_file_limit(int64_t by_one);
+/// The same for temporary files: bytes by one account, and open files in all and by one.
+void clinux_set_file_limits(int64_t by_one, int64_t count_in_all, int64_t count_by_one);
 /// Memory that is charged to whom the calling thread works for, and credited to the same account whoever frees it. NULL when
 /// there is none, or not within the limits.
 void *clinux_counted_allocate(int byte_count);
@@ -176,6 +177,9 @@ void *clinux_counted_resize(void *memory, int byte_count);
 int clinux_counted_size(void *memory);
 /// Charges a temporary file's growth, or credits it; false, and nothing changed, when that is more than its account may have.
 bool clinux_charge_file(clinux_account *account, int64_t change);
+/// The same for a temporary file that is to be opened, and one that was closed.
+bool clinux_open_file(clinux_account *account);
+void clinux_close_file(clinux_account *account);
 /// Accounts for what the calling thread has taken; before it ends.
 void clinux_flush_counted(void);
 enum {
@@ -183,6 +187,7 @@ enum {
     CLINUX_REFUSED_MEMORY_IN_ALL,
     CLINUX_REFUSED_MEMORY_BY_ONE,
     CLINUX_REFUSED_FILES_BY_ONE,
+    CLINUX_REFUSED_FILE_COUNT,
 };
 /// Which limit was met on this thread since it was asked last.
 int clinux_take_refusal(void);

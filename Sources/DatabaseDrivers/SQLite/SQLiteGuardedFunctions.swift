@@ -46,7 +46,7 @@ enum SQLiteGuardedFunctions {
             name, call, argumentCount, givesJSON: false, orNull: { sqlite3_result_error_toobig(call.context) })
     }
 
-    /// - Parameter givesJSON: whether a text that it gives is JSON to other functions, and no text to be quoted.
+    /// Where it `givesJSON`, a text that it gives is JSON to other functions, and no text to be quoted.
     private static func callOriginal(
         _ name: String, _ call: Call, _ argumentCount: Int32, givesJSON: Bool, orNull: () -> Void = {}
     ) {
