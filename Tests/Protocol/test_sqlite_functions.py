@@ -286,3 +286,11 @@ def test_columns_without_an_end_are_refused(daemon, table):
             client.query(f"INSERT INTO {table} VALUES (3, 4) RETURNING a, a")
         assert client.query(f"SELECT count(*) FROM {table}").value == 1
         assert client.query("SELECT " + ", ".join(f"1 AS {'c' * 100}{i}" for i in range(2000))).rows[0] == [1] * 2000
+
+
+@pytest.mark.parametrize("sql", [
+    "SELECT printf('%s', '')", "SELECT format('')", "SELECT printf('%s%s', '', '')", "SELECT printf('%s', printf('a b'))",
+    "SELECT format('%d', format('%d', 7))", "SELECT typeof(printf('%.0s', 'x'))", "SELECT printf('%')",
+])
+def test_empty_and_nested_formats(packed, sql):
+    assert packed.query(sql).value == sqlite3.connect(":memory:").execute(sql).fetchone()[0]

@@ -11,6 +11,7 @@ final class CachedStatement {
     let origin: Origin
     let isReadOnly: Bool
     let controlsTransaction: Bool
+    let isCheckpoint: Bool
     /// The table into which it inserts.
     let insertTarget: String?
     /// Changes rows and returns rows (https://sqlite.org/lang_returning.html).
@@ -54,6 +55,7 @@ final class CachedStatement {
         self.sqlByteCount = sqlByteCount
         isReadOnly = sqlite3_stmt_readonly(handle) != 0
         controlsTransaction = authorization.controlsTransaction
+        isCheckpoint = authorization.isCheckpoint
         countsRows = authorization.countsRows
         matchesPatterns = authorization.patternCallCount > 0
         weight = SQLiteBudget.Weight(estimating: handle, authorization)

@@ -63,6 +63,8 @@ final class SQLiteConnection: @unchecked Sendable {
     @exclusivity(unchecked) var budgetDeadline = MonotonicInstant.distantFuture
     /// True when the statement was interrupted for its budget.
     @exclusivity(unchecked) var isBudgetSpent = false
+    /// The statement that runs checkpoints the log: it does what it can, and does not keep writers waiting for readers.
+    @exclusivity(unchecked) var isCheckpoint = false
     /// What the loop's thread had computed when the deadline was first found to be over.
     @exclusivity(unchecked) private var computedAtDeadline: Int64?
     /// True while a client's statement is prepared.
@@ -427,7 +429,7 @@ final class SQLiteConnection: @unchecked Sendable {
             isBudgetSpent = true
             return 0
         }
-        if current?.stopReason != nil { return 0 }
+        if current?.stopReason != nil || isCheckpoint { return 0 }
         if budgetDeadline < .now { return 0 }
         if !group.isEmpty, group.allSatisfy({ $0.stopReason != nil }) { return 0 }
         let now = MonotonicInstant.now

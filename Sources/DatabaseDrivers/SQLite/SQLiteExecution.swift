@@ -203,6 +203,7 @@ final class SQLiteExecution: @unchecked Sendable {
         }
         connection.authorization.denial = nil
         connection.begin(run, writes: !statement.isReadOnly, budgetDeadline: deadline)
+        connection.isCheckpoint = statement.isCheckpoint
         if connection.mayBlock { connection.beginGuard() }
         let outcome = stepWithinLimits(run, connection, statement, mode, deadline)
         if connection.mayBlock { AllocationGuard.end() }
