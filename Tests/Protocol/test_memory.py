@@ -15,6 +15,9 @@ from daemon import ENDLESS, counting, wait_until
 from wire import PATIENCE, Client, RequestFailed, framed
 from test_user_limits import as_nobody, limited, needs_root  # noqa: F401
 
+# It measures time, or takes much of it: nothing else runs beside it.
+pytestmark = pytest.mark.alone
+
 MIB = 1 << 20
 BODY_BYTES = 15 * MIB
 

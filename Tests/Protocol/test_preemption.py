@@ -4,6 +4,11 @@ import os
 import subprocess
 import sys
 
+import pytest
+
+# It measures time, or takes much of it: nothing else runs beside it.
+pytestmark = pytest.mark.alone
+
 BUSY = "import os, sys\nos.sched_setaffinity(0, {int(sys.argv[1])})\nprint(flush=True)\nwhile True: pass"
 ROWS = 100_000
 

@@ -11,6 +11,9 @@ import pytest
 from loop_probe import LoopProbe
 from wire import PATIENCE, RequestFailed
 
+# It measures time, or takes much of it: nothing else runs beside it.
+pytestmark = pytest.mark.alone
+
 MEGABYTE = 1 << 20
 
 # For each function: an expression in which it is as slow as can be found, for an argument of n bytes. `?1` is text of n `a`.
