@@ -11,6 +11,7 @@ import time
 import msgpack
 import pytest
 
+from bystander import Bystander
 from daemon import ENDLESS, counting, wait_until
 from wire import PATIENCE, Client, RequestFailed, framed
 from test_user_limits import as_nobody, limited, needs_root  # noqa: F401
@@ -268,6 +269,27 @@ def test_sqlite_memory_of_a_user_is_limited_and_others_are_served(single_loop, h
 
 
 @needs_root
+@pytest.mark.parametrize("sql", [
+    "SELECT json_extract('{}', hex(zeroblob(2000000)))", "SELECT * FROM \"" + "x" * 200_000 + "\"",
+    "SELECT 1 FROM (SELECT 1 AS \"" + "x" * 100_000 + "\") WHERE y",
+])
+def test_errors_have_a_bound(single_loop, sql):
+    """SQLite puts names and values into its messages, and a client need not read what it is told."""
+    daemon = single_loop()
+    with daemon.connect() as client:
+        assert len(client.query_fails(sql)["message"]) < 20_000
+    before = daemon.memory_kib()
+    with Bystander(daemon, writes=False) as bystander, daemon.connect() as client:
+        client.tracks = False
+        for _ in range(500):
+            client.send_query(sql)
+        for _ in range(5):
+            time.sleep(0.1)
+            bystander.check()
+            assert daemon.memory_kib() - before < 192 << 10
+    assert bystander.slowest < 2
+
+
 def test_sqlite_memory_is_credited_to_whom_it_was_charged(single_loop):
     daemon = single_loop()
     with daemon.connect() as other:
