@@ -61,6 +61,8 @@ final class ConnectionKeeper: EventSource {
     private func keep(_ descriptor: Int32, number: UInt64) -> HandoverSlot? {
         guard let slot = handover.table.take(number: number) else { return nil }
         handover.store.keep(descriptor, name: KeptName.client(slot: slot.index, number: number).text)
+        // A connection that is served is one that a kill leaves open.
+        handover.store.flush()
         return slot
     }
 
