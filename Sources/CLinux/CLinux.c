@@ -10,7 +10,6 @@
 #include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -250,48 +249,6 @@ int clinux_connect_loopback(uint16_t port) {
     return fd;
 }
 
-int clinux_datagram_socket(int64_t timeout_ms) {
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || timeout_ms < 0) return fd;
-    struct timeval timeout = {.tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000};
-    return setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout) == 0 ? fd : close_keeping_errno(fd);
-}
-
-ssize_t clinux_send_datagram(int fd, const char *address, size_t address_length, const void *bytes, size_t byte_count,
-                             int descriptor, bool waits) {
-    struct sockaddr_un to;
-    if (unix_address(address, address_length, &to) != 0) return -1;
-    // unix(7): an abstract address begins with NUL and is as long as it is said to be.
-    if (to.sun_path[0] == '@') to.sun_path[0] = 0;
-    struct iovec part = {.iov_base = (void *)bytes, .iov_len = byte_count};
-    union {
-        struct cmsghdr alignment;
-        char bytes[CMSG_SPACE(sizeof(int))];
-    } control;
-    struct msghdr message = {.msg_name = &to,
-                             .msg_namelen = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + address_length),
-                             .msg_iov = &part,
-                             .msg_iovlen = 1};
-    if (descriptor >= 0) {
-        memset(&control, 0, sizeof control);
-        message.msg_control = &control;
-        message.msg_controllen = sizeof control;
-        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-        header->cmsg_level = SOL_SOCKET;
-        header->cmsg_type = SCM_RIGHTS;
-        header->cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(header), &descriptor, sizeof descriptor);
-    }
-    return sendmsg(fd, &message, MSG_NOSIGNAL | (waits ? 0 : MSG_DONTWAIT));
-}
-
-int clinux_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
-
-int clinux_wait_for_hangup(int fd, int timeout_ms) {
-    struct pollfd end = {.fd = fd};
-    return poll(&end, 1, timeout_ms);
-}
-
 static int local_address(int fd, struct sockaddr_storage *address, socklen_t *size) {
     memset(address, 0, sizeof *address);
     *size = sizeof *address;
@@ -312,15 +269,6 @@ int clinux_socket_family(int fd) {
     socklen_t size;
     return local_address(fd, &address, &size) == 0 ? address.ss_family : -1;
 }
-
-static int socket_option(int fd, int option) {
-    int value = 0;
-    socklen_t size = sizeof value;
-    return getsockopt(fd, SOL_SOCKET, option, &value, &size) == 0 ? value : -1;
-}
-
-bool clinux_socket_is_listening(int fd) { return socket_option(fd, SO_ACCEPTCONN) == 1; }
-bool clinux_socket_is_stream(int fd) { return socket_option(fd, SO_TYPE) == SOCK_STREAM; }
 
 bool clinux_socket_is_loopback(int fd) {
     struct sockaddr_storage address;
@@ -384,17 +332,6 @@ int clinux_memory_file(const char *name, size_t byte_count) {
     if (fd < 0) return -1;
     if (ftruncate(fd, (off_t)byte_count) == 0 && fcntl(fd, F_ADD_SEALS, MEMORY_FILE_SEALS) == 0) return fd;
     return close_keeping_errno(fd);
-}
-
-int clinux_sealed_file(const char *name, const void *bytes, size_t byte_count) {
-    int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd < 0) return -1;
-    for (size_t done = 0; done < byte_count;) {
-        ssize_t count = write(fd, (const char *)bytes + done, byte_count - done);
-        if (count < 0 && errno != EINTR) return close_keeping_errno(fd);
-        if (count > 0) done += (size_t)count;
-    }
-    return fcntl(fd, F_ADD_SEALS, MEMORY_FILE_SEALS | F_SEAL_WRITE) == 0 ? fd : close_keeping_errno(fd);
 }
 
 int64_t clinux_memory_file_size(int fd) {
@@ -477,10 +414,19 @@ void clinux_semaphore_free(void *semaphore) {
 
 void clinux_semaphore_post(void *semaphore) { sem_post(semaphore); }
 
-bool clinux_semaphore_wait(void *semaphore, int seconds) {
+bool clinux_semaphore_wait(void *semaphore, int64_t timeout_ms) {
+    if (timeout_ms < 0) {
+        while (sem_wait(semaphore) != 0) {}
+        return true;
+    }
     struct timespec deadline;
     clock_gettime(CLOCK_MONOTONIC, &deadline);
-    deadline.tv_sec += seconds;
+    deadline.tv_sec += timeout_ms / 1000;
+    deadline.tv_nsec += timeout_ms % 1000 * 1000000;
+    if (deadline.tv_nsec >= 1000000000) {
+        deadline.tv_sec++;
+        deadline.tv_nsec -= 1000000000;
+    }
     while (sem_clockwait(semaphore, CLOCK_MONOTONIC, &deadline) != 0) {
         if (errno != EINTR) return false;
     }

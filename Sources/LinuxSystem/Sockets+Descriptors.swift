@@ -70,7 +70,7 @@ private enum ForeignDescriptors {
         do throws(Errno) {
             try Thread.start(name: "litebase-closer", stackByteCount: 128 << 10) {
                 while true {
-                    guard arrivals.wait(seconds: .max) else { continue }
+                    guard arrivals.wait(milliseconds: .max) else { continue }
                     if let number = waiting.withLock({ $0.popLast() }) { _ = Glibc.close(number) }
                 }
             }

@@ -98,10 +98,6 @@ public enum Sockets {
         }
     }
 
-    public static func isListeningStream(_ number: Int32) -> Bool {
-        clinux_socket_is_listening(number) && clinux_socket_is_stream(number)
-    }
-
     public static func isLoopback(_ number: Int32) -> Bool { clinux_socket_is_loopback(number) }
 
     /// Port of a bound TCP socket, 0 where it is none.
@@ -118,11 +114,6 @@ public enum Sockets {
     /// Sets O_NONBLOCK and FD_CLOEXEC on a descriptor that was inherited.
     public static func prepareInherited(_ number: Int32) throws(Errno) {
         _ = try SystemCalls.call(.setSocketOption) { Int(clinux_set_nonblocking(number)) }
-        try closeOnExec(number)
-    }
-
-    /// Sets FD_CLOEXEC.
-    public static func closeOnExec(_ number: Int32) throws(Errno) {
         _ = try SystemCalls.call(.setSocketOption) { Int(clinux_set_cloexec(number)) }
     }
 

@@ -73,23 +73,10 @@ int clinux_connect_unix(const char *path, size_t path_length);
 /// TCP on 127.0.0.1 (or ::1) only. `port` 0 lets the kernel choose.
 int clinux_bind_loopback(uint16_t port, bool ipv6);
 int clinux_connect_loopback(uint16_t port);
-/// An unnamed Unix datagram socket, close-on-exec, whose sends wait at most `timeout_ms` (negative: for ever).
-int clinux_datagram_socket(int64_t timeout_ms);
-/// Sends one datagram to a path, or to an abstract address that begins with `@`; never raises SIGPIPE. Passes a duplicate
-/// of `descriptor` along, unless it is negative. EAGAIN when the receiver's queue is full, after the socket's patience or,
-/// without `waits`, at once.
-ssize_t clinux_send_datagram(int fd, const char *address, size_t address_length, const void *bytes, size_t byte_count,
-                             int descriptor, bool waits);
-/// Both ends of a pipe, close-on-exec; reader first.
-int clinux_pipe(int ends[2]);
-/// Waits until nobody holds the other end of a pipe. 1 then, 0 when it took too long, −1 on failure.
-int clinux_wait_for_hangup(int fd, int timeout_ms);
 /// Port of a bound TCP socket, 0 where it is none.
 int clinux_local_port(int fd);
 /// AF_UNIX, AF_INET, AF_INET6 or −1.
 int clinux_socket_family(int fd);
-bool clinux_socket_is_listening(int fd);
-bool clinux_socket_is_stream(int fd);
 /// True for 127.0.0.0/8 and ::1.
 bool clinux_socket_is_loopback(int fd);
 /// Path of a Unix socket into `path` (size 108 or more); its length, 0 for an unnamed one, −1 on failure.
@@ -105,8 +92,6 @@ int clinux_unread_byte_count(int fd);
 int clinux_flock_exclusive_nonblocking(int fd);
 /// A file in memory that can neither grow nor shrink, close-on-exec (memfd_create(2)).
 int clinux_memory_file(const char *name, size_t byte_count);
-/// A file in memory with these bytes, which nobody can change any more, close-on-exec.
-int clinux_sealed_file(const char *name, const void *bytes, size_t byte_count);
 /// Size of a file that clinux_memory_file made, −1 for any other.
 int64_t clinux_memory_file_size(int fd);
 /// Maps a file for reading and writing, shared with whoever else maps it; NULL on failure.
@@ -121,8 +106,8 @@ int64_t clinux_realtime_ns(void);
 void *clinux_semaphore_make(void);
 void clinux_semaphore_free(void *semaphore);
 void clinux_semaphore_post(void *semaphore);
-/// False after `seconds` of the monotonic clock: the other one may be set meanwhile.
-bool clinux_semaphore_wait(void *semaphore, int seconds);
+/// False after `timeout_ms` (negative: never) of the monotonic clock: the other one may be set meanwhile.
+bool clinux_semaphore_wait(void *semaphore, int64_t timeout_ms);
 /// Names the calling thread, at most 15 bytes (pthread_setname_np(3)).
 void clinux_name_thread(const char *name);
 /// Asks the scheduler for time slices of `slice_ns` for the calling thread, 0 for the usual ones; threads that it starts have

@@ -78,7 +78,9 @@ extension RequestError.Fields {
         for byte in before { newlineCount &+= byte == UInt8(ascii: "\n") ? 1 : 0 }
         let start = newlineCount == 0 ? 0 : (before.lastIndex(of: UInt8(ascii: "\n")) ?? -1) + 1
         var characterCount = 0
-        for byte in UnsafeRawBufferPointer(rebasing: before[start...]) { characterCount &+= byte & 0xc0 != 0x80 ? 1 : 0 }
+        for byte in UnsafeRawBufferPointer(rebasing: before[start...]) {
+            characterCount &+= byte & 0xc0 != 0x80 ? 1 : 0
+        }
         return (Int64(newlineCount + 1), Int64(characterCount + 1))
     }
 

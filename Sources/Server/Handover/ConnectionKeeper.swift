@@ -64,6 +64,8 @@ final class ConnectionKeeper: EventSource {
         // manager would stand still as long as a client likes (Sockets+Descriptors.swift).
         let name = KeptName.client(slot: slot.index, number: number).text
         handover.store.keep(descriptor, name: name, isWatched: !Sockets.mayBringDescriptors(descriptor))
+        // A connection that is served is one that a kill leaves open.
+        handover.store.flush()
         return slot
     }
 

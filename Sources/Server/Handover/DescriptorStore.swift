@@ -12,6 +12,8 @@ public protocol DescriptorStore: Sendable {
     func keep(_ descriptor: Int32, name: String, isWatched: Bool)
     /// Closes what is kept under a name.
     func forget(name: String)
+    /// Waits, not for long, until what it was told is on its way, whatever becomes of this process.
+    func flush()
 }
 
 /// Names under which the server keeps descriptors, and what they say.
