@@ -47,7 +47,7 @@ unit: dependencies
 
 blackbox: build $(VENV)/ready
 	LITEBASED=$(CURDIR)/$(BIN)/litebased LITEBASE=$(CURDIR)/$(BIN)/litebase \
-		$(VENV)/bin/python -m pytest -q Tests/Protocol Tests/CommandLine
+		$(VENV)/bin/python -m pytest -q Tests/Protocol Tests/CommandLine Tests/Documents
 
 # Boots a container, which only root can.
 system:
