@@ -48,7 +48,7 @@ ASAN_OPTIONS="$ASAN_OPTIONS:detect_leaks=0" \
 status=0
 LITEBASED=$build/debug/litebased LITEBASE=$build/debug/litebase \
     LITEBASE_TEST_SANITIZER=$sanitizer \
-    .venv/bin/python -m pytest -q Tests/Protocol Tests/CommandLine Tests/Documents "$@" || status=$?
+    .venv/bin/python -m pytest -q Tests/Protocol Tests/CommandLine "$@" || status=$?
 
 if [ -n "$(ls "$reports")" ]; then
     cat "$reports"/* >&2

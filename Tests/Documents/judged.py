@@ -45,11 +45,6 @@ class Pasted(Judgement):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Reply(Judgement):
-    """A reply in JSON; `request` is what leads to one with the same fields."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class Program(Judgement):
     """A program of Python; what it prints stands behind `# ` at the line that prints it."""
 
@@ -75,7 +70,7 @@ CTRL_C = "\x03"
 NETWORK = "needs a package from the network"
 BUILDS = "builds everything, for minutes: what continuous integration does"
 PACKAGE = "Tests/System/conftest.py installs the package with each run"
-LONG = "runs for minutes; test_documents.py looks whether it is a verb of the Makefile"
+LONG = "runs for minutes; test_judged.py looks whether the verb and the script exist"
 LEAVES = {"litebase shell -d notes": (Typed(".quit\n"),), "litebase shell": (Typed(".quit\n"),), "litebase top": (Typed("q", 0.4),)}
 
 
@@ -84,7 +79,7 @@ def swift(begins):
 
 
 README = [
-    Commands(begins="make run ", left_out={"make run": BUILDS + "; test_examples_run.py::test_the_demonstration runs its script",
+    Commands(begins="make run ", left_out={"make run": BUILDS + "; test_the_demonstration runs its script",
                                            "make test": BUILDS}),
     Elsewhere(begins="$ litebase ping -c 3", test="Tests/Documents/test_examples_run.py::test_the_demonstration"),
     OnMachine(begins="make deb",
@@ -115,16 +110,17 @@ CLIENT_SWIFT = [
                  "let client = try await Client.connect()\ntry client.introduce", "let client = try BlockingClient"]),
 ]
 
-IN_OPERATIONS = "docs/operations.md has it, and Tests/System/test_guides.py runs it"
+# The same command stands in a guide, where it has its machine.
+ON_MACHINE = "Tests/System/test_guides.py runs it"
 # A user's own daemon stands for the service, where the machine of the system tests has no such server.
 AS_USER = {"/etc/litebase/": "$HOME/.config/litebase/", "sudo systemctl restart litebase.service": "litebase reload"}
 
 
 def remote(begins, package, **instead):
     return Commands(begins=begins, instead={**AS_USER, **instead}, left_out={
-        f"sudo apt install {package}": NETWORK, "sudo systemctl daemon-reload": IN_OPERATIONS,
+        f"sudo apt install {package}": NETWORK, "sudo systemctl daemon-reload": ON_MACHINE,
         "sudo install -D -m 0644 -t /etc/systemd/system/litebase.service.d "
-        "/usr/share/doc/litebase/examples/systemd/remote-databases.conf": IN_OPERATIONS})
+        "/usr/share/doc/litebase/examples/systemd/remote-databases.conf": ON_MACHINE})
 
 
 DATABASES = [
@@ -157,7 +153,7 @@ FUZZ = [
 
 LITEBASE_1 = [
     Commands(begins="litebase ping", left_out={
-        "sudo litebase config add-database music /var/lib/litebase/music.db --reload": IN_OPERATIONS},
+        "sudo litebase config add-database music /var/lib/litebase/music.db --reload": ON_MACHINE},
         types={"litebase bench point-select -d default -c 64": (Typed(CTRL_C, 1.5),),
                'litebase bench --sql "SELECT * FROM city WHERE id = ?" --param int:1..5000': (Typed(CTRL_C, 1.5),)}),
 ]
@@ -188,14 +184,14 @@ HELP = {
     "litebase shell --help": [Commands(begins="litebase shell", types={
         **LEAVES, "litebase shell --database geo --read-only": (Typed(".quit\n"),)})],
     "litebase config add-database --help": [Commands(begins="sudo litebase config", left_out={
-        "sudo litebase config add-database music /var/lib/litebase/music.db --reload": IN_OPERATIONS,
-        'sudo litebase config add-database shop \\\n    "postgresql://litebase@db.example.org/shop" --ask-password': IN_OPERATIONS})],
+        "sudo litebase config add-database music /var/lib/litebase/music.db --reload": ON_MACHINE,
+        'sudo litebase config add-database shop \\\n    "postgresql://litebase@db.example.org/shop" --ask-password': ON_MACHINE})],
     "litebase bench --help": [Commands(begins="litebase bench", types={
         command: (Typed(CTRL_C, 1.5),) for command in (
             "litebase bench", "litebase bench insert -d default -c 64 --duration 30 --json",
             'litebase bench --sql "SELECT * FROM city WHERE id = ?" \\\n  --param int:1..5000')},
         left_out={"litebase bench point-select -d default -c 64 --rows 1000000": "litebase(1) has it without a million rows"})],
-    "litebase completions --help": [Commands(begins="cd ~/.local/share/bash-completion", left_out={
+    "litebase completions --help": [Commands(begins="mkdir -p ~/.local/share/bash-completion", left_out={
         'litebase completions zsh > "${fpath[1]}/_litebase"': "needs zsh"})],
 }
 

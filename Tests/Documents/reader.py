@@ -1,15 +1,12 @@
 """Somebody who reads the documents and tries what they say: an unprivileged user with a home of his own."""
 
-import os
 import pathlib
 import shutil
 import signal
 import subprocess
 
-import time
-
 import terminal
-from daemon import LITEBASE, LITEBASED, ROOT, SANITIZER_OPTIONS, die_with_parent, short_directory, wait_until
+from daemon import LITEBASE, LITEBASED, die_with_parent, short_directory, wait_until
 from server_process import unprivileged_user
 
 HOME, RUNTIME = "/home/alice", "/run/user/1000"  # as the documents call them
@@ -27,8 +24,7 @@ class Reader:
         for program in (LITEBASED, LITEBASE):
             shutil.copy(program, programs)  # where the tests are built, the user may not look
         self.runtime.chmod(0o700)
-        kept = {name: os.environ[name] for name in ("LD_PRELOAD", *SANITIZER_OPTIONS) if name in os.environ}
-        self.environment = {**kept, "PATH": f"{programs}:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": str(self.home), "USER": "alice",
+        self.environment = {"PATH": f"{programs}:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": str(self.home), "USER": "alice",
                             "XDG_RUNTIME_DIR": str(self.runtime), "LANG": "C.UTF-8", "TERM": "dumb", "NO_COLOR": "1",
                             "PAGER": "cat", "PYTHONDONTWRITEBYTECODE": "1"}
         self.socket = self.runtime / "litebase/litebase.sock"

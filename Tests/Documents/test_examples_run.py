@@ -12,22 +12,18 @@ import examples
 import judged
 import terminal
 from daemon import LITEBASE, LITEBASED, PATIENCE, run_to_end
-from judgements import JUDGED, judgements_of
+from judgements import FOLLOWED, JUDGED, STARTED, judgements_of
 
 CITIES = """\
 CREATE TABLE IF NOT EXISTS city(id INTEGER PRIMARY KEY, name TEXT, country TEXT, people INTEGER);
 INSERT INTO city(name, country, people) VALUES ('Oslo', 'NO', 717710), ('Bergen', 'NO', 291940), ('Reykjavik', 'IS', 139000);
 """
-# What a reader has who follows a document without a daemon of its own: the tables and files that its examples speak of.
-FOLLOWED = ["docs/protocol.md", "docs/examples/shop/README.md", "docs/man/litebase.1", "docs/man/litebase.toml.5", *judged.HELP]
-STARTED = ["README.md", "docs/man/litebased.8"]
 
 
 def prepare(reader):
     reader.give("script.sql", CITIES)
     reader.give("shop", examples.ROOT / "docs/examples/shop")
-    for directory in (".local/share/bash-completion/completions", ".config/fish/completions"):
-        (reader.home / directory).mkdir(parents=True)
+    (reader.home / ".config/fish/completions").mkdir(parents=True)  # fish makes it
     reader.own(reader.home)
     reader.start_daemon(f'exec litebased --socket {reader.socket} --database geo="$HOME/geo.db"')
     for database in ("default", "geo"):

@@ -3,7 +3,6 @@
 import re
 
 import examples
-from reader import Reader
 from wire import Client
 
 PROTOCOL = (examples.ROOT / "docs/protocol.md").read_text(encoding="utf-8")

@@ -6,7 +6,7 @@ import shlex
 import pytest
 
 import judged
-from judgements import judgements_of
+from judgements import SERVED, judgements_of
 from mariadb import MariaDB
 from postgresql import PostgreSQL
 from redis_server import Redis
@@ -76,14 +76,14 @@ def test_a_database_on_mariadb(mariadb, reader):
     alice = reader()
     mariadb.sql("CREATE USER litebase@localhost; GRANT ALL ON shop.* TO litebase@localhost")
     alice.start_daemon("exec litebased")
-    block, judgement = shown("$ sudo apt install libmariadb3")
+    block, judgement = shown(SERVED[0])
     follow(alice, block, placed(judgement, "/run/mysqld/mysqld.sock", mariadb.socket))
 
 
 def test_a_database_on_redis(serve, reader):
     server, alice = serve(Redis), reader()
     alice.start_daemon("exec litebased")
-    block, judgement = shown("$ sudo apt install libhiredis0.14")
+    block, judgement = shown(SERVED[1])
     follow(alice, block, placed(judgement, "/run/redis/redis-server.sock", server.socket))
 
 

@@ -1,6 +1,7 @@
-"""The manifest in docs/client-swift.md: what it names is there. (Its examples: Tests/LiteBaseClientTests/ExamplesTests.swift.)"""
+"""docs/client-swift.md: what its manifest names is there, and its examples, which Tests/LiteBaseClientTests compiles, run."""
 
 import json
+import os
 import shutil
 import subprocess
 
@@ -8,6 +9,10 @@ import pytest
 
 import examples
 from daemon import PATIENCE
+
+
+# Of `swift test`, or of `swift build --build-tests`.
+SWIFT_TESTS = examples.ROOT / ".build/debug/litebasePackageTests.xctest"
 
 
 def dumped(package):
@@ -33,3 +38,15 @@ def test_the_manifest_is_good(directory):
     assert identity == dependency["identity"] == ours["name"]
     assert product in [entry["name"] for entry in ours["products"] if "library" in entry["type"]]
     assert f"Sources/{target['name']}/main.swift" in (examples.ROOT / "docs/client-swift.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(not SWIFT_TESTS.exists(), reason="needs the Swift tests, which `make unit` builds")
+def test_the_examples_work(reader):
+    alice = reader()
+    alice.start_daemon("exec litebased")
+    environment = {**os.environ, "LITEBASE_EXAMPLES": "1", "LITEBASE_SOCKET": str(alice.socket)}
+    if alice.user:
+        environment["LITEBASE_TRUSTED_USERS"] = alice.user.pw_name
+    done = subprocess.run([SWIFT_TESTS, "--testing-library", "swift-testing", "--filter", "theExamplesWork"], env=environment,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60 * PATIENCE)
+    assert done.returncode == 0 and "theExamplesWork() passed" in done.stdout, done.stdout

@@ -13,6 +13,7 @@ import pytest
 
 import examples
 import judged
+import mentioned
 import terminal
 from judgements import JUDGED, judgements_of
 from machine import LIBRARY, SERVICE, SOCKET, wait_until
@@ -157,10 +158,8 @@ def some_work(machine):
 def a_user_at_a_limit(machine):
     """Four connections of alice, and a fifth that was refused."""
     machine.write(f"{ETC}/limits.toml", "[limits]\nconnections_per_user_max = 4\n")
-    script = ("import sys, wire; clients = [wire.Client(sys.argv[1]) for _ in range(4)]; [client.settle() for client in clients]\n"
-              "try: wire.Client(sys.argv[1]).settle()\nexcept Exception: print('refused', flush=True)\nsys.stdin.read()")
-    holder = machine.start("env", f"PYTHONPATH={LIBRARY}", "python3", "-c", script, SOCKET, user="alice")
-    assert holder.stdout.readline() == "refused\n"
+    holder = connections(machine, 4)
+    assert machine.run("litebase", "ping", user="alice", check=False).returncode == 75
     return holder
 
 
@@ -241,13 +240,18 @@ def a_replaced_file(machine):
     machine.shell("chown litebase:litebase /var/lib/litebase/other.db; mv /var/lib/litebase/other.db /var/lib/litebase/music.db")
 
 
-def three_connections(machine):
-    machine.write(f"{ETC}/limits.toml", "[limits]\nconnections_max = 3\n")
-    script = ("import sys, wire; clients = [wire.Client(sys.argv[1]) for _ in range(3)]; [client.settle() for client in clients]\n"
-              "print('there', flush=True)\nsys.stdin.read()")
-    holder = machine.start("env", f"PYTHONPATH={LIBRARY}", "python3", "-c", script, SOCKET, user="alice")
+def connections(machine, count):
+    """Of alice, until its input ends."""
+    script = ("import sys, wire; clients = [wire.Client(sys.argv[1]) for _ in range(int(sys.argv[2]))]; "
+              "[client.settle() for client in clients]; print('there', flush=True); sys.stdin.read()")
+    holder = machine.start("env", f"PYTHONPATH={LIBRARY}", "python3", "-c", script, SOCKET, count, user="alice")
     assert holder.stdout.readline() == "there\n"
     return holder
+
+
+def three_connections(machine):
+    machine.write(f"{ETC}/limits.toml", "[limits]\nconnections_max = 3\n")
+    return connections(machine, 3)
 
 
 def a_crash_to_come(machine):
@@ -298,6 +302,21 @@ def test_section(machine, administrator, document, heading):
             somebody.follow(block, judgement)
     if isinstance(prepared, subprocess.Popen):
         prepared.communicate("\n", timeout=30)
+
+
+def test_commands_within_the_texts(machine, administrator):
+    """Each ends well; what they print, no document shows."""
+    root = administrator("alice")
+    machine.run("litebase", "config", "add-database", "music", "/var/lib/litebase/music.db", "--reload")
+    machine.run("groupadd", "--force", "sales")
+    machine.run("install", "-d", "-o", "litebase", "/srv/music")
+    machine.run("litebase", "query", "-d", "music", "CREATE TABLE t(x)")
+    connected = connections(machine, 1)
+    block = examples.Block("mentioned.py", 1, "console", "".join(f"$ {command}\n" for command in mentioned.RUN))
+    root.become = "bash -c "
+    root.follow(block, judged.OnMachine(begins="", types={
+        "litebase top": (terminal.Typed("q", 0.4),), "litebase shell": (terminal.Typed(".quit\n"),)}))
+    connected.communicate(timeout=20)
 
 
 def test_the_reply_to_a_session_of_a_former_process(machine, connect):
