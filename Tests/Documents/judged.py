@@ -236,8 +236,8 @@ TROUBLESHOOTING = [
     OnMachine(begins="$ echo 'log_level", ends={"sudo journalctl -fu litebase -o cat": 130}, varies=("connection", "uid", "pid", "milliseconds")),
     OnMachine(begins="$ sudo lsof", left_out={"sudo lsof /run/litebase/litebase.sock": NETWORK}),
     OnMachine(begins="$ systemctl status litebase.socket", ends={"systemctl status litebase.socket": 3}),
-    OnMachine(begins="$ timeout 3", instead={  # between two attempts to start
-        "systemctl status litebase": "until systemctl status litebase | grep -q auto-restart; do sleep 0.1; done; systemctl status litebase"},
+    OnMachine(begins="$ timeout 3", instead={  # as it is between two attempts to start
+        "systemctl status litebase": "until systemctl status litebase >shown; grep -q auto-restart shown; do sleep 0.1; done; cat shown; (exit 3)"},
               ends={"systemctl status litebase": 3}, varies=("date", "ago", "pid")),
     OnMachine(begins="$ sudo litebased --check-config", ends={"sudo litebased --check-config": 78}, varies=("timestamp",)),
     OnMachine(begins="$ litebase ping\nhealthy", varies=("pid", "uptime", "milliseconds")),

@@ -215,6 +215,7 @@ def both_instances(machine):
 
 def a_database_at_home(machine):
     machine.write(f"{ETC}/home.toml", '[databases.home]\nurl = "sqlite:/home/alice/a.db"\n')
+    machine.ping()
 
 
 def two_locks(machine):
@@ -224,9 +225,9 @@ def two_locks(machine):
     machine.write(f"{ETC}/limits.toml", "[limits]\nbusy_time_ms_max = 200\n")
     for database in ("default", "music"):
         machine.run("litebase", "query", "-d", database, "CREATE TABLE t(x)")
-    locked = "printf 'BEGIN IMMEDIATE; SELECT 1;\\n'; read x"
-    script = (f"({locked}) | setpriv --reuid=alice --regid=alice --init-groups litebase shell & "
-              f"(printf 'BEGIN IMMEDIATE;\\nSELECT 1;\\n'; sleep 20) | sqlite3 /var/lib/litebase/music.db & read x; kill $!")
+    begun = "(printf 'BEGIN IMMEDIATE;\\nSELECT 1;\\n'; read x <&3)"
+    script = (f"exec 3<&0; {begun} | setpriv --reuid=alice --regid=alice --init-groups litebase shell & "
+              f"{begun} | sqlite3 /var/lib/litebase/music.db & wait")
     holder = machine.start("bash", "-c", script)
     holder.stdout.readline(), holder.stdout.readline()
     return holder
