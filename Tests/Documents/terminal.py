@@ -36,6 +36,10 @@ VARIES = {
     "directory": r"/tmp/tmp\.\w+",
     "session": r"\bs\d+-\d+\b",
     "latency": r"(?<=p\d\d ) +\d+|(?<=p\d\d\d ) +\d+",
+    "columns": r" +",  # their widths, which depend on the numbers in them
+    "numbers": r"(?<= )\d+(?:u|\b)|0x[0-9a-f]+|(?<=fd=)\d+",
+    "duration": r"(?<=DURATION_US\": \")\d+|(?<=PEER_UID\": \")\d+",
+    "host": r"(?<=:\d\d )[\w-]+(?= systemd\[)|(?<=<date> )[\w-]+(?= systemd\[)",
     "total": r"(?<=^total )\d+",
     "bytes": r"(?<=bytes_received )[ \d]+|(?<=bytes_sent     )[ \d]+",
 }
@@ -158,6 +162,7 @@ def taken_apart(output, commands):
     for number, command in enumerate(commands):
         match = re.search(rf"{BEGIN}{number}{END}(.*?)(?:{BEGIN}=(\d+){END}|\Z)", output, re.S)
         text = match[1].replace("\r\n", "\n").replace("\x03", "") if match else ""  # the echo of Ctrl-C
+        text = re.sub(r"\x1b\[[\d;]*m", "", text)  # colours, of programs that do not know NO_COLOR
         lines = tuple(text.removesuffix("\n").split("\n")) if text else ()
         seen.append(Seen(command, int(match[2]) if match and match[2] else None, lines))
     return seen

@@ -99,16 +99,17 @@ def administrator(machine):
         machine.run("loginctl", "disable-linger", user)
         machine.systemctl("stop", f"user@{machine.output('id', '-u', user)}.service")
         machine.shell(f"rm -rf /home/{user}/.[a-z]*/litebase /home/{user}/.config /home/{user}/.local /home/{user}/*.db*")
-    machine.shell("rm -rf /etc/litebase/credentials /srv/music /var/backups/litebase /var/lib/litebase/* /root/*.db /tmp/litebase.sock*")
+    machine.shell("umount /srv/small", check=False)
+    machine.shell("rm -rf /srv/small /etc/litebase/credentials /srv/music /var/backups/litebase /var/lib/litebase/* /root/*.db /tmp/litebase.sock*")
     machine.systemctl("enable", "litebase.socket")
 
 
 # What a section takes for granted.
 
-def sqlite3(machine):
-    """Debian's program, from outside: the machine has no network to get it from."""
-    program = shutil.which("sqlite3")
-    machine.copy_in(program, "/usr/bin/sqlite3")
+def borrow(machine, name):
+    """A program of Debian's, from outside: the machine has no network to get it from."""
+    program = shutil.which(name)
+    machine.copy_in(program, f"/usr/bin/{name}")
     for word in subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout.split():
         if word.startswith("/") and not machine.path(word).exists():
             machine.copy_in(word, word)
@@ -116,7 +117,7 @@ def sqlite3(machine):
 
 def a_database_in_use(machine):
     """993 rows in the file, and seven more in its log."""
-    sqlite3(machine)
+    borrow(machine, "sqlite3")
     a_database(machine)
     query = ("litebase", "query", "-d", "music")
     machine.run(*query, "CREATE TABLE t(x)")
@@ -220,7 +221,8 @@ def a_database_at_home(machine):
 
 def two_locks(machine):
     """A client's transaction on one database, another program's on the other."""
-    sqlite3(machine)
+    borrow(machine, "sqlite3")
+    borrow(machine, "fuser")
     a_database(machine)
     machine.write(f"{ETC}/limits.toml", "[limits]\nbusy_time_ms_max = 200\n")
     for database in ("default", "music"):
@@ -234,7 +236,7 @@ def two_locks(machine):
 
 
 def a_replaced_file(machine):
-    sqlite3(machine)
+    borrow(machine, "sqlite3")
     a_database(machine)
     machine.run("litebase", "query", "-d", "music", "CREATE TABLE t(x)")
     machine.run("sqlite3", "/var/lib/litebase/music.db", "VACUUM INTO '/var/lib/litebase/other.db'")
@@ -251,8 +253,40 @@ def connections(machine, count):
 
 
 def three_connections(machine):
+    borrow(machine, "nc")
     machine.write(f"{ETC}/limits.toml", "[limits]\nconnections_max = 3\n")
-    return connections(machine, 3)
+    script = f"exec 3<&0; for one in 1 2 3; do nc -NU {SOCKET} <&3 3<&- & done; wait"
+    holder = machine.start("bash", "-c", script, user="alice")
+    wait_until(lambda: machine.run("litebase", "ping", user="alice", check=False).returncode == 75, "three are connected")
+    return holder
+
+
+def a_small_disk(machine):
+    machine.shell("install -d -o litebase /srv/small && mount -t tmpfs -o size=100k,uid=$(id -u litebase) tmpfs /srv/small")
+    machine.drop_in("small", "[Service]\nBindPaths=/srv/small\n")
+    machine.write(f"{ETC}/small.toml", '[databases.small]\nurl = "sqlite:/srv/small/small.db"\n')
+    machine.run("litebase", "query", "-d", "small", "CREATE TABLE t(x)")
+
+
+def a_daemon_that_stands_still(machine):
+    machine.drop_in("watchdog", "[Service]\nWatchdogSec=3s\n")
+    machine.ping()
+    pid = machine.main_pid()
+    machine.run("kill", "-STOP", pid)
+    machine.wait_restarted(pid)
+
+
+def a_holder_of_the_socket(machine):
+    borrow(machine, "lsof")
+    machine.ping()
+
+
+def a_slow_statement(machine):
+    borrow(machine, "jq")
+    machine.write(f"{ETC}/log.toml", "[log]\nslow_statement_ms = 1\nstatement_bytes_max = 1000\n")
+    sql = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c LIMIT 3000000) SELECT count(*) FROM c"
+    machine.run("litebase", "query", sql, user="alice")
+    wait_until(lambda: "Slow statement" in machine.output("journalctl", "-u", "litebase", "-n", "1", "-o", "cat"), "it is told")
 
 
 def a_crash_to_come(machine):
@@ -276,6 +310,10 @@ PREPARED = {
     ("docs/troubleshooting.md", "Socket not found"): stopped,
     ("docs/troubleshooting.md", "Socket already exists"): a_daemon_of("alice"),
     ("docs/troubleshooting.md", "Debug logging"): clients,
+    ("docs/troubleshooting.md", "Disk full"): a_small_disk,
+    ("docs/troubleshooting.md", "Killed by the watchdog, or crashed"): a_daemon_that_stands_still,
+    ("docs/troubleshooting.md", "Who holds the socket"): a_holder_of_the_socket,
+    ("docs/troubleshooting.md", "Reading the journal by program"): a_slow_statement,
     ("docs/troubleshooting.md", "Connection refused"): stopped,
     ("docs/troubleshooting.md", "The client hangs"): never_started,
     ("docs/troubleshooting.md", "The service does not start"): two_mistakes,
