@@ -10,7 +10,8 @@ bin=$(realpath "${1:-.build/release}")
 [ $# -eq 0 ] || shift
 work=$(mktemp -d)
 export LITEBASE_SOCKET="$work/litebase.sock"
-export XDG_STATE_HOME="$work/state"
+# Also root's, which would be /var/lib/litebase.
+export STATE_DIRECTORY="$work/state" XDG_STATE_HOME="$work/state"
 daemon=""
 cleanup() {
     [ -z "$daemon" ] || { kill "$daemon" 2>/dev/null && wait "$daemon"; } || true
