@@ -33,8 +33,6 @@ extension MySQLConnection {
         if calls.flag != 0 { return fail(MySQLErrors.error(handle, sql: errorText)) }
         isFresh = true
         isSealed = false
-        // The server has forgotten them, and libmariadb knows.
-        surplus.append(contentsOf: statements.removeAll())
         stepDidEnd()
     }
 

@@ -57,8 +57,8 @@ extension PostgreSQLConnection {
                 position = next
                 try PostgreSQLDriver.check(run.sql, run.parameters, mode, isInAtomicBatch: true)
                 let kind = StatementKind(run.sql)
-                let (way, hash) = try prepareSending(run.sql, run.parameters, kind, next, isOutside: false)
-                try sendStatement(run.sql, way, next, hash: hash)
+                takeOver(run.sql, run.parameters, kind)
+                try sendRow(run.sql, kind, next)
             }
             try requestAnswers()
             return nil
