@@ -171,8 +171,7 @@ extension MySQLConnection {
             return .full
         case .overflow:
             note(.rowTooLarge)
-            hasDroppedRows = true
-            abort()
+            abortForOverflow()
         }
         return nil
     }
@@ -208,6 +207,7 @@ extension MySQLConnection {
             run?.addToBatch(summary, position)
             return
         }
+        isDone = true
         guard let run else { return }
         run.summary = summary
     }

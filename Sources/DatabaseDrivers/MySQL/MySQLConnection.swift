@@ -77,6 +77,9 @@ final class MySQLConnection: ServerConnection {
     /// It reads, but functions that it calls may have changed something.
     var mayHaveCalled = false
     var batch: MySQLBatch?
+    /// The run may have changed something, also in a transaction that is still open.
+    var mayHaveTakenEffect = false
+    private var isPlainRead = false
 
     private static let keptTextByteCountMax = 64 << 10
     /// Room in a message beside the statement or its parameters.
@@ -133,6 +136,14 @@ final class MySQLConnection: ServerConnection {
         mayHaveCommitted = false
         mayHaveCalled = false
         ownsTransaction = false
+        mayHaveTakenEffect = false
+        isPlainRead = mode.isReadOnly || run.kind.isDescription
+        // The statements of a batch have their own, one after the other.
+        kind = .transaction
+        if case .statement = run.kind {
+            kind = MySQLStatementKind(run.sql)
+            if kind == .select, !isPlainRead { isPlainRead = PlainStatement.isPlain(run.sql, .mysql) }
+        }
         rowCountLeft = run.rowCountMax
         guard isAlive() else { throw lostError() }
         // The server forgets a KILL only with the statement that it has hit.
@@ -313,8 +324,9 @@ final class MySQLConnection: ServerConnection {
         let isAlone = batch?.isAtomic != true && transaction == .none
         if kind == .select {
             if isAlone { mayHaveCalled = true }
-        } else if isAlone || kind != .write {
-            mayHaveCommitted = true
+        } else {
+            if isAlone || kind != .write { mayHaveCommitted = true }
+            if batch?.isAtomic != true { mayHaveTakenEffect = true }
         }
     }
 
@@ -432,7 +444,16 @@ final class MySQLConnection: ServerConnection {
         return .lost(isSession: mode.isSession, mayHaveCalled: mayHaveCalled)
     }
 
-    override func errorOfDetachedRun(_ reason: StopReason) -> DriverError {
-        .detached(reason, mayHaveCommitted: mayHaveCommitted, mayHaveCalled: mayHaveCalled)
+    override func errorOfDetachedRun(_ reason: StopReason, isLost: Bool) -> DriverError {
+        // With the connection an open transaction is gone.
+        let mayStay = mayHaveCommitted || (mayHaveTakenEffect && !isLost)
+        return .detached(reason, mayHaveCommitted: mayStay, mayHaveCalled: mayHaveCalled)
+    }
+
+    override var readsOnly: Bool { isPlainRead }
+    override var isDivisible: Bool { !mode.isReadOnly && !isPlainRead && !kind.isIndivisible }
+
+    override func isOfStop(_ error: DriverError, _ reason: StopReason) -> Bool {
+        [.cancelled, .timeout, DriverError.stopped(reason).code].contains(error.code)
     }
 }

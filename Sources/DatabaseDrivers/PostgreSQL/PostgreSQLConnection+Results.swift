@@ -110,8 +110,7 @@ extension PostgreSQLConnection {
             return .full
         case .overflow:
             note(.rowTooLarge)
-            hasDroppedRows = true
-            abort()
+            abortForOverflow()
         }
         return nil
     }
@@ -155,6 +154,7 @@ extension PostgreSQLConnection {
                 run?.addToBatch(summary, position)
                 return
             }
+            isDone = true
             guard let run else { return }
             run.summary = summary
             // A stop that came too late has dropped nothing.

@@ -70,7 +70,10 @@ final class PostgreSQLConnection: ServerConnection {
     var gathering = PostgreSQLGathering()
 
     /// Parts of it may stay although the statement as a whole fails: CALL, DO and others can commit within.
-    private(set) var isDivisible = false
+    private var canCommitWithin = false
+    /// The run may have changed something, also in a transaction that is still open.
+    var mayHaveTakenEffect = false
+    private var isPlainRead = false
 
     init(
         _ handle: OpaquePointer, _ types: PostgreSQLTypes, _ place: PostgreSQLLocation,
@@ -213,7 +216,9 @@ final class PostgreSQLConnection: ServerConnection {
         isFailureOfServer = false
         lossDetail = nil
         isCommitted = false
-        isDivisible = false
+        canCommitWithin = false
+        mayHaveTakenEffect = false
+        isPlainRead = mode.isReadOnly || run.kind.isDescription
         rowTypes = nil
         rowCountLeft = run.rowCountMax
         gathering = PostgreSQLGathering(rowByteCountMax: run.sink.rowByteCountMax)
@@ -237,12 +242,16 @@ final class PostgreSQLConnection: ServerConnection {
         let kind = StatementKind(sql)
         isAlone = transaction == .none
         isCommitted = false
-        isDivisible = isAlone && !mode.isReadOnly && (kind == .other || kind == .preparedTransaction)
+        canCommitWithin =
+            isAlone && !mode.isReadOnly && (kind == .other || kind == .preparedTransaction)
+            && !StatementKind.isOneTransaction(sql)
+        if position == nil, kind == .select, !isPlainRead { isPlainRead = PlainStatement.isPlain(sql, .postgresql) }
         takeOver(sql, parameters, kind)
         if mode.isReadOnly, kind.controlsTransaction { return try sendReadOnlyControl(sql, position) }
         guard mode.isReadOnly, isAlone else {
             try sendStatement(sql, position)
             mayHaveCommitted = !mode.isReadOnly && (isAlone || kind.controlsTransaction) && kind != .select
+            mayHaveTakenEffect = !mode.isReadOnly && kind != .select
             mayHaveCalled = !mode.isReadOnly && isAlone && kind == .select
             return try sync()
         }
@@ -441,8 +450,17 @@ final class PostgreSQLConnection: ServerConnection {
         }
     }
 
-    override func errorOfDetachedRun(_ reason: StopReason) -> DriverError {
-        .detached(reason, mayHaveCommitted: mayHaveCommitted, mayHaveCalled: mayHaveCalled)
+    override func errorOfDetachedRun(_ reason: StopReason, isLost: Bool) -> DriverError {
+        // With the connection an open transaction is gone.
+        let mayStay = mayHaveCommitted || (mayHaveTakenEffect && !isLost)
+        return .detached(reason, mayHaveCommitted: mayStay, mayHaveCalled: mayHaveCalled)
+    }
+
+    override var readsOnly: Bool { isPlainRead }
+    override var isDivisible: Bool { canCommitWithin }
+
+    override func isOfStop(_ error: DriverError, _ reason: StopReason) -> Bool {
+        [.cancelled, .timeout, DriverError.stopped(reason).code].contains(error.code)
     }
 
     // MARK: Cancelling
