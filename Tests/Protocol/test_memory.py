@@ -290,7 +290,8 @@ def test_errors_have_a_bound(single_loop, sql):
         for _ in range(5):
             time.sleep(0.1)
             bystander.check()
-            assert daemon.memory_kib() - before < 192 << 10
+            # What SQLite computes for one user at a time is within its own limit of 512 MiB.
+            assert daemon.memory_kib() - before < 600 << 10
     assert bystander.slowest < 2
 
 

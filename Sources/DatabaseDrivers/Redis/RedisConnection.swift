@@ -458,7 +458,7 @@ final class RedisConnection: ServerConnection {
         ).with { if mayHaveChanged { $0.detail = "The command was executed." } }
     }
 
-    override func errorOfDetachedRun(_ reason: StopReason) -> DriverError {
+    override func errorOfDetachedRun(_ reason: StopReason, isLost: Bool) -> DriverError {
         mayHaveChanged ? Self.unknownOutcome("The server did not confirm the cancelling") : .stopped(reason)
     }
 

@@ -86,6 +86,7 @@ final class SQLiteConnection: @unchecked Sendable {
     @exclusivity(unchecked) private unowned(unsafe) var current: StatementRun?
     /// That statement is one that writes.
     @exclusivity(unchecked) private var runWrites = false
+    @exclusivity(unchecked) private var stepped: OpaquePointer?
     @exclusivity(unchecked) private var busySince: MonotonicInstant?
     /// The transaction that short reads share; `nil` until there are many, or when there can be none.
     @exclusivity(unchecked) var snapshot: HeldSnapshot?
@@ -229,10 +230,11 @@ final class SQLiteConnection: @unchecked Sendable {
 
     // MARK: Interruption
 
-    /// Makes `run` the one whose stop flag is looked at, until `end`.
-    func begin(_ run: StatementRun, writes: Bool, budgetDeadline: MonotonicInstant = .distantFuture) {
+    /// Makes `run` the one whose stop flag is looked at, until `end`; `statement` is the one that is stepped, if any is.
+    func begin(_ run: StatementRun, _ statement: CachedStatement?, budgetDeadline: MonotonicInstant = .distantFuture) {
         current = run
-        runWrites = writes
+        runWrites = statement.map { !$0.isReadOnly } ?? false
+        stepped = statement?.handle
         isBudgetSpent = false
         computedAtDeadline = nil
         self.budgetDeadline = budgetDeadline
@@ -247,6 +249,7 @@ final class SQLiteConnection: @unchecked Sendable {
     func end() {
         if budgetDeadline == .distantFuture { interruptible.withLock { $0 = nil } }
         current = nil
+        stepped = nil
         budgetDeadline = .distantFuture
         busySince = nil
     }
@@ -328,8 +331,13 @@ final class SQLiteConnection: @unchecked Sendable {
             look(each: SQLiteBudget.stepsBetweenLooks(stepsBetweenLooks, took: elapsed))
             if share != nil, now.nanoseconds(since: lastRest) > SQLiteBudget.workerTurnNanoseconds { rest(now) }
         }
-        return mustStop()
+        return !hasHalted && mustStop()
     }
+
+    /// Whether the statement has done everything, its commit included, and what remains of it is to return. SQLite asks once
+    /// more there, and would call a statement interrupted that has taken effect: COMMIT, or a change within a transaction.
+    /// - Source: OP_Halt, OP_AutoCommit and vdbe_return in src/vdbe.c, sqlite3_stmt_busy in src/vdbeapi.c of SQLite 3.40
+    private var hasHalted: Bool { stepped.map { sqlite3_stmt_busy($0) == 0 } ?? false }
 
     /// Begins to look whether rows with a rowid come into `table` (https://sqlite.org/c3ref/update_hook.html).
     func watchInserts(into table: String) {
@@ -398,9 +406,7 @@ final class SQLiteConnection: @unchecked Sendable {
             }, Unmanaged.passUnretained(self).toOpaque())
     }
 
-    /// Whether the write that runs has committed, and what remains of it is to return. SQLite asks once more there, and
-    /// would call a statement interrupted that has taken effect.
-    /// - Source: vdbe_return in src/vdbe.c of SQLite 3.40
+    /// Whether the write that runs has committed: memory is not refused any more.
     private var hasCommitted: Bool { runWrites && sqlite3_txn_state(handle, nil) == SQLITE_TXN_NONE }
 
     /// Whether the statement that runs is to end: its client or its time says so, or it has been on a loop for long enough.
