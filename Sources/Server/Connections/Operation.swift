@@ -69,6 +69,16 @@ final class Operation: StatementRun, @unchecked Sendable {
         /// Until the client asks for the next page.
         case waitingForFetch
         case ended
+
+        /// The same for the flow control.
+        var stage: FlowControl.Stage {
+            switch self {
+            case .idle, .starting, .running, .ended: .working
+            case .queued: .queued
+            case .waitingForOutput: .waitingForOutput
+            case .waitingForFetch: .waitingForFetch
+            }
+        }
     }
 
     /// For requests of this encoding, one after the other.
