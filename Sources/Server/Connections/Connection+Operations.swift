@@ -78,7 +78,7 @@ extension Connection {
             release(operation)
         } else {
             if operation.progress == .starting { move(operation, to: .running) }
-            track(operation)
+            if operation.isTracked { armTimer(operation) } else { track(operation) }
         }
     }
 
@@ -105,13 +105,13 @@ extension Connection {
         // Nothing more is read from this connection until some have ended.
         if inFlight.count == context.limits.requestsInFlightMax { hit(.requestsInFlight) }
         context.shared.requestsInFlight.add(1, ordering: .relaxed)
-        // Whose first page came within its start is the client's turn already, and that takes as long as it likes.
-        if operation.progress != .waitingForFetch { armTimer(operation) }
+        armTimer(operation)
     }
 
+    /// Has a timeout noticed. While the clock stands, for the client's time is not the statement's, whoever lets it go on does
+    /// this; a timer that is armed already finds out by itself that it has come too early.
     private func armTimer(_ operation: Operation) {
-        guard operation.timeoutMilliseconds > 0, operation.timer == nil else { return }
-        let deadline = operation.started.advanced(byMilliseconds: operation.timeoutMilliseconds)
+        guard operation.timer == nil, let deadline = operation.deadline else { return }
         operation.timer = context.loop.schedule(self, token: operation.serial, at: deadline)
     }
 
@@ -185,6 +185,7 @@ extension Connection {
         for operation in inFlight where operation.progress == .waitingForOutput {
             move(operation, to: .running)
             operation.resumeClock(at: .now)
+            armTimer(operation)
             operation.link?.resume(operation)
         }
     }
@@ -204,8 +205,7 @@ extension Connection {
             operation.fetchCredit += 1
             return
         }
-        operation.started = .now
-        operation.resumeClock(at: operation.started)
+        operation.startPage(at: .now)
         armTimer(operation)
         operation.rows.allowPage(pageRowCount)
         continueRows(operation)
@@ -334,7 +334,8 @@ extension Connection {
     func operationTimedOut(_ serial: UInt64) {
         guard let operation = inFlight.first(where: { $0.serial == serial }) else { return }
         operation.timer = nil
-        stop(operation, .timeout)
+        guard let deadline = operation.deadline else { return }
+        if deadline > .now { armTimer(operation) } else { stop(operation, .timeout) }
     }
 
     func cancel(_ head: RequestHead, _ encoding: WireEncoding) throws(RequestError) {
