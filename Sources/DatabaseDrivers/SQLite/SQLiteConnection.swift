@@ -108,8 +108,8 @@ final class SQLiteConnection: @unchecked Sendable {
     @exclusivity(unchecked) private var stepsBetweenLooks: Int32 = 0
     @exclusivity(unchecked) private var lastLook = MonotonicInstant.now
     @exclusivity(unchecked) private var pageCacheByteCount = SQLiteOptions.smallPageCacheByteCount
-    /// The runs for which a transaction is begun: the wait for a lock ends when all were told to stop.
-    var group: [StatementRun] = []
+    /// For whom a transaction is begun: the wait for a lock ends when all were withdrawn.
+    var group: [SQLiteExecution] = []
     /// Whom other threads may interrupt: taken under the lock, so that a late interrupt finds somebody else or nobody.
     private let interruptible = Mutex<ObjectIdentifier?>(nil)
 
@@ -416,7 +416,7 @@ final class SQLiteConnection: @unchecked Sendable {
         }
         if current?.stopReason != nil { return 0 }
         if budgetDeadline < .now { return 0 }
-        if !group.isEmpty, group.allSatisfy({ $0.stopReason != nil }) { return 0 }
+        if !group.isEmpty, group.allSatisfy(\.isWithdrawn) { return 0 }
         let now = MonotonicInstant.now
         if attempt == 0 || busySince == nil { busySince = now }
         let since = busySince ?? now
