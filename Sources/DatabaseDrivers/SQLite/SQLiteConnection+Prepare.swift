@@ -106,7 +106,7 @@ extension SQLiteConnection {
         liftLimits()
         authorization = SQLiteAuthorization()
         isPreparing = true
-        begin(run, writes: false, budgetDeadline: preparationDeadline(sql.count))
+        begin(run, stepping: nil, budgetDeadline: preparationDeadline(sql.count))
         beginGuard()
         var handle: OpaquePointer?
         var tail: UnsafePointer<CChar>?

@@ -80,8 +80,8 @@ final class SQLiteConnection: @unchecked Sendable {
     /// The run whose stop flag counts; set while one of its statements runs. Not counted: whoever calls `begin` has the
     /// run until `end`.
     @exclusivity(unchecked) private unowned(unsafe) var current: StatementRun?
-    /// That statement is one that writes.
-    @exclusivity(unchecked) private var runWrites = false
+    /// That statement, when it is stepped; not while one is prepared.
+    @exclusivity(unchecked) private var stepped: OpaquePointer?
     @exclusivity(unchecked) private var busySince: MonotonicInstant?
     /// The transaction that short reads share; `nil` until there are many, or when there can be none.
     @exclusivity(unchecked) var snapshot: HeldSnapshot?
@@ -226,9 +226,11 @@ final class SQLiteConnection: @unchecked Sendable {
     // MARK: Interruption
 
     /// Makes `run` the one whose stop flag is looked at, until `end`.
-    func begin(_ run: StatementRun, writes: Bool, budgetDeadline: MonotonicInstant = .distantFuture) {
+    func begin(
+        _ run: StatementRun, stepping statement: OpaquePointer?, budgetDeadline: MonotonicInstant = .distantFuture
+    ) {
         current = run
-        runWrites = writes
+        stepped = statement
         isBudgetSpent = false
         self.budgetDeadline = budgetDeadline
         if budgetDeadline == .distantFuture {
@@ -242,6 +244,7 @@ final class SQLiteConnection: @unchecked Sendable {
     func end() {
         if budgetDeadline == .distantFuture { interruptible.withLock { $0 = nil } }
         current = nil
+        stepped = nil
         budgetDeadline = .distantFuture
         busySince = nil
     }
@@ -392,14 +395,14 @@ final class SQLiteConnection: @unchecked Sendable {
             }, Unmanaged.passUnretained(self).toOpaque())
     }
 
-    /// Whether the write that runs has committed, and what remains of it is to return. SQLite asks once more there, and
-    /// would call a statement interrupted that has taken effect.
-    /// - Source: vdbe_return in src/vdbe.c of SQLite 3.40
-    private var hasCommitted: Bool { runWrites && sqlite3_txn_state(handle, nil) == SQLITE_TXN_NONE }
+    /// Whether the statement has done all that it does, and what remains of it is to return. SQLite asks once more there, and
+    /// would call a statement interrupted that has taken effect: a COMMIT, a CREATE within a transaction, any write.
+    /// - Source: vdbe_return in src/vdbe.c of SQLite 3.40; https://sqlite.org/c3ref/stmt_busy.html
+    private var hasTakenEffect: Bool { stepped.map { sqlite3_stmt_busy($0) == 0 } ?? false }
 
     /// Whether the statement that runs is to end: its client or its time says so, or it has been on a loop for long enough.
     func mustStop() -> Bool {
-        if current?.stopReason != nil { return !hasCommitted }
+        if current?.stopReason != nil { return !hasTakenEffect }
         if budgetDeadline < .now {
             isBudgetSpent = true
             return true

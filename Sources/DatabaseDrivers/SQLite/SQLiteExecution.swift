@@ -250,7 +250,7 @@ final class SQLiteExecution: @unchecked Sendable {
             }
         }
         connection.authorization.denial = nil
-        connection.begin(run, writes: !statement.isReadOnly, budgetDeadline: deadline)
+        connection.begin(run, stepping: statement.handle, budgetDeadline: deadline)
         // From here on it can be interrupted; whoever wanted that before has found nobody.
         if connection.mayBlock, let reason = run.stopReason {
             connection.end()
@@ -406,7 +406,7 @@ final class SQLiteExecution: @unchecked Sendable {
     private func finish(
         _ run: StatementRun, _ connection: SQLiteConnection, _ statement: CachedStatement, _ result: Int32
     ) -> AdvanceOutcome {
-        guard result == SQLITE_DONE || hasTakenEffect(connection, statement, result) else {
+        guard result == SQLITE_DONE else {
             if connection.isBudgetSpent, run.stopReason == nil {
                 return connection.mayBlock ? fail(Self.noWorker) : .interruptedByBudget
             }
@@ -416,7 +416,7 @@ final class SQLiteExecution: @unchecked Sendable {
         if !statement.isReadOnly { summarize(connection, statement) }
         // An autocommit statement commits when it is reset, and that may fail.
         let resetResult = sqlite3_reset(statement.handle)
-        if resetResult != SQLITE_OK, result == SQLITE_DONE { return fail(error(connection, resetResult)) }
+        if resetResult != SQLITE_OK { return fail(error(connection, resetResult)) }
         run.summary.transaction = connection.transaction
         return .ended
     }
@@ -439,13 +439,6 @@ final class SQLiteExecution: @unchecked Sendable {
             return .interruptedByBudget
         }
         return fail(error)
-    }
-
-    /// Whether it was interrupted when it had done everything, within a transaction (see `SQLiteConnection.hasCommitted`).
-    /// What is interrupted earlier is undone, and counts no changes.
-    private func hasTakenEffect(_ connection: SQLiteConnection, _ statement: CachedStatement, _ result: Int32) -> Bool {
-        result & 0xff == SQLITE_INTERRUPT && !statement.isReadOnly && connection.transaction == .active
-            && sqlite3_total_changes64(connection.handle) != totalChangesBefore
     }
 
     private func summarize(_ connection: SQLiteConnection, _ statement: CachedStatement) {
