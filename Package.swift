@@ -100,8 +100,8 @@ let package = Package(
             name: "WireProtocolTests", dependencies: ["WireProtocol", "ByteBuffers", "LiteBaseTesting"],
             swiftSettings: strict),
         .testTarget(
-            name: "DatabaseDriversTests", dependencies: ["DatabaseDrivers", "LinuxSystem", "LiteBaseTesting"],
-            swiftSettings: strict),
+            name: "DatabaseDriversTests",
+            dependencies: ["DatabaseDrivers", "LinuxSystem", "LiteBaseTesting", "CSQLite"], swiftSettings: strict),
         .testTarget(
             name: "ServerTests",
             dependencies: [

@@ -236,7 +236,7 @@ public final class Server {
         for listener in listeners { listener.pause() }
         let acceptedCount = listeners.reduce(0) { $0 + $1.acceptWaiting() }
         if acceptedCount == 0 && connectionCount == 0 { return true }
-        for listener in listeners { try? listener.start() }
+        for listener in listeners { listener.resume() }
         return false
     }
 }

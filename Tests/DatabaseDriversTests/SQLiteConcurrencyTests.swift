@@ -8,6 +8,20 @@ import Testing
 struct SQLiteConcurrencyTests {
     private static let endless = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c) SELECT count(*) FROM c"
 
+    /// A text that no loop prepares: the worker opens the connection, which the loop has to know to interrupt it.
+    @Test func aLongReadThatWasOpenedOnAWorkerCanBeInterrupted() throws {
+        let harness = try DriverHarness()
+        harness.run("SELECT 1")
+        let run = TestRun("\(Self.endless) /*\(String(repeating: "x", count: 20_000))*/")
+        harness.link.start(run, for: harness.owner)
+        let execution = try #require(run.execution as? SQLiteExecution)
+        #expect(harness.wait(seconds: 5) { execution.interruptTarget != nil }, "nobody can interrupt it")
+        harness.link.stop(run, .cancelled)
+        #expect(harness.wait(seconds: 5) { run.hasEnded })
+        #expect(run.error?.code == .cancelled)
+        #expect(execution.interruptTarget == nil)
+    }
+
     @Test func writesInAGroupSucceedAndFailOneByOne() throws {
         let harness = try DriverHarness()
         harness.run("CREATE TABLE p(a INTEGER PRIMARY KEY)")

@@ -117,6 +117,26 @@ import Testing
         #expect(try await client.ping().status == "healthy")
     }
 
+    /// `db_connect` cannot be cancelled: it opens the session all the same, which would stay as long as the connection.
+    @Test func aSessionThatNobodyWaitsForIsClosed() async throws {
+        let (closed, continuation) = AsyncStream.makeStream(of: String.self)
+        let client = try client { server in
+            guard let connect = server.receive(), server.receive()?.type == "cancel" else { return }
+            server.reply(connect.id, "db_connect_response", [("session", .value("s1-1"))])
+            guard let disconnect = server.receive() else { return }
+            continuation.yield("\(disconnect.type) \(disconnect.data["session"]?.text ?? "")")
+            server.reply(disconnect.id, "db_disconnect_response", [])
+            while let ping = server.receive() { server.reply(ping.id, "health_response", BlockingClientTests.health) }
+        }
+        let task = Task { try await client.openSession() }
+        try await Task.sleep(for: .milliseconds(20))
+        task.cancel()
+        await #expect(throws: CancellationError.self) { try await task.value }
+        var names = closed.makeAsyncIterator()
+        #expect(await names.next() == "db_disconnect s1-1")
+        #expect(try await client.ping().status == "healthy")
+    }
+
     @Test func cancellingATaskEndsItsStream() async throws {
         let client = try client { server in
             guard let query = server.receive() else { return }

@@ -10,6 +10,26 @@ import Testing
         }
     }
 
+    @Test func aSessionThatNobodyWaitsForIsHandedOut() throws {
+        var router = ReplyRouter()
+        let reply = { (id: Int64) in
+            ServerEnd.frame(id, "db_connect_response", [("session", .value(.text("s1-\(id)")))])
+        }
+        // Given up before the reply, and behind it.
+        let (early, late, refused) = (router.open(), router.open(), router.open())
+        #expect(router.abandon(early) != nil)
+        #expect(router.abandon(refused) != nil)
+        #expect(try Self.receive(reply(late), in: &router) == late)
+        #expect(router.abandon(late) == nil)
+        #expect(router.takeStrandedSession() == "s1-\(late)")
+        #expect(try Self.receive(reply(early), in: &router) == nil)
+        let error = ServerEnd.frame(refused, "error", [("code", .value(.text("busy")))])
+        #expect(try Self.receive(error, in: &router) == nil)
+        #expect(router.takeStrandedSession() == "s1-\(early)")
+        #expect(router.takeStrandedSession() == nil)
+        #expect(router.inFlight == 0)
+    }
+
     /// It was taken for news of the request, and its bytes were counted for ever: in the end the client read nothing more.
     @Test func aFrameBehindTheLastOneIsDropped() throws {
         var router = ReplyRouter()

@@ -8,6 +8,7 @@ import pytest
 from conformance import POOL, cancelled_within, client, engine, fails, on, packed, place, says, unless_busy, whole_place  # noqa: F401
 from daemon import wait_until
 from engines import EDGES
+from wire import RequestFailed
 
 
 def same(left, right):
@@ -157,6 +158,39 @@ def test_others_are_served_while_a_reader_stalls(place, engine, packed):
     time.sleep(0.2)
     for number in range(20):
         assert says(packed, engine, number)
+
+
+def test_the_time_in_which_the_client_does_not_read_does_not_count(place, engine):
+    """Neither for the statement whose rows wait, nor for what is behind it in its session."""
+    sessions = [place.connect(), place.connect()]
+    streams = []
+    for client in sessions:
+        options = {"session": client.session(database="db")} if client is sessions[0] else {"database": "db"}
+        streams.append(client.send_query(engine.rows(300_000), timeout_ms=2000, **options))
+        behind = client.send_query(engine.say(7), timeout_ms=500, **options)
+        streams.append(behind)
+    time.sleep(2.5)
+    for client in sessions:
+        stream, behind = streams.pop(0), streams.pop(0)
+        rows = 0
+        while True:
+            frame = client.receive_for(stream)
+            assert frame.type == "query_response", frame
+            rows += len(frame.data["rows"])
+            if frame.terminal:
+                break
+        assert rows == 300_000 and frame.data["elapsed_us"] < 2_000_000
+        assert client.collect(behind).value == engine.said(7)
+
+
+def test_a_timeout_comes_for_a_reader_who_has_paused(place, engine, packed):
+    """The clock stands while the client does not read, and goes on where it stood."""
+    assert says(packed, engine)
+    id = packed.send_query(engine.rows(1_000_000), database="db", timeout_ms=120)
+    time.sleep(0.5)
+    with pytest.raises(RequestFailed) as failure:
+        packed.collect(id)
+    assert failure.value.code == "timeout"
 
 
 def read_pages(client, id):

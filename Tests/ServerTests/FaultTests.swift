@@ -105,6 +105,19 @@ struct FaultTests {
         }
     }
 
+    /// A listener that was paused when descriptors ran out, and cannot be watched again when there are some.
+    @Test func aListenerIsWatchedAgainWhenThatHasFailed() throws {
+        try FaultInjection.isolated {
+            let harness = try ServerHarness()
+            defer { harness.stop() }
+            FaultInjection.fail(.accept, with: .tooManyFiles)
+            FaultInjection.fail(.epollControl, with: .outOfMemory, times: 2)
+            let client = try harness.client()
+            #expect(client.ask(Self.health)?.contains("healthy") == true)
+            #expect(FaultInjection.reset() == 0, "the failures were not reached")
+        }
+    }
+
     @Test func acceptBacksOffAndLogsOnce() throws {
         try FaultInjection.isolated {
             let harness = try ServerHarness()

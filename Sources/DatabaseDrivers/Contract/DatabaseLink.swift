@@ -31,14 +31,17 @@ public struct LinkOwner: Sendable {
     public var pid: Int32
     /// Whether this client may name files of its own choice (ad-hoc URLs, ATTACH, VACUUM INTO).
     public var mayOpenFiles: Bool
+    /// Tells the clients of a loop apart, for what keeps the order of one.
+    public var client: UInt64
     /// Who pays for what an engine within the process takes.
     let account: MemoryAccount
 
-    public init(uid: UInt32, pid: Int32, mayOpenFiles: Bool) {
-        self.init(uid: uid, pid: pid, mayOpenFiles: mayOpenFiles, MemoryAccount(uid: uid))
+    public init(uid: UInt32, pid: Int32, mayOpenFiles: Bool, client: UInt64 = 0) {
+        self.init(uid: uid, pid: pid, mayOpenFiles: mayOpenFiles, client: client, MemoryAccount(uid: uid))
     }
 
-    private init(uid: UInt32, pid: Int32, mayOpenFiles: Bool, _ account: MemoryAccount) {
+    private init(uid: UInt32, pid: Int32, mayOpenFiles: Bool, client: UInt64, _ account: MemoryAccount) {
+        self.client = client
         self.uid = uid
         self.pid = pid
         self.mayOpenFiles = mayOpenFiles
@@ -46,7 +49,7 @@ public struct LinkOwner: Sendable {
     }
 
     /// For what the daemon does by itself.
-    static let daemon = LinkOwner(uid: 0, pid: 0, mayOpenFiles: false, .nobody)
+    static let daemon = LinkOwner(uid: 0, pid: 0, mayOpenFiles: false, client: 0, .nobody)
 }
 
 /// A way to a database: shared by the autocommit requests of a loop, or pinned to one session.

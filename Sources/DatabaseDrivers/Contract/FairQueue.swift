@@ -46,6 +46,10 @@ struct FairQueue<Element> {
     /// Whether a user who has something in the queue is one of those.
     func hasUser(where isMeant: (UInt32) -> Bool) -> Bool { lanes.contains { $0.count > 0 && isMeant($0.uid) } }
 
+    func contains(where isMeant: (Element) -> Bool) -> Bool {
+        lanes.contains { lane in lane.elements[lane.head...].contains { $0.map(isMeant) ?? false } }
+    }
+
     /// Puts an element behind the others of its user.
     mutating func append(_ element: Element, of uid: UInt32) {
         lanes[lane(of: uid)].append(element)

@@ -35,6 +35,31 @@ enum SQLText {
         return true
     }
 
+    /// Whether it is certain, by its first word, that the statement writes nothing.
+    static func onlyReads(_ text: UnsafeRawBufferPointer) -> Bool {
+        var index = 0
+        while index < text.count {
+            let next = index + 1 < text.count ? text[index + 1] : 0
+            switch (text[index], next) {
+            case (0x09...0x0d, _), (UInt8(ascii: " "), _), (UInt8(ascii: ";"), _): index += 1
+            case (UInt8(ascii: "-"), UInt8(ascii: "-")):
+                while index < text.count, text[index] != UInt8(ascii: "\n") { index += 1 }
+            case (UInt8(ascii: "/"), UInt8(ascii: "*")):
+                index += 3
+                while index < text.count, !(text[index - 1] == UInt8(ascii: "*") && text[index] == UInt8(ascii: "/")) {
+                    index += 1
+                }
+                index += 1
+            default:
+                let start = index
+                while index < text.count, isWordByte(text[index]) { index += 1 }
+                let word = UnsafeRawBufferPointer(rebasing: text[start..<index])
+                return ["select", "values", "explain"].contains { equals(word, $0) }
+            }
+        }
+        return true
+    }
+
     /// Words outside of literals and comments, keywords and names alike, but for NULL, TRUE and FALSE.
     ///
     /// What nests without parentheses and operators is made of words (`x COLLATE a COLLATE b …`); a long text of data has few.

@@ -57,14 +57,14 @@ final class SQLiteConnection: @unchecked Sendable {
     let statements: StatementCache
     @exclusivity(unchecked) var authorization = SQLiteAuthorization()
     /// True while a statement of the daemon's own is prepared, which may do anything.
-    @exclusivity(unchecked) private(set) var isOwnStatement = false
+    @exclusivity(unchecked) var isOwnStatement = false
 
     /// On a loop: when the statement has to leave it. Elsewhere: never.
     @exclusivity(unchecked) var budgetDeadline = MonotonicInstant.distantFuture
     /// True when the statement was interrupted for its budget.
     @exclusivity(unchecked) var isBudgetSpent = false
     /// The statement that runs checkpoints the log: it does what it can, and does not keep writers waiting for readers.
-    @exclusivity(unchecked) var isCheckpoint = false
+    @exclusivity(unchecked) private var isCheckpoint = false
     /// What the loop's thread had computed when the deadline was first found to be over.
     @exclusivity(unchecked) private var computedAtDeadline: Int64?
     /// True while a client's statement is prepared.
@@ -112,9 +112,9 @@ final class SQLiteConnection: @unchecked Sendable {
     @exclusivity(unchecked) private var patternByteCountMax = SQLiteLimit.patternByteCountMax
     @exclusivity(unchecked) private var stepsBetweenLooks: Int32 = 0
     @exclusivity(unchecked) private var lastLook = MonotonicInstant.now
-    @exclusivity(unchecked) private var pageCacheByteCount = SQLiteOptions.smallPageCacheByteCount
-    /// The runs for which a transaction is begun: the wait for a lock ends when all were told to stop.
-    var group: [StatementRun] = []
+    @exclusivity(unchecked) var pageCacheByteCount = SQLiteOptions.smallPageCacheByteCount
+    /// For whom a transaction is begun: the wait for a lock ends when all were withdrawn.
+    var group: [SQLiteExecution] = []
     /// Whom other threads may interrupt: taken under the lock, so that a late interrupt finds somebody else or nobody.
     private let interruptible = Mutex<ObjectIdentifier?>(nil)
 
@@ -235,6 +235,7 @@ final class SQLiteConnection: @unchecked Sendable {
         current = run
         runWrites = statement.map { !$0.isReadOnly } ?? false
         stepped = statement?.handle
+        isCheckpoint = statement?.isCheckpoint ?? false
         isBudgetSpent = false
         computedAtDeadline = nil
         self.budgetDeadline = budgetDeadline
@@ -437,7 +438,7 @@ final class SQLiteConnection: @unchecked Sendable {
         }
         if current?.stopReason != nil || isCheckpoint { return 0 }
         if budgetDeadline < .now { return 0 }
-        if !group.isEmpty, group.allSatisfy({ $0.stopReason != nil }) { return 0 }
+        if !group.isEmpty, group.allSatisfy(\.isWithdrawn) { return 0 }
         let now = MonotonicInstant.now
         if attempt == 0 || busySince == nil { busySince = now }
         let since = busySince ?? now
@@ -445,48 +446,6 @@ final class SQLiteConnection: @unchecked Sendable {
         Process.sleep(microseconds: attempt < 10 ? 1_000 : 10_000)
         return 1
     }
-
-    // MARK: Pages in memory
-
-    /// Sets how many bytes of pages are kept in memory; beyond, they are given back at once.
-    func resizePageCache(_ byteCount: Int) {
-        guard byteCount != pageCacheByteCount else { return }
-        // Negative: KiB instead of pages (https://sqlite.org/pragma.html#pragma_cache_size). It reads the schema.
-        let hadTime = withinLoopBudget { try? execute("PRAGMA cache_size = \(-max(1, byteCount >> 10))") }
-        if hadTime { pageCacheByteCount = byteCount }
-    }
-
-    /// Gives all pages back that no statement uses.
-    func releasePages() { sqlite3_db_release_memory(handle) }
-
-    // MARK: State
-
-    /// Whether the file has a write-ahead log, so that its readers and writers do not keep each other waiting.
-    var usesWAL: Bool {
-        guard let statement = prepareOwn("PRAGMA journal_mode") else { return false }
-        defer { sqlite3_finalize(statement) }
-        guard sqlite3_step(statement) == SQLITE_ROW, let mode = sqlite3_column_text(statement, 0) else { return false }
-        return String(cString: mode) == "wal"
-    }
-
-    /// Prepares a statement of our own, which the caller finalizes.
-    func prepareOwn(_ sql: String) -> OpaquePointer? {
-        liftLimits()
-        isOwnStatement = true
-        defer { isOwnStatement = false }
-        var statement: OpaquePointer?
-        return sqlite3_prepare_v2(handle, sql, -1, &statement, nil) == SQLITE_OK ? statement : nil
-    }
-
-    /// Gives up what is cached, when memory is short.
-    func releaseMemoryIfShort() {
-        if SQLiteMemory.isShort(for: role.account) { sqlite3_db_release_memory(handle) }
-    }
-
-    /// State of the transaction as SQLite sees it.
-    var transaction: TransactionState { sqlite3_get_autocommit(handle) == 0 ? .active : .none }
-    /// Whether it holds the write lock of the main database (https://sqlite.org/c3ref/txn_state.html).
-    var holdsWriteLock: Bool { sqlite3_txn_state(handle, "main") == SQLITE_TXN_WRITE }
 }
 
 extension DriverError {

@@ -60,13 +60,14 @@ extension SQLiteDatabase {
     func write(_ group: [SQLiteExecution]) {
         let opening = state.withLock { $0.opening }
         guard case .open(let writer?, let generation) = opening, isInPlace(generation) else {
-            return group.forEach { $0.mustStartAgain = true }
+            for execution in group where execution.takeForWriter() { execution.mustStartAgain = true }
+            return
         }
         writer.run(group)
         if writer.connection.hasMetDamage { replaceWriter(writer, generation) }
         // What is acknowledged was in the file at that path after its commit.
         if isInPlace(generation) { return }
-        for execution in group where execution.run.error == nil && !execution.isUnfinished { execution.endAsUnknown() }
+        for execution in group where execution.isWritten && execution.run.error == nil { execution.endAsUnknown() }
     }
 
     /// Lets a session write, and tells it when the file was not the one at its path.

@@ -291,11 +291,11 @@ public final class SQLiteDatabase: Database {
         workers.submit(for: group[0].owner.uid) { [self] in
             let executions = group.compactMap(\.execution)
             write(executions)
-            let unfinished = group.filter { $0.execution?.isUnfinished == true }
-            let finished = executions.filter { !$0.isUnfinished }
-            for ticket in unfinished { ticket.execution?.isUnfinished = false }
-            for ticket in writes.release(unfinished: unfinished) {
-                guard let execution = ticket.execution, let reason = execution.run.stopReason else { continue }
+            let finished = executions.filter(\.isWritten)
+            for ticket in writes.release(unfinished: group.filter { $0.execution?.isWritten == false }) {
+                guard let execution = ticket.execution, execution.takeForWriter(),
+                    let reason = execution.run.stopReason
+                else { continue }
                 execution.run.error = .stopped(reason)
                 execution.mailbox.submit { execution.onWritten?() }
             }

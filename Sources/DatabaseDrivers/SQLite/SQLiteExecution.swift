@@ -6,6 +6,7 @@
 
 internal import CSQLite
 internal import LinuxSystem
+internal import Synchronization
 
 /// What became of a piece of work on a statement.
 enum AdvanceOutcome {
@@ -55,8 +56,18 @@ final class SQLiteExecution: @unchecked Sendable {
     @exclusivity(unchecked) var interruptTarget: SQLiteConnection?
     @exclusivity(unchecked) var busyTimer: TimerID?
     @exclusivity(unchecked) var busyToken: UInt64 = 0
-    /// The writer had no time for it in this turn; touched by whoever has the turn.
-    @exclusivity(unchecked) var isUnfinished = false
+    /// Among those of its client whose order is kept; touched on the loop only.
+    @exclusivity(unchecked) var isInLine = false
+    /// Nobody knows yet whether it writes; touched on the loop only.
+    @exclusivity(unchecked) var isUndecided = false
+    /// When it was looked at, an earlier write of its client was not done, which may make what it needs; touched on the loop only.
+    @exclusivity(unchecked) var isBehindWrites = false
+    /// It could not be prepared once, and was looked at again; touched on the loop only.
+    @exclusivity(unchecked) var isLookedAtAgain = false
+    /// A batch, which has a transaction of its own; set when it joins the writers' queue.
+    @exclusivity(unchecked) var isBatch = false
+    /// Whose it is while it is in a group of writes.
+    private let claim = Atomic<Claim.RawValue>(Claim.none.rawValue)
     /// Called on the loop when the writer has ended the run.
     var onWritten: (@Sendable () -> Void)?
     /// Set by the writer: nothing was run, since the database has to be opened anew.
@@ -86,8 +97,10 @@ final class SQLiteExecution: @unchecked Sendable {
         place = .loop
         startCount = 0
         hasBegun = false
-        isUnfinished = false
         isUnfitForLoop = false
+        isBehindWrites = false
+        isLookedAtAgain = false
+        claim.store(Claim.none.rawValue, ordering: .relaxed)
     }
 
     /// Goes back to the start: nothing was produced.
@@ -96,6 +109,36 @@ final class SQLiteExecution: @unchecked Sendable {
         hasBegun = false
         run.restart()
     }
+
+    // MARK: In a group of writes
+
+    /// What the writer begins cannot be withdrawn any more, and what its link has withdrawn is not begun: neither it nor its run
+    /// is touched by the writer from then on.
+    private enum Claim: UInt8 { case none, begun, withdrawn }
+
+    private func take(_ wanted: Claim) -> Bool {
+        claim.compareExchange(
+            expected: Claim.none.rawValue, desired: wanted.rawValue, ordering: .acquiringAndReleasing
+        ).exchanged
+    }
+
+    /// Makes it the writer's.
+    /// - Returns: false when it was withdrawn.
+    /// - Thread: that of the writer.
+    func takeForWriter() -> Bool { take(.begun) }
+
+    /// Nothing of it has been done, or it was undone: it may be withdrawn again.
+    /// - Thread: that of whoever has it, the writer or, before it is put into the queue, its loop.
+    func giveBack() { claim.store(Claim.none.rawValue, ordering: .releasing) }
+
+    /// Takes it out of its group; then it has ended for everybody, and is not used again.
+    /// - Returns: false when the writer has begun it.
+    /// - Thread: its loop's.
+    func withdraw() -> Bool { take(.withdrawn) }
+
+    var isWithdrawn: Bool { claim.load(ordering: .acquiring) == Claim.withdrawn.rawValue }
+    /// Whether the writer has done what there was to do; asked by the writer.
+    var isWritten: Bool { claim.load(ordering: .acquiring) == Claim.begun.rawValue }
 
     /// Time for a statement that should run on a worker, where there is none.
     static let withoutWorkerMillisecondsMax: Int64 = 100
@@ -125,8 +168,13 @@ final class SQLiteExecution: @unchecked Sendable {
     }
 
     /// Does what a loop could not, or goes on with it, on a thread of `pool`.
-    func runOnWorker(_ database: SQLiteDatabase, in pool: WorkerPool, mayWrite: Bool) -> AdvanceOutcome {
+    /// `onPrepared` is called when it is prepared here, and not for the writer.
+    func runOnWorker(
+        _ database: SQLiteDatabase, in pool: WorkerPool, mayWrite: Bool, onPrepared: () -> Void
+    ) -> AdvanceOutcome {
+        let isPrepared = statement != nil
         if let outcome = prepareOnWorker(database, mayWrite: mayWrite) { return outcome }
+        if !isPrepared { onPrepared() }
         // Who has the lock for writing is to give it back soon.
         if statement?.isReadOnly == true, connection?.holdsWriteLock == false { connection?.share = (pool, owner.uid) }
         defer { connection?.share = nil }
@@ -203,7 +251,11 @@ final class SQLiteExecution: @unchecked Sendable {
         }
         connection.authorization.denial = nil
         connection.begin(run, statement, budgetDeadline: deadline)
-        connection.isCheckpoint = statement.isCheckpoint
+        // From here on it can be interrupted; whoever wanted that before has found nobody.
+        if connection.mayBlock, let reason = run.stopReason {
+            connection.end()
+            return fail(.stopped(reason))
+        }
         if connection.mayBlock { connection.beginGuard() }
         let outcome = stepWithinLimits(run, connection, statement, mode, deadline)
         if connection.mayBlock { AllocationGuard.end() }

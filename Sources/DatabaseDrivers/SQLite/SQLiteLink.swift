@@ -50,6 +50,12 @@ class SQLiteLink: EventSource {
     func mayWriteOnWorker(_ execution: SQLiteExecution) -> Bool { false }
     /// Puts a write into the queue.
     func enqueueWrite(_ execution: SQLiteExecution) {}
+    /// It cannot be prepared.
+    func preparationFailed(_ execution: SQLiteExecution, _ error: DriverError) { end(execution, error) }
+    /// It goes to a worker, and is not prepared yet.
+    func willBePreparedOnWorker(_ execution: SQLiteExecution) {}
+    /// It has ended, or turned out to write nothing, and was among those whose order is kept.
+    func leaveLine(_ execution: SQLiteExecution) {}
     /// Begins once more when the database is open again.
     func startAgain(_ execution: SQLiteExecution) { end(execution, .replaced) }
     /// What a run is told that works on files which are not there any more.
@@ -120,7 +126,7 @@ class SQLiteLink: EventSource {
             } else if error.code == .busy {
                 runOnWorker(execution)
             } else {
-                end(execution, error)
+                preparationFailed(execution, error)
             }
             return nil
         }
@@ -154,14 +160,26 @@ class SQLiteLink: EventSource {
     /// Goes on, or starts, on a worker's thread.
     final func runOnWorker(_ execution: SQLiteExecution) {
         leaveLoop(execution)
+        if execution.statement == nil { willBePreparedOnWorker(execution) }
         execution.interruptTarget = execution.connection
         let link = LoopBound(self, context.loop.mailbox)
         let (mayWrite, database) = (mayWriteOnWorker(execution), database)
         let workers = context.workers
         workers.submit(for: execution.owner.uid) {
-            let outcome = execution.runOnWorker(database, in: workers, mayWrite: mayWrite)
+            let outcome = execution.runOnWorker(database, in: workers, mayWrite: mayWrite) {
+                let connection = execution.connection
+                execution.mailbox.submit { link.wrapped.wasPrepared(execution, connection) }
+            }
             execution.mailbox.submit { link.wrapped.workerReturned(execution, outcome) }
         }
+    }
+
+    /// A worker has prepared a statement, on a connection that it may have opened, and steps it now.
+    private func wasPrepared(_ execution: SQLiteExecution, _ connection: SQLiteConnection?) {
+        if execution.isInLine { leaveLine(execution) }
+        execution.interruptTarget = connection
+        // Told meanwhile, when there was nobody to interrupt.
+        if execution.run.stopReason != nil { connection?.interrupt(execution.run) }
     }
 
     /// Runs a write to its end on a worker's thread.
@@ -179,7 +197,10 @@ class SQLiteLink: EventSource {
     private func workerReturned(_ execution: SQLiteExecution, _ outcome: AdvanceOutcome) {
         if case .needsWriter = outcome { return enqueueWrite(execution) }
         if case .needsDatabase = outcome { return startAgain(execution) }
-        guard case .filled = outcome else { return end(execution) }
+        guard case .filled = outcome else {
+            if execution.isUndecided, let error = execution.run.error { return preparationFailed(execution, error) }
+            return end(execution)
+        }
         if let reason = execution.run.stopReason {
             execution.run.error = .stopped(reason)
             return end(execution)
@@ -199,13 +220,17 @@ class SQLiteLink: EventSource {
         execution.releaseStatement()
         if let connection = execution.connection.take() { takeBack(connection) }
         endLongRead(execution)
+        if execution.isInLine { leaveLine(execution) }
         execution.place = .ended
         execution.onWritten = nil
         execution.ticket = nil
         execution.interruptTarget = nil
         let run = execution.run
         run.execution = nil
-        if freeExecutions.count < Self.freeExecutionCountMax { freeExecutions.append(execution) }
+        // The writer may still look at one that was withdrawn.
+        if freeExecutions.count < Self.freeExecutionCountMax, !execution.isWithdrawn {
+            freeExecutions.append(execution)
+        }
         run.runDidEnd()
     }
 
@@ -296,6 +321,8 @@ class SQLiteLink: EventSource {
     final func wait(_ execution: SQLiteExecution, _ ticket: WriteTicket) {
         execution.place = .waitingForWriter
         execution.ticket = ticket
+        execution.isBatch = if case .batch = execution.run.kind { true } else { false }
+        execution.giveBack()
         lastToken += 1
         waitingWrites[lastToken] = execution
         execution.busyToken = lastToken
@@ -312,9 +339,12 @@ class SQLiteLink: EventSource {
         execution.busyTimer = nil
     }
 
-    /// - Returns: false when it was granted already.
+    /// Takes a write back that waits, in the queue or in a group that the writer has not come to.
+    /// - Returns: false when it was granted or begun already.
     private func leaveWriteQueue(_ execution: SQLiteExecution) -> Bool {
-        guard let ticket = execution.ticket, database.writes.remove(ticket) else { return false }
+        guard let ticket = execution.ticket else { return execution.isInLine }
+        // A session's turn may be on its way here.
+        guard database.writes.remove(ticket) || (ticket.execution != nil && execution.withdraw()) else { return false }
         stopWaiting(execution)
         return true
     }
@@ -322,13 +352,12 @@ class SQLiteLink: EventSource {
     override func timerFired(_ token: UInt64) {
         guard let execution = waitingWrites[token] else { return }
         execution.busyTimer = nil
-        guard let ticket = execution.ticket, database.writes.remove(ticket) else {
-            // Its group is being run, and may not have the time for it.
+        guard leaveWriteQueue(execution) else {
+            // It is being run in a group, which may be undone.
             let next = context.loop.now.advanced(byMilliseconds: Self.secondLookMilliseconds)
             execution.busyTimer = context.loop.schedule(self, token: token, at: next)
             return
         }
-        waitingWrites[token] = nil
         end(execution, busyError())
     }
 

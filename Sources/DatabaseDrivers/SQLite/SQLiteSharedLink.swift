@@ -25,6 +25,11 @@ public final class SQLiteSharedLink: DatabaseLink {
 
     private final class Implementation: SQLiteLink {
         private let reader: LoopReader
+        /// Those that wait for the database to be open.
+        private var openingCount = 0
+        /// By client: statements of which nobody knows yet whether they write, and writes behind them. What a client sends to be
+        /// written is written in that order.
+        private var lines: [UInt64: [SQLiteExecution]] = [:]
 
         override init(_ database: SQLiteDatabase, _ context: DriverContext) {
             reader = LoopReader(database, context)
@@ -33,11 +38,12 @@ public final class SQLiteSharedLink: DatabaseLink {
 
         func start(_ run: StatementRun, _ owner: LinkOwner) {
             let execution = execution(for: run, owner)
-            if isCurrent { begin(execution) } else { openAndBegin(execution) }
+            if openingCount == 0, isCurrent { begin(execution) } else { openAndBegin(execution) }
         }
 
         private func openAndBegin(_ execution: SQLiteExecution) {
             execution.place = .waitingForDatabase
+            openingCount += 1
             let link = LoopBound(self, context.loop.mailbox)
             database.whenOpen { failure in
                 execution.mailbox.submit { link.wrapped.databaseOpened(execution, failure) }
@@ -45,6 +51,7 @@ public final class SQLiteSharedLink: DatabaseLink {
         }
 
         private func databaseOpened(_ execution: SQLiteExecution, _ failure: DriverError?) {
+            openingCount -= 1
             if let failure { return end(execution, failure) }
             if generation != database.currentGeneration {
                 reader.discard()
@@ -60,6 +67,8 @@ public final class SQLiteSharedLink: DatabaseLink {
             execution.startCount += 1
             if execution.startCount > Self.startCountMax { return end(execution, .replaced) }
             execution.releaseStatement()
+            execution.ticket = nil
+            if execution.isInLine { leaveLine(execution) }
             endLongRead(execution)
             comeBack(execution)
             openAndBegin(execution)
@@ -121,6 +130,7 @@ public final class SQLiteSharedLink: DatabaseLink {
                 if let connection = execution.connection { reader.prepareForWorker(connection) }
                 return true
             }
+            if execution.statement == nil { willBePreparedOnWorker(execution) }
             // Nothing was sent yet: it starts anew when it is its turn, and its reader is free for short reads.
             execution.rewind()
             execution.releaseStatement()
@@ -156,9 +166,76 @@ public final class SQLiteSharedLink: DatabaseLink {
             endLongRead(execution)
             execution.releaseStatement()
             if let reader = execution.connection.take() { takeBack(reader) }
+            let client = execution.owner.client
+            if execution.isInLine {
+                execution.isUndecided = false
+                execution.place = .waitingForWriter
+                serveLine(of: client)
+            } else if !lines.isEmpty, lines[client] != nil {
+                execution.place = .waitingForWriter
+                join(execution, isUndecided: false)
+            } else {
+                joinWriters(execution)
+            }
+        }
+
+        private func joinWriters(_ execution: SQLiteExecution) {
             let link = LoopBound(self, context.loop.mailbox)
             execution.onWritten = { link.wrapped.written(execution) }
             wait(execution, WriteTicket(.autocommit(execution), execution.owner))
+        }
+
+        // MARK: The order of a client's writes
+
+        /// What is not there may be made by a write that the same client has sent before: the writer finds out, behind that. If
+        /// there is none, one may have been done just now: then it is looked at once more.
+        override func preparationFailed(_ execution: SQLiteExecution, _ error: DriverError) {
+            guard error.code == .databaseError, execution.run.stopReason == nil, case .statement = execution.run.kind,
+                !mayOnlyRead(execution), !SQLText.onlyReads(execution.run.sql), !execution.isLookedAtAgain
+            else { return end(execution, error) }
+            execution.run.error = nil
+            execution.isLookedAtAgain = true
+            if execution.isBehindWrites || hasWrites(before: execution) { return enqueueWrite(execution) }
+            endLongRead(execution)
+            comeBack(execution)
+            if let reader = execution.connection.take() { takeBack(reader) }
+            begin(execution)
+        }
+
+        private func hasWrites(before execution: SQLiteExecution) -> Bool {
+            let client = execution.owner.client
+            return lines[client]?.first.map { $0 !== execution } ?? database.writes.hasWrites(of: client)
+        }
+
+        override func willBePreparedOnWorker(_ execution: SQLiteExecution) {
+            guard !execution.isInLine, case .statement = execution.run.kind, !mayOnlyRead(execution),
+                !SQLText.onlyReads(execution.run.sql)
+            else { return }
+            execution.isBehindWrites = hasWrites(before: execution)
+            join(execution, isUndecided: true)
+        }
+
+        private func join(_ execution: SQLiteExecution, isUndecided: Bool) {
+            execution.isInLine = true
+            execution.isUndecided = isUndecided
+            lines[execution.owner.client, default: []].append(execution)
+        }
+
+        override func leaveLine(_ execution: SQLiteExecution) {
+            execution.isInLine = false
+            execution.isUndecided = false
+            lines[execution.owner.client]?.removeAll { $0 === execution }
+            serveLine(of: execution.owner.client)
+        }
+
+        /// Lets those join the writers' queue who stand behind nobody of whom it is not known whether he will.
+        private func serveLine(of client: UInt64) {
+            while let first = lines[client]?.first, !first.isUndecided {
+                lines[client]?.removeFirst()
+                first.isInLine = false
+                joinWriters(first)
+            }
+            if lines[client]?.isEmpty == true { lines[client] = nil }
         }
 
         private func written(_ execution: SQLiteExecution) {

@@ -1,10 +1,15 @@
 // The one connection that writes to a file for autocommit requests, and the groups that share a commit.
 //
 // A single statement runs in plain autocommit. Several run in one transaction, each in its own savepoint, and all are
-// acknowledged after the one commit (and its fsync). Whatever makes SQLite roll back the whole transaction
+// acknowledged after the one commit (and its fsync). They are done in the order in which they came: what cannot be among
+// others (a batch, a statement that fails in another way than its own) ends what is done together, and runs alone before the
+// rest. Whatever makes SQLite roll back the whole transaction
 // (https://sqlite.org/lang_transaction.html#response_to_errors_within_a_transaction) makes the others run again, alone.
 // A group that takes long commits what it has done, and the rest waits for another turn: who came meanwhile is not to wait
 // for all of it.
+//
+// What the writer has not begun may be withdrawn at any time: its client is told at once that it was cancelled, although the
+// writer waits for another process's lock, or works on the others.
 
 internal import CSQLite
 internal import LinuxSystem
@@ -24,26 +29,30 @@ final class SQLiteWriter: @unchecked Sendable {
         self.connection = connection
     }
 
-    /// Runs executions to their ends; their runs then have summaries or errors. Those for which the time was not enough are
-    /// as before, and marked as unfinished.
+    /// Runs executions to their ends, in their order; their runs then have summaries or errors. Those for which the time was
+    /// not enough are as before (`SQLiteExecution.isWritten`), and those that were withdrawn are not touched.
     func run(_ group: [SQLiteExecution]) {
         deadline = MonotonicInstant.now.advanced(byNanoseconds: Self.turnNanoseconds)
-        let pending = group.filter(isWanted)
-        if pending.count > 1 {
-            runGroup(pending)
-        } else {
-            pending.forEach(runAlone)
+        var rest = group[...]
+        var aloneCount = 0
+        // The first of a turn always has its time.
+        while let first = rest.first, rest.count == group.count || .now < deadline {
+            let together = aloneCount > 0 ? rest.prefix(0) : rest.prefix { !$0.isBatch }
+            if together.count > 1 {
+                let progress = runTogether(together, isFirstOfTurn: rest.count == group.count)
+                rest = rest.dropFirst(progress.endedCount)
+                aloneCount = progress.aloneCount
+            } else {
+                if isWanted(first) { runAlone(first) }
+                rest = rest.dropFirst()
+                aloneCount = max(0, aloneCount - 1)
+            }
         }
     }
 
-    /// Whether there is time for one more; if not, it is marked. The first of a turn always has its time.
-    private func hasTime(for execution: SQLiteExecution, isFirst: Bool) -> Bool {
-        execution.isUnfinished = !isFirst && deadline <= .now
-        return !execution.isUnfinished
-    }
-
-    /// Ends a run that was told to stop while it waited.
+    /// Begins an execution, unless it was withdrawn, or told to stop while it waited: then it has ended.
     private func isWanted(_ execution: SQLiteExecution) -> Bool {
+        guard execution.takeForWriter() else { return false }
         guard let reason = execution.run.stopReason else { return true }
         execution.run.error = .stopped(reason)
         return false
@@ -71,34 +80,66 @@ final class SQLiteWriter: @unchecked Sendable {
         }
     }
 
-    private func runGroup(_ group: [SQLiteExecution]) {
-        var again: [SQLiteExecution] = []
+    /// How far a group came: what has ended, and how many of those behind that have to run alone.
+    private struct GroupProgress {
+        var endedCount = 0
+        var aloneCount = 0
+    }
+
+    /// Runs statements in one transaction.
+    private func runTogether(_ group: ArraySlice<SQLiteExecution>, isFirstOfTurn: Bool) -> GroupProgress {
         do throws(DriverError) {
             try begin(group)
-            for (index, execution) in group.enumerated() where hasTime(for: execution, isFirst: index == 0) {
-                if !runInSavepoint(execution) { again.append(execution) }
-                if connection.transaction == .none {
-                    // SQLite rolled everything back, and nothing was acknowledged yet.
-                    again = group
+        } catch {
+            rollBackLeftovers()
+            guard error.code == .busy else { return GroupProgress(aloneCount: group.count) }
+            // Another process holds the lock: all have waited for it.
+            for execution in group where execution.takeForWriter() { execution.run.error = error }
+            return GroupProgress(endedCount: group.count)
+        }
+        // Waiting for another process is nobody's turn.
+        if isFirstOfTurn { deadline = MonotonicInstant.now.advanced(byNanoseconds: Self.turnNanoseconds) }
+        var progress = GroupProgress()
+        var begun: [SQLiteExecution] = []
+        for execution in group {
+            if progress.endedCount > 0, deadline <= .now { break }
+            if isWanted(execution) {
+                begun.append(execution)
+                if !runInSavepoint(execution) {
+                    progress.aloneCount = 1
                     break
                 }
             }
-            if connection.transaction == .active { try connection.execute("COMMIT") }
-        } catch {
-            rollBackLeftovers()
-            // Another process holds the lock: all have waited for it. Else the commit failed, and each finds out for itself.
-            if error.code == .busy { return group.forEach { $0.run.error = error } }
-            again = group
+            progress.endedCount += 1
         }
-        let isNothingDone = again.count == group.count
-        for (index, execution) in again.enumerated()
-        where hasTime(for: execution, isFirst: isNothingDone && index == 0) && isWanted(execution) {
-            runAlone(execution)
-        }
+        return commit(begun, progress)
     }
 
-    private func begin(_ group: [SQLiteExecution]) throws(DriverError) {
-        connection.group = group.map(\.run)
+    private func commit(_ begun: [SQLiteExecution], _ progress: GroupProgress) -> GroupProgress {
+        // If SQLite has rolled everything back, nothing was acknowledged yet.
+        var isDone = connection.transaction == .active
+        if isDone {
+            do throws(DriverError) {
+                try connection.execute("COMMIT")
+            } catch {
+                rollBackLeftovers()
+                if error.code == .busy {
+                    for execution in begun { execution.run.error = error }
+                    return GroupProgress(endedCount: progress.endedCount + progress.aloneCount)
+                }
+                isDone = false
+            }
+        }
+        if isDone {
+            if progress.aloneCount > 0 { begun.last?.giveBack() }
+            return progress
+        }
+        for execution in begun { execution.giveBack() }
+        return GroupProgress(aloneCount: progress.endedCount + progress.aloneCount)
+    }
+
+    private func begin(_ group: ArraySlice<SQLiteExecution>) throws(DriverError) {
+        connection.group = Array(group)
         defer { connection.group = [] }
         try connection.execute("BEGIN IMMEDIATE")
     }
@@ -106,10 +147,6 @@ final class SQLiteWriter: @unchecked Sendable {
     /// - Returns: false when the statement must be run alone: what it did was undone.
     private func runInSavepoint(_ execution: SQLiteExecution) -> Bool {
         execution.run.restart()
-        // Batches have a transaction of their own.
-        guard case .statement = execution.run.kind, isWanted(execution) else {
-            return execution.run.error != nil
-        }
         guard (try? connection.execute("SAVEPOINT litebase")) != nil else { return false }
         connection.forgetInsertID()
         runStatement(execution)
@@ -126,8 +163,9 @@ final class SQLiteWriter: @unchecked Sendable {
         }
         execution.run.summary.transaction = .none
         if isSound { return true }
+        guard let error = execution.run.error else { return false }
         // Anything else (VACUUM in a transaction, say) may do better alone.
-        return isFinal || execution.run.error?.code == .syntaxError
+        return isFinal || error.code == .syntaxError || execution.run.stopReason != nil
     }
 
     private var hasDeferredViolations: Bool {

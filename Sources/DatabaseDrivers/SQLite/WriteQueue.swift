@@ -27,6 +27,9 @@ final class WriteTicket: Sendable {
         if case .autocommit(let execution) = kind { execution } else { nil }
     }
 
+    /// Whether its client has its answer already.
+    var isWithdrawn: Bool { execution?.isWithdrawn ?? false }
+
     /// Whether it was told to stop.
     var isStopped: Bool { execution?.run.stopReason != nil }
 }
@@ -38,6 +41,8 @@ final class WriteQueue: Sendable {
     private struct State {
         var waiting = FairQueue<WriteTicket>()
         var isTaken = false
+        /// The writes that have the turn.
+        var group: [WriteTicket] = []
         /// The session that holds the lock; `nil` for a group, which is short.
         var holder: (ticket: WriteTicket, since: MonotonicInstant)?
     }
@@ -74,6 +79,14 @@ final class WriteQueue: Sendable {
         state.withLock { $0.waiting.remove { $0 === ticket } != nil }
     }
 
+    /// Whether a client has asked for a write that is not done.
+    func hasWrites(of client: UInt64) -> Bool {
+        state.withLock { state in
+            state.group.contains { $0.owner.client == client && !$0.isWithdrawn }
+                || state.waiting.contains { $0.owner.client == client && $0.execution != nil }
+        }
+    }
+
     /// Writes that wait.
     var waitingCount: Int { state.withLock { $0.waiting.count } }
 
@@ -86,7 +99,7 @@ final class WriteQueue: Sendable {
         perform(
             state.withLock { state in
                 // Here and not before: whoever stops one of them looks into the queue behind this lock.
-                for ticket in unfinished.reversed() {
+                for ticket in unfinished.reversed() where !ticket.isWithdrawn {
                     if ticket.isStopped {
                         stopped.append(ticket)
                     } else {
@@ -94,6 +107,7 @@ final class WriteQueue: Sendable {
                     }
                 }
                 state.isTaken = false
+                state.group = []
                 state.holder = nil
                 return Self.next(&state)
             })
@@ -130,6 +144,7 @@ final class WriteQueue: Sendable {
             group.append(ticket)
             _ = state.waiting.popFirst()
         }
+        state.group = group
         return .group(group)
     }
 }

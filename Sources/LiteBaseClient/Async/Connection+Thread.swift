@@ -77,7 +77,9 @@ extension Connection {
         }
         let result = state.withLock { state -> Result<[(Waiter, ReplyEvent)], ClientError> in
             do throws(ClientError) {
-                guard let id = try state.router.receive(reply, byteCount: byteCount) else { return .success([]) }
+                let news = try state.router.receive(reply, byteCount: byteCount)
+                state.appendDueDisconnects()
+                guard let id = news else { return .success([]) }
                 let ready = state.takeReady(CollectionOfOne(id))
                 state.appendDueFetch(id)
                 return .success(ready)

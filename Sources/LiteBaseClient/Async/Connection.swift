@@ -87,6 +87,11 @@ extension Connection.State {
         if failure == nil { try? request.encode(id: id, into: &output.buffer) }
     }
 
+    /// Closes sessions that nobody waits for any more.
+    mutating func appendDueDisconnects() {
+        while let name = router.takeStrandedSession() { appendQuietly(.disconnect(session: name), id: router.makeID()) }
+    }
+
     mutating func appendDueFetch(_ id: Int64) {
         if let fetchID = router.nextFetch(for: id) { appendQuietly(.fetch(id: id), id: fetchID) }
     }
@@ -176,6 +181,7 @@ extension Connection {
         let (waiter, wasFull) = state.withLock { state in
             let wasFull = state.router.isFull
             if let cancelID = state.router.abandon(id) { state.appendQuietly(.cancel(id: id), id: cancelID) }
+            state.appendDueDisconnects()
             return (state.waiters.removeValue(forKey: id), wasFull)
         }
         flush()

@@ -158,6 +158,7 @@ extension BlockingClient {
             if ready.contains(.readable) {
                 receive()
                 sendDueFetch(id)
+                closeStrandedSessions()
             } else if let deadline, .now >= deadline {
                 abandon(id)
                 throw .timedOut
@@ -173,8 +174,12 @@ extension BlockingClient {
 
     /// Gives up a request; whatever it still answers is dropped.
     func abandon(_ id: Int64) {
-        guard let cancelID = router.abandon(id) else { return }
-        sendQuietly(.cancel(id: id), id: cancelID)
+        if let cancelID = router.abandon(id) { sendQuietly(.cancel(id: id), id: cancelID) }
+        closeStrandedSessions()
+    }
+
+    private func closeStrandedSessions() {
+        while let name = router.takeStrandedSession() { sendQuietly(.disconnect(session: name), id: router.makeID()) }
     }
 
     /// Lets a request run to its end without waiting for its answer.

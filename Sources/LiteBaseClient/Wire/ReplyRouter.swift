@@ -51,6 +51,8 @@ struct ReplyRouter {
     private var exchanges: [Int64: Exchange] = [:]
     private var nextID: Int64 = 1
     private(set) var bufferedByteCount = 0
+    /// Sessions that were opened for somebody who does not wait for them any more.
+    private var strandedSessions: [String] = []
 
     var isFull: Bool { bufferedByteCount >= Self.bufferedByteCountMax }
     var inFlight: Int { exchanges.count }
@@ -97,7 +99,7 @@ struct ReplyRouter {
         guard exchanges[id]?.isOver == false, var exchange = exchanges.removeValue(forKey: id) else { return nil }
         let isLast = reply.isError || !(reply.data["more"]?.bool ?? false)
         if exchange.isAbandoned {
-            if !isLast { exchanges[id] = exchange }
+            if !isLast { exchanges[id] = exchange } else if !reply.isError { strandSession(of: reply.data) }
             return nil
         }
         do throws(ClientError) {
@@ -182,7 +184,10 @@ extension ReplyRouter {
             bufferedByteCount -= byteCount
             switch event {
             case .rows: break
-            case .finished, .failed: isOver = true
+            case .finished(let reply):
+                strandSession(of: reply.data)
+                isOver = true
+            case .failed: isOver = true
             }
         }
         if isOver { return nil }
@@ -191,6 +196,14 @@ extension ReplyRouter {
         exchanges[id] = exchange
         return makeID()
     }
+
+    /// `db_connect` cannot be cancelled: what it has opened would stay as long as the connection.
+    private mutating func strandSession(of data: StructuredValue) {
+        if let name = data["session"]?.text { strandedSessions.append(name) }
+    }
+
+    /// A session that the requester closes for whoever has given up waiting for it; `nil` when there is none.
+    mutating func takeStrandedSession() -> String? { strandedSessions.popLast() }
 
     /// Ends everything: the connection is gone. What has arrived can still be taken.
     mutating func fail(_ error: ClientError) {

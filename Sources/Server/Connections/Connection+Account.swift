@@ -92,6 +92,7 @@ extension Connection {
 
     /// Refuses what would be one request in flight too many of this user.
     func checkRequestCount() throws(RequestError) {
+        try checkRoom()
         let (used, limit) = (account.requestsInFlight.count, context.limits.requestsInFlightPerUserMax)
         guard used >= limit else { return }
         throw refusal(
@@ -99,6 +100,18 @@ extension Connection {
             "\(account.name.capitalizedFirst) has \(used) unfinished requests, the limit of one user being \(limit) "
                 + "(requests_in_flight_per_user_max).",
             hint: "Wait for replies before you send more.", isRetryable: true, isLogged: true)
+    }
+
+    /// Refuses what would be one request in flight too many of this connection. Usually it is not even read then; see
+    /// `FlowControl`.
+    func checkRoom() throws(RequestError) {
+        let (used, limit) = (inFlight.count, context.limits.requestsInFlightMax)
+        guard used >= limit else { return }
+        throw refusal(
+            .requestsInFlight, used: used,
+            "This connection has \(used) unfinished requests, which all wait for pages to be fetched; the limit is \(limit) "
+                + "(requests_in_flight_max).",
+            hint: "Fetch the pages, or cancel their queries, before you send more.", isRetryable: true)
     }
 
     /// Keeps the account of sessions; those that are being opened count.
@@ -146,7 +159,7 @@ extension Connection {
         // From here on it is the connection's.
         operation.rows.discharge()
         let byteCount = operation.rows.buffer.count
-        guard !isClosed, output.count + byteCount > Self.outputHighWaterByteCount,
+        guard !isClosed, output.count + byteCount > FlowControl.outputHighWaterByteCount,
             let error = refusal(ofBytes: byteCount)
         else { return false }
         observeExhaustion(of: .bufferedBytesPerUser)

@@ -24,15 +24,16 @@ extension Connection {
         rest.truncate(to: frame.body.upperBound)
         rest.consume(frame.body.lowerBound)
         guard let encoding = WireEncoding(body: rest.readable, framing: decoder.framing ?? .lines) else {
-            refuseBody(decoder.framing ?? .lines)
-            return continueAfterRefusal()
+            flow.isInputReady = !input.isEmpty
+            return refuseBody(decoder.framing ?? .lines)
         }
         if encoding == .json, let error = refusal(ofBytes: LongRequest.growthOfJSON * rest.count) {
-            reply(error, id: .none, encoding: encoding)
-            return continueAfterRefusal()
+            flow.isInputReady = !input.isEmpty
+            return reply(error, id: .none, encoding: encoding)
         }
         let request = LongRequest(rest, encoding)
         longRequest = request
+        flow.decodingDidBegin()
         inFlightByteCount += request.chargedByteCount
         settleAccount()
         let here = LoopBound(self, context.loop.mailbox)
@@ -43,12 +44,9 @@ extension Connection {
         }
     }
 
-    private func continueAfterRefusal() {
-        if !input.isEmpty { scheduleContinuation() }
-    }
-
     private func longRequestDecoded(_ request: LongRequest) {
         longRequest = nil
+        flow.decodingDidEnd()
         inFlightByteCount -= request.chargedByteCount
         if isClosed { return settleAccount() }
         withOutputStorage {

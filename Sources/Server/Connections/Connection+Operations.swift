@@ -25,13 +25,13 @@ extension Connection {
     func submit(_ operation: Operation) {
         guard let session = operation.session else { return start(operation) }
         session.waiting.append(operation)
-        if session.active != nil || session.waiting.count > 1 {
-            operation.progress = .queued
-            operation.suspendClock()
-            track(operation)
-        } else {
-            startNext(of: session)
-        }
+        let isNext = session.active == nil && session.waiting.count == 1
+        // Of a long request, only now is it known what it is: the output may be full by then.
+        if isNext, flow.mayProduce(outputByteCount: output.count) { return startNext(of: session) }
+        operation.progress = .queued
+        operation.suspendClock()
+        track(operation)
+        if isNext { flow.requestWasHeld() }
     }
 
     /// Starts what waits in a session until something takes longer than this turn.
@@ -39,10 +39,12 @@ extension Connection {
     /// A client that does not read gets no further results made for it, and others on the loop get their turn.
     func startNext(of session: Session) {
         let deadline = MonotonicInstant.now.advanced(byNanoseconds: Self.turnNanoseconds)
-        while output.count < Self.outputHighWaterByteCount, let operation = session.next() {
+        while flow.mayProduce(outputByteCount: output.count) {
+            guard let operation = session.next() else { return }
             start(operation)
-            if session.active == nil, !session.waiting.isEmpty, deadline < .now { return scheduleContinuation() }
+            if session.active == nil, !session.waiting.isEmpty, deadline < .now { break }
         }
+        if session.active == nil, !session.waiting.isEmpty { flow.requestWasHeld() }
     }
 
     /// Goes on with sessions that had to wait for the output or for others' turns.
@@ -60,7 +62,7 @@ extension Connection {
         if operation.progress == .queued, let session = operation.session {
             operation.resumeClock(at: max(context.loop.now, session.lastEnd))
         }
-        operation.progress = .starting
+        move(operation, to: .starting)
         operation.isBeingStarted = true
         if operation.session != nil {
             operation.decodeParameters()
@@ -75,9 +77,16 @@ extension Connection {
         if operation.progress == .ended {
             release(operation)
         } else {
-            if operation.progress == .starting { operation.progress = .running }
-            track(operation)
+            if operation.progress == .starting { move(operation, to: .running) }
+            if operation.isTracked { armTimer(operation) } else { track(operation) }
         }
+    }
+
+    /// Notes how far an operation is.
+    private func move(_ operation: Operation, to progress: Operation.Progress) {
+        let (former, stage) = (operation.progress.stage, progress.stage)
+        operation.progress = progress
+        if operation.isTracked, former != stage { flow.requestDidMove(from: former, to: stage) }
     }
 
     // MARK: Operations that outlive their turn
@@ -86,6 +95,7 @@ extension Connection {
     func track(_ operation: Operation) {
         guard !operation.isTracked else { return }
         operation.isTracked = true
+        flow.requestDidBegin(operation.progress.stage)
         inFlight.append(operation)
         if case .integer(let id) = operation.id { greatestID = max(greatestID, id) }
         charge(operation)
@@ -95,13 +105,13 @@ extension Connection {
         // Nothing more is read from this connection until some have ended.
         if inFlight.count == context.limits.requestsInFlightMax { hit(.requestsInFlight) }
         context.shared.requestsInFlight.add(1, ordering: .relaxed)
-        // Whose first page came within its start is the client's turn already, and that takes as long as it likes.
-        if operation.progress != .waitingForFetch { armTimer(operation) }
+        armTimer(operation)
     }
 
+    /// Has a timeout noticed. While the clock stands, for the client's time is not the statement's, whoever lets it go on does
+    /// this; a timer that is armed already finds out by itself that it has come too early.
     private func armTimer(_ operation: Operation) {
-        guard operation.timeoutMilliseconds > 0, operation.timer == nil else { return }
-        let deadline = operation.started.advanced(byMilliseconds: operation.timeoutMilliseconds)
+        guard operation.timer == nil, let deadline = operation.deadline else { return }
         operation.timer = context.loop.schedule(self, token: operation.serial, at: deadline)
     }
 
@@ -114,6 +124,7 @@ extension Connection {
     func release(_ operation: Operation) {
         if operation.isTracked {
             operation.isTracked = false
+            flow.requestDidEnd(operation.progress.stage)
             discharge(operation)
             if let index = inFlight.firstIndex(where: { $0 === operation }) {
                 inFlight.swapAt(index, inFlight.count - 1)
@@ -135,7 +146,7 @@ extension Connection {
         withOutputStorage {
             if refuseResult(of: operation) {
                 // Within its own start, `start` does the rest.
-                if !isStarting { operation.progress = .waitingForOutput }
+                if !isStarting { move(operation, to: .running) }
                 return stop(operation, .cancelled)
             }
             operation.hasSentRows = true
@@ -149,7 +160,7 @@ extension Connection {
     private func continueRows(_ operation: Operation) {
         if operation.rows.isPageComplete, let pageRowCount = operation.pageRowCount {
             guard operation.fetchCredit > 0 else {
-                operation.progress = .waitingForFetch
+                move(operation, to: .waitingForFetch)
                 operation.waitingSince = context.loop.now
                 context.housekeeper.watch(self)
                 // The client's time does not count.
@@ -159,11 +170,11 @@ extension Connection {
             operation.fetchCredit -= 1
             operation.rows.allowPage(pageRowCount)
         }
-        if output.count < Self.outputHighWaterByteCount {
-            operation.progress = .running
+        if flow.mayProduce(outputByteCount: output.count) {
+            move(operation, to: .running)
             operation.link?.resume(operation)
         } else {
-            operation.progress = .waitingForOutput
+            move(operation, to: .waitingForOutput)
             operation.waitingSince = context.loop.now
             operation.stopClock(at: .now)
         }
@@ -171,10 +182,10 @@ extension Connection {
 
     /// The client has read: rows may be made again.
     func resumeRows() {
-        guard !inFlight.isEmpty else { return }
         for operation in inFlight where operation.progress == .waitingForOutput {
-            operation.progress = .running
+            move(operation, to: .running)
             operation.resumeClock(at: .now)
+            armTimer(operation)
             operation.link?.resume(operation)
         }
     }
@@ -194,8 +205,7 @@ extension Connection {
             operation.fetchCredit += 1
             return
         }
-        operation.started = .now
-        operation.resumeClock(at: operation.started)
+        operation.startPage(at: .now)
         armTimer(operation)
         operation.rows.allowPage(pageRowCount)
         continueRows(operation)
@@ -206,7 +216,7 @@ extension Connection {
     /// The run has ended: reply, and let the session go on.
     func operationDidEnd(_ operation: Operation) {
         let isStarting = operation.isBeingStarted
-        operation.progress = .ended
+        move(operation, to: .ended)
         withOutputStorage {
             record(operation)
             _ = refuseResult(of: operation)
@@ -225,7 +235,6 @@ extension Connection {
             if isStarting { return }
             release(operation)
             if let session { goOn(session) }
-            if !isClosed, mayProcess, !input.isEmpty { scheduleContinuation() }
             finishTurn()
         }
     }
@@ -330,7 +339,8 @@ extension Connection {
     func operationTimedOut(_ serial: UInt64) {
         guard let operation = inFlight.first(where: { $0.serial == serial }) else { return }
         operation.timer = nil
-        stop(operation, .timeout)
+        guard let deadline = operation.deadline else { return }
+        if deadline > .now { armTimer(operation) } else { stop(operation, .timeout) }
     }
 
     func cancel(_ head: RequestHead, _ encoding: WireEncoding) throws(RequestError) {

@@ -22,21 +22,20 @@ extension Connection {
             let rest = UnsafeRawBufferPointer(rebasing: bytes[offset...])
             switch hasReadEnd ? decoder.finish(in: rest) : decoder.next(in: rest) {
             case .incomplete:
-                isInputReady = false
+                flow.isInputReady = false
                 // With nothing more to come, half a frame is nothing.
                 return hasReadEnd ? bytes.count : offset
             case .skip(let consumed): offset &+= consumed
             case .frame(let body, let consumed) where body.count > LongRequest.byteCountMin:
                 longFrame = LongFrame(body: body, end: consumed)
-                isInputReady = true
+                flow.isInputReady = true
                 return offset
             case .frame(let body, let consumed):
                 isLastFrame = offset &+ consumed == bytes.count
                 handleFrame(UnsafeRawBufferPointer(rebasing: rest[body]))
                 offset &+= consumed
                 if requestCount & Self.clockRequestMask == 0, deadline < .now {
-                    isInputReady = offset < bytes.count
-                    if isInputReady { scheduleContinuation() }
+                    flow.isInputReady = offset < bytes.count
                     return offset
                 }
             case .failure(let failure):
@@ -44,7 +43,7 @@ extension Connection {
                 return bytes.count
             }
         }
-        isInputReady = offset < bytes.count
+        flow.isInputReady = offset < bytes.count
         return isClosing || isClosed ? bytes.count : offset
     }
 

@@ -163,6 +163,7 @@ extension Connection {
         guard
             let session = sessions.first(where: { $0.name.utf8.elementsEqual(request.session) && $0.isOpen })
         else { throw sessionNotFound(request.session) }
+        if session.active != nil { try checkRoom() }
         session.isClosing = true
         let operation = makeOperation(head, .dbDisconnect, encoding)
         operation.session = session

@@ -75,23 +75,18 @@ final class Connection: EventSource {
 
     /// The client has said that it sends nothing more.
     @exclusivity(unchecked) private(set) var hasReadEnd = false
+    /// What may go on, and what waits for what.
+    @exclusivity(unchecked) var flow = FlowControl()
     /// Close as soon as the output is flushed.
     @exclusivity(unchecked) var isClosing = false
     /// The daemon stops: close when nothing runs any more.
     @exclusivity(unchecked) var isDraining = false
     @exclusivity(unchecked) private(set) var isClosed = false
-    @exclusivity(unchecked) private var isContinuationScheduled = false
     /// Requests are being looked at: nothing may flush, close, or touch the bytes below them.
     @exclusivity(unchecked) var isProcessing = false
     /// The request that is being looked at is the last one of all that was read.
     @exclusivity(unchecked) var isLastFrame = false
-    /// Complete requests may be among the input.
-    @exclusivity(unchecked) var isInputReady = false
 
-    /// Output beyond which no further request is looked at, and no further rows are made.
-    static let outputHighWaterByteCount = 256 << 10
-    /// Requests are looked at again when the output has fallen below this.
-    static let outputLowWaterByteCount = 64 << 10
     /// Token of the timer that continues with requests that are already here.
     private static let continuationToken: UInt64 = 0
 
@@ -110,7 +105,7 @@ final class Connection: EventSource {
         decoder = FrameDecoder(frameByteCountMax: context.limits.frameByteCountMax)
         let isOwnUser = peer.map { $0.uid == Process.effectiveUID || $0.uid == 0 } ?? false
         owner = LinkOwner(
-            uid: UserAccount.number(of: peer?.uid), pid: peer?.pid ?? 0, mayOpenFiles: isOwnUser)
+            uid: UserAccount.number(of: peer?.uid), pid: peer?.pid ?? 0, mayOpenFiles: isOwnUser, client: number)
     }
 
     /// Starts serving.
@@ -177,7 +172,7 @@ final class Connection: EventSource {
         if isClosed { return }
         withOutputStorage {
             if token == Self.continuationToken {
-                isContinuationScheduled = false
+                flow.continuationDidBegin()
                 continueTurn()
             } else {
                 operationTimedOut(token)
@@ -187,11 +182,11 @@ final class Connection: EventSource {
 
     private func continueTurn() {
         let isMyTurn = context.takeTurn(.continuations, of: self) {
-            continueSessions()
+            if flow.takeHeldRequests() { continueSessions() }
             processInput()
             finishTurn()
         }
-        if !isMyTurn { scheduleContinuation() }
+        if !isMyTurn, flow.continuationIsDue() { scheduleContinuation() }
     }
 
     /// Lends the loop's storage to the output for the time of a turn; idle connections own none.
@@ -253,17 +248,18 @@ final class Connection: EventSource {
     }
 
     /// Lets other connections have the loop before the next requests of this one.
-    func scheduleContinuation() {
-        guard !isContinuationScheduled else { return }
-        isContinuationScheduled = true
+    private func scheduleContinuation() {
         context.loop.schedule(self, token: Self.continuationToken, at: context.loop.now)
     }
 
     /// Whether requests may be looked at now.
     var mayProcess: Bool {
-        !isClosing && !isClosed && longRequest == nil && output.count < Self.outputHighWaterByteCount
-            && inFlight.count < context.limits.requestsInFlightMax && !(slot != nil && context.isCancelling)
+        mayLook
+            && flow.mayLook(outputByteCount: output.count, requestsInFlightMax: context.limits.requestsInFlightMax)
     }
+
+    /// What a kept connection does not begin any more is for the next process.
+    private var mayLook: Bool { !isClosing && !isClosed && !(slot != nil && context.isCancelling) }
 
     // MARK: Output
 
@@ -276,7 +272,7 @@ final class Connection: EventSource {
         if isClosed { return }
         if hasEnded { return disconnect() }
         if isDraining, isQuiet, !hasMoreToRead { return handOver() }
-        updateInterest()
+        followFlow()
         recordPosition()
         settleAccount()
     }
@@ -288,7 +284,7 @@ final class Connection: EventSource {
 
     /// Nothing is left to do for what was read; what the process may not start any more is for the next one, or for nobody.
     private var isQuiet: Bool {
-        output.isEmpty && inFlight.isEmpty && longRequest == nil && (!isInputReady || context.isCancelling)
+        output.isEmpty && inFlight.isEmpty && longRequest == nil && (!flow.isInputReady || context.isCancelling)
     }
 
     /// What came before the drain deserves a reply, however many reads it takes; for a kept connection the next process
@@ -312,27 +308,25 @@ final class Connection: EventSource {
                     stalledSince = context.loop.now
                     context.housekeeper.watch(self)
                 }
-                return updateInterest()
+                return
             case .failed, .endOfStream:
                 return disconnect()
             }
-            if output.count < Self.outputLowWaterByteCount { outputDidDrain() }
-            if isClosed { return }
         }
     }
 
-    /// The client has taken its output: go on with what waited for that.
-    private func outputDidDrain() {
-        resumeRows()
-        if !input.isEmpty || !sessions.isEmpty, mayProcess { scheduleContinuation() }
-    }
-
-    private func updateInterest() {
-        if isClosed { return }
+    /// Does what the flow control has decided at the end of a turn.
+    private func followFlow() {
+        let actions = flow.turnDidEnd(
+            FlowControl.Turn(
+                outputByteCount: output.count, inputByteCount: input.count, inputByteCountMax: inputByteCountMax,
+                requestsInFlightMax: context.limits.requestsInFlightMax, mayRead: mayRead, mayLook: mayLook))
+        if actions.contains(.resumeRows) { resumeRows() }
+        if actions.contains(.goOn) { scheduleContinuation() }
         var wanted: Readiness = []
-        if mayRead, mayProcess, input.count < inputByteCountMax { wanted.insert(.readable) }
-        if !output.isEmpty { wanted.insert(.writable) }
-        guard wanted != interest else { return }
+        if actions.contains(.read) { wanted.insert(.readable) }
+        if actions.contains(.write) { wanted.insert(.writable) }
+        guard wanted != interest, !isClosed else { return }
         interest = wanted
         withSocket { context.loop.setInterest(self, $0, wanted) }
     }

@@ -20,11 +20,13 @@ final class Operation: StatementRun, @unchecked Sendable {
     @exclusivity(unchecked) var connection: Connection?
     @exclusivity(unchecked) var session: Session?
     @exclusivity(unchecked) var link: (any DatabaseLink)?
-    /// Where `timeoutMilliseconds` counts from.
+    /// Since when it is there, or its last `fetch`.
     @exclusivity(unchecked) var started = MonotonicInstant(nanoseconds: 0)
     @exclusivity(unchecked) private var workNanoseconds: Int64 = 0
     /// When the daemon began, or went on, to work on it; the distant future while it waits for its client or its turn.
     @exclusivity(unchecked) private var workStart = MonotonicInstant.distantFuture
+    /// What was worked before the last `fetch`: each page has the whole of `timeoutMilliseconds`.
+    @exclusivity(unchecked) private var formerNanoseconds: Int64 = 0
     @exclusivity(unchecked) var timeoutMilliseconds: Int64 = 0
     /// The longest that its database allows, in milliseconds; 0: no limit.
     @exclusivity(unchecked) var timeLimit: Int64 = 0
@@ -69,6 +71,16 @@ final class Operation: StatementRun, @unchecked Sendable {
         /// Until the client asks for the next page.
         case waitingForFetch
         case ended
+
+        /// The same for the flow control.
+        var stage: FlowControl.Stage {
+            switch self {
+            case .idle, .starting, .running, .ended: .working
+            case .queued: .queued
+            case .waitingForOutput: .waitingForOutput
+            case .waitingForFetch: .waitingForFetch
+            }
+        }
     }
 
     /// For requests of this encoding, one after the other.
@@ -148,6 +160,7 @@ final class Operation: StatementRun, @unchecked Sendable {
         started = now
         workStart = now
         workNanoseconds = 0
+        formerNanoseconds = 0
     }
 
     /// It waits for its turn, and nothing was done for it yet.
@@ -163,6 +176,20 @@ final class Operation: StatementRun, @unchecked Sendable {
         if workStart < now { workNanoseconds += now.nanoseconds(since: workStart) }
         workStart = .distantFuture
         return workNanoseconds
+    }
+
+    /// Its client has asked for the next page, and the clock goes on.
+    func startPage(at now: MonotonicInstant) {
+        started = now
+        workStart = now
+        formerNanoseconds = workNanoseconds
+    }
+
+    /// When its timeout is reached if the clock does not stand until then; `nil` while it stands, or without a timeout.
+    var deadline: MonotonicInstant? {
+        guard timeoutMilliseconds > 0, workStart != .distantFuture else { return nil }
+        return workStart.advanced(byMilliseconds: timeoutMilliseconds)
+            .advanced(byNanoseconds: formerNanoseconds - workNanoseconds)
     }
 
     // MARK: What the driver tells

@@ -69,14 +69,28 @@ final class Listener: EventSource {
         if !isFailing { observer.observe(.acceptFailed(error, pauseMilliseconds: Self.pauseMilliseconds)) }
         isFailing = true
         pause()
+        scheduleResume()
+    }
+
+    private func scheduleResume() {
         isResumeScheduled = true
         loop.schedule(self, at: loop.now.advanced(byMilliseconds: Self.pauseMilliseconds))
+    }
+
+    /// Watches again after a pause. What has made accepting fail may make this fail, too (epoll_ctl(2): ENOMEM, ENOSPC); nobody
+    /// else would try it again.
+    func resume() {
+        do throws(Errno) {
+            try start()
+        } catch {
+            scheduleResume()
+        }
     }
 
     override func timerFired(_ token: UInt64) {
         guard isResumeScheduled else { return }
         isResumeScheduled = false
-        try? start()
+        resume()
     }
 
     /// Ends accepting for good; a resume that is scheduled does nothing any more.
