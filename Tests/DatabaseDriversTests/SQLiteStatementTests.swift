@@ -19,7 +19,7 @@ struct SQLiteStatementTests {
     }
 
     @Test(arguments: [
-        ("selec", DriverError.Code.syntaxError, "42601"), ("SELECT * FROM nope", .databaseError, "42P01"),
+        ("selec", DriverError.Code.syntaxError, "42601"), ("SELECT * FROM nope", .syntaxError, "42P01"),
         ("SELECT nope", .databaseError, "42703"), ("SELECT nope()", .databaseError, "42883"),
         ("SELECT 1; SELECT 2", .badRequest, "42601"), ("", .badRequest, "42601"), ("-- nothing", .badRequest, "42601"),
         ("BEGIN", .needsSession, "25000"), ("SAVEPOINT x", .needsSession, "25000"), ("COMMIT", .needsSession, "25000"),
