@@ -70,6 +70,11 @@ void cmariadb_refuse_local_files(my_connection *connection) {
 
 void cmariadb_shutdown(my_connection *connection) { (void)shutdown(my_get_socket(connection), SHUT_RDWR); }
 
+size_t cmariadb_format_double(double value, unsigned int decimals, char *target) {
+    int count = snprintf(target, CMARIADB_DOUBLE_BYTE_COUNT_MAX, "%.*f", (int)decimals, value);
+    return count < 0 ? 0 : count < CMARIADB_DOUBLE_BYTE_COUNT_MAX ? (size_t)count : CMARIADB_DOUBLE_BYTE_COUNT_MAX - 1;
+}
+
 size_t cmariadb_format_float(float value, unsigned int decimals, char *target) {
     // No locale is ever set in the daemon: the point is a point.
     int count = decimals >= 31 ? snprintf(target, CMARIADB_FLOAT_BYTE_COUNT_MAX, "%.6g", (double)value)

@@ -30,6 +30,7 @@ public struct Configuration: Sendable, Equatable {
         }
         for database in options.databases { reader.add(database: database.name, url: database.url) }
         let stateDirectory = addEmbeddedDatabase(paths, &reader)
+        reader.checkSocketGroup()
         let databases = reader.orderedDatabases().map { $0.withPasswords(in: paths.credentialsDirectory) }
         guard reader.problems.isEmpty else { throw ConfigurationError(problems: reader.problems(orderedBy: files)) }
         return Configuration(

@@ -22,6 +22,9 @@ extension DatabaseKey {
                 "read_only_scripts", .boolean(\.readOnlyScripts),
                 "Of a Redis server: whether those who may only read may run scripts, which can keep all others waiting."
             ),
+            DatabaseKey(
+                "double_quoted_strings", .boolean(\.takesDoubleQuotedStrings),
+                "Of SQLite: whether clients may write strings in double quotes, as with sqlite3; false: only names."),
             DatabaseKey("users", .principals(\.rules.users, .users), "Who may open it; no list at all: everybody."),
             DatabaseKey("groups", .principals(\.rules.groups, .groups), "Groups whose members may open it."),
             DatabaseKey(

@@ -50,3 +50,22 @@ extension DatabaseConfiguration {
         file.map { PasswordFile(path: $0) } ?? credential.map { PasswordFile(credential: $0, directory: directory) }
     }
 }
+
+extension Configuration {
+    /// Looks whether the password files can be used: each that cannot would fail when its database is connected to. Credentials
+    /// are only there while the service runs.
+    /// - Throws: `ConfigurationError` with those that cannot.
+    public func checkPasswordFiles() throws(ConfigurationError) {
+        var problems: [ConfigurationProblem] = []
+        for database in databases {
+            let files = [
+                (database.passwordFile, database.password), (database.readOnlyPasswordFile, database.readOnlyPassword),
+            ]
+            for case (let path?, let file?) in files {
+                guard let problem = file.problem else { continue }
+                problems.append(ConfigurationProblem(file: path, "databases.\(database.name): \(problem)"))
+            }
+        }
+        if !problems.isEmpty { throw ConfigurationError(problems: problems) }
+    }
+}

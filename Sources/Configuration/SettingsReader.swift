@@ -24,6 +24,9 @@ struct SettingsReader {
     /// Where `default_database` was set.
     private(set) var defaultDatabasePlace: (file: String?, line: Int, column: Int)?
 
+    /// Where `socket.group` was set.
+    private var socketGroupPlace: (file: String?, line: Int, column: Int)?
+
     /// Takes over one file.
     mutating func read(_ text: [UInt8], file: String) {
         let document: TOMLDocument
@@ -41,6 +44,7 @@ struct SettingsReader {
     mutating func override(_ setting: Setting, text: String, flag: String) {
         if let problem = setting.assign(text: text, to: &settings) { report(nil, "--\(flag) \(problem)") }
         if setting.name == "default_database" { defaultDatabasePlace = (nil, 0, 0) }
+        if setting.name == "socket.group" { socketGroupPlace = nil }
     }
 
     /// Adds or replaces a database.
@@ -65,6 +69,7 @@ struct SettingsReader {
         if let setting = Setting.named(name) {
             if let problem = setting.assign(entry.value, to: &settings) { report(entry, file, "\(name) \(problem)") }
             if name == "default_database" { defaultDatabasePlace = (file, entry.line, entry.column) }
+            if name == "socket.group" { socketGroupPlace = (file, entry.line, entry.column) }
         } else if entry.path.count == 1, Self.sections.contains(name) {
             if entry.value != .table { report(entry, file, "\(name) is a table; write [\(name)]") }
         } else if entry.path.count <= 1 || Self.sections.contains(entry.path[0]) {
@@ -75,9 +80,20 @@ struct SettingsReader {
 
     private static let sections = ["socket", "access", "log", "limits"]
 
+    /// Reports a group of the socket that the machine does not have.
+    mutating func checkSocketGroup() {
+        guard let group = settings.socketGroup, Process.groupID(group) == nil else { return }
+        let place = socketGroupPlace
+        report(
+            place?.file, line: place?.line ?? 0, column: place?.column ?? 0,
+            "socket.group names \"\(group)\", which is no group of this machine; correct it, or write the group's number"
+        )
+    }
+
     private mutating func reportUnknown(_ entry: TOMLEntry, _ file: String) {
         let name = entry.path.joined(separator: ".")
-        let known = Setting.all.map(\.name) + Self.sections + ["databases"]
+        let tables = Self.sections + ["databases"]
+        let known = entry.value == .table ? tables : Setting.all.map(\.name) + tables
         let last = entry.path[entry.path.count - 1]
         var remedy = "; see litebase.toml(5)"
         if let near = Suggestion.nearest(to: name, in: known) {

@@ -20,6 +20,8 @@ public struct DatabaseConfiguration: Sendable, Equatable {
     public var readOnlyURL: String?
     /// Of a Redis server: those who may only read may run scripts, which nothing interrupts.
     public var readOnlyScripts = false
+    /// Of SQLite: what clients write may have strings in double quotes.
+    public var takesDoubleQuotedStrings = true
     /// Who may open it.
     public var rules = AccessRules()
     public var limits = DatabaseLimits()

@@ -40,13 +40,25 @@ enum Program {
                 exitStatus: status, errno: nil)
             return status
         }
-        if options.action == .checkConfig { return print(configuration.toml, log) }
+        if options.action == .checkConfig { return check(configuration, log) }
         log.setLevel(configuration.settings.logLevel)
         prepareProcess()
         do throws(StartFailure) {
             return try Daemon.run(options, configuration, log)
         } catch {
             return fail(error, log)
+        }
+    }
+
+    /// What a start would not look at, since it may change while the daemon runs, is looked at here.
+    private static func check(_ configuration: Configuration, _ log: Log) -> Int32 {
+        let status = print(configuration.toml, log)
+        do throws(ConfigurationError) {
+            try configuration.checkPasswordFiles()
+            return status
+        } catch {
+            error.write(to: log, .configurationInvalid)
+            return ExitStatus.configuration
         }
     }
 

@@ -173,7 +173,7 @@ def test_closed_errors_are_no_descriptor_of_the_connection(daemon):
     (["--read-only", "CREATE TABLE never(x)"], 1, "Either you may only read here (the list of databases says so, or you asked "
                                                   "for it), or the daemon may not write the file and its directory."),
     (["SELECT zeroblob(100000000)"], 75, "Take parts of it with substr(), or raise limits.row_bytes_max."),
-    (["--url", "/some/path.db", "SELECT 1"], 1, "Use sqlite:/absolute/path, sqlite::memory:, postgresql://, mysql:// or "
+    (["--url", "some:/path.db", "SELECT 1"], 1, "Use sqlite:/absolute/path, sqlite::memory:, postgresql://, mysql:// or "
                                                 "redis://HOST/DATABASE."),
 ])
 def test_hints_name_what_the_user_can_do(run, arguments, status, hint):
@@ -181,8 +181,8 @@ def test_hints_name_what_the_user_can_do(run, arguments, status, hint):
     assert result.stderr.decode().splitlines()[-1] == f"hint: {hint}"
 
 
-def test_a_path_is_no_url(run):
-    assert run("query", "--url", "some.db", "SELECT 1", check=1).stderr.startswith(b'litebase: "some.db" is no URL.\n')
+def test_a_name_with_a_colon_is_a_url(run):
+    assert b'scheme "some"' in run("query", "--url", "some:db", "SELECT 1", check=1).stderr
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -304,7 +304,7 @@ def test_script_from_stdin(query):
 def test_script_stops_at_the_first_error(run):
     result = run("query", "-", stdin=b"SELECT 1 AS a;\n\nSELECT nope;\nSELECT 2 AS a;", check=1)
     assert result.stdout == b'{"a":1}\n'
-    assert result.stderr.startswith(b"litebase: line 3: ")
+    assert result.stderr.startswith(b"litebase: stdin, line 3: ")
 
 
 def test_uncommitted_transaction_is_reported(run, query):
@@ -432,8 +432,8 @@ def test_shell_from_a_pipe(run):
     assert result.returncode == 0
 
 
-def test_shell_from_a_pipe_goes_on_after_errors(run):
-    result = run("shell", stdin=b"SELECT nope;\n.nope\nSELECT 1 AS a;\n", check=1)
+def test_shell_from_a_pipe_goes_on_after_errors_if_it_is_told_to(run):
+    result = run("shell", "--on-error", "continue", stdin=b"SELECT nope;\n.nope\nSELECT 1 AS a;\n", check=1)
     assert result.stdout == b'{"a":1}\n'
     assert result.stderr.count(b"litebase: ") == 2
 
@@ -544,6 +544,20 @@ def test_interrupt_stops_printing(terminal):
     terminal.type("\x03")
     terminal.expect(r"cancelled", seconds=20)
     terminal.expect(r"default> ")
+
+
+def test_a_statement_is_one_entry_of_the_history(daemon, tmp_path):
+    shell = Terminal(daemon, tmp_path)
+    shell.expect("default> ")
+    for lines in (["SELECT 1", "  AS x;"], ["SELECT 2 -- two", "AS x;"], ["SELECT '3", "4' AS x;"], ["SELECT 'identified", "by 5' AS", "x; -- password"],
+                  ["SELECT 6", "\x03SELECT 7 AS x;"], [" SELECT 8", "AS x;"], [".timing off"]):
+        for line in lines:
+            shell.type(line.lstrip("\x03") + "\n") if not line.startswith("\x03") else (shell.type("\x03"), shell.expect("default> "), shell.type(line[1:] + "\n"))
+            shell.expect("> ")
+    shell.type("\x04")
+    assert shell.end() == 0
+    history = (tmp_path / ".local/state/litebase/history").read_text().splitlines()
+    assert history == ["SELECT 1   AS x;", "SELECT 2 -- two", "AS x;", "SELECT '3", "4' AS x;", "SELECT 6", "SELECT 7 AS x;", ".timing off"]
 
 
 def test_history_is_kept(daemon, tmp_path):

@@ -95,6 +95,7 @@ def test_files_are_for_their_owner_alone(config, place, mask):
 
 
 def test_places_of_passwords(config, place):
+    (place / "secret").touch(0o600)
     config("add-database", "a", "postgresql://app@/shop", "--password-file", "secret")
     assert f'password_file = "{place}/secret"' in add(place, "a").read_text()
     config("add-database", "b", "postgresql://app@/shop", "--credential", "shop")
@@ -258,3 +259,35 @@ def test_a_typed_password_is_not_shown(place):
 def test_a_name_of_a_file_is_no_url(config, place):
     result = config("add-database", "music", "music.db", status=CONFIG_ERROR)
     assert 'url: "music.db" is no URL; use sqlite:/absolute/path' in result.stderr and not add(place, "music").exists()
+
+
+TOML = '[databases.shop]\nurl = "{url}"\n{more}\n[databases.default]\nurl = "sqlite::memory:"\n'
+
+
+@pytest.mark.parametrize("text, words", [
+    (TOML.format(url="postgresql://u@h/d?sslmode=verify_full", more=""), ["sslmode", "verify-full"]),
+    (TOML.format(url="postgresql://u@h/d?target_session_attrs=readwrite", more=""), ["target_session_attrs", "read-write"]),
+    (TOML.format(url="postgresql://u@h/d?gssencmode=off", more=""), ["gssencmode", "disable"]),
+    (TOML.format(url="postgresql://u@h/d?channel_binding=yes", more=""), ["channel_binding", "require"]),
+    (TOML.format(url="postgresql://u@h/d?ssl_min_protocol_version=TLS1.2", more=""), ["ssl_min_protocol_version", "TLSv1.2"]),
+    (TOML.format(url="mysql://u@h/d?ssl-mode=require", more=""), ["ssl-mode", "required"]),
+    (TOML.format(url="mysql://u@h/d?tls-version=TLS1.3", more=""), ["tls-version", "TLSv1.3"]),
+    (TOML.format(url="postgresql://u@h/d", more='password_file = "/nowhere/at/all"'), ["shop", "/nowhere/at/all", "No such file"]),
+    (TOML.format(url="postgresql://u@h/d", more='password_file = "/etc"'), ["shop", "/etc", "regular"]),
+    (TOML.format(url="postgresql://u@h/d", more='read_only_url = "postgresql://r@h/d"\nread_only_password_file = "/nowhere"'), ["shop", "/nowhere"]),
+    ('[socket]\ngroup = "no such group"\n', ["litebase.toml:2:", "socket.group", "no such group"]),
+    ("[limit]\nrow_bytes_max = 1\n", ['did you mean "limits"?']), ("[databas.x]\nurl = 1\n", ['did you mean "databases"?']),
+    ("[frame_bytes_max]\nx = 1\n", ["unknown table"]),
+])
+def test_mistakes_that_are_found_before_they_are_met(config, place, text, words):
+    (place / "litebase.toml").write_text(text)
+    result = config("check", status=CONFIG_ERROR)
+    assert all(word in result.stderr for word in words), result.stderr
+
+
+@pytest.mark.parametrize("text", [
+    TOML.format(url="postgresql://u@h/d?sslmode=verify-full&target_session_attrs=prefer-standby&ssl_min_protocol_version=TLSv1.3", more=""),
+    TOML.format(url="mysql://u@h/d?ssl-mode=required&tls-version=TLSv1.2,TLSv1.3", more=""), '[socket]\ngroup = "root"\n', "[socket]\ngroup = \"0\"\n"])
+def test_what_is_right_is_no_mistake(config, place, text):
+    (place / "litebase.toml").write_text(text)
+    config("check")

@@ -19,8 +19,9 @@ import Testing
     }
 
     @Test func widthsAndLinesCount() {
-        let lines = ErrorReport.lines(Self.error(offset: 19), sql: "SELECT\n\t'東京' , x\nFROM", scriptLine: 10)
-        #expect(lines[0] == "litebase: line 11: Near \"x\": syntax error.")
+        let lines = ErrorReport.lines(
+            Self.error(offset: 19), sql: "SELECT\n\t'東京' , x\nFROM", place: ScriptPlace(file: "a.sql", line: 10))
+        #expect(lines[0] == "litebase: a.sql, line 11: Near \"x\": syntax error.")
         #expect(lines[1] == "   '東京' , x")
         #expect(lines[2] == "            ^")
     }

@@ -48,10 +48,10 @@ import Testing
     }
 
     @Test func negativeNumbersAreNoOptions() throws {
-        let marked = ParameterParsing.protectNegativeNumbers([
+        let marked = ParameterParsing.protectDashes([
             "query", "-x", "-5", "-.5", "--port", "-1", "--text", "-2", "--", "-7",
         ])
-        let mark = String(ParameterParsing.negativeMark)
+        let mark = String(ParameterParsing.dashMark)
         #expect(
             marked == ["query", "-x", mark + "-5", mark + "-.5", "--port=-1", "--text", mark + "-2", "--", "-7"])
         #expect(try ParameterParsing.parameters([mark + "-5", mark + "-.5"], allText: false) == [-5, -0.5])

@@ -71,7 +71,7 @@ struct RedisTextTests {
     @Test(arguments: [
         ("WRONGTYPE Operation", DriverError.Code.databaseError, "42804"), ("NOPERM no", .permissionDenied, "42501"),
         ("ERR unknown command 'x', with args beginning with: 'secret' ", .syntaxError, "42601"),
-        ("LOADING it", .busy, "57P03"), ("BUSYGROUP x", .constraintViolation, "23505"), ("", .databaseError, "22000"),
+        ("LOADING it", .busy, "55P03"), ("BUSYGROUP x", .constraintViolation, "23505"), ("", .databaseError, "22000"),
         ("ERR", .databaseError, "22000"), ("lower case", .databaseError, "22000"), ("MINE x", .databaseError, "P0001"),
     ])
     func meaningsOfErrors(_ text: String, _ code: DriverError.Code, _ sqlState: String) {

@@ -19,8 +19,8 @@ struct SQLiteStatementTests {
     }
 
     @Test(arguments: [
-        ("selec", DriverError.Code.syntaxError, "42601"), ("SELECT * FROM nope", .databaseError, "42P01"),
-        ("SELECT nope", .databaseError, "42703"), ("SELECT nope()", .databaseError, "42883"),
+        ("selec", DriverError.Code.syntaxError, "42601"), ("SELECT * FROM nope", .syntaxError, "42P01"),
+        ("SELECT nope", .syntaxError, "42703"), ("SELECT nope()", .syntaxError, "42883"),
         ("SELECT 1; SELECT 2", .badRequest, "42601"), ("", .badRequest, "42601"), ("-- nothing", .badRequest, "42601"),
         ("BEGIN", .needsSession, "25000"), ("SAVEPOINT x", .needsSession, "25000"), ("COMMIT", .needsSession, "25000"),
         ("CREATE TEMP TABLE x(a)", .needsSession, "25000"), ("ATTACH '/tmp/x.db' AS x", .needsSession, "25000"),
@@ -29,7 +29,7 @@ struct SQLiteStatementTests {
         ("PRAGMA foreign_keys = OFF", .needsSession, "25000"),
         ("SELECT load_extension('x')", .permissionDenied, "42501"), ("SELECT ?", .badRequest, "07001"),
         ("VACUUM INTO '/tmp/litebase-never.db'", .needsSession, "25000"),
-        ("CREATE TABLE fine(a, CHECK (a > nope))", .databaseError, "42703"),
+        ("CREATE TABLE fine(a, CHECK (a > nope))", .syntaxError, "42703"),
     ])
     func refuses(_ sql: String, _ code: DriverError.Code, _ sqlState: String) throws {
         let run = try DriverHarness().run(sql)

@@ -18,7 +18,7 @@ class PostgreSQLEngine(ServerEngine):
     slow_write = "INSERT INTO {table} SELECT 1000, length(pg_sleep(30)::text)"
     late_state, deadlock = "22012", ("40P01", None)
     reads_only = ["SELECT 1", "(SELECT 1)", "EXPLAIN SELECT 1", "VALUES (1)", "TABLE item", "SHOW work_mem", "WITH a AS (SELECT 1) SELECT * FROM a"]
-    for_sessions = ["/* x */ commit", "SET search_path = x", "LISTEN a", "PREPARE p AS SELECT 1", "DISCARD ALL", "DECLARE c CURSOR FOR SELECT 1",
+    for_sessions = ["/* x */ commit", "SET search_path = x", "UNLISTEN a", "PREPARE p AS SELECT 1", "DISCARD ALL", "DECLARE c CURSOR FOR SELECT 1",
                     "LOCK TABLE item"]
     temporary = "CREATE TEMP TABLE {table}(a INTEGER)"
     settings = ("SET work_mem = '77MB'", "SHOW work_mem", "77MB")

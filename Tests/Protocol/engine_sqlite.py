@@ -27,7 +27,7 @@ class SQLite(Engine):
     slow = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c) SELECT count(*) FROM c"
     slow_write = "INSERT INTO {table} WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c) SELECT 1000 + x, 7 FROM c"
     in_batch = "needs_session"
-    late_state = "HY000"
+    late_state = "22003"
     reads_only = ["SELECT 1", "EXPLAIN SELECT 1", "VALUES (1)", "WITH a AS (SELECT 1) SELECT * FROM a", "PRAGMA table_info(item)"]
     temporary = "CREATE TEMP TABLE {table}(a INTEGER)"
     settings = ("PRAGMA cache_size = 77", "PRAGMA cache_size", 77)
@@ -36,8 +36,8 @@ class SQLite(Engine):
     errors = {
         "syntax": ("SELECT 1 FROMM x WHERE", "syntax_error", "42601", None),
         "first word": ("SELEC 1", "syntax_error", "42601", 0),
-        "column": ("SELECT 'ü', nix", "database_error", "42703", 13),
-        "table": ("SELECT * FROM nowhere", "database_error", "42P01", None),
+        "column": ("SELECT 'ü', nix", "syntax_error", "42703", 13),
+        "table": ("SELECT * FROM nowhere", "syntax_error", "42P01", None),
         "unique": ("INSERT INTO item(id, name) VALUES (1, 'twice')", "constraint_violation", "23505", None),
         "not null": ("INSERT INTO item(id, name) VALUES (100, NULL)", "constraint_violation", "23502", None),
         "check": ("INSERT INTO item(id, name, n) VALUES (100, 'x', -1)", "constraint_violation", "23514", None),

@@ -5,12 +5,13 @@ After every case the clients leave, and nothing of theirs may be left: see `Plac
 batches and descriptions; the other parts are test_conformance_rows.py, _readers.py, _cancel.py, _faults.py and _service.py.
 """
 
+import re
 import time
 
 import pytest
 
 from conformance import POOL, client, engine, fails, on, packed, place, says, unless_busy, whole_place  # noqa: F401
-from daemon import wait_until
+from daemon import ROOT, wait_until
 from engines import ENGINES
 from wire import RequestFailed
 
@@ -35,6 +36,37 @@ def test_errors(engine, client, case):
             assert error["position"]["offset"] == offset, error
             assert error["position"]["line"] == 1, error
         assert says(client, engine, **options)
+
+
+def documented_codes():
+    """The table of docs/errors.md: codes by SQLSTATE, or by its class."""
+    rows = re.findall(r"^\| ((?:`\w+` ?)+)\| `(\w+)` \|", (ROOT / "docs/errors.md").read_text(), re.MULTILINE)
+    codes = {state: code for states, code in rows for state in re.findall(r"`(\w+)`", states)}
+    assert codes["42"] == "syntax_error" and codes["42P07"] == "database_error" and len(codes) > 30
+    return codes
+
+
+def test_codes_follow_from_states(engine, client):
+    """One table for all engines: a missing table is the same to a client wherever it is missing."""
+    codes = documented_codes()
+    seen = set()
+    for case, (sql, *_) in engine.errors.items():
+        error = client.query_fails(sql, database="db")
+        # What the daemon itself finds wrong with a request has its code from there.
+        if error["code"] == "bad_request":
+            continue
+        state = error["sqlstate"]
+        assert error["code"] == codes.get(state, codes.get(state[:2], "database_error")), (case, error)
+        seen.add(state)
+    assert len(seen) >= 2, seen
+
+
+@pytest.mark.needs("sql")
+@pytest.mark.parametrize("sql", ["SELECT * FROM nowhere", "SELECT nowhere FROM item", "SELECT nowhere(1)", "INSERT INTO nowhere VALUES (1)",
+                                 "DROP TABLE nowhere", "INSERT INTO item(nowhere) VALUES (1)", "SELECT 1 UNION SELECT 1, 2",
+                                 "INSERT INTO item(id, name) VALUES (1)", "SELECT FROM WHERE", "SELECT id FROM item a, item b"])
+def test_what_cannot_be_compiled(engine, client, sql):
+    assert client.query_fails(sql, database="db")["code"] == "syntax_error"
 
 
 @pytest.mark.needs("sql")

@@ -24,8 +24,8 @@ def test_list_databases(client):
 def test_database_by_name(client, table):
     client.query(f"CREATE TABLE {table}(x)", database="second")
     assert client.query(f"SELECT count(*) FROM {table}", database="second").value == 0
-    assert client.query_fails(f"SELECT count(*) FROM {table}")["code"] == "database_error"
-    assert client.query_fails(f"SELECT count(*) FROM {table}", database="default")["code"] == "database_error"
+    assert client.query_fails(f"SELECT count(*) FROM {table}")["code"] == "syntax_error"
+    assert client.query_fails(f"SELECT count(*) FROM {table}", database="default")["code"] == "syntax_error"
     assert client.query("SELECT sum(x) FROM fixed", database="sealed").value == 6
 
 
@@ -103,4 +103,4 @@ def test_temporary_tables_do_not_leak(daemon, client, table):
     except RequestFailed:
         pass
     for other in (client, *(daemon.connect() for _ in range(8))):
-        assert other.query_fails(f"SELECT * FROM {table}")["code"] == "database_error"
+        assert other.query_fails(f"SELECT * FROM {table}")["code"] == "syntax_error"

@@ -445,3 +445,15 @@ def test_the_role_that_the_documentation_grants(server, start_daemon, directory)
     client = configured(start_daemon, directory, server.url(user="reader"), 'access = "read_only"').connect()
     assert on(client, "SELECT n FROM counter").rows and on(client, "SHOW CREATE TABLE item").rows
     assert fails(client, "SELECT 1 INTO OUTFILE '/tmp/lb-outfile'")["code"] == "permission_denied"
+
+
+@pytest.mark.parametrize("sql", ["x", "x / 3", "x * 1.1", "AVG(x)", "SUM(x) / 7", "CAST(x AS double(12,4)) / 3", "-x / 3", "CAST(NULL AS double(9,2))",
+                                 "CAST(1e300 AS double) / 3", "ROUND(x / 7, 2)", "y / 3", "1e15 / 7 + x * 0"])
+def test_numbers_with_a_fixed_point_are_the_same_by_both_protocols(server, packed, sql):
+    server.sql("CREATE OR REPLACE TABLE fixed(x double(10,3), y double); INSERT INTO fixed VALUES (1.2345, 0.1), (1.0005, 2e20)", "lb")
+    group = "" if "(x)" in sql else "GROUP BY x ORDER BY x"
+    text = packed.query(f"SELECT {sql} FROM fixed WHERE 1 = 1 {group}", database="my")
+    prepared = packed.query(f"SELECT {sql} FROM fixed WHERE 1 = ? {group}", [1], database="my")
+    assert text.rows == prepared.rows and len(text.rows) >= 1
+    shown = server.sql(f"SELECT {sql} FROM fixed {group}", "lb").split("\n")
+    assert [None if value == "NULL" else float(value) for value in shown] == [row[0] for row in prepared.rows]

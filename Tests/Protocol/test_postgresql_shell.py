@@ -36,6 +36,11 @@ CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW;
 CREATE TRIGGER watch BEFORE UPDATE OF next ON later FOR EACH ROW WHEN (NEW.next > 1) EXECUTE FUNCTION nothing();
 CREATE TRIGGER whole AFTER INSERT ON event FOR EACH ROW EXECUTE FUNCTION nothing();
 CREATE TABLE nothing_in_it();
+CREATE DOMAIN other.amount AS numeric(8,2) DEFAULT 0.5 NOT NULL CONSTRAINT not_less CHECK (VALUE >= 0);
+CREATE TYPE pair AS (one mood, "the other" other.amount);
+CREATE TYPE span AS RANGE (SUBTYPE = float8);
+CREATE DOMAIN short AS text COLLATE "C" CHECK (length(VALUE) < 9);
+CREATE TABLE typed(a other.amount, b pair[], c span, d short);
 CREATE TABLE "esc[31m"(a text DEFAULT E'\x1b[31m');
 """
 
@@ -47,7 +52,7 @@ def server():
         instance.psql(f"CREATE DATABASE {name}")
     instance.psql(SCHEMA, "first")
     # What .schema does not show, and a statement of it needs.
-    instance.psql("CREATE SCHEMA other; CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'", "second")
+    instance.psql("CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'", "second")
     yield instance
     instance.discard()
 
@@ -67,13 +72,13 @@ def test_tables(shell):
     assert shell("first", ".tables\n").stdout.splitlines() == [
         "name,type", '"""esc[31m""",table', '"""odd """"name""",table', "above,view", "base,table", "derived,table", "event,table",
         "event_new,table", "event_new_a,table", "event_old,table", "event_rest,table", "kept,materialized view", "later,table",
-        "nothing_in_it,table", "other.city,table", "quick,table", "seen,view"]
+        "nothing_in_it,table", "other.city,table", "quick,table", "seen,view", "typed,table"]
     assert shell("empty", ".tables\n.schema\n").stdout.splitlines() in ([], ["name,type"])
 
 
 def test_a_schema_makes_the_same_tables_again(shell, server):
     schema = shell("first", ".schema\n")
-    assert schema.stderr == "" and schema.stdout.count(";\n") == 25 and "\x1b" not in schema.stdout
+    assert schema.stderr == "" and schema.stdout.count(";\n") == 31 and "\x1b" not in schema.stdout
     made = shell("second", schema.stdout)
     assert (made.stderr, made.returncode) == ("", 0), made
     again = shell("second", ".schema\n").stdout
@@ -84,8 +89,8 @@ def test_a_schema_makes_the_same_tables_again(shell, server):
     assert server.psql(columns, "first") == server.psql(columns, "second")
 
 
-@pytest.mark.parametrize("name, count", [("later", 3), ("other.city", 2), ("city", 2), ('odd "name', 4), ('"odd ""name"', 4),
-                                         ("seen", 1), ("event_old", 1), ("kept", 2), ("later_id_seq", 1)])
+@pytest.mark.parametrize("name, count", [("later", 3), ("other.city", 3), ("city", 3), ('odd "name', 4), ('"odd ""name"', 4),
+                                         ("seen", 1), ("event_old", 1), ("kept", 2), ("later_id_seq", 1), ("typed", 7)])
 def test_the_schema_of_one(shell, name, count):
     output = shell("first", f".schema {name}\n")
     assert output.stderr == "" and output.stdout.count(";\n") == count, output
@@ -93,7 +98,7 @@ def test_the_schema_of_one(shell, name, count):
 
 def test_a_table_that_is_not_there(shell):
     for name in ("nix", "'; DROP TABLE base; --", "pg_class"):
-        assert shell("first", f".schema {name}\n").stderr == f"litebase: there is no table {name}\n"
+        assert shell("first", f".schema {name}\n").stderr == f"litebase: stdin, line 1: there is no table {name}\n"
 
 
 def test_a_dump_of_the_servers_own_tool_is_loaded(server, start_daemon):

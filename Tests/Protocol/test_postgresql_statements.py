@@ -286,3 +286,17 @@ def test_an_interval_of_the_administrator_stays(start_daemon, directory):
         assert on(client, "SHOW client_connection_check_interval").value == "7s"
     finally:
         server.discard()
+
+
+@pytest.mark.parametrize("sql", ["LISTEN news", "listen \"News\"", "/* x */ LISTEN news;"])
+def test_nobody_listens_in_vain(client, sql):
+    """Notifications reach no client yet, so asking for them is refused, wherever it is done; sending them works."""
+    alone = client.query_fails(sql, database="pg")
+    session = client.session(database="pg")
+    for error in (alone, client.query_fails(sql, session=session)):
+        assert (error["code"], error["sqlstate"]) == ("database_error", "0A000") and "hint" in error, error
+    error = client.fails("batch", {"statements": [{"sql": "SELECT 1"}, {"sql": sql}], "session": session})
+    assert error["sqlstate"] == "0A000" and error["statement_index"] == 1, error
+    assert client.query("SELECT 1", session=session).value == 1
+    client.query("NOTIFY news, 'x'", session=session)
+    client.query("UNLISTEN *", session=session)

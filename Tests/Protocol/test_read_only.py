@@ -171,5 +171,5 @@ def test_attach_of_another_users_file_or_none(client, session, directory):
         assert client.query("SELECT count(*) FROM other.foreign_table", session=session).value == 0
     except RequestFailed as failure:
         assert failure.code in ("permission_denied", "database_error")
-    assert client.query_fails("SELECT * FROM other.foreign_table")["code"] == "database_error"
-    assert client.query_fails("SELECT * FROM foreign_table", session=client.session())["code"] == "database_error"
+    assert client.query_fails("SELECT * FROM other.foreign_table")["code"] == "syntax_error"
+    assert client.query_fails("SELECT * FROM foreign_table", session=client.session())["code"] == "syntax_error"

@@ -100,7 +100,7 @@ def test_memory_database_is_private(client):
     client.query("CREATE TABLE t(x)", session=first)
     client.query("INSERT INTO t VALUES (1)", session=first)
     assert count(client, "t", session=first) == 1
-    assert client.query_fails("SELECT * FROM t", session=second)["code"] == "database_error"
+    assert client.query_fails("SELECT * FROM t", session=second)["code"] == "syntax_error"
 
 
 def test_session_belongs_to_its_connection(daemon, client):
@@ -293,8 +293,8 @@ def test_temporary_tables(daemon, client, session, table):
     client.query(f"INSERT INTO {table} VALUES (1)", session=session)
     assert count(client, table, session=session) == 1
     for stranger in (client, daemon.connect()):
-        assert stranger.query_fails(f"SELECT * FROM {table}")["code"] == "database_error"
-    assert client.query_fails(f"SELECT * FROM {table}", session=client.session())["code"] == "database_error"
+        assert stranger.query_fails(f"SELECT * FROM {table}")["code"] == "syntax_error"
+    assert client.query_fails(f"SELECT * FROM {table}", session=client.session())["code"] == "syntax_error"
 
 
 def test_a_new_session_is_clean(client, table):
@@ -306,7 +306,7 @@ def test_a_new_session_is_clean(client, table):
     client.call("db_disconnect", {"session": first})
     for _ in range(5):
         session = client.session()
-        assert client.query_fails(f"SELECT * FROM {table}", session=session)["code"] == "database_error"
+        assert client.query_fails(f"SELECT * FROM {table}", session=session)["code"] == "syntax_error"
         assert client.query("PRAGMA foreign_keys", session=session).value == 1
         assert client.query("SELECT 'a' LIKE 'A'", session=session).value == 1
         client.call("db_disconnect", {"session": session})

@@ -117,7 +117,7 @@ def test_a_files_schema_does_not_call_them_either(start_daemon, directory):
     daemon = start_daemon(directory=directory, databases={"f": f"sqlite:{path}"})
     with daemon.connect() as client:
         for sql in ("INSERT INTO c VALUES ('simple')", "SELECT y FROM g", "SELECT * FROM s", "INSERT INTO g VALUES ('simple')"):
-            assert outcome(client, sql, database="f") in ("database_error", "permission_denied", []), sql
+            assert outcome(client, sql, database="f") in ("syntax_error", "database_error", "permission_denied", []), sql
         client.query("SELECT 7")
 
 
@@ -131,7 +131,7 @@ def test_every_module_was_judged(packed, session):
 def test_other_users_statements_are_not_seen(packed, session, module):
     packed.query("SELECT 'a secret'")
     for options in ({}, {"session": session}):
-        assert outcome(packed, f"SELECT * FROM {module}", **options) == "database_error"
+        assert outcome(packed, f"SELECT * FROM {module}", **options) == "syntax_error"
         assert isinstance(outcome(packed, f"CREATE VIRTUAL TABLE temp.y USING {module}", **options), str)
 
 

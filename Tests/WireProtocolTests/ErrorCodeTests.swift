@@ -64,8 +64,51 @@ import WireProtocol
 
                 """
         }
-        return text
+        return text + conditions
     }
+
+    /// The same for all engines; ErrorConditions of DatabaseDrivers is compared with it by that module's tests.
+    static let conditions = """
+
+        ## The database's own errors: codes by `sqlstate`
+
+        What a database says has a `sqlstate`, and that decides the `code`, by one table for all engines. A row \
+        for a whole state goes before the row for its class, the first two characters; what is in no row is \
+        `database_error`. SQLite and Redis have no states: LiteBase gives each of their errors the one that \
+        PostgreSQL would.
+
+        | `sqlstate` | `code` | said of |
+        |---|---|---|
+        | `07` | `bad_request` | parameters that are too few or too many |
+        | `08` | `connect_failed` | a connection to the server that was lost or refused |
+        | `08P01` | `bad_request` | parameters that are too few or too many, by PostgreSQL |
+        | `08007` | `outcome_unknown` | a connection that was lost while the statement may have been committed |
+        | `21S01` | `syntax_error` | INSERT with another number of values than of columns, by MySQL |
+        | `23` | `constraint_violation` | keys, unique, not null, check, foreign keys, types of a STRICT table |
+        | `44` | `constraint_violation` | a view's WITH CHECK OPTION |
+        | `25006` | `read_only` | a statement that writes where only reading is allowed |
+        | `28` | `connect_failed` | a login that the server refuses |
+        | `40` | `busy` | a transaction that was rolled back for another one's sake: repeat all of it |
+        | `40002` | `constraint_violation` | a constraint that is looked at when the transaction is committed |
+        | `40003` | `outcome_unknown` | a statement of which the server does not know the end |
+        | `42` | `syntax_error` | what cannot be compiled: syntax, or a table, column, function or command that \
+        does not exist |
+        | `42501` | `permission_denied` | a right that is missing |
+        | `42701` `42710` `42712` `42723` | `database_error` | a column, index or other object, alias or \
+        function that is there already |
+        | `42P03` `42P04` `42P05` `42P06` `42P07` | `database_error` | a cursor, database, prepared statement, \
+        schema or table that is there already |
+        | `42S01` `42S11` `42S21` | `database_error` | a table, index or column that is there already, by MySQL |
+        | `42804` | `database_error` | a value of another type than is needed or stored |
+        | `53300` | `connect_failed` | a server with as many connections as it takes |
+        | `53400` | `limit_exceeded` | a limit that the server was configured with, such as Redis's maxmemory |
+        | `54` | `limit_exceeded` | a limit of the engine: nesting, lengths, numbers of columns |
+        | `55P03` | `busy` | a lock that could not be had, or a server that is busy |
+        | `57014` | `cancelled` | a statement that was stopped; `timeout` if it was for its time |
+        | `57P01` `57P02` `57P03` `57P04` `57P05` | `connect_failed` | a server that stops, starts or ends the \
+        connection |
+
+        """
 
     static func title(ofFamily family: Int) -> String {
         switch family {

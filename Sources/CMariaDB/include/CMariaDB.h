@@ -116,6 +116,12 @@ enum { CMARIADB_FLOAT_BYTE_COUNT_MAX = 96 };
 /// all where that number is 31 or more (not fixed). Returns the number of bytes written, without a terminating NUL.
 size_t cmariadb_format_float(float value, unsigned int decimals, char *target);
 
+/// Bytes that cmariadb_format_double may write at most: the 309 digits of the greatest number, and 30 behind the point.
+enum { CMARIADB_DOUBLE_BYTE_COUNT_MAX = 352 };
+
+/// Writes a DOUBLE as the server does in results of text where the number of digits behind the point is fixed, below 31.
+size_t cmariadb_format_double(double value, unsigned int decimals, char *target);
+
 // Returned type, name here, parameters with names, names alone.
 #define CMARIADB_FUNCTIONS(X)                                                                                          \
     X(int, server_init, (int argc, char **argv, char **groups), (argc, argv, groups))                                  \

@@ -150,13 +150,17 @@ enum MySQLErrors {
         case 2057: return Meaning(code: .databaseError, hint: "Send the statement again.", sqlState: "0A000")
         default: break
         }
-        switch sqlState.prefix(2) {
-        case "08": return Meaning(code: .connectFailed, isRetryable: true)
-        case "23": return Meaning(code: .constraintViolation)
-        // Names that are there already are no mistake of writing.
-        case "42": return Meaning(code: [1050, 1061, 1304].contains(number) ? .databaseError : .syntaxError)
-        default: return Meaning(code: .databaseError)
+        // A name that is there already, of an index or a routine, for which the server has no state of its own.
+        if number == 1061 || number == 1304 {
+            return Meaning(code: ErrorConditions.code("42710"), sqlState: "42710")
         }
+        // A name that two tables have, whose state is else that of a constraint.
+        if number == 1052 { return Meaning(code: ErrorConditions.code("42702"), sqlState: "42702") }
+        // Numbers of columns that do not match, whose state is else that of a subquery with too many rows.
+        if number == 1222 || number == 1241 {
+            return Meaning(code: ErrorConditions.code("42000"), sqlState: "42000")
+        }
+        return Meaning(code: ErrorConditions.code(sqlState), isRetryable: sqlState.hasPrefix("08"))
     }
 
     static let packetHint = "Raise max_allowed_packet of the server, or send less at a time."

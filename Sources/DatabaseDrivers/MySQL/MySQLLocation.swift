@@ -133,6 +133,10 @@ public struct MySQLLocation: Sendable, Equatable, CustomStringConvertible, Custo
     private static func encryption(
         _ options: [String: String], _ tls: [String: String], isLocal: Bool
     ) throws(DriverError) -> Encryption {
+        let versions = ["TLSv1.0", "TLSv1.1", "TLSv1.2", "TLSv1.3"]
+        guard tls["tls-version"]?.split(separator: ",").allSatisfy({ versions.contains(String($0)) }) ?? true else {
+            throw bad("The tls-version in the URL is none of \(versions.joined(separator: ", ")), or a list of these.")
+        }
         if (tls["ssl-cert"] == nil) != (tls["ssl-key"] == nil) {
             throw bad("The URL names one of ssl-cert and ssl-key; both are needed.")
         }

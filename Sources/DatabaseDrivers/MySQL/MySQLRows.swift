@@ -114,7 +114,10 @@ struct MySQLRows: ~Copyable {
             switch column.form {
             case .text, .blob, .bit: pushBytes(statement, index, column.form, into: sink)
             case .integer, .unsigned: pushInteger(statement, index, column.form, into: sink)
-            case .double: if let value = fetch(statement, index, MySQLTypes.Code.double, 0.0, sink) { sink.real(value) }
+            case .double:
+                if let value = fetch(statement, index, MySQLTypes.Code.double, 0.0, sink) {
+                    sink.real(column.decimals < Self.unfixedDecimals ? Self.rounded(value, column.decimals) : value)
+                }
             case .float:
                 if let value = fetch(statement, index, MySQLTypes.Code.float, Float(0), sink) {
                     pushFloat(value, column.decimals, into: sink)
@@ -168,6 +171,20 @@ struct MySQLRows: ~Copyable {
             return Self.real(UnsafeRawBufferPointer(rebasing: target[..<(count ?? 0)]))
         }
         sink.real(text ?? Double(value))
+    }
+
+    /// From here on a number has as many digits behind the point as there are (FLOATING_POINT_DECIMALS of the server).
+    private static let unfixedDecimals: UInt32 = 31
+
+    /// A DOUBLE with a fixed number of digits behind the point, which results of text have: DOUBLE(10,3), or what is computed
+    /// of it.
+    private static func rounded(_ value: Double, _ decimals: UInt32) -> Double {
+        withUnsafeTemporaryAllocation(byteCount: Int(CMARIADB_DOUBLE_BYTE_COUNT_MAX), alignment: 1) { target in
+            let count = target.baseAddress.map {
+                cmariadb_format_double(value, decimals, $0.assumingMemoryBound(to: CChar.self))
+            }
+            return real(UnsafeRawBufferPointer(rebasing: target[..<(count ?? 0)])) ?? value
+        }
     }
 
     private mutating func pushBytes(_ statement: OpaquePointer, _ index: Int, _ form: MySQLForm, into sink: RowSink) {

@@ -71,6 +71,13 @@ struct PostgreSQLDriver: RemoteDriver {
             throw DriverError(
                 .readOnly, "A read-only session cannot finish prepared transactions.", sqlState: "25006")
         }
+        if kind == .listen {
+            throw DriverError(
+                .databaseError, "LISTEN is not supported: no notification would reach the client.",
+                hint:
+                    "Listen over a connection of your own to the server, or ask for changes by a query; NOTIFY works.",
+                sqlState: "0A000")
+        }
         if kind == .copy {
             throw DriverError(
                 .databaseError, "COPY is not supported by the protocol.",

@@ -82,38 +82,20 @@ enum PostgreSQLErrors {
     }
 
     private static func meaning(_ sqlState: String) -> Meaning {
+        var meaning = Meaning(code: ErrorConditions.code(sqlState))
         switch sqlState {
         // The number of parameters; the connection is as good as before, and the same request will fail again.
-        case "08P01":
-            return Meaning(code: .badRequest, hint: Hint.parameters)
-        case "25006":
-            return Meaning(code: .readOnly, hint: "Open the database for writing.")
-        case "25P01": return Meaning(code: .databaseError, hint: "Begin a transaction in a session.")
-        case "25P02":
-            return Meaning(code: .databaseError, hint: "End the transaction with ROLLBACK, or go back to a savepoint.")
-        case "40001", "40P01":
-            return Meaning(code: .busy, isRetryable: true, hint: "Repeat the whole transaction.")
-        case "42501": return Meaning(code: .permissionDenied)
-        // Names that are there already.
-        case "42701", "42710", "42712", "42723", "42P03", "42P04", "42P05", "42P06", "42P07":
-            return Meaning(code: .databaseError)
+        case "08P01": meaning.hint = Hint.parameters
+        case "25006": meaning.hint = "Open the database for writing."
+        case "25P01": meaning.hint = "Begin a transaction in a session."
+        case "25P02": meaning.hint = "End the transaction with ROLLBACK, or go back to a savepoint."
+        case "40001", "40P01": (meaning.isRetryable, meaning.hint) = (true, "Repeat the whole transaction.")
         case "55P03":
-            return Meaning(code: .busy, isRetryable: true, hint: "Another transaction holds the lock; try again.")
-        case "57014": return Meaning(code: .cancelled)
+            (meaning.isRetryable, meaning.hint) = (true, "Another transaction holds the lock; try again.")
         // The server ends the connection; what it did for the statement is rolled back.
-        case "57P01", "57P03":
-            return Meaning(code: .connectFailed, isRetryable: true, hint: "The server is stopping; try again.")
-        default: return meaning(ofClass: sqlState.prefix(2))
+        case "57P01", "57P03": (meaning.isRetryable, meaning.hint) = (true, "The server is stopping; try again.")
+        default: meaning.isRetryable = sqlState.hasPrefix("08")
         }
-    }
-
-    private static func meaning(ofClass sqlState: Substring) -> Meaning {
-        switch sqlState {
-        case "08": Meaning(code: .connectFailed, isRetryable: true)
-        case "23": Meaning(code: .constraintViolation)
-        case "28": Meaning(code: .connectFailed)
-        case "42": Meaning(code: .syntaxError)
-        default: Meaning(code: .databaseError)
-        }
+        return meaning
     }
 }

@@ -94,10 +94,26 @@ public struct PostgreSQLLocation: Sendable, Equatable, CustomStringConvertible, 
         guard options["connect_timeout"].map({ Int32($0) != nil }) ?? true else {
             throw bad("The connect_timeout in the PostgreSQL URL is not a number of seconds.")
         }
+        for (key, known) in words {
+            guard let value = options[key], !known.contains(value) else { continue }
+            throw bad("The \(key) in the PostgreSQL URL is none of \(known.joined(separator: ", ")).")
+        }
         guard options["replication"] == nil else {
             throw bad("The PostgreSQL URL asks for a replication connection, which takes no statements.")
         }
     }
+
+    /// Parameters that libpq looks at when it connects, not when it reads the URL: a misspelt one would look like a server that
+    /// cannot be reached.
+    private static let words = [
+        ("sslmode", ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]),
+        ("gssencmode", ["disable", "prefer", "require"]),
+        ("channel_binding", ["disable", "prefer", "require"]),
+        ("target_session_attrs", ["any", "read-write", "read-only", "primary", "standby", "prefer-standby"]),
+        ("ssl_min_protocol_version", ["", "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"]),
+        ("ssl_max_protocol_version", ["", "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"]),
+        ("sslcompression", ["0", "1"]), ("sslsni", ["0", "1"]),
+    ]
 
     private static func label(_ options: [String: String]) -> String {
         let hosts = options["host"] ?? options["hostaddr"] ?? ""

@@ -12,6 +12,8 @@ enum StatementKind: Equatable {
     /// Changes the state of the connection.
     case session
     case copy
+    /// Asks for messages that nobody would be told.
+    case listen
     /// Changes rows, or can, as WITH.
     case change
     case other
@@ -26,10 +28,11 @@ enum StatementKind: Equatable {
         case "COMMIT", "ROLLBACK": self = words.next() == "PREPARED" ? .preparedTransaction : .transaction
         case "END", "ABORT", "SAVEPOINT", "RELEASE": self = .transaction
         case "PREPARE": self = words.next() == "TRANSACTION" ? .transaction : .session
-        case "SET", "RESET", "LISTEN", "UNLISTEN", "DEALLOCATE", "EXECUTE", "DISCARD", "LOAD", "DECLARE", "FETCH",
+        case "SET", "RESET", "UNLISTEN", "DEALLOCATE", "EXECUTE", "DISCARD", "LOAD", "DECLARE", "FETCH",
             "MOVE", "CLOSE", "LOCK":
             self = .session
         case "COPY": self = .copy
+        case "LISTEN": self = .listen
         default: self = .other
         }
     }

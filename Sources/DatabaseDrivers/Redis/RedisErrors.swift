@@ -41,12 +41,12 @@ enum RedisErrors {
             Meaning(code: .readOnly, sqlState: "25006", hint: "This server is a replica: name the primary in the URL.")
         case "OOM":
             Meaning(
-                code: .limitExceeded, sqlState: "53200",
+                code: .limitExceeded, sqlState: "53400",
                 hint: "The server has reached its maxmemory; nothing was written.")
         case "MISCONF":
             Meaning(sqlState: "58030", hint: "The server cannot save its data, and takes no writes until it can.")
         case "BUSY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS", "INPROG", "NOTREADY":
-            Meaning(code: .busy, sqlState: "57P03", isRetryable: true, hint: "The server is not ready; try again.")
+            Meaning(code: .busy, sqlState: "55P03", isRetryable: true, hint: "The server is not ready; try again.")
         case "MOVED", "ASK", "CROSSSLOT":
             Meaning(
                 sqlState: "0A000", hint: "Redirections of a cluster are not followed: name the node that has the key.")
@@ -56,7 +56,7 @@ enum RedisErrors {
         case "BUSYGROUP", "BUSYKEY": Meaning(code: .constraintViolation, sqlState: "23505")
         case "NOGROUP": Meaning(sqlState: "42704")
         case "UNBLOCKED": Meaning(code: .cancelled, sqlState: "57014")
-        case "UNKILLABLE": Meaning(code: .busy, sqlState: "57P03")
+        case "UNKILLABLE": Meaning(code: .busy, sqlState: "55P03")
         // A word of a script's or a module's own (raise_exception).
         default: Meaning(sqlState: "P0001")
         }

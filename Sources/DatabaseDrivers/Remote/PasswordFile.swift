@@ -73,6 +73,20 @@ public struct PasswordFile: Sendable, Equatable {
         return try Self.password(bytes, path)
     }
 
+    /// Why nobody could take a password from it; `nil` when somebody can, or when that cannot be told from here: who asks need
+    /// not be the user whom the daemon runs as.
+    public var problem: String? {
+        guard let path, credential == nil else { return nil }
+        do throws(Errno) {
+            guard let status = try Files.status(path) else { throw Errno.noSuchFile }
+            if status.kind != .regular { return "the password file is not a regular file" }
+            let isOpen = status.mode & (status.ownerUID == 0 ? 0o037 : 0o077) != 0
+            return isOpen ? "the password file is open to others; take their permissions away" : nil
+        } catch {
+            return error == .permissionDenied ? nil : "the password file cannot be read: \(error)"
+        }
+    }
+
     private static func password(_ bytes: [UInt8], _ path: String) throws(DriverError) -> String {
         var line = bytes[...]
         if line.last == 0x0a { line.removeLast() }

@@ -26,6 +26,8 @@ struct SQLiteAuthorization {
     var patternCallCount = 0
     /// Calls a function that is too slow for a loop.
     var callsSlowFunction = false
+    /// A PRAGMA that was denied for the value that it would set.
+    var refusedSetting: (name: String, value: String)?
     /// Why the statement was denied.
     var denial: DriverError?
 }
@@ -62,7 +64,7 @@ extension SQLiteConnection {
         case SQLITE_TRANSACTION, SQLITE_SAVEPOINT: return authorizeTransaction()
         case SQLITE_ATTACH: return authorizeAttach(first.map { String(cString: $0) })
         case SQLITE_DETACH: return authorizeSessionOnly("DETACH")
-        case SQLITE_PRAGMA: return authorizePragma(first, second)
+        case SQLITE_PRAGMA: return authorizePragma(first, second, schema)
         case SQLITE_CREATE_TEMP_TABLE, SQLITE_CREATE_TEMP_VIEW, SQLITE_CREATE_TEMP_TRIGGER, SQLITE_CREATE_TEMP_INDEX:
             return authorizeSessionOnly("A temporary object")
         case SQLITE_INSERT, SQLITE_UPDATE, SQLITE_DELETE:
@@ -150,7 +152,9 @@ extension SQLiteConnection {
         return SQLITE_DENY
     }
 
-    private func authorizePragma(_ name: UnsafePointer<CChar>?, _ value: UnsafePointer<CChar>?) -> Int32 {
+    private func authorizePragma(
+        _ name: UnsafePointer<CChar>?, _ value: UnsafePointer<CChar>?, _ schema: UnsafePointer<CChar>?
+    ) -> Int32 {
         guard let name else { return SQLITE_DENY }
         authorization.runsOnce = true
         if SQLitePragmas.checksFile(String(cString: name)) { authorization.checksFile = true }
@@ -163,7 +167,13 @@ extension SQLiteConnection {
         case .writableSession:
             if case .session(_, isReadOnly: false) = role, options.mode != .readOnly { return SQLITE_OK }
             return deny("This PRAGMA cannot be set here.")
-        case .denied: return deny("This PRAGMA is set by the daemon and cannot be changed.")
+        case .denied:
+            let name = String(cString: name)
+            let isMain = schema.map { strcasecmp($0, "main") == 0 } ?? true
+            if let value, isMain, SQLitePragmas.rule(name, hasValue: false) == .allowed {
+                authorization.refusedSetting = (name.lowercased(), String(cString: value))
+            }
+            return deny("This PRAGMA is set by the daemon and cannot be changed.")
         }
     }
 }

@@ -54,6 +54,16 @@ extension SQLiteConnection {
             loadSchema()
             made = compile(sql, for: run, withVirtualTables: true)
         }
+        if let setting = authorization.refusedSetting, made.result & 0xff == SQLITE_AUTH {
+            made = try compileInForce(setting, for: run, consumed: made.consumed)
+        } else if made.result == SQLITE_OK, !options.takesDoubleQuotedStrings, let strict = SQLiteQuotes.asNames(sql) {
+            do throws(DriverError) {
+                try refuseStrings(strict, sql.count, for: run)
+            } catch {
+                sqlite3_finalize(made.handle)
+                throw error
+            }
+        }
         guard made.result == SQLITE_OK else {
             noteDamage(made.result)
             throw preparationError(made.result, made.refusal, run)
@@ -84,7 +94,7 @@ extension SQLiteConnection {
         limitTexts(sql.count)
     }
 
-    private typealias Compilation = (
+    typealias Compilation = (
         handle: OpaquePointer?, result: Int32, consumed: Int, refusal: AllocationGuard.Reason?
     )
 
@@ -107,7 +117,7 @@ extension SQLiteConnection {
 
     /// Has SQLite prepare the text. SQLite 3.40 asks no handler while it does, but it allocates: the guard of the allocator
     /// stops it.
-    private func compile(
+    func compile(
         _ sql: UnsafeRawBufferPointer, for run: StatementRun, withVirtualTables: Bool
     ) -> Compilation {
         liftLimits()
@@ -135,7 +145,7 @@ extension SQLiteConnection {
             ? .distantFuture : .now.advanced(byMilliseconds: SQLiteExecution.withoutWorkerMillisecondsMax)
     }
 
-    private func preparationError(
+    func preparationError(
         _ result: Int32, _ refusal: AllocationGuard.Reason?, _ run: StatementRun
     ) -> DriverError {
         if let reason = run.stopReason { return .stopped(reason) }
@@ -144,7 +154,7 @@ extension SQLiteConnection {
             mustPrepareOnWorker = !mayBlock
             return SQLiteErrors.tooLongToPrepare
         }
-        let error = authorization.denial ?? SQLiteErrors.error(handle, result)
+        let error = authorization.denial ?? SQLiteErrors.ofPreparing(SQLiteErrors.error(handle, result))
         // There was memory: the program is longer than SQLITE_LIMIT_VDBE_OP allows (growOpArray in src/vdbeaux.c).
         if result & 0xff == SQLITE_NOMEM, error.code == .databaseError { return SQLiteErrors.programTooLong }
         // It may be a virtual table.

@@ -40,6 +40,8 @@ struct SQLiteOptions: Sendable {
     var pageCacheByteCountMax: Int
     /// Time after which connections that nobody uses are closed, in milliseconds; 0: never.
     var idleMillisecondsMax: Int64
+    /// Whether `"text"` may be a string in what clients write; else it is a name (SQLiteQuotes.swift).
+    var takesDoubleQuotedStrings = true
 
     /// Pages that every other connection keeps in memory, in bytes: SQLite's own default.
     static let smallPageCacheByteCount = 2 << 20
@@ -187,7 +189,8 @@ final class SQLiteConnection: @unchecked Sendable {
         for (option, value) in [
             (SQLITE_DBCONFIG_DEFENSIVE, 1), (SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0),
             (SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0), (SQLITE_DBCONFIG_ENABLE_FKEY, 1),
-            (SQLITE_DBCONFIG_DQS_DML, 0), (SQLITE_DBCONFIG_DQS_DDL, 0),
+            // Off, they would be off for the triggers and views of the file as well, and for VACUUM.
+            (SQLITE_DBCONFIG_DQS_DML, 1), (SQLITE_DBCONFIG_DQS_DDL, 1),
         ] as [(Int32, Int32)] {
             _ = litebase_sqlite3_db_config_bool(handle, option, value)
         }

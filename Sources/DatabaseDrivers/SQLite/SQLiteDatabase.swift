@@ -14,6 +14,8 @@ public struct SQLiteSettings: Sendable, Equatable {
     public var pageCacheByteCountMax: Int
     /// Time after which the connections to a file that nobody uses are closed, in milliseconds; 0: never.
     public var idleMillisecondsMax: Int64
+    /// Whether a client's text may hold strings in double quotes, as for sqlite3. A schema always may.
+    public var takesDoubleQuotedStrings = true
 
     public init(
         busyMillisecondsMax: Int64, readerCountMax: Int, statementCountMax: Int, valueByteCountMax: Int,
@@ -122,7 +124,8 @@ public final class SQLiteDatabase: Database {
             busyMillisecondsMax: settings.busyMillisecondsMax, statementCountMax: settings.statementCountMax,
             valueByteCountMax: Int32(clamping: settings.valueByteCountMax),
             pageCacheByteCountMax: max(SQLiteOptions.smallPageCacheByteCount, settings.pageCacheByteCountMax),
-            idleMillisecondsMax: settings.idleMillisecondsMax)
+            idleMillisecondsMax: settings.idleMillisecondsMax,
+            takesDoubleQuotedStrings: settings.takesDoubleQuotedStrings)
     }
 
     public func makeSharedLink(_ context: DriverContext) -> any DatabaseLink { SQLiteSharedLink(self, context) }

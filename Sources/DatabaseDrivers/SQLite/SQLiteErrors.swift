@@ -11,6 +11,15 @@ enum SQLiteErrors {
         var sqlState: String
         var hint: String?
         var isRetryable = false
+
+        init(
+            code: DriverError.Code? = nil, sqlState: String, hint: String? = nil, isRetryable: Bool = false
+        ) {
+            self.code = code ?? ErrorConditions.code(sqlState)
+            self.sqlState = sqlState
+            self.hint = hint
+            self.isRetryable = isRetryable
+        }
     }
 
     /// The error of the last call on `handle`, which returned `result`.
@@ -149,19 +158,29 @@ enum SQLiteErrors {
             ("no such function", "42883"), ("no such index", "42704"), ("no such collation", "42704"),
             ("no such savepoint", "3B001"), ("ambiguous column", "42702"),
             ("cannot start a transaction within", "25001"), ("cannot commit", "25P01"), ("cannot rollback", "25P01"),
-            ("cannot VACUUM", "25001"), ("too many", "54000"),
+            ("cannot VACUUM", "25001"), ("too many", "54000"), ("duplicate column name", "42701"),
+            ("integer overflow", "22003"), ("malformed JSON", "22032"),
         ]
         if let known = starts.first(where: { message.hasPrefix($0.prefix) }) {
-            return Meaning(code: .databaseError, sqlState: known.sqlState)
+            return Meaning(sqlState: known.sqlState)
         }
-        if message.containsBytes(of: "has no column named") { return Meaning(code: .databaseError, sqlState: "42703") }
-        if message.hasSuffix("already exists") { return Meaning(code: .databaseError, sqlState: "42P07") }
+        if message.containsBytes(of: "has no column named") { return Meaning(sqlState: "42703") }
+        if message.hasSuffix("already exists") { return Meaning(sqlState: "42P07") }
         if message.hasSuffix("syntax error") || message.hasPrefix("incomplete input")
             || message.hasPrefix("unrecognized token")
         {
-            return Meaning(code: .syntaxError, sqlState: "42601")
+            return Meaning(sqlState: "42601")
         }
-        return Meaning(code: .databaseError, sqlState: "HY000")
+        return Meaning(sqlState: "HY000")
+    }
+
+    /// An error of preparing for which SQLite has no finer code: it cannot compile the statement.
+    static func ofPreparing(_ error: DriverError) -> DriverError {
+        guard error.details.sqlState == "HY000", error.details.vendorCode == SQLITE_ERROR else { return error }
+        return error.with {
+            $0.sqlState = "42000"
+            $0.code = ErrorConditions.code("42000")
+        }
     }
 
     private static func constraint(_ extended: Int32) -> String {
@@ -171,7 +190,7 @@ enum SQLiteErrors {
         case 6, 8, 10: "23505"  // PRIMARYKEY, UNIQUE, ROWID
         case 1: "23514"  // SQLITE_CONSTRAINT_CHECK
         case 7: "P0001"  // SQLITE_CONSTRAINT_TRIGGER: RAISE() in a trigger
-        case 12: "42804"  // SQLITE_CONSTRAINT_DATATYPE: a STRICT table
+        case 12: "23514"  // SQLITE_CONSTRAINT_DATATYPE: a STRICT table
         default: "23000"
         }
     }

@@ -35,6 +35,22 @@ enum SQLitePragmas {
         ["integrity_check", "quick_check", "foreign_key_check"].contains(name.lowercased())
     }
 
+    /// Whether two spellings of a value of a PRAGMA are one: `on`, `ON` and `1`, or `FULL` and `2` of `synchronous`.
+    static func areSame(_ name: String, _ value: String, _ other: String) -> Bool {
+        func number(_ value: String) -> String {
+            let value = value.lowercased()
+            switch value {
+            case "off", "false", "no": return "0"
+            case "on", "true", "yes": return "1"
+            case "normal" where name == "synchronous": return "1"
+            case "full" where name == "synchronous": return "2"
+            case "extra" where name == "synchronous": return "3"
+            default: return value
+            }
+        }
+        return number(value) == number(other)
+    }
+
     static func rule(_ name: String, hasValue: Bool) -> Rule {
         let name = name.lowercased()
         if introspection.contains(name) || persistent.contains(name) { return .allowed }

@@ -31,6 +31,7 @@ final class CatalogEntry: Sendable {
         let limits = limits.with(configuration.limits)
         var settings = limits.driverSettings(loopCount: surroundings.loopCount)
         settings.remote.mayReadersRunScripts = configuration.readOnlyScripts
+        settings.sqlite.takesDoubleQuotedStrings = configuration.takesDoubleQuotedStrings
         // With other limits it is opened anew; one in memory would be lost.
         let kept = earlier.flatMap { earlier in
             earlier.configuration.isSameDatabase(as: configuration)

@@ -80,7 +80,7 @@ struct DatabaseOptions: ParsableArguments {
     @Option(name: .shortAndLong, help: ArgumentHelp("The database, by name. Default: the daemon's.", valueName: "name"))
     var database: String?
 
-    @Option(help: ArgumentHelp("The database, by URL, such as sqlite:/srv/app.db?mode=ro.", valueName: "url"))
+    @Option(help: ArgumentHelp("The database, by URL or path, such as sqlite:/srv/app.db?mode=ro.", valueName: "url"))
     var url: String?
 
     @Flag(name: .customLong("read-only"), help: "Refuse every write.")
@@ -91,8 +91,18 @@ struct DatabaseOptions: ParsableArguments {
     }
 
     var sessionOptions: SessionOptions {
-        if let url { return SessionOptions(url: url, isReadOnly: isReadOnly) }
+        if let url { return SessionOptions(url: Self.url(url), isReadOnly: isReadOnly) }
         return SessionOptions(database: database, isReadOnly: isReadOnly)
+    }
+
+    /// A URL as it was given, where a path may stand for it.
+    static func url(_ argument: String) -> String {
+        if argument == ":memory:" { return "sqlite:" + argument }
+        // A scheme and a colon before any slash; "./a:b" is a path.
+        if argument.prefix(while: { $0 != "/" && $0 != "?" }).contains(":") { return argument }
+        if argument.hasPrefix("/") { return "sqlite:" + argument }
+        let directory = Process.workingDirectory
+        return "sqlite:" + (directory == "/" ? "/" : directory + "/") + argument
     }
 
     /// Whether a request cannot say it without a session.

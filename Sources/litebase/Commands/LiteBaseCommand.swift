@@ -32,7 +32,7 @@ struct LiteBaseCommand: ParsableCommand {
         signal(SIGPIPE, SIG_DFL)
         StandardStreams.occupyClosed()
         do {
-            let arguments = ParameterParsing.protectNegativeNumbers(Array(CommandLine.arguments.dropFirst()))
+            let arguments = ParameterParsing.protectDashes(Array(CommandLine.arguments.dropFirst()))
             var command = try parseAsRoot(arguments)
             try command.run()
         } catch {
@@ -42,10 +42,10 @@ struct LiteBaseCommand: ParsableCommand {
 
     /// Says what went wrong.
     /// - Returns: the exit status.
-    private static func report(_ error: any Error) -> Int32 {
+    static func report(_ error: any Error) -> Int32 {
         switch error {
         case let error as StatementError:
-            ErrorReport.print(error.error, sql: error.sql, scriptLine: error.scriptLine)
+            ErrorReport.print(error.error, sql: error.sql, place: error.place)
             return ExitStatus.of(error.error)
         case let error as ClientError:
             ErrorReport.print(error)
@@ -63,7 +63,12 @@ struct LiteBaseCommand: ParsableCommand {
             return ExitStatus.usage
         default:
             // Help and the version count as errors here; a wrong argument gets its usage line.
-            exit(withError: error)
+            let status = exitCode(for: error)
+            guard !status.isSuccess, let text = OptionSuggestion.removed(from: fullMessage(for: error)) else {
+                exit(withError: error)
+            }
+            Terminal.complain(text)
+            return status.rawValue
         }
     }
 }

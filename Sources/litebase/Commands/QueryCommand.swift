@@ -15,7 +15,7 @@ struct QueryCommand: ParsableCommand {
             blob) and '..' (text) as in SQL; anything else is text. :name=value
             binds a named one. Words with a dash in front that are no numbers go
             behind --. Several statements, and all of stdin, run in one session up
-            to the first error.
+            to the first error, unless --on-error says otherwise.
 
             For Redis, <sql> is a command as in redis-cli, parameters are further
             arguments, taken as text, and each line of stdin is a command.
@@ -27,8 +27,8 @@ struct QueryCommand: ParsableCommand {
               litebase query -d cache SET greeting "hello world"
             """)
 
-    @Argument(help: "The statement; - reads statements from stdin.")
-    var sql: String
+    @Argument(help: ArgumentHelp("The statement; - reads statements from stdin.", valueName: "sql"))
+    var givenSQL: String
 
     @Argument(help: "Values for its placeholders.")
     var parameters: [String] = []
@@ -39,7 +39,10 @@ struct QueryCommand: ParsableCommand {
     @OptionGroup var database: DatabaseOptions
     @OptionGroup var output: OutputOptions
     @OptionGroup var limits: StatementLimits
+    @OptionGroup var script: ScriptOptions
     @OptionGroup var connection: ConnectionOptions
+
+    private var sql: String { ParameterParsing.unmarked(givenSQL) }
 
     func run() throws {
         let parameters = try ParameterParsing.parameters(parameters, allText: isAllText)
@@ -76,11 +79,11 @@ struct QueryCommand: ParsableCommand {
             var splitter = StatementSplitter(language, script.rules)
             var rest = Array(sql.utf8)[...]
             while let statement = splitter.next(&rest) {
-                try script.run(statement, parameters, isFromScript: false)
+                try run(statement, in: &script, isFromScript: false)
                 splitter.rules = script.rules
             }
             // The argument ends where its text ends.
-            if let last = splitter.finish() { try script.run(last, parameters, isFromScript: false) }
+            if let last = splitter.finish() { try run(last, in: &script, isFromScript: false) }
         }
     }
 
@@ -97,15 +100,37 @@ struct QueryCommand: ParsableCommand {
 
     private func runScript() throws {
         try withSession(try connect()) { script, language in
+            if self.script.errorPolicy == .stop,
+                let refusal = ScriptCheck.refusal(in: STDIN_FILENO, language, script.rules)
+            {
+                throw InputError(
+                    message: "\(ScriptPlace(line: refusal.line)): \(refusal.reason)\n\(ScriptText.nothingRun)",
+                    status: refusal.status)
+            }
             var splitter = StatementSplitter(language, script.rules)
+            var isFirst = true
             while let chunk = try StandardInput.read() {
-                var rest = chunk[...]
+                var rest = isFirst ? ByteOrderMark.dropped(chunk[...]) : chunk[...]
+                isFirst = false
                 while let statement = splitter.next(&rest) {
-                    try script.run(statement, .none, isFromScript: true)
+                    try run(statement, in: &script, isFromScript: true)
                     splitter.rules = script.rules
                 }
             }
             try script.end(&splitter)
+        }
+    }
+
+    /// Runs a statement of several. One that fails ends the script, or is told and counted.
+    private func run(
+        _ statement: StatementSplitter.Statement, in script: inout Script, isFromScript: Bool
+    ) throws {
+        do {
+            try script.run(statement, .none, isFromScript: isFromScript)
+        } catch {
+            guard self.script.errorPolicy == .continue, script.mayGoOn(behind: statement, error) else { throw error }
+            _ = LiteBaseCommand.report(error)
+            script.hasFailed = true
         }
     }
 
@@ -127,7 +152,7 @@ struct QueryCommand: ParsableCommand {
         let isLost = script.hasOpenTransaction
         if isLost { Self.complainOfTransaction() }
         try session.close()
-        if isLost, sql == "-" { throw ExitCode(ExitStatus.statementFailed) }
+        if (isLost && sql == "-") || script.hasFailed { throw ExitCode(ExitStatus.statementFailed) }
     }
 
     private static func complainOfTransaction() {
@@ -144,11 +169,11 @@ struct QueryCommand: ParsableCommand {
     }
 
     /// Adds the statement to its error.
-    static func report(_ sql: String, line: Int? = nil, _ body: () throws -> Void) throws {
+    static func report(_ sql: String, _ place: ScriptPlace? = nil, _ body: () throws -> Void) throws {
         do {
             try body()
         } catch let error as ClientError {
-            throw StatementError(error: error, sql: sql, scriptLine: line)
+            throw StatementError(error: error, sql: sql, place: place)
         }
     }
 }

@@ -11,7 +11,8 @@ struct ShellCommand: ParsableCommand {
         discussion: """
             Statements end with a semicolon and may take several lines. Ctrl-C
             cancels the running statement, Ctrl-D leaves. .help lists the shell's
-            own commands.
+            own commands. A script, from stdin or by .read, ends at its first error
+            unless --on-error says otherwise.
 
             EXAMPLES:
               litebase shell
@@ -22,6 +23,7 @@ struct ShellCommand: ParsableCommand {
     @OptionGroup var database: DatabaseOptions
     @OptionGroup var output: OutputOptions
     @OptionGroup var limits: StatementLimits
+    @OptionGroup var script: ScriptOptions
     @OptionGroup var connection: ConnectionOptions
 
     func run() throws {
@@ -30,7 +32,7 @@ struct ShellCommand: ParsableCommand {
             connection: try ShellConnection(connection.endpoint(), trusting: connection.trusted, database),
             settings: ShellSettings(
                 format: output.effectiveFormat, style: output.style, limits: limits.queryOptions(database: nil)),
-            isInteractive: isInteractive)
+            errorPolicy: script.errorPolicy, isInteractive: isInteractive)
         try shell.run()
         if shell.hasLostTransaction || (shell.hasFailed && !isInteractive) {
             throw ExitCode(ExitStatus.statementFailed)

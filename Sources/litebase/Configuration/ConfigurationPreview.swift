@@ -52,7 +52,8 @@ struct ConfigurationPreview: ~Copyable {
     /// - Throws: `InputError` with what it says, in terms of the files as they will be called.
     func check() throws(InputError) -> String {
         let result = try DaemonProgram.run(["--check-config", "--config", directory + "/litebase.toml"])
-        if result.status == 0 { return result.output }
+        // It shows a configuration that is right, whatever it then finds missing: a password file is written last.
+        if result.status == 0 || !result.output.isEmpty { return result.output }
         let parts = result.errors.split(separator: directory + "/litebase.toml", omittingEmptySubsequences: false)
         throw InputError(
             message: "nothing was changed; the configuration would have errors:\n"

@@ -155,13 +155,15 @@ struct MarkdownFormatter: ResultFormatter {
         }
         if isPlain { return text }
         var result = ""
+        var isBehindReturn = false
         for scalar in text.unicodeScalars {
+            defer { isBehindReturn = scalar == "\r" }
             switch scalar {
             case "|", "\\", "`", "*", "_", "<", "[":
                 result += "\\"
                 result.unicodeScalars.append(scalar)
-            case "\n": result += "<br>"
-            case "\r": break
+            case "\n" where isBehindReturn: break
+            case "\n", "\r": result += "<br>"
             default:
                 if TerminalEscaping.isHarmful(scalar) {
                     result += TerminalEscaping.escape(scalar)

@@ -22,6 +22,8 @@ struct TableFormatter: ResultFormatter {
     let style: OutputStyle
     private var columns = Columns([])
     private var header: [Cell] = []
+    /// Which columns hold numbers that come as text, so that no digit is lost.
+    private var areDecimal: [Bool] = []
     private var sample: [[Cell]] = []
     private var widths: [Int]?
 
@@ -32,12 +34,14 @@ struct TableFormatter: ResultFormatter {
     mutating func begin(_ columns: Columns, into output: inout ByteBuffer) {
         self.columns = columns
         header = columns.names.map { cell(text: $0) }
+        areDecimal = columns.all.map { ["decimal", "numeric"].contains($0.type) }
         sample = []
         widths = nil
     }
 
     mutating func row(_ row: Row, into output: inout ByteBuffer) {
-        let cells = row.map(cell)
+        var cells = row.map(cell)
+        for index in cells.indices where areDecimal[index] { cells[index].isRightAligned = true }
         guard let widths else {
             sample.append(cells)
             if sample.count == Self.sampleRowCountMax { flush(into: &output) }

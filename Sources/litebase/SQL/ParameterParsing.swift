@@ -4,9 +4,12 @@ import LiteBaseClient
 
 /// Reads parameters as people type them.
 enum ParameterParsing {
-    /// Marks a negative number that stands where an option could (see `protectNegativeNumbers`); no argument that a
-    /// person types starts with this control character.
-    static let negativeMark: Character = "\u{1}"
+    /// Marks a negative number, or a statement that begins with a comment, that stands where an option could (see
+    /// `protectDashes`); no argument that a person types starts with this control character.
+    static let dashMark: Character = "\u{1}"
+
+    /// The word as it was typed.
+    static func unmarked(_ word: String) -> String { word.first == dashMark ? String(word.dropFirst()) : word }
 
     /// All the words of one command.
     ///
@@ -17,7 +20,7 @@ enum ParameterParsing {
     /// - Returns: the parameters, in the order of the words.
     /// - Throws: `UsageError` when named and positional ones are mixed.
     static func parameters(_ words: [String], allText: Bool) throws(UsageError) -> Parameters {
-        let words = words.map { $0.first == negativeMark ? String($0.dropFirst()) : $0 }
+        let words = words.map(unmarked)
         if allText { return .positional(words.map(Value.text)) }
         var positional: [Value] = []
         var named: [String: Value] = [:]
@@ -154,23 +157,33 @@ enum ParameterParsing {
         "--duration", "-n", "--warmup", "-j", "--threads", "--seed", "--rows",
     ]
 
-    /// Marks arguments such as `-5`, which the argument parser would take for options; that of an option is joined to it,
-    /// and refused for what it is.
-    static func protectNegativeNumbers(_ arguments: [String]) -> [String] {
+    /// Marks arguments such as `-5` and `-- a comment`, which the argument parser would take for options; that of an option is
+    /// joined to it, and refused for what it is.
+    static func protectDashes(_ arguments: [String]) -> [String] {
         var isOver = false
         var protected: [String] = []
         for argument in arguments {
             if argument == "--" { isOver = true }
-            let second = argument.dropFirst().first
-            let isNegative = argument.first == "-" && second.map { $0.isASCII && ($0.isNumber || $0 == ".") } ?? false
-            if isOver || !isNegative {
+            if isOver || !(isNegative(argument) || isComment(argument)) {
                 protected.append(argument)
-            } else if let option = protected.last, numberOptions.contains(option) {
+            } else if let option = protected.last, numberOptions.contains(option) || option == "--sql" {
                 protected[protected.count - 1] = "\(option)=\(argument)"
             } else {
-                protected.append(String(negativeMark) + argument)
+                protected.append(String(dashMark) + argument)
             }
         }
         return protected
+    }
+
+    private static func isNegative(_ argument: String) -> Bool {
+        let second = argument.dropFirst().first
+        return argument.first == "-" && second.map { $0.isASCII && ($0.isNumber || $0 == ".") } ?? false
+    }
+
+    /// No option has a blank, a line end or a semicolon in its name.
+    private static func isComment(_ argument: String) -> Bool {
+        guard argument.hasPrefix("--") else { return false }
+        let name = argument.dropFirst(2).prefix { $0 != "=" }
+        return name.first.map { !$0.isLetter } ?? false || name.contains { $0.isWhitespace || $0 == ";" }
     }
 }

@@ -11,6 +11,9 @@ struct Script {
     var transaction: TransactionState?
     /// How the server reads quotes now.
     private(set) var rules = StatementSplitter.Rules()
+    private var dump = VirtualTableDump()
+    /// Whether a statement has failed, and the script went on.
+    var hasFailed = false
 
     init(
         runner: StatementRunner, session: BlockingSession, language: StatementSplitter.Language,
@@ -29,21 +32,42 @@ struct Script {
     mutating func run(
         _ statement: StatementSplitter.Statement, _ parameters: Parameters, isFromScript: Bool
     ) throws {
-        guard let sql = statement.text else {
-            throw InputError(message: "line \(statement.line): the statement is not UTF-8 text")
-        }
-        if let refusal = ScriptText.refusal(of: statement) {
-            throw InputError(message: "line \(statement.line): \(refusal)", status: ExitStatus.statementFailed)
-        }
-        try QueryCommand.report(sql, line: isFromScript ? statement.line : nil) {
-            do {
-                transaction = try runner.run(sql, parameters, &formatter)?.transaction ?? transaction
-            } catch let error as ClientError {
-                transaction = error.serverError?.transaction ?? transaction
-                throw error
+        let place = isFromScript ? ScriptPlace(line: statement.line) : nil
+        do {
+            if let refusal = ScriptText.refusal(of: statement) {
+                throw InputError(message: refusal, status: ExitStatus.statementFailed)
             }
+            let sql = try RawText.sql(of: statement, language, rules)
+            let steps = try language == .sqlite ? dump.steps(for: sql) : [.send(sql)]
+            for step in steps {
+                switch step {
+                case .send(let sql): try QueryCommand.report(sql, place) { try send(sql, parameters) }
+                case .make(let table): try QueryCommand.report(table.sql, place) { try table.make(in: session) }
+                }
+            }
+        } catch let error as InputError {
+            throw InputError(message: "\(place.map { "\($0): " } ?? "")\(error.message)", status: error.status)
         }
         if StatementSplitter.Rules.mayChange(by: statement.bytes, language) { askRules() }
+    }
+
+    private mutating func send(_ sql: String, _ parameters: Parameters) throws {
+        do {
+            transaction = try runner.run(sql, parameters, &formatter)?.transaction ?? transaction
+        } catch let error as ClientError {
+            transaction = error.serverError?.transaction ?? transaction
+            throw error
+        }
+    }
+
+    /// Whether what follows a statement that has failed may be run, if it is to be.
+    func mayGoOn(behind statement: StatementSplitter.Statement, _ error: any Error) -> Bool {
+        if ScriptText.changesTarget(statement) || ScriptText.leadsElsewhere(statement, language) { return false }
+        switch error {
+        case let error as StatementError: return error.error.serverError != nil && !error.error.endsSession
+        case is InputError: return true
+        default: return false
+        }
     }
 
     /// Takes the end of the input. What has no semicolon behind it may be a part of a statement, the rest of which was lost:
@@ -52,7 +76,7 @@ struct Script {
         let isTorn = splitter.isTorn
         guard let last = splitter.finish() else { return }
         guard language == .commandLines || !isTorn && ScriptText.onlyReads(last, session) else {
-            throw InputError(message: "line \(last.line): \(ScriptText.unfinished)")
+            throw InputError(message: "\(ScriptPlace(line: last.line)): \(ScriptText.unfinished)")
         }
         try run(last, .none, isFromScript: true)
     }
@@ -62,6 +86,8 @@ struct Script {
 enum ScriptText {
     static let unfinished =
         "the last statement has no semicolon behind it, and may be a part of one; it was not run. Complete it"
+
+    static let nothingRun = "hint: nothing of the script was run; --on-error continue runs the rest of it"
 
     /// Why a statement is for another program, and not sent; `nil` for SQL.
     static func refusal(of statement: StatementSplitter.Statement) -> String? {
@@ -82,6 +108,18 @@ enum ScriptText {
     /// Whether what follows is for another place, if this has not led there.
     static func changesTarget(_ statement: StatementSplitter.Statement) -> Bool {
         statement.kind == .directive && ["\\connect", "\\c"].contains(directive(statement))
+    }
+
+    /// USE of MySQL, and what its own client makes of `connect`.
+    static func leadsElsewhere(
+        _ statement: StatementSplitter.Statement, _ language: StatementSplitter.Language
+    ) -> Bool {
+        let word = PlainWords.first(of: statement.bytes)
+        return switch language {
+        case .mysql: word == "use" || word == "connect"
+        case .commandLines: word == "select"
+        case .sqlite, .postgresql: false
+        }
     }
 
     /// The word of a line for psql.

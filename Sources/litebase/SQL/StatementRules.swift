@@ -11,8 +11,9 @@ extension StatementSplitter.Rules {
         var rules = StatementSplitter.Rules()
         switch language {
         case .mysql:
-            guard let mode = text(session, "SELECT @@SESSION.sql_mode") else { return nil }
-            let modes = mode.split(separator: ",")
+            let settings = "SELECT CONCAT(@@SESSION.sql_mode, ',', @@SESSION.character_set_client)"
+            guard let modes = text(session, settings)?.split(separator: ",") else { return nil }
+            rules.isUTF8 = modes.last?.hasPrefix("utf8") ?? false
             rules.hasBackslashEscapes = !modes.contains("NO_BACKSLASH_ESCAPES")
             rules.hasANSIQuotes = modes.contains("ANSI_QUOTES")
         case .postgresql:

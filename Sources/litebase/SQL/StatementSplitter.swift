@@ -33,21 +33,6 @@ struct StatementSplitter {
         case copyFromInput
     }
 
-    /// How a server reads quotes at the moment; it may be told otherwise by a statement.
-    struct Rules: Equatable {
-        /// MySQL: a backslash takes the meaning of the next character away (no NO_BACKSLASH_ESCAPES).
-        var hasBackslashEscapes = true
-        /// MySQL: text in double quotes is a name (ANSI_QUOTES), in which there are no escapes.
-        var hasANSIQuotes = false
-        /// PostgreSQL: a backslash in `'…'` is itself (standard_conforming_strings).
-        var hasStandardStrings = true
-
-        /// All that there are, to find out whether it matters.
-        static let all = [
-            Rules(), Rules(hasBackslashEscapes: false), Rules(hasANSIQuotes: true), Rules(hasStandardStrings: false),
-        ]
-    }
-
     /// What the scanner is inside of.
     enum Context: Equatable {
         case plain
@@ -84,7 +69,7 @@ struct StatementSplitter {
         static let sql: [Language] = [.sqlite, .postgresql, .mysql]
     }
 
-    private let language: Language
+    let language: Language
     /// Of the statements from now on.
     var rules: Rules
     /// The beginning of a line of data behind COPY, with the rest of its own line as the first; `nil` where there is none.
@@ -107,7 +92,7 @@ struct StatementSplitter {
     private var current: [UInt8] = []
     /// How many of these there were at the first token; `nil` while there was none but comments.
     private var countAtToken: Int?
-    private var line = 1
+    var line = 1
     private var startLine = 1
     /// The last byte in plain context when it may begin a comment: `-` or `/`.
     private var opener: UInt8?
@@ -177,9 +162,9 @@ struct StatementSplitter {
 
     /// Forgets the statement that is not complete.
     mutating func reset() {
-        let delimiter = delimiter
+        let (delimiter, line) = (delimiter, line)
         self = StatementSplitter(language, rules)
-        self.delimiter = delimiter
+        (self.delimiter, self.line) = (delimiter, line)
     }
 
     private mutating func finishStatement(droppingLast count: Int) -> [Statement] {

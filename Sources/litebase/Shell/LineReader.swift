@@ -16,6 +16,12 @@ enum LineOutcome: Equatable {
 /// A source of lines.
 protocol LineReader: AnyObject {
     func read(prompt: String) throws -> LineOutcome
+    /// Keeps what was typed: the lines of one statement, or one command.
+    func remember(_ lines: [[UInt8]])
+}
+
+extension LineReader {
+    func remember(_ lines: [[UInt8]]) {}
 }
 
 /// Lines edited by libedit, with history that is kept in a file.
@@ -42,7 +48,6 @@ final class EditedLines: LineReader {
             guard let text else { return .endOfInput }
             var bytes = Array(UnsafeRawBufferPointer(start: text, count: length))
             if bytes.last == UInt8(ascii: "\n") { bytes.removeLast() }
-            remember(bytes)
             return .line(bytes)
         case CEDITLINE_INTERRUPTED:
             return .interrupted
@@ -57,13 +62,36 @@ final class EditedLines: LineReader {
             || line.hasPrefix("auth ")
     }
 
-    /// A line that may hold a password, or starts with a space, is not kept, as in other shells.
-    private func remember(_ line: [UInt8]) {
-        guard let text = String(validating: line, as: UTF8.self), !text.hasPrefix(" "),
-            text.contains(where: { !$0.isWhitespace }), !Self.mayHoldPassword(text)
-        else { return }
-        ceditline_add_history(text)
-        history.append(text)
+    /// A statement is one entry, on one line, unless that would make a comment of what follows one. What may hold a password,
+    /// or starts with a space, is not kept, as in other shells.
+    func remember(_ lines: [[UInt8]]) {
+        let texts = lines.compactMap { String(validating: $0, as: UTF8.self) }
+        let whole = texts.joined(separator: " ")
+        guard texts.count == lines.count, !whole.hasPrefix(" "), !Self.mayHoldPassword(whole) else { return }
+        let keepsLines = texts.dropLast().contains {
+            $0.contains("--") || $0.contains("#") || Self.endsWithinQuotes($0)
+        }
+        for text in keepsLines ? texts : [whole] where text.contains(where: { !$0.isWhitespace }) {
+            ceditline_add_history(text)
+            history.append(text)
+        }
+    }
+
+    /// Whether a blank in the place of the line's end would be part of a string.
+    private static func endsWithinQuotes(_ line: String) -> Bool {
+        ["'", "\"", "`", "$$"].contains { line.components(of: $0).isMultiple(of: 2) }
+    }
+}
+
+extension String {
+    /// How many parts `separator` makes of it.
+    fileprivate func components(of separator: String) -> Int {
+        var (count, rest) = (1, self[...])
+        while let range = rest.firstRange(of: separator) {
+            count += 1
+            rest = rest[range.upperBound...]
+        }
+        return count
     }
 }
 
@@ -74,6 +102,7 @@ final class PlainLines: LineReader {
     private var pending: [UInt8] = []
     private var offset = 0
     private var isAtEnd = false
+    private var hasBegun = false
     private let file: OpenFile?
 
     private final class OpenFile {
@@ -94,6 +123,11 @@ final class PlainLines: LineReader {
         number = file.descriptor.number
         self.file = file
         showsPrompt = false
+    }
+
+    /// What of the file will be refused.
+    func refusal(_ splitter: StatementSplitter) -> ScriptCheck.Refusal? {
+        ScriptCheck.refusal(in: number, splitter.language, splitter.rules)
     }
 
     func read(prompt: String) throws -> LineOutcome {
@@ -125,7 +159,8 @@ final class PlainLines: LineReader {
             if Errno.current == .interrupted { return Interrupts.isRaised ? .interrupted : nil }
             throw InputError(message: "cannot read the input: \(Errno.current)", status: ExitStatus.noInput)
         }
-        pending += chunk
+        pending += hasBegun ? chunk[...] : ByteOrderMark.dropped(chunk[...])
+        hasBegun = true
         isAtEnd = result == 0
         return nil
     }

@@ -12,18 +12,20 @@ enum PostgreSQLCatalogue {
         FROM \(relations) AND c.relkind IN ('r', 'p', 'f', 'v', 'm') ORDER BY 1
         """
 
-    /// One statement in each row, in an order in which they can be run: types, sequences, tables, views, indexes, foreign
-    /// keys, triggers. The parameter is the name of one relation, with or without its schema, or null for all.
+    /// One statement in each row, in an order in which they can be run: schemas, types, sequences, tables, views, indexes,
+    /// foreign keys, triggers. The parameter is the name of one relation, with or without its schema, or null for all.
     static let statements = """
-        WITH relation AS (
+        WITH RECURSIVE relation AS (
             SELECT c.*, c.oid::pg_catalog.regclass::text AS name,
                 CASE c.relpersistence WHEN 'u' THEN 'UNLOGGED ' WHEN 't' THEN 'TEMPORARY ' ELSE '' END AS kind,
                 ' WITH (' || pg_catalog.array_to_string(c.reloptions, ', ') || ')' AS storage
             FROM \(relations)
             AND ($1::text IS NULL OR $1 IN (c.relname, n.nspname || '.' || c.relname, c.oid::pg_catalog.regclass::text))
+        ), used(oid) AS (
+            \(usedTypes)
         )
         SELECT sql FROM (
-            \([types, sequences, tablesWithColumns, partitions, views, indexes, foreignKeys, triggers]
+            \([schemas, types, sequences, tablesWithColumns, partitions, views, indexes, foreignKeys, triggers]
                 .joined(separator: "\nUNION ALL\n"))
         ) AS statement(rank, number, sql) ORDER BY rank, number
         """
@@ -36,13 +38,61 @@ enum PostgreSQLCatalogue {
             WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e')
         """
 
+    /// Types of columns, and those that they are made of.
+    private static let usedTypes = """
+        SELECT a.atttypid FROM relation r JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid
+        WHERE a.attnum > 0 AND NOT a.attisdropped
+        UNION SELECT part.oid FROM used u JOIN pg_catalog.pg_type t ON t.oid = u.oid CROSS JOIN LATERAL (
+            SELECT t.typelem UNION ALL SELECT t.typbasetype
+            UNION ALL SELECT g.rngsubtype FROM pg_catalog.pg_range g WHERE g.rngtypid = t.oid
+            UNION ALL SELECT a.atttypid FROM pg_catalog.pg_attribute a
+            WHERE a.attrelid = t.typrelid AND t.typrelid <> 0 AND a.attnum > 0 AND NOT a.attisdropped
+        ) part(oid) WHERE part.oid <> 0
+        """
+
+    private static let schemas = """
+        SELECT 0, n.oid::bigint, 'CREATE SCHEMA ' || pg_catalog.quote_ident(n.nspname)
+        FROM pg_catalog.pg_namespace n
+        WHERE n.nspname <> 'public' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+        AND n.oid IN (SELECT r.relnamespace FROM relation r
+            UNION SELECT t.typnamespace FROM used u JOIN pg_catalog.pg_type t ON t.oid = u.oid)
+        AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+            WHERE d.classid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND d.objid = n.oid AND d.deptype = 'e')
+        """
+
+    // In the order in which they were made, since they may use each other.
     private static let types = """
-        SELECT 1, t.oid::bigint, 'CREATE TYPE ' || pg_catalog.format_type(t.oid, NULL) || ' AS ENUM ('
-            || (SELECT pg_catalog.string_agg(pg_catalog.quote_literal(e.enumlabel), ', ' ORDER BY e.enumsortorder)
-                FROM pg_catalog.pg_enum e WHERE e.enumtypid = t.oid) || ')'
-        FROM pg_catalog.pg_type t
-        WHERE t.typtype = 'e' AND EXISTS (SELECT FROM relation r JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid
-            WHERE NOT a.attisdropped AND (a.atttypid = t.oid OR a.atttypid = t.typarray))
+        SELECT 1, t.oid::bigint, CASE t.typtype
+            WHEN 'e' THEN 'CREATE TYPE ' || pg_catalog.format_type(t.oid, NULL) || ' AS ENUM ('
+                || (SELECT pg_catalog.string_agg(pg_catalog.quote_literal(e.enumlabel), ', ' ORDER BY e.enumsortorder)
+                    FROM pg_catalog.pg_enum e WHERE e.enumtypid = t.oid) || ')'
+            WHEN 'c' THEN 'CREATE TYPE ' || pg_catalog.format_type(t.oid, NULL) || ' AS ('
+                || (SELECT pg_catalog.string_agg(pg_catalog.quote_ident(a.attname) || ' '
+                        || pg_catalog.format_type(a.atttypid, a.atttypmod), ', ' ORDER BY a.attnum)
+                    FROM pg_catalog.pg_attribute a
+                    WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped) || ')'
+            WHEN 'r' THEN (SELECT 'CREATE TYPE ' || pg_catalog.format_type(t.oid, NULL) || ' AS RANGE (SUBTYPE = '
+                    || pg_catalog.format_type(g.rngsubtype, NULL) || ')'
+                FROM pg_catalog.pg_range g WHERE g.rngtypid = t.oid)
+            ELSE 'CREATE DOMAIN ' || pg_catalog.format_type(t.oid, NULL) || ' AS '
+                || pg_catalog.format_type(t.typbasetype, t.typtypmod)
+                || coalesce((SELECT ' COLLATE ' || pg_catalog.quote_ident(s.nspname) || '.'
+                        || pg_catalog.quote_ident(o.collname)
+                    FROM pg_catalog.pg_collation o JOIN pg_catalog.pg_namespace s ON s.oid = o.collnamespace
+                    JOIN pg_catalog.pg_type b ON b.oid = t.typbasetype
+                    WHERE o.oid = t.typcollation AND o.oid <> b.typcollation), '')
+                || coalesce(' DEFAULT ' || t.typdefault, '') || CASE WHEN t.typnotnull THEN ' NOT NULL' ELSE '' END
+                || coalesce((SELECT pg_catalog.string_agg(' CONSTRAINT ' || pg_catalog.quote_ident(k.conname) || ' '
+                        || pg_catalog.pg_get_constraintdef(k.oid), '' ORDER BY k.oid)
+                    FROM pg_catalog.pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'c'), '')
+            END
+        FROM pg_catalog.pg_type t JOIN used u ON u.oid = t.oid
+        JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+        WHERE (t.typtype IN ('e', 'd', 'r')
+            OR t.typtype = 'c' AND (SELECT c.relkind FROM pg_catalog.pg_class c WHERE c.oid = t.typrelid) = 'c')
+        AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
+        AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+            WHERE d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.objid = t.oid AND d.deptype = 'e')
         """
 
     // Those of identity columns are made with their tables.

@@ -25,15 +25,24 @@ final class Shell {
     private(set) var hasLostTransaction = false
     /// Set by `.quit`.
     var isOver = false
+    private let errorPolicy: ErrorPolicy
+    /// What of a script is run; `nil` at a terminal.
+    private var place: ScriptPlace?
+    /// Whether the rest of the script that is read is not run.
+    private var endsScript = false
+    private var dump = VirtualTableDump()
     /// Whether a transaction was open before the present statement.
     private var hadTransaction = false
     /// How deep `.read` nests.
     private var readDepth = 0
     static let readDepthMax = 16
 
-    init(connection: ShellConnection, settings: ShellSettings, isInteractive: Bool) {
+    init(
+        connection: ShellConnection, settings: ShellSettings, errorPolicy: ErrorPolicy = .stop, isInteractive: Bool
+    ) {
         self.connection = connection
         self.settings = settings
+        self.errorPolicy = errorPolicy
         self.isInteractive = isInteractive
     }
 
@@ -51,7 +60,7 @@ final class Shell {
             try output.print("litebase \(Product.version), connected to \(connection.endpoint). \(try greeting())")
             try output.flush()
         }
-        try process(lines, isTerminal: isInteractive)
+        try process(lines, script: isInteractive ? nil : ScriptPlace(line: 0))
         noteOpenTransaction()
         if isInteractive, !isOver { try output.print("") }
         try output.flush()
@@ -75,34 +84,56 @@ final class Shell {
         Terminal.complain("litebase: the open transaction was not committed, and is rolled back")
     }
 
-    /// Runs all that a source of lines has.
-    private func process(_ lines: any LineReader, isTerminal: Bool) throws {
+    /// Runs all that a source of lines has. `script` is which it is, whatever its line; `nil` for the terminal.
+    private func process(_ lines: any LineReader, script: ScriptPlace?) throws {
         var splitter = try makeSplitter()
-        while !isOver {
+        if let script, errorPolicy == .stop, let refusal = (lines as? PlainLines)?.refusal(splitter) {
+            place = ScriptPlace(file: script.file, line: refusal.line)
+            complain(refusal.reason)
+            return Terminal.complain(ScriptText.nothingRun)
+        }
+        var typed: [[UInt8]] = []
+        while !isOver, !endsScript {
             if isInteractive { connection.takeNotices() }
             switch try lines.read(prompt: prompt(splitter)) {
             case .line(let line):
-                if splitter.isBetweenStatements, let command = Self.dotCommand(line, isTerminal: isTerminal) {
-                    splitter.reset()
-                    let isDone = try attempt { try self.run(dotCommand: command) }
-                    if !isDone, Self.changesTarget(command) { endForOtherTarget() }
-                    // It may have led to another database.
-                    if command.hasPrefix(".use") { splitter = (try? makeSplitter()) ?? StatementSplitter() }
+                typed.append(line)
+                defer {
+                    if splitter.isBetweenStatements {
+                        lines.remember(typed)
+                        typed = []
+                    }
+                }
+                if splitter.isBetweenStatements, let command = Self.dotCommand(line, isTerminal: script == nil) {
+                    try run(command, &splitter, script)
                     continue
                 }
                 var rest = (line + [UInt8(ascii: "\n")])[...]
-                while !isOver, let statement = splitter.next(&rest) {
-                    try run(statement, &splitter, isTerminal: isTerminal)
+                while !isOver, !endsScript, let statement = splitter.next(&rest) {
+                    try run(statement, &splitter, script)
                 }
             case .interrupted:
                 Interrupts.clear()
                 splitter.reset()
+                lines.remember(typed)
+                typed = []
                 if isInteractive { try output.print("^C") }
                 try output.flush()
             case .endOfInput:
-                return try end(&splitter, isTerminal: isTerminal)
+                return try end(&splitter, script)
             }
         }
+    }
+
+    private func run(_ command: String, _ splitter: inout StatementSplitter, _ script: ScriptPlace?) throws {
+        let line = splitter.line
+        place = script.map { ScriptPlace(file: $0.file, line: line) }
+        splitter.reset()
+        let isDone = try attempt { try self.run(dotCommand: command) }
+        if !isDone, Self.changesTarget(command) { endForOtherTarget() }
+        // It may have led to another database.
+        if command.hasPrefix(".use") { splitter = (try? makeSplitter()) ?? StatementSplitter() }
+        splitter.line = line + 1
     }
 
     /// `default> `; with a star in a transaction, an exclamation mark in a failed one.
@@ -145,29 +176,31 @@ final class Shell {
     /// Runs the lines of a file.
     func read(path: String) throws {
         guard readDepth < Self.readDepthMax else { throw UsageError(".read nests too deep") }
+        let outer = place
         readDepth += 1
-        defer { readDepth -= 1 }
+        defer {
+            readDepth -= 1
+            place = outer
+        }
+        let lines = try Self.open(path)
+        try? output.flush()
+        try process(lines, script: ScriptPlace(file: path, line: 0))
+        guard endsScript else { return }
+        endsScript = false
+        throw ScriptEnded()
+    }
+
+    private static func open(_ path: String) throws(UsageError) -> PlainLines {
         do throws(Errno) {
             if try Files.status(path)?.kind == .directory { throw Errno.isADirectory }
-            let lines = try PlainLines(path: path)
-            try? output.flush()
-            try processFile(lines)
+            return try PlainLines(path: path)
         } catch {
             throw UsageError("cannot read \(path): \(error)")
         }
     }
 
-    private func processFile(_ lines: PlainLines) throws(Errno) {
-        do {
-            try process(lines, isTerminal: false)
-        } catch let error as InputError {
-            hasFailed = true
-            Terminal.complain("litebase: \(error.message)")
-        } catch {
-            hasFailed = true
-            Terminal.complain("litebase: \(error)")
-        }
-    }
+    /// A script that was read has ended before its end, and has said why.
+    private struct ScriptEnded: Error {}
 }
 
 // Running.
@@ -178,8 +211,20 @@ extension Shell {
         hadTransaction = false
         hasLostTransaction = !isInteractive
         isOver = !isInteractive
+        endsScript = place != nil
         Terminal.complain(
-            "hint: the open transaction is rolled back\(isInteractive ? "" : "; what follows was not run")")
+            "hint: the open transaction is rolled back\(place == nil ? "" : "; what follows was not run")")
+    }
+
+    /// Says what is wrong, and where.
+    private func complain(_ message: String) {
+        Terminal.complain("litebase: \(place.map { "\($0): " } ?? "")\(message)")
+        noteFailure()
+    }
+
+    private func noteFailure() {
+        hasFailed = true
+        if place != nil, errorPolicy == .stop { endsScript = true }
     }
 
     private func makeSplitter() throws -> StatementSplitter {
@@ -188,25 +233,26 @@ extension Shell {
     }
 
     /// At a terminal, what was begun and left is discarded; in a file it is an error unless it changes nothing (Script.end).
-    private func end(_ splitter: inout StatementSplitter, isTerminal: Bool) throws {
+    private func end(_ splitter: inout StatementSplitter, _ script: ScriptPlace?) throws {
         let isTorn = splitter.isTorn
         guard let last = splitter.finish() else { return }
         let language = try language()
-        if language == .commandLines { return try run(last, &splitter, isTerminal: isTerminal) }
-        if isTerminal {
+        if language == .commandLines { return try run(last, &splitter, script) }
+        if script == nil {
             return Terminal.complain("\nlitebase: the statement without a semicolon at its end was not run")
         }
         guard !isTorn, ScriptText.onlyReads(last, try connection.session()) else {
-            hasFailed = true
-            return Terminal.complain("litebase: line \(last.line): \(ScriptText.unfinished)")
+            place = script.map { ScriptPlace(file: $0.file, line: last.line) }
+            return complain(ScriptText.unfinished)
         }
-        try run(last, &splitter, isTerminal: isTerminal)
+        try run(last, &splitter, script)
     }
 
     /// What follows in a script would be done in the wrong place.
     private func endForOtherTarget() {
-        guard !isInteractive else { return }
-        isOver = true
+        guard place != nil else { return }
+        endsScript = true
+        isOver = !isInteractive
         Terminal.complain("litebase: what follows is for another database, and was not run")
     }
 
@@ -216,56 +262,56 @@ extension Shell {
     }
 
     private func run(
-        _ statement: StatementSplitter.Statement, _ splitter: inout StatementSplitter, isTerminal: Bool
+        _ statement: StatementSplitter.Statement, _ splitter: inout StatementSplitter, _ script: ScriptPlace?
     ) throws {
+        place = script.map { ScriptPlace(file: $0.file, line: statement.line) }
         if let refusal = ScriptText.refusal(of: statement) {
-            hasFailed = true
-            Terminal.complain("litebase: \(isTerminal ? "" : "line \(statement.line): ")\(refusal)")
-            if isTerminal { splitter.stopSkippingData() }
+            complain(refusal)
+            if script == nil { splitter.stopSkippingData() }
             if ScriptText.changesTarget(statement) { endForOtherTarget() }
             return
         }
-        let isDone = try run(statement, line: isTerminal ? nil : statement.line)
-        if isOver { return }
         let language = try language()
-        if !isDone, Self.leadsElsewhere(statement, language) { return endForOtherTarget() }
+        hadTransaction = connection.transaction != .none
+        let rules = splitter.rules
+        let isDone = try attempt { try self.run(statement, language, rules) }
+        if isOver { return }
+        if !isDone, ScriptText.leadsElsewhere(statement, language) { return endForOtherTarget() }
         if StatementSplitter.Rules.mayChange(by: statement.bytes, language) {
             splitter.rules = .ask(try connection.session(), language) ?? splitter.rules
         }
     }
 
-    /// USE of MySQL, and what its own client makes of `connect`.
-    private static func leadsElsewhere(
-        _ statement: StatementSplitter.Statement, _ language: StatementSplitter.Language
-    ) -> Bool {
-        let word = PlainWords.first(of: statement.bytes)
-        return switch language {
-        case .mysql: word == "use" || word == "connect"
-        case .commandLines: word == "select"
-        case .sqlite, .postgresql: false
+    private func run(
+        _ statement: StatementSplitter.Statement, _ language: StatementSplitter.Language,
+        _ rules: StatementSplitter.Rules
+    ) throws {
+        let sql = try RawText.sql(of: statement, language, rules)
+        let steps = try language == .sqlite ? dump.steps(for: sql) : [.send(sql)]
+        for step in steps {
+            switch step {
+            case .send(let sql): try runInNewSessionIfLost(sql)
+            case .make(let table):
+                do throws(ClientError) {
+                    try table.make(in: try connection.session())
+                } catch {
+                    throw StatementError(error: error, sql: table.sql)
+                }
+            }
         }
     }
 
-    /// - Returns: whether it was done.
-    private func run(_ statement: StatementSplitter.Statement, line: Int?) throws -> Bool {
-        guard let sql = statement.text else {
-            hasFailed = true
-            Terminal.complain("litebase: the statement is not UTF-8 text")
-            return false
-        }
-        hadTransaction = connection.transaction != .none
-        return try attempt(line: line) {
-            do {
-                try self.run(sql: sql)
-            } catch let error as StatementError where error.error.isLostSession && !self.hadTransaction {
-                // The daemon was restarted under the connection, or the server has ended it. Nothing ran, and there was no
-                // transaction: once more.
-                if error.error.serverError?.code != .sessionNotFound {
-                    Terminal.complain("litebase: the database has ended the session; this statement runs in a new one")
-                }
-                self.connection.forgetSession()
-                try self.run(sql: sql)
+    private func runInNewSessionIfLost(_ sql: String) throws {
+        do {
+            try run(sql: sql)
+        } catch let error as StatementError where error.error.isLostSession && !hadTransaction {
+            // The daemon was restarted under the connection, or the server has ended it. Nothing ran, and there was no
+            // transaction: once more.
+            if error.error.serverError?.code != .sessionNotFound {
+                Terminal.complain("litebase: the database has ended the session; this statement runs in a new one")
             }
+            connection.forgetSession()
+            try run(sql: sql)
         }
     }
 
@@ -282,6 +328,7 @@ extension Shell {
             if summary == nil {
                 Terminal.complain("")
                 Terminal.complain("litebase: the statement was cancelled")
+                if place != nil { endsScript = true }
             }
         } catch let error as ClientError {
             if let state = error.serverError?.transaction { connection.transaction = state }
@@ -297,34 +344,39 @@ extension Shell {
     /// Runs something and reports its failure, which does not end the shell.
     /// - Returns: whether there was none.
     @discardableResult
-    private func attempt(line: Int? = nil, _ body: () throws -> Void) throws -> Bool {
+    private func attempt(_ body: () throws -> Void) throws -> Bool {
         var isDone = false
         do {
             try body()
             isDone = true
         } catch let error as StatementError {
-            report(error.error, sql: error.sql, line: line)
+            report(error.error, sql: error.sql)
         } catch let error as ClientError {
             report(error, sql: nil)
         } catch let error as UsageError {
-            hasFailed = true
-            Terminal.complain("litebase: \(error.message)")
+            complain(error.message)
+        } catch let error as InputError {
+            complain(error.message)
+        } catch is ScriptEnded {
+            noteFailure()
         }
         try output.flush()
         return isDone
     }
 
-    private func report(_ error: ClientError, sql: String?, line: Int? = nil) {
-        hasFailed = true
+    private func report(_ error: ClientError, sql: String?) {
+        noteFailure()
         // The terminal shows ^C where the cursor was.
         if isInteractive, Interrupts.isRaised { Terminal.complain("") }
-        ErrorReport.print(error, sql: sql, scriptLine: line)
+        ErrorReport.print(error, sql: sql, place: place)
         switch error {
         case .disconnected, .cannotConnect, .noSocket, .untrusted, .protocolViolation, .timedOut:
             connection.drop()
+            dump = VirtualTableDump()
             noteLostTransaction()
         case .server where error.endsSession:
             connection.forgetSession()
+            dump = VirtualTableDump()
             noteLostTransaction()
         case .server, .invalidRequest:
             break

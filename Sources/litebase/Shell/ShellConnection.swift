@@ -51,10 +51,10 @@ final class ShellConnection {
 
     /// Goes to another database, by name or by URL; stays where it is when that cannot be opened.
     func use(_ target: String, isReadOnly: Bool) throws(ClientError) {
-        let isURL = target.contains(":")
+        let isURL = target.contains(":") || target.contains("/")
         let newOptions =
             isURL
-            ? SessionOptions(url: target, isReadOnly: isReadOnly)
+            ? SessionOptions(url: DatabaseOptions.url(target), isReadOnly: isReadOnly)
             : SessionOptions(database: target, isReadOnly: isReadOnly)
         let session = try reachableClient().openSession(newOptions)
         try? open?.close()

@@ -7,8 +7,8 @@ import LiteBaseClient
 struct StatementError: Error {
     let error: ClientError
     let sql: String
-    /// Line of the statement in its script, from 1; `nil` when there is no script.
-    var scriptLine: Int?
+    /// Where the statement begins; `nil` when there is no script.
+    var place: ScriptPlace?
 }
 
 extension ClientError {
@@ -28,15 +28,18 @@ extension ClientError {
 
 enum ErrorReport {
     /// The lines to show.
-    static func lines(_ error: ClientError, sql: String? = nil, scriptLine: Int? = nil) -> [String] {
-        guard let server = error.serverError else { return ["litebase: \(error.description)"] }
-        let place = sql.flatMap { SourcePlace(server.position, in: $0) }
+    static func lines(_ error: ClientError, sql: String? = nil, place: ScriptPlace? = nil) -> [String] {
+        guard let server = error.serverError else {
+            return ["litebase: \(place.map { "\($0): " } ?? "")\(error.description)"]
+        }
+        let source = sql.flatMap { SourcePlace(server.position, in: $0) }
         var message = server.message
-        if let scriptLine {
-            message = "line \(scriptLine + (place?.lineIndex ?? 0)): \(message)"
+        if var place {
+            place.line += source?.lineIndex ?? 0
+            message = "\(place): \(message)"
         }
         var lines = ["litebase: \(message)"]
-        if let place { lines += place.excerpt }
+        if let source { lines += source.excerpt }
         // Several problems come as several lines.
         lines += (server.detail ?? "").split(separator: "\n").map { "detail: \($0)" }
         if let hint = hint(server) { lines.append("hint: \(hint)") }
@@ -52,8 +55,8 @@ enum ErrorReport {
         }
     }
 
-    static func print(_ error: ClientError, sql: String? = nil, scriptLine: Int? = nil) {
-        for line in lines(error, sql: sql, scriptLine: scriptLine) { Terminal.complain(line) }
+    static func print(_ error: ClientError, sql: String? = nil, place: ScriptPlace? = nil) {
+        for line in lines(error, sql: sql, place: place) { Terminal.complain(line) }
     }
 }
 

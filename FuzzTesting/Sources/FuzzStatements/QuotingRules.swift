@@ -1,0 +1,1 @@
+../../../Sources/litebase/SQL/QuotingRules.swift
