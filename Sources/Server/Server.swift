@@ -86,6 +86,7 @@ public final class Server {
             guard let socket = connection.socket.take() else { continue }
             shared.connections.add(1)
             let client = shared.users.admit(socket).client
+            client.account.keptConnections.add(1)
             let (descriptor, number, slot) = (socket.release(), connection.number, connection.slot)
             let leftover = connection.leftover
             pickLoop().submit { $0.reopen(descriptor, number: number, client: client, slot, leftover) }
@@ -144,7 +145,7 @@ public final class Server {
     private func adopt(_ socket: consuming OwnedDescriptor) {
         let (client, ofUser) = shared.users.admit(socket)
         let count = shared.connections.add(1)
-        let refusal = refusal(count, ofUser, client.peer)
+        let refusal = refusal(count, ofUser, client.account)
         if let refusal {
             let limit = refusal.limit(configuration.limits)
             shared.limitHits.add(refusal.name)
@@ -161,16 +162,14 @@ public final class Server {
         acceptedCount += 1
         let number = lastConnectionNumber
         shared.handover?.table.lastConnectionNumber = number
-        let slot = refusal == nil ? keeper?.keepAccepted(socket, number: number) : nil
+        let slot = refusal == nil ? keeper?.keepAccepted(socket, number: number, of: client.account) : nil
         let descriptor = socket.release()
         pickLoop().submit { $0.open(descriptor, number: number, client: client, slot: slot, refusal: refusal) }
     }
 
-    // The daemon's own user and root are to get through when others have taken all that they may.
-    private func refusal(_ count: Int, _ ofUser: Int, _ peer: PeerCredentials?) -> ConnectionRefusal? {
+    private func refusal(_ count: Int, _ ofUser: Int, _ account: UserAccount) -> ConnectionRefusal? {
         if count > configuration.limits.connectionCountMax { return .total }
-        let isAdministrator = peer.map { $0.uid == 0 || $0.uid == Process.effectiveUID } ?? false
-        return !isAdministrator && ofUser > configuration.limits.connectionCountPerUserMax ? .ofUser : nil
+        return !account.isAdministrator && ofUser > configuration.limits.connectionCountPerUserMax ? .ofUser : nil
     }
 
     /// Takes over changed databases and limits; loops and activation stay. `completion` is called on the control loop's

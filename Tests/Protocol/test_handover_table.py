@@ -2,6 +2,7 @@
 
 import os
 import random
+import socket
 import struct
 import time
 
@@ -9,7 +10,8 @@ import pytest
 
 from daemon import wait_until
 from test_handover import KILL, TERM, kept, manager, settle  # noqa: F401 - fixtures among them
-from wire import ConnectionEnded
+from test_user_limits import needs_root
+from wire import Client, ConnectionEnded
 
 
 def test_a_client_that_leaves_is_forgotten(manager):
@@ -65,6 +67,120 @@ def test_beyond_the_limit_connections_end_with_the_process(manager):
         except (ConnectionEnded, ConnectionResetError, BrokenPipeError):
             ended += 1
     assert ended == 1
+
+
+class OtherUser:
+    """A process of another user that opens connections, and says which of them a daemon still serves."""
+
+    def __init__(self, uid, path):
+        self.pid, self.uid = None, uid
+        ours, theirs = socket.socketpair()
+        self.pid = os.fork()
+        if self.pid == 0:
+            ours.close()
+            try:
+                os.setresgid(uid, uid, uid)
+                os.setresuid(uid, uid, uid)
+                self.serve(theirs, path)
+            finally:
+                os._exit(0)
+        theirs.close()
+        self.control = ours.makefile("rw", buffering=1)
+
+    def serve(self, control, path):
+        control = control.makefile("rw", buffering=1)
+        clients = []
+        for line in control:
+            word, number = line.split()
+            if word == "open":
+                clients += [Client(path) for _ in range(int(number))]
+                control.write(f"{len(clients)}\n")
+            elif word == "close":
+                for _ in range(int(number)):
+                    clients.pop().close()
+                control.write(f"{len(clients)}\n")
+            else:
+                control.write(f"{sum(serves(client, int(number)) for client in clients)}\n")
+
+    def tell(self, word, number):
+        self.control.write(f"{word} {number}\n")
+        return int(self.control.readline())
+
+    def end(self):
+        self.control.close()
+        os.kill(self.pid, KILL)
+        os.waitpid(self.pid, 0)
+
+
+def serves(client, pid):
+    try:
+        return client.call("health_check").data["pid"] == pid
+    except (ConnectionEnded, ConnectionResetError, BrokenPipeError):
+        return False
+
+
+@pytest.fixture
+def others(manager):
+    """Makes a daemon that other users may reach, and such users."""
+    made = []
+
+    def make(*uids, settings):
+        daemon = manager(settings=settings)
+        os.chmod(daemon.directory, 0o755)
+        os.chmod(daemon.path, 0o666)
+        made.extend(OtherUser(uid, daemon.path) for uid in uids)
+        return daemon, *made
+
+    yield make
+    for user in made:
+        user.end()
+
+
+@needs_root
+@pytest.mark.parametrize("sig", [TERM, KILL])
+def test_no_user_takes_the_places_of_others(others, sig):
+    daemon, taker, second, late = others(
+        65534, 65533, 65532, settings="[limits]\nkept_connections_max = 80\n")
+    assert taker.tell("open", 200) == 200
+    kept(daemon, 40)
+    assert second.tell("open", 200) == 200
+    kept(daemon, 60)
+    assert late.tell("open", 10) == 10
+    kept(daemon, 70)
+    settle()
+    for _ in range(2):
+        daemon.restart(sig).wait_ready()
+        # Exactly: what is restored is counted, and what is lost is not.
+        assert [user.tell("served", daemon.pid) for user in (taker, second, late)] == [40, 20, 10]
+        kept(daemon, 70)
+        settle()
+
+
+@needs_root
+def test_places_of_a_user_come_back(others):
+    daemon, taker, late = others(65534, 65533, settings="[limits]\nkept_connections_max = 40\n")
+    for _ in range(5):
+        assert taker.tell("open", 60) == 60
+        kept(daemon, 20)
+        assert taker.tell("close", 60) == 0
+        kept(daemon, 0)
+    assert late.tell("open", 15) == 15
+    kept(daemon, 15)
+    daemon.restart(TERM).wait_ready()
+    assert late.tell("served", daemon.pid) == 15
+
+
+@needs_root
+def test_at_a_stop_everybody_gets_a_share(others):
+    """What was not kept yet is kept then: a storm of one user's connections is not to be first in the queue."""
+    daemon, taker, late = others(65534, 65533, settings="[limits]\nkept_connections_max = 1000\n")
+    assert taker.tell("open", 1500) == 1500
+    assert late.tell("open", 10) == 10
+    # They are accepted, not only in the queue of the socket.
+    assert (taker.tell("served", daemon.pid), late.tell("served", daemon.pid)) == (1500, 10)
+    daemon.restart(TERM).wait_ready()
+    assert late.tell("served", daemon.pid) == 10
+    assert taker.tell("served", daemon.pid) >= 490
 
 
 def test_without_a_store_connections_end(manager):

@@ -352,7 +352,7 @@ final class Connection: EventSource {
     private func endKeeping() {
         guard let handover = context.shared.handover else { return }
         withSocket { Sockets.shutdownBoth($0) }
-        if let slot { handover.release(slot) }
+        if let slot { handover.release(slot, of: account) }
         slot = nil
     }
 

@@ -14,10 +14,26 @@ struct Handover: Sendable {
     ///
     /// The store would notice the end of the socket by itself, but systemd looks at that after all messages: in a storm of
     /// connections the dead ones would pile up, each making the next message cost more.
-    func release(_ slot: HandoverSlot) {
+    func release(_ slot: HandoverSlot, of account: UserAccount) {
         let name = KeptName.client(slot: slot.index, number: slot.number)
         table.free(slot)
+        account.keptConnections.add(-1)
         forget(name)
+    }
+
+    /// Whether one more connection of a user may have a place.
+    ///
+    /// A user must have fewer than are free: alone that is half of the table, and whoever comes next finds some that are free,
+    /// however many the others have. Administrators may have all.
+    ///
+    /// - Parameters:
+    ///   - account: the user's.
+    ///   - offeredCount: places that are promised, and how many of them to this user.
+    /// - Returns: whether there is one for this user.
+    func mayKeep(_ account: UserAccount, offeredCount: (all: Int, ofUser: Int) = (0, 0)) -> Bool {
+        let freeCount = table.freeCount - offeredCount.all
+        if account.isAdministrator { return freeCount > 0 }
+        return account.keptConnections.count + offeredCount.ofUser < freeCount
     }
 
     /// Takes something out of the store.
@@ -49,17 +65,19 @@ final class ConnectionKeeper: EventSource {
     }
 
     /// Keeps a connection that was just accepted.
-    /// - Returns: its slot; `nil` when it must wait, or when the table is full.
-    func keepAccepted(_ socket: borrowing OwnedDescriptor, number: UInt64) -> HandoverSlot? {
+    /// - Returns: its slot; `nil` when it must wait, or when there is none for its user.
+    func keepAccepted(_ socket: borrowing OwnedDescriptor, number: UInt64, of account: UserAccount) -> HandoverSlot? {
         guard budget.take(at: controlLoop.now, keptCount: handover.table.takenCount) else {
             scheduleSweep()
             return nil
         }
-        return keep(socket.number, number: number)
+        return keep(socket.number, number: number, of: account)
     }
 
-    private func keep(_ descriptor: Int32, number: UInt64) -> HandoverSlot? {
-        guard let slot = handover.table.take(number: number) else { return nil }
+    // Places are taken by this thread alone, so that none is taken between the question and the answer.
+    private func keep(_ descriptor: Int32, number: UInt64, of account: UserAccount) -> HandoverSlot? {
+        guard handover.mayKeep(account), let slot = handover.table.take(number: number) else { return nil }
+        account.keptConnections.add(1)
         // Who closes the last reference closes what is in the socket with it, and that is to be this process: the service
         // manager would stand still as long as a client likes (Sockets+Descriptors.swift).
         let name = KeptName.client(slot: slot.index, number: number).text
@@ -102,8 +120,8 @@ final class ConnectionKeeper: EventSource {
         let gathering = Gathering(0, missing: loops.count)
         for loop in loops {
             loop.submit { context in
-                let missedCount = context.offerUnkept(countMax: countMax) { descriptor, number in
-                    mailbox.submit { here.wrapped.0.keepOffered(descriptor, number, loop) }
+                let missedCount = context.offerUnkept(countMax: countMax) { descriptor, number, account in
+                    mailbox.submit { here.wrapped.0.keepOffered(descriptor, number, account, loop) }
                 }
                 guard let total = gathering.add({ $0 += missedCount }) else { return }
                 mailbox.submit { here.wrapped.1(total) }
@@ -111,17 +129,17 @@ final class ConnectionKeeper: EventSource {
         }
     }
 
-    private func keepOffered(_ descriptor: Int32, _ number: UInt64, _ loop: LoopMember) {
+    private func keepOffered(_ descriptor: Int32, _ number: UInt64, _ account: UserAccount, _ loop: LoopMember) {
         let socket = OwnedDescriptor(descriptor)
         _ = budget.take(at: controlLoop.now, keptCount: handover.table.takenCount)
-        let slot = keep(socket.number, number: number)
+        let slot = keep(socket.number, number: number, of: account)
         // Until the connection says where it stands.
         slot?.markUnknown()
         let handover = handover
         loop.submit { context in
             if let connection = context.connections[number] { return connection.adopt(slot) }
             // Gone in the meantime.
-            if let slot { handover.release(slot) }
+            if let slot { handover.release(slot, of: account) }
         }
     }
 }
@@ -168,20 +186,26 @@ struct KeepBudget {
 }
 
 extension LoopContext {
-    /// Duplicates the descriptors of connections that the store does not keep yet.
+    /// Duplicates the descriptors of connections that the store does not keep yet, as far as their users have places.
     ///
     /// - Parameters:
     ///   - countMax: how many at most.
-    ///   - offer: gets each duplicate, which it must close, and the connection's number.
-    /// - Returns: how many had to be left out.
-    fileprivate func offerUnkept(countMax: Int, _ offer: (Int32, UInt64) -> Void) -> Int {
+    ///   - offer: gets each duplicate, which it must close, the connection's number and its user.
+    /// - Returns: how many had to be left out, those not counted whose users have no place.
+    fileprivate func offerUnkept(countMax: Int, _ offer: (Int32, UInt64, UserAccount) -> Void) -> Int {
+        guard let handover = shared.handover else { return 0 }
         var count = 0
         var missedCount = 0
+        var countsByUser: [UInt32?: Int] = [:]
         for connection in connections.values where connection.isKeepable {
+            let account = connection.account
+            let ofUser = countsByUser[account.uid, default: 0]
+            guard handover.mayKeep(account, offeredCount: (count, ofUser)) else { continue }
             if count < countMax, let descriptor = connection.duplicateSocket() {
                 count += 1
+                countsByUser[account.uid] = ofUser + 1
                 connection.isOffered = true
-                offer(descriptor, connection.number)
+                offer(descriptor, connection.number, account)
             } else {
                 missedCount += 1
             }

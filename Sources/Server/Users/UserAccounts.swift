@@ -29,6 +29,8 @@ final class UserAccount: Sendable {
     /// `nil` for clients over TCP, which have no user and share one account.
     let uid: UInt32?
     let connections = Usage()
+    /// Those of them that the descriptor store keeps.
+    let keptConnections = Usage()
     /// Bytes of requests and replies that are under way, to about 32 KiB for each connection, and 8 MiB in all.
     let bufferedBytes = Usage()
     /// Requests that did not end in the turn they came in.
@@ -47,6 +49,9 @@ final class UserAccount: Sendable {
 
     /// Clients over TCP have no uid, and this one is nobody's (chown(2)).
     static func number(of uid: UInt32?) -> UInt32 { uid ?? .max }
+
+    /// Root and the daemon's own user are to get through when others have taken all that they may.
+    var isAdministrator: Bool { uid == 0 || uid == Process.effectiveUID }
 
     /// How the user is called in messages.
     var name: String {
