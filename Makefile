@@ -45,9 +45,11 @@ test: lint unit blackbox power-loss system
 unit: dependencies
 	swift test --parallel
 
+# Two files at a time, since most of them wait for most of their time; then those that measure.
+PYTEST = LITEBASED=$(CURDIR)/$(BIN)/litebased LITEBASE=$(CURDIR)/$(BIN)/litebase $(VENV)/bin/python -m pytest -q
 blackbox: build $(VENV)/ready
-	LITEBASED=$(CURDIR)/$(BIN)/litebased LITEBASE=$(CURDIR)/$(BIN)/litebase \
-		$(VENV)/bin/python -m pytest -q Tests/Protocol Tests/CommandLine
+	$(PYTEST) -n 2 --dist loadfile -m "not alone" Tests/Protocol Tests/CommandLine Tests/Documents
+	$(PYTEST) -m alone Tests/Protocol
 
 # Boots a container, which only root can.
 system:

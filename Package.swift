@@ -34,6 +34,8 @@ let package = Package(
         .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
         // What SQLite takes, charged to users.
         .target(name: "CSQLiteAccounts", dependencies: ["CLinux", "CSQLite"]),
+        // systemd's own library for what is said between it and a service.
+        .systemLibrary(name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
         // The files that SQLite may open and delete.
         .target(name: "CSQLiteFiles", dependencies: ["CSQLite"]),
         .target(name: "CToml"),
@@ -50,7 +52,7 @@ let package = Package(
         // Foundations: no knowledge of databases or of the protocol's meaning.
         .target(name: "ByteBuffers", swiftSettings: strict),
         .target(name: "LinuxSystem", dependencies: ["CLinux", "ByteBuffers"], swiftSettings: strict),
-        .target(name: "SystemdSupport", dependencies: ["LinuxSystem"], swiftSettings: daemon),
+        .target(name: "SystemdSupport", dependencies: ["LinuxSystem", "CSystemd"], swiftSettings: daemon),
 
         // The language on the socket: pure, no I/O.
         .target(name: "WireProtocol", dependencies: ["ByteBuffers", "CNumbers"], swiftSettings: strict),

@@ -1,6 +1,7 @@
 # How the programs are built for release; included by the Makefile and by the Debian package. RELEASE: flags of swift build,
 # with $(STATIC) made before. Measured with the daemon under systemd's protocol, exec → first reply and resident memory at
-# rest: 3.2 ms and 9.8 MB with the linker's defaults, 1.7 ms and 6.1 MB like this.
+# rest: 3.2 ms and 9.8 MB with the linker's defaults, 1.7 ms and 6.1 MB like this; of a later daemon 2.9 ms and 7.4 MB, and with
+# libsystemd 3.9 ms and 8.5 MB (docs/performance.md).
 
 # One process for one program has no use for shared C++ libraries: finding, mapping and relocating them costs 0.6 ms. The
 # compiler asks for -lstdc++ by itself, so the directory that is searched first has nothing but the static one.

@@ -27,7 +27,7 @@ done
 # The clients' libraries of the other engines are opened on demand; here they would be a burden for everybody.
 libraries_of() {
     case $1 in
-        litebased) echo "ld-linux-* libc.so.6 libm.so.6 libsqlite3.so.0" ;;
+        litebased) echo "ld-linux-* libc.so.6 libm.so.6 libsqlite3.so.0 libsystemd.so.0" ;;
         litebase) echo "ld-linux-* libc.so.6 libm.so.6" ;;
     esac
 }

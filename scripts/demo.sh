@@ -1,12 +1,17 @@
 #!/bin/sh
 # The main job on real data: a daemon of its own on a fresh database, the country and language codes of Debian's
 # iso-codes loaded into it, and questions by `litebase` and by `nc`.
+#
+#   scripts/demo.sh [DIRECTORY OF THE PROGRAMS]
+#   scripts/demo.sh DIRECTORY COMMAND...            runs that command with it instead of asking: a shell, to ask yourself
 set -eu
 
-bin=${1:-.build/release}
+bin=$(realpath "${1:-.build/release}")
+[ $# -eq 0 ] || shift
 work=$(mktemp -d)
 export LITEBASE_SOCKET="$work/litebase.sock"
-export XDG_STATE_HOME="$work/state"
+# Also root's, which would be /var/lib/litebase.
+export STATE_DIRECTORY="$work/state" XDG_STATE_HOME="$work/state"
 daemon=""
 cleanup() {
     [ -z "$daemon" ] || { kill "$daemon" 2>/dev/null && wait "$daemon"; } || true
@@ -16,6 +21,7 @@ trap cleanup EXIT
 trap 'exit 130' INT TERM
 
 show() { printf '\n$ %s\n' "$*"; }
+[ $# -eq 0 ] || exec 3>&1 >/dev/null
 
 show litebased --socket "$LITEBASE_SOCKET" --database "world=$work/world.db"
 "$bin/litebased" --listen standalone --socket "$LITEBASE_SOCKET" --database "world=$work/world.db" &
@@ -65,6 +71,11 @@ if reply["type"] == "error":
 for (sql, _), result in zip(statements, reply["data"]["results"]):
     print(f'{result["rows_affected"]:6} rows: {sql}')
 PY
+
+if [ $# -gt 0 ]; then
+    PATH="$bin:$PATH" "$@" >&3 3>&-
+    exit
+fi
 
 sql="SELECT flag, name, (SELECT count(*) FROM subdivision s WHERE s.country = c.code) AS subdivisions
       FROM country c ORDER BY subdivisions DESC LIMIT 5"

@@ -10,7 +10,6 @@
 #include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -75,6 +74,51 @@ int clinux_epoll_wait(int epoll, clinux_event *events, int event_count_max, int6
 
 ssize_t clinux_receive(int socket, void *buffer, size_t byte_count) {
     return syscall(SYS_recvfrom, socket, buffer, byte_count, 0, NULL, NULL);
+}
+
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83
+#endif
+
+void clinux_refuse_descriptors(int socket)
+{
+    int off = 0;
+    setsockopt(socket, SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof off);
+}
+
+bool clinux_may_bring_descriptors(int socket)
+{
+    int is_on = 1;
+    socklen_t size = sizeof is_on;
+    return getsockopt(socket, SOL_SOCKET, SO_PASSRIGHTS, &is_on, &size) != 0 || is_on;
+}
+
+ssize_t clinux_receive_with_descriptors(int socket, void *buffer, size_t byte_count, int *descriptors, int *descriptor_count)
+{
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(CLINUX_DESCRIPTOR_COUNT_MAX * sizeof(int))];
+    } control;
+    struct iovec vector = {.iov_base = buffer, .iov_len = byte_count};
+    struct msghdr message = {
+        .msg_iov = &vector, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+    *descriptor_count = 0;
+    ssize_t received = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+    if (received < 0) return received;
+    for (struct cmsghdr *entry = CMSG_FIRSTHDR(&message); entry; entry = CMSG_NXTHDR(&message, entry)) {
+        if (entry->cmsg_level != SOL_SOCKET || entry->cmsg_type != SCM_RIGHTS) continue;
+        int count = (int)((entry->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+        for (int i = 0; i < count && *descriptor_count < CLINUX_DESCRIPTOR_COUNT_MAX; i++) {
+            memcpy(&descriptors[(*descriptor_count)++], CMSG_DATA(entry) + (size_t)i * sizeof(int), sizeof(int));
+        }
+    }
+    return received;
+}
+
+void clinux_do_not_linger(int socket)
+{
+    struct linger none = {0};
+    setsockopt(socket, SOL_SOCKET, SO_LINGER, &none, sizeof none);
 }
 
 ssize_t clinux_send(int socket, const void *bytes, size_t byte_count) {
@@ -205,48 +249,6 @@ int clinux_connect_loopback(uint16_t port) {
     return fd;
 }
 
-int clinux_datagram_socket(int64_t timeout_ms) {
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || timeout_ms < 0) return fd;
-    struct timeval timeout = {.tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000};
-    return setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout) == 0 ? fd : close_keeping_errno(fd);
-}
-
-ssize_t clinux_send_datagram(int fd, const char *address, size_t address_length, const void *bytes, size_t byte_count,
-                             int descriptor, bool waits) {
-    struct sockaddr_un to;
-    if (unix_address(address, address_length, &to) != 0) return -1;
-    // unix(7): an abstract address begins with NUL and is as long as it is said to be.
-    if (to.sun_path[0] == '@') to.sun_path[0] = 0;
-    struct iovec part = {.iov_base = (void *)bytes, .iov_len = byte_count};
-    union {
-        struct cmsghdr alignment;
-        char bytes[CMSG_SPACE(sizeof(int))];
-    } control;
-    struct msghdr message = {.msg_name = &to,
-                             .msg_namelen = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + address_length),
-                             .msg_iov = &part,
-                             .msg_iovlen = 1};
-    if (descriptor >= 0) {
-        memset(&control, 0, sizeof control);
-        message.msg_control = &control;
-        message.msg_controllen = sizeof control;
-        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-        header->cmsg_level = SOL_SOCKET;
-        header->cmsg_type = SCM_RIGHTS;
-        header->cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(header), &descriptor, sizeof descriptor);
-    }
-    return sendmsg(fd, &message, MSG_NOSIGNAL | (waits ? 0 : MSG_DONTWAIT));
-}
-
-int clinux_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
-
-int clinux_wait_for_hangup(int fd, int timeout_ms) {
-    struct pollfd end = {.fd = fd};
-    return poll(&end, 1, timeout_ms);
-}
-
 static int local_address(int fd, struct sockaddr_storage *address, socklen_t *size) {
     memset(address, 0, sizeof *address);
     *size = sizeof *address;
@@ -267,15 +269,6 @@ int clinux_socket_family(int fd) {
     socklen_t size;
     return local_address(fd, &address, &size) == 0 ? address.ss_family : -1;
 }
-
-static int socket_option(int fd, int option) {
-    int value = 0;
-    socklen_t size = sizeof value;
-    return getsockopt(fd, SOL_SOCKET, option, &value, &size) == 0 ? value : -1;
-}
-
-bool clinux_socket_is_listening(int fd) { return socket_option(fd, SO_ACCEPTCONN) == 1; }
-bool clinux_socket_is_stream(int fd) { return socket_option(fd, SO_TYPE) == SOCK_STREAM; }
 
 bool clinux_socket_is_loopback(int fd) {
     struct sockaddr_storage address;
@@ -339,17 +332,6 @@ int clinux_memory_file(const char *name, size_t byte_count) {
     if (fd < 0) return -1;
     if (ftruncate(fd, (off_t)byte_count) == 0 && fcntl(fd, F_ADD_SEALS, MEMORY_FILE_SEALS) == 0) return fd;
     return close_keeping_errno(fd);
-}
-
-int clinux_sealed_file(const char *name, const void *bytes, size_t byte_count) {
-    int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd < 0) return -1;
-    for (size_t done = 0; done < byte_count;) {
-        ssize_t count = write(fd, (const char *)bytes + done, byte_count - done);
-        if (count < 0 && errno != EINTR) return close_keeping_errno(fd);
-        if (count > 0) done += (size_t)count;
-    }
-    return fcntl(fd, F_ADD_SEALS, MEMORY_FILE_SEALS | F_SEAL_WRITE) == 0 ? fd : close_keeping_errno(fd);
 }
 
 int64_t clinux_memory_file_size(int fd) {
@@ -432,10 +414,19 @@ void clinux_semaphore_free(void *semaphore) {
 
 void clinux_semaphore_post(void *semaphore) { sem_post(semaphore); }
 
-bool clinux_semaphore_wait(void *semaphore, int seconds) {
+bool clinux_semaphore_wait(void *semaphore, int64_t timeout_ms) {
+    if (timeout_ms < 0) {
+        while (sem_wait(semaphore) != 0) {}
+        return true;
+    }
     struct timespec deadline;
     clock_gettime(CLOCK_MONOTONIC, &deadline);
-    deadline.tv_sec += seconds;
+    deadline.tv_sec += timeout_ms / 1000;
+    deadline.tv_nsec += timeout_ms % 1000 * 1000000;
+    if (deadline.tv_nsec >= 1000000000) {
+        deadline.tv_sec++;
+        deadline.tv_nsec -= 1000000000;
+    }
     while (sem_clockwait(semaphore, CLOCK_MONOTONIC, &deadline) != 0) {
         if (errno != EINTR) return false;
     }

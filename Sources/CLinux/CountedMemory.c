@@ -12,7 +12,7 @@
 
 struct clinux_account {
     uint32_t uid;
-    _Atomic int64_t bytes, peak, file_bytes, file_peak;
+    _Atomic int64_t bytes, peak, file_bytes, file_peak, file_count;
     _Atomic uint64_t refusals, file_refusals;
     clinux_account *next;
 };
@@ -31,7 +31,7 @@ enum {
 
 static clinux_account nobody, everybody;
 static _Atomic(clinux_account *) buckets[BUCKET_COUNT];
-static _Atomic int64_t limit_in_all, limit_by_one, file_limit_by_one;
+static _Atomic int64_t limit_in_all, limit_by_one, file_limit_by_one, file_count_limit_in_all, file_count_limit_by_one;
 static _Thread_local clinux_account *current = &nobody;
 static _Thread_local int64_t gathered_bytes;
 static _Thread_local int refusal;
@@ -218,6 +218,30 @@ bool clinux_charge_file(clinux_account *charged, int64_t change)
     return true;
 }
 
+static bool is_beyond(int64_t count, int64_t limit) { return limit > 0 && count > limit; }
+
+bool clinux_open_file(clinux_account *charged)
+{
+    clinux_account *account = charged ? charged : &nobody;
+    int64_t in_all = ADD(everybody.file_count, 1), by_one = ADD(account->file_count, 1);
+    // What the daemon does by itself is not refused.
+    if (!charged || (!is_beyond(in_all, GET(file_count_limit_in_all)) && !is_beyond(by_one, GET(file_count_limit_by_one)))) {
+        return true;
+    }
+    clinux_close_file(charged);
+    refusal = CLINUX_REFUSED_FILE_COUNT;
+    ADD(account->file_refusals, 1);
+    ADD(everybody.file_refusals, 1);
+    return false;
+}
+
+void clinux_close_file(clinux_account *charged)
+{
+    clinux_account *account = charged ? charged : &nobody;
+    ADD(account->file_count, -1);
+    ADD(everybody.file_count, -1);
+}
+
 clinux_usage clinux_memory_usage(const clinux_account *account)
 {
     const clinux_account *asked = account ? account : &everybody;
@@ -237,7 +261,12 @@ void clinux_set_memory_limits(int64_t in_all, int64_t by_one)
     atomic_store_explicit(&limit_by_one, by_one, memory_order_relaxed);
 }
 
-void clinux_set_file_limit(int64_t by_one) { atomic_store_explicit(&file_limit_by_one, by_one, memory_order_relaxed); }
+void clinux_set_file_limits(int64_t by_one, int64_t count_in_all, int64_t count_by_one)
+{
+    atomic_store_explicit(&file_limit_by_one, by_one, memory_order_relaxed);
+    atomic_store_explicit(&file_count_limit_in_all, count_in_all, memory_order_relaxed);
+    atomic_store_explicit(&file_count_limit_by_one, count_by_one, memory_order_relaxed);
+}
 
 int clinux_take_refusal(void)
 {

@@ -11,6 +11,11 @@
 #include <time.h>
 #include <unistd.h>
 
+// Since Linux 6.16.
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83
+#endif
+
 struct cpostgresql_table cpostgresql_table;
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -79,6 +84,18 @@ __attribute__((visibility("default"))) ssize_t recv(int socket, void *buffer, si
     ssize_t count = syscall(SYS_recvfrom, socket, buffer, size, flags, NULL, NULL);
     if (allowance > 0 && count > 0 && !(flags & MSG_PEEK)) allowance -= count;
     return count;
+}
+
+// Stands before that of libc, for all libraries in this process: what speaks over a Unix socket to a server that a client has
+// named takes no descriptors from it (Sockets+Descriptors.swift).
+__attribute__((visibility("default"))) int socket(int domain, int type, int protocol) {
+    int descriptor = (int)syscall(SYS_socket, domain, type, protocol);
+    if (descriptor >= 0 && domain == AF_UNIX) {
+        int error = errno, off = 0;
+        setsockopt(descriptor, SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof off);
+        errno = error;
+    }
+    return descriptor;
 }
 
 // When this thread has proved for long enough who it is; 0 where it may take for ever. Set around PQconnectPoll alone.

@@ -37,6 +37,7 @@ static int charge(sqlite3_file *file, sqlite3_int64 size)
 static int close_file(sqlite3_file *file)
 {
     charge(file, 0);
+    clinux_close_file(((counted_file *)file)->account);
     return real(file)->pMethods->xClose(real(file));
 }
 
@@ -101,9 +102,13 @@ static int open_file(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int
     counted_file *counted = (counted_file *)file;
     counted->base.pMethods = NULL;
     real(file)->pMethods = NULL;
-    int result = below->xOpen(below, name, real(file), flags, flags_out);
-    if (!real(file)->pMethods) return result;
     counted->account = clinux_worked_for();
+    if (!clinux_open_file(counted->account)) return SQLITE_FULL;
+    int result = below->xOpen(below, name, real(file), flags, flags_out);
+    if (!real(file)->pMethods) {
+        clinux_close_file(counted->account);
+        return result;
+    }
     counted->charged = 0;
     counted->base.pMethods = &methods;
     return result;

@@ -112,7 +112,7 @@ extension Setting {
             "Time after which the connections to a SQLite file that nobody uses are closed, in milliseconds; 0: never."),
         Setting(
             "limits.statement_cache_max", .integer(\.limits.statementCacheCountMax, 0...65_536),
-            "Prepared statements kept by each database connection."),
+            "Prepared statements kept by each connection to a SQLite file; those on servers keep none."),
         Setting(
             "limits.page_cache_bytes_per_database_max",
             .integer(\.limits.pageCachePerDatabaseByteCountMax, 0...1_099_511_627_776),

@@ -17,12 +17,15 @@ public enum CountedMemory {
 
     /// The most that may be allocated, in bytes, in all and for one account; 0: no limit.
     public static func setLimits(inAll: Int, byOne: Int) { clinux_set_memory_limits(Int64(inAll), Int64(byOne)) }
-    /// The most that the temporary files of one account may hold, in bytes; 0: no limit.
-    public static func setFileLimit(byOne: Int) { clinux_set_file_limit(Int64(byOne)) }
+    /// The most that the temporary files of one account may hold, in bytes, and how many may be open, in all and for one account;
+    /// 0: no limit.
+    public static func setFileLimits(byOne: Int, countInAll: Int, countByOne: Int) {
+        clinux_set_file_limits(Int64(byOne), Int64(countInAll), Int64(countByOne))
+    }
 
     /// The limit that was met.
     public enum Refusal {
-        case memoryInAll, memoryOfOne, filesOfOne
+        case memoryInAll, memoryOfOne, filesOfOne, fileCount
     }
 
     /// Which limit was met on this thread since it was asked last.
@@ -31,6 +34,7 @@ public enum CountedMemory {
         case CLINUX_REFUSED_MEMORY_IN_ALL: .memoryInAll
         case CLINUX_REFUSED_MEMORY_BY_ONE: .memoryOfOne
         case CLINUX_REFUSED_FILES_BY_ONE: .filesOfOne
+        case CLINUX_REFUSED_FILE_COUNT: .fileCount
         default: nil
         }
     }

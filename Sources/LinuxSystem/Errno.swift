@@ -29,8 +29,6 @@ public struct Errno: Error, Equatable, Hashable, Sendable, CustomStringConvertib
     public static let tooManyFiles = Errno(EMFILE)
     public static let noSpace = Errno(ENOSPC)
     public static let nameTooLong = Errno(ENAMETOOLONG)
-    public static let messageTooLong = Errno(EMSGSIZE)
-    public static let noBufferSpace = Errno(ENOBUFS)
     public static let connectionRefused = Errno(ECONNREFUSED)
     public static let connectionReset = Errno(ECONNRESET)
     public static let connectionAborted = Errno(ECONNABORTED)

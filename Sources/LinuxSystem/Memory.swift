@@ -37,6 +37,11 @@ public func compareBytes(_ left: UnsafeRawPointer, _ right: UnsafeRawPointer, _ 
     memcmp(left, right, byteCount) == 0
 }
 
+/// Bytes of a C string, at most `byteCountMax`: no more are looked at (strnlen(3)).
+public func boundedByteCount(of text: UnsafePointer<CChar>, _ byteCountMax: Int) -> Int {
+    strnlen(text, max(0, byteCountMax))
+}
+
 extension UnsafeRawBufferPointer {
     /// Where `part` first occurs at `start` or behind it, in time that grows with the sum of the lengths.
     public func firstIndex(of part: UnsafeRawBufferPointer, from start: Int) -> Int? {

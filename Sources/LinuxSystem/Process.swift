@@ -17,10 +17,6 @@ public enum Process {
         return text.isEmpty ? nil : text
     }
 
-    /// Removes an environment variable.
-    /// - Thread: only before any other was started.
-    public static func removeEnvironment(_ name: String) { unsetenv(name) }
-
     /// Home directory: `$HOME`, else the one of the user database.
     public static var homeDirectory: String? {
         if let home = environment("HOME") { return home }

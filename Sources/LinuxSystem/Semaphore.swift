@@ -24,7 +24,10 @@ public final class Semaphore: Sendable {
     /// Lets one more waiter pass.
     public func post() { clinux_semaphore_post(handle.pointer) }
 
+    /// Waits for a `post`.
+    public func wait() { _ = clinux_semaphore_wait(handle.pointer, -1) }
+
     /// Waits for a `post`, by the monotonic clock: the other one may be set meanwhile.
-    /// - Returns: false after `seconds` in vain.
-    public func wait(seconds: Int32) -> Bool { clinux_semaphore_wait(handle.pointer, seconds) }
+    /// - Returns: false after that time in vain.
+    public func wait(milliseconds: Int64) -> Bool { clinux_semaphore_wait(handle.pointer, max(0, milliseconds)) }
 }

@@ -39,14 +39,6 @@ public final class SharedMemory: @unchecked Sendable {
     }
 }
 
-extension Files {
-    /// A file in memory with these bytes, which nobody can change any more (memfd_create(2), F_SEAL_WRITE in fcntl(2)).
-    public static func sealed(name: String, _ bytes: UnsafeRawBufferPointer) throws(Errno) -> OwnedDescriptor {
-        OwnedDescriptor(
-            Int32(try SystemCalls.call(.memoryFile) { Int(clinux_sealed_file(name, bytes.baseAddress, bytes.count)) }))
-    }
-}
-
 /// A descriptor with the name under which it was kept, waiting for its owner. A class, since arrays copy.
 public final class NamedDescriptor {
     public let name: String

@@ -98,10 +98,6 @@ public enum Sockets {
         }
     }
 
-    public static func isListeningStream(_ number: Int32) -> Bool {
-        clinux_socket_is_listening(number) && clinux_socket_is_stream(number)
-    }
-
     public static func isLoopback(_ number: Int32) -> Bool { clinux_socket_is_loopback(number) }
 
     /// Port of a bound TCP socket, 0 where it is none.
@@ -118,11 +114,6 @@ public enum Sockets {
     /// Sets O_NONBLOCK and FD_CLOEXEC on a descriptor that was inherited.
     public static func prepareInherited(_ number: Int32) throws(Errno) {
         _ = try SystemCalls.call(.setSocketOption) { Int(clinux_set_nonblocking(number)) }
-        try closeOnExec(number)
-    }
-
-    /// Sets FD_CLOEXEC.
-    public static func closeOnExec(_ number: Int32) throws(Errno) {
         _ = try SystemCalls.call(.setSocketOption) { Int(clinux_set_cloexec(number)) }
     }
 
@@ -143,16 +134,6 @@ public enum Sockets {
     /// - Source: unix(7) and tcp(7), SIOCINQ.
     public static func unreadByteCount(_ socket: borrowing OwnedDescriptor) -> Int {
         Int(max(0, clinux_unread_byte_count(socket.number)))
-    }
-
-    /// Throws away what a non-blocking socket has received, at most 1 MiB of it: closing a Unix socket with unread bytes
-    /// would tell its peer of a reset instead of the end (unix_release_sock in the kernel).
-    public static func discardInput(_ socket: borrowing OwnedDescriptor) {
-        withUnsafeTemporaryAllocation(byteCount: 16 << 10, alignment: 16) { buffer in
-            for _ in 0..<64 {
-                guard case .bytes = SystemCalls.read(socket, into: buffer) else { return }
-            }
-        }
     }
 
     /// Wakes up whoever blocks on the socket: both directions end (shutdown(2), SHUT_RDWR).

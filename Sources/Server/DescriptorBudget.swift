@@ -6,9 +6,12 @@ extension Limits {
     private static let ownDescriptorCount = 64
     /// What a session on a SQLite file has open: the file, its log, and its index (which all of the process share).
     private static let descriptorsPerSession = 2
+    /// Temporary files of SQLite that can be open, at least: two sorts of two users.
+    private static let temporaryFileCountMin = 16
 
     /// The same for a process that may have so many files open: connections get three quarters of them, and the sessions of one
-    /// user a quarter, so that there are always some for databases.
+    /// user a quarter, so that there are always some for databases. Temporary files of SQLite get an eighth, half of it for one
+    /// user: a session may have dozens.
     /// - Returns: also what could not be had, for the log.
     public func fitting(descriptorCount: Int) -> (limits: Limits, changes: [LimitChange]) {
         let available = max(descriptorCount / 2, descriptorCount - Self.ownDescriptorCount)
@@ -23,6 +26,7 @@ extension Limits {
         lower(.connections, \.connectionCountMax, to: available / 4 * 3)
         lower(.connectionsPerUser, \.connectionCountPerUserMax, to: limits.connectionCountMax)
         lower(.sessionsPerUser, \.sessionsPerUserMax, to: available / 4 / Self.descriptorsPerSession)
+        limits.temporaryFileCountMax = max(Self.temporaryFileCountMin, available / 8)
         return (limits, changes)
     }
 }

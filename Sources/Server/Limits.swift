@@ -39,9 +39,12 @@ public struct Limits: Sendable, Equatable {
     public var sqliteMemoryByteCountPerUserMax = 0
     /// Bytes in SQLite's temporary files for one Unix user; 0 means no limit.
     public var temporaryByteCountPerUserMax = 4 << 30
+    /// SQLite's temporary files that are open at a time, half of them for one user; 0: no limit. It follows from the files that
+    /// the process may open (`fitting`).
+    public var temporaryFileCountMax = 0
     /// Time after which the connections to a SQLite file that nobody uses are closed, in milliseconds; 0 means never.
     public var sqliteIdleMillisecondsMax: Int64 = 60_000
-    /// Prepared statements kept by each database connection.
+    /// Prepared statements kept by each connection to a SQLite file.
     public var statementCacheCountMax = 64
     /// Pages of one database file that the loops together keep in memory for short reads, in bytes.
     public var pageCachePerDatabaseByteCountMax = 128 << 20

@@ -69,7 +69,7 @@ public final class Server {
         let table = try HandoverTable(slotCount: min(slotCount, HandoverTable.slotCountMax))
         // One that this version cannot read makes room.
         store.forget(name: KeptName.table.text)
-        store.keep(table.memory.descriptorNumber, name: KeptName.table.text)
+        store.keep(table.memory.descriptorNumber, name: KeptName.table.text, isWatched: true)
         return Handover(store: store, table: table, mailbox: mailbox)
     }
 
@@ -132,6 +132,7 @@ public final class Server {
     ///   - inherited: whether systemd owns the socket.
     /// - Throws: `Errno` when the socket cannot be watched.
     public func addListener(_ socket: consuming OwnedDescriptor, address: String, inherited: Bool) throws(Errno) {
+        Sockets.refuseDescriptors(socket)
         let listener = Listener(socket, loop: controlLoop, observer: observer) { [unowned self] connection in
             adopt(connection)
         }
@@ -152,6 +153,7 @@ public final class Server {
             if max(count - configuration.limits.connectionCountMax, ofUser - limit) > Self.refusedCountMax {
                 shared.connections.add(-1)
                 client.account.connections.add(-1)
+                if Sockets.mayBringDescriptors(socket.number) { Sockets.endInput(socket) }
                 return
             }
         }

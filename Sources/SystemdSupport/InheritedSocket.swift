@@ -1,5 +1,7 @@
 // Listening sockets that systemd hands over.
 
+internal import CSystemd
+internal import Glibc
 public import LinuxSystem
 
 /// A listening socket from systemd, checked and ready for a loop.
@@ -31,7 +33,7 @@ public final class InheritedSocket {
     /// - Throws: `InheritedSocketError` when one of them cannot be served: a listening socket that nobody accepts from
     ///   would leave its clients hanging, so none is ignored.
     /// - Thread: only before any other was started, since the environment changes.
-    /// - Source: sd_listen_fds(3).
+    /// - Source: sd_listen_fds(3), sd_is_socket(3).
     public static func takeAll(isKept: (String) -> Bool) throws(InheritedSocketError)
         -> (sockets: [InheritedSocket], kept: [NamedDescriptor], ignored: [String])
     {
@@ -44,9 +46,10 @@ public final class InheritedSocket {
             if isKept(name) {
                 // They were made by us, non-blocking.
                 kept.append(NamedDescriptor(descriptor, name: name))
-            } else if !isKnown(name), !Sockets.isListeningStream(descriptor.number) {
+            } else if !isKnown(name), Kind(of: descriptor.number) == nil {
                 // Kept by another version of this program. At the end of a connection the store lets go of it, too.
                 Sockets.shutdownBoth(descriptor)
+                Sockets.endInput(descriptor)
                 ignored.append(name)
             } else {
                 sockets.append(try accept(descriptor, name: name))
@@ -64,12 +67,12 @@ public final class InheritedSocket {
             throw InheritedSocketError(
                 "systemd passed a socket named \"\(name)\", which is unknown; use FileDescriptorName=litebase, or none")
         }
-        guard Sockets.isListeningStream(number) else {
+        guard let kind = Kind(of: number) else {
             throw InheritedSocketError(
                 "descriptor \(number) (\"\(name)\") from systemd is no listening stream socket; "
                     + "use ListenStream= with Accept=no")
         }
-        let address = try address(number, name)
+        let address = try address(number, kind, name)
         do throws(Errno) {
             try Sockets.prepareInherited(number)
         } catch {
@@ -78,9 +81,29 @@ public final class InheritedSocket {
         return InheritedSocket(consume descriptor, name: name, address: address)
     }
 
-    private static func address(_ number: Int32, _ name: String) throws(InheritedSocketError) -> String {
-        let family = Sockets.family(of: number)
-        switch family {
+    /// What a listening stream socket listens to.
+    private enum Kind {
+        case unix, ipv4, ipv6, other
+
+        /// `nil` when it is no listening stream socket.
+        init?(of number: Int32) {
+            let stream = Int32(SOCK_STREAM.rawValue)
+            if sd_is_socket_unix(number, stream, 1, nil, 0) > 0 {
+                self = .unix
+            } else if sd_is_socket_inet(number, AF_INET, stream, 1, 0) > 0 {
+                self = .ipv4
+            } else if sd_is_socket_inet(number, AF_INET6, stream, 1, 0) > 0 {
+                self = .ipv6
+            } else if sd_is_socket(number, AF_UNSPEC, stream, 1) > 0 {
+                self = .other
+            } else {
+                return nil
+            }
+        }
+    }
+
+    private static func address(_ number: Int32, _ kind: Kind, _ name: String) throws(InheritedSocketError) -> String {
+        switch kind {
         case .unix:
             guard let path = Sockets.path(of: number) else {
                 throw InheritedSocketError(
@@ -94,7 +117,7 @@ public final class InheritedSocket {
                     "the TCP socket \"\(name)\" from systemd (port \(port)) is not bound to a loopback address; "
                         + "use ListenStream=127.0.0.1:\(port)")
             }
-            return family == .ipv4 ? "tcp:127.0.0.1:\(port)" : "tcp:[::1]:\(port)"
+            return kind == .ipv4 ? "tcp:127.0.0.1:\(port)" : "tcp:[::1]:\(port)"
         case .other:
             throw InheritedSocketError(
                 "the socket \"\(name)\" from systemd is neither a Unix socket nor TCP; use ListenStream= with a path")

@@ -1,29 +1,15 @@
-// The journal's native protocol.
+// Records with their fields, sent to systemd-journald by libsystemd.
 
+internal import CSystemd
 internal import Glibc
 public import LinuxSystem
-internal import Synchronization
 
-/// Writes records with their fields into the journal.
+/// The journal of this machine.
 ///
-/// - Thread: any; a record is one datagram.
-/// - Source: https://systemd.io/JOURNAL_NATIVE_PROTOCOL, systemd.exec(5) for `JOURNAL_STREAM`.
+/// - Source: sd_journal_sendv(3), systemd.exec(5) for `JOURNAL_STREAM`, for which libsystemd has no function.
 public enum Journal {
-    /// What became of a record.
-    public enum Outcome: Sendable {
-        case taken
-        /// journald does not read at the moment, and its queue is full.
-        case lost
-        /// There is no journal, or none that can be reached from here.
-        case unavailable
-    }
-
+    /// Where journald reads. libsystemd sends there, and says nothing when there is no such file.
     private static let address = "/run/systemd/journal/socket"
-    /// How long the first record waits when the queue is full: a burst must not lose any, a journald that hangs must not
-    /// stop who writes. The following ones do not wait until one was taken.
-    private static let patienceMilliseconds: Int64 = 100
-    private static let socket = try? DatagramSocket(patienceMilliseconds: patienceMilliseconds)
-    private static let isStuck = Atomic(false)
 
     /// Whether standard error leads into the journal.
     ///
@@ -38,61 +24,103 @@ public enum Journal {
         return UInt64(info.st_dev) == device && UInt64(info.st_ino) == inode
     }
 
-    /// Sends one record.
-    public static func send(_ record: LogRecord, message: String, identifier: String) -> Outcome {
-        guard let socket else { return .unavailable }
-        let bytes = entry(record, message: message, identifier: identifier)
-        do throws(Errno) {
-            try send(bytes, by: socket, to: address)
-            isStuck.store(false, ordering: .relaxed)
-            return .taken
-        } catch {
-            guard error == .wouldBlock else { return .unavailable }
-            isStuck.store(true, ordering: .relaxed)
-            return .lost
-        }
+    /// Sends one record; waits, for ever if need be, while journald's queue is full.
+    ///
+    /// - Returns: false when there is no journal, or none that can be reached from here.
+    /// - Thread: one that nobody waits for.
+    static func send(_ record: LogRecord, identifier: String) -> Bool {
+        guard access(address, F_OK) == 0 else { return false }
+        var entry = Entry()
+        entry.append("MESSAGE", record.message)
+        entry.append("PRIORITY", "\(record.level.rawValue)")
+        entry.append("SYSLOG_IDENTIFIER", identifier)
+        if let id = record.messageID { entry.append("MESSAGE_ID", id) }
+        for field in record.fields { entry.append(field.name, field.value) }
+        return entry.send() >= 0
     }
 
-    static func send(_ bytes: [UInt8], by socket: DatagramSocket, to address: String) throws(Errno) {
-        let waits = !isStuck.load(ordering: .relaxed)
-        do throws(Errno) {
-            try socket.send(bytes, to: address, waits: waits)
-        } catch {
-            guard error == .messageTooLong || error == .noBufferSpace else { throw error }
-            // What is too large for a datagram travels as a file that nobody can change any more.
-            try bytes.withUnsafeBufferPointer { bytes throws(Errno) in
-                let file = try Files.sealed(name: "journal-entry", UnsafeRawBufferPointer(bytes))
-                try socket.send([], to: address, passing: file.number, waits: waits)
-            }
-        }
-    }
+    /// The assignments of a record, one behind the other.
+    private struct Entry {
+        private var bytes: [UInt8] = []
+        private var ends: [Int] = []
 
-    /// The record as journald reads it.
-    static func entry(_ record: LogRecord, message: String, identifier: String) -> [UInt8] {
-        var bytes: [UInt8] = []
-        append("MESSAGE", message, to: &bytes)
-        append("PRIORITY", "\(record.level.rawValue)", to: &bytes)
-        append("SYSLOG_IDENTIFIER", identifier, to: &bytes)
-        if let id = record.messageID { append("MESSAGE_ID", id, to: &bytes) }
-        for field in record.fields { append(field.name, field.value, to: &bytes) }
-        return bytes
-    }
-
-    // `NAME=value`; a value with line feeds has its length in front of it, in 64 bits with the lowest byte first.
-    private static func append(_ name: String, _ value: String, to bytes: inout [UInt8]) {
-        let lineFeed = UInt8(ascii: "\n")
-        bytes += name.utf8
-        if value.utf8.contains(lineFeed) {
-            bytes.append(lineFeed)
-            var length = UInt64(value.utf8.count)
-            for _ in 0..<8 {
-                bytes.append(UInt8(truncatingIfNeeded: length))
-                length >>= 8
-            }
-        } else {
+        mutating func append(_ name: String, _ value: String) {
+            bytes += name.utf8
             bytes.append(UInt8(ascii: "="))
+            bytes += value.utf8
+            ends.append(bytes.count)
         }
-        bytes += value.utf8
-        bytes.append(lineFeed)
+
+        mutating func send() -> Int32 {
+            let ends = ends
+            return bytes.withUnsafeMutableBytes { bytes in
+                withUnsafeTemporaryAllocation(of: iovec.self, capacity: ends.count) { parts in
+                    var start = 0
+                    for (index, end) in ends.enumerated() {
+                        let base = bytes.baseAddress.map { $0 + start }
+                        parts.initializeElement(at: index, to: iovec(iov_base: base, iov_len: end - start))
+                        start = end
+                    }
+                    return sd_journal_sendv(parts.baseAddress, Int32(ends.count))
+                }
+            }
+        }
     }
+}
+
+/// Writes records into the journal, in their order, without waiting for journald.
+///
+/// - Thread: any.
+public final class JournalWriter: Sendable {
+    /// Debugging, of which a client causes as much as it likes, leaves room for what is rarer and matters more.
+    private static let debugCountMax = 256
+    private static let countMax = 1_024
+    private static let byteCountMax = 4 << 20
+    /// What a record has beside its texts, roughly.
+    private static let overheadByteCount = 200
+    /// Debugging is what somebody asked for: it is complete as long as journald reads, so whoever is faster waits for it. A
+    /// journald that hangs keeps one waiting for so long, and then nobody.
+    private static let debugPatienceMilliseconds: Int64 = 100
+    private static let endPatienceMilliseconds: Int64 = 1_000
+
+    private let thread: DeliveryThread
+    private let deliver: @Sendable (LogRecord) -> Void
+
+    /// - Parameters:
+    ///   - identifier: `SYSLOG_IDENTIFIER=` of all records.
+    ///   - lossReport: the record that says how many are missing before it.
+    ///   - elsewhere: takes records when there is no journal.
+    public convenience init(
+        identifier: String, lossReport: @escaping @Sendable (Int) -> LogRecord,
+        elsewhere: @escaping @Sendable (LogRecord) -> Void
+    ) {
+        self.init(lossReport: lossReport) { record in
+            if !Journal.send(record, identifier: identifier) { elsewhere(record) }
+        }
+    }
+
+    // For tests: with somebody else in journald's place.
+    init(lossReport: @escaping @Sendable (Int) -> LogRecord, deliver: @escaping @Sendable (LogRecord) -> Void) {
+        self.deliver = deliver
+        thread = DeliveryThread(name: "litebase-log", byteCountMax: Self.byteCountMax) { deliver(lossReport($0)) }
+    }
+
+    /// Begins to send. What was written before waits, so that there is one thread only as long as the environment changes.
+    public func start() { thread.start() }
+
+    /// Takes a record, or loses and counts it while there is no room.
+    public func write(_ record: LogRecord) {
+        let deliver = deliver
+        let isDebug = record.level == .debug
+        let byteCount = record.fields.reduce(record.message.utf8.count + Self.overheadByteCount) { sum, field in
+            sum + field.name.utf8.count + field.value.utf8.count
+        }
+        thread.post(
+            byteCount: byteCount, countMax: isDebug ? Self.debugCountMax : Self.countMax,
+            patienceMilliseconds: isDebug ? Self.debugPatienceMilliseconds : 0
+        ) { deliver(record) }
+    }
+
+    /// Before the end of the process: waits until journald has everything, or has taken nothing for a second.
+    public func finish() { thread.finish(patienceMilliseconds: Self.endPatienceMilliseconds) }
 }

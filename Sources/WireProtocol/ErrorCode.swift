@@ -155,9 +155,9 @@ public enum ErrorCode: UInt8, CaseIterable, Sendable {
         case .outcomeUnknown:
             Entry(
                 "outcome_unknown", 4003,
-                "The daemon or the database was replaced while the request ran; it may or may not have taken effect.",
+                "It is not known whether the request took effect, or it did, without all its rows: `message` says.",
                 fixedBy: "the client, which must look whether its change is there",
-                retry: "Only if the request may run twice; `detail` says which sessions are gone.")
+                retry: "Only if it is not there, or may be there twice; `detail` says which sessions are gone.")
         default:
             Entry(
                 "connect_failed", 4001, "The database could not be opened or reached.",

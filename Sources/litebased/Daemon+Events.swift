@@ -46,6 +46,7 @@ extension Daemon {
         switch timer {
         case .status:
             refreshStatus()
+            reportLostNotifications()
             observer.reportSuppressed()
             schedule(.status, afterMilliseconds: Self.statusIntervalMilliseconds)
         case .watchdog:
@@ -91,6 +92,18 @@ extension Daemon {
         if now == lastStatus || stopRequestCount > 0 { return }
         lastStatus = now
         ServiceManager.status(now)
+    }
+
+    private func reportLostNotifications() {
+        let count = ServiceManager.lostCount
+        if count == lostNotificationCount { return }
+        log.write(
+            LogRecord(
+                .warning,
+                "\(count - lostNotificationCount) messages to systemd were lost: it does not read them, and connections that "
+                    + "it does not keep end with the daemon",
+                fields: [("LITEBASE_LOST", "\(count - lostNotificationCount)")], id: MessageID.notificationsLost))
+        lostNotificationCount = count
     }
 
     // The last look into the queues comes after the decision, on the thread that accepts: a connection that arrives

@@ -47,6 +47,8 @@ extension Daemon {
         if stopRequestCount == 0 {
             lastStatus = status
             ServiceManager.ready(status: lastStatus)
+            // Whoever is answered may look at the service's state.
+            ServiceManager.flush()
         }
         answer(outcome)
     }

@@ -29,6 +29,8 @@ final class Daemon: EventSource {
     var lastAcceptedCount: UInt64 = 0
     var idleTimer: TimerID?
     var lastStatus = ""
+    /// Messages to systemd that are known to be lost.
+    var lostNotificationCount = 0
     /// The loops were asked for a sign of life, and not all have answered.
     var isVisitingLoops = false
     var hasReportedStall = false
@@ -74,6 +76,8 @@ final class Daemon: EventSource {
         // The sockets first: their lock says whether the databases are ours to open.
         var listeners = try Listeners(configuration, log)
         isActivated = listeners.isActivated
+        // systemd's variables are gone from the environment now, and signals are blocked for the threads to come.
+        log.start()
         observer = Observer(
             level: configuration.settings.logLevel, statementLog: configuration.settings.statementLog
         ) { log.write($0.record) }
@@ -166,14 +170,18 @@ final class Daemon: EventSource {
     /// Ends the process from within the loop, without waiting for anything.
     func abandon(_ status: Int32) -> Never {
         listeners.remove()
+        log.finish()
         Process.exitAtOnce(status)
     }
 }
 
 /// systemd keeps the connections.
 private struct ServiceManagerStore: DescriptorStore {
-    func keep(_ descriptor: Int32, name: String) { ServiceManager.keep(descriptor, name: name) }
+    func keep(_ descriptor: Int32, name: String, isWatched: Bool) {
+        ServiceManager.keep(descriptor, name: name, isWatched: isWatched)
+    }
     func forget(name: String) { ServiceManager.forget(name: name) }
+    func flush() { ServiceManager.flush() }
 }
 
 /// Breaks the circle: signals are blocked before there is a daemon.

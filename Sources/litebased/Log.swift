@@ -7,10 +7,10 @@ internal import SystemdSupport
 
 /// The daemon's log.
 ///
-/// - Thread: any; each record is one system call.
+/// - Thread: any; a line is one system call, a record of the journal's one for a thread of its own.
 final class Log: Sendable {
     /// How lines leave the process.
-    enum Sink: Sendable {
+    enum Sink: Equatable {
         /// Readable lines with time and level.
         case lines(colored: Bool)
         /// `<N>` in front of each line: the service manager reads the pipe (sd-daemon(3)).
@@ -22,12 +22,23 @@ final class Log: Sendable {
     static let identifier = "litebased"
     private let sink: Sink
     private let level: Atomic<Int>
-    /// Records that the journal did not take in time, since it took the last one.
-    private let lostCount = Atomic(0)
+    private let journal: JournalWriter?
 
     init(level: LogLevel, sink: Sink) {
         self.level = Atomic(level.rawValue)
         self.sink = sink
+        journal = sink == .journal ? Self.makeJournal() : nil
+    }
+
+    private static func makeJournal() -> JournalWriter {
+        JournalWriter(
+            identifier: identifier,
+            lossReport: { count in
+                LogRecord(
+                    .warning, "\(count) messages before this one were lost: systemd-journald did not take them in time",
+                    fields: [("LITEBASE_LOST", "\(count)")], id: MessageID.recordsLost)
+            },
+            elsewhere: { StandardStreams.writeError(LogLine.prefixed($0.level, $0.message)) })
     }
 
     /// The sink that suits standard error.
@@ -41,38 +52,26 @@ final class Log: Sendable {
         }
     }
 
+    /// Sends what is written to the journal, also what was until now, by a thread of its own.
+    /// - Thread: the environment must not change any more.
+    func start() { journal?.start() }
+
+    /// Before the end of the process: waits, not for long, until everything has left it.
+    func finish() { journal?.finish() }
+
     func setLevel(_ level: LogLevel) { self.level.store(level.rawValue, ordering: .relaxed) }
 
     /// Writes a record, unless it is less severe than what is wanted.
     func write(_ record: LogRecord) {
         guard record.level.rawValue <= level.load(ordering: .relaxed) else { return }
-        let message = LogLine.escaped(record.message)
+        var record = record
+        record.message = LogLine.escaped(record.message)
         switch sink {
-        case .journal: writeToJournal(record, message)
-        case .prefixed: StandardStreams.writeError(LogLine.prefixed(record.level, message))
+        case .journal: journal?.write(record)
+        case .prefixed: StandardStreams.writeError(LogLine.prefixed(record.level, record.message))
         case .lines(let colored):
             StandardStreams.writeError(
-                LogLine.readable(record.level, message, at: WallClock.nanosecondsSince1970, colored: colored))
+                LogLine.readable(record.level, record.message, at: WallClock.nanosecondsSince1970, colored: colored))
         }
-    }
-
-    private func writeToJournal(_ record: LogRecord, _ message: String) {
-        switch Journal.send(record, message: message, identifier: Self.identifier) {
-        case .taken: reportLost()
-        // Not to standard error: journald reads that as well, and a stream would block.
-        case .lost: lostCount.add(1, ordering: .relaxed)
-        case .unavailable: StandardStreams.writeError(LogLine.prefixed(record.level, message))
-        }
-    }
-
-    private func reportLost() {
-        guard lostCount.load(ordering: .relaxed) > 0 else { return }
-        let count = lostCount.exchange(0, ordering: .relaxed)
-        guard count > 0 else { return }
-        let record = LogRecord(
-            .warning, "\(count) messages before this one were lost: systemd-journald did not take them in time",
-            fields: [("LITEBASE_LOST", "\(count)")], id: MessageID.recordsLost)
-        if case .taken = Journal.send(record, message: record.message, identifier: Self.identifier) { return }
-        lostCount.add(count, ordering: .relaxed)
     }
 }

@@ -12,6 +12,7 @@ enum Program {
     static func run(_ arguments: [String]) -> Int32 {
         StandardStreams.occupyClosed()
         let log = Log(level: .info, sink: Log.suitableSink)
+        defer { log.finish() }
         do throws(UsageError) {
             let options = try CommandLineOptions(parsing: arguments, directory: Process.workingDirectory)
             switch options.action {

@@ -30,10 +30,16 @@ import Testing
             }
         }
         let blocks = try Self.read("docs/client-swift.md").split(separator: "```swift\n").dropFirst()
-        let documented = blocks.map { block in
+        var documented = blocks.map { block in
             block.split(separator: "\n", omittingEmptySubsequences: false).prefix { $0 != "```" }.joined(
                 separator: "\n")
         }
+        // The manifest (Tests/Documents/test_swift_package.py), and what the first example has in common with this module.
+        let manifest = documented.removeFirst()
+        #expect(manifest.hasPrefix("// swift-tools-version"))
+        let imports = "import LiteBaseClient\n\n"
+        try #require(documented[0].hasPrefix(imports))
+        documented[0].removeFirst(imports.count)
         #expect(compiled.count >= 7)
         #expect(documented == compiled)
     }

@@ -14,6 +14,7 @@ TABLES = itertools.count(1)
 
 
 def pytest_configure(config):
+    config.addinivalue_line("markers", "alone: it measures time, so nothing else is tested meanwhile")
     config.addinivalue_line("markers", "needs(feature, ...): of an engine, for the conformance suite (engine.py)")
     if not os.access(daemon_module.LITEBASED, os.X_OK):
         pytest.exit(f"no daemon at {daemon_module.LITEBASED}: run `swift build -c release --static-swift-stdlib "

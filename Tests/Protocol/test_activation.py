@@ -252,6 +252,37 @@ def test_notify_socket_that_nobody_reads_is_no_trouble(start_daemon, directory):
     assert healthy(daemon.socket_path)["pid"] == daemon.pid
 
 
+def fill(address):
+    """Sends to a datagram socket until its queue is full."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            for _ in range(100_000):
+                sender.sendto(b"", address.replace("@", "\0"))
+
+
+def test_a_manager_that_does_not_read_keeps_neither_start_nor_end_waiting(start_daemon, notify):
+    address, receiver = notify
+    fill(address)
+    daemon = start_daemon(environment={"NOTIFY_SOCKET": address})
+    assert healthy(daemon.socket_path)["pid"] == daemon.pid
+    daemon.process.send_signal(signal.SIGHUP)
+    assert healthy(daemon.socket_path)["pid"] == daemon.pid
+    if address.startswith("@"):
+        # Its patience at the end, for what it said to be read, is 5 s.
+        assert daemon.terminate(timeout=10) == 0
+    else:
+        assert "READY=1" in states_until(receiver, "READY=1")
+        assert daemon.terminate() == 0
+
+
+def test_a_start_that_fails_is_told_before_the_end(directory, notify):
+    address, receiver = notify
+    status, _ = run_to_end("--listen", "systemd", directory=directory, environment={"NOTIFY_SOCKET": address})
+    state = receiver.recv(65536).decode().splitlines()
+    assert f"EXIT_STATUS={status}" in state and "systemd passed no sockets" in state[0]
+
+
 # Leaving when idle
 
 

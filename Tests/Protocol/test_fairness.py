@@ -14,6 +14,9 @@ import pytest
 from daemon import ENDLESS, counting, wait_until
 from wire import PATIENCE, Client, framed
 
+# It measures time, or takes much of it: nothing else runs beside it.
+pytestmark = pytest.mark.alone
+
 NOBODY = 65534
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="changes its user")

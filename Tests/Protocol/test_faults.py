@@ -310,6 +310,8 @@ def test_threads_cannot_be_made(start_daemon, directory):
         pytest.skip("an ordinary user cannot run the daemon where it lies")
     daemon = start_daemon(directory=directory, prefix=prefix)
     client = daemon.connect()
+    # Connections are taken before all of the daemon's own threads are there.
+    client.settle()
     # As that user, who may lower the limit and raise it again.
     def threads_max(count):
         subprocess.run([*prefix, "prlimit", f"--pid={daemon.pid}", f"--nproc={count}:"], check=True)

@@ -63,6 +63,25 @@ def test_a_connection_between_requests_stays(manager, mode, sig):
     kept(daemon, 0)
 
 
+def test_a_manager_that_does_not_read_keeps_nobody_waiting(manager):
+    """Its queue is full: the daemon accepts and serves all the same, and what it has to tell arrives later, in order."""
+    daemon = manager()
+    count = int(open("/proc/sys/net/unix/max_dgram_qlen").read()) + 30
+    with daemon.lock:
+        begun = time.monotonic()
+        clients = [daemon.client() for _ in range(count)]
+        for client in clients:
+            client.call("health_check")
+        assert time.monotonic() - begun < 5
+    kept(daemon, count)
+    settle()
+    daemon.restart(KILL)
+    for client in clients:
+        assert client.call("health_check").data["pid"] == daemon.pid
+        client.close()
+    kept(daemon, 0)
+
+
 @pytest.mark.parametrize("mode", ["msgpack", "lines"])
 def test_requests_that_a_kill_cuts_off_end_with_outcome_unknown(manager, mode):
     daemon = manager()

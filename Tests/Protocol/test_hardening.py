@@ -33,3 +33,13 @@ def test_exclusive_access_is_checked(program):
     calls = len(re.findall(r"call\w*\s.*<swift_beginAccess>", disassembly))
     # The standard library has some of its own.
     assert calls > 200, f"{calls} calls of swift_beginAccess"
+
+
+def test_libraries():
+    """systemd's library is the daemon's alone; those of engines are opened when one is named."""
+    def needed(program):
+        return set(re.findall(r"\(NEEDED\).*\[(.*?)\.so[.\d]*\]", readelf("-d", program)))
+
+    base = {name for name in needed(LITEBASE) if not name.startswith("ld-linux")}
+    assert base == {"libc", "libm"}
+    assert {name for name in needed(LITEBASED) if not name.startswith("ld-linux")} == base | {"libsqlite3", "libsystemd"}

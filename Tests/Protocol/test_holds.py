@@ -9,6 +9,9 @@ from identity import connect_as, needs_root
 from postgresql import PostgreSQL
 from wire import RequestFailed, decode
 
+# It measures time, or takes much of it: nothing else runs beside it.
+pytestmark = pytest.mark.alone
+
 FIRST, SECOND, THIRD, FOURTH = 60010, 60011, 60012, 60013
 PAGED = "SELECT * FROM generate_series(1, 100000)"
 

@@ -6,6 +6,8 @@ import sqlite3
 import subprocess
 import time
 
+import pytest
+
 from daemon import ENDLESS, LITEBASED, counting, wait_until
 from test_journal import ERROR, MESSAGE_IDS, SLOW, journal, needs_namespace, started  # noqa: F401 - fixtures among them
 
@@ -104,6 +106,46 @@ def test_a_journal_that_does_not_read_keeps_nobody_waiting(started, journal):
     failures = sum("LITEBASE_CODE" in entry for entry in journal.entries())
     assert failures >= count - int(entry["LITEBASE_LOST"])
     assert daemon.log() == "", "nothing goes another way"
+
+
+@needs_namespace
+def test_a_journal_that_hangs_stops_neither_start_nor_end(started, journal, directory):
+    """Its queue is full from the beginning, and it never reads."""
+    with journal.changed:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.setblocking(False)
+            try:
+                while True:
+                    sender.sendto(b"X=1\n", str(directory / "journal/socket"))
+            except BlockingIOError:
+                pass
+        begun = time.monotonic()
+        daemon = started(log_level="debug")
+        with daemon.connect() as client:
+            for _ in range(400):
+                client.query_fails("SELEC")
+        assert time.monotonic() - begun < 5
+        begun = time.monotonic()
+        assert daemon.terminate() == 0
+        assert time.monotonic() - begun < 5, "it waits for a moment only"
+    assert daemon.log() == "", "nothing goes another way: journald reads that as well"
+
+
+@needs_namespace
+@pytest.mark.parametrize("what", ["no file", "nobody listens"])
+def test_without_a_journal_the_messages_go_to_standard_error(started, journal, directory, what):
+    """As far as the environment says, standard error leads to the journal, but there is none."""
+    socket_path = directory / "journal/socket"
+    socket_path.unlink()
+    if what == "nobody listens":
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as gone:
+            gone.bind(str(socket_path))
+    daemon = started()
+    with daemon.connect() as client:
+        client.settle()
+    assert daemon.terminate() == 0
+    lines = daemon.log().splitlines()
+    assert f"<6>IPC server started on unix:{daemon.socket_path}" in lines and "<5>Stopped" in lines
 
 
 # Databases in trouble

@@ -1,5 +1,6 @@
 """Memory, descriptors and time that clients take: everything is bounded, charged to a user, and given back."""
 
+import contextlib
 import json
 import os
 import random
@@ -11,9 +12,13 @@ import time
 import msgpack
 import pytest
 
+from bystander import Bystander
 from daemon import ENDLESS, counting, wait_until
 from wire import PATIENCE, Client, RequestFailed, framed
 from test_user_limits import as_nobody, limited, needs_root  # noqa: F401
+
+# It measures time, or takes much of it: nothing else runs beside it.
+pytestmark = pytest.mark.alone
 
 MIB = 1 << 20
 BODY_BYTES = 15 * MIB
@@ -265,6 +270,31 @@ def test_sqlite_memory_of_a_user_is_limited_and_others_are_served(single_loop, h
 
 
 @needs_root
+@pytest.mark.parametrize("sql", [
+    "SELECT json_extract('{}', hex(zeroblob(2000000)))", "SELECT * FROM \"" + "x" * 200_000 + "\"",
+    "SELECT 1 FROM (SELECT 1 AS \"" + "x" * 100_000 + "\") WHERE y",
+])
+def test_errors_have_a_bound(single_loop, sql):
+    """SQLite puts names and values into its messages, and a client need not read what it is told."""
+    daemon = single_loop()
+    with daemon.connect() as client:
+        assert len(client.query_fails(sql)["message"]) < 20_000
+    before = daemon.memory_kib()
+    with Bystander(daemon, writes=False) as bystander, daemon.connect() as client:
+        client.tracks = False
+        client.socket.settimeout(2)
+        # A client that does not read is not read from, either.
+        with contextlib.suppress(TimeoutError):
+            for _ in range(500):
+                client.send_query(sql)
+        for _ in range(5):
+            time.sleep(0.1)
+            bystander.check()
+            # What SQLite computes for one user at a time is within its own limit of 512 MiB.
+            assert daemon.memory_kib() - before < 600 << 10
+    assert bystander.slowest < 2
+
+
 def test_sqlite_memory_is_credited_to_whom_it_was_charged(single_loop):
     daemon = single_loop()
     with daemon.connect() as other:
@@ -452,6 +482,35 @@ def test_limits_fit_into_the_open_files(start_daemon, count):
     assert crowd[-1].query("SELECT count(*) FROM t").value == 0
     session = crowd[0].session()
     assert crowd[0].query("SELECT count(*) FROM t", session=session).value == 0
+
+
+FILL = "INSERT INTO {}.q WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM c LIMIT 40) SELECT zeroblob(3000) FROM c"
+
+
+def test_temporary_files_leave_descriptors_for_others(start_daemon):
+    """Each database without a name has a file of its own once it is large, and a journal; a session may have ten."""
+    daemon = start_daemon(prefix=("sh", "-c", 'ulimit -n 512; exec "$0" "$@"'))
+    client = daemon.connect()
+    client.query("CREATE TABLE t(x)")
+    before = descriptors(daemon)
+    with pytest.raises(RequestFailed) as refused:
+        for _ in range(60):
+            session = client.session()
+            for name in ("a", "b", "c", "d", "e", "f", "g", "h"):
+                for sql in (f"ATTACH '' AS {name}", f"PRAGMA {name}.cache_size = 1", f"CREATE TABLE {name}.q(x)", "BEGIN", FILL.format(name),
+                            "COMMIT"):
+                    client.query(sql, session=session)
+    assert refused.value.code == "limit_exceeded" and "temporary files" in refused.value.data["message"], refused.value
+    assert descriptors(daemon) - before < 512 // 4
+    with daemon.connect() as other:
+        other.query("INSERT INTO t VALUES (1)")
+        assert other.query("SELECT count(*) FROM t", session=other.session()).value == 1
+    client.close()
+    wait_until(lambda: descriptors(daemon) <= before + 8, "they are closed with their sessions")
+    with daemon.connect() as again:
+        session = again.session()
+        for sql in ("ATTACH '' AS a", "PRAGMA a.cache_size = 1", "CREATE TABLE a.q(x)", "BEGIN", FILL.format("a"), "COMMIT"):
+            again.query(sql, session=session)
 
 
 def test_the_soft_limit_of_open_files_is_raised(start_daemon):

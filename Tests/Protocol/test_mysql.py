@@ -145,7 +145,6 @@ PARAMETERS = [-2**63, 2**63 - 1, 2**64 - 1, 0.1, 1.7976931348623157e308, "ü\n'\
 @pytest.mark.parametrize("value", PARAMETERS, ids=lambda value: f"{type(value).__name__}{str(value)[:8]!r}")
 def test_parameters(client, value):
     assert on(client, "SELECT ?", [value]).value == value
-    # A second time by the statement that is prepared already.
     assert on(client, "SELECT ?", [value]).value == value
 
 
@@ -168,7 +167,7 @@ def test_names_and_no_rows(client):
     assert result.columns == [] and result.rows == []
 
 
-def test_a_table_that_changes_under_a_prepared_statement(packed, server):
+def test_a_table_that_changes(packed, server):
     server.sql("CREATE TABLE grows(a int); INSERT INTO grows VALUES (1)", "lb")
     assert on(packed, "SELECT * FROM grows WHERE a = ?", [1]).rows == [[1]]
     server.sql("ALTER TABLE grows ADD COLUMN b varchar(5) DEFAULT 'x'", "lb")
@@ -178,22 +177,29 @@ def test_a_table_that_changes_under_a_prepared_statement(packed, server):
     assert fails(packed, "SELECT * FROM grows WHERE a = ?", [1])["sqlstate"] == "42S02"
 
 
-def test_the_cache_of_prepared_statements(server, start_daemon, directory):
-    client = configured(start_daemon, directory, server.url(), limits="statement_cache_max = 3\npool_connections_max = 1").connect()
-    before = int(server.sql("SHOW GLOBAL STATUS LIKE 'Prepared_stmt_count'").split("\t")[1])
+def test_no_prepared_statement_is_kept(server, start_daemon, directory):
+    client = configured(start_daemon, directory, server.url(), limits="pool_connections_max = 1").connect()
 
     def prepared():
-        return int(server.sql("SHOW GLOBAL STATUS LIKE 'Prepared_stmt_count'").split("\t")[1]) - before
+        return int(server.sql("SHOW GLOBAL STATUS LIKE 'Prepared_stmt_count'").split("\t")[1])
 
+    before = prepared()
+    server.sql("CREATE TABLE kept(a int)", "lb")
     for round in range(3):
         for i in range(8):
-            assert on(client, f"SELECT {i} + ?", [round]).value == str(i + round) or True
-    wait_until(lambda: prepared() == 3, "three are kept")
-    session = client.session(database="my")
-    assert client.query("SELECT 7 + ?", [1], session=session).value == 8
-    client.call("db_disconnect", {"session": session})
-    wait_until(lambda: prepared() == 0, "none is left after a session")
-    assert on(client, "SELECT 7 + ?", [1]).value == 8
+            assert on(client, f"SELECT {i} + ?", [round]).value == i + round
+        on(client, "SELECT ?", [1], max_rows=1)
+        assert fails(client, "SELECT nix + ?", [round])["sqlstate"] == "42S22"
+        assert fails(client, "SELECT ?", [1, 2])["sqlstate"] == "07001"
+        assert fails(client, "SELECT SLEEP(?)", [9], timeout_ms=30)["code"] == "timeout"
+        for atomic in (True, False):
+            client.batch([{"sql": "INSERT INTO kept VALUES (?)", "param_rows": [[1], [2], [3]]}, {"sql": "UPDATE kept SET a = a WHERE a = ?", "params": [1]},
+                          {"sql": "INSERT INTO kept VALUES (ABS(?))", "param_rows": [[1], [2]]}], database="my", atomic=atomic)
+            error = client.fails("batch", {"statements": [{"sql": "INSERT INTO kept VALUES (?)", "param_rows": [[1], [2**40], [3]]}], "database": "my",
+                                           "atomic": atomic})
+            assert (error["sqlstate"], error["row_index"]) == ("22003", 1)
+    wait_until(lambda: prepared() == before, "none is kept")
+    assert server.sql("SELECT COUNT(*) FROM kept", "lb") == "33"
 
 
 # Streaming

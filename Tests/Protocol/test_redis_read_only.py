@@ -1,5 +1,7 @@
 """Redis behind the protocol: which commands those who may only read can send, and the server's own users."""
 
+import pytest
+
 from test_redis import SECRET, cache, client, fails, on, server  # noqa: F401 - fixtures among them
 
 
@@ -83,6 +85,34 @@ def test_scripts_are_for_readers_only_where_an_administrator_says_so(server, sta
     assert client.query("EVAL_RO 'return 7' 0", database="allowed").value == 7
     assert client.query("FCALL_RO f 0", database="allowed").value == 1
     assert client.query("EVAL 'return 7' 0", database="cache").value == 7
+
+
+MANY = " ".join(["k"] * 9)
+
+
+@pytest.mark.parametrize("line", [
+    "SRANDMEMBER s -4000000000000000000", "HRANDFIELD h -10 WITHVALUES", "ZRANDMEMBER z -10", "LCS a b", f"MGET {MANY}", f"HMGET h {MANY}",
+    f"SUNION {MANY}", f"ZUNION 9 {MANY}", f"ZINTER 9 {MANY} WEIGHTS 1 1 1 1 1 1 1 1 1", f"PFCOUNT {MANY}", "SORT_RO l " + "GET # " * 9,
+])
+def test_a_reader_asks_for_no_more_than_there_is(server, start_daemon, directory, line):
+    """A few bytes that ask for one thing without an end stop the server for all, and take its memory."""
+    config = directory / "readers.toml"
+    config.write_text(f'[databases.sealed]\nurl = "{server.url()}"\naccess = "read_only"\n[databases.cache]\nurl = "{server.url()}"\n')
+    client = start_daemon("--config", config).connect()
+    session = client.call("db_connect", {"database": "cache", "read_only": True}).data["session"]
+    for where in ({"database": "sealed"}, {"session": session}):
+        error = client.query_fails(line, **where)
+        assert error["code"] == "read_only" and "read_only_scripts" in error["hint"], error
+        words = line.split()
+        assert client.query_fails(words[0], params=words[1:], **where)["code"] == "read_only"
+        assert client.fails("batch", {"statements": [{"sql": line}], "atomic": False, **where})["code"] == "read_only"
+    server.ask("DEL", "s", "z")
+    server.ask("SADD", "s", "1", "2", "3")
+    server.ask("ZADD", "z", "1", "1", "2", "2")
+    assert len(client.query("SRANDMEMBER s 2", database="sealed").rows) == 2
+    equal_weights = "ZUNION 9 z " + " ".join(f"z{i}" for i in range(8)) + " WEIGHTS" + " 1" * 9
+    assert len(client.query(equal_weights, database="sealed").rows) == 2
+    assert len(client.query(f"MGET {MANY}", database="cache").rows) == 9
 
 
 def test_users_and_their_rights(server, start_daemon, directory):

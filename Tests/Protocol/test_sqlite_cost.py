@@ -11,6 +11,9 @@ import pytest
 from loop_probe import LoopProbe
 from wire import PATIENCE, RequestFailed
 
+# It measures time, or takes much of it: nothing else runs beside it.
+pytestmark = pytest.mark.alone
+
 MEGABYTE = 1 << 20
 
 # For each function: an expression in which it is as slow as can be found, for an argument of n bytes. `?1` is text of n `a`.
@@ -304,3 +307,33 @@ def test_a_schema_of_many_tables_holds_no_loop(start_daemon, directory):
                 for _ in range(3):
                     assert client.query("SELECT x FROM point WHERE id = 1", database="many").value == "one"
         others.check("a schema of 20,000 tables")
+
+
+def test_many_names_hold_the_lock_for_writing_no_longer_than_they_are_asked_to(daemon, table):
+    """SQLite compares each name with all others."""
+    count = 8_000
+    names = [f"name{'x' * 400}{i}" for i in range(count)]
+    with daemon.connect() as client:
+        client.query(f"CREATE TABLE {table}(x)")
+        sql = f"INSERT INTO {table} VALUES " + ", ".join(f"($" + name + ")" for name in names)
+        start = time.monotonic()
+        client.query(sql, params={name: 1 for name in names}, timeout_ms=30_000)
+        assert time.monotonic() - start < 1.5
+        assert client.query(f"SELECT count(*) FROM {table}").value == count
+
+
+def test_a_checkpoint_keeps_nobody_waiting(daemon, table):
+    """One that waits for readers has the lock for writing meanwhile."""
+    with daemon.connect() as reader, daemon.connect() as other:
+        other.query(f"CREATE TABLE {table}(x)")
+        session = reader.call("db_connect").data["session"]
+        reader.query("BEGIN", session=session)
+        reader.query(f"SELECT count(*) FROM {table}", session=session)
+        other.query(f"INSERT INTO {table} VALUES (1)")
+        for mode in ("TRUNCATE", "RESTART", "FULL"):
+            start = time.monotonic()
+            assert reader.query(f"PRAGMA Wal_Checkpoint({mode})").rows[0][0] == 1
+            other.query(f"INSERT INTO {table} VALUES (2)")
+            assert time.monotonic() - start < 1
+        reader.query("COMMIT", session=session)
+        assert reader.query("PRAGMA wal_checkpoint(TRUNCATE)").rows[0][0] == 0

@@ -253,3 +253,44 @@ def test_json_patch_is_as_sqlites(packed):
     assert packed.query("""SELECT json_array(json_patch('{"a":1}', '{"b":2}'))""").value == '[{"a":1,"b":2}]'
     assert packed.query("SELECT json_patch(NULL, '{}')").value is None
     assert outcome(packed, "SELECT json_patch('{', '{}')") == "database_error"
+
+
+@pytest.mark.parametrize("call", [
+    "printf('%s', ?)", "format('%d items', ?)", "json_patch(json_quote(?), '{}')", "json_set('{}', '$.a', ?)", "json_insert('[]', '$[0]', ?)",
+    "instr(?, 'a')", "replace(?, 'a', '[1]')", "trim(?)", "ltrim(?)", "rtrim(?)", "json_set('{}', '$.a', printf('%s', ?))",
+])
+@pytest.mark.parametrize("around", ["json_quote({})", "json_array({})", "json_object('name', {})", "json_group_array({})"])
+def test_what_is_json_and_what_is_text(packed, call, around):
+    """A text that passes for JSON is put into JSON as it is: whoever chooses it adds members."""
+    original = sqlite3.connect(":memory:")
+    sql = f"SELECT {around.format(call)}"
+    for value in ('"x","admin":true,"y":""', "[1]", "plain text", '{"a":1}', "3"):
+        assert packed.query(sql, params=[value]).value == original.execute(sql, [value]).fetchone()[0], value
+
+
+def test_columns_without_an_end_are_refused(daemon, table):
+    """Their names and types are kept for each statement, and written for each result; a client chooses how often they come."""
+    with daemon.connect() as client:
+        client.query(f'CREATE TABLE {table}(a "{"x" * 150_000}", "{"n" * 90_000}" INT)')
+        client.query(f"INSERT INTO {table} VALUES (1, 2)")
+        session = client.call("db_connect").data["session"]
+        assert len(client.query(f"SELECT a FROM {table}").rows) == 1
+        for columns in ("a, a", "*, *", ", ".join(["a"] * 1000)):
+            sql = f"SELECT {columns} FROM {table}"
+            for where in ({}, {"session": session}):
+                with pytest.raises(RequestFailed, match="limit_exceeded"):
+                    client.query(sql, **where)
+                with pytest.raises(RequestFailed, match="limit_exceeded"):
+                    client.call("describe", {"sql": sql, **where})
+        with pytest.raises(RequestFailed, match="limit_exceeded"):
+            client.query(f"INSERT INTO {table} VALUES (3, 4) RETURNING a, a")
+        assert client.query(f"SELECT count(*) FROM {table}").value == 1
+        assert client.query("SELECT " + ", ".join(f"1 AS {'c' * 100}{i}" for i in range(2000))).rows[0] == [1] * 2000
+
+
+@pytest.mark.parametrize("sql", [
+    "SELECT printf('%s', '')", "SELECT format('')", "SELECT printf('%s%s', '', '')", "SELECT printf('%s', printf('a b'))",
+    "SELECT format('%d', format('%d', 7))", "SELECT typeof(printf('%.0s', 'x'))", "SELECT printf('%')",
+])
+def test_empty_and_nested_formats(packed, sql):
+    assert packed.query(sql).value == sqlite3.connect(":memory:").execute(sql).fetchone()[0]

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "Protocol")]
+sys.path[:0] = [str(HERE), str(HERE.parent / "Protocol"), str(HERE.parent / "Documents")]
 
 import load as load_module  # noqa: E402
 from machine import LIBRARY, SCALE, SOCKET, Machine  # noqa: E402

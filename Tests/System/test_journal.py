@@ -1,6 +1,7 @@
 """What arrives in the journal: fields, explanations, and never a secret."""
 
 import re
+import time
 
 from machine import SERVICE
 
@@ -79,6 +80,33 @@ def test_a_flood_of_failures_is_held_back(machine, connect):
             assert client.receive_for(id).type == "error"
     machine.systemctl("stop", SERVICE)
     assert len(ours(machine)) < 1000
+
+
+def test_a_journald_that_stands_still_stops_nobody(machine, connect):
+    """Stopped in the middle: clients are served, the service ends in time, and what is missing is counted afterwards."""
+    machine.write("/etc/litebase/litebase.toml.d/test-log.toml", 'log_level = "debug"\n')
+    client = connect()
+    client.settle()
+    pid = machine.main_pid()
+    count = 2 * int(machine.output("cat", "/proc/sys/net/unix/max_dgram_qlen")) + 1000
+    machine.systemctl("kill", "--signal=STOP", "systemd-journald.service")
+    try:
+        begun = time.monotonic()
+        for _ in range(count):
+            client.call("health_check")
+        served = time.monotonic() - begun
+    finally:
+        machine.systemctl("kill", "--signal=CONT", "systemd-journald.service")
+    assert served < 10, served
+    client.settle()
+    machine.systemctl("stop", "litebase.socket", SERVICE)
+    entries = [entry for entry in ours(machine) if entry["_PID"] == str(pid)]
+    lost = [entry for entry in entries if "LITEBASE_LOST" in entry]
+    requests = sum("LITEBASE_REQUEST" in entry for entry in entries)
+    assert lost and lost[0]["MESSAGE_ID"] in catalog(machine), len(entries)
+    # A health check has one record at this level: here, or counted.
+    assert requests + sum(int(entry["LITEBASE_LOST"]) for entry in lost) >= count, (requests, lost)
+    assert "Stopped" in entries[-1]["MESSAGE"], "the order is kept to the end"
 
 
 def test_debug_log_of_the_flags_that_people_know(machine):

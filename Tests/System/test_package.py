@@ -21,6 +21,12 @@ def use(machine):
     machine.run("litebase", "query", "INSERT INTO used VALUES (1)", user="member")
 
 
+def test_depends_on_the_library_of_systemd(machine):
+    assert "libsystemd0 (>= 2" in machine.output("dpkg-query", "-W", "-f", "${Depends}", "litebase")
+    assert "libsystemd.so.0" in machine.output("ldd", "/usr/bin/litebased")
+    assert "libsystemd" not in machine.output("ldd", "/usr/bin/litebase")
+
+
 def test_installation_enables_the_socket_and_starts_no_service(machine):
     machine.run("apt-get", "remove", "-y", "-q", "litebase", environment=APT)
     install(machine)

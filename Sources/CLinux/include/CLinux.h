@@ -39,6 +39,18 @@ int clinux_epoll_wait(int epoll, clinux_event *events, int event_count_max, int6
 /// recv(2) and send(2) without signals. As `clinux_epoll_wait`, by the system call itself: the C library's functions are
 /// points where a thread may be cancelled (pthreads(7)), which takes two locked instructions each, and no thread here is.
 ssize_t clinux_receive(int socket, void *buffer, size_t byte_count);
+/// Descriptors that may come with one message (SCM_MAX_FD in unix(7)).
+#define CLINUX_DESCRIPTOR_COUNT_MAX 253
+/// Has the kernel refuse to let anybody send descriptors to what connects to this Unix socket from now on, if it can
+/// (SO_PASSRIGHTS, Linux 6.16).
+void clinux_refuse_descriptors(int socket);
+/// Whether it does not refuse them for a socket that was accepted; always where it cannot.
+bool clinux_may_bring_descriptors(int socket);
+/// recvmsg(2), with the descriptors that came along.
+ssize_t clinux_receive_with_descriptors(
+    int socket, void *buffer, size_t byte_count, int descriptors[CLINUX_DESCRIPTOR_COUNT_MAX], int *descriptor_count);
+/// Closing the socket will not wait until everything has been sent (socket(7), SO_LINGER).
+void clinux_do_not_linger(int socket);
 ssize_t clinux_send(int socket, const void *bytes, size_t byte_count);
 int clinux_eventfd(void);
 /// A descriptor that reads as signals, which are blocked in the calling thread (signalfd(2)).
@@ -61,23 +73,10 @@ int clinux_connect_unix(const char *path, size_t path_length);
 /// TCP on 127.0.0.1 (or ::1) only. `port` 0 lets the kernel choose.
 int clinux_bind_loopback(uint16_t port, bool ipv6);
 int clinux_connect_loopback(uint16_t port);
-/// An unnamed Unix datagram socket, close-on-exec, whose sends wait at most `timeout_ms` (negative: for ever).
-int clinux_datagram_socket(int64_t timeout_ms);
-/// Sends one datagram to a path, or to an abstract address that begins with `@`; never raises SIGPIPE. Passes a duplicate
-/// of `descriptor` along, unless it is negative. EAGAIN when the receiver's queue is full, after the socket's patience or,
-/// without `waits`, at once.
-ssize_t clinux_send_datagram(int fd, const char *address, size_t address_length, const void *bytes, size_t byte_count,
-                             int descriptor, bool waits);
-/// Both ends of a pipe, close-on-exec; reader first.
-int clinux_pipe(int ends[2]);
-/// Waits until nobody holds the other end of a pipe. 1 then, 0 when it took too long, −1 on failure.
-int clinux_wait_for_hangup(int fd, int timeout_ms);
 /// Port of a bound TCP socket, 0 where it is none.
 int clinux_local_port(int fd);
 /// AF_UNIX, AF_INET, AF_INET6 or −1.
 int clinux_socket_family(int fd);
-bool clinux_socket_is_listening(int fd);
-bool clinux_socket_is_stream(int fd);
 /// True for 127.0.0.0/8 and ::1.
 bool clinux_socket_is_loopback(int fd);
 /// Path of a Unix socket into `path` (size 108 or more); its length, 0 for an unnamed one, −1 on failure.
@@ -93,8 +92,6 @@ int clinux_unread_byte_count(int fd);
 int clinux_flock_exclusive_nonblocking(int fd);
 /// A file in memory that can neither grow nor shrink, close-on-exec (memfd_create(2)).
 int clinux_memory_file(const char *name, size_t byte_count);
-/// A file in memory with these bytes, which nobody can change any more, close-on-exec.
-int clinux_sealed_file(const char *name, const void *bytes, size_t byte_count);
 /// Size of a file that clinux_memory_file made, −1 for any other.
 int64_t clinux_memory_file_size(int fd);
 /// Maps a file for reading and writing, shared with whoever else maps it; NULL on failure.
@@ -109,8 +106,8 @@ int64_t clinux_realtime_ns(void);
 void *clinux_semaphore_make(void);
 void clinux_semaphore_free(void *semaphore);
 void clinux_semaphore_post(void *semaphore);
-/// False after `seconds` of the monotonic clock: the other one may be set meanwhile.
-bool clinux_semaphore_wait(void *semaphore, int seconds);
+/// False after `timeout_ms` (negative: never) of the monotonic clock: the other one may be set meanwhile.
+bool clinux_semaphore_wait(void *semaphore, int64_t timeout_ms);
 /// Names the calling thread, at most 15 bytes (pthread_setname_np(3)).
 void clinux_name_thread(const char *name);
 /// Asks the scheduler for time slices of `slice_ns` for the calling thread, 0 for the usual ones; threads that it starts have
@@ -155,7 +152,8 @@ clinux_usage clinux_memory_usage(const clinux_account *account);
 clinux_usage clinux_file_usage(const clinux_account *account);
 /// The most that may be in use, in bytes, in all and by one account; 0: no limit.
 void clinux_set_memory_limits(int64_t in_all, int64_t by_one);
-void clinux_set_file_limit(int64_t by_one);
+/// The same for temporary files: bytes by one account, and open files in all and by one.
+void clinux_set_file_limits(int64_t by_one, int64_t count_in_all, int64_t count_by_one);
 /// Memory that is charged to whom the calling thread works for, and credited to the same account whoever frees it. NULL when
 /// there is none, or not within the limits.
 void *clinux_counted_allocate(int byte_count);
@@ -164,6 +162,9 @@ void *clinux_counted_resize(void *memory, int byte_count);
 int clinux_counted_size(void *memory);
 /// Charges a temporary file's growth, or credits it; false, and nothing changed, when that is more than its account may have.
 bool clinux_charge_file(clinux_account *account, int64_t change);
+/// The same for a temporary file that is to be opened, and one that was closed.
+bool clinux_open_file(clinux_account *account);
+void clinux_close_file(clinux_account *account);
 /// Accounts for what the calling thread has taken; before it ends.
 void clinux_flush_counted(void);
 enum {
@@ -171,6 +172,7 @@ enum {
     CLINUX_REFUSED_MEMORY_IN_ALL,
     CLINUX_REFUSED_MEMORY_BY_ONE,
     CLINUX_REFUSED_FILES_BY_ONE,
+    CLINUX_REFUSED_FILE_COUNT,
 };
 /// Which limit was met on this thread since it was asked last.
 int clinux_take_refusal(void);

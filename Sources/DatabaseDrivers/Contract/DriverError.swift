@@ -63,6 +63,13 @@ public struct DriverError: Error, Sendable {
         return ".?!".contains(last) ? text : text + "."
     }
 
+    /// The beginning of a text that is too long, up to a character's end, with an ellipsis.
+    public static func cut(_ text: UnsafeRawBufferPointer, byteCountMax: Int) -> String {
+        var end = min(text.count, byteCountMax)
+        while end > 0, end < text.count, text[end] & 0xc0 == 0x80 { end -= 1 }
+        return String(decoding: text[..<end], as: UTF8.self) + "…"
+    }
+
     /// The same error with some details changed.
     public func with(_ change: (inout Details) -> Void) -> DriverError {
         var details = storage.details

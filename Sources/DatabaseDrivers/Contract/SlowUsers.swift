@@ -6,7 +6,8 @@ internal import LinuxSystem
 /// Users whose statements start on workers for a while, since they have held a loop.
 ///
 /// A loop that was not given a processor looks as if it had been held. So the first time makes a user suspect, and only while
-/// he is, the processor time of his statements is asked for, which is a system call.
+/// he is, the processor time of his statements is asked for, which is a system call; not that of statements that have been quick
+/// (`CachedStatement.isQuick`), of which one that has held the loop is none.
 ///
 /// - Thread: the loop's.
 final class SlowUsers {

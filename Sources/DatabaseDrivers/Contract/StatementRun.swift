@@ -61,6 +61,8 @@ public enum RunKind: Sendable {
     case batch(isAtomic: Bool)
     /// Looks at the statement without running it.
     case describe
+
+    var isDescription: Bool { if case .describe = self { true } else { false } }
 }
 
 /// What `describe` finds out.

@@ -87,7 +87,7 @@ public final class WorkerPool: Sendable {
     /// What has to be done for a job that was put in.
     private enum Need { case nothing, wakeUp, thread }
 
-    private static let idleSecondsMax: Int32 = 10
+    private static let idleMillisecondsMax: Int64 = 10_000
     /// Enough for what SQLite recurses for without allocating (SQLiteBudget.schemaTextByteCountMax); only what is used is memory.
     private static let stackByteCount = 4 << 20
 
@@ -205,7 +205,7 @@ public final class WorkerPool: Sendable {
     /// Waits for a wake-up; this thread counts as idle before.
     /// - Returns: false when the thread was idle for too long and has signed off.
     private func isWorthWaiting() -> Bool {
-        let wasWoken = wakeUps.wait(seconds: Self.idleSecondsMax)
+        let wasWoken = wakeUps.wait(milliseconds: Self.idleMillisecondsMax)
         return state.withLock { state in
             state.idleCount -= 1
             if wasWoken {

@@ -7,6 +7,8 @@ struct MySQLBatch {
     var isSavepoint = false
     /// The last word is planned: commit, or rollback.
     var isFinishing = false
+    /// That word is rollback.
+    var isUndone = false
 
     init(isAtomic: Bool) { self.isAtomic = isAtomic }
 }
@@ -27,13 +29,17 @@ extension MySQLConnection {
     /// Everything that was planned is done.
     /// - Returns: true when more was planned.
     func continueBatch() -> Bool {
-        guard let batch, !batch.isFinishing else { return false }
+        guard let batch, !batch.isUndone else { return false }
+        // What it ended with may have failed, too.
         guard let run, failure == nil else { return undoBatch() }
+        if batch.isFinishing { return false }
         var position: BatchPosition?
         do throws(DriverError) {
-            if let reason = run.stopReason { throw .stopped(reason) }
+            if batch.isAtomic, let reason = run.stopReason { throw .stopped(reason) }
             guard let next = try run.nextBatchStatement() else { return commitBatch() }
             position = next
+            // Those before it have taken effect: it is named.
+            if let reason = run.stopReason { throw .stopped(reason) }
             try MySQLDriver.check(run.sql, run.parameters, mode, isInAtomicBatch: batch.isAtomic)
             try addStatement(run, next)
             return true
@@ -47,6 +53,7 @@ extension MySQLConnection {
         batch?.isFinishing = true
         guard batch?.isAtomic == true else { return false }
         if batch?.isSavepoint == true {
+            mayHaveTakenEffect = mayHaveTakenEffect || !mode.isReadOnly
             add(.own("RELEASE SAVEPOINT litebase_batch"))
         } else {
             mayHaveCommitted = mayHaveCommitted || !mode.isReadOnly
@@ -58,6 +65,7 @@ extension MySQLConnection {
     /// Ends the transaction, or goes back to where it was, after a failure.
     private func undoBatch() -> Bool {
         batch?.isFinishing = true
+        batch?.isUndone = true
         guard batch?.isAtomic == true else { return false }
         if batch?.isSavepoint == true {
             // A deadlock has ended the whole transaction, and the savepoint with it.

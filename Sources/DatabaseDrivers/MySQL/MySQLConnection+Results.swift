@@ -33,8 +33,6 @@ extension MySQLConnection {
         if calls.flag != 0 { return fail(MySQLErrors.error(handle, sql: errorText)) }
         isFresh = true
         isSealed = false
-        // The server has forgotten them, and libmariadb knows.
-        surplus.append(contentsOf: statements.removeAll())
         stepDidEnd()
     }
 
@@ -173,8 +171,7 @@ extension MySQLConnection {
             return .full
         case .overflow:
             note(.rowTooLarge)
-            hasDroppedRows = true
-            abort()
+            abortForOverflow()
         }
         return nil
     }
@@ -210,6 +207,7 @@ extension MySQLConnection {
             run?.addToBatch(summary, position)
             return
         }
+        isDone = true
         guard let run else { return }
         run.summary = summary
     }

@@ -1,7 +1,8 @@
 // A connection to MySQL or MariaDB by libmariadb's non-blocking calls: its socket is watched by the loop.
 //
 // What a run needs is a plan: steps that are taken one after the other, each a round trip or more. Statements without
-// parameters go by the protocol of text, those with parameters are prepared and kept. Rows come one by one and are never
+// parameters go by the protocol of text. Those with parameters are prepared, executed and closed each time: what is kept
+// prepared keeps also the database, the sql_mode and the names of columns of that moment. Rows come one by one and are never
 // stored: when the sink has no room the socket is not read, and the server waits.
 
 internal import ByteBuffers
@@ -17,7 +18,6 @@ final class MySQLConnection: ServerConnection {
         var hostIndex: Int
         /// max_allowed_packet: the server hangs up on a longer message.
         var packetByteCountMax: Int
-        var statementCountMax: Int
         var canceller: MySQLCanceller
         /// `nil` where the password is not known to the daemon, but to the library only.
         var login: MySQLLogin?
@@ -46,10 +46,10 @@ final class MySQLConnection: ServerConnection {
     private var text = ByteBuffer()
     private var parameters = MySQLParameters()
     var rows = MySQLRows()
-    var statements: MySQLStatementCache
-    /// Taken from the cache, or new.
     var statementInUse: MySQLStatement?
-    /// Prepared statements that the cache has no room for, or that are of no use any more.
+    /// That of an atomic batch whose rows are being sent.
+    private var rowStatement: MySQLStatement?
+    /// Prepared statements that are of no use any more.
     var surplus: [MySQLStatement] = []
     /// What reads the result that is under way, and goes on when the sink has room.
     var reading: MySQLOperation?
@@ -77,6 +77,9 @@ final class MySQLConnection: ServerConnection {
     /// It reads, but functions that it calls may have changed something.
     var mayHaveCalled = false
     var batch: MySQLBatch?
+    /// The run may have changed something, also in a transaction that is still open.
+    var mayHaveTakenEffect = false
+    private var isPlainRead = false
 
     private static let keptTextByteCountMax = 64 << 10
     /// Room in a message beside the statement or its parameters.
@@ -89,7 +92,6 @@ final class MySQLConnection: ServerConnection {
         self.handle = handle
         self.context = context
         calls = MySQLCalls(handle)
-        statements = MySQLStatementCache(countMax: context.statementCountMax)
         version = my_get_server_info(handle).map { String(cString: $0) } ?? ""
         super.init()
     }
@@ -112,9 +114,10 @@ final class MySQLConnection: ServerConnection {
         calls.abandon()
         if phaseWasBusy { cmariadb_shutdown(handle) }
         freeResult()
-        let prepared = statements.removeAll() + surplus + (statementInUse.map { [$0] } ?? [])
+        let prepared = surplus + [statementInUse, rowStatement].compactMap(\.self)
         surplus = []
         statementInUse = nil
+        rowStatement = nil
         my_close(handle)
         // libmariadb has told them that their connection is gone: only memory is given back.
         for statement in prepared { _ = my_stmt_close(statement.handle) }
@@ -133,6 +136,14 @@ final class MySQLConnection: ServerConnection {
         mayHaveCommitted = false
         mayHaveCalled = false
         ownsTransaction = false
+        mayHaveTakenEffect = false
+        isPlainRead = mode.isReadOnly || run.kind.isDescription
+        // The statements of a batch have their own, one after the other.
+        kind = .transaction
+        if case .statement = run.kind {
+            kind = MySQLStatementKind(run.sql)
+            if kind == .select, !isPlainRead { isPlainRead = PlainStatement.isPlain(run.sql, .mysql) }
+        }
         rowCountLeft = run.rowCountMax
         guard isAlive() else { throw lostError() }
         // The server forgets a KILL only with the statement that it has hit.
@@ -220,7 +231,10 @@ final class MySQLConnection: ServerConnection {
         if nextStep == plan.count {
             plan.removeAll(keepingCapacity: true)
             nextStep = 0
-            guard continueBatch() else { return !surplus.isEmpty || !plan.isEmpty }
+            guard continueBatch() else {
+                closeRowStatement()
+                return !surplus.isEmpty || !plan.isEmpty
+            }
         }
         guard nextStep < plan.count else { return false }
         let next = plan[nextStep]
@@ -289,7 +303,10 @@ final class MySQLConnection: ServerConnection {
             copy(run.sql)
             return calls.start(.query, text.readable)
         }
-        guard let statement = statements.take(run.sql) else { return prepare(run.sql) }
+        // Whatever comes for the first row is prepared anew.
+        if case .statement(let position) = step, (position?.rowIndex ?? 0) == 0 { closeRowStatement() }
+        guard let statement = rowStatement else { return prepare(run.sql) }
+        rowStatement = nil
         statementInUse = statement
         execute(statement)
     }
@@ -307,8 +324,9 @@ final class MySQLConnection: ServerConnection {
         let isAlone = batch?.isAtomic != true && transaction == .none
         if kind == .select {
             if isAlone { mayHaveCalled = true }
-        } else if isAlone || kind != .write {
-            mayHaveCommitted = true
+        } else {
+            if isAlone || kind != .write { mayHaveCommitted = true }
+            if batch?.isAtomic != true { mayHaveTakenEffect = true }
         }
     }
 
@@ -339,7 +357,7 @@ final class MySQLConnection: ServerConnection {
             note(DriverError(.databaseError, "There is no memory for a statement.", sqlState: "53200"))
             return stepDidFail()
         }
-        let statement = MySQLStatement(made, sql)
+        let statement = MySQLStatement(made)
         statementInUse = statement
         copy(sql)
         calls.start(.prepare(statement), text.readable)
@@ -369,9 +387,23 @@ final class MySQLConnection: ServerConnection {
         stepDidFail()
     }
 
+    /// A prepared statement has been executed. In an atomic batch it is kept for the next row, if it calls nothing that could
+    /// change what it means.
     func putBack(_ statement: MySQLStatement) {
         statementInUse = nil
-        if let unwanted = statements.put(statement) { surplus.append(unwanted) }
+        if case .statement(let position?) = step, position.rowIndex != nil, batch?.isAtomic == true, let run,
+            statement.isPlain ?? (kind.isHarmless && PlainStatement.isPlain(run.sql, .mysql))
+        {
+            statement.isPlain = true
+            rowStatement = statement
+        } else {
+            surplus.append(statement)
+        }
+    }
+
+    private func closeRowStatement() {
+        if let statement = rowStatement { surplus.append(statement) }
+        rowStatement = nil
     }
 
     // MARK: Cancelling
@@ -412,7 +444,16 @@ final class MySQLConnection: ServerConnection {
         return .lost(isSession: mode.isSession, mayHaveCalled: mayHaveCalled)
     }
 
-    override func errorOfDetachedRun(_ reason: StopReason) -> DriverError {
-        .detached(reason, mayHaveCommitted: mayHaveCommitted, mayHaveCalled: mayHaveCalled)
+    override func errorOfDetachedRun(_ reason: StopReason, isLost: Bool) -> DriverError {
+        // With the connection an open transaction is gone.
+        let mayStay = mayHaveCommitted || (mayHaveTakenEffect && !isLost)
+        return .detached(reason, mayHaveCommitted: mayStay, mayHaveCalled: mayHaveCalled)
+    }
+
+    override var readsOnly: Bool { isPlainRead }
+    override var isDivisible: Bool { !mode.isReadOnly && !isPlainRead && !kind.isIndivisible }
+
+    override func isOfStop(_ error: DriverError, _ reason: StopReason) -> Bool {
+        [.cancelled, .timeout, DriverError.stopped(reason).code].contains(error.code)
     }
 }

@@ -37,8 +37,7 @@ struct MySQLDriver: RemoteDriver {
         }
         let context = MySQLConnection.Context(
             hostIndex: hostIndex, packetByteCountMax: facts.packetByteCountMax,
-            statementCountMax: settings.statementCountMax, canceller: canceller,
-            login: connector.login(as: facts.user, password: password),
+            canceller: canceller, login: connector.login(as: facts.user, password: password),
             roleStatement: facts.roleStatement)
         return HandedOver(MySQLConnection(handle, context))
     }

@@ -1,6 +1,7 @@
 // What MySQL's errors mean to a client: our code, with everything that the server said.
 
 internal import CMariaDB
+internal import LinuxSystem
 
 /// Translation of errors.
 ///
@@ -93,10 +94,7 @@ enum MySQLErrors {
     }
 
     private static func firstPlace(of text: [UInt8], in sql: UnsafeRawBufferPointer, from start: Int) -> Int? {
-        guard text.count <= sql.count else { return nil }
-        return (start..<max(start, sql.count - text.count + 1)).first { place in
-            sql[place..<place + text.count].elementsEqual(text)
-        }
+        text.withUnsafeBytes { sql.firstIndex(of: $0, from: start) }
     }
 
     // MARK: Meanings

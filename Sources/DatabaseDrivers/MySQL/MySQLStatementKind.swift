@@ -20,6 +20,8 @@ enum MySQLStatementKind: Equatable {
     case call
     /// Commits the open transaction, by itself or with what it does.
     case definition
+    /// Calls functions only.
+    case expression
     case other
 
     /// - Source: https://mariadb.com/kb/en/sql-statements/,
@@ -43,6 +45,7 @@ enum MySQLStatementKind: Equatable {
         case "XA": .distributedTransaction
         case "SET", "USE", "LOCK", "UNLOCK", "PREPARE", "EXECUTE", "DEALLOCATE", "HANDLER": .session
         case "CALL": .call
+        case "DO": .expression
         case "CREATE", "DROP": Self.definition(&words)
         case "ALTER", "TRUNCATE", "RENAME", "GRANT", "REVOKE", "OPTIMIZE", "REPAIR", "CHECK", "FLUSH", "RESET",
             "INSTALL", "UNINSTALL", "CHANGE", "PURGE", "STOP", "CACHE":
@@ -64,6 +67,10 @@ enum MySQLStatementKind: Equatable {
     var controlsTransaction: Bool {
         self == .beginTransaction || self == .transaction || self == .distributedTransaction
     }
+
+    /// Takes effect as a whole or not at all, when the server ends it before its end (in tables of engines with transactions).
+    /// Others may commit before they begin, in their middle, or for one table after the other.
+    var isIndivisible: Bool { isHarmless || self == .beginTransaction || self == .transaction || self == .expression }
 
     /// Leaves nothing on its connection; functions that it calls may, for the same user only.
     var isHarmless: Bool { self == .select || self == .write }

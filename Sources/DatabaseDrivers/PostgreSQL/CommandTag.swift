@@ -20,9 +20,6 @@ struct CommandTag {
     /// What a transaction has changed is to stay. Anything else is committed with the end of its pipeline, behind its tag.
     var commits: Bool { begins("COMMIT") || begins("PREPARE TRANSACTION") }
 
-    /// Every prepared statement of the connection is gone.
-    var dropsStatements: Bool { begins("DEALLOCATE ALL") || begins("DISCARD ALL") }
-
     /// The number at its end; 0 where there is none, and the largest there is where it is larger.
     var count: Int64 {
         guard let text else { return 0 }

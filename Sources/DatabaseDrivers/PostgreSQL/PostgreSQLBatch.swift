@@ -57,8 +57,8 @@ extension PostgreSQLConnection {
                 position = next
                 try PostgreSQLDriver.check(run.sql, run.parameters, mode, isInAtomicBatch: true)
                 let kind = StatementKind(run.sql)
-                let (way, hash) = try prepareSending(run.sql, run.parameters, kind, next, isOutside: false)
-                try sendStatement(run.sql, way, next, hash: hash)
+                takeOver(run.sql, run.parameters, kind)
+                try sendRow(run.sql, kind, next)
             }
             try requestAnswers()
             return nil
@@ -69,6 +69,7 @@ extension PostgreSQLConnection {
 
     private func commitBatch() throws(DriverError) -> DriverError? {
         batch?.isExhausted = true
+        mayHaveTakenEffect = !mode.isReadOnly
         if batch?.isSavepoint == true {
             try sendOwn("RELEASE litebase_batch")
         } else {
@@ -102,12 +103,13 @@ extension PostgreSQLConnection {
     private func sendNext(_ run: StatementRun) -> Bool {
         var position: BatchPosition?
         do throws(DriverError) {
-            if let reason = run.stopReason { throw .stopped(reason) }
             guard let next = try run.nextBatchStatement() else {
                 batch?.isFinishing = true
                 return false
             }
             position = next
+            // Those before it have taken effect: it is named.
+            if let reason = run.stopReason { throw .stopped(reason) }
             try PostgreSQLDriver.check(run.sql, run.parameters, mode, isInAtomicBatch: false)
             try send(run.sql, run.parameters, next)
             mayHaveCommitted = !mode.isReadOnly

@@ -17,8 +17,7 @@ extension PostgreSQLConnection {
         case PQ_TUPLES_OK, PQ_COMMAND_OK: takeEnd(result)
         case PQ_EMPTY_QUERY: note(located(PostgreSQLDriver.noStatement))
         case PQ_PIPELINE_SYNC: stepIsAnswered()
-        case PQ_PIPELINE_ABORTED: if case .preparation(_, let statement) = step { statements.forget(statement) }
-        case PQ_NONFATAL_ERROR: break
+        case PQ_PIPELINE_ABORTED, PQ_NONFATAL_ERROR: break
         case PQ_FATAL_ERROR, PQ_BAD_RESPONSE:
             // Every error of a server has a SQLSTATE; libpq's own have none. That of a lost connection is not the reason.
             if PostgreSQLErrors.sqlState(result) == nil, pq_status(handle) == PQ_CONNECTION_OK {
@@ -51,8 +50,7 @@ extension PostgreSQLConnection {
     private func located(_ error: DriverError) -> DriverError {
         let position: BatchPosition?
         switch step {
-        case .statement(let its, _, hash: _): position = its
-        case .preparation(let its, _): position = its
+        case .statement(let its), .preparation(let its): position = its
         default: return error
         }
         guard let position else { return error }
@@ -69,9 +67,7 @@ extension PostgreSQLConnection {
         }
         switch step {
         case .check where PostgreSQLErrors.isDivisionByZero(result): return note(Self.hasWritten)
-        case .removal, .introduction: return
-        case .preparation(_, let statement): statements.forget(statement)
-        case .statement(_, let statement?, hash: _): if takeLoss(result, of: statement) { return }
+        case .introduction: return
         default: break
         }
         var sql = UnsafeRawBufferPointer(start: nil, count: 0)
@@ -89,48 +85,6 @@ extension PostgreSQLConnection {
             run.sql.contains(UInt8(ascii: "?")), !run.sql.contains(UInt8(ascii: "$"))
         else { return }
         details.hint = "The placeholders of PostgreSQL are $1, $2, …"
-    }
-
-    // MARK: Prepared statements that are not usable any more
-
-    /// Takes an error that says only that the prepared statement cannot be used, which is found out before it runs.
-    /// - Returns: false when it is another error.
-    private func takeLoss(_ result: OpaquePointer, of statement: PostgreSQLStatement) -> Bool {
-        // With the first row it has begun to run.
-        guard failure == nil, columns == nil, let loss = PostgreSQLErrors.loss(result) else { return false }
-        switch loss {
-        case .gone: statements.noteLoss()
-        case .changed: statements.forget(statement)
-        }
-        mustRepeat = isAlone
-        isFailureOfServer = true
-        note(located(PostgreSQLErrors.unusable(result)))
-        return true
-    }
-
-    /// Sends once more what has failed for the name of its statement only. There was no transaction, so nothing of it is
-    /// left, and its statement has not run.
-    /// - Returns: true when it was sent.
-    func repeatStatement() -> Bool {
-        guard mustRepeat, let run, run.stopReason == nil else { return false }
-        let position = failure?.batchPosition
-        mustRepeat = false
-        isFailureOfServer = false
-        failure = nil
-        run.notices = DatabaseNotices()
-        usesNames = false
-        do throws(DriverError) {
-            if case .batch(isAtomic: true) = run.kind {
-                batch = PostgreSQLBatch(isAtomic: true)
-                try beginBatch(run)
-            } else {
-                try send(run.sql, run.parameters, position)
-            }
-            return true
-        } catch {
-            failure = error
-            return false
-        }
     }
 
     // MARK: Rows
@@ -156,33 +110,19 @@ extension PostgreSQLConnection {
             return .full
         case .overflow:
             note(.rowTooLarge)
-            hasDroppedRows = true
-            abort()
+            abortForOverflow()
         }
         return nil
     }
 
-    /// Tells the sink the columns, once; those of a prepared statement are made and encoded once for all its results.
+    /// Tells the sink the columns, once.
     @discardableResult
     private func beginColumns(_ result: OpaquePointer, _ run: StatementRun) -> PostgreSQLColumns {
         if let columns { return columns }
-        let made = columns(of: result)
-        columns = made
-        run.sink.begin(made.set)
-        return made
-    }
-
-    private func columns(of result: OpaquePointer) -> PostgreSQLColumns {
-        guard case .statement(_, let statement?, hash: _) = step else { return newColumns(result) }
-        if let known = statement.columns, known.count == Int(pq_nfields(result)) { return known }
-        let made = newColumns(result)
-        if rows.unknownTypes.isEmpty { statement.columns = made }
-        return made
-    }
-
-    private func newColumns(_ result: OpaquePointer) -> PostgreSQLColumns {
         let made = rows.columns(result, types)
         if !rows.unknownTypes.isEmpty { needsReset = true }
+        columns = made
+        run.sink.begin(made.set)
         return made
     }
 
@@ -194,7 +134,7 @@ extension PostgreSQLConnection {
     func takeEnd(_ result: OpaquePointer) {
         hasEnded = true
         switch step {
-        case .own, .check, .sync, .preparation, .removal, .introduction, .typeNames: return
+        case .own, .check, .sync, .preparation, .introduction, .typeNames: return
         case .commit:
             // What it has rolled back it should have refused.
             if CommandTag(pq_cmdStatus(result)).commits {
@@ -204,18 +144,17 @@ extension PostgreSQLConnection {
                 isOutOfStep = true
             }
         case .description: takeDescription(result)
-        case .statement(let position, _, hash: let hash):
-            if hash != 0 { statements.noteSuccess(hash: hash) }
+        case .statement(let position):
             var summary = StatementSummary()
             let tag = CommandTag(pq_cmdStatus(result))
             if tag.changesRows { summary.rowsAffected = tag.count }
             if tag.commits { isCommitted = true }
-            if tag.dropsStatements { statements.forgetAll() }
             if !tag.isHarmless { needsReset = true }
             if batch != nil {
                 run?.addToBatch(summary, position)
                 return
             }
+            isDone = true
             guard let run else { return }
             run.summary = summary
             // A stop that came too late has dropped nothing.
@@ -229,12 +168,6 @@ extension PostgreSQLConnection {
             columns: rows.columns(result, types).set.columns,
             parameters: [String?](repeating: nil, count: Int(pq_nparams(result))),
             isReadOnly: mode.isReadOnly || StatementKind(run.sql) == .select)
-    }
-}
-
-extension DriverError {
-    fileprivate var batchPosition: BatchPosition? {
-        details.statementIndex.map { BatchPosition(statementIndex: $0, rowIndex: details.rowIndex) }
     }
 }
 

@@ -22,12 +22,10 @@ final class PostgreSQLConnection: ServerConnection {
         case commit
         /// Fails when a read-only transaction has written.
         case check
-        /// The client's, or one of its batch, called by its name where it is prepared.
-        case statement(BatchPosition?, PostgreSQLStatement?, hash: UInt64)
-        /// Prepares the next one.
-        case preparation(BatchPosition?, PostgreSQLStatement)
-        /// Drops a prepared statement, which may be gone already.
-        case removal
+        /// The client's, or one of its batch.
+        case statement(BatchPosition?)
+        /// Parses the next one, and those with further rows behind it.
+        case preparation(BatchPosition?)
         /// Tells the client's name, which nothing depends on.
         case introduction
         case description
@@ -42,7 +40,6 @@ final class PostgreSQLConnection: ServerConnection {
     var steps: [Step] = []
     var nextStep = 0
     private var parameters = PostgreSQLParameters()
-    var statements: PostgreSQLStatements
     var rows = PostgreSQLRows()
     var mustFlush = false
     /// Those of the result that comes, once they are known.
@@ -56,12 +53,10 @@ final class PostgreSQLConnection: ServerConnection {
     /// It reads, but functions that it calls may have changed something.
     var mayHaveCalled = false
     var batch: PostgreSQLBatch?
+    /// Types of the parameters with which the statement was parsed whose rows are being sent.
+    private var rowTypes: [UInt32]?
     /// No transaction was open when the statement, or the atomic batch, was sent: after an error nothing of it is left.
     var isAlone = false
-    /// Whether statements of this run are prepared and called by name.
-    var usesNames = false
-    /// It failed for nothing but the name by which it was called.
-    var mustRepeat = false
     /// `failure` is what the server said of this run.
     var isFailureOfServer = false
     /// Why the connection is lost, in the words of who has lost the server.
@@ -75,16 +70,18 @@ final class PostgreSQLConnection: ServerConnection {
     var gathering = PostgreSQLGathering()
 
     /// Parts of it may stay although the statement as a whole fails: CALL, DO and others can commit within.
-    private(set) var isDivisible = false
+    private var canCommitWithin = false
+    /// The run may have changed something, also in a transaction that is still open.
+    var mayHaveTakenEffect = false
+    private var isPlainRead = false
 
     init(
         _ handle: OpaquePointer, _ types: PostgreSQLTypes, _ place: PostgreSQLLocation,
-        _ server: PostgreSQLServerFacts, _ statements: PostgreSQLStatements
+        _ server: PostgreSQLServerFacts
     ) {
         self.handle = handle
         self.types = types
         self.place = place
-        self.statements = statements
         self.server = server
         super.init()
         // libpq calls back within calls of ours, which end with `finish`.
@@ -149,57 +146,40 @@ final class PostgreSQLConnection: ServerConnection {
         steps.append(step)
     }
 
-    /// Sends a statement of the client's, whose way `prepareSending` has found.
-    func sendStatement(
-        _ sql: UnsafeRawBufferPointer, _ way: PostgreSQLStatements.Way, _ position: BatchPosition?, hash: UInt64
-    ) throws(DriverError) {
-        switch way {
-        case .unnamed:
-            guard parameters.send(handle, sql) == 1 else { throw notSent }
-            steps.append(.statement(position, nil, hash: hash))
-        case .prepare(let statement, insteadOf: _):
-            guard parameters.sendPrepare(handle, sql, name: statement.name) == 1 else {
-                statements.forget(statement)
-                throw notSent
-            }
-            steps.append(.preparation(position, statement))
-            try sendNamed(statement, position)
-        case .named(let statement): try sendNamed(statement, position)
-        }
+    /// Sends a statement of the client's, whose parameters `takeOver` has. The server parses it at that moment, every time:
+    /// what it keeps parsed keeps also what `'now'`, the time zone, `search_path` or a table were when it was, and the types and
+    /// names of its result.
+    func sendStatement(_ sql: UnsafeRawBufferPointer, _ position: BatchPosition?) throws(DriverError) {
+        guard parameters.send(handle, sql) == 1 else { throw notSent }
+        steps.append(.statement(position))
         noteMessageSize(parameters.byteCount)
     }
 
-    private func sendNamed(_ statement: PostgreSQLStatement, _ position: BatchPosition?) throws(DriverError) {
-        guard parameters.sendNamed(handle, statement.name) == 1 else { throw notSent }
-        steps.append(.statement(position, statement, hash: 0))
+    /// Sends a statement of an atomic batch with one of its rows. It is parsed with the first one if it calls nothing that
+    /// could change what it means: within a transaction also `'now'` stays what it is.
+    func sendRow(
+        _ sql: UnsafeRawBufferPointer, _ kind: StatementKind, _ position: BatchPosition
+    ) throws(DriverError) {
+        guard let rowIndex = position.rowIndex else { return try sendStatement(sql, position) }
+        if rowIndex == 0 { rowTypes = nil }
+        if rowTypes == nil || rowTypes != parameters.types {
+            guard kind.isPlain, PlainStatement.isPlain(sql, .postgresql) else {
+                return try sendStatement(sql, position)
+            }
+            guard parameters.sendPrepare(handle, sql) == 1 else { throw notSent }
+            steps.append(.preparation(position))
+            rowTypes = parameters.types
+        }
+        guard parameters.sendPrepared(handle) == 1 else { throw notSent }
+        steps.append(.statement(position))
+        noteMessageSize(parameters.byteCount)
     }
 
-    // Takes over the parameters, and finds out how the statement is to be sent; makes room for it among the prepared ones.
-    // `isOutside`: nothing of a transaction was sent; what is dropped here may be gone already, and that error must end
-    // nothing.
-    func prepareSending(
-        _ sql: UnsafeRawBufferPointer, _ parameters: [DriverParameter], _ kind: StatementKind,
-        _ position: BatchPosition?, isOutside: Bool
-    ) throws(DriverError) -> (way: PostgreSQLStatements.Way, hash: UInt64) {
+    /// Takes over the parameters of the statement that is sent next, and notes what it may leave.
+    func takeOver(_ sql: UnsafeRawBufferPointer, _ parameters: [DriverParameter], _ kind: StatementKind) {
         self.parameters.fill(parameters)
         // Also where it fails: a lock of the session stays.
         if !mode.isSession, !needsReset { needsReset = !kind.isPlain || !PlainStatement.isPlain(sql, .postgresql) }
-        // What is sent behind these finds out too late that statements are gone.
-        if kind == .session { usesNames = false }
-        guard usesNames, kind == .select || kind == .change else { return (.unnamed, 0) }
-        let key = PostgreSQLStatements.Key(sql, types: self.parameters.types)
-        let way = statements.way(of: key, isRepeated: (position?.rowIndex ?? 0) > 0, mayEvict: isOutside)
-        if case .prepare(_, insteadOf: let evicted?) = way { try sendRemoval(of: evicted) }
-        return (way, key.hash)
-    }
-
-    private func sendRemoval(of statement: PostgreSQLStatement) throws(DriverError) {
-        var sql = ContiguousArray("DEALLOCATE ".utf8CString.dropLast())
-        sql += statement.name
-        guard sql.withUnsafeBufferPointer({ pq_sendQueryParams(handle, $0.baseAddress, 0, nil, nil, nil, nil, 0) }) == 1
-        else { throw notSent }
-        steps.append(.removal)
-        try sync()
     }
 
     /// Ends what stands or falls together, and sends it.
@@ -233,13 +213,13 @@ final class PostgreSQLConnection: ServerConnection {
         columns = nil
         mayHaveCommitted = false
         mayHaveCalled = false
-        mustRepeat = false
         isFailureOfServer = false
         lossDetail = nil
         isCommitted = false
-        isDivisible = false
-        // In a transaction that has failed, or one that somebody's statement has left, nothing else is sent along.
-        usesNames = statements.isOn && transaction != .failed
+        canCommitWithin = false
+        mayHaveTakenEffect = false
+        isPlainRead = mode.isReadOnly || run.kind.isDescription
+        rowTypes = nil
         rowCountLeft = run.rowCountMax
         gathering = PostgreSQLGathering(rowByteCountMax: run.sink.rowByteCountMax)
         // Commands before this one have all been answered; libpq tells a server that has hung up meanwhile. A connection of
@@ -262,17 +242,21 @@ final class PostgreSQLConnection: ServerConnection {
         let kind = StatementKind(sql)
         isAlone = transaction == .none
         isCommitted = false
-        isDivisible = isAlone && !mode.isReadOnly && (kind == .other || kind == .preparedTransaction)
-        let (way, hash) = try prepareSending(sql, parameters, kind, position, isOutside: isAlone)
-        if mode.isReadOnly, kind.controlsTransaction { return try sendReadOnlyControl(sql, way, position) }
+        canCommitWithin =
+            isAlone && !mode.isReadOnly && (kind == .other || kind == .preparedTransaction)
+            && !StatementKind.isOneTransaction(sql)
+        if position == nil, kind == .select, !isPlainRead { isPlainRead = PlainStatement.isPlain(sql, .postgresql) }
+        takeOver(sql, parameters, kind)
+        if mode.isReadOnly, kind.controlsTransaction { return try sendReadOnlyControl(sql, position) }
         guard mode.isReadOnly, isAlone else {
-            try sendStatement(sql, way, position, hash: hash)
+            try sendStatement(sql, position)
             mayHaveCommitted = !mode.isReadOnly && (isAlone || kind.controlsTransaction) && kind != .select
+            mayHaveTakenEffect = !mode.isReadOnly && kind != .select
             mayHaveCalled = !mode.isReadOnly && isAlone && kind == .select
             return try sync()
         }
         try beginReadOnly()
-        try sendStatement(sql, way, position, hash: hash)
+        try sendStatement(sql, position)
         try sendCheck()
         try sync()
         // After an error this rolls back.
@@ -294,12 +278,10 @@ final class PostgreSQLConnection: ServerConnection {
     }
 
     /// BEGIN and its like in a read-only session: whatever transaction there is afterwards is read-only, and has a snapshot.
-    private func sendReadOnlyControl(
-        _ sql: UnsafeRawBufferPointer, _ way: PostgreSQLStatements.Way, _ position: BatchPosition?
-    ) throws(DriverError) {
+    private func sendReadOnlyControl(_ sql: UnsafeRawBufferPointer, _ position: BatchPosition?) throws(DriverError) {
         var words = SQLWords(sql)
         if transaction == .active, ["COMMIT", "END", "PREPARE"].contains(words.next()) { try sendCheck() }
-        try sendStatement(sql, way, position, hash: 0)
+        try sendStatement(sql, position)
         // Outside of a transaction this is a warning.
         try sendOwn("SET TRANSACTION READ ONLY")
         try sendOwn("SELECT")
@@ -308,7 +290,7 @@ final class PostgreSQLConnection: ServerConnection {
 
     private func sendDescribe(_ run: StatementRun) throws(DriverError) {
         parameters.fill([])
-        guard parameters.sendPrepare(handle, run.sql, name: [0]) == 1 else { throw notSent }
+        guard parameters.sendPrepare(handle, run.sql) == 1 else { throw notSent }
         steps.append(.own)
         guard pq_sendDescribePrepared(handle, "") == 1 else { throw notSent }
         steps.append(.description)
@@ -325,7 +307,6 @@ final class PostgreSQLConnection: ServerConnection {
             try sendOwn("DISCARD ALL")
             try sync()
             if needsReset { try sendSeed() }
-            statements.forgetAll()
             if server.watchesClient {
                 try sendOwn(PostgreSQLServerFacts.watchStatement)
                 try sync()
@@ -437,7 +418,7 @@ final class PostgreSQLConnection: ServerConnection {
                 defer { pq_clear(result) }
                 if let progress = take(result) { return progress }
             }
-            guard continueBatch() || repeatStatement() else { break }
+            guard continueBatch() else { break }
             activate()
         }
         if run == nil, failure != nil, phase == .resetting { return lost() }
@@ -469,8 +450,17 @@ final class PostgreSQLConnection: ServerConnection {
         }
     }
 
-    override func errorOfDetachedRun(_ reason: StopReason) -> DriverError {
-        .detached(reason, mayHaveCommitted: mayHaveCommitted, mayHaveCalled: mayHaveCalled)
+    override func errorOfDetachedRun(_ reason: StopReason, isLost: Bool) -> DriverError {
+        // With the connection an open transaction is gone.
+        let mayStay = mayHaveCommitted || (mayHaveTakenEffect && !isLost)
+        return .detached(reason, mayHaveCommitted: mayStay, mayHaveCalled: mayHaveCalled)
+    }
+
+    override var readsOnly: Bool { isPlainRead }
+    override var isDivisible: Bool { canCommitWithin }
+
+    override func isOfStop(_ error: DriverError, _ reason: StopReason) -> Bool {
+        [.cancelled, .timeout, DriverError.stopped(reason).code].contains(error.code)
     }
 
     // MARK: Cancelling

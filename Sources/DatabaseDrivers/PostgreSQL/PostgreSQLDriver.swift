@@ -25,8 +25,7 @@ struct PostgreSQLDriver: RemoteDriver {
         let server = try PostgreSQLServerFacts(dialogue)
         try types.load(dialogue)
         let handle = try dialogue.release()
-        let statements = PostgreSQLStatements(countMax: server.isBehindPooler ? 0 : settings.statementCountMax)
-        return HandedOver(PostgreSQLConnection(handle, types, place, server, statements))
+        return HandedOver(PostgreSQLConnection(handle, types, place, server))
     }
 
     // MARK: Before anything is sent

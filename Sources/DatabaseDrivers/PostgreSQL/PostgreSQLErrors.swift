@@ -17,8 +17,6 @@ enum PostgreSQLErrors {
         static let detail = Int32(UInt8(ascii: "D"))
         static let hint = Int32(UInt8(ascii: "H"))
         static let position = Int32(UInt8(ascii: "P"))
-        static let context = Int32(UInt8(ascii: "W"))
-        static let routine = Int32(UInt8(ascii: "R"))
     }
 
     /// The error of a result.
@@ -61,36 +59,6 @@ enum PostgreSQLErrors {
             severity: field(result, Field.severity) ?? "NOTICE", message: field(result, Field.message) ?? "",
             sqlState: field(result, Field.sqlState), detail: field(result, Field.detail),
             hint: field(result, Field.hint))
-    }
-
-    /// Why a prepared statement cannot be used.
-    enum Loss {
-        /// Somebody has dropped it.
-        case gone
-        /// Its result would have other columns now.
-        case changed
-    }
-
-    /// Whether the error says that a prepared statement cannot be used, and not something that it did: the same from within
-    /// a function that it calls comes with a context.
-    /// - Source: RevalidateCachedQuery in src/backend/utils/cache/plancache.c ("cached plan must not change result type")
-    static func loss(_ result: OpaquePointer) -> Loss? {
-        guard field(result, Field.context) == nil else { return nil }
-        switch field(result, Field.sqlState) {
-        case "26000": return .gone
-        case "0A000": return field(result, Field.routine) == "RevalidateCachedQuery" ? .changed : nil
-        default: return nil
-        }
-    }
-
-    /// The error of a prepared statement that cannot be used, in a transaction, which has failed for it.
-    static func unusable(_ result: OpaquePointer) -> DriverError {
-        DriverError(
-            DriverError.Details(
-                code: .busy,
-                message: "What the statement was prepared for has changed meanwhile; the transaction has failed.",
-                detail: field(result, Field.message), hint: "Repeat the whole transaction.",
-                sqlState: field(result, Field.sqlState), isRetryable: true))
     }
 
     private static func field(_ result: OpaquePointer, _ field: Int32) -> String? {

@@ -43,22 +43,15 @@ struct PostgreSQLParameters: ~Copyable {
         return pq_sendQueryParams(handle, text, Int32(offsets.count), types, values, lengths, formats, 0)
     }
 
-    /// Prepares a statement with the types of the values (`PQsendPrepare`); the unnamed one infers them all.
-    mutating func sendPrepare(
-        _ handle: OpaquePointer, _ sql: UnsafeRawBufferPointer, name: ContiguousArray<CChar>
-    ) -> Int32 {
-        let text = terminated(sql)
-        return name.withUnsafeBufferPointer {
-            pq_sendPrepare(handle, $0.baseAddress, text, Int32(types.count), types)
-        }
+    /// Makes the statement the one without a name, with the types of the values (`PQsendPrepare`).
+    mutating func sendPrepare(_ handle: OpaquePointer, _ sql: UnsafeRawBufferPointer) -> Int32 {
+        pq_sendPrepare(handle, "", terminated(sql), Int32(types.count), types)
     }
 
-    /// Runs a prepared statement with the values (`PQsendQueryPrepared`).
-    mutating func sendNamed(_ handle: OpaquePointer, _ name: ContiguousArray<CChar>) -> Int32 {
+    /// Runs the statement without a name with the values (`PQsendQueryPrepared`).
+    mutating func sendPrepared(_ handle: OpaquePointer) -> Int32 {
         locateValues()
-        return name.withUnsafeBufferPointer {
-            pq_sendQueryPrepared(handle, $0.baseAddress, Int32(offsets.count), values, lengths, formats, 0)
-        }
+        return pq_sendQueryPrepared(handle, "", Int32(offsets.count), values, lengths, formats, 0)
     }
 
     /// Puts the text behind the values, with a NUL.

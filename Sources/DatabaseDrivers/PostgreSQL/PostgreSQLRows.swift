@@ -15,8 +15,6 @@ final class PostgreSQLColumns {
         self.set = set
         self.forms = forms
     }
-
-    var count: Int { forms.count }
 }
 
 /// Reads the values of results by their columns.
@@ -31,7 +29,7 @@ struct PostgreSQLRows: ~Copyable {
 
     mutating func forgetUnknownTypes() { unknownTypes.removeAll() }
 
-    /// The columns of a result, or of a prepared statement's description.
+    /// The columns of a result, or of a description.
     mutating func columns(_ result: OpaquePointer, _ types: PostgreSQLTypes) -> PostgreSQLColumns {
         var forms: [ValueForm] = []
         let columns = (0..<pq_nfields(result)).map { index in

@@ -34,6 +34,22 @@ enum StatementKind: Equatable {
         }
     }
 
+    /// Whether a statement of kind `other` is known to take effect as a whole or not at all: it is one transaction, or a part
+    /// of one. CALL and DO can commit, VACUUM, ANALYZE, CLUSTER and REINDEX do for each table, and what is CONCURRENTLY or of
+    /// a database or a file leaves traces.
+    static func isOneTransaction(_ sql: UnsafeRawBufferPointer) -> Bool {
+        var words = SQLWords(sql)
+        switch words.next() {
+        case "TRUNCATE", "COMMENT", "GRANT", "REVOKE", "SECURITY", "NOTIFY", "EXPLAIN": return true
+        case "CREATE", "ALTER", "DROP":
+            let first = words.next()
+            guard first != "INDEX", first != "UNIQUE" else { return !MySQLWords.contains(sql, ["CONCURRENTLY"]) }
+            return ["TABLE", "VIEW", "FUNCTION", "TYPE", "SEQUENCE", "SCHEMA", "TRIGGER", "TEMP", "TEMPORARY", "OR"]
+                .contains(first) && !MySQLWords.contains(sql, ["CONCURRENTLY"])
+        default: return false
+        }
+    }
+
     /// Leaves nothing on its connection by itself.
     var isPlain: Bool { self == .select || self == .change }
 

@@ -42,7 +42,7 @@ struct RedisCommand {
         argumentCount = count
     }
 
-    private static func capitals(_ bytes: UnsafeRawBufferPointer) -> String {
+    static func capitals(_ bytes: UnsafeRawBufferPointer) -> String {
         guard bytes.count <= nameByteCountMax else { return "" }
         return String(unsafeUninitializedCapacity: bytes.count) { target in
             for (index, byte) in bytes.enumerated() {

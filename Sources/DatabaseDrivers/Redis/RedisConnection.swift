@@ -112,7 +112,7 @@ final class RedisConnection: ServerConnection {
         _ sql: UnsafeRawBufferPointer, _ parameters: [DriverParameter], _ command: RedisCommand,
         _ position: BatchPosition?
     ) throws(DriverError) {
-        try check(command)
+        try check(command, sql, parameters)
         let start = output.count
         do throws(DriverError) {
             output.append("*\(command.argumentCount)\r\n" as String)
@@ -214,11 +214,15 @@ final class RedisConnection: ServerConnection {
     }
 
     /// Refuses what does more than read where only that is allowed.
-    private func check(_ command: RedisCommand) throws(DriverError) {
+    private func check(
+        _ command: RedisCommand, _ sql: UnsafeRawBufferPointer, _ parameters: [DriverParameter]
+    ) throws(DriverError) {
         guard mode.isReadOnly, !command.isHarmless else { return }
         guard let commands = greeting.commands else { throw Self.noCommands }
         guard commands.isReadOnly(command) else { throw Self.readOnly }
-        if commands.isScript(command), !driver.settings.mayReadersRunScripts { throw Self.noScripts }
+        if driver.settings.mayReadersRunScripts { return }
+        if commands.isScript(command) { throw Self.noScripts }
+        if let refusal = try RedisReaderRules.refusal(command, sql, parameters) { throw refusal }
     }
 
     private func describe(_ command: RedisCommand, _ run: StatementRun) throws(DriverError) {
@@ -454,7 +458,7 @@ final class RedisConnection: ServerConnection {
         ).with { if mayHaveChanged { $0.detail = "The command was executed." } }
     }
 
-    override func errorOfDetachedRun(_ reason: StopReason) -> DriverError {
+    override func errorOfDetachedRun(_ reason: StopReason, isLost: Bool) -> DriverError {
         mayHaveChanged ? Self.unknownOutcome("The server did not confirm the cancelling") : .stopped(reason)
     }
 

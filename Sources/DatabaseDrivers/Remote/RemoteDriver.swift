@@ -14,8 +14,6 @@ public struct RemoteSettings: Sendable, Equatable {
     public var lifetimeMillisecondsMax: Int64
     /// Time that connecting to one server may take, in milliseconds.
     public var connectMillisecondsMax: Int64
-    /// Prepared statements that each connection keeps; 0 for none.
-    public var statementCountMax: Int
     /// Those who may only read may run scripts of Redis.
     public var mayReadersRunScripts = false
     /// A client has named the URL: connections take nothing of the daemon's, such as passwords, keys and settings in its
@@ -26,14 +24,13 @@ public struct RemoteSettings: Sendable, Equatable {
 
     public init(
         connectionCountMax: Int, waitMillisecondsMax: Int64, idleMillisecondsMax: Int64, lifetimeMillisecondsMax: Int64,
-        connectMillisecondsMax: Int64, statementCountMax: Int
+        connectMillisecondsMax: Int64
     ) {
         self.connectionCountMax = connectionCountMax
         self.waitMillisecondsMax = waitMillisecondsMax
         self.idleMillisecondsMax = idleMillisecondsMax
         self.lifetimeMillisecondsMax = lifetimeMillisecondsMax
         self.connectMillisecondsMax = connectMillisecondsMax
-        self.statementCountMax = statementCountMax
     }
 }
 

@@ -55,6 +55,18 @@ extension DriverError {
         return stopped(reason).with { if mayHaveCalled { $0.detail = calledFunctions } }
     }
 
+    /// A statement has taken effect, and `cause` is why its rows are not told.
+    static func doneWithoutRows(_ cause: String) -> DriverError {
+        DriverError(
+            .outcomeUnknown, "The statement has taken effect, but not all of its rows are delivered: \(cause).",
+            hint: "Look at what it did; do not send it again.", sqlState: "57014")
+    }
+
+    /// The server has ended a statement that can commit before its end.
+    static let stoppedInTheMiddle = DriverError(
+        .outcomeUnknown, "The statement was stopped; what it had committed until then stays.",
+        hint: "Look how far it came before you send it again.", sqlState: "57014")
+
     private static let calledFunctions = "If it calls functions that write, whether these took effect is not known."
 
     /// A row that no reply has room for.

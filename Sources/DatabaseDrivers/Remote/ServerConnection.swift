@@ -68,6 +68,10 @@ class ServerConnection: EventSource {
     private(set) final var isDiscarding = false
     /// Rows that the run should have got were dropped.
     final var hasDroppedRows = false
+    /// One of them was larger than a reply may be.
+    final var hasOverflown = false
+    /// The server has said that the statement is done.
+    final var isDone = false
 
     private var context: DriverContext?
     private var socket: Socket?
@@ -113,8 +117,15 @@ class ServerConnection: EventSource {
     ///
     /// It returns false when the cancel may still arrive, at whatever the connection does then: it is not used any more.
     func makeCancel() -> (@Sendable () -> Bool)? { nil }
-    /// The error of a run that was to stop and whose end nobody could wait for.
-    func errorOfDetachedRun(_ reason: StopReason) -> DriverError { .stopped(reason) }
+    /// The error of a run that was to stop and whose end nobody could wait for, or of which the connection is lost.
+    func errorOfDetachedRun(_ reason: StopReason, isLost: Bool) -> DriverError { .stopped(reason) }
+    /// Whether the run provably changes nothing, so that rows which nobody wants any more may be dropped. The rows of others go
+    /// on when it is to stop: what has taken effect is told with what it returned.
+    var readsOnly: Bool { true }
+    /// Parts of the run may stay although the server has ended it before its end.
+    var isDivisible: Bool { false }
+    /// Whether an error of the run is what became of it by being stopped.
+    func isOfStop(_ error: DriverError, _ reason: StopReason) -> Bool { error.code != .outcomeUnknown }
     /// Whether the server still holds its side, for an idle connection.
     func isAlive() -> Bool { true }
     /// Whether an idle connection of the pool may be used: the server has said nothing since its last answer.
@@ -216,6 +227,8 @@ class ServerConnection: EventSource {
         run.execution = self
         isDiscarding = false
         hasDroppedRows = false
+        hasOverflown = false
+        isDone = false
         do throws(DriverError) {
             try send(run)
         } catch {
@@ -239,20 +252,30 @@ class ServerConnection: EventSource {
         if finished === run { return answerFinished() }
         guard self.run === run, phase == .running || phase == .suspended else { return }
         run.requestStop(reason)
-        abort()
+        abort(droppingRows: readsOnly)
         setTimer(.grace, milliseconds: Self.graceMilliseconds)
+        if !isDiscarding { run.sink.ignorePages() }
         if phase == .suspended {
+            if !isDiscarding { run.sink.reopen() }
             phase = .running
             if !isPumping { setTimer(.goOn, milliseconds: 0) }
         }
     }
 
-    /// Makes the server stop, and drops what still comes.
-    final func abort() {
+    /// Makes the server stop.
+    final func abort(droppingRows: Bool = true) {
         if isStopping { return }
         isStopping = true
-        isDiscarding = true
+        isDiscarding = droppingRows
         sendCancel()
+    }
+
+    /// A row is larger than a reply may be: makes the server stop, and drops what still comes.
+    final func abortForOverflow() {
+        hasDroppedRows = true
+        hasOverflown = true
+        isDiscarding = true
+        abort()
     }
 
     private func sendCancel() {
@@ -288,7 +311,7 @@ class ServerConnection: EventSource {
         phase = .settling
         isAnswerMissing = true
         setTimer(.settle, milliseconds: Self.settleMillisecondsMax)
-        if run.error == nil { run.error = errorOfDetachedRun(reason) }
+        if run.error == nil { run.error = errorOfDetachedRun(reason, isLost: false) }
         end(run)
     }
 
@@ -361,9 +384,7 @@ class ServerConnection: EventSource {
     private func didEnd() {
         let ended = run
         run = nil
-        if let ended, let reason = ended.stopReason, ended.error != nil || hasDroppedRows {
-            if ended.error?.code != .outcomeUnknown { ended.error = .stopped(reason) }
-        }
+        if let ended { ended.error = errorOfEnded(ended) }
         cancelTimer(.grace)
         cancelTimer(.cancelAgain)
         let wasReset = phase == .resetting
@@ -392,6 +413,21 @@ class ServerConnection: EventSource {
         if let ended { end(ended) }
     }
 
+    /// What is told of a run whose end the server has told: whether it took effect is not guessed from how it was stopped.
+    private func errorOfEnded(_ run: StatementRun) -> DriverError? {
+        if isDone, hasOverflown, !readsOnly { return .doneWithoutRows("one of them is larger than a reply may be") }
+        guard let reason = run.stopReason else { return run.error }
+        guard let error = run.error else {
+            if !hasDroppedRows { return nil }
+            return readsOnly ? .stopped(reason) : .doneWithoutRows("it was to stop meanwhile")
+        }
+        guard isOfStop(error, reason) else { return error }
+        return (isDivisible ? DriverError.stoppedInTheMiddle : .stopped(reason)).with {
+            $0.statementIndex = error.details.statementIndex
+            $0.rowIndex = error.details.rowIndex
+        }
+    }
+
     private func mustClear(behind run: StatementRun) -> Bool {
         !mode.isSession && (needsReset || transaction != .none) && run.stopReason == nil && !isStopping
     }
@@ -416,7 +452,7 @@ class ServerConnection: EventSource {
         run = nil
         close()
         if let ended {
-            ended.error = ended.stopReason.map { errorOfDetachedRun($0) } ?? error ?? Self.lost
+            ended.error = ended.stopReason.map { errorOfDetachedRun($0, isLost: true) } ?? error ?? Self.lost
         }
         let holder = holder
         self.holder = nil

@@ -11,6 +11,7 @@ final class CachedStatement {
     let origin: Origin
     let isReadOnly: Bool
     let controlsTransaction: Bool
+    let isCheckpoint: Bool
     /// The table into which it inserts.
     let insertTarget: String?
     /// Changes rows and returns rows (https://sqlite.org/lang_returning.html).
@@ -32,6 +33,7 @@ final class CachedStatement {
     @exclusivity(unchecked) var isOutdated = false
     /// Grows with each use that kept a loop busy for too long, and fades: a thread may also just have been preempted.
     @exclusivity(unchecked) private var slowness = 0
+    @exclusivity(unchecked) private var quickRunCount = 0
     @exclusivity(unchecked) private var workerStartCount = 0
     /// In use by a run; a second run of the same text prepares its own.
     @exclusivity(unchecked) var isInUse = false
@@ -53,6 +55,7 @@ final class CachedStatement {
         self.sqlByteCount = sqlByteCount
         isReadOnly = sqlite3_stmt_readonly(handle) != 0
         controlsTransaction = authorization.controlsTransaction
+        isCheckpoint = authorization.isCheckpoint
         countsRows = authorization.countsRows
         matchesPatterns = authorization.patternCallCount > 0
         weight = SQLiteBudget.Weight(estimating: handle, authorization)
@@ -94,16 +97,42 @@ final class CachedStatement {
     var columns: ColumnSet {
         let generation = sqlite3_stmt_status(handle, SQLITE_STMTSTATUS_REPREPARE, 0)
         if let columnSet, generation == columnGeneration { return columnSet }
-        let made = ColumnSet((0..<sqlite3_column_count(handle)).map(describeColumn))
+        // Beyond what `hasShortColumns` allows they have grown since the statement was prepared: names without an end.
+        var room = SQLiteBudget.columnByteCountMax
+        let made = ColumnSet((0..<sqlite3_column_count(handle)).map { describeColumn($0, &room) })
         columnSet = made
         columnGeneration = generation
         return made
     }
 
-    private func describeColumn(_ index: Int32) -> ColumnDescription {
-        let name = sqlite3_column_name(handle, index).map { Array(String(cString: $0).utf8) } ?? []
-        let declared = sqlite3_column_decltype(handle, index).map { String(cString: $0) }
-        return ColumnDescription(name: name, type: SQLiteTypes.name(declared), declaredType: declared)
+    private func describeColumn(_ index: Int32, _ room: inout Int) -> ColumnDescription {
+        let name = Self.text(sqlite3_column_name(handle, index), &room)
+        let declared = sqlite3_column_decltype(handle, index).map { Self.text($0, &room) }
+        return ColumnDescription(
+            name: Array(name.utf8), type: SQLiteTypes.name(declared), declaredType: declared)
+    }
+
+    private static func text(_ pointer: UnsafePointer<CChar>?, _ room: inout Int) -> String {
+        guard let pointer else { return "" }
+        let byteCount = boundedByteCount(of: pointer, room)
+        room -= byteCount
+        return pointer.withMemoryRebound(to: UInt8.self, capacity: byteCount) {
+            String(decoding: UnsafeBufferPointer(start: $0, count: byteCount), as: UTF8.self)
+        }
+    }
+
+    /// Whether the names and types of its columns are so short that they may be kept, and written on a loop: a client chooses
+    /// them, and how often they come.
+    var hasShortColumns: Bool {
+        var room = SQLiteBudget.columnByteCountMax
+        for index in 0..<sqlite3_column_count(handle) {
+            for text in [sqlite3_column_name(handle, index), sqlite3_column_decltype(handle, index)] {
+                guard let text else { continue }
+                room -= boundedByteCount(of: text, room + 1)
+                if room < 0 { return false }
+            }
+        }
+        return true
     }
 
     /// Whether the next run should start on a worker; now and then a slow statement gets another chance on the loop.
@@ -117,9 +146,14 @@ final class CachedStatement {
     /// Remembers how a run on the loop went.
     func noteLoopRun(tookTooLong: Bool) {
         slowness = tookTooLong ? min(slowness + 4, Self.slownessLimit + 4) : max(slowness - 1, 0)
+        quickRunCount = tookTooLong ? 0 : min(quickRunCount + 1, Self.quickRunCountMin)
     }
 
+    /// Whether it was quick on a loop as often as it takes to believe it.
+    var isQuick: Bool { quickRunCount == Self.quickRunCountMin }
+
     private static let slownessLimit = 8
+    private static let quickRunCountMin = 16
     /// A statement that computes so much that values must be smaller does not run on a loop.
     static let loopValueByteCountMin: Int32 = 256
 
@@ -136,13 +170,28 @@ enum SQLiteTypes {
     /// By the rules of https://sqlite.org/datatype3.html#determination_of_column_affinity; numeric affinity promises
     /// nothing about the values, so it is "any", as for an expression.
     static func name(_ declared: String?) -> String {
-        guard let declared = declared?.uppercased() else { return "any" }
-        if declared.containsBytes(of: "INT") { return "integer" }
-        for text in ["CHAR", "CLOB", "TEXT"] where declared.containsBytes(of: text) { return "text" }
-        if declared.containsBytes(of: "BLOB") { return "blob" }
-        for real in ["REAL", "FLOA", "DOUB"] where declared.containsBytes(of: real) { return "real" }
-        return "any"
+        guard let declared else { return "any" }
+        var name = "any"
+        // The last four bytes, in lower case.
+        var window: UInt32 = 0
+        for byte in declared.utf8 {
+            window = window << 8 | UInt32((0x41...0x5A).contains(byte) ? byte | 0x20 : byte)
+            if window & 0xFF_FFFF == int { return "integer" }
+            switch window {
+            case char, clob, text: name = "text"
+            case blob where name != "text": name = "blob"
+            case real where name == "any", floa where name == "any", doub where name == "any": name = "real"
+            default: break
+            }
+        }
+        return name
     }
+
+    private static let int = word("int")
+    private static let (char, clob, text) = (word("char"), word("clob"), word("text"))
+    private static let (blob, real, floa, doub) = (word("blob"), word("real"), word("floa"), word("doub"))
+
+    private static func word(_ letters: String) -> UInt32 { letters.utf8.reduce(0) { $0 << 8 | UInt32($1) } }
 }
 
 extension String {

@@ -48,9 +48,9 @@ final class LoopReader: EventSource {
         return reader
     }
 
-    /// A reader for a statement on a worker, if there is one that is open.
+    /// A reader for a statement on a worker, if there is one that is open; the loop's own, which has pages of short reads, last.
     func takeForWorker() -> SQLiteConnection? {
-        let reader = own.take() ?? database.idleReader()
+        let reader = if let idle = database.idleReader() { idle } else { own.take() }
         if let reader { prepareForWorker(reader) }
         return reader
     }

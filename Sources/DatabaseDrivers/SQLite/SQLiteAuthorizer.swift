@@ -16,6 +16,8 @@ struct SQLiteAuthorization {
     var runsOnce = false
     /// A PRAGMA that looks at the whole file, in one step that cannot be interrupted.
     var checksFile = false
+    /// PRAGMA wal_checkpoint.
+    var isCheckpoint = false
     /// What the calls of functions cost in all, in nanoseconds for each byte of a value.
     var functionNanosecondsPerByte = 0
     /// Calls `count`, which may walk a whole table in one step.
@@ -152,6 +154,7 @@ extension SQLiteConnection {
         guard let name else { return SQLITE_DENY }
         authorization.runsOnce = true
         if SQLitePragmas.checksFile(String(cString: name)) { authorization.checksFile = true }
+        if strcasecmp(name, "wal_checkpoint") == 0 { authorization.isCheckpoint = true }
         switch SQLitePragmas.rule(String(cString: name), hasValue: value != nil) {
         case .allowed: return SQLITE_OK
         case .session:

@@ -10,6 +10,8 @@ enum SQLiteBudget {
     /// How long a statement may keep its loop busy. Others on the loop wait that long at most, and for one piece of work that
     /// cannot be interrupted.
     static let loopNanoseconds: Int64 = 250_000
+    /// How long it may compute from then on: only that tells whether it had a processor before.
+    static let loopOvertimeNanoseconds: Int64 = 100_000
     /// How long it may be prepared on a loop; beyond, a worker begins anew.
     static let loopPreparationNanoseconds: Int64 = 1_500_000
     /// Named parameters that are bound on a loop.
@@ -21,6 +23,8 @@ enum SQLiteBudget {
     /// How long preparing a text may keep other writers waiting, the reading of the schema not counted. What is long by its
     /// data takes some 50 ns for each byte.
     static func writePreparationNanoseconds(_ sqlByteCount: Int) -> Int64 { 250_000_000 + 150 * Int64(sqlByteCount) }
+    /// Bytes of the names and declared types of a result's columns.
+    static let columnByteCountMax = 256 << 10
     /// Bytes of a pattern of LIKE or GLOB on a loop.
     static let loopPatternByteCountMax: Int32 = 64
     /// The same while the lock for writing is held: each is tried in turn, and the longer the patterns, the smaller the values.

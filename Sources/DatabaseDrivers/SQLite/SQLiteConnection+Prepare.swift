@@ -63,6 +63,13 @@ extension SQLiteConnection {
                 .badRequest, "The SQL text holds no statement.", hint: "Send one statement in sql.", sqlState: "42601")
         }
         let statement = CachedStatement(handle, sqlByteCount: made.consumed, authorization, origin)
+        guard statement.hasShortColumns else {
+            throw DriverError(
+                .limitExceeded,
+                "The names and declared types of the result's columns have more than \(SQLiteBudget.columnByteCountMax) bytes.",
+                hint: "Select fewer columns, or give them shorter names (AS); an expression has no declared type.",
+                sqlState: "54000")
+        }
         try refuseTail(
             UnsafeRawBufferPointer(rebasing: sql[min(made.consumed, sql.count)...]), offset: made.consumed)
         return statement
@@ -106,7 +113,7 @@ extension SQLiteConnection {
         liftLimits()
         authorization = SQLiteAuthorization()
         isPreparing = true
-        begin(run, stepping: nil, budgetDeadline: preparationDeadline(sql.count))
+        begin(run, nil, budgetDeadline: preparationDeadline(sql.count))
         beginGuard()
         var handle: OpaquePointer?
         var tail: UnsafePointer<CChar>?
@@ -177,11 +184,26 @@ extension SQLiteConnection {
         }
     }
 
+    /// Where the parameters of a statement with many are, by name: SQLite compares each name with all others.
+    /// - Returns: `nil` for a few.
+    private func places(_ statement: CachedStatement, _ run: StatementRun) throws(DriverError) -> [String: Int32]? {
+        guard statement.parameterCount > 16 else { return nil }
+        var places: [String: Int32] = [:]
+        places.reserveCapacity(statement.parameterCount)
+        for place in 1...Int32(statement.parameterCount) {
+            if place % 64 == 0, let reason = run.stopReason { throw .stopped(reason) }
+            guard let name = sqlite3_bind_parameter_name(statement.handle, place) else { continue }
+            places[String(cString: name)] = place
+        }
+        return places
+    }
+
     private func bindByName(_ run: StatementRun, to statement: CachedStatement) throws(DriverError) {
         sqlite3_clear_bindings(statement.handle)
         var isBound = [Bool](repeating: false, count: statement.parameterCount)
+        let places = try places(statement, run)
         for parameter in run.parameters {
-            let place = try position(of: parameter.name, in: statement)
+            let place = try position(of: parameter.name, in: statement, places)
             try bind(parameter.value, to: statement, place)
             if isBound[Int(place) - 1] {
                 throw DriverError(
@@ -243,12 +265,13 @@ extension SQLiteConnection {
     private static var emptyAddress: UnsafeRawPointer { UnsafeRawPointer(StaticString("").utf8Start) }
 
     /// Position of a named parameter, given with or without its prefix.
-    private func position(of name: UnsafeRawBufferPointer?, in statement: CachedStatement) throws(DriverError) -> Int32
-    {
+    private func position(
+        of name: UnsafeRawBufferPointer?, in statement: CachedStatement, _ places: [String: Int32]?
+    ) throws(DriverError) -> Int32 {
         let name = String(decoding: name ?? UnsafeRawBufferPointer(start: nil, count: 0), as: UTF8.self)
         let isPrefixed = name.hasPrefix(":") || name.hasPrefix("@") || name.hasPrefix("$")
         for candidate in isPrefixed ? [name] : [":" + name, "@" + name, "$" + name] {
-            let place = sqlite3_bind_parameter_index(statement.handle, candidate)
+            let place = places.map { $0[candidate] ?? 0 } ?? sqlite3_bind_parameter_index(statement.handle, candidate)
             if place > 0 { return place }
         }
         throw DriverError(

@@ -63,6 +63,10 @@ final class SQLiteConnection: @unchecked Sendable {
     @exclusivity(unchecked) var budgetDeadline = MonotonicInstant.distantFuture
     /// True when the statement was interrupted for its budget.
     @exclusivity(unchecked) var isBudgetSpent = false
+    /// The statement that runs checkpoints the log: it does what it can, and does not keep writers waiting for readers.
+    @exclusivity(unchecked) var isCheckpoint = false
+    /// What the loop's thread had computed when the deadline was first found to be over.
+    @exclusivity(unchecked) private var computedAtDeadline: Int64?
     /// True while a client's statement is prepared.
     @exclusivity(unchecked) var isPreparing = false
     /// Which opening of the database it belongs to; a writer to none.
@@ -80,7 +84,8 @@ final class SQLiteConnection: @unchecked Sendable {
     /// The run whose stop flag counts; set while one of its statements runs. Not counted: whoever calls `begin` has the
     /// run until `end`.
     @exclusivity(unchecked) private unowned(unsafe) var current: StatementRun?
-    /// That statement, when it is stepped; not while one is prepared.
+    /// That statement is one that writes.
+    @exclusivity(unchecked) private var runWrites = false
     @exclusivity(unchecked) private var stepped: OpaquePointer?
     @exclusivity(unchecked) private var busySince: MonotonicInstant?
     /// The transaction that short reads share; `nil` until there are many, or when there can be none.
@@ -225,13 +230,13 @@ final class SQLiteConnection: @unchecked Sendable {
 
     // MARK: Interruption
 
-    /// Makes `run` the one whose stop flag is looked at, until `end`.
-    func begin(
-        _ run: StatementRun, stepping statement: OpaquePointer?, budgetDeadline: MonotonicInstant = .distantFuture
-    ) {
+    /// Makes `run` the one whose stop flag is looked at, until `end`; `statement` is the one that is stepped, if any is.
+    func begin(_ run: StatementRun, _ statement: CachedStatement?, budgetDeadline: MonotonicInstant = .distantFuture) {
         current = run
-        stepped = statement
+        runWrites = statement.map { !$0.isReadOnly } ?? false
+        stepped = statement?.handle
         isBudgetSpent = false
+        computedAtDeadline = nil
         self.budgetDeadline = budgetDeadline
         if budgetDeadline == .distantFuture {
             interruptible.withLock { $0 = ObjectIdentifier(run) }
@@ -279,6 +284,7 @@ final class SQLiteConnection: @unchecked Sendable {
             return true
         }
         isBudgetSpent = false
+        computedAtDeadline = nil
         budgetDeadline = .now.advanced(byNanoseconds: SQLiteBudget.loopPreparationNanoseconds)
         body()
         budgetDeadline = .distantFuture
@@ -315,9 +321,8 @@ final class SQLiteConnection: @unchecked Sendable {
             }, Unmanaged.passUnretained(self).toOpaque())
     }
 
-    /// Looks more rarely where steps are quick, and after a few steps where they are slow: a step can be a function of a
-    /// large value.
-    private func mustStopBetweenSteps() -> Bool {
+    /// Looks more rarely where steps are quick, and after a few where they are slow: a step can be a function of a large value.
+    func mustStopBetweenSteps() -> Bool {
         if mayBlock {
             let now = MonotonicInstant.now
             let elapsed = now.nanoseconds(since: lastLook)
@@ -325,8 +330,13 @@ final class SQLiteConnection: @unchecked Sendable {
             look(each: SQLiteBudget.stepsBetweenLooks(stepsBetweenLooks, took: elapsed))
             if share != nil, now.nanoseconds(since: lastRest) > SQLiteBudget.workerTurnNanoseconds { rest(now) }
         }
-        return mustStop()
+        return !hasHalted && mustStop()
     }
+
+    /// Whether the statement has done everything, its commit included, and what remains of it is to return. SQLite asks once
+    /// more there, and would call a statement interrupted that has taken effect: COMMIT, or a change within a transaction.
+    /// - Source: OP_Halt, OP_AutoCommit and vdbe_return in src/vdbe.c, sqlite3_stmt_busy in src/vdbeapi.c of SQLite 3.40
+    private var hasHalted: Bool { stepped.map { sqlite3_stmt_busy($0) == 0 } ?? false }
 
     /// Begins to look whether rows with a rowid come into `table` (https://sqlite.org/c3ref/update_hook.html).
     func watchInserts(into table: String) {
@@ -395,18 +405,25 @@ final class SQLiteConnection: @unchecked Sendable {
             }, Unmanaged.passUnretained(self).toOpaque())
     }
 
-    /// Whether the statement has done all that it does, and what remains of it is to return. SQLite asks once more there, and
-    /// would call a statement interrupted that has taken effect: a COMMIT, a CREATE within a transaction, any write.
-    /// - Source: vdbe_return in src/vdbe.c of SQLite 3.40; https://sqlite.org/c3ref/stmt_busy.html
-    private var hasTakenEffect: Bool { stepped.map { sqlite3_stmt_busy($0) == 0 } ?? false }
+    /// Whether the write that runs has committed: memory is not refused any more.
+    private var hasCommitted: Bool { runWrites && sqlite3_txn_state(handle, nil) == SQLITE_TXN_NONE }
 
     /// Whether the statement that runs is to end: its client or its time says so, or it has been on a loop for long enough.
     func mustStop() -> Bool {
-        if current?.stopReason != nil { return !hasTakenEffect }
-        if budgetDeadline < .now {
-            isBudgetSpent = true
-            return true
-        }
+        if current?.stopReason != nil { return !hasCommitted }
+        guard budgetDeadline < .now, mayBlock || hasComputedBeyondDeadline() else { return false }
+        isBudgetSpent = true
+        return true
+    }
+
+    /// A loop that had no processor for a while looks like one whose statement is slow; on a worker the statement would begin
+    /// anew, and the loop would have lost its pages. So, behind the deadline, what the thread has computed decides.
+    private func hasComputedBeyondDeadline() -> Bool {
+        let computed = ThreadClock.nanoseconds
+        let before = computedAtDeadline ?? computed
+        guard computed - before < SQLiteBudget.loopOvertimeNanoseconds else { return true }
+        computedAtDeadline = before
+        budgetDeadline = .now.advanced(byNanoseconds: SQLiteBudget.loopOvertimeNanoseconds)
         return false
     }
 
@@ -417,7 +434,7 @@ final class SQLiteConnection: @unchecked Sendable {
             isBudgetSpent = true
             return 0
         }
-        if current?.stopReason != nil { return 0 }
+        if current?.stopReason != nil || isCheckpoint { return 0 }
         if budgetDeadline < .now { return 0 }
         if !group.isEmpty, group.allSatisfy(\.isWithdrawn) { return 0 }
         let now = MonotonicInstant.now

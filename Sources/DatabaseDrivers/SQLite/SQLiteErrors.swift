@@ -21,7 +21,7 @@ enum SQLiteErrors {
         let extended = isKnown ? last : result
         let message = isKnown ? handle.flatMap { sqlite3_errmsg($0) } ?? sqlite3_errstr(result) : sqlite3_errstr(result)
         let offset = handle.map { sqlite3_error_offset($0) } ?? -1
-        let made = error(extended, message.map { String(cString: $0) } ?? "unknown error", offset: offset)
+        let made = error(extended, message.map(text) ?? "unknown error", offset: offset)
         if extended & 0xff == SQLITE_FULL, let handle, let limit = SQLiteMemory.databaseLimit(handle) {
             return made.code == .limitExceeded ? made : made.with { SQLiteMemory.explain(databaseLimit: limit, &$0) }
         }
@@ -32,6 +32,17 @@ enum SQLiteErrors {
             $0.hint = "Take parts of it with substr(), or raise limits.row_bytes_max."
             $0.limit = DriverLimit(name: "row_bytes_max", value: Int64(limit))
         }
+    }
+
+    /// SQLite puts names and values into its messages, of any length: a client that asks for many such errors would have them all
+    /// written for it.
+    private static let messageByteCountMax = 4 << 10
+
+    private static func text(_ message: UnsafePointer<CChar>) -> String {
+        let byteCount = boundedByteCount(of: message, messageByteCountMax + 1)
+        let bytes = UnsafeRawBufferPointer(start: message, count: byteCount)
+        return byteCount > messageByteCountMax
+            ? DriverError.cut(bytes, byteCountMax: messageByteCountMax) : String(decoding: bytes, as: UTF8.self)
     }
 
     static func error(_ extended: Int32, _ message: String, offset: Int32 = -1) -> DriverError {
@@ -82,7 +93,7 @@ enum SQLiteErrors {
     /// Whether a pattern was longer than SQLITE_LIMIT_LIKE_PATTERN_LENGTH (likeFunc in src/func.c).
     static func isPatternTooLong(_ handle: OpaquePointer, _ result: Int32) -> Bool {
         result & 0xff == SQLITE_ERROR
-            && String(cString: sqlite3_errmsg(handle)).hasPrefix("LIKE or GLOB pattern too complex")
+            && text(sqlite3_errmsg(handle)).hasPrefix("LIKE or GLOB pattern too complex")
     }
 
     /// Before it says that a name does not exist, SQLite looks whether the schema is what it has read, and takes one that it

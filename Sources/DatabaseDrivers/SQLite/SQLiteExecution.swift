@@ -250,7 +250,8 @@ final class SQLiteExecution: @unchecked Sendable {
             }
         }
         connection.authorization.denial = nil
-        connection.begin(run, stepping: statement.handle, budgetDeadline: deadline)
+        connection.begin(run, statement, budgetDeadline: deadline)
+        connection.isCheckpoint = statement.isCheckpoint
         // From here on it can be interrupted; whoever wanted that before has found nobody.
         if connection.mayBlock, let reason = run.stopReason {
             connection.end()

@@ -26,7 +26,7 @@ enum SQLiteGuardedFunctions {
             return sqlite3_result_error(
                 call.context, "json_patch: too long, in the product of both lengths; patch parts with json_set", -1)
         }
-        callOriginal("json_patch", call, 2)
+        callOriginal("json_patch", call, 2, givesJSON: true)
     }
 
     /// A document, then paths and values by turns.
@@ -35,36 +35,51 @@ enum SQLiteGuardedFunctions {
             guard let path = call.text(index), path.count > pathByteCountMax else { continue }
             return sqlite3_result_error(call.context, "JSON path too long: at most \(pathByteCountMax) bytes", -1)
         }
-        callOriginal(name, call, argumentCount)
+        callOriginal(name, call, argumentCount, givesJSON: true)
     }
 
     /// SQLite says NULL where the text becomes longer than values may be (printfFunc in src/func.c), which is an error everywhere
-    /// else. Within the bounds of a loop that would be a wrong answer.
+    /// else. Within the bounds of a loop that would be a wrong answer. It says NULL for an empty text, too.
     private static func print(_ name: String, _ call: Call, _ argumentCount: Int32) {
         guard argumentCount > 0, call.type(0) != SQLITE_NULL else { return }
-        callOriginal(name, call, argumentCount, orNull: { sqlite3_result_error_toobig(call.context) })
+        callOriginal(name, call, argumentCount, givesJSON: false) {
+            guard let originals = call.connection?.originals,
+                let longer = originals.statement(name, argumentCount, isPrefixed: true)
+            else { return sqlite3_result_error_nomem(call.context) }
+            defer { SQLiteOriginals.release(longer) }
+            bind(call, argumentCount, to: longer)
+            if sqlite3_step(longer) != SQLITE_ROW || sqlite3_column_type(longer, 0) == SQLITE_NULL {
+                sqlite3_result_error_toobig(call.context)
+            }
+        }
     }
 
-    private static func callOriginal(_ name: String, _ call: Call, _ argumentCount: Int32, orNull: () -> Void = {}) {
+    /// Where it `givesJSON`, a text that it gives is JSON to other functions, and no text to be quoted.
+    private static func callOriginal(
+        _ name: String, _ call: Call, _ argumentCount: Int32, givesJSON: Bool, orNull: () -> Void = {}
+    ) {
         guard let original = call.connection?.originals.statement(name, argumentCount) else {
             return sqlite3_result_error_nomem(call.context)
         }
-        defer {
-            sqlite3_reset(original)
-            sqlite3_clear_bindings(original)
+        defer { SQLiteOriginals.release(original) }
+        bind(call, argumentCount, to: original)
+        guard sqlite3_step(original) == SQLITE_ROW else {
+            return sqlite3_result_error(call.context, sqlite3_errmsg(sqlite3_db_handle(original)), -1)
         }
+        if sqlite3_column_type(original, 0) == SQLITE_NULL { return orNull() }
+        sqlite3_result_value(call.context, sqlite3_column_value(original, 0))
+        if givesJSON, sqlite3_column_type(original, 0) == SQLITE_TEXT {
+            sqlite3_result_subtype(call.context, jsonSubtype)
+        }
+    }
+
+    private static func bind(_ call: Call, _ argumentCount: Int32, to original: OpaquePointer) {
         for index in 0..<argumentCount {
             // Bound values lose what tells JSON from text; the statement says it in its place.
             let value = call.value(Int(index))
             sqlite3_bind_value(original, 2 * index + 1, value)
             sqlite3_bind_int(original, 2 * index + 2, sqlite3_value_subtype(value) == jsonSubtype ? 1 : 0)
         }
-        guard sqlite3_step(original) == SQLITE_ROW else {
-            return sqlite3_result_error(call.context, sqlite3_errmsg(sqlite3_db_handle(original)), -1)
-        }
-        if sqlite3_column_type(original, 0) == SQLITE_NULL { return orNull() }
-        sqlite3_result_value(call.context, sqlite3_column_value(original, 0))
-        if sqlite3_column_type(original, 0) == SQLITE_TEXT { sqlite3_result_subtype(call.context, jsonSubtype) }
     }
 
     /// 'J': what JSON functions take for JSON instead of text (JSON_SUBTYPE in src/json.c).
@@ -82,9 +97,10 @@ final class SQLiteOriginals {
     init(valueByteCountMax: Int32) { self.valueByteCountMax = valueByteCountMax }
 
     /// A statement that calls `name`; two parameters for each argument, its value and whether that is JSON.
+    /// With `isPrefixed`, the first argument has one letter more at its beginning.
     /// - Returns: `nil` without memory, and for a wrong number of arguments.
-    func statement(_ name: String, _ argumentCount: Int32) -> OpaquePointer? {
-        let key = "\(name) \(argumentCount)"
+    func statement(_ name: String, _ argumentCount: Int32, isPrefixed: Bool = false) -> OpaquePointer? {
+        let key = "\(name) \(argumentCount)\(isPrefixed ? " longer" : "")"
         if let statement = statements[key] { return statement }
         if handle == nil {
             let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX
@@ -95,9 +111,16 @@ final class SQLiteOriginals {
             "CASE ?\(2 * $0 + 2) WHEN 1 THEN json(?\(2 * $0 + 1)) ELSE ?\(2 * $0 + 1) END"
         }
         var statement: OpaquePointer?
-        sqlite3_prepare_v2(handle, "SELECT \(name)(\(arguments.joined(separator: ", ")))", -1, &statement, nil)
+        sqlite3_prepare_v2(
+            handle, "SELECT \(name)(\(isPrefixed ? "'x' || " : "")\(arguments.joined(separator: ", ")))", -1,
+            &statement, nil)
         statements[key] = statement
         return statement
+    }
+
+    static func release(_ statement: OpaquePointer) {
+        sqlite3_reset(statement)
+        sqlite3_clear_bindings(statement)
     }
 
     deinit {

@@ -87,7 +87,7 @@ class SQLiteLink: EventSource {
     ) {
         let start = MonotonicInstant.now
         let deadline = start.advanced(byNanoseconds: SQLiteBudget.loopNanoseconds)
-        let processorTime = context.slowUsers.begin(execution.owner.uid, now: start)
+        let processorTime = statement.isQuick ? nil : context.slowUsers.begin(execution.owner.uid, now: start)
         let outcome = execution.advance(.loop(deadline: deadline), connection, statement)
         // Functions and some single steps cannot be interrupted: what is too slow again and again starts elsewhere.
         let now = MonotonicInstant.now

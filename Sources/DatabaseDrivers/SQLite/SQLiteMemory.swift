@@ -19,8 +19,15 @@ public enum SQLiteMemory {
         public var memoryOfUser = 0
         /// Of temporary files.
         public var filesOfUser = 0
+        /// Temporary files that are open, of all and of one user.
+        public var fileCountInAll = 0
+        public var fileCountOfUser = 0
 
-        public init(memoryInAll: Int, memoryOfUser: Int, filesOfUser: Int) {
+        public init(
+            memoryInAll: Int, memoryOfUser: Int, filesOfUser: Int, fileCountInAll: Int = 0, fileCountOfUser: Int = 0
+        ) {
+            self.fileCountInAll = fileCountInAll
+            self.fileCountOfUser = fileCountOfUser
             self.memoryInAll = memoryInAll
             self.memoryOfUser = memoryOfUser
             self.filesOfUser = filesOfUser
@@ -50,7 +57,8 @@ public enum SQLiteMemory {
         shortInAll.store(half(wanted.memoryInAll), ordering: .relaxed)
         shortOfUser.store(half(wanted.memoryOfUser), ordering: .relaxed)
         CountedMemory.setLimits(inAll: wanted.memoryInAll, byOne: wanted.memoryOfUser)
-        CountedMemory.setFileLimit(byOne: wanted.filesOfUser)
+        CountedMemory.setFileLimits(
+            byOne: wanted.filesOfUser, countInAll: wanted.fileCountInAll, countByOne: wanted.fileCountOfUser)
     }
 
     private static func half(_ limit: Int) -> Int { limit > 0 ? limit / 2 : .max }
@@ -91,6 +99,11 @@ public enum SQLiteMemory {
                 + "and this needs more."
             details.hint =
                 "Drop temporary tables, sort less at a time (an index may spare it), close sessions, or raise the limit."
+        case .fileCount:
+            details.message =
+                "SQLite may have \(limits.fileCountOfUser) temporary files open for \(owner), and \(limits.fileCountInAll) in "
+                + "all, of the files that the daemon may open, and this needs one more."
+            details.hint = "Close sessions, detach temporary databases, or raise LimitNOFILE= of the service."
         }
         details.code = .limitExceeded
         details.sqlState = "53000"

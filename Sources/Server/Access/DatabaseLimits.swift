@@ -25,7 +25,8 @@ extension Limits {
         return SQLiteMemory.Limits(
             memoryInAll: sqliteMemoryByteCountMax,
             memoryOfUser: ofUser > 0 ? ofUser : sqliteMemoryByteCountMax / 2,
-            filesOfUser: temporaryByteCountPerUserMax)
+            filesOfUser: temporaryByteCountPerUserMax, fileCountInAll: temporaryFileCountMax,
+            fileCountOfUser: temporaryFileCountMax / 2)
     }
 
     /// These limits, with those that a database has of its own.

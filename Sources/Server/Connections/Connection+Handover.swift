@@ -63,7 +63,8 @@ extension Connection {
         do throws(Errno) {
             let leftover = try Leftover(input: input.readable, output: output.readable)
             store.keep(
-                leftover.descriptorNumber, name: KeptName.leftover(slot: slot.index, number: number).text)
+                leftover.descriptorNumber, name: KeptName.leftover(slot: slot.index, number: number).text,
+                isWatched: true)
             record(in: slot, isBehindLeftover: true)
         } catch {
             // The position stays unknown, and the next process closes the connection.

@@ -246,7 +246,12 @@ extension Connection {
     }
 
     private func replyEnd(_ operation: Operation) {
-        if let refusal = operation.refusal { return replyError(operation, refusal) }
+        if let refusal = operation.refusal {
+            // No error may say that a statement did nothing which has changed something.
+            let hasChanged = operation.error == nil && operation.summary.rowsAffected > 0
+            if hasChanged { return replyError(operation, .doneWithoutRows(refusal)) }
+            if operation.error?.code != .outcomeUnknown { return replyError(operation, refusal) }
+        }
         if let error = operation.error { return replyError(operation, failure(operation, error)) }
         switch operation.type {
         case .query: replyQueryEnd(operation)

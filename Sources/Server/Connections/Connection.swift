@@ -29,6 +29,8 @@ final class Connection: EventSource {
     @exclusivity(unchecked) private(set) var share: LoopShare?
     /// `nil` when it is closed: requests of a gone client end after that.
     @exclusivity(unchecked) private var socket: OwnedDescriptor?
+    /// Descriptors may come over the socket, or have come.
+    let mayBringDescriptors: Bool
 
     @exclusivity(unchecked) var decoder: FrameDecoder
     /// Bytes of requests that are not complete, or wait for their turn.
@@ -92,6 +94,7 @@ final class Connection: EventSource {
         _ socket: consuming OwnedDescriptor, number: UInt64, client: Client, refusal: ConnectionRefusal?,
         context: LoopContext
     ) {
+        mayBringDescriptors = client.peer != nil && Sockets.mayBringDescriptors(socket.number)
         self.socket = consume socket
         self.number = number
         peer = client.peer
@@ -204,7 +207,12 @@ final class Connection: EventSource {
     func receive() {
         guard !hasReadEnd, interest.contains(.readable) else { return }
         slot?.markUnknown()
-        switch withSocket({ SystemCalls.receive($0, into: context.receiveBuffer) }) {
+        let outcome = withSocket {
+            mayBringDescriptors
+                ? Sockets.receiveWithoutDescriptors($0, into: context.receiveBuffer)
+                : SystemCalls.receive($0, into: context.receiveBuffer)
+        }
+        switch outcome {
         case .none: return
         case .bytes(let count):
             context.statistics.bytesReceived += UInt64(count)
@@ -334,6 +342,8 @@ final class Connection: EventSource {
     /// Closes at once and cancels what runs.
     func disconnect() {
         guard !isClosed else { return }
+        // Before anybody else may have the last reference to it, the service manager above all.
+        if mayBringDescriptors { withSocket { Sockets.endInput($0) } }
         endKeeping()
         detach()
     }

@@ -37,10 +37,18 @@ extension RequestError.Fields {
     private func write(
         _ key: StaticString, _ value: String?, _ writer: inout MessageWriter, _ output: inout ByteBuffer
     ) {
-        guard let value else { return }
+        guard var value else { return }
         writer.key(key, into: &output)
+        if value.utf8.count > Self.textByteCountMax {
+            value = value.withUTF8 {
+                DriverError.cut(UnsafeRawBufferPointer($0), byteCountMax: Self.textByteCountMax)
+            }
+        }
         writer.text(value, into: &output)
     }
+
+    /// Whoever makes many errors without reading them has them all written: what an engine says of one has its bound.
+    private static let textByteCountMax = 16 << 10
 
     private func write(
         _ key: StaticString, _ value: Int64?, _ writer: inout MessageWriter, _ output: inout ByteBuffer
@@ -54,21 +62,26 @@ extension RequestError.Fields {
     private func writePosition(
         _ offset: Int, in sql: UnsafeRawBufferPointer, _ writer: inout MessageWriter, _ output: inout ByteBuffer
     ) {
-        var (line, column): (Int64, Int64) = (1, 1)
-        for byte in sql.prefix(offset) {
-            if byte == UInt8(ascii: "\n") {
-                line += 1
-                column = 1
-            } else if byte & 0xc0 != 0x80 {
-                column += 1
-            }
-        }
+        let (line, column) = Self.place(of: offset, in: sql)
         writer.key("position", into: &output)
         writer.beginMap(into: &output)
         write("offset", Int64(offset), &writer, &output)
         write("line", line, &writer, &output)
         write("column", column, &writer, &output)
         writer.endMap(into: &output)
+    }
+
+    /// Texts may be long, and this is done on a loop: each pass is one that the compiler makes of vector instructions.
+    private static func place(of offset: Int, in sql: UnsafeRawBufferPointer) -> (line: Int64, column: Int64) {
+        let before = UnsafeRawBufferPointer(rebasing: sql.prefix(max(0, offset)))
+        var newlineCount = 0
+        for byte in before { newlineCount &+= byte == UInt8(ascii: "\n") ? 1 : 0 }
+        let start = newlineCount == 0 ? 0 : (before.lastIndex(of: UInt8(ascii: "\n")) ?? -1) + 1
+        var characterCount = 0
+        for byte in UnsafeRawBufferPointer(rebasing: before[start...]) {
+            characterCount &+= byte & 0xc0 != 0x80 ? 1 : 0
+        }
+        return (Int64(newlineCount + 1), Int64(characterCount + 1))
     }
 
     private func writeLimit(_ limit: LimitReport, _ writer: inout MessageWriter, _ output: inout ByteBuffer) {

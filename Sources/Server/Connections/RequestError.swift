@@ -132,6 +132,18 @@ struct RequestError: Error {
         }
     }
 
+    /// A statement has taken effect, and its rows are not delivered for that reason.
+    static func doneWithoutRows(_ reason: RequestError) -> RequestError {
+        RequestError(
+            .outcomeUnknown, "The statement has taken effect, but not all of its rows are delivered.",
+            hint: "Look at what it did; do not send it again."
+        ).with {
+            $0.detail = reason.fields.message
+            $0.limit = reason.fields.limit
+            $0.sqlState = reason.fields.sqlState
+        }
+    }
+
     /// A session whose database is not its client's any more.
     static func sessionRevoked(_ name: UnsafeRawBufferPointer) -> RequestError {
         RequestError(

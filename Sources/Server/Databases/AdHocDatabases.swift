@@ -67,7 +67,7 @@ extension Limits {
         RemoteSettings(
             connectionCountMax: poolConnectionCountMax, waitMillisecondsMax: poolWaitMillisecondsMax,
             idleMillisecondsMax: poolIdleMillisecondsMax, lifetimeMillisecondsMax: poolLifetimeMillisecondsMax,
-            connectMillisecondsMax: connectMillisecondsMax, statementCountMax: statementCacheCountMax)
+            connectMillisecondsMax: connectMillisecondsMax)
     }
 
     private func sqliteSettings(loopCount: Int) -> SQLiteSettings {

@@ -60,7 +60,12 @@ final class ConnectionKeeper: EventSource {
 
     private func keep(_ descriptor: Int32, number: UInt64) -> HandoverSlot? {
         guard let slot = handover.table.take(number: number) else { return nil }
-        handover.store.keep(descriptor, name: KeptName.client(slot: slot.index, number: number).text)
+        // Who closes the last reference closes what is in the socket with it, and that is to be this process: the service
+        // manager would stand still as long as a client likes (Sockets+Descriptors.swift).
+        let name = KeptName.client(slot: slot.index, number: number).text
+        handover.store.keep(descriptor, name: name, isWatched: !Sockets.mayBringDescriptors(descriptor))
+        // A connection that is served is one that a kill leaves open.
+        handover.store.flush()
         return slot
     }
 

@@ -2,15 +2,18 @@
 
 /// A service manager's descriptor store, as the server sees it.
 ///
-/// A descriptor is kept until it is forgotten, or until its socket has ended in both directions (`shutdown(2)`).
+/// A descriptor is kept until it is forgotten, or, if it is watched, until its socket has ended in both directions
+/// (`shutdown(2)`).
 ///
 /// - Thread: any.
 /// - Source: sd_notify(3), FDSTORE=1.
 public protocol DescriptorStore: Sendable {
     /// Keeps a duplicate of a descriptor under a name without colons.
-    func keep(_ descriptor: Int32, name: String)
+    func keep(_ descriptor: Int32, name: String, isWatched: Bool)
     /// Closes what is kept under a name.
     func forget(name: String)
+    /// Waits, not for long, until what it was told is on its way, whatever becomes of this process.
+    func flush()
 }
 
 /// Names under which the server keeps descriptors, and what they say.

@@ -87,6 +87,6 @@ struct FormerProcess {
     private static func end(_ socket: NamedDescriptor) {
         guard let socket = socket.take() else { return }
         Sockets.shutdownBoth(socket)
-        Sockets.discardInput(socket)
+        Sockets.endInput(socket)
     }
 }

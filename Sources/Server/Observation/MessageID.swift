@@ -22,6 +22,7 @@ public enum MessageID: String, CaseIterable, Sendable {
     case drainTimedOut = "ac5860cd066445de9a6f61c47ef4ccf3"
     case stopped = "3a25a290b51b4f1bb48a5338712938e5"
     case loopHung = "51e219612c5f46ec9d72ca8018f85fc4"
+    case notificationsLost = "375dd2c3f50e43429a2411a825282b8d"
 
     // Reload; by the daemon.
     case reloaded = "5f43e676d73e4daa81197dd4f4c4342e"
@@ -66,7 +67,7 @@ public enum MessageID: String, CaseIterable, Sendable {
         case .databaseTrouble: "requests that failed for a trouble of the database"
         case .listening, .configurationInvalid, .startFailed, .settingsUnused, .limitsLowered,
             .connectionsRestored, .descriptorsRefused, .idleExit, .stopRequested, .draining, .drainTimedOut, .stopped,
-            .loopHung, .reloaded,
+            .loopHung, .notificationsLost, .reloaded,
             .reloadFailed, .restartNeeded, .suppressed, .recordsLost:
             "the daemon's own state"
         }

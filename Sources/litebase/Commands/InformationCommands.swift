@@ -60,7 +60,7 @@ struct CompletionsCommand: ParsableCommand {
         abstract: "Print a completion script for your shell.",
         discussion: """
             EXAMPLES:
-              cd ~/.local/share/bash-completion/completions
+              mkdir -p ~/.local/share/bash-completion/completions && cd $_
               litebase completions bash > litebase
               litebase completions zsh > "${fpath[1]}/_litebase"
               litebase completions fish > ~/.config/fish/completions/litebase.fish

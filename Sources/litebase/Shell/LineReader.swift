@@ -161,15 +161,15 @@ struct HistoryFile {
     func append(_ entry: String) {
         guard let path, let slash = path.lastIndex(of: "/") else { return }
         try? Files.makeDirectories(String(path[..<slash]))
-        guard let file = try? Files.open(path, flags: O_WRONLY | O_APPEND | O_CREAT, mode: 0o600) else { return }
+        guard let file = try? Files.open(path, flags: O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, mode: 0o600) else {
+            return
+        }
         Self.write(Array((entry + "\n").utf8), to: file)
     }
 
     private func replace(_ path: String, with lines: some Sequence<ArraySlice<UInt8>>) {
-        let temporary = "\(path).\(Process.pid)"
-        guard let file = try? Files.open(temporary, flags: O_WRONLY | O_CREAT | O_TRUNC, mode: 0o600) else { return }
-        Self.write(Array(lines.joined(separator: [UInt8(ascii: "\n")])) + [UInt8(ascii: "\n")], to: file)
-        try? Files.rename(temporary, to: path)
+        let content = Array(lines.joined(separator: [UInt8(ascii: "\n")])) + [UInt8(ascii: "\n")]
+        try? Files.replace(path, with: content, mode: 0o600)
     }
 
     private static func write(_ bytes: [UInt8], to file: borrowing OwnedDescriptor) {

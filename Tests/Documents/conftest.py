@@ -1,0 +1,32 @@
+"""What the tests of the documents share with those of the protocol: the programs, and servers of their own."""
+
+import pathlib
+import shutil
+import sys
+
+import pytest
+
+sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent), str(pathlib.Path(__file__).resolve().parents[1] / "Protocol")]
+
+from daemon import short_directory  # noqa: E402
+from reader import Reader  # noqa: E402
+
+
+@pytest.fixture
+def reader():
+    made = []
+
+    def make(*arguments):
+        made.append(Reader(*arguments))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.discard()
+
+
+@pytest.fixture
+def directory():
+    path = short_directory()
+    yield path
+    shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,261 @@
+"""What is done with each example of the documents: a judgement for every block, in the order of the document.
+
+A judgement begins with the words that its block begins with. A block that nobody has judged fails
+test_judged.py, and so does a judgement without its block.
+"""
+
+import dataclasses
+
+from terminal import Typed
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Judgement:
+    begins: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Commands(Judgement):
+    """Commands that are typed: by a reader at a terminal with a daemon of his own; all of one document in one state."""
+    varies: tuple = ()  # names of terminal.VARIES that are in the output
+    types: dict = dataclasses.field(default_factory=dict)  # by command: what is typed while it runs
+    ends: dict = dataclasses.field(default_factory=dict)  # by command: its exit status, where it is not 0
+    left_out: dict = dataclasses.field(default_factory=dict)  # by command: why it is not run
+    instead: dict = dataclasses.field(default_factory=dict)  # what stands in the text, and what for it: places of a test's servers
+
+
+class OnMachine(Commands):
+    """Commands for a machine with systemd and the package: Tests/System/test_guides.py runs them."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Stays(Commands):
+    """One command that stays in the foreground: a daemon, which serves the rest of the document."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Configuration(Judgement):
+    """TOML that `litebased --check-config` must find good. Users and groups that a machine has not stand as numbers."""
+    names: tuple = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pasted(Judgement):
+    """Lines of JSON, pasted at once into one connection, many times over; none may fail."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Program(Judgement):
+    """A program of Python; what it prints stands behind `# ` at the line that prints it."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Elsewhere(Judgement):
+    """Tried by another test, `path::name`."""
+    test: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Picture(Judgement):
+    """Nothing that could be run."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LeftOut(Judgement):
+    """Not run as a whole, and why."""
+    reason: str
+
+
+CTRL_C = "\x03"
+NETWORK = "needs a package from the network"
+BUILDS = "builds everything, for minutes: what continuous integration does"
+PACKAGE = "Tests/System/conftest.py installs the package with each run"
+LONG = "runs for minutes; test_judged.py looks whether the verb and the script exist"
+LEAVES = {"litebase shell -d notes": (Typed(".quit\n"),), "litebase shell": (Typed(".quit\n"),), "litebase top": (Typed("q", 0.4),)}
+
+
+def swift(begins):
+    return Elsewhere(begins=begins, test="Tests/LiteBaseClientTests/ExamplesTests.swift::theDocumentShowsTheExamples")
+
+
+README = [
+    Commands(begins="make run ", left_out={"make run": BUILDS + "; test_the_demonstration runs its script",
+                                           "make test": BUILDS}),
+    Elsewhere(begins="$ litebase ping -c 3", test="Tests/Documents/test_examples_run.py::test_the_demonstration"),
+    OnMachine(begins="make deb",
+              left_out={"make deb && sudo apt install ./.build/deb/litebase_*.deb": PACKAGE},
+              types={'sudo litebase config add-database shop "postgresql://litebase@db.example.org/shop" --ask-password --users alice':
+                     (Typed("secret\n"),)},
+              ends={"systemctl status litebase.socket litebase.service": 3}),
+    Stays(begins="export PATH="),
+    Commands(begins='litebase query -d notes "CREATE',
+             types={**LEAVES, "litebase bench point-select -d notes": (Typed(CTRL_C, 1.5),)}),
+    Program(begins="import json, os, socket"),
+]
+
+PROTOCOL = [
+    Commands(begins="$ nc -U", varies=("timestamp", "pid", "uptime"),
+             types={'nc -U "${LITEBASE_SOCKET:-$XDG_RUNTIME_DIR/litebase/litebase.sock}"':
+                    (Typed('{"id":1,"type":"health_check"}\n'), Typed(CTRL_C))},
+             ends={'nc -U "${LITEBASE_SOCKET:-$XDG_RUNTIME_DIR/litebase/litebase.sock}"': 130}),
+    Commands(begins="$ echo '{\"id\":1", varies=("timestamp", "elapsed")),
+    Pasted(begins='{"id":2'),
+    Elsewhere(begins="00 00 00 17", test="Tests/WireProtocolTests/DocumentationTests.swift::bytesAreThoseOfTheWriter"),
+    Elsewhere(begins="00 00 00 47", test="Tests/WireProtocolTests/DocumentationTests.swift::bytesAreThoseOfTheWriter"),
+]
+
+CLIENT_SWIFT = [
+    Elsewhere(begins="// swift-tools-version", test="Tests/Documents/test_swift_package.py::test_the_manifest_is_good"),
+    *map(swift, ["import LiteBaseClient\n\nlet client = try await", "let people", "let task", "let session", "let results", "do {",
+                 "let client = try await Client.connect()\ntry client.introduce", "let client = try BlockingClient"]),
+]
+
+# The same command stands in a guide, where it has its machine.
+ON_MACHINE = "Tests/System/test_guides.py runs it"
+# A user's own daemon stands for the service, where the machine of the system tests has no such server.
+AS_USER = {"/etc/litebase/": "$HOME/.config/litebase/", "sudo systemctl restart litebase.service": "litebase reload"}
+
+
+def remote(begins, package, **instead):
+    return Commands(begins=begins, instead={**AS_USER, **instead}, left_out={
+        f"sudo apt install {package}": NETWORK, "sudo systemctl daemon-reload": ON_MACHINE,
+        "sudo install -D -m 0644 -t /etc/systemd/system/litebase.service.d "
+        "/usr/share/doc/litebase/examples/systemd/remote-databases.conf": ON_MACHINE})
+
+
+DATABASES = [
+    OnMachine(begins="$ sudo apt install libpq5"),
+    OnMachine(begins="$ sudo litebase config add-database shop",
+              types={'sudo litebase config add-database shop "postgresql://litebase@db.example.org/shop" --ask-password':
+                     (Typed("secret\n"),)}),
+    Elsewhere(begins="CREATE ROLE reader", test="Tests/Documents/test_statements.py::test_the_reader_of_postgresql"),
+    Configuration(begins="[databases.shop]", names=("sales", "analysts")),
+    remote("$ sudo apt install libmariadb3", "libmariadb3"),
+    Elsewhere(begins="CREATE USER reader", test="Tests/Documents/test_statements.py::test_the_reader_of_mariadb"),
+    remote("$ sudo apt install libhiredis0.14", "libhiredis0.14"),
+    Elsewhere(begins="ACL SETUSER reader", test="Tests/Documents/test_statements.py::test_the_reader_of_redis"),
+]
+
+SHOP = [
+    Commands(begins="$ ./shop.py load", varies=("seconds",)),
+    OnMachine(begins="$ cat /etc/litebase/litebase.toml.d/shop.toml", types={"litebase shell -d shop": (Typed(".quit\n"),)}),
+]
+
+FUZZ = [
+    Commands(begins="$ FuzzTesting/run.sh", left_out=dict.fromkeys(
+        ["FuzzTesting/run.sh 120", "FuzzTesting/run.sh 600 FuzzJSON", "RUNS=10000000 FuzzTesting/run.sh 0 FuzzJSON",
+         "FuzzTesting/run.sh minimise"], LONG)),
+    Commands(begins="$ make fuzz-protocol", left_out=dict.fromkeys(
+        ["make fuzz-protocol SECONDS=600", "make fuzz-protocol SEED=4711"], LONG)),
+    Commands(begins="$ make sanitize", left_out=dict.fromkeys(
+        ["make sanitize", "scripts/sanitize.sh thread -k cancel"], LONG)),
+]
+
+LITEBASE_1 = [
+    Commands(begins="litebase ping", left_out={
+        "sudo litebase config add-database music /var/lib/litebase/music.db --reload": ON_MACHINE},
+        types={"litebase bench point-select -d default -c 64": (Typed(CTRL_C, 1.5),),
+               'litebase bench --sql "SELECT * FROM city WHERE id = ?" --param int:1..5000': (Typed(CTRL_C, 1.5),)}),
+]
+
+LITEBASED_8 = [
+    OnMachine(begins="journalctl -x -u litebase.service"),
+    OnMachine(begins="journalctl -u litebase.service LITEBASE_PEER_PID=4711"),
+    # Somebody else may have that path and that port.
+    Stays(begins="litebased --socket /tmp/litebase.sock --port 5005",
+          instead={"/tmp/litebase.sock": "$XDG_RUNTIME_DIR/litebase/litebase.sock", "5005": "0"}),
+]
+
+LITEBASE_TOML_5 = [
+    Commands(begins="litebased --check-config"),
+    Configuration(begins="idle_exit_seconds = 300", names=("sales", "report")),
+]
+
+DEBIAN = [
+    OnMachine(begins="adduser NAME litebase", instead={"adduser NAME": "sudo adduser bob"}),
+    OnMachine(begins="systemctl --user enable --now"),
+]
+
+HELP = {
+    "litebase --help": [Commands(begins="litebase ping", types=LEAVES)],
+    "litebase ping --help": [Commands(begins="litebase ping")],
+    "litebase query --help": [Commands(begins="litebase query", left_out={
+        'litebase query -d cache SET greeting "hello world"': "docs/databases.md has it, with a Redis"})],
+    "litebase shell --help": [Commands(begins="litebase shell", types={
+        **LEAVES, "litebase shell --database geo --read-only": (Typed(".quit\n"),)})],
+    "litebase config add-database --help": [Commands(begins="sudo litebase config", left_out={
+        "sudo litebase config add-database music /var/lib/litebase/music.db --reload": ON_MACHINE,
+        'sudo litebase config add-database shop \\\n    "postgresql://litebase@db.example.org/shop" --ask-password': ON_MACHINE})],
+    "litebase bench --help": [Commands(begins="litebase bench", types={
+        command: (Typed(CTRL_C, 1.5),) for command in (
+            "litebase bench", "litebase bench insert -d default -c 64 --duration 30 --json",
+            'litebase bench --sql "SELECT * FROM city WHERE id = ?" \\\n  --param int:1..5000')},
+        left_out={"litebase bench point-select -d default -c 64 --rows 1000000": "litebase(1) has it without a million rows"})],
+    "litebase completions --help": [Commands(begins="mkdir -p ~/.local/share/bash-completion", left_out={
+        'litebase completions zsh > "${fpath[1]}/_litebase"': "needs zsh"})],
+}
+
+STATUS = "systemctl status litebase.socket litebase.service"
+ADD_SHOP = 'sudo litebase config add-database shop "postgresql://litebase@db.example.org/shop?sslmode=verify-full" --ask-password'
+
+OPERATIONS = [
+    OnMachine(begins="$ sudo systemctl enable --now", ends={STATUS: 3}),
+    OnMachine(begins="$ sudo usermod"),
+    Configuration(begins="[databases.shop]", names=("sales", "report")),
+    Configuration(begins="[access]", names=("monitor", "alice")),
+    OnMachine(begins="$ sudo litebase config add-database music"),
+    OnMachine(begins="$ cat /etc/litebase/litebase.toml.d/music.toml"),
+    Configuration(begins="[databases.reports]"),
+    OnMachine(begins="$ sudo install -D", types={ADD_SHOP: (Typed("secret\n"),)}),
+    OnMachine(begins="$ sudo install -d -o litebase", varies=("date", "total")),
+    OnMachine(begins="$ sudo cp"),
+    OnMachine(begins="$ sudo install -d -m 0700"),
+    OnMachine(begins="$ sudo sqlite3"),
+    OnMachine(begins="$ sudo install -o"),
+    OnMachine(begins="$ sudo systemctl stop"),
+    OnMachine(begins="$ sudo systemctl reload", ends={"sudo systemctl reload litebase": 1, "sudo litebase reload": 78}),
+    OnMachine(begins="$ systemctl show", varies=("pid", "uptime", "latency", "bytes")),
+    OnMachine(begins="$ sudo litebase status"),
+    OnMachine(begins="$ cat /etc/litebase/litebase.toml.d/idle.toml"),
+    OnMachine(begins="$ systemctl --user enable",
+              left_out={"loginctl enable-linger": "asks polkit, which the machine of the tests does not have"}),
+    OnMachine(begins="$ sudo systemctl edit litebase.socket", varies=("pid", "uptime", "milliseconds")),
+    OnMachine(begins="$ sudo install -D"),
+    OnMachine(begins="$ sudo apt install ./litebase"),
+]
+
+TROUBLESHOOTING = [
+    OnMachine(begins="$ systemctl status litebase.socket", ends={STATUS: 3}),
+    OnMachine(begins="$ litebase ping\nlitebase: not permitted", ends={"litebase ping": 77}),
+    OnMachine(begins="$ ls -l", varies=("date",)),
+    OnMachine(begins="$ id -nG", varies=("pid", "uptime", "milliseconds")),
+    OnMachine(begins="$ litebase ping\nlitebase: no LiteBase", ends={"litebase ping": 69, "systemctl is-active litebase.socket": 3}),
+    OnMachine(begins="$ litebased\n", ends={"litebased": 69, "sudo litebased": 69}, varies=("timestamp", "pid")),
+    OnMachine(begins="$ litebased --socket", varies=("timestamp",),  # nobody types as fast as a test
+              instead={"litebase.sock &": "litebase.sock & sleep 2"}),
+    OnMachine(begins="$ echo 'log_level", ends={"sudo journalctl -fu litebase -o cat": 130}, varies=("connection", "uid", "pid", "milliseconds")),
+    OnMachine(begins="$ sudo lsof", varies=("numbers", "columns")),
+    OnMachine(begins="$ systemctl status litebase.socket", ends={"systemctl status litebase.socket": 3}),
+    OnMachine(begins="$ timeout 3", instead={  # as it is between two attempts to start
+        "systemctl status litebase": "until systemctl status litebase >shown; grep -q auto-restart shown; do sleep 0.1; done; cat shown; (exit 3)"},
+              ends={"systemctl status litebase": 3}, varies=("date", "ago", "pid")),
+    OnMachine(begins="$ sudo litebased --check-config", ends={"sudo litebased --check-config": 78}, varies=("timestamp",)),
+    OnMachine(begins="$ litebase ping\nhealthy", varies=("pid", "uptime", "milliseconds")),
+    OnMachine(begins="$ litebase ping --socket", ends={"litebase ping --socket /tmp/litebase.sock": 77}, varies=("uid",)),
+    OnMachine(begins="$ litebase query -d home", ends={'litebase query -d home "SELECT 1 FROM a"': 69}),
+    OnMachine(begins='$ litebase query "INSERT', varies=("pid", "uid")),
+    OnMachine(begins="$ ps -o", instead={"-p 544": "-p $(pgrep -x litebase)"}, varies=("date", "numbers", "columns")),
+    OnMachine(begins='$ litebase query -d music "INSERT INTO t VALUES (9)"; echo'),
+    OnMachine(begins="$ sudo fuser", varies=("numbers", "columns")),
+    OnMachine(begins="$ litebase query -d small"),
+    OnMachine(begins='$ litebase query -d music "INSERT INTO t VALUES (9)"\n'),
+    OnMachine(begins="$ litebase ping; echo", varies=("uid", "pid")),
+    OnMachine(begins="$ sudo ss", varies=("pid",)),
+    OnMachine(begins="$ litebase query - < load.sql", varies=("session",)),
+    Elsewhere(begins='{"id":2', test="Tests/System/test_guides.py::test_the_reply_to_a_session_of_a_former_process"),
+    OnMachine(begins="$ sudo -u alice systemctl", ends={"sudo -u alice systemctl --user status litebase.socket": 1}),
+    OnMachine(begins="$ sudo -u alice XDG", varies=("pid", "uptime", "milliseconds")),
+    OnMachine(begins="$ sudo journalctl -u litebase\n", varies=("date", "host", "pid")),
+    LeftOut(begins="$ sudo apt install systemd-coredump", reason=NETWORK),
+    OnMachine(begins="$ sudo journalctl -u litebase -n 1 -o json", varies=("duration", "connection", "uid", "pid", "milliseconds")),
+]

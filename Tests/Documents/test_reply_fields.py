@@ -1,0 +1,83 @@
+"""The fields of the replies, as docs/protocol.md lists them, are those that come: none is missing, and none is not listed."""
+
+import re
+
+import examples
+from wire import Client
+
+PROTOCOL = (examples.ROOT / "docs/protocol.md").read_text(encoding="utf-8")
+
+
+def documented():
+    """By the type of the request: every name in the third column of the table, with those of what it links to."""
+    table = re.search(r"^\| type \| data \| data of the reply \|\n\|.*\n((?:\|.*\n)+)", PROTOCOL, re.M)[1]
+    found = {}
+    for line in table.splitlines():
+        name, _, reply = (cell.strip() for cell in line.strip("|").split(" | "))
+        names = set(re.findall(r"`(\w+)`", reply))
+        found[re.match(r"`(\w+)`", name)[1]] = names | (rows() if "[rows]" in reply else set())
+    return {type: names - set(found) for type, names in found.items()}  # what is said of other requests
+
+
+def section(title):
+    return re.search(rf"^## {title}\n(.*?)^## ", PROTOCOL, re.M | re.S)[1]
+
+
+def rows():
+    """The fields of a query_response: those of the first reply, and the table of those of the last one."""
+    text = section("Rows")
+    first = set(re.findall(r"`(\w+)`", text.strip().split("\n\n")[0])) - {"query_response"}
+    return first | set(re.findall(r"^\| `(\w+)` \|", text, re.M))
+
+
+def keys(value):
+    if isinstance(value, dict):
+        return set(value) | {key for below in value.values() for key in keys(below)}
+    return {key for below in value for key in keys(below)} if isinstance(value, list) else set()
+
+
+def names_of_stats(reply):
+    """Most of what it counts is by names of types, codes, users and limits."""
+    return set(reply) | keys(reply["connections"]) | keys(list(reply["latency_us"].values()))
+
+
+def seen(client):
+    """By the type of the request: the names in replies to requests that between them bring every field."""
+    insert = "INSERT INTO t(x) VALUES (?)"
+    found = {}
+
+    def ask(type, **data):
+        reply = client.call(type, data).data
+        found.setdefault(type, set()).update(names_of_stats(reply) if type == "stats" else keys({**reply, "limits": {}}))
+        return reply
+
+    ask("query", sql="CREATE TABLE t(x)")
+    ask("query", sql=insert, params=[1])
+    ask("query", sql="SELECT x FROM t, (VALUES(1), (2))", max_rows=1)
+    ask("health_check")
+    ask("hello", client="test", protocol=[1])
+    ask("list_databases")
+    session = ask("db_connect", database="default")["session"]
+    ask("activity")
+    ask("batch", statements=[{"sql": insert, "params": [1]}])
+    ask("describe", sql="SELECT x FROM t WHERE x = ?")
+    ask("db_disconnect", session=session)
+    ask("cancel", request=1)
+    ask("stats")
+    ask("reload")
+    return found
+
+
+def test_every_field_is_documented_and_every_documented_field_comes(reader):
+    alice = reader()
+    alice.start_daemon("exec litebased")
+    with Client(str(alice.socket), "lines") as client:
+        came = seen(client)
+    listed = documented()
+    assert set(listed) == {*came, "fetch"}
+    wrong = {}
+    for type, names in came.items():
+        missing, unknown = listed[type] - names - {"rows"}, names - listed[type] - {"rows", "limits"}
+        if missing or unknown:
+            wrong[type] = {"documented, and does not come": missing, "comes, and is not documented": unknown}
+    assert not wrong, "\n".join(f"{type}: {what}" for type, what in wrong.items())

@@ -1,0 +1,93 @@
+"""Statements of docs/databases.md for the administrator of a server, on servers of their own; and commands about such databases."""
+
+import dataclasses
+import shlex
+
+import pytest
+
+import judged
+from judgements import SERVED, judgements_of
+from mariadb import MariaDB
+from postgresql import PostgreSQL
+from redis_server import Redis
+from test_examples_run import follow
+
+
+def shown(begins):
+    """The block that begins so, with its judgement."""
+    [found] = [(block, judgement) for block, judgement in judgements_of("docs/databases.md") if block.text.startswith(begins)]
+    return found
+
+
+@pytest.fixture
+def serve(request):
+    def start(kind):
+        server = kind()
+        request.addfinalizer(server.discard)
+        return server
+    return start
+
+
+@pytest.fixture(scope="module")
+def mariadb():
+    """With the database that the document names."""
+    server = MariaDB()
+    server.sql("CREATE DATABASE shop; CREATE TABLE shop.stock(n int)")
+    yield server
+    server.discard()
+
+
+def asked(reader, database, url, statements):
+    """What a reader's own daemon answers for a database that his configuration has."""
+    reader.start_daemon(f"exec litebased --database '{database}={url}'")
+    return [reader.run(f"litebase query -d {database} {shlex.quote(statement)}").status for statement in statements]
+
+
+def test_the_reader_of_postgresql(serve, reader):
+    """It may read every table, and change none."""
+    server = serve(PostgreSQL)
+    server.psql("CREATE TABLE stock(n int)")
+    server.psql(shown("CREATE ROLE reader")[0].text)
+    assert asked(reader(), "shop", server.url(user="reader"), ["SELECT * FROM stock", "INSERT INTO stock VALUES (1)"]) == [0, 77]
+
+
+def test_the_reader_of_mariadb(mariadb, reader):
+    """The same; unix_socket takes the name of whoever connects, so the statement's user gets a password's way in here."""
+    block, _ = shown("CREATE USER reader")
+    mariadb.sql("DROP USER reader@localhost")
+    mariadb.sql(block.text)
+    assert "unix_socket" in mariadb.sql("SHOW CREATE USER reader@localhost")
+    mariadb.sql("ALTER USER reader@localhost IDENTIFIED BY ''")
+    assert asked(reader(), "shop", mariadb.url("shop", "reader"), ["SELECT * FROM stock", "INSERT INTO stock VALUES (1)"]) == [0, 77]
+
+
+def test_the_reader_of_redis(serve, reader):
+    """It may read, with read-only access of the daemon too, which asks INFO and COMMAND."""
+    server = serve(Redis)
+    block, _ = shown("ACL SETUSER reader")
+    server.ask(*shlex.split(block.text.replace(">", "\\>")))
+    server.ask("SET", "k", "v")
+    url = server.url("reader", "password")
+    assert asked(reader(), "cache", url, ["GET k", "SET k w", "CONFIG GET requirepass"]) == [0, 77, 77]
+    assert server.ask("GET", "k") == "v"
+
+
+def test_a_database_on_mariadb(mariadb, reader):
+    alice = reader()
+    mariadb.sql("CREATE USER litebase@localhost; GRANT ALL ON shop.* TO litebase@localhost")
+    alice.start_daemon("exec litebased")
+    block, judgement = shown(SERVED[0])
+    follow(alice, block, placed(judgement, "/run/mysqld/mysqld.sock", mariadb.socket))
+
+
+def test_a_database_on_redis(serve, reader):
+    server, alice = serve(Redis), reader()
+    alice.start_daemon("exec litebased")
+    block, judgement = shown(SERVED[1])
+    follow(alice, block, placed(judgement, "/run/redis/redis-server.sock", server.socket))
+
+
+def placed(judgement, path, socket):
+    """With the server's socket where the test's server has it."""
+    assert isinstance(judgement, judged.Commands)
+    return dataclasses.replace(judgement, instead={**judgement.instead, path: str(socket)})
