@@ -7,6 +7,8 @@ public import Server
 /// Everything that the daemon is told at a start or a reload.
 public struct Configuration: Sendable, Equatable {
     public var settings: Settings
+    /// Names of those that a file or a flag has set.
+    public var givenSettings: Set<String>
     /// The first one is the default database.
     public var databases: [DatabaseConfiguration]
     public var listen: ListenMode
@@ -34,8 +36,9 @@ public struct Configuration: Sendable, Equatable {
         let databases = reader.orderedDatabases().map { $0.withPasswords(in: paths.credentialsDirectory) }
         guard reader.problems.isEmpty else { throw ConfigurationError(problems: reader.problems(orderedBy: files)) }
         return Configuration(
-            settings: reader.settings, databases: databases, listen: options.listen,
-            socketPath: reader.settings.socketPath ?? paths.socketPath, stateDirectory: stateDirectory, files: files)
+            settings: reader.settings, givenSettings: reader.givenSettings, databases: databases,
+            listen: options.listen, socketPath: reader.settings.socketPath ?? paths.socketPath,
+            stateDirectory: stateDirectory, files: files)
     }
 
     /// What the server gets.
@@ -44,6 +47,14 @@ public struct Configuration: Sendable, Equatable {
             version: version, activation: activation, loopCount: loopCount,
             spinMicrosecondsMax: settings.spinMicrosecondsMax, limits: settings.limits, databases: databases,
             service: settings.service)
+    }
+
+    /// Which limits of memory do not follow from how much there is.
+    public var givenMemoryLimits: GivenMemoryLimits {
+        GivenMemoryLimits(
+            sqlite: givenSettings.contains("limits.sqlite_memory_bytes_max"),
+            sqlitePerUser: givenSettings.contains("limits.sqlite_memory_bytes_per_user_max"),
+            bufferedPerUser: givenSettings.contains("limits.buffered_bytes_per_user_max"))
     }
 
     /// Event loops, 1 or more.

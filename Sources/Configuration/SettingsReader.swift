@@ -21,6 +21,8 @@ struct SettingsReader {
     /// In the order in which they were named first.
     private(set) var databases: [Database] = []
     private(set) var problems: [ConfigurationProblem] = []
+    /// Names of settings that somebody has set, be it to what they would be anyway.
+    private(set) var givenSettings: Set<String> = []
     /// Where `default_database` was set.
     private(set) var defaultDatabasePlace: (file: String?, line: Int, column: Int)?
 
@@ -43,6 +45,7 @@ struct SettingsReader {
     /// Takes over a flag.
     mutating func override(_ setting: Setting, text: String, flag: String) {
         if let problem = setting.assign(text: text, to: &settings) { report(nil, "--\(flag) \(problem)") }
+        givenSettings.insert(setting.name)
         if setting.name == "default_database" { defaultDatabasePlace = (nil, 0, 0) }
         if setting.name == "socket.group" { socketGroupPlace = nil }
     }
@@ -68,6 +71,7 @@ struct SettingsReader {
         let name = entry.path.joined(separator: ".")
         if let setting = Setting.named(name) {
             if let problem = setting.assign(entry.value, to: &settings) { report(entry, file, "\(name) \(problem)") }
+            givenSettings.insert(name)
             if name == "default_database" { defaultDatabasePlace = (file, entry.line, entry.column) }
             if name == "socket.group" { socketGroupPlace = (file, entry.line, entry.column) }
         } else if entry.path.count == 1, Self.sections.contains(name) {

@@ -10,7 +10,7 @@ public struct Limits: Sendable, Equatable {
     public var connectionCountMax = 10_000
     /// Connections of one Unix user at a time; the daemon's own user and root may have `connectionCountMax`.
     public var connectionCountPerUserMax = 5_000
-    /// Bytes of requests and replies that the daemon holds for one Unix user.
+    /// Bytes of requests and replies that the daemon holds for one Unix user; less where there is little memory (`fitting`).
     public var bufferedByteCountPerUserMax = 256 << 20
     /// Requests of one Unix user that may be unfinished, over all connections.
     public var requestsInFlightPerUserMax = 50_000
@@ -33,7 +33,7 @@ public struct Limits: Sendable, Equatable {
     public var pagedQueriesPerConnectionMax = 16
     /// Connections to one database that may be open for reading at a time.
     public var readersPerDatabaseMax = 64
-    /// Memory that SQLite may use in all, in bytes; 0 means no limit.
+    /// Memory that SQLite may use in all, in bytes; 0 means no limit. Less where there is little memory (`fitting`).
     public var sqliteMemoryByteCountMax = 1 << 30
     /// Memory that SQLite may use for one Unix user, in bytes; 0: half of `sqliteMemoryByteCountMax`.
     public var sqliteMemoryByteCountPerUserMax = 0

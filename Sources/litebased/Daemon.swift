@@ -108,7 +108,8 @@ final class Daemon: EventSource {
         }
     }
 
-    /// What the server is to do, within the open files that the process may have; says what had to be lowered for that.
+    /// What the server is to do, within the open files and the memory that the process may have; says what had to be lowered
+    /// for that.
     static func possible(_ configuration: Configuration, isActivated: Bool, _ log: Log) -> ServerConfiguration {
         var wanted = configuration.serverConfiguration(
             version: Product.version, activation: isActivated ? .socket : .standalone)
@@ -123,7 +124,29 @@ final class Daemon: EventSource {
                         + "\(change.value) is in force",
                     fields: [("LITEBASE_LIMIT", change.name)], id: MessageID.limitsLowered))
         }
+        fitMemory(&wanted.limits, configuration.givenMemoryLimits, log)
         return wanted
+    }
+
+    private static func fitMemory(_ limits: inout Limits, _ given: GivenMemoryLimits, _ log: Log) {
+        let byteCount = Process.memoryByteCountMax
+        let fitting = limits.fitting(memoryByteCount: byteCount, given: given)
+        limits = fitting.limits
+        for change in fitting.changes {
+            log.write(
+                LogRecord(
+                    .notice,
+                    "\(change.name) is \(change.value), for the process may have \(byteCount) bytes of memory",
+                    fields: [("LITEBASE_LIMIT", change.name)], id: MessageID.memoryLimits))
+        }
+        guard fitting.isExceeded else { return }
+        log.write(
+            LogRecord(
+                .warning,
+                "Clients may take more memory than is good for a process that may have \(byteCount) bytes: one user "
+                    + "more than a quarter, or all more than half; lower limits.sqlite_memory_bytes_max, "
+                    + "limits.sqlite_memory_bytes_per_user_max and limits.buffered_bytes_per_user_max, or remove them "
+                    + "from the configuration", id: MessageID.memoryLimits))
     }
 
     /// Makes the directory of the embedded database, for its owner only.

@@ -137,7 +137,7 @@ extension Connection {
         guard let error = refusal(ofMore: 0) else { return }
         observeExhaustion(of: .bufferedBytesPerUser)
         reply(error, id: .none, encoding: decoder.framing == .lengthPrefixed ? .messagePack : .json)
-        input.releaseStorage()
+        context.dispose(of: &input)
         isClosing = true
     }
 
@@ -164,7 +164,7 @@ extension Connection {
         else { return false }
         observeExhaustion(of: .bufferedBytesPerUser)
         operation.rows.closeForError(keepingRows: false)
-        operation.rows.buffer.releaseStorage()
+        context.dispose(of: &operation.rows.buffer)
         operation.refusal = error
         return true
     }

@@ -150,12 +150,24 @@ extension Connection {
                 return stop(operation, .cancelled)
             }
             operation.hasSentRows = true
-            if !isClosed { output.append(operation.rows.buffer.readable) }
+            if !isClosed { send(operation.rows) }
             operation.rows.buffer.removeAll()
             continueRows(operation)
             if !isStarting { finishTurn() }
         }
     }
+
+    /// Puts rows that were made behind the output; many bytes become the output as they are, where nothing is in front of them:
+    /// a loop would copy 60 MB for 30 ms.
+    private func send(_ rows: WireRowSink) {
+        if output.isEmpty, rows.buffer.count >= Self.movedByteCountMin {
+            swap(&output, &rows.buffer)
+        } else {
+            output.append(rows.buffer.readable)
+        }
+    }
+
+    private static let movedByteCountMin = 256 << 10
 
     private func continueRows(_ operation: Operation) {
         if operation.rows.isPageComplete, let pageRowCount = operation.pageRowCount {
@@ -281,7 +293,7 @@ extension Connection {
     func replyError(_ operation: Operation, _ error: RequestError) {
         if operation.hasSentRows {
             operation.rows.closeForError(keepingRows: true)
-            output.append(operation.rows.buffer.readable)
+            send(operation.rows)
         }
         reply(
             error, id: operation.id, encoding: operation.encoding, sql: operation.sql,
@@ -302,7 +314,7 @@ extension Connection {
             writer.key("elapsed_us", into: &output)
             writer.integer(operation.elapsedMicroseconds, into: &output)
         }
-        output.append(operation.rows.buffer.readable)
+        send(operation.rows)
     }
 
     private func replyBatch(_ operation: Operation) {

@@ -92,7 +92,7 @@ extension Connection {
 
     /// Gives the storage of a request back that was long.
     func trimBody() {
-        if context.body.capacity > 4 * LongRequest.byteCountMin { context.body.releaseStorage() }
+        if context.body.capacity > 4 * LongRequest.byteCountMin { context.dispose(of: &context.body) }
     }
 
     /// Answers a body that begins as none does. Where the next frame begins is known. A line that is no object may be another

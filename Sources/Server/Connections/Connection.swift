@@ -197,7 +197,7 @@ final class Connection: EventSource {
             if context.spareOutput.capacity == 0, output.capacity <= LoopContext.spareOutputByteCountMax {
                 swap(&output, &context.spareOutput)
             } else {
-                output.releaseStorage()
+                context.dispose(of: &output)
             }
         }
     }
@@ -244,7 +244,7 @@ final class Connection: EventSource {
         let consumed = process(input.readable)
         input.consume(consumed)
         if longFrame != nil { startLongRequest() }
-        if input.isEmpty { input.releaseStorage() }
+        if input.isEmpty { context.dispose(of: &input) }
     }
 
     /// Lets other connections have the loop before the next requests of this one.
@@ -367,8 +367,8 @@ final class Connection: EventSource {
         share = nil
         context.statistics.connectionsOpen -= 1
         context.shared.connections.add(-1)
-        output.releaseStorage()
-        input.releaseStorage()
+        context.dispose(of: &output)
+        context.dispose(of: &input)
         settleAccount()
         account.connections.add(-1)
         abandonRequests()

@@ -138,6 +138,8 @@ final class LoopContext {
 
     func recycle(_ operation: Operation) {
         precondition(!operation.isTracked, "an operation was given back while it was in flight")
+        disposeOfLarge(&operation.rows.buffer)
+        disposeOfLarge(&operation.storage)
         operation.reset()
         let index = Int(operation.encoding.rawValue)
         if freeOperations[index].count < Self.freeOperationCountMax { freeOperations[index].append(operation) }

@@ -13,6 +13,8 @@ final class SharedState: Sendable {
     let workers: WorkerPool
     /// For writes, opening, rolling back and checkpoints.
     let writers: WorkerPool
+    /// For freeing what is large.
+    let disposers = WorkerPool(threadCountMax: 1)
     let version: String
     let activation: Activation
     let started = MonotonicInstant.now

@@ -14,6 +14,7 @@ public enum MessageID: String, CaseIterable, Sendable {
     case startFailed = "b751f0f50e444215b2c0697b482eb507"
     case settingsUnused = "fd6bc244f1004da3ae6586daac2514da"
     case limitsLowered = "0a42e13e41ee41cbb1810c32ebb8232e"
+    case memoryLimits = "defe581758ee448d9cd03c4809b0c72a"
     case connectionsRestored = "967d9ccb5b5b42c6adaa73402966ea1e"
     case descriptorsRefused = "f0d56f0cfb024f889952c8957b2b5eae"
     case idleExit = "532beff64fe9433ab023f72913e4d192"
@@ -66,8 +67,8 @@ public enum MessageID: String, CaseIterable, Sendable {
         case .databaseReplaced: "databases whose files were deleted or replaced"
         case .databaseTrouble: "requests that failed for a trouble of the database"
         case .listening, .configurationInvalid, .startFailed, .settingsUnused, .limitsLowered,
-            .connectionsRestored, .descriptorsRefused, .idleExit, .stopRequested, .draining, .drainTimedOut, .stopped,
-            .loopHung, .notificationsLost, .reloaded,
+            .memoryLimits, .connectionsRestored, .descriptorsRefused, .idleExit, .stopRequested, .draining,
+            .drainTimedOut, .stopped, .loopHung, .notificationsLost, .reloaded,
             .reloadFailed, .restartNeeded, .suppressed, .recordsLost:
             "the daemon's own state"
         }
