@@ -210,7 +210,7 @@ def test_a_table_that_makes_no_sense_closes_its_connections(manager):
         assert client.call("health_check").data["pid"] == daemon.pid
 
 
-@pytest.mark.parametrize("seed", [random.randrange(1 << 30)])
+@pytest.mark.parametrize("seed", [random.randrange(1 << 30)], ids=["random"])
 def test_garbage_in_the_table_harms_nobody(manager, seed):
     print(f"seed {seed}")
     random.seed(seed)
