@@ -230,6 +230,8 @@ private final class Directory {
         try again.write("litebase.toml", first.toml)
         var second = try again.load()
         second.files = first.files
+        // Everything is printed, and so is set.
+        second.givenSettings = first.givenSettings
         #expect(second == first)
         #expect(first.settings.port == 0)
         #expect(first.settings.limits.statementTimeMillisecondsMax == 2_592_000_000)

@@ -327,7 +327,7 @@ final class SQLiteConnection: @unchecked Sendable {
 
     /// Looks more rarely where steps are quick, and after a few steps where they are slow: a step can be a function of a
     /// large value.
-    private func mustStopBetweenSteps() -> Bool {
+    func mustStopBetweenSteps() -> Bool {
         if mayBlock {
             let now = MonotonicInstant.now
             let elapsed = now.nanoseconds(since: lastLook)

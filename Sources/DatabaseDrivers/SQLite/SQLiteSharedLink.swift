@@ -190,7 +190,7 @@ public final class SQLiteSharedLink: DatabaseLink {
         /// What is not there may be made by a write that the same client has sent before: the writer finds out, behind that. If
         /// there is none, one may have been done just now: then it is looked at once more.
         override func preparationFailed(_ execution: SQLiteExecution, _ error: DriverError) {
-            guard error.code == .databaseError, execution.run.stopReason == nil, case .statement = execution.run.kind,
+            guard Self.mayBeMade(error), execution.run.stopReason == nil, case .statement = execution.run.kind,
                 !mayOnlyRead(execution), !SQLText.onlyReads(execution.run.sql), !execution.isLookedAtAgain
             else { return end(execution, error) }
             execution.run.error = nil
@@ -200,6 +200,15 @@ public final class SQLiteSharedLink: DatabaseLink {
             comeBack(execution)
             if let reader = execution.connection.take() { takeBack(reader) }
             begin(execution)
+        }
+
+        /// Whether an earlier statement may take the reason away: something is missing, or is there; but not of bad grammar.
+        private static func mayBeMade(_ error: DriverError) -> Bool {
+            switch error.code {
+            case .databaseError: true
+            case .syntaxError: error.details.sqlState != "42601"
+            default: false
+            }
         }
 
         private func hasWrites(before execution: SQLiteExecution) -> Bool {
