@@ -24,11 +24,15 @@ class MariaDB(ServerProcess):
     def set_up(self):
         self.data = self.directory / "data"
         self.socket = self.directory / "s"
-        self.settings = {"socket": self.socket, "datadir": self.data, "skip_networking": "1", "max_connections": "60",
+        # A server that starts deletes the temporary tables of all others in its directory.
+        self.temporary = self.directory / "tmp"
+        self.temporary.mkdir(mode=0o777)
+        self.temporary.chmod(0o777)
+        self.settings = {"socket": self.socket, "datadir": self.data, "tmpdir": self.temporary, "skip_networking": "1", "max_connections": "60",
                          "innodb_buffer_pool_size": "24M", "innodb_flush_log_at_trx_commit": "2", "innodb_log_file_size": "8M",
                          "innodb_fast_shutdown": "2", "character_set_server": "utf8mb4", "pid_file": self.directory / "pid",
                          "performance_schema": "0", "secure_file_priv": self.directory, "log_warnings": "1", **self.own_settings}
-        self.run(self.programs["mariadb-install-db"], "--no-defaults", f"--datadir={self.data}",
+        self.run(self.programs["mariadb-install-db"], "--no-defaults", f"--datadir={self.data}", f"--tmpdir={self.temporary}",
                  "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve")
 
     def url(self, database="lb", user="lb", password=None, **options):
