@@ -51,9 +51,11 @@ blackbox: build $(VENV)/ready
 	$(PYTEST) -n 2 --dist loadfile -m "not alone" Tests/Protocol Tests/CommandLine Tests/Documents
 	$(PYTEST) -m alone Tests/Protocol
 
-# Boots a container, which only root can.
+# Boots a container, which only root can; then another one for the guides, which install and set up what they speak of.
+AS_ROOT = $(if $(filter 0,$(shell id -u)),,sudo )
 system:
-	$(if $(filter 0,$(shell id -u)),,sudo )env LITEBASE_TEST_SCALE=$(or $(SCALE),1) PATH="$$PATH" scripts/system-test.sh
+	$(AS_ROOT)env LITEBASE_TEST_SCALE=$(or $(SCALE),1) PATH="$$PATH" scripts/system-test.sh --ignore=Tests/System/test_guides.py
+	$(AS_ROOT)env LITEBASE_DEB="$$(ls $(CURDIR)/.build/deb/litebase_*.deb)" PATH="$$PATH" scripts/system-test.sh -k test_guides
 
 # Status 77: something that the machine lacks, which it names. The two short runs prove that a loss would be seen.
 ROUNDS ?= 20
