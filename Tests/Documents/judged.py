@@ -110,6 +110,18 @@ CLIENT_SWIFT = [
                  "let client = try await Client.connect()\ntry client.introduce", "let client = try BlockingClient"]),
 ]
 
+
+
+def python(begins):
+    return Elsewhere(begins=begins, test="clients/python/tests/test_documents.py::test_the_examples_run")
+
+
+CLIENT_PYTHON = [
+    LeftOut(begins="$ pip install", reason=NETWORK),
+    *map(python, ["import litebase\n\ndb = ", "db.execute(\"CREATE", "import datetime", "total = 0", "db.commit()", "import threading",
+                  "try:", "import asyncio", "for entry in"]),
+]
+
 # The same command stands in a guide, where it has its machine.
 ON_MACHINE = "Tests/System/test_guides.py runs it"
 # A user's own daemon stands for the service, where the machine of the system tests has no such server.
