@@ -10,10 +10,17 @@ let strict: [SwiftSetting] = [
     .enableUpcomingFeature("MemberImportVisibility"),
     .treatAllWarnings(as: .error),
 ]
-// A single `contains("text")` would bring the engine of regular expressions, 1 MB of program; nothing in the daemon needs it.
-let daemon =
+// A single `contains("text")` would bring the engine of regular expressions, 1 MB of program; nothing in the programs needs it.
+let lean =
     strict + [.unsafeFlags(["-Xfrontend", "-disable-implicit-string-processing-module-import"])]
 let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+// A directory named swift-argument-parser that has it, instead of its repository: for builds without a network.
+let argumentParserPackage: Package.Dependency =
+    if let path = Context.environment["LITEBASE_ARGUMENT_PARSER"] {
+        .package(path: path)
+    } else {
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+    }
 
 let package = Package(
     name: "litebase",
@@ -25,9 +32,7 @@ let package = Package(
         .library(name: "WireProtocol", targets: ["WireProtocol"]),
         .library(name: "DaemonParts", targets: ["Configuration", "Server", "DatabaseDrivers", "LinuxSystem"]),
     ],
-    dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
-    ],
+    dependencies: [argumentParserPackage],
     targets: [
         // What Swift's Glibc module lacks, and C libraries.
         .target(name: "CLinux"),
@@ -52,7 +57,7 @@ let package = Package(
         // Foundations: no knowledge of databases or of the protocol's meaning.
         .target(name: "ByteBuffers", swiftSettings: strict),
         .target(name: "LinuxSystem", dependencies: ["CLinux", "ByteBuffers"], swiftSettings: strict),
-        .target(name: "SystemdSupport", dependencies: ["LinuxSystem", "CSystemd"], swiftSettings: daemon),
+        .target(name: "SystemdSupport", dependencies: ["LinuxSystem", "CSystemd"], swiftSettings: lean),
 
         // The language on the socket: pure, no I/O.
         .target(name: "WireProtocol", dependencies: ["ByteBuffers", "CNumbers"], swiftSettings: strict),
@@ -65,19 +70,19 @@ let package = Package(
                 "CMariaDB",
                 "CHiredis",
             ],
-            swiftSettings: daemon),
+            swiftSettings: lean),
 
         // The service: connections, sessions, routing, limits. Knows nothing of systemd.
         .target(
             name: "Server", dependencies: ["WireProtocol", "DatabaseDrivers", "LinuxSystem", "ByteBuffers"],
-            swiftSettings: daemon),
+            swiftSettings: lean),
         .target(
             name: "Configuration", dependencies: ["Server", "DatabaseDrivers", "LinuxSystem", "CToml"],
-            swiftSettings: daemon),
+            swiftSettings: lean),
         .executableTarget(
             name: "litebased",
             dependencies: ["Configuration", "Server", "SystemdSupport", "LinuxSystem", "DatabaseDrivers"],
-            swiftSettings: daemon),
+            swiftSettings: lean),
 
         // The other side of the socket.
         .target(
@@ -87,7 +92,7 @@ let package = Package(
             name: "litebase",
             dependencies: [
                 "LiteBaseClient", "WireProtocol", "LinuxSystem", "ByteBuffers", "CEditLine", argumentParser,
-            ], swiftSettings: strict),
+            ], swiftSettings: lean),
 
         // Never part of a product.
         .target(
@@ -125,7 +130,7 @@ let package = Package(
                 "litebase", "LiteBaseClient", "WireProtocol", "LinuxSystem", "ByteBuffers", "LiteBaseTesting",
                 argumentParser,
             ],
-            exclude: ["Snapshots"], swiftSettings: strict),
+            exclude: ["Snapshots"], swiftSettings: lean),
     ],
     cxxLanguageStandard: .cxx17
 )

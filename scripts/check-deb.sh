@@ -1,5 +1,5 @@
 #!/bin/sh
-# Checks the packages that scripts/build-deb.sh made: lintian, hardening, libraries, debugging symbols.
+# Checks the packages that scripts/build-deb.sh made: lintian, hardening, libraries, what is linked statically, debugging symbols.
 #
 #   scripts/check-deb.sh [DIRECTORY]     default: .build/deb
 set -eu
@@ -14,7 +14,8 @@ status=0
 wrong() { echo "WRONG: $*" >&2; status=1; }
 
 # An override needs its reason, in packaging/debian; everything else is a failure, down to "pedantic".
-lintian --allow-root --pedantic --display-info --display-experimental \
+# (Static-Built-Using is known to dpkg since 1.21.3, to lintian 2.116 of Debian 12 not yet.)
+lintian --allow-root --suppress-tags unknown-field --pedantic --display-info --display-experimental \
     --fail-on error,warning,info,pedantic,experimental "$packages"/*.changes || wrong "lintian"
 
 for package in "$packages"/*.deb; do
@@ -42,6 +43,18 @@ needs_unknown() {
     set +f
 }
 
+# The largest step that a function makes over the stack without touching what is between (-fstack-clash-protection has the parts
+# in C touch it; Swift's compiler has no such thing). Below a stack lie as many bytes that cannot be touched, and the main thread
+# has a megabyte (stack_guard_gap of the kernel).
+guard=$(($(sed -n 's/.*static let guardByteCount = \(.*\)/\1/p' Sources/LinuxSystem/Thread.swift)))
+largest_frame() {
+    objdump --disassemble --no-show-raw-insn --no-addresses "$1" |
+        sed -nE 's/.*\<sub +\$(0x[0-9a-f]+),%rsp.*/\1/p; s/.*\<sub\s+sp, sp, #(0x[0-9a-f]+)(, lsl #12)?.*/\1\2/p' |
+        sed 's/^0x\([0-9a-f]*\), lsl #12/0x\1000/' | sort -u | python3 -c '
+import sys
+print(max((int(line, 16) for line in sys.stdin), default=0))'
+}
+
 for program in litebased litebase; do
     file=$work/package/usr/bin/$program
     dynamic=$(readelf -dW "$file")
@@ -51,11 +64,30 @@ for program in litebased litebase; do
     readelf -SW "$file" | grep -q '\.symtab\|\.debug_info' && wrong "$program is not stripped"
     unknown=$(needs_unknown "$program" "$file")
     [ -z "$unknown" ] || wrong "$program is linked with $unknown"
+    frame=$(largest_frame "$file")
+    [ "$frame" -gt 0 ] || wrong "$program: no frames were found"
+    [ "$frame" -le "$guard" ] || wrong "$program has a function with a frame of $frame bytes, more than the $guard below a stack"
+    # A third of the command line, for nothing (debian/patches), and the engine of regular expressions (Package.swift).
+    debug=$(readelf --notes "$file" | sed -n 's/.*Build ID: \(..\)\(.*\)/\1\/\2/p')
+    nm "$work/symbols/usr/lib/debug/.build-id/$debug.debug" >"$work/names"
+    [ "$(wc -l <"$work/names")" -gt 10000 ] || wrong "$program: no symbols were found"
+    grep -q 'FoundationEssentials\|17_StringProcessing' "$work/names" && wrong "$program has Foundation or _StringProcessing in it"
     # A function of ours, by name and line, from the package of symbols only.
     gdb --batch --nx -iex "set debuginfod enabled off" -iex "set debug-file-directory $work/symbols/usr/lib/debug" \
         -ex "info functions EventLoop" "$file" 2>/dev/null |
         grep -q '^File /usr/src/litebase-.*/Sources/LinuxSystem/EventLoop' || wrong "$program: gdb finds no source lines"
-    echo "$program: $(stat -c %s "$file") bytes"
+    echo "$program: $(stat -c %s "$file") bytes, largest frame $frame"
+done
+# The source package has all that the build needs; check-reproducible.sh builds it from that alone.
+grep -q 'orig-swift-argument-parser\.tar\.' "$packages"/litebase_*.dsc || wrong "the source package lacks swift-argument-parser"
+for package in "$packages"/litebase_*.deb; do
+    field=$(dpkg-deb --field "$package" Static-Built-Using)
+    for source in gcc tomlplusplus; do
+        case " $field" in *" $source"*) ;; *) wrong "Static-Built-Using lacks $source: $field" ;; esac
+    done
+    # As dh_builddeb has made it: three members, all of them by dpkg-deb.
+    members=$(ar t "$package" | tr '\n' ' ')
+    [ "$members" = "debian-binary control.tar.xz data.tar.xz " ] || wrong "members of the package: $members"
 done
 # Nothing of the machine that built it.
 find "$work/symbols" -name '*.debug' -exec objcopy --decompress-debug-sections {} \;

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Builds the Debian package twice from nothing, in directories of different names, and compares the results byte for byte.
+# Builds the Debian package again, in a directory of another name and from the source package alone, without a network and without
+# a home directory, and compares the results byte for byte. The source package is made again, too.
 #
 #   scripts/check-reproducible.sh [FIRST]     FIRST: a directory with packages already built (.build/deb); saves one build
 set -eu
@@ -10,10 +11,23 @@ trap 'exit 130' INT TERM
 
 first=${1:-$work/first}
 [ -n "${1:-}" ] || LITEBASE_DEB_OUT="$first" scripts/build-deb.sh "$work/here" >/dev/null
-LITEBASE_DEB_OUT="$work/second" scripts/build-deb.sh "$work/another/and-deeper/directory" >/dev/null
+
+LITEBASE_DEB_SOURCE_ONLY=1 LITEBASE_DEB_OUT="$work/source" scripts/build-deb.sh "$work/there" >/dev/null
+
+mkdir -p "$work/another/and-deeper/directory"
+dpkg-source --extract "$first"/litebase_*.dsc "$work/another/and-deeper/directory/unpacked" >/dev/null
+isolated="unshare --net"
+[ "$(id -u)" = 0 ] || isolated="unshare --net --map-current-user"
+profile=$(sed -n 's/^Built-For-Profiles: //p' "$first"/litebase_*.changes)
+(cd "$work/another/and-deeper/directory/unpacked" && env -i PATH="$PATH" HOME=/nonexistent LC_ALL=C.UTF-8 \
+    $isolated dpkg-buildpackage --no-sign --build=binary "--build-profiles=$profile") >"$work/build.log" 2>&1 || {
+    tail -n 40 "$work/build.log" >&2
+    echo "the source package cannot be built by itself" >&2
+    exit 1
+}
 
 status=0
-for file in "$work"/second/*.deb "$work"/second/*.dsc "$work"/second/*.tar.*; do
+for file in "$work"/another/and-deeper/directory/*.deb "$work"/source/*.dsc "$work"/source/*.tar.*; do
     name=$(basename "$file")
     if cmp -s "$file" "$first/$name"; then
         echo "equal     $name"
@@ -23,6 +37,8 @@ for file in "$work"/second/*.deb "$work"/second/*.dsc "$work"/second/*.tar.*; do
     fi
 done
 if [ $status != 0 ] && command -v diffoscope >/dev/null; then
-    for file in "$work"/second/*.deb; do diffoscope --max-report-size 20000 "$first/$(basename "$file")" "$file" || true; done
+    for file in "$work"/another/and-deeper/directory/*.deb; do
+        diffoscope --max-report-size 20000 "$first/$(basename "$file")" "$file" || true
+    done
 fi
 exit $status

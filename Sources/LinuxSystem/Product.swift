@@ -3,5 +3,5 @@
 /// Facts about this build.
 public enum Product {
     /// Version of the package (CHANGELOG.md).
-    public static let version = "0.1.0"
+    public static let version = "0.2.0"
 }

@@ -165,3 +165,17 @@ def test_log_messages_are_those_of_the_daemon():
 def test_drop_ins_are_those_of_the_tree():
     named = set(re.findall(r"^\| `([\w-]+\.conf)`", text("docs/operations.md"), re.M))
     assert named == {path.name for path in (ROOT / "systemd/examples").glob("*.conf")}
+
+
+# The version.
+
+def test_every_document_names_the_version_of_the_programs():
+    [version] = re.findall(r'static let version = "(\d+\.\d+\.\d+)"', text("Sources/LinuxSystem/Product.swift"))
+    named = re.compile(r'(?:litebased |LiteBase |litebase_|litebase-dbgsym_|"version":")(\d+\.\d+\.\d+)')
+    documents = [path for path in (ROOT / "docs").rglob("*.md") if path.name != "upgrading.md"] + PAGES + [ROOT / "README.md"]
+    found = {(path.name, number) for path in documents for number in named.findall(path.read_text(encoding="utf-8"))}
+    assert len(found) >= 5 and {number for _, number in found} == {version}, found
+    assert re.match(rf"litebase \({re.escape(version)}-\d+\) ", text("packaging/debian/changelog"))
+    [newest, *_] = re.findall(r"^## (.*)$", text("CHANGELOG.md"), re.M)
+    assert re.fullmatch(rf"{re.escape(version)} \(\d{{4}}-\d\d-\d\d\)", newest), f"a version and the day of its release: {newest}"
+    assert re.search(rf"^## From \S+ to {re.escape(version)}$", text("docs/upgrading.md"), re.M)

@@ -186,7 +186,10 @@ LITEBASE_TOML_5 = [
 DEBIAN = [
     OnMachine(begins="adduser NAME litebase", instead={"adduser NAME": "sudo adduser bob"}),
     OnMachine(begins="systemctl --user enable --now"),
+    LeftOut(begins="echo 'litebase litebase/purge-databases", reason="Tests/System/test_package.py answers so, and purges"),
 ]
+
+UPGRADING = [LeftOut(begins="$ sudo apt install --allow-downgrades", reason="the older package is not at hand; test_upgrade.py has versions")]
 
 HELP = {
     "litebase --help": [Commands(begins="litebase ping", types=LEAVES)],

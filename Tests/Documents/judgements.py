@@ -18,6 +18,7 @@ JUDGED = {
     "docs/operations.md": judged.OPERATIONS,
     "docs/protocol.md": judged.PROTOCOL,
     "docs/troubleshooting.md": judged.TROUBLESHOOTING,
+    "docs/upgrading.md": judged.UPGRADING,
     "docs/man/litebase.1": judged.LITEBASE_1,
     "docs/man/litebased.8": judged.LITEBASED_8,
     "docs/man/litebase.toml.5": judged.LITEBASE_TOML_5,

@@ -152,6 +152,8 @@ class ServerEngine(Engine):
     link = who = None
     # Of the client: its file, and the package that has it.
     library = package = None
+    # Other names of it, in later releases of Debian.
+    newer_libraries = ()
 
     def reader_url(self):
         return self.url(user=self.reader)

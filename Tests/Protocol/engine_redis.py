@@ -7,6 +7,7 @@ from redis_server import Redis
 class RedisEngine(ServerEngine):
     name = "redis"
     library, package = "libhiredis.so.0.14", "libhiredis0.14"
+    newer_libraries = ("libhiredis.so.1.1.0",)
     link, who = "CLIENT ID", "CLIENT INFO"
     lacks = {
         "sql": "statements are commands; there are no tables, types, savepoints or rollback of what was executed",

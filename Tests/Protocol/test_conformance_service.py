@@ -37,10 +37,12 @@ def test_a_library_is_loaded_when_it_is_needed(engine, start_daemon):
 
 
 def test_a_library_that_is_missing(engine, start_daemon, directory):
-    (directory / engine.library).write_bytes(b"no library")
+    for library in (engine.library, *engine.newer_libraries):
+        (directory / library).write_bytes(b"no library")
     client = start_daemon(databases={"db": engine.url()}, environment={"LD_LIBRARY_PATH": str(directory)}).connect()
     error = client.query_fails(engine.say(1), database="db")
     assert error["code"] == "driver_missing" and engine.package in error["hint"]
+    assert all(library in error["detail"] for library in (engine.library, *engine.newer_libraries)), error
     assert client.query("SELECT 1").value == 1
 
 

@@ -98,16 +98,83 @@ def test_remove_keeps_data_and_configuration(machine):
     assert machine.output("litebase", "query", "SELECT count(*) > 0 FROM used", "--format", "csv").splitlines()[-1] == "1"
 
 
+def answer(machine, delete):
+    machine.run("debconf-set-selections", input=f"litebase litebase/purge-databases boolean {str(delete).lower()}\n")
+
+
+def left_behind(machine):
+    """What a purge has left. The user stays, by Debian's policy: files that it may own elsewhere must not change hands."""
+    users = re.compile(r"/etc/(passwd|group|shadow|gshadow|subuid|subgid)-|/etc/.pwd.lock")
+    return {path for path in files(machine) - machine.files_before if not users.fullmatch(path)}
+
+
+def listed(machine):
+    """Units that systemd knows, those without a file included."""
+    return [line for line in machine.output("systemctl", "list-units", "--all", "--no-legend", "--plain").splitlines()
+            if line.startswith("litebase")]
+
+
 def test_purge_leaves_nothing_but_the_user(machine):
     use(machine)
+    # Somebody has enabled the socket for all users, and the service has failed: neither may dangle.
+    machine.systemctl("--global", "enable", "litebase.socket")
+    machine.drop_in("test-fails", "[Service]\nExecStart=\nExecStart=/bin/false\nRestart=no\n")
+    machine.systemctl("restart", SERVICE, check=False)
+    assert machine.state() == "failed"
+    machine.remove(f"/etc/systemd/system/{SERVICE}.d")
+    answer(machine, True)
     machine.run("apt-get", "purge", "-y", "-q", "litebase", environment=APT)
     try:
-        left = files(machine) - machine.files_before
-        # The user stays, by Debian's policy: files that it may own elsewhere must not change hands.
-        left = {path for path in left if not re.fullmatch(r"/etc/(passwd|group|shadow|gshadow|subuid|subgid)-|/etc/.pwd.lock", path)}
-        assert not left, sorted(left)
+        assert not left_behind(machine), sorted(left_behind(machine))
         assert machine.output("getent", "passwd", "litebase")
-        assert "litebase" not in machine.output("systemctl", "list-units", "--type=service,socket", "--no-legend")
+        assert listed(machine) == []
+        assert machine.run("pgrep", "litebased", check=False).returncode == 1
+        assert "litebase" not in machine.output("debconf-show", "litebase")
     finally:
         install(machine)
     machine.ping(user="member")
+
+
+@pytest.mark.parametrize("reply", [None, "", "n", "y"])
+def test_purge_asks_before_it_deletes_databases(machine, reply):
+    """`None`: nobody is there to answer, which must not cost data; "": the default."""
+    use(machine)
+    if reply is None:
+        purged = machine.run("dpkg", "--purge", "litebase", environment=APT)
+    else:
+        # Questions are put to terminals only.
+        purged = machine.run("script", "--quiet", "--return", "--command", "dpkg --purge litebase", "/dev/null",
+                             environment=["DEBIAN_FRONTEND=teletype", "TERM=dumb"], input=f"{reply}\n")
+    try:
+        said = purged.stdout + purged.stderr
+        assert ("Delete all databases in /var/lib/litebase?" in said) == (reply is not None), said
+        kept = reply != "y"
+        assert ("databases in /var/lib/litebase were kept" in said) == kept, said
+        assert {path.split("/")[3] for path in left_behind(machine)} == ({"litebase"} if kept else set())
+    finally:
+        install(machine)
+    count = machine.run("litebase", "query", "SELECT count(*) > 0 FROM used", "--format", "csv", check=False, user="member")
+    assert (count.stdout.split() == ["count(*)", ">", "0", "1"]) == kept, count.stdout + count.stderr
+
+
+def test_a_removal_leaves_nothing_in_run(machine):
+    use(machine)
+    machine.run("apt-get", "remove", "-y", "-q", "litebase", environment=APT)
+    try:
+        assert machine.output("find", "/run", "-path", "*/litebase*") == ""
+    finally:
+        install(machine)
+
+
+def test_a_preset_enables_nobodys_own_instance(machine):
+    """The client prefers a user's socket to the system's, whose databases would vanish from everybody's sight."""
+    machine.systemctl("--global", "preset", "litebase.socket")
+    assert machine.run("systemctl", "--global", "is-enabled", "litebase.socket", check=False).stdout.strip() == "disabled"
+    assert machine.output("find", "/etc/systemd/user", "-name", "litebase*") == ""
+
+
+def test_what_is_linked_statically_is_told(machine):
+    built_using = machine.output("dpkg-query", "-W", "-f", "${Static-Built-Using}", "litebase")
+    assert re.search(r"\bgcc-\d+ \(= ", built_using) and re.search(r"\btomlplusplus \(= ", built_using), built_using
+    told = machine.path("/usr/share/doc/litebase/BUILT-WITH").read_text()
+    assert re.search(r"^Swift 6\.\d", told, re.M) and re.search(r"^swift-argument-parser \d+\.\d+\.\d+ ", told, re.M), told

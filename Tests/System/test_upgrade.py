@@ -1,5 +1,7 @@
 """Upgrades and downgrades of the package while clients are connected."""
 
+import os
+import pathlib
 import subprocess
 import time
 
@@ -70,4 +72,30 @@ def test_an_upgrade_keeps_what_the_administrator_changed(machine, versions):
         assert machine.path(path).read_text().endswith("# ours\n")
     finally:
         machine.path(path).write_text(before)
+        install(machine)
+
+
+OLD = os.environ.get("LITEBASE_OLD_DEB")
+
+
+@pytest.mark.skipif(not OLD, reason="LITEBASE_OLD_DEB names no package of a former release")
+def test_from_a_former_release_and_back(machine, versions):
+    """docs/upgrading.md: the files of either are the other's, and the connections stay."""
+    machine.copy_in(pathlib.Path(OLD), "/root/litebase-old.deb")
+
+    def rows():
+        return machine.output("litebase", "query", "SELECT a FROM moved ORDER BY a", "--format", "csv", user="member").split()[1:]
+
+    try:
+        install(machine, "/root/litebase-old.deb")
+        old = machine.output("litebase", "--version")
+        machine.run("litebase", "query", "CREATE TABLE IF NOT EXISTS moved(a)", user="member")
+        machine.run("litebase", "query", "DELETE FROM moved", user="member")
+        for number, package in enumerate((versions[1], "/root/litebase-old.deb", versions[1])):
+            machine.run("litebase", "query", f"INSERT INTO moved VALUES ({number})", user="member")
+            install(machine, package)
+            assert (machine.output("litebase", "--version") == old) == (package == "/root/litebase-old.deb")
+            assert rows() == [str(each) for each in range(number + 1)]
+            assert machine.state("litebase.socket") == "active" and machine.output("dpkg", "--verify", "litebase") == ""
+    finally:
         install(machine)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from conftest import install
 from machine import wait_until
 
 USER = "stranger"
@@ -89,3 +90,16 @@ def test_other_users_cannot_reach_it(machine, as_user):
     denied = machine.run("litebase", "ping", "-c", "1", "--socket", f"{as_user.runtime}/litebase/litebase.sock", user="member",
                          check=False)
     assert denied.returncode == 77, denied
+
+
+def test_a_removal_of_the_package_stops_it(machine, as_user):
+    """It would run on without a file, and nobody could start it again."""
+    as_user("systemctl", "--user", "start", "litebase.socket")
+    as_user("litebase", "ping", "-c", "1")
+    machine.run("apt-get", "remove", "-y", "-q", "litebase", environment=["DEBIAN_FRONTEND=noninteractive"])
+    try:
+        assert machine.run("pgrep", "-a", "litebased", check=False).stdout == ""
+        units = as_user("systemctl", "--user", "list-units", "--all", "--no-legend", "--plain").stdout
+        assert "litebase" not in units
+    finally:
+        install(machine)

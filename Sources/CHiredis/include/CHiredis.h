@@ -1,11 +1,12 @@
 // What the daemon needs of hiredis, the Redis client library, which is opened at run time: a daemon without a Redis
 // database does not load it, and does not need it installed.
 //
-// Declarations follow hiredis.h and read.h of hiredis 0.14, the version of Debian 12 (libhiredis.so.0.14); its number is
-// part of the library's name, so that another layout of these structures has another name.
+// Declarations follow hiredis.h and read.h of two versions: 0.14 (libhiredis.so.0.14, Debian 12) and 1.1 and 1.2
+// (libhiredis.so.1.1.0, Debian 13). Their structures differ; the number of a layout is part of the library's name, so that another
+// layout has another name. What Swift needs of them it gets by functions.
 // Functions must not be called before chiredis_load has succeeded.
 //
-// Source: https://github.com/redis/hiredis/blob/v0.14.1/README.md, "Replies" and "Reader API"
+// Source: https://github.com/redis/hiredis/blob/v0.14.1/README.md, "Replies" and "Reader API"; hiredis.h and read.h of v1.2.0
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,30 +21,28 @@
 #define REDIS_REPLY_ERROR 6
 
 typedef struct redis_reader redis_reader;
-
 /// redisContext.
-typedef struct {
-    int err;
-    char errstr[128];
-    int fd;
-    int flags;
-    char *obuf;
-    redis_reader *reader;
-} redis_context;
-
+typedef struct redis_context redis_context;
 /// redisReply: a reply as a tree. For what the daemon itself asks; never for a client's commands.
-typedef struct redis_reply {
+typedef struct redis_reply redis_reply;
+
+/// What is in a reply.
+typedef struct {
     int type;
     long long integer;
-    size_t len;
-    char *str;
-    size_t elements;
-    struct redis_reply **element;
-} redis_reply;
+    size_t length;
+    const char *bytes;
+    size_t count;
+    redis_reply *const *elements;
+} chiredis_reply_view;
 
-/// Opens libhiredis.so.0.14, once in a process. Thread: any.
+/// Opens libhiredis, once in a process. Thread: any.
 /// Returns NULL when it is there, else what dlopen(3) says.
 const char *chiredis_load(void);
+/// What went wrong with a connection; NULL if nothing did.
+const char *chiredis_context_problem(const redis_context *context);
+/// The reply must outlive the view.
+chiredis_reply_view chiredis_view(const redis_reply *reply);
 
 // Returned type, name here, name there, parameters with names, names alone.
 #define CHIREDIS_FUNCTIONS(X)                                                                                          \
@@ -96,7 +95,7 @@ typedef enum {
     CHIREDIS_STOPPED,
     /// What has come in ends within a reply.
     CHIREDIS_NEEDS_MORE,
-    /// This is not the Redis protocol, or arrays are nested deeper than hiredis reads them: 8 levels.
+    /// This is not the Redis protocol, version 2, or arrays are nested deeper than 8 levels, which is where hiredis 0.14 ends.
     CHIREDIS_FAILED,
 } chiredis_outcome;
 

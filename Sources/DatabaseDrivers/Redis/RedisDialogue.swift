@@ -7,7 +7,8 @@ internal import LinuxSystem
 ///
 /// - Thread: one that may block.
 final class RedisDialogue {
-    private var context: UnsafeMutablePointer<redis_context>?
+    /// redisContext.
+    private var context: OpaquePointer?
     private(set) var greeting = RedisGreeting()
 
     /// Connects. The limit is the time for that, and then for each answer.
@@ -20,7 +21,7 @@ final class RedisDialogue {
         case .socket(let path): context = redis_connectUnix(path, limit)
         }
         guard let context else { throw failed("Out of memory.") }
-        guard context.pointee.err == 0 else {
+        guard chiredis_context_problem(context) == nil else {
             let error = failed(problem)
             redis_free(context)
             self.context = nil
@@ -64,8 +65,8 @@ final class RedisDialogue {
 
     private static func withPointers(
         _ texts: ArraySlice<[CChar]>, _ pointers: inout [UnsafePointer<CChar>?],
-        _ body: ([UnsafePointer<CChar>?]) -> UnsafeMutablePointer<redis_reply>?
-    ) -> UnsafeMutablePointer<redis_reply>? {
+        _ body: ([UnsafePointer<CChar>?]) -> OpaquePointer?
+    ) -> OpaquePointer? {
         guard let first = texts.first else { return body(pointers) }
         return first.withUnsafeBufferPointer {
             pointers.append($0.baseAddress)
@@ -115,9 +116,7 @@ final class RedisDialogue {
 
     private var problem: String {
         guard let context else { return "The connection was given away." }
-        return withUnsafeBytes(of: context.pointee.errstr) {
-            String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
-        }
+        return chiredis_context_problem(context).map { String(cString: $0) } ?? ""
     }
 
     func failed(_ problem: String) -> DriverError { Self.error(problem) }
@@ -145,24 +144,25 @@ final class RedisDialogue {
 /// A reply to one of the daemon's own questions.
 struct RedisReply {
     private final class Owner {
-        let reply: UnsafeMutablePointer<redis_reply>
+        /// redisReply.
+        let reply: OpaquePointer
 
-        init(_ reply: UnsafeMutablePointer<redis_reply>) { self.reply = reply }
+        init(_ reply: OpaquePointer) { self.reply = reply }
 
         deinit { redis_freeReply(reply) }
     }
 
     private let owner: Owner
-    private let reply: redis_reply
+    private let reply: chiredis_reply_view
 
-    init(_ reply: UnsafeMutablePointer<redis_reply>) {
+    init(_ reply: OpaquePointer) {
         owner = Owner(reply)
-        self.reply = reply.pointee
+        self.reply = chiredis_view(reply)
     }
 
-    private init(_ owner: Owner, _ reply: redis_reply) {
+    private init(_ owner: Owner, _ reply: OpaquePointer) {
         self.owner = owner
-        self.reply = reply
+        self.reply = chiredis_view(reply)
     }
 
     /// Of a string or status.
@@ -173,11 +173,11 @@ struct RedisReply {
     var integer: Int64? { reply.type == REDIS_REPLY_INTEGER ? reply.integer : nil }
 
     var elements: [RedisReply] {
-        guard reply.type == REDIS_REPLY_ARRAY, let first = reply.element else { return [] }
-        return (0..<reply.elements).compactMap { index in first[index].map { RedisReply(owner, $0.pointee) } }
+        guard reply.type == REDIS_REPLY_ARRAY, let first = reply.elements else { return [] }
+        return (0..<reply.count).compactMap { index in first[index].map { RedisReply(owner, $0) } }
     }
 
     private var string: String? {
-        reply.str.map { String(decoding: UnsafeRawBufferPointer(start: $0, count: reply.len), as: UTF8.self) }
+        reply.bytes.map { String(decoding: UnsafeRawBufferPointer(start: $0, count: reply.length), as: UTF8.self) }
     }
 }

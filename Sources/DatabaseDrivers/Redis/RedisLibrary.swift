@@ -12,7 +12,8 @@ enum RedisLibrary {
             DriverError.Details(
                 code: .driverMissing, message: "The Redis client library is not installed.",
                 detail: String(cString: problem),
-                hint: "Install the package libhiredis0.14 (apt install libhiredis0.14), then restart the daemon.",
+                hint:
+                    "Install libhiredis0.14 (Debian 12) or libhiredis1.1.0 (Debian 13), then restart the daemon.",
                 sqlState: "58000"))
     }
 }
