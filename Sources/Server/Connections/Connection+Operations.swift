@@ -305,7 +305,8 @@ extension Connection {
             writer.key("row_count", into: &output)
             writer.integer(operation.rowCount, into: &output)
             operation.summary.write(&writer, &output)
-            if operation.isTruncated {
+            operation.writeResultSets(&writer, &output)
+            if operation.isTruncated || operation.resultSets.isTruncated {
                 writer.key("truncated", into: &output)
                 writer.bool(true, into: &output)
             }
@@ -400,6 +401,18 @@ extension Operation {
     var isStoppable: Bool { type == .query || type == .batch || type == .describe }
 
     fileprivate var transactionName: StaticString { session?.link.transaction.name ?? "none" }
+
+    /// Writes how many results there were, for who has asked for all, or how many were not sent.
+    fileprivate func writeResultSets(_ writer: inout MessageWriter, _ output: inout ByteBuffer) {
+        guard wantsResultSets else {
+            guard resultSets.droppedCount > 0 else { return }
+            writer.key("result_sets_dropped", into: &output)
+            return writer.integer(resultSets.droppedCount, into: &output)
+        }
+        if rows.hasOpenResult { writer.resultEnd(resultEnd, into: &output) }
+        writer.key("result_sets", into: &output)
+        writer.integer(resultSets.endedCount + (rows.hasOpenResult ? 1 : 0), into: &output)
+    }
 }
 
 extension StatementSummary {
