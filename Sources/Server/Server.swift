@@ -223,9 +223,18 @@ public final class Server {
         }
     }
 
+    private static let namedCountMax = 3
+
+    private var disabledText: String {
+        let disabled = catalog.disabled
+        if disabled.isEmpty { return "" }
+        let names = disabled.prefix(Self.namedCountMax).map(\.configuration.name).joined(separator: ", ")
+        return ", \(disabled.count) disabled (\(names)\(disabled.count > Self.namedCountMax ? ", …" : ""))"
+    }
+
     /// One line for `STATUS=` (sd_notify(3)).
     public var statusLine: String {
-        "Serving \(counted(catalog.entries.count, "database")); "
+        "Serving \(counted(catalog.entries.count - catalog.disabled.count, "database"))\(disabledText); "
             + "\(counted(connectionCount, "connection")), \(counted(requestsInFlight, "request")) running"
     }
 

@@ -25,6 +25,9 @@ public enum MessageID: String, CaseIterable, Sendable {
     case loopHung = "51e219612c5f46ec9d72ca8018f85fc4"
     case notificationsLost = "375dd2c3f50e43429a2411a825282b8d"
 
+    // Names in lists that nobody has, at the start and at a reload; by the daemon.
+    case namesUnknown = "eec596c74ad24de9bf2499ddc22bce45"
+
     // Reload; by the daemon.
     case reloaded = "5f43e676d73e4daa81197dd4f4c4342e"
     case reloadFailed = "1019b32888954ac3857e63b6fbe732db"
@@ -68,7 +71,7 @@ public enum MessageID: String, CaseIterable, Sendable {
         case .databaseTrouble: "requests that failed for a trouble of the database"
         case .listening, .configurationInvalid, .startFailed, .settingsUnused, .limitsLowered,
             .memoryLimits, .connectionsRestored, .descriptorsRefused, .idleExit, .stopRequested, .draining,
-            .drainTimedOut, .stopped, .loopHung, .notificationsLost, .reloaded,
+            .drainTimedOut, .stopped, .loopHung, .notificationsLost, .namesUnknown, .reloaded,
             .reloadFailed, .restartNeeded, .suppressed, .recordsLost:
             "the daemon's own state"
         }
