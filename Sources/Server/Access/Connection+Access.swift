@@ -54,6 +54,10 @@ extension Connection {
         guard let entry else { throw denial(of: nil, asked: name) }
         guard let access = access(to: entry) else { throw denial(of: entry, asked: name) }
         if let problem = entry.problem { throw disabled(entry, problem) }
+        if let watch, watchedEntry != ObjectIdentifier(entry) {
+            watchedEntry = ObjectIdentifier(entry)
+            watch.name(entry.configuration.name)
+        }
         return Grant(entry: entry, access: access)
     }
 

@@ -34,6 +34,8 @@ public enum MessageID: String, CaseIterable, Sendable {
     case restartNeeded = "01f2df466dff4ced9744dc1c84891c22"
 
     // Connections and requests; by the server.
+    case requestCutOff = "b0fb2c89364045eb9b23928fbe8caef3"
+    case userWaits = "c3fe5cca165c4ec58c8809aa42b09869"
     case acceptFailed = "100f94f4e1004bb3b5df912ece1859c2"
     case connectionRefused = "efaa8cc3abcb4e24bc1c9019bc3ceb09"
     case userExhausted = "0cdbc7051d034342834f12466c2dbed2"
@@ -63,6 +65,8 @@ public enum MessageID: String, CaseIterable, Sendable {
         case .readerStalled: "clients that did not read"
         case .accessDenied: "denied requests"
         case .protocolViolation: "protocol violations"
+        case .requestCutOff: "requests that a crash has cut off"
+        case .userWaits: "users who wait after crashes"
         case .slowStatement: "slow statements"
         case .acceptFailed: "failed attempts to accept a connection"
         case .databaseOpened: "opened databases"
