@@ -25,6 +25,8 @@ public struct ReloadResult: Hashable, Sendable {
     public let databaseCount: Int64
     /// Settings that were changed and wait for the daemon's next start, such as "socket.path".
     public let restartNeeded: [String]
+    /// What is not served since the configuration names users or groups that there are not, a line for each.
+    public let problems: [String]
 }
 
 /// What a statement did, besides its rows.
@@ -95,6 +97,8 @@ public struct DatabaseInformation: Hashable, Sendable {
     public let isReadOnly: Bool
     /// Whether it is used where a request names none.
     public let isDefault: Bool
+    /// Whether nobody may open it at present, since the configuration names users or groups that there are not.
+    public let isDisabled: Bool
 }
 
 /// What a statement would take and give, without running it.

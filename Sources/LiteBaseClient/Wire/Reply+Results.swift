@@ -48,6 +48,7 @@ extension ReloadResult {
     init(_ data: StructuredValue) {
         databaseCount = data["databases"]?.integer ?? 0
         restartNeeded = (data["restart_needed"]?.elements ?? []).compactMap(\.text)
+        problems = (data["problems"]?.elements ?? []).compactMap(\.text)
     }
 }
 
@@ -80,6 +81,7 @@ extension DatabaseInformation {
         engine = data["engine"]?.text ?? ""
         isReadOnly = data["access"]?.text == "read_only"
         isDefault = data["default"]?.bool ?? false
+        isDisabled = data["disabled"]?.bool ?? false
     }
 }
 

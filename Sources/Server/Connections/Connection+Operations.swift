@@ -97,6 +97,7 @@ extension Connection {
         operation.isTracked = true
         flow.requestDidBegin(operation.progress.stage)
         inFlight.append(operation)
+        watch?.setCount(inFlight.count)
         if case .integer(let id) = operation.id { greatestID = max(greatestID, id) }
         charge(operation)
         account.requestsInFlight.add(1)
@@ -129,6 +130,7 @@ extension Connection {
             if let index = inFlight.firstIndex(where: { $0 === operation }) {
                 inFlight.swapAt(index, inFlight.count - 1)
                 inFlight.removeLast()
+                watch?.setCount(inFlight.count)
             }
             account.requestsInFlight.add(-1)
             context.statistics.requestsInFlight -= 1
