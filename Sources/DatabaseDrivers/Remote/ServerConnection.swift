@@ -13,7 +13,7 @@ internal import LinuxSystem
 
 /// Whoever keeps a connection: a lane of the pool, or a session.
 protocol ConnectionHolder: AnyObject {
-    /// It has nothing to do any more, and may be used again.
+    /// It has nothing to do any more, and may be used again, or given away: the connection itself does nothing behind this.
     func connectionDidSettle(_ connection: ServerConnection)
     /// It is lost, and closed already.
     func connectionDidBreak(_ connection: ServerConnection)
@@ -249,7 +249,10 @@ class ServerConnection: EventSource {
 
     /// Makes the run end soon.
     final func stop(_ run: StatementRun, _ reason: StopReason) {
-        if finished === run { return answerFinished() }
+        if finished === run {
+            finished = nil
+            return Self.end(run)
+        }
         guard self.run === run, phase == .running || phase == .suspended else { return }
         run.requestStop(reason)
         abort(droppingRows: readsOnly)
@@ -312,18 +315,13 @@ class ServerConnection: EventSource {
         isAnswerMissing = true
         setTimer(.settle, milliseconds: Self.settleMillisecondsMax)
         if run.error == nil { run.error = errorOfDetachedRun(reason, isLost: false) }
-        end(run)
+        Self.end(run)
     }
 
-    private func end(_ run: StatementRun) {
+    /// Tells the owner of a run that has left its connection.
+    private static func end(_ run: StatementRun) {
         run.execution = nil
         run.runDidEnd()
-    }
-
-    private func answerFinished() {
-        guard let run = finished else { return }
-        finished = nil
-        end(run)
     }
 
     /// Makes the connection as good as new; its holder is told when it is.
@@ -382,35 +380,46 @@ class ServerConnection: EventSource {
 
     /// Everything has been answered.
     private func didEnd() {
-        let ended = run
-        run = nil
+        let ended = run.take()
         if let ended { ended.error = errorOfEnded(ended) }
         cancelTimer(.grace)
         cancelTimer(.cancelAgain)
-        let wasReset = phase == .resetting
         isAnswerMissing = false
         setInterest(.readable)
+        guard isCancelPending || isClean(behind: ended) else { return }
+        let cleared = finished.take()
         if isCancelPending {
             phase = .settling
             setTimer(.settle, milliseconds: Self.settleMillisecondsMax)
         } else {
-            if wasReset {
-                // Who is in a transaction all the same answers something else than what was asked.
-                guard transaction == .none else { return lose(nil) }
-                needsReset = false
-                lastUID = nil
-                isUnproven = false
-                lastCleared = .now
-            } else if let ended, mustClear(behind: ended) {
-                // A lock that it has taken must be gone for everybody when its client learns that it has ended.
-                finished = ended
-                phase = .idle
-                return reset()
-            }
             settle()
         }
-        answerFinished()
-        if let ended { end(ended) }
+        // It may be another loop's now, with another run: who is told was taken out of it before.
+        if let cleared { Self.end(cleared) }
+        if let ended { Self.end(ended) }
+    }
+
+    /// After a reset it is as good as new; where the run may have left something, it is reset first.
+    /// - Returns: false when it goes on with that, or is lost.
+    private func isClean(behind ended: StatementRun?) -> Bool {
+        if phase == .resetting {
+            // Who is in a transaction all the same answers something else than what was asked.
+            guard transaction == .none else {
+                lose(nil)
+                return false
+            }
+            needsReset = false
+            lastUID = nil
+            isUnproven = false
+            lastCleared = .now
+        } else if let ended, mustClear(behind: ended) {
+            // A lock that it has taken must be gone for everybody when its client learns that it has ended.
+            finished = ended
+            phase = .idle
+            reset()
+            return false
+        }
+        return true
     }
 
     /// What is told of a run whose end the server has told: whether it took effect is not guessed from how it was stopped.
@@ -432,6 +441,7 @@ class ServerConnection: EventSource {
         !mode.isSession && (needsReset || transaction != .none) && run.stopReason == nil && !isStopping
     }
 
+    /// It has nothing to do any more. Its holder may give it away, to another loop too: nothing of it is touched behind this.
     private func settle() {
         cancelTimer(.settle)
         cancelTimer(.goOn)
@@ -448,8 +458,7 @@ class ServerConnection: EventSource {
     /// The server or the network has ended it.
     private func lose(_ error: DriverError?) {
         guard phase != .broken else { return }
-        let ended = run
-        run = nil
+        let (cleared, ended) = (finished.take(), run.take())
         close()
         if let ended {
             ended.error = ended.stopReason.map { errorOfDetachedRun($0, isLost: true) } ?? error ?? Self.lost
@@ -457,8 +466,8 @@ class ServerConnection: EventSource {
         let holder = holder
         self.holder = nil
         holder?.connectionDidBreak(self)
-        answerFinished()
-        if let ended { end(ended) }
+        if let cleared { Self.end(cleared) }
+        if let ended { Self.end(ended) }
     }
 
     /// Closes it; its holder knows.
