@@ -138,6 +138,8 @@ static bool has_pending(pq_connection *connection) {
     return tls && pending_in_tls(tls) > 0;
 }
 
+void cpostgresql_allow(long byte_count) { allowance = byte_count; }
+
 int cpostgresql_consume_input(pq_connection *connection, long byte_count_max, long *byte_count) {
     allowance = byte_count_max;
     int result;

@@ -12,14 +12,13 @@ import msgpack
 import pytest
 
 from daemon import ENDLESS, counting, wait_until
+from loop_probe import LoopProbe
 from wire import PATIENCE, Client, framed
 
 # It measures time, or takes much of it: nothing else runs beside it.
-pytestmark = pytest.mark.alone
+pytestmark = [pytest.mark.alone, pytest.mark.skipif(os.getuid() != 0, reason="changes its user")]
 
 NOBODY = 65534
-
-pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="changes its user")
 
 # What a single request of a bystander may take, in seconds: some 0.1 s on two cores with everything else at work, and many
 # seconds, or for ever, when it waits for all that the others have asked for.
@@ -172,3 +171,21 @@ def test_processors_are_shared_by_user(open_daemon):
             taken = latencies(lambda: client.query(counting(1_000_000, "count(*)")), count=5)
         # Half of the machine is his, and of two processors one.
         assert sorted(taken)[2] < max(4 * alone, 0.5) * PATIENCE
+
+
+def test_many_small_statements_of_workers_hold_no_loop(start_daemon):
+    """Each needs a reader, which is neither opened for each nor closed by the loop: so many are done soon, too."""
+    daemon = start_daemon()
+    clients = [daemon.connect() for _ in range(45)]
+    count = 1000
+    with LoopProbe(daemon) as probe:
+        for client in clients:
+            # A virtual table is a worker's.
+            requests = (client.bytes_of("query", {"sql": "SELECT value FROM json_each('[7]')"}, id=id) for id in range(count))
+            client.socket.sendall(b"".join(payload for _, payload in requests))
+        time.sleep(3)
+    # Locks that a worker holds while it waits for a processor count, too.
+    probe.check("many small statements of workers", health=15)
+    assert len(probe.times["health"]) > 300
+    for client in clients[:3]:
+        assert [client.receive().data["rows"] for _ in range(count)] == [[[7]]] * count

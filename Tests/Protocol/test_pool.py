@@ -2,6 +2,7 @@
 
 import os
 import select
+import signal
 import subprocess
 import time
 
@@ -9,6 +10,7 @@ import pytest
 
 from daemon import LITEBASE, wait_until
 from postgresql import PostgreSQL
+from test_faults import needs_tracer
 from test_user_limits import as_nobody, needs_root
 from wire import Client, RequestFailed
 
@@ -21,12 +23,12 @@ def server():
     instance.discard()
 
 
-def pool_of(count, server, start_daemon, directory, user="lb", wait_ms=20_000):
+def pool_of(count, server, start_daemon, directory, user="lb", wait_ms=20_000, log_level="debug"):
     config = directory / "pool.toml"
-    config.write_text(f'[limits]\npool_connections_max = {count}\npool_wait_ms_max = {wait_ms}\n'
+    config.write_text(f'loops = 2\n[limits]\npool_connections_max = {count}\npool_wait_ms_max = {wait_ms}\n'
                       f'[databases.pg]\nurl = "{server.url(user=user)}"\n')
     directory.chmod(0o755)
-    return start_daemon("--config", config, "--socket-mode", "0666", directory=directory)
+    return start_daemon("--config", config, "--socket-mode", "0666", directory=directory, log_level=log_level)
 
 
 def pool(client):
@@ -183,3 +185,56 @@ def test_who_waits_gets_a_connection_when_the_server_lets_in_again(server, start
             outcomes.append(failure.code)
     # Whoever was to get the connection of an attempt that failed is told so.
     assert outcomes.count(7) >= 3 and set(outcomes) <= {7, "connect_failed"}, outcomes
+
+
+class Delayed:
+    """Threads of the daemon that come back late from waking others, as they do where the machine is busy: by strace(1).
+
+    What the daemon logs it must not write meanwhile."""
+
+    def __init__(self, daemon, **milliseconds):
+        injections = [f"inject={call}:delay_exit={time * 1000}" for call, time in milliseconds.items()]
+        self.command = ["strace", "-f", "-o", os.devnull, "-p", str(daemon.pid), "-e", f"trace={','.join(milliseconds)}",
+                        *(word for injection in injections for word in ("-e", injection))]
+
+    def __enter__(self):
+        self.process = subprocess.Popen(self.command, stderr=subprocess.PIPE, text=True)
+        assert "attached" in self.process.stderr.readline()
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGINT)
+        self.process.communicate(timeout=10)
+
+
+# Clears the connection behind it: no list says that it leaves nothing.
+LEAVES_SOMETHING = "SELECT set_config('work_mem', '1MB', false)"
+
+
+@needs_tracer
+def test_a_connection_that_is_given_away_is_not_touched(server, start_daemon, directory):
+    """Two loops share one connection; whoever gives it away is kept from going on until the other has used it."""
+    daemon = pool_of(1, server, start_daemon, directory, log_level="info")
+    clients = [daemon.connect() for _ in range(2)]
+    with Delayed(daemon, write=5):
+        for _ in range(10):
+            ids = [(client, client.send_query(LEAVES_SOMETHING, database="pg")) for client in clients for _ in range(2)]
+            for client, id in ids:
+                assert client.collect(id).value == "1MB"
+
+
+@needs_tracer
+def test_a_session_gives_its_connection_to_a_client_that_leaves(server, start_daemon, directory):
+    """The other loop ends the statement, and then its client's connection, while the one that has given the connection away is
+    kept from going on."""
+    daemon = pool_of(1, server, start_daemon, directory, log_level="info")
+    watcher = daemon.connect()
+    watcher.query(LEAVES_SOMETHING, database="pg")
+    with Delayed(daemon, write=15, sendto=2):
+        for _ in range(10):
+            session = watcher.session(database="pg")
+            others = [daemon.connect() for _ in range(2)]
+            ids = [(other, other.send_query(LEAVES_SOMETHING, database="pg")) for other in others]
+            watcher.call("db_disconnect", {"session": session})
+            for other, id in ids:
+                assert other.collect(id).value == "1MB"
+                other.close()

@@ -90,9 +90,7 @@ import WireProtocol
     }
 
     @Test func leftoversReadBack() throws {
-        let leftover = try [1, 2, 3].withUnsafeBytes { input in
-            try Leftover(input: input, output: UnsafeRawBufferPointer(start: nil, count: 0))
-        }
+        let leftover = try [1, 2, 3].withUnsafeBytes { input in try Leftover(input: input, output: Output()) }
         let read = Leftover(formerProcess: OwnedDescriptor(dup(leftover.descriptorNumber)))
         #expect(read.map { Array($0.input) } == Array([1, 2, 3].withUnsafeBytes { Array($0) }))
         #expect(read?.output.isEmpty == true)

@@ -62,6 +62,10 @@ void cpostgresql_ignore_notices(pq_connection *connection);
 typedef void (*cpostgresql_receiver)(void *argument, const pq_result *notice);
 void cpostgresql_receive_notices(pq_connection *connection, cpostgresql_receiver receiver, void *argument);
 
+/// Lets whatever library this thread calls next receive so many bytes, behind which its socket looks empty; any number of them
+/// where it is negative.
+void cpostgresql_allow(long byte_count);
+
 /// PQconsumeInput and PQconnectPoll that receive no more than so many bytes, and tell how many these were. What is left is in
 /// the socket, which is readable then. (With TLS, the bytes are those on the wire.)
 int cpostgresql_consume_input(pq_connection *connection, long byte_count_max, long *byte_count);

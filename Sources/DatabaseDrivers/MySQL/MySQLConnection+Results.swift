@@ -125,20 +125,44 @@ extension MySQLConnection {
             return rowsDidEnd(nil)
         }
         reading = .fetchRow(result)
-        guard mayPush(), let run, let lengths = my_fetch_lengths(result) else { return nil }
+        guard mayPush(), let lengths = my_fetch_lengths(result) else { return nil }
+        return rows.isLong(lengths) ? .heavy : push(row, lengths)
+    }
+
+    private func push(
+        _ row: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>, _ lengths: UnsafePointer<UInt>
+    ) -> Progress? {
+        guard let run else { return nil }
         let state = rows.push(row, lengths, into: run.sink)
         noteMessageSize(rows.byteCount)
         return didPush(state, run)
+    }
+
+    private func push(_ statement: MySQLStatement) -> Progress? {
+        guard let run else { return nil }
+        let state = rows.push(statement.handle, into: run.sink)
+        noteMessageSize(rows.byteCount)
+        return didPush(state, run)
+    }
+
+    /// Pushes the long row that was fetched last.
+    func pushLongRow() -> Progress {
+        var progress: Progress?
+        switch reading {
+        case .fetchRow(let result):
+            if let row = calls.row, let lengths = my_fetch_lengths(result) { progress = push(row, lengths) }
+        case .fetch(let statement): progress = push(statement)
+        default: break
+        }
+        return progress ?? .yielding
     }
 
     private func didFetch(_ statement: MySQLStatement) -> Progress? {
         switch calls.status {
         case 0, MY_DATA_TRUNCATED:
             reading = .fetch(statement)
-            guard mayPush(), let run else { return nil }
-            let state = rows.push(statement.handle, into: run.sink)
-            noteMessageSize(rows.byteCount)
-            return didPush(state, run)
+            guard mayPush() else { return nil }
+            return rows.isLong(statement.handle) ? .heavy : push(statement)
         case MY_NO_DATA: return rowsDidEnd(statement)
         default:
             // The error of a row is the connection's, not the statement's.

@@ -110,9 +110,12 @@ final class MySQLConnection: ServerConnection {
     /// An idle server says nothing but that it hangs up.
     override func isAlive() -> Bool { !Sockets.hasInput(socketNumber) }
 
-    override func finish() {
+    override func abandonCalls() {
         calls.abandon()
         if phaseWasBusy { cmariadb_shutdown(handle) }
+    }
+
+    override func finish() {
         freeResult()
         let prepared = surplus + [statementInUse, rowStatement].compactMap(\.self)
         surplus = []
@@ -221,6 +224,10 @@ final class MySQLConnection: ServerConnection {
         finishRun()
         return .ended
     }
+
+    /// No more than the row: libmariadb's calls stay on one thread, since one that waits keeps the address of that thread's errno
+    /// on a stack of its own.
+    override func advanceAway() -> Progress { pushLongRow() }
 
     /// - Returns: false when there is nothing more to do.
     private func beginNext() -> Bool {

@@ -1,6 +1,7 @@
 // Calls of libmariadb that may have to wait: each is started, and continued whenever the socket is ready.
 
 internal import CMariaDB
+internal import CPostgreSQL
 internal import LinuxSystem
 
 /// A call that may wait. Only one is under way on a connection at a time.
@@ -27,6 +28,9 @@ enum MySQLOperation {
 struct MySQLCalls {
     private let handle: OpaquePointer
     private(set) var current: MySQLOperation?
+    /// Received at a time, so that others have their turn: libmariadb goes on as long as more of a row is there.
+    private static let turnByteCountMax = 512 << 10
+
     /// What it waits for: MYSQL_WAIT_READ and its like; 0 when it has ended.
     private(set) var waits: Int32 = 0
     /// Of the last call; 0 is success for all but fetching.
@@ -59,6 +63,8 @@ struct MySQLCalls {
         // libmariadb wants an address also for nothing.
         let text = sql.baseAddress?.assumingMemoryBound(to: CChar.self)
         let length = UInt(sql.count)
+        cpostgresql_allow(Self.turnByteCountMax)
+        defer { cpostgresql_allow(-1) }
         switch operation {
         case .query: waits = my_real_query_start(&status, handle, text, length)
         case .fetchRow(let result): waits = my_fetch_row_start(&row, result)
@@ -77,6 +83,8 @@ struct MySQLCalls {
     mutating func proceed() {
         guard let current, waits != 0 else { return }
         let ready = waits & (MY_WAIT_READ | MY_WAIT_WRITE)
+        cpostgresql_allow(Self.turnByteCountMax)
+        defer { cpostgresql_allow(-1) }
         switch current {
         case .query: waits = my_real_query_cont(&status, handle, ready)
         case .fetchRow(let result): waits = my_fetch_row_cont(&row, result, ready)

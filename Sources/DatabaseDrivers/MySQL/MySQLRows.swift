@@ -42,6 +42,36 @@ struct MySQLRows: ~Copyable {
         return sink.endRow()
     }
 
+    // MARK: Long rows
+
+    /// Whether a row is to be pushed by a worker.
+    func isLong(_ lengths: UnsafePointer<UInt>) -> Bool {
+        var byteCount: UInt = 0
+        for index in columns.indices { byteCount &+= lengths[index] }
+        return byteCount >= UInt(ServerConnection.heavyByteCountMin)
+    }
+
+    /// The same for the row that a prepared statement has fetched.
+    func isLong(_ statement: OpaquePointer) -> Bool {
+        var byteCount: UInt = 0
+        for index in columns.indices where columns[index].mayBeLong {
+            var length: UInt = 0
+            var isNull: my_flag = 0
+            let failed = withUnsafeMutablePointer(to: &length) { length in
+                withUnsafeMutablePointer(to: &isNull) { isNull in
+                    // With no room, it only says how long the value is.
+                    var bind = my_bind()
+                    bind.buffer_type = MySQLTypes.Code.blob
+                    bind.length = length
+                    bind.is_null = isNull
+                    return my_stmt_fetch_column(statement, &bind, UInt32(index), 0) != 0
+                }
+            }
+            if !failed, isNull == 0 { byteCount &+= length }
+        }
+        return byteCount >= UInt(ServerConnection.heavyByteCountMin)
+    }
+
     // MARK: Text
 
     /// Pushes one row of a statement without parameters.

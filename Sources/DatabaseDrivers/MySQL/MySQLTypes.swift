@@ -12,6 +12,8 @@ struct MySQLColumn {
     var form: MySQLForm
     /// Digits behind the point; of times, of their seconds.
     var decimals: UInt32
+    /// One value, or all values of a row's columns of that kind, may be many bytes.
+    var mayBeLong: Bool
 }
 
 /// Types of columns.
@@ -40,6 +42,8 @@ enum MySQLTypes {
         static let geometry: UInt32 = 255
     }
 
+    /// A row has 4,096 columns at most, so that all those that are shorter make no long row (MAX_FIELDS of the server).
+    private static let shortByteCountMax: UInt = 32
     private static let unsignedFlag: UInt32 = 32
     private static let enumFlag: UInt32 = 256
     private static let setFlag: UInt32 = 2048
@@ -48,7 +52,10 @@ enum MySQLTypes {
 
     /// How values of the column are read.
     static func column(_ field: my_field) -> MySQLColumn {
-        MySQLColumn(form: form(field), decimals: field.decimals)
+        let form = form(field)
+        let isOfBytes = form == .text || form == .blob
+        return MySQLColumn(
+            form: form, decimals: field.decimals, mayBeLong: isOfBytes && field.length >= shortByteCountMax)
     }
 
     private static func form(_ field: my_field) -> MySQLForm {

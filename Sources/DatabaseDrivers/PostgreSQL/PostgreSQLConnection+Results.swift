@@ -8,6 +8,13 @@ extension PostgreSQLConnection {
         if failure == nil { failure = error }
     }
 
+    /// Takes the long row that has waited for a worker.
+    func takeHeld() -> Progress? {
+        guard let held = heldResult.take() else { return nil }
+        defer { pq_clear(held) }
+        return take(held)
+    }
+
     /// Takes one result of libpq's.
     func take(_ result: OpaquePointer) -> Progress? {
         let status = pq_resultStatus(result)

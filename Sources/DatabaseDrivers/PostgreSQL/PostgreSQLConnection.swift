@@ -68,6 +68,8 @@ final class PostgreSQLConnection: ServerConnection {
     /// The server has said what nobody had asked for, or what makes no sense: what comes next may belong to anything.
     var isOutOfStep = false
     var gathering = PostgreSQLGathering()
+    /// A long row that waits for a worker.
+    var heldResult: OpaquePointer?
 
     /// Parts of it may stay although the statement as a whole fails: CALL, DO and others can commit within.
     private var canCommitWithin = false
@@ -118,7 +120,10 @@ final class PostgreSQLConnection: ServerConnection {
         }
     }
 
-    override func finish() { pq_finish(handle) }
+    override func finish() {
+        if let held = heldResult.take() { pq_clear(held) }
+        pq_finish(handle)
+    }
 
     /// Notifications are not carried: those of a session that has sent LISTEN must not pile up while it is idle.
     override func isAlive() -> Bool {
@@ -385,6 +390,11 @@ final class PostgreSQLConnection: ServerConnection {
         activate()
     }
 
+    override func advanceAway() -> Progress {
+        gathering.beginLook()
+        return advanceAndRead()
+    }
+
     override func advance(isReadable: Bool) -> Progress {
         if isReadable {
             switch gathering.read(handle) {
@@ -400,10 +410,13 @@ final class PostgreSQLConnection: ServerConnection {
         }
         while true {
             while nextStep < steps.count {
+                if !absence.isAway, absence.hasBeen || gathering.isLong { return .heavy }
+                if let progress = takeHeld() { return progress }
                 if pq_isBusy(handle) != 0 {
                     if pq_status(handle) != PQ_CONNECTION_OK { return lost() }
                     dropNotifications()
-                    if isReadable, gathering.isFruitless { return .broken(nonsense("It has too many parameters.")) }
+                    let isOurLook = isReadable || absence.isAway
+                    if isOurLook, gathering.isFruitless { return .broken(nonsense("It has too many parameters.")) }
                     continueBatchWhileWaiting()
                     return .waiting(mustFlush ? [.readable, .writable] : .readable)
                 }
@@ -414,6 +427,10 @@ final class PostgreSQLConnection: ServerConnection {
                     if pq_status(handle) != PQ_CONNECTION_OK { return lost() }
                     stepIsAnswered()
                     continue
+                }
+                if !absence.isAway, pq_resultMemorySize(result) >= Self.heavyByteCountMin {
+                    heldResult = result
+                    return .heavy
                 }
                 defer { pq_clear(result) }
                 if let progress = take(result) { return progress }

@@ -16,6 +16,8 @@ struct PostgreSQLGathering {
 
     private let byteCountMax: Int
     private(set) var byteCount = 0
+    /// Those that had come to nothing when more was read: a message has come in part that is at least as long.
+    private var unfinishedByteCount = 0
     /// The thread's time when this look began, once there was much that came to nothing.
     private var lookBegan: Int64?
 
@@ -35,8 +37,12 @@ struct PostgreSQLGathering {
     /// A message was handed out.
     mutating func noteMessage() {
         byteCount = 0
+        unfinishedByteCount = 0
         lookBegan = nil
     }
+
+    /// Whether the message that comes is a long one.
+    var isLong: Bool { unfinishedByteCount >= ServerConnection.heavyByteCountMin }
 
     /// Whether libpq has worked for long on what was read last, and nothing came of it. To be asked in the look that has read
     /// it: between two, the thread works for others.
@@ -48,11 +54,17 @@ struct PostgreSQLGathering {
         return ThreadClock.nanoseconds - lookBegan > Self.lookNanosecondsMax
     }
 
+    /// Another thread looks at what was read.
+    mutating func beginLook() {
+        if byteCount > Self.unwatchedByteCountMax { lookBegan = ThreadClock.nanoseconds }
+    }
+
     mutating func read(_ handle: OpaquePointer) -> Outcome {
         var count = 0
         guard cpostgresql_consume_input(handle, Self.lookByteCountMax, &count) == 1 else { return .failed }
+        unfinishedByteCount = byteCount
         byteCount += count
-        if byteCount > Self.unwatchedByteCountMax { lookBegan = ThreadClock.nanoseconds }
+        beginLook()
         return byteCount <= byteCountMax ? .read : .tooMuch
     }
 }

@@ -242,6 +242,7 @@ final class RedisConnection: ServerConnection {
         var chunkCount = isReadable ? 0 : Self.chunkCountMax
         while true {
             while nextStep < steps.count {
+                if !absence.isAway, isHeavy { return .heavy }
                 if isReplyRead {
                     stepIsAnswered()
                     continue
@@ -259,6 +260,12 @@ final class RedisConnection: ServerConnection {
         if run == nil, failure != nil, phase == .resetting { return lost() }
         finishRun()
         return .ended
+    }
+
+    /// A long string is on its way, or a row of many elements.
+    private var isHeavy: Bool {
+        absence.hasBeen || chiredis_reader_awaited(reader) >= Self.heavyByteCountMin
+            || rows.heldByteCount >= Self.heavyByteCountMin
     }
 
     private func fill() -> Progress {

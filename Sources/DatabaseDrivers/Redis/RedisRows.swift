@@ -46,6 +46,9 @@ struct RedisRows: ~Copyable {
 
     private static let keptByteCountMax = 64 << 10
 
+    /// Of the row that is being made, outside of the sink.
+    var heldByteCount: Int { scratch.count + (json.isOpen ? json.text.count : 0) }
+
     // MARK: Start and end
 
     /// Prepares for a reply of which at most that many rows are wanted.

@@ -47,7 +47,7 @@ final class PooledSessionLink: DatabaseLink, ConnectionHolder {
 
     var databaseName: String { lane.database.label }
     var engine: Engine { lane.database.engine }
-    var transaction: TransactionState { connection?.transaction ?? .none }
+    var transaction: TransactionState { connection?.shownTransaction ?? .none }
 
     func start(_ run: StatementRun, for owner: LinkOwner) {
         guard let connection else { return end(run, Self.lost) }

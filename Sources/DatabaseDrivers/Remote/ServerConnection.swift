@@ -13,7 +13,7 @@ internal import LinuxSystem
 
 /// Whoever keeps a connection: a lane of the pool, or a session.
 protocol ConnectionHolder: AnyObject {
-    /// It has nothing to do any more, and may be used again.
+    /// It has nothing to do any more, and may be used again, or given away: the connection itself does nothing behind this.
     func connectionDidSettle(_ connection: ServerConnection)
     /// It is lost, and closed already.
     func connectionDidBreak(_ connection: ServerConnection)
@@ -30,6 +30,8 @@ class ServerConnection: EventSource {
         case waiting(Readiness)
         /// There is more to do at once, but others are to have their turn.
         case yielding
+        /// What comes next takes too long for a loop, since a row is long: a worker does it.
+        case heavy
         /// The sink has a complete frame.
         case full
         /// Everything that was sent has been answered.
@@ -72,6 +74,8 @@ class ServerConnection: EventSource {
     final var hasOverflown = false
     /// The server has said that the statement is done.
     final var isDone = false
+    /// Set while a worker does what is `heavy`, and then whatever its loop was asked for meanwhile (ServerConnection+Away.swift).
+    final var absence = Absence()
 
     private var context: DriverContext?
     private var socket: Socket?
@@ -82,7 +86,7 @@ class ServerConnection: EventSource {
     private var cancellers: WorkerPool?
     private var timers: [TimerToken: TimerID] = [:]
 
-    private enum TimerToken: UInt64 { case goOn = 1, grace, settle, cancelAgain }
+    enum TimerToken: UInt64 { case goOn = 1, grace, settle, cancelAgain }
 
     /// Longest time that something may stay which no text of a statement shows; nobody but its user finds it until then.
     static let unprovenMillisecondsMax: Int64 = 1_000
@@ -113,6 +117,9 @@ class ServerConnection: EventSource {
     func sendIntroduction(_ clientName: String) -> Bool { false }
     /// Takes what the server has sent, as far as it is there and the sink has room; fills in the run at the end.
     func advance(isReadable: Bool) -> Progress { .ended }
+    /// Does what is `heavy`.
+    /// - Thread: a worker's; its loop does nothing with it meanwhile, and nothing that needs the loop may be done.
+    func advanceAway() -> Progress { advanceAndRead() }
     /// What makes the server stop what it does; may block, but not for ever. `nil` when it cannot be made.
     ///
     /// It returns false when the cancel may still arrive, at whatever the connection does then: it is not used any more.
@@ -132,7 +139,10 @@ class ServerConnection: EventSource {
     func isQuiet() -> Bool { isAlive() }
     /// Whether statements can leave anything that the daemon does not see.
     var mayRemember: Bool { true }
+    /// Ends what is under way on the engine's side, before `finish`.
+    func abandonCalls() {}
     /// Closes the engine's side.
+    /// - Thread: that of its loop; a worker's, if it is worn: then it has much to free.
     func finish() {}
 
     // MARK: What is left
@@ -169,7 +179,7 @@ class ServerConnection: EventSource {
         context.loop.setInterest(self, socket.descriptor, wanted)
     }
 
-    private func setTimer(_ token: TimerToken, milliseconds: Int64) {
+    final func setTimer(_ token: TimerToken, milliseconds: Int64) {
         guard let context, timers[token] == nil else { return }
         timers[token] = context.loop.schedule(
             self, token: token.rawValue, at: context.loop.now.advanced(byMilliseconds: milliseconds))
@@ -199,6 +209,7 @@ class ServerConnection: EventSource {
 
     final override func timerFired(_ token: UInt64) {
         guard let token = TimerToken(rawValue: token), timers.removeValue(forKey: token) != nil else { return }
+        if absence.isAway { return absence.dueTimers.append(token) }
         switch token {
         case .goOn: if phase == .running || phase == .settling || phase == .resetting { pump(isReadable: false) }
         case .grace: detachRun()
@@ -206,13 +217,6 @@ class ServerConnection: EventSource {
         case .cancelAgain: if isStopping, isAnswerMissing || run != nil { sendCancel() }
         }
     }
-
-    /// A client library's buffers grow to the longest message, and keep that size as long as the connection lives.
-    final func noteMessageSize(_ byteCount: Int) {
-        if byteCount > Self.keptMessageByteCountMax { isWorn = true }
-    }
-
-    private static let keptMessageByteCountMax = 1 << 20
 
     // MARK: Runs
 
@@ -229,6 +233,7 @@ class ServerConnection: EventSource {
         hasDroppedRows = false
         hasOverflown = false
         isDone = false
+        absence.hasBeen = false
         do throws(DriverError) {
             try send(run)
         } catch {
@@ -249,9 +254,16 @@ class ServerConnection: EventSource {
 
     /// Makes the run end soon.
     final func stop(_ run: StatementRun, _ reason: StopReason) {
-        if finished === run { return answerFinished() }
+        if finished === run {
+            finished = nil
+            return Self.end(run)
+        }
         guard self.run === run, phase == .running || phase == .suspended else { return }
         run.requestStop(reason)
+        if absence.isAway {
+            absence.isStopDue = true
+            return
+        }
         abort(droppingRows: readsOnly)
         setTimer(.grace, milliseconds: Self.graceMilliseconds)
         if !isDiscarding { run.sink.ignorePages() }
@@ -278,7 +290,11 @@ class ServerConnection: EventSource {
         abort()
     }
 
-    private func sendCancel() {
+    final func sendCancel() {
+        if absence.isAway {
+            absence.isCancelDue = true
+            return
+        }
         guard !isCancelPending, let context, let cancellers else { return }
         setTimer(.cancelAgain, milliseconds: Self.cancelAgainMilliseconds)
         // Where the server answers none of them, they would become more and more.
@@ -312,24 +328,20 @@ class ServerConnection: EventSource {
         isAnswerMissing = true
         setTimer(.settle, milliseconds: Self.settleMillisecondsMax)
         if run.error == nil { run.error = errorOfDetachedRun(reason, isLost: false) }
-        end(run)
+        Self.end(run)
     }
 
-    private func end(_ run: StatementRun) {
+    /// Tells the owner of a run that has left its connection.
+    private static func end(_ run: StatementRun) {
         run.execution = nil
         run.runDidEnd()
-    }
-
-    private func answerFinished() {
-        guard let run = finished else { return }
-        finished = nil
-        end(run)
     }
 
     /// Makes the connection as good as new; its holder is told when it is.
     final func reset() {
         precondition(phase == .idle, "a connection in use cannot be reset")
         phase = .resetting
+        absence.hasBeen = false
         setTimer(.settle, milliseconds: Self.settleMillisecondsMax)
         guard sendReset() else { return lose(nil) }
         pump(isReadable: false)
@@ -349,11 +361,16 @@ class ServerConnection: EventSource {
     private func pump(isReadable: Bool) {
         if isPumping { return }
         isPumping = true
-        let deadline = MonotonicInstant.now.advanced(byNanoseconds: Self.turnNanoseconds)
-        var isReadable = isReadable
+        let deadline = turnEnd
+        goOn(after: advance(isReadable: isReadable), until: deadline)
+    }
+
+    final var turnEnd: MonotonicInstant { .now.advanced(byNanoseconds: Self.turnNanoseconds) }
+
+    /// Does what the last look at the socket asks for, and looks again until there is nothing more to do.
+    final func goOn(after first: Progress, until deadline: MonotonicInstant) {
+        var progress = first
         while true {
-            let progress = advance(isReadable: isReadable)
-            isReadable = false
             switch progress {
             case .waiting(let wanted):
                 isPumping = false
@@ -362,6 +379,10 @@ class ServerConnection: EventSource {
                 isPumping = false
                 setInterest([])
                 return setTimer(.goOn, milliseconds: 0)
+            case .heavy:
+                setInterest([])
+                if let context { leaveLoop(context) }
+                return
             case .ended:
                 isPumping = false
                 return didEnd()
@@ -371,70 +392,66 @@ class ServerConnection: EventSource {
             case .full:
                 phase = .suspended
                 run?.runDidFill()
-                if phase == .running, MonotonicInstant.now < deadline { continue }
-                isPumping = false
-                setInterest([])
-                if phase == .running { setTimer(.goOn, milliseconds: 0) }
-                return
+                guard phase == .running, MonotonicInstant.now < deadline else {
+                    isPumping = false
+                    setInterest([])
+                    if phase == .running { setTimer(.goOn, milliseconds: 0) }
+                    return
+                }
+                progress = advance(isReadable: false)
             }
         }
     }
 
     /// Everything has been answered.
     private func didEnd() {
-        let ended = run
-        run = nil
+        let ended = run.take()
         if let ended { ended.error = errorOfEnded(ended) }
         cancelTimer(.grace)
         cancelTimer(.cancelAgain)
-        let wasReset = phase == .resetting
         isAnswerMissing = false
         setInterest(.readable)
+        guard isCancelPending || isClean(behind: ended) else { return }
+        let cleared = finished.take()
         if isCancelPending {
             phase = .settling
             setTimer(.settle, milliseconds: Self.settleMillisecondsMax)
         } else {
-            if wasReset {
-                // Who is in a transaction all the same answers something else than what was asked.
-                guard transaction == .none else { return lose(nil) }
-                needsReset = false
-                lastUID = nil
-                isUnproven = false
-                lastCleared = .now
-            } else if let ended, mustClear(behind: ended) {
-                // A lock that it has taken must be gone for everybody when its client learns that it has ended.
-                finished = ended
-                phase = .idle
-                return reset()
-            }
-            // The next run may begin within `settle`, and end there, to be cleared behind as well.
-            let cleared = finished.take()
             settle()
-            if let cleared { end(cleared) }
         }
-        answerFinished()
-        if let ended { end(ended) }
+        // It may be another loop's now, with another run: who is told was taken out of it before.
+        if let cleared { Self.end(cleared) }
+        if let ended { Self.end(ended) }
     }
 
-    /// What is told of a run whose end the server has told: whether it took effect is not guessed from how it was stopped.
-    private func errorOfEnded(_ run: StatementRun) -> DriverError? {
-        if isDone, hasOverflown, !readsOnly { return .doneWithoutRows("one of them is larger than a reply may be") }
-        guard let reason = run.stopReason else { return run.error }
-        guard let error = run.error else {
-            if !hasDroppedRows { return nil }
-            return readsOnly ? .stopped(reason) : .doneWithoutRows("it was to stop meanwhile")
+    /// After a reset it is as good as new; where the run may have left something, it is reset first.
+    /// - Returns: false when it goes on with that, or is lost.
+    private func isClean(behind ended: StatementRun?) -> Bool {
+        if phase == .resetting {
+            // Who is in a transaction all the same answers something else than what was asked.
+            guard transaction == .none else {
+                lose(nil)
+                return false
+            }
+            needsReset = false
+            lastUID = nil
+            isUnproven = false
+            lastCleared = .now
+        } else if let ended, mustClear(behind: ended) {
+            // A lock that it has taken must be gone for everybody when its client learns that it has ended.
+            finished = ended
+            phase = .idle
+            reset()
+            return false
         }
-        guard isOfStop(error, reason) else { return error }
-        return (isDivisible ? DriverError.stoppedInTheMiddle : .stopped(reason)).with {
-            $0.statementIndex = error.details.statementIndex
-            $0.rowIndex = error.details.rowIndex
-        }
+        return true
     }
 
     private func mustClear(behind run: StatementRun) -> Bool {
         !mode.isSession && (needsReset || transaction != .none) && run.stopReason == nil && !isStopping
     }
 
+    /// It has nothing to do any more. Its holder may give it away, to another loop too: nothing of it is touched behind this.
     private func settle() {
         cancelTimer(.settle)
         cancelTimer(.goOn)
@@ -451,8 +468,7 @@ class ServerConnection: EventSource {
     /// The server or the network has ended it.
     private func lose(_ error: DriverError?) {
         guard phase != .broken else { return }
-        let ended = run
-        run = nil
+        let (cleared, ended) = (finished.take(), run.take())
         close()
         if let ended {
             ended.error = ended.stopReason.map { errorOfDetachedRun($0, isLost: true) } ?? error ?? Self.lost
@@ -460,19 +476,19 @@ class ServerConnection: EventSource {
         let holder = holder
         self.holder = nil
         holder?.connectionDidBreak(self)
-        answerFinished()
-        if let ended { end(ended) }
+        if let cleared { Self.end(cleared) }
+        if let ended { Self.end(ended) }
     }
 
     /// Closes it; its holder knows.
     final func close() {
         guard phase != .broken else { return }
         phase = .broken
+        let workers = isWorn ? context?.writers : nil
         detach()
-        finish()
+        abandonCalls()
+        guard let workers else { return finish() }
+        let parcel = HandedOver(self)
+        workers.submit(for: LinkOwner.daemon.uid) { parcel.value.finish() }
     }
-
-    private static let lost = DriverError(
-        .connectFailed, "The connection to the database was lost.", hint: "Try again.", sqlState: "08006"
-    ).with { $0.isRetryable = true }
 }

@@ -90,7 +90,7 @@ public final class SQLiteDatabase: Database {
     private let writeQueue = Mutex<WriteQueue?>(nil)
 
     /// Readers that are kept for the next statement when nobody uses them.
-    private static let idleReaderCountMax = 4
+    private static let idleReaderCountMin = 4
 
     /// - Parameters:
     ///   - name: as clients call it; empty for an ad-hoc URL.
@@ -254,14 +254,16 @@ public final class SQLiteDatabase: Database {
     }
 
     func endLongRead(of owner: LinkOwner) {
-        let next = state.withLock { state -> LongReadWaiter? in
+        let (next, surplus) = state.withLock { state -> (LongReadWaiter?, SQLiteConnection?) in
             state.longReads.end(owner.uid)
             let longReads = state.longReads
             let next = state.longReadWaiters.popFirst { longReads.mayBegin($0, limit: readerCountMax) }
             if let next { state.longReads.begin(next.execution.owner.uid) }
-            return next
+            let hasSurplus = state.idleReaders.count > Self.idleReaderCountMax(state)
+            return (next, hasSurplus ? state.idleReaders.removeFirst() : nil)
         }
         next?.granted()
+        if let surplus { dispose(of: surplus) }
     }
 
     /// Whether anybody but that user waits for a place.
@@ -275,12 +277,27 @@ public final class SQLiteDatabase: Database {
         state.withLock { $0.longReadWaiters.remove { $0.execution === execution } != nil }
     }
 
-    /// Gives a reader back; beyond a few idle ones it is closed.
+    /// Gives a reader back; beyond those that are in demand it is closed.
     func returnReader(_ reader: SQLiteConnection) {
-        state.withLock { state in
-            guard reader.generation?.number == currentGeneration else { return }
-            if state.idleReaders.count < Self.idleReaderCountMax { state.idleReaders.append(reader) }
+        let isKept = state.withLock { state in
+            guard reader.generation?.number == currentGeneration,
+                state.idleReaders.count < Self.idleReaderCountMax(state)
+            else { return false }
+            state.idleReaders.append(reader)
+            return true
         }
+        if !isKept { dispose(of: reader) }
+    }
+
+    /// Idle readers that are kept: a few, or as many as there are long reads to use them. Opening one takes longer than most
+    /// statements.
+    private static func idleReaderCountMax(_ state: borrowing State) -> Int {
+        max(idleReaderCountMin, state.longReads.count + state.longReadWaiters.count)
+    }
+
+    /// Closes a reader that nobody uses any more, which takes a loop too long.
+    func dispose(of reader: SQLiteConnection) {
+        workers.submit(for: LinkOwner.daemon.uid) { reader.close() }
     }
 
     // MARK: Writing

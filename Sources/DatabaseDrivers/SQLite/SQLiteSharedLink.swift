@@ -115,9 +115,12 @@ public final class SQLiteSharedLink: DatabaseLink {
         override func takeBack(_ connection: consuming SQLiteConnection) {
             connection.releaseMemoryIfShort()
             // What a connection knows of a file that was damaged, or is gone, is of no use any more.
-            if connection.hasMetDamage || connection.generation?.number != database.currentGeneration { return }
             // The writer's connection stays with the writer.
-            if case .reader = connection.role { reader.takeBack(connection) }
+            guard case .reader = connection.role else { return }
+            if connection.hasMetDamage || connection.generation?.number != database.currentGeneration {
+                return database.dispose(of: connection)
+            }
+            reader.takeBack(connection)
         }
 
         override func mayLeaveLoop(_ execution: SQLiteExecution) -> Bool {

@@ -61,7 +61,7 @@ extension Connection {
 
     private func keepLeftover(_ slot: HandoverSlot, _ store: any DescriptorStore) {
         do throws(Errno) {
-            let leftover = try Leftover(input: input.readable, output: output.readable)
+            let leftover = try Leftover(input: input.readable, output: output)
             store.keep(
                 leftover.descriptorNumber, name: KeptName.leftover(slot: slot.index, number: number).text,
                 isWatched: true)

@@ -16,15 +16,15 @@ extension Connection {
         let framing = decoder.framing ?? .lines
         let form = framing == .lines ? 0 : encoding == .json ? 1 : 2
         if context.healthReplies[form].turn != context.loop.turnCount { renewHealthReply(form, encoding) }
-        context.healthReplies[form].append(id, encoding, framing, to: &output)
+        context.healthReplies[form].append(id, encoding, framing, to: &output.tail)
     }
 
     private func renewHealthReply(_ form: Int, _ encoding: WireEncoding) {
-        let before = output.count
+        let before = output.tail.count
         writeHealth(.none, encoding)
-        let bytes = UnsafeRawBufferPointer(rebasing: output.readable[before...])
+        let bytes = UnsafeRawBufferPointer(rebasing: output.tail.readable[before...])
         context.healthReplies[form].renew(bytes, encoding, decoder.framing ?? .lines, turn: context.loop.turnCount)
-        output.truncate(to: before)
+        output.tail.truncate(to: before)
     }
 
     private func writeHealth(_ id: RequestID, _ encoding: WireEncoding) {

@@ -52,7 +52,7 @@ extension Connection {
         context.observer.observe(.protocolViolation(connection: number, peer: peer, reason: failure.message))
         if case .tooLarge = failure { hit(.frameBytes) }
         if case .httpRequest = failure {
-            output.append(FrameFailure.httpRefusal)
+            output.tail.append(FrameFailure.httpRefusal)
         } else {
             let encoding: WireEncoding = decoder.framing == .lengthPrefixed ? .messagePack : .json
             reply(describe(failure), id: .none, encoding: encoding)
@@ -207,9 +207,9 @@ extension Connection {
     ) {
         var writer = writer(encoding)
         let now = WireTimestamp(nanosecondsSince1970: WallClock.nanosecondsSince1970)
-        writer.begin(type: type, id: id, timestamp: now, into: &output)
-        fields(&writer, &output)
-        writer.end(into: &output)
+        writer.begin(type: type, id: id, timestamp: now, into: &output.tail)
+        fields(&writer, &output.tail)
+        writer.end(into: &output.tail)
     }
 
     /// Queues an `error` reply.

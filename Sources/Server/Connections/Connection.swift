@@ -35,7 +35,7 @@ final class Connection: EventSource {
     @exclusivity(unchecked) var decoder: FrameDecoder
     /// Bytes of requests that are not complete, or wait for their turn.
     @exclusivity(unchecked) var input = ByteBuffer()
-    @exclusivity(unchecked) var output = ByteBuffer()
+    @exclusivity(unchecked) var output = Output()
     @exclusivity(unchecked) var int64Style = Int64Style.tagged
     @exclusivity(unchecked) var inFlight: [Operation] = []
     /// The greatest number among the ids that were ever in flight: a greater one is new.
@@ -196,13 +196,13 @@ final class Connection: EventSource {
 
     /// Lends the loop's storage to the output for the time of a turn; idle connections own none.
     func withOutputStorage(_ body: () -> Void) {
-        if output.capacity == 0 { swap(&output, &context.spareOutput) }
+        if output.tail.capacity == 0 { swap(&output.tail, &context.spareOutput) }
         body()
-        if output.isEmpty, output.capacity > 0 {
-            if context.spareOutput.capacity == 0, output.capacity <= LoopContext.spareOutputByteCountMax {
-                swap(&output, &context.spareOutput)
+        if output.tail.isEmpty, output.tail.capacity > 0 {
+            if context.spareOutput.capacity == 0, output.tail.capacity <= LoopContext.spareOutputByteCountMax {
+                swap(&output.tail, &context.spareOutput)
             } else {
-                context.dispose(of: &output)
+                context.dispose(of: &output.tail)
             }
         }
     }
@@ -302,11 +302,11 @@ final class Connection: EventSource {
     private func flush() {
         if output.isEmpty { return }
         slot?.markUnknown()
-        while !output.isEmpty, let outcome = withSocket({ SystemCalls.send($0, output.readable) }) {
+        while !output.isEmpty, let outcome = withSocket({ SystemCalls.send($0, output.next) }) {
             switch outcome {
             case .bytes(let count):
                 context.statistics.bytesSent += UInt64(count)
-                output.consume(count)
+                if var spent = output.consume(count) { context.dispose(of: &spent) }
                 stalledSince = nil
             case .wouldBlock:
                 if stalledSince == nil {
@@ -374,7 +374,7 @@ final class Connection: EventSource {
         watch = nil
         context.statistics.connectionsOpen -= 1
         context.shared.connections.add(-1)
-        context.dispose(of: &output)
+        output.removeAll { context.dispose(of: &$0) }
         context.dispose(of: &input)
         settleAccount()
         account.connections.add(-1)

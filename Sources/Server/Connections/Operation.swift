@@ -194,8 +194,15 @@ final class Operation: StatementRun, @unchecked Sendable {
 
     // MARK: What the driver tells
 
-    override func runDidFill() { connection?.operationDidFill(self) }
-    override func runDidEnd() { connection?.operationDidEnd(self) }
+    override func runDidFill() { connectionHere?.operationDidFill(self) }
+    override func runDidEnd() { connectionHere?.operationDidEnd(self) }
+
+    /// The connection, on its loop's thread. A driver that tells on another one would have two threads change the same output.
+    private var connectionHere: Connection? {
+        guard let connection else { return nil }
+        precondition(connection.context.loop.mailbox.isCurrent, "a run was ended by another thread than its loop's")
+        return connection
+    }
 
     // MARK: Batches
 

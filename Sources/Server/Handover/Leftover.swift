@@ -11,7 +11,7 @@ struct Leftover {
     private static let headerByteCount = 16
 
     /// Copies the bytes.
-    init(input: UnsafeRawBufferPointer, output: UnsafeRawBufferPointer) throws(Errno) {
+    init(input: UnsafeRawBufferPointer, output: borrowing Output) throws(Errno) {
         memory = try SharedMemory(
             name: "litebase-leftover", byteCount: Self.headerByteCount + input.count + output.count)
         var bytes = memory.bytes
@@ -19,7 +19,11 @@ struct Leftover {
         bytes.storeBytes(of: UInt64(output.count), toByteOffset: 8, as: UInt64.self)
         bytes = UnsafeMutableRawBufferPointer(rebasing: bytes[Self.headerByteCount...])
         bytes.copyBytes(from: input)
-        UnsafeMutableRawBufferPointer(rebasing: bytes[input.count...]).copyBytes(from: output)
+        var offset = input.count
+        output.forEach {
+            UnsafeMutableRawBufferPointer(rebasing: bytes[offset...]).copyBytes(from: $0)
+            offset += $0.count
+        }
     }
 
     /// Reads a former process's; `nil` when it makes no sense.
