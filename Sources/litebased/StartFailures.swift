@@ -111,13 +111,14 @@ final class StartFailures {
         self[.began] = MonotonicInstant.now.nanoseconds
     }
 
-    /// Once, again where the reason is another one, and else each hour.
+    /// At the first two attempts, where the reason is another one, and else each hour. journald looks up whose a message is when
+    /// it comes to it: that of the first process, which ends at once, may be nobody's by then, and `journalctl -u` without it.
     private func logIfDue(_ message: String, _ log: Log, _ say: () -> Void) {
         let (now, hash) = (MonotonicInstant.now.nanoseconds, Self.hash(message))
         let isOld = now - self[.logged] >= Self.logIntervalNanoseconds
-        guard memory == nil || self[.count] == 1 || self[.message] != hash || isOld else { return }
+        guard memory == nil || self[.count] <= 2 || self[.message] != hash || isOld else { return }
         say()
-        if self[.count] > 1 {
+        if self[.count] > 2 {
             let minutes = (now - self[.began]) / 60_000_000_000
             log.write(
                 LogRecord(

@@ -158,4 +158,4 @@ def stored(machine):
     return int(machine.property("NFileDescriptorStore")) - OWN_STORED
 
 
-OWN_STORED = 1
+OWN_STORED = 2

@@ -110,7 +110,7 @@ final class RequestWatch: @unchecked Sendable {
     private static let userByteCount = 16
     private static let userCountMax = 200
     /// A user whose last crash is so long ago begins anew.
-    private static let memorySeconds: Int64 = 3_600
+    private static let memorySeconds: Int64 = 900
     static let waitSecondsMax: Int64 = 300
 
     /// Makes an empty one.

@@ -17,14 +17,19 @@ enum ServiceState {
                 manager + ["show", "litebase.service", "--property=ActiveState,SubState,Result,NRestarts,StatusText"]),
             shown.status == 0
         else { return nil }
-        let lines = shown.output.split(separator: "\n").map { $0.split(separator: "=", maxSplits: 1) }
-        let values = Dictionary(lines.map { ($0[0], $0.count > 1 ? String($0[1]) : "") }) { first, _ in first }
+        var values: [String: String] = [:]
+        for line in shown.output.split(separator: "\n") {
+            let parts = line.split(separator: "=", maxSplits: 1).map(String.init)
+            if parts.count == 2 { values[parts[0]] = parts[1] }
+        }
         guard let state = values["ActiveState"], state != "active", state != "reloading" else { return nil }
-        let details = [values["SubState"], values["Result"], values["NRestarts"].map { "\($0) restarts" }]
-            .compactMap { $0 == "" ? nil : $0 }.joined(separator: ", ")
+        var details: [String] = []
+        if let detail = values["SubState"] { details.append(detail) }
+        if let result = values["Result"], result != "success" { details.append(result) }
+        if let count = values["NRestarts"] { details.append("\(count) restarts") }
         let reason = values["StatusText"] ?? ""
         return InputError(
-            message: "no answer: litebase.service does not run (\(state); \(details))"
+            message: "no answer: litebase.service does not run (\(state); \(details.joined(separator: ", ")))"
                 + (reason.isEmpty ? "" : ": \(TerminalEscaping.visible(reason))"),
             status: ExitStatus.unavailable)
     }
