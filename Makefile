@@ -5,7 +5,7 @@ DESTDIR ?=
 BIN      = .build/release
 VENV     = .venv
 
-.PHONY: help build run test unit blackbox system power-loss deb check-deb bench bench-compare bench-servers fuzz fuzz-protocol sanitize fmt lint install clean dependencies
+.PHONY: help build run test unit blackbox clients system power-loss deb check-deb bench bench-compare bench-servers fuzz fuzz-protocol sanitize fmt lint install clean dependencies
 
 .DEFAULT_GOAL := help
 
@@ -14,6 +14,7 @@ help:
 	@echo "make test      install what is missing, and pass all tests"
 	@echo "make build     build litebased and litebase ($(BIN))"
 	@echo "make unit      Swift tests only;   make blackbox   tests of the built programs only"
+	@echo "make clients   linters and tests of the drivers for other languages (clients/)"
 	@echo "make system    tests of the package on a booted Debian (root; SCALE=0.1 for a tenth of the rounds)"
 	@echo "make power-loss   cut the power under a daemon that writes (root, /dev/fuse, loop devices; ROUNDS=1000 SEED=)"
 	@echo "make deb       build the Debian package (.build/deb);   make check-deb   lintian, hardening, reproducibility"
@@ -39,7 +40,7 @@ build: dependencies $(STATIC)
 run: build
 	@scripts/demo.sh $(BIN)
 
-test: lint unit blackbox power-loss system
+test: lint unit blackbox clients power-loss system
 	@echo "all tests passed"
 
 unit: dependencies
@@ -50,6 +51,10 @@ PYTEST = LITEBASED=$(CURDIR)/$(BIN)/litebased LITEBASE=$(CURDIR)/$(BIN)/litebase
 blackbox: build $(VENV)/ready
 	$(PYTEST) -n 2 --dist loadfile -m "not alone" Tests/Protocol Tests/CommandLine Tests/Documents
 	$(PYTEST) -m alone Tests/Protocol
+
+clients: build $(VENV)/ready
+	cd clients/python && $(CURDIR)/$(VENV)/bin/ruff check . && $(CURDIR)/$(VENV)/bin/ruff format --check . && $(CURDIR)/$(VENV)/bin/mypy
+	$(PYTEST) clients/python
 
 # Boots a container, which only root can; then another one for the guides, which install and set up what they speak of.
 AS_ROOT = $(if $(filter 0,$(shell id -u)),,sudo )
@@ -74,10 +79,10 @@ check-deb: deb
 	scripts/check-deb.sh
 	scripts/check-reproducible.sh .build/deb
 
-$(VENV)/ready: Tests/Protocol/requirements.txt
+$(VENV)/ready: Tests/Protocol/requirements.txt clients/python/requirements-dev.txt
 	@scripts/install-dependencies.sh test
 	python3 -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet -r Tests/Protocol/requirements.txt
+	$(VENV)/bin/pip install --quiet $(addprefix -r ,$^)
 	@touch $@
 
 bench: build

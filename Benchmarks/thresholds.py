@@ -1,9 +1,9 @@
 """`run.py --check`: what the hot path costs in instructions and allocations, against thresholds.json.
 
-Both are counts, so a busy machine does not disturb them. Instructions are callgrind's, of the whole daemon with its
-libraries: the difference between a run with many requests and one with few, divided by the number; one connection, one
-request at a time, one loop, so every request pays for a whole turn of the event loop. Allocations are counted by
-malloc-count.c in a daemon at full speed.
+Both are counts, so a busy machine hardly disturbs them. Instructions are callgrind's, of the whole daemon with its
+libraries, from the end of the warm-up on, divided by the number of requests; one connection, one request at a time, one
+loop, so every request pays for a whole turn of the event loop. Allocations are counted by malloc-count.c in a daemon at
+full speed.
 """
 
 import json
@@ -86,15 +86,29 @@ WORK = {
 }
 
 
-def warm_up(client):
+def worker_turns(pid):
+    """How often the worker threads have been woken."""
+    turns = 0
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        if (task / "comm").read_text().startswith("litebase-worker"):
+            turns += int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", (task / "status").read_text(), re.M)[1])
+    return turns
+
+
+def warm_up(client, pid):
     """Buffers, statements and pages are there afterwards; the hot path begins behind."""
     client.health(200)
     client.select(200)
     client.stream(2 * ROW_COUNT)
     # Under callgrind new code takes so long that it looks like a statement that holds the loop, whose user starts on workers for
-    # a second or two (SlowUsers.swift).
-    time.sleep(4)
-    client.select(200)
+    # some seconds (SlowUsers.swift). A statement that was quick on the loop 16 times stays there.
+    for _ in range(20):
+        before = worker_turns(pid)
+        client.select(100)
+        if worker_turns(pid) == before:
+            return
+        time.sleep(1)
+    raise RuntimeError("point SELECTs do not stay on the loop")
 
 
 class Daemon:
@@ -114,7 +128,7 @@ class Daemon:
                                           "--loops", "1", "--log-level", "warning"], path, home / "log", variables)
         try:
             self.client = Client(str(path))
-            warm_up(self.client)
+            warm_up(self.client, self.server.process.pid)
         except BaseException:
             self.server.stop()
             raise
@@ -154,30 +168,35 @@ def count_allocations(litebased, directory):
 # Instructions
 
 
-def instructions(litebased, directory, name, work=None, count=0):
-    """Instructions of a daemon's whole life: start, warm-up, `count` times the work, end."""
+def control(pid, option):
+    """Tells callgrind something (https://valgrind.org/docs/manual/cl-manual.html#cl-manual.callgrind_control-options)."""
+    subprocess.run(["callgrind_control", option, str(pid)], check=True, timeout=60, stdout=subprocess.DEVNULL)
+
+
+def instructions(litebased, directory, name, work, count):
+    """Instructions of a daemon for `count` times the work, without its start, warm-up and end."""
     output = directory / f"callgrind-{name}"
     daemon = Daemon(litebased, directory, f"callgrind-{name}-daemon",
                     ["valgrind", "--tool=callgrind", f"--callgrind-out-file={output}"])
     try:
-        if work:
-            work(daemon.client, count)
+        pid = daemon.server.process.pid
+        control(pid, "--zero")
+        work(daemon.client, count)
+        control(pid, "--dump")
     finally:
         daemon.stop()
-    totals = [int(number) for number in re.findall(r"^(?:totals|summary): (\d+)", output.read_text(), re.M)]
-    return max(totals)
+    dump = output.with_name(output.name + ".1").read_text()
+    return max(int(number) for number in re.findall(r"^(?:totals|summary): (\d+)", dump, re.M))
 
 
 def count_instructions(litebased, directory):
     # valgrind 3.19 gives up on the debugging information of newer compilers.
     stripped = str(directory / "litebased.stripped")
     subprocess.run(["strip", "--strip-debug", "-o", stripped, litebased], check=True, timeout=60)
-    litebased = stripped
-    base = instructions(litebased, directory, "nothing")
     found = {}
     for name, (work, count) in WORK.items():
         print(f"  callgrind: {name}", file=sys.stderr)
-        found[name] = (instructions(litebased, directory, name, work, count) - base) / count
+        found[name] = instructions(stripped, directory, name, work, count) / count
     return found
 
 

@@ -139,6 +139,32 @@ int clinux_signalfd(const int *signals, int signal_count) {
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+int clinux_become(const char *user, unsigned uid, unsigned gid) {
+    return initgroups(user, gid) != 0 || setgid(gid) != 0 || setuid(uid) != 0 ? -1 : 0;
+}
+
+static int argument_count;
+static char **argument_values;
+
+__attribute__((constructor)) static void keep_arguments(int count, char **values) {
+    argument_count = count;
+    argument_values = values;
+}
+
+int clinux_argument_count(void) { return argument_count; }
+
+const char *clinux_argument(int index) { return argument_values[index]; }
+
+int clinux_wait_for_signal(const int *signals, int signal_count, int64_t milliseconds) {
+    sigset_t set;
+    sigemptyset(&set);
+    for (int i = 0; i < signal_count; i++) sigaddset(&set, signals[i]);
+    if (pthread_sigmask(SIG_BLOCK, &set, NULL) != 0) return 0;
+    struct timespec time = {.tv_sec = milliseconds / 1000, .tv_nsec = milliseconds % 1000 * 1000000};
+    int number = sigtimedwait(&set, NULL, &time);
+    return number > 0 ? number : 0;
+}
+
 int clinux_signalfd_read(int fd, int *pid_of_sender) {
     struct signalfd_siginfo info;
     ssize_t count = read(fd, &info, sizeof info);

@@ -18,12 +18,20 @@ public struct Configuration: Sendable, Equatable {
     public var stateDirectory: String?
     /// Files that were read, in this order.
     public var files: [String]
+    /// What the lists name that there is not; empty where that was an error.
+    public var unknownNames: [UnknownName]
 
     /// Reads the files and puts the flags over them.
+    ///
+    /// - Parameters:
+    ///   - options: the command line.
+    ///   - paths: where the files are.
+    ///   - unknown: what is done about names that nobody has.
+    /// - Returns: what is in force.
     /// - Throws: `ConfigurationError` with everything that is wrong.
-    public static func load(_ options: CommandLineOptions, paths: StandardPaths = .current)
-        throws(ConfigurationError) -> Configuration
-    {
+    public static func load(
+        _ options: CommandLineOptions, paths: StandardPaths = .current, unknownNames unknown: UnknownNames = .refused
+    ) throws(ConfigurationError) -> Configuration {
         var reader = SettingsReader()
         let files = readFiles(options, paths, &reader)
         for (flag, value) in options.settings {
@@ -32,13 +40,15 @@ public struct Configuration: Sendable, Equatable {
         }
         for database in options.databases { reader.add(database: database.name, url: database.url) }
         let stateDirectory = addEmbeddedDatabase(paths, &reader)
-        reader.checkSocketGroup()
+        // The group of systemd's socket is systemd's affair.
+        if unknown == .refused || options.listen != .systemd { reader.checkSocketGroup() }
+        if unknown == .refused { reader.refuseUnknownNames() }
         let databases = reader.orderedDatabases().map { $0.withPasswords(in: paths.credentialsDirectory) }
         guard reader.problems.isEmpty else { throw ConfigurationError(problems: reader.problems(orderedBy: files)) }
         return Configuration(
             settings: reader.settings, givenSettings: reader.givenSettings, databases: databases,
             listen: options.listen, socketPath: reader.settings.socketPath ?? paths.socketPath,
-            stateDirectory: stateDirectory, files: files)
+            stateDirectory: stateDirectory, files: files, unknownNames: reader.unknownNames)
     }
 
     /// What the server gets.

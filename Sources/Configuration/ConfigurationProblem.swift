@@ -24,6 +24,32 @@ public struct ConfigurationProblem: Equatable, Sendable, CustomStringConvertible
     }
 }
 
+/// A name in a list of users or groups that this machine does not know, such as that of a user who was deleted.
+public struct UnknownName: Equatable, Sendable {
+    /// The list's dotted path.
+    let key: String
+    let kind: PrincipalKind
+    let name: String
+    /// Whose list it is; `nil` for one of `[access]`.
+    public let database: String?
+    public let problem: ConfigurationProblem
+
+    /// What it leads to, as a line for the log.
+    public var consequence: String {
+        if let database { return "Database \(database) is disabled: \(problem)" }
+        return "Nobody has what is given here, the others of the list have it: \(problem)"
+    }
+}
+
+/// What is done about names that the machine does not know.
+public enum UnknownNames: Sendable {
+    /// They are errors: for a check, which somebody reads.
+    case refused
+    /// What depends on them is withheld, and everything else is served: for a daemon, which must not stay away because
+    /// somebody has left.
+    case tolerated
+}
+
 /// Why a configuration was refused: all that was found, not only the first.
 public struct ConfigurationError: Error, Equatable, Sendable {
     public var problems: [ConfigurationProblem]

@@ -62,7 +62,7 @@ public struct DatabaseKey: Sendable {
             database[keyPath: place] = text
             return rule.problem(text)
         case (.principals(let place, let kind), .strings(let names)):
-            return kind.assign(names, to: &database[keyPath: place]).map { " \($0)" }
+            database[keyPath: place] = kind.list(names)
         case (.integer(let place, let range), .integer(let number)):
             guard let number = Int(exactly: number), range.contains(number) else { return outOfRange }
             database[keyPath: place] = number
@@ -79,6 +79,19 @@ public struct DatabaseKey: Sendable {
             return " has the wrong type (\(value.typeName)); it takes \(article) \(type)"
         }
         return nil
+    }
+
+    /// The list of users or groups, where it is one and was given.
+    func principals(in database: DatabaseConfiguration) -> (names: Principals, kind: PrincipalKind)? {
+        guard case .principals(let place, let kind) = slot else { return nil }
+        return database[keyPath: place].map { ($0, kind) }
+    }
+
+    /// Looks those names of a list up again that nobody had.
+    func lookUpAgain(in database: inout DatabaseConfiguration) {
+        guard case .principals(let place, let kind) = slot, let list = database[keyPath: place] else { return }
+        if list.unknownNames.isEmpty { return }
+        database[keyPath: place] = kind.list(list.names)
     }
 
     private var outOfRange: String { " is out of range; it takes \(article) \(type)" }

@@ -54,15 +54,17 @@ extension DatabaseConfiguration {
 extension Configuration {
     /// Looks whether the password files can be used: each that cannot would fail when its database is connected to. Credentials
     /// are only there while the service runs.
+    ///
+    /// - Parameter isDaemon: whether the process is the daemon's user.
     /// - Throws: `ConfigurationError` with those that cannot.
-    public func checkPasswordFiles() throws(ConfigurationError) {
+    public func checkPasswordFiles(isDaemon: Bool = false) throws(ConfigurationError) {
         var problems: [ConfigurationProblem] = []
         for database in databases {
             let files = [
                 (database.passwordFile, database.password), (database.readOnlyPasswordFile, database.readOnlyPassword),
             ]
             for case (let path?, let file?) in files {
-                guard let problem = file.problem else { continue }
+                guard let problem = file.problem(isDaemon: isDaemon) else { continue }
                 problems.append(ConfigurationProblem(file: path, "databases.\(database.name): \(problem)"))
             }
         }

@@ -89,7 +89,7 @@ public struct Setting: Sendable {
             (.databaseName, .string(let text)), (.level, .string(let text)):
             return assign(text: text, to: &settings)
         case (.principals(let place, let kind), .strings(let names)):
-            return kind.assign(names, to: &settings[keyPath: place])
+            settings[keyPath: place] = kind.list(names)
         case (.mode, .integer):
             return "must be a string of octal digits; write for example \"0660\""
         default:
@@ -127,6 +127,19 @@ public struct Setting: Sendable {
         case .principals: return "is \(article) \(type)"
         }
         return nil
+    }
+
+    /// The list of users or groups, where it is one and was given.
+    func principals(in settings: Settings) -> (names: Principals, kind: PrincipalKind)? {
+        guard case .principals(let place, let kind) = slot else { return nil }
+        return settings[keyPath: place].map { ($0, kind) }
+    }
+
+    /// Looks those names of a list up again that nobody had.
+    func lookUpAgain(in settings: inout Settings) {
+        guard case .principals(let place, let kind) = slot, let list = settings[keyPath: place] else { return }
+        if list.unknownNames.isEmpty { return }
+        settings[keyPath: place] = kind.list(list.names)
     }
 
     private var outOfRange: String { "is out of range; it takes \(article) \(type)" }

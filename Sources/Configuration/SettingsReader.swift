@@ -21,6 +21,8 @@ struct SettingsReader {
     /// In the order in which they were named first.
     private(set) var databases: [Database] = []
     private(set) var problems: [ConfigurationProblem] = []
+    /// Those of the lists as they are now: a later file may have replaced one.
+    private(set) var unknownNames: [UnknownName] = []
     /// Names of settings that somebody has set, be it to what they would be anyway.
     private(set) var givenSettings: Set<String> = []
     /// Where `default_database` was set.
@@ -71,6 +73,7 @@ struct SettingsReader {
         let name = entry.path.joined(separator: ".")
         if let setting = Setting.named(name) {
             if let problem = setting.assign(entry.value, to: &settings) { report(entry, file, "\(name) \(problem)") }
+            note(setting.principals(in: settings), of: name, database: nil, entry, file)
             givenSettings.insert(name)
             if name == "default_database" { defaultDatabasePlace = (file, entry.line, entry.column) }
             if name == "socket.group" { socketGroupPlace = (file, entry.line, entry.column) }
@@ -141,7 +144,25 @@ struct SettingsReader {
         if let problem = key.assign(entry.value, to: &databases[index].configuration) {
             report(entry, file, name + problem)
         }
+        note(key.principals(in: databases[index].configuration), of: name, database: entry.path[1], entry, file)
     }
+
+    // Of a key that is a list of users or groups.
+    private mutating func note(
+        _ list: (names: Principals, kind: PrincipalKind)?, of key: String, database: String?, _ entry: TOMLEntry,
+        _ file: String
+    ) {
+        guard let list else { return }
+        unknownNames.removeAll { $0.key == key }
+        unknownNames += list.names.unknownNames.map { name in
+            let message = "\(key) \(list.kind.problem(ofUnknown: name))"
+            let problem = ConfigurationProblem(file: file, line: entry.line, column: entry.column, message)
+            return UnknownName(key: key, kind: list.kind, name: name, database: database, problem: problem)
+        }
+    }
+
+    /// Makes errors of names that nobody has.
+    mutating func refuseUnknownNames() { problems += unknownNames.map(\.problem) }
 
     private mutating func report(_ entry: TOMLEntry, _ file: String, _ message: String) {
         report(file, line: entry.line, column: entry.column, message)

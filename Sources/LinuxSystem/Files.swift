@@ -66,6 +66,15 @@ public enum Files {
         return FileStatus(info)
     }
 
+    /// A number that is another one when what is at a path was changed, replaced, or given to somebody else: of a directory
+    /// also when a name in it was. 0 where nothing can be seen.
+    public static func changeMark(_ path: String) -> UInt64 {
+        var info = stat()
+        guard fstatat(AT_FDCWD, path, &info, 0) == 0 else { return 0 }
+        let seconds = UInt64(bitPattern: Int64(info.st_ctim.tv_sec))
+        return seconds &* 1_000_000_000 &+ UInt64(info.st_ctim.tv_nsec) ^ UInt64(info.st_ino) &* 0x9e37_79b9_7f4a_7c15
+    }
+
     /// Makes a directory and its missing parents.
     /// `mode` holds the permission bits of those that are made, less the umask.
     public static func makeDirectories(_ path: String, mode: UInt32 = 0o700) throws(Errno) {

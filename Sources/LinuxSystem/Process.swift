@@ -7,6 +7,11 @@ internal import Synchronization
 /// This process and its surroundings.
 public enum Process {
     public static var pid: Int32 { getpid() }
+
+    /// Words of the command line, without the program's name; also where /proc is not mounted.
+    public static var arguments: [String] {
+        (1..<max(1, clinux_argument_count())).compactMap { index in clinux_argument(index).map { String(cString: $0) } }
+    }
     public static var effectiveUID: UInt32 { geteuid() }
 
     /// Value of an environment variable; `nil` when unset or empty.

@@ -8,8 +8,8 @@ internal import WireProtocol
 
 /// What came of a wish for a reload.
 public enum ReloadOutcome: Sendable {
-    /// Every loop works by the new configuration, but for these settings.
-    case inForce(databaseCount: Int, restartNeeded: [String])
+    /// Every loop works by the new configuration, but for these settings; databases that the problems speak of are disabled.
+    case inForce(databaseCount: Int, restartNeeded: [String], problems: [String])
     /// Nothing was changed; each problem is a line that names file and place.
     case refused(problems: [String])
     /// The daemon is about to leave.
@@ -74,7 +74,8 @@ extension Connection {
         if !isClosed {
             withOutputStorage {
                 switch outcome {
-                case .inForce(let databaseCount, let names): replyReload(operation, databaseCount, names)
+                case .inForce(let databaseCount, let names, let problems):
+                    replyReload(operation, databaseCount, names, problems)
                 case .refused(let problems):
                     reply(.configurationInvalid(problems), id: operation.id, encoding: operation.encoding)
                 case .stopping: reply(.shuttingDown, id: operation.id, encoding: operation.encoding)
@@ -84,13 +85,20 @@ extension Connection {
         operationDidEnd(operation)
     }
 
-    private func replyReload(_ operation: Operation, _ databaseCount: Int, _ restartNeeded: [String]) {
+    private func replyReload(
+        _ operation: Operation, _ databaseCount: Int, _ restartNeeded: [String], _ problems: [String]
+    ) {
         reply(RequestType.reload.replyName, id: operation.id, encoding: operation.encoding) { writer, output in
             writer.key("databases", into: &output)
             writer.integer(Int64(databaseCount), into: &output)
             writer.key("restart_needed", into: &output)
             writer.beginArray(into: &output)
             for name in restartNeeded { writer.text(name, into: &output) }
+            writer.endArray(into: &output)
+            if problems.isEmpty { return }
+            writer.key("problems", into: &output)
+            writer.beginArray(into: &output)
+            for problem in problems { writer.text(problem, into: &output) }
             writer.endArray(into: &output)
         }
     }

@@ -18,6 +18,7 @@ public final class Server {
     private var lastConnectionNumber: UInt64 = 0
     private let keeper: ConnectionKeeper?
     private var drain: Drain?
+    private let waitingUsers: WaitingUsers
 
     /// Connections beyond the limit that are told so; further ones are closed without a word.
     private static let refusedCountMax = 64
@@ -47,7 +48,8 @@ public final class Server {
         let writers = WorkerPool(threadCountMax: configuration.limits.workerThreadCountMax)
         shared = SharedState(
             observer: observer, workers: workers, writers: writers, version: configuration.version,
-            activation: configuration.activation, handover: handover)
+            activation: configuration.activation, handover: handover, watch: Self.watch(store, kept))
+        waitingUsers = WaitingUsers(controlLoop, shared)
         // With a limit of 0, those of the former process are served, and no others kept.
         let isKeeping = configuration.limits.keptConnectionCountMax > 0
         keeper = (isKeeping ? handover : nil).map { [shared] in
@@ -57,6 +59,7 @@ public final class Server {
             configuration,
             CatalogSurroundings(loopCount: configuration.loopCount, workers: writers, observer: observer), earlier: nil)
         try Memory.startReturning()
+        tellOfCrash()
         for index in 0..<max(1, configuration.loopCount) { try startLoop(index) }
         goOn(with: former)
     }
@@ -72,6 +75,36 @@ public final class Server {
         store.keep(table.memory.descriptorNumber, name: KeptName.table.text, isWatched: true)
         return Handover(store: store, table: table, mailbox: mailbox)
     }
+
+    /// Where it is written down what runs.
+    private static func watch(_ store: (any DescriptorStore)?, _ kept: [NamedDescriptor]) -> RequestWatch? {
+        guard let store else { return nil }
+        if let file = kept.first(where: { KeptName($0.name) == .requests })?.take() {
+            if let known = RequestWatch(formerProcess: file) { return known }
+            store.forget(name: KeptName.requests.text)
+        }
+        guard let watch = try? RequestWatch() else { return nil }
+        store.keep(watch.memory.descriptorNumber, name: KeptName.requests.text, isWatched: true)
+        return watch
+    }
+
+    /// Names those whose requests the former process took along when it died, and makes those wait who were there before.
+    private func tellOfCrash() {
+        guard let watch = shared.watch else { return }
+        let requests = watch.takeCutOff()
+        if watch.isAtWork {
+            for request in requests.prefix(Self.cutOffCountMax) { observer.observe(.requestCutOff(request)) }
+            let uids = Set(requests.compactMap { $0.peer?.uid })
+            for (uid, count) in watch.count(uids, at: MonotonicInstant.now.nanoseconds / 1_000_000_000) {
+                let seconds = RequestWatch.waitSeconds(crashCount: count)
+                guard seconds > 0, waitingUsers.hold(uid, seconds: seconds) else { continue }
+                observer.observe(.userWaits(uid: uid, crashCount: count, seconds: seconds))
+            }
+        }
+        watch.isAtWork = true
+    }
+
+    private static let cutOffCountMax = 100
 
     private func goOn(with former: FormerProcess) {
         for name in former.obsolete { shared.handover?.forget(name) }
@@ -89,7 +122,9 @@ public final class Server {
             client.account.keptConnections.add(1)
             let (descriptor, number, slot) = (socket.release(), connection.number, connection.slot)
             let leftover = connection.leftover
-            pickLoop().submit { $0.reopen(descriptor, number: number, client: client, slot, leftover) }
+            hand(descriptor, client) { context, descriptor in
+                context.reopen(descriptor, number: number, client: client, slot, leftover)
+            }
         }
         let count = former.connections.count
         if count + former.closedCount == 0 { return }
@@ -164,7 +199,19 @@ public final class Server {
         shared.handover?.table.lastConnectionNumber = number
         let slot = refusal == nil ? keeper?.keepAccepted(socket, number: number, of: client.account) : nil
         let descriptor = socket.release()
-        pickLoop().submit { $0.open(descriptor, number: number, client: client, slot: slot, refusal: refusal) }
+        hand(descriptor, client) { context, descriptor in
+            context.open(descriptor, number: number, client: client, slot: slot, refusal: refusal)
+        }
+    }
+
+    /// Gives a connection to a loop, now or when its user may.
+    private func hand(
+        _ descriptor: Int32, _ client: Client, _ open: @escaping @Sendable (LoopContext, Int32) -> Void
+    ) {
+        guard waitingUsers.mustWait(client) else { return pickLoop().submit { open($0, descriptor) } }
+        waitingUsers.add(OwnedDescriptor(descriptor), client) { [unowned self] descriptor in
+            pickLoop().submit { open($0, descriptor) }
+        }
     }
 
     private func refusal(_ count: Int, _ ofUser: Int, _ account: UserAccount) -> ConnectionRefusal? {
@@ -193,8 +240,14 @@ public final class Server {
         if let drain { return drain.hurry() }
         for listener in listeners { listener.stop() }
         observer.observe(.draining(connectionCount: connectionCount, requestCount: requestsInFlight))
+        waitingUsers.discardAll()
+        let watch = shared.watch
         let drain = Drain(
-            shared: shared, catalog: catalog, controlLoop: controlLoop, keeper: keeper, completion: completion)
+            shared: shared, catalog: catalog, controlLoop: controlLoop, keeper: keeper
+        ) {
+            watch?.isAtWork = false
+            completion()
+        }
         self.drain = drain
         drain.start(milliseconds: configuration.limits.drainTimeMillisecondsMax)
     }
@@ -223,9 +276,18 @@ public final class Server {
         }
     }
 
+    private static let namedCountMax = 3
+
+    private var disabledText: String {
+        let disabled = catalog.disabled
+        if disabled.isEmpty { return "" }
+        let names = disabled.prefix(Self.namedCountMax).map(\.configuration.name).joined(separator: ", ")
+        return ", \(disabled.count) disabled (\(names)\(disabled.count > Self.namedCountMax ? ", …" : ""))"
+    }
+
     /// One line for `STATUS=` (sd_notify(3)).
     public var statusLine: String {
-        "Serving \(counted(catalog.entries.count, "database")); "
+        "Serving \(counted(catalog.entries.count - catalog.disabled.count, "database"))\(disabledText); "
             + "\(counted(connectionCount, "connection")), \(counted(requestsInFlight, "request")) running"
     }
 

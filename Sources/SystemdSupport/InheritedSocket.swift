@@ -28,25 +28,32 @@ public final class InheritedSocket {
 
     /// Takes what systemd passed to this very process, and removes `LISTEN_*` from the environment.
     ///
-    /// - Parameter isKept: tells by its name whether a descriptor comes from the descriptor store.
+    /// - Parameters:
+    ///   - isKept: tells by its name whether a descriptor comes from the descriptor store.
+    ///   - takeAside: gets each descriptor before anything can be wrong, and says whether it has taken it.
     /// - Returns: nothing when nothing was passed, or when it was meant for another process (`LISTEN_PID`).
     /// - Throws: `InheritedSocketError` when one of them cannot be served: a listening socket that nobody accepts from
     ///   would leave its clients hanging, so none is ignored.
     /// - Thread: only before any other was started, since the environment changes.
     /// - Source: sd_listen_fds(3), sd_is_socket(3).
-    public static func takeAll(isKept: (String) -> Bool) throws(InheritedSocketError)
-        -> (sockets: [InheritedSocket], kept: [NamedDescriptor], ignored: [String])
+    public static func takeAll(isKept: (String) -> Bool, takeAside: (NamedDescriptor) -> Bool = { _ in false })
+        throws(InheritedSocketError) -> (sockets: [InheritedSocket], kept: [NamedDescriptor], ignored: [String])
     {
-        let names = try PassedDescriptors.takeNames()
+        let passed = try PassedDescriptors.takeNames().enumerated().map { index, name in
+            NamedDescriptor(OwnedDescriptor(PassedDescriptors.first + Int32(index)), name: name)
+        }
         var sockets: [InheritedSocket] = []
         var kept: [NamedDescriptor] = []
         var ignored: [String] = []
-        for (index, name) in names.enumerated() {
-            let descriptor = OwnedDescriptor(PassedDescriptors.first + Int32(index))
+        for named in passed.filter({ !takeAside($0) }) {
+            let name = named.name
             if isKept(name) {
                 // They were made by us, non-blocking.
-                kept.append(NamedDescriptor(descriptor, name: name))
-            } else if !isKnown(name), Kind(of: descriptor.number) == nil {
+                kept.append(named)
+                continue
+            }
+            guard let descriptor = named.take() else { continue }
+            if !isKnown(name), Kind(of: descriptor.number) == nil {
                 // Kept by another version of this program. At the end of a connection the store lets go of it, too.
                 Sockets.shutdownBoth(descriptor)
                 Sockets.endInput(descriptor)

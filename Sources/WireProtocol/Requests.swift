@@ -130,6 +130,8 @@ public struct QueryRequest {
     public private(set) var timeoutMilliseconds: Int64?
     public private(set) var maxRows: Int64?
     public private(set) var pageRows: Int64?
+    /// Whether all results are to be sent, where a statement has several.
+    public private(set) var resultSets = false
 
     public init(_ data: UnsafeRawBufferPointer?) throws(DecodeError) {
         var fields = try FieldReader(data)
@@ -145,6 +147,8 @@ public struct QueryRequest {
                 maxRows = try fields.optionalPositive("max_rows")
             } else if name.equals("page_rows") {
                 pageRows = try fields.optionalPositive("page_rows")
+            } else if name.equals("result_sets") {
+                resultSets = try fields.optionalBool("result_sets") ?? false
             } else if try !target.readField(name, from: &fields) {
                 try fields.reader.skip()
             }

@@ -7,9 +7,10 @@ internal import Server
 internal import SystemdSupport
 
 extension Daemon {
-    enum Timer: UInt64 { case status, watchdog, idle, deadline, patience }
+    enum Timer: UInt64 { case status, watchdog, idle, deadline, patience, names }
 
     private static let statusIntervalMilliseconds: Int64 = 5_000
+    private static let namesIntervalMilliseconds: Int64 = 30_000
     // What the end may take beyond the drain: rollbacks and checkpoints.
     private static let deadlineMarginMilliseconds: Int64 = 10_000
     // The drain tells systemd so often that it goes on; TimeoutStopSec= is too short for a long drain time.
@@ -21,6 +22,15 @@ extension Daemon {
             schedule(.watchdog, afterMilliseconds: max(1, Int64(clamping: microseconds / 2000)))
         }
         scheduleIdleExit()
+        scheduleLookUp()
+    }
+
+    /// Looks names up again as long as there are some that nobody has.
+    func scheduleLookUp() {
+        if let namesTimer { loop.cancel(namesTimer) }
+        namesTimer = nil
+        if configuration.unknownNames.isEmpty || stopRequestCount > 0 { return }
+        namesTimer = schedule(.names, afterMilliseconds: Self.namesIntervalMilliseconds)
     }
 
     /// Looks for idleness from now on, as often as the configuration makes necessary.
@@ -57,6 +67,9 @@ extension Daemon {
             idleTimer = nil
             leaveIfIdle()
             scheduleIdleExit()
+        case .names:
+            namesTimer = nil
+            lookNamesUpAgain()
         case .patience:
             ServiceManager.extendTimeout(milliseconds: 5 * Self.patienceIntervalMilliseconds)
             schedule(.patience, afterMilliseconds: Self.patienceIntervalMilliseconds)

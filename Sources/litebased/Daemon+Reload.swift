@@ -14,7 +14,7 @@ extension Daemon {
         ServiceManager.reloading()
         let loaded: Configuration
         do throws(ConfigurationError) {
-            loaded = try Configuration.load(options)
+            loaded = try Configuration.load(options, unknownNames: .tolerated)
         } catch {
             error.write(to: log, .reloadFailed, prefix: Self.failurePrefix)
             return endReload(.refused(problems: error.lines), answer)
@@ -26,11 +26,24 @@ extension Daemon {
             return endReload(.refused(problems: [error.message]), answer)
         }
         let outcome = ReloadOutcome.inForce(
-            databaseCount: loaded.databases.count, restartNeeded: settingsThatNeedRestart(loaded))
+            databaseCount: loaded.databases.count, restartNeeded: settingsThatNeedRestart(loaded),
+            problems: loaded.unknownNames.map(\.consequence))
+        loaded.reportUnknownNames(to: log)
         adopt(loaded) { [weak self] in self?.endReload(outcome, answer) }
     }
 
     private static let failurePrefix = "Configuration not reloaded, the old one stays: "
+
+    /// Puts in force what depends on names that were not known when the configuration was read, if they are now.
+    func lookNamesUpAgain() {
+        guard stopRequestCount == 0, let again = configuration.withNamesLookedUpAgain() else { return scheduleLookUp() }
+        log.write(
+            LogRecord(
+                .notice, "Users or groups that the configuration names are there now: what depends on them is served",
+                id: MessageID.namesUnknown))
+        again.reportUnknownNames(to: log)
+        adopt(again) {}
+    }
 
     private func adopt(_ loaded: Configuration, completion: @escaping () -> Void) {
         configuration = loaded
@@ -39,6 +52,7 @@ extension Daemon {
         observer.setStatementLog(loaded.settings.statementLog)
         lastBusy = .now
         scheduleIdleExit()
+        scheduleLookUp()
         server.reload(Self.possible(loaded, isActivated: isActivated, log), completion: completion)
     }
 

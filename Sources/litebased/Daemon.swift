@@ -28,6 +28,7 @@ final class Daemon: EventSource {
     /// Connections that had been accepted by then.
     var lastAcceptedCount: UInt64 = 0
     var idleTimer: TimerID?
+    var namesTimer: TimerID?
     var lastStatus = ""
     /// Messages to systemd that are known to be lost.
     var lostNotificationCount = 0
@@ -38,10 +39,19 @@ final class Daemon: EventSource {
     private var exitStatus = ExitStatus.success
 
     /// Starts, serves and ends.
+    ///
+    /// - Parameters:
+    ///   - options: the command line.
+    ///   - configuration: what is in force.
+    ///   - log: the log.
+    ///   - passed: systemd's sockets.
+    ///   - didStart: called when it serves.
     /// - Returns: the exit status.
-    static func run(_ options: CommandLineOptions, _ configuration: Configuration, _ log: Log) throws(StartFailure)
-        -> Int32
-    {
+    /// - Throws: `StartFailure` when it does not start.
+    static func run(
+        _ options: CommandLineOptions, _ configuration: Configuration, _ log: Log, _ passed: PassedSockets,
+        didStart: () -> Void
+    ) throws(StartFailure) -> Int32 {
         let loop: EventLoop
         let relay = SignalRelay()
         do throws(Errno) {
@@ -52,7 +62,7 @@ final class Daemon: EventSource {
         } catch {
             throw StartFailure(ExitStatus.systemError, "the event loop cannot be made: \(error)", error)
         }
-        let daemon = try Daemon(options, configuration, log, loop)
+        let daemon = try Daemon(options, configuration, log, loop, passed)
         relay.daemon = daemon
         do throws(StartFailure) {
             try daemon.start()
@@ -60,21 +70,23 @@ final class Daemon: EventSource {
             daemon.listeners.remove()
             throw error
         }
+        didStart()
         loop.run()
         daemon.listeners.remove()
         return daemon.exitStatus
     }
 
-    private init(_ options: CommandLineOptions, _ configuration: Configuration, _ log: Log, _ loop: EventLoop)
-        throws(StartFailure)
-    {
+    private init(
+        _ options: CommandLineOptions, _ configuration: Configuration, _ log: Log, _ loop: EventLoop,
+        _ passed: PassedSockets
+    ) throws(StartFailure) {
         self.options = options
         self.configuration = configuration
         settingsAtStart = configuration.settings
         self.log = log
         self.loop = loop
         // The sockets first: their lock says whether the databases are ours to open.
-        var listeners = try Listeners(configuration, log)
+        var listeners = try Listeners(configuration, passed, log)
         isActivated = listeners.isActivated
         // systemd's variables are gone from the environment now, and signals are blocked for the threads to come.
         log.start()
@@ -96,6 +108,7 @@ final class Daemon: EventSource {
         _ log: Log
     ) throws(StartFailure) -> Server {
         let isActivated = listeners.isActivated
+        configuration.reportUnknownNames(to: log)
         try makeStateDirectory(configuration)
         do throws(Errno) {
             let wanted = possible(configuration, isActivated: isActivated, log)

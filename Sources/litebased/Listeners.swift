@@ -24,6 +24,27 @@ final class Listener {
     }
 }
 
+/// What systemd has handed over, before anybody knows what it is for.
+struct PassedSockets {
+    let sockets: [InheritedSocket]
+    let kept: [NamedDescriptor]
+    let ignored: [String]
+    /// Why they cannot be served.
+    let problem: InheritedSocketError?
+
+    /// - Parameter failures: takes what is its own, whatever is wrong with the rest.
+    /// - Thread: before any other was started.
+    init(_ failures: StartFailures) {
+        do throws(InheritedSocketError) {
+            (sockets, kept, ignored) = try InheritedSocket.takeAll(isKept: Server.isKept, takeAside: failures.take)
+            problem = nil
+        } catch {
+            (sockets, kept, ignored) = ([], [], [])
+            problem = error
+        }
+    }
+}
+
 /// The sockets of this process.
 struct Listeners: ~Copyable {
     private(set) var all: [Listener] = []
@@ -36,21 +57,15 @@ struct Listeners: ~Copyable {
     var isActivated: Bool { all.allSatisfy(\.isInherited) }
 
     /// Takes systemd's sockets, or binds our own.
-    /// - Thread: before any other was started.
-    init(_ configuration: Configuration, _ log: Log) throws(StartFailure) {
-        let inherited: [InheritedSocket]
-        do throws(InheritedSocketError) {
-            let taken = try InheritedSocket.takeAll(isKept: Server.isKept)
-            (inherited, kept) = (taken.sockets, taken.kept)
-            if !taken.ignored.isEmpty {
-                let count = taken.ignored.count
-                log.write(
-                    LogRecord(
-                        .warning, "\(count) descriptors that another version has kept were closed",
-                        id: MessageID.descriptorsRefused))
-            }
-        } catch {
-            throw StartFailure(ExitStatus.configuration, error.message)
+    init(_ configuration: Configuration, _ passed: PassedSockets, _ log: Log) throws(StartFailure) {
+        if let problem = passed.problem { throw StartFailure(ExitStatus.configuration, problem.message) }
+        let inherited = passed.sockets
+        kept = passed.kept
+        if !passed.ignored.isEmpty {
+            log.write(
+                LogRecord(
+                    .warning, "\(passed.ignored.count) descriptors that another version has kept were closed",
+                    id: MessageID.descriptorsRefused))
         }
         switch configuration.listen {
         case .systemd where inherited.isEmpty:

@@ -28,6 +28,18 @@ extension ConfigurationError {
     }
 }
 
+extension Configuration {
+    /// Writes what is not served because the lists name somebody whom there is not.
+    func reportUnknownNames(to log: Log) {
+        for unknown in unknownNames.prefix(ConfigurationError.listedCountMax) {
+            let database = unknown.database.map { [("LITEBASE_DATABASE", $0)] } ?? []
+            log.write(
+                LogRecord(
+                    .error, unknown.consequence, fields: database + unknown.problem.fields, id: MessageID.namesUnknown))
+        }
+    }
+}
+
 extension ConfigurationProblem {
     fileprivate var fields: [(name: String, value: String)] {
         guard let file else { return [] }

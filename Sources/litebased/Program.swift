@@ -26,35 +26,82 @@ enum Program {
     }
 
     private static func run(_ options: CommandLineOptions, _ log: Log) -> Int32 {
+        let isCheck = options.action == .checkConfig
+        let failures = StartFailures()
+        let paths = StandardPaths.current
+        let reader = isCheck ? becomeReader(options, log) : nil
+        // The sockets before the files: with them comes how often a start has failed.
+        let passed = isCheck ? nil : PassedSockets(failures)
         let configuration: Configuration
         do throws(ConfigurationError) {
-            configuration = try Configuration.load(options)
+            configuration = try Configuration.load(
+                options, paths: paths, unknownNames: isCheck ? .refused : .tolerated)
         } catch {
-            error.write(to: log, .configurationInvalid)
-            let count = error.problems.count
-            // A wrong flag is wrong usage, whatever checks its value.
-            let status =
-                error.problems.contains { $0.file != nil } ? ExitStatus.configuration : ExitStatus.usage
-            ServiceManager.failed(
-                "\(error.problems[0])\(count > 1 ? " (and \(count - 1) more)" : "")",
-                exitStatus: status, errno: nil)
+            defer { tellReader(reader, log) }
+            return fail(error, options, failures, log)
+        }
+        guard let passed else {
+            let status = check(configuration, isDaemon: reader != nil, log)
+            if status != ExitStatus.success { tellReader(reader, log) }
             return status
         }
-        if options.action == .checkConfig { return check(configuration, log) }
         log.setLevel(configuration.settings.logLevel)
         prepareProcess()
         do throws(StartFailure) {
-            return try Daemon.run(options, configuration, log)
+            return try Daemon.run(options, configuration, log, passed) { failures.forget() }
         } catch {
-            return fail(error, log)
+            return failures.report(
+                error.message, status: error.status, error: error.error, log, watching: options.filesOfStart
+            ) { write(error, log) }
         }
     }
 
+    /// Whom the system's service runs as.
+    private static let serviceUser = "litebase"
+
+    /// Root can read what the service cannot: the usual files are checked with the service's eyes. Files that are named are
+    /// whoever's daemon it is.
+    /// - Returns: the user, if the process is that one's now.
+    private static func becomeReader(_ options: CommandLineOptions, _ log: Log) -> String? {
+        guard options.configFile == nil, Process.effectiveUID == 0 else { return nil }
+        do throws(Errno) {
+            return try Process.become(user: serviceUser) ? serviceUser : nil
+        } catch {
+            log.write(LogRecord(.warning, "The files are checked as root, not as \(serviceUser): \(error)"))
+            return nil
+        }
+    }
+
+    private static func tellReader(_ reader: String?, _ log: Log) {
+        guard let reader else { return }
+        log.write(
+            LogRecord(
+                .notice,
+                "Checked as user \(reader), whom the service runs as; what it must read is given to it by: "
+                    + "chgrp \(reader) FILE; chmod 640 FILE"))
+    }
+
+    private static func fail(
+        _ error: ConfigurationError, _ options: CommandLineOptions, _ failures: StartFailures, _ log: Log
+    ) -> Int32 {
+        let count = error.problems.count
+        // A wrong flag is wrong usage, whatever checks its value.
+        let status = error.problems.contains { $0.file != nil } ? ExitStatus.configuration : ExitStatus.usage
+        if options.action == .checkConfig {
+            error.write(to: log, .configurationInvalid)
+            return status
+        }
+        return failures.report(
+            "\(error.problems[0])\(count > 1 ? " (and \(count - 1) more)" : "")", status: status, error: nil, log,
+            watching: options.filesOfStart
+        ) { error.write(to: log, .configurationInvalid) }
+    }
+
     /// What a start would not look at, since it may change while the daemon runs, is looked at here.
-    private static func check(_ configuration: Configuration, _ log: Log) -> Int32 {
+    private static func check(_ configuration: Configuration, isDaemon: Bool, _ log: Log) -> Int32 {
         let status = print(configuration.toml, log)
         do throws(ConfigurationError) {
-            try configuration.checkPasswordFiles()
+            try configuration.checkPasswordFiles(isDaemon: isDaemon)
             return status
         } catch {
             error.write(to: log, .configurationInvalid)
@@ -70,12 +117,16 @@ enum Program {
     }
 
     private static func fail(_ failure: StartFailure, _ log: Log) -> Int32 {
+        write(failure, log)
+        ServiceManager.failed(failure.message, exitStatus: failure.status, errno: failure.error)
+        return failure.status
+    }
+
+    private static func write(_ failure: StartFailure, _ log: Log) {
         log.write(
             LogRecord(
                 .error, failure.message, fields: [("LITEBASE_EXIT_STATUS", "\(failure.status)")],
                 id: MessageID.startFailed))
-        ServiceManager.failed(failure.message, exitStatus: failure.status, errno: failure.error)
-        return failure.status
     }
 
     private static func print(_ text: String, _ log: Log) -> Int32 {

@@ -2,4 +2,4 @@
 
 internal import LinuxSystem
 
-Process.exitAtOnce(Program.run(Array(CommandLine.arguments.dropFirst())))
+Process.exitAtOnce(Program.run(Process.arguments))

@@ -106,8 +106,21 @@ PROTOCOL = [
 
 CLIENT_SWIFT = [
     Elsewhere(begins="// swift-tools-version", test="Tests/Documents/test_swift_package.py::test_the_manifest_is_good"),
-    *map(swift, ["import LiteBaseClient\n\nlet client = try await", "let people", "let task", "let session", "let results", "do {",
+    *map(swift, ["import LiteBaseClient\n\nlet client = try await", "let people", "let results = try await client.streamResults",
+                 "let task", "let session", "let results", "do {",
                  "let client = try await Client.connect()\ntry client.introduce", "let client = try BlockingClient"]),
+]
+
+
+
+def python(begins):
+    return Elsewhere(begins=begins, test="clients/python/tests/test_documents.py::test_the_examples_run")
+
+
+CLIENT_PYTHON = [
+    LeftOut(begins="$ pip install", reason=NETWORK),
+    *map(python, ["import litebase\n\ndb = ", "db.execute(\"CREATE", "import datetime", "total = 0", "db.commit()", "import threading",
+                  "try:", "import asyncio", "for entry in"]),
 ]
 
 # The same command stands in a guide, where it has its machine.

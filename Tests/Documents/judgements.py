@@ -12,6 +12,7 @@ JUDGED = {
     "FuzzTesting/README.md": judged.FUZZ,
     "Tests/PowerLoss/README.md": [judged.Picture(begins="24 clients")],
     "docs/client-swift.md": judged.CLIENT_SWIFT,
+    "docs/clients/python.md": judged.CLIENT_PYTHON,
     "docs/databases.md": judged.DATABASES,
     "docs/examples/shop/README.md": judged.SHOP,
     "docs/operations.md": judged.OPERATIONS,

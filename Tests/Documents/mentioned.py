@@ -14,7 +14,7 @@ PROGRAMS = ("litebase", "litebased", "systemctl", "journalctl", "loginctl", "sys
 # In this order, on a machine with a database `music` in use and /srv/music made as the guide says.
 RUN = [
     "litebase ping", "litebase databases", "litebase status", "litebase status --json", "litebase top", "litebase shell",
-    "timeout 5 litebase ping -c 1",
+    "litebase status --timeout 5", "litebase ping --timeout 5", "systemctl --failed",
     "echo \"VACUUM INTO '/var/lib/litebase/copy.db';\" | sudo litebase shell -d music",
     "sudo litebase config remove-database music --reload",
     "litebased --check-config", "sudo litebased --check-config", "sudo litebase reload",
@@ -53,7 +53,8 @@ LEFT_OUT = {
     "scripts/demo.sh .build/release bash": "test_examples_run.py::test_the_demonstration",
     "man -l docs/man/litebased.8": "Tests/CommandLine/test_documents.py has every page shown",
     "litebase bench": "the quick start in README.md runs it",
-    "litebase config": PART, "sqlite3 -json": PART, "systemd-analyze verify": PART,
+    "litebase config": PART, "systemctl status": PART, "sudo litebase config add-database": PART,
+    "sudo systemctl edit litebase.service": PART, "sqlite3 -json": PART, "systemd-analyze verify": PART,
 }
 
 

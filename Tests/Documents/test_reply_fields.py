@@ -5,6 +5,7 @@ import re
 import examples
 from wire import Client
 
+GONE = '[databases.gone]\nurl = "sqlite::memory:"\nusers = ["left-the-company"]\n'
 PROTOCOL = (examples.ROOT / "docs/protocol.md").read_text(encoding="utf-8")
 
 
@@ -41,7 +42,7 @@ def names_of_stats(reply):
     return set(reply) | keys(reply["connections"]) | keys(list(reply["latency_us"].values()))
 
 
-def seen(client):
+def seen(client, disable):
     """By the type of the request: the names in replies to requests that between them bring every field."""
     insert = "INSERT INTO t(x) VALUES (?)"
     found = {}
@@ -54,6 +55,7 @@ def seen(client):
     ask("query", sql="CREATE TABLE t(x)")
     ask("query", sql=insert, params=[1])
     ask("query", sql="SELECT x FROM t, (VALUES(1), (2))", max_rows=1)
+    ask("query", sql="SELECT 1", result_sets=True)
     ask("health_check")
     ask("hello", client="test", protocol=[1])
     ask("list_databases")
@@ -64,20 +66,30 @@ def seen(client):
     ask("db_disconnect", session=session)
     ask("cancel", request=1)
     ask("stats")
+    # A list with somebody whom there is not: what is said of that, too.
+    disable()
     ask("reload")
+    ask("list_databases")
+    ask("stats")
     return found
+
+
+# It takes a procedure of a MySQL server: Tests/Protocol/test_result_sets.py.
+ELSEWHERE = {"query": {"result_sets_dropped"}}
 
 
 def test_every_field_is_documented_and_every_documented_field_comes(reader):
     alice = reader()
+    (alice.home / ".config/litebase").mkdir(parents=True)
+    alice.own(alice.home / ".config")
     alice.start_daemon("exec litebased")
     with Client(str(alice.socket), "lines") as client:
-        came = seen(client)
+        came = seen(client, lambda: alice.give(".config/litebase/litebase.toml", GONE))
     listed = documented()
     assert set(listed) == {*came, "fetch"}
     wrong = {}
     for type, names in came.items():
-        missing, unknown = listed[type] - names - {"rows"}, names - listed[type] - {"rows", "limits"}
+        missing, unknown = listed[type] - names - {"rows"} - ELSEWHERE.get(type, set()), names - listed[type] - {"rows", "limits"}
         if missing or unknown:
             wrong[type] = {"documented, and does not come": missing, "comes, and is not documented": unknown}
     assert not wrong, "\n".join(f"{type}: {what}" for type, what in wrong.items())

@@ -37,6 +37,17 @@ enum Examples {
         print(people)
     }
 
+    static func results(_ client: Client) async throws {
+        // [results]
+        let results = try await client.streamResults("CALL monthly_report(?)", [2026])
+        for try await rows in results {
+            print(rows.columns.names.joined(separator: ", "))
+            for try await row in rows { print(Array(row)) }
+        }
+        print(results.summary?.rowsAffected ?? 0)
+        // [results]
+    }
+
     static func cancelling(_ client: Client) async throws {
         // [cancelling]
         let task = Task {

@@ -44,7 +44,7 @@ import Testing
         #expect(documented == compiled)
     }
 
-    /// Runs them all where a daemon is at hand.
+    /// Runs all that need no procedures where a daemon is at hand.
     @Test(.enabled(if: Process.environment("LITEBASE_EXAMPLES") != nil, "set LITEBASE_EXAMPLES and LITEBASE_SOCKET"))
     func theExamplesWork() async throws {
         try await Examples.async()

@@ -1,10 +1,12 @@
 """Limits of memory that nobody has configured fit into what the daemon may have."""
 
 import os
+import re
 import time
 
 import pytest
 
+from daemon import ROOT
 from test_user_limits import needs_root
 
 MIB = 1 << 20
@@ -55,6 +57,18 @@ def test_limits_follow_from_the_memory_of_the_control_group(start_within):
     ("max", 1024 * MIB, 768 * MIB), ("max", 768 * MIB, "max"), (768 * MIB, "max", 1024 * MIB)])
 def test_the_least_of_the_groups_above_counts(start_within, memory_max):
     assert values(start_within(*memory_max)) == [192 * MIB, 96 * MIB, 96 * MIB]
+
+
+@needs_root
+@pytest.mark.parametrize("kind", ["system", "user"])
+@pytest.mark.parametrize("less", [0, 64 * MIB])
+def test_the_unit_gives_what_the_defaults_add_up_to(start_within, kind, less):
+    """No less, or limits would be lowered on every machine; no more, since then it protects nobody."""
+    unit = (ROOT / f"systemd/{kind}/litebase.service").read_text()
+    number, factor = re.search(r"^MemoryMax=(\d+)([GM])$", unit, re.MULTILINE).groups()
+    memory = int(number) * {"G": 1024 * MIB, "M": MIB}[factor]
+    defaults = [1024 * MIB, 512 * MIB, 256 * MIB]
+    assert (values(start_within(memory - less)) == defaults) == (less == 0)
 
 
 @needs_root

@@ -457,3 +457,12 @@ def test_numbers_with_a_fixed_point_are_the_same_by_both_protocols(server, packe
     assert text.rows == prepared.rows and len(text.rows) >= 1
     shown = server.sql(f"SELECT {sql} FROM fixed {group}", "lb").split("\n")
     assert [None if value == "NULL" else float(value) for value in shown] == [row[0] for row in prepared.rows]
+
+
+@pytest.mark.parametrize("count", [1, 10])
+def test_calls_that_wait_for_a_connection_are_all_answered(server, start_daemon, directory, count):
+    """A connection is cleared behind each, and the next one may begin and end before the first is answered. The first was forgotten then."""
+    packed = configured(start_daemon, directory, server.url(), limits=f"pool_connections_max = {count}").connect()
+    for _ in range(10):
+        ids = [packed.send_query("CALL two()", database="my") for _ in range(40)]
+        assert [packed.collect(id).value for id in ids] == [1] * len(ids)

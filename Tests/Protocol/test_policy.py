@@ -347,14 +347,25 @@ def test_a_database_has_limits_of_its_own(policy):
             client.collect(id)
 
 
+def test_who_only_watches_opens_nothing(policy):
+    """A monitoring account has to be in the socket's group; it sees everything, and no database, `default` included."""
+    here = policy(f'''
+[databases.default]
+url = "sqlite:{{0}}/default.db"
+groups = ["{SALES}"]
+[access]
+admins = ["{BOB}"]
+''')
+    bob, sales = here.connect(BOB), here.connect(EVE, [SALES])
+    sales.query("CREATE TABLE t(x)")
+    assert databases(bob) == {} and bob.call("hello").data["administrator"] is True
+    assert bob.call("stats").data["users"] and bob.call("activity").data["entries"] is not None
+    for request in (("query", {"sql": "DELETE FROM t"}), ("db_connect", {}), ("db_connect", {"url": f"sqlite:{here.directory}/default.db"})):
+        assert bob.fails(*request)["code"] in ("database_not_found", "permission_denied")
+
+
 @pytest.mark.parametrize("text, problem", [
-    ('[databases.x]\nurl = "sqlite:/x"\nusers = ["rooot"]\n', 'databases.x.users names "rooot", which is no user of this machine'),
-    ('[databases.x]\nurl = "sqlite:/x"\nread_only_groups = ["0", "no such"]\n',
-     'databases.x.read_only_groups names "no such", which is no group of this machine'),
-    ('[access]\nadmins = ["rooot"]\n', 'access.admins names "rooot", which is no user of this machine'),
     ('[databases.x]\nurl = "sqlite:/x"\nusers = "root"\n', "databases.x.users has the wrong type (string)"),
-    ('[databases.x]\nurl = "sqlite:/x"\nusers = ["4294967295"]\n', 'databases.x.users names "4294967295"'),
-    ('[databases.x]\nurl = "sqlite:/x"\nusers = ["-1"]\n', 'databases.x.users names "-1"'),
     ('[databases.x]\nurl = "sqlite:/x"\nread_only_url = "sqlite:/y"\n', "databases.x.read_only_url is for databases on servers"),
     ('[databases.x]\nurl = "sqlite:/x"\npool_connections_max = 0\n', "databases.x.pool_connections_max is out of range"),
 ])
@@ -367,6 +378,22 @@ def test_mistakes_stop_the_start_and_change_nothing_at_a_reload(policy, director
         error = root.fails("reload")
         assert error["code"] == "configuration_invalid" and problem in error["detail"]
         assert databases(root) == {"default": "read_write"}
+
+
+@pytest.mark.parametrize("text, problem", [
+    ('[databases.x]\nurl = "sqlite:/x"\nusers = ["rooot"]\n', 'databases.x.users names "rooot", which is no user of this machine'),
+    ('[databases.x]\nurl = "sqlite:/x"\nread_only_groups = ["0", "no such"]\n',
+     'databases.x.read_only_groups names "no such", which is no group of this machine'),
+    ('[access]\nadmins = ["rooot"]\n', 'access.admins names "rooot", which is no user of this machine'),
+    ('[databases.x]\nurl = "sqlite:/x"\nusers = ["4294967295"]\n', 'databases.x.users names "4294967295"'),
+    ('[databases.x]\nurl = "sqlite:/x"\nusers = ["-1"]\n', 'databases.x.users names "-1"'),
+])
+def test_a_check_finds_names_that_nobody_has(directory, text, problem):
+    """A daemon is not stopped by them: test_unknown_names.py."""
+    file = directory / "litebase.toml"
+    file.write_text(text)
+    status, output = run_to_end("--config", file, "--check-config", directory=directory)
+    assert status == 78 and problem in output
 
 
 def test_check_config_shows_it_all_without_secrets(directory):

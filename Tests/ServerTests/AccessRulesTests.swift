@@ -12,7 +12,7 @@ import Testing
     private static let analysts: UInt32 = 2002
 
     private static func list(_ ids: UInt32...) throws -> Principals {
-        try Principals(ids.map { "\($0)" }) { UInt32($0) }
+        Principals(ids.map { "\($0)" }) { UInt32($0) }
     }
 
     struct Case: Sendable, CustomTestStringConvertible {
@@ -30,7 +30,7 @@ import Testing
 
         func rules() throws -> AccessRules {
             func list(_ ids: [UInt32]?) throws -> Principals? {
-                try ids.map { try Principals($0.map { "\($0)" }) { UInt32($0) } }
+                ids.map { Principals($0.map { "\($0)" }) { UInt32($0) } }
             }
             return try AccessRules(
                 users: list(users), groups: list(groups), readOnlyUsers: list(readOnlyUsers),
@@ -99,8 +99,20 @@ import Testing
         #expect(!set.contains(nil) { [Self.sales] })
     }
 
-    @Test func aNameThatIsNotKnownIsAnError() {
-        #expect(throws: UnknownPrincipal(name: "x")) { try Principals(["1", "x", "y"]) { UInt32($0) } }
+    /// Of whatever list it is: one that is short of a name says something else than its author meant.
+    @Test func aNameThatIsNotKnownIsRemembered() {
+        let names = Principals(["3", "x", "1", "y"]) { UInt32($0) }
+        #expect(names.ids == [1, 3])
+        #expect(names.unknownNames == ["x", "y"])
+        let places: [(inout AccessRules) -> Void] = [
+            { $0.users = names }, { $0.groups = names }, { $0.readOnlyUsers = names }, { $0.readOnlyGroups = names },
+        ]
+        for place in places {
+            var rules = AccessRules(users: Principals(["1"]) { UInt32($0) })
+            #expect(rules.problem == nil)
+            place(&rules)
+            #expect(rules.problem?.contains("names \"x\"") == true)
+        }
     }
 
     @Test func limitsOfADatabaseReplaceThoseOfAll() {

@@ -84,3 +84,15 @@ def test_user_namespace_of_sqlite_only_takes_peers_for_nobody(machine, with_exam
     uid = machine.output("python3", "-c", script, "/run/litebase/litebase.sock", user="member",
                          environment=[f"PYTHONPATH={LIBRARY}"])
     assert uid == "65534"
+
+
+def test_sqlite_only_says_that_it_cannot_decide_by_users(machine, with_example):
+    """In a user namespace of its own nobody of a list could ever get in, and nothing said why."""
+    machine.write("/etc/litebase/litebase.toml.d/test-hers.toml", '[databases.hers]\nurl = "sqlite::memory:"\nusers = ["member"]\n')
+    with_example("sqlite-only")
+    refused = machine.run("litebase", "query", "-d", "hers", "SELECT 1", check=False)
+    assert refused.returncode == 69 and "disabled" in refused.stderr, refused
+    machine.run("litebase", "query", "SELECT 1", user="member")
+    assert "1 disabled (hers)" in machine.property("StatusText")
+    said = [line for line in machine.messages(machine.began, "-u", SERVICE) if "is disabled" in line]
+    assert said and "user namespace" in said[0] and "sqlite-only.conf" in said[0], said

@@ -55,6 +55,16 @@ ssize_t clinux_send(int socket, const void *bytes, size_t byte_count);
 int clinux_eventfd(void);
 /// A descriptor that reads as signals, which are blocked in the calling thread (signalfd(2)).
 int clinux_signalfd(const int *signals, int signal_count);
+/// The arguments of main(), which the C library hands to the initialisers of a program as well: Swift reads them from /proc,
+/// which may not be there.
+int clinux_argument_count(void);
+const char *clinux_argument(int index);
+
+/// Makes the process somebody else's for good: the user, the groups that the group database gives (initgroups(3)); −1 with errno.
+int clinux_become(const char *user, unsigned uid, unsigned gid);
+
+/// Blocks the signals in the calling thread and waits for one of them (sigtimedwait(2)); 0 when none came.
+int clinux_wait_for_signal(const int *signals, int signal_count, int64_t milliseconds);
 /// The next signal of a signalfd, 0 when there is none.
 int clinux_signalfd_read(int fd, int *pid_of_sender);
 int clinux_accept(int listener);

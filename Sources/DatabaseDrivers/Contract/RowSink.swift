@@ -30,7 +30,7 @@ public final class ColumnSet {
     }
 }
 
-/// Takes the rows of one result.
+/// Takes the rows of a result, or of several, one after the other.
 ///
 /// - Thread: that of whoever runs the statement at the moment; one at a time.
 open class RowSink {
@@ -50,8 +50,10 @@ open class RowSink {
 
     public init() {}
 
-    /// Announces the columns; once, before the first row, also when no row follows.
+    /// Announces the columns of a result, before its first row, also when no row follows.
     open func begin(_ columns: ColumnSet) {}
+    /// Completes the last frame of a result behind which there is more; `reopen` and, if that is a result, `begin` follow.
+    open func endResult(_ end: ResultEnd) {}
     open func beginRow() {}
     open func null() {}
     open func bool(_ value: Bool) {}

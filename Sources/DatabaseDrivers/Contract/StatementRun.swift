@@ -42,6 +42,25 @@ public struct StatementSummary: Sendable {
     public init() {}
 }
 
+/// What one of several results had.
+public struct ResultEnd: Sendable {
+    public var rowCount: Int64
+    /// Whether `rowCountMax`, which is that of each result, has cut it.
+    public var isTruncated: Bool
+}
+
+/// The results of one statement, such as a call of a procedure, besides the one that is being sent.
+public struct ResultSets: Sendable {
+    /// Those that were sent and have ended, and what they had.
+    public fileprivate(set) var endedCount: Int64 = 0
+    fileprivate var endedRowCount: Int64 = 0
+    public fileprivate(set) var isTruncated = false
+    /// Those that were read and not sent, since the client has not asked for them.
+    public internal(set) var droppedCount: Int64 = 0
+
+    public init() {}
+}
+
 /// Why a run was told to stop. The first reason wins.
 public enum StopReason: UInt8, Sendable {
     case cancelled = 1
@@ -124,6 +143,17 @@ open class StatementRun: @unchecked Sendable {
         set { keptIsTruncated = newValue }
     }
 
+    /// Whether its client takes all results of a statement; else the first is sent, and the others are counted.
+    public final var wantsResultSets: Bool {
+        get { keptWantsResultSets }
+        set { keptWantsResultSets = newValue }
+    }
+    /// Results besides the one that is being sent.
+    public final var resultSets: ResultSets {
+        get { keptResultSets }
+        set { keptResultSets = newValue }
+    }
+
     /// What the driver keeps with the run between its callbacks.
     @exclusivity(unchecked) public final var execution: AnyObject?
 
@@ -138,6 +168,8 @@ open class StatementRun: @unchecked Sendable {
     @exclusivity(unchecked) private final var keptRowCount: Int64 = 0
     @exclusivity(unchecked) private final var keptError: DriverError?
     @exclusivity(unchecked) private final var keptIsTruncated: Bool = false
+    @exclusivity(unchecked) private final var keptWantsResultSets: Bool = false
+    @exclusivity(unchecked) private final var keptResultSets: ResultSets = ResultSets()
 
     private let stopFlag = Atomic<UInt8>(0)
 
@@ -173,7 +205,23 @@ open class StatementRun: @unchecked Sendable {
         error = nil
         rowCount = 0
         isTruncated = false
+        resultSets = ResultSets()
         summary = StatementSummary()
+    }
+
+    /// Ends a result behind which the statement goes on. The frame is complete, as after `RowSink.State.full`: the driver
+    /// suspends, and when it is resumed it may announce the next result by `sink.begin`.
+    public final func endResult() {
+        sink.endResult(resultEnd)
+        resultSets.endedCount += 1
+        resultSets.endedRowCount = rowCount
+        resultSets.isTruncated = resultSets.isTruncated || isTruncated
+        isTruncated = false
+    }
+
+    /// What is told of the present result at its end.
+    public final var resultEnd: ResultEnd {
+        ResultEnd(rowCount: rowCount - resultSets.endedRowCount, isTruncated: isTruncated)
     }
 
     /// Clears everything for the next use.
@@ -192,6 +240,8 @@ open class StatementRun: @unchecked Sendable {
         error = nil
         rowCount = 0
         isTruncated = false
+        wantsResultSets = false
+        resultSets = ResultSets()
         execution = nil
         stopFlag.store(0, ordering: .relaxed)
     }

@@ -100,14 +100,18 @@ extension MySQLConnection {
         }
     }
 
-    /// The first rows are the client's. A procedure may return more results: they are read and dropped.
+    /// The first result is the client's. A procedure may return more: they are so, too, if it has asked for them; else they are
+    /// read, dropped and counted.
     private func beginColumns(_ metadata: OpaquePointer) {
-        guard case .statement = step, let run, batch == nil, !hasColumns else {
-            isDropping = true
+        isDropping = true
+        guard case .statement = step, let run, batch == nil, !isDiscarding else { return }
+        guard !hasColumns || run.wantsResultSets else {
+            run.resultSets.droppedCount += 1
             return
         }
         isDropping = false
         hasColumns = true
+        rowCountLeft = run.rowCountMax
         run.sink.begin(ColumnSet(rows.begin(metadata)))
     }
 
@@ -115,11 +119,10 @@ extension MySQLConnection {
         guard let row = calls.row else {
             if my_error_number(handle) != 0 {
                 fail(MySQLErrors.error(handle, sql: errorText))
-            } else {
-                freeResult()
-                resultDidEnd(nil)
+                return nil
             }
-            return nil
+            freeResult()
+            return rowsDidEnd(nil)
         }
         reading = .fetchRow(result)
         guard mayPush(), let run, let lengths = my_fetch_lengths(result) else { return nil }
@@ -136,7 +139,7 @@ extension MySQLConnection {
             let state = rows.push(statement.handle, into: run.sink)
             noteMessageSize(rows.byteCount)
             return didPush(state, run)
-        case MY_NO_DATA: resultDidEnd(statement)
+        case MY_NO_DATA: return rowsDidEnd(statement)
         default:
             // The error of a row is the connection's, not the statement's.
             let error =
@@ -180,6 +183,16 @@ extension MySQLConnection {
         if let result { my_free_result(result) }
         result = nil
         reading = nil
+    }
+
+    /// A result with rows has been read. Where another may follow, the client gets this one at once: what a procedure does until
+    /// then may take its time.
+    private func rowsDidEnd(_ statement: MySQLStatement?) -> Progress? {
+        let isLast = my_more_results(handle) == 0
+        resultDidEnd(statement)
+        guard !isLast, !isDropping, !isDiscarding, failure == nil, let run, run.wantsResultSets else { return nil }
+        run.endResult()
+        return .full
     }
 
     /// One result has been read; others may follow.

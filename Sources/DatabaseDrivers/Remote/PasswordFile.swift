@@ -75,15 +75,22 @@ public struct PasswordFile: Sendable, Equatable {
 
     /// Why nobody could take a password from it; `nil` when somebody can, or when that cannot be told from here: who asks need
     /// not be the user whom the daemon runs as.
-    public var problem: String? {
+    ///
+    /// - Parameter isDaemon: whether the process is the daemon's user, so that nothing is left open.
+    /// - Returns: what is wrong.
+    public func problem(isDaemon: Bool) -> String? {
         guard let path, credential == nil else { return nil }
         do throws(Errno) {
             guard let status = try Files.status(path) else { throw Errno.noSuchFile }
+            if isDaemon {
+                if let problem = ownershipProblem(status) { return "the password file \(problem.what)" }
+                _ = try Files.read(path, byteCountMax: Self.byteCountMax)
+            }
             if status.kind != .regular { return "the password file is not a regular file" }
             let isOpen = status.mode & (status.ownerUID == 0 ? 0o037 : 0o077) != 0
             return isOpen ? "the password file is open to others; take their permissions away" : nil
         } catch {
-            return error == .permissionDenied ? nil : "the password file cannot be read: \(error)"
+            return error == .permissionDenied && !isDaemon ? nil : "the password file cannot be read: \(error)"
         }
     }
 

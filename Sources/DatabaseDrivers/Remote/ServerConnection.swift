@@ -407,7 +407,10 @@ class ServerConnection: EventSource {
                 phase = .idle
                 return reset()
             }
+            // The next run may begin within `settle`, and end there, to be cleared behind as well.
+            let cleared = finished.take()
             settle()
+            if let cleared { end(cleared) }
         }
         answerFinished()
         if let ended { end(ended) }

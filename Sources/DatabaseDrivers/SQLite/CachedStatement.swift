@@ -137,10 +137,12 @@ final class CachedStatement {
 
     /// Whether the next run should start on a worker; now and then a slow statement gets another chance on the loop.
     func startsOnWorker() -> Bool {
-        if isAlwaysSlow { return true }
-        guard slowness >= Self.slownessLimit else { return false }
+        guard isAlwaysSlow || slowness >= Self.slownessLimit else { return false }
         workerStartCount += 1
-        return workerStartCount % 64 != 0
+        let hasAnotherChance = workerStartCount % Self.workerStartCountMax == 0
+        // The next one prepares it anew: what took long may have been the first time of that code, or of the schema.
+        if hasAnotherChance, origin == .workerForLoop { isOutdated = true }
+        return isAlwaysSlow || !hasAnotherChance
     }
 
     /// Remembers how a run on the loop went.
@@ -153,6 +155,7 @@ final class CachedStatement {
     var isQuick: Bool { quickRunCount == Self.quickRunCountMin }
 
     private static let slownessLimit = 8
+    private static let workerStartCountMax = 64
     private static let quickRunCountMin = 16
     /// A statement that computes so much that values must be smaller does not run on a loop.
     static let loopValueByteCountMin: Int32 = 256

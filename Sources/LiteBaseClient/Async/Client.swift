@@ -90,6 +90,7 @@ extension Client {
         while true {
             switch try await connection.next(id, until: deadline) {
             case .rows(let batch): body(batch)
+            case .resultEnd: break
             case .finished(let reply): return reply
             case .failed(let error): throw error
             }
@@ -118,9 +119,20 @@ extension Client {
         _ sql: String, _ parameters: Parameters, _ target: Target, _ options: QueryOptions
     ) async throws -> RowSequence {
         try Task.checkCancellation()
-        let request = Request.query(sql: sql, parameters, target, options, isPaged: true)
+        return try await RowSequence(open(.query(sql: sql, parameters, target, options, isPaged: true), options))
+    }
+
+    func streamResults(
+        _ sql: String, _ parameters: Parameters, _ target: Target, _ options: QueryOptions
+    ) throws -> ResultSequence {
+        try Task.checkCancellation()
+        let request = Request.query(sql: sql, parameters, target, options, isPaged: true, wantsAllResults: true)
+        return ResultSequence(try open(request, options))
+    }
+
+    private func open(_ request: Request, _ options: QueryOptions) throws(ClientError) -> RowStream {
         let id = try connection.start(request, pageRows: options.pageRows)
-        return try await RowSequence(client: self, id: id, timeout: waitTime(options))
+        return RowStream(client: self, id: id, timeout: waitTime(options))
     }
 
     func batch(_ statements: [BatchStatement], isAtomic: Bool, _ target: Target) async throws -> [BatchResult] {
@@ -187,6 +199,14 @@ extension Client {
         _ sql: String, _ parameters: Parameters = .none, options: QueryOptions = QueryOptions()
     ) async throws -> RowSequence {
         try await stream(sql, parameters, .database(options.database), options)
+    }
+
+    /// Runs a statement on its own that may have several results, such as a call of a MySQL procedure. All of them come, one
+    /// after the other, each as a stream.
+    public func streamResults(
+        _ sql: String, _ parameters: Parameters = .none, options: QueryOptions = QueryOptions()
+    ) async throws -> ResultSequence {
+        try streamResults(sql, parameters, .database(options.database), options)
     }
 
     /// Runs statements in one request and, if atomic, in one transaction: all or nothing.

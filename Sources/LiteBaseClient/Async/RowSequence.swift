@@ -11,33 +11,42 @@ public struct RowSequence: AsyncSequence, Sendable {
     public typealias Element = Row
 
     public let columns: Columns
-    private let stream: RowStream
+    let stream: RowStream
+    /// Which of the stream's results it is.
+    private let index: Int
 
     /// Waits for the first frame.
-    init(client: Client, id: Int64, timeout: Duration?) async throws {
-        let stream = RowStream(client: client, id: id, timeout: timeout)
+    init(_ stream: RowStream) async throws {
         columns = try await stream.start()
+        index = 0
         self.stream = stream
     }
 
-    /// What the statement did; `nil` before the end of the rows.
-    public var summary: StatementSummary? { stream.summary }
+    /// One of several results, whose first frame is there.
+    init(_ stream: RowStream, _ columns: Columns, index: Int) {
+        self.columns = columns
+        self.index = index
+        self.stream = stream
+    }
 
-    /// Whether the statement has ended.
-    var isFinished: Bool { stream.isFinished }
-    var handle: RowStream { stream }
+    /// What the statement did; `nil` before its end.
+    public var summary: StatementSummary? { stream.summary }
+    /// What the result had; `nil` before the end of its rows, and when the next result was begun.
+    public var end: ResultEnd? { stream.end(of: index) }
 
     public func makeAsyncIterator() -> AsyncIterator {
-        AsyncIterator(stream: stream)
+        AsyncIterator(stream: stream, index: index)
     }
 
     public struct AsyncIterator: AsyncIteratorProtocol {
         let stream: RowStream
+        private let index: Int
         private var batch: RowBatch?
         private var rowIndex = 0
 
-        init(stream: RowStream) {
+        init(stream: RowStream, index: Int) {
             self.stream = stream
+            self.index = index
         }
 
         /// The next row; `nil` after the last.
@@ -54,7 +63,7 @@ public struct RowSequence: AsyncSequence, Sendable {
                     rowIndex += 1
                     return batch[rowIndex - 1]
                 }
-                guard let next = try await stream.nextBatch() else { return nil }
+                guard let next = try await stream.nextBatch(of: index) else { return nil }
                 batch = next
                 rowIndex = 0
             }
@@ -62,13 +71,48 @@ public struct RowSequence: AsyncSequence, Sendable {
     }
 }
 
-/// The one owner of a streamed request, shared by the sequence and its iterator.
+/// The results of a statement that may have several, such as a call of a MySQL procedure, one after the other. To be iterated
+/// once.
+///
+/// Each is a sequence of rows; what the loop has left of one is skipped when it asks for the next. Leaving the loop early
+/// cancels the statement.
+public struct ResultSequence: AsyncSequence, Sendable {
+    public typealias Element = RowSequence
+
+    let stream: RowStream
+
+    init(_ stream: RowStream) { self.stream = stream }
+
+    /// What the statement did; `nil` before its end.
+    public var summary: StatementSummary? { stream.summary }
+
+    public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(stream: stream) }
+
+    public struct AsyncIterator: AsyncIteratorProtocol {
+        let stream: RowStream
+
+        /// The next result that has columns; `nil` after the last.
+        /// - Throws: `ClientError.server` when the statement fails on its way, `.disconnected`, `.timedOut`;
+        ///   `CancellationError`.
+        public mutating func next() async throws -> RowSequence? {
+            try await stream.nextResult()
+        }
+    }
+}
+
+/// The one owner of a streamed request, shared by the sequences and their iterators.
 final class RowStream: Sendable {
     private struct State {
-        /// Came with the columns.
-        var firstEvent: ReplyEvent?
+        /// Was looked at, and is still to be taken.
+        var held: ReplyEvent?
         var isOver = false
         var summary: StatementSummary?
+        /// The present result.
+        var index = 0
+        /// What it had, when it has ended.
+        var end: ResultEnd?
+        /// Whether it has begun.
+        var isOpen = false
     }
 
     private let client: Client
@@ -89,56 +133,99 @@ final class RowStream: Sendable {
 
     var summary: StatementSummary? { state.withLock { $0.summary } }
     var isFinished: Bool { state.withLock { $0.isOver } }
+    func end(of index: Int) -> ResultEnd? { state.withLock { $0.index == index ? $0.end : nil } }
 
-    /// Waits for the first frame.
+    /// Waits for the first frame of the only result.
     func start() async throws -> Columns {
-        let event = try await nextEvent()
-        state.withLock { $0.firstEvent = event }
-        switch event {
+        state.withLock { $0.isOpen = true }
+        switch try await peek() {
         case .rows(let batch): return batch.columns
         case .finished(let reply): return reply.columns
-        case .failed(let error):
-            state.withLock { $0.isOver = true }
-            throw error
+        case .resultEnd, .failed: return Columns([])
         }
     }
 
-    /// The next rows, at least one; `nil` after the last.
-    func nextBatch() async throws -> RowBatch? {
+    /// Goes to the next result; `nil` when there is none.
+    func nextResult() async throws -> RowSequence? {
+        while try await nextBatch(of: state.withLock { $0.index }) != nil {}
         while !isFinished {
-            // Rows at hand do not keep a cancelled task going.
-            if Task.isCancelled {
-                state.withLock { $0.isOver = true }
-                client.connection.give(up: id, because: CancellationError())
-                throw CancellationError()
+            if case .rows(let batch) = try await peek(), batch.columns.count > 0 {
+                let index = state.withLock { state in
+                    state.index += 1
+                    state.end = nil
+                    state.isOpen = true
+                    return state.index
+                }
+                return RowSequence(self, batch.columns, index: index)
             }
+            _ = try await nextEvent()
+        }
+        return nil
+    }
+
+    /// The next rows of a result, at least one; `nil` after the last, and when another result was begun.
+    func nextBatch(of index: Int) async throws -> RowBatch? {
+        while state.withLock({ $0.isOpen && $0.index == index }) {
             switch try await nextEvent() {
             case .rows(let batch):
                 if !batch.isEmpty { return batch }
-            case .finished(let reply):
-                state.withLock {
-                    $0.isOver = true
-                    $0.summary = StatementSummary(reply.data)
+            case .resultEnd(let end):
+                state.withLock { state in
+                    state.end = end
+                    state.isOpen = false
                 }
-            case .failed(let error):
-                state.withLock { $0.isOver = true }
-                throw error
+            case .finished, .failed: break
             }
         }
         return nil
     }
 
+    /// The next event, which stays the next one.
+    private func peek() async throws -> ReplyEvent {
+        let event = try await nextEvent()
+        state.withLock { $0.held = event }
+        return event
+    }
+
     private func nextEvent() async throws -> ReplyEvent {
-        let first = state.withLock { state in
-            defer { state.firstEvent = nil }
-            return state.firstEvent
+        // Rows at hand do not keep a cancelled task going.
+        if Task.isCancelled, !isFinished {
+            close()
+            client.connection.give(up: id, because: CancellationError())
+            throw CancellationError()
         }
-        if let first { return first }
+        if let held = state.withLock({ $0.held.take() }) { return held }
+        let event: ReplyEvent
         do {
-            return try await client.connection.next(id, until: .after(timeout))
+            event = try await client.connection.next(id, until: .after(timeout))
         } catch {
-            state.withLock { $0.isOver = true }
+            close()
             throw error
+        }
+        switch event {
+        case .rows, .resultEnd: break
+        case .finished(let reply): finish(StatementSummary(reply.data))
+        case .failed(let error):
+            close()
+            throw error
+        }
+        return event
+    }
+
+    private func close() {
+        state.withLock { state in
+            state.isOver = true
+            state.isOpen = false
+        }
+    }
+
+    private func finish(_ summary: StatementSummary) {
+        state.withLock { state in
+            state.summary = summary
+            state.isOver = true
+            // Nobody has told of several.
+            if state.isOpen { state.end = ResultEnd(rowCount: summary.rowCount, isTruncated: summary.isTruncated) }
+            state.isOpen = false
         }
     }
 }

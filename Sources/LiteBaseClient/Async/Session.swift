@@ -61,8 +61,17 @@ public final class Session: Sendable {
         _ sql: String, _ parameters: Parameters = .none, options: QueryOptions = QueryOptions()
     ) async throws -> RowSequence {
         let rows = try await client.stream(sql, parameters, try target(), options)
-        state.withLock { $0.openStream = rows.handle }
+        state.withLock { $0.openStream = rows.stream }
         return rows
+    }
+
+    /// See `Client.streamResults`.
+    public func streamResults(
+        _ sql: String, _ parameters: Parameters = .none, options: QueryOptions = QueryOptions()
+    ) async throws -> ResultSequence {
+        let results = try client.streamResults(sql, parameters, try target(), options)
+        state.withLock { $0.openStream = results.stream }
+        return results
     }
 
     /// See `Client.batch`.

@@ -16,6 +16,7 @@ extension BlockingClient {
         while true {
             switch try next(id, until: deadline) {
             case .rows(let batch): body(batch)
+            case .resultEnd: break
             case .finished(let reply): return reply
             case .failed(let error): throw error
             }
@@ -40,9 +41,20 @@ extension BlockingClient {
     func stream(
         _ sql: String, _ parameters: Parameters, _ target: Target, _ options: QueryOptions
     ) throws(ClientError) -> BlockingRows {
-        let request = Request.query(sql: sql, parameters, target, options, isPaged: true)
+        try BlockingRows(open(.query(sql: sql, parameters, target, options, isPaged: true), options))
+    }
+
+    func streamResults(
+        _ sql: String, _ parameters: Parameters, _ target: Target, _ options: QueryOptions
+    ) throws(ClientError) -> BlockingResults {
+        BlockingResults(
+            try open(
+                .query(sql: sql, parameters, target, options, isPaged: true, wantsAllResults: true), options))
+    }
+
+    private func open(_ request: Request, _ options: QueryOptions) throws(ClientError) -> BlockingReply {
         let id = try start(request, pageRows: options.pageRows, until: .after(waitTime(options)))
-        return try BlockingRows(client: self, id: id, timeout: waitTime(options))
+        return BlockingReply(client: self, id: id, timeout: waitTime(options))
     }
 
     func execute(
@@ -118,6 +130,14 @@ extension BlockingClient {
         _ sql: String, _ parameters: Parameters = .none, options: QueryOptions = QueryOptions()
     ) throws(ClientError) -> BlockingRows {
         try stream(sql, parameters, .database(options.database), options)
+    }
+
+    /// Runs a statement on its own that may have several results, such as a call of a MySQL procedure. All of them come, one
+    /// after the other, each as a stream.
+    public func streamResults(
+        _ sql: String, _ parameters: Parameters = .none, options: QueryOptions = QueryOptions()
+    ) throws(ClientError) -> BlockingResults {
+        try streamResults(sql, parameters, .database(options.database), options)
     }
 
     /// Runs statements in one request and, if atomic, in one transaction: all or nothing.

@@ -1,44 +1,35 @@
 // Rows as a blocking client reads them.
 
-internal import LinuxSystem
-
 /// A result that is read while the server produces it.
 ///
-/// Dropping it before its end cancels the statement.
+/// Dropping it before its end cancels the statement, unless it is one of several results.
 /// - Thread: the client's.
 public final class BlockingRows {
     public let columns: Columns
-    /// What the statement did; `nil` before the end of the rows.
-    public private(set) var summary: StatementSummary?
+    /// What the statement did; `nil` before its end.
+    public var summary: StatementSummary? { reply.summary }
+    /// What the result had; `nil` before the end of its rows.
+    public private(set) var end: ResultEnd?
 
-    private let client: BlockingClient
-    private let id: Int64
-    /// For each wait: while the consumer is busy, the server does not count either.
-    private let timeout: Duration?
-    /// Came with the columns.
-    private var firstEvent: ReplyEvent?
+    let reply: BlockingReply
     private var batch: RowBatch?
     private var rowIndex = 0
     private var isOver = false
-    /// Whether the statement has ended.
-    var isFinished: Bool { isOver }
 
-    /// Waits for the first frame.
-    init(client: BlockingClient, id: Int64, timeout: Duration?) throws(ClientError) {
-        self.client = client
-        self.id = id
-        self.timeout = timeout
-        let event = try client.next(id, until: .after(timeout))
-        switch event {
+    /// Waits for the first frame of the only result.
+    init(_ reply: BlockingReply) throws(ClientError) {
+        self.reply = reply
+        switch try reply.peek() {
         case .rows(let batch): columns = batch.columns
-        case .finished(let reply): columns = reply.columns
-        case .failed(let error): throw error
+        case .finished(let end): columns = end.columns
+        case .resultEnd, .failed: columns = Columns([])
         }
-        firstEvent = event
     }
 
-    deinit {
-        if !isOver { client.abandon(id) }
+    /// One of several results, whose first frame is the next event.
+    init(_ reply: BlockingReply, _ columns: Columns) {
+        self.reply = reply
+        self.columns = columns
     }
 
     /// The next row; `nil` after the last.
@@ -58,30 +49,60 @@ public final class BlockingRows {
     /// The next rows as they arrived, at least one; `nil` after the last. Do not mix with `next()` within a batch.
     public func nextBatch() throws(ClientError) -> RowBatch? {
         while !isOver {
-            switch try nextEvent() {
-            case .rows(let batch):
-                if !batch.isEmpty { return batch }
-            case .finished(let reply):
-                isOver = true
-                summary = StatementSummary(reply.data)
-            case .failed(let error):
+            do throws(ClientError) {
+                switch try reply.next() {
+                case .rows(let batch):
+                    if !batch.isEmpty { return batch }
+                case .resultEnd(let end):
+                    self.end = end
+                    isOver = true
+                case .finished:
+                    if let summary = reply.summary {
+                        end = ResultEnd(rowCount: summary.rowCount, isTruncated: summary.isTruncated)
+                    }
+                    isOver = true
+                case .failed: isOver = true
+                }
+            } catch {
                 isOver = true
                 throw error
             }
         }
         return nil
     }
+}
 
-    private func nextEvent() throws(ClientError) -> ReplyEvent {
-        if let event = firstEvent {
-            firstEvent = nil
-            return event
+/// The results of a statement that may have several, such as a call of a MySQL procedure, one after the other.
+///
+/// Dropping it, and the result that is being read, before the end cancels the statement.
+/// - Thread: the client's.
+public final class BlockingResults {
+    /// What the statement did; `nil` before its end.
+    public var summary: StatementSummary? { reply.summary }
+    /// Whether the statement went on behind its last result, or had none: what it changed is told apart from any result, then.
+    public private(set) var endsWithoutRows = true
+
+    let reply: BlockingReply
+    private var current: BlockingRows?
+
+    init(_ reply: BlockingReply) { self.reply = reply }
+
+    /// The next result that has columns; `nil` after the last. What is left of the one before is skipped.
+    /// - Throws: `ClientError.server` when the statement fails on its way, `.disconnected`, `.timedOut`.
+    public func next() throws(ClientError) -> BlockingRows? {
+        if let former = current {
+            current = nil
+            while try former.nextBatch() != nil {}
         }
-        do throws(ClientError) {
-            return try client.next(id, until: .after(timeout))
-        } catch {
-            isOver = true
-            throw error
+        while !reply.isOver {
+            if case .rows(let batch) = try reply.peek(), batch.columns.count > 0 {
+                endsWithoutRows = false
+                let rows = BlockingRows(reply, batch.columns)
+                current = rows
+                return rows
+            }
+            if case .rows = try reply.next() { endsWithoutRows = true }
         }
+        return nil
     }
 }

@@ -10,7 +10,7 @@ public final class BlockingSession {
     private let client: BlockingClient
     private let name: String
     private var isOpen = true
-    private weak var openRows: BlockingRows?
+    private weak var openReply: BlockingReply?
 
     init(client: BlockingClient, name: String, information: SessionInformation) {
         self.client = client
@@ -51,8 +51,17 @@ public final class BlockingSession {
         _ sql: String, _ parameters: Parameters = .none, options: QueryOptions = QueryOptions()
     ) throws(ClientError) -> BlockingRows {
         let rows = try client.stream(sql, parameters, try target(), options)
-        openRows = rows
+        openReply = rows.reply
         return rows
+    }
+
+    /// See `BlockingClient.streamResults`.
+    public func streamResults(
+        _ sql: String, _ parameters: Parameters = .none, options: QueryOptions = QueryOptions()
+    ) throws(ClientError) -> BlockingResults {
+        let results = try client.streamResults(sql, parameters, try target(), options)
+        openReply = results.reply
+        return results
     }
 
     /// See `BlockingClient.batch`.
@@ -84,7 +93,7 @@ public final class BlockingSession {
 
     private func target() throws(ClientError) -> Target {
         guard isOpen else { throw .invalidRequest("the session is closed") }
-        if let rows = openRows, !rows.isFinished {
+        if let reply = openReply, !reply.isOver {
             throw .invalidRequest("a stream of this session is still open; read it to its end or drop it first")
         }
         return .session(name)

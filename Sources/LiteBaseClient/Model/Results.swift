@@ -25,20 +25,32 @@ public struct ReloadResult: Hashable, Sendable {
     public let databaseCount: Int64
     /// Settings that were changed and wait for the daemon's next start, such as "socket.path".
     public let restartNeeded: [String]
+    /// What is not served since the configuration names users or groups that there are not, a line for each.
+    public let problems: [String]
 }
 
 /// What a statement did, besides its rows.
 public struct StatementSummary: Hashable, Sendable {
-    /// Rows that were sent.
+    /// Rows that were sent, those of all results together.
     public let rowCount: Int64
     /// Rows that an INSERT, UPDATE or DELETE touched.
     public let rowsAffected: Int64
     public let lastInsertID: Int64?
     /// Whether `maxRows` cut the result.
     public let isTruncated: Bool
+    /// Results behind the first one that were not asked for, and not sent; `streamResults` gets all.
+    public let droppedResultCount: Int64
     public let transaction: TransactionState?
     /// Time that the server worked on it; the client's reading is not counted.
     public let elapsed: Duration
+}
+
+/// What one of several results came to.
+public struct ResultEnd: Hashable, Sendable {
+    /// Rows that were sent.
+    public let rowCount: Int64
+    /// Whether `maxRows` cut the result.
+    public let isTruncated: Bool
 }
 
 /// A whole result.
@@ -85,6 +97,8 @@ public struct DatabaseInformation: Hashable, Sendable {
     public let isReadOnly: Bool
     /// Whether it is used where a request names none.
     public let isDefault: Bool
+    /// Whether nobody may open it at present, since the configuration names users or groups that there are not.
+    public let isDisabled: Bool
 }
 
 /// What a statement would take and give, without running it.
@@ -101,7 +115,7 @@ public struct QueryOptions: Sendable {
     public var database: String?
     /// The server ends the statement after that time, with the error `timeout`.
     public var timeout: Duration?
-    /// The server ends the result after that many rows; the summary then says `isTruncated`.
+    /// The server ends a result after that many rows; the summary then says `isTruncated`.
     public var maxRows: Int64?
     /// How many rows the server sends of a stream before it waits for the consumer, who is at most two pages behind.
     ///
@@ -123,10 +137,16 @@ public struct QueryOptions: Sendable {
 extension StatementSummary {
     /// The summary of rows made by the caller.
     public init(rowCount: Int) {
-        self.rowCount = Int64(rowCount)
+        self.init(ResultEnd(rowCount: Int64(rowCount), isTruncated: false))
+    }
+
+    /// The summary of one result of several.
+    public init(_ end: ResultEnd) {
+        rowCount = end.rowCount
         rowsAffected = 0
         lastInsertID = nil
-        isTruncated = false
+        isTruncated = end.isTruncated
+        droppedResultCount = 0
         transaction = nil
         elapsed = .zero
     }

@@ -24,8 +24,16 @@ extension StatementSummary {
         rowsAffected = data["rows_affected"]?.integer ?? 0
         lastInsertID = data["last_insert_id"]?.integer
         isTruncated = data["truncated"]?.bool ?? false
+        droppedResultCount = data["result_sets_dropped"]?.integer ?? 0
         transaction = data["transaction"]?.text.flatMap(TransactionState.init)
         elapsed = data.duration("elapsed_us", Duration.microseconds) ?? .zero
+    }
+}
+
+extension ResultEnd {
+    init(_ data: StructuredValue) {
+        rowCount = data["row_count"]?.integer ?? 0
+        isTruncated = data["truncated"]?.bool ?? false
     }
 }
 
@@ -40,6 +48,7 @@ extension ReloadResult {
     init(_ data: StructuredValue) {
         databaseCount = data["databases"]?.integer ?? 0
         restartNeeded = (data["restart_needed"]?.elements ?? []).compactMap(\.text)
+        problems = (data["problems"]?.elements ?? []).compactMap(\.text)
     }
 }
 
@@ -72,6 +81,7 @@ extension DatabaseInformation {
         engine = data["engine"]?.text ?? ""
         isReadOnly = data["access"]?.text == "read_only"
         isDefault = data["default"]?.bool ?? false
+        isDisabled = data["disabled"]?.bool ?? false
     }
 }
 

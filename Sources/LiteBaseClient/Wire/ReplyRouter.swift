@@ -9,6 +9,8 @@ internal import WireProtocol
 /// What a request came to, step by step.
 enum ReplyEvent: Sendable {
     case rows(RowBatch)
+    /// The present result has ended; another one may begin.
+    case resultEnd(ResultEnd)
     /// The terminal frame of success.
     case finished(FinishedReply)
     /// The terminal frame of failure, or the end of the connection.
@@ -32,6 +34,7 @@ struct ReplyRouter {
     private struct Exchange {
         /// Rows of a page; `nil` when the server sends all without being asked.
         var pageRows: Int64?
+        /// Those of the present result.
         var columns: Columns?
         var inbox: [(event: ReplyEvent, byteCount: Int)] = []
         /// Rows in the inbox.
@@ -127,6 +130,7 @@ struct ReplyRouter {
             exchange.inbox.append((.failed(.server(ServerError(reply.data))), 0))
             return
         }
+        // Behind the end of a result; otherwise they are the columns that are known.
         if exchange.columns == nil, let columns = reply.columns { exchange.columns = Columns(columns) }
         let columns = exchange.columns ?? Columns([])
         if let rows = reply.rows {
@@ -139,6 +143,10 @@ struct ReplyRouter {
             exchange.waitingRowCount += Int64(rows.rowCount)
             exchange.pageRowCount += Int64(rows.rowCount)
             if let pageRows = exchange.pageRows, exchange.pageRowCount >= pageRows { exchange.isPageComplete = true }
+        }
+        if let end = reply.data["result_end"] {
+            exchange.inbox.append((.resultEnd(ResultEnd(end)), 0))
+            exchange.columns = nil
         }
         if isLast {
             exchange.isOver = true
@@ -157,6 +165,7 @@ extension ReplyRouter {
         bufferedByteCount -= byteCount
         switch event {
         case .rows(let batch): exchanges.values[index].waitingRowCount -= Int64(batch.count)
+        case .resultEnd: break
         case .finished, .failed: exchanges.remove(at: index)
         }
         return event
@@ -183,7 +192,7 @@ extension ReplyRouter {
         for (event, byteCount) in exchange.inbox {
             bufferedByteCount -= byteCount
             switch event {
-            case .rows: break
+            case .rows, .resultEnd: break
             case .finished(let reply):
                 strandSession(of: reply.data)
                 isOver = true
@@ -215,7 +224,7 @@ extension ReplyRouter {
             let isOver: Bool =
                 switch exchange.inbox.last?.event {
                 case .finished, .failed: true
-                case .rows, nil: false
+                case .rows, .resultEnd, nil: false
                 }
             if !isOver { exchanges[id]?.inbox.append((.failed(error), 0)) }
         }

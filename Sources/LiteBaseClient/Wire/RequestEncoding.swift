@@ -21,7 +21,7 @@ enum Request: Sendable {
     case reload
     case connect(SessionOptions)
     case disconnect(session: String)
-    case query(sql: String, Parameters, Target, QueryOptions, isPaged: Bool)
+    case query(sql: String, Parameters, Target, QueryOptions, isPaged: Bool, wantsAllResults: Bool = false)
     case batch([BatchStatement], isAtomic: Bool, Target)
     case describe(sql: String, Target)
     case fetch(id: Int64)
@@ -74,11 +74,15 @@ private struct RequestEncoder {
             writer.bool(introduction.wantsNotices, into: &output)
         case .connect(let options): session(options, into: &output)
         case .disconnect(let session): field("session", session, into: &output)
-        case .query(let sql, let parameters, let target, let options, let isPaged):
+        case .query(let sql, let parameters, let target, let options, let isPaged, let wantsAllResults):
             field("sql", sql, into: &output)
             self.parameters(parameters, into: &output)
             self.target(target, into: &output)
             self.options(options, isPaged: isPaged, into: &output)
+            if wantsAllResults {
+                writer.key("result_sets", into: &output)
+                writer.bool(true, into: &output)
+            }
         case .batch(let statements, let isAtomic, let target):
             self.target(target, into: &output)
             writer.key("atomic", into: &output)

@@ -7,30 +7,24 @@ internal import LinuxSystem
 public struct Principals: Sendable, Equatable {
     /// Names and decimal numbers, as written.
     public let names: [String]
-    /// Their numbers, in ascending order.
+    /// The numbers of those that have one, in ascending order.
     public let ids: [UInt32]
+    /// The names without a number, as of somebody who was deleted. A list that has some says less than it should: whoever it
+    /// was to keep from writing may write.
+    public let unknownNames: [String]
 
     /// - Parameters:
     ///   - names: as written.
     ///   - resolve: the number of a name; `nil` where there is none.
-    /// - Throws: `UnknownPrincipal` for the first name without a number.
-    public init(_ names: [String], resolve: (String) -> UInt32?) throws(UnknownPrincipal) {
+    public init(_ names: [String], resolve: (String) -> UInt32?) {
         self.names = names
-        var ids: [UInt32] = []
-        for name in names {
-            guard let id = resolve(name) else { throw UnknownPrincipal(name: name) }
-            ids.append(id)
-        }
-        self.ids = ids.sorted()
+        let found = names.map { (name: $0, id: resolve($0)) }
+        ids = found.compactMap(\.id).sorted()
+        unknownNames = found.filter { $0.id == nil }.map(\.name)
     }
 
     func contains(_ id: UInt32) -> Bool { ids.contains(id) }
     func contains(anyOf others: [UInt32]) -> Bool { others.contains { ids.contains($0) } }
-}
-
-/// A name that the user or group database does not know.
-public struct UnknownPrincipal: Error, Equatable, Sendable {
-    public var name: String
 }
 
 /// Users and groups who are given a right.
@@ -67,6 +61,20 @@ public struct AccessRules: Sendable, Equatable {
         self.groups = groups
         self.readOnlyUsers = readOnlyUsers
         self.readOnlyGroups = readOnlyGroups
+    }
+
+    /// Why nobody can say whom the lists are for; `nil` when they are complete. Then the database is nobody's, of whatever list
+    /// the name is: one list decides what another one says.
+    var problem: String? {
+        let lists: [(key: StaticString, list: Principals?)] = [
+            ("users", users), ("groups", groups), ("read_only_users", readOnlyUsers),
+            ("read_only_groups", readOnlyGroups),
+        ]
+        for (key, list) in lists {
+            guard let name = list?.unknownNames.first else { continue }
+            return "\(key) names \"\(LogText.escaped(name, byteCountMax: 64))\", whom the daemon does not know"
+        }
+        return nil
     }
 
     /// Whether everybody who may connect may open it.

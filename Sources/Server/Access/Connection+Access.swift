@@ -38,19 +38,26 @@ extension Connection {
     /// Whether the client may open databases by a URL.
     var mayOpenURLs: Bool { isSuperuser || context.catalog.service.adHoc.contains(peer) { groupIDs } }
 
-    /// What the client may do with a database; `nil`: nothing, and he is not to know of it.
+    /// What the client may do with a database, were it not disabled; `nil`: nothing, and he is not to know of it.
     func access(to entry: CatalogEntry) -> DatabaseAccess? {
         if isSuperuser || entry.isOpen { return entry.access }
         return entry.configuration.rules.access(of: peer, most: entry.access) { groupIDs }
     }
 
-    func grant(_ entry: CatalogEntry) -> Grant? { access(to: entry).map { Grant(entry: entry, access: $0) } }
+    func grant(_ entry: CatalogEntry) -> Grant? {
+        entry.problem == nil ? access(to: entry).map { Grant(entry: entry, access: $0) } : nil
+    }
 
     /// The database of that name, or the default one, as the client may use it.
     func findDatabase(_ name: UnsafeRawBufferPointer?) throws(RequestError) -> Grant {
         let entry = if let name { context.catalog.find(name) } else { context.catalog.defaultEntry }
         guard let entry else { throw denial(of: nil, asked: name) }
         guard let access = access(to: entry) else { throw denial(of: entry, asked: name) }
+        if let problem = entry.problem { throw disabled(entry, problem) }
+        if let watch, watchedEntry != ObjectIdentifier(entry) {
+            watchedEntry = ObjectIdentifier(entry)
+            watch.name(entry.configuration.name)
+        }
         return Grant(entry: entry, access: access)
     }
 
@@ -58,6 +65,20 @@ extension Connection {
         // The same for a database that there is not and for one that is not this client's, in words and in time.
         noteDenial(of: .database, entry?.configuration.name)
         return name.map(RequestError.databaseNotFound) ?? .noDefaultDatabase
+    }
+
+    /// Names of others are for those who can read the configuration.
+    private func disabled(_ entry: CatalogEntry, _ problem: String) -> RequestError {
+        RequestError(
+            .connectFailed,
+            "The database \"\(entry.configuration.name)\" is disabled by a mistake in the configuration.",
+            hint: isAdministrator
+                ? "Correct the list, then reload; \"litebased --check-config\" names file and line."
+                : "Ask an administrator: \"litebased --check-config\" names the mistake."
+        ).with {
+            $0.detail = isAdministrator ? "\(entry.configuration.name): \(problem)." : nil
+            $0.isRetryable = false
+        }
     }
 
     /// Remembers a denial for the log, which is written elsewhere. Without a name of a database there is none, and nothing
@@ -98,7 +119,7 @@ extension Connection {
     }
 
     private func renewed(_ former: DatabaseAccess, on name: String) -> CatalogEntry? {
-        guard let entry = context.catalog.find(name), let access = access(to: entry) else { return nil }
+        guard let entry = context.catalog.find(name), let access = grant(entry)?.access else { return nil }
         return access == .readWrite || former == .readOnly ? entry : nil
     }
 

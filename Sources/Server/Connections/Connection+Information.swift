@@ -117,6 +117,10 @@ extension Connection {
                 writer.text(access.rawValue, into: &output)
                 writer.key("default", into: &output)
                 writer.bool(index == 0, into: &output)
+                if entry.problem != nil {
+                    writer.key("disabled", into: &output)
+                    writer.bool(true, into: &output)
+                }
                 writer.endMap(into: &output)
             }
             writer.endArray(into: &output)
@@ -124,6 +128,19 @@ extension Connection {
     }
 
     // MARK: stats
+
+    /// Writes `disabled_databases`, for those who can do something about it.
+    private func writeDisabled(_ writer: inout MessageWriter, _ output: inout ByteBuffer) {
+        let disabled = isAdministrator ? context.catalog.disabled : []
+        if disabled.isEmpty { return }
+        writer.key("disabled_databases", into: &output)
+        writer.beginMap(into: &output)
+        for entry in disabled {
+            writer.key(entry.configuration.name, into: &output)
+            writer.text(entry.problem ?? "", into: &output)
+        }
+        writer.endMap(into: &output)
+    }
 
     /// Asks every loop for its counters and answers when all have told.
     func replyStatistics(_ head: RequestHead, _ encoding: WireEncoding) {
@@ -142,6 +159,7 @@ extension Connection {
                 reply(RequestType.stats.replyName, id: operation.id, encoding: operation.encoding) { writer, output in
                     let uptime = MonotonicInstant.now.nanoseconds(since: context.shared.started) / 1_000_000
                     total.write(uptimeMilliseconds: uptime, &writer, &output)
+                    writeDisabled(&writer, &output)
                     writeLimits(total.uses, &writer, &output)
                 }
             }

@@ -97,6 +97,7 @@ extension Connection {
         operation.isTracked = true
         flow.requestDidBegin(operation.progress.stage)
         inFlight.append(operation)
+        watch?.setCount(inFlight.count)
         if case .integer(let id) = operation.id { greatestID = max(greatestID, id) }
         charge(operation)
         account.requestsInFlight.add(1)
@@ -129,6 +130,7 @@ extension Connection {
             if let index = inFlight.firstIndex(where: { $0 === operation }) {
                 inFlight.swapAt(index, inFlight.count - 1)
                 inFlight.removeLast()
+                watch?.setCount(inFlight.count)
             }
             account.requestsInFlight.add(-1)
             context.statistics.requestsInFlight -= 1
@@ -305,7 +307,8 @@ extension Connection {
             writer.key("row_count", into: &output)
             writer.integer(operation.rowCount, into: &output)
             operation.summary.write(&writer, &output)
-            if operation.isTruncated {
+            operation.writeResultSets(&writer, &output)
+            if operation.isTruncated || operation.resultSets.isTruncated {
                 writer.key("truncated", into: &output)
                 writer.bool(true, into: &output)
             }
@@ -400,6 +403,18 @@ extension Operation {
     var isStoppable: Bool { type == .query || type == .batch || type == .describe }
 
     fileprivate var transactionName: StaticString { session?.link.transaction.name ?? "none" }
+
+    /// Writes how many results there were, for who has asked for all, or how many were not sent.
+    fileprivate func writeResultSets(_ writer: inout MessageWriter, _ output: inout ByteBuffer) {
+        guard wantsResultSets else {
+            guard resultSets.droppedCount > 0 else { return }
+            writer.key("result_sets_dropped", into: &output)
+            return writer.integer(resultSets.droppedCount, into: &output)
+        }
+        if rows.hasOpenResult { writer.resultEnd(resultEnd, into: &output) }
+        writer.key("result_sets", into: &output)
+        writer.integer(resultSets.endedCount + (rows.hasOpenResult ? 1 : 0), into: &output)
+    }
 }
 
 extension StatementSummary {

@@ -146,21 +146,27 @@ extension Connection {
             case .fetch: try fetch(head)
             case .dbConnect:
                 try checkRequestCount()
+                watch?.begin(type)
                 try openSession(head, encoding)
             case .dbDisconnect: try closeSession(head, encoding)
             case .query:
                 try checkRequestCount()
+                watch?.begin(type)
                 recordPosition(with: head.id, encoding)
                 try startQuery(head, encoding)
             case .batch:
                 try checkRequestCount()
+                watch?.begin(type)
                 recordPosition(with: head.id, encoding)
                 try startBatch(head, encoding)
             case .describe:
                 try checkRequestCount()
+                watch?.begin(type)
                 try describe(head, encoding)
             }
+            watch?.end()
         } catch {
+            watch?.end()
             if context.observer.wants(.debug) { observeRefusal(head, type, error) }
             reply(error, id: head.id, encoding: encoding)
         }

@@ -56,6 +56,7 @@ extension Connection {
         operation.setParameters(request.parameters)
         operation.rowCountMax = request.maxRows ?? .max
         operation.pageRowCount = request.pageRows
+        operation.wantsResultSets = request.resultSets
         operation.prepareRows(
             writer(encoding), rowByteCountMax: context.limits.rowByteCountMax, account,
             accountByteCountMax: context.limits.bufferedByteCountPerUserMax)

@@ -66,6 +66,10 @@ final class Connection: EventSource {
     @exclusivity(unchecked) private var interest: Readiness = []
     /// Where a later process reads how far this connection came; `nil` when the descriptor store does not keep it.
     @exclusivity(unchecked) var slot: HandoverSlot?
+    /// Where the next process reads what ran when this one died.
+    @exclusivity(unchecked) var watch: WatchSlot?
+    /// The database whose name is there.
+    @exclusivity(unchecked) var watchedEntry: ObjectIdentifier?
     /// It is on its way to the descriptor store.
     var isOffered = false
     /// Sessions that a former process had opened for this client.
@@ -113,6 +117,7 @@ final class Connection: EventSource {
         do throws(Errno) {
             try withSocket { (socket) throws(Errno) in try context.loop.register(self, socket, for: .readable) }
             interest = .readable
+            watch = context.shared.watch?.take(number: number, peer: peer)
             context.connections[number] = self
             share = context.takeShare(of: owner.uid)
             context.statistics.connectionsOpened += 1
@@ -365,6 +370,8 @@ final class Connection: EventSource {
         context.connections[number] = nil
         if let share { context.releaseShare(share) }
         share = nil
+        if let watch { context.shared.watch?.free(watch) }
+        watch = nil
         context.statistics.connectionsOpen -= 1
         context.shared.connections.add(-1)
         context.dispose(of: &output)

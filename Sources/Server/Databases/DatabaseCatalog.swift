@@ -19,6 +19,8 @@ final class CatalogEntry: Sendable {
     let access: DatabaseAccess
     /// Everybody who may connect may open it.
     let isOpen: Bool
+    /// Why nobody may open it, whatever else its rules say; `nil` for one that is served.
+    let problem: String?
 
     /// The one, or both of them.
     var databases: [any Database] { database === databaseOfReaders ? [database] : [database, databaseOfReaders] }
@@ -51,6 +53,7 @@ final class CatalogEntry: Sendable {
         }
         access = database.isReadOnly ? .readOnly : .readWrite
         isOpen = configuration.rules.areOpen
+        problem = configuration.rules.problem
         if database.isReadOnly || !configuration.rules.nameReaders || !DatabaseLocation.isRemote(configuration.url) {
             databaseOfReaders = database
         } else if let kept, kept.databaseOfReaders !== kept.database {
@@ -145,6 +148,9 @@ final class DatabaseCatalog: Sendable {
 
     /// The database of that name.
     func find(_ name: String) -> CatalogEntry? { entries.first { $0.configuration.name == name } }
+
+    /// Those that nobody may open.
+    var disabled: [CatalogEntry] { entries.filter { $0.problem != nil } }
 
     /// The first one of the configuration.
     var defaultEntry: CatalogEntry? { entries.first }

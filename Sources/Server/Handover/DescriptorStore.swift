@@ -20,6 +20,8 @@ public protocol DescriptorStore: Sendable {
 enum KeptName: Equatable {
     /// The table of all kept connections.
     case table
+    /// What runs for whom.
+    case requests
     /// A connection: its slot in the table, its number.
     case client(slot: Int, number: UInt64)
     /// Bytes of a connection that were read but not handled, or written but not sent.
@@ -28,6 +30,7 @@ enum KeptName: Equatable {
     var text: String {
         switch self {
         case .table: "clients"
+        case .requests: "requests"
         case .client(let slot, let number): "client-\(slot)-\(number)"
         case .leftover(let slot, let number): "leftover-\(slot)-\(number)"
         }
@@ -36,6 +39,10 @@ enum KeptName: Equatable {
     init?(_ text: String) {
         if text == "clients" {
             self = .table
+            return
+        }
+        if text == "requests" {
+            self = .requests
             return
         }
         let parts = text.split(separator: "-", omittingEmptySubsequences: false)

@@ -31,7 +31,7 @@ struct FormerProcess {
             case .table: if let file = descriptor.take() { table = HandoverTable(formerProcess: file) }
             case .client(let slot, let number): clients.append((slot, number, descriptor))
             case .leftover: leftovers[descriptor.name] = descriptor
-            case nil: continue
+            case .requests, nil: continue
             }
         }
         var connections: [KeptConnection] = []

@@ -88,7 +88,10 @@ final class LoopContext {
             link.close()
             links[key] = nil
         }
-        for connection in Array(connections.values) { connection.adoptRights() }
+        for connection in Array(connections.values) {
+            connection.watchedEntry = nil
+            connection.adoptRights()
+        }
     }
 
     /// Gives all idle connections to databases back.

@@ -23,6 +23,8 @@ final class SharedState: Sendable {
     let users = UserAccounts()
     /// `nil` without a descriptor store: then connections end with the process.
     let handover: Handover?
+    /// `nil` without a descriptor store: then nobody could read it.
+    let watch: RequestWatch?
     let reloadDesk = ReloadDesk()
     let denials: Denials
     /// Open client connections, of all loops.
@@ -35,8 +37,9 @@ final class SharedState: Sendable {
 
     init(
         observer: Observer, workers: WorkerPool, writers: WorkerPool, version: String, activation: Activation,
-        handover: Handover?
+        handover: Handover?, watch: RequestWatch? = nil
     ) {
+        self.watch = watch
         self.handover = handover
         self.observer = observer
         self.workers = workers

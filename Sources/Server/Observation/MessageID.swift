@@ -25,12 +25,17 @@ public enum MessageID: String, CaseIterable, Sendable {
     case loopHung = "51e219612c5f46ec9d72ca8018f85fc4"
     case notificationsLost = "375dd2c3f50e43429a2411a825282b8d"
 
+    // Names in lists that nobody has, at the start and at a reload; by the daemon.
+    case namesUnknown = "eec596c74ad24de9bf2499ddc22bce45"
+
     // Reload; by the daemon.
     case reloaded = "5f43e676d73e4daa81197dd4f4c4342e"
     case reloadFailed = "1019b32888954ac3857e63b6fbe732db"
     case restartNeeded = "01f2df466dff4ced9744dc1c84891c22"
 
     // Connections and requests; by the server.
+    case requestCutOff = "b0fb2c89364045eb9b23928fbe8caef3"
+    case userWaits = "c3fe5cca165c4ec58c8809aa42b09869"
     case acceptFailed = "100f94f4e1004bb3b5df912ece1859c2"
     case connectionRefused = "efaa8cc3abcb4e24bc1c9019bc3ceb09"
     case userExhausted = "0cdbc7051d034342834f12466c2dbed2"
@@ -60,6 +65,8 @@ public enum MessageID: String, CaseIterable, Sendable {
         case .readerStalled: "clients that did not read"
         case .accessDenied: "denied requests"
         case .protocolViolation: "protocol violations"
+        case .requestCutOff: "requests that a crash has cut off"
+        case .userWaits: "users who wait after crashes"
         case .slowStatement: "slow statements"
         case .acceptFailed: "failed attempts to accept a connection"
         case .databaseOpened: "opened databases"
@@ -68,7 +75,7 @@ public enum MessageID: String, CaseIterable, Sendable {
         case .databaseTrouble: "requests that failed for a trouble of the database"
         case .listening, .configurationInvalid, .startFailed, .settingsUnused, .limitsLowered,
             .memoryLimits, .connectionsRestored, .descriptorsRefused, .idleExit, .stopRequested, .draining,
-            .drainTimedOut, .stopped, .loopHung, .notificationsLost, .reloaded,
+            .drainTimedOut, .stopped, .loopHung, .notificationsLost, .namesUnknown, .reloaded,
             .reloadFailed, .restartNeeded, .suppressed, .recordsLost:
             "the daemon's own state"
         }

@@ -39,6 +39,10 @@ public enum Observation: Sendable {
     case draining(connectionCount: Int, requestCount: Int)
     /// Connections of a former process go on; others had to be closed.
     case restored(connectionCount: Int, closedCount: Int)
+    /// A former process died, and took along what a client had running.
+    case requestCutOff(CutOffRequest)
+    /// A user had requests at several crashes in a row, and waits.
+    case userWaits(uid: UInt32, crashCount: Int, seconds: Int64)
     case stopped
     /// Messages that were kept from flooding the log.
     case suppressed(SuppressedMessages)
@@ -56,6 +60,8 @@ extension Observation {
         case .reloaded: (.notice, .reloaded)
         case .draining: (.notice, .draining)
         case .restored: (.notice, .connectionsRestored)
+        case .requestCutOff: (.warning, .requestCutOff)
+        case .userWaits: (.warning, .userWaits)
         case .stopped: (.notice, .stopped)
         case .connectionRefused: (.warning, .connectionRefused)
         case .userExhausted: (.warning, .userExhausted)
@@ -82,8 +88,9 @@ extension Observation {
         case .requestStarted(let facts), .requestFinished(let facts), .requestFailed(let facts),
             .slowStatement(let facts, _), .databaseTrouble(let facts, _):
             facts.peer
+        case .requestCutOff(let request): request.peer
         case .listening, .acceptFailed, .databaseOpened, .databaseFailed, .databaseReplaced, .reloaded, .draining,
-            .restored, .stopped,
+            .restored, .stopped, .userWaits,
             .suppressed:
             nil
         }
@@ -128,6 +135,12 @@ extension Observation {
             (
                 "Took over \(counted(count, "connection")) from the former process; \(closedCount) closed",
                 [("LITEBASE_CONNECTIONS", "\(count)"), ("LITEBASE_CLOSED", "\(closedCount)")]
+            )
+        case .requestCutOff(let request): request.content
+        case .userWaits(let uid, let count, let seconds):
+            (
+                "uid \(uid) had requests running at \(count) crashes in a row: its connections wait \(seconds) s",
+                [("LITEBASE_PEER_UID", "\(uid)"), ("LITEBASE_CRASHES", "\(count)"), ("LITEBASE_SECONDS", "\(seconds)")]
             )
         case .stopped: ("Stopped", [])
         case .suppressed(let messages): (messages.text, messages.fields)

@@ -21,6 +21,8 @@ class WireRowSink: RowSink {
     @exclusivity(unchecked) private var rowStart = 0
     @exclusivity(unchecked) private var isRowTooLarge = false
     private(set) final var columnCount = 0
+    /// A result was begun and has not ended.
+    @exclusivity(unchecked) private(set) final var hasOpenResult = false
     /// Who pays for large values while a worker makes the frame; `nil` for nobody. Not counted: the operation has the connection,
     /// and that its account, until `trim`.
     private unowned(unsafe) var account: UserAccount?
@@ -53,6 +55,7 @@ class WireRowSink: RowSink {
         rowsInFrame = 0
         isFrameOpen = false
         isRowTooLarge = false
+        hasOpenResult = false
         buffer.removeAll()
     }
 
@@ -70,6 +73,9 @@ class WireRowSink: RowSink {
 
     final override func begin(_ columns: ColumnSet) {
         columnCount = columns.columns.count
+        hasOpenResult = columnCount > 0
+        // Behind another result a frame is open, which has nothing in it.
+        if isFrameOpen { writer.abandon(in: &buffer) }
         beginFrame()
         writer.key("columns", into: &buffer)
         let index = Int(writer.encoding.rawValue)
@@ -167,12 +173,18 @@ class WireRowSink: RowSink {
         return .full
     }
 
-    private func closeFrame() {
+    private func closeFrame(_ end: ResultEnd? = nil) {
         writer.endArray(into: &buffer)
         writer.key("more", into: &buffer)
         writer.bool(true, into: &buffer)
+        if let end { writer.resultEnd(end, into: &buffer) }
         writer.end(into: &buffer)
         isFrameOpen = false
+    }
+
+    final override func endResult(_ end: ResultEnd) {
+        closeFrame(end)
+        hasOpenResult = false
     }
 
     final override func reopen() {
@@ -183,6 +195,7 @@ class WireRowSink: RowSink {
     final override func restart() {
         rowsLeftInPage = rowsLeftInPage == .max ? .max : rowsLeftInPage &+ Int64(rowsInFrame)
         isFrameOpen = false
+        hasOpenResult = false
         rowsInFrame = 0
         buffer.removeAll()
         writer = MessageWriter(encoding: writer.encoding, framing: writer.framing, int64Style: writer.int64Style)

@@ -98,9 +98,12 @@ struct AddDatabaseCommand: ParsableCommand {
         }
         try place.write(entry.text, to: place.dropIn(name))
         try output.print("Written: \(place.dropIn(name))")
-        for line in advice(place) { try output.print(line) }
+        let advice = ServiceAdvice(name, location, credential: credentialName, place)
+        for line in advice.lines { try output.print(line) }
         try output.flush()
-        for line in try reload.lines(place) { try output.print(line) }
+        // A reload does not change what the service can reach, and would find the database out of reach.
+        let next = advice.lines.isEmpty ? try reload.lines(place) : ["Next: \(ServiceAdvice.restart)"]
+        for line in next { try output.print(line) }
         try output.flush()
     }
 
@@ -136,6 +139,8 @@ struct AddDatabaseCommand: ParsableCommand {
         return DatabaseEntry(name: name, keys: keys)
     }
 
+    private var credentialName: String? { mustAskPassword ? "\(name).password" : credential }
+
     /// The URL; a path is one of a file.
     private var location: String {
         guard url.hasPrefix("/") || url.hasPrefix("./") || url.hasPrefix("../") else { return url }
@@ -159,25 +164,5 @@ struct AddDatabaseCommand: ParsableCommand {
                 "the URL holds a password, which the history of the shell and the list of processes have shown by now; "
                 + "nothing was changed. Leave it out of the URL, use --ask-password, and change the password",
             status: ExitStatus.usage)
-    }
-
-    /// What is left to do beside the reload.
-    private func advice(_ place: ConfigurationPlace) -> [String] {
-        guard place.isSystem, !location.hasPrefix("sqlite:") else { return [] }
-        var lines = [
-            "The sandbox of litebase.service reaches servers with the drop-in remote-databases.conf "
-                + "(/usr/share/doc/litebase/examples/systemd)."
-        ]
-        guard let credential = mustAskPassword ? "\(name).password" : credential else { return lines }
-        let secret = place.credentialsDirectory + "/" + credential
-        lines += [
-            "The service gets the password by this drop-in, /etc/systemd/system/litebase.service.d/\(name).conf:",
-            "  [Service]", "  LoadCredential=\(credential):\(secret)",
-            "or, encrypted with a key of this machine, by these, after which \(secret) can be removed:",
-            "  systemd-creds encrypt --name=\(credential) \(secret) \(secret).encrypted", "  [Service]",
-            "  LoadCredentialEncrypted=\(credential):\(secret).encrypted",
-            "and then: systemctl daemon-reload; systemctl restart litebase.service",
-        ]
-        return lines
     }
 }

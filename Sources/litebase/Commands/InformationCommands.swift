@@ -18,10 +18,8 @@ struct DatabasesCommand: ParsableCommand {
 
     static func write(_ databases: [DatabaseInformation], _ options: OutputOptions) throws {
         let rows = databases.map { database -> [Value] in
-            [
-                .text(database.name), .text(database.engine),
-                .text(database.isReadOnly ? "read_only" : "read_write"), .bool(database.isDefault),
-            ]
+            let access = database.isDisabled ? "disabled" : database.isReadOnly ? "read_only" : "read_write"
+            return [.text(database.name), .text(database.engine), .text(access), .bool(database.isDefault)]
         }
         try StandardOutput().write(["name", "engine", "access", "default"], rows, options)
     }
@@ -35,12 +33,14 @@ struct StatusCommand: ParsableCommand {
     @Flag(name: .customLong("json"), help: "Print one JSON object.")
     var isJSON = false
 
+    @OptionGroup var patience: PatienceOptions
     @OptionGroup var connection: ConnectionOptions
 
     func run() throws {
-        let endpoint = try connection.endpoint()
-        let client = try BlockingClient.connect(to: endpoint, trusting: connection.trusted)
-        client.timeout = .seconds(10)
+        try patience.ask(connection) { client, endpoint in try write(client, endpoint) }
+    }
+
+    private func write(_ client: BlockingClient, _ endpoint: Endpoint) throws {
         let health = try client.ping()
         let stats = try client.stats()
         let output = StandardOutput()
@@ -51,6 +51,8 @@ struct StatusCommand: ParsableCommand {
             for line in StatusText.lines(health, stats, endpoint) { try output.print(line) }
         }
         try output.flush()
+        // For who watches the service: what an administrator has to mend is no success.
+        if stats["disabled_databases"] != nil { throw ExitCode(ExitStatus.configuration) }
     }
 }
 

@@ -32,7 +32,7 @@ struct LiteBaseCommand: ParsableCommand {
         signal(SIGPIPE, SIG_DFL)
         StandardStreams.occupyClosed()
         do {
-            let arguments = ParameterParsing.protectDashes(Array(CommandLine.arguments.dropFirst()))
+            let arguments = ParameterParsing.protectDashes(Process.arguments)
             var command = try parseAsRoot(arguments)
             try command.run()
         } catch {

@@ -21,6 +21,7 @@ struct PingCommand: ParsableCommand {
     @Option(name: [.customShort("i"), .long], help: ArgumentHelp("Time between two.", valueName: "seconds"))
     var interval = 1.0
 
+    @OptionGroup var patience: PatienceOptions
     @OptionGroup var output: OutputOptions
     @OptionGroup var connection: ConnectionOptions
 
@@ -30,9 +31,10 @@ struct PingCommand: ParsableCommand {
     }
 
     func run() throws {
-        let endpoint = try connection.endpoint()
-        let client = try BlockingClient.connect(to: endpoint, trusting: connection.trusted)
-        client.timeout = .seconds(10)
+        try patience.ask(connection) { client, endpoint in try ask(client, endpoint) }
+    }
+
+    private func ask(_ client: BlockingClient, _ endpoint: Endpoint) throws {
         let output = StandardOutput()
         if count != 1 { _ = Interrupts.install() }
         let isText = self.output.format == nil || self.output.format == .table

@@ -37,16 +37,20 @@ struct ReloadCommand: ParsableCommand {
     /// What happened, for people.
     static func lines(_ result: ReloadResult) -> [String] {
         let first = "Configuration reloaded: \(counted(result.databaseCount, "database"))"
-        if result.restartNeeded.isEmpty { return [first] }
+        let problems = result.problems.map(TerminalEscaping.visible)
+        if result.restartNeeded.isEmpty { return [first] + problems }
         let names = result.restartNeeded.map(TerminalEscaping.visible).joined(separator: ", ")
-        return [first, "Waiting for a restart: \(names)"]
+        return [first, "Waiting for a restart: \(names)"] + problems
     }
 
     static func appendJSON(_ result: ReloadResult, into output: inout ByteBuffer) {
-        JSONText.append(
-            .map([
-                ("databases", .value(.integer(result.databaseCount))),
-                ("restart_needed", .array(result.restartNeeded.map { .value(.text($0)) })),
-            ]), into: &output)
+        var members: [(key: String, value: StructuredValue)] = [
+            ("databases", .value(.integer(result.databaseCount))),
+            ("restart_needed", .array(result.restartNeeded.map { .value(.text($0)) })),
+        ]
+        if !result.problems.isEmpty {
+            members.append(("problems", .array(result.problems.map { .value(.text($0)) })))
+        }
+        JSONText.append(.map(members), into: &output)
     }
 }

@@ -8,10 +8,12 @@ enum StatementTarget {
     case client(BlockingClient)
     case session(BlockingSession)
 
-    func stream(_ sql: String, _ parameters: Parameters, _ options: QueryOptions) throws(ClientError) -> BlockingRows {
+    func streamResults(
+        _ sql: String, _ parameters: Parameters, _ options: QueryOptions
+    ) throws(ClientError) -> BlockingResults {
         switch self {
-        case .client(let client): try client.stream(sql, parameters, options: options)
-        case .session(let session): try session.stream(sql, parameters, options: options)
+        case .client(let client): try client.streamResults(sql, parameters, options: options)
+        case .session(let session): try session.streamResults(sql, parameters, options: options)
         }
     }
 }
@@ -22,20 +24,41 @@ struct StatementRunner {
     let options: QueryOptions
     let output: StandardOutput
 
-    /// Runs one statement and writes its result.
+    /// Runs one statement and writes its result, or its results, one after the other.
     /// - Returns: what it did; `nil` when Ctrl-C broke it off.
     /// - Throws: `ClientError`, `OutputError`; rows that came before are written.
     func run(
         _ sql: String, _ parameters: Parameters = .none, _ formatter: inout any ResultFormatter
     ) throws -> StatementSummary? {
-        let rows = try target.stream(sql, parameters, options)
-        formatter.begin(rows.columns, into: &output.buffer)
-        var summary: StatementSummary?
+        let results = try target.streamResults(sql, parameters, options)
         defer { try? output.flush() }
+        while let rows = try results.next() {
+            // Dropping the results cancels the statement.
+            if try !write(rows, &formatter) { return nil }
+        }
+        guard let summary = results.summary else { return nil }
+        if results.endsWithoutRows {
+            formatter.begin(Columns([]), into: &output.buffer)
+            formatter.end(summary, into: &output.buffer)
+            try output.flush()
+        }
+        // A table says so itself; what a program reads has no place for it.
+        if summary.isTruncated, !(formatter is TableFormatter) {
+            Terminal.complain("litebase: there are more rows than --max-rows lets through")
+        }
+        return summary
+    }
+
+    /// Writes one result.
+    /// - Returns: false when Ctrl-C broke it off.
+    private func write(_ rows: BlockingRows, _ formatter: inout any ResultFormatter) throws -> Bool {
+        formatter.begin(rows.columns, into: &output.buffer)
         do {
             while let batch = try rows.nextBatch() {
-                // Dropping the rows cancels the statement.
-                if Interrupts.isRaised { break }
+                if Interrupts.isRaised {
+                    formatter.end(nil, into: &output.buffer)
+                    return false
+                }
                 for row in batch {
                     formatter.row(row, into: &output.buffer)
                     try output.flushIfLarge()
@@ -43,18 +66,13 @@ struct StatementRunner {
                 formatter.flush(into: &output.buffer)
                 try output.flush()
             }
-            summary = rows.summary
         } catch {
             formatter.end(nil, into: &output.buffer)
             throw error
         }
-        formatter.end(summary, into: &output.buffer)
+        formatter.end(rows.end.map(StatementSummary.init), into: &output.buffer)
         try output.flush()
-        // A table says so itself; what a program reads has no place for it.
-        if summary?.isTruncated == true, !(formatter is TableFormatter) {
-            Terminal.complain("litebase: there are more rows than --max-rows lets through")
-        }
-        return summary
+        return true
     }
 }
 

@@ -1,0 +1,82 @@
+// What a database needs beside the configuration: things that only the service's unit can give.
+
+internal import LinuxSystem
+
+/// What is left to do so that the system's service reaches a database.
+struct ServiceAdvice {
+    static let restart = "systemctl daemon-reload; systemctl restart litebase.service"
+
+    /// For people; none when a reload is enough.
+    private(set) var lines: [String] = []
+
+    /// - Parameters:
+    ///   - name: the database's.
+    ///   - url: its URL.
+    ///   - credential: the credential with its password, if it has one.
+    ///   - place: whose configuration it is in.
+    ///   - sandbox: what the service can reach.
+    init(
+        _ name: String, _ url: String, credential: String?, _ place: ConfigurationPlace,
+        sandbox: ServiceSandbox = .current
+    ) {
+        guard place.isSystem else { return }
+        let dropIn = "/etc/systemd/system/litebase.service.d/\(name).conf"
+        if url.hasPrefix("sqlite:") {
+            addFile(url, dropIn, sandbox)
+        } else {
+            addServer(dropIn, credential, place, sandbox)
+        }
+    }
+
+    private mutating func addFile(_ url: String, _ dropIn: String, _ sandbox: ServiceSandbox) {
+        let parts = url.dropFirst("sqlite:".count).split(separator: "?", maxSplits: 1)
+        guard let path = parts.first.map({ Self.decoded($0) }), path.hasPrefix("/") else { return }
+        let isWritten = parts.count == 1 || !parts[1].split(separator: "&").contains("mode=ro")
+        guard let setting = sandbox.missing(file: path, isWritten: isWritten) else { return }
+        let directory = ConfigurationPlace.directory(of: path)
+        lines.append(
+            "The sandbox of litebase.service has no \(directory)\(isWritten ? " to write to" : ""). This drop-in gives it, "
+                + "\(dropIn):")
+        lines += ["  [Service]", "  \(setting)"]
+        if (try? Files.status(directory)) ?? nil == nil {
+            lines.append("The directory must be there: install -d -o litebase -g litebase -m 0750 \(directory)")
+        }
+    }
+
+    private mutating func addServer(
+        _ dropIn: String, _ credential: String?, _ place: ConfigurationPlace, _ sandbox: ServiceSandbox
+    ) {
+        if !sandbox.hasNetwork {
+            lines += [
+                "The sandbox of litebase.service reaches servers with the drop-in remote-databases.conf:",
+                "  install -D -m 0644 -t /etc/systemd/system/litebase.service.d "
+                    + "/usr/share/doc/litebase/examples/systemd/remote-databases.conf",
+            ]
+        }
+        guard let credential else { return }
+        let secret = place.credentialsDirectory + "/" + credential
+        lines += [
+            "The service gets the password by this drop-in, \(dropIn):",
+            "  [Service]", "  LoadCredential=\(credential):\(secret)",
+            "or, encrypted with a key of this machine, by these, after which \(secret) can be removed:",
+            "  systemd-creds encrypt --name=\(credential) \(secret) \(secret).encrypted", "  [Service]",
+            "  LoadCredentialEncrypted=\(credential):\(secret).encrypted",
+        ]
+    }
+
+    /// The path of a URL (RFC 3986, section 2.1).
+    private static func decoded(_ text: Substring) -> String {
+        var bytes: [UInt8] = []
+        var rest = text.utf8[...]
+        while let byte = rest.popFirst() {
+            if byte == UInt8(ascii: "%"), let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16)
+            {
+                bytes.append(value)
+                rest = rest.dropFirst(2)
+            } else {
+                bytes.append(byte)
+            }
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+}

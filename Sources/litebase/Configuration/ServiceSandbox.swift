@@ -1,0 +1,66 @@
+// What the system's service can reach: systemd shows it a few directories, and no network unless a drop-in says so.
+
+/// The sandbox of litebase.service, as systemd has it now.
+struct ServiceSandbox {
+    /// Whether the service has a root directory of its own, in which there is only what is bound.
+    var hasOwnRoot = true
+    var hasNetwork = false
+    /// Directories that it sees, and whether it may write there.
+    var places: [(path: String, isWritable: Bool)] = [("/var/lib/litebase", true), ("/etc", false), ("/usr", false)]
+
+    /// That of the shipped unit, where there is no systemd to be asked.
+    static let shipped = ServiceSandbox()
+
+    /// That of this machine.
+    static var current: ServiceSandbox {
+        let names = "LoadState,RootDirectory,BindPaths,BindReadOnlyPaths,PrivateNetwork"
+        guard let shown = try? ChildProcess.run("systemctl", ["show", "litebase.service", "--property=\(names)"]),
+            shown.status == 0, shown.output.contains("LoadState=loaded")
+        else { return .shipped }
+        return ServiceSandbox(properties: shown.output)
+    }
+
+    init() {}
+
+    /// - Parameter properties: lines of `systemctl show`.
+    init(properties: String) {
+        hasOwnRoot = false
+        places = [("/var/lib/litebase", true)]
+        for line in properties.split(separator: "\n") {
+            let parts = line.split(separator: "=", maxSplits: 1).map(String.init)
+            guard parts.count == 2 else { continue }
+            switch parts[0] {
+            case "RootDirectory": hasOwnRoot = true
+            case "PrivateNetwork": hasNetwork = parts[1] == "no"
+            case "BindPaths": add(parts[1], isWritable: true)
+            case "BindReadOnlyPaths": add(parts[1], isWritable: false)
+            default: break
+            }
+        }
+    }
+
+    // "-" for what may be missing, then source, destination and options, with colons between them.
+    private mutating func add(_ list: String, isWritable: Bool) {
+        for item in list.split(separator: " ") {
+            let parts = (item.hasPrefix("-") ? item.dropFirst() : item).split(separator: ":")
+            guard let path = parts.count > 1 ? parts[1] : parts.first else { continue }
+            places.append((String(path), isWritable))
+        }
+    }
+
+    /// What the service lacks for a file.
+    ///
+    /// - Parameters:
+    ///   - path: absolute path of the file.
+    ///   - isWritten: whether it writes there.
+    /// - Returns: lines of a drop-in; `nil` when nothing is missing, or when that cannot be seen from here.
+    func missing(file path: String, isWritten: Bool) -> String? {
+        guard hasOwnRoot else { return nil }
+        let directory = ConfigurationPlace.directory(of: path)
+        // Of two directories, one in the other, the inner one counts.
+        let place = places.filter { directory == $0.path || directory.hasPrefix($0.path == "/" ? "/" : $0.path + "/") }
+            .max { $0.path.utf8.count < $1.path.utf8.count }
+        if let place, place.isWritable || !isWritten { return nil }
+        return "\(isWritten ? "BindPaths" : "BindReadOnlyPaths")=\(directory)"
+    }
+}

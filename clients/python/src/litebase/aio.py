@@ -1,0 +1,307 @@
+"""The same for asyncio: `async with await litebase.aio.connect() as db:`.
+
+Names and meanings are those of the blocking connection and cursor. When a task is cancelled that waits for a statement, the
+statement is stopped in the daemon, and the connection stays usable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import types
+from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import Any, Callable, Optional, TypeVar, Union
+
+from . import _errors
+from ._address import open_socket
+from ._blocking import program_name
+from ._cursor import CursorState, RowFactory
+from ._errors import ConnectionLost, InterfaceError
+from ._link import Link, Message, Steps
+from ._session import Parameters, Session
+
+T = TypeVar("T")
+_RECEIVE_BYTES = 256 << 10
+
+__all__ = ["AsyncConnection", "AsyncCursor", "connect"]
+
+
+async def connect(
+    database: Optional[str] = None,
+    *,
+    url: Optional[str] = None,
+    socket: Optional[str] = None,
+    read_only: bool = False,
+    autocommit: bool = False,
+    begin: str = "BEGIN",
+    timeout: Optional[float] = None,
+    connect_timeout: Optional[float] = 10.0,
+    row_factory: Optional[RowFactory] = None,
+    trust_users: Iterable[Union[str, int]] = (),
+    on_notice: Optional[Callable[[Message], None]] = None,
+) -> AsyncConnection:
+    """Opens a session with a database; see `litebase.connect`, whose parameters and errors these are."""
+    # A thread, since connect(2) waits while the daemon's queue is full, and users are looked up.
+    opened = await asyncio.to_thread(open_socket, socket, tuple(trust_users), connect_timeout)
+    try:
+        reader, writer = await asyncio.open_unix_connection(sock=opened, limit=_RECEIVE_BYTES)
+    except BaseException:
+        opened.close()
+        raise
+    connection = AsyncConnection(reader, writer, on_notice, row_factory)
+    session = connection._session
+    session.autocommit, session.begin_statement, session.timeout = autocommit, begin, timeout
+    try:
+        await connection._run(session.open(program_name(), database, url, read_only))
+    except BaseException:
+        await connection.close()
+        raise
+    return connection
+
+
+class AsyncConnection:
+    """A session with a database. Made by `litebase.aio.connect`.
+
+    Tasks may share it: one statement runs at a time.
+    """
+
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        on_notice: Optional[Callable[[Message], None]] = None,
+        row_factory: Optional[RowFactory] = None,
+    ) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._session = Session(Link(on_notice))
+        self._turn = asyncio.Lock()
+        self._process = os.getpid()
+        self._is_closed = False
+        #: For the cursors that are made from now on.
+        self.row_factory = row_factory
+
+    # Input and output
+
+    async def _run(self, steps: Steps[T]) -> T:
+        """Does what steps ask for."""
+        async with self._turn:
+            if self._is_closed:
+                raise InterfaceError("The connection is closed.")
+            if self._process != os.getpid():
+                raise InterfaceError("The connection belongs to the process that was forked.", hint="Connect in the new process.")
+            try:
+                wanted = next(steps)
+                while True:
+                    if wanted is None:
+                        await self._receive()
+                    else:
+                        await self._send(wanted)
+                    wanted = next(steps)
+            except StopIteration as stop:
+                result: T = stop.value
+                return result
+            except _errors.Error:
+                raise
+            except BaseException:
+                # The task was cancelled: the statement is not to go on without anybody who waits.
+                self._give_up()
+                raise
+
+    async def _send(self, data: bytes) -> None:
+        # All of it is sent at some time, also when the task is cancelled meanwhile: no frame stays half.
+        self._writer.write(data)
+        self._session.is_sent = True
+        with contextlib.suppress(ConnectionError):
+            await self._writer.drain()
+
+    async def _receive(self) -> None:
+        received = self._session.link.received
+        try:
+            received.append(await self._reader.read(_RECEIVE_BYTES))
+        except ConnectionResetError:
+            received.append(b"")
+        except OSError as error:
+            raise self._session.link.lost(ConnectionLost(f"Cannot read from the daemon: {error}.")) from error
+
+    def _give_up(self) -> None:
+        cancellation = self._session.give_up()
+        if cancellation is not None and not self._is_closed:
+            self._writer.write(cancellation)
+
+    # As of the blocking connection
+
+    def cursor(self) -> AsyncCursor:
+        """A new cursor."""
+        if self._is_closed:
+            raise InterfaceError("The connection is closed.")
+        return AsyncCursor(self, self.row_factory)
+
+    async def execute(self, sql: str, parameters: Optional[Parameters] = None) -> AsyncCursor:
+        """`execute` of a new cursor, which is returned."""
+        return await self.cursor().execute(sql, parameters)
+
+    async def executemany(self, sql: str, rows: Iterable[Parameters]) -> AsyncCursor:
+        """`executemany` of a new cursor, which is returned."""
+        return await self.cursor().executemany(sql, rows)
+
+    async def commit(self) -> None:
+        """Commits the transaction, if there is one."""
+        await self._run(self._session.end("COMMIT"))
+
+    async def rollback(self) -> None:
+        """Rolls the transaction back, if there is one."""
+        await self._run(self._session.end("ROLLBACK"))
+
+    async def close(self) -> None:
+        """Ends the session; an open transaction is rolled back. A statement that another task waits for is stopped."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._writer.close()
+        with contextlib.suppress(OSError):
+            await self._writer.wait_closed()
+
+    def cancel(self) -> None:
+        """Stops the statement that runs, which then raises Cancelled."""
+        cancellation = self._session.cancellation()
+        if cancellation is not None and not self._is_closed:
+            self._writer.write(cancellation)
+
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """A block that is committed at its end, and rolled back when an exception leaves it. Within another one: a savepoint."""
+        session = self._session
+        nested = self.in_transaction
+        name = f"litebase_{session.link.new_id()}"
+        await self._run(session.query(f"SAVEPOINT {name}" if nested else session.begin_statement))
+        try:
+            yield self
+        except BaseException:
+            with contextlib.suppress(_errors.Error):
+                await self._run(session._undo(f"ROLLBACK TO SAVEPOINT {name}" if nested else "ROLLBACK"))
+            raise
+        await self._run(session.query(f"RELEASE SAVEPOINT {name}") if nested else session.end("COMMIT"))
+
+    async def request(self, kind: str, **data: Any) -> Mapping[str, Any]:
+        """Sends any request of docs/protocol.md that has one reply, such as "list_databases" or "activity"; returns its data."""
+        return await self._run(self._session.request(kind, data))
+
+    @property
+    def autocommit(self) -> bool:
+        """Whether each statement is committed by itself. It cannot be changed within a transaction."""
+        return self._session.autocommit
+
+    @autocommit.setter
+    def autocommit(self, value: bool) -> None:
+        self._session.set_autocommit(value)
+
+    @property
+    def timeout(self) -> Optional[float]:
+        """Seconds for each statement; None without a limit."""
+        return self._session.timeout
+
+    @timeout.setter
+    def timeout(self, value: Optional[float]) -> None:
+        self._session.timeout = value
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open, one that has failed included."""
+        return self._session.link.transaction != "none"
+
+    @property
+    def engine(self) -> str:
+        """The database's engine: "sqlite", "postgresql", "mysql" or "redis"."""
+        return self._session.engine
+
+    @property
+    def server_version(self) -> str:
+        """The version of the engine."""
+        return self._session.server_version
+
+    @property
+    def closed(self) -> bool:
+        """Whether it can be used no more: it was closed, or lost."""
+        return self._is_closed or self._session.link.failure is not None
+
+    async def __aenter__(self) -> AsyncConnection:
+        return self
+
+    async def __aexit__(
+        self, kind: Optional[type[BaseException]], error: Optional[BaseException], traceback: Optional[types.TracebackType]
+    ) -> None:
+        """Commits, or rolls back when the block was left by an exception; closes."""
+        try:
+            if self.closed:
+                return
+            if kind is None:
+                await self.commit()
+            else:
+                with contextlib.suppress(_errors.Error):
+                    await self.rollback()
+        finally:
+            await self.close()
+
+
+class AsyncCursor(CursorState[AsyncConnection]):
+    """A statement and its rows. Made by `connection.cursor()`; `async for` takes the rows that were not fetched."""
+
+    async def execute(self, sql: str, parameters: Optional[Parameters] = None) -> AsyncCursor:
+        """Runs one statement, with the engine's placeholders. Returns the cursor itself."""
+        self._begin()
+        self._result = await self._connection._run(self._connection._session.execute(sql, parameters))
+        return self
+
+    async def executemany(self, sql: str, rows: Iterable[Parameters]) -> AsyncCursor:
+        """Runs a statement for each row of parameters, all of them or none; rows that it gives are dropped."""
+        self._begin()
+        self._affected, self._last_id = await self._connection._run(self._connection._session.execute_many(sql, rows))
+        return self
+
+    async def fetchone(self) -> Any:
+        """The next row, None behind the last one."""
+        rows = await self.fetchmany(1)
+        return rows[0] if rows else None
+
+    async def fetchmany(self, size: Optional[int] = None) -> list[Any]:
+        """The next rows, at most `size` (`arraysize` without); an empty list behind the last one."""
+        result = self._rows()
+        count = self.arraysize if size is None else size
+        if result.waiting < count and not result.is_complete:
+            await self._connection._run(self._connection._session.receive_until(result, count))
+        return self._made(result.take(count))
+
+    async def fetchall(self) -> list[Any]:
+        """All further rows."""
+        result = self._rows()
+        if not result.is_complete:
+            await self._connection._run(self._connection._session.receive_until(result, None))
+        return self._made(result.take(result.waiting))
+
+    def __aiter__(self) -> AsyncCursor:
+        self._rows()
+        return self
+
+    async def __anext__(self) -> Any:
+        result = self._rows()
+        if not result.waiting and not result.is_complete:
+            await self._connection._run(self._connection._session.receive_until(result, 1))
+        rows = self._made(result.take(1))
+        if not rows:
+            raise StopAsyncIteration
+        return rows[0]
+
+    async def close(self) -> None:
+        """Ends the cursor; a statement that still gives rows is stopped."""
+        if self._close():
+            self._connection._give_up()
+
+    async def __aenter__(self) -> AsyncCursor:
+        return self
+
+    async def __aexit__(
+        self, kind: Optional[type[BaseException]], error: Optional[BaseException], traceback: Optional[types.TracebackType]
+    ) -> None:
+        await self.close()

@@ -1,0 +1,22 @@
+"""Every example of the guide and of the README runs, in its order, as one program."""
+
+import pathlib
+import re
+import runpy
+
+import pytest
+
+PACKAGE = pathlib.Path(__file__).resolve().parents[1]
+DOCUMENTS = [PACKAGE / "README.md", PACKAGE.parents[1] / "docs/clients/python.md"]
+
+
+@pytest.mark.parametrize(
+    "document", [PACKAGE / "README.md", PACKAGE.parents[1] / "docs/clients/python.md"], ids=lambda path: path.name
+)
+def test_the_examples_run(document, own_daemon, monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("LITEBASE_SOCKET", own_daemon.socket_path)
+    blocks = re.findall(r"^```python\n(.*?)^```", document.read_text(), re.DOTALL | re.MULTILINE)
+    program = tmp_path / "program.py"
+    program.write_text("\n".join(blocks))
+    runpy.run_path(str(program), run_name="__main__")
+    assert "Oslo" in capsys.readouterr().out

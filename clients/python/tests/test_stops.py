@@ -1,0 +1,326 @@
+"""Cancelling, time limits, interruptions and connections that are lost: no hang, and never a wrong word of what happened."""
+
+import contextlib
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from daemon import LITEBASED  # noqa: F401 - the daemon's tests are found
+
+import litebase
+
+ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c) SELECT count(*) FROM c"
+ENDLESS_ROWS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c) SELECT x FROM c"
+
+MANY_ROWS = ENDLESS_ROWS.replace("FROM c)", "FROM c LIMIT 3000)")
+
+
+def later(seconds, action):
+    timer = threading.Timer(seconds, action)
+    timer.start()
+    return timer
+
+
+def test_another_thread_cancels(connect):
+    connection = connect()
+    for delay in (0, 0.001, 0.1):
+        timer = later(delay, connection.cancel)
+        started = time.monotonic()
+        # What comes before the statement stops nothing.
+        stopper = later(0.5, connection.cancel)
+        with pytest.raises(litebase.Cancelled):
+            connection.execute(ENDLESS)
+        assert time.monotonic() - started < 5
+        timer.join()
+        stopper.cancel()
+        stopper.join()
+    assert connection.execute("SELECT 1").fetchone() == (1,)
+    connection.cancel()
+    assert connection.execute("SELECT 2").fetchone() == (2,)
+
+
+def test_a_cancelled_stream_ends(connect):
+    connection = connect()
+    cursor = connection.execute(ENDLESS_ROWS)
+    connection.cancel()
+    with pytest.raises(litebase.Cancelled):
+        for _ in cursor:
+            pass
+    with pytest.raises(litebase.Cancelled):
+        cursor.fetchone()
+    assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_a_statement_has_a_time_limit(connect):
+    connection = connect(timeout=0.1)
+    with pytest.raises(litebase.TimedOut) as failure:
+        connection.execute(ENDLESS)
+    assert failure.value.code == "timeout"
+    connection.timeout = None
+    assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_a_signal_interrupts_and_the_connection_goes_on(connect):
+    class Interrupted(Exception):
+        pass
+
+    def interrupt(number, frame):
+        raise Interrupted
+
+    connection = connect()
+    former = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for sql in (ENDLESS, ENDLESS_ROWS):
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+            with pytest.raises(Interrupted):
+                connection.execute(sql).fetchall()
+            started = time.monotonic()
+            assert connection.execute("SELECT 1").fetchone() == (1,)
+            assert time.monotonic() - started < 5
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, former)
+
+
+def test_interruptions_at_any_moment_leave_a_connection_that_works(connect):
+    class Interrupted(BaseException):
+        pass
+
+    def interrupt(number, frame):
+        raise Interrupted
+
+    seed = random.randrange(1 << 32)
+    chance = random.Random(seed)
+    connection = connect()
+    connection.execute("CREATE TABLE t(a)")
+    connection.commit()
+    former = signal.signal(signal.SIGALRM, interrupt)
+    interrupted = working = 0
+    try:
+        for _ in range(300):
+            try:
+                signal.setitimer(signal.ITIMER_REAL, chance.uniform(0.000_01, 0.003))
+                with contextlib.suppress(litebase.InterfaceError):
+                    connection.execute("INSERT INTO t VALUES (1)")
+                    connection.execute(MANY_ROWS)
+                    connection.executemany("INSERT INTO t VALUES (?)", [(a,) for a in range(100)])
+                    connection.rollback()
+                time.sleep(0.004)
+            except Interrupted:
+                interrupted += 1
+            if connection.closed:
+                # It came while a request was sent, of which half may be there: the connection says so.
+                connection = connect()
+                connection.execute("CREATE TABLE t(a)")
+                connection.commit()
+            else:
+                working += 1
+                connection.rollback()
+                assert connection.execute("SELECT count(*) FROM t").fetchone() == (0,), f"seed {seed}"
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, former)
+    assert min(interrupted, working) > 20, f"seed {seed}"
+
+
+def test_a_signal_handler_may_cancel(connect):
+    connection = connect()
+    former = signal.signal(signal.SIGALRM, lambda number, frame: connection.cancel())
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
+        with pytest.raises(litebase.Cancelled):
+            connection.execute(ENDLESS)
+        with pytest.raises(litebase.Cancelled):
+            while True:
+                # Long texts, so that signals come while they are sent, too.
+                connection.execute("SELECT length(?)", ("x" * 8_000_000,)).fetchone()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, former)
+    assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_an_interrupted_executemany_leaves_nothing(connect):
+    connection = connect(autocommit=True)
+    connection.execute("CREATE TABLE t(a)")
+
+    class Interrupted(BaseException):
+        pass
+
+    def rows():
+        for a in range(100_000):
+            if a == 90_000:
+                raise Interrupted
+            yield (a,)
+
+    with pytest.raises(Interrupted):
+        connection.executemany("INSERT INTO t VALUES (?)", rows())
+    assert connection.execute("SELECT count(*) FROM t").fetchone() == (0,)
+    assert not connection.in_transaction
+
+
+def test_threads_share_a_connection(connect):
+    connection = connect()
+    connection.execute("CREATE TABLE t(a)")
+    failures = []
+
+    def work(number):
+        try:
+            for a in range(200):
+                connection.execute("INSERT INTO t VALUES (?)", (1000 * number + a,))
+                rows = connection.execute("SELECT ?, a FROM t", (number,)).fetchall()
+                assert {row[0] for row in rows} == {number}
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not failures
+    assert connection.execute("SELECT count(*) FROM t").fetchone() == (800,)
+
+
+def test_closing_wakes_who_waits(connect):
+    connection = connect()
+    later(0.1, connection.close)
+    with pytest.raises(litebase.Error):
+        connection.execute(ENDLESS)
+    with pytest.raises(litebase.InterfaceError):
+        connection.execute("SELECT 1")
+
+
+def test_a_lost_connection_says_what_is_known(own_daemon):
+    idle = litebase.connect(socket=own_daemon.socket_path)
+    busy = litebase.connect(socket=own_daemon.socket_path)
+    busy.execute("CREATE TABLE t(a)")
+    later(0.2, own_daemon.process.kill)
+    with pytest.raises(litebase.OutcomeUnknown):
+        busy.execute(ENDLESS)
+    assert busy.closed
+    with pytest.raises(litebase.InterfaceError, match="Connect again"):
+        busy.execute("SELECT 1")
+    with pytest.raises(litebase.OperationalError):
+        idle.execute("SELECT 1")
+    for connection in (idle, busy):
+        connection.close()
+    own_daemon.process.wait(10)
+    with pytest.raises(litebase.ConnectionLost, match=r"litebase\.sock"):
+        litebase.connect(socket=own_daemon.socket_path)
+
+
+class HalfDaemon(threading.Thread):
+    """Answers a connection as the daemon does, up to a number of bytes; then it closes."""
+
+    def __init__(self, directory, upstream, byte_count):
+        super().__init__(daemon=True)
+        self.path, self.upstream, self.byte_count = str(directory / "half.sock"), upstream, byte_count
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(self.path)
+        self.listener.listen()
+
+    def run(self):
+        client, _ = self.listener.accept()
+        daemon = socket.socket(socket.AF_UNIX)
+        daemon.connect(self.upstream)
+        threading.Thread(target=self.forward, args=(client, daemon), daemon=True).start()
+        left = self.byte_count
+        while left > 0:
+            data = daemon.recv(min(left, 65536))
+            if not data:
+                break
+            client.sendall(data)
+            left -= len(data)
+        for end in (client, daemon):
+            # Not close(2) alone, which waits for the other thread's recv(2).
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+        self.listener.close()
+
+    @staticmethod
+    def forward(client, daemon):
+        try:
+            while data := client.recv(65536):
+                daemon.sendall(data)
+        except OSError:
+            pass
+
+
+def test_a_connection_that_ends_at_any_byte_is_an_error_and_no_hang(daemon, tmp_path):
+    seed = random.randrange(1 << 32)
+    chance = random.Random(seed)
+    for number in range(25):
+        directory = tmp_path / str(number)
+        directory.mkdir()
+        half = HalfDaemon(directory, daemon.socket_path, chance.randrange(1, 3_000))
+        half.start()
+        try:
+            connection = litebase.connect(url="sqlite::memory:", socket=half.path)
+            connection.execute("CREATE TABLE t(a)")
+            while True:
+                connection.executemany("INSERT INTO t VALUES (?)", [(1,), (2,)])
+                connection.execute("SELECT a FROM t").fetchall()
+                connection.commit()
+        except (litebase.OperationalError, litebase.InterfaceError) as error:
+            assert error.code is None, f"seed {seed}"
+        half.join(10)
+        assert not half.is_alive(), f"seed {seed}"
+
+
+def test_a_forked_process_needs_a_connection_of_its_own(connect):
+    connection = connect()
+    child = os.fork()
+    if child == 0:
+        try:
+            connection.execute("SELECT 1")
+        except litebase.InterfaceError:
+            os._exit(0)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_whoever_listens_elsewhere_is_sent_nothing(tmp_path):
+    """A socket of another user, in a place where the client looks."""
+    if os.geteuid() != 0:
+        pytest.skip("another user's socket needs root")
+    tmp_path.chmod(0o777)
+    for parent in tmp_path.parents:
+        if parent.stat().st_uid == 0 and parent != tmp_path.anchor and str(parent).startswith("/tmp/"):
+            parent.chmod(0o755)
+    path = tmp_path / "s"
+    script = (
+        "import os, socket, sys\n"
+        "os.setgid(65534); os.setuid(65534)\n"
+        "s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(); print('ready', flush=True)\n"
+        "c, _ = s.accept(); print(c.recv(100))\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE, text=True) as impostor:
+        assert impostor.stdout.readline() == "ready\n"
+        with pytest.raises(litebase.Untrusted, match="nobody"):
+            litebase.connect(socket=str(path))
+        assert impostor.communicate(timeout=10)[0] == "b''\n"
+
+
+def test_the_socket_is_looked_for_where_the_protocol_says(daemon, tmp_path, monkeypatch):
+    for name in ("LITEBASE_SOCKET", "XDG_RUNTIME_DIR", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(litebase.ConnectionLost, match=r"state/litebase/litebase\.sock"):
+        litebase.connect()
+    state = tmp_path / ".local/state/litebase"
+    state.mkdir(parents=True)
+    (state / "litebase.sock").symlink_to(daemon.socket_path)
+    litebase.connect().close()
+    monkeypatch.setenv("LITEBASE_SOCKET", str(tmp_path / "nothing"))
+    with pytest.raises(litebase.ConnectionLost, match="nothing"):
+        litebase.connect()
