@@ -6,7 +6,7 @@ build="libsqlite3-dev libsystemd-dev libtomlplusplus-dev libedit-dev pkg-config 
 test="postgresql libpq5 pgbouncer mariadb-server libmariadb3 redis-server libhiredis0.14 python3-venv iproute2 util-linux mount e2fsprogs gcc libc6-dev sqlite3 openssl systemd strace lsof netcat-openbsd iso-codes procps mandoc man-db groff-base"
 system="debootstrap systemd-container util-linux procps dpkg-dev python3-pytest python3-msgpack gcc libc6-dev sqlite3 lsof psmisc jq netcat-openbsd"
 power_loss="libfuse3-dev pkg-config gcc libc6-dev e2fsprogs util-linux python3"
-package="debhelper dpkg-dev libc6-dev po-debconf git rsync util-linux"
+package="debhelper dpkg-dev libc6-dev po-debconf git rsync systemd util-linux"
 package_check="lintian gdb binutils python3"
 
 case "${1:-build}" in
