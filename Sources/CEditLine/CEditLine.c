@@ -7,6 +7,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <histedit.h>
+#include <langinfo.h>
 #include <limits.h>
 #include <locale.h>
 #include <poll.h>
@@ -124,6 +125,8 @@ bool ceditline_open(const char *program_name, int history_count_max, int fd) {
     if (!load()) return false;
     // mbrtowc and libedit take the terminal's encoding from here.
     setlocale(LC_CTYPE, "");
+    // In the C locale libedit drops what is not ASCII, and another statement would be sent. Terminals have UTF-8 there, too.
+    if (strcmp(nl_langinfo(CODESET), "ANSI_X3.4-1968") == 0) setlocale(LC_CTYPE, "C.UTF-8");
     interrupt_fd = fd;
     editor = api.init(program_name, stdin, stdout, stderr);
     if (!editor) return false;

@@ -452,11 +452,11 @@ def test_shell_commands(run, tmp_path):
 class Terminal:
     """A shell on a pseudo-terminal."""
 
-    def __init__(self, daemon, home):
+    def __init__(self, daemon, home, locale="C.UTF-8"):
         self.process_id, self.descriptor = pty.fork()
         if self.process_id == 0:
             os.execve(LITEBASE, [LITEBASE, "shell", "--socket", daemon.socket], {
-                "PATH": os.environ["PATH"], "HOME": str(home), "TERM": "xterm", "LC_ALL": "C.UTF-8", "NO_COLOR": "1"})
+                "PATH": os.environ["PATH"], "HOME": str(home), "TERM": "xterm", "LC_ALL": locale, "NO_COLOR": "1"})
         self.output = ""
 
     def type(self, text):
@@ -498,6 +498,17 @@ def terminal(daemon, tmp_path):
     with contextlib.suppress(OSError):
         os.kill(terminal.process_id, signal.SIGKILL)
         os.waitpid(terminal.process_id, 0)
+
+
+@pytest.mark.parametrize("locale", ["C", "POSIX", "C.UTF-8", "nowhere.UTF-8"])
+def test_what_is_typed_is_sent_in_every_locale(daemon, tmp_path, locale):
+    """Without UTF-8 the line editor dropped what is not ASCII, and a statement with another text was run."""
+    terminal = Terminal(daemon, tmp_path, locale)
+    terminal.expect("default> ")
+    terminal.type("SELECT hex('ü€') AS bytes;\r")
+    terminal.expect("C3BCE282AC")
+    terminal.type("\x04")
+    assert terminal.end() == 0
 
 
 def test_interactive_statements(terminal):

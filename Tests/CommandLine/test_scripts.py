@@ -172,6 +172,22 @@ def test_what_leads_elsewhere_does_so_or_ends_the_script(script, run, precious, 
     assert count(run, database, "paths") == 1
 
 
+@pytest.mark.parametrize("refused", ["COPY paths FROM stdin;\n1\n\\.", "\\connect elsewhere", "\\echo x"], ids=["copy", "connect", "echo"])
+def test_what_a_pipe_has_done_before_is_said_and_a_transaction_leaves_nothing(script, run, precious, refused):
+    done = script("pg", f"BEGIN;\nINSERT INTO paths VALUES ('before');\n{refused}\nDELETE FROM precious;\nCOMMIT;\n")
+    assert done.returncode == 1 and "line 3" in done.stderr and "not committed" in done.stderr, done
+    assert "before it was run, but for a transaction" in done.stderr
+    assert count(run, "pg", "paths") == 0
+    done = script("pg", f"INSERT INTO paths VALUES ('before');\n{refused}\nDELETE FROM precious;\n")
+    assert done.returncode == 1 and done.stderr.count("before it was run") == 1, done
+    assert count(run, "pg", "paths") == 1
+    # The first statement of all has nothing before it.
+    assert "before it was run" not in script("pg", f"{refused}\nDELETE FROM precious;\n").stderr
+    # Who wants the rest to be run knows.
+    done = run("shell", "-d", "pg", "--on-error", "continue", stdin=f"SELECT 1 AS a;\n{refused}\n")
+    assert done.returncode == 1 and "before it was run" not in done.stderr, done
+
+
 def test_other_commands_of_psql_are_named(run, precious):
     done = run("shell", "--on-error=continue", "-d", "pg", stdin="\\restrict abc\n\\echo hello\n\\set x 1\nSELECT 1 AS x;\n\\unrestrict abc\n")
     assert done.returncode == 1 and done.stdout == '{"x":1}\n'

@@ -143,6 +143,7 @@ struct QueryCommand: ParsableCommand {
         let language = StatementSplitter.Language(engine: session.information.engine)
         var script = Script(runner: runner, session: session, language: language, formatter: output.makeFormatter())
         script.askRules()
+        script.endsAtErrors = self.script.errorPolicy == .stop
         do {
             try body(&script, language)
         } catch {

@@ -14,6 +14,9 @@ struct Script {
     private var dump = VirtualTableDump()
     /// Whether a statement has failed, and the script went on.
     var hasFailed = false
+    /// Whether a statement that fails ends it.
+    var endsAtErrors = true
+    private var hasRun = false
 
     init(
         runner: StatementRunner, session: BlockingSession, language: StatementSplitter.Language,
@@ -35,7 +38,8 @@ struct Script {
         let place = isFromScript ? ScriptPlace(line: statement.line) : nil
         do {
             if let refusal = ScriptText.refusal(of: statement) {
-                throw InputError(message: refusal, status: ExitStatus.statementFailed)
+                let hint = isFromScript && endsAtErrors && hasRun ? "\n" + ScriptText.othersRun : ""
+                throw InputError(message: refusal + hint, status: ExitStatus.statementFailed)
             }
             let sql = try RawText.sql(of: statement, language, rules)
             let steps = try language == .sqlite ? dump.steps(for: sql) : [.send(sql)]
@@ -48,6 +52,7 @@ struct Script {
         } catch let error as InputError {
             throw InputError(message: "\(place.map { "\($0): " } ?? "")\(error.message)", status: error.status)
         }
+        hasRun = true
         if StatementSplitter.Rules.mayChange(by: statement.bytes, language) { askRules() }
     }
 
@@ -88,6 +93,11 @@ enum ScriptText {
         "the last statement has no semicolon behind it, and may be a part of one; it was not run. Complete it"
 
     static let nothingRun = "hint: nothing of the script was run; --on-error continue runs the rest of it"
+
+    /// Said where a refusal comes too late for that, as in a pipe.
+    static let othersRun =
+        "hint: what stands before it was run, but for a transaction that is not committed; in a file (< FILE) it is found "
+        + "before anything is run"
 
     /// Why a statement is for another program, and not sent; `nil` for SQL.
     static func refusal(of statement: StatementSplitter.Statement) -> String? {

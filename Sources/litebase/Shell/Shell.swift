@@ -30,6 +30,8 @@ final class Shell {
     private var place: ScriptPlace?
     /// Whether the rest of the script that is read is not run.
     private var endsScript = false
+    /// Whether a statement of a script was run.
+    private var hasRun = false
     private var dump = VirtualTableDump()
     /// Whether a transaction was open before the present statement.
     private var hadTransaction = false
@@ -268,6 +270,7 @@ extension Shell {
         if let refusal = ScriptText.refusal(of: statement) {
             complain(refusal)
             if script == nil { splitter.stopSkippingData() }
+            if script != nil, errorPolicy == .stop, hasRun { Terminal.complain(ScriptText.othersRun) }
             if ScriptText.changesTarget(statement) { endForOtherTarget() }
             return
         }
@@ -275,6 +278,7 @@ extension Shell {
         hadTransaction = connection.transaction != .none
         let rules = splitter.rules
         let isDone = try attempt { try self.run(statement, language, rules) }
+        if script != nil { hasRun = true }
         if isOver { return }
         if !isDone, ScriptText.leadsElsewhere(statement, language) { return endForOtherTarget() }
         if StatementSplitter.Rules.mayChange(by: statement.bytes, language) {
