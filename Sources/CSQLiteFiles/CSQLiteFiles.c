@@ -7,11 +7,14 @@
 //   the database's own super-journal. Any other one reads as empty, and its deletion does nothing. The price: the
 //   super-journal of a commit that a crash interrupted stays behind where its main database is recovered first.
 // - A journal, log or index with another name (hard link) may be another database's; writing it would destroy that one.
+// - A path leads only where root or the daemon's user has made it lead (TrustedPaths.c), in every call of SQLite's.
 // - Of URI parameters only `mode` and `cache=private` have a meaning: no locks switched off, no other file system.
 //
 // The methods of an open file are the default file system's own: reading and writing cost what they cost without this.
 #define _GNU_SOURCE
 #include "CSQLiteFiles.h"
+
+#include "TrustedPaths.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -31,11 +34,32 @@ static __thread char journal[PATH_BYTE_COUNT];
 static __thread char foreign_super[PATH_BYTE_COUNT];
 static __thread bool reads_own_super;
 static __thread const char *refusal;
+// The file that was opened last as a database's, and whether one is being opened.
+static __thread bool opens_database;
+static __thread dev_t database_device;
+static __thread ino_t database_inode;
 
-const char *litebase_sqlite3_take_refusal(void) {
-    const char *taken = refusal;
+void litebase_sqlite3_opened_file(unsigned long long *device, unsigned long long *inode) {
+    *device = database_device;
+    *inode = database_inode;
+}
+
+static void note_database(const struct stat *status) {
+    if (!opens_database) return;
+    database_device = status->st_dev;
+    database_inode = status->st_ino;
+}
+
+const char *litebase_sqlite3_take_refusal(const char **remedy) {
+    const char *trusted = trusted_take_refusal(remedy), *taken = refusal;
     refusal = 0;
-    return taken;
+    return taken ? taken : trusted;
+}
+
+/// What was refused before belongs to another file, which may be another user's.
+static void forget_refusal(void) {
+    refusal = 0;
+    trusted_forget_refusal();
 }
 
 static bool ends_with(const char *name, const char *end) {
@@ -137,6 +161,7 @@ static int open_super(const char *name, sqlite3_file *file, int flags, int *flag
 
 static int guarded_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *flags_out) {
     file->pMethods = 0;
+    forget_refusal();
     if (!name) return below->xOpen(below, name, file, flags, flags_out);
     if (flags & SQLITE_OPEN_SUPER_JOURNAL) return open_super(name, file, flags, flags_out);
     if (flags & SQLITE_OPEN_MAIN_DB) {
@@ -145,6 +170,10 @@ static int guarded_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, 
         }
         // Which are allowed below, for SQLite's own use.
         if (is_device_of_sqlite(name)) return refuse(no_file);
+        opens_database = true;
+        int result = below->xOpen(below, name, file, flags, flags_out);
+        opens_database = false;
+        return result;
     } else if (flags & SQLITE_OPEN_MAIN_JOURNAL) {
         remember(journal, name);
         reads_own_super = false;
@@ -181,15 +210,10 @@ static int guarded_open_call(const char *path, int flags, int mode) {
     bool only_reads = (flags & O_ACCMODE) == O_RDONLY;
     if (only_reads && is_device_of_sqlite(path)) return open(path, flags | O_CLOEXEC, mode);
     struct stat status;
-    // Opening a device may do something already.
-    if (stat(path, &status) == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode)) {
-        return refused_descriptor(-1, EINVAL, no_file);
-    }
-    int descriptor = open(path, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, mode);
-    if (descriptor < 0) return descriptor;
-    if (fstat(descriptor, &status) != 0) return refused_descriptor(descriptor, EIO, no_file);
-    if (S_ISDIR(status.st_mode) && only_reads) return descriptor;
-    if (!S_ISREG(status.st_mode)) return refused_descriptor(descriptor, EINVAL, no_file);
+    int descriptor = trusted_open(path, flags, mode, &status);
+    if (descriptor < 0) return errno == EINVAL ? refused_descriptor(-1, EINVAL, no_file) : -1;
+    if (S_ISDIR(status.st_mode)) return only_reads ? descriptor : refused_descriptor(descriptor, EISDIR, no_file);
+    note_database(&status);
     bool is_companion = ends_with(path, "-journal") || ends_with(path, "-wal") || ends_with(path, "-shm");
     if (is_companion && status.st_nlink > 1) {
         return refused_descriptor(
@@ -199,13 +223,39 @@ static int guarded_open_call(const char *path, int flags, int mode) {
     return descriptor;
 }
 
+// MARK: The other calls that take a path. SQLite follows no links itself then, and makes no directories for what is used here.
+
+/// SQLite asks before it opens a database whether it has kept a descriptor of that very file, which it then takes instead
+/// (findReusableFd in src/os_unix.c).
+static int guarded_stat_call(const char *path, struct stat *status) {
+    int result = trusted_stat(path, status);
+    if (result == 0) note_database(status);
+    return result;
+}
+
+static int set_system_calls(sqlite3_vfs *system) {
+    static const struct { const char *name; sqlite3_syscall_ptr call; } calls[] = {
+        {"open", (sqlite3_syscall_ptr)guarded_open_call}, {"stat", (sqlite3_syscall_ptr)guarded_stat_call},
+        {"access", (sqlite3_syscall_ptr)trusted_access}, {"unlink", (sqlite3_syscall_ptr)trusted_unlink},
+    };
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
+        int result = system->xSetSystemCall(system, calls[i].name, calls[i].call);
+        if (result != SQLITE_OK) return result;
+    }
+    return SQLITE_OK;
+}
+
+static int guarded_full_path(sqlite3_vfs *vfs, const char *name, int count, char *out) {
+    forget_refusal();
+    int link_count = trusted_full_path(name, out, count);
+    if (link_count < 0) return SQLITE_CANTOPEN;
+    return link_count > 0 ? SQLITE_OK_SYMLINK : SQLITE_OK;
+}
+
 // MARK: The rest
 
 static int guarded_access(sqlite3_vfs *vfs, const char *name, int flags, int *result) {
     return below->xAccess(below, name, flags, result);
-}
-static int guarded_full_path(sqlite3_vfs *vfs, const char *name, int count, char *out) {
-    return below->xFullPathname(below, name, count, out);
 }
 static void *no_library(sqlite3_vfs *vfs, const char *name) { return 0; }
 static void no_library_error(sqlite3_vfs *vfs, int count, char *message) {
@@ -235,7 +285,7 @@ int litebase_sqlite3_guard_files(void) {
     if (!below || below->iVersion < 2) return SQLITE_ERROR;
     sqlite3_vfs *system = sqlite3_vfs_find("unix");
     if (!system || system->iVersion < 3) return SQLITE_ERROR;
-    int result = system->xSetSystemCall(system, "open", (sqlite3_syscall_ptr)guarded_open_call);
+    int result = set_system_calls(system);
     if (result != SQLITE_OK) return result;
     guarded.szOsFile = below->szOsFile;
     guarded.mxPathname = below->mxPathname;

@@ -42,6 +42,9 @@ public struct FileIdentity: Equatable, Sendable {
     public let device: UInt64
     public let inode: UInt64
 
+    /// As the kernel numbers them.
+    public init(device: UInt64, inode: UInt64) { (self.device, self.inode) = (device, inode) }
+
     /// The file to which a path leads now; `nil` where nothing can be found out about it.
     public init?(path: String) {
         guard let status = try? Files.status(path) else { return nil }

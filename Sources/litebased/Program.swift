@@ -102,6 +102,10 @@ enum Program {
         let status = print(configuration.toml, log)
         do throws(ConfigurationError) {
             try configuration.checkPasswordFiles(isDaemon: isDaemon)
+            let wanted = configuration.serverConfiguration(version: Product.version, activation: .standalone)
+            for shared in wanted.sharedFiles {
+                log.write(LogRecord(.warning, "Databases \(shared.text)", id: MessageID.databasesShareFile))
+            }
             return status
         } catch {
             error.write(to: log, .configurationInvalid)

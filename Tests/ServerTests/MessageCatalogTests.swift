@@ -76,6 +76,7 @@ import Testing
         .protocolViolation(connection: 1, peer: nil, reason: "r"), .acceptFailed(.tooManyFiles, pauseMilliseconds: 1),
         .databaseOpened(name: "d", path: "/p"), .databaseFailed(name: "d", reason: "r"),
         .databaseReplaced(name: "d", change: "c"), .reloaded(databaseCount: 1),
+        .databasesShareFile(SharedFile(name: "d", otherName: "e", path: "/p")),
         .draining(connectionCount: 1, requestCount: 1), .stopped, .restored(connectionCount: 1, closedCount: 0),
         .userExhausted(limitName: "l", limit: 1, peer: nil), .userWaits(uid: 1, crashCount: 2, seconds: 2),
         .requestCutOff(CutOffRequest(connection: 1, peer: nil, type: "query", database: nil, requestCount: 1)),

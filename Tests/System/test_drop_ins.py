@@ -61,6 +61,29 @@ def test_a_database_by_drop_in_is_served(machine, with_example, connect):
     assert machine.output("stat", "-c", "%U", "/srv/music/library.db") == "litebase"
 
 
+def test_a_members_link_in_his_directory_leads_to_no_other_database(machine, with_example, connect):
+    """Within the unit's root directory and system calls; root's own link beside is followed."""
+    with_example("database-paths")
+    machine.run("chmod", "2770", "/srv/music")
+    machine.write("/etc/litebase/litebase.toml.d/test-music.toml",
+                  '[databases.vault]\nurl = "sqlite:/var/lib/litebase/vault.db"\nusers = []\n'
+                  '[databases.music]\nurl = "sqlite:/srv/music/library.db"\n'
+                  '[databases.archive]\nurl = "sqlite:/var/lib/litebase/archive.db"\n')
+    machine.run("ln", "-s", "/srv/music/moved.db", "/var/lib/litebase/archive.db")
+    try:
+        connect().query("CREATE TABLE secret(x)", database="vault")
+        machine.run("ln", "-s", "/var/lib/litebase/vault.db", "/srv/music/library.db", user="member")
+        refused = machine.run("litebase", "query", "-d", "music", "SELECT * FROM secret", user="member", check=False)
+        assert refused.returncode != 0 and "/srv/music/library.db is a symbolic link that belongs to user" in refused.stderr, refused
+        assert machine.output("id", "-u", "member") in refused.stderr and "nobody but root" in refused.stderr
+        machine.run("rm", "/srv/music/library.db", user="member")
+        for database in ("music", "archive"):
+            machine.run("litebase", "query", "-d", database, "CREATE TABLE albums(name)", user="member")
+        assert machine.output("stat", "-c", "%U", "/srv/music/moved.db") == "litebase"
+    finally:
+        machine.remove("/var/lib/litebase/archive.db", "/var/lib/litebase/vault.db")
+
+
 def test_credentials_are_for_the_daemon_alone(machine, with_example, connect):
     """LoadCredential=: the daemon's user can read the secret, nobody else; it is in no environment and in no log."""
     with_example("credentials")

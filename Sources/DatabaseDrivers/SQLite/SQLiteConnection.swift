@@ -42,6 +42,8 @@ struct SQLiteOptions: Sendable {
     var idleMillisecondsMax: Int64
     /// Whether `"text"` may be a string in what clients write; else it is a name (SQLiteQuotes.swift).
     var takesDoubleQuotedStrings = true
+    /// Says why a file that was opened is not to be used, by its identity; called on any thread.
+    var refusal: @Sendable (FileIdentity) -> DriverError? = { _ in nil }
 
     /// Pages that every other connection keeps in memory, in bytes: SQLite's own default.
     static let smallPageCacheByteCount = 2 << 20
@@ -78,6 +80,8 @@ final class SQLiteConnection: @unchecked Sendable {
             generation?.connectionCount.add(1, ordering: .relaxed)
         }
     }
+    /// Which file it has open, whatever is at the path by now; `nil` in memory.
+    let file: FileIdentity?
     /// True after it met a damaged file: what it keeps of the file must not be used again.
     @exclusivity(unchecked) var hasMetDamage = false
     @exclusivity(unchecked) private var isClosed = false
@@ -136,6 +140,7 @@ final class SQLiteConnection: @unchecked Sendable {
             }
         }
         handle = opened
+        file = options.isMemory ? nil : .openedLast
         self.role = role
         self.options = options
         self.mayBlock = mayBlock
@@ -186,6 +191,7 @@ final class SQLiteConnection: @unchecked Sendable {
 
     /// Settings of https://sqlite.org/security.html and of the design: durable, foreign keys on, no surprises.
     private func configure() throws(DriverError) {
+        if let file, let refusal = options.refusal(file) { throw refusal }
         for (option, value) in [
             (SQLITE_DBCONFIG_DEFENSIVE, 1), (SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0),
             (SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0), (SQLITE_DBCONFIG_ENABLE_FKEY, 1),

@@ -50,7 +50,8 @@ extension SQLiteDatabase {
         guard let generation, isInPlace(generation) else { throw .replaced }
         let connection = try SQLiteConnection(options, role: role, mayBlock: mayBlock)
         connection.generation = generation
-        guard isInPlace(generation) else { throw .replaced }
+        // The path may have led elsewhere in the moment between.
+        guard generation.files?.isOf(connection) ?? true, isInPlace(generation) else { throw .replaced }
         return connection
     }
 
@@ -85,7 +86,9 @@ extension SQLiteDatabase {
 
     /// After a damaged file was met, nothing that the connection keeps of it is used any more.
     private func replaceWriter(_ former: SQLiteWriter, _ generation: SQLiteGeneration) {
-        guard let connection = try? SQLiteConnection(options, role: .writer) else { return }
+        guard let connection = try? SQLiteConnection(options, role: .writer),
+            generation.files?.isOf(connection) ?? true
+        else { return }
         state.withLock { state in
             guard case .open(let writer, let current) = state.opening, writer === former, current === generation else {
                 return

@@ -1,6 +1,6 @@
 // One database as all loops share it: how it is opened, its readers, its writer.
 
-internal import LinuxSystem
+public import LinuxSystem
 internal import Synchronization
 
 /// Settings that come from the daemon's limits.
@@ -99,11 +99,13 @@ public final class SQLiteDatabase: Database {
     ///   - isOurs: whether the daemon may switch the file to WAL; false for files that clients name.
     ///   - settings: limits of its connections.
     ///   - workers: threads for opening and writing.
+    ///   - refusal: says why a file that was opened is not to be used; called on any thread.
     ///   - onOpen: told when the database was opened, or why it could not be; on a worker's thread.
     ///   - onReplaced: told what has become of the files when they are not where they were opened; on any thread.
     public init(
         name: String, location: SQLiteLocation, isReadOnly: Bool, isOurs: Bool, settings: SQLiteSettings,
-        workers: WorkerPool, onOpen: @escaping @Sendable (DriverError?) -> Void,
+        workers: WorkerPool, refusal: @escaping @Sendable (FileIdentity) -> DriverError? = { _ in nil },
+        onOpen: @escaping @Sendable (DriverError?) -> Void,
         onReplaced: @escaping @Sendable (String) -> Void = { _ in }
     ) {
         self.name = name
@@ -125,7 +127,7 @@ public final class SQLiteDatabase: Database {
             valueByteCountMax: Int32(clamping: settings.valueByteCountMax),
             pageCacheByteCountMax: max(SQLiteOptions.smallPageCacheByteCount, settings.pageCacheByteCountMax),
             idleMillisecondsMax: settings.idleMillisecondsMax,
-            takesDoubleQuotedStrings: settings.takesDoubleQuotedStrings)
+            takesDoubleQuotedStrings: settings.takesDoubleQuotedStrings, refusal: refusal)
     }
 
     public func makeSharedLink(_ context: DriverContext) -> any DatabaseLink { SQLiteSharedLink(self, context) }

@@ -66,8 +66,10 @@ enum SQLiteErrors {
         let isForRoom = [SQLITE_NOMEM, SQLITE_FULL, SQLITE_IOERR].contains(extended & 0xff)
         if isForRoom, SQLiteMemory.explainRefusal(&details) { return DriverError(details) }
         // What a thread was refused belongs to its next error, or to none.
-        if let refusal = litebase_sqlite3_take_refusal(), extended & 0xff == SQLITE_CANTOPEN {
+        var remedy: UnsafePointer<CChar>?
+        if let refusal = litebase_sqlite3_take_refusal(&remedy), extended & 0xff == SQLITE_CANTOPEN {
             details.detail = String(cString: refusal)
+            if let remedy { details.hint = String(cString: remedy) }
         }
         if let limit = SQLiteLimit.all.first(where: { $0.isMeant(extended, message) }) { limit.explain(&details) }
         return DriverError(details)

@@ -4,6 +4,7 @@
 // the former one (https://sqlite.org/howtocorrupt.html, section 4).
 
 internal import CSQLite
+internal import CSQLiteFiles
 internal import LinuxSystem
 internal import Synchronization
 
@@ -12,11 +13,16 @@ struct SQLiteFileSet: Sendable {
     private struct Companion: Sendable {
         var path: String
         var file: FileIdentity
+
+        /// Deletes it, unless another file is at the path by now.
+        func remove() { _ = litebase_sqlite3_remove_file(path, file.device, file.inode) }
+
+        /// Gives it a name beside, likewise.
+        func setAside() -> Bool { litebase_sqlite3_set_aside(path, file.device, file.inode, ".left") == 0 }
     }
 
     /// As configured; may be a symbolic link.
     let path: String
-    /// `nil` when the file was moved while it was being opened; then it is never in place.
     private let main: FileIdentity?
     /// The write-ahead log, where the daemon keeps one.
     private let log: Companion?
@@ -25,7 +31,7 @@ struct SQLiteFileSet: Sendable {
     /// The files behind a connection that was just opened, and that has read or written.
     init(_ connection: SQLiteConnection) {
         path = connection.options.path
-        main = connection.hasMoved ? nil : FileIdentity(path: path)
+        main = connection.file
         let resolved = sqlite3_db_filename(connection.handle, "main").map { String(cString: $0) } ?? path
         (log, sharedMemory) = (Self.companion("\(resolved)-wal"), Self.companion("\(resolved)-shm"))
     }
@@ -40,6 +46,9 @@ struct SQLiteFileSet: Sendable {
 
     /// Whether the file is still at its path, and its log beside it.
     var areInPlace: Bool { isFileInPlace && (log.map { FileIdentity(path: $0.path) == $0.file } ?? true) }
+
+    /// Whether a connection has the file open that all have: one that another file was shown to, for a moment, has not.
+    func isOf(_ connection: SQLiteConnection) -> Bool { connection.file == main }
 
     /// Length of the log's file, in bytes.
     /// - Cost: a stat(2).
@@ -65,16 +74,23 @@ struct SQLiteFileSet: Sendable {
         let isComplete = writer.checkpoint()
         // The same file: closing the last connection tidies up.
         guard writer.hasMoved else { return isComplete ? nil : "the log of \(path) could not be written back" }
-        if let sharedMemory, FileIdentity(path: sharedMemory.path) == sharedMemory.file {
-            try? Files.unlink(sharedMemory.path)
-        }
+        sharedMemory?.remove()
         guard let log, FileIdentity(path: log.path) == log.file else { return nil }
         if isComplete {
-            try? Files.unlink(log.path)
+            log.remove()
             return nil
         }
-        try? Files.rename(log.path, to: "\(log.path).left")
+        guard log.setAside() else { return nil }
         return "the log of the former \(path) could not be written back, and is kept as \(log.path).left"
+    }
+}
+
+extension FileIdentity {
+    /// The database file that this thread has opened last.
+    static var openedLast: FileIdentity {
+        var (device, inode): (UInt64, UInt64) = (0, 0)
+        litebase_sqlite3_opened_file(&device, &inode)
+        return FileIdentity(device: device, inode: inode)
     }
 }
 

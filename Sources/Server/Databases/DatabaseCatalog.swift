@@ -78,6 +78,8 @@ struct CatalogSurroundings {
     let loopCount: Int
     let workers: WorkerPool
     let observer: Observer
+    /// One for all catalogs of a server.
+    var files = ConfiguredFiles()
 
     fileprivate func makeDatabase(
         _ name: String, _ login: (url: String, password: PasswordFile?), isReadOnly: Bool, _ settings: DriverSettings
@@ -88,7 +90,7 @@ struct CatalogSurroundings {
             let observer = observer
             return SQLiteDatabase(
                 name: name, location: location, isReadOnly: isReadOnly, isOurs: true, settings: settings.sqlite,
-                workers: workers, onOpen: report(name, path),
+                workers: workers, refusal: refusal(name, path), onOpen: report(name, path),
                 onReplaced: { observer.observe(.databaseReplaced(name: name, change: $0)) })
         case .remote(let location):
             var remote = settings.remote
@@ -103,17 +105,34 @@ struct CatalogSurroundings {
         }
     }
 
+    /// A file that is another database's is not used.
+    private func refusal(_ name: String, _ path: String) -> @Sendable (FileIdentity) -> DriverError? {
+        { [files, observer] file in
+            tell(files.look(), observer)
+            guard let other = files.owner(of: file, openedBy: name) else { return nil }
+            observer.observe(
+                .databaseFailed(name: name, reason: "\(path): the file that is there is the one of database \(other)"))
+            return .fileOfAnother
+        }
+    }
+
     private func report(_ name: String, _ place: String) -> @Sendable (DriverError?) -> Void {
         let observer = observer
         return { failure in
             if let details = failure?.details {
-                let reason = details.message + (details.detail.map { " \($0)" } ?? "")
+                // What stands in the way comes with what to do about it.
+                let more = details.detail.map { " \($0)" + (details.hint.map { " \($0)" } ?? "") }
+                let reason = details.message + (more ?? "")
                 observer.observe(.databaseFailed(name: name, reason: "\(place): \(reason)"))
             } else if observer.wants(.info) {
                 observer.observe(.databaseOpened(name: name, path: place))
             }
         }
     }
+}
+
+private func tell(_ shared: [SharedFile], _ observer: Observer) {
+    for file in shared { observer.observe(.databasesShareFile(file)) }
 }
 
 /// All databases at one time, and who may do what; a reload makes a new catalog.
@@ -123,12 +142,21 @@ final class DatabaseCatalog: Sendable {
     let entries: [CatalogEntry]
     /// Who may do what concerns no single database.
     let service: ServiceAccess
+    let files: ConfiguredFiles
 
     /// Databases whose configuration is unchanged are taken over from `earlier`, open connections included.
     init(
         _ configuration: ServerConfiguration, _ surroundings: CatalogSurroundings, earlier: DatabaseCatalog?
     ) {
         service = configuration.service
+        var surroundings = surroundings
+        if let earlier { surroundings.files = earlier.files }
+        files = surroundings.files
+        if files.adopt(configuration.databases) {
+            // Not here: a file system that hangs would keep the daemon from starting.
+            let (files, observer) = (surroundings.files, surroundings.observer)
+            surroundings.workers.submit(for: 0) { tell(files.look(), observer) }
+        }
         entries = configuration.databases.compactMap { database in
             do throws(DriverError) {
                 return try CatalogEntry(

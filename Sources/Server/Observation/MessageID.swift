@@ -48,6 +48,7 @@ public enum MessageID: String, CaseIterable, Sendable {
     case databaseOpened = "96ee6e6bbc4f4e3cb4fe61791a056d5b"
     case databaseFailed = "1297aa3a1cca4708be37accb98162afc"
     case databaseReplaced = "9d17c4b5a342405eb222b788c7e0803d"
+    case databasesShareFile = "3030a2969518474482ee1e8b993678b8"
     case databaseTrouble = "df4972318626438a914871e3353cc33a"
 
     // The log itself; by `Observer`.
@@ -72,6 +73,7 @@ public enum MessageID: String, CaseIterable, Sendable {
         case .databaseOpened: "opened databases"
         case .databaseFailed: "databases that cannot be opened"
         case .databaseReplaced: "databases whose files were deleted or replaced"
+        case .databasesShareFile: "databases that are one file"
         case .databaseTrouble: "requests that failed for a trouble of the database"
         case .listening, .configurationInvalid, .startFailed, .settingsUnused, .limitsLowered,
             .memoryLimits, .connectionsRestored, .descriptorsRefused, .idleExit, .stopRequested, .draining,

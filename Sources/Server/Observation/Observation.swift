@@ -35,6 +35,8 @@ public enum Observation: Sendable {
     case databaseFailed(name: String, reason: String)
     /// The file that was opened is not at its path any more, or its log is not.
     case databaseReplaced(name: String, change: String)
+    /// Of the configuration.
+    case databasesShareFile(SharedFile)
     case reloaded(databaseCount: Int)
     case draining(connectionCount: Int, requestCount: Int)
     /// Connections of a former process go on; others had to be closed.
@@ -72,6 +74,7 @@ extension Observation {
         case .databaseTrouble: (.error, .databaseTrouble)
         case .databaseFailed: (.error, .databaseFailed)
         case .databaseReplaced: (.error, .databaseReplaced)
+        case .databasesShareFile: (.warning, .databasesShareFile)
         case .acceptFailed: (.error, .acceptFailed)
         case .suppressed(let messages): (messages.level, .suppressed)
         }
@@ -89,9 +92,8 @@ extension Observation {
             .slowStatement(let facts, _), .databaseTrouble(let facts, _):
             facts.peer
         case .requestCutOff(let request): request.peer
-        case .listening, .acceptFailed, .databaseOpened, .databaseFailed, .databaseReplaced, .reloaded, .draining,
-            .restored, .stopped, .userWaits,
-            .suppressed:
+        case .listening, .acceptFailed, .databaseOpened, .databaseFailed, .databaseReplaced,
+            .databasesShareFile, .reloaded, .draining, .restored, .stopped, .userWaits, .suppressed:
             nil
         }
     }
@@ -124,6 +126,8 @@ extension Observation {
         case .databaseFailed(let name, let reason): ("Database \(name): \(reason)", [("LITEBASE_DATABASE", name)])
         case .databaseReplaced(let name, let change):
             ("Database \(name): \(change)", [("LITEBASE_DATABASE", name)])
+        case .databasesShareFile(let shared):
+            ("Databases \(shared.text)", [("LITEBASE_DATABASE", shared.name), ("LITEBASE_PATH", shared.path)])
         case .reloaded(let count):
             ("Configuration reloaded, \(counted(count, "database"))", [("LITEBASE_DATABASES", "\(count)")])
         case .draining(let connections, let requests):

@@ -87,6 +87,7 @@ struct CheckConfigurationCommand: ParsableCommand {
         let output = StandardOutput()
         output.buffer.append(result.output)
         try output.flush()
+        DaemonProgram.passOn(result.errors)
     }
 }
 

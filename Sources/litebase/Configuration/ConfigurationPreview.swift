@@ -53,7 +53,11 @@ struct ConfigurationPreview: ~Copyable {
     func check() throws(InputError) -> String {
         let result = try DaemonProgram.run(["--check-config", "--config", directory + "/litebase.toml"])
         // It shows a configuration that is right, whatever it then finds missing: a password file is written last.
-        if result.status == 0 || !result.output.isEmpty { return result.output }
+        if result.status == 0 {
+            DaemonProgram.passOn(result.errors)
+            return result.output
+        }
+        if !result.output.isEmpty { return result.output }
         let parts = result.errors.split(separator: directory + "/litebase.toml", omittingEmptySubsequences: false)
         throw InputError(
             message: "nothing was changed; the configuration would have errors:\n"
@@ -98,6 +102,11 @@ enum DaemonProgram {
         log.split(separator: "\n").map { line in
             line.split(separator: " ", maxSplits: 2, omittingEmptySubsequences: true).last ?? line
         }.joined(separator: "\n")
+    }
+
+    /// Shows what it has to say of a configuration that is right.
+    static func passOn(_ log: String) {
+        for line in messages(log).split(separator: "\n") { Terminal.complain("litebase: warning: \(line)") }
     }
 
     private static var path: String {
