@@ -67,6 +67,12 @@ public final class SQLiteSharedLink: DatabaseLink {
             execution.startCount += 1
             if execution.startCount > Self.startCountMax { return end(execution, .replaced) }
             execution.releaseStatement()
+            // Nobody opens the database as long as somebody has one.
+            execution.interruptTarget = nil
+            if let connection = execution.connection.take() {
+                database.noteLoss(connection)
+                takeBack(connection)
+            }
             execution.ticket = nil
             if execution.isInLine { leaveLine(execution) }
             endLongRead(execution)
@@ -115,7 +121,8 @@ public final class SQLiteSharedLink: DatabaseLink {
         override func takeBack(_ connection: consuming SQLiteConnection) {
             connection.releaseMemoryIfShort()
             // What a connection knows of a file that was damaged, or is gone, is of no use any more.
-            if connection.hasMetDamage || connection.generation?.number != database.currentGeneration { return }
+            if connection.hasMetDamage || connection.isIndexLost { return }
+            if connection.generation?.number != database.currentGeneration { return }
             // The writer's connection stays with the writer.
             if case .reader = connection.role { reader.takeBack(connection) }
         }
@@ -262,6 +269,7 @@ public final class SQLiteSharedLink: DatabaseLink {
                 connection.mayBlock = false
                 execution.connection = connection
                 execution.describe(on: connection)
+                if connection.hasLostIndex { return startAgain(execution) }
                 if connection.mustPrepareOnWorker { return prepareOnWorker(execution) }
             } catch {
                 if error.code == .busy { return prepareOnWorker(execution) }
