@@ -41,7 +41,7 @@ let package = Package(
         .target(name: "CSQLiteAccounts", dependencies: ["CLinux", "CSQLite"]),
         // systemd's own library for what is said between it and a service.
         .systemLibrary(name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
-        // The files that SQLite may open and delete.
+        // The files that SQLite may open and delete, and what it may do with what it has mapped.
         .target(name: "CSQLiteFiles", dependencies: ["CSQLite"]),
         .target(name: "CToml"),
         // Line editing; the library is opened when the shell starts, so that no other command pays for it.

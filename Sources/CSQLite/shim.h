@@ -6,6 +6,11 @@
 
 static inline int litebase_sqlite3_config_int(int option, int value) { return sqlite3_config(option, value); }
 
+/// No file is mapped but the indexes of logs, whatever a PRAGMA says (https://sqlite.org/mmap.html).
+static inline int litebase_sqlite3_config_no_mapping(void) {
+    return sqlite3_config(SQLITE_CONFIG_MMAP_SIZE, (sqlite3_int64)0, (sqlite3_int64)0);
+}
+
 static inline int litebase_sqlite3_config_memory(sqlite3_mem_methods *methods) {
     return sqlite3_config(SQLITE_CONFIG_MALLOC, methods);
 }

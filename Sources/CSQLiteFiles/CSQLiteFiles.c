@@ -10,7 +10,10 @@
 // - A path leads only where root or the daemon's user has made it lead (TrustedPaths.c), in every call of SQLite's.
 // - Of URI parameters only `mode` and `cache=private` have a meaning: no locks switched off, no other file system.
 //
-// The methods of an open file are the default file system's own: reading and writing cost what they cost without this.
+// - What is mapped may be truncated by others (IndexMappings.c).
+//
+// The methods of an open file are the default file system's own, but for those of GuardedMethods.c: reading costs what it costs
+// without this.
 #define _GNU_SOURCE
 #include "CSQLiteFiles.h"
 
@@ -23,6 +26,9 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "GuardedMethods.h"
+#include "IndexMappings.h"
 
 enum { PATH_BYTE_COUNT = 4096 };
 
@@ -159,9 +165,7 @@ static int open_super(const char *name, sqlite3_file *file, int flags, int *flag
     return SQLITE_OK;
 }
 
-static int guarded_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *flags_out) {
-    file->pMethods = 0;
-    forget_refusal();
+static int open_file(const char *name, sqlite3_file *file, int flags, int *flags_out) {
     if (!name) return below->xOpen(below, name, file, flags, flags_out);
     if (flags & SQLITE_OPEN_SUPER_JOURNAL) return open_super(name, file, flags, flags_out);
     if (flags & SQLITE_OPEN_MAIN_DB) {
@@ -181,6 +185,13 @@ static int guarded_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, 
         return refuse("A temporary file has no name.");
     }
     return below->xOpen(below, name, file, flags, flags_out);
+}
+
+static int guarded_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *flags_out) {
+    file->pMethods = 0;
+    forget_refusal();
+    int result = open_file(name, file, flags, flags_out);
+    return result != SQLITE_OK ? result : litebase_guard_methods(file, name, flags, below->szOsFile);
 }
 
 static int guarded_delete(sqlite3_vfs *vfs, const char *name, int syncs_directory) {
@@ -286,8 +297,11 @@ int litebase_sqlite3_guard_files(void) {
     sqlite3_vfs *system = sqlite3_vfs_find("unix");
     if (!system || system->iVersion < 3) return SQLITE_ERROR;
     int result = set_system_calls(system);
+    if (result == SQLITE_OK) result = system->xSetSystemCall(system, "mmap", (sqlite3_syscall_ptr)litebase_map_index);
+    if (result == SQLITE_OK) result = system->xSetSystemCall(system, "munmap", (sqlite3_syscall_ptr)litebase_unmap_index);
+    if (result == SQLITE_OK) result = litebase_catch_lost_indexes();
     if (result != SQLITE_OK) return result;
-    guarded.szOsFile = below->szOsFile;
+    guarded.szOsFile = below->szOsFile + litebase_guard_byte_count;
     guarded.mxPathname = below->mxPathname;
     result = sqlite3_vfs_register(&guarded, 1);
     for (size_t i = 0; result == SQLITE_OK && i < sizeof around / sizeof *around; i++) {

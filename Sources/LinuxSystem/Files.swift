@@ -48,8 +48,10 @@ public struct FileIdentity: Equatable, Sendable {
     /// The file to which a path leads now; `nil` where nothing can be found out about it.
     public init?(path: String) {
         guard let status = try? Files.status(path) else { return nil }
-        (device, inode) = (status.device, status.inode)
+        self.init(status)
     }
+
+    public init(_ status: FileStatus) { (device, inode) = (status.device, status.inode) }
 }
 
 /// File calls; all are blocking and belong to start-up, reload and the command line, not to a loop's hot path.

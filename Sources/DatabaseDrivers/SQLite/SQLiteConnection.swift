@@ -2,6 +2,7 @@
 // statement may do is in SQLiteAuthorizer.swift.
 
 internal import CSQLite
+internal import CSQLiteFiles
 internal import LinuxSystem
 internal import Synchronization
 
@@ -84,6 +85,10 @@ final class SQLiteConnection: @unchecked Sendable {
     let file: FileIdentity?
     /// True after it met a damaged file: what it keeps of the file must not be used again.
     @exclusivity(unchecked) var hasMetDamage = false
+    /// True after the index of its log was found to be lost (SQLiteConnection+LostIndex.swift).
+    @exclusivity(unchecked) var isIndexLost = false
+    /// Of indexes in this process, when it was looked whether one is this connection's.
+    @exclusivity(unchecked) var knownLossCount = litebase_sqlite3_losses()
     @exclusivity(unchecked) private var isClosed = false
     /// False on a loop: then a lock of another process ends the statement instead of being waited for.
     @exclusivity(unchecked) var mayBlock: Bool
@@ -228,8 +233,9 @@ final class SQLiteConnection: @unchecked Sendable {
         liftLimits()
         isOwnStatement = true
         defer { isOwnStatement = false }
+        let commitCount = litebase_sqlite3_commits()
         let result = sqlite3_exec(handle, sql, nil, nil, nil)
-        if result != SQLITE_OK { throw SQLiteErrors.error(handle, result) }
+        if result != SQLITE_OK { throw explain(SQLiteErrors.error(handle, result), commitCountBefore: commitCount) }
     }
 
     /// Remembers that the file is damaged, if that is what `result` says.

@@ -1,12 +1,22 @@
 // Files that are deleted or replaced while they are open: who notices, and how everybody gets to the new ones.
 //
 // Links look at their next request, at most ten times a second; the writer looks before and after each group, and sessions
-// before and after what they commit. First all connections to the former files end, then what their log holds is brought
+// before and after what they commit. The index of the log (-shm) is one of them; that it was truncated, whoever reads it finds
+// out (SQLiteConnection+LostIndex.swift). First all connections to the former files end, then what their log holds is brought
 // into the file to which it belongs, then the path is opened anew: SQLite finds the log by its path, and would otherwise
 // play the former one into the new file.
 
 internal import LinuxSystem
 internal import Synchronization
+
+extension SQLiteExecution {
+    /// It was done, but nobody can say in which file.
+    func endAsUnknown() {
+        run.restart()
+        run.batchSummaries = []
+        run.error = .writtenIntoReplaced
+    }
+}
 
 extension SQLiteDatabase {
     /// Lets a link know when the files are gone.
@@ -19,7 +29,7 @@ extension SQLiteDatabase {
         state.withLock { state in _ = state.links.removeValue(forKey: link) }
     }
 
-    private var generation: SQLiteGeneration? {
+    var generation: SQLiteGeneration? {
         state.withLock { if case .open(_, let generation) = $0.opening { generation } else { nil } }
     }
 
@@ -38,8 +48,11 @@ extension SQLiteDatabase {
         return isReadingAwaited(byOthersThan: uid) ? .place : .none
     }
 
-    private func isInPlace(_ generation: SQLiteGeneration) -> Bool {
-        guard let files = generation.files, !files.areInPlace else { return generation.number == currentGeneration }
+    func isInPlace(_ generation: SQLiteGeneration) -> Bool {
+        let isIndexLost = generation.isIndexLost.load(ordering: .relaxed)
+        guard let files = generation.files, isIndexLost || !files.areInPlace else {
+            return generation.number == currentGeneration
+        }
         leave(generation.number, files)
         return false
     }
@@ -48,7 +61,16 @@ extension SQLiteDatabase {
     /// - Throws: `DriverError.replaced` when they are not there any more.
     func openConnection(_ role: SQLiteRole, mayBlock: Bool = true) throws(DriverError) -> SQLiteConnection {
         guard let generation, isInPlace(generation) else { throw .replaced }
-        let connection = try SQLiteConnection(options, role: role, mayBlock: mayBlock)
+        let connection: SQLiteConnection
+        do throws(DriverError) {
+            connection = try SQLiteConnection(options, role: role, mayBlock: mayBlock)
+        } catch {
+            if error.isReplacement {
+                generation.isIndexLost.store(true, ordering: .relaxed)
+                _ = isInPlace(generation)
+            }
+            throw error
+        }
         connection.generation = generation
         // The path may have led elsewhere in the moment between.
         guard generation.files?.isOf(connection) ?? true, isInPlace(generation) else { throw .replaced }
@@ -65,10 +87,22 @@ extension SQLiteDatabase {
             return
         }
         writer.run(group)
-        if writer.connection.hasMetDamage { replaceWriter(writer, generation) }
+        if writer.connection.hasLostIndex {
+            generation.isIndexLost.store(true, ordering: .relaxed)
+        } else if writer.connection.hasMetDamage {
+            replaceWriter(writer, generation)
+        }
         // What is acknowledged was in the file at that path after its commit.
         if isInPlace(generation) { return }
-        for execution in group where execution.isWritten && execution.run.error == nil { execution.endAsUnknown() }
+        let keepsCommits = generation.files?.keepCommits ?? true
+        for execution in group where execution.isWritten {
+            if execution.mayStartAgain {
+                execution.run.restart()
+                execution.mustStartAgain = true
+            } else if !keepsCommits, execution.run.error == nil {
+                execution.endAsUnknown()
+            }
+        }
     }
 
     /// Lets a session write, and tells it when the file was not the one at its path.
@@ -79,9 +113,9 @@ extension SQLiteDatabase {
             return
         }
         body()
-        if execution.run.error == nil, connection.transaction == .none, !isInPlace(generation) {
-            execution.endAsUnknown()
-        }
+        let isDone = execution.run.error == nil && connection.transaction == .none
+        guard isDone || connection.hasLostIndex, !isInPlace(generation) else { return }
+        if isDone, generation.files?.keepCommits == false { execution.endAsUnknown() }
     }
 
     /// After a damaged file was met, nothing that the connection keeps of it is used any more.
@@ -100,21 +134,24 @@ extension SQLiteDatabase {
     // MARK: Leaving the former files
 
     private func leave(_ number: UInt64, _ files: SQLiteFileSet) {
-        let change = files.change
+        let (change, isIndex) = files.change
         // What is taken out of the state is let go outside of the lock.
         let left = state.withLock { state -> (SQLiteGeneration, [SQLiteConnection], [@Sendable () -> Void])? in
             guard case .open(let writer, let generation) = state.opening, generation.number == number else {
                 return nil
             }
             state.opening = .leaving(writer, generation.files)
+            wasIndexLost.store(isIndex, ordering: .relaxed)
             setCurrentGeneration(0)
             let readers = state.idleReaders
             state.idleReaders = []
             return (generation, readers, Array(state.links.values))
         }
         guard let left else { return }
+        if isIndex { files.loseIndex() }
         onReplaced(change)
         for notify in left.2 { notify() }
+        if isIndex { workers.submit(for: LinkOwner.daemon.uid) { SQLiteLosses.tell(of: self) } }
     }
 
     /// All connections to the former files but the writer's are closed.

@@ -85,6 +85,8 @@ public final class SQLiteDatabase: Database {
     let state = Mutex(State())
     /// Number of the present opening; 0 while it is not open.
     private let openGeneration = Atomic<UInt64>(0)
+    /// Whether the files were left for the index of the log, when they were left last.
+    let wasIndexLost = Atomic<Bool>(false)
     /// Somebody will look whether nobody uses it any more.
     let isRestDue = Atomic<Bool>(false)
     private let writeQueue = Mutex<WriteQueue?>(nil)
@@ -139,6 +141,8 @@ public final class SQLiteDatabase: Database {
         SQLiteSessionLink.open(request, self, context, done: done)
     }
 
+    deinit { SQLiteLosses.forget(self) }
+
     private static let memoryNumber = Atomic<Int>(0)
     private static func nextMemoryNumber() -> Int { memoryNumber.add(1, ordering: .relaxed).newValue }
 
@@ -186,7 +190,7 @@ public final class SQLiteDatabase: Database {
         var failure: DriverError?
         var opened: Opening = .closed
         do throws(DriverError) {
-            opened = try openFirst()
+            opened = try openFirstAfterLoss()
         } catch {
             failure = error
         }
@@ -204,7 +208,7 @@ public final class SQLiteDatabase: Database {
     }
 
     /// The first connection, and with it the identity of the files.
-    private func openFirst() throws(DriverError) -> Opening {
+    func openFirst() throws(DriverError) -> Opening {
         let first = try SQLiteConnection(options, role: isReadOnly && !options.isMemory ? .reader : .writer)
         let number = state.withLock { state in
             state.lastGeneration += 1
@@ -214,6 +218,7 @@ public final class SQLiteDatabase: Database {
         // Until something is read, a new file has no log.
         try first.execute("PRAGMA user_version")
         let files = options.isMemory ? nil : SQLiteFileSet(first)
+        if files != nil { SQLiteLosses.watch(self) }
         let generation = SQLiteGeneration(number, files) { [weak self] in self?.nobodyIsLeft() }
         guard case .reader = first.role else { return .open(SQLiteWriter(first), generation) }
         first.generation = generation

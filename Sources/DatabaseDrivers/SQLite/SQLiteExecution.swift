@@ -5,6 +5,7 @@
 // property is counted, twice for each use, and a point SELECT has many.
 
 internal import CSQLite
+internal import CSQLiteFiles
 internal import LinuxSystem
 internal import Synchronization
 
@@ -150,7 +151,7 @@ final class SQLiteExecution: @unchecked Sendable {
     @discardableResult
     func prepare(on connection: SQLiteConnection) throws(DriverError) -> CachedStatement {
         owner.account.charge()
-        let statement = try connection.statement(for: run, isUnfitForLoop: isUnfitForLoop)
+        let statement = try connection.soundStatement(for: run, isUnfitForLoop: isUnfitForLoop)
         do throws(DriverError) {
             try connection.bind(run, to: statement)
         } catch {
@@ -203,13 +204,6 @@ final class SQLiteExecution: @unchecked Sendable {
         }
     }
 
-    /// It was done, but nobody can say in which file.
-    func endAsUnknown() {
-        run.restart()
-        run.batchSummaries = []
-        run.error = .writtenIntoReplaced
-    }
-
     /// Gives the statement back; the connection stays with the caller.
     func releaseStatement() {
         statement.take()?.release()
@@ -250,6 +244,7 @@ final class SQLiteExecution: @unchecked Sendable {
             }
         }
         connection.authorization.denial = nil
+        let (wasBegun, commitCount) = (hasBegun, litebase_sqlite3_commits())
         connection.begin(run, statement, budgetDeadline: deadline)
         // From here on it can be interrupted; whoever wanted that before has found nobody.
         if connection.mayBlock, let reason = run.stopReason {
@@ -257,9 +252,13 @@ final class SQLiteExecution: @unchecked Sendable {
             return fail(.stopped(reason))
         }
         if connection.mayBlock { connection.beginGuard() }
-        let outcome = stepWithinLimits(run, connection, statement, mode, deadline)
+        var outcome = stepWithinLimits(run, connection, statement, mode, deadline)
         if connection.mayBlock { AllocationGuard.end() }
         connection.end()
+        if connection.mayBlock { litebase_sqlite3_look_at_index(connection.handle) }
+        if connection.hasLostIndex || (run.error != nil && connection.findsLoss()) {
+            outcome = lose(connection, mode, commitCount, wasBegun: wasBegun, outcome)
+        }
         if case .ended = outcome { releaseStatement() }
         return outcome
     }

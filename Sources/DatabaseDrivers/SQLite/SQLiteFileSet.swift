@@ -19,6 +19,9 @@ struct SQLiteFileSet: Sendable {
 
         /// Gives it a name beside, likewise.
         func setAside() -> Bool { litebase_sqlite3_set_aside(path, file.device, file.inode, ".left") == 0 }
+
+        /// Whether it is at its path.
+        var isInPlace: Bool { FileIdentity(path: path) == file }
     }
 
     /// As configured; may be a symbolic link.
@@ -27,6 +30,8 @@ struct SQLiteFileSet: Sendable {
     /// The write-ahead log, where the daemon keeps one.
     private let log: Companion?
     private let sharedMemory: Companion?
+    /// Of the log's index that is mapped, and how long its file was: as long as it is, it does not get shorter. 0: none is.
+    private let index: (number: UInt64, byteCount: Int64)
 
     /// The files behind a connection that was just opened, and that has read or written.
     init(_ connection: SQLiteConnection) {
@@ -34,6 +39,8 @@ struct SQLiteFileSet: Sendable {
         main = connection.file
         let resolved = sqlite3_db_filename(connection.handle, "main").map { String(cString: $0) } ?? path
         (log, sharedMemory) = (Self.companion("\(resolved)-wal"), Self.companion("\(resolved)-shm"))
+        let status = sharedMemory.flatMap { try? Files.status($0.path) }
+        index = (litebase_sqlite3_index(connection.handle), status?.byteCount ?? 0)
     }
 
     private static func companion(_ path: String) -> Companion? {
@@ -44,8 +51,28 @@ struct SQLiteFileSet: Sendable {
     /// - Cost: a stat(2), about 1 µs where the file system is local.
     var isFileInPlace: Bool { main != nil && FileIdentity(path: path) == main }
 
-    /// Whether the file is still at its path, and its log beside it.
-    var areInPlace: Bool { isFileInPlace && (log.map { FileIdentity(path: $0.path) == $0.file } ?? true) }
+    private var isLogInPlace: Bool { log?.isInPlace ?? true }
+
+    private enum IndexState { case whole, replaced, shortened }
+
+    private var indexState: IndexState {
+        guard index.number != 0, let sharedMemory else { return .whole }
+        guard let status = try? Files.status(sharedMemory.path),
+            sharedMemory.file == FileIdentity(status)
+        else { return .replaced }
+        return status.byteCount < index.byteCount ? .shortened : .whole
+    }
+
+    /// Whether the file is still at its path, and its log beside it with its index.
+    /// - Cost: three stat(2).
+    var areInPlace: Bool { isFileInPlace && isLogInPlace && indexState == .whole }
+
+    /// Whether what is committed is found by whoever opens the path: an index that is lost is made again from the log. With
+    /// another index somebody else may write into the log at the same time.
+    var keepCommits: Bool { isFileInPlace && isLogInPlace && indexState != .replaced }
+
+    /// Whether somebody in this process has found the index to be lost.
+    var isIndexLost: Bool { index.number != 0 && litebase_sqlite3_is_index_lost(index.number) != 0 }
 
     /// Whether a connection has the file open that all have: one that another file was shown to, for a moment, has not.
     func isOf(_ connection: SQLiteConnection) -> Bool { connection.file == main }
@@ -54,15 +81,31 @@ struct SQLiteFileSet: Sendable {
     /// - Cost: a stat(2).
     var logByteCount: Int64 { log.flatMap { try? Files.status($0.path) }?.byteCount ?? 0 }
 
-    /// What has become of the files, for a person.
-    var change: String {
+    /// Gives the index up for all in this process who have the same, of whom nobody has needed what is missing, perhaps.
+    func loseIndex() {
+        if index.number != 0 { litebase_sqlite3_lose_index(index.number) }
+    }
+
+    /// What has become of the files, for a person, and whether it is about the index of the log alone.
+    var change: (text: String, isIndex: Bool) {
+        let isLogInPlace = isLogInPlace
         let what =
             switch FileIdentity(path: path) {
             case nil: "\(path) was deleted or moved"
-            case main: "the log of \(path) (-wal) was deleted or replaced"
+            case main: isLogInPlace ? changeOfIndex : "the log of \(path) (-wal) was deleted or replaced"
             default: "\(path) was replaced by another file"
             }
-        return "\(what) while it was open; its sessions end, and what is there now is opened"
+        let text = "\(what) while it was open; its sessions end, and what is there now is opened"
+        return (text, isFileInPlace && isLogInPlace)
+    }
+
+    private var changeOfIndex: String {
+        let index = "the index of the log of \(path) (-shm)"
+        return switch indexState {
+        case .replaced: "\(index) was deleted or replaced"
+        case .shortened: "\(index) was shortened by another program"
+        case .whole: "\(index) was shortened by another program, or its disk has no space or fails,"
+        }
     }
 
     /// Brings what was committed into the file to which it belongs, wherever that is now, and takes the log away from a path
@@ -71,9 +114,12 @@ struct SQLiteFileSet: Sendable {
     /// Nobody else in this process may have the files open, and none of them may have been opened anew.
     /// - Returns: what an administrator must know about it.
     func settle(_ writer: SQLiteConnection) -> String? {
-        let isComplete = writer.checkpoint()
-        // The same file: closing the last connection tidies up.
-        guard writer.hasMoved else { return isComplete ? nil : "the log of \(path) could not be written back" }
+        let isIndexLost = writer.findsLoss()
+        let isComplete = !isIndexLost && writer.checkpoint()
+        // The same file: closing the last connection tidies up, or whoever opens it next goes on with its log.
+        guard writer.hasMoved else {
+            return isComplete || isIndexLost ? nil : "the log of \(path) could not be written back"
+        }
         sharedMemory?.remove()
         guard let log, FileIdentity(path: log.path) == log.file else { return nil }
         if isComplete {
@@ -121,6 +167,8 @@ final class SQLiteGeneration: Sendable {
     let files: SQLiteFileSet?
     /// Connections but the writer's.
     let connectionCount = Atomic<Int>(0)
+    /// Some connection has found the index of the log to be lost.
+    let isIndexLost = Atomic<Bool>(false)
     private let onEnd: @Sendable () -> Void
 
     init(_ number: UInt64, _ files: SQLiteFileSet?, onEnd: @escaping @Sendable () -> Void) {
@@ -154,6 +202,39 @@ extension DriverError {
         .outcomeUnknown,
         "The database file was deleted or replaced while this request ran; whether its change is in the file that is "
             + "there now is not known.",
+        hint: "Look whether its change is there before you send it again.", sqlState: "08007")
+
+    private static let hintOfIndex =
+        "Only root and the daemon's user should be able to write its directory, whose disk needs some space."
+
+    private static func messageOfIndex(_ path: String) -> String {
+        "The index of the log of \(path) (-shm) was shortened or replaced by another program, or its disk has no space or "
+            + "fails"
+    }
+
+    /// A statement met an index with which it cannot go on; it has changed nothing.
+    static func indexLost(_ path: String) -> DriverError {
+        DriverError(
+            .connectFailed, "\(messageOfIndex(path)); the database is being opened anew.",
+            hint: "Send the request again. \(hintOfIndex)", sqlState: replacedState
+        ).with { $0.isRetryable = true }
+    }
+
+    /// What a session gets then.
+    static func sessionIndexLost(_ path: String) -> DriverError {
+        DriverError(
+            .connectFailed,
+            "\(messageOfIndex(path)); the session has ended, and an open transaction was rolled back.",
+            hint: "Open a new one with db_connect, and repeat the transaction from its start. \(hintOfIndex)",
+            sqlState: replacedState
+        ).with { $0.isRetryable = true }
+    }
+
+    /// A commit that was written to the log, and failed behind that.
+    static let writtenWithLostIndex = DriverError(
+        .outcomeUnknown,
+        "The index of the database's log (-shm) was lost while this request was committed, and its disk failed; whether its "
+            + "change is there is not known.",
         hint: "Look whether its change is there before you send it again.", sqlState: "08007")
 
     /// Whether it says that the database has to be opened anew.

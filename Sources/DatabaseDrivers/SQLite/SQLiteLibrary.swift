@@ -14,6 +14,7 @@ public enum SQLiteLibrary {
     /// Once, although several servers may be in one process, of tests: a layer on top of itself would have no end.
     private static let isConfigured: Void = {
         _ = litebase_sqlite3_config_int(SQLITE_CONFIG_MEMSTATUS, 0)
+        _ = litebase_sqlite3_config_no_mapping()
         SQLiteMemory.install()
         sqlite3_initialize()
         precondition(

@@ -59,7 +59,7 @@ class SQLiteLink: EventSource {
     /// Begins once more when the database is open again.
     func startAgain(_ execution: SQLiteExecution) { end(execution, .replaced) }
     /// What a run is told that works on files which are not there any more.
-    var replacedError: DriverError { .replaced }
+    var replacedError: DriverError { database.hasLeftIndex ? .indexLost(database.options.path) : .replaced }
     /// The database has to be opened anew; connections that nobody uses must be given up.
     func giveUpConnections() {}
 
@@ -121,7 +121,9 @@ class SQLiteLink: EventSource {
             return try execution.prepare(on: connection)
         } catch {
             execution.connection = connection
-            if connection.mustPrepareOnWorker {
+            if error.isReplacement {
+                startAgain(execution)
+            } else if connection.mustPrepareOnWorker {
                 prepareOnWorker(execution)
             } else if error.code == .busy {
                 runOnWorker(execution)
@@ -216,7 +218,10 @@ class SQLiteLink: EventSource {
     /// Ends the run: gives everything back, then tells its owner.
     final func end(_ execution: SQLiteExecution) {
         comeBack(execution)
-        if execution.run.error?.isReplacement == true { execution.run.error = replacedError }
+        if execution.run.error?.isReplacement == true {
+            database.noteLoss(execution.connection)
+            execution.run.error = replacedError
+        }
         execution.releaseStatement()
         if let connection = execution.connection.take() { takeBack(connection) }
         endLongRead(execution)

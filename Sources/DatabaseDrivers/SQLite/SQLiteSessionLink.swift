@@ -164,6 +164,7 @@ public final class SQLiteSessionLink: DatabaseLink {
         override func takeBack(_ connection: consuming SQLiteConnection) {
             connection.releaseMemoryIfShort()
             isInUse = false
+            if connection.isIndexLost { database.noteLoss(connection) }
             if generation != database.currentGeneration { return giveUpConnections() }
             lastTransaction = connection.transaction
             if hasWriteTurn && !connection.holdsWriteLock { giveUpWriteTurn() }
@@ -180,7 +181,9 @@ public final class SQLiteSessionLink: DatabaseLink {
             letGo()
         }
 
-        override var replacedError: DriverError { .sessionReplaced }
+        override var replacedError: DriverError {
+            database.hasLeftIndex ? .sessionIndexLost(database.options.path) : .sessionReplaced
+        }
 
         override func giveUpConnections() {
             if !isInUse { letGo() }
@@ -210,7 +213,7 @@ extension SQLiteExecution {
         run.error = nil
         owner.account.charge()
         do throws(DriverError) {
-            let statement = try connection.statement(for: run, isUnfitForLoop: isUnfitForLoop)
+            let statement = try connection.soundStatement(for: run, isUnfitForLoop: isUnfitForLoop)
             if !connection.mayBlock, statement.parameterCount > SQLiteBudget.loopNamedParameterCountMax {
                 connection.mustPrepareOnWorker = true
                 return statement.release()
@@ -219,6 +222,7 @@ extension SQLiteExecution {
                 columns: statement.columns.columns, parameters: statement.parameterNames(.max),
                 isReadOnly: statement.isReadOnly)
             statement.release()
+            if connection.hasLostIndex { run.error = .indexLost(connection.options.path) }
         } catch {
             run.error = error
         }

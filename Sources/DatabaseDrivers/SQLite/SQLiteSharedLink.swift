@@ -67,6 +67,12 @@ public final class SQLiteSharedLink: DatabaseLink {
             execution.startCount += 1
             if execution.startCount > Self.startCountMax { return end(execution, .replaced) }
             execution.releaseStatement()
+            // Nobody opens the database as long as somebody has one.
+            execution.interruptTarget = nil
+            if let connection = execution.connection.take() {
+                database.noteLoss(connection)
+                takeBack(connection)
+            }
             execution.ticket = nil
             if execution.isInLine { leaveLine(execution) }
             endLongRead(execution)
@@ -117,7 +123,9 @@ public final class SQLiteSharedLink: DatabaseLink {
             // What a connection knows of a file that was damaged, or is gone, is of no use any more.
             // The writer's connection stays with the writer.
             guard case .reader = connection.role else { return }
-            if connection.hasMetDamage || connection.generation?.number != database.currentGeneration {
+            if connection.hasMetDamage || connection.isIndexLost
+                || connection.generation?.number != database.currentGeneration
+            {
                 return database.dispose(of: connection)
             }
             reader.takeBack(connection)
@@ -265,6 +273,7 @@ public final class SQLiteSharedLink: DatabaseLink {
                 connection.mayBlock = false
                 execution.connection = connection
                 execution.describe(on: connection)
+                if connection.hasLostIndex { return startAgain(execution) }
                 if connection.mustPrepareOnWorker { return prepareOnWorker(execution) }
             } catch {
                 if error.code == .busy { return prepareOnWorker(execution) }

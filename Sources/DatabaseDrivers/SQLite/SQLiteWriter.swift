@@ -123,7 +123,7 @@ final class SQLiteWriter: @unchecked Sendable {
                 try connection.execute("COMMIT")
             } catch {
                 rollBackLeftovers()
-                if error.code == .busy {
+                if error.code == .busy || error.code == .outcomeUnknown {
                     for execution in begun { execution.run.error = error }
                     return GroupProgress(endedCount: progress.endedCount + progress.aloneCount)
                 }

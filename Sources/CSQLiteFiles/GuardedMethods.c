@@ -1,0 +1,253 @@
+// The methods of a database's file and of its log that must not do what they are asked for, once the index of the log is lost
+// (IndexMappings.c). Who has a lost index finds no frames, so takes old pages for the present ones. By SQLite 3.40, src/wal.c:
+//
+// - Nobody begins anything any more: each read, write, checkpoint and recovery begins with a lock on the index (xShmLock), and
+//   none is given. Locks that somebody has, he can give back.
+// - A writer has read old pages, perhaps, and changed them. His transaction counts when its last frame, whose header says so,
+//   is in the log (sqlite3WalFrames). All that he has read of the index, he has read before. So the header of that frame is
+//   written if the index is not lost at that moment, else the statement fails and nothing of it is there. From that moment on
+//   the transaction is whole, and must not fail any more, since the next recovery finds it: the index gets the room for it before,
+//   and what is entered into an index that is lost meanwhile goes into memory that nobody else reads.
+// - A checkpoint copies frames into the database, which is right for each that it still finds, but it misses others, and would
+//   then take the log for copied. What it does next needs a lock (to begin the log anew), or is refused here: truncating the
+//   database, making it durable; what it enters into the index, nobody reads. The last connection that closes makes one, without
+//   locks, and deletes the log (sqlite3WalClose): it gets no lock on the file for that; if it has it already, the log is said to
+//   be kept (SQLITE_FCNTL_PERSIST_WAL), and is not truncated either.
+//
+// So the log stays, with all that was committed, and whoever opens the database next makes its index from it.
+//
+// A file that is cut off within a page reads as zeros up to the end of that page, and nobody is told. So before a transaction is
+// completed, and before a checkpoint is, the length is looked at as well. Short reads are not worth that: they may miss what
+// was in that page until somebody looks, a tenth of a second at most (SQLiteLink.look).
+//
+// That is for an index that was truncated, or cannot be read. Whoever writes into it, or makes it longer again with zeros, may write
+// the database as well.
+#include "GuardedMethods.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "CSQLiteFiles.h"
+#include "IndexMappings.h"
+
+// Of a log (https://sqlite.org/walformat.html#the_wal_file_format), and of its index: the first region has room for less.
+enum { LOG_HEADER = 32, FRAME_HEADER = 24, FRAMES_OF_REGION = 4096, FRAMES_LESS_IN_FIRST = 34 };
+enum { WRITE_LOCK = 0, CHECKPOINT_READ_LOCK = 3 };
+
+/// Lies behind the file of the file system below.
+typedef struct guard {
+    const sqlite3_io_methods *below;
+    // Of a database: where the index is mapped, as long as it is.
+    litebase_index *index;
+    // Of a log: the database's.
+    struct guard *database;
+    sqlite3_file *database_file;
+    uint32_t page_size;
+} guard;
+
+const int litebase_guard_byte_count = sizeof(guard);
+
+static int guard_offset;
+static __thread uint64_t commit_count;
+
+uint64_t litebase_sqlite3_commits(void) { return commit_count; }
+
+static guard *guard_of(sqlite3_file *file) { return (guard *)((char *)file + guard_offset); }
+static const sqlite3_io_methods *below(sqlite3_file *file) { return guard_of(file)->below; }
+static bool is_lost(const guard *guard) { return guard->index && litebase_is_index_lost(guard->index); }
+
+/// The same, for what must not be done on zeros that were not noticed: a call of fstat(2).
+static bool is_lost_or_short(const guard *guard) {
+    if (guard->index) litebase_look_at_index(guard->index);
+    return is_lost(guard);
+}
+
+// MARK: A database's file
+
+static int database_lock(sqlite3_file *file, int level) {
+    if (level == SQLITE_LOCK_EXCLUSIVE && is_lost(guard_of(file))) return SQLITE_IOERR_LOCK;
+    return below(file)->xLock(file, level);
+}
+
+static int database_truncate(sqlite3_file *file, sqlite3_int64 size) {
+    return is_lost_or_short(guard_of(file)) ? SQLITE_IOERR_TRUNCATE : below(file)->xTruncate(file, size);
+}
+
+static int database_sync(sqlite3_file *file, int flags) {
+    return is_lost_or_short(guard_of(file)) ? SQLITE_IOERR_FSYNC : below(file)->xSync(file, flags);
+}
+
+static int database_control(sqlite3_file *file, int operation, void *argument) {
+    int result = below(file)->xFileControl(file, operation, argument);
+    if (operation == SQLITE_FCNTL_PERSIST_WAL && is_lost_or_short(guard_of(file))) *(int *)argument = 1;
+    return result;
+}
+
+/// A region that nobody in this process has mapped yet. It is asked for when frames were entered there, or are about to be.
+static int map_more(sqlite3_file *file, int region, int byte_count, int extends, void volatile **place) {
+    guard *guard = guard_of(file);
+    *place = 0;
+    if (is_lost(guard)) return SQLITE_IOERR_SHMMAP;
+    size_t unit = (size_t)(sysconf(_SC_PAGESIZE) > byte_count ? sysconf(_SC_PAGESIZE) : byte_count);
+    size_t end = ((size_t)region * (size_t)byte_count / unit + 1) * unit;
+    if (extends && !litebase_extend_index(guard->index, end)) {
+        return is_lost(guard) ? SQLITE_IOERR_SHMMAP : SQLITE_IOERR_SHMSIZE;
+    }
+    int result = below(file)->xShmMap(file, region, byte_count, 0, place);
+    if (result != SQLITE_OK || *place) return result;
+    // The file ends before it: truncated, or the header lies.
+    litebase_lose_index(guard->index);
+    return SQLITE_IOERR_SHMMAP;
+}
+
+static int index_map(sqlite3_file *file, int region, int byte_count, int extends, void volatile **place) {
+    guard *guard = guard_of(file);
+    if (guard->index && (size_t)region * (size_t)byte_count >= litebase_index_byte_count(guard->index)) {
+        return map_more(file, region, byte_count, extends, place);
+    }
+    int result = below(file)->xShmMap(file, region, byte_count, extends, place);
+    if (guard->index || !*place) return result;
+    // One that others have lost, and not closed yet, is of no use to somebody new.
+    guard->index = litebase_index_at(*place);
+    if (is_lost(guard)) return *place = 0, SQLITE_IOERR_SHMMAP;
+    return result;
+}
+
+static int index_lock(sqlite3_file *file, int offset, int count, int flags) {
+    guard *guard = guard_of(file);
+    if ((flags & SQLITE_SHM_LOCK) && is_lost(guard)) return SQLITE_IOERR_SHMLOCK;
+    // A checkpoint has entered how far it came, perhaps without the last two of the calls above.
+    if (offset == CHECKPOINT_READ_LOCK && flags == (SQLITE_SHM_UNLOCK | SQLITE_SHM_EXCLUSIVE)) is_lost_or_short(guard);
+    int result = below(file)->xShmLock(file, offset, count, flags);
+    bool may_write = result == SQLITE_OK && offset == WRITE_LOCK && flags == (SQLITE_SHM_LOCK | SQLITE_SHM_EXCLUSIVE);
+    if (may_write && guard->index) litebase_keep_header(guard->index);
+    return result;
+}
+
+static int index_unmap(sqlite3_file *file, int deletes) {
+    guard_of(file)->index = 0;
+    return below(file)->xShmUnmap(file, deletes);
+}
+
+// MARK: Its log
+
+/// Whether a transaction whose last frame comes to that place of the log may count.
+static int admit_commit(guard *log, sqlite3_int64 offset) {
+    guard *database = log->database;
+    // One connection alone, which has the index in its own memory.
+    if (!database->index) return SQLITE_OK;
+    uint32_t page_size = log->page_size ? log->page_size : litebase_index_page_size(database->index);
+    sqlite3_int64 frame = (offset - LOG_HEADER) / (page_size + FRAME_HEADER) + 1;
+    sqlite3_int64 region = (frame + FRAMES_LESS_IN_FIRST - 1) / FRAMES_OF_REGION;
+    int result = SQLITE_OK;
+    if ((size_t)region * LITEBASE_REGION_BYTE_COUNT >= litebase_index_byte_count(database->index)) {
+        void volatile *place = 0;
+        result = index_map(log->database_file, (int)region, LITEBASE_REGION_BYTE_COUNT, 1, &place);
+    }
+    if (result == SQLITE_OK && is_lost_or_short(database)) result = SQLITE_IOERR_WRITE;
+    if (result == SQLITE_OK) commit_count++;
+    return result;
+}
+
+static int log_write(sqlite3_file *file, const void *bytes, int count, sqlite3_int64 offset) {
+    guard *guard = guard_of(file);
+    if (count > FRAME_HEADER && offset >= LOG_HEADER) guard->page_size = (uint32_t)count;
+    // The size of the database after it, which only the last frame of a transaction has.
+    if (count == FRAME_HEADER && memcmp((const char *)bytes + 4, "\0\0\0\0", 4) != 0) {
+        int result = admit_commit(guard, offset);
+        if (result != SQLITE_OK) return result;
+    }
+    return below(file)->xWrite(file, bytes, count, offset);
+}
+
+static int log_truncate(sqlite3_file *file, sqlite3_int64 size) {
+    return is_lost(guard_of(file)->database) ? SQLITE_IOERR_TRUNCATE : below(file)->xTruncate(file, size);
+}
+
+// MARK: Putting them in place
+
+/// The methods of all files of a kind: the file system below gives each the same.
+typedef struct {
+    const sqlite3_io_methods *_Atomic below;
+    sqlite3_io_methods methods;
+} kind;
+
+static kind databases, logs;
+static pthread_mutex_t making = PTHREAD_MUTEX_INITIALIZER;
+
+static void set_database_methods(sqlite3_io_methods *methods) {
+    methods->xLock = database_lock;
+    methods->xTruncate = database_truncate;
+    methods->xSync = database_sync;
+    methods->xFileControl = database_control;
+    methods->xShmMap = index_map;
+    methods->xShmLock = index_lock;
+    methods->xShmUnmap = index_unmap;
+}
+
+static void set_log_methods(sqlite3_io_methods *methods) {
+    methods->xWrite = log_write;
+    methods->xTruncate = log_truncate;
+}
+
+static bool take_methods(kind *kind, sqlite3_file *file, void (*set)(sqlite3_io_methods *)) {
+    pthread_mutex_lock(&making);
+    if (!kind->below) {
+        kind->methods = *file->pMethods;
+        set(&kind->methods);
+        kind->below = file->pMethods;
+    }
+    pthread_mutex_unlock(&making);
+    if (kind->below != file->pMethods) return false;
+    *guard_of(file) = (guard){.below = file->pMethods};
+    file->pMethods = &kind->methods;
+    return true;
+}
+
+int litebase_guard_methods(sqlite3_file *file, const char *name, int flags, int byte_count_below) {
+    guard_offset = byte_count_below;
+    bool is_guarded = true;
+    if (flags & SQLITE_OPEN_MAIN_DB) {
+        is_guarded = file->pMethods->iVersion >= 2 && take_methods(&databases, file, set_database_methods);
+    } else if (flags & SQLITE_OPEN_WAL) {
+        is_guarded = take_methods(&logs, file, set_log_methods);
+        if (is_guarded) {
+            guard_of(file)->database_file = sqlite3_database_file_object(name);
+            guard_of(file)->database = guard_of(guard_of(file)->database_file);
+        }
+    }
+    if (is_guarded) return SQLITE_OK;
+    file->pMethods->xClose(file);
+    file->pMethods = 0;
+    return SQLITE_CANTOPEN;
+}
+
+// MARK: Questions about a connection
+
+static litebase_index *index_of(sqlite3 *db, const char *name) {
+    sqlite3_file *file = 0;
+    if (sqlite3_file_control(db, name, SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK || !file) return 0;
+    return file->pMethods == &databases.methods ? guard_of(file)->index : 0;
+}
+
+int litebase_sqlite3_has_lost_index(sqlite3 *db) {
+    const char *name;
+    for (int i = 0; (name = sqlite3_db_name(db, i)); i++) {
+        litebase_index *index = index_of(db, name);
+        if (index && litebase_is_index_lost(index)) return 1;
+    }
+    return 0;
+}
+
+void litebase_sqlite3_look_at_index(sqlite3 *db) {
+    litebase_index *index = index_of(db, "main");
+    if (index) litebase_look_at_index(index);
+}
+
+uint64_t litebase_sqlite3_index(sqlite3 *db) {
+    litebase_index *index = index_of(db, "main");
+    return index ? litebase_index_serial(index) : 0;
+}
