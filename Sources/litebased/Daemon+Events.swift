@@ -47,6 +47,7 @@ extension Daemon {
         case .status:
             refreshStatus()
             reportLostNotifications()
+            server.tellServerChanges()
             observer.reportSuppressed()
             schedule(.status, afterMilliseconds: Self.statusIntervalMilliseconds)
         case .watchdog:

@@ -206,6 +206,7 @@ OPERATIONS = [
     OnMachine(begins="$ sudo systemctl stop"),
     OnMachine(begins="$ sudo systemctl reload", ends={"sudo systemctl reload litebase": 1, "sudo litebase reload": 78}),
     OnMachine(begins="$ systemctl show", varies=("pid", "uptime", "latency", "bytes")),
+    OnMachine(begins="$ litebase ping -d cache", varies=("milliseconds",)),
     OnMachine(begins="$ sudo litebase status"),
     OnMachine(begins="$ cat /etc/litebase/litebase.toml.d/idle.toml"),
     OnMachine(begins="$ systemctl --user enable",

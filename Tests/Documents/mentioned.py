@@ -25,7 +25,7 @@ RUN = [
     "systemctl cat litebase.socket litebase.service", "systemctl show litebase -p NRestarts",
     "systemctl show litebase -p NRestarts,Result", "systemctl show litebase -p BindPaths", "systemctl list-sockets litebase.socket",
     "ss -xl", "ss -xp | grep litebase.sock", "df -h /var/lib/litebase", "sudo runuser -u litebase -- ls -l /srv/music",
-    "systemctl reload litebase", "systemctl restart litebase.service", "sudo systemctl restart litebase.service", "systemctl daemon-reload",
+    "systemctl reload litebase", "systemctl restart litebase.service", "sudo systemctl restart litebase.service", "systemctl status litebase", "systemctl daemon-reload",
     "sudo systemctl restart litebase.socket", "sudo loginctl enable-linger alice", "usermod -aG sales alice",
     "sudo systemctl reset-failed litebase.socket; sudo systemctl start litebase.socket",
     "systemd-sysusers; systemd-tmpfiles --create; systemctl daemon-reload",
@@ -38,6 +38,7 @@ NOT_ROOT = "is a user's; the user instance has a section of its own, which runs 
 STAYS = "stays in the foreground"
 LEFT_OUT = {
     "kill -9": PART, "systemctl --user": PART, "sudo -u alice": PART, "journalctl -x": PART, "systemd-analyze security": PART,
+    "litebase ping -d NAME": PART, "timeout 15 litebase ping -d NAME": PART,
     "litebase config add-database": PART, "litebase query --url": PART, "id -u NAME": PART,
     "systemctl edit litebase.socket": PART, "systemctl edit litebase.service": PART, 'sqlite3 FILE ".backup TARGET"': PART,
     "journalctl --user -u litebase": NOT_ROOT, "systemctl --user enable --now litebase.socket": NOT_ROOT,

@@ -176,6 +176,14 @@ def stock(name):
     return prepare
 
 
+def a_redis(machine):
+    """As docs/databases.md has it, over TCP."""
+    a_server(machine)
+    servers.make_stock(machine, "redis")
+    machine.write(f"{ETC}/cache.toml", '[databases.cache]\nurl = "redis://127.0.0.1/0"\n')
+    machine.systemctl("restart", SERVICE)
+
+
 def a_server(machine):
     """PostgreSQL with a role for the daemon's user, and the sandbox open to it."""
     machine.run("pg_ctlcluster", "15", "main", "start", check=False)
@@ -317,6 +325,7 @@ PREPARED = {
     ("docs/operations.md", "Backup and restore"): a_database_in_use,
     ("docs/operations.md", "Reload, restart, upgrade"): a_bad_configuration,
     ("docs/operations.md", "Monitoring"): some_work,
+    ("docs/operations.md", "The state of servers"): a_redis,
     ("docs/operations.md", "Limits"): a_user_at_a_limit,
     ("docs/operations.md", "Idle exit and watchdog"): lambda machine: machine.ping(),
     ("docs/operations.md", "The user instance"): a_login,

@@ -1,5 +1,7 @@
 """Debian's servers behind the service, set up as docs/databases.md says: they restart, start later, and are removed."""
 
+import json
+
 import pytest
 
 import examples
@@ -72,6 +74,12 @@ def others_are_served(machine):
     assert machine.run("litebase", "query", "SELECT 7 AS n", user="member").stdout == '{"n":7}\n'
 
 
+def state(machine):
+    lines = machine.output("litebase", "databases", "--format", "jsonl", user="member").splitlines()
+    [found] = [row for row in map(json.loads, lines) if row["name"] == "it"]
+    return found
+
+
 @pytest.mark.parametrize("name, way", list(URLS))
 def test_a_server_that_restarts_and_one_that_starts_later(machine, served, name, way):
     served(name, way)
@@ -89,6 +97,33 @@ def test_a_server_that_restarts_and_one_that_starts_later(machine, served, name,
     others_are_served(machine)
     servers.start(machine, name)
     assert is_served(machine, name)
+
+
+@pytest.mark.parametrize("name, way", [("redis", "unix"), ("mariadb", "tcp")])
+def test_the_state_of_a_server_is_seen(machine, served, name, way):
+    served(name, way)
+    began = machine.cursor()
+    assert state(machine)["reachable"] is None
+    shown = machine.output("litebase", "ping", "-d", "it", user="member")
+    assert shown.startswith("healthy from database it: ") and " ms" in shown
+    assert state(machine)["reachable"] is True
+    servers.stop(machine, name)
+    failed = wait_until(lambda: (done := machine.run("litebase", "ping", "-d", "it", user="member", check=False)).returncode and done,
+                        "it is lost")
+    assert failed.returncode == 69 and failed.stdout.startswith("connect_failed from database it: time=")
+    seen = state(machine)
+    assert seen["reachable"] is False and seen["last_error"] and seen["since_ms"] < 60_000
+    assert "server of it" in machine.output("litebase", "status", user="member")
+    wait_until(lambda: ", 1 cannot be reached;" in machine.property("StatusText"), "systemctl status says so", 15)
+    for _ in range(20):
+        ask(machine, name)
+    servers.start(machine, name)
+    assert is_served(machine, name)
+    wait_until(lambda: "cannot be reached" not in machine.property("StatusText"), "systemctl status says so", 15)
+    told = [text for text in machine.messages(began, "-u", SERVICE) if text.startswith("Database it ")]
+    lost, back = [text for text in told if "cannot be reached" in text], [text for text in told if "again after" in text]
+    assert (len(lost), len(back)) == (1, 1), told
+    assert "pw" not in "".join(told).replace("Password", "")
 
 
 @pytest.mark.parametrize("name, package", [("redis", "redis-server"), ("mariadb", "mariadb-server"), ("postgresql", "postgresql-15")])

@@ -96,7 +96,7 @@ struct CatalogSurroundings {
             }
             return RemoteDatabase(
                 name: name, location: location, isReadOnly: isReadOnly, settings: remote,
-                onOpen: report(name, location.label))
+                onChange: reportServer(name, location.label))
         }
     }
 
@@ -104,10 +104,26 @@ struct CatalogSurroundings {
         let observer = observer
         return { failure in
             if let details = failure?.details {
-                let reason = details.message + (details.detail.map { " \($0)" } ?? "")
-                observer.observe(.databaseFailed(name: name, reason: "\(place): \(reason)"))
+                observer.observe(.databaseFailed(name: name, reason: "\(place): \(details.reason)"))
             } else if observer.wants(.info) {
                 observer.observe(.databaseOpened(name: name, path: place))
+            }
+        }
+    }
+
+    private func reportServer(_ name: String, _ place: String) -> @Sendable (ServerChange) -> Void {
+        let observer = observer
+        return { change in
+            if let details = change.error?.details {
+                let reason = "\(place): \(details.reason)"
+                observer.observe(.databaseLost(name: name, reason: reason, untoldCount: change.untoldCount))
+            } else if change.isFirst {
+                observer.observe(.databaseOpened(name: name, path: place))
+            } else {
+                observer.observe(
+                    .databaseBack(
+                        name: name, path: place, lostMilliseconds: change.lostMilliseconds,
+                        untoldCount: change.untoldCount))
             }
         }
     }

@@ -42,6 +42,8 @@ public enum MessageID: String, CaseIterable, Sendable {
     case slowStatement = "50dd520d59484ba1bc05481765508bd4"
     case databaseOpened = "96ee6e6bbc4f4e3cb4fe61791a056d5b"
     case databaseFailed = "1297aa3a1cca4708be37accb98162afc"
+    case databaseLost = "a56e44222ef54eaaa726961e766684f1"
+    case databaseBack = "2f067babec074d7ca5d4375ad5263d95"
     case databaseReplaced = "9d17c4b5a342405eb222b788c7e0803d"
     case databaseTrouble = "df4972318626438a914871e3353cc33a"
 
@@ -64,6 +66,8 @@ public enum MessageID: String, CaseIterable, Sendable {
         case .acceptFailed: "failed attempts to accept a connection"
         case .databaseOpened: "opened databases"
         case .databaseFailed: "databases that cannot be opened"
+        case .databaseLost: "databases whose servers cannot be reached"
+        case .databaseBack: "databases whose servers can be reached again"
         case .databaseReplaced: "databases whose files were deleted or replaced"
         case .databaseTrouble: "requests that failed for a trouble of the database"
         case .listening, .configurationInvalid, .startFailed, .settingsUnused, .limitsLowered,
