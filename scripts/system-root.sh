@@ -10,8 +10,8 @@ root="$cache/root-$recipe"
 
 # What boots, what the package depends on (its installation needs no network then), and what the tests use inside.
 packages="systemd systemd-sysv dbus dbus-user-session libpam-systemd
-libsqlite3-0 libedit2 libbsd0 libpq5
-postgresql
+libsqlite3-0 libedit2 libbsd0 libpq5 libmariadb3 libhiredis0.14
+postgresql mariadb-server redis-server
 python3 python3-msgpack strace man-db procps iproute2 util-linux"
 
 mkdir -p "$cache"
@@ -31,8 +31,9 @@ if [ ! -e "$root/.complete" ]; then
     rm -f "$root"/var/cache/apt/archives/*.deb "$root/etc/machine-id"
     systemd-machine-id-setup --root="$root" >/dev/null 2>&1
     echo litebase-test >"$root/etc/hostname"
-    # PostgreSQL runs for the tests that start it.
-    ln -sf /dev/null "$root/etc/systemd/system/postgresql.service"
+    # Servers run for the tests that start them.
+    chroot "$root" systemctl --quiet disable postgresql.service mariadb.service mariadb.socket \
+        redis-server.service
     # Not wanted inside: they wait for a network, a clock or a console, and "is-system-running" would say degraded.
     for unit in systemd-firstboot.service console-getty.service getty.target systemd-networkd-wait-online.service systemd-timesyncd.service \
         systemd-resolved.service e2scrub_reap.service apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer \

@@ -285,9 +285,20 @@ public final class Server {
         return ", \(disabled.count) disabled (\(names)\(disabled.count > Self.namedCountMax ? ", …" : ""))"
     }
 
+    /// Databases whose servers could not be reached when somebody tried last.
+    private var lostDatabaseCount: Int {
+        catalog.entries.count { $0.databases.contains { $0.serverState?.isReachable == false } }
+    }
+
+    /// Has the log learn what it was not told of servers, because there was too much of it; to be called every few seconds.
+    public func tellServerChanges() {
+        for database in catalog.entries.flatMap(\.databases) { database.tellServerChange() }
+    }
+
     /// One line for `STATUS=` (sd_notify(3)).
     public var statusLine: String {
-        "Serving \(counted(catalog.entries.count - catalog.disabled.count, "database"))\(disabledText); "
+        "Serving \(counted(catalog.entries.count - catalog.disabled.count, "database"))\(disabledText)"
+            + (lostDatabaseCount == 0 ? "; " : ", \(lostDatabaseCount) cannot be reached; ")
             + "\(counted(connectionCount, "connection")), \(counted(requestsInFlight, "request")) running"
     }
 

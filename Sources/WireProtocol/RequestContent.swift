@@ -6,6 +6,7 @@ public protocol RequestContent {
     init(_ data: UnsafeRawBufferPointer?) throws(DecodeError)
 }
 
+extension HealthRequest: RequestContent {}
 extension HelloRequest: RequestContent {}
 extension ConnectRequest: RequestContent {}
 extension DisconnectRequest: RequestContent {}
@@ -18,6 +19,7 @@ extension RequestHead {
     /// Decodes the data of the request; `nil` for a type that has none.
     public func decodeContent() throws(DecodeError) -> (any RequestContent)? {
         switch type {
+        case .healthCheck: try HealthRequest(data)
         case .hello: try HelloRequest(data)
         case .dbConnect: try ConnectRequest(data)
         case .dbDisconnect: try DisconnectRequest(data)
@@ -25,7 +27,7 @@ extension RequestHead {
         case .batch: try BatchRequest(data)
         case .describe: try DescribeRequest(data)
         case .fetch, .cancel: try RequestReference(data)
-        case .healthCheck, .listDatabases, .stats, .activity, .reload, nil: nil
+        case .listDatabases, .stats, .activity, .reload, nil: nil
         }
     }
 }

@@ -56,6 +56,29 @@ public struct HelloRequest {
     }
 }
 
+/// `health_check`: of the daemon, or of one database, by a round trip to it.
+public struct HealthRequest {
+    public private(set) var database: UnsafeRawBufferPointer?
+    /// How long to wait for the database.
+    public private(set) var timeoutMilliseconds: Int64?
+
+    public init(_ data: UnsafeRawBufferPointer?) throws(DecodeError) {
+        var fields = try FieldReader(data)
+        while let name = try fields.nextName() {
+            if name.equals("database") {
+                database = try fields.optionalText("database")
+            } else if name.equals("timeout_ms") {
+                timeoutMilliseconds = try fields.optionalPositive("timeout_ms")
+            } else {
+                try fields.reader.skip()
+            }
+        }
+    }
+
+    /// Where the round trip goes.
+    public var target: Target { Target(database: database) }
+}
+
 /// `db_connect`: opens a session on a database, by name or by URL; neither means the default one.
 public struct ConnectRequest {
     public private(set) var database: UnsafeRawBufferPointer?
@@ -102,6 +125,8 @@ public struct DisconnectRequest {
 public struct Target {
     public internal(set) var session: UnsafeRawBufferPointer?
     public internal(set) var database: UnsafeRawBufferPointer?
+
+    init(database: UnsafeRawBufferPointer? = nil) { self.database = database }
 
     /// Reads the value if the field is one of the two; returns whether it was.
     mutating func readField(_ name: UnsafeRawBufferPointer, from fields: inout FieldReader) throws(DecodeError) -> Bool

@@ -57,6 +57,7 @@ extension Daemon {
         case .status:
             refreshStatus()
             reportLostNotifications()
+            server.tellServerChanges()
             observer.reportSuppressed()
             schedule(.status, afterMilliseconds: Self.statusIntervalMilliseconds)
         case .watchdog:

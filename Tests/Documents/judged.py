@@ -125,16 +125,6 @@ CLIENT_PYTHON = [
 
 # The same command stands in a guide, where it has its machine.
 ON_MACHINE = "Tests/System/test_guides.py runs it"
-# A user's own daemon stands for the service, where the machine of the system tests has no such server.
-AS_USER = {"/etc/litebase/": "$HOME/.config/litebase/", "sudo systemctl restart litebase.service": "litebase reload"}
-
-
-def remote(begins, package, **instead):
-    return Commands(begins=begins, instead={**AS_USER, **instead}, left_out={
-        f"sudo apt install {package}": NETWORK, "sudo systemctl daemon-reload": ON_MACHINE,
-        "sudo install -D -m 0644 -t /etc/systemd/system/litebase.service.d "
-        "/usr/share/doc/litebase/examples/systemd/remote-databases.conf": ON_MACHINE})
-
 
 DATABASES = [
     OnMachine(begins="$ sudo apt install libpq5"),
@@ -143,9 +133,10 @@ DATABASES = [
                      (Typed("secret\n"),)}),
     Elsewhere(begins="CREATE ROLE reader", test="Tests/Documents/test_statements.py::test_the_reader_of_postgresql"),
     Configuration(begins="[databases.shop]", names=("sales", "analysts")),
-    remote("$ sudo apt install libmariadb3", "libmariadb3"),
+    OnMachine(begins="$ sudo apt install libmariadb3"),
     Elsewhere(begins="CREATE USER reader", test="Tests/Documents/test_statements.py::test_the_reader_of_mariadb"),
-    remote("$ sudo apt install libhiredis0.14", "libhiredis0.14"),
+    OnMachine(begins="$ sudo apt install libhiredis0.14"),
+    OnMachine(begins="$ sudo sed -i"),
     Elsewhere(begins="ACL SETUSER reader", test="Tests/Documents/test_statements.py::test_the_reader_of_redis"),
 ]
 
@@ -231,6 +222,7 @@ OPERATIONS = [
     OnMachine(begins="$ sudo systemctl stop"),
     OnMachine(begins="$ sudo systemctl reload", ends={"sudo systemctl reload litebase": 1, "sudo litebase reload": 78}),
     OnMachine(begins="$ systemctl show", varies=("pid", "uptime", "latency", "bytes")),
+    OnMachine(begins="$ litebase ping -d cache", varies=("milliseconds",)),
     OnMachine(begins="$ sudo litebase status"),
     OnMachine(begins="$ cat /etc/litebase/litebase.toml.d/idle.toml"),
     OnMachine(begins="$ systemctl --user enable",

@@ -25,11 +25,10 @@ JUDGED = {
     "packaging/debian/litebase.README.Debian": judged.DEBIAN,
 }
 NAMES = [*JUDGED, *judged.HELP]
-# What the reader has who follows a document: a daemon, and the tables and files that the examples speak of; the daemon that
-# the document starts; or a daemon and a server (by the block).
+# What the reader has who follows a document: a daemon, and the tables and files that the examples speak of; or the
+# daemon that the document starts.
 FOLLOWED = ["docs/protocol.md", "docs/examples/shop/README.md", "docs/man/litebase.1", "docs/man/litebase.toml.5", *judged.HELP]
 STARTED = ["README.md", "docs/man/litebased.8"]
-SERVED = ["$ sudo apt install libmariadb3", "$ sudo apt install libhiredis0.14"]
 
 
 def blocks_of(document):

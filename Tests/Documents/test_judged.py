@@ -9,7 +9,7 @@ import examples
 import judged
 import mentioned
 from daemon import LITEBASE
-from judgements import FOLLOWED, JUDGED, NAMES, SERVED, STARTED, judgements_of
+from judgements import FOLLOWED, JUDGED, NAMES, STARTED, judgements_of
 
 VERBS = re.findall(r"^([\w-]+):", (examples.ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
 
@@ -50,8 +50,7 @@ def test_what_a_judgement_says_is_about_its_block(document):
             shared = set(judged.LEAVES) if judged.LEAVES.items() <= judgement.types.items() else set()
             for said in (judgement.left_out, judgement.types, judgement.ends):
                 assert set(said) - shared <= typed, block.name
-            if block.document != "docs/databases.md":  # two blocks there have the same
-                assert all(old in block.text for old in judgement.instead), block.name
+            assert all(old in block.text for old in judgement.instead), block.name
         if isinstance(judgement, judged.Elsewhere):
             path, name = judgement.test.split("::")
             assert re.search(rf"\b(def|func) {name}\(", (examples.ROOT / path).read_text(encoding="utf-8")), judgement.test
@@ -68,9 +67,9 @@ def everything(kind):
 
 
 def test_every_command_has_who_runs_it():
-    """By a reader who follows the document, with a server, on the machine of the system tests; or it is left out."""
+    """By a reader who follows the document, on the machine of the system tests; or it is left out."""
     for block, judgement in everything(judged.Commands):
-        assert block.document in FOLLOWED + STARTED or block.text.startswith(tuple(SERVED)) or (
+        assert block.document in FOLLOWED + STARTED or (
             set(typed_in(block)) == set(judgement.left_out)), f"{block.name}: no test runs this"
 
 

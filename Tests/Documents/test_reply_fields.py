@@ -57,6 +57,7 @@ def seen(client, disable):
     ask("query", sql="SELECT x FROM t, (VALUES(1), (2))", max_rows=1)
     ask("query", sql="SELECT 1", result_sets=True)
     ask("health_check")
+    ask("health_check", database="default")
     ask("hello", client="test", protocol=[1])
     ask("list_databases")
     session = ask("db_connect", database="default")["session"]

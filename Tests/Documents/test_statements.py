@@ -1,16 +1,13 @@
-"""Statements of docs/databases.md for the administrator of a server, on servers of their own; and commands about such databases."""
+"""Statements of docs/databases.md for the administrator of a server, on servers of their own."""
 
-import dataclasses
 import shlex
 
 import pytest
 
-import judged
-from judgements import SERVED, judgements_of
+from judgements import judgements_of
 from mariadb import MariaDB
 from postgresql import PostgreSQL
 from redis_server import Redis
-from test_examples_run import follow
 
 
 def shown(begins):
@@ -70,24 +67,3 @@ def test_the_reader_of_redis(serve, reader):
     url = server.url("reader", "password")
     assert asked(reader(), "cache", url, ["GET k", "SET k w", "CONFIG GET requirepass"]) == [0, 77, 77]
     assert server.ask("GET", "k") == "v"
-
-
-def test_a_database_on_mariadb(mariadb, reader):
-    alice = reader()
-    mariadb.sql("CREATE USER litebase@localhost; GRANT ALL ON shop.* TO litebase@localhost")
-    alice.start_daemon("exec litebased")
-    block, judgement = shown(SERVED[0])
-    follow(alice, block, placed(judgement, "/run/mysqld/mysqld.sock", mariadb.socket))
-
-
-def test_a_database_on_redis(serve, reader):
-    server, alice = serve(Redis), reader()
-    alice.start_daemon("exec litebased")
-    block, judgement = shown(SERVED[1])
-    follow(alice, block, placed(judgement, "/run/redis/redis-server.sock", server.socket))
-
-
-def placed(judgement, path, socket):
-    """With the server's socket where the test's server has it."""
-    assert isinstance(judgement, judged.Commands)
-    return dataclasses.replace(judgement, instead={**judgement.instead, path: str(socket)})

@@ -164,7 +164,7 @@ def test_fields_of_the_journal(start_daemon, databases, directory):
     seen = battery(daemon, names, "msgpack")
     assert daemon.terminate() == 0
     journal.wait("stopped")
-    assert len(journal.entries("databaseFailed")) >= len(names) - 1
+    assert len(journal.entries("databaseFailed") + journal.entries("databaseLost")) >= len(names) - 1
     searched(*seen, journal.raw.decode(errors="replace"), daemon.log())
 
 

@@ -75,6 +75,8 @@ import Testing
         .listening(address: "unix:/s", inherited: true), .connectionRefused(limitName: "l", limit: 1, peer: nil),
         .protocolViolation(connection: 1, peer: nil, reason: "r"), .acceptFailed(.tooManyFiles, pauseMilliseconds: 1),
         .databaseOpened(name: "d", path: "/p"), .databaseFailed(name: "d", reason: "r"),
+        .databaseLost(name: "d", reason: "r", untoldCount: 0),
+        .databaseBack(name: "d", path: "p", lostMilliseconds: 1, untoldCount: 1),
         .databaseReplaced(name: "d", change: "c"), .reloaded(databaseCount: 1),
         .databasesShareFile(SharedFile(name: "d", otherName: "e", path: "/p")),
         .draining(connectionCount: 1, requestCount: 1), .stopped, .restored(connectionCount: 1, closedCount: 0),

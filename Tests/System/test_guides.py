@@ -14,6 +14,7 @@ import pytest
 import examples
 import judged
 import mentioned
+import servers
 import terminal
 from judgements import JUDGED, judgements_of
 from machine import LIBRARY, SERVICE, SOCKET, wait_until
@@ -102,6 +103,8 @@ def administrator(machine):
     machine.shell("umount /srv/small", check=False)
     machine.shell("rm -rf /srv/small /etc/litebase/credentials /srv/music /var/backups/litebase /var/lib/litebase/* /root/*.db /tmp/litebase.sock*")
     machine.systemctl("enable", "litebase.socket")
+    for name in servers.UNITS:
+        servers.stop(machine, name)
 
 
 # What a section takes for granted.
@@ -162,6 +165,23 @@ def a_user_at_a_limit(machine):
     holder = connections(machine, 4)
     assert machine.run("litebase", "ping", user="alice", check=False).returncode == 75
     return holder
+
+
+def stock(name):
+    """A server as its package leaves it; everything else is the section's own."""
+    def prepare(machine):
+        servers.make_stock(machine, name)
+        machine.run("systemctl", "stop", "litebase.socket", SERVICE)
+        machine.systemctl("start", "litebase.socket")
+    return prepare
+
+
+def a_redis(machine):
+    """As docs/databases.md has it, over TCP."""
+    a_server(machine)
+    servers.make_stock(machine, "redis")
+    machine.write(f"{ETC}/cache.toml", '[databases.cache]\nurl = "redis://127.0.0.1/0"\n')
+    machine.systemctl("restart", SERVICE)
 
 
 def a_server(machine):
@@ -298,11 +318,14 @@ def a_crash_to_come(machine):
 PREPARED = {
     ("README.md", "Using it"): a_login,
     ("packaging/debian/litebase.README.Debian", ""): a_login,
-    ("docs/databases.md", "PostgreSQL"): a_server,
+    ("docs/databases.md", "PostgreSQL"): stock("postgresql"),
+    ("docs/databases.md", "MySQL and MariaDB"): stock("mariadb"),
+    ("docs/databases.md", "Redis, Valkey, KeyDB"): stock("redis"),
     ("docs/examples/shop/README.md", ""): a_server,
     ("docs/operations.md", "Backup and restore"): a_database_in_use,
     ("docs/operations.md", "Reload, restart, upgrade"): a_bad_configuration,
     ("docs/operations.md", "Monitoring"): some_work,
+    ("docs/operations.md", "The state of servers"): a_redis,
     ("docs/operations.md", "Limits"): a_user_at_a_limit,
     ("docs/operations.md", "Idle exit and watchdog"): lambda machine: machine.ping(),
     ("docs/operations.md", "The user instance"): a_login,

@@ -36,6 +36,15 @@ def test_restarts_under_load_lose_nothing(machine, load, figures):
     nothing_failed(machine)
 
 
+def test_the_socket_outlives_any_number_of_restarts(machine):
+    """systemd's own limit, five starts in ten seconds, would leave none behind."""
+    for _ in range(8):
+        machine.systemctl("restart", "litebase.socket")
+        assert machine.state("litebase.socket") == "active"
+    machine.ping()
+    nothing_failed(machine)
+
+
 def test_restart_of_the_socket_reaches_the_service(machine):
     machine.ping()
     pid = machine.main_pid()

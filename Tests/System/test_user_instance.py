@@ -26,6 +26,13 @@ def as_user(machine):
     machine.systemctl("stop", f"user@{uid}.service", check=False)
 
 
+def test_the_socket_outlives_any_number_of_restarts(machine, as_user):
+    as_user("systemctl", "--user", "start", "litebase.socket")
+    for _ in range(8):
+        as_user("systemctl", "--user", "restart", "litebase.socket")
+    machine.ping(f"{as_user.runtime}/litebase/litebase.sock", user=USER)
+
+
 def test_it_serves_the_users_own_files(machine, as_user):
     as_user("systemctl", "--user", "start", "litebase.socket")
     socket = f"{as_user.runtime}/litebase/litebase.sock"

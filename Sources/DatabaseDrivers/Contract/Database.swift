@@ -19,6 +19,15 @@ public enum Engine: String, Sendable {
         }
     }
 
+    /// A statement that asks for nothing but an answer: of a server one round trip, of a file a look into it.
+    public var pingText: StaticString {
+        switch self {
+        case .sqlite: "SELECT 1 FROM sqlite_schema LIMIT 1"
+        case .postgresql, .mysql: "SELECT 1"
+        case .redis: "PING"
+        }
+    }
+
     /// The error of a statement that is given so many values; `nil` when it may be.
     public func refusal(ofParameters count: Int) -> DriverError? {
         guard count > parameterCountMax else { return nil }
@@ -96,6 +105,10 @@ public protocol Database: AnyObject, Sendable {
     var longReadLoad: (count: Int, peak: Int, delayedCount: UInt64) { get }
     /// The connections to a database on a server; `nil` for one that has none.
     var poolLoad: PoolLoad? { get }
+    /// What requests have seen of the server; `nil` of a database that has none.
+    var serverState: ServerState? { get }
+    /// Tells of the server what there was no room for before: to be called every few seconds.
+    func tellServerChange()
     /// Brings to its place what is not there yet, before the process ends. `done` is called on any thread.
     func checkpoint(done: @escaping @Sendable () -> Void)
 }
@@ -103,4 +116,6 @@ public protocol Database: AnyObject, Sendable {
 extension Database {
     public var longReadLoad: (count: Int, peak: Int, delayedCount: UInt64) { (0, 0, 0) }
     public var poolLoad: PoolLoad? { nil }
+    public var serverState: ServerState? { nil }
+    public func tellServerChange() {}
 }

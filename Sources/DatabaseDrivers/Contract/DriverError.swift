@@ -35,6 +35,9 @@ public struct DriverError: Error, Sendable {
         public var holder: LockHolder?
         /// The limit that was reached.
         public var limit: DriverLimit?
+
+        /// What happened, and what else is known.
+        public var reason: String { message + (detail.map { " \($0)" } ?? "") }
     }
 
     private final class Storage: Sendable {

@@ -349,6 +349,7 @@ final class PoolLane: EventSource, ConnectionHolder {
         guard let request = requests[token] else { return }
         request.timer = nil
         if request.isOpening {
+            database.noteOpened(connectTimeout)
             return finish(request, .failure(connectTimeout))
         }
         guard pool.update({ $0.withdraw(request.number, index) }) else { return }

@@ -14,16 +14,16 @@ public final class RemoteDatabase: Database {
     let connectors: WorkerPool
     let cancellers = WorkerPool(threadCountMax: 4)
     private let name: String
-    private let onOpen: @Sendable (DriverError?) -> Void
+    private let onChange: @Sendable (ServerChange) -> Void
     private let lanes = Mutex<[ObjectIdentifier: ConnectionPool.LaneReference]>([:])
-    /// Whether the last attempt to connect succeeded; `nil` before the first.
-    private let isReachable = Mutex<Bool?>(nil)
+    private let watch = Mutex(ServerWatch())
 
     public var engine: Engine { driver.engine }
     public var location: DatabaseLocation { driver.location }
     public let isReadOnly: Bool
     public var isVolatile: Bool { false }
     public var poolLoad: PoolLoad? { pool.load }
+    public var serverState: ServerState? { watch.withLock { $0.state } }
     /// What the log calls it.
     var label: String { name.isEmpty ? driver.label : name }
 
@@ -32,16 +32,16 @@ public final class RemoteDatabase: Database {
     ///   - location: where it is.
     ///   - isReadOnly: whether no client may write.
     ///   - settings: limits of its connections, and what they need to be let in.
-    ///   - onOpen: told when the database becomes reachable, or is not any more; on any thread.
+    ///   - onChange: told when the server becomes reachable, or is not any more; on any thread.
     public init(
         name: String, location: RemoteLocation, isReadOnly: Bool, settings: RemoteSettings,
-        onOpen: @escaping @Sendable (DriverError?) -> Void
+        onChange: @escaping @Sendable (ServerChange) -> Void
     ) {
         self.name = name
         driver = location.makeDriver(settings)
         self.isReadOnly = isReadOnly
         self.settings = settings
-        self.onOpen = onOpen
+        self.onChange = onChange
         pool = ConnectionPool(connectionCountMax: settings.connectionCountMax)
         connectors = WorkerPool(threadCountMax: min(32, settings.connectionCountMax))
     }
@@ -71,12 +71,12 @@ public final class RemoteDatabase: Database {
         return lane
     }
 
-    /// Tells when the database becomes reachable, or is not any more; not at every attempt.
+    /// An attempt to connect has ended. Tells when the server becomes reachable, or is not any more; not every attempt.
     func noteOpened(_ error: DriverError?) {
-        let isNews = isReachable.withLock { isReachable in
-            defer { isReachable = error == nil }
-            return isReachable != (error == nil)
-        }
-        if isNews { onOpen(error) }
+        if let change = watch.withLock({ $0.note(error, at: .now) }) { onChange(change) }
+    }
+
+    public func tellServerChange() {
+        if let change = watch.withLock({ $0.takeNews(at: .now) }) { onChange(change) }
     }
 }

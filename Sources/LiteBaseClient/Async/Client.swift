@@ -151,6 +151,17 @@ extension Client {
         Health(try await reply(to: .healthCheck).data)
     }
 
+    /// Asks a database for an answer, as a statement would, connecting to its server if need be.
+    ///
+    /// - Parameters:
+    ///   - database: its name.
+    ///   - timeout: the daemon gives up after that time, with the error `timeout`.
+    /// - Returns: what has answered, and how long that took.
+    /// - Throws: `ClientError.server` with what a statement would get.
+    public func ping(database: String, timeout: Duration? = nil) async throws -> DatabaseHealth {
+        try DatabaseHealth(try await reply(to: .databaseCheck(database, timeout: timeout)).data)
+    }
+
     /// The databases that the caller may open.
     public func listDatabases() async throws -> [DatabaseInformation] {
         let data = try await reply(to: .listDatabases).data

@@ -83,6 +83,17 @@ extension BlockingClient {
         Health(try reply(to: .healthCheck).data)
     }
 
+    /// Asks a database for an answer, as a statement would, connecting to its server if need be.
+    ///
+    /// - Parameters:
+    ///   - database: its name.
+    ///   - timeout: the daemon gives up after that time, with the error `timeout`.
+    /// - Returns: what has answered, and how long that took.
+    /// - Throws: `ClientError.server` with what a statement would get.
+    public func ping(database: String, timeout: Duration? = nil) throws(ClientError) -> DatabaseHealth {
+        try DatabaseHealth(try reply(to: .databaseCheck(database, timeout: timeout)).data)
+    }
+
     /// The databases that the caller may open.
     public func listDatabases() throws(ClientError) -> [DatabaseInformation] {
         (try reply(to: .listDatabases).data["databases"]?.elements ?? []).map(DatabaseInformation.init)

@@ -20,6 +20,16 @@ public struct Health: Sendable {
     public let activation: String
 }
 
+/// A database that has answered.
+public struct DatabaseHealth: Hashable, Sendable {
+    public let name: String
+    /// Such as "redis".
+    public let engine: String
+    public let serverVersion: String
+    /// How long the daemon and the database took, connecting included.
+    public let elapsed: Duration
+}
+
 /// What a reload has put in force.
 public struct ReloadResult: Hashable, Sendable {
     public let databaseCount: Int64
@@ -99,6 +109,26 @@ public struct DatabaseInformation: Hashable, Sendable {
     public let isDefault: Bool
     /// Whether nobody may open it at present, since the configuration names users or groups that there are not.
     public let isDisabled: Bool
+    /// What is known of its server; `nil` where it has none, or the daemon does not tell.
+    public let server: ServerState?
+
+    /// Whether the server can be reached, as requests have seen it.
+    public struct ServerState: Hashable, Sendable {
+        /// `nil` before the first attempt to connect.
+        public let isReachable: Bool?
+        /// For how long that has been so.
+        public let age: Duration?
+        /// How long ago the last attempt to connect was.
+        public let attemptAge: Duration?
+        /// Why the last attempt failed that did, and how long ago.
+        public let lastError: String?
+        public let lastErrorAge: Duration?
+        /// Connections at most, open, in use, and requests that wait for one.
+        public let connectionsMax: Int64
+        public let connectionsOpen: Int64
+        public let connectionsUsed: Int64
+        public let requestsWaiting: Int64
+    }
 }
 
 /// What a statement would take and give, without running it.

@@ -18,6 +18,19 @@ extension Health {
     }
 }
 
+extension DatabaseHealth {
+    /// - Throws: `ClientError.protocolViolation` of a daemon that knows no such question, and has answered for itself.
+    init(_ data: StructuredValue) throws(ClientError) {
+        guard let database = data["database"], database.members != nil else {
+            throw .protocolViolation("the daemon is older than this program, and does not ask databases")
+        }
+        name = database["name"]?.text ?? ""
+        engine = database["engine"]?.text ?? ""
+        serverVersion = database["server_version"]?.text ?? ""
+        elapsed = database.duration("elapsed_us", Duration.microseconds) ?? .zero
+    }
+}
+
 extension StatementSummary {
     init(_ data: StructuredValue) {
         rowCount = data["row_count"]?.integer ?? 0
@@ -82,6 +95,21 @@ extension DatabaseInformation {
         isReadOnly = data["access"]?.text == "read_only"
         isDefault = data["default"]?.bool ?? false
         isDisabled = data["disabled"]?.bool ?? false
+        server = data["server"].flatMap { $0.members == nil ? nil : ServerState($0) }
+    }
+}
+
+extension DatabaseInformation.ServerState {
+    init(_ data: StructuredValue) {
+        isReachable = data["reachable"]?.bool
+        age = data.duration("since_ms", Duration.milliseconds)
+        attemptAge = data.duration("attempt_ms", Duration.milliseconds)
+        lastError = data["last_error"]?.text
+        lastErrorAge = data.duration("last_error_ms", Duration.milliseconds)
+        connectionsMax = data["pool"]?["value"]?.integer ?? 0
+        connectionsOpen = data["pool"]?["open"]?.integer ?? 0
+        connectionsUsed = data["pool"]?["used"]?.integer ?? 0
+        requestsWaiting = data["pool"]?["waiting"]?.integer ?? 0
     }
 }
 

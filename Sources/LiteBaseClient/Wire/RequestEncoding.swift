@@ -14,6 +14,7 @@ enum Target: Sendable {
 /// A request, ready to be encoded under the id that the connection gives it.
 enum Request: Sendable {
     case healthCheck
+    case databaseCheck(String, timeout: Duration?)
     case hello(Introduction)
     case listDatabases
     case stats
@@ -29,7 +30,7 @@ enum Request: Sendable {
 
     var type: RequestType {
         switch self {
-        case .healthCheck: .healthCheck
+        case .healthCheck, .databaseCheck: .healthCheck
         case .hello: .hello
         case .listDatabases: .listDatabases
         case .stats: .stats
@@ -68,6 +69,9 @@ private struct RequestEncoder {
     mutating func data(of request: Request, into output: inout ByteBuffer) {
         switch request {
         case .healthCheck, .listDatabases, .stats, .activity, .reload: break
+        case .databaseCheck(let name, let timeout):
+            field("database", name, into: &output)
+            if let timeout { field("timeout_ms", max(1, timeout.milliseconds), into: &output) }
         case .hello(let introduction):
             if let name = introduction.name { field("client", name, into: &output) }
             writer.key("notices", into: &output)

@@ -28,20 +28,41 @@ extension Connection {
     }
 
     private func writeHealth(_ id: RequestID, _ encoding: WireEncoding) {
+        reply(RequestType.healthCheck.replyName, id: id, encoding: encoding, writeHealth)
+    }
+
+    private func writeHealth(_ writer: inout MessageWriter, _ output: inout ByteBuffer) {
         let uptime = context.loop.now.nanoseconds(since: context.shared.started) / 1_000_000
-        reply(RequestType.healthCheck.replyName, id: id, encoding: encoding) { writer, output in
-            writer.key("status", into: &output)
-            writer.text("healthy", into: &output)
-            writer.key("version", into: &output)
-            writer.text(context.shared.version, into: &output)
-            writer.key("protocol", into: &output)
-            writer.integer(WireLimits.protocolVersion, into: &output)
-            writer.key("pid", into: &output)
-            writer.integer(context.shared.pid, into: &output)
-            writer.key("uptime_ms", into: &output)
-            writer.integer(max(0, uptime), into: &output)
-            writer.key("activation", into: &output)
-            writer.text(context.shared.activation.rawValue, into: &output)
+        writer.key("status", into: &output)
+        writer.text("healthy", into: &output)
+        writer.key("version", into: &output)
+        writer.text(context.shared.version, into: &output)
+        writer.key("protocol", into: &output)
+        writer.integer(WireLimits.protocolVersion, into: &output)
+        writer.key("pid", into: &output)
+        writer.integer(context.shared.pid, into: &output)
+        writer.key("uptime_ms", into: &output)
+        writer.integer(max(0, uptime), into: &output)
+        writer.key("activation", into: &output)
+        writer.text(context.shared.activation.rawValue, into: &output)
+    }
+
+    /// A database has answered.
+    func replyDatabaseHealth(_ operation: Operation) {
+        guard let link = operation.link else { return }
+        reply(RequestType.healthCheck.replyName, id: operation.id, encoding: operation.encoding) { writer, output in
+            writeHealth(&writer, &output)
+            writer.key("database", into: &output)
+            writer.beginMap(into: &output)
+            writer.key("name", into: &output)
+            writer.text(link.databaseName, into: &output)
+            writer.key("engine", into: &output)
+            writer.text(link.engine.rawValue, into: &output)
+            writer.key("server_version", into: &output)
+            writer.text(link.serverVersion, into: &output)
+            writer.key("elapsed_us", into: &output)
+            writer.integer(operation.elapsedMicroseconds, into: &output)
+            writer.endMap(into: &output)
         }
     }
 
@@ -107,20 +128,21 @@ extension Connection {
             writer.key("databases", into: &output)
             writer.beginArray(into: &output)
             for (index, entry) in context.catalog.entries.enumerated() {
-                guard let access = access(to: entry) else { continue }
+                guard let grant = grant(entry) else { continue }
                 writer.beginMap(into: &output)
                 writer.key("name", into: &output)
                 writer.text(entry.configuration.name, into: &output)
                 writer.key("engine", into: &output)
                 writer.text(entry.database.engine.rawValue, into: &output)
                 writer.key("access", into: &output)
-                writer.text(access.rawValue, into: &output)
+                writer.text(grant.access.rawValue, into: &output)
                 writer.key("default", into: &output)
                 writer.bool(index == 0, into: &output)
                 if entry.problem != nil {
                     writer.key("disabled", into: &output)
                     writer.bool(true, into: &output)
                 }
+                grant.database.serverState?.write(grant.database.poolLoad, &writer, &output)
                 writer.endMap(into: &output)
             }
             writer.endArray(into: &output)

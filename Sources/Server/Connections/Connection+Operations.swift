@@ -270,6 +270,7 @@ extension Connection {
         case .query: replyQueryEnd(operation)
         case .batch: replyBatch(operation)
         case .describe: replyDescription(operation)
+        case .healthCheck: replyDatabaseHealth(operation)
         default: break
         }
     }
@@ -399,7 +400,7 @@ extension Connection {
 
 extension Operation {
     /// Whether `cancel` has an effect: connecting and disconnecting end by themselves.
-    var isStoppable: Bool { type == .query || type == .batch || type == .describe }
+    var isStoppable: Bool { type == .query || type == .batch || type == .describe || type == .healthCheck }
 
     fileprivate var transactionName: StaticString { session?.link.transaction.name ?? "none" }
 

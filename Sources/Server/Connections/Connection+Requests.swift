@@ -127,7 +127,7 @@ extension Connection {
             guard type == .reload, isAdministrator else { return refuseConnection(refusal, head.id, encoding) }
             isClosing = true
         }
-        if context.isDraining, slot == nil, type != .healthCheck {
+        if context.isDraining, slot == nil, type != .healthCheck || head.data != nil {
             return reply(.shuttingDown, id: head.id, encoding: encoding)
         }
         if !inFlight.isEmpty, isInUse(head.id), !type.namesAnother {
@@ -136,7 +136,7 @@ extension Connection {
         do throws(RequestError) {
             if let refusal = refusal(ofBytes: context.body.count) { throw refusal }
             switch type {
-            case .healthCheck: replyHealth(head.id, encoding)
+            case .healthCheck: try checkHealth(head, encoding)
             case .hello: try replyHello(head, encoding)
             case .listDatabases: replyDatabases(head.id, encoding)
             case .stats: replyStatistics(head, encoding)

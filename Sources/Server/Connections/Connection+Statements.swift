@@ -114,6 +114,23 @@ extension Connection {
         try submitIfAffordable(operation)
     }
 
+    /// Answers for the daemon at once, for a database when that has answered.
+    func checkHealth(_ head: RequestHead, _ encoding: WireEncoding) throws(RequestError) {
+        guard head.data != nil else { return replyHealth(head.id, encoding) }
+        let request = try content(HealthRequest.self, of: head)
+        guard request.database != nil else { return replyHealth(head.id, encoding) }
+        try checkRequestCount()
+        let route = try route(request.target)
+        let operation = makeOperation(head, .healthCheck, encoding)
+        let text = route.link.engine.pingText
+        send(operation, by: consume route, timeout: request.timeoutMilliseconds)
+        operation.sql = UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount)
+        // What it selects is told nobody; it has to be put somewhere.
+        operation.prepareRows(
+            writer(encoding), rowByteCountMax: context.limits.rowByteCountMax, account, accountByteCountMax: .max)
+        try submitIfAffordable(operation)
+    }
+
     func replyDescription(_ operation: Operation) {
         guard let description = operation.description else { return }
         reply(RequestType.describe.replyName, id: operation.id, encoding: operation.encoding) { writer, output in

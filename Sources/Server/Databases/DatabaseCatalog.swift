@@ -101,7 +101,7 @@ struct CatalogSurroundings {
             }
             return RemoteDatabase(
                 name: name, location: location, isReadOnly: isReadOnly, settings: remote,
-                onOpen: report(name, location.label))
+                onChange: reportServer(name, location.label))
         }
     }
 
@@ -126,6 +126,23 @@ struct CatalogSurroundings {
                 observer.observe(.databaseFailed(name: name, reason: "\(place): \(reason)"))
             } else if observer.wants(.info) {
                 observer.observe(.databaseOpened(name: name, path: place))
+            }
+        }
+    }
+
+    private func reportServer(_ name: String, _ place: String) -> @Sendable (ServerChange) -> Void {
+        let observer = observer
+        return { change in
+            if let details = change.error?.details {
+                let reason = "\(place): \(details.reason)"
+                observer.observe(.databaseLost(name: name, reason: reason, untoldCount: change.untoldCount))
+            } else if change.isFirst {
+                observer.observe(.databaseOpened(name: name, path: place))
+            } else {
+                observer.observe(
+                    .databaseBack(
+                        name: name, path: place, lostMilliseconds: change.lostMilliseconds,
+                        untoldCount: change.untoldCount))
             }
         }
     }

@@ -13,7 +13,7 @@ extension Connection {
         operation.elapsedMicroseconds = microseconds
         operation.session?.lastEnd = now
         context.statistics.latency[Int(operation.type.rawValue)].record(microseconds)
-        context.statistics.rowsSent &+= UInt64(operation.rowCount)
+        if operation.type != .healthCheck { context.statistics.rowsSent &+= UInt64(operation.rowCount) }
         // By way of the context: a reference of one's own to what all loops share is counted on a cache line that all write.
         let isSlow = operation.isStatement && context.observer.isSlow(microseconds: microseconds)
         let isTrouble = operation.error?.isTrouble ?? false

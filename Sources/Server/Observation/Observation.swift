@@ -33,6 +33,10 @@ public enum Observation: Sendable {
     case acceptFailed(Errno, pauseMilliseconds: Int64)
     case databaseOpened(name: String, path: String)
     case databaseFailed(name: String, reason: String)
+    /// The server of a database cannot be reached any more, or never could; so many changes before were not told.
+    case databaseLost(name: String, reason: String, untoldCount: Int)
+    /// It can be reached again.
+    case databaseBack(name: String, path: String, lostMilliseconds: Int64, untoldCount: Int)
     /// The file that was opened is not at its path any more, or its log is not.
     case databaseReplaced(name: String, change: String)
     /// Of the configuration.
@@ -73,6 +77,8 @@ extension Observation {
         case .accessDenied: (.warning, .accessDenied)
         case .databaseTrouble: (.error, .databaseTrouble)
         case .databaseFailed: (.error, .databaseFailed)
+        case .databaseLost: (.error, .databaseLost)
+        case .databaseBack: (.notice, .databaseBack)
         case .databaseReplaced: (.error, .databaseReplaced)
         case .databasesShareFile: (.warning, .databasesShareFile)
         case .acceptFailed: (.error, .acceptFailed)
@@ -92,8 +98,8 @@ extension Observation {
             .slowStatement(let facts, _), .databaseTrouble(let facts, _):
             facts.peer
         case .requestCutOff(let request): request.peer
-        case .listening, .acceptFailed, .databaseOpened, .databaseFailed, .databaseReplaced,
-            .databasesShareFile, .reloaded, .draining, .restored, .stopped, .userWaits, .suppressed:
+        case .listening, .acceptFailed, .databaseOpened, .databaseFailed, .databaseLost, .databaseBack,
+            .databaseReplaced, .databasesShareFile, .reloaded, .draining, .restored, .stopped, .userWaits, .suppressed:
             nil
         }
     }
@@ -124,6 +130,7 @@ extension Observation {
         case .databaseOpened(let name, let path):
             ("Database \(name) opened: \(path)", [("LITEBASE_DATABASE", name), ("LITEBASE_PATH", path)])
         case .databaseFailed(let name, let reason): ("Database \(name): \(reason)", [("LITEBASE_DATABASE", name)])
+        case .databaseLost, .databaseBack: serverContent
         case .databaseReplaced(let name, let change):
             ("Database \(name): \(change)", [("LITEBASE_DATABASE", name)])
         case .databasesShareFile(let shared):
@@ -191,6 +198,26 @@ extension Observation {
             (
                 RequestFacts.text(connection, peer) + " broke the protocol: \(reason)",
                 [("LITEBASE_CONNECTION", "\(connection)")] + RequestFacts.fields(peer)
+            )
+        default: ("", [])
+        }
+    }
+
+    private var serverContent: Content {
+        func told(_ count: Int) -> String { count > 0 ? " (\(counted(count, "change")) before were not told)" : "" }
+        return switch self {
+        case .databaseLost(let name, let reason, let count):
+            (
+                "Database \(name) cannot be reached\(told(count)): \(reason)",
+                [("LITEBASE_DATABASE", name), ("LITEBASE_UNTOLD", "\(count)")]
+            )
+        case .databaseBack(let name, let path, let milliseconds, let count):
+            (
+                "Database \(name) can be reached again after \(milliseconds) ms\(told(count)): \(path)",
+                [
+                    ("LITEBASE_DATABASE", name), ("LITEBASE_PATH", path), ("LITEBASE_LOST_MS", "\(milliseconds)"),
+                    ("LITEBASE_UNTOLD", "\(count)"),
+                ]
             )
         default: ("", [])
         }

@@ -16,12 +16,28 @@ struct DatabasesCommand: ParsableCommand {
         try Self.write(try connection.connect().listDatabases(), output)
     }
 
+    /// What is known of servers has columns of its own, where there are servers.
     static func write(_ databases: [DatabaseInformation], _ options: OutputOptions) throws {
+        let hasServers = databases.contains { $0.server != nil }
         let rows = databases.map { database -> [Value] in
             let access = database.isDisabled ? "disabled" : database.isReadOnly ? "read_only" : "read_write"
-            return [.text(database.name), .text(database.engine), .text(access), .bool(database.isDefault)]
+            let row: [Value] = [
+                .text(database.name), .text(database.engine), .text(access), .bool(database.isDefault),
+            ]
+            return hasServers ? row + cells(of: database.server) : row
         }
-        try StandardOutput().write(["name", "engine", "access", "default"], rows, options)
+        let columns = ["name", "engine", "access", "default"] + (hasServers ? serverColumns : [])
+        try StandardOutput().write(columns, rows, options)
+    }
+
+    private static let serverColumns = ["reachable", "since_ms", "pool", "last_error", "last_error_ms"]
+
+    private static func cells(of server: DatabaseInformation.ServerState?) -> [Value] {
+        [
+            server?.isReachable.map { .bool($0) } ?? .null, ServerText.milliseconds(server?.age),
+            server.map { .text("\($0.connectionsUsed)/\($0.connectionsMax)") } ?? .null,
+            server?.lastError.map { .text($0) } ?? .null, ServerText.milliseconds(server?.lastErrorAge),
+        ]
     }
 }
 
@@ -43,12 +59,13 @@ struct StatusCommand: ParsableCommand {
     private func write(_ client: BlockingClient, _ endpoint: Endpoint) throws {
         let health = try client.ping()
         let stats = try client.stats()
+        let databases = try client.listDatabases()
         let output = StandardOutput()
         if isJSON {
-            StatusText.appendJSON(health, stats, into: &output.buffer)
+            StatusText.appendJSON(health, stats, databases, into: &output.buffer)
             output.buffer.append(UInt8(ascii: "\n"))
         } else {
-            for line in StatusText.lines(health, stats, endpoint) { try output.print(line) }
+            for line in StatusText.lines(health, stats, databases, endpoint) { try output.print(line) }
         }
         try output.flush()
         // For who watches the service: what an administrator has to mend is no success.
@@ -90,12 +107,17 @@ struct CompletionsCommand: ParsableCommand {
 
 /// The daemon's state as text and as JSON.
 enum StatusText {
-    static func lines(_ health: Health, _ stats: StructuredValue, _ endpoint: Endpoint) -> [String] {
+    static func lines(
+        _ health: Health, _ stats: StructuredValue, _ databases: [DatabaseInformation], _ endpoint: Endpoint
+    ) -> [String] {
         var pairs: [(String, String)] = [
             ("daemon", "litebased \(health.version), protocol \(health.protocolVersion), pid \(health.pid)"),
             ("address", endpoint.description),
             ("state", "\(health.status), up \(DurationText.human(health.uptime)), \(started(health))"),
         ]
+        pairs += databases.compactMap { database in
+            database.server.map { ("server of \(database.name)", ServerText.line($0)) }
+        }
         let limits = LimitsText(stats)
         for (key, member) in stats.members ?? [] where limits == nil || !["limits", "pools", "users"].contains(key) {
             flatten(member, name: key, into: &pairs)
@@ -127,12 +149,16 @@ enum StatusText {
         }
     }
 
-    static func appendJSON(_ health: Health, _ stats: StructuredValue, into output: inout ByteBuffer) {
+    static func appendJSON(
+        _ health: Health, _ stats: StructuredValue, _ databases: [DatabaseInformation], into output: inout ByteBuffer
+    ) {
         let members: [(key: String, value: StructuredValue)] = [
             ("status", .value(.text(health.status))), ("version", .value(.text(health.version))),
             ("protocol", .value(.integer(health.protocolVersion))), ("pid", .value(.integer(health.pid))),
             ("uptime_ms", .value(.integer(health.uptime.components.seconds * 1000))),
-            ("activation", .value(.text(health.activation))), ("stats", stats),
+            ("activation", .value(.text(health.activation))),
+            ("servers", .map(databases.compactMap { one in one.server.map { (one.name, ServerText.members($0)) } })),
+            ("stats", stats),
         ]
         JSONText.append(.map(members), into: &output)
     }

@@ -13,7 +13,13 @@ struct PingCommand: ParsableCommand {
             EXAMPLES:
               litebase ping
               litebase ping -c 10 -i 0.2
+              litebase ping -d geo
             """)
+
+    @Option(
+        name: .shortAndLong,
+        help: ArgumentHelp("Ask this database, through the daemon, as a statement would.", valueName: "name"))
+    var database: String?
 
     @Option(name: [.customShort("c"), .long], help: ArgumentHelp("How often; 0 until Ctrl-C.", valueName: "n"))
     var count = 1
@@ -31,7 +37,11 @@ struct PingCommand: ParsableCommand {
     }
 
     func run() throws {
-        try patience.ask(connection) { client, endpoint in try ask(client, endpoint) }
+        try patience.ask(connection) { client, endpoint in
+            // A database's own time limit ends first, so that its error is told.
+            if database != nil { client.timeout = patience.duration + .seconds(5) }
+            try ask(client, endpoint)
+        }
     }
 
     private func ask(_ client: BlockingClient, _ endpoint: Endpoint) throws {
@@ -40,34 +50,61 @@ struct PingCommand: ParsableCommand {
         let isText = self.output.format == nil || self.output.format == .table
         var times: [Int64] = []
         var rows: [[Value]] = []
+        var failure: ClientError?
+        var sequence: Int64 = 0
         repeat {
-            let start = MonotonicInstant.now
-            let health = try client.ping()
-            let elapsed = MonotonicInstant.now.nanoseconds(since: start)
-            if times.count < Self.sampleCountMax { times.append(elapsed) }
+            sequence += 1
+            let answer = try roundTrip(client, endpoint)
+            if let error = answer.error {
+                failure = error
+            } else if times.count < Self.sampleCountMax {
+                times.append(answer.nanoseconds)
+            }
             if isText {
-                try output.print(Self.line(health, endpoint, elapsed, sequence: count == 1 ? nil : times.count))
+                try output.print(answer.line(sequence: count == 1 ? nil : sequence))
                 try output.flush()
             } else {
-                rows.append([.integer(Int64(rows.count + 1)), .text(health.status), .real(Double(elapsed) / 1e6)])
+                rows.append(answer.row(sequence, hasError: database != nil))
             }
-            if count != 0, times.count >= count { break }
+            if count != 0, sequence >= count { break }
             Interrupts.sleep(milliseconds: Int32(interval * 1000))
         } while !Interrupts.isRaised
-        if !isText { return try output.write(["seq", "status", "time_ms"], rows, self.output) }
-        if count != 1, let line = Self.statistics(times) { try output.print(line) }
+        if !isText {
+            let columns = ["seq", "status", "time_ms"] + (database == nil ? [] : ["error"])
+            try output.write(columns, rows, self.output)
+        } else if count != 1, let line = Self.statistics(times) {
+            try output.print(line)
+        }
         try output.flush()
+        if let failure { throw failure }
+    }
+
+    /// One round trip, to the daemon or through it. An error of the database is an answer.
+    private func roundTrip(_ client: BlockingClient, _ endpoint: Endpoint) throws(ClientError) -> PingAnswer {
+        let start = MonotonicInstant.now
+        func elapsed() -> Int64 { MonotonicInstant.now.nanoseconds(since: start) }
+        guard let database else {
+            let health = try client.ping()
+            return PingAnswer(
+                status: health.status, source: "\(endpoint)",
+                facts: "litebased \(health.version), pid \(health.pid), up \(DurationText.human(health.uptime))",
+                nanoseconds: elapsed())
+        }
+        do throws(ClientError) {
+            let health = try client.ping(database: database, timeout: patience.duration)
+            let version = health.serverVersion.isEmpty ? "" : " \(health.serverVersion)"
+            return PingAnswer(
+                status: "healthy", source: "database \(health.name)", facts: health.engine + version,
+                nanoseconds: elapsed())
+        } catch {
+            guard let server = error.serverError else { throw error }
+            return PingAnswer(
+                status: server.code.rawValue, source: "database \(database)", nanoseconds: elapsed(), error: error)
+        }
     }
 
     /// Round trips that are kept for the statistics.
     static let sampleCountMax = 1_000_000
-
-    static func line(_ health: Health, _ endpoint: Endpoint, _ elapsed: Int64, sequence: Int?) -> String {
-        let time = "time=\(milliseconds(elapsed)) ms"
-        if let sequence { return "\(health.status) from \(endpoint): seq=\(sequence) \(time)" }
-        return "\(health.status) from \(endpoint): litebased \(health.version), pid \(health.pid), "
-            + "up \(DurationText.human(health.uptime)), \(time)"
-    }
 
     /// The last line: how long the round trips took.
     /// - Parameter times: nanoseconds of each.
@@ -87,6 +124,32 @@ struct PingCommand: ParsableCommand {
         let microseconds = (nanoseconds + 500) / 1000
         let fraction = String(microseconds % 1000)
         return "\(microseconds / 1000)." + String(repeating: "0", count: 3 - fraction.utf8.count) + fraction
+    }
+}
+
+/// What one round trip has shown.
+struct PingAnswer {
+    /// "healthy", or the code of the error.
+    var status: String
+    /// Who was asked.
+    var source: String
+    /// What is known of it, if it has answered.
+    var facts: String?
+    var nanoseconds: Int64
+    var error: ClientError?
+
+    /// For a person; of several, the facts are left out.
+    func line(sequence: Int64?) -> String {
+        let time = "time=\(PingCommand.milliseconds(nanoseconds)) ms"
+        let place = TerminalEscaping.visible("\(status) from \(source)")
+        if let sequence { return "\(place): seq=\(sequence) \(time)" }
+        return "\(place): \(facts.map { TerminalEscaping.visible($0) + ", " } ?? "")\(time)"
+    }
+
+    /// For a program.
+    func row(_ sequence: Int64, hasError: Bool) -> [Value] {
+        [.integer(sequence), .text(status), .real(Double(nanoseconds) / 1e6)]
+            + (hasError ? [error.map { .text($0.description) } ?? .null] : [])
     }
 }
 

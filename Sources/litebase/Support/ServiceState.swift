@@ -48,6 +48,8 @@ struct PatienceOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Give up when no answer comes for that time.", valueName: "seconds"))
     var timeout = 10.0
 
+    var duration: Duration { .milliseconds(Int64((timeout * 1000).rounded(.up))) }
+
     func validate() throws {
         if !(timeout > 0 && timeout <= 86_400) {
             throw ValidationError("The timeout must be a positive number of seconds, at most 86400.")
@@ -64,7 +66,7 @@ struct PatienceOptions: ParsableArguments {
         let endpoint = try connection.endpoint()
         do {
             let client = try BlockingClient.connect(to: endpoint, trusting: connection.trusted)
-            client.timeout = .milliseconds(Int64((timeout * 1000).rounded(.up)))
+            client.timeout = duration
             try body(client, endpoint)
         } catch ClientError.timedOut {
             throw ServiceState.explanation(endpoint) ?? ClientError.timedOut
