@@ -263,6 +263,11 @@ final class StatementCache {
         entries.removeAll()
     }
 
+    /// All of them are to be prepared anew.
+    func outdateAll() {
+        for entry in entries { entry.isOutdated = true }
+    }
+
     private func rank(_ index: Int) -> UInt64 { entries[index].isInUse ? .max : entries[index].lastUse }
 
     private func matches(_ entry: CachedStatement, _ sql: UnsafeRawBufferPointer) -> Bool {

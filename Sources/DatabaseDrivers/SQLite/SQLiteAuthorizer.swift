@@ -14,6 +14,8 @@ struct SQLiteAuthorization {
     var modifiesRows = false
     /// SQLite prepares a PRAGMA anew for each run (sqlite3VdbeRunOnlyOnce in src/vdbeaux.c).
     var runsOnce = false
+    /// Creates, alters or drops something of a schema.
+    var changesSchema = false
     /// A PRAGMA that looks at the whole file, in one step that cannot be interrupted.
     var checksFile = false
     /// PRAGMA wal_checkpoint.
@@ -60,6 +62,7 @@ extension SQLiteConnection {
         if changesTemporarySchema(action, first, schema), !isSession {
             return authorizeSessionOnly("A temporary object")
         }
+        if isPreparing, Self.schemaChanges.contains(action) { authorization.changesSchema = true }
         switch action {
         case SQLITE_TRANSACTION, SQLITE_SAVEPOINT: return authorizeTransaction()
         case SQLITE_ATTACH: return authorizeAttach(first.map { String(cString: $0) })
@@ -79,6 +82,15 @@ extension SQLiteConnection {
         default: return SQLITE_OK
         }
     }
+
+    /// https://sqlite.org/c3ref/c_alter_table.html
+    private static let schemaChanges: Set<Int32> = [
+        SQLITE_CREATE_INDEX, SQLITE_CREATE_TABLE, SQLITE_CREATE_TRIGGER, SQLITE_CREATE_VIEW, SQLITE_CREATE_VTABLE,
+        SQLITE_CREATE_TEMP_INDEX, SQLITE_CREATE_TEMP_TABLE, SQLITE_CREATE_TEMP_TRIGGER, SQLITE_CREATE_TEMP_VIEW,
+        SQLITE_DROP_INDEX, SQLITE_DROP_TABLE, SQLITE_DROP_TRIGGER, SQLITE_DROP_VIEW, SQLITE_DROP_VTABLE,
+        SQLITE_DROP_TEMP_INDEX, SQLITE_DROP_TEMP_TABLE, SQLITE_DROP_TEMP_TRIGGER, SQLITE_DROP_TEMP_VIEW,
+        SQLITE_ALTER_TABLE, SQLITE_REINDEX, SQLITE_ANALYZE,
+    ]
 
     private var isSession: Bool { if case .session = role { true } else { false } }
 

@@ -28,6 +28,12 @@ extension SQLiteConnection {
         let origin: CachedStatement.Origin = mayBlock ? isUnfitForLoop ? .workerForLoop : .worker : .loop
         let prepared = try prepare(sql, for: run, origin)
         prepared.isInUse = true
+        if authorization.changesSchema {
+            // SQLite prepares others again by the schema that this connection makes now, without a look at the file, where somebody
+            // may have changed it since (sqlite3ExpirePreparedStatements in src/vdbeaux.c).
+            statements.outdateAll()
+            return prepared
+        }
         // SQLite keeps the first statement only; with a comment behind it the text would never be found again.
         if prepared.sqlByteCount == sql.count, !authorization.runsOnce { statements.insert(prepared, hash: hash) }
         return prepared
@@ -53,6 +59,9 @@ extension SQLiteConnection {
             // The schema is everybody's and may take its time; the statement may not.
             loadSchema()
             made = compile(sql, for: run, withVirtualTables: true)
+        }
+        if mayBeOutdated(made, run), comparesSchema(sql.count) {
+            made = compile(sql, for: run, withVirtualTables: mayBlock)
         }
         if let setting = authorization.refusedSetting, made.result & 0xff == SQLITE_AUTH {
             made = try compileInForce(setting, for: run, consumed: made.consumed)

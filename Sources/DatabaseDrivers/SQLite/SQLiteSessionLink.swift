@@ -213,6 +213,7 @@ extension SQLiteExecution {
         run.error = nil
         owner.account.charge()
         do throws(DriverError) {
+            connection.lookAtSchema(for: run)
             let statement = try connection.soundStatement(for: run, isUnfitForLoop: isUnfitForLoop)
             if !connection.mayBlock, statement.parameterCount > SQLiteBudget.loopNamedParameterCountMax {
                 connection.mustPrepareOnWorker = true
