@@ -15,7 +15,8 @@ int litebase_sqlite3_guard_files(void);
 /// again, and what to do about it, if there is more to say than for any file; NULL when none was.
 const char *litebase_sqlite3_take_refusal(const char **remedy);
 
-/// Which file this thread has opened last as a database: the one that is open, whatever is at its path by now.
+/// Which file this thread has opened last as a database: the one that is open, whatever is at its path by now. 0
+/// and 0 when it has opened none.
 void litebase_sqlite3_opened_file(unsigned long long *device, unsigned long long *inode);
 
 /// Which file a path leads to, as SQLite would follow it, and when that was born (statx(2)), in nanoseconds; 0 where the file

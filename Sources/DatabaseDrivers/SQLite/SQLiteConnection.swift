@@ -145,7 +145,7 @@ final class SQLiteConnection: @unchecked Sendable {
             }
         }
         handle = opened
-        file = options.isMemory ? nil : .openedLast
+        file = options.isMemory ? nil : FileIdentity.openedLast ?? FileIdentity(path: options.path)
         self.role = role
         self.options = options
         self.mayBlock = mayBlock

@@ -132,11 +132,12 @@ struct SQLiteFileSet: Sendable {
 }
 
 extension FileIdentity {
-    /// The database file that this thread has opened last.
-    static var openedLast: FileIdentity {
+    /// The database file that this thread has opened last; `nil` where the library was not set up (`SQLiteLibrary`), as in
+    /// tests of the driver alone.
+    static var openedLast: FileIdentity? {
         var (device, inode): (UInt64, UInt64) = (0, 0)
         litebase_sqlite3_opened_file(&device, &inode)
-        return FileIdentity(device: device, inode: inode)
+        return inode == 0 ? nil : FileIdentity(device: device, inode: inode)
     }
 }
 
