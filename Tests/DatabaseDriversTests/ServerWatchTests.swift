@@ -22,7 +22,8 @@ struct ServerWatchTests {
         #expect(gone?.error?.details.message == "Nobody answers." && gone?.isFirst == false)
         #expect(watch.note(Self.lost, at: Self.at(3)) == nil)
         #expect(watch.state.since == Self.at(2) && watch.state.lastAttempt == Self.at(3))
-        let back = try #require(watch.note(nil, at: Self.at(7)))
+        let told = watch.note(nil, at: Self.at(7))
+        let back = try #require(told)
         #expect(back.error == nil && back.lostMilliseconds == 5_000 && back.untoldCount == 0)
         #expect(watch.state.lastFailure?.at == Self.at(3))
     }
