@@ -48,7 +48,7 @@ let package = Package(
         .target(name: "CEditLine"),
         .target(name: "CNumbers"),
         // libpq is opened when the first PostgreSQL database is named, so that no other daemon pays for it.
-        .target(name: "CPostgreSQL"),
+        .target(name: "CPostgreSQL", dependencies: ["CLinux"]),
         // libmariadb likewise.
         .target(name: "CMariaDB"),
         // hiredis likewise, when the first Redis database is named.

@@ -1,6 +1,8 @@
 // See CPostgreSQL.h.
 #include "CPostgreSQL.h"
 
+#include "CLinux.h"
+
 #include <dlfcn.h>
 #include <errno.h>
 #include <poll.h>
@@ -10,11 +12,6 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
-
-// Since Linux 6.16.
-#ifndef SO_PASSRIGHTS
-#define SO_PASSRIGHTS 83
-#endif
 
 struct cpostgresql_table cpostgresql_table;
 
@@ -91,8 +88,8 @@ __attribute__((visibility("default"))) ssize_t recv(int socket, void *buffer, si
 __attribute__((visibility("default"))) int socket(int domain, int type, int protocol) {
     int descriptor = (int)syscall(SYS_socket, domain, type, protocol);
     if (descriptor >= 0 && domain == AF_UNIX) {
-        int error = errno, off = 0;
-        setsockopt(descriptor, SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof off);
+        int error = errno;
+        clinux_refuse_descriptors(descriptor);
         errno = error;
     }
     return descriptor;

@@ -43,6 +43,12 @@ public func boundedByteCount(of text: UnsafePointer<CChar>, _ byteCountMax: Int)
 }
 
 extension UnsafeRawBufferPointer {
+    /// Whether the byte is there (memchr(3)).
+    public func holds(_ byte: UInt8) -> Bool {
+        guard let baseAddress, count > 0 else { return false }
+        return memchr(baseAddress, Int32(byte), count) != nil
+    }
+
     /// Where `part` first occurs at `start` or behind it, in time that grows with the sum of the lengths.
     public func firstIndex(of part: UnsafeRawBufferPointer, from start: Int) -> Int? {
         guard let base = baseAddress, let partBase = part.baseAddress, count - start >= part.count else { return nil }

@@ -35,6 +35,49 @@ struct MySQLTextTests {
         Array(sql.utf8).withUnsafeBytes { MySQLErrors.offset(in: $0, "… to use near '\(near)' at line \(line)") }
     }
 
+    /// What a client may make as long as it likes is not looked through on a loop.
+    @Test func ofALongTextTheBeginningCounts() {
+        let long = String(repeating: " ", count: TextBound.byteCountMax)
+        #expect(kind("SELECT 1" + long) == .select)
+        #expect(kind("WITH a AS (SELECT 1) SELECT 1" + long) == .write)
+        #expect(!Array(("SELECT 1" + long).utf8).withUnsafeBytes { PlainStatement.isPlain($0, .mysql) })
+        for sql in [long + "SELECT 1", "/*" + long + "*/ SELECT 1", "START" + long + "TRANSACTION"] {
+            Array(sql.utf8).withUnsafeBytes { bytes in
+                var words = MySQLWords(bytes)
+                _ = MySQLStatementKind(&words, bytes)
+                #expect(words.isCut)
+                var atEnd = MySQLWords(bytes)
+                let isAtEnd = atEnd.isAtEnd
+                #expect(!isAtEnd)
+            }
+        }
+        // What begins a comment may lie across the bound.
+        for count in 0..<8 {
+            for begin in ["/**/", "-- \n", "/*!50000 */", "/*M!100000 */", "#\n"] {
+                let sql = String(long.dropLast(count)) + begin + "BEGIN" + long
+                Array(sql.utf8).withUnsafeBytes { bytes in
+                    var words = MySQLWords(bytes)
+                    _ = MySQLStatementKind(&words, bytes)
+                    #expect(words.isCut)
+                }
+            }
+        }
+        Array(long.utf8).withUnsafeBytes { bytes in
+            var words = MySQLWords(bytes)
+            let isAtEnd = words.isAtEnd
+            #expect(isAtEnd && !words.isCut)
+        }
+    }
+
+    @Test func positionsInALongText() {
+        let lines = String(repeating: "1 +\n", count: 100_000)
+        #expect(offset("SELECT " + lines + "FRM", near: "FRM", line: 100_001) == 400_007)
+        let long = String(repeating: "1 + ", count: 100_000)
+        #expect(offset("SELECT FRM " + long, near: "FRM", line: 1) == 7)
+        // Farther behind than is searched: no place rather than a wrong one.
+        #expect(offset("SELECT " + long + "FRM", near: "FRM", line: 1) == nil)
+    }
+
     @Test func positions() {
         #expect(offset("SELEC 1", near: "SELEC 1", line: 1) == 0)
         #expect(offset("SELECT 'ü' FRM x", near: "FRM x", line: 1) == 12)

@@ -59,6 +59,38 @@ struct PostgreSQLTextTests {
         #expect(place.withoutSecrets("password hidden, hidden") == "password ***, ***")
     }
 
+    /// What a client may make as long as it likes is not looked through on a loop.
+    @Test func ofALongTextTheBeginningCounts() {
+        let long = String(repeating: " ", count: TextBound.byteCountMax)
+        withBytes(of: "SELECT 1" + long) { bytes in
+            #expect(StatementKind(bytes) == .select)
+            #expect(!PlainStatement.isPlain(bytes, .postgresql))
+        }
+        withBytes(of: "CREATE TABLE a(b int)" + long) { #expect(!StatementKind.isOneTransaction($0)) }
+        for sql in [long + "SELECT 1", "/*" + long + "*/ LISTEN a", "COMMIT" + long + "PREPARED 'a'"] {
+            withBytes(of: sql) { bytes in
+                var words = SQLWords(bytes)
+                _ = StatementKind(&words)
+                #expect(words.isCut)
+            }
+        }
+        // What begins a comment may lie across the bound.
+        for count in 0..<8 {
+            for begin in ["/**/", "--\n"] {
+                withBytes(of: String(long.dropLast(count)) + begin + "BEGIN" + long) { bytes in
+                    var words = SQLWords(bytes)
+                    _ = StatementKind(&words)
+                    #expect(words.isCut)
+                }
+            }
+        }
+        withBytes(of: long) { bytes in
+            var words = SQLWords(bytes)
+            let isAtEnd = words.isAtEnd
+            #expect(isAtEnd && !words.isCut)
+        }
+    }
+
     @Test func positionsAreCountedInCharacters() {
         let sql = "SELECT 'üß', x"
         withBytes(of: sql) { bytes in

@@ -1,14 +1,13 @@
 """What the tests of the documents share with those of the protocol: the programs, and servers of their own."""
 
 import pathlib
-import shutil
 import sys
 
 import pytest
 
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent), str(pathlib.Path(__file__).resolve().parents[1] / "Protocol")]
 
-from daemon import short_directory  # noqa: E402
+from directories import directory  # noqa: E402, F401
 from reader import Reader  # noqa: E402
 
 
@@ -23,10 +22,3 @@ def reader():
     yield make
     for one in made:
         one.discard()
-
-
-@pytest.fixture
-def directory():
-    path = short_directory()
-    yield path
-    shutil.rmtree(path, ignore_errors=True)

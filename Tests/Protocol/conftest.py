@@ -9,6 +9,7 @@ import pytest
 
 import daemon as daemon_module
 from daemon import Daemon, short_directory
+from directories import directory  # noqa: F401
 
 TABLES = itertools.count(1)
 
@@ -73,13 +74,6 @@ def start_daemon(directory):  # asked for here so that the directory outlives th
     finally:
         for instance in started:
             instance.discard()
-
-
-@pytest.fixture
-def directory():
-    path = short_directory()
-    yield path
-    shutil.rmtree(path, ignore_errors=True)
 
 
 @pytest.fixture(params=["msgpack", "lines"])

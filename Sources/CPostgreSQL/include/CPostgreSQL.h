@@ -50,6 +50,8 @@ typedef struct {
 #define PQ_TRANS_INTRANS 2
 #define PQ_TRANS_INERROR 3
 #define PQ_TRANS_UNKNOWN 4
+// PGVerbosity.
+#define PQ_ERRORS_TERSE 0
 
 /// Opens libpq.so.5, once in a process. Thread: any.
 /// Returns NULL when it is there, else what dlopen(3) says.
@@ -99,6 +101,7 @@ bool cpostgresql_cancel(pq_cancel_key *key, long limit_ms);
     X(void *, sslStruct, (pq_connection * c, const char *library), (c, library))                                       \
     X(int, backendPID, (const pq_connection *c), (c))                                                                  \
     X(int, setnonblocking, (pq_connection * c, int value), (c, value))                                                 \
+    X(int, setErrorVerbosity, (pq_connection * c, int verbosity), (c, verbosity))                                      \
     X(int, flush, (pq_connection * c), (c))                                                                            \
     X(int, consumeInput, (pq_connection * c), (c))                                                                     \
     X(void *, notifies, (pq_connection * c), (c))                                                                      \

@@ -69,7 +69,9 @@ struct MySQLDriver: RemoteDriver {
                 .badRequest, "A parameter is not a finite number, which MySQL cannot store.", hint: "Send null.",
                 sqlState: "22003")
         }
-        let kind = MySQLStatementKind(sql)
+        words = MySQLWords(sql)
+        let kind = MySQLStatementKind(&words, sql)
+        if words.isCut { throw TextBound.tooFar }
         if kind.controlsTransaction, isInAtomicBatch {
             throw DriverError(
                 .badRequest, "An atomic batch is a transaction itself and cannot hold transaction statements.",

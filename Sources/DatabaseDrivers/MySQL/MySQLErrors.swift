@@ -1,5 +1,6 @@
 // What MySQL's errors mean to a client: our code, with everything that the server said.
 
+internal import ByteBuffers
 internal import CMariaDB
 internal import LinuxSystem
 
@@ -81,17 +82,22 @@ enum MySQLErrors {
         let lineStart = Self.lineStart(line, in: sql)
         // At the end of the text there is nothing to be quoted.
         if near.isEmpty { return sql.count }
-        return firstPlace(of: near, in: sql, from: lineStart) ?? lineStart
+        let searchEnd = min(sql.count, lineStart + searchedByteCountMax)
+        if let place = firstPlace(of: near, in: UnsafeRawBufferPointer(rebasing: sql[..<searchEnd]), from: lineStart) {
+            return place
+        }
+        // It is farther behind, perhaps: nothing is said rather than what is wrong.
+        return searchEnd == sql.count ? lineStart : nil
     }
 
     private static func lineStart(_ line: Int, in sql: UnsafeRawBufferPointer) -> Int {
-        var current = 1
-        for (offset, byte) in sql.enumerated() where current < line && byte == 0x0a {
-            current += 1
-            if current == line { return offset + 1 }
-        }
-        return 0
+        guard line > 1, let newline = sql.offset(of: 0x0a, number: line - 2) else { return 0 }
+        return newline + 1
     }
+
+    /// Bytes behind the beginning of a line in which the quoted text is searched for: a client chooses both, and some take memmem(3)
+    /// long.
+    private static let searchedByteCountMax = 256 << 10
 
     private static func firstPlace(of text: [UInt8], in sql: UnsafeRawBufferPointer, from start: Int) -> Int? {
         text.withUnsafeBytes { sql.firstIndex(of: $0, from: start) }

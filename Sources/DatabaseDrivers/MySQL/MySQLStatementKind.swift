@@ -28,6 +28,11 @@ enum MySQLStatementKind: Equatable {
     ///   https://mariadb.com/kb/en/sql-statements-that-cause-an-implicit-commit/
     init(_ sql: UnsafeRawBufferPointer) {
         var words = MySQLWords(sql)
+        self.init(&words, sql)
+    }
+
+    /// The same, by words that tell afterwards whether they were all there.
+    init(_ words: inout MySQLWords, _ sql: UnsafeRawBufferPointer) {
         self = Self.kind(&words, sql)
         // Whether the server runs what stands in such a comment is not known: it may be another statement.
         if words.hasExecutableComment, isHarmless { self = .other }
@@ -88,11 +93,21 @@ struct MySQLWords {
 
     private static let wordByteCountMax = 16
 
-    init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
+    private let isWhole: Bool
 
-    /// Whether one of the words, in capitals, stands anywhere in the text.
+    init(_ text: UnsafeRawBufferPointer) {
+        bytes = TextBound.head(text)
+        isWhole = bytes.count == text.count
+    }
+
+    /// The text goes on where nothing more was looked at: the last word is not known, or not as a whole, or what begins there may be
+    /// a comment.
+    var isCut: Bool { !isWhole && index + TextBound.lookaheadByteCount > bytes.count }
+
+    /// Whether one of the words, in capitals, stands anywhere in the text, or may: a long one is not looked through.
     static func contains(_ text: UnsafeRawBufferPointer, _ words: [StaticString]) -> Bool {
-        words.contains { word in
+        if text.count > TextBound.byteCountMax { return true }
+        return words.contains { word in
             let length = word.utf8CodeUnitCount
             guard length <= text.count else { return false }
             return (0...text.count - length).contains { start in
@@ -105,7 +120,7 @@ struct MySQLWords {
     var isAtEnd: Bool {
         mutating get {
             skipBlanks()
-            return index >= bytes.count
+            return isWhole && index >= bytes.count
         }
     }
 

@@ -19,6 +19,8 @@ struct PostgreSQLBatch {
 extension PostgreSQLConnection {
     /// Statements on their way at a time.
     private static let unansweredCountMax = 128
+    /// Bytes of texts and values that are sent in one turn: libpq copies them, and tells only at the end that the socket is full.
+    private static let turnByteCountMax = 256 << 10
 
     func beginBatch(_ run: StatementRun) throws(DriverError) {
         run.batchSummaries = []
@@ -49,8 +51,9 @@ extension PostgreSQLConnection {
     private func fillBatch() -> DriverError? {
         guard let run, batch?.isAtomic == true, batch?.isExhausted == false else { return nil }
         var position: BatchPosition?
+        var byteCount = 0
         do throws(DriverError) {
-            while unansweredCount < Self.unansweredCountMax, !isSendingDelayed {
+            while unansweredCount < Self.unansweredCountMax, !isSendingDelayed, byteCount < Self.turnByteCountMax {
                 position = nil
                 if let reason = run.stopReason { throw .stopped(reason) }
                 guard let next = try run.nextBatchStatement() else { return try commitBatch() }
@@ -59,6 +62,7 @@ extension PostgreSQLConnection {
                 let kind = StatementKind(run.sql)
                 takeOver(run.sql, run.parameters, kind)
                 try sendRow(run.sql, kind, next)
+                byteCount += sentByteCount
             }
             try requestAnswers()
             return nil

@@ -44,7 +44,7 @@ struct PostgreSQLDriver: RemoteDriver {
     static func check(
         _ sql: UnsafeRawBufferPointer, _ parameters: [DriverParameter], _ mode: RunMode, isInAtomicBatch: Bool
     ) throws(DriverError) {
-        if sql.contains(0) {
+        if sql.holds(0) {
             throw DriverError(.badRequest, "The SQL text contains a NUL character.", sqlState: "42601")
         }
         if parameters.contains(where: { $0.name != nil }) {
@@ -52,12 +52,15 @@ struct PostgreSQLDriver: RemoteDriver {
                 .badRequest, "PostgreSQL has no named parameters.",
                 hint: Hint.unnamedParameters("$1, $2, …"), sqlState: "42P02")
         }
-        for case .text(let text) in parameters.lazy.map(\.value) where text.contains(0) {
+        for case .text(let text) in parameters.lazy.map(\.value) where text.holds(0) {
             throw DriverError(
                 .badRequest, "A text parameter contains a NUL character, which PostgreSQL cannot store.",
                 hint: "Send it as a blob.", sqlState: "22021")
         }
-        try check(StatementKind(sql), mode, isInAtomicBatch: isInAtomicBatch)
+        var words = SQLWords(sql)
+        let kind = StatementKind(&words)
+        if words.isCut { throw TextBound.tooFar }
+        try check(kind, mode, isInAtomicBatch: isInAtomicBatch)
     }
 
     private static func check(_ kind: StatementKind, _ mode: RunMode, isInAtomicBatch: Bool) throws(DriverError) {

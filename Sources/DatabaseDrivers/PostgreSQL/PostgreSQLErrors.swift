@@ -1,5 +1,6 @@
 // What PostgreSQL's errors mean to a client: our code, with everything that the server said.
 
+internal import ByteBuffers
 internal import CPostgreSQL
 
 /// Translation of error results.
@@ -67,12 +68,9 @@ enum PostgreSQLErrors {
 
     /// PostgreSQL counts characters from 1.
     static func byteOffset(ofCharacter position: Int, in sql: UnsafeRawBufferPointer) -> Int? {
-        var count = 0
-        for (offset, byte) in sql.enumerated() where byte & 0xc0 != 0x80 {
-            count += 1
-            if count == position { return offset }
-        }
-        return position == count + 1 ? sql.count : nil
+        guard position > 0 else { return nil }
+        if let offset = sql.offset(ofCharacter: position - 1) { return offset }
+        return position == sql.characterCount + 1 ? sql.count : nil
     }
 
     private struct Meaning {

@@ -21,6 +21,11 @@ enum StatementKind: Equatable {
     /// - Source: https://www.postgresql.org/docs/15/sql-commands.html
     init(_ sql: UnsafeRawBufferPointer) {
         var words = SQLWords(sql)
+        self.init(&words)
+    }
+
+    /// The same, by words that tell afterwards whether they were all there.
+    init(_ words: inout SQLWords) {
         switch words.next() {
         case "SELECT", "VALUES", "TABLE", "SHOW": self = .select
         case "INSERT", "UPDATE", "DELETE", "MERGE", "WITH": self = .change
@@ -66,7 +71,16 @@ struct SQLWords {
 
     private static let wordByteCountMax = 15
 
-    init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
+    private let isWhole: Bool
+
+    init(_ text: UnsafeRawBufferPointer) {
+        bytes = TextBound.head(text)
+        isWhole = bytes.count == text.count
+    }
+
+    /// The text goes on where nothing more was looked at: the last word is not known, or not as a whole, or what begins there may be
+    /// a comment.
+    var isCut: Bool { !isWhole && index + TextBound.lookaheadByteCount > bytes.count }
 
     /// - Returns: empty at anything that is not a word.
     mutating func next() -> String {
@@ -87,7 +101,7 @@ struct SQLWords {
     var isAtEnd: Bool {
         mutating get {
             skipBlanks()
-            return index >= bytes.count
+            return isWhole && index >= bytes.count
         }
     }
 

@@ -32,7 +32,9 @@ struct PlainStatement {
     }
 
     /// Whether a statement, whose first word was found to be one of those, calls nothing but functions that leave nothing.
+    /// A long text is not looked through: its connection is reset afterwards, one round trip for so many bytes.
     static func isPlain(_ sql: UnsafeRawBufferPointer, _ dialect: Dialect) -> Bool {
+        guard sql.count <= TextBound.byteCountMax else { return false }
         var statement = PlainStatement(sql, dialect)
         while statement.index < sql.count { if !statement.next() { return false } }
         return true

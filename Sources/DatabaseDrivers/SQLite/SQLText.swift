@@ -16,48 +16,44 @@ enum SQLText {
 
     /// Whether there is nothing but white space, comments and semicolons.
     static func isBlank(_ text: UnsafeRawBufferPointer) -> Bool {
-        var index = 0
-        while index < text.count {
-            let next = index + 1 < text.count ? text[index + 1] : 0
-            switch (text[index], next) {
-            case (0x09...0x0d, _), (UInt8(ascii: " "), _), (UInt8(ascii: ";"), _): index += 1
-            case (UInt8(ascii: "-"), UInt8(ascii: "-")):
-                while index < text.count, text[index] != UInt8(ascii: "\n") { index += 1 }
-            case (UInt8(ascii: "/"), UInt8(ascii: "*")):
-                index += 2
-                while index < text.count, !(text[index - 1] == UInt8(ascii: "*") && text[index] == UInt8(ascii: "/")) {
-                    index += 1
-                }
-                index += 1
-            default: return false
-            }
-        }
-        return true
+        skipBlank(text, from: 0) >= text.count
     }
 
     /// Whether it is certain, by its first word, that the statement writes nothing.
     static func onlyReads(_ text: UnsafeRawBufferPointer) -> Bool {
-        var index = 0
+        let start = skipBlank(text, from: 0)
+        guard start < text.count else { return true }
+        var end = start
+        while end < text.count, isWordByte(text[end]) { end += 1 }
+        let word = UnsafeRawBufferPointer(rebasing: text[start..<end])
+        return ["select", "values", "explain"].contains { equals(word, $0) }
+    }
+
+    /// The position behind white space, comments and semicolons from `start` on; not before the end of the text when there is
+    /// nothing else.
+    private static func skipBlank(_ text: UnsafeRawBufferPointer, from start: Int) -> Int {
+        var index = start
         while index < text.count {
             let next = index + 1 < text.count ? text[index + 1] : 0
             switch (text[index], next) {
             case (0x09...0x0d, _), (UInt8(ascii: " "), _), (UInt8(ascii: ";"), _): index += 1
             case (UInt8(ascii: "-"), UInt8(ascii: "-")):
                 while index < text.count, text[index] != UInt8(ascii: "\n") { index += 1 }
-            case (UInt8(ascii: "/"), UInt8(ascii: "*")):
-                index += 3
-                while index < text.count, !(text[index - 1] == UInt8(ascii: "*") && text[index] == UInt8(ascii: "/")) {
-                    index += 1
-                }
-                index += 1
-            default:
-                let start = index
-                while index < text.count, isWordByte(text[index]) { index += 1 }
-                let word = UnsafeRawBufferPointer(rebasing: text[start..<index])
-                return ["select", "values", "explain"].contains { equals(word, $0) }
+            case (UInt8(ascii: "/"), UInt8(ascii: "*")): index = end(ofComment: text, from: index)
+            default: return index
             }
         }
-        return true
+        return index
+    }
+
+    /// The position behind a comment that begins at `start`. Its end is looked for from the fourth byte on: `/*/` is none yet.
+    /// - Source: sqlite3GetToken in src/tokenize.c of SQLite
+    private static func end(ofComment text: UnsafeRawBufferPointer, from start: Int) -> Int {
+        var index = start + 3
+        while index < text.count, !(text[index - 1] == UInt8(ascii: "*") && text[index] == UInt8(ascii: "/")) {
+            index += 1
+        }
+        return index + 1
     }
 
     /// Words outside of literals and comments, keywords and names alike, but for NULL, TRUE and FALSE.
@@ -79,11 +75,7 @@ enum SQLText {
             case UInt8(ascii: "-") where next == byte:
                 while index < text.count, text[index] != UInt8(ascii: "\n") { index += 1 }
             case UInt8(ascii: "/") where next == UInt8(ascii: "*"):
-                index += 2
-                while index < text.count, !(text[index - 1] == UInt8(ascii: "*") && text[index] == UInt8(ascii: "/")) {
-                    index += 1
-                }
-                index += 1
+                index = end(ofComment: text, from: index)
             case _ where isWordByte(byte):
                 let start = index
                 while index < text.count, isWordByte(text[index]) { index += 1 }

@@ -71,16 +71,13 @@ extension RequestError.Fields {
         writer.endMap(into: &output)
     }
 
-    /// Texts may be long, and this is done on a loop: each pass is one that the compiler makes of vector instructions.
+    /// Texts may be long, and this is done on a loop.
     private static func place(of offset: Int, in sql: UnsafeRawBufferPointer) -> (line: Int64, column: Int64) {
         let before = UnsafeRawBufferPointer(rebasing: sql.prefix(max(0, offset)))
-        var newlineCount = 0
-        for byte in before { newlineCount &+= byte == UInt8(ascii: "\n") ? 1 : 0 }
-        let start = newlineCount == 0 ? 0 : (before.lastIndex(of: UInt8(ascii: "\n")) ?? -1) + 1
-        var characterCount = 0
-        for byte in UnsafeRawBufferPointer(rebasing: before[start...]) {
-            characterCount &+= byte & 0xc0 != 0x80 ? 1 : 0
-        }
+        let newline = UInt8(ascii: "\n")
+        let newlineCount = before.count(of: newline)
+        let start = newlineCount == 0 ? 0 : (before.offset(of: newline, number: newlineCount - 1) ?? -1) + 1
+        let characterCount = UnsafeRawBufferPointer(rebasing: before[start...]).characterCount
         return (Int64(newlineCount + 1), Int64(characterCount + 1))
     }
 
