@@ -142,6 +142,8 @@ bool ceditline_open(const char *program_name, int history_count_max, int fd) {
     api.set(editor, EL_GETCFN, read_character);
     // Searching backwards as in other shells.
     api.set(editor, EL_BIND, "^R", "em-inc-search-prev", NULL);
+    // What is pasted may be indented, and its values may have tabs.
+    api.set(editor, EL_BIND, "^I", "ed-insert", NULL);
     struct sigaction action = {.sa_handler = note_resize};
     sigaction(SIGWINCH, &action, NULL);
     return true;

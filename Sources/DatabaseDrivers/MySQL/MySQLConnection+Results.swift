@@ -104,9 +104,14 @@ extension MySQLConnection {
     /// read, dropped and counted.
     private func beginColumns(_ metadata: OpaquePointer) {
         isDropping = true
-        guard case .statement = step, let run, batch == nil, !isDiscarding else { return }
+        guard case .statement = step, let run, batch == nil else { return }
         guard !hasColumns || run.wantsResultSets else {
             run.resultSets.droppedCount += 1
+            return
+        }
+        if isDiscarding {
+            // It would be the client's, who has it stopped.
+            hasDroppedRows = true
             return
         }
         isDropping = false

@@ -31,13 +31,16 @@ extension SQLiteConnection {
         if authorization.changesSchema {
             // SQLite prepares others again by the schema that this connection makes now, without a look at the file, where somebody
             // may have changed it since (sqlite3ExpirePreparedStatements in src/vdbeaux.c).
-            statements.outdateAll()
+            if changesSchemas { statements.outdateAll() }
             return prepared
         }
         // SQLite keeps the first statement only; with a comment behind it the text would never be found again.
         if prepared.sqlByteCount == sql.count, !authorization.runsOnce { statements.insert(prepared, hash: hash) }
         return prepared
     }
+
+    /// Readers only prepare what does, to find out that it is for others.
+    private var changesSchemas: Bool { if case .reader = role { false } else { true } }
 
     private func prepare(
         _ sql: UnsafeRawBufferPointer, for run: StatementRun, _ origin: CachedStatement.Origin
@@ -60,7 +63,7 @@ extension SQLiteConnection {
             loadSchema()
             made = compile(sql, for: run, withVirtualTables: true)
         }
-        if mayBeOutdated(made, run), comparesSchema(sql.count) {
+        if mayBeOutdated(made, run), comparesSchema(sql.count, for: run) {
             made = compile(sql, for: run, withVirtualTables: mayBlock)
         }
         if let setting = authorization.refusedSetting, made.result & 0xff == SQLITE_AUTH {
@@ -145,7 +148,7 @@ extension SQLiteConnection {
         return (handle, result, tail.flatMap { tail in text.map { tail - $0 } } ?? sql.count, refusal)
     }
 
-    private func preparationDeadline(_ sqlByteCount: Int) -> MonotonicInstant {
+    func preparationDeadline(_ sqlByteCount: Int) -> MonotonicInstant {
         if !mayBlock { return .now.advanced(byNanoseconds: SQLiteBudget.loopPreparationNanoseconds) }
         if case .writer = role {
             return .now.advanced(byNanoseconds: SQLiteBudget.writePreparationNanoseconds(sqlByteCount))

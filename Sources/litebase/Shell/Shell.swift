@@ -274,15 +274,17 @@ extension Shell {
             if ScriptText.changesTarget(statement) { endForOtherTarget() }
             return
         }
-        let language = try language()
+        guard let language = try atTerminal({ try self.language() }) else { return }
         hadTransaction = connection.transaction != .none
         let rules = splitter.rules
         let isDone = try attempt { try self.run(statement, language, rules) }
         if script != nil { hasRun = true }
         if isOver { return }
         if !isDone, ScriptText.leadsElsewhere(statement, language) { return endForOtherTarget() }
-        if StatementSplitter.Rules.mayChange(by: statement.bytes, language) {
-            splitter.rules = .ask(try connection.session(), language) ?? splitter.rules
+        if StatementSplitter.Rules.mayChange(by: statement.bytes, language),
+            let session = try atTerminal({ try self.connection.session() })
+        {
+            splitter.rules = .ask(session, language) ?? splitter.rules
         }
     }
 
@@ -366,6 +368,14 @@ extension Shell {
         }
         try output.flush()
         return isDone
+    }
+
+    /// At a terminal an error is told, and the next statement may find the server again; elsewhere it ends the program.
+    private func atTerminal<T>(_ body: () throws -> T) throws -> T? {
+        guard isInteractive else { return try body() }
+        var result: T?
+        _ = try attempt { result = try body() }
+        return result
     }
 
     private func report(_ error: ClientError, sql: String?) {
