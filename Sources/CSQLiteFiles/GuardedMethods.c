@@ -5,7 +5,8 @@
 //   none is given. Locks that somebody has, he can give back.
 // - A writer has read old pages, perhaps, and changed them. His transaction counts when its last frame, whose header says so,
 //   is in the log (sqlite3WalFrames). All that he has read of the index, he has read before. So the header of that frame is
-//   written if the index is not lost at that moment, else the statement fails and nothing of it is there. From that moment on
+//   written if the index is not lost at that moment, else the statement fails and nothing of it is there. Nor is anything else
+//   written to the log: without the header of the index it would come to the log's beginning. From that moment on
 //   the transaction is whole, and must not fail any more, since the next recovery finds it: the index gets the room for it before,
 //   and what is entered into an index that is lost meanwhile goes into memory that nobody else reads.
 // - A checkpoint copies frames into the database, which is right for each that it still finds, but it misses others, and would
@@ -40,8 +41,9 @@ enum { WRITE_LOCK = 0, CHECKPOINT_READ_LOCK = 3 };
 /// Lies behind the file of the file system below.
 typedef struct guard {
     const sqlite3_io_methods *below;
-    // Of a database: where the index is mapped, as long as it is.
+    // Of a database: where the index is mapped, as long as it is, and whether the transaction that has the lock for writing counts.
     litebase_index *index;
+    bool is_committing;
     // Of a log: the database's.
     struct guard *database;
     sqlite3_file *database_file;
@@ -123,6 +125,7 @@ static int index_lock(sqlite3_file *file, int offset, int count, int flags) {
     if (offset == CHECKPOINT_READ_LOCK && flags == (SQLITE_SHM_UNLOCK | SQLITE_SHM_EXCLUSIVE)) is_lost_or_short(guard);
     int result = below(file)->xShmLock(file, offset, count, flags);
     bool may_write = result == SQLITE_OK && offset == WRITE_LOCK && flags == (SQLITE_SHM_LOCK | SQLITE_SHM_EXCLUSIVE);
+    if (may_write) guard->is_committing = false;
     if (may_write && guard->index) litebase_keep_header(guard->index);
     return result;
 }
@@ -148,16 +151,21 @@ static int admit_commit(guard *log, sqlite3_int64 offset) {
         result = index_map(log->database_file, (int)region, LITEBASE_REGION_BYTE_COUNT, 1, &place);
     }
     if (result == SQLITE_OK && is_lost_or_short(database)) result = SQLITE_IOERR_WRITE;
-    if (result == SQLITE_OK) commit_count++;
-    return result;
+    if (result != SQLITE_OK) return result;
+    database->is_committing = true;
+    commit_count++;
+    return SQLITE_OK;
 }
 
 static int log_write(sqlite3_file *file, const void *bytes, int count, sqlite3_int64 offset) {
     guard *guard = guard_of(file);
     if (count > FRAME_HEADER && offset >= LOG_HEADER) guard->page_size = (uint32_t)count;
-    // The size of the database after it, which only the last frame of a transaction has.
-    if (count == FRAME_HEADER && memcmp((const char *)bytes + 4, "\0\0\0\0", 4) != 0) {
-        int result = admit_commit(guard, offset);
+    if (!guard->database->is_committing) {
+        // Where he takes the log for empty, his frames, or its header, come into the place of those that count.
+        if (is_lost_or_short(guard->database)) return SQLITE_IOERR_WRITE;
+        // The size of the database after it, which only the last frame of a transaction has.
+        bool completes = count == FRAME_HEADER && memcmp((const char *)bytes + 4, "\0\0\0\0", 4) != 0;
+        int result = completes ? admit_commit(guard, offset) : SQLITE_OK;
         if (result != SQLITE_OK) return result;
     }
     return below(file)->xWrite(file, bytes, count, offset);

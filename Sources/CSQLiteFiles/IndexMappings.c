@@ -42,7 +42,7 @@ enum {
     SLACK_BYTE_COUNT = 65536 * 4,
 };
 
-enum { SOUND, BEING_REPLACED, REPLACED };
+enum { SOUND, BEING_REPLACED, REPLACED, NOT_REPLACED };
 
 typedef struct {
     // 0: not in use. The others are set before.
@@ -116,8 +116,9 @@ static bool replace_first(litebase_index *index, region *region) {
 static bool lose(litebase_index *index) {
     int sound = SOUND;
     if (!atomic_compare_exchange_strong(&index->state, &sound, BEING_REPLACED)) {
+        // Whoever meets it at the same time finds what is there then; put there once more, it would be empty.
         while (atomic_load(&index->state) == BEING_REPLACED) sched_yield();
-        return true;
+        return atomic_load(&index->state) == REPLACED;
     }
     atomic_store(&index->is_lost, true);
     __atomic_fetch_add(&litebase_index_loss_count, 1, __ATOMIC_SEQ_CST);
@@ -125,7 +126,7 @@ static bool lose(litebase_index *index) {
     for (int i = atomic_load(&index->first); i != NONE && is_done; i = atomic_load(&regions[i].next)) {
         is_done = i == atomic_load(&index->first) ? replace_first(index, &regions[i]) : replace(&regions[i]);
     }
-    atomic_store(&index->state, REPLACED);
+    atomic_store(&index->state, is_done ? REPLACED : NOT_REPLACED);
     return is_done;
 }
 
@@ -145,9 +146,7 @@ static void bus_error(int number, siginfo_t *information, void *context) {
     int error = errno;
     // Not positive: sent by a process, and the address is no address.
     region *region = information->si_code > 0 ? region_at((uintptr_t)information->si_addr) : NULL;
-    bool was_replaced = region && atomic_load(&region->index->state) == REPLACED;
-    // One that was mapped while the others were replaced.
-    if (!region || !(was_replaced ? replace(region) : lose(region->index))) leave_to_former(number, information);
+    if (!region || !lose(region->index)) leave_to_former(number, information);
     errno = error;
 }
 
@@ -222,8 +221,8 @@ static void *map_with_slack(size_t byte_count, int protection, int flags, int de
 
 void *litebase_map_index(void *address, size_t byte_count, int protection, int flags, int descriptor, long offset) {
     (void)address;
-    // A header that lies can make SQLite ask for any number of regions.
-    if (size_of(descriptor) < offset + (off_t)byte_count) {
+    // A header that lies can make SQLite ask for any number of regions. The first was there just now; if it is not, it is lost.
+    if (offset > 0 && size_of(descriptor) < offset + (off_t)byte_count) {
         errno = EIO;
         return MAP_FAILED;
     }

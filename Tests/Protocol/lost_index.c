@@ -1,4 +1,4 @@
-// Truncates the index of a log (-shm) before the n-th system call that SQLite makes, for every n: what was committed is there
+// Truncates the index of a log (-shm) before the n-th system call that SQLite makes, or statement, for every n: what was committed is there
 // afterwards, what failed is not, and nobody has read anything else. Built with Sources/CSQLiteFiles by test_lost_index.py.
 // Arguments: a path without databases, the length that is left, how many n's to go on by.
 #define _GNU_SOURCE
@@ -56,6 +56,7 @@ static int number(sqlite3 *db, const char *sql) {
 }
 
 static bool done(const char *sql) {
+    note();
     int result = sqlite3_exec(writer, sql, 0, 0, 0);
     if (result != SQLITE_OK && is_well(writer)) fail(sql, sqlite3_errmsg(writer), result);
     return result == SQLITE_OK;
@@ -84,6 +85,8 @@ static bool work(void) {
     if (!(done("BEGIN IMMEDIATE") && insert(2, 10, true) && done("SAVEPOINT s") && insert(20, 2000, true))) return false;
     if (!(done("ROLLBACK TO s") && insert(2, 10, true) && done("COMMIT"))) return false;
     committed += 4;
+    // With its first savepoint the whole transaction is undone, and goes on; RELEASE commits what is left of it.
+    if (!(done("SAVEPOINT whole") && insert(2, 10, true) && done("ROLLBACK TO whole") && done("RELEASE whole") && sees())) return false;
     if (!(sees() && done("BEGIN") && insert(20, 2000, true) && done("ROLLBACK"))) return false;
     if (!(done("UPDATE t SET f = x'01' WHERE x % 2") && sees() && done("PRAGMA wal_checkpoint(PASSIVE)"))) return false;
     return insert(4, 10, false) && sees() && done("PRAGMA wal_checkpoint(TRUNCATE)") && insert(6, 10, false) && sees();

@@ -302,7 +302,8 @@ class Storm:
                         self.write_row(client, kind, number, session)
                         self.acknowledged.add(number)
                     except RequestFailed as error:
-                        session = self.note(error, number)
+                        self.note(error, number)
+                        session = self.leave(client, session)
         except (ConnectionEnded, OSError) as error:
             self.failures.append(error)
 
@@ -320,6 +321,12 @@ class Storm:
             client.query("BEGIN IMMEDIATE", session=session)
             client.query(sql, row, session=session)
             client.query("COMMIT", session=session)
+
+    @staticmethod
+    def leave(client, session):
+        """One that has ended counts until it is given back."""
+        if session:
+            client.call("db_disconnect", {"session": session})
 
     def note(self, error, number):
         if error.code == "outcome_unknown":
@@ -344,7 +351,7 @@ class Storm:
                         self.failures.append(f"{count} rows were seen by {kind}, {before} were acknowledged")
                     self.read_count += 1
                 except RequestFailed as error:
-                    session = None
+                    session = self.leave(client, session)
                     if error.code not in ("connect_failed", "bad_session") and not self.may_miss_rows:
                         self.failures.append(error.data)
 
