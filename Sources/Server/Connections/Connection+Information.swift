@@ -128,7 +128,8 @@ extension Connection {
             writer.key("databases", into: &output)
             writer.beginArray(into: &output)
             for (index, entry) in context.catalog.entries.enumerated() {
-                guard let grant = grant(entry) else { continue }
+                guard let access = access(to: entry) else { continue }
+                let grant = Grant(entry: entry, access: access)
                 writer.beginMap(into: &output)
                 writer.key("name", into: &output)
                 writer.text(entry.configuration.name, into: &output)
