@@ -16,6 +16,7 @@ from typing import Any, Callable, Optional, TypeVar, Union
 from . import _errors
 from ._address import open_socket
 from ._blocking import program_name
+from ._connection import ConnectionState
 from ._cursor import CursorState, RowFactory
 from ._errors import ConnectionLost, InterfaceError
 from ._link import Link, Message, Steps
@@ -60,7 +61,7 @@ async def connect(
     return connection
 
 
-class AsyncConnection:
+class AsyncConnection(ConnectionState):
     """A session with a database. Made by `litebase.aio.connect`.
 
     Tasks may share it: one statement runs at a time.
@@ -187,44 +188,6 @@ class AsyncConnection:
     async def request(self, kind: str, **data: Any) -> Mapping[str, Any]:
         """Sends any request of docs/protocol.md that has one reply, such as "list_databases" or "activity"; returns its data."""
         return await self._run(self._session.request(kind, data))
-
-    @property
-    def autocommit(self) -> bool:
-        """Whether each statement is committed by itself. It cannot be changed within a transaction."""
-        return self._session.autocommit
-
-    @autocommit.setter
-    def autocommit(self, value: bool) -> None:
-        self._session.set_autocommit(value)
-
-    @property
-    def timeout(self) -> Optional[float]:
-        """Seconds for each statement; None without a limit."""
-        return self._session.timeout
-
-    @timeout.setter
-    def timeout(self, value: Optional[float]) -> None:
-        self._session.timeout = value
-
-    @property
-    def in_transaction(self) -> bool:
-        """Whether a transaction is open, one that has failed included."""
-        return self._session.link.transaction != "none"
-
-    @property
-    def engine(self) -> str:
-        """The database's engine: "sqlite", "postgresql", "mysql" or "redis"."""
-        return self._session.engine
-
-    @property
-    def server_version(self) -> str:
-        """The version of the engine."""
-        return self._session.server_version
-
-    @property
-    def closed(self) -> bool:
-        """Whether it can be used no more: it was closed, or lost."""
-        return self._is_closed or self._session.link.failure is not None
 
     async def __aenter__(self) -> AsyncConnection:
         return self
