@@ -168,6 +168,7 @@ static int open_super(const char *name, sqlite3_file *file, int flags, int *flag
 static int open_file(const char *name, sqlite3_file *file, int flags, int *flags_out) {
     if (!name) return below->xOpen(below, name, file, flags, flags_out);
     if (flags & SQLITE_OPEN_SUPER_JOURNAL) return open_super(name, file, flags, flags_out);
+    foreign_super[0] = 0;
     if (flags & SQLITE_OPEN_MAIN_DB) {
         if (!are_parameters_known(name)) {
             return refuse("A file: URI has a parameter that is not known; only mode and cache=private are.");
@@ -196,10 +197,9 @@ static int guarded_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, 
 
 static int guarded_delete(sqlite3_vfs *vfs, const char *name, int syncs_directory) {
     // Named by somebody's journal, and shown as an empty file just before.
-    if (foreign_super[0] && strcmp(name, foreign_super) == 0) {
-        foreign_super[0] = 0;
-        return SQLITE_OK;
-    }
+    bool is_foreign = foreign_super[0] && strcmp(name, foreign_super) == 0;
+    foreign_super[0] = 0;
+    if (is_foreign) return SQLITE_OK;
     if (is_super_name(name)) {
         reads_own_super = false;
     } else if (!ends_with(name, "-journal") && !ends_with(name, "-wal")) {
@@ -265,8 +265,19 @@ static int guarded_full_path(sqlite3_vfs *vfs, const char *name, int count, char
 
 // MARK: The rest
 
+/// Whether a file is there is decided by more than stat(2) needs (TrustedPaths.c), such as free descriptors. Who could not look
+/// must not say that there is no journal: the file system below would.
 static int guarded_access(sqlite3_vfs *vfs, const char *name, int flags, int *result) {
-    return below->xAccess(below, name, flags, result);
+    if (flags != SQLITE_ACCESS_EXISTS) return below->xAccess(below, name, flags, result);
+    struct stat status;
+    *result = 0;
+    if (trusted_stat(name, &status) != 0) {
+        bool could_look = errno != EMFILE && errno != ENFILE && errno != ENOMEM && errno != EIO;
+        return could_look ? SQLITE_OK : SQLITE_IOERR_ACCESS;
+    }
+    // As there: an empty file is none.
+    *result = !S_ISREG(status.st_mode) || status.st_size > 0;
+    return SQLITE_OK;
 }
 static void *no_library(sqlite3_vfs *vfs, const char *name) { return 0; }
 static void no_library_error(sqlite3_vfs *vfs, int count, char *message) {

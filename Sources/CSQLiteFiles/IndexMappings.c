@@ -247,8 +247,9 @@ int litebase_unmap_index(void *address, size_t byte_count) {
     pthread_mutex_lock(&change);
     region *region = region_at((uintptr_t)address);
     if (region) {
-        // Nobody uses any of them, when the first one goes.
+        // Nobody uses any of them, when the first one goes; nor may anybody give up by its number what is half there.
         litebase_index *index = region->index;
+        index->serial = 0;
         size_t left = atomic_fetch_sub(&index->byte_count, region->byte_count) - region->byte_count;
         atomic_store(&region->base, 0);
         if (left == 0) index->is_used = false;

@@ -117,7 +117,8 @@ struct SQLiteFileSet: Sendable {
         let isIndexLost = writer.findsLoss()
         let isComplete = !isIndexLost && writer.checkpoint()
         // The same file: closing the last connection tidies up, or whoever opens it next goes on with its log.
-        guard writer.hasMoved else {
+        // (SQLite says so, too, where it cannot look.)
+        guard writer.hasMoved, !isFileInPlace else {
             return isComplete || isIndexLost ? nil : "the log of \(path) could not be written back"
         }
         sharedMemory?.remove()
