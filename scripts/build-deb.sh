@@ -64,10 +64,10 @@ rsync --recursive --links --perms --checksum --delete "$work/fresh/litebase-$ups
 rm -rf "$work/fresh" "$work"/litebase*.deb "$work"/litebase_*.dsc "$work"/litebase_*.debian.tar.xz \
     "$work"/litebase_*.changes "$work"/litebase_*.buildinfo
 
-# As a build daemon does it: no network, no home directory.
+# As a build daemon does it: no network, and nothing of a home directory.
 isolated="unshare --net"
 [ "$(id -u)" = 0 ] || isolated="unshare --net --map-current-user"
-(cd "$tree" && HOME=/nonexistent LITEBASE_SCRATCH="$work/scratch" \
+(cd "$tree" && HOME="$work/home" LITEBASE_SCRATCH="$work/scratch" \
     $isolated dpkg-buildpackage --no-sign "$profile" ${LITEBASE_DEB_SOURCE_ONLY:+--build=source}) >"$work/build.log" 2>&1 || {
     tail -n 40 "$work/build.log" >&2
     echo "the build failed; all of its output is in $work/build.log" >&2

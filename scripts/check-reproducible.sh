@@ -19,7 +19,7 @@ dpkg-source --extract "$first"/litebase_*.dsc "$work/another/and-deeper/director
 isolated="unshare --net"
 [ "$(id -u)" = 0 ] || isolated="unshare --net --map-current-user"
 profile=$(sed -n 's/^Built-For-Profiles: //p' "$first"/litebase_*.changes)
-(cd "$work/another/and-deeper/directory/unpacked" && env -i PATH="$PATH" HOME=/nonexistent LC_ALL=C.UTF-8 \
+(cd "$work/another/and-deeper/directory/unpacked" && env -i PATH="$PATH" HOME="$work/home" LC_ALL=C.UTF-8 \
     $isolated dpkg-buildpackage --no-sign --build=binary "--build-profiles=$profile") >"$work/build.log" 2>&1 || {
     tail -n 40 "$work/build.log" >&2
     echo "the source package cannot be built by itself" >&2

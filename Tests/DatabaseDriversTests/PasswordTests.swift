@@ -74,7 +74,7 @@ import Testing
         mkfifo(directory.path + "/password", 0o600)
         #expect(Self.failure(PasswordFile(path: directory.path + "/password"))?.detail?.contains("regular") == true)
         #expect(Self.failure(PasswordFile(path: directory.path))?.detail?.contains("regular") == true)
-        #expect(Self.failure(PasswordFile(path: "/nonexistent"))?.detail?.contains("No such file") == true)
+        #expect(Self.failure(PasswordFile(path: "/nonexistent/password"))?.detail?.contains("No such file") == true)
     }
 
     @Test func aMissingCredentialSaysWhatToAdd() throws {
