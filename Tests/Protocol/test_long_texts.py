@@ -15,6 +15,8 @@ SERVERS = {"postgresql": PostgreSQL, "mysql": MariaDB, "redis": Redis}
 # Of so many bytes, a loop is held for so many milliseconds at most. What is left is copied by us and by libpq, and cut into words for
 # Redis, which grows with the length alone.
 LIMITS = {1_000_000: 5, 15_000_000: 75}
+# A command is taken apart on its loop (docs/threat-model.md, Known limits): one word of that length.
+REDIS_LIMITS = {1_000_000: 20, 15_000_000: 75}
 # What was looked through in one way or another: words, calls, what is skipped at the beginning, lines before an error, errors whose
 # place is searched.
 TEXTS = {
@@ -62,7 +64,7 @@ def test_a_long_text_keeps_no_loop(engine, daemon, length):
                     assert failure.code != "internal_error", failure
         # Each of two requests would be seen by each of four clients at most once; one is left out for what the machine does.
         worst[name] = sorted(probe.times["health"])[-2] * 1000
-    limit = LIMITS[length] * PATIENCE
+    limit = (REDIS_LIMITS if engine[0] == "redis" else LIMITS)[length] * PATIENCE
     assert max(worst.values()) < limit, {name: f"{time:.1f} ms" for name, time in worst.items()}
 
 
