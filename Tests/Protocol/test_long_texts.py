@@ -16,7 +16,7 @@ SERVERS = {"postgresql": PostgreSQL, "mysql": MariaDB, "redis": Redis}
 # Redis, which grows with the length alone.
 LIMITS = {1_000_000: 5, 15_000_000: 75}
 # A command is taken apart on its loop (docs/threat-model.md, Known limits): one word of that length.
-REDIS_LIMITS = {1_000_000: 20, 15_000_000: 75}
+REDIS_LIMITS = {1_000_000: 20, 15_000_000: 200}
 # What was looked through in one way or another: words, calls, what is skipped at the beginning, lines before an error, errors whose
 # place is searched.
 TEXTS = {
