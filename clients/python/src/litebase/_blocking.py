@@ -110,10 +110,7 @@ class Connection(ConnectionState):
     def _run(self, steps: Steps[T]) -> T:
         """Does what steps ask for."""
         with self._turn:
-            if self._is_closed:
-                raise InterfaceError("The connection is closed.")
-            if self._process != os.getpid():
-                raise InterfaceError("The connection belongs to the process that was forked.", hint="Connect in the new process.")
+            self._check()
             try:
                 wanted = next(steps)
                 while True:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from typing import Optional
 
+from ._errors import InterfaceError
 from ._session import Session
 
 
@@ -12,6 +14,14 @@ class ConnectionState:
 
     _session: Session
     _is_closed: bool
+    _process: int
+
+    def _check(self) -> None:
+        """Raises InterfaceError for what cannot be used: one that was closed, or that belongs to the process before a fork."""
+        if self._is_closed:
+            raise InterfaceError("The connection is closed.")
+        if self._process != os.getpid():
+            raise InterfaceError("The connection belongs to the process that was forked.", hint="Connect in the new process.")
 
     @property
     def autocommit(self) -> bool:
