@@ -248,6 +248,7 @@ static int set_system_calls(sqlite3_vfs *system) {
     static const struct { const char *name; sqlite3_syscall_ptr call; } calls[] = {
         {"open", (sqlite3_syscall_ptr)guarded_open_call}, {"stat", (sqlite3_syscall_ptr)guarded_stat_call},
         {"access", (sqlite3_syscall_ptr)trusted_access}, {"unlink", (sqlite3_syscall_ptr)trusted_unlink},
+        {"mmap", (sqlite3_syscall_ptr)litebase_map_index}, {"munmap", (sqlite3_syscall_ptr)litebase_unmap_index},
     };
     for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
         int result = system->xSetSystemCall(system, calls[i].name, calls[i].call);
@@ -308,8 +309,6 @@ int litebase_sqlite3_guard_files(void) {
     sqlite3_vfs *system = sqlite3_vfs_find("unix");
     if (!system || system->iVersion < 3) return SQLITE_ERROR;
     int result = set_system_calls(system);
-    if (result == SQLITE_OK) result = system->xSetSystemCall(system, "mmap", (sqlite3_syscall_ptr)litebase_map_index);
-    if (result == SQLITE_OK) result = system->xSetSystemCall(system, "munmap", (sqlite3_syscall_ptr)litebase_unmap_index);
     if (result == SQLITE_OK) result = litebase_catch_lost_indexes();
     if (result != SQLITE_OK) return result;
     guarded.szOsFile = below->szOsFile + litebase_guard_byte_count;

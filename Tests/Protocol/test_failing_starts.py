@@ -78,12 +78,18 @@ def test_the_pauses_grow_and_the_log_does_not(failing, flags, status, text):
         assert manager.said("4 attempts to start have failed") == 1
 
 
-def test_a_mended_file_ends_the_pause_and_the_series(failing):
+def pausing(failing):
+    """A daemon that waits at the end of its fourth attempt to start."""
     manager = failing()
     for _ in range(3):
         manager.attempt()
     manager.start()
     wait_until(lambda: any("attempt 4" in state.get("STATUS", "") for state in manager.states), "it waits")
+    return manager
+
+
+def test_a_mended_file_ends_the_pause_and_the_series(failing):
+    manager = pausing(failing)
     mended = time.monotonic()
     manager.file.write_text("# good\n")
     manager.wait_end()
@@ -97,11 +103,7 @@ def test_a_mended_file_ends_the_pause_and_the_series(failing):
 
 
 def test_a_stop_does_not_wait_and_the_next_start_is_told_at_once(failing):
-    manager = failing()
-    for _ in range(3):
-        manager.attempt()
-    manager.start()
-    wait_until(lambda: any("attempt 4" in state.get("STATUS", "") for state in manager.states), "it waits")
+    manager = pausing(failing)
     began = time.monotonic()
     assert os.waitstatus_to_exitcode(manager.end(signal.SIGTERM)) == 0
     assert time.monotonic() - began < 1
