@@ -30,73 +30,128 @@ let package = Package(
         .library(name: "LiteBaseClient", targets: ["LiteBaseClient"]),
         // For the packages in FuzzTesting/ and Benchmarks/ only.
         .library(name: "WireProtocol", targets: ["WireProtocol"]),
-        .library(name: "DaemonParts", targets: ["Configuration", "Server", "DatabaseDrivers", "LinuxSystem"]),
+        .library(name: "LiteBaseTesting", targets: ["LiteBaseTesting"]),
+        .library(
+            name: "DaemonParts",
+            targets: [
+                "Configuration", "Server", "DatabaseContract", "DatabaseEngines", "SQLiteEngine", "PostgreSQLEngine",
+                "MySQLEngine", "RedisEngine", "SQLText", "LinuxSystem",
+            ]),
     ],
     dependencies: [argumentParserPackage],
     targets: [
         // What Swift's Glibc module lacks, and C libraries.
-        .target(name: "CLinux"),
+        .target(name: "CLinux", exclude: ["DESIGN.md"]),
         .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
         // What SQLite takes, charged to users.
-        .target(name: "CSQLiteAccounts", dependencies: ["CLinux", "CSQLite"]),
+        .target(name: "CSQLiteAccounts", dependencies: ["CLinux", "CSQLite"], exclude: ["DESIGN.md"]),
         // systemd's own library for what is said between it and a service.
         .systemLibrary(name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
         // The files that SQLite may open and delete, and what it may do with what it has mapped.
-        .target(name: "CSQLiteFiles", dependencies: ["CSQLite"]),
+        .target(name: "CSQLiteFiles", dependencies: ["CSQLite"], exclude: ["DESIGN.md"]),
         .target(name: "CToml"),
         // Line editing; the library is opened when the shell starts, so that no other command pays for it.
         .target(name: "CEditLine"),
         .target(name: "CNumbers"),
-        // libpq is opened when the first PostgreSQL database is named, so that no other daemon pays for it.
-        .target(name: "CPostgreSQL", dependencies: ["CLinux"]),
-        // libmariadb likewise.
+        // Client libraries are declared by their headers (libpq-dev, libmariadb-dev, libhiredis-dev) and not linked: each is opened
+        // when the first database of its kind is named, so that no other daemon pays for it. As .systemLibrary targets they
+        // would be linked.
+        .target(name: "CPostgreSQL", dependencies: ["CLinux"], exclude: ["DESIGN.md"]),
         .target(name: "CMariaDB"),
-        // hiredis likewise, when the first Redis database is named.
         .target(name: "CHiredis"),
 
         // Foundations: no knowledge of databases or of the protocol's meaning.
-        .target(name: "ByteBuffers", swiftSettings: strict),
-        .target(name: "LinuxSystem", dependencies: ["CLinux", "ByteBuffers"], swiftSettings: strict),
-        .target(name: "SystemdSupport", dependencies: ["LinuxSystem", "CSystemd"], swiftSettings: lean),
+        .target(name: "ByteBuffers", exclude: ["DESIGN.md"], swiftSettings: strict),
+        .target(
+            name: "LinuxSystem", dependencies: ["CLinux", "ByteBuffers"], exclude: ["DESIGN.md"], swiftSettings: strict),
+        .target(
+            name: "SystemdSupport", dependencies: ["LinuxSystem", "CSystemd"], exclude: ["DESIGN.md"],
+            swiftSettings: lean),
 
         // The language on the socket: pure, no I/O.
-        .target(name: "WireProtocol", dependencies: ["ByteBuffers", "CNumbers"], swiftSettings: strict),
-
-        // The engines; they do not know the wire format.
         .target(
-            name: "DatabaseDrivers",
-            dependencies: [
-                "LinuxSystem", "ByteBuffers", "CNumbers", "CSQLite", "CSQLiteAccounts", "CSQLiteFiles", "CPostgreSQL",
-                "CMariaDB",
-                "CHiredis",
-            ],
+            name: "WireProtocol", dependencies: ["ByteBuffers", "CNumbers"], exclude: ["DESIGN.md"],
+            swiftSettings: strict),
+
+        // What must be known of SQL without an engine: pure, no I/O. For the daemon, the command line and the fuzzers.
+        .target(name: "SQLText", dependencies: ["ByteBuffers"], exclude: ["DESIGN.md"], swiftSettings: lean),
+
+        // What every engine offers, and what the daemon lends to them; they do not know the wire format.
+        .target(
+            name: "DatabaseContract", dependencies: ["LinuxSystem", "ByteBuffers"], exclude: ["DESIGN.md"],
             swiftSettings: lean),
+        // What engines behind a socket share: the pool of connections, and how one of them is used.
+        .target(
+            name: "RemoteDatabases", dependencies: ["DatabaseContract", "SQLText", "LinuxSystem", "ByteBuffers"],
+            exclude: ["DESIGN.md"],
+            swiftSettings: lean),
+        // One target for each engine. None knows another one.
+        .target(
+            name: "SQLiteEngine",
+            dependencies: ["DatabaseContract", "SQLText", "LinuxSystem", "CSQLite", "CSQLiteAccounts", "CSQLiteFiles"],
+            exclude: ["DESIGN.md"], swiftSettings: lean),
+        .target(
+            name: "PostgreSQLEngine",
+            dependencies: [
+                "DatabaseContract", "RemoteDatabases", "SQLText", "LinuxSystem", "ByteBuffers", "CNumbers",
+                "CPostgreSQL",
+            ],
+            exclude: ["DESIGN.md"], swiftSettings: lean),
+        .target(
+            name: "MySQLEngine",
+            dependencies: [
+                "DatabaseContract", "RemoteDatabases", "SQLText", "LinuxSystem", "ByteBuffers", "CNumbers", "CMariaDB",
+                // What bounds a read from OpenSSL's buffers.
+                "CPostgreSQL",
+            ],
+            exclude: ["DESIGN.md"], swiftSettings: lean),
+        .target(
+            name: "RedisEngine",
+            dependencies: [
+                "DatabaseContract", "RemoteDatabases", "SQLText", "LinuxSystem", "ByteBuffers", "CNumbers", "CHiredis",
+            ],
+            exclude: ["DESIGN.md"], swiftSettings: lean),
+        // All of them, by the URLs of their databases.
+        .target(
+            name: "DatabaseEngines",
+            dependencies: ["DatabaseContract", "SQLiteEngine", "PostgreSQLEngine", "MySQLEngine", "RedisEngine"],
+            exclude: ["DESIGN.md"], swiftSettings: lean),
 
         // The service: connections, sessions, routing, limits. Knows nothing of systemd.
         .target(
-            name: "Server", dependencies: ["WireProtocol", "DatabaseDrivers", "LinuxSystem", "ByteBuffers"],
-            swiftSettings: lean),
+            name: "Server",
+            dependencies: [
+                "WireProtocol", "DatabaseContract", "LinuxSystem", "ByteBuffers",
+            ],
+            exclude: ["DESIGN.md"], swiftSettings: lean),
         .target(
-            name: "Configuration", dependencies: ["Server", "DatabaseDrivers", "LinuxSystem", "CToml"],
-            swiftSettings: lean),
+            name: "Configuration",
+            dependencies: ["Server", "DatabaseContract", "LinuxSystem", "CToml"],
+            exclude: ["DESIGN.md"], swiftSettings: lean),
         .executableTarget(
             name: "litebased",
-            dependencies: ["Configuration", "Server", "SystemdSupport", "LinuxSystem", "DatabaseDrivers"],
-            swiftSettings: lean),
+            dependencies: [
+                "Configuration", "Server", "DatabaseContract", "DatabaseEngines", "SystemdSupport", "LinuxSystem",
+            ],
+            exclude: ["DESIGN.md"], swiftSettings: lean,
+            // libpq and OpenSSL are to find it here (CPostgreSQL.c), and the linker exports only what a linked library uses.
+            linkerSettings: [.unsafeFlags(["-Xlinker", "--export-dynamic-symbol=HMAC_Init_ex"])]),
 
         // The other side of the socket.
         .target(
             name: "LiteBaseClient", dependencies: ["WireProtocol", "LinuxSystem", "ByteBuffers"],
-            swiftSettings: strict),
+            exclude: ["DESIGN.md"], swiftSettings: strict),
         .executableTarget(
             name: "litebase",
             dependencies: [
-                "LiteBaseClient", "WireProtocol", "LinuxSystem", "ByteBuffers", "CEditLine", argumentParser,
-            ], swiftSettings: lean),
+                "LiteBaseClient", "WireProtocol", "SQLText", "LinuxSystem", "ByteBuffers", "CEditLine", argumentParser,
+            ], exclude: ["DESIGN.md"], swiftSettings: lean),
 
         // Never part of a product.
         .target(
-            name: "LiteBaseTesting", dependencies: ["LinuxSystem", "ByteBuffers"], swiftSettings: strict),
+            name: "LiteBaseTesting", dependencies: ["WireProtocol", "SQLText", "LinuxSystem", "ByteBuffers"],
+            exclude: ["DESIGN.md"], swiftSettings: strict),
+        .testTarget(name: "SQLTextTests", dependencies: ["SQLText", "LiteBaseTesting"], swiftSettings: strict),
         .testTarget(
             name: "ByteBuffersTests", dependencies: ["ByteBuffers", "LiteBaseTesting"], swiftSettings: strict),
         .testTarget(
@@ -105,16 +160,24 @@ let package = Package(
             name: "WireProtocolTests", dependencies: ["WireProtocol", "ByteBuffers", "LiteBaseTesting"],
             swiftSettings: strict),
         .testTarget(
-            name: "DatabaseDriversTests",
-            dependencies: ["DatabaseDrivers", "LinuxSystem", "LiteBaseTesting", "CSQLite"], swiftSettings: strict),
+            name: "EngineTests",
+            dependencies: [
+                "DatabaseContract", "DatabaseEngines", "RemoteDatabases", "SQLiteEngine", "PostgreSQLEngine",
+                "MySQLEngine", "RedisEngine", "SQLText", "LinuxSystem", "LiteBaseTesting", "CSQLite",
+            ], swiftSettings: strict),
         .testTarget(
             name: "ServerTests",
             dependencies: [
-                "Server", "WireProtocol", "DatabaseDrivers", "LinuxSystem", "ByteBuffers", "LiteBaseTesting",
+                "Server", "WireProtocol", "DatabaseContract", "SQLiteEngine", "LinuxSystem", "ByteBuffers",
+                "LiteBaseTesting",
             ],
             swiftSettings: strict),
         .testTarget(
-            name: "ConfigurationTests", dependencies: ["Configuration", "Server", "LinuxSystem", "LiteBaseTesting"],
+            name: "ConfigurationTests",
+            dependencies: [
+                "Configuration", "Server", "DatabaseContract", "DatabaseEngines", "SQLiteEngine", "LinuxSystem",
+                "LiteBaseTesting",
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "DaemonTests",
@@ -127,7 +190,8 @@ let package = Package(
         .testTarget(
             name: "CommandLineTests",
             dependencies: [
-                "litebase", "LiteBaseClient", "WireProtocol", "LinuxSystem", "ByteBuffers", "LiteBaseTesting",
+                "litebase", "LiteBaseClient", "WireProtocol", "SQLText", "LinuxSystem", "ByteBuffers",
+                "LiteBaseTesting",
                 argumentParser,
             ],
             exclude: ["Snapshots"], swiftSettings: lean),

@@ -7,21 +7,21 @@ import PackageDescription
 let fuzzer: [SwiftSetting] = [.swiftLanguageMode(.v6), .unsafeFlags(["-parse-as-library"])]
 
 let daemonParts: Target.Dependency = .product(name: "DaemonParts", package: "litebase")
+let checks: Target.Dependency = .product(name: "LiteBaseTesting", package: "litebase")
 let client: Target.Dependency = .product(name: "LiteBaseClient", package: "litebase")
 
 let package = Package(
     name: "FuzzTesting",
     dependencies: [.package(name: "litebase", path: "..")],
     targets: [
-        .target(name: "FuzzChecks", dependencies: [.product(name: "WireProtocol", package: "litebase")]),
-        .executableTarget(name: "FuzzFrames", dependencies: ["FuzzChecks"], swiftSettings: fuzzer),
-        .executableTarget(name: "FuzzJSON", dependencies: ["FuzzChecks"], swiftSettings: fuzzer),
-        .executableTarget(name: "FuzzMessagePack", dependencies: ["FuzzChecks"], swiftSettings: fuzzer),
+        .executableTarget(name: "FuzzFrames", dependencies: [checks], swiftSettings: fuzzer),
+        .executableTarget(name: "FuzzJSON", dependencies: [checks], swiftSettings: fuzzer),
+        .executableTarget(name: "FuzzMessagePack", dependencies: [checks], swiftSettings: fuzzer),
         .executableTarget(name: "FuzzSettings", dependencies: [daemonParts], swiftSettings: fuzzer),
         .executableTarget(name: "FuzzAddresses", dependencies: [daemonParts], swiftSettings: fuzzer),
         .executableTarget(name: "FuzzHandover", dependencies: [daemonParts], swiftSettings: fuzzer),
         .executableTarget(name: "FuzzReplies", dependencies: [client], swiftSettings: fuzzer),
         .executableTarget(name: "FuzzCommands", dependencies: [daemonParts], swiftSettings: fuzzer),
-        .executableTarget(name: "FuzzStatements", swiftSettings: fuzzer),
+        .executableTarget(name: "FuzzStatements", dependencies: [checks], swiftSettings: fuzzer),
     ]
 )

@@ -1,6 +1,6 @@
-// The one growable byte buffer of the project: what is read from a socket, what is written to one.
+// The one growable byte buffer of the project, for data from and to sockets.
 //
-// Not here: any meaning of the bytes. Callers keep the limits; the buffer only never overruns.
+// It knows no meaning of the bytes. Callers keep the limits; the buffer never overruns.
 
 internal import Glibc
 
@@ -109,7 +109,7 @@ public struct ByteBuffer: ~Copyable {
         writeIndex = used
     }
 
-    /// The readable bytes at the start of a storage of so many bytes; the former one is gone.
+    /// The readable bytes at the start of new storage of that size; the old storage is freed.
     private func moved(to byteCount: Int) -> UnsafeMutableRawPointer {
         // Large ones are moved by the system, page by page, without being copied (mremap(2)): copying 8 MB takes milliseconds.
         if readIndex == 0, capacity >= Self.movedByteCountMin, let moved = realloc(base, byteCount) { return moved }
@@ -121,10 +121,10 @@ public struct ByteBuffer: ~Copyable {
         return grown
     }
 
-    /// What the C library maps by itself, at least (mallopt(3), M_MMAP_THRESHOLD).
+    /// Size from which the C library maps memory separately (mallopt(3), M_MMAP_THRESHOLD).
     private static var movedByteCountMin: Int { 128 << 10 }
 
-    /// The free storage behind the write end, at least `byteCount` bytes; follow with `commit(_:)`.
+    /// The free storage after the write end, at least `byteCount` bytes; follow with `commit(_:)`.
     @inlinable
     public mutating func writable(_ byteCount: Int) -> UnsafeMutableRawBufferPointer {
         reserve(byteCount)
@@ -156,7 +156,7 @@ extension ByteBuffer {
         writeIndex &+= bytes.count
     }
 
-    /// Appends a tag byte and what it announces.
+    /// Appends a tag byte and its big-endian value.
     @inlinable
     @inline(__always)
     public mutating func append(tag: UInt8, short bytes: UnsafeRawBufferPointer) {

@@ -1,4 +1,4 @@
-// Counting bytes of long texts: places of errors are told on a loop, and the text may be of many megabytes.
+// Counting bytes of long texts, which may have many megabytes.
 
 extension UnsafeRawBufferPointer {
     /// Bytes that are counted at a time: no more than fit into a counter of eight bits. So the compiler makes vector instructions
@@ -7,7 +7,7 @@ extension UnsafeRawBufferPointer {
 
     @inline(__always)
     private func count(from start: Int, where isWanted: (UInt8) -> Bool) -> Int {
-        // Whoever calls has looked that there are as many.
+        // The caller has checked that there are that many.
         guard let bytes = baseAddress?.advanced(by: start).assumingMemoryBound(to: UInt8.self) else { return 0 }
         var count: UInt8 = 0
         for index in 0..<Self.stride { count &+= isWanted(bytes[index]) ? 1 : 0 }
@@ -28,7 +28,7 @@ extension UnsafeRawBufferPointer {
         return total
     }
 
-    // `number` counts those that are wanted, from 0.
+    // `number` is the index of the wanted one, from 0.
     @inline(__always)
     private func offset(ofWanted number: Int, where isWanted: (UInt8) -> Bool) -> Int? {
         var (index, left) = (0, number)

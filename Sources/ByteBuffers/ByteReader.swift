@@ -1,4 +1,4 @@
-// A cursor over bytes that somebody else owns; no read can leave them.
+// A cursor over bytes of another owner; no read can leave them.
 
 /// Reads integers and runs of bytes from borrowed memory, front to back.
 ///

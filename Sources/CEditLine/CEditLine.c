@@ -11,6 +11,7 @@
 #include <limits.h>
 #include <locale.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,7 +36,9 @@ static History *entries;
 static const char *current_prompt = "";
 static int interrupt_fd = -1;
 static bool was_interrupted;
-static volatile sig_atomic_t was_resized;
+static volatile sig_atomic_t was_resized, was_suspended, was_continued;
+/// What is blocked while a key is waited for: the signals that are looked at there come at no other time.
+static sigset_t waiting_mask;
 
 static char *give_prompt(EditLine *e) {
     (void)e;
@@ -47,6 +50,54 @@ static void note_resize(int signal_number) {
     was_resized = 1;
 }
 
+static void note_suspension(int signal_number) {
+    (void)signal_number;
+    was_suspended = 1;
+}
+
+static void note_continuation(int signal_number) {
+    (void)signal_number;
+    was_continued = 1;
+}
+
+static void set_handler(int signal_number, void (*handler)(int), struct sigaction *former) {
+    struct sigaction action = {.sa_handler = handler};
+    sigaction(signal_number, &action, former);
+}
+
+static void fill_suspension(sigset_t *set) {
+    sigemptyset(set);
+    sigaddset(set, SIGTSTP);
+    sigaddset(set, SIGCONT);
+}
+
+/// Stops as Ctrl-Z wants it, with the terminal as it was found. Returns when somebody has let the process go on.
+static void suspend(EditLine *e) {
+    was_suspended = 0;
+    api.set(e, EL_PREP_TERM, 0);
+    struct sigaction own;
+    sigset_t suspension, former;
+    fill_suspension(&suspension);
+    set_handler(SIGTSTP, SIG_DFL, &own);
+    pthread_sigmask(SIG_UNBLOCK, &suspension, &former);
+    raise(SIGTSTP);
+    pthread_sigmask(SIG_SETMASK, &former, NULL);
+    sigaction(SIGTSTP, &own, NULL);
+    was_continued = 1;
+}
+
+/// Draws the whole line again, from where the cursor is. The terminal may have been somebody else's meanwhile.
+static void draw_again(EditLine *e) {
+    if (was_continued) {
+        api.set(e, EL_PREP_TERM, 0);
+        api.set(e, EL_PREP_TERM, 1);
+    }
+    was_continued = was_resized = 0;
+    api.resize(e);
+    fputc('\r', stdout);
+    api.set(e, EL_REFRESH);
+}
+
 /// Waits for a key. Signals arrive by a descriptor, so that none can slip in between a test and a read.
 /// Returns 1 when there is one, 0 for Ctrl-C, −1 on failure.
 static int wait_for_key(EditLine *e) {
@@ -55,16 +106,12 @@ static int wait_for_key(EditLine *e) {
         {.fd = interrupt_fd, .events = POLLIN},
     };
     for (;;) {
-        int count = poll(wanted, 2, -1);
-        if (was_resized) {
-            was_resized = 0;
-            api.resize(e);
-            // It draws the whole line again, from where the cursor is.
-            fputc('\r', stdout);
-            api.set(e, EL_REFRESH);
-        }
+        int count = ppoll(wanted, 2, NULL, &waiting_mask);
+        int error = errno;
+        if (was_suspended) suspend(e);
+        if (was_continued || was_resized) draw_again(e);
         if (count < 0) {
-            if (errno == EINTR) continue;
+            if (error == EINTR) continue;
             return -1;
         }
         if (wanted[1].revents != 0) {
@@ -144,8 +191,7 @@ bool ceditline_open(const char *program_name, int history_count_max, int fd) {
     api.set(editor, EL_BIND, "^R", "em-inc-search-prev", NULL);
     // What is pasted may be indented, and its values may have tabs.
     api.set(editor, EL_BIND, "^I", "ed-insert", NULL);
-    struct sigaction action = {.sa_handler = note_resize};
-    sigaction(SIGWINCH, &action, NULL);
+    set_handler(SIGWINCH, note_resize, NULL);
     return true;
 }
 
@@ -160,7 +206,21 @@ ceditline_outcome ceditline_read(const char *prompt, const char **line, size_t *
     current_prompt = prompt;
     was_interrupted = false;
     int count = 0;
+    // While a statement runs, Ctrl-Z does what it does to every program; the terminal is as it was then.
+    sigset_t suspension, former;
+    fill_suspension(&suspension);
+    sigaddset(&suspension, SIGWINCH);
+    pthread_sigmask(SIG_BLOCK, &suspension, &former);
+    waiting_mask = former;
+    struct sigaction usual_suspension, usual_continuation;
+    set_handler(SIGTSTP, note_suspension, &usual_suspension);
+    set_handler(SIGCONT, note_continuation, &usual_continuation);
+    // Who started it has no job control (sh(1) without -m, for instance).
+    if (usual_suspension.sa_handler == SIG_IGN) set_handler(SIGTSTP, SIG_IGN, NULL);
     const char *text = api.gets(editor, &count);
+    sigaction(SIGTSTP, &usual_suspension, NULL);
+    sigaction(SIGCONT, &usual_continuation, NULL);
+    pthread_sigmask(SIG_SETMASK, &former, NULL);
     if (text && count > 0) {
         *line = text;
         *length = (size_t)count;

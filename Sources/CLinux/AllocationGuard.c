@@ -1,6 +1,5 @@
-// The guard of a thread: what it must not outgrow while it works for a client whose input decides how deep and how long
-// that goes. Allocating is what all of that work does, on each level and again and again; where there is no memory any more,
-// a library gives up in good order.
+// The guard of a thread that works for a client whose input decides how deep and how long that work goes. A library
+// allocates at each level and each step of such work, and when memory runs out it stops in an orderly way.
 #define _GNU_SOURCE
 #include "CLinux.h"
 

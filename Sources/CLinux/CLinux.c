@@ -399,7 +399,7 @@ int clinux_request_slice(uint64_t slice_ns) {
         uint64_t runtime_ns, deadline_ns, period_ns;
     } attributes;
     if (syscall(SYS_sched_getattr, 0, &attributes, sizeof attributes, 0) != 0) return -1;
-    // What somebody chose for the whole process, by a unit or by chrt(1), stays.
+    // A policy that somebody has chosen for the whole process, by a unit or by chrt(1), stays.
     if (attributes.policy != SCHED_OTHER) return 0;
     attributes.flags = SCHED_FLAG_RESET_ON_FORK;
     attributes.runtime_ns = slice_ns;
@@ -419,7 +419,7 @@ void clinux_limit_malloc_arenas(int count) {
 }
 void clinux_trim_malloc(void) { malloc_trim(0); }
 
-// Of the leak sanitizer, which looks for leaks in exit(3) otherwise; not there in other builds.
+// The leak sanitizer's, which otherwise checks for leaks in exit(3); absent in other builds.
 void __lsan_do_leak_check(void) __attribute__((weak));
 
 void clinux_exit_at_once(int status) {

@@ -1,8 +1,8 @@
 // Memory and temporary files of a library, counted in all and for each user.
 //
-// Each allocation begins with whose it is, so that whoever frees it credits the right account. Each thread gathers what it
-// allocates and frees for the one that it works for, so that loops do not fight for cache lines: there are six calls for each
-// point SELECT.
+// Each allocation begins with a pointer to its account, so that freeing it credits the right one. Each thread collects
+// its changes for the account for which it works, so that loops do not compete for cache lines: a point SELECT makes
+// six calls.
 #include "CLinux.h"
 
 #include <errno.h>
@@ -24,7 +24,7 @@ typedef struct {
 
 enum {
     GATHERED_BYTE_COUNT_MAX = 64 << 10,
-    // The header, and what malloc keeps with each chunk.
+    // The header, and malloc's own data for each chunk.
     OVERHEAD = sizeof(header) + sizeof(size_t),
     BUCKET_COUNT = 256,
 };
@@ -67,7 +67,7 @@ static void note_peak(_Atomic int64_t *place, int64_t now)
     }
 }
 
-// What the process has on the heap, as far as it is counted, and the most since memory was given back last.
+// The counted part of the process's heap, and its peak since memory was last returned.
 static _Atomic int64_t heap_bytes, heap_peak;
 static sem_t freed;
 static _Atomic bool is_watched;
@@ -141,7 +141,7 @@ static bool has_room(clinux_account *account, int64_t change)
     return false;
 }
 
-// False when that is more than a limit; then nothing is counted.
+// False if that exceeds a limit; then nothing is counted.
 static bool count_bytes(clinux_account *account, int64_t change)
 {
     if (account != current) {
@@ -224,7 +224,7 @@ bool clinux_open_file(clinux_account *charged)
 {
     clinux_account *account = charged ? charged : &nobody;
     int64_t in_all = ADD(everybody.file_count, 1), by_one = ADD(account->file_count, 1);
-    // What the daemon does by itself is not refused.
+    // The daemon's own work is not refused.
     if (!charged || (!is_beyond(in_all, GET(file_count_limit_in_all)) && !is_beyond(by_one, GET(file_count_limit_by_one)))) {
         return true;
     }

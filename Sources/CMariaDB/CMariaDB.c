@@ -20,19 +20,14 @@ static void load(void) {
     }
     const char *missing = NULL;
     // dlsym returns what is no function pointer by the letter of C (dlopen(3)).
-#define CMARIADB_TAKE(name, symbol)                                                                                    \
-    *(void **)&cmariadb_table.name = dlsym(library, symbol);                                                           \
-    if (!cmariadb_table.name) missing = symbol;
-#define CMARIADB_FIND(type, name, parameters, arguments) CMARIADB_TAKE(name, "mysql_" #name)
+#define CMARIADB_FIND(name)                                                                                            \
+    *(void **)&cmariadb_table.name = dlsym(library, #name);                                                            \
+    if (!cmariadb_table.name) missing = #name;
+    // mariadb_field_attr came with version 3.3, as in Debian 12.
     CMARIADB_FUNCTIONS(CMARIADB_FIND)
-    CMARIADB_TAKE(error_number, "mysql_errno")
-    CMARIADB_TAKE(get_info, "mariadb_get_info")
-    // With version 3.3, as in Debian 12.
-    CMARIADB_TAKE(field_attr, "mariadb_field_attr")
-    CMARIADB_TAKE(set_local_infile_handler, "mysql_set_local_infile_handler")
     if (missing) {
         snprintf(problem, sizeof problem, "libmariadb.so.3 has no %s: version 3.3 or later is needed", missing);
-    } else if (my_server_init(0, NULL, NULL)) {
+    } else if (cmariadb_table.mysql_server_init(0, NULL, NULL)) {
         snprintf(problem, sizeof problem, "libmariadb.so.3 cannot be initialised");
     }
 }
@@ -64,11 +59,11 @@ static int refusal(void *handle, char *message, unsigned int size) {
     return 2068;  // CR_LOAD_DATA_LOCAL_INFILE_REJECTED
 }
 
-void cmariadb_refuse_local_files(my_connection *connection) {
-    cmariadb_table.set_local_infile_handler(connection, refuse, read_nothing, end_nothing, refusal, NULL);
+void cmariadb_refuse_local_files(MYSQL *connection) {
+    cmariadb_table.mysql_set_local_infile_handler(connection, refuse, read_nothing, end_nothing, refusal, NULL);
 }
 
-void cmariadb_shutdown(my_connection *connection) { (void)shutdown(my_get_socket(connection), SHUT_RDWR); }
+void cmariadb_shutdown(MYSQL *connection) { (void)shutdown(cmariadb_table.mysql_get_socket(connection), SHUT_RDWR); }
 
 size_t cmariadb_format_double(double value, unsigned int decimals, char *target) {
     int count = snprintf(target, CMARIADB_DOUBLE_BYTE_COUNT_MAX, "%.*f", (int)decimals, value);

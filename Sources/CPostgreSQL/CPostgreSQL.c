@@ -28,12 +28,11 @@ static void load(void) {
         return;
     }
     const char *missing = NULL;
-    // In capitals as libpq has them; dlsym returns what is no function pointer by the letter of C (dlopen(3)).
-#define CPOSTGRESQL_FIND(type, name, parameters, arguments)                                                            \
-    *(void **)&cpostgresql_table.name = dlsym(library, "PQ" #name);                                                    \
-    if (!cpostgresql_table.name) missing = "PQ" #name;
+    // dlsym returns what is no function pointer by the letter of C (dlopen(3)).
+#define CPOSTGRESQL_FIND(name)                                                                                         \
+    *(void **)&cpostgresql_table.name = dlsym(library, #name);                                                         \
+    if (!cpostgresql_table.name) missing = #name;
     CPOSTGRESQL_FUNCTIONS(CPOSTGRESQL_FIND)
-    CPOSTGRESQL_FIND(, setNoticeReceiver, , )
     *(void **)&pending_in_tls = dlsym(library, "SSL_pending");
     // Pipelines came with PostgreSQL 14.
     if (missing) snprintf(problem, sizeof problem, "libpq.so.5 has no %s: version 14 or later is needed", missing);
@@ -44,8 +43,11 @@ const char *cpostgresql_load(void) {
     return problem[0] ? problem : NULL;
 }
 
-// The bytes that this thread may still receive; any number of them where it is negative.
+// The bytes that this thread may still receive, and send; any number of them where it is negative.
 static _Thread_local long allowance = -1;
+static _Thread_local long send_allowance = -1;
+// Until when this thread waits for room in a socket, in milliseconds of the monotonic clock; 0 where it does not.
+static _Thread_local long long send_deadline;
 // When this thread has waited long enough, in milliseconds of the monotonic clock; 0 where it may wait for ever.
 static _Thread_local long long deadline;
 static _Thread_local bool is_late;
@@ -83,6 +85,32 @@ __attribute__((visibility("default"))) ssize_t recv(int socket, void *buffer, si
     return count;
 }
 
+// Stands before that of libc likewise.
+//
+// A library sends a long text as long as the socket takes some of it, which it does while a quick server reads; and libpq moves
+// what is left to the beginning of its buffer each time that the socket is full (pqSendSome in fe-misc.c). An allowance that is used
+// up looks like a full socket, on a loop; a worker waits for room.
+__attribute__((visibility("default"))) ssize_t send(int socket, const void *bytes, size_t size, int flags) {
+    if (send_allowance == 0 && size > 0) {
+        errno = EAGAIN;
+        return -1;
+    }
+    if (send_allowance > 0 && size > (size_t)send_allowance) size = (size_t)send_allowance;
+    ssize_t count;
+    for (;;) {
+        count = syscall(SYS_sendto, socket, bytes, size, flags, NULL, 0);
+        if (count >= 0 || errno != EAGAIN || !send_deadline) break;
+        struct pollfd entry = {.fd = socket, .events = POLLOUT};
+        long long left = send_deadline - now();
+        if (left <= 0 || poll(&entry, 1, (int)left) <= 0) {
+            errno = EAGAIN;
+            break;
+        }
+    }
+    if (send_allowance > 0 && count > 0) send_allowance -= count;
+    return count;
+}
+
 // Stands before that of libc, for all libraries in this process: what speaks over a Unix socket to a server that a client has
 // named takes no descriptors from it (Sockets+Descriptors.swift).
 __attribute__((visibility("default"))) int socket(int domain, int type, int protocol) {
@@ -111,7 +139,7 @@ static void find_hmac(void) {
     if (library) *(void **)&real_hmac_init = dlsym(library, "HMAC_Init_ex");
 }
 
-// Stands before that of OpenSSL (release.mk exports it), for libpq and whoever else uses it in this process.
+// Stands before that of OpenSSL (Package.swift exports it), for libpq and whoever else uses it in this process.
 //
 // In SCRAM the server says how many rounds of HMAC the client has to do, up to 2^31, and libpq does them all within one call
 // of PQconnectPoll, for half an hour and more, uninterrupted (scram_SaltedPassword in src/common/scram-common.c). Each round
@@ -129,35 +157,42 @@ __attribute__((visibility("default"))) int HMAC_Init_ex(
 
 // Whether there are bytes that were received and that libpq has not taken: it reads into what room it has, and does not come
 // back for the rest of a record (pgtls_read_pending in fe-secure-openssl.c), which no socket would tell of.
-static bool has_pending(pq_connection *connection) {
-    if (!pending_in_tls || cpostgresql_table.status(connection) == PQ_CONNECTION_BAD) return false;
-    void *tls = cpostgresql_table.sslStruct(connection, "OpenSSL");
+static bool has_pending(PGconn *connection) {
+    if (!pending_in_tls || cpostgresql_table.PQstatus(connection) == CONNECTION_BAD) return false;
+    void *tls = cpostgresql_table.PQsslStruct(connection, "OpenSSL");
     return tls && pending_in_tls(tls) > 0;
 }
 
-void cpostgresql_allow(long byte_count) { allowance = byte_count; }
+void cpostgresql_allow(long byte_count) { allowance = send_allowance = byte_count; }
 
-int cpostgresql_consume_input(pq_connection *connection, long byte_count_max, long *byte_count) {
+int cpostgresql_flush(PGconn *connection, long limit_ms) {
+    send_deadline = now() + limit_ms;
+    int result = cpostgresql_table.PQflush(connection);
+    send_deadline = 0;
+    return result;
+}
+
+int cpostgresql_consume_input(PGconn *connection, long byte_count_max, long *byte_count) {
     allowance = byte_count_max;
     int result;
     do {
-        result = cpostgresql_table.consumeInput(connection);
+        result = cpostgresql_table.PQconsumeInput(connection);
     } while (result == 1 && has_pending(connection));
     *byte_count = byte_count_max - allowance;
     allowance = -1;
     return result;
 }
 
-int cpostgresql_connect_poll(
-    pq_connection *connection, long byte_count_max, long limit_ms, long *byte_count, bool *is_late_proof) {
+PostgresPollingStatusType cpostgresql_connect_poll(
+    PGconn *connection, long byte_count_max, long limit_ms, long *byte_count, bool *is_late_proof) {
     allowance = byte_count_max;
     is_proof_late = false;
     round_count = 0;
     proof_deadline = now() + (limit_ms > 0 ? limit_ms : 1);
-    int result;
+    PostgresPollingStatusType result;
     do {
-        result = cpostgresql_table.connectPoll(connection);
-    } while (result == PQ_POLLING_READING && has_pending(connection));
+        result = cpostgresql_table.PQconnectPoll(connection);
+    } while (result == PGRES_POLLING_READING && has_pending(connection));
     proof_deadline = 0;
     *is_late_proof = is_proof_late;
     *byte_count = byte_count_max - allowance;
@@ -165,24 +200,20 @@ int cpostgresql_connect_poll(
     return result;
 }
 
-bool cpostgresql_cancel(pq_cancel_key *key, long limit_ms) {
+bool cpostgresql_cancel(PGcancel *key, long limit_ms) {
     char message[256];
     is_late = false;
     deadline = now() + limit_ms;
-    cpostgresql_table.cancel(key, message, sizeof message);
+    cpostgresql_table.PQcancel(key, message, sizeof message);
     deadline = 0;
     return !is_late;
 }
 
-static void ignore(void *argument, const pq_result *result) {
+static void ignore(void *argument, const PGresult *result) {
     (void)argument;
     (void)result;
 }
 
-void cpostgresql_ignore_notices(pq_connection *connection) {
-    cpostgresql_table.setNoticeReceiver(connection, ignore, NULL);
-}
-
-void cpostgresql_receive_notices(pq_connection *connection, cpostgresql_receiver receiver, void *argument) {
-    cpostgresql_table.setNoticeReceiver(connection, receiver, argument);
+void cpostgresql_ignore_notices(PGconn *connection) {
+    cpostgresql_table.PQsetNoticeReceiver(connection, ignore, NULL);
 }

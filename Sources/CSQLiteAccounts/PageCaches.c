@@ -1,4 +1,5 @@
-// A layer on top of SQLite's page cache (https://sqlite.org/c3ref/pcache_methods2.html) that knows whose each cache is.
+// A layer over SQLite's page cache (https://sqlite.org/c3ref/pcache_methods2.html) that knows the account of each
+// cache.
 #include "CSQLiteAccounts.h"
 
 #include <sqlite3.h>
@@ -28,7 +29,7 @@ static sqlite3_pcache *create(int page_size, int extra_size, int is_purgeable)
     return (sqlite3_pcache *)cache;
 }
 
-// Looking up allocates nothing, and finds the page nearly always.
+// A look-up allocates nothing, and nearly always finds the page.
 static sqlite3_pcache_page *fetch(sqlite3_pcache *cache, unsigned number, int may_create)
 {
     owned_cache *owned = (owned_cache *)cache;

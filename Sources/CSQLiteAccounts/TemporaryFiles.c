@@ -1,5 +1,5 @@
-// A VFS on top of the default one (https://sqlite.org/vfs.html) that counts what temporary files hold. All other files are opened
-// by the one below, and its methods work on them.
+// A VFS over the default one (https://sqlite.org/vfs.html) that counts the size of temporary files. The VFS below opens
+// all other files, and its methods work on them.
 #include "CSQLiteAccounts.h"
 
 #include <sqlite3.h>
@@ -8,7 +8,7 @@
 
 #include "CLinux.h"
 
-// The file of the VFS below lies behind it.
+// The file of the VFS below follows it in memory.
 typedef struct {
     sqlite3_file base;
     clinux_account *account;
@@ -20,7 +20,7 @@ static sqlite3_vfs *below;
 
 static sqlite3_file *real(sqlite3_file *file) { return (sqlite3_file *)((counted_file *)file + 1); }
 
-// What has no name is gone when it is closed, whatever it is for.
+// A file without a name is deleted when it is closed, whatever its purpose.
 static bool is_temporary(const char *name, int flags)
 {
     return !name || (flags & (SQLITE_OPEN_TEMP_DB | SQLITE_OPEN_TRANSIENT_DB | SQLITE_OPEN_TEMP_JOURNAL | SQLITE_OPEN_SUBJOURNAL));
@@ -71,14 +71,14 @@ static int check_lock(sqlite3_file *file, int *is_reserved)
 static int sector_size(sqlite3_file *file) { return real(file)->pMethods->xSectorSize(real(file)); }
 static int characteristics(sqlite3_file *file) { return real(file)->pMethods->xDeviceCharacteristics(real(file)); }
 
-// A file that is made larger by a hint would be larger than what is counted; it is only a hint.
+// A file that grows by a hint would be larger than what is counted; it is only a hint.
 static int control_file(sqlite3_file *file, int operation, void *argument)
 {
     if (operation == SQLITE_FCNTL_SIZE_HINT || operation == SQLITE_FCNTL_CHUNK_SIZE) return SQLITE_OK;
     return real(file)->pMethods->xFileControl(real(file), operation, argument);
 }
 
-// Version 1: neither shared memory nor memory-mapped access, by which a file would grow unseen.
+// Version 1: neither shared memory nor memory-mapped access, by which a file would grow uncounted.
 static const sqlite3_io_methods methods = {
     .iVersion = 1,
     .xClose = close_file,

@@ -1,19 +1,18 @@
-// A file system of SQLite's (https://sqlite.org/vfs.html) over the default one. A database file, or a journal beside it, may
-// have been made by an attacker, and SQLite does what they say. So:
+// A VFS of SQLite (https://sqlite.org/vfs.html) over the default one. A database file, or a journal beside it, may have
+// been made by an attacker, and SQLite does what they say. So:
 //
-// - What is opened is a regular file, and opening waits for nobody: no pipe, device or lease.
-// - A journal may name a super-journal (https://sqlite.org/atomiccommit.html, section 5), which SQLite deletes once no journal
-//   refers to it: any file of the machine, if an attacker wrote the name. The name is believed only where it is that of
-//   the database's own super-journal. Any other one reads as empty, and its deletion does nothing. The price: the
-//   super-journal of a commit that a crash interrupted stays behind where its main database is recovered first.
+// - Only regular files are opened, and opening never blocks: no pipe, device or lease.
+// - A journal may name a super-journal (https://sqlite.org/atomiccommit.html, section 5), which SQLite deletes once no
+//   journal refers to it: any file of the machine, if an attacker wrote the name. The name is accepted only if it is
+//   the name of the database's own super-journal. Any other one reads as empty, and deleting it does nothing. The
+//   price: the super-journal of a commit that a crash interrupted is left if its main database is recovered first.
 // - A journal, log or index with another name (hard link) may be another database's; writing it would destroy that one.
 // - A path leads only where root or the daemon's user has made it lead (TrustedPaths.c), in every call of SQLite's.
 // - Of URI parameters only `mode` and `cache=private` have a meaning: no locks switched off, no other file system.
 //
 // - What is mapped may be truncated by others (IndexMappings.c).
 //
-// The methods of an open file are the default file system's own, but for those of GuardedMethods.c: reading costs what it costs
-// without this.
+// The methods of an open file are the default VFS's own, except those of GuardedMethods.c: reading costs nothing extra.
 #define _GNU_SOURCE
 #include "CSQLiteFiles.h"
 
@@ -34,8 +33,8 @@ enum { PATH_BYTE_COUNT = 4096 };
 
 static sqlite3_vfs *below;
 
-// What this thread is in the middle of. SQLite opens a journal, its super-journal, and what that names, in this order and in
-// one call of its interface (pager_playback and pager_delsuper in src/pager.c).
+// The operation of this thread. SQLite opens a journal, its super-journal, and the journals that that names, in this
+// order and in one call (pager_playback and pager_delsuper in src/pager.c).
 static __thread char journal[PATH_BYTE_COUNT];
 static __thread char foreign_super[PATH_BYTE_COUNT];
 static __thread bool reads_own_super;
@@ -62,7 +61,7 @@ const char *litebase_sqlite3_take_refusal(const char **remedy) {
     return taken ? taken : trusted;
 }
 
-/// What was refused before belongs to another file, which may be another user's.
+/// An earlier refusal belongs to another file, which may be another user's.
 static void forget_refusal(void) {
     refusal = 0;
     trusted_forget_refusal();
@@ -143,7 +142,8 @@ static bool are_parameters_known(const char *name) {
     return true;
 }
 
-/// Chance for the names of files, and what stands for descriptors below 3, which it does not use (src/os_unix.c).
+/// Random numbers for the names of files, and the replacement of descriptors below 3, which SQLite does not use
+/// (src/os_unix.c).
 static bool is_device_of_sqlite(const char *path) {
     return strcmp(path, "/dev/urandom") == 0 || strcmp(path, "/dev/null") == 0;
 }
@@ -155,7 +155,7 @@ static int open_super(const char *name, sqlite3_file *file, int flags, int *flag
     }
     bool is_own = is_own_super(name);
     if (is_own) reads_own_super = true;
-    // What an own one names are journals, which SQLite looks at to find out whether it is still needed.
+    // The database's own super-journal names journals, which SQLite reads to find out whether it is still needed.
     if (is_own || (reads_own_super && ends_with(name, "-journal"))) {
         return below->xOpen(below, name, file, flags, flags_out);
     }
@@ -173,7 +173,7 @@ static int open_file(const char *name, sqlite3_file *file, int flags, int *flags
         if (!are_parameters_known(name)) {
             return refuse("A file: URI has a parameter that is not known; only mode and cache=private are.");
         }
-        // Which are allowed below, for SQLite's own use.
+        // The VFS below allows these, for SQLite's own use.
         if (is_device_of_sqlite(name)) return refuse(no_file);
         opens_database = true;
         int result = below->xOpen(below, name, file, flags, flags_out);
@@ -192,11 +192,11 @@ static int guarded_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, 
     file->pMethods = 0;
     forget_refusal();
     int result = open_file(name, file, flags, flags_out);
-    return result != SQLITE_OK ? result : litebase_guard_methods(file, name, flags, below->szOsFile);
+    return result != SQLITE_OK ? result : litebase_guard_methods(file, name, flags);
 }
 
 static int guarded_delete(sqlite3_vfs *vfs, const char *name, int syncs_directory) {
-    // Named by somebody's journal, and shown as an empty file just before.
+    // Named by a foreign journal, and shown as an empty file just before.
     bool is_foreign = foreign_super[0] && strcmp(name, foreign_super) == 0;
     foreign_super[0] = 0;
     if (is_foreign) return SQLITE_OK;
@@ -210,33 +210,35 @@ static int guarded_delete(sqlite3_vfs *vfs, const char *name, int syncs_director
 
 // MARK: The system call that opens. It has the last word, since what a path leads to may change at any time.
 
-static int refused_descriptor(int descriptor, int error, const char *why) {
-    if (descriptor >= 0) close(descriptor);
+static bool only_reads(int flags) { return (flags & O_ACCMODE) == O_RDONLY; }
+
+static bool refuse_file(int error, const char *why) {
     refusal = why;
     errno = error;
-    return -1;
+    return false;
+}
+
+static bool may_be_opened(const char *path, int flags, const struct stat *status) {
+    if (S_ISDIR(status->st_mode)) return only_reads(flags) || refuse_file(EISDIR, no_file);
+    bool is_companion = ends_with(path, "-journal") || ends_with(path, "-wal") || ends_with(path, "-shm");
+    return !is_companion || status->st_nlink < 2
+        || refuse_file(
+               EMLINK,
+               "Its -journal, -wal or -shm has another name as well (a hard link); make a copy of the database in its place.");
 }
 
 static int guarded_open_call(const char *path, int flags, int mode) {
-    bool only_reads = (flags & O_ACCMODE) == O_RDONLY;
-    if (only_reads && is_device_of_sqlite(path)) return open(path, flags | O_CLOEXEC, mode);
+    if (only_reads(flags) && is_device_of_sqlite(path)) return open(path, flags | O_CLOEXEC, mode);
     struct stat status;
-    int descriptor = trusted_open(path, flags, mode, &status);
-    if (descriptor < 0) return errno == EINVAL ? refused_descriptor(-1, EINVAL, no_file) : -1;
-    if (S_ISDIR(status.st_mode)) return only_reads ? descriptor : refused_descriptor(descriptor, EISDIR, no_file);
-    note_database(&status);
-    bool is_companion = ends_with(path, "-journal") || ends_with(path, "-wal") || ends_with(path, "-shm");
-    if (is_companion && status.st_nlink > 1) {
-        return refused_descriptor(
-            descriptor, EMLINK,
-            "Its -journal, -wal or -shm has another name as well (a hard link); make a copy of the database in its place.");
-    }
+    int descriptor = trusted_open(path, flags, mode, may_be_opened, &status);
+    if (descriptor >= 0 && S_ISREG(status.st_mode)) note_database(&status);
+    if (descriptor < 0 && errno == EINVAL) refusal = no_file;
     return descriptor;
 }
 
 // MARK: The other calls that take a path. SQLite follows no links itself then, and makes no directories for what is used here.
 
-/// SQLite asks before it opens a database whether it has kept a descriptor of that very file, which it then takes instead
+/// Before SQLite opens a database, it checks whether it has kept a descriptor of that file, which it then reuses
 /// (findReusableFd in src/os_unix.c).
 static int guarded_stat_call(const char *path, struct stat *status) {
     int result = trusted_stat(path, status);
@@ -266,8 +268,8 @@ static int guarded_full_path(sqlite3_vfs *vfs, const char *name, int count, char
 
 // MARK: The rest
 
-/// Whether a file is there is decided by more than stat(2) needs (TrustedPaths.c), such as free descriptors. Who could not look
-/// must not say that there is no journal: the file system below would.
+/// Checking whether a file exists needs more than stat(2) does (TrustedPaths.c), such as free descriptors. If the check
+/// fails, the answer must not be that there is no journal, as the VFS below would say.
 static int guarded_access(sqlite3_vfs *vfs, const char *name, int flags, int *result) {
     if (flags != SQLITE_ACCESS_EXISTS) return below->xAccess(below, name, flags, result);
     struct stat status;
@@ -276,7 +278,7 @@ static int guarded_access(sqlite3_vfs *vfs, const char *name, int flags, int *re
         bool could_look = errno != EMFILE && errno != ENFILE && errno != ENOMEM && errno != EIO;
         return could_look ? SQLITE_OK : SQLITE_IOERR_ACCESS;
     }
-    // As there: an empty file is none.
+    // As in the VFS below: an empty file counts as none.
     *result = !S_ISREG(status.st_mode) || status.st_size > 0;
     return SQLITE_OK;
 }
@@ -302,7 +304,7 @@ static sqlite3_vfs guarded = {
 };
 
 int litebase_sqlite3_guard_files(void) {
-    // Those of the library itself; "memdb" opens no files.
+    // The library's own; "memdb" opens no files.
     static const char *const around[] = {"unix", "unix-none", "unix-dotfile", "unix-excl"};
     below = sqlite3_vfs_find(0);
     if (!below || below->iVersion < 2) return SQLITE_ERROR;
@@ -311,7 +313,7 @@ int litebase_sqlite3_guard_files(void) {
     int result = set_system_calls(system);
     if (result == SQLITE_OK) result = litebase_catch_lost_indexes();
     if (result != SQLITE_OK) return result;
-    guarded.szOsFile = below->szOsFile + litebase_guard_byte_count;
+    guarded.szOsFile = litebase_guarded_byte_count(below->szOsFile);
     guarded.mxPathname = below->mxPathname;
     result = sqlite3_vfs_register(&guarded, 1);
     for (size_t i = 0; result == SQLITE_OK && i < sizeof around / sizeof *around; i++) {

@@ -1,28 +1,32 @@
-// The methods of a database's file and of its log that must not do what they are asked for, once the index of the log is lost
-// (IndexMappings.c). Who has a lost index finds no frames, so takes old pages for the present ones. By SQLite 3.40, src/wal.c:
+// The methods of a database file and of its log that must not do what they are asked to, once the index of the log is
+// lost (IndexMappings.c). A connection with a lost index finds no frames, and so takes old pages for the present ones.
+// By SQLite 3.40, src/wal.c:
 //
-// - Nobody begins anything any more: each read, write, checkpoint and recovery begins with a lock on the index (xShmLock), and
-//   none is given. Locks that somebody has, he can give back.
-// - A writer has read old pages, perhaps, and changed them. His transaction counts when its last frame, whose header says so,
-//   is in the log (sqlite3WalFrames). All that he has read of the index, he has read before. So the header of that frame is
-//   written if the index is not lost at that moment, else the statement fails and nothing of it is there. Nor is anything else
-//   written to the log: without the header of the index it would come to the log's beginning. From that moment on
-//   the transaction is whole, and must not fail any more, since the next recovery finds it: the index gets the room for it before,
-//   and what is entered into an index that is lost meanwhile goes into memory that nobody else reads.
-// - A checkpoint copies frames into the database, which is right for each that it still finds, but it misses others, and would
-//   then take the log for copied. What it does next needs a lock (to begin the log anew), or is refused here: truncating the
-//   database, making it durable; what it enters into the index, nobody reads. The last connection that closes makes one, without
-//   locks, and deletes the log (sqlite3WalClose): it gets no lock on the file for that; if it has it already, the log is said to
-//   be kept (SQLITE_FCNTL_PERSIST_WAL), and is not truncated either.
+// - Nothing new starts: each read, write, checkpoint and recovery begins with a lock on the index (xShmLock), and none
+//   is granted. Locks that a connection holds can be released.
+// - A writer may have read old pages and changed them. Its transaction counts when its last frame, whose header says
+//   so, is in the log (sqlite3WalFrames); everything that it has read of the index, it has read before. So the header
+//   of that frame is written only if the index is not lost at that moment; otherwise the statement fails and has no
+//   effect. Nothing else is written to the log, either: without the header of the index it would be written to the
+//   beginning of the log. From that moment on the transaction is complete and must not fail any more, since the next
+//   recovery finds it: the index gets the room for it before, and entries in an index that is lost meanwhile go into
+//   memory that nobody else reads.
+// - A checkpoint copies frames into the database, which is right for each that it still finds, but it misses others,
+//   and would then take the log for copied. What it does next needs a lock (to restart the log), or is refused here:
+//   truncating the database, and syncing it; nobody reads what it enters into the index. The last connection that
+//   closes makes a checkpoint, without locks, and deletes the log (sqlite3WalClose): it gets no lock on the file for
+//   that; if it has the lock already, it is told that the log has to be kept (SQLITE_FCNTL_PERSIST_WAL), and the log is
+//   not truncated either.
 //
-// So the log stays, with all that was committed, and whoever opens the database next makes its index from it.
+// So the log stays, with everything that was committed, and the next connection that opens the database rebuilds its
+// index.
 //
-// A file that is cut off within a page reads as zeros up to the end of that page, and nobody is told. So before a transaction is
-// completed, and before a checkpoint is, the length is looked at as well. Short reads are not worth that: they may miss what
-// was in that page until somebody looks, a tenth of a second at most (SQLiteLink.look).
+// A file that is truncated within a page reads as zeros up to the end of that page, without an error. So before a
+// transaction or a checkpoint is completed, the length is checked as well. Short reads are not worth that cost: they
+// may miss the content of that page until the next check, a tenth of a second at most (SQLiteLink.look).
 //
-// That is for an index that was truncated, or cannot be read. Whoever writes into it, or makes it longer again with zeros, may write
-// the database as well.
+// This is for an index that was truncated, or cannot be read. Somebody who writes into it, or makes it longer again
+// with zeros, may write the database as well.
 #include "GuardedMethods.h"
 
 #include <pthread.h>
@@ -34,24 +38,25 @@
 #include "CSQLiteFiles.h"
 #include "IndexMappings.h"
 
-// Of a log (https://sqlite.org/walformat.html#the_wal_file_format), and of its index: the first region has room for less.
+// Sizes of a log (https://sqlite.org/walformat.html#the_wal_file_format) and of its index: the first region has room
+// for fewer.
 enum { LOG_HEADER = 32, FRAME_HEADER = 24, FRAMES_OF_REGION = 4096, FRAMES_LESS_IN_FIRST = 34 };
 enum { WRITE_LOCK = 0, CHECKPOINT_READ_LOCK = 3 };
 
-/// Lies behind the file of the file system below.
+/// Follows the file of the VFS below in memory.
 typedef struct guard {
     const sqlite3_io_methods *below;
-    // Of a database: where the index is mapped, as long as it is, and whether the transaction that has the lock for writing counts.
+    // For a database: where the index is mapped, while it is, and whether the transaction that holds the write lock
+    // counts.
     litebase_index *index;
     bool is_committing;
-    // Of a log: the database's.
+    // For a log: the guard of its database.
     struct guard *database;
     sqlite3_file *database_file;
     uint32_t page_size;
 } guard;
 
-const int litebase_guard_byte_count = sizeof(guard);
-
+/// The size of a file of the VFS below.
 static int guard_offset;
 static __thread uint64_t commit_count;
 
@@ -61,7 +66,7 @@ static guard *guard_of(sqlite3_file *file) { return (guard *)((char *)file + gua
 static const sqlite3_io_methods *below(sqlite3_file *file) { return guard_of(file)->below; }
 static bool is_lost(const guard *guard) { return guard->index && litebase_is_index_lost(guard->index); }
 
-/// The same, for what must not be done on zeros that were not noticed: a call of fstat(2).
+/// The same, for actions that must not be based on unnoticed zeros: a call of fstat(2).
 static bool is_lost_or_short(const guard *guard) {
     if (guard->index) litebase_look_at_index(guard->index);
     return is_lost(guard);
@@ -88,7 +93,8 @@ static int database_control(sqlite3_file *file, int operation, void *argument) {
     return result;
 }
 
-/// A region that nobody in this process has mapped yet. It is asked for when frames were entered there, or are about to be.
+/// A region that nobody in this process has mapped yet. It is requested when frames were entered there, or are about to
+/// be.
 static int map_more(sqlite3_file *file, int region, int byte_count, int extends, void volatile **place) {
     guard *guard = guard_of(file);
     *place = 0;
@@ -100,7 +106,7 @@ static int map_more(sqlite3_file *file, int region, int byte_count, int extends,
     }
     int result = below(file)->xShmMap(file, region, byte_count, 0, place);
     if (result != SQLITE_OK || *place) return result;
-    // The file ends before it: truncated, or the header lies.
+    // The file ends before it: it was truncated, or the header is false.
     litebase_lose_index(guard->index);
     return SQLITE_IOERR_SHMMAP;
 }
@@ -112,7 +118,7 @@ static int index_map(sqlite3_file *file, int region, int byte_count, int extends
     }
     int result = below(file)->xShmMap(file, region, byte_count, extends, place);
     if (guard->index || !*place) return result;
-    // One that others have lost, and not closed yet, is of no use to somebody new.
+    // An index that others have lost and not closed yet is useless for a new connection.
     guard->index = litebase_index_at(*place);
     if (is_lost(guard)) return *place = 0, SQLITE_IOERR_SHMMAP;
     return result;
@@ -121,7 +127,7 @@ static int index_map(sqlite3_file *file, int region, int byte_count, int extends
 static int index_lock(sqlite3_file *file, int offset, int count, int flags) {
     guard *guard = guard_of(file);
     if ((flags & SQLITE_SHM_LOCK) && is_lost(guard)) return SQLITE_IOERR_SHMLOCK;
-    // A checkpoint has entered how far it came, perhaps without the last two of the calls above.
+    // A checkpoint has entered its progress, possibly without the last two of the calls above.
     if (offset == CHECKPOINT_READ_LOCK && flags == (SQLITE_SHM_UNLOCK | SQLITE_SHM_EXCLUSIVE)) is_lost_or_short(guard);
     int result = below(file)->xShmLock(file, offset, count, flags);
     bool may_write = result == SQLITE_OK && offset == WRITE_LOCK && flags == (SQLITE_SHM_LOCK | SQLITE_SHM_EXCLUSIVE);
@@ -137,10 +143,10 @@ static int index_unmap(sqlite3_file *file, int deletes) {
 
 // MARK: Its log
 
-/// Whether a transaction whose last frame comes to that place of the log may count.
+/// Whether a transaction whose last frame is written at that offset of the log may count.
 static int admit_commit(guard *log, sqlite3_int64 offset) {
     guard *database = log->database;
-    // One connection alone, which has the index in its own memory.
+    // A single connection, which has the index in its own memory.
     if (!database->index) return SQLITE_OK;
     uint32_t page_size = log->page_size ? log->page_size : litebase_index_page_size(database->index);
     sqlite3_int64 frame = (offset - LOG_HEADER) / (page_size + FRAME_HEADER) + 1;
@@ -161,9 +167,9 @@ static int log_write(sqlite3_file *file, const void *bytes, int count, sqlite3_i
     guard *guard = guard_of(file);
     if (count > FRAME_HEADER && offset >= LOG_HEADER) guard->page_size = (uint32_t)count;
     if (!guard->database->is_committing) {
-        // Where he takes the log for empty, his frames, or its header, come into the place of those that count.
+        // A writer that takes the log for empty would write its frames, or the header, over those that count.
         if (is_lost_or_short(guard->database)) return SQLITE_IOERR_WRITE;
-        // The size of the database after it, which only the last frame of a transaction has.
+        // The size of the database afterwards, which only the last frame of a transaction has.
         bool completes = count == FRAME_HEADER && memcmp((const char *)bytes + 4, "\0\0\0\0", 4) != 0;
         int result = completes ? admit_commit(guard, offset) : SQLITE_OK;
         if (result != SQLITE_OK) return result;
@@ -177,7 +183,7 @@ static int log_truncate(sqlite3_file *file, sqlite3_int64 size) {
 
 // MARK: Putting them in place
 
-/// The methods of all files of a kind: the file system below gives each the same.
+/// The methods of all files of a kind: the VFS below gives each the same ones.
 typedef struct {
     const sqlite3_io_methods *_Atomic below;
     sqlite3_io_methods methods;
@@ -215,8 +221,12 @@ static bool take_methods(kind *kind, sqlite3_file *file, void (*set)(sqlite3_io_
     return true;
 }
 
-int litebase_guard_methods(sqlite3_file *file, const char *name, int flags, int byte_count_below) {
+int litebase_guarded_byte_count(int byte_count_below) {
     guard_offset = byte_count_below;
+    return byte_count_below + (int)sizeof(guard);
+}
+
+int litebase_guard_methods(sqlite3_file *file, const char *name, int flags) {
     bool is_guarded = true;
     if (flags & SQLITE_OPEN_MAIN_DB) {
         is_guarded = file->pMethods->iVersion >= 2 && take_methods(&databases, file, set_database_methods);

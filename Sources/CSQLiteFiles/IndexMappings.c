@@ -1,16 +1,18 @@
-// A file that is mapped may be truncated by whoever may write it, or find no space on its disk, or no disk: then the next
-// access is answered with SIGBUS, which ends the process (mmap(2), NOTES). Of the daemon's files SQLite maps one for each
-// database in WAL mode, the index of the log (-shm), since other processes may use the database as well. So:
+// A mapped file may be truncated by anybody who may write it, or its disk may be full or fail: then the next access
+// raises SIGBUS, which ends the process (mmap(2), NOTES). Of the daemon's files SQLite maps one for each database in
+// WAL mode, the index of the log (-shm), since other processes may use the database as well. So:
 //
-// - Each mapping is listed. Where SIGBUS comes from one of them, memory of our own takes the place of all mappings of that
-//   file, the file is marked as lost, and the access is made again. SIGBUS from anywhere else does what it did before.
-// - What reads that memory finds no frames, and so what the database was before the log: nothing that was done with a lost index
-//   may be believed. It is marked before the memory is there. So whoever has read, asks for the mark afterwards, and finds
-//   none, has read what was in the file. GuardedMethods.c asks before anything is written, and SQLiteConnection before
-//   anything is told; its connections are then closed and the database is opened anew.
+// - All mappings are listed. If SIGBUS comes from one of them, memory of the process replaces all mappings of that
+//   file, the file is marked as lost, and the access is repeated. SIGBUS from anywhere else has its former effect.
+// - A reader of that memory finds no frames, and so the state of the database before the log: nothing that was done
+//   with a lost index may be trusted. The mark is set before the memory is there. So a connection that has read, then
+//   checks the mark, and finds it unset, has read the content of the file. GuardedMethods.c checks before anything is
+//   written, and SQLiteConnection before anything is answered; the database's connections are then closed, and it is
+//   opened again.
 //
-// The table has a fixed size and is read without a lock: a signal handler can neither wait nor allocate. mmap(2), mremap(2)
-// and sched_yield(2) are not in the list of signal-safety(7), but in the C library they are the system call and nothing else.
+// The table has a fixed size and is read without a lock: a signal handler can neither wait nor allocate. mmap(2),
+// mremap(2) and sched_yield(2) are not in the list of signal-safety(7), but in the C library they are only the system
+// call.
 #define _GNU_SOURCE
 #include "IndexMappings.h"
 
@@ -29,7 +31,7 @@
 #include "CSQLiteFiles.h"
 
 enum {
-    // A database in WAL mode takes three descriptors, of which there are some ten thousands at most.
+    // A database in WAL mode needs three descriptors, of which there are some ten thousands at most.
     INDEX_COUNT_MAX = 8192,
     // Each is for 16 MiB of a log with pages of 4 KiB.
     REGION_COUNT_MAX = 32768,
@@ -45,7 +47,7 @@ enum {
 enum { SOUND, BEING_REPLACED, REPLACED, NOT_REPLACED };
 
 typedef struct {
-    // 0: not in use. The others are set before.
+    // 0: not in use. The other fields are set before.
     atomic_uintptr_t base;
     size_t byte_count;
     litebase_index *index;
@@ -68,11 +70,11 @@ struct litebase_index {
 
 static litebase_index indexes[INDEX_COUNT_MAX];
 static region regions[REGION_COUNT_MAX];
-// Beyond, none was ever in use.
+// No region at or after this index was ever in use.
 static atomic_int region_end;
 static int index_end;
 static uint64_t last_serial;
-// Held by who maps and unmaps, not by the handler.
+// For threads that map and unmap, not for the handler.
 static pthread_mutex_t change = PTHREAD_MUTEX_INITIALIZER;
 static struct sigaction former_action;
 
@@ -89,15 +91,15 @@ static region *region_at(uintptr_t address) {
 
 // MARK: Losing one
 
-/// Puts zeros in the place of a region.
+/// Replaces a region by zeros.
 static bool replace(region *region) {
     void *base = (void *)atomic_load(&region->base);
     return mmap(base, region->byte_count, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == base;
 }
 
-/// The first region keeps the header as it was when somebody began to write, but marked as not initialized: nobody believes it,
-/// but who rolls back finds the frame behind which his own are. With zeros he would look for frames in regions that
-/// he has never mapped (sqlite3WalUndo in src/wal.c, walFramePgno). At no time anybody finds it half made.
+/// The first region keeps the header as it was when the present writer began, but marked as not initialized: nobody
+/// uses it, but a rollback finds the frame after which its own frames are. With zeros it would search for frames in
+/// regions that were never mapped (sqlite3WalUndo in src/wal.c, walFramePgno). At no time can anybody see it half done.
 static bool replace_first(litebase_index *index, region *region) {
     if (!atomic_load(&index->has_header)) return replace(region);
     void *base = (void *)atomic_load(&region->base);
@@ -110,13 +112,14 @@ static bool replace_first(litebase_index *index, region *region) {
     return false;
 }
 
-/// In the order of the file: what a checkpoint writes into the header, after it has found nothing in another region, must go
-/// nowhere; and it must not find an older frame of a page when the newer one's region is gone (walIteratorNext in src/wal.c).
+/// In the order of the file: what a checkpoint writes into the header, after it has found nothing in another region,
+/// must have no effect; and it must not find an older frame of a page when the region of the newer one is lost
+/// (walIteratorNext in src/wal.c).
 /// - Thread: any; within a signal handler.
 static bool lose(litebase_index *index) {
     int sound = SOUND;
     if (!atomic_compare_exchange_strong(&index->state, &sound, BEING_REPLACED)) {
-        // Whoever meets it at the same time finds what is there then; put there once more, it would be empty.
+        // Another thread that meets it at the same time uses what is there then; replaced once more, it would be empty.
         while (atomic_load(&index->state) == BEING_REPLACED) sched_yield();
         return atomic_load(&index->state) == REPLACED;
     }
@@ -132,8 +135,8 @@ static bool lose(litebase_index *index) {
 
 // MARK: The signal
 
-/// The default, or what the runtime does for a report of the crash, with what there is to say about it. What has faulted does so
-/// again when the handler returns; what was sent by somebody is sent again.
+/// The default action, or the runtime's crash report. A fault occurs again when the handler returns; a signal that was
+/// sent is sent again.
 static void leave_to_former(int number, siginfo_t *information) {
     sigaction(SIGBUS, &former_action, NULL);
     bool comes_again = information->si_code == BUS_ADRALN || information->si_code == BUS_ADRERR
@@ -144,14 +147,14 @@ static void leave_to_former(int number, siginfo_t *information) {
 static void bus_error(int number, siginfo_t *information, void *context) {
     (void)context;
     int error = errno;
-    // Not positive: sent by a process, and the address is no address.
+    // Not positive: sent by a process, and the address is not an address.
     region *region = information->si_code > 0 ? region_at((uintptr_t)information->si_addr) : NULL;
     if (!region || !lose(region->index)) leave_to_former(number, information);
     errno = error;
 }
 
 int litebase_catch_lost_indexes(void) {
-    // On the stack for signals where a thread has one: it is the runtime's or a sanitizer's. Others have room for this.
+    // On the signal stack if a thread has one: the runtime's or a sanitizer's. Other threads have room for this.
     struct sigaction action = {.sa_sigaction = bus_error, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART};
     sigemptyset(&action.sa_mask);
     return sigaction(SIGBUS, &action, &former_action) == 0 ? SQLITE_OK : SQLITE_ERROR;
@@ -205,7 +208,7 @@ static bool list(litebase_index *index, void *base, size_t byte_count) {
     return true;
 }
 
-/// With as much behind it as can be read with the largest number that a slot has, of a table that lies (sqlite3WalFindFrame).
+/// With slack after it for the largest index that a slot can contain, in a false table (sqlite3WalFindFrame).
 static void *map_with_slack(size_t byte_count, int protection, int flags, int descriptor, long offset) {
     size_t all = byte_count + SLACK_BYTE_COUNT;
     void *place = mmap(NULL, all, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -221,7 +224,8 @@ static void *map_with_slack(size_t byte_count, int protection, int flags, int de
 
 void *litebase_map_index(void *address, size_t byte_count, int protection, int flags, int descriptor, long offset) {
     (void)address;
-    // A header that lies can make SQLite ask for any number of regions. The first was there just now; if it is not, it is lost.
+    // A false header can make SQLite request any number of regions. The first region was there just now; if it is not,
+    // it is lost.
     if (offset > 0 && size_of(descriptor) < offset + (off_t)byte_count) {
         errno = EIO;
         return MAP_FAILED;
@@ -247,7 +251,8 @@ int litebase_unmap_index(void *address, size_t byte_count) {
     pthread_mutex_lock(&change);
     region *region = region_at((uintptr_t)address);
     if (region) {
-        // Nobody uses any of them, when the first one goes; nor may anybody give up by its number what is half there.
+        // When the first region is unmapped, nobody uses any of them; and nobody may declare a half unmapped index lost
+        // by its number.
         litebase_index *index = region->index;
         index->serial = 0;
         size_t left = atomic_fetch_sub(&index->byte_count, region->byte_count) - region->byte_count;
@@ -275,7 +280,7 @@ void litebase_look_at_index(litebase_index *index) {
     if (size_of(index->descriptor) < (off_t)litebase_index_byte_count(index)) lose(index);
 }
 
-/// At the end, wherever that is by then: a hole that somebody has made meanwhile is not filled, and shows in the length.
+/// At the present end of the file: a hole that somebody has made meanwhile is not filled, and shows in the length.
 static ssize_t append_zeros(int descriptor, size_t byte_count) {
     static char zeros[LITEBASE_REGION_BYTE_COUNT];
     struct iovec part = {zeros, byte_count < sizeof zeros ? byte_count : sizeof zeros};

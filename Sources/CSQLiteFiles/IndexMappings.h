@@ -9,7 +9,7 @@
 typedef struct litebase_index litebase_index;
 
 enum {
-    /// What SQLite maps at a time, except where the system's pages are larger (WALINDEX_PGSZ in src/wal.c).
+    /// The size that SQLite maps at a time, unless the system's pages are larger (WALINDEX_PGSZ in src/wal.c).
     LITEBASE_REGION_BYTE_COUNT = 32768,
 };
 
@@ -22,25 +22,25 @@ int litebase_unmap_index(void *address, size_t byte_count);
 
 /// The index in whose mapping an address lies; NULL for any other address.
 litebase_index *litebase_index_at(const volatile void *address);
-/// Different for each index that was ever mapped.
+/// A unique number for each index that was ever mapped.
 uint64_t litebase_index_serial(const litebase_index *index);
 size_t litebase_index_byte_count(const litebase_index *index);
 bool litebase_is_index_lost(const litebase_index *index);
 
-/// Makes the file that long. SQLite looks how long it is, and then writes what is missing: where somebody has truncated it, it
-/// would fill the place of what was there with zeros, and nobody would notice. Here the index is lost then.
-/// - Returns: whether it is that long.
+/// Extends the file to that length. SQLite checks the length and then writes the missing part: in a truncated file it
+/// would fill the lost part with zeros unnoticed. Here the index is marked as lost instead.
+/// - Returns: whether the file has that length.
 bool litebase_extend_index(litebase_index *index, size_t byte_count);
 
-/// Gives the index up if its file is shorter than what is mapped: within a page that it is cut off in, the rest reads as zeros,
-/// and nothing is said (truncate(2), mmap(2)).
+/// Marks the index as lost if its file is shorter than the mapping: if it is truncated within a page, the rest of that
+/// page reads as zeros, without an error (truncate(2), mmap(2)).
 void litebase_look_at_index(litebase_index *index);
 
-/// Gives the index up.
+/// Marks the index as lost.
 void litebase_lose_index(litebase_index *index);
 
-/// Keeps the header, for the one who may write now. See `lose` in IndexMappings.c.
+/// Keeps the header for the present writer. See `lose` in IndexMappings.c.
 void litebase_keep_header(litebase_index *index);
 
-/// The page size that the header tells; 0 for a log that was never written.
+/// The page size in the header; 0 for a log that was never written.
 uint32_t litebase_index_page_size(const litebase_index *index);

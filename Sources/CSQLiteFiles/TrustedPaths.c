@@ -1,18 +1,24 @@
-// A database may lie in a directory that others may write: whoever may use that database, say. Then its path is no proof of
-// anything: a symbolic link in its place, or in that of a directory on the way, would lead the daemon to any file that its user
-// may open, other databases first. So every path of SQLite's is walked here, name by name, each relative to the directory that
-// was looked at, and what is found is opened, looked at or deleted relative to the last one. A link is followed only if
+// A database may be in a directory that others may write, such as the users of that database. Then its path proves
+// nothing: a symbolic link in its place, or in that of a parent directory, could lead the daemon to any file that its
+// user may open, such as other databases. So every path of SQLite is resolved here, name by name, each relative to the
+// directory that was checked, and the result is opened, examined or deleted relative to the last one. A link is
+// followed only if
 //
-// - root or the daemon's user owns it, since others cannot make such a link, and
-// - nobody else can put another one in its place: nobody else may write its directory, nor one on the way to that, unless the
-//   sticky bit keeps others from renaming what is not theirs. For a link can be moved, one of root's too, and with it a name.
+// - root or the daemon's user owns it, since others cannot create such a link, and
+// - nobody else can replace it: nobody else may write its directory, nor a parent directory, unless the sticky bit
+//   keeps others from renaming files that are not theirs. For a link can be moved, even one of root, and with it a
+//   name.
 //
-// That is more than the kernel asks with fs.protected_symlinks, which looks at sticky directories alone, and what sshd asks of
-// the way to authorized_keys, but only where there is a link: a path without links may go through any directory. Access lists
-// (acl(5)) need no look of their own: whom they let write, the bits of the group show.
+// That is stricter than the kernel's fs.protected_symlinks, which only concerns sticky directories, and similar to
+// sshd's check of the path to authorized_keys, but only where there is a link: a path without links may go through any
+// directory. Access lists (acl(5)) need no check of their own: the group bits show whom they let write.
 //
-// For the same reason a file that has several names (hard links) is none to be opened where others may have made one of them.
-// The kernel refuses hard links to other people's files only with fs.protected_hardlinks.
+// For the same reason a file with several names (hard links) is not opened if others may have made one of them. The
+// kernel refuses hard links to other users' files only with fs.protected_hardlinks.
+//
+// All this is decided before a file is opened: when a process closes its first descriptor of a file, it loses all its
+// locks on that file (fcntl(2)), and the refused file may be an open database with another name, in the middle of a
+// transaction. A descriptor with O_PATH has no such effect, and the file is opened through it.
 #define _GNU_SOURCE
 #include "TrustedPaths.h"
 
@@ -32,15 +38,17 @@ enum {
     PATH_BYTE_COUNT = 4096,
     // As the kernel's own (MAXSYMLINKS in include/linux/namei.h).
     LINK_COUNT_MAX = 40,
-    // Somebody exchanges what is at the path as quickly as he can.
+    // Somebody exchanges the file at the path as fast as possible.
     ATTEMPT_COUNT_MAX = 16,
+    // Logs of one database that could not be written back.
+    SET_ASIDE_COUNT_MAX = 1000,
     // Of a path, in an error.
     SHOWN_BYTE_COUNT = 1000,
     REFUSAL_BYTE_COUNT = 2 * SHOWN_BYTE_COUNT + 500,
 };
 
 static __thread char refusal[REFUSAL_BYTE_COUNT];
-/// What to do about it; NULL when nothing was refused.
+/// The remedy; NULL if nothing was refused.
 static __thread const char *remedy_of_refusal;
 
 const char *trusted_take_refusal(const char **remedy) {
@@ -55,22 +63,22 @@ void trusted_forget_refusal(void) { remedy_of_refusal = 0; }
 
 static bool is_trusted(uid_t owner) { return owner == 0 || owner == geteuid(); }
 
-/// Whether others can put something else in the place of an entry of a directory.
+/// Whether others can replace an entry of a directory.
 static bool is_exchangeable(const struct stat *directory, const struct stat *entry) {
     if (!is_trusted(directory->st_uid)) return true;
     if (!(directory->st_mode & (S_IWGRP | S_IWOTH))) return false;
     if (!(directory->st_mode & S_ISVTX) || !is_trusted(entry->st_uid)) return true;
-    // Of what is not a directory others may have made another name here.
+    // For a file that is not a directory, others may have made another name here.
     return !S_ISDIR(entry->st_mode) && entry->st_nlink > 1;
 }
 
 // MARK: Walking
 
 typedef struct {
-    /// Of the last name; -1 when there is none.
+    /// The directory of the last name; -1 if there is none.
     int directory;
     char name[NAME_MAX + 1];
-    /// Others can put something else in this place; known after a walk alone.
+    /// Whether others can replace the file at this place; known only after a walk.
     bool is_exposed;
 } place;
 
@@ -80,11 +88,13 @@ typedef struct {
     /// Of the directory, without links; empty for the root.
     char path[PATH_BYTE_COUNT];
     size_t length;
-    /// What is still to be walked.
+    /// The rest of the path.
     char rest[2 * PATH_BYTE_COUNT];
-    /// A directory on the way in which others can exchange the next name; empty when there is none.
+    /// A parent directory in which others can replace the next name; empty if there is none.
     char exposed_in[PATH_BYTE_COUNT];
     int link_count;
+    /// A slash follows the last name.
+    bool names_directory;
 } walk;
 
 static int failed(int error) {
@@ -109,6 +119,7 @@ static int enter_root(walk *self) {
 static int begin(walk *self, const char *path) {
     self->directory = -1;
     self->link_count = 0;
+    self->names_directory = false;
     size_t length = 0;
     if (path[0] != '/') {
         if (!getcwd(self->rest, PATH_BYTE_COUNT)) return -1;
@@ -120,8 +131,8 @@ static int begin(walk *self, const char *path) {
     return enter_root(self);
 }
 
-/// Takes the next name off what is still to be walked.
-/// - Returns: its length, 0 at the end, -1 when it is too long.
+/// Takes the next name off the rest.
+/// - Returns: its length, 0 at the end, -1 if it is too long.
 static int next_name(walk *self, char name[NAME_MAX + 1], bool *is_last) {
     size_t begin = strspn(self->rest, "/");
     size_t length = strcspn(self->rest + begin, "/");
@@ -129,15 +140,17 @@ static int next_name(walk *self, char name[NAME_MAX + 1], bool *is_last) {
     memcpy(name, self->rest + begin, length);
     name[length] = 0;
     size_t end = begin + length;
-    end += strspn(self->rest + end, "/");
+    size_t slash_count = strspn(self->rest + end, "/");
+    end += slash_count;
     *is_last = self->rest[end] == 0;
+    self->names_directory = *is_last && slash_count > 0;
     memmove(self->rest, self->rest + end, strlen(self->rest + end) + 1);
     return (int)length;
 }
 
 static int refuse_link(const walk *self, const char *name, const struct stat *link) {
     unsigned owner = link->st_uid, own = geteuid();
-    // By number: looking up a name may ask other machines, and what is opened on a loop must not wait.
+    // By number: looking up a name may ask other machines, and opening on a loop must not wait.
     if (!is_trusted(link->st_uid)) {
         snprintf(
             refusal, sizeof refusal,
@@ -158,7 +171,7 @@ static int refuse_link(const walk *self, const char *name, const struct stat *li
     return failed(ELOOP);
 }
 
-/// Puts what a link says before the rest of the way; `link` is the link itself (O_PATH).
+/// Puts the content of a link before the rest of the path; `link` is the link itself (O_PATH).
 static int follow(walk *self, int link, const char *name, const struct stat *status) {
     if (self->exposed_in[0] || !is_trusted(status->st_uid) || is_exchangeable(&self->status, status)) {
         return refuse_link(self, name, status);
@@ -172,7 +185,7 @@ static int follow(walk *self, int link, const char *name, const struct stat *sta
     if ((size_t)length == sizeof target || length + 1 + rest_length >= sizeof self->rest) return failed(ENAMETOOLONG);
     memmove(self->rest + length + 1, self->rest, rest_length + 1);
     memcpy(self->rest, target, (size_t)length);
-    self->rest[length] = '/';
+    self->rest[length] = rest_length > 0 || self->names_directory ? '/' : 0;
     return target[0] == '/' ? enter_root(self) : 0;
 }
 
@@ -189,7 +202,7 @@ static void note_exposure(walk *self, const struct stat *entry) {
     if (!self->exposed_in[0] && is_exchangeable(&self->status, entry)) strcpy(self->exposed_in, directory_name(self));
 }
 
-/// To the directory above; what was said of the way so far still holds.
+/// To the parent directory; earlier findings about the path still hold.
 static int leave(walk *self) {
     char *slash = strrchr(self->path, '/');
     self->length = slash ? (size_t)(slash - self->path) : 0;
@@ -197,8 +210,16 @@ static int leave(walk *self) {
     return enter(self, openat(self->directory, "..", O_PATH | O_DIRECTORY | O_CLOEXEC));
 }
 
-/// Goes on until only the last name is left, which is put into `name`; it may not exist.
-/// - Returns: 1 when it does, 0 when not, -1 with `errno`. ENOENT: a directory is missing, and `name` is its name.
+/// Like open(2), which does not create a file with such a name, either.
+static int refuse_slash(const walk *self, const char *name) {
+    snprintf(
+        refusal, sizeof refusal, "%.*s/%s has a slash behind its name, and is no directory.", SHOWN_BYTE_COUNT, self->path, name);
+    remedy_of_refusal = "Leave out the slash at the end of the path.";
+    return failed(ENOTDIR);
+}
+
+/// Walks until only the last name is left, which is put into `name`; it may not exist.
+/// - Returns: 1 if it does, 0 if not, -1 with `errno`. ENOENT: a directory is missing, and `name` is its name.
 static int advance(walk *self, bool follows_last, char name[NAME_MAX + 1]) {
     for (;;) {
         bool is_last;
@@ -214,16 +235,18 @@ static int advance(walk *self, bool follows_last, char name[NAME_MAX + 1]) {
             continue;
         }
         int entry = openat(self->directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-        if (entry < 0) return errno == ENOENT && is_last ? 0 : -1;
+        if (entry < 0 && errno == ENOENT && is_last) return self->names_directory ? refuse_slash(self, name) : 0;
+        if (entry < 0) return -1;
         struct stat status;
         if (fstat(entry, &status) != 0) return close(entry), failed(EIO);
-        if (S_ISLNK(status.st_mode) && (!is_last || follows_last)) {
+        if (S_ISLNK(status.st_mode) && (!is_last || follows_last || self->names_directory)) {
             int result = follow(self, entry, name, &status), error = errno;
             close(entry);
             if (result != 0) return failed(error);
             continue;
         }
         note_exposure(self, &status);
+        if (is_last && self->names_directory && !S_ISDIR(status.st_mode)) return close(entry), refuse_slash(self, name);
         if (is_last) return close(entry), 1;
         if (!S_ISDIR(status.st_mode)) return close(entry), failed(ENOTDIR);
         if (append(self, name) != 0) return close(entry), -1;
@@ -233,7 +256,7 @@ static int advance(walk *self, bool follows_last, char name[NAME_MAX + 1]) {
 
 // MARK: Finding a place
 
-/// Where no link is on the way, the kernel says so in one call (openat2(2), since Linux 5.6).
+/// If there is no link on the path, one call to the kernel shows it (openat2(2), since Linux 5.6).
 static bool find_without_links(const char *path, bool follows_last, place *found) {
     const char *slash = strrchr(path, '/');
     const char *name = slash ? slash + 1 : path;
@@ -298,51 +321,93 @@ static int give_up(const char *path) {
 
 static bool is_file_or_directory(mode_t mode) { return S_ISREG(mode) || S_ISDIR(mode); }
 
-/// Opens what is at a place.
-/// - Returns: -1 with `errno`; ELOOP: it is a link.
-static int open_at(const place *place, int flags, int mode, struct stat *status) {
-    // Opening a device may do something already.
-    if (fstatat(place->directory, place->name, status, AT_SYMLINK_NOFOLLOW) == 0) {
-        if (S_ISLNK(status->st_mode)) return failed(ELOOP);
-        if (!is_file_or_directory(status->st_mode)) return failed(EINVAL);
-    }
-    int descriptor = openat(
-        place->directory, place->name, flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, mode);
-    if (descriptor < 0) return -1;
-    int error = fstat(descriptor, status) != 0 ? EIO : is_file_or_directory(status->st_mode) ? 0 : EINVAL;
-    if (error == 0) return descriptor;
-    close(descriptor);
-    return failed(error);
+static bool is_same(const struct stat *one, const struct stat *other) {
+    return one->st_dev == other->st_dev && one->st_ino == other->st_ino;
 }
 
-/// Whether others may have given the file that is open the name by which it was found.
-static bool is_planted(const char *path, bool follows_last, const struct stat *opened) {
+/// Whether others may have given a file the name by which it was found.
+static bool is_planted(const char *path, bool follows_last, const struct stat *file) {
     place found;
     if (find_by_walk(path, follows_last, &found) != 0) return true;
     struct stat now;
     int result = fstatat(found.directory, found.name, &now, AT_SYMLINK_NOFOLLOW);
     leave_place(&found, 0);
-    return found.is_exposed || result != 0 || now.st_dev != opened->st_dev || now.st_ino != opened->st_ino;
+    return found.is_exposed || result != 0 || !is_same(&now, file);
 }
 
-int trusted_open(const char *path, int flags, int mode, struct stat *status) {
+enum { ALWAYS = O_NONBLOCK | O_NOCTTY | O_CLOEXEC };
+
+/// Creates a file, on which nobody can have a lock.
+/// - Returns: -1 with `errno`; EAGAIN: it exists now.
+static int make_at(const place *place, int flags, int mode, struct stat *status) {
+    int descriptor = openat(place->directory, place->name, flags | O_CREAT | O_EXCL | O_NOFOLLOW | ALWAYS, mode);
+    if (descriptor < 0) return failed(errno == EEXIST && !(flags & O_EXCL) ? EAGAIN : errno);
+    if (fstat(descriptor, status) == 0) return descriptor;
+    close(descriptor);
+    return failed(EIO);
+}
+
+/// Opens the file that was checked, whatever its name leads to now.
+/// - Returns: -1 with `errno`; EAGAIN: it does not exist any more.
+static int open_entry(const place *place, int entry, int flags, const struct stat *status) {
+    char path[32];
+    int wanted = (flags & ~(O_CREAT | O_EXCL | O_NOFOLLOW)) | ALWAYS;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", entry);
+    int descriptor = open(path, wanted);
+    if (descriptor >= 0 || errno != ENOENT) return descriptor;
+    // Without /proc the name has to be used, and a file that somebody has put there meanwhile is inevitably closed.
+    descriptor = openat(place->directory, place->name, wanted | O_NOFOLLOW);
+    if (descriptor < 0) return failed(errno == ENOENT || errno == ELOOP ? EAGAIN : errno);
+    struct stat opened;
+    if (fstat(descriptor, &opened) == 0 && is_same(&opened, status)) return descriptor;
+    close(descriptor);
+    return failed(EAGAIN);
+}
+
+/// Opens the file at a place, if allowed.
+/// - Returns: -1 with `errno`; EAGAIN: it was exchanged meanwhile, or is a link.
+static int open_at(
+    const char *path, const place *place, int flags, int mode, trusted_judge judge, struct stat *status) {
     bool follows_last = !(flags & O_NOFOLLOW);
-    for (int attempt = 0; attempt < ATTEMPT_COUNT_MAX; attempt++) {
-        place found;
-        if (find(path, follows_last, &found) != 0) return -1;
-        int descriptor = leave_place(&found, open_at(&found, flags, mode, status));
-        if (descriptor < 0 && errno == ELOOP) {
-            if (follows_last) continue;
-            return refuse_name(
-                path, "is a symbolic link, which is not followed there.",
-                "Put the file itself in its place, and let nobody but root and the daemon's user write to its directory.");
-        }
-        if (descriptor < 0 || !S_ISREG(status->st_mode) || status->st_nlink < 2) return descriptor;
-        if (!is_planted(path, follows_last, status)) return descriptor;
-        close(descriptor);
-        return refuse_name(
+    int entry = openat(place->directory, place->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (entry < 0 && errno == ENOENT && flags & O_CREAT) return make_at(place, flags, mode, status);
+    if (entry < 0) return -1;
+    struct stat looked_at;
+    int descriptor = -1;
+    // Whether its name is its only one is known at the moment when the name leads to it.
+    if (fstat(entry, &looked_at) != 0 || fstatat(place->directory, place->name, status, AT_SYMLINK_NOFOLLOW) != 0
+        || !is_same(&looked_at, status)) {
+        errno = EAGAIN;
+    } else if (S_ISLNK(status->st_mode) && follows_last) {
+        errno = EAGAIN;
+    } else if (S_ISLNK(status->st_mode)) {
+        refuse_name(
+            path, "is a symbolic link, which is not followed there.",
+            "Put the file itself in its place, and let nobody but root and the daemon's user write to its directory.");
+    } else if (!is_file_or_directory(status->st_mode)) {
+        // Opening a device may already have an effect.
+        errno = EINVAL;
+    } else if (flags & O_EXCL) {
+        errno = EEXIST;
+    } else if (S_ISREG(status->st_mode) && status->st_nlink > 1 && is_planted(path, follows_last, status)) {
+        refuse_name(
             path, "has another name as well (a hard link), which others than root and the daemon's user may have made.",
             "Put a copy in its place, or let nobody but root and the daemon's user write to its directory and those above it.");
+    } else if (judge(path, flags, status)) {
+        descriptor = open_entry(place, entry, flags, status);
+    }
+    int error = errno;
+    close(entry);
+    errno = error;
+    return descriptor;
+}
+
+int trusted_open(const char *path, int flags, int mode, trusted_judge judge, struct stat *status) {
+    for (int attempt = 0; attempt < ATTEMPT_COUNT_MAX; attempt++) {
+        place found;
+        if (find(path, !(flags & O_NOFOLLOW), &found) != 0) return -1;
+        int descriptor = leave_place(&found, open_at(path, &found, flags, mode, judge, status));
+        if (descriptor >= 0 || errno != EAGAIN) return descriptor;
     }
     return give_up(path);
 }
@@ -374,7 +439,7 @@ int trusted_full_path(const char *path, char *out, int size) {
     char name[NAME_MAX + 1];
     int result = begin(&self, path);
     if (result == 0) result = advance(&self, true, name);
-    // Where a directory is missing, what is behind it can be no link. Opening it will fail, or find what is there by then.
+    // After a missing directory there can be no link. Opening will fail, or find what is there by then.
     bool is_missing = result < 0 && errno == ENOENT && self.directory >= 0;
     if (self.directory >= 0) {
         int error = errno;
@@ -408,6 +473,24 @@ int litebase_sqlite3_identify(
     return 0;
 }
 
+/// Renames a file to the first unused name: with the suffix, then followed by a number.
+/// - Returns: the number, from 1 on, or -1 with `errno`.
+static int rename_beside(const place *place, const char *suffix) {
+    for (int number = 1; number <= SET_ASIDE_COUNT_MAX; number++) {
+        char kept[NAME_MAX + 1];
+        int length = number == 1 ? snprintf(kept, sizeof kept, "%s%s", place->name, suffix)
+                                 : snprintf(kept, sizeof kept, "%s%s%d", place->name, suffix, number);
+        if (length >= (int)sizeof kept) return failed(ENAMETOOLONG);
+        if (renameat2(place->directory, place->name, place->directory, kept, RENAME_NOREPLACE) == 0) return number;
+        // Some file systems cannot do that; a hard link does not replace anything, either.
+        if (errno == EINVAL && linkat(place->directory, place->name, place->directory, kept, 0) == 0) {
+            return unlinkat(place->directory, place->name, 0) == 0 ? number : -1;
+        }
+        if (errno != EEXIST) return -1;
+    }
+    return -1;
+}
+
 static int with_file(
     const char *path, unsigned long long device, unsigned long long inode, const char *suffix) {
     place found;
@@ -416,12 +499,7 @@ static int with_file(
     int result = fstatat(found.directory, found.name, &status, AT_SYMLINK_NOFOLLOW);
     if (result == 0 && (status.st_dev != device || status.st_ino != inode)) result = failed(ENOENT);
     if (result == 0 && !suffix) result = unlinkat(found.directory, found.name, 0);
-    if (result == 0 && suffix) {
-        char kept[NAME_MAX + 1];
-        int length = snprintf(kept, sizeof kept, "%s%s", found.name, suffix);
-        result = length >= (int)sizeof kept
-            ? failed(ENAMETOOLONG) : renameat(found.directory, found.name, found.directory, kept);
-    }
+    if (result == 0 && suffix) result = rename_beside(&found, suffix);
     return leave_place(&found, result);
 }
 

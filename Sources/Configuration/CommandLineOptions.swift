@@ -1,7 +1,7 @@
-// The command line of litebased: a table of flags and a parser of forty lines, since start-up time counts (socket
-// activation makes it a latency that users see).
+// The command line of litebased: a table of flags and a parser of forty lines, since start-up time counts (with socket
+// activation, clients see it as latency).
 
-internal import DatabaseDrivers
+public import DatabaseContract
 
 /// A row of the table of flags.
 public struct Flag: Sendable {
@@ -44,10 +44,12 @@ public struct Flag: Sendable {
     }
 }
 
-/// What the command line asks for.
+/// The parsed command line.
 public struct CommandLineOptions: Sendable {
     public enum Action: Sendable, Equatable { case run, checkConfig, version, help }
 
+    /// The engines, which know the URLs of databases.
+    public let engines: EngineRegistry
     public var action = Action.run
     public var listen = ListenMode.auto
     public var configFile: String?
@@ -55,16 +57,20 @@ public struct CommandLineOptions: Sendable {
     public internal(set) var settings: [(flag: Flag, text: String)] = []
     public internal(set) var databases: [(name: String, url: String)] = []
 
-    public init() {}
+    public init(engines: EngineRegistry) { self.engines = engines }
 
     /// Reads the arguments behind the program's name. `-flag value`, `-flag=value`, `--flag value` and `--flag=value`
     /// mean the same.
     ///
     /// - Parameters:
     ///   - arguments: without the program's name.
-    ///   - directory: what relative paths start from.
+    ///   - directory: base of relative paths.
+    ///   - engines: what URLs of databases may lead to.
     /// - Throws: `UsageError` for the first argument that is wrong.
-    public init(parsing arguments: [String], directory: String) throws(UsageError) {
+    public init(
+        parsing arguments: [String], directory: String, engines: EngineRegistry
+    ) throws(UsageError) {
+        self.engines = engines
         var rest = arguments[...]
         while let argument = rest.popFirst() {
             let (name, inline) = try Self.split(argument)
@@ -108,7 +114,7 @@ public struct CommandLineOptions: Sendable {
     private mutating func take(_ flag: Flag) {
         switch flag.target {
         case .help: action = .help
-        // Who asks for help gets it, whatever else is asked for.
+        // `--help` wins over all other flags.
         case .version: if action != .help { action = .version }
         case .checkConfig: if action == .run { action = .checkConfig }
         case .setting, .listen, .database, .config: break
@@ -136,14 +142,14 @@ public struct CommandLineOptions: Sendable {
 
     private mutating func takeDatabase(_ value: String, _ directory: String) throws(UsageError) {
         guard let equals = value.firstIndex(of: "="), equals > value.startIndex else {
-            let shown = DatabaseLocation.withoutSecrets(value)
+            let shown = engines.withoutSecrets(value)
             throw UsageError("--database must be NAME=URL or NAME=PATH, not \"\(shown)\"")
         }
         let name = String(value[..<equals])
         let given = String(value[value.index(after: equals)...])
         let url = DatabaseAddress.url(argument: given, directory: directory)
-        if let problem = DatabaseAddress.problem(name: name) ?? DatabaseAddress.problem(url: url) {
-            throw UsageError("--database \(DatabaseLocation.withoutSecrets(name)): \(problem)")
+        if let problem = DatabaseAddress.problem(name: name, engines) ?? DatabaseAddress.problem(url: url, engines) {
+            throw UsageError("--database \(engines.withoutSecrets(name)): \(problem)")
         }
         if databases.contains(where: { $0.name == name }) {
             throw UsageError("--database \(name) is given twice; names are unique")

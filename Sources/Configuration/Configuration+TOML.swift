@@ -3,7 +3,7 @@
 internal import Server
 
 extension Configuration {
-    /// Lines that read back as this configuration, but for passwords in URLs: nobody is shown those.
+    /// Lines that read back as this configuration, apart from passwords in URLs, which are not shown.
     public var toml: String {
         var text = files.isEmpty ? "# No configuration file was read.\n" : ""
         for file in files { text += "# Read: \(file)\n" }
@@ -19,7 +19,7 @@ extension Configuration {
         for database in databases {
             text += "\n[databases.\(TOMLDocument.quote(database.name))]\n"
             for key in DatabaseKey.all {
-                if let value = key.literal(in: database) { text += "\(key.name) = \(value)\n" }
+                if let value = key.literal(in: database, engines) { text += "\(key.name) = \(value)\n" }
             }
         }
         return text

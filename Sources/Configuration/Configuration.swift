@@ -1,38 +1,41 @@
-// The configuration in force: files, then flags, then what follows from the surroundings.
+// The configuration in force: files, then flags, then defaults that depend on the environment.
 
-internal import DatabaseDrivers
+public import DatabaseContract
 public import LinuxSystem
 public import Server
 
-/// Everything that the daemon is told at a start or a reload.
+/// Everything that is configured at a start or a reload.
 public struct Configuration: Sendable, Equatable {
+    /// The engines, which know the URLs of databases.
+    public var engines: EngineRegistry
     public var settings: Settings
-    /// Names of those that a file or a flag has set.
+    /// Names of the settings that a file or a flag has set.
     public var givenSettings: Set<String>
     /// The first one is the default database.
     public var databases: [DatabaseConfiguration]
     public var listen: ListenMode
-    /// Where a standalone daemon binds its socket; `nil` where there is no directory for it.
+    /// The socket path of a standalone daemon; `nil` if there is no directory for it.
     public var socketPath: String?
-    /// Directory that must exist for the embedded database; `nil` when that one is not used.
+    /// Directory that must exist for the embedded database; `nil` if that is not used.
     public var stateDirectory: String?
     /// Files that were read, in this order.
     public var files: [String]
-    /// What the lists name that there is not; empty where that was an error.
+    /// Unknown names in lists; empty if they are errors.
     public var unknownNames: [UnknownName]
 
-    /// Reads the files and puts the flags over them.
+    /// Reads the files and applies the flags on top.
     ///
     /// - Parameters:
     ///   - options: the command line.
     ///   - paths: where the files are.
-    ///   - unknown: what is done about names that nobody has.
-    /// - Returns: what is in force.
-    /// - Throws: `ConfigurationError` with everything that is wrong.
+    ///   - unknown: how unknown names are treated.
+    /// - Returns: the configuration.
+    /// - Throws: `ConfigurationError` with all errors.
     public static func load(
         _ options: CommandLineOptions, paths: StandardPaths = .current, unknownNames unknown: UnknownNames = .refused
     ) throws(ConfigurationError) -> Configuration {
-        var reader = SettingsReader()
+        let engines = options.engines
+        var reader = SettingsReader(engines: engines)
         let files = readFiles(options, paths, &reader)
         for (flag, value) in options.settings {
             guard case .setting(let name) = flag.target, let setting = Setting.named(name) else { continue }
@@ -40,26 +43,26 @@ public struct Configuration: Sendable, Equatable {
         }
         for database in options.databases { reader.add(database: database.name, url: database.url) }
         let stateDirectory = addEmbeddedDatabase(paths, &reader)
-        // The group of systemd's socket is systemd's affair.
+        // The group of systemd's socket is configured in its unit.
         if unknown == .refused || options.listen != .systemd { reader.checkSocketGroup() }
         if unknown == .refused { reader.refuseUnknownNames() }
-        let databases = reader.orderedDatabases().map { $0.withPasswords(in: paths.credentialsDirectory) }
+        let databases = reader.orderedDatabases().map { $0.withPasswords(in: paths.credentialsDirectory, engines) }
         guard reader.problems.isEmpty else { throw ConfigurationError(problems: reader.problems(orderedBy: files)) }
         return Configuration(
-            settings: reader.settings, givenSettings: reader.givenSettings, databases: databases,
+            engines: engines, settings: reader.settings, givenSettings: reader.givenSettings, databases: databases,
             listen: options.listen, socketPath: reader.settings.socketPath ?? paths.socketPath,
             stateDirectory: stateDirectory, files: files, unknownNames: reader.unknownNames)
     }
 
-    /// What the server gets.
+    /// The configuration of the server.
     public func serverConfiguration(version: String, activation: Activation) -> ServerConfiguration {
         ServerConfiguration(
-            version: version, activation: activation, loopCount: loopCount,
+            version: version, engines: engines, activation: activation, loopCount: loopCount,
             spinMicrosecondsMax: settings.spinMicrosecondsMax, limits: settings.limits, databases: databases,
             service: settings.service)
     }
 
-    /// Which limits of memory do not follow from how much there is.
+    /// The memory limits that are set explicitly.
     public var givenMemoryLimits: GivenMemoryLimits {
         GivenMemoryLimits(
             sqlite: givenSettings.contains("limits.sqlite_memory_bytes_max"),
@@ -118,7 +121,7 @@ public struct Configuration: Sendable, Equatable {
 }
 
 extension SettingsReader {
-    /// What is wrong, in the order of the text; flags come last.
+    /// All errors, in the order of the text; flags come last.
     func problems(orderedBy files: [String]) -> [ConfigurationProblem] {
         problems.enumerated().sorted { left, right in
             func key(_ item: (offset: Int, element: ConfigurationProblem)) -> (Int, Int, Int) {
@@ -129,11 +132,11 @@ extension SettingsReader {
         }.map(\.element)
     }
 
-    /// SQLite is told by the daemon what a reader may not do; a login is something of servers.
+    /// For SQLite the daemon decides what a reader may do; only servers have logins.
     private mutating func reportReadOnlyURL(of database: Database) {
         let configuration = database.configuration
         guard let url = configuration.readOnlyURL,
-            !DatabaseLocation.isRemote(url) || !DatabaseLocation.isRemote(configuration.url)
+            !engines.isRemote(url) || !engines.isRemote(configuration.url)
         else { return }
         report(
             database.file, line: database.line, column: database.column,
@@ -152,7 +155,7 @@ extension SettingsReader {
                 continue
             }
             reportReadOnlyURL(of: database)
-            if let problem = database.configuration.passwordProblem {
+            if let problem = database.configuration.passwordProblem(engines) {
                 report(database.file, line: database.line, column: database.column, problem)
             }
             complete.append(database.configuration)

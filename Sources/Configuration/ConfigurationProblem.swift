@@ -1,6 +1,6 @@
-// One thing that is wrong with the configuration, for the person who has to mend it.
+// One error in the configuration, for the person who has to correct it.
 
-/// Something wrong in a file or with a flag, with its place and what would be right.
+/// An error in a file or a flag, with its place and the correct form.
 public struct ConfigurationProblem: Equatable, Sendable, CustomStringConvertible {
     /// Path of the file; `nil` for the command line.
     public var file: String?
@@ -26,31 +26,31 @@ public struct ConfigurationProblem: Equatable, Sendable, CustomStringConvertible
 
 /// A name in a list of users or groups that this machine does not know, such as that of a user who was deleted.
 public struct UnknownName: Equatable, Sendable {
-    /// The list's dotted path.
+    /// The path of the list.
     let key: String
     let kind: PrincipalKind
     let name: String
-    /// Whose list it is; `nil` for one of `[access]`.
+    /// The database whose list it is; `nil` for one of `[access]`.
     public let database: String?
     public let problem: ConfigurationProblem
 
-    /// What it leads to, as a line for the log.
+    /// Its consequence, as a line for the log.
     public var consequence: String {
         if let database { return "Database \(database) is disabled: \(problem)" }
         return "Nobody has what is given here, the others of the list have it: \(problem)"
     }
 }
 
-/// What is done about names that the machine does not know.
+/// How names are treated that the machine does not know.
 public enum UnknownNames: Sendable {
-    /// They are errors: for a check, which somebody reads.
+    /// As errors: for a check, whose output somebody reads.
     case refused
-    /// What depends on them is withheld, and everything else is served: for a daemon, which must not stay away because
-    /// somebody has left.
+    /// Their databases are disabled, and everything else is served: the daemon must not stay down because somebody has
+    /// left.
     case tolerated
 }
 
-/// Why a configuration was refused: all that was found, not only the first.
+/// Why a configuration was refused: all errors, not only the first.
 public struct ConfigurationError: Error, Equatable, Sendable {
     public var problems: [ConfigurationProblem]
 }

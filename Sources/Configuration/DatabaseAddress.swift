@@ -1,13 +1,13 @@
-// Names and URLs of databases, checked before the server sees them. What a path leads to is the driver's to find out.
+// Names and URLs of databases, checked before the server gets them. The driver finds out where a path leads.
 
-internal import DatabaseDrivers
+internal import DatabaseContract
 
 /// Rules for names and URLs of databases.
 enum DatabaseAddress {
     static let nameByteCountMax = 64
 
-    /// What is wrong with a name; `nil` for a good one.
-    static func problem(name: String) -> String? {
+    /// The error of a name; `nil` for a valid one.
+    static func problem(name: String, _ engines: EngineRegistry) -> String? {
         let isGood = name.utf8.allSatisfy { byte in
             switch byte {
             case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
@@ -17,16 +17,16 @@ enum DatabaseAddress {
             }
         }
         guard isGood, !name.isEmpty, name.utf8.count <= nameByteCountMax else {
-            let shown = DatabaseLocation.withoutSecrets(name)
+            let shown = engines.withoutSecrets(name)
             return "\"\(shown)\" is no name for a database; use 1 to \(nameByteCountMax) of A-Z a-z 0-9 _ - ."
         }
         return nil
     }
 
-    /// What is wrong with a URL; `nil` for a good one. The driver has the last word, so it is asked.
-    static func problem(url: String) -> String? {
+    /// The error of a URL; `nil` for a valid one. The driver decides, so it is asked.
+    static func problem(url: String, _ engines: EngineRegistry) -> String? {
         do throws(DriverError) {
-            guard case .sqlite(let location) = try DatabaseLocation(url: url), case .file(let path) = location.place,
+            guard let path = try engines.location(url: url).filePath,
                 path.containsControlCharacter
             else { return nil }
             return "the path contains a control character"
@@ -51,17 +51,17 @@ enum DatabaseAddress {
         return url
     }
 
-    /// A URL as it was given on the command line, where a path may stand for it, `?mode=ro` included.
+    /// A URL as given on the command line, where a path is also allowed, including `?mode=ro`.
     ///
     /// - Parameters:
     ///   - argument: URL or path.
-    ///   - directory: what a relative path starts from.
-    /// - Returns: a URL, which may still be a bad one.
+    ///   - directory: base of relative paths.
+    /// - Returns: a URL, which may still be invalid.
     static func url(argument: String, directory: String) -> String {
         let path = argument.hasPrefix("sqlite:") ? String(argument.dropFirst("sqlite:".count)) : argument
         if path == ":memory:" || path.hasPrefix(":memory:?") { return "sqlite:" + path }
         if path == argument && path.prefix(while: { $0.isLetter }).count > 1 && isURL(path) { return argument }
-        // sqlite:///path is what other programs write for an empty authority (RFC 3986, section 3).
+        // Other programs write sqlite:///path with an empty authority (RFC 3986, section 3).
         if path.hasPrefix("///") { return "sqlite:" + path.dropFirst(2) }
         if path.isEmpty || path.hasPrefix("/") { return "sqlite:" + path }
         return "sqlite:" + (directory == "/" ? "/" : directory + "/") + path

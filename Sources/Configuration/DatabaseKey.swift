@@ -1,6 +1,6 @@
 // One key of a `[databases.NAME]` table: its name, its type, how it is read from a value and written as one.
 
-internal import DatabaseDrivers
+internal import DatabaseContract
 internal import Server
 
 /// A row of the table of keys of databases (DatabaseKeyTable.swift).
@@ -41,10 +41,10 @@ public struct DatabaseKey: Sendable {
     }
 
     /// The value as TOML writes it, without secrets; `nil` when it is not set.
-    func literal(in database: DatabaseConfiguration) -> String? {
+    func literal(in database: DatabaseConfiguration, _ engines: EngineRegistry) -> String? {
         switch slot {
         case .string(let place, let rule):
-            database[keyPath: place].map { TOMLDocument.quote(rule.shown($0)) }
+            database[keyPath: place].map { TOMLDocument.quote(rule.shown($0, engines)) }
         case .principals(let place, _): database[keyPath: place].map(PrincipalKind.literal)
         case .integer(let place, _): database[keyPath: place].map { "\($0)" }
         case .milliseconds(let place, _): database[keyPath: place].map { "\($0)" }
@@ -56,11 +56,13 @@ public struct DatabaseKey: Sendable {
     /// Sets it from a value of a file.
     /// - Returns: what is wrong with the value and what would be right, to be put behind the key's name; `nil` when it
     ///   was taken.
-    func assign(_ value: TOMLValue, to database: inout DatabaseConfiguration) -> String? {
+    func assign(
+        _ value: TOMLValue, to database: inout DatabaseConfiguration, _ engines: EngineRegistry
+    ) -> String? {
         switch (slot, value) {
         case (.string(let place, let rule), .string(let text)):
             database[keyPath: place] = text
-            return rule.problem(text)
+            return rule.problem(text, engines)
         case (.principals(let place, let kind), .strings(let names)):
             database[keyPath: place] = kind.list(names)
         case (.integer(let place, let range), .integer(let number)):
@@ -102,24 +104,24 @@ public struct DatabaseKey: Sendable {
 /// What a text of the configuration may be, and how much of it may be shown.
 struct TextRule: Sendable {
     /// What is wrong with a text, to be put behind the key's name; `nil` for a good one.
-    var problem: @Sendable (String) -> String?
+    var problem: @Sendable (String, EngineRegistry) -> String?
     /// The text without secrets.
-    var shown: @Sendable (String) -> String = { $0 }
+    var shown: @Sendable (String, EngineRegistry) -> String = { text, _ in text }
 }
 
 extension TextRule {
     /// The URL of a database.
     static let url = TextRule(
-        problem: { DatabaseAddress.problem(url: $0).map { ": \($0)" } },
-        shown: { DatabaseLocation.withoutSecrets($0) })
+        problem: { url, engines in DatabaseAddress.problem(url: url, engines).map { ": \($0)" } },
+        shown: { url, engines in engines.withoutSecrets(url) })
 
     /// A file.
-    static let absolutePath = TextRule(problem: { text in
+    static let absolutePath = TextRule(problem: { text, _ in
         text.hasPrefix("/") && !text.containsControlCharacter ? nil : " must be an absolute path, not \"\(text)\""
     })
 
     /// A credential of the service (systemd.exec(5)): a file's name, without a colon.
-    static let credentialName = TextRule(problem: { text in
+    static let credentialName = TextRule(problem: { text, _ in
         let isGood =
             !text.isEmpty && text != "." && text != ".." && text.utf8.count <= 255
             && text.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7f && $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: ":") }

@@ -1,28 +1,30 @@
 // Where the passwords of a database are: in its URLs, in files, or among the credentials of the service.
 
-internal import DatabaseDrivers
+internal import DatabaseContract
 internal import LinuxSystem
 internal import Server
 
 extension DatabaseConfiguration {
     /// What is wrong with how the passwords are given; `nil` when nothing is.
-    var passwordProblem: String? {
-        Self.problem(name, "", url, passwordFile, passwordCredential)
-            ?? Self.problem(name, "read_only_", readOnlyURL, readOnlyPasswordFile, readOnlyPasswordCredential)
+    func passwordProblem(_ engines: EngineRegistry) -> String? {
+        Self.problem(engines, name, "", url, passwordFile, passwordCredential)
+            ?? Self.problem(
+                engines, name, "read_only_", readOnlyURL, readOnlyPasswordFile, readOnlyPasswordCredential)
     }
 
     private static func problem(
-        _ name: String, _ prefix: String, _ url: String?, _ file: String?, _ credential: String?
+        _ engines: EngineRegistry, _ name: String, _ prefix: String, _ url: String?, _ file: String?,
+        _ credential: String?
     ) -> String? {
         let keys = [file.map { _ in "\(prefix)password_file" }, credential.map { _ in "\(prefix)password_credential" }]
             .compactMap(\.self)
         guard let key = keys.first else { return nil }
         if keys.count > 1 { return "databases.\(name) has \(keys[0]) and \(keys[1]); keep one of them" }
         guard let url else { return "databases.\(name).\(key) is of no use without \(prefix)url; add it" }
-        if !DatabaseLocation.isRemote(url) {
+        if !engines.isRemote(url) {
             return "databases.\(name).\(key) is for databases on servers, which have passwords; remove it"
         }
-        if DatabaseLocation.hasPassword(url) {
+        if engines.hasPassword(url) {
             return "databases.\(name) has a password in its \(prefix)url and \(key) beside it; take it out of the URL"
         }
         return nil
@@ -31,12 +33,14 @@ extension DatabaseConfiguration {
     /// The same with the places of its passwords. A credential `NAME.password` needs no key: whoever has given the service
     /// one of that name has said what it is for.
     ///
-    /// - Parameter directory: that of the service's credentials.
+    /// - Parameters:
+    ///   - directory: that of the service's credentials.
+    ///   - engines: what URLs may lead to.
     /// - Returns: the configuration that the server gets.
-    func withPasswords(in directory: String?) -> DatabaseConfiguration {
+    func withPasswords(in directory: String?, _ engines: EngineRegistry) -> DatabaseConfiguration {
         var database = self
-        if passwordFile == nil, passwordCredential == nil, let directory, DatabaseLocation.isRemote(url),
-            !DatabaseLocation.hasPassword(url),
+        if passwordFile == nil, passwordCredential == nil, let directory, engines.isRemote(url),
+            !engines.hasPassword(url),
             (try? Files.status("\(directory)/\(name).password"))??.kind == .regular
         {
             database.passwordCredential = "\(name).password"

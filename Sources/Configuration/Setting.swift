@@ -1,5 +1,6 @@
 // One setting: its name in a file, its flag, its type, how it is read from a value and written as one.
 
+internal import DatabaseContract
 internal import LinuxSystem
 internal import Server
 
@@ -74,7 +75,7 @@ public struct Setting: Sendable {
 
     /// Sets it from a value of a file.
     /// - Returns: what is wrong with the value and what would be right; `nil` when it was taken.
-    func assign(_ value: TOMLValue, to settings: inout Settings) -> String? {
+    func assign(_ value: TOMLValue, to settings: inout Settings, _ engines: EngineRegistry) -> String? {
         switch (slot, value) {
         case (.integer(let place, let range), .integer(let number)):
             guard let number = Int(exactly: number), range.contains(number) else { return outOfRange }
@@ -87,7 +88,7 @@ public struct Setting: Sendable {
             settings[keyPath: place] = port
         case (.mode, .string(let text)), (.path, .string(let text)), (.group, .string(let text)),
             (.databaseName, .string(let text)), (.level, .string(let text)):
-            return assign(text: text, to: &settings)
+            return assign(text: text, to: &settings, engines)
         case (.principals(let place, let kind), .strings(let names)):
             settings[keyPath: place] = kind.list(names)
         case (.mode, .integer):
@@ -99,12 +100,12 @@ public struct Setting: Sendable {
     }
 
     /// Sets it from the text behind a flag.
-    /// - Returns: as `assign(_:to:)`.
-    func assign(text: String, to settings: inout Settings) -> String? {
+    /// - Returns: as `assign(_:to:_:)`.
+    func assign(text: String, to settings: inout Settings, _ engines: EngineRegistry) -> String? {
         switch slot {
         case .integer, .milliseconds, .port:
             guard let number = Int64(text) else { return "must be an \(type), not \"\(text)\"" }
-            return assign(.integer(number), to: &settings)
+            return assign(.integer(number), to: &settings, engines)
         case .mode(let place):
             guard let mode = UInt32(text, radix: 8), mode <= 0o777, !text.hasPrefix("+") else {
                 return "must be octal digits from 0 to 0777, not \"\(text)\""
@@ -119,7 +120,7 @@ public struct Setting: Sendable {
             guard !text.isEmpty, !text.containsControlCharacter else { return "must name a group" }
             settings[keyPath: place] = text
         case .databaseName(let place):
-            if let problem = DatabaseAddress.problem(name: text) { return problem }
+            if let problem = DatabaseAddress.problem(name: text, engines) { return problem }
             settings[keyPath: place] = text
         case .level(let place):
             guard let level = LogLevel(name: text) else { return unknownLevel(text) }

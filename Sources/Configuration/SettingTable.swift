@@ -44,6 +44,12 @@ extension Setting {
         Setting(
             "access.ad_hoc_groups", .principals(\.service.adHoc.groups, .groups),
             "Groups whose members may open databases by a URL."),
+        Setting(
+            "access.monitors", .principals(\.service.monitors.users, .users),
+            "Users who may ask how the daemon is, with what all users have, and nothing else: no database."),
+        Setting(
+            "access.monitor_groups", .principals(\.service.monitors.groups, .groups),
+            "Groups whose members may ask how the daemon is, and nothing else."),
     ]
 
     private static let log: [Setting] = [

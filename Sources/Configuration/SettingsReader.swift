@@ -1,5 +1,6 @@
 // Turns the entries of files into settings and databases; collects what is wrong instead of stopping at it.
 
+internal import DatabaseContract
 internal import LinuxSystem
 internal import Server
 
@@ -17,6 +18,8 @@ struct SettingsReader {
         var name: String { configuration.name }
     }
 
+    /// What URLs of databases may lead to.
+    let engines: EngineRegistry
     private(set) var settings = Settings()
     /// In the order in which they were named first.
     private(set) var databases: [Database] = []
@@ -30,6 +33,8 @@ struct SettingsReader {
 
     /// Where `socket.group` was set.
     private var socketGroupPlace: (file: String?, line: Int, column: Int)?
+
+    init(engines: EngineRegistry) { self.engines = engines }
 
     /// Takes over one file.
     mutating func read(_ text: [UInt8], file: String) {
@@ -46,7 +51,7 @@ struct SettingsReader {
 
     /// Takes over a flag.
     mutating func override(_ setting: Setting, text: String, flag: String) {
-        if let problem = setting.assign(text: text, to: &settings) { report(nil, "--\(flag) \(problem)") }
+        if let problem = setting.assign(text: text, to: &settings, engines) { report(nil, "--\(flag) \(problem)") }
         givenSettings.insert(setting.name)
         if setting.name == "default_database" { defaultDatabasePlace = (nil, 0, 0) }
         if setting.name == "socket.group" { socketGroupPlace = nil }
@@ -72,7 +77,9 @@ struct SettingsReader {
         }
         let name = entry.path.joined(separator: ".")
         if let setting = Setting.named(name) {
-            if let problem = setting.assign(entry.value, to: &settings) { report(entry, file, "\(name) \(problem)") }
+            if let problem = setting.assign(entry.value, to: &settings, engines) {
+                report(entry, file, "\(name) \(problem)")
+            }
             note(setting.principals(in: settings), of: name, database: nil, entry, file)
             givenSettings.insert(name)
             if name == "default_database" { defaultDatabasePlace = (file, entry.line, entry.column) }
@@ -121,7 +128,7 @@ struct SettingsReader {
                 report(entry, file, "databases.\(name) is a table; write [databases.\(name)] with url = \"…\" in it")
                 return
             }
-            if let problem = DatabaseAddress.problem(name: name) { report(entry, file, problem) }
+            if let problem = DatabaseAddress.problem(name: name, engines) { report(entry, file, problem) }
             if databases.contains(where: { $0.name == name }) { return }
             let configuration = DatabaseConfiguration(name: name, url: "")
             databases.append(
@@ -141,7 +148,7 @@ struct SettingsReader {
             report(entry, file, "unknown key \"\(name)\"; \(remedy)")
             return
         }
-        if let problem = key.assign(entry.value, to: &databases[index].configuration) {
+        if let problem = key.assign(entry.value, to: &databases[index].configuration, engines) {
             report(entry, file, name + problem)
         }
         note(key.principals(in: databases[index].configuration), of: name, database: entry.path[1], entry, file)

@@ -1,4 +1,4 @@
-// Time as the daemon counts it.
+// Clocks.
 
 internal import CLinux
 
@@ -39,8 +39,8 @@ public enum WallClock {
     public static var nanosecondsSince1970: Int64 { clinux_realtime_ns() }
 }
 
-/// The processor's time of one thread.
+/// The processor time of one thread.
 public enum ThreadClock {
-    /// Nanoseconds that the calling thread has worked; a system call, unlike the other clocks.
+    /// Nanoseconds that the calling thread has computed; a system call, unlike the other clocks.
     public static var nanoseconds: Int64 { clinux_thread_cpu_ns() }
 }

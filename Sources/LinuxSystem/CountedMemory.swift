@@ -2,14 +2,14 @@
 
 internal import CLinux
 
-/// Allocations that are charged to whom the calling thread works for, for a library that takes functions for them.
+/// Allocations for a library, charged to the user for whom the calling thread works.
 ///
 /// - Thread: any.
 public enum CountedMemory {
-    /// - Returns: `nil` when there is no memory, or not within the limits.
+    /// - Returns: `nil` if there is no memory, or a limit is reached.
     public static func allocate(_ byteCount: Int32) -> UnsafeMutableRawPointer? { clinux_counted_allocate(byteCount) }
     public static func free(_ memory: UnsafeMutableRawPointer?) { clinux_counted_free(memory) }
-    /// - Returns: `nil` as for `allocate`; then `memory` is as it was.
+    /// - Returns: `nil` as for `allocate`; then `memory` is unchanged.
     public static func resize(_ memory: UnsafeMutableRawPointer?, _ byteCount: Int32) -> UnsafeMutableRawPointer? {
         clinux_counted_resize(memory, byteCount)
     }
@@ -23,12 +23,12 @@ public enum CountedMemory {
         clinux_set_file_limits(Int64(byOne), Int64(countInAll), Int64(countByOne))
     }
 
-    /// The limit that was met.
+    /// The limit that was reached.
     public enum Refusal {
         case memoryInAll, memoryOfOne, filesOfOne, fileCount
     }
 
-    /// Which limit was met on this thread since it was asked last.
+    /// The limit that was reached on this thread since the last call.
     public static func takeRefusal() -> Refusal? {
         switch Int(clinux_take_refusal()) {
         case CLINUX_REFUSED_MEMORY_IN_ALL: .memoryInAll
@@ -40,14 +40,14 @@ public enum CountedMemory {
     }
 }
 
-/// What one user, or nobody in particular, has of that memory and of temporary files.
+/// The memory and temporary files of one user, or of nobody in particular.
 ///
 /// - Thread: any.
 public struct MemoryAccount: @unchecked Sendable {
     /// Points to an account that is never freed; `nil`: nobody's.
     private let account: OpaquePointer?
 
-    /// How much there is, was at most, and how often more was refused.
+    /// The present use, its peak, and how often more was refused.
     public struct Usage: Sendable {
         public var byteCount: Int
         public var peak: Int
@@ -65,16 +65,16 @@ public struct MemoryAccount: @unchecked Sendable {
     /// The account of a user.
     public init(uid: UInt32) { account = clinux_account_of(uid) }
 
-    /// What nobody in particular is charged for.
+    /// The account for what is charged to nobody in particular.
     public static let nobody = MemoryAccount(nil)
 
-    /// For whom the calling thread works.
+    /// The account for which the calling thread works.
     public static var current: MemoryAccount { MemoryAccount(clinux_worked_for()) }
 
     /// `nil`: nobody's.
     public var uid: UInt32? { account.map { clinux_account_uid($0) } }
 
-    /// Charges it with what the calling thread takes from now on; what was refused before does not matter any more.
+    /// Charges what the calling thread allocates from now on to this account; earlier refusals are forgotten.
     public func charge() { clinux_begin_work_for(account) }
 
     /// Of a user.
@@ -85,20 +85,22 @@ public struct MemoryAccount: @unchecked Sendable {
     public static var filesInAll: Usage { Usage(clinux_file_usage(nil)) }
 }
 
-/// What makes counted memory run out for a thread before the machine's does: a stack that is nearly used up, and work that
-/// has to stop. Allocating is what a library does at each level and each step of work whose extent is the client's choice, and
-/// running out of memory is the one thing that it handles everywhere.
+/// Makes counted memory run out for a thread before the machine's does: when its stack is nearly used up, or when its
+/// work has to stop. A library allocates at each level and each step of work whose extent a client chooses, and it can
+/// handle a failed allocation everywhere.
+///
 ///
 /// - Thread: each call concerns the calling thread.
 public enum AllocationGuard {
     public enum Reason {
-        /// There is no room for deeper recursion.
+        /// No room for deeper recursion.
         case stack
-        /// The work was told to stop.
+        /// The work has to stop.
         case time
     }
 
-    /// Refuses memory, once `asks` has said true, until `end`. It is asked at each 16th allocation, with `context`.
+    /// Refuses memory, once `asks` has returned true, until `end`. It is called at each 16th allocation, with
+    /// `context`.
     public static func begin(
         _ context: UnsafeMutableRawPointer, asks: @escaping @convention(c) (UnsafeMutableRawPointer?) -> Bool
     ) {
@@ -110,7 +112,7 @@ public enum AllocationGuard {
     @discardableResult
     public static func end() -> Reason? { reason(clinux_guard_end()) }
 
-    /// Why memory was refused since `begin`, or at all since the last `end`.
+    /// Why memory was refused since `begin`, or without one since the last `end`.
     public static var refusal: Reason? { reason(clinux_guard_refusal()) }
 
     private static func reason(_ reason: clinux_guard_reason) -> Reason? {

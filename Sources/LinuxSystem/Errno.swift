@@ -53,7 +53,7 @@ public struct Errno: Error, Equatable, Hashable, Sendable, CustomStringConvertib
     }
 }
 
-/// What a read or a write on a non-blocking descriptor came to.
+/// The outcome of a read or a write on a non-blocking descriptor.
 public enum IOOutcome: Equatable, Sendable {
     /// That many bytes were moved, at least one.
     case bytes(Int)

@@ -11,22 +11,22 @@ internal import Glibc
 /// - Thread: made and run on one thread; only `mailbox` may be used from others.
 /// - Source: epoll(7), level-triggered.
 public final class EventLoop {
-    /// Where other threads leave jobs.
+    /// Where other threads submit jobs.
     public let mailbox: LoopMailbox
     /// Time at the start of the current turn, so that handlers need no clock call.
     public var now: MonotonicInstant { turnStart }
     /// Turns since the start; a watchdog compares it over time.
     public var turnCount: UInt64 { turnNumber }
 
-    // What `@exclusivity` says does not reach other modules; what is public is computed.
+    // `@exclusivity` has no effect in other modules, so public properties are computed.
     @exclusivity(unchecked) private var turnStart = MonotonicInstant.now
     @exclusivity(unchecked) private var turnNumber: UInt64 = 0
     private let epoll: OwnedDescriptor
-    /// Each counted once, from `register` to `deregister`; not again for each of its events.
+    /// Each is retained once, from `register` to `deregister`, and not for each of its events.
     @exclusivity(unchecked) private var slots: [Unmanaged<EventSource>?] = []
     @exclusivity(unchecked) private var generations: [UInt32] = []
     private var freeSlots: [Int] = []
-    /// Sources that left during this turn stay alive until its end: one of them may be running.
+    /// Sources that were deregistered in this turn stay alive until its end: one of them may be running.
     @exclusivity(unchecked) private var departed: [EventSource] = []
     @exclusivity(unchecked) private var timers = TimerQueue()
     private let events: UnsafeMutablePointer<clinux_event>
@@ -36,9 +36,9 @@ public final class EventLoop {
     private static let mailboxToken = UInt64.max
 
     /// Makes a loop.
-    /// - Parameter spinNanosecondsMax: how long it may look for events before it sleeps, while they come quickly; 0: it
-    ///   always sleeps.
-    /// - Throws: `Errno.tooManyFiles` and the like when epoll or eventfd cannot be had.
+    /// - Parameter spinNanosecondsMax: how long it may poll for events before it sleeps, while they arrive quickly; 0:
+    ///   it always sleeps.
+    /// - Throws: `Errno.tooManyFiles` and the like if epoll or eventfd is not available.
     public init(spinNanosecondsMax: Int64 = 0) throws(Errno) {
         spin = SpinPolicy(nanosecondsMax: spinNanosecondsMax)
         let epoll = OwnedDescriptor(Int32(try SystemCalls.call(.epollControl) { Int(clinux_epoll_create()) }))
@@ -61,10 +61,10 @@ public final class EventLoop {
 
     /// Watches a descriptor.
     /// - Parameters:
-    ///   - source: told about readiness; kept alive until `deregister`.
+    ///   - source: gets events; kept alive until `deregister`.
     ///   - descriptor: owned by the caller, who deregisters before closing it.
-    ///   - interest: what the source waits for; errors and hang-ups are always told.
-    /// - Throws: `Errno` when the kernel has no room (epoll_ctl(2)).
+    ///   - interest: what the source waits for; errors and hang-ups are always reported.
+    /// - Throws: `Errno` if the kernel has no room (epoll_ctl(2)).
     public func register(_ source: EventSource, _ descriptor: borrowing OwnedDescriptor, for interest: Readiness)
         throws(Errno)
     {
@@ -87,8 +87,8 @@ public final class EventLoop {
 
     /// Changes what a source waits for. Cannot fail for a registered descriptor, except for lack of memory.
     ///
-    /// Who waits for nothing is told of errors and hang-ups all the same, but once: they would come again and again
-    /// (epoll_ctl(2), EPOLLONESHOT).
+    /// A source that waits for nothing still gets errors and hang-ups, but once: otherwise they would be reported again
+    /// and again (epoll_ctl(2), EPOLLONESHOT).
     public func setInterest(_ source: EventSource, _ descriptor: borrowing OwnedDescriptor, _ interest: Readiness) {
         guard source.slot >= 0 else { return }
         let events = interest.isEmpty ? UInt32(CLINUX_EPOLLONESHOT) : interest.rawValue
@@ -114,7 +114,8 @@ public final class EventLoop {
 
     /// Cancels a timer that has not fired yet; must not be called for one that has.
     public func cancel(_ timer: TimerID) {
-        timers.cancel(timer)
+        let source = timers.cancel(timer)
+        withExtendedLifetime(source) {}
     }
 
     /// Runs until `stop()`.
@@ -130,8 +131,8 @@ public final class EventLoop {
         isStopRequested = true
     }
 
-    /// One turn: wait, deliver events, timers and jobs.
-    /// - Parameter waiting: false looks at what is there and returns at once.
+    /// One turn: wait, then deliver events, timers and jobs.
+    /// - Parameter waiting: false polls and returns at once.
     public func turn(waiting: Bool) {
         let eventCount = waiting ? waitForEvents() : wait(timeout: 0)
         turnStart = .now
@@ -145,7 +146,7 @@ public final class EventLoop {
             }
             let slot = Int(truncatingIfNeeded: event.token & 0xffff_ffff)
             guard generations[slot] == UInt32(truncatingIfNeeded: event.token >> 32) else { continue }
-            // One that leaves while it is called is among the departed.
+            // A source that is deregistered during the call is still retained.
             slots[slot]?._withUnsafeGuaranteedRef { $0.handle(Readiness(rawValue: event.events)) }
         }
         let lastTimer = timers.lastSequence
@@ -172,7 +173,7 @@ public final class EventLoop {
         return count
     }
 
-    /// Looks for events without sleeping, while nobody else wants the core (sched_yield(2)).
+    /// Polls for events without sleeping, while nobody else wants the core (sched_yield(2)).
     private func look(from start: MonotonicInstant) -> Int {
         var before = start
         repeat {
@@ -193,7 +194,7 @@ public final class EventLoop {
                 Int(clinux_epoll_wait(number, events, CLINUX_EVENT_COUNT_MAX, timeout))
             }
         } catch {
-            // EBADF, EFAULT and EINVAL are bugs of ours; anything else is transient and the next turn tries again.
+            // EBADF, EFAULT and EINVAL are our bugs; anything else is transient, and the next turn tries again.
             precondition(error != Errno(EBADF) && error != .invalidArgument, "epoll_wait: \(error)")
             return 0
         }

@@ -28,7 +28,7 @@ open class EventSource {
     /// The descriptor became ready.
     open func handle(_ readiness: Readiness) {}
 
-    /// A timer that was set for this source has run out.
-    /// - Parameter token: what `EventLoop.schedule` was given.
+    /// A timer of this source has fired.
+    /// - Parameter token: the argument of `EventLoop.schedule`.
     open func timerFired(_ token: UInt64) {}
 }

@@ -1,4 +1,4 @@
-// What an open file is, and what it holds.
+// The status, identity and content of open files.
 
 internal import Glibc
 

@@ -1,20 +1,20 @@
-// Files that are written whole or not at all.
+// Files that are replaced atomically.
 
 internal import Glibc
 
 extension Files {
-    /// Puts a file with that content at a path: what was there stays until the new one is on disk (rename(2), fsync(2)).
+    /// Replaces a file: the old content stays until the new one is on disk (rename(2), fsync(2)).
     ///
     /// - Parameters:
     ///   - path: its directory must exist.
-    ///   - content: all of it.
+    ///   - content: the whole content.
     ///   - mode: permission bits, whatever the umask is.
     ///   - gid: its group; `nil` leaves the process's.
-    /// - Throws: `Errno`; then nothing has changed, but that of the last step: the directory could not be synced.
+    /// - Throws: `Errno`; then nothing has changed, except after a failed last step: syncing the directory.
     public static func replace(_ path: String, with content: [UInt8], mode: UInt32, gid: UInt32? = nil) throws(Errno) {
         let slash = path.lastIndex(of: "/") ?? path.startIndex
         let directory = slash == path.startIndex ? "/" : String(path[..<slash])
-        // Hidden: whoever reads the directory at this moment does not take it for a file of its own.
+        // Hidden, so that readers of the directory do not take it for one of their files.
         let temporary = "\(directory)/.\(path[path.index(after: slash)...]).\(getpid())"
         do throws(Errno) {
             let file = try open(temporary, flags: O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW)
@@ -35,7 +35,7 @@ extension Files {
         try sync(directory: directory)
     }
 
-    /// Brings the names in a directory to disk (fsync(2)).
+    /// Writes the names in a directory to disk (fsync(2)).
     public static func sync(directory: String) throws(Errno) {
         let file = try open(directory, flags: O_RDONLY | O_DIRECTORY)
         let number = file.number

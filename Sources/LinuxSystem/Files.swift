@@ -15,7 +15,7 @@ public struct FileStatus: Sendable {
     public var device: UInt64
     public var inode: UInt64
 
-    /// Whether somebody beside root and the process's own user may make files in this directory.
+    /// Whether users other than root and the process's own may create files in this directory.
     public var isSharedDirectory: Bool {
         kind == .directory && (mode & 0o022 != 0 || (ownerUID != 0 && ownerUID != Process.effectiveUID))
     }
@@ -37,7 +37,7 @@ public struct FileStatus: Sendable {
     }
 }
 
-/// Which file it is, whatever it is called (stat(2)): the same as long as the file is open somewhere.
+/// The identity of a file, whatever its name (stat(2)): unique while the file is open somewhere.
 public struct FileIdentity: Equatable, Sendable {
     public let device: UInt64
     public let inode: UInt64
@@ -45,7 +45,7 @@ public struct FileIdentity: Equatable, Sendable {
     /// As the kernel numbers them.
     public init(device: UInt64, inode: UInt64) { (self.device, self.inode) = (device, inode) }
 
-    /// The file to which a path leads now; `nil` where nothing can be found out about it.
+    /// The file to which a path leads now; `nil` if that cannot be found out.
     public init?(path: String) {
         guard let status = try? Files.status(path) else { return nil }
         self.init(status)
@@ -57,7 +57,7 @@ public struct FileIdentity: Equatable, Sendable {
 /// File calls; all are blocking and belong to start-up, reload and the command line, not to a loop's hot path.
 public enum Files {
     /// Status of a path, following symbolic links unless told otherwise.
-    /// - Returns: `nil` when nothing is there.
+    /// - Returns: `nil` if there is nothing at the path.
     public static func status(_ path: String, followingLinks: Bool = true) throws(Errno) -> FileStatus? {
         var info = stat()
         do throws(Errno) {
@@ -71,8 +71,8 @@ public enum Files {
         return FileStatus(info)
     }
 
-    /// A number that is another one when what is at a path was changed, replaced, or given to somebody else: of a directory
-    /// also when a name in it was. 0 where nothing can be seen.
+    /// A number that changes when the file at a path is changed, replaced, or given to another owner; for a directory,
+    /// also when a name in it changes. 0 if it cannot be found out.
     public static func changeMark(_ path: String) -> UInt64 {
         var info = stat()
         guard fstatat(AT_FDCWD, path, &info, 0) == 0 else { return 0 }

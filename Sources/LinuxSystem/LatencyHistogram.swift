@@ -1,4 +1,4 @@
-// Durations by the million in a few kilobytes: the daemon's `stats` and the load generator count with it.
+// Counts millions of durations in a few kilobytes, for the daemon's `stats` and the load generator.
 
 /// A histogram of whole numbers with the same relative resolution everywhere: 2^`stepBits` steps for each power of two.
 ///
@@ -28,7 +28,7 @@ public struct LatencyHistogram: Sendable {
         if value > largest { largest = value }
     }
 
-    /// Adds what another one of the same resolution has recorded.
+    /// Adds the records of another histogram with the same resolution.
     public mutating func add(_ other: LatencyHistogram) {
         guard other.count > 0 else { return }
         precondition(other.stepBits == stepBits, "histograms of different resolution do not add up")
@@ -38,8 +38,8 @@ public struct LatencyHistogram: Sendable {
         largest = max(largest, other.largest)
     }
 
-    /// The value at or below which the share `fraction` of the recorded ones lies, rounded up to its bucket's end; 0 when
-    /// there are none.
+    /// The value at or below which the share `fraction` of the recorded values lies, rounded up to the end of its
+    /// bucket; 0 without records.
     public func percentile(_ fraction: Double) -> Int64 {
         guard count > 0 else { return 0 }
         let wanted = max(1, UInt64((Double(count) * fraction).rounded(.up)))

@@ -12,7 +12,7 @@ public enum LogLevel: Int, Comparable, CaseIterable, Sendable {
 
     /// The spelling of `--log-level`.
     ///
-    /// Spelled out: the name that reflection gives costs a tenth of a start's user time.
+    /// Spelled out, because the name by reflection takes a tenth of a start's user time.
     public var name: String {
         switch self {
         case .error: "error"
@@ -29,9 +29,9 @@ public enum LogLevel: Int, Comparable, CaseIterable, Sendable {
     }
 }
 
-/// What happened, for people (`message`) and for programs (`fields`).
+/// An event, for people (`message`) and for programs (`fields`).
 ///
-/// Never holds a secret, a parameter's value or, unless configured, SQL text.
+/// It never contains a secret, a parameter's value or, unless configured, SQL text.
 public struct LogRecord: Sendable {
     public var level: LogLevel
     /// One sentence.

@@ -1,15 +1,15 @@
-// Text of other people in our log: on one line, and without what steers a terminal.
+// Makes foreign text safe for the log: on one line, and without control characters for terminals.
 
-/// Makes text fit for a line of the log. Pure.
+/// Makes text safe for a line of the log. Pure.
 public enum LogText {
     private static let mark = "…"
 
-    /// The text on one line, control characters spelled out: what a client sent can neither forge a line nor steer a
+    /// The text on one line, with control characters escaped: a client's text can neither forge a line nor control a
     /// terminal.
     ///
     /// - Parameters:
-    ///   - text: whatever it is.
-    ///   - byteCountMax: longest result; what is longer is cut and ends in an ellipsis.
+    ///   - text: any text.
+    ///   - byteCountMax: longest result; longer text is cut and ends in an ellipsis.
     /// - Returns: printable text.
     public static func escaped(_ text: String, byteCountMax: Int) -> String {
         if text.utf8.count <= byteCountMax && text.utf8.allSatisfy({ $0 >= 0x20 && $0 < 0x7f }) { return text }
@@ -28,13 +28,13 @@ public enum LogText {
         return line
     }
 
-    /// The same for bytes that should be UTF-8; no more of them is looked at than can be shown.
+    /// The same for bytes that should be UTF-8; it reads no more of them than can be shown.
     public static func escaped(_ bytes: UnsafeRawBufferPointer, byteCountMax: Int) -> String {
-        // Four more, so that a character that is torn here is cut off there.
+        // Four more, so that an incomplete character at the end is cut off there.
         escaped(String(decoding: bytes.prefix(byteCountMax + 4), as: UTF8.self), byteCountMax: byteCountMax)
     }
 
-    // C0 and C1 controls, line separators, and what reorders text (Unicode Standard Annex 9).
+    // C0 and C1 controls, line separators, and characters that reorder text (Unicode Standard Annex 9).
     private static func isUnsafe(_ scalar: Unicode.Scalar) -> Bool {
         switch scalar.value {
         case 0..<0x20, 0x7f...0x9f, 0x061c, 0x200e, 0x200f, 0x2028...0x202e, 0x2066...0x2069: true

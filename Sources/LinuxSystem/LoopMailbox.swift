@@ -1,4 +1,4 @@
-// Jobs that other threads leave for a loop.
+// Jobs from other threads for a loop.
 
 internal import CLinux
 internal import Glibc
@@ -56,9 +56,9 @@ public final class LoopMailbox: Sendable {
     }
 }
 
-/// A value that belongs to one loop, carried through other threads without being touched there.
+/// A value that belongs to one loop, passed through other threads that do not use it.
 ///
-/// - Thread: made and read on the loop's thread; anything else traps.
+/// - Thread: created and read on the loop's thread; any other use traps.
 public struct LoopBound<Value>: @unchecked Sendable {
     private let value: Value
     private let mailbox: LoopMailbox

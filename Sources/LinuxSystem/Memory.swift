@@ -1,27 +1,28 @@
-// Raw memory by libc, where Swift's own loops would be slower.
+// Memory functions of libc, where Swift's own loops would be slower.
 
 internal import CLinux
 internal import Glibc
 
 /// The heap.
 public enum Memory {
-    /// Gives free memory back to the system (malloc_trim(3)). Takes milliseconds: not for a loop.
+    /// Returns free memory to the system (malloc_trim(3)). Takes milliseconds: not for a loop.
     /// - Thread: any.
     public static func trim() { clinux_trim_malloc() }
 
-    /// So much of the heap was taken, or freed when it is negative; what SQLite takes is noted by itself.
+    /// Reports that much of the heap was allocated, or freed if negative; SQLite's memory is counted elsewhere.
     /// - Thread: any.
     public static func note(_ change: Int) { clinux_note_heap(Int64(change)) }
 
-    /// Starts the thread that gives memory back when much of it was freed: the C library keeps what lies below anything that is
-    /// in use, however much it is. No loop and no worker waits for that, and nothing wakes up an idle process.
-    /// - Throws: `Errno` when there is no thread.
+    /// Starts the thread that returns memory after much of it was freed: the C library keeps everything below memory in
+    /// use. No loop and no worker waits for that, and an idle process is not woken.
+    /// - Throws: `Errno` if no thread can be created.
     public static func startReturning() throws(Errno) {
         guard clinux_watch_freed_memory() else { return }
         try Thread.start(name: "litebase-memory", stackByteCount: 128 << 10) {
             while true {
                 clinux_wait_for_freed_memory()
-                // What is freed at once is given back at once, and who frees and takes all the time has it done rarely.
+                // Memory that is freed together is returned together, and a process that frees and allocates all the
+                // time does this rarely.
                 Process.sleep(microseconds: returnMicroseconds)
                 trim()
             }
@@ -37,19 +38,19 @@ public func compareBytes(_ left: UnsafeRawPointer, _ right: UnsafeRawPointer, _ 
     memcmp(left, right, byteCount) == 0
 }
 
-/// Bytes of a C string, at most `byteCountMax`: no more are looked at (strnlen(3)).
+/// Length of a C string, at most `byteCountMax`: it reads no further (strnlen(3)).
 public func boundedByteCount(of text: UnsafePointer<CChar>, _ byteCountMax: Int) -> Int {
     strnlen(text, max(0, byteCountMax))
 }
 
 extension UnsafeRawBufferPointer {
-    /// Whether the byte is there (memchr(3)).
+    /// Whether the byte occurs (memchr(3)).
     public func holds(_ byte: UInt8) -> Bool {
         guard let baseAddress, count > 0 else { return false }
         return memchr(baseAddress, Int32(byte), count) != nil
     }
 
-    /// Where `part` first occurs at `start` or behind it, in time that grows with the sum of the lengths.
+    /// The first position of `part` at or after `start`, in time proportional to the sum of the lengths.
     public func firstIndex(of part: UnsafeRawBufferPointer, from start: Int) -> Int? {
         guard let base = baseAddress, let partBase = part.baseAddress, count - start >= part.count else { return nil }
         let offset = clinux_find_bytes(base + start, count - start, partBase, part.count)

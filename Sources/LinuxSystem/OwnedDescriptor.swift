@@ -3,7 +3,7 @@
 internal import CLinux
 internal import Glibc
 
-/// A file descriptor that is closed exactly once, when its owner goes.
+/// A file descriptor that is closed exactly once, when its owner is destroyed.
 ///
 /// - Thread: whoever owns it; moving it to another thread is a hand-over.
 /// - Source: close(2): the number is free again whatever `close` returns, so errors are not retried.
@@ -36,7 +36,7 @@ public struct OwnedDescriptor: ~Copyable, Sendable {
     /// - Throws: `Errno.tooManyFiles` at the limit.
     public borrowing func duplicate() throws(Errno) -> OwnedDescriptor { try Self.duplicate(of: number) }
 
-    /// A descriptor of our own for a file that a library has opened and keeps.
+    /// A descriptor of our own for a file that a library has opened and keeps open.
     /// - Throws: `Errno.tooManyFiles` at the limit.
     public static func duplicate(of number: Int32) throws(Errno) -> OwnedDescriptor {
         OwnedDescriptor(Int32(try SystemCalls.call(.duplicate) { Int(fcntl(number, F_DUPFD_CLOEXEC, 3)) }))

@@ -1,12 +1,12 @@
-// Who this process is, and whom it can tell apart.
+// The user of this process, and the users that it can distinguish.
 
 internal import CLinux
 internal import Glibc
 
 extension Process {
-    /// Makes the process a user's for good, with all of his groups.
-    /// - Returns: false when there is no such user.
-    /// - Throws: `Errno` when that is not permitted.
+    /// Changes the process's user permanently, with all of the user's groups.
+    /// - Returns: false if there is no such user.
+    /// - Throws: `Errno` if that is not permitted.
     public static func become(user name: String) throws(Errno) -> Bool {
         var entry = passwd()
         var result: UnsafeMutablePointer<passwd>?
@@ -22,7 +22,7 @@ extension Process {
     }
 }
 
-/// Numbers of users or of groups that a process sees as they are; it sees all others as one and the same, "nobody".
+/// User or group numbers that a process sees unchanged; it sees all others as one number, "nobody".
 ///
 /// - Source: user_namespaces(7), `/proc/PID/uid_map`.
 public struct VisibleIDs: Sendable {
@@ -38,10 +38,10 @@ public struct VisibleIDs: Sendable {
         }
     }
 
-    /// Whether a number is seen as it is.
+    /// Whether a number is seen unchanged.
     public func contains(_ id: UInt32) -> Bool { ranges.contains { $0.contains(UInt64(id)) } }
 
-    /// Those of this process; `nil` where nothing can be found out about them.
+    /// The visible users of this process; `nil` if that cannot be found out.
     public static let users = read("/proc/self/uid_map")
     public static let groups = read("/proc/self/gid_map")
 

@@ -1,4 +1,4 @@
-// Users, groups and other processes, by the user database and by /proc.
+// Users, groups and other processes, from the user database and /proc.
 
 internal import CLinux
 internal import Glibc
@@ -38,7 +38,7 @@ extension Process {
         return UInt32(text).flatMap { $0 == .max ? nil : $0 }
     }
 
-    /// Groups of a user by the group database, `gid` among them; only that where the user is not known.
+    /// A user's groups according to the group database, including `gid`; only that one if the user is unknown.
     static func groupIDs(uid: UInt32, gid: UInt32) -> [UInt32] {
         guard let name = userName(uid: uid) else { return [gid] }
         return GroupList.read { clinux_groups_of_user(name, gid, $0, &$1) == 0 } ?? [gid]
@@ -47,9 +47,9 @@ extension Process {
     /// Path of the program that another process runs, as seen now.
     ///
     /// - Parameters:
-    ///   - pid: its number, which may have been given to another one since.
-    ///   - ageNanoseconds: for how long the process is known to run.
-    /// - Returns: `nil` when the process is gone, is younger than that, or may not be looked at (proc(5),
+    ///   - pid: its number, which may have been reused since.
+    ///   - ageNanoseconds: how long the process is known to run.
+    /// - Returns: `nil` if the process is gone, is younger than that, or may not be inspected (proc(5),
     ///   `/proc/PID/exe`: only the caller's own processes, or all with CAP_SYS_PTRACE).
     public static func executable(pid: Int32, ageNanoseconds: Int64) -> String? {
         guard let start = startNanoseconds(pid: pid), let path = linkTarget("/proc/\(pid)/exe"),
@@ -73,7 +73,7 @@ extension Process {
     /// When a process was started, in nanoseconds since the boot, rounded down to a tick (proc(5), `/proc/PID/stat`).
     private static func startNanoseconds(pid: Int32) -> Int64? {
         guard let bytes = try? Files.read("/proc/\(pid)/stat", byteCountMax: 4096),
-            // The name, the second field, may hold anything, but what is behind it has no parenthesis.
+            // The name, the second field, may contain anything, but the fields after it have no parenthesis.
             let end = bytes.lastIndex(of: UInt8(ascii: ")"))
         else { return nil }
         let fields = bytes[(end + 1)...].split(separator: UInt8(ascii: " "))
@@ -83,7 +83,7 @@ extension Process {
     }
 }
 
-/// Numbers of groups from a call that says how many there are when its room is too small.
+/// Group numbers from a call that reports their count if the buffer is too small.
 enum GroupList {
     /// NGROUPS_MAX of the kernel (include/uapi/linux/limits.h).
     private static let countMax = 65_536

@@ -1,14 +1,14 @@
-// Facts about this process and its surroundings: environment, ids, users and groups.
+// Facts about this process and its environment: variables, ids, users and groups.
 
 internal import CLinux
 internal import Glibc
 internal import Synchronization
 
-/// This process and its surroundings.
+/// This process and its environment.
 public enum Process {
     public static var pid: Int32 { getpid() }
 
-    /// Words of the command line, without the program's name; also where /proc is not mounted.
+    /// Arguments of the command line, without the program's name; works without /proc, too.
     public static var arguments: [String] {
         (1..<max(1, clinux_argument_count())).compactMap { index in clinux_argument(index).map { String(cString: $0) } }
     }
@@ -47,12 +47,12 @@ public enum Process {
     /// Keeps idle threads from owning heap arenas of their own.
     public static func limitMemoryArenas(_ count: Int32) { clinux_limit_malloc_arenas(count) }
 
-    /// Peers that go away must not kill the process, nor signals that mean nothing here (signal(7)).
+    /// Ignores SIGPIPE of peers that go away, and signals without a meaning here (signal(7)).
     public static func ignoreStraySignals() {
         for number in [SIGPIPE, SIGUSR1, SIGUSR2] { signal(number, SIG_IGN) }
     }
 
-    /// Bits that new files lose (umask(2)).
+    /// Sets the bits that new files lose (umask(2)).
     public static func setFileModeMask(_ mask: UInt32) {
         inheritedMask.store(umask(mask), ordering: .relaxed)
     }
@@ -88,10 +88,10 @@ public enum Process {
     /// Ends the process with a status of sysexits(3) or systemd.exec(5).
     public static func exit(_ status: Int32) -> Never { Glibc.exit(status) }
 
-    /// Ends the process without what is left to do for exit(3): nothing of stdio's is written, and libraries do not clean up.
+    /// Ends the process without the work of exit(3): stdio is not flushed, and libraries do not clean up.
     ///
-    /// For a process with other threads: OpenSSL's cleaning frees locks that they may take at the moment, in closing a
-    /// connection (_exit(2)).
+    /// For a process with other threads: OpenSSL's cleanup frees locks that they may be taking at that moment, while
+    /// closing a connection (_exit(2)).
     public static func exitAtOnce(_ status: Int32) -> Never { clinux_exit_at_once(status) }
 
     public static func isTerminal(_ number: Int32) -> Bool { isatty(number) == 1 }

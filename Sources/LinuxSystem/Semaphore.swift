@@ -1,4 +1,4 @@
-// A counter that threads wait for: `Mutex` has no condition variable.
+// A semaphore, because `Mutex` has no condition variable.
 
 internal import CLinux
 
@@ -27,7 +27,7 @@ public final class Semaphore: Sendable {
     /// Waits for a `post`.
     public func wait() { _ = clinux_semaphore_wait(handle.pointer, -1) }
 
-    /// Waits for a `post`, by the monotonic clock: the other one may be set meanwhile.
-    /// - Returns: false after that time in vain.
+    /// Waits for a `post`, by the monotonic clock, which cannot be set.
+    /// - Returns: false after that time without a `post`.
     public func wait(milliseconds: Int64) -> Bool { clinux_semaphore_wait(handle.pointer, max(0, milliseconds)) }
 }

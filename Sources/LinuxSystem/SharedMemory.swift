@@ -1,19 +1,20 @@
-// Memory that outlives a process: a file without a name, mapped, whose descriptor somebody else may keep.
+// Memory that outlives a process: a mapped file without a name, whose descriptor somebody else may keep.
 
 internal import CLinux
 
 /// A mapped file in memory, of a fixed size.
 ///
-/// Another process that is given the descriptor sees the same bytes, as they were at the last instruction of one that died.
+/// Another process that gets the descriptor sees the same bytes, as they were at the last instruction of a process that
+/// died.
 ///
-/// - Thread: any; what lies in the bytes needs an owner or atomics.
+/// - Thread: any; the content needs an owner or atomics.
 /// - Source: memfd_create(2), mmap(2), F_ADD_SEALS in fcntl(2).
 public final class SharedMemory: @unchecked Sendable {
     private let descriptor: OwnedDescriptor
     /// The mapped bytes; valid as long as this object.
     public let bytes: UnsafeMutableRawBufferPointer
 
-    /// The number, to be passed on; it stays ours.
+    /// The descriptor, to be passed on; it stays ours.
     public var descriptorNumber: Int32 { descriptor.number }
 
     /// Makes zeroed memory; `name` is what `/proc/PID/maps` shows.
@@ -23,8 +24,9 @@ public final class SharedMemory: @unchecked Sendable {
         try self.init(mapping: file)
     }
 
-    /// Maps what another process has made.
-    /// - Throws: `.invalidArgument` when it was not made by `init(name:byteCount:)`, since it could shrink under our feet.
+    /// Maps memory that another process has made.
+    /// - Throws: `.invalidArgument` if it was not made by `init(name:byteCount:)`, since it could shrink while it is
+    ///   used.
     public init(mapping file: consuming OwnedDescriptor) throws(Errno) {
         let number = file.number
         let byteCount = try SystemCalls.call(.memoryFile) { Int(clinux_memory_file_size(number)) }
@@ -39,7 +41,7 @@ public final class SharedMemory: @unchecked Sendable {
     }
 }
 
-/// A descriptor with the name under which it was kept, waiting for its owner. A class, since arrays copy.
+/// A descriptor with the name under which it was kept, until its owner takes it. A class, since arrays copy.
 public final class NamedDescriptor {
     public let name: String
     private var descriptor: OwnedDescriptor?

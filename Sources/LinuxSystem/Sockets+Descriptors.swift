@@ -1,27 +1,27 @@
-// Descriptors that somebody sends over a Unix socket (SCM_RIGHTS in unix(7)). Nobody here wants any.
+// Descriptors that a client sends over a Unix socket (SCM_RIGHTS in unix(7)). The daemon wants none.
 //
-// Whoever throws away what is in a socket, by recv(2) or close(2), closes the descriptors with it, and the last one to close a
-// TCP socket waits until its data is sent, if whoever made it wants that: for as long as he likes (SO_LINGER in socket(7)). So
-// the kernel is to refuse them; it can since Linux 6.16, for a socket that has said so. For older ones, and for what has come
-// before, they are received and closed by a thread that may wait.
+// Discarding the content of a socket, by recv(2) or close(2), closes the descriptors in it, and closing the last
+// descriptor of a TCP socket can wait until its data is sent, for as long as its creator likes (SO_LINGER in
+// socket(7)). So the kernel has to refuse them; it can since Linux 6.16, for a socket that requests it. On older
+// kernels, and for those that arrived before, they are received and closed by a thread that may wait.
 
 internal import CLinux
 internal import Glibc
 internal import Synchronization
 
 extension Sockets {
-    /// Refuses descriptors for all that connects to a listening Unix socket from now on.
+    /// Refuses descriptors from every client that connects to a listening Unix socket from now on.
     public static func refuseDescriptors(_ listener: borrowing OwnedDescriptor) {
         clinux_refuse_descriptors(listener.number)
     }
 
-    /// Whether descriptors may come over a socket, or have come: it was connected before anybody had refused them, or the kernel
-    /// cannot.
+    /// Whether descriptors may arrive, or have arrived, over a socket: it was connected before they were refused, or
+    /// the kernel cannot refuse them.
     public static func mayBringDescriptors(_ number: Int32) -> Bool {
         family(of: number) == .unix && clinux_may_bring_descriptors(number)
     }
 
-    /// As `SystemCalls.receive`, for a socket on which there may be descriptors.
+    /// As `SystemCalls.receive`, for a socket that may have descriptors.
     public static func receiveWithoutDescriptors(
         _ socket: borrowing OwnedDescriptor, into buffer: UnsafeMutableRawBufferPointer
     ) -> IOOutcome {
@@ -42,8 +42,8 @@ extension Sockets {
         }
     }
 
-    /// Throws away what a non-blocking socket has received: closing a Unix socket with unread bytes would tell its peer of a
-    /// reset instead of the end (unix_release_sock in the kernel).
+    /// Discards what a non-blocking socket has received: closing a Unix socket with unread bytes would report a reset
+    /// to its peer instead of the end (unix_release_sock in the kernel).
     public static func discardInput(_ socket: borrowing OwnedDescriptor) {
         withUnsafeTemporaryAllocation(byteCount: 16 << 10, alignment: 16) { buffer in
             for _ in 0..<discardCountMax {
@@ -52,7 +52,7 @@ extension Sockets {
         }
     }
 
-    /// Ends what a peer may send, and throws away what it has sent, so that closing the socket closes nothing else.
+    /// Ends the peer's sending and discards what it has sent, so that closing the socket closes nothing else.
     public static func endInput(_ socket: borrowing OwnedDescriptor) {
         _ = shutdown(socket.number, Int32(SHUT_RD))
         discardInput(socket)
@@ -62,7 +62,7 @@ extension Sockets {
     private static let discardCountMax = 4_096
 }
 
-/// Closes descriptors that somebody else has made, which may take as long as he likes.
+/// Closes descriptors that a client has made, which may take as long as the client likes.
 private enum ForeignDescriptors {
     private static let waiting = Mutex<[Int32]>([])
     private static let arrivals = Semaphore()

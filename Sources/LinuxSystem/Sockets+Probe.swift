@@ -1,12 +1,12 @@
-// Does anybody serve a socket file?
+// Finds out whether a process serves a socket file.
 
 internal import Glibc
 
-/// Who is behind the path of a Unix socket.
+/// The owner of the path of a Unix socket.
 public enum SocketOwner: Equatable, Sendable {
-    /// Nobody: the file was left behind.
+    /// Nobody: the file was left over.
     case nobody
-    /// Somebody listens; the pid is that of listen(2), 0 where the kernel does not tell (another pid namespace).
+    /// A process listens; the pid is that of listen(2), 0 if the kernel does not tell (another pid namespace).
     case process(pid: Int32)
     /// It cannot be found out.
     case unknown(Errno)
@@ -23,14 +23,14 @@ extension Sockets {
     }
 
     /// Waits until a socket can be read or written, or has failed (poll(2)).
-    /// - Returns: false when that has not happened in time.
+    /// - Returns: false if that has not happened in time.
     /// - Thread: one that may block.
     public static func wait(for number: Int32, _ wanted: Readiness, until deadline: MonotonicInstant) -> Bool {
         var entry = pollfd(fd: number, events: Int16(truncatingIfNeeded: wanted.rawValue), revents: 0)
         while true {
             let left = deadline.nanoseconds(since: .now)
             guard left > 0 else { return false }
-            // Rounded up: else the last millisecond would be spent without waiting.
+            // Rounded up: otherwise the last millisecond would be spent without waiting.
             let count = poll(&entry, 1, Int32(clamping: (left + 999_999) / 1_000_000))
             if count > 0 || (count < 0 && Errno.current != .interrupted) { return true }
         }
@@ -41,7 +41,7 @@ extension Sockets {
 
     /// Connects and leaves again, without ever waiting.
     ///
-    /// - Source: connect(2): ECONNREFUSED where nobody listens, EAGAIN where the queue of somebody who does is full.
+    /// - Source: connect(2): ECONNREFUSED if nobody listens, EAGAIN if the listener's queue is full.
     public static func owner(ofPath path: String) -> SocketOwner {
         let number = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue), 0)
         guard number >= 0 else { return .unknown(.current) }

@@ -1,4 +1,4 @@
-// Unix and loopback TCP sockets: bind, listen, accept, connect, who is on the other side.
+// Unix and loopback TCP sockets: bind, listen, accept, connect, credentials of the peer.
 
 internal import CLinux
 internal import Glibc
@@ -18,7 +18,7 @@ public struct PeerCredentials: Equatable, Sendable {
     }
 }
 
-/// What kind of socket a descriptor is, as the kernel tells.
+/// The kind of a socket, from the kernel.
 public enum SocketFamily: Equatable, Sendable {
     case unix, ipv4, ipv6, other
 }
@@ -72,7 +72,7 @@ public enum Sockets {
         OwnedDescriptor(Int32(try SystemCalls.call(.connect) { Int(clinux_connect_loopback(port)) }))
     }
 
-    /// Who connected; `nil` for a TCP socket.
+    /// Credentials of the peer; `nil` for a TCP socket.
     public static func peer(of socket: borrowing OwnedDescriptor) -> PeerCredentials? {
         guard family(of: socket.number) == .unix else { return nil }
         var peer = clinux_peer_credentials()
@@ -80,8 +80,7 @@ public enum Sockets {
         return PeerCredentials(pid: peer.pid, uid: peer.uid, gid: peer.gid)
     }
 
-    /// Groups of who connected, as they were at connect(2): as the kernel tells, or, where it has no SO_PEERGROUPS, as the
-    /// group database does.
+    /// Groups of the peer at connect(2): from the kernel or, without SO_PEERGROUPS, from the group database.
     public static func groups(of socket: borrowing OwnedDescriptor, _ peer: PeerCredentials) -> [UInt32] {
         let number = socket.number
         let told = GroupList.read { clinux_peer_groups_of(number, $0, &$1) == 0 }
@@ -136,7 +135,7 @@ public enum Sockets {
         Int(max(0, clinux_unread_byte_count(socket.number)))
     }
 
-    /// Wakes up whoever blocks on the socket: both directions end (shutdown(2), SHUT_RDWR).
+    /// Wakes whoever blocks on the socket: both directions end (shutdown(2), SHUT_RDWR).
     public static func shutdownBoth(_ socket: borrowing OwnedDescriptor) {
         _ = shutdown(socket.number, Int32(SHUT_RDWR))
     }

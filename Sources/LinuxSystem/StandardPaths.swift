@@ -1,4 +1,4 @@
-// Where the service keeps its socket, its configuration and its databases: one rule for the daemon and its clients.
+// The places of the service's socket, configuration and databases: one rule for the daemon and its clients.
 
 /// Directories that systemd or the XDG Base Directory Specification name for this process.
 ///
@@ -19,7 +19,7 @@ public struct StandardPaths: Sendable {
         self.variable = variable
     }
 
-    /// Those of this process.
+    /// The paths of this process.
     public static var current: StandardPaths {
         StandardPaths(isRoot: Process.effectiveUID == 0, home: Process.homeDirectory) { Process.environment($0) }
     }
@@ -37,12 +37,12 @@ public struct StandardPaths: Sendable {
         return isRoot ? "/var/lib/litebase" : user("XDG_STATE_HOME", ".local/state")
     }
 
-    /// Directory of the secrets that the service manager has for this service (systemd.exec(5), `LoadCredential=`); `nil`
-    /// when it has none.
+    /// Directory of the secrets that the service manager provides for this service (systemd.exec(5),
+    /// `LoadCredential=`); `nil` if there are none.
     public var credentialsDirectory: String? { firstDirectory("CREDENTIALS_DIRECTORY") }
 
-    /// The daemon's socket: in the directory for sockets, and for a user who has none in that for state. Never where others
-    /// may put one, such as `/tmp`. `nil` for a user with neither.
+    /// The daemon's socket: in the directory for sockets or, for a user without one, in that for state. Never where
+    /// others may create files, such as `/tmp`. `nil` for a user with neither.
     public var socketPath: String? {
         if isRoot { return "/run/litebase/litebase.sock" }
         if let parent = variable("XDG_RUNTIME_DIR"), parent.hasPrefix("/"),
@@ -53,11 +53,11 @@ public struct StandardPaths: Sendable {
         return user("XDG_STATE_HOME", ".local/state").map { $0 + "/litebase.sock" }
     }
 
-    /// Directory of the locks of sockets that are where others may make files. It does not depend on how the user has come
-    /// in, so that two daemons of one user find the same.
+    /// Directory of the locks of sockets in directories where others may create files. It does not depend on how the
+    /// user has logged in, so two daemons of one user find the same one.
     public var lockDirectory: String? { isRoot ? "/run/litebase" : user("XDG_STATE_HOME", ".local/state") }
 
-    // Several directories are separated by colons (systemd.exec(5)); the first one is ours.
+    // Several directories are separated by colons (systemd.exec(5)); the first one is used.
     private func firstDirectory(_ name: String) -> String? {
         guard let first = variable(name)?.split(separator: ":").first, first.hasPrefix("/") else { return nil }
         return String(first)

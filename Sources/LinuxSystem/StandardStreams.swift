@@ -1,4 +1,4 @@
-// Standard output and standard error, which nobody owns.
+// Standard output and standard error.
 
 internal import Glibc
 
@@ -6,10 +6,10 @@ internal import Glibc
 ///
 /// - Thread: any.
 public enum StandardStreams {
-    /// Puts something on each of the descriptors 0 to 2 that the process was started without (`>&-`).
+    /// Opens something for each of the descriptors 0 to 2 that the process was started without (`>&-`).
     ///
-    /// Otherwise the next socket or file would get that number, and output would be written into it, or input read from it.
-    /// What is put there fails with EBADF, as a closed descriptor does: nothing gets lost in silence.
+    /// Otherwise the next socket or file would get that number, and output would be written into it, or input read from
+    /// it. Its use fails with EBADF, like that of a closed descriptor, so nothing is lost silently.
     /// - Thread: only before anything else is opened.
     public static func occupyClosed() {
         for number in [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO] where fcntl(number, F_GETFD) == -1 {
@@ -31,7 +31,7 @@ public enum StandardStreams {
 
     /// Writes a line with one write(2), so that lines of threads and processes do not mix (pipe(7): up to 4,096 bytes).
     ///
-    /// What cannot be written is dropped: nobody is left to be told.
+    /// What cannot be written is dropped: there is nowhere to report it.
     public static func writeError(_ line: [UInt8]) {
         _ = try? SystemCalls.call(.write) {
             line.withUnsafeBytes { Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }

@@ -1,17 +1,17 @@
-// The one funnel for system calls: EINTR is retried, errno is read directly behind the call, and debug builds can make
-// any call fail (FaultInjection.swift). Wrappers with a meaning of their own are in Files.swift and Sockets.swift.
+// All system calls go through here: EINTR is retried, errno is read directly after the call, and debug builds can make
+// any call fail (FaultInjection.swift). Files.swift and Sockets.swift have wrappers with more meaning.
 
 internal import CLinux
 internal import Glibc
 
-/// Names of the system calls that pass through the funnel, for fault injection.
+/// Names of these system calls, for fault injection.
 public enum SystemCall: String, CaseIterable, Sendable {
     case accept, bind, connect, duplicate, epollControl, epollWait, eventfd, flock, fstat, listen, makeDirectory,
         memoryFile,
         open, read, receive, rename, send, setSocketOption, signalfd, startThread, unlink, write
 }
 
-/// The funnel.
+/// The place through which system calls go.
 public enum SystemCalls {
     /// Runs one call that returns −1 on failure.
     /// - Returns: what the call returned, 0 or more.
@@ -43,7 +43,7 @@ public enum SystemCalls {
         }
     }
 
-    /// Receives from a non-blocking socket: what `read` does, for less than through the file system (recv(2)).
+    /// Receives from a non-blocking socket: like `read`, but cheaper than through the file system (recv(2)).
     @inline(__always)
     public static func receive(_ socket: borrowing OwnedDescriptor, into buffer: UnsafeMutableRawBufferPointer)
         -> IOOutcome

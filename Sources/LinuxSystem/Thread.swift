@@ -8,7 +8,7 @@ public enum Thread {
     private final class Start {
         let name: String
         let body: @Sendable () -> Void
-        /// Threads inherit the faults of who starts them.
+        /// Threads inherit the fault scope of the thread that starts them.
         let faultScope = clinux_fault_scope()
 
         init(name: String, body: @escaping @Sendable () -> Void) {
@@ -17,10 +17,10 @@ public enum Thread {
         }
     }
 
-    /// Lets the calling thread come to its turn sooner, for shorter turns, than threads that compute: for one that waits
-    /// most of the time while others wait for it.
+    /// Lets the calling thread run sooner, and in shorter slices, than threads that compute: for one that mostly waits,
+    /// while others wait for it.
     ///
-    /// It has no more processor time than before, and threads that it starts are ordinary ones. Where the kernel is older
+    /// It gets no more processor time than before, and threads that it starts are ordinary ones. If the kernel is older
     /// than Linux 6.12 or the call is not allowed, nothing changes.
     /// - Source: sched_setattr(2) with `sched_runtime` of SCHED_OTHER; the scheduler is EEVDF
     ///   (Documentation/scheduler/sched-eevdf.rst in the kernel): its deadline is one slice after its turn began.
@@ -29,7 +29,7 @@ public enum Thread {
     // The least that the kernel grants; a turn of a loop takes some 10 µs, a short read at most 250 µs.
     private static let shortSliceNanoseconds: UInt64 = 100_000
 
-    /// Whether the calling thread may be kept busy for long: nobody waits for it as clients wait for a loop. False until set.
+    /// Whether the calling thread may be busy for long: no clients wait for it as they do for a loop. False until set.
     public static var mayBlock: Bool {
         get { clinux_thread_may_block() }
         set { clinux_set_thread_may_block(newValue) }
@@ -41,17 +41,19 @@ public enum Thread {
         clinux_name_thread(start.name)
         clinux_set_fault_scope(start.faultScope)
         clinux_guard_stack(stackMarginByteCount)
+        clinux_take_signal_stack()
         start.body()
+        clinux_drop_signal_stack()
         clinux_flush_counted()
         return nil
     }
 
-    /// What is left of a stack for the way back, and for recursion that allocates nothing on its way.
+    /// Stack that must remain for returning, and for recursion that does not allocate.
     private static let stackMarginByteCount = 256 << 10
 
-    /// What lies below a stack and cannot be touched. Swift's compiler has no probes of the stack (-fstack-clash-protection of
-    /// the parts in C), so a function must not reach over it with one step: scripts/check-deb.sh compares the largest frame of
-    /// the programs with this. Costs addresses, no memory.
+    /// The guard pages below a stack. Swift's compiler has no stack probes (the C parts have:
+    /// -fstack-clash-protection), so no function may skip the guard in one step: scripts/check-deb.sh compares it with
+    /// the largest frame of the programs. Costs addresses, no memory.
     static let guardByteCount = 256 << 10
 
     /// Starts a detached thread.
@@ -73,7 +75,7 @@ public enum Thread {
         var thread = pthread_t()
         do throws(Errno) {
             _ = try SystemCalls.call(.startThread) {
-                // Gives the error's number instead of setting errno.
+                // It returns the error number instead of setting errno.
                 let result = pthread_create(&thread, &attributes, run, start.toOpaque())
                 errno = result
                 return result == 0 ? 0 : -1

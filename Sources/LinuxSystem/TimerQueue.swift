@@ -5,20 +5,28 @@ public struct TimerID: Equatable, Sendable {
     let sequence: UInt64
 }
 
-/// A binary heap of deadlines. Cancelled timers stay until they surface, so cancelling is O(1) amortised.
+/// A binary heap of deadlines. Those of cancelled timers stay until they reach the top, so cancelling is O(1)
+/// amortised; their sources, with everything that they hold, are released at once.
+///
 ///
 /// - Thread: its loop's.
 struct TimerQueue {
-    struct Entry {
-        var deadline: MonotonicInstant
-        var sequence: UInt64
+    /// A timer that is due.
+    struct Due {
         var token: UInt64
         var source: EventSource
     }
 
+    private struct Entry {
+        var deadline: MonotonicInstant
+        var sequence: UInt64
+        var token: UInt64
+    }
+
     private var heap: [Entry] = []
-    private var cancelled: Set<UInt64> = []
-    /// Number of the timer that was scheduled last.
+    /// The sources of timers that were not cancelled, by number.
+    private var sources: [UInt64: EventSource] = [:]
+    /// Number of the latest timer.
     private(set) var lastSequence: UInt64 = 0
 
     /// When the loop must wake up for a timer; `nil` without timers.
@@ -26,31 +34,35 @@ struct TimerQueue {
 
     mutating func schedule(_ source: EventSource, token: UInt64, at deadline: MonotonicInstant) -> TimerID {
         lastSequence += 1
-        heap.append(Entry(deadline: deadline, sequence: lastSequence, token: token, source: source))
+        heap.append(Entry(deadline: deadline, sequence: lastSequence, token: token))
+        sources[lastSequence] = source
         siftUp(heap.count - 1)
         return TimerID(sequence: lastSequence)
     }
 
-    /// Forgets a timer that has not fired.
-    mutating func cancel(_ timer: TimerID) {
-        cancelled.insert(timer.sequence)
-        // Long-lived deadlines that are cancelled early must not pile up.
-        if cancelled.count > 64 && cancelled.count > heap.count / 2 { removeCancelled() }
+    /// Removes a timer that has not fired.
+    /// - Returns: its source: releasing the last reference may use the queue, which is in use until this returns.
+    mutating func cancel(_ timer: TimerID) -> EventSource? {
+        let source = sources.removeValue(forKey: timer.sequence)
+        // Long-lived deadlines that are cancelled early must not accumulate.
+        let cancelledCount = heap.count - sources.count
+        if cancelledCount > 64 && cancelledCount > heap.count / 2 { removeCancelled() }
+        return source
     }
 
-    /// Takes the next timer that is due and not younger than `lastSequence`: one that is set for "now" while timers fire
-    /// waits for the next turn, so that it cannot keep the loop from everything else.
-    mutating func popDue(_ now: MonotonicInstant, upTo lastSequence: UInt64 = .max) -> Entry? {
+    /// Takes the next due timer that is not younger than `lastSequence`: one that is set for "now" while timers fire
+    /// waits for the next turn, so that it cannot block everything else.
+    mutating func popDue(_ now: MonotonicInstant, upTo lastSequence: UInt64 = .max) -> Due? {
         while let first = heap.first, first.deadline <= now, first.sequence <= lastSequence {
             let entry = removeFirst()
-            if cancelled.remove(entry.sequence) == nil { return entry }
+            guard let source = sources.removeValue(forKey: entry.sequence) else { continue }
+            return Due(token: entry.token, source: source)
         }
         return nil
     }
 
     private mutating func removeCancelled() {
-        let kept = heap.filter { !cancelled.contains($0.sequence) }
-        cancelled.removeAll()
+        let kept = heap.filter { sources[$0.sequence] != nil }
         heap.removeAll(keepingCapacity: true)
         for entry in kept {
             heap.append(entry)

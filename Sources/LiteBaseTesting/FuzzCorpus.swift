@@ -2,7 +2,7 @@
 
 public import LinuxSystem
 
-/// What a fuzzer was given before, and what it found (FuzzTesting/README.md).
+/// Earlier inputs of a fuzzer, and what it found (FuzzTesting/README.md).
 public enum FuzzCorpus {
     /// Every input of `FuzzTesting/kind/name`, in a fixed order; none when there is no such folder.
     private static func inputs(_ kind: String, _ name: String, _ source: String) throws(Errno) -> [[UInt8]] {

@@ -1,4 +1,4 @@
-// Random numbers that can be had again.
+// Reproducible random numbers.
 
 internal import LinuxSystem
 

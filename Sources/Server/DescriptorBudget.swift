@@ -1,18 +1,18 @@
-// Limits that the process can keep: each connection and each session has open files, of which a process may have so many
+// Lowers limits to what the process can keep: each connection and each session has open files, whose number is limited
 // (getrlimit(2), RLIMIT_NOFILE).
 
 extension Limits {
-    /// Descriptors that the daemon needs besides: its listeners, loops, log, and what is open for a moment.
+    /// Descriptors for other purposes: listeners, loops, the log, and files that are open for a moment.
     private static let ownDescriptorCount = 64
-    /// What a session on a SQLite file has open: the file, its log, and its index (which all of the process share).
+    /// The open files of a session on a SQLite file: the file and its log; all sessions share the index.
     private static let descriptorsPerSession = 2
-    /// Temporary files of SQLite that can be open, at least: two sorts of two users.
+    /// The fewest open temporary files of SQLite: two sorts of two users.
     private static let temporaryFileCountMin = 16
 
-    /// The same for a process that may have so many files open: connections get three quarters of them, and the sessions of one
-    /// user a quarter, so that there are always some for databases. Temporary files of SQLite get an eighth, half of it for one
-    /// user: a session may have dozens.
-    /// - Returns: also what could not be had, for the log.
+    /// These limits, lowered for a process that may open `descriptorCount` files: connections get three quarters of
+    /// them, and the sessions of one user a quarter, so that some always remain for databases. Temporary files of
+    /// SQLite get an eighth, half of it for one user: a session may have dozens.
+    /// - Returns: also the limits that were lowered, for the log.
     public func fitting(descriptorCount: Int) -> (limits: Limits, changes: [LimitChange]) {
         let available = max(descriptorCount / 2, descriptorCount - Self.ownDescriptorCount)
         var limits = self
@@ -31,7 +31,7 @@ extension Limits {
     }
 }
 
-/// A limit that is in force with another value than the configured one.
+/// A limit whose value in force differs from the configured one.
 public struct LimitChange: Sendable, Equatable {
     public let name: String
     public let wanted: Int

@@ -1,6 +1,6 @@
-// The orderly end: requests finish or are cancelled, transactions are rolled back, the logs are checkpointed.
+// The orderly end: requests finish or are cancelled, transactions are rolled back, write-ahead logs are checkpointed.
 
-internal import DatabaseDrivers
+internal import DatabaseContract
 internal import LinuxSystem
 internal import Synchronization
 
@@ -19,9 +19,9 @@ final class Drain: EventSource {
     private var checkpointsLeft = 0
     private var isFinished = false
 
-    /// Time for the checkpoints; a write that does not end must not keep the daemon.
+    /// Time for the checkpoints; a write that does not end must not delay the end.
     private static let checkpointMillisecondsMax: Int64 = 3_000
-    /// Time between two looks at what is left.
+    /// Interval of checking what is left.
     private static let pollMilliseconds: Int64 = 5
 
     init(
@@ -43,7 +43,7 @@ final class Drain: EventSource {
         scheduleLook()
     }
 
-    /// Cancels now what still runs.
+    /// Cancels everything that still runs.
     func hurry() {
         deadline = .now
     }
@@ -62,7 +62,7 @@ final class Drain: EventSource {
         if !isCancelling, deadline <= .now {
             isCancelling = true
             for loop in shared.loops { loop.submit { $0.cancelForDrain() } }
-            // A client that does not read its last words does not hold up the end.
+            // A client that does not read its last replies does not delay the end.
             deadline = MonotonicInstant.now.advanced(byMilliseconds: 1_000)
         } else if isCancelling, deadline <= .now {
             deadline = .distantFuture
@@ -101,7 +101,7 @@ extension LoopContext {
     /// Starts serving a connection that the control loop has accepted.
     func open(_ descriptor: Int32, number: UInt64, client: Client, slot: HandoverSlot?, refusal: ConnectionRefusal?) {
         let connection = makeConnection(OwnedDescriptor(descriptor), number: number, client, refusal: refusal)
-        connection.slot = slot
+        connection.handover = HandoverRecord(slot)
         connection.open()
         if isDraining { connection.beginDrain() }
     }
@@ -114,7 +114,7 @@ extension LoopContext {
         return Connection(socket, number: number, client: client, refusal: refusal, context: self)
     }
 
-    /// Connections leave as soon as their requests have ended: to the descriptor store, or for good.
+    /// Connections leave when their requests have ended: to the descriptor store, or by closing.
     func beginDrain() {
         isDraining = true
         for connection in Array(connections.values) { connection.beginDrain() }
@@ -131,20 +131,10 @@ extension LoopContext {
 }
 
 extension Connection {
-    /// Leaves as soon as nothing runs any more.
-    func beginDrain() {
-        isDraining = true
-        withOutputStorage {
-            // What came while nobody looked deserves a reply; for a kept connection the next process gives it.
-            if slot == nil { receive() }
-            finishTurn()
-        }
-    }
-
     /// Ends all requests.
     func stopAll(_ reason: StopReason) {
         withOutputStorage {
-            for operation in inFlight { stop(operation, reason) }
+            for operation in inFlight.operations { stop(operation, reason) }
             finishTurn()
         }
     }

@@ -1,4 +1,5 @@
-// Every limit of the service, with its unit in its name. Configuration sets them; nothing else holds a magic number.
+// Every limit of the service, with its unit in its name. The configuration sets them; there are no such numbers
+// elsewhere.
 
 /// Limits that are in force for the whole daemon.
 public struct Limits: Sendable, Equatable {
@@ -21,11 +22,12 @@ public struct Limits: Sendable, Equatable {
     /// Longest time that a session or a reply may be left idle while others need what it holds, in milliseconds; 0 means no
     /// limit. Then it ends.
     public var idleHoldMillisecondsMax: Int64 = 30_000
-    /// Longest time that a client may read nothing of what is due, in milliseconds; 0 means no limit. Then it is closed.
+    /// Longest time that a client may read nothing of waiting output, in milliseconds; 0 means no limit. Then it is
+    /// closed.
     public var writeStallMillisecondsMax: Int64 = 1_800_000
     /// Connections that the descriptor store keeps, so that they outlive the process; less than the store's own limit.
     public var keptConnectionCountMax = 1_000
-    /// Requests of one connection that may be unfinished; beyond, the daemon stops reading from it.
+    /// Unfinished requests of one connection; at that number the daemon stops reading from it.
     public var requestsInFlightMax = 1_024
     /// Sessions that one connection may hold open.
     public var sessionsPerConnectionMax = 64
@@ -39,10 +41,10 @@ public struct Limits: Sendable, Equatable {
     public var sqliteMemoryByteCountPerUserMax = 0
     /// Bytes in SQLite's temporary files for one Unix user; 0 means no limit.
     public var temporaryByteCountPerUserMax = 4 << 30
-    /// SQLite's temporary files that are open at a time, half of them for one user; 0: no limit. It follows from the files that
-    /// the process may open (`fitting`).
+    /// SQLite's temporary files that are open at a time, half of them for one user; 0: no limit. It follows from the
+    /// number of files that the process may open (`fitting`).
     public var temporaryFileCountMax = 0
-    /// Time after which the connections to a SQLite file that nobody uses are closed, in milliseconds; 0 means never.
+    /// Time after which unused connections to a SQLite file are closed, in milliseconds; 0 means never.
     public var sqliteIdleMillisecondsMax: Int64 = 60_000
     /// Prepared statements kept by each connection to a SQLite file.
     public var statementCacheCountMax = 64
@@ -52,7 +54,7 @@ public struct Limits: Sendable, Equatable {
     public var poolConnectionCountMax = 10
     /// Time that a request waits for one of them, in milliseconds.
     public var poolWaitMillisecondsMax: Int64 = 5_000
-    /// Time after which one that nobody uses is closed, in milliseconds.
+    /// Time after which an unused connection is closed, in milliseconds.
     public var poolIdleMillisecondsMax: Int64 = 300_000
     /// Age at which one is replaced, in milliseconds; 0 means no limit.
     public var poolLifetimeMillisecondsMax: Int64 = 3_600_000
@@ -64,7 +66,7 @@ public struct Limits: Sendable, Equatable {
     public var busyTimeMillisecondsMax: Int64 = 5_000
     /// Time that running requests get when the daemon stops, in milliseconds; then they are cancelled.
     public var drainTimeMillisecondsMax: Int64 = 5_000
-    /// Threads for statements that outgrow the loop.
+    /// Threads for statements that take too long for a loop.
     public var workerThreadCountMax = 32
 
     /// The highest `frameByteCountMax` that the protocol allows.

@@ -1,8 +1,8 @@
-// Limits that the memory can keep: what clients may make the daemon set aside must not get it ended by the kernel.
+// Lowers limits to what the memory can keep: clients must not make the daemon allocate so much that the kernel ends it.
 
-internal import DatabaseDrivers
+internal import DatabaseContract
 
-/// Limits of memory that somebody has set; the others follow from how much there is.
+/// Limits of memory that the configuration sets; the others follow from the available memory.
 public struct GivenMemoryLimits: Sendable {
     public var sqlite: Bool
     public var sqlitePerUser: Bool
@@ -17,19 +17,19 @@ public struct GivenMemoryLimits: Sendable {
 
 extension Limits {
     private static let roundByteCount = 1 << 20
-    /// With less, SQLite's caches alone would be too much.
+    /// With less, SQLite's caches alone would not fit.
     private static let sqliteByteCountMin = 16 << 20
 
-    /// The same for a process that may have so much memory.
+    /// These limits, lowered for a process that may use `memoryByteCount`.
     ///
-    /// What one user may have of SQLite's memory and of buffers is a quarter of it, half of that for each; what SQLite may have in
-    /// all and two users may have of buffers is half. The rest is for the daemon itself, the pages of files that the kernel
-    /// keeps, and further users: not all take what they may at the same time.
+    /// One user may take a quarter of it for SQLite's memory and buffers, half of that for each; SQLite in all and two
+    /// users' buffers may take half. The rest is for the daemon itself, the kernel's page cache, and further users:
+    /// they do not all take their most at the same time.
     ///
     /// - Parameters:
-    ///   - memoryByteCount: what the process may have.
-    ///   - given: limits that stay as they are.
-    /// - Returns: also what could not be had, for the log, and whether what is given is too much.
+    ///   - memoryByteCount: what the process may use.
+    ///   - given: limits that stay unchanged.
+    /// - Returns: also the limits that were lowered, for the log, and whether the given ones are too high.
     public func fitting(memoryByteCount: Int, given: GivenMemoryLimits)
         -> (limits: Limits, changes: [LimitChange], isExceeded: Bool)
     {
@@ -49,8 +49,8 @@ extension Limits {
             }
         }
         if !given.sqlitePerUser {
-            // Half of the former, where nobody says otherwise.
-            let wanted = limits.sqlite.memoryOfUser > 0 ? limits.sqlite.memoryOfUser : Int.max
+            // Half of the former, unless configured.
+            let wanted = limits.ofEngines.memoryOfUser > 0 ? limits.ofEngines.memoryOfUser : Int.max
             lower(.sqliteMemoryBytesPerUser, wanted, to: share(8, atLeast: Self.sqliteByteCountMin / 2)) {
                 $0.sqliteMemoryByteCountPerUserMax = $1
             }
@@ -67,7 +67,7 @@ extension Limits {
         func unlimited(_ byteCount: Int) -> Int { byteCount > 0 ? byteCount : .max / 8 }
         let inAll = unlimited(sqliteMemoryByteCountMax)
         // One user cannot have more than all.
-        let ofUser = min(inAll, unlimited(sqlite.memoryOfUser))
+        let ofUser = min(inAll, unlimited(ofEngines.memoryOfUser))
         return ofUser + bufferedByteCountPerUserMax > memoryByteCount / 4
             || inAll + 2 * bufferedByteCountPerUserMax > memoryByteCount / 2
     }

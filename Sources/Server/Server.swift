@@ -1,6 +1,6 @@
-// The service as its owner sees it: make it, give it listeners, reload it, drain it.
+// The service as its owner sees it: create, add listeners, reload, drain.
 
-internal import DatabaseDrivers
+internal import DatabaseContract
 public import LinuxSystem
 internal import Synchronization
 
@@ -19,26 +19,38 @@ public final class Server {
     private let keeper: ConnectionKeeper?
     private var drain: Drain?
     private let waitingUsers: WaitingUsers
+    /// What a former process has left, until it is gone on with.
+    private var former: FormerProcess?
 
-    /// Connections beyond the limit that are told so; further ones are closed without a word.
+    /// Connections beyond the limit that get an error; further ones are closed without a reply.
     private static let refusedCountMax = 64
 
     /// Starts the loops that serve connections.
     ///
     /// - Parameters:
     ///   - configuration: databases, limits and facts about the daemon.
-    ///   - controlLoop: accepts connections and runs what is not per connection; the caller runs it.
-    ///   - observer: told about everything worth seeing.
+    ///   - controlLoop: accepts connections and runs what belongs to no connection; the caller runs it.
+    ///   - observer: receives all observations.
     ///   - store: keeps connections, so that they outlive this process; `nil` without one.
-    ///   - kept: what a former process left in the store; its connections are served from now on.
+    ///   - kept: what a former process left in the store; see `goOnWithFormerConnections`.
     /// - Throws: `Errno` when threads or descriptors cannot be had.
-    public init(
+    public convenience init(
         configuration: ServerConfiguration, controlLoop: EventLoop, observer: Observer,
         store: (any DescriptorStore)? = nil, kept: [NamedDescriptor] = []
     ) throws(Errno) {
-        SQLiteLibrary.configure()
-        SQLiteMemory.setLimits(configuration.limits.sqlite)
-        let former = FormerProcess(kept)
+        try self.init(
+            configuration: configuration, controlLoop: controlLoop, observer: observer, store: store, kept: kept,
+            requests: RequestTable.standard, formats: .standard)
+    }
+
+    /// The same, with the types of requests that are served, and how clients may speak.
+    init(
+        configuration: ServerConfiguration, controlLoop: EventLoop, observer: Observer,
+        store: (any DescriptorStore)?, kept: [NamedDescriptor], requests: [RequestRow],
+        formats: FormatList
+    ) throws(Errno) {
+        configuration.engines.adopt(configuration.limits.ofEngines)
+        let former = FormerProcess(kept, formats.makeTable())
         let handover = try Self.handover(
             store, former, slotCount: configuration.limits.keptConnectionCountMax, controlLoop.mailbox)
         self.configuration = configuration
@@ -48,20 +60,24 @@ public final class Server {
         let writers = WorkerPool(threadCountMax: configuration.limits.workerThreadCountMax)
         shared = SharedState(
             observer: observer, workers: workers, writers: writers, version: configuration.version,
-            activation: configuration.activation, handover: handover, watch: Self.watch(store, kept))
+            engines: configuration.engines, activation: configuration.activation, handover: handover,
+            watch: Self.watch(store, kept), requestRows: requests, formats: formats)
         waitingUsers = WaitingUsers(controlLoop, shared)
-        // With a limit of 0, those of the former process are served, and no others kept.
+        // With a limit of 0, connections of the former process are served, and no others are kept.
         let isKeeping = configuration.limits.keptConnectionCountMax > 0
         keeper = (isKeeping ? handover : nil).map { [shared] in
             ConnectionKeeper($0, shared: shared, controlLoop: controlLoop)
         }
         catalog = DatabaseCatalog(
             configuration,
-            CatalogSurroundings(loopCount: configuration.loopCount, workers: writers, observer: observer), earlier: nil)
+            CatalogSurroundings(
+                engines: configuration.engines, loopCount: configuration.loopCount, workers: writers,
+                observer: observer),
+            earlier: nil)
         try Memory.startReturning()
         tellOfCrash()
         for index in 0..<max(1, configuration.loopCount) { try startLoop(index) }
-        goOn(with: former)
+        self.former = former
     }
 
     private static func handover(
@@ -70,13 +86,13 @@ public final class Server {
         guard let store, slotCount > 0 || !former.connections.isEmpty else { return nil }
         if let table = former.table { return Handover(store: store, table: table, mailbox: mailbox) }
         let table = try HandoverTable(slotCount: min(slotCount, HandoverTable.slotCountMax))
-        // One that this version cannot read makes room.
+        // A table that this version cannot read is removed.
         store.forget(name: KeptName.table.text)
         store.keep(table.memory.descriptorNumber, name: KeptName.table.text, isWatched: true)
         return Handover(store: store, table: table, mailbox: mailbox)
     }
 
-    /// Where it is written down what runs.
+    /// The memory in which running requests are recorded.
     private static func watch(_ store: (any DescriptorStore)?, _ kept: [NamedDescriptor]) -> RequestWatch? {
         guard let store else { return nil }
         if let file = kept.first(where: { KeptName($0.name) == .requests })?.take() {
@@ -88,12 +104,17 @@ public final class Server {
         return watch
     }
 
-    /// Names those whose requests the former process took along when it died, and makes those wait who were there before.
+    /// Logs the users whose requests ran when the former process died, and makes those wait who also had requests at
+    /// earlier crashes.
     private func tellOfCrash() {
         guard let watch = shared.watch else { return }
-        let requests = watch.takeCutOff()
-        if watch.isAtWork {
+        let killCount = ControlGroups.own?.outOfMemoryKillCount
+        let end = watch.end(killCount: killCount)
+        let requests = watch.takeCutOff(types: shared.requestRows)
+        if end != .inOrder {
             for request in requests.prefix(Self.cutOffCountMax) { observer.observe(.requestCutOff(request)) }
+        }
+        if end.isItsOwnDoing {
             let uids = Set(requests.compactMap { $0.peer?.uid })
             for (uid, count) in watch.count(uids, at: MonotonicInstant.now.nanoseconds / 1_000_000_000) {
                 let seconds = RequestWatch.waitSeconds(crashCount: count)
@@ -101,12 +122,16 @@ public final class Server {
                 observer.observe(.userWaits(uid: uid, crashCount: count, seconds: seconds))
             }
         }
-        watch.isAtWork = true
+        watch.begin(killCount: killCount)
     }
 
     private static let cutOffCountMax = 100
 
-    private func goOn(with former: FormerProcess) {
+    /// Serves the connections that a former process has left. To be called once, when this one is ready: until then the store has
+    /// them as they were left, whatever becomes of this process.
+    public func goOnWithFormerConnections() {
+        guard let former else { return }
+        self.former = nil
         for name in former.obsolete { shared.handover?.forget(name) }
         guard let table = former.table, shared.handover != nil else { return }
         lastConnectionNumber = min(
@@ -139,7 +164,7 @@ public final class Server {
 
     private func startLoop(_ index: Int) throws(Errno) {
         let (shared, limits, catalog) = (shared, configuration.limits, catalog)
-        // A loop must be made and run by its own thread; the context is used by it alone.
+        // A loop must be created and run by its own thread; only that thread uses the context.
         let loop = try EventLoop(spinNanosecondsMax: Int64(configuration.spinMicrosecondsMax) * 1000)
         let context = LoopContext(loop: loop, shared: shared, limits: limits, catalog: catalog)
         let bound = LoopBound(context, loop.mailbox)
@@ -160,25 +185,28 @@ public final class Server {
     /// Whether a descriptor with this name was kept by a former process, for `init(kept:)`.
     public static func isKept(_ name: String) -> Bool { KeptName(name) != nil }
 
-    /// Accepts connections from a socket that listens already.
+    /// Accepts connections from a socket that is listening already.
     ///
     /// - Parameters:
     ///   - socket: non-blocking and listening; closed with the server, never unlinked.
     ///   - address: for the log, `unix:/path` or `tcp:127.0.0.1:port`.
     ///   - inherited: whether systemd owns the socket.
+    ///   - isForMonitors: whether its clients may only watch the daemon, whoever they are.
     /// - Throws: `Errno` when the socket cannot be watched.
-    public func addListener(_ socket: consuming OwnedDescriptor, address: String, inherited: Bool) throws(Errno) {
+    public func addListener(
+        _ socket: consuming OwnedDescriptor, address: String, inherited: Bool, isForMonitors: Bool = false
+    ) throws(Errno) {
         Sockets.refuseDescriptors(socket)
         let listener = Listener(socket, loop: controlLoop, observer: observer) { [unowned self] connection in
-            adopt(connection)
+            adopt(connection, isFromMonitorSocket: isForMonitors)
         }
         try listener.start()
         listeners.append(listener)
         observer.observe(.listening(address: address, inherited: inherited))
     }
 
-    private func adopt(_ socket: consuming OwnedDescriptor) {
-        let (client, ofUser) = shared.users.admit(socket)
+    private func adopt(_ socket: consuming OwnedDescriptor, isFromMonitorSocket: Bool) {
+        let (client, ofUser) = shared.users.admit(socket, isFromMonitorSocket: isFromMonitorSocket)
         let count = shared.connections.add(1)
         let refusal = refusal(count, ofUser, client.account)
         if let refusal {
@@ -197,14 +225,15 @@ public final class Server {
         acceptedCount += 1
         let number = lastConnectionNumber
         shared.handover?.table.lastConnectionNumber = number
-        let slot = refusal == nil ? keeper?.keepAccepted(socket, number: number, of: client.account) : nil
+        let isKept = refusal == nil && !isFromMonitorSocket
+        let slot = isKept ? keeper?.keepAccepted(socket, number: number, of: client.account) : nil
         let descriptor = socket.release()
         hand(descriptor, client) { context, descriptor in
             context.open(descriptor, number: number, client: client, slot: slot, refusal: refusal)
         }
     }
 
-    /// Gives a connection to a loop, now or when its user may.
+    /// Gives a connection to a loop, now or when its user's wait is over.
     private func hand(
         _ descriptor: Int32, _ client: Client, _ open: @escaping @Sendable (LoopContext, Int32) -> Void
     ) {
@@ -220,16 +249,18 @@ public final class Server {
     }
 
     /// Takes over changed databases and limits; loops and activation stay. `completion` is called on the control loop's
-    /// thread when every loop works by them.
+    /// thread when every loop uses them.
     public func reload(_ configuration: ServerConfiguration, completion: @escaping () -> Void) {
         self.configuration = configuration
         catalog = DatabaseCatalog(
             configuration,
-            CatalogSurroundings(loopCount: shared.loops.count, workers: shared.writers, observer: observer),
+            CatalogSurroundings(
+                engines: configuration.engines, loopCount: shared.loops.count, workers: shared.writers,
+                observer: observer),
             earlier: catalog)
         let (catalog, limits) = (catalog, configuration.limits)
         for pool in [shared.workers, shared.writers] { pool.threadCountMax = limits.workerThreadCountMax }
-        SQLiteMemory.setLimits(limits.sqlite)
+        configuration.engines.adopt(limits.ofEngines)
         visitLoops({ $0.adopt(catalog, limits) }, completion)
         observer.observe(.reloaded(databaseCount: catalog.entries.count))
     }
@@ -252,14 +283,14 @@ public final class Server {
         drain.start(milliseconds: configuration.limits.drainTimeMillisecondsMax)
     }
 
-    /// Connections that were ever accepted; a change tells that somebody was here.
+    /// Connections ever accepted; a change means that somebody was here.
     public private(set) var acceptedCount: UInt64 = 0
     /// Connections that are open.
     public var connectionCount: Int { shared.connections.count }
     /// Requests that are running or waiting.
     public var requestsInFlight: Int { shared.requestsInFlight.load(ordering: .relaxed) }
 
-    /// Calls `completion` on the control loop when every loop has had its turn; never, if one hangs.
+    /// Calls `completion` on the control loop when every loop has had a turn; never, if one hangs.
     public func visitLoops(_ completion: @escaping () -> Void) {
         visitLoops({ _ in }, completion)
     }
@@ -285,12 +316,12 @@ public final class Server {
         return ", \(disabled.count) disabled (\(names)\(disabled.count > Self.namedCountMax ? ", …" : ""))"
     }
 
-    /// Databases whose servers could not be reached when somebody tried last.
+    /// Databases whose servers were unreachable at the last attempt.
     private var lostDatabaseCount: Int {
         catalog.entries.count { $0.databases.contains { $0.serverState?.isReachable == false } }
     }
 
-    /// Has the log learn what it was not told of servers, because there was too much of it; to be called every few seconds.
+    /// Logs changes of servers that were held back because there were too many; to be called every few seconds.
     public func tellServerChanges() {
         for database in catalog.entries.flatMap(\.databases) { database.tellServerChange() }
     }
@@ -302,8 +333,8 @@ public final class Server {
             + "\(counted(connectionCount, "connection")), \(counted(requestsInFlight, "request")) running"
     }
 
-    /// Stops watching the listeners, without closing them, and looks once more whether a connection waits in a queue.
-    /// - Returns: false when there is one; then the listeners are watched again and it is served.
+    /// Stops watching the listeners, without closing them, and checks once more whether a connection waits.
+    /// - Returns: false if one waits; then the listeners are watched again and it is served.
     public func pauseAcceptingIfQuiet() -> Bool {
         for listener in listeners { listener.pause() }
         let acceptedCount = listeners.reduce(0) { $0 + $1.acceptWaiting() }

@@ -1,6 +1,6 @@
-// What the daemon tells the server: plain values, checked before they get here.
+// What the daemon passes to the server: plain values that were checked before.
 
-public import DatabaseDrivers
+public import DatabaseContract
 
 /// Whether a database may be written.
 public enum DatabaseAccess: String, Sendable {
@@ -14,13 +14,13 @@ public struct DatabaseConfiguration: Sendable, Equatable {
     public var name: String
     /// `sqlite:/absolute/path`, `sqlite:/absolute/path?mode=ro` or `sqlite::memory:`.
     public var url: String
-    /// The most that anybody may do.
+    /// The highest access that anybody may have.
     public var access: DatabaseAccess
-    /// Another login on the server for those who only read; `nil`: the same.
+    /// Another login on the server for read-only access; `nil`: the same.
     public var readOnlyURL: String?
-    /// Of a Redis server: those who may only read may run scripts, which nothing interrupts.
+    /// Of a Redis server: users with read-only access may run scripts, which cannot be interrupted.
     public var readOnlyScripts = false
-    /// Of SQLite: what clients write may have strings in double quotes.
+    /// Of SQLite: clients' SQL may use double quotes for strings.
     public var takesDoubleQuotedStrings = true
     /// Who may open it.
     public var rules = AccessRules()
@@ -29,7 +29,7 @@ public struct DatabaseConfiguration: Sendable, Equatable {
     public var passwordFile: String?
     /// Name of a credential of the service with the password, instead of a file.
     public var passwordCredential: String?
-    /// Where the password is by these two, once they have been checked.
+    /// Where the password is according to these two, once they were checked.
     public var password: PasswordFile?
     /// The same for `readOnlyURL`, which is another login.
     public var readOnlyPasswordFile: String?
@@ -49,13 +49,16 @@ public enum Activation: String, Sendable {
     case standalone
 }
 
-/// Everything that the server needs to know.
+/// Everything that the server needs.
 public struct ServerConfiguration: Sendable {
     public var version: String
+    /// The engines, which know the URLs of databases.
+    public var engines: EngineRegistry
     public var activation: Activation
     /// Event loops that serve connections, 1 or more.
     public var loopCount: Int
-    /// Time that a loop looks for events before it sleeps, in microseconds, while they come quickly; 0: it always sleeps.
+    /// Time that a loop polls for events before it sleeps, in microseconds, while they arrive quickly; 0: it always
+    /// sleeps.
     public var spinMicrosecondsMax: Int
     public var limits: Limits
     /// The first one is the default database.
@@ -63,11 +66,13 @@ public struct ServerConfiguration: Sendable {
     public var service: ServiceAccess
 
     public init(
-        version: String, activation: Activation, loopCount: Int, spinMicrosecondsMax: Int = 0, limits: Limits,
+        version: String, engines: EngineRegistry, activation: Activation, loopCount: Int, spinMicrosecondsMax: Int = 0,
+        limits: Limits,
         databases: [DatabaseConfiguration], service: ServiceAccess = ServiceAccess()
     ) {
         self.service = service
         self.version = version
+        self.engines = engines
         self.activation = activation
         self.loopCount = loopCount
         self.spinMicrosecondsMax = spinMicrosecondsMax

@@ -1,13 +1,13 @@
-// Handing something over to somebody who may not take it.
+// Delivery to a receiver that may block.
 
 internal import LinuxSystem
 internal import Synchronization
 
-/// A queue of bounded length with a thread of its own, which delivers in order and may be held up for ever.
+/// A bounded queue with a thread of its own, which delivers in order and may be blocked forever.
 ///
-/// libsystemd's calls wait for room in the receiver's queue without a limit. Here they hold up nobody but this thread: who
-/// posts waits only when it asks to, for a limited time, and after it has waited in vain nobody waits again until the
-/// receiver has taken something. What does not fit is lost, and counted.
+/// libsystemd's calls wait without a limit for room in the receiver's queue. Here they block only this thread: a caller
+/// waits only if it asks to, for a limited time, and after one wait in vain nobody waits again until the receiver has
+/// taken something. What does not fit is dropped and counted.
 ///
 /// - Thread: any.
 final class DeliveryThread: Sendable {
@@ -22,10 +22,10 @@ final class DeliveryThread: Sendable {
         var isWanted = false
         var isStarted = false
         var isAsleep = false
-        /// Somebody has waited in vain, and nothing was taken since.
+        /// A caller has waited in vain, and nothing was taken since.
         var isStuck = false
 
-        /// What is being delivered counts until it is taken.
+        /// An element that is being delivered counts until it is taken.
         var waitingCount: Int { Int(acceptedCount - deliveredCount) }
 
         func hasRoom(_ byteCount: Int, _ countMax: Int, _ byteCountMax: Int) -> Bool {
@@ -48,20 +48,20 @@ final class DeliveryThread: Sendable {
 
     /// - Parameters:
     ///   - name: the thread's.
-    ///   - byteCountMax: how many bytes may wait.
-    ///   - reportLoss: called on the thread with the number of what was lost, in the place where that would have come;
-    ///     `nil` leaves it to `lostCount`.
+    ///   - byteCountMax: the most bytes that may wait.
+    ///   - reportLoss: called on the thread with the number of dropped elements, in their place in the order; `nil`
+    ///     leaves it to `lostCount`.
     init(name: String, byteCountMax: Int, reportLoss: (@Sendable (Int) -> Void)? = nil) {
         self.name = name
         self.byteCountMax = byteCountMax
         self.reportLoss = reportLoss
     }
 
-    /// What was lost and not reported yet.
+    /// Dropped elements that were not reported yet.
     var lostCount: Int { state.withLock { $0.lostCount } }
 
-    /// Begins to deliver. What is posted before waits.
-    /// - Returns: false when there is no thread to be had; whoever posts next tries again.
+    /// Starts to deliver. Elements that were posted before wait.
+    /// - Returns: false if no thread can be created; the next caller tries again.
     @discardableResult
     func start() -> Bool {
         let isFirst = state.withLock { state in
@@ -78,14 +78,14 @@ final class DeliveryThread: Sendable {
         }
     }
 
-    /// Puts something into the queue.
+    /// Adds an element to the queue.
     ///
     /// - Parameters:
     ///   - byteCount: its size.
-    ///   - countMax: how many may wait, this one included.
+    ///   - countMax: the most that may wait, including this one.
     ///   - patienceMilliseconds: how long to wait for room.
-    ///   - deliver: hands it over.
-    /// - Returns: false when it is lost.
+    ///   - deliver: delivers it.
+    /// - Returns: false if it was dropped.
     @discardableResult
     func post(
         byteCount: Int = 0, countMax: Int, patienceMilliseconds: Int64 = 0, _ deliver: @escaping @Sendable () -> Void
@@ -110,26 +110,26 @@ final class DeliveryThread: Sendable {
         return isTaken
     }
 
-    /// Waits until what was posted before is handed over.
+    /// Waits until everything posted before is delivered.
     ///
     /// - Parameters:
     ///   - milliseconds: how long at most.
-    ///   - evenIfStuck: also when others have waited in vain.
-    /// - Returns: false when it was not.
+    ///   - evenIfStuck: also if others have waited in vain.
+    /// - Returns: false if it was not.
     @discardableResult
     func flush(milliseconds: Int64, evenIfStuck: Bool = false) -> Bool {
         let count = state.withLock { $0.acceptedCount }
         return wait(milliseconds: milliseconds, evenIfStuck: evenIfStuck) { $0.deliveredCount >= count }
     }
 
-    /// Waits until everything is handed over, as long as the receiver takes something from time to time.
+    /// Waits until everything is delivered, as long as the receiver takes something from time to time.
     func finish(patienceMilliseconds: Int64) {
         while true {
             let (isDone, count) = state.withLock { state in
                 (state.waitingCount == 0 && (state.lostCount == 0 || reportLoss == nil), state.deliveredCount)
             }
             if isDone { return }
-            // The process is about to end: without a thread this one may be held up.
+            // The process is about to end: without a thread, this one may block.
             guard start() else { return deliver(nextBatch()) }
             let goesOn = wait(milliseconds: patienceMilliseconds, evenIfStuck: true) { $0.deliveredCount > count }
             if !goesOn { return }
@@ -151,7 +151,7 @@ final class DeliveryThread: Sendable {
                 return nil
             }
             if let verdict { return verdict }
-            // A wake-up that comes too late stays: the next one that waits looks once more than it needs to.
+            // A wake-up that comes too late stays: the next waiter wakes once more than necessary.
             _ = progress.wait(milliseconds: (restNanoseconds + 999_999) / 1_000_000)
         }
     }
@@ -169,7 +169,7 @@ final class DeliveryThread: Sendable {
         }
     }
 
-    /// What waits; nothing when the thread may sleep.
+    /// The waiting elements; none if the thread may sleep.
     private func nextBatch() -> [(deliver: @Sendable () -> Void, byteCount: Int)] {
         state.withLock { state in
             if state.queue.isEmpty { appendLossReport(&state) }

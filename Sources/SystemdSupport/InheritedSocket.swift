@@ -1,4 +1,4 @@
-// Listening sockets that systemd hands over.
+// Listening sockets from systemd.
 
 internal import CSystemd
 internal import Glibc
@@ -12,7 +12,12 @@ public final class InheritedSocket {
     public let name: String
     /// `unix:/path` or `tcp:127.0.0.1:port`.
     public let address: String
+    /// Whether its clients may only watch the daemon.
+    public var isForMonitors: Bool { name == Self.monitorName }
     private var descriptor: OwnedDescriptor?
+
+    /// A name that older versions refuse: they do not know what it is for, and would give its clients all rights.
+    private static let monitorName = "monitor"
 
     private init(_ descriptor: consuming OwnedDescriptor, name: String, address: String) {
         self.descriptor = consume descriptor
@@ -26,15 +31,15 @@ public final class InheritedSocket {
         return descriptor
     }
 
-    /// Takes what systemd passed to this very process, and removes `LISTEN_*` from the environment.
+    /// Takes the descriptors that systemd passed to this process, and removes `LISTEN_*` from the environment.
     ///
     /// - Parameters:
-    ///   - isKept: tells by its name whether a descriptor comes from the descriptor store.
-    ///   - takeAside: gets each descriptor before anything can be wrong, and says whether it has taken it.
-    /// - Returns: nothing when nothing was passed, or when it was meant for another process (`LISTEN_PID`).
-    /// - Throws: `InheritedSocketError` when one of them cannot be served: a listening socket that nobody accepts from
-    ///   would leave its clients hanging, so none is ignored.
-    /// - Thread: only before any other was started, since the environment changes.
+    ///   - isKept: whether a descriptor comes from the descriptor store, by its name.
+    ///   - takeAside: gets each descriptor before any check, and returns whether it has taken it.
+    /// - Returns: nothing if nothing was passed, or if it was meant for another process (`LISTEN_PID`).
+    /// - Throws: `InheritedSocketError` if one of them cannot be served: a listening socket from which nobody accepts
+    ///   would leave its clients waiting, so none is ignored.
+    /// - Thread: only before any other thread was started, since the environment changes.
     /// - Source: sd_listen_fds(3), sd_is_socket(3).
     public static func takeAll(isKept: (String) -> Bool, takeAside: (NamedDescriptor) -> Bool = { _ in false })
         throws(InheritedSocketError) -> (sockets: [InheritedSocket], kept: [NamedDescriptor], ignored: [String])
@@ -48,13 +53,13 @@ public final class InheritedSocket {
         for named in passed.filter({ !takeAside($0) }) {
             let name = named.name
             if isKept(name) {
-                // They were made by us, non-blocking.
+                // They were made by a former process, non-blocking.
                 kept.append(named)
                 continue
             }
             guard let descriptor = named.take() else { continue }
             if !isKnown(name), Kind(of: descriptor.number) == nil {
-                // Kept by another version of this program. At the end of a connection the store lets go of it, too.
+                // Kept by another version of this program. When the connection ends, the store also closes it.
                 Sockets.shutdownBoth(descriptor)
                 Sockets.endInput(descriptor)
                 ignored.append(name)
@@ -80,6 +85,11 @@ public final class InheritedSocket {
                     + "use ListenStream= with Accept=no")
         }
         let address = try address(number, kind, name)
+        guard name != monitorName || kind == .unix else {
+            throw InheritedSocketError(
+                "the socket \"\(name)\" from systemd is not a Unix socket, and over TCP nobody is known; use ListenStream= with a path"
+            )
+        }
         do throws(Errno) {
             try Sockets.prepareInherited(number)
         } catch {
@@ -88,11 +98,11 @@ public final class InheritedSocket {
         return InheritedSocket(consume descriptor, name: name, address: address)
     }
 
-    /// What a listening stream socket listens to.
+    /// The address of a listening stream socket.
     private enum Kind {
         case unix, ipv4, ipv6, other
 
-        /// `nil` when it is no listening stream socket.
+        /// `nil` if it is not a listening stream socket.
         init?(of number: Int32) {
             let stream = Int32(SOCK_STREAM.rawValue)
             if sd_is_socket_unix(number, stream, 1, nil, 0) > 0 {
@@ -131,9 +141,10 @@ public final class InheritedSocket {
         }
     }
 
-    // Without FileDescriptorName= a socket bears the name of its unit, and "unknown" by systemd-socket-activate(1).
+    // Without FileDescriptorName= a socket has the name of its unit, and "unknown" with systemd-socket-activate(1).
     private static func isKnown(_ name: String) -> Bool {
-        name == "litebase" || name.hasPrefix("litebase-") || name.hasSuffix(".socket") || name == "unknown"
+        name == "litebase" || name == monitorName || name.hasPrefix("litebase-") || name.hasSuffix(".socket")
+            || name == "unknown"
     }
 }
 

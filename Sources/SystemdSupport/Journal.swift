@@ -8,12 +8,13 @@ public import LinuxSystem
 ///
 /// - Source: sd_journal_sendv(3), systemd.exec(5) for `JOURNAL_STREAM`, for which libsystemd has no function.
 public enum Journal {
-    /// Where journald reads. libsystemd sends there, and says nothing when there is no such file.
+    /// journald's socket. libsystemd sends there, and reports nothing if there is no such file.
     private static let address = "/run/systemd/journal/socket"
 
-    /// Whether standard error leads into the journal.
+    /// Whether standard error is connected to the journal.
     ///
-    /// Only standard error is looked at: standard output may be redirected on purpose, and `JOURNAL_STREAM` is inherited by
+    /// Only standard error counts: standard output may be redirected on purpose, and processes whose output goes
+    /// elsewhere inherit `JOURNAL_STREAM`.
     /// processes whose output goes elsewhere.
     public static var isStandardError: Bool {
         guard let stream = Process.environment("JOURNAL_STREAM") else { return false }
@@ -24,9 +25,9 @@ public enum Journal {
         return UInt64(info.st_dev) == device && UInt64(info.st_ino) == inode
     }
 
-    /// Sends one record; waits, for ever if need be, while journald's queue is full.
+    /// Sends one record; blocks, possibly forever, while journald's queue is full.
     ///
-    /// - Returns: false when there is no journal, or none that can be reached from here.
+    /// - Returns: false if there is no journal, or none that can be reached from here.
     /// - Thread: one that nobody waits for.
     static func send(_ record: LogRecord, identifier: String) -> Bool {
         guard access(address, F_OK) == 0 else { return false }
@@ -39,7 +40,7 @@ public enum Journal {
         return entry.send() >= 0
     }
 
-    /// The assignments of a record, one behind the other.
+    /// The assignments of a record, one after the other.
     private struct Entry {
         private var bytes: [UInt8] = []
         private var ends: [Int] = []
@@ -68,18 +69,18 @@ public enum Journal {
     }
 }
 
-/// Writes records into the journal, in their order, without waiting for journald.
+/// Writes records into the journal, in order, without waiting for journald.
 ///
 /// - Thread: any.
 public final class JournalWriter: Sendable {
-    /// Debugging, of which a client causes as much as it likes, leaves room for what is rarer and matters more.
+    /// Debug records, of which a client can cause any number, leave room for rarer and more important ones.
     private static let debugCountMax = 256
     private static let countMax = 1_024
     private static let byteCountMax = 4 << 20
-    /// What a record has beside its texts, roughly.
+    /// Approximate size of a record besides its texts.
     private static let overheadByteCount = 200
-    /// Debugging is what somebody asked for: it is complete as long as journald reads, so whoever is faster waits for it. A
-    /// journald that hangs keeps one waiting for so long, and then nobody.
+    /// Debug records are complete as long as journald reads: a faster writer waits for it. If journald hangs, one
+    /// writer waits for that time, and then none.
     private static let debugPatienceMilliseconds: Int64 = 100
     private static let endPatienceMilliseconds: Int64 = 1_000
 
@@ -88,8 +89,8 @@ public final class JournalWriter: Sendable {
 
     /// - Parameters:
     ///   - identifier: `SYSLOG_IDENTIFIER=` of all records.
-    ///   - lossReport: the record that says how many are missing before it.
-    ///   - elsewhere: takes records when there is no journal.
+    ///   - lossReport: makes the record that says how many are missing before it.
+    ///   - elsewhere: takes records if there is no journal.
     public convenience init(
         identifier: String, lossReport: @escaping @Sendable (Int) -> LogRecord,
         elsewhere: @escaping @Sendable (LogRecord) -> Void
@@ -99,16 +100,16 @@ public final class JournalWriter: Sendable {
         }
     }
 
-    // For tests: with somebody else in journald's place.
+    // For tests: with another receiver in journald's place.
     init(lossReport: @escaping @Sendable (Int) -> LogRecord, deliver: @escaping @Sendable (LogRecord) -> Void) {
         self.deliver = deliver
         thread = DeliveryThread(name: "litebase-log", byteCountMax: Self.byteCountMax) { deliver(lossReport($0)) }
     }
 
-    /// Begins to send. What was written before waits, so that there is one thread only as long as the environment changes.
+    /// Starts to send. Earlier records wait, so that there is only one thread while the environment changes.
     public func start() { thread.start() }
 
-    /// Takes a record, or loses and counts it while there is no room.
+    /// Queues a record; drops and counts it if there is no room.
     public func write(_ record: LogRecord) {
         let deliver = deliver
         let isDebug = record.level == .debug

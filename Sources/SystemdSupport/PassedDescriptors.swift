@@ -11,12 +11,13 @@ enum PassedDescriptors {
     /// The number of the first; the others follow.
     static let first: Int32 = SD_LISTEN_FDS_START
 
-    /// The names of all, in the order of their numbers, and removes `LISTEN_*` from the environment.
+    /// Returns the names of all descriptors, in the order of their numbers, and removes `LISTEN_*` from the
+    /// environment.
     ///
-    /// They are close-on-exec afterwards. Empty when there are none, or when they are meant for another process.
-    /// - Thread: only before any other was started.
+    /// The descriptors are close-on-exec afterwards. Empty if there are none, or if they are meant for another process.
+    /// - Thread: only before any other thread was started.
     static func takeNames() throws(InheritedSocketError) -> [String] {
-        // For the error, since they are gone afterwards.
+        // For the error message, since they are removed.
         let said = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"].map { "\($0)=\(Process.environment($0) ?? "")" }
         var list: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?
         let count = sd_listen_fds_with_names(1, &list)

@@ -1,14 +1,14 @@
-// Why bytes from a peer are not a message, or not the message that they should be.
+// Why received bytes are not a message, or not the expected one.
 
 /// A defect of a body that was received.
 ///
-/// Holds no memory but its own, so that throwing it allocates nothing. Its texts are safe to send and to log: they never
-/// contain what the peer sent.
+/// It owns no memory, so throwing it allocates nothing. Its texts are safe to send and to log: they never contain what
+/// the peer sent.
 public struct DecodeError: Error, Sendable {
     public let kind: Kind
     /// Where in the body, in bytes from its start. For fields of a JSON request it counts in the transcoded body.
     public let offset: Int
-    /// Which statement of a `batch` is meant, from 0.
+    /// The statement of a `batch`, from 0.
     public internal(set) var statementIndex: Int?
 
     @inlinable
@@ -19,7 +19,7 @@ public struct DecodeError: Error, Sendable {
 
     /// The kinds of defect.
     public enum Kind: Sendable {
-        // The body is no message at all.
+        // The body is not a message.
         case empty, notAMap
         // Encoding, both.
         case truncated, trailingBytes, invalidUTF8, tooDeep, duplicateKey, tooManyKeys, tooLarge
@@ -29,7 +29,7 @@ public struct DecodeError: Error, Sendable {
         case unexpected(wanted: StaticString)
         case controlCharacter, badEscape, loneSurrogate, badNumber, integerTooLarge, realTooLarge
         case badIntegerTag, badRealTag, badBlobTag
-        // The message's meaning. A field's name is dotted where it lies deeper.
+        // The meaning of the message. The name of a nested field is dotted.
         case missing(field: StaticString)
         case wrongType(field: StaticString, wanted: StaticString)
         case outOfRange(field: StaticString, wanted: StaticString)

@@ -2,13 +2,13 @@
 //
 // docs/errors.md is generated from it (see ErrorCodeTests). Numbers are never used again for something else.
 
-/// What went wrong, as the `code` of an `error` reply says it.
+/// The error codes: the `code` of an `error` reply.
 public enum ErrorCode: UInt8, CaseIterable, Sendable {
     case badFrame, frameTooLarge, unknownType
     case badRequest, needsSession, sessionNotFound
     case permissionDenied, databaseNotFound, limitExceeded, shuttingDown, configurationInvalid
     case connectFailed, driverMissing, outcomeUnknown
-    case syntaxError, constraintViolation, readOnly, databaseError, busy, timeout, cancelled
+    case syntaxError, constraintViolation, readOnly, databaseError, busy, timeout, cancelled, transactionRolledBack
     case `internal`
 
     /// One row of the table.
@@ -17,13 +17,13 @@ public enum ErrorCode: UInt8, CaseIterable, Sendable {
         public let name: StaticString
         /// A stable number; its thousands are the family.
         public let number: Int
-        /// What it means, a sentence.
+        /// Its meaning, as a sentence.
         public let meaning: StaticString
-        /// Who can do something about it.
+        /// Who can correct it.
         public let fixedBy: StaticString
-        /// Whether and when sending the request again helps.
+        /// Whether and when it helps to send the request again.
         public let retry: StaticString
-        /// The `retryable` of an error reply, unless the server knows better in a particular case.
+        /// The `retryable` of an error reply, unless the server knows better.
         public let isRetryable: Bool
 
         init(
@@ -41,8 +41,8 @@ public enum ErrorCode: UInt8, CaseIterable, Sendable {
 
     /// The code on the wire.
     public var name: StaticString { entry.name }
-    /// A stable number: 1xxx frame and protocol, 2xxx request, 3xxx access and limits, 4xxx driver and connection,
-    /// 5xxx the database said no, 9xxx internal.
+    /// A stable number: 1xxx frame and protocol, 2xxx request, 3xxx access and limits, 4xxx driver and connection, 5xxx
+    /// errors of the database, 9xxx internal.
     public var number: Int { entry.number }
     /// Whether sending the same request again can help.
     public var isRetryable: Bool { entry.isRetryable }
@@ -63,7 +63,9 @@ public enum ErrorCode: UInt8, CaseIterable, Sendable {
         case .badRequest, .needsSession, .sessionNotFound: requestEntry
         case .permissionDenied, .databaseNotFound, .limitExceeded, .shuttingDown, .configurationInvalid: accessEntry
         case .connectFailed, .driverMissing, .outcomeUnknown: connectionEntry
-        case .syntaxError, .constraintViolation, .readOnly, .databaseError, .busy, .timeout, .cancelled: databaseEntry
+        case .syntaxError, .constraintViolation, .readOnly, .databaseError, .busy, .timeout, .cancelled,
+            .transactionRolledBack:
+            databaseEntry
         case .internal:
             Entry(
                 "internal", 9001, "The daemon met a state that it should never be in; the journal has the details.",
@@ -200,6 +202,12 @@ public enum ErrorCode: UInt8, CaseIterable, Sendable {
                 "cancelled", 5007, "The request was stopped by `cancel`; it changed nothing.",
                 fixedBy: "nobody: this is what was asked for",
                 retry: "Whenever wanted.")
+        case .transactionRolledBack:
+            Entry(
+                "transaction_rolled_back", 5008,
+                "A COMMIT has committed nothing: its transaction was rolled back, since a statement in it had failed.",
+                fixedBy: "whoever wrote the transaction: the error of that statement says why",
+                retry: "Not as it is: the whole transaction, once that error's cause is gone.")
         default:
             Entry(
                 "database_error", 5004, "The database refused the statement; `sqlstate` and `vendor_code` say why.",

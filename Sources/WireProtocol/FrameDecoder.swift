@@ -24,21 +24,26 @@ public enum FrameFailure: Error, Equatable, Sendable {
 }
 
 /// Splits one connection's bytes; the first byte decides how.
-///
-/// It remembers how far a line was searched, so that a line that arrives one byte at a time costs O(n) in all.
 /// - Source: protocol.md, "Framing and encoding"
 public struct FrameDecoder: Sendable {
     /// `nil` before the first byte.
     public private(set) var framing: Framing?
     private let byteCountMax: Int
-    /// Bytes of the unfinished line that are known to hold no LF.
+    private let formats: WireFormats
+    /// Bytes of an unfinished message that are known not to hold its end.
     private var searched = 0
 
-    /// - Parameter frameByteCountMax: the largest body, in bytes; at most `WireLimits.frameByteCountCeiling`.
-    public init(frameByteCountMax: Int) {
+    /// - Parameters:
+    ///   - frameByteCountMax: the largest body, in bytes; at most `WireLimits.frameByteCountCeiling`.
+    ///   - formats: what may come.
+    public init(frameByteCountMax: Int, formats: WireFormats) {
         precondition(frameByteCountMax > 0 && frameByteCountMax <= WireLimits.frameByteCountCeiling)
         byteCountMax = frameByteCountMax
+        self.formats = formats
     }
+
+    /// How messages are told apart; before the first byte, as a person would send them.
+    public var framingOrFirst: Framing { framing ?? formats.firstFraming }
 
     /// Goes on with a stream whose first byte another decoder has seen.
     public mutating func resume(_ framing: Framing) {
@@ -47,22 +52,11 @@ public struct FrameDecoder: Sendable {
 
     /// Finds the next message in `bytes`, which are all that is not consumed yet.
     public mutating func next(in bytes: UnsafeRawBufferPointer) -> FrameStep {
-        switch framing {
-        case .lengthPrefixed: return nextByLength(in: bytes)
-        case .lines: return nextLine(in: bytes)
-        case nil: break
-        }
+        if let framing { return framing.format.next(in: bytes, byteCountMax: byteCountMax, searched: &searched) }
         guard bytes.count > 0 else { return .incomplete(byteCountNeeded: 1) }
-        switch bytes[0] {
-        case 0x00...0x04:
-            framing = .lengthPrefixed
-            return nextByLength(in: bytes)
-        case UInt8(ascii: "{"), UInt8(ascii: " "), UInt8(ascii: "\t"), UInt8(ascii: "\r"), UInt8(ascii: "\n"):
-            framing = .lines
-            return nextLine(in: bytes)
-        default:
-            return stepForForeignBytes(bytes)
-        }
+        guard let framing = formats.framing(startingWith: bytes[0]) else { return stepForForeignBytes(bytes) }
+        self.framing = framing
+        return framing.format.next(in: bytes, byteCountMax: byteCountMax, searched: &searched)
     }
 
     /// Finds the next message when the peer will send no more bytes than these.
@@ -73,64 +67,10 @@ public struct FrameDecoder: Sendable {
         if bytes.count == 0 { return .incomplete(byteCountNeeded: 0) }
         let step = next(in: bytes)
         guard case .incomplete = step else { return step }
-        switch framing {
-        case .lengthPrefixed: return step
-        case .lines:
-            searched = 0
-            guard let first = firstNonBlank(in: bytes, before: bytes.count) else { return .skip(consumed: bytes.count) }
-            return .frame(body: first..<bytes.count, consumed: bytes.count)
-        case nil: return .failure(.unknownFirstByte(bytes[0]))
-        }
-    }
-
-    private func nextByLength(in bytes: UnsafeRawBufferPointer) -> FrameStep {
-        guard bytes.count >= 4 else { return .incomplete(byteCountNeeded: 4 &- bytes.count) }
-        let byteCount = Int(UInt32(bigEndian: bytes.loadUnaligned(as: UInt32.self)))
-        guard byteCount <= byteCountMax else {
-            return .failure(.tooLarge(byteCount: byteCount, byteCountMax: byteCountMax))
-        }
-        let end = 4 &+ byteCount
-        guard bytes.count >= end else { return .incomplete(byteCountNeeded: end &- bytes.count) }
-        return .frame(body: 4..<end, consumed: end)
-    }
-
-    private mutating func nextLine(in bytes: UnsafeRawBufferPointer) -> FrameStep {
-        var lineStart = 0
-        while let lineEnd = bytes.firstOffset(of: UInt8(ascii: "\n"), from: max(lineStart, min(searched, bytes.count)))
-        {
-            searched = 0
-            guard lineEnd &- lineStart <= byteCountMax else {
-                return lineStart > 0 ? .skip(consumed: lineStart) : tooLong(lineEnd)
-            }
-            if let first = firstNonBlank(in: bytes, from: lineStart, before: lineEnd) {
-                let end = bytes[lineEnd &- 1] == UInt8(ascii: "\r") ? lineEnd &- 1 : lineEnd
-                return .frame(body: first..<end, consumed: lineEnd &+ 1)
-            }
-            lineStart = lineEnd &+ 1
-        }
-        if lineStart > 0 {
-            searched = 0
-            return .skip(consumed: lineStart)
-        }
-        searched = bytes.count
-        // One byte more than the largest line could be its LF.
-        if bytes.count > byteCountMax { return tooLong(bytes.count) }
-        return .incomplete(byteCountNeeded: 1)
-    }
-
-    private func tooLong(_ byteCount: Int) -> FrameStep {
-        .failure(.tooLarge(byteCount: byteCount, byteCountMax: byteCountMax))
-    }
-
-    private func firstNonBlank(in bytes: UnsafeRawBufferPointer, from start: Int = 0, before end: Int) -> Int? {
-        var index = start
-        while index < end {
-            switch bytes[index] {
-            case UInt8(ascii: " "), UInt8(ascii: "\t"), UInt8(ascii: "\r"): index &+= 1
-            default: return index
-            }
-        }
-        return nil
+        guard let framing else { return .failure(.unknownFirstByte(bytes[0])) }
+        guard let last = framing.format.last(in: bytes) else { return step }
+        searched = 0
+        return last
     }
 }
 

@@ -1,8 +1,8 @@
-// Finds duplicate keys in maps, nested ones included, in O(n log n) whatever the keys are.
+// Finds duplicate keys in maps, including nested ones, in O(n log n) for any keys.
 //
 // Used by the MessagePack validator and by the JSON transcoder while they walk a body once.
 
-/// The keys of all the maps that are open at one place, the innermost map's on top.
+/// The keys of all open maps, with those of the innermost map on top.
 ///
 /// A small map is compared pair by pair. A large one is sorted when it ends: no hash, so that no choice of keys makes it
 /// slow. Does not allocate until there are more than `inlineCapacity` keys.
@@ -17,7 +17,7 @@ struct KeyStack: ~Copyable {
 
     private var inline = InlineArray<24, Key>(repeating: 0)
     private var spilled: [Key] = []
-    /// How many keys are on the stack: where the next map's begin.
+    /// The number of keys on the stack, which is where the next map's keys begin.
     private(set) var count = 0
 
     /// Puts a key of the innermost map on top; returns `false` when there are too many.

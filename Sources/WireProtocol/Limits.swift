@@ -1,6 +1,6 @@
-// Every bound of the protocol that is not configurable, and the default of the one that is.
+// Every limit of the protocol that cannot be configured, and the default of the one that can.
 //
-// The server's own limits (sessions, requests in flight, bytes for each user) live with the server.
+// The server has its own limits (sessions, requests in flight, bytes for each user).
 
 /// The protocol's fixed bounds.
 public enum WireLimits {
@@ -8,8 +8,8 @@ public enum WireLimits {
     public static let protocolVersion: Int64 = 1
     /// A frame's largest body in bytes, unless the configuration says otherwise.
     public static let frameByteCountMaxDefault = 16 << 20
-    /// What no configuration may exceed, in bytes: the first byte of a length stays at most 4, so that it can never be
-    /// mistaken for the first byte of a JSON line.
+    /// The highest configurable value, in bytes: the first byte of a length is at most 4, so it cannot be mistaken for
+    /// the first byte of a JSON line.
     public static let frameByteCountCeiling = 64 << 20
     /// How deep arrays and maps may nest; the message's own map is the first level.
     public static let nestingDepthMax = 64
@@ -17,15 +17,15 @@ public enum WireLimits {
     public static let requestIDByteCountMax = 128
     /// How much of the client's name (`hello`) is kept, in bytes.
     public static let clientNameByteCountMax = 63
-    /// How many keys all the maps that are open at one place may have together.
+    /// The most keys of all open maps together.
     ///
-    /// Keys are remembered to find duplicates; this bounds that memory to 512 KiB whatever a frame holds. The largest
-    /// map with a meaning is one of named parameters, of which SQLite takes 32,766.
+    /// Keys are kept to find duplicates; this limits that memory to 512 KiB for any frame. The largest meaningful map
+    /// is one of named parameters, of which SQLite takes 32,766.
     public static let openMapKeyCountMax = 65_536
-    /// How many values one execution of a statement may be given: the most that any engine takes (PostgreSQL and MySQL count
+    /// The most values of one execution of a statement: the highest limit of any engine (PostgreSQL and MySQL count
     /// them in 16 bits). `Engine.parameterCountMax` has the engines' own limits.
     public static let parameterCountMax = 65_535
-    /// How many statements a batch may have; each has a summary in the reply.
+    /// The most statements of a batch; each has a summary in the reply.
     public static let batchStatementCountMax = 65_536
     /// Integers of a greater magnitude are not exact as a JSON number in most languages (2^53 − 1).
     public static let exactJSONIntegerMax: Int64 = 9_007_199_254_740_991

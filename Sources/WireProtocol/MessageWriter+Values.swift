@@ -5,42 +5,27 @@ public import ByteBuffers
 extension MessageWriter {
     public mutating func null(into output: inout ByteBuffer) {
         prepareValue(into: &output)
-        switch encoding {
-        case .messagePack: output.appendMessagePackNull()
-        case .json: output.appendJSONNull()
-        }
+        encoding.format.appendNull(into: &output)
     }
 
     public mutating func bool(_ value: Bool, into output: inout ByteBuffer) {
         prepareValue(into: &output)
-        switch encoding {
-        case .messagePack: output.appendMessagePackBool(value)
-        case .json: output.appendJSONBool(value)
-        }
+        encoding.format.appendBool(value, into: &output)
     }
 
     public mutating func integer(_ value: Int64, into output: inout ByteBuffer) {
         prepareValue(into: &output)
-        switch encoding {
-        case .messagePack: output.appendMessagePackInteger(value)
-        case .json: output.appendJSONInteger(value, style: int64Style)
-        }
+        encoding.format.appendInteger(value, style: int64Style, into: &output)
     }
 
     public mutating func unsigned(_ value: UInt64, into output: inout ByteBuffer) {
         prepareValue(into: &output)
-        switch encoding {
-        case .messagePack: output.appendMessagePackUnsigned(value)
-        case .json: output.appendJSONUnsigned(value, style: int64Style)
-        }
+        encoding.format.appendUnsigned(value, style: int64Style, into: &output)
     }
 
     public mutating func real(_ value: Double, into output: inout ByteBuffer) {
         prepareValue(into: &output)
-        switch encoding {
-        case .messagePack: output.appendMessagePackReal(value)
-        case .json: output.appendJSONReal(value)
-        }
+        encoding.format.appendReal(value, into: &output)
     }
 
     /// Writes text; bytes that are not UTF-8 become a blob, never altered.
@@ -50,35 +35,25 @@ extension MessageWriter {
             return
         }
         prepareValue(into: &output)
-        switch encoding {
-        case .messagePack: output.appendMessagePackText(bytes)
-        case .json: output.appendJSONText(bytes)
-        }
+        encoding.format.appendText(bytes, into: &output)
     }
 
     public mutating func text(_ text: StaticString, into output: inout ByteBuffer) {
         prepareValue(into: &output)
-        switch encoding {
-        case .messagePack: output.appendMessagePackText(text)
-        case .json: output.appendJSONText(text)
-        }
+        let utf8 = UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount)
+        encoding.format.appendText(utf8, into: &output)
     }
 
     @_disfavoredOverload
     public mutating func text(_ text: String, into output: inout ByteBuffer) {
         prepareValue(into: &output)
-        switch encoding {
-        case .messagePack: output.appendMessagePackText(text)
-        case .json: output.appendJSONText(text)
-        }
+        var text = text
+        text.withUTF8 { encoding.format.appendText(UnsafeRawBufferPointer($0), into: &output) }
     }
 
     public mutating func blob(_ bytes: UnsafeRawBufferPointer, into output: inout ByteBuffer) {
         prepareValue(into: &output)
-        switch encoding {
-        case .messagePack: output.appendMessagePackBinary(bytes)
-        case .json: output.appendJSONBlob(bytes)
-        }
+        encoding.format.appendBlob(bytes, into: &output)
     }
 
     /// Writes one value that is already in this writer's encoding, such as the columns of a prepared statement.
@@ -90,15 +65,6 @@ extension MessageWriter {
     /// Writes a request's id as a value, such as the `request` of `fetch` and `cancel`.
     public mutating func id(_ id: RequestID, into output: inout ByteBuffer) {
         prepareValue(into: &output)
-        switch id {
-        case .string(let bytes): encoding == .json ? output.appendJSONText(bytes) : output.appendMessagePackText(bytes)
-        case .integer(let value):
-            encoding == .json
-                ? output.appendJSONInteger(value, style: .number) : output.appendMessagePackInteger(value)
-        case .unsigned(let value):
-            encoding == .json
-                ? output.appendJSONUnsigned(value, style: .number) : output.appendMessagePackUnsigned(value)
-        case .none: encoding == .json ? output.appendJSONNull() : output.appendMessagePackNull()
-        }
+        encoding.format.appendID(id, into: &output)
     }
 }

@@ -1,6 +1,6 @@
-// Writes whole messages, replies and requests, in either encoding by one sequence of calls.
+// Writes whole messages, replies and requests, in any encoding by one sequence of calls.
 //
-// For everything but rows; those go value by value through Value+MessagePack.swift and Value+JSON.swift.
+// For everything but rows; their values go straight to the bytes of their encoding.
 
 public import ByteBuffers
 
@@ -21,6 +21,8 @@ public struct MessageWriter {
     public var int64Style: Int64Style
     /// Where the message begins, in bytes from the buffer's first readable one.
     public private(set) var frameStart = 0
+    /// Where its id is.
+    public private(set) var idRange = 0..<0
     /// The innermost open container. Apart from `outer`, so that a value does not touch the whole array.
     private var current = Container()
     /// The containers around it, outermost first; the first element is no container.
@@ -35,7 +37,7 @@ public struct MessageWriter {
     }
 
     public init(encoding: WireEncoding, framing: Framing, int64Style: Int64Style = .tagged) {
-        precondition(encoding == .json || framing == .lengthPrefixed, "lines hold JSON only")
+        precondition(encoding.isAllowed(in: framing), "messages of this encoding do not come in this framing")
         self.encoding = encoding
         self.framing = framing
         self.int64Style = int64Style
@@ -45,27 +47,31 @@ public struct MessageWriter {
 
     /// Begins a reply, up to its opened `data` map.
     /// - Parameters:
-    ///   - type: `RequestType.replyName`, or `RequestType.errorReplyName`.
+    ///   - type: `RequestType.replyName`, or `ErrorReply.typeName`.
     ///   - id: the request's, echoed exactly.
     ///   - timestamp: now.
     ///   - output: what the message is appended to.
     public mutating func begin(
         type: StaticString, id: RequestID, timestamp: WireTimestamp, into output: inout ByteBuffer
     ) {
-        beginEnvelope(type: type, id: id, into: &output)
-        key("timestamp", into: &output)
-        switch encoding {
-        case .messagePack: output.appendMessagePackTimestamp(timestamp)
-        case .json: output.appendJSONTimestamp(timestamp)
-        }
-        key("data", into: &output)
-        beginMap(into: &output)
+        begin(type, id, timestamp, into: &output)
     }
 
     /// Begins a request, up to its opened `data` map.
     public mutating func begin(type: RequestType, id: RequestID, into output: inout ByteBuffer) {
-        beginEnvelope(type: type.name, id: id, into: &output)
-        key("data", into: &output)
+        begin(type.name, id, nil, into: &output)
+    }
+
+    private mutating func begin(
+        _ type: StaticString, _ id: RequestID, _ timestamp: WireTimestamp?, into output: inout ByteBuffer
+    ) {
+        precondition(depth == 0, "the last message was not ended")
+        frameStart = output.count
+        framing.format.open(into: &output)
+        idRange = encoding.format.appendHead(type: type, id: id, timestamp: timestamp, into: &output)
+        // The envelope: its fields are counted by the encoding.
+        depth = 1
+        current = Container(isMap: true)
         beginMap(into: &output)
     }
 
@@ -73,14 +79,9 @@ public struct MessageWriter {
     public mutating func end(into output: inout ByteBuffer) {
         precondition(depth == 2, "a container is still open, or no message was begun")
         endMap(into: &output)
-        endMap(into: &output)
-        switch framing {
-        case .lines: output.append(UInt8(ascii: "\n"))
-        case .lengthPrefixed:
-            let byteCount = output.count &- frameStart &- 4
-            precondition(byteCount <= Int(UInt32.max), "a frame holds less than 4 GiB")
-            output.patchBigEndian(UInt32(truncatingIfNeeded: byteCount), at: frameStart)
-        }
+        depth = 0
+        encoding.format.appendEnd(into: &output)
+        framing.format.close(from: frameStart, in: &output)
     }
 
     /// Takes a message back that was begun and not ended.
@@ -94,57 +95,36 @@ public struct MessageWriter {
         output.count &- frameStart
     }
 
-    private mutating func beginEnvelope(type: StaticString, id: RequestID, into output: inout ByteBuffer) {
-        precondition(depth == 0, "the last message was not ended")
-        frameStart = output.count
-        if framing == .lengthPrefixed { output.appendBigEndian(UInt32(0)) }
-        beginMap(into: &output)
-        key("id", into: &output)
-        self.id(id, into: &output)
-        key("type", into: &output)
-        text(type, into: &output)
-    }
-
     // MARK: Containers
 
     public mutating func beginMap(into output: inout ByteBuffer) {
-        begin(isMap: true, tag: 0xde, json: UInt8(ascii: "{"), into: &output)
+        begin(isMap: true, into: &output)
+        encoding.format.openMap(into: &output)
     }
 
     public mutating func endMap(into output: inout ByteBuffer) {
         let map = close(isMap: true)
-        switch encoding {
-        case .json: output.append(UInt8(ascii: "}"))
-        case .messagePack:
-            precondition(map.count <= UInt32(UInt16.max), "a written map has at most 65,535 keys")
-            output.patchBigEndian(UInt16(truncatingIfNeeded: map.count), at: frameStart &+ Int(map.header) &+ 1)
-        }
+        encoding.format.closeMap(at: frameStart &+ Int(map.header), count: map.count, in: &output)
     }
 
     public mutating func beginArray(into output: inout ByteBuffer) {
-        begin(isMap: false, tag: 0xdd, json: UInt8(ascii: "["), into: &output)
+        begin(isMap: false, into: &output)
+        encoding.format.openArray(into: &output)
     }
 
     public mutating func endArray(into output: inout ByteBuffer) {
         let array = close(isMap: false)
-        switch encoding {
-        case .json: output.append(UInt8(ascii: "]"))
-        case .messagePack: output.patchBigEndian(array.count, at: frameStart &+ Int(array.header) &+ 1)
-        }
+        encoding.format.closeArray(at: frameStart &+ Int(array.header), count: array.count, in: &output)
     }
 
-    /// Opens a container whose count is patched when it ends: a map16 or an array32.
-    private mutating func begin(isMap: Bool, tag: UInt8, json: UInt8, into output: inout ByteBuffer) {
-        if depth > 0 { prepareValue(into: &output) }
+    /// Prepares for a container, whose header follows.
+    @inline(__always)
+    private mutating func begin(isMap: Bool, into output: inout ByteBuffer) {
+        prepareValue(into: &output)
         precondition(depth < outer.count, "containers nest too deep")
         outer[depth] = current
         depth &+= 1
         current = Container(header: UInt32(output.count &- frameStart), isMap: isMap)
-        switch encoding {
-        case .json: output.append(json)
-        case .messagePack:
-            isMap ? output.append(tag: tag, bigEndian: UInt16(0)) : output.append(tag: tag, bigEndian: UInt32(0))
-        }
     }
 
     private mutating func close(isMap: Bool) -> Container {
@@ -160,25 +140,15 @@ public struct MessageWriter {
     /// Writes a key of the open map; its value must follow. The text must be ASCII without quotes or backslashes.
     public mutating func key(_ name: StaticString, into output: inout ByteBuffer) {
         prepareKey(into: &output)
-        switch encoding {
-        case .messagePack: output.appendMessagePackText(name)
-        case .json:
-            output.append(UInt8(ascii: "\""))
-            output.append(name)
-            output.append("\":")
-        }
+        encoding.format.appendKey(name, into: &output)
     }
 
     /// Writes a key of the open map; its value must follow.
     @_disfavoredOverload
     public mutating func key(_ name: String, into output: inout ByteBuffer) {
         prepareKey(into: &output)
-        switch encoding {
-        case .messagePack: output.appendMessagePackText(name)
-        case .json:
-            output.appendJSONText(name)
-            output.append(UInt8(ascii: ":"))
-        }
+        var name = name
+        name.withUTF8 { encoding.format.appendKey(UnsafeRawBufferPointer($0), into: &output) }
     }
 
     /// Writes a key of the open map; its value must follow. What is not UTF-8 is replaced by U+FFFD.
@@ -189,7 +159,7 @@ public struct MessageWriter {
     @inline(__always)
     private mutating func prepareKey(into output: inout ByteBuffer) {
         precondition(depth > 0 && current.isMap, "a key outside of a map")
-        if encoding == .json && current.count > 0 { output.append(UInt8(ascii: ",")) }
+        separate(in: &output)
         current.count &+= 1
     }
 
@@ -198,7 +168,12 @@ public struct MessageWriter {
     public mutating func prepareValue(into output: inout ByteBuffer) {
         precondition(depth > 0, "a value outside of a message")
         if current.isMap { return }
-        if encoding == .json && current.count > 0 { output.append(UInt8(ascii: ",")) }
+        separate(in: &output)
         current.count &+= 1
+    }
+
+    @inline(__always)
+    private func separate(in output: inout ByteBuffer) {
+        if encoding.separator != 0 && current.count > 0 { output.append(encoding.separator) }
     }
 }

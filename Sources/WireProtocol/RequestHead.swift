@@ -3,16 +3,17 @@
 /// The envelope of a request. All bytes point into the body, and are valid as long as it is.
 public struct RequestHead {
     public var id: RequestID
-    /// `nil` for a type that this version does not know; answer with `unknown_type`.
-    public var type: RequestType?
-    /// The type's text, UTF-8.
+    /// The type's name in the request, UTF-8; it may be unknown.
     public var typeName: UnsafeRawBufferPointer
     /// The MessagePack map in `data`, header included; `nil` when it is absent or null.
     public var data: UnsafeRawBufferPointer?
 
+    /// Whether it is a request of that type.
+    public func isOf(_ type: RequestType) -> Bool { typeName.equals(type.name) }
+
     /// Decodes and checks a MessagePack body; a JSON one goes through `JSONTranscoder` first.
     ///
-    /// All of the body is checked here (`MessagePackReader.validate`), so that the decoders of `data` only look at types.
+    /// The whole body is checked here (`MessagePackReader.validate`), so that the decoders of `data` only check types.
     /// - Cost: O(n log n) at worst; allocates nothing for a message with few keys.
     public static func decode(_ body: UnsafeRawBufferPointer) throws(HeadError) -> RequestHead {
         do throws(DecodeError) {
@@ -34,15 +35,15 @@ public struct RequestHead {
             let start = validator.reader.offset
             let key = try validator.readKeyText()
             let keyOffset = validator.reader.offset &- key.count
-            // The three need no place among the remembered keys: each is told to be there already by itself.
+            // The three keys need no place among the stored ones: each is checked for duplicates separately.
             var isDuplicate = false
-            if key.equals("id") {
+            if key.equals(Envelope.id) {
                 isDuplicate = id != nil
                 id = try RequestID.read(&validator.reader, field: "id")
-            } else if key.equals("type") {
+            } else if key.equals(Envelope.type) {
                 isDuplicate = typeName != nil
                 typeName = try validator.readTypeName()
-            } else if key.equals("data") {
+            } else if key.equals(Envelope.data) {
                 isDuplicate = hasData
                 hasData = true
                 data = try validator.readData()
@@ -56,7 +57,7 @@ public struct RequestHead {
         try validator.requireEnd()
         guard let id else { throw DecodeError(.missing(field: "id"), at: 0) }
         guard let typeName else { throw DecodeError(.missing(field: "type"), at: 0) }
-        return RequestHead(id: id, type: RequestType(name: typeName), typeName: typeName, data: data)
+        return RequestHead(id: id, typeName: typeName, data: data)
     }
 
     /// The id of a body that is not a proper request, if one can be found before the defect.
@@ -66,7 +67,7 @@ public struct RequestHead {
             guard case .map(let count) = try reader.next() else { return .none }
             for _ in 0..<count {
                 guard case .text(let key) = try reader.next() else { return .none }
-                if key.equals("id") { return try RequestID.read(&reader, field: "id") }
+                if key.equals(Envelope.id) { return try RequestID.read(&reader, field: "id") }
                 try reader.skip()
             }
         } catch {
@@ -102,12 +103,12 @@ public struct ReplyHead {
         let count = try reader.readMap("reply")
         for index in 0..<count {
             let key = try reader.readText("key")
-            if key.equals("id") {
+            if key.equals(Envelope.id) {
                 head.id = try readID(&reader)
-            } else if key.equals("type") {
+            } else if key.equals(Envelope.type) {
                 head.typeName = try reader.readText("type")
                 hasType = true
-            } else if key.equals("data") {
+            } else if key.equals(Envelope.data) {
                 head.data = try readData(&reader, isLast: index == count &- 1)
             } else {
                 try reader.skip()

@@ -1,4 +1,4 @@
-// The time in a reply's envelope, in both encodings, by arithmetic alone: no libc, no time zone.
+// The time in a reply's envelope, in either form that the protocol has, by arithmetic alone: no libc, no time zone.
 
 public import ByteBuffers
 

@@ -1,4 +1,4 @@
-// What happens to a running daemon: signals, and the timers for status, watchdog, idle exit and the end of patience.
+// Events of a running daemon: signals, and the timers for status, watchdog, idle exit and a drain that takes too long.
 
 internal import Configuration
 internal import Glibc
@@ -11,9 +11,9 @@ extension Daemon {
 
     private static let statusIntervalMilliseconds: Int64 = 5_000
     private static let namesIntervalMilliseconds: Int64 = 30_000
-    // What the end may take beyond the drain: rollbacks and checkpoints.
+    // Time for the end in addition to the drain: rollbacks and checkpoints.
     private static let deadlineMarginMilliseconds: Int64 = 10_000
-    // The drain tells systemd so often that it goes on; TimeoutStopSec= is too short for a long drain time.
+    // How often the drain extends systemd's timeout: TimeoutStopSec= is too short for a long drain.
     private static let patienceIntervalMilliseconds: Int64 = 2_000
 
     func scheduleTimers() {
@@ -25,7 +25,7 @@ extension Daemon {
         scheduleLookUp()
     }
 
-    /// Looks names up again as long as there are some that nobody has.
+    /// Looks names up again while some are unknown.
     func scheduleLookUp() {
         if let namesTimer { loop.cancel(namesTimer) }
         namesTimer = nil
@@ -33,7 +33,7 @@ extension Daemon {
         namesTimer = schedule(.names, afterMilliseconds: Self.namesIntervalMilliseconds)
     }
 
-    /// Looks for idleness from now on, as often as the configuration makes necessary.
+    /// Starts to check for idleness, as often as the configuration requires.
     func scheduleIdleExit() {
         if let idleTimer { loop.cancel(idleTimer) }
         idleTimer = nil
@@ -83,7 +83,7 @@ extension Daemon {
         }
     }
 
-    // A loop that hangs gets no further; then the sign stays away, and systemd restarts the daemon.
+    // A loop that hangs does not answer; then no message is sent, and systemd restarts the daemon.
     private func giveSignOfLife() {
         if isVisitingLoops {
             if hasReportedStall { return }
@@ -101,7 +101,8 @@ extension Daemon {
         }
     }
 
-    private func refreshStatus() {
+    /// Tells the service manager what has changed since it was told last.
+    func refreshStatus() {
         let now = status
         if now == lastStatus || stopRequestCount > 0 { return }
         lastStatus = now
@@ -120,8 +121,8 @@ extension Daemon {
         lostNotificationCount = count
     }
 
-    // The last look into the queues comes after the decision, on the thread that accepts: a connection that arrives
-    // later waits in systemd's queue and starts the next process.
+    // The last check of the queues comes after the decision, on the thread that accepts: a later connection waits in
+    // systemd's queue and starts the next process.
     private func leaveIfIdle() {
         if server.connectionCount > 0 || server.requestsInFlight > 0 || server.acceptedCount != lastAcceptedCount {
             lastAcceptedCount = server.acceptedCount
@@ -146,7 +147,8 @@ extension Daemon {
     ///   - signal: its number.
     ///   - sender: pid of the process that sent it, 0 for the kernel.
     func handle(signal: Int32, sender: Int32) {
-        // The kernel hangs up when the terminal goes away; a process asks for a reload (tty_ioctl(4), daemon(7)).
+        // The kernel sends SIGHUP when the terminal goes away; a process sends it to request a reload (tty_ioctl(4),
+        // daemon(7)).
         if signal == SIGHUP && sender != 0 {
             reload()
             return

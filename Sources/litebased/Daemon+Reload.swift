@@ -1,4 +1,4 @@
-// SIGHUP and `litebase reload`: the files are read again; a bad one changes nothing.
+// SIGHUP and `litebase reload`: the files are read again; an invalid one changes nothing.
 
 internal import Configuration
 internal import LinuxSystem
@@ -6,9 +6,9 @@ internal import Server
 internal import SystemdSupport
 
 extension Daemon {
-    /// Reads the configuration again and puts it in force, as far as that is possible without a restart.
+    /// Reads the configuration again and applies it, as far as that is possible without a restart.
     ///
-    /// - Parameter answer: told when it is in force on every loop, or why it is not; on the control loop's thread.
+    /// - Parameter answer: called when every loop uses it, or with the reason why not; on the control loop's thread.
     func reload(_ answer: @escaping (ReloadOutcome) -> Void = { _ in }) {
         if stopRequestCount > 0 { return answer(.stopping) }
         ServiceManager.reloading()
@@ -34,7 +34,7 @@ extension Daemon {
 
     private static let failurePrefix = "Configuration not reloaded, the old one stays: "
 
-    /// Puts in force what depends on names that were not known when the configuration was read, if they are now.
+    /// Applies settings that depend on names that were unknown when the configuration was read, if they are known now.
     func lookNamesUpAgain() {
         guard stopRequestCount == 0, let again = configuration.withNamesLookedUpAgain() else { return scheduleLookUp() }
         log.write(
@@ -56,18 +56,18 @@ extension Daemon {
         server.reload(Self.possible(loaded, isActivated: isActivated, log), completion: completion)
     }
 
-    /// Ready again. Once the daemon stops, that is what the service manager was told last.
+    /// Ready again. While the daemon stops, the service manager was told that last, and is not told otherwise.
     private func endReload(_ outcome: ReloadOutcome, _ answer: (ReloadOutcome) -> Void) {
         if stopRequestCount == 0 {
             lastStatus = status
             ServiceManager.ready(status: lastStatus)
-            // Whoever is answered may look at the service's state.
+            // A client that gets the answer may query the service's state.
             ServiceManager.flush()
         }
         answer(outcome)
     }
 
-    /// Settings that differ from those of the start and wait for the next one; says so.
+    /// Settings that differ from those of the start and need a restart; logs them.
     private func settingsThatNeedRestart(_ loaded: Configuration) -> [String] {
         let changed = Setting.all.filter { setting in
             Self.fixedSettings(isActivated: isActivated).contains(setting.name)
@@ -82,7 +82,7 @@ extension Daemon {
         return changed
     }
 
-    // Sockets of systemd's are its own affair.
+    // Sockets of systemd are configured in its units.
     private static func fixedSettings(isActivated: Bool) -> [String] {
         ["loops"]
             + (isActivated

@@ -17,11 +17,11 @@ final class Daemon: EventSource {
     let log: Log
     let options: CommandLineOptions
     var configuration: Configuration
-    /// What stays in force until a restart is compared with these.
+    /// The settings at the start; those that need a restart are compared with them.
     let settingsAtStart: Settings
     /// True when systemd holds all the sockets.
     let isActivated: Bool
-    /// How many signals asked for the end.
+    /// Number of signals that requested the end.
     var stopRequestCount = 0
     /// When a client was last seen; for the idle exit.
     var lastBusy = MonotonicInstant.now
@@ -32,7 +32,7 @@ final class Daemon: EventSource {
     var lastStatus = ""
     /// Messages to systemd that are known to be lost.
     var lostNotificationCount = 0
-    /// The loops were asked for a sign of life, and not all have answered.
+    /// The loops were asked for an answer, and not all have replied.
     var isVisitingLoops = false
     var hasReportedStall = false
     private var listeners: Listeners
@@ -42,7 +42,7 @@ final class Daemon: EventSource {
     ///
     /// - Parameters:
     ///   - options: the command line.
-    ///   - configuration: what is in force.
+    ///   - configuration: the configuration in force.
     ///   - log: the log.
     ///   - passed: systemd's sockets.
     ///   - didStart: called when it serves.
@@ -85,10 +85,10 @@ final class Daemon: EventSource {
         settingsAtStart = configuration.settings
         self.log = log
         self.loop = loop
-        // The sockets first: their lock says whether the databases are ours to open.
+        // The sockets first: their lock decides whether this process may open the databases.
         var listeners = try Listeners(configuration, passed, log)
         isActivated = listeners.isActivated
-        // systemd's variables are gone from the environment now, and signals are blocked for the threads to come.
+        // systemd's variables are removed from the environment now, and signals are blocked for later threads.
         log.start()
         observer = Observer(
             level: configuration.settings.logLevel, statementLog: configuration.settings.statementLog
@@ -121,8 +121,8 @@ final class Daemon: EventSource {
         }
     }
 
-    /// What the server is to do, within the open files and the memory that the process may have; says what had to be lowered
-    /// for that.
+    /// The server's configuration, lowered to what the open files and the memory of the process allow; logs what was
+    /// lowered.
     static func possible(_ configuration: Configuration, isActivated: Bool, _ log: Log) -> ServerConfiguration {
         var wanted = configuration.serverConfiguration(
             version: Product.version, activation: isActivated ? .socket : .standalone)
@@ -179,14 +179,21 @@ final class Daemon: EventSource {
         server.onReloadRequest { [unowned self] answer in reload(answer) }
         for listener in listeners.all {
             do throws(Errno) {
-                try server.addListener(listener.take(), address: listener.address, inherited: listener.isInherited)
+                try server.addListener(
+                    listener.take(), address: listener.address, inherited: listener.isInherited,
+                    isForMonitors: listener.isForMonitors)
             } catch {
                 throw StartFailure(ExitStatus.systemError, "\(listener.address) cannot be served: \(error)", error)
             }
         }
-        scheduleTimers()
         lastStatus = status
         ServiceManager.ready(status: lastStatus)
+        scheduleTimers()
+        // Who is accepted, or read from, by a process that dies before it is ready is lost to the next one; who waits in
+        // systemd's socket is not. So nothing of a client's is touched before that is on its way.
+        ServiceManager.flush()
+        server.goOnWithFormerConnections()
+        refreshStatus()
     }
 
     override func timerFired(_ token: UInt64) { fired(Timer(rawValue: token)) }
@@ -220,7 +227,7 @@ private struct ServiceManagerStore: DescriptorStore {
     func flush() { ServiceManager.flush() }
 }
 
-/// Breaks the circle: signals are blocked before there is a daemon.
+/// Breaks a cycle: signals are blocked before there is a daemon.
 private final class SignalRelay {
     weak var daemon: Daemon?
 }

@@ -1,20 +1,25 @@
-// Which sockets are served: systemd's, or our own.
+// The sockets that are served: systemd's, or the daemon's own.
 
 internal import Configuration
 internal import LinuxSystem
 internal import Server
 internal import SystemdSupport
 
-/// A listening socket with what the server wants to know about it. A class, since arrays copy.
+/// A listening socket with its properties for the server. A class, since arrays copy.
 final class Listener {
     let address: String
     let isInherited: Bool
+    /// Whether its clients may only watch the daemon.
+    let isForMonitors: Bool
     private var descriptor: OwnedDescriptor?
 
-    init(_ descriptor: consuming OwnedDescriptor, address: String, isInherited: Bool) {
+    init(
+        _ descriptor: consuming OwnedDescriptor, address: String, isInherited: Bool, isForMonitors: Bool = false
+    ) {
         self.descriptor = consume descriptor
         self.address = address
         self.isInherited = isInherited
+        self.isForMonitors = isForMonitors
     }
 
     /// The descriptor, once.
@@ -24,7 +29,7 @@ final class Listener {
     }
 }
 
-/// What systemd has handed over, before anybody knows what it is for.
+/// The descriptors that systemd has passed, before their purpose is known.
 struct PassedSockets {
     let sockets: [InheritedSocket]
     let kept: [NamedDescriptor]
@@ -32,8 +37,8 @@ struct PassedSockets {
     /// Why they cannot be served.
     let problem: InheritedSocketError?
 
-    /// - Parameter failures: takes what is its own, whatever is wrong with the rest.
-    /// - Thread: before any other was started.
+    /// - Parameter failures: takes its own memory, even if something is wrong with the rest.
+    /// - Thread: before any other thread was started.
     init(_ failures: StartFailures) {
         do throws(InheritedSocketError) {
             (sockets, kept, ignored) = try InheritedSocket.takeAll(isKept: Server.isKept, takeAside: failures.take)
@@ -50,13 +55,13 @@ struct Listeners: ~Copyable {
     private(set) var all: [Listener] = []
     /// What a former process left in systemd's descriptor store.
     private(set) var kept: [NamedDescriptor] = []
-    /// Our own socket file, to be removed at the end.
+    /// The daemon's own socket file, which is removed at the end.
     private var ownSocket: StandaloneSocket?
 
-    /// True when systemd holds all the sockets: then leaving loses no connection.
+    /// True if systemd holds all the sockets: then no connection is lost by exiting.
     var isActivated: Bool { all.allSatisfy(\.isInherited) }
 
-    /// Takes systemd's sockets, or binds our own.
+    /// Takes systemd's sockets, or binds one.
     init(_ configuration: Configuration, _ passed: PassedSockets, _ log: Log) throws(StartFailure) {
         if let problem = passed.problem { throw StartFailure(ExitStatus.configuration, problem.message) }
         let inherited = passed.sockets
@@ -81,12 +86,14 @@ struct Listeners: ~Copyable {
         if inherited.isEmpty {
             try bindOwn(configuration)
         } else {
-            all = inherited.map { Listener($0.take(), address: $0.address, isInherited: true) }
+            all = inherited.map {
+                Listener($0.take(), address: $0.address, isInherited: true, isForMonitors: $0.isForMonitors)
+            }
             Self.warnAboutUnused(configuration, log)
         }
     }
 
-    /// Removes our own socket file; systemd's are never touched.
+    /// Removes the daemon's own socket file; systemd's are never changed.
     mutating func remove() { ownSocket.take()?.remove() }
 
     private mutating func bindOwn(_ configuration: Configuration) throws(StartFailure) {
@@ -136,11 +143,9 @@ struct Listeners: ~Copyable {
     }
 
     private static func warnAboutUnused(_ configuration: Configuration, _ log: Log) {
-        let settings = configuration.settings
-        let unused = [
-            settings.socketPath == nil ? nil : "socket.path", settings.port == nil ? nil : "socket.port",
-            settings.socketGroup == nil ? nil : "socket.group",
-        ].compactMap { $0 }
+        let unused = Setting.all.map(\.name).filter {
+            $0.hasPrefix("socket.") && configuration.givenSettings.contains($0)
+        }
         if !unused.isEmpty {
             let names = unused.joined(separator: ", ")
             log.write(

@@ -1,14 +1,14 @@
-// How mistakes in the configuration are told.
+// How errors of the configuration are reported.
 
 internal import Configuration
 internal import LinuxSystem
 internal import Server
 
 extension ConfigurationError {
-    /// Problems that are listed one by one; a file of garbage has thousands.
+    /// The most problems that are listed; a file of garbage has thousands.
     static let listedCountMax = 100
 
-    /// The lines for people, as many as are worth reading.
+    /// The lines for people, as many as are useful.
     var lines: [String] {
         let rest = problems.count - Self.listedCountMax
         return problems.prefix(Self.listedCountMax).map(\.description) + (rest > 0 ? ["and \(rest) more"] : [])
@@ -17,7 +17,7 @@ extension ConfigurationError {
     /// Writes a record for each problem.
     ///
     /// - Parameters:
-    ///   - log: where to.
+    ///   - log: the log.
     ///   - id: `configurationInvalid` at the start, `reloadFailed` later.
     ///   - prefix: in front of each line.
     func write(to log: Log, _ id: MessageID, prefix: String = "") {
@@ -29,7 +29,7 @@ extension ConfigurationError {
 }
 
 extension Configuration {
-    /// Writes what is not served because the lists name somebody whom there is not.
+    /// Logs what is not served because lists contain unknown names.
     func reportUnknownNames(to log: Log) {
         for unknown in unknownNames.prefix(ConfigurationError.listedCountMax) {
             let database = unknown.database.map { [("LITEBASE_DATABASE", $0)] } ?? []

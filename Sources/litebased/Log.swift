@@ -1,4 +1,4 @@
-// Where records go: a terminal, a file or pipe, or the journal.
+// Writes records to a terminal, a file or pipe, or the journal.
 
 internal import LinuxSystem
 internal import Server
@@ -7,7 +7,7 @@ internal import SystemdSupport
 
 /// The daemon's log.
 ///
-/// - Thread: any; a line is one system call, a record of the journal's one for a thread of its own.
+/// - Thread: any; a line is one system call, a record for the journal is sent by a thread of its own.
 final class Log: Sendable {
     /// How lines leave the process.
     enum Sink: Equatable {
@@ -46,22 +46,22 @@ final class Log: Sendable {
         if Journal.isStandardError { return .journal }
         switch StandardStreams.errorKind {
         case .terminal: return .lines(colored: Process.environment("NO_COLOR") == nil)
-        // A shell below a service inherits its other variables, but not this one's value (systemd.exec(5)).
+        // A shell below a service inherits its other variables, but not the value of this one (systemd.exec(5)).
         case .pipe where Process.environment("SYSTEMD_EXEC_PID") == "\(Process.pid)": return .prefixed
         case .pipe, .other: return .lines(colored: false)
         }
     }
 
-    /// Sends what is written to the journal, also what was until now, by a thread of its own.
+    /// Starts to send records to the journal, including earlier ones, by a thread of its own.
     /// - Thread: the environment must not change any more.
     func start() { journal?.start() }
 
-    /// Before the end of the process: waits, not for long, until everything has left it.
+    /// Before the end of the process: waits, for a limited time, until everything was sent.
     func finish() { journal?.finish() }
 
     func setLevel(_ level: LogLevel) { self.level.store(level.rawValue, ordering: .relaxed) }
 
-    /// Writes a record, unless it is less severe than what is wanted.
+    /// Writes a record, unless it is less severe than the configured level.
     func write(_ record: LogRecord) {
         guard record.level.rawValue <= level.load(ordering: .relaxed) else { return }
         var record = record

@@ -1,14 +1,14 @@
-// How a record looks as a line of text.
+// The form of a record as a line of text.
 
 internal import Glibc
 internal import LinuxSystem
 
 /// Formats lines. Pure.
 enum LogLine {
-    /// Longest message; with its head a line stays below PIPE_BUF, so that it is written as a whole (pipe(7)).
+    /// Longest message; with its prefix a line stays below PIPE_BUF, so that it is written as a whole (pipe(7)).
     static let messageByteCountMax = 3_900
 
-    /// The message on one line: what a client sent can neither forge a line nor steer a terminal.
+    /// The message on one line: a client's text can neither forge a line nor control a terminal.
     static func escaped(_ message: String) -> String { LogText.escaped(message, byteCountMax: messageByteCountMax) }
 
     /// `<6>message`, for a service manager that reads the pipe.

@@ -1,6 +1,8 @@
 // From the command line to the exit status.
 
 internal import Configuration
+internal import DatabaseContract
+internal import DatabaseEngines
 internal import LinuxSystem
 internal import Server
 internal import SystemdSupport
@@ -14,7 +16,8 @@ enum Program {
         let log = Log(level: .info, sink: Log.suitableSink)
         defer { log.finish() }
         do throws(UsageError) {
-            let options = try CommandLineOptions(parsing: arguments, directory: Process.workingDirectory)
+            let options = try CommandLineOptions(
+                parsing: arguments, directory: Process.workingDirectory, engines: .all)
             switch options.action {
             case .help: return print(CommandLineOptions.helpText(), log)
             case .version: return print("litebased \(Product.version)\n", log)
@@ -30,8 +33,9 @@ enum Program {
         let failures = StartFailures()
         let paths = StandardPaths.current
         let reader = isCheck ? becomeReader(options, log) : nil
-        // The sockets before the files: with them comes how often a start has failed.
+        // The sockets before the files: the number of failed starts comes with them.
         let passed = isCheck ? nil : PassedSockets(failures)
+        if !isCheck, let status = failures.begin(log, watching: options.filesOfStart) { return status }
         let configuration: Configuration
         do throws(ConfigurationError) {
             configuration = try Configuration.load(
@@ -48,7 +52,7 @@ enum Program {
         log.setLevel(configuration.settings.logLevel)
         prepareProcess()
         do throws(StartFailure) {
-            return try Daemon.run(options, configuration, log, passed) { failures.forget() }
+            return try Daemon.run(options, configuration, log, passed) { failures.didStart() }
         } catch {
             return failures.report(
                 error.message, status: error.status, error: error.error, log, watching: options.filesOfStart
@@ -56,12 +60,12 @@ enum Program {
         }
     }
 
-    /// Whom the system's service runs as.
+    /// The user of the system's service.
     private static let serviceUser = "litebase"
 
-    /// Root can read what the service cannot: the usual files are checked with the service's eyes. Files that are named are
-    /// whoever's daemon it is.
-    /// - Returns: the user, if the process is that one's now.
+    /// Root can read what the service cannot, so the usual files are checked as the service's user. Files that are
+    /// named explicitly belong to whichever daemon they are for.
+    /// - Returns: the user, if the process has changed to it.
     private static func becomeReader(_ options: CommandLineOptions, _ log: Log) -> String? {
         guard options.configFile == nil, Process.effectiveUID == 0 else { return nil }
         do throws(Errno) {
@@ -85,7 +89,7 @@ enum Program {
         _ error: ConfigurationError, _ options: CommandLineOptions, _ failures: StartFailures, _ log: Log
     ) -> Int32 {
         let count = error.problems.count
-        // A wrong flag is wrong usage, whatever checks its value.
+        // A wrong flag is a usage error, whatever checks its value.
         let status = error.problems.contains { $0.file != nil } ? ExitStatus.configuration : ExitStatus.usage
         if options.action == .checkConfig {
             error.write(to: log, .configurationInvalid)
@@ -97,7 +101,7 @@ enum Program {
         ) { error.write(to: log, .configurationInvalid) }
     }
 
-    /// What a start would not look at, since it may change while the daemon runs, is looked at here.
+    /// Checks also what a start does not check, because it may change while the daemon runs.
     private static func check(_ configuration: Configuration, isDaemon: Bool, _ log: Log) -> Int32 {
         let status = print(configuration.toml, log)
         do throws(ConfigurationError) {

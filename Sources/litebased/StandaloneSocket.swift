@@ -1,13 +1,14 @@
-// The Unix socket of a daemon that systemd did not start: who may have the path, and how it is taken and given back.
+// The Unix socket of a daemon that systemd did not start: how its path is claimed, bound and released.
 
 internal import Glibc
 internal import LinuxSystem
 
-/// A socket file that this process made, with the lock that says so.
+/// A socket file that this process has made, with its lock.
 ///
 /// The lock file `PATH.lock` decides who serves a path: it is held as long as the process lives, however it ends, so a
-/// socket file whose lock is free is stale. It holds the owner's pid for messages only. Where others may make files, such as
-/// in `/tmp`, anybody could take that name and keep the daemon from starting: then it is in a directory of the user's own.
+/// socket file whose lock is free is stale. It contains the owner's pid, for messages only. In a directory where others
+/// may create files, such as `/tmp`, anybody could take that name and keep the daemon from starting: then the lock is
+/// in a directory of the user's own.
 struct StandaloneSocket: ~Copyable {
     let path: String
     private let lockPath: String
@@ -17,18 +18,18 @@ struct StandaloneSocket: ~Copyable {
 
     /// Takes the path and listens on it.
     ///
-    /// A free path is bound as it is (born with its mode, and with its group before it listens), so that `lsof PATH` and
-    /// `fuser PATH` find it: the kernel keeps the name of the bind. Over a stale socket, one that is made under a temporary
-    /// name is renamed, so that the path is never without one.
+    /// A path without a file is bound directly (it is created with its mode, and gets its group before it listens), so
+    /// that `lsof PATH` and `fuser PATH` find it: the kernel keeps the name of the bind. A stale socket is replaced by
+    /// one that is bound under a temporary name and renamed, so that the path always has one.
     ///
     /// - Parameters:
     ///   - path: absolute path of the socket.
     ///   - mode: its permission bits.
     ///   - group: number of its group; `nil` leaves the process's own.
-    ///   - locks: directory for the lock of a path where others may make files; `nil` where there is none.
+    ///   - locks: directory for the lock of a path where others may create files; `nil` if there is none.
     ///   - listener: gets the listening descriptor.
-    /// - Returns: the right to the path.
-    /// - Throws: `StartFailure` when somebody else has the path, or it cannot be taken.
+    /// - Returns: the owner of the path.
+    /// - Throws: `StartFailure` if somebody else has the path, or it cannot be taken.
     static func make(
         path: String, mode: UInt32, group: UInt32?, locks: String? = nil, into listener: inout OwnedDescriptor?
     ) throws(StartFailure) -> StandaloneSocket {
@@ -39,7 +40,7 @@ struct StandaloneSocket: ~Copyable {
                     + "choose a shorter --socket (\(path))")
         }
         try makeDirectory(of: path, mode: mode)
-        // Before the lock, so that no lock file is left beside a file that is none of ours.
+        // Before the lock, so that no lock file is left beside a file of another program.
         try refuseForeignFile(path)
         let lockPath = try lockPath(path, locks)
         let lock = try takeLock(lockPath, path)
@@ -59,7 +60,7 @@ struct StandaloneSocket: ~Copyable {
         if let now = try? Files.status(path, followingLinks: false), now.device == device, now.inode == inode {
             try? Files.unlink(path)
         }
-        // Whoever waits for this very file notices that the path leads elsewhere (takeLock).
+        // A process that waits for this lock file notices that the path leads elsewhere (takeLock).
         try? Files.unlink(lockPath)
     }
 
@@ -69,7 +70,7 @@ struct StandaloneSocket: ~Copyable {
         let isStale = (try? Files.status(path, followingLinks: false)) != nil
         let temporary = isShared(path) ? guarded(path) : temporaryName(path)
         let name = isStale ? temporary : path
-        // One that a crash left behind is ours to remove: we hold the lock.
+        // A file left by a crash may be removed: we hold the lock.
         try refuseForeignFile(temporary)
         do throws(Errno) {
             if try Files.status(temporary, followingLinks: false) != nil { try Files.unlink(temporary) }
@@ -93,14 +94,14 @@ struct StandaloneSocket: ~Copyable {
         return made
     }
 
-    // Next to the path, since rename(2) stays within a file system; not longer than a socket's path may be.
+    // In the same directory, since rename(2) stays within a file system; not longer than a socket's path may be.
     private static func temporaryName(_ path: String) -> String {
         let name = path + ".new"
         if name.utf8.count <= Sockets.pathByteCountMax { return name }
         return path.dropLast() + (path.hasSuffix("~") ? "_" : "~")
     }
 
-    // Where others may make files: a name that they cannot know before.
+    // In a directory where others may create files: a name that they cannot predict.
     private static func guarded(_ path: String) -> String {
         "\(directory(of: path))/.\(String(UInt64.random(in: 1 << 31..<1 << 32), radix: 16))"
     }
@@ -141,8 +142,8 @@ struct StandaloneSocket: ~Copyable {
         }
     }
 
-    // A socket that others may use must be reachable; its own permissions guard it. Directories on the way to the socket's own
-    // are no part of the service: they are made as mkdir(1) makes them.
+    // A socket that others may use must be reachable; its own permissions protect it. Parent directories of the
+    // socket's directory are not part of the service, and are made as mkdir(1) makes them.
     private static func makeDirectory(of path: String, mode: UInt32) throws(StartFailure) {
         let directory = directory(of: path)
         let isForOthers = mode & 0o066 != 0
@@ -168,7 +169,7 @@ struct StandaloneSocket: ~Copyable {
     private static func takeLock(_ name: String, _ path: String) throws(StartFailure) -> OwnedDescriptor {
         do throws(Errno) {
             while true {
-                // O_NOFOLLOW and O_NONBLOCK: somebody else may have put a link or a pipe there (/tmp).
+                // O_NOFOLLOW and O_NONBLOCK: somebody else may have created a link or a pipe there (/tmp).
                 let lock = try Files.open(name, flags: O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK)
                 guard try Files.lockExclusively(lock) else { break }
                 let mine = try Files.identity(of: lock)
@@ -209,7 +210,7 @@ struct StandaloneSocket: ~Copyable {
             ExitStatus.cannotCreate, "\(path) is \(kind); remove it, or choose another --socket", .fileExists)
     }
 
-    // Ours have a lock. Another program's socket has none, and may be served all the same.
+    // The daemon's own sockets have a lock. Another program's socket has none, and may still be in use.
     private static func refuseForeignServer(_ path: String) throws(StartFailure) {
         guard case .process(let pid) = Sockets.owner(ofPath: path) else { return }
         throw StartFailure(

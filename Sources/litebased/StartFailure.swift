@@ -14,7 +14,7 @@ enum ExitStatus {
     static let noPermission: Int32 = 77
     static let configuration: Int32 = 78
 
-    /// The status for a system call that failed, `other` where its errno says nothing special.
+    /// The status for a failed system call; `other` if its errno has no special meaning.
     static func of(_ error: Errno, or other: Int32) -> Int32 {
         error == .permissionDenied || error == .notPermitted ? noPermission : other
     }
@@ -26,7 +26,7 @@ struct StartFailure: Error {
     var status: Int32
     /// One line: cause, semicolon, remedy.
     var message: String
-    /// The system call's reason, where one is behind it.
+    /// The error of the system call behind it, if any.
     var error: Errno?
 
     init(_ status: Int32, _ message: String, _ error: Errno? = nil) {

@@ -129,6 +129,7 @@ def test_mistakes(run, arguments, status):  # noqa: F811
     assert result.returncode == status and result.stderr, result
 
 
+@pytest.mark.slow
 def test_a_daemon_that_is_killed_and_started_again(tmp_path):
     own = Daemon(tmp_path)
     process = subprocess.Popen([LITEBASE, "bench", "-t", "4", "--warmup", "0", "-c", "4", "--json", "--socket", own.socket],

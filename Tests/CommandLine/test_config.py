@@ -8,7 +8,6 @@ import shutil
 import signal
 import stat
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -16,9 +15,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.append(str(ROOT / "Tests/Protocol"))
-
-from daemon import LITEBASE, SANITIZER, Daemon  # noqa: E402
+from daemon import LITEBASE, SANITIZER, Daemon
 
 USAGE, NO_INPUT, NO_PERMISSION, CONFIG_ERROR = 64, 66, 77, 78
 SECRET = "Xq7-of-the-shop"
@@ -74,6 +71,15 @@ def test_a_database_is_there_after_a_reload(config, place, daemon):
     result = config("remove-database", "music", "--reload", "--socket", daemon.socket_path)
     assert result.stdout == f"Removed: {add(place, 'music')}\nConfiguration reloaded: 2 databases\n"
     assert not any(entry["name"] == "music" for entry in client.call("list_databases").data["databases"])
+
+
+def test_what_was_done_is_said_although_no_daemon_reloads(config, place):
+    """A daemon that does not answer: the file is gone, and whoever reads only the error would try again."""
+    nowhere = ("--reload", "--socket", place / "none.sock")
+    done = config("add-database", "music", "sqlite::memory:", *nowhere, status=69)
+    assert done.stdout == f"Written: {add(place, 'music')}\n" and "none.sock" in done.stderr, done
+    done = config("remove-database", "music", *nowhere, status=69)
+    assert done.stdout == f"Removed: {add(place, 'music')}\n" and "none.sock" in done.stderr, done
 
 
 def test_without_a_reload_the_next_step_is_told(config):

@@ -79,7 +79,8 @@ def slug(heading):
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
-@pytest.mark.parametrize("path", sorted(str(path.relative_to(ROOT)) for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]))
+@pytest.mark.parametrize("path", sorted(str(path.relative_to(ROOT)) for path in [
+    *ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("Sources/*/*.md"), ROOT / "Tests/README.md"]))
 def test_links_lead_somewhere(path):
     for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", re.sub(r"^```.*?^```$", "", text(path), flags=re.M | re.S)):
         file, _, anchor = target.partition("#")

@@ -5,13 +5,11 @@ import os
 import pathlib
 import socket
 import subprocess
-import sys
 import threading
 
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "Protocol"))
-from daemon import LITEBASE, LITEBASED, Daemon, environment_for, run_to_end  # noqa: E402
+from daemon import LITEBASE, Daemon, environment_for, run_to_end
 
 
 @pytest.fixture

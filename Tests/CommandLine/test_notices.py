@@ -3,17 +3,17 @@
 import os
 import shutil
 import subprocess
-import sys
 import time
 
 import pytest
 
-from test_cli import LITEBASE, ROOT, SANITIZER
+from test_cli import LITEBASE, SANITIZER
 
-sys.path.append(str(ROOT / "Tests/Protocol"))
+from daemon import Daemon, short_directory
+from postgresql import PostgreSQL
 
-from daemon import Daemon, short_directory  # noqa: E402
-from postgresql import PostgreSQL  # noqa: E402
+# It starts database servers.
+pytestmark = pytest.mark.slow
 
 RAISE = ("DO $$BEGIN RAISE NOTICE E'hello %\\nlitebase: \\x1b[31mred', 5 USING DETAIL = 'd', HINT = 'h'; RAISE WARNING 'careful'; END$$")
 SHOWN = ["NOTICE:  hello 5", r"  litebase: \x1b[31mred", "DETAIL:  d", "HINT:  h", "WARNING:  careful"]

@@ -2,12 +2,14 @@
 
 import os
 import pty
-import subprocess
 
 import pytest
 
 from test_cli import LITEBASE
 from test_scripts import daemon, mariadb, postgresql, run  # noqa: F401 (fixtures)
+
+# It starts database servers.
+pytestmark = pytest.mark.slow
 
 SCHEMA = """
 CREATE PROCEDURE two() BEGIN SELECT 1 AS a UNION ALL SELECT 2; SELECT 'x' AS b, NULL AS c; END;

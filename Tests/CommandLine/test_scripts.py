@@ -4,17 +4,17 @@ halves of statements, the wrong database, transactions that are left open."""
 import os
 import shutil
 import subprocess
-import sys
 
 import pytest
 
-from test_cli import LITEBASE, ROOT, SANITIZER
+from test_cli import LITEBASE, SANITIZER
 
-sys.path.append(str(ROOT / "Tests/Protocol"))
+from daemon import Daemon, short_directory, wait_until
+from mariadb import MariaDB
+from postgresql import PostgreSQL
 
-from daemon import Daemon, short_directory, wait_until  # noqa: E402
-from mariadb import MariaDB  # noqa: E402
-from postgresql import PostgreSQL  # noqa: E402
+# It starts database servers.
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -283,6 +283,7 @@ def test_a_transaction_that_the_server_has_ended_is_not_gone_on_with(run, daemon
     shell = Typed(daemon, tmp_path, "-d", "pg")
     assert shell.say("BEGIN; INSERT INTO half VALUES (1); SELECT 1 AS a;") == '{"a":1}\n'
     assert int(postgresql.psql(END)) >= 1
+    wait_until(lambda: int(postgresql.psql(END.replace("pg_terminate_backend(pid)", "*"))) == 0, "its connections are gone")
     status, _, error = shell.end("INSERT INTO half VALUES (2);\nINSERT INTO half VALUES (3);\nCOMMIT;\n")
     assert status == 1 and "rolled back" in error and "not run" in error, error
     assert count(run, "pg", "half") == 0
@@ -403,3 +404,19 @@ def test_rows_that_are_cut_off_are_told(run, form):
     done = run("query", "--format", form, "--max-rows", "2", "SELECT 1 UNION SELECT 2 UNION SELECT 3")
     assert done.returncode == 0 and "--max-rows" in done.stderr, done
     assert "--max-rows" not in run("query", "--format", form, "--max-rows", "3", "SELECT 1 UNION SELECT 2 UNION SELECT 3").stderr
+
+
+# What is left undone shows in the status
+
+def test_a_transaction_that_an_argument_leaves_open_is_a_failure(run):
+    run("query", "DROP TABLE IF EXISTS t; CREATE TABLE t(x)")
+    done = run("query", "BEGIN; INSERT INTO t VALUES (1)")
+    assert done.returncode == 1 and "was not committed, and is rolled back" in done.stderr, done
+    assert count(run, "default", "t") == 0
+
+
+def test_half_a_statement_at_the_end_says_that_the_rest_was_run(run):
+    run("query", "DROP TABLE IF EXISTS t; CREATE TABLE t(x)")
+    done = run("query", "-", stdin="INSERT INTO t VALUES (1);\nINSERT INTO t VALUES (2")
+    assert done.returncode == 65 and "what stands before it was run" in done.stderr, done
+    assert count(run, "default", "t") == 1

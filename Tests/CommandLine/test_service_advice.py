@@ -3,16 +3,13 @@
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.append(str(ROOT / "Tests/Protocol"))
-
-from daemon import LITEBASE, LITEBASED  # noqa: E402
+from daemon import LITEBASE, LITEBASED
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root works on the system's configuration")
 pytestmark = needs_root
@@ -76,9 +73,9 @@ def test_a_check_has_the_service_s_eyes(system, program, arguments, what):
 
 
 @pytest.mark.parametrize("url, setting", [
-    ("/var/lib/litebase/a.db", None), ("/var/lib/litebase/below/a.db", None), ("/var/lib/litebaseball/a.db", "BindPaths=/var/lib/litebaseball"),
-    ("/srv/music/a.db", "BindPaths=/srv/music"), ("/etc/a.db", "BindPaths=/etc"), ("sqlite:/etc/a.db?mode=ro", None),
-    ("sqlite:/srv/a%3fb/c.db?mode=ro", "BindReadOnlyPaths=/srv/a?b"), ("sqlite::memory:", None), ("/a.db", "BindPaths=/"),
+    ("/var/lib/litebase/a.db", None), ("/var/lib/litebase/below/a.db", None), ("/var/lib/litebaseball/a.db", "BindPaths=-/var/lib/litebaseball"),
+    ("/srv/music/a.db", "BindPaths=-/srv/music"), ("/etc/a.db", "BindPaths=-/etc"), ("sqlite:/etc/a.db?mode=ro", None),
+    ("sqlite:/srv/a%3fb/c.db?mode=ro", "BindReadOnlyPaths=-/srv/a?b"), ("sqlite::memory:", None), ("/a.db", "BindPaths=-/"),
 ])
 def test_a_path_out_of_reach_is_told_with_its_drop_in(system, url, setting):
     output = system(LITEBASE, "config", "add-database", "music", url)
@@ -97,14 +94,14 @@ def test_what_a_drop_in_gives_is_known(system):
     given = SHIPPED + "BindPaths=/srv/music:/srv/music:rbind -/data:/srv/data:\n"
     for url in ("/srv/music/a.db", "/srv/data/x/a.db"):
         assert "sandbox" not in system(LITEBASE, "config", "add-database", "m", url, "--replace", says=given)
-    assert "BindPaths=/data" in system(LITEBASE, "config", "add-database", "m", "/data/a.db", "--replace", says=given)
+    assert "BindPaths=-/data" in system(LITEBASE, "config", "add-database", "m", "/data/a.db", "--replace", says=given)
     # The machine's own root directory (machine-root.conf): what is protected there cannot be seen from here.
     plain = SHIPPED.replace("RootDirectory=/run/litebase-root\n", "")
     assert "sandbox" not in system(LITEBASE, "config", "add-database", "m", "/data/a.db", "--replace", says=plain)
 
 
 def test_without_systemd_the_shipped_unit_is_meant(system):
-    assert "BindPaths=/data" in system(LITEBASE, "config", "add-database", "m", "/data/a.db", says=None)
+    assert "BindPaths=-/data" in system(LITEBASE, "config", "add-database", "m", "/data/a.db", says=None)
 
 
 def test_a_server_out_of_reach_is_told(system):

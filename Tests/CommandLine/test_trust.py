@@ -5,13 +5,11 @@ import pathlib
 import shutil
 import socket
 import subprocess
-import sys
 import threading
 
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "Protocol"))
-from daemon import LITEBASE, Daemon, environment_for, short_directory  # noqa: E402
+from daemon import LITEBASE, Daemon, environment_for, short_directory
 
 STRANGER = 54321
 needs_root = pytest.mark.skipif(os.getuid() != 0, reason="needs a socket of another user")

@@ -176,6 +176,19 @@ func formatted(
     ])
     func footers(summary: StatementSummary, hasColumns: Bool, text: String) {
         #expect(TableFormatter.footer(summary, hasColumns: hasColumns) == text)
+        #expect(
+            TableFormatter.footer(summary, hasColumns: hasColumns, changesRows: true)
+                == (hasColumns ? text : "0 rows affected\n"))
+    }
+
+    @Test(arguments: [
+        ("UPDATE t SET x = 1", true), ("/* INSERT */ -- x\n delete from t", true),
+        ("WITH a AS (SELECT 1) DELETE FROM t", true),
+        ("REPLACE INTO t VALUES (1)", true), ("CREATE TABLE t(x)", false), ("SELECT 1", false), ("", false),
+        ("BEGIN", false), ("INSERTED", false),
+    ])
+    func statementsThatChangeRows(sql: String, changesRows: Bool) {
+        #expect(RowStatement.changesRows(sql) == changesRows)
     }
 
     @Test(arguments: OutputFormat.allCases.filter { $0 != .table })

@@ -1,5 +1,7 @@
 // Spellings of flags, and what is said about wrong ones.
 
+import DatabaseContract
+import DatabaseEngines
 import LinuxSystem
 import Testing
 
@@ -7,7 +9,7 @@ import Testing
 
 @Suite struct CommandLineOptionsTests {
     private static func parse(_ arguments: [String]) throws(UsageError) -> CommandLineOptions {
-        try CommandLineOptions(parsing: arguments, directory: "/here")
+        try CommandLineOptions(parsing: arguments, directory: "/here", engines: .all)
     }
 
     @Test(arguments: Flag.all.filter { $0.argument != nil }.map(\.name))
@@ -21,7 +23,7 @@ import Testing
             #expect(options.settings.map(\.text) == read[0].settings.map(\.text))
             #expect(options.databases.map(\.url) == read[0].databases.map(\.url))
         }
-        let plain = CommandLineOptions()
+        let plain = CommandLineOptions(engines: .all)
         let changed =
             read[0].listen != plain.listen || read[0].configFile != nil || !read[0].settings.isEmpty
             || !read[0].databases.isEmpty

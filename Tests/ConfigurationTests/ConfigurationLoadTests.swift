@@ -1,5 +1,7 @@
 // Files, drop-ins and flags, one over the other.
 
+import DatabaseContract
+import DatabaseEngines
 import Glibc
 import LinuxSystem
 import Server
@@ -31,7 +33,7 @@ private final class Directory {
     }
 
     func load(_ arguments: [String] = [], credentials: String? = nil) throws -> Configuration {
-        let options = try CommandLineOptions(parsing: arguments, directory: "/work")
+        let options = try CommandLineOptions(parsing: arguments, directory: "/work", engines: .all)
         let variables = [
             "CONFIGURATION_DIRECTORY": path, "STATE_DIRECTORY": "/state", "CREDENTIALS_DIRECTORY": credentials,
         ].compactMapValues(\.self)

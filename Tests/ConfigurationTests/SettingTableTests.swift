@@ -1,5 +1,7 @@
 // The table of settings against the code's defaults, the shipped example, the manual pages and the flags.
 
+import DatabaseContract
+import DatabaseEngines
 import LinuxSystem
 import Server
 import Testing
@@ -28,7 +30,7 @@ import Testing
         guard let literal = setting.literal(in: Settings()) else { return }
         let entries = try TOMLDocument(parsing: Array("value = \(literal)".utf8)).entries
         var settings = Settings()
-        #expect(setting.assign(entries[0].value, to: &settings) == nil)
+        #expect(setting.assign(entries[0].value, to: &settings, .all) == nil)
         #expect(settings == Settings())
     }
 
@@ -61,11 +63,11 @@ import Testing
 
     @Test func theExampleIsAValidConfigurationAsShippedAndSwitchedOn() throws {
         for text in [Array(try Repository.text("docs/litebase.toml.example").utf8), try Self.activeExample()] {
-            var reader = SettingsReader()
+            var reader = SettingsReader(engines: .all)
             reader.read(text, file: "example")
             #expect(reader.problems == [])
         }
-        var shipped = SettingsReader()
+        var shipped = SettingsReader(engines: .all)
         shipped.read(Array(try Repository.text("docs/litebase.toml.example").utf8), file: "example")
         #expect(shipped.settings == Settings(), "as shipped it changes nothing")
         #expect(shipped.databases.isEmpty)

@@ -1,5 +1,7 @@
 // What is said about files that are wrong, with line and remedy.
 
+import DatabaseContract
+import DatabaseEngines
 import LiteBaseTesting
 import Server
 import Testing
@@ -8,7 +10,7 @@ import Testing
 
 @Suite struct SettingsReaderTests {
     private static func problems(_ text: String) -> [String] {
-        var reader = SettingsReader()
+        var reader = SettingsReader(engines: .all)
         reader.read(Array(text.utf8), file: "f.toml")
         _ = reader.orderedDatabases()
         return reader.problems(orderedBy: ["f.toml"]).map(\.description).filter { !$0.contains("names \"default\"") }
@@ -102,7 +104,7 @@ import Testing
         "", "sqlite:/a%zz", "sqlite:/a%00", "sqlite:/a\u{1}b",
     ])
     func badURLsAreRefusedWithOneLine(_ url: String) {
-        let problem = DatabaseAddress.problem(url: url)
+        let problem = DatabaseAddress.problem(url: url, .all)
         #expect(problem != nil)
         #expect(problem?.hasSuffix("\n") == false)
     }
@@ -111,7 +113,7 @@ import Testing
         "sqlite:/a.db", "sqlite:///a.db", "sqlite:/a b.db?mode=ro", "sqlite:/a?mode=rw", "sqlite::memory:",
         "sqlite:/%3f",
     ])
-    func goodURLsAreTaken(_ url: String) { #expect(DatabaseAddress.problem(url: url) == nil) }
+    func goodURLsAreTaken(_ url: String) { #expect(DatabaseAddress.problem(url: url, .all) == nil) }
 
     @Test func mutatedFilesNeverTrap() throws {
         var random = SeededGenerator.fresh
@@ -126,7 +128,7 @@ import Testing
                 default: text.insert(contentsOf: text.suffix(30), at: place)
                 }
             }
-            var reader = SettingsReader()
+            var reader = SettingsReader(engines: .all)
             reader.read(text, file: "f")
             _ = reader.orderedDatabases()
             #expect(reader.problems.allSatisfy { !$0.message.isEmpty }, "seed \(random.seed)")

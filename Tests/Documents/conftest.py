@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent), str(pathlib.Path(__file__).resolve().parents[1] / "Protocol")]
+sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent)]
 
 from directories import directory  # noqa: E402, F401
 from reader import Reader  # noqa: E402

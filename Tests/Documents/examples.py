@@ -11,7 +11,7 @@ import subprocess
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MARKDOWN = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", *sorted(
-    str(path.relative_to(ROOT)) for folder in ("docs", "systemd", "packaging", "Tests", "Benchmarks", "FuzzTesting")
+    str(path.relative_to(ROOT)) for folder in ("Sources", "docs", "systemd", "packaging", "Tests", "Benchmarks", "FuzzTesting")
     for path in (ROOT / folder).rglob("*.md") if not any(part.startswith(".") for part in path.parts[len(ROOT.parts):]))]
 # litebase-protocol(7) is made of Markdown that is here already (scripts/make-protocol-man.py --check).
 MANUAL = ["docs/man/litebase.1", "docs/man/litebased.8", "docs/man/litebase.toml.5"]

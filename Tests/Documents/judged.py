@@ -71,6 +71,8 @@ NETWORK = "needs a package from the network"
 BUILDS = "builds everything, for minutes: what continuous integration does"
 PACKAGE = "Tests/System/conftest.py installs the package with each run"
 LONG = "runs for minutes; test_judged.py looks whether the verb and the script exist"
+# So that it ends by itself: when Ctrl-C would find it at work, nobody can know.
+SHORT = {"litebase bench": "litebase bench --duration 0.2"}
 LEAVES = {"litebase shell -d notes": (Typed(".quit\n"),), "litebase shell": (Typed(".quit\n"),), "litebase top": (Typed("q", 0.4),)}
 
 
@@ -89,7 +91,8 @@ README = [
               ends={"systemctl status litebase.socket litebase.service": 3}),
     Stays(begins="export PATH="),
     Commands(begins='litebase query -d notes "CREATE',
-             types={**LEAVES, "litebase bench point-select -d notes": (Typed(CTRL_C, 1.5),)}),
+             types=LEAVES, instead=SHORT),
+    Elsewhere(begins="import { connect }", test="clients/node/tests/test_node.py::test_a_readme"),
     Program(begins="import json, os, socket"),
 ]
 
@@ -118,9 +121,50 @@ def python(begins):
 
 
 CLIENT_PYTHON = [
+    Elsewhere(begins="$ sudo apt install ./python3-litebase", test="Tests/System/test_drivers.py::test_python"),
     LeftOut(begins="$ pip install", reason=NETWORK),
     *map(python, ["import litebase\n\ndb = ", "db.execute(\"CREATE", "import datetime", "total = 0", "db.commit()", "import threading",
-                  "try:", "import asyncio", "for entry in"]),
+                  "try:", "import asyncio", "from sqlalchemy", "cursor = db.execute(\"SELECT name, people FROM city WHERE", "for entry in"]),
+]
+
+
+
+def go(begins):
+    return Elsewhere(begins=begins, test="clients/go/tests/test_go.py::test_the_guide")
+
+
+CLIENT_GO = [
+    Elsewhere(begins="$ sudo apt install ./golang-github", test="Tests/System/test_drivers.py::test_go"),
+    LeftOut(begins="$ go mod edit", reason="it names a place of the reader's; clients/go/tests/test_go.py writes the same into go.mod"),
+    *map(go, ['package main\n\nimport (', 'if _, err := db.Exec("CREATE', "Oslo has", 'if _, err := db.Exec("INSERT', "Tromsø",
+              "rows, err := db.Query", "1090484", "tx, err", "conn, err", "2 1", "ctx, cancel", "stopped, in", "_, err := db.Exec",
+              "constraint_violation", "conn, err", "reads only"]),
+]
+
+
+def node(begins):
+    return Elsewhere(begins=begins, test="clients/node/tests/test_node.py::test_the_guide")
+
+
+CLIENT_NODE = [
+    Elsewhere(begins="$ sudo apt install ./node-litebase", test="Tests/System/test_drivers.py::test_node"),
+    LeftOut(begins="$ npm install", reason="it names a place of the reader's; clients/node/tests/test_node.py compiles there, and links it"),
+    *map(node, ["import {", "connected to", 'await db.query("CREATE', "[\n  { name", 'await db.query("INSERT', "Tromsø", "let total", "1090484",
+                "await db.transaction", "const session", "const results", "[ 2, 1 ]", "const endless", "stopped, in", "try {",
+                "constraint_violation", "console.log((await db.health", "healthy true"]),
+]
+
+
+def rust(begins):
+    return Elsewhere(begins=begins, test="clients/rust/tests/test_rust.py::test_the_guide")
+
+
+CLIENT_RUST = [
+    rust("[dependencies]"),
+    Elsewhere(begins="$ sudo apt install ./librust-litebase", test="Tests/System/test_drivers.py::test_rust"),
+    *map(rust, ["use litebase", "connected, healthy", 'db.execute("CREATE', "2 rows", "struct City", "Bergen of",
+                'db.execute("INSERT', "Tromsø", "let mut total", "1090484", "let mut pages", "a page of", "let mut transaction",
+                "let batch", "2 1", "let endless", "stopped, in", "match db", "constraint_violation", "for database", "default Sqlite"]),
 ]
 
 # The same command stands in a guide, where it has its machine.
@@ -133,6 +177,9 @@ DATABASES = [
                      (Typed("secret\n"),)}),
     Elsewhere(begins="CREATE ROLE reader", test="Tests/Documents/test_statements.py::test_the_reader_of_postgresql"),
     Configuration(begins="[databases.shop]", names=("sales", "analysts")),
+    OnMachine(begins="$ sudo litebase config remove-database"),
+    OnMachine(begins="$ sudo rm -f /etc/tmpfiles.d"),
+    OnMachine(begins="$ sudo rm /etc/systemd/system/litebase"),
     OnMachine(begins="$ sudo apt install libmariadb3"),
     Elsewhere(begins="CREATE USER reader", test="Tests/Documents/test_statements.py::test_the_reader_of_mariadb"),
     OnMachine(begins="$ sudo apt install libhiredis0.14"),
@@ -158,8 +205,7 @@ FUZZ = [
 LITEBASE_1 = [
     Commands(begins="litebase ping", left_out={
         "sudo litebase config add-database music /var/lib/litebase/music.db --reload": ON_MACHINE},
-        types={"litebase bench point-select -d default -c 64": (Typed(CTRL_C, 1.5),),
-               'litebase bench --sql "SELECT * FROM city WHERE id = ?" --param int:1..5000': (Typed(CTRL_C, 1.5),)}),
+        instead=SHORT),
 ]
 
 LITEBASED_8 = [
@@ -177,6 +223,7 @@ LITEBASE_TOML_5 = [
 
 DEBIAN = [
     OnMachine(begins="adduser NAME litebase", instead={"adduser NAME": "sudo adduser bob"}),
+    LeftOut(begins="systemctl enable litebase-monitor.socket", reason="the same is in docs/operations.md, Who may only watch"),
     OnMachine(begins="systemctl --user enable --now"),
     LeftOut(begins="echo 'litebase litebase/purge-databases", reason="Tests/System/test_package.py answers so, and purges"),
 ]
@@ -193,10 +240,7 @@ HELP = {
     "litebase config add-database --help": [Commands(begins="sudo litebase config", left_out={
         "sudo litebase config add-database music /var/lib/litebase/music.db --reload": ON_MACHINE,
         'sudo litebase config add-database shop \\\n    "postgresql://litebase@db.example.org/shop" --ask-password': ON_MACHINE})],
-    "litebase bench --help": [Commands(begins="litebase bench", types={
-        command: (Typed(CTRL_C, 1.5),) for command in (
-            "litebase bench", "litebase bench insert -d default -c 64 --duration 30 --json",
-            'litebase bench --sql "SELECT * FROM city WHERE id = ?" \\\n  --param int:1..5000')},
+    "litebase bench --help": [Commands(begins="litebase bench", instead={**SHORT, "--duration 30": "--duration 0.1"},
         left_out={"litebase bench point-select -d default -c 64 --rows 1000000": "litebase(1) has it without a million rows"})],
     "litebase completions --help": [Commands(begins="mkdir -p ~/.local/share/bash-completion", left_out={
         'litebase completions zsh > "${fpath[1]}/_litebase"': "needs zsh"})],
@@ -208,8 +252,12 @@ ADD_SHOP = 'sudo litebase config add-database shop "postgresql://litebase@db.exa
 OPERATIONS = [
     OnMachine(begins="$ sudo systemctl enable --now", ends={STATUS: 3}),
     OnMachine(begins="$ sudo usermod"),
+    OnMachine(begins="$ sudo groupadd", varies=("date",)),
     Configuration(begins="[databases.shop]", names=("sales", "report")),
-    Configuration(begins="[access]", names=("monitor", "alice")),
+    Configuration(begins="[access]\nadmins", names=("carol", "alice")),
+    OnMachine(begins="$ sudo systemctl enable litebase-monitor.socket", varies=("milliseconds",),
+              ends={'sudo -u bob litebase query "SELECT 1" --socket /run/litebase/monitor.sock': 77}),
+    Configuration(begins="[access]\nmonitors", names=("monitor", "watchers")),
     OnMachine(begins="$ sudo litebase config add-database music"),
     OnMachine(begins="$ cat /etc/litebase/litebase.toml.d/music.toml"),
     Configuration(begins="[databases.reports]"),

@@ -8,11 +8,14 @@ from daemon import LITEBASE
 
 JUDGED = {
     "README.md": judged.README,
-    "ARCHITECTURE.md": [judged.Picture(begins="CLinux  CSQLite")],
+    "ARCHITECTURE.md": [judged.Picture(begins="             control loop"), judged.Picture(begins="litebased   litebase")],
     "FuzzTesting/README.md": judged.FUZZ,
     "Tests/PowerLoss/README.md": [judged.Picture(begins="24 clients")],
     "docs/client-swift.md": judged.CLIENT_SWIFT,
+    "docs/clients/go.md": judged.CLIENT_GO,
+    "docs/clients/node.md": judged.CLIENT_NODE,
     "docs/clients/python.md": judged.CLIENT_PYTHON,
+    "docs/clients/rust.md": judged.CLIENT_RUST,
     "docs/databases.md": judged.DATABASES,
     "docs/examples/shop/README.md": judged.SHOP,
     "docs/operations.md": judged.OPERATIONS,

@@ -24,7 +24,7 @@ RUN = [
     "systemctl status systemd-journald", "systemctl cat litebase", "systemctl cat litebase.service",
     "systemctl cat litebase.socket litebase.service", "systemctl show litebase -p NRestarts",
     "systemctl show litebase -p NRestarts,Result", "systemctl show litebase -p BindPaths", "systemctl list-sockets litebase.socket",
-    "ss -xl", "ss -xp | grep litebase.sock", "df -h /var/lib/litebase", "sudo runuser -u litebase -- ls -l /srv/music",
+    "sudo debconf-show litebase", "ss -xl", "ss -xp | grep litebase.sock", "df -h /var/lib/litebase", "sudo runuser -u litebase -- ls -l /srv/music",
     "systemctl reload litebase", "systemctl restart litebase.service", "sudo systemctl restart litebase.service", "systemctl status litebase", "systemctl daemon-reload",
     "sudo systemctl restart litebase.socket", "sudo loginctl enable-linger alice", "usermod -aG sales alice",
     "sudo systemctl reset-failed litebase.socket; sudo systemctl start litebase.socket",
@@ -37,8 +37,9 @@ PART = "is no whole command"
 NOT_ROOT = "is a user's; the user instance has a section of its own, which runs it"
 STAYS = "stays in the foreground"
 LEFT_OUT = {
-    "kill -9": PART, "systemctl --user": PART, "sudo -u alice": PART, "journalctl -x": PART, "systemd-analyze security": PART,
-    "litebase ping -d NAME": PART, "timeout 15 litebase ping -d NAME": PART,
+    "kill -9": PART, "systemctl kill": PART, "systemctl --user": PART,
+    "sudo systemctl disable litebase-monitor.socket": "for a version that does not have it", "sudo -u alice": PART, "journalctl -x": PART, "systemd-analyze security": PART,
+    "litebase ping -d NAME": PART, "sudo chown litebase:litebase FILE": PART, "timeout 15 litebase ping -d NAME": PART,
     "litebase config add-database": PART, "litebase query --url": PART, "id -u NAME": PART,
     "systemctl edit litebase.socket": PART, "systemctl edit litebase.service": PART, 'sqlite3 FILE ".backup TARGET"': PART,
     "journalctl --user -u litebase": NOT_ROOT, "systemctl --user enable --now litebase.socket": NOT_ROOT,
@@ -48,9 +49,9 @@ LEFT_OUT = {
     "apt purge": PART, "echo 'litebase litebase/purge-databases boolean true' | sudo debconf-set-selections": "Tests/System/test_package.py answers so",
     "pg_dump --inserts": PART, "litebase query -d shop - < shop.sql": "Tests/CommandLine/test_dumps.py loads dumps",
     "systemctl is-system-running": "says degraded, and fails, in a container",
-    "mariadb-dump --routines … | litebase query -d legacy -": "Tests/Protocol/test_mysql_server.py loads dumps",
+    "mariadb-dump --routines … | litebase query -d legacy -": "Tests/Protocol/servers/test_mysql_server.py loads dumps",
     "litebase query -d cache SET k v": "Tests/System/test_guides.py has a Redis, and runs the like",
-    "./shop.py ddl --engine postgresql | litebase query -d shop -": "its tables are made on the servers of Tests/Protocol/test_sample.py",
+    "./shop.py ddl --engine postgresql | litebase query -d shop -": "its tables are made on the servers of Tests/Protocol/engines/test_sample.py",
     "scripts/demo.sh .build/release bash": "test_examples_run.py::test_the_demonstration",
     "man -l docs/man/litebased.8": "Tests/CommandLine/test_documents.py has every page shown",
     "litebase bench": "the quick start in README.md runs it",

@@ -105,6 +105,7 @@ def paste(reader, block):
         assert not [reply for reply in replies if reply["type"] == "error"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("document, where", [*((document, "found") for document in FOLLOWED),
                                              *((document, "named") for document in ("docs/protocol.md", "docs/examples/shop/README.md"))])
 def test_document_with_a_daemon(reader, document, where):
@@ -114,11 +115,13 @@ def test_document_with_a_daemon(reader, document, where):
     follow_document(alice, document, "shop" if "shop" in document else None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("document", STARTED)
 def test_document_that_starts_a_daemon(reader, document):
     follow_document(reader(), document)
 
 
+@pytest.mark.slow
 def test_the_demonstration():
     """`make run` asks what README.md shows, and gets those answers; and what it says that it runs, a reader can type."""
     directory = os.path.dirname(LITEBASE)
@@ -139,7 +142,7 @@ def test_the_demonstration():
     terminal.check(block, typed, commands, seen)
 
 
-NUMBERS = {"sales": 1001, "analysts": 1002, "report": 1003, "monitor": 1004, "alice": 1005}
+NUMBERS = {"carol": 1105, "watchers": 1106, "sales": 1001, "analysts": 1002, "report": 1003, "monitor": 1004, "alice": 1005}
 CONFIGURATIONS = [(document, index) for document in JUDGED for index, (_, judgement) in enumerate(judgements_of(document))
                   if isinstance(judgement, judged.Configuration)]
 

@@ -64,6 +64,7 @@ def seen(client, disable):
     ask("activity")
     ask("batch", statements=[{"sql": insert, "params": [1]}])
     ask("describe", sql="SELECT x FROM t WHERE x = ?")
+    ask("describe", sql="SELECT 1", session=session)
     ask("db_disconnect", session=session)
     ask("cancel", request=1)
     ask("stats")
@@ -75,8 +76,8 @@ def seen(client, disable):
     return found
 
 
-# It takes a procedure of a MySQL server: Tests/Protocol/test_result_sets.py.
-ELSEWHERE = {"query": {"result_sets_dropped"}}
+# It takes a procedure or a warning of a MySQL server (Tests/CommandLine/test_shell.py), and somebody who may only watch: Tests/Protocol/servers/test_result_sets.py, access/test_monitors.py.
+ELSEWHERE = {"query": {"result_sets_dropped", "warning_count"}, "batch": {"warning_count"}, "hello": {"monitor"}}
 
 
 def test_every_field_is_documented_and_every_documented_field_comes(reader):

@@ -40,6 +40,7 @@ def asked(reader, database, url, statements):
     return [reader.run(f"litebase query -d {database} {shlex.quote(statement)}").status for statement in statements]
 
 
+@pytest.mark.slow
 def test_the_reader_of_postgresql(serve, reader):
     """It may read every table, and change none."""
     server = serve(PostgreSQL)
@@ -48,6 +49,7 @@ def test_the_reader_of_postgresql(serve, reader):
     assert asked(reader(), "shop", server.url(user="reader"), ["SELECT * FROM stock", "INSERT INTO stock VALUES (1)"]) == [0, 77]
 
 
+@pytest.mark.slow
 def test_the_reader_of_mariadb(mariadb, reader):
     """The same; unix_socket takes the name of whoever connects, so the statement's user gets a password's way in here."""
     block, _ = shown("CREATE USER reader")

@@ -23,6 +23,7 @@ def dumped(package):
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("swift"), reason="needs the Swift compiler")
 def test_the_manifest_is_good(directory):
     [block] = [block for block in examples.blocks("docs/client-swift.md") if block.text.startswith("// swift-tools-version")]

@@ -24,7 +24,7 @@ import Testing
                 let id = queue.schedule(source, token: token, at: MonotonicInstant(nanoseconds: deadline))
                 planned.append(Planned(id: id, deadline: deadline, token: token))
                 if let victim = planned.indices.randomElement(using: &random), Bool.random(using: &random) {
-                    queue.cancel(planned.remove(at: victim).id)
+                    _ = queue.cancel(planned.remove(at: victim).id)
                 }
             }
             var now: Int64 = -1
@@ -48,10 +48,29 @@ import Testing
         var queue = TimerQueue()
         let source = EventSource()
         for token in 0..<100_000 as Range<UInt64> {
-            queue.cancel(queue.schedule(source, token: token, at: .distantFuture))
+            _ = queue.cancel(queue.schedule(source, token: token, at: .distantFuture))
         }
         // What is left keeps at most as many entries as the threshold of the clean-up.
         #expect(queue.entryCount <= 200)
+    }
+
+    /// What a source holds may be a database in memory, and the deadline an hour away.
+    @Test func aCancelledTimerHoldsNothing() throws {
+        final class Holder: EventSource {
+            var onEnd: () -> Void = {}
+            deinit { onEnd() }
+        }
+        let loop = try EventLoop()
+        var holder: Holder? = Holder()
+        weak let held = holder
+        let other = loop.schedule(EventSource(), at: .distantFuture)
+        // Whoever goes with its last reference cancels timers of its own.
+        holder?.onEnd = { loop.cancel(other) }
+        let timer = try loop.schedule(#require(holder), at: .distantFuture)
+        holder = nil
+        #expect(held != nil)
+        loop.cancel(timer)
+        #expect(held == nil)
     }
 }
 

@@ -15,8 +15,6 @@ TABLES = itertools.count(1)
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "alone: it measures time, so nothing else is tested meanwhile")
-    config.addinivalue_line("markers", "needs(feature, ...): of an engine, for the conformance suite (engine.py)")
     if not os.access(daemon_module.LITEBASED, os.X_OK):
         pytest.exit(f"no daemon at {daemon_module.LITEBASED}: run `swift build -c release --static-swift-stdlib "
                     "--product litebased`, or set LITEBASED", returncode=2)
@@ -76,6 +74,17 @@ def start_daemon(directory):  # asked for here so that the directory outlives th
             instance.discard()
 
 
+@pytest.fixture
+def limited(directory, start_daemon):
+    """Starts daemons with limits of the test's choice, which every user may connect to."""
+    def start(**limits):
+        config = directory / "limits.toml"
+        config.write_text("[limits]\n" + "".join(f"{key} = {value}\n" for key, value in limits.items()))
+        return start_daemon(f"--config={config}", "--socket-mode=666", directory=directory)
+
+    return start
+
+
 @pytest.fixture(params=["msgpack", "lines"])
 def mode(request):
     return request.param
@@ -99,3 +108,16 @@ def packed(daemon):
 def table():
     """A table name that no other test uses."""
     return f"t{next(TABLES)}"
+
+
+@pytest.fixture
+def filled(packed, table):
+    """A table with two rows."""
+    packed.query(f"CREATE TABLE {table}(x INTEGER PRIMARY KEY, y)")
+    packed.query(f"INSERT INTO {table}(x, y) VALUES (1, 'a'), (2, 'b')")
+    return table
+
+
+@pytest.fixture
+def session(client):
+    return client.session()

@@ -21,7 +21,7 @@ import WireProtocol
             let texts = (0..<Int.random(in: 0...20, using: &random)).map { _ in
                 [UInt8](repeating: 0x61, count: Int.random(in: 0...128, using: &random))
             }
-            let framing = [Framing?.none, .lines, .lengthPrefixed].randomElement(using: &random) ?? nil
+            let framing = [Framing?.none, .lines, .lengthPrefixed].randomElement(using: &random)??.number
             let slot = try #require(table.slot(Int.random(in: 0..<4, using: &random)))
             let number = UInt64.random(in: 0...UInt64.max, using: &random)
             let kinds = texts.map { _ in Int.random(in: 0...3, using: &random) }
@@ -35,10 +35,11 @@ import WireProtocol
                     case 2: .unsigned(UInt64.max - UInt64(index))
                     default: .string(text)
                     }
-                return UnansweredRequest(id: id, encoding: index % 2 == 0 ? .json : .messagePack)
+                return UnansweredRequest(id: id, encoding: (index % 2 == 0 ? WireEncoding.json : .messagePack).number)
             }
             slot.record(
-                framing: framing, int64Style: .string, noticeEncoding: .json, sessionCount: 9, requestCount: texts.count
+                framing: framing, int64Style: .string, noticeEncoding: WireEncoding.json.number, sessionCount: 9,
+                requestCount: texts.count
             ) { index in
                 // The slot copies the text before the next one is asked for.
                 texts[index].withUnsafeBytes { request(index, $0) }
@@ -52,7 +53,8 @@ import WireProtocol
             let read = try #require(second.slot(slot.index), "seed \(seed)")
             #expect(read.state == .known && read.number == number && read.framing == framing, "seed \(seed)")
             #expect(
-                read.int64Style == .string && read.noticeEncoding == .json && read.sessionCount == 9, "seed \(seed)")
+                read.int64Style == .string && read.noticeEncoding == WireEncoding.json.number
+                    && read.sessionCount == 9, "seed \(seed)")
             let requests = try #require(read.unanswered, "seed \(seed)")
             #expect(requests.count == texts.count, "seed \(seed)")
             for (index, found) in requests.enumerated() {

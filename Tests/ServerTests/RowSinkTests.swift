@@ -1,5 +1,5 @@
 import ByteBuffers
-import DatabaseDrivers
+import DatabaseContract
 import Testing
 import WireProtocol
 
@@ -30,7 +30,7 @@ struct RowSinkTests {
         for _ in 0..<999 { #expect(push("x", sink) == .open) }
         #expect(push("x", sink) == .full)
         sink.reopen()
-        sink.finish { _, _ in }
+        sink.finish(QueryReply())
         let lines = lines(sink)
         #expect(lines.count == 2)
         #expect(lines[0].hasSuffix(#"],"more":true}}"#))
@@ -66,7 +66,7 @@ struct RowSinkTests {
         sink.restart()
         sink.begin(ColumnSet([ColumnDescription(name: Array("a".utf8), type: "any", declaredType: nil)]))
         _ = push("kept", sink)
-        sink.finish { _, _ in }
+        sink.finish(QueryReply())
         let lines = lines(sink)
         #expect(lines.count == 1)
         #expect(!lines[0].contains("gone"))

@@ -9,6 +9,8 @@ import pytest
 import wire
 from machine import SERVICE, wait_until
 
+pytestmark = pytest.mark.load
+
 LIMIT = 40
 
 

@@ -63,6 +63,24 @@ def test_a_database_by_drop_in_is_served(machine, with_example, connect):
     assert machine.output("stat", "-c", "%U", "/srv/music/library.db") == "litebase"
 
 
+def test_a_directory_that_is_gone_keeps_no_other_database_away(machine, with_example, connect):
+    """The drop-in that `add-database` advises, word by word."""
+    machine.write("/etc/litebase/litebase.toml.d/test-other.toml", '[databases.other]\nurl = "sqlite::memory:"\n')
+    advised = machine.output("litebase", "config", "add-database", "test-gone", "/srv/music/gone.db").splitlines()
+    setting = [line.strip() for line in advised if "BindPaths=" in line]
+    assert setting == ["BindPaths=-/srv/music"], advised
+    machine.drop_in("gone", f"[Service]\n{setting[0]}\n")
+    machine.run("litebase", "query", "-d", "test-gone", "CREATE TABLE t(x)", user="member")
+    machine.remove("/srv/music")
+    machine.systemctl("restart", SERVICE)
+    assert machine.run("litebase", "query", "-d", "other", "SELECT 7 AS n", user="member").stdout == '{"n":7}\n'
+    refused = machine.run("litebase", "query", "-d", "test-gone", "SELECT 1 FROM t", user="member", check=False)
+    assert refused.returncode == 69 and "No such file or directory" in refused.stderr, refused
+    machine.run("install", "-d", "-o", "litebase", "-g", "litebase", "/srv/music")
+    machine.systemctl("restart", SERVICE)
+    machine.run("litebase", "query", "-d", "test-gone", "CREATE TABLE t(x)", user="member")
+
+
 def test_a_members_link_in_his_directory_leads_to_no_other_database(machine, with_example, connect):
     """Within the unit's root directory and system calls; root's own link beside is followed."""
     with_example("database-paths")

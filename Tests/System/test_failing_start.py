@@ -1,6 +1,10 @@
 """A daemon that cannot start says why, and the socket survives until it can."""
 
+import pathlib
+import subprocess
 import time
+
+import pytest
 
 from machine import SERVICE, wait_until
 
@@ -129,3 +133,29 @@ def test_the_check_of_the_examples_fails_and_recovers(machine):
     wait_until(lambda: machine.run("litebase", "ping", check=False).returncode == 0, "the daemon answers")
     machine.systemctl("start", "litebase-check.service")
     assert "litebase-check" not in machine.output("systemctl", "--failed", "--plain", "--no-legend")
+
+
+@pytest.mark.parametrize("how, told", [("overflow", "crashed (SIGSEGV)"), ("kill", "was killed (SIGKILL")])
+def test_a_daemon_that_dies_before_it_serves_is_slowed_down_and_told(machine, tmp_path, how, told):
+    """Loaded into it, a library ends it just before READY=1; systemd hands what the next process needs."""
+    library = "/usr/lib/litebase-test-crash.so"
+    source = pathlib.Path(__file__).parent.parent / "Support/start_crash.c"
+    subprocess.run(["cc", "-O0", "-shared", "-fPIC", "-o", tmp_path / "crash.so", source, "-ldl"], check=True)
+    machine.copy_in(tmp_path / "crash.so", library)
+    try:
+        machine.drop_in("crash", f"[Service]\nEnvironment=LD_PRELOAD={library} START_CRASH={how} START_CRASH_PAUSE=150\n")
+        waiting = machine.start("litebase", "ping", "-c", "1", "--timeout", "60")
+        wait_until(lambda: "attempt 4" in machine.property("StatusText"), "the fourth attempt", timeout=30)
+        assert told in machine.property("StatusText") and machine.state("litebase.socket") == "active"
+        said = [entry for entry in lines(machine) if told in str(entry["MESSAGE"]) and entry["SYSLOG_IDENTIFIER"] == "litebased"]
+        assert 1 <= len(said) <= 2, [entry["MESSAGE"] for entry in said]
+        asked = machine.run("litebase", "status", "--timeout", "1", check=False)
+        assert asked.returncode == 69 and told in asked.stderr, asked.stderr
+        machine.remove(f"/etc/systemd/system/{SERVICE}.d/crash.conf")
+        machine.systemctl("daemon-reload")
+        machine.systemctl("restart", SERVICE)
+        # None of those that died had accepted it.
+        output, errors = waiting.communicate(timeout=15)
+        assert waiting.returncode == 0 and "healthy" in output, output + errors
+    finally:
+        machine.remove(library)

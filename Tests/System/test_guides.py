@@ -82,7 +82,8 @@ def administrator(machine):
         if machine.run("id", user, check=False).returncode:
             machine.run("useradd", "--create-home", "--shell", "/bin/bash", user)
     machine.run("usermod", "-aG", "litebase", "alice")
-    machine.run("gpasswd", "-d", "bob", "litebase", check=False)
+    for group in ("litebase", "litebase-monitor"):
+        machine.run("gpasswd", "-d", "bob", group, check=False)
     machine.write("/root/editor", '#!/bin/sh\ncat /root/edited >"$1"\n', mode=0o755)
     before, main = set(machine.path(ETC).iterdir()), machine.path("/etc/litebase/litebase.toml").read_text()
     made = []
@@ -95,6 +96,7 @@ def administrator(machine):
     for path in set(machine.path(ETC).iterdir()) - before:
         path.unlink()
     machine.path("/etc/litebase/litebase.toml").write_text(main)
+    machine.systemctl("disable", "--now", "litebase-monitor.socket", check=False)
     machine.systemctl("stop", "litebase.socket", SERVICE)
     for user in ("alice", "bob"):
         machine.run("loginctl", "disable-linger", user)
@@ -182,6 +184,18 @@ def a_redis(machine):
     servers.make_stock(machine, "redis")
     machine.write(f"{ETC}/cache.toml", '[databases.cache]\nurl = "redis://127.0.0.1/0"\n')
     machine.systemctl("restart", SERVICE)
+
+
+def servers_to_be_taken_away(machine):
+    """What docs/databases.md has set up; none of them runs."""
+    examples_of_units = "/usr/share/doc/litebase/examples/systemd"
+    machine.run("install", "-D", "-m", "0644", "-t", f"/etc/systemd/system/{SERVICE}.d", f"{examples_of_units}/remote-databases.conf")
+    machine.run("install", "-D", "-m", "0644", "-t", "/etc/systemd/system/redis-server.service.d", f"{examples_of_units}/redis-server.conf")
+    machine.run("install", "-m", "0644", "-t", "/etc/tmpfiles.d", f"{examples_of_units}/redis-tmpfiles.conf")
+    machine.run("usermod", "-aG", "redis", "litebase")
+    machine.run("litebase", "config", "add-database", "shop", "postgresql://litebase@/shop?host=/run/postgresql")
+    machine.systemctl("daemon-reload")
+    machine.ping()
 
 
 def a_server(machine):
@@ -321,7 +335,9 @@ PREPARED = {
     ("docs/databases.md", "PostgreSQL"): stock("postgresql"),
     ("docs/databases.md", "MySQL and MariaDB"): stock("mariadb"),
     ("docs/databases.md", "Redis, Valkey, KeyDB"): stock("redis"),
+    ("docs/databases.md", "Taking a server away"): servers_to_be_taken_away,
     ("docs/examples/shop/README.md", ""): a_server,
+    ("docs/operations.md", "Who may connect"): lambda machine: machine.ping(),
     ("docs/operations.md", "Backup and restore"): a_database_in_use,
     ("docs/operations.md", "Reload, restart, upgrade"): a_bad_configuration,
     ("docs/operations.md", "Monitoring"): some_work,

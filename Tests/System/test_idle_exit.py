@@ -2,8 +2,12 @@
 
 import json
 
+import pytest
+
 import load as loads
 from machine import LIBRARY, rounds
+
+pytestmark = pytest.mark.load
 
 COPIES, ROUNDS = 20, 50
 

@@ -2,8 +2,12 @@
 
 import time
 
+import pytest
+
 from load import CALM_LOAD, FINE, FULL_LOAD, assert_connected_once, assert_outcomes, assert_rows, describe, outcomes, total
-from machine import SERVICE, rounds
+from machine import SERVICE, rounds, wait_until
+
+pytestmark = pytest.mark.load
 
 UNKNOWN = {"ok", "error:outcome_unknown"}
 # A process that dies with bytes half read or half written leaves a position that nobody knows: that one connection is closed.
@@ -152,10 +156,36 @@ def test_a_client_that_closes_while_the_daemon_is_away_leaves_nothing(machine, c
     assert count == 0, f"{count} descriptors left in the store"
 
 
+def test_an_administrator_who_kills_it_makes_nobody_wait(machine):
+    """A crash does: whoever had something running each time may be its reason."""
+    slow = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c) SELECT count(*) FROM c"
+
+    def end(*command):
+        """Seconds until the user is served again whose request it cut off."""
+        running = machine.start("litebase", "query", slow, user="member")
+        wait_until(lambda: '"requests_in_flight":1' in machine.output("litebase", "status", "--json"), "it runs")
+        pid = machine.main_pid()
+        machine.run(*command, pid) if command[0] == "kill" else machine.run(*command)
+        machine.wait_restarted(pid)
+        began = time.monotonic()
+        machine.ping(user="member")
+        assert running.wait(timeout=15) != 0
+        return time.monotonic() - began
+
+    machine.ping()
+    for command in (("kill", "-KILL"), ("systemctl", "kill", "--signal=KILL", SERVICE)) * 2:
+        assert end(*command) < 1.5, command
+    assert not any("crashes in a row" in text for text in machine.messages(machine.began, "-u", SERVICE))
+    assert end("kill", "-SEGV") < 1.5
+    assert end("kill", "-ABRT") > 1
+    assert any("2 crashes in a row" in text for text in machine.messages(machine.began, "-u", SERVICE))
+
+
 def stored(machine):
     """Client connections in the descriptor store, besides what the daemon keeps there for itself."""
     machine.ping()
     return int(machine.property("NFileDescriptorStore")) - OWN_STORED
 
 
-OWN_STORED = 2
+# Its table of connections, what runs for whom, and whether a start is under way.
+OWN_STORED = 3

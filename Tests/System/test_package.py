@@ -32,6 +32,7 @@ def test_installation_enables_the_socket_and_starts_no_service(machine):
     install(machine)
     assert machine.output("systemctl", "is-enabled", "litebase.socket") == "enabled"
     assert machine.state("litebase.socket") == "active" and machine.state() == "inactive"
+    assert machine.state("litebase-monitor.socket") == "inactive"
     assert machine.output("dpkg", "--audit") == "" and machine.output("dpkg", "--verify", "litebase") == ""
     assert re.match(r"litebase:x:\d+:\d+:.*:/usr/sbin/nologin$", machine.output("getent", "passwd", "litebase"))
 
@@ -116,8 +117,11 @@ def listed(machine):
 
 def test_purge_leaves_nothing_but_the_user(machine):
     use(machine)
-    # Somebody has enabled the socket for all users, and the service has failed: neither may dangle.
+    # Somebody has enabled the socket for all users, and that for monitoring, and the service has failed: nothing may dangle.
     machine.systemctl("--global", "enable", "litebase.socket")
+    machine.systemctl("enable", "litebase-monitor.socket")
+    machine.systemctl("restart", "litebase.socket")
+    assert machine.state("litebase-monitor.socket") == "active"
     machine.drop_in("test-fails", "[Service]\nExecStart=\nExecStart=/bin/false\nRestart=no\n")
     machine.systemctl("restart", SERVICE, check=False)
     assert machine.state() == "failed"
@@ -155,6 +159,22 @@ def test_purge_asks_before_it_deletes_databases(machine, reply):
         install(machine)
     count = machine.run("litebase", "query", "SELECT count(*) > 0 FROM used", "--format", "csv", check=False, user="member")
     assert (count.stdout.split() == ["count(*)", ">", "0", "1"]) == kept, count.stdout + count.stderr
+
+
+@pytest.mark.parametrize("delete", [False, True])
+def test_an_answer_that_was_given_before_is_not_asked_for_again(machine, delete):
+    """At a terminal, too; and it is gone with the purge, so that the next one asks."""
+    use(machine)
+    answer(machine, delete)
+    machine.run("apt-get", "install", "--reinstall", "-y", "-q", "/root/litebase.deb", environment=APT)
+    purged = machine.run("script", "--quiet", "--return", "--command", "dpkg --purge litebase", "/dev/null",
+                         environment=["DEBIAN_FRONTEND=teletype", "TERM=dumb"])
+    try:
+        assert "Delete all databases" not in purged.stdout + purged.stderr
+        assert {path.split("/")[3] for path in left_behind(machine)} == (set() if delete else {"litebase"})
+    finally:
+        install(machine)
+    assert "* litebase/purge-databases" not in machine.output("debconf-show", "litebase")
 
 
 def test_a_removal_leaves_nothing_in_run(machine):

@@ -173,3 +173,27 @@ def test_a_socket_path_that_is_too_long_is_named(machine):
     path = "/tmp/" + "x" * 110 + ".sock"
     done = machine.run("litebased", "--listen=standalone", f"--socket={path}", check=False, timeout=10)
     assert done.returncode not in (0, 124) and "107" in done.stdout + done.stderr, done
+
+
+def test_a_copy_that_root_has_put_in_the_place_of_a_database_is_told_with_its_reason(machine):
+    """By mv, and without the owner that the guide gives it: clients and the journal learn why, the journal once."""
+    path = "/var/lib/litebase/copied.db"
+    machine.write("/etc/litebase/litebase.toml.d/test-copied.toml", f'[databases.copied]\nurl = "sqlite:{path}"\n')
+
+    def ask():
+        return machine.run("litebase", "query", "-d", "copied", "SELECT 1", user="member", check=False)
+
+    try:
+        machine.run("litebase", "query", "-d", "copied", "CREATE TABLE t(x)", user="member")
+        machine.shell(f"cp {path} {path}.new && chmod 600 {path}.new && mv {path}.new {path}")
+        failed = wait_until(lambda: (done := ask()).returncode and done, "the new file is noticed")
+        assert failed.returncode == 69 and "detail: Permission denied." in failed.stderr and "daemon's user" in failed.stderr, failed
+        for _ in range(5):
+            assert ask().returncode == 69
+        told = [text for text in machine.messages(machine.began, "-u", SERVICE) if "cannot be opened" in text]
+        assert len(told) == 1 and path in told[0] and "Permission denied." in told[0], told
+        machine.run("chown", "litebase:litebase", path)
+        assert ask().returncode == 0
+    finally:
+        machine.systemctl("stop", "litebase.socket", SERVICE)
+        machine.shell(f"rm -f {path}*")

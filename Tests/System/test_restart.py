@@ -7,6 +7,8 @@ import pytest
 from load import FINE, assert_connected_once, assert_outcomes, assert_rows, describe, outcomes, total
 from machine import SERVICE, rounds
 
+pytestmark = pytest.mark.load
+
 GAP_SECONDS = 0.15
 
 

@@ -1,6 +1,7 @@
 """Debian's servers behind the service, set up as docs/databases.md says: they restart, start later, and are removed."""
 
 import json
+import shlex
 
 import pytest
 
@@ -130,7 +131,16 @@ def test_the_state_of_a_server_is_seen(machine, served, name, way):
 def test_a_server_that_is_removed(machine, served, name, package):
     """Last, because it is really gone then. Neither its user and group nor its directory may be needed."""
     served(name, "unix")
+    if name == "mariadb":
+        # Without its socket unit, as the package leaves it: who asks for it would start it again while it is taken away.
+        servers.stop(machine, name)
+        machine.systemctl("start", "mariadb.service")
     assert is_served(machine, name)
+    began = machine.cursor()
+    # Meanwhile, somebody who uses it and somebody who does not.
+    uses = machine.start("sh", "-c", f"until [ -e /tmp/over ]; do litebase query -d it {shlex.quote(STATEMENT[name])}; done >/dev/null 2>&1",
+                         user="member")
+    other = machine.start("sh", "-c", "until [ -e /tmp/over ]; do litebase query 'SELECT 7' >/dev/null || exit 1; done", user="member")
     machine.run("apt-get", "purge", "-y", "-q", package, "redis-tools" if name == "redis" else package, timeout=120,
                 environment=["DEBIAN_FRONTEND=noninteractive"])
     if name == "redis":
@@ -139,6 +149,13 @@ def test_a_server_that_is_removed(machine, served, name, package):
         machine.remove("/run/redis")
     others_are_served(machine)
     assert ask(machine, name).returncode == 69
+    told = [text for text in machine.messages(began, "-u", SERVICE) if text.startswith("Database it cannot be reached")]
+    assert len(told) == 1, told
     machine.systemctl("restart", SERVICE)
     others_are_served(machine)
     assert ask(machine, name).returncode == 69
+    machine.write("/tmp/over", "")
+    errors = other.communicate(timeout=20)[1]
+    assert other.returncode == 0, errors
+    uses.communicate(timeout=20)
+    machine.remove("/tmp/over")

@@ -11,6 +11,8 @@ from conftest import install
 from load import FINE, assert_connected_once, assert_outcomes, assert_rows, outcomes, total
 from test_restart import nothing_failed
 
+pytestmark = pytest.mark.load
+
 UPGRADES = 5
 
 
@@ -61,6 +63,20 @@ def test_an_upgrade_does_not_start_a_service_that_nobody_uses(machine, versions)
     install(machine)
     assert machine.state() == "inactive" and machine.state("litebase.socket") == "active"
     machine.ping()
+
+
+def test_an_upgrade_keeps_the_socket_for_monitoring(machine, versions):
+    machine.systemctl("enable", "litebase-monitor.socket")
+    machine.systemctl("restart", "litebase.socket")
+    try:
+        machine.ping()
+        before = machine.main_pid()
+        machine.run("dpkg", "-i", versions[0], timeout=120)
+        assert machine.wait_restarted(before) and machine.state("litebase-monitor.socket") == "active"
+        machine.ping("/run/litebase/monitor.sock")
+    finally:
+        install(machine)
+        machine.systemctl("disable", "--now", "litebase-monitor.socket")
 
 
 def test_an_upgrade_keeps_what_the_administrator_changed(machine, versions):

@@ -35,6 +35,19 @@ def test_a_process_that_stands_still_is_replaced(machine, figures):
     assert_replaced_by_the_watchdog(machine, pid, started, figures)
 
 
+def test_a_hang_counts_as_a_crash_of_who_had_something_running(machine):
+    short_watchdog(machine)
+    slow = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c) SELECT count(*) FROM c"
+    for _ in range(2):
+        running = machine.start("litebase", "query", slow, user="member")
+        wait_until(lambda: '"requests_in_flight":1' in machine.output("litebase", "status", "--json"), "it runs")
+        pid = machine.main_pid()
+        machine.run("kill", "-STOP", pid)
+        machine.wait_restarted(pid)
+        assert running.wait(timeout=15) != 0
+    assert "2 crashes in a row" in journal_result(machine)
+
+
 def test_one_loop_that_hangs_is_enough(machine, figures):
     """Only one serving thread stops; the others and the one that speaks to systemd go on."""
     short_watchdog(machine)

@@ -11,6 +11,7 @@ import WireProtocol
         "session_not_found", "needs_session", "connect_failed", "driver_missing", "syntax_error",
         "constraint_violation", "read_only", "database_error", "busy", "timeout", "cancelled", "limit_exceeded",
         "shutting_down", "configuration_invalid", "outcome_unknown", "internal",
+        "transaction_rolled_back",
     ]
 
     @Test func everyCodeOfTheProtocol() {
@@ -67,7 +68,7 @@ import WireProtocol
         return text + conditions
     }
 
-    /// The same for all engines; ErrorConditions of DatabaseDrivers is compared with it by that module's tests.
+    /// The same for all engines; ErrorConditions of DatabaseContract is compared with it by that module's tests.
     static let conditions = """
 
         ## The database's own errors: codes by `sqlstate`
@@ -89,6 +90,7 @@ import WireProtocol
         | `25006` | `read_only` | a statement that writes where only reading is allowed |
         | `28` | `connect_failed` | a login that the server refuses |
         | `40` | `busy` | a transaction that was rolled back for another one's sake: repeat all of it |
+        | `40000` | `transaction_rolled_back` | a COMMIT whose transaction was rolled back instead, or had been before |
         | `40002` | `constraint_violation` | a constraint that is looked at when the transaction is committed |
         | `40003` | `outcome_unknown` | a statement of which the server does not know the end |
         | `42` | `syntax_error` | what cannot be compiled: syntax, or a table, column, function or command that \

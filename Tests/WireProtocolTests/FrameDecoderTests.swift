@@ -1,5 +1,6 @@
 // How a connection's bytes become messages.
 
+import LiteBaseTesting
 import Testing
 import WireProtocol
 
@@ -8,7 +9,7 @@ import WireProtocol
     static func split(
         _ stream: [UInt8], chunk: Int, byteCountMax: Int = 1000, closed: Bool = true
     ) -> (bodies: [String], failure: FrameFailure?, left: Int) {
-        var decoder = FrameDecoder(frameByteCountMax: byteCountMax)
+        var decoder = FrameDecoder(frameByteCountMax: byteCountMax, formats: .all)
         var pending: [UInt8] = []
         var rest = stream[...]
         var bodies: [String] = []
@@ -65,7 +66,7 @@ import WireProtocol
         let stream = Array(Self.frame("abc").dropLast())
         let result = Self.split(stream, chunk: 1)
         #expect(result.bodies.isEmpty && result.left == stream.count)
-        var decoder = FrameDecoder(frameByteCountMax: 10)
+        var decoder = FrameDecoder(frameByteCountMax: 10, formats: .all)
         let step = stream.withUnsafeBytes { decoder.finish(in: $0) }
         guard case .incomplete(byteCountNeeded: 1) = step else {
             Issue.record("\(step)")
@@ -75,7 +76,7 @@ import WireProtocol
 
     @Test(arguments: [0x00, 0x01, 0x02, 0x03, 0x04, 0x20, 0x09, 0x0d, 0x0a, 0x7b] as [UInt8])
     func firstByteDecides(byte: UInt8) {
-        var decoder = FrameDecoder(frameByteCountMax: WireLimits.frameByteCountCeiling)
+        var decoder = FrameDecoder(frameByteCountMax: WireLimits.frameByteCountCeiling, formats: .all)
         #expect(decoder.framing == nil)
         _ = [byte].withUnsafeBytes { decoder.next(in: $0) }
         #expect(decoder.framing == (byte <= 4 ? .lengthPrefixed : .lines))
@@ -128,7 +129,7 @@ import WireProtocol
     @Test func lineInSingleBytesIsSearchedOnce() {
         // Would need 5 * 10^11 steps if every byte searched the line anew.
         let line = [UInt8(ascii: "{")] + [UInt8](repeating: UInt8(ascii: " "), count: 1_000_000)
-        var decoder = FrameDecoder(frameByteCountMax: 2_000_000)
+        var decoder = FrameDecoder(frameByteCountMax: 2_000_000, formats: .all)
         line.withUnsafeBytes { bytes in
             for count in 1...bytes.count {
                 guard case .incomplete = decoder.next(in: UnsafeRawBufferPointer(rebasing: bytes[..<count])) else {
@@ -141,19 +142,19 @@ import WireProtocol
 
     @Test func encodingOfABody() {
         func encoding(_ byte: UInt8, _ framing: Framing = .lengthPrefixed) -> WireEncoding? {
-            [byte].withUnsafeBytes { WireEncoding(body: $0, framing: framing) }
+            [byte].withUnsafeBytes { WireFormats.all.encoding(of: $0, in: framing) }
         }
         for byte in UInt8.min...UInt8.max {
             let isMap = (0x80...0x8f).contains(byte) || byte == 0xde || byte == 0xdf
             #expect(encoding(byte) == (isMap ? .messagePack : byte == 0x7b ? .json : nil))
             #expect(encoding(byte, .lines) == (byte == 0x7b ? .json : nil))
         }
-        #expect(WireEncoding(body: UnsafeRawBufferPointer(start: nil, count: 0), framing: .lengthPrefixed) == nil)
+        #expect(WireFormats.all.encoding(of: UnsafeRawBufferPointer(start: nil, count: 0), in: .lengthPrefixed) == nil)
     }
 
     @Test func limitAboveTheCeilingTraps() async {
         await #expect(processExitsWith: .failure) {
-            _ = FrameDecoder(frameByteCountMax: WireLimits.frameByteCountCeiling + 1)
+            _ = FrameDecoder(frameByteCountMax: WireLimits.frameByteCountCeiling + 1, formats: .all)
         }
     }
 }

@@ -1,5 +1,6 @@
 // Every input of the fuzzers' corpus, and every one that ever failed, in the ordinary test run.
 
+import LiteBaseTesting
 import Testing
 
 @Suite struct FuzzCorpusTests {

@@ -10,7 +10,7 @@ import WireProtocol
     static func healthReply(_ encoding: WireEncoding, _ framing: Framing) -> [UInt8] {
         appended { output in
             var writer = MessageWriter(encoding: encoding, framing: framing)
-            writer.begin(type: RequestType.healthCheck.replyName, id: .integer(1), timestamp: time, into: &output)
+            writer.begin(type: HealthRequest.type.replyName, id: .integer(1), timestamp: time, into: &output)
             writer.key("status", into: &output)
             writer.text("healthy", into: &output)
             writer.key("list", into: &output)
@@ -46,7 +46,7 @@ import WireProtocol
     @Test func requestsHaveNoTimestamp() throws {
         let bytes = appended { output in
             var writer = RequestWriter(encoding: .messagePack, framing: .lengthPrefixed)
-            writer.begin(type: .query, id: .unsigned(.max), into: &output)
+            writer.begin(type: QueryRequest.type, id: .unsigned(.max), into: &output)
             writer.key("sql", into: &output)
             writer.text("SELECT 1", into: &output)
             writer.end(into: &output)
@@ -150,14 +150,14 @@ import WireProtocol
         await #expect(processExitsWith: .failure) {
             var output = ByteBuffer()
             var writer = MessageWriter(encoding: .json, framing: .lines)
-            writer.begin(type: .stats, id: .none, into: &output)
+            writer.begin(type: StatsRequest.type, id: .none, into: &output)
             writer.beginArray(into: &output)
             writer.end(into: &output)
         }
         await #expect(processExitsWith: .failure) {
             var output = ByteBuffer()
             var writer = MessageWriter(encoding: .json, framing: .lines)
-            writer.begin(type: .stats, id: .none, into: &output)
+            writer.begin(type: StatsRequest.type, id: .none, into: &output)
             writer.key("k", into: &output)
             for _ in 0...WireLimits.writerDepthMax { writer.beginArray(into: &output) }
         }

@@ -61,14 +61,18 @@ import WireProtocol
     @Test(arguments: seeds)
     func shortDecimalsAreWrittenShortest(seed: UInt64) {
         var random = SeededRandom(seed: seed)
+        var wrong: [String] = []
         for _ in 0..<2_000 {
             let scale: [Double] = [1, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7]
             let digits = UInt64.random(in: 0..<(1 << 50), using: &random) >> UInt64.random(in: 0..<50, using: &random)
             let value = Double(digits) / scale[Int.random(in: 0..<scale.count, using: &random)]
             for near in [value, -value, value.nextUp, value.nextDown] where (1e-4..<1e15).contains(near.magnitude) {
-                #expect(appendedText { $0.appendJSONReal(near) } == "\(near)", "seed \(seed)")
+                let text = appendedText { $0.appendJSONReal(near) }
+                // (Not an expectation for each: half a million of them would take half a minute.)
+                if text != "\(near)" { wrong.append("\(text) for \(near)") }
             }
         }
+        #expect(wrong.isEmpty, "seed \(seed)")
     }
 }
 

@@ -1,6 +1,8 @@
 // What must hold for any URL or name of a database. ConfigurationTests replays the corpus with this, too.
 
-import DatabaseDrivers
+import DatabaseContract
+import DatabaseEngines
+import SQLiteEngine
 
 @testable import Configuration
 
@@ -8,7 +10,7 @@ import DatabaseDrivers
 enum AddressChecks {
     static func check(_ bytes: UnsafeRawBufferPointer) {
         let text = String(decoding: bytes, as: UTF8.self)
-        if DatabaseAddress.problem(name: text) == nil {
+        if DatabaseAddress.problem(name: text, .all) == nil {
             precondition(text.utf8.count == bytes.count && (1...64).contains(bytes.count), "a good name is short")
         }
         check(url: text)
@@ -19,15 +21,15 @@ enum AddressChecks {
     }
 
     private static func check(url: String) {
-        let location: DatabaseLocation
+        let location: any DatabaseLocation
         do throws(DriverError) {
-            location = try DatabaseLocation(url: url)
+            location = try EngineRegistry.all.location(url: url)
         } catch {
             precondition(!error.details.message.isEmpty, "an error says something")
-            precondition(DatabaseAddress.problem(url: url) != nil, "both see what is wrong")
+            precondition(DatabaseAddress.problem(url: url, .all) != nil, "both see what is wrong")
             return
         }
-        guard case .sqlite(let file) = location, case .file(let path) = file.place else { return }
+        guard let path = location.filePath else { return }
         precondition(path.utf8.first == UInt8(ascii: "/"), "a path is absolute")
         precondition(path.utf8.dropFirst().first != UInt8(ascii: "/"), "a path starts with one slash")
         precondition(!path.utf8.contains(0) && path.utf8.last != UInt8(ascii: "/"), "a path names a file")

@@ -1,7 +1,12 @@
 // What must hold for any command line of Redis, for the first words of any statement, and for any error message of a server.
-// DatabaseDriversTests replays the corpus with this, too.
+// EngineTests replays the corpus with this, too.
 
-@testable import DatabaseDrivers
+import SQLText
+
+@testable import DatabaseContract
+@testable import MySQLEngine
+@testable import PostgreSQLEngine
+@testable import RedisEngine
 
 /// Traps when something does not hold that must.
 enum CommandChecks {
@@ -18,7 +23,8 @@ enum CommandChecks {
             words = try self.words(line)
         } catch {
             precondition(error.code == .syntaxError, "a line is refused for its quotes alone")
-            precondition(error.details.offset.map { (0...line.count).contains($0) } == true, "a quote has its place")
+            let offset = error.details.place?.offset
+            precondition(offset.map { (0...line.count).contains($0) } == true, "a quote has its place")
             return
         }
         precondition(words.allSatisfy { $0.count <= line.count }, "a word is a part of its line")
@@ -46,7 +52,7 @@ enum CommandChecks {
     /// A comment in front changes nothing.
     private static func checkKinds(_ sql: UnsafeRawBufferPointer) {
         (Array("/* a comment */ ".utf8) + sql).withUnsafeBytes { commented in
-            precondition(StatementKind(commented) == StatementKind(sql), "a comment is no word")
+            precondition(PostgreSQLStatementKind(commented) == PostgreSQLStatementKind(sql), "a comment is no word")
             precondition(MySQLStatementKind(commented) == MySQLStatementKind(sql), "a comment is no word for MySQL")
         }
     }

@@ -1,6 +1,6 @@
 // A connection's bytes: framing, envelopes and the data of every request.
 
-import FuzzChecks
+import LiteBaseTesting
 
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ bytes: UnsafeRawPointer?, _ count: Int) -> CInt {

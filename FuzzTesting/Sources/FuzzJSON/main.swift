@@ -1,6 +1,6 @@
 // JSON messages and their transcoding.
 
-import FuzzChecks
+import LiteBaseTesting
 
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ bytes: UnsafeRawPointer?, _ count: Int) -> CInt {

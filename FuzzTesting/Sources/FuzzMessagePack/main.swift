@@ -1,6 +1,6 @@
 // MessagePack: the reader, the validator, and that they agree.
 
-import FuzzChecks
+import LiteBaseTesting
 
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ bytes: UnsafeRawPointer?, _ count: Int) -> CInt {

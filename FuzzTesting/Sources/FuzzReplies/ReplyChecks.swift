@@ -40,8 +40,8 @@ enum ReplyChecks {
             precondition(rows.values.count == rows.rowCount * rows.columnCount, "every row has all its values")
         }
         let data = reply.data
-        _ = (Health(data), StatementSummary(data), BatchResult(data), ReloadResult(data), Activity(data))
-        _ = (DatabaseInformation(data), SessionInformation(data), "\(ServerError(data))")
+        _ = (Health(data), StatementSummary(data), BatchResult.all(in: data), ReloadResult(data), Activity(data))
+        _ = (DatabaseInformation.all(in: data), try? OpenedSession(data), Notice(data), "\(ServerError(data))")
     }
 
     private static func drain(_ router: inout ReplyRouter, _ id: Int64) {

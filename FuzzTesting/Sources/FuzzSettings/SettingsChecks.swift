@@ -1,5 +1,7 @@
 // What must hold for any configuration file. ConfigurationTests replays the corpus with this, too.
 
+import DatabaseContract
+import DatabaseEngines
 import Server
 
 @testable import Configuration
@@ -9,7 +11,7 @@ enum SettingsChecks {
     /// A file is read, or each thing that is wrong with it is named with its place in the text.
     static func check(_ bytes: UnsafeRawBufferPointer) {
         let text = Array(bytes)
-        var reader = SettingsReader()
+        var reader = SettingsReader(engines: .all)
         reader.read(text, file: "f")
         let lineCount = 1 + text.count { $0 == UInt8(ascii: "\n") }
         for problem in reader.problems {
@@ -43,7 +45,8 @@ enum SettingsChecks {
             guard let document = try? TOMLDocument(parsing: Array("x = \(literal)".utf8)), document.entries.count == 1
             else { preconditionFailure("a setting is written as TOML") }
             var settings = Settings()
-            precondition(setting.assign(document.entries[0].value, to: &settings) == nil, "a setting is in its range")
+            precondition(
+                setting.assign(document.entries[0].value, to: &settings, .all) == nil, "a setting is in its range")
             precondition(setting.literal(in: settings) == literal, "a setting reads back as it was written")
         }
     }

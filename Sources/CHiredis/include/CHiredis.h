@@ -1,9 +1,9 @@
-// What the daemon needs of hiredis, the Redis client library, which is opened at run time: a daemon without a Redis
-// database does not load it, and does not need it installed.
+// hiredis, the Redis client library, which is opened at run time: a daemon without a Redis database does not load it, and does
+// not need it installed.
 //
-// Declarations follow hiredis.h and read.h of two versions: 0.14 (libhiredis.so.0.14, Debian 12) and 1.1 and 1.2
-// (libhiredis.so.1.1.0, Debian 13). Their structures differ; the number of a layout is part of the library's name, so that another
-// layout has another name. What Swift needs of them it gets by functions.
+// Two versions are known: 0.14 (libhiredis.so.0.14, Debian 12) and 1.1 with 1.2 (libhiredis.so.1.1.0, Debian 13). A program that
+// was built with the headers of one runs with the other, too, and their structures differ; so Swift sees none of them, and
+// gets by functions what it needs. CHiredis.c says how both are kept true.
 // Functions must not be called before chiredis_load has succeeded.
 //
 // Source: https://github.com/redis/hiredis/blob/v0.14.1/README.md, "Replies" and "Reader API"; hiredis.h and read.h of v1.2.0
@@ -12,67 +12,64 @@
 #include <stddef.h>
 #include <sys/time.h>
 
-// Kinds of elements.
-#define REDIS_REPLY_STRING 1
-#define REDIS_REPLY_ARRAY 2
-#define REDIS_REPLY_INTEGER 3
-#define REDIS_REPLY_NIL 4
-#define REDIS_REPLY_STATUS 5
-#define REDIS_REPLY_ERROR 6
+/// Kinds of elements: REDIS_REPLY_… of read.h.
+typedef enum {
+    CHIREDIS_STRING = 1,
+    CHIREDIS_ARRAY = 2,
+    CHIREDIS_INTEGER = 3,
+    CHIREDIS_NIL = 4,
+    CHIREDIS_STATUS = 5,
+    CHIREDIS_ERROR = 6,
+} chiredis_kind;
 
-typedef struct redis_reader redis_reader;
-/// redisContext.
-typedef struct redis_context redis_context;
-/// redisReply: a reply as a tree. For what the daemon itself asks; never for a client's commands.
-typedef struct redis_reply redis_reply;
-
-/// What is in a reply.
-typedef struct {
-    int type;
-    long long integer;
-    size_t length;
-    const char *bytes;
-    size_t count;
-    redis_reply *const *elements;
-} chiredis_reply_view;
+struct redisContext;
+/// A reply as a tree. For what the daemon itself asks; never for a client's commands.
+struct redisReply;
 
 /// Opens libhiredis, once in a process. Thread: any.
 /// Returns NULL when it is there, else what dlopen(3) says.
 const char *chiredis_load(void);
+
+// MARK: Questions, one at a time
+
+/// redisConnectWithTimeout.
+struct redisContext *chiredis_connect(const char *host, int port, struct timeval limit);
+/// redisConnectUnixWithTimeout.
+struct redisContext *chiredis_connect_unix(const char *path, struct timeval limit);
+/// redisSetTimeout.
+void chiredis_set_timeout(struct redisContext *context, struct timeval limit);
+/// redisEnableKeepAlive.
+void chiredis_enable_keep_alive(struct redisContext *context);
 /// What went wrong with a connection; NULL if nothing did.
-const char *chiredis_context_problem(const redis_context *context);
+const char *chiredis_context_problem(const struct redisContext *context);
+/// redisCommandArgv.
+struct redisReply *chiredis_command(
+    struct redisContext *context, int count, const char **arguments, const size_t *lengths);
+/// freeReplyObject.
+void chiredis_free_reply(struct redisReply *reply);
+/// redisFree.
+void chiredis_free(struct redisContext *context);
+/// redisFreeKeepFd: returns the socket.
+int chiredis_free_keep_descriptor(struct redisContext *context);
+
+/// What is in a reply.
+typedef struct {
+    chiredis_kind type;
+    long long integer;
+    size_t length;
+    const char *bytes;
+    size_t count;
+    struct redisReply *const *elements;
+} chiredis_reply_view;
+
 /// The reply must outlive the view.
-chiredis_reply_view chiredis_view(const redis_reply *reply);
-
-// Returned type, name here, name there, parameters with names, names alone.
-#define CHIREDIS_FUNCTIONS(X)                                                                                          \
-    X(redis_context *, connect, "redisConnectWithTimeout", (const char *host, int port, struct timeval limit),        \
-      (host, port, limit))                                                                                             \
-    X(redis_context *, connectUnix, "redisConnectUnixWithTimeout", (const char *path, struct timeval limit),           \
-      (path, limit))                                                                                                   \
-    X(int, setTimeout, "redisSetTimeout", (redis_context * c, struct timeval limit), (c, limit))                       \
-    X(int, enableKeepAlive, "redisEnableKeepAlive", (redis_context * c), (c))                                          \
-    X(redis_reply *, command, "redisCommandArgv",                                                                      \
-      (redis_context * c, int count, const char **arguments, const size_t *lengths), (c, count, arguments, lengths))   \
-    X(void, freeReply, "freeReplyObject", (redis_reply * reply), (reply))                                              \
-    X(void, free, "redisFree", (redis_context * c), (c))                                                               \
-    X(int, freeKeepDescriptor, "redisFreeKeepFd", (redis_context * c), (c))
-
-#define CHIREDIS_MEMBER(type, name, symbol, parameters, arguments) type(*name) parameters;
-struct chiredis_table {
-    CHIREDIS_FUNCTIONS(CHIREDIS_MEMBER)
-};
-extern struct chiredis_table chiredis_table;
-
-#define CHIREDIS_CALL(type, name, symbol, parameters, arguments)                                                       \
-    static inline type redis_##name parameters { return chiredis_table.name arguments; }
-CHIREDIS_FUNCTIONS(CHIREDIS_CALL)
+chiredis_reply_view chiredis_view(const struct redisReply *reply);
 
 // MARK: Replies, element by element
 
 /// One element of a reply: the reply itself, or one within its arrays, which come before what is in them.
 typedef struct {
-    int type;
+    chiredis_kind type;
     /// 0 for the reply itself.
     int depth;
     /// Its place in the array around it, from 0.

@@ -29,22 +29,22 @@ typedef struct {
     uint32_t gid;
 } clinux_peer_credentials;
 
-// All return −1 and set errno on failure, as their namesakes do.
+// All return −1 and set errno on failure, like the functions of the same name.
 int clinux_epoll_create(void);
 int clinux_epoll_add(int epoll, int fd, uint32_t events, uint64_t token);
 int clinux_epoll_modify(int epoll, int fd, uint32_t events, uint64_t token);
 int clinux_epoll_remove(int epoll, int fd);
 /// Waits at most `timeout_ns` (negative: for ever) and fills at most CLINUX_EVENT_COUNT_MAX events.
 int clinux_epoll_wait(int epoll, clinux_event *events, int event_count_max, int64_t timeout_ns);
-/// recv(2) and send(2) without signals. As `clinux_epoll_wait`, by the system call itself: the C library's functions are
-/// points where a thread may be cancelled (pthreads(7)), which takes two locked instructions each, and no thread here is.
+/// recv(2) and send(2) without signals. Like `clinux_epoll_wait`, by the system call itself: the C library's functions
+/// are cancellation points (pthreads(7)), which cost two locked instructions each, and no thread here is cancelled.
 ssize_t clinux_receive(int socket, void *buffer, size_t byte_count);
 /// Descriptors that may come with one message (SCM_MAX_FD in unix(7)).
 #define CLINUX_DESCRIPTOR_COUNT_MAX 253
-/// Has the kernel refuse to let anybody send descriptors to what connects to this Unix socket from now on, if it can
+/// Has the kernel refuse descriptors from everybody who connects to this Unix socket from now on, if it can
 /// (SO_PASSRIGHTS, Linux 6.16).
 void clinux_refuse_descriptors(int socket);
-/// Whether it does not refuse them for a socket that was accepted; always where it cannot.
+/// Whether an accepted socket can receive descriptors; always true if the kernel cannot refuse them.
 bool clinux_may_bring_descriptors(int socket);
 /// recvmsg(2), with the descriptors that came along.
 ssize_t clinux_receive_with_descriptors(
@@ -55,16 +55,26 @@ ssize_t clinux_send(int socket, const void *bytes, size_t byte_count);
 int clinux_eventfd(void);
 /// A descriptor that reads as signals, which are blocked in the calling thread (signalfd(2)).
 int clinux_signalfd(const int *signals, int signal_count);
-/// The arguments of main(), which the C library hands to the initialisers of a program as well: Swift reads them from /proc,
-/// which may not be there.
+/// The arguments of main(), which the C library also passes to the initialisers of a program: Swift reads them from
+/// /proc, which may be missing.
 int clinux_argument_count(void);
 const char *clinux_argument(int index);
 
-/// Makes the process somebody else's for good: the user, the groups that the group database gives (initgroups(3)); −1 with errno.
+/// Changes the process's user permanently, with the groups of the group database (initgroups(3)); −1 with errno.
 int clinux_become(const char *user, unsigned uid, unsigned gid);
 
 /// Blocks the signals in the calling thread and waits for one of them (sigtimedwait(2)); 0 when none came.
 int clinux_wait_for_signal(const int *signals, int signal_count, int64_t milliseconds);
+/// Blocks the signals in the calling thread and in those that it starts.
+void clinux_block_signals(const int *signals, int signal_count);
+/// From now on a signal by which the process ends itself, or SIGABRT, is first stored there; for a few places,
+/// permanently.
+int clinux_note_deadly_signal(uint32_t *place);
+/// A stack for that handler in the calling thread, until it is released; nothing before the handler is installed.
+void clinux_take_signal_stack(void);
+void clinux_drop_signal_stack(void);
+/// "SEGV"; NULL for a number that is no signal's.
+const char *clinux_signal_name(int number);
 /// The next signal of a signalfd, 0 when there is none.
 int clinux_signalfd_read(int fd, int *pid_of_sender);
 int clinux_accept(int listener);
@@ -116,7 +126,7 @@ int64_t clinux_realtime_ns(void);
 void *clinux_semaphore_make(void);
 void clinux_semaphore_free(void *semaphore);
 void clinux_semaphore_post(void *semaphore);
-/// False after `timeout_ms` (negative: never) of the monotonic clock: the other one may be set meanwhile.
+/// False after `timeout_ms` (negative: never) of the monotonic clock, which cannot be set.
 bool clinux_semaphore_wait(void *semaphore, int64_t timeout_ms);
 /// Names the calling thread, at most 15 bytes (pthread_setname_np(3)).
 void clinux_name_thread(const char *name);
@@ -126,29 +136,30 @@ int clinux_request_slice(uint64_t slice_ns);
 /// Whether the calling thread may be kept busy for long; false until it is set.
 bool clinux_thread_may_block(void);
 void clinux_set_thread_may_block(bool may_block);
-/// Which injected faults concern the calling thread; 0 for none (debug builds).
+/// The fault scope of the calling thread; 0 for none (debug builds).
 uint64_t clinux_fault_scope(void);
 void clinux_set_fault_scope(uint64_t scope);
 /// Where `part` first occurs in `text`, or -1; in time that grows with the sum of the lengths (memmem(3) of glibc).
 ssize_t clinux_find_bytes(const void *text, size_t text_length, const void *part, size_t part_length);
-/// Why a thread got no counted memory from its guard.
+/// Why the guard of a thread refuses counted memory.
 typedef enum clinux_guard_reason { CLINUX_GUARD_NONE, CLINUX_GUARD_STACK, CLINUX_GUARD_TIME } clinux_guard_reason;
 /// From now on the calling thread gets no counted memory while less than `margin` bytes of its stack are left.
 void clinux_guard_stack(size_t margin);
-/// Until clinux_guard_end, the calling thread gets no counted memory once `asks` has said true; it is asked now and then.
+/// Until clinux_guard_end, the calling thread gets no counted memory after `asks` has returned true; it is called now
+/// and then.
 void clinux_guard_begin(bool (*asks)(void *), void *context);
 /// Whether memory is refused now.
 bool clinux_is_beyond_guard(void);
 /// Whether the guard has refused memory since it began, and why.
 clinux_guard_reason clinux_guard_end(void);
 clinux_guard_reason clinux_guard_refusal(void);
-/// What one user has of a library's memory and of temporary files; never freed. NULL stands for nobody in particular.
+/// One user's use of a library's memory and of temporary files; never freed. NULL stands for nobody in particular.
 typedef struct clinux_account clinux_account;
 /// The account of a user; NULL when there is no memory for one. Any thread.
 clinux_account *clinux_account_of(uint32_t uid);
-/// Who pays for what the calling thread takes from now on.
+/// Sets the account that is charged for what the calling thread takes from now on.
 void clinux_work_for(clinux_account *account);
-/// The same for a new piece of work: what was refused before does not matter any more.
+/// The same for a new piece of work: earlier refusals are forgotten.
 void clinux_begin_work_for(clinux_account *account);
 clinux_account *clinux_worked_for(void);
 /// The uid of an account that is not NULL.
@@ -157,25 +168,25 @@ typedef struct {
     int64_t bytes, peak;
     uint64_t refusals;
 } clinux_usage;
-/// Memory of one account, of all for NULL; temporary files likewise. What a thread takes is known to 64 KiB.
+/// Memory of one account, of all for NULL; likewise temporary files. Exact to 64 KiB for each thread.
 clinux_usage clinux_memory_usage(const clinux_account *account);
 clinux_usage clinux_file_usage(const clinux_account *account);
 /// The most that may be in use, in bytes, in all and by one account; 0: no limit.
 void clinux_set_memory_limits(int64_t in_all, int64_t by_one);
 /// The same for temporary files: bytes by one account, and open files in all and by one.
 void clinux_set_file_limits(int64_t by_one, int64_t count_in_all, int64_t count_by_one);
-/// Memory that is charged to whom the calling thread works for, and credited to the same account whoever frees it. NULL when
-/// there is none, or not within the limits.
+/// Memory that is charged to the account of the calling thread, and credited to the same account by whoever frees it.
+/// NULL if there is none, or if a limit is exceeded.
 void *clinux_counted_allocate(int byte_count);
 void clinux_counted_free(void *memory);
 void *clinux_counted_resize(void *memory, int byte_count);
 int clinux_counted_size(void *memory);
-/// Charges a temporary file's growth, or credits it; false, and nothing changed, when that is more than its account may have.
+/// Charges a temporary file's growth, or credits it; false, without a change, if that exceeds the limit of its account.
 bool clinux_charge_file(clinux_account *account, int64_t change);
 /// The same for a temporary file that is to be opened, and one that was closed.
 bool clinux_open_file(clinux_account *account);
 void clinux_close_file(clinux_account *account);
-/// Accounts for what the calling thread has taken; before it ends.
+/// Accounts for the calling thread's collected changes; to be called before it ends.
 void clinux_flush_counted(void);
 enum {
     CLINUX_REFUSED_NOTHING,
@@ -184,15 +195,15 @@ enum {
     CLINUX_REFUSED_FILES_BY_ONE,
     CLINUX_REFUSED_FILE_COUNT,
 };
-/// Which limit was met on this thread since it was asked last.
+/// The limit that was reached on this thread since the last call.
 int clinux_take_refusal(void);
 /// Caps the number of malloc arenas, each of which costs resident memory, and gives them slack (mallopt(3)).
 void clinux_limit_malloc_arenas(int count);
-/// Adds to what the process is known to have on the heap, besides counted memory.
+/// Adds to the counted size of the heap, besides counted memory.
 void clinux_note_heap(int64_t change);
 enum { CLINUX_FREED_BYTE_COUNT_MIN = 32 << 20 };
-/// From now on `clinux_wait_for_freed_memory` returns when so much was freed since it did last. False when somebody else waits
-/// for that already.
+/// From now on `clinux_wait_for_freed_memory` returns when so much was freed since its last return. False if somebody
+/// else waits for that already.
 bool clinux_watch_freed_memory(void);
 void clinux_wait_for_freed_memory(void);
 /// _exit(2).

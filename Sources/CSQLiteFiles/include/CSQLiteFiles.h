@@ -5,22 +5,21 @@
 
 struct sqlite3;
 
-/// Puts a file system of this name over SQLite's default one, and takes those away that would lead around it
-/// (`vfs=` in a URI). What is registered later stacks on it as on any other.
+/// Registers a VFS with this name over SQLite's default one, and removes those that would bypass it (`vfs=` in a URI).
+/// A VFS that is registered later is put over it as over any other.
 /// - Thread: before any other uses SQLite, once.
 /// - Returns: a result code.
 int litebase_sqlite3_guard_files(void);
 
-/// Why a file was refused on this thread since it was asked last: a sentence of its own, to be copied before SQLite is called
-/// again, and what to do about it, if there is more to say than for any file; NULL when none was.
+/// Why a file was refused on this thread since the last call: a whole sentence, to be copied before SQLite is called
+/// again, and the remedy, if there is a special one; NULL if none was refused.
 const char *litebase_sqlite3_take_refusal(const char **remedy);
 
-/// Which file this thread has opened last as a database: the one that is open, whatever is at its path by now. 0
-/// and 0 when it has opened none.
+/// The file that this thread has opened last as a database, whatever is at its path now. 0 and 0 if it has opened none.
 void litebase_sqlite3_opened_file(unsigned long long *device, unsigned long long *inode);
 
-/// Which file a path leads to, as SQLite would follow it, and when that was born (statx(2)), in nanoseconds; 0 where the file
-/// system does not say.
+/// The file to which a path leads, as SQLite would follow it, and its birth time (statx(2)) in nanoseconds; 0 if the
+/// file system does not provide it.
 /// - Returns: 0, or -1 with `errno`.
 int litebase_sqlite3_identify(
     const char *path, unsigned long long *device, unsigned long long *inode, long long *birth);
@@ -29,17 +28,18 @@ int litebase_sqlite3_identify(
 /// - Returns: 0, or -1 with `errno`.
 int litebase_sqlite3_remove_file(const char *path, unsigned long long device, unsigned long long inode);
 
-/// Likewise, adds a suffix to its name.
+/// Likewise, appends a suffix to its name, and a number if another file has that name.
+/// - Returns: the number, 1 if there is none; -1 with `errno`.
 int litebase_sqlite3_set_aside(
     const char *path, unsigned long long device, unsigned long long inode, const char *suffix);
 
 // MARK: Indexes of write-ahead logs (-shm) that were lost: somebody has truncated the file while it was mapped, or its disk has
 // no space, or fails. What a connection has read since cannot be believed; it fails from then on, and has to be closed.
 
-/// How many were lost in this process; for `litebase_sqlite3_losses`.
+/// Number of indexes lost in this process; for `litebase_sqlite3_losses`.
 extern uint64_t litebase_index_loss_count;
 
-/// The same; what was read before it is called, is counted.
+/// The same; everything read before the call is counted.
 /// - Thread: any.
 static inline uint64_t litebase_sqlite3_losses(void) { return __atomic_load_n(&litebase_index_loss_count, __ATOMIC_ACQUIRE); }
 
@@ -47,12 +47,12 @@ static inline uint64_t litebase_sqlite3_losses(void) { return __atomic_load_n(&l
 /// - Thread: the connection's.
 int litebase_sqlite3_has_lost_index(struct sqlite3 *db);
 
-/// Looks whether the index of a connection's main database is shorter than it was; then it is lost. Where a file is truncated
-/// within a page, nobody is told by what he reads.
+/// Checks whether the index of a connection's main database is shorter than it was; then it is lost. If a file is
+/// truncated within a page, reading it shows no error.
 /// - Thread: the connection's.
 void litebase_sqlite3_look_at_index(struct sqlite3 *db);
 
-/// A number of its own for the index that a connection's main database has mapped; 0 if it has none.
+/// A unique number for the index that a connection's main database has mapped; 0 if it has none.
 /// - Thread: the connection's.
 uint64_t litebase_sqlite3_index(struct sqlite3 *db);
 
@@ -60,10 +60,10 @@ uint64_t litebase_sqlite3_index(struct sqlite3 *db);
 /// - Thread: any.
 int litebase_sqlite3_is_index_lost(uint64_t number);
 
-/// Gives that index up, for all who use it.
+/// Marks that index as lost, for all connections that use it.
 /// - Thread: any.
 void litebase_sqlite3_lose_index(uint64_t number);
 
-/// How many commits to write-ahead logs this thread has made certain: their last frame is about to be written, and nothing that
-/// happens to the index afterwards makes them fail.
+/// Number of commits to write-ahead logs that this thread has made certain: their last frame is about to be written,
+/// and no later loss of the index makes them fail.
 uint64_t litebase_sqlite3_commits(void);

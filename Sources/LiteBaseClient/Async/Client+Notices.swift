@@ -1,4 +1,4 @@
-// Who the client is, and what the server says without being asked.
+// The client's name, and the server's notices.
 
 internal import Synchronization
 
@@ -6,7 +6,7 @@ extension Client {
     /// How many notices wait for a program that does not take them; older ones are dropped.
     public static let noticeCountMax = 100
 
-    /// Tells the server the program's name, by which administrators find its sessions.
+    /// Sends the program's name to the server, by which administrators find its sessions.
     /// - Throws: `ClientError.invalidRequest` for a name that is longer than any request, `.disconnected`.
     public func introduce(as name: String) throws(ClientError) {
         try connection.introduce { $0.introduction.name = name }
@@ -14,8 +14,8 @@ extension Client {
 
     /// Asks the server for its notices.
     ///
-    /// Those of a statement are in the stream before its result ends. The stream ends with the connection, or when it is
-    /// asked for again: there is one at a time. The newest `noticeCountMax` wait to be taken.
+    /// Those of a statement are in the stream before its result ends. The stream ends with the connection, or when it
+    /// is requested again: there is only one. The newest `noticeCountMax` notices wait to be taken.
     /// - Throws: `ClientError.disconnected`.
     public func notices() throws(ClientError) -> AsyncStream<Notice> {
         let (stream, continuation) = AsyncStream.makeStream(
@@ -32,7 +32,7 @@ extension Client {
 }
 
 extension Connection {
-    /// Changes what the client says of itself, and says it.
+    /// Changes the client's introduction and sends it.
     func introduce(_ change: (inout State) -> Void) throws(ClientError) {
         let error = state.withLock { state -> ClientError? in
             if let failure = state.failure { return failure }

@@ -1,6 +1,7 @@
 // The client for programs with tasks.
 
 internal import LinuxSystem
+internal import WireProtocol
 
 /// A connection to the daemon that many tasks share.
 ///
@@ -38,8 +39,8 @@ public final class Client: Sendable {
     /// - Parameters:
     ///   - endpoint: where; `nil` finds the daemon by `Endpoint.discover()`.
     ///   - connectTimeout: how long to keep trying while the daemon's queue is full.
-    ///   - requestTimeout: how long to wait for an answer that has no time limit of its own; `nil` is for ever.
-    ///   - trusted: whose daemon it may be.
+    ///   - requestTimeout: how long to wait for an answer that has no time limit of its own; `nil`: without a limit.
+    ///   - trusted: the users whose daemon is trusted.
     /// - Returns: the connected client.
     /// - Throws: `ClientError.noSocket`, `.cannotConnect`, `.untrusted`; `CancellationError`.
     public static func connect(
@@ -65,7 +66,7 @@ public final class Client: Sendable {
         try await connect(to: .unix(path: path))
     }
 
-    /// Closes the connection; what is in flight fails with `ClientError.disconnected`.
+    /// Closes the connection; requests in flight fail with `ClientError.disconnected`.
     public func close() {
         connection.close()
     }
@@ -137,7 +138,7 @@ extension Client {
 
     func batch(_ statements: [BatchStatement], isAtomic: Bool, _ target: Target) async throws -> [BatchResult] {
         let data = try await reply(to: .batch(statements, isAtomic: isAtomic, target)).data
-        return (data["results"]?.elements ?? []).map(BatchResult.init)
+        return BatchResult.all(in: data)
     }
 
     func describe(_ sql: String, _ target: Target) async throws -> StatementDescription {
@@ -151,13 +152,13 @@ extension Client {
         Health(try await reply(to: .healthCheck).data)
     }
 
-    /// Asks a database for an answer, as a statement would, connecting to its server if need be.
+    /// Asks a database for an answer, as a statement would, connecting to its server if necessary.
     ///
     /// - Parameters:
     ///   - database: its name.
     ///   - timeout: the daemon gives up after that time, with the error `timeout`.
-    /// - Returns: what has answered, and how long that took.
-    /// - Throws: `ClientError.server` with what a statement would get.
+    /// - Returns: the database that has answered, and the time that it took.
+    /// - Throws: `ClientError.server` with the error that a statement would get.
     public func ping(database: String, timeout: Duration? = nil) async throws -> DatabaseHealth {
         try DatabaseHealth(try await reply(to: .databaseCheck(database, timeout: timeout)).data)
     }
@@ -165,7 +166,7 @@ extension Client {
     /// The databases that the caller may open.
     public func listDatabases() async throws -> [DatabaseInformation] {
         let data = try await reply(to: .listDatabases).data
-        return (data["databases"]?.elements ?? []).map(DatabaseInformation.init)
+        return DatabaseInformation.all(in: data)
     }
 
     /// The server's counters; which ones there are grows with the server.
@@ -173,7 +174,7 @@ extension Client {
         try await reply(to: .stats).data
     }
 
-    /// What is going on: requests in flight and sessions, the caller's own user's; an administrator sees all.
+    /// Requests in flight and sessions of the caller's user; an administrator sees those of all users.
     public func activity() async throws -> Activity {
         Activity(try await reply(to: .activity).data)
     }
@@ -185,17 +186,17 @@ extension Client {
         ReloadResult(try await reply(to: .reload).data)
     }
 
-    /// Runs a statement on its own and takes its whole result.
+    /// Runs a statement by itself and returns its whole result.
     ///
     /// The result is kept in memory; for large ones use `stream`.
-    /// - Throws: `ClientError.server` with what the database said; `CancellationError`.
+    /// - Throws: `ClientError.server` with the database's error; `CancellationError`.
     public func query(
         _ sql: String, _ parameters: Parameters = .none, options: QueryOptions = QueryOptions()
     ) async throws -> QueryResult {
         try await query(sql, parameters, .database(options.database), options)
     }
 
-    /// Runs a statement on its own for what it changes; rows are not kept.
+    /// Runs a statement by itself for its changes; rows are not kept.
     @discardableResult
     public func execute(
         _ sql: String, _ parameters: Parameters = .none, options: QueryOptions = QueryOptions()
@@ -227,17 +228,14 @@ extension Client {
         try await batch(statements, isAtomic: isAtomic, .database(database))
     }
 
-    /// What a statement would take and give, without running it.
+    /// Describes the parameters and columns of a statement, without running it.
     public func describe(_ sql: String, database: String? = nil) async throws -> StatementDescription {
         try await describe(sql, .database(database))
     }
 
     /// Opens a session: a link of its own to a database, for transactions, temporary tables and settings.
     public func openSession(_ options: SessionOptions = SessionOptions()) async throws -> Session {
-        let data = try await reply(to: .connect(options)).data
-        guard let name = data["session"]?.text else {
-            throw ClientError.protocolViolation("the server opened a session without a name")
-        }
-        return Session(client: self, name: name, information: SessionInformation(data))
+        let opened = try OpenedSession(try await reply(to: .connect(options)).data)
+        return Session(client: self, name: opened.name, information: opened.information)
     }
 }

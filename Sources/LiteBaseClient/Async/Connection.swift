@@ -8,8 +8,8 @@ internal import Synchronization
 
 /// One connection that many tasks use at once.
 ///
-/// Tasks write to the socket themselves where it takes the bytes at once, one of them for all; a thread reads, and
-/// writes what the socket did not take. No task is ever blocked, and the lock is never held across a system call.
+/// Tasks write to the socket themselves if it takes the bytes at once, one of them for all; a thread reads, and writes
+/// what the socket did not take. No task is ever blocked, and the lock is never held across a system call.
 /// - Thread: any. The reading thread keeps the object alive until `close()`.
 final class Connection: Sendable {
     struct Waiter {
@@ -24,11 +24,11 @@ final class Connection: Sendable {
         var earliestDeadline: MonotonicInstant?
         var output = OutgoingBytes()
         var beingSent = OutgoingBytes()
-        /// Whether somebody writes `output`; others only append to it.
+        /// Whether a task writes `output`; others only append to it.
         var isSending = false
-        /// Whether the socket is full and the thread is to go on writing.
+        /// Whether the socket is full and the thread has to continue writing.
         var isWriteBlocked = false
-        /// Writing failed; what the server said before is still to be read.
+        /// Writing failed; earlier replies of the server can still be read.
         var writeError: Errno?
         /// Set once the connection is of no further use.
         var failure: ClientError?
@@ -48,13 +48,13 @@ final class Connection: Sendable {
         try Thread.start(name: "litebase-client") { self.run() }
     }
 
-    /// Ends the connection and fails what is in flight.
+    /// Ends the connection and fails the requests in flight.
     func close() {
         fail(.disconnected(nil))
         wakeUp.signal()
     }
 
-    /// Makes the connection useless: everybody gets the error.
+    /// Fails the connection: every waiter gets the error.
     func fail(_ error: ClientError) {
         let (waiters, notices) = state.withLock { state in
             guard state.failure == nil else {
@@ -194,7 +194,7 @@ extension Connection {
         _ = state.withLock { $0.router.abandon(id) }
     }
 
-    /// Writes what is to be written, unless somebody else does.
+    /// Writes the output, unless another task does.
     func flush() {
         let isMine = state.withLock { state in
             if state.isSending || state.output.buffer.isEmpty { return false }
@@ -204,7 +204,7 @@ extension Connection {
         if isMine { sendAll() }
     }
 
-    /// Writes until nothing is left or the socket is full; called by whoever set `isSending`.
+    /// Writes until nothing is left or the socket is full; called by the task that set `isSending`.
     func sendAll() {
         while let bytes = takeOutput() {
             switch send(&bytes.buffer) {
@@ -225,7 +225,7 @@ extension Connection {
         }
     }
 
-    /// What is to be written, for the sender alone; `nil` when there is nothing, and nobody is the sender then.
+    /// The output to write, for the sender alone; `nil` if there is none, and then nobody is the sender.
     private func takeOutput() -> OutgoingBytes? {
         state.withLock { state in
             state.isSending = !state.output.buffer.isEmpty
@@ -250,8 +250,8 @@ extension Connection {
 
 /// Bytes on their way to the socket.
 ///
-/// Unchecked, because the compiler cannot see the rule: `State.output` is touched under the lock only, and
-/// `State.beingSent` only by whoever set `isSending`.
+/// Unchecked, because the compiler cannot see the rule: `State.output` is used under the lock only, and
+/// `State.beingSent` only by the task that set `isSending`.
 final class OutgoingBytes: @unchecked Sendable {
     var buffer = ByteBuffer()
 }

@@ -29,9 +29,9 @@ public struct RowSequence: AsyncSequence, Sendable {
         self.stream = stream
     }
 
-    /// What the statement did; `nil` before its end.
+    /// The summary of the statement; `nil` before its end.
     public var summary: StatementSummary? { stream.summary }
-    /// What the result had; `nil` before the end of its rows, and when the next result was begun.
+    /// The counts of the result; `nil` before the end of its rows, and after the next result has begun.
     public var end: ResultEnd? { stream.end(of: index) }
 
     public func makeAsyncIterator() -> AsyncIterator {
@@ -56,7 +56,7 @@ public struct RowSequence: AsyncSequence, Sendable {
             try await next(isolation: nil)
         }
 
-        /// The next row, without leaving the caller's actor while rows are at hand.
+        /// The next row, without leaving the caller's actor while rows are available.
         public mutating func next(isolation actor: isolated (any Actor)?) async throws -> Row? {
             while true {
                 if let batch, rowIndex < batch.count {
@@ -71,10 +71,10 @@ public struct RowSequence: AsyncSequence, Sendable {
     }
 }
 
-/// The results of a statement that may have several, such as a call of a MySQL procedure, one after the other. To be iterated
-/// once.
+/// The results of a statement that may have several, such as a call of a MySQL procedure, one after the other. To be
+/// iterated once.
 ///
-/// Each is a sequence of rows; what the loop has left of one is skipped when it asks for the next. Leaving the loop early
+/// Each is a sequence of rows; unread rows of one are skipped when the loop asks for the next. Leaving the loop early
 /// cancels the statement.
 public struct ResultSequence: AsyncSequence, Sendable {
     public typealias Element = RowSequence
@@ -83,7 +83,7 @@ public struct ResultSequence: AsyncSequence, Sendable {
 
     init(_ stream: RowStream) { self.stream = stream }
 
-    /// What the statement did; `nil` before its end.
+    /// The summary of the statement; `nil` before its end.
     public var summary: StatementSummary? { stream.summary }
 
     public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(stream: stream) }
@@ -103,13 +103,13 @@ public struct ResultSequence: AsyncSequence, Sendable {
 /// The one owner of a streamed request, shared by the sequences and their iterators.
 final class RowStream: Sendable {
     private struct State {
-        /// Was looked at, and is still to be taken.
+        /// An event that was peeked at and is still to be taken.
         var held: ReplyEvent?
         var isOver = false
         var summary: StatementSummary?
         /// The present result.
         var index = 0
-        /// What it had, when it has ended.
+        /// Its counts, after it has ended.
         var end: ResultEnd?
         /// Whether it has begun.
         var isOpen = false
@@ -188,7 +188,7 @@ final class RowStream: Sendable {
     }
 
     private func nextEvent() async throws -> ReplyEvent {
-        // Rows at hand do not keep a cancelled task going.
+        // Available rows do not keep a cancelled task running.
         if Task.isCancelled, !isFinished {
             close()
             client.connection.give(up: id, because: CancellationError())
@@ -223,7 +223,7 @@ final class RowStream: Sendable {
         state.withLock { state in
             state.summary = summary
             state.isOver = true
-            // Nobody has told of several.
+            // The server has not announced several.
             if state.isOpen { state.end = ResultEnd(rowCount: summary.rowCount, isTruncated: summary.isTruncated) }
             state.isOpen = false
         }

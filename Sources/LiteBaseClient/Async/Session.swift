@@ -1,6 +1,7 @@
 // A link to a database that belongs to one caller, for tasks.
 
 internal import Synchronization
+internal import WireProtocol
 
 /// A session of a client: transactions, temporary tables and settings live here.
 ///
@@ -96,8 +97,8 @@ public final class Session: Sendable {
             try await execute("COMMIT")
             return result
         } catch {
-            // In a task of its own, for a cancelled one could not send it. The first failure is the one to report;
-            // without a connection the server rolls back by itself.
+            // In a task of its own, because a cancelled one could not send it. The first failure is the one to report;
+            // without a connection the server rolls back anyway.
             await Task { _ = try? await self.execute("ROLLBACK") }.value
             throw error
         }

@@ -1,6 +1,7 @@
-// What a blocking client and a blocking session can be asked.
+// The requests of a blocking client and a blocking session.
 
 internal import LinuxSystem
+internal import WireProtocol
 
 extension BlockingClient {
     /// Waits for the one reply of a request.
@@ -68,8 +69,7 @@ extension BlockingClient {
     func batch(
         _ statements: [BatchStatement], isAtomic: Bool, _ target: Target
     ) throws(ClientError) -> [BatchResult] {
-        let data = try reply(to: .batch(statements, isAtomic: isAtomic, target)).data
-        return (data["results"]?.elements ?? []).map(BatchResult.init)
+        BatchResult.all(in: try reply(to: .batch(statements, isAtomic: isAtomic, target)).data)
     }
 
     func describe(_ sql: String, _ target: Target) throws(ClientError) -> StatementDescription {
@@ -83,20 +83,20 @@ extension BlockingClient {
         Health(try reply(to: .healthCheck).data)
     }
 
-    /// Asks a database for an answer, as a statement would, connecting to its server if need be.
+    /// Asks a database for an answer, as a statement would, connecting to its server if necessary.
     ///
     /// - Parameters:
     ///   - database: its name.
     ///   - timeout: the daemon gives up after that time, with the error `timeout`.
-    /// - Returns: what has answered, and how long that took.
-    /// - Throws: `ClientError.server` with what a statement would get.
+    /// - Returns: the database that has answered, and the time that it took.
+    /// - Throws: `ClientError.server` with the error that a statement would get.
     public func ping(database: String, timeout: Duration? = nil) throws(ClientError) -> DatabaseHealth {
         try DatabaseHealth(try reply(to: .databaseCheck(database, timeout: timeout)).data)
     }
 
     /// The databases that the caller may open.
     public func listDatabases() throws(ClientError) -> [DatabaseInformation] {
-        (try reply(to: .listDatabases).data["databases"]?.elements ?? []).map(DatabaseInformation.init)
+        DatabaseInformation.all(in: try reply(to: .listDatabases).data)
     }
 
     /// The server's counters; which ones there are grows with the server.
@@ -104,7 +104,7 @@ extension BlockingClient {
         try reply(to: .stats).data
     }
 
-    /// What is going on: requests in flight and sessions, the caller's own user's; an administrator sees all.
+    /// Requests in flight and sessions of the caller's user; an administrator sees those of all users.
     public func activity() throws(ClientError) -> Activity {
         Activity(try reply(to: .activity).data)
     }
@@ -116,17 +116,17 @@ extension BlockingClient {
         ReloadResult(try reply(to: .reload).data)
     }
 
-    /// Runs a statement on its own and takes its whole result.
+    /// Runs a statement by itself and returns its whole result.
     ///
     /// The result is kept in memory; for large ones use `stream`.
-    /// - Throws: `ClientError.server` with what the database said.
+    /// - Throws: `ClientError.server` with the database's error.
     public func query(
         _ sql: String, _ parameters: Parameters = .none, options: QueryOptions = QueryOptions()
     ) throws(ClientError) -> QueryResult {
         try query(sql, parameters, .database(options.database), options)
     }
 
-    /// Runs a statement on its own for what it changes; rows are not kept.
+    /// Runs a statement by itself for its changes; rows are not kept.
     @discardableResult
     public func execute(
         _ sql: String, _ parameters: Parameters = .none, options: QueryOptions = QueryOptions()
@@ -158,17 +158,14 @@ extension BlockingClient {
         try batch(statements, isAtomic: isAtomic, .database(database))
     }
 
-    /// What a statement would take and give, without running it.
+    /// Describes the parameters and columns of a statement, without running it.
     public func describe(_ sql: String, database: String? = nil) throws(ClientError) -> StatementDescription {
         try describe(sql, .database(database))
     }
 
     /// Opens a session: a link of its own to a database, for transactions, temporary tables and settings.
     public func openSession(_ options: SessionOptions = SessionOptions()) throws(ClientError) -> BlockingSession {
-        let data = try reply(to: .connect(options)).data
-        guard let name = data["session"]?.text else {
-            throw .protocolViolation("the server opened a session without a name")
-        }
-        return BlockingSession(client: self, name: name, information: SessionInformation(data))
+        let opened = try OpenedSession(try reply(to: .connect(options)).data)
+        return BlockingSession(client: self, name: opened.name, information: opened.information)
     }
 }

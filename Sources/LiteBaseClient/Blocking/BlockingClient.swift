@@ -20,16 +20,16 @@ public final class BlockingClient {
     private var introduction = Introduction()
     private var noticeHandler: ((Notice) -> Void)?
 
-    /// A descriptor that becomes readable when what the client waits for shall be cancelled, such as a signalfd or an
+    /// A descriptor that becomes readable when the current request should be cancelled, such as a signalfd or an
     /// eventfd that a signal handler writes to; `nil` for none. The caller owns it; the client reads it empty.
     ///
     /// The request then ends with the server's error `cancelled`, and the connection stays usable.
     public var cancellationDescriptor: Int32?
 
-    /// How long to wait for an answer that has no time limit of its own; `nil` is for ever.
+    /// How long to wait for an answer that has no time limit of its own; `nil`: without a limit.
     public var timeout: Duration?
 
-    /// What the server is given beyond a statement's own timeout before it counts as dead.
+    /// Time beyond a statement's own timeout after which the server counts as dead.
     static let graceTime = Duration.seconds(5)
 
     /// A statement's own timeout with that.
@@ -73,18 +73,19 @@ public final class BlockingClient {
 }
 
 extension BlockingClient {
-    /// Tells the server the program's name, by which administrators find its sessions; sent along with the next request.
+    /// Sends the program's name to the server, by which administrators find its sessions; together with the next
+    /// request.
     /// - Throws: `ClientError.invalidRequest` for a name that is longer than any request.
     public func introduce(as name: String) throws(ClientError) {
         introduction.name = name
         try introduce()
     }
 
-    /// Asks the server for its notices; sent along with the next request.
+    /// Asks the server for its notices; together with the next request.
     ///
-    /// The connection is read only while something else is waited for; so a notice is taken during the next request, or in
-    /// `takeNotices()`. Those of a statement come before its result ends. There is no queue.
-    /// - Parameter handler: takes each one, in a call of this client's, which it must not use itself.
+    /// The connection is read only while the client waits for something else, so a notice is taken during the next
+    /// request, or in `takeNotices()`. Those of a statement come before its result ends. There is no queue.
+    /// - Parameter handler: takes each notice, within a call of this client, which it must not use.
     /// - Throws: `ClientError.disconnected`.
     public func receiveNotices(_ handler: @escaping (Notice) -> Void) throws(ClientError) {
         noticeHandler = handler
@@ -126,7 +127,7 @@ extension BlockingClient {
             throw error
         }
         try flush(until: deadline)
-        // Half a request may have been sent, behind which no other can stand.
+        // A part of a request may have been sent, and nothing else can follow it.
         if !output.isEmpty { fail(.timedOut) }
         if let failure { throw failure }
         return id
@@ -145,7 +146,7 @@ extension BlockingClient {
                 return event
             }
             if router.isFull {
-                // Nobody else can take what waits: this call has the only thread.
+                // Nobody else can take the waiting rows: this call has the only thread.
                 abandon(id)
                 throw .invalidRequest(
                     "another result of this connection has too many rows unread; read it first, or stream it in pages")
@@ -192,16 +193,16 @@ extension BlockingClient {
         sendQuietly(.fetch(id: id), id: fetchID)
     }
 
-    /// Sends a small request whose failure shows in the replies; what the server does not take now is sent while something is
-    /// waited for.
+    /// Sends a small request whose failure shows in the replies; bytes that the server does not take now are sent while
+    /// the client waits for something.
     private func sendQuietly(_ request: Request, id: Int64) {
         guard failure == nil else { return }
         try? request.encode(id: id, into: &output)
         try? flush(until: .now)
     }
 
-    /// Sends what is to be sent, and takes in what arrives meanwhile: a server that waits for its reader must not wait for
-    /// ever. After the deadline the rest is left.
+    /// Sends the output, and receives meanwhile: a server that waits for its reader must not wait forever. After the
+    /// deadline the rest stays.
     private func flush(until deadline: MonotonicInstant?) throws(ClientError) {
         while !output.isEmpty {
             if let failure { throw failure }
@@ -215,7 +216,7 @@ extension BlockingClient {
             case .endOfStream:
                 fail(.disconnected(nil))
             case .failed(let error):
-                // What the server said before it closed is worth more than the broken pipe.
+                // The server's last messages are more useful than the broken pipe.
                 receive()
                 fail(.disconnected(error))
             }

@@ -5,7 +5,7 @@
 ///
 /// - Thread: the client's.
 final class BlockingReply {
-    /// What the statement did; `nil` before its end.
+    /// The summary of the statement; `nil` before its end.
     private(set) var summary: StatementSummary?
     /// Whether the statement has ended.
     private(set) var isOver = false
@@ -14,7 +14,7 @@ final class BlockingReply {
     private let id: Int64
     /// For each wait: while the consumer is busy, the server does not count either.
     private let timeout: Duration?
-    /// Was looked at, and is still to be taken.
+    /// An event that was peeked at and is still to be taken.
     private var held: ReplyEvent?
 
     init(client: BlockingClient, id: Int64, timeout: Duration?) {
@@ -35,7 +35,7 @@ final class BlockingReply {
     }
 
     /// Takes the next event.
-    /// - Throws: what the statement, or the connection, has failed with.
+    /// - Throws: the error of the statement or of the connection.
     func next() throws(ClientError) -> ReplyEvent {
         if let event = held {
             held = nil

@@ -6,9 +6,9 @@
 /// - Thread: the client's.
 public final class BlockingRows {
     public let columns: Columns
-    /// What the statement did; `nil` before its end.
+    /// The summary of the statement; `nil` before its end.
     public var summary: StatementSummary? { reply.summary }
-    /// What the result had; `nil` before the end of its rows.
+    /// The counts of the result; `nil` before the end of its rows.
     public private(set) var end: ResultEnd?
 
     let reply: BlockingReply
@@ -77,9 +77,10 @@ public final class BlockingRows {
 /// Dropping it, and the result that is being read, before the end cancels the statement.
 /// - Thread: the client's.
 public final class BlockingResults {
-    /// What the statement did; `nil` before its end.
+    /// The summary of the statement; `nil` before its end.
     public var summary: StatementSummary? { reply.summary }
-    /// Whether the statement went on behind its last result, or had none: what it changed is told apart from any result, then.
+    /// Whether the statement continued after its last result, or had none: then its changes are reported apart from any
+    /// result.
     public private(set) var endsWithoutRows = true
 
     let reply: BlockingReply
@@ -87,8 +88,8 @@ public final class BlockingResults {
 
     init(_ reply: BlockingReply) { self.reply = reply }
 
-    /// The next result that has columns; `nil` after the last. What is left of the one before is skipped.
-    /// - Throws: `ClientError.server` when the statement fails on its way, `.disconnected`, `.timedOut`.
+    /// The next result that has columns; `nil` after the last. Unread rows of the previous one are skipped.
+    /// - Throws: `ClientError.server` if the statement fails, `.disconnected`, `.timedOut`.
     public func next() throws(ClientError) -> BlockingRows? {
         if let former = current {
             current = nil

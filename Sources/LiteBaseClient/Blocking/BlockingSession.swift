@@ -1,5 +1,7 @@
 // A link to a database that belongs to one caller.
 
+internal import WireProtocol
+
 /// A session of a blocking client: transactions, temporary tables and settings live here.
 ///
 /// Its statements run in order. While a stream of it is open, other statements would wait for its end, so they are
@@ -85,7 +87,7 @@ public final class BlockingSession {
             try execute("COMMIT")
             return result
         } catch {
-            // The first failure is the one to report; without a connection the server rolls back by itself.
+            // The first failure is the one to report; without a connection the server rolls back anyway.
             _ = try? execute("ROLLBACK")
             throw error
         }

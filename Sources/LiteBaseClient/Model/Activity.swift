@@ -1,9 +1,9 @@
-// What is going on in the daemon, as `activity` tells it.
+// The present work of the daemon, as `activity` reports it.
 
 /// Requests in flight and idle sessions, the oldest first.
 public struct Activity: Sendable {
     public let entries: [Entry]
-    /// Whether there were more than the server tells.
+    /// Whether there were more than the server reports.
     public let isTruncated: Bool
 
     /// A request in flight, or a session without one.

@@ -8,7 +8,7 @@ public enum ClientError: Error, Sendable {
     case noSocket(lookedAt: [String])
     /// The socket is there, but cannot be connected.
     case cannotConnect(Endpoint, Errno)
-    /// Another user listens there than those who are trusted; nothing was sent.
+    /// A user listens there who is not trusted; nothing was sent.
     case untrusted(Endpoint, uid: UInt32, user: String?)
     /// The connection ended while something was still to come, or was closed before.
     case disconnected(Errno?)
@@ -147,5 +147,6 @@ extension ServerError.Code {
     public static let shuttingDown = Self(rawValue: "shutting_down")
     public static let configurationInvalid = Self(rawValue: "configuration_invalid")
     public static let outcomeUnknown = Self(rawValue: "outcome_unknown")
+    public static let transactionRolledBack = Self(rawValue: "transaction_rolled_back")
     public static let internalError = Self(rawValue: "internal")
 }

@@ -1,4 +1,4 @@
-// Where the daemon listens, and how it is found when nobody says.
+// The address of the daemon, and how it is found if none is given.
 
 internal import LinuxSystem
 
@@ -19,11 +19,11 @@ public enum Endpoint: Hashable, Sendable, CustomStringConvertible {
 extension Endpoint {
     /// The daemon's usual socket: the path given, else `$LITEBASE_SOCKET`, else the first of
     /// `$XDG_RUNTIME_DIR/litebase/litebase.sock`, `$XDG_STATE_HOME/litebase/litebase.sock` (`~/.local/state` where that is not
-    /// set), `/run/litebase/litebase.sock` that exists. None in a directory where everybody may put one, such as `/tmp`: that
-    /// has to be named.
+    /// set), `/run/litebase/litebase.sock` that exists. No directory where everybody may create files, such as `/tmp`,
+    /// is searched: such a socket has to be named.
     ///
-    /// A path that was named by argument or environment is taken at its word, so that a mistake in it shows.
-    /// - Throws: `ClientError.noSocket` with all the places looked at.
+    /// A path from an argument or the environment is used as it is, so that a mistake in it shows.
+    /// - Throws: `ClientError.noSocket` with all the paths that were tried.
     public static func discover(path: String? = nil) throws(ClientError) -> Endpoint {
         try discover(path: path, environment: Process.environment, home: Process.homeDirectory) { path in
             (try? Files.status(path))?.kind == .socket

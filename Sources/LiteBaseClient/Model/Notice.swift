@@ -1,9 +1,9 @@
-// What the server says without being asked.
+// Messages that the server sends without a request.
 
-/// A message that is the answer to no request: what a database says besides a result, or what the server says of a session.
+/// A message that answers no request: a database's message besides a result, or the server's about a session.
 /// - Source: protocol.md, "Sessions and transactions"
 public struct Notice: Hashable, Sendable {
-    /// A stable name of what it is about. Servers may know more than these; `message` can always be shown.
+    /// A stable name of the subject. Servers may have more than these; `message` can always be shown.
     public struct Code: RawRepresentable, Hashable, Sendable, CustomStringConvertible {
         public let rawValue: String
         public init(rawValue: String) { self.rawValue = rawValue }
@@ -21,38 +21,24 @@ public struct Notice: Hashable, Sendable {
     public let hint: String?
     /// Until the session or the query ends, of `idleTransaction`, `idleSession` and `idleQuery`.
     public let endsIn: Duration?
-    /// How many are not told, of `databaseNoticesDropped`.
+    /// For `databaseNoticesDropped`: the number of notices that were not sent.
     public let droppedCount: Int64?
 }
 
 extension Notice.Code {
     /// The database said something about a statement.
     public static let databaseNotice = Self(rawValue: "database_notice")
-    /// It said more than is told.
+    /// The database had more notices than were sent.
     public static let databaseNoticesDropped = Self(rawValue: "database_notices_dropped")
     /// A session's transaction is idle, and will be rolled back.
     public static let idleTransaction = Self(rawValue: "idle_transaction")
     /// A session is idle while others need what it holds, and will be ended.
     public static let idleSession = Self(rawValue: "idle_session")
-    /// The rows of a query are not taken while others need what it holds; it will be ended.
+    /// The rows of a query are not read while others need what it holds; it will be ended.
     public static let idleQuery = Self(rawValue: "idle_query")
 }
 
-extension Notice {
-    init(_ data: StructuredValue) {
-        code = Code(rawValue: data["code"]?.text ?? "")
-        message = data["message"]?.text ?? ""
-        session = data["session"]?.text
-        severity = data["severity"]?.text
-        sqlState = data["sqlstate"]?.text
-        detail = data["detail"]?.text
-        hint = data["hint"]?.text
-        endsIn = data.duration("ends_in_ms", Duration.milliseconds)
-        droppedCount = data["count"]?.integer
-    }
-}
-
-/// What a client says of itself in `hello`.
+/// The client's introduction in `hello`.
 struct Introduction: Sendable {
     var name: String?
     var wantsNotices = false

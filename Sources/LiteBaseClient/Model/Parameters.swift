@@ -1,4 +1,4 @@
-// What is bound to the placeholders of a statement.
+// The values of a statement's placeholders.
 
 /// The parameters of one statement: by position (`?`, `?1`) or by name (`:name`, `@name`, `$name`).
 ///

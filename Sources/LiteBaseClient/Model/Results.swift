@@ -1,4 +1,4 @@
-// What the requests answer.
+// The results of requests.
 
 /// State of a session's transaction.
 public enum TransactionState: String, Hashable, Sendable {
@@ -30,25 +30,27 @@ public struct DatabaseHealth: Hashable, Sendable {
     public let elapsed: Duration
 }
 
-/// What a reload has put in force.
+/// The result of a reload.
 public struct ReloadResult: Hashable, Sendable {
     public let databaseCount: Int64
     /// Settings that were changed and wait for the daemon's next start, such as "socket.path".
     public let restartNeeded: [String]
-    /// What is not served since the configuration names users or groups that there are not, a line for each.
+    /// A line for each database that is not served because the configuration names unknown users or groups.
     public let problems: [String]
 }
 
-/// What a statement did, besides its rows.
+/// The effects of a statement, besides its rows.
 public struct StatementSummary: Hashable, Sendable {
-    /// Rows that were sent, those of all results together.
+    /// Rows that were sent, over all results.
     public let rowCount: Int64
     /// Rows that an INSERT, UPDATE or DELETE touched.
     public let rowsAffected: Int64
     public let lastInsertID: Int64?
+    /// Warnings that the database keeps for the next statement of the session to ask for (MySQL's SHOW WARNINGS).
+    public let warningCount: Int64
     /// Whether `maxRows` cut the result.
     public let isTruncated: Bool
-    /// Results behind the first one that were not asked for, and not sent; `streamResults` gets all.
+    /// Results after the first one that were not requested and not sent; `streamResults` gets all.
     public let droppedResultCount: Int64
     public let transaction: TransactionState?
     /// Time that the server worked on it; the client's reading is not counted.
@@ -74,6 +76,8 @@ public struct QueryResult: Sendable {
 public struct BatchResult: Hashable, Sendable {
     public let rowsAffected: Int64
     public let lastInsertID: Int64?
+    /// Warnings of all its executions.
+    public let warningCount: Int64
 }
 
 /// One statement of a batch.
@@ -99,17 +103,19 @@ public struct BatchStatement: Sendable {
     }
 }
 
-/// A database that the caller may open.
+/// A database that the caller may open, or, if it may only watch the daemon, any.
 public struct DatabaseInformation: Hashable, Sendable {
     public let name: String
     /// Such as "sqlite".
     public let engine: String
     public let isReadOnly: Bool
+    /// Whether the caller may open it at all.
+    public let mayBeOpened: Bool
     /// Whether it is used where a request names none.
     public let isDefault: Bool
-    /// Whether nobody may open it at present, since the configuration names users or groups that there are not.
+    /// Whether nobody may open it at present, because the configuration names unknown users or groups.
     public let isDisabled: Bool
-    /// What is known of its server; `nil` where it has none, or the daemon does not tell.
+    /// The state of its server; `nil` if it has none, or the daemon does not report it.
     public let server: ServerState?
 
     /// Whether the server can be reached, as requests have seen it.
@@ -131,7 +137,7 @@ public struct DatabaseInformation: Hashable, Sendable {
     }
 }
 
-/// What a statement would take and give, without running it.
+/// The parameters and columns of a statement.
 public struct StatementDescription: Sendable {
     public let columns: [Column]
     /// One entry for each parameter: its name, `nil` for a positional one.
@@ -147,10 +153,11 @@ public struct QueryOptions: Sendable {
     public var timeout: Duration?
     /// The server ends a result after that many rows; the summary then says `isTruncated`.
     public var maxRows: Int64?
-    /// How many rows the server sends of a stream before it waits for the consumer, who is at most two pages behind.
+    /// Number of rows that the server sends of a stream before it waits for the consumer, who is at most two pages
+    /// behind.
     ///
     /// `nil` lets the server send as fast as the connection takes it. That is the fastest way for a connection that
-    /// does nothing else meanwhile; other replies on it wait while the stream is not read. Has no meaning for whole
+    /// does nothing else meanwhile; other replies on it wait while the stream is not read. It has no effect on whole
     /// results.
     public var pageRows: Int64?
 
@@ -175,6 +182,7 @@ extension StatementSummary {
         rowCount = end.rowCount
         rowsAffected = 0
         lastInsertID = nil
+        warningCount = 0
         isTruncated = end.isTruncated
         droppedResultCount = 0
         transaction = nil

@@ -1,6 +1,6 @@
 // How a session is opened.
 
-/// Which database a session is bound to, and what it may do there.
+/// The database of a session, and its access.
 public struct SessionOptions: Hashable, Sendable {
     enum Source: Hashable, Sendable {
         case database(String?)
@@ -30,7 +30,7 @@ public struct SessionOptions: Hashable, Sendable {
     }
 }
 
-/// What a new session is connected to.
+/// The database to which a new session is connected.
 public struct SessionInformation: Hashable, Sendable {
     public let engine: String
     public let serverVersion: String

@@ -1,11 +1,11 @@
-// Whose daemon is believed. A path says nothing about who listens there, and what is sent to a daemon may hold passwords and
-// everybody's rows; the kernel says who it is.
+// The users whose daemon is trusted. A path does not show who listens there, and requests may contain passwords and
+// data; the kernel knows the user.
 
 public import LinuxSystem
 
 /// The users whose daemons a client talks to: root, the user `litebase`, the client's own, and those that are named.
 ///
-/// - Source: unix(7), SO_PEERCRED: on the connecting side, the user by whom listen(2) was called. Under systemd that is the
+/// - Source: unix(7), SO_PEERCRED: on the connecting side, the user who called listen(2). Under systemd that is the
 ///   service manager: root for the system's socket, the user for a user's own.
 public struct TrustedUsers: Sendable, Equatable {
     /// Names or numbers.
@@ -23,7 +23,8 @@ public struct TrustedUsers: Sendable, Equatable {
     /// The service's own user, whose daemon may have been started without systemd's socket.
     private static let serviceUser = "litebase"
 
-    /// Looks who is at the other end of a connected socket. TCP has no users: whoever names a port has chosen.
+    /// Checks the user at the other end of a connected socket. TCP has no users: giving a port is a decision to trust
+    /// it.
     /// - Throws: `ClientError.untrusted`.
     public func check(_ socket: borrowing OwnedDescriptor, _ endpoint: Endpoint) throws(ClientError) {
         guard case .unix = endpoint else { return }

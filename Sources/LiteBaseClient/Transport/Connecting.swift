@@ -79,7 +79,7 @@ enum Polling {
     ///   - first: a descriptor and what to wait for; errors and hang-ups count as ready.
     ///   - second: a descriptor to read from, −1 for none.
     ///   - deadline: when to give up; `nil` for never.
-    /// - Returns: what the first is ready for, and whether the second can be read; both empty after the deadline or a
+    /// - Returns: the readiness of the first, and whether the second can be read; both empty after the deadline or a
     ///   signal.
     static func wait(
         _ first: (number: Int32, events: Readiness), _ second: Int32, until deadline: MonotonicInstant?
@@ -113,7 +113,7 @@ extension MonotonicInstant {
 }
 
 extension Polling {
-    /// Reads from a descriptor that somebody else owns.
+    /// Reads from a descriptor of another owner.
     static func read(_ number: Int32, into buffer: UnsafeMutableRawBufferPointer) -> Int {
         Glibc.read(number, buffer.baseAddress, buffer.count)
     }

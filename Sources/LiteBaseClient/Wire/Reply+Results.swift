@@ -1,158 +1,189 @@
-// What the fields of a reply mean.
+// What replies mean to callers.
 
-extension StructuredValue {
-    /// A member that counts milliseconds or the like.
-    func duration(_ key: String, _ unit: (Int64) -> Duration) -> Duration? {
-        self[key]?.integer.map(unit)
-    }
-}
+internal import WireProtocol
 
 extension Health {
     init(_ data: StructuredValue) {
-        status = data["status"]?.text ?? ""
-        version = data["version"]?.text ?? ""
-        protocolVersion = data["protocol"]?.integer ?? 0
-        pid = data["pid"]?.integer ?? 0
-        uptime = data.duration("uptime_ms", Duration.milliseconds) ?? .zero
-        activation = data["activation"]?.text ?? ""
+        let reply = HealthReply(data)
+        status = reply.status
+        version = reply.version
+        protocolVersion = reply.protocolVersion
+        pid = reply.pid
+        uptime = .milliseconds(reply.uptimeMilliseconds)
+        activation = reply.activation
     }
 }
 
 extension DatabaseHealth {
     /// - Throws: `ClientError.protocolViolation` of a daemon that knows no such question, and has answered for itself.
     init(_ data: StructuredValue) throws(ClientError) {
-        guard let database = data["database"], database.members != nil else {
+        guard let database = HealthReply(data).database else {
             throw .protocolViolation("the daemon is older than this program, and does not ask databases")
         }
-        name = database["name"]?.text ?? ""
-        engine = database["engine"]?.text ?? ""
-        serverVersion = database["server_version"]?.text ?? ""
-        elapsed = database.duration("elapsed_us", Duration.microseconds) ?? .zero
+        name = database.name
+        engine = database.engine
+        serverVersion = database.serverVersion
+        elapsed = .microseconds(database.elapsedMicroseconds)
+    }
+}
+
+extension Column {
+    init(_ fields: ColumnFields) {
+        self.init(name: fields.name.text, type: fields.type, declaredType: fields.declaredType)
     }
 }
 
 extension StatementSummary {
     init(_ data: StructuredValue) {
-        rowCount = data["row_count"]?.integer ?? 0
-        rowsAffected = data["rows_affected"]?.integer ?? 0
-        lastInsertID = data["last_insert_id"]?.integer
-        isTruncated = data["truncated"]?.bool ?? false
-        droppedResultCount = data["result_sets_dropped"]?.integer ?? 0
-        transaction = data["transaction"]?.text.flatMap(TransactionState.init)
-        elapsed = data.duration("elapsed_us", Duration.microseconds) ?? .zero
+        let reply = QueryReply(data)
+        rowCount = reply.rowCount
+        rowsAffected = reply.rowsAffected
+        lastInsertID = reply.lastInsertID
+        warningCount = reply.warningCount ?? 0
+        isTruncated = reply.isTruncated ?? false
+        droppedResultCount = reply.droppedResultCount ?? 0
+        transaction = TransactionState(rawValue: reply.transaction)
+        elapsed = .microseconds(reply.elapsedMicroseconds)
     }
 }
 
 extension ResultEnd {
-    init(_ data: StructuredValue) {
-        rowCount = data["row_count"]?.integer ?? 0
-        isTruncated = data["truncated"]?.bool ?? false
+    init(_ reply: QueryResultEnd) {
+        rowCount = reply.rowCount
+        isTruncated = reply.isTruncated
     }
 }
 
 extension BatchResult {
-    init(_ data: StructuredValue) {
-        rowsAffected = data["rows_affected"]?.integer ?? 0
-        lastInsertID = data["last_insert_id"]?.integer
+    /// One for each statement.
+    static func all(in data: StructuredValue) -> [BatchResult] {
+        BatchReply(data).results.map {
+            BatchResult(
+                rowsAffected: $0.rowsAffected, lastInsertID: $0.lastInsertID, warningCount: $0.warningCount ?? 0)
+        }
     }
 }
 
 extension ReloadResult {
     init(_ data: StructuredValue) {
-        databaseCount = data["databases"]?.integer ?? 0
-        restartNeeded = (data["restart_needed"]?.elements ?? []).compactMap(\.text)
-        problems = (data["problems"]?.elements ?? []).compactMap(\.text)
+        let reply = ReloadReply(data)
+        databaseCount = reply.databaseCount
+        restartNeeded = reply.restartNeeded
+        problems = reply.problems ?? []
     }
 }
 
 extension Activity {
     init(_ data: StructuredValue) {
-        entries = (data["entries"]?.elements ?? []).map(Entry.init)
-        isTruncated = data["truncated"]?.bool ?? false
+        let reply = ActivityReply(data)
+        entries = reply.entries.map(Entry.init)
+        isTruncated = reply.isTruncated
     }
 }
 
 extension Activity.Entry {
-    init(_ data: StructuredValue) {
-        connection = data["connection"]?.integer ?? 0
-        uid = data["uid"]?.integer
-        pid = data["pid"]?.integer
-        user = data["user"]?.text
-        session = data["session"]?.text
-        database = data["database"]?.text
-        type = data["type"]?.text ?? ""
-        sql = data["sql"]?.text
-        state = data["state"]?.text ?? ""
-        transaction = data["transaction"]?.text.flatMap(TransactionState.init)
-        age = data.duration("age_ms", Duration.milliseconds) ?? .zero
+    fileprivate init(_ entry: ActivityReply.Entry) {
+        connection = Int64(clamping: entry.connection)
+        uid = entry.uid
+        pid = entry.pid
+        user = entry.user
+        session = entry.session
+        database = entry.database
+        type = entry.type
+        sql = entry.sql
+        state = entry.state
+        transaction = TransactionState(rawValue: entry.transaction)
+        age = .milliseconds(entry.ageMilliseconds)
     }
 }
 
 extension DatabaseInformation {
-    init(_ data: StructuredValue) {
-        name = data["name"]?.text ?? ""
-        engine = data["engine"]?.text ?? ""
-        isReadOnly = data["access"]?.text == "read_only"
-        isDefault = data["default"]?.bool ?? false
-        isDisabled = data["disabled"]?.bool ?? false
-        server = data["server"].flatMap { $0.members == nil ? nil : ServerState($0) }
+    static func all(in data: StructuredValue) -> [DatabaseInformation] {
+        ListDatabasesReply(data).databases.map(DatabaseInformation.init)
+    }
+
+    private init(_ database: ListDatabasesReply.Database) {
+        name = database.name
+        engine = database.engine
+        isReadOnly = database.access == "read_only"
+        mayBeOpened = database.access != "none"
+        isDefault = database.isDefault
+        isDisabled = database.isDisabled ?? false
+        server = database.server.map(ServerState.init)
     }
 }
 
 extension DatabaseInformation.ServerState {
-    init(_ data: StructuredValue) {
-        isReachable = data["reachable"]?.bool
-        age = data.duration("since_ms", Duration.milliseconds)
-        attemptAge = data.duration("attempt_ms", Duration.milliseconds)
-        lastError = data["last_error"]?.text
-        lastErrorAge = data.duration("last_error_ms", Duration.milliseconds)
-        connectionsMax = data["pool"]?["value"]?.integer ?? 0
-        connectionsOpen = data["pool"]?["open"]?.integer ?? 0
-        connectionsUsed = data["pool"]?["used"]?.integer ?? 0
-        requestsWaiting = data["pool"]?["waiting"]?.integer ?? 0
+    fileprivate init(_ server: ListDatabasesReply.Server) {
+        isReachable = server.isReachable
+        age = server.sinceMilliseconds.map(Duration.milliseconds)
+        attemptAge = server.attemptMilliseconds.map(Duration.milliseconds)
+        lastError = server.lastError
+        lastErrorAge = server.lastErrorMilliseconds.map(Duration.milliseconds)
+        connectionsMax = server.pool?.value ?? 0
+        connectionsOpen = server.pool?.open ?? 0
+        connectionsUsed = server.pool?.used ?? 0
+        requestsWaiting = server.pool?.waiting ?? 0
     }
 }
 
 extension StatementDescription {
     init(_ reply: FinishedReply) {
+        let description = DescribeReply(reply.data)
         columns = reply.columns.all
-        let parameters = reply.data["parameters"]?.elements ?? []
-        self.parameters = parameters.map { $0["name"]?.text ?? $0.text }
-        isReadOnly = reply.data["read_only"]?.bool ?? false
+        parameters = description.parameters.map(\.name)
+        isReadOnly = description.isReadOnly
     }
 }
 
 extension ServerError {
     init(_ data: StructuredValue) {
+        let reply = ErrorReply(data)
         self.init(
-            code: Code(rawValue: data["code"]?.text ?? "internal"),
-            message: data["message"]?.text ?? "the server gave no reason")
-        detail = data["detail"]?.text
-        hint = data["hint"]?.text
-        sqlState = data["sqlstate"]?.text
-        vendorCode = data["vendor_code"]?.integer
-        if let position = data["position"], position.members != nil {
-            self.position = Position(
-                offset: position["offset"]?.integer, line: position["line"]?.integer,
-                column: position["column"]?.integer)
-        }
-        statementIndex = data["statement_index"]?.integer
-        rowIndex = data["row_index"]?.integer
-        isRetryable = data["retryable"]?.bool ?? false
-        retryAfter = data.duration("retry_after_ms", Duration.milliseconds)
-        transaction = data["transaction"]?.text.flatMap(TransactionState.init)
-        if let holder = data["holder"], holder.members != nil {
-            self.holder = Holder(
-                uid: holder["uid"]?.integer, pid: holder["pid"]?.integer,
-                age: holder.duration("since_ms", Duration.milliseconds))
+            code: reply.code.isEmpty ? .internalError : Code(rawValue: reply.code),
+            message: reply.message.isEmpty ? "the server gave no reason" : reply.message)
+        detail = reply.detail
+        hint = reply.hint
+        sqlState = reply.sqlState
+        vendorCode = reply.vendorCode
+        position = reply.position.map { Position(offset: $0.offset, line: $0.line, column: $0.column) }
+        statementIndex = reply.statementIndex
+        rowIndex = reply.rowIndex
+        isRetryable = reply.isRetryable ?? false
+        retryAfter = reply.retryAfterMilliseconds.map(Duration.milliseconds)
+        transaction = reply.transaction.flatMap(TransactionState.init)
+        holder = reply.holder.map {
+            Holder(uid: $0.uid, pid: $0.pid, age: $0.sinceMilliseconds.map(Duration.milliseconds))
         }
     }
 }
 
-extension SessionInformation {
+/// A session, as the server calls it.
+struct OpenedSession {
+    let name: String
+    let information: SessionInformation
+
+    /// - Throws: `ClientError.protocolViolation` if the server has not sent its name.
+    init(_ data: StructuredValue) throws(ClientError) {
+        let reply = ConnectReply(data)
+        guard !reply.session.isEmpty else { throw .protocolViolation("the server opened a session without a name") }
+        name = reply.session
+        information = SessionInformation(
+            engine: reply.engine, serverVersion: reply.serverVersion, isReadOnly: reply.isReadOnly)
+    }
+}
+
+extension Notice {
     init(_ data: StructuredValue) {
-        engine = data["engine"]?.text ?? ""
-        serverVersion = data["server_version"]?.text ?? ""
-        isReadOnly = data["read_only"]?.bool ?? false
+        let message = NoticeMessage(data)
+        code = Code(rawValue: message.code)
+        self.message = message.message
+        session = message.session
+        severity = message.severity
+        sqlState = message.sqlState
+        detail = message.detail
+        hint = message.hint
+        endsIn = message.endsInMilliseconds.map(Duration.milliseconds)
+        droppedCount = message.count
     }
 }

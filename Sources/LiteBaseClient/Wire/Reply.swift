@@ -8,7 +8,7 @@ struct Reply {
     var isError = false
     /// Whether it is a `notice`, which answers no request.
     var isNotice = false
-    /// The request's id; `nil` where it is none of ours, such as that of a refused connection.
+    /// The request's id; `nil` if it is not one of ours, such as that of a refused connection.
     var id: Int64?
     /// The `data` map, without `rows` and `columns`.
     var fields: [(key: String, value: StructuredValue)] = []
@@ -50,13 +50,13 @@ private struct ReplyDecoder {
     mutating func decode(into reply: inout Reply) throws(DecodeError) {
         for _ in 0..<(try reader.readMap("message")) {
             let key = try reader.readText("key")
-            if key.equals("id") {
+            if key.equals(Envelope.id) {
                 if case .integer(let id) = try scalar() { reply.id = id }
-            } else if key.equals("type") {
+            } else if key.equals(Envelope.type) {
                 let type = try reader.readText("type")
-                reply.isError = type.equals(RequestType.errorReplyName)
-                reply.isNotice = type.equals("notice")
-            } else if key.equals("data") {
+                reply.isError = type.equals(ErrorReply.typeName)
+                reply.isNotice = type.equals(NoticeMessage.typeName)
+            } else if key.equals(Envelope.data) {
                 try decodeData(into: &reply)
             } else {
                 try reader.skip()
@@ -74,9 +74,9 @@ private struct ReplyDecoder {
         }
         for _ in 0..<count {
             let key = try reader.readText("key")
-            if key.equals("rows") {
+            if key.equals(QueryFrame.rows) {
                 reply.rows = try rows()
-            } else if key.equals("columns") {
+            } else if key.equals(QueryFrame.columns) {
                 reply.columns = try columns()
             } else {
                 reply.fields.append((String(decoding: key, as: UTF8.self), try structured(depth: 2)))
@@ -107,11 +107,7 @@ private struct ReplyDecoder {
     private mutating func columns() throws(DecodeError) -> [Column] {
         var columns: [Column] = []
         for _ in 0..<(try reader.readArray("columns")) {
-            let column = try structured(depth: 3)
-            columns.append(
-                Column(
-                    name: column["name"]?.text ?? "", type: column["type"]?.text,
-                    declaredType: column["declared_type"]?.text))
+            columns.append(Column(ColumnFields(try structured(depth: 3))))
         }
         return columns
     }

@@ -6,7 +6,7 @@
 internal import ByteBuffers
 internal import WireProtocol
 
-/// What a request came to, step by step.
+/// The events of a request.
 enum ReplyEvent: Sendable {
     case rows(RowBatch)
     /// The present result has ended; another one may begin.
@@ -34,7 +34,7 @@ struct ReplyRouter {
     private struct Exchange {
         /// Rows of a page; `nil` when the server sends all without being asked.
         var pageRows: Int64?
-        /// Those of the present result.
+        /// The columns of the present result.
         var columns: Columns?
         var inbox: [(event: ReplyEvent, byteCount: Int)] = []
         /// Rows in the inbox.
@@ -54,7 +54,7 @@ struct ReplyRouter {
     private var exchanges: [Int64: Exchange] = [:]
     private var nextID: Int64 = 1
     private(set) var bufferedByteCount = 0
-    /// Sessions that were opened for somebody who does not wait for them any more.
+    /// Sessions that were opened for a caller who has given up waiting for them.
     private var strandedSessions: [String] = []
 
     var isFull: Bool { bufferedByteCount >= Self.bufferedByteCountMax }
@@ -90,17 +90,17 @@ struct ReplyRouter {
     /// - Parameters:
     ///   - reply: its content.
     ///   - byteCount: length of its body.
-    /// - Returns: the request that has news, `nil` when nobody waits for this.
-    /// - Throws: `ClientError` when the connection is of no further use.
+    /// - Returns: the request that has news; `nil` if nobody waits for this frame.
+    /// - Throws: `ClientError` if the connection cannot be used any more.
     mutating func receive(_ reply: Reply, byteCount: Int) throws(ClientError) -> Int64? {
         guard let id = owner(of: reply) else {
             // An error without an id is about the connection, such as one too many.
             if reply.isError, reply.id == nil { throw .server(ServerError(reply.data)) }
             return nil
         }
-        // Behind its last frame there is none; one that a broken server sends all the same would never be taken.
+        // There is none after its last frame; if a broken server sends one anyway, nobody would ever take it.
         guard exchanges[id]?.isOver == false, var exchange = exchanges.removeValue(forKey: id) else { return nil }
-        let isLast = reply.isError || !(reply.data["more"]?.bool ?? false)
+        let isLast = reply.isError || !(reply.data.member(QueryFrame.more)?.bool ?? false)
         if exchange.isAbandoned {
             if !isLast { exchanges[id] = exchange } else if !reply.isError { strandSession(of: reply.data) }
             return nil
@@ -130,7 +130,7 @@ struct ReplyRouter {
             exchange.inbox.append((.failed(.server(ServerError(reply.data))), 0))
             return
         }
-        // Behind the end of a result; otherwise they are the columns that are known.
+        // After the end of a result; otherwise they are the known columns.
         if exchange.columns == nil, let columns = reply.columns { exchange.columns = Columns(columns) }
         let columns = exchange.columns ?? Columns([])
         if let rows = reply.rows {
@@ -144,8 +144,8 @@ struct ReplyRouter {
             exchange.pageRowCount += Int64(rows.rowCount)
             if let pageRows = exchange.pageRows, exchange.pageRowCount >= pageRows { exchange.isPageComplete = true }
         }
-        if let end = reply.data["result_end"] {
-            exchange.inbox.append((.resultEnd(ResultEnd(end)), 0))
+        if let end = reply.data.member(QueryFrame.resultEnd) {
+            exchange.inbox.append((.resultEnd(ResultEnd(QueryResultEnd(end))), 0))
             exchange.columns = nil
         }
         if isLast {
@@ -156,7 +156,7 @@ struct ReplyRouter {
     }
 }
 
-// What the requester does.
+// Calls of the requester.
 extension ReplyRouter {
     /// The next event of a request; `nil` while there is none. After the last one the request is forgotten.
     mutating func take(_ id: Int64) -> ReplyEvent? {
@@ -206,12 +206,13 @@ extension ReplyRouter {
         return makeID()
     }
 
-    /// `db_connect` cannot be cancelled: what it has opened would stay as long as the connection.
+    /// `db_connect` cannot be cancelled: the session would stay open as long as the connection.
     private mutating func strandSession(of data: StructuredValue) {
-        if let name = data["session"]?.text { strandedSessions.append(name) }
+        let name = ConnectReply(data).session
+        if !name.isEmpty { strandedSessions.append(name) }
     }
 
-    /// A session that the requester closes for whoever has given up waiting for it; `nil` when there is none.
+    /// A session that the requester has to close because its caller has given up; `nil` if there is none.
     mutating func takeStrandedSession() -> String? { strandedSessions.popLast() }
 
     /// Ends everything: the connection is gone. What has arrived can still be taken.

@@ -1,5 +1,5 @@
-// Who may open a database, and how: a pure decision on numbers of users and groups. Where these come from, and who asks,
-// is in Connection+Access.swift.
+// Who may open a database, and how: a pure decision on user and group numbers. Connection+Access.swift gets these
+// numbers and asks.
 
 internal import LinuxSystem
 
@@ -7,15 +7,15 @@ internal import LinuxSystem
 public struct Principals: Sendable, Equatable {
     /// Names and decimal numbers, as written.
     public let names: [String]
-    /// The numbers of those that have one, in ascending order.
+    /// The numbers of the known names, in ascending order.
     public let ids: [UInt32]
-    /// The names without a number, as of somebody who was deleted. A list that has some says less than it should: whoever it
-    /// was to keep from writing may write.
+    /// The names that have no number, such as that of a deleted user. A list with such a name is incomplete: somebody
+    /// whom it was meant to keep from writing might write.
     public let unknownNames: [String]
 
     /// - Parameters:
     ///   - names: as written.
-    ///   - resolve: the number of a name; `nil` where there is none.
+    ///   - resolve: returns the number of a name; `nil` if there is none.
     public init(_ names: [String], resolve: (String) -> UInt32?) {
         self.names = names
         let found = names.map { (name: $0, id: resolve($0)) }
@@ -27,7 +27,7 @@ public struct Principals: Sendable, Equatable {
     func contains(anyOf others: [UInt32]) -> Bool { others.contains { ids.contains($0) } }
 }
 
-/// Users and groups who are given a right.
+/// Users and groups who have a right.
 public struct PrincipalSet: Sendable, Equatable {
     /// `nil`: not given. An empty list names nobody, which is not the same.
     public var users: Principals?
@@ -38,8 +38,8 @@ public struct PrincipalSet: Sendable, Equatable {
         self.groups = groups
     }
 
-    /// Whether somebody is among them; without a peer (TCP) nobody is. Groups are asked for only where a list of them is
-    /// given.
+    /// Whether the peer is among them; without a peer (TCP) it is not. Groups are only looked up if there is a list of
+    /// groups.
     func contains(_ peer: PeerCredentials?, groupIDs: () -> [UInt32]) -> Bool {
         guard let peer else { return false }
         return users?.contains(peer.uid) == true || groups?.contains(anyOf: groupIDs()) == true
@@ -63,8 +63,8 @@ public struct AccessRules: Sendable, Equatable {
         self.readOnlyGroups = readOnlyGroups
     }
 
-    /// Why nobody can say whom the lists are for; `nil` when they are complete. Then the database is nobody's, of whatever list
-    /// the name is: one list decides what another one says.
+    /// Why the lists are incomplete; `nil` if they are complete. An unknown name in any list disables the database,
+    /// because one list decides what another one means.
     var problem: String? {
         let lists: [(key: StaticString, list: Principals?)] = [
             ("users", users), ("groups", groups), ("read_only_users", readOnlyUsers),
@@ -80,17 +80,17 @@ public struct AccessRules: Sendable, Equatable {
     /// Whether everybody who may connect may open it.
     var areOpen: Bool { users == nil && groups == nil && readOnlyUsers == nil && readOnlyGroups == nil }
 
-    /// Whether somebody may read who may not write.
+    /// Whether somebody has read-only access.
     var nameReaders: Bool { readOnlyUsers != nil || readOnlyGroups != nil }
 
-    /// What somebody may do who is neither root nor the daemon's own user. A list that names the user says more than one
-    /// that names a group of his, and of two such lists that for reading decides.
+    /// The access of somebody who is neither root nor the daemon's own user. A list that names the user takes
+    /// precedence over one that names a group of the user; between two such lists the one for reading decides.
     ///
     /// - Parameters:
-    ///   - peer: who asks; `nil` (TCP) is nobody.
-    ///   - most: what nobody may exceed.
-    ///   - groupIDs: the peer's groups; asked for only where lists of groups decide.
-    /// - Returns: `nil` when the peer may not even know of the database.
+    ///   - peer: the client; `nil` (TCP) has no access.
+    ///   - most: the highest access that anybody may have.
+    ///   - groupIDs: the peer's groups; called only if lists of groups decide.
+    /// - Returns: `nil` if the peer may not even know of the database.
     /// - Cost: O(length of the lists); does not allocate.
     func access(
         of peer: PeerCredentials?, most: DatabaseAccess, groupIDs: () -> [UInt32]
@@ -106,12 +106,14 @@ public struct AccessRules: Sendable, Equatable {
     }
 }
 
-/// Who may do what concerns the whole service; root and the daemon's own user may always.
+/// Who may do what concerns the whole service; root and the daemon's own user always may.
 public struct ServiceAccess: Sendable, Equatable {
-    /// Who sees what everybody does, and may make the daemon read its configuration again.
+    /// Users who see the data of all users and may make the daemon reload.
     public var administrators = PrincipalSet()
-    /// Who may open databases by a URL.
+    /// Users who may open databases by a URL.
     public var adHoc = PrincipalSet()
+    /// Users who may only watch the daemon.
+    public var monitors = PrincipalSet()
 
     public init() {}
 }

@@ -1,7 +1,7 @@
-// What the client of a connection may do. Asked at every request and never remembered, so that a reload is in force at
-// once; the decision is a comparison of numbers, and for a database without lists not even that.
+// What the client of a connection may do. It is decided at every request and never cached, so a reload takes effect at
+// once; the decision compares a few numbers, and none for a database without lists.
 
-internal import DatabaseDrivers
+internal import DatabaseContract
 internal import LinuxSystem
 internal import WireProtocol
 
@@ -11,35 +11,63 @@ struct Grant {
     let access: DatabaseAccess
 
     var isReadOnly: Bool { access == .readOnly }
-    /// Who only reads has connections of his own where the engine is a server.
+    /// A client with read-only access uses other connections if the engine is a server.
     var database: any Database { isReadOnly ? entry.databaseOfReaders : entry.database }
 }
 
-/// What a session was opened by.
+/// The right by which a session was opened.
 enum SessionRight {
     /// A configured database, and what its client may do with it.
     case database(CatalogEntry, DatabaseAccess)
     /// A URL of the client's.
     case url
-    /// A memory database of its own, which everybody may have.
+    /// A new memory database, which everybody may have.
     case none
 }
 
 extension Connection {
-    /// Root, and the user whom the daemon runs as: they may read the files and end the process, so that nothing is gained
-    /// by refusing them what the daemon can do.
+    /// Root, and the user as whom the daemon runs: they can read the files and end the process, so refusing them
+    /// anything would not protect anything.
     var isSuperuser: Bool { owner.mayOpenFiles }
 
-    /// Whether the client sees what everybody does, and may make the daemon reload.
+    /// Whether the client sees the data of all users and may make the daemon reload.
     var isAdministrator: Bool {
         isSuperuser || context.catalog.service.administrators.contains(peer) { groupIDs }
+    }
+
+    /// Whether the configuration names the client as a monitor.
+    var isNamedMonitor: Bool { !isSuperuser && context.catalog.service.monitors.contains(peer) { groupIDs } }
+
+    /// Whether the client sees what all users hold, without what they do.
+    var seesEverybody: Bool { isAdministrator || isMonitor }
+
+    /// Whether a monitor may send such a request.
+    func mayMonitor(_ row: RequestRow) -> Bool {
+        switch row.access {
+        case .everybody: true
+        case .usersAndAdministrators, .administrators: isAdministrator
+        case .users: false
+        }
+    }
+
+    /// The error for any other request.
+    func refusalOfMonitor() -> RequestError {
+        noteDenial(of: .request, nil)
+        return RequestError(
+            .permissionDenied, "This client may only ask how the daemon is.",
+            hint: "For databases, "
+                + (client.isFromMonitorSocket
+                    ? "connect to the other socket, litebase.sock."
+                    : "ask an administrator to take the user out of access.monitors."))
     }
 
     /// Whether the client may open databases by a URL.
     var mayOpenURLs: Bool { isSuperuser || context.catalog.service.adHoc.contains(peer) { groupIDs } }
 
-    /// What the client may do with a database, were it not disabled; `nil`: nothing, and he is not to know of it.
+    /// The client's access to a database, apart from whether it is disabled; `nil`: none, and the client may not know
+    /// of it.
     func access(to entry: CatalogEntry) -> DatabaseAccess? {
+        if isMonitor { return nil }
         if isSuperuser || entry.isOpen { return entry.access }
         return entry.configuration.rules.access(of: peer, most: entry.access) { groupIDs }
     }
@@ -48,59 +76,66 @@ extension Connection {
         entry.problem == nil ? access(to: entry).map { Grant(entry: entry, access: $0) } : nil
     }
 
-    /// The database of that name, or the default one, as the client may use it.
+    /// The database of that name, or the default one, with the client's access.
     func findDatabase(_ name: UnsafeRawBufferPointer?) throws(RequestError) -> Grant {
         let entry = if let name { context.catalog.find(name) } else { context.catalog.defaultEntry }
         guard let entry else { throw denial(of: nil, asked: name) }
         guard let access = access(to: entry) else { throw denial(of: entry, asked: name) }
         if let problem = entry.problem { throw disabled(entry, problem) }
-        if let watch, watchedEntry != ObjectIdentifier(entry) {
-            watchedEntry = ObjectIdentifier(entry)
-            watch.name(entry.configuration.name)
-        }
+        watch.name(entry)
         return Grant(entry: entry, access: access)
     }
 
+    /// The same for a monitor, who may ask every database whether it answers.
+    func findWatchedDatabase(_ name: UnsafeRawBufferPointer?) throws(RequestError) -> Grant {
+        let entry = if let name { context.catalog.find(name) } else { context.catalog.defaultEntry }
+        guard let entry else { throw name.map(RequestError.databaseNotFound) ?? .noDefaultDatabase }
+        if let problem = entry.problem { throw disabled(entry, problem) }
+        return Grant(entry: entry, access: entry.access)
+    }
+
     private func denial(of entry: CatalogEntry?, asked name: UnsafeRawBufferPointer?) -> RequestError {
-        // The same for a database that there is not and for one that is not this client's, in words and in time.
+        // The same text and the same time for a database that does not exist and for one that this client may not use.
         noteDenial(of: .database, entry?.configuration.name)
         return name.map(RequestError.databaseNotFound) ?? .noDefaultDatabase
     }
 
-    /// Names of others are for those who can read the configuration.
+    /// The names in lists are only for those who can read the configuration.
     private func disabled(_ entry: CatalogEntry, _ problem: String) -> RequestError {
         RequestError(
             .connectFailed,
             "The database \"\(entry.configuration.name)\" is disabled by a mistake in the configuration.",
-            hint: isAdministrator
+            hint: seesEverybody
                 ? "Correct the list, then reload; \"litebased --check-config\" names file and line."
                 : "Ask an administrator: \"litebased --check-config\" names the mistake."
         ).with {
-            $0.detail = isAdministrator ? "\(entry.configuration.name): \(problem)." : nil
+            $0.detail = seesEverybody ? "\(entry.configuration.name): \(problem)." : nil
             $0.isRetryable = false
         }
     }
 
-    /// Remembers a denial for the log, which is written elsewhere. Without a name of a database there is none, and nothing
-    /// to be logged.
+    /// Records a denial for the log, which a worker writes. Without the name of a database, nothing is logged.
     func noteDenial(of right: DeniedRight, _ database: String?) {
         context.shared.denials.note(
             Denial(
                 connection: number, peer: peer, right: right, database: database,
-                ageNanoseconds: MonotonicInstant.now.nanoseconds(since: opened)))
+                ageNanoseconds: MonotonicInstant.now.nanoseconds(since: client.opened)))
     }
 
     // MARK: Reload
 
-    /// Ends what the client has lost the right to; called when a new catalog is in force on this loop.
+    /// Ends what the client has lost the right to; called when a new catalog takes effect on this loop.
     func adoptRights() {
-        if sessions.isEmpty && inFlight.isEmpty { return }
+        isMonitor = client.isFromMonitorSocket || isNamedMonitor
+        if sessions.open.isEmpty && inFlight.isEmpty { return }
         withOutputStorage {
-            for session in sessions {
+            for session in sessions.open {
                 if let right = renewed(session.right) { session.right = right } else { revoke(session) }
             }
-            for operation in inFlight where operation.session == nil && operation.isStoppable {
-                guard let name = operation.databaseName else { continue }
+            for operation in inFlight.operations
+            where operation.session == nil && operation.row.traits.contains(.isStoppable) {
+                // A monitor may continue to ask databases whether they answer.
+                guard let name = operation.databaseName, !isMonitor || operation.isStatement else { continue }
                 let former: DatabaseAccess = operation.mayWrite ? .readWrite : .readOnly
                 if renewed(former, on: name) == nil { stop(operation, .accessRevoked) }
             }
@@ -108,7 +143,7 @@ extension Connection {
         }
     }
 
-    /// The right of a session by the catalog that is in force now; `nil` when it is lost.
+    /// The right of a session according to the present catalog; `nil` if it is lost.
     func renewed(_ right: SessionRight) -> SessionRight? {
         switch right {
         case .none: right
@@ -123,23 +158,9 @@ extension Connection {
         return access == .readWrite || former == .readOnly ? entry : nil
     }
 
-    /// Ends a session at once: what runs is stopped, what waits is not begun, its transaction is rolled back.
+    /// Ends a session at once: stops what runs, drops what waits, rolls back its transaction.
     private func revoke(_ session: Session) {
         noteDenial(of: .session, session.link.databaseName)
-        session.isRevoked = true
-        remember(ended: session.name, .revoked)
-        for operation in session.waiting { stop(operation, .accessRevoked) }
-        if let active = session.active { stop(active, .accessRevoked) } else { endRevoked(session) }
-    }
-
-    /// Gives up a revoked session that has nothing running any more.
-    func endRevoked(_ session: Session) {
-        guard session.active == nil, session.waiting.isEmpty,
-            let index = sessions.firstIndex(where: { $0 === session })
-        else { return }
-        sessions.remove(at: index)
-        context.statistics.sessionsOpen -= 1
-        countSessions(-1)
-        session.link.close()
+        revoke(session, .revoked) { stop($0, .accessRevoked) }
     }
 }

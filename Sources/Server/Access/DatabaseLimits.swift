@@ -1,6 +1,6 @@
 // Limits that a database may have of its own.
 
-internal import DatabaseDrivers
+internal import DatabaseContract
 
 /// Limits of one database; `nil`: as for the whole daemon. Names and meaning are those of `Limits`.
 public struct DatabaseLimits: Sendable, Equatable {
@@ -19,17 +19,17 @@ public struct DatabaseLimits: Sendable, Equatable {
 }
 
 extension Limits {
-    /// What SQLite may take.
-    var sqlite: SQLiteMemory.Limits {
+    /// Limits of the engines in this process.
+    var ofEngines: EngineLimits {
         let ofUser = sqliteMemoryByteCountPerUserMax
-        return SQLiteMemory.Limits(
+        return EngineLimits(
             memoryInAll: sqliteMemoryByteCountMax,
             memoryOfUser: ofUser > 0 ? ofUser : sqliteMemoryByteCountMax / 2,
             filesOfUser: temporaryByteCountPerUserMax, fileCountInAll: temporaryFileCountMax,
             fileCountOfUser: temporaryFileCountMax / 2)
     }
 
-    /// These limits, with those that a database has of its own.
+    /// These limits, overridden by those of a database.
     func with(_ own: DatabaseLimits) -> Limits {
         var limits = self
         func take<Value>(_ value: Value?, _ place: WritableKeyPath<Limits, Value>) {

@@ -1,34 +1,35 @@
-// What clients were not allowed to do, on its way to the log. The program of a client is looked up for that, and the log
-// may be slow: neither may show in the time that a reply takes, since that would tell a database that is there from one
-// that is not.
+// Denials on their way to the log. The program of the client is looked up for that, and the log may be slow. Neither
+// may affect the time of a reply, which would distinguish a database that exists from one that does not.
 
-internal import DatabaseDrivers
+internal import DatabaseContract
 internal import LinuxSystem
 internal import Synchronization
 
-/// What somebody may not do.
+/// What a client is not allowed to do.
 public enum DeniedRight: Sendable {
     case database
-    /// Go on with a session that was opened before a reload.
+    /// Continue a session that was opened before a reload.
     case session
     case url
     case reload
+    /// Send any request but those that watch the daemon.
+    case request
 }
 
-/// Somebody wanted what is not his.
+/// An attempt without the right to it.
 struct Denial: Sendable {
     var connection: UInt64
     var peer: PeerCredentials?
     var right: DeniedRight
-    /// `nil` with `right` `database`: there is none of that name.
+    /// `nil` with `right` `database`: there is no database of that name.
     var database: String?
-    /// For how long the connection is open.
+    /// Age of the connection.
     var ageNanoseconds: Int64
 
     fileprivate var isOfInterest: Bool { right != .database || database != nil }
 }
 
-/// Takes denials from the loops to the log.
+/// Passes denials from the loops to the log.
 ///
 /// - Thread: any.
 final class Denials: Sendable {
@@ -41,10 +42,10 @@ final class Denials: Sendable {
     private let workers: WorkerPool
     private let observer: Observer
 
-    /// Those that may wait for a worker; the log's own limit, for each user, is lower.
+    /// The most that may wait for a worker; the log's own limit for each user is lower.
     private static let waitingCountMax = 4_096
-    /// Time for which denials are gathered, in microseconds. Whether a request wakes a worker up depends on the time alone,
-    /// not on what was denied before it.
+    /// How long denials are collected, in microseconds. Whether a request wakes a worker depends on the time alone, not
+    /// on what was denied before.
     private static let gatheringMicroseconds: UInt32 = 20_000
 
     init(workers: WorkerPool, observer: Observer) {
@@ -52,7 +53,7 @@ final class Denials: Sendable {
         self.observer = observer
     }
 
-    /// Takes the same time for what will be logged and what will not.
+    /// Takes the same time whether the denial will be logged or not.
     func note(_ denial: Denial) {
         let mustSchedule = state.withLock { state in
             if state.waiting.count < Self.waitingCountMax { state.waiting.append(denial) }
@@ -63,7 +64,7 @@ final class Denials: Sendable {
     }
 
     private func report() {
-        // A client that asks once and leaves is looked at while it is still there.
+        // So that a client that asks once and leaves is looked up while it still exists.
         var seen = take(isLast: false)
         Process.sleep(microseconds: Self.gatheringMicroseconds)
         repeat {
@@ -78,8 +79,8 @@ final class Denials: Sendable {
         } while !seen.isEmpty
     }
 
-    /// Those that wait, with their programs, which are looked up for all of them alike. With `isLast`, and none waiting, the
-    /// next one wakes a worker up again.
+    /// The waiting denials with the programs of their clients, which are looked up for all of them alike. With
+    /// `isLast`, and if none waits, the next one wakes a worker again.
     private func take(isLast: Bool) -> [(denial: Denial, program: String?)] {
         let denials = state.withLock { state in
             defer { state.waiting = [] }

@@ -1,50 +1,29 @@
-// Bytes that a connection holds are charged to its user.
+// The bytes that a connection holds are charged to its user.
 
 internal import ByteBuffers
-internal import DatabaseDrivers
+internal import DatabaseContract
 internal import LinuxSystem
 internal import Synchronization
 internal import WireProtocol
 
 extension Connection {
-    /// Charges changes of less than this later.
-    private static let chargeByteCountMax = 32 << 10
-    /// What all connections of a user may hold in all without being charged.
-    private static let unchargedByteCount = 8 << 20
-    /// What is smaller does not hit the limit: health checks and cancels get through.
+    /// A smaller request does not hit the limit, so health checks and cancels get through.
     private static let smallByteCount = 64 << 10
 
-    /// Brings the user's account up to date.
-    func settleAccount() {
-        // What is free of a large storage was never touched, so that it is no memory yet.
-        let held = isClosed ? 0 : input.count + output.count + inFlightByteCount
-        let change = held - chargedByteCount
-        guard change != 0, held == 0 || isWorthCharging(change) else { return }
-        chargedByteCount = held
-        account.bufferedBytes.add(change)
-        Memory.note(change)
-    }
-
-    private func isWorthCharging(_ change: Int) -> Bool {
-        let byteCount = abs(change)
-        if byteCount >= Self.chargeByteCountMax { return true }
-        return byteCount >= Self.unchargedByteCount / max(1, account.connections.count)
-    }
-
-    /// Why so many bytes more may not be kept; `nil` when they may.
+    /// Why this many more bytes may not be held; `nil` if they may.
     func refusal(ofBytes byteCount: Int) -> RequestError? {
         guard byteCount > Self.smallByteCount else { return nil }
         settleAccount()
         return refusal(ofMore: byteCount)
     }
 
-    /// The same for a request that may have to wait, with many others. What is small gets through beyond the limit too, but not
-    /// without end.
+    /// The same for a request that may have to wait, with many others. A small one gets through beyond the limit too,
+    /// up to a point.
     func refusal(of operation: Operation) -> RequestError? {
         let limit = context.limits.bufferedByteCountPerUserMax
         let used = account.bufferedBytes.count
-        // The usual case: what a loop has decoded itself is not worth the sum then.
-        if decodedRequest == nil, used < limit / 2 { return nil }
+        // The usual case: for a request that the loop has decoded itself, the exact sum is not worth its cost.
+        if !decoding.isDecoded, used < limit / 2 { return nil }
         return refusal(ofRequest: operation.heldByteCount, used, limit)
     }
 
@@ -63,7 +42,7 @@ extension Connection {
 
     private func exhaustion(by byteCount: Int, _ used: Int) -> RequestError {
         let limit = context.limits.bufferedByteCountPerUserMax
-        // What is larger than the limit by itself will be refused again.
+        // A request that is larger than the limit would be refused again.
         return refusal(
             .bufferedBytesPerUser, used: used,
             "Requests and replies of \(account.name) hold \(used) bytes in the daemon, and this needs \(byteCount) more; "
@@ -87,7 +66,7 @@ extension Connection {
         }
     }
 
-    /// Something was refused, ended or kept waiting for a limit.
+    /// Counts a request that was refused, ended or delayed because of a limit.
     func hit(_ name: LimitName) { context.shared.limitHits.add(name) }
 
     /// Refuses what would be one request in flight too many of this user.
@@ -117,34 +96,23 @@ extension Connection {
     /// Keeps the account of sessions; those that are being opened count.
     func countSessions(_ change: Int) { account.sessions.add(change) }
 
-    /// Charges what a request holds for as long as it runs; once more when that has changed.
-    func charge(_ operation: Operation) {
-        inFlightByteCount -= operation.chargedByteCount
-        operation.chargedByteCount = operation.heldByteCount
-        inFlightByteCount += operation.chargedByteCount
-    }
-
-    func discharge(_ operation: Operation) {
-        inFlightByteCount -= operation.chargedByteCount
-        operation.chargedByteCount = 0
-    }
-
-    /// Half a request that grows beyond what the user may have: told, then closed, since where the next one starts is
-    /// behind bytes that nobody keeps.
+    /// Refuses an incomplete request that grows beyond the user's limit: the connection closes after the reply, because
+    /// the start of the next request would be lost with the dropped bytes.
     func refuseGrowth() {
-        guard !isClosing, input.count > Self.smallByteCount else { return }
+        guard !isLeaving, stream.input.count > Self.smallByteCount else { return }
         settleAccount()
         guard let error = refusal(ofMore: 0) else { return }
         observeExhaustion(of: .bufferedBytesPerUser)
-        reply(error, id: .none, encoding: decoder.framing == .lengthPrefixed ? .messagePack : .json)
-        context.dispose(of: &input)
-        isClosing = true
+        reply(error, id: .none, encoding: stream.plainEncoding)
+        context.dispose(of: &stream.input)
+        closeSoon()
     }
 
-    /// Ends a request whose result may not be kept.
-    /// - Returns: false when it may be.
+    /// Ends a request whose result may not be held.
+    /// - Returns: false if it may.
     func refuseResult(of operation: Operation) -> Bool {
-        // What a statement that has changed something returns is bounded, and no error may say that it did nothing.
+        // The rows of a statement that has changed something are bounded anyway, and no error may say that it did
+        // nothing.
         guard operation.summary.rowsAffected == 0 else {
             operation.rows.discharge()
             return false
@@ -156,10 +124,10 @@ extension Connection {
             observeExhaustion(of: .bufferedBytesPerUser)
             return true
         }
-        // From here on it is the connection's.
+        // From now on the connection is charged for them.
         operation.rows.discharge()
         let byteCount = operation.rows.buffer.count
-        guard !isClosed, output.count + byteCount > FlowControl.outputHighWaterByteCount,
+        guard !isClosed, stream.output.count + byteCount > FlowControl.outputHighWaterByteCount,
             let error = refusal(ofBytes: byteCount)
         else { return false }
         observeExhaustion(of: .bufferedBytesPerUser)

@@ -1,40 +1,35 @@
-// Long requests leave the loop to be decoded. A connection has one of them at a time; its further requests wait behind it, so
-// that their order stays.
+// A worker decodes long requests. A connection has one of them at a time; its next requests wait, so that they keep
+// their order.
 
 internal import ByteBuffers
-internal import DatabaseDrivers
+internal import DatabaseContract
 internal import LinuxSystem
 internal import WireProtocol
 
 extension Connection {
-    /// Where a long request is, counted from the start of the input.
-    struct LongFrame {
-        var body: Range<Int>
-        var end: Int
-    }
-
-    /// Takes a long request out of the input, and has it decoded.
-    func startLongRequest() {
-        guard let frame = longFrame.take() else { return }
+    /// Takes a long request out of the input and has a worker decode it.
+    func startLongRequest(_ frame: LongFrame) {
+        decoding = .none
         requestCount &+= 1
-        // The storage goes with the request; what came behind it is little, since nothing was read after it was complete.
+        // The storage goes with the request. Little follows it, because nothing was read after it was complete.
         var rest = ByteBuffer()
-        rest.append(UnsafeRawBufferPointer(rebasing: input.readable[frame.end...]))
-        swap(&input, &rest)
+        rest.append(UnsafeRawBufferPointer(rebasing: stream.input.readable[frame.end...]))
+        swap(&stream.input, &rest)
         rest.truncate(to: frame.body.upperBound)
         rest.consume(frame.body.lowerBound)
-        guard let encoding = WireEncoding(body: rest.readable, framing: decoder.framing ?? .lines) else {
-            flow.isInputReady = !input.isEmpty
-            return refuseBody(decoder.framing ?? .lines)
+        guard let encoding = context.formats.encoding(of: rest.readable, in: stream.framing) else {
+            flow.isInputReady = !stream.input.isEmpty
+            return refuseBody(stream.framing)
         }
-        if encoding == .json, let error = refusal(ofBytes: LongRequest.growthOfJSON * rest.count) {
-            flow.isInputReady = !input.isEmpty
+        let growth = encoding.format.growth * rest.count
+        if growth > 0, let error = refusal(ofBytes: growth) {
+            flow.isInputReady = !stream.input.isEmpty
             return reply(error, id: .none, encoding: encoding)
         }
-        let request = LongRequest(rest, encoding)
-        longRequest = request
+        let request = LongRequest(rest, encoding, context.requests)
+        decoding = .running(request)
         flow.decodingDidBegin()
-        inFlightByteCount += request.chargedByteCount
+        inFlight.reserve(byteCount: request.chargedByteCount)
         settleAccount()
         let here = LoopBound(self, context.loop.mailbox)
         let mailbox = context.loop.mailbox
@@ -45,15 +40,14 @@ extension Connection {
     }
 
     private func longRequestDecoded(_ request: LongRequest) {
-        longRequest = nil
+        decoding = .none
         flow.decodingDidEnd()
-        inFlightByteCount -= request.chargedByteCount
+        inFlight.release(byteCount: request.chargedByteCount)
         if isClosed { return settleAccount() }
         withOutputStorage {
-            isLastFrame = input.isEmpty
-            isProcessing = true
+            attention = stream.input.isEmpty ? .lastRequest : .request
             answer(request)
-            isProcessing = false
+            attention = .none
             processInput()
             finishTurn()
         }
@@ -65,23 +59,23 @@ extension Connection {
         case .noMessage(let error): reply(RequestError(error), id: .none, encoding: request.encoding)
         case .noRequest(let error): reply(RequestError(error.error), id: error.id, encoding: request.encoding)
         case .request(let head, _):
-            // It is not known to be there by a later process, which would start it again.
+            // It was not recorded, so a later process does not know it; this one may not start it any more.
             if context.isCancelling { return reply(.shuttingDown, id: head.id, encoding: request.encoding) }
             request.moveBody(to: &context.body)
-            decodedRequest = request
+            decoding = .decoded(request)
             dispatch(head, request.encoding)
-            decodedRequest = nil
+            decoding = .none
             trimBody()
         }
     }
 
-    /// The data of a request: decoded here, or by a worker already.
+    /// The data of a request: decoded here, or already by a worker.
     func content<Content: RequestContent>(
         _ type: Content.Type, of head: RequestHead
     ) throws(RequestError) -> Content {
         do throws(DecodeError) {
-            guard let decodedRequest else { return try Content(head.data) }
-            guard let content = try decodedRequest.content() as? Content else {
+            guard case .decoded(let request) = decoding else { return try Content(head.data) }
+            guard let content = try request.content() as? Content else {
                 preconditionFailure("a request was decoded as one of another type")
             }
             return content

@@ -1,44 +1,42 @@
-// What the database says besides the result, for clients that know notices.
+// Messages that answer no request, for clients that know notices.
 
-internal import ByteBuffers
-internal import DatabaseDrivers
+internal import DatabaseContract
 internal import WireProtocol
 
 extension Connection {
-    /// Sends the notices of a request that has ended, before its last reply.
-    func tellNotices(of operation: Operation) {
-        guard let noticeEncoding else { return }
-        for notice in operation.notices.kept { tell(notice, of: operation, noticeEncoding) }
-        let droppedCount = operation.notices.droppedCount
-        guard droppedCount > 0 else { return }
-        reply("notice", id: .none, encoding: noticeEncoding) { writer, output in
-            writer.key("code", into: &output)
-            writer.text("database_notices_dropped", into: &output)
-            writer.key("message", into: &output)
-            writer.text("There were \(droppedCount) more notices of the database than are told.", into: &output)
-            writer.key("request", into: &output)
-            writer.id(operation.id, into: &output)
-            writer.key("count", into: &output)
-            writer.integer(Int64(droppedCount), into: &output)
-        }
+    /// Queues a notice.
+    func notify(_ notice: NoticeMessage, _ encoding: WireEncoding) {
+        reply(notice, NoticeMessage.typeName, id: .none, encoding: encoding)
     }
 
-    private func tell(_ notice: DatabaseNotice, of operation: Operation, _ encoding: WireEncoding) {
-        reply("notice", id: .none, encoding: encoding) { writer, output in
-            writer.key("code", into: &output)
-            writer.text("database_notice", into: &output)
-            writer.key("message", into: &output)
-            writer.text(notice.message, into: &output)
-            writer.key("request", into: &output)
-            writer.id(operation.id, into: &output)
-            for (key, text) in [
-                ("session", operation.session?.name), ("severity", notice.severity), ("sqlstate", notice.sqlState),
-                ("detail", notice.detail), ("hint", notice.hint),
-            ] as [(StaticString, String?)] {
-                guard let text else { continue }
-                writer.key(key, into: &output)
-                writer.text(text, into: &output)
-            }
-        }
+    /// Sends the database's notices about a request that has ended, before its last reply.
+    func tellNotices(of operation: Operation) {
+        guard let noticeEncoding else { return }
+        for notice in operation.notices.kept { notify(NoticeMessage(notice, of: operation), noticeEncoding) }
+        let droppedCount = operation.notices.droppedCount
+        guard droppedCount > 0 else { return }
+        var notice = NoticeMessage(
+            "database_notices_dropped", "There were \(droppedCount) more notices of the database than are told.")
+        notice.request = RequestIDField(operation.id)
+        notice.count = Int64(droppedCount)
+        notify(notice, noticeEncoding)
+    }
+}
+
+extension NoticeMessage {
+    fileprivate init(_ notice: DatabaseNotice, of operation: Operation) {
+        self.init("database_notice", notice.message)
+        request = RequestIDField(operation.id)
+        session = operation.session?.name
+        severity = notice.severity
+        sqlState = notice.sqlState
+        detail = notice.detail
+        hint = notice.hint
+    }
+
+    /// A warning that something ends unless the client continues it.
+    init(_ code: String, _ message: String, endsIn milliseconds: Int64) {
+        self.init(code, message)
+        endsInMilliseconds = max(0, milliseconds)
     }
 }

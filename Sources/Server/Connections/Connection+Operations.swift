@@ -1,45 +1,48 @@
 // The life of requests that need a database: start, rows, end, stop.
 
 internal import ByteBuffers
-internal import DatabaseDrivers
+internal import DatabaseContract
 internal import LinuxSystem
 internal import Synchronization
 internal import WireProtocol
 
 extension Connection {
-    /// Makes an operation of the request in `context.body`, whose bytes it takes over: views into them stay valid.
-    func makeOperation(_ head: RequestHead, _ type: RequestType, _ encoding: WireEncoding) -> Operation {
-        let operation = context.takeOperation(encoding)
+    /// Makes an operation of the request in `context.body` and takes its bytes over, so views into them stay valid.
+    func makeOperation(_ request: ReceivedRequest) -> Operation {
+        let operation = context.takeOperation(request.encoding, stream.framing, request.row)
         swap(&operation.storage, &context.body)
-        operation.type = type
-        operation.id = head.id
+        operation.id = request.head.id
         operation.connection = self
         operation.wantsNotices = noticeEncoding != nil
         operation.startClock(at: .now)
-        lastSerial += 1
-        operation.serial = lastSerial
+        operation.serial = inFlight.nextSerial()
         return operation
     }
 
     /// Starts an operation, or queues it behind the others of its session.
-    func submit(_ operation: Operation) {
-        guard let session = operation.session else { return start(operation) }
+    func submit(_ operation: Operation) -> RequestOutcome {
+        if let session = operation.session { submit(operation, in: session) } else { start(operation) }
+        return .pending
+    }
+
+    private func submit(_ operation: Operation, in session: Session) {
+        precondition(operation.row.traits.contains(.mayQueue), "a request of this type has no turn in a session")
         session.waiting.append(operation)
         let isNext = session.active == nil && session.waiting.count == 1
-        // Of a long request, only now is it known what it is: the output may be full by then.
-        if isNext, flow.mayProduce(outputByteCount: output.count) { return startNext(of: session) }
+        // The type of a long request is known only now: the output may be full by then.
+        if isNext, flow.mayProduce(outputByteCount: stream.output.count) { return startNext(of: session) }
         operation.progress = .queued
         operation.suspendClock()
         track(operation)
         if isNext { flow.requestWasHeld() }
     }
 
-    /// Starts what waits in a session until something takes longer than this turn.
+    /// Starts waiting requests of a session until they have taken the time of a turn.
     ///
-    /// A client that does not read gets no further results made for it, and others on the loop get their turn.
+    /// A client that does not read gets no further results produced, and others on the loop get their turn.
     func startNext(of session: Session) {
         let deadline = MonotonicInstant.now.advanced(byNanoseconds: Self.turnNanoseconds)
-        while flow.mayProduce(outputByteCount: output.count) {
+        while flow.mayProduce(outputByteCount: stream.output.count) {
             guard let operation = session.next() else { return }
             start(operation)
             if session.active == nil, !session.waiting.isEmpty, deadline < .now { break }
@@ -47,42 +50,61 @@ extension Connection {
         if session.active == nil, !session.waiting.isEmpty { flow.requestWasHeld() }
     }
 
-    /// Goes on with sessions that had to wait for the output or for others' turns.
+    /// Continues sessions that had to wait for the output or for others' turns.
     func continueSessions() {
-        for session in sessions where session.active == nil && !session.waiting.isEmpty { startNext(of: session) }
+        for session in sessions.open where session.active == nil && !session.waiting.isEmpty { startNext(of: session) }
     }
 
-    /// Nobody can ask for the next page any more.
+    /// Stops queries whose next page nobody can request any more.
     func stopUnfetchablePages() {
-        for operation in inFlight where operation.progress == .waitingForFetch { stop(operation, .cancelled) }
+        for operation in inFlight.operations where operation.progress == .waitingForFetch {
+            stop(operation, .cancelled)
+        }
     }
 
     private func start(_ operation: Operation) {
-        // Behind others, its time begins where theirs has ended; that needs no look at the clock.
+        // After others of its session, its time starts when theirs has ended; that needs no system call.
         if operation.progress == .queued, let session = operation.session {
             operation.resumeClock(at: max(context.loop.now, session.lastEnd))
         }
         move(operation, to: .starting)
-        operation.isBeingStarted = true
         if operation.session != nil {
             operation.decodeParameters()
-            if operation.isTracked { charge(operation) }
+            if operation.isTracked { inFlight.charge(operation, holding: operation.startedByteCount) }
         }
-        switch operation.type {
-        case .dbDisconnect: endSession(operation)
-        default:
-            if let link = operation.link { link.start(operation, for: owner) }
-        }
-        operation.isBeingStarted = false
-        if operation.progress == .ended {
-            release(operation)
-        } else {
-            if operation.progress == .starting { move(operation, to: .running) }
-            if operation.isTracked { armTimer(operation) } else { track(operation) }
+        // Asked before it is handed over: a worker that decodes parameters changes what it holds.
+        let heldByteCount = operation.startedByteCount
+        // Without a link there is nothing to run: it was to wait for its turn.
+        let outcome = operation.link?.start(operation, for: owner) ?? .ended
+        if follow(operation, outcome) { return release(operation) }
+        if operation.progress == .starting { move(operation, to: .running) }
+        if operation.isTracked { armTimer(operation) } else { track(operation, holding: heldByteCount) }
+    }
+
+    /// Does what has come of a run's call, and calls again for as long as there is room for rows.
+    /// - Returns: whether the operation has ended; it is answered then, and not released.
+    private func follow(_ operation: Operation, _ first: RunOutcome) -> Bool {
+        var outcome = first
+        while true {
+            switch outcome {
+            case .pending: return false
+            case .filled: outcome = takeFrame(operation)
+            case .ended:
+                finish(operation)
+                return true
+            }
         }
     }
 
-    /// Notes how far an operation is.
+    /// What was pending has come.
+    func operationDidGoOn(_ operation: Operation, _ outcome: RunOutcome) {
+        withOutputStorage {
+            if follow(operation, outcome) { release(operation, of: operation.session) }
+            finishTurn()
+        }
+    }
+
+    /// Records the progress of an operation.
     private func move(_ operation: Operation, to progress: Operation.Progress) {
         let (former, stage) = (operation.progress.stage, progress.stage)
         operation.progress = progress
@@ -91,15 +113,14 @@ extension Connection {
 
     // MARK: Operations that outlive their turn
 
-    /// Remembers an operation until it ends.
-    func track(_ operation: Operation) {
+    /// Adds an operation that nobody works on yet to those in flight, until it ends.
+    func track(_ operation: Operation) { track(operation, holding: operation.heldByteCount) }
+
+    private func track(_ operation: Operation, holding heldByteCount: Int) {
         guard !operation.isTracked else { return }
-        operation.isTracked = true
         flow.requestDidBegin(operation.progress.stage)
-        inFlight.append(operation)
-        watch?.setCount(inFlight.count)
-        if case .integer(let id) = operation.id { greatestID = max(greatestID, id) }
-        charge(operation)
+        inFlight.add(operation, holding: heldByteCount)
+        watch.setCount(inFlight.count)
         account.requestsInFlight.add(1)
         context.statistics.requestsInFlight += 1
         context.statistics.notePeak(.requestsInFlight, inFlight.count)
@@ -109,9 +130,9 @@ extension Connection {
         armTimer(operation)
     }
 
-    /// Has a timeout noticed. While the clock stands, for the client's time is not the statement's, whoever lets it go on does
-    /// this; a timer that is armed already finds out by itself that it has come too early.
-    private func armTimer(_ operation: Operation) {
+    /// Arms the timer of the time limit. While the operation's clock stands still (the client's time is not the
+    /// statement's), no timer is needed; resuming the clock calls this. A timer that fires too early is armed again.
+    func armTimer(_ operation: Operation) {
         guard operation.timer == nil, let deadline = operation.deadline else { return }
         operation.timer = context.loop.schedule(self, token: operation.serial, at: deadline)
     }
@@ -121,21 +142,17 @@ extension Connection {
         operation.timer = nil
     }
 
-    /// Forgets an operation that has ended.
+    /// Removes an operation that has ended.
     func release(_ operation: Operation) {
         if operation.isTracked {
-            operation.isTracked = false
             flow.requestDidEnd(operation.progress.stage)
-            discharge(operation)
-            if let index = inFlight.firstIndex(where: { $0 === operation }) {
-                inFlight.swapAt(index, inFlight.count - 1)
-                inFlight.removeLast()
-                watch?.setCount(inFlight.count)
-            }
+            inFlight.remove(operation)
+            watch.setCount(inFlight.count)
             account.requestsInFlight.add(-1)
             context.statistics.requestsInFlight -= 1
             context.shared.requestsInFlight.subtract(1, ordering: .relaxed)
             disarmTimer(operation)
+            if isClosed { settleAccount() }
         }
         context.recycle(operation)
     }
@@ -143,34 +160,30 @@ extension Connection {
     // MARK: Rows
 
     /// A frame of rows is complete.
-    func operationDidFill(_ operation: Operation) {
-        let isStarting = operation.isBeingStarted
-        withOutputStorage {
-            if refuseResult(of: operation) {
-                // Within its own start, `start` does the rest.
-                if !isStarting { move(operation, to: .running) }
-                return stop(operation, .cancelled)
-            }
-            operation.hasSentRows = true
-            if !isClosed { send(operation.rows) }
-            operation.rows.buffer.removeAll()
-            continueRows(operation)
-            if !isStarting { finishTurn() }
+    private func takeFrame(_ operation: Operation) -> RunOutcome {
+        if refuseResult(of: operation) {
+            move(operation, to: .running)
+            return operation.link?.stop(operation, .cancelled) ?? .ended
         }
+        operation.hasSentRows = true
+        if !isClosed { send(operation.rows) }
+        operation.rows.buffer.removeAll()
+        return continueRows(operation)
     }
 
-    /// Puts rows that were made behind the output; many bytes are not copied.
-    private func send(_ rows: WireRowSink) {
+    /// Appends produced rows to the output; many bytes are not copied.
+    func send(_ rows: WireRowSink) {
         if rows.buffer.count >= Self.movedByteCountMin {
-            output.take(over: &rows.buffer)
+            stream.output.take(over: &rows.buffer)
         } else {
-            output.append(rows.buffer.readable)
+            stream.output.append(rows.buffer.readable)
         }
     }
 
     private static let movedByteCountMin = 256 << 10
 
-    private func continueRows(_ operation: Operation) {
+    /// Has the run go on, if there is room for its rows and somebody wants them.
+    func continueRows(_ operation: Operation) -> RunOutcome {
         if operation.rows.isPageComplete, let pageRowCount = operation.pageRowCount {
             guard operation.fetchCredit > 0 else {
                 move(operation, to: .waitingForFetch)
@@ -178,104 +191,86 @@ extension Connection {
                 context.housekeeper.watch(self)
                 // The client's time does not count.
                 operation.stopClock(at: .now)
-                return disarmTimer(operation)
+                disarmTimer(operation)
+                return .pending
             }
             operation.fetchCredit -= 1
             operation.rows.allowPage(pageRowCount)
         }
-        if flow.mayProduce(outputByteCount: output.count) {
+        if flow.mayProduce(outputByteCount: stream.output.count) {
             move(operation, to: .running)
-            operation.link?.resume(operation)
-        } else {
-            move(operation, to: .waitingForOutput)
-            operation.waitingSince = context.loop.now
-            operation.stopClock(at: .now)
+            return operation.link?.resume(operation) ?? .pending
         }
+        move(operation, to: .waitingForOutput)
+        operation.waitingSince = context.loop.now
+        operation.stopClock(at: .now)
+        return .pending
     }
 
-    /// The client has read: rows may be made again.
-    func resumeRows() {
-        for operation in inFlight where operation.progress == .waitingForOutput {
+    /// The client has read: rows may be produced again.
+    /// - Returns: whether one of the runs had a frame or its end at once, so that the output has changed.
+    func resumeRows() -> Bool {
+        var hasChanged = false
+        for operation in inFlight.operations where operation.progress == .waitingForOutput {
             move(operation, to: .running)
             operation.resumeClock(at: .now)
             armTimer(operation)
-            operation.link?.resume(operation)
+            let outcome = operation.link?.resume(operation) ?? .pending
+            if outcome == .pending { continue }
+            hasChanged = true
+            if follow(operation, outcome) { release(operation, of: operation.session) }
         }
-    }
-
-    /// Lets a paged query go on.
-    func fetch(_ head: RequestHead) throws(RequestError) {
-        let reference = try content(RequestReference.self, of: head)
-        guard
-            let operation = inFlight.first(where: { $0.pageRowCount != nil && $0.id.isEqual(reference.request) }),
-            let pageRowCount = operation.pageRowCount
-        else {
-            throw RequestError(
-                .badRequest, "No paged query with this id waits for a fetch.",
-                hint: "Send page_rows with the query, and fetch until more is false.")
-        }
-        guard operation.progress == .waitingForFetch else {
-            operation.fetchCredit += 1
-            return
-        }
-        operation.startPage(at: .now)
-        armTimer(operation)
-        operation.rows.allowPage(pageRowCount)
-        continueRows(operation)
+        return hasChanged
     }
 
     // MARK: The end
 
-    /// The run has ended: reply, and let the session go on.
-    func operationDidEnd(_ operation: Operation) {
-        let isStarting = operation.isBeingStarted
+    /// An operation has ended.
+    func operationDidEnd(_ operation: Operation) { operationDidGoOn(operation, .ended) }
+
+    /// The run has ended: reply.
+    private func finish(_ operation: Operation) {
         move(operation, to: .ended)
-        withOutputStorage {
-            record(operation)
-            _ = refuseResult(of: operation)
-            if !isClosed {
-                if !operation.notices.isEmpty { tellNotices(of: operation) }
-                replyEnd(operation)
-            }
-            if !operation.cancels.isEmpty { answerCancels(of: operation) }
-            let session = operation.session
-            if session?.active === operation { session?.active = nil }
-            if let session, !isClosed, session.isIdleInTransaction {
-                session.isWarned = false
-                context.housekeeper.watch(self)
-            }
-            // Within its own start, `start` and `startNext` do the rest.
-            if isStarting { return }
-            release(operation)
-            if let session { goOn(session) }
-            finishTurn()
+        record(operation)
+        _ = refuseResult(of: operation)
+        if !isClosed {
+            if !operation.notices.isEmpty { tellNotices(of: operation) }
+            replyEnd(operation)
+        }
+        if !operation.cancels.isEmpty { answerCancels(of: operation) }
+        let session = operation.session
+        if let session { sessions.noteKept(session) }
+        if session?.active === operation { session?.active = nil }
+        if let session, !isClosed, session.isIdleInTransaction {
+            session.isWarned = false
+            context.housekeeper.watch(self)
         }
     }
 
-    /// Starts the next request of a session, or closes it when its client is gone and nothing uses it any more.
+    /// Forgets an operation that has ended, and lets its session go on.
+    private func release(_ operation: Operation, of session: Session?) {
+        release(operation)
+        if let session { goOn(session) }
+    }
+
+    /// Starts the next request of a session, or closes it if its client is gone and nothing uses it any more.
     private func goOn(_ session: Session) {
-        if !isClosed { return session.isRevoked ? endRevoked(session) : startNext(of: session) }
+        if !isClosed { return session.isRevoked ? endIfUnused(session) : startNext(of: session) }
         if session.active == nil { session.link.close() }
     }
 
     private func replyEnd(_ operation: Operation) {
         if let refusal = operation.refusal {
-            // No error may say that a statement did nothing which has changed something.
+            // No error may claim that a statement did nothing if it has changed something.
             let hasChanged = operation.error == nil && operation.summary.rowsAffected > 0
             if hasChanged { return replyError(operation, .doneWithoutRows(refusal)) }
             if operation.error?.code != .outcomeUnknown { return replyError(operation, refusal) }
         }
         if let error = operation.error { return replyError(operation, failure(operation, error)) }
-        switch operation.type {
-        case .query: replyQueryEnd(operation)
-        case .batch: replyBatch(operation)
-        case .describe: replyDescription(operation)
-        case .healthCheck: replyDatabaseHealth(operation)
-        default: break
-        }
+        operation.row.content.writeReply(of: operation, on: self)
     }
 
-    /// What the client is told of a driver's error; counts the limit that it met.
+    /// The error that a client gets for a driver's error; counts the limit that was reached.
     private func failure(_ operation: Operation, _ error: DriverError) -> RequestError {
         // Pools count their own.
         if let name = error.details.limit.flatMap(LimitName.init), name != .poolConnections { hit(name) }
@@ -298,44 +293,8 @@ extension Connection {
             send(operation.rows)
         }
         reply(
-            error, id: operation.id, encoding: operation.encoding, sql: operation.sql,
+            error, id: operation.id, encoding: operation.encoding,
             transaction: operation.session?.link.transaction.name)
-    }
-
-    private func replyQueryEnd(_ operation: Operation) {
-        operation.rows.finish { writer, output in
-            writer.key("row_count", into: &output)
-            writer.integer(operation.rowCount, into: &output)
-            operation.summary.write(&writer, &output)
-            operation.writeResultSets(&writer, &output)
-            if operation.isTruncated || operation.resultSets.isTruncated {
-                writer.key("truncated", into: &output)
-                writer.bool(true, into: &output)
-            }
-            writer.key("transaction", into: &output)
-            writer.text(operation.transactionName, into: &output)
-            writer.key("elapsed_us", into: &output)
-            writer.integer(operation.elapsedMicroseconds, into: &output)
-        }
-        send(operation.rows)
-    }
-
-    private func replyBatch(_ operation: Operation) {
-        reply(RequestType.batch.replyName, id: operation.id, encoding: operation.encoding) { writer, output in
-            writer.key("results", into: &output)
-            writer.beginArray(into: &output)
-            for index in 0..<operation.batchStatementCount {
-                let summaries = operation.batchSummaries
-                writer.beginMap(into: &output)
-                (index < summaries.count ? summaries[index] : StatementSummary()).write(&writer, &output)
-                writer.endMap(into: &output)
-            }
-            writer.endArray(into: &output)
-            writer.key("transaction", into: &output)
-            writer.text(operation.transactionName, into: &output)
-            writer.key("elapsed_us", into: &output)
-            writer.integer(operation.elapsedMicroseconds, into: &output)
-        }
     }
 
     // MARK: Stopping
@@ -346,84 +305,21 @@ extension Connection {
             operation.session?.waiting.removeAll { $0 === operation }
             operation.error = .stopped(reason)
             operationDidEnd(operation)
-        } else {
-            operation.link?.stop(operation, reason)
+        } else if operation.link?.stop(operation, reason) == .ended {
+            operationDidEnd(operation)
         }
     }
 
     func operationTimedOut(_ serial: UInt64) {
-        guard let operation = inFlight.first(where: { $0.serial == serial }) else { return }
+        guard let operation = inFlight.operation(serial: serial) else { return }
         operation.timer = nil
         guard let deadline = operation.deadline else { return }
         if deadline > .now { armTimer(operation) } else { stop(operation, .timeout) }
     }
 
-    func cancel(_ head: RequestHead, _ encoding: WireEncoding) throws(RequestError) {
-        let reference = try content(RequestReference.self, of: head)
-        let wanted = inFlight.filter { $0.isStoppable && $0.id.isEqual(reference.request) }
-        guard let first = wanted.first else { return replyCancel(head.id, encoding, wasCancelled: false) }
-        // Whether it was in time is known when the request has ended: it may just have finished.
-        let operation = makeOperation(head, .cancel, encoding)
-        operation.progress = .running
-        track(operation)
-        first.cancels.append(operation)
-        for operation in wanted { stop(operation, .cancelled) }
-    }
-
-    private func replyCancel(_ id: RequestID, _ encoding: WireEncoding, wasCancelled: Bool) {
-        reply(RequestType.cancel.replyName, id: id, encoding: encoding) { writer, output in
-            writer.key("cancelled", into: &output)
-            writer.bool(wasCancelled, into: &output)
-        }
-    }
-
-    /// Answers those who wanted an operation to be cancelled that has ended now.
-    private func answerCancels(of operation: Operation) {
-        for cancel in operation.cancels {
-            if !isClosed {
-                replyCancel(cancel.id, cancel.encoding, wasCancelled: operation.error?.code == .cancelled)
-            }
-            release(cancel)
-        }
-        operation.cancels.removeAll()
-    }
-
     /// Stops everything; for a connection that is gone.
     func abandonRequests() {
-        for operation in inFlight { stop(operation, .disconnected) }
-        for session in sessions where session.active == nil { session.link.close() }
-        context.statistics.sessionsOpen -= sessions.count
-        countSessions(-sessions.count)
-        sessions.removeAll()
-    }
-}
-
-extension Operation {
-    /// Whether `cancel` has an effect: connecting and disconnecting end by themselves.
-    var isStoppable: Bool { type == .query || type == .batch || type == .describe || type == .healthCheck }
-
-    fileprivate var transactionName: StaticString { session?.link.transaction.name ?? "none" }
-
-    /// Writes how many results there were, for who has asked for all, or how many were not sent.
-    fileprivate func writeResultSets(_ writer: inout MessageWriter, _ output: inout ByteBuffer) {
-        guard wantsResultSets else {
-            guard resultSets.droppedCount > 0 else { return }
-            writer.key("result_sets_dropped", into: &output)
-            return writer.integer(resultSets.droppedCount, into: &output)
-        }
-        if rows.hasOpenResult { writer.resultEnd(resultEnd, into: &output) }
-        writer.key("result_sets", into: &output)
-        writer.integer(resultSets.endedCount + (rows.hasOpenResult ? 1 : 0), into: &output)
-    }
-}
-
-extension StatementSummary {
-    /// Writes what was changed.
-    fileprivate func write(_ writer: inout MessageWriter, _ output: inout ByteBuffer) {
-        writer.key("rows_affected", into: &output)
-        writer.integer(rowsAffected, into: &output)
-        guard let lastInsertID else { return }
-        writer.key("last_insert_id", into: &output)
-        writer.integer(lastInsertID, into: &output)
+        for operation in inFlight.operations { stop(operation, .disconnected) }
+        for session in sessions.open { end(session) }
     }
 }

@@ -1,37 +1,37 @@
-// From bytes to requests, and from requests to whoever answers them.
+// From bytes to requests, and from requests to their handlers.
 
 internal import ByteBuffers
-internal import DatabaseDrivers
+internal import DatabaseContract
 internal import LinuxSystem
 internal import WireProtocol
 
 extension Connection {
     /// Time after which other connections get the loop, in nanoseconds.
     static let turnNanoseconds: Int64 = 500_000
-    /// Requests between two looks at the clock.
+    /// The clock is read once in so many requests.
     private static let clockRequestMask: UInt64 = 15
 
-    /// Looks at complete requests in `bytes`.
-    /// - Returns: how many bytes are done with.
+    /// Handles the complete requests in `bytes`.
+    /// - Returns: the number of bytes consumed.
     func process(_ bytes: UnsafeRawBufferPointer) -> Int {
         var offset = 0
-        isProcessing = true
-        defer { isProcessing = false }
+        attention = .request
+        defer { attention = .none }
         let deadline = context.loop.now.advanced(byNanoseconds: Self.turnNanoseconds)
         while mayProcess {
             let rest = UnsafeRawBufferPointer(rebasing: bytes[offset...])
-            switch hasReadEnd ? decoder.finish(in: rest) : decoder.next(in: rest) {
+            switch stream.hasReadEnd ? stream.decoder.finish(in: rest) : stream.decoder.next(in: rest) {
             case .incomplete:
                 flow.isInputReady = false
-                // With nothing more to come, half a frame is nothing.
-                return hasReadEnd ? bytes.count : offset
+                // At the end of the stream, an incomplete frame is dropped.
+                return stream.hasReadEnd ? bytes.count : offset
             case .skip(let consumed): offset &+= consumed
             case .frame(let body, let consumed) where body.count > LongRequest.byteCountMin:
-                longFrame = LongFrame(body: body, end: consumed)
+                decoding = .found(LongFrame(body: body, end: consumed))
                 flow.isInputReady = true
                 return offset
             case .frame(let body, let consumed):
-                isLastFrame = offset &+ consumed == bytes.count
+                attention = offset &+ consumed == bytes.count ? .lastRequest : .request
                 handleFrame(UnsafeRawBufferPointer(rebasing: rest[body]))
                 offset &+= consumed
                 if requestCount & Self.clockRequestMask == 0, deadline < .now {
@@ -44,20 +44,19 @@ extension Connection {
             }
         }
         flow.isInputReady = offset < bytes.count
-        return isClosing || isClosed ? bytes.count : offset
+        return isLeaving ? bytes.count : offset
     }
 
-    /// Answers what is no request of this protocol, and closes.
+    /// Answers bytes that are not a request of this protocol, and closes.
     private func refuse(_ failure: FrameFailure) {
         context.observer.observe(.protocolViolation(connection: number, peer: peer, reason: failure.message))
         if case .tooLarge = failure { hit(.frameBytes) }
         if case .httpRequest = failure {
-            output.tail.append(FrameFailure.httpRefusal)
+            stream.output.tail.append(FrameFailure.httpRefusal)
         } else {
-            let encoding: WireEncoding = decoder.framing == .lengthPrefixed ? .messagePack : .json
-            reply(describe(failure), id: .none, encoding: encoding)
+            reply(describe(failure), id: .none, encoding: stream.plainEncoding)
         }
-        isClosing = true
+        closeSoon()
     }
 
     private func describe(_ failure: FrameFailure) -> RequestError {
@@ -68,16 +67,13 @@ extension Connection {
 
     private func handleFrame(_ frame: UnsafeRawBufferPointer) {
         requestCount &+= 1
-        let framing = decoder.framing ?? .lines
-        guard let encoding = WireEncoding(body: frame, framing: framing) else {
+        let framing = stream.framing
+        guard let encoding = context.formats.encoding(of: frame, in: framing) else {
             return refuseBody(framing)
         }
         context.body.removeAll()
         do throws(DecodeError) {
-            switch encoding {
-            case .messagePack: context.body.append(frame)
-            case .json: try JSONTranscoder.transcode(frame, into: &context.body)
-            }
+            try encoding.format.translate(frame, into: &context.body)
         } catch {
             return reply(RequestError(error), id: .none, encoding: encoding)
         }
@@ -90,92 +86,64 @@ extension Connection {
         trimBody()
     }
 
-    /// Gives the storage of a request back that was long.
+    /// Frees the storage of a long request.
     func trimBody() {
         if context.body.capacity > 4 * LongRequest.byteCountMin { context.dispose(of: &context.body) }
     }
 
-    /// Answers a body that begins as none does. Where the next frame begins is known. A line that is no object may be another
-    /// protocol's, of a program that was led to this socket and knows nothing of it, and so may be the next, which is one.
+    /// Answers a body that begins as none does.
     func refuseBody(_ framing: Framing) {
-        switch framing {
-        case .lengthPrefixed:
-            let error = RequestError(
-                .badFrame, "A frame holds neither a MessagePack map nor a JSON object.",
-                hint: "Start the body with a MessagePack map or with {.")
-            reply(error, id: .none, encoding: .messagePack)
-        case .lines:
-            let error = RequestError(
-                .badFrame, "A line holds no JSON object; the connection is closed.",
-                hint: "Send one JSON object a line, such as {\"id\":1,\"type\":\"health_check\"}.")
-            reply(error, id: .none, encoding: .json)
-            isClosing = true
-        }
+        let refusal = framing.format.bodyRefusal
+        let error = RequestError(.badFrame, "\(refusal.message)", hint: "\(refusal.hint)")
+        reply(error, id: .none, encoding: framing.format.plainEncoding)
+        if refusal.closes { closeSoon() }
     }
 
     func dispatch(_ head: RequestHead, _ encoding: WireEncoding) {
-        guard let type = head.type else {
+        guard let row = context.requests.row(named: head.typeName) else {
             let error = RequestError(
                 .unknownType, "The request type \"\(RequestError.printable(head.typeName))\" is not known.",
-                hint: "Known types: \(RequestType.allCases.map { "\($0.name)" }.joined(separator: ", ")).")
+                hint: "Known types: \(context.requests.nameList).")
             return reply(error, id: head.id, encoding: encoding)
         }
-        context.statistics.requests[Int(type.rawValue)] &+= 1
-        if context.observer.wants(.debug) { observeStart(head, type) }
-        if let refusal {
-            // Who may raise the limit must get through, once.
-            guard type == .reload, isAdministrator else { return refuseConnection(refusal, head.id, encoding) }
-            isClosing = true
+        context.statistics.requests[Int(row.number)] &+= 1
+        if context.observer.wants(.debug) { observeStart(head, row.type) }
+        if let refusal = client.refusal {
+            // A client that may raise the limit must get through, once.
+            guard row.traits.contains(.raisesLimits), isAdministrator else {
+                return refuseConnection(refusal, head.id, encoding)
+            }
+            closeSoon()
         }
-        if context.isDraining, slot == nil, type != .healthCheck || head.data != nil {
+        if context.isDraining, !handover.isKept, !row.traits.contains(.isAnsweredAtEnd) || head.data != nil {
             return reply(.shuttingDown, id: head.id, encoding: encoding)
         }
-        if !inFlight.isEmpty, isInUse(head.id), !type.namesAnother {
+        if inFlight.isInUse(head.id), !row.traits.contains(.namesAnother) {
             return reply(.idInUse, id: head.id, encoding: encoding)
         }
+        if isMonitor, !mayMonitor(row) { return reply(refusalOfMonitor(), id: head.id, encoding: encoding) }
         do throws(RequestError) {
-            if let refusal = refusal(ofBytes: context.body.count) { throw refusal }
-            switch type {
-            case .healthCheck: try checkHealth(head, encoding)
-            case .hello: try replyHello(head, encoding)
-            case .listDatabases: replyDatabases(head.id, encoding)
-            case .stats: replyStatistics(head, encoding)
-            case .activity: replyActivity(head, encoding)
-            case .reload: try reload(head, encoding)
-            case .cancel: try cancel(head, encoding)
-            case .fetch: try fetch(head)
-            case .dbConnect:
-                try checkRequestCount()
-                watch?.begin(type)
-                try openSession(head, encoding)
-            case .dbDisconnect: try closeSession(head, encoding)
-            case .query:
-                try checkRequestCount()
-                watch?.begin(type)
-                recordPosition(with: head.id, encoding)
-                try startQuery(head, encoding)
-            case .batch:
-                try checkRequestCount()
-                watch?.begin(type)
-                recordPosition(with: head.id, encoding)
-                try startBatch(head, encoding)
-            case .describe:
-                try checkRequestCount()
-                watch?.begin(type)
-                try describe(head, encoding)
-            }
-            watch?.end()
+            try begin(row, head.id, encoding)
+            _ = try row.content.answer(ReceivedRequest(head: head, encoding: encoding, row: row), on: self)
+            watch.requestDidEnd()
         } catch {
-            watch?.end()
-            if context.observer.wants(.debug) { observeRefusal(head, type, error) }
+            watch.requestDidEnd()
+            if context.observer.wants(.debug) { observeRefusal(head, row.type, error) }
             reply(error, id: head.id, encoding: encoding)
         }
     }
 
-    /// Whether a request that has not ended has that id. Most clients count, so that hardly anybody's are compared.
-    private func isInUse(_ id: RequestID) -> Bool {
-        if case .integer(let number) = id, number > greatestID { return false }
-        return inFlight.contains { $0.id.isEqual(id) }
+    /// Checks and records what applies to all types, before a request starts.
+    private func begin(_ row: RequestRow, _ id: RequestID, _ encoding: WireEncoding) throws(RequestError) {
+        if let refusal = refusal(ofBytes: context.body.count) { throw refusal }
+        if case .administrators(let right, let message, let hint) = row.access, !isAdministrator {
+            noteDenial(of: right, nil)
+            throw RequestError(.permissionDenied, "\(message)", hint: "\(hint)")
+        }
+        guard row.traits.contains(.isWork) else { return }
+        try checkRequestCount()
+        watch.requestDidBegin(row)
+        if row.traits.contains(.isKept) { recordPosition(with: id, encoding) }
     }
 
     private func refuseConnection(_ refusal: ConnectionRefusal, _ id: RequestID, _ encoding: WireEncoding) {
@@ -190,48 +158,53 @@ extension Connection {
                 .limitExceeded, "\(who) reached the limit of \(limit) connections (\(refusal.limitName)).",
                 hint: "Close connections that are not used, or raise the limit."
             ).with { $0.limit = report }, id: id, encoding: encoding)
-        isClosing = true
+        closeSoon()
     }
 
     // MARK: Replies
 
     /// A writer in the form of this connection.
     func writer(_ encoding: WireEncoding) -> MessageWriter {
-        MessageWriter(encoding: encoding, framing: decoder.framing ?? .lines, int64Style: int64Style)
+        MessageWriter(encoding: encoding, framing: stream.framing, int64Style: preferences.int64Style)
     }
 
-    /// Queues a reply whose data `fields` writes.
-    func reply(
-        _ type: StaticString, id: RequestID, encoding: WireEncoding,
-        _ fields: (inout MessageWriter, inout ByteBuffer) -> Void
-    ) {
+    /// Queues the reply to a request that needed no operation.
+    func reply(_ data: consuming some ReplyData, to request: ReceivedRequest) -> RequestOutcome {
+        reply(data, request.row.type.replyName, id: request.head.id, encoding: request.encoding)
+        return .answered
+    }
+
+    /// Queues the last reply of an operation.
+    func reply(_ data: consuming some ReplyData, to operation: Operation) {
+        reply(data, operation.row.type.replyName, id: operation.id, encoding: operation.encoding)
+    }
+
+    /// Queues a message.
+    func reply(_ data: consuming some ReplyData, _ type: StaticString, id: RequestID, encoding: WireEncoding) {
+        write(&data, type, id: id, encoding: encoding)
+    }
+
+    /// Queues a message whose data are kept; they are not changed.
+    /// - Returns: where its id is in the last buffer of the output.
+    @discardableResult
+    func write(
+        _ data: inout some ReplyData, _ type: StaticString, id: RequestID, encoding: WireEncoding
+    ) -> Range<Int> {
         var writer = writer(encoding)
         let now = WireTimestamp(nanosecondsSince1970: WallClock.nanosecondsSince1970)
-        writer.begin(type: type, id: id, timestamp: now, into: &output.tail)
-        fields(&writer, &output.tail)
-        writer.end(into: &output.tail)
+        writer.begin(type: type, id: id, timestamp: now, into: &stream.output.tail)
+        data.writeFields(&writer, &stream.output.tail)
+        writer.end(into: &stream.output.tail)
+        return writer.idRange
     }
 
     /// Queues an `error` reply.
     func reply(
-        _ error: RequestError, id: RequestID, encoding: WireEncoding, sql: UnsafeRawBufferPointer? = nil,
-        transaction: StaticString? = nil
+        _ error: RequestError, id: RequestID, encoding: WireEncoding, transaction: String? = nil
     ) {
         context.statistics.errors[Int(error.code.rawValue)] &+= 1
-        reply("error", id: id, encoding: encoding) { writer, output in
-            error.fields.write(&writer, &output, sql: sql, transaction: transaction)
-        }
-    }
-}
-
-extension RequestID {
-    /// Whether two ids are the same.
-    func isEqual(_ other: RequestID) -> Bool {
-        switch (self, other) {
-        case (.string(let left), .string(let right)): left.elementsEqual(right)
-        case (.integer(let left), .integer(let right)): left == right
-        case (.unsigned(let left), .unsigned(let right)): left == right
-        default: false
-        }
+        var answer = ErrorReply(error.fields)
+        answer.transaction = transaction
+        reply(answer, ErrorReply.typeName, id: id, encoding: encoding)
     }
 }

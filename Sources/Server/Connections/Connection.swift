@@ -1,166 +1,127 @@
-// One client connection: its socket, its buffers, its requests in flight. What the bytes mean is in
-// Connection+Requests.swift; what requests do is in the files behind that.
+// One client connection, composed of its byte stream, its sessions, its requests in flight, and the records for a later
+// process. Connection+Requests.swift decodes the bytes; ../Requests has the handlers.
 
 internal import ByteBuffers
-internal import DatabaseDrivers
+internal import DatabaseContract
 internal import LinuxSystem
 internal import Synchronization
 internal import WireProtocol
+
+/// The client of a connection.
+struct ConnectedClient {
+    /// Of the connection; unique in the daemon.
+    let number: UInt64
+    /// `nil` over TCP.
+    let peer: PeerCredentials?
+    let account: UserAccount
+    let owner: LinkOwner
+    /// Why the first request is refused because of too many connections; `nil` for all other connections.
+    let refusal: ConnectionRefusal?
+    /// It came over the socket for monitors.
+    let isFromMonitorSocket: Bool
+    /// When it was accepted, or taken over from a former process.
+    let opened: MonotonicInstant
+
+    init(_ client: Client, number: UInt64, refusal: ConnectionRefusal?, at now: MonotonicInstant) {
+        self.number = number
+        peer = client.peer
+        account = client.account
+        self.refusal = refusal
+        isFromMonitorSocket = client.isFromMonitorSocket
+        opened = now
+        let isOwnUser = client.peer.map { $0.uid == Process.effectiveUID || $0.uid == 0 } ?? false
+        owner = LinkOwner(
+            uid: UserAccount.number(of: client.peer?.uid), pid: client.peer?.pid ?? 0, mayOpenFiles: isOwnUser,
+            client: number)
+    }
+}
 
 /// A client.
 ///
 /// - Thread: its loop's.
 final class Connection: EventSource {
-    let number: UInt64
     let context: LoopContext
-    let peer: PeerCredentials?
-    let owner: LinkOwner
-    /// Why the first request is told that there are too many connections; `nil` for all others.
-    let refusal: ConnectionRefusal?
-    let account: UserAccount
-    /// When it was accepted, or taken over from a former process.
-    let opened: MonotonicInstant
-    /// Groups of the client; asked for when a rule looks at them.
+    let client: ConnectedClient
+    /// Whether it may only watch the daemon; decided when it is opened, and at each reload.
+    @exclusivity(unchecked) var isMonitor = false
+    /// Groups of the client; looked up when a rule first needs them.
     private(set) lazy var groupIDs: [UInt32] = {
         guard let peer else { return [] }
-        return withSocket { Sockets.groups(of: $0, peer) } ?? []
+        return stream.withSocket { Sockets.groups(of: $0, peer) } ?? []
     }()
-    /// What its user has of the loop; `nil` while it is not served.
+    /// Its user's share of the loop; `nil` while it is not served.
     @exclusivity(unchecked) private(set) var share: LoopShare?
-    /// `nil` when it is closed: requests of a gone client end after that.
-    @exclusivity(unchecked) private var socket: OwnedDescriptor?
-    /// Descriptors may come over the socket, or have come.
-    let mayBringDescriptors: Bool
-
-    @exclusivity(unchecked) var decoder: FrameDecoder
-    /// Bytes of requests that are not complete, or wait for their turn.
-    @exclusivity(unchecked) var input = ByteBuffer()
-    @exclusivity(unchecked) var output = Output()
-    @exclusivity(unchecked) var int64Style = Int64Style.tagged
-    @exclusivity(unchecked) var inFlight: [Operation] = []
-    /// The greatest number among the ids that were ever in flight: a greater one is new.
-    @exclusivity(unchecked) var greatestID = Int64.min
-    @exclusivity(unchecked) var sessions: [Session] = []
+    @exclusivity(unchecked) private(set) var phase = ConnectionPhase.open
+    @exclusivity(unchecked) var stream: ClientStream
+    @exclusivity(unchecked) var preferences = ClientPreferences()
+    @exclusivity(unchecked) var sessions: SessionTable
+    @exclusivity(unchecked) var inFlight = RequestsInFlight()
     @exclusivity(unchecked) var requestCount: UInt64 = 0
-    @exclusivity(unchecked) var lastSerial: UInt64 = 0
-    /// Bytes that the user's account knows of.
-    @exclusivity(unchecked) var chargedByteCount = 0
-    /// Bytes of the requests in flight.
-    @exclusivity(unchecked) var inFlightByteCount = 0
-    /// Where the input has a request that is too long to be decoded on the loop.
-    @exclusivity(unchecked) var longFrame: LongFrame?
-    /// One that a worker decodes; those behind it wait.
-    @exclusivity(unchecked) var longRequest: LongRequest?
-    /// The request that is being looked at, if a worker has decoded it.
-    @exclusivity(unchecked) var decodedRequest: LongRequest?
-    /// Since when the client has taken none of its output; `nil` when there is none.
-    @exclusivity(unchecked) private(set) var stalledSince: MonotonicInstant?
-    @exclusivity(unchecked) private var queuedByteCount = 0
-    /// The last sessions that the daemon ended by itself.
-    var endedSessions: [EndedSession] = []
-    /// Encoding of messages that the client did not ask for; `nil` when it does not know them.
-    var noticeEncoding: WireEncoding?
-    /// What the client calls itself (`hello`); not known to a later process.
-    var clientName: String?
-    private(set) var lastSession: UInt64 = 0
-    @exclusivity(unchecked) private var interest: Readiness = []
-    /// Where a later process reads how far this connection came; `nil` when the descriptor store does not keep it.
-    @exclusivity(unchecked) var slot: HandoverSlot?
-    /// Where the next process reads what ran when this one died.
-    @exclusivity(unchecked) var watch: WatchSlot?
-    /// The database whose name is there.
-    @exclusivity(unchecked) var watchedEntry: ObjectIdentifier?
-    /// It is on its way to the descriptor store.
-    var isOffered = false
-    /// Sessions that a former process had opened for this client.
-    var restoredSessionCount: UInt64 = 0 {
-        didSet { lastSession = restoredSessionCount }
-    }
-
-    /// The client has said that it sends nothing more.
-    @exclusivity(unchecked) private(set) var hasReadEnd = false
-    /// What may go on, and what waits for what.
+    @exclusivity(unchecked) var attention = RequestAttention.none
+    @exclusivity(unchecked) var decoding = LongRequestStage.none
+    /// Decides what may continue, and knows what waits.
     @exclusivity(unchecked) var flow = FlowControl()
-    /// Close as soon as the output is flushed.
-    @exclusivity(unchecked) var isClosing = false
-    /// The daemon stops: close when nothing runs any more.
-    @exclusivity(unchecked) var isDraining = false
-    @exclusivity(unchecked) private(set) var isClosed = false
-    /// Requests are being looked at: nothing may flush, close, or touch the bytes below them.
-    @exclusivity(unchecked) var isProcessing = false
-    /// The request that is being looked at is the last one of all that was read.
-    @exclusivity(unchecked) var isLastFrame = false
+    @exclusivity(unchecked) private var charge = BufferCharge()
+    /// Where a later process finds the position of this connection.
+    @exclusivity(unchecked) var handover = HandoverRecord.none
+    /// Where the next process finds what ran when this one died.
+    @exclusivity(unchecked) var watch = CrashRecord()
 
-    /// Token of the timer that continues with requests that are already here.
+    /// Token of the timer that continues with requests that were received already.
     private static let continuationToken: UInt64 = 0
 
     init(
         _ socket: consuming OwnedDescriptor, number: UInt64, client: Client, refusal: ConnectionRefusal?,
         context: LoopContext
     ) {
-        mayBringDescriptors = client.peer != nil && Sockets.mayBringDescriptors(socket.number)
-        self.socket = consume socket
-        self.number = number
-        peer = client.peer
-        self.refusal = refusal
+        let mayBringDescriptors = client.peer != nil && Sockets.mayBringDescriptors(socket.number)
+        stream = ClientStream(
+            socket, mayBringDescriptors: mayBringDescriptors, frameByteCountMax: context.limits.frameByteCountMax,
+            formats: context.formats)
+        self.client = ConnectedClient(client, number: number, refusal: refusal, at: context.loop.now)
+        sessions = SessionTable(connection: number)
         self.context = context
-        account = client.account
-        opened = context.loop.now
-        decoder = FrameDecoder(frameByteCountMax: context.limits.frameByteCountMax)
-        let isOwnUser = peer.map { $0.uid == Process.effectiveUID || $0.uid == 0 } ?? false
-        owner = LinkOwner(
-            uid: UserAccount.number(of: peer?.uid), pid: peer?.pid ?? 0, mayOpenFiles: isOwnUser, client: number)
     }
+
+    var number: UInt64 { client.number }
+    var peer: PeerCredentials? { client.peer }
+    var account: UserAccount { client.account }
+    var owner: LinkOwner { client.owner }
+    /// Encoding of notices; `nil` if the client does not know them.
+    var noticeEncoding: WireEncoding? { preferences.noticeEncoding }
+
+    var isClosed: Bool { phase == .closed }
+    /// No more input of the client is processed.
+    var isLeaving: Bool { phase >= .closing }
+
+    /// Closes as soon as the output is flushed.
+    func closeSoon() { phase.advance(to: .closing) }
 
     /// Starts serving.
     func open() {
         do throws(Errno) {
-            try withSocket { (socket) throws(Errno) in try context.loop.register(self, socket, for: .readable) }
-            interest = .readable
-            watch = context.shared.watch?.take(number: number, peer: peer)
+            try stream.register(self, context.loop)
+            isMonitor = client.isFromMonitorSocket || isNamedMonitor
+            watch.begin(context.shared.watch, number: number, peer)
             context.connections[number] = self
             share = context.takeShare(of: owner.uid)
             context.statistics.connectionsOpened += 1
             context.statistics.connectionsOpen += 1
         } catch {
-            isClosed = true
+            phase.advance(to: .closed)
             endKeeping()
-            socket = nil
+            stream.close(self, context.loop)
             context.shared.connections.add(-1)
             account.connections.add(-1)
         }
     }
 
-    /// A client that reads a little makes no room for long: the kernel tells only when a good part of its queue is free
-    /// (unix_writable), so the queue itself is looked at.
-    func noticeReading(at now: MonotonicInstant) {
-        guard stalledSince != nil, let byteCount = withSocket({ Sockets.queuedByteCount($0) }) else { return }
-        if byteCount != queuedByteCount { stalledSince = now }
-        queuedByteCount = byteCount
-    }
-
-    /// A second descriptor, which the caller must close; `nil` when there are none left.
+    /// A second descriptor, which the caller must close; `nil` if there are no descriptors left.
     func duplicateSocket() -> Int32? {
-        withSocket { try? $0.duplicate().release() } ?? nil
+        stream.withSocket { try? $0.duplicate().release() } ?? nil
     }
 
-    /// Lends the socket to `body`.
-    /// - Returns: `nil` when it is closed.
-    private func withSocket<Result, Failure: Error>(
-        _ body: (borrowing OwnedDescriptor) throws(Failure) -> Result
-    ) throws(Failure) -> Result? {
-        switch socket {
-        case .some(let socket): try body(socket)
-        case .none: nil
-        }
-    }
-
-    func nextSessionName() -> String {
-        lastSession += 1
-        return "s\(number)-\(lastSession)"
-    }
-
-    // MARK: Readiness
+    // MARK: Turns
 
     override func handle(_ readiness: Readiness) {
         // EPOLLHUP on a Unix socket: the peer has closed, not only shut down its side (unix_stream_poll in the kernel).
@@ -168,7 +129,7 @@ final class Connection: EventSource {
         withOutputStorage {
             if readiness.contains(.writable) { finishTurn() }
             guard readiness.contains(.readable), !isClosed else { return }
-            // What is not read now is told again.
+            // Unread bytes are reported again.
             _ = context.takeTurn(.arrivals, of: self) { receive() }
         }
     }
@@ -196,127 +157,127 @@ final class Connection: EventSource {
 
     /// Lends the loop's storage to the output for the time of a turn; idle connections own none.
     func withOutputStorage(_ body: () -> Void) {
-        if output.tail.capacity == 0 { swap(&output.tail, &context.spareOutput) }
+        if stream.output.tail.capacity == 0 { swap(&stream.output.tail, &context.spareOutput) }
         body()
-        if output.tail.isEmpty, output.tail.capacity > 0 {
-            if context.spareOutput.capacity == 0, output.tail.capacity <= LoopContext.spareOutputByteCountMax {
-                swap(&output.tail, &context.spareOutput)
+        if stream.output.tail.isEmpty, stream.output.tail.capacity > 0 {
+            if context.spareOutput.capacity == 0,
+                stream.output.tail.capacity <= LoopContext.spareOutputByteCountMax
+            {
+                swap(&stream.output.tail, &context.spareOutput)
             } else {
-                context.dispose(of: &output.tail)
+                context.dispose(of: &stream.output.tail)
             }
+        }
+    }
+
+    /// Leaves as soon as nothing runs any more.
+    func beginDrain() {
+        phase.advance(to: .draining)
+        withOutputStorage {
+            // Requests that arrived unnoticed deserve a reply; for a kept connection the next process gives it.
+            if !handover.isKept { receive() }
+            finishTurn()
         }
     }
 
     // MARK: Input
 
-    func receive() {
-        guard !hasReadEnd, interest.contains(.readable) else { return }
-        slot?.markUnknown()
-        let outcome = withSocket {
-            mayBringDescriptors
-                ? Sockets.receiveWithoutDescriptors($0, into: context.receiveBuffer)
-                : SystemCalls.receive($0, into: context.receiveBuffer)
-        }
-        switch outcome {
+    private func receive() {
+        guard stream.mayReceive else { return }
+        handover.markUnknown()
+        switch stream.receive(into: context.receiveBuffer) {
         case .none: return
         case .bytes(let count):
             context.statistics.bytesReceived += UInt64(count)
             take(UnsafeRawBufferPointer(rebasing: context.receiveBuffer[..<count]))
-        case .endOfStream:
-            hasReadEnd = true
-            processInput()
+        case .endOfStream: processInput()
         case .wouldBlock: return recordPosition()
         case .failed: return disconnect()
         }
         finishTurn()
     }
 
-    /// Looks at new bytes where they are; only what is left of them is copied.
+    /// Processes new bytes where they are; only the rest is copied.
     private func take(_ bytes: UnsafeRawBufferPointer) {
-        if input.isEmpty {
+        if stream.input.isEmpty {
             let consumed = process(bytes)
-            if consumed < bytes.count { input.append(UnsafeRawBufferPointer(rebasing: bytes[consumed...])) }
-            if longFrame != nil { startLongRequest() }
+            if consumed < bytes.count {
+                stream.input.append(UnsafeRawBufferPointer(rebasing: bytes[consumed...]))
+            }
+            if case .found(let frame) = decoding { startLongRequest(frame) }
         } else {
-            input.append(bytes)
+            stream.input.append(bytes)
             processInput()
         }
         refuseGrowth()
     }
 
-    /// Looks at requests that are already here.
+    /// Processes requests that were received already.
     func processInput() {
-        let consumed = process(input.readable)
-        input.consume(consumed)
-        if longFrame != nil { startLongRequest() }
-        if input.isEmpty { context.dispose(of: &input) }
+        let consumed = process(stream.input.readable)
+        stream.input.consume(consumed)
+        if case .found(let frame) = decoding { startLongRequest(frame) }
+        if stream.input.isEmpty { context.dispose(of: &stream.input) }
     }
 
-    /// Lets other connections have the loop before the next requests of this one.
+    /// Lets other connections use the loop before this one's next requests.
     private func scheduleContinuation() {
         context.loop.schedule(self, token: Self.continuationToken, at: context.loop.now)
     }
 
-    /// Whether requests may be looked at now.
+    /// Whether requests may be processed now.
     var mayProcess: Bool {
         mayLook
-            && flow.mayLook(outputByteCount: output.count, requestsInFlightMax: context.limits.requestsInFlightMax)
+            && flow.mayLook(
+                outputByteCount: stream.output.count, requestsInFlightMax: context.limits.requestsInFlightMax)
     }
 
-    /// What a kept connection does not begin any more is for the next process.
-    private var mayLook: Bool { !isClosing && !isClosed && !(slot != nil && context.isCancelling) }
+    /// Requests that a kept connection does not start any more are for the next process.
+    private var mayLook: Bool { !isLeaving && !(handover.isKept && context.isCancelling) }
 
-    // MARK: Output
+    // MARK: The end of a turn
 
-    /// After anything that may have changed the output or the requests in flight.
+    /// To be called after anything that may have changed the output or the requests in flight.
     func finishTurn() {
-        // A request may end others at once (`cancel`); whoever looks at the requests finishes the turn.
-        if isClosed || isProcessing { return }
-        if hasReadEnd || isClosing || isDraining { stopUnfetchablePages() }
+        // A request may end others at once (`cancel`); the code that processes the requests then finishes the turn.
+        if isClosed || attention != .none { return }
+        if stream.hasReadEnd || phase != .open { stopUnfetchablePages() }
         flush()
         if isClosed { return }
         if hasEnded { return disconnect() }
-        if isDraining, isQuiet, !hasMoreToRead { return handOver() }
+        if phase == .draining, isQuiet, !hasMoreToRead { return handOver() }
         followFlow()
         recordPosition()
         settleAccount()
     }
 
-    /// The client is done.
+    /// All requests are answered, and the client has taken the replies.
+    private var isAnswered: Bool { stream.output.isEmpty && inFlight.isEmpty && !decoding.isRunning }
+
+    /// The client has sent everything, and has all replies.
     private var hasEnded: Bool {
-        output.isEmpty && inFlight.isEmpty && longRequest == nil && (isClosing || (hasReadEnd && input.isEmpty))
+        isAnswered && (phase == .closing || (stream.hasReadEnd && stream.input.isEmpty))
     }
 
-    /// Nothing is left to do for what was read; what the process may not start any more is for the next one, or for nobody.
-    private var isQuiet: Bool {
-        output.isEmpty && inFlight.isEmpty && longRequest == nil && (!flow.isInputReady || context.isCancelling)
-    }
+    /// Nothing is left to do for the received bytes; requests that this process may not start any more are for the next
+    /// one, or are dropped.
+    private var isQuiet: Bool { isAnswered && (!flow.isInputReady || context.isCancelling) }
 
-    /// What came before the drain deserves a reply, however many reads it takes; for a kept connection the next process
-    /// gives it.
+    /// Requests from before the drain deserve a reply, however many reads that takes; for a kept connection the next
+    /// process gives it.
     private var hasMoreToRead: Bool {
-        guard slot == nil, mayRead, !context.isCancelling else { return false }
-        return withSocket { Sockets.unreadByteCount($0) > 0 } ?? false
+        guard !handover.isKept, mayRead, !context.isCancelling else { return false }
+        return stream.hasUnreadBytes
     }
 
     private func flush() {
-        if output.isEmpty { return }
-        slot?.markUnknown()
-        while !output.isEmpty, let outcome = withSocket({ SystemCalls.send($0, output.next) }) {
-            switch outcome {
-            case .bytes(let count):
-                context.statistics.bytesSent += UInt64(count)
-                if var spent = output.consume(count) { context.dispose(of: &spent) }
-                stalledSince = nil
-            case .wouldBlock:
-                if stalledSince == nil {
-                    stalledSince = context.loop.now
-                    context.housekeeper.watch(self)
-                }
-                return
-            case .failed, .endOfStream:
-                return disconnect()
-            }
+        if stream.output.isEmpty { return }
+        handover.markUnknown()
+        let sent = stream.send(at: context.loop.now, &context.statistics.bytesSent) { context.dispose(of: &$0) }
+        switch sent {
+        case .all: break
+        case .blocked(let isFirst): if isFirst { context.housekeeper.watch(self) }
+        case .failed: disconnect()
         }
     }
 
@@ -324,58 +285,70 @@ final class Connection: EventSource {
     private func followFlow() {
         let actions = flow.turnDidEnd(
             FlowControl.Turn(
-                outputByteCount: output.count, inputByteCount: input.count, inputByteCountMax: inputByteCountMax,
-                requestsInFlightMax: context.limits.requestsInFlightMax, mayRead: mayRead, mayLook: mayLook))
-        if actions.contains(.resumeRows) { resumeRows() }
+                outputByteCount: stream.output.count, inputByteCount: stream.input.count,
+                inputByteCountMax: inputByteCountMax, requestsInFlightMax: context.limits.requestsInFlightMax,
+                mayRead: mayRead, mayLook: mayLook))
         if actions.contains(.goOn) { scheduleContinuation() }
+        if actions.contains(.resumeRows), resumeRows() {
+            // What these actions said of the output is not true any more: rows have come at once.
+            return finishTurn()
+        }
         var wanted: Readiness = []
         if actions.contains(.read) { wanted.insert(.readable) }
         if actions.contains(.write) { wanted.insert(.writable) }
-        guard wanted != interest, !isClosed else { return }
-        interest = wanted
-        withSocket { context.loop.setInterest(self, $0, wanted) }
+        if !isClosed { stream.setInterest(wanted, self, context.loop) }
     }
 
-    // What a kept connection has not sent yet is for the next process.
-    private var mayRead: Bool { !hasReadEnd && !isClosing && !(isDraining && slot != nil) }
+    // Input that a kept connection has not read yet is for the next process.
+    private var mayRead: Bool {
+        !stream.hasReadEnd && !isLeaving && !(phase == .draining && handover.isKept)
+    }
 
     /// One frame and its length may have to be kept.
     private var inputByteCountMax: Int { context.limits.frameByteCountMax + (128 << 10) }
 
+    /// Updates the user's account.
+    func settleAccount() {
+        // What is free of a large storage was never touched, so that it is no memory yet.
+        // Requests of who has hung up are held until whoever works on them has done.
+        let held = inFlight.byteCount + (isClosed ? 0 : stream.heldByteCount + sessions.keptByteCount)
+        let change = charge.settle(held, connectionCount: account.connections.count)
+        guard change != 0 else { return }
+        account.bufferedBytes.add(change)
+        Memory.note(change)
+    }
+
     // MARK: The end
 
-    /// Closes at once and cancels what runs.
+    /// Closes at once and stops everything that runs.
     func disconnect() {
         guard !isClosed else { return }
-        // Before anybody else may have the last reference to it, the service manager above all.
-        if mayBringDescriptors { withSocket { Sockets.endInput($0) } }
+        // Before somebody else may have the last reference to the socket, in particular the service manager.
+        if stream.mayBringDescriptors { stream.withSocket { Sockets.endInput($0) } }
         endKeeping()
         detach()
     }
 
-    // The store's duplicate, if there is one, would keep the client waiting for the end.
+    // A duplicate in the store would keep the client from seeing the end.
     private func endKeeping() {
-        guard let handover = context.shared.handover else { return }
-        withSocket { Sockets.shutdownBoth($0) }
-        if let slot { handover.release(slot, of: account) }
-        slot = nil
+        guard let store = context.shared.handover else { return }
+        stream.withSocket { Sockets.shutdownBoth($0) }
+        if let slot = handover.slot { store.release(slot, of: account) }
+        handover.forget()
     }
 
-    /// Forgets the connection; a duplicate that the descriptor store keeps stays open.
+    /// Releases the connection; a duplicate that the descriptor store keeps stays open.
     func detach() {
-        isClosed = true
-        slot = nil
-        withSocket { context.loop.deregister(self, $0) }
-        socket = nil
+        phase.advance(to: .closed)
+        handover.forget()
+        stream.close(self, context.loop)
         context.connections[number] = nil
         if let share { context.releaseShare(share) }
         share = nil
-        if let watch { context.shared.watch?.free(watch) }
-        watch = nil
+        watch.end(context.shared.watch)
         context.statistics.connectionsOpen -= 1
         context.shared.connections.add(-1)
-        output.removeAll { context.dispose(of: &$0) }
-        context.dispose(of: &input)
+        stream.removeAll { context.dispose(of: &$0) }
         settleAccount()
         account.connections.add(-1)
         abandonRequests()

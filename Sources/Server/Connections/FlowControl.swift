@@ -1,24 +1,24 @@
-// When a connection goes on: when it reads, when it looks at requests, when one that waits is begun, when rows are made. A
-// value without input or output: the connection tells it what happens, and does what it answers at the end of each turn.
+// When a connection continues: when it reads, processes requests, starts one that waits, and produces rows. A value
+// without I/O: the connection reports events, and does what it answers at the end of each turn.
 //
-// What can wait, and who ends that:
+// What can wait, and for what:
 //
 //     bytes in the socket       output full; too many requests in flight; a long request is decoded; input full
 //     requests in the input     the first three, or others' turns
 //     requests of a session     the one before; output full; others' turns
 //     rows of a cursor          output full
 //
-// A full output is ended by the client that reads, for which `write` is among the actions as long as there is output; a
-// request by its driver; decoding by a worker. Whatever the order in which these end, the same function looks at all that
-// waits: nothing is woken by the one event that was thought of when it was put aside.
+// A client that reads empties a full output: while there is output, `write` is among the actions. A driver ends a
+// request; a worker ends decoding. In whatever order these happen, the same function looks at everything that waits, so
+// nothing depends on the single event that was expected when it was put aside.
 
 /// The flow control of one connection.
 ///
 /// - Thread: its connection's.
 struct FlowControl: Equatable {
-    /// What a request in flight does.
+    /// What a request in flight is doing.
     enum Stage {
-        /// Something of the daemon's goes on, and ends by itself.
+        /// The daemon works on it; that ends without the client.
         case working
         /// Behind others of its session.
         case queued
@@ -28,26 +28,26 @@ struct FlowControl: Equatable {
         case waitingForFetch
     }
 
-    /// What a turn has left.
+    /// The state at the end of a turn.
     struct Turn {
         var outputByteCount: Int
         var inputByteCount: Int
         /// One frame and its length may have to be kept.
         var inputByteCountMax: Int
         var requestsInFlightMax: Int
-        /// False when nothing more is to be read: the client has said all, or the connection is on its way out.
+        /// False if nothing more may be read: the client has sent everything, or the connection is leaving.
         var mayRead: Bool
-        /// The same for requests that are here already.
+        /// The same for requests that were received already.
         var mayLook: Bool
     }
 
-    /// What is to be done.
+    /// What to do.
     struct Actions: OptionSet {
         let rawValue: UInt8
 
         /// Cursors that wait for output go on.
         static let resumeRows = Actions(rawValue: 1)
-        /// Come back behind the others of the loop, for `continuationDidBegin`.
+        /// Call `continuationDidBegin` later, after the others of the loop.
         static let goOn = Actions(rawValue: 2)
         /// Wait for something to read.
         static let read = Actions(rawValue: 4)
@@ -55,20 +55,20 @@ struct FlowControl: Equatable {
         static let write = Actions(rawValue: 8)
     }
 
-    /// Output from which on nothing more is made, in bytes: no request is looked at or begun, and cursors rest.
+    /// Output from which nothing more is produced, in bytes: no request is processed or started, and cursors pause.
     static let outputHighWaterByteCount = 256 << 10
-    /// Output below which that ends. Less than the other, so that a cursor does not go to and fro for each frame.
+    /// Output below which that ends. Less than the other, so that a cursor does not stop and start for each frame.
     static let outputLowWaterByteCount = 64 << 10
 
-    /// Between the two marks it is as it was.
+    /// Between the two marks it keeps its value.
     private var isOutputFull = false
-    /// A worker decodes a long request; those behind it wait, so that their order stays.
+    /// A worker decodes a long request; the next requests wait, so that they keep their order.
     private(set) var isDecoding = false
-    /// Complete requests may be among the input.
+    /// The input may contain complete requests.
     var isInputReady = false
-    /// A session may have a request that could begin, but for the output or others' turns.
+    /// A session may have a request that could start, but for the output or others' turns.
     private var hasHeldRequests = false
-    /// `goOn` was answered, and has not come to pass yet.
+    /// `goOn` was answered, and the continuation has not begun yet.
     private var isContinuationDue = false
     private var workingCount = 0
     private var queuedCount = 0
@@ -96,24 +96,24 @@ struct FlowControl: Equatable {
         }
     }
 
-    /// A request of a session was not begun although none runs there.
+    /// A request of a session was not started although none runs there.
     mutating func requestWasHeld() { hasHeldRequests = true }
 
     mutating func decodingDidBegin() { isDecoding = true }
     mutating func decodingDidEnd() { isDecoding = false }
 
-    /// What `goOn` has asked for comes to pass; or cannot yet, and `continuationIsDue` says so.
+    /// The continuation that `goOn` asked for begins; if it cannot, `continuationIsDue` is called.
     mutating func continuationDidBegin() { isContinuationDue = false }
 
-    /// Somebody comes back.
-    /// - Returns: false when that is arranged already.
+    /// The continuation has to be scheduled again.
+    /// - Returns: false if it is scheduled already.
     mutating func continuationIsDue() -> Bool {
         defer { isContinuationDue = true }
         return !isContinuationDue
     }
 
-    /// The sessions are looked at.
-    /// - Returns: whether one of them may have something to begin.
+    /// The sessions are about to be checked for requests.
+    /// - Returns: whether one of them may have a request to start.
     mutating func takeHeldRequests() -> Bool {
         defer { hasHeldRequests = false }
         return hasHeldRequests
@@ -121,13 +121,13 @@ struct FlowControl: Equatable {
 
     // MARK: Questions
 
-    /// Whether rows may be made, and requests begun.
+    /// Whether rows may be produced and requests started.
     mutating func mayProduce(outputByteCount: Int) -> Bool {
         if outputByteCount >= Self.outputHighWaterByteCount { isOutputFull = true }
         return !isOutputFull
     }
 
-    /// Whether the next request may be looked at.
+    /// Whether the next request may be processed.
     mutating func mayLook(outputByteCount: Int, requestsInFlightMax: Int) -> Bool {
         mayProduce(outputByteCount: outputByteCount) && mayLook(requestsInFlightMax)
     }
@@ -138,16 +138,16 @@ struct FlowControl: Equatable {
 
     private var inFlightCount: Int { workingCount &+ queuedCount &+ outputWaiterCount &+ fetchWaiterCount }
 
-    /// All that is in flight waits for pages to be asked for, or behind such a query: only what the client sends can end that, so
-    /// that it must be read. What is one request more is refused.
+    /// Everything in flight waits for `fetch`, or behind such a query: only the client's input can end that, so it must
+    /// be read. One more request is refused.
     private var isFullOfFetchWaiters: Bool {
         fetchWaiterCount > 0 && workingCount == 0 && outputWaiterCount == 0 && !hasHeldRequests
     }
 
     // MARK: The end of a turn
 
-    /// Decides how it goes on. Called when all that was to be sent was given to the socket, and after whatever may have
-    /// changed something.
+    /// Decides how to continue. Called when all output was given to the socket, and after anything that may have
+    /// changed the state.
     mutating func turnDidEnd(_ turn: Turn) -> Actions {
         if turn.outputByteCount < Self.outputLowWaterByteCount {
             isOutputFull = false

@@ -1,5 +1,4 @@
-// A request that takes long to decode, which a worker's thread does: whatever a client sends, the others on its loop do not
-// wait for it.
+// A request that takes long to decode: a worker decodes it, so that others on the loop do not wait for it.
 
 internal import ByteBuffers
 internal import WireProtocol
@@ -8,72 +7,92 @@ internal import WireProtocol
 ///
 /// - Thread: its loop's, then a worker's, then its loop's again; never shared.
 final class LongRequest: @unchecked Sendable {
-    /// What the client sent turned out to be.
+    /// The result of decoding.
     enum Outcome {
         /// Not decoded yet.
         case none
-        /// No message at all.
+        /// Not a message.
         case noMessage(DecodeError)
         case noRequest(HeadError)
         case request(RequestHead, Result<(any RequestContent)?, DecodeError>)
     }
 
     let encoding: WireEncoding
-    /// Bytes that the user's account knows of.
+    private let table: RequestTable
+    /// Bytes that were charged to the user's account.
     let chargedByteCount: Int
     private(set) var outcome = Outcome.none
-    /// What the client sent, then the request as MessagePack; the outcome points into it.
+    /// First the received bytes, then the request as MessagePack; the outcome points into it.
     private var body: ByteBuffer
 
-    /// The longest request that a loop decodes itself, in bytes. The worst ones of that length, objects in JSON of nothing but
+    /// The longest request that a loop decodes, in bytes. The worst ones of that length, JSON objects that consist of
     /// keys, take it some 2 ms.
     static let byteCountMin = 32 << 10
-    /// Bytes that decoding may need for each byte of JSON: what was sent, and what it becomes (`JSONTranscoder`).
-    static let growthOfJSON = 3
 
-    init(_ frame: consuming ByteBuffer, _ encoding: WireEncoding) {
+    init(_ frame: consuming ByteBuffer, _ encoding: WireEncoding, _ table: RequestTable) {
+        self.table = table
         self.encoding = encoding
-        chargedByteCount = frame.count + (encoding == .json ? Self.growthOfJSON * frame.count : 0)
+        chargedByteCount = frame.count + encoding.format.growth * frame.count
         body = frame
     }
 
     /// - Thread: a worker's.
     func decode() {
         do throws(DecodeError) {
-            if encoding == .json { try transcode() }
+            try encoding.format.translate(&body)
         } catch {
             outcome = .noMessage(error)
             return
         }
         do throws(HeadError) {
             let head = try RequestHead.decode(body.readable)
-            outcome = .request(head, Self.content(of: head))
+            outcome = .request(head, content(of: head))
         } catch {
             outcome = .noRequest(error)
         }
     }
 
-    private func transcode() throws(DecodeError) {
-        var message = ByteBuffer()
-        try JSONTranscoder.transcode(body.readable, into: &message)
-        swap(&body, &message)
-    }
-
-    private static func content(of head: RequestHead) -> Result<(any RequestContent)?, DecodeError> {
+    /// There is none of a type that is not known.
+    private func content(of head: RequestHead) -> Result<(any RequestContent)?, DecodeError> {
         do throws(DecodeError) {
-            return .success(try head.decodeContent())
+            return .success(try table.row(named: head.typeName)?.content.init(head.data))
         } catch {
             return .failure(error)
         }
     }
 
     /// The data of the request.
-    /// - Throws: what is wrong with it.
+    /// - Throws: the defect of the request.
     func content() throws(DecodeError) -> (any RequestContent)? {
         guard case .request(_, let content) = outcome else { return nil }
         return try content.get()
     }
 
-    /// Gives the body away; what points into it stays valid as long as the new owner keeps it.
+    /// Gives the body away; views into it stay valid as long as the new owner keeps it.
     func moveBody(to place: inout ByteBuffer) { swap(&body, &place) }
+}
+
+/// The progress of the long request of a connection. There is one at a time.
+enum LongRequestStage {
+    case none
+    /// It is in the input.
+    case found(LongFrame)
+    /// A worker decodes it; the next requests wait.
+    case running(LongRequest)
+    /// It is being handled.
+    case decoded(LongRequest)
+
+    var isRunning: Bool {
+        if case .running = self { true } else { false }
+    }
+
+    var isDecoded: Bool {
+        if case .decoded = self { true } else { false }
+    }
+}
+
+/// The position of a long request, counted from the start of the input.
+struct LongFrame {
+    var body: Range<Int>
+    var end: Int
 }

@@ -1,7 +1,7 @@
 // One request that needs a database, from its arrival to its last frame.
 
 internal import ByteBuffers
-internal import DatabaseDrivers
+internal import DatabaseContract
 internal import LinuxSystem
 internal import WireProtocol
 
@@ -11,57 +11,57 @@ internal import WireProtocol
 final class Operation: StatementRun, @unchecked Sendable {
     /// The request's bytes; `sql`, `parameters` and `id` point into them.
     @exclusivity(unchecked) var storage = ByteBuffer()
-    @exclusivity(unchecked) var type = RequestType.query
+    /// The row of its request type.
+    @exclusivity(unchecked) var row: RequestRow
     @exclusivity(unchecked) var id = RequestID.none
     let encoding: WireEncoding
     /// Where the rows go: `sink`, as the server sees it.
     let rows: WireRowSink
-    /// The connection that waits for the reply; `nil` when it is gone.
+    /// The connection that waits for the reply; `nil` if it is gone.
     @exclusivity(unchecked) var connection: Connection?
     @exclusivity(unchecked) var session: Session?
     @exclusivity(unchecked) var link: (any DatabaseLink)?
-    /// Since when it is there, or its last `fetch`.
+    /// When it arrived, or its last `fetch` did.
     @exclusivity(unchecked) var started = MonotonicInstant(nanoseconds: 0)
     @exclusivity(unchecked) private var workNanoseconds: Int64 = 0
-    /// When the daemon began, or went on, to work on it; the distant future while it waits for its client or its turn.
+    /// When the daemon started or continued to work on it; the distant future while it waits for its client or its
+    /// turn.
     @exclusivity(unchecked) private var workStart = MonotonicInstant.distantFuture
-    /// What was worked before the last `fetch`: each page has the whole of `timeoutMilliseconds`.
+    /// The work before the last `fetch`: each page has the whole of `timeoutMilliseconds`.
     @exclusivity(unchecked) private var formerNanoseconds: Int64 = 0
     @exclusivity(unchecked) var timeoutMilliseconds: Int64 = 0
-    /// The longest that its database allows, in milliseconds; 0: no limit.
+    /// The time limit of its database, in milliseconds; 0: no limit.
     @exclusivity(unchecked) var timeLimit: Int64 = 0
     @exclusivity(unchecked) var timer: TimerID?
     /// Identifies the operation to its timer.
     @exclusivity(unchecked) var serial: UInt64 = 0
     @exclusivity(unchecked) var progress = Progress.idle
-    /// Its driver has not returned yet from being told to start it: rows and the end may come before that.
-    @exclusivity(unchecked) var isBeingStarted = false
     /// Among its connection's requests in flight.
     @exclusivity(unchecked) var isTracked = false
     @exclusivity(unchecked) var elapsedMicroseconds: Int64 = 0
     @exclusivity(unchecked) var pageRowCount: Int64?
-    /// Since when it waits for its client.
+    /// When it began to wait for its client.
     var waitingSince = MonotonicInstant(nanoseconds: 0)
-    /// What others need of it.
+    /// What others need from it.
     var hold = Hold()
-    /// Pages that were asked for before they were due.
+    /// Pages that were requested before they were due.
     @exclusivity(unchecked) var fetchCredit = 0
-    /// Requests that wait for this one to be cancelled.
+    /// `cancel` requests that wait for its end.
     @exclusivity(unchecked) var cancels: [Operation] = []
-    /// Bytes of `storage` that the user's account knows of.
+    /// Bytes of `storage` that were charged to the user's account.
     @exclusivity(unchecked) var chargedByteCount = 0
-    /// Why it is ended by the server itself, whatever its driver says.
+    /// Why the server itself ends it, whatever its driver reports.
     @exclusivity(unchecked) var refusal: RequestError?
     /// True after the reply's first frame was queued.
     @exclusivity(unchecked) var hasSentRows = false
     @exclusivity(unchecked) private var batch: BatchRequest?
-    /// Parameters of its statement that are not decoded yet: a request that waits holds its bytes, and no more.
+    /// Parameters that are not decoded yet: a request that waits holds its bytes and nothing more.
     @exclusivity(unchecked) private var undecoded: ParameterList?
     @exclusivity(unchecked) private var batchCursor = BatchCursor()
 
     enum Progress {
         case idle
-        /// `start` has not returned yet: whatever happens now happens within the turn of the request.
+        /// `start` has not returned yet: everything that happens belongs to the turn of the request.
         case starting
         /// Behind other requests of its session.
         case queued
@@ -83,11 +83,11 @@ final class Operation: StatementRun, @unchecked Sendable {
         }
     }
 
-    /// For requests of this encoding, one after the other.
-    init(_ encoding: WireEncoding) {
-        let writer = MessageWriter(encoding: encoding, framing: .lengthPrefixed)
-        self.encoding = encoding
-        rows = encoding == .json ? JSONRowSink(writer) : MessagePackRowSink(writer)
+    /// For requests in the encoding of the sink, one after the other.
+    init(_ rows: WireRowSink, _ row: RequestRow) {
+        self.row = row
+        self.rows = rows
+        encoding = rows.writer.encoding
         super.init(sink: rows)
     }
 
@@ -97,12 +97,12 @@ final class Operation: StatementRun, @unchecked Sendable {
         rows.setPayer(account, byteCountMax: accountByteCountMax, mayRefuse: !mayWrite)
     }
 
-    /// Takes over the parameters of a request, for when it starts: without a session that is now.
+    /// Takes the parameters of a request, which are decoded when it starts; without a session that is now.
     func setParameters(_ list: ParameterList) {
         if session == nil { decode(list) } else { undecoded = list }
     }
 
-    /// Decodes what `setParameters` was given.
+    /// Decodes the parameters that `setParameters` took.
     func decodeParameters() {
         guard let list = undecoded else { return }
         undecoded = nil
@@ -111,6 +111,8 @@ final class Operation: StatementRun, @unchecked Sendable {
 
     private func decode(_ list: ParameterList) {
         if !parameters.isEmpty { parameters.removeAll(keepingCapacity: true) }
+        // To grow to tens of thousands in steps takes a loop milliseconds.
+        if list.count > parameters.capacity { parameters.reserveCapacity(list.count) }
         var reader = list.makeReader()
         while let parameter = reader.next() {
             parameters.append(DriverParameter(name: parameter.name, value: DriverValue(parameter.value)))
@@ -141,17 +143,27 @@ final class Operation: StatementRun, @unchecked Sendable {
 
     // MARK: Memory
 
-    /// What an operation without any content takes, about.
+    /// Approximate size of an empty operation.
     private static let emptyByteCount = 1 << 10
 
-    /// Bytes that it holds, or will when it runs, for as long as it is in flight.
+    /// Bytes that it holds while it is in flight, including those that it will need when it runs.
     var heldByteCount: Int {
         let parameterCount = max(parameters.capacity, undecoded?.count ?? 0, batch?.parameterCountPeak ?? 0)
-        // What is free of a large storage was never touched; a small one may have been of a larger request.
+        // The free part of a large storage was never touched; a small one may have been used by a larger request.
         let bytes = storage.capacity > 4 * LongRequest.byteCountMin ? storage.count : storage.capacity
         return Self.emptyByteCount + bytes + parameterCount * MemoryLayout<DriverParameter>.stride
             + batchStatementCount * MemoryLayout<StatementSummary>.stride
     }
+
+    /// The same from its start on, with what is made of a long request on its way to a server.
+    var startedByteCount: Int {
+        let byteCount = heldByteCount
+        guard storage.count > LongRequest.byteCountMin, let copies = link?.engine.copies else { return byteCount }
+        let parameterCount = max(parameters.count, batch?.parameterCountPeak ?? 0)
+        return byteCount + copies.perByte * storage.count + copies.perParameter * parameterCount
+    }
+
+    override var requestByteCount: Int { storage.count }
 
     // MARK: Time
 
@@ -166,7 +178,7 @@ final class Operation: StatementRun, @unchecked Sendable {
     /// It waits for its turn, and nothing was done for it yet.
     func suspendClock() { workStart = .distantFuture }
 
-    /// Goes on after `suspendClock` or `stopClock`.
+    /// Continues after `suspendClock` or `stopClock`.
     func resumeClock(at now: MonotonicInstant) { workStart = now }
 
     /// Stops counting.
@@ -178,14 +190,14 @@ final class Operation: StatementRun, @unchecked Sendable {
         return workNanoseconds
     }
 
-    /// Its client has asked for the next page, and the clock goes on.
+    /// Its client has requested the next page, and the clock continues.
     func startPage(at now: MonotonicInstant) {
         started = now
         workStart = now
         formerNanoseconds = workNanoseconds
     }
 
-    /// When its timeout is reached if the clock does not stand until then; `nil` while it stands, or without a timeout.
+    /// When its timeout is reached if the clock runs until then; `nil` while it stands still, or without a timeout.
     var deadline: MonotonicInstant? {
         guard timeoutMilliseconds > 0, workStart != .distantFuture else { return nil }
         return workStart.advanced(byMilliseconds: timeoutMilliseconds)
@@ -194,10 +206,11 @@ final class Operation: StatementRun, @unchecked Sendable {
 
     // MARK: What the driver tells
 
-    override func runDidFill() { connectionHere?.operationDidFill(self) }
-    override func runDidEnd() { connectionHere?.operationDidEnd(self) }
+    override func runDidFill() { connectionHere?.operationDidGoOn(self, .filled) }
+    override func runDidEnd() { connectionHere?.operationDidGoOn(self, .ended) }
 
-    /// The connection, on its loop's thread. A driver that tells on another one would have two threads change the same output.
+    /// The connection, on its loop's thread. A driver that reported on another thread would make two threads change the
+    /// output.
     private var connectionHere: Connection? {
         guard let connection else { return nil }
         precondition(connection.context.loop.mailbox.isCurrent, "a run was ended by another thread than its loop's")
@@ -208,7 +221,7 @@ final class Operation: StatementRun, @unchecked Sendable {
 
     var batchStatementCount: Int { batch?.statementCount ?? 0 }
 
-    /// The statement, or a batch's first one.
+    /// The statement, or the first one of a batch.
     var firstSQL: UnsafeRawBufferPointer {
         guard let batch else { return sql }
         var cursor = BatchCursor(batch)

@@ -1,11 +1,11 @@
-// What is to be sent on a connection. Replies are written one behind the other into one buffer; a buffer with a large row is handed
-// over as it is, and what comes behind it is written into another one: a loop would copy 60 MB for 30 ms.
+// The output of a connection. Replies are written one after the other into one buffer. A buffer with a large row is
+// moved in as it is, and what follows is written into another one: copying 60 MB would take a loop 30 ms.
 
 internal import ByteBuffers
 
 /// The output of one connection, in the order in which it is sent.
 ///
-/// What is given to the socket is always the rest of one buffer, and what the socket has taken is taken off that same buffer.
+/// Bytes for the socket are always the rest of one buffer, and the sent bytes are removed from that same buffer.
 /// - Thread: its connection's.
 struct Output: ~Copyable {
     /// Carries a buffer in an array.
@@ -16,9 +16,9 @@ struct Output: ~Copyable {
         init(_ buffer: inout ByteBuffer) { swap(&bytes, &buffer) }
     }
 
-    /// Where replies are written: behind everything else.
+    /// Where replies are written: after everything else.
     var tail = ByteBuffer()
-    /// What is sent before the tail, the first one first; none is empty.
+    /// The buffers that are sent before the tail, in order; none is empty.
     private var pieces: [Piece] = []
     private var pieceByteCount = 0
 
@@ -28,7 +28,7 @@ struct Output: ~Copyable {
 
     mutating func append(_ bytes: UnsafeRawBufferPointer) { tail.append(bytes) }
 
-    /// Puts the bytes of a buffer behind all others without copying them; the buffer is left empty.
+    /// Appends a buffer without copying it; the buffer is left empty.
     mutating func take(over buffer: inout ByteBuffer) {
         if buffer.isEmpty { return }
         if isEmpty { return swap(&tail, &buffer) }
@@ -37,11 +37,11 @@ struct Output: ~Copyable {
         pieces.append(Piece(&buffer))
     }
 
-    /// What is to be sent next; not all of the output. Valid until that changes.
+    /// The next bytes to send, not all of the output. Valid until the output changes.
     var next: UnsafeRawBufferPointer { pieceByteCount == 0 ? tail.readable : pieces[0].bytes.readable }
 
-    /// Takes off what was sent of `next`.
-    /// - Returns: a buffer that was handed over and of which nothing is left, to be disposed of.
+    /// Removes the sent bytes of `next`.
+    /// - Returns: a moved-in buffer that was sent completely, for the caller to free.
     mutating func consume(_ byteCount: Int) -> ByteBuffer? {
         if pieceByteCount == 0 {
             tail.consume(byteCount)
@@ -69,7 +69,7 @@ struct Output: ~Copyable {
         dispose(&tail)
     }
 
-    /// Lends everything, in order.
+    /// Lends all bytes, in order.
     func forEach(_ body: (UnsafeRawBufferPointer) -> Void) {
         for piece in pieces { body(piece.bytes.readable) }
         if !tail.isEmpty { body(tail.readable) }

@@ -1,12 +1,12 @@
-// What a client sees when something fails: one sentence, a code, and what is known besides.
+// An error as a client sees it: one sentence, a code, and further details.
 
-internal import DatabaseDrivers
+internal import DatabaseContract
 internal import LinuxSystem
 internal import WireProtocol
 
 /// An `error` reply.
 ///
-/// One word wide, as `DriverError`: every request passes places where there may be one, and few have one.
+/// One word wide, as `DriverError`: every request passes places that may throw it, and few do.
 /// - Source: docs/protocol.md, Errors.
 struct RequestError: Error {
     struct Fields {
@@ -15,13 +15,13 @@ struct RequestError: Error {
         var hint: String?
         var detail: String?
         var sqlState: String?
-        /// Which statement of a batch it concerns.
+        /// The statement of a batch that it concerns.
         var statementIndex: Int?
-        /// What else a driver knows.
+        /// Further details from a driver.
         var details: DriverError.Details?
         var retryAfterMilliseconds: Int64?
         var limit: LimitReport?
-        /// Whether trying again can help, where that is known better than by the code.
+        /// Whether a retry can help, where that is known better than by the code.
         var isRetryable: Bool?
     }
 
@@ -53,7 +53,8 @@ struct RequestError: Error {
         let details = error.details
         self.init(
             Fields(
-                code: ErrorCode(details.code), message: details.message, hint: details.hint, detail: details.detail,
+                code: ErrorCode(details.code), message: details.message, hint: details.wordedHint,
+                detail: details.detail,
                 sqlState: details.sqlState, statementIndex: details.statementIndex, details: details,
                 retryAfterMilliseconds: details.retryAfterMilliseconds,
                 limit: details.limit.map { LimitReport(name: $0.name, value: $0.value) },
@@ -72,7 +73,7 @@ struct RequestError: Error {
         self.init(failure.code, failure.message, hint: "\(failure.hint)")
     }
 
-    /// The id is that of another request that has not ended. Their replies could not be told apart.
+    /// Another request with that id has not ended. Their replies could not be distinguished.
     static let idInUse = RequestError(
         .badRequest, "Another request of this connection with the same id has not ended; this one was not begun.",
         hint: "Give each request an id of its own, such as the next number.")
@@ -106,7 +107,7 @@ struct RequestError: Error {
         }
     }
 
-    /// A session that was left idle while others needed what it held.
+    /// A session that was idle while others needed what it held.
     static func sessionHeld(_ name: UnsafeRawBufferPointer, limit: Int64) -> RequestError {
         RequestError(
             .sessionNotFound,
@@ -120,7 +121,7 @@ struct RequestError: Error {
         }
     }
 
-    /// A reply that was not read, or whose next page was not asked for, while others needed what it held.
+    /// A reply that was not read, or whose next page was not requested, while others needed what it held.
     static func replyHeld(limit: Int64) -> RequestError {
         RequestError(
             .timeout,
@@ -132,7 +133,7 @@ struct RequestError: Error {
         }
     }
 
-    /// A statement has taken effect, and its rows are not delivered for that reason.
+    /// A statement has taken effect, but its rows are not delivered for that reason.
     static func doneWithoutRows(_ reason: RequestError) -> RequestError {
         RequestError(
             .outcomeUnknown, "The statement has taken effect, but not all of its rows are delivered.",
@@ -144,17 +145,17 @@ struct RequestError: Error {
         }
     }
 
-    /// A session whose database is not its client's any more.
+    /// A session whose client has lost the right to its database.
     static func sessionRevoked(_ name: UnsafeRawBufferPointer) -> RequestError {
         RequestError(
             .sessionNotFound,
             "The session \"\(printable(name))\" has ended, since a change of the configuration took away the right to it; "
                 + "an open transaction was rolled back.",
-            hint: Hint.databases
+            hint: Remedy.listDatabases.wording
         ).with { $0.sqlState = "42501" }
     }
 
-    /// A request that had no reply when the process that ran it went.
+    /// A request without a reply when its process ended.
     static func outcomeUnknown(_ sessions: String?) -> RequestError {
         RequestError(
             .outcomeUnknown, "The daemon was replaced while this request ran; whether it took effect is not known.",
@@ -165,24 +166,24 @@ struct RequestError: Error {
     static func databaseNotFound(_ name: UnsafeRawBufferPointer) -> RequestError {
         RequestError(
             .databaseNotFound, "There is no database \"\(printable(name))\" that you may open.",
-            hint: Hint.databases)
+            hint: Remedy.listDatabases.wording)
     }
 
-    /// A request without a name, of somebody who may not open the default database, or where there is none.
+    /// A request that names no database, from a client that may not open the default one, or without a default one.
     static let noDefaultDatabase = RequestError(
         .databaseNotFound, "There is no default database that you may open.",
-        hint: "Name a database; \(Hint.databases)")
+        hint: "Name a database; \(Remedy.listDatabases.wording)")
 
     static let shuttingDown = RequestError(DriverError.stopped(.shuttingDown))
 
-    /// The start of a client's text, for its own eyes.
+    /// The start of a client's text, to be shown to that client.
     static func printable(_ bytes: UnsafeRawBufferPointer) -> String {
         String(String(decoding: bytes.prefix(256), as: UTF8.self).prefix(64))
     }
 }
 
 extension ErrorCode {
-    /// The protocol's code of a driver's.
+    /// The protocol's code for a driver's code.
     init(_ code: DriverError.Code) {
         self =
             switch code {
@@ -199,6 +200,7 @@ extension ErrorCode {
             case .busy: .busy
             case .timeout: .timeout
             case .cancelled: .cancelled
+            case .transactionRolledBack: .transactionRolledBack
             case .limitExceeded: .limitExceeded
             case .shuttingDown: .shuttingDown
             case .internalError: .internal

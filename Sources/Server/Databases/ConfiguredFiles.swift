@@ -1,8 +1,8 @@
-// One file serves one list of users. A path proves nothing where others may write its directory: whoever moves the file of
-// another database to it would have that one's rows by his own database's list. So the daemon remembers which file each
-// database is, and a database does not take another one's.
+// A file has one list of users. A path proves nothing if others may write its directory: whoever moves another
+// database's file there would read its rows by his own database's list. So the daemon remembers the file of each
+// database, and no database takes another one's.
 
-internal import DatabaseDrivers
+internal import DatabaseContract
 internal import LinuxSystem
 internal import Synchronization
 
@@ -12,11 +12,12 @@ internal import Synchronization
 final class ConfiguredFiles: Sendable {
     private struct Entry: Sendable {
         var name: String
+        var location: any DatabaseLocation
         var path: String
         var rules: AccessRules
         var access: DatabaseAccess
-        /// When it was looked at, or opened, last.
-        var file: SQLiteFileIdentity?
+        /// As it was last found or opened.
+        var file: DatabaseFile?
 
         func differs(from other: Entry) -> Bool { rules != other.rules || access != other.access }
     }
@@ -31,29 +32,31 @@ final class ConfiguredFiles: Sendable {
     private let state = Mutex(State())
 
     /// Takes over a configuration.
-    /// - Returns: whether there is something to be looked at (`look`).
-    func adopt(_ databases: [DatabaseConfiguration]) -> Bool {
-        let entries = databases.compactMap(Self.entry)
+    /// - Returns: whether `look` has something to do.
+    func adopt(_ databases: [DatabaseConfiguration], _ engines: EngineRegistry) -> Bool {
+        let entries = databases.compactMap { Self.entry($0, engines) }
         state.withLock { $0 = State(entries: entries, generation: $0.generation + 1) }
         return entries.contains { $0.differs(from: entries[0]) }
     }
 
-    private static func entry(_ database: DatabaseConfiguration) -> Entry? {
-        guard case .sqlite(let location)? = try? DatabaseLocation(url: database.url),
-            case .file(let path) = location.place
-        else { return nil }
-        let access = location.mode == .readOnly ? .readOnly : database.access
-        return Entry(name: database.name, path: path, rules: database.rules, access: access)
+    private static func entry(_ database: DatabaseConfiguration, _ engines: EngineRegistry) -> Entry? {
+        guard let location = try? engines.location(url: database.url), let path = location.filePath else {
+            return nil
+        }
+        let access = location.isReadOnly ? .readOnly : database.access
+        return Entry(
+            name: database.name, location: location, path: path, rules: database.rules, access: access)
     }
 
-    /// Looks at all files, once for each configuration. What has several names then, the administrator has given them.
+    /// Finds all files, once for each configuration. A file with several names at that time was named so by the
+    /// administrator.
     /// - Thread: one that may block.
-    /// - Returns: what he is to know about it.
+    /// - Returns: what the administrator should know.
     func look() -> [SharedFile] {
         let now = state.withLock { $0 }
         if now.isLookedAt { return [] }
         var entries = now.entries
-        for index in entries.indices { entries[index].file = SQLiteFileIdentity(path: entries[index].path) }
+        for index in entries.indices { entries[index].file = entries[index].location.file }
         return state.withLock { state in
             if state.isLookedAt || state.generation != now.generation { return [] }
             (state.entries, state.isLookedAt) = (entries, true)
@@ -71,32 +74,32 @@ final class ConfiguredFiles: Sendable {
         }
     }
 
-    /// Whether a database may use a file that it has opened, and if not, whose it is.
+    /// Whether a database may use a file that it has opened, and if not, to which database it belongs.
     /// - Thread: one that may block, unless the database has used that file before.
     /// - Returns: the name of another database.
     func owner(of file: FileIdentity, openedBy name: String) -> String? {
         let entries = state.withLock { $0.entries }
-        guard let own = entries.first(where: { $0.name == name }), own.file?.file != file,
+        guard let own = entries.first(where: { $0.name == name }), own.file?.identity != file,
             entries.contains(where: { $0.differs(from: own) })
         else { return nil }
-        let found = SQLiteFileIdentity(path: own.path)
+        let found = own.location.file
         return state.withLock { state in
             guard let index = state.entries.firstIndex(where: { $0.name == name && $0.path == own.path }),
-                state.entries[index].file?.file != file
+                state.entries[index].file?.identity != file
             else { return nil }
-            let now = found?.file == file ? found : nil
+            let now = found?.identity == file ? found : nil
             let other = state.entries.first { other in
-                other.file?.file == file && other.path != own.path && other.differs(from: own)
-                    // The number of a file that is gone may be given to another one, which was born later.
+                other.file?.identity == file && other.path != own.path && other.differs(from: own)
+                    // The inode number of a deleted file can be reused by one that was created later.
                     && (now.map { $0.mayBe(other.file) } ?? true)
             }
-            if other == nil { state.entries[index].file = now ?? SQLiteFileIdentity(file: file) }
+            if other == nil { state.entries[index].file = now ?? DatabaseFile(file) }
             return other?.name
         }
     }
 }
 
-/// Two databases of a configuration that are one file, although not the same users may do the same with them.
+/// Two configured databases with the same file, but with different users or rights.
 public struct SharedFile: Sendable, Equatable {
     public var name: String
     public var otherName: String
@@ -110,16 +113,16 @@ public struct SharedFile: Sendable, Equatable {
 }
 
 extension ServerConfiguration {
-    /// Databases that are one file, although their lists or their access differ.
+    /// Databases with the same file whose lists or access differ.
     /// - Cost: some system calls for each file.
     public var sharedFiles: [SharedFile] {
         let files = ConfiguredFiles()
-        return files.adopt(databases) ? files.look() : []
+        return files.adopt(databases, engines) ? files.look() : []
     }
 }
 
 extension DriverError {
-    /// The client is not told whose file it is: that database may be none of his.
+    /// The client is not told whose file it is: that database may be hidden from it.
     static let fileOfAnother = DriverError(
         .connectFailed, "The file at the database's path belongs to another database of the configuration.",
         hint: "An administrator puts the files back in their places; if they are meant to be so, \"litebase reload\" "

@@ -1,7 +1,8 @@
 // The databases that clients can open by name.
 
-internal import DatabaseDrivers
+internal import DatabaseContract
 internal import LinuxSystem
+internal import Synchronization
 
 /// One database of the configuration.
 ///
@@ -9,32 +10,32 @@ internal import LinuxSystem
 final class CatalogEntry: Sendable {
     let configuration: DatabaseConfiguration
     let database: any Database
-    /// For those who may only read: of a server another pool, so that readers do not take the connections of those who
-    /// write, and the server's own roles can decide. Of SQLite it is the same one.
+    /// For read-only access. For a server it is another pool, so that readers do not take the connections of writers,
+    /// and the server's own roles can decide. For SQLite it is the same object.
     let databaseOfReaders: any Database
-    let settings: DriverSettings
+    let settings: DatabaseSettings
     /// Longest time that a statement may run, in milliseconds; 0: no limit.
     let statementTimeMillisecondsMax: Int64
-    /// The most that anybody may do.
+    /// The highest access that anybody may have.
     let access: DatabaseAccess
     /// Everybody who may connect may open it.
     let isOpen: Bool
-    /// Why nobody may open it, whatever else its rules say; `nil` for one that is served.
+    /// Why nobody may open it, whatever its rules say; `nil` if it is served.
     let problem: String?
 
     /// The one, or both of them.
     var databases: [any Database] { database === databaseOfReaders ? [database] : [database, databaseOfReaders] }
 
-    /// - Throws: `DriverError` when a URL is no good.
+    /// - Throws: `DriverError` if a URL is invalid.
     init(
         _ configuration: DatabaseConfiguration, _ limits: Limits, _ surroundings: CatalogSurroundings,
         earlier: CatalogEntry?
     ) throws(DriverError) {
         let limits = limits.with(configuration.limits)
-        var settings = limits.driverSettings(loopCount: surroundings.loopCount)
+        var settings = limits.databaseSettings(loopCount: surroundings.loopCount)
         settings.remote.mayReadersRunScripts = configuration.readOnlyScripts
-        settings.sqlite.takesDoubleQuotedStrings = configuration.takesDoubleQuotedStrings
-        // With other limits it is opened anew; one in memory would be lost.
+        settings.embedded.takesDoubleQuotedStrings = configuration.takesDoubleQuotedStrings
+        // With other limits it is opened again; a memory database would be lost.
         let kept = earlier.flatMap { earlier in
             earlier.configuration.isSameDatabase(as: configuration)
                 && (earlier.settings == settings || earlier.database.isVolatile) ? earlier : nil
@@ -54,27 +55,29 @@ final class CatalogEntry: Sendable {
         access = database.isReadOnly ? .readOnly : .readWrite
         isOpen = configuration.rules.areOpen
         problem = configuration.rules.problem
-        if database.isReadOnly || !configuration.rules.nameReaders || !DatabaseLocation.isRemote(configuration.url) {
+        if database.isReadOnly || !configuration.rules.nameReaders || !surroundings.engines.isRemote(configuration.url)
+        {
             databaseOfReaders = database
         } else if let kept, kept.databaseOfReaders !== kept.database {
             databaseOfReaders = kept.databaseOfReaders
         } else {
             databaseOfReaders = try surroundings.makeDatabase(
-                configuration.name, loginOfReaders, isReadOnly: true, settings)
+                configuration.name, loginOfReaders, isReadOnly: true, settings, beside: database)
         }
     }
 }
 
 extension DatabaseConfiguration {
-    /// Whether open connections may go on when the one follows the other. Who may use them is asked at each request.
+    /// Whether open connections may continue with the new configuration. Who may use them is checked at each request.
     fileprivate func isSameDatabase(as other: DatabaseConfiguration) -> Bool {
         name == other.name && url == other.url && access == other.access && readOnlyURL == other.readOnlyURL
             && password == other.password && readOnlyPassword == other.readOnlyPassword
     }
 }
 
-/// What databases are made with.
+/// What is needed to make databases.
 struct CatalogSurroundings {
+    let engines: EngineRegistry
     let loopCount: Int
     let workers: WorkerPool
     let observer: Observer
@@ -82,30 +85,26 @@ struct CatalogSurroundings {
     var files = ConfiguredFiles()
 
     fileprivate func makeDatabase(
-        _ name: String, _ login: (url: String, password: PasswordFile?), isReadOnly: Bool, _ settings: DriverSettings
+        _ name: String, _ login: (url: String, password: PasswordFile?), isReadOnly: Bool, _ settings: DatabaseSettings,
+        beside other: (any Database)? = nil
     ) throws(DriverError) -> any Database {
-        switch try DatabaseLocation(url: login.url) {
-        case .sqlite(let location):
-            let path = if case .file(let path) = location.place { path } else { ":memory:" }
-            let observer = observer
-            return SQLiteDatabase(
-                name: name, location: location, isReadOnly: isReadOnly, isOurs: true, settings: settings.sqlite,
-                workers: workers, refusal: refusal(name, path), onOpen: report(name, path),
-                onReplaced: { observer.observe(.databaseReplaced(name: name, change: $0)) })
-        case .remote(let location):
-            var remote = settings.remote
-            remote.passwordFile = login.password
-            // Before somebody needs it; the others are served all the same.
-            if let problem = login.password?.missingCredential {
-                observer.observe(.databaseFailed(name: name, reason: problem))
-            }
-            return RemoteDatabase(
-                name: name, location: location, isReadOnly: isReadOnly, settings: remote,
-                onChange: reportServer(name, location.label))
+        let location = try engines.location(url: login.url)
+        var plan = DatabasePlan(name: name, isOurs: true, settings: settings, workers: workers)
+        plan.isReadOnly = isReadOnly
+        plan.password = login.password
+        plan.refusal = refusal(name, location.label)
+        plan.onOpen = report(name, location.label)
+        plan.onReplaced = { [observer] in observer.observe(.databaseReplaced(name: name, change: $0)) }
+        plan.onChange = reportServer(name, location.label)
+        plan.other = other
+        // Before somebody needs it; the others are served anyway.
+        if let problem = login.password?.missingCredential {
+            observer.observe(.databaseFailed(name: name, reason: problem))
         }
+        return location.makeDatabase(plan)
     }
 
-    /// A file that is another database's is not used.
+    /// A file of another database is not used.
     private func refusal(_ name: String, _ path: String) -> @Sendable (FileIdentity) -> DriverError? {
         { [files, observer] file in
             tell(files.look(), observer)
@@ -117,15 +116,17 @@ struct CatalogSurroundings {
     }
 
     private func report(_ name: String, _ place: String) -> @Sendable (DriverError?) -> Void {
-        let observer = observer
+        let (observer, failures) = (observer, OpenFailures())
         return { failure in
             if let details = failure?.details {
                 // What stands in the way comes with what to do about it.
-                let more = details.detail.map { " \($0)" + (details.hint.map { " \($0)" } ?? "") }
+                let more = details.detail.map { " \($0)" + (details.wordedHint.map { " \($0)" } ?? "") }
                 let reason = details.message + (more ?? "")
+                guard failures.isNews(reason, at: .now) else { return }
                 observer.observe(.databaseFailed(name: name, reason: "\(place): \(reason)"))
-            } else if observer.wants(.info) {
-                observer.observe(.databaseOpened(name: name, path: place))
+            } else {
+                failures.end()
+                if observer.wants(.info) { observer.observe(.databaseOpened(name: name, path: place)) }
             }
         }
     }
@@ -148,6 +149,28 @@ struct CatalogSurroundings {
     }
 }
 
+/// What the log was told of a database that cannot be opened. Each request tries it, and nobody needs to read of each.
+///
+/// - Thread: any.
+private final class OpenFailures: Sendable {
+    private static let intervalNanoseconds: Int64 = 3_600_000_000_000
+    private let told = Mutex<(reason: String, at: MonotonicInstant)?>(nil)
+
+    /// Whether it is to be told: the first time, where the reason is another one, and else each hour.
+    func isNews(_ reason: String, at now: MonotonicInstant) -> Bool {
+        told.withLock { told in
+            if let told, told.reason == reason, now.nanoseconds(since: told.at) < Self.intervalNanoseconds {
+                return false
+            }
+            told = (reason, now)
+            return true
+        }
+    }
+
+    /// It was opened: the next failure is news.
+    func end() { told.withLock { $0 = nil } }
+}
+
 private func tell(_ shared: [SharedFile], _ observer: Observer) {
     for file in shared { observer.observe(.databasesShareFile(file)) }
 }
@@ -161,7 +184,7 @@ final class DatabaseCatalog: Sendable {
     let service: ServiceAccess
     let files: ConfiguredFiles
 
-    /// Databases whose configuration is unchanged are taken over from `earlier`, open connections included.
+    /// Unchanged databases are taken over from `earlier`, with their open connections.
     init(
         _ configuration: ServerConfiguration, _ surroundings: CatalogSurroundings, earlier: DatabaseCatalog?
     ) {
@@ -169,8 +192,8 @@ final class DatabaseCatalog: Sendable {
         var surroundings = surroundings
         if let earlier { surroundings.files = earlier.files }
         files = surroundings.files
-        if files.adopt(configuration.databases) {
-            // Not here: a file system that hangs would keep the daemon from starting.
+        if files.adopt(configuration.databases, surroundings.engines) {
+            // On another thread: a file system that hangs would keep the daemon from starting.
             let (files, observer) = (surroundings.files, surroundings.observer)
             surroundings.workers.submit(for: 0) { tell(files.look(), observer) }
         }
@@ -194,28 +217,21 @@ final class DatabaseCatalog: Sendable {
     /// The database of that name.
     func find(_ name: String) -> CatalogEntry? { entries.first { $0.configuration.name == name } }
 
-    /// Those that nobody may open.
+    /// The databases that nobody may open.
     var disabled: [CatalogEntry] { entries.filter { $0.problem != nil } }
 
     /// The first one of the configuration.
     var defaultEntry: CatalogEntry? { entries.first }
 
-    /// Databases at a place, whatever they and the place are called.
+    /// The databases at a location, whatever their names and the URL's spelling.
     /// - Cost: a stat(2) for each database file.
-    func entries(at location: DatabaseLocation) -> [CatalogEntry] {
-        let file = location.path.flatMap(FileIdentity.init)
+    func entries(at location: any DatabaseLocation) -> [CatalogEntry] {
+        let file = location.filePath.flatMap(FileIdentity.init)
         return entries.filter { entry in
             let own = entry.database.location
-            if own == location || entry.databaseOfReaders.location == location { return true }
-            guard let path = own.path else { return false }
-            return path == location.path || (file != nil && FileIdentity(path: path) == file)
+            if own.isSame(as: location) || entry.databaseOfReaders.location.isSame(as: location) { return true }
+            guard let path = own.filePath else { return false }
+            return path == location.filePath || (file != nil && FileIdentity(path: path) == file)
         }
-    }
-}
-
-extension DatabaseLocation {
-    /// Of a file.
-    fileprivate var path: String? {
-        if case .sqlite(let location) = self, case .file(let path) = location.place { path } else { nil }
     }
 }

@@ -1,5 +1,5 @@
-// Which connections the descriptor store keeps. What a kept connection writes down is in HandoverSlot.swift; how it leaves
-// and comes back is in Connection+Handover.swift.
+// Which connections the descriptor store keeps. HandoverSlot.swift has what a kept connection records;
+// Connection+Handover.swift has how it leaves and returns.
 
 internal import LinuxSystem
 
@@ -7,13 +7,13 @@ internal import LinuxSystem
 struct Handover: Sendable {
     let store: any DescriptorStore
     let table: HandoverTable
-    /// Where the store is spoken to, which may block: not on a loop that serves.
+    /// The loop that talks to the store, which may block: not one that serves.
     let mailbox: LoopMailbox
 
     /// A kept connection has ended.
     ///
-    /// The store would notice the end of the socket by itself, but systemd looks at that after all messages: in a storm of
-    /// connections the dead ones would pile up, each making the next message cost more.
+    /// The store would notice the end of the socket by itself, but systemd handles that after all messages: in a storm
+    /// of connections the dead ones would pile up, and each would make the next message cost more.
     func release(_ slot: HandoverSlot, of account: UserAccount) {
         let name = KeptName.client(slot: slot.index, number: slot.number)
         table.free(slot)
@@ -23,12 +23,12 @@ struct Handover: Sendable {
 
     /// Whether one more connection of a user may have a place.
     ///
-    /// A user must have fewer than are free: alone that is half of the table, and whoever comes next finds some that are free,
-    /// however many the others have. Administrators may have all.
+    /// A user must have fewer than are free: one user alone gets half of the table, and the next user finds free
+    /// places, however many the others have. Administrators may have all.
     ///
     /// - Parameters:
     ///   - account: the user's.
-    ///   - offeredCount: places that are promised, and how many of them to this user.
+    ///   - offeredCount: places that are promised, in all and to this user.
     /// - Returns: whether there is one for this user.
     func mayKeep(_ account: UserAccount, offeredCount: (all: Int, ofUser: Int) = (0, 0)) -> Bool {
         let freeCount = table.freeCount - offeredCount.all
@@ -36,7 +36,7 @@ struct Handover: Sendable {
         return account.keptConnections.count + offeredCount.ofUser < freeCount
     }
 
-    /// Takes something out of the store.
+    /// Removes an entry from the store.
     func forget(_ name: KeptName) {
         let store = store
         mailbox.submit { store.forget(name: name.text) }
@@ -45,8 +45,8 @@ struct Handover: Sendable {
 
 /// Puts client connections into the descriptor store, so that they outlive the process.
 ///
-/// New connections are kept at once as long as that does not keep the service manager busy; beyond it, those that stay are
-/// kept a little later.
+/// New connections are kept at once as long as that does not keep the service manager busy; beyond that, those that
+/// stay are kept a little later.
 ///
 /// - Thread: the control loop's.
 final class ConnectionKeeper: EventSource {
@@ -65,24 +65,27 @@ final class ConnectionKeeper: EventSource {
     }
 
     /// Keeps a connection that was just accepted.
-    /// - Returns: its slot; `nil` when it must wait, or when there is none for its user.
+    /// - Returns: its slot; `nil` if it must wait, or if its user has no place left.
     func keepAccepted(_ socket: borrowing OwnedDescriptor, number: UInt64, of account: UserAccount) -> HandoverSlot? {
         guard budget.take(at: controlLoop.now, keptCount: handover.table.takenCount) else {
             scheduleSweep()
             return nil
         }
-        return keep(socket.number, number: number, of: account)
+        if let slot = keep(socket.number, number: number, of: account) { return slot }
+        // Its user may have closed others just now, of which their loops do not know yet.
+        scheduleSweep()
+        return nil
     }
 
-    // Places are taken by this thread alone, so that none is taken between the question and the answer.
+    // Only this thread takes places, so none is taken between the check and the use.
     private func keep(_ descriptor: Int32, number: UInt64, of account: UserAccount) -> HandoverSlot? {
         guard handover.mayKeep(account), let slot = handover.table.take(number: number) else { return nil }
         account.keptConnections.add(1)
-        // Who closes the last reference closes what is in the socket with it, and that is to be this process: the service
-        // manager would stand still as long as a client likes (Sockets+Descriptors.swift).
+        // Closing the last reference also closes the descriptors in the socket; this process must be the one to do it,
+        // because a client could make the service manager block there (Sockets+Descriptors.swift).
         let name = KeptName.client(slot: slot.index, number: number).text
         handover.store.keep(descriptor, name: name, isWatched: !Sockets.mayBringDescriptors(descriptor))
-        // A connection that is served is one that a kill leaves open.
+        // A connection is served only after a kill would leave it open.
         handover.store.flush()
         return slot
     }
@@ -97,7 +100,7 @@ final class ConnectionKeeper: EventSource {
 
     override func timerFired(_ token: UInt64) {
         isSweepScheduled = false
-        // A full table has room again when somebody leaves; whoever comes then brings the next sweep.
+        // A full table has room again when a connection ends; the next new connection that finds none starts the next sweep.
         let freeCount = handover.table.freeCount
         if freeCount == 0 { return }
         let count = min(budget.available(at: controlLoop.now, keptCount: handover.table.takenCount), freeCount)
@@ -112,7 +115,8 @@ final class ConnectionKeeper: EventSource {
         sweep(countMax: handover.table.freeCount) { _ in completion() }
     }
 
-    // Asks every loop for descriptors of connections that are not kept; `completion` gets the count of those left over.
+    // Asks every loop for descriptors of connections that are not kept; `completion` gets the number that had to be
+    // left out.
     private func sweep(countMax: Int, _ completion: @escaping (Int) -> Void) {
         let loops = shared.loops
         let here = LoopBound((self, completion), controlLoop.mailbox)
@@ -133,7 +137,7 @@ final class ConnectionKeeper: EventSource {
         let socket = OwnedDescriptor(descriptor)
         _ = budget.take(at: controlLoop.now, keptCount: handover.table.takenCount)
         let slot = keep(socket.number, number: number, of: account)
-        // Until the connection says where it stands.
+        // Until the connection records its position.
         slot?.markUnknown()
         let handover = handover
         loop.submit { context in
@@ -144,12 +148,12 @@ final class ConnectionKeeper: EventSource {
     }
 }
 
-/// A bucket of the service manager's time: how many connections may be kept at the moment.
+/// A token bucket of the service manager's time: how many connections may be kept at the moment.
 ///
-/// systemd 252 compares each new descriptor with all that are there (kcmp(2), about 2 µs each), and has some 100 µs to do for
-/// the two messages that a connection costs.
+/// systemd 252 compares each new descriptor with all that it has (kcmp(2), about 2 µs each), and needs some 100 µs for
+/// the two messages of a connection.
 struct KeepBudget {
-    /// Share of its time, in microseconds for each second.
+    /// Share of the service manager's time, in microseconds for each second.
     static let microsecondsPerSecond: Int64 = 30_000
     static let burstMicroseconds: Int64 = 300_000
     static let baseMicroseconds: Int64 = 100
@@ -170,7 +174,7 @@ struct KeepBudget {
         (baseMicroseconds + comparisonMicroseconds * Int64(keptCount)) * 1_000
     }
 
-    /// Takes the time for one more connection; false when there is not enough.
+    /// Takes the time for one more connection; false if there is not enough.
     mutating func take(at now: MonotonicInstant, keptCount: Int) -> Bool {
         refill(at: now)
         guard nanoseconds >= Self.cost(keptCount) else { return false }
@@ -178,7 +182,7 @@ struct KeepBudget {
         return true
     }
 
-    /// How many connections there is time for.
+    /// The number of connections for which there is time.
     mutating func available(at now: MonotonicInstant, keptCount: Int) -> Int {
         refill(at: now)
         return Int(nanoseconds / Self.cost(keptCount))
@@ -186,12 +190,12 @@ struct KeepBudget {
 }
 
 extension LoopContext {
-    /// Duplicates the descriptors of connections that the store does not keep yet, as far as their users have places.
+    /// Duplicates the descriptors of connections that the store does not keep yet and whose users have places.
     ///
     /// - Parameters:
-    ///   - countMax: how many at most.
-    ///   - offer: gets each duplicate, which it must close, the connection's number and its user.
-    /// - Returns: how many had to be left out, those not counted whose users have no place.
+    ///   - countMax: the most.
+    ///   - offer: gets each duplicate, which it must close, with the connection's number and its user.
+    /// - Returns: how many had to be left out, apart from those whose users have no place.
     fileprivate func offerUnkept(countMax: Int, _ offer: (Int32, UInt64, UserAccount) -> Void) -> Int {
         guard let handover = shared.handover else { return 0 }
         var count = 0
@@ -204,7 +208,7 @@ extension LoopContext {
             if count < countMax, let descriptor = connection.duplicateSocket() {
                 count += 1
                 countsByUser[account.uid] = ofUser + 1
-                connection.isOffered = true
+                connection.handover.offer()
                 offer(descriptor, connection.number, account)
             } else {
                 missedCount += 1

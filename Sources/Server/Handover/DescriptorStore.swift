@@ -1,4 +1,4 @@
-// Somebody outside of this process who keeps descriptors, so that connections outlive it.
+// An outside keeper of descriptors, so that connections outlive this process.
 
 /// A service manager's descriptor store, as the server sees it.
 ///
@@ -10,17 +10,17 @@
 public protocol DescriptorStore: Sendable {
     /// Keeps a duplicate of a descriptor under a name without colons.
     func keep(_ descriptor: Int32, name: String, isWatched: Bool)
-    /// Closes what is kept under a name.
+    /// Closes the descriptor with that name.
     func forget(name: String)
-    /// Waits, not for long, until what it was told is on its way, whatever becomes of this process.
+    /// Waits, for a limited time, until the messages are on their way, even if this process ends then.
     func flush()
 }
 
-/// Names under which the server keeps descriptors, and what they say.
+/// The names of descriptors that the server stores.
 enum KeptName: Equatable {
     /// The table of all kept connections.
     case table
-    /// What runs for whom.
+    /// Which user's requests run (`RequestWatch`).
     case requests
     /// A connection: its slot in the table, its number.
     case client(slot: Int, number: UInt64)

@@ -3,7 +3,7 @@
 internal import LinuxSystem
 internal import WireProtocol
 
-/// A connection of a former process that can go on.
+/// A connection of a former process that can continue.
 struct KeptConnection {
     let number: UInt64
     let slot: HandoverSlot
@@ -13,16 +13,18 @@ struct KeptConnection {
 
 /// Sorts the kept descriptors.
 struct FormerProcess {
-    /// `nil` when there was none, or when this version cannot read it.
+    /// `nil` if there is none, or if this version cannot read it.
     let table: HandoverTable?
     let connections: [KeptConnection]
-    /// Connections whose position in the stream nobody knows, or that make no sense: closed.
+    /// Connections that were closed: their position in the stream is unknown, or their record is invalid.
     let closedCount: Int
-    /// What the store need not keep any longer.
+    /// Entries that the store need not keep any longer.
     let obsolete: [KeptName]
 
-    /// - Parameter descriptors: what the store has handed over; those that cannot be used are closed.
-    init(_ descriptors: [NamedDescriptor]) {
+    /// - Parameters:
+    ///   - descriptors: what the store has handed over; those that cannot be used are closed.
+    ///   - formats: how clients may speak to this process.
+    init(_ descriptors: [NamedDescriptor], _ formats: WireFormats) {
         var table: HandoverTable?
         var clients: [(slot: Int, number: UInt64, socket: NamedDescriptor)] = []
         var leftovers: [String: NamedDescriptor] = [:]
@@ -41,7 +43,7 @@ struct FormerProcess {
             let name = KeptName.leftover(slot: client.slot, number: client.number).text
             let isSingle = slots.insert(client.slot).inserted && numbers.insert(client.number).inserted
             let known = table?.slot(client.slot).flatMap { slot in
-                Self.connection(client.number, slot, client.socket, leftovers[name])
+                Self.connection(client.number, slot, client.socket, leftovers[name], formats)
             }
             if let known, isSingle {
                 connections.append(known)
@@ -58,11 +60,12 @@ struct FormerProcess {
     }
 
     private static func connection(
-        _ number: UInt64, _ slot: HandoverSlot, _ socket: NamedDescriptor, _ file: NamedDescriptor?
+        _ number: UInt64, _ slot: HandoverSlot, _ socket: NamedDescriptor, _ file: NamedDescriptor?,
+        _ formats: WireFormats
     ) -> KeptConnection? {
-        // A slot that was given to a newer connection: the older one had ended.
+        // The slot belongs to a newer connection: the older one had ended.
         guard slot.number == number, number < Self.numberMax, slot.sessionCount < Self.numberMax,
-            let requests = slot.unanswered, isConsistent(slot, requests)
+            let requests = slot.unanswered, isConsistent(slot, requests, formats)
         else { return nil }
         switch slot.state {
         case .known: return KeptConnection(number: number, slot: slot, socket: socket, leftover: nil)
@@ -73,17 +76,20 @@ struct FormerProcess {
         }
     }
 
-    /// More than will ever be counted, and far from an overflow.
+    /// Larger than any real count, and far from an overflow.
     static let numberMax: UInt64 = 1 << 48
 
-    // Lines hold JSON only; and a client that has sent nothing has asked nothing.
-    private static func isConsistent(_ slot: HandoverSlot, _ requests: [UnansweredRequest]) -> Bool {
-        if slot.framing == .lengthPrefixed { return true }
-        return slot.noticeEncoding != .messagePack && requests.allSatisfy { $0.encoding == .json }
+    // What its client is to be answered in is spoken here, and may come in its framing.
+    private static func isConsistent(
+        _ slot: HandoverSlot, _ requests: [UnansweredRequest], _ formats: WireFormats
+    ) -> Bool {
+        guard let framing = slot.framing.map(formats.framing) ?? formats.firstFraming else { return false }
+        let encodings = requests.map(\.encoding) + (slot.noticeEncoding.map { [$0] } ?? [])
+        return encodings.allSatisfy { formats.encoding($0)?.isAllowed(in: framing) == true }
     }
 
-    // The store keeps a duplicate, so closing alone would leave the client waiting; the end of both directions makes the
-    // store let go as well (sd_notify(3), FDPOLL=).
+    // The store keeps a duplicate, so closing alone would leave the client waiting; after the end of both directions
+    // the store also closes (sd_notify(3), FDPOLL=).
     private static func end(_ socket: NamedDescriptor) {
         guard let socket = socket.take() else { return }
         Sockets.shutdownBoth(socket)

@@ -1,8 +1,8 @@
-// Where one connection stands, written so that another process can go on from it, whenever this one dies.
+// The position of one connection, recorded so that another process can continue it, whenever this one dies.
 //
-// Bytes that are in a process when it is killed are lost. Before bytes move, the slot therefore says that the position is
-// unknown; after a turn in which everything that came was looked at, and everything that was made was sent, it says which
-// requests have no reply yet. Not here: who reads it (ConnectionKeeper), and the memory (HandoverTable).
+// Bytes inside a process are lost when it is killed. So before bytes move, the slot says that the position is unknown;
+// after a turn in which everything received was processed, and everything produced was sent, it says which requests
+// have no reply yet. ConnectionKeeper reads it; HandoverTable has the memory.
 
 internal import Synchronization
 internal import WireProtocol
@@ -10,10 +10,12 @@ internal import WireProtocol
 /// A request without a reply.
 struct UnansweredRequest {
     var id: RequestID
-    var encoding: WireEncoding
+    var encoding: FormatNumber
 }
 
 /// A view of one slot in the shared memory.
+///
+/// What the numbers of encodings and framings mean is not known here.
 ///
 /// - Layout, in bytes: 0 state (UInt32, atomic), 4 framing, 5 style of integers, 6 count of requests (UInt16), 8 number of
 ///   the connection (UInt64), 16 sessions it has opened (UInt64), 24 bytes of ids (UInt32), 28 encoding of notices, 32… ids.
@@ -24,25 +26,26 @@ struct HandoverSlot: @unchecked Sendable {
 
     static let byteCount = 1_024
     private static let idsOffset = 32
+    private static let noFormat = UInt8.max
 
     enum State: UInt32 {
         case free
-        /// Bytes are, or may be, on their way: nobody can go on from here.
+        /// Bytes are, or may be, moving: nobody can continue from here.
         case unknown
         /// Everything has been read up to the end of a message, and everything written has been sent.
         case known
-        /// The same, behind the bytes of the leftover that is kept with the connection.
+        /// The same, after the bytes of the leftover that is kept with the connection.
         case knownBehindLeftover
     }
 
-    /// `base` leads to `byteCount` bytes that stay mapped, 8-byte aligned.
+    /// `base` points to `byteCount` bytes that stay mapped, 8-byte aligned.
     init(index: Int, base: UnsafeMutableRawPointer) {
         self.index = index
         self.base = base
     }
 
-    // A kill stops a thread between two instructions, and later readers see all that was stored before: only the
-    // compiler must keep the order, which atomics make it do.
+    // A kill stops a thread between two instructions, and later readers see everything stored before: only the compiler
+    // must keep the order, which atomics enforce.
     private var atomicState: UnsafeMutablePointer<Atomic<UInt32>> {
         base.assumingMemoryBound(to: Atomic<UInt32>.self)
     }
@@ -53,10 +56,15 @@ struct HandoverSlot: @unchecked Sendable {
     var number: UInt64 { base.load(fromByteOffset: 8, as: UInt64.self) }
     var sessionCount: UInt64 { base.load(fromByteOffset: 16, as: UInt64.self) }
     /// `nil` before the first byte.
-    var framing: Framing? { Framing(rawValue: base.load(fromByteOffset: 4, as: UInt8.self)) }
+    var framing: FormatNumber? { formatNumber(at: 4) }
     /// `nil` for a client that does not know notices.
-    var noticeEncoding: WireEncoding? { WireEncoding(rawValue: base.load(fromByteOffset: 28, as: UInt8.self)) }
+    var noticeEncoding: FormatNumber? { formatNumber(at: 28) }
     var int64Style: Int64Style { Int64Style(rawValue: base.load(fromByteOffset: 5, as: UInt8.self)) ?? .tagged }
+
+    private func formatNumber(at offset: Int) -> FormatNumber? {
+        let number = base.load(fromByteOffset: offset, as: UInt8.self)
+        return number == Self.noFormat ? nil : FormatNumber(rawValue: number)
+    }
 
     /// Gives the slot to a new connection, of which nothing has been read yet.
     func begin(number: UInt64) {
@@ -75,18 +83,19 @@ struct HandoverSlot: @unchecked Sendable {
 
     // MARK: Writing
 
-    /// Says that the position is known, and which requests have no reply yet; too many for the slot leave it unknown.
+    /// Records that the position is known, and which requests have no reply yet; too many for the slot leave it
+    /// unknown.
     func record(
-        framing: Framing?, int64Style: Int64Style, noticeEncoding: WireEncoding?, sessionCount: UInt64,
+        framing: FormatNumber?, int64Style: Int64Style, noticeEncoding: FormatNumber?, sessionCount: UInt64,
         requestCount: Int = 0,
         isBehindLeftover: Bool = false, request: (Int) -> UnansweredRequest = { _ in preconditionFailure() }
     ) {
         markUnknown()
         var end = Self.idsOffset
         for index in 0..<requestCount where !append(request(index), at: &end) { return }
-        base.storeBytes(of: framing?.rawValue ?? UInt8.max, toByteOffset: 4, as: UInt8.self)
+        base.storeBytes(of: framing?.rawValue ?? Self.noFormat, toByteOffset: 4, as: UInt8.self)
         base.storeBytes(of: int64Style.rawValue, toByteOffset: 5, as: UInt8.self)
-        base.storeBytes(of: noticeEncoding?.rawValue ?? UInt8.max, toByteOffset: 28, as: UInt8.self)
+        base.storeBytes(of: noticeEncoding?.rawValue ?? Self.noFormat, toByteOffset: 28, as: UInt8.self)
         base.storeBytes(of: UInt16(requestCount), toByteOffset: 6, as: UInt16.self)
         base.storeBytes(of: sessionCount, toByteOffset: 16, as: UInt64.self)
         base.storeBytes(of: UInt32(end - Self.idsOffset), toByteOffset: 24, as: UInt32.self)
@@ -128,7 +137,7 @@ struct HandoverSlot: @unchecked Sendable {
 
     // MARK: Reading
 
-    /// The requests without a reply; texts point into the slot. `nil` when the slot makes no sense.
+    /// The requests without a reply; texts point into the slot. `nil` if the slot is invalid.
     var unanswered: [UnansweredRequest]? {
         let count = Int(base.load(fromByteOffset: 6, as: UInt16.self))
         let idsByteCount = Int(base.load(fromByteOffset: 24, as: UInt32.self))
@@ -143,8 +152,8 @@ struct HandoverSlot: @unchecked Sendable {
     }
 
     private static func read(_ rest: inout UnsafeRawBufferPointer) -> UnansweredRequest? {
-        guard rest.count >= 2, let encoding = WireEncoding(rawValue: rest[0]), let kind = IDKind(rawValue: rest[1])
-        else { return nil }
+        guard rest.count >= 2, let kind = IDKind(rawValue: rest[1]) else { return nil }
+        let encoding = FormatNumber(rawValue: rest[0])
         let id: RequestID
         var byteCount = 10
         switch kind {

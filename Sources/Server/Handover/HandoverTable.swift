@@ -12,7 +12,8 @@ final class HandoverTable: @unchecked Sendable {
     let slotCount: Int
     private let freeSlots: Mutex<[Int]>
 
-    // "LBCLIENT"; a change of any layout changes the version, and a process that does not know it starts afresh.
+    // "LBCLIENT"; a change of any layout changes the version, and a process that does not know it starts with an empty
+    // table.
     private static let magic: UInt64 = 0x4c42_434c_4945_4e54
     private static let version: UInt32 = 1
     private static let headerByteCount = 4_096
@@ -32,7 +33,7 @@ final class HandoverTable: @unchecked Sendable {
     }
 
     /// Takes over the table of a former process; all slots count as taken until `free` is called for them.
-    /// - Returns: `nil` for one that this version cannot read.
+    /// - Returns: `nil` for a table that this version cannot read.
     init?(formerProcess file: consuming OwnedDescriptor) {
         guard let memory = try? SharedMemory(mapping: file), let header = memory.bytes.baseAddress,
             memory.bytes.count >= Self.headerByteCount, header.load(as: UInt64.self) == Self.magic,
@@ -46,13 +47,13 @@ final class HandoverTable: @unchecked Sendable {
         freeSlots = Mutex([])
     }
 
-    /// Numbers of connections go on where the former process stopped, so that no session's name comes twice.
+    /// Connection numbers continue where the former process stopped, so no session name occurs twice.
     var lastConnectionNumber: UInt64 {
         get { memory.bytes.load(fromByteOffset: 16, as: UInt64.self) }
         set { memory.bytes.storeBytes(of: newValue, toByteOffset: 16, as: UInt64.self) }
     }
 
-    /// The slot with this index, `nil` beyond the table.
+    /// The slot with this index; `nil` beyond the table.
     func slot(_ index: Int) -> HandoverSlot? {
         guard index >= 0, index < slotCount, let base = memory.bytes.baseAddress else { return nil }
         return HandoverSlot(index: index, base: base + Self.headerByteCount + index * HandoverSlot.byteCount)

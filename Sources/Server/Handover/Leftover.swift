@@ -1,4 +1,4 @@
-// Bytes that a connection had in hand when its process left.
+// Bytes that a connection had not processed or sent when its process left.
 
 internal import ByteBuffers
 internal import LinuxSystem
@@ -26,7 +26,7 @@ struct Leftover {
         }
     }
 
-    /// Reads a former process's; `nil` when it makes no sense.
+    /// Reads the leftover of a former process; `nil` if it is invalid.
     init?(formerProcess file: consuming OwnedDescriptor) {
         guard let memory = try? SharedMemory(mapping: file), memory.bytes.count >= Self.headerByteCount else {
             return nil

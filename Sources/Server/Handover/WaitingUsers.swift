@@ -1,8 +1,8 @@
-// Users who were there at several crashes in a row: their connections are taken up later, those of others at once.
+// Users who had requests at several crashes in a row: their connections are accepted later, those of others at once.
 
 internal import LinuxSystem
 
-/// Connections that wait, with those who own them.
+/// The waiting connections and their users.
 ///
 /// - Thread: the control loop's.
 final class WaitingUsers: EventSource {
@@ -20,7 +20,7 @@ final class WaitingUsers: EventSource {
 
     private let controlLoop: EventLoop
     private let shared: SharedState
-    /// Until when each of them waits.
+    /// When each of them has waited long enough.
     private var ends: [UInt32: MonotonicInstant] = [:]
     private var held: [UInt32: [Held]] = [:]
 
@@ -29,7 +29,7 @@ final class WaitingUsers: EventSource {
         self.shared = shared
     }
 
-    /// Makes a user wait from now on. Root and the daemon's own user never do: who mends it must get through.
+    /// Makes a user wait from now on, except root and the daemon's own user, who may have to repair something.
     /// - Returns: whether the user waits.
     func hold(_ uid: UInt32, seconds: Int64) -> Bool {
         if uid == 0 || uid == Process.effectiveUID { return false }
@@ -45,7 +45,7 @@ final class WaitingUsers: EventSource {
         return client.peer.map { ends[$0.uid] != nil } ?? false
     }
 
-    /// Keeps a connection until it is its turn; `open` gets the descriptor then.
+    /// Keeps a connection until its user's wait is over; then `open` gets the descriptor.
     func add(_ descriptor: consuming OwnedDescriptor, _ client: Client, _ open: @escaping (Int32) -> Void) {
         held[client.peer?.uid ?? 0, default: []].append(Held(descriptor, client, open))
     }
@@ -62,7 +62,7 @@ final class WaitingUsers: EventSource {
         }
     }
 
-    /// The process leaves: what the descriptor store keeps is for the next one, as the former has left it.
+    /// The process ends: the next one gets what the descriptor store keeps, unchanged.
     func discardAll() {
         for connection in held.values.joined() { discard(connection) }
         held.removeAll()

@@ -12,12 +12,12 @@ final class Listener: EventSource {
     private let accepted: (consuming OwnedDescriptor) -> Void
     private var isWatched = false
     private var isResumeScheduled = false
-    /// The last accept failed: the next success ends the outage, and only its start was logged.
+    /// The last accept failed: the next success ends the outage, of which only the start was logged.
     private var isFailing = false
 
     /// Connections accepted in one turn, so that a flood leaves room for other things.
     private static let acceptCountMax = 64
-    /// Pause after the system has no descriptors or no memory left: trying at once would spin (accept(2), EMFILE).
+    /// Pause after descriptors or memory have run out: trying again at once would spin (accept(2), EMFILE).
     private static let pauseMilliseconds: Int64 = 100
 
     init(
@@ -47,7 +47,7 @@ final class Listener: EventSource {
         _ = acceptWaiting()
     }
 
-    /// Accepts what waits.
+    /// Accepts all waiting connections.
     /// - Returns: how many there were.
     func acceptWaiting() -> Int {
         for count in 0..<Self.acceptCountMax {
@@ -56,7 +56,7 @@ final class Listener: EventSource {
                 isFailing = false
                 accepted(connection)
             } catch {
-                // The client was gone before it was accepted.
+                // The client left before it was accepted.
                 if error == .connectionAborted { continue }
                 backOff(error)
                 return count
@@ -77,8 +77,8 @@ final class Listener: EventSource {
         loop.schedule(self, at: loop.now.advanced(byMilliseconds: Self.pauseMilliseconds))
     }
 
-    /// Watches again after a pause. What has made accepting fail may make this fail, too (epoll_ctl(2): ENOMEM, ENOSPC); nobody
-    /// else would try it again.
+    /// Watches again after a pause. The cause of the failed accept may make this fail too (epoll_ctl(2): ENOMEM,
+    /// ENOSPC); nobody else would try again.
     func resume() {
         do throws(Errno) {
             try start()
@@ -93,7 +93,7 @@ final class Listener: EventSource {
         resume()
     }
 
-    /// Ends accepting for good; a resume that is scheduled does nothing any more.
+    /// Stops accepting for good; a scheduled resume does nothing.
     func stop() {
         isResumeScheduled = false
         pause()

@@ -1,17 +1,17 @@
-// What is held while nothing is asked: connections of a pool for which others wait, snapshots that keep a log from beginning
-// anew. Nobody is hurried as long as nobody needs what he holds.
+// Resources that idle clients hold: pool connections for which others wait, and snapshots that keep a log from
+// restarting. A client is only limited when somebody needs what it holds.
 
-internal import DatabaseDrivers
+internal import DatabaseContract
 internal import LinuxSystem
 internal import WireProtocol
 
-/// For how long others have needed what a session, or a reply that is not taken, holds.
+/// How long others have needed what a session, or a reply that is not read, holds.
 struct Hold {
     private(set) var since: MonotonicInstant?
     private var lastSeen = MonotonicInstant(nanoseconds: 0)
     var isWarned = false
 
-    /// Notes whether somebody needs it now. Whoever waits gives up and comes again, so that it is not forgotten at once.
+    /// Records whether somebody needs it now. It is not cleared at once, because a waiter gives up and comes again.
     mutating func note(_ pressure: LinkPressure, at now: MonotonicInstant, limit: Int64) {
         if pressure != .none {
             if since == nil { since = now }
@@ -21,7 +21,7 @@ struct Hold {
         }
     }
 
-    /// What counts: whoever needs a place is served by any use of it, whoever needs the log only by its end.
+    /// The time that counts: any use of a connection of the pool serves a waiter; a log needs the snapshot's end.
     func nanoseconds(_ pressure: LinkPressure, idleSince: MonotonicInstant, at now: MonotonicInstant) -> Int64 {
         guard let since else { return 0 }
         let begin = pressure == .log ? since : max(since, idleSince)
@@ -30,33 +30,33 @@ struct Hold {
 }
 
 extension Connection {
-    /// Notes what others need; when somebody has begun to wait.
+    /// Records what others need, when somebody has begun to wait.
     /// - Returns: whether anything is held.
     func noteHolds(at now: MonotonicInstant) -> Bool {
         let limit = context.limits.idleHoldMillisecondsMax
         guard limit > 0, !isClosed else { return false }
         var isHolding = false
-        for session in sessions where session.isLeftIdle {
+        for session in sessions.open where session.isLeftIdle {
             session.hold.note(session.link.pressure(on: owner.uid), at: now, limit: limit)
-            // Nothing tells when a log has become long.
+            // No event tells when a log has become long.
             isHolding = isHolding || session.hold.since != nil || session.active != nil
         }
-        for operation in inFlight where operation.session == nil && operation.isLeftIdle {
+        for operation in inFlight.operations where operation.session == nil && operation.isLeftIdle {
             operation.hold.note(operation.link?.pressure(on: owner.uid) ?? .none, at: now, limit: limit)
             isHolding = true
         }
         return isHolding
     }
 
-    /// Warns, and ends what was left idle for too long.
-    /// - Returns: whether there is still something to look at.
+    /// Warns, and ends what was idle for too long.
+    /// - Returns: whether there is still something to watch.
     func keepPatienceWithHolders(at now: MonotonicInstant) -> Bool {
         guard noteHolds(at: now) else { return false }
-        for session in sessions where session.isLeftIdle && session.hold.since != nil && !isClosed {
+        for session in sessions.open where session.isLeftIdle && session.hold.since != nil && !isClosed {
             keepPatience(withHolder: session, at: now)
         }
-        for operation in inFlight where operation.session == nil && operation.isLeftIdle && operation.hold.since != nil
-        {
+        for operation in inFlight.operations
+        where operation.session == nil && operation.isLeftIdle && operation.hold.since != nil {
             keepPatience(with: operation, at: now)
         }
         return true
@@ -71,10 +71,12 @@ extension Connection {
             end(holder: session, limit)
         } else if held >= limit / 2, let noticeEncoding, !session.hold.isWarned {
             session.hold.isWarned = true
-            tell(
-                noticeEncoding, "idle_session",
+            var notice = NoticeMessage(
+                "idle_session",
                 "The session \(session.name) is idle while others need what it holds; it ends after \(limit) ms "
-                    + "(idle_hold_ms_max).", session: session, endsIn: limit - held)
+                    + "(idle_hold_ms_max).", endsIn: limit - held)
+            notice.session = session.name
+            warn(notice, noticeEncoding)
         }
     }
 
@@ -89,36 +91,23 @@ extension Connection {
             stop(operation, .cancelled)
         } else if held >= limit / 2, let noticeEncoding, !operation.hold.isWarned {
             operation.hold.isWarned = true
-            tell(
-                noticeEncoding, "idle_query",
+            var notice = NoticeMessage(
+                "idle_query",
                 "The rows of a query are not taken while others need what it holds; it ends after \(limit) ms "
-                    + "(idle_hold_ms_max).", request: operation.id, endsIn: limit - held)
-        }
-    }
-
-    private func tell(
-        _ encoding: WireEncoding, _ code: String, _ message: String, session: Session? = nil, request: RequestID? = nil,
-        endsIn milliseconds: Int64
-    ) {
-        withOutputStorage {
-            notify(encoding, code, message, session: session, request: request, endsInMilliseconds: milliseconds)
-            finishTurn()
+                    + "(idle_hold_ms_max).", endsIn: limit - held)
+            notice.request = RequestIDField(operation.id)
+            warn(notice, noticeEncoding)
         }
     }
 
     private func end(holder session: Session, _ limit: Int64) {
         hit(.idleHold)
         observeEnd("session \(session.name)", session.link.databaseName, limit)
-        session.isRevoked = true
-        remember(ended: session.name, .idleHold)
         let error = session.name.withText { RequestError.sessionHeld($0, limit: limit) }
-        for operation in session.waiting {
+        revoke(session, .idleHold) { operation in
             operation.refusal = error
             stop(operation, .cancelled)
         }
-        guard let active = session.active else { return endRevoked(session) }
-        active.refusal = error
-        stop(active, .cancelled)
     }
 
     private func observeEnd(_ what: String, _ database: String, _ limit: Int64) {
@@ -128,7 +117,7 @@ extension Connection {
 }
 
 extension Session {
-    /// Nothing of it runs, or only what waits for the client.
+    /// Nothing runs in it, or only a request that waits for the client.
     fileprivate var isLeftIdle: Bool { active.map(\.isLeftIdle) ?? waiting.isEmpty }
 }
 

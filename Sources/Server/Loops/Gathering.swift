@@ -3,16 +3,16 @@
 internal import LinuxSystem
 internal import Synchronization
 
-/// Adds up what the loops tell.
+/// Combines the answers of all loops.
 final class Gathering<Sum: Sendable>: Sendable {
     private let state: Mutex<(sum: Sum, missing: Int)>
 
     /// - Parameters:
-    ///   - start: the sum of nothing.
-    ///   - missing: how many will tell.
+    ///   - start: the sum without any answer.
+    ///   - missing: the number of answers to come.
     init(_ start: Sum, missing: Int) { state = Mutex((start, missing)) }
 
-    /// Adds what one loop tells.
+    /// Adds the answer of one loop.
     /// - Returns: the sum for the last one, `nil` for the others.
     func add(_ combine: (inout Sum) -> Void) -> Sum? {
         state.withLock { state in
@@ -24,11 +24,11 @@ final class Gathering<Sum: Sendable>: Sendable {
 }
 
 extension Connection {
-    /// Asks every loop something and comes back to this one with all the answers.
+    /// Asks every loop, and returns to this one with all the answers.
     ///
     /// - Parameters:
     ///   - operation: the request that waits for it; ended by `finish`.
-    ///   - start: the sum of nothing.
+    ///   - start: the sum without any answer.
     ///   - ask: adds one loop's answer; runs on that loop, under a lock.
     ///   - finish: runs on this connection's loop; the connection may be closed by then.
     func gather<Sum: Sendable>(

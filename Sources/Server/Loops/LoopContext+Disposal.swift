@@ -1,19 +1,19 @@
-// Large storage is freed by a thread of its own: the system takes its pages away one by one, which keeps a loop busy for
-// 10 ms with 60 MB (munmap(2)).
+// A thread of its own frees large storage: the system unmaps it page by page, which takes a loop 10 ms for 60 MB
+// (munmap(2)).
 
 internal import ByteBuffers
-internal import DatabaseDrivers
+internal import DatabaseContract
 
 extension LoopContext {
-    /// Storage below this is freed at once, within 0.2 ms.
+    /// Smaller storage is freed at once, within 0.2 ms.
     private static let disposedByteCountMin = 1 << 20
 
-    /// The same for a large one; others stay as they are.
+    /// The same for a large buffer; others stay unchanged.
     func disposeOfLarge(_ buffer: inout ByteBuffer) {
         if buffer.capacity >= Self.disposedByteCountMin { dispose(of: &buffer) }
     }
 
-    /// Carries storage to the thread that frees it; nobody else looks at it from then on.
+    /// Carries storage to the thread that frees it; nobody else uses it from then on.
     private final class Disposal: @unchecked Sendable {
         @exclusivity(unchecked) var buffer = ByteBuffer()
     }

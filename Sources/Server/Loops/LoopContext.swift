@@ -1,7 +1,7 @@
 // What the connections of one loop share: buffers, links to databases, counters.
 
 internal import ByteBuffers
-internal import DatabaseDrivers
+internal import DatabaseContract
 internal import LinuxSystem
 internal import WireProtocol
 
@@ -15,7 +15,11 @@ final class LoopContext {
     let shared: SharedState
     @exclusivity(unchecked) var limits: Limits
     @exclusivity(unchecked) var catalog: DatabaseCatalog
-    @exclusivity(unchecked) var statistics = LoopStatistics()
+    /// The request types that are served.
+    let requests: RequestTable
+    /// How clients may speak.
+    let formats: WireFormats
+    @exclusivity(unchecked) var statistics: LoopStatistics
     /// Connections by number.
     var connections: [UInt64: Connection] = [:]
     lazy var housekeeper = Housekeeper(self)
@@ -24,21 +28,22 @@ final class LoopContext {
     /// The drain has run out of time: nothing is started any more.
     @exclusivity(unchecked) var isCancelling = false
 
-    /// Health replies of this turn: as lines, as framed JSON, as MessagePack.
+    /// The daemon's own health; only its uptime changes. It is not copied, because its texts are reference-counted.
+    @exclusivity(unchecked) var health: HealthReply
+    /// Health replies of this turn, by encoding and framing.
     @exclusivity(unchecked) var lastHealthTurn = UInt64.max
-    @exclusivity(unchecked) var healthReplies = [ReplyTemplate](repeating: ReplyTemplate(), count: 3)
+    @exclusivity(unchecked) var healthReplies: ReplyTemplates
 
-    /// Bytes just received, before they are known to be needed for longer.
+    /// Received bytes, until it is known that they are needed for longer.
     let receiveBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
-    /// The request that is being looked at, as MessagePack.
+    /// The request that is being handled, as MessagePack.
     @exclusivity(unchecked) var body = ByteBuffer()
     /// Storage for the output of the connection that is being served.
     @exclusivity(unchecked) var spareOutput = ByteBuffer()
     /// The most of it that is kept: a row may have many megabytes.
     static let spareOutputByteCountMax = 1 << 20
-    /// By encoding.
-    @exclusivity(unchecked) private var freeOperations = [[Operation]](
-        repeating: [], count: WireEncoding.allCases.count)
+    /// By the number of their encoding.
+    @exclusivity(unchecked) private var freeOperations: [[Operation]]
     private var links: [ObjectIdentifier: any DatabaseLink] = [:]
     @exclusivity(unchecked) private var lastLink:
         (entry: ObjectIdentifier, access: DatabaseAccess, link: any DatabaseLink)?
@@ -51,6 +56,12 @@ final class LoopContext {
         self.limits = limits
         self.catalog = catalog
         observer = shared.observer
+        health = HealthReply(of: shared)
+        requests = RequestTable(shared.requestRows)
+        formats = shared.formats.makeTable()
+        healthReplies = ReplyTemplates(formats)
+        freeOperations = [[Operation]](repeating: [], count: formats.encodingNumberEnd)
+        statistics = LoopStatistics(typeCount: shared.requestRows.count)
         drivers = DriverContext(loop: loop, workers: shared.workers, writers: shared.writers)
         drivers.onContention = { [weak self] in self?.housekeeper.watchHolders() }
     }
@@ -59,11 +70,11 @@ final class LoopContext {
         receiveBuffer.deallocate()
     }
 
-    /// This loop's way to a database of the catalog.
+    /// This loop's link to a database of the catalog.
     func link(by grant: Grant) -> any DatabaseLink {
         let entry = ObjectIdentifier(grant.entry)
-        // Without a reference to the database, which is counted on a cache line that all loops share. The catalog has the entry
-        // until `adopt`.
+        // Without a reference to the database, whose count is on a cache line that all loops share. The catalog holds
+        // the entry until `adopt`.
         if let lastLink, lastLink.entry == entry, lastLink.access == grant.access { return lastLink.link }
         let link = link(to: grant.database)
         lastLink = (entry, grant.access, link)
@@ -78,7 +89,7 @@ final class LoopContext {
         return link
     }
 
-    /// Takes over a new configuration; links to databases that are gone close their connections.
+    /// Takes over a new configuration; links to databases that no longer exist close their connections.
     func adopt(_ catalog: DatabaseCatalog, _ limits: Limits) {
         self.catalog = catalog
         self.limits = limits
@@ -89,12 +100,12 @@ final class LoopContext {
             links[key] = nil
         }
         for connection in Array(connections.values) {
-            connection.watchedEntry = nil
+            connection.watch.catalogDidChange()
             connection.adoptRights()
         }
     }
 
-    /// Gives all idle connections to databases back.
+    /// Returns all idle connections to databases.
     func closeLinks() {
         for link in links.values { link.close() }
         links.removeAll()
@@ -103,7 +114,7 @@ final class LoopContext {
 
     // MARK: Users take turns
 
-    /// What a user has of this loop, for one connection more.
+    /// A user's share of this loop, for one more connection.
     func takeShare(of uid: UInt32) -> LoopShare {
         let share = shares[uid] ?? LoopShare(uid: uid)
         shares[uid] = share
@@ -116,8 +127,8 @@ final class LoopContext {
         if share.connectionCount == 0 { shares[share.uid] = nil }
     }
 
-    /// Runs a connection's part of this turn, unless its user has had enough of the turn and others are here.
-    /// - Returns: false when it has to wait for the next turn.
+    /// Runs a connection's part of this turn, unless its user has used up its share and others are waiting.
+    /// - Returns: false if it has to wait for the next turn.
     func takeTurn(_ part: LoopShare.Part, of connection: Connection, _ body: () -> Void) -> Bool {
         if shares.count < 2 {
             body()
@@ -133,8 +144,11 @@ final class LoopContext {
 
     // MARK: Operations are used again, so that a request allocates none
 
-    func takeOperation(_ encoding: WireEncoding) -> Operation {
-        let operation = freeOperations[Int(encoding.rawValue)].popLast() ?? Operation(encoding)
+    func takeOperation(_ encoding: WireEncoding, _ framing: Framing, _ row: RequestRow) -> Operation {
+        let operation =
+            freeOperations[Int(encoding.number.rawValue)].popLast()
+            ?? Operation(shared.formats.makeRowSink(MessageWriter(encoding: encoding, framing: framing)), row)
+        operation.row = row
         precondition(!operation.isTracked, "an operation is in flight and free at once")
         return operation
     }
@@ -144,7 +158,7 @@ final class LoopContext {
         disposeOfLarge(&operation.rows.buffer)
         disposeOfLarge(&operation.storage)
         operation.reset()
-        let index = Int(operation.encoding.rawValue)
+        let index = Int(operation.encoding.number.rawValue)
         if freeOperations[index].count < Self.freeOperationCountMax { freeOperations[index].append(operation) }
     }
 }

@@ -1,13 +1,14 @@
-// The time of a loop is shared by users, not by connections: who has a hundred of them gets no hundredfold.
+// The time of a loop is shared by users, not by connections: a user with a hundred connections does not get a hundred
+// times as much.
 
 internal import LinuxSystem
 
-/// What one user has of one loop.
+/// The share of one user in one loop.
 ///
 /// - Thread: its loop's.
 final class LoopShare {
-    /// Parts of a turn of the loop. Each has its own time, so that new requests cannot keep those waiting for ever that are
-    /// here already.
+    /// Parts of a turn of the loop. Each has its own time, so that new requests cannot delay forever those that were
+    /// received already.
     enum Part { case arrivals, continuations }
 
     private struct Slice {
@@ -15,7 +16,7 @@ final class LoopShare {
         var usedNanoseconds: Int64 = 0
     }
 
-    /// What one user may have of each part while others are on the loop, in nanoseconds: the turns of a few connections.
+    /// The time of one user in each part while others use the loop, in nanoseconds: the turns of a few connections.
     private static let nanosecondsMax: Int64 = 1_000_000
 
     let uid: UInt32

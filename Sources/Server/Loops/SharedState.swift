@@ -1,10 +1,10 @@
 // What all loops share. Small and constant, or atomic.
 
-internal import DatabaseDrivers
+internal import DatabaseContract
 internal import LinuxSystem
 internal import Synchronization
 
-/// Facts and services for all loops.
+/// Constants and services for all loops.
 ///
 /// - Thread: any.
 final class SharedState: Sendable {
@@ -13,9 +13,14 @@ final class SharedState: Sendable {
     let workers: WorkerPool
     /// For writes, opening, rolling back and checkpoints.
     let writers: WorkerPool
-    /// For freeing what is large.
+    /// For freeing large storage.
     let disposers = WorkerPool(threadCountMax: 1)
+    /// The request types that are served.
+    let requestRows: [RequestRow]
+    /// How clients may speak.
+    let formats: FormatList
     let version: String
+    let engines: EngineRegistry
     let activation: Activation
     let started = MonotonicInstant.now
     let pid = Int64(Process.pid)
@@ -30,21 +35,25 @@ final class SharedState: Sendable {
     /// Open client connections, of all loops.
     let connections = Usage()
     let limitHits = LimitHits()
-    /// Requests that did not end in the turn they came in.
+    /// Requests that did not end in the turn in which they came.
     let requestsInFlight = Atomic<Int>(0)
-    /// The loops, for questions to all of them; set once, before any connection.
+    /// All loops, for questions to each of them; set once, before any connection.
     private let members = Mutex<[LoopMember]>([])
 
     init(
-        observer: Observer, workers: WorkerPool, writers: WorkerPool, version: String, activation: Activation,
-        handover: Handover?, watch: RequestWatch? = nil
+        observer: Observer, workers: WorkerPool, writers: WorkerPool, version: String, engines: EngineRegistry,
+        activation: Activation, handover: Handover?, watch: RequestWatch?, requestRows: [RequestRow],
+        formats: FormatList
     ) {
+        self.requestRows = requestRows
+        self.formats = formats
         self.watch = watch
         self.handover = handover
         self.observer = observer
         self.workers = workers
         self.writers = writers
         self.version = version
+        self.engines = engines
         self.activation = activation
         denials = Denials(workers: writers, observer: observer)
     }
@@ -54,7 +63,7 @@ final class SharedState: Sendable {
     var loops: [LoopMember] { members.withLock { $0 } }
 }
 
-/// A loop as the others know it.
+/// A loop as the others see it.
 struct LoopMember: Sendable {
     let mailbox: LoopMailbox
     let context: LoopBound<LoopContext>

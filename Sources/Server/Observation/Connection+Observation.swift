@@ -1,20 +1,21 @@
-// What a connection tells the observer about its requests. On the way of a quick and good statement that is one
-// comparison; texts and fields are made only for those who want them.
+// What a connection reports to the observer about its requests. For a quick statement without an error that costs one
+// comparison; texts and fields are made only if somebody wants them.
 
-internal import DatabaseDrivers
+internal import DatabaseContract
 internal import LinuxSystem
 internal import WireProtocol
 
 extension Connection {
-    /// Counts a request that has ended, and tells what there is to tell.
+    /// Counts a request that has ended, and reports it if necessary.
     func record(_ operation: Operation) {
         let now = MonotonicInstant.now
         let microseconds = operation.stopClock(at: now) / 1000
         operation.elapsedMicroseconds = microseconds
         operation.session?.lastEnd = now
-        context.statistics.latency[Int(operation.type.rawValue)].record(microseconds)
-        if operation.type != .healthCheck { context.statistics.rowsSent &+= UInt64(operation.rowCount) }
-        // By way of the context: a reference of one's own to what all loops share is counted on a cache line that all write.
+        context.statistics.latency[Int(operation.row.number)].record(microseconds)
+        if operation.isStatement { context.statistics.rowsSent &+= UInt64(operation.rowCount) }
+        // Through the context: a reference of its own to the shared state is counted on a cache line that all loops
+        // write.
         let isSlow = operation.isStatement && context.observer.isSlow(microseconds: microseconds)
         let isTrouble = operation.error?.isTrouble ?? false
         guard isSlow || isTrouble || context.observer.wants(.debug) else { return }
@@ -35,7 +36,7 @@ extension Connection {
     }
 
     private func facts(of operation: Operation) -> RequestFacts {
-        var facts = facts(operation.id, operation.type.name)
+        var facts = facts(operation.id, operation.row.type.name)
         facts.database = operation.databaseName
         facts.microseconds = operation.elapsedMicroseconds
         if operation.isStatement {
@@ -49,7 +50,7 @@ extension Connection {
         return facts
     }
 
-    /// SQL may hold what its author would not want to see elsewhere, so that it is shown only where the administrator
+    /// SQL may contain something that its author would not show elsewhere, so it is shown only if the administrator has
     /// asked for it. Parameters are never shown.
     private func text(of operation: Operation) -> String? {
         let byteCountMax = context.observer.textByteCountMax
@@ -66,7 +67,7 @@ extension Connection {
         context.observer.observe(.requestStarted(facts(head.id, type.name)))
     }
 
-    /// A request failed before anything was started for it. Ask `Observer.wants` first.
+    /// A request failed before it started. Ask `Observer.wants` first.
     func observeRefusal(_ head: RequestHead, _ type: RequestType, _ error: RequestError) {
         var facts = facts(head.id, type.name)
         facts.code = error.code.name
@@ -89,9 +90,9 @@ extension RequestID {
 
 extension Operation {
     /// Whether it runs SQL of the client's.
-    var isStatement: Bool { type == .query || type == .batch || type == .describe }
+    var isStatement: Bool { row.traits.contains(.isStatement) }
 
-    /// What the log calls its database; `nil` where it has none.
+    /// The name of its database in the log; `nil` without a database.
     var databaseName: String? { link?.databaseName ?? session?.link.databaseName }
 
     fileprivate var rowsAffected: Int64 {
@@ -100,16 +101,16 @@ extension Operation {
 }
 
 extension DriverError {
-    /// Whether it is neither the statement's nor the client's fault, but one that an administrator has to know of: the disk
-    /// is full, the file is damaged, memory is short (SQLSTATE classes 53, 58, XX), or a defect of ours. What concerns
-    /// the opening of a database is told when that is tried.
+    /// Whether the error is not due to the statement or the client, but something for an administrator: a full disk, a
+    /// damaged file, too little memory (SQLSTATE classes 53, 58, XX), or a defect of the daemon. Errors of opening a
+    /// database are reported when it is opened.
     fileprivate var isTrouble: Bool {
         switch code {
         case .internalError: true
         case .databaseError: ["53", "58", "XX"].contains { details.sqlState?.hasPrefix($0) ?? false }
         case .badRequest, .needsSession, .permissionDenied, .connectFailed, .driverMissing, .syntaxError,
             .outcomeUnknown, .constraintViolation, .readOnly, .busy, .timeout, .cancelled, .limitExceeded,
-            .shuttingDown:
+            .shuttingDown, .transactionRolledBack:
             false
         }
     }

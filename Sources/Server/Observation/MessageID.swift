@@ -3,7 +3,7 @@
 
 public import LinuxSystem
 
-/// What kind of message a line of the log is, for the journal's catalog and for the limit of the log's rate.
+/// The kind of a log message, for the journal's catalog and for the rate limit of the log.
 ///
 /// An id is never used again for something else. New ones: `systemd-id128 new`.
 /// - Source: systemd.journal-fields(7), `MESSAGE_ID=`.
@@ -58,7 +58,7 @@ public enum MessageID: String, CaseIterable, Sendable {
     // By the daemon's own code.
     case recordsLost = "b0102e8f94d34c18ba915d5b5fb85821"
 
-    /// How the suppressed ones are called in the log.
+    /// The plural in messages about suppressed ones.
     var plural: StaticString {
         switch self {
         case .connectionRefused: "refused connections"

@@ -1,4 +1,4 @@
-// Everything worth seeing, as one type. The log is one reader of it; tests are another.
+// Every event that is worth reporting, as one type. The log reads it, and so do tests.
 
 public import LinuxSystem
 
@@ -16,9 +16,9 @@ public enum Observation: Sendable {
         connection: UInt64, peer: PeerCredentials?, session: String, database: String, limit: Int64)
     /// A session or a query ended because it was left idle while others needed what it held.
     case holderEnded(connection: UInt64, peer: PeerCredentials?, what: String, database: String, limit: Int64)
-    /// A client was closed because it read nothing of what was due.
+    /// A client was closed because it read nothing of its waiting output.
     case readerStalled(connection: UInt64, peer: PeerCredentials?, limit: Int64, byteCount: Int)
-    /// A client wanted what is not his; `program` is what its process runs, as seen a moment later.
+    /// A client tried something without the right to it; `program` is what its process ran a moment later.
     case accessDenied(
         connection: UInt64, peer: PeerCredentials?, right: DeniedRight, database: String?, program: String?)
     /// A peer broke the protocol and was told so.
@@ -26,36 +26,37 @@ public enum Observation: Sendable {
     case requestStarted(RequestFacts)
     case requestFinished(RequestFacts)
     case requestFailed(RequestFacts)
-    /// A statement took longer than wanted; `sql` only where the configuration asks for it.
+    /// A statement took longer than the configured time; `sql` only if configured.
     case slowStatement(RequestFacts, sql: String?)
-    /// A request failed for a reason that only an administrator can mend, such as a full disk.
+    /// A request failed for a reason that only an administrator can remove, such as a full disk.
     case databaseTrouble(RequestFacts, reason: String)
     case acceptFailed(Errno, pauseMilliseconds: Int64)
     case databaseOpened(name: String, path: String)
     case databaseFailed(name: String, reason: String)
-    /// The server of a database cannot be reached any more, or never could; so many changes before were not told.
+    /// The server of a database cannot be reached any more, or never could; `untoldCount`: earlier changes that were
+    /// not reported.
     case databaseLost(name: String, reason: String, untoldCount: Int)
     /// It can be reached again.
     case databaseBack(name: String, path: String, lostMilliseconds: Int64, untoldCount: Int)
-    /// The file that was opened is not at its path any more, or its log is not.
+    /// The file that was opened, or its log, is not at its path any more.
     case databaseReplaced(name: String, change: String)
     /// Of the configuration.
     case databasesShareFile(SharedFile)
     case reloaded(databaseCount: Int)
     case draining(connectionCount: Int, requestCount: Int)
-    /// Connections of a former process go on; others had to be closed.
+    /// Connections of a former process continue; others had to be closed.
     case restored(connectionCount: Int, closedCount: Int)
-    /// A former process died, and took along what a client had running.
+    /// A former process died while a client's request ran.
     case requestCutOff(CutOffRequest)
     /// A user had requests at several crashes in a row, and waits.
     case userWaits(uid: UInt32, crashCount: Int, seconds: Int64)
     case stopped
-    /// Messages that were kept from flooding the log.
+    /// Messages that the rate limit has suppressed.
     case suppressed(SuppressedMessages)
 }
 
 extension Observation {
-    /// How severe it is, and which message; `nil` for those that only debugging shows. Known before any text is made.
+    /// Its severity and message id; `nil` for those that only debugging shows. Known before any text is made.
     var kind: (level: LogLevel, id: MessageID?) {
         switch self {
         case .connectionOpened, .connectionClosed, .requestStarted, .requestFinished, .requestFailed: (.debug, nil)
@@ -86,7 +87,7 @@ extension Observation {
         }
     }
 
-    /// Whose doing it is, where that is a client's.
+    /// The client that caused it, if there is one.
     var peer: PeerCredentials? {
         switch self {
         case .connectionOpened(_, let peer), .connectionClosed(_, let peer, _), .connectionRefused(_, _, let peer),
@@ -167,6 +168,7 @@ extension Observation {
             case .session: "may not use database \(database ?? "") any more, a session was ended"
             case .url: "may not open a database by this URL"
             case .reload: "may not reload the configuration"
+            case .request: "may only ask how the daemon is"
             }
         let shown = program.map { LogText.escaped($0, byteCountMax: 256) }
         return (

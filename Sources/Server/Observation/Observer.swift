@@ -1,4 +1,4 @@
-// Who gets the observations.
+// Passes observations to a receiver.
 
 public import LinuxSystem
 internal import Synchronization
@@ -23,7 +23,7 @@ public final class Observer: Sendable {
     private let limiter = Mutex(RateLimiter())
     private let receive: @Sendable (Observation) -> Void
 
-    /// `receive` is called on the thread where something happened; it must not block for long.
+    /// `receive` is called on the thread of the event; it must not block for long.
     public init(
         level: LogLevel, statementLog: StatementLog = StatementLog(), receive: @escaping @Sendable (Observation) -> Void
     ) {
@@ -35,14 +35,14 @@ public final class Observer: Sendable {
     /// Least severe level that is wanted.
     public func setLevel(_ level: LogLevel) { self.level.store(level.rawValue, ordering: .relaxed) }
 
-    /// Which statements are slow, from now on.
+    /// Sets which statements are slow.
     public func setStatementLog(_ statementLog: StatementLog) {
         let (product, overflow) = statementLog.slowMilliseconds.multipliedReportingOverflow(by: 1000)
         slowMicroseconds.store(product <= 0 || overflow ? .max : product, ordering: .relaxed)
         textByteCount.store(statementLog.textByteCountMax, ordering: .relaxed)
     }
 
-    /// True when observations of this level are wanted; asked before costly ones are made.
+    /// Whether observations of this level are wanted; to be asked before costly ones are made.
     public func wants(_ level: LogLevel) -> Bool { level.rawValue <= self.level.load(ordering: .relaxed) }
 
     /// True when a statement of that duration is to be logged.
@@ -51,9 +51,9 @@ public final class Observer: Sendable {
     /// Bytes of a slow statement's text to be logged; 0: none.
     var textByteCountMax: Int { textByteCount.load(ordering: .relaxed) }
 
-    /// Tells the receiver, unless nobody wants to know or it would be too much of the same.
+    /// Passes an observation to the receiver, unless its level is not wanted or the rate limit suppresses it.
     ///
-    /// Debugging is what somebody asked for, and is not limited.
+    /// Debug observations are not limited.
     public func observe(_ observation: Observation) {
         let (level, id) = observation.kind
         guard wants(level) else { return }
@@ -65,7 +65,7 @@ public final class Observer: Sendable {
         receive(observation)
     }
 
-    /// Says what was kept back; to be called every few seconds, and before the end with `isLast`.
+    /// Reports what was suppressed; to be called every few seconds, and before the end with `isLast`.
     public func reportSuppressed(isLast: Bool = false) {
         let now = isLast ? MonotonicInstant.distantFuture : .now
         for messages in limiter.withLock({ $0.takeEnded(at: now) }) { receive(.suppressed(messages)) }

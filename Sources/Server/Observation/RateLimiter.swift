@@ -1,23 +1,23 @@
-// Keeps what clients can cause at will from flooding the log. Pure: time comes from the caller, `Observer`.
+// Limits the messages that clients can cause at will. Pure: the time comes from the caller, `Observer`.
 
 internal import LinuxSystem
 
 /// Lets a burst of each kind of message and user through in each interval, and counts the rest.
 ///
-/// Of each user apart, so that the noise of one does not hide what another's clients do.
+/// Each user has a limit of its own, so that one user's messages do not hide another's.
 struct RateLimiter {
     /// Messages of one kind and user in one interval.
     static let burstCount = 100
     static let intervalMilliseconds: Int64 = 30_000
 
-    /// What is limited together.
+    /// Messages that are limited together.
     private struct Subject: Hashable {
         var id: MessageID
-        /// `nil`: no user's, or of one more than can be told apart.
+        /// `nil`: without a user, or beyond `subjectCountMax`.
         var uid: UInt32?
     }
 
-    /// Subjects in one interval; what is beyond is limited by its kind only.
+    /// Subjects in one interval; others are limited by their kind only.
     private static let subjectCountMax = 1_024
 
     private struct Window {
@@ -34,10 +34,10 @@ struct RateLimiter {
     ///
     /// - Parameters:
     ///   - id: its kind.
-    ///   - uid: who has caused it, where that is a user.
-    ///   - level: its severity; what is said about those that are kept back gets the same.
+    ///   - uid: the user who has caused it, if any.
+    ///   - level: its severity; the report about suppressed ones gets the same.
     ///   - now: the time.
-    /// - Returns: whether it may be written, and what an interval that ended before it has kept back.
+    /// - Returns: whether it may be written, and what an interval that has ended suppressed.
     mutating func admit(_ id: MessageID, of uid: UInt32? = nil, _ level: LogLevel, at now: MonotonicInstant)
         -> (passes: Bool, ended: SuppressedMessages?)
     {
@@ -59,7 +59,7 @@ struct RateLimiter {
         return windows[own] != nil || windows.count < Self.subjectCountMax ? own : Subject(id: id, uid: nil)
     }
 
-    /// What was kept back, of the intervals that have ended.
+    /// The suppressed messages of intervals that have ended.
     mutating func takeEnded(at now: MonotonicInstant) -> [SuppressedMessages] {
         let ended = windows.filter { $0.value.end <= now }
         for subject in ended.keys { windows[subject] = nil }
@@ -77,7 +77,7 @@ struct RateLimiter {
 /// How many messages of a kind were not written.
 public struct SuppressedMessages: Sendable, Equatable {
     var id: MessageID
-    /// Who has caused them, where that is one user.
+    /// The user who has caused them, if there is only one.
     var uid: UInt32?
     var level: LogLevel
     var count: Int

@@ -1,8 +1,8 @@
-// What is known about a request when something is said about it. Made only when somebody wants to hear it.
+// What is known about a request when it is reported. Made only if somebody wants to know it.
 
 public import LinuxSystem
 
-/// A request as the log names it: who sent it, for which database, and what came of it.
+/// A request in the log: its client, its database, and its outcome.
 ///
 /// Never holds SQL text, a parameter or a secret.
 public struct RequestFacts: Sendable {
@@ -33,7 +33,7 @@ public struct RequestFacts: Sendable {
     /// Longest id that is shown.
     static let requestByteCountMax = 128
 
-    /// What is known, as fields of the journal.
+    /// These facts as fields of the journal.
     var fields: [(name: String, value: String)] {
         var fields = [("LITEBASE_CONNECTION", "\(connection)"), ("LITEBASE_REQUEST", request)] + Self.fields(peer)
         if let database { fields.append(("LITEBASE_DATABASE", database)) }
@@ -50,13 +50,13 @@ public struct RequestFacts: Sendable {
         "\(Self.text(connection, peer)): \(type) \(request)" + (database.map { " on \($0)" } ?? "")
     }
 
-    /// ` with busy (55P03)`; nothing where it did not fail.
+    /// ` with busy (55P03)`; empty if it did not fail.
     var failure: String {
         guard let code else { return "" }
         return " with \(code)" + (sqlState.map { " (\($0))" } ?? "")
     }
 
-    /// ` in 1.234 ms`; nothing where it is not known.
+    /// ` in 1.234 ms`; empty if unknown.
     var duration: String {
         guard let microseconds else { return "" }
         let fraction = String(microseconds % 1000)

@@ -1,7 +1,7 @@
 // Rows as MessagePack arrays.
 
 internal import ByteBuffers
-internal import DatabaseDrivers
+internal import DatabaseContract
 internal import WireProtocol
 
 /// - Source: docs/protocol.md, Values, MessagePack column.

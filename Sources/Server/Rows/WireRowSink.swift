@@ -1,7 +1,7 @@
 // Rows on their way into frames. The subclasses differ in the encoding of values only.
 
 internal import ByteBuffers
-internal import DatabaseDrivers
+internal import DatabaseContract
 internal import LinuxSystem
 internal import WireProtocol
 
@@ -28,6 +28,8 @@ class WireRowSink: RowSink {
     private unowned(unsafe) var account: UserAccount?
     private var accountByteCountMax = Int.max
     private(set) final var chargedByteCount = 0
+    /// What the engine's library holds, which is charged, too.
+    private final var heldByteCount = 0
     /// The row ended since its user may not hold more.
     private(set) final var isUserExhausted = false
 
@@ -77,40 +79,36 @@ class WireRowSink: RowSink {
         // Behind another result a frame is open, which has nothing in it.
         if isFrameOpen { writer.abandon(in: &buffer) }
         beginFrame()
-        writer.key("columns", into: &buffer)
-        let index = Int(writer.encoding.rawValue)
-        if columns.encoded[index].isEmpty { columns.encoded[index] = encode(columns.columns) }
-        columns.encoded[index].withUnsafeBytes { writer.encoded($0, into: &buffer) }
+        writer.key(QueryFrame.columns, into: &buffer)
+        let number = Int(writer.encoding.number.rawValue)
+        if columns.forms.count <= number || columns.forms[number].isEmpty {
+            columns.keep(encode(columns.columns), at: number)
+        }
+        columns.forms[number].withUnsafeBytes { writer.encoded($0, into: &buffer) }
         beginRows()
     }
 
     /// The array of column maps as it stands in a frame.
     private func encode(_ columns: [ColumnDescription]) -> [UInt8] {
         var scratch = ByteBuffer()
-        var encoder = MessageWriter(encoding: writer.encoding, framing: .lengthPrefixed)
+        var encoder = MessageWriter(encoding: writer.encoding, framing: writer.framing)
         encoder.begin(type: "", id: .none, timestamp: WireTimestamp(nanosecondsSince1970: 0), into: &scratch)
-        encoder.key("columns", into: &scratch)
+        encoder.key(QueryFrame.columns, into: &scratch)
         let start = scratch.count
-        encoder.beginArray(into: &scratch)
-        for column in columns {
-            encoder.beginMap(into: &scratch)
-            encoder.column(column, into: &scratch)
-            encoder.endMap(into: &scratch)
-        }
-        encoder.endArray(into: &scratch)
+        columns.map(ColumnFields.init).write(&encoder, &scratch)
         return Array(scratch.readable[start...])
     }
 
     private func beginFrame() {
         writer.begin(
-            type: "query_response", id: id,
+            type: QueryRequest.type.replyName, id: id,
             timestamp: WireTimestamp(nanosecondsSince1970: WallClock.nanosecondsSince1970), into: &buffer)
         isFrameOpen = true
         rowsInFrame = 0
     }
 
     private func beginRows() {
-        writer.key("rows", into: &buffer)
+        writer.key(QueryFrame.rows, into: &buffer)
         writer.beginArray(into: &buffer)
     }
 
@@ -142,7 +140,8 @@ class WireRowSink: RowSink {
         guard let account else { return true }
         let used = account.bufferedBytes.add(byteCount &- chargedByteCount)
         chargedByteCount = byteCount
-        if used <= accountByteCountMax || !mayRefuse { return true }
+        // The row is there already: for what it takes there it is not refused.
+        if used - heldByteCount <= accountByteCountMax || !mayRefuse { return true }
         isUserExhausted = true
         isRowTooLarge = true
         return false
@@ -150,9 +149,16 @@ class WireRowSink: RowSink {
 
     /// The rows are gone, or somebody else's to pay for.
     final func discharge() {
-        guard chargedByteCount > 0 else { return }
-        account?.bufferedBytes.add(-chargedByteCount)
+        guard chargedByteCount > 0 || heldByteCount > 0 else { return }
+        account?.bufferedBytes.add(-chargedByteCount - heldByteCount)
         chargedByteCount = 0
+        heldByteCount = 0
+    }
+
+    final override func noteHeld(_ byteCount: Int) {
+        guard let account else { return }
+        account.bufferedBytes.add(byteCount - heldByteCount)
+        heldByteCount = byteCount
     }
 
     final override var rowByteCountMax: Int { rowLimit }
@@ -175,9 +181,8 @@ class WireRowSink: RowSink {
 
     private func closeFrame(_ end: ResultEnd? = nil) {
         writer.endArray(into: &buffer)
-        writer.key("more", into: &buffer)
-        writer.bool(true, into: &buffer)
-        if let end { writer.resultEnd(end, into: &buffer) }
+        writer.field(QueryFrame.more, true, into: &buffer)
+        if let end { writer.field(QueryFrame.resultEnd, QueryResultEnd(end), into: &buffer) }
         writer.end(into: &buffer)
         isFrameOpen = false
     }
@@ -205,13 +210,12 @@ class WireRowSink: RowSink {
     final override var pendingByteCount: Int { buffer.count }
 
     /// Ends the last frame.
-    /// - Parameter fields: adds the keys of the last frame behind `more`.
-    final func finish(_ fields: (inout MessageWriter, inout ByteBuffer) -> Void) {
+    /// - Parameter reply: what the last frame says behind `more`.
+    final func finish(_ reply: consuming QueryReply) {
         if !isFrameOpen { reopen() }
         writer.endArray(into: &buffer)
-        writer.key("more", into: &buffer)
-        writer.bool(false, into: &buffer)
-        fields(&writer, &buffer)
+        writer.field(QueryFrame.more, false, into: &buffer)
+        reply.writeFields(&writer, &buffer)
         writer.end(into: &buffer)
         isFrameOpen = false
     }

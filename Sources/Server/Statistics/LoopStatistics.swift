@@ -12,17 +12,24 @@ struct LoopStatistics: Sendable {
     var sessionsOpened: UInt64 = 0
     var sessionsOpen: Int = 0
     var requestsInFlight: Int = 0
-    var requests = [UInt64](repeating: 0, count: RequestType.allCases.count)
+    /// By type.
+    var requests: [UInt64]
     var errors = [UInt64](repeating: 0, count: ErrorCode.allCases.count)
     var bytesReceived: UInt64 = 0
     var bytesSent: UInt64 = 0
     var rowsSent: UInt64 = 0
-    /// What is limited for each connection: the most that one has now (when it was asked), and had.
+    /// Limits that apply to each connection: the present maximum over connections (when asked), and the peak.
     var uses = [LimitUse](repeating: LimitUse(), count: LimitName.allCases.count)
     /// Microseconds by type of request.
-    var latency = [LatencyHistogram](repeating: LatencyHistogram(), count: RequestType.allCases.count)
+    var latency: [LatencyHistogram]
 
-    /// A connection has that much.
+    /// Empty counters for that number of request types.
+    init(typeCount: Int) {
+        requests = [UInt64](repeating: 0, count: typeCount)
+        latency = [LatencyHistogram](repeating: LatencyHistogram(), count: typeCount)
+    }
+
+    /// Records the use of a limit by a connection.
     mutating func notePeak(_ name: LimitName, _ count: Int) {
         if count > uses[name.rawValue].peak ?? 0 { uses[name.rawValue].peak = Int64(count) }
     }

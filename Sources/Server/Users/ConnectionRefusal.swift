@@ -1,6 +1,6 @@
-// Why a connection is told that there are too many.
+// Why a connection is refused because of too many.
 
-/// Which limit of connections is reached.
+/// The limit of connections that was reached.
 enum ConnectionRefusal: Sendable {
     case total
     case ofUser

@@ -1,6 +1,6 @@
-// Every limit that `stats` shows live, with its name as in the configuration.
+// Every limit that `stats` shows with its use, named as in the configuration.
 
-internal import DatabaseDrivers
+internal import DatabaseContract
 internal import Synchronization
 
 /// A limit that clients can hit.
@@ -41,7 +41,7 @@ enum LimitName: Int, CaseIterable, Sendable {
         }
     }
 
-    /// What is configured.
+    /// The configured value.
     func value(_ limits: Limits) -> Int64 {
         switch self {
         case .frameBytes: Int64(limits.frameByteCountMax)
@@ -58,7 +58,7 @@ enum LimitName: Int, CaseIterable, Sendable {
         case .readersPerDatabase: Int64(limits.readersPerDatabaseMax)
         case .workerThreads: Int64(limits.workerThreadCountMax)
         case .sqliteMemoryBytes: Int64(limits.sqliteMemoryByteCountMax)
-        case .sqliteMemoryBytesPerUser: Int64(limits.sqlite.memoryOfUser)
+        case .sqliteMemoryBytesPerUser: Int64(limits.ofEngines.memoryOfUser)
         case .temporaryBytesPerUser: Int64(limits.temporaryByteCountPerUserMax)
         case .poolConnections: Int64(limits.poolConnectionCountMax)
         case .poolWait: limits.poolWaitMillisecondsMax
@@ -77,13 +77,13 @@ enum LimitName: Int, CaseIterable, Sendable {
     }
 }
 
-/// How near a limit is, and how often it was reached.
+/// The use of a limit, and how often it was reached.
 struct LimitUse: Sendable {
-    /// In use now; `nil` where nothing can be counted, as with times.
+    /// In use now; `nil` if nothing can be counted, as with times.
     var used: Int64?
     /// The most that was in use since the start.
     var peak: Int64?
-    /// How often something was refused, ended or kept waiting for it.
+    /// How often a request was refused, ended or delayed because of it.
     var hitCount: UInt64 = 0
 
     /// The same limit elsewhere, such as on another connection.
@@ -93,17 +93,17 @@ struct LimitUse: Sendable {
     }
 }
 
-/// A limit as an error tells of it.
+/// A limit as an error reports it.
 struct LimitReport: Sendable {
     var name: StaticString
     var value: Int64
     /// In use now.
     var used: Int64?
-    /// Whose it is.
+    /// The user whose limit it is, if any.
     var account: UserAccount?
 }
 
-/// How often limits were reached, of all loops. That is rare.
+/// How often limits were reached, over all loops. That is rare.
 ///
 /// - Thread: any.
 final class LimitHits: Sendable {

@@ -1,9 +1,9 @@
-// What each Unix user has in use, so that none can take everything.
+// What each Unix user has in use, so that no user can take everything.
 
 internal import LinuxSystem
 internal import Synchronization
 
-/// How much of something is in use, and was at most.
+/// A number in use, and its peak.
 ///
 /// - Thread: any.
 struct Usage: ~Copyable, Sendable {
@@ -29,17 +29,17 @@ final class UserAccount: Sendable {
     /// `nil` for clients over TCP, which have no user and share one account.
     let uid: UInt32?
     let connections = Usage()
-    /// Those of them that the descriptor store keeps.
+    /// Connections that the descriptor store keeps.
     let keptConnections = Usage()
-    /// Bytes of requests and replies that are under way, to about 32 KiB for each connection, and 8 MiB in all.
+    /// Bytes of requests and replies, exact to about 32 KiB for each connection and 8 MiB in all.
     let bufferedBytes = Usage()
-    /// Requests that did not end in the turn they came in.
+    /// Requests that did not end in the turn in which they came.
     let requestsInFlight = Usage()
-    /// Those that are being opened included.
+    /// Including those that are being opened.
     let sessions = Usage()
-    /// What SQLite has taken for the user.
+    /// SQLite's memory for the user.
     let sqlite: MemoryAccount
-    /// Requests, replies and connections that were refused for a limit.
+    /// Requests, replies and connections that were refused because of a limit.
     let refusalCount = Atomic<UInt64>(0)
 
     init(uid: UInt32?) {
@@ -47,13 +47,16 @@ final class UserAccount: Sendable {
         sqlite = MemoryAccount(uid: Self.number(of: uid))
     }
 
-    /// Clients over TCP have no uid, and this one is nobody's (chown(2)).
+    /// Clients over TCP have no uid; this number belongs to nobody (chown(2)).
     static func number(of uid: UInt32?) -> UInt32 { uid ?? .max }
+
+    /// Somebody is connected, or has hung up while workers have requests of his.
+    var isInUse: Bool { connections.count > 0 || bufferedBytes.count > 0 }
 
     /// Root and the daemon's own user are to get through when others have taken all that they may.
     var isAdministrator: Bool { uid == 0 || uid == Process.effectiveUID }
 
-    /// How the user is called in messages.
+    /// The user's name in messages.
     var name: String {
         guard let uid else { return "TCP clients" }
         guard let name = Process.userName(uid: uid) else { return "uid \(uid)" }
@@ -74,7 +77,7 @@ final class UserAccounts: Sendable {
         accounts.withLock { accounts in
             if let known = accounts[uid] { return known }
             if accounts.count >= Self.accountCountMax {
-                accounts = accounts.filter { $0.value.connections.count > 0 }
+                accounts = accounts.filter { $0.value.isInUse }
             }
             let account = UserAccount(uid: uid)
             accounts[uid] = account
@@ -82,28 +85,33 @@ final class UserAccounts: Sendable {
         }
     }
 
-    /// Those who are connected, by uid; TCP last.
-    var connected: [UserAccount] {
+    /// Those who are connected, or hold something still, by uid; TCP last.
+    var inUse: [UserAccount] {
         accounts.withLock { Array($0.values) }
-            .filter { $0.connections.count > 0 }
+            .filter(\.isInUse)
             .sorted { ($0.uid ?? .max) < ($1.uid ?? .max) }
     }
 }
 
-/// Who is on the other side of a connection.
+/// The peer of a connection.
 struct Client: Sendable {
     /// `nil` over TCP.
     let peer: PeerCredentials?
     let account: UserAccount
+    /// It came over the socket for monitors. Such a connection is not kept beyond the process: a version that does not
+    /// know that socket would give it all rights.
+    var isFromMonitorSocket = false
 }
 
 extension UserAccounts {
-    /// Counts one more connection of whoever is on the other side; the connection counts itself out at its end.
-    /// - Returns: who that is, and how many connections the user has now.
-    func admit(_ socket: borrowing OwnedDescriptor) -> (client: Client, connectionCount: Int) {
+    /// Counts one more connection of the peer's user; the connection subtracts itself at its end.
+    /// - Returns: the user, and the user's number of connections.
+    func admit(_ socket: borrowing OwnedDescriptor, isFromMonitorSocket: Bool = false) -> (
+        client: Client, connectionCount: Int
+    ) {
         let peer = Sockets.peer(of: socket)
         let account = account(of: peer?.uid)
         let count = account.connections.add(1)
-        return (Client(peer: peer, account: account), count)
+        return (Client(peer: peer, account: account, isFromMonitorSocket: isFromMonitorSocket), count)
     }
 }

@@ -1,11 +1,11 @@
-// How the result of a load run is shown: for people, as JSON, and while it goes on.
+// The report of a load run: for people, as JSON, and while it runs.
 
 internal import ByteBuffers
 internal import Glibc
 internal import LinuxSystem
 import LiteBaseClient
 
-/// What a report says of a run besides its counts.
+/// The heading of a report, besides the counts.
 struct BenchHeading {
     var workload: String
     var database: String?
@@ -59,7 +59,7 @@ enum BenchReport {
         return parts.joined(separator: "  ")
     }
 
-    /// The line that is shown while a run goes on.
+    /// The progress line during a run.
     static func progress(_ plan: LoadPlan, _ counters: LoadCounters, elapsed: Int64) -> String {
         if elapsed < plan.warmUpNanoseconds { return "warming up, \(seconds(elapsed))" }
         let extent: String =

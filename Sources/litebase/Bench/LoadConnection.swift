@@ -62,7 +62,7 @@ final class LoadConnection: EventSource {
             case .wouldBlock: return waitForRoom(true)
             case .endOfStream: return lose("the server closed the connection")
             case .failed(let error):
-                // What the daemon said before it closed is worth more than the broken pipe.
+                // The daemon's last messages are more useful than the broken pipe.
                 receive()
                 return lose("the connection broke off: \(error)")
             }

@@ -1,4 +1,4 @@
-// What a load run has counted, and how threads hand it over.
+// The counts of a load run, and how threads hand them over.
 
 internal import LinuxSystem
 import LiteBaseClient
@@ -60,7 +60,7 @@ struct LoadCounters: Sendable {
     }
 }
 
-/// What the threads of a run and the one that watches them share.
+/// State shared by the threads of a run and the one that watches them.
 final class LoadBoard: Sendable {
     private struct State {
         var counters: [LoadCounters]
@@ -83,7 +83,7 @@ final class LoadBoard: Sendable {
         state.withLock { $0.counters[index] = counters }
     }
 
-    /// To be called as the last thing of a thread; with a reason why it could not go on, the other threads end too.
+    /// To be called last in a thread; with a reason why it could not continue, the other threads end too.
     func finish(thread index: Int, _ failure: ClientError?) {
         state.withLock { state in
             state.runningCount -= 1

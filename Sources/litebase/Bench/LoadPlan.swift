@@ -1,9 +1,9 @@
-// What a run of `litebase bench` does, as plain values.
+// The parameters of a run of `litebase bench`, as plain values.
 
 internal import LinuxSystem
 import LiteBaseClient
 
-/// When a run ends by itself.
+/// When a run ends without a failure or Ctrl-C.
 enum LoadExtent: Sendable, Equatable {
     case nanoseconds(Int64)
     /// That many replies, over all connections, after the warm-up.

@@ -20,7 +20,7 @@ final class LoadWorker: EventSource {
     private(set) var phase = Phase.warmingUp
     var counters = LoadCounters()
     var source: ParameterSource
-    /// Connections read into it; what is not a whole frame moves to the connection's own buffer.
+    /// Connections read into it; an incomplete frame moves to the connection's own buffer.
     let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 18, alignment: 16)
 
     /// Requests that may still be begun in this phase.
@@ -204,7 +204,7 @@ final class LoadWorker: EventSource {
 
     private func reconnect() {
         isReconnectScheduled = false
-        // What is lost again meanwhile waits for the next time.
+        // Connections that are lost again meanwhile wait for the next attempt.
         for _ in 0..<lostConnectionCount where phase != .over {
             do throws(Errno) {
                 let socket = try LoadRun.connect(endpoint, plan.trusted)

@@ -1,4 +1,4 @@
-// `--param`: what a placeholder is filled with, anew for each request.
+// `--param`: the value of a placeholder, new for each request.
 
 internal import ByteBuffers
 internal import WireProtocol

@@ -1,4 +1,5 @@
-// Reads of a reply what a load generator must know: which request, is it the last frame, did it fail.
+// Reads the parts of a reply that a load generator needs: which request, whether it is the last frame, whether it
+// failed.
 
 internal import WireProtocol
 
@@ -12,7 +13,7 @@ struct ScannedReply {
     var rowCount: UInt64 = 0
     var isError = false
 
-    /// Reads a frame's body. What is not needed is skipped, not checked.
+    /// Reads a frame's body. Other parts are skipped without a check.
     /// - Throws: `DecodeError` where the bytes are not MessagePack.
     init(_ body: UnsafeRawBufferPointer) throws(DecodeError) {
         var reader = MessagePackReader(body)
@@ -23,8 +24,8 @@ struct ScannedReply {
                 if case .integer(let id) = try reader.next() { self.id = UInt32(exactly: id) }
             } else if key.equals("type") {
                 let type = try reader.readText("type")
-                isError = type.equals(RequestType.errorReplyName)
-                isStatement = type.equals(RequestType.query.replyName)
+                isError = type.equals(ErrorReply.typeName)
+                isStatement = type.equals(QueryRequest.type.replyName)
                 // The rest of every other reply is of no interest, and the daemon writes the id first.
                 if id != nil, !isStatement { return }
             } else if key.equals("data"), isStatement {

@@ -22,7 +22,7 @@ struct RequestTemplate: Sendable {
     /// A request without data.
     static let healthCheck: RequestTemplate = {
         var frame = ByteBuffer()
-        beginFrame(type: .healthCheck, keyCount: 2, &frame)
+        beginFrame(type: HealthRequest.type, keyCount: 2, &frame)
         return RequestTemplate(finishing: &frame, places: [])
     }()
 
@@ -30,7 +30,7 @@ struct RequestTemplate: Sendable {
     static func query(_ sql: String, _ parameters: [RandomParameter], database: String?) -> RequestTemplate {
         var frame = ByteBuffer()
         var places: [Place] = []
-        beginFrame(type: .query, keyCount: 3, &frame)
+        beginFrame(type: QueryRequest.type, keyCount: 3, &frame)
         frame.appendMessagePackText("data")
         frame.append(0x80 | UInt8(1 + (database == nil ? 0 : 1) + (parameters.isEmpty ? 0 : 1)))
         frame.appendMessagePackText("sql")

@@ -29,9 +29,9 @@ enum Workload: String, CaseIterable, ExpressibleByArgument {
     }
 }
 
-/// The table that a run makes and removes, in the database that the user names.
+/// The table that a run creates and drops, in the database that the user names.
 ///
-/// A mark in its definition, which SQLite keeps as it was written, tells it from a table of somebody else.
+/// A mark in its definition, which SQLite stores as written, distinguishes it from a user's table.
 /// - Source: https://www.sqlite.org/schematab.html
 struct BenchTable {
     static let name = "litebase_bench"
@@ -42,8 +42,8 @@ struct BenchTable {
 
     private var options: QueryOptions { QueryOptions(database: database) }
 
-    /// Makes the table with that many rows; one that a former run has left is replaced.
-    /// - Throws: `UsageError` when a table of that name belongs to somebody else.
+    /// Creates the table with that many rows; one from an earlier run is replaced.
+    /// - Throws: `UsageError` if a user's table has that name.
     func create(rowCount: Int64) throws {
         try checkEngine()
         let found = try client.query(

@@ -101,7 +101,7 @@ struct AddDatabaseCommand: ParsableCommand {
         let advice = ServiceAdvice(name, location, credential: credentialName, place)
         for line in advice.lines { try output.print(line) }
         try output.flush()
-        // A reload does not change what the service can reach, and would find the database out of reach.
+        // A reload does not change what the service can reach, so the database would be unreachable.
         let next = advice.lines.isEmpty ? try reload.lines(place) : ["Next: \(ServiceAdvice.restart)"]
         for line in next { try output.print(line) }
         try output.flush()
@@ -113,7 +113,7 @@ struct AddDatabaseCommand: ParsableCommand {
             if replace { return try RemoveDatabaseCommand.checkIsOurs(path, name) }
             throw InputError(message: "\(path) is there already; --replace replaces it", status: ExitStatus.usage)
         }
-        // The one that is built in may be replaced.
+        // The built-in database may be replaced.
         if name == "default" { return }
         let present = try ConfigurationPreview(place, name: "\(name).toml", text: nil).check()
         if DatabaseEntry.isListed(name, in: present) {
@@ -155,7 +155,7 @@ struct AddDatabaseCommand: ParsableCommand {
         return location
     }
 
-    /// The daemon's program hides what is secret; so it differs from what was given where there is something.
+    /// The daemon's program hides secrets, so its output differs from the input if there is one.
     private func checkHasNoSecret(_ configuration: String) throws(InputError) {
         let shown = "url = \(DatabaseEntry.quote(location))"
         if configuration.split(separator: "\n").contains(where: { $0 == shown }) { return }

@@ -167,7 +167,7 @@ struct LoadOptions: ParsableArguments {
     var seed: UInt64?
 
     static let connectionCountMax = 100_000
-    /// What the daemon reads of one connection by default (`requests_in_flight_max`).
+    /// The default number of requests that the daemon reads from one connection (`requests_in_flight_max`).
     static let pipelineDepthMax = 1024
     static let threadCountMax = 64
 

@@ -95,7 +95,7 @@ struct DatabaseOptions: ParsableArguments {
         return SessionOptions(database: database, isReadOnly: isReadOnly)
     }
 
-    /// A URL as it was given, where a path may stand for it.
+    /// A URL as given, where a path is also allowed.
     static func url(_ argument: String) -> String {
         if argument == ":memory:" { return "sqlite:" + argument }
         // A scheme and a colon before any slash; "./a:b" is a path.

@@ -1,4 +1,4 @@
-// `litebase config`: the files of the configuration, for people who would rather not write them.
+// `litebase config`: edits the configuration files.
 
 import ArgumentParser
 internal import ByteBuffers
@@ -16,7 +16,7 @@ struct ConfigCommand: ParsableCommand {
         subcommands: [AddDatabaseCommand.self, RemoveDatabaseCommand.self, CheckConfigurationCommand.self])
 }
 
-/// Which configuration, and whether the daemon is told.
+/// The configuration to edit, and whether the daemon reloads it.
 struct ConfigurationOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp("Work on <file> and <file>.d instead of the usual files.", valueName: "file"),
@@ -33,7 +33,7 @@ struct ReloadOptions: ParsableArguments {
 
     @OptionGroup var connection: ConnectionOptions
 
-    /// Before anything is changed: the daemon that would reload must be one that reads these files.
+    /// Before any change: the daemon that would reload must be one that reads these files.
     func check(_ place: ConfigurationPlace) throws(InputError) {
         guard mustReload, leadsToSystem(place) else { return }
         throw InputError(
@@ -44,7 +44,7 @@ struct ReloadOptions: ParsableArguments {
 
     private static let ownDaemon = "for one of your own: systemctl --user enable --now litebase.socket"
 
-    /// A user without a daemon of his own, for whom the system's would be taken.
+    /// Whether a user without a daemon of their own would reach the system's.
     private func leadsToSystem(_ place: ConfigurationPlace) -> Bool {
         guard place.isUsersOwn, connection.socket == nil, connection.port == nil,
             Process.environment("LITEBASE_SOCKET") == nil
@@ -52,8 +52,8 @@ struct ReloadOptions: ParsableArguments {
         return (try? connection.endpoint()) == .unix(path: "/run/litebase/litebase.sock")
     }
 
-    /// Reloads if that was asked for.
-    /// - Returns: lines for the user: what happened, or what is left to do.
+    /// Reloads if requested.
+    /// - Returns: lines for the user: what happened, or what remains to be done.
     func lines(_ place: ConfigurationPlace) throws -> [String] {
         guard mustReload else {
             if leadsToSystem(place) {
@@ -61,9 +61,7 @@ struct ReloadOptions: ParsableArguments {
             }
             return ["Next: \(place.isSystem ? "systemctl reload litebase" : "litebase reload")"]
         }
-        let client = try connection.connect()
-        client.timeout = .seconds(30)
-        return ReloadCommand.lines(try client.reload())
+        return ReloadCommand.lines(try ReloadCommand.reload(connection))
     }
 }
 
@@ -119,8 +117,12 @@ struct RemoveDatabaseCommand: ParsableCommand {
         try output.print("Removed: \(path)")
         let secret = place.passwordFile(name)
         if (try? Files.status(secret))??.kind == .regular {
-            try output.print("Its password is still in \(secret); remove that too, if nothing else uses it.")
+            // A credential whose file is missing keeps the service from starting (systemd.exec(5), status 243).
+            let first = place.isSystem ? "a LoadCredential= of litebase.service that names it, then " : ""
+            try output.print("Its password is still in \(secret); remove \(first)that too, if nothing else uses it.")
         }
+        // What was done is said also where the daemon does not answer.
+        try output.flush()
         for line in try reload.lines(place) { try output.print(line) }
         try output.flush()
     }

@@ -16,11 +16,13 @@ struct DatabasesCommand: ParsableCommand {
         try Self.write(try connection.connect().listDatabases(), output)
     }
 
-    /// What is known of servers has columns of its own, where there are servers.
+    /// The state of servers has columns of its own, if there are servers.
     static func write(_ databases: [DatabaseInformation], _ options: OutputOptions) throws {
         let hasServers = databases.contains { $0.server != nil }
         let rows = databases.map { database -> [Value] in
-            let access = database.isDisabled ? "disabled" : database.isReadOnly ? "read_only" : "read_write"
+            let access =
+                database.isDisabled
+                ? "disabled" : !database.mayBeOpened ? "none" : database.isReadOnly ? "read_only" : "read_write"
             let row: [Value] = [
                 .text(database.name), .text(database.engine), .text(access), .bool(database.isDefault),
             ]
@@ -68,7 +70,7 @@ struct StatusCommand: ParsableCommand {
             for line in StatusText.lines(health, stats, databases, endpoint) { try output.print(line) }
         }
         try output.flush()
-        // For who watches the service: what an administrator has to mend is no success.
+        // For monitoring: a state that an administrator has to correct is not a success.
         if stats["disabled_databases"] != nil { throw ExitCode(ExitStatus.configuration) }
     }
 }

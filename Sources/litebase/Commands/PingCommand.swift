@@ -38,7 +38,7 @@ struct PingCommand: ParsableCommand {
 
     func run() throws {
         try patience.ask(connection) { client, endpoint in
-            // A database's own time limit ends first, so that its error is told.
+            // A database's own time limit ends first, so that its error is shown.
             if database != nil { client.timeout = patience.duration + .seconds(5) }
             try ask(client, endpoint)
         }
@@ -119,7 +119,7 @@ struct PingCommand: ParsableCommand {
         return "\(times.count) answers, min/avg/max/p99 = \(figures) ms"
     }
 
-    /// With three digits behind the point.
+    /// With three decimal places.
     static func milliseconds(_ nanoseconds: Int64) -> String {
         let microseconds = (nanoseconds + 500) / 1000
         let fraction = String(microseconds % 1000)
@@ -133,7 +133,7 @@ struct PingAnswer {
     var status: String
     /// Who was asked.
     var source: String
-    /// What is known of it, if it has answered.
+    /// Facts about the database, if it has answered.
     var facts: String?
     var nanoseconds: Int64
     var error: ClientError?

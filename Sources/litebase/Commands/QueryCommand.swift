@@ -4,6 +4,7 @@ import ArgumentParser
 internal import Glibc
 internal import LinuxSystem
 import LiteBaseClient
+import SQLText
 
 struct QueryCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -121,7 +122,7 @@ struct QueryCommand: ParsableCommand {
         }
     }
 
-    /// Runs a statement of several. One that fails ends the script, or is told and counted.
+    /// Runs one of several statements. If it fails, the script ends, or the error is shown and counted.
     private func run(
         _ statement: StatementSplitter.Statement, in script: inout Script, isFromScript: Bool
     ) throws {
@@ -148,12 +149,13 @@ struct QueryCommand: ParsableCommand {
             try body(&script, language)
         } catch {
             if script.hasOpenTransaction { Self.complainOfTransaction() }
+            if script.hasLostTransaction { Terminal.complain("litebase: \(ScriptText.lostTransaction)") }
             throw error
         }
         let isLost = script.hasOpenTransaction
         if isLost { Self.complainOfTransaction() }
         try session.close()
-        if (isLost && sql == "-") || script.hasFailed { throw ExitCode(ExitStatus.statementFailed) }
+        if isLost || script.hasFailed { throw ExitCode(ExitStatus.statementFailed) }
     }
 
     private static func complainOfTransaction() {

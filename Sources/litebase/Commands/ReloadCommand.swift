@@ -21,9 +21,7 @@ struct ReloadCommand: ParsableCommand {
     @OptionGroup var connection: ConnectionOptions
 
     func run() throws {
-        let client = try connection.connect()
-        client.timeout = .seconds(30)
-        let result = try client.reload()
+        let result = try Self.reload(connection)
         let output = StandardOutput()
         if isJSON {
             Self.appendJSON(result, into: &output.buffer)
@@ -32,6 +30,15 @@ struct ReloadCommand: ParsableCommand {
             for line in Self.lines(result) { try output.print(line) }
         }
         try output.flush()
+    }
+
+    /// Makes the daemon read its configuration.
+    static func reload(_ connection: ConnectionOptions) throws -> ReloadResult {
+        try ServiceState.explaining(connection) { endpoint in
+            let client = try BlockingClient.connect(to: endpoint, trusting: connection.trusted)
+            client.timeout = .seconds(30)
+            return try client.reload()
+        }
     }
 
     /// What happened, for people.

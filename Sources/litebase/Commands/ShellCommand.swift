@@ -27,7 +27,7 @@ struct ShellCommand: ParsableCommand {
     @OptionGroup var connection: ConnectionOptions
 
     func run() throws {
-        let isInteractive = Terminal.inputIsTerminal && Terminal.outputIsTerminal
+        let isInteractive = Terminal.inputIsTerminal
         let shell = Shell(
             connection: try ShellConnection(connection.endpoint(), trusting: connection.trusted, database),
             settings: ShellSettings(

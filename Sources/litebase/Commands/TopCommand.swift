@@ -1,4 +1,4 @@
-// `litebase top`: what is going on, refreshed.
+// `litebase top`: the present activity, refreshed.
 
 import ArgumentParser
 internal import ByteBuffers

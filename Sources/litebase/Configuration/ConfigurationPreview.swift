@@ -1,4 +1,4 @@
-// What a configuration would be with one file changed: the daemon's own check looks at it before anything is written.
+// A configuration with one file changed, which the daemon's program checks before anything is written.
 
 internal import Glibc
 internal import LinuxSystem
@@ -11,8 +11,8 @@ struct ConfigurationPreview: ~Copyable {
     /// - Parameters:
     ///   - place: the configuration.
     ///   - name: a file in its directory of drop-ins.
-    ///   - text: what that file would hold; `nil` when it would not be there.
-    /// - Throws: `InputError` when the files cannot be looked at.
+    ///   - text: the new content of that file; `nil` if it would be removed.
+    /// - Throws: `InputError` if the files cannot be read.
     init(_ place: ConfigurationPlace, name: String, text: String?) throws(InputError) {
         let made = try Self.makeDirectory()
         do throws(Errno) {
@@ -47,9 +47,9 @@ struct ConfigurationPreview: ~Copyable {
 
     deinit { Self.remove(directory) }
 
-    /// Asks the daemon's program.
-    /// - Returns: the configuration as it would be in force, passwords of URLs hidden.
-    /// - Throws: `InputError` with what it says, in terms of the files as they will be called.
+    /// Runs the daemon's program.
+    /// - Returns: the resulting configuration, with passwords of URLs hidden.
+    /// - Throws: `InputError` with the program's messages, in terms of the final file names.
     func check() throws(InputError) -> String {
         let result = try DaemonProgram.run(["--check-config", "--config", directory + "/litebase.toml"])
         // It shows a configuration that is right, whatever it then finds missing: a password file is written last.
@@ -97,14 +97,14 @@ enum DaemonProgram {
         }
     }
 
-    /// What it has logged, without time and level.
+    /// Its log messages, without time and level.
     static func messages(_ log: String) -> String {
         log.split(separator: "\n").map { line in
             line.split(separator: " ", maxSplits: 2, omittingEmptySubsequences: true).last ?? line
         }.joined(separator: "\n")
     }
 
-    /// Shows what it has to say of a configuration that is right.
+    /// Shows its messages about a valid configuration.
     static func passOn(_ log: String) {
         for line in messages(log).split(separator: "\n") { Terminal.complain("litebase: warning: \(line)") }
     }

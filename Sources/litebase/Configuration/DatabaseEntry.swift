@@ -1,6 +1,6 @@
 // A `[databases.NAME]` table as text.
 
-/// What a drop-in says about one database.
+/// The content of a drop-in for one database.
 struct DatabaseEntry {
     /// Keys with their values, all strings or arrays of strings, in the order of the file.
     enum Value {
@@ -28,7 +28,7 @@ struct DatabaseEntry {
     /// A dot separates keys (TOML 1.0, "Keys").
     private var isBare: Bool { !name.contains(".") }
 
-    /// What is wrong with the name of a database that is to be the name of a file too; `nil` for a good one.
+    /// The error of a database name that is also used as a file name; `nil` for a valid one.
     static func problem(name: String) -> String? {
         let isGood = name.utf8.allSatisfy { byte in
             switch byte {

@@ -1,4 +1,4 @@
-// A password that is typed, or comes through a pipe: never from the command line, which everybody can read.
+// Reads a password from the terminal or a pipe: never from the command line, which everybody can read.
 
 internal import Glibc
 internal import LinuxSystem
@@ -6,7 +6,7 @@ internal import LinuxSystem
 enum PasswordPrompt {
     private static let byteCountMax = 4096
 
-    /// Asks for a password on the terminal, without showing it; reads it from standard input where that is none.
+    /// Asks for a password on the terminal, without showing it; reads it from standard input if that is not a terminal.
     /// - Throws: `InputError` for one that cannot be used.
     static func read(_ question: String) throws(InputError) -> [UInt8] {
         let line = Terminal.inputIsTerminal ? try ask(question) : try readAll()

@@ -1,8 +1,8 @@
-// What a database needs beside the configuration: things that only the service's unit can give.
+// What a database needs besides the configuration: settings that only the service's unit can have.
 
 internal import LinuxSystem
 
-/// What is left to do so that the system's service reaches a database.
+/// What remains to be done so that the system's service can reach a database.
 struct ServiceAdvice {
     static let restart = "systemctl daemon-reload; systemctl restart litebase.service"
 
@@ -13,7 +13,7 @@ struct ServiceAdvice {
     ///   - name: the database's.
     ///   - url: its URL.
     ///   - credential: the credential with its password, if it has one.
-    ///   - place: whose configuration it is in.
+    ///   - place: the configuration.
     ///   - sandbox: what the service can reach.
     init(
         _ name: String, _ url: String, credential: String?, _ place: ConfigurationPlace,

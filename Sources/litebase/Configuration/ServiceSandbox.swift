@@ -1,8 +1,8 @@
-// What the system's service can reach: systemd shows it a few directories, and no network unless a drop-in says so.
+// What the system's service can reach: systemd shows it a few directories, and no network without a drop-in.
 
 /// The sandbox of litebase.service, as systemd has it now.
 struct ServiceSandbox {
-    /// Whether the service has a root directory of its own, in which there is only what is bound.
+    /// Whether the service has a root directory of its own, which contains only bound directories.
     var hasOwnRoot = true
     var hasNetwork = false
     /// Directories that it sees, and whether it may write there.
@@ -48,12 +48,12 @@ struct ServiceSandbox {
         }
     }
 
-    /// What the service lacks for a file.
+    /// What the service lacks for a file: with "-", since a directory that is gone must not keep the other databases away.
     ///
     /// - Parameters:
     ///   - path: absolute path of the file.
     ///   - isWritten: whether it writes there.
-    /// - Returns: lines of a drop-in; `nil` when nothing is missing, or when that cannot be seen from here.
+    /// - Returns: lines of a drop-in; `nil` if nothing is missing, or if that cannot be determined.
     func missing(file path: String, isWritten: Bool) -> String? {
         guard hasOwnRoot else { return nil }
         let directory = ConfigurationPlace.directory(of: path)
@@ -61,6 +61,6 @@ struct ServiceSandbox {
         let place = places.filter { directory == $0.path || directory.hasPrefix($0.path == "/" ? "/" : $0.path + "/") }
             .max { $0.path.utf8.count < $1.path.utf8.count }
         if let place, place.isWritable || !isWritten { return nil }
-        return "\(isWritten ? "BindPaths" : "BindReadOnlyPaths")=\(directory)"
+        return "\(isWritten ? "BindPaths" : "BindReadOnlyPaths")=-\(directory)"
     }
 }

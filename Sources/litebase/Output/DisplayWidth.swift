@@ -2,7 +2,7 @@
 
 /// Widths in terminal columns.
 ///
-/// By grapheme cluster: what a reader takes for one character is one or two columns wide, whatever it is made of.
+/// By grapheme cluster: a character as readers see it is one or two columns wide, whatever it consists of.
 /// Terminals differ on rare emoji; this follows the Unicode properties.
 /// - Source: Unicode Standard Annex #11, "East Asian Width"; Unicode Technical Standard #51
 enum DisplayWidth {

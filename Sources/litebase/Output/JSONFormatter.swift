@@ -81,9 +81,9 @@ enum JSONText {
 
     /// A string in quotes.
     /// - Parameters:
-    ///   - text: what is quoted.
-    ///   - isTerminal: also escapes what is legal in JSON but would steer a terminal.
-    ///   - output: what it is appended to.
+    ///   - text: the text to quote.
+    ///   - isTerminal: also escapes characters that are legal in JSON but would control a terminal.
+    ///   - output: the buffer to append to.
     static func append(_ text: String, isTerminal: Bool, into output: inout ByteBuffer) {
         guard isTerminal, text.unicodeScalars.contains(where: isLegalButHarmful) else {
             return output.appendJSONText(text)

@@ -11,7 +11,7 @@ struct LimitsText {
     private let users: [StructuredValue]
     private let pools: [StructuredValue]
 
-    /// `nil` for a daemon that does not tell.
+    /// `nil` for a daemon that does not report them.
     init?(_ stats: StructuredValue) {
         guard let members = stats["limits"]?.members else { return nil }
         limits = members.map { name, limit in
@@ -24,7 +24,7 @@ struct LimitsText {
         pools = stats["pools"]?.elements ?? []
     }
 
-    /// All of it: a table of limits, one of users, and what to look at.
+    /// Everything: a table of limits, one of users, and hints.
     var lines: [String] {
         ["", "limits"] + Self.table([["", "value", "used", "peak", "hits"]] + limits.map(Self.cells))
             + poolLines + ["", "users"] + Self.table([Self.userTitles] + users.map(Self.userCells))
@@ -44,7 +44,7 @@ struct LimitsText {
 
     private static let poolTitles = ["", "value", "used", "waiting", "longest wait", "hits", "refusals"]
 
-    /// What is in use, and what waiting is like, of the connections to each server; nothing where there is none.
+    /// The use and the waiting times of the connections to each server; nothing if there is none.
     private var poolLines: [String] {
         pools.isEmpty ? [] : ["", "pools"] + Self.table([Self.poolTitles] + pools.map(Self.poolCells))
     }
@@ -61,7 +61,7 @@ struct LimitsText {
         ]
     }
 
-    /// A database may have a second pool, for those who may only read.
+    /// A database may have a second pool, for read-only access.
     private static func poolName(_ pool: StructuredValue) -> String {
         let name = TerminalEscaping.visible(pool["database"]?.text ?? "")
         return pool["access"]?.text == "read_only" ? "\(name) (read_only)" : name
@@ -79,7 +79,7 @@ struct LimitsText {
     private static let userTitles = [
         "", "connections", "sessions", "in flight", "buffered bytes", "SQLite memory", "temporary", "refusals",
     ]
-    /// What a user has, with the limit of each.
+    /// What a user holds, with the limit of each.
     private static let shares: [(key: String, what: String, limit: String)] = [
         ("connections", "connections", "connections_per_user_max"),
         ("sessions", "sessions", "sessions_per_user_max"),
@@ -104,11 +104,11 @@ struct LimitsText {
 
     // MARK: Hints
 
-    /// What is nearly used up, and who uses it.
+    /// Limits that are nearly reached, and by whom.
     var hints: [String] {
         limits.compactMap { limit in
             guard let used = limit.used, Self.isNear(used, limit.value) else { return nil }
-            // Those of a user are named below.
+            // Limits of a user are named below.
             if Self.shares.contains(where: { $0.limit == limit.name }) { return nil }
             return "\(used) of \(limit.value) are in use: \(TerminalEscaping.visible(limit.name))"
         } + poolHints + users.flatMap(hints(for:))

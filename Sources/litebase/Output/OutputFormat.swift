@@ -28,16 +28,19 @@ struct OutputStyle {
 ///
 /// Formatters keep at most a sample of rows, so that memory is bounded whatever the result.
 protocol ResultFormatter {
+    /// Says of which statement the results are that follow.
+    mutating func statementBegins(_ sql: String)
     /// Starts a result.
     mutating func begin(_ columns: Columns, into output: inout ByteBuffer)
     mutating func row(_ row: Row, into output: inout ByteBuffer)
-    /// Writes what was held back for a sample; the rows so far are all that can be had at once.
+    /// Writes the rows that were held back for a sample; no more are available at present.
     mutating func flush(into output: inout ByteBuffer)
     /// Ends the result; `nil` when it broke off.
     mutating func end(_ summary: StatementSummary?, into output: inout ByteBuffer)
 }
 
 extension ResultFormatter {
+    mutating func statementBegins(_ sql: String) {}
     mutating func flush(into output: inout ByteBuffer) {}
 }
 

@@ -18,7 +18,7 @@ enum ServerText {
         }
     }
 
-    /// Null for what is not known.
+    /// Null if unknown.
     static func milliseconds(_ duration: Duration?) -> Value {
         let parts = duration?.components
         return parts.map { .integer($0.seconds * 1000 + $0.attoseconds / 1_000_000_000_000_000) } ?? .null

@@ -26,10 +26,14 @@ struct TableFormatter: ResultFormatter {
     private var areDecimal: [Bool] = []
     private var sample: [[Cell]] = []
     private var widths: [Int]?
+    /// The statement changes rows, if perhaps none.
+    private var changesRows = false
 
     init(style: OutputStyle) {
         self.style = style
     }
+
+    mutating func statementBegins(_ sql: String) { changesRows = RowStatement.changesRows(sql) }
 
     mutating func begin(_ columns: Columns, into output: inout ByteBuffer) {
         self.columns = columns
@@ -65,15 +69,15 @@ struct TableFormatter: ResultFormatter {
     mutating func end(_ summary: StatementSummary?, into output: inout ByteBuffer) {
         flush(into: &output)
         guard let summary else { return }
-        output.append(Self.footer(summary, hasColumns: columns.count > 0))
+        output.append(Self.footer(summary, hasColumns: columns.count > 0, changesRows: changesRows))
     }
 
-    static func footer(_ summary: StatementSummary, hasColumns: Bool) -> String {
+    static func footer(_ summary: StatementSummary, hasColumns: Bool, changesRows: Bool = false) -> String {
         if hasColumns {
             let cut = summary.isTruncated ? ", more were cut off" : ""
             return "(\(counted(summary.rowCount, "row"))\(cut))\n"
         }
-        if summary.rowsAffected == 0 { return "OK\n" }
+        if summary.rowsAffected == 0, !changesRows { return "OK\n" }
         return "\(counted(summary.rowsAffected, "row")) affected\n"
     }
 }

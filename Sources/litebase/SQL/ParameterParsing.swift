@@ -1,10 +1,10 @@
-// Turns the words behind the SQL on the command line into parameters.
+// Turns the arguments after the SQL on the command line into parameters.
 
 import LiteBaseClient
 
 /// Reads parameters as people type them.
 enum ParameterParsing {
-    /// Marks a negative number, or a statement that begins with a comment, that stands where an option could (see
+    /// Marks a negative number, or a statement that begins with a comment, in a place where an option could be (see
     /// `protectDashes`); no argument that a person types starts with this control character.
     static let dashMark: Character = "\u{1}"
 
@@ -157,8 +157,8 @@ enum ParameterParsing {
         "--duration", "-n", "--warmup", "-j", "--threads", "--seed", "--rows",
     ]
 
-    /// Marks arguments such as `-5` and `-- a comment`, which the argument parser would take for options; that of an option is
-    /// joined to it, and refused for what it is.
+    /// Marks arguments such as `-5` and `-- a comment`, which the argument parser would take for options; the value of
+    /// an option is joined to it, and refused if it is invalid.
     static func protectDashes(_ arguments: [String]) -> [String] {
         var isOver = false
         var protected: [String] = []

@@ -1,6 +1,7 @@
 // A script in one session: its statements, what they change about its reading, and how it ends.
 
 import LiteBaseClient
+import SQLText
 
 /// Statements of one session, run up to the first error.
 struct Script {
@@ -14,6 +15,9 @@ struct Script {
     private var dump = VirtualTableDump()
     /// Whether a statement has failed, and the script went on.
     var hasFailed = false
+    /// The database has rolled back the open transaction because of a statement in it: what follows belongs to that, and would be
+    /// committed line by line.
+    private(set) var hasLostTransaction = false
     /// Whether a statement that fails ends it.
     var endsAtErrors = true
     private var hasRun = false
@@ -60,13 +64,16 @@ struct Script {
         do {
             transaction = try runner.run(sql, parameters, &formatter)?.transaction ?? transaction
         } catch let error as ClientError {
+            let hadTransaction = hasOpenTransaction
             transaction = error.serverError?.transaction ?? transaction
+            hasLostTransaction = hadTransaction && !hasOpenTransaction && RowStatement.isMeant(by: sql)
             throw error
         }
     }
 
     /// Whether what follows a statement that has failed may be run, if it is to be.
     func mayGoOn(behind statement: StatementSplitter.Statement, _ error: any Error) -> Bool {
+        if hasLostTransaction { return false }
         if ScriptText.changesTarget(statement) || ScriptText.leadsElsewhere(statement, language) { return false }
         switch error {
         case let error as StatementError: return error.error.serverError != nil && !error.error.endsSession
@@ -75,22 +82,30 @@ struct Script {
         }
     }
 
-    /// Takes the end of the input. What has no semicolon behind it may be a part of a statement, the rest of which was lost:
+    /// Handles the end of the input. A statement without a final semicolon may be a part of one whose rest was lost:
     /// `DELETE FROM t` of `DELETE FROM t WHERE id = 7;`. It is run only if it changes nothing.
     mutating func end(_ splitter: inout StatementSplitter) throws {
         let isTorn = splitter.isTorn
         guard let last = splitter.finish() else { return }
         guard language == .commandLines || !isTorn && ScriptText.onlyReads(last, session) else {
-            throw InputError(message: "\(ScriptPlace(line: last.line)): \(ScriptText.unfinished)")
+            let hint =
+                hasRun ? "\nhint: what stands before it was run, but for a transaction that is not committed" : ""
+            throw InputError(message: "\(ScriptPlace(line: last.line)): \(ScriptText.unfinished)\(hint)")
         }
         try run(last, .none, isFromScript: true)
     }
 }
 
-/// What is said of statements that are not sent.
+/// Messages about statements that are not sent.
 enum ScriptText {
     static let unfinished =
         "the last statement has no semicolon behind it, and may be a part of one; it was not run. Complete it"
+
+    static let lostState =
+        "the database has ended the session, and with it settings, temporary tables and locks; this statement was not run. "
+        + "The next one begins a new session"
+
+    static let lostTransaction = "the open transaction is rolled back; what follows was not run"
 
     static let nothingRun = "hint: nothing of the script was run; --on-error continue runs the rest of it"
 
@@ -99,25 +114,37 @@ enum ScriptText {
         "hint: what stands before it was run, but for a transaction that is not committed; in a file (< FILE) it is found "
         + "before anything is run"
 
-    /// Why a statement is for another program, and not sent; `nil` for SQL.
-    static func refusal(of statement: StatementSplitter.Statement) -> String? {
+    /// Why a statement is for another program, and not sent; `nil` for SQL. At a terminal no data follows it.
+    static func refusal(of statement: StatementSplitter.Statement, isTyped: Bool = false) -> String? {
         switch statement.kind {
         case .sql: return nil
+        case .copyFromInput where isTyped:
+            return "COPY … FROM stdin is not understood; INSERT takes many rows at a time: "
+                + "INSERT INTO t VALUES (…), (…)"
         case .copyFromInput:
             return "COPY … FROM stdin is not understood; it was skipped together with its data, to the line \\. "
                 + "(pg_dump --inserts writes statements instead)"
         case .directive:
             let word = directive(statement)
-            return changesTarget(statement)
-                ? "\(word) of psql is not understood, and what follows is for another database; give each database a script "
-                    + "of its own, or use .use in litebase shell"
-                : "\(word) is a command of psql, and was not run; .help of litebase shell lists its own"
+            if changesTarget(statement) {
+                return "\(word) is not understood, and what follows is for another database; give each database a "
+                    + "script of its own, or use .use in litebase shell"
+            }
+            let own = equivalents[word].map { "\($0) does that in litebase shell" }
+            return "\(word) is a command of another client, and was not run; "
+                + (own ?? ".help of litebase shell lists its own commands")
         }
     }
 
+    /// What psql and MySQL's own client call commands that the shell also has.
+    private static let equivalents = [
+        "\\d": ".schema", "\\d+": ".schema", "\\dt": ".tables", "\\dv": ".tables", "\\l": ".databases", "\\i": ".read",
+        "\\.": ".read", "\\source": ".read", "\\timing": ".timing", "\\pset": ".mode", "\\q": ".quit", "\\?": ".help",
+    ]
+
     /// Whether what follows is for another place, if this has not led there.
     static func changesTarget(_ statement: StatementSplitter.Statement) -> Bool {
-        statement.kind == .directive && ["\\connect", "\\c"].contains(directive(statement))
+        statement.kind == .directive && ["\\connect", "\\c", "\\u"].contains(directive(statement))
     }
 
     /// USE of MySQL, and what its own client makes of `connect`.
@@ -132,9 +159,9 @@ enum ScriptText {
         }
     }
 
-    /// The word of a line for psql.
+    /// The word of a line for another client.
     private static func directive(_ statement: StatementSplitter.Statement) -> String {
-        let line = statement.bytes.split(separator: UInt8(ascii: "\n")).last ?? []
+        let line = (statement.bytes.split(separator: UInt8(ascii: "\n")).last ?? []).drop { $0 != UInt8(ascii: "\\") }
         return TerminalEscaping.visible(String(decoding: line.prefix { $0 > 0x20 }, as: UTF8.self))
     }
 

@@ -1,8 +1,9 @@
-// Looks through a script before anything of it is run: what it holds that is not understood is refused while nothing has been
-// changed. That takes a file; of a pipe nobody knows what will come.
+// Checks a script before any of it runs: unsupported parts are refused before anything is changed. That requires a
+// file; the rest of a pipe is unknown.
 
 internal import Glibc
 internal import LinuxSystem
+import SQLText
 
 enum ScriptCheck {
     /// The first statement of a file that will be refused, and why.
@@ -16,10 +17,10 @@ enum ScriptCheck {
     private static let chunkByteCount = 1 << 16
 
     /// - Parameters:
-    ///   - descriptor: a file, whose position is left as it is.
+    ///   - descriptor: a file, whose position is not changed.
     ///   - language: of the script.
     ///   - rules: how the server reads quotes at its beginning.
-    /// - Returns: `nil` where nothing is refused, and for what is no file.
+    /// - Returns: `nil` if nothing is refused, or if it is not a file.
     static func refusal(
         in descriptor: Int32, _ language: StatementSplitter.Language, _ rules: StatementSplitter.Rules
     ) -> Refusal? {

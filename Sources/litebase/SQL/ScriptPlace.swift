@@ -1,4 +1,4 @@
-// Where in which script a statement stands, and what its error does to the rest.
+// The place of a statement in a script, and how its error affects the rest.
 
 import ArgumentParser
 

@@ -1,10 +1,11 @@
 // How the server of a session reads quotes, which statements change. The server is asked; it says so in no reply.
 
 import LiteBaseClient
+import SQLText
 
 extension StatementSplitter.Rules {
     /// Asks the session's server.
-    /// - Returns: `nil` where it cannot be told, as in a transaction that has failed.
+    /// - Returns: `nil` if it cannot be found out, as in a failed transaction.
     static func ask(
         _ session: BlockingSession, _ language: StatementSplitter.Language
     ) -> StatementSplitter.Rules? {
@@ -28,38 +29,4 @@ extension StatementSplitter.Rules {
         guard let row = try? session.query(sql).rows.first else { return nil }
         return row[0].text
     }
-
-    /// Whether the server is to be asked again behind a statement: all but those that are known to change no setting.
-    static func mayChange(by statement: [UInt8], _ language: StatementSplitter.Language) -> Bool {
-        switch language {
-        case .sqlite, .commandLines: false
-        case .mysql: !harmlessForMySQL.contains(PlainWords.first(of: statement))
-        case .postgresql:
-            !harmlessForPostgreSQL.contains(PlainWords.first(of: statement)) || callsSetting(statement)
-        }
-    }
-
-    /// set_config() changes a setting from within any statement.
-    private static func callsSetting(_ statement: [UInt8]) -> Bool {
-        let name = Array("set_config".utf8)
-        var place = statement[...]
-        while let start = place.firstIndex(where: { $0 | 0x20 == UInt8(ascii: "s") }) {
-            place = place[start...]
-            if place.prefix(name.count).elementsEqual(name, by: { $0 == $1 || $0 | 0x20 == $1 }) { return true }
-            place = place.dropFirst()
-        }
-        return false
-    }
-
-    // CALL and functions set the mode for themselves alone. BEGIN may be BEGIN NOT ATOMIC, and comments may be executed.
-    private static let harmlessForMySQL: Set<String> = [
-        "select", "insert", "update", "delete", "replace", "call", "show", "create", "drop", "alter", "truncate",
-        "lock", "unlock", "start", "commit", "rollback", "savepoint", "release", "use", "analyze", "optimize",
-        "describe", "desc", "explain", "with", "values", "load", "do", "grant", "revoke", "flush", "rename",
-    ]
-    // Functions can change settings (SELECT), and the end of a transaction takes them back.
-    private static let harmlessForPostgreSQL: Set<String> = [
-        "insert", "update", "delete", "create", "drop", "alter", "copy", "comment", "grant", "revoke", "truncate",
-        "lock", "analyze", "vacuum", "begin", "start", "savepoint", "listen", "notify", "reindex", "cluster",
-    ]
 }

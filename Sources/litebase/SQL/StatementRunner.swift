@@ -25,13 +25,14 @@ struct StatementRunner {
     let output: StandardOutput
 
     /// Runs one statement and writes its result, or its results, one after the other.
-    /// - Returns: what it did; `nil` when Ctrl-C broke it off.
+    /// - Returns: its summary; `nil` if Ctrl-C ended it.
     /// - Throws: `ClientError`, `OutputError`; rows that came before are written.
     func run(
         _ sql: String, _ parameters: Parameters = .none, _ formatter: inout any ResultFormatter
     ) throws -> StatementSummary? {
         let results = try target.streamResults(sql, parameters, options)
         defer { try? output.flush() }
+        formatter.statementBegins(sql)
         while let rows = try results.next() {
             // Dropping the results cancels the statement.
             if try !write(rows, &formatter) { return nil }
@@ -42,11 +43,18 @@ struct StatementRunner {
             formatter.end(summary, into: &output.buffer)
             try output.flush()
         }
-        // A table says so itself; what a program reads has no place for it.
+        // A table shows that itself; formats for programs have no place for it.
         if summary.isTruncated, !(formatter is TableFormatter) {
             Terminal.complain("litebase: there are more rows than --max-rows lets through")
         }
+        if summary.warningCount > 0 { Terminal.complain("litebase: \(warnings(summary.warningCount))") }
         return summary
+    }
+
+    /// The engine keeps their texts for the next statement of the session.
+    private func warnings(_ count: Int64) -> String {
+        let place = if case .session = target { "" } else { " behind it, in the same call" }
+        return "\(counted(count, "warning")) (SHOW WARNINGS\(place))"
     }
 
     /// Writes one result.

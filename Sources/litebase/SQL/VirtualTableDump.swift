@@ -1,8 +1,10 @@
-// What sqlite3's .dump writes of virtual tables: their entries in the schema and the tables in which they keep their data,
-// written past the modules with PRAGMA writable_schema. The daemon allows none of that, since what is written so can make a
-// module read where it must not. A full-text or R-tree table is made by CREATE VIRTUAL TABLE instead, and filled with its rows.
+// sqlite3's .dump writes for virtual tables their entries in the schema and the tables in which they keep their data,
+// bypassing the modules with PRAGMA writable_schema. The daemon does not allow that, because such content can make a
+// module read where it must not. Instead, a full-text or R-tree table is created by CREATE VIRTUAL TABLE and filled
+// with its rows.
 
 import LiteBaseClient
+import SQLText
 
 /// Follows the statements of a script for what `.dump` writes of virtual tables.
 ///
@@ -10,7 +12,7 @@ import LiteBaseClient
 /// end of the dump each virtual table is made and filled from them. Everything else is sent as it is.
 /// - Source: dump_callback and run_schema_dump_query in src/shell.c.in of SQLite 3.40
 struct VirtualTableDump {
-    /// What is to be done for a statement of the script.
+    /// What to do for a statement of the script.
     enum Step {
         case send(String)
         case make(VirtualTable)
@@ -20,11 +22,11 @@ struct VirtualTableDump {
     private static let schemaOff = "PRAGMA writable_schema=OFF"
     private static let tableStart = "CREATE TABLE IF NOT EXISTS "
 
-    /// Kept back until it is known what for.
+    /// Held back until its purpose is known.
     private var holdsSchemaOn = false
     private var tables: [VirtualTable] = []
 
-    /// - Throws: `InputError` for a table that cannot be made anew from the dump.
+    /// - Throws: `InputError` for a table that cannot be recreated from the dump.
     mutating func steps(for sql: String) throws(InputError) -> [Step] {
         if sql == Self.schemaOn {
             holdsSchemaOn = true
@@ -63,7 +65,7 @@ struct VirtualTable {
     let sql: String
     private let module: String
 
-    /// Of each module, by the names' ends: tables that hold the rows, and those that follow from them.
+    /// For each module, by the ends of names: tables that contain the rows, and tables that follow from them.
     private static let parts: [String: (rows: [String], rest: [String])] = [
         "fts3": (["content"], ["segments", "segdir", "docsize", "stat"]),
         "fts4": (["content"], ["segments", "segdir", "docsize", "stat"]),
@@ -95,17 +97,11 @@ struct VirtualTable {
     }
 
     private static func text(_ rest: inout ArraySlice<UInt8>) -> String? {
-        let quote = UInt8(ascii: "'")
-        guard rest.popFirst() == quote else { return nil }
+        guard rest.first == UInt8(ascii: "'") else { return nil }
         var bytes: [UInt8] = []
-        while let byte = rest.popFirst() {
-            if byte == quote {
-                guard rest.first == quote else { return String(validating: bytes, as: UTF8.self) }
-                rest = rest.dropFirst()
-            }
-            bytes.append(byte)
-        }
-        return nil
+        let (end, isClosed) = QuotedText.read(rest, from: rest.startIndex) { bytes.append($0) }
+        rest = rest[end...]
+        return isClosed ? String(validating: bytes, as: UTF8.self) : nil
     }
 
     /// Why it cannot be made.
@@ -180,7 +176,7 @@ extension VirtualTable {
         let table = "main." + quoted(name)
         let own = quoted(name)
         if present.contains("\(name)_config") {
-            // How it keeps its pages, not what is in them.
+            // Its storage settings, not its content.
             try session.execute(
                 "INSERT INTO \(table)(\(own), rank) SELECT k, v FROM \(temporary("config")) WHERE k <> 'version'")
         }

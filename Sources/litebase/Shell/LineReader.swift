@@ -3,6 +3,7 @@
 internal import CEditLine
 internal import Glibc
 internal import LinuxSystem
+import SQLText
 
 /// What reading a line came to.
 enum LineOutcome: Equatable {
@@ -56,49 +57,29 @@ final class EditedLines: LineReader {
         }
     }
 
-    private static func mayHoldPassword(_ line: String) -> Bool {
-        let line = line.lowercased()
+    /// A statement is one entry, as it was typed, line by line. What may hold a password, or starts with a space, is not kept, as
+    /// in other shells.
+    func remember(_ lines: [[UInt8]]) {
+        let whole = lines.joined(separator: [UInt8(ascii: "\n")])
+        guard let entry = String(validating: whole, as: UTF8.self), entry.contains(where: { !$0.isWhitespace }),
+            !entry.hasPrefix(" "), !Self.mayHoldPassword(entry)
+        else { return }
+        ceditline_add_history(entry)
+        history.append(entry)
+    }
+
+    private static func mayHoldPassword(_ entry: String) -> Bool {
+        let line = String(entry.lowercased().map { $0.isNewline ? " " : $0 })
         return ["password", "identified by", "requirepass", "masterauth", "://"].contains { line.contains($0) }
             || line.hasPrefix("auth ")
-    }
-
-    /// A statement is one entry, on one line, unless that would make a comment of what follows one. What may hold a password,
-    /// or starts with a space, is not kept, as in other shells.
-    func remember(_ lines: [[UInt8]]) {
-        let texts = lines.compactMap { String(validating: $0, as: UTF8.self) }
-        let whole = texts.joined(separator: " ")
-        guard texts.count == lines.count, !whole.hasPrefix(" "), !Self.mayHoldPassword(whole) else { return }
-        let keepsLines = texts.dropLast().contains {
-            $0.contains("--") || $0.contains("#") || Self.endsWithinQuotes($0)
-        }
-        for text in keepsLines ? texts : [whole] where text.contains(where: { !$0.isWhitespace }) {
-            ceditline_add_history(text)
-            history.append(text)
-        }
-    }
-
-    /// Whether a blank in the place of the line's end would be part of a string.
-    private static func endsWithinQuotes(_ line: String) -> Bool {
-        ["'", "\"", "`", "$$"].contains { line.components(of: $0).isMultiple(of: 2) }
-    }
-}
-
-extension String {
-    /// How many parts `separator` makes of it.
-    fileprivate func components(of separator: String) -> Int {
-        var (count, rest) = (1, self[...])
-        while let range = rest.firstRange(of: separator) {
-            count += 1
-            rest = rest[range.upperBound...]
-        }
-        return count
     }
 }
 
 /// Lines as they come.
 final class PlainLines: LineReader {
     private let number: Int32
-    private let showsPrompt: Bool
+    /// Where prompts are written; `nil` for none.
+    private let promptNumber: Int32?
     private var pending: [UInt8] = []
     private var offset = 0
     private var isAtEnd = false
@@ -114,7 +95,7 @@ final class PlainLines: LineReader {
     init(showsPrompt: Bool) {
         number = STDIN_FILENO
         file = nil
-        self.showsPrompt = showsPrompt
+        promptNumber = showsPrompt ? (Terminal.outputIsTerminal ? STDOUT_FILENO : STDERR_FILENO) : nil
     }
 
     /// Reads a file.
@@ -122,7 +103,7 @@ final class PlainLines: LineReader {
         let file = OpenFile(try Files.open(path, flags: O_RDONLY))
         number = file.descriptor.number
         self.file = file
-        showsPrompt = false
+        promptNumber = nil
     }
 
     /// What of the file will be refused.
@@ -131,7 +112,7 @@ final class PlainLines: LineReader {
     }
 
     func read(prompt: String) throws -> LineOutcome {
-        if showsPrompt { _ = Glibc.write(STDOUT_FILENO, prompt, prompt.utf8.count) }
+        if let promptNumber { _ = Glibc.write(promptNumber, prompt, prompt.utf8.count) }
         while true {
             if let end = pending[offset...].firstIndex(of: UInt8(ascii: "\n")) {
                 let line = Array(pending[offset..<end])
@@ -166,13 +147,16 @@ final class PlainLines: LineReader {
     }
 }
 
-/// The lines of earlier shells: `$XDG_STATE_HOME/litebase/history`, one entry a line, readable by its owner only.
+/// Input of earlier shells: `$XDG_STATE_HOME/litebase/history`, one entry a line, readable by its owner only. Line ends
+/// within an entry are stored as U+0001, as psql does.
 ///
-/// Each entry is appended as it is typed, so that shells side by side do not overwrite each other's. Failures are not
-/// reported: a history that cannot be kept must not get in the way.
+/// Each entry is appended when it is typed, so that parallel shells do not overwrite each other's. Failures are not
+/// reported: a history that cannot be written must not disturb.
 struct HistoryFile {
     /// A longer file is cut to the newest entries when it is loaded.
     static let byteCountMax = 4 << 20
+
+    private static let storedLineEnd = UInt8(1)
 
     let path: String?
 
@@ -190,7 +174,9 @@ struct HistoryFile {
         guard let path, let bytes = try? Files.read(path, byteCountMax: 2 * Self.byteCountMax) else { return [] }
         let lines = bytes.split(separator: UInt8(ascii: "\n")).suffix(countMax)
         if bytes.count > Self.byteCountMax { replace(path, with: lines) }
-        return lines.compactMap { String(validating: $0, as: UTF8.self) }
+        return lines.compactMap { line in
+            String(validating: line.map { $0 == Self.storedLineEnd ? UInt8(ascii: "\n") : $0 }, as: UTF8.self)
+        }
     }
 
     func append(_ entry: String) {
@@ -199,7 +185,8 @@ struct HistoryFile {
         guard let file = try? Files.open(path, flags: O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, mode: 0o600) else {
             return
         }
-        Self.write(Array((entry + "\n").utf8), to: file)
+        let bytes = entry.utf8.map { $0 == UInt8(ascii: "\n") ? Self.storedLineEnd : $0 }
+        Self.write(bytes + [UInt8(ascii: "\n")], to: file)
     }
 
     private func replace(_ path: String, with lines: some Sequence<ArraySlice<UInt8>>) {

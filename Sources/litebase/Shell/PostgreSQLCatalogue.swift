@@ -1,5 +1,5 @@
-// Tables and their CREATE statements, as a PostgreSQL server's catalogue has them. It has no statement for that, other than
-// SQLite and MySQL; what pg_dump knows beside (functions, rights, operators) is not shown.
+// Tables and their CREATE statements from a PostgreSQL server's catalogue. Unlike SQLite and MySQL, it has no statement
+// for that; other objects that pg_dump knows (functions, rights, operators) are not shown.
 //
 // Source: https://www.postgresql.org/docs/15/catalogs.html, https://www.postgresql.org/docs/15/functions-info.html
 
@@ -13,14 +13,14 @@ enum PostgreSQLCatalogue {
         """
 
     /// One statement in each row, in an order in which they can be run: schemas, types, sequences, tables, views, indexes,
-    /// foreign keys, triggers. The parameter is the name of one relation, with or without its schema, or null for all.
+    /// foreign keys, triggers. The parameters are the name of one relation, or null for all, and its schema, or null for any.
     static let statements = """
         WITH RECURSIVE relation AS (
             SELECT c.*, c.oid::pg_catalog.regclass::text AS name,
                 CASE c.relpersistence WHEN 'u' THEN 'UNLOGGED ' WHEN 't' THEN 'TEMPORARY ' ELSE '' END AS kind,
                 ' WITH (' || pg_catalog.array_to_string(c.reloptions, ', ') || ')' AS storage
             FROM \(relations)
-            AND ($1::text IS NULL OR $1 IN (c.relname, n.nspname || '.' || c.relname, c.oid::pg_catalog.regclass::text))
+            AND ($1::text IS NULL OR c.relname = $1 AND ($2::text IS NULL OR n.nspname = $2))
         ), used(oid) AS (
             \(usedTypes)
         )
@@ -30,7 +30,7 @@ enum PostgreSQLCatalogue {
         ) AS statement(rank, number, sql) ORDER BY rank, number
         """
 
-    /// All but those of the system, of other sessions and of extensions.
+    /// All except those of the system, of other sessions and of extensions.
     private static let relations = """
         pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
         WHERE (n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' OR n.oid = pg_catalog.pg_my_temp_schema())
@@ -38,7 +38,7 @@ enum PostgreSQLCatalogue {
             WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e')
         """
 
-    /// Types of columns, and those that they are made of.
+    /// Types of columns, and the types that they consist of.
     private static let usedTypes = """
         SELECT a.atttypid FROM relation r JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid
         WHERE a.attnum > 0 AND NOT a.attisdropped
@@ -95,7 +95,7 @@ enum PostgreSQLCatalogue {
             WHERE d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.objid = t.oid AND d.deptype = 'e')
         """
 
-    // Those of identity columns are made with their tables.
+    // Those of identity columns are created with their tables.
     private static let sequences = """
         SELECT 2, s.oid::bigint, 'CREATE ' || CASE s.relpersistence WHEN 'u' THEN 'UNLOGGED ' WHEN 't' THEN 'TEMPORARY '
             ELSE '' END || 'SEQUENCE ' || s.oid::pg_catalog.regclass || ' AS ' || pg_catalog.format_type(q.seqtypid, NULL)
@@ -137,8 +137,8 @@ enum PostgreSQLCatalogue {
         WHERE a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attislocal
         """
 
-    // Foreign keys may lead to tables that come later. The others are told by names, as those of version 18 for NOT NULL are
-    // not.
+    // Foreign keys may refer to later tables. The others are selected by name, because those of version 18 for NOT NULL
+    // are excluded.
     private static let constraints = """
         SELECT 2, k.oid::bigint, 'CONSTRAINT ' || pg_catalog.quote_ident(k.conname) || ' '
             || pg_catalog.pg_get_constraintdef(k.oid)
@@ -172,7 +172,7 @@ enum PostgreSQLCatalogue {
         FROM relation r WHERE r.relkind IN ('v', 'm')
         """
 
-    // Those of constraints are made by them, those of partitions by the whole's.
+    // Those of constraints are created by them, those of partitions by the whole table's.
     private static let indexes = """
         SELECT 5, i.indexrelid::bigint, pg_catalog.pg_get_indexdef(i.indexrelid)
         FROM pg_catalog.pg_index i JOIN relation r ON r.oid = i.indrelid

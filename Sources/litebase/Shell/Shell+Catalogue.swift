@@ -23,9 +23,16 @@ extension Shell {
     func showSchema(_ table: String) throws {
         let statements =
             switch try connection.session().information.engine {
-            case "sqlite": try sqliteSchema(table)
-            case "mysql": try mysqlSchema(table)
-            case "postgresql": try firstColumn(PostgreSQLCatalogue.statements, [table.isEmpty ? .null : .text(table)])
+            case "sqlite": try firstOf(ObjectName.spellings(of: table)) { try sqliteSchema($0) }
+            case "mysql": try firstOf(ObjectName.spellings(of: table)) { try mysqlSchema($0) }
+            case "postgresql":
+                try withoutCompiling {
+                    try firstOf(ObjectName.postgreSQLNames(of: table)) { name in
+                        try firstColumn(
+                            PostgreSQLCatalogue.statements,
+                            [name.name.isEmpty ? .null : .text(name.name), name.schema.map(Value.text) ?? .null])
+                    }
+                }
             case let engine: throw noTables(".schema", engine)
             }
         if statements.isEmpty, !table.isEmpty { throw UsageError("there is no table \(table)") }
@@ -38,6 +45,38 @@ extension Shell {
 
     private func noTables(_ command: String, _ engine: String) -> UsageError {
         UsageError("\(command) is for SQL; this is \(engine)\(engine == "redis" ? ", where SCAN lists the keys" : "")")
+    }
+
+    /// The result for the first name that has one.
+    private func firstOf<Name>(_ names: [Name], _ find: (Name) throws -> [String]) throws -> [String] {
+        for name in names {
+            let found = try find(name)
+            if !found.isEmpty { return found }
+        }
+        return []
+    }
+
+    /// Runs a query on the catalogue of PostgreSQL, for which its JIT compiler would take seconds: it reads more rows
+    /// than it returns. The setting is local to a transaction of its own, or to a savepoint, so nothing of it stays.
+    private func withoutCompiling(_ body: () throws -> [String]) throws -> [String] {
+        let session = try connection.session()
+        // A failed one refuses everything, and the query says so.
+        if connection.transaction == .failed { return try body() }
+        let isWithin = connection.transaction == .active
+        _ = try session.execute(isWithin ? "SAVEPOINT litebase_schema" : "BEGIN READ ONLY")
+        let result = Result {
+            _ = try session.execute("SET LOCAL jit = off")
+            return try body()
+        }
+        do {
+            _ = try session.execute(isWithin ? "ROLLBACK TO SAVEPOINT litebase_schema" : "ROLLBACK")
+            if isWithin { _ = try session.execute("RELEASE SAVEPOINT litebase_schema") }
+        } catch {
+            // If the connection is lost, the first error is the one to report.
+            _ = try result.get()
+            throw error
+        }
+        return try result.get()
     }
 
     /// Texts of the first column of a query's rows.

@@ -1,6 +1,7 @@
 // The shell's own commands.
 
 import LiteBaseClient
+import SQLText
 
 extension Shell {
     /// One row of the help.
@@ -50,7 +51,8 @@ extension Shell {
         }
     }
 
-    /// The name of a file, which may stand in quotes for its blanks. (Names of tables keep theirs: the engine reads them.)
+    /// The name of a file, which may be quoted because of spaces. (Names of tables keep their quotes: the engine reads
+    /// them.)
     private static func unquoted(_ argument: String) -> String {
         guard let quote = argument.first, quote == "\"" || quote == "'", argument.count >= 2, argument.last == quote
         else {

@@ -4,8 +4,9 @@
 
 internal import LinuxSystem
 import LiteBaseClient
+import SQLText
 
-/// What the dot commands can change.
+/// The settings that dot commands can change.
 struct ShellSettings {
     var format: OutputFormat
     var style: OutputStyle
@@ -17,6 +18,8 @@ struct ShellSettings {
 final class Shell {
     let connection: ShellConnection
     var settings: ShellSettings
+    /// Whether somebody types. If only the input is a terminal, results go to the output, and the shell's own messages
+    /// to the terminal.
     let isInteractive: Bool
     let output = StandardOutput()
     /// Whether any statement or command failed.
@@ -35,6 +38,10 @@ final class Shell {
     private var dump = VirtualTableDump()
     /// Whether a transaction was open before the present statement.
     private var hadTransaction = false
+    /// At a terminal: what is typed belongs to a transaction that was rolled back with its session, until that is ended.
+    private var isTransactionGone = false
+    /// Since when a statement runs whose time was not shown.
+    private var statementStart: MonotonicInstant?
     /// How deep `.read` nests.
     private var readDepth = 0
     static let readDepthMax = 16
@@ -54,19 +61,24 @@ final class Shell {
         var lines: any LineReader = PlainLines(showsPrompt: isInteractive)
         if isInteractive {
             connection.cancellationDescriptor = Interrupts.install()
-            if let descriptor = connection.cancellationDescriptor,
+            if Terminal.outputIsTerminal, let descriptor = connection.cancellationDescriptor,
                 let edited = EditedLines(interruptDescriptor: descriptor)
             {
                 lines = edited
             }
-            try output.print("litebase \(Product.version), connected to \(connection.endpoint). \(try greeting())")
-            try output.flush()
+            try tell("litebase \(Product.version), connected to \(connection.endpoint). \(try greeting())")
         }
         try process(lines, script: isInteractive ? nil : ScriptPlace(line: 0))
         noteOpenTransaction()
-        if isInteractive, !isOver { try output.print("") }
         try output.flush()
         connection.close()
+    }
+
+    /// Says something to the person at the terminal.
+    private func tell(_ line: String) throws {
+        guard Terminal.outputIsTerminal else { return Terminal.complain(line) }
+        try output.print(line)
+        try output.flush()
     }
 
     private func greeting() throws -> String {
@@ -74,12 +86,12 @@ final class Shell {
         return rule + "Type .help for help, Ctrl-D to leave."
     }
 
-    /// What the session's database takes.
+    /// The language of the session's database.
     func language() throws(ClientError) -> StatementSplitter.Language {
         StatementSplitter.Language(engine: try connection.session().information.engine)
     }
 
-    /// Leaving a transaction open is giving it up, which nobody is to find out later.
+    /// Leaving the shell with an open transaction rolls it back; the user has to know that.
     private func noteOpenTransaction() {
         guard connection.transaction != .none else { return }
         hasLostTransaction = true
@@ -110,7 +122,12 @@ final class Shell {
                     try run(command, &splitter, script)
                     continue
                 }
-                var rest = (line + [UInt8(ascii: "\n")])[...]
+                guard let text = script == nil ? TypedLine.text(line, splitter) : line else {
+                    typed.removeLast()
+                    complain(TypedLine.refusal(line))
+                    continue
+                }
+                var rest = (text + [UInt8(ascii: "\n")])[...]
                 while !isOver, !endsScript, let statement = splitter.next(&rest) {
                     try run(statement, &splitter, script)
                 }
@@ -119,9 +136,11 @@ final class Shell {
                 splitter.reset()
                 lines.remember(typed)
                 typed = []
-                if isInteractive { try output.print("^C") }
-                try output.flush()
+                // Only the line editor has the terminal show nothing.
+                if isInteractive { try tell(lines is EditedLines ? "^C" : "") }
             case .endOfInput:
+                // The prompt is still there.
+                if script == nil { try tell("") }
                 return try end(&splitter, script)
             }
         }
@@ -133,6 +152,7 @@ final class Shell {
         splitter.reset()
         let isDone = try attempt { try self.run(dotCommand: command) }
         if !isDone, Self.changesTarget(command) { endForOtherTarget() }
+        if isDone, Self.changesTarget(command) { isTransactionGone = false }
         // It may have led to another database.
         if command.hasPrefix(".use") { splitter = (try? makeSplitter()) ?? StatementSplitter() }
         splitter.line = line + 1
@@ -143,7 +163,7 @@ final class Shell {
         if splitter.isBetweenStatements {
             let mark =
                 switch connection.transaction {
-                case .none: ""
+                case .none: isTransactionGone ? "!" : ""
                 case .active: "*"
                 case .failed: "!"
                 }
@@ -165,7 +185,7 @@ final class Shell {
         let trimmed = text.drop { $0.isWhitespace }
         if trimmed.hasPrefix(".") { return String(trimmed) }
         guard isTerminal else { return nil }
-        // What other shells call them; in a script they would be somebody else's.
+        // The names in other shells; in a script they would be something else.
         let word = String(trimmed.reversed().drop { $0.isWhitespace || $0 == ";" }.reversed())
         return familiar[word.lowercased()]
     }
@@ -186,7 +206,11 @@ final class Shell {
         }
         let lines = try Self.open(path)
         try? output.flush()
+        let hadTransaction = connection.transaction != .none
         try process(lines, script: ScriptPlace(file: path, line: 0))
+        if isInteractive, !isOver, outer == nil, !hadTransaction, connection.transaction != .none {
+            Terminal.complain("litebase: \(path) has left a transaction open; COMMIT or ROLLBACK ends it")
+        }
         guard endsScript else { return }
         endsScript = false
         throw ScriptEnded()
@@ -207,18 +231,37 @@ final class Shell {
 
 // Running.
 extension Shell {
-    /// What is left of a script belongs to the transaction that is gone, and would be committed line by line.
-    private func noteLostTransaction() {
+    /// The rest of a script belongs to the lost transaction, and would be committed line by line.
+    private func noteLostTransaction(withSession: Bool) {
         guard hadTransaction else { return }
+        isTransactionGone = isInteractive && withSession
         hadTransaction = false
         hasLostTransaction = !isInteractive
         isOver = !isInteractive
         endsScript = place != nil
+        let advice =
+            isTransactionGone && place == nil ? "; ROLLBACK ends it, and what comes before that is not run" : ""
         Terminal.complain(
-            "hint: the open transaction is rolled back\(place == nil ? "" : "; what follows was not run")")
+            "hint: \(place == nil ? "the open transaction is rolled back" : ScriptText.lostTransaction)\(advice)")
     }
 
-    /// Says what is wrong, and where.
+    /// What is typed behind a transaction that is gone would be committed by itself, as is the rest of what was pasted.
+    /// - Returns: whether it is not sent.
+    private func isHeldBack(_ statement: StatementSplitter.Statement) -> Bool {
+        guard isTransactionGone else { return false }
+        switch TransactionEnd(statement.text ?? "") {
+        case .rollback:
+            isTransactionGone = false
+        case .commit:
+            isTransactionGone = false
+            complain("the transaction was rolled back when its session was lost: nothing is committed")
+        case nil:
+            complain("the transaction is rolled back, and this was not run; ROLLBACK ends it")
+        }
+        return true
+    }
+
+    /// Reports an error and its place.
     private func complain(_ message: String) {
         Terminal.complain("litebase: \(place.map { "\($0): " } ?? "")\(message)")
         noteFailure()
@@ -241,7 +284,7 @@ extension Shell {
         let language = try language()
         if language == .commandLines { return try run(last, &splitter, script) }
         if script == nil {
-            return Terminal.complain("\nlitebase: the statement without a semicolon at its end was not run")
+            return Terminal.complain("litebase: the statement without a semicolon at its end was not run")
         }
         guard !isTorn, ScriptText.onlyReads(last, try connection.session()) else {
             place = script.map { ScriptPlace(file: $0.file, line: last.line) }
@@ -267,13 +310,14 @@ extension Shell {
         _ statement: StatementSplitter.Statement, _ splitter: inout StatementSplitter, _ script: ScriptPlace?
     ) throws {
         place = script.map { ScriptPlace(file: $0.file, line: statement.line) }
-        if let refusal = ScriptText.refusal(of: statement) {
+        if let refusal = ScriptText.refusal(of: statement, isTyped: script == nil) {
             complain(refusal)
             if script == nil { splitter.stopSkippingData() }
             if script != nil, errorPolicy == .stop, hasRun { Terminal.complain(ScriptText.othersRun) }
             if ScriptText.changesTarget(statement) { endForOtherTarget() }
             return
         }
+        if isHeldBack(statement) { return }
         guard let language = try atTerminal({ try self.language() }) else { return }
         hadTransaction = connection.transaction != .none
         let rules = splitter.rules
@@ -313,20 +357,26 @@ extension Shell {
         } catch let error as StatementError where error.error.isLostSession && !hadTransaction {
             // The daemon was restarted under the connection, or the server has ended it. Nothing ran, and there was no
             // transaction: once more.
+            let heldState = connection.holdsState
+            connection.forgetSession()
+            // In another database, or on another table of that name, it might do harm.
+            if heldState { throw InputError(message: ScriptText.lostState) }
             if error.error.serverError?.code != .sessionNotFound {
                 Terminal.complain("litebase: the database has ended the session; this statement runs in a new one")
             }
-            connection.forgetSession()
             try run(sql: sql)
         }
     }
 
-    /// Runs one statement in the session and shows what it did.
+    /// Runs one statement in the session and shows its result.
     func run(sql: String, _ parameters: Parameters = .none, format: OutputFormat? = nil) throws {
         Interrupts.clear()
-        let start = MonotonicInstant.now
-        let runner = StatementRunner(
-            target: .session(try connection.session()), options: settings.limits, output: output)
+        statementStart = .now
+        let session = try connection.session()
+        let runner = StatementRunner(target: .session(session), options: settings.limits, output: output)
+        if SessionState.mayBeChanged(by: sql, StatementSplitter.Language(engine: session.information.engine)) {
+            connection.holdsState = true
+        }
         var formatter = (format ?? settings.format).formatter(settings.style)
         do {
             let summary = try runner.run(sql, parameters, &formatter)
@@ -340,11 +390,15 @@ extension Shell {
             if let state = error.serverError?.transaction { connection.transaction = state }
             throw StatementError(error: error, sql: sql)
         }
-        if settings.showsTiming {
-            let elapsed = MonotonicInstant.now.nanoseconds(since: start)
-            try output.print("Time: \(PingCommand.milliseconds(elapsed)) ms")
-            try output.flush()
-        }
+        try showTime()
+    }
+
+    /// Shows how long the statement took that has ended, once.
+    private func showTime() throws {
+        guard let start = statementStart.take(), settings.showsTiming else { return }
+        let elapsed = MonotonicInstant.now.nanoseconds(since: start)
+        try output.print("Time: \(PingCommand.milliseconds(elapsed)) ms")
+        try output.flush()
     }
 
     /// Runs something and reports its failure, which does not end the shell.
@@ -357,6 +411,7 @@ extension Shell {
             isDone = true
         } catch let error as StatementError {
             report(error.error, sql: error.sql)
+            try showTime()
         } catch let error as ClientError {
             report(error, sql: nil)
         } catch let error as UsageError {
@@ -370,12 +425,20 @@ extension Shell {
         return isDone
     }
 
-    /// At a terminal an error is told, and the next statement may find the server again; elsewhere it ends the program.
+    /// At a terminal an error is shown, and the next statement may reach the server again; elsewhere it ends the
+    /// program.
     private func atTerminal<T>(_ body: () throws -> T) throws -> T? {
         guard isInteractive else { return try body() }
         var result: T?
         _ = try attempt { result = try body() }
         return result
+    }
+
+    private func noteLostState() {
+        guard connection.holdsState, isInteractive else { return }
+        connection.holdsState = false
+        Terminal.complain(
+            "hint: settings, temporary tables and locks of the session are gone; the next statement begins a new one")
     }
 
     private func report(_ error: ClientError, sql: String?) {
@@ -385,13 +448,18 @@ extension Shell {
         ErrorReport.print(error, sql: sql, place: place)
         switch error {
         case .disconnected, .cannotConnect, .noSocket, .untrusted, .protocolViolation, .timedOut:
+            noteLostState()
             connection.drop()
             dump = VirtualTableDump()
-            noteLostTransaction()
+            noteLostTransaction(withSession: true)
         case .server where error.endsSession:
+            noteLostState()
             connection.forgetSession()
             dump = VirtualTableDump()
-            noteLostTransaction()
+            noteLostTransaction(withSession: true)
+        // By the engine, as after a deadlock.
+        case .server where connection.transaction == .none && sql.map(RowStatement.isMeant) ?? false:
+            noteLostTransaction(withSession: false)
         case .server, .invalidRequest:
             break
         }

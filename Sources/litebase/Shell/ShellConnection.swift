@@ -7,10 +7,12 @@ final class ShellConnection {
     let endpoint: Endpoint
     private let trusted: TrustedUsers
     private(set) var options: SessionOptions
-    /// What the prompt calls the database.
+    /// The database's name in the prompt.
     private(set) var name: String
     /// State of the session's transaction, as the last reply said.
     var transaction = TransactionState.none
+    /// Whether the session may hold settings, temporary tables or locks, which another would not have.
+    var holdsState = false
     private var client: BlockingClient?
     private var open: BlockingSession?
 
@@ -37,6 +39,7 @@ final class ShellConnection {
         let session = try client.openSession(options)
         open = session
         transaction = .none
+        holdsState = false
         return session
     }
 
@@ -62,6 +65,7 @@ final class ShellConnection {
         options = newOptions
         name = isURL ? Self.shortName(target) : target
         transaction = .none
+        holdsState = false
     }
 
     /// Shows the notices that came while nothing was asked.

@@ -5,7 +5,7 @@ internal import LinuxSystem
 
 /// How a program ended, and what it wrote.
 struct ChildProcess {
-    /// Exit status; 128 and the signal's number for one that was killed.
+    /// Exit status; 128 plus the signal's number if it was killed.
     let status: Int32
     let output: String
     let errors: String
@@ -15,10 +15,10 @@ struct ChildProcess {
     /// Runs a program without input.
     ///
     /// - Parameters:
-    ///   - program: path, or a name to be looked for in `$PATH`.
+    ///   - program: path, or a name to be found in `$PATH`.
     ///   - arguments: without the program's name.
     /// - Returns: its end.
-    /// - Throws: `Errno` when it cannot be started, or writes more than 4 MiB.
+    /// - Throws: `Errno` if it cannot be started, or writes more than 4 MiB.
     static func run(_ program: String, _ arguments: [String]) throws(Errno) -> ChildProcess {
         // Files, not pipes: the program may write both in any order without waiting for us.
         let output = try temporaryFile()

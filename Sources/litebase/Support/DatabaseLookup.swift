@@ -3,10 +3,10 @@
 import LiteBaseClient
 
 extension BlockingClient {
-    /// What the caller may know of a database.
-    /// - Parameter name: of a database of the configuration; `nil` for the default one.
-    /// - Returns: `nil` when there is none that the caller may open.
-    /// - Throws: what became of the connection.
+    /// The information about a database that the caller may have.
+    /// - Parameter name: of a configured database; `nil` for the default one.
+    /// - Returns: `nil` if there is none that the caller may open.
+    /// - Throws: the error of the connection.
     func information(onDatabase name: String?) throws(ClientError) -> DatabaseInformation? {
         try listDatabases().first { name == nil ? $0.isDefault : $0.name == name }
     }

@@ -3,7 +3,7 @@
 internal import LinuxSystem
 import LiteBaseClient
 
-/// A statement that failed, with what is needed to show where.
+/// A statement that failed, with what is needed to show the place.
 struct StatementError: Error {
     let error: ClientError
     let sql: String
@@ -19,8 +19,8 @@ extension ClientError {
         return server.code == .sessionNotFound || (server.code == .connectFailed && server.sqlState == "08003")
     }
 
-    /// Whether the session has no transaction any more, and no further statement: it is gone, its server has gone while the
-    /// statement ran (`connect_failed`), or nobody knows what became of the statement (`outcome_unknown`).
+    /// Whether the session has no transaction any more, and can run no further statement: it is lost, its server was
+    /// lost while the statement ran (`connect_failed`), or the outcome is unknown (`outcome_unknown`).
     var endsSession: Bool {
         isLostSession || serverError?.code == .connectFailed || serverError?.code == .outcomeUnknown
     }
@@ -50,7 +50,8 @@ enum ErrorReport {
     private static func hint(_ error: ServerError) -> String? {
         switch error.code {
         case .needsSession: "Give all statements of the transaction in one call, or use 'litebase shell'."
-        case .timeout: "Raise --timeout, or make the statement do less."
+        case .timeout where error.hint?.contains("timeout_ms") ?? false:
+            "Raise --timeout, or make the statement do less."
         default: error.hint
         }
     }
@@ -68,7 +69,7 @@ struct SourcePlace {
     /// Text of the line before the place.
     private let before: String
 
-    /// `nil` when the server named no place, or one that the statement does not have.
+    /// `nil` if the server named no place, or one that the statement does not have.
     init?(_ position: ServerError.Position?, in sql: String) {
         guard let offset = Self.byteOffset(position, in: sql) else { return nil }
         let bytes = Array(sql.utf8)

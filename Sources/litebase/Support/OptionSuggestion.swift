@@ -15,7 +15,7 @@ enum OptionSuggestion {
         return "\(message[..<start.lowerBound]).\(rest[end.upperBound...])"
     }
 
-    /// Whether somebody may have meant the one by the other: at most a third of it differs, or it is its beginning.
+    /// Whether the one may be a mistyped form of the other: at most a third of it differs, or it is its beginning.
     static func isNear(_ given: String, _ meant: String) -> Bool {
         if given.utf8.count >= 2, meant.hasPrefix(given) || given.hasPrefix(meant) { return true }
         var row = Array(0...meant.utf8.count)

@@ -6,15 +6,18 @@ import LiteBaseClient
 
 /// The state of the service behind a socket.
 enum ServiceState {
-    /// What to say instead of "no answer".
+    /// An explanation instead of "no answer".
     ///
-    /// - Parameter endpoint: who did not answer.
-    /// - Returns: `nil` when it is no service's socket, when the service runs, or when nobody knows.
+    /// - Parameter endpoint: the address that did not answer.
+    /// - Returns: `nil` if it is not a service's socket, if the service runs, or if nothing is known.
     static func explanation(_ endpoint: Endpoint) -> InputError? {
         guard let manager = manager(of: endpoint),
             let shown = try? ChildProcess.run(
                 "systemctl",
-                manager + ["show", "litebase.service", "--property=ActiveState,SubState,Result,NRestarts,StatusText"]),
+                manager + [
+                    "show", "litebase.service",
+                    "--property=ActiveState,SubState,Result,NRestarts,StatusText,ExecMainStatus",
+                ]),
             shown.status == 0
         else { return nil }
         var values: [String: String] = [:]
@@ -26,6 +29,10 @@ enum ServiceState {
         var details: [String] = []
         if let detail = values["SubState"] { details.append(detail) }
         if let result = values["Result"], result != "success" { details.append(result) }
+        // What systemd could not set up (systemd.exec(5), PROCESS EXIT CODES): then the daemon has had no say.
+        if let status = values["ExecMainStatus"].flatMap({ Int($0) }), (200...245).contains(status) {
+            details.append("status \(status) of systemd.exec(5)")
+        }
         if let count = values["NRestarts"] { details.append("\(count) restarts") }
         let reason = values["StatusText"] ?? ""
         return InputError(
@@ -34,10 +41,28 @@ enum ServiceState {
             status: ExitStatus.unavailable)
     }
 
+    /// Does what needs an answer, and explains a missing one if more is known.
+    ///
+    /// - Parameters:
+    ///   - connection: how to connect.
+    ///   - body: connects and asks; gets the address.
+    /// - Returns: what `body` returns.
+    /// - Throws: the error of `body`, or the explanation in its place.
+    static func explaining<Answer>(
+        _ connection: ConnectionOptions, _ body: (Endpoint) throws -> Answer
+    ) throws -> Answer {
+        let endpoint = try connection.endpoint()
+        do {
+            return try body(endpoint)
+        } catch ClientError.timedOut {
+            throw explanation(endpoint) ?? ClientError.timedOut
+        }
+    }
+
     /// Arguments that lead to the manager whose socket it is.
     private static func manager(of endpoint: Endpoint) -> [String]? {
         guard case .unix(let path) = endpoint else { return nil }
-        if path == "/run/litebase/litebase.sock" { return [] }
+        if ["/run/litebase/litebase.sock", "/run/litebase/monitor.sock"].contains(path) { return [] }
         guard let directory = Process.environment("XDG_RUNTIME_DIR") else { return nil }
         return path == "\(directory)/litebase/litebase.sock" ? ["--user"] : nil
     }
@@ -56,20 +81,17 @@ struct PatienceOptions: ParsableArguments {
         }
     }
 
-    /// Connects, asks, and says more than that no answer came, where more is known.
+    /// Connects, asks, and explains a missing answer if more is known.
     ///
     /// - Parameters:
-    ///   - connection: whom.
+    ///   - connection: how to connect.
     ///   - body: asks; gets the client and its address.
-    /// - Throws: what `body` throws.
+    /// - Throws: the error of `body`.
     func ask(_ connection: ConnectionOptions, _ body: (BlockingClient, Endpoint) throws -> Void) throws {
-        let endpoint = try connection.endpoint()
-        do {
+        try ServiceState.explaining(connection) { endpoint in
             let client = try BlockingClient.connect(to: endpoint, trusting: connection.trusted)
             client.timeout = duration
             try body(client, endpoint)
-        } catch ClientError.timedOut {
-            throw ServiceState.explanation(endpoint) ?? ClientError.timedOut
         }
     }
 }

@@ -15,7 +15,7 @@ extension StringProtocol {
 
     func contains(_ part: some StringProtocol) -> Bool { firstRange(of: part) != nil }
 
-    /// What is between the separators, and before the first and behind the last.
+    /// The parts between the separators, before the first and after the last.
     func split(separator: some StringProtocol, omittingEmptySubsequences: Bool = true) -> [SubSequence] {
         precondition(!separator.isEmpty, "an empty separator is everywhere")
         var parts: [SubSequence] = []

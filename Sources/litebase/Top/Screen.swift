@@ -65,7 +65,7 @@ struct Screen: ~Copyable {
         var entry = pollfd(fd: STDIN_FILENO, events: Int16(POLLIN), revents: 0)
         guard poll(&entry, 1, milliseconds) > 0 else { return nil }
         var byte: UInt8 = 0
-        // The end of the input is like leaving: nobody is there to press keys.
+        // The end of the input means leaving: nobody can press keys.
         return read(STDIN_FILENO, &byte, 1) == 1 ? byte : UInt8(ascii: "q")
     }
 }

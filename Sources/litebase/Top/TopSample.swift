@@ -7,7 +7,7 @@ import LiteBaseClient
 struct TopSample: Sendable {
     var health: Health
     var stats: StructuredValue
-    /// `nil` where the daemon is too old to tell.
+    /// `nil` if the daemon is too old to report it.
     var activity: Activity?
     var time = MonotonicInstant.now
 

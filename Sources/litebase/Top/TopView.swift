@@ -27,7 +27,7 @@ enum TopOrder: Sendable {
     }
 }
 
-/// What is shown.
+/// The settings of the view.
 struct TopView {
     var sample: TopSample
     /// `nil` while there is only one sample of this process.

@@ -1,1 +1,0 @@
-../../../Sources/litebase/SQL/PlainWords.swift

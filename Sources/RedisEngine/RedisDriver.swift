@@ -1,0 +1,131 @@
+// How connections to Redis are opened, and which commands are refused before one is used.
+
+internal import CHiredis
+package import DatabaseContract
+internal import LinuxSystem
+package import RemoteDatabases
+internal import Synchronization
+
+/// The Redis engine.
+///
+/// - Thread: any.
+struct RedisDriver: RemoteDriver {
+    let place: RedisLocation
+    let settings: RemoteSettings
+    private let tables = RedisTables()
+
+    /// Time limit for sending a cancel to the server, in milliseconds.
+    private static let unblockMillisecondsMax: Int64 = 1_000
+
+    init(place: RedisLocation, settings: RemoteSettings) {
+        self.place = place
+        self.settings = settings
+    }
+
+    var engine: Engine { .redis }
+    var location: any DatabaseLocation { place }
+    var label: String { place.label }
+    var serverCount: Int { 1 }
+    var secrets: [String] { place.password.map { [$0] } ?? [] }
+
+    // MARK: Connecting
+
+    func open(password: String?) throws(DriverError) -> HandedOver<ServerConnection> {
+        let dialogue = try greet(password: password, limit: settings.connectMillisecondsMax)
+        if place.database != 0 {
+            let reply = try dialogue.ask(["SELECT", "\(place.database)"])
+            if let error = reply.error { throw dialogue.refused(error) }
+        }
+        var greeting = dialogue.greeting
+        greeting.serverRun = try dialogue.runID()
+        greeting.commands = try tables.table(dialogue, greeting.serverRun)
+        guard let reader = chiredis_reader_create(redisTakeElement) else { throw dialogue.failed("Out of memory.") }
+        do throws(DriverError) {
+            let descriptor = try dialogue.release()
+            return HandedOver(RedisConnection(descriptor, reader, greeting, self))
+        } catch {
+            chiredis_reader_free(reader)
+            throw error
+        }
+    }
+
+    private func greet(password: String?, limit: Int64) throws(DriverError) -> RedisDialogue {
+        try RedisLibrary.load()
+        let dialogue = try RedisDialogue(place, limitMilliseconds: limit)
+        try dialogue.greet(user: place.user, password: password ?? place.password)
+        return dialogue
+    }
+
+    /// Ends what a connection waits for, on another connection.
+    /// - Parameter greeting: the connection's. A restarted server numbers its clients from the beginning.
+    /// - Thread: one that may block.
+    func unblock(_ greeting: RedisGreeting) {
+        guard let clientID = greeting.clientID else { return }
+        do throws(DriverError) {
+            let password = try settings.passwordFile?.read()
+            let dialogue = try greet(password: password, limit: Self.unblockMillisecondsMax)
+            guard try dialogue.runID() == greeting.serverRun else { return }
+            _ = try dialogue.ask(["CLIENT", "UNBLOCK", "\(clientID)", "ERROR"])
+        } catch {
+            // The connection is closed if it does not settle.
+        }
+    }
+
+    // MARK: Before anything is sent
+
+    func check(_ run: StatementRun, _ mode: RunMode) throws(DriverError) {
+        if case .batch = run.kind { return }
+        let command = try RedisCommand(run.sql, run.parameters)
+        // Describing changes nothing.
+        if case .describe = run.kind { return }
+        try Self.check(command, isSession: mode.isSession, isInAtomicBatch: false)
+    }
+
+    /// Refuses commands that would change a connection that others will use.
+    static func check(_ command: RedisCommand, isSession: Bool, isInAtomicBatch: Bool) throws(DriverError) {
+        if command.controlsTransaction, isInAtomicBatch {
+            throw DriverError(
+                .badRequest, "An atomic batch is a transaction itself and cannot hold transaction commands.",
+                hint: "Leave them out, or set atomic to false in a session.", sqlState: "25001")
+        }
+        switch command.effect {
+        case .none: break
+        case .session: if !isSession { throw RedisCommand.needsSession }
+        case .refused(let error): throw error
+        }
+    }
+}
+
+/// Facts about the server from opening a connection.
+struct RedisGreeting {
+    /// Empty if the user may not ask.
+    var version = ""
+    /// For CLIENT UNBLOCK; `nil` before Redis 5.
+    var clientID: Int64?
+    /// Identifies this run of the server; `nil` if the user may not ask.
+    var serverRun: String?
+    /// `nil` if the user may not ask.
+    var commands: RedisCommandTable?
+}
+
+/// The commands of the last server: they are requested once, not for each connection.
+private final class RedisTables: Sendable {
+    private let last = Mutex<(server: String, table: RedisCommandTable)?>(nil)
+
+    /// The commands of the server at the other end; `nil` if the user may not ask.
+    func table(_ dialogue: RedisDialogue, _ server: String?) throws(DriverError) -> RedisCommandTable? {
+        if let server, let known = last.withLock({ $0?.server == server ? $0?.table : nil }) { return known }
+        let reply = try dialogue.ask(["COMMAND"])
+        if reply.error != nil { return nil }
+        let table = RedisCommandTable(reply)
+        if let server { last.withLock { $0 = (server, table) } }
+        return table
+    }
+}
+
+extension RedisLocation {
+    /// The driver that opens connections to it.
+    package func makeDriver(_ settings: RemoteSettings) -> any RemoteDriver {
+        RedisDriver(place: self, settings: settings)
+    }
+}

@@ -1,0 +1,176 @@
+// The location of a Redis database: `redis:` URLs, and those of Unix sockets.
+
+package import DatabaseContract
+internal import RemoteDatabases
+
+/// A URL of a Redis server, or of one that speaks its protocol (Valkey, KeyDB).
+///
+/// It may contain a password. Only the driver reads `password`; everything that is shown is made from `label`.
+/// - Source: https://www.iana.org/assignments/uri-schemes/prov/redis, and redis-py for `unix:`
+package struct RedisLocation: RemoteLocation, CustomStringConvertible, CustomReflectable {
+    enum Server: Sendable, Equatable {
+        case network(host: String, port: UInt16)
+        /// Absolute path of a socket.
+        case socket(String)
+    }
+
+    let server: Server
+    /// `nil` for the server's user "default".
+    let user: String?
+    let password: String?
+    /// Number of the database.
+    let database: Int32
+    /// Server and database, for logs.
+    package let label: String
+
+    private static let networkSchemes = ["redis://", "valkey://"]
+    private static let socketSchemes = ["redis+unix://", "valkey+unix://", "unix://"]
+    private static let encryptedSchemes = ["rediss://", "valkeys://"]
+    private static let standardPort: UInt16 = 6379
+    /// sockaddr_un(7).
+    private static let pathByteCountMax = 107
+
+    /// - Throws: `DriverError` with code `badRequest`, whose text contains nothing that may be a password.
+    package init(url: String) throws(DriverError) {
+        if Self.encryptedSchemes.contains(where: url.hasPrefix) { throw Self.encrypted }
+        guard !url.utf8.contains(where: { $0 < 0x21 || $0 == 0x7f }) else {
+            throw Self.bad("The Redis URL contains a blank or a control character.")
+        }
+        let parts: Parts
+        if let rest = Self.rest(of: url, behind: Self.networkSchemes) {
+            parts = try Parts(rest)
+            server = try Self.network(parts.address)
+            database = try Self.database(path: parts.path, options: parts.options)
+        } else if let rest = Self.rest(of: url, behind: Self.socketSchemes) {
+            parts = try Parts(rest)
+            server = try Self.socket(parts)
+            database = try Self.database(path: "", options: parts.options)
+        } else {
+            throw Self.bad("A Redis URL begins with redis:// or redis+unix://.")
+        }
+        user = parts.user
+        password = parts.password
+        label =
+            switch server {
+            case .network(let host, let port):
+                "redis://\(host.contains(":") ? "[\(host)]" : host):\(port)/\(database)"
+            case .socket(let path): "redis+unix://\(path)?db=\(database)"
+            }
+    }
+
+    package var description: String { label }
+    package var customMirror: Mirror { Mirror(self, children: ["label": label]) }
+
+    /// Besides the server and the login, the URL can only have the number of the database.
+    package func checkClientURL() throws(DriverError) {}
+
+    // MARK: Parts of the URL
+
+    /// The text after the scheme: `[user[:password]@][address][/path][?options]`.
+    private struct Parts {
+        var user: String?
+        var password: String?
+        var address: Substring
+        var path: Substring
+        var options: [Substring]
+
+        init(_ text: Substring) throws(DriverError) {
+            let halves = text.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+            var rest = halves[0]
+            options = halves.count == 2 ? halves[1].split(separator: "&") : []
+            // The last one: a password may contain characters that its owner forgot to encode.
+            if let at = rest.lastIndex(of: "@") {
+                let names = rest[..<at].split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+                let user = try RedisLocation.decoded(names[0])
+                self.user = user.isEmpty ? nil : user
+                if names.count == 2 { password = try RedisLocation.decoded(names[1]) }
+                rest = rest[rest.index(after: at)...]
+            }
+            let slash = rest.firstIndex(of: "/") ?? rest.endIndex
+            address = rest[..<slash]
+            path = rest[slash...]
+        }
+    }
+
+    private static func rest(of url: String, behind schemes: [String]) -> Substring? {
+        schemes.first(where: url.hasPrefix).map { url.dropFirst($0.count) }
+    }
+
+    private static func network(_ address: Substring) throws(DriverError) -> Server {
+        var host = address
+        var port: Substring?
+        if address.hasPrefix("["), let end = address.firstIndex(of: "]") {
+            host = address[address.index(after: address.startIndex)..<end]
+            let behind = address[address.index(after: end)...]
+            guard behind.isEmpty || behind.hasPrefix(":") else {
+                throw bad("The host in the Redis URL is not understood.")
+            }
+            port = behind.isEmpty ? nil : behind.dropFirst()
+        } else if let colon = address.firstIndex(of: ":") {
+            host = address[..<colon]
+            port = address[address.index(after: colon)...]
+        }
+        let number = port.map { UInt16($0) } ?? standardPort
+        guard let number, number > 0 else { throw bad("The port in the Redis URL is not a number from 1 to 65535.") }
+        let name = try decoded(host)
+        guard !name.utf8.contains(0) else { throw bad("The host in the Redis URL is not understood.") }
+        return .network(host: name.isEmpty ? "localhost" : name, port: number)
+    }
+
+    private static func socket(_ parts: Parts) throws(DriverError) -> Server {
+        let path = try decoded(parts.path)
+        guard parts.address.isEmpty, path.count > 1, !path.utf8.contains(0) else {
+            throw bad("The Redis URL names no socket.")
+        }
+        guard path.utf8.count <= pathByteCountMax else {
+            throw bad("The path of the socket in the Redis URL is longer than \(pathByteCountMax) bytes.")
+        }
+        return .socket(path)
+    }
+
+    private static func database(path: Substring, options: [Substring]) throws(DriverError) -> Int32 {
+        var text = path.dropFirst()
+        for option in options {
+            guard option.hasPrefix("db="), text.isEmpty else {
+                throw bad("The Redis URL has an option that is not known, or two database numbers.")
+            }
+            text = option.dropFirst(3)
+        }
+        if text.isEmpty { return 0 }
+        guard let number = Int32(text), number >= 0, text.first != "+" else {
+            throw bad("The database in the Redis URL is not a number from 0.")
+        }
+        return number
+    }
+
+    private static func decoded(_ text: Substring) throws(DriverError) -> String {
+        var bytes: [UInt8] = []
+        var rest = text.utf8
+        while let byte = rest.popFirst() {
+            guard byte == UInt8(ascii: "%") else {
+                bytes.append(byte)
+                continue
+            }
+            let digits = rest.prefix(2)
+            // Only the initializer takes a sign for a digit.
+            guard digits.count == 2, digits.first != UInt8(ascii: "+"), digits.first != UInt8(ascii: "-"),
+                let value = UInt8(Substring(digits), radix: 16)
+            else { throw bad("The Redis URL has a % that is not followed by two hexadecimal digits.") }
+            bytes.append(value)
+            rest = rest.dropFirst(2)
+        }
+        guard let decoded = String(validating: bytes, as: UTF8.self) else { throw bad("The Redis URL is not UTF-8.") }
+        return decoded
+    }
+
+    private static func bad(_ message: String) -> DriverError {
+        DriverError(
+            .badRequest, message,
+            hint: "Write redis://USER@HOST:PORT/DATABASE or redis+unix:///path/of/socket?db=DATABASE, "
+                + "with %XX for special characters")
+    }
+
+    private static let encrypted = DriverError(
+        .badRequest, "Redis over TLS (rediss:) is not supported: hiredis 0.14 cannot encrypt.",
+        hint: "Use the server's Unix socket, or put stunnel between the daemon and the server.")
+}

@@ -1,0 +1,107 @@
+// A database on a server, whatever its engine.
+
+public import DatabaseContract
+internal import LinuxSystem
+internal import Synchronization
+
+/// A database with its pool of connections.
+///
+/// - Thread: any.
+public final class RemoteDatabase: Database {
+    let driver: any RemoteDriver
+    let settings: RemoteSettings
+    let pool: ConnectionPool
+    /// Threads of this database alone: a server that does not answer must not delay other databases.
+    let connectors: WorkerPool
+    let cancellers = WorkerPool(threadCountMax: 4)
+    private let name: String
+    private let log: ServerLog
+    /// The number of its login there.
+    private let login: Int
+    private let shards = Mutex<[ObjectIdentifier: ConnectionPool.ShardReference]>([:])
+    private let watch = Mutex(ServerWatch())
+
+    public var engine: Engine { driver.engine }
+    public var location: any DatabaseLocation { driver.location }
+    public let isReadOnly: Bool
+    public var isVolatile: Bool { false }
+    public var poolLoad: PoolLoad? { pool.load }
+    public var serverState: ServerState? { watch.withLock { $0.state } }
+    /// Its name in the log.
+    var label: String { name.isEmpty ? driver.label : name }
+
+    /// Does not connect yet.
+    package convenience init(_ location: any RemoteLocation, _ plan: DatabasePlan) {
+        var settings = plan.settings.remote
+        settings.isOfClient = !plan.isOurs
+        settings.passwordFile = plan.password
+        self.init(location.makeDriver(settings), plan)
+    }
+
+    /// With a driver, whose settings are the ones that count.
+    init(_ driver: any RemoteDriver, _ plan: DatabasePlan) {
+        let settings = driver.settings
+        name = plan.name
+        self.driver = driver
+        isReadOnly = plan.isReadOnly
+        self.settings = settings
+        // A lost server is lost for both, which is one message in the log.
+        if let other = plan.other as? RemoteDatabase, other.driver.label == driver.label {
+            log = other.log
+        } else {
+            log = ServerLog(onChange: plan.onChange)
+        }
+        login = log.join()
+        pool = ConnectionPool(connectionCountMax: settings.connectionCountMax)
+        connectors = WorkerPool(threadCountMax: min(32, settings.connectionCountMax))
+    }
+
+    deinit { log.leave(login) }
+
+    public func makeSharedLink(_ context: DriverContext) -> any DatabaseLink { PooledLink(shard(for: context)) }
+
+    public func openSession(
+        _ request: SessionRequest, _ context: DriverContext,
+        done: @escaping (Result<any DatabaseLink, DriverError>) -> Void
+    ) {
+        PooledSessionLink.open(request, shard(for: context), done: done)
+    }
+
+    /// Nothing waits in the daemon to be written.
+    public func checkpoint(done: @escaping @Sendable () -> Void) { done() }
+
+    private func shard(for context: DriverContext) -> PoolShard {
+        let key = ObjectIdentifier(context.loop.mailbox)
+        if let known = shards.withLock({ $0[key] })?.here {
+            known.reopen()
+            return known
+        }
+        // Only this loop's thread makes this shard.
+        let shard = PoolShard(self, context)
+        let reference = ConnectionPool.ShardReference(shard)
+        shards.withLock { $0[key] = reference }
+        return shard
+    }
+
+    /// An attempt to connect has ended. Reports when the server becomes reachable or unreachable, not every attempt.
+    func noteOpened(_ error: DriverError?) {
+        watch.withLock { $0.note(error, at: .now) }
+        log.note(error, of: login)
+    }
+
+    /// Time in which a connection has to be made, to all servers together.
+    var connectMillisecondsMax: Int64 { settings.connectMillisecondsMax * Int64(driver.serverCount) }
+
+    /// The error of an attempt that took longer.
+    var connectTimeout: DriverError {
+        let count = driver.serverCount
+        return DriverError(
+            .connectFailed,
+            "The database server did not answer within \(connectMillisecondsMax) ms (connect_ms_max"
+                + (count > 1 ? " for each of \(count))." : ")."),
+            hint: "Check that the server runs and can be reached.", sqlState: "08001"
+        ).with { $0.isRetryable = true }
+    }
+
+    public func tellServerChange() { log.tell() }
+}

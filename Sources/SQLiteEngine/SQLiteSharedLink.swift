@@ -1,0 +1,303 @@
+// Autocommit requests of one loop: reads on the loop itself, writes through the queue of the file.
+
+internal import CSQLite
+public import DatabaseContract
+internal import LinuxSystem
+internal import SQLText
+
+/// The link of one loop to one database, without a session.
+///
+/// - Thread: the loop of its context.
+public final class SQLiteSharedLink: DatabaseLink {
+    private let link: Implementation
+
+    public init(_ database: SQLiteDatabase, _ context: DriverContext) {
+        link = Implementation(database, context)
+    }
+
+    public func start(_ run: StatementRun, for owner: LinkOwner) -> RunOutcome { link.start(run, owner) }
+    public func resume(_ run: StatementRun) -> RunOutcome { link.resume(run) }
+    public func stop(_ run: StatementRun, _ reason: StopReason) -> RunOutcome { link.stop(run, reason) }
+    public var databaseName: String { link.database.label }
+    public var engine: Engine { .sqlite }
+    public var serverVersion: String { SQLiteLibrary.version }
+    public var transaction: TransactionState { .none }
+    public func pressure(on uid: UInt32) -> LinkPressure { link.database.pressure(ofSnapshotOf: uid) }
+    public func close() { link.close() }
+
+    private final class Implementation: SQLiteLink {
+        private let reader: LoopReader
+        /// Executions that wait for the database to be open.
+        private var openingCount = 0
+        /// By client: statements that may turn out to write, and the writes after them. A client's writes keep their
+        /// order.
+        private var lines: [UInt64: [SQLiteExecution]] = [:]
+
+        override init(_ database: SQLiteDatabase, _ context: DriverContext) {
+            reader = LoopReader(database, context)
+            super.init(database, context)
+        }
+
+        func start(_ run: StatementRun, _ owner: LinkOwner) -> RunOutcome {
+            let execution = execution(for: run, owner)
+            return openingCount == 0 && isCurrent ? begin(execution) : openAndBegin(execution)
+        }
+
+        private func openAndBegin(_ execution: SQLiteExecution) -> RunOutcome {
+            execution.place = .waitingForDatabase
+            openingCount += 1
+            let link = LoopBound(self, context.loop.mailbox)
+            database.whenOpen { failure in
+                execution.continueOnLoop { link.wrapped.databaseOpened(execution, failure) }
+            }
+            return .pending
+        }
+
+        private func databaseOpened(_ execution: SQLiteExecution, _ failure: DriverError?) -> RunOutcome {
+            openingCount -= 1
+            if let failure { return end(execution, failure) }
+            if generation != database.currentGeneration {
+                reader.discard()
+                generation = database.currentGeneration
+            }
+            if let reason = execution.run.stopReason { return end(execution, .stopped(reason)) }
+            execution.place = .loop
+            // Gone again already.
+            return generation == 0 ? startAgain(execution) : begin(execution)
+        }
+
+        override func startAgain(_ execution: SQLiteExecution) -> RunOutcome {
+            execution.startCount += 1
+            if execution.startCount > Self.startCountMax { return end(execution, .databaseReplaced) }
+            execution.releaseStatement()
+            // Nobody opens the database while somebody still has a connection.
+            execution.interruptTarget = nil
+            if let connection = execution.connection.take() {
+                database.noteLoss(connection)
+                takeBack(connection)
+            }
+            execution.ticket = nil
+            if execution.isInLine { leaveLine(execution) }
+            endLongRead(execution)
+            comeBack(execution)
+            return openAndBegin(execution)
+        }
+
+        /// A file that is replaced again and again must not keep a request forever.
+        private static let startCountMax = 10
+
+        override func giveUpConnections() {
+            reader.discardIfReplaced()
+        }
+
+        override func begin(_ execution: SQLiteExecution) -> RunOutcome {
+            if case .batch = execution.run.kind {
+                reader.noteUse()
+                if mayOnlyRead(execution) { return end(execution, Self.readOnlyBatch) }
+                return enqueueWrite(execution)
+            }
+            // Long texts take long to prepare.
+            if execution.run.sql.count > Self.loopSQLByteCountMax { return prepareOnWorker(execution) }
+            if case .describe = execution.run.kind { return describe(execution) }
+            do throws(DriverError) {
+                return begin(execution, on: try reader.take())
+            } catch {
+                // Opening a connection may wait for another process's lock.
+                if error.code == .busy { return runAsLongRead(execution) }
+                return error.isReplacement ? startAgain(execution) : end(execution, error)
+            }
+        }
+
+        private func begin(_ execution: SQLiteExecution, on reader: SQLiteConnection) -> RunOutcome {
+            let statement: CachedStatement
+            switch prepareOnLoop(execution, reader) {
+            case .prepared(let made): statement = made
+            case .not(let outcome): return outcome
+            }
+            guard statement.isReadOnly || mayOnlyRead(execution) else { return enqueueWrite(execution) }
+            let fileByteCount = { litebase_sqlite3_file_bytes(reader.handle) }
+            if startsOnWorker(
+                execution, statement, reader, mayCountRows: fileByteCount() <= SQLiteBudget.loopFileByteCountMax)
+            {
+                return runAsLongRead(execution)
+            }
+            return runOnLoop(execution, reader, statement)
+        }
+
+        override func takeBack(_ connection: consuming SQLiteConnection) {
+            connection.releaseMemoryIfShort()
+            // A connection's knowledge of a damaged or deleted file is useless. The writer's connection stays with the
+            // writer.
+            guard case .reader = connection.role else { return }
+            if connection.hasMetDamage || connection.isIndexLost
+                || connection.generation?.number != database.currentGeneration
+            {
+                return database.dispose(of: connection)
+            }
+            reader.takeBack(connection)
+        }
+
+        override func outcomeWithinLoop(_ execution: SQLiteExecution) -> RunOutcome? {
+            let link = LoopBound(self, context.loop.mailbox)
+            let waiter = SQLiteDatabase.LongReadWaiter(execution: execution) {
+                execution.continueOnLoop { link.wrapped.startLongRead(execution) }
+            }
+            if database.beginLongRead(waiter) {
+                execution.isLongRead = true
+                if let connection = execution.connection { reader.prepareForWorker(connection) }
+                return nil
+            }
+            if execution.statement == nil { willBePreparedOnWorker(execution) }
+            // Nothing was sent yet: it starts again when its turn comes, and its reader is free for short reads.
+            execution.rewind()
+            execution.releaseStatement()
+            execution.place = .waitingForLongRead
+            if let connection = execution.connection.take() { takeBack(connection) }
+            return .pending
+        }
+
+        /// Runs on a worker from the start, now or when it is its turn.
+        private func runAsLongRead(_ execution: SQLiteExecution) -> RunOutcome {
+            outcomeWithinLoop(execution) ?? runOnWorker(execution)
+        }
+
+        private func startLongRead(_ execution: SQLiteExecution) -> RunOutcome {
+            execution.isLongRead = true
+            if let reason = execution.run.stopReason { return end(execution, .stopped(reason)) }
+            // The worker prepares, and opens a connection if there is none.
+            giveUpConnections()
+            execution.connection = reader.takeForWorker()
+            return runOnWorker(execution)
+        }
+
+        private func mayOnlyRead(_ execution: SQLiteExecution) -> Bool {
+            database.isReadOnly || !execution.run.mayWrite
+        }
+
+        /// For read-only access the engine itself refuses writes: a reader is opened read-only.
+        override func mayWriteOnWorker(_ execution: SQLiteExecution) -> Bool { mayOnlyRead(execution) }
+
+        override func enqueueWrite(_ execution: SQLiteExecution) -> RunOutcome {
+            precondition(!mayOnlyRead(execution), "who may only read has come to the writers' queue")
+            execution.interruptTarget = nil
+            endLongRead(execution)
+            execution.releaseStatement()
+            if let reader = execution.connection.take() { takeBack(reader) }
+            let client = execution.owner.client
+            if execution.isInLine {
+                execution.isUndecided = false
+                execution.place = .waitingForWriter
+                serveLine(of: client)
+            } else if !lines.isEmpty, lines[client] != nil {
+                execution.place = .waitingForWriter
+                join(execution, isUndecided: false)
+            } else {
+                joinWriters(execution)
+            }
+            return .pending
+        }
+
+        private func joinWriters(_ execution: SQLiteExecution) {
+            let link = LoopBound(self, context.loop.mailbox)
+            execution.onWritten = {
+                let run = execution.run
+                link.wrapped.written(execution).tell(run)
+            }
+            wait(execution, WriteTicket(.autocommit(execution), execution.owner))
+        }
+
+        // MARK: The order of a client's writes
+
+        /// What is not there may be made by a write that the same client has sent before: the writer finds out, behind that. If
+        /// there is none, one may have been done just now: then it is looked at once more.
+        override func preparationFailed(_ execution: SQLiteExecution, _ error: DriverError) -> RunOutcome {
+            guard Self.mayBeMade(error), execution.run.stopReason == nil, case .statement = execution.run.kind,
+                !mayOnlyRead(execution), !SQLiteText.onlyReads(execution.run.sql), !execution.isLookedAtAgain
+            else { return end(execution, error) }
+            execution.run.error = nil
+            execution.isLookedAtAgain = true
+            if execution.isBehindWrites || hasWrites(before: execution) { return enqueueWrite(execution) }
+            endLongRead(execution)
+            comeBack(execution)
+            if let reader = execution.connection.take() { takeBack(reader) }
+            return begin(execution)
+        }
+
+        /// Whether an earlier statement may remove the reason of the error: something is missing, or exists; but not
+        /// for a syntax error.
+        private static func mayBeMade(_ error: DriverError) -> Bool {
+            switch error.code {
+            case .databaseError: true
+            case .syntaxError: error.details.sqlState != "42601"
+            default: false
+            }
+        }
+
+        private func hasWrites(before execution: SQLiteExecution) -> Bool {
+            let client = execution.owner.client
+            return lines[client]?.first.map { $0 !== execution } ?? database.writes.hasWrites(of: client)
+        }
+
+        override func willBePreparedOnWorker(_ execution: SQLiteExecution) {
+            guard !execution.isInLine, case .statement = execution.run.kind, !mayOnlyRead(execution),
+                !SQLiteText.onlyReads(execution.run.sql)
+            else { return }
+            execution.isBehindWrites = hasWrites(before: execution)
+            join(execution, isUndecided: true)
+        }
+
+        private func join(_ execution: SQLiteExecution, isUndecided: Bool) {
+            execution.isInLine = true
+            execution.isUndecided = isUndecided
+            lines[execution.owner.client, default: []].append(execution)
+        }
+
+        override func leaveLine(_ execution: SQLiteExecution) {
+            execution.isInLine = false
+            execution.isUndecided = false
+            lines[execution.owner.client]?.removeAll { $0 === execution }
+            serveLine(of: execution.owner.client)
+        }
+
+        /// Moves executions to the write queue that have no undecided one of their client before them.
+        private func serveLine(of client: UInt64) {
+            while let first = lines[client]?.first, !first.isUndecided {
+                lines[client]?.removeFirst()
+                first.isInLine = false
+                joinWriters(first)
+            }
+            if lines[client]?.isEmpty == true { lines[client] = nil }
+        }
+
+        private func written(_ execution: SQLiteExecution) -> RunOutcome {
+            stopWaiting(execution)
+            // The writer's connection stays with the writer.
+            execution.connection = nil
+            guard execution.mustStartAgain else { return end(execution) }
+            execution.mustStartAgain = false
+            return startAgain(execution)
+        }
+
+        private func describe(_ execution: SQLiteExecution) -> RunOutcome {
+            do throws(DriverError) {
+                let connection = try reader.take()
+                connection.mayBlock = false
+                execution.connection = connection
+                if connection.mayForgetLargeSchema { return prepareOnWorker(execution) }
+                execution.describe(on: connection)
+                if connection.hasLostIndex { return startAgain(execution) }
+                if connection.mustPrepareOnWorker { return prepareOnWorker(execution) }
+            } catch {
+                if error.code == .busy { return prepareOnWorker(execution) }
+                if error.isReplacement { return startAgain(execution) }
+                execution.run.error = error
+            }
+            return end(execution)
+        }
+
+        func close() { reader.close() }
+
+        private static let readOnlyBatch = DriverError(
+            .readOnly, "The database is read-only, and a batch is for writing.", sqlState: "25006")
+    }
+}

@@ -1,0 +1,151 @@
+// Who may write to a database file: one at a time. Users take turns; the writes of one user keep their order.
+//
+// SQLite allows one writer per file. Inside the daemon nobody gets SQLITE_BUSY because of that: autocommit writes and
+// sessions wait here. Consecutive autocommit writes form a group and share one commit (SQLiteWriter.swift).
+
+internal import DatabaseContract
+internal import LinuxSystem
+internal import Synchronization
+
+/// A place in the queue.
+final class WriteTicket: Sendable {
+    enum Kind: Sendable {
+        case autocommit(SQLiteExecution)
+        /// Called on any thread when it is this session's turn.
+        case session(granted: @Sendable () -> Void)
+    }
+
+    let kind: Kind
+    let owner: LinkOwner
+
+    init(_ kind: Kind, _ owner: LinkOwner) {
+        self.kind = kind
+        self.owner = owner
+    }
+
+    /// The write itself; `nil` for a session.
+    var execution: SQLiteExecution? {
+        if case .autocommit(let execution) = kind { execution } else { nil }
+    }
+
+    /// Whether its client has its answer already.
+    var isWithdrawn: Bool { execution?.isWithdrawn ?? false }
+
+    /// Whether it was told to stop.
+    var isStopped: Bool { execution?.run.stopReason != nil }
+}
+
+/// The queue of one database file.
+///
+/// - Thread: any.
+final class WriteQueue: Sendable {
+    private struct State {
+        var waiting = FairQueue<WriteTicket>()
+        var isTaken = false
+        /// The writes that have the turn.
+        var group: [WriteTicket] = []
+        /// The session that holds the lock; `nil` for a group, which is short.
+        var holder: (ticket: WriteTicket, since: MonotonicInstant)?
+    }
+
+    /// The next action; decided under the lock, carried out outside of it.
+    private enum Next {
+        case nothing
+        case session(@Sendable () -> Void)
+        case group([WriteTicket])
+    }
+
+    private let state = Mutex(State())
+    private let runGroup: @Sendable ([WriteTicket]) -> Void
+
+    /// Autocommit writes that may share one commit.
+    private static let groupCountMax = 256
+
+    /// - Parameter runGroup: called on any thread; calls `release` at the end.
+    init(runGroup: @escaping @Sendable ([WriteTicket]) -> Void) {
+        self.runGroup = runGroup
+    }
+
+    func enqueue(_ ticket: WriteTicket) {
+        perform(
+            state.withLock { state in
+                state.waiting.append(ticket, of: ticket.owner.uid)
+                return Self.next(&state)
+            })
+    }
+
+    /// Leaves the queue.
+    /// - Returns: false if the ticket does not wait any more: it was granted, or is running.
+    func remove(_ ticket: WriteTicket) -> Bool {
+        state.withLock { $0.waiting.remove { $0 === ticket } != nil }
+    }
+
+    /// Whether a client has a write that is not done.
+    func hasWrites(of client: UInt64) -> Bool {
+        state.withLock { state in
+            state.group.contains { $0.owner.client == client && !$0.isWithdrawn }
+                || state.waiting.contains { $0.owner.client == client && $0.execution != nil }
+        }
+    }
+
+    /// Writes that wait.
+    var waitingCount: Int { state.withLock { $0.waiting.count } }
+
+    /// Ends the turn of a group or of a session.
+    /// - Parameter unfinished: those of a group that have to wait for another turn, in order.
+    /// - Returns: those of `unfinished` that were stopped meanwhile; they do not wait any more.
+    @discardableResult
+    func release(unfinished: [WriteTicket] = []) -> [WriteTicket] {
+        var stopped: [WriteTicket] = []
+        perform(
+            state.withLock { state in
+                // Only here: a stop searches the queue under this lock.
+                for ticket in unfinished.reversed() where !ticket.isWithdrawn {
+                    if ticket.isStopped {
+                        stopped.append(ticket)
+                    } else {
+                        state.waiting.prepend(ticket, of: ticket.owner.uid)
+                    }
+                }
+                state.isTaken = false
+                state.group = []
+                state.holder = nil
+                return Self.next(&state)
+            })
+        return stopped
+    }
+
+    /// The session that holds the lock now.
+    var holder: LockHolder? {
+        state.withLock { state in
+            state.holder.map {
+                LockHolder(uid: $0.ticket.owner.uid, pid: $0.ticket.owner.pid, sinceNanoseconds: $0.since.nanoseconds)
+            }
+        }
+    }
+
+    private func perform(_ next: Next) {
+        switch next {
+        case .nothing: break
+        case .session(let granted): granted()
+        case .group(let tickets): runGroup(tickets)
+        }
+    }
+
+    private static func next(_ state: inout State) -> Next {
+        guard !state.isTaken, let first = state.waiting.first else { return .nothing }
+        state.isTaken = true
+        if case .session(let granted) = first.kind {
+            _ = state.waiting.popFirst()
+            state.holder = (first, .now)
+            return .session(granted)
+        }
+        var group: [WriteTicket] = []
+        while group.count < groupCountMax, let ticket = state.waiting.first, ticket.execution != nil {
+            group.append(ticket)
+            _ = state.waiting.popFirst()
+        }
+        state.group = group
+        return .group(group)
+    }
+}

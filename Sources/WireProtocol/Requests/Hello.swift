@@ -1,0 +1,109 @@
+// `hello`: introduces the client, with its preferences.
+
+public import ByteBuffers
+
+/// `hello`: introduces the client, with its preferences.
+public struct HelloRequest: RequestContent {
+    public typealias Reply = HelloReply
+    public static var type: RequestType { RequestType("hello", reply: "hello_response") }
+
+    /// The client's name, for administrators of servers on which it has sessions.
+    public private(set) var client: UnsafeRawBufferPointer?
+    /// Whether the client speaks version 1; true if it names no version.
+    public private(set) var speaksVersion1 = true
+    public private(set) var int64 = Int64Style.tagged
+    /// Whether the client knows the message `notice`, which answers no request.
+    public private(set) var notices = false
+
+    public init(_ data: UnsafeRawBufferPointer?) throws(DecodeError) {
+        var fields = try FieldReader(data)
+        while let name = try fields.nextName() {
+            if name.equals("client") {
+                client = try fields.optionalText("client")
+            } else if name.equals("protocol") {
+                speaksVersion1 = try Self.readVersions(&fields)
+            } else if name.equals("int64") {
+                int64 = try Self.readStyle(&fields)
+            } else if name.equals("notices") {
+                notices = try fields.optionalBool("notices") ?? false
+            } else {
+                try fields.reader.skip()
+            }
+        }
+    }
+
+    /// Writes the data of a request from a client that takes integers of any size.
+    public static func write(
+        client: String?, notices: Bool, _ writer: inout RequestWriter, _ output: inout ByteBuffer
+    ) {
+        writer.optional("client", client, into: &output)
+        writer.field("notices", notices, into: &output)
+    }
+
+    private static func readVersions(_ fields: inout FieldReader) throws(DecodeError) -> Bool {
+        if fields.skipNull() { return true }
+        let count = try fields.reader.readArray("protocol")
+        var found = false
+        for _ in 0..<count {
+            let start = fields.reader.offset
+            switch try fields.reader.next() {
+            case .integer(let version): found = found || version == WireLimits.protocolVersion
+            case .unsigned: break
+            case .null, .bool, .real, .text, .binary, .array, .map, .ext:
+                throw DecodeError(.wrongType(field: "protocol", wanted: "an array of integers"), at: start)
+            }
+        }
+        return found
+    }
+
+    private static func readStyle(_ fields: inout FieldReader) throws(DecodeError) -> Int64Style {
+        let start = fields.reader.offset
+        guard let name = try fields.optionalText("int64") else { return .tagged }
+        guard let style = Int64Style(name: name) else {
+            throw DecodeError(.outOfRange(field: "int64", wanted: "\"tagged\", \"number\" or \"string\""), at: start)
+        }
+        return style
+    }
+}
+
+/// What the client may know of the daemon, and how the daemon identifies it.
+public struct HelloReply: ReplyData {
+    public var version = ""
+    public var protocolVersion: Int64 = 0
+    /// By the names of the settings.
+    public var limits = NamedValues<Int64>()
+    /// `nil` over TCP.
+    public var peer: Peer?
+    public var isAdministrator = false
+    /// Whether it may only watch; absent if not.
+    public var isMonitor: Bool?
+
+    public init() {}
+
+    public mutating func visit(_ visitor: inout some FieldVisitor) {
+        visitor.field("version", &version)
+        visitor.field("protocol", &protocolVersion)
+        visitor.field("limits", &limits)
+        visitor.field("peer", &peer)
+        visitor.field("administrator", &isAdministrator)
+        visitor.optional("monitor", &isMonitor)
+    }
+
+    /// The peer's process, according to the kernel.
+    public struct Peer: ReplyData {
+        public var uid: Int64 = 0
+        public var gid: Int64 = 0
+        public var pid: Int64 = 0
+        /// `nil` for a user without a name.
+        public var user: String?
+
+        public init() {}
+
+        public mutating func visit(_ visitor: inout some FieldVisitor) {
+            visitor.field("uid", &uid)
+            visitor.field("gid", &gid)
+            visitor.field("pid", &pid)
+            visitor.field("user", &user)
+        }
+    }
+}

@@ -1,0 +1,437 @@
+"""What somebody meets in the shell who knows psql, mariadb and sqlite3: at a terminal, and on every engine."""
+
+import contextlib
+import os
+import pty
+import select
+import signal
+
+import pytest
+
+from test_cli import ENDLESS, LITEBASE, SANITIZER, Terminal
+from test_scripts import END, count, daemon, mariadb, postgresql, run, script  # noqa: F401 (fixtures)
+
+from daemon import wait_until
+
+# What a new prompt is drawn with.
+DRAWN = r"(?:\x1b\[[0-9;]*\w|\r|\n)*"
+
+
+@pytest.fixture
+def terminal(daemon, tmp_path):  # noqa: F811
+    """Opens shells at a terminal."""
+    opened = []
+
+    def open_one(*words, command=None):
+        opened.append(Terminal(daemon.socket_path, tmp_path, *words, command=command))
+        if not command:
+            opened[-1].expect(r"Ctrl-D to leave\.")
+            opened[-1].expect("> ")
+        return opened[-1]
+
+    yield open_one
+    for one in opened:
+        with contextlib.suppress(OSError):
+            os.kill(one.process_id, signal.SIGKILL)
+            os.waitpid(one.process_id, 0)
+
+
+# What became of a transaction
+
+
+def test_commit_of_a_failed_transaction_says_that_it_was_rolled_back(script, run):  # noqa: F811
+    run("query", "-d", "pg", "DROP TABLE IF EXISTS failed; CREATE TABLE failed(x int)")
+    text = "BEGIN;\nINSERT INTO failed VALUES (1);\nSELECT nope;\nCOMMIT;\nINSERT INTO failed VALUES (2);\n"
+    done = run("shell", "-d", "pg", "--on-error", "continue", stdin=text)
+    assert done.returncode == 1 and "nothing of it is committed" in done.stderr and "stdin, line 4" in done.stderr, done
+    # The next transaction is another one.
+    assert count(run, "pg", "failed") == 1
+    done = run("query", "-d", "pg", "--on-error", "continue", "BEGIN; SELECT nope; END")
+    assert done.returncode == 1 and "nothing of it is committed" in done.stderr, done
+
+
+@pytest.mark.parametrize("way", [["shell"], ["query", "-"]], ids=["shell", "query"])
+def test_what_follows_in_a_transaction_that_the_engine_has_ended_is_not_run(run, way):  # noqa: F811
+    run("query", "DROP TABLE IF EXISTS once; CREATE TABLE once(x UNIQUE); INSERT INTO once VALUES (1)")
+    text = "BEGIN;\nINSERT INTO once VALUES (2);\nINSERT OR ROLLBACK INTO once VALUES (1);\nINSERT INTO once VALUES (3);\nCOMMIT;\n"
+    done = run(*way, "--on-error", "continue", stdin=text)
+    assert done.returncode == 1 and "rolled back; what follows was not run" in done.stderr, done
+    assert count(run, "default", "once") == 1
+    # Where the error leaves the transaction, the rest is run; and behind its own end there is nothing to be lost.
+    text = "BEGIN;\nINSERT INTO once VALUES (2);\nINSERT INTO once VALUES (1);\nCOMMIT;\nINSERT INTO once VALUES (1);\nINSERT INTO once VALUES (3);\n"
+    done = run(*way, "--on-error", "continue", stdin=text)
+    assert done.returncode == 1 and "what follows" not in done.stderr and count(run, "default", "once") == 3, done
+
+
+def test_a_transaction_that_the_engine_has_ended_at_a_terminal(run, terminal):  # noqa: F811
+    run("query", "DROP TABLE IF EXISTS once; CREATE TABLE once(x UNIQUE); INSERT INTO once VALUES (1)")
+    shell = terminal()
+    shell.type("BEGIN;\n")
+    shell.expect(r"default\*> ")
+    shell.type("INSERT OR ROLLBACK INTO once VALUES (1);\n")
+    shell.expect("hint: the open transaction is rolled back")
+    shell.expect("default> ")
+
+
+def test_a_file_that_leaves_a_transaction_open(run, terminal, tmp_path):  # noqa: F811
+    run("query", "DROP TABLE IF EXISTS t; CREATE TABLE t(x)")
+    (tmp_path / "open.sql").write_text("BEGIN;\nINSERT INTO t VALUES (1);\n")
+    (tmp_path / "outer.sql").write_text(f".read {tmp_path}/open.sql\nINSERT INTO t VALUES (2);\n")
+    (tmp_path / "whole.sql").write_text(f".read {tmp_path}/open.sql\nCOMMIT;\n")
+    shell = terminal()
+    for name in ("open", "outer"):
+        shell.type(f".read {tmp_path}/{name}.sql\n")
+        shell.expect(f"{name}.sql has left a transaction open; COMMIT or ROLLBACK ends it")
+        shell.expect(r"default\*> ")
+        shell.type("ROLLBACK;\n")
+        shell.expect("default> ")
+    # One that was open before is nothing new, and one that was ended neither.
+    shell.type(f".read {tmp_path}/whole.sql\nBEGIN;\n")
+    shell.expect(r"default\*> ")
+    shell.type("SELECT 40 + 2 AS answer;\n")
+    assert "left" not in shell.expect(r"[\s\S]*42")[0]
+    # A file that breaks off says both.
+    (tmp_path / "open.sql").write_text("BEGIN;\nSELECT nope;\n")
+    shell.type("ROLLBACK;\n")
+    shell.expect("default> ")
+    shell.type(f".read {tmp_path}/open.sql\n")
+    shell.expect("No such column[\\s\\S]*has left a transaction open")
+
+
+# What a statement did
+
+
+@pytest.mark.parametrize("database", ["default", "pg", "my"])
+def test_a_change_of_no_rows_is_counted(run, database):  # noqa: F811
+    run("query", "-d", database, "DROP TABLE IF EXISTS counted; CREATE TABLE counted(x int)")
+    for sql, said in [("UPDATE counted SET x = 1 WHERE x = 5", "0 rows affected"), ("/* all */ delete from counted", "0 rows affected"),
+                      ("INSERT INTO counted SELECT 1 FROM counted", "0 rows affected"), ("INSERT INTO counted VALUES (1)", "1 row affected"),
+                      ("CREATE INDEX counted_x ON counted(x)", "OK")]:
+        assert run("query", "-d", database, "--format", "table", sql).stdout == said + "\n", sql
+    assert run("query", "-d", database, "UPDATE counted SET x = 1 WHERE x = 5").stdout == ""
+    assert run("shell", "-d", database, "--format", "table", stdin="BEGIN;\nDELETE FROM counted;\nROLLBACK;\n").stdout == "OK\n1 row affected\nOK\n"
+
+
+def test_warnings_are_counted(run, mariadb):  # noqa: F811
+    mariadb.sql("CREATE OR REPLACE TABLE short(x varchar(3))", "lb")
+    done = run("shell", "-d", "my", "--format", "csv", "--no-header",
+               stdin="SET sql_mode = '';\nINSERT INTO short VALUES ('abcd'), ('efgh');\nSHOW WARNINGS;\nSELECT x FROM short;\nSHOW WARNINGS;\n")
+    assert done.returncode == 0 and done.stderr == "litebase: 2 warnings (SHOW WARNINGS)\n", done
+    assert done.stdout.count("Data truncated") == 2 and done.stdout.endswith("abc\nefg\n"), done
+    done = run("query", "-d", "my", "SELECT 1 / 0 AS x")
+    assert (done.stdout, done.stderr) == ('{"x":null}\n', "litebase: 1 warning (SHOW WARNINGS behind it, in the same call)\n")
+    assert "Division by 0" in run("query", "-d", "my", "SELECT 1 / 0 AS x; SHOW WARNINGS").stdout
+
+
+def test_the_time_of_what_failed(run):  # noqa: F811
+    done = run("shell", "--on-error", "continue", "--format", "csv", stdin=".timing on\nSELECT nope;\n.nope\nSELECT 1 AS x;\n")
+    assert done.stdout.count("Time: ") == 2, done
+
+
+@pytest.mark.parametrize("database, sql, word", [
+    ("pg", "SET statement_timeout = 50; SELECT pg_sleep(5)", "statement_timeout"),
+    ("my", "SET max_statement_time = 0.05; SELECT COUNT(*) FROM seq_1_to_100000000 a, seq_1_to_1000 b", "max_statement_time"),
+])
+def test_a_timeout_of_the_server_is_none_of_ours(run, database, sql, word):  # noqa: F811
+    done = run("query", "-d", database, sql)
+    assert done.returncode == 75 and word in done.stderr and "--timeout" not in done.stderr, done
+    done = run("query", "-d", database, "--timeout", "0.05", sql.partition(";")[2])
+    assert "--timeout" in done.stderr and word not in done.stderr, done
+
+
+# What is meant for other clients
+
+
+@pytest.mark.parametrize("database", ["default", "pg", "my"])
+def test_commands_of_other_clients_are_named(script, run, database):  # noqa: F811
+    run("query", "-d", database, "DROP TABLE IF EXISTS named; CREATE TABLE named(x int)")
+    for line, hint in [("\\d named", ".schema does that"), ("  \\echo hello", ".help"), ("-- x\n\\l", ".databases does that")]:
+        done = script(database, f"{line}\nINSERT INTO named VALUES (1);\n")
+        word = line.split("\n")[-1].split()[0]
+        assert done.returncode == 1 and f"{word} is a command of another client" in done.stderr and hint in done.stderr, done
+    assert count(run, database, "named") == 0, "the line is not a part of the statement behind it, and ends the script"
+    done = run("shell", "-d", database, "--on-error", "continue", stdin="\\d named\nSELECT 7 AS x;\n\\timing")
+    assert done.stdout == '{"x":7}\n' and done.stderr.count("another client") == 2, done
+
+
+@pytest.mark.parametrize("database", ["default", "pg", "my"])
+def test_commands_of_other_clients_at_a_terminal(terminal, database):
+    shell = terminal("-d", database)
+    shell.type("\\x\n")
+    shell.expect(r"\\x is a command of another client, and was not run")
+    shell.expect(f"{database}> ")
+    # In the middle of a statement it is no part of it; what ends one for others ends one.
+    shell.type("SELECT 40 +\n\\x\n")
+    shell.expect("the statement before it is still open")
+    shell.type("  2\nAS x\\g\n")
+    shell.expect("42")
+    shell.type("SELECT 'a\\G'\n;\n")
+    shell.expect(r"\(1 row\)")
+    shell.type("SELECT 43 AS x\n  \\G\n")
+    shell.expect("43")
+
+
+def test_backslashes_that_end_a_statement(run):  # noqa: F811
+    """MySQL's own client takes any delimiter."""
+    done = run("query", "-d", "my", "-", stdin="DELIMITER \\\\\nSELECT 1 AS a \\\\\n\\\\\nSELECT 2 AS b\n\\\\\nDELIMITER ;\nSELECT 3 AS c;\n")
+    assert done.stdout == '{"a":1}\n{"b":2}\n{"c":3}\n', done
+
+
+def test_copy_at_a_terminal(terminal):
+    shell = terminal("-d", "pg")
+    shell.type("COPY t FROM stdin;\n")
+    assert "skipped" not in shell.expect(r"COPY … FROM stdin is not understood[\s\S]*?pg> ")[0]
+    shell.type("COPY pg_class TO stdout;\n")
+    hint = shell.expect(r"hint: ([\s\S]*?)pg> ")[1]
+    assert "SELECT" in hint and "param_rows" not in hint
+
+
+# Tables of PostgreSQL
+
+
+def test_names_are_read_as_by_the_engine(run, postgresql):  # noqa: F811
+    postgresql.psql('CREATE TABLE cased(x int); CREATE TABLE "Cased"(y int); CREATE SCHEMA sch; CREATE TABLE sch.cased(z int); CREATE TABLE "OnlyUpper"(u int)')
+    for name, columns in [("cased", "xz"), ("CASED", "xz"), ('"Cased"', "y"), ('"cased"', "xz"), ("sch.cased", "z"), ("SCH.Cased", "z"),
+                          ('public."Cased"', "y"), ("OnlyUpper", "u")]:
+        done = run("shell", "-d", "pg", stdin=f".schema {name};\n")
+        assert done.returncode == 0 and "".join(line.strip()[0] for line in done.stdout.splitlines() if line.startswith("    ")) == columns, (name, done)
+    for database, name in [("default", '"quoted name"'), ("default", "[quoted name]"), ("my", "`quoted name`")]:
+        run("query", "-d", database, f"DROP TABLE IF EXISTS {name}; CREATE TABLE {name}(x int)")
+        assert "quoted name" in run("shell", "-d", database, stdin=f".schema {name}\n").stdout
+    assert "there is no table nix" in run("shell", "-d", "pg", stdin=".schema nix\n").stderr
+
+
+def test_the_schema_is_not_compiled_and_nothing_of_that_stays(run, postgresql):  # noqa: F811
+    """The compiler of queries takes seconds for this one. The server tells which plans have used it."""
+    postgresql.psql("DROP DATABASE IF EXISTS explained")
+    postgresql.psql("CREATE DATABASE explained")
+    postgresql.psql("CREATE TABLE t(x int); ALTER DATABASE explained SET session_preload_libraries = 'auto_explain';"
+                    "ALTER DATABASE explained SET auto_explain.log_min_duration = 0; ALTER DATABASE explained SET auto_explain.log_level = 'notice';"
+                    "ALTER DATABASE explained SET auto_explain.log_analyze = on; ALTER DATABASE explained SET jit_above_cost = 0", "explained")
+    ask = "SELECT current_setting('jit') AS jit, count(*) AS n FROM t;\n"
+    for before, after, rows in [("", "", 0), ("BEGIN;\nINSERT INTO t VALUES (1);\n", "ROLLBACK;\n", 1)]:
+        done = run("shell", "--url", postgresql.url("explained"), stdin=before + ".schema t\n" + ask + after)
+        assert done.returncode == 0 and done.stdout == 'CREATE TABLE t (\n    x integer\n);\n{"jit":"on","n":%d}\n' % rows, done
+        plans = done.stderr.split("NOTICE:  ")
+        schema = [plan for plan in plans if "WITH RECURSIVE relation" in plan]
+        control = [plan for plan in plans if "current_setting" in plan]
+        assert len(schema) == 1 and "JIT:" not in schema[0] and len(control) == 1 and "JIT:" in control[0], done.stderr[-3000:]
+
+
+# At a terminal
+
+
+def test_what_was_typed_comes_back_as_it_was(terminal):
+    shell = terminal()
+    # Ctrl-C drops what was typed and not read: every line has to be.
+    for line in ("SELECT 'a -- no", "  comment; \"' AS x, -- one; \"", "\t2 AS y", "# nothing"):
+        shell.type(line + "\n")
+        shell.expect(r"\.\.[.']> ")
+    shell.type("\x03")
+    shell.expect("default> ")
+    shell.type("SELECT 'a -- no\n  comment; \"' AS x, -- one; \"\n 40 + 2 AS y;\n")
+    shell.expect(r"a -- no\\n  comment; \" +. +42")
+    shell.expect("default> ")
+    shell.type("\x1b[A\n")
+    shell.expect(r"a -- no\\n  comment; \" +. +42")
+    shell.type("\x04")
+    assert shell.end() == 0
+    # And in another shell, by searching; the one before it, too.
+    shell = terminal()
+    shell.type("\x1b[A")
+    shell.expect("AS y;")
+    shell.type("\n")
+    shell.expect(r"a -- no\\n  comment; \" +. +42")
+    shell.expect("> ")
+    shell.type("\x1b[A\x1b[A")
+    shell.expect("# nothing")
+    shell.type("\n")
+    shell.expect("unrecognized token|syntax error|> ")
+
+
+def test_what_is_typed_while_a_statement_runs_is_not_lost(terminal):
+    shell = terminal("-d", "pg")
+    for number in (1, 2, 3):
+        shell.type(f"SELECT {number} + 10 AS x;\n")
+        shell.expect(f"{number + 10}\\b")
+    shell.expect("pg> ")
+    shell.begin("SELECT pg_sleep(0.3);")
+    # Four statements up, and one back down; then text that belongs to it.
+    shell.type("\x1b[A\x1b[A\x1b[A\x1b[A\x1b[B\x05 -- ahead\nSELECT 40 + 2 AS y;\n")
+    shell.expect(r"\b12\b")
+    shell.expect(r"\b42\b")
+    shell.type("\x1b[A\x1b[A")
+    shell.expect("-- ahead")
+
+
+def test_tabs_are_pasted(terminal):
+    shell = terminal()
+    shell.type("SELECT\t'a\tb' AS x,\n\t\t40 + 2\tAS y;\n")
+    shell.expect(r"a\\tb +. +42")
+
+
+def test_the_end_of_input_leaves_the_prompts_line(terminal):
+    shell = terminal()
+    shell.type("DELETE FROM t\n")
+    shell.expect(r"\.\.\.> ")
+    shell.type("\x04")
+    shell.expect(r"\r\nlitebase: the statement without a semicolon")
+    assert shell.end() == 0 and "\\n" not in shell.output
+    shell = terminal()
+    shell.type("BEGIN;\n")
+    shell.expect(r"default\*> ")
+    shell.type("\x04")
+    shell.expect(r"^(\^D)?\r\nlitebase: the open transaction was not committed")
+    assert shell.end() == 1
+
+
+def test_ctrl_z_and_back(terminal):
+    """sh leaves the terminal's modes as they are: the program has to give them back, and to take them again."""
+    shell = terminal(command=["sh", "-im"])
+    shell.expect(r"[$#] ")
+    shell.type(f"{LITEBASE} shell\n")
+    shell.expect("default> ")
+    for typed, rest in (("SELECT 40 +", " 2 AS answer;"), ("SELECT 41\n  +", "1 AS answer;")):
+        # What was typed and not read yet is dropped by the terminal at Ctrl-Z.
+        wait_until(lambda: not shell.has_lines(), "lines are edited")
+        shell.type(typed)
+        shell.expect(r"40 \+|  \+")
+        shell.type("\x1a")
+        shell.expect("Stopped")
+        shell.expect(r"[$#] ")
+        assert shell.has_lines()
+        shell.type("echo $((40 + 4))\n")
+        shell.expect("44")
+        shell.type("fg\n")
+        shell.expect("> " + DRAWN + " *" + typed.split("\n")[-1].strip().replace("+", r"\+"))
+        wait_until(lambda: not shell.has_lines(), "lines are edited again")
+        shell.type(rest + "\n")
+        shell.expect(r"42\s+\(1 row\)")
+        shell.expect("default> ")
+    # From outside, where nothing is typed; and while a statement runs.
+    shell.begin(ENDLESS + ";")
+    shell.type("\x1a")
+    shell.expect(r"Stopped[\s\S]*[$#] ")
+    shell.type("fg\n")
+    shell.expect(r"fg\r\n.*litebase shell")
+    wait_until(lambda: os.tcgetpgrp(shell.descriptor) != shell.process_id, "it is in the foreground, and gets Ctrl-C")
+    shell.type("\x03")
+    shell.expect("cancelled")
+    shell.expect("default> ")
+    shell.type("\x04")
+    shell.expect(r"[$#] ")
+    shell.type("exit\n")
+    assert shell.end() == 0
+
+
+def test_somebody_types_whoever_gets_the_results(daemon, tmp_path):  # noqa: F811
+    """`litebase shell | tee file`: an error does not end it, and what the shell says by itself is for the terminal."""
+    pid, typed = pty.fork()
+    results = tmp_path / "results"
+    if pid == 0:
+        os.dup2(os.open(results, os.O_WRONLY | os.O_CREAT, 0o600), 1)
+        os.execve(LITEBASE, [LITEBASE, "shell"], {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "TERM": "xterm",
+                                                  "LITEBASE_SOCKET": daemon.socket_path, **SANITIZER})
+    shown = b""
+
+    def until(mark):
+        nonlocal shown
+        while mark not in shown:
+            assert select.select([typed], [], [], 20)[0], shown
+            shown += os.read(typed, 4096)
+        _, _, shown = shown.partition(mark)
+
+    until(b"default> ")
+    os.write(typed, b"SELECT nope;\n")
+    until(b"No such column")
+    until(b"default> ")
+    os.write(typed, b"SELECT 40 + 2 AS x;\n")
+    until(b"default> ")
+    os.write(typed, b"\x04")
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    os.close(typed)
+    assert results.read_text() == '{"x":42}\n'
+
+
+def test_a_server_that_goes_while_nobody_types(terminal, postgresql):  # noqa: F811
+    shell = terminal("-d", "pg")
+    shell.type("SELECT 41 AS x;\n")
+    shell.expect("41")
+    assert int(postgresql.psql(END)) >= 1
+    wait_until(lambda: int(postgresql.psql(END.replace("pg_terminate_backend(pid)", "*"))) == 0, "the session's backend is gone")
+    shell.type("SELECT 42 AS x;\n")
+    shell.expect("ended the session")
+    shell.expect("42")
+    shell.type("BEGIN;\n")
+    shell.expect(r"pg\*> ")
+    postgresql.stop()
+    try:
+        shell.type("SELECT 43 AS x;\n")
+        shell.expect("the open transaction is rolled back; ROLLBACK ends it")
+        shell.expect("pg!> ")
+        shell.type("ROLLBACK;\n")
+        shell.expect("pg> ")
+        shell.type("SELECT 44 AS x;\n")
+        shell.expect("litebase: ")
+        shell.expect("pg> ")
+    finally:
+        postgresql.start()
+    # The daemon tries again a moment after it has failed.
+    for _ in range(20):
+        shell.type("SELECT 40 + 5 AS x;\n")
+        if shell.expect(r"\b45\b|cannot be reached[^$]*pg> ")[0] == "45":
+            break
+    shell.type("\x04")
+    assert shell.end() == 0
+
+
+def end_backends(postgresql):  # noqa: F811
+    assert int(postgresql.psql(END)) >= 1
+    wait_until(lambda: int(postgresql.psql(END.replace("pg_terminate_backend(pid)", "*"))) == 0, "the session's backend is gone")
+
+
+@pytest.mark.parametrize("end, said", [("COMMIT", "nothing is committed"), ("ROLLBACK", None)])
+def test_what_is_typed_behind_a_lost_transaction_is_not_committed_by_itself(run, terminal, postgresql, end, said):  # noqa: F811
+    run("query", "-d", "pg", "DROP TABLE IF EXISTS pasted; CREATE TABLE pasted(x int)")
+    shell = terminal("-d", "pg")
+    shell.type("BEGIN; INSERT INTO pasted VALUES (1);\n")
+    shell.expect(r"pg\*> ")
+    end_backends(postgresql)
+    # As a paste: nobody reads in between.
+    shell.type(f"INSERT INTO pasted VALUES (2);\nINSERT INTO pasted VALUES (3);\n{end};\n")
+    shell.expect("the open transaction is rolled back")
+    shell.expect("this was not run; ROLLBACK ends it")
+    if said:
+        shell.expect(said)
+    shell.expect("pg> ")
+    shell.type("INSERT INTO pasted VALUES (4);\n")
+    shell.expect("1 row")
+    shell.type("\x04")
+    shell.end()
+    assert run("query", "-d", "pg", "--format", "csv", "SELECT x FROM pasted").stdout.split() == ["x", "4"]
+
+
+def test_a_statement_is_not_run_in_a_session_that_lacks_what_was_set(run, terminal, postgresql):  # noqa: F811
+    run("query", "-d", "pg", "DROP TABLE IF EXISTS w; CREATE TABLE w(x int); INSERT INTO w VALUES (1)")
+    shell = terminal("-d", "pg")
+    shell.type("CREATE TEMP TABLE w(x int);\n")
+    shell.expect("pg> ")
+    end_backends(postgresql)
+    shell.type("DELETE FROM w;\n")
+    shell.expect("this statement was not run")
+    shell.expect("pg> ")
+    assert count(run, "pg", "w") == 1
+    # From here on its absence is known.
+    shell.type("SELECT count(*) + 40 AS x FROM w;\n")
+    shell.expect("41")
+
+
+def test_a_restart_tells_what_is_gone(run, terminal, daemon):  # noqa: F811
+    shell = terminal()
+    shell.type("CREATE TEMP TABLE kept(x);\n")
+    shell.expect("default> ")
+    daemon.restart()
+    shell.type("SELECT * FROM kept;\n")
+    shell.expect("settings, temporary tables and locks of the session are gone")
+    shell.type("SELECT 40 + 2 AS x;\n")
+    shell.expect("42")

@@ -1,1 +1,0 @@
-../../FuzzTesting/Sources/FuzzStatements/StatementChecks.swift

@@ -1,1 +1,0 @@
-../../FuzzTesting/Sources/FuzzCommands/CommandChecks.swift

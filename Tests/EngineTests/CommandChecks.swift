@@ -1,0 +1,1 @@
+../../FuzzTesting/Sources/FuzzCommands/CommandChecks.swift

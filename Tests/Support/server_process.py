@@ -1,0 +1,135 @@
+"""What the servers of the tests have in common: programs, a user who is not root, a directory, a process that comes and goes."""
+
+import atexit
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+
+from daemon import short_directory, wait_until
+
+
+def unprivileged_user(names):
+    """The first of the users that the machine knows; None where the tests do not run as root."""
+    if os.geteuid() != 0:
+        return None
+    for name in names:
+        try:
+            return pwd.getpwnam(name)
+        except KeyError:
+            pass
+    raise AssertionError(f"no user for a server: none of {', '.join(names)}")
+
+
+def find_programs(*names, places=()):
+    """Paths by name; `places` are looked at before PATH."""
+    path = os.pathsep.join([*places, os.environ.get("PATH", ""), "/usr/sbin"])
+    programs = {name: shutil.which(name, path=path) for name in names}
+    missing = [name for name, found in programs.items() if not found]
+    assert not missing, f"{missing} not found: scripts/install-dependencies.sh test"
+    return programs
+
+
+# Data directories as they are before the first start, by what they depend on: made once for each process that runs tests.
+PREPARED = {}
+
+
+def remove_prepared():
+    for directory in PREPARED.values():
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+atexit.register(remove_prepared)
+
+
+class ServerProcess:
+    """One server; `start`, `stop` and `kill` as often as a test wants. Subclasses have `command` and `answers`."""
+
+    name = None
+    # Servers refuse to run as root, and what runs as root may do more than the tests should rely on.
+    users = ("nobody",)
+    # Ends every session at once, in good order.
+    stop_signal = signal.SIGTERM
+    discard_signal = signal.SIGKILL
+    seconds_max = 30
+
+    def __init__(self):
+        self.user = unprivileged_user(self.users)
+        self.directory = short_directory()
+        self.process = None
+        os.chmod(self.directory, 0o755)
+        if self.user:
+            os.chown(self.directory, self.user.pw_uid, self.user.pw_gid)
+        try:
+            self.set_up()
+            self.start()
+        except BaseException:
+            self.discard()
+            raise
+
+    def set_up(self):
+        """What comes before the first start."""
+
+    def command(self):
+        """The words that start the server, which stays in the foreground."""
+        raise NotImplementedError
+
+    def answers(self):
+        """Whether the server takes statements."""
+        raise NotImplementedError
+
+    def identity(self):
+        """For subprocess: the server's user."""
+        return {"user": self.user.pw_uid, "group": self.user.pw_gid, "extra_groups": []} if self.user else {}
+
+    def run(self, *command):
+        """Runs a program of the server's to its end, as its user."""
+        return subprocess.run([str(word) for word in command], check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              timeout=120, cwd="/", text=True, **self.identity()).stdout
+
+    def prepare(self, data, key, make):
+        """Fills the data directory as `make(directory)` does, which takes a server's program a second or two."""
+        if key not in PREPARED:
+            holder = short_directory()
+            if self.user:
+                os.chown(holder, self.user.pw_uid, self.user.pw_gid)
+            make(holder / "data")
+            PREPARED[key] = holder
+        subprocess.run(["cp", "-a", "--reflink=auto", PREPARED[key] / "data", data], check=True, timeout=120)
+
+    def start(self):
+        with open(self.directory / "log", "ab") as log:
+            self.process = subprocess.Popen([str(word) for word in self.command()], stdin=subprocess.DEVNULL, stdout=log,
+                                            stderr=log, cwd="/", start_new_session=True, **self.identity())
+
+        def answers():
+            assert self.process.poll() is None, (self.directory / "log").read_text()[-4000:]
+            return self.answers()
+
+        wait_until(answers, f"{self.name} takes statements", timeout=self.seconds_max, interval=0.02)
+
+    def stop(self):
+        self.end(self.stop_signal)
+
+    def kill(self):
+        """As a crash of the machine would: no connection gets a last word."""
+        self.end(signal.SIGKILL)
+
+    def pause(self):
+        """The server reacts to nothing until `go_on`: neither to statements nor to cancelling."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def go_on(self):
+        self.process.send_signal(signal.SIGCONT)
+
+    def end(self, signal_number):
+        if self.process.poll() is None:
+            self.process.send_signal(signal_number)
+            self.process.wait(self.seconds_max)
+
+    def discard(self):
+        if self.process and self.process.poll() is None:
+            self.go_on()
+            self.end(self.discard_signal)
+        shutil.rmtree(self.directory, ignore_errors=True)

@@ -1,1 +1,0 @@
-../../FuzzTesting/Sources/FuzzChecks/FuzzChecks.swift
