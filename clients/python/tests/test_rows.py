@@ -92,3 +92,13 @@ def test_rows_are_what_the_program_wants(connect):
     cursor = connection.cursor()
     cursor.row_factory = None
     assert cursor.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_counts_outlive_their_cursor(connect):
+    connection = connect()
+    connection.execute("CREATE TABLE t (a INTEGER PRIMARY KEY)")
+    cursor = connection.execute("INSERT INTO t VALUES (7), (8)")
+    cursor.close()
+    assert (cursor.rowcount, cursor.lastrowid) == (2, 8)
+    cursor.close()
+    assert (cursor.rowcount, cursor.lastrowid) == (2, 8)

@@ -3,46 +3,12 @@
 import datetime
 import decimal
 import random
+import time
 import uuid
 
 import pytest
-from daemon import Daemon
-from mariadb import MariaDB
-from postgresql import PostgreSQL
-from redis_server import Redis
 
 import litebase
-
-
-def served(server):
-    """A daemon with this server's database, for one module."""
-    try:
-        daemon = Daemon(databases={"server": server.url()})
-    except BaseException:
-        server.discard()
-        raise
-    try:
-        yield daemon.socket_path
-        daemon.finish()
-    finally:
-        daemon.discard()
-        server.discard()
-
-
-@pytest.fixture(scope="module")
-def postgresql():
-    yield from served(PostgreSQL())
-
-
-@pytest.fixture(scope="module")
-def mariadb():
-    yield from served(MariaDB())
-
-
-@pytest.fixture(scope="module")
-def redis():
-    yield from served(Redis())
-
 
 UTC = datetime.timezone.utc
 POSTGRESQL = {
@@ -107,6 +73,54 @@ def test_transactions_of_servers(name, request):
         assert db.execute(f"SELECT count(*) FROM {table}").fetchone() == (40_000,)
         other.rollback()
         db.execute(f"DROP TABLE {table}")
+
+
+def test_rows_that_are_not_wanted_cost_no_transaction(postgresql):
+    with litebase.connect("server", socket=postgresql) as db:
+        db.execute("CREATE TEMP TABLE t (a integer)")
+        cursor = db.execute("SELECT * FROM generate_series(1, 200000)")
+        assert cursor.fetchone() == (1,)
+        cursor.close()
+        db.execute("INSERT INTO t VALUES (1)")
+        db.commit()
+        assert db.execute("SELECT count(*) FROM t").fetchone() == (1,)
+        db.commit()
+        # Without a transaction, the statement is stopped.
+        db.autocommit = True
+        cursor = db.execute("SELECT * FROM generate_series(1, 20000000)")
+        cursor.close()
+        began = time.monotonic()
+        assert db.execute("SELECT 1").fetchone() == (1,)
+        assert time.monotonic() - began < 3
+
+
+def test_arrays_and_intervals_of_postgresql(postgresql):
+    texts = ["a,b", "", "NULL", 'q"{}\\', None, "é", "\n"]
+    values = {
+        "int4[]": [1, None, -3],
+        "int8[]": [],
+        "text[]": texts,
+        "text[][]": [texts, texts],
+        "numeric[]": [decimal.Decimal("1.50"), None],
+        "float8[]": [0.1, float("inf")],
+        "boolean[]": [True, False, None],
+        "bytea[]": [b"\x00\xff", b""],
+        "timestamptz[]": [datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)],
+        "uuid[]": [uuid.UUID(int=5)],
+        "interval[]": [datetime.timedelta(days=-1, seconds=1)],
+        "interval": datetime.timedelta(days=400, microseconds=-1),
+    }
+    with litebase.connect("server", socket=postgresql) as db:
+        for kind, value in values.items():
+            assert db.execute(f"SELECT $1::{kind}", (value,)).fetchone() == (value,), kind
+        db.execute("CREATE TEMP TABLE arrays (a int[], b text)")
+        db.executemany("INSERT INTO arrays VALUES ($1, $2)", [([1, number], "x") for number in range(100)])
+        assert db.execute("SELECT count(*) FROM arrays WHERE a[2] = ANY($1)", ([5, 7, 200],)).fetchone() == (2,)
+        # Bounds of their own, and what has no length, or no list.
+        assert db.execute("SELECT '[0:1]={1,2}'::int[], '1 mon'::interval").fetchone() == ([1, 2], "1 mon")
+        assert db.execute("SELECT ARRAY['(1,1),(0,0)'::box]").fetchone() == ("{(1,1),(0,0)}",)
+        with pytest.raises(litebase.ProgrammingError, match="list"):
+            db.execute("SELECT $1::int[]", ([{1}],))
 
 
 def test_a_failed_transaction_is_not_committed_in_silence(postgresql):

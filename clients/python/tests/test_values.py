@@ -1,5 +1,6 @@
 """Values there and back: exact, or an error that says why."""
 
+import collections
 import datetime
 import decimal
 import math
@@ -93,6 +94,46 @@ def test_dates_decimals_and_the_like_go_as_text(connect, codec):
         uuid.UUID(int=1): "00000000-0000-0000-0000-000000000001",
     }
     assert connect().execute(f"SELECT {', '.join('?' * len(sent))}", list(sent)).fetchone() == tuple(sent.values())
+
+
+class WithoutIterator:
+    """A sequence as Python knew it first: it ends where it says."""
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, place):
+        return ("a", "b", "behind its end")[place]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: ["a", "b"],
+        lambda: collections.deque(["a", "b"]),
+        lambda: collections.UserList(["a", "b"]),
+        lambda: (letter for letter in "ab"),
+        WithoutIterator,
+        lambda: {"1": "a", "2": "b"},
+        lambda: collections.UserDict({"1": "a", "2": "b"}),
+    ],
+)
+def test_parameters_are_any_sequence_or_mapping(connect, codec, make):
+    connection = connect()
+    sql = "SELECT :1 || :2" if hasattr(make(), "keys") else "SELECT ? || ?"
+    assert connection.execute(sql, make()).fetchone() == ("ab",)
+    connection.execute("CREATE TABLE t (a, b)")
+    connection.executemany("INSERT INTO t VALUES (:1, :2)" if "1" in sql else "INSERT INTO t VALUES (?, ?)", [make(), make()])
+    assert connection.execute("SELECT a || b FROM t").fetchall() == [("ab",)] * 2
+
+
+@pytest.mark.parametrize("parameters", ["ab", b"ab", bytearray(b"ab"), {"a", "b"}, 0, 5, object()])
+def test_parameters_without_an_order_and_texts_are_refused(connect, codec, parameters):
+    connection = connect()
+    with pytest.raises(litebase.ProgrammingError, match="sequence or a mapping"):
+        connection.execute("SELECT ? || ?", parameters)
+    with pytest.raises(litebase.ProgrammingError, match="sequence or a mapping"):
+        connection.executemany("SELECT ? || ?", [parameters])
 
 
 @pytest.mark.parametrize(

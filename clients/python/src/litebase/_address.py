@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterable
 from typing import Optional, Union
 
-from ._errors import ConnectionLost, InterfaceError, Untrusted
+from ._errors import ConnectionLost, InterfaceError, PermissionDenied, Untrusted
 
 #: The user of the system's daemon.
 DAEMON_USER = "litebase"
@@ -95,7 +95,7 @@ def open_socket(path: Optional[str], trusted: Iterable[Union[str, int]], timeout
     """Connects, and checks who listens.
 
     Parameters: `timeout` in seconds, for connect(2), which waits while the daemon's queue is full.
-    Raises: ConnectionLost, Untrusted.
+    Raises: ConnectionLost, PermissionDenied, Untrusted.
     """
     if path is not None and not isinstance(path, (str, os.PathLike)):
         raise InterfaceError("The socket is named by a path.")
@@ -109,6 +109,12 @@ def open_socket(path: Optional[str], trusted: Iterable[Union[str, int]], timeout
     except socket.timeout:
         connection.close()
         raise ConnectionLost(f"{place} did not take the connection within {timeout} s.") from None
+    except PermissionError as error:
+        connection.close()
+        raise PermissionDenied(
+            f"The socket {place} is not open to you.",
+            hint="Ask the administrator to add you to the socket's group; it counts from your next login.",
+        ) from error
     except OSError as error:
         connection.close()
         raise ConnectionLost(

@@ -11,13 +11,13 @@ import types
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Callable, Optional, TypeVar, Union
 
-from . import _errors
+from . import _arrow, _errors
 from ._address import open_socket
 from ._connection import ConnectionState
 from ._cursor import CursorState, RowFactory
 from ._errors import ConnectionLost, InterfaceError
 from ._link import Link, Message, Steps
-from ._session import Parameters, Session
+from ._session import Parameters, Row, Session
 
 T = TypeVar("T")
 _RECEIVE_BYTES = 256 << 10
@@ -288,6 +288,66 @@ class Cursor(CursorState[Connection]):
         if not result.is_complete:
             self._connection._run(self._connection._session.receive_until(result, None))
         return self._made(result.take(result.waiting))
+
+    # Arrow, pandas, polars
+
+    def fetch_arrow_table(self, *, on_mismatch: str = "error", types: Optional[Mapping[str, Any]] = None) -> Any:
+        """All further rows as a `pyarrow.Table`. Needs the package pyarrow.
+
+        Parameters:
+            on_mismatch: what becomes of a value that does not fit the type of its column: "error" raises DataError, which names
+                the row and the column; "text" makes text of the whole column.
+            types: Arrow types by the names of columns, where they shall be others.
+        """
+        converter = _arrow.Converter(self._connection.engine, self._rows().columns, on_mismatch, types)
+        while rows := self._some(_arrow.ROWS):
+            converter.add(rows)
+        return converter.table()
+
+    def fetch_arrow_batches(
+        self, rows: int = _arrow.ROWS, *, on_mismatch: str = "error", types: Optional[Mapping[str, Any]] = None
+    ) -> Any:
+        """All further rows as a `pyarrow.RecordBatchReader`, which reads them as they are asked for: results of any size.
+
+        Parameters: `rows` of a batch, at most; less where they are long. The others are those of `fetch_arrow_table`; the first
+            batch decides on the types.
+        """
+        converter = _arrow.Converter(self._connection.engine, self._rows().columns, on_mismatch, types)
+        first = converter.batch(self._some(rows))
+
+        def batches() -> Iterator[Any]:
+            yield first
+            while more := self._some(rows):
+                yield converter.batch(more)
+
+        return converter.types.pa.RecordBatchReader.from_batches(first.schema, batches())
+
+    def fetch_df(
+        self, *, on_mismatch: str = "error", types: Optional[Mapping[str, Any]] = None, dtype_backend: Optional[str] = None
+    ) -> Any:
+        """All further rows as a `pandas.DataFrame`. Needs the packages pandas and pyarrow.
+
+        Parameters: `dtype_backend` is "pyarrow" for columns with Arrow's types; the others are those of `fetch_arrow_table`.
+        """
+        _arrow.check_backend(dtype_backend)
+        return _arrow.data_frame(self.fetch_arrow_table(on_mismatch=on_mismatch, types=types), dtype_backend)
+
+    def fetch_polars(self, *, on_mismatch: str = "error", types: Optional[Mapping[str, Any]] = None) -> Any:
+        """All further rows as a `polars.DataFrame`. Needs the packages polars and pyarrow. Parameters as `fetch_arrow_table`."""
+        _arrow.check_names(column[0] for column in self._rows().columns)
+        return _arrow.polars_frame(self.fetch_arrow_table(on_mismatch=on_mismatch, types=types))
+
+    def _some(self, count: int) -> list[Row]:
+        """The next rows as they are, at most `count`, and not many more bytes than a batch may have; none behind the last one."""
+        result = self._rows()
+        if result.waiting < count and not result.is_complete:
+            self._connection._run(self._connection._session.receive_some(result, count, _arrow.BYTES))
+        return result.take(count)
+
+    def _receive_all(self) -> None:
+        """Waits until all rows are here, so that `rowcount` is known."""
+        if self._result is not None and not self._result.is_complete:
+            self._connection._run(self._connection._session.receive_until(self._result, None))
 
     def __iter__(self) -> Cursor:
         self._rows()

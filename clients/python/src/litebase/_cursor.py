@@ -92,13 +92,15 @@ class CursorState(Generic[C]):
         return result
 
     def _close(self) -> bool:
-        """Ends the cursor. Returns whether a statement of it still gives rows, which nobody wants now."""
+        """Ends the cursor. Returns whether a statement of it is to be stopped, since it still gives rows."""
+        # What was counted stays to be asked.
+        self._affected, self._last_id = self.rowcount, self.lastrowid
         result, self._result = self._result, None
         if self._is_closed or result is None or self._connection.closed:
             self._is_closed = True
             return False
         self._is_closed = True
-        return self._connection._session.in_flight == result.id
+        return self._connection._session.leave(result)
 
     def _made(self, rows: list[Row]) -> list[Any]:
         factory = self.row_factory

@@ -128,6 +128,7 @@ _BY_CODE: Mapping[str, type[DatabaseError]] = {
     "busy": Busy,
     "timeout": TimedOut,
     "cancelled": Cancelled,
+    "transaction_rolled_back": OperationalError,
     "internal": InternalError,
 }
 

@@ -46,6 +46,8 @@ class Link:
         self._input: tuple[list[bytes], int] = ([], 0)
         self._last_id = 0
         self._on_notice = on_notice
+        #: The bytes of all messages so far.
+        self.bytes_read = 0
 
     # Writing
 
@@ -112,6 +114,7 @@ class Link:
             self.transaction = data["transaction"]
         if message.get("type") == "error" or not data.get("more"):
             self.finished = message.get("id")
+        self.bytes_read += 4 + count
         self._input = ([], 0) if available == 4 + count else (pieces, begin + count)
         return message
 

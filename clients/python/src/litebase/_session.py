@@ -8,9 +8,10 @@ import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Callable, Optional, Union
 
+from ._arrays import array_text
 from ._errors import Cancelled, ConnectionLost, Error, OperationalError, ProgrammingError
 from ._link import Link, Message, Steps
-from ._values import row_converter
+from ._values import adapt, row_converter
 
 Row = tuple[Any, ...]
 Parameters = Union[Sequence[Any], Mapping[str, Any]]
@@ -22,7 +23,7 @@ _BATCH_ROWS = 32_768
 #: Statements before which no transaction is begun: they begin or end one themselves, or cannot be in one.
 _ALONE = re.compile(
     r"(?:\s|--[^\n]*\n|/\*.*?\*/)*"
-    r"(?:BEGIN|START|COMMIT|END|ROLLBACK|ABORT|SAVEPOINT|RELEASE|VACUUM|ATTACH|DETACH|PRAGMA)\b",
+    r"(?:BEGIN|START|COMMIT|END|ROLLBACK|ABORT|SAVEPOINT|RELEASE|VACUUM|ATTACH|DETACH|PRAGMA|XA)\b",
     re.IGNORECASE | re.DOTALL,
 )
 
@@ -30,6 +31,20 @@ _ALONE = re.compile(
 def _with_pair(packed: bytes, key: bytes, value: bytes) -> bytes:
     """A packed map of at most 14 pairs with one more behind them, so that its value is not packed again."""
     return b"".join((bytes([packed[0] + 1]), packed[1:], key, value))
+
+
+def _in_order(parameters: Any) -> tuple[Any, ...]:
+    """Parameters by position of any other sequence. Raises: ProgrammingError."""
+    try:
+        if not isinstance(parameters, (str, bytes, bytearray, set, frozenset)):
+            # Without an iterator, a sequence ends where it says, and not at an IndexError.
+            found = parameters if hasattr(parameters, "__iter__") else map(parameters.__getitem__, range(len(parameters)))
+            return tuple(found)
+    except (TypeError, AttributeError):
+        pass
+    raise ProgrammingError(
+        f"Parameters are a sequence or a mapping, not {type(parameters).__name__}.", hint="For a single one, write (value,)."
+    )
 
 
 def _array_head_size(count: int) -> int:
@@ -48,6 +63,8 @@ class Result:
         self.rows: list[Row] = []
         self.taken = 0
         self.is_complete = False
+        #: Whether nobody wants what still comes.
+        self.is_left = False
         #: Rows that were inserted, changed or deleted; None until the result is complete.
         self.rows_affected: Optional[int] = None
         self.row_count: Optional[int] = None
@@ -66,7 +83,8 @@ class Result:
         if self.taken:
             del self.rows[: self.taken]
             self.taken = 0
-        self.rows.extend(rows if self._convert is None else self._convert(rows))
+        if not self.is_left:
+            self.rows.extend(rows if self._convert is None else self._convert(rows))
         if not data.get("more"):
             self.is_complete = True
             self.rows_affected = data.get("rows_affected")
@@ -183,6 +201,18 @@ class Session:
             self.link.lost(ConnectionLost("The program was interrupted while it sent a request."))
         return self.cancellation()
 
+    def leave(self, result: Result) -> bool:
+        """Nobody wants further rows of a result.
+
+        Returns: whether its statement is to be stopped. PostgreSQL would end the transaction with it; there, rows are dropped.
+        """
+        if self.in_flight != result.id:
+            return False
+        if self.engine == "postgresql" and self.link.transaction == "active":
+            result.is_left, result.rows = True, []
+            return False
+        return True
+
     def cancellation(self) -> Optional[bytes]:
         """What has to be sent to stop the statement in flight; None when there is none. For every thread."""
         id = self.in_flight
@@ -202,6 +232,24 @@ class Session:
 
     # Queries
 
+    def _sent(self, parameters: Parameters) -> Parameters:
+        """Parameters as they are sent: lists are arrays, which PostgreSQL has, and which it reads as text.
+
+        Raises: ProgrammingError for what has no order, and for a text, whose letters are hardly meant.
+        """
+        if isinstance(parameters, Mapping):
+            return parameters if isinstance(parameters, dict) else dict(parameters)
+        if not isinstance(parameters, (list, tuple)):
+            parameters = _in_order(parameters)
+        if self.engine != "postgresql":
+            return parameters
+        if not any(isinstance(value, list) for value in parameters):
+            return parameters
+        try:
+            return [array_text(value, adapt) if isinstance(value, list) else value for value in parameters]
+        except TypeError as error:
+            raise ProgrammingError(f"{error}.", hint="It is within a list, which is sent as an array.") from None
+
     def execute(self, sql: str, parameters: Optional[Parameters]) -> Steps[Result]:
         """Runs a statement, and returns when the first of its rows are there, or all that it says."""
         yield from self.settle()
@@ -212,8 +260,8 @@ class Session:
         """`execute` without a look at transactions."""
         yield from self.settle()
         data: dict[str, Any] = {"sql": sql, "session": self.name, **self._limits()}
-        if parameters:
-            data["params"] = parameters
+        if parameters is not None and (sent := self._sent(parameters)):
+            data["params"] = sent
         result = Result(self.link.new_id())
         yield from self._begin_request(result.id, self.link.frame(result.id, "query", data))
         yield from self.receive(result)
@@ -248,6 +296,12 @@ class Session:
     def receive_until(self, result: Result, count: Optional[int]) -> Steps[None]:
         """Waits until `count` rows wait to be taken, or all of them."""
         while not result.is_complete and (count is None or result.waiting < count):
+            yield from self.receive(result)
+
+    def receive_some(self, result: Result, count: int, byte_count: int) -> Steps[None]:
+        """Waits until `count` rows wait to be taken, or all of them, or as many as came in about as many bytes."""
+        end = self.link.bytes_read + byte_count
+        while not result.is_complete and result.waiting < count and (not result.waiting or self.link.bytes_read < end):
             yield from self.receive(result)
 
     # Batches
@@ -327,7 +381,9 @@ class Session:
                 raise ProgrammingError("Parameters are by position in some rows, and by name in others.")
             if some:
                 named = kinds.pop()
-                items: list[Any] = [{"sql": sql, "params": dict(row)} for row in some] if named else [tuple(row) for row in some]
+                items: list[Any] = (
+                    [{"sql": sql, "params": dict(row)} for row in some] if named else [self._sent(row) for row in some]
+                )
                 packed.append(self.link.pack(items)[_array_head_size(len(items)) :])
                 count, size = count + len(items), size + len(packed[-1])
                 portion = portion * 2 if len(packed[-1]) < _BATCH_BYTES // 8 else max(1, portion // 2)

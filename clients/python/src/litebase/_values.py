@@ -13,7 +13,9 @@ import re
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import Any, Callable
+from typing import Any, Callable, Optional
+
+from ._arrays import array_converter
 
 Converter = Callable[[str], Any]
 
@@ -94,6 +96,21 @@ def _mysql_time(text: str) -> datetime.timedelta:
     return -value if match[1] else value
 
 
+_INTERVAL = re.compile(r"(?:(-?\d+) days?)?(?: ?([+-]?)(\d+):(\d\d):(\d\d)(?:\.(\d{1,6}))?)?$")
+
+
+def _interval(text: str) -> datetime.timedelta:
+    """An interval of PostgreSQL's without years and months, which have no length."""
+    match = _INTERVAL.match(text)
+    if match is None or not text:
+        raise ValueError(text)
+    hours, minutes, seconds, fraction = (
+        int(part or 0) for part in (match[3], match[4], match[5], (match[6] or "").ljust(6, "0"))
+    )
+    time_of_day = datetime.timedelta(hours=hours, minutes=minutes, seconds=seconds, microseconds=fraction)
+    return datetime.timedelta(days=int(match[1] or 0)) + (-time_of_day if match[2] == "-" else time_of_day)
+
+
 _DECIMAL = _or_text(decimal.Decimal)
 _DATE = _or_text(datetime.date.fromisoformat)
 
@@ -106,6 +123,7 @@ CONVERTERS: Mapping[str, Mapping[str, Converter]] = {
         "timetz": _or_text(_time),
         "timestamp": _or_text(_timestamp),
         "timestamptz": _or_text(_timestamp),
+        "interval": _or_text(_interval),
         "uuid": _or_text(uuid.UUID),
     },
     "mysql": {
@@ -118,10 +136,33 @@ CONVERTERS: Mapping[str, Mapping[str, Converter]] = {
 }
 
 
+#: Types of an array's elements that are values of the protocol outside of arrays, and have other names there.
+_ELEMENTS: Mapping[str, Converter] = {
+    "int2": int,
+    "int4": int,
+    "int8": int,
+    "oid": int,
+    "float4": float,
+    "float8": float,
+    "bool": lambda text: text == "t",
+    "numeric": _DECIMAL,
+    "bytea": _or_text(lambda text: bytes.fromhex(text.removeprefix("\\x"))),
+}
+
+
+def _converter(engine: str, kind: str) -> Optional[Converter]:
+    known = CONVERTERS.get(engine, {})
+    # Boxes are the one type whose elements a comma does not separate.
+    if engine != "postgresql" or not kind.endswith("[]") or kind == "box[]":
+        return known.get(kind)
+    element = kind[:-2]
+    return _or_text(array_converter(_ELEMENTS.get(element) or known.get(element)))
+
+
 def row_converter(engine: str, types: Sequence[str]) -> Callable[[Sequence[tuple[Any, ...]]], list[tuple[Any, ...]]] | None:
     """What makes rows of Python values of rows of the protocol's, for columns of these types; None where they are the same."""
-    known = CONVERTERS.get(engine, {})
-    places = [(place, known[kind]) for place, kind in enumerate(types) if kind in known]
+    found = [(place, _converter(engine, kind)) for place, kind in enumerate(types)]
+    places = [(place, converter) for place, converter in found if converter is not None]
     if not places:
         return None
 

@@ -13,14 +13,14 @@ import types
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, Callable, Optional, TypeVar, Union
 
-from . import _errors
+from . import _arrow, _errors
 from ._address import open_socket
 from ._blocking import program_name
 from ._connection import ConnectionState
 from ._cursor import CursorState, RowFactory
 from ._errors import ConnectionLost, InterfaceError
 from ._link import Link, Message, Steps
-from ._session import Parameters, Session
+from ._session import Parameters, Row, Session
 
 T = TypeVar("T")
 _RECEIVE_BYTES = 256 << 10
@@ -161,6 +161,11 @@ class AsyncConnection(ConnectionState):
         with contextlib.suppress(OSError):
             await self._writer.wait_closed()
 
+    def _abort(self) -> None:
+        """Closes without waiting for anything."""
+        self._is_closed = True
+        self._writer.transport.abort()
+
     def cancel(self) -> None:
         """Stops the statement that runs, which then raises Cancelled."""
         cancellation = self._session.cancellation()
@@ -240,6 +245,61 @@ class AsyncCursor(CursorState[AsyncConnection]):
             await self._connection._run(self._connection._session.receive_until(result, None))
         return self._made(result.take(result.waiting))
 
+    # Arrow, pandas, polars
+
+    async def fetch_arrow_table(self, *, on_mismatch: str = "error", types: Optional[Mapping[str, Any]] = None) -> Any:
+        """All further rows as a `pyarrow.Table`. Needs the package pyarrow.
+
+        Parameters:
+            on_mismatch: what becomes of a value that does not fit the type of its column: "error" raises DataError, which names
+                the row and the column; "text" makes text of the whole column.
+            types: Arrow types by the names of columns, where they shall be others.
+        """
+        converter = _arrow.Converter(self._connection.engine, self._rows().columns, on_mismatch, types)
+        while rows := await self._some(_arrow.ROWS):
+            converter.add(rows)
+        return converter.table()
+
+    async def fetch_arrow_batches(
+        self, rows: int = _arrow.ROWS, *, on_mismatch: str = "error", types: Optional[Mapping[str, Any]] = None
+    ) -> AsyncIterator[Any]:
+        """All further rows as `pyarrow.RecordBatch`es, which are read as they are asked for: results of any size.
+
+        Parameters: `rows` of a batch, at most; less where they are long. The others are those of `fetch_arrow_table`; the first
+            batch decides on the types.
+        """
+        converter = _arrow.Converter(self._connection.engine, self._rows().columns, on_mismatch, types)
+        yield converter.batch(await self._some(rows))
+        while more := await self._some(rows):
+            yield converter.batch(more)
+
+    async def fetch_df(
+        self, *, on_mismatch: str = "error", types: Optional[Mapping[str, Any]] = None, dtype_backend: Optional[str] = None
+    ) -> Any:
+        """All further rows as a `pandas.DataFrame`. Needs the packages pandas and pyarrow.
+
+        Parameters: `dtype_backend` is "pyarrow" for columns with Arrow's types; the others are those of `fetch_arrow_table`.
+        """
+        _arrow.check_backend(dtype_backend)
+        return _arrow.data_frame(await self.fetch_arrow_table(on_mismatch=on_mismatch, types=types), dtype_backend)
+
+    async def fetch_polars(self, *, on_mismatch: str = "error", types: Optional[Mapping[str, Any]] = None) -> Any:
+        """All further rows as a `polars.DataFrame`. Needs the packages polars and pyarrow. Parameters as `fetch_arrow_table`."""
+        _arrow.check_names(column[0] for column in self._rows().columns)
+        return _arrow.polars_frame(await self.fetch_arrow_table(on_mismatch=on_mismatch, types=types))
+
+    async def _some(self, count: int) -> list[Row]:
+        """The next rows as they are, at most `count`, and not many more bytes than a batch may have; none behind the last one."""
+        result = self._rows()
+        if result.waiting < count and not result.is_complete:
+            await self._connection._run(self._connection._session.receive_some(result, count, _arrow.BYTES))
+        return result.take(count)
+
+    async def _receive_all(self) -> None:
+        """Waits until all rows are here, so that `rowcount` is known."""
+        if self._result is not None and not self._result.is_complete:
+            await self._connection._run(self._connection._session.receive_until(self._result, None))
+
     def __aiter__(self) -> AsyncCursor:
         self._rows()
         return self
@@ -255,6 +315,9 @@ class AsyncCursor(CursorState[AsyncConnection]):
 
     async def close(self) -> None:
         """Ends the cursor; a statement that still gives rows is stopped."""
+        self._close_at_once()
+
+    def _close_at_once(self) -> None:
         if self._close():
             self._connection._give_up()
 

@@ -1,0 +1,3 @@
+module github.com/litebase/litebase-go
+
+go 1.19

@@ -1,0 +1,301 @@
+package litebase
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"math"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+const endless = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c) SELECT count(*) FROM c"
+
+func TestValuesThereAndBack(t *testing.T) {
+	db := startDaemon(t).open(t)
+	for _, value := range []any{
+		nil, int64(0), int64(math.MaxInt64), int64(math.MinInt64), 0.1, math.Inf(1), "", "é\x00\U0001f600", []byte{}, []byte{0, 255},
+		strings.Repeat("x", 1<<20),
+	} {
+		var back any
+		must(t, db.QueryRow("SELECT ?", value).Scan(&back))
+		if !reflect.DeepEqual(back, value) {
+			t.Errorf("%T %.40v came back as %T %.40v", value, value, back, back)
+		}
+	}
+	moment := time.Date(2026, 11, 28, 10, 11, 12, 345678000, time.FixedZone("", 3600))
+	var text string
+	must(t, db.QueryRow("SELECT ?", moment).Scan(&text))
+	if text != "2026-11-28 10:11:12.345678+01:00" {
+		t.Error(text)
+	}
+	if err := db.QueryRow("SELECT ?", uint64(math.MaxUint64)).Scan(&text); err == nil {
+		t.Error("SQLite has no integer beyond 64 bits with a sign")
+	}
+	if err := db.QueryRow("SELECT ?", struct{}{}).Scan(&text); err == nil {
+		t.Error("a struct was sent")
+	}
+}
+
+func TestNamesPositionsAndTypes(t *testing.T) {
+	db := startDaemon(t).open(t)
+	var a, b int
+	must(t, db.QueryRow("SELECT :a, :b", sql.Named("b", 2), sql.Named("a", 1)).Scan(&a, &b))
+	if a != 1 || b != 2 {
+		t.Error(a, b)
+	}
+	if _, err := db.Query("SELECT ?, :a", 1, sql.Named("a", 1)); err == nil {
+		t.Error("names and positions were mixed")
+	}
+	_, err := db.Exec("CREATE TABLE t(a INTEGER PRIMARY KEY, b VARCHAR(10), c REAL)")
+	must(t, err)
+	result, err := db.Exec("INSERT INTO t(b, c) VALUES (?, ?), ('y', NULL)", "x", 1.5)
+	must(t, err)
+	if affected, _ := result.RowsAffected(); affected != 2 {
+		t.Error(affected)
+	}
+	if id, err := result.LastInsertId(); id != 2 || err != nil {
+		t.Error(id, err)
+	}
+	rows, err := db.Query("SELECT * FROM t ORDER BY a")
+	must(t, err)
+	defer rows.Close()
+	types, err := rows.ColumnTypes()
+	must(t, err)
+	if name := types[1].DatabaseTypeName(); name != "VARCHAR" {
+		t.Error(name)
+	}
+}
+
+func TestManyRowsStream(t *testing.T) {
+	db := startDaemon(t).open(t)
+	rows, err := db.Query("WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c WHERE x < 300000) SELECT x, 'row ' || x FROM c")
+	must(t, err)
+	sum, count := 0, 0
+	for rows.Next() {
+		var x int
+		var text string
+		must(t, rows.Scan(&x, &text))
+		sum, count = sum+x, count+1
+	}
+	must(t, rows.Err())
+	if count != 300000 || sum != 300000*300001/2 {
+		t.Error(count, sum)
+	}
+}
+
+func TestRowsThatAreLeftEarly(t *testing.T) {
+	db := startDaemon(t).open(t)
+	db.SetMaxOpenConns(1)
+	for i := 0; i < 20; i++ {
+		rows, err := db.Query(strings.Replace(endless, "count(*)", "x", 1))
+		must(t, err)
+		for n := 0; n < i*100 && rows.Next(); n++ {
+		}
+		must(t, rows.Close())
+		var one int
+		must(t, db.QueryRow("SELECT 1").Scan(&one))
+	}
+}
+
+func TestTransactions(t *testing.T) {
+	db := startDaemon(t).open(t)
+	_, err := db.Exec("CREATE TABLE t(x UNIQUE)")
+	must(t, err)
+	count := func() (n int) {
+		must(t, db.QueryRow("SELECT count(*) FROM t").Scan(&n))
+		return
+	}
+	tx, err := db.Begin()
+	must(t, err)
+	rows, err := tx.Query("SELECT 1 UNION ALL SELECT 2")
+	must(t, err)
+	rows.Next()
+	_, err = tx.Exec("INSERT INTO t VALUES(1)") // While rows of the former statement are open.
+	must(t, err)
+	if !rows.Next() {
+		t.Error("a row is lost")
+	}
+	must(t, rows.Close())
+	must(t, tx.Rollback())
+	if n := count(); n != 0 {
+		t.Error(n)
+	}
+	tx, err = db.Begin()
+	must(t, err)
+	_, err = tx.Exec("INSERT INTO t VALUES(1)")
+	must(t, err)
+	_, err = tx.Exec("INSERT INTO t VALUES(1)")
+	var found *Error
+	if !errors.Is(err, ErrConstraint) || !errors.As(err, &found) || found.SQLState[:2] != "23" {
+		t.Error(err)
+	}
+	must(t, tx.Commit())
+	if n := count(); n != 1 {
+		t.Error(n)
+	}
+	if _, err := db.BeginTx(context.Background(), &sql.TxOptions{ReadOnly: true}); err == nil {
+		t.Error("a read-only transaction")
+	}
+	// One that was forgotten is rolled back before the connection goes to somebody else.
+	db.SetMaxOpenConns(1)
+	conn, err := db.Conn(context.Background())
+	must(t, err)
+	_, err = conn.ExecContext(context.Background(), "BEGIN")
+	must(t, err)
+	_, err = conn.ExecContext(context.Background(), "INSERT INTO t VALUES(2)")
+	must(t, err)
+	must(t, conn.Close())
+	if n := count(); n != 1 {
+		t.Error(n)
+	}
+}
+
+func TestContextsStopStatementsInTheDaemon(t *testing.T) {
+	db := startDaemon(t).open(t)
+	db.SetMaxOpenConns(1)
+	for i := 0; i < 20; i++ {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(i*3)*time.Millisecond)
+		var n int
+		err := db.QueryRowContext(ctx, endless).Scan(&n)
+		cancel()
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatal(err)
+		}
+		must(t, db.QueryRow("SELECT 1").Scan(&n))
+	}
+}
+
+func TestTimeoutOfTheDaemon(t *testing.T) {
+	db := startDaemon(t).open(t, func(o *Options) { o.Timeout = 50 * time.Millisecond })
+	if _, err := db.Exec(endless); !errors.Is(err, ErrTimeout) {
+		t.Error(err)
+	}
+}
+
+func TestErrorsSayWhereAndWhat(t *testing.T) {
+	db := startDaemon(t).open(t)
+	_, err := db.Exec("SELECT\nnam FROM sqlite_schema")
+	var found *Error
+	if !errors.As(err, &found) || found.Code == "" || found.Position == nil || found.Position.Line != 2 {
+		t.Errorf("%#v", err)
+	}
+	readOnly := startDaemon(t).open(t, func(o *Options) { o.ReadOnly = true })
+	if _, err := readOnly.Exec("CREATE TABLE t(x)"); !errors.Is(err, ErrReadOnly) {
+		t.Error(err)
+	}
+	missing := sql.OpenDB(Connector{Options{Socket: "/nonexistent/litebase.sock"}})
+	if err := missing.Ping(); !errors.Is(err, ErrConnectionLost) || !strings.Contains(err.Error(), "/nonexistent/litebase.sock") {
+		t.Error(err)
+	}
+}
+
+func TestBatchByRaw(t *testing.T) {
+	db := startDaemon(t).open(t)
+	conn, err := db.Conn(context.Background())
+	must(t, err)
+	defer conn.Close()
+	must(t, conn.Raw(func(raw any) error {
+		results, err := raw.(*Conn).Batch(context.Background(), []Statement{
+			{SQL: "CREATE TABLE t(a, b)"},
+			{SQL: "INSERT INTO t VALUES(?, ?)", Rows: [][]any{{1, "x"}, {2, nil}, {3, time.Unix(0, 0).UTC()}}},
+			{SQL: "DELETE FROM t WHERE a = ?", Params: []any{1}},
+		})
+		if err == nil && (len(results) != 3 || results[1].RowsAffected != 3 || results[2].RowsAffected != 1) {
+			err = fmt.Errorf("%v", results)
+		}
+		return err
+	}))
+	err = conn.Raw(func(raw any) error {
+		_, err := raw.(*Conn).Batch(context.Background(), []Statement{{SQL: "DELETE FROM t"}, {SQL: "SELEC"}})
+		return err
+	})
+	var found *Error
+	if !errors.As(err, &found) || found.StatementIndex != 1 {
+		t.Error(err)
+	}
+	var n int
+	must(t, conn.QueryRowContext(context.Background(), "SELECT count(*) FROM t").Scan(&n))
+	if n != 2 {
+		t.Error(n)
+	}
+}
+
+func TestSeveralGoroutines(t *testing.T) {
+	db := startDaemon(t).open(t)
+	_, err := db.Exec("CREATE TABLE t(x)")
+	must(t, err)
+	var group sync.WaitGroup
+	for g := 0; g < 8; g++ {
+		group.Add(1)
+		go func() {
+			defer group.Done()
+			for i := 0; i < 50; i++ {
+				if _, err := db.Exec("INSERT INTO t VALUES(?)", i); err != nil {
+					t.Error(err)
+				}
+			}
+		}()
+	}
+	group.Wait()
+	var n int
+	must(t, db.QueryRow("SELECT count(*) FROM t").Scan(&n))
+	if n != 400 {
+		t.Error(n)
+	}
+}
+
+func TestDataSourceNames(t *testing.T) {
+	for name, wanted := range map[string]Options{
+		"":     {},
+		"shop": {Database: "shop"},
+		"litebase:///shop?socket=/x.sock&read_only=true&timeout=5s": {
+			Database: "shop", Socket: "/x.sock", ReadOnly: true, Timeout: 5 * time.Second},
+		"litebase:?url=sqlite%3A%3Amemory%3A&begin=BEGIN+IMMEDIATE&trust=a&trust=b": {
+			URL: "sqlite::memory:", Begin: "BEGIN IMMEDIATE", TrustUsers: []string{"a", "b"}},
+	} {
+		if options, err := ParseDSN(name); err != nil || !reflect.DeepEqual(options, wanted) {
+			t.Errorf("%q: %+v, %v", name, options, err)
+		}
+	}
+	for _, name := range []string{
+		"litebase://host/shop", "litebase:///x?y=1", "litebase:///x?timeout=soon", "litebase:///x?url=sqlite:y", "litebase:///%zz",
+	} {
+		if _, err := ParseDSN(name); err == nil {
+			t.Errorf("%q is a data source name", name)
+		}
+	}
+}
+
+// TestLostConnections kills the daemon at random moments of inserts: none is repeated, none that was acknowledged is lost, and the
+// error says what is known.
+func TestLostConnections(t *testing.T) {
+	for round := 0; round < 6; round++ {
+		daemon := startDaemon(t)
+		db := daemon.open(t)
+		_, err := db.Exec("CREATE TABLE t(x)")
+		must(t, err)
+		killed := make(chan struct{})
+		go func() {
+			time.Sleep(time.Duration(5+round*7) * time.Millisecond)
+			daemon.process.Process.Kill()
+			daemon.process.Wait()
+			close(killed)
+		}()
+		for i := 0; ; i++ {
+			_, err := db.Exec("INSERT INTO t VALUES(?)", i)
+			if err != nil {
+				if !errors.Is(err, ErrOutcomeUnknown) && !errors.Is(err, ErrConnectionLost) && !errors.Is(err, driver.ErrBadConn) {
+					t.Fatal(err)
+				}
+				break
+			}
+		}
+		<-killed
+	}
+}

@@ -1,0 +1,134 @@
+//! Frames of a stream, and what is in them.
+
+use std::io::{self, Read};
+use std::ops::Range;
+
+use crate::codec::{Data, Malformed, Reader, Token};
+
+/// More than any daemon sends: whoever announces it is none.
+const FRAME_BYTES_MAX: usize = 1 << 30;
+const BUFFER_BYTES: usize = 4 << 10;
+/// A reply with rows has about 64 KiB: what is larger than needed for two of them is not kept.
+const KEPT_BYTES: usize = 256 << 10;
+
+/// What was received and not read yet.
+#[derive(Default)]
+pub(crate) struct Input {
+    pub(crate) buffer: Vec<u8>,
+    begin: usize,
+    end: usize,
+}
+
+impl Input {
+    /// Where in the buffer the body of the next frame is, until the next call.
+    pub(crate) fn frame(&mut self, source: &mut impl Read) -> io::Result<Range<usize>> {
+        self.fill(4, source)?;
+        let head = &self.buffer[self.begin..self.begin + 4];
+        let count = head.iter().fold(0, |value, byte| value << 8 | usize::from(*byte));
+        if count > FRAME_BYTES_MAX {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        self.fill(4 + count, source)?;
+        let body = self.begin + 4..self.begin + 4 + count;
+        self.begin = body.end;
+        Ok(body)
+    }
+
+    /// Waits until so many bytes are there. Memory is made as they come, not as they are announced.
+    fn fill(&mut self, count: usize, source: &mut impl Read) -> io::Result<()> {
+        if self.begin == self.end {
+            self.begin = 0;
+            self.end = 0;
+            if self.buffer.len() > KEPT_BYTES {
+                self.buffer = Vec::new(); // One large row is no reason to keep as much for ever.
+            }
+        }
+        while self.end - self.begin < count {
+            if self.begin > 0 && self.begin + count > self.buffer.len() {
+                self.buffer.copy_within(self.begin..self.end, 0);
+                self.end -= self.begin;
+                self.begin = 0;
+            }
+            if self.end == self.buffer.len() {
+                self.buffer.resize((2 * self.buffer.len()).max(BUFFER_BYTES), 0);
+            }
+            let received = source.read(&mut self.buffer[self.end..])?;
+            if received == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            self.end += received;
+        }
+        Ok(())
+    }
+}
+
+/// Whose reply a message is.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Id {
+    /// Nobody's: a notice, or an error of the connection.
+    None,
+    Number(i64),
+    /// Of no request that somebody waits for.
+    Other,
+}
+
+/// A message, and where in it the data are: nowhere if there are none.
+#[derive(Debug)]
+pub(crate) struct Envelope {
+    pub(crate) id: Id,
+    pub(crate) is_error: bool,
+    pub(crate) data: Range<usize>,
+}
+
+impl Envelope {
+    pub(crate) fn read(bytes: &[u8]) -> Result<Envelope, Malformed> {
+        let mut reader = Reader::new(bytes);
+        let mut envelope = Envelope { id: Id::None, is_error: false, data: 0..0 };
+        let pairs = match reader.token()? {
+            Token::Map(count) => count,
+            _ => return Err(Malformed),
+        };
+        for pair in 1..=pairs {
+            match reader.text()? {
+                "id" => {
+                    envelope.id = match reader.token()? {
+                        Token::Null => Id::None,
+                        Token::Integer(number) => Id::Number(number),
+                        Token::Unsigned(_) | Token::Text(_) => Id::Other,
+                        _ => return Err(Malformed),
+                    }
+                }
+                "type" => envelope.is_error = reader.text()? == "error",
+                "data" => {
+                    let begin = bytes.len() - reader.rest().len();
+                    if pair == pairs {
+                        // Whoever reads the data looks whether they are all that is there.
+                        envelope.data = begin..bytes.len();
+                        return Ok(envelope);
+                    }
+                    reader.skip()?;
+                    envelope.data = begin..bytes.len() - reader.rest().len();
+                }
+                _ => reader.skip()?,
+            }
+        }
+        if reader.rest().is_empty() {
+            Ok(envelope)
+        } else {
+            Err(Malformed)
+        }
+    }
+}
+
+/// The data of a message: a map, or nothing.
+pub(crate) fn data_of(bytes: &[u8]) -> Result<Data, Malformed> {
+    if bytes.is_empty() {
+        return Ok(Data::Null);
+    }
+    let mut reader = Reader::new(bytes);
+    let data = reader.data()?;
+    match data {
+        Data::Map(_) | Data::Null if reader.rest().is_empty() => Ok(data),
+        _ => Err(Malformed),
+    }
+}

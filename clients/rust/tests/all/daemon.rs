@@ -1,0 +1,144 @@
+//! A daemon for the tests, in a directory of its own.
+
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+use std::{env, fs, process, thread};
+
+use litebase::{Connection, Options};
+
+/// How long the tests wait for what has to come, also on a busy machine.
+pub const LONG: Duration = Duration::from_secs(60);
+
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+/// A directory that vanishes with it.
+pub struct Directory(pub PathBuf);
+
+impl Directory {
+    pub fn new() -> Directory {
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = PathBuf::from(format!("/tmp/litebase-rust-{}-{number}", process::id()));
+        fs::create_dir(&path).unwrap();
+        // Whatever the umask: nobody else may put a socket there.
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+        Directory(path)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+pub struct Daemon {
+    pub socket: PathBuf,
+    process: Child,
+    _directory: Directory,
+}
+
+impl Daemon {
+    pub fn start() -> Daemon {
+        let directory = Directory::new();
+        let built = concat!(env!("CARGO_MANIFEST_DIR"), "/../../.build/release/litebased");
+        let program = env::var_os("LITEBASED").unwrap_or_else(|| built.into());
+        let socket = directory.0.join("litebase.sock");
+        let mut command = Command::new(program);
+        command.args(["--listen", "standalone", "--socket"]).arg(&socket).stdin(Stdio::null()).stderr(Stdio::null());
+        for (name, _) in env::vars_os() {
+            let text = name.to_string_lossy();
+            if text.starts_with("LITEBASE") || text.starts_with("XDG_") {
+                command.env_remove(name);
+            }
+        }
+        for name in ["HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR", "STATE_DIRECTORY"] {
+            command.env(name, &directory.0);
+        }
+        let process = command.spawn().expect("litebased");
+        let daemon = Daemon { socket, process, _directory: directory };
+        wait_until("the daemon accepts connections", || UnixStream::connect(&daemon.socket).is_ok());
+        daemon
+    }
+
+    pub fn options(&self) -> Options {
+        Options::new().socket(&self.socket)
+    }
+
+    pub fn connect(&self) -> Connection {
+        self.options().connect().unwrap()
+    }
+
+    pub fn kill(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !condition() {
+        assert!(begin.elapsed() < LONG, "waited in vain: {what}");
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// How many rows a table has.
+pub fn count(db: &mut Connection, table: &str) -> i64 {
+    db.query_one::<(i64,)>(&format!("SELECT count(*) FROM {table}"), ()).unwrap().0
+}
+
+/// A proxy in front of a daemon, that ends the connection behind so many bytes in one of the directions.
+pub fn cut_connection(
+    upstream: &Path,
+    directory: &Path,
+    to_daemon: bool,
+    bytes: usize,
+) -> (PathBuf, thread::JoinHandle<usize>) {
+    use std::io::{Read, Write};
+    let path = directory.join(format!("cut-{to_daemon}-{bytes}"));
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let upstream = upstream.to_owned();
+    let worker = thread::spawn(move || {
+        let (client, _) = listener.accept().unwrap();
+        let daemon = UnixStream::connect(upstream).unwrap();
+        let forward = |mut from: UnixStream, mut to: UnixStream, limit: usize| {
+            move || {
+                let mut passed = 0;
+                let mut buffer = [0; 4096];
+                while passed < limit {
+                    let wanted = buffer.len().min(limit - passed);
+                    match from.read(&mut buffer[..wanted]) {
+                        Ok(count) if count > 0 && to.write_all(&buffer[..count]).is_ok() => passed += count,
+                        _ => break,
+                    }
+                }
+                let _ = from.shutdown(std::net::Shutdown::Both);
+                let _ = to.shutdown(std::net::Shutdown::Both);
+                passed
+            }
+        };
+        let (up, down) = if to_daemon { (bytes, usize::MAX) } else { (usize::MAX, bytes) };
+        let other = thread::spawn(forward(client.try_clone().unwrap(), daemon.try_clone().unwrap(), up));
+        let passed = forward(daemon, client, down)();
+        let sent = other.join().unwrap();
+        if to_daemon {
+            sent
+        } else {
+            passed
+        }
+    });
+    (path, worker)
+}
