@@ -8,17 +8,16 @@
 STATIC ?= $(CURDIR)/.build/static
 
 # Exclusivity is checked here too (-enforce-exclusivity=checked is the default): two accesses to one variable at a time, where
-# one writes, end the process instead of going on with what is half written (ARCHITECTURE.md, Exclusive access).
+# one writes, end the process instead of going on with what is half written (Sources/LinuxSystem/DESIGN.md, Exclusive access).
 SWIFT_FLAGS = -use-ld=lld -L$(STATIC) -Xclang-linker -static-libgcc
 # - Relocations take 3 KB instead of 450 KB (glibc 2.36; an older one says so when the program starts).
-# - The executable exports nothing: no other file looks for its symbols.
+# - The executable exports nothing but what Package.swift says: no other file looks for its symbols.
 # - What the loader has written is read-only before the first statement runs (full RELRO), so that no pointer to a function of a
 #   library can be exchanged; nothing is looked for beside the program (no RUNPATH).
-# - But for HMAC_Init_ex, which libpq and OpenSSL are to find here (CPostgreSQL.c).
 # - Equal functions whose address nobody compares are one.
 # - What runs at the start and at every request lies side by side; scripts/make-function-order.sh made the list.
 # - Strings that are the end of another one take no room (-O2).
-LINK_FLAGS = -z relro -z now -O2 -z pack-relative-relocs --no-export-dynamic --export-dynamic-symbol=HMAC_Init_ex --icf=safe \
+LINK_FLAGS = -z relro -z now -O2 -z pack-relative-relocs --no-export-dynamic --icf=safe \
 	--symbol-ordering-file=$(CURDIR)/packaging/functions.order --no-warn-symbol-ordering
 RELEASE = -c release --static-swift-stdlib --disable-local-rpath $(addprefix -Xswiftc ,$(SWIFT_FLAGS)) $(addprefix -Xlinker ,$(LINK_FLAGS))
 

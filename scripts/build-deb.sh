@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds the Debian package into .build/deb/. Only what is fetched before the build, into the source package, needs a network.
+# Builds the Debian packages into .build/deb/. Only what is fetched before the build, into the source package, needs a network.
 #
 #   scripts/build-deb.sh [WORK]     WORK: where sources are unpacked and compiled (default: .build/deb-work). It is kept,
 #                                   so that the next run compiles only what changed. The result does not depend on it.
@@ -32,7 +32,7 @@ sources() {
     if git rev-parse --git-dir >/dev/null 2>&1; then
         git ls-files -z --cached --others --exclude-standard | xargs -0 sh -c 'for f; do [ ! -e "$f" ] || printf "%s\0" "$f"; done' sh
     else
-        find . \( -name .git -o -name '.build*' -o -name .venv -o -name __pycache__ -o -name Package.resolved -o -name swift-argument-parser \) -prune -o -type f -printf '%P\0'
+        find . \( -name .git -o -name '.build*' -o -path ./clients/node/dist -o -name .venv -o -name __pycache__ -o -name Package.resolved -o -name swift-argument-parser \) -prune -o -type f -printf '%P\0'
     fi | LC_ALL=C sort -z
 }
 
@@ -61,8 +61,15 @@ tar -C "$work/fresh" -xzf "$work/litebase_$upstream.orig.tar.gz"
 tar -C "$work/fresh/litebase-$upstream" -xzf "$work/litebase_$upstream.orig-swift-argument-parser.tar.gz"
 cp -a packaging/debian "$work/fresh/litebase-$upstream/debian"
 rsync --recursive --links --perms --checksum --delete "$work/fresh/litebase-$upstream/" "$tree/"
-rm -rf "$work/fresh" "$work"/litebase*.deb "$work"/litebase_*.dsc "$work"/litebase_*.debian.tar.xz \
-    "$work"/litebase_*.changes "$work"/litebase_*.buildinfo
+# What the last run has made in a directory.
+remove_products() {
+    for package in $(sed -n 's/^Package: //p' packaging/debian/control); do
+        rm -f "$1/$package"_*.deb "$1/$package"-dbgsym_*.deb
+    done
+    rm -f "$1"/litebase_*.dsc "$1"/litebase_*.debian.tar.xz "$1"/litebase_*.changes "$1"/litebase_*.buildinfo
+}
+rm -rf "$work/fresh"
+remove_products "$work"
 
 # As a build daemon does it: no network, and nothing of a home directory.
 isolated="unshare --net"
@@ -74,10 +81,10 @@ isolated="unshare --net"
     exit 1
 }
 
-rm -f "$out"/litebase*
+remove_products "$out"
+rm -f "$out"/litebase_*.tar.*
 # Those of the binary packages are missing where only the source was wanted.
-for file in "$work"/litebase*.deb "$work"/litebase_*.dsc "$work"/litebase_*.tar.* "$work"/litebase_*.changes \
-    "$work"/litebase_*.buildinfo; do
+for file in "$work"/*.deb "$work"/litebase_*.dsc "$work"/litebase_*.tar.* "$work"/litebase_*.changes "$work"/litebase_*.buildinfo; do
     [ ! -e "$file" ] || mv "$file" "$out"
 done
 ls -l "$out"

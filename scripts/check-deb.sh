@@ -14,13 +14,18 @@ status=0
 wrong() { echo "WRONG: $*" >&2; status=1; }
 
 # An override needs its reason, in packaging/debian; everything else is a failure, down to "pedantic".
-# (Static-Built-Using is known to dpkg since 1.21.3, to lintian 2.116 of Debian 12 not yet.)
-lintian --allow-root --suppress-tags unknown-field --pedantic --display-info --display-experimental \
+# (Static-Built-Using is known to dpkg since 1.21.3, to lintian 2.116 of Debian 12 not yet. The other tag is about top_level.txt of
+# every Python package: lintian masks it by itself, shows nothing, and fails all the same.)
+lintian --allow-root --suppress-tags unknown-field,package-contains-documentation-outside-usr-share-doc --pedantic --display-info --display-experimental \
     --fail-on error,warning,info,pedantic,experimental "$packages"/*.changes || wrong "lintian"
 
 for package in "$packages"/*.deb; do
     case $package in
         *-dbgsym_*) dpkg-deb -x "$package" "$work/symbols" ;;
+        */python3-*) dpkg-deb -x "$package" "$work/python" ;;
+        */node-*) dpkg-deb -x "$package" "$work/node" ;;
+        */golang-*) dpkg-deb -x "$package" "$work/go" ;;
+        */librust-*) dpkg-deb -x "$package" "$work/rust" ;;
         *) dpkg-deb -x "$package" "$work/package" ;;
     esac
 done
@@ -88,6 +93,47 @@ for package in "$packages"/litebase_*.deb; do
     # As dh_builddeb has made it: three members, all of them by dpkg-deb.
     members=$(ar t "$package" | tr '\n' ' ')
     [ "$members" = "debian-binary control.tar.xz data.tar.xz " ] || wrong "members of the package: $members"
+done
+# The driver for Python: every module of the tree and what makes it a package that others find, for no Python in particular.
+modules=$work/python/usr/lib/python3/dist-packages
+diff -r clients/python/src/litebase "$modules/litebase" --exclude=__pycache__ || wrong "python3-litebase differs from clients/python/src"
+for file in METADATA RECORD entry_points.txt; do
+    [ -s "$modules/litebase-$(dpkg-deb --field "$packages"/python3-litebase_*.deb Version | cut -d - -f 1).dist-info/$file" ] ||
+        wrong "python3-litebase has no $file"
+done
+[ "$(dpkg-deb --field "$packages"/python3-litebase_*.deb Depends)" = python3:any ] || wrong "python3-litebase depends on more than Python"
+other=$(find "$work/python" -type f ! -path "$modules/litebase/*" ! -path "$modules/litebase-*.dist-info/*" ! -path "*/share/doc/python3-litebase/*" \
+    ! -path "*/share/lintian/overrides/python3-litebase")
+[ -z "$other" ] || wrong "python3-litebase has $other"
+find "$work/python" -name '*.pyc' | grep -q . && wrong "python3-litebase has what Python compiles at the installation"
+# The driver for Node: what the compiler makes of the tree, whose tests are "make clients", and nothing else.
+module=$work/node/usr/share/nodejs/litebase
+/usr/bin/tsc -p clients/node --outDir "$work/compiled" && diff -r "$work/compiled" "$module/dist" || wrong "node-litebase differs from clients/node"
+cmp clients/node/package.json "$module/package.json" || wrong "node-litebase has another package.json"
+[ "$(dpkg-deb --field "$packages"/node-litebase_*.deb Depends)" = "nodejs (>= 18)" ] || wrong "node-litebase depends on more than Node"
+other=$(find "$work/node" -type f ! -path "$module/dist/*" ! -path "$module/package.json" ! -path "*/share/doc/node-litebase/*")
+[ -z "$other" ] || wrong "node-litebase has $other"
+# The drivers for Go and Rust: their sources without what tests them, where Debian's other sources of libraries are.
+module=$work/go/usr/share/gocode/src/github.com/litebase/litebase-go
+diff -r --exclude='*_test.go' --exclude=tests --exclude=README.md clients/go "$module" || wrong "the driver for Go differs from clients/go"
+other=$(find "$work/go" -type f ! -path "$module/*.go" ! -path "$module/go.mod" ! -path "*/share/doc/golang-github-litebase-litebase-go-dev/*")
+[ -z "$other" ] || wrong "the package for Go has $other"
+version=$(dpkg-deb --field "$packages"/librust-litebase-dev_*.deb Version)
+crate=$work/rust/usr/share/cargo/registry/litebase-${version%-*}
+diff -r --exclude=tests --exclude=rustfmt.toml --exclude=.gitignore --exclude=target --exclude=Cargo.lock --exclude=.cargo-checksum.json clients/rust "$crate" ||
+    wrong "librust-litebase-dev differs from clients/rust"
+[ "$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1])))' "$crate/.cargo-checksum.json")" = "{'files': {}}" ] ||
+    wrong "cargo takes no crate without .cargo-checksum.json"
+other=$(find "$work/rust" -type f ! -path "$crate/*" ! -path "*/share/doc/librust-litebase-dev/*")
+[ -z "$other" ] || wrong "librust-litebase-dev has $other"
+for name in librust-litebase+default-dev "librust-litebase-${version%.*}-dev" "librust-litebase-${version%-*}+default-dev"; do
+    case ", $(dpkg-deb --field "$packages"/librust-litebase-dev_*.deb Provides)," in
+        *", $name (= $version),"*) ;;
+        *) wrong "librust-litebase-dev does not provide $name" ;;
+    esac
+done
+for package in golang-github-litebase-litebase-go-dev librust-litebase-dev; do
+    [ -z "$(dpkg-deb --field "$packages/$package"_*.deb Depends)" ] || wrong "$package depends on something"
 done
 # Nothing of the machine that built it.
 find "$work/symbols" -name '*.debug' -exec objcopy --decompress-debug-sections {} \;

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds the Debian package again, in a directory of another name and from the source package alone, without a network and without
+# Builds the Debian packages again, in a directory of another name and from the source package alone, without a network and without
 # a home directory, and compares the results byte for byte. The source package is made again, too.
 #
 #   scripts/check-reproducible.sh [FIRST]     FIRST: a directory with packages already built (.build/deb); saves one build
@@ -27,6 +27,9 @@ profile=$(sed -n 's/^Built-For-Profiles: //p' "$first"/litebase_*.changes)
 }
 
 status=0
+for package in litebase-dbgsym $(sed -n 's/^Package: //p' packaging/debian/control); do
+    ls "$work"/another/and-deeper/directory/"${package}"_*.deb >/dev/null || status=1
+done
 for file in "$work"/another/and-deeper/directory/*.deb "$work"/source/*.dsc "$work"/source/*.tar.*; do
     name=$(basename "$file")
     if cmp -s "$file" "$first/$name"; then

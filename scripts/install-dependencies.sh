@@ -1,26 +1,29 @@
 #!/bin/sh
-# Installs the Debian packages that are missing for a purpose: build, test, system, power-loss, package or package-check.
+# Installs the Debian packages that are missing for purposes: build, test, system, power-loss, package or package-check.
 set -eu
 
-build="libsqlite3-dev libsystemd-dev libtomlplusplus-dev libedit-dev pkg-config iso-codes netcat-openbsd python3"
-test="postgresql libpq5 pgbouncer mariadb-server libmariadb3 redis-server libhiredis0.14 python3-venv iproute2 util-linux mount e2fsprogs gcc libc6-dev sqlite3 openssl systemd strace lsof netcat-openbsd iso-codes procps mandoc man-db groff-base"
+build="libsqlite3-dev libsystemd-dev libtomlplusplus-dev libedit-dev libpq-dev libmariadb-dev libhiredis-dev pkg-config iso-codes netcat-openbsd python3"
+test="postgresql libpq5 pgbouncer mariadb-server libmariadb3 redis-server libhiredis0.14 python3-venv iproute2 util-linux mount e2fsprogs gcc libc6-dev sqlite3 openssl systemd strace lsof netcat-openbsd iso-codes procps mandoc man-db groff-base golang-go nodejs node-typescript cargo rustc rust-clippy rustfmt"
 system="debootstrap systemd-container util-linux procps dpkg-dev python3-pytest python3-msgpack gcc libc6-dev sqlite3 lsof psmisc jq netcat-openbsd"
 power_loss="libfuse3-dev pkg-config gcc libc6-dev e2fsprogs util-linux python3"
-package="debhelper dpkg-dev libc6-dev po-debconf git rsync systemd util-linux"
+package="debhelper dh-python pybuild-plugin-pyproject python3-all python3-setuptools node-typescript dpkg-dev libc6-dev po-debconf git rsync systemd util-linux"
 package_check="lintian gdb binutils python3"
 
-case "${1:-build}" in
-    build) wanted="$build" ;;
-    test) wanted="$build $test" ;;
-    system) wanted="$system" ;;
-    power-loss) wanted="$power_loss" ;;
-    package) wanted="$build $package" ;;
-    package-check) wanted="$build $package $package_check" ;;
-    *) echo "usage: $0 build|test|system|power-loss|package|package-check" >&2; exit 64 ;;
-esac
+wanted=""
+for purpose in "${@:-build}"; do
+    case "$purpose" in
+        build) wanted="$wanted $build" ;;
+        test) wanted="$wanted $build $test" ;;
+        system) wanted="$wanted $system" ;;
+        power-loss) wanted="$wanted $power_loss" ;;
+        package) wanted="$wanted $build $package" ;;
+        package-check) wanted="$wanted $build $package $package_check" ;;
+        *) echo "usage: $0 build|test|system|power-loss|package|package-check..." >&2; exit 64 ;;
+    esac
+done
 
 missing=""
-for package in $wanted; do
+for package in $(printf '%s\n' $wanted | sort -u); do
     dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed || missing="$missing $package"
 done
 [ -z "$missing" ] && exit 0

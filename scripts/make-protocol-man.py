@@ -80,6 +80,8 @@ def marked_up(match):
         return [("Pa", "/usr/share/doc/litebase/" + target)]
     if target == "errors.md":
         return [("Sx", "ERROR CODES")]
+    if target.startswith("../") or target.endswith(".json"):
+        return [("Pa", prose(label))]  # in the sources
     assert target.startswith("#"), f"where does this link lead on paper: {target}"
     if f'<a id="{target[1:]}"></a>' in protocol():
         return [("No", prose(label))]  # a place within a section

@@ -12,7 +12,7 @@ root="$cache/root-$recipe"
 packages="systemd systemd-sysv dbus dbus-user-session libpam-systemd
 libsqlite3-0 libedit2 libbsd0 libpq5 libmariadb3 libhiredis0.14
 postgresql mariadb-server redis-server
-python3 python3-msgpack strace man-db procps iproute2 util-linux"
+python3 python3-msgpack nodejs golang-go cargo gcc libc6-dev strace man-db procps iproute2 util-linux"
 
 mkdir -p "$cache"
 exec 9>"$cache/lock"

@@ -5,7 +5,7 @@
 #   scripts/system-test.sh [PYTEST ARGUMENT...]      for example: -k restart -x
 #   scripts/system-test.sh --shell                   a shell in the machine instead of the tests
 #
-#   LITEBASE_DEB=PATH          install this package instead of building one
+#   LITEBASE_DEB=PATH          install this package instead of building one; those of the drivers, of that version, lie beside it
 #   LITEBASE_TEST_SCALE=0.1    a tenth of the rounds, for quick runs by hand
 #   LITEBASE_TEST_CACHE=DIR    where the root file system is kept (/var/cache/litebase-test)
 #   LITEBASE_TEST_MIRROR=URL   where its packages come from (http://deb.debian.org/debian)
