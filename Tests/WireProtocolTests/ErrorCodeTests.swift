@@ -80,7 +80,8 @@ import WireProtocol
 
         | `sqlstate` | `code` | said of |
         |---|---|---|
-        | `07` | `bad_request` | parameters that are too few or too many |
+        | `07` | `bad_request` | parameters that are too few or too many, or have names that the statement or the \
+        engine does not have |
         | `08` | `connect_failed` | a connection to the server that was lost or refused |
         | `08P01` | `bad_request` | parameters that are too few or too many, by PostgreSQL |
         | `08007` | `outcome_unknown` | a connection that was lost while the statement may have been committed |
