@@ -76,6 +76,9 @@ let package = Package(
         // What must be known of SQL without an engine: pure, no I/O. For the daemon, the command line and the fuzzers.
         .target(name: "SQLText", dependencies: ["ByteBuffers"], exclude: ["DESIGN.md"], swiftSettings: lean),
 
+        // What is in a database, as an index in memory: pure, no I/O.
+        .target(name: "Catalog", dependencies: ["ByteBuffers"], exclude: ["DESIGN.md"], swiftSettings: lean),
+
         // What every engine offers, and what the daemon lends to them; they do not know the wire format.
         .target(
             name: "DatabaseContract", dependencies: ["LinuxSystem", "ByteBuffers"], exclude: ["DESIGN.md"],
@@ -151,6 +154,7 @@ let package = Package(
         .target(
             name: "LiteBaseTesting", dependencies: ["WireProtocol", "SQLText", "LinuxSystem", "ByteBuffers"],
             exclude: ["DESIGN.md"], swiftSettings: strict),
+        .testTarget(name: "CatalogTests", dependencies: ["Catalog", "LiteBaseTesting"], swiftSettings: strict),
         .testTarget(name: "SQLTextTests", dependencies: ["SQLText", "LiteBaseTesting"], swiftSettings: strict),
         .testTarget(
             name: "ByteBuffersTests", dependencies: ["ByteBuffers", "LiteBaseTesting"], swiftSettings: strict),
