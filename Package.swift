@@ -81,7 +81,7 @@ let package = Package(
 
         // What every engine offers, and what the daemon lends to them; they do not know the wire format.
         .target(
-            name: "DatabaseContract", dependencies: ["LinuxSystem", "ByteBuffers"], exclude: ["DESIGN.md"],
+            name: "DatabaseContract", dependencies: ["Catalog", "LinuxSystem", "ByteBuffers"], exclude: ["DESIGN.md"],
             swiftSettings: lean),
         // What engines behind a socket share: the pool of connections, and how one of them is used.
         .target(
@@ -91,7 +91,9 @@ let package = Package(
         // One target for each engine. None knows another one.
         .target(
             name: "SQLiteEngine",
-            dependencies: ["DatabaseContract", "SQLText", "LinuxSystem", "CSQLite", "CSQLiteAccounts", "CSQLiteFiles"],
+            dependencies: [
+                "Catalog", "DatabaseContract", "SQLText", "LinuxSystem", "CSQLite", "CSQLiteAccounts", "CSQLiteFiles",
+            ],
             exclude: ["DESIGN.md"], swiftSettings: lean),
         .target(
             name: "PostgreSQLEngine",
@@ -124,7 +126,7 @@ let package = Package(
         .target(
             name: "Server",
             dependencies: [
-                "WireProtocol", "DatabaseContract", "LinuxSystem", "ByteBuffers",
+                "Catalog", "WireProtocol", "DatabaseContract", "LinuxSystem", "ByteBuffers",
             ],
             exclude: ["DESIGN.md"], swiftSettings: lean),
         .target(

@@ -17,17 +17,19 @@ public final class CatalogBuilder: @unchecked Sendable {
     var pool = CatalogPool()
     private var table = TextTable()
     private(set) var namespaces: [NamespaceRecord] = []
-    private(set) var relations: [RelationRecord] = []
-    private(set) var columns: [ColumnRecord] = []
+    var relations: [RelationRecord] = []
+    var columns: [ColumnRecord] = []
     private(set) var details: [ColumnDetails] = []
-    private(set) var keys: [KeyRecord] = []
-    private(set) var foreignKeys: [ForeignKeyRecord] = []
+    var keys: [KeyRecord] = []
+    var foreignKeys: [ForeignKeyRecord] = []
     private(set) var indexes: [IndexRecord] = []
     private(set) var triggers: [TriggerRecord] = []
     private(set) var routines: [RoutineRecord] = []
     private(set) var types: [TypeRecord] = []
     private var detailNumbers: [ColumnDetails: UInt32] = [:]
     private var relationNumbers: [UInt64: UInt32] = [:]
+    private var foldedNumbers: [[UInt8]: UInt32] = [:]
+    private var foldedCount = 0
     private var lastRelation: (key: UInt64, number: UInt32)?
     /// Whether texts that make objects are kept.
     public let keepsDefinitions: Bool
@@ -64,7 +66,7 @@ public final class CatalogBuilder: @unchecked Sendable {
         if byteCount > byteCountMax { throw .tooLarge(byteCountMax: byteCountMax) }
     }
 
-    // MARK: Texts, lists and maps
+    // MARK: Texts and lists
 
     public func text(_ bytes: UnsafeRawBufferPointer) -> CatalogText { table.intern(bytes, &pool) }
 
@@ -79,7 +81,6 @@ public final class CatalogBuilder: @unchecked Sendable {
     }
 
     public func list(_ texts: [CatalogText]) -> CatalogList { pool.append(texts) }
-    public func map(_ pairs: [(CatalogText, CatalogMapValue)]) -> CatalogMap { pool.append(pairs) }
 
     // MARK: Records
 
@@ -88,13 +89,34 @@ public final class CatalogBuilder: @unchecked Sendable {
         namespaces.firstIndex { $0.name == name }.map { UInt32($0) }
     }
 
-    /// The number of a relation.
+    /// The number of a relation; where case is nothing, also of one whose name differs only in that.
     public func relation(named name: CatalogText, in namespace: UInt32) -> UInt32? {
         let key = UInt64(namespace) << 32 | UInt64(name.place)
         if let lastRelation, lastRelation.key == key { return lastRelation.number }
-        guard let number = relationNumbers[key] else { return nil }
+        guard let number = relationNumbers[key] ?? foldedRelation(named: name, in: namespace) else { return nil }
         lastRelation = (key, number)
         return number
+    }
+
+    func relation(exactly name: CatalogText, in namespace: UInt32) -> UInt32? {
+        relationNumbers[UInt64(namespace) << 32 | UInt64(name.place)]
+    }
+
+    private func foldedRelation(named name: CatalogText, in namespace: UInt32) -> UInt32? {
+        guard !isCaseSensitive, !name.isNone else { return nil }
+        // Made when it is first needed, which is seldom, and again when there are more relations.
+        if foldedNumbers.isEmpty || foldedCount != relations.count {
+            foldedNumbers.removeAll()
+            for (number, relation) in relations.enumerated() {
+                foldedNumbers[folded(relation.name, relation.namespace)] = UInt32(number)
+            }
+            foldedCount = relations.count
+        }
+        return foldedNumbers[folded(name, namespace)]
+    }
+
+    private func folded(_ name: CatalogText, _ namespace: UInt32) -> [UInt8] {
+        pool.bytes(name).map(\.folded) + withUnsafeBytes(of: namespace) { Array($0) }
     }
 
     /// - Returns: its number.
@@ -118,6 +140,13 @@ public final class CatalogBuilder: @unchecked Sendable {
         let number = UInt32(relations.count - 1)
         relationNumbers[UInt64(record.namespace) << 32 | UInt64(record.name.place)] = number
         return number
+    }
+
+    /// Something was said of a relation once more.
+    func noteUpdate(of number: Int) {
+        let record = relations[number]
+        mix(UInt64(bitPattern: record.rowEstimate ?? -1), UInt64(bitPattern: record.sizeBytes ?? -1))
+        mix(UInt64(record.kind.rawValue), UInt64(number))
     }
 
     public func add(_ record: ColumnRecord, _ details: ColumnDetails = ColumnDetails()) {
@@ -185,10 +214,46 @@ public final class CatalogBuilder: @unchecked Sendable {
         types.append(record)
     }
 
+    // MARK: Going back
+
+    /// How much there is at one time.
+    public struct Mark: Sendable {
+        fileprivate var counts: [Int]
+        fileprivate var definitionsByteCount: Int
+        fileprivate var digest: UInt64
+    }
+
+    public var mark: Mark {
+        Mark(
+            counts: [
+                namespaces.count, relations.count, columns.count, keys.count, foreignKeys.count, indexes.count,
+                triggers.count, routines.count, types.count,
+            ], definitionsByteCount: pool.definitionsByteCount, digest: digest)
+    }
+
+    /// Forgets the records that were added since: their statement begins again.
+    public func goBack(to mark: Mark) {
+        for relation in relations[mark.counts[1]...] {
+            relationNumbers[UInt64(relation.namespace) << 32 | UInt64(relation.name.place)] = nil
+        }
+        lastRelation = nil
+        namespaces.removeSubrange(mark.counts[0]...)
+        relations.removeSubrange(mark.counts[1]...)
+        columns.removeSubrange(mark.counts[2]...)
+        keys.removeSubrange(mark.counts[3]...)
+        foreignKeys.removeSubrange(mark.counts[4]...)
+        indexes.removeSubrange(mark.counts[5]...)
+        triggers.removeSubrange(mark.counts[6]...)
+        routines.removeSubrange(mark.counts[7]...)
+        types.removeSubrange(mark.counts[8]...)
+        pool.truncateDefinitions(to: mark.definitionsByteCount)
+        digest = mark.digest
+    }
+
     // MARK: The digest
 
     private func mix(
-        _ level: CatalogLevel, _ first: CatalogText, _ second: CatalogText, _ third: CatalogText, _ extra: CatalogMap,
+        _ level: CatalogLevel, _ first: CatalogText, _ second: CatalogText, _ third: CatalogText, _ extra: CatalogText,
         _ word: UInt64, _ other: UInt64 = 0
     ) {
         digest = digest.mixed(UInt64(first.place) << 32 | UInt64(second.place))
@@ -206,11 +271,12 @@ public final class CatalogBuilder: @unchecked Sendable {
     /// Puts everything in order; the builder is useless afterwards.
     /// - Cost: O(n log n) in the relations, linear in all else: some 100 ms for a million columns.
     public func finish() -> CatalogIndex {
+        completeKeys()
         let digests = pool.digests
         return CatalogIndex(self, etag: (digest.mixed(digests.content), digests.definitions))
     }
 
-    /// Gives the memory of texts, lists and maps away.
+    /// Gives the memory of texts and lists away.
     func takePool() -> CatalogPool {
         var taken = CatalogPool()
         swap(&taken, &pool)

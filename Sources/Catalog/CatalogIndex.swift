@@ -81,11 +81,6 @@ public final class CatalogIndex: @unchecked Sendable {
     public func item(_ list: CatalogList, _ index: Int) -> CatalogText { pool.item(list, index) }
     public func items(_ list: CatalogList) -> [CatalogText] { (0..<count(list)).map { item(list, $0) } }
 
-    public func count(_ map: CatalogMap) -> Int { pool.count(map) }
-    public func pair(_ map: CatalogMap, _ index: Int) -> (key: CatalogText, value: CatalogMapValue) {
-        pool.pair(map, index)
-    }
-
     public func details(of column: ColumnRecord) -> ColumnDetails {
         column.details == 0 ? ColumnDetails() : details[Int(column.details) - 1]
     }

@@ -60,30 +60,25 @@ public enum CatalogLevel: UInt8, CaseIterable, Sendable {
     }
 }
 
-/// A column of a level.
-public enum CatalogField: String, Sendable {
+/// A column of a level, or of what an engine tells of it.
+public enum CatalogField: UInt8, CaseIterable, Sendable {
     case namespace, relation, name, kind, comment, definition, extra, owner, position, type, nullable, generated,
         identity
     case hidden, collation, columns, unique, method, predicate, timing, events, arguments, returns, language, labels,
         base
     /// Whether names without a namespace are looked up there.
-    case isDefault = "is_default"
-    case defaultValue = "default"
-    case rowEstimate = "row_estimate"
-    case sizeBytes = "size_bytes"
-    case keyPosition = "key_position"
-    case targetNamespace = "target_namespace"
-    case targetRelation = "target_relation"
-    case targetColumns = "target_columns"
-    case onUpdate = "on_update"
-    case onDelete = "on_delete"
+    case isDefault
+    case defaultValue, rowEstimate, sizeBytes, keyPosition
+    case targetNamespace, targetRelation, targetColumns, onUpdate, onDelete
+    // What engines tell in several rows, of which one list is made.
+    case ordinal, column, expression, targetColumn, event, label
 
     /// What its values are; each of them may also be null.
     public enum Shape: Sendable { case text, integer, bool, list, map }
 
     public var shape: Shape {
         switch self {
-        case .position, .rowEstimate, .sizeBytes, .keyPosition: .integer
+        case .position, .rowEstimate, .sizeBytes, .keyPosition, .ordinal: .integer
         case .isDefault, .nullable, .hidden, .unique: .bool
         case .columns, .targetColumns, .events, .labels: .list
         case .extra: .map
@@ -91,6 +86,36 @@ public enum CatalogField: String, Sendable {
         }
     }
 
-    /// Its name in the protocol.
-    public var name: String { rawValue }
+    /// Its name in the protocol, and in results of an engine's statements.
+    public var name: String {
+        switch self {
+        case .isDefault, .defaultValue: "default"
+        case .rowEstimate: "row_estimate"
+        case .sizeBytes: "size_bytes"
+        case .keyPosition: "key_position"
+        case .targetNamespace: "target_namespace"
+        case .targetRelation: "target_relation"
+        case .targetColumns: "target_columns"
+        case .targetColumn: "target_column"
+        case .onUpdate: "on_update"
+        case .onDelete: "on_delete"
+        default: "\(self)"
+        }
+    }
+
+    /// The column of that name in what an engine tells of a level; `nil` if it has no place there.
+    init?(told name: UnsafeRawBufferPointer, of level: CatalogLevel) {
+        guard let field = Self.allCases.first(where: { $0.isTold(of: level) && $0.name.utf8.elementsEqual(name) })
+        else {
+            return nil
+        }
+        self = field
+    }
+
+    private func isTold(of level: CatalogLevel) -> Bool {
+        switch self {
+        case .ordinal, .column, .expression, .targetColumn, .event, .label: true
+        default: level.columns.contains(self)
+        }
+    }
 }

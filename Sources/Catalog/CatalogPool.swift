@@ -1,20 +1,11 @@
-// The memory of an index: texts, each once, and lists and maps of them.
+// The memory of an index: texts, each once, and lists of them.
 
 internal import ByteBuffers
 
-/// A value of a map.
-public enum CatalogMapValue: Equatable, Sendable {
-    case text(CatalogText)
-    case bool(Bool)
-    case integer(Int64)
-    case list(CatalogList)
-}
-
-/// Texts, each once, with their lengths in front; and lists and maps of their places.
+/// Texts, each once, with their lengths in front; and lists of their places.
 ///
 /// - Layout: a text's place leads to its length, 7 bits in each byte, the lowest first, the last without the high bit; then come its
-///   bytes. A list's place leads to its count, then its texts; a map's to its count, then for each pair the key, the kind of
-///   the value, and the value in two words. Place 0 of each is nothing.
+///   bytes. A list's place leads to its count, then its texts. Place 0 of each is nothing.
 struct CatalogPool: ~Copyable {
     private var texts = ByteBuffer()
     private var definitions = ByteBuffer()
@@ -38,6 +29,9 @@ struct CatalogPool: ~Copyable {
     mutating func append(definition bytes: UnsafeRawBufferPointer) -> CatalogDefinition {
         CatalogDefinition(place: Self.append(bytes, to: &definitions))
     }
+
+    var definitionsByteCount: Int { definitions.count }
+    mutating func truncateDefinitions(to byteCount: Int) { definitions.truncate(to: byteCount) }
 
     private static func append(_ bytes: UnsafeRawBufferPointer, to buffer: inout ByteBuffer) -> UInt32 {
         let place = UInt32(buffer.count)
@@ -81,7 +75,7 @@ struct CatalogPool: ~Copyable {
         return (content, definitions.readable.mixed(1))
     }
 
-    // MARK: Lists and maps
+    // MARK: Lists
 
     mutating func append(_ list: [CatalogText]) -> CatalogList {
         let place = UInt32(words.count)
@@ -95,42 +89,5 @@ struct CatalogPool: ~Copyable {
     func item(_ list: CatalogList, _ index: Int) -> CatalogText {
         precondition(index >= 0 && index < count(list), "a list of the catalog is shorter")
         return CatalogText(place: words[Int(list.place) + 1 + index])
-    }
-
-    mutating func append(_ map: [(CatalogText, CatalogMapValue)]) -> CatalogMap {
-        guard !map.isEmpty else { return .empty }
-        let place = UInt32(words.count)
-        words.append(UInt32(map.count))
-        for (key, value) in map {
-            let (kind, bits) = Self.encoded(value)
-            words.append(contentsOf: [key.place, kind, UInt32(truncatingIfNeeded: bits), UInt32(bits >> 32)])
-        }
-        return CatalogMap(place: place)
-    }
-
-    private static func encoded(_ value: CatalogMapValue) -> (kind: UInt32, bits: UInt64) {
-        switch value {
-        case .text(let text): (0, UInt64(text.place))
-        case .bool(let value): (1, value ? 1 : 0)
-        case .integer(let value): (2, UInt64(bitPattern: value))
-        case .list(let list): (3, UInt64(list.place))
-        }
-    }
-
-    func count(_ map: CatalogMap) -> Int { map.isEmpty ? 0 : Int(words[Int(map.place)]) }
-
-    func pair(_ map: CatalogMap, _ index: Int) -> (key: CatalogText, value: CatalogMapValue) {
-        precondition(index >= 0 && index < count(map), "a map of the catalog is shorter")
-        let start = Int(map.place) + 1 + 4 * index
-        let low = words[start + 2]
-        let bits = UInt64(low) | UInt64(words[start + 3]) << 32
-        let value: CatalogMapValue =
-            switch words[start + 1] {
-            case 0: .text(CatalogText(place: low))
-            case 1: .bool(bits != 0)
-            case 2: .integer(Int64(bitPattern: bits))
-            default: .list(CatalogList(place: low))
-            }
-        return (CatalogText(place: words[start]), value)
     }
 }

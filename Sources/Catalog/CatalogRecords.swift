@@ -25,15 +25,6 @@ public struct CatalogList: Hashable, Sendable {
     public var isNone: Bool { place == 0 }
 }
 
-/// The place of a map, for what only one engine has.
-public struct CatalogMap: Hashable, Sendable {
-    let place: UInt32
-
-    /// An empty map.
-    public static let empty = CatalogMap(place: 0)
-    public var isEmpty: Bool { place == 0 }
-}
-
 /// A schema, an attached database, or what else qualifies the names of relations.
 public struct NamespaceRecord: Sendable {
     public var name: CatalogText
@@ -41,7 +32,8 @@ public struct NamespaceRecord: Sendable {
     public var isDefault = false
     public var owner = CatalogText.none
     public var comment = CatalogText.none
-    public var extra = CatalogMap.empty
+    /// A JSON object: what only one engine has.
+    public var extra = CatalogText.none
 
     public init(name: CatalogText) { self.name = name }
 }
@@ -53,7 +45,8 @@ public struct RelationRecord: Sendable {
     public var namespace: UInt32
     public var comment = CatalogText.none
     public var definition = CatalogDefinition.none
-    public var extra = CatalogMap.empty
+    /// A JSON object: what only one engine has.
+    public var extra = CatalogText.none
     /// Which letters its name has: a name that lacks one of a pattern need not be read.
     var letters: UInt32 = 0
     private var knownRowEstimate: Int64 = -1
@@ -109,7 +102,8 @@ public struct ColumnDetails: Hashable, Sendable {
     public var defaultValue = CatalogText.none
     public var collation = CatalogText.none
     public var comment = CatalogText.none
-    public var extra = CatalogMap.empty
+    /// A JSON object: what only one engine has.
+    public var extra = CatalogText.none
 
     public init() {}
 
@@ -121,7 +115,8 @@ public struct KeyRecord: Sendable {
     public var name = CatalogText.none
     public var relation: UInt32
     public var columns: CatalogList
-    public var extra = CatalogMap.empty
+    /// A JSON object: what only one engine has.
+    public var extra = CatalogText.none
     public var kind: CatalogKind
 
     public init(relation: UInt32, kind: CatalogKind, columns: CatalogList) {
@@ -141,7 +136,8 @@ public struct ForeignKeyRecord: Sendable {
     public var targetColumns: CatalogList
     public var onUpdate = CatalogText.none
     public var onDelete = CatalogText.none
-    public var extra = CatalogMap.empty
+    /// A JSON object: what only one engine has.
+    public var extra = CatalogText.none
     /// The number of the relation that it leads to, if the catalog has it.
     var target: UInt32 = .max
 
@@ -165,7 +161,8 @@ public struct IndexRecord: Sendable {
     public var method = CatalogText.none
     public var predicate = CatalogText.none
     public var definition = CatalogDefinition.none
-    public var extra = CatalogMap.empty
+    /// A JSON object: what only one engine has.
+    public var extra = CatalogText.none
     public var isUnique = false
 
     public init(relation: UInt32, name: CatalogText, columns: CatalogList) {
@@ -181,7 +178,8 @@ public struct TriggerRecord: Sendable {
     public var timing = CatalogText.none
     public var events = CatalogList.none
     public var definition = CatalogDefinition.none
-    public var extra = CatalogMap.empty
+    /// A JSON object: what only one engine has.
+    public var extra = CatalogText.none
 
     public init(relation: UInt32, name: CatalogText) {
         self.relation = relation
@@ -198,7 +196,8 @@ public struct RoutineRecord: Sendable {
     public var language = CatalogText.none
     public var comment = CatalogText.none
     public var definition = CatalogDefinition.none
-    public var extra = CatalogMap.empty
+    /// A JSON object: what only one engine has.
+    public var extra = CatalogText.none
     public var kind: CatalogKind
 
     public init(namespace: UInt32, name: CatalogText, kind: CatalogKind) {
@@ -215,7 +214,8 @@ public struct TypeRecord: Sendable {
     public var base = CatalogText.none
     public var comment = CatalogText.none
     public var definition = CatalogDefinition.none
-    public var extra = CatalogMap.empty
+    /// A JSON object: what only one engine has.
+    public var extra = CatalogText.none
     public var kind: CatalogKind
 
     public init(namespace: UInt32, name: CatalogText, kind: CatalogKind) {
