@@ -3,7 +3,7 @@
 /// A kind of databases.
 ///
 /// The target of an engine makes one value of this (`Engine.sqlite` and its like), and the program puts it into its
-/// `EngineRegistry`. Nothing else names an engine.
+/// `EngineRegistry`. No code of the server asks which engine it is.
 /// - Thread: any; it never changes.
 public final class Engine: Sendable {
     /// Where the databases of an engine live.

@@ -266,7 +266,7 @@ final class SQLiteConnection: @unchecked Sendable {
             interruptible.withLock { $0 = ObjectIdentifier(run) }
             lastLook = .now
         }
-        look(each: SQLiteBudget.stepsBetweenLooksMin)
+        look(each: SQLiteBudget.stepsBetweenLooksAtFirst)
     }
 
     /// Ends what `begin` began; afterwards no interrupt meant for that run can reach another.
@@ -328,7 +328,7 @@ final class SQLiteConnection: @unchecked Sendable {
 
     private func installCallbacks() {
         sqlite3_set_authorizer(handle, sqliteAuthorizerCallback, Unmanaged.passUnretained(self).toOpaque())
-        look(each: SQLiteBudget.stepsBetweenLooksMin)
+        look(each: SQLiteBudget.stepsBetweenLooksAtFirst)
     }
 
     /// Has SQLite call the handler after that many steps of its virtual machine.
