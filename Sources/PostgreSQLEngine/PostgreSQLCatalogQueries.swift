@@ -74,7 +74,8 @@ enum PostgreSQLCatalogQueries {
 
     /// namespace, name, kind, comment, row_estimate, size_bytes, definition, extra.
     ///
-    /// The estimate and the size (with indexes and long values) are those of the last VACUUM or ANALYZE, null before the first.
+    /// The estimate and the size (with long values, and with indexes that are not empty) are those of the last VACUUM or ANALYZE, null
+    /// before the first.
     /// `definition` is that of views. `extra`: owner, persistence, partition_key, partition_of, partition_bound, inherits, checks, row_security,
     /// populated, tablespace, options, server and server_options (foreign tables), of_type; sequence and owned_by (sequences).
     static let relations = """
@@ -123,9 +124,10 @@ enum PostgreSQLCatalogQueries {
                       AND (reltuples > 0 OR relpages > 0 OR current_setting('server_version_num')::int >= 140000) AS known
                  FROM pg_catalog.pg_class c
                 WHERE c.relnamespace = n.oid AND c.relkind IN ('r', 'v', 'm', 'p', 'f', 'S')) c
-          LEFT JOIN pg_catalog.pg_class toast ON toast.oid = c.reltoastrelid
+          LEFT JOIN pg_catalog.pg_class toast ON toast.oid = c.reltoastrelid AND toast.relkind = 't' AND toast.relpages > 0
           LEFT JOIN (SELECT i.indrelid, sum(ic.relpages)::bigint AS pages
                        FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid
+                      WHERE ic.relkind = 'i' AND ic.relpages > 1
                       GROUP BY i.indrelid) x ON x.indrelid = c.oid
           LEFT JOIN pg_catalog.pg_description d
                  ON d.classoid = 'pg_class'::regclass AND d.objoid = c.oid AND d.objsubid = 0
@@ -157,7 +159,8 @@ enum PostgreSQLCatalogQueries {
     /// it is not the type's own. `extra`: inherited, and for types that somebody has created type_kind and type (namespace and name).
     static let columns = """
         SELECT c.nspname AS namespace, c.relname AS relation, a.attname AS name, a.attnum AS position,
-               y.type, NOT (a.attnotnull OR y.typnotnull) AS nullable,
+               CASE WHEN a.atttypmod = -1 THEN y.type ELSE format_type(a.atttypid, a.atttypmod) END AS type,
+               NOT (a.attnotnull OR y.typnotnull) AS nullable,
                CASE WHEN a.atthasdef THEN
                     pg_get_expr(e.adbin, CASE WHEN a.attgenerated = '' THEN 0 ELSE e.adrelid END) END AS "default",
                CASE a.attgenerated WHEN 's' THEN 'stored' WHEN 'v' THEN 'virtual' END AS generated,
@@ -180,7 +183,7 @@ enum PostgreSQLCatalogQueries {
                       attinhcount
                  FROM pg_catalog.pg_attribute
                 WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped) a
-          JOIN (SELECT u.atttypid, u.atttypmod, format_type(u.atttypid, u.atttypmod) AS type, t.typcollation,
+          JOIN (SELECT u.atttypid, format_type(u.atttypid, NULL) AS type, t.typcollation,
                        t.typtype = 'd' AND t.typnotnull AS typnotnull,
                        CASE WHEN t.oid >= 16384 THEN
                             json_strip_nulls(json_build_object(
@@ -189,11 +192,11 @@ enum PostgreSQLCatalogQueries {
                                                                       WHEN 'e' THEN 'enum' WHEN 'r' THEN 'range'
                                                                       WHEN 'm' THEN 'multirange' END END,
                                 'type_namespace', tn.nspname, 'type_name', t.typname))::text END AS extra
-                  FROM (SELECT DISTINCT atttypid, atttypmod FROM pg_catalog.pg_attribute WHERE attnum > 0 AND NOT attisdropped) u
+                  FROM (SELECT DISTINCT atttypid FROM pg_catalog.pg_attribute WHERE attnum > 0 AND NOT attisdropped) u
                   JOIN pg_catalog.pg_type t ON t.oid = u.atttypid
                   JOIN pg_catalog.pg_namespace tn ON tn.oid = t.typnamespace) y
-            ON y.atttypid = a.atttypid AND y.atttypmod = a.atttypmod
-          LEFT JOIN pg_catalog.pg_attrdef e ON e.adrelid = a.attrelid AND e.adnum = a.attnum
+            ON y.atttypid = a.atttypid
+          LEFT JOIN pg_catalog.pg_attrdef e ON a.atthasdef AND e.adrelid = a.attrelid AND e.adnum = a.attnum
           LEFT JOIN pg_catalog.pg_description d
                  ON d.classoid = 'pg_class'::regclass AND d.objoid = a.attrelid AND d.objsubid = a.attnum
          WHERE c.whole OR has_column_privilege(a.attrelid, a.attnum, 'SELECT, INSERT, UPDATE, REFERENCES')
@@ -203,14 +206,14 @@ enum PostgreSQLCatalogQueries {
     /// namespace, relation, name, kind, ordinal, column, comment, extra. `extra`: deferrable, deferred.
     static let keys = """
         SELECT n.nspname AS namespace, c.relname AS relation, k.conname AS name,
-               CASE k.contype WHEN 'p' THEN 'primary' ELSE 'unique' END AS kind, u.ordinal, a.attname AS "column",
+               CASE k.contype WHEN 'p' THEN 'primary' ELSE 'unique' END AS kind, u.ordinal,
+               (SELECT a.attname FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum = u.attnum) AS "column",
                d.description AS comment,
                CASE WHEN k.condeferrable THEN json_build_object('deferrable', true, 'deferred', k.condeferred)::text END AS extra
           FROM \(visibleNamespaces) n
           JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid
           JOIN pg_catalog.pg_constraint k ON k.conrelid = c.oid AND k.contype IN ('p', 'u')
          CROSS JOIN LATERAL unnest(k.conkey) WITH ORDINALITY u(attnum, ordinal)
-          JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = u.attnum
           LEFT JOIN pg_catalog.pg_description d
                  ON d.classoid = 'pg_constraint'::regclass AND d.objoid = k.oid AND d.objsubid = 0
          WHERE \(tableIsVisible)
@@ -221,8 +224,10 @@ enum PostgreSQLCatalogQueries {
     ///
     /// `extra`: match, deferrable, deferred, valid, and set_columns: the columns that ON DELETE SET NULL or SET DEFAULT sets.
     static let foreignKeys = """
-        SELECT n.nspname AS namespace, c.relname AS relation, k.conname AS name, u.ordinal, a.attname AS "column",
-               tn.nspname AS target_namespace, t.relname AS target_relation, ta.attname AS target_column,
+        SELECT n.nspname AS namespace, c.relname AS relation, k.conname AS name, u.ordinal,
+               (SELECT a.attname FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum = u.attnum) AS "column",
+               tn.nspname AS target_namespace, t.relname AS target_relation,
+               (SELECT a.attname FROM pg_catalog.pg_attribute a WHERE a.attrelid = t.oid AND a.attnum = u.target_attnum) AS target_column,
                CASE k.confupdtype WHEN 'r' THEN 'RESTRICT' WHEN 'c' THEN 'CASCADE' WHEN 'n' THEN 'SET NULL' WHEN 'd' THEN 'SET DEFAULT'
                     ELSE 'NO ACTION' END AS on_update,
                CASE k.confdeltype WHEN 'r' THEN 'RESTRICT' WHEN 'c' THEN 'CASCADE' WHEN 'n' THEN 'SET NULL' WHEN 'd' THEN 'SET DEFAULT'
@@ -245,10 +250,8 @@ enum PostgreSQLCatalogQueries {
                  FROM pg_catalog.pg_constraint k
                 WHERE conrelid = c.oid AND contype = 'f') k
          CROSS JOIN LATERAL ROWS FROM (unnest(k.conkey), unnest(k.confkey)) WITH ORDINALITY u(attnum, target_attnum, ordinal)
-          JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = u.attnum
           JOIN pg_catalog.pg_class t ON t.oid = k.confrelid
           JOIN pg_catalog.pg_namespace tn ON tn.oid = t.relnamespace
-          JOIN pg_catalog.pg_attribute ta ON ta.attrelid = t.oid AND ta.attnum = u.target_attnum
           LEFT JOIN pg_catalog.pg_description d
                  ON d.classoid = 'pg_constraint'::regclass AND d.objoid = k.oid AND d.objsubid = 0
          WHERE \(tableIsVisible)
@@ -261,7 +264,7 @@ enum PostgreSQLCatalogQueries {
     /// row also constraint (`primary`, `unique`, `exclusion`), constraint_definition (of the last), valid, nulls_distinct, clustered.
     static let indexes = """
         SELECT n.nspname AS namespace, c.relname AS relation, x.relname AS name, i.indisunique AS "unique", u.ordinal,
-               a.attname AS "column",
+               (SELECT a.attname FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum = u.attnum) AS "column",
                CASE WHEN u.attnum = 0 THEN pg_get_indexdef(i.indexrelid, u.ordinal::int, false) END AS expression,
                m.amname AS method,
                CASE WHEN i.indpred IS NOT NULL THEN pg_get_expr(i.indpred, i.indrelid) END AS predicate,
@@ -291,7 +294,6 @@ enum PostgreSQLCatalogQueries {
           JOIN pg_catalog.pg_am m ON m.oid = x.relam
          CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY u(attnum, ordinal)
          CROSS JOIN LATERAL (SELECT COALESCE((i.indoption::int2[])[u.ordinal - 1], 0) AS flags) o
-          LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = u.attnum
           LEFT JOIN pg_catalog.pg_constraint k ON k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x')
           LEFT JOIN pg_catalog.pg_description d
                  ON d.classoid = 'pg_class'::regclass AND d.objoid = i.indexrelid AND d.objsubid = 0
@@ -394,10 +396,14 @@ enum PostgreSQLCatalogQueries {
                            FROM pg_catalog.pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'c') END,
                    'multirange', CASE WHEN r.rngmultitypid <> 0 THEN format_type(r.rngmultitypid, NULL) END))::text END AS extra
           FROM \(visibleNamespaces) n
-          JOIN pg_catalog.pg_type t ON t.typnamespace = n.oid AND t.typtype IN ('e', 'd', 'c', 'r')
+          JOIN (SELECT oid, typname, typnamespace, typtype, typowner, typbasetype, typtypmod, typnotnull, typdefault, typcollation
+                  FROM pg_catalog.pg_type WHERE typtype IN ('e', 'd', 'r')
+                UNION ALL
+                SELECT ct.oid, typname, typnamespace, typtype, typowner, typbasetype, typtypmod, typnotnull, typdefault, typcollation
+                  FROM pg_catalog.pg_class cc JOIN pg_catalog.pg_type ct ON ct.oid = cc.reltype
+                 WHERE cc.relkind = 'c') t ON t.typnamespace = n.oid
          CROSS JOIN (SELECT 0::oid AS rngmultitypid) older
           LEFT JOIN LATERAL (SELECT rngsubtype, rngmultitypid FROM pg_catalog.pg_range WHERE rngtypid = t.oid) r ON true
-          LEFT JOIN pg_catalog.pg_class c ON c.oid = t.typrelid AND t.typtype = 'c'
           LEFT JOIN (SELECT enumtypid AS owner, row_number() OVER (PARTITION BY enumtypid ORDER BY enumsortorder) AS ordinal,
                             enumlabel AS label, NULL::oid AS type, NULL::int4 AS modifier
                        FROM pg_catalog.pg_enum
@@ -409,8 +415,7 @@ enum PostgreSQLCatalogQueries {
                       WHERE cc.relkind = 'c') m ON m.owner = t.oid
           LEFT JOIN pg_catalog.pg_description d
                  ON d.classoid = 'pg_type'::regclass AND d.objoid = t.oid AND d.objsubid = 0
-         WHERE (t.typtype <> 'c' OR c.relkind = 'c')
-           AND (pg_has_role(t.typowner, 'USAGE') OR has_type_privilege(t.oid, 'USAGE'))
+         WHERE pg_has_role(t.typowner, 'USAGE') OR has_type_privilege(t.oid, 'USAGE')
          ORDER BY n.nspname, t.typname, m.ordinal
         """
 
