@@ -74,10 +74,23 @@ enum MySQLCatalogQueries {
          ORDER BY v.TABLE_SCHEMA, v.TABLE_NAME
         """
 
+    /// namespace, relation, name, expression: CHECK constraints of tables. MariaDB opens each table for it; MySQL has none before 8.0.16.
+    static let checks = """
+        SELECT c.CONSTRAINT_SCHEMA AS namespace,
+               /*M!100500 c.TABLE_NAME */ /*!80016 (SELECT t.TABLE_NAME FROM information_schema.TABLE_CONSTRAINTS t
+                 WHERE t.CONSTRAINT_SCHEMA = c.CONSTRAINT_SCHEMA AND t.CONSTRAINT_NAME = c.CONSTRAINT_NAME
+                   AND t.CONSTRAINT_TYPE = 'CHECK') */ AS relation,
+               c.CONSTRAINT_NAME AS name, c.CHECK_CLAUSE AS expression
+          FROM information_schema.CHECK_CONSTRAINTS c
+         WHERE c.CONSTRAINT_SCHEMA NOT IN \(system)
+         ORDER BY 1, 2, 3
+        """
+
     /// namespace, relation, name, position, type, nullable, default, generated, identity, hidden, collation, key_position, comment, extra.
     ///
-    /// `default` is SQL, also the expression of a generated column. `key_position` is 0 for a column of the primary key, since the server
-    /// would have to open each table to tell the place: `keys` has it. The columns of MariaDB's sequences are listed too. `extra`: on_update.
+    /// `default` is SQL, also the expression of a generated column. `key_position` is null: `keys` has it, and MariaDB would compare each
+    /// column with each key here. The columns of MariaDB's sequences are listed too. `extra`: primary (a column of the primary key),
+    /// on_update.
     static let columns = """
         SELECT c.TABLE_SCHEMA AS namespace, c.TABLE_NAME AS relation, c.COLUMN_NAME AS name, c.ORDINAL_POSITION AS position,
                c.COLUMN_TYPE AS type, c.IS_NULLABLE = 'YES' AS nullable,
@@ -91,8 +104,8 @@ enum MySQLCatalogQueries {
                     WHEN c.EXTRA LIKE '%STORED GENERATED%' OR c.EXTRA LIKE '%PERSISTENT%' THEN 'stored' END AS generated,
                CASE WHEN c.EXTRA LIKE '%auto_increment%' THEN 'auto_increment' END AS identity,
                c.EXTRA LIKE '%INVISIBLE%' AS hidden, c.COLLATION_NAME AS collation,
-               CASE WHEN c.COLUMN_KEY = 'PRI' THEN 0 END AS key_position, NULLIF(c.COLUMN_COMMENT, '') AS comment,
-               CASE WHEN c.EXTRA LIKE '%on update %' THEN
+               NULL AS key_position, NULLIF(c.COLUMN_COMMENT, '') AS comment,
+               CASE WHEN c.COLUMN_KEY = 'PRI' THEN '{"primary": true}' WHEN c.EXTRA LIKE '%on update %' THEN
                     JSON_OBJECT('on_update', SUBSTRING(c.EXTRA, LOCATE('on update ', c.EXTRA) + 10)) END AS extra
           FROM information_schema.COLUMNS c
          WHERE c.TABLE_SCHEMA NOT IN \(system)
@@ -110,6 +123,8 @@ enum MySQLCatalogQueries {
         """
 
     /// namespace, relation, name, ordinal, column, target_namespace, target_relation, target_column, on_update, on_delete, comment, extra.
+    ///
+    /// MariaDB and MySQL 5.7 open each table for it, twice. The rules are null where the login may only SELECT.
     static let foreignKeys = """
         SELECT k.TABLE_SCHEMA AS namespace, k.TABLE_NAME AS relation, k.CONSTRAINT_NAME AS name, k.ORDINAL_POSITION AS ordinal,
                k.COLUMN_NAME AS `column`, k.REFERENCED_TABLE_SCHEMA AS target_namespace, k.REFERENCED_TABLE_NAME AS target_relation,
@@ -128,20 +143,31 @@ enum MySQLCatalogQueries {
 
     /// namespace, relation, name, unique, ordinal, column, expression, method, predicate (null), definition (null), comment, extra.
     ///
-    /// `extra`: descending, prefix (how many characters of the column), constraint (`primary`, `unique`; on the first row), ignored
-    /// (MariaDB) or visible (MySQL).
+    /// `extra`: prefix (how many characters of the column), constraint (`primary`, `unique`; on the first row), ignored (MariaDB), visible
+    /// (MySQL). On MariaDB and MySQL 5.7 the method is null, and nothing is said of descending columns: see `indexDetails`.
     static let indexes = """
         SELECT s.TABLE_SCHEMA AS namespace, s.TABLE_NAME AS relation, s.INDEX_NAME AS name, s.NON_UNIQUE = 0 AS `unique`,
                s.SEQ_IN_INDEX AS ordinal, s.COLUMN_NAME AS `column`, COALESCE(NULL /*!80013 , s.EXPRESSION */ , NULL) AS expression,
-               LOWER(s.INDEX_TYPE) AS method, NULL AS predicate, NULL AS definition, NULLIF(s.INDEX_COMMENT, '') AS comment,
+               COALESCE(NULL /*!80000 , LOWER(s.INDEX_TYPE) */ , NULL) AS method, NULL AS predicate, NULL AS definition, NULLIF(s.INDEX_COMMENT, '') AS comment,
                NULLIF(CONCAT('{', SUBSTRING(CONCAT(
                    CASE WHEN s.SEQ_IN_INDEX = 1 AND s.INDEX_NAME = 'PRIMARY' THEN ',"constraint":"primary"'
                         WHEN s.SEQ_IN_INDEX = 1 AND s.NON_UNIQUE = 0 THEN ',"constraint":"unique"' ELSE '' END,
-                   CASE WHEN s.COLLATION = 'D' THEN ',"descending":true' ELSE '' END,
+                   /*!80000 CASE WHEN s.COLLATION = 'D' THEN ',"descending":true' ELSE '' END, */
                    COALESCE(CONCAT(',"prefix":', s.SUB_PART), '')
                    /*M!100600 , CASE WHEN s.IGNORED = 'YES' THEN ',"ignored":true' ELSE '' END */
                    /*!80000 , CASE WHEN s.IS_VISIBLE = 'NO' THEN ',"visible":false' ELSE '' END */
                    ), 2), '}'), '{}') AS extra
+          FROM information_schema.STATISTICS s
+         WHERE s.TABLE_SCHEMA NOT IN \(system)
+         ORDER BY s.TABLE_SCHEMA, s.TABLE_NAME, s.INDEX_NAME, s.SEQ_IN_INDEX
+        """
+
+    /// namespace, relation, name, ordinal, method, descending: what `indexes` does not have on MariaDB and MySQL 5.7.
+    ///
+    /// There the server opens each table for it.
+    static let indexDetails = """
+        SELECT s.TABLE_SCHEMA AS namespace, s.TABLE_NAME AS relation, s.INDEX_NAME AS name, s.SEQ_IN_INDEX AS ordinal,
+               LOWER(s.INDEX_TYPE) AS method, COALESCE(s.COLLATION = 'D', 0) AS descending
           FROM information_schema.STATISTICS s
          WHERE s.TABLE_SCHEMA NOT IN \(system)
          ORDER BY s.TABLE_SCHEMA, s.TABLE_NAME, s.INDEX_NAME, s.SEQ_IN_INDEX
