@@ -12,9 +12,8 @@ import Testing
         #filePath.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 } + "/Snapshots"
 
     static let names = [
-        "litebase", "ping", "query", "export", "backup", "shell", "databases", "status", "reload", "config", "add-database",
-        "remove-database",
-        "check", "top", "bench", "completions",
+        "litebase", "ping", "query", "export", "backup", "shell", "databases", "status", "reload", "config",
+        "add-database", "remove-database", "check", "top", "bench", "completions",
     ]
 
     private static func help(_ name: String, columns: Int) -> String {
