@@ -88,10 +88,12 @@ import Testing
 @Suite struct NearNameTests {
     private static let names = [".tables", ".timing", ".schema", ".quit", "table"]
 
-    @Test(arguments: [
+    static let mistyped: [(given: String, near: String?)] = [
         (".tabels", ".tables"), (".table", ".tables"), (".shema", ".schema"), (".tming", ".timing"), ("tabel", "table"),
         (".zzz", nil), ("", nil), (".", nil),
-    ])
+    ]
+
+    @Test(arguments: mistyped)
     func theNearestIsFound(given: String, near: String?) {
         #expect(NearName.of(given, among: Self.names) == near)
     }
