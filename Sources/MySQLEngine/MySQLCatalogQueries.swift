@@ -125,7 +125,7 @@ enum MySQLCatalogQueries {
     /// column with each key here. The columns of MariaDB's sequences are listed too. `extra`: primary (a column of the primary key),
     /// on_update.
     static let columns = """
-        SELECT c.TABLE_SCHEMA AS namespace, c.TABLE_NAME AS relation, c.COLUMN_NAME AS name, c.ORDINAL_POSITION AS position,
+        SELECT c.TABLE_SCHEMA AS namespace, c.TABLE_NAME AS relation, c.COLUMN_NAME AS name, c.ORDINAL_POSITION AS `position`,
                c.COLUMN_TYPE AS type, c.IS_NULLABLE = 'YES' AS nullable,
                CASE WHEN c.GENERATION_EXPRESSION <> '' THEN c.GENERATION_EXPRESSION
                     /*M!100500 WHEN c.COLUMN_DEFAULT = 'NULL' THEN NULL WHEN 1 = 1 THEN c.COLUMN_DEFAULT */
@@ -134,8 +134,8 @@ enum MySQLCatalogQueries {
                          OR c.NUMERIC_PRECISION IS NOT NULL THEN c.COLUMN_DEFAULT
                     ELSE QUOTE(c.COLUMN_DEFAULT) END AS `default`,
                CASE WHEN c.EXTRA LIKE '%VIRTUAL GENERATED%' THEN 'virtual'
-                    WHEN c.EXTRA LIKE '%STORED GENERATED%' OR c.EXTRA LIKE '%PERSISTENT%' THEN 'stored' END AS generated,
-               CASE WHEN c.EXTRA LIKE '%auto_increment%' THEN 'auto_increment' END AS identity,
+                    WHEN c.EXTRA LIKE '%STORED GENERATED%' OR c.EXTRA LIKE '%PERSISTENT%' THEN 'stored' END AS `generated`,
+               CASE WHEN c.EXTRA LIKE '%auto_increment%' THEN 'auto_increment' END AS `identity`,
                c.EXTRA LIKE '%INVISIBLE%' AS hidden, c.COLLATION_NAME AS collation,
                NULL AS key_position, NULLIF(c.COLUMN_COMMENT, '') AS comment,
                CASE WHEN c.COLUMN_KEY = 'PRI' THEN '{"primary": true}' WHEN c.EXTRA LIKE '%on update %' THEN
@@ -201,7 +201,7 @@ enum MySQLCatalogQueries {
     /// `definition` is null where the login may not see it (TRIGGER).
     static let triggers = """
         SELECT g.EVENT_OBJECT_SCHEMA AS namespace, g.EVENT_OBJECT_TABLE AS relation, g.TRIGGER_NAME AS name, g.ACTION_TIMING AS timing,
-               g.EVENT_MANIPULATION AS event,
+               g.EVENT_MANIPULATION AS `event`,
                CONCAT('CREATE TRIGGER `', REPLACE(g.TRIGGER_SCHEMA, '`', '``'), '`.`', REPLACE(g.TRIGGER_NAME, '`', '``'), '` ',
                       g.ACTION_TIMING, ' ', g.EVENT_MANIPULATION, ' ON `', REPLACE(g.EVENT_OBJECT_SCHEMA, '`', '``'), '`.`',
                       REPLACE(g.EVENT_OBJECT_TABLE, '`', '``'), '` FOR EACH ROW ', g.ACTION_STATEMENT) AS definition,
@@ -213,7 +213,7 @@ enum MySQLCatalogQueries {
 
     /// namespace, name, kind, arguments, returns, language, comment, definition, extra.
     ///
-    /// `definition` is null where the login may not see the body. MariaDB's aggregates are functions. `extra`: definer, security_definer, deterministic, data_access.
+    /// `definition` is null where the login may not see the body. MariaDB's aggregates are functions, and its packages are left out. `extra`: definer, security_definer, deterministic, data_access.
     static let routines = """
         SELECT r.ROUTINE_SCHEMA AS namespace, r.ROUTINE_NAME AS name, LOWER(r.ROUTINE_TYPE) AS kind, COALESCE(p.arguments, '') AS arguments,
                NULLIF(r.DTD_IDENTIFIER, '') AS returns, COALESCE(r.EXTERNAL_LANGUAGE, r.ROUTINE_BODY) AS language,
@@ -237,7 +237,7 @@ enum MySQLCatalogQueries {
                       WHERE a.SPECIFIC_SCHEMA NOT IN \(system) AND a.ORDINAL_POSITION > 0
                       GROUP BY a.SPECIFIC_SCHEMA, a.SPECIFIC_NAME, a.ROUTINE_TYPE) p
             ON p.SPECIFIC_SCHEMA = r.ROUTINE_SCHEMA AND p.SPECIFIC_NAME = r.SPECIFIC_NAME AND p.ROUTINE_TYPE = r.ROUTINE_TYPE
-         WHERE r.ROUTINE_SCHEMA NOT IN \(system)
+         WHERE r.ROUTINE_SCHEMA NOT IN \(system) AND r.ROUTINE_TYPE IN ('FUNCTION', 'PROCEDURE')
          ORDER BY CAST(r.ROUTINE_SCHEMA AS BINARY), CAST(r.ROUTINE_NAME AS BINARY), r.ROUTINE_TYPE
         """
 

@@ -49,6 +49,11 @@ CREATE PROCEDURE work(IN x int, OUT `y ``z` varchar(9)) SQL SECURITY INVOKER MOD
 CREATE PROCEDURE twice() SELECT 1;
 CREATE TRIGGER watch BEFORE INSERT ON customer FOR EACH ROW SET NEW.born = '2024-01-01';
 CREATE TRIGGER after_all AFTER DELETE ON customer FOR EACH ROW SET @x = 1;
+SET sql_mode = ORACLE;
+DELIMITER //
+CREATE PACKAGE pack AS FUNCTION f RETURN int; END//
+DELIMITER ;
+SET sql_mode = DEFAULT;
 GRANT SELECT ON shop.orders TO reader@localhost; GRANT SELECT (x, z) ON closed.half TO reader@localhost;
 CREATE USER stranger@localhost;
 """
