@@ -1,8 +1,10 @@
 """The fields of the replies, as docs/protocol.md lists them, are those that come: none is missing, and none is not listed."""
 
 import re
+import tempfile
 
 import examples
+from transfers import transfer
 from wire import Client
 
 GONE = '[databases.gone]\nurl = "sqlite::memory:"\nusers = ["left-the-company"]\n'
@@ -58,7 +60,10 @@ def seen(client, disable):
     ask("query", sql="SELECT 1", result_sets=True)
     ask("health_check")
     ask("health_check", database="default")
-    ask("hello", client="test", protocol=[1])
+    ask("hello", client="test", protocol=[1], descriptors=True)
+    for type, data in (("backup", {}), ("export", {"sql": "SELECT x FROM t, (VALUES(1), (2))", "max_rows": 1})):
+        with tempfile.NamedTemporaryFile() as file:
+            found[type] = set(transfer(client, type, file.fileno(), **data))
     ask("list_databases")
     session = ask("db_connect", database="default")["session"]
     ask("activity")
