@@ -1,5 +1,6 @@
-// Every limit of the service, with its unit in its name. The configuration sets them; there are no such numbers
-// elsewhere.
+// Every limit that the configuration sets, with its unit in its name.
+
+internal import WireProtocol
 
 /// Limits that are in force for the whole daemon.
 public struct Limits: Sendable, Equatable {
@@ -33,7 +34,7 @@ public struct Limits: Sendable, Equatable {
     public var sessionsPerConnectionMax = 64
     /// Paged queries that one connection may hold open.
     public var pagedQueriesPerConnectionMax = 16
-    /// Connections to one database that may be open for reading at a time.
+    /// Long reads of one SQLite database at a time, each on a worker with a connection of its own.
     public var readersPerDatabaseMax = 64
     /// Memory that SQLite may use in all, in bytes; 0 means no limit. Less where there is little memory (`fitting`).
     public var sqliteMemoryByteCountMax = 1 << 30
@@ -71,8 +72,15 @@ public struct Limits: Sendable, Equatable {
     /// Threads for statements that take too long for a loop.
     public var workerThreadCountMax = 32
 
+    /// Transfers of one user at a time; each has a thread while its file is written, and two buffers.
+    public static let transferCountPerUserMax = 8
+    /// Descriptors that one user has sent and that are not closed yet.
+    static let descriptorCountPerUserMax = 64
+    /// Threads that write files of clients; users who have none do not wait for those who have all.
+    static let transferThreadCountMax = 16
+
     /// The highest `frameByteCountMax` that the protocol allows.
-    public static let frameByteCountCeiling = 64 << 20
+    public static let frameByteCountCeiling = WireLimits.frameByteCountCeiling
 
     public init() {}
 }

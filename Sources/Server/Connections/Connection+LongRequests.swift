@@ -47,6 +47,7 @@ extension Connection {
         withOutputStorage {
             attention = stream.input.isEmpty ? .lastRequest : .request
             answer(request)
+            if stream.descriptors != nil { closeUndeclared(before: stream.input.count) }
             attention = .none
             processInput()
             finishTurn()
@@ -66,21 +67,6 @@ extension Connection {
             dispatch(head, request.encoding)
             decoding = .none
             trimBody()
-        }
-    }
-
-    /// The data of a request: decoded here, or already by a worker.
-    func content<Content: RequestContent>(
-        _ type: Content.Type, of head: RequestHead
-    ) throws(RequestError) -> Content {
-        do throws(DecodeError) {
-            guard case .decoded(let request) = decoding else { return try Content(head.data) }
-            guard let content = try request.content() as? Content else {
-                preconditionFailure("a request was decoded as one of another type")
-            }
-            return content
-        } catch {
-            throw RequestError(error)
         }
     }
 }

@@ -30,8 +30,9 @@ final class LoopContext {
 
     /// The daemon's own health; only its uptime changes. It is not copied, because its texts are reference-counted.
     @exclusivity(unchecked) var health: HealthReply
-    /// Health replies of this turn, by encoding and framing.
+    /// The turn of the loop in which `healthReplies` were made.
     @exclusivity(unchecked) var lastHealthTurn = UInt64.max
+    /// Health replies of that turn, by encoding and framing.
     @exclusivity(unchecked) var healthReplies: ReplyTemplates
 
     /// Received bytes, until it is known that they are needed for longer.
@@ -154,8 +155,18 @@ final class LoopContext {
         return operation
     }
 
+    /// An operation for one request, whose data go into a file.
+    func makeOperation(
+        _ encoding: WireEncoding, _ framing: Framing, _ row: RequestRow, _ transfer: Transfer
+    ) -> Operation {
+        let rows = shared.formats.makeRowSink(MessageWriter(encoding: encoding, framing: framing))
+        return Operation(rows, row, transfer)
+    }
+
     func recycle(_ operation: Operation) {
         precondition(!operation.isTracked, "an operation was given back while it was in flight")
+        // Its sink is of no use for another.
+        guard operation.transfer == nil else { return operation.reset() }
         disposeOfLarge(&operation.rows.buffer)
         disposeOfLarge(&operation.storage)
         operation.reset()

@@ -11,10 +11,12 @@ final class SharedState: Sendable {
     let observer: Observer
     /// For long reads.
     let workers: WorkerPool
-    /// For writes, opening, rolling back and checkpoints.
+    /// For writes, opening, rolling back and checkpoints, and for short work that is too long for a loop: decoding long requests, logging denials.
     let writers: WorkerPool
     /// For freeing large storage.
     let disposers = WorkerPool(threadCountMax: 1)
+    /// For files that clients have passed: writing and closing them takes as long as the client likes.
+    let transfers = WorkerPool(threadCountMax: Limits.transferThreadCountMax)
     /// The request types that are served.
     let requestRows: [RequestRow]
     /// How clients may speak.
