@@ -141,6 +141,15 @@ extension Client {
         return BatchResult.all(in: data)
     }
 
+    func catalog(_ level: String, _ target: Target, _ options: CatalogOptions) async throws -> CatalogResult {
+        try Task.checkCancellation()
+        let id = try connection.start(.catalog(level: level, target, options))
+        var rows: [Row] = []
+        let limit = options.timeout.map(BlockingClient.withGrace) ?? timeout
+        let reply = try await collect(id, until: .after(limit)) { rows += $0 }
+        return CatalogResult(reply, rows)
+    }
+
     func describe(_ sql: String, _ target: Target) async throws -> StatementDescription {
         StatementDescription(try await reply(to: .describe(sql: sql, target)))
     }
@@ -231,6 +240,11 @@ extension Client {
     /// Describes the parameters and columns of a statement, without running it.
     public func describe(_ sql: String, database: String? = nil) async throws -> StatementDescription {
         try await describe(sql, .database(database))
+    }
+
+    /// What is in a database: the rows of one level, such as "relations" or "columns".
+    public func catalog(_ level: String, options: CatalogOptions = CatalogOptions()) async throws -> CatalogResult {
+        try await catalog(level, .database(options.database), options)
     }
 
     /// Opens a session: a link of its own to a database, for transactions, temporary tables and settings.

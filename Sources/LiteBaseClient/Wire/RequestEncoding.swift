@@ -20,6 +20,7 @@ enum Request: Sendable {
     case query(sql: String, Parameters, Target, QueryOptions, isPaged: Bool, wantsAllResults: Bool = false)
     case batch([BatchStatement], isAtomic: Bool, Target)
     case describe(sql: String, Target)
+    case catalog(level: String, Target, CatalogOptions)
     case backup(database: String?, progressMilliseconds: Int64?)
     case export(sql: String, Parameters, Target, ExportRequest.Options)
     case fetch(id: Int64)
@@ -38,6 +39,7 @@ enum Request: Sendable {
         case .query: QueryRequest.type
         case .batch: BatchRequest.type
         case .describe: DescribeRequest.type
+        case .catalog: CatalogRequest.type
         case .backup: BackupRequest.type
         case .export: ExportRequest.type
         case .fetch: FetchRequest.type
@@ -84,6 +86,8 @@ enum Request: Sendable {
                     for statement in statements { statement.write(&writer, &output) }
                 }, &writer, &output)
         case .describe(let sql, let target): DescribeRequest.write(sql: sql, target: target, &writer, &output)
+        case .catalog(let level, let target, let options):
+            CatalogRequest.write(level: level, target: target, options: options.wireOptions, &writer, &output)
         case .backup(let database, let progress):
             BackupRequest.write(database: database, progressMilliseconds: progress, &writer, &output)
         case .export(let sql, let parameters, let target, let options):
