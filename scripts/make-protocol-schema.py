@@ -75,7 +75,8 @@ STATEMENT = {"sql": TEXT, "params?": ref("parameters"), "param_rows?": array(arr
 
 REQUESTS = {
     "health_check": {"database?": TEXT, "timeout_ms?": POSITIVE},
-    "hello": {"client?": TEXT, "protocol?": array(NUMBER), "int64?": words("tagged", "number", "string"), "notices?": FLAG},
+    "hello": {"client?": TEXT, "protocol?": array(NUMBER), "int64?": words("tagged", "number", "string"), "notices?": FLAG,
+              "descriptors?": FLAG},
     "list_databases": {},
     "db_connect": {"database?": TEXT, "url?": text(maxLength=16384), "read_only?": FLAG},
     "db_disconnect": {"session": TEXT},
@@ -83,6 +84,9 @@ REQUESTS = {
               "result_sets?": FLAG},
     "batch": {"statements": array(STATEMENT), "atomic?": FLAG, **ON},
     "describe": {"sql": TEXT, **ON},
+    "export": {"sql": TEXT, "params?": ref("parameters"), **ON, "timeout_ms?": POSITIVE, "max_rows?": POSITIVE,
+               "format?": words("csv", "tsv", "json", "jsonl"), "header?": FLAG, "descriptors": POSITIVE, "progress_ms?": POSITIVE},
+    "backup": {"database?": TEXT, "timeout_ms?": POSITIVE, "descriptors": POSITIVE, "progress_ms?": POSITIVE},
     "fetch": {"request": ID},
     "cancel": {"request": ID},
     "activity": {},
@@ -90,7 +94,8 @@ REQUESTS = {
     "reload": {},
 }  # fmt: skip
 # What cannot be together.
-NOT_BOTH = {"db_connect": ("database", "url"), "query": ("session", "database"), "batch": ("session", "database"), "describe": ("session", "database")}
+NOT_BOTH = {"db_connect": ("database", "url"), "query": ("session", "database"), "batch": ("session", "database"), "describe": ("session", "database"),
+            "export": ("session", "database")}
 
 OPENED = {"open": COUNT, "opened": COUNT}
 POOL = {"value": COUNT, "open": COUNT, "used": COUNT, "waiting": COUNT}
@@ -106,6 +111,7 @@ REPLIES = {
     "hello": {
         "version": TEXT, "protocol": VERSION, "limits": map_of(COUNT),
         "peer": or_null({"uid": COUNT, "gid": COUNT, "pid": COUNT, "user": or_null(TEXT)}), "administrator": FLAG, "monitor?": FLAG,
+        "descriptors?": FLAG,
     },
     "list_databases": {"databases": array({
         "name": TEXT, "engine": ENGINE, "access": words("read_write", "read_only", "none"), "default": FLAG, "disabled?": FLAG, "server?": SERVER,
@@ -117,6 +123,11 @@ REPLIES = {
         "transaction": TRANSACTION, "elapsed_us": COUNT,
     },
     "describe": {"columns": array(COLUMN), "parameters": array(or_null(TEXT)), "read_only": FLAG, "transaction?": TRANSACTION},
+    "export": {
+        "bytes": COUNT, "more": FLAG, "row_count?": COUNT, "rows_affected?": INTEGER, "truncated?": FLAG,
+        "transaction?": TRANSACTION, "elapsed_us?": COUNT,
+    },
+    "backup": {"bytes": COUNT, "total_bytes?": COUNT, "more": FLAG, "elapsed_us?": COUNT},
     "cancel": {"cancelled": FLAG},
     "activity": {"entries": array({
         "connection": COUNT, "uid": or_null(COUNT), "pid": or_null(COUNT), "user": or_null(TEXT), "session": or_null(TEXT),

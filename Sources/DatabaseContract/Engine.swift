@@ -28,6 +28,8 @@ public final class Engine: Sendable {
     public let copies: RequestCopies
     /// A statement that asks for nothing but an answer: of a server one round trip, of a file a look into it.
     public let pingText: StaticString
+    /// Whether a database is a file, which can be copied (`RunKind.backup`).
+    public let hasFiles: Bool
     private let parse: @Sendable (String) throws(DriverError) -> any DatabaseLocation
     private let adopt: @Sendable (EngineLimits) -> Void
 
@@ -44,13 +46,14 @@ public final class Engine: Sendable {
     ///   - parameterLimitName: what that limit is called in errors.
     ///   - copies: what is made of a request on its way, besides what the engine itself charges.
     ///   - pingText: a statement that asks for nothing but an answer.
+    ///   - hasFiles: whether a database is a file, which can be copied.
     ///   - adopt: takes over limits for all of its databases together: before the first one is made, where it may also set
     ///     up a library, and at each reload.
     ///   - parse: reads a URL that has one of the schemes; an error is a `badRequest` whose text holds no secret.
     public init(
         name: String, schemes: [String], urlExample: String, placement: Placement,
         parameterCountMax: Int = commonParameterCountMax, parameterLimitName: StaticString = "parameters_max",
-        copies: RequestCopies = RequestCopies(), pingText: StaticString,
+        copies: RequestCopies = RequestCopies(), pingText: StaticString, hasFiles: Bool = false,
         adopt: @escaping @Sendable (EngineLimits) -> Void = { _ in },
         parse: @escaping @Sendable (String) throws(DriverError) -> any DatabaseLocation
     ) {
@@ -63,6 +66,7 @@ public final class Engine: Sendable {
         self.parameterLimitName = parameterLimitName
         self.copies = copies
         self.pingText = pingText
+        self.hasFiles = hasFiles
         self.adopt = adopt
         self.parse = parse
     }

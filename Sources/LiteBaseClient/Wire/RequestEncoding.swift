@@ -20,6 +20,8 @@ enum Request: Sendable {
     case query(sql: String, Parameters, Target, QueryOptions, isPaged: Bool, wantsAllResults: Bool = false)
     case batch([BatchStatement], isAtomic: Bool, Target)
     case describe(sql: String, Target)
+    case backup(database: String?, progressMilliseconds: Int64?)
+    case export(sql: String, Parameters, Target, ExportRequest.Options)
     case fetch(id: Int64)
     case cancel(id: Int64)
 
@@ -36,6 +38,8 @@ enum Request: Sendable {
         case .query: QueryRequest.type
         case .batch: BatchRequest.type
         case .describe: DescribeRequest.type
+        case .backup: BackupRequest.type
+        case .export: ExportRequest.type
         case .fetch: FetchRequest.type
         case .cancel: CancelRequest.type
         }
@@ -64,7 +68,9 @@ enum Request: Sendable {
             HealthRequest.write(
                 database: name, timeoutMilliseconds: timeout?.timeoutMilliseconds, &writer, &output)
         case .hello(let introduction):
-            HelloRequest.write(client: introduction.name, notices: introduction.wantsNotices, &writer, &output)
+            HelloRequest.write(
+                client: introduction.name, notices: introduction.wantsNotices,
+                descriptors: introduction.sendsDescriptors, &writer, &output)
         case .connect(let options): options.write(&writer, &output)
         case .disconnect(let session): DisconnectRequest.write(session: session, &writer, &output)
         case .query(let sql, let parameters, let target, let options, let isPaged, let wantsAllResults):
@@ -78,6 +84,11 @@ enum Request: Sendable {
                     for statement in statements { statement.write(&writer, &output) }
                 }, &writer, &output)
         case .describe(let sql, let target): DescribeRequest.write(sql: sql, target: target, &writer, &output)
+        case .backup(let database, let progress):
+            BackupRequest.write(database: database, progressMilliseconds: progress, &writer, &output)
+        case .export(let sql, let parameters, let target, let options):
+            ExportRequest.write(
+                sql: sql, parameters: parameters.writing, target: target, options: options, &writer, &output)
         case .fetch(let id), .cancel(let id): RequestReference.write(request: id, &writer, &output)
         }
     }
