@@ -176,7 +176,8 @@ enum PostgreSQLCatalogQueries {
                        OR has_table_privilege(c.oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER') AS whole
                   FROM \(visibleNamespaces) n
                   JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relkind IN ('r', 'v', 'm', 'p', 'f')
-                  LEFT JOIN pg_catalog.pg_constraint k ON k.conrelid = c.oid AND k.contype = 'p') c
+                  LEFT JOIN pg_catalog.pg_constraint k ON k.conrelid = c.oid AND k.contype = 'p'
+                 WHERE \(tableIsVisible)) c
          CROSS JOIN (SELECT ''::"char" AS attidentity, ''::"char" AS attgenerated) older
          CROSS JOIN LATERAL (
                SELECT attrelid, attname::text, attnum, atttypid, atttypmod, attnotnull, atthasdef, attcollation, attidentity, attgenerated,
