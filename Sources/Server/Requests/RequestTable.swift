@@ -31,6 +31,7 @@ extension RequestTable {
         RequestRow(
             ExportRequest.self, for: .users,
             [.isWork, .isStatement, .isKept, .mayQueue, .isStoppable, .takesDescriptors]),
+        RequestRow(CatalogRequest.self, for: .users, [.isWork, .mayQueue, .isStoppable]),
     ]
 }
 
