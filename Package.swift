@@ -76,6 +76,9 @@ let package = Package(
         // What must be known of SQL without an engine: pure, no I/O. For the daemon, the command line and the fuzzers.
         .target(name: "SQLText", dependencies: ["ByteBuffers"], exclude: ["DESIGN.md"], swiftSettings: lean),
 
+        // What may come next at a place of a statement: pure, no I/O. For the daemon and the command line.
+        .target(name: "Completion", dependencies: ["SQLText"], exclude: ["DESIGN.md"], swiftSettings: lean),
+
         // What every engine offers, and what the daemon lends to them; they do not know the wire format.
         .target(
             name: "DatabaseContract", dependencies: ["LinuxSystem", "ByteBuffers"], exclude: ["DESIGN.md"],
@@ -149,9 +152,13 @@ let package = Package(
 
         // Never part of a product.
         .target(
-            name: "LiteBaseTesting", dependencies: ["WireProtocol", "SQLText", "LinuxSystem", "ByteBuffers"],
+            name: "LiteBaseTesting",
+            dependencies: ["WireProtocol", "SQLText", "Completion", "LinuxSystem", "ByteBuffers"],
             exclude: ["DESIGN.md"], swiftSettings: strict),
         .testTarget(name: "SQLTextTests", dependencies: ["SQLText", "LiteBaseTesting"], swiftSettings: strict),
+        .testTarget(
+            name: "CompletionTests", dependencies: ["Completion", "LiteBaseTesting"], exclude: ["Cases"],
+            swiftSettings: strict),
         .testTarget(
             name: "ByteBuffersTests", dependencies: ["ByteBuffers", "LiteBaseTesting"], swiftSettings: strict),
         .testTarget(
