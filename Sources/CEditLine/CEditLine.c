@@ -26,6 +26,9 @@ static struct {
     __typeof__(el_gets) *gets;
     __typeof__(el_set) *set;
     __typeof__(el_resize) *resize;
+    __typeof__(el_line) *line;
+    __typeof__(el_insertstr) *insert;
+    __typeof__(el_deletestr) *remove;
     __typeof__(history_init) *history_init;
     __typeof__(history_end) *history_end;
     __typeof__(history) *history;
@@ -147,6 +150,48 @@ static int read_character(EditLine *e, wchar_t *character) {
     }
 }
 
+static ceditline_proposal (*completer)(const char *text, size_t length);
+
+static bool is_blank(const char *text, size_t length) {
+    for (size_t i = 0; i < length; i += 1) {
+        if (text[i] != ' ' && text[i] != '\t') return false;
+    }
+    return true;
+}
+
+static bool has_more_input(void) {
+    struct pollfd wanted = {.fd = STDIN_FILENO, .events = POLLIN};
+    return poll(&wanted, 1, 0) > 0;
+}
+
+/// Called for Tab.
+static unsigned char complete(EditLine *e, int key) {
+    (void)key;
+    const LineInfo *info = api.line(e);
+    size_t length = (size_t)(info->cursor - info->buffer);
+    if (!completer || is_blank(info->buffer, length) || has_more_input()) {
+        return api.insert(e, "\t") == 0 ? CC_REFRESH : CC_ERROR;
+    }
+    ceditline_proposal proposal = completer(info->buffer, length);
+    unsigned char result = CC_REFRESH_BEEP;
+    if (proposal.inserted) {
+        if (proposal.removed_count > 0) api.remove(e, (int)proposal.removed_count);
+        if (api.insert(e, proposal.inserted) == 0) result = CC_REFRESH;
+    } else if (proposal.list) {
+        fputc('\n', stdout);
+        fputs(proposal.list, stdout);
+        fflush(stdout);
+        result = CC_REDISPLAY;
+    }
+    free(proposal.inserted);
+    free(proposal.list);
+    return result;
+}
+
+void ceditline_set_completer(ceditline_proposal (*complete_text)(const char *text, size_t length)) {
+    completer = complete_text;
+}
+
 static bool load(void) {
     if (api.library) return true;
     void *library = dlopen("libedit.so.2", RTLD_NOW | RTLD_LOCAL);
@@ -156,10 +201,13 @@ static bool load(void) {
     api.gets = (__typeof__(api.gets))dlsym(library, "el_gets");
     api.set = (__typeof__(api.set))dlsym(library, "el_set");
     api.resize = (__typeof__(api.resize))dlsym(library, "el_resize");
+    api.line = (__typeof__(api.line))dlsym(library, "el_line");
+    api.insert = (__typeof__(api.insert))dlsym(library, "el_insertstr");
+    api.remove = (__typeof__(api.remove))dlsym(library, "el_deletestr");
     api.history_init = (__typeof__(api.history_init))dlsym(library, "history_init");
     api.history_end = (__typeof__(api.history_end))dlsym(library, "history_end");
     api.history = (__typeof__(api.history))dlsym(library, "history");
-    if (!api.init || !api.end || !api.gets || !api.set || !api.resize || !api.history_init || !api.history_end ||
+    if (!api.init || !api.end || !api.gets || !api.set || !api.resize || !api.line || !api.insert || !api.remove || !api.history_init || !api.history_end ||
         !api.history) {
         dlclose(library);
         return false;
@@ -189,8 +237,8 @@ bool ceditline_open(const char *program_name, int history_count_max, int fd) {
     api.set(editor, EL_GETCFN, read_character);
     // Searching backwards as in other shells.
     api.set(editor, EL_BIND, "^R", "em-inc-search-prev", NULL);
-    // What is pasted may be indented, and its values may have tabs.
-    api.set(editor, EL_BIND, "^I", "ed-insert", NULL);
+    api.set(editor, EL_ADDFN, "litebase-complete", "Completes the word before the cursor", complete);
+    api.set(editor, EL_BIND, "^I", "litebase-complete", NULL);
     set_handler(SIGWINCH, note_resize, NULL);
     return true;
 }

@@ -39,6 +39,8 @@ static __thread char journal[PATH_BYTE_COUNT];
 static __thread char foreign_super[PATH_BYTE_COUNT];
 static __thread bool reads_own_super;
 static __thread const char *refusal;
+// Why the last call could not make its file; 0 if it did, or was not to.
+static __thread int creation_error;
 // The file that was opened last as a database's, and whether one is being opened.
 static __thread bool opens_database;
 static __thread dev_t database_device;
@@ -64,6 +66,7 @@ const char *litebase_sqlite3_take_refusal(const char **remedy) {
 /// An earlier refusal belongs to another file, which may be another user's.
 static void forget_refusal(void) {
     refusal = 0;
+    creation_error = 0;
     trusted_forget_refusal();
 }
 
@@ -231,9 +234,17 @@ static int guarded_open_call(const char *path, int flags, int mode) {
     if (only_reads(flags) && is_device_of_sqlite(path)) return open(path, flags | O_CLOEXEC, mode);
     struct stat status;
     int descriptor = trusted_open(path, flags, mode, may_be_opened, &status);
+    // It is about this file alone: the next call asks, or nobody does.
+    int error_before = creation_error;
+    creation_error = 0;
     if (descriptor >= 0 && S_ISREG(status.st_mode)) note_database(&status);
-    if (descriptor < 0 && errno == EINVAL) refusal = no_file;
-    return descriptor;
+    if (descriptor >= 0) return descriptor;
+    if (errno == EINVAL) refusal = no_file;
+    // SQLite tries a file that it could not make again, to read it (unixOpen in src/os_unix.c), and keeps the error of that attempt:
+    // that the file is missing.
+    if (flags & O_CREAT) creation_error = errno;
+    else if (errno == ENOENT && error_before != 0) errno = error_before;
+    return -1;
 }
 
 // MARK: The other calls that take a path. SQLite follows no links itself then, and makes no directories for what is used here.

@@ -98,7 +98,7 @@ extension Setting {
             "Paged queries that one connection may hold open."),
         Setting(
             "limits.readers_per_database_max", .integer(\.limits.readersPerDatabaseMax, 1...1_024),
-            "Connections to one database that may be open for reading."),
+            "Long reads of one SQLite database at a time."),
         Setting(
             "limits.sqlite_memory_bytes_max",
             .integer(\.limits.sqliteMemoryByteCountMax, 0...1_099_511_627_776),

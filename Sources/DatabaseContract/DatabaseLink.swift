@@ -11,7 +11,7 @@ public final class DriverContext {
     public let loop: EventLoop
     /// For long reads.
     public let workers: WorkerPool
-    /// For writes, opening and rolling back, which long reads must not delay.
+    /// For writes, opening and rolling back, which long reads must not delay, and for short work that is too long for a loop.
     public let writers: WorkerPool
     /// Users who have held the loop for too long.
     package let slowUsers = SlowUsers()

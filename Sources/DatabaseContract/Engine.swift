@@ -3,7 +3,7 @@
 /// A kind of databases.
 ///
 /// The target of an engine makes one value of this (`Engine.sqlite` and its like), and the program puts it into its
-/// `EngineRegistry`. Nothing else names an engine.
+/// `EngineRegistry`. No code of the server asks which engine it is.
 /// - Thread: any; it never changes.
 public final class Engine: Sendable {
     /// Where the databases of an engine live.
@@ -85,7 +85,7 @@ public final class Engine: Sendable {
 }
 
 /// Memory that an engine's client library and its driver take for a request at most until the server has it, in bytes: so much is
-/// charged to who has sent it while it is in flight.
+/// charged to its sender while it is in flight.
 public struct RequestCopies: Sendable, Equatable {
     /// For each byte of the request.
     public var perByte: Int

@@ -82,7 +82,6 @@ public struct MemoryAccount: @unchecked Sendable {
     public var files: Usage { Usage(account.map { clinux_file_usage($0) } ?? clinux_usage()) }
     /// Of all together.
     public static var memoryInAll: Usage { Usage(clinux_memory_usage(nil)) }
-    public static var filesInAll: Usage { Usage(clinux_file_usage(nil)) }
 }
 
 /// Makes counted memory run out for a thread before the machine's does: when its stack is nearly used up, or when its

@@ -26,7 +26,7 @@ struct CommandTag {
     /// The transaction, or what of it was behind a savepoint, is gone: with COMMIT of a failed one, too.
     var rollsBack: Bool { begins("ROLLBACK") }
 
-    /// The number at its end; 0 where there is none, and the largest there is where it is larger.
+    /// The number at its end, at most `Int64.max`; 0 without one.
     var count: Int64 {
         guard let text else { return 0 }
         var number: Int64 = 0

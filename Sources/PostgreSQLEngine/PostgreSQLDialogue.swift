@@ -79,7 +79,7 @@ final class PostgreSQLDialogue {
     private static func begin(
         _ text: String, _ password: String?, _ hosts: PostgreSQLHosts?
     ) -> OpaquePointer? {
-        // What comes before "dbname" is a default that the URL may change; what comes behind it is not to be changed.
+        // The URL may change what comes before "dbname", and nothing that comes after it.
         var settings: [(StaticString, String)] = [
             ("fallback_application_name", "litebase"), ("dbname", text), ("client_encoding", "UTF8"),
         ]

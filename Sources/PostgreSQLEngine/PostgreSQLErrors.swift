@@ -66,9 +66,7 @@ enum PostgreSQLErrors {
         "PostgreSQL's client library closed the connection, since it takes no description of more than 7,498 parameters.",
         hint: "Run the statement without describing it: a query takes up to 65,535 parameters.", sqlState: "54000")
 
-    static func isDivisionByZero(_ result: OpaquePointer) -> Bool { sqlState(result) == "22012" }
-
-    /// Whether somebody between, who has lost the server, says so and hangs up. What the server did then, he does not know.
+    /// Whether a proxy reports that it has lost the server. What became of the statement is unknown then.
     /// - Source: disconnect_client in src/objects.c of PgBouncer, which sends FATAL and 08P01
     static func tellsLoss(_ result: OpaquePointer) -> Bool {
         guard let sqlState = sqlState(result), sqlState.hasPrefix("08") else { return false }

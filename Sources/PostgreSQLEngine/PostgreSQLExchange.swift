@@ -41,9 +41,9 @@ struct PostgreSQLExchange: BatchExchange {
         case failure(DriverError)
         /// libpq's own.
         case trouble(DriverError, isConnected: Bool)
-        /// Somebody between has lost the server, and says so.
+        /// A proxy reports that it has lost the server.
         case loss(String)
-        /// COPY is refused before it is sent; a server that speaks it all the same is not understood.
+        /// The server has begun COPY, which is refused before it is sent.
         case copy
     }
 
@@ -293,7 +293,7 @@ struct PostgreSQLExchange: BatchExchange {
 }
 
 extension DriverError {
-    /// What a state of the connection means to somebody who has none.
+    /// An error of the connection's state, told to a client without a session, who has no such state.
     fileprivate func told(isSession: Bool) -> DriverError {
         guard !isSession, details.sqlState == "25P01" else { return self }
         return PostgreSQLDriver.needsSession.with { $0.detail = details.message }

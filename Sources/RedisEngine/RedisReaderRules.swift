@@ -22,7 +22,7 @@ enum RedisReaderRules {
             let isNegative = try hasArgument(line, parameters) { index, bytes in
                 index == 2 && bytes.first == UInt8(ascii: "-")
             }
-            return isNegative ? refused("A negative count gives members as often as one likes.") : nil
+            return isNegative ? refused("A negative count repeats members without limit.") : nil
         case "MGET", "HMGET", "SINTER", "SUNION", "SDIFF", "SINTERCARD", "ZINTER", "ZUNION", "ZDIFF", "ZINTERCARD",
             "PFCOUNT":
             return try repeats(command, line, parameters)

@@ -74,19 +74,20 @@ open class ServerConnection: EventSource {
 
     /// The descriptor of the socket; the subclass owns it.
     open var socketNumber: Int32 { Self.isMissing() }
-    open var transaction: TransactionState { .none }
-    open var serverVersion: String { "" }
     /// Queues and sends what the run needs.
     /// - Throws: when nothing was sent and nothing happened.
     /// - Thread: a worker's, if the run is long: it may use nothing that belongs to the loop.
     open func send(_ run: StatementRun) throws(DriverError) { Self.isMissing() }
+    /// Takes what the server has sent, while the sink has room; completes the run at its end.
+    open func advance(isReadable: Bool) -> Progress { Self.isMissing() }
+
+    open var transaction: TransactionState { .none }
+    open var serverVersion: String { "" }
     /// Sends what resets the connection to its initial state.
     open func sendReset() -> Bool { false }
     /// Sends the name of the session's client, which `sendReset` undoes.
     /// - Returns: false if nothing was sent, because the engine does not show it or cannot take it.
     open func sendIntroduction(_ clientName: String) -> Bool { false }
-    /// Takes what the server has sent, while the sink has room; completes the run at its end.
-    open func advance(isReadable: Bool) -> Progress { Self.isMissing() }
     /// Does what is `heavy`.
     /// - Thread: a worker's; its loop does not use the connection meanwhile, and nothing that belongs to the loop may
     ///   be used.

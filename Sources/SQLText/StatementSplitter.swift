@@ -152,7 +152,8 @@ public struct StatementSplitter: Sendable {
             if dataLine != nil {
                 skipData(byte)
             } else if take(byte) {
-                complete = finishStatement(droppingLast: max(1, delimiter.count)).first
+                // A line ends by its line end, whatever ends a statement.
+                complete = finishStatement(droppingLast: isLine ? 1 : max(1, delimiter.count)).first
             }
             if byte == UInt8(ascii: "\n") { line += 1 }
         }

@@ -11,7 +11,6 @@ internal import DatabaseContract
 /// (https://sqlite.org/walformat.html#the_wal_index_file_format, "iChange"). So while the header is the one at the
 /// start of a transaction, a new transaction would see the same, and the old one can be used again.
 ///
-///
 /// An open transaction keeps a checkpoint from finishing and the log from restarting, so it is ended after a few
 /// milliseconds.
 /// - Thread: that of its connection.

@@ -47,7 +47,7 @@ enum SQLiteBudget {
     static let longTextWordCountMax = 25_000
 
     /// Steps of SQLite's virtual machine between two checks of the clock and the stop flag.
-    static let stepsBetweenLooksMin: Int32 = 50
+    static let stepsBetweenLooksAtFirst: Int32 = 50
     private static let stepsBetweenLooksMax: Int32 = 1000
     private static let quickNanoseconds: Int64 = 100_000
     private static let slowNanoseconds: Int64 = 2_000_000

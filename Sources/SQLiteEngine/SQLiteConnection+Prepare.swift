@@ -61,7 +61,7 @@ extension SQLiteConnection {
         } else {
             made = compile(sql, for: run, withVirtualTables: mayBlock)
         }
-        if isBudgetSpent, case .writer = role, run.stopReason == nil {
+        if budget.isSpent, case .writer = role, run.stopReason == nil {
             // Loading the schema, which is the same for everybody, may take its time; preparing the statement may not.
             loadSchema()
             made = compile(sql, for: run, withVirtualTables: true)
@@ -165,7 +165,7 @@ extension SQLiteConnection {
     ) -> DriverError {
         if let reason = run.stopReason { return .stopped(reason) }
         if refusal == .stack { return SQLiteErrors.nestedTooDeeply }
-        if isBudgetSpent {
+        if budget.isSpent {
             mustPrepareOnWorker = !mayBlock
             return SQLiteErrors.tooLongToPrepare
         }

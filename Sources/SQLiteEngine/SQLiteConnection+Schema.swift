@@ -12,7 +12,7 @@ extension SQLiteConnection {
     /// REINDEX), and uses what it has.
     /// - Source: uses of Parse.checkSchema in src/ of SQLite 3.40
     func mayBeOutdated(_ made: Compilation, _ run: StatementRun) -> Bool {
-        made.result & 0xff == SQLITE_ERROR && made.refusal == nil && !isBudgetSpent && run.stopReason == nil
+        made.result & 0xff == SQLITE_ERROR && made.refusal == nil && !budget.isSpent && run.stopReason == nil
             && authorization.denial == nil
     }
 
@@ -22,7 +22,7 @@ extension SQLiteConnection {
     ///   - sqlByteCount: length of the client's text: a schema is parsed with the usual limit.
     ///   - run: the run, which may be stopped while a file is locked.
     /// - Returns: whether to prepare the text again, even if nothing has changed, since SQLite has forgotten its error.
-    ///   A loop without enough time returns false and leaves `isBudgetSpent`.
+    ///   A loop without enough time returns false and leaves `budget.isSpent`.
     func comparesSchema(_ sqlByteCount: Int, for run: StatementRun) -> Bool {
         limitTexts(SQLiteBudget.schemaTextByteCountMax)
         begin(run, nil, budgetDeadline: preparationDeadline(sqlByteCount))
@@ -30,7 +30,7 @@ extension SQLiteConnection {
         sqlite3_finalize(prepareOwn("SELECT 1 FROM main.sqlite_missing"))
         end()
         if sqlByteCount > SQLiteBudget.schemaTextByteCountMax { limitTexts(sqlByteCount) }
-        return !isBudgetSpent
+        return !budget.isSpent
     }
 
     /// Has a statement prepared with the schema of the file, not with the one in memory: describing takes no step,

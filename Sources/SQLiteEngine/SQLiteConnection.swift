@@ -66,14 +66,8 @@ final class SQLiteConnection: @unchecked Sendable {
     /// True while a statement of the daemon's own is prepared, which may do anything.
     @exclusivity(unchecked) var isOwnStatement = false
 
-    /// On a loop: when the statement has to leave it. Elsewhere: never.
-    @exclusivity(unchecked) var budgetDeadline = MonotonicInstant.distantFuture
-    /// True when the statement was interrupted for its budget.
-    @exclusivity(unchecked) var isBudgetSpent = false
-    /// The running statement checkpoints the log: it does what it can, and does not make writers wait for readers.
-    @exclusivity(unchecked) private var isCheckpoint = false
-    /// The computing time of the loop's thread when the deadline was first found to have passed.
-    @exclusivity(unchecked) private var computedAtDeadline: Int64?
+    /// The time that what runs now has on its thread.
+    @exclusivity(unchecked) private(set) var budget = ThreadBudget()
     /// True while a client's statement is prepared.
     @exclusivity(unchecked) var isPreparing = false
     /// The opening of the database to which it belongs; `nil` for a writer.
@@ -94,13 +88,10 @@ final class SQLiteConnection: @unchecked Sendable {
     @exclusivity(unchecked) private var isClosed = false
     /// False on a loop: then a lock of another process ends the statement instead of blocking it.
     @exclusivity(unchecked) var mayBlock: Bool
-    /// The run whose stop flag counts; set while one of its statements runs. Not retained: the caller of `begin` holds
-    /// the run until `end`.
-    @exclusivity(unchecked) private unowned(unsafe) var current: StatementRun?
-    /// That statement writes.
-    @exclusivity(unchecked) private var runWrites = false
-    @exclusivity(unchecked) private var stepped: OpaquePointer?
-    @exclusivity(unchecked) private var busySince: MonotonicInstant?
+    /// The run whose stop flag counts, from `begin` to `end`.
+    @exclusivity(unchecked) private var current: RunInProgress?
+    /// When it began to wait for the lock of another process.
+    @exclusivity(unchecked) private var busySince = MonotonicInstant.now
     /// The transaction that short reads share; `nil` until there are many, or if none is possible.
     @exclusivity(unchecked) var snapshot: HeldSnapshot?
     /// Whether the schema is a large one, and still the file's; `nil` until a worker has used the connection.
@@ -113,16 +104,11 @@ final class SQLiteConnection: @unchecked Sendable {
     let originals: SQLiteOriginals
     /// True when SQLite wanted to prepare a statement again on a loop: it has to be prepared again elsewhere.
     @exclusivity(unchecked) var mustPrepareAgain = false
-    /// Whether the inserting statement has inserted into its table.
-    @exclusivity(unchecked) private(set) var hasInserted = false
-    @exclusivity(unchecked) private var insertTarget = ""
-    @exclusivity(unchecked) private var isWatchingInserts = false
+    @exclusivity(unchecked) private var insertWatch = InsertWatch()
     /// The pool and user of the long read that runs, so that it leaves others their share of the processors; only while
     /// it does.
     @exclusivity(unchecked) var share: (pool: WorkerPool, uid: UInt32)?
     @exclusivity(unchecked) private var lastRest = MonotonicInstant.now
-    /// When the guard learned that the statement has to stop.
-    @exclusivity(unchecked) private var stoppedSince: MonotonicInstant?
     /// The present values of SQLite's limits.
     @exclusivity(unchecked) private var valueByteCountMax: Int32 = 0
     @exclusivity(unchecked) private var patternByteCountMax = SQLiteLimit.patternByteCountMax
@@ -255,27 +241,20 @@ final class SQLiteConnection: @unchecked Sendable {
 
     /// Makes `run` the one whose stop flag counts, until `end`; `statement` is the one that is stepped, if any.
     func begin(_ run: StatementRun, _ statement: CachedStatement?, budgetDeadline: MonotonicInstant = .distantFuture) {
-        current = run
-        runWrites = statement.map { !$0.isReadOnly } ?? false
-        stepped = statement?.handle
-        isCheckpoint = statement?.isCheckpoint ?? false
-        isBudgetSpent = false
-        computedAtDeadline = nil
-        self.budgetDeadline = budgetDeadline
+        current = RunInProgress(run, statement)
+        budget = ThreadBudget(deadline: budgetDeadline)
         if budgetDeadline == .distantFuture {
             interruptible.withLock { $0 = ObjectIdentifier(run) }
             lastLook = .now
         }
-        look(each: SQLiteBudget.stepsBetweenLooksMin)
+        look(each: SQLiteBudget.stepsBetweenLooksAtFirst)
     }
 
     /// Ends what `begin` began; afterwards no interrupt meant for that run can reach another.
     func end() {
-        if budgetDeadline == .distantFuture { interruptible.withLock { $0 = nil } }
+        if budget.deadline == .distantFuture { interruptible.withLock { $0 = nil } }
         current = nil
-        stepped = nil
-        budgetDeadline = .distantFuture
-        busySince = nil
+        budget.deadline = .distantFuture
     }
 
     /// Sets the limits for values, and for patterns of LIKE and GLOB. Nearly always they are set already, because a
@@ -307,12 +286,10 @@ final class SQLiteConnection: @unchecked Sendable {
             body()
             return true
         }
-        isBudgetSpent = false
-        computedAtDeadline = nil
-        budgetDeadline = .now.advanced(byNanoseconds: SQLiteBudget.loopPreparationNanoseconds)
+        budget = ThreadBudget(deadline: .now.advanced(byNanoseconds: SQLiteBudget.loopPreparationNanoseconds))
         body()
-        budgetDeadline = .distantFuture
-        return !isBudgetSpent
+        budget.deadline = .distantFuture
+        return !budget.isSpent
     }
 
     /// True while a client's statement runs on a loop.
@@ -328,7 +305,7 @@ final class SQLiteConnection: @unchecked Sendable {
 
     private func installCallbacks() {
         sqlite3_set_authorizer(handle, sqliteAuthorizerCallback, Unmanaged.passUnretained(self).toOpaque())
-        look(each: SQLiteBudget.stepsBetweenLooksMin)
+        look(each: SQLiteBudget.stepsBetweenLooksAtFirst)
     }
 
     /// Has SQLite call the handler after that many steps of its virtual machine.
@@ -362,25 +339,28 @@ final class SQLiteConnection: @unchecked Sendable {
     /// handler once more there, and would call a statement interrupted that has taken effect: COMMIT, or a change
     /// within a transaction.
     /// - Source: OP_Halt, OP_AutoCommit and vdbe_return in src/vdbe.c, sqlite3_stmt_busy in src/vdbeapi.c of SQLite 3.40
-    private var hasHalted: Bool { stepped.map { sqlite3_stmt_busy($0) == 0 } ?? false }
+    private var hasHalted: Bool { current?.stepped.map { sqlite3_stmt_busy($0) == 0 } ?? false }
 
     /// Starts to watch whether rows with a rowid are inserted into `table` (https://sqlite.org/c3ref/update_hook.html).
     func watchInserts(into table: String) {
-        hasInserted = false
-        insertTarget = table
-        guard !isWatchingInserts else { return }
-        isWatchingInserts = true
+        insertWatch.hasInserted = false
+        insertWatch.target = table
+        guard !insertWatch.isInstalled else { return }
+        insertWatch.isInstalled = true
         sqlite3_update_hook(
             handle,
             { context, operation, _, table, _ in
                 guard operation == SQLITE_INSERT, let context, let table else { return }
                 Unmanaged<SQLiteConnection>.fromOpaque(context)._withUnsafeGuaranteedRef { connection in
-                    if !connection.hasInserted, connection.insertTarget == String(cString: table) {
-                        connection.hasInserted = true
+                    if !connection.hasInserted, connection.insertWatch.target == String(cString: table) {
+                        connection.insertWatch.hasInserted = true
                     }
                 }
             }, Unmanaged.passUnretained(self).toOpaque())
     }
+
+    /// Whether the inserting statement has inserted into its table.
+    var hasInserted: Bool { insertWatch.hasInserted }
 
     /// The next client must not see what the previous one has inserted.
     func forgetInsertID() { sqlite3_set_last_insert_rowid(handle, 0) }
@@ -401,7 +381,7 @@ final class SQLiteConnection: @unchecked Sendable {
     /// Has the allocator check, too, until `AllocationGuard.end`: while SQLite prepares it calls nothing else, and
     /// neither do some steps, which prepare what a view or a schema says (PRAGMA table_info as a table, ALTER TABLE).
     func beginGuard() {
-        stoppedSince = nil
+        current?.stoppedSince = nil
         AllocationGuard.begin(Unmanaged.passUnretained(self).toOpaque()) { context in
             guard let context else { return false }
             return Unmanaged<SQLiteConnection>.fromOpaque(context)._withUnsafeGuaranteedRef { $0.mustGiveUp() }
@@ -411,10 +391,10 @@ final class SQLiteConnection: @unchecked Sendable {
     /// Within a step, only if the gentler way has not helped: without memory, SQLite may roll back a whole transaction.
     private func mustGiveUp() -> Bool {
         if isPreparing { return mustStop() }
-        guard current?.stopReason != nil else { return false }
+        guard let current, current.run.stopReason != nil else { return false }
         let now = MonotonicInstant.now
-        guard let since = stoppedSince else {
-            stoppedSince = now
+        guard let since = current.stoppedSince else {
+            self.current?.stoppedSince = now
             return false
         }
         return now.nanoseconds(since: since) > SQLiteBudget.stopNanoseconds && mustStop()
@@ -432,13 +412,13 @@ final class SQLiteConnection: @unchecked Sendable {
     }
 
     /// Whether the running write has committed: then memory is not refused any more.
-    private var hasCommitted: Bool { runWrites && sqlite3_txn_state(handle, nil) == SQLITE_TXN_NONE }
+    private var hasCommitted: Bool { current?.writes == true && sqlite3_txn_state(handle, nil) == SQLITE_TXN_NONE }
 
     /// Whether the running statement has to stop: it was stopped, or has been on a loop for long enough.
     func mustStop() -> Bool {
-        if current?.stopReason != nil { return !hasCommitted }
-        guard budgetDeadline < .now, hasComputedBeyondDeadline() else { return false }
-        isBudgetSpent = true
+        if current?.run.stopReason != nil { return !hasCommitted }
+        guard budget.deadline < .now, hasComputedBeyondDeadline() else { return false }
+        budget.isSpent = true
         return true
     }
 
@@ -449,10 +429,10 @@ final class SQLiteConnection: @unchecked Sendable {
         if mayBlock && !isPreparing { return true }
         let overtime = mayBlock ? SQLiteBudget.writeOvertimeNanoseconds : SQLiteBudget.loopOvertimeNanoseconds
         let computed = ThreadClock.nanoseconds
-        let before = computedAtDeadline ?? computed
+        let before = budget.computedAtDeadline ?? computed
         guard computed - before < overtime else { return true }
-        computedAtDeadline = before
-        budgetDeadline = .now.advanced(byNanoseconds: overtime)
+        budget.computedAtDeadline = before
+        budget.deadline = .now.advanced(byNanoseconds: overtime)
         return false
     }
 
@@ -460,16 +440,15 @@ final class SQLiteConnection: @unchecked Sendable {
     /// - Returns: 1 to try again, 0 to give up (https://sqlite.org/c3ref/busy_handler.html).
     private func waitForLock(_ attempt: Int32) -> Int32 {
         guard mayBlock else {
-            isBudgetSpent = true
+            budget.isSpent = true
             return 0
         }
-        if current?.stopReason != nil || isCheckpoint { return 0 }
-        if budgetDeadline < .now { return 0 }
+        if let current, current.run.stopReason != nil || current.isCheckpoint { return 0 }
+        if budget.deadline < .now { return 0 }
         if !group.isEmpty, group.allSatisfy(\.isWithdrawn) { return 0 }
         let now = MonotonicInstant.now
-        if attempt == 0 || busySince == nil { busySince = now }
-        let since = busySince ?? now
-        if now.nanoseconds(since: since) > options.busyMillisecondsMax * 1_000_000 { return 0 }
+        if attempt == 0 { busySince = now }
+        if now.nanoseconds(since: busySince) > options.busyMillisecondsMax * 1_000_000 { return 0 }
         Process.sleep(microseconds: attempt < 10 ? 1_000 : 10_000)
         return 1
     }

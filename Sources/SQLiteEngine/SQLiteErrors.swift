@@ -155,7 +155,8 @@ enum SQLiteErrors {
                 code: .connectFailed, sqlState: "58030", hint: "Check that the file exists and may be opened.")
         case SQLITE_CORRUPT, SQLITE_NOTADB:
             return Meaning(
-                code: .databaseError, sqlState: "XX001", hint: "The file is damaged or no database: restore a backup.")
+                code: .databaseError, sqlState: "XX001",
+                hint: "The file is damaged or not a database: restore a backup.")
         case SQLITE_IOERR: return Meaning(code: .databaseError, sqlState: "58030")
         case SQLITE_AUTH, SQLITE_PERM: return Meaning(code: .permissionDenied, sqlState: "42501")
         case SQLITE_MISMATCH: return Meaning(code: .databaseError, sqlState: "42804")

@@ -10,7 +10,7 @@ extension SQLiteExecution {
         _ run: StatementRun, _ connection: SQLiteConnection, _ statement: CachedStatement, _ result: Int32
     ) -> AdvanceOutcome {
         guard result == SQLITE_DONE else {
-            if connection.isBudgetSpent, run.stopReason == nil {
+            if connection.budget.isSpent, run.stopReason == nil {
                 return connection.mayBlock ? fail(Self.noWorker) : .interruptedByBudget
             }
             return failure(connection, statement, result)

@@ -41,17 +41,19 @@ class SQLiteLink: EventSource {
 
     // MARK: What the kinds of links decide
 
+    private static func isMissing() -> Never { preconditionFailure("\(self) lacks an override") }
+
     /// Starts an execution on an open database.
-    func begin(_ execution: SQLiteExecution) -> RunOutcome { .pending }
+    func begin(_ execution: SQLiteExecution) -> RunOutcome { Self.isMissing() }
     /// Takes the connection back from an execution that has ended.
-    func takeBack(_ connection: consuming SQLiteConnection) {}
+    func takeBack(_ connection: consuming SQLiteConnection) { Self.isMissing() }
     /// Asked before what outgrew the loop goes on elsewhere.
     /// - Returns: `nil` when it may; otherwise what came of it: it was queued to start again, or has ended.
-    func outcomeWithinLoop(_ execution: SQLiteExecution) -> RunOutcome? { nil }
+    func reserveWorker(_ execution: SQLiteExecution) -> RunOutcome? { nil }
     /// Whether a statement that writes may be stepped on the connection that an execution has.
-    func mayWriteOnWorker(_ execution: SQLiteExecution) -> Bool { false }
+    func needsNoWriteTurn(_ execution: SQLiteExecution) -> Bool { false }
     /// Puts a write into the queue.
-    func enqueueWrite(_ execution: SQLiteExecution) -> RunOutcome { .pending }
+    func enqueueWrite(_ execution: SQLiteExecution) -> RunOutcome { Self.isMissing() }
     /// It cannot be prepared.
     func preparationFailed(_ execution: SQLiteExecution, _ error: DriverError) -> RunOutcome { end(execution, error) }
     /// It goes to a worker, and is not prepared yet.
@@ -63,7 +65,7 @@ class SQLiteLink: EventSource {
     /// What a run is told that works on files which are not there any more.
     var replacedError: DriverError { database.hasLeftIndex ? .indexLost(database.options.path) : .databaseReplaced }
     /// The database has to be opened again; unused connections must be released.
-    func giveUpConnections() {}
+    func discardStaleConnections() {}
 
     // MARK: The life of an execution
 
@@ -101,8 +103,8 @@ class SQLiteLink: EventSource {
         }
         switch outcome {
         case .ended: return end(execution)
-        case .filled: return outcomeWithinLoop(execution) ?? suspend(execution)
-        case .outgrew: return outcomeWithinLoop(execution) ?? runOnWorker(execution)
+        case .filled: return reserveWorker(execution) ?? suspend(execution)
+        case .outgrew: return reserveWorker(execution) ?? runOnWorker(execution)
         case .interruptedByBudget, .exceededLimit:
             if case .exceededLimit = outcome { statement.noteLoopRun(tookTooLong: true) }
             execution.rewind()
@@ -110,7 +112,7 @@ class SQLiteLink: EventSource {
                 execution.releaseStatement()
                 execution.isUnfitForLoop = true
             }
-            return outcomeWithinLoop(execution) ?? runOnWorker(execution)
+            return reserveWorker(execution) ?? runOnWorker(execution)
         case .needsWriter: return enqueueWrite(execution)
         case .needsDatabase: return startAgain(execution)
         }
@@ -144,7 +146,7 @@ class SQLiteLink: EventSource {
     /// What a loop cannot prepare in time.
     final func prepareOnWorker(_ execution: SQLiteExecution) -> RunOutcome {
         execution.isUnfitForLoop = true
-        return outcomeWithinLoop(execution) ?? runOnWorker(execution)
+        return reserveWorker(execution) ?? runOnWorker(execution)
     }
 
     /// Longer texts are prepared on a worker, in bytes.
@@ -173,7 +175,7 @@ class SQLiteLink: EventSource {
         if execution.statement == nil { willBePreparedOnWorker(execution) }
         execution.interruptTarget = execution.connection
         let link = LoopBound(self, context.loop.mailbox)
-        let (mayWrite, database) = (mayWriteOnWorker(execution), database)
+        let (mayWrite, database) = (needsNoWriteTurn(execution), database)
         let workers = context.workers
         workers.submit(for: execution.owner.uid) {
             let outcome = execution.runOnWorker(database, in: workers, mayWrite: mayWrite) {
@@ -291,7 +293,7 @@ class SQLiteLink: EventSource {
                 execution.interruptTarget?.interrupt(execution.run)
             }
         }
-        giveUpConnections()
+        discardStaleConnections()
     }
 
     /// From now on it may have a connection without being on the loop.

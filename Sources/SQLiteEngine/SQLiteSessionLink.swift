@@ -96,7 +96,7 @@ public final class SQLiteSessionLink: DatabaseLink {
 
         /// The session's connection, unless its file is known to be gone.
         func usableConnection() -> SQLiteConnection? {
-            if connection != nil, !isCurrent { giveUpConnections() }
+            if connection != nil, !isCurrent { discardStaleConnections() }
             return connection
         }
 
@@ -138,13 +138,13 @@ public final class SQLiteSessionLink: DatabaseLink {
         }
 
         /// A transaction that was lost on the loop all the same is told: what comes behind it would be committed by itself.
-        override func outcomeWithinLoop(_ execution: SQLiteExecution) -> RunOutcome? {
+        override func reserveWorker(_ execution: SQLiteExecution) -> RunOutcome? {
             guard lastTransaction == .active, connection?.transaction == TransactionState.none else { return nil }
             isSchemaInDoubt = true
             return end(execution, .transactionLost)
         }
 
-        override func mayWriteOnWorker(_ execution: SQLiteExecution) -> Bool { isReadOnly || hasWriteTurn }
+        override func needsNoWriteTurn(_ execution: SQLiteExecution) -> Bool { isReadOnly || hasWriteTurn }
 
         override func enqueueWrite(_ execution: SQLiteExecution) -> RunOutcome {
             execution.interruptTarget = connection
@@ -198,7 +198,7 @@ public final class SQLiteSessionLink: DatabaseLink {
             connection.releaseMemoryIfShort()
             isInUse = false
             if connection.isIndexLost { database.noteLoss(connection) }
-            if generation != database.currentGeneration { return giveUpConnections() }
+            if generation != database.currentGeneration { return discardStaleConnections() }
             lastTransaction = connection.transaction
             if hasWriteTurn && !connection.holdsWriteLock { giveUpWriteTurn() }
         }
@@ -218,7 +218,7 @@ public final class SQLiteSessionLink: DatabaseLink {
             database.hasLeftIndex ? .sessionIndexLost(database.options.path) : .sessionReplaced
         }
 
-        override func giveUpConnections() {
+        override func discardStaleConnections() {
             if !isInUse { letGo() }
         }
 

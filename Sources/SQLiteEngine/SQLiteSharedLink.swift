@@ -86,7 +86,7 @@ public final class SQLiteSharedLink: DatabaseLink {
         /// A file that is replaced again and again must not keep a request forever.
         private static let startCountMax = 10
 
-        override func giveUpConnections() {
+        override func discardStaleConnections() {
             reader.discardIfReplaced()
         }
 
@@ -137,7 +137,7 @@ public final class SQLiteSharedLink: DatabaseLink {
             reader.takeBack(connection)
         }
 
-        override func outcomeWithinLoop(_ execution: SQLiteExecution) -> RunOutcome? {
+        override func reserveWorker(_ execution: SQLiteExecution) -> RunOutcome? {
             let link = LoopBound(self, context.loop.mailbox)
             let waiter = SQLiteDatabase.LongReadWaiter(execution: execution) {
                 execution.continueOnLoop { link.wrapped.startLongRead(execution) }
@@ -158,14 +158,14 @@ public final class SQLiteSharedLink: DatabaseLink {
 
         /// Runs on a worker from the start, now or when it is its turn.
         private func runAsLongRead(_ execution: SQLiteExecution) -> RunOutcome {
-            outcomeWithinLoop(execution) ?? runOnWorker(execution)
+            reserveWorker(execution) ?? runOnWorker(execution)
         }
 
         private func startLongRead(_ execution: SQLiteExecution) -> RunOutcome {
             execution.isLongRead = true
             if let reason = execution.run.stopReason { return end(execution, .stopped(reason)) }
             // The worker prepares, and opens a connection if there is none.
-            giveUpConnections()
+            discardStaleConnections()
             execution.connection = reader.takeForWorker()
             return runOnWorker(execution)
         }
@@ -175,10 +175,12 @@ public final class SQLiteSharedLink: DatabaseLink {
         }
 
         /// For read-only access the engine itself refuses writes: a reader is opened read-only.
-        override func mayWriteOnWorker(_ execution: SQLiteExecution) -> Bool { mayOnlyRead(execution) }
+        override func needsNoWriteTurn(_ execution: SQLiteExecution) -> Bool { mayOnlyRead(execution) }
 
         override func enqueueWrite(_ execution: SQLiteExecution) -> RunOutcome {
             precondition(!mayOnlyRead(execution), "who may only read has come to the writers' queue")
+            // A worker may have prepared it. In the queue it waits for whatever file is there when its turn comes.
+            comeBack(execution)
             execution.interruptTarget = nil
             endLongRead(execution)
             execution.releaseStatement()

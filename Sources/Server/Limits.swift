@@ -1,5 +1,6 @@
-// Every limit of the service, with its unit in its name. The configuration sets them; there are no such numbers
-// elsewhere.
+// Every limit that the configuration sets, with its unit in its name.
+
+internal import WireProtocol
 
 /// Limits that are in force for the whole daemon.
 public struct Limits: Sendable, Equatable {
@@ -33,7 +34,7 @@ public struct Limits: Sendable, Equatable {
     public var sessionsPerConnectionMax = 64
     /// Paged queries that one connection may hold open.
     public var pagedQueriesPerConnectionMax = 16
-    /// Connections to one database that may be open for reading at a time.
+    /// Long reads of one SQLite database at a time, each on a worker with a connection of its own.
     public var readersPerDatabaseMax = 64
     /// Memory that SQLite may use in all, in bytes; 0 means no limit. Less where there is little memory (`fitting`).
     public var sqliteMemoryByteCountMax = 1 << 30
@@ -70,7 +71,7 @@ public struct Limits: Sendable, Equatable {
     public var workerThreadCountMax = 32
 
     /// The highest `frameByteCountMax` that the protocol allows.
-    public static let frameByteCountCeiling = 64 << 20
+    public static let frameByteCountCeiling = WireLimits.frameByteCountCeiling
 
     public init() {}
 }

@@ -15,7 +15,6 @@ public enum Journal {
     ///
     /// Only standard error counts: standard output may be redirected on purpose, and processes whose output goes
     /// elsewhere inherit `JOURNAL_STREAM`.
-    /// processes whose output goes elsewhere.
     public static var isStandardError: Bool {
         guard let stream = Process.environment("JOURNAL_STREAM") else { return false }
         let parts = stream.split(separator: ":")

@@ -1,4 +1,4 @@
-// Every limit of the protocol that cannot be configured, and the default of the one that can.
+// Every limit of the protocol that cannot be configured.
 //
 // The server has its own limits (sessions, requests in flight, bytes for each user).
 
@@ -6,9 +6,7 @@
 public enum WireLimits {
     /// The version of the protocol that this module speaks.
     public static let protocolVersion: Int64 = 1
-    /// A frame's largest body in bytes, unless the configuration says otherwise.
-    public static let frameByteCountMaxDefault = 16 << 20
-    /// The highest configurable value, in bytes: the first byte of a length is at most 4, so it cannot be mistaken for
+    /// The highest configurable size of a frame's body, in bytes: the first byte of a length is at most 4, so it cannot be mistaken for
     /// the first byte of a JSON line.
     public static let frameByteCountCeiling = 64 << 20
     /// How deep arrays and maps may nest; the message's own map is the first level.

@@ -4,8 +4,6 @@
 
 public import ByteBuffers
 
-/// Writes replies, for the server.
-public typealias ReplyWriter = MessageWriter
 /// Writes requests, for clients.
 public typealias RequestWriter = MessageWriter
 

@@ -81,7 +81,7 @@ enum Program {
         log.write(
             LogRecord(
                 .notice,
-                "Checked as user \(reader), whom the service runs as; what it must read is given to it by: "
+                "Checked as user \(reader), as whom the service runs. To let that user read a file: "
                     + "chgrp \(reader) FILE; chmod 640 FILE"))
     }
 

@@ -33,7 +33,7 @@ def tables(run):  # noqa: F811
 
 
 @pytest.mark.parametrize("arguments", [
-    ["health"], ["health", "-p", "32", "-c", "3", "-j", "2"], ["point-select", "-d", "default", "--rows", "500"],
+    ["health"], ["health", "-p", "32", "-c", "3", "-j", "2"], ["health", "-p4", "-c3"], ["point-select", "-d", "default", "--rows", "500"],
     ["insert", "-d", "default"], ["scan", "-d", "default", "--rows", "5000", "-c", "2"]])
 def test_workloads(run, bench, arguments):  # noqa: F811
     report = bench(*arguments, *QUICK)

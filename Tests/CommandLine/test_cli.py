@@ -5,6 +5,7 @@ LITEBASED and LITEBASE name the binaries; the default is .build/release. Needs p
 
 import contextlib
 import csv
+import fcntl
 import io
 import json
 import os
@@ -12,6 +13,7 @@ import pty
 import re
 import select
 import signal
+import struct
 import subprocess
 import termios
 import time
@@ -456,14 +458,17 @@ def test_shell_commands(run, tmp_path):
 class Terminal:
     """A shell on a pseudo-terminal; `command` is another program there."""
 
-    def __init__(self, socket, home, *words, locale="C.UTF-8", command=None):
+    def __init__(self, socket, home, *words, locale="C.UTF-8", command=None, environment=None):
         command = command or [LITEBASE, "shell", *words]
         self.process_id, self.descriptor = pty.fork()
         if self.process_id == 0:
             os.execvpe(command[0], command, {
                 "PATH": os.environ["PATH"], "HOME": str(home), "TERM": "xterm", "LC_ALL": locale, "NO_COLOR": "1",
-                "LITEBASE_SOCKET": socket, **SANITIZER})
+                "LITEBASE_SOCKET": socket, **SANITIZER, **(environment or {})})
         self.output = ""
+
+    def resize(self, columns, lines):
+        fcntl.ioctl(self.descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
 
     def has_lines(self):
         """Whether the terminal is in its usual mode, which gives programs whole lines."""

@@ -6,7 +6,7 @@ import pty
 import pytest
 
 from test_cli import LITEBASE
-from test_scripts import daemon, mariadb, postgresql, run  # noqa: F401 (fixtures)
+from test_scripts import daemon, environment, mariadb, postgresql, run  # noqa: F401 (fixtures)
 
 # It starts database servers.
 pytestmark = pytest.mark.slow

@@ -42,9 +42,12 @@ def daemon(mariadb, postgresql):
 
 
 @pytest.fixture
-def run(daemon, tmp_path):
-    environment = {"PATH": os.environ["PATH"], "LITEBASE_SOCKET": daemon.socket_path, "HOME": str(tmp_path), "LC_ALL": "C.UTF-8", **SANITIZER}
+def environment(daemon, tmp_path):
+    return {"PATH": os.environ["PATH"], "LITEBASE_SOCKET": daemon.socket_path, "HOME": str(tmp_path), "LC_ALL": "C.UTF-8", **SANITIZER}
 
+
+@pytest.fixture
+def run(environment):
     def call(*arguments, stdin=None):
         return subprocess.run([LITEBASE, *arguments], input=stdin, env=environment, capture_output=True, text=True, timeout=60)
     return call
@@ -215,7 +218,7 @@ def test_half_a_statement_in_a_file(run, tmp_path):
     run("query", "DROP TABLE IF EXISTS t; CREATE TABLE t(x); INSERT INTO t VALUES (1)")
     (tmp_path / "half.sql").write_text("DELETE FROM t")
     done = run("shell", stdin=f".read {tmp_path}/half.sql\nSELECT 1 AS a;\n")
-    assert done.returncode == 1 and "not run" in done.stderr and count(run, "default", "t") == 1
+    assert done.returncode == 65 and "not run" in done.stderr and count(run, "default", "t") == 1
 
 
 # Transactions
@@ -390,12 +393,12 @@ def test_suggestions_that_mislead_are_left_out(run):
 
 def test_errors_of_files_and_directories_are_sentences(run, tmp_path):
     (tmp_path / "a b.sql").write_text("SELECT 1 AS a;\n\nSELECT nope;\n")
-    done = run("shell", "--on-error=continue", stdin=f'.read "{tmp_path}/a b.sql"\n.read {tmp_path}\n.tables;\n.tables zzz\n')
+    done = run("shell", "--on-error=continue", stdin=f'.read "{tmp_path}/a b.sql"\n.read {tmp_path}\n.tables;\n.describe zzz\n')
     lines = done.stderr.splitlines()
     assert done.returncode == 1 and '{"a":1}' in done.stdout, done
     assert any(f"{tmp_path}/a b.sql, line 3: " in line for line in lines), lines
     assert f"litebase: stdin, line 2: cannot read {tmp_path}: Is a directory" in lines, lines
-    assert any(".schema zzz" in line for line in lines), lines
+    assert any("there is no table zzz" in line for line in lines), lines
     assert not any("InputError" in line or "no command" in line for line in lines), lines
 
 

@@ -30,6 +30,8 @@ def system():
     users = Path("/etc/passwd").read_text().splitlines()
     (directory / "passwd").write_text("\n".join([line for line in users if not line.startswith("litebase:")]
                                                + ["litebase:x:64999:64999::/nonexistent:/usr/sbin/nologin", ""]))
+    groups = Path("/etc/group").read_text().splitlines()
+    (directory / "group").write_text("\n".join([line for line in groups if not line.startswith("litebase:")] + ["litebase:x:64999:", ""]))
 
     def run(program, *arguments, status=0, says=SHIPPED):
         systemctl = directory / "systemctl"
@@ -38,7 +40,7 @@ def system():
         systemctl.chmod(0o755)
         environment = {**os.environ, "CONFIGURATION_DIRECTORY": str(directory / "etc"), "STATE_DIRECTORY": "/var/lib/litebase",
                        "PATH": f"{directory}:{os.environ['PATH']}"}
-        script = f"mount --bind {directory}/passwd /etc/passwd && exec \"$@\""
+        script = f"mount --bind {directory}/passwd /etc/passwd && mount --bind {directory}/group /etc/group && exec \"$@\""
         done = subprocess.run(["unshare", "-m", "sh", "-c", script, "sh", program, *map(str, arguments)], capture_output=True,
                               text=True, timeout=30, env=environment, check=False)
         assert done.returncode == status, done
@@ -76,6 +78,7 @@ def test_a_check_has_the_service_s_eyes(system, program, arguments, what):
     ("/var/lib/litebase/a.db", None), ("/var/lib/litebase/below/a.db", None), ("/var/lib/litebaseball/a.db", "BindPaths=-/var/lib/litebaseball"),
     ("/srv/music/a.db", "BindPaths=-/srv/music"), ("/etc/a.db", "BindPaths=-/etc"), ("sqlite:/etc/a.db?mode=ro", None),
     ("sqlite:/srv/a%3fb/c.db?mode=ro", "BindReadOnlyPaths=-/srv/a?b"), ("sqlite::memory:", None), ("/a.db", "BindPaths=-/"),
+    ("/srv/my music/a.db", 'BindPaths="-/srv/my music"'),
 ])
 def test_a_path_out_of_reach_is_told_with_its_drop_in(system, url, setting):
     output = system(LITEBASE, "config", "add-database", "music", url)
@@ -91,13 +94,40 @@ def test_a_path_out_of_reach_is_told_with_its_drop_in(system, url, setting):
 
 
 def test_what_a_drop_in_gives_is_known(system):
-    given = SHIPPED + "BindPaths=/srv/music:/srv/music:rbind -/data:/srv/data:\n"
-    for url in ("/srv/music/a.db", "/srv/data/x/a.db"):
+    given = SHIPPED + "BindPaths=/srv/music:/srv/music:rbind -/srv/my files:/srv/my files:rbind -/data:/srv/data:\n"
+    for url in ("/srv/music/a.db", "/srv/my files/a.db", "/srv/data/x/a.db"):
         assert "sandbox" not in system(LITEBASE, "config", "add-database", "m", url, "--replace", says=given)
     assert "BindPaths=-/data" in system(LITEBASE, "config", "add-database", "m", "/data/a.db", "--replace", says=given)
     # The machine's own root directory (machine-root.conf): what is protected there cannot be seen from here.
     plain = SHIPPED.replace("RootDirectory=/run/litebase-root\n", "")
     assert "sandbox" not in system(LITEBASE, "config", "add-database", "m", "/data/a.db", "--replace", says=plain)
+
+
+def test_a_directory_that_the_service_cannot_write_is_told(system):
+    """The drop-in alone would not help; and where the sandbox has it, nothing else would say so before the first request."""
+    place = system.etc.parent / "place"
+    given = SHIPPED + f"BindPaths={system.etc.parent}:{system.etc.parent}:rbind\n"
+    add = ("config", "add-database", "m", place / "a.db", "--replace")
+
+    def told(says=given):
+        return system(LITEBASE, *add, says=says)
+
+    assert f"install -d -o litebase -g litebase -m 0750 {place}" in told()
+    assert told().endswith("Next: systemctl reload litebase\n")
+    place.mkdir(mode=0o755)
+    output = told()
+    assert f"User litebase may not write to {place}" in output and output.endswith("Next: systemctl reload litebase\n"), output
+    output = told(SHIPPED)
+    assert "User litebase may not write" in output and f"BindPaths=-{place}" in output and output.endswith("litebase.service\n")
+    os.chown(place, 64999, 64999)
+    assert "may not" not in told()
+    (place / "a.db").write_text("")
+    assert "may not" in told()
+    os.chown(place / "a.db", 64999, 64999)
+    assert "may not" not in told() and "must be there" not in told()
+    # Read only: the directory needs to be no more than there.
+    os.chown(place, 0, 0)
+    assert "may not" not in system(LITEBASE, "config", "add-database", "m", f"sqlite:{place}/a.db?mode=ro", "--replace", says=given)
 
 
 def test_without_systemd_the_shipped_unit_is_meant(system):

@@ -3,13 +3,16 @@
 import contextlib
 import os
 import pty
+import re
 import select
+import shutil
 import signal
+import subprocess
 
 import pytest
 
 from test_cli import ENDLESS, LITEBASE, SANITIZER, Terminal
-from test_scripts import END, count, daemon, mariadb, postgresql, run, script  # noqa: F401 (fixtures)
+from test_scripts import END, count, daemon, environment, mariadb, postgresql, run, script  # noqa: F401 (fixtures)
 
 from daemon import wait_until
 
@@ -22,8 +25,8 @@ def terminal(daemon, tmp_path):  # noqa: F811
     """Opens shells at a terminal."""
     opened = []
 
-    def open_one(*words, command=None):
-        opened.append(Terminal(daemon.socket_path, tmp_path, *words, command=command))
+    def open_one(*words, command=None, environment=None):
+        opened.append(Terminal(daemon.socket_path, tmp_path, *words, command=command, environment=environment))
         if not command:
             opened[-1].expect(r"Ctrl-D to leave\.")
             opened[-1].expect("> ")
@@ -74,28 +77,98 @@ def test_a_transaction_that_the_engine_has_ended_at_a_terminal(run, terminal):  
 
 
 def test_a_file_that_leaves_a_transaction_open(run, terminal, tmp_path):  # noqa: F811
+    """What is typed next would become a part of it."""
     run("query", "DROP TABLE IF EXISTS t; CREATE TABLE t(x)")
     (tmp_path / "open.sql").write_text("BEGIN;\nINSERT INTO t VALUES (1);\n")
     (tmp_path / "outer.sql").write_text(f".read {tmp_path}/open.sql\nINSERT INTO t VALUES (2);\n")
     (tmp_path / "whole.sql").write_text(f".read {tmp_path}/open.sql\nCOMMIT;\n")
+    (tmp_path / "broken.sql").write_text("BEGIN;\nSELECT nope;\nCOMMIT;\n")
     shell = terminal()
     for name in ("open", "outer"):
         shell.type(f".read {tmp_path}/{name}.sql\n")
-        shell.expect(f"{name}.sql has left a transaction open; COMMIT or ROLLBACK ends it")
-        shell.expect(r"default\*> ")
-        shell.type("ROLLBACK;\n")
+        shell.expect(f"{name}.sql has not ended its transaction, which is rolled back")
         shell.expect("default> ")
-    # One that was open before is nothing new, and one that was ended neither.
+    # One that was open before stays so, and one that was ended is none.
     shell.type(f".read {tmp_path}/whole.sql\nBEGIN;\n")
     shell.expect(r"default\*> ")
-    shell.type("SELECT 40 + 2 AS answer;\n")
-    assert "left" not in shell.expect(r"[\s\S]*42")[0]
-    # A file that breaks off says both.
-    (tmp_path / "open.sql").write_text("BEGIN;\nSELECT nope;\n")
+    shell.type(f".read {tmp_path}/broken.sql\n")
+    assert "rolled back" not in shell.expect(r"[\s\S]*default\*> ")[0]
     shell.type("ROLLBACK;\n")
     shell.expect("default> ")
-    shell.type(f".read {tmp_path}/open.sql\n")
-    shell.expect("No such column[\\s\\S]*has left a transaction open")
+    # A file that breaks off says both.
+    shell.type(f".read {tmp_path}/broken.sql\n")
+    shell.expect("No such column[\\s\\S]*has not ended its transaction, which is rolled back")
+    shell.expect("default> ")
+    assert count(run, "default", "t") == 1
+
+
+# What became of a write that was broken off
+
+NUMBERS = "WITH RECURSIVE s(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM s WHERE x < {}) SELECT x FROM s"
+
+
+@pytest.mark.parametrize("way", [["query"], ["query", "-"], ["shell"]], ids=["query", "script", "shell"])
+@pytest.mark.parametrize("database", ["default", "pg", "my"])
+def test_a_write_whose_reader_goes_away_is_done(run, environment, database, way):  # noqa: F811
+    """`DELETE … RETURNING | head`: the end of the program would have cancelled it."""
+    run("query", "-d", database, "DROP TABLE IF EXISTS shown; CREATE TABLE shown(x int)")
+    run("query", "-d", database, f"INSERT INTO shown {NUMBERS.format(900)}")
+    sql = f"DELETE FROM shown RETURNING x, '{'x' * 2000}' AS y"
+    words = [way[0], "-d", database, *way[1:], *([sql] if way == ["query"] else [])]
+    with subprocess.Popen([LITEBASE, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as process:
+        if way != ["query"]:
+            process.stdin.write(f"{sql};\nINSERT INTO shown VALUES (7);\n".encode())
+        process.stdin.close()
+        assert process.stdout.read(5) == b'{"x":'
+        process.stdout.close()
+        errors = process.stderr.read().decode()
+    assert process.returncode == -signal.SIGPIPE and count(run, database, "shown") == 0
+    assert errors == "" if way == ["query"] else "from here on nothing was run" in errors, errors
+
+
+def interrupted(environment, *words, stdin=None):
+    """Runs a command, and interrupts it when it has had some time."""
+    process = subprocess.Popen([LITEBASE, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.communicate(stdin, timeout=1)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=20)
+    return process.returncode, output, errors
+
+
+@pytest.mark.parametrize("database", ["default", "pg"])
+def test_a_write_that_is_interrupted_says_what_became_of_it(run, environment, database):  # noqa: F811
+    run("query", "-d", database, "DROP TABLE IF EXISTS many; CREATE TABLE many(x int)")
+    sql = f"INSERT INTO many {NUMBERS.format(10**9)}"
+    for words, stdin in [(["query", "-d", database, sql], None), (["query", "-d", database, "-"], f"{sql};\nSELECT 7;\n"),
+                         (["shell", "-d", database], f"{sql};\nSELECT 7;\n")]:
+        status, output, errors = interrupted(environment, *words, stdin=stdin)
+        assert status == -signal.SIGINT and "cancelled" in errors and "it has changed nothing" in errors, (words, errors)
+        assert output == "", "what stands behind it is not run"
+    # What only reads has no outcome.
+    status, _, errors = interrupted(environment, "query", "-d", database, f"SELECT count(*) FROM ({NUMBERS.format(10**9)}) AS n")
+    assert status == -signal.SIGINT and "changed" not in errors, errors
+    assert count(run, database, "many") == 0
+
+
+def test_a_write_whose_daemon_goes_has_an_unknown_outcome(run, environment, daemon):  # noqa: F811
+    run("query", "DROP TABLE IF EXISTS many; CREATE TABLE many(x int)")
+    process = subprocess.Popen([LITEBASE, "query", f"INSERT INTO many {NUMBERS.format(10**9)}"], stderr=subprocess.PIPE, env=environment, text=True)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.communicate(timeout=1)
+    daemon.process.kill()
+    daemon.process.wait()
+    errors = process.communicate(timeout=20)[1]
+    daemon.launch()
+    daemon.wait_ready()
+    assert process.returncode == 69 and "not known whether" in errors, errors
+
+
+def test_the_exit_status_of_a_script_is_that_of_its_error(script, run, tmp_path):  # noqa: F811
+    for text, status in [("SELECT 1;\nSELECT nope;\n", 1), ("SELECT 1;\nDELETE FROM t", 65), ("SELECT 'a", 65), ("\\x\n", 1)]:
+        assert script("default", text).returncode == status, text
+    assert run("shell", stdin=f".read {tmp_path}/nothing\n").returncode == 66
+    assert run("shell", "--on-error", "continue", stdin=f".read {tmp_path}/nothing\nSELECT 1;\n").returncode == 1
 
 
 # What a statement did
@@ -145,22 +218,31 @@ def test_a_timeout_of_the_server_is_none_of_ours(run, database, sql, word):  # n
 @pytest.mark.parametrize("database", ["default", "pg", "my"])
 def test_commands_of_other_clients_are_named(script, run, database):  # noqa: F811
     run("query", "-d", database, "DROP TABLE IF EXISTS named; CREATE TABLE named(x int)")
-    for line, hint in [("\\d named", ".schema does that"), ("  \\echo hello", ".help"), ("-- x\n\\l", ".databases does that")]:
+    for line, hint in [("\\d named", ".describe does that"), ("  \\echo hello", ".print does that"), ("-- x\n\\l", ".databases does that"),
+                       ("\\timng", "\\timing, which is nearest"), ("\\zzzzzz", ".help"), ("\\copy t from f", ".read runs a file")]:
         done = script(database, f"{line}\nINSERT INTO named VALUES (1);\n")
         word = line.split("\n")[-1].split()[0]
         assert done.returncode == 1 and f"{word} is a command of another client" in done.stderr and hint in done.stderr, done
     assert count(run, database, "named") == 0, "the line is not a part of the statement behind it, and ends the script"
     done = run("shell", "-d", database, "--on-error", "continue", stdin="\\d named\nSELECT 7 AS x;\n\\timing")
     assert done.stdout == '{"x":7}\n' and done.stderr.count("another client") == 2, done
+    # As files from Windows have them.
+    done = run("shell", "-d", database, "--on-error", "continue", stdin="\\d named\r\nSELECT 7 AS x;\r\n.tabels\r\n.mode csv\r\nSELECT 8 AS y;\r\n")
+    assert done.stdout == '{"x":7}\ny\n8\n' and "\\d is a command" in done.stderr and ".tables may be meant" in done.stderr, done
 
 
 @pytest.mark.parametrize("database", ["default", "pg", "my"])
-def test_commands_of_other_clients_at_a_terminal(terminal, database):
+def test_words_that_are_no_commands(run, terminal, database):  # noqa: F811
+    done = run("shell", "-d", database, "--on-error", "continue", stdin=".tabels\n.shema\n.zzzzzz\n.import a b\n.mode tabel\n")
+    for said in ("line 1: there is no command .tabels; .tables may be meant", "line 2: there is no command .shema; .schema may be meant",
+                 "line 3: there is no command .zzzzzz; .help lists all", "line 4: there is no command .import: .read", "table may be meant"):
+        assert said in done.stderr, (said, done)
     shell = terminal("-d", database)
-    shell.type("\\x\n")
-    shell.expect(r"\\x is a command of another client, and was not run")
-    shell.expect(f"{database}> ")
-    # In the middle of a statement it is no part of it; what ends one for others ends one.
+    for typed, said in [("\\timng", r"\\timing may be meant"), ("\\zzzzzz", r"\.help lists all"), ("\\copy t from f", r"\.read runs a file"), (".tabels", r"\.tables may be")]:
+        shell.type(typed + "\n")
+        shell.expect(said)
+        shell.expect(f"{database}> ")
+    # In the middle of a statement nothing is a part of it; what ends one for others ends one.
     shell.type("SELECT 40 +\n\\x\n")
     shell.expect("the statement before it is still open")
     shell.type("  2\nAS x\\g\n")
@@ -168,7 +250,7 @@ def test_commands_of_other_clients_at_a_terminal(terminal, database):
     shell.type("SELECT 'a\\G'\n;\n")
     shell.expect(r"\(1 row\)")
     shell.type("SELECT 43 AS x\n  \\G\n")
-    shell.expect("43")
+    shell.expect("x . 43")
 
 
 def test_backslashes_that_end_a_statement(run):  # noqa: F811
@@ -184,6 +266,277 @@ def test_copy_at_a_terminal(terminal):
     shell.type("COPY pg_class TO stdout;\n")
     hint = shell.expect(r"hint: ([\s\S]*?)pg> ")[1]
     assert "SELECT" in hint and "param_rows" not in hint
+
+
+# What people know from other clients
+
+
+DEFINED = """DROP TABLE IF EXISTS fly; DROP TABLE IF EXISTS city; CREATE TABLE city(id int PRIMARY KEY, name varchar(40) NOT NULL DEFAULT 'x');
+CREATE TABLE fly(id int PRIMARY KEY, city_id int, FOREIGN KEY (city_id) REFERENCES city(id)); CREATE INDEX fly_city ON fly(city_id);
+DROP VIEW IF EXISTS far; CREATE VIEW far AS SELECT name FROM city"""
+
+
+@pytest.mark.parametrize("database", ["default", "pg", "my"])
+def test_what_a_table_consists_of(run, terminal, database):  # noqa: F811
+    assert run("query", "-d", database, "DROP VIEW IF EXISTS far; " + DEFINED).returncode == 0
+    shell = terminal("-d", database)
+    shell.type("\\d city\n")
+    shown = shell.expect(rf"column[\s\S]*?{database}> ")[0]
+    for pattern in (r"id +. (int|INT)", r"name +. (character )?varying\(40\)|name +. varchar\(40\)", r"primary", r"Referenced by:\s+fly"):
+        assert re.search(pattern, shown), (pattern, shown)
+    shell.type("\\d fly\n")
+    shown = shell.expect(rf"column[\s\S]*?{database}> ")[0]
+    for pattern in (r"Indexes:[\s\S]*fly_city", r"Foreign keys:[\s\S]*city_id[\s\S]*city"):
+        assert re.search(pattern, shown), (pattern, shown)
+    shell.type("\\d nothing\n")
+    shell.expect("there is no table nothing")
+    for typed, shown, other in [("\\dt fl*", "fly", "city"), ("\\dv", "far", "fly"), ("\\di", "fly_city", "far"), ("\\d", "city", "zzz"), (".tables c%", "city", "fly")]:
+        shell.type(typed + "\n")
+        shell.expect(r"\r\n")
+        listed = shell.expect(rf"rows?\)\s+{database}> ", 10)
+        before = listed.string[:listed.end()]
+        assert shown in before and other not in before, (typed, before)
+    shell.type("\\l\n")
+    shell.expect("postgresql")
+    shell.type("\\c\n")
+    shell.expect(rf"{database} \((sqlite|postgresql|mysql)\), connected to")
+    shell.type("\\c other\n")
+    shell.expect("other> ")
+    # For programs it is the rows alone.
+    done = run("shell", "-d", database, "--format", "csv", stdin=".describe fly\n")
+    assert done.returncode == 0 and done.stdout.startswith("column,type,null,default,key\n") and "Indexes" not in done.stdout, done
+
+
+def test_records(terminal):
+    shell = terminal()
+    shell.type("\\x\n")
+    shell.expect("Rows are records")
+    shell.type("SELECT 1 AS first, 'a' || char(10) || 'b' AS second, NULL AS third;\n")
+    shell.expect(r"\[ RECORD 1 \][^\r]*\r\nfirst  . 1\r\nsecond . a\r\n       . b\r\nthird  . NULL\r\n\(1 row\)")
+    shell.type("\\x\nSELECT 41 + 1 AS a;\n")
+    shell.expect(r" a\r\n.*\r\n 42")
+    shell.type(".mode line\nSELECT 43 AS a;\n")
+    shell.expect("a . 43")
+    shell.type(".mode table\n.nullvalue (nothing)\nSELECT NULL AS a, 'NULL' AS b;\n")
+    shell.expect(r"\(nothing\) . NULL")
+
+
+def test_a_table_fits_the_screen(terminal):
+    shell = terminal()
+    shell.resize(60, 24)
+    shell.type("SELECT 12345678 AS number, 'a' AS short, printf('%.*c', 60, 'w') AS long, '東京' AS wide;\n")
+    rows = shell.expect(r" number +. short[\s\S]*?\(1 row[^\n]*\n")[0].split("\r\n")
+    assert all(len(row) + row.count("東") + row.count("京") <= 60 for row in rows), rows
+    assert "12345678" in rows[2] and "w…" in rows[2] and "東京" in rows[2] and "shows what … cuts" in rows[3], rows
+    # Too many columns for that become records by themselves, and numbers are never cut.
+    shell.type("SELECT " + ", ".join(f"'{'v' * 30}' AS c{i}" for i in range(8)) + ";\n")
+    shell.expect(r"RECORD 1[\s\S]*c7 . v{30}\r")
+    shell.type("\\x off\n")
+    shell.expect("lines of a table")
+    shell.type("\\pset pager off\nSELECT 7 AS n, '" + "v" * 90 + "' AS c0;\n")
+    shell.expect(r"7 . v{90}\r")
+
+
+def test_a_long_result_goes_through_the_pager(terminal, tmp_path):
+    """It is less(1), and `q` ends the statement."""
+    shell = terminal(environment={"PAGER": f"sh -c 'echo paged; head -3; exit 0' {tmp_path}"})
+    shell.resize(80, 10)
+    shell.type("SELECT 40 + 2 AS few;\n")
+    assert "paged" not in shell.expect(r"[\s\S]*42[\s\S]*default> ")[0]
+    shell.type(f"{NUMBERS.format(10**9)};\n")
+    shell.expect(r"paged[\s\S]* x[\s\S]*1\s+default> ")
+    shell.type(".pager off\n")
+    shell.expect("default> ")
+    shell.type(f"{NUMBERS.format(30)};\n")
+    assert "paged" not in shell.expect(r"[\s\S]*\(30 rows\)")[0]
+
+
+@pytest.mark.parametrize("database", ["default", "pg", "my"])
+def test_a_pager_that_is_left_ends_no_transaction(run, terminal, database):  # noqa: F811
+    run("query", "-d", database, "DROP TABLE IF EXISTS paged; CREATE TABLE paged(x int)")
+    shell = terminal("-d", database, environment={"PAGER": "true"})
+    shell.resize(80, 10)
+    shell.type("BEGIN;\n")
+    shell.expect(rf"{database}\*> ")
+    shell.type("INSERT INTO paged VALUES (1);\n")
+    shell.expect(rf"{database}\*> ")
+    shell.type(f"{NUMBERS.format(900)};\n")
+    shell.expect(rf"FROM s;\r\n[\s\S]*{database}\*> ")
+    shell.type("COMMIT;\n")
+    shell.expect(f"{database}> ")
+    # And a write is done, whoever reads its rows.
+    run("query", "-d", database, f"INSERT INTO paged {NUMBERS.format(900)}")
+    shell.type("DELETE FROM paged WHERE x > 1 RETURNING x;\n")
+    shell.expect(rf"x;\r\n[\s\S]*{database}> ")
+    assert count(run, database, "paged") == 2
+
+
+def test_less_is_the_pager(terminal):
+    if not shutil.which("less"):
+        pytest.skip("there is no less(1)")
+    shell = terminal()
+    shell.resize(80, 10)
+    shell.type(f"{NUMBERS.format(10**9)};\n")
+    shell.expect(r"\n *3\b[\s\S]*:")
+    shell.type("q")
+    shell.expect("default> ")
+    shell.type("SELECT 40 + 2 AS x;\n")
+    shell.expect("42")
+
+
+def test_results_into_a_file(terminal, tmp_path):
+    shell = terminal()
+    for line in (f".output {tmp_path}/all.csv", ".mode csv", "SELECT 1 AS a;", "SELECT 2 AS a;", "\\o", f"SELECT 3 AS a \\g {tmp_path}/three.csv",
+                 f".once |tr 4 5 > {tmp_path}/piped.csv", "SELECT 4 AS a;"):
+        shell.type(line + "\n")
+        shell.expect("default> ")
+    shell.type("SELECT 40 + 2 AS b;\n")
+    shell.expect("42")
+    assert (tmp_path / "all.csv").read_bytes() == b"a\r\n1\r\na\r\n2\r\n"
+    assert (tmp_path / "three.csv").read_bytes() == b"a\r\n3\r\n"
+    assert (tmp_path / "piped.csv").read_bytes() == b"a\r\n5\r\n"
+    shell.type(f".output {tmp_path}\n")
+    shell.expect("cannot write .*: Is a directory")
+    # A command that reads no further is no error of the shell.
+    shell.type(f".once |true\n")
+    shell.expect("default> ")
+    shell.type(f"{NUMBERS.format(100000)};\n")
+    shell.expect("default> ")
+    shell.type("SELECT 40 + 3 AS b;\n")
+    shell.expect("43")
+
+
+@pytest.mark.parametrize("database", ["default", "pg", "my"])
+def test_parameters(run, terminal, database):  # noqa: F811
+    shell = terminal("-d", database)
+    shell.type("SELECT concat(:name, '!', :name) AS x, ':no' AS y;\n" if database == "my" else "SELECT cast(:name AS text) || '!' || :name AS x, ':no' AS y;\n")
+    shell.expect("value of :name: ")
+    shell.type("Oslo\n")
+    shell.expect("Oslo!Oslo . :no")
+    shell.expect(f"{database}> ")
+    shell.type(".parameter set :n 41\n")
+    shell.expect(f"{database}> ")
+    shell.type("SELECT 1 + :n AS x;\n")
+    shell.expect("42")
+    shell.type(".parameter\n")
+    shell.expect("n +. +41")
+    shell.type(".parameter clear\nSELECT :n AS x;\n")
+    shell.expect("value of :n: ")
+    shell.type("\x03")
+    shell.expect("the statement was not run")
+    shell.expect(f"{database}> ")
+    # By number, as the engine has them.
+    shell.type({"default": "SELECT ?2 + ?1 AS x;\n", "pg": "SELECT $2::int + $1::int AS x;\n", "my": "SELECT ? + ? AS x;\n"}[database])
+    for _ in range(2):
+        shell.expect(r"value of .[12]: ")
+        shell.type("22\n")
+    shell.expect("44")
+    # In a script they have to be there.
+    done = run("shell", "-d", database, "--format", "csv", "--no-header", stdin=".parameter set a 6\nSELECT :a * 7;\n")
+    assert done.stdout.strip() == "42", done
+    done = run("shell", "-d", database, stdin=".parameter set a 6\nSELECT :b * 7;\n")
+    assert done.returncode == 1 and "line 2: :b has no value" in done.stderr, done
+
+
+def test_casts_and_slices_are_no_parameters(terminal):
+    shell = terminal("-d", "pg")
+    shell.type("SELECT '42'::int AS x, (ARRAY[1,2,3])[1:2] AS y, 'a:b' AS z, $$:c$$ AS d -- :e\n;\n")
+    shell.expect(r"42 . \{1,2\}")
+    shell.type("PREPARE p AS SELECT $1::int + 40 AS x;\n")
+    shell.expect("pg> ")
+    shell.type("EXECUTE p(2);\n")
+    shell.expect("42")
+    shell = terminal("-d", "my")
+    shell.type("SET @v := 41; SELECT @v + 1 AS x, @@version_comment AS y;\n")
+    shell.expect("42")
+
+
+def test_the_statement_before(terminal, tmp_path):
+    editor = tmp_path / "editor"
+    editor.write_text("#!/bin/sh\nsed -i s/41/42/ \"$1\"\n")
+    editor.chmod(0o755)
+    shell = terminal(environment={"EDITOR": str(editor)})
+    shell.type("SELECT 41 AS x;\n")
+    shell.expect(r" 41\r")
+    shell.expect("default> ")
+    shell.type("\\g\n")
+    shell.expect(r" 41\r")
+    shell.expect("default> ")
+    shell.type("\\e\n")
+    shell.expect(r" 42\r")
+    shell.expect("default> ")
+    shell.type("SELECT 41\n")
+    shell.expect(r"\.\.\.> ")
+    shell.type("\\e\n")
+    shell.expect("without a semicolon")
+    shell.expect("default> ")
+    shell.type("SELECT 43 AS x;\n")
+    shell.expect(r" 43\r")
+    shell.expect("default> ")
+    shell.type("\\watch 0.1\n")
+    for _ in range(3):
+        shell.expect(r" 43\r")
+    shell.type("\x03")
+    shell.expect("default> ")
+
+
+@pytest.mark.parametrize("database", ["default", "pg", "my"])
+def test_completion(run, terminal, database, tmp_path):  # noqa: F811
+    run("query", "-d", database, "DROP TABLE IF EXISTS completed; CREATE TABLE completed(identity_number int, remark varchar(9)); INSERT INTO completed VALUES (42, 'r')")
+    (tmp_path / "unusual-name.sql").write_text("SELECT 44 AS x;\n")
+    shell = terminal("-d", database)
+
+    def typed(text, until):
+        """The names are read beside the prompt: until they are there, Tab finds less."""
+        for _ in range(50):
+            shell.type(text + "\t")
+            try:
+                return shell.expect(until, 0.5)
+            except AssertionError:
+                shell.type("\x03")
+                shell.expect(f"{database}> ")
+        raise AssertionError(shell.output)
+
+    typed("SELECT * FROM compl", "eted ")
+    shell.type(";\n")
+    shell.expect("42")
+    shell.expect(f"{database}> ")
+    typed("SELECT c.ident", r"c\.ident")
+    shell.type("\x03")
+    shell.expect(f"{database}> ")
+    # Columns of a table by its name, and of those that the line names.
+    typed("SELECT completed.ident", "ity_number")
+    shell.type(" FROM completed WHERE completed.rem\t = 'r';\n")
+    shell.expect("42")
+    shell.expect(f"{database}> ")
+    shell.type(".des\t")
+    shell.expect("cribe ")
+    shell.type("compl\t\n")
+    shell.expect("remark")
+    shell.expect(f"{database}> ")
+    shell.type(f".read {tmp_path}/unus\t")
+    shell.expect("al-name.sql")
+    shell.type("\n")
+    shell.expect(" 44")
+    shell.expect(f"{database}> ")
+    shell.type("sele\t")
+    shell.expect("select ")
+    shell.type("43 AS x;\n")
+    shell.expect("43")
+    shell.expect(f"{database}> ")
+    # Several are listed.
+    shell.type(".ti\x08\x08\x08.t\t")
+    shell.expect(r"\.tables +\.timing")
+
+
+def test_colour_only_where_it_is_wanted(terminal):
+    shell = terminal()
+    shell.type("SELECT NULL AS colourless; SELECT nope;\n")
+    assert "\x1b[" not in re.sub(DRAWN, "", shell.expect(r"colourless[\s\S]*No such column")[0])
+    shell = terminal(environment={"NO_COLOR": ""})
+    shell.type("SELECT NULL AS colourful; SELECT nope;\n")
+    shell.expect(r"\x1b\[1mcolourful\x1b\[0m[\s\S]*\x1b\[2mNULL\x1b\[0m")
+    shell.expect(r"\x1b\[31mlitebase:\x1b\[0m No such column")
 
 
 # Tables of PostgreSQL

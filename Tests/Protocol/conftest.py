@@ -4,11 +4,12 @@ import itertools
 import os
 import shutil
 import sqlite3
+import subprocess
 
 import pytest
 
 import daemon as daemon_module
-from daemon import Daemon, short_directory
+from daemon import Daemon, environment_for, short_directory
 from directories import directory  # noqa: F401
 
 TABLES = itertools.count(1)
@@ -72,6 +73,20 @@ def start_daemon(directory):  # asked for here so that the directory outlives th
     finally:
         for instance in started:
             instance.discard()
+
+
+@pytest.fixture
+def as_user(directory):
+    """A command prefix under which the daemon runs as an ordinary user who owns `directory`; root's defaults are system paths."""
+    if os.getuid() != 0:
+        return ()
+    environment_for(directory)  # makes the directories, so that they change hands, too
+    prefix = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+    if subprocess.run([*prefix, "test", "-x", daemon_module.LITEBASED]).returncode != 0:
+        pytest.skip("an ordinary user cannot run the daemon where it lies")
+    for path in [directory, *directory.iterdir()]:
+        os.chown(path, 65534, 65534)
+    return prefix
 
 
 @pytest.fixture

@@ -50,6 +50,7 @@ import Testing
             ["a", "b; c", "d$", "e", "f"]
         ),
         ("DELIMITER $$\nSELECT '$$' $$ x END$$\nDELIMITER\ny$$ delimiter ;", ["SELECT '$$'", "x END", "y"]),
+        ("DELIMITER //\n\\W\nSELECT 1//", ["\\W", "SELECT 1"]),
         ("DELIMITER ||\n||\n/* c */ || a || b||d|||", ["a", "b", "d", "|"]),
         ("DELIMITER //\n-- //\nSELECT 4/2 // SELECT 1//", ["-- //\nSELECT 4/2", "SELECT 1"]),
         ("SELECT delimiter ;\n x", ["SELECT delimiter", "x"]),

@@ -44,6 +44,16 @@ def test_manual_page(machine, page):
     assert "NAME" in formatted.stdout and formatted.stderr == "", formatted.stderr
 
 
+def test_documents_lead_to_each_other(machine):
+    """What lies beside a page of docs is in the package, too, whatever debhelper compresses."""
+    there = {path.name.removesuffix(".gz"): path for path in machine.path("/usr/share/doc/litebase").iterdir()}
+    for name in [name for name in there if name.endswith(".md") and name != "README.md"]:
+        text = machine.output("zcat", "--force", f"/usr/share/doc/litebase/{there[name].name}")
+        missing = {link for link in re.findall(r"\]\(([\w.-]+\.\w+)(?:#[^)]*)?\)", text) if link not in there}
+        assert missing == set(), f"{name} leads to {missing}"
+    assert "NEWS.Debian" in there and "changelog" in there
+
+
 def test_completions(machine):
     for path in COMPLETIONS:
         assert "litebase" in machine.path(path).read_text()

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import subprocess
 import time
 
@@ -9,6 +10,7 @@ import pytest
 
 from conftest import install
 from load import FINE, assert_connected_once, assert_outcomes, assert_rows, outcomes, total
+from machine import SERVICE
 from test_restart import nothing_failed
 
 pytestmark = pytest.mark.load
@@ -16,18 +18,28 @@ pytestmark = pytest.mark.load
 UPGRADES = 5
 
 
-@pytest.fixture(scope="session")
-def versions(untouched, tmp_path_factory):
-    """The package, and the same with a higher version, as files inside."""
-    directory = tmp_path_factory.mktemp("repacked")
-    subprocess.run(["dpkg-deb", "-R", untouched.deb, directory / "package"], check=True)
-    control = directory / "package/DEBIAN/control"
-    lines = [f"{line}+test1" if line.startswith("Version:") else line for line in control.read_text().splitlines()]
-    control.write_text("\n".join(lines) + "\n")
-    subprocess.run(["dpkg-deb", "--root-owner-group", "-Zgzip", "-z1", "-b", directory / "package", directory / "newer.deb"],
+def repacked(machine, directory, pattern, name):
+    """The package under another version, as a file inside."""
+    if not directory.joinpath("package").exists():
+        subprocess.run(["dpkg-deb", "-R", machine.deb, directory / "package"], check=True)
+        directory.joinpath("control").write_text(directory.joinpath("package/DEBIAN/control").read_text())
+    control = re.sub("^Version: (.*)$", rf"Version: {pattern}", directory.joinpath("control").read_text(), flags=re.M)
+    directory.joinpath("package/DEBIAN/control").write_text(control)
+    subprocess.run(["dpkg-deb", "--root-owner-group", "-Zgzip", "-z1", "-b", directory / "package", directory / name],
                    check=True, stdout=subprocess.DEVNULL)
-    untouched.copy_in(directory / "newer.deb", "/root/litebase-newer.deb")
-    return "/root/litebase-newer.deb", "/root/litebase.deb"
+    machine.copy_in(directory / name, f"/root/{name}")
+    return f"/root/{name}"
+
+
+@pytest.fixture(scope="session")
+def directory(tmp_path_factory):
+    return tmp_path_factory.mktemp("repacked")
+
+
+@pytest.fixture(scope="session")
+def versions(untouched, directory):
+    """The same package with a higher version, and the package, as files inside."""
+    return repacked(untouched, directory, r"\1+test1", "litebase-newer.deb"), "/root/litebase.deb"
 
 
 def executable(machine):
@@ -89,6 +101,58 @@ def test_an_upgrade_keeps_what_the_administrator_changed(machine, versions):
     finally:
         machine.path(path).write_text(before)
         install(machine)
+
+
+def told(machine, package):
+    """What an upgrade by dpkg says of itself, beside dpkg's and debhelper's own lines."""
+    done = machine.run("dpkg", "-i", package, timeout=120)
+    return [line for line in (done.stdout + done.stderr).splitlines() if re.match(r"litebase: |\S+Z error ", line)]
+
+
+def test_an_upgrade_after_which_all_is_well_says_nothing(machine, versions):
+    for package in versions:
+        machine.ping()
+        assert told(machine, package) == [] and machine.state() == "active"
+    machine.systemctl("stop", SERVICE)
+    assert told(machine, versions[0]) == [] and machine.state() == "inactive"
+    install(machine)
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_an_upgrade_tells_of_a_mistake_in_the_configuration(machine, versions, runs):
+    """It succeeds, since the package is as it should be; but whoever upgrades has to know that nobody is served."""
+    if runs:
+        machine.ping()
+    machine.write("/etc/litebase/litebase.toml.d/test-wrong.toml", "nonsense = 1\n")
+    try:
+        said = told(machine, versions[0])
+        assert "errors in the configuration" in said[0] and 'test-wrong.toml:1:1: unknown key "nonsense"' in said[1], said
+        assert ("does not start, and clients wait" in said[-1]) == runs, said
+        assert machine.output("dpkg-query", "-W", "-f", "${Status}", "litebase") == "install ok installed"
+    finally:
+        machine.remove("/etc/litebase/litebase.toml.d/test-wrong.toml")
+        install(machine)
+    machine.ping()
+
+
+def test_an_upgrade_names_a_directory_without_which_the_service_does_not_start(machine, versions, directory):
+    """A drop-in as the documents of 0.1.0 advised it."""
+    machine.run("install", "-d", "-o", "litebase", "/srv/music box", "/srv/other")
+    machine.drop_in("test-paths", '[Service]\nBindPaths="/srv/music box" -/srv/other\n')
+    try:
+        install(machine, repacked(machine, directory, "0.1.0-1", "litebase-older.deb"))
+        machine.ping()
+        [advised] = told(machine, versions[1])
+        assert 'would not start if /srv/music box were missing: write "-/srv/music box"' in advised
+        assert machine.state() == "active" and told(machine, versions[0]) == []
+        machine.remove("/srv/music box", "/srv/other")
+        missing, state = told(machine, versions[1])
+        assert "does not start, because /srv/music box is missing" in missing and "clients wait" in state
+    finally:
+        machine.remove("/srv/music box", "/srv/other", f"/etc/systemd/system/{SERVICE}.d")
+        machine.systemctl("daemon-reload")
+        install(machine)
+    machine.ping()
 
 
 OLD = os.environ.get("LITEBASE_OLD_DEB")

@@ -24,5 +24,18 @@ typedef enum {
 /// Reads one line, its line end included; `*line` is valid until the next call.
 ceditline_outcome ceditline_read(const char *prompt, const char **line, size_t *length);
 
+/// What a completer proposes for the text before the cursor.
+typedef struct {
+    /// How many characters before the cursor go, and what comes in their place; NULL for nothing. malloc()ed.
+    size_t removed_count;
+    char *inserted;
+    /// Below the line that is edited; NULL for none. malloc()ed.
+    char *list;
+} ceditline_proposal;
+
+/// Has Tab call `complete` with the line up to the cursor, at a prompt, on the thread that reads. A Tab at the beginning of a
+/// line, or with more behind it already, as in what is pasted, is a tab.
+void ceditline_set_completer(ceditline_proposal (*complete)(const char *text, size_t length));
+
 /// Appends an entry to the history in memory.
 void ceditline_add_history(const char *entry);

@@ -1,5 +1,6 @@
-// What the client of a connection may do. It is decided at every request and never cached, so a reload takes effect at
-// once; the decision compares a few numbers, and none for a database without lists.
+// What the client of a connection may do. It is decided at every request that names a database; the decision compares a few
+// numbers, and none for a database without lists. A session keeps the right by which it was opened, and each reload checks
+// that (`adoptRights`), so a reload takes effect at once.
 
 internal import DatabaseContract
 internal import LinuxSystem

@@ -207,4 +207,19 @@ extension Connection {
         answer.transaction = transaction
         reply(answer, ErrorReply.typeName, id: id, encoding: encoding)
     }
+
+    /// The data of a request: decoded here, or already by a worker.
+    func content<Content: RequestContent>(
+        _ type: Content.Type, of head: RequestHead
+    ) throws(RequestError) -> Content {
+        do throws(DecodeError) {
+            guard case .decoded(let request) = decoding else { return try Content(head.data) }
+            guard let content = try request.content() as? Content else {
+                preconditionFailure("a request was decoded as one of another type")
+            }
+            return content
+        } catch {
+            throw RequestError(error)
+        }
+    }
 }

@@ -79,7 +79,7 @@ struct FormerProcess {
     /// Larger than any real count, and far from an overflow.
     static let numberMax: UInt64 = 1 << 48
 
-    // What its client is to be answered in is spoken here, and may come in its framing.
+    // Whether this process speaks the encodings in which the client expects its replies, and each fits the framing.
     private static func isConsistent(
         _ slot: HandoverSlot, _ requests: [UnansweredRequest], _ formats: WireFormats
     ) -> Bool {

@@ -30,8 +30,9 @@ final class LoopContext {
 
     /// The daemon's own health; only its uptime changes. It is not copied, because its texts are reference-counted.
     @exclusivity(unchecked) var health: HealthReply
-    /// Health replies of this turn, by encoding and framing.
+    /// The turn of the loop in which `healthReplies` were made.
     @exclusivity(unchecked) var lastHealthTurn = UInt64.max
+    /// Health replies of that turn, by encoding and framing.
     @exclusivity(unchecked) var healthReplies: ReplyTemplates
 
     /// Received bytes, until it is known that they are needed for longer.

@@ -11,7 +11,7 @@ final class SharedState: Sendable {
     let observer: Observer
     /// For long reads.
     let workers: WorkerPool
-    /// For writes, opening, rolling back and checkpoints.
+    /// For writes, opening, rolling back and checkpoints, and for short work that is too long for a loop: decoding long requests, logging denials.
     let writers: WorkerPool
     /// For freeing large storage.
     let disposers = WorkerPool(threadCountMax: 1)

@@ -4,7 +4,7 @@ internal import WireProtocol
 
 /// An encoding that rows of results can be written in.
 protocol RowEncoding: EncodingFormat {
-    /// What takes the rows of one result after the other. A class of its own for each encoding, so that a value is appended by the
+    /// Makes the sink for the rows of one result after the other. A class of its own for each encoding, so that a value is appended by the
     /// one call that the driver makes.
     static func makeRowSink(_ writer: MessageWriter) -> WireRowSink
 }

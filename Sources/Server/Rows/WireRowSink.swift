@@ -147,7 +147,7 @@ class WireRowSink: RowSink {
         return false
     }
 
-    /// The rows are gone, or somebody else's to pay for.
+    /// Nothing is charged any more: the rows are gone, or charged elsewhere.
     final func discharge() {
         guard chargedByteCount > 0 || heldByteCount > 0 else { return }
         account?.bufferedBytes.add(-chargedByteCount - heldByteCount)

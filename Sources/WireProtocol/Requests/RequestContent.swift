@@ -1,5 +1,5 @@
-// The content of each request type: its names, its data, the data of its reply. Each has a file of its own, with the
-// client's writing beside the daemon's reading.
+// The content of each request type: its names, its data, the data of its reply. Each stands in one
+// file, with the client's writing beside the daemon's reading.
 //
 // In the data of requests, unknown fields are ignored, null is the same as absent, and a wrong type is an error that names the
 // field. All bytes point into the request's body.

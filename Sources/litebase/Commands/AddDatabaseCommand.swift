@@ -102,7 +102,7 @@ struct AddDatabaseCommand: ParsableCommand {
         for line in advice.lines { try output.print(line) }
         try output.flush()
         // A reload does not change what the service can reach, so the database would be unreachable.
-        let next = advice.lines.isEmpty ? try reload.lines(place) : ["Next: \(ServiceAdvice.restart)"]
+        let next = advice.needsRestart ? ["Next: \(ServiceAdvice.restart)"] : try reload.lines(place)
         for line in next { try output.print(line) }
         try output.flush()
     }

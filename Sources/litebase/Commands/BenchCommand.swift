@@ -143,23 +143,29 @@ struct BenchCommand: ParsableCommand {
 
 /// How much load, and for how long.
 struct LoadOptions: ParsableArguments {
-    @Option(name: [.customShort("c"), .long], help: ArgumentHelp("Connections.", valueName: "n"))
+    @Option(name: [.customShort("c", allowingJoined: true), .long], help: ArgumentHelp("Connections.", valueName: "n"))
     var connections = 16
 
-    @Option(name: [.customShort("p"), .long], help: ArgumentHelp("Requests in flight on each.", valueName: "n"))
+    @Option(
+        name: [.customShort("p", allowingJoined: true), .long],
+        help: ArgumentHelp("Requests in flight on each.", valueName: "n"))
     var pipeline = 1
 
-    @Option(name: [.customShort("t"), .long], help: ArgumentHelp("How long (default: 10).", valueName: "seconds"))
+    @Option(
+        name: [.customShort("t", allowingJoined: true), .long],
+        help: ArgumentHelp("How long (default: 10).", valueName: "seconds"))
     var duration: Double?
 
-    @Option(name: [.customShort("n"), .long], help: ArgumentHelp("Stop after that many requests.", valueName: "n"))
+    @Option(
+        name: [.customShort("n", allowingJoined: true), .long],
+        help: ArgumentHelp("Stop after that many requests.", valueName: "n"))
     var count: UInt64?
 
     @Option(help: ArgumentHelp("Time before anything counts.", valueName: "seconds"))
     var warmup = 1.0
 
     @Option(
-        name: [.customShort("j"), .long],
+        name: [.customShort("j", allowingJoined: true), .long],
         help: ArgumentHelp("Threads that make the load (default: half the cores).", valueName: "n"))
     var threads: Int?
 

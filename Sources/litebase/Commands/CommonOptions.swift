@@ -1,6 +1,7 @@
 // Options that several commands share.
 
 import ArgumentParser
+internal import Glibc
 internal import LinuxSystem
 import LiteBaseClient
 
@@ -42,14 +43,18 @@ struct ConnectionOptions: ParsableArguments {
     ///   - endpoint: where.
     ///   - trusted: whose daemon it may be.
     ///   - name: how administrators see the program.
+    ///   - notices: takes those of the database.
     /// - Returns: the connected client.
     /// - Throws: `ClientError.noSocket`, `.cannotConnect`, `.untrusted`.
     static func connectForStatements(
-        to endpoint: Endpoint, trusting trusted: TrustedUsers, as name: String
+        to endpoint: Endpoint, trusting trusted: TrustedUsers, as name: String,
+        notices: @escaping (Notice) -> Void = { $0.complain() }
     ) throws(ClientError) -> BlockingClient {
+        // A reader of the output that goes away must not end the program before its statement has ended.
+        signal(SIGPIPE, SIG_IGN)
         let client = try BlockingClient.connect(to: endpoint, trusting: trusted)
         try client.introduce(as: name)
-        try client.receiveNotices { $0.complain() }
+        try client.receiveNotices(notices)
         return client
     }
 }

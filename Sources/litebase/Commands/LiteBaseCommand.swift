@@ -35,9 +35,19 @@ struct LiteBaseCommand: ParsableCommand {
             let arguments = ParameterParsing.protectDashes(Process.arguments)
             var command = try parseAsRoot(arguments)
             try command.run()
+        } catch is InterruptedError {
+            Signals.die(of: SIGINT)
         } catch {
-            Process.exit(report(error))
+            let status = report(error)
+            if isCancelled(error) { Signals.die(of: SIGINT) }
+            Process.exit(status)
         }
+    }
+
+    /// Whether it is what became of Ctrl-C.
+    private static func isCancelled(_ error: any Error) -> Bool {
+        guard Interrupts.isRaised else { return false }
+        return error is StatementError || error is ClientError
     }
 
     /// Says what went wrong.
@@ -50,8 +60,11 @@ struct LiteBaseCommand: ParsableCommand {
         case let error as ClientError:
             ErrorReport.print(error)
             return ExitStatus.of(error)
+        case let error as OutputError where error.errno == .brokenPipe:
+            Signals.die(of: SIGPIPE)
         case let error as OutputError:
-            Terminal.complain("litebase: cannot write the output: \(error.errno)")
+            let outcome = error.summary == nil ? "" : "; the statement was carried out"
+            Terminal.complain("litebase: cannot write the output: \(error.errno)\(outcome)")
             return ExitStatus.ioError
         case let error as InputError:
             for (index, line) in error.message.split(separator: "\n").enumerated() {

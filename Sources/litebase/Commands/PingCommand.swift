@@ -21,10 +21,14 @@ struct PingCommand: ParsableCommand {
         help: ArgumentHelp("Ask this database, through the daemon, as a statement would.", valueName: "name"))
     var database: String?
 
-    @Option(name: [.customShort("c"), .long], help: ArgumentHelp("How often; 0 until Ctrl-C.", valueName: "n"))
+    @Option(
+        name: [.customShort("c", allowingJoined: true), .long],
+        help: ArgumentHelp("How often; 0 until Ctrl-C.", valueName: "n"))
     var count = 1
 
-    @Option(name: [.customShort("i"), .long], help: ArgumentHelp("Time between two.", valueName: "seconds"))
+    @Option(
+        name: [.customShort("i", allowingJoined: true), .long],
+        help: ArgumentHelp("Time between two.", valueName: "seconds"))
     var interval = 1.0
 
     @OptionGroup var patience: PatienceOptions

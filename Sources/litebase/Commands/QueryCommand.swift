@@ -89,8 +89,11 @@ struct QueryCommand: ParsableCommand {
     }
 
     private func connect() throws(ClientError) -> BlockingClient {
-        try ConnectionOptions.connectForStatements(
+        let client = try ConnectionOptions.connectForStatements(
             to: try connection.endpoint(), trusting: connection.trusted, as: "litebase query")
+        // The first Ctrl-C cancels the statement, and its end is waited for; the second one ends the program.
+        client.cancellationDescriptor = Interrupts.install(isOnce: true)
+        return client
     }
 
     /// Whether the database takes commands instead of SQL. Their arguments are strings: `1.50` must not become `1.5`.
@@ -114,7 +117,12 @@ struct QueryCommand: ParsableCommand {
                 var rest = isFirst ? ByteOrderMark.dropped(chunk[...]) : chunk[...]
                 isFirst = false
                 while let statement = splitter.next(&rest) {
-                    try run(statement, in: &script, isFromScript: true)
+                    do {
+                        try run(statement, in: &script, isFromScript: true)
+                    } catch let error as OutputError {
+                        if let next = splitter.next(&rest) { Self.complainOfRest(from: next) }
+                        throw error
+                    }
                     splitter.rules = script.rules
                 }
             }
@@ -126,9 +134,11 @@ struct QueryCommand: ParsableCommand {
     private func run(
         _ statement: StatementSplitter.Statement, in script: inout Script, isFromScript: Bool
     ) throws {
+        if Interrupts.isRaised { throw InterruptedError() }
         do {
             try script.run(statement, .none, isFromScript: isFromScript)
         } catch {
+            if Interrupts.isRaised { throw error }
             guard self.script.errorPolicy == .continue, script.mayGoOn(behind: statement, error) else { throw error }
             _ = LiteBaseCommand.report(error)
             script.hasFailed = true
@@ -156,6 +166,11 @@ struct QueryCommand: ParsableCommand {
         if isLost { Self.complainOfTransaction() }
         try session.close()
         if isLost || script.hasFailed { throw ExitCode(ExitStatus.statementFailed) }
+    }
+
+    private static func complainOfRest(from statement: StatementSplitter.Statement) {
+        Terminal.complain(
+            "litebase: \(ScriptPlace(line: statement.line)): \(ScriptText.nobodyReads)")
     }
 
     private static func complainOfTransaction() {
@@ -194,12 +209,13 @@ enum StandardInput {
                     count = got
                     return
                 }
-                if Errno.current != .interrupted {
+                if Errno.current != .interrupted || Interrupts.isRaised {
                     failure = Errno.current
                     return
                 }
             }
         }
+        if Interrupts.isRaised { throw InterruptedError() }
         if let failure { throw InputError(message: "cannot read stdin: \(failure)", status: ExitStatus.noInput) }
         return chunk.isEmpty ? nil : chunk
     }

@@ -28,14 +28,15 @@ struct ShellCommand: ParsableCommand {
 
     func run() throws {
         let isInteractive = Terminal.inputIsTerminal
+        var style = output.style
+        if isInteractive, Terminal.outputIsTerminal { style.expansion = .auto }
         let shell = Shell(
             connection: try ShellConnection(connection.endpoint(), trusting: connection.trusted, database),
             settings: ShellSettings(
-                format: output.effectiveFormat, style: output.style, limits: limits.queryOptions(database: nil)),
+                format: output.effectiveFormat, style: style, limits: limits.queryOptions(database: nil)),
             errorPolicy: script.errorPolicy, isInteractive: isInteractive)
         try shell.run()
-        if shell.hasLostTransaction || (shell.hasFailed && !isInteractive) {
-            throw ExitCode(ExitStatus.statementFailed)
-        }
+        if shell.hasLostTransaction { throw ExitCode(ExitStatus.statementFailed) }
+        if !isInteractive, let status = shell.failureStatus { throw ExitCode(status) }
     }
 }

@@ -19,7 +19,9 @@ struct TopCommand: ParsableCommand {
             one snapshot is printed.
             """)
 
-    @Option(name: [.customShort("i"), .long], help: ArgumentHelp("Time between two pages.", valueName: "seconds"))
+    @Option(
+        name: [.customShort("i", allowingJoined: true), .long],
+        help: ArgumentHelp("Time between two pages.", valueName: "seconds"))
     var interval = 1.0
 
     @Flag(help: "Print one snapshot, with the rates of one interval.")

@@ -6,8 +6,10 @@ internal import LinuxSystem
 struct ServiceAdvice {
     static let restart = "systemctl daemon-reload; systemctl restart litebase.service"
 
-    /// For people; none when a reload is enough.
+    /// For people.
     private(set) var lines: [String] = []
+    /// Whether the service needs a drop-in, which a reload does not put in force.
+    private(set) var needsRestart = false
 
     /// - Parameters:
     ///   - name: the database's.
@@ -32,21 +34,42 @@ struct ServiceAdvice {
         let parts = url.dropFirst("sqlite:".count).split(separator: "?", maxSplits: 1)
         guard let path = parts.first.map({ Self.decoded($0) }), path.hasPrefix("/") else { return }
         let isWritten = parts.count == 1 || !parts[1].split(separator: "&").contains("mode=ro")
-        guard let setting = sandbox.missing(file: path, isWritten: isWritten) else { return }
         let directory = ConfigurationPlace.directory(of: path)
-        lines.append(
-            "The sandbox of litebase.service has no \(directory)\(isWritten ? " to write to" : ""). This drop-in gives it, "
-                + "\(dropIn):")
-        lines += ["  [Service]", "  \(setting)"]
+        if let setting = sandbox.missing(file: path, isWritten: isWritten) {
+            needsRestart = true
+            lines.append(
+                "The sandbox of litebase.service has no \(directory)\(isWritten ? " to write to" : ""). "
+                    + "This drop-in gives it, \(dropIn):")
+            lines += ["  [Service]", "  \(setting)"]
+        }
+        // systemd makes that one, with its owner.
+        if directory == ServiceSandbox.stateDirectory { return }
         if (try? Files.status(directory)) ?? nil == nil {
             lines.append("The directory must be there: install -d -o litebase -g litebase -m 0750 \(directory)")
+        } else if isWritten, Self.isOutOfReach(directory, path) {
+            lines.append(
+                "User litebase may not write to \(directory) and to the file, as SQLite must: make it the owner, "
+                    + "or take another directory.")
         }
+    }
+
+    /// Whether the service's user is known not to be able to write a file and beside it. Asked as that user, since groups and
+    /// access lists (acl(5)) count; that the question cannot be asked is another status than 0.
+    private static func isOutOfReach(_ directory: String, _ file: String) -> Bool {
+        let asked = try? ChildProcess.run(
+            "setpriv",
+            [
+                "--reuid=litebase", "--regid=litebase", "--init-groups", "--",
+                "test", "!", "-w", directory, "-o", "!", "-x", directory, "-o", "-e", file, "-a", "!", "-w", file,
+            ])
+        return asked?.status == 0
     }
 
     private mutating func addServer(
         _ dropIn: String, _ credential: String?, _ place: ConfigurationPlace, _ sandbox: ServiceSandbox
     ) {
         if !sandbox.hasNetwork {
+            needsRestart = true
             lines += [
                 "The sandbox of litebase.service reaches servers with the drop-in remote-databases.conf:",
                 "  install -D -m 0644 -t /etc/systemd/system/litebase.service.d "
@@ -54,6 +77,7 @@ struct ServiceAdvice {
             ]
         }
         guard let credential else { return }
+        needsRestart = true
         let secret = place.credentialsDirectory + "/" + credential
         lines += [
             "The service gets the password by this drop-in, \(dropIn):",

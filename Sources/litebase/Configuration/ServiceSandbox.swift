@@ -2,11 +2,14 @@
 
 /// The sandbox of litebase.service, as systemd has it now.
 struct ServiceSandbox {
+    /// `StateDirectory=` of the unit.
+    static let stateDirectory = "/var/lib/litebase"
+
     /// Whether the service has a root directory of its own, which contains only bound directories.
     var hasOwnRoot = true
     var hasNetwork = false
     /// Directories that it sees, and whether it may write there.
-    var places: [(path: String, isWritable: Bool)] = [("/var/lib/litebase", true), ("/etc", false), ("/usr", false)]
+    var places: [(path: String, isWritable: Bool)] = [(stateDirectory, true), ("/etc", false), ("/usr", false)]
 
     /// That of the shipped unit, where there is no systemd to be asked.
     static let shipped = ServiceSandbox()
@@ -25,7 +28,7 @@ struct ServiceSandbox {
     /// - Parameter properties: lines of `systemctl show`.
     init(properties: String) {
         hasOwnRoot = false
-        places = [("/var/lib/litebase", true)]
+        places = [(Self.stateDirectory, true)]
         for line in properties.split(separator: "\n") {
             let parts = line.split(separator: "=", maxSplits: 1).map(String.init)
             guard parts.count == 2 else { continue }
@@ -39,12 +42,15 @@ struct ServiceSandbox {
         }
     }
 
-    // "-" for what may be missing, then source, destination and options, with colons between them.
+    // "-" for what may be missing, then source, destination and options, with colons between them. Paths may have blanks.
     private mutating func add(_ list: String, isWritable: Bool) {
-        for item in list.split(separator: " ") {
-            let parts = (item.hasPrefix("-") ? item.dropFirst() : item).split(separator: ":")
-            guard let path = parts.count > 1 ? parts[1] : parts.first else { continue }
-            places.append((String(path), isWritable))
+        var item = ""
+        for word in list.split(separator: " ", omittingEmptySubsequences: false) {
+            item += item.isEmpty ? String(word) : " \(word)"
+            let parts = item.split(separator: ":", omittingEmptySubsequences: false)
+            guard parts.count > 2 else { continue }
+            places.append((String(parts[1]), isWritable))
+            item = ""
         }
     }
 
@@ -61,6 +67,7 @@ struct ServiceSandbox {
         let place = places.filter { directory == $0.path || directory.hasPrefix($0.path == "/" ? "/" : $0.path + "/") }
             .max { $0.path.utf8.count < $1.path.utf8.count }
         if let place, place.isWritable || !isWritten { return nil }
-        return "\(isWritten ? "BindPaths" : "BindReadOnlyPaths")=-\(directory)"
+        let quote = directory.contains(" ") ? "\"" : ""
+        return "\(isWritten ? "BindPaths" : "BindReadOnlyPaths")=\(quote)-\(directory)\(quote)"
     }
 }

@@ -74,6 +74,15 @@ enum TerminalEscaping {
         return result
     }
 
+    /// The same, with line ends and tabs as they are.
+    static func visibleLines(_ text: String) -> String {
+        let lines = text.split(omittingEmptySubsequences: false) { $0 == "\n" || $0 == "\r\n" }
+        return lines.map { line in
+            line.split(separator: "\t" as Character, omittingEmptySubsequences: false).map { visible(String($0)) }
+                .joined(separator: "\t")
+        }.joined(separator: "\n")
+    }
+
     /// Control characters, and the marks that reorder text (Unicode Technical Report #36).
     static func isHarmful(_ scalar: Unicode.Scalar) -> Bool {
         switch scalar.value {

@@ -6,7 +6,7 @@ import LiteBaseClient
 
 /// How results are written.
 enum OutputFormat: String, CaseIterable, ExpressibleByArgument {
-    case table, json, jsonl, csv, tsv, markdown
+    case table, record, json, jsonl, csv, tsv, markdown
 
     /// What people want on a terminal, and programs in a pipe.
     static func standard(isTerminal: Bool) -> OutputFormat { isTerminal ? .table : .jsonl }
@@ -16,12 +16,20 @@ enum OutputFormat: String, CaseIterable, ExpressibleByArgument {
 struct OutputStyle {
     /// Whether the text goes to a terminal, whose control sequences must not come from data.
     var isTerminal = false
-    /// Whether NULL may be dimmed.
+    /// Whether NULL may be dimmed, and names be bold.
     var hasColor = false
     /// Whether the table may be drawn with box characters.
     var hasUnicode = true
     /// Whether names of columns are written (table, CSV, TSV).
     var hasHeader = true
+    /// Columns of the screen that tables and records have to fit; `nil` for no limit.
+    var width: Int?
+    /// When a table becomes records.
+    var expansion = Expansion.off
+    /// What stands for NULL in tables and records.
+    var nullText = "NULL"
+    /// How the whole of a cell that was cut is seen.
+    var cutAdvice = "record"
 }
 
 /// Writes one result after the other in some format; each goes through `begin`, `row`…, `end`.
@@ -47,7 +55,9 @@ extension ResultFormatter {
 extension OutputFormat {
     func formatter(_ style: OutputStyle) -> any ResultFormatter {
         switch self {
+        case .table where style.expansion == .on: RecordFormatter(style: style)
         case .table: TableFormatter(style: style)
+        case .record: RecordFormatter(style: style)
         case .json: JSONFormatter(layout: .array, style: style)
         case .jsonl: JSONFormatter(layout: .lines, style: style)
         case .csv: DelimitedFormatter(dialect: .csv, style: style)

@@ -6,7 +6,8 @@ import LiteBaseClient
 /// Draws a table; the first rows are sampled for the widths of the columns.
 ///
 /// A later cell that is wider than its column is written in full and shifts the rest of its line. Cells are cut at
-/// `cellWidthMax` columns, blobs at `blobByteCountMax` bytes; every cut is marked by `…`.
+/// `cellWidthMax` columns, blobs at `blobByteCountMax` bytes; every cut is marked by `…`. Where the screen has a width, the
+/// widest columns are cut to fit it, and where that leaves too little of them, rows become records (`Expansion.auto`).
 struct TableFormatter: ResultFormatter {
     static let sampleRowCountMax = 1000
     static let cellWidthMax = 100
@@ -24,8 +25,13 @@ struct TableFormatter: ResultFormatter {
     private var header: [Cell] = []
     /// Which columns hold numbers that come as text, so that no digit is lost.
     private var areDecimal: [Bool] = []
-    private var sample: [[Cell]] = []
+    private var sample: [(row: Row, cells: [Cell])] = []
     private var widths: [Int]?
+    /// Whether columns were made to fit the screen: what is wider than its column is cut.
+    private var isFitted = false
+    private var hasCut = false
+    /// Writes the rows instead, where a table would not fit.
+    private var records: RecordFormatter?
     /// The statement changes rows, if perhaps none.
     private var changesRows = false
 
@@ -41,13 +47,18 @@ struct TableFormatter: ResultFormatter {
         areDecimal = columns.all.map { ["decimal", "numeric"].contains($0.type) }
         sample = []
         widths = nil
+        (isFitted, hasCut, records) = (false, false, nil)
     }
 
     mutating func row(_ row: Row, into output: inout ByteBuffer) {
+        if records != nil {
+            records?.row(row, into: &output)
+            return
+        }
         var cells = row.map(cell)
         for index in cells.indices where areDecimal[index] { cells[index].isRightAligned = true }
         guard let widths else {
-            sample.append(cells)
+            sample.append((row, cells))
             if sample.count == Self.sampleRowCountMax { flush(into: &output) }
             return
         }
@@ -56,26 +67,35 @@ struct TableFormatter: ResultFormatter {
 
     mutating func flush(into output: inout ByteBuffer) {
         guard widths == nil, columns.count > 0 else { return }
-        let widths = measure()
+        let widths = fitted(measure())
         self.widths = widths
+        if records != nil {
+            for (row, _) in sample { records?.row(row, into: &output) }
+            sample = []
+            return
+        }
         if style.hasHeader {
-            write(header, widths, into: &output)
+            write(header, widths, isHeader: true, into: &output)
             writeRule(widths, into: &output)
         }
-        for cells in sample { write(cells, widths, into: &output) }
+        for (_, cells) in sample { write(cells, widths, into: &output) }
         sample = []
     }
 
     mutating func end(_ summary: StatementSummary?, into output: inout ByteBuffer) {
         flush(into: &output)
         guard let summary else { return }
-        output.append(Self.footer(summary, hasColumns: columns.count > 0, changesRows: changesRows))
+        let advice = hasCut ? "; \(style.cutAdvice) shows what … cuts" : ""
+        output.append(
+            Self.footer(summary, hasColumns: columns.count > 0, changesRows: changesRows, advice: advice))
     }
 
-    static func footer(_ summary: StatementSummary, hasColumns: Bool, changesRows: Bool = false) -> String {
+    static func footer(_ summary: StatementSummary, hasColumns: Bool, changesRows: Bool = false, advice: String = "")
+        -> String
+    {
         if hasColumns {
             let cut = summary.isTruncated ? ", more were cut off" : ""
-            return "(\(counted(summary.rowCount, "row"))\(cut))\n"
+            return "(\(counted(summary.rowCount, "row"))\(cut)\(advice))\n"
         }
         if summary.rowsAffected == 0, !changesRows { return "OK\n" }
         return "\(counted(summary.rowsAffected, "row")) affected\n"
@@ -85,21 +105,40 @@ struct TableFormatter: ResultFormatter {
 extension TableFormatter {
     private func measure() -> [Int] {
         var widths = style.hasHeader ? header.map(\.width) : [Int](repeating: 0, count: header.count)
-        for cells in sample {
+        for (_, cells) in sample {
             for (index, cell) in cells.enumerated() { widths[index] = max(widths[index], cell.width) }
         }
+        return widths
+    }
+
+    /// Widths for the screen, and what that means for the cells.
+    private mutating func fitted(_ natural: [Int]) -> [Int] {
+        guard style.expansion == .auto, let screenWidth = style.width else { return natural }
+        let isNumeric = natural.indices.map { index in
+            !sample.isEmpty && sample.allSatisfy { $0.cells[index].isRightAligned || $0.cells[index].isDim }
+        }
+        guard let widths = TableFit.widths(natural, mayBeCut: isNumeric.map { !$0 }, screenWidth: screenWidth) else {
+            // Without rows there is nothing to show but the names, however wide.
+            if sample.isEmpty { return natural }
+            var records = RecordFormatter(style: style)
+            var nothing = ByteBuffer()
+            records.begin(columns, into: &nothing)
+            self.records = records
+            return natural
+        }
+        isFitted = widths != natural
         return widths
     }
 
     private func cell(_ value: Value) -> Cell {
         switch value {
         case .null:
-            return Cell(text: "NULL", width: 4, isDim: true)
+            return Cell(text: style.nullText, width: DisplayWidth.of(style.nullText), isDim: true)
         case .text(let text):
             // A text that reads NULL must not look like the absence of a value.
-            return cell(text: text == "NULL" ? "\"NULL\"" : text)
+            return cell(text: text == style.nullText ? "\"\(text)\"" : text)
         case .blob(let bytes):
-            return cell(text: Self.abbreviated(bytes))
+            return cell(text: Self.abbreviated(bytes, byteCountMax: Self.blobByteCountMax))
         case .bool, .integer, .unsigned, .real:
             let text = ValueText.plain(value)
             return Cell(text: text, width: text.utf8.count, isRightAligned: true)
@@ -109,28 +148,39 @@ extension TableFormatter {
     private func cell(text: String) -> Cell {
         // No cell shows more than this; megabytes need not be escaped for it.
         let start = text.utf8.count > 8 * Self.cellWidthMax ? String(text.prefix(2 * Self.cellWidthMax)) : text
-        let shown = TerminalEscaping.visible(start)
-        let width = DisplayWidth.of(shown)
-        if width <= Self.cellWidthMax { return Cell(text: shown, width: width) }
-        let cut = DisplayWidth.prefix(shown, width: Self.cellWidthMax - 1) + "…"
+        return Self.cut(TerminalEscaping.visible(start), width: Self.cellWidthMax)
+    }
+
+    /// A cell of at most that width; a character that does not fit is left out as a whole.
+    static func cut(_ shown: String, width: Int) -> Cell {
+        let wanted = DisplayWidth.of(shown)
+        if wanted <= width { return Cell(text: shown, width: wanted) }
+        let cut = DisplayWidth.prefix(shown, width: width - 1) + "…"
         return Cell(text: String(cut), width: DisplayWidth.of(String(cut)))
     }
 
-    private static func abbreviated(_ bytes: [UInt8]) -> String {
-        if bytes.count <= blobByteCountMax { return ValueText.hex(bytes) }
-        return "x'\(ValueText.hexDigits(bytes.prefix(blobByteCountMax)))…' (\(bytes.count) bytes)"
+    static func abbreviated(_ bytes: [UInt8], byteCountMax: Int) -> String {
+        if bytes.count <= byteCountMax { return ValueText.hex(bytes) }
+        return "x'\(ValueText.hexDigits(bytes.prefix(byteCountMax)))…' (\(bytes.count) bytes)"
     }
 
-    private func write(_ cells: [Cell], _ widths: [Int], into output: inout ByteBuffer) {
-        for (index, cell) in cells.enumerated() {
+    private mutating func write(
+        _ cells: [Cell], _ widths: [Int], isHeader: Bool = false, into output: inout ByteBuffer
+    ) {
+        for (index, full) in cells.enumerated() {
+            var cell = full
+            if isFitted, full.width > widths[index], !full.isRightAligned {
+                cell = Self.cut(full.text, width: widths[index])
+                hasCut = true
+            }
             if index > 0 { output.append(style.hasUnicode ? " │" : " |") }
             output.append(UInt8(ascii: " "))
             let padding = max(0, widths[index] - cell.width)
             if cell.isRightAligned { writeSpaces(padding, into: &output) }
-            let isDim = cell.isDim && style.hasColor
-            if isDim { output.append("\u{1B}[2m") }
+            let isMarked = (full.isDim || isHeader) && style.hasColor
+            if isMarked { output.append(isHeader ? "\u{1B}[1m" : "\u{1B}[2m") }
             output.append(cell.text)
-            if isDim { output.append("\u{1B}[0m") }
+            if isMarked { output.append("\u{1B}[0m") }
             // No white space at the ends of lines.
             if !cell.isRightAligned, index + 1 < cells.count { writeSpaces(padding, into: &output) }
         }

@@ -18,6 +18,19 @@ enum RowStatement {
     /// Whether its count of rows says something, also where it is 0.
     static func changesRows(_ sql: String) -> Bool { changing.contains(firstWord(of: sql)) }
 
+    /// Whether it may change something: everything that is not known to read only.
+    static func mayChange(_ sql: String) -> Bool {
+        let word = firstWord(of: sql)
+        if word == "with" {
+            let words = Set(sql.lowercased().split { !$0.isLetter })
+            return ["insert", "update", "delete", "replace", "merge"].contains { words.contains($0) }
+        }
+        return !reading.contains(word) && !["show", "describe", "desc", "pragma", "help"].contains(word)
+    }
+
+    /// Whether its placeholders are for later.
+    static func isDefinition(_ sql: String) -> Bool { ["create", "prepare"].contains(firstWord(of: sql)) }
+
     private static func firstWord(of sql: String) -> String {
         PlainWords.first(of: Array(sql.utf8.prefix(byteCountMax)))
     }

@@ -62,7 +62,9 @@ struct Script {
 
     private mutating func send(_ sql: String, _ parameters: Parameters) throws {
         do {
-            transaction = try runner.run(sql, parameters, &formatter)?.transaction ?? transaction
+            var runner = runner
+            runner.isInTransaction = hasOpenTransaction
+            transaction = try runner.run(sql, parameters, &formatter).transaction ?? transaction
         } catch let error as ClientError {
             let hadTransaction = hasOpenTransaction
             transaction = error.serverError?.transaction ?? transaction
@@ -107,6 +109,8 @@ enum ScriptText {
 
     static let lostTransaction = "the open transaction is rolled back; what follows was not run"
 
+    static let nobodyReads = "from here on nothing was run: the reader of the output is gone"
+
     static let nothingRun = "hint: nothing of the script was run; --on-error continue runs the rest of it"
 
     /// Said where a refusal comes too late for that, as in a pipe.
@@ -130,17 +134,20 @@ enum ScriptText {
                 return "\(word) is not understood, and what follows is for another database; give each database a "
                     + "script of its own, or use .use in litebase shell"
             }
-            let own = equivalents[word].map { "\($0) does that in litebase shell" }
+            let own =
+                ClientWords.equivalents[word].map { "\($0) does that in litebase shell" } ?? ClientWords.advice[word]
+                ?? NearName.of(word, among: ClientWords.equivalents.keys.sorted()).flatMap { near in
+                    ClientWords.equivalents[near].map { "\(near), which is nearest, is \($0) of litebase shell" }
+                }
             return "\(word) is a command of another client, and was not run; "
                 + (own ?? ".help of litebase shell lists its own commands")
         }
     }
 
-    /// What psql and MySQL's own client call commands that the shell also has.
-    private static let equivalents = [
-        "\\d": ".schema", "\\d+": ".schema", "\\dt": ".tables", "\\dv": ".tables", "\\l": ".databases", "\\i": ".read",
-        "\\.": ".read", "\\source": ".read", "\\timing": ".timing", "\\pset": ".mode", "\\q": ".quit", "\\?": ".help",
-    ]
+    /// Why a line with a backslash in front is not sent to an engine whose statements are lines.
+    static func refusal(ofLine line: [UInt8]) -> String {
+        refusal(of: StatementSplitter.Statement(bytes: line, line: 1, kind: .directive)) ?? ""
+    }
 
     /// Whether what follows is for another place, if this has not led there.
     static func changesTarget(_ statement: StatementSplitter.Statement) -> Bool {

@@ -10,7 +10,7 @@ enum ScriptCheck {
     struct Refusal {
         var line: Int
         var reason: String
-        /// Of the exit.
+        /// The exit status of the program.
         var status: Int32
     }
 

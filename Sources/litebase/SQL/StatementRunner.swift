@@ -24,24 +24,40 @@ struct StatementRunner {
     let options: QueryOptions
     let output: StandardOutput
 
+    /// Whether the statement runs in an open transaction, which PostgreSQL gives up when it is cancelled.
+    var isInTransaction = false
+
     /// Runs one statement and writes its result, or its results, one after the other.
-    /// - Returns: its summary; `nil` if Ctrl-C ended it.
-    /// - Throws: `ClientError`, `OutputError`; rows that came before are written.
+    ///
+    /// Ctrl-C cancels it, and its end is waited for: only the database knows what became of it. If nobody reads the output any
+    /// more, a statement that may change something is run to its end, without its rows.
+    /// - Returns: its summary.
+    /// - Throws: `ClientError`, with the code `cancelled` if Ctrl-C ended it; `OutputError`; rows that came before are written.
     func run(
         _ sql: String, _ parameters: Parameters = .none, _ formatter: inout any ResultFormatter
-    ) throws -> StatementSummary? {
+    ) throws -> StatementSummary {
         let results = try target.streamResults(sql, parameters, options)
-        defer { try? output.flush() }
         formatter.statementBegins(sql)
-        while let rows = try results.next() {
-            // Dropping the results cancels the statement.
-            if try !write(rows, &formatter) { return nil }
+        var isBrokenOff = false
+        do {
+            while let rows = try results.next() { isBrokenOff = try !write(rows, &formatter) || isBrokenOff }
+            if results.endsWithoutRows, let summary = results.summary {
+                formatter.begin(Columns([]), into: &output.buffer)
+                formatter.end(summary, into: &output.buffer)
+            }
+            try output.endResult()
+        } catch let error as OutputError {
+            // Dropping the results would cancel it.
+            if isInTransaction || RowStatement.mayChange(sql) { while try results.next() != nil {} }
+            throw OutputError(errno: error.errno, summary: results.summary)
+        } catch {
+            try? output.endResult()
+            throw error
         }
-        guard let summary = results.summary else { return nil }
-        if results.endsWithoutRows {
-            formatter.begin(Columns([]), into: &output.buffer)
-            formatter.end(summary, into: &output.buffer)
-            try output.flush()
+        guard let summary = results.summary else { throw ClientError.disconnected(nil) }
+        if Interrupts.isRaised, isBrokenOff || RowStatement.mayChange(sql) {
+            let rest = isBrokenOff ? "; not all of its rows are shown" : ""
+            Terminal.complain("litebase: the statement was done before it could be cancelled\(rest)")
         }
         // A table shows that itself; formats for programs have no place for it.
         if summary.isTruncated, !(formatter is TableFormatter) {
@@ -58,15 +74,14 @@ struct StatementRunner {
     }
 
     /// Writes one result.
-    /// - Returns: false when Ctrl-C broke it off.
+    /// - Returns: false when Ctrl-C broke it off; what comes after that is not written.
     private func write(_ rows: BlockingRows, _ formatter: inout any ResultFormatter) throws -> Bool {
         formatter.begin(rows.columns, into: &output.buffer)
+        var isBrokenOff = false
         do {
             while let batch = try rows.nextBatch() {
-                if Interrupts.isRaised {
-                    formatter.end(nil, into: &output.buffer)
-                    return false
-                }
+                isBrokenOff = isBrokenOff || Interrupts.isRaised
+                if isBrokenOff { continue }
                 for row in batch {
                     formatter.row(row, into: &output.buffer)
                     try output.flushIfLarge()
@@ -75,12 +90,12 @@ struct StatementRunner {
                 try output.flush()
             }
         } catch {
-            formatter.end(nil, into: &output.buffer)
+            if !(error is OutputError) { formatter.end(nil, into: &output.buffer) }
             throw error
         }
-        formatter.end(rows.end.map(StatementSummary.init), into: &output.buffer)
+        formatter.end(isBrokenOff ? nil : rows.end.map(StatementSummary.init), into: &output.buffer)
         try output.flush()
-        return true
+        return !isBrokenOff
     }
 }
 

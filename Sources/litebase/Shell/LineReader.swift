@@ -4,6 +4,10 @@ internal import CEditLine
 internal import Glibc
 internal import LinuxSystem
 import SQLText
+internal import Synchronization
+
+/// What Tab calls: libedit has one editor a process.
+private let completer = Mutex<(@Sendable (String) -> Completion)?>(nil)
 
 /// What reading a line came to.
 enum LineOutcome: Equatable {
@@ -39,6 +43,45 @@ final class EditedLines: LineReader {
 
     deinit {
         ceditline_close()
+    }
+
+    /// Has Tab propose what a function finds for the text before the cursor.
+    func setCompleter(_ complete: @escaping @Sendable (String) -> Completion) {
+        completer.withLock { $0 = complete }
+        ceditline_set_completer { text, length in
+            guard let text, let complete = completer.withLock({ $0 }) else { return ceditline_proposal() }
+            let line = String(decoding: UnsafeRawBufferPointer(start: text, count: length), as: UTF8.self)
+            return EditedLines.proposal(complete(line))
+        }
+    }
+
+    /// The only candidate, or what they have in common, or else a list of them.
+    private static func proposal(_ completion: Completion) -> ceditline_proposal {
+        var proposal = ceditline_proposal()
+        let found = completion.candidates
+        let text = found.count == 1 ? found[0] + completion.suffix : completion.common
+        if found.count == 1 || text.count > completion.word.count {
+            proposal.removed_count = completion.word.unicodeScalars.count
+            proposal.inserted = strdup(text)
+        } else if !found.isEmpty {
+            proposal.list = strdup(list(found.map(TerminalEscaping.visible), width: Terminal.size?.width ?? 80))
+        }
+        return proposal
+    }
+
+    private static let listCountMax = 200
+
+    /// In as many columns as fit.
+    private static func list(_ all: [String], width: Int) -> String {
+        let shown = all.prefix(listCountMax)
+        let cellWidth = (shown.map(DisplayWidth.of).max() ?? 0) + 2
+        let count = max(1, width / cellWidth)
+        var text = ""
+        for (index, name) in shown.enumerated() {
+            let isLast = (index + 1) % count == 0 || index + 1 == shown.count
+            text += name + (isLast ? "\n" : String(repeating: " ", count: cellWidth - DisplayWidth.of(name)))
+        }
+        return all.count > shown.count ? text + "… and \(all.count - shown.count) more\n" : text
     }
 
     func read(prompt: String) -> LineOutcome {
@@ -105,6 +148,9 @@ final class PlainLines: LineReader {
         self.file = file
         promptNumber = nil
     }
+
+    /// Whether more was read than what was taken.
+    var hasRest: Bool { pending[offset...].contains { $0 > 0x20 } }
 
     /// What of the file will be refused.
     func refusal(_ splitter: StatementSplitter) -> ScriptCheck.Refusal? {

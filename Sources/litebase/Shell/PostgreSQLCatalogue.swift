@@ -5,12 +5,14 @@
 
 /// Queries for PostgreSQL 13 and later.
 enum PostgreSQLCatalogue {
-    /// Names and kinds of what can be read as a table.
-    static let tables = """
+    /// Names and kinds of what can be read as a table. The parameter is a pattern of their names, or null for all.
+    static func tables(kinds: String) -> String {
+        """
         SELECT c.oid::pg_catalog.regclass::text AS name, CASE c.relkind WHEN 'v' THEN 'view'
             WHEN 'm' THEN 'materialized view' WHEN 'f' THEN 'foreign table' ELSE 'table' END AS type
-        FROM \(relations) AND c.relkind IN ('r', 'p', 'f', 'v', 'm') ORDER BY 1
+        FROM \(relations) AND c.relkind IN (\(kinds)) AND ($1::text IS NULL OR c.relname LIKE $1) ORDER BY 1
         """
+    }
 
     /// One statement in each row, in an order in which they can be run: schemas, types, sequences, tables, views, indexes,
     /// foreign keys, triggers. The parameters are the name of one relation, or null for all, and its schema, or null for any.

@@ -3,18 +3,73 @@
 import LiteBaseClient
 
 extension Shell {
-    func listTables() throws {
-        switch try connection.session().information.engine {
-        case "sqlite":
-            try run(
-                sql: """
-                    SELECT name, type FROM sqlite_schema
-                    WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name
-                    """)
-        case "mysql": try run(sql: "SHOW FULL TABLES")
-        case "postgresql": try run(sql: PostgreSQLCatalogue.tables)
-        case let engine: throw noTables(".tables", engine)
+    /// Shows names that fit a pattern, in which `*` or `%` stands for any text; empty for all.
+    func list(_ kind: ObjectList, _ command: String, _ pattern: String) throws {
+        let engine = try connection.session().information.engine
+        guard let sql = kind.sql(engine) else { throw noTables(command, engine) }
+        let text = pattern.map { $0 == "*" ? "%" : $0 }
+        let parameter = pattern.isEmpty ? Value.null : .text(String(text))
+        try run(sql: sql, .positional([Value](repeating: parameter, count: engine == "mysql" ? 2 : 1)))
+    }
+
+    /// Shows the columns of a table, and what belongs to it.
+    /// - Throws: `UsageError` when there is no such table.
+    func describe(_ table: String) throws {
+        let engine = try connection.session().information.engine
+        let found =
+            switch engine {
+            case "sqlite":
+                try firstDescription(TableDescription.sqlite, ObjectName.spellings(of: table), detailCount: 1)
+            case "mysql":
+                try firstDescription(
+                    TableDescription.mysql, ObjectName.spellings(of: table),
+                    detailCount: TableDescription.mysqlDetailCount)
+            case "postgresql": try postgreSQLDescription(table)
+            default: throw noTables(".describe", engine)
+            }
+        guard let found else { throw UsageError("there is no table \(table); .tables lists all") }
+        try show(TableDescription.columnNames, found.columns, nullText: "")
+        guard settings.format == .table || settings.format == .record else { return }
+        var heading: String?
+        for detail in found.details {
+            if detail[0] != heading { try output.print("\(detail[0]):") }
+            heading = detail[0]
+            for line in detail[1].split(separator: "\n") {
+                try output.print("    " + TerminalEscaping.visible(String(line)))
+            }
         }
+    }
+
+    private typealias Description = (columns: [[Value]], details: [[String]])
+
+    private func firstDescription(
+        _ queries: TableDescription, _ names: [String], detailCount: Int
+    ) throws -> Description? {
+        for name in names {
+            if let found = try description(queries, .text(name), detailCount: detailCount) { return found }
+        }
+        return nil
+    }
+
+    private func postgreSQLDescription(_ table: String) throws -> Description? {
+        for name in ObjectName.postgreSQLNames(of: table) {
+            let parameters = Parameters.positional([.text(name.name), name.schema.map(Value.text) ?? .null])
+            let rows = try connection.session().query(TableDescription.postgreSQLIdentity, parameters).rows
+            guard let identity = rows.first?[0] else { continue }
+            return try description(TableDescription.postgreSQL, identity, detailCount: 1)
+        }
+        return nil
+    }
+
+    private func description(
+        _ queries: TableDescription, _ parameter: Value, detailCount: Int
+    ) throws -> Description? {
+        let session = try connection.session()
+        let columns = try session.query(queries.columns, .positional([parameter])).rows
+        guard !columns.isEmpty else { return nil }
+        let parameters = [Value](repeating: parameter, count: detailCount)
+        let details = try session.query(queries.details, .positional(parameters)).rows
+        return (columns.map(Array.init), details.map { row in row.map { $0.text ?? "" } })
     }
 
     /// Prints statements that can be run again, with their semicolons.

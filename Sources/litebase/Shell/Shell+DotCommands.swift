@@ -7,21 +7,52 @@ extension Shell {
     /// One row of the help.
     struct DotCommand {
         let name: String
-        let arguments: String
+        var arguments = ""
+        /// What psql calls it.
+        var word = ""
         let help: String
     }
 
     static let dotCommands = [
-        DotCommand(name: ".databases", arguments: "", help: "List the databases that you may open"),
-        DotCommand(name: ".headers", arguments: "on|off", help: "Show the names of columns (table, csv, tsv)"),
-        DotCommand(name: ".help", arguments: "", help: "Show this"),
+        DotCommand(name: ".again", arguments: "[expanded]", word: "\\g", help: "Run the statement before once more"),
+        DotCommand(name: ".databases", word: "\\l", help: "List the databases that you may open"),
+        DotCommand(
+            name: ".describe", arguments: "[TABLE]", word: "\\d",
+            help: "Show columns, keys and indexes; without a table, list all"),
+        DotCommand(name: ".edit", word: "\\e", help: "Edit the statement before in $EDITOR, and run it"),
+        DotCommand(
+            name: ".expanded", arguments: "[on|off|auto]", word: "\\x",
+            help: "Show rows as records; auto: where a table is too wide"),
+        DotCommand(
+            name: ".headers", arguments: "[on|off]", word: "\\t",
+            help: "Show the names of columns (table, csv, tsv)"),
+        DotCommand(name: ".help", word: "\\?", help: "Show this"),
+        DotCommand(name: ".indexes", arguments: "[TABLE]", word: "\\di", help: "List indexes"),
         DotCommand(name: ".mode", arguments: "FORMAT", help: "Set the format: \(formatNames)"),
-        DotCommand(name: ".quit", arguments: "", help: "Leave; so do .exit and Ctrl-D"),
-        DotCommand(name: ".read", arguments: "FILE", help: "Run the statements of a file"),
+        DotCommand(name: ".nullvalue", arguments: "TEXT", help: "Show this for NULL (table, record)"),
+        DotCommand(
+            name: ".once", arguments: "FILE", word: "\\g FILE",
+            help: "Write the next result to a file, or to |COMMAND"),
+        DotCommand(
+            name: ".output", arguments: "[FILE]", word: "\\o",
+            help: "Write results to a file, or to |COMMAND; without one, show them"),
+        DotCommand(name: ".pager", arguments: "[on|off]", help: "Show long results by $PAGER (less)"),
+        DotCommand(
+            name: ".parameter", arguments: "set NAME VALUE",
+            help: "Give :NAME or $1 a value; also unset, clear, list"),
+        DotCommand(name: ".print", arguments: "TEXT", word: "\\echo", help: "Print a line"),
+        DotCommand(name: ".quit", word: "\\q", help: "Leave; so do .exit and Ctrl-D"),
+        DotCommand(name: ".read", arguments: "FILE", word: "\\i", help: "Run the statements of a file"),
         DotCommand(name: ".schema", arguments: "[TABLE]", help: "Show the CREATE statements"),
-        DotCommand(name: ".tables", arguments: "", help: "List tables and views"),
-        DotCommand(name: ".timing", arguments: "on|off", help: "Show how long statements take"),
-        DotCommand(name: ".use", arguments: "DATABASE", help: "Go to another database, by name or URL"),
+        DotCommand(name: ".tables", arguments: "[PATTERN]", word: "\\dt", help: "List tables and views"),
+        DotCommand(name: ".timing", arguments: "[on|off]", word: "\\timing", help: "Show how long statements take"),
+        DotCommand(
+            name: ".use", arguments: "[DATABASE]", word: "\\c",
+            help: "Go to another database, by name or URL; without one, say which it is"),
+        DotCommand(name: ".views", arguments: "[PATTERN]", word: "\\dv", help: "List views"),
+        DotCommand(
+            name: ".watch", arguments: "[SECONDS]", word: "\\watch",
+            help: "Run the statement before again and again"),
     ]
 
     private static var formatNames: String { OutputFormat.allCases.map(\.rawValue).joined(separator: ", ") }
@@ -29,31 +60,67 @@ extension Shell {
     func run(dotCommand line: String) throws {
         // A semicolon at the end is a habit.
         let line = String(line.reversed().drop { $0.isWhitespace || $0 == ";" }.reversed())
-        let name = String(line.prefix { !$0.isWhitespace })
-        let argument = String(line.dropFirst(name.count).drop { $0.isWhitespace })
+        let given = String(line.prefix { !$0.isWhitespace })
+        let argument = String(line.dropFirst(given.count).drop { $0.isWhitespace })
+        let name = given.hasPrefix(".") ? ClientWords.equivalents[given] ?? given : given
+        if try runOnCatalogue(name, argument) || runOnResults(name, argument) { return }
         switch name {
-        case ".quit", ".exit": isOver = true
-        case ".help": try printHelp()
-        case ".databases": try listDatabases()
-        case ".tables":
-            if !argument.isEmpty { throw UsageError(".tables takes no argument; .schema \(argument) shows one table") }
-            try listTables()
-        case ".schema": try showSchema(argument)
+        case ".quit": isOver = true
+        case ".help": try withScreen { try printHelp() }
         case ".use": try use(argument)
-        case ".mode": try setMode(argument)
-        case ".timing": settings.showsTiming = try Self.parseSwitch(name, argument)
-        case ".headers": settings.style.hasHeader = try Self.parseSwitch(name, argument)
+        case ".print": try output.print(TerminalEscaping.visible(Self.unquoted(argument)))
         case ".read":
             if argument.isEmpty { throw UsageError(".read needs the name of a file") }
             try read(path: Self.unquoted(argument))
+        case ".again": try runAgain(isExpanded: argument == "expanded")
+        case ".edit": try edit(nil)
+        case ".watch": try watch(argument)
+        case ".parameter": try setParameter(argument)
         default:
-            throw UsageError("there is no command \(name); type .help for all")
+            let names = Self.dotCommands.map(\.name)
+            throw UsageError(ClientWords.refusal(of: TerminalEscaping.visible(given), among: names))
         }
     }
 
+    private func runOnCatalogue(_ name: String, _ argument: String) throws -> Bool {
+        switch name {
+        case ".databases": try listDatabases()
+        case ".tables": try list(.tables, name, argument)
+        case ".views": try list(.views, name, argument)
+        case ".indexes": try list(.indexes, name, argument)
+        case ".describe" where argument.isEmpty: try list(.tables, name, argument)
+        case ".describe": try withScreen { try describe(argument) }
+        case ".schema": try withScreen { try showSchema(argument) }
+        default: return false
+        }
+        return true
+    }
+
+    private func runOnResults(_ name: String, _ argument: String) throws -> Bool {
+        switch name {
+        case ".mode": try setMode(argument)
+        case ".expanded": try setExpansion(argument)
+        case ".headers": settings.style.hasHeader = try toggled(name, argument, settings.style.hasHeader)
+        case ".timing":
+            settings.showsTiming = try toggled(name, argument, settings.showsTiming)
+            if argument.isEmpty { say("Timing is \(settings.showsTiming ? "on" : "off").") }
+        case ".pager": settings.hasPager = try toggled(name, argument, settings.hasPager)
+        case ".nullvalue": settings.style.nullText = TerminalEscaping.visible(Self.unquoted(argument))
+        case ".output": try redirect(argument, isForOne: false)
+        case ".once":
+            if argument.isEmpty { throw UsageError(".once needs the name of a file, or a command behind a |") }
+            try redirect(argument, isForOne: true)
+        default: return false
+        }
+        return true
+    }
+
+    /// Answers somebody who types.
+    private func say(_ line: String) { if isInteractive { tell(line) } }
+
     /// The name of a file, which may be quoted because of spaces. (Names of tables keep their quotes: the engine reads
     /// them.)
-    private static func unquoted(_ argument: String) -> String {
+    static func unquoted(_ argument: String) -> String {
         guard let quote = argument.first, quote == "\"" || quote == "'", argument.count >= 2, argument.last == quote
         else {
             return argument
@@ -64,49 +131,75 @@ extension Shell {
     private func printHelp() throws {
         for command in Self.dotCommands {
             let usage = command.name + (command.arguments.isEmpty ? "" : " " + command.arguments)
-            try output.print(usage + String(repeating: " ", count: max(1, 20 - usage.count)) + command.help)
+            let left = usage + String(repeating: " ", count: max(1, 27 - usage.count)) + command.word
+            try output.print(left + String(repeating: " ", count: max(1, 37 - left.count)) + command.help)
         }
         let rule =
             try language() == .commandLines
-            ? "Each line is a command, as in redis-cli" : "Statements end with a semicolon"
-        try output.print("\(rule). Ctrl-C cancels the running one.")
+            ? "Each line is a command, as in redis-cli" : "Statements end with a semicolon, or \\g; \\G shows a record"
+        try output.print("\(rule). Ctrl-C cancels the running one, Tab completes.")
         try output.flush()
     }
 
     private func listDatabases() throws {
         let databases = try connection.reachableClient().listDatabases()
-        var formatter = settings.format.formatter(settings.style)
-        let columns = Columns(["name", "engine", "access", "default"].map { Column(name: $0) })
-        formatter.begin(columns, into: &output.buffer)
-        let rows = databases.map { database -> [Value] in
-            [
-                .text(database.name), .text(database.engine),
-                .text(database.isReadOnly ? "read_only" : "read_write"), .bool(database.isDefault),
-            ]
-        }
-        for row in RowBatch(columns: columns, rows: rows) { formatter.row(row, into: &output.buffer) }
-        formatter.end(StatementSummary(rowCount: rows.count), into: &output.buffer)
+        try show(
+            ["name", "engine", "access", "default"],
+            databases.map { database in
+                [
+                    .text(database.name), .text(database.engine),
+                    .text(database.isReadOnly ? "read_only" : "read_write"), .bool(database.isDefault),
+                ]
+            })
     }
 
     private func use(_ target: String) throws {
-        if target.isEmpty { throw UsageError(".use needs the name or the URL of a database") }
+        if target.isEmpty {
+            let engine = try connection.session().information.engine
+            return try output.print(
+                TerminalEscaping.visible("\(connection.name) (\(engine)), connected to \(connection.endpoint)"))
+        }
         if connection.transaction != .none {
             throw UsageError("a transaction is open, and .use would give it up; COMMIT or ROLLBACK first")
         }
         try connection.use(target, isReadOnly: connection.options.isReadOnly)
+        names?.load(connection)
     }
 
+    /// Names of formats in sqlite3 and psql.
+    private static let formatWords: [String: OutputFormat] = [
+        "line": .record, "vertical": .record, "expanded": .record, "column": .table, "box": .table, "aligned": .table,
+        "list": .tsv, "tabs": .tsv, "unaligned": .tsv,
+    ]
+
     private func setMode(_ name: String) throws {
-        guard let format = OutputFormat(rawValue: name) else {
-            throw UsageError("the formats are \(Self.formatNames)")
+        guard let format = OutputFormat(rawValue: name) ?? Self.formatWords[name] else {
+            let near = NearName.of(name, among: OutputFormat.allCases.map(\.rawValue)).map { "; \($0) may be meant" }
+            throw UsageError("the formats are \(Self.formatNames)\(near ?? "")")
         }
         settings.format = format
     }
 
-    private static func parseSwitch(_ name: String, _ argument: String) throws(UsageError) -> Bool {
+    private func setExpansion(_ argument: String) throws {
+        // psql's \x goes back and forth.
+        let isOn = settings.format == .record || settings.style.expansion == .on
+        guard let expansion = argument.isEmpty ? (isOn ? .off : .on) : Expansion(rawValue: argument) else {
+            throw UsageError(".expanded takes on, off or auto")
+        }
+        if settings.format == .record || argument.isEmpty || expansion != .off { settings.format = .table }
+        settings.style.expansion = expansion
+        switch expansion {
+        case .off: say("Rows are lines of a table.")
+        case .on: say("Rows are records.")
+        case .auto: say("Rows are records where a table is too wide.")
+        }
+    }
+
+    private func toggled(_ name: String, _ argument: String, _ present: Bool) throws(UsageError) -> Bool {
         switch argument {
-        case "on": true
-        case "off": false
+        case "on": return true
+        case "off": return false
+        case "" where isInteractive: return !present
         default: throw UsageError("\(name) takes on or off")
         }
     }

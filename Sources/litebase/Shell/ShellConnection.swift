@@ -5,7 +5,7 @@ import LiteBaseClient
 /// A client and its one session; opened again after the connection was lost.
 final class ShellConnection {
     let endpoint: Endpoint
-    private let trusted: TrustedUsers
+    let trusted: TrustedUsers
     private(set) var options: SessionOptions
     /// The database's name in the prompt.
     private(set) var name: String
@@ -15,6 +15,9 @@ final class ShellConnection {
     var holdsState = false
     private var client: BlockingClient?
     private var open: BlockingSession?
+
+    /// Takes what the database says by the way.
+    var showNotice: (Notice) -> Void = { $0.complain() }
 
     /// Readable after Ctrl-C.
     var cancellationDescriptor: Int32? {
@@ -46,7 +49,9 @@ final class ShellConnection {
     /// For requests outside of the session.
     func reachableClient() throws(ClientError) -> BlockingClient {
         if let client { return client }
-        let client = try ConnectionOptions.connectForStatements(to: endpoint, trusting: trusted, as: "litebase shell")
+        let client = try ConnectionOptions.connectForStatements(to: endpoint, trusting: trusted, as: "litebase shell") {
+            [weak self] in self?.showNotice($0)
+        }
         client.cancellationDescriptor = cancellationDescriptor
         self.client = client
         return client

@@ -30,7 +30,11 @@ enum ErrorReport {
     /// The lines to show.
     static func lines(_ error: ClientError, sql: String? = nil, place: ScriptPlace? = nil) -> [String] {
         guard let server = error.serverError else {
-            return ["litebase: \(place.map { "\($0): " } ?? "")\(error.description)"]
+            var lines = ["litebase: \(place.map { "\($0): " } ?? "")\(error.description)"]
+            if case .disconnected = error, let sql, RowStatement.mayChange(sql) {
+                lines.append("hint: \(unknownOutcome)")
+            }
+            return lines
         }
         let source = sql.flatMap { SourcePlace(server.position, in: $0) }
         var message = server.message
@@ -42,8 +46,18 @@ enum ErrorReport {
         if let source { lines += source.excerpt }
         // Several problems come as several lines.
         lines += (server.detail ?? "").split(separator: "\n").map { "detail: \($0)" }
-        if let hint = hint(server) { lines.append("hint: \(hint)") }
+        if let hint = hint(server) ?? outcome(server, sql) { lines.append("hint: \(hint)") }
         return lines
+    }
+
+    private static let unknownOutcome =
+        "it is not known whether the statement was carried out; look before you repeat it"
+
+    /// What is known of a statement that might have changed something and was stopped.
+    /// - Source: protocol.md, "Requests"
+    private static func outcome(_ error: ServerError, _ sql: String?) -> String? {
+        guard error.code == .cancelled, let sql, RowStatement.mayChange(sql) else { return nil }
+        return "it has changed nothing, but in tables of MySQL without transactions (MyISAM, Aria)"
     }
 
     /// The server's hint, where it does not speak of messages that only a program sends.

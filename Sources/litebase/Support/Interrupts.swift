@@ -28,9 +28,11 @@ enum Interrupts {
     }()
 
     /// Installs the handler.
-    /// - Parameter signals: what counts as Ctrl-C.
+    /// - Parameters:
+    ///   - signals: what counts as Ctrl-C.
+    ///   - isOnce: the second one ends the process, as if there were no handler.
     /// - Returns: a descriptor that becomes readable on Ctrl-C; `nil` when the system has none left.
-    static func install(_ signals: [Int32] = [SIGINT]) -> Int32? {
+    static func install(_ signals: [Int32] = [SIGINT], isOnce: Bool = false) -> Int32? {
         guard let reader = pipeReader else { return nil }
         var action = sigaction()
         // Only what signal-safety(7) allows: an atomic store and write(2).
@@ -41,6 +43,7 @@ enum Interrupts {
             _ = write(writerNumber.load(ordering: .relaxed), &byte, 1)
             errno = savedErrno
         }
+        if isOnce { action.sa_flags = Int32(bitPattern: UInt32(SA_RESETHAND)) }
         for number in signals { sigaction(number, &action, nil) }
         return reader
     }

@@ -18,16 +18,35 @@ enum OptionSuggestion {
     /// Whether the one may be a mistyped form of the other: at most a third of it differs, or it is its beginning.
     static func isNear(_ given: String, _ meant: String) -> Bool {
         if given.utf8.count >= 2, meant.hasPrefix(given) || given.hasPrefix(meant) { return true }
-        var row = Array(0...meant.utf8.count)
-        for (i, a) in given.utf8.enumerated() {
-            var diagonal = row[0]
-            row[0] = i + 1
-            for (j, b) in meant.utf8.enumerated() {
-                let replaced = diagonal + (a == b ? 0 : 1)
-                diagonal = row[j + 1]
-                row[j + 1] = min(replaced, row[j] + 1, row[j + 1] + 1)
+        return NearName.distance(given, meant) <= max(1, meant.utf8.count / 3)
+    }
+}
+
+/// Names that may have been meant.
+enum NearName {
+    /// The nearest of some names: the one of which it is the beginning, or from which at most a third of it differs.
+    static func of(_ given: String, among names: [String]) -> String? {
+        if given.utf8.count > 2, let whole = names.first(where: { $0.hasPrefix(given) }) { return whole }
+        let near = names.map { (name: $0, distance: distance(given, $0)) }.min { $0.distance < $1.distance }
+        return near.flatMap { $0.distance <= max(1, $0.name.utf8.count / 3) ? $0.name : nil }
+    }
+
+    /// How many letters have to be inserted, removed, replaced, or exchanged with the next one.
+    static func distance(_ given: String, _ meant: String) -> Int {
+        let (given, meant) = (Array(given.utf8), Array(meant.utf8))
+        var former: [Int] = []
+        var last = Array(0...meant.count)
+        for i in given.indices {
+            var row = [i + 1]
+            for j in meant.indices {
+                var least = min(last[j] + (given[i] == meant[j] ? 0 : 1), last[j + 1] + 1, row[j] + 1)
+                if i > 0, j > 0, given[i] == meant[j - 1], given[i - 1] == meant[j] {
+                    least = min(least, former[j - 1] + 1)
+                }
+                row.append(least)
             }
+            (former, last) = (last, row)
         }
-        return row[meant.utf8.count] <= max(1, meant.utf8.count / 3)
+        return last[meant.count]
     }
 }

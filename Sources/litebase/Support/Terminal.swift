@@ -3,15 +3,22 @@
 internal import ByteBuffers
 internal import Glibc
 internal import LinuxSystem
+import LiteBaseClient
 
 /// What this process writes to and reads from.
 enum Terminal {
     static var outputIsTerminal: Bool { Process.isTerminal(STDOUT_FILENO) }
     static var inputIsTerminal: Bool { Process.isTerminal(STDIN_FILENO) }
 
-    /// Whether text may be dimmed (https://no-color.org).
-    static var hasColor: Bool {
-        outputIsTerminal && Process.environment("NO_COLOR") == nil && Process.environment("TERM") != "dumb"
+    /// Whether text may be dimmed.
+    static var hasColor: Bool { outputIsTerminal && allowsColor }
+
+    /// Its columns and lines; `nil` where it does not say, or where the output is no terminal.
+    static var size: (width: Int, height: Int)? {
+        var size = winsize()
+        guard outputIsTerminal, ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0, size.ws_row > 0
+        else { return nil }
+        return (Int(size.ws_col), Int(size.ws_row))
     }
 
     /// Whether the locale's encoding is UTF-8, by the variables that setlocale(3) looks at.
@@ -27,19 +34,41 @@ enum Terminal {
         text.withUTF8 { bytes in _ = write(STDERR_FILENO, bytes.baseAddress, bytes.count) }
     }
 
+    /// Says something to the person at the terminal, out of the way of results.
+    static func tell(_ line: String) {
+        var text = line + "\n"
+        text.withUTF8 { bytes in
+            _ = write(outputIsTerminal ? STDOUT_FILENO : STDERR_FILENO, bytes.baseAddress, bytes.count)
+        }
+    }
+
+    private static var errorsHaveColor: Bool {
+        Process.isTerminal(STDERR_FILENO) && allowsColor
+    }
+
+    /// By https://no-color.org.
+    private static var allowsColor: Bool {
+        (Process.environment("NO_COLOR") ?? "").isEmpty && Process.environment("TERM") != "dumb"
+    }
+
     /// Writes one line to standard error; control characters in it are made visible.
     static func complain(_ line: String) {
         var text = TerminalEscaping.visible(line) + "\n"
+        let name = "litebase:"
+        if text.hasPrefix(name), errorsHaveColor { text = "\u{1B}[31m\(name)\u{1B}[0m" + text.dropFirst(name.count) }
         text.withUTF8 { bytes in _ = write(STDERR_FILENO, bytes.baseAddress, bytes.count) }
     }
 }
 
 /// Buffered standard output.
 ///
-/// A reader that is gone ends the process by SIGPIPE, quietly, as it ends every filter.
+/// A reader that is gone ends the process by SIGPIPE, quietly, as it ends every filter; commands that run statements find out
+/// first what became of the present one (`StatementRunner`).
 final class StandardOutput {
     static let flushByteCount = 65536
     var buffer = ByteBuffer()
+    /// Where it goes instead of standard output.
+    var destination: (any OutputDestination)?
 
     func print(_ text: String) throws {
         buffer.append(text)
@@ -52,6 +81,10 @@ final class StandardOutput {
     }
 
     func flush() throws {
+        if let destination {
+            defer { buffer.removeAll() }
+            return try destination.write(buffer.readable)
+        }
         while !buffer.isEmpty {
             let count = Glibc.write(STDOUT_FILENO, buffer.readable.baseAddress, buffer.count)
             if count >= 0 {
@@ -64,9 +97,37 @@ final class StandardOutput {
             throw OutputError(errno: error)
         }
     }
+
+    /// Writes what is left of a result, and leaves the place that was for it alone.
+    func endResult() throws {
+        try flush()
+        try destination?.endResult()
+    }
+}
+
+/// A place for output that is not standard output: a pager, a file.
+protocol OutputDestination: AnyObject {
+    /// - Throws: `OutputError`.
+    func write(_ bytes: UnsafeRawBufferPointer) throws
+    /// A result is complete. Returns when somebody has looked at it, where that is what the place is for.
+    func endResult() throws
 }
 
 /// Standard output cannot be written, for example because the disk is full.
 struct OutputError: Error {
     let errno: Errno
+    /// What the statement did whose rows could not be written, if it was run to its end.
+    var summary: StatementSummary?
+}
+
+/// Ctrl-C, where it ends the program.
+struct InterruptedError: Error {}
+
+/// Ends as a signal would that was not caught, so that who started the program sees it.
+enum Signals {
+    static func die(of number: Int32) -> Never {
+        signal(number, SIG_DFL)
+        raise(number)
+        Process.exit(128 + number)
+    }
 }

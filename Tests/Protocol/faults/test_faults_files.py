@@ -276,6 +276,19 @@ def test_a_session_is_told(served, state):
         assert rows_of(served.client) == [10, 11, 12, 13]
 
 
+@pytest.mark.parametrize("length", [100, 20_000], ids=["prepared on the loop", "prepared by a worker"])
+def test_a_write_that_waits_goes_into_the_new_file(served, length):
+    with served.connect("msgpack") as client, served.connect("msgpack") as other:
+        blocker = other.session(database="files")
+        other.query("BEGIN IMMEDIATE", session=blocker)
+        waiting = client.send_query("INSERT INTO t(x) VALUES (12)".ljust(length), database="files")
+        time.sleep(0.3)  # Nothing tells from outside that it has come to the queue.
+        replace_by_rename(served.path)
+        wait_until(lambda: try_code(other, "SELECT 1", session=blocker), "the session is told")
+        client.collect(waiting)
+        assert rows_of(served.client) == [10, 11, 12]
+
+
 def test_a_commit_into_a_deleted_file_is_no_success(served):
     session = served.client.session(database="files")
     served.client.query("BEGIN IMMEDIATE", session=session)

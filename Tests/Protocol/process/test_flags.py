@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from daemon import Daemon, free_port, wait_until
-from test_process import as_user, healthy, standalone_fails  # noqa: F401 - fixtures among them
+from test_process import healthy, standalone_fails
 
 
 # Flags

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from daemon import CRASH, ENDLESS, LITEBASE, LITEBASED, Daemon, environment_for, run_to_end, wait_until
+from daemon import CRASH, ENDLESS, LITEBASE, Daemon, environment_for, run_to_end, wait_until
 from wire import Client, ConnectionEnded, RequestFailed
 
 UNAVAILABLE, CANNOT_CREATE, CONFIG, USAGE, OS_ERROR, NO_PERMISSION, TEMPORARY = 69, 73, 78, 64, 71, 77, 75
@@ -59,20 +59,6 @@ def test_socket_group(start_daemon):
     group = grp.getgrgid(os.getgid()).gr_name
     daemon = start_daemon("--socket-group", group, "--socket-mode", "0660")
     assert os.stat(daemon.socket_path).st_gid == os.getgid()
-
-
-@pytest.fixture
-def as_user(directory):
-    """A command prefix under which the daemon runs as an ordinary user who owns `directory`; root's defaults are system paths."""
-    if os.getuid() != 0:
-        return ()
-    environment_for(directory)  # makes the directories, so that they change hands, too
-    prefix = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
-    if subprocess.run([*prefix, "test", "-x", LITEBASED]).returncode != 0:
-        pytest.skip("an ordinary user cannot run the daemon where it lies")
-    for path in [directory, *directory.iterdir()]:
-        os.chown(path, 65534, 65534)
-    return prefix
 
 
 def test_default_socket_of_a_user(start_daemon, directory, as_user):

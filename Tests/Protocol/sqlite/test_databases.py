@@ -138,3 +138,17 @@ def test_a_file_that_cannot_be_opened_is_told_with_its_reason_and_told_once(star
 
     wait_until(is_noticed, "it is noticed that the file is gone")
     assert fails("No such file or directory") == 3
+
+
+def test_a_file_that_cannot_be_made_is_told_with_that_reason(start_daemon, directory, as_user):
+    """SQLite's own reason is that there is no such file, since it tries again, to read it."""
+    place = directory / "another-users"
+    place.mkdir(mode=0o755 if as_user else 0o555)
+    daemon = start_daemon("--database", f"denied=sqlite:{place}/a.db", "--database", f"gone=sqlite:{directory}/gone/a.db",
+                          directory=directory, prefix=as_user)
+    with daemon.connect() as client:
+        for sql in ("SELECT 1", "CREATE TABLE t(x)"):
+            error = client.query_fails(sql, database="denied")
+            assert (error["code"], error["detail"]) == ("connect_failed", "Permission denied."), error
+            assert "daemon's user" in error["hint"], error
+            assert client.query_fails(sql, database="gone")["detail"] == "No such file or directory."
