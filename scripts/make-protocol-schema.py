@@ -83,6 +83,7 @@ REQUESTS = {
               "result_sets?": FLAG},
     "batch": {"statements": array(STATEMENT), "atomic?": FLAG, **ON},
     "describe": {"sql": TEXT, **ON},
+    "complete": {"sql": TEXT, "cursor?": COUNT, **ON, "limit?": POSITIVE, "recent?": array(TEXT)},
     "fetch": {"request": ID},
     "cancel": {"request": ID},
     "activity": {},
@@ -90,7 +91,8 @@ REQUESTS = {
     "reload": {},
 }  # fmt: skip
 # What cannot be together.
-NOT_BOTH = {"db_connect": ("database", "url"), "query": ("session", "database"), "batch": ("session", "database"), "describe": ("session", "database")}
+NOT_BOTH = {"db_connect": ("database", "url"), "query": ("session", "database"), "batch": ("session", "database"), "describe": ("session", "database"),
+            "complete": ("session", "database")}
 
 OPENED = {"open": COUNT, "opened": COUNT}
 POOL = {"value": COUNT, "open": COUNT, "used": COUNT, "waiting": COUNT}
@@ -115,6 +117,15 @@ REPLIES = {
     "batch": {
         "results": array({"rows_affected": INTEGER, "last_insert_id?": INTEGER, "warning_count?": COUNT}),
         "transaction": TRANSACTION, "elapsed_us": COUNT,
+    },
+    "complete": {
+        "replace": {"from": COUNT, "to": COUNT},
+        "items": array({
+            "text": TEXT, "label": TEXT, "detail?": TEXT, "relation?": TEXT,
+            "kind": words("keyword", "namespace", "relation", "column", "alias", "common_table_expression", "routine", "join",
+                          "join_condition", "star_expansion", "type", "value", "command"),
+        }),
+        "incomplete?": FLAG,
     },
     "describe": {"columns": array(COLUMN), "parameters": array(or_null(TEXT)), "read_only": FLAG, "transaction?": TRANSACTION},
     "cancel": {"cancelled": FLAG},

@@ -20,6 +20,7 @@ enum Request: Sendable {
     case query(sql: String, Parameters, Target, QueryOptions, isPaged: Bool, wantsAllResults: Bool = false)
     case batch([BatchStatement], isAtomic: Bool, Target)
     case describe(sql: String, Target)
+    case complete(CompletionPlace, Target)
     case fetch(id: Int64)
     case cancel(id: Int64)
 
@@ -36,6 +37,7 @@ enum Request: Sendable {
         case .query: QueryRequest.type
         case .batch: BatchRequest.type
         case .describe: DescribeRequest.type
+        case .complete: CompleteRequest.type
         case .fetch: FetchRequest.type
         case .cancel: CancelRequest.type
         }
@@ -78,6 +80,10 @@ enum Request: Sendable {
                     for statement in statements { statement.write(&writer, &output) }
                 }, &writer, &output)
         case .describe(let sql, let target): DescribeRequest.write(sql: sql, target: target, &writer, &output)
+        case .complete(let place, let target):
+            CompleteRequest.write(
+                sql: place.text, cursor: Int64(place.cursor), target: target, limit: place.limit, recent: place.recent,
+                &writer, &output)
         case .fetch(let id), .cancel(let id): RequestReference.write(request: id, &writer, &output)
         }
     }

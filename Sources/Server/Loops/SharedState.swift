@@ -32,6 +32,7 @@ final class SharedState: Sendable {
     let watch: RequestWatch?
     let reloadDesk = ReloadDesk()
     let denials: Denials
+    let completionChecks = CompletionChecks()
     /// Open client connections, of all loops.
     let connections = Usage()
     let limitHits = LimitHits()
