@@ -78,10 +78,12 @@ let package = Package(
 
         // What may come next at a place of a statement: pure, no I/O. For the daemon and the command line.
         .target(name: "Completion", dependencies: ["SQLText"], exclude: ["DESIGN.md"], swiftSettings: lean),
+        // What is in a database, as an index in memory: pure, no I/O.
+        .target(name: "Catalog", dependencies: ["ByteBuffers"], exclude: ["DESIGN.md"], swiftSettings: lean),
 
         // What every engine offers, and what the daemon lends to them; they do not know the wire format.
         .target(
-            name: "DatabaseContract", dependencies: ["LinuxSystem", "ByteBuffers"], exclude: ["DESIGN.md"],
+            name: "DatabaseContract", dependencies: ["Catalog", "LinuxSystem", "ByteBuffers"], exclude: ["DESIGN.md"],
             swiftSettings: lean),
         // What engines behind a socket share: the pool of connections, and how one of them is used.
         .target(
@@ -91,7 +93,9 @@ let package = Package(
         // One target for each engine. None knows another one.
         .target(
             name: "SQLiteEngine",
-            dependencies: ["DatabaseContract", "SQLText", "LinuxSystem", "CSQLite", "CSQLiteAccounts", "CSQLiteFiles"],
+            dependencies: [
+                "Catalog", "DatabaseContract", "SQLText", "LinuxSystem", "CSQLite", "CSQLiteAccounts", "CSQLiteFiles",
+            ],
             exclude: ["DESIGN.md"], swiftSettings: lean),
         .target(
             name: "PostgreSQLEngine",
@@ -124,7 +128,7 @@ let package = Package(
         .target(
             name: "Server",
             dependencies: [
-                "WireProtocol", "DatabaseContract", "LinuxSystem", "ByteBuffers",
+                "Catalog", "Completion", "WireProtocol", "DatabaseContract", "LinuxSystem", "ByteBuffers",
             ],
             exclude: ["DESIGN.md"], swiftSettings: lean),
         .target(
@@ -155,6 +159,7 @@ let package = Package(
             name: "LiteBaseTesting",
             dependencies: ["WireProtocol", "SQLText", "Completion", "LinuxSystem", "ByteBuffers"],
             exclude: ["DESIGN.md"], swiftSettings: strict),
+        .testTarget(name: "CatalogTests", dependencies: ["Catalog", "LiteBaseTesting"], swiftSettings: strict),
         .testTarget(name: "SQLTextTests", dependencies: ["SQLText", "LiteBaseTesting"], swiftSettings: strict),
         .testTarget(
             name: "CompletionTests", dependencies: ["Completion", "LiteBaseTesting"], exclude: ["Cases"],

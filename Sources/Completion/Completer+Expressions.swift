@@ -143,6 +143,7 @@ extension Completer {
     }
 
     mutating func add(_ column: CompletionColumn, of entry: ScopedSource, isQualified: Bool, tier: Int) {
+        guard candidates.fits(column.name) else { return }
         let prefix = isQualified && !entry.label.isEmpty && quote == nil
         let label = prefix ? "\(entry.label)." : ""
         let text =
@@ -219,10 +220,14 @@ extension Completer {
         }
         guard !columns.isEmpty else { return }
         let text = columns.joined(separator: ", ")
+        guard text.utf8.count <= Self.listByteCountMax else { return }
         candidates = Candidates(NamePattern(""), recent: [])
         candidates.add(
             "", tier: Tier.best, CompletionItem(text, kind: .starExpansion, detail: "\(columns.count) columns"))
     }
+
+    /// A longer list of columns is nobody's to read.
+    static let listByteCountMax = 64 << 10
 
     private var isListPlace: Bool {
         statement.token(before)?.kind == .comma

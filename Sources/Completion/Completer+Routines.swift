@@ -19,6 +19,7 @@ extension Completer {
     }
 
     mutating func add(_ routine: CompletionRoutine, in namespace: String? = nil) {
+        guard candidates.fits(routine.name) else { return }
         let isAlone = namespace != nil || routine.isVisible
         // Functions of the language have no quotes, even those with a reserved name: `left(…)`, `values(…)`.
         var text = routine.namespace.isEmpty ? routine.name : written(routine.name)

@@ -130,7 +130,7 @@ extension Completer {
         let hasList = statement.token(before)?.kind == .close
         if !hasList, quote == nil {
             let names = missingColumns(query).map { identifiers.written($0.name) }
-            if !names.isEmpty {
+            if !names.isEmpty, names.reduce(0, { $0 + $1.utf8.count }) <= Self.listByteCountMax {
                 let text = "(\(names.joined(separator: ", ")))"
                 candidates.add(
                     text, tier: Tier.best,
@@ -174,8 +174,8 @@ extension Completer {
         let query = scanner.queries[frame.query]
         let missing = missingColumns(query)
         let relation = query.sources.last?.name ?? ""
-        if quote == nil, candidates.pattern.isEmpty, missing.count > 1 {
-            let text = missing.map { identifiers.written($0.name) }.joined(separator: ", ")
+        let text = missing.map { identifiers.written($0.name) }.joined(separator: ", ")
+        if quote == nil, candidates.pattern.isEmpty, missing.count > 1, text.utf8.count <= Self.listByteCountMax {
             candidates.add(
                 "", tier: Tier.best,
                 CompletionItem(text, kind: .starExpansion, detail: "\(missing.count) columns", relation: relation))

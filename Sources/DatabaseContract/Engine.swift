@@ -28,6 +28,8 @@ public final class Engine: Sendable {
     public let copies: RequestCopies
     /// A statement that asks for nothing but an answer: of a server one round trip, of a file a look into it.
     public let pingText: StaticString
+    /// How its databases tell what is in them; `nil` if they cannot.
+    public let catalog: (any CatalogSource)?
     private let parse: @Sendable (String) throws(DriverError) -> any DatabaseLocation
     private let adopt: @Sendable (EngineLimits) -> Void
 
@@ -44,6 +46,7 @@ public final class Engine: Sendable {
     ///   - parameterLimitName: what that limit is called in errors.
     ///   - copies: what is made of a request on its way, besides what the engine itself charges.
     ///   - pingText: a statement that asks for nothing but an answer.
+    ///   - catalog: how its databases tell what is in them.
     ///   - adopt: takes over limits for all of its databases together: before the first one is made, where it may also set
     ///     up a library, and at each reload.
     ///   - parse: reads a URL that has one of the schemes; an error is a `badRequest` whose text holds no secret.
@@ -51,6 +54,7 @@ public final class Engine: Sendable {
         name: String, schemes: [String], urlExample: String, placement: Placement,
         parameterCountMax: Int = commonParameterCountMax, parameterLimitName: StaticString = "parameters_max",
         copies: RequestCopies = RequestCopies(), pingText: StaticString,
+        catalog: (any CatalogSource)? = nil,
         adopt: @escaping @Sendable (EngineLimits) -> Void = { _ in },
         parse: @escaping @Sendable (String) throws(DriverError) -> any DatabaseLocation
     ) {
@@ -63,6 +67,7 @@ public final class Engine: Sendable {
         self.parameterLimitName = parameterLimitName
         self.copies = copies
         self.pingText = pingText
+        self.catalog = catalog
         self.adopt = adopt
         self.parse = parse
     }

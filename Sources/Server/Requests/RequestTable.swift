@@ -27,6 +27,8 @@ extension RequestTable {
                 hint: "Ask an administrator: systemctl reload litebase."),
             [.raisesLimits]),
         RequestRow(ActivityRequest.self, for: .usersAndAdministrators),
+        RequestRow(CatalogRequest.self, for: .users, [.isWork, .mayQueue, .isStoppable]),
+        RequestRow(CompleteRequest.self, for: .users, [.isWork]),
     ]
 }
 

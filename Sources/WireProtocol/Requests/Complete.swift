@@ -31,7 +31,7 @@ public struct CompleteRequest: RequestContent {
             } else if name.equals("limit") {
                 limit = try fields.optionalPositive("limit")
             } else if name.equals("recent") {
-                if !fields.skipNull() { try readRecent(&fields.reader) }
+                if !fields.skipNull() { recent = try Self.readRecent(&fields.reader) }
             } else if try !target.readField(name, from: &fields) {
                 try fields.reader.skip()
             }
@@ -58,12 +58,16 @@ public struct CompleteRequest: RequestContent {
         }
     }
 
-    private mutating func readRecent(_ reader: inout MessagePackReader) throws(DecodeError) {
+    private static func readRecent(
+        _ reader: inout MessagePackReader
+    ) throws(DecodeError) -> [UnsafeRawBufferPointer] {
+        var recent: [UnsafeRawBufferPointer] = []
         let count = try reader.readArray("recent")
         for _ in 0..<count {
             let name = try reader.readText("recent")
-            if recent.count < Self.recentCountMax { recent.append(name) }
+            if recent.count < recentCountMax { recent.append(name) }
         }
+        return recent
     }
 
     /// Writes the data of a request.
