@@ -45,7 +45,8 @@ struct Candidates {
     }
 
     private mutating func append(_ item: CompletionItem, tier: Int, _ match: NameMatch, _ rank: Int) {
-        guard items.count < Self.countMax else { return }
+        // Nobody chooses `""`.
+        guard items.count < Self.countMax, !item.label.isEmpty, !item.text.isEmpty else { return }
         keys.append(UInt64(tier) << 56 | UInt64(match.rawValue) << 48 | UInt64(rank) << 32 | UInt64(items.count))
         items.append(item)
     }
