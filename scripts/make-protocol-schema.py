@@ -75,7 +75,8 @@ STATEMENT = {"sql": TEXT, "params?": ref("parameters"), "param_rows?": array(arr
 
 REQUESTS = {
     "health_check": {"database?": TEXT, "timeout_ms?": POSITIVE},
-    "hello": {"client?": TEXT, "protocol?": array(NUMBER), "int64?": words("tagged", "number", "string"), "notices?": FLAG},
+    "hello": {"client?": TEXT, "protocol?": array(NUMBER), "int64?": words("tagged", "number", "string"), "notices?": FLAG,
+              "descriptors?": FLAG},
     "list_databases": {},
     "db_connect": {"database?": TEXT, "url?": text(maxLength=16384), "read_only?": FLAG},
     "db_disconnect": {"session": TEXT},
@@ -89,6 +90,9 @@ REQUESTS = {
         "namespace?": TEXT, "relation?": TEXT, "match?": TEXT, "kinds?": array(TEXT), "definitions?": FLAG, "refresh?": FLAG, "etag?": TEXT, **ON,
         "timeout_ms?": POSITIVE, "max_rows?": POSITIVE, "page_rows?": POSITIVE,
     },
+    "export": {"sql": TEXT, "params?": ref("parameters"), **ON, "timeout_ms?": POSITIVE, "max_rows?": POSITIVE,
+               "format?": words("csv", "tsv", "json", "jsonl"), "header?": FLAG, "descriptors": POSITIVE, "progress_ms?": POSITIVE},
+    "backup": {"database?": TEXT, "timeout_ms?": POSITIVE, "descriptors": POSITIVE, "progress_ms?": POSITIVE},
     "fetch": {"request": ID},
     "cancel": {"request": ID},
     "activity": {},
@@ -96,7 +100,7 @@ REQUESTS = {
     "reload": {},
 }  # fmt: skip
 # What cannot be together.
-NOT_BOTH = {"db_connect": ("database", "url"), **{type: ("session", "database") for type in ("query", "batch", "describe", "complete", "catalog")}}
+NOT_BOTH = {"db_connect": ("database", "url"), **{type: ("session", "database") for type in ("query", "batch", "describe", "catalog", "complete", "export")}}
 
 OPENED = {"open": COUNT, "opened": COUNT}
 POOL = {"value": COUNT, "open": COUNT, "used": COUNT, "waiting": COUNT}
@@ -112,6 +116,7 @@ REPLIES = {
     "hello": {
         "version": TEXT, "protocol": VERSION, "limits": map_of(COUNT),
         "peer": or_null({"uid": COUNT, "gid": COUNT, "pid": COUNT, "user": or_null(TEXT)}), "administrator": FLAG, "monitor?": FLAG,
+        "descriptors?": FLAG,
     },
     "list_databases": {"databases": array({
         "name": TEXT, "engine": ENGINE, "access": words("read_write", "read_only", "none"), "default": FLAG, "disabled?": FLAG, "server?": SERVER,
@@ -132,6 +137,11 @@ REPLIES = {
         "incomplete?": FLAG,
     },
     "describe": {"columns": array(COLUMN), "parameters": array(or_null(TEXT)), "read_only": FLAG, "transaction?": TRANSACTION},
+    "export": {
+        "bytes": COUNT, "more": FLAG, "row_count?": COUNT, "rows_affected?": INTEGER, "truncated?": FLAG,
+        "transaction?": TRANSACTION, "elapsed_us?": COUNT,
+    },
+    "backup": {"bytes": COUNT, "total_bytes?": COUNT, "more": FLAG, "elapsed_us?": COUNT},
     "cancel": {"cancelled": FLAG},
     "activity": {"entries": array({
         "connection": COUNT, "uid": or_null(COUNT), "pid": or_null(COUNT), "user": or_null(TEXT), "session": or_null(TEXT),

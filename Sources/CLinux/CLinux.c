@@ -6,6 +6,7 @@
 #include <semaphore.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/magic.h>
 #include <linux/sockios.h>
 #include <malloc.h>
 #include <netinet/in.h>
@@ -26,6 +27,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -80,10 +82,12 @@ ssize_t clinux_receive(int socket, void *buffer, size_t byte_count) {
 #define SO_PASSRIGHTS 83
 #endif
 
-void clinux_refuse_descriptors(int socket)
+void clinux_refuse_descriptors(int socket) { clinux_set_pass_descriptors(socket, false); }
+
+void clinux_set_pass_descriptors(int socket, bool may_pass)
 {
-    int off = 0;
-    setsockopt(socket, SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof off);
+    int value = may_pass;
+    setsockopt(socket, SOL_SOCKET, SO_PASSRIGHTS, &value, sizeof value);
 }
 
 bool clinux_may_bring_descriptors(int socket)
@@ -93,7 +97,8 @@ bool clinux_may_bring_descriptors(int socket)
     return getsockopt(socket, SOL_SOCKET, SO_PASSRIGHTS, &is_on, &size) != 0 || is_on;
 }
 
-ssize_t clinux_receive_with_descriptors(int socket, void *buffer, size_t byte_count, int *descriptors, int *descriptor_count)
+ssize_t clinux_receive_with_descriptors(int socket, void *buffer, size_t byte_count, int *descriptors, int *descriptor_count,
+    bool *are_lost)
 {
     union {
         struct cmsghdr header;
@@ -103,8 +108,10 @@ ssize_t clinux_receive_with_descriptors(int socket, void *buffer, size_t byte_co
     struct msghdr message = {
         .msg_iov = &vector, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
     *descriptor_count = 0;
+    *are_lost = false;
     ssize_t received = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
     if (received < 0) return received;
+    *are_lost = (message.msg_flags & MSG_CTRUNC) != 0;
     for (struct cmsghdr *entry = CMSG_FIRSTHDR(&message); entry; entry = CMSG_NXTHDR(&message, entry)) {
         if (entry->cmsg_level != SOL_SOCKET || entry->cmsg_type != SCM_RIGHTS) continue;
         int count = (int)((entry->cmsg_len - CMSG_LEN(0)) / sizeof(int));
@@ -113,6 +120,46 @@ ssize_t clinux_receive_with_descriptors(int socket, void *buffer, size_t byte_co
         }
     }
     return received;
+}
+
+ssize_t clinux_send_with_descriptor(int socket, const void *bytes, size_t byte_count, int descriptor)
+{
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control = {.header = {.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int))}};
+    memcpy(CMSG_DATA(&control.header), &descriptor, sizeof descriptor);
+    struct iovec vector = {.iov_base = (void *)bytes, .iov_len = byte_count};
+    struct msghdr message = {
+        .msg_iov = &vector, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+    return sendmsg(socket, &message, MSG_NOSIGNAL);
+}
+
+_Static_assert(CLINUX_PATH_ONLY == O_PATH, "O_PATH of open(2)");
+
+bool clinux_is_in_memory(int file)
+{
+    struct statfs system;
+    if (fstatfs(file, &system) != 0) return false;
+    return system.f_type == TMPFS_MAGIC || system.f_type == RAMFS_MAGIC || system.f_type == HUGETLBFS_MAGIC;
+}
+
+void clinux_write_out(int file, size_t byte_count)
+{
+    enum { LAG = 8 << 20 };
+    off_t start = lseek(file, 0, SEEK_CUR) - (off_t)byte_count;
+    if (start < 0) return;
+    sync_file_range(file, start, (off_t)byte_count, SYNC_FILE_RANGE_WRITE);
+    if (start < LAG) return;
+    sync_file_range(
+        file, start - LAG, (off_t)byte_count,
+        SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+}
+
+bool clinux_is_locked(int file)
+{
+    struct flock probe = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    return fcntl(file, F_OFD_GETLK, &probe) == 0 && probe.l_type != F_UNLCK;
 }
 
 void clinux_do_not_linger(int socket)

@@ -51,6 +51,29 @@ static inline int litebase_wal_header_equals(const void *header, const litebase_
     return difference == 0;
 }
 
+/// Fields of that header, and how many frames a checkpoint has copied into the database, which stands behind its two copies.
+static inline uint32_t litebase_wal_header_frames(const litebase_wal_header *header) { return ((const uint32_t *)header)[4]; }
+static inline uint32_t litebase_wal_header_pages(const litebase_wal_header *header) { return ((const uint32_t *)header)[5]; }
+static inline const uint8_t *litebase_wal_header_salts(const litebase_wal_header *header) { return (const uint8_t *)header + 32; }
+static inline uint32_t litebase_wal_header_page_size(const litebase_wal_header *header) {
+    uint16_t size = ((const uint16_t *)header)[7];
+    return size == 1 ? 65536 : size;
+}
+static inline uint32_t litebase_wal_copied_frames(const void *header) {
+    return __atomic_load_n((const uint32_t *)header + 24, __ATOMIC_ACQUIRE);
+}
+
+static const int litebase_sqlite3_short_read = SQLITE_IOERR_SHORT_READ;
+
+/// Reads from the main database's file, or from its log, by SQLite's own descriptor: see `litebase_sqlite3_wal_header`.
+/// Bytes behind the end are zeros, and the result is `litebase_sqlite3_short_read`.
+static inline int litebase_sqlite3_read_file(sqlite3 *db, int is_log, void *buffer, int byte_count, int64_t offset) {
+    sqlite3_file *file = 0;
+    int pointer = is_log ? SQLITE_FCNTL_JOURNAL_POINTER : SQLITE_FCNTL_FILE_POINTER;
+    if (sqlite3_file_control(db, "main", pointer, &file) != SQLITE_OK || !file || !file->pMethods) return SQLITE_ERROR;
+    return file->pMethods->xRead(file, buffer, byte_count, offset);
+}
+
 /// Bytes of the main database's file and of its write-ahead log or rollback journal, as far as they are open.
 static inline int64_t litebase_sqlite3_file_bytes(sqlite3 *db) {
     static const int pointers[] = {SQLITE_FCNTL_FILE_POINTER, SQLITE_FCNTL_JOURNAL_POINTER};

@@ -30,6 +30,8 @@ public final class Engine: Sendable {
     public let pingText: StaticString
     /// How its databases tell what is in them; `nil` if they cannot.
     public let catalog: (any CatalogSource)?
+    /// Whether a database is a file, which can be copied (`RunKind.backup`).
+    public let hasFiles: Bool
     private let parse: @Sendable (String) throws(DriverError) -> any DatabaseLocation
     private let adopt: @Sendable (EngineLimits) -> Void
 
@@ -46,6 +48,7 @@ public final class Engine: Sendable {
     ///   - parameterLimitName: what that limit is called in errors.
     ///   - copies: what is made of a request on its way, besides what the engine itself charges.
     ///   - pingText: a statement that asks for nothing but an answer.
+    ///   - hasFiles: whether a database is a file, which can be copied.
     ///   - catalog: how its databases tell what is in them.
     ///   - adopt: takes over limits for all of its databases together: before the first one is made, where it may also set
     ///     up a library, and at each reload.
@@ -53,7 +56,7 @@ public final class Engine: Sendable {
     public init(
         name: String, schemes: [String], urlExample: String, placement: Placement,
         parameterCountMax: Int = commonParameterCountMax, parameterLimitName: StaticString = "parameters_max",
-        copies: RequestCopies = RequestCopies(), pingText: StaticString,
+        copies: RequestCopies = RequestCopies(), pingText: StaticString, hasFiles: Bool = false,
         catalog: (any CatalogSource)? = nil,
         adopt: @escaping @Sendable (EngineLimits) -> Void = { _ in },
         parse: @escaping @Sendable (String) throws(DriverError) -> any DatabaseLocation
@@ -68,6 +71,7 @@ public final class Engine: Sendable {
         self.copies = copies
         self.pingText = pingText
         self.catalog = catalog
+        self.hasFiles = hasFiles
         self.adopt = adopt
         self.parse = parse
     }

@@ -83,6 +83,9 @@ open class RowSink {
     /// The most bytes of a row, for the error that tells of it.
     open var rowByteCountMax: Int { .max }
 
+    /// Announces how many bytes of blobs follow in all, where that is known (`RunKind.backup`).
+    open func expect(_ byteCount: Int64) {}
+
     /// Starts the next frame after `full`.
     open func reopen() {}
     /// Drops everything since the start of the run, columns included: the statement starts again.

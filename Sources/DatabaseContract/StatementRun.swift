@@ -82,6 +82,9 @@ public enum RunKind: Sendable {
     case batch(isAtomic: Bool)
     /// Describes the statement without running it.
     case describe
+    /// Gives the sink the database's file as it is at one moment, in order, as rows of one blob; without a statement, and only
+    /// of an engine that has files (`Engine.hasFiles`).
+    case backup
 
     package var isDescription: Bool { if case .describe = self { true } else { false } }
 }
@@ -321,6 +324,11 @@ extension DriverError {
                 remedy: .listDatabases, sqlState: "42501")
         }
     }
+    /// A backup of a database that is no file.
+    package static let noFileToCopy = DriverError(
+        .databaseError, "The database has no file of the daemon's that could be copied.",
+        hint: "Export its tables, or use the server's own tool (pg_dump, mariadb-dump, redis-cli --rdb).",
+        sqlState: "0A000")
     /// The file of the database is not the one that was opened.
     package static let databaseReplaced = DriverError(
         .connectFailed, "The database file was deleted or replaced while it was open.",

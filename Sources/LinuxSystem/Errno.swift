@@ -34,6 +34,7 @@ public struct Errno: Error, Equatable, Hashable, Sendable, CustomStringConvertib
     public static let connectionAborted = Errno(ECONNABORTED)
     public static let brokenPipe = Errno(EPIPE)
     public static let addressInUse = Errno(EADDRINUSE)
+    public static let readOnlyFileSystem = Errno(EROFS)
 
     /// The text of strerror(3), such as "No such file or directory".
     public var description: String {

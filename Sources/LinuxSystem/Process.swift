@@ -47,9 +47,10 @@ public enum Process {
     /// Keeps idle threads from owning heap arenas of their own.
     public static func limitMemoryArenas(_ count: Int32) { clinux_limit_malloc_arenas(count) }
 
-    /// Ignores SIGPIPE of peers that go away, and signals without a meaning here (signal(7)).
+    /// Ignores SIGPIPE of peers that go away, SIGXFSZ of files that may not grow (write(2) then fails), and signals without a
+    /// meaning here (signal(7)).
     public static func ignoreStraySignals() {
-        for number in [SIGPIPE, SIGUSR1, SIGUSR2] { signal(number, SIG_IGN) }
+        for number in [SIGPIPE, SIGXFSZ, SIGUSR1, SIGUSR2] { signal(number, SIG_IGN) }
     }
 
     /// Sets the bits that new files lose (umask(2)).

@@ -5,12 +5,14 @@
 /// One connection runs `prepare` and then the levels. What only one of the servers or a later version has stands in executable comments:
 /// `/*!80013 … */` is read by MySQL from that version on, `/*M!100600 … */` by MariaDB.
 ///
-/// Rows of a group (a key, an index) follow each other in the order of `ordinal`; groups are ordered by namespace, relation and name.
+/// Rows of a group (a key, an index) follow each other in the order of `ordinal`; groups are ordered by namespace, relation and name, in the order of
+/// bytes: for the server `T` and `t` are equal in its own catalog, and their rows would be mixed.
 /// `extra` is a JSON object or null. Booleans are 1 and 0. What the login has no right to is left out by the server itself.
 ///
 /// `information_schema`, `mysql`, `performance_schema` and `sys` are listed with `"system": true`, and what is in them is left out.
 /// MariaDB has no data dictionary: it reads the file of each table for each query. Columns for which it would have to open the table in
-/// its engine as well (sizes, numbers of rows) are in a query of their own, `relationSizes`.
+/// its engine as well (sizes, numbers of rows, methods of indexes) are in queries of their own, `relationDetails` and `indexesInDetail`:
+/// with 100,000 tables they take four times as long.
 enum MySQLCatalogQueries {
     /// Comes before the others: lists of parameters are longer than the 1024 bytes that MySQL would give.
     static let prepare = "SET SESSION group_concat_max_len = 1048576"
@@ -19,6 +21,28 @@ enum MySQLCatalogQueries {
 
     /// The databases whose contents are left out.
     private static let system = "('information_schema', 'mysql', 'performance_schema', 'sys')"
+
+    private static let indexColumns = """
+        s.TABLE_SCHEMA AS namespace, s.TABLE_NAME AS relation, s.INDEX_NAME AS name, s.NON_UNIQUE = 0 AS `unique`, s.SEQ_IN_INDEX AS ordinal,
+               s.COLUMN_NAME AS `column`, COALESCE(NULL /*!80013 , s.EXPRESSION */ , NULL) AS expression
+        """
+
+    private static let indexExtra = """
+        CASE WHEN s.SEQ_IN_INDEX > 1 THEN '' ELSE CONCAT(
+                   CASE WHEN s.INDEX_NAME = 'PRIMARY' THEN ',"constraint":"primary"'
+                        WHEN s.NON_UNIQUE = 0 THEN ',"constraint":"unique"' ELSE '' END,
+                   CASE WHEN s.INDEX_COMMENT = '' THEN '' ELSE CONCAT(',"comment":', JSON_QUOTE(s.INDEX_COMMENT)) END
+                   /*M!100600 , CASE WHEN s.IGNORED = 'YES' THEN ',"ignored":true' ELSE '' END */
+                   /*!80000 , CASE WHEN s.IS_VISIBLE = 'NO' THEN ',"visible":false' ELSE '' END */
+                   ) END,
+                   COALESCE(CONCAT(',"prefix":', s.SUB_PART), '')
+        """
+
+    private static let indexRows = """
+          FROM information_schema.STATISTICS s
+         WHERE s.TABLE_SCHEMA NOT IN \(system)
+         ORDER BY CAST(s.TABLE_SCHEMA AS BINARY), CAST(s.TABLE_NAME AS BINARY), CAST(s.INDEX_NAME AS BINARY), s.SEQ_IN_INDEX
+        """
 
     // MARK: - Levels
 
@@ -29,12 +53,12 @@ enum MySQLCatalogQueries {
                CASE WHEN s.SCHEMA_NAME IN \(system) THEN '{"system": true}'
                     ELSE JSON_OBJECT('character_set', s.DEFAULT_CHARACTER_SET_NAME, 'collation', s.DEFAULT_COLLATION_NAME) END AS extra
           FROM information_schema.SCHEMATA s
-         ORDER BY s.SCHEMA_NAME
+         ORDER BY CAST(s.SCHEMA_NAME AS BINARY)
         """
 
     /// namespace, name, kind, comment, row_estimate, size_bytes, definition (null), extra (engine, system_versioned).
     ///
-    /// On MariaDB and MySQL 5.7 the estimate and the size are null, and partitioned tables are tables: see `relationSizes`.
+    /// On MariaDB and MySQL 5.7 the estimate and the size are null, partitioned tables are tables, and nothing is said of checks: see `relationDetails`.
     static let relations = """
         SELECT t.TABLE_SCHEMA AS namespace, t.TABLE_NAME AS name,
                CASE WHEN t.TABLE_TYPE LIKE '%VIEW' THEN 'view' WHEN t.TABLE_TYPE = 'SEQUENCE' THEN 'sequence'
@@ -49,19 +73,40 @@ enum MySQLCatalogQueries {
                     ELSE JSON_OBJECT('engine', t.ENGINE) END AS extra
           FROM information_schema.TABLES t
          WHERE t.TABLE_SCHEMA NOT IN \(system)
-         ORDER BY t.TABLE_SCHEMA, t.TABLE_NAME
+         ORDER BY CAST(t.TABLE_SCHEMA AS BINARY), CAST(t.TABLE_NAME AS BINARY)
         """
 
-    /// namespace, name, kind, row_estimate, size_bytes: of tables, what `relations` does not have on MariaDB and MySQL 5.7.
+    /// namespace, name, kind, row_estimate, size_bytes, extra: of tables, with what `relations` does not have on MariaDB and MySQL 5.7.
     ///
-    /// There the server opens each table for it. The size is that of data and indexes.
-    static let relationSizes = """
+    /// There the server opens each table for it, on MariaDB twice. The size is that of data and indexes. `extra`: as in `relations`, and
+    /// checks (not of MySQL before 8.0.16).
+    static let relationDetails = """
         SELECT t.TABLE_SCHEMA AS namespace, t.TABLE_NAME AS name,
                CASE WHEN t.CREATE_OPTIONS LIKE '%partitioned%' THEN 'partitioned_table' ELSE 'table' END AS kind,
-               t.TABLE_ROWS AS row_estimate, t.DATA_LENGTH + t.INDEX_LENGTH AS size_bytes
+               t.TABLE_ROWS AS row_estimate, t.DATA_LENGTH + t.INDEX_LENGTH AS size_bytes,
+               CONCAT('{"engine":', COALESCE(JSON_QUOTE(t.ENGINE), 'null'),
+                      CASE WHEN t.TABLE_TYPE = 'SYSTEM VERSIONED' THEN ',"system_versioned":true' ELSE '' END
+                      /*M!100500 , COALESCE(CONCAT(',"checks":[', k.checks, ']'), '') */
+                      /*!80016 , COALESCE(CONCAT(',"checks":[', k.checks, ']'), '') */
+                      , '}') AS extra
           FROM information_schema.TABLES t
+          /*M!100500 LEFT JOIN (
+               SELECT CONSTRAINT_SCHEMA AS namespace, CAST(TABLE_NAME AS BINARY) AS name,
+                      GROUP_CONCAT(JSON_OBJECT('name', CONSTRAINT_NAME, 'expression', CHECK_CLAUSE) ORDER BY CONSTRAINT_NAME) AS checks
+                 FROM information_schema.CHECK_CONSTRAINTS
+                GROUP BY CONSTRAINT_SCHEMA, CAST(TABLE_NAME AS BINARY)) k
+            ON k.namespace = t.TABLE_SCHEMA AND k.name = CAST(t.TABLE_NAME AS BINARY) */
+          /*!80016 LEFT JOIN (
+               SELECT c.CONSTRAINT_SCHEMA AS namespace, CAST(o.TABLE_NAME AS BINARY) AS name,
+                      GROUP_CONCAT(JSON_OBJECT('name', c.CONSTRAINT_NAME, 'expression', c.CHECK_CLAUSE)
+                                   ORDER BY c.CONSTRAINT_NAME) AS checks
+                 FROM information_schema.CHECK_CONSTRAINTS c
+                 JOIN information_schema.TABLE_CONSTRAINTS o
+                   ON o.CONSTRAINT_SCHEMA = c.CONSTRAINT_SCHEMA AND o.CONSTRAINT_NAME = c.CONSTRAINT_NAME AND o.CONSTRAINT_TYPE = 'CHECK'
+                GROUP BY c.CONSTRAINT_SCHEMA, CAST(o.TABLE_NAME AS BINARY)) k
+            ON k.namespace = t.TABLE_SCHEMA AND k.name = CAST(t.TABLE_NAME AS BINARY) */
          WHERE t.TABLE_SCHEMA NOT IN \(system) AND t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')
-         ORDER BY t.TABLE_SCHEMA, t.TABLE_NAME
+         ORDER BY CAST(t.TABLE_SCHEMA AS BINARY), CAST(t.TABLE_NAME AS BINARY)
         """
 
     /// namespace, name, definition: the texts of views; where the login may not see one (SHOW VIEW), it is left out.
@@ -71,15 +116,16 @@ enum MySQLCatalogQueries {
                       v.VIEW_DEFINITION) AS definition
           FROM information_schema.VIEWS v
          WHERE v.TABLE_SCHEMA NOT IN \(system) AND v.VIEW_DEFINITION <> ''
-         ORDER BY v.TABLE_SCHEMA, v.TABLE_NAME
+         ORDER BY CAST(v.TABLE_SCHEMA AS BINARY), CAST(v.TABLE_NAME AS BINARY)
         """
 
     /// namespace, relation, name, position, type, nullable, default, generated, identity, hidden, collation, key_position, comment, extra.
     ///
-    /// `default` is SQL, also the expression of a generated column. `key_position` is 0 for a column of the primary key, since the server
-    /// would have to open each table to tell the place: `keys` has it. The columns of MariaDB's sequences are listed too. `extra`: on_update.
+    /// `default` is SQL, also the expression of a generated column. `key_position` is null: `keys` has it, and MariaDB would compare each
+    /// column with each key here. The columns of MariaDB's sequences are listed too. `extra`: primary (a column of the primary key),
+    /// on_update.
     static let columns = """
-        SELECT c.TABLE_SCHEMA AS namespace, c.TABLE_NAME AS relation, c.COLUMN_NAME AS name, c.ORDINAL_POSITION AS position,
+        SELECT c.TABLE_SCHEMA AS namespace, c.TABLE_NAME AS relation, c.COLUMN_NAME AS name, c.ORDINAL_POSITION AS `position`,
                c.COLUMN_TYPE AS type, c.IS_NULLABLE = 'YES' AS nullable,
                CASE WHEN c.GENERATION_EXPRESSION <> '' THEN c.GENERATION_EXPRESSION
                     /*M!100500 WHEN c.COLUMN_DEFAULT = 'NULL' THEN NULL WHEN 1 = 1 THEN c.COLUMN_DEFAULT */
@@ -88,33 +134,34 @@ enum MySQLCatalogQueries {
                          OR c.NUMERIC_PRECISION IS NOT NULL THEN c.COLUMN_DEFAULT
                     ELSE QUOTE(c.COLUMN_DEFAULT) END AS `default`,
                CASE WHEN c.EXTRA LIKE '%VIRTUAL GENERATED%' THEN 'virtual'
-                    WHEN c.EXTRA LIKE '%STORED GENERATED%' OR c.EXTRA LIKE '%PERSISTENT%' THEN 'stored' END AS generated,
-               CASE WHEN c.EXTRA LIKE '%auto_increment%' THEN 'auto_increment' END AS identity,
+                    WHEN c.EXTRA LIKE '%STORED GENERATED%' OR c.EXTRA LIKE '%PERSISTENT%' THEN 'stored' END AS `generated`,
+               CASE WHEN c.EXTRA LIKE '%auto_increment%' THEN 'auto_increment' END AS `identity`,
                c.EXTRA LIKE '%INVISIBLE%' AS hidden, c.COLLATION_NAME AS collation,
-               CASE WHEN c.COLUMN_KEY = 'PRI' THEN 0 END AS key_position, NULLIF(c.COLUMN_COMMENT, '') AS comment,
-               CASE WHEN c.EXTRA LIKE '%on update %' THEN
+               NULL AS key_position, NULLIF(c.COLUMN_COMMENT, '') AS comment,
+               CASE WHEN c.COLUMN_KEY = 'PRI' THEN '{"primary": true}' WHEN c.EXTRA LIKE '%on update %' THEN
                     JSON_OBJECT('on_update', SUBSTRING(c.EXTRA, LOCATE('on update ', c.EXTRA) + 10)) END AS extra
           FROM information_schema.COLUMNS c
          WHERE c.TABLE_SCHEMA NOT IN \(system)
-         ORDER BY c.TABLE_SCHEMA, c.TABLE_NAME, c.ORDINAL_POSITION
+         ORDER BY CAST(c.TABLE_SCHEMA AS BINARY), CAST(c.TABLE_NAME AS BINARY), c.ORDINAL_POSITION
         """
 
-    /// namespace, relation, name, kind, ordinal, column (null for an expression), comment, extra.
+    /// namespace, relation, name, kind, ordinal, column (null for an expression), extra (null).
     static let keys = """
         SELECT s.TABLE_SCHEMA AS namespace, s.TABLE_NAME AS relation, s.INDEX_NAME AS name,
                CASE WHEN s.INDEX_NAME = 'PRIMARY' THEN 'primary' ELSE 'unique' END AS kind, s.SEQ_IN_INDEX AS ordinal,
-               s.COLUMN_NAME AS `column`, NULL AS comment, NULL AS extra
+               s.COLUMN_NAME AS `column`, NULL AS extra
           FROM information_schema.STATISTICS s
          WHERE s.TABLE_SCHEMA NOT IN \(system) AND s.NON_UNIQUE = 0
-         ORDER BY s.TABLE_SCHEMA, s.TABLE_NAME, s.INDEX_NAME, s.SEQ_IN_INDEX
+         ORDER BY CAST(s.TABLE_SCHEMA AS BINARY), CAST(s.TABLE_NAME AS BINARY), CAST(s.INDEX_NAME AS BINARY), s.SEQ_IN_INDEX
         """
 
-    /// namespace, relation, name, ordinal, column, target_namespace, target_relation, target_column, on_update, on_delete, comment, extra.
+    /// namespace, relation, name, ordinal, column, target_namespace, target_relation, target_column, on_update, on_delete, extra (null).
+    ///
+    /// MariaDB and MySQL 5.7 open each table for it, twice. The rules are null where the login may only SELECT.
     static let foreignKeys = """
         SELECT k.TABLE_SCHEMA AS namespace, k.TABLE_NAME AS relation, k.CONSTRAINT_NAME AS name, k.ORDINAL_POSITION AS ordinal,
                k.COLUMN_NAME AS `column`, k.REFERENCED_TABLE_SCHEMA AS target_namespace, k.REFERENCED_TABLE_NAME AS target_relation,
-               k.REFERENCED_COLUMN_NAME AS target_column, r.UPDATE_RULE AS on_update, r.DELETE_RULE AS on_delete,
-               NULL AS comment, NULL AS extra
+               k.REFERENCED_COLUMN_NAME AS target_column, r.UPDATE_RULE AS on_update, r.DELETE_RULE AS on_delete, NULL AS extra
           FROM (SELECT TABLE_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, ORDINAL_POSITION, COLUMN_NAME, REFERENCED_TABLE_SCHEMA,
                        REFERENCED_TABLE_NAME, REFERENCED_COLUMN_NAME
                   FROM information_schema.KEY_COLUMN_USAGE
@@ -123,48 +170,50 @@ enum MySQLCatalogQueries {
                        FROM information_schema.REFERENTIAL_CONSTRAINTS
                       WHERE CONSTRAINT_SCHEMA NOT IN \(system)) r
             ON r.CONSTRAINT_SCHEMA = k.TABLE_SCHEMA AND r.TABLE_NAME = k.TABLE_NAME AND r.CONSTRAINT_NAME = k.CONSTRAINT_NAME
-         ORDER BY k.TABLE_SCHEMA, k.TABLE_NAME, k.CONSTRAINT_NAME, k.ORDINAL_POSITION
+         ORDER BY CAST(k.TABLE_SCHEMA AS BINARY), CAST(k.TABLE_NAME AS BINARY), CAST(k.CONSTRAINT_NAME AS BINARY), k.ORDINAL_POSITION
         """
 
-    /// namespace, relation, name, unique, ordinal, column, expression, method, predicate (null), definition (null), comment, extra.
+    /// namespace, relation, name, unique, ordinal, column, expression, method, predicate (null), definition (null), extra.
     ///
-    /// `extra`: descending, prefix (how many characters of the column), constraint (`primary`, `unique`; on the first row), ignored
-    /// (MariaDB) or visible (MySQL).
+    /// `extra`: prefix (how many characters of the column); on the first row constraint (`primary`, `unique`), comment, ignored (MariaDB),
+    /// visible (MySQL). On MariaDB and MySQL 5.7 the method is null, and nothing is said of descending columns: see `indexesInDetail`.
     static let indexes = """
-        SELECT s.TABLE_SCHEMA AS namespace, s.TABLE_NAME AS relation, s.INDEX_NAME AS name, s.NON_UNIQUE = 0 AS `unique`,
-               s.SEQ_IN_INDEX AS ordinal, s.COLUMN_NAME AS `column`, COALESCE(NULL /*!80013 , s.EXPRESSION */ , NULL) AS expression,
-               LOWER(s.INDEX_TYPE) AS method, NULL AS predicate, NULL AS definition, NULLIF(s.INDEX_COMMENT, '') AS comment,
-               NULLIF(CONCAT('{', SUBSTRING(CONCAT(
-                   CASE WHEN s.SEQ_IN_INDEX = 1 AND s.INDEX_NAME = 'PRIMARY' THEN ',"constraint":"primary"'
-                        WHEN s.SEQ_IN_INDEX = 1 AND s.NON_UNIQUE = 0 THEN ',"constraint":"unique"' ELSE '' END,
-                   CASE WHEN s.COLLATION = 'D' THEN ',"descending":true' ELSE '' END,
-                   COALESCE(CONCAT(',"prefix":', s.SUB_PART), '')
-                   /*M!100600 , CASE WHEN s.IGNORED = 'YES' THEN ',"ignored":true' ELSE '' END */
-                   /*!80000 , CASE WHEN s.IS_VISIBLE = 'NO' THEN ',"visible":false' ELSE '' END */
+        SELECT \(indexColumns),
+               COALESCE(NULL /*!80000 , LOWER(s.INDEX_TYPE) */ , NULL) AS method, NULL AS predicate, NULL AS definition,
+               NULLIF(CONCAT('{', SUBSTRING(CONCAT(\(indexExtra)
+                   /*!80000 , CASE WHEN s.COLLATION = 'D' THEN ',"descending":true' ELSE '' END */
                    ), 2), '}'), '{}') AS extra
-          FROM information_schema.STATISTICS s
-         WHERE s.TABLE_SCHEMA NOT IN \(system)
-         ORDER BY s.TABLE_SCHEMA, s.TABLE_NAME, s.INDEX_NAME, s.SEQ_IN_INDEX
+        \(indexRows)
         """
 
-    /// namespace, relation, name, timing, event, definition, comment, extra (level, order).
+    /// `indexes` with everything. MariaDB and MySQL 5.7 open each table for it.
+    static let indexesInDetail = """
+        SELECT \(indexColumns),
+               LOWER(s.INDEX_TYPE) AS method, NULL AS predicate, NULL AS definition,
+               NULLIF(CONCAT('{', SUBSTRING(CONCAT(\(indexExtra)
+                   , CASE WHEN s.COLLATION = 'D' THEN ',"descending":true' ELSE '' END
+                   ), 2), '}'), '{}') AS extra
+        \(indexRows)
+        """
+
+    /// namespace, relation, name, timing, event, definition, extra (level, order).
     ///
     /// `definition` is null where the login may not see it (TRIGGER).
     static let triggers = """
         SELECT g.EVENT_OBJECT_SCHEMA AS namespace, g.EVENT_OBJECT_TABLE AS relation, g.TRIGGER_NAME AS name, g.ACTION_TIMING AS timing,
-               g.EVENT_MANIPULATION AS event,
+               g.EVENT_MANIPULATION AS `event`,
                CONCAT('CREATE TRIGGER `', REPLACE(g.TRIGGER_SCHEMA, '`', '``'), '`.`', REPLACE(g.TRIGGER_NAME, '`', '``'), '` ',
                       g.ACTION_TIMING, ' ', g.EVENT_MANIPULATION, ' ON `', REPLACE(g.EVENT_OBJECT_SCHEMA, '`', '``'), '`.`',
                       REPLACE(g.EVENT_OBJECT_TABLE, '`', '``'), '` FOR EACH ROW ', g.ACTION_STATEMENT) AS definition,
-               NULL AS comment, JSON_OBJECT('level', 'row', 'order', g.ACTION_ORDER) AS extra
+               JSON_OBJECT('level', 'row', 'order', g.ACTION_ORDER) AS extra
           FROM information_schema.TRIGGERS g
          WHERE g.EVENT_OBJECT_SCHEMA NOT IN \(system)
-         ORDER BY g.EVENT_OBJECT_SCHEMA, g.EVENT_OBJECT_TABLE, g.TRIGGER_NAME
+         ORDER BY CAST(g.EVENT_OBJECT_SCHEMA AS BINARY), CAST(g.EVENT_OBJECT_TABLE AS BINARY), CAST(g.TRIGGER_NAME AS BINARY)
         """
 
     /// namespace, name, kind, arguments, returns, language, comment, definition, extra.
     ///
-    /// `definition` is null where the login may not see the body. MariaDB's aggregates are functions. `extra`: definer, security_definer, deterministic, data_access.
+    /// `definition` is null where the login may not see the body. MariaDB's aggregates are functions, and its packages are left out. `extra`: definer, security_definer, deterministic, data_access.
     static let routines = """
         SELECT r.ROUTINE_SCHEMA AS namespace, r.ROUTINE_NAME AS name, LOWER(r.ROUTINE_TYPE) AS kind, COALESCE(p.arguments, '') AS arguments,
                NULLIF(r.DTD_IDENTIFIER, '') AS returns, COALESCE(r.EXTERNAL_LANGUAGE, r.ROUTINE_BODY) AS language,
@@ -188,8 +237,8 @@ enum MySQLCatalogQueries {
                       WHERE a.SPECIFIC_SCHEMA NOT IN \(system) AND a.ORDINAL_POSITION > 0
                       GROUP BY a.SPECIFIC_SCHEMA, a.SPECIFIC_NAME, a.ROUTINE_TYPE) p
             ON p.SPECIFIC_SCHEMA = r.ROUTINE_SCHEMA AND p.SPECIFIC_NAME = r.SPECIFIC_NAME AND p.ROUTINE_TYPE = r.ROUTINE_TYPE
-         WHERE r.ROUTINE_SCHEMA NOT IN \(system)
-         ORDER BY r.ROUTINE_SCHEMA, r.ROUTINE_NAME, r.ROUTINE_TYPE
+         WHERE r.ROUTINE_SCHEMA NOT IN \(system) AND r.ROUTINE_TYPE IN ('FUNCTION', 'PROCEDURE')
+         ORDER BY CAST(r.ROUTINE_SCHEMA AS BINARY), CAST(r.ROUTINE_NAME AS BINARY), r.ROUTINE_TYPE
         """
 
     /// namespace, name, kind, base, ordinal, label, comment, extra: none, since enums belong to their columns here.

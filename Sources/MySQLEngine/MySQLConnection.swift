@@ -133,6 +133,7 @@ final class MySQLConnection: ServerConnection {
         case .statement: exchange.planStatement(run.sql, nil, isInTransaction: isInTransaction)
         case .describe: exchange.planDescription()
         case .batch(let isAtomic): try beginBatch(run, isAtomic: isAtomic)
+        case .backup: throw .noFileToCopy
         }
     }
 

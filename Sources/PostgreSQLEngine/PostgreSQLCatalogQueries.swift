@@ -176,7 +176,8 @@ enum PostgreSQLCatalogQueries {
                        OR has_table_privilege(c.oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER') AS whole
                   FROM \(visibleNamespaces) n
                   JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relkind IN ('r', 'v', 'm', 'p', 'f')
-                  LEFT JOIN pg_catalog.pg_constraint k ON k.conrelid = c.oid AND k.contype = 'p') c
+                  LEFT JOIN pg_catalog.pg_constraint k ON k.conrelid = c.oid AND k.contype = 'p'
+                 WHERE \(tableIsVisible)) c
          CROSS JOIN (SELECT ''::"char" AS attidentity, ''::"char" AS attgenerated) older
          CROSS JOIN LATERAL (
                SELECT attrelid, attname::text, attnum, atttypid, atttypmod, attnotnull, atthasdef, attcollation, attidentity, attgenerated,
@@ -203,13 +204,16 @@ enum PostgreSQLCatalogQueries {
          ORDER BY c.place, a.attnum
         """
 
-    /// namespace, relation, name, kind, ordinal, column, comment, extra. `extra`: deferrable, deferred.
+    /// namespace, relation, name, kind, ordinal, column, extra. `extra`: comment, deferrable, deferred.
     static let keys = """
         SELECT n.nspname AS namespace, c.relname AS relation, k.conname AS name,
                CASE k.contype WHEN 'p' THEN 'primary' ELSE 'unique' END AS kind, u.ordinal,
                (SELECT a.attname FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum = u.attnum) AS "column",
-               d.description AS comment,
-               CASE WHEN k.condeferrable THEN json_build_object('deferrable', true, 'deferred', k.condeferred)::text END AS extra
+               CASE WHEN k.condeferrable OR d.description IS NOT NULL THEN
+                    json_strip_nulls(json_build_object(
+                        'comment', d.description,
+                        'deferrable', CASE WHEN k.condeferrable THEN true END,
+                        'deferred', CASE WHEN k.condeferrable THEN k.condeferred END))::text END AS extra
           FROM \(visibleNamespaces) n
           JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid
           JOIN pg_catalog.pg_constraint k ON k.conrelid = c.oid AND k.contype IN ('p', 'u')
@@ -220,9 +224,9 @@ enum PostgreSQLCatalogQueries {
          ORDER BY n.nspname, c.relname, k.conname, u.ordinal
         """
 
-    /// namespace, relation, name, ordinal, column, target_namespace, target_relation, target_column, on_update, on_delete, comment, extra.
+    /// namespace, relation, name, ordinal, column, target_namespace, target_relation, target_column, on_update, on_delete, extra.
     ///
-    /// `extra`: match, deferrable, deferred, valid, and set_columns: the columns that ON DELETE SET NULL or SET DEFAULT sets.
+    /// `extra`: comment, match, deferrable, deferred, valid, and set_columns: the columns that ON DELETE SET NULL or SET DEFAULT sets.
     static let foreignKeys = """
         SELECT n.nspname AS namespace, c.relname AS relation, k.conname AS name, u.ordinal,
                (SELECT a.attname FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum = u.attnum) AS "column",
@@ -232,9 +236,10 @@ enum PostgreSQLCatalogQueries {
                     ELSE 'NO ACTION' END AS on_update,
                CASE k.confdeltype WHEN 'r' THEN 'RESTRICT' WHEN 'c' THEN 'CASCADE' WHEN 'n' THEN 'SET NULL' WHEN 'd' THEN 'SET DEFAULT'
                     ELSE 'NO ACTION' END AS on_delete,
-               d.description AS comment,
-               CASE WHEN k.condeferrable OR NOT k.convalidated OR k.confmatchtype = 'f' OR k.confdelsetcols IS NOT NULL THEN
+               CASE WHEN k.condeferrable OR NOT k.convalidated OR k.confmatchtype = 'f' OR k.confdelsetcols IS NOT NULL
+                         OR d.description IS NOT NULL THEN
                     json_strip_nulls(json_build_object(
+                        'comment', d.description,
                         'match', CASE k.confmatchtype WHEN 'f' THEN 'FULL' END,
                         'deferrable', CASE WHEN k.condeferrable THEN true END,
                         'deferred', CASE WHEN k.condeferrable THEN k.condeferred END,
@@ -258,10 +263,10 @@ enum PostgreSQLCatalogQueries {
          ORDER BY n.nspname, c.relname, k.conname, u.ordinal
         """
 
-    /// namespace, relation, name, unique, ordinal, column, expression, method, predicate, definition, comment, extra.
+    /// namespace, relation, name, unique, ordinal, column, expression, method, predicate, definition, extra.
     ///
     /// One of `column` and `expression` is null. `extra` of each row: descending, nulls_first, included (a column of INCLUDE); of the first
-    /// row also constraint (`primary`, `unique`, `exclusion`), constraint_definition (of the last), valid, nulls_distinct, clustered.
+    /// row also comment, constraint (`primary`, `unique`, `exclusion`), constraint_definition (of the last), valid, nulls_distinct, clustered.
     static let indexes = """
         SELECT n.nspname AS namespace, c.relname AS relation, x.relname AS name, i.indisunique AS "unique", u.ordinal,
                (SELECT a.attname FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum = u.attnum) AS "column",
@@ -269,11 +274,11 @@ enum PostgreSQLCatalogQueries {
                m.amname AS method,
                CASE WHEN i.indpred IS NOT NULL THEN pg_get_expr(i.indpred, i.indrelid) END AS predicate,
                CASE WHEN u.ordinal = 1 AND \(definitionsAreWanted) THEN pg_get_indexdef(i.indexrelid) END AS definition,
-               d.description AS comment,
                CASE WHEN u.ordinal > COALESCE(i.indnkeyatts, i.indnatts) THEN '{"included": true}'
                     WHEN o.flags <> 0 OR u.ordinal = 1 AND (k.contype IS NOT NULL OR NOT i.indisvalid OR i.indisclustered
-                                                            OR i.indnullsnotdistinct) THEN
+                                                            OR i.indnullsnotdistinct OR d.description IS NOT NULL) THEN
                     json_strip_nulls(json_build_object(
+                        'comment', CASE WHEN u.ordinal = 1 THEN d.description END,
                         'descending', CASE WHEN o.flags & 1 <> 0 THEN true END,
                         'nulls_first', CASE WHEN (o.flags & 1) <> (o.flags >> 1) & 1 THEN o.flags & 2 <> 0 END,
                         'constraint', CASE WHEN u.ordinal = 1 THEN
@@ -301,20 +306,20 @@ enum PostgreSQLCatalogQueries {
          ORDER BY n.nspname, c.relname, x.relname, u.ordinal
         """
 
-    /// namespace, relation, name, timing, event, definition, comment, extra.
+    /// namespace, relation, name, timing, event, definition, extra.
     ///
-    /// `extra`: level (`row`, `statement`), function_namespace, function_name, columns (of UPDATE OF), enabled where it is not `origin`,
+    /// `extra`: comment, level (`row`, `statement`), function_namespace, function_name, columns (of UPDATE OF), enabled where it is not `origin`,
     /// constraint, deferrable, deferred.
     static let triggers = """
         SELECT n.nspname AS namespace, c.relname AS relation, g.tgname AS name,
                CASE WHEN g.tgtype & 64 <> 0 THEN 'INSTEAD OF' WHEN g.tgtype & 2 <> 0 THEN 'BEFORE' ELSE 'AFTER' END AS timing,
                v.event,
                CASE WHEN \(definitionsAreWanted) THEN pg_get_triggerdef(g.oid) END AS definition,
-               d.description AS comment,
                json_strip_nulls(json_build_object(
+                   'comment', d.description,
                    'level', CASE WHEN g.tgtype & 1 <> 0 THEN 'row' ELSE 'statement' END,
                    'function_namespace', pn.nspname, 'function_name', p.proname,
-                   'columns', CASE WHEN v.bit = 16 THEN
+                   'columns', CASE WHEN g.tgtype & 16 <> 0 THEN
                         (SELECT json_agg(a.attname ORDER BY a.attnum) FROM pg_catalog.pg_attribute a
                           WHERE a.attrelid = c.oid AND a.attnum = ANY (g.tgattr::int2[])) END,
                    'enabled', CASE g.tgenabled WHEN 'D' THEN 'disabled' WHEN 'R' THEN 'replica' WHEN 'A' THEN 'always' END,
@@ -377,7 +382,7 @@ enum PostgreSQLCatalogQueries {
     ///
     /// An enum has a row for each label, or one without; a composite a row for each attribute, `label` its name and `base` its type. A
     /// domain has one row with the type that it restricts, a range one with that of its bounds. `extra`: owner; for domains not_null,
-    /// default, collation, checks; for ranges multirange.
+    /// default, collation, checks; for composites attributes (name and type); for ranges multirange.
     static let types = """
         SELECT n.nspname AS namespace, t.typname AS name,
                CASE t.typtype WHEN 'e' THEN 'enum' WHEN 'd' THEN 'domain' WHEN 'c' THEN 'composite' ELSE 'range' END AS kind,
@@ -394,12 +399,19 @@ enum PostgreSQLCatalogQueries {
                    'checks', CASE WHEN t.typtype = 'd' THEN
                         (SELECT json_agg(json_build_object('name', k.conname, 'expression', pg_get_expr(k.conbin, 0)) ORDER BY k.conname)
                            FROM pg_catalog.pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'c') END,
+                   'attributes', CASE WHEN t.typtype = 'c' THEN
+                        (SELECT json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod))
+                                         ORDER BY a.attnum)
+                           FROM pg_catalog.pg_attribute a
+                          WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped) END,
                    'multirange', CASE WHEN r.rngmultitypid <> 0 THEN format_type(r.rngmultitypid, NULL) END))::text END AS extra
           FROM \(visibleNamespaces) n
-          JOIN (SELECT oid, typname, typnamespace, typtype, typowner, typbasetype, typtypmod, typnotnull, typdefault, typcollation
+          JOIN (SELECT oid, typname, typnamespace, typtype, typowner, typbasetype, typtypmod, typnotnull, typdefault, typcollation,
+                       typrelid
                   FROM pg_catalog.pg_type WHERE typtype IN ('e', 'd', 'r')
                 UNION ALL
-                SELECT ct.oid, typname, typnamespace, typtype, typowner, typbasetype, typtypmod, typnotnull, typdefault, typcollation
+                SELECT ct.oid, typname, typnamespace, typtype, typowner, typbasetype, typtypmod, typnotnull, typdefault, typcollation,
+                       typrelid
                   FROM pg_catalog.pg_class cc JOIN pg_catalog.pg_type ct ON ct.oid = cc.reltype
                  WHERE cc.relkind = 'c') t ON t.typnamespace = n.oid
          CROSS JOIN (SELECT 0::oid AS rngmultitypid) older

@@ -119,6 +119,7 @@ final class PostgreSQLConnection: ServerConnection {
         case .statement: try send(run.sql, run.parameters, nil)
         case .describe: try sendDescribe(run)
         case .batch(let isAtomic): try beginBatch(run, isAtomic: isAtomic)
+        case .backup: throw .noFileToCopy
         }
         activate()
     }

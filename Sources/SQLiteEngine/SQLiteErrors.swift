@@ -51,8 +51,16 @@ enum SQLiteErrors {
         if number == 0 { return }
         let error = Errno(number)
         details.detail = "\(error)."
-        guard error == .permissionDenied || error == .notPermitted else { return }
-        details.hint = "The daemon's user has to be able to read and write the file, and its directory."
+        switch error {
+        case .permissionDenied, .notPermitted:
+            details.hint = "The daemon's user has to be able to read and write the file, and its directory."
+        // A service with a root directory of its own has no other directories, or what is left of one there, which is empty.
+        case .noSuchFile, .readOnlyFileSystem:
+            details.hint =
+                "Check that the file's directory is there. litebase.service sees other directories than its own only by a "
+                + "drop-in with BindPaths=."
+        default: break
+        }
     }
 
     /// SQLite puts names and values into its messages, of any length: a client that asks for many such errors would have them all

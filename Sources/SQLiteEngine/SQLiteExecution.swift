@@ -47,6 +47,8 @@ final class SQLiteExecution: @unchecked Sendable {
     let mailbox: LoopMailbox
     @exclusivity(unchecked) var connection: SQLiteConnection?
     @exclusivity(unchecked) var statement: CachedStatement?
+    /// What a backup reads.
+    @exclusivity(unchecked) private var pages: PageReader?
     /// What it waits for; used on the loop only.
     @exclusivity(unchecked) var place = Place.loop
     @exclusivity(unchecked) var ticket: WriteTicket?
@@ -175,6 +177,7 @@ final class SQLiteExecution: @unchecked Sendable {
     func runOnWorker(
         _ database: SQLiteDatabase, in pool: WorkerPool, mayWrite: Bool, onPrepared: () -> Void
     ) -> AdvanceOutcome {
+        if case .backup = run.kind { return copyPages(database) }
         let isPrepared = statement != nil
         if let outcome = prepareOnWorker(database, mayWrite: mayWrite) { return outcome }
         if !isPrepared { onPrepared() }
@@ -211,6 +214,43 @@ final class SQLiteExecution: @unchecked Sendable {
     /// Releases the statement; the connection stays with the caller.
     func releaseStatement() {
         statement.take()?.release()
+        if pages != nil { pages = nil }
+    }
+
+    /// Passes pages to the sink until it has no room.
+    private func copyPages(_ database: SQLiteDatabase) -> AdvanceOutcome {
+        owner.account.charge()
+        do throws(DriverError) {
+            let pages = if let begun = pages { begun } else { try beginCopying(database) }
+            while true {
+                if let reason = run.stopReason { throw .stopped(reason) }
+                let bytes = try pages.next()
+                if let connection, connection.hasLostIndex { throw .indexLost(connection.options.path) }
+                guard let bytes else { return .ended }
+                hasBegun = true
+                run.sink.beginRow()
+                run.sink.blob(bytes)
+                if case .full = run.sink.endRow(), !run.sink.hasRoom { return .filled }
+            }
+        } catch {
+            let mayStartAgain = error.isReplacement && !hasBegun
+            releaseStatement()
+            if mayStartAgain { return .needsDatabase }
+            run.error = error
+            return .ended
+        }
+    }
+
+    private func beginCopying(_ database: SQLiteDatabase) throws(DriverError) -> PageReader {
+        let connection = if let own = connection { own } else { try database.openReader(mayBlock: true) }
+        self.connection = connection
+        connection.mayBlock = true
+        connection.begin(run, nil)
+        defer { connection.end() }
+        let made = try PageReader(connection)
+        pages = made
+        run.sink.expect(made.byteCount)
+        return made
     }
 
     /// Steps until a frame is full, the budget is spent, or the statement has ended (then it is released).

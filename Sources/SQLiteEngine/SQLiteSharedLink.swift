@@ -96,6 +96,9 @@ public final class SQLiteSharedLink: DatabaseLink {
                 if mayOnlyRead(execution) { return end(execution, Self.readOnlyBatch) }
                 return enqueueWrite(execution)
             }
+            if case .backup = execution.run.kind {
+                return database.options.isMemory ? end(execution, .noFileToCopy) : runAsLongRead(execution)
+            }
             // Long texts take long to prepare.
             if execution.run.sql.count > Self.loopSQLByteCountMax { return prepareOnWorker(execution) }
             if case .describe = execution.run.kind { return describe(execution) }

@@ -67,7 +67,7 @@ final class SQLiteWriter: @unchecked Sendable {
         case .batch(let isAtomic):
             SQLiteBatch(execution, connection).run(isAtomic: isAtomic)
         // Done where the request was received.
-        case .describe: break
+        case .describe, .backup: break
         }
         rollBackLeftovers()
     }

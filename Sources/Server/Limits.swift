@@ -72,6 +72,13 @@ public struct Limits: Sendable, Equatable {
     /// Threads for statements that take too long for a loop.
     public var workerThreadCountMax = 32
 
+    /// Transfers of one user at a time; each has a thread while its file is written, and two buffers.
+    public static let transferCountPerUserMax = 8
+    /// Descriptors that one user has sent and that are not closed yet.
+    static let descriptorCountPerUserMax = 64
+    /// Threads that write files of clients; users who have none do not wait for those who have all.
+    static let transferThreadCountMax = 16
+
     /// The highest `frameByteCountMax` that the protocol allows.
     public static let frameByteCountCeiling = WireLimits.frameByteCountCeiling
 

@@ -506,12 +506,17 @@ def test_completion(run, terminal, database, tmp_path):  # noqa: F811
     shell.expect(f"{database}> ")
     # Columns of a table by its name, and of those that the line names.
     typed("SELECT completed.ident", "ity_number")
-    shell.type(" FROM completed WHERE completed.rem\t = 'r';\n")
+    shell.type(" FROM completed WHERE completed.rem\t")
+    shell.expect(r"ark")
+    # What is pasted has tabs, and nothing is completed in it.
+    shell.type(" = 'r' AND\tremark\t=\t'r';\n")
     shell.expect("42")
     shell.expect(f"{database}> ")
     shell.type(".des\t")
     shell.expect("cribe ")
-    shell.type("compl\t\n")
+    shell.type("compl\t")
+    shell.expect("eted")
+    shell.type("\n")
     shell.expect("remark")
     shell.expect(f"{database}> ")
     shell.type(f".read {tmp_path}/unus\t")
@@ -527,6 +532,22 @@ def test_completion(run, terminal, database, tmp_path):  # noqa: F811
     # Several are listed.
     shell.type(".ti\x08\x08\x08.t\t")
     shell.expect(r"\.tables +\.timing")
+
+
+def test_habits_of_mariadb_and_redis(terminal, run):  # noqa: F811
+    shell = terminal("-d", "my")
+    shell.type("use lb\n")
+    shell.expect("OK\\s+my> ")
+    shell.type("SELECT 1 AS first; SELECT 2 AS second\\G\n")
+    shell.expect(r" first\r\n[^\r]*\r\n +1\r[\s\S]*second . 2\r")
+    shell.type("SELECT 40 +\nquit\n")
+    shell.expect("hint: the statement is still open")
+    shell.type("\x03")
+    shell.expect("my> ")
+    # What has several lines is shown in several.
+    shell.resize(80, 24)
+    shell.type("SELECT 'one\\ntwo' AS x, 3 AS y;\n")
+    shell.expect(r"x . one\r\n +. two\r\ny . 3\r")
 
 
 def test_colour_only_where_it_is_wanted(terminal):

@@ -191,7 +191,7 @@ func formatted(
         #expect(RowStatement.changesRows(sql) == changesRows)
     }
 
-    @Test(arguments: OutputFormat.allCases.filter { $0 != .table })
+    @Test(arguments: OutputFormat.allCases.filter { $0 != .table && $0 != .record })
     func statementsWithoutColumnsWriteNothing(format: OutputFormat) {
         #expect(formatted(format, [], [[], []]) == "")
     }

@@ -12,15 +12,16 @@ import Testing
         #filePath.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 } + "/Snapshots"
 
     static let names = [
-        "litebase", "ping", "query", "shell", "databases", "status", "reload", "config", "add-database",
-        "remove-database",
-        "check", "top", "bench", "completions",
+        "litebase", "ping", "query", "export", "backup", "shell", "databases", "status", "reload", "config",
+        "add-database", "remove-database", "check", "top", "bench", "completions",
     ]
 
     private static func help(_ name: String, columns: Int) -> String {
         switch name {
         case "ping": LiteBaseCommand.helpMessage(for: PingCommand.self, columns: columns)
         case "query": LiteBaseCommand.helpMessage(for: QueryCommand.self, columns: columns)
+        case "export": LiteBaseCommand.helpMessage(for: ExportCommand.self, columns: columns)
+        case "backup": LiteBaseCommand.helpMessage(for: BackupCommand.self, columns: columns)
         case "shell": LiteBaseCommand.helpMessage(for: ShellCommand.self, columns: columns)
         case "databases": LiteBaseCommand.helpMessage(for: DatabasesCommand.self, columns: columns)
         case "status": LiteBaseCommand.helpMessage(for: StatusCommand.self, columns: columns)

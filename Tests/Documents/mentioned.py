@@ -56,6 +56,11 @@ LEFT_OUT = {
     "man -l docs/man/litebased.8": "Tests/CommandLine/test_documents.py has every page shown",
     "litebase bench": "the quick start in README.md runs it",
     "litebase config": PART, "systemctl status": PART, "sudo litebase config add-database": PART,
+    **dict.fromkeys(["litebase backup -d music music.db", "litebase backup --all /var/backups/litebase --keep 7"],
+                    "Tests/CommandLine/test_transfers.py makes copies"),
+    **dict.fromkeys(["systemctl enable --now litebase-backup.timer", "systemctl list-timers litebase-backup.timer"],
+                    "the units are examples, which have to be installed first"),
+    "litebase export": PART, "pg_dump -Fc": PART, "mariadb-dump --single-transaction": PART,
     "sudo systemctl edit litebase.service": PART, "sqlite3 -json": PART, "systemd-analyze verify": PART,
 }
 

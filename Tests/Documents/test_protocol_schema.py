@@ -16,6 +16,7 @@ import examples
 import pytest
 from jsonschema import Draft202012Validator
 from test_reply_fields import GONE, seen
+from transfers import transfer
 from wire import Client, RequestFailed, decode, tagged
 
 ROOT = examples.ROOT
@@ -166,6 +167,11 @@ class Recorder:
         except RequestFailed as error:
             result = error
         return result
+
+    def passing(self, type, descriptor, **data):
+        """A request that passes a descriptor."""
+        self.messages.append({"id": 1, "type": type, "data": tagged({"descriptors": 1, **data})})
+        return transfer(self.client, type, descriptor, **data)
 
     def record_bytes(self):
         """Keeps each line that comes."""

@@ -109,9 +109,9 @@ private struct SecondNamed: EmptyRequest, DirectlyAnsweredRequest {
     @Test func numbersStayWhatTheyAre() {
         let names = RequestTable(RequestTable.standard).rows.map { "\($0.type.name)" }
         #expect(
-            names.prefix(13) == [
+            names.prefix(15) == [
                 "health_check", "hello", "list_databases", "db_connect", "db_disconnect", "query", "batch", "describe",
-                "fetch", "cancel", "stats", "reload", "activity",
+                "fetch", "cancel", "stats", "reload", "activity", "backup", "export",
             ])
     }
 
@@ -149,7 +149,7 @@ private struct SecondNamed: EmptyRequest, DirectlyAnsweredRequest {
         #expect(refused?.contains(#""type":"error""#) == true && refused?.contains("text") == true)
         // What is told of types comes from the table, too.
         let unknown = client.ask(#"{"id":3,"type":"echoes"}"#)
-        #expect(unknown?.contains("activity, echo, constant.") == true)
+        #expect(unknown?.contains("activity, backup, export, echo, constant.") == true)
         #expect(client.ask(#"{"id":4,"type":"stats"}"#)?.contains(#""echo":2,"constant":1"#) == true)
         #expect(server.log.contains { $0.contains(": echo 2 failed with bad_request") })
         // The worker that decodes long requests finds it as well.

@@ -1,5 +1,6 @@
 """What the package brings, what it leaves behind, and what the tools of Debian and systemd say about it."""
 
+import pathlib
 import re
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from conftest import files, install
 from machine import SERVICE, SOCKET
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 APT = ["DEBIAN_FRONTEND=noninteractive"]
 MANUALS = ("litebased", "litebase", "litebase.toml", "litebase-protocol")
 COMPLETIONS = ("/usr/share/bash-completion/completions/litebase", "/usr/share/zsh/vendor-completions/_litebase",
@@ -107,6 +109,21 @@ def test_remove_keeps_data_and_configuration(machine):
     finally:
         install(machine)
     assert machine.output("litebase", "query", "SELECT count(*) > 0 FROM used", "--format", "csv").splitlines()[-1] == "1"
+
+
+def test_what_debian_tests_of_a_package(machine):
+    """debian/tests, which Debian runs on a machine of its own, with everything that the source package makes."""
+    drivers = ["python3-litebase", "node-litebase", "golang-github-litebase-litebase-go-dev", "librust-litebase-dev"]
+    version = machine.deb.name.split("_")[1]
+    for name in drivers:
+        machine.copy_in(machine.deb.with_name(f"{name}_{version}_all.deb"), f"/root/{name}.deb")
+    machine.copy_in(ROOT / "packaging/debian/tests/smoke", "/root/smoke")
+    try:
+        machine.run("apt-get", "install", "-y", "-q", "--no-install-recommends", *(f"/root/{name}.deb" for name in drivers), environment=APT)
+        done = machine.run("sh", "/root/smoke", timeout=120, check=False)
+        assert done.returncode == 0 and done.stdout.endswith("passed\n"), done.stdout[-3000:] + done.stderr[-3000:]
+    finally:
+        machine.run("apt-get", "purge", "-y", "-q", *drivers, environment=APT)
 
 
 def answer(machine, delete):

@@ -46,9 +46,24 @@ ssize_t clinux_receive(int socket, void *buffer, size_t byte_count);
 void clinux_refuse_descriptors(int socket);
 /// Whether an accepted socket can receive descriptors; always true if the kernel cannot refuse them.
 bool clinux_may_bring_descriptors(int socket);
-/// recvmsg(2), with the descriptors that came along.
+/// sendmsg(2) with one descriptor, without SIGPIPE.
+ssize_t clinux_send_with_descriptor(int socket, const void *bytes, size_t byte_count, int descriptor);
+/// Lets descriptors come over a socket again, or not; without effect if the kernel cannot refuse them.
+void clinux_set_pass_descriptors(int socket, bool may_pass);
+/// recvmsg(2), with the descriptors that came along; some are lost when the process has no more room for them.
 ssize_t clinux_receive_with_descriptors(
-    int socket, void *buffer, size_t byte_count, int descriptors[CLINUX_DESCRIPTOR_COUNT_MAX], int *descriptor_count);
+    int socket, void *buffer, size_t byte_count, int descriptors[CLINUX_DESCRIPTOR_COUNT_MAX], int *descriptor_count,
+    bool *are_lost);
+/// O_PATH of open(2): such a descriptor names a file, and reads and writes nothing.
+#define CLINUX_PATH_ONLY 010000000
+/// Whether an open file is on a file system in memory (fstatfs(2)).
+bool clinux_is_in_memory(int file);
+/// Has the kernel begin to write what write(2) has just put into a file, and waits until what came some megabytes before is
+/// on the disk (sync_file_range(2)): so a long file neither fills the memory with what is not written yet, nor makes others
+/// wait for all of it when they have a file of theirs written.
+void clinux_write_out(int file, size_t byte_count);
+/// Whether any process has locks of fcntl(2) on an open file that conflict with writing it (F_OFD_GETLK).
+bool clinux_is_locked(int file);
 /// Closing the socket will not wait until everything has been sent (socket(7), SO_LINGER).
 void clinux_do_not_linger(int socket);
 ssize_t clinux_send(int socket, const void *bytes, size_t byte_count);

@@ -4,6 +4,7 @@
 
 internal import ByteBuffers
 internal import LinuxSystem
+internal import WireProtocol
 
 /// A connection to the daemon whose calls return when the answer is there.
 ///
@@ -131,6 +132,51 @@ extension BlockingClient {
         if !output.isEmpty { fail(.timedOut) }
         if let failure { throw failure }
         return id
+    }
+
+    /// Asks the server to take descriptors, if it was not asked yet.
+    /// - Throws: `ClientError.invalidRequest` where it takes none.
+    func offerDescriptors() throws(ClientError) {
+        if introduction.sendsDescriptors { return }
+        introduction.sendsDescriptors = true
+        let answer = HelloReply(try reply(to: .hello(introduction)).data)
+        guard answer.takesDescriptors != true else { return }
+        introduction.sendsDescriptors = false
+        throw .invalidRequest(
+            "the daemon writes no files over this connection: use its Unix socket, and a daemon of this version")
+    }
+
+    /// Sends a request, and a descriptor with it, which the caller may close then.
+    func start(_ request: Request, passing descriptor: Int32) throws(ClientError) -> Int64 {
+        let deadline = MonotonicInstant.after(timeout)
+        try flush(until: deadline)
+        // What was sent before must not get the descriptor.
+        if !output.isEmpty { fail(.timedOut) }
+        if let failure { throw failure }
+        let id = router.open()
+        do throws(ClientError) {
+            try request.encode(id: id, into: &output)
+        } catch {
+            router.forget(id)
+            throw error
+        }
+        while true {
+            switch Sockets.send(socket, output.readable, descriptor: descriptor) {
+            case .bytes(let count):
+                output.consume(count)
+                try flush(until: deadline)
+                if !output.isEmpty { fail(.timedOut) }
+                if let failure { throw failure }
+                return id
+            case .wouldBlock:
+                let ready = Polling.wait((socket.number, [.readable, .writable]), -1, until: deadline).first
+                if ready.contains(.readable) { receive() }
+                if ready.isEmpty, let deadline, .now >= deadline { fail(.timedOut) }
+            case .endOfStream: fail(.disconnected(nil))
+            case .failed(let error): fail(.disconnected(error))
+            }
+            if let failure { throw failure }
+        }
     }
 
     /// Waits for the next event of a request.

@@ -42,4 +42,5 @@ extension Notice.Code {
 struct Introduction: Sendable {
     var name: String?
     var wantsNotices = false
+    var sendsDescriptors = false
 }

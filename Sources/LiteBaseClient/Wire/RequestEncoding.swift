@@ -21,6 +21,8 @@ enum Request: Sendable {
     case batch([BatchStatement], isAtomic: Bool, Target)
     case describe(sql: String, Target)
     case complete(CompletionPlace, Target)
+    case backup(database: String?, progressMilliseconds: Int64?)
+    case export(sql: String, Parameters, Target, ExportRequest.Options)
     case fetch(id: Int64)
     case cancel(id: Int64)
 
@@ -38,6 +40,8 @@ enum Request: Sendable {
         case .batch: BatchRequest.type
         case .describe: DescribeRequest.type
         case .complete: CompleteRequest.type
+        case .backup: BackupRequest.type
+        case .export: ExportRequest.type
         case .fetch: FetchRequest.type
         case .cancel: CancelRequest.type
         }
@@ -66,7 +70,9 @@ enum Request: Sendable {
             HealthRequest.write(
                 database: name, timeoutMilliseconds: timeout?.timeoutMilliseconds, &writer, &output)
         case .hello(let introduction):
-            HelloRequest.write(client: introduction.name, notices: introduction.wantsNotices, &writer, &output)
+            HelloRequest.write(
+                client: introduction.name, notices: introduction.wantsNotices,
+                descriptors: introduction.sendsDescriptors, &writer, &output)
         case .connect(let options): options.write(&writer, &output)
         case .disconnect(let session): DisconnectRequest.write(session: session, &writer, &output)
         case .query(let sql, let parameters, let target, let options, let isPaged, let wantsAllResults):
@@ -84,6 +90,11 @@ enum Request: Sendable {
             CompleteRequest.write(
                 sql: place.text, cursor: Int64(place.cursor), target: target, limit: place.limit, recent: place.recent,
                 &writer, &output)
+        case .backup(let database, let progress):
+            BackupRequest.write(database: database, progressMilliseconds: progress, &writer, &output)
+        case .export(let sql, let parameters, let target, let options):
+            ExportRequest.write(
+                sql: sql, parameters: parameters.writing, target: target, options: options, &writer, &output)
         case .fetch(let id), .cancel(let id): RequestReference.write(request: id, &writer, &output)
         }
     }

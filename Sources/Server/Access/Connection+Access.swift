@@ -136,7 +136,8 @@ extension Connection {
             for operation in inFlight.operations
             where operation.session == nil && operation.row.traits.contains(.isStoppable) {
                 // A monitor may continue to ask databases whether they answer.
-                guard let name = operation.databaseName, !isMonitor || operation.isStatement else { continue }
+                let isCheck = !operation.isStatement && operation.transfer == nil
+                guard let name = operation.databaseName, !isMonitor || !isCheck else { continue }
                 let former: DatabaseAccess = operation.mayWrite ? .readWrite : .readOnly
                 if renewed(former, on: name) == nil { stop(operation, .accessRevoked) }
             }

@@ -1,6 +1,7 @@
 // A client's socket, with the received bytes that are not processed and the output that is not sent.
 
 internal import ByteBuffers
+internal import DatabaseContract
 internal import LinuxSystem
 internal import WireProtocol
 
@@ -16,7 +17,9 @@ struct ClientStream: ~Copyable {
     /// `nil` when closed: requests of a client that is gone end later than its socket.
     private var socket: OwnedDescriptor?
     /// Descriptors may arrive, or have arrived, over the socket.
-    let mayBringDescriptors: Bool
+    private(set) var mayBringDescriptors: Bool
+    /// Where they wait, for a client that has asked to send some.
+    var descriptors: DescriptorInbox?
     var decoder: FrameDecoder
     /// Incomplete requests, and requests that wait for their turn.
     var input = ByteBuffer()
@@ -65,6 +68,34 @@ struct ClientStream: ~Copyable {
         }
     }
 
+    private mutating func withSocketAndDescriptors<Result>(
+        _ body: (borrowing OwnedDescriptor, inout DescriptorInbox) -> Result
+    ) -> Result? {
+        guard var inbox = descriptors.take() else { return nil }
+        defer { descriptors = inbox }
+        return withSocket { body($0, &inbox) }
+    }
+
+    /// Lets descriptors arrive, or not any more.
+    mutating func takeDescriptors(_ inbox: DescriptorInbox?) {
+        guard (inbox == nil) != (descriptors == nil) else { return }
+        descriptors = inbox
+        withSocket { Sockets.setDescriptors($0, mayPass: inbox != nil) }
+        mayBringDescriptors = true
+    }
+
+    /// Ends the client's sending before the socket is closed, which could otherwise wait for what has come over it.
+    mutating func endInput(_ account: UserAccount, _ workers: WorkerPool) {
+        guard mayBringDescriptors else { return }
+        guard descriptors != nil else { return withSocket { Sockets.endInput($0) } ?? () }
+        descriptors = nil
+        withSocket {
+            Sockets.endInput($0) { numbers in
+                for number in numbers { _ = DescriptorInbox.adopt(number, account, workers) }
+            }
+        }
+    }
+
     /// Registers with the loop for events of the socket.
     mutating func register(_ source: EventSource, _ loop: EventLoop) throws(Errno) {
         try withSocket { (socket) throws(Errno) in try loop.register(source, socket, for: .readable) }
@@ -102,7 +133,9 @@ struct ClientStream: ~Copyable {
     /// - Returns: `nil` when the socket is closed.
     mutating func receive(into buffer: UnsafeMutableRawBufferPointer) -> IOOutcome? {
         let outcome =
-            if mayBringDescriptors {
+            if descriptors != nil {
+                withSocketAndDescriptors { $1.receive($0, into: buffer) }
+            } else if mayBringDescriptors {
                 withSocket { Sockets.receiveWithoutDescriptors($0, into: buffer) }
             } else {
                 withSocket { SystemCalls.receive($0, into: buffer) }

@@ -78,6 +78,7 @@ extension Connection {
         guard let slot = handover.slot else { return }
         preferences.int64Style = slot.int64Style
         preferences.noticeEncoding = slot.noticeEncoding.flatMap(context.formats.encoding)
+        takeDescriptors(slot.takesDescriptors)
         if let framing = slot.framing.flatMap(context.formats.framing) { stream.decoder.resume(framing) }
         sessions.restore(count: slot.sessionCount)
         let requests = slot.unanswered ?? []

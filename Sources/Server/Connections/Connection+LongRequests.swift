@@ -47,6 +47,7 @@ extension Connection {
         withOutputStorage {
             attention = stream.input.isEmpty ? .lastRequest : .request
             answer(request)
+            if stream.descriptors != nil { closeUndeclared(before: stream.input.count) }
             attention = .none
             processInput()
             finishTurn()

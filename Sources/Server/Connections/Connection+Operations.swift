@@ -9,7 +9,15 @@ internal import WireProtocol
 extension Connection {
     /// Makes an operation of the request in `context.body` and takes its bytes over, so views into them stay valid.
     func makeOperation(_ request: ReceivedRequest) -> Operation {
-        let operation = context.takeOperation(request.encoding, stream.framing, request.row)
+        fill(context.takeOperation(request.encoding, stream.framing, request.row), request)
+    }
+
+    /// The same for one whose data go into a file.
+    func makeOperation(_ request: ReceivedRequest, _ transfer: Transfer) -> Operation {
+        fill(context.makeOperation(request.encoding, stream.framing, request.row, transfer), request)
+    }
+
+    private func fill(_ operation: Operation, _ request: ReceivedRequest) -> Operation {
         swap(&operation.storage, &context.body)
         operation.id = request.head.id
         operation.connection = self
@@ -88,8 +96,9 @@ extension Connection {
         while true {
             switch outcome {
             case .pending: return false
-            case .filled: outcome = takeFrame(operation)
+            case .filled: outcome = operation.transfer == nil ? takeFrame(operation) : passOn(operation)
             case .ended:
+                if operation.transfer != nil, !endTransfer(operation) { return false }
                 finish(operation)
                 return true
             }
@@ -105,7 +114,7 @@ extension Connection {
     }
 
     /// Records the progress of an operation.
-    private func move(_ operation: Operation, to progress: Operation.Progress) {
+    func move(_ operation: Operation, to progress: Operation.Progress) {
         let (former, stage) = (operation.progress.stage, progress.stage)
         operation.progress = progress
         if operation.isTracked, former != stage { flow.requestDidMove(from: former, to: stage) }
@@ -301,7 +310,9 @@ extension Connection {
 
     /// Makes an operation end soon.
     func stop(_ operation: Operation, _ reason: StopReason) {
-        if operation.progress == .queued {
+        if operation.transfer?.isDriverDone == true {
+            stopTransfer(operation, reason)
+        } else if operation.progress == .queued {
             operation.session?.waiting.removeAll { $0 === operation }
             operation.error = .stopped(reason)
             operationDidEnd(operation)

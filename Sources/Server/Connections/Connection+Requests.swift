@@ -34,6 +34,7 @@ extension Connection {
                 attention = offset &+ consumed == bytes.count ? .lastRequest : .request
                 handleFrame(UnsafeRawBufferPointer(rebasing: rest[body]))
                 offset &+= consumed
+                if stream.descriptors != nil { closeUndeclared(before: bytes.count - offset) }
                 if requestCount & Self.clockRequestMask == 0, deadline < .now {
                     flow.isInputReady = offset < bytes.count
                     return offset
@@ -75,12 +76,14 @@ extension Connection {
         do throws(DecodeError) {
             try encoding.format.translate(frame, into: &context.body)
         } catch {
+            stream.descriptors?.removeAll()
             return reply(RequestError(error), id: .none, encoding: encoding)
         }
         do throws(HeadError) {
             let head = try RequestHead.decode(context.body.readable)
             dispatch(head, encoding)
         } catch {
+            stream.descriptors?.removeAll()
             reply(RequestError(error.error), id: error.id, encoding: encoding)
         }
         trimBody()
@@ -104,10 +107,17 @@ extension Connection {
             let error = RequestError(
                 .unknownType, "The request type \"\(RequestError.printable(head.typeName))\" is not known.",
                 hint: "Known types: \(context.requests.nameList).")
+            stream.descriptors?.removeAll()
             return reply(error, id: head.id, encoding: encoding)
         }
         context.statistics.requests[Int(row.number)] &+= 1
         if context.observer.wants(.debug) { observeStart(head, row.type) }
+        if row.traits.contains(.takesDescriptors) {
+            do throws(RequestError) { try takeDescriptors(of: head, row) } catch {
+                return reply(error, id: head.id, encoding: encoding)
+            }
+        }
+        defer { if !passedFiles.isEmpty { passedFiles = [] } }
         if let refusal = client.refusal {
             // A client that may raise the limit must get through, once.
             guard row.traits.contains(.raisesLimits), isAdministrator else {

@@ -56,6 +56,8 @@ final class Connection: EventSource {
     @exclusivity(unchecked) var preferences = ClientPreferences()
     @exclusivity(unchecked) var sessions: SessionTable
     @exclusivity(unchecked) var inFlight = RequestsInFlight()
+    /// What the request that is being handled has taken.
+    @exclusivity(unchecked) var passedFiles: [PassedFile] = []
     @exclusivity(unchecked) var requestCount: UInt64 = 0
     @exclusivity(unchecked) var attention = RequestAttention.none
     @exclusivity(unchecked) var decoding = LongRequestStage.none
@@ -190,6 +192,7 @@ final class Connection: EventSource {
         case .bytes(let count):
             context.statistics.bytesReceived += UInt64(count)
             take(UnsafeRawBufferPointer(rebasing: context.receiveBuffer[..<count]))
+            if stream.descriptors != nil { refuseDescriptors() }
         case .endOfStream: processInput()
         case .wouldBlock: return recordPosition()
         case .failed: return disconnect()
@@ -324,7 +327,7 @@ final class Connection: EventSource {
     func disconnect() {
         guard !isClosed else { return }
         // Before somebody else may have the last reference to the socket, in particular the service manager.
-        if stream.mayBringDescriptors { stream.withSocket { Sockets.endInput($0) } }
+        stream.endInput(account, context.shared.transfers)
         endKeeping()
         detach()
     }
@@ -341,6 +344,7 @@ final class Connection: EventSource {
     func detach() {
         phase.advance(to: .closed)
         handover.forget()
+        stream.descriptors = nil
         stream.close(self, context.loop)
         context.connections[number] = nil
         if let share { context.releaseShare(share) }

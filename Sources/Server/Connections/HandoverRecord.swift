@@ -72,7 +72,8 @@ enum HandoverRecord {
         slot?.record(
             framing: position.framing?.number, int64Style: position.preferences.int64Style,
             noticeEncoding: position.preferences.noticeEncoding?.number, sessionCount: position.sessionCount,
-            requestCount: requestCount, isBehindLeftover: isBehindLeftover, request: request)
+            takesDescriptors: position.preferences.takesDescriptors, requestCount: requestCount,
+            isBehindLeftover: isBehindLeftover, request: request)
     }
 }
 
@@ -81,6 +82,8 @@ struct ClientPreferences {
     var int64Style = Int64Style.tagged
     /// Encoding of notices; `nil` if the client does not know them.
     var noticeEncoding: WireEncoding?
+    /// It sends descriptors along.
+    var takesDescriptors = false
     /// The name that the client gives itself; a later process does not know it.
     var name: String?
 }

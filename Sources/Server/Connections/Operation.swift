@@ -54,6 +54,8 @@ final class Operation: StatementRun, @unchecked Sendable {
     @exclusivity(unchecked) var refusal: RequestError?
     /// True after the reply's first frame was queued.
     @exclusivity(unchecked) var hasSentRows = false
+    /// Where its data go instead of into replies.
+    @exclusivity(unchecked) private(set) var transfer: Transfer?
     @exclusivity(unchecked) private var batch: BatchRequest?
     /// Parameters that are not decoded yet: a request that waits holds its bytes and nothing more.
     @exclusivity(unchecked) private var undecoded: ParameterList?
@@ -70,12 +72,14 @@ final class Operation: StatementRun, @unchecked Sendable {
         case waitingForOutput
         /// Until the client asks for the next page.
         case waitingForFetch
+        /// Until the client's file has taken what was produced.
+        case waitingForFile
         case ended
 
         /// The same for the flow control.
         var stage: FlowControl.Stage {
             switch self {
-            case .idle, .starting, .running, .ended: .working
+            case .idle, .starting, .running, .waitingForFile, .ended: .working
             case .queued: .queued
             case .waitingForOutput: .waitingForOutput
             case .waitingForFetch: .waitingForFetch
@@ -89,6 +93,15 @@ final class Operation: StatementRun, @unchecked Sendable {
         self.rows = rows
         encoding = rows.writer.encoding
         super.init(sink: rows)
+    }
+
+    /// For one request whose data go into a file.
+    init(_ rows: WireRowSink, _ row: RequestRow, _ transfer: Transfer) {
+        self.row = row
+        self.rows = rows
+        encoding = rows.writer.encoding
+        self.transfer = transfer
+        super.init(sink: transfer.sink)
     }
 
     /// Prepares for the reply's rows.
@@ -139,6 +152,7 @@ final class Operation: StatementRun, @unchecked Sendable {
         hasSentRows = false
         hold = Hold()
         refusal = nil
+        transfer = nil
         batch = nil
         if undecoded != nil { undecoded = nil }
     }
@@ -153,7 +167,8 @@ final class Operation: StatementRun, @unchecked Sendable {
         let parameterCount = max(parameters.capacity, undecoded?.count ?? 0, batch?.parameterCountPeak ?? 0)
         // The free part of a large storage was never touched; a small one may have been used by a larger request.
         let bytes = storage.capacity > 4 * LongRequest.byteCountMin ? storage.count : storage.capacity
-        return Self.emptyByteCount + bytes + parameterCount * MemoryLayout<DriverParameter>.stride
+        return Self.emptyByteCount + (transfer == nil ? 0 : Transfer.byteCount) + bytes
+            + parameterCount * MemoryLayout<DriverParameter>.stride
             + batchStatementCount * MemoryLayout<StatementSummary>.stride
     }
 

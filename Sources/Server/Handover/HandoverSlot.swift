@@ -18,7 +18,8 @@ struct UnansweredRequest {
 /// What the numbers of encodings and framings mean is not known here.
 ///
 /// - Layout, in bytes: 0 state (UInt32, atomic), 4 framing, 5 style of integers, 6 count of requests (UInt16), 8 number of
-///   the connection (UInt64), 16 sessions it has opened (UInt64), 24 bytes of ids (UInt32), 28 encoding of notices, 32… ids.
+///   the connection (UInt64), 16 sessions it has opened (UInt64), 24 bytes of ids (UInt32), 28 encoding of notices, 29 whether
+///   it takes descriptors, 32… ids.
 /// - Thread: its connection's loop, or the control loop while there is no connection.
 struct HandoverSlot: @unchecked Sendable {
     let index: Int
@@ -61,6 +62,8 @@ struct HandoverSlot: @unchecked Sendable {
     var noticeEncoding: FormatNumber? { formatNumber(at: 28) }
     var int64Style: Int64Style { Int64Style(rawValue: base.load(fromByteOffset: 5, as: UInt8.self)) ?? .tagged }
 
+    var takesDescriptors: Bool { base.load(fromByteOffset: 29, as: UInt8.self) != 0 }
+
     private func formatNumber(at offset: Int) -> FormatNumber? {
         let number = base.load(fromByteOffset: offset, as: UInt8.self)
         return number == Self.noFormat ? nil : FormatNumber(rawValue: number)
@@ -87,7 +90,7 @@ struct HandoverSlot: @unchecked Sendable {
     /// unknown.
     func record(
         framing: FormatNumber?, int64Style: Int64Style, noticeEncoding: FormatNumber?, sessionCount: UInt64,
-        requestCount: Int = 0,
+        takesDescriptors: Bool = false, requestCount: Int = 0,
         isBehindLeftover: Bool = false, request: (Int) -> UnansweredRequest = { _ in preconditionFailure() }
     ) {
         markUnknown()
@@ -96,6 +99,7 @@ struct HandoverSlot: @unchecked Sendable {
         base.storeBytes(of: framing?.rawValue ?? Self.noFormat, toByteOffset: 4, as: UInt8.self)
         base.storeBytes(of: int64Style.rawValue, toByteOffset: 5, as: UInt8.self)
         base.storeBytes(of: noticeEncoding?.rawValue ?? Self.noFormat, toByteOffset: 28, as: UInt8.self)
+        base.storeBytes(of: takesDescriptors ? 1 : 0, toByteOffset: 29, as: UInt8.self)
         base.storeBytes(of: UInt16(requestCount), toByteOffset: 6, as: UInt16.self)
         base.storeBytes(of: sessionCount, toByteOffset: 16, as: UInt64.self)
         base.storeBytes(of: UInt32(end - Self.idsOffset), toByteOffset: 24, as: UInt32.self)

@@ -122,7 +122,7 @@ extension Session {
 }
 
 extension Operation {
-    fileprivate var isLeftIdle: Bool { progress == .waitingForFetch || progress == .waitingForOutput }
+    fileprivate var isLeftIdle: Bool { [.waitingForFetch, .waitingForOutput, .waitingForFile].contains(progress) }
 }
 
 extension String {

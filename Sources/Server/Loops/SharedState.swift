@@ -15,6 +15,8 @@ final class SharedState: Sendable {
     let writers: WorkerPool
     /// For freeing large storage.
     let disposers = WorkerPool(threadCountMax: 1)
+    /// For files that clients have passed: writing and closing them takes as long as the client likes.
+    let transfers = WorkerPool(threadCountMax: Limits.transferThreadCountMax)
     /// The request types that are served.
     let requestRows: [RequestRow]
     /// How clients may speak.

@@ -98,7 +98,7 @@ extension Operation.Progress {
     fileprivate var name: String {
         switch self {
         case .queued: "queued"
-        case .waitingForOutput, .waitingForFetch: "waiting_for_client"
+        case .waitingForOutput, .waitingForFetch, .waitingForFile: "waiting_for_client"
         case .idle, .starting, .running, .ended: "running"
         }
     }

@@ -20,6 +20,7 @@ extension Connection {
         preferences.int64Style = content.int64
         preferences.noticeEncoding = content.notices ? request.encoding : nil
         preferences.name = content.client.flatMap(Self.shownName)
+        takeDescriptors(content.descriptors && peer != nil && !isMonitor)
         var greeting = HelloReply()
         greeting.version = context.shared.version
         greeting.protocolVersion = WireLimits.protocolVersion
@@ -27,6 +28,7 @@ extension Connection {
         greeting.peer = peer.map(HelloReply.Peer.init)
         greeting.isAdministrator = isAdministrator
         greeting.isMonitor = isMonitor ? true : nil
+        greeting.takesDescriptors = preferences.takesDescriptors ? true : nil
         return reply(greeting, to: request)
     }
 

@@ -77,6 +77,8 @@ struct RequestTraits: OptionSet, Sendable {
     static let isAnsweredAtEnd = RequestTraits(rawValue: 1 << 6)
     /// An administrator's is answered even beyond the limit of connections, which it may raise.
     static let raisesLimits = RequestTraits(rawValue: 1 << 7)
+    /// It declares descriptors, which it takes whatever becomes of it.
+    static let takesDescriptors = RequestTraits(rawValue: 1 << 8)
 }
 
 /// A request whose type is known.

@@ -27,6 +27,10 @@ extension RequestTable {
                 hint: "Ask an administrator: systemctl reload litebase."),
             [.raisesLimits]),
         RequestRow(ActivityRequest.self, for: .usersAndAdministrators),
+        RequestRow(BackupRequest.self, for: .users, [.isWork, .isKept, .isStoppable, .takesDescriptors]),
+        RequestRow(
+            ExportRequest.self, for: .users,
+            [.isWork, .isStatement, .isKept, .mayQueue, .isStoppable, .takesDescriptors]),
         RequestRow(CatalogRequest.self, for: .users, [.isWork, .mayQueue, .isStoppable]),
         RequestRow(CompleteRequest.self, for: .users, [.isWork]),
     ]

@@ -37,6 +37,9 @@ final class UserAccount: Sendable {
     let requestsInFlight = Usage()
     /// Including those that are being opened.
     let sessions = Usage()
+    /// Descriptors that the user has sent and that are not closed yet.
+    let descriptors = Usage()
+    let transfers = Usage()
     /// SQLite's memory for the user.
     let sqlite: MemoryAccount
     /// Requests, replies and connections that were refused because of a limit.
@@ -51,7 +54,7 @@ final class UserAccount: Sendable {
     static func number(of uid: UInt32?) -> UInt32 { uid ?? .max }
 
     /// Somebody is connected, or has hung up while workers have requests of his.
-    var isInUse: Bool { connections.count > 0 || bufferedBytes.count > 0 }
+    var isInUse: Bool { connections.count > 0 || bufferedBytes.count > 0 || descriptors.count > 0 }
 
     /// Root and the daemon's own user are to get through when others have taken all that they may.
     var isAdministrator: Bool { uid == 0 || uid == Process.effectiveUID }

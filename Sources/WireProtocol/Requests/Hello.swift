@@ -14,6 +14,8 @@ public struct HelloRequest: RequestContent {
     public private(set) var int64 = Int64Style.tagged
     /// Whether the client knows the message `notice`, which answers no request.
     public private(set) var notices = false
+    /// Whether the client wants to send descriptors along.
+    public private(set) var descriptors = false
 
     public init(_ data: UnsafeRawBufferPointer?) throws(DecodeError) {
         var fields = try FieldReader(data)
@@ -26,6 +28,8 @@ public struct HelloRequest: RequestContent {
                 int64 = try Self.readStyle(&fields)
             } else if name.equals("notices") {
                 notices = try fields.optionalBool("notices") ?? false
+            } else if name.equals("descriptors") {
+                descriptors = try fields.optionalBool("descriptors") ?? false
             } else {
                 try fields.reader.skip()
             }
@@ -34,10 +38,12 @@ public struct HelloRequest: RequestContent {
 
     /// Writes the data of a request from a client that takes integers of any size.
     public static func write(
-        client: String?, notices: Bool, _ writer: inout RequestWriter, _ output: inout ByteBuffer
+        client: String?, notices: Bool, descriptors: Bool = false, _ writer: inout RequestWriter,
+        _ output: inout ByteBuffer
     ) {
         writer.optional("client", client, into: &output)
         writer.field("notices", notices, into: &output)
+        if descriptors { writer.field("descriptors", true, into: &output) }
     }
 
     private static func readVersions(_ fields: inout FieldReader) throws(DecodeError) -> Bool {
@@ -77,6 +83,8 @@ public struct HelloReply: ReplyData {
     public var isAdministrator = false
     /// Whether it may only watch; absent if not.
     public var isMonitor: Bool?
+    /// Whether the client may send descriptors along; absent if not.
+    public var takesDescriptors: Bool?
 
     public init() {}
 
@@ -87,6 +95,7 @@ public struct HelloReply: ReplyData {
         visitor.field("peer", &peer)
         visitor.field("administrator", &isAdministrator)
         visitor.optional("monitor", &isMonitor)
+        visitor.optional("descriptors", &takesDescriptors)
     }
 
     /// The peer's process, according to the kernel.

@@ -10,9 +10,11 @@ struct ShellCommand: ParsableCommand {
         usage: "litebase shell [<options>]",
         discussion: """
             Statements end with a semicolon and may take several lines. Ctrl-C
-            cancels the running statement, Ctrl-D leaves. .help lists the shell's
-            own commands. A script, from stdin or by .read, ends at its first error
-            unless --on-error says otherwise.
+            cancels the running statement, Ctrl-D leaves, Tab completes. .help lists
+            the shell's own commands; those of psql, mariadb and sqlite3 (\\d, \\x,
+            \\G, .tables) are understood. Long results go through $PAGER. A script,
+            from stdin or by .read, ends at its first error unless --on-error says
+            otherwise.
 
             EXAMPLES:
               litebase shell

@@ -114,21 +114,28 @@ extension TableFormatter {
     /// Widths for the screen, and what that means for the cells.
     private mutating func fitted(_ natural: [Int]) -> [Int] {
         guard style.expansion == .auto, let screenWidth = style.width else { return natural }
+        if sample.count == 1, sample[0].row.contains(where: Self.hasLines) { return asRecords(natural) }
         let isNumeric = natural.indices.map { index in
             !sample.isEmpty && sample.allSatisfy { $0.cells[index].isRightAligned || $0.cells[index].isDim }
         }
         guard let widths = TableFit.widths(natural, mayBeCut: isNumeric.map { !$0 }, screenWidth: screenWidth) else {
             // Without rows there is nothing to show but the names, however wide.
-            if sample.isEmpty { return natural }
-            var records = RecordFormatter(style: style)
-            var nothing = ByteBuffer()
-            records.begin(columns, into: &nothing)
-            self.records = records
-            return natural
+            return sample.isEmpty ? natural : asRecords(natural)
         }
         isFitted = widths != natural
         return widths
     }
+
+    private mutating func asRecords(_ natural: [Int]) -> [Int] {
+        var records = RecordFormatter(style: style)
+        var nothing = ByteBuffer()
+        records.begin(columns, into: &nothing)
+        self.records = records
+        return natural
+    }
+
+    /// A text of several lines, as of Redis's INFO or MySQL's SHOW CREATE TABLE, is not read in one.
+    private static func hasLines(_ value: Value) -> Bool { value.text?.utf8.contains(UInt8(ascii: "\n")) ?? false }
 
     private func cell(_ value: Value) -> Cell {
         switch value {

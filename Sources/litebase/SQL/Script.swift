@@ -67,7 +67,7 @@ struct Script {
             transaction = try runner.run(sql, parameters, &formatter).transaction ?? transaction
         } catch let error as ClientError {
             let hadTransaction = hasOpenTransaction
-            transaction = error.serverError?.transaction ?? transaction
+            transaction = error.transaction(after: transaction) ?? transaction
             hasLostTransaction = hadTransaction && !hasOpenTransaction && RowStatement.isMeant(by: sql)
             throw error
         }

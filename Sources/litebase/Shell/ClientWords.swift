@@ -22,7 +22,7 @@ enum ClientWords {
         "\\copy":
             ".mode csv and .once FILE write the next result to a file; into a table, .read runs a file of INSERT statements",
         "\\!": "Ctrl-Z leads to the shell of the system, and fg back",
-        "\\s": "Ctrl-R searches what was typed before",
+        "\\s": "Ctrl-R searches what was typed before; .use says which database it is",
         "\\p": "Up shows the statement before", "\\r": "Ctrl-C drops what is typed",
         "\\dn": "SELECT schema_name FROM information_schema.schemata",
         "\\df": "SELECT routine_name FROM information_schema.routines",

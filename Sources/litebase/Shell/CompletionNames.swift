@@ -59,8 +59,11 @@ final class CompletionNames: Sendable {
 
     /// Reads them again if a statement may have changed them.
     func note(statement: String) {
-        let word = statement.prefix { $0.isLetter }.lowercased()
-        guard ["create", "alter", "drop", "rename", "use"].contains(word), let wanted = last.withLock({ $0 }) else {
+        let words = statement.prefix(64).lowercased().split { !$0.isLetter }.prefix(2).map(String.init)
+        guard let word = words.first, ["create", "alter", "drop", "rename", "use"].contains(word),
+            // Another session does not see those.
+            !words.contains("temp"), !words.contains("temporary"), let wanted = last.withLock({ $0 })
+        else {
             return
         }
         load(wanted)
@@ -99,6 +102,7 @@ final class CompletionNames: Sendable {
         _ wanted: Wanted
     ) throws(ClientError) -> (columns: [String: [String]], databases: [String], engine: String) {
         let client = try BlockingClient.connect(to: wanted.endpoint, trusting: wanted.trusted)
+        try client.introduce(as: "litebase shell (names)")
         client.timeout = timeout
         let databases = try client.listDatabases().map(\.name)
         let session = try client.openSession(wanted.options)

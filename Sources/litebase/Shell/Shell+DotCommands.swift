@@ -14,32 +14,32 @@ extension Shell {
     }
 
     static let dotCommands = [
-        DotCommand(name: ".again", arguments: "[expanded]", word: "\\g", help: "Run the statement before once more"),
-        DotCommand(name: ".databases", word: "\\l", help: "List the databases that you may open"),
+        DotCommand(name: ".again", arguments: "[expanded]", word: "\\g", help: "Run the statement before again"),
+        DotCommand(name: ".databases", word: "\\l", help: "List databases that you may open"),
         DotCommand(
             name: ".describe", arguments: "[TABLE]", word: "\\d",
-            help: "Show columns, keys and indexes; without a table, list all"),
-        DotCommand(name: ".edit", word: "\\e", help: "Edit the statement before in $EDITOR, and run it"),
+            help: "Show columns, keys, indexes"),
+        DotCommand(name: ".edit", word: "\\e", help: "Edit the statement before, by $EDITOR"),
         DotCommand(
             name: ".expanded", arguments: "[on|off|auto]", word: "\\x",
-            help: "Show rows as records; auto: where a table is too wide"),
+            help: "Show records; auto: of wide rows"),
         DotCommand(
             name: ".headers", arguments: "[on|off]", word: "\\t",
-            help: "Show the names of columns (table, csv, tsv)"),
+            help: "Show the names of columns"),
         DotCommand(name: ".help", word: "\\?", help: "Show this"),
         DotCommand(name: ".indexes", arguments: "[TABLE]", word: "\\di", help: "List indexes"),
-        DotCommand(name: ".mode", arguments: "FORMAT", help: "Set the format: \(formatNames)"),
-        DotCommand(name: ".nullvalue", arguments: "TEXT", help: "Show this for NULL (table, record)"),
+        DotCommand(name: ".mode", arguments: "FORMAT", help: "Set the format of results (--help)"),
+        DotCommand(name: ".nullvalue", arguments: "TEXT", help: "Show this for NULL"),
         DotCommand(
             name: ".once", arguments: "FILE", word: "\\g FILE",
-            help: "Write the next result to a file, or to |COMMAND"),
+            help: "Write the next result there, or to |CMD"),
         DotCommand(
             name: ".output", arguments: "[FILE]", word: "\\o",
-            help: "Write results to a file, or to |COMMAND; without one, show them"),
+            help: "Write results there, or to |CMD"),
         DotCommand(name: ".pager", arguments: "[on|off]", help: "Show long results by $PAGER (less)"),
         DotCommand(
             name: ".parameter", arguments: "set NAME VALUE",
-            help: "Give :NAME or $1 a value; also unset, clear, list"),
+            help: "Set :NAME or $1; unset, clear, list"),
         DotCommand(name: ".print", arguments: "TEXT", word: "\\echo", help: "Print a line"),
         DotCommand(name: ".quit", word: "\\q", help: "Leave; so do .exit and Ctrl-D"),
         DotCommand(name: ".read", arguments: "FILE", word: "\\i", help: "Run the statements of a file"),
@@ -48,11 +48,11 @@ extension Shell {
         DotCommand(name: ".timing", arguments: "[on|off]", word: "\\timing", help: "Show how long statements take"),
         DotCommand(
             name: ".use", arguments: "[DATABASE]", word: "\\c",
-            help: "Go to another database, by name or URL; without one, say which it is"),
+            help: "Go to another database, by name or URL"),
         DotCommand(name: ".views", arguments: "[PATTERN]", word: "\\dv", help: "List views"),
         DotCommand(
             name: ".watch", arguments: "[SECONDS]", word: "\\watch",
-            help: "Run the statement before again and again"),
+            help: "Repeat the statement before"),
     ]
 
     private static var formatNames: String { OutputFormat.allCases.map(\.rawValue).joined(separator: ", ") }
@@ -136,8 +136,8 @@ extension Shell {
         }
         let rule =
             try language() == .commandLines
-            ? "Each line is a command, as in redis-cli" : "Statements end with a semicolon, or \\g; \\G shows a record"
-        try output.print("\(rule). Ctrl-C cancels the running one, Tab completes.")
+            ? "Each line is a command, as in redis-cli" : "Statements end with a semicolon or \\g, records with \\G"
+        try output.print("\(rule).\nCtrl-C cancels the running one, Tab completes, Ctrl-R searches.")
         try output.flush()
     }
 

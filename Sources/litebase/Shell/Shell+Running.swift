@@ -78,7 +78,7 @@ extension Shell {
 
     /// `.open` is sqlite3's.
     static func changesTarget(_ command: String) -> Bool {
-        [".use", ".open", ".connection"].contains { command == $0 || command.hasPrefix($0 + " ") }
+        [".use", ".open", ".connection"].contains { command.hasPrefix($0 + " ") }
     }
 
     func run(
@@ -172,7 +172,7 @@ extension Shell {
             let summary = try runner.run(sql, parameters, &formatter)
             if let state = summary.transaction { connection.transaction = state }
         } catch let error as ClientError {
-            if let state = error.serverError?.transaction { connection.transaction = state }
+            if let state = error.transaction(after: connection.transaction) { connection.transaction = state }
             throw StatementError(error: error, sql: sql)
         } catch let error as OutputError {
             if let state = error.summary?.transaction { connection.transaction = state }

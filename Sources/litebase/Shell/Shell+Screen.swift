@@ -11,7 +11,7 @@ extension Shell {
             (style.isTerminal, style.hasColor, style.width) = (false, false, nil)
         } else if isInteractive {
             style.width = Terminal.size?.width
-            style.cutAdvice = "\\G or .mode record"
+            style.cutAdvice = "\\x or .mode record"
         }
         return style
     }

@@ -71,9 +71,9 @@ extension Shell {
     /// Runs it once more.
     func runAgain(isExpanded: Bool) throws {
         guard let sql = lastStatement else { throw UsageError("there is no statement before") }
-        if isExpanded { ending = TypedLine.Ending(isExpanded: true) }
-        defer { ending = nil }
-        try runInNewSessionIfLost(sql)
+        ending = isExpanded ? TypedLine.Ending(isExpanded: true) : nil
+        var splitter = StatementSplitter(try language(), rules)
+        try run(StatementSplitter.Statement(bytes: Array(sql.utf8), line: 1), &splitter, nil)
     }
 
     /// Runs it again and again, until Ctrl-C.
@@ -81,12 +81,17 @@ extension Shell {
         let seconds = argument.isEmpty ? 2 : Double(argument) ?? 0
         guard seconds > 0, seconds <= 86400 else { throw UsageError(".watch takes a number of seconds") }
         guard let sql = lastStatement else { throw UsageError("there is no statement to watch") }
+        if isTransactionGone {
+            throw UsageError("the transaction is rolled back, and nothing is run; ROLLBACK ends it")
+        }
+        hadTransaction = connection.transaction != .none
+        let (text, parameters) = try bound(sql)
         let hadPager = settings.hasPager
         settings.hasPager = false
         defer { settings.hasPager = hadPager }
         while true {
             try output.print("Every \(argument.isEmpty ? "2" : argument) s, Ctrl-C ends it:")
-            try run(sql: sql)
+            try run(sql: text, parameters)
             Interrupts.sleep(milliseconds: Int32(min(seconds * 1000, 86_400_000)))
             if Interrupts.isRaised { break }
         }

@@ -125,7 +125,6 @@ final class Shell {
     /// Runs all that a source of lines has. `script` is which it is, whatever its line; `nil` for the terminal.
     func process(_ lines: any LineReader, script: ScriptPlace?) throws {
         var splitter = try makeSplitter()
-        let isRedis = splitter.language == .commandLines
         if let script, errorPolicy == .stop, let refusal = (lines as? PlainLines)?.refusal(splitter) {
             place = ScriptPlace(file: script.file, line: refusal.line)
             complain(refusal.reason, refusal.status)
@@ -137,46 +136,10 @@ final class Shell {
             switch try lines.read(prompt: prompt(splitter)) {
             case .line(let line):
                 typed.append(line)
-                defer {
-                    if splitter.isBetweenStatements {
-                        lines.remember(typed)
-                        typed = []
-                    }
-                }
-                if splitter.isBetweenStatements, let command = Self.dotCommand(line, isTerminal: script == nil) {
-                    try run(command, &splitter, script)
-                    continue
-                }
-                // psql's and MySQL's, which Redis would take for commands of its own.
-                if isRedis, Self.isBackslashLine(line) {
-                    place = script.map { ScriptPlace(file: $0.file, line: splitter.line) }
-                    splitter.line += 1
-                    complain(ScriptText.refusal(ofLine: line))
-                    continue
-                }
-                ending = script == nil ? TypedLine.ending(line, splitter) : nil
-                guard let text = script == nil ? TypedLine.text(line, splitter) : line else {
-                    typed.removeLast()
-                    if Self.edits(line) {
-                        let text = Array(typed.joined(separator: [UInt8(ascii: "\n")]))
-                        splitter.reset()
-                        typed = []
-                        try attempt { try self.edit(String(decoding: text, as: UTF8.self)) }
-                    } else {
-                        complain(TypedLine.refusal(line))
-                    }
-                    continue
-                }
-                var rest = (text + [UInt8(ascii: "\n")])[...]
-                while !isOver, !endsScript, let statement = splitter.next(&rest) {
-                    do {
-                        try run(statement, &splitter, script)
-                    } catch let error as OutputError {
-                        if let place, let lines = lines as? PlainLines, lines.hasRest {
-                            Terminal.complain("litebase: behind \(place): \(ScriptText.nobodyReads)")
-                        }
-                        throw error
-                    }
+                try take(line, &splitter, &typed, from: lines, script)
+                if splitter.isBetweenStatements {
+                    lines.remember(typed)
+                    typed = []
                 }
             case .interrupted:
                 if !isInteractive { throw InterruptedError() }
@@ -190,6 +153,65 @@ final class Shell {
                 // The prompt is still there.
                 if script == nil, !(lines is TextLines) { tell("") }
                 return try end(&splitter, script)
+            }
+        }
+    }
+
+    /// Takes one line: a command, or a part of a statement. `typed` are the lines of the statement, with this one.
+    private func take(
+        _ line: [UInt8], _ splitter: inout StatementSplitter, _ typed: inout [[UInt8]], from lines: any LineReader,
+        _ script: ScriptPlace?
+    ) throws {
+        let isBetween = splitter.isBetweenStatements
+        if isBetween, let command = Self.dotCommand(line, isTerminal: script == nil) {
+            return try run(command, &splitter, script)
+        }
+        // psql's and MySQL's, which Redis would take for commands of its own.
+        if splitter.language == .commandLines, Self.isBackslashLine(line) {
+            place = script.map { ScriptPlace(file: $0.file, line: splitter.line) }
+            splitter.line += 1
+            return complain(ScriptText.refusal(ofLine: line))
+        }
+        guard script == nil else { return try runStatements(of: line, nil, &splitter, from: lines, script) }
+        if !isBetween, splitter.context == .plain, Self.familiar[Self.word(line)] != nil {
+            Terminal.complain("hint: the statement is still open: a semicolon ends it, Ctrl-C drops it")
+        }
+        guard var text = TypedLine.text(line, splitter) else {
+            typed.removeLast()
+            return try takeCommand(line, &splitter, &typed)
+        }
+        let ending = TypedLine.ending(line, splitter)
+        // MySQL's own client needs no semicolon there.
+        if isBetween, TypedLine.isUse(text, splitter.language) { text += splitter.terminator }
+        try runStatements(of: text, ending, &splitter, from: lines, nil)
+    }
+
+    /// Takes a command in the middle of a statement.
+    private func takeCommand(
+        _ line: [UInt8], _ splitter: inout StatementSplitter, _ typed: inout [[UInt8]]
+    ) throws {
+        guard Self.edits(line) else { return complain(TypedLine.refusal(line)) }
+        let text = Array(typed.joined(separator: [UInt8(ascii: "\n")]))
+        splitter.reset()
+        typed = []
+        try attempt { try self.edit(String(decoding: text, as: UTF8.self)) }
+    }
+
+    private func runStatements(
+        of text: [UInt8], _ lineEnding: TypedLine.Ending?, _ splitter: inout StatementSplitter,
+        from lines: any LineReader, _ script: ScriptPlace?
+    ) throws {
+        var rest = (text + [UInt8(ascii: "\n")])[...]
+        while !isOver, !endsScript, let statement = splitter.next(&rest) {
+            do {
+                // It belongs to the last one.
+                ending = rest.allSatisfy { $0 <= 0x20 } ? lineEnding : nil
+                try run(statement, &splitter, script)
+            } catch let error as OutputError {
+                if let place, let lines = lines as? PlainLines, lines.hasRest {
+                    Terminal.complain("litebase: behind \(place): \(ScriptText.nobodyReads)")
+                }
+                throw error
             }
         }
     }
@@ -246,12 +268,18 @@ final class Shell {
         }
         if trimmed.lowercased().hasPrefix("source ") { return ".read " + trimmed.dropFirst(7) }
         // The names in other shells; in a script they would be something else.
-        let word = String(trimmed.reversed().drop { $0.isWhitespace || $0 == ";" }.reversed())
-        return familiar[word.lowercased()]
+        return familiar[word(line)]
+    }
+
+    /// A line without its semicolon, in small letters.
+    private static func word(_ line: [UInt8]) -> String {
+        let trimmed = String(decoding: line.prefix(16), as: UTF8.self).drop { $0.isWhitespace }
+        return String(trimmed.reversed().drop { $0.isWhitespace || $0 == ";" }.reversed()).lowercased()
     }
 
     private static let familiar = [
-        "exit": ".quit", "quit": ".quit", "help": ".help",
+        "exit": ".quit", "quit": ".quit", "help": ".help", "status": ".use", "edit": ".edit",
+        "nopager": ".pager off",
     ]
 
     /// Runs the lines of a file.

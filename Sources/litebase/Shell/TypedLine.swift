@@ -50,6 +50,13 @@ enum TypedLine {
         return (head, ending)
     }
 
+    /// Whether a line is MySQL's USE with one name, and nothing behind it.
+    static func isUse(_ line: [UInt8], _ language: StatementSplitter.Language) -> Bool {
+        let words = line.split { $0 <= 0x20 }
+        guard language == .mysql, words.count == 2, words[1].last != UInt8(ascii: ";") else { return false }
+        return words[0].map { $0 | 0x20 }.elementsEqual("use".utf8)
+    }
+
     /// Why a line was not taken.
     static func refusal(_ line: [UInt8]) -> String {
         "\(word(of: line)) is a command, and was not run; the statement before it is still open: "

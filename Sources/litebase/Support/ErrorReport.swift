@@ -19,6 +19,16 @@ extension ClientError {
         return server.code == .sessionNotFound || (server.code == .connectFailed && server.sqlState == "08003")
     }
 
+    /// The state of the session's transaction, if the error says it.
+    ///
+    /// A statement that was stopped may still be ending on its server, which looks like an open transaction; it has begun none.
+    func transaction(after former: TransactionState?) -> TransactionState? {
+        guard let error = serverError else { return nil }
+        let isStopped = error.code == .cancelled || error.code == .timeout
+        if isStopped, former != .active, former != .failed { return former }
+        return error.transaction
+    }
+
     /// Whether the session has no transaction any more, and can run no further statement: it is lost, its server was
     /// lost while the statement ran (`connect_failed`), or the outcome is unknown (`outcome_unknown`).
     var endsSession: Bool {

@@ -13,11 +13,10 @@ SQL = SwiftSQL("PostgreSQLEngine/PostgreSQLCatalogQueries.swift")
 LEVELS = {
     "relations": "namespace name kind comment row_estimate size_bytes definition extra",
     "columns": "namespace relation name position type nullable default generated identity hidden collation key_position comment extra",
-    "keys": "namespace relation name kind ordinal column comment extra",
-    "foreignKeys": "namespace relation name ordinal column target_namespace target_relation target_column on_update on_delete "
-                   "comment extra",
-    "indexes": "namespace relation name unique ordinal column expression method predicate definition comment extra",
-    "triggers": "namespace relation name timing event definition comment extra",
+    "keys": "namespace relation name kind ordinal column extra",
+    "foreignKeys": "namespace relation name ordinal column target_namespace target_relation target_column on_update on_delete extra",
+    "indexes": "namespace relation name unique ordinal column expression method predicate definition extra",
+    "triggers": "namespace relation name timing event definition extra",
     "routines": "namespace name kind arguments returns language comment definition extra",
     "types": "namespace name kind base ordinal label comment extra",
 }
@@ -224,48 +223,49 @@ def test_every_kind_of_table_has_its_columns_and_sequences_have_none(owner):
 
 def test_keys(owner):
     deferred = {"deferrable": True, "deferred": True}
-    assert table(owner.level("keys"), "relation", "name", "kind", "ordinal", "column", "comment", "extra") == [
-        ("customer", "customer_pkey", "primary", "1", "id", "By number", None),
-        ("customer", "name_born", "unique", "1", "name", None, deferred),
-        ("customer", "name_born", "unique", "2", "born", None, deferred),
-        ("orders", "orders_pkey", "primary", "1", "b", None, None), ("orders", "orders_pkey", "primary", "2", "a", None, None)]
+    assert table(owner.level("keys"), "relation", "name", "kind", "ordinal", "column", "extra") == [
+        ("customer", "customer_pkey", "primary", "1", "id", {"comment": "By number"}),
+        ("customer", "name_born", "unique", "1", "name", deferred),
+        ("customer", "name_born", "unique", "2", "born", deferred),
+        ("orders", "orders_pkey", "primary", "1", "b", None), ("orders", "orders_pkey", "primary", "2", "a", None)]
 
 
 def test_foreign_keys(owner):
     assert table(owner.level("foreignKeys"), *LEVELS["foreignKeys"].split()) == [
-        ('An "odd" name', "line", "of", "1", "y", "shop", "orders", "b", "NO ACTION", "NO ACTION", None, {"match": "FULL"}),
-        ('An "odd" name', "line", "of", "2", "x", "shop", "orders", "a", "NO ACTION", "NO ACTION", None, {"match": "FULL"}),
-        ("shop", "orders", "who", "1", "customer", "shop", "customer", "id", "CASCADE", "SET NULL", None,
+        ('An "odd" name', "line", "of", "1", "y", "shop", "orders", "b", "NO ACTION", "NO ACTION", {"match": "FULL"}),
+        ('An "odd" name', "line", "of", "2", "x", "shop", "orders", "a", "NO ACTION", "NO ACTION", {"match": "FULL"}),
+        ("shop", "orders", "who", "1", "customer", "shop", "customer", "id", "CASCADE", "SET NULL",
          {"deferrable": True, "deferred": False})]
 
 
 def test_indexes(owner):
     rows = owner.level("indexes")
-    assert table(rows, "relation", "name", "unique", "ordinal", "column", "expression", "method", "predicate", "comment") == [
-        ("booking", "apart", "f", "1", "during", None, "gist", None, None),
-        ("customer", "customer_pkey", "t", "1", "id", None, "btree", None, None),
-        ("customer", "name_born", "t", "1", "name", None, "btree", None, None),
-        ("customer", "name_born", "t", "2", "born", None, "btree", None, None),
-        ("customer", "tagged", "f", "1", "tags", None, "gin", None, None),
-        ("orders", "orders_lower", "t", "1", None, "lower((note)::text)", "btree", "(a > 0)", "Quick"),
-        ("orders", "orders_lower", "t", "2", "a", None, "btree", "(a > 0)", "Quick"),
-        ("orders", "orders_lower", "t", "3", "customer", None, "btree", "(a > 0)", "Quick"),
-        ("orders", "orders_pkey", "t", "1", "b", None, "btree", None, None),
-        ("orders", "orders_pkey", "t", "2", "a", None, "btree", None, None)]
+    assert table(rows, "relation", "name", "unique", "ordinal", "column", "expression", "method", "predicate") == [
+        ("booking", "apart", "f", "1", "during", None, "gist", None),
+        ("customer", "customer_pkey", "t", "1", "id", None, "btree", None),
+        ("customer", "name_born", "t", "1", "name", None, "btree", None),
+        ("customer", "name_born", "t", "2", "born", None, "btree", None),
+        ("customer", "tagged", "f", "1", "tags", None, "gin", None),
+        ("orders", "orders_lower", "t", "1", None, "lower((note)::text)", "btree", "(a > 0)"),
+        ("orders", "orders_lower", "t", "2", "a", None, "btree", "(a > 0)"),
+        ("orders", "orders_lower", "t", "3", "customer", None, "btree", "(a > 0)"),
+        ("orders", "orders_pkey", "t", "1", "b", None, "btree", None),
+        ("orders", "orders_pkey", "t", "2", "a", None, "btree", None)]
     assert [record.get("extra") for record in rows] == [
         {"constraint": "exclusion", "constraint_definition": "EXCLUDE USING gist (during WITH &&)"}, {"constraint": "primary"},
-        {"constraint": "unique"}, None, None, {"descending": True}, {"nulls_first": True}, {"included": True},
+        {"constraint": "unique"}, None, None, {"comment": "Quick", "descending": True}, {"nulls_first": True}, {"included": True},
         {"constraint": "primary"}, None]
 
 
 def test_triggers(owner):
     row = {"level": "row", "function_namespace": "shop", "function_name": "fire"}
-    assert table(owner.level("triggers"), "relation", "name", "timing", "event", "comment", "extra") == [
-        ("customer", "watch", "BEFORE", "INSERT", "Sees", row),
-        ("customer", "watch", "BEFORE", "UPDATE", "Sees", {**row, "columns": ["name", "born"]}),
-        ("named", "through", "INSTEAD OF", "DELETE", None, row),
-        ("orders", "empties", "AFTER", "TRUNCATE", None, {**row, "level": "statement"}),
-        ("orders", "late", "AFTER", "DELETE", None,
+    seen = {**row, "comment": "Sees", "columns": ["name", "born"]}
+    assert table(owner.level("triggers"), "relation", "name", "timing", "event", "extra") == [
+        ("customer", "watch", "BEFORE", "INSERT", seen),
+        ("customer", "watch", "BEFORE", "UPDATE", seen),
+        ("named", "through", "INSTEAD OF", "DELETE", row),
+        ("orders", "empties", "AFTER", "TRUNCATE", {**row, "level": "statement"}),
+        ("orders", "late", "AFTER", "DELETE",
          {**row, "enabled": "disabled", "constraint": True, "deferrable": True, "deferred": True})]
 
 
@@ -285,10 +285,11 @@ def test_routines(owner):
 
 def test_types(owner):
     checks = [{"name": "is_positive", "expression": "(VALUE > (0)::numeric)"}]
+    attributes = [{"name": "x", "type": "integer"}, {"name": "y", "type": "numeric(4,1)"}, {"name": "Z z", "type": "shop.mood"}]
     assert table(owner.level("types"), "name", "kind", "base", "ordinal", "label", "comment", "extra") == [
         ("mood", "enum", None, "1", "sad", "How one is", {"owner": "lb"}), ("mood", "enum", None, "2", "so-so", "How one is", None),
         ("mood", "enum", None, "3", "ok", "How one is", None), ("nothing", "enum", None, None, None, None, {"owner": "lb"}),
-        ("point3", "composite", "integer", "1", "x", None, {"owner": "lb"}),
+        ("point3", "composite", "integer", "1", "x", None, {"owner": "lb", "attributes": attributes}),
         ("point3", "composite", "numeric(4,1)", "2", "y", None, None), ("point3", "composite", "shop.mood", "3", "Z z", None, None),
         ("positive", "domain", "numeric(10,2)", None, None, None,
          {"owner": "lb", "not_null": True, "default": "1", "checks": checks}),
@@ -367,7 +368,7 @@ CHANGES = [
     "ALTER TABLE shop.new ALTER z SET DEFAULT 3", "ALTER TABLE shop.new ADD UNIQUE (z)", "CREATE INDEX new_x ON shop.new(x)",
     "COMMENT ON COLUMN shop.new.x IS 'y'", "CREATE VIEW shop.seen AS SELECT 1 AS a", "CREATE OR REPLACE VIEW shop.seen AS SELECT 2 AS a",
     "CREATE TRIGGER g BEFORE INSERT ON shop.new EXECUTE FUNCTION shop.fire()", "ALTER TABLE shop.new DISABLE TRIGGER g",
-    "CREATE OR REPLACE FUNCTION shop.closed() RETURNS int LANGUAGE sql AS 'SELECT 2'", 
+    "CREATE OR REPLACE FUNCTION shop.closed() RETURNS int LANGUAGE sql AS 'SELECT 2'",
     "ALTER TYPE shop.mood RENAME VALUE 'ok' TO 'fine'", "ALTER TYPE shop.mood RENAME VALUE 'fine' TO 'ok'",
     "GRANT SELECT ON shop.new TO clerk", "REVOKE SELECT ON shop.new FROM clerk", "ALTER DOMAIN shop.positive DROP NOT NULL",
     "ALTER DOMAIN shop.positive SET NOT NULL", "CREATE SCHEMA fresh", "DROP SCHEMA fresh", "DROP VIEW shop.seen", "DROP TABLE shop.new",

@@ -151,4 +151,5 @@ def test_a_file_that_cannot_be_made_is_told_with_that_reason(start_daemon, direc
             error = client.query_fails(sql, database="denied")
             assert (error["code"], error["detail"]) == ("connect_failed", "Permission denied."), error
             assert "daemon's user" in error["hint"], error
-            assert client.query_fails(sql, database="gone")["detail"] == "No such file or directory."
+            error = client.query_fails(sql, database="gone")
+            assert error["detail"] == "No such file or directory." and "directory is there" in error["hint"], error

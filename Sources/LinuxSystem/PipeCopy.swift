@@ -1,0 +1,82 @@
+// A pipe whose other end somebody else writes, and a thread that writes what comes to a file.
+
+internal import CLinux
+internal import Glibc
+internal import Synchronization
+
+/// Copies from a pipe into a descriptor of any kind.
+///
+/// - Thread: `finish` from any, once.
+public final class PipeCopy: Sendable {
+    private let trouble = Mutex<Errno?>(nil)
+    private let end = Semaphore()
+
+    private static let byteCount = 64 << 10
+
+    /// Whether a descriptor is one that another process may be given to write to: a pipe, or a file that is not in memory.
+    public static func isNeeded(for number: Int32) -> Bool {
+        var status = stat()
+        guard fstat(number, &status) == 0 else { return false }
+        switch status.st_mode & S_IFMT {
+        case S_IFIFO: return false
+        case S_IFREG: return clinux_is_in_memory(number)
+        default: return true
+        }
+    }
+
+    /// Starts to copy.
+    /// - Returns: the copy, and the end of the pipe that is to be written.
+    public static func start(to target: Int32) throws(Errno) -> (copy: PipeCopy, writer: Int32) {
+        var ends: (Int32, Int32) = (-1, -1)
+        let result = withUnsafeMutablePointer(to: &ends) {
+            $0.withMemoryRebound(to: Int32.self, capacity: 2) { pipe($0) }
+        }
+        guard result == 0 else { throw .current }
+        for number in [ends.0, ends.1] { _ = fcntl(number, F_SETFD, FD_CLOEXEC) }
+        let (copy, reader) = (PipeCopy(), ends.0)
+        try Thread.start(name: "litebase-copy", stackByteCount: 256 << 10) { copy.run(reader, target) }
+        return (copy, ends.1)
+    }
+
+    private init() {}
+
+    private func run(_ reader: Int32, _ target: Int32) {
+        withUnsafeTemporaryAllocation(byteCount: Self.byteCount, alignment: 16) { buffer in
+            while let count = Self.read(reader, buffer), count > 0 {
+                let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<count])
+                guard let error = Self.write(target, bytes) else { continue }
+                trouble.withLock { $0 = error }
+                break
+            }
+        }
+        _ = Glibc.close(reader)
+        end.post()
+    }
+
+    private static func read(_ reader: Int32, _ buffer: UnsafeMutableRawBufferPointer) -> Int? {
+        while true {
+            let count = Glibc.read(reader, buffer.baseAddress, buffer.count)
+            if count >= 0 { return count }
+            if Errno.current != .interrupted { return nil }
+        }
+    }
+
+    private static func write(_ target: Int32, _ bytes: UnsafeRawBufferPointer) -> Errno? {
+        var rest = bytes
+        while !rest.isEmpty {
+            let count = Glibc.write(target, rest.baseAddress, rest.count)
+            if count >= 0 {
+                rest = UnsafeRawBufferPointer(rebasing: rest[count...])
+            } else if Errno.current != .interrupted {
+                return .current
+            }
+        }
+        return nil
+    }
+
+    /// Waits until everything is written: until all writing ends of the pipe are closed.
+    public func finish() throws(Errno) {
+        while !end.wait(milliseconds: 60_000) {}
+        if let error = trouble.withLock({ $0 }) { throw error }
+    }
+}

@@ -1,0 +1,108 @@
+// Requests whose data go into a file: the daemon writes to a descriptor that the client passes.
+
+internal import LinuxSystem
+internal import WireProtocol
+
+/// How rows stand in a file; docs/protocol.md, Transfers, says it exactly.
+public enum RowFileFormat: String, CaseIterable, Sendable {
+    case csv, tsv
+    /// One array of objects.
+    case json
+    /// An object on each line.
+    case jsonl
+}
+
+/// How an export is made.
+public struct ExportOptions: Sendable {
+    /// `nil`: the default database.
+    public var database: String?
+    public var format = RowFileFormat.csv
+    /// Whether the first line of CSV and TSV has the names of the columns.
+    public var hasHeader = true
+    public var maxRows: Int64?
+    /// The daemon gives up after that time of work.
+    public var timeout: Duration?
+
+    public init() {}
+}
+
+/// What a transfer has written.
+public struct TransferResult: Sendable {
+    public let byteCount: Int64
+    /// Of an export.
+    public let rowCount: Int64
+    /// Whether `maxRows` has cut the rows.
+    public let isTruncated: Bool
+}
+
+extension BlockingClient {
+    /// Copies a SQLite database, as it is at one moment, into an open file or pipe.
+    ///
+    /// The daemon writes into files and pipes itself; into anything else (a terminal, a file in memory) this process does.
+    /// - Parameters:
+    ///   - database: its name; `nil` is the default one.
+    ///   - descriptor: open for writing; the caller owns it.
+    /// - Returns: what was written; a file is on the disk then.
+    /// - Throws: `ClientError.server`; the file may have a part of the data then.
+    public func backup(_ database: String? = nil, to descriptor: Int32) throws(ClientError) -> TransferResult {
+        try transfer(.backup(database: database, progressMilliseconds: nil), to: descriptor)
+    }
+
+    /// Writes the rows of a statement into an open file or pipe; as `backup` does.
+    public func export(
+        _ sql: String, _ parameters: Parameters = .none, to descriptor: Int32, options: ExportOptions = ExportOptions()
+    ) throws(ClientError) -> TransferResult {
+        var wanted = ExportRequest.Options()
+        wanted.format = ExportFormat(rawValue: options.format.rawValue) ?? .csv
+        wanted.hasHeader = options.hasHeader
+        wanted.maxRows = options.maxRows
+        wanted.timeoutMilliseconds = options.timeout.map { max(1, $0.milliseconds) }
+        return try transfer(.export(sql: sql, parameters, .database(options.database), wanted), to: descriptor)
+    }
+
+    private func transfer(_ request: Request, to descriptor: Int32) throws(ClientError) -> TransferResult {
+        try offerDescriptors()
+        guard PipeCopy.isNeeded(for: descriptor) else {
+            return try wait(for: try start(request, passing: descriptor))
+        }
+        let made: (copy: PipeCopy, writer: Int32)
+        do throws(Errno) {
+            made = try PipeCopy.start(to: descriptor)
+        } catch {
+            throw .invalidRequest("no pipe can be made: \(error)")
+        }
+        let outcome = copied(request, OwnedDescriptor(made.writer))
+        do throws(Errno) {
+            try made.copy.finish()
+        } catch {
+            throw .invalidRequest("the file cannot be written: \(error)")
+        }
+        return try outcome.get()
+    }
+
+    /// Sends the writing end of a pipe, of which then only the daemon has one.
+    private func copied(
+        _ request: Request, _ writer: consuming OwnedDescriptor
+    ) -> Result<TransferResult, ClientError> {
+        do throws(ClientError) {
+            let id = try start(request, passing: writer.number)
+            writer.close()
+            return .success(try wait(for: id))
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    private func wait(for id: Int64) throws(ClientError) -> TransferResult {
+        while true {
+            switch try next(id, until: nil) {
+            case .rows, .resultEnd: break
+            case .finished(let reply):
+                let answer = ExportReply(reply.data)
+                return TransferResult(
+                    byteCount: answer.byteCount, rowCount: answer.rowCount, isTruncated: answer.isTruncated ?? false)
+            case .failed(let error): throw error
+            }
+        }
+    }
+}

@@ -1,0 +1,297 @@
+// Rows as text in a file: CSV, tab-separated text, JSON.
+
+internal import ByteBuffers
+internal import DatabaseContract
+internal import WireProtocol
+
+/// A sink that makes a line, or an object, of each row.
+class ExportSink: TransferSink {
+    private let rowLimit: Int
+    @exclusivity(unchecked) private var rowStart = 0
+    @exclusivity(unchecked) private var isRowTooLarge = false
+    /// The next value is the first one of its row.
+    @exclusivity(unchecked) final var isFirst = true
+
+    init(rowByteCountMax: Int) { rowLimit = rowByteCountMax }
+
+    final override var rowByteCountMax: Int { rowLimit }
+
+    final override func hasRoom(for byteCount: Int) -> Bool {
+        guard byteCount <= rowLimit &- (buffer.count &- rowStart) else {
+            isRowTooLarge = true
+            return false
+        }
+        return true
+    }
+
+    final override func beginRow() {
+        rowStart = buffer.count
+        isFirst = true
+        openRow()
+    }
+
+    final override func rowDidEnd() -> State {
+        closeRow()
+        guard !isRowTooLarge else { return .overflow }
+        return super.rowDidEnd()
+    }
+
+    override func restart() {
+        super.restart()
+        isRowTooLarge = false
+    }
+
+    // MARK: What the formats do
+
+    func openRow() {}
+    func closeRow() {}
+}
+
+/// CSV of RFC 4180, and the tab-separated text of PostgreSQL's COPY. A field without quotes is never text where it could be
+/// taken for something else, so what is read back is what was written:
+///
+/// - CSV: NULL is an empty field, the empty text `""`; a blob is `\x` and hexadecimal digits, and text that begins so is quoted.
+/// - TSV: NULL is `\N`; a blob is `\\x` and digits, as COPY writes it.
+/// - Both: text that is not UTF-8 is written as a blob.
+/// - Source: RFC 4180; PostgreSQL COPY, "Text Format".
+final class DelimitedSink: ExportSink {
+    private let isTSV: Bool
+    private let hasHeader: Bool
+    private let delimiter: UInt8
+
+    private static let quote = UInt8(ascii: "\"")
+    private static let backslash = UInt8(ascii: "\\")
+
+    init(isTSV: Bool, hasHeader: Bool, rowByteCountMax: Int) {
+        self.isTSV = isTSV
+        self.hasHeader = hasHeader
+        delimiter = UInt8(ascii: isTSV ? "\t" : ",")
+        super.init(rowByteCountMax: rowByteCountMax)
+    }
+
+    override func begin(_ columns: ColumnSet) {
+        guard hasHeader, !columns.columns.isEmpty else { return }
+        isFirst = true
+        for column in columns.columns { column.name.withUnsafeBytes { text($0) } }
+        closeRow()
+    }
+
+    override func closeRow() { if isTSV { buffer.append(UInt8(ascii: "\n")) } else { buffer.append("\r\n") } }
+
+    @inline(__always)
+    private func separate() {
+        if isFirst { isFirst = false } else { buffer.append(delimiter) }
+    }
+
+    override func null() {
+        separate()
+        if isTSV { buffer.append("\\N") }
+    }
+    override func bool(_ value: Bool) {
+        separate()
+        buffer.appendJSONBool(value)
+    }
+    override func integer(_ value: Int64) {
+        separate()
+        buffer.appendJSONInteger(value, style: .number)
+    }
+    override func unsigned(_ value: UInt64) {
+        separate()
+        buffer.appendJSONUnsigned(value, style: .number)
+    }
+    override func real(_ value: Double) {
+        separate()
+        if value.isFinite { return buffer.appendJSONReal(value) }
+        buffer.append(value.isNaN ? "NaN" : value > 0 ? "Infinity" : "-Infinity" as StaticString)
+    }
+
+    override func text(_ bytes: UnsafeRawBufferPointer) {
+        guard hasRoom(for: bytes.count) else { return }
+        guard isValidUTF8(bytes) else { return blob(bytes) }
+        separate()
+        if isTSV { escape(bytes) } else { appendCSV(bytes) }
+    }
+
+    override func blob(_ bytes: UnsafeRawBufferPointer) {
+        guard hasRoom(for: 2 * bytes.count) else { return }
+        separate()
+        buffer.append(isTSV ? "\\\\x" : "\\x" as StaticString)
+        let target = buffer.writable(2 * bytes.count)
+        for (index, byte) in bytes.enumerated() {
+            target[2 * index] = Self.digit(byte >> 4)
+            target[2 * index + 1] = Self.digit(byte & 15)
+        }
+        buffer.commit(2 * bytes.count)
+    }
+
+    private static func digit(_ value: UInt8) -> UInt8 {
+        value + (value < 10 ? UInt8(ascii: "0") : UInt8(ascii: "a") - 10)
+    }
+
+    private func appendCSV(_ bytes: UnsafeRawBufferPointer) {
+        let looksLikeBlob = bytes.count > 1 && bytes[0] == Self.backslash && bytes[1] == UInt8(ascii: "x")
+        guard bytes.isEmpty || looksLikeBlob || needsQuotes(bytes) else { return buffer.append(bytes) }
+        buffer.append(Self.quote)
+        var start = 0
+        for (index, byte) in bytes.enumerated() where byte == Self.quote {
+            // The quote is in this part, and begins the next one.
+            buffer.append(UnsafeRawBufferPointer(rebasing: bytes[start...index]))
+            start = index
+        }
+        buffer.append(UnsafeRawBufferPointer(rebasing: bytes[start...]))
+        buffer.append(Self.quote)
+    }
+
+    /// Whether there is a delimiter, a quote or a line end; eight bytes at a time, since most texts have none.
+    private func needsQuotes(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        var offset = 0
+        while bytes.count &- offset >= 8 {
+            let word = bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+            if Self.mayHold(delimiter, word) || Self.mayHold(Self.quote, word) || Self.mayHold(10, word)
+                || Self.mayHold(13, word)
+            {
+                return true
+            }
+            offset &+= 8
+        }
+        return bytes[offset...].contains { $0 == delimiter || $0 == Self.quote || $0 == 10 || $0 == 13 }
+    }
+
+    // A zero byte borrows from its highest bit (Hacker's Delight, 6-1).
+    @inline(__always)
+    private static func mayHold(_ byte: UInt8, _ word: UInt64) -> Bool {
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        let difference = word ^ (ones &* UInt64(byte))
+        return (difference &- ones) & ~difference & (ones << 7) != 0
+    }
+
+    private func escape(_ bytes: UnsafeRawBufferPointer) {
+        var start = 0
+        for (index, byte) in bytes.enumerated() {
+            let escaped: StaticString
+            switch byte {
+            case 8: escaped = "\\b"
+            case 9: escaped = "\\t"
+            case 10: escaped = "\\n"
+            case 11: escaped = "\\v"
+            case 12: escaped = "\\f"
+            case 13: escaped = "\\r"
+            case Self.backslash: escaped = "\\\\"
+            default: continue
+            }
+            buffer.append(UnsafeRawBufferPointer(rebasing: bytes[start..<index]))
+            buffer.append(escaped)
+            start = index + 1
+        }
+        buffer.append(UnsafeRawBufferPointer(rebasing: bytes[start...]))
+    }
+}
+
+/// An object for each row, with values as the protocol's JSON has them: in one array, or each on a line of its own.
+///
+/// Of columns with the same name the second is called `name_2`, and so on.
+/// - Source: docs/protocol.md, Values; https://jsonlines.org.
+final class JSONExportSink: ExportSink {
+    private let isLines: Bool
+    private let int64Style: Int64Style
+    /// `"name":` of each column, and the place of the next.
+    private var keys: [[UInt8]] = []
+    private var keyIndex = 0
+    private var isFirstRow = true
+    private var hasColumns = false
+
+    init(isLines: Bool, int64Style: Int64Style, rowByteCountMax: Int) {
+        self.isLines = isLines
+        self.int64Style = int64Style
+        super.init(rowByteCountMax: rowByteCountMax)
+    }
+
+    override func begin(_ columns: ColumnSet) {
+        hasColumns = !columns.columns.isEmpty
+        keys = Self.uniqueNames(columns.columns).map { name in
+            var key = ByteBuffer()
+            key.appendJSONText(name)
+            key.append(UInt8(ascii: ":"))
+            return Array(key.readable)
+        }
+        isFirstRow = true
+        if !isLines, hasColumns { buffer.append(UInt8(ascii: "[")) }
+    }
+
+    private static func uniqueNames(_ columns: [ColumnDescription]) -> [String] {
+        let names = columns.map { String(decoding: $0.name, as: UTF8.self) }
+        var taken = Set(names)
+        var seen: Set<String> = []
+        var numbers: [String: Int] = [:]
+        return names.map { name in
+            if seen.insert(name).inserted { return name }
+            var number = numbers[name] ?? 2
+            while !taken.insert("\(name)_\(number)").inserted { number += 1 }
+            numbers[name] = number + 1
+            return "\(name)_\(number)"
+        }
+    }
+
+    override func finish() {
+        if !isLines, hasColumns { buffer.append(isFirstRow ? "]\n" : "\n]\n" as StaticString) }
+    }
+
+    override func openRow() {
+        if !isLines { buffer.append(isFirstRow ? "\n" : ",\n" as StaticString) }
+        isFirstRow = false
+        keyIndex = 0
+        buffer.append(UInt8(ascii: "{"))
+    }
+    override func closeRow() { buffer.append(isLines ? "}\n" : "}" as StaticString) }
+
+    @inline(__always)
+    private func separate() {
+        if isFirst { isFirst = false } else { buffer.append(UInt8(ascii: ",")) }
+        guard keyIndex < keys.count else { return }
+        buffer.append(keys[keyIndex])
+        keyIndex &+= 1
+    }
+
+    override func null() {
+        separate()
+        buffer.appendJSONNull()
+    }
+    override func bool(_ value: Bool) {
+        separate()
+        buffer.appendJSONBool(value)
+    }
+    override func integer(_ value: Int64) {
+        separate()
+        buffer.appendJSONInteger(value, style: int64Style)
+    }
+    override func unsigned(_ value: UInt64) {
+        separate()
+        buffer.appendJSONUnsigned(value, style: int64Style)
+    }
+    override func real(_ value: Double) {
+        separate()
+        buffer.appendJSONReal(value)
+    }
+    override func text(_ bytes: UnsafeRawBufferPointer) {
+        guard hasRoom(for: bytes.count) else { return }
+        separate()
+        if isValidUTF8(bytes) { buffer.appendJSONText(bytes) } else { buffer.appendJSONBlob(bytes) }
+    }
+    override func blob(_ bytes: UnsafeRawBufferPointer) {
+        // Base64 makes four bytes of three.
+        guard hasRoom(for: bytes.count / 3 * 4) else { return }
+        separate()
+        buffer.appendJSONBlob(bytes)
+    }
+}
+
+extension ExportFormat {
+    /// What makes a file of rows.
+    func makeSink(hasHeader: Bool, int64Style: Int64Style, rowByteCountMax: Int) -> ExportSink {
+        switch self {
+        case .csv, .tsv: DelimitedSink(isTSV: self == .tsv, hasHeader: hasHeader, rowByteCountMax: rowByteCountMax)
+        case .json, .jsonl:
+            JSONExportSink(isLines: self == .jsonl, int64Style: int64Style, rowByteCountMax: rowByteCountMax)
+        }
+    }
+}

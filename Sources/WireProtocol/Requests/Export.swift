@@ -1,0 +1,122 @@
+// `export`: the rows of one statement, into a file that the client has opened.
+
+public import ByteBuffers
+
+/// `export`: one statement, whose rows go into a file.
+public struct ExportRequest: TransferRequest {
+    public typealias Reply = ExportReply
+    public static var type: RequestType { RequestType("export", reply: "export_response") }
+
+    /// UTF-8, not terminated.
+    public let sql: UnsafeRawBufferPointer
+    public private(set) var parameters = ParameterList.empty
+    public private(set) var target = Target()
+    public private(set) var timeoutMilliseconds: Int64?
+    public private(set) var maxRows: Int64?
+    public private(set) var format = ExportFormat.csv
+    /// Whether the first line has the names of the columns.
+    public private(set) var hasHeader = true
+    public private(set) var transfer = TransferFields()
+
+    public init(_ data: UnsafeRawBufferPointer?) throws(DecodeError) {
+        var fields = try FieldReader(data)
+        var sql: UnsafeRawBufferPointer?
+        while let name = try fields.nextName() {
+            if name.equals("sql") {
+                sql = try fields.optionalText("sql")
+            } else if name.equals("params") {
+                if !fields.skipNull() { parameters = try ParameterList.read(&fields.reader, field: "params") }
+            } else if name.equals("timeout_ms") {
+                timeoutMilliseconds = try fields.optionalPositive("timeout_ms")
+            } else if name.equals("max_rows") {
+                maxRows = try fields.optionalPositive("max_rows")
+            } else if name.equals("format") {
+                format = try Self.readFormat(&fields)
+            } else if name.equals("header") {
+                hasHeader = try fields.optionalBool("header") ?? true
+            } else if try target.readField(name, from: &fields) {
+                continue
+            } else if try !transfer.readField(name, from: &fields) {
+                try fields.reader.skip()
+            }
+        }
+        guard let sql else { throw DecodeError(.missing(field: "sql"), at: 0) }
+        try target.check()
+        try transfer.check()
+        self.sql = sql
+    }
+
+    private static func readFormat(_ fields: inout FieldReader) throws(DecodeError) -> ExportFormat {
+        let start = fields.reader.offset
+        guard let name = try fields.optionalText("format") else { return .csv }
+        guard let format = ExportFormat(name: name) else {
+            throw DecodeError(
+                .outOfRange(field: "format", wanted: "\"csv\", \"tsv\", \"json\" or \"jsonl\""), at: start)
+        }
+        return format
+    }
+
+    /// What a client may ask for besides its statement.
+    public struct Options: Sendable {
+        public var format = ExportFormat.csv
+        public var hasHeader = true
+        public var maxRows: Int64?
+        public var timeoutMilliseconds: Int64?
+        public var progressMilliseconds: Int64?
+
+        public init() {}
+    }
+
+    /// Writes the data of a request that takes one descriptor; `parameters` writes the value of `params`.
+    public static func write(
+        sql: String, parameters: ValueWriting?, target: TargetName, options: Options, _ writer: inout RequestWriter,
+        _ output: inout ByteBuffer
+    ) {
+        writer.field("sql", sql, into: &output)
+        if let parameters {
+            writer.key("params", into: &output)
+            parameters(&writer, &output)
+        }
+        target.write(&writer, &output)
+        writer.field("format", options.format.rawValue, into: &output)
+        if !options.hasHeader { writer.field("header", false, into: &output) }
+        writer.optional("timeout_ms", options.timeoutMilliseconds, into: &output)
+        writer.optional("max_rows", options.maxRows, into: &output)
+        TransferFields.write(progressMilliseconds: options.progressMilliseconds, &writer, &output)
+    }
+}
+
+/// How rows stand in a file.
+/// - Source: docs/protocol.md, Transfers.
+public enum ExportFormat: String, CaseIterable, Sendable {
+    case csv, tsv, json, jsonl
+
+    init?(name: UnsafeRawBufferPointer) {
+        guard let known = Self.allCases.first(where: { name.elementsEqual($0.rawValue.utf8) }) else { return nil }
+        self = known
+    }
+}
+
+/// What has been written.
+public struct ExportReply: ReplyData {
+    public var byteCount: Int64 = 0
+    public var more = false
+    public var rowCount: Int64 = 0
+    public var rowsAffected: Int64 = 0
+    /// Absent if not.
+    public var isTruncated: Bool?
+    public var transaction = ""
+    public var elapsedMicroseconds: Int64 = 0
+
+    public init() {}
+
+    public mutating func visit(_ visitor: inout some FieldVisitor) {
+        visitor.field("bytes", &byteCount)
+        visitor.field(QueryFrame.more, &more)
+        visitor.field("row_count", &rowCount)
+        visitor.field("rows_affected", &rowsAffected)
+        visitor.optional("truncated", &isTruncated)
+        visitor.field("transaction", &transaction)
+        visitor.field("elapsed_us", &elapsedMicroseconds)
+    }
+}

@@ -1,0 +1,143 @@
+"""`litebase export` and `litebase backup`, as people and systemd run them."""
+
+import os
+import sqlite3
+import subprocess
+
+import pytest
+
+from daemon import LITEBASE, Daemon, counting
+from directories import directory  # noqa: F401
+
+
+@pytest.fixture
+def start_daemon(directory):  # noqa: F811
+    started = []
+
+    def start(**options):
+        started.append(Daemon(**options))
+        return started[-1]
+
+    yield start
+    for daemon in started:
+        daemon.finish()
+        daemon.discard()
+
+
+@pytest.fixture
+def served(start_daemon, directory):  # noqa: F811
+    daemon = start_daemon(directory=directory, databases={"music": f"sqlite:{directory}/music.db", "memory": "sqlite::memory:"})
+    with daemon.connect() as client:
+        client.query("CREATE TABLE song(id INTEGER PRIMARY KEY, title)", database="music")
+        client.query("INSERT INTO song(title) VALUES ('a'), (NULL), ('c, d')", database="music")
+        client.query('CREATE TABLE "odd ""name"(x)', database="music")
+    return daemon
+
+
+def run(daemon, *arguments, status=0, text=True, **options):
+    result = subprocess.run([LITEBASE, *arguments[:1], "--socket", daemon.socket_path, *arguments[1:]], capture_output=True, text=text,
+                            timeout=60, **options)
+    assert result.returncode == status, (result.returncode, result.stderr, result.stdout)
+    return result
+
+
+def test_export_to_standard_output(served):
+    expected = b"id,title\r\n1,a\r\n2,\r\n3,\"c, d\"\r\n"
+    assert run(served, "export", "-d", "music", "--table", "song", text=False).stdout == expected
+    assert run(served, "export", "-d", "music", "SELECT * FROM song", text=False).stdout == expected
+    # What is no pipe: through one of litebase's own.
+    devnull = run(served, "export", "-d", "music", "SELECT 1", "-o", "-", text=False)
+    assert devnull.stdout == b"1\r\n1\r\n"
+    parameters = run(served, "export", "-d", "music", "--format", "jsonl", "SELECT ? AS a, ? AS b", "7", "x", text=False)
+    assert parameters.stdout == b'{"a":7,"b":"x"}\n'
+    assert run(served, "export", "-d", "music", "--table", 'odd "name', "--no-header", text=False).stdout == b""
+
+
+def test_export_into_a_file(served, directory):  # noqa: F811
+    path = directory / "song.csv"
+    run(served, "export", "-d", "music", "--table", "song", "-o", path)
+    assert path.read_bytes().count(b"\r\n") == 4
+    assert "--force" in run(served, "export", "-d", "music", "SELECT 1", "-o", path, status=64).stderr
+    run(served, "export", "-d", "music", "SELECT 1", "-o", path, "--force", "--no-header")
+    assert path.read_bytes() == b"1\r\n"
+    failed = run(served, "export", "-d", "music", "SELECT nonsense", "-o", directory / "failed.csv", status=1)
+    assert "nonsense" in failed.stderr
+    assert [name for name in os.listdir(directory) if "failed" in name or "partial" in name] == []
+
+
+def test_a_file_in_memory(served):
+    """The daemon does not write into it: its memory would be the daemon's."""
+    path = f"/dev/shm/litebase-test-{os.getpid()}"
+    try:
+        run(served, "export", "-d", "music", "--table", "song", "-o", path)
+        with open(path, "rb") as file:
+            assert file.read().count(b"\r\n") == 4
+    finally:
+        os.unlink(path)
+
+
+def test_a_disk_that_is_full(served):
+    with open("/dev/full", "wb") as full:
+        result = subprocess.run([LITEBASE, "export", "--socket", served.socket_path, "-d", "music", counting(100_000)],
+                                stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert result.returncode != 0 and "No space left" in result.stderr, result
+
+
+@pytest.mark.parametrize("where", ["file", "standard output"])
+def test_backup(served, directory, where):  # noqa: F811
+    path = directory / "copy.db"
+    if where == "file":
+        run(served, "backup", "-d", "music", path)
+        assert path.stat().st_mode & 0o777 == 0o600
+        assert "--force" in run(served, "backup", "-d", "music", path, status=64).stderr
+        run(served, "backup", "-d", "music", path, "--force")
+    else:
+        path.write_bytes(run(served, "backup", "-d", "music", "-", text=False).stdout)
+    assert sqlite3.connect(path).execute("SELECT count(*) FROM song").fetchall() == [(3,)]
+    assert "partial" not in " ".join(os.listdir(directory))
+
+
+def test_backup_of_none(served, directory):  # noqa: F811
+    error = run(served, "backup", "-d", "nothing", directory / "x", status=1).stderr
+    assert "nothing" in error and os.listdir(directory / ".") and not (directory / "x").exists()
+    run(served, "backup", status=64)
+    run(served, "backup", "--all", directory, "-d", "music", status=64)
+
+
+def test_backup_of_all(served, directory):  # noqa: F811
+    target = directory / "backups"
+    target.mkdir()
+    for number in range(5):
+        (target / f"music-2020010{number}T000000Z.db").write_bytes(b"old")
+    (target / "music-notes.db").write_bytes(b"not a copy")
+    (target / "music-2-20200101T000000Z.db").write_bytes(b"of another database")
+    result = run(served, "backup", "--all", target, "--keep", "3")
+    assert result.stderr == ""
+    names = sorted(os.listdir(target))
+    copies = [name for name in names if name.startswith("music-20")]
+    assert copies[:2] == ["music-20200103T000000Z.db", "music-20200104T000000Z.db"] and len(copies) == 3
+    assert {"music-notes.db", "music-2-20200101T000000Z.db"} <= set(names)
+    assert [name.split("-")[0] for name in names if name.startswith("default")] == ["default"]
+    assert not any(name.startswith("memory") for name in names)
+    assert sqlite3.connect(target / copies[2]).execute("SELECT count(*) FROM song").fetchall() == [(3,)]
+
+
+def test_a_damaged_database_is_not_kept(start_daemon, directory):  # noqa: F811
+    path = directory / "music.db"
+    with sqlite3.connect(path) as made:
+        made.execute("CREATE TABLE t AS " + counting(2_000, "x, hex(randomblob(20))"))
+        made.execute("CREATE INDEX i ON t(x)")
+    made.close()
+    with open(path, "r+b") as file:
+        file.seek(4096 * 3)
+        file.write(os.urandom(4096))
+    daemon = start_daemon(directory=directory, databases={"music": f"sqlite:{path}"})
+    result = run(daemon, "backup", "-d", "music", directory / "copy.db", status=65)
+    assert "not sound" in result.stderr
+    assert not (directory / "copy.db").exists() and not (directory / "copy.db.partial").exists()
+    run(daemon, "backup", "-d", "music", directory / "copy.db", "--no-check")
+    target = directory / "all"
+    target.mkdir()
+    result = run(daemon, "backup", "--all", target, status=65)
+    assert "music" in result.stderr
+    assert [name.split("-")[0] for name in os.listdir(target)] == ["default"]
