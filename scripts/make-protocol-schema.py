@@ -84,6 +84,7 @@ REQUESTS = {
               "result_sets?": FLAG},
     "batch": {"statements": array(STATEMENT), "atomic?": FLAG, **ON},
     "describe": {"sql": TEXT, **ON},
+    "complete": {"sql": TEXT, "cursor?": COUNT, **ON, "limit?": POSITIVE, "recent?": array(TEXT)},
     "catalog": {
         "level": words("namespaces", "relations", "columns", "keys", "foreign_keys", "indexes", "triggers", "routines", "types"),
         "namespace?": TEXT, "relation?": TEXT, "match?": TEXT, "kinds?": array(TEXT), "definitions?": FLAG, "refresh?": FLAG, "etag?": TEXT, **ON,
@@ -99,7 +100,7 @@ REQUESTS = {
     "reload": {},
 }  # fmt: skip
 # What cannot be together.
-NOT_BOTH = {"db_connect": ("database", "url"), **{type: ("session", "database") for type in ("query", "batch", "describe", "catalog", "export")}}
+NOT_BOTH = {"db_connect": ("database", "url"), **{type: ("session", "database") for type in ("query", "batch", "describe", "catalog", "complete", "export")}}
 
 OPENED = {"open": COUNT, "opened": COUNT}
 POOL = {"value": COUNT, "open": COUNT, "used": COUNT, "waiting": COUNT}
@@ -125,6 +126,15 @@ REPLIES = {
     "batch": {
         "results": array({"rows_affected": INTEGER, "last_insert_id?": INTEGER, "warning_count?": COUNT}),
         "transaction": TRANSACTION, "elapsed_us": COUNT,
+    },
+    "complete": {
+        "replace": {"from": COUNT, "to": COUNT},
+        "items": array({
+            "text": TEXT, "label": TEXT, "detail?": TEXT, "relation?": TEXT,
+            "kind": words("keyword", "namespace", "relation", "column", "alias", "common_table_expression", "routine", "join",
+                          "join_condition", "star_expansion", "type", "value", "command"),
+        }),
+        "incomplete?": FLAG,
     },
     "describe": {"columns": array(COLUMN), "parameters": array(or_null(TEXT)), "read_only": FLAG, "transaction?": TRANSACTION},
     "export": {
