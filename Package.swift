@@ -76,9 +76,14 @@ let package = Package(
         // What must be known of SQL without an engine: pure, no I/O. For the daemon, the command line and the fuzzers.
         .target(name: "SQLText", dependencies: ["ByteBuffers"], exclude: ["DESIGN.md"], swiftSettings: lean),
 
+        // What may come next at a place of a statement: pure, no I/O. For the daemon and the command line.
+        .target(name: "Completion", dependencies: ["SQLText"], exclude: ["DESIGN.md"], swiftSettings: lean),
+        // What is in a database, as an index in memory: pure, no I/O.
+        .target(name: "Catalog", dependencies: ["ByteBuffers"], exclude: ["DESIGN.md"], swiftSettings: lean),
+
         // What every engine offers, and what the daemon lends to them; they do not know the wire format.
         .target(
-            name: "DatabaseContract", dependencies: ["LinuxSystem", "ByteBuffers"], exclude: ["DESIGN.md"],
+            name: "DatabaseContract", dependencies: ["Catalog", "LinuxSystem", "ByteBuffers"], exclude: ["DESIGN.md"],
             swiftSettings: lean),
         // What engines behind a socket share: the pool of connections, and how one of them is used.
         .target(
@@ -88,7 +93,9 @@ let package = Package(
         // One target for each engine. None knows another one.
         .target(
             name: "SQLiteEngine",
-            dependencies: ["DatabaseContract", "SQLText", "LinuxSystem", "CSQLite", "CSQLiteAccounts", "CSQLiteFiles"],
+            dependencies: [
+                "Catalog", "DatabaseContract", "SQLText", "LinuxSystem", "CSQLite", "CSQLiteAccounts", "CSQLiteFiles",
+            ],
             exclude: ["DESIGN.md"], swiftSettings: lean),
         .target(
             name: "PostgreSQLEngine",
@@ -121,7 +128,7 @@ let package = Package(
         .target(
             name: "Server",
             dependencies: [
-                "WireProtocol", "DatabaseContract", "LinuxSystem", "ByteBuffers",
+                "Catalog", "Completion", "WireProtocol", "DatabaseContract", "LinuxSystem", "ByteBuffers",
             ],
             exclude: ["DESIGN.md"], swiftSettings: lean),
         .target(
@@ -149,9 +156,14 @@ let package = Package(
 
         // Never part of a product.
         .target(
-            name: "LiteBaseTesting", dependencies: ["WireProtocol", "SQLText", "LinuxSystem", "ByteBuffers"],
+            name: "LiteBaseTesting",
+            dependencies: ["WireProtocol", "SQLText", "Completion", "LinuxSystem", "ByteBuffers"],
             exclude: ["DESIGN.md"], swiftSettings: strict),
+        .testTarget(name: "CatalogTests", dependencies: ["Catalog", "LiteBaseTesting"], swiftSettings: strict),
         .testTarget(name: "SQLTextTests", dependencies: ["SQLText", "LiteBaseTesting"], swiftSettings: strict),
+        .testTarget(
+            name: "CompletionTests", dependencies: ["Completion", "LiteBaseTesting"], exclude: ["Cases"],
+            swiftSettings: strict),
         .testTarget(
             name: "ByteBuffersTests", dependencies: ["ByteBuffers", "LiteBaseTesting"], swiftSettings: strict),
         .testTarget(

@@ -84,6 +84,12 @@ REQUESTS = {
               "result_sets?": FLAG},
     "batch": {"statements": array(STATEMENT), "atomic?": FLAG, **ON},
     "describe": {"sql": TEXT, **ON},
+    "complete": {"sql": TEXT, "cursor?": COUNT, **ON, "limit?": POSITIVE, "recent?": array(TEXT)},
+    "catalog": {
+        "level": words("namespaces", "relations", "columns", "keys", "foreign_keys", "indexes", "triggers", "routines", "types"),
+        "namespace?": TEXT, "relation?": TEXT, "match?": TEXT, "kinds?": array(TEXT), "definitions?": FLAG, "refresh?": FLAG, "etag?": TEXT, **ON,
+        "timeout_ms?": POSITIVE, "max_rows?": POSITIVE, "page_rows?": POSITIVE,
+    },
     "export": {"sql": TEXT, "params?": ref("parameters"), **ON, "timeout_ms?": POSITIVE, "max_rows?": POSITIVE,
                "format?": words("csv", "tsv", "json", "jsonl"), "header?": FLAG, "descriptors": POSITIVE, "progress_ms?": POSITIVE},
     "backup": {"database?": TEXT, "timeout_ms?": POSITIVE, "descriptors": POSITIVE, "progress_ms?": POSITIVE},
@@ -94,8 +100,7 @@ REQUESTS = {
     "reload": {},
 }  # fmt: skip
 # What cannot be together.
-NOT_BOTH = {"db_connect": ("database", "url"), "query": ("session", "database"), "batch": ("session", "database"), "describe": ("session", "database"),
-            "export": ("session", "database")}
+NOT_BOTH = {"db_connect": ("database", "url"), **{type: ("session", "database") for type in ("query", "batch", "describe", "catalog", "complete", "export")}}
 
 OPENED = {"open": COUNT, "opened": COUNT}
 POOL = {"value": COUNT, "open": COUNT, "used": COUNT, "waiting": COUNT}
@@ -121,6 +126,15 @@ REPLIES = {
     "batch": {
         "results": array({"rows_affected": INTEGER, "last_insert_id?": INTEGER, "warning_count?": COUNT}),
         "transaction": TRANSACTION, "elapsed_us": COUNT,
+    },
+    "complete": {
+        "replace": {"from": COUNT, "to": COUNT},
+        "items": array({
+            "text": TEXT, "label": TEXT, "detail?": TEXT, "relation?": TEXT,
+            "kind": words("keyword", "namespace", "relation", "column", "alias", "common_table_expression", "routine", "join",
+                          "join_condition", "star_expansion", "type", "value", "command"),
+        }),
+        "incomplete?": FLAG,
     },
     "describe": {"columns": array(COLUMN), "parameters": array(or_null(TEXT)), "read_only": FLAG, "transaction?": TRANSACTION},
     "export": {
@@ -152,6 +166,10 @@ ROWS = {"columns?": array(COLUMN), "rows": array(array(ref("value"))), "result_e
 LAST_ROWS = {
     "row_count": COUNT, "rows_affected": INTEGER, "last_insert_id?": INTEGER, "warning_count?": COUNT, "truncated?": FLAG,
     "result_sets_dropped?": COUNT, "result_sets?": COUNT, "transaction": TRANSACTION, "elapsed_us": COUNT,
+}  # fmt: skip
+CATALOG_ROWS = {"columns?": array(COLUMN), "rows": array(array(ref("catalog_value")))}
+LAST_CATALOG_ROWS = {
+    "row_count": COUNT, "truncated?": FLAG, "unchanged?": FLAG, "etag": TEXT, "transaction?": TRANSACTION, "elapsed_us": COUNT,
 }  # fmt: skip
 ERROR = {
     "code": ref("error_code"), "message": TEXT, "hint?": TEXT, "detail?": TEXT, "sqlstate?": text(pattern="^[0-9A-Z]{5}$"),
@@ -214,6 +232,13 @@ def rows():
     return {"oneOf": [unfinished, last]}
 
 
+def catalog_rows():
+    """The same for a catalog; what is unchanged has no rows."""
+    unfinished = fields({**CATALOG_ROWS, "more": Schema(const=True)})
+    last = fields({**{name.rstrip("?") + "?": type for name, type in CATALOG_ROWS.items()}, "more": Schema(const=False), **LAST_CATALOG_ROWS})
+    return {"oneOf": [unfinished, last]}
+
+
 def reply_name(type):
     return "health_response" if type == "health_check" else f"{type}_response"
 
@@ -228,6 +253,7 @@ def definitions(codes):
     requests = {f"request_{type}": request(type, table) for type, table in REQUESTS.items()}
     replies = {reply_name(type): reply(reply_name(type), fields(table)) for type, table in REPLIES.items()}
     replies["query_response"] = reply("query_response", rows())
+    replies["catalog_response"] = reply("catalog_response", catalog_rows())
     replies["error"] = reply("error", fields(ERROR), or_null(ID))
     notice = reply("notice", fields(NOTICE), NULL)
     return {
@@ -237,6 +263,7 @@ def definitions(codes):
         "id": {"anyOf": [{"type": "string", "maxLength": 128}, {"type": "integer", "minimum": -(2**63), "maximum": 2**64 - 1}]},
         "timestamp": {"type": "string", "format": "date-time", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$"},
         "value": {"anyOf": [{"type": ["null", "boolean", "number", "string"]}, ref("large_integer"), ref("real"), ref("blob")]},
+        "catalog_value": {"anyOf": [ref("value"), array(or_null(TEXT)), map_of({})]},
         "parameters": {"anyOf": [array(ref("value")), map_of(ref("value"))]},
         "integer": {"anyOf": [{"type": "integer"}, ref("large_integer"), {"type": "string", **integer_text}]},
         "large_integer": tagged("$int", integer_text),
@@ -338,6 +365,14 @@ def differences_of_rows(page):
     yield from compared("transactions", quoted(said["`transaction`"]), words_in(TRANSACTION))
 
 
+def differences_of_catalog(page):
+    text = section(page, "Catalog")
+    listed = set().union(*(named(name) for name, _ in table_of(text, "| field | |")))
+    yield from compared("the last rows of a catalog", listed, names_of(LAST_CATALOG_ROWS))
+    levels = {name for first, _ in table_of(text, "| level | columns |") for name in named(first)}
+    yield from compared("levels", levels, words_in(REQUESTS["catalog"]["level"]))
+
+
 def differences_of_messages(page):
     yield from compared("fields of a request", named_first(page, "| field | type | |"), {"id", "type", "data"})
     yield from compared("fields of a reply", named_first(page[page.index("\nReply:\n"):], "| field | type | |"), {"id", "type", "timestamp", "data"})
@@ -355,7 +390,7 @@ def named_first(text, head):
 
 def differences(page):
     """Where the page and the tables differ, as sentences."""
-    return [*differences_of_requests(page), *differences_of_rows(page), *differences_of_messages(page)]
+    return [*differences_of_requests(page), *differences_of_rows(page), *differences_of_catalog(page), *differences_of_messages(page)]
 
 
 def main():

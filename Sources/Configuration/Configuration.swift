@@ -67,7 +67,8 @@ public struct Configuration: Sendable, Equatable {
         GivenMemoryLimits(
             sqlite: givenSettings.contains("limits.sqlite_memory_bytes_max"),
             sqlitePerUser: givenSettings.contains("limits.sqlite_memory_bytes_per_user_max"),
-            bufferedPerUser: givenSettings.contains("limits.buffered_bytes_per_user_max"))
+            bufferedPerUser: givenSettings.contains("limits.buffered_bytes_per_user_max"),
+            catalog: givenSettings.contains("limits.catalog_bytes_max"))
     }
 
     /// Event loops, 1 or more.

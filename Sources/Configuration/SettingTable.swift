@@ -124,6 +124,9 @@ extension Setting {
             .integer(\.limits.pageCachePerDatabaseByteCountMax, 0...1_099_511_627_776),
             "Bytes of a SQLite file's pages that are kept in memory for short reads, by all loops together."),
         Setting(
+            "limits.catalog_bytes_max", .integer(\.limits.catalogByteCountMax, 1_048_576...1_099_511_627_776),
+            "Memory for what is in databases (catalog), of all of them together, in bytes."),
+        Setting(
             "limits.pool_connections_max", .integer(\.limits.poolConnectionCountMax, 1...10_000),
             "Connections to one database on a server, sessions included."),
         Setting(

@@ -38,6 +38,8 @@ public protocol Database: AnyObject, Sendable {
     var poolLoad: PoolLoad? { get }
     /// What requests have found out about the server; `nil` for a database without one.
     var serverState: ServerState? { get }
+    /// Changes when the database has become another one, such as a file that was replaced.
+    var contentNumber: UInt64 { get }
     /// Reports changes of the server's state that were held back before; to be called every few seconds.
     func tellServerChange()
     /// Writes what is not in its final place yet, before the process ends. `done` is called on any thread.
@@ -48,5 +50,6 @@ extension Database {
     public var longReadLoad: (count: Int, peak: Int, delayedCount: UInt64) { (0, 0, 0) }
     public var poolLoad: PoolLoad? { nil }
     public var serverState: ServerState? { nil }
+    public var contentNumber: UInt64 { 0 }
     public func tellServerChange() {}
 }

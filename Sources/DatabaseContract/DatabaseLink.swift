@@ -48,6 +48,8 @@ public struct LinkOwner: Sendable {
         self.account = account
     }
 
+    /// Nobody.
+    package static let nobody = LinkOwner(uid: .max, pid: 0, mayOpenFiles: false, client: 0, .nobody)
     /// For work that the daemon does without a client.
     package static let daemon = LinkOwner(uid: 0, pid: 0, mayOpenFiles: false, client: 0, .nobody)
 }

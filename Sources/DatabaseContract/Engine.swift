@@ -28,6 +28,8 @@ public final class Engine: Sendable {
     public let copies: RequestCopies
     /// A statement that asks for nothing but an answer: of a server one round trip, of a file a look into it.
     public let pingText: StaticString
+    /// How its databases tell what is in them; `nil` if they cannot.
+    public let catalog: (any CatalogSource)?
     /// Whether a database is a file, which can be copied (`RunKind.backup`).
     public let hasFiles: Bool
     private let parse: @Sendable (String) throws(DriverError) -> any DatabaseLocation
@@ -47,6 +49,7 @@ public final class Engine: Sendable {
     ///   - copies: what is made of a request on its way, besides what the engine itself charges.
     ///   - pingText: a statement that asks for nothing but an answer.
     ///   - hasFiles: whether a database is a file, which can be copied.
+    ///   - catalog: how its databases tell what is in them.
     ///   - adopt: takes over limits for all of its databases together: before the first one is made, where it may also set
     ///     up a library, and at each reload.
     ///   - parse: reads a URL that has one of the schemes; an error is a `badRequest` whose text holds no secret.
@@ -54,6 +57,7 @@ public final class Engine: Sendable {
         name: String, schemes: [String], urlExample: String, placement: Placement,
         parameterCountMax: Int = commonParameterCountMax, parameterLimitName: StaticString = "parameters_max",
         copies: RequestCopies = RequestCopies(), pingText: StaticString, hasFiles: Bool = false,
+        catalog: (any CatalogSource)? = nil,
         adopt: @escaping @Sendable (EngineLimits) -> Void = { _ in },
         parse: @escaping @Sendable (String) throws(DriverError) -> any DatabaseLocation
     ) {
@@ -66,6 +70,7 @@ public final class Engine: Sendable {
         self.parameterLimitName = parameterLimitName
         self.copies = copies
         self.pingText = pingText
+        self.catalog = catalog
         self.hasFiles = hasFiles
         self.adopt = adopt
         self.parse = parse

@@ -46,7 +46,7 @@ public enum SQLiteText {
 
     /// The position after white space, comments and semicolons from `start` on; not before the end of the text if there
     /// is nothing else.
-    private static func skipBlank(_ text: UnsafeRawBufferPointer, from start: Int) -> Int {
+    static func skipBlank(_ text: UnsafeRawBufferPointer, from start: Int) -> Int {
         var index = start
         while index < text.count {
             let next = index + 1 < text.count ? text[index + 1] : 0

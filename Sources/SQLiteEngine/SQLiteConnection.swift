@@ -203,6 +203,7 @@ final class SQLiteConnection: @unchecked Sendable {
         for limit in SQLiteLimit.all { sqlite3_limit(handle, limit.id, limit.value) }
         SQLiteFunctions.restrict(handle)
         SQLiteOwnFunctions.install(on: self)
+        SQLiteDefects.install(on: self)
         installBusyHandler()
         if isWriting && options.usesWAL && !options.isMemory { try execute("PRAGMA journal_mode = WAL") }
         if isWriting { try execute("PRAGMA journal_size_limit = \(SQLiteDatabase.logByteCountMax)") }

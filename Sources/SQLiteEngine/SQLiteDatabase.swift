@@ -110,6 +110,9 @@ public final class SQLiteDatabase: Database {
     private static let memoryNumber = Atomic<Int>(0)
     private static func nextMemoryNumber() -> Int { memoryNumber.add(1, ordering: .relaxed).newValue }
 
+    /// The number of the opening: a file that was replaced is opened again.
+    public var contentNumber: UInt64 { openGeneration.load(ordering: .acquiring) }
+
     /// The queue of this file's writers.
     var writes: WriteQueue {
         writeQueue.withLock { queue in

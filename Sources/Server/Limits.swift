@@ -51,6 +51,8 @@ public struct Limits: Sendable, Equatable {
     public var statementCacheCountMax = 64
     /// Pages of one database file that the loops together keep in memory for short reads, in bytes.
     public var pageCachePerDatabaseByteCountMax = 128 << 20
+    /// Memory for what is in databases (`catalog`), all of them together, in bytes. Less where there is little memory (`fitting`).
+    public var catalogByteCountMax = 256 << 20
     /// Connections to one database on a server at a time, sessions included.
     public var poolConnectionCountMax = 10
     /// Time that a request waits for one of them, in milliseconds.

@@ -7,8 +7,12 @@ public struct GivenMemoryLimits: Sendable {
     public var sqlite: Bool
     public var sqlitePerUser: Bool
     public var bufferedPerUser: Bool
+    public var catalog: Bool
 
-    public init(sqlite: Bool = false, sqlitePerUser: Bool = false, bufferedPerUser: Bool = false) {
+    public init(
+        sqlite: Bool = false, sqlitePerUser: Bool = false, bufferedPerUser: Bool = false, catalog: Bool = false
+    ) {
+        self.catalog = catalog
         self.sqlite = sqlite
         self.sqlitePerUser = sqlitePerUser
         self.bufferedPerUser = bufferedPerUser
@@ -58,6 +62,11 @@ extension Limits {
         if !given.bufferedPerUser {
             lower(.bufferedBytesPerUser, bufferedByteCountPerUserMax, to: share(8, atLeast: Self.roundByteCount)) {
                 $0.bufferedByteCountPerUserMax = $1
+            }
+        }
+        if !given.catalog {
+            lower(.catalogBytes, catalogByteCountMax, to: share(16, atLeast: 4 * Self.roundByteCount)) {
+                $0.catalogByteCountMax = $1
             }
         }
         return (limits, changes, limits.exceed(memoryByteCount))

@@ -19,7 +19,8 @@ def documented():
     for line in table.splitlines():
         name, _, reply = (cell.strip() for cell in line.strip("|").split(" | "))
         names = set(re.findall(r"`(\w+)`", reply))
-        found[re.match(r"`(\w+)`", name)[1]] = names | (rows() if "[rows]" in reply else set())
+        more = rows() if "[rows]" in reply else catalog_rows() if "(#catalog)" in reply else set()
+        found[re.match(r"`(\w+)`", name)[1]] = names | more
     return {type: names - set(found) for type, names in found.items()}  # what is said of other requests
 
 
@@ -32,6 +33,12 @@ def rows():
     text = section("Rows")
     first = set(re.findall(r"`(\w+)`", text.strip().split("\n\n")[0])) - {"query_response"}
     return first | set(re.findall(r"^\| `(\w+)` \|", text, re.M))
+
+
+def catalog_rows():
+    """The same of a catalog_response, whose columns are described as those of a query."""
+    listed = re.search(r"^\| field \| \|\n\|.*\n((?:\|.*\n)+)", section("Catalog"), re.M)[1]
+    return {"columns", "more", "name", "type", "declared_type"} | set(re.findall(r"^\| `(\w+)` \|", listed, re.M))
 
 
 def keys(value):
@@ -70,6 +77,10 @@ def seen(client, disable):
     ask("list_databases")
     session = ask("db_connect", database="default")["session"]
     ask("activity")
+    etag = ask("catalog", level="columns", max_rows=1, session=session)["etag"]
+    ask("catalog", level="columns", etag=etag)
+    ask("query", sql="CREATE TABLE u(x)")
+    ask("catalog", level="columns", max_rows=1)
     ask("batch", statements=[{"sql": insert, "params": [1]}])
     ask("describe", sql="SELECT x FROM t WHERE x = ?")
     ask("describe", sql="SELECT 1", session=session)

@@ -56,7 +56,7 @@ class Reply:
 
     @property
     def terminal(self):
-        return self.data.get("more", self.type == "query_response") is False
+        return self.data.get("more", self.type in ("query_response", "catalog_response")) is False
 
     def __repr__(self):
         return f"Reply(id={self.id!r}, type={self.type!r}, data={str(self.data)[:400]})"

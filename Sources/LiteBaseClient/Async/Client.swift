@@ -144,6 +144,10 @@ extension Client {
     func describe(_ sql: String, _ target: Target) async throws -> StatementDescription {
         StatementDescription(try await reply(to: .describe(sql: sql, target)))
     }
+
+    func complete(_ place: CompletionPlace, _ target: Target) async throws -> CompletionResult {
+        CompletionResult(try await reply(to: .complete(place, target)).data)
+    }
 }
 
 extension Client {
@@ -231,6 +235,11 @@ extension Client {
     /// Describes the parameters and columns of a statement, without running it.
     public func describe(_ sql: String, database: String? = nil) async throws -> StatementDescription {
         try await describe(sql, .database(database))
+    }
+
+    /// Asks what may come next in a statement. No database is asked: the daemon answers from memory.
+    public func complete(_ place: CompletionPlace, database: String? = nil) async throws -> CompletionResult {
+        try await complete(place, .database(database))
     }
 
     /// Opens a session: a link of its own to a database, for transactions, temporary tables and settings.

@@ -75,6 +75,10 @@ extension BlockingClient {
     func describe(_ sql: String, _ target: Target) throws(ClientError) -> StatementDescription {
         StatementDescription(try reply(to: .describe(sql: sql, target)))
     }
+
+    func complete(_ place: CompletionPlace, _ target: Target) throws(ClientError) -> CompletionResult {
+        CompletionResult(try reply(to: .complete(place, target)).data)
+    }
 }
 
 extension BlockingClient {
@@ -161,6 +165,11 @@ extension BlockingClient {
     /// Describes the parameters and columns of a statement, without running it.
     public func describe(_ sql: String, database: String? = nil) throws(ClientError) -> StatementDescription {
         try describe(sql, .database(database))
+    }
+
+    /// Asks what may come next in a statement. No database is asked: the daemon answers from memory.
+    public func complete(_ place: CompletionPlace, database: String? = nil) throws(ClientError) -> CompletionResult {
+        try complete(place, .database(database))
     }
 
     /// Opens a session: a link of its own to a database, for transactions, temporary tables and settings.

@@ -20,6 +20,7 @@ enum Request: Sendable {
     case query(sql: String, Parameters, Target, QueryOptions, isPaged: Bool, wantsAllResults: Bool = false)
     case batch([BatchStatement], isAtomic: Bool, Target)
     case describe(sql: String, Target)
+    case complete(CompletionPlace, Target)
     case backup(database: String?, progressMilliseconds: Int64?)
     case export(sql: String, Parameters, Target, ExportRequest.Options)
     case fetch(id: Int64)
@@ -38,6 +39,7 @@ enum Request: Sendable {
         case .query: QueryRequest.type
         case .batch: BatchRequest.type
         case .describe: DescribeRequest.type
+        case .complete: CompleteRequest.type
         case .backup: BackupRequest.type
         case .export: ExportRequest.type
         case .fetch: FetchRequest.type
@@ -84,6 +86,10 @@ enum Request: Sendable {
                     for statement in statements { statement.write(&writer, &output) }
                 }, &writer, &output)
         case .describe(let sql, let target): DescribeRequest.write(sql: sql, target: target, &writer, &output)
+        case .complete(let place, let target):
+            CompleteRequest.write(
+                sql: place.text, cursor: Int64(place.cursor), target: target, limit: place.limit, recent: place.recent,
+                &writer, &output)
         case .backup(let database, let progress):
             BackupRequest.write(database: database, progressMilliseconds: progress, &writer, &output)
         case .export(let sql, let parameters, let target, let options):

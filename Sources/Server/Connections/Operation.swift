@@ -106,7 +106,9 @@ final class Operation: StatementRun, @unchecked Sendable {
 
     /// Prepares for the reply's rows.
     func prepareRows(_ writer: MessageWriter, rowByteCountMax: Int, _ account: UserAccount, accountByteCountMax: Int) {
-        rows.prepare(id: id, writer: writer, pageRowCount: pageRowCount, rowByteCountMax: rowByteCountMax)
+        let frameType = row.type.replyName
+        rows.prepare(
+            id: id, writer: writer, pageRowCount: pageRowCount, rowByteCountMax: rowByteCountMax, frameType: frameType)
         rows.setPayer(account, byteCountMax: accountByteCountMax, mayRefuse: !mayWrite)
     }
 

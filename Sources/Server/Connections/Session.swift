@@ -54,6 +54,7 @@ extension Connection {
         guard sessions.remove(session) else { return }
         context.statistics.sessionsOpen -= 1
         countSessions(-1)
+        context.shared.catalogs.remove(session: session.name)
         if session.active?.link == nil { session.link.close() }
         // Nothing else may come on the connection for long.
         if session.keptByteCount > 0 { settleAccount() }

@@ -96,6 +96,7 @@ final class LoopContext {
         self.limits = limits
         lastLink = nil
         let kept = Set(catalog.entries.flatMap(\.databases).map { ObjectIdentifier($0) })
+        shared.catalogs.keep(databases: kept)
         for (key, link) in links where !kept.contains(key) {
             link.close()
             links[key] = nil

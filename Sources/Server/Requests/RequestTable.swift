@@ -31,6 +31,8 @@ extension RequestTable {
         RequestRow(
             ExportRequest.self, for: .users,
             [.isWork, .isStatement, .isKept, .mayQueue, .isStoppable, .takesDescriptors]),
+        RequestRow(CatalogRequest.self, for: .users, [.isWork, .mayQueue, .isStoppable]),
+        RequestRow(CompleteRequest.self, for: .users, [.isWork]),
     ]
 }
 

@@ -92,8 +92,8 @@ extension Connection {
         return try submitIfAffordable(operation)
     }
 
-    /// A paged query holds a connection to the database until its last page.
-    private func checkPagedQueryCount() throws(RequestError) {
+    /// A paged query holds a connection to the database until its last page, a catalog its memory.
+    func checkPagedQueryCount() throws(RequestError) {
         let (used, limit) = (inFlight.pagedQueryCount, context.limits.pagedQueriesPerConnectionMax)
         if used < limit { return context.statistics.notePeak(.pagedQueriesPerConnection, used + 1) }
         throw refusal(

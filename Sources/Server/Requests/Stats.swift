@@ -77,6 +77,8 @@ extension Connection {
         let shared = context.shared
         switch name {
         case .connections: use.merge(used: Int64(shared.connections.count), peak: Int64(shared.connections.peak))
+        case .catalogBytes:
+            use.merge(used: Int64(shared.catalogs.use.byteCount), peak: Int64(shared.catalogs.use.peak))
         case .keptConnections: use.merge(used: Int64(shared.handover?.table.takenCount ?? 0), peak: 0)
         case .readersPerDatabase:
             for entry in context.catalog.entries {

@@ -50,4 +50,22 @@ final class JSONRowSink: WireRowSink {
         separate()
         buffer.appendJSONBlob(bytes)
     }
+
+    override func openList(_ count: Int) {
+        separate()
+        buffer.append(UInt8(ascii: "["))
+        isFirst = true
+    }
+    override func closeList() {
+        buffer.append(UInt8(ascii: "]"))
+        isFirst = false
+    }
+    override func object(_ bytes: UnsafeRawBufferPointer) {
+        guard hasRoom(for: bytes.count) else { return }
+        // What an engine says is JSON need not be.
+        var scratch = ByteBuffer()
+        guard (try? JSONTranscoder.transcode(bytes, into: &scratch)) != nil else { return null() }
+        separate()
+        buffer.append(bytes)
+    }
 }

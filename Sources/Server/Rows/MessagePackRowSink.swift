@@ -19,4 +19,9 @@ final class MessagePackRowSink: WireRowSink {
     override func blob(_ bytes: UnsafeRawBufferPointer) {
         if hasRoom(for: bytes.count) { buffer.appendMessagePackBinary(bytes) }
     }
+    override func openList(_ count: Int) { buffer.appendMessagePackArrayHeader(count) }
+    override func object(_ bytes: UnsafeRawBufferPointer) {
+        guard hasRoom(for: 3 * bytes.count) else { return }
+        if (try? JSONTranscoder.transcode(bytes, into: &buffer)) == nil { null() }
+    }
 }

@@ -14,6 +14,8 @@ class WireRowSink: RowSink {
     @exclusivity(unchecked) final var buffer = ByteBuffer()
     @exclusivity(unchecked) final var writer: MessageWriter
     @exclusivity(unchecked) private var id = RequestID.none
+    /// The type of its frames.
+    @exclusivity(unchecked) private var frameType = QueryRequest.type.replyName
     @exclusivity(unchecked) private var rowsInFrame = 0
     @exclusivity(unchecked) private var isFrameOpen = false
     @exclusivity(unchecked) private var rowsLeftInPage = Int64.max
@@ -49,8 +51,12 @@ class WireRowSink: RowSink {
 
     /// Prepares for a run.
     /// The bytes of `id` stay valid until the run has ended; after `pageRowCount` rows the run waits for `fetch`.
-    final func prepare(id: RequestID, writer: MessageWriter, pageRowCount: Int64?, rowByteCountMax: Int) {
+    final func prepare(
+        id: RequestID, writer: MessageWriter, pageRowCount: Int64?, rowByteCountMax: Int,
+        frameType: StaticString = QueryRequest.type.replyName
+    ) {
         self.id = id
+        self.frameType = frameType
         self.writer = writer
         rowLimit = rowByteCountMax
         rowsLeftInPage = pageRowCount ?? .max
@@ -101,7 +107,7 @@ class WireRowSink: RowSink {
 
     private func beginFrame() {
         writer.begin(
-            type: QueryRequest.type.replyName, id: id,
+            type: frameType, id: id,
             timestamp: WireTimestamp(nanosecondsSince1970: WallClock.nanosecondsSince1970), into: &buffer)
         isFrameOpen = true
         rowsInFrame = 0
@@ -210,10 +216,16 @@ class WireRowSink: RowSink {
     final override var pendingByteCount: Int { buffer.count }
 
     /// Ends the last frame.
-    /// - Parameter reply: what the last frame says behind `more`.
-    final func finish(_ reply: consuming QueryReply) {
-        if !isFrameOpen { reopen() }
-        writer.endArray(into: &buffer)
+    /// - Parameters:
+    ///   - reply: what the last frame says behind `more`.
+    ///   - hasRows: false for a frame that has none, and no array of them.
+    final func finish(_ reply: consuming some ReplyData, hasRows: Bool = true) {
+        if hasRows {
+            if !isFrameOpen { reopen() }
+            writer.endArray(into: &buffer)
+        } else {
+            beginFrame()
+        }
         writer.field(QueryFrame.more, false, into: &buffer)
         reply.writeFields(&writer, &buffer)
         writer.end(into: &buffer)
@@ -240,6 +252,11 @@ class WireRowSink: RowSink {
 
     // MARK: What the encodings do
 
+    /// Starts a list of values within a row, `count` of them.
+    func openList(_ count: Int) {}
+    func closeList() {}
+    /// Writes a JSON object as a map; null, if it is none.
+    func object(_ bytes: UnsafeRawBufferPointer) { null() }
     /// Starts the array of a row.
     func openRow() {}
     /// Ends the array of a row.

@@ -10,6 +10,7 @@ enum LimitName: Int, CaseIterable, Sendable {
     case keptConnections
     case requestsInFlight, sessionsPerConnection, pagedQueriesPerConnection
     case readersPerDatabase, workerThreads, sqliteMemoryBytes, sqliteMemoryBytesPerUser, temporaryBytesPerUser
+    case catalogBytes
     case poolConnections, poolWait
     case statementTime, idleTransaction, idleHold, writeStall, busyTime
 
@@ -31,6 +32,7 @@ enum LimitName: Int, CaseIterable, Sendable {
         case .sqliteMemoryBytes: "sqlite_memory_bytes_max"
         case .sqliteMemoryBytesPerUser: "sqlite_memory_bytes_per_user_max"
         case .temporaryBytesPerUser: "temporary_bytes_per_user_max"
+        case .catalogBytes: "catalog_bytes_max"
         case .poolConnections: "pool_connections_max"
         case .poolWait: "pool_wait_ms_max"
         case .statementTime: "statement_time_ms_max"
@@ -60,6 +62,7 @@ enum LimitName: Int, CaseIterable, Sendable {
         case .sqliteMemoryBytes: Int64(limits.sqliteMemoryByteCountMax)
         case .sqliteMemoryBytesPerUser: Int64(limits.ofEngines.memoryOfUser)
         case .temporaryBytesPerUser: Int64(limits.temporaryByteCountPerUserMax)
+        case .catalogBytes: Int64(limits.catalogByteCountMax)
         case .poolConnections: Int64(limits.poolConnectionCountMax)
         case .poolWait: limits.poolWaitMillisecondsMax
         case .statementTime: limits.statementTimeMillisecondsMax

@@ -1,0 +1,71 @@
+// How an engine tells what is in its databases: by a fixed number of statements, whatever the number of tables.
+
+public import Catalog
+
+/// A statement of which the rows are those of a level.
+public struct CatalogStatement: Sendable {
+    /// `nil` for one that only prepares others.
+    public var level: CatalogLevel?
+    public var text: String
+
+    public init(_ level: CatalogLevel?, _ text: String) {
+        self.level = level
+        self.text = text
+    }
+}
+
+/// What a catalog is wanted for.
+public struct CatalogWish: Sendable {
+    /// The names of the namespaces, as the statement for them has told.
+    public var namespaces: [String]
+    /// Also the texts that make objects.
+    public var definitions: Bool
+    public var serverVersion: String
+    /// It runs in a session of a client's, and in what state.
+    public var transaction: TransactionState?
+
+    public init(
+        namespaces: [String] = [], definitions: Bool, serverVersion: String, transaction: TransactionState? = nil
+    ) {
+        self.namespaces = namespaces
+        self.definitions = definitions
+        self.serverVersion = serverVersion
+        self.transaction = transaction
+    }
+}
+
+/// The statements of an engine.
+///
+/// The names of the columns in their results are those of the level (`CatalogField.name`), see `CatalogFeed`.
+/// - Thread: any.
+public protocol CatalogSource: Sendable {
+    /// Whether names differ if their letters differ only in case.
+    var isCaseSensitive: Bool { get }
+    /// Whether all statements have to run on one connection, which no client uses.
+    var needsOwnConnection: Bool { get }
+    /// For how long a catalog that was found to hold is not asked for again, in milliseconds; 0: each request asks.
+    var trustMilliseconds: Int64 { get }
+    /// The namespaces of a database as everybody sees it; `nil` where they have to be asked for.
+    var namespaces: [String]? { get }
+    /// The statement for `CatalogLevel.namespaces`.
+    var namespaceText: String { get }
+    /// Statements whose rows all together change when the catalog does.
+    func fingerprints(_ wish: CatalogWish) -> [String]
+    /// The other statements, in order: relations before what belongs to them.
+    func statements(_ wish: CatalogWish) -> [CatalogStatement]
+    /// What to run behind the statements, whatever has come of them.
+    func end(_ wish: CatalogWish) -> [String]
+    /// Completes a row by what only its definition says.
+    func complete(_ row: CatalogFeed)
+    /// Whether a statement may change a catalog: then a catalog is asked for again before it is believed.
+    func mayChange(_ sql: UnsafeRawBufferPointer) -> Bool
+}
+
+extension CatalogSource {
+    public var needsOwnConnection: Bool { false }
+    public var trustMilliseconds: Int64 { 0 }
+    public var namespaces: [String]? { nil }
+    public func end(_ wish: CatalogWish) -> [String] { [] }
+    public func complete(_ row: CatalogFeed) {}
+    public func mayChange(_ sql: UnsafeRawBufferPointer) -> Bool { false }
+}

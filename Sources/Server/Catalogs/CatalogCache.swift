@@ -1,0 +1,154 @@
+// The catalogs that somebody has asked for, shared by all connections.
+
+internal import Catalog
+internal import DatabaseContract
+internal import LinuxSystem
+internal import Synchronization
+
+/// Whose catalog it is: a database with one login, as everybody sees it or as a session does.
+struct CatalogKey: Hashable, Sendable {
+    /// `nil` for a session on a database that has no name.
+    var database: ObjectIdentifier?
+    /// The name of the session that sees more than others do, or other things.
+    var session: String?
+}
+
+/// A catalog, and what it is known to be true of.
+struct CachedCatalog: Sendable {
+    var index: CatalogIndex
+    /// What the engine said of the database's state before it was read.
+    var fingerprint: String
+    /// Which database it was, such as which file.
+    var contentNumber: UInt64
+    /// When the fingerprint was last found to hold.
+    var checked: MonotonicInstant
+    /// What had made the catalogs of its database doubtful by then.
+    var doubts: UInt64
+}
+
+/// All of them, bounded.
+///
+/// - Thread: any.
+final class CatalogCache: Sendable {
+    /// Who waits for another's filling.
+    struct Waiter: Sendable {
+        var number: UInt64
+        var wake: @Sendable () -> Void
+    }
+
+    private struct Entry {
+        var catalog: CachedCatalog
+        var lastUse: UInt64
+    }
+
+    private struct State {
+        var entries: [CatalogKey: Entry] = [:]
+        /// Those that are being filled, and who waits.
+        var fillings: [CatalogKey: [Waiter]] = [:]
+        var byteCount = 0
+        var peak = 0
+        var lastUse: UInt64 = 0
+        var lastWaiter: UInt64 = 0
+        var doubts: [ObjectIdentifier: UInt64] = [:]
+
+        mutating func remove(_ key: CatalogKey) {
+            guard let entry = entries.removeValue(forKey: key) else { return }
+            byteCount -= entry.catalog.index.byteCount
+        }
+
+        /// Makes room; the least recently used go first.
+        mutating func shrink(to byteCountMax: Int) {
+            while byteCount > byteCountMax, let oldest = entries.min(by: { $0.value.lastUse < $1.value.lastUse }) {
+                remove(oldest.key)
+            }
+        }
+    }
+
+    private let state = Mutex(State())
+
+    /// The catalog of a key, whether or not it still holds.
+    func find(_ key: CatalogKey) -> CachedCatalog? {
+        state.withLock { state in
+            guard let entry = state.entries[key] else { return nil }
+            state.lastUse += 1
+            state.entries[key]?.lastUse = state.lastUse
+            return entry.catalog
+        }
+    }
+
+    /// Bytes of all, and the most there were.
+    var use: (byteCount: Int, peak: Int) { state.withLock { ($0.byteCount, $0.peak) } }
+
+    /// A catalog was found to hold.
+    func noteCheck(_ key: CatalogKey, doubts: UInt64, at now: MonotonicInstant) {
+        state.withLock { state in
+            state.entries[key]?.catalog.checked = now
+            state.entries[key]?.catalog.doubts = doubts
+        }
+    }
+
+    // MARK: Filling
+
+    /// Claims the filling of a key.
+    /// - Returns: `nil` for the one who has to fill it; for others the number by which they wait: `wake` is called once, on any thread.
+    func beginFilling(_ key: CatalogKey, wake: @escaping @Sendable () -> Void) -> UInt64? {
+        state.withLock { state in
+            guard state.fillings[key] != nil else {
+                state.fillings[key] = []
+                return nil
+            }
+            state.lastWaiter += 1
+            state.fillings[key]?.append(Waiter(number: state.lastWaiter, wake: wake))
+            return state.lastWaiter
+        }
+    }
+
+    func stopWaiting(_ number: UInt64, for key: CatalogKey) {
+        state.withLock { $0.fillings[key]?.removeAll { $0.number == number } }
+    }
+
+    /// Ends a filling, with a catalog to be kept if there is one, and lets those look again who wait.
+    func endFilling(_ key: CatalogKey, _ catalog: CachedCatalog?, byteCountMax: Int) {
+        let waiters = state.withLock { state in
+            if let catalog {
+                state.remove(key)
+                state.lastUse += 1
+                state.entries[key] = Entry(catalog: catalog, lastUse: state.lastUse)
+                state.byteCount += catalog.index.byteCount
+                state.shrink(to: byteCountMax)
+                state.peak = max(state.peak, state.byteCount)
+            }
+            return state.fillings.removeValue(forKey: key) ?? []
+        }
+        for waiter in waiters { waiter.wake() }
+    }
+
+    // MARK: What does not hold any more
+
+    /// How often a database's catalogs were made doubtful.
+    func doubts(of database: ObjectIdentifier?) -> UInt64 {
+        guard let database else { return 0 }
+        return state.withLock { $0.doubts[database] ?? 0 }
+    }
+
+    /// A statement may have changed a database's catalog: the next request asks the engine.
+    func doubt(_ database: ObjectIdentifier) { state.withLock { $0.doubts[database, default: 0] += 1 } }
+
+    /// A session has ended.
+    func remove(session: String) {
+        state.withLock { state in
+            if state.entries.isEmpty { return }
+            for key in state.entries.keys where key.session == session { state.remove(key) }
+        }
+    }
+
+    /// The configuration has only these databases.
+    func keep(databases: Set<ObjectIdentifier>) {
+        state.withLock { state in
+            for key in state.entries.keys {
+                if let database = key.database, !databases.contains(database) { state.remove(key) }
+            }
+            state.doubts = state.doubts.filter { databases.contains($0.key) }
+        }
+    }
+}

@@ -1,0 +1,417 @@
+// A `catalog` request on its way: is there a catalog that holds, and if not, filling one; then its rows.
+
+internal import Catalog
+internal import DatabaseContract
+internal import LinuxSystem
+
+/// What one request wants.
+struct CatalogWanted {
+    var query: CatalogQuery
+    var definitions: Bool
+    var refresh: Bool
+    /// What the client has from an earlier reply.
+    var etag: String?
+}
+
+/// Where a catalog comes from.
+struct CatalogOrigin {
+    /// What runs the statements.
+    var link: any DatabaseLink
+    var source: any CatalogSource
+    /// `nil` for a session on a database without a name.
+    var database: (any Database)?
+    /// The session in which it runs.
+    var session: String?
+}
+
+/// Runs one `catalog` request, as a link to the database would: for the connection it is one run, whatever it takes.
+///
+/// Its stages: the engine is asked for its fingerprint; if no catalog holds, the engine's statements fill one, a worker puts it in
+/// order, another one searches it if need be; then its rows go out, a frame at a time. Nothing that grows with the catalog is done
+/// on the loop but the rows of one frame.
+/// - Thread: its loop's.
+final class CatalogLink: DatabaseLink {
+    private enum Stage {
+        case idle
+        /// A statement of the engine's.
+        case asking(CatalogRun)
+        /// Another request fills the catalog.
+        case waiting(UInt64)
+        /// A worker has the index.
+        case working
+        case writing
+    }
+
+    let origin: CatalogOrigin
+    private let context: LoopContext
+    private let account: UserAccount
+    private let wanted: CatalogWanted
+    private var stage = Stage.idle
+    private var operation: Operation?
+    private var owner = LinkOwner.nobody
+    /// What a call returns, while one is under way; otherwise it is told.
+    private var result: RunOutcome?
+    private var isInCall = false
+
+    private var namespaces: [String] = []
+    private var fingerprint = ""
+    private var doubts: UInt64 = 0
+    /// This request fills the catalog of the key.
+    private var filling: CatalogFilling?
+    private var rows: CatalogRows?
+    private(set) var etag = ""
+    private(set) var isUnchanged = false
+
+    private var cache: CatalogCache { context.shared.catalogs }
+    private var byteCountMax: Int { context.limits.catalogByteCountMax }
+
+    init(_ origin: CatalogOrigin, _ wanted: CatalogWanted, _ context: LoopContext, _ account: UserAccount) {
+        self.origin = origin
+        self.wanted = wanted
+        self.context = context
+        self.account = account
+    }
+
+    // MARK: As a link
+
+    var databaseName: String { origin.link.databaseName }
+    var engine: Engine { origin.link.engine }
+    var serverVersion: String { origin.link.serverVersion }
+    var transaction: TransactionState { origin.link.transaction }
+    func pressure(on uid: UInt32) -> LinkPressure { .none }
+    func close() {}
+
+    func start(_ run: StatementRun, for owner: LinkOwner) -> RunOutcome {
+        operation = run as? Operation
+        self.owner = owner
+        return call { self.begin() }
+    }
+
+    func resume(_ run: StatementRun) -> RunOutcome {
+        guard case .writing = stage, let operation else { return .pending }
+        operation.sink.reopen()
+        return call { self.write() }
+    }
+
+    func stop(_ run: StatementRun, _ reason: StopReason) -> RunOutcome {
+        run.requestStop(reason)
+        return call {
+            switch self.stage {
+            case .asking(let inner):
+                if self.filling?.link.stop(inner, reason) ?? self.origin.link.stop(inner, reason) == .ended {
+                    inner.onEnd()
+                }
+            case .waiting(let number):
+                self.cache.stopWaiting(number, for: self.key)
+                self.end(.stopped(reason))
+            case .writing: self.end(.stopped(reason))
+            // The worker looks at the flag.
+            case .idle, .working: break
+            }
+        }
+    }
+
+    /// Calls, and returns what has come of it; what comes later is told.
+    private func call(_ body: () -> Void) -> RunOutcome {
+        isInCall = true
+        result = nil
+        body()
+        isInCall = false
+        return result ?? .pending
+    }
+
+    private func settle(_ outcome: RunOutcome) {
+        if isInCall {
+            result = outcome
+        } else if let operation {
+            outcome.tell(operation)
+        }
+    }
+
+    private func end(_ error: DriverError?) {
+        if let error { operation?.error = error }
+        filling?.close(nil, cache, byteCountMax)
+        filling = nil
+        stage = .idle
+        rows = nil
+        settle(.ended)
+        operation = nil
+    }
+
+    // MARK: Whether a catalog holds
+
+    private var key: CatalogKey {
+        CatalogKey(database: origin.database.map { ObjectIdentifier($0) }, session: origin.session)
+    }
+
+    /// As everybody sees it who has no session.
+    private var sharedKey: CatalogKey? {
+        origin.database.map { CatalogKey(database: ObjectIdentifier($0), session: nil) }
+    }
+
+    private func begin() {
+        doubts = cache.doubts(of: key.database)
+        if !wanted.refresh, let known = cache.find(key), known.doubts == doubts, isTrusted(known) {
+            return serve(known.index)
+        }
+        if origin.session == nil, let fixed = origin.source.namespaces {
+            namespaces = fixed
+            return askFingerprints()
+        }
+        let sink = CatalogTextSink()
+        ask(origin.source.namespaceText, sink) {
+            self.namespaces = sink.firsts
+            self.askFingerprints()
+        }
+    }
+
+    /// It was found to hold a short time ago.
+    private func isTrusted(_ known: CachedCatalog) -> Bool {
+        guard origin.source.trustMilliseconds > 0, !wanted.definitions || known.index.hasDefinitions else {
+            return false
+        }
+        return context.loop.now.nanoseconds(since: known.checked) < origin.source.trustMilliseconds * 1_000_000
+    }
+
+    private func wish(_ transaction: TransactionState?) -> CatalogWish {
+        CatalogWish(
+            namespaces: namespaces, definitions: wanted.definitions, serverVersion: origin.link.serverVersion,
+            transaction: transaction)
+    }
+
+    private func askFingerprints() {
+        fingerprint = namespaces.joined(separator: "\u{1f}") + "\u{1e}"
+        askFingerprint(origin.source.fingerprints(wish(nil))[...])
+    }
+
+    private func askFingerprint(_ texts: ArraySlice<String>) {
+        guard let text = texts.first else { return compare() }
+        let sink = CatalogTextSink()
+        ask(text, sink) {
+            self.fingerprint += sink.text + "\u{1e}"
+            self.askFingerprint(texts.dropFirst())
+        }
+    }
+
+    private func compare() {
+        let contentNumber = origin.database?.contentNumber ?? 0
+        for key in [key, sharedKey].compactMap({ $0 }) where !wanted.refresh {
+            guard let known = cache.find(key), known.fingerprint == fingerprint, known.contentNumber == contentNumber,
+                !wanted.definitions || known.index.hasDefinitions
+            else { continue }
+            cache.noteCheck(key, doubts: doubts, at: context.loop.now)
+            return serve(known.index)
+        }
+        fill()
+    }
+
+    /// Runs a statement of the engine's.
+    private func ask(_ text: String, _ sink: RowSink, _ done: @escaping () -> Void) {
+        let inner = CatalogRun(text, sink, mayWrite: origin.session != nil)
+        let link = filling?.link ?? origin.link
+        stage = .asking(inner)
+        inner.onFill = { [unowned inner] in self.goOn(link.resume(inner), inner) }
+        inner.onEnd = { [unowned inner] in
+            guard case .asking = self.stage else { return }
+            self.stage = .idle
+            inner.onFill = {}
+            let error = inner.error
+            inner.onEnd = {}
+            self.answered(error, sink, done)
+        }
+        goOn(link.start(inner, for: owner), inner)
+    }
+
+    private func goOn(_ outcome: RunOutcome, _ inner: CatalogRun) {
+        switch outcome {
+        case .pending: break
+        case .filled: inner.onFill()
+        case .ended: inner.onEnd()
+        }
+    }
+
+    private func answered(_ error: DriverError?, _ sink: RowSink, _ done: () -> Void) {
+        if let reason = operation?.stopReason { return end(.stopped(reason)) }
+        if let failure = (sink as? CatalogSink)?.failure { return end(.catalog(failure)) }
+        if let error { return end(error) }
+        done()
+    }
+
+    // MARK: Filling
+
+    private func fill() {
+        // A session's own view is not kept while its transaction may still be undone.
+        let mailbox = context.loop.mailbox
+        let here = LoopBound(self, mailbox)
+        if let number = cache.beginFilling(key, wake: { mailbox.submit { here.wrapped.wake() } }) {
+            stage = .waiting(number)
+            return
+        }
+        filling = CatalogFilling(origin, key, wanted, wish(nil), CatalogCharge(account), byteCountMax)
+        fillLevel(filling?.statements[...] ?? [])
+    }
+
+    private func wake() {
+        guard case .waiting = stage else { return }
+        stage = .idle
+        if let reason = operation?.stopReason { return end(.stopped(reason)) }
+        begin()
+    }
+
+    private func fillLevel(_ statements: ArraySlice<CatalogStatement>) {
+        guard let statement = statements.first, let filling else { return putInOrder() }
+        let sink = filling.sink(statement.level)
+        ask(statement.text, sink) {
+            (sink as? CatalogSink)?.finish()
+            if let failure = (sink as? CatalogSink)?.failure { return self.end(.catalog(failure)) }
+            self.fillLevel(statements.dropFirst())
+        }
+    }
+
+    /// Has a worker make the index.
+    private func putInOrder() {
+        guard let filling else { return }
+        stage = .working
+        let builder = filling.builder
+        onWorker({ builder.finish() }) { index in
+            let catalog = CachedCatalog(
+                index: index, fingerprint: self.fingerprint, contentNumber: self.origin.database?.contentNumber ?? 0,
+                checked: self.context.loop.now, doubts: self.doubts)
+            let isLasting = self.origin.session == nil || self.origin.link.transaction == .none
+            filling.close(isLasting ? catalog : nil, self.cache, self.byteCountMax)
+            self.filling = nil
+            self.serve(index)
+        }
+    }
+
+    /// Does something on a worker's thread, then goes on here, unless the request was stopped.
+    private func onWorker<Result: Sendable>(
+        _ work: @escaping @Sendable () -> Result, then: @escaping (Result) -> Void
+    ) {
+        let mailbox = context.loop.mailbox
+        let here = LoopBound(then, mailbox)
+        let link = LoopBound(self, mailbox)
+        context.shared.workers.submit(for: owner.uid) {
+            let result = work()
+            mailbox.submit {
+                if let reason = link.wrapped.operation?.stopReason { return link.wrapped.end(.stopped(reason)) }
+                here.wrapped(result)
+            }
+        }
+    }
+
+    // MARK: Rows
+
+    private func serve(_ index: CatalogIndex) {
+        etag = index.etag(definitions: wanted.definitions)
+        if wanted.etag == etag {
+            isUnchanged = true
+            return end(nil)
+        }
+        let query = wanted.query
+        guard query.needsSearch else { return serve(index, index.select(query) ?? .numbers([])) }
+        stage = .working
+        let countMax = Int(clamping: operation?.rowCountMax ?? .max)
+        guard let operation else { return }
+        onWorker({
+            index.select(query, countMax: countMax == .max ? countMax : countMax + 1) { operation.stopReason == nil }
+        }) {
+            self.serve(index, $0 ?? .numbers([]))
+        }
+    }
+
+    private func serve(_ index: CatalogIndex, _ selection: CatalogSelection) {
+        let rows = CatalogRows(index, wanted.query.level, selection, definitions: wanted.definitions)
+        self.rows = rows
+        stage = .writing
+        operation?.sink.mayRefuse = true
+        operation?.sink.begin(rows.columns)
+        write()
+    }
+
+    /// Writes one frame.
+    private func write() {
+        guard let operation, var rows else { return }
+        let sink = operation.rows
+        var outcome = RunOutcome.pending
+        while outcome == .pending {
+            guard let number = rows.next() else {
+                outcome = .ended
+                break
+            }
+            if operation.rowCount >= operation.rowCountMax {
+                operation.isTruncated = true
+                outcome = .ended
+                break
+            }
+            sink.beginRow()
+            rows.write(number, to: sink)
+            switch sink.endRow() {
+            case .open: operation.rowCount += 1
+            case .full:
+                operation.rowCount += 1
+                outcome = .filled
+            case .overflow: return end(.catalogRowTooLarge(sink.rowByteCountMax))
+            }
+        }
+        self.rows = rows
+        if outcome == .ended { end(nil) } else { settle(outcome) }
+    }
+}
+
+/// A catalog that one request fills.
+final class CatalogFilling {
+    let link: any DatabaseLink
+    let builder: CatalogBuilder
+    let statements: [CatalogStatement]
+    private let source: any CatalogSource
+    private let key: CatalogKey
+    private let charge: CatalogCharge
+
+    init(
+        _ origin: CatalogOrigin, _ key: CatalogKey, _ wanted: CatalogWanted, _ wish: CatalogWish,
+        _ charge: CatalogCharge, _ byteCountMax: Int
+    ) {
+        link = origin.link
+        source = origin.source
+        self.key = key
+        self.charge = charge
+        builder = CatalogBuilder(
+            isCaseSensitive: source.isCaseSensitive, keepsDefinitions: wanted.definitions, byteCountMax: byteCountMax)
+        statements = [CatalogStatement(.namespaces, source.namespaceText)] + source.statements(wish)
+    }
+
+    func sink(_ level: CatalogLevel?) -> RowSink {
+        guard let level else { return RowSink() }
+        return CatalogSink(level, builder, source, charge)
+    }
+
+    /// Lets others fill it, or use what was filled.
+    func close(_ catalog: CachedCatalog?, _ cache: CatalogCache, _ byteCountMax: Int) {
+        cache.endFilling(key, catalog, byteCountMax: byteCountMax)
+    }
+}
+
+extension DriverError {
+    static func catalog(_ error: CatalogError) -> DriverError {
+        switch error {
+        case .tooLarge(let byteCountMax):
+            DriverError(
+                .limitExceeded,
+                "What is in the database takes more than \(byteCountMax) bytes of memory (catalog_bytes_max).",
+                hint: "Ask an administrator to raise limits.catalog_bytes_max.", sqlState: "53200"
+            ).with { $0.limit = DriverLimit(name: LimitName.catalogBytes.name, value: Int64(byteCountMax)) }
+        case .unfit(let level, let column):
+            DriverError(
+                .internalError, "The database tells something of \(level.name) that is not understood: \(column).",
+                sqlState: "XX000")
+        }
+    }
+
+    static func catalogRowTooLarge(_ byteCountMax: Int) -> DriverError {
+        DriverError(
+            .limitExceeded, "A row of the catalog is longer than \(byteCountMax) bytes (row_bytes_max).",
+            hint: "Ask without definitions.", sqlState: "54000"
+        ).with { $0.limit = DriverLimit(name: LimitName.rowBytes.name, value: Int64(byteCountMax)) }
+    }
+}

@@ -1,0 +1,126 @@
+// Where the rows of an engine's statements about its catalog go.
+
+internal import Catalog
+internal import DatabaseContract
+internal import LinuxSystem
+
+/// A statement that is run to learn of a catalog, for an operation.
+final class CatalogRun: StatementRun, @unchecked Sendable {
+    private let text: UnsafeMutableRawBufferPointer
+    /// On the loop.
+    var onFill: () -> Void = {}
+    var onEnd: () -> Void = {}
+
+    init(_ text: String, _ sink: RowSink, mayWrite: Bool) {
+        let bytes = Array(text.utf8)
+        self.text = UnsafeMutableRawBufferPointer.allocate(byteCount: max(1, bytes.count), alignment: 1)
+        self.text.copyBytes(from: bytes)
+        super.init(sink: sink)
+        sql = UnsafeRawBufferPointer(rebasing: self.text[..<bytes.count])
+        self.mayWrite = mayWrite
+    }
+
+    deinit { text.deallocate() }
+
+    override func runDidFill() { onFill() }
+    override func runDidEnd() { onEnd() }
+}
+
+/// Gathers all values as one text: a fingerprint, or names.
+final class CatalogTextSink: RowSink {
+    /// The first value of each row.
+    private(set) var firsts: [String] = []
+    private(set) var text = ""
+    private var isFirst = true
+
+    /// Longer ones are not fingerprints.
+    private static let byteCountMax = 1 << 20
+
+    private func take(_ value: String) {
+        if isFirst { firsts.append(value) }
+        isFirst = false
+        if text.utf8.count < Self.byteCountMax { text += value + "\u{1f}" }
+    }
+
+    override func beginRow() { isFirst = true }
+    override func null() { take("") }
+    override func bool(_ value: Bool) { take("\(value)") }
+    override func integer(_ value: Int64) { take("\(value)") }
+    override func unsigned(_ value: UInt64) { take("\(value)") }
+    override func real(_ value: Double) { take("\(value)") }
+    override func text(_ bytes: UnsafeRawBufferPointer) { take(String(decoding: bytes, as: UTF8.self)) }
+    override func blob(_ bytes: UnsafeRawBufferPointer) { take(String(decoding: bytes, as: UTF8.self)) }
+    override func restart() {
+        firsts = []
+        text = ""
+    }
+}
+
+/// Takes the rows of a level, and charges for them who has asked.
+final class CatalogSink: RowSink {
+    private let feed: CatalogFeed
+    private let charge: CatalogCharge
+    private let start: CatalogBuilder.Mark
+    private let builder: CatalogBuilder
+    private(set) var failure: CatalogError?
+    private var rowCount = 0
+
+    init(_ level: CatalogLevel, _ builder: CatalogBuilder, _ source: any CatalogSource, _ charge: CatalogCharge) {
+        self.builder = builder
+        self.charge = charge
+        start = builder.mark
+        feed = CatalogFeed(level, into: builder) { source.complete($0) }
+    }
+
+    /// Ends the result.
+    func finish() {
+        guard failure == nil else { return }
+        do throws(CatalogError) { try feed.end() } catch { failure = error }
+        charge.set(builder.byteCount)
+    }
+
+    override func begin(_ columns: ColumnSet) { feed.begin(columns.columns.map(\.name)) }
+    override func beginRow() { feed.beginRow() }
+    override func null() { feed.null() }
+    override func bool(_ value: Bool) { feed.integer(value ? 1 : 0) }
+    override func integer(_ value: Int64) { feed.integer(value) }
+    override func unsigned(_ value: UInt64) { feed.integer(Int64(clamping: value)) }
+    override func real(_ value: Double) { feed.integer(Int64(exactly: value.rounded()) ?? 0) }
+    override func text(_ bytes: UnsafeRawBufferPointer) { feed.text(bytes) }
+    override func blob(_ bytes: UnsafeRawBufferPointer) { feed.text(bytes) }
+
+    override func endRow() -> State {
+        do throws(CatalogError) {
+            try feed.endRow()
+        } catch {
+            failure = error
+            return .overflow
+        }
+        rowCount += 1
+        if rowCount & 0xfff == 0 { charge.set(builder.byteCount) }
+        return .open
+    }
+
+    override func restart() {
+        builder.goBack(to: start)
+        feed.restart()
+        failure = nil
+    }
+}
+
+/// What a catalog takes while it is being filled, as a user pays for it.
+///
+/// - Thread: one at a time.
+final class CatalogCharge {
+    private let account: UserAccount
+    private var byteCount = 0
+
+    init(_ account: UserAccount) { self.account = account }
+
+    func set(_ wanted: Int) {
+        account.bufferedBytes.add(wanted - byteCount)
+        byteCount = wanted
+    }
+
+    deinit { set(0) }
+}

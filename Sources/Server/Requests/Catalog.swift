@@ -1,0 +1,99 @@
+// `catalog`: from a decoded request to rows of a catalog.
+
+internal import Catalog
+internal import DatabaseContract
+internal import LinuxSystem
+internal import WireProtocol
+
+extension CatalogRequest: ServedRequest {
+    static func answer(_ request: ReceivedRequest, on connection: Connection) throws(RequestError) -> RequestOutcome {
+        try connection.startCatalog(request)
+    }
+
+    static func writeReply(of operation: Operation, on connection: Connection) { connection.replyCatalog(operation) }
+}
+
+extension Connection {
+    func startCatalog(_ request: ReceivedRequest) throws(RequestError) -> RequestOutcome {
+        let content = try content(CatalogRequest.self, of: request.head)
+        let wanted = try CatalogWanted(content)
+        var (route, database) = try catalogRoute(content.target)
+        let engine = route.link.engine
+        guard let source = engine.catalog else { throw Self.noCatalog(engine.name) }
+        if content.pageRows != nil { try checkPagedQueryCount() }
+        let origin = CatalogOrigin(
+            link: route.link, source: source, database: database, session: route.session?.name)
+        let operation = makeOperation(request)
+        route.link = CatalogLink(origin, wanted, context, account)
+        send(operation, by: route, timeout: content.timeoutMilliseconds)
+        operation.rowCountMax = content.maxRows ?? .max
+        operation.pageRowCount = content.pageRows
+        operation.prepareRows(
+            writer(request.encoding), rowByteCountMax: context.limits.rowByteCountMax, account,
+            accountByteCountMax: context.limits.bufferedByteCountPerUserMax)
+        return try submitIfAffordable(operation)
+    }
+
+    /// The route of a statement, and the database that it leads to, if that has a name.
+    private func catalogRoute(_ target: Target) throws(RequestError) -> (Route, (any Database)?) {
+        guard target.session == nil else {
+            let route = try route(target)
+            guard case .database(let entry, let access) = route.session?.right else { return (route, nil) }
+            return (route, Grant(entry: entry, access: access).database)
+        }
+        let grant = try findDatabase(target.database)
+        return (route(by: grant), grant.database)
+    }
+
+    private static func noCatalog(_ engine: String) -> RequestError {
+        RequestError(
+            .badRequest, "Databases of the engine \(engine) have no catalog that could be asked for.",
+            hint: "Ask by statements of the engine's own."
+        ).with { $0.sqlState = "0A000" }
+    }
+
+    func replyCatalog(_ operation: Operation) {
+        guard let link = operation.link as? CatalogLink else { preconditionFailure("a catalog came from nowhere") }
+        var answer = CatalogReply()
+        answer.rowCount = operation.rowCount
+        if operation.isTruncated { answer.isTruncated = true }
+        if link.isUnchanged { answer.isUnchanged = true }
+        answer.etag = link.etag
+        answer.transaction = operation.session?.link.transaction.name
+        answer.elapsedMicroseconds = operation.elapsedMicroseconds
+        operation.rows.finish(answer, hasRows: !link.isUnchanged)
+        send(operation.rows)
+    }
+}
+
+extension CatalogWanted {
+    /// What a request asks for.
+    /// - Throws: the level or a kind is unknown, or the search text too long.
+    init(_ content: CatalogRequest) throws(RequestError) {
+        let name = String(decoding: content.level, as: UTF8.self)
+        guard let level = CatalogLevel(name: name) else {
+            throw RequestError(
+                .badRequest, "\"level\" must be one of \(CatalogLevel.allCases.map(\.name).joined(separator: ", ")).")
+        }
+        query = CatalogQuery(level: level)
+        query.namespace = content.namespace.map { Array($0) }
+        query.relation = content.relation.map { Array($0) }
+        if let match = content.match, !match.isEmpty {
+            guard match.count <= CatalogPattern.byteCountMax else {
+                throw RequestError(.badRequest, "\"match\" has more than \(CatalogPattern.byteCountMax) bytes.")
+            }
+            query.pattern = CatalogPattern(match)
+        }
+        if let kinds = content.kinds {
+            query.kinds = .none
+            for kind in kinds where !query.kinds.insert(named: kind) {
+                throw RequestError(
+                    .badRequest,
+                    "\"kinds\" may have \(CatalogKind.allCases.map { "\($0.name)" }.joined(separator: ", ")).")
+            }
+        }
+        definitions = content.definitions
+        refresh = content.refresh
+        etag = content.etag.map { String(decoding: $0, as: UTF8.self) }
+    }
+}
