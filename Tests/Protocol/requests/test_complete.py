@@ -126,7 +126,7 @@ def test_in_a_session(client, shop):
 def test_temporary_tables_of_a_session(client, shop):
     session = client.session()
     client.query("CREATE TEMP TABLE notebook(page INTEGER)", session=session)
-    client.collect(client.send("catalog", {"level": "relations", "session": session}))
+    client.call("catalog", {"level": "namespaces", "session": session})
     assert texts(complete(client, "SELECT pa| FROM notebook", session=session))[0] == "page"
     assert "page" not in texts(complete(client, "SELECT pa| FROM notebook"))
 
