@@ -76,6 +76,8 @@ let package = Package(
         // What must be known of SQL without an engine: pure, no I/O. For the daemon, the command line and the fuzzers.
         .target(name: "SQLText", dependencies: ["ByteBuffers"], exclude: ["DESIGN.md"], swiftSettings: lean),
 
+        // What may come next at a place of a statement: pure, no I/O. For the daemon and the command line.
+        .target(name: "Completion", dependencies: ["SQLText"], exclude: ["DESIGN.md"], swiftSettings: lean),
         // What is in a database, as an index in memory: pure, no I/O.
         .target(name: "Catalog", dependencies: ["ByteBuffers"], exclude: ["DESIGN.md"], swiftSettings: lean),
 
@@ -127,7 +129,7 @@ let package = Package(
         .target(
             name: "Server",
             dependencies: [
-                "Catalog", "WireProtocol", "DatabaseContract", "LinuxSystem", "ByteBuffers",
+                "Catalog", "Completion", "WireProtocol", "DatabaseContract", "LinuxSystem", "ByteBuffers",
             ],
             exclude: ["DESIGN.md"], swiftSettings: lean),
         .target(
@@ -155,10 +157,14 @@ let package = Package(
 
         // Never part of a product.
         .target(
-            name: "LiteBaseTesting", dependencies: ["WireProtocol", "SQLText", "LinuxSystem", "ByteBuffers"],
+            name: "LiteBaseTesting",
+            dependencies: ["WireProtocol", "SQLText", "Completion", "LinuxSystem", "ByteBuffers"],
             exclude: ["DESIGN.md"], swiftSettings: strict),
         .testTarget(name: "CatalogTests", dependencies: ["Catalog", "LiteBaseTesting"], swiftSettings: strict),
         .testTarget(name: "SQLTextTests", dependencies: ["SQLText", "LiteBaseTesting"], swiftSettings: strict),
+        .testTarget(
+            name: "CompletionTests", dependencies: ["Completion", "LiteBaseTesting"], exclude: ["Cases"],
+            swiftSettings: strict),
         .testTarget(
             name: "ByteBuffersTests", dependencies: ["ByteBuffers", "LiteBaseTesting"], swiftSettings: strict),
         .testTarget(

@@ -84,6 +84,7 @@ REQUESTS = {
               "result_sets?": FLAG},
     "batch": {"statements": array(STATEMENT), "atomic?": FLAG, **ON},
     "describe": {"sql": TEXT, **ON},
+    "complete": {"sql": TEXT, "cursor?": COUNT, **ON, "limit?": POSITIVE, "recent?": array(TEXT)},
     "catalog": {
         "level": words("namespaces", "relations", "columns", "keys", "foreign_keys", "indexes", "triggers", "routines", "types"),
         "namespace?": TEXT, "relation?": TEXT, "match?": TEXT, "kinds?": array(TEXT), "definitions?": FLAG, "refresh?": FLAG, "etag?": TEXT, **ON,
@@ -99,7 +100,7 @@ REQUESTS = {
     "reload": {},
 }  # fmt: skip
 # What cannot be together.
-NOT_BOTH = {"db_connect": ("database", "url"), **{type: ("session", "database") for type in ("query", "batch", "describe", "catalog", "export")}}
+NOT_BOTH = {"db_connect": ("database", "url"), **{type: ("session", "database") for type in ("query", "batch", "describe", "catalog", "complete", "export")}}
 
 OPENED = {"open": COUNT, "opened": COUNT}
 POOL = {"value": COUNT, "open": COUNT, "used": COUNT, "waiting": COUNT}
@@ -125,6 +126,15 @@ REPLIES = {
     "batch": {
         "results": array({"rows_affected": INTEGER, "last_insert_id?": INTEGER, "warning_count?": COUNT}),
         "transaction": TRANSACTION, "elapsed_us": COUNT,
+    },
+    "complete": {
+        "replace": {"from": COUNT, "to": COUNT},
+        "items": array({
+            "text": TEXT, "label": TEXT, "detail?": TEXT, "relation?": TEXT,
+            "kind": words("keyword", "namespace", "relation", "column", "alias", "common_table_expression", "routine", "join",
+                          "join_condition", "star_expansion", "type", "value", "command"),
+        }),
+        "incomplete?": FLAG,
     },
     "describe": {"columns": array(COLUMN), "parameters": array(or_null(TEXT)), "read_only": FLAG, "transaction?": TRANSACTION},
     "export": {
@@ -253,7 +263,7 @@ def definitions(codes):
         "id": {"anyOf": [{"type": "string", "maxLength": 128}, {"type": "integer", "minimum": -(2**63), "maximum": 2**64 - 1}]},
         "timestamp": {"type": "string", "format": "date-time", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$"},
         "value": {"anyOf": [{"type": ["null", "boolean", "number", "string"]}, ref("large_integer"), ref("real"), ref("blob")]},
-        "catalog_value": {"anyOf": [ref("value"), array(or_null(TEXT)), map_of({})]},
+        "catalog_value": {"anyOf": [ref("value"), array(or_null(TEXT)), Schema(type="object", additionalProperties=True, propertyNames={"pattern": "^[a-z][a-z_]*$"})]},
         "parameters": {"anyOf": [array(ref("value")), map_of(ref("value"))]},
         "integer": {"anyOf": [{"type": "integer"}, ref("large_integer"), {"type": "string", **integer_text}]},
         "large_integer": tagged("$int", integer_text),

@@ -12,7 +12,7 @@ import Testing
         #filePath.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 } + "/Snapshots"
 
     static let names = [
-        "litebase", "ping", "query", "export", "backup", "shell", "databases", "status", "reload", "config",
+        "litebase", "ping", "query", "export", "backup", "shell", "databases", "catalog", "status", "reload", "config",
         "add-database", "remove-database", "check", "top", "bench", "completions",
     ]
 
@@ -24,6 +24,7 @@ import Testing
         case "backup": LiteBaseCommand.helpMessage(for: BackupCommand.self, columns: columns)
         case "shell": LiteBaseCommand.helpMessage(for: ShellCommand.self, columns: columns)
         case "databases": LiteBaseCommand.helpMessage(for: DatabasesCommand.self, columns: columns)
+        case "catalog": LiteBaseCommand.helpMessage(for: CatalogCommand.self, columns: columns)
         case "status": LiteBaseCommand.helpMessage(for: StatusCommand.self, columns: columns)
         case "reload": LiteBaseCommand.helpMessage(for: ReloadCommand.self, columns: columns)
         case "config": LiteBaseCommand.helpMessage(for: ConfigCommand.self, columns: columns)

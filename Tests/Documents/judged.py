@@ -235,6 +235,9 @@ HELP = {
     "litebase ping --help": [Commands(begins="litebase ping")],
     "litebase query --help": [Commands(begins="litebase query", left_out={
         'litebase query -d cache SET greeting "hello world"': "docs/databases.md has it, with a Redis"})],
+    "litebase export --help": [Commands(begins="litebase export")],
+    "litebase backup --help": [Commands(begins="litebase backup", left_out={
+        "litebase backup --all /var/backups/litebase --keep 14": "Tests/CommandLine/test_transfers.py copies all, elsewhere"})],
     "litebase shell --help": [Commands(begins="litebase shell", types={
         **LEAVES, "litebase shell --database geo --read-only": (Typed(".quit\n"),)})],
     "litebase config add-database --help": [Commands(begins="sudo litebase config", left_out={

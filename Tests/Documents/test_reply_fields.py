@@ -77,10 +77,13 @@ def seen(client, disable):
     ask("list_databases")
     session = ask("db_connect", database="default")["session"]
     ask("activity")
+    # Before the catalog is read, and after it.
+    ask("complete", sql="SELECT  FROM t", cursor=7)
     etag = ask("catalog", level="columns", max_rows=1, session=session)["etag"]
     ask("catalog", level="columns", etag=etag)
     ask("query", sql="CREATE TABLE u(x)")
     ask("catalog", level="columns", max_rows=1)
+    ask("complete", sql="SELECT  FROM t", cursor=7, limit=100)
     ask("batch", statements=[{"sql": insert, "params": [1]}])
     ask("describe", sql="SELECT x FROM t WHERE x = ?")
     ask("describe", sql="SELECT 1", session=session)

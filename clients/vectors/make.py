@@ -220,6 +220,7 @@ def requests():
                                              {"sql": "INSERT INTO vectors VALUES(?, ?)", "param_rows": [[1, "one"], [2, None]]},
                                              {"sql": "DELETE FROM vectors WHERE a = :a", "params": {"a": 1}}]}, "batch_response"),
         ("a batch that is not atomic", "batch", {"statements": [{"sql": "DELETE FROM vectors"}], "atomic": False}, "batch_response"),
+        ("a completion", "complete", {"sql": "SELECT na FROM users", "cursor": 9, "limit": 20, "recent": ["name"]}, "complete_response"),
         ("a description", "describe", {"sql": "SELECT 1 AS one WHERE ? > 0"}, "describe_response"),
         ("the next page of a query that there is not", "fetch", {"request": 7}, "error"),
         ("the end of a request that there is not", "cancel", {"request": "seven"}, "cancel_response"),

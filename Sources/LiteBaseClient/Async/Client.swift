@@ -153,6 +153,10 @@ extension Client {
     func describe(_ sql: String, _ target: Target) async throws -> StatementDescription {
         StatementDescription(try await reply(to: .describe(sql: sql, target)))
     }
+
+    func complete(_ place: CompletionPlace, _ target: Target) async throws -> CompletionResult {
+        CompletionResult(try await reply(to: .complete(place, target)).data)
+    }
 }
 
 extension Client {
@@ -245,6 +249,11 @@ extension Client {
     /// What is in a database: the rows of one level, such as "relations" or "columns".
     public func catalog(_ level: String, options: CatalogOptions = CatalogOptions()) async throws -> CatalogResult {
         try await catalog(level, .database(options.database), options)
+    }
+
+    /// Asks what may come next in a statement. No database is asked: the daemon answers from memory.
+    public func complete(_ place: CompletionPlace, database: String? = nil) async throws -> CompletionResult {
+        try await complete(place, .database(database))
     }
 
     /// Opens a session: a link of its own to a database, for transactions, temporary tables and settings.

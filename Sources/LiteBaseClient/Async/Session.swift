@@ -85,6 +85,11 @@ public final class Session: Sendable {
         try await client.describe(sql, try target())
     }
 
+    /// See `Client.complete`.
+    public func complete(_ place: CompletionPlace) async throws -> CompletionResult {
+        try await client.complete(place, try target())
+    }
+
     /// Runs `body` in a transaction: committed when it returns, rolled back when it throws or its task is cancelled.
     /// - Throws: what `body` throws, or the `ClientError` of BEGIN or COMMIT.
     public func transaction<Result>(

@@ -83,6 +83,10 @@ extension BlockingClient {
     func describe(_ sql: String, _ target: Target) throws(ClientError) -> StatementDescription {
         StatementDescription(try reply(to: .describe(sql: sql, target)))
     }
+
+    func complete(_ place: CompletionPlace, _ target: Target) throws(ClientError) -> CompletionResult {
+        CompletionResult(try reply(to: .complete(place, target)).data)
+    }
 }
 
 extension BlockingClient {
@@ -176,6 +180,11 @@ extension BlockingClient {
         _ level: String, options: CatalogOptions = CatalogOptions()
     ) throws(ClientError) -> CatalogResult {
         try catalog(level, .database(options.database), options)
+    }
+
+    /// Asks what may come next in a statement. No database is asked: the daemon answers from memory.
+    public func complete(_ place: CompletionPlace, database: String? = nil) throws(ClientError) -> CompletionResult {
+        try complete(place, .database(database))
     }
 
     /// Opens a session: a link of its own to a database, for transactions, temporary tables and settings.

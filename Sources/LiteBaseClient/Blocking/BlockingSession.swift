@@ -76,6 +76,11 @@ public final class BlockingSession {
         try client.describe(sql, try target())
     }
 
+    /// See `BlockingClient.complete`.
+    public func complete(_ place: CompletionPlace) throws(ClientError) -> CompletionResult {
+        try client.complete(place, try target())
+    }
+
     /// Runs `body` in a transaction: committed when it returns, rolled back when it throws.
     /// - Throws: what `body` throws, or the `ClientError` of BEGIN or COMMIT.
     public func transaction<Result>(

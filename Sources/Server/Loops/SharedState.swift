@@ -34,6 +34,7 @@ final class SharedState: Sendable {
     let watch: RequestWatch?
     let reloadDesk = ReloadDesk()
     let denials: Denials
+    let completionRefreshes = CompletionRefreshes()
     /// What is in databases, as far as somebody has asked.
     let catalogs = CatalogCache()
     /// Open client connections, of all loops.

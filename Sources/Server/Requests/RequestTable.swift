@@ -32,6 +32,7 @@ extension RequestTable {
             ExportRequest.self, for: .users,
             [.isWork, .isStatement, .isKept, .mayQueue, .isStoppable, .takesDescriptors]),
         RequestRow(CatalogRequest.self, for: .users, [.isWork, .mayQueue, .isStoppable]),
+        RequestRow(CompleteRequest.self, for: .users, [.isWork]),
     ]
 }
 

@@ -19,7 +19,7 @@ struct BackupCommand: ParsableCommand {
             by being put in the place of the database while the daemon does not run.
 
             EXAMPLES:
-              litebase backup -d geo geo.db
+              litebase backup -d geo geo-copy.db
               litebase backup --all /var/backups/litebase --keep 14
             """)
 

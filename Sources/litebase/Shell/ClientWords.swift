@@ -20,7 +20,8 @@ enum ClientWords {
     /// What else there is to say about a word for which there is no command.
     static let advice: [String: String] = [
         "\\copy":
-            ".mode csv and .once FILE write the next result to a file; into a table, .read runs a file of INSERT statements",
+            "litebase export --table NAME -o FILE writes a table as CSV, .once FILE a result; .read runs a file of "
+            + "INSERT statements",
         "\\!": "Ctrl-Z leads to the shell of the system, and fg back",
         "\\s": "Ctrl-R searches what was typed before; .use says which database it is",
         "\\p": "Up shows the statement before", "\\r": "Ctrl-C drops what is typed",
@@ -30,8 +31,8 @@ enum ClientWords {
         "\\ds": "SELECT sequence_name FROM information_schema.sequences", "\\dT": "SELECT typname FROM pg_type",
         "\\sf": "SELECT pg_get_functiondef('NAME'::regproc)", "\\gset": ".parameter set NAME VALUE sets a parameter",
         ".open": ".use leads to another database, by its name, URL or path",
-        ".dump": ".schema shows the CREATE statements; VACUUM INTO 'FILE' copies a SQLite database",
-        ".backup": "VACUUM INTO 'FILE' copies a SQLite database",
+        ".dump": ".schema shows the CREATE statements; litebase backup copies a SQLite database",
+        ".backup": "litebase backup copies a SQLite database", ".clone": "litebase backup copies a SQLite database",
         ".import": ".read runs a file of statements; sqlite3 .import and psql \\copy load CSV",
         ".width": "columns fit the screen by themselves; .mode record shows all of a row",
         ".bail": "litebase shell --on-error stop|continue", ".separator": ".mode csv, .mode tsv",

@@ -96,7 +96,8 @@ extension Shell {
             if Interrupts.isRaised { break }
         }
         Interrupts.clear()
-        tell("^C")
+        // The terminal shows ^C by itself while no line is edited.
+        tell("")
     }
 
     /// Opens a text in an editor, and takes what comes back as if it was typed.
@@ -111,6 +112,8 @@ extension Shell {
             return tell("The text was not changed, and nothing is run.")
         }
         tell(TerminalEscaping.visibleLines(edited))
+        // If it lacks its end, it can be edited further, or run by \g.
+        lastStatement = String(edited.reversed().drop { $0.isWhitespace || $0 == ";" }.reversed())
         try process(TextLines(edited, history: typedLines), script: nil)
     }
 }

@@ -1,0 +1,167 @@
+// What the names of a statement stand for: the columns of what is in scope.
+
+struct Resolver {
+    let statement: StatementTokens
+    let queries: [Query]
+    let schema: any CompletionSchema
+    let identifiers: Identifiers
+    /// Columns of queries that were asked for already; empty while they are being found, so that a circle ends.
+    private var known: [Int: [CompletionColumn]] = [:]
+    /// By the token of a source: its columns, and their types by name.
+    private var knownSources: [Int: [CompletionColumn]] = [:]
+    private var knownTypes: [Int: [String: String]] = [:]
+    private var depth = 0
+    /// How many columns may still be looked at, whatever the statement says.
+    private var budget = 20_000
+
+    private static let depthMax = 40
+    /// No engine has more columns in one table.
+    private static let columnCountMax = 4_096
+
+    init(_ scanner: QueryScanner, schema: any CompletionSchema) {
+        (statement, queries, self.schema) = (scanner.statement, scanner.queries, schema)
+        identifiers = Identifiers(dialect: scanner.statement.dialect)
+    }
+
+    /// The columns of what stands in FROM of `query`.
+    mutating func columns(of source: Source, in query: Int) -> [CompletionColumn] {
+        if let columns = knownSources[source.token] { return columns }
+        let columns = renamed(unnamedColumns(of: source, in: query), source.columnNames)
+        knownSources[source.token] = columns
+        return columns
+    }
+
+    /// The type of a column that has one.
+    private mutating func type(of column: String, from source: Source, in query: Int) -> String? {
+        let key = identifiers.key(column)
+        if let types = knownTypes[source.token] { return types[key] }
+        let pairs = columns(of: source, in: query).map { (identifiers.key($0.name), $0.type) }
+        let types = Dictionary(pairs, uniquingKeysWith: { first, _ in first })
+        knownTypes[source.token] = types
+        return types[key]
+    }
+
+    private mutating func unnamedColumns(of source: Source, in query: Int) -> [CompletionColumn] {
+        guard budget > 0, depth < Self.depthMax else { return [] }
+        depth += 1
+        defer { depth -= 1 }
+        if let derived = source.query { return outputs(of: derived) }
+        if source.isFunction {
+            return statement.dialect == .postgresql ? [CompletionColumn(source.label)] : []
+        }
+        if source.namespace == nil, let found = tableExpression(source.name, in: query, before: source.token) {
+            return renamed(found.query.map { outputs(of: $0) } ?? [], found.columnNames)
+        }
+        guard let relation = relation(of: source, in: query) else { return [] }
+        let columns = schema.columns(of: relation)
+        budget -= columns.count
+        return columns
+    }
+
+    private func renamed(_ columns: [CompletionColumn], _ names: [String]) -> [CompletionColumn] {
+        if names.isEmpty { return columns }
+        var columns = columns
+        for (index, name) in names.prefix(Self.columnCountMax).enumerated() {
+            if index < columns.count { columns[index].name = name } else { columns.append(CompletionColumn(name)) }
+        }
+        return columns
+    }
+
+    /// The table or view that it is; `nil` for everything that only the statement knows.
+    func relation(of source: Source, in query: Int) -> CompletionRelation? {
+        guard source.query == nil, !source.isFunction, !source.name.isEmpty else { return nil }
+        if source.namespace == nil, tableExpression(source.name, in: query, before: source.token) != nil { return nil }
+        return schema.relation(named: source.name, in: source.namespace)
+    }
+
+    /// The common table expression of that name, which `query` or one around it declares before a token.
+    func tableExpression(_ name: String, in query: Int, before token: Int) -> TableExpression? {
+        // SQLite needs no RECURSIVE.
+        tableExpressions(in: query, before: token, isRecursive: statement.dialect == .sqlite)
+            .first { identifiers.same($0.name, name) }
+    }
+
+    /// All that can be named in a query, the innermost first.
+    func tableExpressions(in query: Int, before token: Int, isRecursive: Bool = false) -> [TableExpression] {
+        var found: [TableExpression] = []
+        var next: Int? = query
+        while let query = next, found.count < Self.columnCountMax {
+            let places = [query] + (queries[query].firstArm.map { [$0] } ?? [])
+            for place in places {
+                let isRecursive = isRecursive || queries[place].isRecursive
+                found += queries[place].tableExpressions.reversed().filter {
+                    isSeen($0, from: token, isRecursive: isRecursive)
+                }
+            }
+            next = queries[query].outer
+        }
+        return found
+    }
+
+    /// One that is being written is known within itself only if it is recursive.
+    private func isSeen(_ expression: TableExpression, from token: Int, isRecursive: Bool) -> Bool {
+        guard expression.token < token else { return false }
+        if isRecursive { return true }
+        return expression.end.map { $0 < token } ?? false
+    }
+
+    /// The columns that a query gives.
+    mutating func outputs(of query: Int) -> [CompletionColumn] {
+        if let columns = known[query] { return columns }
+        known[query] = []
+        var columns: [CompletionColumn] = []
+        for output in queries[query].outputs where columns.count < Self.columnCountMax {
+            columns += self.columns(of: output, in: query)
+        }
+        budget -= columns.count
+        known[query] = columns
+        return columns
+    }
+
+    private mutating func columns(of output: Output, in query: Int) -> [CompletionColumn] {
+        guard let last = statement.token(output.last) else { return [] }
+        if last.kind == .star { return expansion(of: output, in: query) }
+        if last.isName, statement.keyword(output.last) != .end {
+            return [CompletionColumn(statement.name(last), type: type(of: output, in: query))]
+        }
+        // PostgreSQL calls the result of a function by the function's name.
+        guard last.kind == .close, statement.dialect == .postgresql, let first = statement.token(output.first),
+            first.isName,
+            statement.token(output.first + 1)?.kind == .open
+        else { return [] }
+        return [CompletionColumn(statement.name(first))]
+    }
+
+    private mutating func expansion(of output: Output, in query: Int) -> [CompletionColumn] {
+        var qualifier: String?
+        if output.last - 2 >= output.first, statement.tokens[output.last - 1].kind == .dot {
+            qualifier = statement.name(statement.tokens[output.last - 2])
+        }
+        var columns: [CompletionColumn] = []
+        for source in queries[query].sources where columns.count < Self.columnCountMax {
+            if let qualifier, !identifiers.same(qualifier, source.label) { continue }
+            columns += self.columns(of: source, in: query).filter { !$0.isHidden }
+        }
+        return columns
+    }
+
+    /// The type of `column`, `table.column`, and either with a new name.
+    private mutating func type(of output: Output, in query: Int) -> String {
+        let tokens = statement.tokens
+        guard tokens[output.first].isName else { return "" }
+        var index = output.first
+        var qualifier: String?
+        if index + 2 <= output.last, tokens[index + 1].kind == .dot, tokens[index + 2].isName {
+            qualifier = statement.name(tokens[index])
+            index += 2
+        }
+        let rest = output.last - index
+        guard rest == 0 || rest == 1 || rest == 2 && statement.keyword(index + 1) == .as else { return "" }
+        let name = statement.name(tokens[index])
+        for source in queries[query].sources.prefix(100) {
+            if let qualifier, !identifiers.same(qualifier, source.label) { continue }
+            if let type = type(of: name, from: source, in: query) { return type }
+        }
+        return ""
+    }
+}

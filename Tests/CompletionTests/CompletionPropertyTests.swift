@@ -1,0 +1,137 @@
+// What holds for every text and every cursor: completion never traps, stays within the text, and takes time that grows with it.
+
+import Completion
+import LiteBaseTesting
+import Testing
+
+@Suite struct CompletionPropertyTests {
+    private func items(_ text: String, at cursor: Int? = nil, in dialect: CompletionDialect = .sqlite) -> CompletionList
+    {
+        Array(text.utf8).withUnsafeBytes {
+            Completion.complete($0, at: cursor ?? $0.count, dialect: dialect, schema: StoreSchema.shop(dialect))
+        }
+    }
+
+    @Test func corpus() throws {
+        #expect(try FuzzCorpus.replay("completion", stride: 1, CompletionChecks.check) >= 10)
+    }
+
+    /// Each text of a case at each of its places, read as each dialect.
+    @Test(arguments: CompletionDialect.allCases) func everyPlace(_ dialect: CompletionDialect) {
+        for entry in CompletionCase.read(dialect) {
+            for other in CompletionDialect.allCases {
+                let number = UInt8(CompletionDialect.allCases.firstIndex(of: other) ?? 0)
+                for cursor in 0...entry.text.count {
+                    let input = [number, UInt8(cursor >> 8), UInt8(cursor & 0xff)] + entry.text
+                    input.withUnsafeBytes(CompletionChecks.check)
+                }
+            }
+        }
+    }
+
+    /// Pieces of statements in any order.
+    @Test func anyOrder() {
+        var generator = SeededGenerator.fresh
+        let pieces = CompletionCase.read(.postgresql).flatMap { $0.text.split(separator: 0x20).map(Array.init) }
+        for _ in 0..<3_000 {
+            var text: [UInt8] = []
+            for _ in 0..<Int.random(in: 1...40, using: &generator) {
+                text += (pieces.randomElement(using: &generator) ?? []) + [0x20]
+            }
+            let cursor = Int.random(in: 0...text.count, using: &generator)
+            let input = [UInt8.random(in: 0...3, using: &generator), UInt8(cursor >> 8), UInt8(cursor & 0xff)] + text
+            input.withUnsafeBytes(CompletionChecks.check)
+        }
+    }
+
+    @Test func anyBytes() {
+        var generator = SeededGenerator.fresh
+        for _ in 0..<5_000 {
+            let count = Int.random(in: 4...300, using: &generator)
+            let input = (0..<count).map { _ in UInt8.random(in: 0...255, using: &generator) }
+            input.withUnsafeBytes(CompletionChecks.check)
+        }
+    }
+
+    @Test func cursorsOutsideOfTheText() {
+        #expect(items("SELECT 1;", at: -5).replace == 0..<0)
+        #expect(items("SEL", at: 1_000).replace == 0..<3)
+        #expect(items("SEL", at: .max).items.first?.text == "SELECT")
+        #expect(items("", at: 0).items.first?.text == "SELECT")
+    }
+
+    /// Four times the text takes about four times the time, whatever it is made of.
+    @Test(arguments: [
+        "(", "SELECT * FROM a, ", "(SELECT ", "\"", "'", "/*", "a.", "CASE ", "$a$ $", "WITH x AS (", "x, ",
+        "JOIN a ON b = c ",
+    ])
+    func timeIsLinear(_ piece: String) {
+        let clock = ContinuousClock()
+        for dialect in CompletionDialect.allCases {
+            let text = Array(String(repeating: piece, count: (60 << 10) / piece.utf8.count).utf8)
+            let schema = StoreSchema.shop(dialect)
+            let time = clock.measure {
+                text.withUnsafeBytes { _ = Completion.complete($0, at: $0.count, dialect: dialect, schema: schema) }
+            }
+            // Debug builds are some 30 times slower; what is quadratic takes minutes.
+            #expect(time < .seconds(5), "\(dialect) \(piece)")
+        }
+    }
+
+    // MARK: Long texts
+
+    @Test func longTextIsTakenUpBehindASemicolon() {
+        let long = String(repeating: "SELECT 'it', 1;\n", count: 100_000)
+        let text = long + "SELECT n FROM customers"
+        let list = items(text, at: long.utf8.count + 8)
+        #expect(list.items.first?.text == "name")
+        #expect(list.replace == long.utf8.count + 7..<long.utf8.count + 8)
+    }
+
+    @Test func longTextBehindTheCursorIsCut() {
+        let text = "SELECT n FROM customers WHERE id IN (" + String(repeating: "1, ", count: 1_000_000)
+        #expect(items(text, at: 8).items.first?.text == "name")
+    }
+
+    // MARK: Ranges
+
+    @Test func whatIsReplaced() {
+        #expect(items("SELECT na FROM customers", at: 9).replace == 7..<9)
+        #expect(items("SELECT name FROM customers", at: 9).replace == 7..<11)
+        #expect(items("SELECT  FROM customers", at: 7).replace == 7..<7)
+        #expect(items("SELECT \"na FROM customers", at: 10).replace == 7..<10)
+        #expect(items("SELECT \"na\" FROM customers", at: 10).replace == 7..<11)
+        #expect(items("SELECT * FROM customers", at: 8).replace == 7..<8)
+        #expect(items("SELECT c.na FROM customers c", at: 11).replace == 9..<11)
+        #expect(items("GET us", in: .redis).replace == 4..<6)
+        #expect(items("SELECT @@sql_m", in: .mysql).replace == 9..<14)
+    }
+
+    @Test func detailsAndRelations() {
+        let column = items("SELECT na FROM customers c", at: 9).items.first
+        #expect(column == CompletionItem("name", kind: .column, detail: "text", relation: "customers"))
+        let routine = items("SELECT date_t", in: .postgresql).items.first
+        #expect(
+            routine
+                == CompletionItem(
+                    "date_trunc(", label: "date_trunc", kind: .routine, detail: "date_trunc(field, source, zone)"))
+        let typed = items("SELECT x.n FROM (SELECT c.name AS n FROM customers c) x", at: 10).items.first
+        #expect(typed == CompletionItem("n", kind: .column, detail: "text", relation: "x"))
+        #expect(
+            items("SET k v E", in: .redis).items.first == CompletionItem("EX", kind: .keyword, detail: "EX seconds"))
+    }
+
+    @Test func limitAndCompleteness() {
+        let text = Array("SELECT * FROM ".utf8)
+        var schema = StoreSchema.shop(.sqlite)
+        schema.isComplete = false
+        for limit in [0, 1, 3, -1, .max] {
+            let list = text.withUnsafeBytes {
+                Completion.complete($0, at: 14, dialect: .sqlite, schema: schema, limit: limit)
+            }
+            #expect(list.items.count <= max(limit, 0))
+            #expect(list.isIncomplete)
+        }
+        #expect(!items("SELECT").isIncomplete)
+    }
+}
