@@ -100,14 +100,15 @@ let package = Package(
         .target(
             name: "PostgreSQLEngine",
             dependencies: [
-                "DatabaseContract", "RemoteDatabases", "SQLText", "LinuxSystem", "ByteBuffers", "CNumbers",
+                "Catalog", "DatabaseContract", "RemoteDatabases", "SQLText", "LinuxSystem", "ByteBuffers", "CNumbers",
                 "CPostgreSQL",
             ],
             exclude: ["DESIGN.md"], swiftSettings: lean),
         .target(
             name: "MySQLEngine",
             dependencies: [
-                "DatabaseContract", "RemoteDatabases", "SQLText", "LinuxSystem", "ByteBuffers", "CNumbers", "CMariaDB",
+                "Catalog", "DatabaseContract", "RemoteDatabases", "SQLText", "LinuxSystem", "ByteBuffers", "CNumbers",
+                "CMariaDB",
                 // What bounds a read from OpenSSL's buffers.
                 "CPostgreSQL",
             ],

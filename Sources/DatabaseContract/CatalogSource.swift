@@ -21,16 +21,11 @@ public struct CatalogWish: Sendable {
     /// Also the texts that make objects.
     public var definitions: Bool
     public var serverVersion: String
-    /// It runs in a session of a client's, and in what state.
-    public var transaction: TransactionState?
 
-    public init(
-        namespaces: [String] = [], definitions: Bool, serverVersion: String, transaction: TransactionState? = nil
-    ) {
+    public init(namespaces: [String] = [], definitions: Bool, serverVersion: String) {
         self.namespaces = namespaces
         self.definitions = definitions
         self.serverVersion = serverVersion
-        self.transaction = transaction
     }
 }
 
@@ -41,20 +36,20 @@ public struct CatalogWish: Sendable {
 public protocol CatalogSource: Sendable {
     /// Whether names differ if their letters differ only in case.
     var isCaseSensitive: Bool { get }
-    /// Whether all statements have to run on one connection, which no client uses.
+    /// Whether all statements have to run on one connection, which no client uses: then sessions see what everybody sees.
     var needsOwnConnection: Bool { get }
     /// For how long a catalog that was found to hold is not asked for again, in milliseconds; 0: each request asks.
     var trustMilliseconds: Int64 { get }
     /// The namespaces of a database as everybody sees it; `nil` where they have to be asked for.
     var namespaces: [String]? { get }
-    /// The statement for `CatalogLevel.namespaces`.
-    var namespaceText: String { get }
+    /// The statement that tells a session's namespaces; `nil` where sessions see what everybody sees.
+    var namespaceText: String? { get }
     /// Statements whose rows all together change when the catalog does.
     func fingerprints(_ wish: CatalogWish) -> [String]
-    /// The other statements, in order: relations before what belongs to them.
+    /// Instead of these, where their rows have no values.
+    func exactFingerprints(_ wish: CatalogWish) -> [String]
+    /// The statements, in order: namespaces first, relations before what belongs to them.
     func statements(_ wish: CatalogWish) -> [CatalogStatement]
-    /// What to run behind the statements, whatever has come of them.
-    func end(_ wish: CatalogWish) -> [String]
     /// Completes a row by what only its definition says.
     func complete(_ row: CatalogFeed)
     /// Whether a statement may change a catalog: then a catalog is asked for again before it is believed.
@@ -65,7 +60,8 @@ extension CatalogSource {
     public var needsOwnConnection: Bool { false }
     public var trustMilliseconds: Int64 { 0 }
     public var namespaces: [String]? { nil }
-    public func end(_ wish: CatalogWish) -> [String] { [] }
+    public var namespaceText: String? { nil }
+    public func exactFingerprints(_ wish: CatalogWish) -> [String] { [] }
     public func complete(_ row: CatalogFeed) {}
     public func mayChange(_ sql: UnsafeRawBufferPointer) -> Bool { false }
 }

@@ -8,6 +8,6 @@ extension Engine {
         name: "mysql", schemes: ["mysql", "mariadb"], urlExample: "mysql://", placement: .server,
         parameterCountMax: 65_535,
         // The text; two MYSQL_BIND, one of them libmariadb's own.
-        copies: RequestCopies(perByte: 1, perParameter: 256), pingText: "SELECT 1",
+        copies: RequestCopies(perByte: 1, perParameter: 256), pingText: "SELECT 1", catalog: MySQLCatalog(),
         parse: { url throws(DriverError) in try MySQLLocation(url: url) })
 }

@@ -13,7 +13,7 @@ struct SQLiteCatalog: CatalogSource {
     /// Temporary tables and attached files are for sessions only.
     let namespaces: [String]? = ["main"]
 
-    let namespaceText = """
+    let namespaceText: String? = """
         SELECT name, name = 'main' AS "default" FROM pragma_database_list WHERE name <> 'temp'
         UNION ALL SELECT 'temp', 0 WHERE EXISTS (SELECT 1 FROM temp.sqlite_schema)
         """
@@ -28,9 +28,10 @@ struct SQLiteCatalog: CatalogSource {
             (.indexes, \.indexes), (.triggers, \.triggers),
         ]
         let schemas = wish.namespaces.map { Schema(name: Self.quoted($0), text: Self.text($0), wish.definitions) }
-        return levels.map { level, statement in
-            CatalogStatement(level, schemas.map(statement).joined(separator: "\nUNION ALL\n"))
-        }
+        return [CatalogStatement(.namespaces, namespaceText ?? "")]
+            + levels.map { level, statement in
+                CatalogStatement(level, schemas.map(statement).joined(separator: "\nUNION ALL\n"))
+            }
     }
 
     /// Options of a table, the time of a trigger, the condition of an index.

@@ -141,6 +141,15 @@ extension Client {
         return BatchResult.all(in: data)
     }
 
+    func catalog(_ level: String, _ target: Target, _ options: CatalogOptions) async throws -> CatalogResult {
+        try Task.checkCancellation()
+        let id = try connection.start(.catalog(level: level, target, options))
+        var rows: [Row] = []
+        let limit = options.timeout.map(BlockingClient.withGrace) ?? timeout
+        let reply = try await collect(id, until: .after(limit)) { rows += $0 }
+        return CatalogResult(reply, rows)
+    }
+
     func describe(_ sql: String, _ target: Target) async throws -> StatementDescription {
         StatementDescription(try await reply(to: .describe(sql: sql, target)))
     }
@@ -240,6 +249,11 @@ extension Client {
     /// Asks what may come next in a statement. No database is asked: the daemon answers from memory.
     public func complete(_ place: CompletionPlace, database: String? = nil) async throws -> CompletionResult {
         try await complete(place, .database(database))
+    }
+
+    /// What is in a database: the rows of one level, such as "relations" or "columns".
+    public func catalog(_ level: String, options: CatalogOptions = CatalogOptions()) async throws -> CatalogResult {
+        try await catalog(level, .database(options.database), options)
     }
 
     /// Opens a session: a link of its own to a database, for transactions, temporary tables and settings.

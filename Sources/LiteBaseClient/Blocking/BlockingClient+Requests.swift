@@ -72,6 +72,14 @@ extension BlockingClient {
         BatchResult.all(in: try reply(to: .batch(statements, isAtomic: isAtomic, target)).data)
     }
 
+    func catalog(_ level: String, _ target: Target, _ options: CatalogOptions) throws(ClientError) -> CatalogResult {
+        let deadline = MonotonicInstant.after(options.timeout.map(Self.withGrace) ?? timeout)
+        let id = try start(.catalog(level: level, target, options), until: deadline)
+        var rows: [Row] = []
+        let reply = try collect(id, until: deadline) { rows += $0 }
+        return CatalogResult(reply, rows)
+    }
+
     func describe(_ sql: String, _ target: Target) throws(ClientError) -> StatementDescription {
         StatementDescription(try reply(to: .describe(sql: sql, target)))
     }
@@ -170,6 +178,13 @@ extension BlockingClient {
     /// Asks what may come next in a statement. No database is asked: the daemon answers from memory.
     public func complete(_ place: CompletionPlace, database: String? = nil) throws(ClientError) -> CompletionResult {
         try complete(place, .database(database))
+    }
+
+    /// What is in a database: the rows of one level, such as "relations" or "columns".
+    public func catalog(
+        _ level: String, options: CatalogOptions = CatalogOptions()
+    ) throws(ClientError) -> CatalogResult {
+        try catalog(level, .database(options.database), options)
     }
 
     /// Opens a session: a link of its own to a database, for transactions, temporary tables and settings.

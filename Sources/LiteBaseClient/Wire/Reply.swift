@@ -1,5 +1,6 @@
 // One frame of a reply, decoded.
 
+internal import ByteBuffers
 internal import WireProtocol
 
 /// A decoded frame.
@@ -99,9 +100,19 @@ private struct ReplyDecoder {
             guard count == rows.columnCount else {
                 throw DecodeError(.outOfRange(field: "row", wanted: "as long as the others"), at: start)
             }
-            for _ in 0..<count { rows.values.append(try scalar()) }
+            for _ in 0..<count { rows.values.append(try cell()) }
         }
         return rows
+    }
+
+    /// A value of a row. A list or a map, which only rows of a catalog have, is kept as the text of its JSON.
+    private mutating func cell() throws(DecodeError) -> Value {
+        let start = reader.offset
+        let token = try reader.next()
+        switch token {
+        case .array, .map: return .text(try structured(token, from: start, depth: 4).json)
+        default: return try scalar(token, at: start)
+        }
     }
 
     private mutating func columns() throws(DecodeError) -> [Column] {
@@ -137,7 +148,12 @@ private struct ReplyDecoder {
 
     private mutating func structured(depth: Int) throws(DecodeError) -> StructuredValue {
         let start = reader.offset
-        let token = try reader.next()
+        return try structured(try reader.next(), from: start, depth: depth)
+    }
+
+    private mutating func structured(
+        _ token: MessagePackReader.Token, from start: Int, depth: Int
+    ) throws(DecodeError) -> StructuredValue {
         switch token {
         case .null, .bool, .integer, .unsigned, .real, .binary, .text, .ext:
             return .value(try scalar(token, at: start))
@@ -154,6 +170,43 @@ private struct ReplyDecoder {
                 members.append((key, try structured(depth: depth + 1)))
             }
             return .map(members)
+        }
+    }
+}
+
+extension StructuredValue {
+    /// As JSON.
+    var json: String {
+        var text = ByteBuffer()
+        append(to: &text)
+        return String(decoding: text.readable, as: UTF8.self)
+    }
+
+    private func append(to text: inout ByteBuffer) {
+        switch self {
+        case .value(.null): text.appendJSONNull()
+        case .value(.bool(let flag)): text.appendJSONBool(flag)
+        case .value(.integer(let number)): text.appendJSONInteger(number, style: .number)
+        case .value(.unsigned(let number)): text.appendJSONUnsigned(number, style: .number)
+        case .value(.real(let number)): text.appendJSONReal(number)
+        case .value(.text(let string)): text.appendJSONText(string)
+        case .value(.blob(let bytes)): bytes.withUnsafeBytes { text.appendJSONBlob($0) }
+        case .array(let elements):
+            text.append(UInt8(ascii: "["))
+            for (index, element) in elements.enumerated() {
+                if index > 0 { text.append(UInt8(ascii: ",")) }
+                element.append(to: &text)
+            }
+            text.append(UInt8(ascii: "]"))
+        case .map(let members):
+            text.append(UInt8(ascii: "{"))
+            for (index, member) in members.enumerated() {
+                if index > 0 { text.append(UInt8(ascii: ",")) }
+                text.appendJSONText(member.key)
+                text.append(UInt8(ascii: ":"))
+                member.value.append(to: &text)
+            }
+            text.append(UInt8(ascii: "}"))
         }
     }
 }

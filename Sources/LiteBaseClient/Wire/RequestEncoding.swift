@@ -21,6 +21,7 @@ enum Request: Sendable {
     case batch([BatchStatement], isAtomic: Bool, Target)
     case describe(sql: String, Target)
     case complete(CompletionPlace, Target)
+    case catalog(level: String, Target, CatalogOptions)
     case backup(database: String?, progressMilliseconds: Int64?)
     case export(sql: String, Parameters, Target, ExportRequest.Options)
     case fetch(id: Int64)
@@ -40,6 +41,7 @@ enum Request: Sendable {
         case .batch: BatchRequest.type
         case .describe: DescribeRequest.type
         case .complete: CompleteRequest.type
+        case .catalog: CatalogRequest.type
         case .backup: BackupRequest.type
         case .export: ExportRequest.type
         case .fetch: FetchRequest.type
@@ -90,6 +92,8 @@ enum Request: Sendable {
             CompleteRequest.write(
                 sql: place.text, cursor: Int64(place.cursor), target: target, limit: place.limit, recent: place.recent,
                 &writer, &output)
+        case .catalog(let level, let target, let options):
+            CatalogRequest.write(level: level, target: target, options: options.wireOptions, &writer, &output)
         case .backup(let database, let progress):
             BackupRequest.write(database: database, progressMilliseconds: progress, &writer, &output)
         case .export(let sql, let parameters, let target, let options):

@@ -49,7 +49,8 @@ final class CatalogCache: Sendable {
         var peak = 0
         var lastUse: UInt64 = 0
         var lastWaiter: UInt64 = 0
-        var doubts: [ObjectIdentifier: UInt64] = [:]
+        var doubts: [String: UInt64] = [:]
+        var lastDoubt: UInt64 = 0
 
         mutating func remove(_ key: CatalogKey) {
             guard let entry = entries.removeValue(forKey: key) else { return }
@@ -80,11 +81,8 @@ final class CatalogCache: Sendable {
     var use: (byteCount: Int, peak: Int) { state.withLock { ($0.byteCount, $0.peak) } }
 
     /// A catalog was found to hold.
-    func noteCheck(_ key: CatalogKey, doubts: UInt64, at now: MonotonicInstant) {
-        state.withLock { state in
-            state.entries[key]?.catalog.checked = now
-            state.entries[key]?.catalog.doubts = doubts
-        }
+    func noteCheck(_ key: CatalogKey, at now: MonotonicInstant) {
+        state.withLock { $0.entries[key]?.catalog.checked = now }
     }
 
     // MARK: Filling
@@ -125,14 +123,23 @@ final class CatalogCache: Sendable {
 
     // MARK: What does not hold any more
 
-    /// How often a database's catalogs were made doubtful.
-    func doubts(of database: ObjectIdentifier?) -> UInt64 {
-        guard let database else { return 0 }
-        return state.withLock { $0.doubts[database] ?? 0 }
+    /// What has made a database's catalogs doubtful last.
+    func doubts(of database: String) -> UInt64 { state.withLock { $0.doubts[database] ?? 0 } }
+
+    /// A statement may have changed a database's catalog: it is not believed any more.
+    func doubt(_ database: String) {
+        state.withLock { state in
+            if state.entries.isEmpty, state.fillings.isEmpty { return }
+            state.lastDoubt += 1
+            state.doubts[database] = state.lastDoubt
+            guard state.doubts.count > Self.doubtCountMax else { return }
+            for key in state.entries.keys { state.remove(key) }
+            state.doubts = [:]
+        }
     }
 
-    /// A statement may have changed a database's catalog: the next request asks the engine.
-    func doubt(_ database: ObjectIdentifier) { state.withLock { $0.doubts[database, default: 0] += 1 } }
+    /// Names of databases that clients have chosen.
+    private static let doubtCountMax = 10_000
 
     /// A session has ended.
     func remove(session: String) {
@@ -148,7 +155,6 @@ final class CatalogCache: Sendable {
             for key in state.entries.keys {
                 if let database = key.database, !databases.contains(database) { state.remove(key) }
             }
-            state.doubts = state.doubts.filter { databases.contains($0.key) }
         }
     }
 }

@@ -150,16 +150,16 @@ final class CatalogLink: DatabaseLink {
     }
 
     private func begin() {
-        doubts = cache.doubts(of: key.database)
+        doubts = cache.doubts(of: origin.link.databaseName)
         if !wanted.refresh, let known = cache.find(key), known.doubts == doubts, isTrusted(known) {
             return serve(known.index)
         }
-        if origin.session == nil, let fixed = origin.source.namespaces {
-            namespaces = fixed
+        guard origin.session != nil, let text = origin.source.namespaceText else {
+            namespaces = origin.source.namespaces ?? []
             return askFingerprints()
         }
         let sink = CatalogTextSink()
-        ask(origin.source.namespaceText, sink) {
+        ask(text, sink) {
             self.namespaces = sink.firsts
             self.askFingerprints()
         }
@@ -173,23 +173,26 @@ final class CatalogLink: DatabaseLink {
         return context.loop.now.nanoseconds(since: known.checked) < origin.source.trustMilliseconds * 1_000_000
     }
 
-    private func wish(_ transaction: TransactionState?) -> CatalogWish {
+    private var wish: CatalogWish {
         CatalogWish(
-            namespaces: namespaces, definitions: wanted.definitions, serverVersion: origin.link.serverVersion,
-            transaction: transaction)
+            namespaces: namespaces, definitions: wanted.definitions, serverVersion: origin.link.serverVersion)
     }
 
     private func askFingerprints() {
         fingerprint = namespaces.joined(separator: "\u{1f}") + "\u{1e}"
-        askFingerprint(origin.source.fingerprints(wish(nil))[...])
+        askFingerprint(origin.source.fingerprints(wish)[...]) {
+            guard $0 else { return self.compare() }
+            self.askFingerprint(self.origin.source.exactFingerprints(self.wish)[...]) { _ in self.compare() }
+        }
     }
 
-    private func askFingerprint(_ texts: ArraySlice<String>) {
-        guard let text = texts.first else { return compare() }
+    /// Asks them one after the other, and passes on whether none had a value.
+    private func askFingerprint(_ texts: ArraySlice<String>, isEmpty: Bool = true, _ done: @escaping (Bool) -> Void) {
+        guard let text = texts.first else { return done(isEmpty) }
         let sink = CatalogTextSink()
         ask(text, sink) {
             self.fingerprint += sink.text + "\u{1e}"
-            self.askFingerprint(texts.dropFirst())
+            self.askFingerprint(texts.dropFirst(), isEmpty: isEmpty && sink.isEmpty, done)
         }
     }
 
@@ -197,9 +200,10 @@ final class CatalogLink: DatabaseLink {
         let contentNumber = origin.database?.contentNumber ?? 0
         for key in [key, sharedKey].compactMap({ $0 }) where !wanted.refresh {
             guard let known = cache.find(key), known.fingerprint == fingerprint, known.contentNumber == contentNumber,
+                known.doubts == doubts,
                 !wanted.definitions || known.index.hasDefinitions
             else { continue }
-            cache.noteCheck(key, doubts: doubts, at: context.loop.now)
+            cache.noteCheck(key, at: context.loop.now)
             return serve(known.index)
         }
         fill()
@@ -247,8 +251,32 @@ final class CatalogLink: DatabaseLink {
             stage = .waiting(number)
             return
         }
-        filling = CatalogFilling(origin, key, wanted, wish(nil), CatalogCharge(account), byteCountMax)
-        fillLevel(filling?.statements[...] ?? [])
+        guard origin.source.needsOwnConnection, let database = origin.database else {
+            return fill(origin.link)
+        }
+        stage = .working
+        let session = SessionRequest(owner: owner, isReadOnly: true, clientName: nil)
+        database.openSession(session, context.drivers) { result in
+            self.opened(result)
+        }
+    }
+
+    private func opened(_ result: Result<any DatabaseLink, DriverError>) {
+        switch result {
+        case .success(let link): fill(link)
+        case .failure(let error):
+            cache.endFilling(key, nil, byteCountMax: byteCountMax)
+            end(error)
+        }
+    }
+
+    private func fill(_ link: any DatabaseLink) {
+        let filling = CatalogFilling(
+            link, isOwn: link !== origin.link, origin, key, wanted, wish, CatalogCharge(account), byteCountMax)
+        self.filling = filling
+        stage = .idle
+        if let reason = operation?.stopReason { return end(.stopped(reason)) }
+        fillLevel(filling.statements[...])
     }
 
     private func wake() {
@@ -362,6 +390,7 @@ final class CatalogLink: DatabaseLink {
 /// A catalog that one request fills.
 final class CatalogFilling {
     let link: any DatabaseLink
+    private let isOwn: Bool
     let builder: CatalogBuilder
     let statements: [CatalogStatement]
     private let source: any CatalogSource
@@ -369,16 +398,18 @@ final class CatalogFilling {
     private let charge: CatalogCharge
 
     init(
-        _ origin: CatalogOrigin, _ key: CatalogKey, _ wanted: CatalogWanted, _ wish: CatalogWish,
+        _ link: any DatabaseLink, isOwn: Bool, _ origin: CatalogOrigin, _ key: CatalogKey, _ wanted: CatalogWanted,
+        _ wish: CatalogWish,
         _ charge: CatalogCharge, _ byteCountMax: Int
     ) {
-        link = origin.link
+        self.link = link
+        self.isOwn = isOwn
         source = origin.source
         self.key = key
         self.charge = charge
         builder = CatalogBuilder(
             isCaseSensitive: source.isCaseSensitive, keepsDefinitions: wanted.definitions, byteCountMax: byteCountMax)
-        statements = [CatalogStatement(.namespaces, source.namespaceText)] + source.statements(wish)
+        statements = source.statements(wish)
     }
 
     func sink(_ level: CatalogLevel?) -> RowSink {
@@ -389,6 +420,8 @@ final class CatalogFilling {
     /// Lets others fill it, or use what was filled.
     func close(_ catalog: CachedCatalog?, _ cache: CatalogCache, _ byteCountMax: Int) {
         cache.endFilling(key, catalog, byteCountMax: byteCountMax)
+        // What its connection has open is undone.
+        if isOwn { link.close() }
     }
 }
 

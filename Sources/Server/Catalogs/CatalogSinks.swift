@@ -31,6 +31,8 @@ final class CatalogTextSink: RowSink {
     /// The first value of each row.
     private(set) var firsts: [String] = []
     private(set) var text = ""
+    /// There was no value but null.
+    private(set) var isEmpty = true
     private var isFirst = true
 
     /// Longer ones are not fingerprints.
@@ -39,11 +41,16 @@ final class CatalogTextSink: RowSink {
     private func take(_ value: String) {
         if isFirst { firsts.append(value) }
         isFirst = false
+        isEmpty = false
         if text.utf8.count < Self.byteCountMax { text += value + "\u{1f}" }
     }
 
     override func beginRow() { isFirst = true }
-    override func null() { take("") }
+    override func null() {
+        let wasEmpty = isEmpty
+        take("")
+        isEmpty = wasEmpty
+    }
     override func bool(_ value: Bool) { take("\(value)") }
     override func integer(_ value: Int64) { take("\(value)") }
     override func unsigned(_ value: UInt64) { take("\(value)") }

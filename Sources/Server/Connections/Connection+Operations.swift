@@ -241,6 +241,7 @@ extension Connection {
     private func finish(_ operation: Operation) {
         move(operation, to: .ended)
         record(operation)
+        noteChange(by: operation)
         _ = refuseResult(of: operation)
         if !isClosed {
             if !operation.notices.isEmpty { tellNotices(of: operation) }

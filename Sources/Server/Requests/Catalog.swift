@@ -18,9 +18,12 @@ extension Connection {
         let content = try content(CatalogRequest.self, of: request.head)
         let wanted = try CatalogWanted(content)
         var (route, database) = try catalogRoute(content.target)
+        // The turn of the session is not needed, nor its connection.
+        if let grant = ownGrant(route) { route = self.route(by: grant) }
         let engine = route.link.engine
         guard let source = engine.catalog else { throw Self.noCatalog(engine.name) }
         if content.pageRows != nil { try checkPagedQueryCount() }
+        if source.needsOwnConnection, database == nil { throw Self.noName }
         let origin = CatalogOrigin(
             link: route.link, source: source, database: database, session: route.session?.name)
         let operation = makeOperation(request)
@@ -45,11 +48,33 @@ extension Connection {
         return (route(by: grant), grant.database)
     }
 
+    /// In a session of which the engine tells nothing that others do not see: the database, as for a request without a session.
+    private func ownGrant(_ route: Route) -> Grant? {
+        guard let session = route.session, session.link.engine.catalog?.needsOwnConnection == true,
+            case .database(let entry, let access) = session.right
+        else { return nil }
+        return Grant(entry: entry, access: access)
+    }
+
+    private static let noName = RequestError(
+        .badRequest, "The catalog of a server is told of configured databases only.",
+        hint: "Ask by the name of a database instead of a session on a URL."
+    ).with { $0.sqlState = "0A000" }
+
     private static func noCatalog(_ engine: String) -> RequestError {
         RequestError(
             .badRequest, "Databases of the engine \(engine) have no catalog that could be asked for.",
             hint: "Ask by statements of the engine's own."
         ).with { $0.sqlState = "0A000" }
+    }
+
+    /// A statement for a server may have changed what the catalogs of its database say: that is known before its reply is sent.
+    func noteChange(by operation: Operation) {
+        guard let link = operation.link, operation.isStatement, link.engine.placement == .server,
+            let catalog = link.engine.catalog
+        else { return }
+        if case .statement = operation.kind, !catalog.mayChange(operation.sql) { return }
+        context.shared.catalogs.doubt(link.databaseName)
     }
 
     func replyCatalog(_ operation: Operation) {
