@@ -41,6 +41,7 @@ def make(file, count):
     """`count` tables of five columns; each refers to another one."""
     with sqlite3.connect(file) as database:
         database.execute("PRAGMA journal_mode=WAL")
+        database.execute("BEGIN")
         for number in range(count):
             name = table(number)
             database.execute(f"CREATE TABLE {name}(id INTEGER PRIMARY KEY, parent INTEGER REFERENCES {table(number // 2)}(id),"

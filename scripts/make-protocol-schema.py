@@ -263,7 +263,7 @@ def definitions(codes):
         "id": {"anyOf": [{"type": "string", "maxLength": 128}, {"type": "integer", "minimum": -(2**63), "maximum": 2**64 - 1}]},
         "timestamp": {"type": "string", "format": "date-time", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$"},
         "value": {"anyOf": [{"type": ["null", "boolean", "number", "string"]}, ref("large_integer"), ref("real"), ref("blob")]},
-        "catalog_value": {"anyOf": [ref("value"), array(or_null(TEXT)), Schema(type="object", additionalProperties=True, propertyNames={"pattern": "^[a-z][a-z_]*$"})]},
+        "catalog_value": {"anyOf": [ref("value"), array(or_null(TEXT)), {**map_of({}), "propertyNames": {"pattern": "^[a-z]"}}]},
         "parameters": {"anyOf": [array(ref("value")), map_of(ref("value"))]},
         "integer": {"anyOf": [{"type": "integer"}, ref("large_integer"), {"type": "string", **integer_text}]},
         "large_integer": tagged("$int", integer_text),

@@ -246,14 +246,14 @@ extension Client {
         try await describe(sql, .database(database))
     }
 
-    /// What is in a database: the rows of one level, such as "relations" or "columns".
-    public func catalog(_ level: String, options: CatalogOptions = CatalogOptions()) async throws -> CatalogResult {
-        try await catalog(level, .database(options.database), options)
-    }
-
     /// Asks what may come next in a statement. No database is asked: the daemon answers from memory.
     public func complete(_ place: CompletionPlace, database: String? = nil) async throws -> CompletionResult {
         try await complete(place, .database(database))
+    }
+
+    /// What is in a database: the rows of one level, such as "relations" or "columns".
+    public func catalog(_ level: String, options: CatalogOptions = CatalogOptions()) async throws -> CatalogResult {
+        try await catalog(level, .database(options.database), options)
     }
 
     /// Opens a session: a link of its own to a database, for transactions, temporary tables and settings.

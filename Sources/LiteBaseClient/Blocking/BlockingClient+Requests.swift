@@ -175,16 +175,16 @@ extension BlockingClient {
         try describe(sql, .database(database))
     }
 
+    /// Asks what may come next in a statement. No database is asked: the daemon answers from memory.
+    public func complete(_ place: CompletionPlace, database: String? = nil) throws(ClientError) -> CompletionResult {
+        try complete(place, .database(database))
+    }
+
     /// What is in a database: the rows of one level, such as "relations" or "columns".
     public func catalog(
         _ level: String, options: CatalogOptions = CatalogOptions()
     ) throws(ClientError) -> CatalogResult {
         try catalog(level, .database(options.database), options)
-    }
-
-    /// Asks what may come next in a statement. No database is asked: the daemon answers from memory.
-    public func complete(_ place: CompletionPlace, database: String? = nil) throws(ClientError) -> CompletionResult {
-        try complete(place, .database(database))
     }
 
     /// Opens a session: a link of its own to a database, for transactions, temporary tables and settings.
