@@ -38,14 +38,18 @@ TEXTS = (
 
 
 def make(file, count):
-    """`count` tables of five columns; each refers to another one."""
+    """`count` tables of five columns; each refers to another one.
+
+    Written into the schema's own table, all with one empty page: CREATE TABLE looks through the whole schema, each time.
+    """
+    rows = ((name := table(number), name,
+             f"CREATE TABLE {name}(id INTEGER PRIMARY KEY, parent INTEGER REFERENCES {table(number // 2)}(id), name TEXT, note TEXT, made_at TEXT)")
+            for number in range(1, count))
     with sqlite3.connect(file) as database:
         database.execute("PRAGMA journal_mode=WAL")
-        database.execute("BEGIN")
-        for number in range(count):
-            name = table(number)
-            database.execute(f"CREATE TABLE {name}(id INTEGER PRIMARY KEY, parent INTEGER REFERENCES {table(number // 2)}(id),"
-                             " name TEXT, note TEXT, made_at TEXT)")
+        database.execute(f"CREATE TABLE {table(0)}(id INTEGER PRIMARY KEY, parent INTEGER, name TEXT, note TEXT, made_at TEXT)")
+        database.execute("PRAGMA writable_schema=ON")
+        database.executemany("INSERT INTO sqlite_schema VALUES ('table', ?, ?, 2, ?)", rows)
     database.close()
 
 
