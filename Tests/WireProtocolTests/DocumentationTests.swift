@@ -38,7 +38,9 @@ import WireProtocol
             try withBytes(try transcoded(String(line))) {
                 let head = try RequestHead.decode($0)
                 let types: [any RequestContent.Type] = [
-                    QueryRequest.self, BatchRequest.self, DescribeRequest.self, ConnectRequest.self, CancelRequest.self,
+                    QueryRequest.self, BatchRequest.self, DescribeRequest.self, CatalogRequest.self,
+                    CompleteRequest.self,
+                    ConnectRequest.self, CancelRequest.self,
                     ListDatabasesRequest.self, StatsRequest.self, ReloadRequest.self,
                 ]
                 guard let content = types.first(where: { head.isOf($0.type) }) else {
