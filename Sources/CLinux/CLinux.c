@@ -144,6 +144,12 @@ bool clinux_is_in_memory(int file)
     return system.f_type == TMPFS_MAGIC || system.f_type == RAMFS_MAGIC || system.f_type == HUGETLBFS_MAGIC;
 }
 
+bool clinux_is_stored(int file)
+{
+    struct statfs system;
+    return fstatfs(file, &system) == 0 && system.f_blocks > 0;
+}
+
 void clinux_write_out(int file, size_t byte_count)
 {
     enum { LAG = 8 << 20 };

@@ -44,6 +44,8 @@ public protocol CatalogSource: Sendable {
     var namespaces: [String]? { get }
     /// The statement that tells a session's namespaces; `nil` where sessions see what everybody sees.
     var namespaceText: String? { get }
+    /// Whether the fingerprint of these namespaces tells each change.
+    func mayBelieveFingerprint(of namespaces: [String]) -> Bool
     /// Statements whose rows all together change when the catalog does.
     func fingerprints(_ wish: CatalogWish) -> [String]
     /// Instead of these, where their rows have no values.
@@ -61,6 +63,7 @@ extension CatalogSource {
     public var trustMilliseconds: Int64 { 0 }
     public var namespaces: [String]? { nil }
     public var namespaceText: String? { nil }
+    public func mayBelieveFingerprint(of namespaces: [String]) -> Bool { true }
     public func exactFingerprints(_ wish: CatalogWish) -> [String] { [] }
     public func complete(_ row: CatalogFeed) {}
     public func mayChange(_ sql: UnsafeRawBufferPointer) -> Bool { false }

@@ -71,6 +71,7 @@ public final class PassedFile: Sendable {
         case S_IFREG:
             // The kernel charges its pages to whoever writes them first, for as long as the file is there.
             if clinux_is_in_memory(number) { throw .inMemory }
+            guard clinux_is_stored(number) else { throw .wrongKind }
             if clinux_is_locked(number) { throw .locked }
             kind.withLock { $0 = .regular }
         default: throw .wrongKind
@@ -133,24 +134,22 @@ public final class PassedFile: Sendable {
 public enum PassedFiles {
     /// Files on which programs have locks: closing any descriptor of a file ends the locks that the process has on it
     /// (fcntl(2)), and the process may have it open as a database.
-    private static let kept = Mutex<[(number: Int32, closed: @Sendable () -> Void)]>([])
+    private static let kept = Mutex<[UInt32: [(number: Int32, closed: @Sendable () -> Void)]]>([:])
 
     /// Closes a descriptor, or keeps it until nobody has a lock on its file.
     /// - Parameters:
     ///   - number: the descriptor.
+    ///   - uid: the user who has passed it; what was kept of the same user is looked at again.
     ///   - closed: called when it is closed: at once, or in a later call.
     /// - Thread: one that may wait.
-    public static func close(_ number: Int32, closed: @escaping @Sendable () -> Void) {
-        if clinux_is_locked(number) { return kept.withLock { $0.append((number, closed)) } }
+    public static func close(_ number: Int32, of uid: UInt32, closed: @escaping @Sendable () -> Void) {
+        if clinux_is_locked(number) { return kept.withLock { $0[uid, default: []].append((number, closed)) } }
         closeNow(number, closed)
         // Taken out while they are looked at: a file system that does not answer holds up its own user only.
-        let others = kept.withLock { kept in
-            defer { kept = [] }
-            return kept
-        }
+        let others = kept.withLock { $0.removeValue(forKey: uid) ?? [] }
         for entry in others {
             if clinux_is_locked(entry.number) {
-                kept.withLock { $0.append(entry) }
+                kept.withLock { $0[uid, default: []].append(entry) }
             } else {
                 closeNow(entry.number, entry.closed)
             }

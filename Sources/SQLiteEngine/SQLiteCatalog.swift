@@ -18,6 +18,11 @@ struct SQLiteCatalog: CatalogSource {
         UNION ALL SELECT 'temp', 0 WHERE EXISTS (SELECT 1 FROM temp.sqlite_schema)
         """
 
+    /// The version of an attached file is that of another one, too, which was attached by the same name before.
+    func mayBelieveFingerprint(of namespaces: [String]) -> Bool {
+        namespaces.allSatisfy { $0 == "main" || $0 == "temp" }
+    }
+
     func fingerprints(_ wish: CatalogWish) -> [String] {
         wish.namespaces.map { "PRAGMA \(Self.quoted($0)).schema_version" }
     }
@@ -53,11 +58,18 @@ struct SQLiteCatalog: CatalogSource {
         }
     }
 
-    private static func doubled(_ text: String, _ quote: Character) -> String {
-        text.split(separator: quote, omittingEmptySubsequences: false).joined(separator: "\(quote)\(quote)")
+    /// Byte by byte: clients choose names, which may be long.
+    private static func within(_ quote: UInt8, _ text: String) -> String {
+        var bytes = [quote]
+        for byte in text.utf8 {
+            bytes.append(byte)
+            if byte == quote { bytes.append(byte) }
+        }
+        bytes.append(quote)
+        return String(decoding: bytes, as: UTF8.self)
     }
-    private static func quoted(_ name: String) -> String { "\"\(doubled(name, "\""))\"" }
-    private static func text(_ name: String) -> String { "'\(doubled(name, "'"))'" }
+    private static func quoted(_ name: String) -> String { within(UInt8(ascii: "\""), name) }
+    private static func text(_ name: String) -> String { within(UInt8(ascii: "'"), name) }
 
     /// The statements for one schema.
     private struct Schema {

@@ -18,10 +18,19 @@ enum SQLiteDefects {
     private static func find(_ call: SQLiteOwnFunctions.Call) {
         guard let schema = call.text(0), let name = call.text(1), let context = call.context else { return }
         let connection = sqlite3_context_db_handle(context)
-        let text = "SELECT * FROM \(quoted(schema)).\(quoted(name)) LIMIT 0"
+        guard schema.count + name.count <= nameByteCountMax else { return call.finish(tooLong) }
+        var text = Array("SELECT * FROM ".utf8)
+        appendQuoted(schema, to: &text)
+        text.append(UInt8(ascii: "."))
+        appendQuoted(name, to: &text)
+        text += " LIMIT 0".utf8
         var statement: OpaquePointer?
         defer { sqlite3_finalize(statement) }
-        guard sqlite3_prepare_v2(connection, text, -1, &statement, nil) != SQLITE_OK else { return }
+        let result = text.withUnsafeBytes {
+            sqlite3_prepare_v2(
+                connection, $0.baseAddress?.assumingMemoryBound(to: CChar.self), Int32($0.count), &statement, nil)
+        }
+        guard result != SQLITE_OK else { return }
         guard let message = sqlite3_errmsg(connection) else { return }
         let reason = UnsafeRawBufferPointer(start: message, count: strlen(message))
         call.finish(UnsafeRawBufferPointer(rebasing: reason.prefix(reasonByteCountMax)))
@@ -29,9 +38,20 @@ enum SQLiteDefects {
 
     private static let reasonByteCountMax = 300
 
-    private static func quoted(_ name: UnsafeRawBufferPointer) -> String {
-        "\""
-            + String(decoding: name, as: UTF8.self).split(separator: "\"", omittingEmptySubsequences: false)
-            .joined(separator: "\"\"") + "\""
+    private static let tooLongText: StaticString = "its name is too long"
+    private static var tooLong: UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(start: tooLongText.utf8Start, count: tooLongText.utf8CodeUnitCount)
+    }
+    /// Nobody gives a relation such a name by mistake.
+    private static let nameByteCountMax = 64 << 10
+
+    private static func appendQuoted(_ name: UnsafeRawBufferPointer, to text: inout [UInt8]) {
+        let quote = UInt8(ascii: "\"")
+        text.append(quote)
+        for byte in name {
+            text.append(byte)
+            if byte == quote { text.append(byte) }
+        }
+        text.append(quote)
     }
 }

@@ -107,7 +107,8 @@ def every_command():
             bare = re.sub(r"'[^']*'|\"[^\"]*\"", "QUOTED", piece)
             for command in re.split(r"\s*[|;&]+\s+|\s{2,}# ", bare):
                 command = re.sub(r"^(sudo (-u \w+ )?|timeout \w+ |exec |[A-Z_]+=\S+ )*", "", command).split()
-                if command and command[0] in PROGRAMS:
+                # (A dependency in Cargo.toml begins with the name, too.)
+                if command and command[0] in PROGRAMS and command[1:2] != ["="]:
                     yield document, command
 
 

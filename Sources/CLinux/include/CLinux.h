@@ -58,6 +58,9 @@ ssize_t clinux_receive_with_descriptors(
 #define CLINUX_PATH_ONLY 010000000
 /// Whether an open file is on a file system in memory (fstatfs(2)).
 bool clinux_is_in_memory(int file);
+/// Whether an open file is on a file system that stores something: writing to a file of the others (procfs, sysfs, cgroups) gives
+/// the kernel an order, with the rights of whoever writes.
+bool clinux_is_stored(int file);
 /// Has the kernel begin to write what write(2) has just put into a file, and waits until what came some megabytes before is
 /// on the disk (sync_file_range(2)): so a long file neither fills the memory with what is not written yet, nor makes others
 /// wait for all of it when they have a file of theirs written.

@@ -36,6 +36,12 @@ final class CatalogCache: Sendable {
         var wake: @Sendable () -> Void
     }
 
+    /// Users do not wait for one another: each has his statements run in his own turn, which may be long in coming.
+    private struct Filling: Hashable {
+        var key: CatalogKey
+        var uid: UInt32
+    }
+
     private struct Entry {
         var catalog: CachedCatalog
         var lastUse: UInt64
@@ -44,7 +50,7 @@ final class CatalogCache: Sendable {
     private struct State {
         var entries: [CatalogKey: Entry] = [:]
         /// Those that are being filled, and who waits.
-        var fillings: [CatalogKey: [Waiter]] = [:]
+        var fillings: [Filling: [Waiter]] = [:]
         var byteCount = 0
         var peak = 0
         var lastUse: UInt64 = 0
@@ -87,26 +93,28 @@ final class CatalogCache: Sendable {
 
     // MARK: Filling
 
-    /// Claims the filling of a key.
-    /// - Returns: `nil` for the one who has to fill it; for others the number by which they wait: `wake` is called once, on any thread.
-    func beginFilling(_ key: CatalogKey, wake: @escaping @Sendable () -> Void) -> UInt64? {
-        state.withLock { state in
-            guard state.fillings[key] != nil else {
-                state.fillings[key] = []
+    /// Claims the filling of a key for a user.
+    /// - Returns: `nil` for the request that has to fill it; for others of the same user the number by which they wait: `wake` is
+    ///   called once, on any thread.
+    func beginFilling(_ key: CatalogKey, for uid: UInt32, wake: @escaping @Sendable () -> Void) -> UInt64? {
+        let filling = Filling(key: key, uid: uid)
+        return state.withLock { state in
+            guard state.fillings[filling] != nil else {
+                state.fillings[filling] = []
                 return nil
             }
             state.lastWaiter += 1
-            state.fillings[key]?.append(Waiter(number: state.lastWaiter, wake: wake))
+            state.fillings[filling]?.append(Waiter(number: state.lastWaiter, wake: wake))
             return state.lastWaiter
         }
     }
 
-    func stopWaiting(_ number: UInt64, for key: CatalogKey) {
-        state.withLock { $0.fillings[key]?.removeAll { $0.number == number } }
+    func stopWaiting(_ number: UInt64, for key: CatalogKey, of uid: UInt32) {
+        state.withLock { $0.fillings[Filling(key: key, uid: uid)]?.removeAll { $0.number == number } }
     }
 
     /// Ends a filling, with a catalog to be kept if there is one, and lets those look again who wait.
-    func endFilling(_ key: CatalogKey, _ catalog: CachedCatalog?, byteCountMax: Int) {
+    func endFilling(_ key: CatalogKey, for uid: UInt32, _ catalog: CachedCatalog?, byteCountMax: Int) {
         let waiters = state.withLock { state in
             if let catalog {
                 state.remove(key)
@@ -116,7 +124,7 @@ final class CatalogCache: Sendable {
                 state.shrink(to: byteCountMax)
                 state.peak = max(state.peak, state.byteCount)
             }
-            return state.fillings.removeValue(forKey: key) ?? []
+            return state.fillings.removeValue(forKey: Filling(key: key, uid: uid)) ?? []
         }
         for waiter in waiters { waiter.wake() }
     }

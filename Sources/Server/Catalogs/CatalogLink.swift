@@ -59,6 +59,8 @@ final class CatalogLink: DatabaseLink {
     /// This request fills the catalog of the key.
     private var filling: CatalogFilling?
     private var rows: CatalogRows?
+    /// Of what is read in several frames: it stays for that as it was, whatever the cache has by then.
+    private var charge: CatalogCharge?
     private(set) var etag = ""
     private(set) var isUnchanged = false
 
@@ -102,7 +104,7 @@ final class CatalogLink: DatabaseLink {
                     inner.onEnd()
                 }
             case .waiting(let number):
-                self.cache.stopWaiting(number, for: self.key)
+                self.cache.stopWaiting(number, for: self.key, of: self.owner.uid)
                 self.end(.stopped(reason))
             case .writing: self.end(.stopped(reason))
             // The worker looks at the flag.
@@ -134,6 +136,7 @@ final class CatalogLink: DatabaseLink {
         filling = nil
         stage = .idle
         rows = nil
+        charge = nil
         settle(.ended)
         operation = nil
     }
@@ -198,7 +201,8 @@ final class CatalogLink: DatabaseLink {
 
     private func compare() {
         let contentNumber = origin.database?.contentNumber ?? 0
-        for key in [key, sharedKey].compactMap({ $0 }) where !wanted.refresh {
+        let mayBelieve = !wanted.refresh && origin.source.mayBelieveFingerprint(of: namespaces)
+        for key in [key, sharedKey].compactMap({ $0 }) where mayBelieve {
             guard let known = cache.find(key), known.fingerprint == fingerprint, known.contentNumber == contentNumber,
                 known.doubts == doubts,
                 !wanted.definitions || known.index.hasDefinitions
@@ -235,6 +239,8 @@ final class CatalogLink: DatabaseLink {
     }
 
     private func answered(_ error: DriverError?, _ sink: RowSink, _ done: () -> Void) {
+        // The engine may keep the run for its next one.
+        defer { (sink as? CatalogSink)?.release() }
         if let reason = operation?.stopReason { return end(.stopped(reason)) }
         if let failure = (sink as? CatalogSink)?.failure { return end(.catalog(failure)) }
         if let error { return end(error) }
@@ -247,7 +253,7 @@ final class CatalogLink: DatabaseLink {
         // A session's own view is not kept while its transaction may still be undone.
         let mailbox = context.loop.mailbox
         let here = LoopBound(self, mailbox)
-        if let number = cache.beginFilling(key, wake: { mailbox.submit { here.wrapped.wake() } }) {
+        if let number = cache.beginFilling(key, for: owner.uid, wake: { mailbox.submit { here.wrapped.wake() } }) {
             stage = .waiting(number)
             return
         }
@@ -265,14 +271,15 @@ final class CatalogLink: DatabaseLink {
         switch result {
         case .success(let link): fill(link)
         case .failure(let error):
-            cache.endFilling(key, nil, byteCountMax: byteCountMax)
+            cache.endFilling(key, for: owner.uid, nil, byteCountMax: byteCountMax)
             end(error)
         }
     }
 
     private func fill(_ link: any DatabaseLink) {
         let filling = CatalogFilling(
-            link, isOwn: link !== origin.link, origin, key, wanted, wish, CatalogCharge(account), byteCountMax)
+            link, isOwn: link !== origin.link, origin, key, owner.uid, wanted, wish, CatalogCharge(account),
+            byteCountMax)
         self.filling = filling
         stage = .idle
         if let reason = operation?.stopReason { return end(.stopped(reason)) }
@@ -383,7 +390,12 @@ final class CatalogLink: DatabaseLink {
             }
         }
         self.rows = rows
-        if outcome == .ended { end(nil) } else { settle(outcome) }
+        if outcome == .ended { return end(nil) }
+        if charge == nil {
+            charge = CatalogCharge(account)
+            charge?.set(rows.index.byteCount)
+        }
+        settle(outcome)
     }
 }
 
@@ -395,17 +407,18 @@ final class CatalogFilling {
     let statements: [CatalogStatement]
     private let source: any CatalogSource
     private let key: CatalogKey
+    private let uid: UInt32
     private let charge: CatalogCharge
 
     init(
-        _ link: any DatabaseLink, isOwn: Bool, _ origin: CatalogOrigin, _ key: CatalogKey, _ wanted: CatalogWanted,
-        _ wish: CatalogWish,
-        _ charge: CatalogCharge, _ byteCountMax: Int
+        _ link: any DatabaseLink, isOwn: Bool, _ origin: CatalogOrigin, _ key: CatalogKey, _ uid: UInt32,
+        _ wanted: CatalogWanted, _ wish: CatalogWish, _ charge: CatalogCharge, _ byteCountMax: Int
     ) {
         self.link = link
         self.isOwn = isOwn
         source = origin.source
         self.key = key
+        self.uid = uid
         self.charge = charge
         builder = CatalogBuilder(
             isCaseSensitive: source.isCaseSensitive, keepsDefinitions: wanted.definitions, byteCountMax: byteCountMax)
@@ -419,7 +432,7 @@ final class CatalogFilling {
 
     /// Lets others fill it, or use what was filled.
     func close(_ catalog: CachedCatalog?, _ cache: CatalogCache, _ byteCountMax: Int) {
-        cache.endFilling(key, catalog, byteCountMax: byteCountMax)
+        cache.endFilling(key, for: uid, catalog, byteCountMax: byteCountMax)
         // What its connection has open is undone.
         if isOwn { link.close() }
     }

@@ -7,7 +7,7 @@ internal import DatabaseContract
 ///
 /// - Source: docs/protocol.md, Catalog.
 struct CatalogRows {
-    private let index: CatalogIndex
+    let index: CatalogIndex
     private let level: CatalogLevel
     private let fields: [CatalogField]
     private let selection: CatalogSelection

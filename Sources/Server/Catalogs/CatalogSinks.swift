@@ -65,10 +65,10 @@ final class CatalogTextSink: RowSink {
 
 /// Takes the rows of a level, and charges for them who has asked.
 final class CatalogSink: RowSink {
-    private let feed: CatalogFeed
-    private let charge: CatalogCharge
+    private var feed: CatalogFeed?
+    private var charge: CatalogCharge?
     private let start: CatalogBuilder.Mark
-    private let builder: CatalogBuilder
+    private var builder: CatalogBuilder?
     private(set) var failure: CatalogError?
     private var rowCount = 0
 
@@ -82,35 +82,44 @@ final class CatalogSink: RowSink {
     /// Ends the result.
     func finish() {
         guard failure == nil else { return }
-        do throws(CatalogError) { try feed.end() } catch { failure = error }
-        charge.set(builder.byteCount)
+        do throws(CatalogError) { try feed?.end() } catch { failure = error }
+        chargeNow()
     }
 
-    override func begin(_ columns: ColumnSet) { feed.begin(columns.columns.map(\.name)) }
-    override func beginRow() { feed.beginRow() }
-    override func null() { feed.null() }
-    override func bool(_ value: Bool) { feed.integer(value ? 1 : 0) }
-    override func integer(_ value: Int64) { feed.integer(value) }
-    override func unsigned(_ value: UInt64) { feed.integer(Int64(clamping: value)) }
-    override func real(_ value: Double) { feed.integer(Int64(exactly: value.rounded()) ?? 0) }
-    override func text(_ bytes: UnsafeRawBufferPointer) { feed.text(bytes) }
-    override func blob(_ bytes: UnsafeRawBufferPointer) { feed.text(bytes) }
+    /// Lets go of what was filled, and of its charge.
+    func release() {
+        feed = nil
+        builder = nil
+        charge = nil
+    }
+
+    private func chargeNow() { if let builder { charge?.set(builder.byteCount) } }
+
+    override func begin(_ columns: ColumnSet) { feed?.begin(columns.columns.map(\.name)) }
+    override func beginRow() { feed?.beginRow() }
+    override func null() { feed?.null() }
+    override func bool(_ value: Bool) { feed?.integer(value ? 1 : 0) }
+    override func integer(_ value: Int64) { feed?.integer(value) }
+    override func unsigned(_ value: UInt64) { feed?.integer(Int64(clamping: value)) }
+    override func real(_ value: Double) { feed?.integer(Int64(exactly: value.rounded()) ?? 0) }
+    override func text(_ bytes: UnsafeRawBufferPointer) { feed?.text(bytes) }
+    override func blob(_ bytes: UnsafeRawBufferPointer) { feed?.text(bytes) }
 
     override func endRow() -> State {
         do throws(CatalogError) {
-            try feed.endRow()
+            try feed?.endRow()
         } catch {
             failure = error
             return .overflow
         }
         rowCount += 1
-        if rowCount & 0xfff == 0 { charge.set(builder.byteCount) }
+        if rowCount & 0xfff == 0 { chargeNow() }
         return .open
     }
 
     override func restart() {
-        builder.goBack(to: start)
-        feed.restart()
+        builder?.goBack(to: start)
+        feed?.restart()
         failure = nil
     }
 }

@@ -49,7 +49,7 @@ struct DescriptorInbox {
         account.descriptors.add(1)
         let uid = UserAccount.number(of: account.uid)
         return PassedFile(number) { number in
-            workers.submit(for: uid) { PassedFiles.close(number) { account.descriptors.add(-1) } }
+            workers.submit(for: uid) { PassedFiles.close(number, of: uid) { account.descriptors.add(-1) } }
         }
     }
 

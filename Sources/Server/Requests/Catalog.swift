@@ -92,6 +92,9 @@ extension Connection {
 }
 
 extension CatalogWanted {
+    /// They are copied on the loop.
+    private static let nameByteCountMax = 64 << 10
+
     /// What a request asks for.
     /// - Throws: the level or a kind is unknown, or the search text too long.
     init(_ content: CatalogRequest) throws(RequestError) {
@@ -99,6 +102,11 @@ extension CatalogWanted {
         guard let level = CatalogLevel(name: name) else {
             throw RequestError(
                 .badRequest, "\"level\" must be one of \(CatalogLevel.allCases.map(\.name).joined(separator: ", ")).")
+        }
+        for (name, text) in [("namespace", content.namespace), ("relation", content.relation), ("etag", content.etag)] {
+            guard (text?.count ?? 0) <= Self.nameByteCountMax else {
+                throw RequestError(.badRequest, "\"\(name)\" has more than \(Self.nameByteCountMax) bytes.")
+            }
         }
         query = CatalogQuery(level: level)
         query.namespace = content.namespace.map { Array($0) }

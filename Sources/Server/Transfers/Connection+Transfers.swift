@@ -84,6 +84,7 @@ extension Connection {
     func passOn(_ operation: Operation) -> RunOutcome {
         guard let transfer = operation.transfer else { preconditionFailure("an operation without a file") }
         guard !transfer.isWorking else {
+            transfer.noteFull()
             move(operation, to: .waitingForFile)
             operation.waitingSince = context.loop.now
             operation.stopClock(at: .now)

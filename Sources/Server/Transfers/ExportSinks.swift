@@ -32,7 +32,8 @@ class ExportSink: TransferSink {
 
     final override func rowDidEnd() -> State {
         closeRow()
-        guard !isRowTooLarge else { return .overflow }
+        // Quotes and escapes may have made it longer than its values.
+        guard !isRowTooLarge, buffer.count &- rowStart <= rowLimit else { return .overflow }
         return super.rowDidEnd()
     }
 

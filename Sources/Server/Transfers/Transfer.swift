@@ -29,6 +29,10 @@ final class Transfer {
     /// Everything is in the file.
     private(set) var isComplete = false
     private(set) var byteCount: Int64 = 0
+    /// Bytes that a worker is writing.
+    private var outgoingByteCount = 0
+    /// What long rows take beyond `Transfer.byteCount`, as it is charged.
+    private var chargedByteCount = 0
     /// How often the client wants to know; `nil`: never.
     let progressMilliseconds: Int64?
     var lastProgress: MonotonicInstant
@@ -52,7 +56,21 @@ final class Transfer {
         account.transfers.add(1)
     }
 
-    deinit { account.transfers.add(-1) }
+    deinit {
+        account.transfers.add(-1)
+        account.bufferedBytes.add(-chargedByteCount)
+    }
+
+    /// Charges for both buffers, where a long row has made them larger than usual.
+    /// - Parameter filled: bytes in the engine's one; 0 while the engine has it.
+    private func charge(filled: Int) {
+        let wanted = max(0, outgoingByteCount + filled - 2 * TransferSink.byteCountMax)
+        account.bufferedBytes.add(wanted - chargedByteCount)
+        chargedByteCount = wanted
+    }
+
+    /// The engine's buffer is full, and a worker still writes the other one.
+    func noteFull() { charge(filled: sink.buffer.count) }
 
     /// Bytes that there will be; `nil` if that is not known.
     var totalByteCount: Int64? {
@@ -81,6 +99,8 @@ final class Transfer {
     func write(at place: Place, done: @escaping @Sendable (PassedFileProblem?) -> Void) {
         swap(&sink.buffer, &outgoing.bytes)
         byteCount += Int64(outgoing.bytes.count)
+        outgoingByteCount = outgoing.bytes.count
+        charge(filled: 0)
         hasBegunLastPart = isDriverDone
         work(isDriverDone ? .finish : .write, at: place, done)
     }
@@ -113,6 +133,7 @@ final class Transfer {
     /// A worker has returned the file.
     func workDidEnd() {
         isWorking = false
+        outgoingByteCount = 0
         isComplete = hasBegunLastPart
     }
 }

@@ -125,6 +125,7 @@ def wrong_kinds(directory):
     yield "socket pair", socket.socketpair()[0].detach()
     yield "device", os.open("/dev/null", os.O_WRONLY)
     yield "read end", os.pipe()[0]
+    yield "an order for the kernel", os.open("/proc/self/comm", os.O_WRONLY)
     yield "memory", os.memfd_create("memory")
     yield "shared memory", os.open(f"/dev/shm/litebase-test-{os.getpid()}", os.O_WRONLY | os.O_CREAT)
     os.unlink(f"/dev/shm/litebase-test-{os.getpid()}")

@@ -184,3 +184,30 @@ def test_many_at_once(daemon, directory):
     for thread in threads:
         thread.join()
     assert not failures
+
+
+def test_a_row_counts_as_it_is_written(daemon, directory):
+    """Quotes and escapes make a value longer."""
+    with daemon.connect() as client:
+        hello(client)
+        sql = "SELECT replace(hex(zeroblob(6000000)), '0', char(1))"
+        with opened(directory / "exported") as descriptor:
+            with pytest.raises(RequestFailed) as failure:
+                transfer(client, "export", descriptor, sql=sql, format="jsonl")
+        assert failure.value.code == "limit_exceeded"
+
+
+def test_long_rows_are_charged(daemon, directory):
+    """Two buffers of a transfer grow with its longest row."""
+    with daemon.connect() as client, daemon.connect() as watcher:
+        hello(client)
+        reader, writer = os.pipe()
+        try:
+            sql = "SELECT replace(hex(zeroblob(10000000)), '0', 'a') FROM (VALUES (1), (2), (3))"
+            id = send_with(client, [writer], "export", {"descriptors": 1, "sql": sql})
+            wait_until(lambda: max(user["buffered_bytes"] for user in watcher.call("stats").data["users"]) > 30 << 20, "both are charged")
+            client.call("cancel", {"request": id})
+        finally:
+            os.close(writer)
+            os.close(reader)
+        wait_until(lambda: max(user["buffered_bytes"] for user in watcher.call("stats").data["users"]) < 4 << 20, "they are credited")
