@@ -81,7 +81,7 @@ def test_what_is_configured_stays_and_is_warned_of(start_within):
 
 @needs_root
 def test_what_is_configured_and_fits_is_no_warning(start_within):
-    daemon = start_within(768 * MIB, settings=f"[limits]\n{SQLITE} = {64 * MIB}\n{BUFFERED} = {32 * MIB}\n")
+    daemon = start_within(768 * MIB, settings=f"[limits]\n{SQLITE} = {64 * MIB}\n{BUFFERED} = {32 * MIB}\ncatalog_bytes_max = {32 * MIB}\n")
     assert values(daemon) == [64 * MIB, 32 * MIB, 32 * MIB]
     assert "bytes of memory" not in daemon.log() and "Clients may take" not in daemon.log()
 

@@ -279,7 +279,7 @@ def test_the_shell(my, server):
         script = ".tables\n.schema odd`name\n.schema seen\nSELECT 18446744073709551615 AS big;\n.schema nix\n"
         output = subprocess.run([LITEBASE, "shell", "--socket", my.socket_path, "-d", "my"], input=script, text=True,
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=20, check=False).stdout
-        for text in ("odd`name", "BASE TABLE", "VIEW", "CREATE TABLE `odd``name` (\n  `a` int(11)", "18446744073709551615", "no table nix"):
+        for text in ("odd`name", '"type":"table"', "VIEW", "CREATE TABLE `odd``name` (\n  `a` int(11)", "18446744073709551615", "no table nix"):
             assert text in output, output
     finally:
         server.sql("DROP TABLE `odd``name`; DROP VIEW seen", "lb")
