@@ -75,6 +75,10 @@ class Screen:
                     self.output += os.read(self.terminal, 65536)
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
+                # What it wrote between the last look and its end.
+                with contextlib.suppress(OSError):
+                    while select.select([self.terminal], [], [], 0)[0] and (rest := os.read(self.terminal, 65536)):
+                        self.output += rest
                 os.close(self.terminal)
                 return status, self.output
         os.kill(self.pid, signal.SIGKILL)
