@@ -151,7 +151,18 @@ enum PostgreSQLCatalogQueries {
         """
 
     /// `relations` for PostgreSQL 9.6.
-    static let relationsBefore10 = relations.replacing(partitionKey, with: "NULL")
+    static let relationsBefore10 = replace(partitionKey, in: relations, by: "NULL")
+
+    /// `replacing(_:with:)` would link all of Swift's regular expressions, more than a megabyte of code.
+    private static func replace(_ part: String, in text: String, by other: String) -> String {
+        var result = ""
+        var rest = Substring(text)
+        while let start = rest.indices.first(where: { rest[$0...].hasPrefix(part) }) {
+            result += rest[..<start] + other
+            rest = rest[rest.index(start, offsetBy: part.count)...]
+        }
+        return result + rest
+    }
 
     /// namespace, relation, name, position, type, nullable, default, generated, identity, hidden, collation, key_position, comment, extra.
     ///
