@@ -7,19 +7,9 @@ struct Identifiers {
 
     /// The name as it stands in a statement: with `quote` around it if that is what was typed, else in quotes only if it needs them.
     func written(_ name: String, quote: UInt8? = nil) -> String {
-        if let quote { return quoted(name, quote) }
-        return isPlain(name) ? name : quoted(name, dialect == .mysql ? UInt8(ascii: "`") : UInt8(ascii: "\""))
-    }
-
-    private func quoted(_ name: String, _ quote: UInt8) -> String {
-        let end = quote == UInt8(ascii: "[") ? UInt8(ascii: "]") : quote
-        var bytes = [quote]
-        for byte in name.utf8 {
-            bytes.append(byte)
-            if byte == end { bytes.append(byte) }
-        }
-        bytes.append(end)
-        return String(decoding: bytes, as: UTF8.self)
+        if let quote { return String(quoting: name, by: quote) }
+        return isPlain(name)
+            ? name : String(quoting: name, by: dialect == .mysql ? UInt8(ascii: "`") : UInt8(ascii: "\""))
     }
 
     func isPlain(_ name: String) -> Bool {

@@ -1,5 +1,7 @@
 // The SQL that reads PostgreSQL's catalog: one query for each level, however many tables there are.
 
+internal import DatabaseContract
+
 /// Queries of pg_catalog for PostgreSQL 9.6 and later.
 ///
 /// One connection runs `namespaces`, then `prepare` and the other levels, in one transaction, which may be read-only. `namespaces` comes
@@ -52,7 +54,7 @@ enum PostgreSQLCatalogQueries {
     private static let definitionsAreWanted = "(SELECT current_setting('litebase.definitions', true) = 'on')"
 
     /// What `relations` has of PostgreSQL 10 and cannot do without where it is missing: a function.
-    private static let partitionKey = "pg_get_partkeydef(c.oid)"
+    private static let partitionKey: StaticString = "pg_get_partkeydef(c.oid)"
 
     // MARK: - Levels
 
@@ -151,18 +153,12 @@ enum PostgreSQLCatalogQueries {
         """
 
     /// `relations` for PostgreSQL 9.6.
-    static let relationsBefore10 = replace(partitionKey, in: relations, by: "NULL")
-
-    /// `replacing(_:with:)` would link all of Swift's regular expressions, more than a megabyte of code.
-    private static func replace(_ part: String, in text: String, by other: String) -> String {
-        var result = ""
-        var rest = Substring(text)
-        while let start = rest.indices.first(where: { rest[$0...].hasPrefix(part) }) {
-            result += rest[..<start] + other
-            rest = rest[rest.index(start, offsetBy: part.count)...]
-        }
-        return result + rest
-    }
+    static let relationsBefore10: String = {
+        guard let place = relations.range(ofText: partitionKey) else { preconditionFailure("no partition key") }
+        var text = relations
+        text.replaceSubrange(place, with: "NULL")
+        return text
+    }()
 
     /// namespace, relation, name, position, type, nullable, default, generated, identity, hidden, collation, key_position, comment, extra.
     ///

@@ -58,18 +58,8 @@ struct SQLiteCatalog: CatalogSource {
         }
     }
 
-    /// Byte by byte: clients choose names, which may be long.
-    private static func within(_ quote: UInt8, _ text: String) -> String {
-        var bytes = [quote]
-        for byte in text.utf8 {
-            bytes.append(byte)
-            if byte == quote { bytes.append(byte) }
-        }
-        bytes.append(quote)
-        return String(decoding: bytes, as: UTF8.self)
-    }
-    private static func quoted(_ name: String) -> String { within(UInt8(ascii: "\""), name) }
-    private static func text(_ name: String) -> String { within(UInt8(ascii: "'"), name) }
+    private static func quoted(_ name: String) -> String { String(quoting: name, by: UInt8(ascii: "\"")) }
+    private static func text(_ name: String) -> String { String(quoting: name, by: UInt8(ascii: "'")) }
 
     /// The statements for one schema.
     private struct Schema {

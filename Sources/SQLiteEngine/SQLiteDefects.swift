@@ -3,6 +3,7 @@
 
 internal import CSQLite
 internal import Glibc
+internal import SQLText
 
 /// The function `litebase_defect(schema, name)`: what SQLite says of a relation that cannot be used; NULL if it can.
 ///
@@ -20,9 +21,9 @@ enum SQLiteDefects {
         let connection = sqlite3_context_db_handle(context)
         guard schema.count + name.count <= nameByteCountMax else { return call.finish(tooLong) }
         var text = Array("SELECT * FROM ".utf8)
-        appendQuoted(schema, to: &text)
+        text.appendQuoted(schema, by: UInt8(ascii: "\""))
         text.append(UInt8(ascii: "."))
-        appendQuoted(name, to: &text)
+        text.appendQuoted(name, by: UInt8(ascii: "\""))
         text += " LIMIT 0".utf8
         var statement: OpaquePointer?
         defer { sqlite3_finalize(statement) }
@@ -44,14 +45,4 @@ enum SQLiteDefects {
     }
     /// Nobody gives a relation such a name by mistake.
     private static let nameByteCountMax = 64 << 10
-
-    private static func appendQuoted(_ name: UnsafeRawBufferPointer, to text: inout [UInt8]) {
-        let quote = UInt8(ascii: "\"")
-        text.append(quote)
-        for byte in name {
-            text.append(byte)
-            if byte == quote { text.append(byte) }
-        }
-        text.append(quote)
-    }
 }

@@ -6,7 +6,7 @@ import re
 import textwrap
 
 SOURCES = pathlib.Path(__file__).resolve().parents[2] / "Sources"
-CONSTANT = re.compile(r'static let (\w+) =\s+(?:"""\n(.*?)\n *"""|"(.*?)"$)', re.S | re.M)
+CONSTANT = re.compile(r'static let (\w+)(?:: StaticString)? =\s+(?:"""\n(.*?)\n *"""|"(.*?)"$)', re.S | re.M)
 
 
 class SwiftSQL:

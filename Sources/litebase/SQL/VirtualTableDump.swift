@@ -124,7 +124,8 @@ struct VirtualTable {
     func owns(_ text: Substring) -> Bool {
         let (rows, rest) = Self.parts[module] ?? ([], [])
         return (rows + rest).contains { part in
-            text.hasPrefix("\(quoted("\(name)_\(part)", by: "'"))(") || text.hasPrefix("\(quoted("\(name)_\(part)"))(")
+            text.hasPrefix("\(quoted("\(name)_\(part)", by: UInt8(ascii: "'")))(")
+                || text.hasPrefix("\(quoted("\(name)_\(part)"))(")
         }
     }
 
@@ -137,8 +138,8 @@ struct VirtualTable {
         }
     }
 
-    private func quoted(_ name: String, by quote: Character = "\"") -> String {
-        "\(quote)" + name.map { $0 == quote ? "\(quote)\(quote)" : String($0) }.joined() + "\(quote)"
+    private func quoted(_ name: String, by quote: UInt8 = UInt8(ascii: "\"")) -> String {
+        String(quoting: name, by: quote)
     }
 
     private func temporary(_ part: String) -> String { "temp." + quoted("\(name)_\(part)") }

@@ -2,6 +2,7 @@
 
 internal import LinuxSystem
 import LiteBaseClient
+internal import SQLText
 internal import Synchronization
 
 /// Tables and their columns, as they were some time ago; never waited for.
@@ -46,8 +47,7 @@ final class CompletionNames: Sendable {
             }
         }
         if isPlain, !(name.first?.isNumber ?? true) { return name }
-        let quote: Character = engine == "mysql" ? "`" : "\""
-        return "\(quote)\(String(name.flatMap { $0 == quote ? [quote, quote] : [$0] }))\(quote)"
+        return String(quoting: name, by: engine == "mysql" ? UInt8(ascii: "`") : UInt8(ascii: "\""))
     }
 
     /// Reads the names of the shell's database, beside it.
