@@ -342,7 +342,11 @@ class SQLiteLink: EventSource {
     final func wait(_ execution: SQLiteExecution, _ ticket: WriteTicket) {
         execution.place = .waitingForWriter
         execution.ticket = ticket
-        execution.isBatch = if case .batch = execution.run.kind { true } else { false }
+        execution.isBatch =
+            switch execution.run.kind {
+            case .batch, .load: true
+            case .statement, .describe, .backup: false
+            }
         execution.giveBack()
         lastToken += 1
         waitingWrites[lastToken] = execution
