@@ -164,7 +164,8 @@ CLIENT_RUST = [
     Elsewhere(begins="$ sudo apt install ./librust-litebase", test="Tests/System/test_drivers.py::test_rust"),
     *map(rust, ["use litebase", "connected, healthy", 'db.execute("CREATE', "2 rows", "struct City", "Bergen of",
                 'db.execute("INSERT', "Tromsø", "let mut total", "1090484", "let mut pages", "a page of", "let mut transaction",
-                "let batch", "2 1", "let endless", "stopped, in", "match db", "constraint_violation", "for database", "default Sqlite"]),
+                "let batch", "2 1", "let endless", "stopped, in", "match db", "constraint_violation",
+                "let mut columns", "name Some", "let file", "2 rows", "for database", "default Sqlite"]),
 ]
 
 # The same command stands in a guide, where it has its machine.
