@@ -446,7 +446,7 @@ final class SQLiteConnection: @unchecked Sendable {
         }
         if let current, current.run.stopReason != nil || current.isCheckpoint { return 0 }
         if budget.deadline < .now { return 0 }
-        if !group.isEmpty, group.allSatisfy(\.isWithdrawn) { return 0 }
+        if !group.isEmpty, group.allSatisfy({ $0.claim.isWithdrawn }) { return 0 }
         let now = MonotonicInstant.now
         if attempt == 0 { busySince = now }
         if now.nanoseconds(since: busySince) > options.busyMillisecondsMax * 1_000_000 { return 0 }
