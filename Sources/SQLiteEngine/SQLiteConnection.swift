@@ -229,7 +229,8 @@ final class SQLiteConnection: @unchecked Sendable {
         isOwnStatement = true
         defer { isOwnStatement = false }
         let commitCount = litebase_sqlite3_commits()
-        let result = sqlite3_exec(handle, sql, nil, nil, nil)
+        // Many a PRAGMA has SQLite read the schema.
+        let result = CountedMemory.withRoomyTables { sqlite3_exec(handle, sql, nil, nil, nil) }
         if result != SQLITE_OK { throw explain(SQLiteErrors.error(handle, result), commitCountBefore: commitCount) }
     }
 
