@@ -27,6 +27,9 @@ extension Shell {
             name: ".headers", arguments: "[on|off]", word: "\\t",
             help: "Show the names of columns"),
         DotCommand(name: ".help", word: "\\?", help: "Show this"),
+        DotCommand(
+            name: ".import", arguments: "FILE TABLE",
+            help: "Write a file's rows into a table"),
         DotCommand(name: ".indexes", arguments: "[TABLE]", word: "\\di", help: "List indexes"),
         DotCommand(name: ".mode", arguments: "FORMAT", help: "Set the format of results (--help)"),
         DotCommand(name: ".nullvalue", arguments: "TEXT", help: "Show this for NULL"),
@@ -72,6 +75,7 @@ extension Shell {
         case ".read":
             if argument.isEmpty { throw UsageError(".read needs the name of a file") }
             try read(path: Self.unquoted(argument))
+        case ".import": try importFile(argument)
         case ".again": try runAgain(isExpanded: argument == "expanded")
         case ".edit": try edit(nil)
         case ".watch": try watch(argument)
