@@ -57,7 +57,7 @@ bit asleep[2];
 /* What the kernel keeps. */
 bit bell[2];            /* there are bells in the socket, to be received; one that is too many changes nothing */
 bit closed[2];          /* the socket: its end can be seen by the other */
-bit shut;               /* the client's shutdown(SHUT_WR) */
+bit shut;               /* the client has half-closed: nothing comes behind what is in its ring */
 
 #define WRITTEN 0
 #define TAKEN 1
