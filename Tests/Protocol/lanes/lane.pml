@@ -36,6 +36,7 @@
 #define LATE_CLEAR 5      /* whoever falls asleep receives its bells behind the second look */
 #define EARLY_POSITION 6  /* the position is published before the byte */
 #define NO_HANG_UP 7      /* whoever sleeps waits for a bell alone */
+#define EARLY_DECISION 8  /* whoever has read rings if the ring was full when it began to read */
 #ifndef BROKEN
 #define BROKEN 0
 #endif
@@ -45,7 +46,7 @@
 #define OTHER (1 - self)
 
 /* Free-running counts, here modulo a multiple of the ring; the byte at a position says which one it is. */
-#define VALUES (RING + 1)
+#define VALUES (RING + 2)
 #define POSITIONS (RING * VALUES)
 #define DISTANCE(from, to) ((to + POSITIONS - from) % POSITIONS)
 
@@ -113,7 +114,8 @@ inline put() {
     w = (w + 1) % POSITIONS;
     stores[self] ! WRITTEN, w;
 #endif
-    wakeOther()
+    wakeOther();
+    announced = r
 }
 
 /* One byte out of the other's ring. */
@@ -121,11 +123,31 @@ inline get() {
     assert(ring[OTHER * RING + r % RING] == r % VALUES);
     r = (r + 1) % POSITIONS;
     stores[self] ! TAKEN, r;
-#if BROKEN != NO_ROOM_BELL
-    wakeOther()
+    if
+    :: DISTANCE(announced, r) < RING /* more may be read first */
+    :: true -> announceRoom()
+    fi
+}
+
+/* Nobody waits for room but behind a full ring. That it was full shows behind the fence: it may have been filled meanwhile. */
+inline announceRoom() {
+#if BROKEN == NO_ROOM_BELL
+    skip;
+#elif BROKEN == EARLY_DECISION
+    if
+    :: DISTANCE(announced, seenWritten) >= RING -> wakeOther()
+    :: else
+    fi;
 #else
-    skip
+#if BROKEN != NO_FENCE
+    FENCE;
 #endif
+    if
+    :: DISTANCE(announced, written[OTHER]) >= RING -> wakeOther()
+    :: else
+    fi;
+#endif
+    announced = r
 }
 
 #define ROOM (DISTANCE(seenTaken, w) < RING)
@@ -141,6 +163,10 @@ inline look() {
 
 /* Until there is something to read (if wanted) or room (if wanted), or the socket has something to say. */
 inline sleep(wantsBytes, wantsRoom, socketEvent) {
+    if
+    :: announced != r -> announceRoom()
+    :: else
+    fi;
     atomic { FENCE -> asleep[self] = 1 };
 #if BROKEN != NO_SECOND_LOOK
     look();
@@ -162,7 +188,7 @@ inline sleep(wantsBytes, wantsRoom, socketEvent) {
 }
 
 proctype Client(bit self) {
-    byte w, r, seenWritten, seenTaken;
+    byte w, r, seenWritten, seenTaken, announced;
     byte unsent, received, inFlight;
     bit isFinishing, wasAsleep, isOver;
 
@@ -199,7 +225,7 @@ gone:
 }
 
 proctype Daemon(bit self) {
-    byte w, r, seenWritten, seenTaken;
+    byte w, r, seenWritten, seenTaken, announced;
     byte owed, received;
     bit isEnding, wasAsleep;
 

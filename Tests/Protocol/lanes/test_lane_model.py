@@ -16,12 +16,12 @@ pytestmark = [
     pytest.mark.skipif(not (shutil.which("spin") and shutil.which("gcc")), reason="needs spin and gcc (scripts/install-dependencies.sh test)"),
 ]
 
-# Rings that are smaller than a message, as large, and larger. A larger one has nothing new, but millions of states more.
+# Rings that are smaller than a message, and larger. Larger ones have nothing new, but millions of states more.
 SIZES = [
     {"RING": 1, "REQUEST": 3, "REPLY": 3},
     {"RING": 1, "REQUEST": 1, "REPLY": 2, "IN_FLIGHT": 3},
-    {"RING": 2, "REQUEST": 3, "REPLY": 2},
-    {"RING": 3, "REQUEST": 2, "REPLY": 2},
+    {"RING": 2, "REQUEST": 3, "REPLY": 3, "IN_FLIGHT": 1},
+    {"RING": 2, "REQUEST": 1, "REPLY": 3, "IN_FLIGHT": 1},
 ]
 MISTAKES = re.findall(r"^#define (\w+) +\d+ +/\* (?:whoever|the) ", MODEL.read_text(), re.MULTILINE)
 
@@ -33,7 +33,7 @@ def explore(directory, settings, progress=False):
 
     run("spin", "-a", *(f"-D{name}={value}" for name, value in settings.items()), MODEL)
     run("gcc", "-O2", "-DCOLLAPSE", "-DMEMLIM=2048", "-DNP" if progress else "-DSAFETY", "-o", "pan", "pan.c")
-    said = run("./pan", "-m2000000", *(["-l", "-f"] if progress else []))
+    said = run("./pan", "-m3000000", *(["-l", "-f"] if progress else []))
     assert "max search depth too small" not in said and "out of memory" not in said, said
     states, = re.findall(r"^ *(\S+) states, stored", said, re.MULTILINE)
     errors, = re.findall(r"errors: (\d+)", said)
@@ -49,7 +49,7 @@ def test_no_wake_up_is_lost(directory, size):
 
 @pytest.mark.parametrize("ring", [1, 2])
 def test_a_side_that_hangs_up_is_noticed(directory, ring):
-    assert explore(directory, {"RING": ring, "HANG_UP": 1})[1] == 0
+    assert explore(directory, {"RING": ring, "IN_FLIGHT": 2 // ring, "HANG_UP": 1})[1] == 0
 
 
 def test_messages_get_on(directory):
@@ -59,8 +59,8 @@ def test_messages_get_on(directory):
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_is_found(directory, mistake):
-    assert explore(directory, {"BROKEN": mistake})[1] == 1
+    assert explore(directory, {"BROKEN": mistake, "IN_FLIGHT": 1})[1] == 1
 
 
 def test_all_mistakes_are_tried():
-    assert len(MISTAKES) == 7 and MODEL.read_text().count("BROKEN == ") + MODEL.read_text().count("BROKEN != ") == len(MISTAKES)
+    assert len(MISTAKES) == 8 and MODEL.read_text().count("BROKEN == ") + MODEL.read_text().count("BROKEN != ") == len(MISTAKES)
