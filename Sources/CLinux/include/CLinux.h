@@ -29,6 +29,16 @@ typedef struct {
     uint32_t gid;
 } clinux_peer_credentials;
 
+/// Tells the processor that this thread waits for another one's store.
+static inline void clinux_relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
 // All return −1 and set errno on failure, like the functions of the same name.
 int clinux_epoll_create(void);
 int clinux_epoll_add(int epoll, int fd, uint32_t events, uint64_t token);

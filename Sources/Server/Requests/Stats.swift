@@ -117,6 +117,7 @@ extension StatsReply {
     fileprivate init(_ total: LoopStatistics, _ table: RequestTable) {
         self.init()
         connections = OpenCount(open: total.connectionsOpen, opened: total.connectionsOpened)
+        lanes = OpenCount(open: total.lanesOpen, opened: total.lanesOpened)
         sessions = OpenCount(open: total.sessionsOpen, opened: total.sessionsOpened)
         // The request itself is not counted.
         requestsInFlight = Int64(max(0, total.requestsInFlight - 1))
@@ -213,6 +214,7 @@ extension UserAccount {
         case .connectionsPerUser: (Int64(connections.count), Int64(connections.peak))
         case .bufferedBytesPerUser: (Int64(bufferedBytes.count), Int64(bufferedBytes.peak))
         case .requestsInFlightPerUser: (Int64(requestsInFlight.count), Int64(requestsInFlight.peak))
+        case .lanesPerUser: (Int64(lanes.count), Int64(lanes.peak))
         case .sessionsPerUser: (Int64(sessions.count), Int64(sessions.peak))
         default: nil
         }
