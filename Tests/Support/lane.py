@@ -80,6 +80,8 @@ class LaneSocket:
 
     def __init__(self, inner, memory):
         self.inner, self.memory = inner, memory
+        self.poll = select.poll()
+        self.poll.register(inner, select.POLLIN)
         self.timeout = inner.gettimeout()
         self.written = self.taken = 0
         self.has_ended = self.has_half_closed = False
@@ -201,7 +203,7 @@ class LaneSocket:
             if not condition():
                 self.sleeps += 1
                 left = None if deadline is None else max(0, deadline - time.monotonic())
-                if not select.select([self.inner], [], [], left)[0]:
+                if not self.poll.poll(None if left is None else left * 1000):
                     self.memory[CLIENT_SLEEPS] = 0
                     raise TimeoutError("nothing came through the lane")
                 self.take_bells()

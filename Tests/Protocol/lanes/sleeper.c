@@ -1,5 +1,5 @@
 /* Sends requests by several lanes and falls asleep at random moments, without looking before. Started by test_lane_waiting.py.
- * Usage: sleeper SOCKET LANES REPLIES. Ends with 1 when a reply does not come. */
+ * Usage: sleeper SOCKET LANES SLEEPS. Ends with 1 when a reply does not come. */
 #include "../../../docs/examples/lane.h"
 
 static uint32_t dice(uint32_t sides) {
@@ -24,7 +24,7 @@ int main(int argc, char **argv) {
         lane_open(&lanes[i], argv[1], 1);
         if (!lanes[i].memory) errno = 0, die("no lane");
     }
-    while (replies < wanted) {
+    while (sleeps < wanted) {
         int waiting = 0, news = 0;
         for (int i = 0; i < count; i++) {
             if (in_flight[i] < 4 && (in_flight[i] == 0 || dice(2))) lane_send(&lanes[i], request, sizeof request - 1), in_flight[i]++;

@@ -32,7 +32,7 @@ def is_closed(client):
     return True
 
 
-@pytest.mark.parametrize("beyond", [1, 4096, 2**31, 2**32, 2**63, 2**64 - 1])
+@pytest.mark.parametrize("beyond", [1, 4096, 2**31, 2**32, 2**63])
 @pytest.mark.parametrize("word, size", [(REQUEST_WRITTEN, 65536), (REPLY_READ, 0)], ids=["written", "read"])
 def test_a_position_that_cannot_be(lane_of, word, size, beyond):
     """More written than the ring holds, more read than was written, or backwards."""

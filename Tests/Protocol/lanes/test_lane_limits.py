@@ -63,7 +63,7 @@ def test_the_limit_can_be_changed(directory, limited):
         client.settle()
 
 
-@pytest.mark.parametrize("value", [-1, 100_000, '"many"'])
+@pytest.mark.parametrize("value", [-1, 2_000_000_000, '"many"'])
 def test_a_limit_out_of_range(directory, value):
     from daemon import run_to_end
     (directory / "bad.toml").write_text(f"[limits]\nlanes_per_user_max = {value}\n")

@@ -114,7 +114,8 @@ def test_not_while_a_request_runs(daemon):
 
 def test_tcp_stays_on_the_socket(start_daemon):
     port = free_port()
-    daemon = start_daemon(f"--tcp-port={port}")
+    daemon = start_daemon("--port", port)
+    wait_until(lambda: f"127.0.0.1:{port}" in daemon.log(), "the port is open")
     with LaneClient(("127.0.0.1", port)) as client:
         assert client.lane is None and "transport" not in client.answer_to_hello
         client.settle()

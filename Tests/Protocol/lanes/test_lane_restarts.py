@@ -56,7 +56,7 @@ def test_a_connection_between_requests_goes_on_by_the_socket(manager, mode, sig)
             assert client.query("SELECT 9007199254740993").value == expected
             if number < 2:
                 time.sleep(0.05)
-                client.ask_for_lane()
+                client.ask_for_lane(hello={"int64": "string"})
                 assert client.lane, "it may ask again"
                 client.settle()
                 time.sleep(0.05)
@@ -172,7 +172,7 @@ def test_descriptors_that_wait(manager, directory):
             id = send_with(client, [descriptor], "export", {"descriptors": 1, "sql": "SELECT 7", "header": False})
             daemon.start()
             outcome(client, id)
-    assert (directory / "rows.csv").read_text() == "7\r\n"
+    assert (directory / "rows.csv").read_text() == "7\n"
 
 
 def test_an_idle_client_is_told(manager):

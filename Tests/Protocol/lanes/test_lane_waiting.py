@@ -30,7 +30,7 @@ def test_no_wake_up_is_lost(daemon, sleeper, lanes):
                           timeout=300 * PATIENCE, check=False)
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
-    assert said["replies"] >= 100_000 and said["sleeps"] >= 20_000, said
+    assert said["replies"] > 10_000 and said["sleeps"] >= 100_000, said
 
 
 def test_both_sides_sleep_and_wake(lane_of):
@@ -90,5 +90,5 @@ def test_the_example(daemon, tmp_path):
             assert done.returncode == 0, done.stderr
             said = json.loads(done.stdout)
             assert said["transport"] == transport
-            assert said["bytes"] > 50_000 if "SELECT" in what else said["requests"] > 20 and said["p50_us"] > 0
+            assert said["bytes"] > 30_000 if "SELECT" in what else said["requests"] > 20 and said["p50_us"] > 0
     assert sum(len((ROOT / "docs/examples" / name).read_text().splitlines()) for name in ("lane.h", "client_lane.c")) < 330
