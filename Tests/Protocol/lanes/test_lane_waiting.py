@@ -24,8 +24,9 @@ def sleeper(tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("lanes", [1, 8])
-def test_no_wake_up_is_lost(daemon, sleeper, lanes):
+def test_no_wake_up_is_lost(start_daemon, sleeper, lanes):
     """100,000 times each side falls asleep while the other is about to ring; one that were lost would wait for ten seconds."""
+    daemon = start_daemon(log_level="info")
     done = subprocess.run([sleeper, daemon.socket_path, str(lanes), "100000"], capture_output=True, text=True,
                           timeout=300 * PATIENCE, check=False)
     assert done.returncode == 0, done.stderr
