@@ -154,8 +154,8 @@ public struct LaneRings: ~Copyable {
     /// Closes the descriptor: the other side has one.
     public func closeDescriptor() { memory.closeDescriptor() }
 
-    /// The memory, which somebody else may unmap: that takes time.
-    public consuming func release() -> SharedMemory { memory }
+    /// The memory, whose last reference unmaps it: that takes time.
+    public var sharedMemory: SharedMemory { memory }
 
     // MARK: Reading
 

@@ -15,22 +15,22 @@ public final class SQLiteSessionLink: DatabaseLink {
     /// Opens the database if necessary, then a connection for the session.
     static func open(
         _ request: SessionRequest, _ database: SQLiteDatabase, _ context: DriverContext,
-        done: @escaping (Result<any DatabaseLink, DriverError>) -> Void
+        done: @escaping (SessionOpening) -> Void
     ) {
         open(request, database, context, attemptCount: 3, done: done)
     }
 
     private static func open(
         _ request: SessionRequest, _ database: SQLiteDatabase, _ context: DriverContext, attemptCount: Int,
-        done: @escaping (Result<any DatabaseLink, DriverError>) -> Void
+        done: @escaping (SessionOpening) -> Void
     ) {
         let bound = LoopBound((context: context, done: done), context.loop.mailbox)
         let mailbox = context.loop.mailbox
-        let writers = context.writers
+        let workers = context.promptWorkers
         database.whenOpen { failure in
             if let failure { return mailbox.submit { bound.wrapped.done(.failure(failure)) } }
             // Opening uses the disk.
-            writers.submit(for: request.owner.uid) {
+            workers.submit(for: request.owner.uid) {
                 let role = SQLiteRole.session(request.owner, isReadOnly: request.isReadOnly || database.isReadOnly)
                 do throws(DriverError) {
                     let connection = try database.openConnection(role)
@@ -181,12 +181,12 @@ public final class SQLiteSessionLink: DatabaseLink {
         private func runBatch(
             _ execution: SQLiteExecution, _ connection: SQLiteConnection, _ isAtomic: Bool
         ) -> RunOutcome {
-            leaveLoop(execution)
+            move(execution, to: .worker)
             execution.interruptTarget = connection
             let link = LoopBound(self, context.loop.mailbox)
             let database = database
             // A read-only session may take any time, and no writer should wait for it.
-            let pool = isReadOnly ? context.workers : context.writers
+            let pool = isReadOnly ? context.longReadWorkers : context.promptWorkers
             pool.submit(for: execution.owner.uid) {
                 database.write(execution) { SQLiteBatch(execution, connection).run(isAtomic: isAtomic) }
                 execution.continueOnLoop { link.wrapped.end(execution) }
@@ -211,7 +211,7 @@ public final class SQLiteSessionLink: DatabaseLink {
         func close() {
             guard !isClosed else { return }
             isClosed = true
-            letGo()
+            disconnect()
         }
 
         override var replacedError: DriverError {
@@ -219,11 +219,11 @@ public final class SQLiteSessionLink: DatabaseLink {
         }
 
         override func discardStaleConnections() {
-            if !isInUse { letGo() }
+            if !isInUse { disconnect() }
         }
 
         /// Rolls back and closes the connection.
-        private func letGo() {
+        private func disconnect() {
             guard let connection else { return }
             let (database, hadWriteTurn) = (database, hasWriteTurn)
             self.connection = nil
@@ -231,7 +231,7 @@ public final class SQLiteSessionLink: DatabaseLink {
             lastTransaction = .none
             // A rollback may have much to undo.
             RestTimer.start(database, context)
-            context.writers.submit(for: connection.role.uid) {
+            context.promptWorkers.submit(for: connection.role.uid) {
                 if connection.transaction == .active { try? connection.execute("ROLLBACK") }
                 connection.close()
                 if hadWriteTurn { database.writes.release() }

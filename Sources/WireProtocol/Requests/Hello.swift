@@ -76,7 +76,7 @@ public struct HelloRequest: RequestContent {
 
     private static func readTransport(_ fields: inout FieldReader) throws(DecodeError) -> Bool {
         let start = fields.reader.offset
-        guard let name = try fields.optionalText("transport"), !name.equals("socket") else { return false }
+        guard let name = try fields.optionalText("transport"), !name.equals(socket) else { return false }
         guard name.equals(sharedMemory) else {
             throw DecodeError(.outOfRange(field: "transport", wanted: "\"socket\" or \"shared_memory\""), at: start)
         }
@@ -85,6 +85,7 @@ public struct HelloRequest: RequestContent {
 
     /// The name of the transport through shared memory.
     public static let sharedMemory: StaticString = "shared_memory"
+    public static let socket: StaticString = "socket"
 
     private static func readStyle(_ fields: inout FieldReader) throws(DecodeError) -> Int64Style {
         let start = fields.reader.offset

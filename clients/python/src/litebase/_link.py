@@ -1,8 +1,8 @@
 """The conversation with the daemon, without any input or output.
 
-What it says and waits for are generators ("steps"): they yield bytes to be sent, or None to be resumed when the next bytes were
-received and added to `Link.received`, b"" at the end of the stream. So the same code serves a program that waits and one with
-asyncio.
+What it says and waits for are generators ("steps"): they yield bytes to be sent (or bytes with a descriptor, `Passing`), or None
+to be resumed when the next bytes were received and added to `Link.received`, b"" at the end of the stream. So the same code
+serves a program that waits and one with asyncio.
 
 A signal handler may raise between any two instructions (Ctrl-C does), and the connection is to be of use all the same. So what
 belongs together is stored at once, and what may be done twice does no harm.
@@ -13,13 +13,14 @@ from __future__ import annotations
 import logging
 import struct
 from collections.abc import Generator, Mapping
-from typing import Any, Callable, Optional, TypeVar
+from typing import Any, Callable, Optional, TypeVar, Union
 
 from . import _msgpack
 from ._errors import ConnectionLost, DataError, Error, InterfaceError, InternalError, OutcomeUnknown, ProgrammingError, from_reply
+from ._transfers import Passing
 
 T = TypeVar("T")
-Steps = Generator[Optional[bytes], None, T]
+Steps = Generator[Union[bytes, Passing, None], None, T]
 Message = Mapping[str, Any]
 
 logger = logging.getLogger("litebase")
@@ -27,7 +28,12 @@ logger = logging.getLogger("litebase")
 #: A frame that is longer than any daemon sends: whoever says so is none.
 _FRAME_BYTES_MAX = 1 << 30
 #: Requests that change nothing, so that their fate is known when the connection is lost.
-_WITHOUT_EFFECT = frozenset({"hello", "health_check", "list_databases", "db_connect", "describe", "activity", "stats", "cancel"})
+_WITHOUT_EFFECT = frozenset(
+    {
+        "hello", "health_check", "list_databases", "db_connect", "describe", "catalog", "complete", "backup", "activity", "stats",
+        "cancel",
+    }
+)  # fmt: skip
 
 
 class Link:
@@ -182,10 +188,16 @@ class Link:
         yield self.frame(id, kind, data)
         try:
             return (yield from self.reply(id))
-        except ConnectionLost as error:
-            if error.code is None and kind not in _WITHOUT_EFFECT:
-                raise self.unknown() from error
-            raise
+        except Error as error:
+            judged = self.judged(error, kind)
+            if judged is error:
+                raise
+            raise judged from error
+
+    def judged(self, error: Error, kind: str) -> Error:
+        """An error that a request ended with; of a connection that was lost beneath it, that nobody knows what it did."""
+        is_lost = isinstance(error, ConnectionLost) and error.code is None
+        return self.unknown() if is_lost and kind not in _WITHOUT_EFFECT else error
 
     def unknown(self) -> OutcomeUnknown:
         """What is said of a request that was sent, and whose reply nobody will see."""
