@@ -53,10 +53,12 @@ let package = Package(
         // Line editing; the library is opened when the shell starts, so that no other command pays for it.
         .target(name: "CEditLine"),
         .target(name: "CNumbers"),
+        // How much of a loop's time and memory a client library may take.
+        .target(name: "CSocketLimits", dependencies: ["CLinux"], exclude: ["DESIGN.md"]),
         // Client libraries are declared by their headers (libpq-dev, libmariadb-dev, libhiredis-dev) and not linked: each is opened
         // when the first database of its kind is named, so that no other daemon pays for it. As .systemLibrary targets they
         // would be linked.
-        .target(name: "CPostgreSQL", dependencies: ["CLinux"], exclude: ["DESIGN.md"]),
+        .target(name: "CPostgreSQL", dependencies: ["CSocketLimits"], exclude: ["DESIGN.md"]),
         .target(name: "CMariaDB"),
         .target(name: "CHiredis"),
 
@@ -112,9 +114,7 @@ let package = Package(
             name: "MySQLEngine",
             dependencies: [
                 "Catalog", "Tabular", "DatabaseContract", "RemoteDatabases", "SQLText", "LinuxSystem", "ByteBuffers",
-                "CNumbers", "CMariaDB",
-                // What bounds a read from OpenSSL's buffers.
-                "CPostgreSQL",
+                "CNumbers", "CMariaDB", "CSocketLimits",
             ],
             exclude: ["DESIGN.md"], swiftSettings: lean),
         .target(
@@ -146,7 +146,7 @@ let package = Package(
                 "Configuration", "Server", "DatabaseContract", "DatabaseEngines", "SystemdSupport", "LinuxSystem",
             ],
             exclude: ["DESIGN.md"], swiftSettings: lean,
-            // libpq and OpenSSL are to find it here (CPostgreSQL.c), and the linker exports only what a linked library uses.
+            // libpq and OpenSSL are to find it here (CSocketLimits.c), and the linker exports only what a linked library uses.
             linkerSettings: [.unsafeFlags(["-Xlinker", "--export-dynamic-symbol=HMAC_Init_ex"])]),
 
         // The other side of the socket.

@@ -82,6 +82,9 @@ extension Setting {
             "limits.requests_in_flight_per_user_max", .integer(\.limits.requestsInFlightPerUserMax, 1...16_777_216),
             "Unfinished requests of one Unix user, over all connections."),
         Setting(
+            "limits.lanes_per_user_max", .integer(\.limits.lanesPerUserMax, 0...100_000),
+            "Connections through shared memory of one Unix user; 0: everybody stays on the socket."),
+        Setting(
             "limits.sessions_per_user_max", .integer(\.limits.sessionsPerUserMax, 1...1_000_000),
             "Sessions that one Unix user may hold open, over all connections."),
         Setting(

@@ -33,6 +33,7 @@ public struct Errno: Error, Equatable, Hashable, Sendable, CustomStringConvertib
     public static let connectionReset = Errno(ECONNRESET)
     public static let connectionAborted = Errno(ECONNABORTED)
     public static let brokenPipe = Errno(EPIPE)
+    public static let protocolViolation = Errno(EPROTO)
     public static let addressInUse = Errno(EADDRINUSE)
     public static let readOnlyFileSystem = Errno(EROFS)
 

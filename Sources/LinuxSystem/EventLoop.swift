@@ -32,8 +32,13 @@ public final class EventLoop {
     private let events: UnsafeMutablePointer<clinux_event>
     @exclusivity(unchecked) private var isStopRequested = false
     @exclusivity(unchecked) private var spin: SpinPolicy
+    @exclusivity(unchecked) private var hot = HotSources()
+    /// When the descriptors were last asked.
+    @exclusivity(unchecked) private var lastPoll = MonotonicInstant(nanoseconds: 0)
 
     private static let mailboxToken = UInt64.max
+    /// As long as there is news in memory, the descriptors are asked so often.
+    private static let pollNanoseconds: Int64 = 20_000
 
     /// Makes a loop.
     /// - Parameter spinNanosecondsMax: how long it may poll for events before it sleeps, while they arrive quickly; 0:
@@ -98,12 +103,22 @@ public final class EventLoop {
     /// Stops watching; events of this turn that were not delivered yet are dropped.
     public func deregister(_ source: EventSource, _ descriptor: borrowing OwnedDescriptor) {
         guard source.slot >= 0 else { return }
+        if source.isHot { hot.remove(source) }
         _ = clinux_epoll_remove(epoll.number, descriptor.number)
         generations[source.slot] &+= 1
         if let own = slots[source.slot] { departed.append(own.takeRetainedValue()) }
         slots[source.slot] = nil
         freeSlots.append(source.slot)
         source.slot = -1
+    }
+
+    /// Looks at the memory of a registered source from now on, until it has had no news for as long as the loop polls before
+    /// it sleeps. To be called when it may have news: when its descriptor was ready, and when it waits for something else.
+    public func heat(_ source: EventSource) {
+        source.lastNews = now
+        guard !source.isHot, source.slot >= 0 else { return }
+        source.isHot = true
+        hot.add(source)
     }
 
     /// Calls `source.timerFired(token)` at `deadline`.
@@ -134,8 +149,7 @@ public final class EventLoop {
     /// One turn: wait, then deliver events, timers and jobs.
     /// - Parameter waiting: false polls and returns at once.
     public func turn(waiting: Bool) {
-        let eventCount = waiting ? waitForEvents() : wait(timeout: 0)
-        turnStart = .now
+        let eventCount = waiting ? waitForEvents() : poll()
         turnNumber &+= 1
         var hasMail = false
         for index in 0..<eventCount {
@@ -149,6 +163,7 @@ public final class EventLoop {
             // A source that is deregistered during the call is still retained.
             slots[slot]?._withUnsafeGuaranteedRef { $0.handle(Readiness(rawValue: event.events)) }
         }
+        if !hot.isEmpty { tellNews() }
         let lastTimer = timers.lastSequence
         while let due = timers.popDue(now, upTo: lastTimer) { due.source.timerFired(due.token) }
         if hasMail { mailbox.runJobs() }
@@ -162,29 +177,76 @@ public final class EventLoop {
         return max(0, deadline.nanoseconds(since: start))
     }
 
-    /// Waits for events or the next timer.
-    private func waitForEvents() -> Int {
-        let start = MonotonicInstant.now
-        let timeout = timeout(from: start)
-        guard spin.nanosecondsMax > 0, timeout != 0 else { return wait(timeout: timeout) }
-        var count = spin.isWorthwhile(at: start) ? look(from: start) : 0
-        if count == 0 { count = wait(timeout: timeout) }
-        spin.waitEnded(after: MonotonicInstant.now.nanoseconds(since: start))
+    /// Tells the hot sources that have news. Some may leave meanwhile; whom that hides is told in the next turn.
+    private func tellNews() {
+        var index = 0
+        while index < hot.count {
+            hot[index]._withUnsafeGuaranteedRef { source in
+                guard source.hasNews else { return }
+                source.lastNews = turnStart
+                source.handleNews()
+            }
+            index &+= 1
+        }
+    }
+
+    // The functions below also set the time of the turn.
+
+    /// Takes the events that are there.
+    private func poll() -> Int {
+        let count = wait(timeout: 0)
+        turnStart = .now
         return count
     }
 
+    /// Waits for events, the next timer, or news in memory.
+    private func waitForEvents() -> Int {
+        let start = MonotonicInstant.now
+        if !hot.isEmpty, hot.haveNews {
+            spin.waitEnded(after: 0)
+            turnStart = start
+            return start.nanoseconds(since: lastPoll) < Self.pollNanoseconds ? 0 : pollBetweenNews(at: start)
+        }
+        let timeout = timeout(from: start)
+        guard spin.nanosecondsMax > 0, timeout != 0 else {
+            let count = sleep(timeout)
+            turnStart = .now
+            return count
+        }
+        let found = spin.isWorthwhile(at: start) ? look(from: start) : nil
+        let count = found ?? sleep(timeout)
+        turnStart = .now
+        spin.waitEnded(after: turnStart.nanoseconds(since: start))
+        return count
+    }
+
+    /// Asks the descriptors although there is news in memory.
+    private func pollBetweenNews(at now: MonotonicInstant) -> Int {
+        lastPoll = now
+        _ = hot.sleep(quietSince: now.advanced(byNanoseconds: -spin.nanosecondsMax))
+        return wait(timeout: 0)
+    }
+
     /// Polls for events without sleeping, while nobody else wants the core (sched_yield(2)).
-    private func look(from start: MonotonicInstant) -> Int {
+    /// - Returns: their number, which is 0 where there is news in memory; `nil` if nothing has come.
+    private func look(from start: MonotonicInstant) -> Int? {
         var before = start
         repeat {
+            if hot.lookForNews() { return 0 }
             let count = wait(timeout: 0)
             if count > 0 { return count }
             sched_yield()
             let after = MonotonicInstant.now
-            if !spin.yieldReturned(after: after.nanoseconds(since: before), at: after) { return 0 }
+            lastPoll = after
+            if !spin.yieldReturned(after: after.nanoseconds(since: before), at: after) { return nil }
             before = after
         } while before.nanoseconds(since: start) < spin.nanosecondsMax
-        return 0
+        return nil
+    }
+
+    private func sleep(_ timeout: Int64) -> Int {
+        if !hot.isEmpty, timeout != 0, !hot.sleep(quietSince: .distantFuture) { return 0 }
+        return wait(timeout: timeout)
     }
 
     private func wait(timeout: Int64) -> Int {

@@ -22,6 +22,10 @@ public struct Readiness: OptionSet, Sendable {
 open class EventSource {
     /// Slot in the loop's table; −1 when not registered.
     final var slot = -1
+    /// The loop looks at its memory.
+    final var isHot = false
+    /// When it last had news there.
+    final var lastNews = MonotonicInstant(nanoseconds: 0)
 
     public init() {}
 
@@ -31,4 +35,16 @@ open class EventSource {
     /// A timer of this source has fired.
     /// - Parameter token: the argument of `EventLoop.schedule`.
     open func timerFired(_ token: UInt64) {}
+
+    // MARK: Memory that somebody else writes
+
+    /// Whether there is news in such memory, by a load; asked while the source is hot (`EventLoop.heat`).
+    open var hasNews: Bool { false }
+
+    /// There is news.
+    open func handleNews() {}
+
+    /// The loop looks no more: from now on whoever writes has to make the descriptor ready.
+    /// - Returns: false if there is news, and the source stays hot.
+    open func fallAsleep() -> Bool { true }
 }

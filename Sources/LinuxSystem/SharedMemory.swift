@@ -10,12 +10,17 @@ internal import CLinux
 /// - Thread: any; the content needs an owner or atomics.
 /// - Source: memfd_create(2), mmap(2), F_ADD_SEALS in fcntl(2).
 public final class SharedMemory: @unchecked Sendable {
-    private let descriptor: OwnedDescriptor
+    private var descriptor: OwnedDescriptor?
     /// The mapped bytes; valid as long as this object.
     public let bytes: UnsafeMutableRawBufferPointer
 
-    /// The descriptor, to be passed on; it stays ours.
-    public var descriptorNumber: Int32 { descriptor.number }
+    /// The descriptor, to be passed on; it stays ours. Negative when it was closed.
+    public var descriptorNumber: Int32 {
+        switch descriptor {
+        case .some(let descriptor): descriptor.number
+        case .none: -1
+        }
+    }
 
     /// Makes zeroed memory; `name` is what `/proc/PID/maps` shows.
     public convenience init(name: String, byteCount: Int) throws(Errno) {
@@ -35,6 +40,11 @@ public final class SharedMemory: @unchecked Sendable {
         bytes = UnsafeMutableRawBufferPointer(start: base, count: byteCount)
         descriptor = consume file
     }
+
+    /// Closes the descriptor: whoever was to get it has it. The bytes stay mapped.
+    ///
+    /// - Thread: the owner's, while nobody else uses it.
+    public func closeDescriptor() { descriptor = nil }
 
     deinit {
         if let base = bytes.baseAddress { clinux_unmap(base, bytes.count) }

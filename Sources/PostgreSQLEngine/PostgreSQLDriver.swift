@@ -24,10 +24,10 @@ struct PostgreSQLDriver: RemoteDriver {
 
     func open(password: String?) throws(DriverError) -> HandedOver<ServerConnection> {
         try PostgreSQLLibrary.load()
-        let dialogue = try PostgreSQLDialogue(place, password: password, settings)
-        let server = try PostgreSQLServerFacts(dialogue)
-        try types.load(dialogue)
-        let handle = try dialogue.release()
+        let handshake = try PostgreSQLHandshake(place, password: password, settings)
+        let server = try PostgreSQLServerFacts(handshake)
+        try types.load(handshake)
+        let handle = try handshake.release()
         return HandedOver(PostgreSQLConnection(handle, types, place, server))
     }
 

@@ -18,6 +18,8 @@ public struct Limits: Sendable, Equatable {
     public var requestsInFlightPerUserMax = 50_000
     /// Sessions that one Unix user may hold open, over all connections.
     public var sessionsPerUserMax = 1_000
+    /// Lanes, which are connections through shared memory, of one Unix user; 0: everybody stays on the socket.
+    public var lanesPerUserMax = 128
     /// Longest time that a session may leave its transaction idle, in milliseconds; 0 means no limit. Then it ends.
     public var idleTransactionMillisecondsMax: Int64 = 600_000
     /// Longest time that a session or a reply may be left idle while others need what it holds, in milliseconds; 0 means no

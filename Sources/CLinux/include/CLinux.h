@@ -29,6 +29,16 @@ typedef struct {
     uint32_t gid;
 } clinux_peer_credentials;
 
+/// Tells the processor that this thread waits for another one's store.
+static inline void clinux_relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
 // All return −1 and set errno on failure, like the functions of the same name.
 int clinux_epoll_create(void);
 int clinux_epoll_add(int epoll, int fd, uint32_t events, uint64_t token);
@@ -202,6 +212,14 @@ void *clinux_counted_allocate(int byte_count);
 void clinux_counted_free(void *memory);
 void *clinux_counted_resize(void *memory, int byte_count);
 int clinux_counted_size(void *memory);
+/// From now on the calling thread gets more than it asks for where it asks for 1,024 bytes: twice as much each time, a few times.
+///
+/// SQLite's hash tables never ask for more (rehash in src/hash.c, SQLITE_MALLOC_SOFT_LIMIT): 64 places, in which 100,000 tables of
+/// a schema are searched one after the other, several times for each that is read. They use what they got, as xSize tells it.
+/// Only while a schema is read: where a table has more than two elements for each of its many places, it asks again with
+/// each one that is added.
+void clinux_begin_roomy_tables(void);
+void clinux_end_roomy_tables(void);
 /// Charges a temporary file's growth, or credits it; false, without a change, if that exceeds the limit of its account.
 bool clinux_charge_file(clinux_account *account, int64_t change);
 /// The same for a temporary file that is to be opened, and one that was closed.

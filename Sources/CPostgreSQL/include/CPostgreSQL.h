@@ -20,10 +20,6 @@ const char *_Nullable cpostgresql_load(void);
 /// Receives notices and drops them; libpq's own would write them to the standard error stream.
 void cpostgresql_ignore_notices(PGconn *connection);
 
-/// Lets whatever library this thread calls next receive and send so many bytes each, behind which its socket looks empty, or full;
-/// any number of them where it is negative.
-void cpostgresql_allow(long byte_count);
-
 /// PQflush that waits up to so long for a server to take more. Thread: one that may block.
 int cpostgresql_flush(PGconn *connection, long limit_ms);
 

@@ -84,6 +84,13 @@ public final class BlockingSession {
         try client.describe(sql, try target())
     }
 
+    /// See `BlockingClient.catalog`: what the session sees. `options.database` is not heeded.
+    public func catalog(
+        _ level: String, options: CatalogOptions = CatalogOptions()
+    ) throws(ClientError) -> CatalogResult {
+        try client.catalog(level, try target(), options)
+    }
+
     /// See `BlockingClient.complete`.
     public func complete(_ place: CompletionPlace) throws(ClientError) -> CompletionResult {
         try client.complete(place, try target())

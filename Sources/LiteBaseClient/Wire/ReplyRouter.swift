@@ -245,10 +245,19 @@ enum Frames {
     static func first(in bytes: UnsafeRawBufferPointer) throws(ClientError) -> UnsafeRawBufferPointer? {
         guard bytes.count >= 4 else { return nil }
         let byteCount = Int(UInt32(bigEndian: bytes.loadUnaligned(as: UInt32.self)))
-        guard byteCount <= WireLimits.frameByteCountCeiling else {
-            throw .protocolViolation("it does not speak the LiteBase protocol")
-        }
+        guard byteCount <= WireLimits.frameByteCountCeiling else { throw notOurProtocol }
         guard bytes.count - 4 >= byteCount else { return nil }
         return UnsafeRawBufferPointer(rebasing: bytes[4..<4 + byteCount])
     }
+
+    /// How many bytes there have to be more, for the first frame or to know its length.
+    /// - Throws: as `first`.
+    static func missingByteCount(in bytes: UnsafeRawBufferPointer) throws(ClientError) -> Int {
+        guard bytes.count >= 4 else { return 4 - bytes.count }
+        let byteCount = Int(UInt32(bigEndian: bytes.loadUnaligned(as: UInt32.self)))
+        guard byteCount <= WireLimits.frameByteCountCeiling else { throw notOurProtocol }
+        return 4 + byteCount - bytes.count
+    }
+
+    private static let notOurProtocol = ClientError.protocolViolation("it does not speak the LiteBase protocol")
 }

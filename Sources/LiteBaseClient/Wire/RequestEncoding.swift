@@ -76,7 +76,8 @@ enum Request: Sendable {
         case .hello(let introduction):
             HelloRequest.write(
                 client: introduction.name, notices: introduction.wantsNotices,
-                descriptors: introduction.sendsDescriptors, &writer, &output)
+                descriptors: introduction.sendsDescriptors,
+                sharedMemory: introduction.wantsSharedMemory, &writer, &output)
         case .connect(let options): options.write(&writer, &output)
         case .disconnect(let session): DisconnectRequest.write(session: session, &writer, &output)
         case .query(let sql, let parameters, let target, let options, let isPaged, let wantsAllResults):

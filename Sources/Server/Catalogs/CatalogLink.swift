@@ -262,13 +262,11 @@ final class CatalogLink: DatabaseLink {
         }
         stage = .working
         let session = SessionRequest(owner: owner, isReadOnly: true, clientName: nil)
-        database.openSession(session, context.drivers) { result in
-            self.opened(result)
-        }
+        if let opening = database.openSession(session, context.drivers, done: { self.opened($0) }) { opened(opening) }
     }
 
-    private func opened(_ result: Result<any DatabaseLink, DriverError>) {
-        switch result {
+    private func opened(_ opening: SessionOpening) {
+        switch opening {
         case .success(let link): fill(link)
         case .failure(let error):
             cache.endFilling(key, for: owner.uid, nil, byteCountMax: byteCountMax)
@@ -326,7 +324,7 @@ final class CatalogLink: DatabaseLink {
         let mailbox = context.loop.mailbox
         let here = LoopBound(then, mailbox)
         let link = LoopBound(self, mailbox)
-        context.shared.workers.submit(for: owner.uid) {
+        context.shared.longReadWorkers.submit(for: owner.uid) {
             let result = work()
             mailbox.submit {
                 if let reason = link.wrapped.operation?.stopReason { return link.wrapped.end(.stopped(reason)) }

@@ -1,4 +1,5 @@
-// A client's socket, with the received bytes that are not processed and the output that is not sent.
+// The bytes of a client: those that were received and not processed, and those that were not sent. Whether they come over
+// the socket or through a lane, only this file and ClientLane.swift know.
 
 internal import ByteBuffers
 internal import DatabaseContract
@@ -18,6 +19,11 @@ struct ClientStream: ~Copyable {
     private var socket: OwnedDescriptor?
     /// Descriptors may arrive, or have arrived, over the socket.
     private(set) var mayBringDescriptors: Bool
+    /// Where the messages are, if they do not come over the socket. Without counting references at each use.
+    private var lane: Unmanaged<ClientLane>?
+    private var laneOwner: ClientLane?
+    /// A former process had a lane: the client has to send the rest of its requests over the socket.
+    private var leaving = LaneLeave.done
     /// Where they wait, for a client that has asked to send some.
     var descriptors: DescriptorInbox?
     var decoder: FrameDecoder
@@ -26,8 +32,10 @@ struct ClientStream: ~Copyable {
     var output = Output()
     /// The client has shut down its sending side.
     private(set) var hasReadEnd = false
-    /// The events that the loop reports.
+    /// What the stream waits for.
     private(set) var interest: Readiness = []
+    /// The events of the socket that the loop reports.
+    private var socketInterest: Readiness = []
     private(set) var stall = StallClock()
 
     /// The result of sending.
@@ -36,8 +44,8 @@ struct ClientStream: ~Copyable {
         case all
         /// The socket takes no more at present.
         case blocked(isFirst: Bool)
-        /// The client is gone.
-        case failed
+        /// The client is gone, or breaks the rules of a lane.
+        case failed(Errno)
     }
 
     init(_ socket: consuming OwnedDescriptor, mayBringDescriptors: Bool, frameByteCountMax: Int, formats: WireFormats) {
@@ -52,8 +60,8 @@ struct ClientStream: ~Copyable {
     /// The encoding of what answers no request that could be understood.
     var plainEncoding: WireEncoding { framing.format.plainEncoding }
 
-    /// Bytes in both buffers.
-    var heldByteCount: Int { input.count + output.count }
+    /// Bytes in both buffers, and the memory of a lane.
+    var heldByteCount: Int { input.count + output.count + laneByteCount }
 
     // MARK: The socket
 
@@ -100,17 +108,30 @@ struct ClientStream: ~Copyable {
     mutating func register(_ source: EventSource, _ loop: EventLoop) throws(Errno) {
         try withSocket { (socket) throws(Errno) in try loop.register(source, socket, for: .readable) }
         interest = .readable
+        socketInterest = .readable
     }
 
-    /// Changes the reported events, if they differ.
+    /// Changes what the stream waits for, if that differs.
     mutating func setInterest(_ wanted: Readiness, _ source: EventSource, _ loop: EventLoop) {
-        guard wanted != interest else { return }
+        guard wanted != interest || withLane({ $0.hasStaleInterest }) == true else { return }
         interest = wanted
+        watch(source, loop)
+    }
+
+    private mutating func watch(_ source: EventSource, _ loop: EventLoop) {
+        var wanted = interest
+        if let socketInterest = withLane({ $0.wait(for: wanted) }) {
+            // What has come until now rings no more.
+            loop.heat(source)
+            wanted = socketInterest
+        }
+        guard wanted != socketInterest else { return }
+        socketInterest = wanted
         withSocket { loop.setInterest(source, $0, wanted) }
     }
 
-    /// Whether the kernel has bytes that were not received.
-    var hasUnreadBytes: Bool { withSocket { Sockets.unreadByteCount($0) > 0 } ?? false }
+    /// Whether the client has sent bytes that were not received.
+    var hasUnreadBytes: Bool { hasUnreadLaneBytes || withSocket { Sockets.unreadByteCount($0) > 0 } ?? false }
 
     /// Closes the socket without shutting it down; a duplicate of it stays open.
     mutating func close(_ source: EventSource, _ loop: EventLoop) {
@@ -132,16 +153,20 @@ struct ClientStream: ~Copyable {
     /// Receives into a buffer that the caller lends.
     /// - Returns: `nil` when the socket is closed.
     mutating func receive(into buffer: UnsafeMutableRawBufferPointer) -> IOOutcome? {
-        let outcome =
-            if descriptors != nil {
-                withSocketAndDescriptors { $1.receive($0, into: buffer) }
-            } else if mayBringDescriptors {
-                withSocket { Sockets.receiveWithoutDescriptors($0, into: buffer) }
-            } else {
-                withSocket { SystemCalls.receive($0, into: buffer) }
-            }
+        var outcome = lane == nil ? receiveFromSocket(into: buffer) : receiveFromLane(into: buffer)
+        if leaving != .done, case .bytes(let count) = outcome { outcome = skipSignals(buffer, count) }
         if outcome == .endOfStream { hasReadEnd = true }
         return outcome
+    }
+
+    private mutating func receiveFromSocket(into buffer: UnsafeMutableRawBufferPointer) -> IOOutcome? {
+        if descriptors != nil {
+            withSocketAndDescriptors { $1.receive($0, into: buffer) }
+        } else if mayBringDescriptors {
+            withSocket { Sockets.receiveWithoutDescriptors($0, into: buffer) }
+        } else {
+            withSocket { SystemCalls.receive($0, into: buffer) }
+        }
     }
 
     // MARK: Sending
@@ -156,26 +181,138 @@ struct ClientStream: ~Copyable {
         at now: MonotonicInstant, _ sentByteCount: inout UInt64, disposal dispose: (inout ByteBuffer) -> Void
     ) -> Sent {
         while !output.isEmpty {
-            let next = output.next
-            switch withSocket({ SystemCalls.send($0, next) }) {
-            case .none: return .failed
+            switch lane == nil ? sendOverSocket() : sendThroughLane() {
+            case .none, .endOfStream: return .failed(.brokenPipe)
             case .bytes(let count):
                 sentByteCount += UInt64(count)
                 if var spent = output.consume(count) { dispose(&spent) }
                 stall.outputWasTaken()
             case .wouldBlock: return .blocked(isFirst: stall.outputWasRefused(at: now))
-            case .failed, .endOfStream: return .failed
+            case .failed(let error): return .failed(error)
             }
         }
         return .all
     }
 
+    private func sendOverSocket() -> IOOutcome? {
+        let next = output.next
+        return withSocket { SystemCalls.send($0, next) }
+    }
+
     /// A client that reads slowly makes no room for a long time: the kernel reports room only when a good part of its
     /// queue is free (unix_writable), so the queue itself is checked.
     mutating func noticeReading(at now: MonotonicInstant) {
-        guard stall.since != nil, let byteCount = withSocket({ Sockets.queuedByteCount($0) }) else { return }
+        guard stall.since != nil, let byteCount = queuedByteCount else { return }
         stall.queueHas(byteCount, at: now)
     }
+
+    private var queuedByteCount: Int? { laneQueuedByteCount ?? withSocket { Sockets.queuedByteCount($0) } }
+}
+
+// MARK: - Lane
+
+extension ClientStream {
+    @inline(__always)
+    fileprivate func withLane<Result>(_ body: (ClientLane) -> Result) -> Result? {
+        lane?._withUnsafeGuaranteedRef(body)
+    }
+
+    /// The bytes of messages go through a lane, or did so in a former process.
+    var laneState: LaneState { lane != nil ? .open : leaving == .done ? .none : .leaving }
+
+    /// The client has not been told of its lane.
+    var isOpeningLane: Bool { withLane { $0.isOpening } ?? false }
+
+    private var laneByteCount: Int { withLane { $0.byteCount } ?? 0 }
+    private var hasUnreadLaneBytes: Bool { withLane { $0.hasUnreadBytes } ?? false }
+    private var laneQueuedByteCount: Int? { withLane { $0.queuedByteCount } }
+
+    /// The sizes of the rings; `nil` without a lane.
+    var laneSizes: LaneRings.Sizes? { withLane { $0.sizes } }
+
+    /// Everything behind the output that is there now, which tells the client of it, goes through a lane.
+    mutating func open(_ rings: consuming LaneRings, _ source: EventSource, _ loop: EventLoop) {
+        precondition(lane == nil, "a connection has two lanes")
+        let owner = ClientLane(rings, introductionByteCount: output.count)
+        laneOwner = owner
+        lane = .passUnretained(owner)
+        watch(source, loop)
+    }
+
+    /// Gives up the memory, which takes time to free.
+    mutating func closeLane() -> SharedMemory? {
+        lane = nil
+        return laneOwner.take()?.memory
+    }
+
+    /// Continues behind the lane of a former process: the client is told, and what it sends until it knows is ignored.
+    mutating func leaveLane(isTold: Bool) {
+        leaving = .waiting
+        if !isTold { output.append(LaneSignal.leave) }
+    }
+
+    private mutating func receiveFromLane(into buffer: UnsafeMutableRawBufferPointer) -> IOOutcome? {
+        if hasSignals, case .failed(let error) = receiveSignals() { return .failed(error) }
+        return withLane { $0.read(into: buffer) }
+    }
+
+    /// The socket is readable.
+    /// - Returns: whether that means signals.
+    mutating func noteSignals() -> Bool {
+        withLane { $0.noteSignals() } != nil
+    }
+
+    /// There are signals to receive.
+    var hasSignals: Bool { withLane { $0.mustLookAtSocket } ?? false }
+
+    /// Receives what comes over the socket beside a lane.
+    /// - Returns: `.failed` also if there is something else, or if the client is gone.
+    mutating func receiveSignals() -> IOOutcome {
+        withUnsafeTemporaryAllocation(byteCount: Self.signalCountMax, alignment: 1) { buffer in
+            let outcome = receiveFromSocket(into: buffer) ?? .failed(.brokenPipe)
+            return withLane { $0.take(outcome, UnsafeRawBufferPointer(buffer)) } ?? outcome
+        }
+    }
+
+    private static let signalCountMax = 1_024
+
+    private mutating func skipSignals(_ buffer: UnsafeMutableRawBufferPointer, _ count: Int) -> IOOutcome {
+        let rest = leaving.skip(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+        // Those of requests that come again come again too.
+        if leaving == .waiting { descriptors?.removeAll() }
+        guard let rest else { return .failed(.protocolViolation) }
+        guard !rest.isEmpty else { return .wouldBlock }
+        UnsafeMutableRawBufferPointer(rebasing: buffer[..<rest.count]).copyMemory(
+            from: UnsafeRawBufferPointer(rebasing: buffer[rest.startIndex..<count]))
+        return .bytes(rest.count)
+    }
+
+    private func sendThroughLane() -> IOOutcome? {
+        let next = output.next
+        return withLane { lane in
+            guard let introduction = lane.introduction(next) else { return lane.write(next) }
+            let descriptor = lane.unsentDescriptor
+            let outcome = withSocket { socket in
+                if let descriptor { return Sockets.send(socket, introduction, descriptor: descriptor) }
+                return SystemCalls.send(socket, introduction)
+            }
+            if case .bytes(let count) = outcome { lane.introductionWasSent(count) }
+            return outcome ?? .failed(.brokenPipe)
+        }
+    }
+
+    /// Rings, if the client sleeps and something has been done that it may wait for.
+    func ring() {
+        guard withLane({ $0.mustRing() }) == true else { return }
+        // Without room there are enough of them.
+        withSocket { socket in LaneSignal.ring.withBytes { _ = SystemCalls.send(socket, $0) } }
+    }
+
+    /// Whether there is news in the lane.
+    var hasNews: Bool { withLane { $0.hasNews } ?? false }
+
+    /// Whether the client has to ring from now on; false if there is news.
+    func fallAsleep() -> Bool { withLane { $0.fallAsleep() } ?? true }
 }
 
 /// The time since which a client has taken none of its output.

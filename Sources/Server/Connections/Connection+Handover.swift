@@ -19,7 +19,8 @@ extension Connection {
 
     private var position: HandoverRecord.Position {
         HandoverRecord.Position(
-            framing: stream.decoder.framing, preferences: preferences, sessionCount: sessions.lastNumber)
+            framing: stream.decoder.framing, preferences: preferences, sessionCount: sessions.lastNumber,
+            lane: stream.laneState)
     }
 
     /// Records the position of the connection for a later process, between two turns.
@@ -46,7 +47,7 @@ extension Connection {
         guard let slot = handover.slot, let store = context.shared.handover?.store, !isLeaving else {
             return disconnect()
         }
-        if decoding.isRunning {
+        if decoding.isRunning || stream.isOpeningLane {
             // Incomplete: the position stays unknown, and the next process closes the connection.
             handover.markUnknown()
         } else if stream.input.isEmpty, stream.output.isEmpty {
@@ -83,6 +84,7 @@ extension Connection {
         sessions.restore(count: slot.sessionCount)
         let requests = slot.unanswered ?? []
         withOutputStorage {
+            if let lane = slot.lane, lane != .none { stream.leaveLane(isTold: lane == .leaving) }
             if let leftover { stream.output.append(leftover.output) }
             for request in requests {
                 // Looked at when the connection was found (`FormerProcess`).

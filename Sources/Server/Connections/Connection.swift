@@ -131,7 +131,20 @@ final class Connection: EventSource {
         withOutputStorage {
             if readiness.contains(.writable) { finishTurn() }
             guard readiness.contains(.readable), !isClosed else { return }
+            if stream.noteSignals() { context.loop.heat(self) }
             // Unread bytes are reported again.
+            _ = context.takeTurn(.arrivals, of: self) { receive() }
+        }
+    }
+
+    override var hasNews: Bool { stream.hasNews }
+    override func fallAsleep() -> Bool { stream.fallAsleep() }
+
+    override func handleNews() {
+        withOutputStorage {
+            if stream.interest.contains(.writable) { finishTurn() }
+            guard !isClosed, stream.hasNews else { return }
+            // Unread bytes are news again.
             _ = context.takeTurn(.arrivals, of: self) { receive() }
         }
     }
@@ -185,7 +198,10 @@ final class Connection: EventSource {
     // MARK: Input
 
     private func receive() {
-        guard stream.mayReceive else { return }
+        guard stream.mayReceive else {
+            if stream.hasSignals { receiveSignals() }
+            return
+        }
         handover.markUnknown()
         switch stream.receive(into: context.receiveBuffer) {
         case .none: return
@@ -195,9 +211,24 @@ final class Connection: EventSource {
             if stream.descriptors != nil { refuseDescriptors() }
         case .endOfStream: processInput()
         case .wouldBlock: return recordPosition()
-        case .failed: return disconnect()
+        case .failed(let error): return fail(error)
         }
         finishTurn()
+    }
+
+    /// Receives signals of a lane while no requests are read.
+    private func receiveSignals() {
+        if case .failed(let error) = stream.receiveSignals() { fail(error) } else { finishTurn() }
+    }
+
+    /// The client is gone, or does with its lane what nobody may do.
+    private func fail(_ error: Errno) {
+        if error == .protocolViolation {
+            context.observer.observe(
+                .protocolViolation(
+                    connection: number, peer: peer, reason: "The lane has positions or signals that cannot be."))
+        }
+        disconnect()
     }
 
     /// Processes new bytes where they are; only the rest is copied.
@@ -247,6 +278,7 @@ final class Connection: EventSource {
         if stream.hasReadEnd || phase != .open { stopUnfetchablePages() }
         flush()
         if isClosed { return }
+        stream.ring()
         if hasEnded { return disconnect() }
         if phase == .draining, isQuiet, !hasMoreToRead { return handOver() }
         followFlow()
@@ -280,7 +312,7 @@ final class Connection: EventSource {
         switch sent {
         case .all: break
         case .blocked(let isFirst): if isFirst { context.housekeeper.watch(self) }
-        case .failed: disconnect()
+        case .failed(let error): fail(error)
         }
     }
 
@@ -345,6 +377,7 @@ final class Connection: EventSource {
         phase.advance(to: .closed)
         handover.forget()
         stream.descriptors = nil
+        closeLane()
         stream.close(self, context.loop)
         context.connections[number] = nil
         if let share { context.releaseShare(share) }

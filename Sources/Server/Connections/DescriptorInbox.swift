@@ -77,6 +77,8 @@ struct DescriptorInbox {
 
     // MARK: Requests
 
+    var count: Int { entries.count }
+
     /// The first ones, for a request that declares so many.
     mutating func take(_ count: Int) -> Taken {
         guard !isBroken, count <= entries.count else { return .missing }

@@ -21,6 +21,7 @@ enum HandoverRecord {
         var framing: Framing?
         var preferences: ClientPreferences
         var sessionCount: UInt64
+        var lane: LaneState
     }
 
     init(_ slot: HandoverSlot?) { self = if let slot { .kept(slot) } else { .none } }
@@ -72,7 +73,7 @@ enum HandoverRecord {
         slot?.record(
             framing: position.framing?.number, int64Style: position.preferences.int64Style,
             noticeEncoding: position.preferences.noticeEncoding?.number, sessionCount: position.sessionCount,
-            takesDescriptors: position.preferences.takesDescriptors, requestCount: requestCount,
+            takesDescriptors: position.preferences.takesDescriptors, lane: position.lane, requestCount: requestCount,
             isBehindLeftover: isBehindLeftover, request: request)
     }
 }

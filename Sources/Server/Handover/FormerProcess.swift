@@ -65,11 +65,11 @@ struct FormerProcess {
     ) -> KeptConnection? {
         // The slot belongs to a newer connection: the older one had ended.
         guard slot.number == number, number < Self.numberMax, slot.sessionCount < Self.numberMax,
-            let requests = slot.unanswered, isConsistent(slot, requests, formats)
+            slot.lane != nil, let requests = slot.unanswered, isConsistent(slot, requests, formats)
         else { return nil }
         switch slot.state {
-        case .known: return KeptConnection(number: number, slot: slot, socket: socket, leftover: nil)
-        case .knownBehindLeftover:
+        case .known, .knownWithLane: return KeptConnection(number: number, slot: slot, socket: socket, leftover: nil)
+        case .knownBehindLeftover, .knownWithLaneBehindLeftover:
             guard let file = file?.take(), let leftover = Leftover(formerProcess: file) else { return nil }
             return KeptConnection(number: number, slot: slot, socket: socket, leftover: leftover)
         case .free, .unknown, nil: return nil

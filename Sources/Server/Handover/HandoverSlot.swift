@@ -19,7 +19,7 @@ struct UnansweredRequest {
 ///
 /// - Layout, in bytes: 0 state (UInt32, atomic), 4 framing, 5 style of integers, 6 count of requests (UInt16), 8 number of
 ///   the connection (UInt64), 16 sessions it has opened (UInt64), 24 bytes of ids (UInt32), 28 encoding of notices, 29 whether
-///   it takes descriptors, 32… ids.
+///   it takes descriptors, 30 the state of its lane, 32… ids.
 /// - Thread: its connection's loop, or the control loop while there is no connection.
 struct HandoverSlot: @unchecked Sendable {
     let index: Int
@@ -37,6 +37,11 @@ struct HandoverSlot: @unchecked Sendable {
         case known
         /// The same, after the bytes of the leftover that is kept with the connection.
         case knownBehindLeftover
+        // Versions that know no lanes do not know these either, and close the connection.
+        /// As `known`, with a lane (`lane`).
+        case knownWithLane
+        /// As `knownBehindLeftover`, with a lane.
+        case knownWithLaneBehindLeftover
     }
 
     /// `base` points to `byteCount` bytes that stay mapped, 8-byte aligned.
@@ -64,6 +69,9 @@ struct HandoverSlot: @unchecked Sendable {
 
     var takesDescriptors: Bool { base.load(fromByteOffset: 29, as: UInt8.self) != 0 }
 
+    /// `nil` for a number that no version of this program writes.
+    var lane: LaneState? { LaneState(rawValue: base.load(fromByteOffset: 30, as: UInt8.self)) }
+
     private func formatNumber(at offset: Int) -> FormatNumber? {
         let number = base.load(fromByteOffset: offset, as: UInt8.self)
         return number == Self.noFormat ? nil : FormatNumber(rawValue: number)
@@ -90,7 +98,7 @@ struct HandoverSlot: @unchecked Sendable {
     /// unknown.
     func record(
         framing: FormatNumber?, int64Style: Int64Style, noticeEncoding: FormatNumber?, sessionCount: UInt64,
-        takesDescriptors: Bool = false, requestCount: Int = 0,
+        takesDescriptors: Bool = false, lane: LaneState = .none, requestCount: Int = 0,
         isBehindLeftover: Bool = false, request: (Int) -> UnansweredRequest = { _ in preconditionFailure() }
     ) {
         markUnknown()
@@ -100,10 +108,15 @@ struct HandoverSlot: @unchecked Sendable {
         base.storeBytes(of: int64Style.rawValue, toByteOffset: 5, as: UInt8.self)
         base.storeBytes(of: noticeEncoding?.rawValue ?? Self.noFormat, toByteOffset: 28, as: UInt8.self)
         base.storeBytes(of: takesDescriptors ? 1 : 0, toByteOffset: 29, as: UInt8.self)
+        base.storeBytes(of: lane.rawValue, toByteOffset: 30, as: UInt8.self)
         base.storeBytes(of: UInt16(requestCount), toByteOffset: 6, as: UInt16.self)
         base.storeBytes(of: sessionCount, toByteOffset: 16, as: UInt64.self)
         base.storeBytes(of: UInt32(end - Self.idsOffset), toByteOffset: 24, as: UInt32.self)
-        set(isBehindLeftover ? .knownBehindLeftover : .known)
+        if lane == .none {
+            set(isBehindLeftover ? .knownBehindLeftover : .known)
+        } else {
+            set(isBehindLeftover ? .knownWithLaneBehindLeftover : .knownWithLane)
+        }
     }
 
     private enum IDKind: UInt8 { case none, integer, unsigned, string }

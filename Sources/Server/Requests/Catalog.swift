@@ -28,7 +28,7 @@ extension Connection {
             link: route.link, source: source, database: database, session: route.session?.name)
         let operation = makeOperation(request)
         route.link = CatalogLink(origin, wanted, context, account)
-        send(operation, by: route, timeout: content.timeoutMilliseconds)
+        assign(route, to: operation, timeout: content.timeoutMilliseconds)
         operation.rowCountMax = content.maxRows ?? .max
         operation.pageRowCount = content.pageRows
         operation.prepareRows(

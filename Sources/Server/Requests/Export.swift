@@ -32,7 +32,7 @@ extension Connection {
             rowByteCountMax: context.limits.rowByteCountMax)
         let operation = try makeTransfer(request, content.transfer, sink, mustReachDisk: false)
         let isInSession = route.session != nil
-        send(operation, by: consume route, timeout: content.timeoutMilliseconds)
+        assign(consume route, to: operation, timeout: content.timeoutMilliseconds)
         // Without a session an export reads: what goes wrong with the file has then changed nothing.
         if !isInSession { operation.mayWrite = false }
         if let sql = content.sql { operation.sql = sql } else { operation.setOwnText(text) }

@@ -17,6 +17,7 @@ extension Connection {
                 .badRequest, "None of the client's protocol versions is known here.",
                 hint: "This daemon speaks version 1: send \"protocol\": [1].")
         }
+        if content.wantsSharedMemory { try checkLane() }
         preferences.int64Style = content.int64
         preferences.noticeEncoding = content.notices ? request.encoding : nil
         preferences.name = content.client.flatMap(Self.shownName)
@@ -29,7 +30,18 @@ extension Connection {
         greeting.isAdministrator = isAdministrator
         greeting.isMonitor = isMonitor ? true : nil
         greeting.takesDescriptors = preferences.takesDescriptors ? true : nil
-        return reply(greeting, to: request)
+        guard content.wantsSharedMemory else { return reply(greeting, to: request) }
+        return answer(request, greeting, content)
+    }
+
+    private func answer(
+        _ request: ReceivedRequest, _ greeting: HelloReply, _ content: HelloRequest
+    ) -> RequestOutcome {
+        if let sizes = stream.laneSizes { return reply(greeting.with(sizes), to: request) }
+        guard let rings = makeLane(for: content) else { return reply(greeting, to: request) }
+        let outcome = reply(greeting.with(rings.sizes), to: request)
+        open(rings)
+        return outcome
     }
 
     /// The name as other programs may show it: printable ASCII, of bounded length; `nil` when it is empty.
@@ -39,6 +51,17 @@ extension Connection {
             printable.contains($0) ? $0 : UInt8(ascii: "?")
         }
         return bytes.isEmpty ? nil : String(decoding: bytes, as: UTF8.self)
+    }
+}
+
+extension HelloReply {
+    /// The same for a client whose messages go through a lane.
+    fileprivate func with(_ sizes: LaneRings.Sizes) -> HelloReply {
+        var greeting = self
+        greeting.transport = "\(HelloRequest.sharedMemory)"
+        greeting.requestRingByteCount = Int64(sizes.request)
+        greeting.replyRingByteCount = Int64(sizes.reply)
+        return greeting
     }
 }
 

@@ -32,7 +32,7 @@ extension Connection {
             loading: loading)
         route.link = ImportLink(wanted, place, file, context, account)
         let operation = makeOperation(request)
-        send(operation, by: route, timeout: content.timeoutMilliseconds)
+        assign(route, to: operation, timeout: content.timeoutMilliseconds)
         return try submitIfAffordable(operation)
     }
 

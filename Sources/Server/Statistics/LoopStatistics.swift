@@ -9,6 +9,8 @@ internal import WireProtocol
 struct LoopStatistics: Sendable {
     var connectionsOpened: UInt64 = 0
     var connectionsOpen: Int = 0
+    var lanesOpened: UInt64 = 0
+    var lanesOpen: Int = 0
     var sessionsOpened: UInt64 = 0
     var sessionsOpen: Int = 0
     var requestsInFlight: Int = 0
@@ -37,6 +39,8 @@ struct LoopStatistics: Sendable {
     mutating func add(_ other: LoopStatistics) {
         connectionsOpened += other.connectionsOpened
         connectionsOpen += other.connectionsOpen
+        lanesOpened += other.lanesOpened
+        lanesOpen += other.lanesOpen
         sessionsOpened += other.sessionsOpened
         sessionsOpen += other.sessionsOpen
         requestsInFlight += other.requestsInFlight

@@ -31,6 +31,7 @@ extension Connection {
             stream.descriptors?.removeAll()
             throw error
         }
+        receiveDescriptors(Int(clamping: count))
         switch stream.descriptors?.take(Int(clamping: count)) {
         case .files(let files): passedFiles = files
         case .tooMany:
@@ -49,8 +50,20 @@ extension Connection {
         }
     }
 
-    /// Closes what belongs to requests that were handled and have not declared it.
-    func closeUndeclared(before rest: Int) { stream.descriptors?.closeUndeclared(before: rest) }
+    /// Beside a lane, descriptors were sent before the request that declares them, and may not have been received.
+    private func receiveDescriptors(_ count: Int) {
+        guard stream.laneState == .open else { return }
+        while let inbox = stream.descriptors, inbox.count < count, !inbox.isBroken {
+            guard case .bytes = stream.receiveSignals() else { return }
+        }
+    }
+
+    /// Closes what belongs to requests that were handled and have not declared it. Beside a lane nobody knows whose they are
+    /// until they are declared.
+    func closeUndeclared(before rest: Int) {
+        if stream.laneState == .open { return }
+        stream.descriptors?.closeUndeclared(before: rest)
+    }
 
     /// Ends a connection to which more have come than it may have waiting.
     func refuseDescriptors() {

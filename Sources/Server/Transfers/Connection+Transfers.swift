@@ -80,7 +80,7 @@ extension Connection {
             operationDidEnd(operation)
         } else if operation.progress == .waitingForFile {
             move(operation, to: .running)
-            operation.resumeClock(at: .now)
+            operation.clock.resume(at: .now)
             armTimer(operation)
             operationDidGoOn(operation, passOn(operation))
         }
@@ -93,7 +93,7 @@ extension Connection {
             transfer.noteFull()
             move(operation, to: .waitingForFile)
             operation.waitingSince = context.loop.now
-            operation.stopClock(at: .now)
+            operation.clock.stop(at: .now)
             disarmTimer(operation)
             context.housekeeper.watch(self)
             return .pending

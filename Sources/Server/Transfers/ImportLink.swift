@@ -280,14 +280,16 @@ final class ImportLink: DatabaseLink {
         guard !place.isSession, let database = place.database else { return beginTransaction() }
         stage = .opening
         let session = SessionRequest(owner: owner, isReadOnly: false, clientName: nil)
-        database.openSession(session, context.drivers) { result in
-            switch result {
-            case .success(let link):
-                self.ownLink = link
-                if let reason = self.operation?.stopReason { return self.fail(.stopped(reason)) }
-                self.beginTransaction()
-            case .failure(let error): self.fail(error)
-            }
+        if let opening = database.openSession(session, context.drivers, done: { self.opened($0) }) { opened(opening) }
+    }
+
+    private func opened(_ opening: SessionOpening) {
+        switch opening {
+        case .success(let link):
+            ownLink = link
+            if let reason = operation?.stopReason { return fail(.stopped(reason)) }
+            beginTransaction()
+        case .failure(let error): fail(error)
         }
     }
 

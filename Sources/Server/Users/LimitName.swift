@@ -6,7 +6,7 @@ internal import Synchronization
 /// A limit that clients can hit.
 enum LimitName: Int, CaseIterable, Sendable {
     case frameBytes, rowBytes
-    case connections, connectionsPerUser, bufferedBytesPerUser, requestsInFlightPerUser, sessionsPerUser
+    case connections, connectionsPerUser, bufferedBytesPerUser, requestsInFlightPerUser, sessionsPerUser, lanesPerUser
     case keptConnections
     case requestsInFlight, sessionsPerConnection, pagedQueriesPerConnection
     case readersPerDatabase, workerThreads, sqliteMemoryBytes, sqliteMemoryBytesPerUser, temporaryBytesPerUser
@@ -23,6 +23,7 @@ enum LimitName: Int, CaseIterable, Sendable {
         case .bufferedBytesPerUser: "buffered_bytes_per_user_max"
         case .requestsInFlightPerUser: "requests_in_flight_per_user_max"
         case .sessionsPerUser: "sessions_per_user_max"
+        case .lanesPerUser: "lanes_per_user_max"
         case .keptConnections: "kept_connections_max"
         case .requestsInFlight: "requests_in_flight_max"
         case .sessionsPerConnection: "sessions_per_connection_max"
@@ -53,6 +54,7 @@ enum LimitName: Int, CaseIterable, Sendable {
         case .bufferedBytesPerUser: Int64(limits.bufferedByteCountPerUserMax)
         case .requestsInFlightPerUser: Int64(limits.requestsInFlightPerUserMax)
         case .sessionsPerUser: Int64(limits.sessionsPerUserMax)
+        case .lanesPerUser: Int64(limits.lanesPerUserMax)
         case .keptConnections: Int64(limits.keptConnectionCountMax)
         case .requestsInFlight: Int64(limits.requestsInFlightMax)
         case .sessionsPerConnection: Int64(limits.sessionsPerConnectionMax)

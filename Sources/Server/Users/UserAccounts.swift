@@ -37,6 +37,8 @@ final class UserAccount: Sendable {
     let requestsInFlight = Usage()
     /// Including those that are being opened.
     let sessions = Usage()
+    /// Connections through shared memory.
+    let lanes = Usage()
     /// Descriptors that the user has sent and that are not closed yet.
     let descriptors = Usage()
     let transfers = Usage()

@@ -16,6 +16,11 @@ public struct HelloRequest: RequestContent {
     public private(set) var notices = false
     /// Whether the client wants to send descriptors along.
     public private(set) var descriptors = false
+    /// Whether the client wants to exchange messages through shared memory.
+    public private(set) var wantsSharedMemory = false
+    /// The sizes of the rings that it would like.
+    public private(set) var requestRingByteCount: Int64?
+    public private(set) var replyRingByteCount: Int64?
 
     public init(_ data: UnsafeRawBufferPointer?) throws(DecodeError) {
         var fields = try FieldReader(data)
@@ -30,6 +35,12 @@ public struct HelloRequest: RequestContent {
                 notices = try fields.optionalBool("notices") ?? false
             } else if name.equals("descriptors") {
                 descriptors = try fields.optionalBool("descriptors") ?? false
+            } else if name.equals("transport") {
+                wantsSharedMemory = try Self.readTransport(&fields)
+            } else if name.equals("request_ring_bytes") {
+                requestRingByteCount = try fields.optionalPositive("request_ring_bytes")
+            } else if name.equals("reply_ring_bytes") {
+                replyRingByteCount = try fields.optionalPositive("reply_ring_bytes")
             } else {
                 try fields.reader.skip()
             }
@@ -38,12 +49,13 @@ public struct HelloRequest: RequestContent {
 
     /// Writes the data of a request from a client that takes integers of any size.
     public static func write(
-        client: String?, notices: Bool, descriptors: Bool = false, _ writer: inout RequestWriter,
-        _ output: inout ByteBuffer
+        client: String?, notices: Bool, descriptors: Bool = false, sharedMemory: Bool = false,
+        _ writer: inout RequestWriter, _ output: inout ByteBuffer
     ) {
         writer.optional("client", client, into: &output)
         writer.field("notices", notices, into: &output)
         if descriptors { writer.field("descriptors", true, into: &output) }
+        if sharedMemory { writer.optional("transport", "\(Self.sharedMemory)", into: &output) }
     }
 
     private static func readVersions(_ fields: inout FieldReader) throws(DecodeError) -> Bool {
@@ -61,6 +73,19 @@ public struct HelloRequest: RequestContent {
         }
         return found
     }
+
+    private static func readTransport(_ fields: inout FieldReader) throws(DecodeError) -> Bool {
+        let start = fields.reader.offset
+        guard let name = try fields.optionalText("transport"), !name.equals(socket) else { return false }
+        guard name.equals(sharedMemory) else {
+            throw DecodeError(.outOfRange(field: "transport", wanted: "\"socket\" or \"shared_memory\""), at: start)
+        }
+        return true
+    }
+
+    /// The name of the transport through shared memory.
+    public static let sharedMemory: StaticString = "shared_memory"
+    public static let socket: StaticString = "socket"
 
     private static func readStyle(_ fields: inout FieldReader) throws(DecodeError) -> Int64Style {
         let start = fields.reader.offset
@@ -85,6 +110,11 @@ public struct HelloReply: ReplyData {
     public var isMonitor: Bool?
     /// Whether the client may send descriptors along; absent if not.
     public var takesDescriptors: Bool?
+    /// Behind this reply, messages go through shared memory; absent if not.
+    public var transport: String?
+    /// The sizes of its rings.
+    public var requestRingByteCount: Int64?
+    public var replyRingByteCount: Int64?
 
     public init() {}
 
@@ -96,6 +126,9 @@ public struct HelloReply: ReplyData {
         visitor.field("administrator", &isAdministrator)
         visitor.optional("monitor", &isMonitor)
         visitor.optional("descriptors", &takesDescriptors)
+        visitor.optional("transport", &transport)
+        visitor.optional("request_ring_bytes", &requestRingByteCount)
+        visitor.optional("reply_ring_bytes", &replyRingByteCount)
     }
 
     /// The peer's process, according to the kernel.

@@ -12,6 +12,8 @@ public struct StatsRequest: EmptyRequest {
 public struct StatsReply: ReplyData {
     public var uptimeMilliseconds: Int64 = 0
     public var connections = OpenCount()
+    /// Connections through shared memory.
+    public var lanes = OpenCount()
     public var sessions = OpenCount()
     public var requestsInFlight: Int64 = 0
     /// By type.
@@ -36,6 +38,7 @@ public struct StatsReply: ReplyData {
     public mutating func visit(_ visitor: inout some FieldVisitor) {
         visitor.field("uptime_ms", &uptimeMilliseconds)
         visitor.field("connections", &connections)
+        visitor.field("lanes", &lanes)
         visitor.field("sessions", &sessions)
         visitor.field("requests_in_flight", &requestsInFlight)
         visitor.field("requests", &requests)

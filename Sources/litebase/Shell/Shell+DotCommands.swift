@@ -17,7 +17,7 @@ extension Shell {
         DotCommand(name: ".again", arguments: "[expanded]", word: "\\g", help: "Run the statement before again"),
         DotCommand(name: ".databases", word: "\\l", help: "List databases that you may open"),
         DotCommand(
-            name: ".describe", arguments: "[TABLE]", word: "\\d",
+            name: ".describe", arguments: "[PATTERN]", word: "\\d",
             help: "Show columns, keys, indexes"),
         DotCommand(name: ".edit", word: "\\e", help: "Edit the statement before, by $EDITOR"),
         DotCommand(
@@ -167,7 +167,6 @@ extension Shell {
             throw UsageError("a transaction is open, and .use would give it up; COMMIT or ROLLBACK first")
         }
         try connection.use(target, isReadOnly: connection.options.isReadOnly)
-        names?.load(connection)
     }
 
     /// Names of formats in sqlite3 and psql.

@@ -1,0 +1,61 @@
+// When a connection gets a lane, and when it is gone.
+
+internal import ByteBuffers
+internal import DatabaseContract
+internal import LinuxSystem
+internal import WireProtocol
+
+extension Connection {
+    /// Checks that nobody can mistake on which side of a `hello` that asks for a lane other messages are.
+    func checkLane() throws(RequestError) {
+        if stream.laneState == .open { return }
+        guard attention == .lastRequest, inFlight.isEmpty, stream.output.isEmpty, !stream.hasUnreadBytes else {
+            throw RequestError(
+                .badRequest, "A hello that asks for shared memory came beside other requests.",
+                hint: "Wait for all replies before it, and for its own before anything else: what follows may have to "
+                    + "go through the memory.")
+        }
+    }
+
+    /// Makes the memory for a lane, if the client may have one.
+    /// - Returns: `nil` if everything stays on the socket: the client can do without.
+    func makeLane(for request: HelloRequest) -> LaneRings? {
+        guard stream.laneState == .none, peer != nil, !isMonitor, !context.isDraining else { return nil }
+        let standard = LaneRings.Sizes.standard
+        let sizes = LaneRings.Sizes(
+            request: request.requestRingByteCount.map(Int.init(clamping:)) ?? standard.request,
+            reply: request.replyRingByteCount.map(Int.init(clamping:)) ?? standard.reply)
+        guard mayHaveLane(byteCount: sizes.byteCount) else { return nil }
+        do throws(Errno) { return try LaneRings(sizes) } catch { return nil }
+    }
+
+    private func mayHaveLane(byteCount: Int) -> Bool {
+        guard account.lanes.count < context.limits.lanesPerUserMax else {
+            hit(.lanesPerUser)
+            return false
+        }
+        settleAccount()
+        guard account.bufferedBytes.count + byteCount <= context.limits.bufferedByteCountPerUserMax else {
+            hit(.bufferedBytesPerUser)
+            return false
+        }
+        return true
+    }
+
+    /// Has everything behind the reply that was just written go through a lane.
+    func open(_ rings: consuming LaneRings) {
+        account.lanes.add(1)
+        context.statistics.lanesOpened += 1
+        context.statistics.lanesOpen += 1
+        stream.open(rings, self, context.loop)
+        settleAccount()
+    }
+
+    /// Gives up the lane, if there is one; unmapping its memory would take the loop some time.
+    func closeLane() {
+        guard let memory = stream.closeLane() else { return }
+        account.lanes.add(-1)
+        context.statistics.lanesOpen -= 1
+        context.shared.disposers.submit(for: 0) { withExtendedLifetime(memory) {} }
+    }
+}
