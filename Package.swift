@@ -53,10 +53,12 @@ let package = Package(
         // Line editing; the library is opened when the shell starts, so that no other command pays for it.
         .target(name: "CEditLine"),
         .target(name: "CNumbers"),
+        // How much of a loop's time and memory a client library may take.
+        .target(name: "CSocketLimits", dependencies: ["CLinux"], exclude: ["DESIGN.md"]),
         // Client libraries are declared by their headers (libpq-dev, libmariadb-dev, libhiredis-dev) and not linked: each is opened
         // when the first database of its kind is named, so that no other daemon pays for it. As .systemLibrary targets they
         // would be linked.
-        .target(name: "CPostgreSQL", dependencies: ["CLinux"], exclude: ["DESIGN.md"]),
+        .target(name: "CPostgreSQL", dependencies: ["CSocketLimits"], exclude: ["DESIGN.md"]),
         .target(name: "CMariaDB"),
         .target(name: "CHiredis"),
 
@@ -78,13 +80,16 @@ let package = Package(
 
         // What may come next at a place of a statement: pure, no I/O. For the daemon and the command line.
         .target(name: "Completion", dependencies: ["SQLText"], exclude: ["DESIGN.md"], swiftSettings: lean),
+        // Rows in files, and text in its encodings: pure, no I/O.
+        .target(
+            name: "Tabular", dependencies: ["ByteBuffers", "CNumbers"], exclude: ["DESIGN.md"], swiftSettings: lean),
         // What is in a database, as an index in memory: pure, no I/O.
         .target(name: "Catalog", dependencies: ["ByteBuffers"], exclude: ["DESIGN.md"], swiftSettings: lean),
 
         // What every engine offers, and what the daemon lends to them; they do not know the wire format.
         .target(
-            name: "DatabaseContract", dependencies: ["Catalog", "LinuxSystem", "ByteBuffers"], exclude: ["DESIGN.md"],
-            swiftSettings: lean),
+            name: "DatabaseContract", dependencies: ["Catalog", "Tabular", "LinuxSystem", "ByteBuffers"],
+            exclude: ["DESIGN.md"], swiftSettings: lean),
         // What engines behind a socket share: the pool of connections, and how one of them is used.
         .target(
             name: "RemoteDatabases", dependencies: ["DatabaseContract", "SQLText", "LinuxSystem", "ByteBuffers"],
@@ -94,23 +99,22 @@ let package = Package(
         .target(
             name: "SQLiteEngine",
             dependencies: [
-                "Catalog", "DatabaseContract", "SQLText", "LinuxSystem", "CSQLite", "CSQLiteAccounts", "CSQLiteFiles",
+                "Catalog", "Tabular", "DatabaseContract", "SQLText", "LinuxSystem", "CSQLite", "CSQLiteAccounts",
+                "CSQLiteFiles",
             ],
             exclude: ["DESIGN.md"], swiftSettings: lean),
         .target(
             name: "PostgreSQLEngine",
             dependencies: [
-                "Catalog", "DatabaseContract", "RemoteDatabases", "SQLText", "LinuxSystem", "ByteBuffers", "CNumbers",
-                "CPostgreSQL",
+                "Catalog", "Tabular", "DatabaseContract", "RemoteDatabases", "SQLText", "LinuxSystem", "ByteBuffers",
+                "CNumbers", "CPostgreSQL",
             ],
             exclude: ["DESIGN.md"], swiftSettings: lean),
         .target(
             name: "MySQLEngine",
             dependencies: [
-                "Catalog", "DatabaseContract", "RemoteDatabases", "SQLText", "LinuxSystem", "ByteBuffers", "CNumbers",
-                "CMariaDB",
-                // What bounds a read from OpenSSL's buffers.
-                "CPostgreSQL",
+                "Catalog", "Tabular", "DatabaseContract", "RemoteDatabases", "SQLText", "LinuxSystem", "ByteBuffers",
+                "CNumbers", "CMariaDB", "CSocketLimits",
             ],
             exclude: ["DESIGN.md"], swiftSettings: lean),
         .target(
@@ -129,7 +133,7 @@ let package = Package(
         .target(
             name: "Server",
             dependencies: [
-                "Catalog", "Completion", "WireProtocol", "DatabaseContract", "LinuxSystem", "ByteBuffers",
+                "Catalog", "Tabular", "Completion", "WireProtocol", "DatabaseContract", "LinuxSystem", "ByteBuffers",
             ],
             exclude: ["DESIGN.md"], swiftSettings: lean),
         .target(
@@ -142,7 +146,7 @@ let package = Package(
                 "Configuration", "Server", "DatabaseContract", "DatabaseEngines", "SystemdSupport", "LinuxSystem",
             ],
             exclude: ["DESIGN.md"], swiftSettings: lean,
-            // libpq and OpenSSL are to find it here (CPostgreSQL.c), and the linker exports only what a linked library uses.
+            // libpq and OpenSSL are to find it here (CSocketLimits.c), and the linker exports only what a linked library uses.
             linkerSettings: [.unsafeFlags(["-Xlinker", "--export-dynamic-symbol=HMAC_Init_ex"])]),
 
         // The other side of the socket.
@@ -158,9 +162,10 @@ let package = Package(
         // Never part of a product.
         .target(
             name: "LiteBaseTesting",
-            dependencies: ["WireProtocol", "SQLText", "Completion", "LinuxSystem", "ByteBuffers"],
+            dependencies: ["WireProtocol", "SQLText", "Completion", "Tabular", "LinuxSystem", "ByteBuffers"],
             exclude: ["DESIGN.md"], swiftSettings: strict),
         .testTarget(name: "CatalogTests", dependencies: ["Catalog", "LiteBaseTesting"], swiftSettings: strict),
+        .testTarget(name: "TabularTests", dependencies: ["Tabular", "LiteBaseTesting"], swiftSettings: strict),
         .testTarget(name: "SQLTextTests", dependencies: ["SQLText", "LiteBaseTesting"], swiftSettings: strict),
         .testTarget(
             name: "CompletionTests", dependencies: ["Completion", "LiteBaseTesting"], exclude: ["Cases"],

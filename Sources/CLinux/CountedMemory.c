@@ -164,7 +164,20 @@ static header *header_of(void *memory) { return (header *)memory - 1; }
 
 int clinux_counted_size(void *memory) { return memory ? (int)header_of(memory)->byte_count : 0; }
 
-void *clinux_counted_allocate(int byte_count)
+enum {
+    TABLE_BYTE_COUNT = 1024,
+    ROOMY_COUNT_MAX = 16,
+    ROOMY_BYTE_COUNT_MIN = 8 << 10,
+    ROOMY_BYTE_COUNT_MAX = 16 << 20,
+    // Several tables begin at the same size.
+    ROOMY_FIRST_COUNT = 4,
+};
+static _Thread_local int roomy_count_left;
+
+void clinux_begin_roomy_tables(void) { roomy_count_left = ROOMY_COUNT_MAX; }
+void clinux_end_roomy_tables(void) { roomy_count_left = 0; }
+
+static void *allocate(int byte_count)
 {
     if (clinux_is_beyond_guard() || !count_bytes(current, (int64_t)byte_count + OVERHEAD)) return NULL;
     header *made = malloc(sizeof(header) + (size_t)byte_count);
@@ -175,6 +188,20 @@ void *clinux_counted_allocate(int byte_count)
     made->account = current;
     made->byte_count = byte_count;
     return made + 1;
+}
+
+static void *allocate_roomy(void)
+{
+    int doublings = ROOMY_COUNT_MAX - roomy_count_left - ROOMY_FIRST_COUNT + 1;
+    int byte_count = ROOMY_BYTE_COUNT_MIN << (doublings > 0 ? doublings : 0);
+    roomy_count_left -= 1;
+    return allocate(byte_count < ROOMY_BYTE_COUNT_MAX ? byte_count : ROOMY_BYTE_COUNT_MAX);
+}
+
+void *clinux_counted_allocate(int byte_count)
+{
+    if (byte_count == TABLE_BYTE_COUNT && roomy_count_left > 0) return allocate_roomy();
+    return allocate(byte_count);
 }
 
 void clinux_counted_free(void *memory)

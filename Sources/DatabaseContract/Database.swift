@@ -16,6 +16,9 @@ public struct SessionRequest: Sendable {
     }
 }
 
+/// What came of opening a session.
+public typealias SessionOpening = Result<any DatabaseLink, DriverError>
+
 /// A database as all loops share it.
 ///
 /// - Thread: any.
@@ -28,10 +31,12 @@ public protocol Database: AnyObject, Sendable {
     var isVolatile: Bool { get }
     /// Makes the link for the autocommit requests of one loop.
     func makeSharedLink(_ context: DriverContext) -> any DatabaseLink
-    /// Opens a link for one session. `done` is called on the context's loop, possibly before this returns.
+    /// Opens a link for one session. `done` is called on the context's loop after this has returned, and only if it has
+    /// returned `nil`.
+    /// - Returns: what came of it, or `nil` if that takes longer.
     func openSession(
-        _ request: SessionRequest, _ context: DriverContext,
-        done: @escaping (Result<any DatabaseLink, DriverError>) -> Void)
+        _ request: SessionRequest, _ context: DriverContext, done: @escaping (SessionOpening) -> Void
+    ) -> SessionOpening?
     /// Reads that have left their loops and keep a connection: the present number, the peak, and how many had to wait.
     var longReadLoad: (count: Int, peak: Int, delayedCount: UInt64) { get }
     /// How busy the connections to a server are; `nil` for a database without a server.

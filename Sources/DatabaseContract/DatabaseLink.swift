@@ -10,18 +10,18 @@ public import LinuxSystem
 public final class DriverContext {
     public let loop: EventLoop
     /// For long reads.
-    public let workers: WorkerPool
+    public let longReadWorkers: WorkerPool
     /// For writes, opening and rolling back, which long reads must not delay, and for short work that is too long for a loop.
-    public let writers: WorkerPool
+    public let promptWorkers: WorkerPool
     /// Users who have held the loop for too long.
     package let slowUsers = SlowUsers()
     /// Called on the loop, now and then, when somebody waits for what the loop's links hold.
     public var onContention: (() -> Void)?
 
-    public init(loop: EventLoop, workers: WorkerPool, writers: WorkerPool) {
+    public init(loop: EventLoop, longReadWorkers: WorkerPool, promptWorkers: WorkerPool) {
         self.loop = loop
-        self.workers = workers
-        self.writers = writers
+        self.longReadWorkers = longReadWorkers
+        self.promptWorkers = promptWorkers
     }
 }
 

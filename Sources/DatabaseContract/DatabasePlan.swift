@@ -18,7 +18,7 @@ public struct DatabasePlan: Sendable {
     /// The same database with another login, which then reports state changes of the server that both use.
     public var other: (any Database)?
     /// Threads for opening and writing.
-    public var workers: WorkerPool
+    public var promptWorkers: WorkerPool
     /// Returns why a file that was opened may not be used.
     public var refusal: @Sendable (FileIdentity) -> DriverError? = { _ in nil }
     /// Called when its file was opened, or with the reason why it could not be.
@@ -28,11 +28,11 @@ public struct DatabasePlan: Sendable {
     /// Called when its server becomes reachable or unreachable.
     public var onChange: @Sendable (ServerChange) -> Void = { _ in }
 
-    public init(name: String, isOurs: Bool, settings: DatabaseSettings, workers: WorkerPool) {
+    public init(name: String, isOurs: Bool, settings: DatabaseSettings, promptWorkers: WorkerPool) {
         self.name = name
         self.isOurs = isOurs
         self.settings = settings
-        self.workers = workers
+        self.promptWorkers = promptWorkers
     }
 }
 

@@ -15,6 +15,14 @@ public enum CountedMemory {
     }
     public static func size(_ memory: UnsafeMutableRawPointer?) -> Int32 { clinux_counted_size(memory) }
 
+    /// Does something in which the calling thread may read a schema, with room for SQLite's hash tables: otherwise the time that
+    /// it takes grows with the square of the number of tables (`clinux_begin_roomy_tables`).
+    public static func withRoomyTables<Result>(_ body: () -> Result) -> Result {
+        clinux_begin_roomy_tables()
+        defer { clinux_end_roomy_tables() }
+        return body()
+    }
+
     /// The most that may be allocated, in bytes, in all and for one account; 0: no limit.
     public static func setLimits(inAll: Int, byOne: Int) { clinux_set_memory_limits(Int64(inAll), Int64(byOne)) }
     /// The most that the temporary files of one account may hold, in bytes, and how many may be open, in all and for one account;

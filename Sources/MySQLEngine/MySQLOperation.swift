@@ -1,7 +1,7 @@
 // Calls of libmariadb that may have to wait: each is started, and continued whenever the socket is ready.
 
 internal import CMariaDB
-internal import CPostgreSQL
+internal import CSocketLimits
 internal import DatabaseContract
 internal import LinuxSystem
 internal import RemoteDatabases
@@ -74,8 +74,8 @@ struct MySQLCalls {
         // libmariadb wants an address also for nothing.
         let text = sql.baseAddress?.assumingMemoryBound(to: CChar.self)
         let length = UInt(sql.count)
-        cpostgresql_allow(Self.turnByteCountMax(operation))
-        defer { cpostgresql_allow(-1) }
+        csocketlimits_allow(Self.turnByteCountMax(operation))
+        defer { csocketlimits_allow(-1) }
         switch operation {
         case .query: waits = libmariadb.mysql_real_query_start(&status, handle, text, length)
         case .fetchRow(let result): waits = libmariadb.mysql_fetch_row_start(&row, result)
@@ -98,8 +98,8 @@ struct MySQLCalls {
     mutating func proceed() {
         guard let current, waits != 0 else { return }
         let ready = waits & (MYSQL_WAIT_READ | MYSQL_WAIT_WRITE)
-        cpostgresql_allow(Self.turnByteCountMax(current))
-        defer { cpostgresql_allow(-1) }
+        csocketlimits_allow(Self.turnByteCountMax(current))
+        defer { csocketlimits_allow(-1) }
         switch current {
         case .query: waits = libmariadb.mysql_real_query_cont(&status, handle, ready)
         case .fetchRow(let result): waits = libmariadb.mysql_fetch_row_cont(&row, result, ready)

@@ -37,9 +37,11 @@ final class PostgreSQLConnection: ServerConnection {
     var parameters = PostgreSQLParameters()
     var rows = PostgreSQLRows()
     var mustFlush = false
-    var gathering = PostgreSQLGathering()
+    var input = PostgreSQLInput()
     /// A long row that waits for a worker.
     var heldResult: OpaquePointer?
+    /// A COPY that is under way.
+    var copy: PostgreSQLCopy?
 
     init(
         _ handle: OpaquePointer, _ types: PostgreSQLTypes, _ place: PostgreSQLLocation,
@@ -64,7 +66,7 @@ final class PostgreSQLConnection: ServerConnection {
 
     /// A notice belongs to whatever runs.
     private func take(notice: OpaquePointer) {
-        gathering.noteMessage()
+        input.noteMessage()
         // One of libpq's own: it has dropped an answer for which there was no question.
         if PostgreSQLErrors.sqlState(notice) == nil { exchange.noteOutOfStep() }
         guard let run, run.wantsNotices, exchange.isAtStatement else { return }
@@ -91,15 +93,15 @@ final class PostgreSQLConnection: ServerConnection {
 
     /// Notifications are not carried: those of a session that has sent LISTEN must not pile up while it is idle.
     override func isAlive() -> Bool {
-        guard case .read = gathering.read(handle) else { return false }
+        guard case .read = input.read(handle) else { return false }
         dropNotifications()
-        return libpq.PQstatus(handle) == CONNECTION_OK && !exchange.isOutOfStep && !gathering.isFruitless
+        return libpq.PQstatus(handle) == CONNECTION_OK && !exchange.isOutOfStep && !input.isFruitless
     }
 
     func dropNotifications() {
         while let notification = libpq.PQnotifies(handle) {
             libpq.PQfreemem(notification)
-            gathering.noteMessage()
+            input.noteMessage()
         }
     }
 
@@ -111,7 +113,7 @@ final class PostgreSQLConnection: ServerConnection {
     override func send(_ run: StatementRun) throws(DriverError) {
         exchange.beginRun(isSession: mode.isSession)
         reading = Reading(rowCountLeft: run.rowCountMax)
-        gathering = PostgreSQLGathering(rowByteCountMax: run.sink.rowByteCountMax)
+        input = PostgreSQLInput(rowByteCountMax: run.sink.rowByteCountMax)
         // Commands before this one have all been answered; libpq tells a server that has hung up meanwhile. A connection of
         // the pool was looked at when it was taken.
         guard !mode.isSession || isAlive() else { throw lostError }
@@ -120,6 +122,7 @@ final class PostgreSQLConnection: ServerConnection {
         case .describe: try sendDescribe(run)
         case .batch(let isAtomic): try beginBatch(run, isAtomic: isAtomic)
         case .backup: throw .noFileToCopy
+        case .load: try sendCopy(run)
         }
         activate()
     }
@@ -161,18 +164,18 @@ final class PostgreSQLConnection: ServerConnection {
     }
 
     override func advanceAway() -> Progress {
-        gathering.beginLook()
+        input.beginLook()
         return advanceAndRead()
     }
 
     override func advance(isReadable: Bool) -> Progress {
         if !absence.isAway, absence.hasBeen { return .heavy }
         if isReadable {
-            switch gathering.read(handle) {
+            switch input.read(handle) {
             case .read:
-                noteMessageSize(gathering.byteCount)
+                noteMessageSize(input.byteCount)
                 // Its buffer, and the row that it will make of that.
-                if gathering.isLong { run?.sink.noteHeld(2 * gathering.byteCount) }
+                if input.isLong { run?.sink.noteHeld(2 * input.byteCount) }
             case .failed: return lost()
             case .tooMuch: return .broken(exchange.tooLong(current.effect))
             }
@@ -182,6 +185,7 @@ final class PostgreSQLConnection: ServerConnection {
             if state < 0 { return lost() }
             mustFlush = state > 0
         }
+        if copy != nil { return advanceCopy() }
         while true {
             while exchange.isAwaiting { if let progress = takeNext(isReadable) { return progress } }
             guard continueBatch() else { break }
@@ -195,7 +199,7 @@ final class PostgreSQLConnection: ServerConnection {
     /// Takes what libpq hands out next.
     /// - Returns: what came of it, unless there is more to be taken.
     private func takeNext(_ isReadable: Bool) -> Progress? {
-        if !absence.isAway, gathering.isLong { return .heavy }
+        if !absence.isAway, input.isLong { return .heavy }
         if let held = heldResult.take() {
             defer { libpq.PQclear(held) }
             return take(held)
@@ -204,13 +208,13 @@ final class PostgreSQLConnection: ServerConnection {
             if libpq.PQstatus(handle) != CONNECTION_OK { return lost() }
             dropNotifications()
             let isOurLook = isReadable || absence.isAway
-            if isOurLook, gathering.isFruitless {
+            if isOurLook, input.isFruitless {
                 return .broken(exchange.nonsense("It has too many parameters.", current.effect))
             }
             continueBatchWhileWaiting()
             return .waiting(mustFlush ? [.readable, .writable] : .readable)
         }
-        gathering.noteMessage()
+        input.noteMessage()
         // libpq has dropped an answer too many, between two others, if it was there in time.
         if exchange.isOutOfStep {
             return .broken(exchange.nonsense("It answers what it was not asked.", current.effect))
@@ -235,7 +239,7 @@ final class PostgreSQLConnection: ServerConnection {
 
     // MARK: The end
 
-    private func finishRun() {
+    func finishRun() {
         parameters.trim()
         dropNotifications()
         let isUnknown =
@@ -252,6 +256,7 @@ final class PostgreSQLConnection: ServerConnection {
 
     /// The connection has ended. What the server said last may be there still.
     func lost() -> Progress {
+        copy = nil
         var count = 0
         while count < Self.lastAnswerCountMax, exchange.isAwaiting,
             libpq.PQstatus(handle) != CONNECTION_OK || libpq.PQisBusy(handle) == 0

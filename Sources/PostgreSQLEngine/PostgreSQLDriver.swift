@@ -24,23 +24,33 @@ struct PostgreSQLDriver: RemoteDriver {
 
     func open(password: String?) throws(DriverError) -> HandedOver<ServerConnection> {
         try PostgreSQLLibrary.load()
-        let dialogue = try PostgreSQLDialogue(place, password: password, settings)
-        let server = try PostgreSQLServerFacts(dialogue)
-        try types.load(dialogue)
-        let handle = try dialogue.release()
+        let handshake = try PostgreSQLHandshake(place, password: password, settings)
+        let server = try PostgreSQLServerFacts(handshake)
+        try types.load(handshake)
+        let handle = try handshake.release()
         return HandedOver(PostgreSQLConnection(handle, types, place, server))
     }
 
     // MARK: Before anything is sent
 
     func check(_ run: StatementRun, _ mode: RunMode) throws(DriverError) {
-        if case .batch = run.kind { return }
+        switch run.kind {
+        case .batch: return
+        // The text is ours.
+        case .load: return mode.isReadOnly ? try refuseToLoad() : ()
+        case .statement, .describe, .backup: break
+        }
         if case .describe = run.kind {
             // The server describes even nothing.
             var words = LeadingWords(run.sql, .postgresql)
             if words.isAtEnd { throw Self.noStatement }
         }
         try Self.check(run.sql, run.parameters, mode, isInAtomicBatch: false)
+    }
+
+    private func refuseToLoad() throws(DriverError) {
+        throw DriverError(
+            .readOnly, "The session or database is read-only, and this is for writing.", sqlState: "25006")
     }
 
     /// What cannot be sent, and what would change a connection that others will use.

@@ -29,14 +29,14 @@ struct PostgreSQLServerFacts {
     /// Asks the server.
     /// - Throws: `connectFailed` when it does not answer.
     /// - Thread: one that may block.
-    init(_ dialogue: PostgreSQLDialogue) throws(DriverError) {
-        version = dialogue.parameter("server_version") ?? ""
-        applicationName = dialogue.parameter("application_name") ?? ""
-        let isOfBytes = dialogue.parameter("server_encoding") == "SQL_ASCII"
-        isBytewise = isOfBytes ? try dialogue.ask(Self.bytewiseStatement) : false
+    init(_ handshake: PostgreSQLHandshake) throws(DriverError) {
+        version = handshake.parameter("server_version") ?? ""
+        applicationName = handshake.parameter("application_name") ?? ""
+        let isOfBytes = handshake.parameter("server_encoding") == "SQL_ASCII"
+        isBytewise = isOfBytes ? try handshake.ask(Self.bytewiseStatement) : false
         var processNumber: Int32?
         var interval = ""
-        _ = try dialogue.ask(
+        _ = try handshake.ask(
             """
             SELECT pg_catalog.pg_backend_pid(), \
             pg_catalog.current_setting('client_connection_check_interval', true)
@@ -47,7 +47,7 @@ struct PostgreSQLServerFacts {
             interval = libpq.PQgetvalue(row, 0, 1).map { PostgreSQLText.clipped($0, byteCountMax: 16) } ?? ""
         }
         // Of something that speaks the protocol and is no PostgreSQL, as little as possible is taken for granted.
-        isBehindPooler = processNumber != dialogue.processNumber
-        watchesClient = !isBehindPooler && interval == "0" ? try dialogue.ask(Self.watchStatement) : false
+        isBehindPooler = processNumber != handshake.processNumber
+        watchesClient = !isBehindPooler && interval == "0" ? try handshake.ask(Self.watchStatement) : false
     }
 }

@@ -45,12 +45,12 @@ final class PostgreSQLTypes: Sendable {
         + "AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.reltype = typelem AND typelem <> 0) LIMIT \(nameCountMax)"
 
     /// Reads the names, on a connection that was just opened.
-    func load(_ dialogue: PostgreSQLDialogue) throws(DriverError) {
+    func load(_ handshake: PostgreSQLHandshake) throws(DriverError) {
         guard names.withLock({ $0.isEmpty }) else { return }
         let query = Self.newTypesQuery.utf8CString
         _ = try query.withUnsafeBufferPointer { text throws(DriverError) in
             // There is an address: the NUL at least.
-            try dialogue.ask(text.baseAddress.unsafelyUnwrapped, take)
+            try handshake.ask(text.baseAddress.unsafelyUnwrapped, take)
         }
     }
 

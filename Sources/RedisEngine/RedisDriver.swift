@@ -31,17 +31,17 @@ struct RedisDriver: RemoteDriver {
     // MARK: Connecting
 
     func open(password: String?) throws(DriverError) -> HandedOver<ServerConnection> {
-        let dialogue = try greet(password: password, limit: settings.connectMillisecondsMax)
+        let handshake = try greet(password: password, limit: settings.connectMillisecondsMax)
         if place.database != 0 {
-            let reply = try dialogue.ask(["SELECT", "\(place.database)"])
-            if let error = reply.error { throw dialogue.refused(error) }
+            let reply = try handshake.ask(["SELECT", "\(place.database)"])
+            if let error = reply.error { throw handshake.refused(error) }
         }
-        var greeting = dialogue.greeting
-        greeting.serverRun = try dialogue.runID()
-        greeting.commands = try tables.table(dialogue, greeting.serverRun)
-        guard let reader = chiredis_reader_create(redisTakeElement) else { throw dialogue.failed("Out of memory.") }
+        var greeting = handshake.greeting
+        greeting.serverRun = try handshake.runID()
+        greeting.commands = try tables.table(handshake, greeting.serverRun)
+        guard let reader = chiredis_reader_create(redisTakeElement) else { throw handshake.failed("Out of memory.") }
         do throws(DriverError) {
-            let descriptor = try dialogue.release()
+            let descriptor = try handshake.release()
             return HandedOver(RedisConnection(descriptor, reader, greeting, self))
         } catch {
             chiredis_reader_free(reader)
@@ -49,11 +49,11 @@ struct RedisDriver: RemoteDriver {
         }
     }
 
-    private func greet(password: String?, limit: Int64) throws(DriverError) -> RedisDialogue {
+    private func greet(password: String?, limit: Int64) throws(DriverError) -> RedisHandshake {
         try RedisLibrary.load()
-        let dialogue = try RedisDialogue(place, limitMilliseconds: limit)
-        try dialogue.greet(user: place.user, password: password ?? place.password)
-        return dialogue
+        let handshake = try RedisHandshake(place, limitMilliseconds: limit)
+        try handshake.greet(user: place.user, password: password ?? place.password)
+        return handshake
     }
 
     /// Ends what a connection waits for, on another connection.
@@ -63,9 +63,9 @@ struct RedisDriver: RemoteDriver {
         guard let clientID = greeting.clientID else { return }
         do throws(DriverError) {
             let password = try settings.passwordFile?.read()
-            let dialogue = try greet(password: password, limit: Self.unblockMillisecondsMax)
-            guard try dialogue.runID() == greeting.serverRun else { return }
-            _ = try dialogue.ask(["CLIENT", "UNBLOCK", "\(clientID)", "ERROR"])
+            let handshake = try greet(password: password, limit: Self.unblockMillisecondsMax)
+            guard try handshake.runID() == greeting.serverRun else { return }
+            _ = try handshake.ask(["CLIENT", "UNBLOCK", "\(clientID)", "ERROR"])
         } catch {
             // The connection is closed if it does not settle.
         }
@@ -113,9 +113,9 @@ private final class RedisTables: Sendable {
     private let last = Mutex<(server: String, table: RedisCommandTable)?>(nil)
 
     /// The commands of the server at the other end; `nil` if the user may not ask.
-    func table(_ dialogue: RedisDialogue, _ server: String?) throws(DriverError) -> RedisCommandTable? {
+    func table(_ handshake: RedisHandshake, _ server: String?) throws(DriverError) -> RedisCommandTable? {
         if let server, let known = last.withLock({ $0?.server == server ? $0?.table : nil }) { return known }
-        let reply = try dialogue.ask(["COMMAND"])
+        let reply = try handshake.ask(["COMMAND"])
         if reply.error != nil { return nil }
         let table = RedisCommandTable(reply)
         if let server { last.withLock { $0 = (server, table) } }

@@ -20,20 +20,14 @@ final class PooledSessionLink: DatabaseLink, ConnectionHolder {
     let serverVersion: String
 
     static func open(
-        _ request: SessionRequest, _ shard: PoolShard, done: @escaping (Result<any DatabaseLink, DriverError>) -> Void
-    ) {
+        _ request: SessionRequest, _ shard: PoolShard, done: @escaping (SessionOpening) -> Void
+    ) -> SessionOpening? {
         let mode = RunMode(isReadOnly: request.isReadOnly || shard.database.isReadOnly, isSession: true)
-        let finish = { (connection: ServerConnection) in
-            done(.success(PooledSessionLink(shard, connection, request, mode)))
+        let make = { (answer: ConnectionRequest.Answer) -> SessionOpening in
+            answer.map { PooledSessionLink(shard, $0, request, mode) }
         }
-        if let connection = shard.take(for: request.owner) { return finish(connection) }
-        let take = { (answer: ConnectionRequest.Answer) in
-            switch answer {
-            case .success(let connection): finish(connection)
-            case .failure(let error): done(.failure(error))
-            }
-        }
-        if let answer = shard.ask(ConnectionRequest(request.owner, done: take)) { take(answer) }
+        if let connection = shard.take(for: request.owner) { return make(.success(connection)) }
+        return shard.ask(ConnectionRequest(request.owner) { done(make($0)) }).map(make)
     }
 
     private init(_ shard: PoolShard, _ connection: ServerConnection, _ request: SessionRequest, _ mode: RunMode) {

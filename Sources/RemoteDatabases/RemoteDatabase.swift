@@ -61,9 +61,8 @@ public final class RemoteDatabase: Database {
     public func makeSharedLink(_ context: DriverContext) -> any DatabaseLink { PooledLink(shard(for: context)) }
 
     public func openSession(
-        _ request: SessionRequest, _ context: DriverContext,
-        done: @escaping (Result<any DatabaseLink, DriverError>) -> Void
-    ) {
+        _ request: SessionRequest, _ context: DriverContext, done: @escaping (SessionOpening) -> Void
+    ) -> SessionOpening? {
         PooledSessionLink.open(request, shard(for: context), done: done)
     }
 

@@ -57,10 +57,10 @@ extension ServerConnection {
 
     /// Frees storage, which takes a loop too long if there is much of it (munmap(2)).
     package final func giveBack(_ buffer: inout ByteBuffer) {
-        guard buffer.capacity > Self.keptMessageByteCountMax, let workers else { return buffer.releaseStorage() }
+        guard buffer.capacity > Self.keptMessageByteCountMax, let promptWorkers else { return buffer.releaseStorage() }
         let parcel = Disposal()
         swap(&parcel.buffer, &buffer)
-        workers.submit(for: LinkOwner.daemon.uid) { parcel.buffer.releaseStorage() }
+        promptWorkers.submit(for: LinkOwner.daemon.uid) { parcel.buffer.releaseStorage() }
     }
 
     /// The transaction state, for callers that do not know the connection's phase.
@@ -74,7 +74,7 @@ extension ServerConnection {
         let mailbox = context.loop.mailbox
         let here = LoopBound(self, mailbox)
         let parcel = HandedOver((connection: self, sending: absence.sending.take()))
-        context.writers.submit(for: lastUID ?? LinkOwner.daemon.uid) {
+        context.promptWorkers.submit(for: lastUID ?? LinkOwner.daemon.uid) {
             let progress = HandedOver(parcel.value.connection.work(parcel.value.sending))
             mailbox.submit { here.wrapped.didComeBack(progress.value) }
         }

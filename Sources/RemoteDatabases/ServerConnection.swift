@@ -441,12 +441,12 @@ open class ServerConnection: EventSource {
         let mailbox = context.loop.mailbox
         let here = LoopBound(self, mailbox)
         let parcel = HandedOver(self)
-        context.writers.submit(for: LinkOwner.daemon.uid) {
+        context.promptWorkers.submit(for: LinkOwner.daemon.uid) {
             parcel.value.finish()
             mailbox.submit { here.wrapped.didClose() }
         }
     }
 
     /// Threads for work that takes a loop too long.
-    final var workers: WorkerPool? { context?.writers }
+    final var promptWorkers: WorkerPool? { context?.promptWorkers }
 }

@@ -162,7 +162,7 @@ final class LoopReader: EventSource {
         idleMilliseconds += lookMilliseconds
         if wasIdle < Self.pageMillisecondsMax, idleMilliseconds >= Self.pageMillisecondsMax {
             own?.releasePages()
-            context.workers.submit(for: LinkOwner.daemon.uid) { Memory.trim() }
+            context.longReadWorkers.submit(for: LinkOwner.daemon.uid) { Memory.trim() }
         }
         guard database.options.idleMillisecondsMax > 0, !database.options.isMemory else { return }
         if idleMilliseconds < database.options.idleMillisecondsMax { return setIdleTimer() }
@@ -173,7 +173,7 @@ final class LoopReader: EventSource {
     /// Closes the reader, and with it the database unless others use it.
     private func rest() {
         let (database, reader) = (database, own.take())
-        context.writers.submit(for: LinkOwner.daemon.uid) {
+        context.promptWorkers.submit(for: LinkOwner.daemon.uid) {
             reader?.close()
             database.restIfUnused()
         }

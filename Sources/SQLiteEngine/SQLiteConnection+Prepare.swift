@@ -144,7 +144,9 @@ extension SQLiteConnection {
         var tail: UnsafePointer<CChar>?
         let text = sql.baseAddress?.assumingMemoryBound(to: CChar.self)
         let flags = SQLITE_PREPARE_PERSISTENT | (withVirtualTables ? 0 : SQLITE_PREPARE_NO_VTAB)
-        let result = sqlite3_prepare_v3(self.handle, text, Int32(sql.count), UInt32(flags), &handle, &tail)
+        let result = CountedMemory.withRoomyTables {
+            sqlite3_prepare_v3(self.handle, text, Int32(sql.count), UInt32(flags), &handle, &tail)
+        }
         let refusal = AllocationGuard.end()
         end()
         isPreparing = false

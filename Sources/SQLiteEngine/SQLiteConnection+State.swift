@@ -34,7 +34,8 @@ extension SQLiteConnection {
         isOwnStatement = true
         defer { isOwnStatement = false }
         var statement: OpaquePointer?
-        return sqlite3_prepare_v2(handle, sql, -1, &statement, nil) == SQLITE_OK ? statement : nil
+        let result = CountedMemory.withRoomyTables { sqlite3_prepare_v2(handle, sql, -1, &statement, nil) }
+        return result == SQLITE_OK ? statement : nil
     }
 
     /// Releases caches when memory is short.

@@ -229,7 +229,8 @@ final class SQLiteConnection: @unchecked Sendable {
         isOwnStatement = true
         defer { isOwnStatement = false }
         let commitCount = litebase_sqlite3_commits()
-        let result = sqlite3_exec(handle, sql, nil, nil, nil)
+        // Many a PRAGMA has SQLite read the schema.
+        let result = CountedMemory.withRoomyTables { sqlite3_exec(handle, sql, nil, nil, nil) }
         if result != SQLITE_OK { throw explain(SQLiteErrors.error(handle, result), commitCountBefore: commitCount) }
     }
 
@@ -446,7 +447,7 @@ final class SQLiteConnection: @unchecked Sendable {
         }
         if let current, current.run.stopReason != nil || current.isCheckpoint { return 0 }
         if budget.deadline < .now { return 0 }
-        if !group.isEmpty, group.allSatisfy(\.isWithdrawn) { return 0 }
+        if !group.isEmpty, group.allSatisfy({ $0.claim.isWithdrawn }) { return 0 }
         let now = MonotonicInstant.now
         if attempt == 0 { busySince = now }
         if now.nanoseconds(since: busySince) > options.busyMillisecondsMax * 1_000_000 { return 0 }

@@ -84,7 +84,7 @@ extension SQLiteDatabase {
     func write(_ group: [SQLiteExecution]) {
         let opening = state.withLock { $0.opening }
         guard case .open(let writer?, let generation) = opening, isInPlace(generation) else {
-            for execution in group where execution.takeForWriter() { execution.mustStartAgain = true }
+            for execution in group where execution.claim.begin() { execution.claim.undo() }
             return
         }
         writer.run(group)
@@ -96,10 +96,10 @@ extension SQLiteDatabase {
         // What is acknowledged was in the file at that path after its commit.
         if isInPlace(generation) { return }
         let keepsCommits = generation.files?.keepCommits ?? true
-        for execution in group where execution.isWritten {
+        for execution in group where execution.claim.isFinished {
             if execution.mayStartAgain {
                 execution.run.restart()
-                execution.mustStartAgain = true
+                execution.claim.undo()
             } else if !keepsCommits, execution.run.error == nil {
                 execution.endAsUnknown()
             }
@@ -152,13 +152,14 @@ extension SQLiteDatabase {
         if isIndex { files.loseIndex() }
         onReplaced(change)
         for notify in left.2 { notify() }
-        if isIndex { workers.submit(for: LinkOwner.daemon.uid) { SQLiteLosses.tell(of: self) } }
+        if isIndex { promptWorkers.submit(for: LinkOwner.daemon.uid) { SQLiteLosses.tell(of: self) } }
     }
 
     /// All connections to the old files but the writer's are closed.
     func nobodyIsLeft() {
         let ticket = WriteTicket(
-            .session(granted: { [self] in workers.submit(for: LinkOwner.daemon.uid) { [self] in openAnew() } }), .daemon
+            .session(granted: { [self] in promptWorkers.submit(for: LinkOwner.daemon.uid) { [self] in openAnew() } }),
+            .daemon
         )
         writes.enqueue(ticket)
     }

@@ -14,7 +14,8 @@ extension SQLiteDatabase {
         guard !options.isMemory, state.withLock({ Self.isUnused($0) }) else { return }
         // With the write turn: writers check before and after whether the database is the same.
         let ticket = WriteTicket(
-            .session(granted: { [self] in workers.submit(for: LinkOwner.daemon.uid) { [self] in rest() } }), .daemon)
+            .session(granted: { [self] in promptWorkers.submit(for: LinkOwner.daemon.uid) { [self] in rest() } }),
+            .daemon)
         writes.enqueue(ticket)
     }
 

@@ -55,7 +55,7 @@ public final class SQLiteDatabase: Database {
     }
     let options: SQLiteOptions
     private let readerCountMax: Int
-    let workers: WorkerPool
+    let promptWorkers: WorkerPool
     private let onOpen: @Sendable (DriverError?) -> Void
     let onReplaced: @Sendable (String) -> Void
     let state = Mutex(State())
@@ -76,7 +76,7 @@ public final class SQLiteDatabase: Database {
         self.name = name
         file = location
         isReadOnly = plan.isReadOnly || location.mode == .readOnly
-        workers = plan.workers
+        promptWorkers = plan.promptWorkers
         onOpen = plan.onOpen
         onReplaced = plan.onReplaced
         readerCountMax = settings.readerCountMax
@@ -99,10 +99,10 @@ public final class SQLiteDatabase: Database {
     public func makeSharedLink(_ context: DriverContext) -> any DatabaseLink { SQLiteSharedLink(self, context) }
 
     public func openSession(
-        _ request: SessionRequest, _ context: DriverContext,
-        done: @escaping (Result<any DatabaseLink, DriverError>) -> Void
-    ) {
+        _ request: SessionRequest, _ context: DriverContext, done: @escaping (SessionOpening) -> Void
+    ) -> SessionOpening? {
         SQLiteSessionLink.open(request, self, context, done: done)
+        return nil
     }
 
     deinit { SQLiteLosses.forget(self) }
@@ -143,7 +143,7 @@ public final class SQLiteDatabase: Database {
         }
         switch action {
         case .callNow: done(nil)
-        case .open: workers.submit(for: LinkOwner.daemon.uid) { self.open() }
+        case .open: promptWorkers.submit(for: LinkOwner.daemon.uid) { self.open() }
         case .wait: break
         }
     }
@@ -275,7 +275,7 @@ public final class SQLiteDatabase: Database {
 
     /// Closes an unused reader on a worker: it takes a loop too long.
     func dispose(of reader: SQLiteConnection) {
-        workers.submit(for: LinkOwner.daemon.uid) { reader.close() }
+        promptWorkers.submit(for: LinkOwner.daemon.uid) { reader.close() }
     }
 
     // MARK: Writing
@@ -286,18 +286,18 @@ public final class SQLiteDatabase: Database {
     }
 
     private func runWrites(_ group: [WriteTicket]) {
-        workers.submit(for: group[0].owner.uid) { [self] in
+        promptWorkers.submit(for: group[0].owner.uid) { [self] in
             let executions = group.compactMap(\.execution)
             write(executions)
-            let finished = executions.filter(\.isWritten)
-            for ticket in writes.release(unfinished: group.filter { $0.execution?.isWritten == false }) {
-                guard let execution = ticket.execution, execution.takeForWriter(),
+            let finished = executions.filter { $0.claim.isFinished }
+            for ticket in writes.release(unfinished: group.filter { $0.execution?.claim.isFinished == false }) {
+                guard let execution = ticket.execution, execution.claim.begin(),
                     let reason = execution.run.stopReason
                 else { continue }
                 execution.run.error = .stopped(reason)
-                execution.mailbox.submit { execution.onWritten?() }
+                execution.mailbox.submit { execution.wait.onWritten?() }
             }
-            for execution in finished { execution.mailbox.submit { execution.onWritten?() } }
+            for execution in finished { execution.mailbox.submit { execution.wait.onWritten?() } }
         }
     }
 
@@ -307,7 +307,7 @@ public final class SQLiteDatabase: Database {
         guard isOpen, options.usesWAL else { return done() }
         let ticket = WriteTicket(
             .session(granted: { [self] in
-                workers.submit(for: LinkOwner.daemon.uid) { [self] in checkpointNow(done) }
+                promptWorkers.submit(for: LinkOwner.daemon.uid) { [self] in checkpointNow(done) }
             }), .daemon)
         writes.enqueue(ticket)
     }

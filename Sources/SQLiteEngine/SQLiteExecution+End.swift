@@ -47,7 +47,7 @@ extension SQLiteExecution {
     private func summarize(_ connection: SQLiteConnection, _ statement: CachedStatement) {
         if statement.insertTarget != nil { takeInsertID(connection) }
         // `changes` keeps its value over statements that change no row, such as CREATE TABLE.
-        guard sqlite3_total_changes64(connection.handle) != totalChangesBefore else { return }
+        guard sqlite3_total_changes64(connection.handle) != before.totalChanges else { return }
         run.summary.rowsAffected = sqlite3_changes64(connection.handle)
     }
 
@@ -56,7 +56,7 @@ extension SQLiteExecution {
     private func takeInsertID(_ connection: SQLiteConnection) {
         let rowID = sqlite3_last_insert_rowid(connection.handle)
         // Virtual tables have no hook: a new number shows an insertion.
-        guard connection.hasInserted || rowID != lastInsertIDBefore else { return }
+        guard connection.hasInserted || rowID != before.lastInsertID else { return }
         run.summary.lastInsertID = rowID
     }
 

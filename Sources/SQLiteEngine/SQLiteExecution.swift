@@ -8,7 +8,6 @@ internal import CSQLite
 internal import CSQLiteFiles
 internal import DatabaseContract
 internal import LinuxSystem
-internal import Synchronization
 
 /// The result of a piece of work on a statement.
 enum AdvanceOutcome {
@@ -49,45 +48,72 @@ final class SQLiteExecution: @unchecked Sendable {
     @exclusivity(unchecked) var statement: CachedStatement?
     /// What a backup reads.
     @exclusivity(unchecked) private var pages: PageReader?
-    /// What it waits for; used on the loop only.
-    @exclusivity(unchecked) var place = Place.loop
-    @exclusivity(unchecked) var ticket: WriteTicket?
+    /// Where it is; used on the loop only, and changed by its link (`SQLiteLink.move`).
+    @exclusivity(unchecked) var stage = Stage.loop
     /// It counts as one of the long reads of its database.
     @exclusivity(unchecked) var isLongRead = false
-    /// It is on a worker or suspended; used on the loop only.
-    @exclusivity(unchecked) var isAway = false
     /// The connection that `stop` interrupts; used on the loop only, unlike `connection`.
     @exclusivity(unchecked) var interruptTarget: SQLiteConnection?
-    @exclusivity(unchecked) var busyTimer: TimerID?
-    @exclusivity(unchecked) var busyToken: UInt64 = 0
-    /// It is one of its client's executions whose order is kept; used on the loop only.
-    @exclusivity(unchecked) var isInLine = false
-    /// It is not known yet whether it writes; used on the loop only.
-    @exclusivity(unchecked) var isUndecided = false
-    /// When it was checked, an earlier write of its client was not done, which may create what it needs; used on the
-    /// loop only.
-    @exclusivity(unchecked) var isBehindWrites = false
-    /// It could not be prepared once, and was checked again; used on the loop only.
-    @exclusivity(unchecked) var isLookedAtAgain = false
-    /// A batch, which has a transaction of its own; set when it joins the write queue.
+    /// Its wait for the write lock; used on the loop only.
+    @exclusivity(unchecked) var wait = WriteWait()
+    /// What keeps its client's writes in order; used on the loop only.
+    @exclusivity(unchecked) var order = ClientOrder()
+    /// A batch, which has a transaction of its own; set when it joins the write queue, since the writer asks it of what may
+    /// have been withdrawn.
     @exclusivity(unchecked) var isBatch = false
     /// Who owns it while it is in a group of writes.
-    private let claim = Atomic<Claim.RawValue>(Claim.none.rawValue)
-    /// Called on the loop when the writer has ended the run.
-    var onWritten: (@Sendable () -> Void)?
-    /// Set by the writer: nothing was run, because the database has to be opened again.
-    @exclusivity(unchecked) var mustStartAgain = false
-    /// How often it was started again because of that.
+    let claim = WriteClaim()
+    /// How often it was started again because the database had to be opened again.
     @exclusivity(unchecked) var startCount = 0
     /// A loop could not prepare its statement.
     @exclusivity(unchecked) var isUnfitForLoop = false
     /// Values and patterns may have lower limits than usual while it is stepped.
     @exclusivity(unchecked) var isLimited = false
     @exclusivity(unchecked) var hasBegun = false
-    @exclusivity(unchecked) var totalChangesBefore: Int64 = 0
-    @exclusivity(unchecked) var lastInsertIDBefore: Int64 = 0
+    /// What its connection had counted before its statement.
+    @exclusivity(unchecked) var before = ChangeCounts()
 
-    enum Place { case loop, waitingForDatabase, waitingForLongRead, waitingForWriter, worker, suspended, ended }
+    enum Stage {
+        case loop, waitingForDatabase, waitingForLongRead, waitingForWriter, worker, suspended, ended
+
+        /// It may have a connection without being on the loop.
+        var isAway: Bool { self == .worker || self == .suspended }
+    }
+
+    /// A wait for the turn to write.
+    struct WriteWait {
+        var ticket: WriteTicket?
+        /// Called on the loop when the writer has ended the run.
+        var onWritten: (@Sendable () -> Void)?
+        /// Ends the wait when it has lasted too long.
+        var timer: TimerID?
+        /// Identifies the wait to its timer.
+        var token: UInt64 = 0
+    }
+
+    /// The place of a statement among those of its client, whose writes keep their order.
+    struct ClientOrder {
+        enum Line {
+            /// Its order does not matter, or is that of the write queue.
+            case none
+            /// In line, and not known yet whether it writes.
+            case undecided
+            /// In line, behind others that may write.
+            case write
+        }
+
+        var line = Line.none
+        /// When it was checked, an earlier write of its client was not done, which may create what it needs.
+        var isBehindWrites = false
+        /// It could not be prepared once, and was checked again.
+        var isLookedAtAgain = false
+    }
+
+    /// What a connection counts.
+    struct ChangeCounts {
+        var totalChanges: Int64 = 0
+        var lastInsertID: Int64 = 0
+    }
 
     init(_ run: StatementRun, _ owner: LinkOwner, _ mailbox: LoopMailbox) {
         self.run = run
@@ -99,13 +125,12 @@ final class SQLiteExecution: @unchecked Sendable {
     func reuse(for run: StatementRun, _ owner: LinkOwner) {
         self.run = run
         self.owner = owner
-        place = .loop
+        stage = .loop
         startCount = 0
         hasBegun = false
         isUnfitForLoop = false
-        isBehindWrites = false
-        isLookedAtAgain = false
-        claim.store(Claim.none.rawValue, ordering: .relaxed)
+        order = ClientOrder()
+        claim.release()
     }
 
     /// Resets it to its start: nothing was produced.
@@ -114,36 +139,6 @@ final class SQLiteExecution: @unchecked Sendable {
         hasBegun = false
         run.restart()
     }
-
-    // MARK: In a group of writes
-
-    /// An execution that the writer has begun cannot be withdrawn, and one that its link has withdrawn is not begun:
-    /// the writer then uses neither it nor its run.
-    private enum Claim: UInt8 { case none, begun, withdrawn }
-
-    private func take(_ wanted: Claim) -> Bool {
-        claim.compareExchange(
-            expected: Claim.none.rawValue, desired: wanted.rawValue, ordering: .acquiringAndReleasing
-        ).exchanged
-    }
-
-    /// Claims it for the writer.
-    /// - Returns: false if it was withdrawn.
-    /// - Thread: the writer's.
-    func takeForWriter() -> Bool { take(.begun) }
-
-    /// Nothing of it was done, or it was undone: it may be withdrawn again.
-    /// - Thread: its owner's: the writer's or, before it is in the queue, its loop's.
-    func giveBack() { claim.store(Claim.none.rawValue, ordering: .releasing) }
-
-    /// Takes it out of its group; it has then ended for everybody, and is not used again.
-    /// - Returns: false if the writer has begun it.
-    /// - Thread: its loop's.
-    func withdraw() -> Bool { take(.withdrawn) }
-
-    var isWithdrawn: Bool { claim.load(ordering: .acquiring) == Claim.withdrawn.rawValue }
-    /// Whether the writer has finished it; for the writer.
-    var isWritten: Bool { claim.load(ordering: .acquiring) == Claim.begun.rawValue }
 
     /// Time limit of a statement that should run on a worker, if there is no thread.
     static let withoutWorkerMillisecondsMax: Int64 = 100
@@ -165,9 +160,9 @@ final class SQLiteExecution: @unchecked Sendable {
         self.connection = connection
         self.statement = statement
         hasBegun = false
-        totalChangesBefore = sqlite3_total_changes64(connection.handle)
+        before.totalChanges = sqlite3_total_changes64(connection.handle)
         guard let target = statement.insertTarget else { return statement }
-        lastInsertIDBefore = sqlite3_last_insert_rowid(connection.handle)
+        before.lastInsertID = sqlite3_last_insert_rowid(connection.handle)
         connection.watchInserts(into: target)
         return statement
     }

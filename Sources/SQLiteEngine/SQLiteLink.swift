@@ -171,12 +171,12 @@ class SQLiteLink: EventSource {
 
     /// Goes on, or starts, on a worker's thread.
     final func runOnWorker(_ execution: SQLiteExecution) -> RunOutcome {
-        leaveLoop(execution)
+        move(execution, to: .worker)
         if execution.statement == nil { willBePreparedOnWorker(execution) }
         execution.interruptTarget = execution.connection
         let link = LoopBound(self, context.loop.mailbox)
         let (mayWrite, database) = (needsNoWriteTurn(execution), database)
-        let workers = context.workers
+        let workers = context.longReadWorkers
         workers.submit(for: execution.owner.uid) {
             let outcome = execution.runOnWorker(database, in: workers, mayWrite: mayWrite) {
                 let connection = execution.connection
@@ -189,7 +189,7 @@ class SQLiteLink: EventSource {
 
     /// A worker has prepared a statement, on a connection that it may have opened, and steps it now.
     private func wasPrepared(_ execution: SQLiteExecution, _ connection: SQLiteConnection?) {
-        if execution.isInLine { leaveLine(execution) }
+        if execution.order.line != .none { leaveLine(execution) }
         execution.interruptTarget = connection
         // It was stopped meanwhile, when there was nothing to interrupt.
         if execution.run.stopReason != nil { connection?.interrupt(execution.run) }
@@ -197,11 +197,11 @@ class SQLiteLink: EventSource {
 
     /// Runs a write to its end on a worker's thread.
     final func runWriteOnWorker(_ execution: SQLiteExecution) -> RunOutcome {
-        leaveLoop(execution)
+        move(execution, to: .worker)
         execution.interruptTarget = execution.connection
         let link = LoopBound(self, context.loop.mailbox)
         let database = database
-        context.writers.submit(for: execution.owner.uid) {
+        context.promptWorkers.submit(for: execution.owner.uid) {
             database.write(execution) { execution.advanceWrite() }
             execution.continueOnLoop { link.wrapped.end(execution) }
         }
@@ -212,7 +212,9 @@ class SQLiteLink: EventSource {
         if case .needsWriter = outcome { return enqueueWrite(execution) }
         if case .needsDatabase = outcome { return startAgain(execution) }
         guard case .filled = outcome else {
-            if execution.isUndecided, let error = execution.run.error { return preparationFailed(execution, error) }
+            if execution.order.line == .undecided, let error = execution.run.error {
+                return preparationFailed(execution, error)
+            }
             return end(execution)
         }
         if let reason = execution.run.stopReason {
@@ -223,7 +225,7 @@ class SQLiteLink: EventSource {
     }
 
     private func suspend(_ execution: SQLiteExecution) -> RunOutcome {
-        execution.place = .suspended
+        move(execution, to: .suspended)
         return .filled
     }
 
@@ -235,7 +237,7 @@ class SQLiteLink: EventSource {
 
     /// Ends the run: gives everything back.
     final func end(_ execution: SQLiteExecution) -> RunOutcome {
-        comeBack(execution)
+        move(execution, to: .ended)
         if execution.run.error?.isReplacement == true {
             database.noteLoss(execution.connection)
             execution.run.error = replacedError
@@ -243,15 +245,14 @@ class SQLiteLink: EventSource {
         execution.releaseStatement()
         if let connection = execution.connection.take() { takeBack(connection) }
         endLongRead(execution)
-        if execution.isInLine { leaveLine(execution) }
-        execution.place = .ended
-        execution.onWritten = nil
-        execution.ticket = nil
+        if execution.order.line != .none { leaveLine(execution) }
+        execution.wait.onWritten = nil
+        execution.wait.ticket = nil
         execution.interruptTarget = nil
         let run = execution.run
         run.execution = nil
         // The writer may still use one that was withdrawn.
-        if freeExecutions.count < Self.freeExecutionCountMax, !execution.isWithdrawn {
+        if freeExecutions.count < Self.freeExecutionCountMax, !execution.claim.isWithdrawn {
             freeExecutions.append(execution)
         }
         return .ended
@@ -286,7 +287,7 @@ class SQLiteLink: EventSource {
     /// The database's files were deleted or replaced: ends what reads the old ones.
     private func databaseLeft() {
         for execution in away {
-            if execution.place == .suspended {
+            if execution.stage == .suspended {
                 endAndTell(execution, .databaseReplaced)
             } else {
                 execution.run.requestStop(.databaseReplaced)
@@ -296,25 +297,19 @@ class SQLiteLink: EventSource {
         discardStaleConnections()
     }
 
-    /// From now on it may have a connection without being on the loop.
-    final func leaveLoop(_ execution: SQLiteExecution) {
-        if !execution.isAway {
-            execution.isAway = true
-            away.append(execution)
-        }
-        execution.place = .worker
-    }
-
-    final func comeBack(_ execution: SQLiteExecution) {
-        guard execution.isAway else { return }
-        execution.isAway = false
+    /// Records where an execution is; what is away is told when the files are replaced.
+    final func move(_ execution: SQLiteExecution, to stage: SQLiteExecution.Stage) {
+        let wasAway = execution.stage.isAway
+        execution.stage = stage
+        guard stage.isAway != wasAway else { return }
+        if stage.isAway { return away.append(execution) }
         if let index = away.firstIndex(where: { $0 === execution }) { away.remove(at: index) }
     }
 
     // MARK: Resuming and stopping
 
     final func resume(_ run: StatementRun) -> RunOutcome {
-        guard let execution = execution(of: run), execution.place == .suspended else { return .pending }
+        guard let execution = execution(of: run), execution.stage == .suspended else { return .pending }
         run.sink.reopen()
         return runOnWorker(execution)
     }
@@ -322,7 +317,7 @@ class SQLiteLink: EventSource {
     final func stop(_ run: StatementRun, _ reason: StopReason) -> RunOutcome {
         guard let execution = execution(of: run) else { return .pending }
         run.requestStop(reason)
-        switch execution.place {
+        switch execution.stage {
         case .suspended: return end(execution, .stopped(run.stopReason ?? reason))
         case .waitingForLongRead:
             if database.stopWaitingForLongRead(execution) { return end(execution, .stopped(reason)) }
@@ -340,43 +335,49 @@ class SQLiteLink: EventSource {
 
     /// Queues a ticket with a limited waiting time.
     final func wait(_ execution: SQLiteExecution, _ ticket: WriteTicket) {
-        execution.place = .waitingForWriter
-        execution.ticket = ticket
-        execution.isBatch = if case .batch = execution.run.kind { true } else { false }
-        execution.giveBack()
+        move(execution, to: .waitingForWriter)
+        execution.wait.ticket = ticket
+        execution.isBatch =
+            switch execution.run.kind {
+            case .batch, .load: true
+            case .statement, .describe, .backup: false
+            }
+        execution.claim.release()
         lastToken += 1
         waitingWrites[lastToken] = execution
-        execution.busyToken = lastToken
-        execution.busyTimer = context.loop.schedule(
+        execution.wait.token = lastToken
+        execution.wait.timer = context.loop.schedule(
             self, token: lastToken, at: context.loop.now.advanced(byMilliseconds: database.options.busyMillisecondsMax))
         database.writes.enqueue(ticket)
     }
 
     /// The wait is over, whatever its outcome.
     final func stopWaiting(_ execution: SQLiteExecution) {
-        if waitingWrites.removeValue(forKey: execution.busyToken) != nil, let timer = execution.busyTimer {
+        if waitingWrites.removeValue(forKey: execution.wait.token) != nil, let timer = execution.wait.timer {
             context.loop.cancel(timer)
         }
-        execution.busyTimer = nil
+        execution.wait.timer = nil
     }
 
     /// Removes a waiting write from the queue, or from a group whose writer has not begun it.
     /// - Returns: false if it was granted or begun already.
     private func leaveWriteQueue(_ execution: SQLiteExecution) -> Bool {
-        guard let ticket = execution.ticket else { return execution.isInLine }
+        guard let ticket = execution.wait.ticket else { return execution.order.line != .none }
         // The turn of a session may be on its way here.
-        guard database.writes.remove(ticket) || (ticket.execution != nil && execution.withdraw()) else { return false }
+        guard database.writes.remove(ticket) || (ticket.execution != nil && execution.claim.withdraw()) else {
+            return false
+        }
         stopWaiting(execution)
         return true
     }
 
     override func timerFired(_ token: UInt64) {
         guard let execution = waitingWrites[token] else { return }
-        execution.busyTimer = nil
+        execution.wait.timer = nil
         guard leaveWriteQueue(execution) else {
             // It is running in a group, which may be undone.
             let next = context.loop.now.advanced(byMilliseconds: Self.secondLookMilliseconds)
-            execution.busyTimer = context.loop.schedule(self, token: token, at: next)
+            execution.wait.timer = context.loop.schedule(self, token: token, at: next)
             return
         }
         endAndTell(execution, busyError())

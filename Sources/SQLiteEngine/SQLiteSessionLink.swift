@@ -15,22 +15,22 @@ public final class SQLiteSessionLink: DatabaseLink {
     /// Opens the database if necessary, then a connection for the session.
     static func open(
         _ request: SessionRequest, _ database: SQLiteDatabase, _ context: DriverContext,
-        done: @escaping (Result<any DatabaseLink, DriverError>) -> Void
+        done: @escaping (SessionOpening) -> Void
     ) {
         open(request, database, context, attemptCount: 3, done: done)
     }
 
     private static func open(
         _ request: SessionRequest, _ database: SQLiteDatabase, _ context: DriverContext, attemptCount: Int,
-        done: @escaping (Result<any DatabaseLink, DriverError>) -> Void
+        done: @escaping (SessionOpening) -> Void
     ) {
         let bound = LoopBound((context: context, done: done), context.loop.mailbox)
         let mailbox = context.loop.mailbox
-        let writers = context.writers
+        let workers = context.promptWorkers
         database.whenOpen { failure in
             if let failure { return mailbox.submit { bound.wrapped.done(.failure(failure)) } }
             // Opening uses the disk.
-            writers.submit(for: request.owner.uid) {
+            workers.submit(for: request.owner.uid) {
                 let role = SQLiteRole.session(request.owner, isReadOnly: request.isReadOnly || database.isReadOnly)
                 do throws(DriverError) {
                     let connection = try database.openConnection(role)
@@ -103,9 +103,14 @@ public final class SQLiteSessionLink: DatabaseLink {
         override func begin(_ execution: SQLiteExecution) -> RunOutcome {
             guard let connection = usableConnection() else { return end(execution, .sessionReplaced) }
             isInUse = true
-            if case .batch(let isAtomic) = execution.run.kind {
+            switch execution.run.kind {
+            case .batch(let isAtomic):
                 execution.connection = connection
                 return isReadOnly ? runBatch(execution, connection, isAtomic) : enqueueWrite(execution)
+            case .load:
+                execution.connection = connection
+                return isReadOnly ? end(execution, .sessionReadOnly) : enqueueWrite(execution)
+            case .statement, .describe, .backup: break
             }
             if lastTransaction != .none, isSchemaInDoubt || !connection.hasSnapshotOfEachFile {
                 isSchemaInDoubt = SQLiteText.mayControlTransaction(execution.run.sql)
@@ -172,23 +177,36 @@ public final class SQLiteSessionLink: DatabaseLink {
         }
 
         private func runWrite(_ execution: SQLiteExecution) -> RunOutcome {
-            if case .batch(let isAtomic) = execution.run.kind, let connection {
-                return runBatch(execution, connection, isAtomic)
+            guard let connection else { return runWriteOnWorker(execution) }
+            switch execution.run.kind {
+            case .batch(let isAtomic): return runBatch(execution, connection, isAtomic)
+            case .load(let load):
+                return runAsWriter(execution, connection, in: context.promptWorkers) {
+                    SQLiteLoad(execution, connection, load).run()
+                }
+            case .statement, .describe, .backup: return runWriteOnWorker(execution)
             }
-            return runWriteOnWorker(execution)
         }
 
         private func runBatch(
             _ execution: SQLiteExecution, _ connection: SQLiteConnection, _ isAtomic: Bool
         ) -> RunOutcome {
-            leaveLoop(execution)
+            // A read-only session may take any time, and no writer should wait for it.
+            runAsWriter(execution, connection, in: isReadOnly ? context.longReadWorkers : context.promptWorkers) {
+                SQLiteBatch(execution, connection).run(isAtomic: isAtomic)
+            }
+        }
+
+        private func runAsWriter(
+            _ execution: SQLiteExecution, _ connection: SQLiteConnection, in pool: WorkerPool,
+            _ work: @escaping @Sendable () -> Void
+        ) -> RunOutcome {
+            move(execution, to: .worker)
             execution.interruptTarget = connection
             let link = LoopBound(self, context.loop.mailbox)
             let database = database
-            // A read-only session may take any time, and no writer should wait for it.
-            let pool = isReadOnly ? context.workers : context.writers
             pool.submit(for: execution.owner.uid) {
-                database.write(execution) { SQLiteBatch(execution, connection).run(isAtomic: isAtomic) }
+                database.write(execution, work)
                 execution.continueOnLoop { link.wrapped.end(execution) }
             }
             return .pending
@@ -211,7 +229,7 @@ public final class SQLiteSessionLink: DatabaseLink {
         func close() {
             guard !isClosed else { return }
             isClosed = true
-            letGo()
+            disconnect()
         }
 
         override var replacedError: DriverError {
@@ -219,11 +237,11 @@ public final class SQLiteSessionLink: DatabaseLink {
         }
 
         override func discardStaleConnections() {
-            if !isInUse { letGo() }
+            if !isInUse { disconnect() }
         }
 
         /// Rolls back and closes the connection.
-        private func letGo() {
+        private func disconnect() {
             guard let connection else { return }
             let (database, hadWriteTurn) = (database, hasWriteTurn)
             self.connection = nil
@@ -231,7 +249,7 @@ public final class SQLiteSessionLink: DatabaseLink {
             lastTransaction = .none
             // A rollback may have much to undo.
             RestTimer.start(database, context)
-            context.writers.submit(for: connection.role.uid) {
+            context.promptWorkers.submit(for: connection.role.uid) {
                 if connection.transaction == .active { try? connection.execute("ROLLBACK") }
                 connection.close()
                 if hadWriteTurn { database.writes.release() }
@@ -262,4 +280,9 @@ extension SQLiteExecution {
             run.error = error
         }
     }
+}
+
+extension DriverError {
+    fileprivate static let sessionReadOnly = DriverError(
+        .readOnly, "The session is read-only, and this is for writing.", sqlState: "25006")
 }

@@ -44,7 +44,7 @@ public final class SQLiteSharedLink: DatabaseLink {
         }
 
         private func openAndBegin(_ execution: SQLiteExecution) -> RunOutcome {
-            execution.place = .waitingForDatabase
+            move(execution, to: .waitingForDatabase)
             openingCount += 1
             let link = LoopBound(self, context.loop.mailbox)
             database.whenOpen { failure in
@@ -61,7 +61,7 @@ public final class SQLiteSharedLink: DatabaseLink {
                 generation = database.currentGeneration
             }
             if let reason = execution.run.stopReason { return end(execution, .stopped(reason)) }
-            execution.place = .loop
+            move(execution, to: .loop)
             // Gone again already.
             return generation == 0 ? startAgain(execution) : begin(execution)
         }
@@ -76,10 +76,9 @@ public final class SQLiteSharedLink: DatabaseLink {
                 database.noteLoss(connection)
                 takeBack(connection)
             }
-            execution.ticket = nil
-            if execution.isInLine { leaveLine(execution) }
+            execution.wait.ticket = nil
+            if execution.order.line != .none { leaveLine(execution) }
             endLongRead(execution)
-            comeBack(execution)
             return openAndBegin(execution)
         }
 
@@ -91,10 +90,12 @@ public final class SQLiteSharedLink: DatabaseLink {
         }
 
         override func begin(_ execution: SQLiteExecution) -> RunOutcome {
-            if case .batch = execution.run.kind {
+            switch execution.run.kind {
+            case .batch, .load:
                 reader.noteUse()
                 if mayOnlyRead(execution) { return end(execution, Self.readOnlyBatch) }
                 return enqueueWrite(execution)
+            case .statement, .describe, .backup: break
             }
             if case .backup = execution.run.kind {
                 return database.options.isMemory ? end(execution, .noFileToCopy) : runAsLongRead(execution)
@@ -154,7 +155,7 @@ public final class SQLiteSharedLink: DatabaseLink {
             // Nothing was sent yet: it starts again when its turn comes, and its reader is free for short reads.
             execution.rewind()
             execution.releaseStatement()
-            execution.place = .waitingForLongRead
+            move(execution, to: .waitingForLongRead)
             if let connection = execution.connection.take() { takeBack(connection) }
             return .pending
         }
@@ -183,19 +184,17 @@ public final class SQLiteSharedLink: DatabaseLink {
         override func enqueueWrite(_ execution: SQLiteExecution) -> RunOutcome {
             precondition(!mayOnlyRead(execution), "who may only read has come to the writers' queue")
             // A worker may have prepared it. In the queue it waits for whatever file is there when its turn comes.
-            comeBack(execution)
+            move(execution, to: .waitingForWriter)
             execution.interruptTarget = nil
             endLongRead(execution)
             execution.releaseStatement()
             if let reader = execution.connection.take() { takeBack(reader) }
             let client = execution.owner.client
-            if execution.isInLine {
-                execution.isUndecided = false
-                execution.place = .waitingForWriter
+            if execution.order.line != .none {
+                execution.order.line = .write
                 serveLine(of: client)
             } else if !lines.isEmpty, lines[client] != nil {
-                execution.place = .waitingForWriter
-                join(execution, isUndecided: false)
+                join(execution, as: .write)
             } else {
                 joinWriters(execution)
             }
@@ -204,7 +203,7 @@ public final class SQLiteSharedLink: DatabaseLink {
 
         private func joinWriters(_ execution: SQLiteExecution) {
             let link = LoopBound(self, context.loop.mailbox)
-            execution.onWritten = {
+            execution.wait.onWritten = {
                 let run = execution.run
                 link.wrapped.written(execution).tell(run)
             }
@@ -217,13 +216,13 @@ public final class SQLiteSharedLink: DatabaseLink {
         /// there is none, one may have been done just now: then it is looked at once more.
         override func preparationFailed(_ execution: SQLiteExecution, _ error: DriverError) -> RunOutcome {
             guard Self.mayBeMade(error), execution.run.stopReason == nil, case .statement = execution.run.kind,
-                !mayOnlyRead(execution), !SQLiteText.onlyReads(execution.run.sql), !execution.isLookedAtAgain
+                !mayOnlyRead(execution), !SQLiteText.onlyReads(execution.run.sql), !execution.order.isLookedAtAgain
             else { return end(execution, error) }
             execution.run.error = nil
-            execution.isLookedAtAgain = true
-            if execution.isBehindWrites || hasWrites(before: execution) { return enqueueWrite(execution) }
+            execution.order.isLookedAtAgain = true
+            if execution.order.isBehindWrites || hasWrites(before: execution) { return enqueueWrite(execution) }
             endLongRead(execution)
-            comeBack(execution)
+            move(execution, to: .loop)
             if let reader = execution.connection.take() { takeBack(reader) }
             return begin(execution)
         }
@@ -244,31 +243,29 @@ public final class SQLiteSharedLink: DatabaseLink {
         }
 
         override func willBePreparedOnWorker(_ execution: SQLiteExecution) {
-            guard !execution.isInLine, case .statement = execution.run.kind, !mayOnlyRead(execution),
+            guard execution.order.line == .none, case .statement = execution.run.kind, !mayOnlyRead(execution),
                 !SQLiteText.onlyReads(execution.run.sql)
             else { return }
-            execution.isBehindWrites = hasWrites(before: execution)
-            join(execution, isUndecided: true)
+            execution.order.isBehindWrites = hasWrites(before: execution)
+            join(execution, as: .undecided)
         }
 
-        private func join(_ execution: SQLiteExecution, isUndecided: Bool) {
-            execution.isInLine = true
-            execution.isUndecided = isUndecided
+        private func join(_ execution: SQLiteExecution, as line: SQLiteExecution.ClientOrder.Line) {
+            execution.order.line = line
             lines[execution.owner.client, default: []].append(execution)
         }
 
         override func leaveLine(_ execution: SQLiteExecution) {
-            execution.isInLine = false
-            execution.isUndecided = false
+            execution.order.line = .none
             lines[execution.owner.client]?.removeAll { $0 === execution }
             serveLine(of: execution.owner.client)
         }
 
         /// Moves executions to the write queue that have no undecided one of their client before them.
         private func serveLine(of client: UInt64) {
-            while let first = lines[client]?.first, !first.isUndecided {
+            while let first = lines[client]?.first, first.order.line != .undecided {
                 lines[client]?.removeFirst()
-                first.isInLine = false
+                first.order.line = .none
                 joinWriters(first)
             }
             if lines[client]?.isEmpty == true { lines[client] = nil }
@@ -278,9 +275,7 @@ public final class SQLiteSharedLink: DatabaseLink {
             stopWaiting(execution)
             // The writer's connection stays with the writer.
             execution.connection = nil
-            guard execution.mustStartAgain else { return end(execution) }
-            execution.mustStartAgain = false
-            return startAgain(execution)
+            return execution.claim.isUndone ? startAgain(execution) : end(execution)
         }
 
         private func describe(_ execution: SQLiteExecution) -> RunOutcome {
@@ -303,6 +298,6 @@ public final class SQLiteSharedLink: DatabaseLink {
         func close() { reader.close() }
 
         private static let readOnlyBatch = DriverError(
-            .readOnly, "The database is read-only, and a batch is for writing.", sqlState: "25006")
+            .readOnly, "The database is read-only, and this is for writing.", sqlState: "25006")
     }
 }

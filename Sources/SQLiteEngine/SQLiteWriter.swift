@@ -31,7 +31,7 @@ final class SQLiteWriter: @unchecked Sendable {
     }
 
     /// Runs executions to their ends, in order; their runs then have summaries or errors. Executions for which there
-    /// was no time are unchanged (`SQLiteExecution.isWritten`), and withdrawn ones are not used.
+    /// was no time are unchanged (`WriteClaim.isFinished`), and withdrawn ones are not used.
     func run(_ group: [SQLiteExecution]) {
         deadline = MonotonicInstant.now.advanced(byNanoseconds: Self.turnNanoseconds)
         var rest = group[...]
@@ -53,7 +53,7 @@ final class SQLiteWriter: @unchecked Sendable {
 
     /// Claims an execution, unless it was withdrawn or stopped while it waited: then it has ended.
     private func isWanted(_ execution: SQLiteExecution) -> Bool {
-        guard execution.takeForWriter() else { return false }
+        guard execution.claim.begin() else { return false }
         guard let reason = execution.run.stopReason else { return true }
         execution.run.error = .stopped(reason)
         return false
@@ -66,6 +66,7 @@ final class SQLiteWriter: @unchecked Sendable {
         case .statement: runStatement(execution)
         case .batch(let isAtomic):
             SQLiteBatch(execution, connection).run(isAtomic: isAtomic)
+        case .load(let load): SQLiteLoad(execution, connection, load).run()
         // Done where the request was received.
         case .describe, .backup: break
         }
@@ -95,7 +96,7 @@ final class SQLiteWriter: @unchecked Sendable {
             rollBackLeftovers()
             guard error.code == .busy else { return GroupProgress(aloneCount: group.count) }
             // Another process holds the lock: all have waited for it.
-            for execution in group where execution.takeForWriter() { execution.run.error = error }
+            for execution in group where execution.claim.begin() { execution.run.error = error }
             return GroupProgress(endedCount: group.count)
         }
         // Waiting for another process does not count.
@@ -132,10 +133,10 @@ final class SQLiteWriter: @unchecked Sendable {
             }
         }
         if isDone {
-            if progress.aloneCount > 0 { begun.last?.giveBack() }
+            if progress.aloneCount > 0 { begun.last?.claim.release() }
             return progress
         }
-        for execution in begun { execution.giveBack() }
+        for execution in begun { execution.claim.release() }
         return GroupProgress(aloneCount: progress.endedCount + progress.aloneCount)
     }
 

@@ -29,7 +29,7 @@ final class WriteTicket: Sendable {
     }
 
     /// Whether its client has its answer already.
-    var isWithdrawn: Bool { execution?.isWithdrawn ?? false }
+    var isWithdrawn: Bool { execution?.claim.isWithdrawn ?? false }
 
     /// Whether it was told to stop.
     var isStopped: Bool { execution?.run.stopReason != nil }

@@ -9,7 +9,7 @@ internal import Synchronization
 /// - Thread: the control loop's.
 final class Drain: EventSource {
     private let shared: SharedState
-    private let catalog: DatabaseCatalog
+    private let databases: ConfiguredDatabases
     private let controlLoop: EventLoop
     private let keeper: ConnectionKeeper?
     private let completion: () -> Void
@@ -25,12 +25,12 @@ final class Drain: EventSource {
     private static let pollMilliseconds: Int64 = 5
 
     init(
-        shared: SharedState, catalog: DatabaseCatalog, controlLoop: EventLoop, keeper: ConnectionKeeper?,
+        shared: SharedState, databases: ConfiguredDatabases, controlLoop: EventLoop, keeper: ConnectionKeeper?,
         completion: @escaping () -> Void
     ) {
         self.shared = shared
         self.keeper = keeper
-        self.catalog = catalog
+        self.databases = databases
         self.controlLoop = controlLoop
         self.completion = completion
     }
@@ -75,11 +75,11 @@ final class Drain: EventSource {
         guard !isCheckpointing else { return }
         isCheckpointing = true
         for loop in shared.loops { loop.submit { $0.closeLinks() } }
-        checkpointsLeft = catalog.entries.count
+        checkpointsLeft = databases.entries.count
         deadline = MonotonicInstant.now.advanced(byMilliseconds: Self.checkpointMillisecondsMax)
         let here = LoopBound(self, controlLoop.mailbox)
         let mailbox = controlLoop.mailbox
-        for entry in catalog.entries {
+        for entry in databases.entries {
             entry.database.checkpoint { mailbox.submit { here.wrapped.checkpointed() } }
         }
         if checkpointsLeft == 0 { finish() } else { scheduleLook() }

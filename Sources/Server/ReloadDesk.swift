@@ -33,15 +33,15 @@ final class ReloadDesk: Sendable {
     typealias Answer = @Sendable (ReloadOutcome) -> Void
     typealias Handler = (@escaping Answer) -> Void
 
-    private let clerk = Mutex<(mailbox: LoopMailbox, handler: LoopBound<Handler>)?>(nil)
+    private let receiver = Mutex<(mailbox: LoopMailbox, handler: LoopBound<Handler>)?>(nil)
 
     func open(_ mailbox: LoopMailbox, _ handler: @escaping Handler) {
         let bound = LoopBound(handler, mailbox)
-        clerk.withLock { $0 = (mailbox, bound) }
+        receiver.withLock { $0 = (mailbox, bound) }
     }
 
     func submit(_ answer: @escaping Answer) {
-        guard let (mailbox, handler) = clerk.withLock({ $0 }) else {
+        guard let (mailbox, handler) = receiver.withLock({ $0 }) else {
             return answer(.refused(problems: ["this daemon has no files to read"]))
         }
         mailbox.submit { handler.wrapped(answer) }

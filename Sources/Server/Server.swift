@@ -12,7 +12,7 @@ public final class Server {
     let controlLoop: EventLoop
     private let observer: Observer
     let shared: SharedState
-    private var catalog: DatabaseCatalog
+    private var databases: ConfiguredDatabases
     private var listeners: [Listener] = []
     private var nextLoop = 0
     private var lastConnectionNumber: UInt64 = 0
@@ -56,10 +56,11 @@ public final class Server {
         self.configuration = configuration
         self.controlLoop = controlLoop
         self.observer = observer
-        let workers = WorkerPool(threadCountMax: configuration.limits.workerThreadCountMax)
-        let writers = WorkerPool(threadCountMax: configuration.limits.workerThreadCountMax)
+        let longReadWorkers = WorkerPool(threadCountMax: configuration.limits.workerThreadCountMax)
+        let promptWorkers = WorkerPool(threadCountMax: configuration.limits.workerThreadCountMax)
         shared = SharedState(
-            observer: observer, workers: workers, writers: writers, version: configuration.version,
+            observer: observer, longReadWorkers: longReadWorkers, promptWorkers: promptWorkers,
+            version: configuration.version,
             engines: configuration.engines, activation: configuration.activation, handover: handover,
             watch: Self.watch(store, kept), requestRows: requests, formats: formats)
         waitingUsers = WaitingUsers(controlLoop, shared)
@@ -68,10 +69,10 @@ public final class Server {
         keeper = (isKeeping ? handover : nil).map { [shared] in
             ConnectionKeeper($0, shared: shared, controlLoop: controlLoop)
         }
-        catalog = DatabaseCatalog(
+        databases = ConfiguredDatabases(
             configuration,
-            CatalogSurroundings(
-                engines: configuration.engines, loopCount: configuration.loopCount, workers: writers,
+            DatabaseEnvironment(
+                engines: configuration.engines, loopCount: configuration.loopCount, promptWorkers: promptWorkers,
                 observer: observer),
             earlier: nil)
         try Memory.startReturning()
@@ -163,10 +164,10 @@ public final class Server {
     }
 
     private func startLoop(_ index: Int) throws(Errno) {
-        let (shared, limits, catalog) = (shared, configuration.limits, catalog)
+        let (shared, limits, databases) = (shared, configuration.limits, databases)
         // A loop must be created and run by its own thread; only that thread uses the context.
         let loop = try EventLoop(spinNanosecondsMax: Int64(configuration.spinMicrosecondsMax) * 1000)
-        let context = LoopContext(loop: loop, shared: shared, limits: limits, catalog: catalog)
+        let context = LoopContext(loop: loop, shared: shared, limits: limits, databases: databases)
         let bound = LoopBound(context, loop.mailbox)
         shared.join(LoopMember(mailbox: loop.mailbox, context: bound))
         let mailbox = loop.mailbox
@@ -252,17 +253,17 @@ public final class Server {
     /// thread when every loop uses them.
     public func reload(_ configuration: ServerConfiguration, completion: @escaping () -> Void) {
         self.configuration = configuration
-        catalog = DatabaseCatalog(
+        databases = ConfiguredDatabases(
             configuration,
-            CatalogSurroundings(
-                engines: configuration.engines, loopCount: shared.loops.count, workers: shared.writers,
+            DatabaseEnvironment(
+                engines: configuration.engines, loopCount: shared.loops.count, promptWorkers: shared.promptWorkers,
                 observer: observer),
-            earlier: catalog)
-        let (catalog, limits) = (catalog, configuration.limits)
-        for pool in [shared.workers, shared.writers] { pool.threadCountMax = limits.workerThreadCountMax }
+            earlier: databases)
+        let (databases, limits) = (databases, configuration.limits)
+        for pool in [shared.longReadWorkers, shared.promptWorkers] { pool.threadCountMax = limits.workerThreadCountMax }
         configuration.engines.adopt(limits.ofEngines)
-        visitLoops({ $0.adopt(catalog, limits) }, completion)
-        observer.observe(.reloaded(databaseCount: catalog.entries.count))
+        visitLoops({ $0.adopt(databases, limits) }, completion)
+        observer.observe(.reloaded(databaseCount: databases.entries.count))
     }
 
     /// Stops accepting, lets running requests end within `Limits.drainTimeMillisecondsMax`, cancels the rest, rolls back,
@@ -274,7 +275,7 @@ public final class Server {
         waitingUsers.discardAll()
         let watch = shared.watch
         let drain = Drain(
-            shared: shared, catalog: catalog, controlLoop: controlLoop, keeper: keeper
+            shared: shared, databases: databases, controlLoop: controlLoop, keeper: keeper
         ) {
             watch?.isAtWork = false
             completion()
@@ -310,7 +311,7 @@ public final class Server {
     private static let namedCountMax = 3
 
     private var disabledText: String {
-        let disabled = catalog.disabled
+        let disabled = databases.disabled
         if disabled.isEmpty { return "" }
         let names = disabled.prefix(Self.namedCountMax).map(\.configuration.name).joined(separator: ", ")
         return ", \(disabled.count) disabled (\(names)\(disabled.count > Self.namedCountMax ? ", …" : ""))"
@@ -318,17 +319,17 @@ public final class Server {
 
     /// Databases whose servers were unreachable at the last attempt.
     private var lostDatabaseCount: Int {
-        catalog.entries.count { $0.databases.contains { $0.serverState?.isReachable == false } }
+        databases.entries.count { $0.databases.contains { $0.serverState?.isReachable == false } }
     }
 
     /// Logs changes of servers that were held back because there were too many; to be called every few seconds.
     public func tellServerChanges() {
-        for database in catalog.entries.flatMap(\.databases) { database.tellServerChange() }
+        for database in databases.entries.flatMap(\.databases) { database.tellServerChange() }
     }
 
     /// One line for `STATUS=` (sd_notify(3)).
     public var statusLine: String {
-        "Serving \(counted(catalog.entries.count - catalog.disabled.count, "database"))\(disabledText)"
+        "Serving \(counted(databases.entries.count - databases.disabled.count, "database"))\(disabledText)"
             + (lostDatabaseCount == 0 ? "; " : ", \(lostDatabaseCount) cannot be reached; ")
             + "\(counted(connectionCount, "connection")), \(counted(requestsInFlight, "request")) running"
     }

@@ -113,7 +113,7 @@ import Testing
             }
             defer { unlink(address) }
             guard result == 0 else { exit(1) }
-            // In this process sockets refuse descriptors (CPostgreSQL.c); SO_PASSRIGHTS.
+            // In this process sockets refuse descriptors (CSocketLimits.c); SO_PASSRIGHTS.
             var on: Int32 = 1
             setsockopt(receiver, SOL_SOCKET, 83, &on, socklen_t(MemoryLayout<Int32>.size))
             setenv("NOTIFY_SOCKET", address, 1)

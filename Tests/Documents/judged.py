@@ -124,7 +124,7 @@ CLIENT_PYTHON = [
     Elsewhere(begins="$ sudo apt install ./python3-litebase", test="Tests/System/test_drivers.py::test_python"),
     LeftOut(begins="$ pip install", reason=NETWORK),
     *map(python, ["import litebase\n\ndb = ", "db.execute(\"CREATE", "import datetime", "total = 0", "db.commit()", "import threading",
-                  "try:", "import asyncio", "from sqlalchemy", "cursor = db.execute(\"SELECT name, people FROM city WHERE", "for entry in"]),
+                  "try:", "for table in db.catalog", "result = db.export", "import asyncio", "from sqlalchemy", "cursor = db.execute(\"SELECT name, people FROM city WHERE", "for entry in"]),
 ]
 
 
@@ -138,7 +138,7 @@ CLIENT_GO = [
     LeftOut(begins="$ go mod edit", reason="it names a place of the reader's; clients/go/tests/test_go.py writes the same into go.mod"),
     *map(go, ['package main\n\nimport (', 'if _, err := db.Exec("CREATE', "Oslo has", 'if _, err := db.Exec("INSERT', "Tromsø",
               "rows, err := db.Query", "1090484", "tx, err", "conn, err", "2 1", "ctx, cancel", "stopped, in", "_, err := db.Exec",
-              "constraint_violation", "conn, err", "reads only"]),
+              "constraint_violation", "return litebase.With", "name TEXT 1", "file, err", "2 rows", "conn, err", "reads only"]),
 ]
 
 
@@ -151,7 +151,7 @@ CLIENT_NODE = [
     LeftOut(begins="$ npm install", reason="it names a place of the reader's; clients/node/tests/test_node.py compiles there, and links it"),
     *map(node, ["import {", "connected to", 'await db.query("CREATE', "[\n  { name", 'await db.query("INSERT', "Tromsø", "let total", "1090484",
                 "await db.transaction", "const session", "const results", "[ 2, 1 ]", "const endless", "stopped, in", "try {",
-                "constraint_violation", "console.log((await db.health", "healthy true"]),
+                "constraint_violation", "for await (const column", "name TEXT 1", "const { spawn }", "0 name,people", "console.log((await db.health", "healthy true"]),
 ]
 
 
@@ -164,7 +164,8 @@ CLIENT_RUST = [
     Elsewhere(begins="$ sudo apt install ./librust-litebase", test="Tests/System/test_drivers.py::test_rust"),
     *map(rust, ["use litebase", "connected, healthy", 'db.execute("CREATE', "2 rows", "struct City", "Bergen of",
                 'db.execute("INSERT', "Tromsø", "let mut total", "1090484", "let mut pages", "a page of", "let mut transaction",
-                "let batch", "2 1", "let endless", "stopped, in", "match db", "constraint_violation", "for database", "default Sqlite"]),
+                "let batch", "2 1", "let endless", "stopped, in", "match db", "constraint_violation",
+                "let mut columns", "name Some", "let file", "2 rows", "for database", "default Sqlite"]),
 ]
 
 # The same command stands in a guide, where it has its machine.
@@ -236,6 +237,10 @@ HELP = {
     "litebase query --help": [Commands(begins="litebase query", left_out={
         'litebase query -d cache SET greeting "hello world"': "docs/databases.md has it, with a Redis"})],
     "litebase export --help": [Commands(begins="litebase export")],
+    "litebase import --help": [Commands(begins="litebase import", left_out={
+        line: "Tests/CommandLine/test_transfers.py imports files, and standard input" for line in (
+            "litebase import --create city.csv city", "litebase import --create --dry-run city.csv city",
+            "curl -s https://example.org/log.jsonl | litebase import - log --format jsonl")})],
     "litebase backup --help": [Commands(begins="litebase backup", left_out={
         "litebase backup --all /var/backups/litebase --keep 14": "Tests/CommandLine/test_transfers.py copies all, elsewhere"})],
     "litebase shell --help": [Commands(begins="litebase shell", types={

@@ -98,7 +98,7 @@ final class DriverHarness {
         directory = String(cString: made)
         loop = try EventLoop()
         context = DriverContext(
-            loop: loop, workers: WorkerPool(threadCountMax: 8), writers: WorkerPool(threadCountMax: 8))
+            loop: loop, longReadWorkers: WorkerPool(threadCountMax: 8), promptWorkers: WorkerPool(threadCountMax: 8))
         let settings = EmbeddedSettings(
             busyMillisecondsMax: busyMilliseconds, readerCountMax: readerCount, statementCountMax: 16,
             valueByteCountMax: 64 << 20, pageCacheByteCountMax: 8 << 20)
@@ -109,7 +109,7 @@ final class DriverHarness {
                 remote: RemoteSettings(
                     connectionCountMax: 1, waitMillisecondsMax: 1, idleMillisecondsMax: 1, lifetimeMillisecondsMax: 1,
                     connectMillisecondsMax: 1)),
-            workers: context.writers)
+            promptWorkers: context.promptWorkers)
         database = SQLiteDatabase(try SQLiteLocation(url: url ?? "sqlite:\(directory)/test.db"), plan)
         link = SQLiteSharedLink(database, context)
     }
@@ -144,8 +144,9 @@ final class DriverHarness {
 
     /// Opens a session.
     func session(readOnly: Bool = false) throws -> any DatabaseLink {
-        var result: Result<any DatabaseLink, DriverError>?
-        database.openSession(SessionRequest(owner: owner, isReadOnly: readOnly), context) { result = $0 }
+        var result: SessionOpening?
+        let request = SessionRequest(owner: owner, isReadOnly: readOnly)
+        if let opening = database.openSession(request, context, done: { result = $0 }) { result = opening }
         wait { result != nil }
         guard let result else { throw Errno.interrupted }
         return try result.get()

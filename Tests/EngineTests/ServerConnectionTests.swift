@@ -58,7 +58,7 @@ private final class GivingHolder: ConnectionHolder {
     init() throws {
         harness = try DriverHarness()
         connection = ScriptedConnection(OwnedDescriptor(socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)))
-        try connection.attach(harness.context, cancellers: harness.context.workers)
+        try connection.attach(harness.context, cancellers: harness.context.longReadWorkers)
         connection.holder = holder
     }
 
@@ -152,7 +152,7 @@ private struct CountingDriver: RemoteDriver {
             pageCacheByteCountMax: 1)
         let plan = DatabasePlan(
             name: "counting", isOurs: true, settings: DatabaseSettings(embedded: embedded, remote: driver.settings),
-            workers: harness.context.writers)
+            promptWorkers: harness.context.promptWorkers)
         let database = RemoteDatabase(driver, plan)
         let link = database.makeSharedLink(harness.context)
         let runs = (0..<4).map { TestRun("\($0)") }

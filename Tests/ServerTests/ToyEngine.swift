@@ -39,10 +39,9 @@ final class ToyDatabase: Database {
     func makeSharedLink(_ context: DriverContext) -> any DatabaseLink { ToyLink(name) }
 
     func openSession(
-        _ request: SessionRequest, _ context: DriverContext,
-        done: @escaping (Result<any DatabaseLink, DriverError>) -> Void
-    ) {
-        done(.success(ToyLink(name)))
+        _ request: SessionRequest, _ context: DriverContext, done: @escaping (SessionOpening) -> Void
+    ) -> SessionOpening? {
+        .success(ToyLink(name))
     }
 
     func checkpoint(done: @escaping @Sendable () -> Void) { done() }

@@ -49,13 +49,15 @@ type Conn struct {
 	Engine        string
 	ServerVersion string
 
-	options     Options
-	socket      *net.UnixConn
-	input       *bufio.Reader
-	session     string
-	frameMax    int
-	lastID      int64
-	transaction string
+	options  Options
+	socket   *net.UnixConn
+	input    *bufio.Reader
+	session  string
+	frameMax int
+	// takesDescriptors: the daemon takes files.
+	takesDescriptors bool
+	lastID           int64
+	transaction      string
 	// failure is why the connection is of no use any more.
 	failure error
 	// unread is the result whose replies have not all come.
@@ -73,16 +75,16 @@ func Connect(ctx context.Context, options Options) (*Conn, error) {
 	conn := &Conn{
 		options: options, socket: socket, input: bufio.NewReaderSize(socket, 64<<10), frameMax: 16 << 20, transaction: "none",
 	}
-	if err := conn.open(ctx); err != nil {
+	if err := conn.begin(ctx); err != nil {
 		socket.Close()
 		return nil, err
 	}
 	return conn, nil
 }
 
-func (c *Conn) open(ctx context.Context) error {
+func (c *Conn) begin(ctx context.Context) error {
 	hello, err := c.Request(ctx, "hello", map[string]any{
-		"client": filepath.Base(os.Args[0]), "protocol": []any{int64(1)}, "notices": true,
+		"client": filepath.Base(os.Args[0]), "protocol": []any{int64(1)}, "notices": true, "descriptors": true,
 	})
 	if err != nil {
 		return err
@@ -90,6 +92,7 @@ func (c *Conn) open(ctx context.Context) error {
 	if limits, isThere := hello["limits"].(map[string]any); isThere {
 		c.frameMax = int(numberOf(limits, "frame_bytes_max", int64(c.frameMax)))
 	}
+	c.takesDescriptors, _ = hello["descriptors"].(bool)
 	wanted := map[string]any{}
 	if c.options.Database != "" {
 		wanted["database"] = c.options.Database
@@ -118,6 +121,9 @@ func (c *Conn) Close() error {
 
 // Request sends any request of the protocol that has one reply, such as "activity", "stats" or "describe", and returns its data.
 func (c *Conn) Request(ctx context.Context, kind string, data map[string]any) (map[string]any, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	if err := c.settle(); err != nil {
 		return nil, err
 	}
@@ -132,17 +138,28 @@ func (c *Conn) Request(ctx context.Context, kind string, data map[string]any) (m
 
 // Sending
 
-func (c *Conn) send(kind string, data any) (int64, error) {
+func (c *Conn) send(kind string, data any) (int64, error) { return c.sendWith(nil, kind, data) }
+
+// sendWith sends a request with a file that the daemon is to write into.
+func (c *Conn) sendWith(file *os.File, kind string, data any) (int64, error) {
 	c.lastID++
-	err := c.sendAs(c.lastID, kind, data)
+	err := c.sendAs(c.lastID, kind, data, file)
 	if errors.Is(err, driver.ErrBadConn) {
 		c.lost(err)
 	}
 	return c.lastID, err
 }
 
-// sendAs sends one frame. For any goroutine.
-func (c *Conn) sendAs(id any, kind string, data any) error {
+// limited adds the time limit of a statement.
+func (c *Conn) limited(data map[string]any) map[string]any {
+	if c.options.Timeout > 0 {
+		data["timeout_ms"] = int64(max(1, c.options.Timeout.Milliseconds()))
+	}
+	return data
+}
+
+// sendAs sends one frame, and a file along with it where there is one. For any goroutine.
+func (c *Conn) sendAs(id any, kind string, data any, file *os.File) error {
 	frame, err := appendValue(make([]byte, 4, 256), []field{{"id", id}, {"type", kind}, {"data", data}})
 	if err != nil {
 		return err
@@ -157,7 +174,7 @@ func (c *Conn) sendAs(id any, kind string, data any) error {
 	binary.BigEndian.PutUint32(frame, uint32(len(frame)-4))
 	c.sending.Lock()
 	defer c.sending.Unlock()
-	if _, err := c.socket.Write(frame); err != nil {
+	if err := c.write(frame, file); err != nil {
 		// The daemon begins nothing whose frame it has not got as a whole, so that database/sql may take another connection.
 		return &Error{
 			Code: codeConnectionLost, Message: fmt.Sprintf("The daemon closed the connection: %v.", err), cause: driver.ErrBadConn,
@@ -180,7 +197,7 @@ func (c *Conn) watch(ctx context.Context, id int64) (stop func()) {
 		case <-ctx.Done():
 		}
 		// Its reply is of no interest: the request says how it ended. It needs an id that no request has.
-		c.sendAs("cancel "+strconv.FormatInt(id, 10), "cancel", map[string]any{"request": id})
+		c.sendCancel(id)
 		patience := time.NewTimer(cancelPatience)
 		defer patience.Stop()
 		select {
@@ -196,6 +213,10 @@ func (c *Conn) watch(ctx context.Context, id int64) (stop func()) {
 			<-isOver
 		})
 	}
+}
+
+func (c *Conn) sendCancel(id int64) error {
+	return c.sendAs("cancel "+strconv.FormatInt(id, 10), "cancel", map[string]any{"request": id}, nil)
 }
 
 // Receiving
@@ -275,7 +296,7 @@ func (c *Conn) failed(ctx context.Context, found *Error) error {
 // withoutEffect are requests whose fate is known when the connection is lost.
 var withoutEffect = map[string]bool{
 	"hello": true, "health_check": true, "list_databases": true, "db_connect": true, "describe": true, "activity": true,
-	"stats": true,
+	"stats": true, "catalog": true, "complete": true, "backup": true,
 }
 
 // lostBeneath is the error of a request whose connection was lost before its reply came.
@@ -309,11 +330,13 @@ func (c *Conn) settle() error {
 
 // Statements
 
-// result is what a statement gives: rows as they come, and what its last reply says.
+// result is what a statement or a catalog gives: rows as they come, and what its last reply says.
 type result struct {
 	conn *Conn
 	ctx  context.Context
 	id   int64
+	// kind is the type of the request.
+	kind string
 	stop func()
 	// columns of the set whose rows are taken; nil before the first reply.
 	columns []column
@@ -326,22 +349,15 @@ type result struct {
 
 	rowsAffected int64
 	lastInsertID *int64
+	// last is the data of the last reply.
+	last map[string]any
 }
 
 type column struct{ name, kind, declared string }
 
 // query runs a statement, and returns when the first of its rows are there.
 func (c *Conn) query(ctx context.Context, sql string, args []driver.NamedValue) (*result, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	if err := c.settle(); err != nil {
-		return nil, err
-	}
-	data := map[string]any{"sql": sql, "session": c.session}
-	if c.options.Timeout > 0 {
-		data["timeout_ms"] = int64(max(1, c.options.Timeout.Milliseconds()))
-	}
+	data := map[string]any{"sql": sql}
 	if c.Engine == "mysql" {
 		data["result_sets"] = true
 	}
@@ -352,11 +368,23 @@ func (c *Conn) query(ctx context.Context, sql string, args []driver.NamedValue) 
 		}
 		data["params"] = params
 	}
-	id, err := c.send("query", data)
+	return c.open(ctx, "query", data)
+}
+
+// open sends a request with rows in the session, and returns when the first of them are there.
+func (c *Conn) open(ctx context.Context, kind string, data map[string]any) (*result, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := c.settle(); err != nil {
+		return nil, err
+	}
+	data["session"] = c.session
+	id, err := c.send(kind, c.limited(data))
 	if err != nil {
 		return nil, err
 	}
-	found := &result{conn: c, ctx: ctx, id: id, stop: c.watch(ctx, id)}
+	found := &result{conn: c, ctx: ctx, id: id, kind: kind, stop: c.watch(ctx, id)}
 	if err := found.receive(); err != nil {
 		return nil, err
 	}
@@ -375,7 +403,7 @@ func (r *result) receive() error {
 	if r.err != nil {
 		return r.err
 	}
-	data, err := r.conn.reply(r.ctx, r.id, "query")
+	data, err := r.conn.reply(r.ctx, r.id, r.kind)
 	if err != nil {
 		r.end(err)
 		return err
@@ -383,6 +411,7 @@ func (r *result) receive() error {
 	if more, _ := data["more"].(bool); more {
 		r.conn.unread = r
 	} else {
+		r.last = data
 		r.rowsAffected = numberOf(data, "rows_affected", 0)
 		if id, isNumber := data["last_insert_id"].(int64); isNumber {
 			r.lastInsertID = &id
@@ -479,7 +508,7 @@ func (r *result) discard() error {
 	if r.isComplete {
 		return nil
 	}
-	err := r.conn.sendAs("cancel "+strconv.FormatInt(r.id, 10), "cancel", map[string]any{"request": r.id})
+	err := r.conn.sendCancel(r.id)
 	for err == nil && !r.isComplete {
 		err = r.receive()
 		r.rows, r.later = nil, nil
@@ -541,11 +570,7 @@ func (c *Conn) Batch(ctx context.Context, statements []Statement) ([]BatchResult
 		}
 		list[index] = item
 	}
-	data := map[string]any{"session": c.session, "statements": list}
-	if c.options.Timeout > 0 {
-		data["timeout_ms"] = int64(max(1, c.options.Timeout.Milliseconds()))
-	}
-	reply, err := c.Request(ctx, "batch", data)
+	reply, err := c.Request(ctx, "batch", c.limited(map[string]any{"session": c.session, "statements": list}))
 	if err != nil {
 		return nil, err
 	}

@@ -17,6 +17,6 @@
 // further words of the command. Contexts are kept by the daemon: when one ends, its statement is stopped there, and the error says
 // whether it may have had an effect.
 //
-// Conn is the connection beneath, for what database/sql has no words for: batches, and any request of the protocol.
-// (*sql.Conn).Raw gives it.
+// Conn is the connection beneath, for what database/sql has no words for: batches, what is in the database (Catalog, Complete), files
+// that the daemon writes (Export, Backup), and any request of the protocol. With gives it, as (*sql.Conn).Raw does.
 package litebase

@@ -27,6 +27,10 @@ class Row(list):
     """A row of a result: its length is known before, so that the daemon writes it in the shortest form."""
 
 
+class Extra(dict):
+    """A map in a row of a catalog: its length is written when it is known, with 32 bits."""
+
+
 class Timestamp(int):
     """Nanoseconds since 1970, which MessagePack has an extension type for."""
 
@@ -76,6 +80,9 @@ def pack(value, of_daemon=False):
         is_short = not of_daemon or isinstance(value, Row)
         start = head(len(value), 0x90, 15, (0, 0xDC, 0xDD)) if is_short else b"\xdd" + struct.pack(">I", len(value))
         return start + b"".join(pack(item, of_daemon) for item in value)
+    if of_daemon and isinstance(value, Extra):
+        start = b"\xdf" + struct.pack(">I", len(value))
+        return start + b"".join(pack(key) + pack(item, of_daemon) for key, item in value.items())
     start = b"\xde" + struct.pack(">H", len(value)) if of_daemon else head(len(value), 0x80, 15, (0, 0xDE, 0xDF))
     return start + b"".join(pack(key) + pack(item, of_daemon) for key, item in value.items())
 
@@ -204,6 +211,7 @@ def requests():
         ("a health check of a database", "health_check", {"database": "default", "timeout_ms": 5000}, "health_response"),
         ("hello", "hello", {"client": "vectors", "protocol": [1]}, "hello_response"),
         ("hello with notices, integers as text", "hello", {"client": "vectors", "int64": "string", "notices": True}, "hello_response"),
+        ("hello with descriptors", "hello", {"client": "vectors", "protocol": [1], "descriptors": True}, "hello_response"),
         ("the databases", "list_databases", None, "list_databases_response"),
         ("a session", "db_connect", {"database": "default"}, "db_connect_response"),
         ("a session for reading", "db_connect", {"database": "default", "read_only": True}, "db_connect_response"),
@@ -221,6 +229,13 @@ def requests():
                                              {"sql": "DELETE FROM vectors WHERE a = :a", "params": {"a": 1}}]}, "batch_response"),
         ("a batch that is not atomic", "batch", {"statements": [{"sql": "DELETE FROM vectors"}], "atomic": False}, "batch_response"),
         ("a completion", "complete", {"sql": "SELECT na FROM users", "cursor": 9, "limit": 20, "recent": ["name"]}, "complete_response"),
+        ("what is in a database", "catalog", {"level": "relations"}, "catalog_response"),
+        ("a catalog that is narrowed", "catalog",
+         {"level": "columns", "namespace": "main", "relation": "vectors", "match": "a", "kinds": ["table", "view"], "definitions": True,
+          "refresh": True, "etag": "none", "timeout_ms": 5000, "max_rows": 10}, "catalog_response"),
+        ("an export without a file", "export",
+         {"sql": "SELECT ?", "params": [1], "format": "tsv", "header": False, "descriptors": 1, "progress_ms": 100}, "error"),
+        ("a copy without a file", "backup", {"database": "default", "descriptors": 1, "progress_ms": 100}, "error"),
         ("a description", "describe", {"sql": "SELECT 1 AS one WHERE ? > 0"}, "describe_response"),
         ("the next page of a query that there is not", "fetch", {"request": 7}, "error"),
         ("the end of a request that there is not", "cancel", {"request": "seven"}, "cancel_response"),
@@ -244,7 +259,8 @@ MOMENT = Timestamp(1_795_385_638_123_456_000)
 
 def reply(id, kind, data):
     if "rows" in data:
-        data = {**data, "rows": [Row(row) for row in data["rows"]]}
+        rows = [Row(Row(value) if isinstance(value, list) else value for value in row) for row in data["rows"]]
+        data = {**data, "rows": rows}
     return {"id": id, "type": kind, "timestamp": MOMENT, "data": data}
 
 
@@ -257,6 +273,14 @@ def ended(rows, columns=None, **more):
     if columns is None:
         del data["columns"]
     return {**data, **more, "transaction": "none", "elapsed_us": 42}
+
+
+def told(level, rows, **more):
+    """The columns of a catalog's level, and rows."""
+    names = {"keys": ("namespace", "relation", "name", "kind", "columns", "extra"),
+             "types": ("namespace", "name", "kind", "labels", "base", "comment", "extra")}[level]
+    return {"columns": [column(name, {"columns": "array", "labels": "array", "extra": "map"}.get(name, "text")) for name in names],
+            "rows": rows, **more}
 
 
 def replies():
@@ -311,9 +335,41 @@ def replies():
              [column("a", "decimal", "numeric(6,2)"), column("b", "date", "date"), column("c", "timestamptz", "timestamptz"),
               column("d", "int4[]", "int4[]")]))]),
     ]
+    table += [
+        ("what may come next", {"sql": "SELEC", "limit": 1}, [reply(1, "complete_response", {
+            "replace": {"from": 0, "to": 5}, "items": [{"text": "SELECT", "label": "SELECT", "kind": "keyword"}]})]),
+        ("nothing that could come next", {"sql": "-- é"}, [reply(1, "complete_response", {"replace": {"from": 5, "to": 5}, "items": []})]),
+        ("names that are not known yet", None, [reply(1, "complete_response", {
+            "replace": {"from": 7, "to": 9}, "items": [{"text": '"na me"', "label": "na me", "kind": "column", "detail": "TEXT",
+                                                        "relation": "city"}], "incomplete": True})]),
+        ("a catalog without rows", {"level": "types"},
+         [reply(1, "catalog_response", told("types", [], more=False, row_count=0, etag="48f261beda7d029f", elapsed_us=42))]),
+        ("a catalog with lists and maps", None,
+         [reply(1, "catalog_response", told(
+             "keys", [["main", "city", None, "primary", ["name"], None],
+                      ["main", "street", "é", "unique", ["city", "name"], Extra(deferrable=True, parts=["x", None])]],
+             more=False, row_count=2, etag="48f261beda7d029f", transaction="none", elapsed_us=42))]),
+        ("a catalog in two replies", None,
+         [reply(1, "catalog_response", told("types", [["public", "mood", "enum", ["sad", "ok"], None, None, None]], more=True)),
+          reply(1, "catalog_response", {"rows": [["public", "none", "enum", [], None, "", None]], "more": False, "row_count": 2,
+                                        "truncated": True, "etag": "b", "transaction": "active", "elapsed_us": 42})]),
+        ("a catalog that has not changed", None,
+         [reply(1, "catalog_response", {"more": False, "row_count": 0, "unchanged": True, "etag": "48f261beda7d029f", "elapsed_us": 42})]),
+        ("an export on its way", None,
+         [reply(1, "export_response", {"bytes": 2**20, "more": True}),
+          reply(1, "export_response", {"bytes": 2**33, "more": False, "row_count": 2**32, "rows_affected": 0, "transaction": "none",
+                                       "elapsed_us": 42})]),
+        ("a copy on its way", None,
+         [reply(1, "backup_response", {"bytes": 4096, "total_bytes": 8192, "more": True}),
+          reply(1, "backup_response", {"bytes": 8192, "total_bytes": 8192, "more": False, "elapsed_us": 42})]),
+        ("an export that failed on its way", None,
+         [reply(1, "export_response", {"bytes": 65_536, "more": True}),
+          reply(1, "error", {"code": "database_error", "message": "No space left on the device.", "sqlstate": "53100", "retryable": False})]),
+    ]  # fmt: skip
     for name, request, messages in table:
         line = {"name": name}
         if request is not None:
+            line["type"] = messages[0]["type"].removesuffix("_response")
             line["request"] = request
         line["json"] = [message_text(message) for message in messages]
         line["msgpack"] = [pack(message, of_daemon=True).hex() for message in messages]
@@ -323,7 +379,7 @@ def replies():
 def streams():
     """What may come in one read: a client gives the same replies wherever the stream is cut."""
     messages = {line["name"]: line for line in replies()}
-    for name in ("values of each kind", "two pages", "a notice between rows", "an error behind rows"):
+    for name in ("values of each kind", "two pages", "a catalog in two replies", "an export on its way", "a notice between rows", "an error behind rows"):
         line = messages[name]
         yield {"name": name, "framing": "frames", "bytes": b"".join(framed(bytes.fromhex(body)) for body in line["msgpack"]).hex(),
                "bodies": line["msgpack"]}

@@ -91,6 +91,9 @@ const char *clinux_argument(int index);
 /// Changes the process's user permanently, with the groups of the group database (initgroups(3)); −1 with errno.
 int clinux_become(const char *user, unsigned uid, unsigned gid);
 
+/// Lets the calling thread not receive a signal.
+void clinux_block_signal(int number);
+
 /// Blocks the signals in the calling thread and waits for one of them (sigtimedwait(2)); 0 when none came.
 int clinux_wait_for_signal(const int *signals, int signal_count, int64_t milliseconds);
 /// Blocks the signals in the calling thread and in those that it starts.
@@ -209,6 +212,14 @@ void *clinux_counted_allocate(int byte_count);
 void clinux_counted_free(void *memory);
 void *clinux_counted_resize(void *memory, int byte_count);
 int clinux_counted_size(void *memory);
+/// From now on the calling thread gets more than it asks for where it asks for 1,024 bytes: twice as much each time, a few times.
+///
+/// SQLite's hash tables never ask for more (rehash in src/hash.c, SQLITE_MALLOC_SOFT_LIMIT): 64 places, in which 100,000 tables of
+/// a schema are searched one after the other, several times for each that is read. They use what they got, as xSize tells it.
+/// Only while a schema is read: where a table has more than two elements for each of its many places, it asks again with
+/// each one that is added.
+void clinux_begin_roomy_tables(void);
+void clinux_end_roomy_tables(void);
 /// Charges a temporary file's growth, or credits it; false, without a change, if that exceeds the limit of its account.
 bool clinux_charge_file(clinux_account *account, int64_t change);
 /// The same for a temporary file that is to be opened, and one that was closed.

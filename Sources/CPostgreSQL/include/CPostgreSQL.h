@@ -20,10 +20,6 @@ const char *_Nullable cpostgresql_load(void);
 /// Receives notices and drops them; libpq's own would write them to the standard error stream.
 void cpostgresql_ignore_notices(PGconn *connection);
 
-/// Lets whatever library this thread calls next receive and send so many bytes each, behind which its socket looks empty, or full;
-/// any number of them where it is negative.
-void cpostgresql_allow(long byte_count);
-
 /// PQflush that waits up to so long for a server to take more. Thread: one that may block.
 int cpostgresql_flush(PGconn *connection, long limit_ms);
 
@@ -56,7 +52,8 @@ enum {
     X(PQhost) X(PQhostaddr) X(PQport) X(PQfinish) X(PQstatus) X(PQtransactionStatus) X(PQparameterStatus)              \
     X(PQerrorMessage) X(PQsocket) X(PQsslStruct) X(PQbackendPID) X(PQsetnonblocking) X(PQsetErrorVerbosity)            \
     X(PQsetNoticeReceiver) X(PQflush) X(PQconsumeInput) X(PQnotifies) X(PQisBusy) X(PQgetResult)                       \
-    X(PQsetSingleRowMode) X(PQenterPipelineMode) X(PQsendFlushRequest) X(PQpipelineSync) X(PQsendQueryParams)          \
+    X(PQsetSingleRowMode) X(PQenterPipelineMode) X(PQexitPipelineMode) X(PQputCopyData) X(PQputCopyEnd)                \
+    X(PQsendFlushRequest) X(PQpipelineSync) X(PQsendQueryParams)                                                       \
     X(PQsendPrepare) X(PQsendQueryPrepared) X(PQsendDescribePrepared) X(PQclear) X(PQresultStatus)                     \
     X(PQresultMemorySize) X(PQresultErrorField) X(PQresultErrorMessage) X(PQntuples) X(PQnfields) X(PQfname)           \
     X(PQftype) X(PQftable) X(PQnparams) X(PQcmdStatus) X(PQgetvalue) X(PQgetlength) X(PQgetisnull) X(PQgetCancel)      \

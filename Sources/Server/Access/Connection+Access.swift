@@ -33,11 +33,11 @@ extension Connection {
 
     /// Whether the client sees the data of all users and may make the daemon reload.
     var isAdministrator: Bool {
-        isSuperuser || context.catalog.service.administrators.contains(peer) { groupIDs }
+        isSuperuser || context.databases.service.administrators.contains(peer) { groupIDs }
     }
 
     /// Whether the configuration names the client as a monitor.
-    var isNamedMonitor: Bool { !isSuperuser && context.catalog.service.monitors.contains(peer) { groupIDs } }
+    var isNamedMonitor: Bool { !isSuperuser && context.databases.service.monitors.contains(peer) { groupIDs } }
 
     /// Whether the client sees what all users hold, without what they do.
     var seesEverybody: Bool { isAdministrator || isMonitor }
@@ -63,7 +63,7 @@ extension Connection {
     }
 
     /// Whether the client may open databases by a URL.
-    var mayOpenURLs: Bool { isSuperuser || context.catalog.service.adHoc.contains(peer) { groupIDs } }
+    var mayOpenURLs: Bool { isSuperuser || context.databases.service.adHoc.contains(peer) { groupIDs } }
 
     /// The client's access to a database, apart from whether it is disabled; `nil`: none, and the client may not know
     /// of it.
@@ -79,7 +79,7 @@ extension Connection {
 
     /// The database of that name, or the default one, with the client's access.
     func findDatabase(_ name: UnsafeRawBufferPointer?) throws(RequestError) -> Grant {
-        let entry = if let name { context.catalog.find(name) } else { context.catalog.defaultEntry }
+        let entry = if let name { context.databases.find(name) } else { context.databases.defaultEntry }
         guard let entry else { throw denial(of: nil, asked: name) }
         guard let access = access(to: entry) else { throw denial(of: entry, asked: name) }
         if let problem = entry.problem { throw disabled(entry, problem) }
@@ -89,7 +89,7 @@ extension Connection {
 
     /// The same for a monitor, who may ask every database whether it answers.
     func findWatchedDatabase(_ name: UnsafeRawBufferPointer?) throws(RequestError) -> Grant {
-        let entry = if let name { context.catalog.find(name) } else { context.catalog.defaultEntry }
+        let entry = if let name { context.databases.find(name) } else { context.databases.defaultEntry }
         guard let entry else { throw name.map(RequestError.databaseNotFound) ?? .noDefaultDatabase }
         if let problem = entry.problem { throw disabled(entry, problem) }
         return Grant(entry: entry, access: entry.access)
@@ -125,7 +125,7 @@ extension Connection {
 
     // MARK: Reload
 
-    /// Ends what the client has lost the right to; called when a new catalog takes effect on this loop.
+    /// Ends what the client has lost the right to; called when a new configuration takes effect on this loop.
     func adoptRights() {
         isMonitor = client.isFromMonitorSocket || isNamedMonitor
         if sessions.open.isEmpty && inFlight.isEmpty { return }
@@ -145,7 +145,7 @@ extension Connection {
         }
     }
 
-    /// The right of a session according to the present catalog; `nil` if it is lost.
+    /// The right of a session according to the present configuration; `nil` if it is lost.
     func renewed(_ right: SessionRight) -> SessionRight? {
         switch right {
         case .none: right
@@ -156,7 +156,7 @@ extension Connection {
     }
 
     private func renewed(_ former: DatabaseAccess, on name: String) -> CatalogEntry? {
-        guard let entry = context.catalog.find(name), let access = grant(entry)?.access else { return nil }
+        guard let entry = context.databases.find(name), let access = grant(entry)?.access else { return nil }
         return access == .readWrite || former == .readOnly ? entry : nil
     }
 

@@ -34,7 +34,7 @@ final class CatalogLink: DatabaseLink {
     private enum Stage {
         case idle
         /// A statement of the engine's.
-        case asking(CatalogRun)
+        case asking(InnerRun)
         /// Another request fills the catalog.
         case waiting(UInt64)
         /// A worker has the index.
@@ -215,7 +215,7 @@ final class CatalogLink: DatabaseLink {
 
     /// Runs a statement of the engine's.
     private func ask(_ text: String, _ sink: RowSink, _ done: @escaping () -> Void) {
-        let inner = CatalogRun(text, sink, mayWrite: origin.session != nil)
+        let inner = InnerRun(text, sink, mayWrite: origin.session != nil)
         let link = filling?.link ?? origin.link
         stage = .asking(inner)
         inner.onFill = { [unowned inner] in self.goOn(link.resume(inner), inner) }
@@ -230,7 +230,7 @@ final class CatalogLink: DatabaseLink {
         goOn(link.start(inner, for: owner), inner)
     }
 
-    private func goOn(_ outcome: RunOutcome, _ inner: CatalogRun) {
+    private func goOn(_ outcome: RunOutcome, _ inner: InnerRun) {
         switch outcome {
         case .pending: break
         case .filled: inner.onFill()
@@ -262,13 +262,11 @@ final class CatalogLink: DatabaseLink {
         }
         stage = .working
         let session = SessionRequest(owner: owner, isReadOnly: true, clientName: nil)
-        database.openSession(session, context.drivers) { result in
-            self.opened(result)
-        }
+        if let opening = database.openSession(session, context.drivers, done: { self.opened($0) }) { opened(opening) }
     }
 
-    private func opened(_ result: Result<any DatabaseLink, DriverError>) {
-        switch result {
+    private func opened(_ opening: SessionOpening) {
+        switch opening {
         case .success(let link): fill(link)
         case .failure(let error):
             cache.endFilling(key, for: owner.uid, nil, byteCountMax: byteCountMax)
@@ -326,7 +324,7 @@ final class CatalogLink: DatabaseLink {
         let mailbox = context.loop.mailbox
         let here = LoopBound(then, mailbox)
         let link = LoopBound(self, mailbox)
-        context.shared.workers.submit(for: owner.uid) {
+        context.shared.longReadWorkers.submit(for: owner.uid) {
             let result = work()
             mailbox.submit {
                 if let reason = link.wrapped.operation?.stopReason { return link.wrapped.end(.stopped(reason)) }

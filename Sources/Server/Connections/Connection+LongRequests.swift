@@ -33,7 +33,7 @@ extension Connection {
         settleAccount()
         let here = LoopBound(self, context.loop.mailbox)
         let mailbox = context.loop.mailbox
-        context.shared.writers.submit(for: owner.uid) {
+        context.shared.promptWorkers.submit(for: owner.uid) {
             request.decode()
             mailbox.submit { here.wrapped.longRequestDecoded(request) }
         }

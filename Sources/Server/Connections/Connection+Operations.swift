@@ -22,7 +22,7 @@ extension Connection {
         operation.id = request.head.id
         operation.connection = self
         operation.wantsNotices = noticeEncoding != nil
-        operation.startClock(at: .now)
+        operation.clock.start(at: .now)
         operation.serial = inFlight.nextSerial()
         return operation
     }
@@ -40,7 +40,7 @@ extension Connection {
         // The type of a long request is known only now: the output may be full by then.
         if isNext, flow.mayProduce(outputByteCount: stream.output.count) { return startNext(of: session) }
         operation.progress = .queued
-        operation.suspendClock()
+        operation.clock.suspend()
         track(operation)
         if isNext { flow.requestWasHeld() }
     }
@@ -73,7 +73,7 @@ extension Connection {
     private func start(_ operation: Operation) {
         // After others of its session, its time starts when theirs has ended; that needs no system call.
         if operation.progress == .queued, let session = operation.session {
-            operation.resumeClock(at: max(context.loop.now, session.lastEnd))
+            operation.clock.resume(at: max(context.loop.now, session.lastEnd))
         }
         move(operation, to: .starting)
         if operation.session != nil {
@@ -142,7 +142,7 @@ extension Connection {
     /// Arms the timer of the time limit. While the operation's clock stands still (the client's time is not the
     /// statement's), no timer is needed; resuming the clock calls this. A timer that fires too early is armed again.
     func armTimer(_ operation: Operation) {
-        guard operation.timer == nil, let deadline = operation.deadline else { return }
+        guard operation.timer == nil, let deadline = operation.clock.deadline else { return }
         operation.timer = context.loop.schedule(self, token: operation.serial, at: deadline)
     }
 
@@ -199,7 +199,7 @@ extension Connection {
                 operation.waitingSince = context.loop.now
                 context.housekeeper.watch(self)
                 // The client's time does not count.
-                operation.stopClock(at: .now)
+                operation.clock.stop(at: .now)
                 disarmTimer(operation)
                 return .pending
             }
@@ -212,7 +212,7 @@ extension Connection {
         }
         move(operation, to: .waitingForOutput)
         operation.waitingSince = context.loop.now
-        operation.stopClock(at: .now)
+        operation.clock.stop(at: .now)
         return .pending
     }
 
@@ -222,7 +222,7 @@ extension Connection {
         var hasChanged = false
         for operation in inFlight.operations where operation.progress == .waitingForOutput {
             move(operation, to: .running)
-            operation.resumeClock(at: .now)
+            operation.clock.resume(at: .now)
             armTimer(operation)
             let outcome = operation.link?.resume(operation) ?? .pending
             if outcome == .pending { continue }
@@ -285,7 +285,7 @@ extension Connection {
         // Pools count their own.
         if let name = error.details.limit.flatMap(LimitName.init), name != .poolConnections { hit(name) }
         let limit = operation.timeLimit
-        guard error.code == .timeout, limit > 0, operation.timeoutMilliseconds == limit else {
+        guard error.code == .timeout, limit > 0, operation.clock.timeoutMilliseconds == limit else {
             return RequestError(error)
         }
         hit(.statementTime)
@@ -325,7 +325,7 @@ extension Connection {
     func operationTimedOut(_ serial: UInt64) {
         guard let operation = inFlight.operation(serial: serial) else { return }
         operation.timer = nil
-        guard let deadline = operation.deadline else { return }
+        guard let deadline = operation.clock.deadline else { return }
         if deadline > .now { armTimer(operation) } else { stop(operation, .timeout) }
     }
 

@@ -14,11 +14,3 @@ enum ConnectionPhase: Int, Comparable {
     /// Moves to a later phase; a phase that is already later stays.
     mutating func advance(to phase: ConnectionPhase) { self = max(self, phase) }
 }
-
-/// Whether requests are being processed: then nothing may flush, close, or change the bytes that are being read.
-enum RequestAttention {
-    case none
-    case request
-    /// The same for the last request that was received.
-    case lastRequest
-}

@@ -21,15 +21,8 @@ final class Operation: StatementRun, @unchecked Sendable {
     @exclusivity(unchecked) var connection: Connection?
     @exclusivity(unchecked) var session: Session?
     @exclusivity(unchecked) var link: (any DatabaseLink)?
-    /// When it arrived, or its last `fetch` did.
-    @exclusivity(unchecked) var started = MonotonicInstant(nanoseconds: 0)
-    @exclusivity(unchecked) private var workNanoseconds: Int64 = 0
-    /// When the daemon started or continued to work on it; the distant future while it waits for its client or its
-    /// turn.
-    @exclusivity(unchecked) private var workStart = MonotonicInstant.distantFuture
-    /// The work before the last `fetch`: each page has the whole of `timeoutMilliseconds`.
-    @exclusivity(unchecked) private var formerNanoseconds: Int64 = 0
-    @exclusivity(unchecked) var timeoutMilliseconds: Int64 = 0
+    /// How long the daemon has worked on it.
+    @exclusivity(unchecked) var clock = WorkClock()
     /// The time limit of its database, in milliseconds; 0: no limit.
     @exclusivity(unchecked) var timeLimit: Int64 = 0
     @exclusivity(unchecked) var timer: TimerID?
@@ -56,10 +49,11 @@ final class Operation: StatementRun, @unchecked Sendable {
     @exclusivity(unchecked) var hasSentRows = false
     /// Where its data go instead of into replies.
     @exclusivity(unchecked) private(set) var transfer: Transfer?
-    @exclusivity(unchecked) private var batch: BatchRequest?
+    /// A statement of the server's own instead of the request's.
+    @exclusivity(unchecked) private var ownText = ByteBuffer()
+    @exclusivity(unchecked) private var batch: BatchSource?
     /// Parameters that are not decoded yet: a request that waits holds its bytes and nothing more.
     @exclusivity(unchecked) private var undecoded: ParameterList?
-    @exclusivity(unchecked) private var batchCursor = BatchCursor()
 
     enum Progress {
         case idle
@@ -112,6 +106,12 @@ final class Operation: StatementRun, @unchecked Sendable {
         rows.setPayer(account, byteCountMax: accountByteCountMax, mayRefuse: !mayWrite)
     }
 
+    /// Runs a statement that is not in the request.
+    func setOwnText(_ text: String) {
+        ownText.append(text)
+        sql = ownText.readable
+    }
+
     /// Takes the parameters of a request, which are decoded when it starts; without a session that is now.
     func setParameters(_ list: ParameterList) {
         if session == nil { decode(list) } else { undecoded = list }
@@ -146,13 +146,14 @@ final class Operation: StatementRun, @unchecked Sendable {
         timer = nil
         progress = .idle
         pageRowCount = nil
-        timeoutMilliseconds = 0
+        clock.timeoutMilliseconds = 0
         timeLimit = 0
         fetchCredit = 0
         hasSentRows = false
         hold = Hold()
         refusal = nil
         transfer = nil
+        if !ownText.isEmpty { ownText.releaseStorage() }
         batch = nil
         if undecoded != nil { undecoded = nil }
     }
@@ -164,7 +165,7 @@ final class Operation: StatementRun, @unchecked Sendable {
 
     /// Bytes that it holds while it is in flight, including those that it will need when it runs.
     var heldByteCount: Int {
-        let parameterCount = max(parameters.capacity, undecoded?.count ?? 0, batch?.parameterCountPeak ?? 0)
+        let parameterCount = max(parameters.capacity, undecoded?.count ?? 0, batch?.request.parameterCountPeak ?? 0)
         // The free part of a large storage was never touched; a small one may have been used by a larger request.
         let bytes = storage.capacity > 4 * LongRequest.byteCountMin ? storage.count : storage.capacity
         return Self.emptyByteCount + (transfer == nil ? 0 : Transfer.byteCount) + bytes
@@ -176,50 +177,11 @@ final class Operation: StatementRun, @unchecked Sendable {
     var startedByteCount: Int {
         let byteCount = heldByteCount
         guard storage.count > LongRequest.byteCountMin, let copies = link?.engine.copies else { return byteCount }
-        let parameterCount = max(parameters.count, batch?.parameterCountPeak ?? 0)
+        let parameterCount = max(parameters.count, batch?.request.parameterCountPeak ?? 0)
         return byteCount + copies.perByte * storage.count + copies.perParameter * parameterCount
     }
 
     override var requestByteCount: Int { storage.count }
-
-    // MARK: Time
-
-    /// The request arrived.
-    func startClock(at now: MonotonicInstant) {
-        started = now
-        workStart = now
-        workNanoseconds = 0
-        formerNanoseconds = 0
-    }
-
-    /// It waits for its turn, and nothing was done for it yet.
-    func suspendClock() { workStart = .distantFuture }
-
-    /// Continues after `suspendClock` or `stopClock`.
-    func resumeClock(at now: MonotonicInstant) { workStart = now }
-
-    /// Stops counting.
-    /// - Returns: nanoseconds that the daemon has worked on it in all.
-    @discardableResult
-    func stopClock(at now: MonotonicInstant) -> Int64 {
-        if workStart < now { workNanoseconds += now.nanoseconds(since: workStart) }
-        workStart = .distantFuture
-        return workNanoseconds
-    }
-
-    /// Its client has requested the next page, and the clock continues.
-    func startPage(at now: MonotonicInstant) {
-        started = now
-        workStart = now
-        formerNanoseconds = workNanoseconds
-    }
-
-    /// When its timeout is reached if the clock runs until then; `nil` while it stands still, or without a timeout.
-    var deadline: MonotonicInstant? {
-        guard timeoutMilliseconds > 0, workStart != .distantFuture else { return nil }
-        return workStart.advanced(byMilliseconds: timeoutMilliseconds)
-            .advanced(byNanoseconds: formerNanoseconds - workNanoseconds)
-    }
 
     // MARK: What the driver tells
 
@@ -236,27 +198,25 @@ final class Operation: StatementRun, @unchecked Sendable {
 
     // MARK: Batches
 
-    var batchStatementCount: Int { batch?.statementCount ?? 0 }
+    var batchStatementCount: Int { batch?.request.statementCount ?? 0 }
 
     /// The statement, or the first one of a batch.
     var firstSQL: UnsafeRawBufferPointer {
         guard let batch else { return sql }
-        var cursor = BatchCursor(batch)
-        return cursor.next()?.sql ?? sql
+        return batch.firstSQL ?? sql
     }
 
     func setBatch(_ request: BatchRequest) {
-        batch = request
+        batch = BatchSource(request)
         kind = .batch(isAtomic: request.isAtomic)
-        rewindBatch()
     }
 
     override func rewindBatch() {
-        if let batch { batchCursor = BatchCursor(batch) }
+        batch?.rewind()
     }
 
     override func nextBatchStatement() throws(DriverError) -> BatchPosition? {
-        guard let step = batchCursor.next() else { return nil }
+        guard let step = batch?.next() else { return nil }
         sql = step.sql
         if step.parameters.count > Engine.commonParameterCountMax, let link,
             let error = link.engine.refusal(ofParameters: step.parameters.count)
@@ -268,51 +228,6 @@ final class Operation: StatementRun, @unchecked Sendable {
         }
         decode(step.parameters)
         return step.position
-    }
-}
-
-/// Walks through the statements of a batch and their parameter rows.
-struct BatchCursor {
-    struct Step {
-        var sql: UnsafeRawBufferPointer
-        var parameters: ParameterList
-        var position: BatchPosition
-    }
-
-    private var statements: BatchReader?
-    private var statementIndex = -1
-    private var sql = UnsafeRawBufferPointer(start: nil, count: 0)
-    private var rows: ParameterRowReader?
-    private var rowIndex = -1
-
-    init() {}
-
-    init(_ batch: BatchRequest) {
-        statements = batch.makeReader()
-    }
-
-    mutating func next() -> Step? {
-        while true {
-            if let parameters = rows?.next() {
-                rowIndex += 1
-                return Step(
-                    sql: sql, parameters: parameters,
-                    position: BatchPosition(statementIndex: statementIndex, rowIndex: rowIndex))
-            }
-            rows = nil
-            guard let statement = statements?.next() else { return nil }
-            statementIndex += 1
-            sql = statement.sql
-            switch statement.parameters {
-            case .once(let parameters):
-                return Step(
-                    sql: sql, parameters: parameters,
-                    position: BatchPosition(statementIndex: statementIndex, rowIndex: nil))
-            case .rows(let list):
-                rows = list.makeReader()
-                rowIndex = -1
-            }
-        }
     }
 }
 

@@ -17,7 +17,7 @@ final class AdHocDatabases: Sendable {
 
     /// The database at a location: one that is in use, or a new one. A memory database is always new.
     func database(
-        at location: any DatabaseLocation, settings: DatabaseSettings, workers: WorkerPool
+        at location: any DatabaseLocation, settings: DatabaseSettings, promptWorkers: WorkerPool
     ) -> any Database {
         entries.withLock { entries in
             entries.removeAll { $0.database == nil }
@@ -26,7 +26,7 @@ final class AdHocDatabases: Sendable {
             }
             // The file belongs to somebody else, so its journal mode stays.
             let made = location.makeDatabase(
-                DatabasePlan(name: "", isOurs: false, settings: settings, workers: workers))
+                DatabasePlan(name: "", isOurs: false, settings: settings, promptWorkers: promptWorkers))
             entries.append(Entry(location: location, database: made))
             return made
         }

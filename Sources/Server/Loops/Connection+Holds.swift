@@ -50,19 +50,19 @@ extension Connection {
 
     /// Warns, and ends what was idle for too long.
     /// - Returns: whether there is still something to watch.
-    func keepPatienceWithHolders(at now: MonotonicInstant) -> Bool {
+    func limitHolds(at now: MonotonicInstant) -> Bool {
         guard noteHolds(at: now) else { return false }
         for session in sessions.open where session.isLeftIdle && session.hold.since != nil && !isClosed {
-            keepPatience(withHolder: session, at: now)
+            limitHold(of: session, at: now)
         }
         for operation in inFlight.operations
         where operation.session == nil && operation.isLeftIdle && operation.hold.since != nil {
-            keepPatience(with: operation, at: now)
+            limitHold(of: operation, at: now)
         }
         return true
     }
 
-    private func keepPatience(withHolder session: Session, at now: MonotonicInstant) {
+    private func limitHold(of session: Session, at now: MonotonicInstant) {
         let limit = context.limits.idleHoldMillisecondsMax
         let pressure = session.link.pressure(on: owner.uid)
         let idleSince = session.active?.waitingSince ?? session.lastEnd
@@ -80,7 +80,7 @@ extension Connection {
         }
     }
 
-    private func keepPatience(with operation: Operation, at now: MonotonicInstant) {
+    private func limitHold(of operation: Operation, at now: MonotonicInstant) {
         let limit = context.limits.idleHoldMillisecondsMax
         let pressure = operation.link?.pressure(on: owner.uid) ?? .none
         let held = operation.hold.nanoseconds(pressure, idleSince: operation.waitingSince, at: now) / 1_000_000

@@ -39,7 +39,7 @@ final class Housekeeper: EventSource {
 
     override func timerFired(_ token: UInt64) {
         isScheduled = false
-        for connection in watched.values where !connection.keepPatience(at: context.loop.now) {
+        for connection in watched.values where !connection.enforceLimits(at: context.loop.now) {
             watched[connection.number] = nil
         }
         if !watched.isEmpty { schedule() }
@@ -54,7 +54,7 @@ extension Int64 {
 extension Connection {
     /// Ends what has lasted too long.
     /// - Returns: whether there is still something to watch.
-    fileprivate func keepPatience(at now: MonotonicInstant) -> Bool {
+    fileprivate func enforceLimits(at now: MonotonicInstant) -> Bool {
         if isClosed { return false }
         stream.noticeReading(at: now)
         if let since = stream.stall.since, isOver(context.limits.writeStallMillisecondsMax, since, now) {
@@ -68,10 +68,10 @@ extension Connection {
         }
         var isWatching = stream.stall.since != nil
         for session in sessions.open where session.isIdleInTransaction && !isClosed {
-            keepPatience(with: session, at: now)
+            limitIdleTransaction(of: session, at: now)
             isWatching = true
         }
-        if !isClosed, keepPatienceWithHolders(at: now) { isWatching = true }
+        if !isClosed, limitHolds(at: now) { isWatching = true }
         return isWatching && !isClosed
     }
 
@@ -81,7 +81,7 @@ extension Connection {
 
     // As with idle_in_transaction_session_timeout of PostgreSQL, the whole session ends: a client that continued with
     // its next statement, outside of the transaction that it believes to be in, would do harm.
-    private func keepPatience(with session: Session, at now: MonotonicInstant) {
+    private func limitIdleTransaction(of session: Session, at now: MonotonicInstant) {
         let limit = context.limits.idleTransactionMillisecondsMax
         if isOver(limit, session.lastEnd, now) {
             expire(session)

@@ -14,7 +14,7 @@ final class LoopContext {
     let observer: Observer
     let shared: SharedState
     @exclusivity(unchecked) var limits: Limits
-    @exclusivity(unchecked) var catalog: DatabaseCatalog
+    @exclusivity(unchecked) var databases: ConfiguredDatabases
     /// The request types that are served.
     let requests: RequestTable
     /// How clients may speak.
@@ -51,11 +51,11 @@ final class LoopContext {
 
     private static let freeOperationCountMax = 64
 
-    init(loop: EventLoop, shared: SharedState, limits: Limits, catalog: DatabaseCatalog) {
+    init(loop: EventLoop, shared: SharedState, limits: Limits, databases: ConfiguredDatabases) {
         self.loop = loop
         self.shared = shared
         self.limits = limits
-        self.catalog = catalog
+        self.databases = databases
         observer = shared.observer
         health = HealthReply(of: shared)
         requests = RequestTable(shared.requestRows)
@@ -63,7 +63,8 @@ final class LoopContext {
         healthReplies = ReplyTemplates(formats)
         freeOperations = [[Operation]](repeating: [], count: formats.encodingNumberEnd)
         statistics = LoopStatistics(typeCount: shared.requestRows.count)
-        drivers = DriverContext(loop: loop, workers: shared.workers, writers: shared.writers)
+        drivers = DriverContext(
+            loop: loop, longReadWorkers: shared.longReadWorkers, promptWorkers: shared.promptWorkers)
         drivers.onContention = { [weak self] in self?.housekeeper.watchHolders() }
     }
 
@@ -71,10 +72,10 @@ final class LoopContext {
         receiveBuffer.deallocate()
     }
 
-    /// This loop's link to a database of the catalog.
+    /// This loop's link to a configured database.
     func link(by grant: Grant) -> any DatabaseLink {
         let entry = ObjectIdentifier(grant.entry)
-        // Without a reference to the database, whose count is on a cache line that all loops share. The catalog holds
+        // Without a reference to the database, whose count is on a cache line that all loops share. The configuration holds
         // the entry until `adopt`.
         if let lastLink, lastLink.entry == entry, lastLink.access == grant.access { return lastLink.link }
         let link = link(to: grant.database)
@@ -91,11 +92,11 @@ final class LoopContext {
     }
 
     /// Takes over a new configuration; links to databases that no longer exist close their connections.
-    func adopt(_ catalog: DatabaseCatalog, _ limits: Limits) {
-        self.catalog = catalog
+    func adopt(_ databases: ConfiguredDatabases, _ limits: Limits) {
+        self.databases = databases
         self.limits = limits
         lastLink = nil
-        let kept = Set(catalog.entries.flatMap(\.databases).map { ObjectIdentifier($0) })
+        let kept = Set(databases.entries.flatMap(\.databases).map { ObjectIdentifier($0) })
         shared.catalogs.keep(databases: kept)
         for (key, link) in links where !kept.contains(key) {
             link.close()

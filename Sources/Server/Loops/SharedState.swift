@@ -10,9 +10,9 @@ internal import Synchronization
 final class SharedState: Sendable {
     let observer: Observer
     /// For long reads.
-    let workers: WorkerPool
+    let longReadWorkers: WorkerPool
     /// For writes, opening, rolling back and checkpoints, and for short work that is too long for a loop: decoding long requests, logging denials.
-    let writers: WorkerPool
+    let promptWorkers: WorkerPool
     /// For freeing large storage.
     let disposers = WorkerPool(threadCountMax: 1)
     /// For files that clients have passed: writing and closing them takes as long as the client likes.
@@ -46,7 +46,8 @@ final class SharedState: Sendable {
     private let members = Mutex<[LoopMember]>([])
 
     init(
-        observer: Observer, workers: WorkerPool, writers: WorkerPool, version: String, engines: EngineRegistry,
+        observer: Observer, longReadWorkers: WorkerPool, promptWorkers: WorkerPool, version: String,
+        engines: EngineRegistry,
         activation: Activation, handover: Handover?, watch: RequestWatch?, requestRows: [RequestRow],
         formats: FormatList
     ) {
@@ -55,12 +56,12 @@ final class SharedState: Sendable {
         self.watch = watch
         self.handover = handover
         self.observer = observer
-        self.workers = workers
-        self.writers = writers
+        self.longReadWorkers = longReadWorkers
+        self.promptWorkers = promptWorkers
         self.version = version
         self.engines = engines
         self.activation = activation
-        denials = Denials(workers: writers, observer: observer)
+        denials = Denials(workers: promptWorkers, observer: observer)
     }
 
     func join(_ member: LoopMember) { members.withLock { $0.append(member) } }

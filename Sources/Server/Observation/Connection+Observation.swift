@@ -9,7 +9,7 @@ extension Connection {
     /// Counts a request that has ended, and reports it if necessary.
     func record(_ operation: Operation) {
         let now = MonotonicInstant.now
-        let microseconds = operation.stopClock(at: now) / 1000
+        let microseconds = operation.clock.stop(at: now) / 1000
         operation.elapsedMicroseconds = microseconds
         operation.session?.lastEnd = now
         context.statistics.latency[Int(operation.row.number)].record(microseconds)

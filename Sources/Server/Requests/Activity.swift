@@ -83,7 +83,7 @@ extension Connection {
                     sql: operation.isStatement
                         ? LogText.escaped(operation.firstSQL, byteCountMax: Activity.sqlByteCountMax) : nil,
                     state: operation.progress.name,
-                    transaction: operation.session?.link.transaction.name ?? "none", since: operation.started))
+                    transaction: operation.session?.link.transaction.name ?? "none", since: operation.clock.started))
         }
     }
 

@@ -19,7 +19,7 @@ extension Connection {
         let route = route(by: try findDatabase(content.database))
         guard route.link.engine.hasFiles else { throw RequestError(DriverError.noFileToCopy) }
         let operation = try makeTransfer(request, content.transfer, PageSink(), mustReachDisk: true)
-        send(operation, by: consume route, timeout: content.timeoutMilliseconds)
+        assign(consume route, to: operation, timeout: content.timeoutMilliseconds)
         operation.mayWrite = false
         operation.kind = .backup
         return try submitTransfer(operation)

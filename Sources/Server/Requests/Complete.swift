@@ -47,7 +47,7 @@ extension Connection {
         track(operation)
         let mailbox = context.loop.mailbox
         let here = LoopBound((self, operation), mailbox)
-        context.shared.workers.submit(for: owner.uid) {
+        context.shared.longReadWorkers.submit(for: owner.uid) {
             let list = task.run()
             mailbox.submit {
                 let (connection, operation) = here.wrapped
@@ -119,7 +119,7 @@ extension Connection {
             query: CatalogQuery(level: .namespaces), definitions: false, refresh: false,
             etag: known?.index.etag(definitions: false))
         let link = CatalogLink(origin, wanted, context, account)
-        _ = link.start(CatalogRun("", RowSink(), mayWrite: false), for: owner)
+        _ = link.start(InnerRun("", RowSink(), mayWrite: false), for: owner)
         guard link.isUnchanged else { return holds }
         refreshes.end(database)
         return true

@@ -30,7 +30,7 @@ extension Connection {
         }
         let operation = makeOperation(request)
         let text = route.link.engine.pingText
-        send(operation, by: consume route, timeout: content.timeoutMilliseconds)
+        assign(consume route, to: operation, timeout: content.timeoutMilliseconds)
         operation.sql = UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount)
         // The row of its SELECT is not sent, but it has to be written somewhere.
         operation.prepareRows(

@@ -13,7 +13,7 @@ extension ListDatabasesRequest: DirectlyAnsweredRequest {
 extension Connection {
     func listDatabases(_ request: ReceivedRequest) -> RequestOutcome {
         var list = ListDatabasesReply()
-        for (index, entry) in context.catalog.entries.enumerated() {
+        for (index, entry) in context.databases.entries.enumerated() {
             let access = access(to: entry)
             if access == nil, !isMonitor { continue }
             list.databases.append(ListDatabasesReply.Database(entry, access, isDefault: index == 0))

@@ -29,7 +29,7 @@ extension Connection {
             operation.fetchCredit += 1
             return .passedOn
         }
-        operation.startPage(at: .now)
+        operation.clock.startPage(at: .now)
         armTimer(operation)
         operation.rows.allowPage(pageRowCount)
         operationDidGoOn(operation, continueRows(operation))

@@ -22,26 +22,27 @@ extension Connection {
     func openSession(_ request: ReceivedRequest) throws(RequestError) -> RequestOutcome {
         let content = try content(ConnectRequest.self, of: request.head)
         try checkSessionCount()
-        let opening =
+        let target =
             if let url = content.url { try adHocDatabase(url) } else {
-                SessionOpening(try findDatabase(content.database))
+                SessionTarget(try findDatabase(content.database))
             }
-        let database = opening.database
-        let isReadOnly = content.readOnly || opening.isReadOnly
+        let database = target.database
+        let isReadOnly = content.readOnly || target.isReadOnly
         let operation = makeOperation(request)
         operation.progress = .running
         track(operation)
         sessions.beginOpening()
         countSessions(1)
         let session = SessionRequest(owner: owner, isReadOnly: isReadOnly, clientName: preferences.name)
-        database.openSession(session, context.drivers) { [self] result in
-            sessionOpened(operation, result, opening.right, isReadOnly: isReadOnly || database.isReadOnly)
+        let opened = { [self] (opening: SessionOpening) in
+            sessionOpened(operation, opening, target.right, isReadOnly: isReadOnly || database.isReadOnly)
         }
+        if let opening = database.openSession(session, context.drivers, done: opened) { opened(opening) }
         return .pending
     }
 
     /// The database on which a session is opened.
-    private struct SessionOpening {
+    private struct SessionTarget {
         var database: any Database
         var right: SessionRight
         var isReadOnly: Bool
@@ -59,10 +60,10 @@ extension Connection {
         }
 
         /// The same, read-only if the URL asks for that.
-        func readOnly(ifSaidBy location: any DatabaseLocation) -> SessionOpening {
-            var opening = self
-            if location.isReadOnly { opening.isReadOnly = true }
-            return opening
+        func readOnly(ifSaidBy location: any DatabaseLocation) -> SessionTarget {
+            var target = self
+            if location.isReadOnly { target.isReadOnly = true }
+            return target
         }
     }
 
@@ -88,10 +89,10 @@ extension Connection {
     }
 
     private func sessionOpened(
-        _ operation: Operation, _ result: Result<any DatabaseLink, DriverError>, _ right: SessionRight, isReadOnly: Bool
+        _ operation: Operation, _ opening: SessionOpening, _ right: SessionRight, isReadOnly: Bool
     ) {
         sessions.endOpening()
-        switch result {
+        switch opening {
         case .failure(let error):
             countSessions(-1)
             operation.error = error
@@ -128,7 +129,7 @@ extension Connection {
     }
 
     /// A database that the client names by a URL.
-    private func adHocDatabase(_ url: UnsafeRawBufferPointer) throws(RequestError) -> SessionOpening {
+    private func adHocDatabase(_ url: UnsafeRawBufferPointer) throws(RequestError) -> SessionTarget {
         guard url.count <= Self.urlByteCountMax else { throw Self.urlTooLong }
         let text = String(decoding: url, as: UTF8.self)
         do throws(DriverError) {
@@ -136,27 +137,27 @@ extension Connection {
             // Only a URL of a trusted client makes the daemon load a client library.
             if engines.isRemote(text), !mayOpenURLs { throw urlDenied() }
             let location = try engines.location(url: text)
-            if location.isMemory { return SessionOpening(try adHocDatabase(at: location), .none) }
+            if location.isMemory { return SessionTarget(try adHocDatabase(at: location), .none) }
             if isSuperuser { return try superuserDatabase(at: location) }
             guard mayOpenURLs else { throw urlDenied() }
             // A configured database has its own rules, however it is named.
-            let entries = context.catalog.entries(at: location)
-            if entries.isEmpty { return SessionOpening(try adHocDatabase(at: location), .url) }
+            let entries = context.databases.entries(at: location)
+            if entries.isEmpty { return SessionTarget(try adHocDatabase(at: location), .url) }
             let grants = entries.compactMap(grant)
             guard let grant = grants.first(where: { !$0.isReadOnly }) ?? grants.first else { throw urlDenied() }
-            return SessionOpening(grant).readOnly(ifSaidBy: location)
+            return SessionTarget(grant).readOnly(ifSaidBy: location)
         } catch {
             throw RequestError(error)
         }
     }
 
     /// A configured database has one write queue, or one pool, however it is named.
-    private func superuserDatabase(at location: any DatabaseLocation) throws(DriverError) -> SessionOpening {
-        let entry = context.catalog.entries.first {
+    private func superuserDatabase(at location: any DatabaseLocation) throws(DriverError) -> SessionTarget {
+        let entry = context.databases.entries.first {
             $0.database.location.isSame(as: location) && $0.access == .readWrite
         }
-        if let entry { return SessionOpening(entry.database, .url) }
-        return SessionOpening(try adHocDatabase(at: location), .url)
+        if let entry { return SessionTarget(entry.database, .url) }
+        return SessionTarget(try adHocDatabase(at: location), .url)
     }
 
     /// A path may have 4,096 bytes (PATH_MAX), each of which may be written with three. To read a URL of megabytes took a loop half a
@@ -178,7 +179,7 @@ extension Connection {
         try location.checkClientURL()
         return context.shared.adHocDatabases.database(
             at: location, settings: context.limits.databaseSettings(loopCount: context.shared.loops.count),
-            workers: context.shared.writers)
+            promptWorkers: context.shared.promptWorkers)
     }
 
     func closeSession(_ request: ReceivedRequest) throws(RequestError) -> RequestOutcome {

@@ -31,44 +31,6 @@ extension DescribeRequest: ServedRequest {
 }
 
 extension Connection {
-    /// The link for a statement, and its limits.
-    struct Route {
-        var link: any DatabaseLink
-        var session: Session?
-        var mayWrite: Bool
-        /// The time limit of a statement there, in milliseconds; 0: no limit.
-        var milliseconds: Int64
-    }
-
-    func route(_ target: Target) throws(RequestError) -> Route {
-        if let name = target.session {
-            guard let session = sessions.find(name) else {
-                throw sessionNotFound(name)
-            }
-            let milliseconds =
-                if case .database(let entry, _) = session.right { entry.statementTimeMillisecondsMax } else {
-                    context.limits.statementTimeMillisecondsMax
-                }
-            return Route(link: session.link, session: session, mayWrite: true, milliseconds: milliseconds)
-        }
-        return route(by: try findDatabase(target.database))
-    }
-
-    func route(by grant: Grant) -> Route {
-        Route(
-            link: context.link(by: grant), session: nil, mayWrite: !grant.isReadOnly,
-            milliseconds: grant.entry.statementTimeMillisecondsMax)
-    }
-
-    /// Sets the link and the limits of an operation.
-    func send(_ operation: Operation, by route: consuming Route, timeout wanted: Int64?) {
-        operation.link = route.link
-        operation.session = route.session
-        operation.mayWrite = route.mayWrite
-        operation.timeLimit = route.milliseconds
-        operation.timeoutMilliseconds = Self.timeout(wanted, limit: route.milliseconds)
-    }
-
     func startQuery(_ request: ReceivedRequest) throws(RequestError) -> RequestOutcome {
         let content = try content(QueryRequest.self, of: request.head)
         let route = try route(content.target)
@@ -80,7 +42,7 @@ extension Connection {
         }
         if content.pageRows != nil { try checkPagedQueryCount() }
         let operation = makeOperation(request)
-        send(operation, by: consume route, timeout: content.timeoutMilliseconds)
+        assign(consume route, to: operation, timeout: content.timeoutMilliseconds)
         operation.sql = content.sql
         operation.setParameters(content.parameters)
         operation.rowCountMax = content.maxRows ?? .max
@@ -102,17 +64,11 @@ extension Connection {
             hint: "Fetch them to the end, or cancel those that are not needed.")
     }
 
-    /// The shorter of the client's and the daemon's time limit; 0 for none.
-    private static func timeout(_ wanted: Int64?, limit: Int64) -> Int64 {
-        guard let wanted else { return limit }
-        return limit > 0 ? min(wanted, limit) : wanted
-    }
-
     func startBatch(_ request: ReceivedRequest) throws(RequestError) -> RequestOutcome {
         let content = try content(BatchRequest.self, of: request.head)
         let route = try route(content.target)
         let operation = makeOperation(request)
-        send(operation, by: consume route, timeout: nil)
+        assign(consume route, to: operation, timeout: nil)
         operation.setBatch(content)
         operation.prepareRows(
             writer(request.encoding), rowByteCountMax: context.limits.rowByteCountMax, account,
@@ -136,7 +92,7 @@ extension Connection {
         let route = try route(content.target)
         let operation = makeOperation(request)
         operation.kind = .describe
-        send(operation, by: consume route, timeout: nil)
+        assign(consume route, to: operation, timeout: nil)
         operation.sql = content.sql
         return try submitIfAffordable(operation)
     }

@@ -55,7 +55,7 @@ extension Connection {
 
     /// For users who can repair it.
     private var disabledDatabases: NamedValues<String>? {
-        let disabled = seesEverybody ? context.catalog.disabled : []
+        let disabled = seesEverybody ? context.databases.disabled : []
         if disabled.isEmpty { return nil }
         var reasons = NamedValues<String>()
         for entry in disabled { reasons.append(entry.configuration.name, entry.problem ?? "") }
@@ -63,7 +63,7 @@ extension Connection {
     }
 
     private var pools: [StatsReply.Pool] {
-        context.catalog.entries.flatMap { entry in
+        context.databases.entries.flatMap { entry in
             entry.databases.compactMap { database in
                 database.poolLoad.map {
                     StatsReply.Pool($0, entry.configuration.name, database.isReadOnly ? .readOnly : .readWrite)
@@ -81,18 +81,18 @@ extension Connection {
             use.merge(used: Int64(shared.catalogs.use.byteCount), peak: Int64(shared.catalogs.use.peak))
         case .keptConnections: use.merge(used: Int64(shared.handover?.table.takenCount ?? 0), peak: 0)
         case .readersPerDatabase:
-            for entry in context.catalog.entries {
+            for entry in context.databases.entries {
                 let load = entry.database.longReadLoad
                 use.merge(used: Int64(load.count), peak: Int64(load.peak))
                 use.hitCount += load.delayedCount
             }
         case .workerThreads:
-            for pool in [shared.workers, shared.writers] {
+            for pool in [shared.longReadWorkers, shared.promptWorkers] {
                 use.merge(used: Int64(pool.load.busyCount), peak: Int64(pool.history.peak))
                 use.hitCount += pool.history.delayedCount
             }
         case .poolConnections, .poolWait:
-            for database in context.catalog.entries.flatMap(\.databases) {
+            for database in context.databases.entries.flatMap(\.databases) {
                 if let load = database.poolLoad { use.merge(load, name) }
             }
         case .sqliteMemoryBytes:

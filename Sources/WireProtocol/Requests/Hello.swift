@@ -49,12 +49,13 @@ public struct HelloRequest: RequestContent {
 
     /// Writes the data of a request from a client that takes integers of any size.
     public static func write(
-        client: String?, notices: Bool, descriptors: Bool = false, _ writer: inout RequestWriter,
-        _ output: inout ByteBuffer
+        client: String?, notices: Bool, descriptors: Bool = false, sharedMemory: Bool = false,
+        _ writer: inout RequestWriter, _ output: inout ByteBuffer
     ) {
         writer.optional("client", client, into: &output)
         writer.field("notices", notices, into: &output)
         if descriptors { writer.field("descriptors", true, into: &output) }
+        if sharedMemory { writer.optional("transport", "\(Self.sharedMemory)", into: &output) }
     }
 
     private static func readVersions(_ fields: inout FieldReader) throws(DecodeError) -> Bool {

@@ -408,3 +408,20 @@ def test_nothing_acknowledged_is_lost_in_a_storm(served, kind):
     assert not lost, f"{len(lost)} of {len(acknowledged)} acknowledged rows are lost: {sorted(lost)[:5]}"
     assert there - set(acknowledged) <= set(unknown)
     assert len(acknowledged) > 50 and sum(1 for rows in found if rows) > 5, "it was a storm"
+
+
+def test_a_page_that_a_loop_made_does_not_keep_a_replaced_file(served):
+    """Its reader is between two pages, which hold the former file: the new one is served at once, and the query is told."""
+    for row in range(4, 40):
+        served.client.query("INSERT INTO t VALUES (?, zeroblob(100))", [row], database="files")
+    other = served.connect("msgpack")
+    other.send("query", {"sql": "SELECT x FROM t ORDER BY x", "database": "files", "page_rows": 2}, id=7)
+    first = other.receive()
+    assert first.data["more"], first
+    replace_by_rename(served.path)
+    start = time.monotonic()
+    wait_until(lambda: rows_of(served.client) == [10, 11], "the new file is read")
+    assert time.monotonic() - start < 2
+    ended = other.receive()
+    assert ended.type == "error" and ended.data["code"] == "connect_failed", ended
+    end(served)

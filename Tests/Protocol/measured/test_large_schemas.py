@@ -64,3 +64,39 @@ def test_changes_by_others_hold_no_loop(start_daemon, directory, large, use):
             client.close()
 
     serves_meanwhile(daemon, work, use.__name__, wrong=lambda probe: probe.slow_but_for(1, 5))
+
+
+def with_tables(path, count):
+    """A file of many tables with a foreign key each, with one empty page for all of them."""
+    file = sqlite3.connect(path)
+    with file:
+        file.execute("PRAGMA journal_mode = WAL")
+        file.execute("CREATE TABLE t0(id INTEGER PRIMARY KEY, parent INTEGER)")
+        file.execute("PRAGMA writable_schema = ON")
+        file.executemany("INSERT INTO sqlite_schema VALUES ('table', ?, ?, 2, ?)", (
+            (f"t{number}", f"t{number}", f"CREATE TABLE t{number}(id INTEGER PRIMARY KEY, parent INTEGER REFERENCES t{number // 2}(id))")
+            for number in range(1, count)))
+    file.close()
+    return path
+
+
+@pytest.mark.parametrize("ask", ["query", "catalog"])
+def test_reading_a_schema_takes_time_by_its_length(start_daemon, directory, ask):
+    """SQLite's own hash tables have 64 places, whatever is in them: four times as many tables took sixteen times as long."""
+    counts = (12_000, 48_000)
+    files = {count: with_tables(short_directory() / f"{count}.db", count) for count in counts}
+    config = directory / "many.toml"
+    config.write_text("".join(f'[databases.t{count}]\nurl = "sqlite:{file}"\n' for count, file in files.items()))
+    daemon = start_daemon("--config", config, directory=directory)
+    taken = {}
+    with daemon.connect("msgpack") as client:
+        client.socket.settimeout(120)
+        for count in counts:
+            before = daemon.cpu_seconds()
+            if ask == "query":
+                assert client.query("SELECT count(*) FROM t0", database=f"t{count}").value == 0
+            else:
+                found = client.call("catalog", {"level": "columns", "database": f"t{count}", "relation": f"t{count - 1}"})
+                assert [row[2] for row in found.data["rows"]] == ["id", "parent"]
+            taken[count] = daemon.cpu_seconds() - before
+    assert taken[counts[1]] < 8 * taken[counts[0]], taken

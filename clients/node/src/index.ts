@@ -1,4 +1,21 @@
 /** Databases of the local LiteBase daemon. The guide is docs/clients/node.md. */
+export type {
+  CatalogColumn,
+  CatalogForeignKey,
+  CatalogIndex,
+  CatalogKey,
+  CatalogLevel,
+  CatalogNamespace,
+  CatalogOptions,
+  CatalogRelation,
+  CatalogRoutine,
+  CatalogRows,
+  CatalogTrigger,
+  CatalogType,
+  Completion,
+  CompletionItem,
+  CompletionOptions,
+} from "./catalog.js";
 export { connect, Database } from "./database.js";
 export type { ConnectOptions, DaemonInfo, DatabaseInfo, Health, Notice, SessionOptions } from "./database.js";
 export {

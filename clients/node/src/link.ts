@@ -11,7 +11,8 @@ const FRAME_BYTES_MAX = 2 ** 30;
 const CANCEL_PATIENCE_MS = 5000;
 /** Requests whose fate is known when the connection is lost: they change nothing. */
 const WITHOUT_EFFECT = new Set([
-  "hello", "health_check", "list_databases", "db_connect", "describe", "activity", "stats", "cancel", "fetch",
+  "hello", "health_check", "list_databases", "db_connect", "describe", "catalog", "complete", "activity", "stats", "cancel",
+  "fetch",
 ]);
 
 /** A request that was sent, and whose final reply has not come. */

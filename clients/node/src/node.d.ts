@@ -55,7 +55,7 @@ declare const Buffer: {
   allocUnsafe(count: number): Buffer;
   byteLength(text: string): number;
   concat(list: readonly Uint8Array[], count: number): Buffer;
-  from(bytes: Uint8Array): Buffer;
+  from(data: Uint8Array | string): Buffer;
 };
 
 declare const process: {

@@ -29,6 +29,9 @@ export interface Result<Row> {
   warningCount: number;
   /** How many further results of a procedure were not asked for: see `queryAll`. */
   resultSetsDropped: number;
+  /** Of `catalog`: a mark of all of it, for a later call; and whether that of this call still held, so that there were no rows. */
+  etag?: string;
+  unchanged?: boolean;
 }
 
 /** What makes a value of a column's text, by the type of the column. */
@@ -38,6 +41,10 @@ export type Parsers = { readonly [type: string]: (text: string) => unknown };
 export interface Form {
   rowMode: "object" | "array";
   parse: Parsers;
+  /** What is made of the columns' names in objects. */
+  rename?: (name: string) => string;
+  /** Whether integers are numbers where they can be, whatever the connection's are. */
+  hasNumbers?: boolean;
 }
 
 /** @internal */
@@ -56,10 +63,12 @@ class Shape {
   readonly #parsers: [number, (text: string) => unknown][] = [];
   readonly #asArrays: boolean;
   readonly #isPlain: boolean;
+  readonly #hasNumbers: boolean;
 
   constructor(columns: Column[], form: Form) {
-    this.#names = columns.map((column) => column.name);
+    this.#names = columns.map((column) => form.rename?.(column.name) ?? column.name);
     this.#asArrays = form.rowMode === "array";
+    this.#hasNumbers = form.hasNumbers === true;
     this.#isPlain = !this.#names.includes("__proto__");
     columns.forEach((column, index) => {
       const parser = Object.hasOwn(form.parse, column.type) ? form.parse[column.type] : undefined;
@@ -73,6 +82,13 @@ class Shape {
       for (const row of list as unknown[][]) {
         const value = row[index];
         if (typeof value === "string") row[index] = parser(value);
+      }
+    }
+    if (this.#hasNumbers) {
+      for (const row of list as unknown[][]) {
+        row.forEach((value, index) => {
+          if (typeof value === "bigint" && Number.isSafeInteger(Number(value))) row[index] = Number(value);
+        });
       }
     }
     if (this.#asArrays) return list;
@@ -105,6 +121,10 @@ function complete(result: Result<unknown>, data: Data): void {
   result.truncated ||= data["truncated"] === true;
   result.warningCount = numberOf(data, "warning_count");
   result.resultSetsDropped = numberOf(data, "result_sets_dropped");
+  if (typeof data["etag"] === "string") {
+    result.etag = data["etag"];
+    result.unchanged = data["unchanged"] === true;
+  }
 }
 
 function emptyResult(columns: Column[]): Result<unknown> {
@@ -245,6 +265,13 @@ export class RowStream<Row> implements AsyncIterableIterator<Row> {
     } finally {
       await this.return();
     }
+  }
+
+  /** All further rows, in memory. */
+  async toArray(): Promise<Row[]> {
+    const rows: Row[] = [];
+    for await (const row of this) rows.push(row);
+    return rows;
   }
 
   /** Ends the stream, and stops the statement if it has more rows. */

@@ -1,5 +1,9 @@
 // What can be asked of a database, whether on its own, in a session or in a transaction.
 
+import {
+  camelCasedName, catalogFields, type CatalogLevel, type CatalogOptions, type CatalogRows, type Completion, completionFields,
+  completionOf, type CompletionOptions,
+} from "./catalog.js";
 import { camelCased, LiteBaseError, notBegun } from "./errors.js";
 import type { Link, Pending } from "./link.js";
 import type { Data, Fields } from "./msgpack.js";
@@ -112,13 +116,35 @@ export abstract class Statements {
 
   /** Rows as they come, in bounded memory, however many there are: `for await (const row of db.stream(…))`. */
   stream<Row = Record<string, any>>(sql: string, params?: Params, options: StreamOptions = {}): RowStream<Row> {
+    return this.#stream<Row>("query", this._form(options), options, (lane) => this.#query(lane, sql, params, options, {}));
+  }
+
+  /**
+   * What is in the database, one level at a time, as rows that come like those of `stream`; `result.etag` behind the last one makes
+   * it cheap to ask again.
+   */
+  catalog<Level extends CatalogLevel>(level: Level, options: CatalogOptions = {}): RowStream<CatalogRows[Level]> {
+    const form: Form = { rowMode: "object", parse: {}, rename: camelCasedName, hasNumbers: true };
+    return this.#stream(
+      "catalog", form, options, (lane) => ({ ...catalogFields(level, options), ...lane.place, ...this.#limits(lane, options) }));
+  }
+
+  /** What may come next at a place of a statement, which need not be whole. */
+  async complete(sql: string, options: CompletionOptions = {}): Promise<Completion> {
+    const data = completionFields(sql, options);
+    const given = this._lane(options.signal);
+    const lane = given instanceof Promise ? await given : given;
+    return completionOf(sql, await this._ask(lane, "complete", { ...data, ...lane.place }, options.signal));
+  }
+
+  #stream<Row>(type: string, form: Form, options: StreamOptions, fields: (lane: Lane) => Fields): RowStream<Row> {
     const { signal, pageRows = 1000 } = options;
     const page = positive("pageRows", pageRows) as number;
-    return new RowStream<Row>(this._form(options), page, async (stream): Promise<StreamStart> => {
+    return new RowStream<Row>(form, page, async (stream): Promise<StreamStart> => {
       const given = this._streamLane(signal);
       const lane = given instanceof Promise ? await given : given;
       try {
-        return this.#beginStream(lane, stream as RowStream<unknown>, sql, params, options, page);
+        return this.#beginStream(lane, stream as RowStream<unknown>, type, { ...fields(lane), page_rows: page }, signal);
       } catch (error) {
         lane.release?.();
         throw error;
@@ -127,10 +153,9 @@ export abstract class Statements {
   }
 
   #beginStream(
-    lane: Lane, stream: RowStream<unknown>, sql: string, params: Params | undefined, options: StreamOptions, page: number,
+    lane: Lane, stream: RowStream<unknown>, type: string, data: Fields, signal: AbortSignal | undefined,
   ): StreamStart {
-    const data = this.#query(lane, sql, params, options, { page_rows: page });
-    const signals = signalsOf(options.signal, lane.signal);
+    const signals = signalsOf(signal, lane.signal);
     const { link, session } = lane;
     session?.before();
     let stop = noop;
@@ -140,7 +165,7 @@ export abstract class Statements {
       session?.ended(id);
       lane.release?.();
     };
-    id = link.send("query", data, {
+    id = link.send(type, data, {
       reply(reply) {
         session?.heard(reply);
         return stream.reply(reply);
@@ -200,10 +225,13 @@ export abstract class Statements {
       sql,
       ...lane.place,
       params: params === undefined ? undefined : adaptedParams(params, lane.engine),
-      timeout_ms: this.#timeout(lane, options),
-      max_rows: positive("maxRows", options.maxRows),
+      ...this.#limits(lane, options),
       ...more,
     };
+  }
+
+  #limits(lane: Lane, options: QueryOptions): Fields {
+    return { timeout_ms: this.#timeout(lane, options), max_rows: positive("maxRows", options.maxRows) };
   }
 
   async #collect(sql: string, params: Params | undefined, options: QueryOptions, more: Fields): Promise<Result<unknown>[]> {

@@ -11,3 +11,20 @@ declare class AbortController {
   abort(reason?: unknown): void;
 }
 declare const console: { log(...values: unknown[]): void };
+declare module "node:child_process" {
+  interface Child {
+    readonly pid?: number;
+  }
+  export function spawn(program: string, args: string[], options: { stdio: (string | number)[] }): Child;
+}
+declare module "node:events" {
+  export function once(emitter: object, event: string): Promise<any[]>;
+}
+declare module "node:fs/promises" {
+  interface FileHandle {
+    readonly fd: number;
+    readFile(encoding: "utf8"): Promise<string>;
+    close(): Promise<void>;
+  }
+  export function open(path: string, flags?: string): Promise<FileHandle>;
+}

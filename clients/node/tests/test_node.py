@@ -14,7 +14,7 @@ FOLDER = pathlib.Path(__file__).resolve().parents[1]
 ROOT = FOLDER.parents[1]
 sys.path.insert(0, str(ROOT / "Tests/Support"))
 
-from daemon import LITEBASED, Daemon  # noqa: E402
+from daemon import LITEBASE, LITEBASED, Daemon  # noqa: E402
 from mariadb import MariaDB  # noqa: E402
 from postgresql import PostgreSQL  # noqa: E402
 from redis_server import Redis  # noqa: E402
@@ -27,7 +27,7 @@ pytestmark = [
 # What Debian's nodejs brings along, and others do not.
 TYPES_OF_NODE = pathlib.Path("/usr/share/nodejs/@types/node")
 DOCUMENTS = {"guide": ROOT / "docs/clients/node.md", "package": FOLDER / "README.md", "repository": ROOT / "README.md"}
-TESTS = ["vectors", "sqlite", "stops", "peers", "servers", "desktop"]
+TESTS = ["vectors", "sqlite", "catalog", "stops", "peers", "servers", "desktop"]
 
 
 def run(*command, directory=FOLDER, **environment):
@@ -112,7 +112,8 @@ def programs(tmp_path_factory):
 
 
 def test_the_guide(programs, daemon):
-    output = run("node", "guide.mjs", directory=programs, LITEBASE_SOCKET=daemon.socket_path)
+    path = f"{pathlib.Path(LITEBASE).parent}:{os.environ['PATH']}"
+    output = run("node", "guide.mjs", directory=programs, LITEBASE_SOCKET=daemon.socket_path, PATH=path)
     assert output == "".join(examples(DOCUMENTS["guide"], "output"))
 
 

@@ -1,6 +1,7 @@
 // Compiles, and some of it must not: the declarations say what the guide says.
 
-import { type Column, connect, type Database, LiteBaseError, Real, type Result, type Session, toDate, type Transaction } from "litebase";
+import { type Column, type Completion, connect, type Database, LiteBaseError, Real, type Result, type Session, toDate } from "litebase";
+import type { Transaction } from "litebase";
 
 interface City {
   name: string;
@@ -26,6 +27,14 @@ export async function main(): Promise<void> {
   } catch (error) {
     if (error instanceof LiteBaseError && error.position !== undefined) void (error.position.line + (error.holder?.pid ?? 0));
   }
+  for await (const column of db.catalog("columns", { relation: "city", kinds: ["view"] })) void ((column.keyPosition ?? 0) + column.position);
+  const targets: string[][] = (await session.catalog("foreign_keys").toArray()).map((key) => key.targetColumns);
+  const completion: Completion = await db.complete("SELECT ", { cursor: 7, recent: ["city"] });
+  void [targets, completion.items[0]?.detail, completion.from, db.catalog("types").result.etag];
+  // @ts-expect-error a level that there is not
+  db.catalog("tables");
+  // @ts-expect-error a column of another level
+  void (await db.catalog("keys").toArray())[0]?.position;
   // @ts-expect-error undefined is no parameter
   await db.query("SELECT ?", [undefined]);
   // @ts-expect-error an option that is not there

@@ -15,8 +15,12 @@ DOCUMENTS = [PACKAGE / "README.md", PACKAGE.parents[1] / "docs/clients/python.md
 )
 def test_the_examples_run(document, own_daemon, monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("LITEBASE_SOCKET", own_daemon.socket_path)
+    monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"^```python\n(.*?)^```", document.read_text(), re.DOTALL | re.MULTILINE)
     program = tmp_path / "program.py"
     program.write_text("\n".join(blocks))
     runpy.run_path(str(program), run_name="__main__")
     assert "Oslo" in capsys.readouterr().out
+    if document.name == "python.md":
+        assert (tmp_path / "cities.csv").read_bytes().startswith(b"name,people\r\n")
+        assert (tmp_path / "copy.db").stat().st_size > 0

@@ -1,7 +1,7 @@
 //! Where the daemon listens, and whether the one who listens there is to be believed.
 //!
 //! Other clients ask the kernel who listens (`SO_PEERCRED`). The standard library has that only behind an unstable feature
-//! (`UnixStream::peer_cred`), and this crate has no `unsafe`. So it looks at the path: whoever binds a socket owns its file
+//! (`UnixStream::peer_cred`), and this crate keeps `unsafe` to the passing of files. So it looks at the path: whoever binds a socket owns its file
 //! (unix(7)), and nobody can put another one in its place who can write in none of the directories that lead to it.
 
 use std::collections::HashSet;

@@ -104,6 +104,8 @@ pub struct Connection {
     daemon_version: String,
     is_read_only: bool,
     options: Options,
+    /// Whether the daemon takes files.
+    pub(crate) takes_descriptors: bool,
     savepoints: u64,
     /// The query that waits until its next page is asked for, and how many rows a page has.
     pub(crate) open_pages: Option<(i64, usize)>,
@@ -131,6 +133,7 @@ impl Connection {
             codec::put_list_head(versions, 1);
             codec::put_integer(versions, 1);
             fields.boolean("notices", true);
+            fields.boolean("descriptors", true);
             Ok(())
         })?;
         if let Some(bytes) = hello.get("limits").get("frame_bytes_max").as_u64() {
@@ -159,6 +162,7 @@ impl Connection {
             daemon_version: text(&hello, "version"),
             is_read_only: opened.get("read_only").as_bool().unwrap_or(false),
             options,
+            takes_descriptors: hello.get("descriptors").as_bool() == Some(true),
             savepoints: 0,
             open_pages: None,
         })
@@ -340,6 +344,10 @@ impl Connection {
     pub fn transaction_state(&mut self) -> Result<TransactionState, Error> {
         self.link.settle()?;
         Ok(self.link.transaction)
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.options
     }
 
     pub(crate) fn begin_statement(&self) -> &str {

@@ -20,14 +20,16 @@
 //!
 //! A lost connection stays lost until [`Connection::reconnect`]: what may have had an effect is never repeated, and
 //! [`Error::OutcomeUnknown`] says where that is not known.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 #![warn(missing_docs, rust_2018_idioms, missing_debug_implementations)]
 
 mod address;
 mod batch;
+mod catalog;
 mod codec;
 mod connection;
 mod decimal;
+mod descriptors;
 mod error;
 mod input;
 mod link;
@@ -37,11 +39,13 @@ mod page;
 mod rows;
 mod shared;
 mod transaction;
+mod transfers;
 mod value;
 #[cfg(test)]
 mod vectors;
 
 pub use batch::{Batch, BatchResult};
+pub use catalog::{Catalog, CatalogQuery, CatalogRow, Completion, CompletionItem, Level};
 pub use codec::Data;
 pub use connection::{Connection, DatabaseInfo, Engine, Health, TransactionState};
 pub use decimal::{Decimal, NoDecimal};
@@ -51,4 +55,5 @@ pub use page::{Column, ColumnIndex, FromRow, Page, Row};
 pub use rows::{Outcome, Pages, Rows};
 pub use shared::CancelHandle;
 pub use transaction::Transaction;
+pub use transfers::{Export, Exported, Format};
 pub use value::{FromValue, Mismatch, Named, Params, ToValue, Value};

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::ops::Range;
+use std::os::unix::io::BorrowedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,8 +21,19 @@ pub(crate) type OnNotice = Arc<dyn Fn(&Data) + Send + Sync>;
 const STRAY_MESSAGES_MAX: usize = 1_000_000;
 
 /// Requests whose fate is known when the connection is lost.
-const WITHOUT_EFFECT: [&str; 8] =
-    ["hello", "health_check", "list_databases", "db_connect", "describe", "activity", "stats", "cancel"];
+const WITHOUT_EFFECT: [&str; 11] = [
+    "hello",
+    "health_check",
+    "list_databases",
+    "db_connect",
+    "describe",
+    "catalog",
+    "complete",
+    "backup",
+    "activity",
+    "stats",
+    "cancel",
+];
 
 /// A request whose replies nobody takes any more.
 struct Pending {
@@ -133,7 +145,18 @@ impl Link {
         put: impl FnOnce(&mut Fields<'_>) -> Result<(), Error>,
     ) -> Result<i64, Error> {
         self.prepare()?;
-        self.send_fields(kind, false, put)
+        self.send_fields(kind, false, None, put)
+    }
+
+    /// [`send`](Link::send) with a file that the daemon is to write into.
+    pub(crate) fn send_with(
+        &mut self,
+        file: BorrowedFd<'_>,
+        kind: &str,
+        put: impl FnOnce(&mut Fields<'_>) -> Result<(), Error>,
+    ) -> Result<i64, Error> {
+        self.prepare()?;
+        self.send_fields(kind, false, Some(file), put)
     }
 
     /// Ends what has not been ended: only rows that were forgotten (`std::mem::forget`) are still there.
@@ -148,9 +171,10 @@ impl Link {
         &mut self,
         kind: &str,
         is_rollback: bool,
+        file: Option<BorrowedFd<'_>>,
         put: impl FnOnce(&mut Fields<'_>) -> Result<(), Error>,
     ) -> Result<i64, Error> {
-        self.send_as(kind, is_rollback, |to| {
+        self.send_as(kind, is_rollback, file, |to| {
             let head = to.len();
             to.push(0x80);
             let mut fields = Fields { to, count: 0 };
@@ -165,6 +189,7 @@ impl Link {
         &mut self,
         kind: &str,
         is_rollback: bool,
+        file: Option<BorrowedFd<'_>>,
         put: impl FnOnce(&mut Vec<u8>) -> Result<(), Error>,
     ) -> Result<i64, Error> {
         let id = self.last_id + 1;
@@ -175,7 +200,7 @@ impl Link {
         if self.pending.is_empty() {
             self.shared.wait_for(id, None, is_rollback, self.limit());
         }
-        self.send_frame().map(|()| id)
+        self.send_frame(file).map(|()| id)
     }
 
     /// Sends a request with an id that no other one has, and whose reply, if there is one, is of no interest.
@@ -189,7 +214,7 @@ impl Link {
         self.begin_frame(kind, |to| codec::put_text(to, id));
         put(&mut self.output);
         self.end_frame()?;
-        self.send_frame()
+        self.send_frame(None)
     }
 
     fn begin_frame(&mut self, kind: &str, put_id: impl FnOnce(&mut Vec<u8>)) {
@@ -217,8 +242,8 @@ impl Link {
         Ok(())
     }
 
-    fn send_frame(&mut self) -> Result<(), Error> {
-        let sent = self.shared.send(&self.output);
+    fn send_frame(&mut self, file: Option<BorrowedFd<'_>>) -> Result<(), Error> {
+        let sent = self.shared.send(&self.output, file);
         if self.output.capacity() > 1 << 20 {
             self.output = Vec::new();
         }
@@ -369,7 +394,7 @@ impl Link {
     /// [`ask`](Link::ask) with data that are there.
     pub(crate) fn ask_with(&mut self, kind: &str, data: &Data) -> Result<Data, Error> {
         self.prepare()?;
-        let id = self.send_as(kind, false, |to| {
+        let id = self.send_as(kind, false, None, |to| {
             data.put(to);
             Ok(())
         })?;
@@ -377,11 +402,18 @@ impl Link {
     }
 
     fn answer(&mut self, id: i64, kind: &str) -> Result<Data, Error> {
+        self.receive_data(id, kind)
+    }
+
+    /// The data of the next reply to a request that may have several.
+    pub(crate) fn receive_data(&mut self, id: i64, kind: &str) -> Result<Data, Error> {
         let data = self.receive(id, kind)?;
         match data_of(&self.input.buffer[data]) {
             Ok(data) => {
                 self.note_transaction(&data);
-                self.shared.waits_no_more();
+                if data.get("more").as_bool() != Some(true) {
+                    self.shared.waits_no_more();
+                }
                 Ok(data)
             }
             Err(malformed) => Err(self.lost_beneath(kind, Error::lost(malformed.to_string()))),
@@ -422,7 +454,7 @@ impl Link {
             left.page_rows = None;
             self.shared.cancel();
         }
-        let sent = self.send_fields("query", true, |fields| {
+        let sent = self.send_fields("query", true, None, |fields| {
             fields.text("sql", sql);
             fields.text("session", session);
             Ok(())

@@ -3,11 +3,12 @@
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
+use std::os::unix::io::BorrowedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
-use crate::{codec, Error};
+use crate::{codec, descriptors, Error};
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing that holds one of these locks leaves anything half done.
@@ -97,12 +98,19 @@ impl Shared {
         is_late.then(|| Error::lost("The daemon did not answer within the time limit."))
     }
 
-    /// Sends all of the bytes, or as much as there are before the connection is given up.
-    fn write(&self, mut bytes: &[u8]) -> Result<(), Error> {
+    /// Sends all of the bytes, or as much as there are before the connection is given up. A file goes with the first ones.
+    fn write(&self, mut bytes: &[u8], mut file: Option<BorrowedFd<'_>>) -> Result<(), Error> {
         while !bytes.is_empty() {
-            match (&self.socket).write(bytes) {
+            let sent = match file {
+                Some(file) => descriptors::send(&self.socket, bytes, file),
+                None => (&self.socket).write(bytes),
+            };
+            match sent {
                 Ok(0) => return Err(Error::lost("The daemon takes nothing any more.")),
-                Ok(count) => bytes = &bytes[count..],
+                Ok(count) => {
+                    bytes = &bytes[count..];
+                    file = None;
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if let Some(reason) = self.given_up() {
@@ -115,9 +123,9 @@ impl Shared {
         Ok(())
     }
 
-    pub(crate) fn send(&self, frame: &[u8]) -> Result<(), Error> {
+    pub(crate) fn send(&self, frame: &[u8], file: Option<BorrowedFd<'_>>) -> Result<(), Error> {
         let guard = lock(&self.sending);
-        let sent = self.write(frame);
+        let sent = self.write(frame, file);
         drop(guard);
         self.send_wanted();
         sent
@@ -138,7 +146,7 @@ impl Shared {
         let count = frame.len() as u32 - 4;
         frame[..4].copy_from_slice(&count.to_be_bytes());
         // Where it cannot be sent, whoever waits for the reply learns of it.
-        let _ = self.write(&frame);
+        let _ = self.write(&frame, None);
     }
 
     /// Stops the request whose reply is waited for, if there is one.

@@ -12,6 +12,7 @@
 """
 
 from ._blocking import Connection, Cursor, connect
+from ._catalog import Completion, CompletionItem
 from ._cursor import dict_row
 from ._errors import (
     Busy,
@@ -32,6 +33,7 @@ from ._errors import (
     Untrusted,
     Warning,
 )
+from ._transfers import BackupResult, ExportResult
 from ._values import (
     BINARY,
     DATETIME,
@@ -62,9 +64,12 @@ __all__ = [
     "NUMBER",
     "ROWID",
     "STRING",
+    "BackupResult",
     "Binary",
     "Busy",
     "Cancelled",
+    "Completion",
+    "CompletionItem",
     "Connection",
     "ConnectionLost",
     "Cursor",
@@ -73,6 +78,7 @@ __all__ = [
     "Date",
     "DateFromTicks",
     "Error",
+    "ExportResult",
     "IntegrityError",
     "InterfaceError",
     "InternalError",

@@ -11,13 +11,14 @@ import types
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Callable, Optional, TypeVar, Union
 
-from . import _arrow, _errors
+from . import _arrow, _catalog, _errors
 from ._address import open_socket
 from ._connection import ConnectionState
-from ._cursor import CursorState, RowFactory
+from ._cursor import CursorState, RowFactory, dict_row
 from ._errors import ConnectionLost, InterfaceError
 from ._link import Link, Message, Steps
 from ._session import Parameters, Row, Session
+from ._transfers import BackupResult, ExportResult, Passing, Progress, Target, Writable, export_options
 
 T = TypeVar("T")
 _RECEIVE_BYTES = 256 << 10
@@ -116,6 +117,8 @@ class Connection(ConnectionState):
                 while True:
                     if wanted is None:
                         self._receive()
+                    elif isinstance(wanted, Passing):
+                        self._pass(wanted)
                     else:
                         self._send(wanted)
                     wanted = next(steps)
@@ -132,11 +135,20 @@ class Connection(ConnectionState):
     def _send(self, data: bytes) -> None:
         with self._sending:
             self._write(data)
+        if self._must_cancel:
+            self._send_cancellation()
+
+    def _pass(self, passing: Passing) -> None:
+        with self._sending:
+            self._write(passing.frame, passing.descriptor)
         self._send_cancellation()
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: bytes, descriptor: Optional[int] = None) -> None:
         try:
-            self._socket.sendall(data)
+            # A descriptor goes with the first bytes, and only once.
+            sent = 0 if descriptor is None else socket.send_fds(self._socket, [data], [descriptor])
+            if sent < len(data):
+                self._socket.sendall(data[sent:] if sent else data)
         except (BrokenPipeError, ConnectionResetError):
             pass  # What the daemon said before it closed the connection, such as "shutting_down", may still be read.
         except OSError as error:
@@ -172,6 +184,10 @@ class Connection(ConnectionState):
         if cancellation is not None:
             with contextlib.suppress(_errors.Error):
                 self._send(cancellation)
+        elif self._session.link.failure is not None:
+            # The daemon has a half of a request, or all of one that nobody can stop by its id.
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
 
     # PEP 249
 
@@ -231,6 +247,95 @@ class Connection(ConnectionState):
             raise
         self._run(session.query(f"RELEASE SAVEPOINT {name}") if nested else session.end("COMMIT"))
 
+    def catalog(
+        self,
+        level: str,
+        *,
+        namespace: Optional[str] = None,
+        relation: Optional[str] = None,
+        match: Optional[str] = None,
+        kinds: Iterable[str] = (),
+        definitions: bool = False,
+        refresh: bool = False,
+        etag: Optional[str] = None,
+        max_rows: Optional[int] = None,
+    ) -> Cursor:
+        """Tells what is in the database: a cursor whose rows are dictionaries, or what the connection's `row_factory` makes.
+
+        Parameters:
+            level: "namespaces", "relations", "columns", "keys", "foreign_keys", "indexes", "triggers", "routines" or "types". The
+                columns of each are the same for every engine: docs/protocol.md, Catalog.
+            namespace, relation: exact names, to which it is narrowed.
+            match: a search text; what fits comes with the best first.
+            kinds: of relations, keys, routines or types, such as ["view"].
+            definitions: whether the text that makes an object comes along.
+            refresh: whether the daemon is to read it anew in any case.
+            etag: the cursor's `etag` of an earlier call; if it still holds, there are no rows, and the cursor is `unchanged`.
+            max_rows: the most that are wanted.
+        """
+        data = _catalog.catalog_data(level, namespace, relation, match, kinds, definitions, refresh, etag, max_rows)
+        cursor = self.cursor()
+        cursor.row_factory = self.row_factory or dict_row
+        cursor._ask_catalog(data)
+        return cursor
+
+    def complete(
+        self, sql: str, cursor: Optional[int] = None, *, limit: Optional[int] = None, recent: Iterable[str] = ()
+    ) -> _catalog.Completion:
+        """Says what may come next in a statement, at a place of it (an index of the text; its end if there is none).
+
+        Parameters: `limit` of items, 50 if it is not said; `recent`: names that were used lately, the latest first, which come
+            before others.
+        """
+        return self._run(self._session.complete(sql, cursor, limit, recent))
+
+    def export(
+        self,
+        sql: str,
+        file: Writable,
+        parameters: Optional[Parameters] = None,
+        *,
+        format: str = "csv",
+        header: bool = True,
+        max_rows: Optional[int] = None,
+        overwrite: bool = False,
+        progress: Optional[Progress] = None,
+    ) -> ExportResult:
+        """Writes the rows of a statement into a file. The daemon writes it: the rows do not go through this program.
+
+        Parameters:
+            file: a path, at which nothing is seen before the file is whole; a file that is open for writing, or a descriptor,
+                which is written to from where it stands; or any object with `write` for bytes, which is called in a thread.
+            format: "csv", "tsv", "json" or "jsonl" (docs/protocol.md, Transfers).
+            header: whether CSV and TSV begin with the names of the columns.
+            max_rows: the most that are wanted.
+            overwrite: whether a path may be that of a file that exists; else FileExistsError is raised.
+            progress: is called about ten times a second with the bytes that are written, and None.
+        Raises: what the statement raises; after an error, an open file may have a part of the rows.
+        """
+        options = export_options(format, header, max_rows)
+        return self._transfer(
+            file, overwrite, lambda descriptor: self._session.export(sql, parameters, options, descriptor, progress)
+        )
+
+    def backup(self, file: Writable, *, overwrite: bool = False, progress: Optional[Progress] = None) -> BackupResult:
+        """Copies a SQLite database of the daemon's configuration as it is at one moment, while others may write.
+
+        Parameters: as of `export`; `progress` is called with the bytes that are copied, and how many there are in all.
+        """
+        return self._transfer(file, overwrite, lambda descriptor: self._session.backup(descriptor, progress))
+
+    def _transfer(self, file: Writable, overwrite: bool, steps: Callable[[int], Steps[T]]) -> T:
+        self._check()
+        target = Target(file, overwrite)
+        try:
+            result = self._run(steps(target.descriptor))
+        except BaseException:
+            target.abandon()
+            raise
+        target.finish()
+        return result
+
     def request(self, kind: str, **data: Any) -> Mapping[str, Any]:
         """Sends any request of docs/protocol.md that has one reply, such as "list_databases" or "activity"; returns its data."""
         return self._run(self._session.request(kind, data))
@@ -263,6 +368,10 @@ class Cursor(CursorState[Connection]):
         self._result = self._connection._run(self._connection._session.execute(sql, parameters))
         return self
 
+    def _ask_catalog(self, data: Mapping[str, Any]) -> None:
+        self._begin()
+        self._result = self._connection._run(self._connection._session.catalog(data))
+
     def executemany(self, sql: str, rows: Iterable[Parameters]) -> Cursor:
         """Runs a statement for each row of parameters, all of them or none; rows that it gives are dropped."""
         self._begin()
@@ -271,8 +380,7 @@ class Cursor(CursorState[Connection]):
 
     def fetchone(self) -> Any:
         """The next row, None behind the last one."""
-        rows = self.fetchmany(1)
-        return rows[0] if rows else None
+        return next(self, None)
 
     def fetchmany(self, size: Optional[int] = None) -> list[Any]:
         """The next rows, at most `size` (`arraysize` without); an empty list behind the last one."""
@@ -300,8 +408,8 @@ class Cursor(CursorState[Connection]):
             types: Arrow types by the names of columns, where they shall be others.
         """
         converter = _arrow.Converter(self._connection.engine, self._rows().columns, on_mismatch, types)
-        while rows := self._some(_arrow.ROWS):
-            converter.add(rows)
+        while rows := self._waiting():
+            converter.add(rows, self._connection._session.link.bytes_read)
         return converter.table()
 
     def fetch_arrow_batches(
@@ -343,6 +451,13 @@ class Cursor(CursorState[Connection]):
         if result.waiting < count and not result.is_complete:
             self._connection._run(self._connection._session.receive_some(result, count, _arrow.BYTES))
         return result.take(count)
+
+    def _waiting(self) -> list[Row]:
+        """The rows that are here, those of the next reply where there are none; none behind the last one."""
+        result = self._rows()
+        if not result.waiting and not result.is_complete:
+            self._connection._run(self._connection._session.receive_until(result, 1))
+        return result.take(result.waiting)
 
     def _receive_all(self) -> None:
         """Waits until all rows are here, so that `rowcount` is known."""

@@ -67,6 +67,16 @@ class CursorState(Generic[C]):
         """The id of the row that was inserted last, where the engine gives one; else None."""
         return self._result.last_insert_id if self._result is not None else self._last_id
 
+    @property
+    def etag(self) -> Optional[str]:
+        """Of `catalog`: the mark of what was told, for a later request; None as long as not all rows have come."""
+        return self._result.etag if self._result is not None else None
+
+    @property
+    def unchanged(self) -> bool:
+        """Of `catalog` with an `etag`: whether it still holds, so that there are no rows."""
+        return self._result is not None and self._result.is_unchanged
+
     def setinputsizes(self, sizes: Any) -> None:
         """Of PEP 249; needed for nothing here."""
 
@@ -87,7 +97,7 @@ class CursorState(Generic[C]):
     def _rows(self) -> Result:
         self._check()
         result = self._result
-        if result is None or not result.columns:
+        if result is None or not (result.columns or result.is_unchanged):
             raise ProgrammingError("There are no rows to fetch: the last statement gives none, or there was none.")
         return result
 

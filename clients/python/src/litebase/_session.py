@@ -9,8 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Callable, Optional, Union
 
 from ._arrays import array_text
-from ._errors import Cancelled, ConnectionLost, Error, OperationalError, ProgrammingError
+from ._catalog import Completion, completion, completion_data
+from ._errors import Cancelled, ConnectionLost, Error, NotSupportedError, OperationalError, ProgrammingError
 from ._link import Link, Message, Steps
+from ._transfers import PROGRESS_MS, BackupResult, ExportResult, Passing, Progress
 from ._values import adapt, row_converter
 
 Row = tuple[Any, ...]
@@ -53,10 +55,12 @@ def _array_head_size(count: int) -> int:
 
 
 class Result:
-    """What a statement gives: rows as they come, and what its last reply says."""
+    """What a statement or a catalog gives: rows as they come, and what its last reply says."""
 
-    def __init__(self, id: int) -> None:
+    def __init__(self, id: int, kind: str = "query") -> None:
         self.id = id
+        #: The type of its request.
+        self.kind = kind
         #: (name, type, declared type or None) of each column.
         self.columns: tuple[tuple[str, str, Optional[str]], ...] = ()
         #: Rows that were received and not taken yet; those before `taken` were.
@@ -69,6 +73,9 @@ class Result:
         self.rows_affected: Optional[int] = None
         self.row_count: Optional[int] = None
         self.last_insert_id: Optional[int] = None
+        #: Of a catalog: its mark, and whether that of the request still held, so that there are no rows.
+        self.etag: Optional[str] = None
+        self.is_unchanged = False
         #: Why no more rows come, although the result is not complete.
         self.error: Optional[Error] = None
         self._convert: Optional[Callable[[Sequence[Row]], list[Row]]] = None
@@ -77,8 +84,8 @@ class Result:
         """Takes what a reply has."""
         columns = data.get("columns")
         if columns is not None:
-            self.columns = tuple((column["name"], column["type"], column.get("declared_type")) for column in columns)
-            self._convert = row_converter(engine, [column[1] for column in self.columns])
+            self.columns = tuple([(column["name"], column["type"], column.get("declared_type")) for column in columns])
+            self._convert = row_converter(engine, tuple([column[1] for column in self.columns]))
         rows = data.get("rows") or ()
         if self.taken:
             del self.rows[: self.taken]
@@ -90,6 +97,8 @@ class Result:
             self.rows_affected = data.get("rows_affected")
             self.row_count = data.get("row_count")
             self.last_insert_id = data.get("last_insert_id")
+            self.etag = data.get("etag")
+            self.is_unchanged = bool(data.get("unchanged"))
 
     @property
     def waiting(self) -> int:
@@ -120,6 +129,11 @@ class Session:
         self.server_version = ""
         self.daemon_version = ""
         self.read_only = False
+        #: What was asked for: a name, None for the default database; or a URL.
+        self.database: Optional[str] = None
+        self.has_url = False
+        #: Whether the daemon takes descriptors.
+        self.takes_descriptors = False
         #: Whether statements are committed by themselves.
         self.autocommit = False
         #: What begins a transaction when `autocommit` is off.
@@ -139,8 +153,10 @@ class Session:
 
     def open(self, client: str, database: Optional[str], url: Optional[str], read_only: bool) -> Steps[None]:
         """Opens the session. Raises: what the daemon says of it."""
-        hello = yield from self.link.ask("hello", {"client": client, "protocol": [1], "notices": True})
+        hello = yield from self.link.ask("hello", {"client": client, "protocol": [1], "notices": True, "descriptors": True})
         self.daemon_version = hello["version"]
+        self.takes_descriptors = bool(hello.get("descriptors"))
+        self.database, self.has_url = database, url is not None
         self.link.frame_bytes_max = hello["limits"]["frame_bytes_max"]
         named = {key: value for key, value in (("database", database), ("url", url)) if value is not None}
         opened = yield from self.link.ask("db_connect", {**named, **({"read_only": True} if read_only else {})})
@@ -177,6 +193,11 @@ class Session:
             self._must_roll_back = False
             yield from self._undo("ROLLBACK")
 
+    @property
+    def _is_settled(self) -> bool:
+        """Whether there is nothing to `settle`: the usual case, for which no steps are made."""
+        return self._unread is None and self.in_flight is None and not self._must_roll_back and self.link.failure is None
+
     def _discard(self, id: int) -> Steps[None]:
         """Reads the rest of what nobody wants any more."""
         while self.link.finished != id:
@@ -208,7 +229,7 @@ class Session:
         """
         if self.in_flight != result.id:
             return False
-        if self.engine == "postgresql" and self.link.transaction == "active":
+        if self.engine == "postgresql" and self.link.transaction == "active" and result.kind == "query":
             result.is_left, result.rows = True, []
             return False
         return True
@@ -224,7 +245,7 @@ class Session:
     def _limits(self) -> dict[str, Any]:
         return {} if self.timeout is None else {"timeout_ms": max(1, round(self.timeout * 1000))}
 
-    def _begin_request(self, id: int, frame: bytes) -> Steps[None]:
+    def _begin_request(self, id: int, frame: Union[bytes, Passing]) -> Steps[None]:
         self.is_sent = False
         self.in_flight = id
         yield frame
@@ -243,7 +264,10 @@ class Session:
             parameters = _in_order(parameters)
         if self.engine != "postgresql":
             return parameters
-        if not any(isinstance(value, list) for value in parameters):
+        for value in parameters:
+            if isinstance(value, list):
+                break
+        else:
             return parameters
         try:
             return [array_text(value, adapt) if isinstance(value, list) else value for value in parameters]
@@ -252,18 +276,31 @@ class Session:
 
     def execute(self, sql: str, parameters: Optional[Parameters]) -> Steps[Result]:
         """Runs a statement, and returns when the first of its rows are there, or all that it says."""
-        yield from self.settle()
-        yield from self._begin_if_needed(sql)
+        if not self._is_settled:
+            yield from self.settle()
+        if not self.autocommit and self.link.transaction == "none":
+            yield from self._begin_if_needed(sql)
         return (yield from self.query(sql, parameters))
 
     def query(self, sql: str, parameters: Optional[Parameters] = None) -> Steps[Result]:
         """`execute` without a look at transactions."""
-        yield from self.settle()
-        data: dict[str, Any] = {"sql": sql, "session": self.name, **self._limits()}
+        if not self._is_settled:
+            yield from self.settle()
+        data: dict[str, Any] = {"sql": sql, "session": self.name}
+        if self.timeout is not None:
+            data.update(self._limits())
         if parameters is not None and (sent := self._sent(parameters)):
             data["params"] = sent
-        result = Result(self.link.new_id())
-        yield from self._begin_request(result.id, self.link.frame(result.id, "query", data))
+        return (yield from self._open_result("query", data))
+
+    def catalog(self, data: Mapping[str, Any]) -> Steps[Result]:
+        """Asks what is in the database, and returns when the first rows are there. Parameters: those of the request."""
+        yield from self.settle()
+        return (yield from self._open_result("catalog", {**data, "session": self.name, **self._limits()}))
+
+    def _open_result(self, kind: str, data: Mapping[str, Any]) -> Steps[Result]:
+        result = Result(self.link.new_id(), kind)
+        yield from self._begin_request(result.id, self.link.frame(result.id, kind, data))
         yield from self.receive(result)
         return result
 
@@ -275,17 +312,13 @@ class Session:
             data = yield from self.link.reply(result.id)
         except Error as error:
             self._has_ended(result)
-            result.error = self._judged(error)
+            result.error = self.link.judged(error, result.kind)
             raise result.error from (None if result.error is error else error)
         result.add(data, self.engine)
         if result.is_complete:
             self._has_ended(result)
         else:
             self._unread = result
-
-    def _judged(self, error: Error) -> Error:
-        """An error that a statement ended with; of a connection that was lost beneath it, that nobody knows what it did."""
-        return self.link.unknown() if isinstance(error, ConnectionLost) and error.code is None else error
 
     def _has_ended(self, result: Result) -> None:
         if self._unread is result:
@@ -303,6 +336,66 @@ class Session:
         end = self.link.bytes_read + byte_count
         while not result.is_complete and result.waiting < count and (not result.waiting or self.link.bytes_read < end):
             yield from self.receive(result)
+
+    # Files
+
+    def export(
+        self,
+        sql: str,
+        parameters: Optional[Parameters],
+        options: Mapping[str, Any],
+        descriptor: int,
+        progress: Optional[Progress],
+    ) -> Steps[ExportResult]:
+        """Runs a statement whose rows the daemon writes into a file. Parameters: `options` of the request."""
+        yield from self.settle()
+        yield from self._begin_if_needed(sql)
+        data: dict[str, Any] = {"sql": sql, "session": self.name, **options}
+        if parameters is not None and (sent := self._sent(parameters)):
+            data["params"] = sent
+        reply = yield from self._transfer("export", data, descriptor, progress)
+        return ExportResult(reply["bytes"], reply["row_count"], bool(reply.get("truncated")))
+
+    def backup(self, descriptor: int, progress: Optional[Progress]) -> Steps[BackupResult]:
+        """Copies the database into a file."""
+        yield from self.settle()
+        if self.has_url:
+            raise NotSupportedError(
+                "Only databases of the daemon's configuration can be copied.", hint="Connect to it by its name."
+            )
+        data = {} if self.database is None else {"database": self.database}
+        reply = yield from self._transfer("backup", data, descriptor, progress)
+        return BackupResult(reply["bytes"])
+
+    def _transfer(self, kind: str, data: Mapping[str, Any], descriptor: int, progress: Optional[Progress]) -> Steps[Message]:
+        """A request that takes a descriptor. Returns its last reply."""
+        if not self.takes_descriptors:
+            raise NotSupportedError(
+                "This daemon takes no files.", hint="It is older than 0.2.0, or the connection may only watch."
+            )
+        told = {} if progress is None else {"progress_ms": PROGRESS_MS}
+        id = self.link.new_id()
+        frame = self.link.frame(id, kind, {**data, **self._limits(), **told, "descriptors": 1})
+        yield from self._begin_request(id, Passing(frame, descriptor))
+        while True:
+            try:
+                reply = yield from self.link.reply(id)
+            except Error as error:
+                self.in_flight = None
+                judged = self.link.judged(error, kind)
+                raise judged from (None if judged is error else error)
+            if not reply["more"]:
+                self.in_flight = None
+                return reply
+            if progress is not None:
+                try:
+                    progress(reply["bytes"], reply.get("total_bytes"))
+                except Exception:
+                    cancellation = self.cancellation()
+                    if cancellation is not None:
+                        yield cancellation
+                    yield from self._discard(id)
+                    raise
 
     # Batches
 
@@ -360,7 +453,7 @@ class Session:
             reply = yield from self.link.reply(id)
         except Error as error:
             self.in_flight = None
-            judged = self._judged(error)
+            judged = self.link.judged(error, "batch")
             raise judged from (None if judged is error else error)
         self.in_flight = None
         results: Sequence[Message] = reply["results"]
@@ -419,6 +512,11 @@ class Session:
             yield from self.query("ROLLBACK" if has_failed else sql)
         if has_failed and sql == "COMMIT":
             raise OperationalError("A statement of the transaction has failed: it was rolled back, nothing was committed.")
+
+    def complete(self, sql: str, cursor: Optional[int], limit: Optional[int], recent: Iterable[str]) -> Steps[Completion]:
+        """Asks what may stand at a place of a text."""
+        data = completion_data(sql, cursor, limit, recent)
+        return completion(sql, (yield from self.request("complete", {**data, "session": self.name})))
 
     def request(self, kind: str, data: Mapping[str, Any]) -> Steps[Message]:
         """Any request of the protocol that has one reply."""

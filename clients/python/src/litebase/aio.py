@@ -9,18 +9,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import socket as socket_module
 import types
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, Callable, Optional, TypeVar, Union
 
-from . import _arrow, _errors
+from . import _arrow, _catalog, _errors
 from ._address import open_socket
 from ._blocking import program_name
 from ._connection import ConnectionState
-from ._cursor import CursorState, RowFactory
+from ._cursor import CursorState, RowFactory, dict_row
 from ._errors import ConnectionLost, InterfaceError
 from ._link import Link, Message, Steps
 from ._session import Parameters, Row, Session
+from ._transfers import BackupResult, ExportResult, Passing, Progress, Target, Writable, export_options
 
 T = TypeVar("T")
 _RECEIVE_BYTES = 256 << 10
@@ -51,6 +53,7 @@ async def connect(
         opened.close()
         raise
     connection = AsyncConnection(reader, writer, on_notice, row_factory)
+    connection._socket = opened
     session = connection._session
     session.autocommit, session.begin_statement, session.timeout = autocommit, begin, timeout
     try:
@@ -76,6 +79,8 @@ class AsyncConnection(ConnectionState):
     ) -> None:
         self._reader = reader
         self._writer = writer
+        # The same, for what asyncio cannot do: send descriptors.
+        self._socket: Optional[socket_module.socket] = None
         self._session = Session(Link(on_notice))
         self._turn = asyncio.Lock()
         self._process = os.getpid()
@@ -94,6 +99,8 @@ class AsyncConnection(ConnectionState):
                 while True:
                     if wanted is None:
                         await self._receive()
+                    elif isinstance(wanted, Passing):
+                        await self._pass(wanted)
                     else:
                         await self._send(wanted)
                     wanted = next(steps)
@@ -113,6 +120,39 @@ class AsyncConnection(ConnectionState):
         self._session.is_sent = True
         with contextlib.suppress(ConnectionError):
             await self._writer.drain()
+
+    async def _pass(self, passing: Passing) -> None:
+        """Sends a frame with a descriptor: past asyncio, when it has sent what came before."""
+        try:
+            sent = await self._send_descriptor(passing)
+        except BaseException:
+            # Nothing of it was sent.
+            self._session.in_flight = None
+            self._session.is_sent = True
+            raise
+        if sent < len(passing.frame):
+            await self._send(passing.frame[sent:])
+        self._session.is_sent = True
+
+    async def _send_descriptor(self, passing: Passing) -> int:
+        opened = self._socket
+        if opened is None:
+            raise InterfaceError("Files cannot be passed on this connection.")
+        while True:
+            if not self._writer.transport.get_write_buffer_size():
+                try:
+                    return socket_module.send_fds(opened, [passing.frame], [passing.descriptor])
+                except (BlockingIOError, InterruptedError):
+                    pass
+                except (BrokenPipeError, ConnectionResetError):
+                    # What the daemon said before it closed the connection may still be read.
+                    return len(passing.frame)
+                except OSError as error:
+                    raise self._session.link.lost(ConnectionLost(f"Cannot write to the daemon: {error}.")) from error
+            # One request at a time: the socket's buffer is as good as never full, so that this is not worth more.
+            await asyncio.sleep(0.001)
+            if self._is_closed:
+                raise InterfaceError("The connection was closed.")
 
     async def _receive(self) -> None:
         received = self._session.link.received
@@ -187,6 +227,71 @@ class AsyncConnection(ConnectionState):
             raise
         await self._run(session.query(f"RELEASE SAVEPOINT {name}") if nested else session.end("COMMIT"))
 
+    async def catalog(
+        self,
+        level: str,
+        *,
+        namespace: Optional[str] = None,
+        relation: Optional[str] = None,
+        match: Optional[str] = None,
+        kinds: Iterable[str] = (),
+        definitions: bool = False,
+        refresh: bool = False,
+        etag: Optional[str] = None,
+        max_rows: Optional[int] = None,
+    ) -> AsyncCursor:
+        """Tells what is in the database: a cursor, as `catalog` of the blocking connection, whose parameters these are."""
+        data = _catalog.catalog_data(level, namespace, relation, match, kinds, definitions, refresh, etag, max_rows)
+        cursor = self.cursor()
+        cursor.row_factory = self.row_factory or dict_row
+        await cursor._ask_catalog(data)
+        return cursor
+
+    async def complete(
+        self, sql: str, cursor: Optional[int] = None, *, limit: Optional[int] = None, recent: Iterable[str] = ()
+    ) -> _catalog.Completion:
+        """Says what may come next in a statement; see `complete` of the blocking connection."""
+        return await self._run(self._session.complete(sql, cursor, limit, recent))
+
+    async def export(
+        self,
+        sql: str,
+        file: Writable,
+        parameters: Optional[Parameters] = None,
+        *,
+        format: str = "csv",
+        header: bool = True,
+        max_rows: Optional[int] = None,
+        overwrite: bool = False,
+        progress: Optional[Progress] = None,
+    ) -> ExportResult:
+        """Writes the rows of a statement into a file; see `export` of the blocking connection. The loop calls `progress`."""
+        options = export_options(format, header, max_rows)
+        return await self._transfer(
+            file, overwrite, lambda descriptor: self._session.export(sql, parameters, options, descriptor, progress)
+        )
+
+    async def backup(self, file: Writable, *, overwrite: bool = False, progress: Optional[Progress] = None) -> BackupResult:
+        """Copies a SQLite database; see `backup` of the blocking connection. The loop calls `progress`."""
+        return await self._transfer(file, overwrite, lambda descriptor: self._session.backup(descriptor, progress))
+
+    async def _transfer(self, file: Writable, overwrite: bool, steps: Callable[[int], Steps[T]]) -> T:
+        self._check()
+        # Threads: opening a file and closing it may wait, as may what writes into an object of the program.
+        opening = asyncio.ensure_future(asyncio.to_thread(Target, file, overwrite))
+        try:
+            target = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(lambda done: None if done.exception() else done.result().abandon())
+            raise
+        try:
+            result = await self._run(steps(target.descriptor))
+        except BaseException:
+            await asyncio.to_thread(target.abandon)
+            raise
+        await asyncio.to_thread(target.finish)
+        return result
+
     async def request(self, kind: str, **data: Any) -> Mapping[str, Any]:
         """Sends any request of docs/protocol.md that has one reply, such as "list_databases" or "activity"; returns its data."""
         return await self._run(self._session.request(kind, data))
@@ -218,6 +323,10 @@ class AsyncCursor(CursorState[AsyncConnection]):
         self._begin()
         self._result = await self._connection._run(self._connection._session.execute(sql, parameters))
         return self
+
+    async def _ask_catalog(self, data: Mapping[str, Any]) -> None:
+        self._begin()
+        self._result = await self._connection._run(self._connection._session.catalog(data))
 
     async def executemany(self, sql: str, rows: Iterable[Parameters]) -> AsyncCursor:
         """Runs a statement for each row of parameters, all of them or none; rows that it gives are dropped."""
@@ -256,8 +365,8 @@ class AsyncCursor(CursorState[AsyncConnection]):
             types: Arrow types by the names of columns, where they shall be others.
         """
         converter = _arrow.Converter(self._connection.engine, self._rows().columns, on_mismatch, types)
-        while rows := await self._some(_arrow.ROWS):
-            converter.add(rows)
+        while rows := await self._waiting():
+            converter.add(rows, self._connection._session.link.bytes_read)
         return converter.table()
 
     async def fetch_arrow_batches(
@@ -294,6 +403,13 @@ class AsyncCursor(CursorState[AsyncConnection]):
         if result.waiting < count and not result.is_complete:
             await self._connection._run(self._connection._session.receive_some(result, count, _arrow.BYTES))
         return result.take(count)
+
+    async def _waiting(self) -> list[Row]:
+        """The rows that are here, those of the next reply where there are none; none behind the last one."""
+        result = self._rows()
+        if not result.waiting and not result.is_complete:
+            await self._connection._run(self._connection._session.receive_until(result, 1))
+        return result.take(result.waiting)
 
     async def _receive_all(self) -> None:
         """Waits until all rows are here, so that `rowcount` is known."""

@@ -1,7 +1,9 @@
 //! The driver with a real daemon: `LITEBASED`, or what `make build` has made. `tests/test_rust.py` starts the servers, too.
 
+mod catalog;
 mod daemon;
 mod hostile;
 mod servers;
 mod sqlite;
 mod stops;
+mod transfers;

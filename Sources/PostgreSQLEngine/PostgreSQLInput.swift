@@ -8,7 +8,7 @@ internal import LinuxSystem
 internal import RemoteDatabases
 
 /// Reads from the server, and counts the bytes since the last message.
-struct PostgreSQLGathering {
+struct PostgreSQLInput {
     /// What came of reading.
     enum Outcome {
         case read, failed

@@ -8,7 +8,7 @@ internal import RemoteDatabases
 /// A connection to a server by hiredis, blocking.
 ///
 /// - Thread: one that may block.
-final class RedisDialogue {
+final class RedisHandshake {
     /// redisContext.
     private var context: OpaquePointer?
     private(set) var greeting = RedisGreeting()

@@ -28,11 +28,11 @@ final class CatalogEntry: Sendable {
 
     /// - Throws: `DriverError` if a URL is invalid.
     init(
-        _ configuration: DatabaseConfiguration, _ limits: Limits, _ surroundings: CatalogSurroundings,
+        _ configuration: DatabaseConfiguration, _ limits: Limits, _ environment: DatabaseEnvironment,
         earlier: CatalogEntry?
     ) throws(DriverError) {
         let limits = limits.with(configuration.limits)
-        var settings = limits.databaseSettings(loopCount: surroundings.loopCount)
+        var settings = limits.databaseSettings(loopCount: environment.loopCount)
         settings.remote.mayReadersRunScripts = configuration.readOnlyScripts
         settings.embedded.takesDoubleQuotedStrings = configuration.takesDoubleQuotedStrings
         // With other limits it is opened again; a memory database would be lost.
@@ -49,19 +49,18 @@ final class CatalogEntry: Sendable {
         if let kept {
             database = kept.database
         } else {
-            database = try surroundings.makeDatabase(
+            database = try environment.makeDatabase(
                 configuration.name, isReadOnly ? loginOfReaders : login, isReadOnly: isReadOnly, settings)
         }
         access = database.isReadOnly ? .readOnly : .readWrite
         isOpen = configuration.rules.areOpen
         problem = configuration.rules.problem
-        if database.isReadOnly || !configuration.rules.nameReaders || !surroundings.engines.isRemote(configuration.url)
-        {
+        if database.isReadOnly || !configuration.rules.nameReaders || !environment.engines.isRemote(configuration.url) {
             databaseOfReaders = database
         } else if let kept, kept.databaseOfReaders !== kept.database {
             databaseOfReaders = kept.databaseOfReaders
         } else {
-            databaseOfReaders = try surroundings.makeDatabase(
+            databaseOfReaders = try environment.makeDatabase(
                 configuration.name, loginOfReaders, isReadOnly: true, settings, beside: database)
         }
     }
@@ -76,12 +75,12 @@ extension DatabaseConfiguration {
 }
 
 /// What is needed to make databases.
-struct CatalogSurroundings {
+struct DatabaseEnvironment {
     let engines: EngineRegistry
     let loopCount: Int
-    let workers: WorkerPool
+    let promptWorkers: WorkerPool
     let observer: Observer
-    /// One for all catalogs of a server.
+    /// One for the whole life of a server.
     var files = ConfiguredFiles()
 
     fileprivate func makeDatabase(
@@ -89,7 +88,7 @@ struct CatalogSurroundings {
         beside other: (any Database)? = nil
     ) throws(DriverError) -> any Database {
         let location = try engines.location(url: login.url)
-        var plan = DatabasePlan(name: name, isOurs: true, settings: settings, workers: workers)
+        var plan = DatabasePlan(name: name, isOurs: true, settings: settings, promptWorkers: promptWorkers)
         plan.isReadOnly = isReadOnly
         plan.password = login.password
         plan.refusal = refusal(name, location.label)
@@ -175,10 +174,10 @@ private func tell(_ shared: [SharedFile], _ observer: Observer) {
     for file in shared { observer.observe(.databasesShareFile(file)) }
 }
 
-/// All databases at one time, and who may do what; a reload makes a new catalog.
+/// All databases at one time, and who may do what; a reload makes a new value.
 ///
 /// - Thread: any; it never changes.
-final class DatabaseCatalog: Sendable {
+final class ConfiguredDatabases: Sendable {
     let entries: [CatalogEntry]
     /// Who may do what concerns no single database.
     let service: ServiceAccess
@@ -186,24 +185,24 @@ final class DatabaseCatalog: Sendable {
 
     /// Unchanged databases are taken over from `earlier`, with their open connections.
     init(
-        _ configuration: ServerConfiguration, _ surroundings: CatalogSurroundings, earlier: DatabaseCatalog?
+        _ configuration: ServerConfiguration, _ environment: DatabaseEnvironment, earlier: ConfiguredDatabases?
     ) {
         service = configuration.service
-        var surroundings = surroundings
-        if let earlier { surroundings.files = earlier.files }
-        files = surroundings.files
-        if files.adopt(configuration.databases, surroundings.engines) {
+        var environment = environment
+        if let earlier { environment.files = earlier.files }
+        files = environment.files
+        if files.adopt(configuration.databases, environment.engines) {
             // On another thread: a file system that hangs would keep the daemon from starting.
-            let (files, observer) = (surroundings.files, surroundings.observer)
-            surroundings.workers.submit(for: 0) { tell(files.look(), observer) }
+            let (files, observer) = (environment.files, environment.observer)
+            environment.promptWorkers.submit(for: 0) { tell(files.look(), observer) }
         }
         entries = configuration.databases.compactMap { database in
             do throws(DriverError) {
                 return try CatalogEntry(
-                    database, configuration.limits, surroundings,
+                    database, configuration.limits, environment,
                     earlier: earlier?.entries.first { $0.configuration.name == database.name })
             } catch {
-                surroundings.observer.observe(.databaseFailed(name: database.name, reason: error.details.message))
+                environment.observer.observe(.databaseFailed(name: database.name, reason: error.details.message))
                 return nil
             }
         }

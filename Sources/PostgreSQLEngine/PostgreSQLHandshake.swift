@@ -14,7 +14,7 @@ internal import RemoteDatabases
 /// A connection to a server that is not used yet.
 ///
 /// - Thread: one that may block.
-final class PostgreSQLDialogue {
+final class PostgreSQLHandshake {
     private var handle: OpaquePointer?
     private let place: PostgreSQLLocation
     private let limitMilliseconds: Int64
