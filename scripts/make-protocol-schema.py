@@ -91,8 +91,11 @@ REQUESTS = {
         "namespace?": TEXT, "relation?": TEXT, "match?": TEXT, "kinds?": array(TEXT), "definitions?": FLAG, "refresh?": FLAG, "etag?": TEXT, **ON,
         "timeout_ms?": POSITIVE, "max_rows?": POSITIVE, "page_rows?": POSITIVE,
     },
-    "export": {"sql": TEXT, "params?": ref("parameters"), **ON, "timeout_ms?": POSITIVE, "max_rows?": POSITIVE,
+    "export": {"sql?": TEXT, "params?": ref("parameters"), "relation?": TEXT, "namespace?": TEXT, "delimiter?": TEXT, "null?": TEXT, **ON, "timeout_ms?": POSITIVE, "max_rows?": POSITIVE,
                "format?": words("csv", "tsv", "json", "jsonl"), "header?": FLAG, "descriptors": POSITIVE, "progress_ms?": POSITIVE},
+    "import": {"relation": TEXT, "namespace?": TEXT, **ON, "columns?": array(TEXT), "format?": words("csv", "tsv", "json", "jsonl"), "header?": FLAG,
+               "delimiter?": TEXT, "null?": TEXT, "encoding?": TEXT, "create?": FLAG, "dry_run?": FLAG,
+               "atomic?": FLAG, "max_rejected?": POSITIVE, "timeout_ms?": POSITIVE, "descriptors": POSITIVE, "progress_ms?": POSITIVE},
     "backup": {"database?": TEXT, "timeout_ms?": POSITIVE, "descriptors": POSITIVE, "progress_ms?": POSITIVE},
     "fetch": {"request": ID},
     "cancel": {"request": ID},
@@ -101,7 +104,7 @@ REQUESTS = {
     "reload": {},
 }  # fmt: skip
 # What cannot be together.
-NOT_BOTH = {"db_connect": ("database", "url"), **{type: ("session", "database") for type in ("query", "batch", "describe", "catalog", "complete", "export")}}
+NOT_BOTH = {"db_connect": ("database", "url"), **{type: ("session", "database") for type in ("query", "batch", "describe", "catalog", "complete", "export", "import")}}
 
 OPENED = {"open": COUNT, "opened": COUNT}
 POOL = {"value": COUNT, "open": COUNT, "used": COUNT, "waiting": COUNT}
@@ -140,6 +143,11 @@ REPLIES = {
     "describe": {"columns": array(COLUMN), "parameters": array(or_null(TEXT)), "read_only": FLAG, "transaction?": TRANSACTION},
     "export": {
         "bytes": COUNT, "more": FLAG, "row_count?": COUNT, "rows_affected?": INTEGER, "truncated?": FLAG,
+        "transaction?": TRANSACTION, "elapsed_us?": COUNT,
+    },
+    "import": {
+        "bytes": COUNT, "total_bytes?": COUNT, "more": FLAG, "row_count": COUNT, "rejected_count": COUNT,
+        "rejected?": array({"line": COUNT, "reason": TEXT}), "columns?": array({"name": TEXT, "type": or_null(TEXT)}), "sql?": TEXT,
         "transaction?": TRANSACTION, "elapsed_us?": COUNT,
     },
     "backup": {"bytes": COUNT, "total_bytes?": COUNT, "more": FLAG, "elapsed_us?": COUNT},

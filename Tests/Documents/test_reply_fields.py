@@ -74,6 +74,10 @@ def seen(client, disable):
     for type, data in (("backup", {}), ("export", {"sql": "SELECT x FROM t, (VALUES(1), (2))", "max_rows": 1})):
         with tempfile.NamedTemporaryFile() as file:
             found[type] = set(passing(type, file.fileno(), **data))
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(b"x\n1\n2,3\n")
+        file.seek(0)
+        found["import"] = keys(passing("import", file.fileno(), relation="imported", create=True, max_rejected=1))
     ask("list_databases")
     session = ask("db_connect", database="default")["session"]
     ask("activity")

@@ -2,11 +2,13 @@
 
 import contextlib
 import os
+import pathlib
 import random
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -315,16 +317,22 @@ def test_whoever_listens_elsewhere_is_sent_nothing(tmp_path):
         assert impostor.communicate(timeout=10)[0] == "b''\n"
 
 
-def test_the_socket_is_looked_for_where_the_protocol_says(daemon, tmp_path, monkeypatch):
+def test_the_socket_is_looked_for_where_the_protocol_says(daemon, monkeypatch):
+    # A short path, since that of a socket has 107 bytes at most.
+    with tempfile.TemporaryDirectory(prefix="lb-", dir="/tmp") as home:
+        look_in(pathlib.Path(home), daemon, monkeypatch)
+
+
+def look_in(home, daemon, monkeypatch):
     for name in ("LITEBASE_SOCKET", "XDG_RUNTIME_DIR", "XDG_STATE_HOME"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("HOME", str(home))
     with pytest.raises(litebase.ConnectionLost, match=r"state/litebase/litebase\.sock"):
         litebase.connect()
-    state = tmp_path / ".local/state/litebase"
+    state = home / ".local/state/litebase"
     state.mkdir(parents=True)
     (state / "litebase.sock").symlink_to(daemon.socket_path)
     litebase.connect().close()
-    monkeypatch.setenv("LITEBASE_SOCKET", str(tmp_path / "nothing"))
+    monkeypatch.setenv("LITEBASE_SOCKET", str(home / "nothing"))
     with pytest.raises(litebase.ConnectionLost, match="nothing"):
         litebase.connect()

@@ -185,7 +185,7 @@ CONVERSIONS = [
 
 @pytest.mark.parametrize(("engine", "kind", "text", "value"), CONVERSIONS)
 def test_texts_of_servers_become_values_of_python(engine, kind, text, value):
-    convert = _values.row_converter(engine, ["text", kind])
+    convert = _values.row_converter(engine, ("text", kind))
     rows = [("x", text), ("y", None)]
     ((_, converted), nothing) = rows if convert is None else convert(rows)
     assert type(converted) is type(value)

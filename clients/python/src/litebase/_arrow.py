@@ -13,6 +13,7 @@ import collections
 import datetime
 import decimal
 import importlib
+import operator
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Callable, Optional
@@ -180,6 +181,10 @@ class _Column:
         self.is_given = is_given
         self.is_known = wanted is not None
         self.chunks: list[Any] = []
+        #: Values of a table that are no chunk yet.
+        self.pending: list[Any] = []
+        # Arrow says of values of these types by itself that all of them have it; of others it takes more.
+        self._is_found = not is_given and wanted in (types.pa.int64(), types.pa.string()) and len(kinds) == 1
 
     def _mismatch(self, values: Sequence[Any], first: int, type: Any) -> DataError:
         """The error for the first value that does not fit. Parameters: `first` is the number of the first row."""
@@ -200,6 +205,13 @@ class _Column:
     def _array(self, values: Sequence[Any], type: Any) -> Any:
         """The values as an array; None where one has a type of Python that the column has not. Raises: what Arrow raises."""
         pa = self.types.pa
+        if self._is_found and not self.is_given:
+            try:
+                found = pa.array(values)
+            except (ArithmeticError, TypeError, ValueError):
+                found = None
+            if found is not None and found.type == type:
+                return found
         if not self.is_given:
             # Arrow takes more than it should: the bytes of a blob for text, text for a blob, 1.0 for an integer.
             allowed = self.kinds or self.types.of_type.get(type)
@@ -262,6 +274,9 @@ class Converter:
         self.types = _Types()
         self.is_text_allowed = on_mismatch == "text"
         self.row_count = 0
+        # Rows of a table that are no chunk yet, and the bytes of the stream at which they are one.
+        self._pending = 0
+        self._chunk_ends: Optional[int] = None
         names = [name if isinstance(name, str) else bytes(name).decode("utf-8", "backslashreplace") for name, _, _ in columns]
         unknown = set(given or ()) - set(names)
         if unknown:
@@ -282,9 +297,22 @@ class Converter:
         for place, column in enumerate(self.columns):
             yield column, [row[place] for row in rows]
 
-    def add(self, rows: Sequence[Row]) -> None:
-        """Takes rows for a table."""
-        for column, values in self._split(rows):
+    def add(self, rows: Sequence[Row], bytes_read: int) -> None:
+        """Takes the rows of a reply for a table, while they are in the processor's caches.
+
+        Parameters: `bytes_read` of the stream so far.
+        """
+        for place, column in enumerate(self.columns):
+            column.pending.extend(map(operator.itemgetter(place), rows))
+        self._pending += len(rows)
+        if self._chunk_ends is None:
+            self._chunk_ends = bytes_read + BYTES
+        if self._pending >= ROWS or bytes_read >= self._chunk_ends:
+            self._end_chunk()
+
+    def _end_chunk(self) -> None:
+        for column in self.columns:
+            values, column.pending = column.pending, []
             try:
                 column.chunks.append(column.natural(values, self.row_count + 1))
             except DataError:
@@ -292,11 +320,14 @@ class Converter:
                     raise
                 column.becomes_text()
                 column.chunks.append(column.as_text(values))
-        self.row_count += len(rows)
+        self.row_count += self._pending
+        self._pending, self._chunk_ends = 0, None
 
     def table(self) -> Any:
         """The table of all rows that were added."""
         pa = self.types.pa
+        if self._pending:
+            self._end_chunk()
         return pa.Table.from_arrays([self._whole(column) for column in self.columns], schema=self.schema)
 
     def _whole(self, column: _Column) -> Any:

@@ -135,7 +135,8 @@ class Connection(ConnectionState):
     def _send(self, data: bytes) -> None:
         with self._sending:
             self._write(data)
-        self._send_cancellation()
+        if self._must_cancel:
+            self._send_cancellation()
 
     def _pass(self, passing: Passing) -> None:
         with self._sending:
@@ -379,8 +380,7 @@ class Cursor(CursorState[Connection]):
 
     def fetchone(self) -> Any:
         """The next row, None behind the last one."""
-        rows = self.fetchmany(1)
-        return rows[0] if rows else None
+        return next(self, None)
 
     def fetchmany(self, size: Optional[int] = None) -> list[Any]:
         """The next rows, at most `size` (`arraysize` without); an empty list behind the last one."""
@@ -408,8 +408,8 @@ class Cursor(CursorState[Connection]):
             types: Arrow types by the names of columns, where they shall be others.
         """
         converter = _arrow.Converter(self._connection.engine, self._rows().columns, on_mismatch, types)
-        while rows := self._some(_arrow.ROWS):
-            converter.add(rows)
+        while rows := self._waiting():
+            converter.add(rows, self._connection._session.link.bytes_read)
         return converter.table()
 
     def fetch_arrow_batches(
@@ -451,6 +451,13 @@ class Cursor(CursorState[Connection]):
         if result.waiting < count and not result.is_complete:
             self._connection._run(self._connection._session.receive_some(result, count, _arrow.BYTES))
         return result.take(count)
+
+    def _waiting(self) -> list[Row]:
+        """The rows that are here, those of the next reply where there are none; none behind the last one."""
+        result = self._rows()
+        if not result.waiting and not result.is_complete:
+            self._connection._run(self._connection._session.receive_until(result, 1))
+        return result.take(result.waiting)
 
     def _receive_all(self) -> None:
         """Waits until all rows are here, so that `rowcount` is known."""

@@ -25,6 +25,8 @@ Message = Mapping[str, Any]
 
 logger = logging.getLogger("litebase")
 
+#: What is before a frame.
+_LENGTH = struct.Struct(">I")
 #: A frame that is longer than any daemon sends: whoever says so is none.
 _FRAME_BYTES_MAX = 1 << 30
 #: Requests that change nothing, so that their fate is known when the connection is lost.
@@ -88,19 +90,19 @@ class Link:
                 f"The request has {len(body):,} bytes; the daemon takes {self.frame_bytes_max:,} (frame_bytes_max).",
                 hint="Send less at a time, or raise the limit in litebase.toml.",
             )
-        return struct.pack(">I", len(body)) + body
+        return _LENGTH.pack(len(body)) + body
 
     # Reading
 
     def _next(self) -> Optional[Message]:
         """The next message of the input; None when it is not there as a whole."""
         pieces, place = self._input
-        available = sum(map(len, pieces)) - place
+        available = (len(pieces[0]) if len(pieces) == 1 else sum(map(len, pieces))) - place
         if available < 4:
             return None
         if len(pieces) > 1 and len(pieces[0]) < place + 4:
             pieces, place = self._joined()
-        (count,) = struct.unpack_from(">I", pieces[0], place)
+        (count,) = _LENGTH.unpack_from(pieces[0], place)
         if count > _FRAME_BYTES_MAX:
             raise self.lost(InternalError("The daemon sent no frame of its protocol."))
         if available < 4 + count:
@@ -112,17 +114,18 @@ class Link:
             message = self._unpack(memoryview(pieces[0])[begin : begin + count])
         except (ValueError, TypeError) as error:
             raise self.lost(InternalError(f"The daemon sent a message that cannot be read: {error}.")) from error
-        if not isinstance(message, dict) or not isinstance(message.get("data") or {}, dict):
+        data = (message.get("data") or {}) if isinstance(message, dict) else None
+        if not isinstance(data, dict):
             raise self.lost(InternalError("The daemon sent a message that is no map."))
         # Before it counts as read.
-        data = message.get("data") or {}
         if "transaction" in data:
             self.transaction = data["transaction"]
         if message.get("type") == "error" or not data.get("more"):
             self.finished = message.get("id")
         self.bytes_read += 4 + count
         self._input = ([], 0) if available == 4 + count else (pieces, begin + count)
-        return message
+        found: Message = message
+        return found
 
     def _joined(self) -> tuple[list[bytes], int]:
         """The input as one piece, without what has been read."""
@@ -131,14 +134,15 @@ class Link:
         return self._input
 
     def _receive(self) -> Steps[Message]:
+        """Waits for the next message, which is not there as a whole."""
         while True:
-            message = self._next()
-            if message is not None:
-                return message
             yield None
             pieces = self.received
             if pieces and not pieces[-1]:
                 raise self.lost(ConnectionLost("The daemon closed the connection."))
+            message = self._next()
+            if message is not None:
+                return message
 
     @property
     def received(self) -> list[bytes]:
@@ -158,7 +162,9 @@ class Link:
         Raises: what an `error` says; InternalError.
         """
         while True:
-            message = yield from self._receive()
+            message = self._next()
+            if message is None:
+                message = yield from self._receive()
             data = message.get("data") or {}
             if message.get("id") == id:
                 if message.get("type") == "error":

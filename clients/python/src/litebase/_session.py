@@ -84,8 +84,8 @@ class Result:
         """Takes what a reply has."""
         columns = data.get("columns")
         if columns is not None:
-            self.columns = tuple((column["name"], column["type"], column.get("declared_type")) for column in columns)
-            self._convert = row_converter(engine, [column[1] for column in self.columns])
+            self.columns = tuple([(column["name"], column["type"], column.get("declared_type")) for column in columns])
+            self._convert = row_converter(engine, tuple([column[1] for column in self.columns]))
         rows = data.get("rows") or ()
         if self.taken:
             del self.rows[: self.taken]
@@ -193,6 +193,11 @@ class Session:
             self._must_roll_back = False
             yield from self._undo("ROLLBACK")
 
+    @property
+    def _is_settled(self) -> bool:
+        """Whether there is nothing to `settle`: the usual case, for which no steps are made."""
+        return self._unread is None and self.in_flight is None and not self._must_roll_back and self.link.failure is None
+
     def _discard(self, id: int) -> Steps[None]:
         """Reads the rest of what nobody wants any more."""
         while self.link.finished != id:
@@ -259,7 +264,10 @@ class Session:
             parameters = _in_order(parameters)
         if self.engine != "postgresql":
             return parameters
-        if not any(isinstance(value, list) for value in parameters):
+        for value in parameters:
+            if isinstance(value, list):
+                break
+        else:
             return parameters
         try:
             return [array_text(value, adapt) if isinstance(value, list) else value for value in parameters]
@@ -268,14 +276,19 @@ class Session:
 
     def execute(self, sql: str, parameters: Optional[Parameters]) -> Steps[Result]:
         """Runs a statement, and returns when the first of its rows are there, or all that it says."""
-        yield from self.settle()
-        yield from self._begin_if_needed(sql)
+        if not self._is_settled:
+            yield from self.settle()
+        if not self.autocommit and self.link.transaction == "none":
+            yield from self._begin_if_needed(sql)
         return (yield from self.query(sql, parameters))
 
     def query(self, sql: str, parameters: Optional[Parameters] = None) -> Steps[Result]:
         """`execute` without a look at transactions."""
-        yield from self.settle()
-        data: dict[str, Any] = {"sql": sql, "session": self.name, **self._limits()}
+        if not self._is_settled:
+            yield from self.settle()
+        data: dict[str, Any] = {"sql": sql, "session": self.name}
+        if self.timeout is not None:
+            data.update(self._limits())
         if parameters is not None and (sent := self._sent(parameters)):
             data["params"] = sent
         return (yield from self._open_result("query", data))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import functools
 import re
 import time
 import uuid
@@ -159,7 +160,8 @@ def _converter(engine: str, kind: str) -> Optional[Converter]:
     return _or_text(array_converter(_ELEMENTS.get(element) or known.get(element)))
 
 
-def row_converter(engine: str, types: Sequence[str]) -> Callable[[Sequence[tuple[Any, ...]]], list[tuple[Any, ...]]] | None:
+@functools.lru_cache(maxsize=256)
+def row_converter(engine: str, types: tuple[str, ...]) -> Callable[[Sequence[tuple[Any, ...]]], list[tuple[Any, ...]]] | None:
     """What makes rows of Python values of rows of the protocol's, for columns of these types; None where they are the same."""
     found = [(place, _converter(engine, kind)) for place, kind in enumerate(types)]
     places = [(place, converter) for place, converter in found if converter is not None]

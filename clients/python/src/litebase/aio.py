@@ -365,8 +365,8 @@ class AsyncCursor(CursorState[AsyncConnection]):
             types: Arrow types by the names of columns, where they shall be others.
         """
         converter = _arrow.Converter(self._connection.engine, self._rows().columns, on_mismatch, types)
-        while rows := await self._some(_arrow.ROWS):
-            converter.add(rows)
+        while rows := await self._waiting():
+            converter.add(rows, self._connection._session.link.bytes_read)
         return converter.table()
 
     async def fetch_arrow_batches(
@@ -403,6 +403,13 @@ class AsyncCursor(CursorState[AsyncConnection]):
         if result.waiting < count and not result.is_complete:
             await self._connection._run(self._connection._session.receive_some(result, count, _arrow.BYTES))
         return result.take(count)
+
+    async def _waiting(self) -> list[Row]:
+        """The rows that are here, those of the next reply where there are none; none behind the last one."""
+        result = self._rows()
+        if not result.waiting and not result.is_complete:
+            await self._connection._run(self._connection._session.receive_until(result, 1))
+        return result.take(result.waiting)
 
     async def _receive_all(self) -> None:
         """Waits until all rows are here, so that `rowcount` is known."""
