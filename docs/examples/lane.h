@@ -1,4 +1,4 @@
-/* A LiteBase client through shared memory, as "Shared memory" in ../protocol.md has it. client_lane.c uses it.
+/* A LiteBase client through shared memory, as "Fast lane" in ../protocol.md has it. client_lane.c uses it.
  * A lane is for one thread. What goes wrong ends the program; a library would return it. */
 #ifndef LITEBASE_LANE_H
 #define LITEBASE_LANE_H
