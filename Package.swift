@@ -80,13 +80,16 @@ let package = Package(
 
         // What may come next at a place of a statement: pure, no I/O. For the daemon and the command line.
         .target(name: "Completion", dependencies: ["SQLText"], exclude: ["DESIGN.md"], swiftSettings: lean),
+        // Rows in files, and text in its encodings: pure, no I/O.
+        .target(
+            name: "Tabular", dependencies: ["ByteBuffers", "CNumbers"], exclude: ["DESIGN.md"], swiftSettings: lean),
         // What is in a database, as an index in memory: pure, no I/O.
         .target(name: "Catalog", dependencies: ["ByteBuffers"], exclude: ["DESIGN.md"], swiftSettings: lean),
 
         // What every engine offers, and what the daemon lends to them; they do not know the wire format.
         .target(
-            name: "DatabaseContract", dependencies: ["Catalog", "LinuxSystem", "ByteBuffers"], exclude: ["DESIGN.md"],
-            swiftSettings: lean),
+            name: "DatabaseContract", dependencies: ["Catalog", "Tabular", "LinuxSystem", "ByteBuffers"],
+            exclude: ["DESIGN.md"], swiftSettings: lean),
         // What engines behind a socket share: the pool of connections, and how one of them is used.
         .target(
             name: "RemoteDatabases", dependencies: ["DatabaseContract", "SQLText", "LinuxSystem", "ByteBuffers"],
@@ -96,21 +99,22 @@ let package = Package(
         .target(
             name: "SQLiteEngine",
             dependencies: [
-                "Catalog", "DatabaseContract", "SQLText", "LinuxSystem", "CSQLite", "CSQLiteAccounts", "CSQLiteFiles",
+                "Catalog", "Tabular", "DatabaseContract", "SQLText", "LinuxSystem", "CSQLite", "CSQLiteAccounts",
+                "CSQLiteFiles",
             ],
             exclude: ["DESIGN.md"], swiftSettings: lean),
         .target(
             name: "PostgreSQLEngine",
             dependencies: [
-                "Catalog", "DatabaseContract", "RemoteDatabases", "SQLText", "LinuxSystem", "ByteBuffers", "CNumbers",
-                "CPostgreSQL",
+                "Catalog", "Tabular", "DatabaseContract", "RemoteDatabases", "SQLText", "LinuxSystem", "ByteBuffers",
+                "CNumbers", "CPostgreSQL",
             ],
             exclude: ["DESIGN.md"], swiftSettings: lean),
         .target(
             name: "MySQLEngine",
             dependencies: [
-                "Catalog", "DatabaseContract", "RemoteDatabases", "SQLText", "LinuxSystem", "ByteBuffers", "CNumbers",
-                "CMariaDB", "CSocketLimits",
+                "Catalog", "Tabular", "DatabaseContract", "RemoteDatabases", "SQLText", "LinuxSystem", "ByteBuffers",
+                "CNumbers", "CMariaDB", "CSocketLimits",
             ],
             exclude: ["DESIGN.md"], swiftSettings: lean),
         .target(
@@ -129,7 +133,7 @@ let package = Package(
         .target(
             name: "Server",
             dependencies: [
-                "Catalog", "Completion", "WireProtocol", "DatabaseContract", "LinuxSystem", "ByteBuffers",
+                "Catalog", "Tabular", "Completion", "WireProtocol", "DatabaseContract", "LinuxSystem", "ByteBuffers",
             ],
             exclude: ["DESIGN.md"], swiftSettings: lean),
         .target(
@@ -158,9 +162,10 @@ let package = Package(
         // Never part of a product.
         .target(
             name: "LiteBaseTesting",
-            dependencies: ["WireProtocol", "SQLText", "Completion", "LinuxSystem", "ByteBuffers"],
+            dependencies: ["WireProtocol", "SQLText", "Completion", "Tabular", "LinuxSystem", "ByteBuffers"],
             exclude: ["DESIGN.md"], swiftSettings: strict),
         .testTarget(name: "CatalogTests", dependencies: ["Catalog", "LiteBaseTesting"], swiftSettings: strict),
+        .testTarget(name: "TabularTests", dependencies: ["Tabular", "LiteBaseTesting"], swiftSettings: strict),
         .testTarget(name: "SQLTextTests", dependencies: ["SQLText", "LiteBaseTesting"], swiftSettings: strict),
         .testTarget(
             name: "CompletionTests", dependencies: ["Completion", "LiteBaseTesting"], exclude: ["Cases"],

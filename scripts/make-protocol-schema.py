@@ -76,7 +76,8 @@ STATEMENT = {"sql": TEXT, "params?": ref("parameters"), "param_rows?": array(arr
 REQUESTS = {
     "health_check": {"database?": TEXT, "timeout_ms?": POSITIVE},
     "hello": {"client?": TEXT, "protocol?": array(NUMBER), "int64?": words("tagged", "number", "string"), "notices?": FLAG,
-              "descriptors?": FLAG},
+              "descriptors?": FLAG, "transport?": words("socket", "shared_memory"), "request_ring_bytes?": POSITIVE,
+              "reply_ring_bytes?": POSITIVE},
     "list_databases": {},
     "db_connect": {"database?": TEXT, "url?": text(maxLength=16384), "read_only?": FLAG},
     "db_disconnect": {"session": TEXT},
@@ -90,8 +91,11 @@ REQUESTS = {
         "namespace?": TEXT, "relation?": TEXT, "match?": TEXT, "kinds?": array(TEXT), "definitions?": FLAG, "refresh?": FLAG, "etag?": TEXT, **ON,
         "timeout_ms?": POSITIVE, "max_rows?": POSITIVE, "page_rows?": POSITIVE,
     },
-    "export": {"sql": TEXT, "params?": ref("parameters"), **ON, "timeout_ms?": POSITIVE, "max_rows?": POSITIVE,
+    "export": {"sql?": TEXT, "params?": ref("parameters"), "relation?": TEXT, "namespace?": TEXT, "delimiter?": TEXT, "null?": TEXT, **ON, "timeout_ms?": POSITIVE, "max_rows?": POSITIVE,
                "format?": words("csv", "tsv", "json", "jsonl"), "header?": FLAG, "descriptors": POSITIVE, "progress_ms?": POSITIVE},
+    "import": {"relation": TEXT, "namespace?": TEXT, **ON, "columns?": array(TEXT), "format?": words("csv", "tsv", "json", "jsonl"), "header?": FLAG,
+               "delimiter?": TEXT, "null?": TEXT, "encoding?": TEXT, "create?": FLAG, "dry_run?": FLAG,
+               "atomic?": FLAG, "max_rejected?": POSITIVE, "timeout_ms?": POSITIVE, "descriptors": POSITIVE, "progress_ms?": POSITIVE},
     "backup": {"database?": TEXT, "timeout_ms?": POSITIVE, "descriptors": POSITIVE, "progress_ms?": POSITIVE},
     "fetch": {"request": ID},
     "cancel": {"request": ID},
@@ -100,7 +104,7 @@ REQUESTS = {
     "reload": {},
 }  # fmt: skip
 # What cannot be together.
-NOT_BOTH = {"db_connect": ("database", "url"), **{type: ("session", "database") for type in ("query", "batch", "describe", "catalog", "complete", "export")}}
+NOT_BOTH = {"db_connect": ("database", "url"), **{type: ("session", "database") for type in ("query", "batch", "describe", "catalog", "complete", "export", "import")}}
 
 OPENED = {"open": COUNT, "opened": COUNT}
 POOL = {"value": COUNT, "open": COUNT, "used": COUNT, "waiting": COUNT}
@@ -116,7 +120,7 @@ REPLIES = {
     "hello": {
         "version": TEXT, "protocol": VERSION, "limits": map_of(COUNT),
         "peer": or_null({"uid": COUNT, "gid": COUNT, "pid": COUNT, "user": or_null(TEXT)}), "administrator": FLAG, "monitor?": FLAG,
-        "descriptors?": FLAG,
+        "descriptors?": FLAG, "transport?": words("shared_memory"), "request_ring_bytes?": POSITIVE, "reply_ring_bytes?": POSITIVE,
     },
     "list_databases": {"databases": array({
         "name": TEXT, "engine": ENGINE, "access": words("read_write", "read_only", "none"), "default": FLAG, "disabled?": FLAG, "server?": SERVER,
@@ -141,15 +145,20 @@ REPLIES = {
         "bytes": COUNT, "more": FLAG, "row_count?": COUNT, "rows_affected?": INTEGER, "truncated?": FLAG,
         "transaction?": TRANSACTION, "elapsed_us?": COUNT,
     },
+    "import": {
+        "bytes": COUNT, "total_bytes?": COUNT, "more": FLAG, "row_count": COUNT, "rejected_count": COUNT,
+        "rejected?": array({"line": COUNT, "reason": TEXT}), "columns?": array({"name": TEXT, "type": or_null(TEXT)}), "sql?": TEXT,
+        "transaction?": TRANSACTION, "elapsed_us?": COUNT,
+    },
     "backup": {"bytes": COUNT, "total_bytes?": COUNT, "more": FLAG, "elapsed_us?": COUNT},
     "cancel": {"cancelled": FLAG},
     "activity": {"entries": array({
-        "connection": COUNT, "uid": or_null(COUNT), "pid": or_null(COUNT), "user": or_null(TEXT), "session": or_null(TEXT),
+        "connection": COUNT, "transport": words("socket", "shared_memory"), "uid": or_null(COUNT), "pid": or_null(COUNT), "user": or_null(TEXT), "session": or_null(TEXT),
         "database": or_null(TEXT), "type": words(*REQUESTS, "session"), "sql": or_null(TEXT),
         "state": words("running", "queued", "waiting_for_client", "idle"), "transaction": TRANSACTION, "age_ms": COUNT,
     }), "truncated": FLAG},
     "stats": {
-        "uptime_ms": COUNT, "connections": OPENED, "sessions": OPENED, "requests_in_flight": COUNT, "requests": map_of(COUNT),
+        "uptime_ms": COUNT, "connections": OPENED, "sessions": OPENED, "lanes": OPENED, "requests_in_flight": COUNT, "requests": map_of(COUNT),
         "errors": map_of(COUNT), "bytes_received": COUNT, "bytes_sent": COUNT, "rows_sent": COUNT,
         "latency_us": ByName({"count": COUNT, "p50": COUNT, "p90": COUNT, "p99": COUNT, "p999": COUNT}),
         "limits": ByName({"value?": COUNT, "used?": COUNT, "peak?": COUNT, "hits": COUNT}),

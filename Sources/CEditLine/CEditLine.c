@@ -29,6 +29,7 @@ static struct {
     __typeof__(el_line) *line;
     __typeof__(el_insertstr) *insert;
     __typeof__(el_deletestr) *remove;
+    __typeof__(el_cursor) *move;
     __typeof__(history_init) *history_init;
     __typeof__(history_end) *history_end;
     __typeof__(history) *history;
@@ -150,7 +151,7 @@ static int read_character(EditLine *e, wchar_t *character) {
     }
 }
 
-static ceditline_proposal (*completer)(const char *text, size_t length);
+static ceditline_proposal (*completer)(const char *text, size_t cursor, size_t length);
 
 static bool is_blank(const char *text, size_t length) {
     for (size_t i = 0; i < length; i += 1) {
@@ -172,9 +173,11 @@ static unsigned char complete(EditLine *e, int key) {
     if (!completer || is_blank(info->buffer, length) || has_more_input()) {
         return api.insert(e, "\t") == 0 ? CC_REFRESH : CC_ERROR;
     }
-    ceditline_proposal proposal = completer(info->buffer, length);
+    ceditline_proposal proposal = completer(info->buffer, length, (size_t)(info->lastchar - info->buffer));
     unsigned char result = CC_REFRESH_BEEP;
     if (proposal.inserted) {
+        if (proposal.removed_behind_count > 0) api.move(e, (int)proposal.removed_behind_count);
+        proposal.removed_count += proposal.removed_behind_count;
         if (proposal.removed_count > 0) api.remove(e, (int)proposal.removed_count);
         if (api.insert(e, proposal.inserted) == 0) result = CC_REFRESH;
     } else if (proposal.list) {
@@ -188,7 +191,7 @@ static unsigned char complete(EditLine *e, int key) {
     return result;
 }
 
-void ceditline_set_completer(ceditline_proposal (*complete_text)(const char *text, size_t length)) {
+void ceditline_set_completer(ceditline_proposal (*complete_text)(const char *text, size_t cursor, size_t length)) {
     completer = complete_text;
 }
 
@@ -204,11 +207,12 @@ static bool load(void) {
     api.line = (__typeof__(api.line))dlsym(library, "el_line");
     api.insert = (__typeof__(api.insert))dlsym(library, "el_insertstr");
     api.remove = (__typeof__(api.remove))dlsym(library, "el_deletestr");
+    api.move = (__typeof__(api.move))dlsym(library, "el_cursor");
     api.history_init = (__typeof__(api.history_init))dlsym(library, "history_init");
     api.history_end = (__typeof__(api.history_end))dlsym(library, "history_end");
     api.history = (__typeof__(api.history))dlsym(library, "history");
-    if (!api.init || !api.end || !api.gets || !api.set || !api.resize || !api.line || !api.insert || !api.remove || !api.history_init || !api.history_end ||
-        !api.history) {
+    if (!api.init || !api.end || !api.gets || !api.set || !api.resize || !api.line || !api.insert || !api.remove || !api.move ||
+        !api.history_init || !api.history_end || !api.history) {
         dlclose(library);
         return false;
     }

@@ -218,6 +218,13 @@ int clinux_wait_for_signal(const int *signals, int signal_count, int64_t millise
     return number > 0 ? number : 0;
 }
 
+void clinux_block_signal(int number) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, number);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
 int clinux_signalfd_read(int fd, int *pid_of_sender) {
     struct signalfd_siginfo info;
     ssize_t count = read(fd, &info, sizeof info);

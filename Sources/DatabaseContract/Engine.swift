@@ -32,6 +32,8 @@ public final class Engine: Sendable {
     public let catalog: (any CatalogSource)?
     /// Whether a database is a file, which can be copied (`RunKind.backup`).
     public let hasFiles: Bool
+    /// How rows of files get into its tables; `nil` if it has none.
+    public let loading: (any RowLoading)?
     private let parse: @Sendable (String) throws(DriverError) -> any DatabaseLocation
     private let adopt: @Sendable (EngineLimits) -> Void
 
@@ -50,6 +52,7 @@ public final class Engine: Sendable {
     ///   - pingText: a statement that asks for nothing but an answer.
     ///   - hasFiles: whether a database is a file, which can be copied.
     ///   - catalog: how its databases tell what is in them.
+    ///   - loading: how rows of files get into its tables.
     ///   - adopt: takes over limits for all of its databases together: before the first one is made, where it may also set
     ///     up a library, and at each reload.
     ///   - parse: reads a URL that has one of the schemes; an error is a `badRequest` whose text holds no secret.
@@ -57,7 +60,7 @@ public final class Engine: Sendable {
         name: String, schemes: [String], urlExample: String, placement: Placement,
         parameterCountMax: Int = commonParameterCountMax, parameterLimitName: StaticString = "parameters_max",
         copies: RequestCopies = RequestCopies(), pingText: StaticString, hasFiles: Bool = false,
-        catalog: (any CatalogSource)? = nil,
+        catalog: (any CatalogSource)? = nil, loading: (any RowLoading)? = nil,
         adopt: @escaping @Sendable (EngineLimits) -> Void = { _ in },
         parse: @escaping @Sendable (String) throws(DriverError) -> any DatabaseLocation
     ) {
@@ -71,6 +74,7 @@ public final class Engine: Sendable {
         self.copies = copies
         self.pingText = pingText
         self.catalog = catalog
+        self.loading = loading
         self.hasFiles = hasFiles
         self.adopt = adopt
         self.parse = parse

@@ -85,6 +85,8 @@ public enum RunKind: Sendable {
     /// Gives the sink the database's file as it is at one moment, in order, as rows of one blob; without a statement, and only
     /// of an engine that has files (`Engine.hasFiles`).
     case backup
+    /// Writes rows of a file into a table; the text is that of the engine's `RowLoading`. Only of an engine whose runs write blocks.
+    case load(RowLoad)
 
     package var isDescription: Bool { if case .describe = self { true } else { false } }
 }

@@ -154,8 +154,8 @@ public struct LaneRings: ~Copyable {
     /// Closes the descriptor: the other side has one.
     public func closeDescriptor() { memory.closeDescriptor() }
 
-    /// The memory, which somebody else may unmap: that takes time.
-    public consuming func release() -> SharedMemory { memory }
+    /// The memory, whose last reference unmaps it: that takes time.
+    public var sharedMemory: SharedMemory { memory }
 
     // MARK: Reading
 
@@ -208,6 +208,25 @@ public struct LaneRings: ~Copyable {
     public var unreadByteCount: Int {
         Int(truncatingIfNeeded: writtenCount &- outgoing.read.pointee.load(ordering: .relaxed))
     }
+
+    /// How many bytes were ever written.
+    public var writtenByteCount: UInt64 { writtenCount }
+
+    /// What was written and not read by the other side, which is to be sent in another way.
+    /// - Returns: the bytes, and the number of the first of them in the stream; `nil` for a position that cannot be.
+    public func unreadOutput() -> (start: UInt64, bytes: [UInt8])? {
+        let read = outgoing.read.pointee.load(ordering: .acquiring)
+        let count = writtenCount &- read
+        guard count <= UInt64(outgoing.byteCount) else { return nil }
+        let offset = outgoing.offset(read)
+        let first = min(Int(count), outgoing.byteCount &- offset)
+        let start = UnsafeRawBufferPointer(start: outgoing.bytes + offset, count: first)
+        let rest = UnsafeRawBufferPointer(start: outgoing.bytes, count: Int(count) &- first)
+        return (read, [UInt8](start) + [UInt8](rest))
+    }
+
+    /// Whether there is more room than when it was written last.
+    public var hasNewRoom: Bool { outgoing.read.pointee.load(ordering: .relaxed) != peerReadCount }
 
     // MARK: Waiting
 

@@ -10,6 +10,8 @@ internal import Synchronization
 public enum PassedFileProblem: Error, Equatable, Sendable {
     /// It is open for reading only.
     case notWritable
+    /// It is open for writing only.
+    case notReadable
     /// Neither a file nor a pipe.
     case wrongKind
     /// In memory (tmpfs): what is written there would be this process's memory.
@@ -80,6 +82,50 @@ public final class PassedFile: Sendable {
     }
 
     private var isPipe: Bool { kind.withLock { $0 == .pipe } }
+
+    // MARK: Reading
+
+    /// Checks whether data can be read.
+    /// - Returns: bytes that there are; `nil` for a pipe.
+    public func checkReadable() throws(PassedFileProblem) -> Int64? {
+        let flags = fcntl(number, F_GETFL)
+        guard flags >= 0 else { throw .failed(.current) }
+        guard flags & CLINUX_PATH_ONLY == 0, flags & O_ACCMODE != O_WRONLY else { throw .notReadable }
+        var status = stat()
+        guard fstat(number, &status) == 0 else { throw .failed(.current) }
+        switch status.st_mode & S_IFMT {
+        case S_IFIFO:
+            kind.withLock { $0 = .pipe }
+            return nil
+        case S_IFREG:
+            guard clinux_is_in_memory(number) || clinux_is_stored(number) else { throw .wrongKind }
+            kind.withLock { $0 = .regular }
+            return max(0, Int64(status.st_size) - Int64(lseek(number, 0, SEEK_CUR)))
+        default: throw .wrongKind
+        }
+    }
+
+    /// Reads from the place where the client's descriptor stands, as read(2) does; of a pipe, what comes first.
+    /// - Returns: bytes that were read; 0 at the end.
+    public func read(into room: UnsafeMutableRawBufferPointer) throws(PassedFileProblem) -> Int {
+        let isPipe = isPipe
+        while true {
+            if mustStop.load(ordering: .relaxed) { throw .stopped }
+            if isPipe, try !hasInput() { continue }
+            let count = Glibc.read(number, room.baseAddress, min(room.count, Self.writeByteCountMax))
+            if count >= 0 { return count }
+            let error = Errno.current
+            guard error == .interrupted || error == .wouldBlock else { throw .failed(error) }
+        }
+    }
+
+    /// Waits a little for bytes in a pipe, or for its end.
+    private func hasInput() throws(PassedFileProblem) -> Bool {
+        var entry = pollfd(fd: number, events: Int16(POLLIN), revents: 0)
+        let count = poll(&entry, 1, Self.pollMilliseconds)
+        if count < 0, Errno.current != .interrupted { throw .failed(.current) }
+        return count > 0 && entry.revents != 0
+    }
 
     // MARK: Writing
 

@@ -1,10 +1,10 @@
-// A pipe whose other end somebody else writes, and a thread that writes what comes to a file.
+// A pipe whose other end somebody else has, and a thread that copies between it and a file.
 
 internal import CLinux
 internal import Glibc
 internal import Synchronization
 
-/// Copies from a pipe into a descriptor of any kind.
+/// Copies between a pipe and a descriptor of any kind.
 ///
 /// - Thread: `finish` from any, once.
 public final class PipeCopy: Sendable {
@@ -24,18 +24,44 @@ public final class PipeCopy: Sendable {
         }
     }
 
+    /// Whether a descriptor is one that another process may be given to read from: a pipe or a file.
+    public static func isReadable(byOthers number: Int32) -> Bool {
+        var status = stat()
+        guard fstat(number, &status) == 0 else { return true }
+        return [S_IFIFO, S_IFREG].contains(status.st_mode & S_IFMT)
+    }
+
     /// Starts to copy.
     /// - Returns: the copy, and the end of the pipe that is to be written.
     public static func start(to target: Int32) throws(Errno) -> (copy: PipeCopy, writer: Int32) {
+        let ends = try makePipe()
+        let copy = PipeCopy()
+        try Thread.start(name: "litebase-copy", stackByteCount: 256 << 10) { copy.run(ends.reader, target) }
+        return (copy, ends.writer)
+    }
+
+    /// Starts to copy what a descriptor has, until its end, or until nobody reads the pipe any more.
+    /// - Returns: the end of the pipe that is to be read.
+    public static func start(from source: Int32) throws(Errno) -> Int32 {
+        let ends = try makePipe()
+        let copy = PipeCopy()
+        try Thread.start(name: "litebase-copy", stackByteCount: 256 << 10) {
+            // Its reader may go away before the end.
+            clinux_block_signal(SIGPIPE)
+            copy.run(source, ends.writer)
+            _ = Glibc.close(ends.writer)
+        }
+        return ends.reader
+    }
+
+    private static func makePipe() throws(Errno) -> (reader: Int32, writer: Int32) {
         var ends: (Int32, Int32) = (-1, -1)
         let result = withUnsafeMutablePointer(to: &ends) {
             $0.withMemoryRebound(to: Int32.self, capacity: 2) { pipe($0) }
         }
         guard result == 0 else { throw .current }
         for number in [ends.0, ends.1] { _ = fcntl(number, F_SETFD, FD_CLOEXEC) }
-        let (copy, reader) = (PipeCopy(), ends.0)
-        try Thread.start(name: "litebase-copy", stackByteCount: 256 << 10) { copy.run(reader, target) }
-        return (copy, ends.1)
+        return ends
     }
 
     private init() {}

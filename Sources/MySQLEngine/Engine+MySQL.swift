@@ -9,5 +9,6 @@ extension Engine {
         parameterCountMax: 65_535,
         // The text; two MYSQL_BIND, one of them libmariadb's own.
         copies: RequestCopies(perByte: 1, perParameter: 256), pingText: "SELECT 1", catalog: MySQLCatalog(),
+        loading: MySQLLoading(),
         parse: { url throws(DriverError) in try MySQLLocation(url: url) })
 }

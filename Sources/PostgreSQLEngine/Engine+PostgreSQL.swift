@@ -9,6 +9,6 @@ extension Engine {
         parameterCountMax: 65_535,
         // The text and the values with zeros behind them, libpq's message of both, which grows by doubling, and its copy of the text.
         copies: RequestCopies(perByte: 3, perParameter: 64), pingText: "SELECT 1",
-        catalog: PostgreSQLCatalog(),
+        catalog: PostgreSQLCatalog(), loading: PostgreSQLLoading(),
         parse: { url throws(DriverError) in try PostgreSQLLocation(url: url) })
 }

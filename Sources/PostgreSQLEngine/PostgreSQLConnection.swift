@@ -40,6 +40,8 @@ final class PostgreSQLConnection: ServerConnection {
     var input = PostgreSQLInput()
     /// A long row that waits for a worker.
     var heldResult: OpaquePointer?
+    /// A COPY that is under way.
+    var copy: PostgreSQLCopy?
 
     init(
         _ handle: OpaquePointer, _ types: PostgreSQLTypes, _ place: PostgreSQLLocation,
@@ -120,6 +122,7 @@ final class PostgreSQLConnection: ServerConnection {
         case .describe: try sendDescribe(run)
         case .batch(let isAtomic): try beginBatch(run, isAtomic: isAtomic)
         case .backup: throw .noFileToCopy
+        case .load: try sendCopy(run)
         }
         activate()
     }
@@ -182,6 +185,7 @@ final class PostgreSQLConnection: ServerConnection {
             if state < 0 { return lost() }
             mustFlush = state > 0
         }
+        if copy != nil { return advanceCopy() }
         while true {
             while exchange.isAwaiting { if let progress = takeNext(isReadable) { return progress } }
             guard continueBatch() else { break }
@@ -235,7 +239,7 @@ final class PostgreSQLConnection: ServerConnection {
 
     // MARK: The end
 
-    private func finishRun() {
+    func finishRun() {
         parameters.trim()
         dropNotifications()
         let isUnknown =
@@ -252,6 +256,7 @@ final class PostgreSQLConnection: ServerConnection {
 
     /// The connection has ended. What the server said last may be there still.
     func lost() -> Progress {
+        copy = nil
         var count = 0
         while count < Self.lastAnswerCountMax, exchange.isAwaiting,
             libpq.PQstatus(handle) != CONNECTION_OK || libpq.PQisBusy(handle) == 0

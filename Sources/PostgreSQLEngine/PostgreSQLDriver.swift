@@ -34,13 +34,23 @@ struct PostgreSQLDriver: RemoteDriver {
     // MARK: Before anything is sent
 
     func check(_ run: StatementRun, _ mode: RunMode) throws(DriverError) {
-        if case .batch = run.kind { return }
+        switch run.kind {
+        case .batch: return
+        // The text is ours.
+        case .load: return mode.isReadOnly ? try refuseToLoad() : ()
+        case .statement, .describe, .backup: break
+        }
         if case .describe = run.kind {
             // The server describes even nothing.
             var words = LeadingWords(run.sql, .postgresql)
             if words.isAtEnd { throw Self.noStatement }
         }
         try Self.check(run.sql, run.parameters, mode, isInAtomicBatch: false)
+    }
+
+    private func refuseToLoad() throws(DriverError) {
+        throw DriverError(
+            .readOnly, "The session or database is read-only, and this is for writing.", sqlState: "25006")
     }
 
     /// What cannot be sent, and what would change a connection that others will use.

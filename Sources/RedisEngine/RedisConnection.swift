@@ -124,6 +124,7 @@ final class RedisConnection: ServerConnection {
         } else {
             let command = try RedisCommand(run.sql, run.parameters)
             if case .describe = run.kind { return try describe(command, run) }
+            if case .load = run.kind { throw .noTables }
             rows.prepare(command.shape, rowCountMax: run.rowCountMax)
             try queue(command, run.sql, run.parameters, nil)
         }

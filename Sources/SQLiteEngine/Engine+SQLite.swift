@@ -10,6 +10,7 @@ extension Engine {
         name: "sqlite", schemes: ["sqlite"], urlExample: "sqlite:/absolute/path, sqlite::memory:", placement: .process,
         parameterCountMax: 32_766, parameterLimitName: "sqlite_parameters_max",
         pingText: "SELECT 1 FROM sqlite_schema LIMIT 1", hasFiles: true, catalog: SQLiteCatalog(),
+        loading: SQLiteLoading(),
         adopt: { limits in
             SQLiteLibrary.configure()
             SQLiteMemory.setLimits(limits)

@@ -23,6 +23,9 @@ enum SQLiteErrors {
         }
     }
 
+    /// SQLITE_READONLY_DBMOVED, which Swift does not import.
+    static let movedFile = SQLITE_READONLY | (4 << 8)
+
     /// The error of the last call on `handle`, which returned `result`.
     static func error(_ handle: OpaquePointer?, _ result: Int32) -> DriverError {
         let last = handle.map { sqlite3_extended_errcode($0) } ?? result
@@ -30,7 +33,7 @@ enum SQLiteErrors {
         let isKnown = ![SQLITE_OK, SQLITE_ROW, SQLITE_DONE].contains(last & 0xff)
         let extended = isKnown ? last : result
         // With a rollback journal SQLite looks itself whether the file is still at its path, before it writes.
-        if extended == SQLITE_READONLY_DBMOVED { return .databaseReplaced }
+        if extended == Self.movedFile { return .databaseReplaced }
         let message = isKnown ? handle.flatMap { sqlite3_errmsg($0) } ?? sqlite3_errstr(result) : sqlite3_errstr(result)
         let made = error(extended, message.map(text) ?? "unknown error")
         if extended & 0xff == SQLITE_FULL, let handle, let limit = SQLiteMemory.databaseLimit(handle) {

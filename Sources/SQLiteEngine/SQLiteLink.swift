@@ -337,7 +337,11 @@ class SQLiteLink: EventSource {
     final func wait(_ execution: SQLiteExecution, _ ticket: WriteTicket) {
         move(execution, to: .waitingForWriter)
         execution.wait.ticket = ticket
-        execution.isBatch = if case .batch = execution.run.kind { true } else { false }
+        execution.isBatch =
+            switch execution.run.kind {
+            case .batch, .load: true
+            case .statement, .describe, .backup: false
+            }
         execution.claim.release()
         lastToken += 1
         waitingWrites[lastToken] = execution

@@ -103,9 +103,14 @@ public final class SQLiteSessionLink: DatabaseLink {
         override func begin(_ execution: SQLiteExecution) -> RunOutcome {
             guard let connection = usableConnection() else { return end(execution, .sessionReplaced) }
             isInUse = true
-            if case .batch(let isAtomic) = execution.run.kind {
+            switch execution.run.kind {
+            case .batch(let isAtomic):
                 execution.connection = connection
                 return isReadOnly ? runBatch(execution, connection, isAtomic) : enqueueWrite(execution)
+            case .load:
+                execution.connection = connection
+                return isReadOnly ? end(execution, .sessionReadOnly) : enqueueWrite(execution)
+            case .statement, .describe, .backup: break
             }
             if lastTransaction != .none, isSchemaInDoubt || !connection.hasSnapshotOfEachFile {
                 isSchemaInDoubt = SQLiteText.mayControlTransaction(execution.run.sql)
@@ -172,23 +177,36 @@ public final class SQLiteSessionLink: DatabaseLink {
         }
 
         private func runWrite(_ execution: SQLiteExecution) -> RunOutcome {
-            if case .batch(let isAtomic) = execution.run.kind, let connection {
-                return runBatch(execution, connection, isAtomic)
+            guard let connection else { return runWriteOnWorker(execution) }
+            switch execution.run.kind {
+            case .batch(let isAtomic): return runBatch(execution, connection, isAtomic)
+            case .load(let load):
+                return runAsWriter(execution, connection, in: context.promptWorkers) {
+                    SQLiteLoad(execution, connection, load).run()
+                }
+            case .statement, .describe, .backup: return runWriteOnWorker(execution)
             }
-            return runWriteOnWorker(execution)
         }
 
         private func runBatch(
             _ execution: SQLiteExecution, _ connection: SQLiteConnection, _ isAtomic: Bool
         ) -> RunOutcome {
+            // A read-only session may take any time, and no writer should wait for it.
+            runAsWriter(execution, connection, in: isReadOnly ? context.longReadWorkers : context.promptWorkers) {
+                SQLiteBatch(execution, connection).run(isAtomic: isAtomic)
+            }
+        }
+
+        private func runAsWriter(
+            _ execution: SQLiteExecution, _ connection: SQLiteConnection, in pool: WorkerPool,
+            _ work: @escaping @Sendable () -> Void
+        ) -> RunOutcome {
             move(execution, to: .worker)
             execution.interruptTarget = connection
             let link = LoopBound(self, context.loop.mailbox)
             let database = database
-            // A read-only session may take any time, and no writer should wait for it.
-            let pool = isReadOnly ? context.longReadWorkers : context.promptWorkers
             pool.submit(for: execution.owner.uid) {
-                database.write(execution) { SQLiteBatch(execution, connection).run(isAtomic: isAtomic) }
+                database.write(execution, work)
                 execution.continueOnLoop { link.wrapped.end(execution) }
             }
             return .pending
@@ -262,4 +280,9 @@ extension SQLiteExecution {
             run.error = error
         }
     }
+}
+
+extension DriverError {
+    fileprivate static let sessionReadOnly = DriverError(
+        .readOnly, "The session is read-only, and this is for writing.", sqlState: "25006")
 }

@@ -90,10 +90,12 @@ public final class SQLiteSharedLink: DatabaseLink {
         }
 
         override func begin(_ execution: SQLiteExecution) -> RunOutcome {
-            if case .batch = execution.run.kind {
+            switch execution.run.kind {
+            case .batch, .load:
                 reader.noteUse()
                 if mayOnlyRead(execution) { return end(execution, Self.readOnlyBatch) }
                 return enqueueWrite(execution)
+            case .statement, .describe, .backup: break
             }
             if case .backup = execution.run.kind {
                 return database.options.isMemory ? end(execution, .noFileToCopy) : runAsLongRead(execution)
@@ -296,6 +298,6 @@ public final class SQLiteSharedLink: DatabaseLink {
         func close() { reader.close() }
 
         private static let readOnlyBatch = DriverError(
-            .readOnly, "The database is read-only, and a batch is for writing.", sqlState: "25006")
+            .readOnly, "The database is read-only, and this is for writing.", sqlState: "25006")
     }
 }

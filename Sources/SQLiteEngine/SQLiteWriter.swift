@@ -66,6 +66,7 @@ final class SQLiteWriter: @unchecked Sendable {
         case .statement: runStatement(execution)
         case .batch(let isAtomic):
             SQLiteBatch(execution, connection).run(isAtomic: isAtomic)
+        case .load(let load): SQLiteLoad(execution, connection, load).run()
         // Done where the request was received.
         case .describe, .backup: break
         }

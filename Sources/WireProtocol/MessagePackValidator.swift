@@ -1,5 +1,7 @@
 // Checks a MessagePack body once and completely, so that the decoders after it need only look at types.
 
+internal import ByteBuffers
+
 /// Checks whole values: lengths, depth, UTF-8, keys that are text and occur once.
 struct MessagePackValidator: ~Copyable {
     var reader: MessagePackReader

@@ -1,5 +1,7 @@
 // The envelope of a message: id, type and data.
 
+internal import ByteBuffers
+
 /// The envelope of a request. All bytes point into the body, and are valid as long as it is.
 public struct RequestHead {
     public var id: RequestID

@@ -1,5 +1,7 @@
 // What ties a reply to its request.
 
+internal import ByteBuffers
+
 /// A request's `id`, which its replies echo exactly. Text points into the request's body.
 public enum RequestID {
     /// UTF-8, at most `WireLimits.requestIDByteCountMax` bytes.

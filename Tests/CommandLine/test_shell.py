@@ -537,6 +537,75 @@ def test_completion(run, terminal, database, tmp_path):  # noqa: F811
     shell.expect(r"\.tables +\.timing")
 
 
+@pytest.mark.parametrize("database", ["default", "pg", "my"])
+def test_completion_within_a_statement_of_several_lines(run, terminal, database):  # noqa: F811
+    """The tables stand behind the cursor, or on a line before; what is replaced goes on behind the cursor."""
+    run("query", "-d", database, "DROP TABLE IF EXISTS lined; CREATE TABLE lined(id int PRIMARY KEY, wholesale_price int); INSERT INTO lined VALUES (7, 4711)")
+    shell = terminal("-d", database)
+    # The catalog is read when it is first asked for.
+    for _ in range(50):
+        shell.type("SELECT * FROM line\t")
+        with contextlib.suppress(AssertionError):
+            shell.expect(r"line(\r\x1b\[\d+G)?d ", 0.5)
+            break
+        shell.type("\x03")
+        shell.expect(f"{database}> ")
+    shell.type("\n")
+    shell.expect(r"\.\.> ")
+    shell.type(" WHERE whole\t")
+    shell.expect("sale_price")
+    shell.type(" = 4711;\n")
+    shell.expect(r"4711 ?[\s\S]*> ")
+    # Left of FROM: Ctrl-A, and four words to the right.
+    shell.type("SELECT whole FROM lined WHERE id = 7;\x01" + "\x06" * len("SELECT whole") + "\t")
+    shell.expect("sale_price")
+    shell.type("\n")
+    shell.expect(r"4711 ?[\s\S]*> ")
+    # In the middle of a word, which is replaced as a whole.
+    shell.type("SELECT wholesale_pri FROM lined;\x01" + "\x06" * len("SELECT whole") + "\t")
+    shell.expect(r"sale_price|ce ")
+    shell.type("\n")
+    shell.expect(r"4711 ?[\s\S]*> ")
+    # An alias from the line before.
+    shell.type("SELECT l.wholesale_price FROM lined l\nWHERE l.whole\t")
+    shell.expect("sale_price")
+    shell.type(" > 0;\n")
+    shell.expect("4711")
+
+
+def test_completion_of_what_only_the_session_has(terminal):
+    shell = terminal()
+    shell.type("CREATE TEMP TABLE fleeting(unseen_column);\n")
+    shell.expect("default> ")
+    shell.type("SELECT unse FROM fleeting;\x01" + "\x06" * len("SELECT unse") + "\t")
+    shell.expect("en_column")
+
+
+def test_a_join_is_completed_with_its_whole_condition(run, terminal):  # noqa: F811
+    run("query", "DROP TABLE IF EXISTS child; DROP TABLE IF EXISTS parent; CREATE TABLE parent(a, b, PRIMARY KEY(a, b)); "
+        "CREATE TABLE child(x, y, FOREIGN KEY(x, y) REFERENCES parent(a, b))")
+    shell = terminal()
+    shell.type("SELECT * FROM child JOIN parent\t")
+    # Both the table alone and with its condition begin so: they are listed.
+    shell.expect(r"parent ON parent\.a = child\.x AND parent\.b = child\.y")
+
+
+@pytest.mark.parametrize("database", ["default", "pg", "my"])
+def test_describe_with_a_pattern_and_with_a_near_name(run, database):  # noqa: F811
+    run("query", "-d", database, "DROP TABLE IF EXISTS invoice_line; DROP TABLE IF EXISTS invoice; "
+        "CREATE TABLE invoice(id int PRIMARY KEY, total int); "
+        "CREATE TABLE invoice_line(id int PRIMARY KEY, invoice int, FOREIGN KEY(invoice) REFERENCES invoice(id))")
+    text = run("shell", "-d", database, "--format", "table", stdin=".describe invoice*\n").stdout
+    assert "table " in text and "invoice:" in text and "invoice_line:" in text and "total" in text
+    # Both directions of the key.
+    assert "Foreign keys:" in text and re.search(r"Referenced by:\s+(\w+\.)?invoice_line", text), text
+    text = run("shell", "-d", database, "--format", "table", stdin=".describe %_LINE\n").stdout
+    assert "invoice_line:" in text and "total" not in text
+    for given, meant in [("invoce", "invoice"), ("invoice_lines", "invoice_line")]:
+        assert f"no table {given}; {meant} may be meant" in run("shell", "-d", database, stdin=f".describe {given}\n").stderr
+    assert "no table that fits zz*" in run("shell", "-d", database, stdin=".describe zz*\n").stderr
+
+
 def test_habits_of_mariadb_and_redis(terminal, run):  # noqa: F811
     shell = terminal("-d", "my")
     shell.type("use lb\n")

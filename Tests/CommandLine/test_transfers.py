@@ -141,3 +141,43 @@ def test_a_damaged_database_is_not_kept(start_daemon, directory):  # noqa: F811
     result = run(daemon, "backup", "--all", target, status=65)
     assert "music" in result.stderr
     assert [name.split("-")[0] for name in os.listdir(target)] == ["default"]
+
+
+def imported(daemon, *arguments, **options):
+    return run(daemon, "import", "-d", "music", *arguments, **options)
+
+
+def test_import(served, directory):  # noqa: F811
+    path = directory / "city.csv"
+    path.write_text("name,people\nOslo,700000\n\"Bø, by\",\n")
+    dry = imported(served, path, "city", "--create", "--dry-run")
+    assert dry.stdout == 'CREATE TABLE "city"("name" TEXT, "people" INTEGER);\n2 rows found\n' and dry.stderr == ""
+    assert imported(served, path, "city", "--create").stdout == "2 rows imported\n"
+    assert run(served, "export", "-d", "music", "--table", "city", text=False).stdout == (
+        "name,people\r\nOslo,700000\r\n\"Bø, by\",\r\n".encode())
+    assert imported(served, path, "main.city").stdout == "2 rows imported\n"
+    assert imported(served, path, "city", "--dry-run").stdout == "name\ttext\npeople\tinteger\n2 rows found\n"
+    assert "exists" in imported(served, path, "city", "--create", status=1).stderr
+    assert "cannot be read" in imported(served, directory / "none.csv", "city", status=66).stderr
+    imported(served, path, status=64)
+    imported(served, path, "", status=64)
+
+
+def test_import_of_standard_input(served):
+    lines = '{"name":"a","people":1}\n{"name":"b"}\n'
+    assert imported(served, "-", "city", "--create", "--format", "jsonl", input=lines).stdout == "2 rows imported\n"
+    with open("/dev/null", "rb") as null:
+        result = subprocess.run([LITEBASE, "import", "--socket", served.socket_path, "-d", "music", "-", "city", "--no-header"], stdin=null,
+                                capture_output=True, text=True, timeout=60)
+    assert result.stdout == "0 rows imported\n", result
+
+
+def test_lines_that_are_refused(served, directory):  # noqa: F811
+    path = directory / "song.tsv"
+    path.write_text("id\ttitle\n10\tx\n1\talready there\n11\n12\ty\n")
+    failed = imported(served, path, "song", status=1)
+    assert "Line" in failed.stderr
+    run(served, "query", "-d", "music", "DELETE FROM song WHERE id > 3")
+    result = imported(served, path, "song", "--max-rejected", "2")
+    assert result.stdout == "2 rows imported\n"
+    assert "line 3: " in result.stderr and "line 4: It has 1 field instead of 2." in result.stderr

@@ -237,6 +237,10 @@ HELP = {
     "litebase query --help": [Commands(begins="litebase query", left_out={
         'litebase query -d cache SET greeting "hello world"': "docs/databases.md has it, with a Redis"})],
     "litebase export --help": [Commands(begins="litebase export")],
+    "litebase import --help": [Commands(begins="litebase import", left_out={
+        line: "Tests/CommandLine/test_transfers.py imports files, and standard input" for line in (
+            "litebase import --create city.csv city", "litebase import --create --dry-run city.csv city",
+            "curl -s https://example.org/log.jsonl | litebase import - log --format jsonl")})],
     "litebase backup --help": [Commands(begins="litebase backup", left_out={
         "litebase backup --all /var/backups/litebase --keep 14": "Tests/CommandLine/test_transfers.py copies all, elsewhere"})],
     "litebase shell --help": [Commands(begins="litebase shell", types={

@@ -74,6 +74,10 @@ def seen(client, disable):
     for type, data in (("backup", {}), ("export", {"sql": "SELECT x FROM t, (VALUES(1), (2))", "max_rows": 1})):
         with tempfile.NamedTemporaryFile() as file:
             found[type] = set(passing(type, file.fileno(), **data))
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(b"x\n1\n2,3\n")
+        file.seek(0)
+        found["import"] = keys(passing("import", file.fileno(), relation="imported", create=True, max_rejected=1))
     ask("list_databases")
     session = ask("db_connect", database="default")["session"]
     ask("activity")
@@ -98,8 +102,9 @@ def seen(client, disable):
     return found
 
 
-# It takes a procedure or a warning of a MySQL server (Tests/CommandLine/test_shell.py), and somebody who may only watch: Tests/Protocol/servers/test_result_sets.py, access/test_monitors.py.
-ELSEWHERE = {"query": {"result_sets_dropped", "warning_count"}, "batch": {"warning_count"}, "hello": {"monitor"}}
+# It takes a procedure or a warning of a MySQL server (Tests/CommandLine/test_shell.py), somebody who may only watch, and a client that maps memory: Tests/Protocol/servers/test_result_sets.py, access/test_monitors.py,
+# lanes/test_lane_negotiation.py.
+ELSEWHERE = {"query": {"result_sets_dropped", "warning_count"}, "batch": {"warning_count"}, "hello": {"monitor", "transport", "request_ring_bytes", "reply_ring_bytes"}}
 
 
 def test_every_field_is_documented_and_every_documented_field_comes(reader):

@@ -19,7 +19,7 @@ import Testing
         #expect(sqlite3_exec(handle, "CREATE TABLE t(x)", nil, nil, nil) == SQLITE_OK)
         #expect(rename(path, "\(harness.directory)/elsewhere.db") == 0)
         let result = sqlite3_exec(handle, "INSERT INTO t VALUES (1)", nil, nil, nil)
-        #expect(sqlite3_extended_errcode(handle) == SQLITE_READONLY_DBMOVED)
+        #expect(sqlite3_extended_errcode(handle) == SQLiteErrors.movedFile)
         let error = SQLiteErrors.error(handle, result)
         #expect(error.isReplacement)
         #expect(error.code == .connectFailed)

@@ -38,7 +38,99 @@ private final class Recorder: EventSource {
     }
 }
 
+/// A source with memory that somebody else writes.
+private final class Neighbour: EventSource {
+    var news = 0
+    var toldCount = 0
+    var sleepCount = 0
+    var onNews: () -> Void = {}
+
+    override var hasNews: Bool { news > 0 }
+
+    override func handleNews() {
+        news -= 1
+        toldCount += 1
+        onNews()
+    }
+
+    override func fallAsleep() -> Bool {
+        if hasNews { return false }
+        sleepCount += 1
+        return true
+    }
+}
+
 @Suite struct EventLoopTests {
+    @Test func newsInMemoryIsToldWithoutDescriptors() throws {
+        let loop = try EventLoop(spinNanosecondsMax: 50_000)
+        let (pipe, source) = (Pipe(), Neighbour())
+        try loop.register(source, pipe.reader, for: .readable)
+        source.news = 2
+        loop.turn(waiting: false)
+        #expect(source.toldCount == 0, "nobody has asked to look")
+        loop.heat(source)
+        loop.heat(source)
+        loop.turn(waiting: true)
+        #expect(source.toldCount == 1)
+        loop.turn(waiting: true)
+        #expect(source.toldCount == 2 && source.sleepCount == 0)
+        loop.schedule(EventSource(), at: .now)
+        loop.turn(waiting: true)
+        loop.schedule(EventSource(), at: MonotonicInstant.now.advanced(byMilliseconds: 2))
+        loop.turn(waiting: true)
+        #expect(source.sleepCount == 1, "the loop has slept")
+        source.news = 1
+        loop.turn(waiting: false)
+        #expect(source.toldCount == 2, "it would have to ring")
+        loop.deregister(source, pipe.reader)
+    }
+
+    /// Others are served although news never ends.
+    @Test func newsWithoutEndLetsDescriptorsThrough() throws {
+        let loop = try EventLoop(spinNanosecondsMax: 50_000)
+        let (pipe, source) = (Pipe(), Neighbour())
+        let (other, recorder) = (Pipe(), Recorder())
+        try loop.register(source, pipe.reader, for: .readable)
+        try loop.register(recorder, other.reader, for: .readable)
+        other.write()
+        loop.heat(source)
+        source.news = .max
+        let deadline = MonotonicInstant.now.advanced(byMilliseconds: 10_000)
+        while recorder.readiness.isEmpty, MonotonicInstant.now < deadline { loop.turn(waiting: true) }
+        #expect(!recorder.readiness.isEmpty)
+        source.news = 0
+        // Quiet for long enough while the other one keeps the loop busy.
+        let neighbour = Neighbour()
+        let third = Pipe()
+        try loop.register(neighbour, third.reader, for: .readable)
+        loop.heat(neighbour)
+        neighbour.news = .max
+        while source.sleepCount == 0, MonotonicInstant.now < deadline { loop.turn(waiting: true) }
+        #expect(source.sleepCount == 1 && neighbour.sleepCount == 0)
+        loop.deregister(source, pipe.reader)
+        loop.deregister(neighbour, third.reader)
+        loop.deregister(recorder, other.reader)
+    }
+
+    @Test func aSourceMayLeaveWhenItIsTold() throws {
+        let loop = try EventLoop(spinNanosecondsMax: 50_000)
+        let pipes = [Pipe(), Pipe(), Pipe()]
+        let sources = [Neighbour(), Neighbour(), Neighbour()]
+        for (source, pipe) in zip(sources, pipes) {
+            try loop.register(source, pipe.reader, for: .readable)
+            loop.heat(source)
+            source.news = 1
+        }
+        sources[0].onNews = {
+            loop.deregister(sources[0], pipes[0].reader)
+            loop.deregister(sources[1], pipes[1].reader)
+        }
+        loop.turn(waiting: true)
+        loop.turn(waiting: true)
+        #expect(sources.map(\.toldCount) == [1, 0, 1])
+        loop.deregister(sources[2], pipes[2].reader)
+    }
+
     @Test func deliversReadinessUntilDeregistered() throws {
         let loop = try EventLoop()
         let (pipe, source) = (Pipe(), Recorder())

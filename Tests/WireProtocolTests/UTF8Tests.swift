@@ -1,5 +1,6 @@
 // UTF-8 validation against the standard library's.
 
+import ByteBuffers
 import Testing
 import WireProtocol
 

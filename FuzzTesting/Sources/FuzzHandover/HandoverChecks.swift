@@ -27,7 +27,7 @@ enum HandoverChecks {
         UnsafeMutableRawBufferPointer(start: base, count: HandoverSlot.byteCount).copyBytes(from: head)
         let slot = HandoverSlot(index: 0, base: base)
         _ = (slot.state, slot.framing, slot.noticeEncoding, slot.int64Style, slot.number, slot.sessionCount)
-        guard let requests = slot.unanswered else { return }
+        guard let requests = slot.unanswered, let lane = slot.lane else { return }
         let ids = requests.map { Identified($0) }
         // What was read may be written again, and is the same.
         let copy = UnsafeMutableRawPointer.allocate(byteCount: HandoverSlot.byteCount, alignment: 8)
@@ -36,9 +36,10 @@ enum HandoverChecks {
         let second = HandoverSlot(index: 0, base: copy)
         second.record(
             framing: slot.framing, int64Style: slot.int64Style, noticeEncoding: slot.noticeEncoding,
-            sessionCount: slot.sessionCount, requestCount: requests.count
+            sessionCount: slot.sessionCount, lane: lane, requestCount: requests.count
         ) { requests[$0] }
-        precondition(second.state == .known, "what came out of a slot fits into one")
+        let state: HandoverSlot.State = lane == .none ? .known : .knownWithLane
+        precondition(second.state == state && second.lane == lane, "what came out of a slot fits into one")
         precondition(second.framing == slot.framing && second.int64Style == slot.int64Style, "framing is kept")
         guard let again = second.unanswered else { preconditionFailure("what was written can be read") }
         precondition(again.map { Identified($0) } == ids, "ids are kept exactly")

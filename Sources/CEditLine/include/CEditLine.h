@@ -26,16 +26,17 @@ ceditline_outcome ceditline_read(const char *prompt, const char **line, size_t *
 
 /// What a completer proposes for the text before the cursor.
 typedef struct {
-    /// How many characters before the cursor go, and what comes in their place; NULL for nothing. malloc()ed.
+    /// How many characters before the cursor go, and behind it, and what comes in their place; NULL for nothing. malloc()ed.
     size_t removed_count;
+    size_t removed_behind_count;
     char *inserted;
     /// Below the line that is edited; NULL for none. malloc()ed.
     char *list;
 } ceditline_proposal;
 
-/// Has Tab call `complete` with the line up to the cursor, at a prompt, on the thread that reads. A Tab at the beginning of a
+/// Has Tab call `complete` with the line and the place of the cursor in it, at a prompt, on the thread that reads. A Tab at the beginning of a
 /// line, or with more behind it already, as in what is pasted, is a tab.
-void ceditline_set_completer(ceditline_proposal (*complete)(const char *text, size_t length));
+void ceditline_set_completer(ceditline_proposal (*complete)(const char *text, size_t cursor, size_t length));
 
 /// Appends an entry to the history in memory.
 void ceditline_add_history(const char *entry);

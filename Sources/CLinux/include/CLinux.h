@@ -91,6 +91,9 @@ const char *clinux_argument(int index);
 /// Changes the process's user permanently, with the groups of the group database (initgroups(3)); −1 with errno.
 int clinux_become(const char *user, unsigned uid, unsigned gid);
 
+/// Lets the calling thread not receive a signal.
+void clinux_block_signal(int number);
+
 /// Blocks the signals in the calling thread and waits for one of them (sigtimedwait(2)); 0 when none came.
 int clinux_wait_for_signal(const int *signals, int signal_count, int64_t milliseconds);
 /// Blocks the signals in the calling thread and in those that it starts.

@@ -91,7 +91,7 @@ extension Client {
         while true {
             switch try await connection.next(id, until: deadline) {
             case .rows(let batch): body(batch)
-            case .resultEnd: break
+            case .resultEnd, .progress: break
             case .finished(let reply): return reply
             case .failed(let error): throw error
             }

@@ -17,7 +17,7 @@ extension BlockingClient {
         while true {
             switch try next(id, until: deadline) {
             case .rows(let batch): body(batch)
-            case .resultEnd: break
+            case .resultEnd, .progress: break
             case .finished(let reply): return reply
             case .failed(let error): throw error
             }

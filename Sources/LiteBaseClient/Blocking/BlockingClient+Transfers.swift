@@ -19,6 +19,10 @@ public struct ExportOptions: Sendable {
     public var format = RowFileFormat.csv
     /// Whether the first line of CSV and TSV has the names of the columns.
     public var hasHeader = true
+    /// Between two fields of CSV and TSV; `nil`: a comma, or a tab.
+    public var delimiter: String?
+    /// What stands for null in them; `nil`: nothing, or `\N`.
+    public var null: String?
     public var maxRows: Int64?
     /// The daemon gives up after that time of work.
     public var timeout: Duration?
@@ -55,6 +59,8 @@ extension BlockingClient {
         var wanted = ExportRequest.Options()
         wanted.format = ExportFormat(rawValue: options.format.rawValue) ?? .csv
         wanted.hasHeader = options.hasHeader
+        wanted.delimiter = options.delimiter
+        wanted.null = options.null
         wanted.maxRows = options.maxRows
         wanted.timeoutMilliseconds = options.timeout.map { max(1, $0.milliseconds) }
         return try transfer(.export(sql: sql, parameters, .database(options.database), wanted), to: descriptor)
@@ -96,7 +102,7 @@ extension BlockingClient {
     private func wait(for id: Int64) throws(ClientError) -> TransferResult {
         while true {
             switch try next(id, until: nil) {
-            case .rows, .resultEnd: break
+            case .rows, .resultEnd, .progress: break
             case .finished(let reply):
                 let answer = ExportReply(reply.data)
                 return TransferResult(

@@ -12,13 +12,14 @@ internal import WireProtocol
 /// the server then cancels what still runs and rolls back open transactions.
 /// - Thread: one at a time.
 public final class BlockingClient {
-    private let socket: OwnedDescriptor
-    private var input = ByteBuffer()
-    private var output = ByteBuffer()
-    private var router = ReplyRouter()
+    var channel: Channel
+    var input = ByteBuffer()
+    var output = ByteBuffer()
+    var router = ReplyRouter()
     /// Set once the connection is of no further use.
-    private var failure: ClientError?
-    private var introduction = Introduction()
+    private(set) var failure: ClientError?
+    var introduction = Introduction()
+    var upgrade: LaneUpgrade
     private var noticeHandler: ((Notice) -> Void)?
 
     /// A descriptor that becomes readable when the current request should be cancelled, such as a signalfd or an
@@ -40,8 +41,9 @@ public final class BlockingClient {
     }
 
     /// Takes over a connected stream socket.
-    init(socket: consuming OwnedDescriptor) {
-        self.socket = socket
+    init(socket: consuming OwnedDescriptor, transport: Transport = .automatic) {
+        channel = Channel(socket)
+        upgrade = LaneUpgrade(transport)
     }
 
     /// Connects.
@@ -49,17 +51,21 @@ public final class BlockingClient {
     ///   - endpoint: where; `nil` finds the daemon by `Endpoint.discover()`.
     ///   - timeout: how long to keep trying while the daemon's queue is full.
     ///   - trusted: whose daemon it may be.
+    ///   - transport: how messages get there. Over TCP it is always the socket.
     /// - Returns: the connected client.
     /// - Throws: `ClientError.noSocket`, `.cannotConnect`, `.untrusted`.
     public static func connect(
-        to endpoint: Endpoint? = nil, timeout: Duration = .seconds(10), trusting trusted: TrustedUsers = .standard
+        to endpoint: Endpoint? = nil, timeout: Duration = .seconds(10), trusting trusted: TrustedUsers = .standard,
+        transport: Transport = .automatic
     ) throws(ClientError) -> BlockingClient {
         let endpoint = if let endpoint { endpoint } else { try Endpoint.discover() }
         let deadline = MonotonicInstant.after(timeout)
         var backoff = Connecting.Backoff()
         while true {
             do throws(ClientError) {
-                return BlockingClient(socket: try Connecting.attempt(endpoint, trusting: trusted))
+                return BlockingClient(
+                    socket: try Connecting.attempt(endpoint, trusting: trusted),
+                    transport: endpoint.isLocal ? transport : .socket)
             } catch {
                 guard case .cannotConnect(_, .wouldBlock) = error, let deadline, .now < deadline else { throw error }
                 _ = Polling.wait((-1, []), -1, until: .after(backoff.next()))
@@ -97,7 +103,7 @@ extension BlockingClient {
     /// Takes the notices that have arrived, without waiting for any.
     public func takeNotices() {
         while failure == nil, !router.isFull,
-            Polling.wait((socket.number, .readable), -1, until: .now).first.contains(.readable)
+            channel.wait(.readable, -1, until: .now).first.contains(.readable)
         { receive() }
     }
 
@@ -120,6 +126,7 @@ extension BlockingClient {
         _ request: Request, pageRows: Int64? = nil, until deadline: MonotonicInstant?
     ) throws(ClientError) -> Int64 {
         if let failure { throw failure }
+        if upgrade.isDue { try openLane(until: deadline) }
         let id = router.open(pageRows: pageRows)
         do throws(ClientError) {
             try request.encode(id: id, into: &output)
@@ -161,7 +168,7 @@ extension BlockingClient {
             throw error
         }
         while true {
-            switch Sockets.send(socket, output.readable, descriptor: descriptor) {
+            switch channel.send(output.readable, descriptor: descriptor) {
             case .bytes(let count):
                 output.consume(count)
                 try flush(until: deadline)
@@ -169,7 +176,7 @@ extension BlockingClient {
                 if let failure { throw failure }
                 return id
             case .wouldBlock:
-                let ready = Polling.wait((socket.number, [.readable, .writable]), -1, until: deadline).first
+                let ready = channel.wait([.readable, .writable], -1, until: deadline).first
                 if ready.contains(.readable) { receive() }
                 if ready.isEmpty, let deadline, .now >= deadline { fail(.timedOut) }
             case .endOfStream: fail(.disconnected(nil))
@@ -198,8 +205,7 @@ extension BlockingClient {
                     "another result of this connection has too many rows unread; read it first, or stream it in pages")
             }
             let wanted: Polling.Readiness = output.isEmpty ? .readable : [.readable, .writable]
-            let (ready, isCancelled) = Polling.wait(
-                (socket.number, wanted), cancellationDescriptor ?? -1, until: deadline)
+            let (ready, isCancelled) = channel.wait(wanted, cancellationDescriptor ?? -1, until: deadline)
             if isCancelled { cancel(id) }
             if ready.contains(.writable) { try? flush(until: .now) }
             if ready.contains(.readable) {
@@ -249,14 +255,14 @@ extension BlockingClient {
 
     /// Sends the output, and receives meanwhile: a server that waits for its reader must not wait forever. After the
     /// deadline the rest stays.
-    private func flush(until deadline: MonotonicInstant?) throws(ClientError) {
+    func flush(until deadline: MonotonicInstant?) throws(ClientError) {
         while !output.isEmpty {
             if let failure { throw failure }
-            switch SystemCalls.send(socket, output.readable) {
+            switch channel.send(output.readable) {
             case .bytes(let count):
                 output.consume(count)
             case .wouldBlock:
-                let ready = Polling.wait((socket.number, [.readable, .writable]), -1, until: deadline).first
+                let ready = channel.wait([.readable, .writable], -1, until: deadline).first
                 if ready.contains(.readable) { receive() }
                 if ready.isEmpty, let deadline, .now >= deadline { return }
             case .endOfStream:
@@ -273,7 +279,7 @@ extension BlockingClient {
     private func receive() {
         guard failure == nil else { return }
         let target = input.writable(65536)
-        switch SystemCalls.read(socket, into: target) {
+        switch channel.read(into: target) {
         case .bytes(let count):
             input.commit(count)
             dispatchFrames()
@@ -285,22 +291,30 @@ extension BlockingClient {
 
     private func dispatchFrames() {
         do throws(ClientError) {
-            while let body = try Frames.first(in: input.readable) {
-                let reply = try Reply(body)
-                let byteCount = body.count
-                input.consume(4 + byteCount)
-                if reply.isNotice {
-                    noticeHandler?(Notice(reply.data))
-                } else {
-                    _ = try router.receive(reply, byteCount: byteCount)
-                }
-            }
+            while let (reply, byteCount) = try takeReply() { try dispatch(reply, byteCount: byteCount) }
         } catch {
             fail(error)
         }
     }
 
-    private func fail(_ error: ClientError) {
+    /// Takes the first whole frame off the input; `nil` while there is none.
+    func takeReply() throws(ClientError) -> (Reply, byteCount: Int)? {
+        guard let body = try Frames.first(in: input.readable) else { return nil }
+        let reply = try Reply(body)
+        let byteCount = body.count
+        input.consume(4 + byteCount)
+        return (reply, byteCount)
+    }
+
+    func dispatch(_ reply: Reply, byteCount: Int) throws(ClientError) {
+        if reply.isNotice {
+            noticeHandler?(Notice(reply.data))
+        } else {
+            _ = try router.receive(reply, byteCount: byteCount)
+        }
+    }
+
+    func fail(_ error: ClientError) {
         guard failure == nil else { return }
         failure = error
         output.removeAll()

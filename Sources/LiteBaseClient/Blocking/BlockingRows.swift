@@ -22,7 +22,7 @@ public final class BlockingRows {
         switch try reply.peek() {
         case .rows(let batch): columns = batch.columns
         case .finished(let end): columns = end.columns
-        case .resultEnd, .failed: columns = Columns([])
+        case .resultEnd, .progress, .failed: columns = Columns([])
         }
     }
 
@@ -61,6 +61,7 @@ public final class BlockingRows {
                         end = ResultEnd(rowCount: summary.rowCount, isTruncated: summary.isTruncated)
                     }
                     isOver = true
+                case .progress: break
                 case .failed: isOver = true
                 }
             } catch {

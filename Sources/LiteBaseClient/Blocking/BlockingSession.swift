@@ -66,6 +66,14 @@ public final class BlockingSession {
         return results
     }
 
+    /// See `BlockingClient.importRows`; within a transaction, the rows are part of it. `options.database` has no meaning here.
+    public func importRows(
+        from descriptor: Int32, into relation: String, options: ImportOptions = ImportOptions(),
+        progress: ((TransferStatus) -> Void)? = nil
+    ) throws(ClientError) -> ImportResult {
+        try client.importRows(from: descriptor, into: relation, try target(), options, progress)
+    }
+
     /// See `BlockingClient.batch`.
     public func batch(_ statements: [BatchStatement], isAtomic: Bool = true) throws(ClientError) -> [BatchResult] {
         try client.batch(statements, isAtomic: isAtomic, try target())
@@ -74,6 +82,13 @@ public final class BlockingSession {
     /// See `BlockingClient.describe`.
     public func describe(_ sql: String) throws(ClientError) -> StatementDescription {
         try client.describe(sql, try target())
+    }
+
+    /// See `BlockingClient.catalog`: what the session sees. `options.database` is not heeded.
+    public func catalog(
+        _ level: String, options: CatalogOptions = CatalogOptions()
+    ) throws(ClientError) -> CatalogResult {
+        try client.catalog(level, try target(), options)
     }
 
     /// See `BlockingClient.complete`.

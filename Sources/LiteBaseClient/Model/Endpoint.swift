@@ -17,6 +17,14 @@ public enum Endpoint: Hashable, Sendable, CustomStringConvertible {
 }
 
 extension Endpoint {
+    /// Whether memory can be shared with whoever listens there.
+    var isLocal: Bool {
+        switch self {
+        case .unix: true
+        case .loopback: false
+        }
+    }
+
     /// The daemon's usual socket: the path given, else `$LITEBASE_SOCKET`, else the first of
     /// `$XDG_RUNTIME_DIR/litebase/litebase.sock`, `$XDG_STATE_HOME/litebase/litebase.sock` (`~/.local/state` where that is not
     /// set), `/run/litebase/litebase.sock` that exists. No directory where everybody may create files, such as `/tmp`,

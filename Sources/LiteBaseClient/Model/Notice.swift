@@ -43,4 +43,6 @@ struct Introduction: Sendable {
     var name: String?
     var wantsNotices = false
     var sendsDescriptors = false
+    /// Only in the request for it.
+    var wantsSharedMemory = false
 }

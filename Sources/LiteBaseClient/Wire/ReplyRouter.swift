@@ -11,6 +11,8 @@ enum ReplyEvent: Sendable {
     case rows(RowBatch)
     /// The present result has ended; another one may begin.
     case resultEnd(ResultEnd)
+    /// How far a transfer is.
+    case progress(StructuredValue)
     /// The terminal frame of success.
     case finished(FinishedReply)
     /// The terminal frame of failure, or the end of the connection.
@@ -148,6 +150,10 @@ struct ReplyRouter {
             exchange.inbox.append((.resultEnd(ResultEnd(QueryResultEnd(end))), 0))
             exchange.columns = nil
         }
+        // Only the last one matters.
+        if !isLast, reply.data.member("bytes") != nil, exchange.inbox.isEmpty {
+            exchange.inbox.append((.progress(reply.data), 0))
+        }
         if isLast {
             exchange.isOver = true
             exchange.isPageComplete = false
@@ -165,7 +171,7 @@ extension ReplyRouter {
         bufferedByteCount -= byteCount
         switch event {
         case .rows(let batch): exchanges.values[index].waitingRowCount -= Int64(batch.count)
-        case .resultEnd: break
+        case .resultEnd, .progress: break
         case .finished, .failed: exchanges.remove(at: index)
         }
         return event
@@ -192,7 +198,7 @@ extension ReplyRouter {
         for (event, byteCount) in exchange.inbox {
             bufferedByteCount -= byteCount
             switch event {
-            case .rows, .resultEnd: break
+            case .rows, .resultEnd, .progress: break
             case .finished(let reply):
                 strandSession(of: reply.data)
                 isOver = true
@@ -225,7 +231,7 @@ extension ReplyRouter {
             let isOver: Bool =
                 switch exchange.inbox.last?.event {
                 case .finished, .failed: true
-                case .rows, .resultEnd, nil: false
+                case .rows, .resultEnd, .progress, nil: false
                 }
             if !isOver { exchanges[id]?.inbox.append((.failed(error), 0)) }
         }
@@ -239,10 +245,19 @@ enum Frames {
     static func first(in bytes: UnsafeRawBufferPointer) throws(ClientError) -> UnsafeRawBufferPointer? {
         guard bytes.count >= 4 else { return nil }
         let byteCount = Int(UInt32(bigEndian: bytes.loadUnaligned(as: UInt32.self)))
-        guard byteCount <= WireLimits.frameByteCountCeiling else {
-            throw .protocolViolation("it does not speak the LiteBase protocol")
-        }
+        guard byteCount <= WireLimits.frameByteCountCeiling else { throw notOurProtocol }
         guard bytes.count - 4 >= byteCount else { return nil }
         return UnsafeRawBufferPointer(rebasing: bytes[4..<4 + byteCount])
     }
+
+    /// How many bytes there have to be more, for the first frame or to know its length.
+    /// - Throws: as `first`.
+    static func missingByteCount(in bytes: UnsafeRawBufferPointer) throws(ClientError) -> Int {
+        guard bytes.count >= 4 else { return 4 - bytes.count }
+        let byteCount = Int(UInt32(bigEndian: bytes.loadUnaligned(as: UInt32.self)))
+        guard byteCount <= WireLimits.frameByteCountCeiling else { throw notOurProtocol }
+        return 4 + byteCount - bytes.count
+    }
+
+    private static let notOurProtocol = ClientError.protocolViolation("it does not speak the LiteBase protocol")
 }

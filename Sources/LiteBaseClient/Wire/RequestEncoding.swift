@@ -24,6 +24,7 @@ enum Request: Sendable {
     case catalog(level: String, Target, CatalogOptions)
     case backup(database: String?, progressMilliseconds: Int64?)
     case export(sql: String, Parameters, Target, ExportRequest.Options)
+    case importRows(relation: String, Target, ImportRequest.Options)
     case fetch(id: Int64)
     case cancel(id: Int64)
 
@@ -44,6 +45,7 @@ enum Request: Sendable {
         case .catalog: CatalogRequest.type
         case .backup: BackupRequest.type
         case .export: ExportRequest.type
+        case .importRows: ImportRequest.type
         case .fetch: FetchRequest.type
         case .cancel: CancelRequest.type
         }
@@ -74,7 +76,8 @@ enum Request: Sendable {
         case .hello(let introduction):
             HelloRequest.write(
                 client: introduction.name, notices: introduction.wantsNotices,
-                descriptors: introduction.sendsDescriptors, &writer, &output)
+                descriptors: introduction.sendsDescriptors,
+                sharedMemory: introduction.wantsSharedMemory, &writer, &output)
         case .connect(let options): options.write(&writer, &output)
         case .disconnect(let session): DisconnectRequest.write(session: session, &writer, &output)
         case .query(let sql, let parameters, let target, let options, let isPaged, let wantsAllResults):
@@ -99,6 +102,8 @@ enum Request: Sendable {
         case .export(let sql, let parameters, let target, let options):
             ExportRequest.write(
                 sql: sql, parameters: parameters.writing, target: target, options: options, &writer, &output)
+        case .importRows(let relation, let target, let options):
+            ImportRequest.write(relation: relation, target: target, options: options, &writer, &output)
         case .fetch(let id), .cancel(let id): RequestReference.write(request: id, &writer, &output)
         }
     }

@@ -34,7 +34,7 @@ final class CatalogLink: DatabaseLink {
     private enum Stage {
         case idle
         /// A statement of the engine's.
-        case asking(CatalogRun)
+        case asking(InnerRun)
         /// Another request fills the catalog.
         case waiting(UInt64)
         /// A worker has the index.
@@ -215,7 +215,7 @@ final class CatalogLink: DatabaseLink {
 
     /// Runs a statement of the engine's.
     private func ask(_ text: String, _ sink: RowSink, _ done: @escaping () -> Void) {
-        let inner = CatalogRun(text, sink, mayWrite: origin.session != nil)
+        let inner = InnerRun(text, sink, mayWrite: origin.session != nil)
         let link = filling?.link ?? origin.link
         stage = .asking(inner)
         inner.onFill = { [unowned inner] in self.goOn(link.resume(inner), inner) }
@@ -230,7 +230,7 @@ final class CatalogLink: DatabaseLink {
         goOn(link.start(inner, for: owner), inner)
     }
 
-    private func goOn(_ outcome: RunOutcome, _ inner: CatalogRun) {
+    private func goOn(_ outcome: RunOutcome, _ inner: InnerRun) {
         switch outcome {
         case .pending: break
         case .filled: inner.onFill()

@@ -4,28 +4,6 @@ internal import Catalog
 internal import DatabaseContract
 internal import LinuxSystem
 
-/// A statement that is run to learn of a catalog, for an operation.
-final class CatalogRun: StatementRun, @unchecked Sendable {
-    private let text: UnsafeMutableRawBufferPointer
-    /// On the loop.
-    var onFill: () -> Void = {}
-    var onEnd: () -> Void = {}
-
-    init(_ text: String, _ sink: RowSink, mayWrite: Bool) {
-        let bytes = Array(text.utf8)
-        self.text = UnsafeMutableRawBufferPointer.allocate(byteCount: max(1, bytes.count), alignment: 1)
-        self.text.copyBytes(from: bytes)
-        super.init(sink: sink)
-        sql = UnsafeRawBufferPointer(rebasing: self.text[..<bytes.count])
-        self.mayWrite = mayWrite
-    }
-
-    deinit { text.deallocate() }
-
-    override func runDidFill() { onFill() }
-    override func runDidEnd() { onEnd() }
-}
-
 /// Gathers all values as one text: a fingerprint, or names.
 final class CatalogTextSink: RowSink {
     /// The first value of each row.

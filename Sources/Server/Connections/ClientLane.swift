@@ -61,54 +61,55 @@ enum LaneLeave {
 /// Invariant: when the loop does not look at the memory, the client has to ring, or what it does is of no interest.
 ///
 /// - Thread: its connection's loop.
-struct ClientLane: ~Copyable {
-    private var rings: LaneRings
+final class ClientLane {
+    @exclusivity(unchecked) private var rings: LaneRings
+    /// Of the memory.
+    let byteCount: Int
     /// Bytes of the output that are sent over the socket: the reply that tells the client of its lane.
-    private var introductionByteCount: Int
+    @exclusivity(unchecked) private var introductionByteCount: Int
     /// The reply's first byte takes it along.
     private var hasSentDescriptor = false
     /// The socket was readable.
-    private(set) var mustLookAtSocket = false
+    @exclusivity(unchecked) private(set) var mustLookAtSocket = false
     /// The interest has to be set again, though the stream waits for the same.
-    private(set) var hasStaleInterest = false
+    @exclusivity(unchecked) private(set) var hasStaleInterest = false
 
     init(_ rings: consuming LaneRings, introductionByteCount: Int) {
+        byteCount = rings.byteCount
         self.rings = rings
         self.introductionByteCount = introductionByteCount
     }
 
-    var byteCount: Int { rings.byteCount }
     var sizes: LaneRings.Sizes { rings.sizes }
     var isOpening: Bool { introductionByteCount > 0 }
     var hasUnreadBytes: Bool { rings.hasUnreadBytes }
     var queuedByteCount: Int { rings.unreadByteCount }
 
-    consuming func release() -> SharedMemory { rings.release() }
+    /// To be freed where that may take time.
+    var memory: SharedMemory { rings.sharedMemory }
 
     // MARK: Waiting
 
-    mutating func wait(for interest: Readiness) {
+    /// - Returns: the events of the socket that count: signals also while no message is read, since one tells of room for
+    ///   replies.
+    func wait(for interest: Readiness) -> Readiness {
         hasStaleInterest = false
-        rings.wait(
-            forInput: interest.contains(.readable), forRoom: interest.contains(.writable) && !isOpening)
-    }
-
-    /// The events of the socket that count: signals also while no message is read, since one tells of room for replies.
-    func socketInterest(_ interest: Readiness) -> Readiness {
-        isOpening && interest.contains(.writable) ? [.readable, .writable] : .readable
+        let waitsForRoom = interest.contains(.writable)
+        rings.wait(forInput: interest.contains(.readable), forRoom: waitsForRoom && !isOpening)
+        return isOpening && waitsForRoom ? [.readable, .writable] : .readable
     }
 
     var hasNews: Bool { rings.hasNews }
     func fallAsleep() -> Bool { rings.fallAsleep() }
-    mutating func mustRing() -> Bool { rings.mustRing() }
+    func mustRing() -> Bool { rings.mustRing() }
 
     // MARK: The socket
 
-    mutating func noteSignals() { mustLookAtSocket = true }
+    func noteSignals() { mustLookAtSocket = true }
 
     /// Takes what was received from the socket.
     /// - Returns: the same; `.failed` also for what is no signal.
-    mutating func take(_ outcome: IOOutcome, _ bytes: UnsafeRawBufferPointer) -> IOOutcome {
+    func take(_ outcome: IOOutcome, _ bytes: UnsafeRawBufferPointer) -> IOOutcome {
         mustLookAtSocket = false
         switch outcome {
         case .bytes(let count):
@@ -135,7 +136,7 @@ struct ClientLane: ~Copyable {
     /// To be sent with the next byte; `nil` if it was sent.
     var unsentDescriptor: Int32? { hasSentDescriptor ? nil : rings.descriptorNumber }
 
-    mutating func introductionWasSent(_ byteCount: Int) {
+    func introductionWasSent(_ byteCount: Int) {
         if !hasSentDescriptor { rings.closeDescriptor() }
         hasSentDescriptor = true
         introductionByteCount -= byteCount
@@ -144,6 +145,6 @@ struct ClientLane: ~Copyable {
 
     // MARK: The rings
 
-    mutating func read(into buffer: UnsafeMutableRawBufferPointer) -> IOOutcome { rings.read(into: buffer) }
-    mutating func write(_ bytes: UnsafeRawBufferPointer) -> IOOutcome { rings.write(bytes) }
+    func read(into buffer: UnsafeMutableRawBufferPointer) -> IOOutcome { rings.read(into: buffer) }
+    func write(_ bytes: UnsafeRawBufferPointer) -> IOOutcome { rings.write(bytes) }
 }

@@ -19,8 +19,9 @@ struct ClientStream: ~Copyable {
     private var socket: OwnedDescriptor?
     /// Descriptors may arrive, or have arrived, over the socket.
     private(set) var mayBringDescriptors: Bool
-    /// Where the messages are, if they do not come over the socket.
-    private var lane: ClientLane?
+    /// Where the messages are, if they do not come over the socket. Without counting references at each use.
+    private var lane: Unmanaged<ClientLane>?
+    private var laneOwner: ClientLane?
     /// A former process had a lane: the client has to send the rest of its requests over the socket.
     private var leaving = LaneLeave.done
     /// Where they wait, for a client that has asked to send some.
@@ -112,18 +113,17 @@ struct ClientStream: ~Copyable {
 
     /// Changes what the stream waits for, if that differs.
     mutating func setInterest(_ wanted: Readiness, _ source: EventSource, _ loop: EventLoop) {
-        guard wanted != interest || lane?.hasStaleInterest == true else { return }
+        guard wanted != interest || withLane({ $0.hasStaleInterest }) == true else { return }
         interest = wanted
         watch(source, loop)
     }
 
     private mutating func watch(_ source: EventSource, _ loop: EventLoop) {
         var wanted = interest
-        if lane != nil {
-            lane?.wait(for: interest)
+        if let socketInterest = withLane({ $0.wait(for: wanted) }) {
             // What has come until now rings no more.
             loop.heat(source)
-            wanted = lane?.socketInterest(interest) ?? interest
+            wanted = socketInterest
         }
         guard wanted != socketInterest else { return }
         socketInterest = wanted
@@ -213,11 +213,8 @@ struct ClientStream: ~Copyable {
 
 extension ClientStream {
     @inline(__always)
-    private func withLane<Result>(_ body: (borrowing ClientLane) -> Result) -> Result? {
-        switch lane {
-        case .some(let lane): body(lane)
-        case .none: nil
-        }
+    fileprivate func withLane<Result>(_ body: (ClientLane) -> Result) -> Result? {
+        lane?._withUnsafeGuaranteedRef(body)
     }
 
     /// The bytes of messages go through a lane, or did so in a former process.
@@ -236,14 +233,16 @@ extension ClientStream {
     /// Everything behind the output that is there now, which tells the client of it, goes through a lane.
     mutating func open(_ rings: consuming LaneRings, _ source: EventSource, _ loop: EventLoop) {
         precondition(lane == nil, "a connection has two lanes")
-        lane = ClientLane(rings, introductionByteCount: output.count)
+        let owner = ClientLane(rings, introductionByteCount: output.count)
+        laneOwner = owner
+        lane = .passUnretained(owner)
         watch(source, loop)
     }
 
     /// Gives up the memory, which takes time to free.
     mutating func closeLane() -> SharedMemory? {
-        guard let lane = lane.take() else { return nil }
-        return lane.release()
+        lane = nil
+        return laneOwner.take()?.memory
     }
 
     /// Continues behind the lane of a former process: the client is told, and what it sends until it knows is ignored.
@@ -254,15 +253,13 @@ extension ClientStream {
 
     private mutating func receiveFromLane(into buffer: UnsafeMutableRawBufferPointer) -> IOOutcome? {
         if hasSignals, case .failed(let error) = receiveSignals() { return .failed(error) }
-        return lane?.read(into: buffer)
+        return withLane { $0.read(into: buffer) }
     }
 
     /// The socket is readable.
     /// - Returns: whether that means signals.
     mutating func noteSignals() -> Bool {
-        if lane == nil { return false }
-        lane?.noteSignals()
-        return true
+        withLane { $0.noteSignals() } != nil
     }
 
     /// There are signals to receive.
@@ -273,7 +270,7 @@ extension ClientStream {
     mutating func receiveSignals() -> IOOutcome {
         withUnsafeTemporaryAllocation(byteCount: Self.signalCountMax, alignment: 1) { buffer in
             let outcome = receiveFromSocket(into: buffer) ?? .failed(.brokenPipe)
-            return lane?.take(outcome, UnsafeRawBufferPointer(buffer)) ?? outcome
+            return withLane { $0.take(outcome, UnsafeRawBufferPointer(buffer)) } ?? outcome
         }
     }
 
@@ -290,21 +287,23 @@ extension ClientStream {
         return .bytes(rest.count)
     }
 
-    private mutating func sendThroughLane() -> IOOutcome? {
+    private func sendThroughLane() -> IOOutcome? {
         let next = output.next
-        guard let introduction = lane?.introduction(next) else { return lane?.write(next) }
-        let descriptor = lane?.unsentDescriptor
-        let outcome = withSocket { socket in
-            if let descriptor { return Sockets.send(socket, introduction, descriptor: descriptor) }
-            return SystemCalls.send(socket, introduction)
+        return withLane { lane in
+            guard let introduction = lane.introduction(next) else { return lane.write(next) }
+            let descriptor = lane.unsentDescriptor
+            let outcome = withSocket { socket in
+                if let descriptor { return Sockets.send(socket, introduction, descriptor: descriptor) }
+                return SystemCalls.send(socket, introduction)
+            }
+            if case .bytes(let count) = outcome { lane.introductionWasSent(count) }
+            return outcome ?? .failed(.brokenPipe)
         }
-        if case .bytes(let count) = outcome { lane?.introductionWasSent(count) }
-        return outcome
     }
 
     /// Rings, if the client sleeps and something has been done that it may wait for.
-    mutating func ring() {
-        guard lane?.mustRing() == true else { return }
+    func ring() {
+        guard withLane({ $0.mustRing() }) == true else { return }
         // Without room there are enough of them.
         withSocket { socket in LaneSignal.ring.withBytes { _ = SystemCalls.send(socket, $0) } }
     }

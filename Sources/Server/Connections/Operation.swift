@@ -49,6 +49,8 @@ final class Operation: StatementRun, @unchecked Sendable {
     @exclusivity(unchecked) var hasSentRows = false
     /// Where its data go instead of into replies.
     @exclusivity(unchecked) private(set) var transfer: Transfer?
+    /// A statement of the server's own instead of the request's.
+    @exclusivity(unchecked) private var ownText = ByteBuffer()
     @exclusivity(unchecked) private var batch: BatchSource?
     /// Parameters that are not decoded yet: a request that waits holds its bytes and nothing more.
     @exclusivity(unchecked) private var undecoded: ParameterList?
@@ -104,6 +106,12 @@ final class Operation: StatementRun, @unchecked Sendable {
         rows.setPayer(account, byteCountMax: accountByteCountMax, mayRefuse: !mayWrite)
     }
 
+    /// Runs a statement that is not in the request.
+    func setOwnText(_ text: String) {
+        ownText.append(text)
+        sql = ownText.readable
+    }
+
     /// Takes the parameters of a request, which are decoded when it starts; without a session that is now.
     func setParameters(_ list: ParameterList) {
         if session == nil { decode(list) } else { undecoded = list }
@@ -145,6 +153,7 @@ final class Operation: StatementRun, @unchecked Sendable {
         hold = Hold()
         refusal = nil
         transfer = nil
+        if !ownText.isEmpty { ownText.releaseStorage() }
         batch = nil
         if undecoded != nil { undecoded = nil }
     }

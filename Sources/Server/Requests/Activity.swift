@@ -8,6 +8,7 @@ internal import WireProtocol
 /// A request in flight, or a session that waits for one.
 struct ActivityEntry: Sendable {
     var connection: UInt64
+    var hasLane: Bool
     var peer: PeerCredentials?
     var session: String?
     var database: String?
@@ -67,14 +68,16 @@ extension Connection {
         for session in sessions.open where session.active == nil && session.waiting.isEmpty {
             activity.add(
                 ActivityEntry(
-                    connection: number, peer: peer, session: session.name, database: session.link.databaseName,
+                    connection: number, hasLane: stream.laneState == .open, peer: peer, session: session.name,
+                    database: session.link.databaseName,
                     type: "session", sql: nil, state: "idle", transaction: session.link.transaction.name,
                     since: session.lastEnd))
         }
         for operation in inFlight.operations where (number, operation.serial) != asker {
             activity.add(
                 ActivityEntry(
-                    connection: number, peer: peer, session: operation.session?.name,
+                    connection: number, hasLane: stream.laneState == .open, peer: peer,
+                    session: operation.session?.name,
                     database: operation.databaseName,
                     type: operation.row.type.name,
                     sql: operation.isStatement
@@ -108,6 +111,7 @@ extension ActivityReply.Entry {
     fileprivate init(_ entry: ActivityEntry, at now: MonotonicInstant) {
         self.init()
         connection = entry.connection
+        transport = "\(entry.hasLane ? HelloRequest.sharedMemory : HelloRequest.socket)"
         uid = entry.peer.map { Int64($0.uid) }
         pid = entry.peer.map { Int64($0.pid) }
         user = entry.peer.flatMap { Process.userName(uid: $0.uid) }

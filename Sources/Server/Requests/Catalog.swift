@@ -17,7 +17,7 @@ extension Connection {
     func startCatalog(_ request: ReceivedRequest) throws(RequestError) -> RequestOutcome {
         let content = try content(CatalogRequest.self, of: request.head)
         let wanted = try CatalogWanted(content)
-        var (route, database) = try catalogRoute(content.target)
+        var (route, database) = try namedRoute(content.target)
         // The turn of the session is not needed, nor its connection.
         if let grant = ownGrant(route) { route = self.route(by: grant) }
         let engine = route.link.engine
@@ -38,7 +38,7 @@ extension Connection {
     }
 
     /// The route of a statement, and the database that it leads to, if that has a name.
-    private func catalogRoute(_ target: Target) throws(RequestError) -> (Route, (any Database)?) {
+    func namedRoute(_ target: Target) throws(RequestError) -> (Route, (any Database)?) {
         guard target.session == nil else {
             let route = try route(target)
             guard case .database(let entry, let access) = route.session?.right else { return (route, nil) }

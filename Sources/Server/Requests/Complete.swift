@@ -119,7 +119,7 @@ extension Connection {
             query: CatalogQuery(level: .namespaces), definitions: false, refresh: false,
             etag: known?.index.etag(definitions: false))
         let link = CatalogLink(origin, wanted, context, account)
-        _ = link.start(CatalogRun("", RowSink(), mayWrite: false), for: owner)
+        _ = link.start(InnerRun("", RowSink(), mayWrite: false), for: owner)
         guard link.isUnchanged else { return holds }
         refreshes.end(database)
         return true

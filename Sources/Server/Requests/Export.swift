@@ -21,19 +21,44 @@ extension Connection {
         {
             throw RequestError(error)
         }
+        guard (content.null?.count ?? 0) <= Self.nullByteCountMax else {
+            throw RequestError(.badRequest, "\"null\" has more than \(Self.nullByteCountMax) bytes.")
+        }
+        let options = ExportOptions(
+            hasHeader: content.hasHeader, delimiter: content.delimiter, null: content.null.map { Array($0) })
+        let text = try statement(of: content, route.link.engine)
         let sink = content.format.makeSink(
-            hasHeader: content.hasHeader, int64Style: preferences.int64Style,
+            options, int64Style: preferences.int64Style,
             rowByteCountMax: context.limits.rowByteCountMax)
         let operation = try makeTransfer(request, content.transfer, sink, mustReachDisk: false)
         let isInSession = route.session != nil
         assign(consume route, to: operation, timeout: content.timeoutMilliseconds)
         // Without a session an export reads: what goes wrong with the file has then changed nothing.
         if !isInSession { operation.mayWrite = false }
-        operation.sql = content.sql
+        if let sql = content.sql { operation.sql = sql } else { operation.setOwnText(text) }
         operation.setParameters(content.parameters)
         operation.rowCountMax = content.maxRows ?? .max
         return try submitTransfer(operation)
     }
+
+    /// The statement for all of a relation; empty where the client has sent one.
+    private func statement(of content: ExportRequest, _ engine: Engine) throws(RequestError) -> String {
+        guard let relation = content.relation else { return "" }
+        guard let loading = engine.loading else {
+            throw RequestError(
+                .badRequest, "The engine has no tables.", hint: "Send a statement in \"sql\"."
+            ).with { $0.sqlState = "0A000" }
+        }
+        guard relation.count + (content.namespace?.count ?? 0) <= Self.relationByteCountMax else {
+            throw RequestError(.badRequest, "\"relation\" has more than \(Self.relationByteCountMax) bytes.")
+        }
+        let names = [content.namespace, relation].compactMap { $0.map { String(decoding: $0, as: UTF8.self) } }
+        return "SELECT * FROM " + names.map(loading.quoted).joined(separator: ".")
+    }
+
+    private static let nullByteCountMax = 64
+    /// They are copied on the loop.
+    private static let relationByteCountMax = 64 << 10
 
     func replyExport(_ operation: Operation) {
         guard let transfer = operation.transfer else { preconditionFailure("an export without a file") }

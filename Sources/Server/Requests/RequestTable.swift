@@ -33,6 +33,8 @@ extension RequestTable {
             [.isWork, .isStatement, .isKept, .mayQueue, .isStoppable, .takesDescriptors]),
         RequestRow(CatalogRequest.self, for: .users, [.isWork, .mayQueue, .isStoppable]),
         RequestRow(CompleteRequest.self, for: .users, [.isWork]),
+        RequestRow(
+            ImportRequest.self, for: .users, [.isWork, .isKept, .mayQueue, .isStoppable, .takesDescriptors]),
     ]
 }
 

@@ -11,6 +11,15 @@ extension Connection {
     func makeTransfer(
         _ request: ReceivedRequest, _ fields: TransferFields, _ sink: TransferSink, mustReachDisk: Bool
     ) throws(RequestError) -> Operation {
+        let file = try takeOneFile()
+        let transfer = Transfer(
+            file, sink, mustReachDisk: mustReachDisk, progressMilliseconds: fields.progressMilliseconds, account,
+            at: context.loop.now)
+        return makeOperation(request, transfer)
+    }
+
+    /// The one file that came with a request, if its user may have another transfer.
+    func takeOneFile() throws(RequestError) -> PassedFile {
         guard let file = passedFiles.first, passedFiles.count == 1 else {
             throw RequestError(
                 .badRequest, "The request takes one descriptor, and \(passedFiles.count) were declared.",
@@ -25,10 +34,7 @@ extension Connection {
                 hint: "Wait until others have ended."
             ).with { $0.isRetryable = true }
         }
-        let transfer = Transfer(
-            file, sink, mustReachDisk: mustReachDisk, progressMilliseconds: fields.progressMilliseconds, account,
-            at: context.loop.now)
-        return makeOperation(request, transfer)
+        return file
     }
 
     /// Has the file checked, and starts the operation meanwhile.
@@ -141,6 +147,16 @@ extension Connection {
 }
 
 extension RequestError {
+    /// What is wrong with a client's file that is to be read.
+    init(reading problem: PassedFileProblem) {
+        switch problem {
+        case .failed(let error):
+            self.init(
+                .badRequest, "The client's file could not be read: \(error).", hint: "See whether it can be read.")
+        default: self.init(problem, after: 0)
+        }
+    }
+
     /// What is wrong with a client's file.
     init(_ problem: PassedFileProblem, after byteCount: Int64) {
         let partial = byteCount > 0 ? " It may have a part of the data." : ""
@@ -148,6 +164,9 @@ extension RequestError {
         case .notWritable:
             self.init(
                 .badRequest, "The descriptor is not open for writing.", hint: "Open the file with O_WRONLY or O_RDWR.")
+        case .notReadable:
+            self.init(
+                .badRequest, "The descriptor is not open for reading.", hint: "Open the file with O_RDONLY or O_RDWR.")
         case .wrongKind:
             self.init(
                 .badRequest, "The descriptor is neither a file nor a pipe.",

@@ -63,10 +63,14 @@ final class DelimitedSink: ExportSink {
     private static let quote = UInt8(ascii: "\"")
     private static let backslash = UInt8(ascii: "\\")
 
-    init(isTSV: Bool, hasHeader: Bool, rowByteCountMax: Int) {
+    /// What stands for null instead of what the format has for it.
+    private let nullText: [UInt8]?
+
+    init(isTSV: Bool, _ options: ExportOptions, rowByteCountMax: Int) {
         self.isTSV = isTSV
-        self.hasHeader = hasHeader
-        delimiter = UInt8(ascii: isTSV ? "\t" : ",")
+        hasHeader = options.hasHeader
+        nullText = options.null
+        delimiter = options.delimiter ?? UInt8(ascii: isTSV ? "\t" : ",")
         super.init(rowByteCountMax: rowByteCountMax)
     }
 
@@ -86,7 +90,7 @@ final class DelimitedSink: ExportSink {
 
     override func null() {
         separate()
-        if isTSV { buffer.append("\\N") }
+        if let nullText { buffer.append(nullText) } else if isTSV { buffer.append("\\N") }
     }
     override func bool(_ value: Bool) {
         separate()
@@ -131,7 +135,8 @@ final class DelimitedSink: ExportSink {
 
     private func appendCSV(_ bytes: UnsafeRawBufferPointer) {
         let looksLikeBlob = bytes.count > 1 && bytes[0] == Self.backslash && bytes[1] == UInt8(ascii: "x")
-        guard bytes.isEmpty || looksLikeBlob || needsQuotes(bytes) else { return buffer.append(bytes) }
+        let looksLikeNull = nullText.map { bytes.elementsEqual($0) } ?? false
+        guard bytes.isEmpty || looksLikeBlob || looksLikeNull || needsQuotes(bytes) else { return buffer.append(bytes) }
         buffer.append(Self.quote)
         var start = 0
         for (index, byte) in bytes.enumerated() where byte == Self.quote {
@@ -178,11 +183,13 @@ final class DelimitedSink: ExportSink {
             case 12: escaped = "\\f"
             case 13: escaped = "\\r"
             case Self.backslash: escaped = "\\\\"
+            // Its own character stands behind the backslash, with what follows.
+            case delimiter: escaped = "\\"
             default: continue
             }
             buffer.append(UnsafeRawBufferPointer(rebasing: bytes[start..<index]))
             buffer.append(escaped)
-            start = index + 1
+            start = byte == delimiter && byte != 9 ? index : index + 1
         }
         buffer.append(UnsafeRawBufferPointer(rebasing: bytes[start...]))
     }
@@ -286,11 +293,18 @@ final class JSONExportSink: ExportSink {
     }
 }
 
+/// What of CSV and TSV the client chooses.
+struct ExportOptions {
+    var hasHeader = true
+    var delimiter: UInt8?
+    var null: [UInt8]?
+}
+
 extension ExportFormat {
     /// What makes a file of rows.
-    func makeSink(hasHeader: Bool, int64Style: Int64Style, rowByteCountMax: Int) -> ExportSink {
+    func makeSink(_ options: ExportOptions, int64Style: Int64Style, rowByteCountMax: Int) -> ExportSink {
         switch self {
-        case .csv, .tsv: DelimitedSink(isTSV: self == .tsv, hasHeader: hasHeader, rowByteCountMax: rowByteCountMax)
+        case .csv, .tsv: DelimitedSink(isTSV: self == .tsv, options, rowByteCountMax: rowByteCountMax)
         case .json, .jsonl:
             JSONExportSink(isLines: self == .jsonl, int64Style: int64Style, rowByteCountMax: rowByteCountMax)
         }

@@ -24,6 +24,8 @@ public struct ActivityReply: ReplyData {
     /// A request in flight, or a session without one.
     public struct Entry: ReplyData {
         public var connection: UInt64 = 0
+        /// "socket" or "shared_memory".
+        public var transport = ""
         public var uid: Int64?
         public var pid: Int64?
         public var user: String?
@@ -39,6 +41,7 @@ public struct ActivityReply: ReplyData {
 
         public mutating func visit(_ visitor: inout some FieldVisitor) {
             visitor.field("connection", &connection)
+            visitor.field("transport", &transport)
             visitor.field("uid", &uid)
             visitor.field("pid", &pid)
             visitor.field("user", &user)

@@ -7,8 +7,10 @@ public struct ExportRequest: TransferRequest {
     public typealias Reply = ExportReply
     public static var type: RequestType { RequestType("export", reply: "export_response") }
 
-    /// UTF-8, not terminated.
-    public let sql: UnsafeRawBufferPointer
+    /// UTF-8, not terminated; `nil` where all of a relation is wanted.
+    public private(set) var sql: UnsafeRawBufferPointer?
+    public private(set) var relation: UnsafeRawBufferPointer?
+    public private(set) var namespace: UnsafeRawBufferPointer?
     public private(set) var parameters = ParameterList.empty
     public private(set) var target = Target()
     public private(set) var timeoutMilliseconds: Int64?
@@ -16,11 +18,12 @@ public struct ExportRequest: TransferRequest {
     public private(set) var format = ExportFormat.csv
     /// Whether the first line has the names of the columns.
     public private(set) var hasHeader = true
+    public private(set) var delimiter: UInt8?
+    public private(set) var null: UnsafeRawBufferPointer?
     public private(set) var transfer = TransferFields()
 
     public init(_ data: UnsafeRawBufferPointer?) throws(DecodeError) {
         var fields = try FieldReader(data)
-        var sql: UnsafeRawBufferPointer?
         while let name = try fields.nextName() {
             if name.equals("sql") {
                 sql = try fields.optionalText("sql")
@@ -31,35 +34,35 @@ public struct ExportRequest: TransferRequest {
             } else if name.equals("max_rows") {
                 maxRows = try fields.optionalPositive("max_rows")
             } else if name.equals("format") {
-                format = try Self.readFormat(&fields)
+                format = try ExportFormat.read(&fields)
+            } else if name.equals("relation") {
+                relation = try fields.optionalText("relation")
+            } else if name.equals("namespace") {
+                namespace = try fields.optionalText("namespace")
             } else if name.equals("header") {
                 hasHeader = try fields.optionalBool("header") ?? true
+            } else if name.equals("delimiter") {
+                delimiter = try Delimiter.read(&fields)
+            } else if name.equals("null") {
+                null = try fields.optionalText("null")
             } else if try target.readField(name, from: &fields) {
                 continue
             } else if try !transfer.readField(name, from: &fields) {
                 try fields.reader.skip()
             }
         }
-        guard let sql else { throw DecodeError(.missing(field: "sql"), at: 0) }
+        if sql == nil, relation == nil { throw DecodeError(.missing(field: "sql"), at: 0) }
+        if sql != nil, relation != nil { throw DecodeError(.conflict(field: "sql", other: "relation"), at: 0) }
         try target.check()
         try transfer.check()
-        self.sql = sql
-    }
-
-    private static func readFormat(_ fields: inout FieldReader) throws(DecodeError) -> ExportFormat {
-        let start = fields.reader.offset
-        guard let name = try fields.optionalText("format") else { return .csv }
-        guard let format = ExportFormat(name: name) else {
-            throw DecodeError(
-                .outOfRange(field: "format", wanted: "\"csv\", \"tsv\", \"json\" or \"jsonl\""), at: start)
-        }
-        return format
     }
 
     /// What a client may ask for besides its statement.
     public struct Options: Sendable {
         public var format = ExportFormat.csv
         public var hasHeader = true
+        public var delimiter: String?
+        public var null: String?
         public var maxRows: Int64?
         public var timeoutMilliseconds: Int64?
         public var progressMilliseconds: Int64?
@@ -80,6 +83,8 @@ public struct ExportRequest: TransferRequest {
         target.write(&writer, &output)
         writer.field("format", options.format.rawValue, into: &output)
         if !options.hasHeader { writer.field("header", false, into: &output) }
+        writer.optional("delimiter", options.delimiter, into: &output)
+        writer.optional("null", options.null, into: &output)
         writer.optional("timeout_ms", options.timeoutMilliseconds, into: &output)
         writer.optional("max_rows", options.maxRows, into: &output)
         TransferFields.write(progressMilliseconds: options.progressMilliseconds, &writer, &output)
@@ -94,6 +99,17 @@ public enum ExportFormat: String, CaseIterable, Sendable {
     init?(name: UnsafeRawBufferPointer) {
         guard let known = Self.allCases.first(where: { name.elementsEqual($0.rawValue.utf8) }) else { return nil }
         self = known
+    }
+
+    /// The value of a field `format`.
+    static func read(_ fields: inout FieldReader) throws(DecodeError) -> ExportFormat {
+        let start = fields.reader.offset
+        guard let name = try fields.optionalText("format") else { return .csv }
+        guard let format = ExportFormat(name: name) else {
+            throw DecodeError(
+                .outOfRange(field: "format", wanted: "\"csv\", \"tsv\", \"json\" or \"jsonl\""), at: start)
+        }
+        return format
     }
 }
 

@@ -49,12 +49,13 @@ public struct HelloRequest: RequestContent {
 
     /// Writes the data of a request from a client that takes integers of any size.
     public static func write(
-        client: String?, notices: Bool, descriptors: Bool = false, _ writer: inout RequestWriter,
-        _ output: inout ByteBuffer
+        client: String?, notices: Bool, descriptors: Bool = false, sharedMemory: Bool = false,
+        _ writer: inout RequestWriter, _ output: inout ByteBuffer
     ) {
         writer.optional("client", client, into: &output)
         writer.field("notices", notices, into: &output)
         if descriptors { writer.field("descriptors", true, into: &output) }
+        if sharedMemory { writer.optional("transport", "\(Self.sharedMemory)", into: &output) }
     }
 
     private static func readVersions(_ fields: inout FieldReader) throws(DecodeError) -> Bool {
@@ -75,7 +76,7 @@ public struct HelloRequest: RequestContent {
 
     private static func readTransport(_ fields: inout FieldReader) throws(DecodeError) -> Bool {
         let start = fields.reader.offset
-        guard let name = try fields.optionalText("transport"), !name.equals("socket") else { return false }
+        guard let name = try fields.optionalText("transport"), !name.equals(socket) else { return false }
         guard name.equals(sharedMemory) else {
             throw DecodeError(.outOfRange(field: "transport", wanted: "\"socket\" or \"shared_memory\""), at: start)
         }
@@ -84,6 +85,7 @@ public struct HelloRequest: RequestContent {
 
     /// The name of the transport through shared memory.
     public static let sharedMemory: StaticString = "shared_memory"
+    public static let socket: StaticString = "socket"
 
     private static func readStyle(_ fields: inout FieldReader) throws(DecodeError) -> Int64Style {
         let start = fields.reader.offset

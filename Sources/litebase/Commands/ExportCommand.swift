@@ -45,6 +45,12 @@ struct ExportCommand: ParsableCommand {
     @Flag(name: .customLong("no-header"), help: "Leave out the names of columns (csv, tsv).")
     var hasNoHeader = false
 
+    @Option(help: ArgumentHelp("What is between two fields (csv, tsv).", valueName: "character"))
+    var delimiter: String?
+
+    @Option(help: ArgumentHelp("What stands for null (csv, tsv).", valueName: "text"))
+    var null: String?
+
     @OptionGroup var limits: StatementLimits
     @OptionGroup var connection: ConnectionOptions
 
@@ -63,6 +69,8 @@ struct ExportCommand: ParsableCommand {
         options.database = database
         options.format = format.forDaemon
         options.hasHeader = !hasNoHeader
+        options.delimiter = delimiter == "\\t" ? "\t" : delimiter
+        options.null = null
         options.maxRows = limits.maxRows
         options.timeout = limits.queryOptions(database: nil).timeout
         guard let output, output != "-" else {

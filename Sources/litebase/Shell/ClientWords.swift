@@ -20,8 +20,8 @@ enum ClientWords {
     /// What else there is to say about a word for which there is no command.
     static let advice: [String: String] = [
         "\\copy":
-            "litebase export --table NAME -o FILE writes a table as CSV, .once FILE a result; .read runs a file of "
-            + "INSERT statements",
+            "litebase export --table NAME -o FILE writes a table as CSV, .once FILE a result; .import FILE "
+            + "TABLE reads one",
         "\\!": "Ctrl-Z leads to the shell of the system, and fg back",
         "\\s": "Ctrl-R searches what was typed before; .use says which database it is",
         "\\p": "Up shows the statement before", "\\r": "Ctrl-C drops what is typed",
@@ -33,7 +33,6 @@ enum ClientWords {
         ".open": ".use leads to another database, by its name, URL or path",
         ".dump": ".schema shows the CREATE statements; litebase backup copies a SQLite database",
         ".backup": "litebase backup copies a SQLite database", ".clone": "litebase backup copies a SQLite database",
-        ".import": ".read runs a file of statements; sqlite3 .import and psql \\copy load CSV",
         ".width": "columns fit the screen by themselves; .mode record shows all of a row",
         ".bail": "litebase shell --on-error stop|continue", ".separator": ".mode csv, .mode tsv",
         ".shell": "Ctrl-Z leads to the shell of the system, and fg back",

@@ -7,7 +7,7 @@ import SQLText
 internal import Synchronization
 
 /// What Tab calls: libedit has one editor a process.
-private let completer = Mutex<(@Sendable (String) -> Completion)?>(nil)
+private let completer = Mutex<(@Sendable (_ line: [UInt8], _ cursor: Int) -> Completion)?>(nil)
 
 /// What reading a line came to.
 enum LineOutcome: Equatable {
@@ -45,13 +45,13 @@ final class EditedLines: LineReader {
         ceditline_close()
     }
 
-    /// Has Tab propose what a function finds for the text before the cursor.
-    func setCompleter(_ complete: @escaping @Sendable (String) -> Completion) {
+    /// Has Tab propose what a function finds for a line and the place of the cursor in it, in bytes.
+    func setCompleter(_ complete: @escaping @Sendable (_ line: [UInt8], _ cursor: Int) -> Completion) {
         completer.withLock { $0 = complete }
-        ceditline_set_completer { text, length in
+        ceditline_set_completer { text, cursor, length in
             guard let text, let complete = completer.withLock({ $0 }) else { return ceditline_proposal() }
-            let line = String(decoding: UnsafeRawBufferPointer(start: text, count: length), as: UTF8.self)
-            return EditedLines.proposal(complete(line))
+            let line = Array(UnsafeRawBufferPointer(start: text, count: length))
+            return EditedLines.proposal(complete(line, cursor))
         }
     }
 
@@ -59,12 +59,14 @@ final class EditedLines: LineReader {
     private static func proposal(_ completion: Completion) -> ceditline_proposal {
         var proposal = ceditline_proposal()
         let found = completion.candidates
-        let text = found.count == 1 ? found[0] + completion.suffix : completion.common
-        if found.count == 1 || text.count > completion.word.count {
+        let common = completion.common
+        if found.count == 1 || (common.count > completion.word.count && common.hasPrefixWithoutCase(completion.word)) {
             proposal.removed_count = completion.word.unicodeScalars.count
-            proposal.inserted = strdup(text)
+            proposal.removed_behind_count = completion.behind.unicodeScalars.count
+            proposal.inserted = strdup(found.count == 1 ? found[0] + completion.suffix : common)
         } else if !found.isEmpty {
-            proposal.list = strdup(list(found.map(TerminalEscaping.visible), width: Terminal.size?.width ?? 80))
+            let labels = completion.labels.map(TerminalEscaping.visible)
+            proposal.list = strdup(list(labels, width: Terminal.size?.width ?? 80))
         }
         return proposal
     }
@@ -243,4 +245,8 @@ struct HistoryFile {
     private static func write(_ bytes: [UInt8], to file: borrowing OwnedDescriptor) {
         bytes.withUnsafeBytes { try? Files.writeAll(file, $0) }
     }
+}
+
+extension String {
+    fileprivate func hasPrefixWithoutCase(_ prefix: String) -> Bool { lowercased().hasPrefix(prefix.lowercased()) }
 }

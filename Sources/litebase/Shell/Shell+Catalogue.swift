@@ -12,9 +12,62 @@ extension Shell {
         try run(sql: sql, .positional([Value](repeating: parameter, count: engine == "mysql" ? 2 : 1)))
     }
 
-    /// Shows the columns of a table, and what belongs to it.
+    /// Shows the columns of a table, and what belongs to it; with `*` or `%` in the name, of all that fit.
     /// - Throws: `UsageError` when there is no such table.
     func describe(_ table: String) throws {
+        guard let pattern = RelationPattern(table) else {
+            if try describeOne(table) { return }
+            throw UsageError("there is no table \(table)\(try advice(insteadOf: table))")
+        }
+        let found = try relations().filter(pattern.matches)
+        if found.isEmpty { throw UsageError("there is no table that fits \(table); .tables lists all") }
+        guard found.count <= Self.describedCountMax else {
+            throw UsageError(
+                "\(found.count) tables fit \(table), and .describe shows \(Self.describedCountMax) at most; .tables lists them"
+            )
+        }
+        for (index, relation) in found.enumerated() {
+            if index > 0 { try output.print("") }
+            try output.print(TerminalEscaping.visible("\(relation.kind) \(relation.shownName):"))
+            // Somebody may have dropped it meanwhile.
+            _ = try describeOne(relation.spelling)
+        }
+    }
+
+    private static let describedCountMax = 100
+
+    /// All tables and views, as the daemon's catalog has them; for a session that was opened by a URL, as the engine tells them.
+    private func relations() throws -> [CatalogRelation] {
+        let session = try connection.session()
+        let engine = session.information.engine
+        do throws(ClientError) {
+            let all = try session.catalog("relations").rows.map { CatalogRelation($0, engine) }
+            guard engine == "mysql" else { return all }
+            // MySQL's other databases are read by their own names.
+            let defaults = try session.catalog("namespaces").rows.filter {
+                $0[1] == .bool(true) || $0[1] == .integer(1)
+            }
+            return all.filter { relation in defaults.contains { $0[0].text == relation.namespace } }
+        } catch {
+            guard error.serverError?.code == .badRequest, let sql = ObjectList.tables.sql(engine) else { throw error }
+            let parameters = [Value](repeating: .null, count: engine == "mysql" ? 2 : 1)
+            return try session.query(sql, .positional(parameters)).rows.map { row in
+                CatalogRelation(name: row[0].text ?? "", kind: row[1].text ?? "table", engine)
+            }
+        }
+    }
+
+    /// What to do where there is no such table.
+    private func advice(insteadOf table: String) throws -> String {
+        let names = try relations().map(\.name)
+        let given = ObjectName.spellings(of: table)[0]
+        let sameLetters = names.first { $0.lowercased() == given.lowercased() }
+        guard let near = sameLetters ?? NearName.of(given, among: names) else { return "; .tables lists all" }
+        return "; \(TerminalEscaping.visible(near)) may be meant, .tables lists all"
+    }
+
+    /// - Returns: whether there is such a table.
+    private func describeOne(_ table: String) throws -> Bool {
         let engine = try connection.session().information.engine
         let found =
             switch engine {
@@ -27,9 +80,9 @@ extension Shell {
             case "postgresql": try postgreSQLDescription(table)
             default: throw noTables(".describe", engine)
             }
-        guard let found else { throw UsageError("there is no table \(table); .tables lists all") }
+        guard let found else { return false }
         try show(TableDescription.columnNames, found.columns, nullText: "")
-        guard settings.format == .table || settings.format == .record else { return }
+        guard settings.format == .table || settings.format == .record else { return true }
         var heading: String?
         for detail in found.details {
             if detail[0] != heading { try output.print("\(detail[0]):") }
@@ -38,6 +91,7 @@ extension Shell {
                 try output.print("    " + TerminalEscaping.visible(String(line)))
             }
         }
+        return true
     }
 
     private typealias Description = (columns: [[Value]], details: [[String]])

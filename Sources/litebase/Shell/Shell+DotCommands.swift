@@ -17,7 +17,7 @@ extension Shell {
         DotCommand(name: ".again", arguments: "[expanded]", word: "\\g", help: "Run the statement before again"),
         DotCommand(name: ".databases", word: "\\l", help: "List databases that you may open"),
         DotCommand(
-            name: ".describe", arguments: "[TABLE]", word: "\\d",
+            name: ".describe", arguments: "[PATTERN]", word: "\\d",
             help: "Show columns, keys, indexes"),
         DotCommand(name: ".edit", word: "\\e", help: "Edit the statement before, by $EDITOR"),
         DotCommand(
@@ -27,6 +27,9 @@ extension Shell {
             name: ".headers", arguments: "[on|off]", word: "\\t",
             help: "Show the names of columns"),
         DotCommand(name: ".help", word: "\\?", help: "Show this"),
+        DotCommand(
+            name: ".import", arguments: "FILE TABLE",
+            help: "Write a file's rows into a table"),
         DotCommand(name: ".indexes", arguments: "[TABLE]", word: "\\di", help: "List indexes"),
         DotCommand(name: ".mode", arguments: "FORMAT", help: "Set the format of results (--help)"),
         DotCommand(name: ".nullvalue", arguments: "TEXT", help: "Show this for NULL"),
@@ -72,6 +75,7 @@ extension Shell {
         case ".read":
             if argument.isEmpty { throw UsageError(".read needs the name of a file") }
             try read(path: Self.unquoted(argument))
+        case ".import": try importFile(argument)
         case ".again": try runAgain(isExpanded: argument == "expanded")
         case ".edit": try edit(nil)
         case ".watch": try watch(argument)
@@ -163,7 +167,6 @@ extension Shell {
             throw UsageError("a transaction is open, and .use would give it up; COMMIT or ROLLBACK first")
         }
         try connection.use(target, isReadOnly: connection.options.isReadOnly)
-        names?.load(connection)
     }
 
     /// Names of formats in sqlite3 and psql.

@@ -109,7 +109,7 @@ extension Shell {
             splitter.rules = .ask(session, language) ?? splitter.rules
             rules = splitter.rules
         }
-        if script == nil { names?.note(statement: statement.text ?? "") }
+        if script == nil { completer?.note(statement: statement.text ?? "") }
     }
 
     func run(

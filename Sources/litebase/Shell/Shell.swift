@@ -58,7 +58,7 @@ final class Shell {
     /// What somebody types at; `nil` for a script.
     var typedLines: (any LineReader)?
     /// What Tab proposes, where lines are edited.
-    var names: CompletionNames?
+    var completer: StatementCompleter?
     /// How the engine reads quotes.
     var rules = StatementSplitter.Rules()
     /// How deep `.read` nests.
@@ -84,11 +84,10 @@ final class Shell {
             if Terminal.outputIsTerminal, let descriptor = connection.cancellationDescriptor,
                 let edited = EditedLines(interruptDescriptor: descriptor)
             {
-                let names = CompletionNames()
+                let completer = StatementCompleter(connection)
                 let commands = Self.dotCommands.map(\.name)
-                edited.setCompleter { Completion($0, names, commands: commands) }
-                names.load(connection)
-                self.names = names
+                edited.setCompleter { Completion($0, cursor: $1, completer, commands: commands) }
+                self.completer = completer
                 lines = edited
             }
             typedLines = lines
@@ -133,6 +132,7 @@ final class Shell {
         var typed: [[UInt8]] = []
         while !isOver, !endsScript {
             if isInteractive { connection.takeNotices() }
+            completer?.before = typed.flatMap { $0 + [UInt8(ascii: "\n")] }
             switch try lines.read(prompt: prompt(splitter)) {
             case .line(let line):
                 typed.append(line)

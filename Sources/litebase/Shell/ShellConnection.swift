@@ -46,6 +46,9 @@ final class ShellConnection {
         return session
     }
 
+    /// The session if there is one.
+    var presentSession: BlockingSession? { open }
+
     /// For requests outside of the session.
     func reachableClient() throws(ClientError) -> BlockingClient {
         if let client { return client }

@@ -59,6 +59,13 @@ enum Interrupts {
         }
     }
 
+    /// Makes the descriptor readable again, for whoever waits next, if Ctrl-C was typed since `clear`.
+    static func tellAgain() {
+        guard isRaised else { return }
+        var byte: UInt8 = 1
+        _ = write(writerNumber.load(ordering: .relaxed), &byte, 1)
+    }
+
     /// Waits; Ctrl-C ends it early.
     static func sleep(milliseconds: Int32) {
         guard let reader = pipeReader else { return }

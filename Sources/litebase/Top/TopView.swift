@@ -46,8 +46,8 @@ struct TopView {
         let health = sample.health
         var lines = [
             "litebased \(health.version), pid \(health.pid), up \(DurationText.human(health.uptime)), \(address)",
-            "connections \(sample.counter("connections", "open"))   sessions \(sample.counter("sessions", "open"))   "
-                + "in flight \(inFlight)",
+            "connections \(sample.counter("connections", "open"))   lanes \(sample.counter("lanes", "open"))   "
+                + "sessions \(sample.counter("sessions", "open"))   in flight \(inFlight)",
         ]
         // At most two, so that the table keeps its place.
         lines += (LimitsText(sample.stats)?.hints ?? []).prefix(2).map { "! " + $0 }

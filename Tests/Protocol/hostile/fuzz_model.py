@@ -52,13 +52,13 @@ REQUIRED = {
     "describe_response": {"columns": list, "parameters": list, "read_only": bool},
     "cancel_response": {"cancelled": bool},
     "activity_response": {"entries": list, "truncated": bool},
-    "stats_response": {"uptime_ms": int, "connections": dict, "sessions": dict, "requests_in_flight": int, "requests": dict,
+    "stats_response": {"uptime_ms": int, "connections": dict, "sessions": dict, "lanes": dict, "requests_in_flight": int, "requests": dict,
                        "errors": dict, "bytes_received": int, "bytes_sent": int, "rows_sent": int, "latency_us": dict},
     "reload_response": {"databases": int, "restart_needed": list},
 }
 # Keys that later versions may add are met here first: the page and this table then change together.
 OPEN_ENDED = {"stats_response", "hello_response"}
-ACTIVITY_KEYS = {"connection", "uid", "pid", "user", "session", "database", "type", "sql", "state", "transaction", "age_ms"}
+ACTIVITY_KEYS = {"connection", "transport", "uid", "pid", "user", "session", "database", "type", "sql", "state", "transaction", "age_ms"}
 LAST_FRAME_KEYS = {"row_count", "rows_affected", "transaction", "elapsed_us"}
 
 

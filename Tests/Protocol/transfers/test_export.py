@@ -211,3 +211,37 @@ def test_long_rows_are_charged(daemon, directory):
             os.close(writer)
             os.close(reader)
         wait_until(lambda: max(user["buffered_bytes"] for user in watcher.call("stats").data["users"]) < 4 << 20, "they are credited")
+
+
+def test_a_relation(passing, directory):
+    passing.query('CREATE TABLE IF NOT EXISTS "a ""name"(x, y)')
+    passing.query('DELETE FROM "a ""name"')
+    passing.query('INSERT INTO "a ""name" VALUES (1, NULL)')
+
+    def of(**data):
+        with opened(directory / "exported") as descriptor:
+            transfer(passing, "export", descriptor, **data)
+        return (directory / "exported").read_bytes()
+
+    assert of(relation='a "name') == of(relation='a "name', namespace="main") == b"x,y\r\n1,\r\n"
+    with opened(directory / "exported") as descriptor:
+        assert transfer_fails(passing, "export", descriptor, relation="nothing")["code"] == "database_error"
+        assert transfer_fails(passing, "export", descriptor, relation="a", sql="SELECT 1")["code"] == "bad_request"
+        assert transfer_fails(passing, "export", descriptor)["code"] == "bad_request"
+
+
+@pytest.mark.parametrize("format", ["csv", "tsv"])
+def test_delimiter_and_null(passing, directory, format):
+    values = [None, "", "NA", "a;b", "x,y\tz", "\\"]
+    content, _ = exported(passing, directory, "SELECT ?, ?, ?, ?, ?, ?", params=values, format=format, header=False, delimiter=";", null="NA")
+    expected = {"csv": 'NA;"";"NA";"a;b";x,y\tz;\\\r\n', "tsv": "NA;;NA;a\\;b;x,y\\tz;\\\\\n"}
+    assert content.decode() == expected[format]
+    passing.query("DROP TABLE IF EXISTS back")
+    passing.query("CREATE TABLE back(a, b, c, d, e, f)")
+    with opened(directory / "exported", os.O_RDONLY) as descriptor:
+        transfer(passing, "import", descriptor, relation="back", format=format, header=False, delimiter=";", null="NA")
+    if format == "csv":
+        assert passing.query("SELECT * FROM back").rows == [values]
+    for wrong in ("n", "0", "", "\\", "ab"):
+        with opened(directory / "exported") as descriptor:
+            assert transfer_fails(passing, "export", descriptor, sql="SELECT 1", delimiter=wrong)["code"] == "bad_request"

@@ -8,7 +8,7 @@ public func isValidUTF8(_ bytes: UnsafeRawBufferPointer) -> Bool {
 
 /// Where the first ill-formed sequence starts, `nil` when all is well-formed.
 /// - Source: RFC 3629, section 4; The Unicode Standard, table 3-7
-func firstInvalidUTF8Offset(in bytes: UnsafeRawBufferPointer) -> Int? {
+public func firstInvalidUTF8Offset(in bytes: UnsafeRawBufferPointer) -> Int? {
     var offset = 0
     while true {
         offset = skipASCII(bytes, from: offset)
@@ -69,3 +69,5 @@ private func sequenceLength(_ bytes: UnsafeRawBufferPointer, at offset: Int) -> 
 private func isContinuation(_ byte: UInt8) -> Bool {
     byte & 0xc0 == 0x80
 }
+
+private var everyHighBit: UInt64 { 0x8080_8080_8080_8080 }

@@ -1,0 +1,105 @@
+// Rows of a file on their way into a table.
+
+public import Tabular
+
+/// Rows of one block that a run is to write (`RunKind.load`), and what has come of them.
+///
+/// They are written in order, and each row is in the table or is not. The driver may stop between two rows, so that others get their
+/// turn: then it says how many are done, and another run follows with the rest.
+/// - Thread: that of the run.
+public final class RowLoad: @unchecked Sendable {
+    public let block: RowBlock
+    /// The rows of the block that are to be written.
+    public let rows: Range<Int>
+    /// Rows that may be refused before the run ends with an error.
+    public let rejectedCountMax: Int
+    /// Rows that were written or refused.
+    public package(set) var doneCount = 0
+    /// Those that were refused, by their number in the block.
+    public package(set) var rejected: [(row: Int, error: DriverError)] = []
+
+    public init(_ block: RowBlock, _ rows: Range<Int>, rejectedCountMax: Int) {
+        self.block = block
+        self.rows = rows
+        self.rejectedCountMax = rejectedCountMax
+    }
+
+    /// Rows that are in the table.
+    public var writtenCount: Int { doneCount - rejected.count }
+
+    /// All rows were written.
+    public func noteAll() { doneCount = rows.count }
+
+    /// Nothing of it was done, or it was undone.
+    package func restart() {
+        doneCount = 0
+        rejected = []
+    }
+}
+
+/// How rows of a file get into a table of an engine.
+///
+/// - Thread: any.
+public protocol RowLoading: Sendable {
+    /// Whether a run writes a whole block (`RunKind.load`). If not, it is a statement with many values; so many at most.
+    var statementValueCountMax: Int? { get }
+    /// Whether a driver writes the rows before one that is refused, and tells which one it is; if not, nothing of the run is done.
+    var tellsRefusedRow: Bool { get }
+    /// Whether texts that are numbers are to be given as such, for columns of numbers: the engine would look at each.
+    var takesNumbers: Bool { get }
+    /// Whether a transaction in which something has failed needs a savepoint to go on.
+    var needsSavepoint: Bool { get }
+    /// What begins a transaction that writes.
+    var beginText: String { get }
+    /// A name within the quotes of the engine.
+    func quoted(_ name: String) -> String
+    /// What the engine calls a type.
+    func name(of type: ColumnType) -> String
+    /// The statement of a run of so many rows; `table` and `columns` are within quotes.
+    func text(table: String, columns: [String], rowCount: Int) -> String
+}
+
+extension RowLoading {
+    public var statementValueCountMax: Int? { nil }
+    public var tellsRefusedRow: Bool { false }
+    public var needsSavepoint: Bool { false }
+    public var takesNumbers: Bool { false }
+
+    /// The same with another character, where a name is in these.
+    package func quoted(_ name: String, in quote: Character) -> String {
+        var text = String(quote)
+        for character in name.unicodeScalars {
+            text.unicodeScalars.append(character)
+            if String(character) == String(quote) { text.unicodeScalars.append(character) }
+        }
+        text.append(quote)
+        return text
+    }
+
+    /// `INSERT` with a placeholder for each value.
+    package func insertText(_ table: String, _ columns: [String], rowCount: Int) -> String {
+        let row = "(" + [String](repeating: "?", count: columns.count).joined(separator: ",") + ")"
+        let rows = [String](repeating: row, count: rowCount).joined(separator: ",")
+        return "INSERT INTO \(table)(\(columns.joined(separator: ","))) VALUES \(rows)"
+    }
+}
+
+extension DriverValue {
+    /// A value of a file. Its bytes are the block's.
+    public init(_ cell: Cell, in rows: RowView) {
+        switch cell.kind {
+        case .null: self = .null
+        case .bool: self = .bool(cell.bool)
+        case .integer: self = .integer(cell.integer)
+        case .real: self = .real(cell.real)
+        case .text: self = .text(rows.bytes(of: cell))
+        case .blob: self = .blob(rows.bytes(of: cell))
+        }
+    }
+}
+
+extension DriverError {
+    /// An engine that has no tables, or cannot be given rows in this way.
+    public static let noTables = DriverError(
+        .badRequest, "The engine has no tables into which rows could be imported.", sqlState: "0A000")
+}

@@ -1,0 +1,161 @@
+// Rows of a file into a table: the daemon reads from a descriptor that the client passes.
+
+internal import Glibc
+internal import LinuxSystem
+internal import WireProtocol
+
+/// How a file is imported; docs/protocol.md, Transfers, says it exactly.
+public struct ImportOptions: Sendable {
+    /// `nil`: the default database.
+    public var database: String?
+    public var namespace: String?
+    /// Columns of the table for the fields of each line; empty: those that the first line names, or all.
+    public var columns: [String] = []
+    public var format = RowFileFormat.csv
+    /// Whether the first line of CSV and TSV has the names of the columns.
+    public var hasHeader = true
+    /// Between two fields; `nil`: a comma, or a tab.
+    public var delimiter: String?
+    /// What stands for null; `nil`: an empty field in CSV, `\N` in TSV.
+    public var null: String?
+    /// "utf-8", "utf-16le", "utf-16be", "latin-1"; `nil`: what the file's first bytes say, or UTF-8.
+    public var encoding: String?
+    /// Makes the table, with types by the first rows.
+    public var createsTable = false
+    /// Only looks at the file, and says which types its columns have.
+    public var isDryRun = false
+    /// All rows or none, in one transaction, which on SQLite keeps other writers waiting.
+    public var isAtomic = false
+    /// Lines that may be refused before it ends.
+    public var rejectedCountMax: Int64 = 0
+    /// The daemon gives up after that time of work.
+    public var timeout: Duration?
+
+    public init() {}
+}
+
+/// How far an import is.
+public struct TransferStatus: Sendable {
+    public let byteCount: Int64
+    /// `nil` if it is not known.
+    public let totalByteCount: Int64?
+    public let rowCount: Int64
+}
+
+/// What an import has done.
+public struct ImportResult: Sendable {
+    /// A line that is no row of the table, and why.
+    public struct RejectedLine: Sendable, Equatable {
+        public let line: Int64
+        public let reason: String
+    }
+
+    /// A column, and its type where that is known.
+    public struct Column: Sendable, Equatable {
+        public let name: String
+        public let type: String?
+    }
+
+    public let byteCount: Int64
+    public let rowCount: Int64
+    public let rejectedCount: Int64
+    /// The first of them.
+    public let rejected: [RejectedLine]
+    public let columns: [Column]
+    /// The statement that makes the table, if it is to be made.
+    public let sql: String?
+}
+
+extension BlockingClient {
+    /// Writes the rows of an open file or pipe into a table.
+    ///
+    /// The daemon reads files and pipes itself; anything else (a terminal, a socket) this process reads.
+    /// - Parameters:
+    ///   - descriptor: open for reading; the caller owns it. It is read from where it stands.
+    ///   - relation: the table.
+    ///   - options: how the file is read, and what becomes of its rows.
+    ///   - progress: called now and then.
+    /// - Returns: what was done, and which lines were refused.
+    /// - Throws: `ClientError.server`; it says which rows are in the table then.
+    public func importRows(
+        from descriptor: Int32, into relation: String, options: ImportOptions = ImportOptions(),
+        progress: ((TransferStatus) -> Void)? = nil
+    ) throws(ClientError) -> ImportResult {
+        try importRows(from: descriptor, into: relation, .database(options.database), options, progress)
+    }
+
+    func importRows(
+        from descriptor: Int32, into relation: String, _ target: Target, _ options: ImportOptions,
+        _ progress: ((TransferStatus) -> Void)?
+    ) throws(ClientError) -> ImportResult {
+        try offerDescriptors()
+        let request = Request.importRows(
+            relation: relation, target, options.wireOptions(tellsProgress: progress != nil))
+        guard !PipeCopy.isReadable(byOthers: descriptor) else {
+            return try wait(for: try start(request, passing: descriptor), progress)
+        }
+        let reader: Int32
+        do throws(Errno) {
+            reader = try PipeCopy.start(from: descriptor)
+        } catch {
+            throw .invalidRequest("no pipe can be made: \(error)")
+        }
+        let id = try started(request, OwnedDescriptor(reader))
+        return try wait(for: id, progress)
+    }
+
+    /// Sends the reading end of a pipe, of which then only the daemon has one.
+    private func started(_ request: Request, _ reader: consuming OwnedDescriptor) throws(ClientError) -> Int64 {
+        let id = try start(request, passing: reader.number)
+        reader.close()
+        return id
+    }
+
+    private func wait(for id: Int64, _ progress: ((TransferStatus) -> Void)?) throws(ClientError) -> ImportResult {
+        while true {
+            switch try next(id, until: nil) {
+            case .rows, .resultEnd: break
+            case .progress(let data):
+                let status = ImportProgress(data)
+                progress?(
+                    TransferStatus(
+                        byteCount: status.byteCount, totalByteCount: status.totalByteCount, rowCount: status.rowCount))
+            case .finished(let reply): return ImportResult(ImportReply(reply.data))
+            case .failed(let error): throw error
+            }
+        }
+    }
+}
+
+extension ImportResult {
+    fileprivate init(_ reply: ImportReply) {
+        byteCount = reply.byteCount
+        rowCount = reply.rowCount
+        rejectedCount = reply.rejectedCount
+        rejected = reply.rejected.map { RejectedLine(line: $0.line, reason: $0.reason) }
+        columns = reply.columns.map { Column(name: $0.name, type: $0.type) }
+        sql = reply.sql
+    }
+}
+
+extension ImportOptions {
+    private static let progressMilliseconds: Int64 = 100
+
+    fileprivate func wireOptions(tellsProgress: Bool) -> ImportRequest.Options {
+        var wire = ImportRequest.Options()
+        wire.namespace = namespace
+        wire.columns = columns
+        wire.format = ExportFormat(rawValue: format.rawValue) ?? .csv
+        wire.hasHeader = hasHeader
+        wire.delimiter = delimiter
+        wire.null = null
+        wire.encoding = encoding
+        wire.create = createsTable
+        wire.isDryRun = isDryRun
+        wire.isAtomic = isAtomic
+        wire.rejectedCountMax = rejectedCountMax
+        wire.timeoutMilliseconds = timeout.map { max(1, $0.milliseconds) }
+        wire.progressMilliseconds = tellsProgress ? Self.progressMilliseconds : nil
+        return wire
+    }
+}

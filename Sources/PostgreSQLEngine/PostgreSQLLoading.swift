@@ -1,0 +1,96 @@
+// Rows of a file into tables of PostgreSQL: COPY FROM STDIN in its text format, one for each block.
+
+internal import ByteBuffers
+internal import CNumbers
+internal import DatabaseContract
+internal import Tabular
+
+struct PostgreSQLLoading: RowLoading {
+    var needsSavepoint: Bool { true }
+    var beginText: String { "BEGIN" }
+
+    func quoted(_ name: String) -> String { quoted(name, in: "\"") }
+
+    func name(of type: ColumnType) -> String {
+        switch type {
+        case .boolean: "boolean"
+        case .integer: "bigint"
+        case .real: "double precision"
+        case .text: "text"
+        case .blob: "bytea"
+        }
+    }
+
+    func text(table: String, columns: [String], rowCount: Int) -> String {
+        "COPY \(table)(\(columns.joined(separator: ","))) FROM STDIN"
+    }
+}
+
+/// Writes rows in the text format of COPY.
+/// - Source: https://www.postgresql.org/docs/15/sql-copy.html, File Formats
+struct CopyText: ~Copyable {
+    private(set) var bytes = ByteBuffer()
+
+    mutating func append(_ load: RowLoad) {
+        let rows = load.block.view
+        for row in load.rows {
+            for column in 0..<rows.columnCount {
+                if column > 0 { bytes.append(UInt8(ascii: "\t")) }
+                append(rows.cell(row, column), rows)
+            }
+            bytes.append(UInt8(ascii: "\n"))
+        }
+    }
+
+    private mutating func append(_ cell: Cell, _ rows: RowView) {
+        switch cell.kind {
+        case .null: bytes.append("\\N")
+        case .bool: bytes.append(cell.bool ? "t" : "f" as StaticString)
+        case .integer: bytes.append(String(cell.integer))
+        case .real: append(cell.real)
+        case .text: append(text: rows.bytes(of: cell))
+        case .blob: append(blob: rows.bytes(of: cell))
+        }
+    }
+
+    private mutating func append(_ value: Double) {
+        guard value.isFinite else {
+            return bytes.append(value.isNaN ? "NaN" : value > 0 ? "Infinity" : "-Infinity" as StaticString)
+        }
+        let room = bytes.writable(Int(CNUMBERS_DOUBLE_BYTE_COUNT_MAX))
+        guard let start = room.baseAddress?.assumingMemoryBound(to: CChar.self) else { return }
+        bytes.commit(cnumbers_format_double(value, start))
+    }
+
+    private mutating func append(text: UnsafeRawBufferPointer) {
+        var start = 0
+        for (index, byte) in text.enumerated() {
+            let escaped: StaticString
+            switch byte {
+            case 9: escaped = "\\t"
+            case 10: escaped = "\\n"
+            case 13: escaped = "\\r"
+            case UInt8(ascii: "\\"): escaped = "\\\\"
+            default: continue
+            }
+            bytes.append(UnsafeRawBufferPointer(rebasing: text[start..<index]))
+            bytes.append(escaped)
+            start = index + 1
+        }
+        bytes.append(UnsafeRawBufferPointer(rebasing: text[start...]))
+    }
+
+    private mutating func append(blob: UnsafeRawBufferPointer) {
+        bytes.append("\\\\x")
+        let target = bytes.writable(2 * blob.count)
+        for (index, byte) in blob.enumerated() {
+            target[2 * index] = Self.digit(byte >> 4)
+            target[2 * index + 1] = Self.digit(byte & 15)
+        }
+        bytes.commit(2 * blob.count)
+    }
+
+    private static func digit(_ value: UInt8) -> UInt8 {
+        value + (value < 10 ? UInt8(ascii: "0") : UInt8(ascii: "a") - 10)
+    }
+}

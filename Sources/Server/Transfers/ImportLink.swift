@@ -1,0 +1,546 @@
+// An `import` request on its way: the file is read by a worker, block after block, while the engine writes the rows of the block
+// before.
+
+internal import DatabaseContract
+internal import LinuxSystem
+internal import Synchronization
+internal import Tabular
+internal import WireProtocol
+
+/// What one request wants.
+struct ImportWanted {
+    var table: String
+    var namespace: String?
+    var columns: [String]?
+    var options: TabularOptions
+    var encoding: TextEncoding?
+    var create = false
+    var isDryRun = false
+    var isAtomic = false
+    var rejectedCountMax = 0
+    var progressMilliseconds: Int64?
+}
+
+/// Where the rows go.
+struct ImportPlace {
+    /// What runs the statements of a request that is not atomic, or of a session.
+    var link: any DatabaseLink
+    /// For an atomic one outside of a session.
+    var database: (any Database)?
+    var isSession: Bool
+    var mayWrite: Bool
+    var loading: any RowLoading
+}
+
+/// Runs one `import` request, as a link to the database would: for the connection it is one run, whatever it takes.
+///
+/// Its stages: a worker looks at the first row; the engine is asked for the columns of the table, or makes it; then there are two
+/// activities side by side: a worker reads and finds rows, and the engine writes those of the block before.
+/// - Thread: its loop's.
+final class ImportLink: DatabaseLink {
+    private enum Stage {
+        case idle
+        /// Until the file has answered.
+        case head
+        /// A statement around the rows.
+        case asking(InnerRun)
+        /// A connection of its own is being opened.
+        case opening
+        /// Rows are read, and written.
+        case rows
+        case ended
+    }
+
+    let wanted: ImportWanted
+    private let place: ImportPlace
+    private let context: LoopContext
+    private let account: UserAccount
+    private let source: ImportSource
+    private var stage = Stage.idle
+    private var operation: Operation?
+    private var owner = LinkOwner.nobody
+    private var result: RunOutcome?
+    private var isInCall = false
+
+    /// A connection of its own, for one transaction.
+    private var ownLink: (any DatabaseLink)?
+    private var isInTransaction = false
+    private var isInSavepoint = false
+    /// Quoted.
+    private var table = ""
+    private var names: [String] = []
+    private(set) var columns: [ImportedColumn] = []
+    private(set) var createText: String?
+    private(set) var queue: ImportQueue
+
+    /// A worker reads the file.
+    private var isReading = false
+    /// Rows that were read and are not begun yet.
+    private var ready: ImportPart?
+    /// Of which rows are being written.
+    private var writing: ImportPart?
+    private var running: (run: InnerRun, load: RowLoad)?
+    private var used: RowBlock?
+    private(set) var byteCount: Int64 = 0
+    private var totalByteCount: Int64?
+    private var lastProgress = MonotonicInstant.now
+    private var charged = 0
+
+    /// A block that has grown beyond this is not read ahead of.
+    private static let aheadByteCountMax = 4 << 20
+
+    init(
+        _ wanted: ImportWanted, _ place: ImportPlace, _ file: PassedFile, _ context: LoopContext,
+        _ account: UserAccount
+    ) {
+        self.wanted = wanted
+        self.place = place
+        self.context = context
+        self.account = account
+        source = ImportSource(
+            file, wanted.options, wanted.encoding, rowByteCountMax: context.limits.rowByteCountMax)
+        queue = ImportQueue(
+            rejectedCountMax: wanted.rejectedCountMax, pieceRowCountMax: .max,
+            tellsRefusedRow: place.loading.tellsRefusedRow)
+        account.transfers.add(1)
+    }
+
+    deinit {
+        account.transfers.add(-1)
+        account.bufferedBytes.add(-charged)
+    }
+
+    // MARK: As a link
+
+    var databaseName: String { place.link.databaseName }
+    var engine: Engine { place.link.engine }
+    var serverVersion: String { place.link.serverVersion }
+    var transaction: TransactionState { place.link.transaction }
+    func pressure(on uid: UInt32) -> LinkPressure { (ownLink ?? place.link).pressure(on: uid) }
+    func close() {}
+    func resume(_ run: StatementRun) -> RunOutcome { .pending }
+
+    func start(_ run: StatementRun, for owner: LinkOwner) -> RunOutcome {
+        operation = run as? Operation
+        self.owner = owner
+        stage = .head
+        let source = source
+        onWorker { () -> Result<ImportSource.Head, ImportFailure> in
+            do throws(ImportFailure) { return .success(try source.readHead()) } catch { return .failure(error) }
+        } then: {
+            self.takeHead($0)
+        }
+        // Its time is the client's until the file has answered, from when the operation is seen as running.
+        let here = LoopBound(self, context.loop.mailbox)
+        context.loop.mailbox.submit { if case .head = here.wrapped.stage { here.wrapped.beginWaiting() } }
+        return .pending
+    }
+
+    func stop(_ run: StatementRun, _ reason: StopReason) -> RunOutcome {
+        run.requestStop(reason)
+        isInCall = true
+        result = nil
+        source.stop()
+        if let running {
+            let link = link
+            if link.stop(running.run, reason) == .ended { running.run.onEnd() }
+        } else {
+            switch stage {
+            case .asking(let inner): if link.stop(inner, reason) == .ended { inner.onEnd() }
+            case .head, .rows: fail(.stopped(reason))
+            case .idle, .opening, .ended: break
+            }
+        }
+        isInCall = false
+        return result ?? .pending
+    }
+
+    private func settle(_ outcome: RunOutcome) {
+        if isInCall {
+            result = outcome
+        } else if let operation {
+            outcome.tell(operation)
+        }
+    }
+
+    /// What statements run on.
+    private var link: any DatabaseLink { ownLink ?? place.link }
+
+    // MARK: The file
+
+    /// Does something on a thread that may wait for the file, then goes on here, unless the request has ended.
+    private func onWorker<Answer: Sendable>(
+        _ work: @escaping @Sendable () -> Answer, then: @escaping (Answer) -> Void
+    ) {
+        isReading = true
+        let mailbox = context.loop.mailbox
+        let here = LoopBound(then, mailbox)
+        let link = LoopBound(self, mailbox)
+        context.shared.transfers.submit(for: owner.uid) {
+            let answer = work()
+            mailbox.submit {
+                link.wrapped.isReading = false
+                if case .ended = link.wrapped.stage { return }
+                here.wrapped(answer)
+            }
+        }
+    }
+
+    /// Nothing is done until the file has more: the time is the client's, and others may need what is held.
+    private func beginWaiting() {
+        guard let operation, let connection = operation.connection, operation.progress == .running else { return }
+        connection.move(operation, to: .waitingForFile)
+        operation.waitingSince = context.loop.now
+        operation.stopClock(at: .now)
+        connection.disarmTimer(operation)
+        context.housekeeper.watch(connection)
+    }
+
+    private func endWaiting() {
+        guard let operation, let connection = operation.connection, operation.progress == .waitingForFile else {
+            return
+        }
+        connection.move(operation, to: .running)
+        operation.resumeClock(at: .now)
+        connection.armTimer(operation)
+    }
+
+    private func takeHead(_ answer: Result<ImportSource.Head, ImportFailure>) {
+        endWaiting()
+        switch answer {
+        case .failure(let failure): fail(DriverError(failure))
+        case .success(let head):
+            totalByteCount = head.byteCountInAll
+            switch Result<ImportNames, DriverError>(head.names, wanted) {
+            case .failure(let error): fail(error)
+            case .success(let found): ask(found)
+            }
+        }
+    }
+
+    // MARK: Before the rows
+
+    private func ask(_ found: ImportNames) {
+        table = [wanted.namespace, wanted.table].compactMap { $0.map(place.loading.quoted) }.joined(separator: ".")
+        names = found.names ?? []
+        if wanted.create {
+            beginReader(found, known: found.names ?? (0..<found.fieldCount).map { "column\($0 + 1)" })
+            return goOn()
+        }
+        run("SELECT * FROM \(table)", kind: .describe, mayWrite: false) { inner in
+            if let error = inner.error { return self.fail(error) }
+            let all = inner.description?.columns ?? []
+            self.beginReader(found, known: found.names ?? all.map { String(decoding: $0.name, as: UTF8.self) })
+            let types = all.map { (String(decoding: $0.name, as: UTF8.self).lowercased(), $0.type) }
+            self.describe { name in types.first { $0.0 == name.lowercased() }?.1 }
+            self.tellTypes()
+            self.begin()
+        }
+    }
+
+    private func beginReader(_ found: ImportNames, known: [String]) {
+        names = known
+        source.begin(
+            found.keys ?? known.map { Array($0.utf8) }, ignoringOtherKeys: wanted.columns != nil,
+            infersTypes: wanted.create, ofAllRows: wanted.isDryRun)
+        let most = place.loading.statementValueCountMax.map { max(1, $0 / max(1, names.count)) } ?? .max
+        queue = ImportQueue(
+            rejectedCountMax: wanted.rejectedCountMax, pieceRowCountMax: most,
+            tellsRefusedRow: place.loading.tellsRefusedRow)
+    }
+
+    private func describe(_ type: (String) -> String?) {
+        columns = names.map { name in
+            var column = ImportedColumn()
+            column.name = name
+            column.type = type(name)
+            return column
+        }
+    }
+
+    /// What is known of the columns' types before the rows are read.
+    private func tellTypes() {
+        let types = columns.map { $0.type.flatMap(ColumnType.init) }
+        let blobs = wanted.options.format == .tsv ? types.indices.filter { types[$0] == .blob } : []
+        source.setTypes(types, blobColumns: blobs, makesNumbers: place.loading.takesNumbers)
+    }
+
+    /// Opens a transaction if there is to be one of its own.
+    private func begin() {
+        guard !wanted.isDryRun, wanted.isAtomic, place.link.transaction == .none || !place.isSession else {
+            return beginTable()
+        }
+        guard !place.isSession, let database = place.database else { return beginTransaction() }
+        stage = .opening
+        let session = SessionRequest(owner: owner, isReadOnly: false, clientName: nil)
+        if let opening = database.openSession(session, context.drivers, done: { self.opened($0) }) { opened(opening) }
+    }
+
+    private func opened(_ opening: SessionOpening) {
+        switch opening {
+        case .success(let link):
+            ownLink = link
+            if let reason = operation?.stopReason { return fail(.stopped(reason)) }
+            beginTransaction()
+        case .failure(let error): fail(error)
+        }
+    }
+
+    private func beginTransaction() {
+        run(place.loading.beginText) { inner in
+            if let error = inner.error { return self.fail(error) }
+            self.isInTransaction = true
+            self.beginTable()
+        }
+    }
+
+    private func beginTable() {
+        guard let createText, !wanted.isDryRun else { return goOn() }
+        run(createText) { inner in
+            if let error = inner.error { return self.fail(error) }
+            self.goOn()
+        }
+    }
+
+    /// The first rows say of which types the columns are.
+    private func makeTable(_ types: [ColumnType]) {
+        let loading = place.loading
+        let columns = zip(names, types).map { "\(loading.quoted($0)) \(loading.name(of: $1))" }
+        createText = "CREATE TABLE \(table)(\(columns.joined(separator: ", ")))"
+        describe { name in self.names.firstIndex(of: name).map { types[$0].rawValue } }
+    }
+
+    /// Runs a statement of ours.
+    private func run(
+        _ text: String, kind: RunKind = .statement, mayWrite: Bool = true, _ done: @escaping (InnerRun) -> Void
+    ) {
+        let inner = InnerRun(text, RowSink(), mayWrite: mayWrite && place.mayWrite)
+        inner.kind = kind
+        stage = .asking(inner)
+        start(inner) {
+            guard case .asking = self.stage else { return }
+            self.stage = .rows
+            done(inner)
+        }
+    }
+
+    private func start(_ inner: InnerRun, _ done: @escaping () -> Void) {
+        let link = link
+        inner.onFill = { [unowned inner] in if link.resume(inner) == .ended { inner.onEnd() } }
+        inner.onEnd = { [unowned inner] in
+            inner.onFill = {}
+            inner.onEnd = {}
+            done()
+        }
+        switch link.start(inner, for: owner) {
+        case .pending: break
+        case .filled: inner.onFill()
+        case .ended: inner.onEnd()
+        }
+    }
+
+    // MARK: Rows
+
+    /// Does what can be done: reads ahead, and has rows written.
+    private func goOn() {
+        stage = .rows
+        if ready == nil, !isReading, writing?.isLast != true, mayReadAhead { read() }
+        guard running == nil else { return }
+        if writing != nil { return writeNext() }
+        guard let part = ready else { return beginWaiting() }
+        ready = nil
+        endWaiting()
+        begin(part)
+    }
+
+    private var mayReadAhead: Bool { (writing?.block.heldByteCount ?? 0) <= Self.aheadByteCountMax }
+
+    private func read() {
+        let (source, block) = (source, used)
+        used = nil
+        onWorker {
+            source.readPart(reusing: block)
+        } then: { part in
+            self.ready = part
+            self.byteCount = part.byteCount
+            self.charge()
+            if self.running == nil { self.goOn() }
+            self.tellProgress()
+        }
+    }
+
+    private func charge() {
+        let wanted = [ready?.block, writing?.block, used].reduce(0) { $0 + ($1?.heldByteCount ?? 0) }
+        account.bufferedBytes.add(wanted - charged)
+        charged = wanted
+    }
+
+    private func begin(_ part: ImportPart) {
+        writing = part
+        guard let types = part.types else { return writeNext() }
+        makeTable(types)
+        if wanted.isDryRun { writeNext() } else { begin() }
+    }
+
+    /// Whether the block's own lines were looked at.
+    private var isTaken = false
+
+    private func writeNext() {
+        guard let part = writing else { return goOn() }
+        if !isTaken {
+            isTaken = true
+            let tooMany = wanted.isDryRun ? queue.count(part.block) : queue.take(part.block)
+            if let tooMany {
+                return fail(
+                    DriverError(
+                        .badRequest, "Line \(tooMany.line) of the file: \(tooMany.reason)",
+                        hint: wanted.rejectedCountMax == 0
+                            ? "\"max_rejected\" lets an import go on behind such lines." : nil, sqlState: "22P04"))
+            }
+        }
+        if let reason = operation?.stopReason { return fail(.stopped(reason)) }
+        guard !wanted.isDryRun, let rows = queue.next() else { return endBlock(part) }
+        guard needsSavepoint, !isInSavepoint else { return write(rows, part.block) }
+        run("SAVEPOINT litebase_import") { inner in
+            if let error = inner.error { return self.fail(error) }
+            self.isInSavepoint = true
+            self.write(rows, part.block)
+        }
+    }
+
+    /// What fails must not take the rest of the transaction with it.
+    private var needsSavepoint: Bool {
+        place.loading.needsSavepoint && (isInTransaction || (place.isSession && place.link.transaction == .active))
+    }
+
+    private func write(_ rows: Range<Int>, _ block: RowBlock) {
+        stage = .rows
+        let load = RowLoad(block, rows, rejectedCountMax: queue.rejectableCount)
+        let text = place.loading.text(
+            table: table, columns: names.map(place.loading.quoted), rowCount: rows.count)
+        let inner = InnerRun(text, RowSink(), mayWrite: place.mayWrite, valueByteCount: block.count)
+        if place.loading.statementValueCountMax == nil {
+            inner.kind = .load(load)
+        } else {
+            let view = block.view
+            var parameters: [DriverParameter] = []
+            parameters.reserveCapacity(rows.count * view.columnCount)
+            for row in rows {
+                for column in 0..<view.columnCount {
+                    parameters.append(DriverParameter(name: nil, value: DriverValue(view.cell(row, column), in: view)))
+                }
+            }
+            inner.parameters = parameters
+        }
+        running = (inner, load)
+        start(inner) {
+            guard self.running?.run === inner else { return }
+            self.running = nil
+            self.didWrite(inner, load)
+        }
+    }
+
+    private func didWrite(_ inner: InnerRun, _ load: RowLoad) {
+        if inner.error == nil, place.loading.statementValueCountMax != nil { load.noteAll() }
+        let error = queue.didRun(load, inner.error)
+        operation?.summary.rowsAffected = queue.writtenCount
+        operation?.rowCount = queue.writtenCount
+        tellProgress()
+        if inner.error != nil, isInSavepoint {
+            // The transaction goes on, or is undone from here.
+            return run("ROLLBACK TO SAVEPOINT litebase_import") { undone in
+                if let error = error ?? undone.error { return self.fail(error) }
+                self.goOn()
+            }
+        }
+        if isInSavepoint {
+            return run("RELEASE SAVEPOINT litebase_import") { released in
+                self.isInSavepoint = false
+                if let error = released.error { return self.fail(error) }
+                self.goOn()
+            }
+        }
+        if let error { return fail(error) }
+        goOn()
+    }
+
+    private func endBlock(_ part: ImportPart) {
+        isTaken = false
+        writing = nil
+        if let failure = part.failure { return fail(DriverError(failure)) }
+        if part.block.capacity <= Self.aheadByteCountMax { used = part.block }
+        charge()
+        if part.isLast { return commit() }
+        goOn()
+    }
+
+    // MARK: The end
+
+    private func commit() {
+        if wanted.create, createText == nil {
+            return fail(
+                DriverError(
+                    .badRequest, "The file has no rows that could say of which types columns are.", sqlState: "22P04"))
+        }
+        guard isInTransaction else { return end(nil) }
+        isInTransaction = false
+        run("COMMIT") { inner in self.end(inner.error) }
+    }
+
+    /// Ends with an error; what one transaction was to have is undone.
+    private func fail(_ error: DriverError) {
+        source.stop()
+        guard isInTransaction, running == nil else { return end(error) }
+        isInTransaction = false
+        run("ROLLBACK") { _ in
+            self.operation?.summary.rowsAffected = 0
+            self.end(error)
+        }
+    }
+
+    private func end(_ error: DriverError?) {
+        if let error {
+            if wanted.isAtomic { operation?.summary.rowsAffected = 0 }
+            operation?.error = told(error)
+        }
+        stage = .ended
+        ownLink?.close()
+        ownLink = nil
+        ready = nil
+        writing = nil
+        used = nil
+        running = nil
+        charge()
+        settle(.ended)
+        operation = nil
+    }
+
+    /// The error, with what of the file is in the table.
+    private func told(_ error: DriverError) -> DriverError {
+        guard !wanted.isAtomic, !wanted.isDryRun, error.code != .outcomeUnknown, queue.writtenCount > 0 else {
+            return error
+        }
+        let text =
+            place.isSession && place.link.transaction == .active
+            ? "The transaction has the \(queue.writtenCount) rows before it."
+            : "The \(queue.writtenCount) rows before it are in the table."
+        return error.with { $0.detail = [$0.detail, text].compactMap(\.self).joined(separator: " ") }
+    }
+
+    private func tellProgress() {
+        guard let interval = wanted.progressMilliseconds, let operation, let connection = operation.connection,
+            !connection.isClosed
+        else { return }
+        let now = MonotonicInstant.now
+        guard now.nanoseconds(since: lastProgress) / 1_000_000 >= interval,
+            connection.flow.mayProduce(outputByteCount: connection.stream.output.count)
+        else { return }
+        lastProgress = now
+        var answer = ImportProgress()
+        answer.byteCount = byteCount
+        answer.totalByteCount = totalByteCount
+        answer.rowCount = queue.writtenCount
+        answer.rejectedCount = Int64(queue.rejectedCount)
+        connection.tell(answer, of: operation)
+    }
+}

@@ -1,0 +1,113 @@
+// How blocks of rows become runs of an engine: pieces, and what is done when one of them fails. A value without I/O.
+
+internal import DatabaseContract
+internal import Tabular
+
+/// The rows of one block that are still to be written, and what was refused.
+///
+/// An engine that does not tell which row it has refused gets a failed piece again in two halves, until the row is alone.
+struct ImportQueue {
+    /// Rows of the block, the first ones last.
+    private var pieces: [Range<Int>] = []
+    /// Lines that were refused, of all blocks: the first of them with their reasons.
+    private(set) var rejected: [Rejection] = []
+    private(set) var rejectedCount = 0
+    /// Rows that are in the table.
+    private(set) var writtenCount: Int64 = 0
+    let rejectedCountMax: Int
+    /// Rows of one run at most.
+    private let pieceRowCountMax: Int
+    private let tellsRefusedRow: Bool
+
+    init(rejectedCountMax: Int, pieceRowCountMax: Int, tellsRefusedRow: Bool) {
+        self.rejectedCountMax = rejectedCountMax
+        self.pieceRowCountMax = max(1, pieceRowCountMax)
+        self.tellsRefusedRow = tellsRefusedRow
+    }
+
+    /// Takes the rows of a block; the former one has none left.
+    /// - Returns: the line that is one too many to be refused.
+    mutating func take(_ block: RowBlock) -> Rejection? {
+        var start = block.rowCount
+        pieces.removeAll(keepingCapacity: true)
+        // From the end.
+        let remainder = start % pieceRowCountMax
+        if remainder > 0 {
+            pieces.append((start - remainder)..<start)
+            start -= remainder
+        }
+        while start > 0 {
+            pieces.append((start - pieceRowCountMax)..<start)
+            start -= pieceRowCountMax
+        }
+        return note(block.rejections, block.rejectedCount)
+    }
+
+    /// Rows for a dry run.
+    mutating func count(_ block: RowBlock) -> Rejection? {
+        writtenCount += Int64(block.rowCount)
+        return note(block.rejections, block.rejectedCount)
+    }
+
+    private mutating func note(_ found: [Rejection], _ count: Int) -> Rejection? {
+        let first = rejectedCount
+        rejectedCount += count
+        rejected.append(contentsOf: found.prefix(max(0, RowBlock.rejectionCountMax - rejected.count)))
+        guard rejectedCount > rejectedCountMax else { return nil }
+        let index = rejectedCountMax - first
+        return index < found.count ? found[max(0, index)] : found.last
+    }
+
+    /// The next rows to be written; `nil` when the block has none left.
+    mutating func next() -> Range<Int>? { pieces.popLast() }
+
+    /// Rows that a run may refuse by itself.
+    var rejectableCount: Int { max(0, rejectedCountMax - rejectedCount) }
+
+    /// A run has ended.
+    /// - Returns: why nothing more is to be written.
+    mutating func didRun(_ load: RowLoad, _ error: DriverError?) -> DriverError? {
+        writtenCount += Int64(load.writtenCount)
+        for (row, refusal) in load.rejected {
+            _ = note([Rejection(line: load.block.line(row), reason: refusal.details.reason)], 1)
+        }
+        let rest = (load.rows.lowerBound + load.doneCount)..<load.rows.upperBound
+        guard let error else {
+            if !rest.isEmpty { pieces.append(rest) }
+            return nil
+        }
+        guard error.isOfRow else { return error }
+        if tellsRefusedRow { return error.refused(line: load.block.line(error.details.rowIndex ?? rest.lowerBound)) }
+        if rest.count > 1 {
+            let middle = rest.lowerBound + rest.count / 2
+            pieces.append(middle..<rest.upperBound)
+            pieces.append(rest.lowerBound..<middle)
+            return nil
+        }
+        let line = load.block.line(rest.lowerBound)
+        if note([Rejection(line: line, reason: error.details.reason)], 1) == nil { return nil }
+        rejectedCount -= 1
+        if !rejected.isEmpty, rejected.last?.line == line { rejected.removeLast() }
+        return error.refused(line: line)
+    }
+}
+
+extension DriverError {
+    /// Whether another row may be written all the same.
+    fileprivate var isOfRow: Bool {
+        switch code {
+        case .constraintViolation, .databaseError: true
+        case .limitExceeded: details.rowIndex != nil
+        default: false
+        }
+    }
+
+    /// The same error, with the line of the file.
+    fileprivate func refused(line: Int64) -> DriverError {
+        with {
+            $0.message = "Line \(line) was refused: \($0.message)"
+            $0.rowIndex = nil
+            $0.place = nil
+        }
+    }
+}

@@ -1,0 +1,246 @@
+// `import`: the rows of a file that the client has opened, into a table.
+
+public import ByteBuffers
+
+/// `import`: rows of a file into a table.
+public struct ImportRequest: TransferRequest {
+    public typealias Reply = ImportReply
+    public static var type: RequestType { RequestType("import", reply: "import_response") }
+
+    /// The name of the table, UTF-8.
+    public private(set) var relation = UnsafeRawBufferPointer(start: nil, count: 0)
+    public private(set) var namespace: UnsafeRawBufferPointer?
+    /// Names of the columns for the fields of each line, in their order; of JSON, the keys that are taken.
+    public private(set) var columns: [UnsafeRawBufferPointer]?
+    public private(set) var format = ExportFormat.csv
+    public private(set) var hasHeader = true
+    public private(set) var delimiter: UInt8?
+    public private(set) var null: UnsafeRawBufferPointer?
+    public private(set) var encoding: UnsafeRawBufferPointer?
+    /// Whether the table is to be made.
+    public private(set) var create = false
+    /// Whether the file is only looked at.
+    public private(set) var isDryRun = false
+    /// Whether all rows become visible at once, or none.
+    public private(set) var isAtomic = false
+    /// Lines that may be refused.
+    public private(set) var rejectedCountMax: Int64 = 0
+    public private(set) var target = Target()
+    public private(set) var timeoutMilliseconds: Int64?
+    public private(set) var transfer = TransferFields()
+
+    /// No engine has tables with more.
+    private static let columnCountMax = 32_766
+
+    public init(_ data: UnsafeRawBufferPointer?) throws(DecodeError) {
+        var fields = try FieldReader(data)
+        var relation: UnsafeRawBufferPointer?
+        while let name = try fields.nextName() {
+            if name.equals("relation") {
+                relation = try fields.optionalText("relation")
+            } else if name.equals("namespace") {
+                namespace = try fields.optionalText("namespace")
+            } else if name.equals("columns") {
+                if !fields.skipNull() { columns = try Self.readColumns(&fields) }
+            } else if name.equals("create") {
+                create = try fields.optionalBool("create") ?? false
+            } else if name.equals("dry_run") {
+                isDryRun = try fields.optionalBool("dry_run") ?? false
+            } else if name.equals("atomic") {
+                isAtomic = try fields.optionalBool("atomic") ?? false
+            } else if name.equals("max_rejected") {
+                rejectedCountMax = try fields.optionalPositive("max_rejected") ?? 0
+            } else if name.equals("timeout_ms") {
+                timeoutMilliseconds = try fields.optionalPositive("timeout_ms")
+            } else if try readFormatField(name, &fields) {
+                continue
+            } else if try target.readField(name, from: &fields) {
+                continue
+            } else if try !transfer.readField(name, from: &fields) {
+                try fields.reader.skip()
+            }
+        }
+        guard let relation else { throw DecodeError(.missing(field: "relation"), at: 0) }
+        try target.check()
+        try transfer.check()
+        self.relation = relation
+    }
+
+    private mutating func readFormatField(
+        _ name: UnsafeRawBufferPointer, _ fields: inout FieldReader
+    ) throws(DecodeError) -> Bool {
+        if name.equals("format") {
+            format = try ExportFormat.read(&fields)
+        } else if name.equals("header") {
+            hasHeader = try fields.optionalBool("header") ?? true
+        } else if name.equals("delimiter") {
+            delimiter = try Delimiter.read(&fields)
+        } else if name.equals("null") {
+            null = try fields.optionalText("null")
+        } else if name.equals("encoding") {
+            encoding = try fields.optionalText("encoding")
+        } else {
+            return false
+        }
+        return true
+    }
+
+    private static func readColumns(_ fields: inout FieldReader) throws(DecodeError) -> [UnsafeRawBufferPointer] {
+        let start = fields.reader.offset
+        let count = try fields.reader.readArray("columns")
+        guard count > 0, count <= columnCountMax else {
+            throw DecodeError(.outOfRange(field: "columns", wanted: "one to 32,766 names"), at: start)
+        }
+        var columns: [UnsafeRawBufferPointer] = []
+        for _ in 0..<count { columns.append(try fields.reader.readText("columns")) }
+        return columns
+    }
+
+    /// What a client may ask for besides its table.
+    public struct Options: Sendable {
+        public var namespace: String?
+        public var columns: [String] = []
+        public var format = ExportFormat.csv
+        public var hasHeader = true
+        public var delimiter: String?
+        public var null: String?
+        public var encoding: String?
+        public var create = false
+        public var isDryRun = false
+        public var isAtomic = false
+        public var rejectedCountMax: Int64 = 0
+        public var timeoutMilliseconds: Int64?
+        public var progressMilliseconds: Int64?
+
+        public init() {}
+    }
+
+    /// Writes the data of a request that takes one descriptor.
+    public static func write(
+        relation: String, target: TargetName, options: Options, _ writer: inout RequestWriter,
+        _ output: inout ByteBuffer
+    ) {
+        writer.field("relation", relation, into: &output)
+        writer.optional("namespace", options.namespace, into: &output)
+        if !options.columns.isEmpty {
+            writer.key("columns", into: &output)
+            writer.beginArray(into: &output)
+            for column in options.columns { writer.text(column, into: &output) }
+            writer.endArray(into: &output)
+        }
+        target.write(&writer, &output)
+        writer.field("format", options.format.rawValue, into: &output)
+        if !options.hasHeader { writer.field("header", false, into: &output) }
+        writer.optional("delimiter", options.delimiter, into: &output)
+        writer.optional("null", options.null, into: &output)
+        writer.optional("encoding", options.encoding, into: &output)
+        if options.create { writer.field("create", true, into: &output) }
+        if options.isDryRun { writer.field("dry_run", true, into: &output) }
+        if options.isAtomic { writer.field("atomic", true, into: &output) }
+        if options.rejectedCountMax > 0 { writer.field("max_rejected", options.rejectedCountMax, into: &output) }
+        writer.optional("timeout_ms", options.timeoutMilliseconds, into: &output)
+        TransferFields.write(progressMilliseconds: options.progressMilliseconds, &writer, &output)
+    }
+}
+
+/// What has been imported.
+public struct ImportReply: ReplyData {
+    public var byteCount: Int64 = 0
+    public var more = false
+    /// Rows that are in the table; of a dry run, that were found.
+    public var rowCount: Int64 = 0
+    public var rejectedCount: Int64 = 0
+    /// The first of those lines.
+    public var rejected: [RejectedLine] = []
+    public var columns: [ImportedColumn] = []
+    /// What makes the table; only if it is to be made.
+    public var sql: String?
+    public var transaction = ""
+    public var elapsedMicroseconds: Int64 = 0
+
+    public init() {}
+
+    public mutating func visit(_ visitor: inout some FieldVisitor) {
+        visitor.field("bytes", &byteCount)
+        visitor.field(QueryFrame.more, &more)
+        visitor.field("row_count", &rowCount)
+        visitor.field("rejected_count", &rejectedCount)
+        visitor.field("rejected", &rejected)
+        visitor.field(QueryFrame.columns, &columns)
+        visitor.optional("sql", &sql)
+        visitor.field("transaction", &transaction)
+        visitor.field("elapsed_us", &elapsedMicroseconds)
+    }
+}
+
+/// A line that is no row of the table.
+public struct RejectedLine: ReplyData {
+    public var line: Int64 = 0
+    public var reason = ""
+
+    public init() {}
+
+    public mutating func visit(_ visitor: inout some FieldVisitor) {
+        visitor.field("line", &line)
+        visitor.field("reason", &reason)
+    }
+}
+
+/// A column into which values went.
+public struct ImportedColumn: ReplyData {
+    public var name = ""
+    public var type: String?
+
+    public init() {}
+
+    public mutating func visit(_ visitor: inout some FieldVisitor) {
+        visitor.field("name", &name)
+        visitor.field("type", &type)
+    }
+}
+
+/// How far an import is: the data of its replies before the last.
+public struct ImportProgress: ReplyData {
+    public var byteCount: Int64 = 0
+    /// `nil` if it is not known.
+    public var totalByteCount: Int64?
+    public var rowCount: Int64 = 0
+    public var rejectedCount: Int64 = 0
+    public var more = true
+
+    public init() {}
+
+    public mutating func visit(_ visitor: inout some FieldVisitor) {
+        visitor.field("bytes", &byteCount)
+        visitor.optional("total_bytes", &totalByteCount)
+        visitor.field("row_count", &rowCount)
+        visitor.field("rejected_count", &rejectedCount)
+        visitor.field(QueryFrame.more, &more)
+    }
+}
+
+/// What is between two fields of a line.
+enum Delimiter {
+    static func read(_ fields: inout FieldReader) throws(DecodeError) -> UInt8? {
+        let start = fields.reader.offset
+        guard let text = try fields.optionalText("delimiter") else { return nil }
+        guard text.count == 1, isPossible(text[0]) else {
+            throw DecodeError(
+                .outOfRange(
+                    field: "delimiter", wanted: "one character of ASCII, no letter, digit, quote, backslash or line end"
+                ),
+                at: start)
+        }
+        return text[0]
+    }
+    /// What stands behind a backslash in TSV has a meaning, as have quotes in CSV.
+    private static func isPossible(_ byte: UInt8) -> Bool {
+        switch byte {
+        case 0, 10, 13, UInt8(ascii: "\""), UInt8(ascii: "\\"), 0x80...0xff: false
+        case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "a")...UInt8(ascii: "z"):
+            false
+        default: true
+        }
+    }
+}

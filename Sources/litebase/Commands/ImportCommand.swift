@@ -1,0 +1,189 @@
+// `litebase import`: the rows of a file into a table, which the daemon reads.
+
+import ArgumentParser
+internal import Glibc
+internal import LinuxSystem
+import LiteBaseClient
+
+struct ImportCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "import",
+        abstract: "Write the rows of a file into a table.",
+        usage: "litebase import <file> <table> [<options>]",
+        discussion: """
+            The daemon reads the file itself, by the descriptor that litebase has
+            opened. Rows are committed as they go, so that nobody else waits; with
+            --atomic all of them are, or none.
+
+            EXAMPLES:
+              litebase import --create city.csv city
+              litebase import --create --dry-run city.csv city
+              curl -s https://example.org/log.jsonl | litebase import - log --format jsonl
+            """)
+
+    @Argument(help: ArgumentHelp("The file; - is standard input.", valueName: "file"), completion: .file())
+    var file: String
+
+    @Argument(help: ArgumentHelp("The table, or schema.table.", valueName: "table"))
+    var table: String
+
+    @Option(name: .shortAndLong, help: ArgumentHelp("The database, by name. Default: the daemon's.", valueName: "name"))
+    var database: String?
+
+    @Option(help: ArgumentHelp("How rows stand in the file. Default: by its name, or csv.", valueName: "format"))
+    var format: FileFormat?
+
+    @Option(
+        help: ArgumentHelp("Columns for the fields of a line, with commas between.", valueName: "names"))
+    var columns: String?
+
+    @Flag(name: .customLong("no-header"), help: "The first line is a row (csv, tsv).")
+    var hasNoHeader = false
+
+    @Option(help: ArgumentHelp("What is between two fields (csv, tsv).", valueName: "character"))
+    var delimiter: String?
+
+    @Option(help: ArgumentHelp("What stands for null (csv, tsv).", valueName: "text"))
+    var null: String?
+
+    @Option(help: ArgumentHelp("utf-8, utf-16le, utf-16be or latin-1. Default: by its first bytes.", valueName: "name"))
+    var encoding: String?
+
+    @Flag(help: "Make the table, with types by the first rows.")
+    var create = false
+
+    @Flag(name: .customLong("dry-run"), help: "Only say what is in the file.")
+    var isDryRun = false
+
+    @Flag(help: "All rows or none. On SQLite other writers wait until the end.")
+    var atomic = false
+
+    @Option(
+        name: .customLong("max-rejected"),
+        help: ArgumentHelp("Go on behind that many lines that are refused.", valueName: "n"))
+    var rejectedCountMax: Int64 = 0
+
+    @Option(help: ArgumentHelp("Give up after that time of work.", valueName: "seconds"))
+    var timeout: Double?
+
+    @OptionGroup var connection: ConnectionOptions
+
+    func validate() throws {
+        if table.isEmpty { throw ValidationError("The name of the table is empty.") }
+        if rejectedCountMax < 0 { throw ValidationError("The number of lines must not be negative.") }
+        if let timeout, !(timeout > 0 && timeout <= 86_400_000) {
+            throw ValidationError("The timeout must be a positive number of seconds.")
+        }
+    }
+
+    func run() throws {
+        let descriptor = try opened()
+        let client = try connection.connect()
+        try client.introduce(as: "litebase import")
+        client.cancellationDescriptor = Interrupts.install()
+        let (options, relation) = wanted()
+        let start = MonotonicInstant.now
+        let result: ImportResult
+        do throws(ClientError) {
+            result = try client.importRows(from: descriptor, into: relation, options: options) {
+                LiveLine.show(TransferProgressText.line($0, since: start))
+            }
+        } catch {
+            LiveLine.clear()
+            throw StatementError(error: error, sql: "", place: nil)
+        }
+        LiveLine.clear()
+        ImportText.complain(result)
+        let output = StandardOutput()
+        for line in ImportText.lines(result, isDryRun: isDryRun) { try output.print(line) }
+        try output.flush()
+    }
+
+    private func opened() throws -> Int32 { file == "-" ? STDIN_FILENO : try ImportText.open(file) }
+
+    private func wanted() -> (ImportOptions, String) {
+        var options = ImportOptions()
+        options.database = database
+        options.format = (format ?? FileFormat(ofFile: file) ?? .csv).forDaemon
+        options.hasHeader = !hasNoHeader
+        options.columns = columns?.split(separator: ",").map(String.init) ?? []
+        options.delimiter = delimiter == "\\t" ? "\t" : delimiter
+        options.null = null
+        options.encoding = encoding
+        options.createsTable = create
+        options.isDryRun = isDryRun
+        options.isAtomic = atomic
+        options.rejectedCountMax = rejectedCountMax
+        options.timeout = timeout.map { .milliseconds(Int64(($0 * 1000).rounded(.up))) }
+        let (namespace, name) = ImportText.parts(of: table)
+        options.namespace = namespace
+        return (options, name)
+    }
+}
+
+/// What the command and the shell have in common.
+enum ImportText {
+    /// Opens a file to be read.
+    static func open(_ path: String) throws(InputError) -> Int32 {
+        let descriptor = Glibc.open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else {
+            throw InputError(message: "\(path) cannot be read: \(Errno.current)", status: ExitStatus.noInput)
+        }
+        return descriptor
+    }
+
+    /// The schema, if there is one, and the name of a table.
+    static func parts(of table: String) -> (namespace: String?, name: String) {
+        let parts = table.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+        return parts.count == 2 ? (parts[0], parts[1]) : (nil, table)
+    }
+
+    /// Says which lines were refused.
+    static func complain(_ result: ImportResult) {
+        for line in result.rejected { Terminal.complain("litebase: line \(line.line): \(line.reason)") }
+        let untold = result.rejectedCount - Int64(result.rejected.count)
+        if untold > 0 { Terminal.complain("litebase: \(counted(untold, "more line")) refused") }
+    }
+
+    /// What was done, or would be.
+    static func lines(_ result: ImportResult, isDryRun: Bool) -> [String] {
+        guard isDryRun else { return ["\(counted(result.rowCount, "row")) imported"] }
+        let columns =
+            result.sql.map { ["\($0);"] }
+            ?? result.columns.map { "\(TerminalEscaping.visible($0.name))\t\($0.type ?? "unknown")" }
+        return columns + ["\(counted(result.rowCount, "row")) found"]
+    }
+}
+
+/// The line that shows how far a transfer is.
+enum TransferProgressText {
+    private static let barWidth = 24
+
+    static func line(_ status: TransferStatus, since start: MonotonicInstant) -> String {
+        let seconds = max(0.001, Double(MonotonicInstant.now.nanoseconds(since: start)) / 1e9)
+        let rate = Double(status.byteCount) / seconds
+        var text = "\(megabytes(Double(status.byteCount))), \(megabytes(rate))/s, \(status.rowCount) rows"
+        guard let total = status.totalByteCount, total > 0 else { return text }
+        let part = min(1, Double(status.byteCount) / Double(total))
+        let filled = Int(part * Double(barWidth))
+        let bar = String(repeating: "#", count: filled) + String(repeating: ".", count: barWidth - filled)
+        let rest = rate > 0 ? Int(max(0, Double(total - status.byteCount)) / rate) : 0
+        text = "[\(bar)] \(Int(part * 100)) % of \(megabytes(Double(total))), \(megabytes(rate))/s, \(rest) s left"
+        return text
+    }
+
+    private static func megabytes(_ byteCount: Double) -> String {
+        let tenths = Int(byteCount / 100_000)
+        return "\(tenths / 10).\(tenths % 10) MB"
+    }
+}
+
+extension FileFormat {
+    /// By the end of a file's name.
+    init?(ofFile path: String) {
+        guard let dot = path.lastIndex(of: "."),
+            let format = FileFormat(rawValue: path[path.index(after: dot)...].lowercased())
+        else { return nil }
+        self = format
+    }
+}

@@ -1,0 +1,276 @@
+"""The daemon is restarted or killed while lanes are used: the connection goes on over the socket, with the promises of any other."""
+
+import contextlib
+import os
+import random
+import signal
+import time
+
+import pytest
+
+from daemon import ENDLESS, counting, wait_until
+from lane import LaneClient, request
+from manager import Manager
+from transfers import hello, opened, outcome, send_with
+from wire import Client, ConnectionEnded, RequestFailed
+
+TERM, KILL = signal.SIGTERM, signal.SIGKILL
+ROUNDS = int(os.environ.get("LITEBASE_TEST_ROUNDS") or 25)
+
+
+@pytest.fixture
+def manager(directory):
+    made = []
+
+    def make(*flags, settings=""):
+        config = directory / "litebase.toml"
+        config.write_text(settings)
+        made.append(Manager(directory, f"--config={config}", *flags))
+        return made[-1].start().wait_ready()
+
+    yield make
+    for instance in made:
+        log = instance.log()
+        instance.discard()
+        assert "Fatal error" not in log and "Crash" not in log, log[-4000:]
+
+
+def kept(daemon, count):
+    wait_until(lambda: len(daemon.names("client-")) == count, f"{count} kept connections")
+    time.sleep(0.05)
+
+
+@pytest.mark.parametrize("sig", [TERM, KILL])
+@pytest.mark.parametrize("mode", ["msgpack", "lines", "json"])
+def test_a_connection_between_requests_goes_on_by_the_socket(manager, mode, sig):
+    daemon = manager()
+    with LaneClient(daemon.path, mode, int64="string") as client:
+        assert client.lane
+        first = client.call("health_check").data["pid"]
+        kept(daemon, 1)
+        for number in range(3):
+            daemon.restart(sig)
+            assert client.call("health_check").data["pid"] == daemon.pid != first
+            assert client.lane is None
+            expected = "9007199254740993" if client.encoding == "json" else 9007199254740993
+            assert client.query("SELECT 9007199254740993").value == expected
+            if number < 2:
+                time.sleep(0.05)
+                client.ask_for_lane(hello={"int64": "string"})
+                assert client.lane, "it may ask again"
+                client.settle()
+                time.sleep(0.05)
+
+
+@pytest.mark.parametrize("sig", [TERM, KILL])
+def test_a_lane_that_was_never_used(manager, sig):
+    daemon = manager()
+    with LaneClient(daemon.path) as client:
+        kept(daemon, 1)
+        daemon.restart(sig)
+        client.settle()
+        assert client.lane is None
+
+
+def test_what_runs_may_end_before_a_restart(manager):
+    daemon = manager()
+    with LaneClient(daemon.path) as client:
+        kept(daemon, 1)
+        id = client.send_query("WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c LIMIT 3000000) SELECT count(*) FROM c")
+        client.send_delivered(b"")
+        daemon.restart(TERM)
+        assert client.collect(id).value == 3_000_000
+        client.settle()
+
+
+@pytest.mark.parametrize("sig", [TERM, KILL])
+def test_what_runs_without_end(manager, sig):
+    daemon = manager()
+    with LaneClient(daemon.path) as client:
+        kept(daemon, 1)
+        id = client.send_query(ENDLESS)
+        client.send_delivered(b"")
+        time.sleep(0.1)
+        daemon.restart(sig)
+        with pytest.raises(RequestFailed) as failure:
+            client.collect(id)
+        assert failure.value.code == ("shutting_down" if sig == TERM else "outcome_unknown")
+        client.settle()
+
+
+@pytest.mark.parametrize("sig", [TERM, KILL])
+def test_sessions_are_gone(manager, sig):
+    daemon = manager()
+    with LaneClient(daemon.path) as client:
+        session = client.session()
+        client.query("BEGIN", session=session)
+        kept(daemon, 1)
+        daemon.restart(sig)
+        assert client.query_fails("COMMIT", session=session)["code"] == "session_not_found"
+        client.settle()
+
+
+def test_requests_sent_while_nobody_is_there(manager):
+    """They wait in the ring, more than it holds; the next process reads them from the socket."""
+    daemon = manager()
+    with LaneClient(daemon.path, sizes=(4096, 4096)) as client:
+        client.settle()
+        kept(daemon, 1)
+        daemon.end(TERM)
+        ids = [client.send_query("SELECT ?", [number]) for number in range(30)]
+        daemon.start()
+        ids += [client.send_query("SELECT ?", [number]) for number in range(30, 300)]
+        assert [client.collect(id).value for id in ids] == list(range(300))
+        assert client.lane is None
+
+
+def test_a_half_close_while_nobody_is_there(manager):
+    daemon = manager()
+    with LaneClient(daemon.path) as client:
+        client.settle()
+        kept(daemon, 1)
+        daemon.end(TERM)
+        id = client.send_query("SELECT 7")
+        client.half_close()
+        daemon.start()
+        assert client.collect(id).value == 7
+        client.receive_end()
+
+
+def test_a_stream_that_a_restart_cuts_off(manager):
+    """The client has what was written into the ring, whole frames only, and then an error or the end."""
+    daemon = manager()
+    for sig in (TERM, KILL):
+        with LaneClient(daemon.path, sizes=(4096, 16384)) as client:
+            kept(daemon, 1)
+            id = client.send_query(counting(5_000_000))
+            rows = []
+            for _ in range(3):
+                rows += client.receive_for(id).data["rows"]
+            daemon.restart(sig)
+            with pytest.raises((RequestFailed, ConnectionEnded)) as failure:
+                while True:
+                    reply = client.receive_for(id)
+                    if reply.type == "error":
+                        raise RequestFailed(reply.data)
+                    rows += reply.data["rows"]
+            assert [row[0] for row in rows] == list(range(1, len(rows) + 1))
+            if failure.type is RequestFailed:
+                assert failure.value.code in ("shutting_down", "outcome_unknown")
+                client.settle()
+        kept(daemon, 0)
+
+
+def test_descriptors_that_wait(manager, directory):
+    """What the daemon has not read is sent again with the descriptor."""
+    daemon = manager()
+    with LaneClient(daemon.path) as client:
+        hello(client)
+        kept(daemon, 1)
+        daemon.end(TERM)
+        with opened(directory / "rows.csv") as descriptor:
+            id = send_with(client, [descriptor], "export", {"descriptors": 1, "sql": "SELECT 7", "header": False})
+            daemon.start()
+            outcome(client, id)
+    assert (directory / "rows.csv").read_text() == "7\n"
+
+
+def test_an_idle_client_is_told(manager):
+    """It need not send anything to learn that it has to leave."""
+    daemon = manager()
+    with LaneClient(daemon.path) as client:
+        client.settle()
+        kept(daemon, 1)
+        daemon.restart(TERM)
+        wait_until(lambda: client.lane is None or client.lane.take_bells(), "the order to leave")
+        client.settle()
+
+
+def counted(connection, table):
+    return connection.query(f"SELECT count(*), count(DISTINCT x) FROM {table}").rows[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sig", [TERM, KILL])
+def test_at_every_step(manager, sig):
+    """Writes through a lane, killed at random moments: each one that was answered is there, once; none is there twice; who was not
+    answered is told so, or his connection is closed."""
+    daemon = manager()
+    seed = int(os.environ.get("LITEBASE_TEST_SEED") or random.getrandbits(32))
+    print("seed", seed)
+    dice = random.Random(seed)
+    with Client(daemon.path) as client:
+        client.query("CREATE TABLE done(x INTEGER)")
+    acknowledged, unknown, number, closed = set(), set(), 0, 0
+    for _ in range(ROUNDS):
+        with LaneClient(daemon.path, sizes=(4096, 4096)) as client, contextlib.suppress(ConnectionEnded, ConnectionResetError, BrokenPipeError):
+            time.sleep(dice.uniform(0, 0.02))
+            moment, open_ids, has_restarted = dice.uniform(0, 0.01), {}, False
+            began = time.monotonic()
+            try:
+                while len(open_ids) < 400 and not (has_restarted and client.lane is None and len(open_ids) > 50):
+                    number += 1
+                    unknown.add(number)
+                    open_ids[client.send_query(f"INSERT INTO done VALUES ({number})")] = number
+                    if not has_restarted and time.monotonic() - began > moment:
+                        daemon.restart(sig)
+                        has_restarted = True
+                    if dice.random() < 0.3:
+                        take(client, open_ids, acknowledged, unknown)
+                while open_ids:
+                    take(client, open_ids, acknowledged, unknown)
+                client.settle()
+            except (ConnectionEnded, ConnectionResetError, BrokenPipeError):
+                assert sig == KILL, "a restart closes no connection"
+                closed += 1
+                raise
+    assert closed < ROUNDS
+    with Client(daemon.path) as client:
+        found = [row[0] for row in client.query("SELECT x FROM done ORDER BY x").rows]
+    assert len(found) == len(set(found)), "nothing was done twice"
+    assert acknowledged <= set(found), "what was answered is there"
+    assert set(found) <= acknowledged | unknown
+    assert len(acknowledged) > ROUNDS * 10
+
+
+def take(client, open_ids, acknowledged, unknown):
+    """One reply: done, not done, or nobody knows."""
+    reply = client.receive()
+    number = open_ids.pop(reply.id)
+    if reply.type == "query_response":
+        acknowledged.add(number)
+        unknown.discard(number)
+    elif reply.data["code"] != "outcome_unknown":
+        assert reply.data["code"] == "shutting_down", reply
+        unknown.discard(number)
+
+
+@pytest.mark.parametrize("step", range(8))
+def test_a_client_that_vanishes_at_every_step(manager, step):
+    """Of the negotiation, a request, a reply, a restart: the daemon has nothing left of it."""
+    daemon = manager()
+
+    def lanes():
+        return sum("litebase-lane" in line for line in open(f"/proc/{daemon.pid}/maps"))
+
+    for _ in range(5):
+        client = Client(daemon.path) if step < 2 else LaneClient(daemon.path, sizes=(4096, 4096))
+        if step < 2:
+            client.socket.sendall(request("hello", {"transport": "shared_memory"})[:None if step else 20])
+        elif step == 3:
+            client.put_raw(request("health_check")[:10])
+        elif step == 4:
+            client.put_raw(request("health_check"))
+        elif step == 5:
+            client.put_raw(request("query", {"sql": counting(100_000)}))
+            client.lane.recv(100)
+        elif step == 6:
+            client.put_raw(request("query", {"sql": ENDLESS}))
+            client.send_delivered(b"")
+        elif step == 7:
+            daemon.restart(TERM)
+        client.close()
+    wait_until(lambda: lanes() == 0, "no memory is left")
+    kept(daemon, 0)
+    with LaneClient(daemon.path) as client:
+        client.settle()

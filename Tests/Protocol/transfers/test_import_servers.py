@@ -1,0 +1,165 @@
+"""`import` into the servers: COPY of PostgreSQL, INSERT of many rows in MariaDB; what is refused, and what a stop leaves."""
+
+import os
+import random
+import threading
+
+import pytest
+
+from mariadb import MariaDB
+from postgresql import PostgreSQL
+from redis_server import Redis
+from test_import import NASTY, import_fails, imported, written
+from transfers import hello, opened, outcome, send_with, transfer, transfer_fails
+from wire import RequestFailed
+
+# It starts database servers.
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def servers():
+    made = {"pg": PostgreSQL(), "my": MariaDB(), "cache": Redis()}
+    yield made
+    for server in made.values():
+        server.discard()
+
+
+@pytest.fixture
+def passing(servers, start_daemon, directory):
+    daemon = start_daemon(directory=directory, databases={name: server.url() for name, server in servers.items()})
+    with daemon.connect() as client:
+        yield hello(client)
+
+
+@pytest.fixture(params=["pg", "my"])
+def name(request):
+    return request.param
+
+
+@pytest.fixture
+def table(passing, name):
+    made = f"t{random.randrange(1 << 40)}"
+    yield made
+    passing.query(f"DROP TABLE IF EXISTS {made}", database=name)
+
+
+def test_a_table_is_made(passing, directory, name, table):
+    text = 'id,name,price,zip,data\r\n1,a,1.5,01234,\\x00ff\r\n2,,2,99999,\r\n3,"",-1e3,"",\r\n'
+    reply = imported(passing, directory, text, table, database=name, create=True)
+    assert [column["type"] for column in reply["columns"]] == ["integer", "text", "real", "text", "blob"]
+    assert passing.query(f"SELECT * FROM {table} ORDER BY id", database=name).rows == [
+        [1, "a", 1.5, "01234", b"\x00\xff"], [2, None, 2.0, "99999", None], [3, "", -1000.0, "", None]]
+
+
+@pytest.mark.parametrize("format", ["csv", "tsv", "jsonl"])
+def test_round_trip(passing, directory, name, table, format):
+    types = {"pg": ("text", "bytea"), "my": ("longtext", "longblob")}[name]
+    columns = ", ".join(f"c{n} {types[isinstance(value, bytes)]}" for n, value in enumerate(NASTY))
+    passing.query(f"CREATE TABLE {table}({columns})", database=name)
+    marks = ", ".join(f"${n + 1}" if name == "pg" else "?" for n in range(len(NASTY)))
+    passing.query(f"INSERT INTO {table} VALUES ({marks})", params=NASTY, database=name)
+    with opened(directory / "exported") as descriptor:
+        transfer(passing, "export", descriptor, sql=f"SELECT * FROM {table}", format=format, database=name)
+    passing.query(f"DELETE FROM {table}", database=name)
+    imported(passing, directory, (directory / "exported").read_bytes(), table, format=format, database=name)
+    assert passing.query(f"SELECT * FROM {table}", database=name).rows == [NASTY]
+
+
+@pytest.mark.parametrize("atomic", [False, True])
+def test_many_rows(passing, directory, name, table, atomic):
+    text = "a,b,c\n" + "".join(f"{n},{n * 0.5},text {n}\n" for n in range(200_000))
+    reply = imported(passing, directory, text, table, database=name, create=True, atomic=atomic)
+    assert reply["row_count"] == 200_000
+    assert passing.query(f"SELECT count(*), min(a), max(a) FROM {table}", database=name).rows == [[200_000, 0, 199_999]]
+
+
+@pytest.mark.parametrize("atomic", [False, True])
+def test_a_line_that_is_refused(passing, directory, name, table, atomic):
+    passing.query(f"CREATE TABLE {table}(a int PRIMARY KEY, b int)", database=name)
+    lines = [f"{n},{n}" for n in range(1, 3_001)]
+    lines[2_499] = "7,7"
+    lines[2_799] = "2800,not a number"
+    text = "\n".join(lines) + "\n"
+    error = import_fails(passing, directory, text, table, database=name, header=False, atomic=atomic)
+    assert "Line 2500 was refused" in error["message"], error
+    count = passing.query(f"SELECT count(*) FROM {table}", database=name).rows[0][0]
+    assert count == (0 if atomic else 2_499)
+    if not atomic:
+        assert "2499 rows" in error["detail"]
+    passing.query(f"DELETE FROM {table}", database=name)
+    reply = imported(passing, directory, text, table, database=name, header=False, atomic=atomic, max_rejected=5)
+    assert reply["row_count"] == 2_998 and [line["line"] for line in reply["rejected"]] == [2_500, 2_800]
+    assert passing.query(f"SELECT count(*) FROM {table}", database=name).rows == [[2_998]]
+
+
+def test_in_a_session(passing, directory, name, table):
+    passing.query(f"CREATE TABLE {table}(a int PRIMARY KEY)", database=name)
+    session = passing.call("db_connect", {"database": name}).data["session"]
+    passing.query("BEGIN", session=session)
+    reply = imported(passing, directory, "a\n1\n2\n", table, session=session)
+    assert reply["transaction"] == "active"
+    error = None
+    with opened(written(directory, "a\n3\n3\n"), os.O_RDONLY) as descriptor:
+        error = transfer_fails(passing, "import", descriptor, relation=table, session=session)
+    assert "Line 3 was refused" in error["message"]
+    assert passing.query(f"SELECT count(*) FROM {table}", session=session).rows == [[3]]
+    passing.query("ROLLBACK", session=session)
+    assert passing.query(f"SELECT count(*) FROM {table}", database=name).rows == [[0]]
+    imported(passing, directory, "a\n1\n2\n", table, session=session, atomic=True)
+    passing.call("db_disconnect", {"session": session})
+    assert passing.query(f"SELECT count(*) FROM {table}", database=name).rows == [[2]]
+
+
+def test_a_long_value(passing, directory, name, table):
+    long = "x\ty\\" * 1_500_000
+    passing.query(f"CREATE TABLE {table}(a int, b {'text' if name == 'pg' else 'longtext'})", database=name)
+    imported(passing, directory, f'a,b\n1,"{long}"\n2,z\n', table, database=name)
+    assert passing.query(f"SELECT a, length(b) FROM {table} ORDER BY a", database=name).rows == [[1, len(long)], [2, 1]]
+
+
+@pytest.mark.parametrize("atomic", [False, True])
+def test_cancel(passing, directory, name, table, atomic):
+    passing.query(f"CREATE TABLE {table}(a int, b text)", database=name)
+    reader, writer = os.pipe()
+    id = send_with(passing, [reader], "import",
+                   {"descriptors": 1, "relation": table, "database": name, "header": False, "atomic": atomic, "progress_ms": 1})
+    os.close(reader)
+    thread = threading.Thread(target=os.write, args=(writer, b"".join(b"%d,%s\n" % (n, b"x" * 90) for n in range(30_000))))
+    thread.start()
+    passing.receive_for(id)
+    thread.join()
+    passing.call("cancel", {"request": id})
+    with pytest.raises(RequestFailed) as failed:
+        outcome(passing, id)
+    os.close(writer)
+    assert failed.value.data["code"] == "cancelled", failed.value.data
+    count = passing.query(f"SELECT count(*) FROM {table}", database=name).rows[0][0]
+    assert count == 0 if atomic else str(count) in failed.value.data.get("detail", "") or count == 0
+    # Its connection is as good as new.
+    assert passing.query("SELECT 1", database=name).rows == [[1]]
+
+
+def test_engines_without_tables(passing, directory):
+    assert import_fails(passing, directory, "a\n1\n", "t", database="cache")["code"] == "bad_request"
+
+
+def test_the_server_goes_away(passing, directory, servers, start_daemon):
+    """What was sent to it and not confirmed is not known."""
+    passing.query("CREATE TABLE gone(a int, b text)", database="pg")
+    reader, writer = os.pipe()
+    id = send_with(passing, [reader], "import",
+                   {"descriptors": 1, "relation": "gone", "database": "pg", "header": False, "atomic": True, "progress_ms": 1})
+    os.close(reader)
+    thread = threading.Thread(target=os.write, args=(writer, b"".join(b"%d,%s\n" % (n, b"x" * 90) for n in range(30_000))))
+    thread.start()
+    passing.receive_for(id)
+    thread.join()
+    passing.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname IS NOT NULL",
+                  database="pg")
+    os.write(writer, b"1,x\n")
+    os.close(writer)
+    with pytest.raises(RequestFailed) as failed:
+        outcome(passing, id)
+    assert failed.value.data["code"] in ("connect_failed", "outcome_unknown", "database_error"), failed.value.data
+    assert passing.query("SELECT count(*) FROM gone", database="pg").rows == [[0]]
