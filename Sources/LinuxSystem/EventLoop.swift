@@ -117,7 +117,6 @@ public final class EventLoop {
     public func heat(_ source: EventSource) {
         source.lastNews = now
         guard !source.isHot, source.slot >= 0 else { return }
-        source.isHot = true
         hot.add(source)
     }
 
@@ -149,7 +148,7 @@ public final class EventLoop {
     /// One turn: wait, then deliver events, timers and jobs.
     /// - Parameter waiting: false polls and returns at once.
     public func turn(waiting: Bool) {
-        let eventCount = waiting ? waitForEvents() : poll()
+        let eventCount = waiting ? waitForEvents() : poll(timeout: 0)
         turnNumber &+= 1
         var hasMail = false
         for index in 0..<eventCount {
@@ -163,7 +162,7 @@ public final class EventLoop {
             // A source that is deregistered during the call is still retained.
             slots[slot]?._withUnsafeGuaranteedRef { $0.handle(Readiness(rawValue: event.events)) }
         }
-        if !hot.isEmpty { tellNews() }
+        if hot.count > 0 { tellNews() }
         let lastTimer = timers.lastSequence
         while let due = timers.popDue(now, upTo: lastTimer) { due.source.timerFired(due.token) }
         if hasMail { mailbox.runJobs() }
@@ -192,9 +191,9 @@ public final class EventLoop {
 
     // The functions below also set the time of the turn.
 
-    /// Takes the events that are there.
-    private func poll() -> Int {
-        let count = wait(timeout: 0)
+    /// Takes the events that come within the time, in nanoseconds.
+    private func poll(timeout: Int64) -> Int {
+        let count = wait(timeout: timeout)
         turnStart = .now
         return count
     }
@@ -202,22 +201,22 @@ public final class EventLoop {
     /// Waits for events, the next timer, or news in memory.
     private func waitForEvents() -> Int {
         let start = MonotonicInstant.now
-        if !hot.isEmpty, hot.haveNews {
-            spin.waitEnded(after: 0)
-            turnStart = start
-            return start.nanoseconds(since: lastPoll) < Self.pollNanoseconds ? 0 : pollBetweenNews(at: start)
-        }
+        if hot.count > 0, hot.haveNews { return takeNews(at: start) }
         let timeout = timeout(from: start)
-        guard spin.nanosecondsMax > 0, timeout != 0 else {
-            let count = sleep(timeout)
-            turnStart = .now
-            return count
-        }
+        guard spin.nanosecondsMax > 0, timeout != 0 else { return sleep(timeout) }
         let found = spin.isWorthwhile(at: start) ? look(from: start) : nil
         let count = found ?? sleep(timeout)
         turnStart = .now
         spin.waitEnded(after: turnStart.nanoseconds(since: start))
         return count
+    }
+
+    /// There is news in memory: the descriptors are asked now and then.
+    @inline(never)
+    private func takeNews(at now: MonotonicInstant) -> Int {
+        spin.waitEnded(after: 0)
+        turnStart = now
+        return now.nanoseconds(since: lastPoll) < Self.pollNanoseconds ? 0 : pollBetweenNews(at: now)
     }
 
     /// Asks the descriptors although there is news in memory.
@@ -232,7 +231,7 @@ public final class EventLoop {
     private func look(from start: MonotonicInstant) -> Int? {
         var before = start
         repeat {
-            if hot.lookForNews() { return 0 }
+            if hot.count > 0, hot.lookForNews() { return 0 }
             let count = wait(timeout: 0)
             if count > 0 { return count }
             sched_yield()
@@ -245,8 +244,8 @@ public final class EventLoop {
     }
 
     private func sleep(_ timeout: Int64) -> Int {
-        if !hot.isEmpty, timeout != 0, !hot.sleep(quietSince: .distantFuture) { return 0 }
-        return wait(timeout: timeout)
+        if hot.count > 0, timeout != 0, !hot.sleep(quietSince: .distantFuture) { return poll(timeout: 0) }
+        return poll(timeout: timeout)
     }
 
     private func wait(timeout: Int64) -> Int {

@@ -5,36 +5,57 @@ internal import CLinux
 
 /// The sources that a loop looks at before it sleeps: those that have just had news.
 ///
+/// In storage of its own: looking at them counts no references.
+///
 /// - Thread: its loop's.
-struct HotSources {
+struct HotSources: ~Copyable {
     /// Not retained: a source leaves when it is deregistered.
-    private var sources: [Unmanaged<EventSource>] = []
+    private var sources: UnsafeMutablePointer<Unmanaged<EventSource>>
+    private var capacity = 16
+    private(set) var count = 0
 
     /// How often all of them are looked at between two polls of the descriptors.
     private static let lookCount = 32
 
-    var isEmpty: Bool { sources.isEmpty }
-    var count: Int { sources.count }
+    init() { sources = .allocate(capacity: capacity) }
 
-    subscript(index: Int) -> Unmanaged<EventSource> { sources[index] }
+    deinit { sources.deallocate() }
 
-    mutating func add(_ source: EventSource) { sources.append(.passUnretained(source)) }
+    subscript(index: Int) -> Unmanaged<EventSource> {
+        precondition(index < count)
+        return sources[index]
+    }
+
+    mutating func add(_ source: EventSource) {
+        if count == capacity { grow() }
+        (sources + count).initialize(to: .passUnretained(source))
+        count += 1
+        source.isHot = true
+    }
+
+    private mutating func grow() {
+        let larger = UnsafeMutablePointer<Unmanaged<EventSource>>.allocate(capacity: 2 * capacity)
+        larger.moveInitialize(from: sources, count: count)
+        sources.deallocate()
+        sources = larger
+        capacity *= 2
+    }
 
     mutating func remove(_ source: EventSource) {
-        guard let index = sources.firstIndex(where: { $0._withUnsafeGuaranteedRef { $0 === source } }) else { return }
-        remove(at: index)
+        let index = (0..<count).first { sources[$0]._withUnsafeGuaranteedRef { $0 === source } }
+        if let index { remove(at: index) }
     }
 
     private mutating func remove(at index: Int) {
         sources[index]._withUnsafeGuaranteedRef { $0.isHot = false }
-        sources.swapAt(index, sources.count - 1)
-        sources.removeLast()
+        count -= 1
+        sources[index] = sources[count]
     }
 
     /// Whether one of them has news.
     var haveNews: Bool {
         var index = 0
-        while index < sources.count {
+        while index < count {
             if sources[index]._withUnsafeGuaranteedRef({ $0.hasNews }) { return true }
             index &+= 1
         }
@@ -43,7 +64,6 @@ struct HotSources {
 
     /// Looks at them for about two microseconds.
     func lookForNews() -> Bool {
-        if sources.isEmpty { return false }
         for _ in 0..<Self.lookCount {
             if haveNews { return true }
             clinux_relax()
@@ -55,7 +75,7 @@ struct HotSources {
     /// - Returns: false if one of them has news now.
     mutating func sleep(quietSince instant: MonotonicInstant) -> Bool {
         var index = 0
-        while index < sources.count {
+        while index < count {
             let isQuiet = sources[index]._withUnsafeGuaranteedRef { $0.lastNews <= instant }
             if isQuiet {
                 guard sources[index]._withUnsafeGuaranteedRef({ $0.fallAsleep() }) else { return false }

@@ -47,8 +47,13 @@ extension MessageWriter {
     @_disfavoredOverload
     public mutating func text(_ text: String, into output: inout ByteBuffer) {
         prepareValue(into: &output)
-        var text = text
-        text.withUTF8 { encoding.format.appendText(UnsafeRawBufferPointer($0), into: &output) }
+        // In place: `withUTF8` needs a copy, which counts a reference.
+        let wasWritten: Void? = text.utf8.withContiguousStorageIfAvailable {
+            encoding.format.appendText(UnsafeRawBufferPointer($0), into: &output)
+        }
+        if wasWritten != nil { return }
+        var copy = text
+        copy.withUTF8 { encoding.format.appendText(UnsafeRawBufferPointer($0), into: &output) }
     }
 
     public mutating func blob(_ bytes: UnsafeRawBufferPointer, into output: inout ByteBuffer) {

@@ -105,7 +105,8 @@ private final class LaneServer {
         let isStillOpening = server.stream.isOpeningLane
         #expect(!isStillOpening)
         #expect(client.receive() == [7, 8, 9])
-        #expect(client.rings != nil)
+        let sizes = client.rings?.sizes
+        #expect(sizes == LaneRings.Sizes(request: 4_096, reply: 4_096))
         #expect(client.read() == [1, 2], "what is behind it comes through the lane")
         client.write([3])
         #expect(server.receive().1 == [3])

@@ -203,7 +203,7 @@ extension String {
 @Suite struct HandoverRecordTests {
     private static let position = HandoverRecord.Position(
         framing: .lengthPrefixed, preferences: ClientPreferences(int64Style: .string, noticeEncoding: .json),
-        sessionCount: 3)
+        sessionCount: 3, lane: .none)
 
     @Test func whatIsWrittenIsWhatALaterProcessReads() throws {
         let table = try HandoverTable(slotCount: 1)

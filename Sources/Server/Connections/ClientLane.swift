@@ -11,6 +11,21 @@ enum LaneState: UInt8 {
     case open
     /// On the socket, behind what the client sends until it knows that there is no lane any more.
     case leaving
+
+    /// What was received while the client leaves.
+    /// - Returns: the bytes behind the signals; `nil` if there are others.
+    mutating func skipSignals(_ bytes: UnsafeRawBufferPointer) -> Slice<UnsafeRawBufferPointer>? {
+        for (index, byte) in bytes.enumerated() {
+            switch LaneSignal(rawValue: byte) {
+            case .descriptor, .ring, .end: continue
+            case .leave:
+                self = .none
+                return bytes[(index + 1)...]
+            case nil: return nil
+            }
+        }
+        return bytes[bytes.count...]
+    }
 }
 
 /// What is sent over the socket beside a lane: a byte, in both directions.
@@ -32,28 +47,6 @@ enum LaneSignal: UInt8 {
 
 extension Output {
     mutating func append(_ signal: LaneSignal) { signal.withBytes { append($0) } }
-}
-
-/// How far a client has left the lane that a former process had.
-enum LaneLeave {
-    /// The bytes of the socket are messages.
-    case done
-    /// They are signals, until the client leaves.
-    case waiting
-
-    /// - Returns: the bytes behind the signals; `nil` if there are others.
-    mutating func skip(_ bytes: UnsafeRawBufferPointer) -> Slice<UnsafeRawBufferPointer>? {
-        for (index, byte) in bytes.enumerated() {
-            switch LaneSignal(rawValue: byte) {
-            case .descriptor, .ring, .end: continue
-            case .leave:
-                self = .done
-                return bytes[(index + 1)...]
-            case nil: return nil
-            }
-        }
-        return bytes[bytes.count...]
-    }
 }
 
 /// The lane of one connection.

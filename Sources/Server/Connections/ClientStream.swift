@@ -22,8 +22,9 @@ struct ClientStream: ~Copyable {
     /// Where the messages are, if they do not come over the socket. Without counting references at each use.
     private var lane: Unmanaged<ClientLane>?
     private var laneOwner: ClientLane?
-    /// A former process had a lane: the client has to send the rest of its requests over the socket.
-    private var leaving = LaneLeave.done
+    private var laneByteCount = 0
+    /// Whether the messages go through the lane, or did so in a former process.
+    private(set) var laneState = LaneState.none
     /// Where they wait, for a client that has asked to send some.
     var descriptors: DescriptorInbox?
     var decoder: FrameDecoder
@@ -111,13 +112,18 @@ struct ClientStream: ~Copyable {
         socketInterest = .readable
     }
 
+    /// Whether exactly that is waited for.
+    @inline(__always)
+    func waits(for wanted: Readiness) -> Bool { wanted == interest && (laneState != .open || !hasStaleInterest) }
+
     /// Changes what the stream waits for, if that differs.
     mutating func setInterest(_ wanted: Readiness, _ source: EventSource, _ loop: EventLoop) {
-        guard wanted != interest || withLane({ $0.hasStaleInterest }) == true else { return }
+        if waits(for: wanted) { return }
         interest = wanted
         watch(source, loop)
     }
 
+    @inline(never)
     private mutating func watch(_ source: EventSource, _ loop: EventLoop) {
         var wanted = interest
         if let socketInterest = withLane({ $0.wait(for: wanted) }) {
@@ -153,12 +159,12 @@ struct ClientStream: ~Copyable {
     /// Receives into a buffer that the caller lends.
     /// - Returns: `nil` when the socket is closed.
     mutating func receive(into buffer: UnsafeMutableRawBufferPointer) -> IOOutcome? {
-        var outcome = lane == nil ? receiveFromSocket(into: buffer) : receiveFromLane(into: buffer)
-        if leaving != .done, case .bytes(let count) = outcome { outcome = skipSignals(buffer, count) }
+        let outcome = laneState == .none ? receiveFromSocket(into: buffer) : receiveBesideSignals(into: buffer)
         if outcome == .endOfStream { hasReadEnd = true }
         return outcome
     }
 
+    @inline(__always)
     private mutating func receiveFromSocket(into buffer: UnsafeMutableRawBufferPointer) -> IOOutcome? {
         if descriptors != nil {
             withSocketAndDescriptors { $1.receive($0, into: buffer) }
@@ -181,7 +187,8 @@ struct ClientStream: ~Copyable {
         at now: MonotonicInstant, _ sentByteCount: inout UInt64, disposal dispose: (inout ByteBuffer) -> Void
     ) -> Sent {
         while !output.isEmpty {
-            switch lane == nil ? sendOverSocket() : sendThroughLane() {
+            let next = output.next
+            switch laneState == .open ? sendThroughLane() : withSocket({ SystemCalls.send($0, next) }) {
             case .none, .endOfStream: return .failed(.brokenPipe)
             case .bytes(let count):
                 sentByteCount += UInt64(count)
@@ -192,11 +199,6 @@ struct ClientStream: ~Copyable {
             }
         }
         return .all
-    }
-
-    private func sendOverSocket() -> IOOutcome? {
-        let next = output.next
-        return withSocket { SystemCalls.send($0, next) }
     }
 
     /// A client that reads slowly makes no room for a long time: the kernel reports room only when a good part of its
@@ -217,13 +219,10 @@ extension ClientStream {
         lane?._withUnsafeGuaranteedRef(body)
     }
 
-    /// The bytes of messages go through a lane, or did so in a former process.
-    var laneState: LaneState { lane != nil ? .open : leaving == .done ? .none : .leaving }
-
     /// The client has not been told of its lane.
     var isOpeningLane: Bool { withLane { $0.isOpening } ?? false }
 
-    private var laneByteCount: Int { withLane { $0.byteCount } ?? 0 }
+    fileprivate var hasStaleInterest: Bool { withLane { $0.hasStaleInterest } == true }
     private var hasUnreadLaneBytes: Bool { withLane { $0.hasUnreadBytes } ?? false }
     private var laneQueuedByteCount: Int? { withLane { $0.queuedByteCount } }
 
@@ -235,6 +234,8 @@ extension ClientStream {
         precondition(lane == nil, "a connection has two lanes")
         let owner = ClientLane(rings, introductionByteCount: output.count)
         laneOwner = owner
+        laneByteCount = owner.byteCount
+        laneState = .open
         lane = .passUnretained(owner)
         watch(source, loop)
     }
@@ -242,13 +243,23 @@ extension ClientStream {
     /// Gives up the memory, which takes time to free.
     mutating func closeLane() -> SharedMemory? {
         lane = nil
+        laneByteCount = 0
+        laneState = .none
         return laneOwner.take()?.memory
     }
 
     /// Continues behind the lane of a former process: the client is told, and what it sends until it knows is ignored.
     mutating func leaveLane(isTold: Bool) {
-        leaving = .waiting
+        laneState = .leaving
         if !isTold { output.append(LaneSignal.leave) }
+    }
+
+    @inline(never)
+    private mutating func receiveBesideSignals(into buffer: UnsafeMutableRawBufferPointer) -> IOOutcome? {
+        if laneState == .open { return receiveFromLane(into: buffer) }
+        let outcome = receiveFromSocket(into: buffer)
+        if case .bytes(let count) = outcome { return skipSignals(buffer, count) }
+        return outcome
     }
 
     private mutating func receiveFromLane(into buffer: UnsafeMutableRawBufferPointer) -> IOOutcome? {
@@ -259,7 +270,7 @@ extension ClientStream {
     /// The socket is readable.
     /// - Returns: whether that means signals.
     mutating func noteSignals() -> Bool {
-        withLane { $0.noteSignals() } != nil
+        laneState == .open && withLane { $0.noteSignals() } != nil
     }
 
     /// There are signals to receive.
@@ -277,16 +288,16 @@ extension ClientStream {
     private static let signalCountMax = 1_024
 
     private mutating func skipSignals(_ buffer: UnsafeMutableRawBufferPointer, _ count: Int) -> IOOutcome {
-        let rest = leaving.skip(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+        let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<count])
+        guard let rest = laneState.skipSignals(bytes) else { return .failed(.protocolViolation) }
         // Those of requests that come again come again too.
-        if leaving == .waiting { descriptors?.removeAll() }
-        guard let rest else { return .failed(.protocolViolation) }
+        if laneState == .leaving { descriptors?.removeAll() }
         guard !rest.isEmpty else { return .wouldBlock }
-        UnsafeMutableRawBufferPointer(rebasing: buffer[..<rest.count]).copyMemory(
-            from: UnsafeRawBufferPointer(rebasing: buffer[rest.startIndex..<count]))
+        buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: rest))
         return .bytes(rest.count)
     }
 
+    @inline(never)
     private func sendThroughLane() -> IOOutcome? {
         let next = output.next
         return withLane { lane in
@@ -302,6 +313,7 @@ extension ClientStream {
     }
 
     /// Rings, if the client sleeps and something has been done that it may wait for.
+    @inline(never)
     func ring() {
         guard withLane({ $0.mustRing() }) == true else { return }
         // Without room there are enough of them.

@@ -278,7 +278,7 @@ final class Connection: EventSource {
         if stream.hasReadEnd || phase != .open { stopUnfetchablePages() }
         flush()
         if isClosed { return }
-        stream.ring()
+        if stream.laneState == .open { stream.ring() }
         if hasEnded { return disconnect() }
         if phase == .draining, isQuiet, !hasMoreToRead { return handOver() }
         followFlow()
@@ -331,7 +331,7 @@ final class Connection: EventSource {
         var wanted: Readiness = []
         if actions.contains(.read) { wanted.insert(.readable) }
         if actions.contains(.write) { wanted.insert(.writable) }
-        if !isClosed { stream.setInterest(wanted, self, context.loop) }
+        if !isClosed, !stream.waits(for: wanted) { stream.setInterest(wanted, self, context.loop) }
     }
 
     // Input that a kept connection has not read yet is for the next process.
