@@ -52,6 +52,8 @@ let package = Package(
         .target(name: "CToml"),
         // Line editing; the library is opened when the shell starts, so that no other command pays for it.
         .target(name: "CEditLine"),
+        // The user's own history, by SQLite, which is opened by the commands that need it.
+        .target(name: "CHistoryStore"),
         .target(name: "CNumbers"),
         // Client libraries are declared by their headers (libpq-dev, libmariadb-dev, libhiredis-dev) and not linked: each is opened
         // when the first database of its kind is named, so that no other daemon pays for it. As .systemLibrary targets they
@@ -152,7 +154,8 @@ let package = Package(
         .executableTarget(
             name: "litebase",
             dependencies: [
-                "LiteBaseClient", "WireProtocol", "SQLText", "LinuxSystem", "ByteBuffers", "CEditLine", argumentParser,
+                "LiteBaseClient", "WireProtocol", "SQLText", "LinuxSystem", "ByteBuffers", "CEditLine",
+                "CHistoryStore", argumentParser,
             ], exclude: ["DESIGN.md"], swiftSettings: lean),
 
         // Never part of a product.

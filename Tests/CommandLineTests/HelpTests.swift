@@ -12,7 +12,8 @@ import Testing
         #filePath.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 } + "/Snapshots"
 
     static let names = [
-        "litebase", "ping", "query", "export", "backup", "shell", "databases", "catalog", "status", "reload", "config",
+        "litebase", "ping", "query", "export", "backup", "shell", "run", "history", "databases", "catalog",
+        "status", "reload", "config",
         "add-database", "remove-database", "check", "top", "bench", "completions",
     ]
 

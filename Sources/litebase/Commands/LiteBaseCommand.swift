@@ -24,6 +24,7 @@ struct LiteBaseCommand: ParsableCommand {
         version: "litebase \(Product.version)",
         subcommands: [
             PingCommand.self, QueryCommand.self, ExportCommand.self, BackupCommand.self, ShellCommand.self,
+            RunCommand.self, HistoryCommand.self,
             DatabasesCommand.self, CatalogCommand.self,
             StatusCommand.self,
             ReloadCommand.self, ConfigCommand.self, TopCommand.self, BenchCommand.self, CompletionsCommand.self,

@@ -23,7 +23,8 @@ extension Shell {
         if found.isEmpty { throw UsageError("there is no table that fits \(table); .tables lists all") }
         guard found.count <= Self.describedCountMax else {
             throw UsageError(
-                "\(found.count) tables fit \(table), and .describe shows \(Self.describedCountMax) at most; .tables lists them")
+                "\(found.count) tables fit \(table), and .describe shows \(Self.describedCountMax) at most; .tables lists them"
+            )
         }
         for (index, relation) in found.enumerated() {
             if index > 0 { try output.print("") }
@@ -43,7 +44,9 @@ extension Shell {
             let all = try session.catalog("relations").rows.map { CatalogRelation($0, engine) }
             guard engine == "mysql" else { return all }
             // MySQL's other databases are read by their own names.
-            let defaults = try session.catalog("namespaces").rows.filter { $0[1] == .bool(true) || $0[1] == .integer(1) }
+            let defaults = try session.catalog("namespaces").rows.filter {
+                $0[1] == .bool(true) || $0[1] == .integer(1)
+            }
             return all.filter { relation in defaults.contains { $0[0].text == relation.namespace } }
         } catch {
             guard error.serverError?.code == .badRequest, let sql = ObjectList.tables.sql(engine) else { throw error }
