@@ -52,6 +52,8 @@ let package = Package(
         .target(name: "CToml"),
         // Line editing; the library is opened when the shell starts, so that no other command pays for it.
         .target(name: "CEditLine"),
+        // The user's own history, by SQLite, which is opened by the commands that need it.
+        .target(name: "CHistoryStore"),
         .target(name: "CNumbers"),
         // How much of a loop's time and memory a client library may take.
         .target(name: "CSocketLimits", dependencies: ["CLinux"], exclude: ["DESIGN.md"]),
@@ -156,7 +158,8 @@ let package = Package(
         .executableTarget(
             name: "litebase",
             dependencies: [
-                "LiteBaseClient", "WireProtocol", "SQLText", "LinuxSystem", "ByteBuffers", "CEditLine", argumentParser,
+                "LiteBaseClient", "WireProtocol", "SQLText", "LinuxSystem", "ByteBuffers", "CEditLine",
+                "CHistoryStore", argumentParser,
             ], exclude: ["DESIGN.md"], swiftSettings: lean),
 
         // Never part of a product.

@@ -12,7 +12,8 @@ import Testing
         #filePath.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 } + "/Snapshots"
 
     static let names = [
-        "litebase", "ping", "query", "export", "import", "copy", "backup", "shell", "databases", "catalog", "status",
+        "litebase", "ping", "query", "export", "import", "copy", "backup", "shell", "run", "history", "databases",
+        "catalog", "status",
         "reload",
         "config",
         "add-database", "remove-database", "check", "top", "bench", "completions",

@@ -25,6 +25,7 @@ struct LiteBaseCommand: ParsableCommand {
         subcommands: [
             PingCommand.self, QueryCommand.self, ExportCommand.self, ImportCommand.self, CopyCommand.self,
             BackupCommand.self, ShellCommand.self,
+            RunCommand.self, HistoryCommand.self,
             DatabasesCommand.self, CatalogCommand.self,
             StatusCommand.self,
             ReloadCommand.self, ConfigCommand.self, TopCommand.self, BenchCommand.self, CompletionsCommand.self,

@@ -36,7 +36,7 @@ struct Completion {
     /// - Parameters:
     ///   - line: what is edited.
     ///   - cursor: in bytes.
-    ///   - completer: knows the statement so far, and asks the daemon.
+    ///   - completer: asks the daemon.
     ///   - commands: the shell's own.
     init(_ line: [UInt8], cursor: Int, _ completer: StatementCompleter, commands: [String]) {
         let typed = String(decoding: line[..<cursor], as: UTF8.self)
@@ -67,9 +67,9 @@ struct Completion {
         return String(first.prefix(length))
     }
 
-    private static func ofCommand(_ line: Substring, _ completer: StatementCompleter, _ commands: [String])
-        -> Completion
-    {
+    private static func ofCommand(
+        _ line: Substring, _ completer: StatementCompleter, _ commands: [String]
+    ) -> Completion {
         guard let space = line.firstIndex(where: { $0 == " " || $0 == "\t" }) else {
             let own = line.first == "." ? commands : ClientWords.equivalents.keys.filter { $0.hasPrefix("\\") }.sorted()
             return Completion(word: line, own)

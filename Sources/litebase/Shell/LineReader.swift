@@ -107,16 +107,10 @@ final class EditedLines: LineReader {
     func remember(_ lines: [[UInt8]]) {
         let whole = lines.joined(separator: [UInt8(ascii: "\n")])
         guard let entry = String(validating: whole, as: UTF8.self), entry.contains(where: { !$0.isWhitespace }),
-            !entry.hasPrefix(" "), !Self.mayHoldPassword(entry)
+            !entry.hasPrefix(" "), !StatementShape.mayHoldPassword(entry)
         else { return }
         ceditline_add_history(entry)
         history.append(entry)
-    }
-
-    private static func mayHoldPassword(_ entry: String) -> Bool {
-        let line = String(entry.lowercased().map { $0.isNewline ? " " : $0 })
-        return ["password", "identified by", "requirepass", "masterauth", "://"].contains { line.contains($0) }
-            || line.hasPrefix("auth ")
     }
 }
 

@@ -99,7 +99,13 @@ extension Shell {
         if script == nil { lastStatement = statement.text }
         defer { ending = nil }
         if let target = ending?.target, try !attempt({ try self.redirect(target, isForOne: true) }) { return }
+        let start = MonotonicInstant.now
+        lastError = nil
         let isDone = try attempt { try self.run(statement, language, self.rules) }
+        if script == nil, keepsStatement, let text = statement.text {
+            let elapsed = MonotonicInstant.now.nanoseconds(since: start) / 1000
+            history?.note(text, language, database: connection.name, microseconds: lastElapsed ?? elapsed, lastError)
+        }
         if script != nil { hasRun = true }
         if isOver { return }
         if !isDone, ScriptText.leadsElsewhere(statement, language) { return endForOtherTarget() }
@@ -169,7 +175,11 @@ extension Shell {
         }
         var formatter = (format ?? settings.format).formatter(style)
         do {
+            lastElapsed = nil
             let summary = try runner.run(sql, parameters, &formatter)
+            lastElapsed =
+                summary.elapsed.components.seconds * 1_000_000
+                + summary.elapsed.components.attoseconds / 1_000_000_000_000
             if let state = summary.transaction { connection.transaction = state }
         } catch let error as ClientError {
             if let state = error.transaction(after: connection.transaction) { connection.transaction = state }
@@ -233,6 +243,7 @@ extension Shell {
 
     func report(_ error: ClientError, sql: String?) {
         noteFailure(ExitStatus.of(error))
+        lastError = error
         if Interrupts.isRaised, place != nil { endsScript = true }
         // The terminal shows ^C where the cursor was.
         if isInteractive, Interrupts.isRaised { Terminal.complain("") }

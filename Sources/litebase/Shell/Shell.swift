@@ -57,6 +57,13 @@ final class Shell {
     var ending: TypedLine.Ending?
     /// What somebody types at; `nil` for a script.
     var typedLines: (any LineReader)?
+    /// What somebody types is counted there; `nil` where nothing is.
+    var history: HistoryStore?
+    /// Whether the statement that is typed is kept: one that begins with a space is not.
+    var keepsStatement = true
+    /// How the statement has ended: how long the daemon has worked on it, in microseconds, and why it failed.
+    var lastElapsed: Int64?
+    var lastError: ClientError?
     /// What Tab proposes, where lines are edited.
     var completer: StatementCompleter?
     /// How the engine reads quotes.
@@ -91,6 +98,7 @@ final class Shell {
                 lines = edited
             }
             typedLines = lines
+            history = HistoryStore.open()
             tell("litebase \(Product.version), connected to \(connection.endpoint). \(try greeting())")
         }
         try process(lines, script: isInteractive ? nil : ScriptPlace(line: 0))
@@ -136,6 +144,7 @@ final class Shell {
             switch try lines.read(prompt: prompt(splitter)) {
             case .line(let line):
                 typed.append(line)
+                keepsStatement = typed[0].first != UInt8(ascii: " ")
                 try take(line, &splitter, &typed, from: lines, script)
                 if splitter.isBetweenStatements {
                     lines.remember(typed)

@@ -23,9 +23,8 @@ final class StatementCompleter: @unchecked Sendable {
     /// Notes a statement that may have made a temporary table.
     func note(statement: String) {
         let word = statement.prefix(64).lowercased().drop { !$0.isLetter }.prefix { $0.isLetter }
-        if ["create", "alter", "drop", "rename", "use", "attach", "detach"].contains(String(word)) {
-            hasDefined = true
-        }
+        let defining = ["create", "alter", "drop", "rename", "use", "attach", "detach"]
+        if defining.contains(String(word)) { hasDefined = true }
     }
 
     /// Completes a line of a statement.
