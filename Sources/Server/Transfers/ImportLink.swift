@@ -191,7 +191,7 @@ final class ImportLink: DatabaseLink {
         guard let operation, let connection = operation.connection, operation.progress == .running else { return }
         connection.move(operation, to: .waitingForFile)
         operation.waitingSince = context.loop.now
-        operation.stopClock(at: .now)
+        operation.clock.stop(at: .now)
         connection.disarmTimer(operation)
         context.housekeeper.watch(connection)
     }
@@ -201,7 +201,7 @@ final class ImportLink: DatabaseLink {
             return
         }
         connection.move(operation, to: .running)
-        operation.resumeClock(at: .now)
+        operation.clock.resume(at: .now)
         connection.armTimer(operation)
     }
 
