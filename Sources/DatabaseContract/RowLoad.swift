@@ -15,7 +15,8 @@ public final class RowLoad: @unchecked Sendable {
     public let rejectedCountMax: Int
     /// Rows that were written or refused.
     public package(set) var doneCount = 0
-    /// Those that were refused, by their number in the block.
+    public package(set) var rejectedCount = 0
+    /// The first of those that were refused, by their number in the block.
     public package(set) var rejected: [(row: Int, error: DriverError)] = []
 
     public init(_ block: RowBlock, _ rows: Range<Int>, rejectedCountMax: Int) {
@@ -25,7 +26,7 @@ public final class RowLoad: @unchecked Sendable {
     }
 
     /// Rows that are in the table.
-    public var writtenCount: Int { doneCount - rejected.count }
+    public var writtenCount: Int { doneCount - rejectedCount }
 
     /// All rows were written.
     public func noteAll() { doneCount = rows.count }
@@ -33,6 +34,7 @@ public final class RowLoad: @unchecked Sendable {
     /// Nothing of it was done, or it was undone.
     package func restart() {
         doneCount = 0
+        rejectedCount = 0
         rejected = []
     }
 }
@@ -65,15 +67,16 @@ extension RowLoading {
     public var needsSavepoint: Bool { false }
     public var takesNumbers: Bool { false }
 
-    /// The same with another character, where a name is in these.
-    package func quoted(_ name: String, in quote: Character) -> String {
-        var text = String(quote)
-        for character in name.unicodeScalars {
-            text.unicodeScalars.append(character)
-            if String(character) == String(quote) { text.unicodeScalars.append(character) }
+    /// A name within quotes, those of its own doubled.
+    package func quoted(_ name: String, in quote: UInt8) -> String {
+        var bytes: [UInt8] = [quote]
+        bytes.reserveCapacity(name.utf8.count + 2)
+        for byte in name.utf8 {
+            bytes.append(byte)
+            if byte == quote { bytes.append(byte) }
         }
-        text.append(quote)
-        return text
+        bytes.append(quote)
+        return String(decoding: bytes, as: UTF8.self)
     }
 
     /// `INSERT` with a placeholder for each value.

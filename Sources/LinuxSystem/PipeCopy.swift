@@ -54,7 +54,8 @@ public final class PipeCopy: Sendable {
         return ends.reader
     }
 
-    private static func makePipe() throws(Errno) -> (reader: Int32, writer: Int32) {
+    /// Makes a pipe, whose ends the caller has to close.
+    public static func makePipe() throws(Errno) -> (reader: Int32, writer: Int32) {
         var ends: (Int32, Int32) = (-1, -1)
         let result = withUnsafeMutablePointer(to: &ends) {
             $0.withMemoryRebound(to: Int32.self, capacity: 2) { pipe($0) }

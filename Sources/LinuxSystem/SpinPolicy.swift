@@ -4,10 +4,10 @@
 
 /// Decides according to the last waits.
 ///
-/// - Thread: its loop's.
-struct SpinPolicy {
+/// - Thread: its owner's.
+public struct SpinPolicy {
     /// The longest time to poll, in nanoseconds; 0: never.
-    let nanosecondsMax: Int64
+    public let nanosecondsMax: Int64
     /// Positive while polling has paid off.
     private var score = 0
     private var restUntil = MonotonicInstant(nanoseconds: 0)
@@ -19,20 +19,20 @@ struct SpinPolicy {
     private static let firstRestNanoseconds: Int64 = 50_000_000
     private static let restNanosecondsMax: Int64 = 2_000_000_000
 
-    init(nanosecondsMax: Int64) { self.nanosecondsMax = nanosecondsMax }
+    public init(nanosecondsMax: Int64) { self.nanosecondsMax = nanosecondsMax }
 
     /// Whether to poll at the next wait.
-    func isWorthwhile(at now: MonotonicInstant) -> Bool { score > 0 && now >= restUntil }
+    public func isWorthwhile(at now: MonotonicInstant) -> Bool { score > 0 && now >= restUntil }
 
     /// A wait has ended with an event.
-    mutating func waitEnded(after nanoseconds: Int64) {
+    public mutating func waitEnded(after nanoseconds: Int64) {
         // One long wait cancels two short ones: requests that come in pairs are not a stream.
         score = nanoseconds <= nanosecondsMax ? min(Self.scoreMax, score + 1) : max(0, score - 2)
     }
 
     /// The core was yielded to others and returned.
     /// - Returns: false if somebody has used it so long that sleeping is better: a woken thread comes first.
-    mutating func yieldReturned(after nanoseconds: Int64, at now: MonotonicInstant) -> Bool {
+    public mutating func yieldReturned(after nanoseconds: Int64, at now: MonotonicInstant) -> Bool {
         if nanoseconds <= Self.yieldNanosecondsMax { return true }
         // Just after a rest, nothing has changed.
         let isAgain = now.nanoseconds(since: restUntil) < restNanoseconds

@@ -11,7 +11,7 @@ struct MySQLLoading: RowLoading {
     var statementValueCountMax: Int? { 4_000 }
     var beginText: String { "START TRANSACTION" }
 
-    func quoted(_ name: String) -> String { quoted(name, in: "`") }
+    func quoted(_ name: String) -> String { quoted(name, in: UInt8(ascii: "`")) }
 
     func name(of type: ColumnType) -> String {
         switch type {

@@ -54,7 +54,7 @@ extension PostgreSQLConnection {
                 dropNotifications()
                 return .waiting(mustFlush ? [.readable, .writable] : .readable)
             }
-            gathering.noteMessage()
+            input.noteMessage()
             guard let result = libpq.PQgetResult(handle) else { return endCopy() }
             defer { libpq.PQclear(result) }
             switch libpq.PQresultStatus(result) {

@@ -9,7 +9,7 @@ struct PostgreSQLLoading: RowLoading {
     var needsSavepoint: Bool { true }
     var beginText: String { "BEGIN" }
 
-    func quoted(_ name: String) -> String { quoted(name, in: "\"") }
+    func quoted(_ name: String) -> String { quoted(name, in: UInt8(ascii: "\"")) }
 
     func name(of type: ColumnType) -> String {
         switch type {

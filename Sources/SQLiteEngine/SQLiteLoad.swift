@@ -12,7 +12,7 @@ struct SQLiteLoading: RowLoading {
     var takesNumbers: Bool { true }
     var beginText: String { "BEGIN IMMEDIATE" }
 
-    func quoted(_ name: String) -> String { quoted(name, in: "\"") }
+    func quoted(_ name: String) -> String { quoted(name, in: UInt8(ascii: "\"")) }
 
     func name(of type: ColumnType) -> String {
         switch type {
@@ -145,8 +145,9 @@ struct SQLiteLoad {
             }
             guard isOfRow(result), connection.transaction == .active else { return .failed(error) }
             let place = error.with { $0.rowIndex = row }
-            guard load.rejected.count < load.rejectedCountMax else { return .refused(place) }
-            load.rejected.append((row, place))
+            guard load.rejectedCount < load.rejectedCountMax else { return .refused(place) }
+            if load.rejected.count < RowBlock.rejectionCountMax { load.rejected.append((row, place)) }
+            load.rejectedCount += 1
             row += 1
         }
         return .done

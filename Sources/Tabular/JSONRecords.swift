@@ -40,9 +40,9 @@ extension RowReader {
                 block.cells.removeLast(block.cells.count - cellCount)
                 block.reject(first, problem)
             } else {
-                block.lines.append(first)
+                block.rowLines.append(first)
             }
-            json = .behindValue
+            arrayPlace = .behindValue
             block.parsedCount = object.upperBound
         }
     }
@@ -59,16 +59,16 @@ extension RowReader {
             }
             block.parsedCount = index
             guard index < count else {
-                if isLast, json != .end {
-                    if json == .start { throw .noRows }
+                if isLast, arrayPlace != .end {
+                    if arrayPlace == .start { throw .noRows }
                     throw .malformed(line: line, reason: "The file ends within its array.")
                 }
                 return nil
             }
-            switch (json, base[index]) {
-            case (.start, UInt8(ascii: "[")): json = .first
-            case (.first, UInt8(ascii: "]")), (.behindValue, UInt8(ascii: "]")): json = .end
-            case (.behindValue, UInt8(ascii: ",")): json = .beforeValue
+            switch (arrayPlace, base[index]) {
+            case (.start, UInt8(ascii: "[")): arrayPlace = .first
+            case (.first, UInt8(ascii: "]")), (.behindValue, UInt8(ascii: "]")): arrayPlace = .end
+            case (.behindValue, UInt8(ascii: ",")): arrayPlace = .beforeValue
             case (.first, UInt8(ascii: "{")), (.beforeValue, UInt8(ascii: "{")):
                 if let end = JSONScanner.objectEnd(base, index, count) { return index..<end }
                 if isLast { throw .malformed(line: line, reason: "The file ends within an object.") }
@@ -83,13 +83,13 @@ extension RowReader {
 
     /// The keys of the first object, which is not stepped over.
     mutating func readJSONNames(_ block: RowBlock, isLast: Bool) throws(TabularError) -> Names {
-        let former = (line, json, block.parsedCount)
-        defer { (line, json, block.parsedCount) = former }
+        let former = (line, arrayPlace, block.parsedCount)
+        defer { (line, arrayPlace, block.parsedCount) = former }
         let (base, count) = (block.start, block.count)
         var range: Range<Int>?
-        if options.format == .json {
+        if options.format == .jsonArray {
             range = try nextObject(block, isLast: isLast)
-            if range == nil { return isLast || json == .end ? .none : .incomplete }
+            if range == nil { return isLast || arrayPlace == .end ? .none : .incomplete }
         } else {
             var start = block.parsedCount
             while start < count, JSONScanner.isSpace(base[start]) { start += 1 }
@@ -151,6 +151,6 @@ extension RowReader {
     /// Most objects have their keys in the order of the first one.
     private func column(named name: UnsafeBufferPointer<UInt8>, after expected: Int) -> Int? {
         if expected < keys.count, name.elementsEqual(keys[expected]) { return expected }
-        return keys.firstIndex { name.elementsEqual($0) }
+        return places[Array(name)]
     }
 }

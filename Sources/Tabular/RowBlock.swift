@@ -110,7 +110,7 @@ public final class RowBlock: @unchecked Sendable {
     /// The values of all rows, one row after the other.
     @exclusivity(unchecked) var cells = CellStorage(capacity: 1 << 10)
     /// Of each row.
-    @exclusivity(unchecked) var lines: [Int64] = []
+    @exclusivity(unchecked) var rowLines: [Int64] = []
     public internal(set) var columnCount = 0
     public internal(set) var rejections: [Rejection] = []
     /// Lines that were rejected, also those that are not told.
@@ -135,9 +135,9 @@ public final class RowBlock: @unchecked Sendable {
 
     // MARK: Rows
 
-    public var rowCount: Int { lines.count }
+    public var rowCount: Int { rowLines.count }
     /// The line with which a row begins.
-    public func line(_ row: Int) -> Int64 { lines[row] }
+    public func line(_ row: Int) -> Int64 { rowLines[row] }
 
     /// The rows.
     public var view: RowView {
@@ -148,7 +148,7 @@ public final class RowBlock: @unchecked Sendable {
 
     /// Bytes that the block takes.
     public var heldByteCount: Int {
-        capacity + cells.capacity * MemoryLayout<Cell>.stride + lines.capacity * MemoryLayout<Int64>.stride
+        capacity + cells.capacity * MemoryLayout<Cell>.stride + rowLines.capacity * MemoryLayout<Int64>.stride
     }
 
     // MARK: Filling
@@ -210,7 +210,7 @@ public final class RowBlock: @unchecked Sendable {
 
     func removeRows() {
         cells.removeAll()
-        lines.removeAll(keepingCapacity: true)
+        rowLines.removeAll(keepingCapacity: true)
         rejections.removeAll()
         rejectedCount = 0
     }

@@ -2,7 +2,9 @@
 
 /// How rows stand in a file.
 public enum TabularFormat: String, CaseIterable, Sendable {
-    case csv, tsv, json, jsonl
+    case csv, tsv
+    case jsonArray = "json"
+    case jsonLines = "jsonl"
 
     public var isDelimited: Bool { self == .csv || self == .tsv }
 }
@@ -43,8 +45,9 @@ public struct RowReader: Sendable {
     var columnCount = 0
     /// Names of the values in JSON, and whether others are left out instead of being refused.
     var keys: [[UInt8]] = []
+    var places: [[UInt8]: Int] = [:]
     var ignoresOtherKeys = false
-    var json = JSONPlace.start
+    var arrayPlace = JSONPlace.start
     private var isHeaderDue: Bool
     /// Only the number of fields is wanted: the bytes stay as they are, since they are read again.
     var isCounting = false
@@ -72,7 +75,7 @@ public struct RowReader: Sendable {
     public mutating func readNames(_ block: RowBlock, isLast: Bool) throws(TabularError) -> Names {
         switch options.format {
         case .csv, .tsv: try readDelimitedNames(block, isLast: isLast)
-        case .json, .jsonl: try readJSONNames(block, isLast: isLast)
+        case .jsonArray, .jsonLines: try readJSONNames(block, isLast: isLast)
         }
     }
 
@@ -113,6 +116,8 @@ public struct RowReader: Sendable {
     public mutating func begin(_ names: [[UInt8]], ignoringOtherKeys: Bool) {
         columnCount = names.count
         keys = names
+        places = [:]
+        for (place, name) in names.enumerated() where places[name] == nil { places[name] = place }
         ignoresOtherKeys = ignoringOtherKeys
     }
 
@@ -127,8 +132,8 @@ public struct RowReader: Sendable {
         switch options.format {
         case .csv: readCSV(block, isLast: isLast)
         case .tsv: readTSV(block, isLast: isLast)
-        case .jsonl: readJSONLines(block, isLast: isLast)
-        case .json: try readJSONArray(block, isLast: isLast)
+        case .jsonLines: readJSONLines(block, isLast: isLast)
+        case .jsonArray: try readJSONArray(block, isLast: isLast)
         }
     }
 
@@ -153,7 +158,7 @@ public struct RowReader: Sendable {
             case .record(let end):
                 block.parsedCount = end
                 // A line without anything is no row.
-                if block.cells.count > cellCount { block.lines.append(first) }
+                if block.cells.count > cellCount { block.rowLines.append(first) }
             case .malformed(let reason, let end):
                 block.cells.removeLast(block.cells.count - cellCount)
                 block.parsedCount = end

@@ -11,6 +11,7 @@ import time
 import pytest
 
 from test_cli import LITEBASE, Daemon, daemon, run  # noqa: F401
+from wire import Client
 
 QUICK = ("-t", "0.3", "--warmup", "0.1", "--json")
 TABLE = "litebase_bench"
@@ -32,6 +33,11 @@ def tables(run):  # noqa: F811
     return {row["name"] for row in rows(run, "SELECT name FROM sqlite_schema WHERE type = 'table'")}
 
 
+def lanes_opened(daemon):  # noqa: F811
+    with Client(daemon.socket) as client:
+        return client.call("stats").data["lanes"]["opened"]
+
+
 @pytest.mark.parametrize("arguments", [
     ["health"], ["health", "-p", "32", "-c", "3", "-j", "2"], ["health", "-p4", "-c3"], ["point-select", "-d", "default", "--rows", "500"],
     ["insert", "-d", "default"], ["scan", "-d", "default", "--rows", "5000", "-c", "2"]])
@@ -48,6 +54,34 @@ def test_workloads(run, bench, arguments):  # noqa: F811
     if arguments[0] == "scan":
         assert report["rows"] == 5000 * report["requests"]
     assert TABLE not in tables(run)
+
+
+@pytest.mark.parametrize("arguments", [["health"], ["health", "-p", "32", "-c", "3"], ["scan", "-d", "default", "--rows", "5000", "-c", "2"]])
+def test_through_shared_memory(daemon, run, bench, arguments):  # noqa: F811
+    before = lanes_opened(daemon)
+    report = bench(*arguments, *QUICK, "--transport", "shared-memory")
+    assert report["requests"] > 0 and report["errors"] == {} and report["transport"] == "shared_memory"
+    if arguments[0] == "scan":
+        assert report["rows"] == 5000 * report["requests"]
+    assert lanes_opened(daemon) - before == int(arguments[arguments.index("-c") + 1] if "-c" in arguments else 16)
+    assert bench("health", *QUICK)["transport"] == "socket"
+
+
+def test_shared_memory_that_is_not_granted(run):  # noqa: F811
+    """More connections than one user may have lanes: nothing else is measured instead."""
+    refused = run("bench", *QUICK, "-c", "200", "--transport", "shared-memory")
+    assert refused.returncode != 0 and b"lanes_per_user_max" in refused.stderr and refused.stdout == b""
+    assert b"Unix socket" in run("bench", "--port", "1", "--transport", "shared-memory").stderr
+
+
+def test_a_script_of_many_statements_goes_over_to_shared_memory(daemon, run):  # noqa: F811
+    before = lanes_opened(daemon)
+    script = "".join(f"SELECT {number} AS n;\n" for number in range(2000))
+    done = run("query", "-", stdin=script.encode(), check=0)
+    assert [json.loads(line)["n"] for line in done.stdout.splitlines()] == list(range(2000))
+    assert lanes_opened(daemon) == before + 1
+    run("query", "SELECT 1", check=0)
+    assert lanes_opened(daemon) == before + 1, "one statement is not worth it"
 
 
 def test_count_is_exact_and_serials_are_unique(run, bench):  # noqa: F811

@@ -219,7 +219,7 @@ def test_a_timeout_of_the_server_is_none_of_ours(run, database, sql, word):  # n
 def test_commands_of_other_clients_are_named(script, run, database):  # noqa: F811
     run("query", "-d", database, "DROP TABLE IF EXISTS named; CREATE TABLE named(x int)")
     for line, hint in [("\\d named", ".describe does that"), ("  \\echo hello", ".print does that"), ("-- x\n\\l", ".databases does that"),
-                       ("\\timng", "\\timing, which is nearest"), ("\\zzzzzz", ".help"), ("\\copy t from f", ".read runs a file")]:
+                       ("\\timng", "\\timing, which is nearest"), ("\\zzzzzz", ".help"), ("\\copy t from f", ".import FILE")]:
         done = script(database, f"{line}\nINSERT INTO named VALUES (1);\n")
         word = line.split("\n")[-1].split()[0]
         assert done.returncode == 1 and f"{word} is a command of another client" in done.stderr and hint in done.stderr, done
@@ -233,12 +233,12 @@ def test_commands_of_other_clients_are_named(script, run, database):  # noqa: F8
 
 @pytest.mark.parametrize("database", ["default", "pg", "my"])
 def test_words_that_are_no_commands(run, terminal, database):  # noqa: F811
-    done = run("shell", "-d", database, "--on-error", "continue", stdin=".tabels\n.shema\n.zzzzzz\n.import a b\n.mode tabel\n")
+    done = run("shell", "-d", database, "--on-error", "continue", stdin=".tabels\n.shema\n.zzzzzz\n.dump a b\n.mode tabel\n")
     for said in ("line 1: there is no command .tabels; .tables may be meant", "line 2: there is no command .shema; .schema may be meant",
-                 "line 3: there is no command .zzzzzz; .help lists all", "line 4: there is no command .import: .read", "table may be meant"):
+                 "line 3: there is no command .zzzzzz; .help lists all", "line 4: there is no command .dump: .schema", "table may be meant"):
         assert said in done.stderr, (said, done)
     shell = terminal("-d", database)
-    for typed, said in [("\\timng", r"\\timing may be meant"), ("\\zzzzzz", r"\.help lists all"), ("\\copy t from f", r"\.read runs a file"), (".tabels", r"\.tables may be")]:
+    for typed, said in [("\\timng", r"\\timing may be meant"), ("\\zzzzzz", r"\.help lists all"), ("\\copy t from f", r"\.import FILE"), (".tabels", r"\.tables may be")]:
         shell.type(typed + "\n")
         shell.expect(said)
         shell.expect(f"{database}> ")

@@ -181,3 +181,41 @@ def test_lines_that_are_refused(served, directory):  # noqa: F811
     result = imported(served, path, "song", "--max-rejected", "2")
     assert result.stdout == "2 rows imported\n"
     assert "line 3: " in result.stderr and "line 4: It has 1 field instead of 2." in result.stderr
+
+
+def test_import_in_the_shell(served, directory):  # noqa: F811
+    path = directory / "a city.csv"
+    path.write_text("name,people\nOslo,700000\nBergen\n")
+    script = (f".import --create '{path}' city\nDROP TABLE city;\n.import --create --max-rejected 1 '{path}' city\n"
+              "SELECT count(*) AS n FROM city;\n"
+              f"BEGIN;\n.import --max-rejected 9 \"{path}\" city\nROLLBACK;\n.import x\nSELECT count(*) AS n FROM city;\n")
+    result = subprocess.run([LITEBASE, "shell", "--socket", served.socket_path, "-d", "music", "--on-error", "continue"], input=script,
+                            capture_output=True, text=True, timeout=60)
+    assert "Line 3" in result.stderr and "usage: .import" in result.stderr and "line 3: It has 1 field instead of 2." in result.stderr, result
+    assert result.stdout.count('{"n":1}') == 2, result
+
+
+def copy(daemon, *arguments, **options):
+    return run(daemon, "copy", *arguments, **options)
+
+
+def test_copy(served):
+    """Between databases: values keep their types, and what cannot be read whole is not taken for the whole."""
+    run(served, "query", "-d", "music", "CREATE TABLE v(i INTEGER, r REAL, t TEXT, b BLOB); "
+        "INSERT INTO v VALUES (1, 1.5, 'a\"\nb', x'00ff'), (NULL, NULL, '', x''), (9007199254740993, -0.0, '007', NULL)")
+    dry = copy(served, "music/v", "memory", "--create", "--dry-run").stdout
+    assert dry.splitlines()[0] == "i\tINTEGER\tINTEGER" and dry.endswith('CREATE TABLE "v"("i" INTEGER, "r" REAL, "t" TEXT, "b" BLOB);\n')
+    assert copy(served, "music/v", "memory/v2", "--create", "--atomic").stdout == "3 rows copied\n"
+    sql = "SELECT i, typeof(i), r, t, typeof(t), hex(b), typeof(b) FROM {} ORDER BY rowid"
+    assert run(served, "query", "-d", "memory", sql.format("v2")).stdout == run(served, "query", "-d", "music", sql.format("v")).stdout
+    assert copy(served, "music", "memory/v2", "--query", "SELECT i, t FROM v WHERE i = 1").stdout == "1 row copied\n"
+    assert "exists" in copy(served, "music/v", "memory/v2", "--create", status=1).stderr
+    assert "nothing" in copy(served, "music/nothing", "memory/v2", status=1).stderr
+    assert "no_column" in copy(served, "music", "memory/v2", "--query", "SELECT i AS no_column FROM v", status=1).stderr
+    before = run(served, "query", "-d", "memory", "SELECT count(*) FROM v2").stdout
+    failing = f"SELECT x AS i, CASE WHEN x = 50000 THEN abs(-9223372036854775807 - 1) ELSE 'x' END AS t FROM ({counting(100_000, 'x')})"
+    failed = copy(served, "music", "memory/v2", "--query", failing, "--atomic", status=1)
+    assert "overflow" in failed.stderr, failed
+    assert run(served, "query", "-d", "memory", "SELECT count(*) FROM v2").stdout == before, "a part was taken for the whole"
+    for wrong in (["music", "memory/v2"], ["music/v", "memory", "--query", "SELECT 1"], ["/v", "memory"], ["music/", "memory"]):
+        copy(served, *wrong, status=64)

@@ -12,7 +12,8 @@ import Testing
         #filePath.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 } + "/Snapshots"
 
     static let names = [
-        "litebase", "ping", "query", "export", "import", "backup", "shell", "databases", "catalog", "status", "reload",
+        "litebase", "ping", "query", "export", "import", "copy", "backup", "shell", "databases", "catalog", "status",
+        "reload",
         "config",
         "add-database", "remove-database", "check", "top", "bench", "completions",
     ]
@@ -21,6 +22,7 @@ import Testing
         switch name {
         case "ping": LiteBaseCommand.helpMessage(for: PingCommand.self, columns: columns)
         case "query": LiteBaseCommand.helpMessage(for: QueryCommand.self, columns: columns)
+        case "copy": LiteBaseCommand.helpMessage(for: CopyCommand.self, columns: columns)
         case "import": LiteBaseCommand.helpMessage(for: ImportCommand.self, columns: columns)
         case "export": LiteBaseCommand.helpMessage(for: ExportCommand.self, columns: columns)
         case "backup": LiteBaseCommand.helpMessage(for: BackupCommand.self, columns: columns)

@@ -241,6 +241,9 @@ HELP = {
         line: "Tests/CommandLine/test_transfers.py imports files, and standard input" for line in (
             "litebase import --create city.csv city", "litebase import --create --dry-run city.csv city",
             "curl -s https://example.org/log.jsonl | litebase import - log --format jsonl")})],
+    "litebase copy --help": [Commands(begins="litebase copy", left_out={
+        line: "Tests/CommandLine/test_transfers.py copies tables" for line in (
+            "litebase copy geo/city archive --create --dry-run", "litebase copy geo/city archive/city_2026 --create --atomic")})],
     "litebase backup --help": [Commands(begins="litebase backup", left_out={
         "litebase backup --all /var/backups/litebase --keep 14": "Tests/CommandLine/test_transfers.py copies all, elsewhere"})],
     "litebase shell --help": [Commands(begins="litebase shell", types={

@@ -109,6 +109,16 @@ enum Examples {
         // [notices]
     }
 
+    static func sharedMemory() throws {
+        // [shared-memory]
+        let client = try BlockingClient.connect(transport: .sharedMemory)
+        for number in 1...1000 {
+            try client.execute("INSERT INTO city VALUES (?, ?)", [.text("city \(number)"), .integer(Int64(number))])
+        }
+        print(client.usesSharedMemory)
+        // [shared-memory]
+    }
+
     static func blocking() throws {
         // [blocking]
         let client = try BlockingClient.connect()

@@ -55,6 +55,7 @@ import Testing
         try await Examples.transactions(client)
         try await Examples.errors(client)
         try await Examples.notices()
+        try Examples.sharedMemory()
         try Examples.blocking()
     }
 }

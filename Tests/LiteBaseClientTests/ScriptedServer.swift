@@ -43,7 +43,24 @@ final class ServerEnd: @unchecked Sendable {
         }
     }
 
-    private func parse() -> ReceivedRequest? {
+    /// What comes by another way than the socket.
+    func feed(_ bytes: some Sequence<UInt8>) { input += bytes }
+
+    /// The next bytes of the socket; none when the client has closed.
+    func receiveBytes() -> [UInt8] {
+        var chunk = [UInt8](repeating: 0, count: 4096)
+        let count = read(number, &chunk, chunk.count)
+        return Array(chunk[..<max(0, count)])
+    }
+
+    /// Sends bytes and with them a descriptor.
+    func send(_ bytes: [UInt8], descriptor: Int32) throws {
+        let socket = try OwnedDescriptor.duplicate(of: number)
+        let outcome = bytes.withUnsafeBytes { Sockets.send(socket, $0, descriptor: descriptor) }
+        #expect(outcome == .bytes(bytes.count))
+    }
+
+    func parse() -> ReceivedRequest? {
         guard input.count >= 4 else { return nil }
         let length = input[..<4].reduce(0) { $0 << 8 | Int($1) }
         guard input.count - 4 >= length else { return nil }
@@ -191,8 +208,10 @@ func startServer(_ script: @escaping @Sendable (ServerEnd) -> Void) throws -> Ow
 }
 
 /// A blocking client of a script.
-func blockingClient(_ script: @escaping @Sendable (ServerEnd) -> Void) throws -> BlockingClient {
-    let client = BlockingClient(socket: try startServer(script))
+func blockingClient(
+    transport: Transport = .automatic, _ script: @escaping @Sendable (ServerEnd) -> Void
+) throws -> BlockingClient {
+    let client = BlockingClient(socket: try startServer(script), transport: transport)
     // A test that would wait for ever fails instead.
     client.timeout = .seconds(10)
     return client

@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import time
 
+import lane
 from wire import PATIENCE, Client
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -18,6 +19,8 @@ LITEBASED = os.environ.get("LITEBASED") or str(ROOT / ".build/release/litebased"
 LITEBASE = os.environ.get("LITEBASE") or str(ROOT / ".build/release/litebase")
 # Set by scripts/sanitize.sh: "address" or "thread".
 SANITIZER = os.environ.get("LITEBASE_TEST_SANITIZER")
+# "shared_memory": clients of the tests ask for a lane first, and everything that they do goes through it.
+CLIENT = lane.LaneClient if os.environ.get("LITEBASE_TEST_TRANSPORT") == "shared_memory" else Client
 SANITIZER_OPTIONS = ("ASAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS")
 
 CRASH = re.compile(r"Fatal error|Crash:|crashed|Backtrace|precondition|(Address|Thread|Leak|UndefinedBehavior)Sanitizer|"
@@ -139,7 +142,7 @@ class Daemon:
         wait_until(lambda: self.process.poll() is not None or self.accepts(), "it serves or ends")
 
     def connect(self, mode="msgpack", **options):
-        client = Client(self.socket_path, mode, **options)
+        client = CLIENT(self.socket_path, mode, **options)
         self.clients.append(client)
         return client
 

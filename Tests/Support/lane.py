@@ -1,4 +1,4 @@
-"""A client of a lane: the same requests through shared memory (docs/protocol.md, "Shared memory").
+"""A client of a lane: the same requests through shared memory (docs/protocol.md, "Fast lane").
 
 `LaneSocket` looks like a socket, so `wire.Client` and whoever uses one need not know. Python has no atomic operations; loads
 and stores of aligned words are, on the processors that there are, and taking a lock is a fence.

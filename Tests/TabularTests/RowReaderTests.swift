@@ -1,5 +1,6 @@
 // Rows are found as they were written, however the file is cut into blocks.
 
+import LiteBaseTesting
 import Tabular
 import Testing
 
@@ -127,23 +128,24 @@ private func plain(_ format: TabularFormat, _ change: (inout TabularOptions) -> 
             "1|'é😀\n'|NULL|1.5", "9223372036854775807|NULL|x0.1|true",
             "'18446744073709551615'|'{\"x\":[1,\"\\\"\"]}'|'[]'|-inf",
         ]
-        #expect(try rows(Array(lines.utf8), plain(.jsonl), blockByteCount: blockByteCount).rows == expected)
+        #expect(try rows(Array(lines.utf8), plain(.jsonLines), blockByteCount: blockByteCount).rows == expected)
         let array = "[" + lines.split(separator: "\n").joined(separator: ",\n ") + "]\n"
-        #expect(try rows(Array(array.utf8), plain(.json), blockByteCount: blockByteCount).rows == expected)
+        #expect(try rows(Array(array.utf8), plain(.jsonArray), blockByteCount: blockByteCount).rows == expected)
     }
 
     @Test func objectsThatAreNoRowsAreTold() throws {
         let lines = "{\"a\":1}\n{\"b\":2}\n[1]\n{\"a\":01}\n{\"a\":\"\\ud800\"}\n{\"a\":2}{}\n{\"a\":3}"
-        let (found, rejections, _) = try rows(Array(lines.utf8), plain(.jsonl))
+        let (found, rejections, _) = try rows(Array(lines.utf8), plain(.jsonLines))
         #expect(found == ["1", "3"])
         #expect(rejections.map(\.line) == [2, 3, 4, 5, 6])
         #expect(rejections[0].reason == "It has \"b\", which is no column.")
-        #expect(try rows(Array("{\"a\":1}\n{\"b\":2}\n".utf8), plain(.jsonl), columns: ["a"]).rows == ["1", "NULL"])
+        #expect(
+            try rows(Array("{\"a\":1}\n{\"b\":2}\n".utf8), plain(.jsonLines), columns: ["a"]).rows == ["1", "NULL"])
     }
 
     @Test(arguments: ["[{\"a\":1}", "[{\"a\":1},", "{\"a\":1}", "[1]", "[{\"a\":1}] x", "[{\"a\":1"])
     func aBrokenArrayEndsIt(_ text: String) throws {
-        #expect(throws: TabularError.self) { try rows(Array(text.utf8), plain(.json)) }
+        #expect(throws: TabularError.self) { try rows(Array(text.utf8), plain(.jsonArray)) }
     }
 
     /// Whatever the bytes are, nothing traps, and the rows do not depend on where blocks end.
@@ -151,8 +153,10 @@ private func plain(_ format: TabularFormat, _ change: (inout TabularOptions) -> 
     func blocksMakeNoDifference(_ format: TabularFormat) throws {
         let alphabet = Array("a,\"\n\r\\xN\t{}[]:1-.e\u{e9}\"\\u00".utf8)
         for seed in 0..<300 as Range<UInt64> {
-            var random = SmallRandom(seed)
-            let text = (0..<random.below(80)).map { _ in alphabet[random.below(alphabet.count)] }
+            var random = SeededRandom(seed: seed)
+            let text = (0..<Int.random(in: 0..<80, using: &random)).map { _ in
+                alphabet.randomElement(using: &random) ?? 0
+            }
             let results = [1, 6, 4096].map { size in
                 (try? rows(text, plain(format), blockByteCount: size)).map { "\($0)" } ?? "error"
             }
@@ -161,17 +165,8 @@ private func plain(_ format: TabularFormat, _ change: (inout TabularOptions) -> 
     }
 }
 
-/// Numbers that are the same at each run (splitmix64).
-struct SmallRandom {
-    private var state: UInt64
-
-    init(_ seed: UInt64) { state = seed &* 0x9e37_79b9_7f4a_7c15 &+ 1 }
-
-    mutating func below(_ count: Int) -> Int {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var word = state
-        word = (word ^ (word >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        word = (word ^ (word >> 27)) &* 0x94d0_49bb_1331_11eb
-        return Int((word ^ (word >> 31)) % UInt64(count))
+@Suite struct RowCorpusTests {
+    @Test func theCorpusHolds() throws {
+        #expect(try FuzzCorpus.replay("rows", stride: 1, RowChecks.check) >= 10)
     }
 }

@@ -4,11 +4,12 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"strings"
 )
 
 // CatalogQuery says what Conn.Catalog shall tell. The columns of each level are the same for every engine: docs/protocol.md, Catalog.
 type CatalogQuery struct {
-	// Level is "namespaces", "relations", "columns", "keys", "foreign_keys", "indexes", "triggers", "routines" or "types".
+	// Level is "relations" if empty, "namespaces", "columns", "keys", "foreign_keys", "indexes", "triggers", "routines" or "types".
 	Level string
 	// Namespace and Relation are exact names, to which it is narrowed.
 	Namespace, Relation string
@@ -50,6 +51,15 @@ func (r CatalogRow) Columns() []string {
 		names[index] = column.name
 	}
 	return names
+}
+
+// String shows names and values.
+func (r CatalogRow) String() string {
+	var text strings.Builder
+	for _, column := range r.columns {
+		fmt.Fprintf(&text, "%s=%v ", column.name, r.Value(column.name))
+	}
+	return strings.TrimSuffix(text.String(), " ")
 }
 
 // Value is that of a column: nil, bool, int64, string, []any for lists, map[string]any for "extra".
@@ -117,7 +127,10 @@ func (c *Conn) Catalog(ctx context.Context, query CatalogQuery, each func(Catalo
 }
 
 func (q CatalogQuery) data() map[string]any {
-	data := map[string]any{"level": q.Level}
+	data := map[string]any{"level": "relations"}
+	if q.Level != "" {
+		data["level"] = q.Level
+	}
 	for name, text := range map[string]string{"namespace": q.Namespace, "relation": q.Relation, "match": q.Match, "etag": q.ETag} {
 		if text != "" {
 			data[name] = text

@@ -8,10 +8,12 @@ import (
 	"errors"
 	"io"
 	"math/rand"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -249,6 +251,97 @@ func TestContextsThatEndAtAnyMoment(t *testing.T) {
 		}
 		nothingStays(t, before)
 	})
+}
+
+// cutter listens, and passes one connection on to a daemon, with its files, until so many bytes have come back.
+func cutter(t *testing.T, daemon string, bytes int) (path string, over chan struct{}) {
+	directory, err := os.MkdirTemp("", "litebase-go-")
+	must(t, err)
+	path, over = filepath.Join(directory, "cut.sock"), make(chan struct{})
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	must(t, err)
+	go func() {
+		defer close(over)
+		defer os.RemoveAll(directory)
+		client, err := listener.AcceptUnix()
+		listener.Close()
+		if err != nil {
+			return
+		}
+		upstream, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: daemon, Net: "unix"})
+		if err != nil {
+			return
+		}
+		forwarded := make(chan struct{})
+		go func() {
+			defer close(forwarded)
+			defer upstream.CloseWrite()
+			buffer, rights := make([]byte, 4096), make([]byte, 256)
+			for {
+				count, size, _, _, err := client.ReadMsgUnix(buffer, rights)
+				if err != nil || count == 0 {
+					return
+				}
+				upstream.WriteMsgUnix(buffer[:count], rights[:size], nil)
+				messages, _ := syscall.ParseSocketControlMessage(rights[:size])
+				for _, message := range messages {
+					descriptors, _ := syscall.ParseUnixRights(&message)
+					for _, descriptor := range descriptors {
+						syscall.Close(descriptor)
+					}
+				}
+			}
+		}()
+		io.CopyN(client, upstream, int64(bytes))
+		client.Close()
+		upstream.Close()
+		<-forwarded
+	}()
+	return path, over
+}
+
+// TestConnectionsThatEndAtAnyByte: of what changes nothing it is known that nothing was done, and nothing hangs or stays.
+func TestConnectionsThatEndAtAnyByte(t *testing.T) {
+	daemon := startDaemon(t)
+	before := runtime.NumGoroutine()
+	for number, request := range []func(context.Context, *Conn) error{
+		func(ctx context.Context, conn *Conn) error {
+			_, err := conn.Catalog(ctx, CatalogQuery{Level: "columns"}, func(CatalogRow) error { return nil })
+			return err
+		},
+		func(ctx context.Context, conn *Conn) error {
+			_, err := conn.Complete(ctx, "SELECT ", 7, CompletionOptions{})
+			return err
+		},
+		func(ctx context.Context, conn *Conn) error {
+			_, err := conn.Backup(ctx, io.Discard, nil)
+			return err
+		},
+		func(ctx context.Context, conn *Conn) error {
+			_, err := conn.Export(ctx, io.Discard, Export{SQL: cities})
+			return err
+		},
+	} {
+		for bytes, isWhole := 1, false; !isWhole; bytes += 61 {
+			if bytes > 20_000 {
+				t.Fatal("it never ends")
+			}
+			path, over := cutter(t, daemon.socket, bytes)
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			conn, err := Connect(ctx, Options{Socket: path})
+			if err == nil {
+				err = request(ctx, conn)
+				conn.Close()
+			}
+			cancel()
+			<-over
+			isWhole = err == nil
+			if err != nil && !errors.Is(err, ErrConnectionLost) && !(number == 3 && errors.Is(err, ErrOutcomeUnknown)) {
+				t.Fatal(number, bytes, err)
+			}
+		}
+	}
+	nothingStays(t, before)
 }
 
 func TestADaemonThatDies(t *testing.T) {

@@ -4,17 +4,7 @@
  * "health" and "select" keep one request in flight on each connection, all in this one thread; anything else is a statement, whose
  * rows are read once. Prints one line of JSON. The client itself is lane.h. */
 #define _GNU_SOURCE
-#include <time.h>
-
 #include "lane.h"
-
-enum { SPIN_NS = 50000 };
-
-static uint64_t now_ns(clockid_t clock) {
-    struct timespec t;
-    clock_gettime(clock, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 static const uint8_t health[] = "\0\0\0\x17\x82\xa2id\1\xa4type\xac" "health_check";
 static uint8_t point_select[] = "\0\0\0\x62\x83\xa2id\1\xa4type\xa5query\xa4" "data\x82\xa3sql\xd9\x39"
@@ -44,27 +34,25 @@ static double quantile_us(uint64_t total, double share) {
 }
 
 static uint64_t measure(struct lane *lanes, int count, int selects, double seconds) {
-    uint64_t started[LANES_MAX], now = now_ns(CLOCK_MONOTONIC), busy = now, total = 0;
+    uint64_t started[LANES_MAX], now = now_ns(CLOCK_MONOTONIC), total = 0;
     uint64_t warm = now + (uint64_t)(seconds * 0.2e9), end = warm + (uint64_t)(seconds * 1e9);
     for (int i = 0; i < count; i++) started[i] = now, request(&lanes[i], selects);
     while (now < end) {
+        int news = 0;
         for (int i = 0; i < count; i++) {
             const uint8_t *body;
             size_t length;
+            if (lanes[i].ended) errno = ECONNRESET, die("the daemon");
             if (!lane_look(&lanes[i])) continue;
-            while ((body = lane_frame(&lanes[i], &length)) != NULL) {
+            for (news = 1; (body = lane_frame(&lanes[i], &length)) != NULL; request(&lanes[i], selects)) {
                 check(body, length);
-                busy = now_ns(CLOCK_MONOTONIC);
-                uint64_t step = (busy - started[i]) >> 4;
-                if (busy > warm) latencies[step < 1 << 16 ? step : (1 << 16) - 1]++, total++;
-                started[i] = busy;
-                request(&lanes[i], selects);
+                now = now_ns(CLOCK_MONOTONIC);
+                uint64_t step = (now - started[i]) >> 4;
+                if (now > warm) latencies[step < 1 << 16 ? step : (1 << 16) - 1]++, total++;
+                started[i] = now;
             }
         }
-        for (int i = 0; i < count; i++)
-            if (lanes[i].ended) errno = ECONNRESET, die("the daemon");
-        now = now_ns(CLOCK_MONOTONIC);
-        if (now - busy > SPIN_NS || !lanes[0].memory) lane_sleep(lanes, count), busy = now_ns(CLOCK_MONOTONIC);
+        if (!news) lane_wait(lanes, count), now = now_ns(CLOCK_MONOTONIC);
     }
     return total;
 }
@@ -78,19 +66,17 @@ static uint64_t read_rows(struct lane *lane, const char *sql, uint64_t *bytes) {
     memcpy(frame + used, sql, count), used += count;
     frame[2] = (uint8_t)((used - 4) >> 8), frame[3] = (uint8_t)(used - 4);
     lane_send(lane, frame, used);
-    for (uint64_t frames = 0, busy = 0;;) {
+    for (uint64_t frames = 0;;) {
         const uint8_t *body = lane_frame(lane, &length);
         if (body) {
             check(body, length);
             frames++, *bytes += length;
             size_t part = length < 400 ? length : 400; /* where the last fields are */
             if (memmem(body + length - part, part, "\xa4more\xc2", 6)) return frames;
-        } else if (lane_look(lane)) {
-            busy = now_ns(CLOCK_MONOTONIC);
         } else if (lane->ended) {
             errno = ECONNRESET, die("the daemon");
-        } else if (!lane->memory || now_ns(CLOCK_MONOTONIC) - busy > SPIN_NS) {
-            lane_sleep(lane, 1), busy = now_ns(CLOCK_MONOTONIC);
+        } else if (!lane_look(lane)) {
+            lane_wait(lane, 1);
         }
     }
 }

@@ -1,9 +1,10 @@
-/* A LiteBase client through shared memory, as "Shared memory" in ../protocol.md has it. client_lane.c uses it.
+/* A LiteBase client through shared memory, as "Fast lane" in ../protocol.md has it. client_lane.c uses it.
  * A lane is for one thread. What goes wrong ends the program; a library would return it. */
 #ifndef LITEBASE_LANE_H
 #define LITEBASE_LANE_H
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -13,9 +14,10 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { INPUT_BYTES = 17 << 20, LANES_MAX = 128 };
+enum { INPUT_BYTES = 17 << 20, LANES_MAX = 128, LOOK_NS = 50000, FOREIGN_NS = 500000, REST_NS = 50000000 };
 /* Where the words of the memory's first page are; each is written by one side only. */
 enum { VERSION = 8, REQUEST_RING_BYTES = 12, REPLY_RING_BYTES = 16, REQUEST_WRITTEN = 128, CLIENT_SLEEPS = 192, REQUEST_READ = 256,
        DAEMON_SLEEPS = 320, REPLY_WRITTEN = 384, REPLY_READ = 512, HEADER_BYTES = 4096 };
@@ -32,15 +34,15 @@ struct lane {
     size_t at, used; /* input[at ..< used] was received and not handled yet */
 };
 
-static void die(const char *what) {
+static inline void die(const char *what) {
     fprintf(stderr, "lane: %s: %s\n", what, errno ? strerror(errno) : "failed");
     exit(1);
 }
 
-static _Atomic uint64_t *word(const struct lane *lane, size_t at) { return (_Atomic uint64_t *)(lane->memory + at); }
-static _Atomic uint32_t *flag(const struct lane *lane, size_t at) { return (_Atomic uint32_t *)(lane->memory + at); }
+static inline _Atomic uint64_t *word(const struct lane *lane, size_t at) { return (_Atomic uint64_t *)(lane->memory + at); }
+static inline _Atomic uint32_t *flag(const struct lane *lane, size_t at) { return (_Atomic uint32_t *)(lane->memory + at); }
 
-static void lane_socket_send(struct lane *lane, const uint8_t *bytes, size_t count) {
+static inline void lane_socket_send(struct lane *lane, const uint8_t *bytes, size_t count) {
     while (count > 0) {
         ssize_t sent = send(lane->socket, bytes, count, MSG_NOSIGNAL);
         if (sent < 0) die("send");
@@ -49,7 +51,7 @@ static void lane_socket_send(struct lane *lane, const uint8_t *bytes, size_t cou
 }
 
 /* Behind a published position: rings, if the daemon sleeps. Of two sides that see it asleep one rings (the exchange). */
-static void lane_wake(struct lane *lane) {
+static inline void lane_wake(struct lane *lane) {
     atomic_thread_fence(memory_order_seq_cst);
     lane->unannounced = 0;
     if (atomic_load_explicit(flag(lane, DAEMON_SLEEPS), memory_order_relaxed) && atomic_exchange(flag(lane, DAEMON_SLEEPS), 0))
@@ -57,7 +59,7 @@ static void lane_wake(struct lane *lane) {
 }
 
 /* Takes what the daemon has written, as much as there is place for; 0 if there is nothing. Never waits. */
-static int lane_look(struct lane *lane) {
+static inline int lane_look(struct lane *lane) {
     if (lane->at >= lane->used - lane->at) { /* more was handled than is left: the rest is worth moving */
         memmove(lane->input, lane->input + lane->at, lane->used - lane->at);
         lane->used -= lane->at, lane->at = 0;
@@ -87,7 +89,7 @@ static int lane_look(struct lane *lane) {
 }
 
 /* The daemon is being replaced: what it has not read goes by the socket, and everything from now on. */
-static void lane_leave(struct lane *lane) {
+static inline void lane_leave(struct lane *lane) {
     while (lane_look(lane)) {}
     uint64_t from = atomic_load_explicit(word(lane, REQUEST_READ), memory_order_acquire);
     if (lane->written - from > lane->request_bytes) errno = EPROTO, die("the daemon's position");
@@ -102,7 +104,7 @@ static void lane_leave(struct lane *lane) {
 }
 
 /* Receives what is on the socket while the lane is in use: bells, the order to leave it, or the end. */
-static void lane_take_bells(struct lane *lane) {
+static inline void lane_take_bells(struct lane *lane) {
     uint8_t bytes[64];
     ssize_t count = recv(lane->socket, bytes, sizeof bytes, MSG_DONTWAIT);
     if (count == 0) lane->ended = 1;
@@ -116,14 +118,14 @@ static void lane_take_bells(struct lane *lane) {
     }
 }
 
-static uint64_t lane_room(const struct lane *lane) {
+static inline uint64_t lane_room(const struct lane *lane) {
     uint64_t unread = lane->written - atomic_load_explicit(word(lane, REQUEST_READ), memory_order_acquire);
     if (unread > lane->request_bytes) errno = EPROTO, die("the daemon's position");
     return lane->request_bytes - unread;
 }
 
 /* Sleeps until one of the lanes has something, or room where it is wanted. Whoever says that it sleeps looks once more. */
-static void lane_sleep(struct lane *lanes, int count) {
+static inline void lane_sleep(struct lane *lanes, int count) {
     struct pollfd polled[LANES_MAX];
     int ready = 0;
     for (int i = 0; i < count; i++) {
@@ -145,8 +147,30 @@ static void lane_sleep(struct lane *lanes, int count) {
     }
 }
 
+static inline uint64_t now_ns(clockid_t clock) {
+    struct timespec t;
+    clock_gettime(clock, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* Waits until one of the lanes has something: looks for a short time, and then sleeps. Others get the core in between: one of them
+ * may be the daemon. Where they keep it for long, it is better to sleep at once, since who is woken comes first. */
+static inline void lane_wait(struct lane *lanes, int count) {
+    static uint64_t rest_until;
+    uint64_t start = now_ns(CLOCK_MONOTONIC), now = start;
+    while (lanes[0].memory && now >= rest_until && now - start < LOOK_NS) {
+        for (int look = 0; look < 64; look++)
+            if (atomic_load_explicit(word(&lanes[look % count], REPLY_WRITTEN), memory_order_relaxed) != lanes[look % count].taken) return;
+        sched_yield();
+        uint64_t after = now_ns(CLOCK_MONOTONIC);
+        if (after - now > FOREIGN_NS) rest_until = after + REST_NS;
+        now = after;
+    }
+    lane_sleep(lanes, count);
+}
+
 /* Sends a frame. Where the ring is full it waits, and receives meanwhile: the daemon may wait for that. */
-static void lane_send(struct lane *lane, const uint8_t *bytes, size_t count) {
+static inline void lane_send(struct lane *lane, const uint8_t *bytes, size_t count) {
     while (count > 0 && lane->memory) {
         uint64_t room = lane_room(lane);
         size_t at = lane->written % lane->request_bytes, part = count < room ? count : room;
@@ -164,7 +188,7 @@ static void lane_send(struct lane *lane, const uint8_t *bytes, size_t count) {
 }
 
 /* The body of the next whole frame, or NULL; it stays where it is until the next lane_look. */
-static const uint8_t *lane_frame(struct lane *lane, size_t *length) {
+static inline const uint8_t *lane_frame(struct lane *lane, size_t *length) {
     const uint8_t *p = lane->input + lane->at;
     if (lane->used - lane->at < 4) return NULL;
     *length = (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
@@ -175,7 +199,7 @@ static const uint8_t *lane_frame(struct lane *lane, size_t *length) {
 }
 
 /* Maps the memory whose descriptor came with the reply to `hello`. Without one, the socket it is. */
-static void lane_map(struct lane *lane, int descriptor) {
+static inline void lane_map(struct lane *lane, int descriptor) {
     struct stat status;
     if (fstat(descriptor, &status) < 0) die("fstat");
     lane->memory = mmap(NULL, (size_t)status.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
@@ -187,7 +211,7 @@ static void lane_map(struct lane *lane, int descriptor) {
         errno = EPROTO, die("the memory");
 }
 
-static void lane_open(struct lane *lane, const char *path, int shares) {
+static inline void lane_open(struct lane *lane, const char *path, int shares) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     strncpy(address.sun_path, path, sizeof address.sun_path - 1);
     lane->socket = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), lane->input = malloc(INPUT_BYTES);

@@ -92,7 +92,7 @@ extension BlockingClient {
         let request = Request.importRows(
             relation: relation, target, options.wireOptions(tellsProgress: progress != nil))
         guard !PipeCopy.isReadable(byOthers: descriptor) else {
-            return try wait(for: try start(request, passing: descriptor), progress)
+            return try waitForImport(try start(request, passing: descriptor), progress)
         }
         let reader: Int32
         do throws(Errno) {
@@ -101,7 +101,7 @@ extension BlockingClient {
             throw .invalidRequest("no pipe can be made: \(error)")
         }
         let id = try started(request, OwnedDescriptor(reader))
-        return try wait(for: id, progress)
+        return try waitForImport(id, progress)
     }
 
     /// Sends the reading end of a pipe, of which then only the daemon has one.
@@ -111,7 +111,7 @@ extension BlockingClient {
         return id
     }
 
-    private func wait(for id: Int64, _ progress: ((TransferStatus) -> Void)?) throws(ClientError) -> ImportResult {
+    func waitForImport(_ id: Int64, _ progress: ((TransferStatus) -> Void)?) throws(ClientError) -> ImportResult {
         while true {
             switch try next(id, until: nil) {
             case .rows, .resultEnd: break
@@ -120,7 +120,7 @@ extension BlockingClient {
                 progress?(
                     TransferStatus(
                         byteCount: status.byteCount, totalByteCount: status.totalByteCount, rowCount: status.rowCount))
-            case .finished(let reply): return ImportResult(ImportReply(reply.data))
+            case .finished(let reply): return ImportResult(ImportReply(reply.data), reply.columns)
             case .failed(let error): throw error
             }
         }
@@ -128,12 +128,12 @@ extension BlockingClient {
 }
 
 extension ImportResult {
-    fileprivate init(_ reply: ImportReply) {
+    fileprivate init(_ reply: ImportReply, _ columns: Columns) {
         byteCount = reply.byteCount
         rowCount = reply.rowCount
         rejectedCount = reply.rejectedCount
         rejected = reply.rejected.map { RejectedLine(line: $0.line, reason: $0.reason) }
-        columns = reply.columns.map { Column(name: $0.name, type: $0.type) }
+        self.columns = columns.all.map { Column(name: $0.name, type: $0.type) }
         sql = reply.sql
     }
 }
@@ -141,7 +141,7 @@ extension ImportResult {
 extension ImportOptions {
     private static let progressMilliseconds: Int64 = 100
 
-    fileprivate func wireOptions(tellsProgress: Bool) -> ImportRequest.Options {
+    func wireOptions(tellsProgress: Bool) -> ImportRequest.Options {
         var wire = ImportRequest.Options()
         wire.namespace = namespace
         wire.columns = columns

@@ -34,12 +34,11 @@ struct LaneUpgrade {
                 return false
             }
             if transport == .sharedMemory { return true }
+            if requestCount == 0 { began = .now }
             requestCount += 1
             guard requestCount >= Self.requestCount else { return false }
             requestCount = 0
-            let now = MonotonicInstant.now
-            defer { began = now }
-            return now.nanoseconds(since: began) < Self.nanosecondsMax
+            return MonotonicInstant.now.nanoseconds(since: began) < Self.nanosecondsMax
         }
     }
 

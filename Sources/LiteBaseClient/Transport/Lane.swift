@@ -2,6 +2,7 @@
 
 internal import ByteBuffers
 internal import CLinux
+internal import Glibc
 internal import LinuxSystem
 
 /// What is sent over the socket beside a lane: a byte, in both directions.
@@ -30,11 +31,10 @@ final class Lane {
     private(set) var sent: PassedDescriptor?
     private var wanted: Polling.Readiness = []
     private var lookCount = 0
-    /// The last sleep was so short that looking is better.
-    private var isLookingWorthwhile = Process.coreCount > 1
+    private var policy = SpinPolicy(nanosecondsMax: Process.coreCount > 1 ? lookNanosecondsMax : 0)
 
     /// How long it looks before it sleeps: a little longer than a short request takes.
-    private static let lookNanoseconds: Int64 = 50_000
+    private static let lookNanosecondsMax: Int64 = 50_000
     /// Loads between two looks at the clock.
     private static let loadCount = 64
 
@@ -57,27 +57,34 @@ final class Lane {
     /// Now and then.
     var isTurnOfOthers: Bool { lookCount & 63 == 0 }
 
-    /// Looks for a short time, if that has paid off.
+    /// Looks for a short time, if that has paid off. Others get the core in between: one of them may be the daemon.
     /// - Returns: whether there is news.
     func look(until deadline: MonotonicInstant?) -> Bool {
         lookCount &+= 1
         if rings.hasNews { return true }
-        guard isLookingWorthwhile else { return false }
-        let end = min(.now.advanced(byNanoseconds: Self.lookNanoseconds), deadline ?? .distantFuture)
-        repeat {
+        let start = MonotonicInstant.now
+        guard policy.isWorthwhile(at: start) else { return false }
+        let end = min(start.advanced(byNanoseconds: policy.nanosecondsMax), deadline ?? .distantFuture)
+        var before = start
+        while before < end {
             for _ in 0..<Self.loadCount {
-                if rings.hasNews { return true }
+                if rings.hasNews {
+                    policy.waitEnded(after: before.nanoseconds(since: start))
+                    return true
+                }
                 clinux_relax()
             }
-        } while .now < end
+            sched_yield()
+            let after = MonotonicInstant.now
+            guard policy.yieldReturned(after: after.nanoseconds(since: before), at: after) else { return false }
+            before = after
+        }
         return false
     }
 
     /// It has slept until now.
     func slept(from began: MonotonicInstant) {
-        // A wake-up takes about as long as the time for which one looks.
-        isLookingWorthwhile =
-            MonotonicInstant.now.nanoseconds(since: began) < 2 * Self.lookNanoseconds && Process.coreCount > 1
+        policy.waitEnded(after: MonotonicInstant.now.nanoseconds(since: began))
     }
 
     func requestOfPassedWasWritten() {

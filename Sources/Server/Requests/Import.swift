@@ -40,6 +40,7 @@ extension Connection {
         guard let link = operation.link as? ImportLink else { preconditionFailure("an import came from nowhere") }
         var answer = ImportReply()
         answer.byteCount = link.byteCount
+        answer.totalByteCount = link.totalByteCount
         answer.rowCount = link.queue.writtenCount
         answer.rejectedCount = Int64(link.queue.rejectedCount)
         answer.rejected = link.queue.rejected.map { rejection in
@@ -75,10 +76,13 @@ extension ImportWanted {
             }
         }
         guard !content.relation.isEmpty else { throw RequestError(.badRequest, "\"relation\" is empty.") }
+        guard (content.columns ?? []).reduce(0, { $0 + $1.count }) <= ImportSource.nameByteCountMax else {
+            throw RequestError(.badRequest, "The names in \"columns\" are too long.")
+        }
         table = String(decoding: content.relation, as: UTF8.self)
         namespace = content.namespace.map { String(decoding: $0, as: UTF8.self) }
         columns = content.columns.map { $0.map { String(decoding: $0, as: UTF8.self) } }
-        options = TabularOptions(TabularFormat(content.format))
+        options = TabularOptions(TabularFormat(rawValue: content.format.rawValue) ?? .csv)
         options.hasHeader = content.hasHeader
         if let delimiter = content.delimiter { options.delimiter = delimiter }
         options.null = content.null.map { Array($0) }
@@ -95,16 +99,5 @@ extension ImportWanted {
         isAtomic = content.isAtomic
         rejectedCountMax = Int(clamping: content.rejectedCountMax)
         progressMilliseconds = content.transfer.progressMilliseconds
-    }
-}
-
-extension TabularFormat {
-    init(_ format: ExportFormat) {
-        switch format {
-        case .csv: self = .csv
-        case .tsv: self = .tsv
-        case .json: self = .json
-        case .jsonl: self = .jsonl
-        }
     }
 }

@@ -66,9 +66,14 @@ final class ImportLink: DatabaseLink {
     private var ownLink: (any DatabaseLink)?
     private var isInTransaction = false
     private var isInSavepoint = false
-    /// Quoted.
+    /// Quoted, as are the columns.
     private var table = ""
+    private var quotedNames: [String] = []
     private var names: [String] = []
+    /// What the values say of the columns of a table that is to be made.
+    private var types: [ColumnType]?
+    /// The statement that was run last, and for how many rows.
+    private var lastText: (rowCount: Int, text: String)?
     private(set) var columns: [ImportedColumn] = []
     private(set) var createText: String?
     private(set) var queue: ImportQueue
@@ -82,7 +87,7 @@ final class ImportLink: DatabaseLink {
     private var running: (run: InnerRun, load: RowLoad)?
     private var used: RowBlock?
     private(set) var byteCount: Int64 = 0
-    private var totalByteCount: Int64?
+    private(set) var totalByteCount: Int64?
     private var lastProgress = MonotonicInstant.now
     private var charged = 0
 
@@ -231,8 +236,9 @@ final class ImportLink: DatabaseLink {
             if let error = inner.error { return self.fail(error) }
             let all = inner.description?.columns ?? []
             self.beginReader(found, known: found.names ?? all.map { String(decoding: $0.name, as: UTF8.self) })
-            let types = all.map { (String(decoding: $0.name, as: UTF8.self).lowercased(), $0.type) }
-            self.describe { name in types.first { $0.0 == name.lowercased() }?.1 }
+            var types: [String: String] = [:]
+            for column in all { types[String(decoding: column.name, as: UTF8.self).lowercased()] = column.type }
+            self.describe(self.names.map { types[$0.lowercased()] })
             self.tellTypes()
             self.begin()
         }
@@ -240,6 +246,7 @@ final class ImportLink: DatabaseLink {
 
     private func beginReader(_ found: ImportNames, known: [String]) {
         names = known
+        quotedNames = known.map(place.loading.quoted)
         source.begin(
             found.keys ?? known.map { Array($0.utf8) }, ignoringOtherKeys: wanted.columns != nil,
             infersTypes: wanted.create, ofAllRows: wanted.isDryRun)
@@ -249,11 +256,11 @@ final class ImportLink: DatabaseLink {
             tellsRefusedRow: place.loading.tellsRefusedRow)
     }
 
-    private func describe(_ type: (String) -> String?) {
-        columns = names.map { name in
+    private func describe(_ types: [String?]) {
+        columns = zip(names, types).map { name, type in
             var column = ImportedColumn()
             column.name = name
-            column.type = type(name)
+            column.type = type
             return column
         }
     }
@@ -302,12 +309,13 @@ final class ImportLink: DatabaseLink {
         }
     }
 
-    /// The first rows say of which types the columns are.
-    private func makeTable(_ types: [ColumnType]) {
+    /// The rows have said of which types the columns are.
+    private func makeTable() {
+        guard let types else { return }
         let loading = place.loading
         let columns = zip(names, types).map { "\(loading.quoted($0)) \(loading.name(of: $1))" }
         createText = "CREATE TABLE \(table)(\(columns.joined(separator: ", ")))"
-        describe { name in self.names.firstIndex(of: name).map { types[$0].rawValue } }
+        describe(types.map(\.rawValue))
     }
 
     /// Runs a statement of ours.
@@ -364,7 +372,8 @@ final class ImportLink: DatabaseLink {
             self.ready = part
             self.byteCount = part.byteCount
             self.charge()
-            if self.running == nil { self.goOn() }
+            // A statement around the rows goes on by itself.
+            if case .rows = self.stage, self.running == nil { self.goOn() }
             self.tellProgress()
         }
     }
@@ -377,25 +386,27 @@ final class ImportLink: DatabaseLink {
 
     private func begin(_ part: ImportPart) {
         writing = part
-        guard let types = part.types else { return writeNext() }
-        makeTable(types)
-        if wanted.isDryRun { writeNext() } else { begin() }
+        types = part.types ?? types
+        guard part.types != nil, !wanted.isDryRun else { return writeNext() }
+        makeTable()
+        begin()
     }
 
     /// Whether the block's own lines were looked at.
     private var isTaken = false
+    /// One of them is too much: behind the rows before it nothing is written.
+    private var lineFailure: DriverError?
 
     private func writeNext() {
         guard let part = writing else { return goOn() }
         if !isTaken {
             isTaken = true
             let tooMany = wanted.isDryRun ? queue.count(part.block) : queue.take(part.block)
-            if let tooMany {
-                return fail(
-                    DriverError(
-                        .badRequest, "Line \(tooMany.line) of the file: \(tooMany.reason)",
-                        hint: wanted.rejectedCountMax == 0
-                            ? "\"max_rejected\" lets an import go on behind such lines." : nil, sqlState: "22P04"))
+            lineFailure = tooMany.map { rejection in
+                DriverError(
+                    .badRequest, "Line \(rejection.line) of the file: \(rejection.reason)",
+                    hint: wanted.rejectedCountMax == 0
+                        ? "\"max_rejected\" lets an import go on behind such lines." : nil, sqlState: "22P04")
             }
         }
         if let reason = operation?.stopReason { return fail(.stopped(reason)) }
@@ -416,8 +427,7 @@ final class ImportLink: DatabaseLink {
     private func write(_ rows: Range<Int>, _ block: RowBlock) {
         stage = .rows
         let load = RowLoad(block, rows, rejectedCountMax: queue.rejectableCount)
-        let text = place.loading.text(
-            table: table, columns: names.map(place.loading.quoted), rowCount: rows.count)
+        let text = statement(of: rows.count)
         let inner = InnerRun(text, RowSink(), mayWrite: place.mayWrite, valueByteCount: block.count)
         if place.loading.statementValueCountMax == nil {
             inner.kind = .load(load)
@@ -438,6 +448,15 @@ final class ImportLink: DatabaseLink {
             self.running = nil
             self.didWrite(inner, load)
         }
+    }
+
+    /// Most pieces have the same number of rows.
+    private func statement(of rowCount: Int) -> String {
+        let rowCount = place.loading.statementValueCountMax == nil ? 1 : rowCount
+        if let lastText, lastText.rowCount == rowCount { return lastText.text }
+        let text = place.loading.text(table: table, columns: quotedNames, rowCount: rowCount)
+        lastText = (rowCount, text)
+        return text
     }
 
     private func didWrite(_ inner: InnerRun, _ load: RowLoad) {
@@ -467,6 +486,7 @@ final class ImportLink: DatabaseLink {
     private func endBlock(_ part: ImportPart) {
         isTaken = false
         writing = nil
+        if let lineFailure { return fail(lineFailure) }
         if let failure = part.failure { return fail(DriverError(failure)) }
         if part.block.capacity <= Self.aheadByteCountMax { used = part.block }
         charge()
@@ -477,6 +497,7 @@ final class ImportLink: DatabaseLink {
     // MARK: The end
 
     private func commit() {
+        if createText == nil { makeTable() }
         if wanted.create, createText == nil {
             return fail(
                 DriverError(

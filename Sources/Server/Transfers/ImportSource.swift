@@ -80,11 +80,35 @@ final class ImportSource: @unchecked Sendable {
             } catch {
                 throw .content(error)
             }
-            guard case .incomplete = names else { return Head(names: names, byteCountInAll: total) }
+            guard case .incomplete = names else {
+                try checkNames(names)
+                return Head(names: names, byteCountInAll: total)
+            }
             if hasEnded { return Head(names: .none, byteCountInAll: total) }
             try makeRoom()
         }
     }
+
+    /// What comes of the names is done on a loop.
+    private func checkNames(_ names: RowReader.Names) throws(ImportFailure) {
+        let (count, byteCount) =
+            switch names {
+            case .names(let all): (all.count, all.reduce(0) { $0 + $1.count })
+            case .count(let count): (count, 0)
+            case .incomplete, .none: (0, 0)
+            }
+        if count > Self.columnCountMax {
+            throw .content(.malformed(line: 1, reason: "It has \(count) fields, more than a table may have columns."))
+        }
+        if byteCount > Self.nameByteCountMax {
+            throw .content(.malformed(line: 1, reason: "The names of the columns are too long."))
+        }
+    }
+
+    /// MySQL has up to so many, others fewer.
+    private static let columnCountMax = 4_096
+    /// Of all names together.
+    static let nameByteCountMax = 256 << 10
 
     /// Says which columns there are.
     /// - Parameters:

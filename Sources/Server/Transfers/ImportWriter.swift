@@ -26,9 +26,10 @@ struct ImportQueue {
     }
 
     /// Takes the rows of a block; the former one has none left.
-    /// - Returns: the line that is one too many to be refused.
+    /// - Returns: the line that is one too many to be refused; only the rows before it are to be written.
     mutating func take(_ block: RowBlock) -> Rejection? {
-        var start = block.rowCount
+        let tooMany = note(block.rejections, block.rejectedCount)
+        var start = tooMany.map { Self.rowCount(before: $0.line, in: block) } ?? block.rowCount
         pieces.removeAll(keepingCapacity: true)
         // From the end.
         let remainder = start % pieceRowCountMax
@@ -40,7 +41,17 @@ struct ImportQueue {
             pieces.append((start - pieceRowCountMax)..<start)
             start -= pieceRowCountMax
         }
-        return note(block.rejections, block.rejectedCount)
+        return tooMany
+    }
+
+    /// Lines only grow.
+    private static func rowCount(before line: Int64, in block: RowBlock) -> Int {
+        var (low, high) = (0, block.rowCount)
+        while low < high {
+            let middle = (low + high) / 2
+            if block.line(middle) < line { low = middle + 1 } else { high = middle }
+        }
+        return low
     }
 
     /// Rows for a dry run.
@@ -68,9 +79,8 @@ struct ImportQueue {
     /// - Returns: why nothing more is to be written.
     mutating func didRun(_ load: RowLoad, _ error: DriverError?) -> DriverError? {
         writtenCount += Int64(load.writtenCount)
-        for (row, refusal) in load.rejected {
-            _ = note([Rejection(line: load.block.line(row), reason: refusal.details.reason)], 1)
-        }
+        let refusals = load.rejected.map { Rejection(line: load.block.line($0.row), reason: $0.error.details.reason) }
+        _ = note(refusals, load.rejectedCount)
         let rest = (load.rows.lowerBound + load.doneCount)..<load.rows.upperBound
         guard let error else {
             if !rest.isEmpty { pieces.append(rest) }

@@ -30,7 +30,7 @@ public struct ImportRequest: TransferRequest {
     public private(set) var transfer = TransferFields()
 
     /// No engine has tables with more.
-    private static let columnCountMax = 32_766
+    private static let columnCountMax = 4_096
 
     public init(_ data: UnsafeRawBufferPointer?) throws(DecodeError) {
         var fields = try FieldReader(data)
@@ -89,7 +89,7 @@ public struct ImportRequest: TransferRequest {
         let start = fields.reader.offset
         let count = try fields.reader.readArray("columns")
         guard count > 0, count <= columnCountMax else {
-            throw DecodeError(.outOfRange(field: "columns", wanted: "one to 32,766 names"), at: start)
+            throw DecodeError(.outOfRange(field: "columns", wanted: "one to 4,096 names"), at: start)
         }
         var columns: [UnsafeRawBufferPointer] = []
         for _ in 0..<count { columns.append(try fields.reader.readText("columns")) }
@@ -146,6 +146,8 @@ public struct ImportRequest: TransferRequest {
 /// What has been imported.
 public struct ImportReply: ReplyData {
     public var byteCount: Int64 = 0
+    /// `nil` if it is not known.
+    public var totalByteCount: Int64?
     public var more = false
     /// Rows that are in the table; of a dry run, that were found.
     public var rowCount: Int64 = 0
@@ -162,6 +164,7 @@ public struct ImportReply: ReplyData {
 
     public mutating func visit(_ visitor: inout some FieldVisitor) {
         visitor.field("bytes", &byteCount)
+        visitor.optional("total_bytes", &totalByteCount)
         visitor.field(QueryFrame.more, &more)
         visitor.field("row_count", &rowCount)
         visitor.field("rejected_count", &rejectedCount)

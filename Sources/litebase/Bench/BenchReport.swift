@@ -25,7 +25,8 @@ enum BenchReport {
         let plan = heading.plan
         let place = heading.database.map { " in \($0)" } ?? ""
         var lines = [
-            "\(heading.workload)\(place): \(counted(plan.connectionCount, "connection")), "
+            "\(heading.workload)\(place): \(counted(plan.connectionCount, "connection"))"
+                + (plan.transport == .sharedMemory ? " through shared memory, " : ", ")
                 + "\(plan.pipelineDepth) in flight each, \(counted(plan.threadCount, "thread")), "
                 + "\(seconds(counters.nanoseconds)) after \(seconds(plan.warmUpNanoseconds)) of warm-up, "
                 + "seed \(plan.seed)",
@@ -83,6 +84,7 @@ enum BenchReport {
             .map([
                 ("workload", .value(.text(heading.workload))),
                 ("database", .value(heading.database.map(Value.text) ?? .null)),
+                ("transport", .value(.text(plan.transport == .sharedMemory ? "shared_memory" : "socket"))),
                 ("connections", .value(.integer(Int64(plan.connectionCount)))),
                 ("pipeline", .value(.integer(Int64(plan.pipelineDepth)))),
                 ("threads", .value(.integer(Int64(plan.threadCount)))),

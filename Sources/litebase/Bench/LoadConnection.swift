@@ -17,6 +17,9 @@ final class LoadConnection: EventSource {
     /// When the request of a slot was sent; 0 when none is in flight.
     private var sentAt: [Int64]
     private var waitsForRoom = false
+    /// Where the messages are, unless they are on the socket.
+    private var lane: LoadLane?
+    private var laneRequest: LaneRequest?
     private var isLost = false
 
     /// Storage that is kept for torn frames.
@@ -31,15 +34,40 @@ final class LoadConnection: EventSource {
     func register(with loop: EventLoop) throws(Errno) { try loop.register(self, socket, for: .readable) }
     func deregister(from loop: EventLoop) { loop.deregister(self, socket) }
 
-    /// Sends the first requests.
+    /// Sends the first requests, if need be when there is a lane for them.
     func start() {
+        switch worker.plan.transport {
+        case .socket: begin()
+        case .sharedMemory:
+            let request = LaneRequest()
+            request.append(to: &output)
+            laneRequest = request
+            flush()
+        }
+    }
+
+    private func begin() {
         let now = MonotonicInstant.now
         for slot in sentAt.indices { send(slot, now) }
         flush()
     }
 
     override func handle(_ readiness: Readiness) {
-        if readiness != .writable { receive() }
+        if let laneRequest {
+            finish(laneRequest)
+        } else if let lane {
+            takeSignals(lane)
+        } else if readiness != .writable {
+            receive()
+        }
+        flush()
+    }
+
+    override var hasNews: Bool { lane?.rings.hasNews ?? false }
+    override func fallAsleep() -> Bool { lane?.rings.fallAsleep() ?? true }
+
+    override func handleNews() {
+        receive()
         flush()
     }
 
@@ -54,8 +82,9 @@ final class LoadConnection: EventSource {
 
     private func flush() {
         guard !isLost else { return }
+        defer { lane?.ringIfNeeded(socket) }
         while !output.isEmpty {
-            switch SystemCalls.send(socket, output.readable) {
+            switch lane?.rings.write(output.readable) ?? SystemCalls.send(socket, output.readable) {
             case .bytes(let count):
                 worker.counters.bytesSent &+= UInt64(count)
                 output.consume(count)
@@ -73,12 +102,16 @@ final class LoadConnection: EventSource {
     private func waitForRoom(_ waits: Bool) {
         guard waits != waitsForRoom else { return }
         waitsForRoom = waits
+        if let lane {
+            lane.rings.wait(forInput: true, forRoom: waits)
+            return worker.heat(self)
+        }
         worker.setInterest(self, socket, waits ? [.readable, .writable] : .readable)
     }
 
     private func receive() {
         let target = input.isEmpty ? worker.scratch : input.writable(worker.scratch.count)
-        switch SystemCalls.read(socket, into: target) {
+        switch lane?.rings.read(into: target) ?? SystemCalls.read(socket, into: target) {
         case .bytes(let count):
             let now = MonotonicInstant.now
             worker.received(count, at: now)
@@ -94,6 +127,30 @@ final class LoadConnection: EventSource {
         case .wouldBlock: break
         case .endOfStream: lose("the server closed the connection")
         case .failed(let error): lose("the connection broke off: \(error)")
+        }
+    }
+
+    /// Goes over to the lane that the daemon has granted.
+    private func finish(_ request: LaneRequest) {
+        switch request.receive(socket) {
+        case .waiting: return
+        case .granted(let lane):
+            laneRequest = nil
+            self.lane = lane
+            lane.rings.wait(forInput: true, forRoom: false)
+            worker.heat(self)
+            begin()
+        case .refused: worker.laneRefused()
+        case .failed(let reason): lose(reason)
+        }
+    }
+
+    /// Receives what the daemon sends beside the lane: that it has written, or that the lane is over.
+    private func takeSignals(_ lane: LoadLane) {
+        worker.heat(self)
+        if let reason = lane.receiveSignals(socket) {
+            receive()
+            lose(reason)
         }
     }
 

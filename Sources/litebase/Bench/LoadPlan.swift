@@ -10,6 +10,12 @@ enum LoadExtent: Sendable, Equatable {
     case requests(UInt64)
 }
 
+/// How the messages of a run get to the daemon.
+enum LoadTransport: String, CaseIterable, Sendable {
+    case socket
+    case sharedMemory = "shared-memory"
+}
+
 /// A run: the load, without where it goes.
 struct LoadPlan: Sendable {
     var template: RequestTemplate
@@ -20,6 +26,8 @@ struct LoadPlan: Sendable {
     var pipelineDepth: Int
     var threadCount: Int
     var seed: UInt64
+    /// How its messages get there.
+    var transport = LoadTransport.socket
     /// Whose daemon it may be.
     var trusted = TrustedUsers.standard
 

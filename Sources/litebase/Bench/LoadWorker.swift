@@ -145,6 +145,9 @@ final class LoadWorker: EventSource {
         loop.setInterest(connection, socket, interest)
     }
 
+    /// Looks at the memory of a connection, until it has had no news for a while.
+    func heat(_ connection: LoadConnection) { loop.heat(connection) }
+
     // MARK: What connections report
 
     /// Whether one more request may be sent; it counts as in flight then.
@@ -183,6 +186,12 @@ final class LoadWorker: EventSource {
     func received(_ byteCount: Int, at now: MonotonicInstant) {
         counters.bytesReceived &+= UInt64(byteCount)
         lastReply = now
+    }
+
+    /// The daemon shares no memory, and what would be measured is not what was asked for.
+    func laneRefused() {
+        end(.invalidRequest(
+            "the daemon shares no memory with all of these connections: its limit is lanes_per_user_max"))
     }
 
     /// A connection broke off with requests that will not be answered; another one takes its place.

@@ -65,8 +65,15 @@ struct BenchCommand: ParsableCommand {
         }
     }
 
+    /// Options that exclude each other in different groups.
+    private func checkTransport(_ endpoint: Endpoint) throws {
+        guard load.transport == .sharedMemory, case .loopback = endpoint else { return }
+        throw UsageError("memory is shared over a Unix socket only: leave --port away")
+    }
+
     func run() throws {
         let endpoint = try connection.endpoint()
+        try checkTransport(endpoint)
         let client = try BlockingClient.connect(to: endpoint, trusting: connection.trusted)
         client.cancellationDescriptor = Interrupts.install()
         let rowCount = workload == .insert ? 0 : rows ?? 100_000
@@ -169,6 +176,9 @@ struct LoadOptions: ParsableArguments {
         help: ArgumentHelp("Threads that make the load (default: half the cores).", valueName: "n"))
     var threads: Int?
 
+    @Option(help: ArgumentHelp("socket (default) or shared-memory.", valueName: "kind"))
+    var transport: LoadTransport?
+
     @Option(help: ArgumentHelp("Of random values; printed with the result.", valueName: "n"))
     var seed: UInt64?
 
@@ -199,6 +209,9 @@ struct LoadOptions: ParsableArguments {
         return LoadPlan(
             template: template, extent: count.map(LoadExtent.requests) ?? .nanoseconds(Int64((duration ?? 10) * 1e9)),
             warmUpNanoseconds: Int64(warmup * 1e9), connectionCount: connections, pipelineDepth: pipeline,
-            threadCount: min(threadCount, connections), seed: seed ?? UInt64.random(in: 0...UInt64(UInt32.max)))
+            threadCount: min(threadCount, connections), seed: seed ?? UInt64.random(in: 0...UInt64(UInt32.max)),
+            transport: transport ?? .socket)
     }
 }
+
+extension LoadTransport: ExpressibleByArgument {}

@@ -139,10 +139,10 @@ enum ImportText {
     }
 
     /// Says which lines were refused.
-    static func complain(_ result: ImportResult) {
-        for line in result.rejected { Terminal.complain("litebase: line \(line.line): \(line.reason)") }
+    static func complain(_ result: ImportResult, _ noun: String = "line") {
+        for line in result.rejected { Terminal.complain("litebase: \(noun) \(line.line): \(line.reason)") }
         let untold = result.rejectedCount - Int64(result.rejected.count)
-        if untold > 0 { Terminal.complain("litebase: \(counted(untold, "more line")) refused") }
+        if untold > 0 { Terminal.complain("litebase: \(counted(untold, "more \(noun)")) refused") }
     }
 
     /// What was done, or would be.

@@ -23,8 +23,8 @@ struct LiteBaseCommand: ParsableCommand {
             """,
         version: "litebase \(Product.version)",
         subcommands: [
-            PingCommand.self, QueryCommand.self, ExportCommand.self, ImportCommand.self, BackupCommand.self,
-            ShellCommand.self,
+            PingCommand.self, QueryCommand.self, ExportCommand.self, ImportCommand.self, CopyCommand.self,
+            BackupCommand.self, ShellCommand.self,
             DatabasesCommand.self, CatalogCommand.self,
             StatusCommand.self,
             ReloadCommand.self, ConfigCommand.self, TopCommand.self, BenchCommand.self, CompletionsCommand.self,

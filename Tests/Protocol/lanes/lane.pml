@@ -1,4 +1,4 @@
-/* The protocol by which two processes share two byte rings and wake each other, as docs/protocol.md ("Shared memory") has it:
+/* The protocol by which two processes share two byte rings and wake each other, as docs/protocol.md ("Fast lane") has it:
  * positions, sleep words, bells, half-close and hang-up. test_lane_model.py has spin(1) look at every interleaving.
  *
  * What is proved of rings that are smaller than a message, for any number of messages:

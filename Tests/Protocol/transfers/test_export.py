@@ -225,7 +225,7 @@ def test_a_relation(passing, directory):
 
     assert of(relation='a "name') == of(relation='a "name', namespace="main") == b"x,y\r\n1,\r\n"
     with opened(directory / "exported") as descriptor:
-        assert transfer_fails(passing, "export", descriptor, relation="nothing")["code"] == "database_error"
+        assert transfer_fails(passing, "export", descriptor, relation="nothing")["sqlstate"] == "42P01"
         assert transfer_fails(passing, "export", descriptor, relation="a", sql="SELECT 1")["code"] == "bad_request"
         assert transfer_fails(passing, "export", descriptor)["code"] == "bad_request"
 

@@ -123,7 +123,9 @@ export abstract class Statements {
    * What is in the database, one level at a time, as rows that come like those of `stream`; `result.etag` behind the last one makes
    * it cheap to ask again.
    */
-  catalog<Level extends CatalogLevel>(level: Level, options: CatalogOptions = {}): RowStream<CatalogRows[Level]> {
+  catalog<Level extends CatalogLevel = "relations">(
+    level = "relations" as Level, options: CatalogOptions = {},
+  ): RowStream<CatalogRows[Level]> {
     const form: Form = { rowMode: "object", parse: {}, rename: camelCasedName, hasNumbers: true };
     return this.#stream(
       "catalog", form, options, (lane) => ({ ...catalogFields(level, options), ...lane.place, ...this.#limits(lane, options) }));

@@ -1,10 +1,11 @@
 // What is in a database, and what may come next in a statement.
 
 import assert from "node:assert/strict";
+import net from "node:net";
 import { test } from "node:test";
 
 import { CancelledError, connect, ConnectionLostError, LiteBaseError } from "litebase";
-import { open, pause, startDaemon, until } from "./daemon.mjs";
+import { open, pause, serve, startDaemon, until } from "./daemon.mjs";
 
 const names = async (rows) => (await rows.toArray()).map(({ name }) => name);
 
@@ -121,6 +122,38 @@ test("when the connection is lost, it is known that nothing was done", async (co
   await daemon.kill();
   for (const { reason } of await going) assert.ok(reason === undefined || reason instanceof ConnectionLostError, String(reason));
   await assert.rejects(db.catalog("columns").toArray(), ConnectionLostError);
+});
+
+test("a connection that ends at any byte leaves nobody waiting", async (context) => {
+  const { daemon } = await cities(context);
+  let cut = 0;
+  const path = await serve(context, (socket) => {
+    const upstream = net.connect(daemon.socket);
+    let left = cut;
+    const end = () => [socket, upstream].forEach((each) => each.destroy());
+    socket.on("data", (data) => upstream.write(data));
+    upstream.on("data", (data) => {
+      socket.write(data.subarray(0, left));
+      left -= data.length;
+      if (left <= 0) socket.end(end);
+    });
+    for (const each of [socket, upstream]) each.on("close", end).on("error", end);
+  });
+  for (const ask of [(db) => db.catalog("columns").toArray(), (db) => db.complete("SELECT ")]) {
+    let isWhole = false;
+    for (cut = 1; !isWhole; cut += 61) {
+      assert.ok(cut < 20_000);
+      let db;
+      try {
+        db = await connect({ socket: path });
+        await ask(db);
+        isWhole = true;
+      } catch (error) {
+        assert.ok(error instanceof ConnectionLostError, String(error));
+      }
+      db?.destroy();
+    }
+  }
 });
 
 const servers = process.env.LITEBASE_TEST_SERVERS;

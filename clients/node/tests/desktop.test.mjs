@@ -95,6 +95,14 @@ async function work(window, text, large) {
   const columns = ["country", "name", "people", "note"];
   assert.deepEqual([city.kind, city.columns.map((column) => column.name), city.key], ["table", columns, ["country", "name"]]);
 
+  // What is typed is completed, as soon as the names are known.
+  const typed = "SELECT '\u{1f600}', peo FROM city";
+  const found = await until(async () => {
+    const found = await window.call("complete", { sql: typed, cursor: typed.indexOf(" FROM") });
+    return found.items[0]?.text === "people" && found;
+  }, "the names are known");
+  assert.equal(typed.slice(0, found.from) + found.items[0].text + typed.slice(found.to), typed.replace("peo", "people"));
+
   const key = { country: "no", name: "Oslo" };
   const edit = (column, from, to) => window.call("edit", { table: "city", key, column, from, to });
   assert.deepEqual(await edit("people", 717_710, 717_711), { changed: true });

@@ -28,6 +28,7 @@ export async function main(): Promise<void> {
     if (error instanceof LiteBaseError && error.position !== undefined) void (error.position.line + (error.holder?.pid ?? 0));
   }
   for await (const column of db.catalog("columns", { relation: "city", kinds: ["view"] })) void ((column.keyPosition ?? 0) + column.position);
+  for (const { rowEstimate } of await db.catalog().toArray()) void (rowEstimate === null);
   const targets: string[][] = (await session.catalog("foreign_keys").toArray()).map((key) => key.targetColumns);
   const completion: Completion = await db.complete("SELECT ", { cursor: 7, recent: ["city"] });
   void [targets, completion.items[0]?.detail, completion.from, db.catalog("types").result.etag];

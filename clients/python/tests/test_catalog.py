@@ -94,6 +94,17 @@ def test_it_comes_in_pieces_and_beside_other_statements(connect):
     assert connection.execute("SELECT 2").fetchone() == (2,)
 
 
+def test_a_catalog_is_a_frame(db):
+    pyarrow = pytest.importorskip("pyarrow")
+    table = db.catalog("keys").fetch_arrow_table()
+    assert table.schema.field("columns").type == pyarrow.list_(pyarrow.string())
+    assert table.column("columns").to_pylist() == [["name"], ["id"]]
+    db.execute("CREATE TABLE strict (a INTEGER) STRICT")
+    assert db.catalog("relations", match="strict").fetch_arrow_table().column("extra").to_pylist() == ['{"strict": true}']
+    for level in litebase._catalog.LEVELS:
+        db.catalog(level, definitions=True).fetch_arrow_table()
+
+
 def test_a_database_that_cannot_tell_says_so(redis):
     with litebase.connect("server", socket=redis) as connection, pytest.raises(litebase.ProgrammingError) as failure:
         connection.catalog("relations")

@@ -110,6 +110,11 @@ def test_a_path_has_the_file_when_it_is_whole(db, tmp_path):
     assert path.read_bytes() == AS_CSV
     db.export(CITIES, path, header=False, overwrite=True)
     assert path.read_bytes() == AS_CSV.split(b"\n", 1)[1]
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.chmod(0o640)
+    db.export(CITIES, path, overwrite=True)
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert db.export(CITIES, "/dev/null").rows == 2
     link = tmp_path / "link"
     link.symlink_to(path)
     db.export(CITIES, link, overwrite=True)

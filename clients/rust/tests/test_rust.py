@@ -14,7 +14,7 @@ FOLDER = pathlib.Path(__file__).resolve().parents[1]
 ROOT = FOLDER.parents[1]
 sys.path.insert(0, str(ROOT / "Tests/Support"))
 
-from daemon import ENDLESS, LITEBASED, Daemon  # noqa: E402
+from daemon import ENDLESS, LITEBASED, Daemon, wait_until  # noqa: E402
 from mariadb import MariaDB  # noqa: E402
 from postgresql import PostgreSQL  # noqa: E402
 from redis_server import Redis  # noqa: E402
@@ -150,6 +150,11 @@ def test_a_desktop_program_from_the_first_click_to_the_last(window):
     window.invoke("run", sql="WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c LIMIT 50000) "
                              "INSERT INTO city(name, people) SELECT 'village ' || x, 9007199254740993 FROM c")
     assert window.invoke("tree") == [{"name": "city", "columns": ["id", "name", "people"]}]
+    # JavaScript has two characters for the first one.
+    typed = "SELECT '\U0001f600', peo FROM city"
+    found = wait_until(lambda: (reply := window.invoke("complete", sql=typed, cursor=typed.index(" FROM") + 1))["items"]
+                       and reply["items"][0]["text"] == "people" and reply, "the names are known")
+    assert (found["from"], found["to"]) == (typed.index("peo") + 1, typed.index(" FROM") + 1)
     page = window.invoke("open", sql="SELECT * FROM city ORDER BY id", rows=1000)
     assert page["columns"] == ["id", "name", "people"]
     assert page["rows"][2] == [3, "Tromsø", None]

@@ -12,7 +12,7 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 
 import { connect, LiteBaseError, OutcomeUnknownError } from "litebase";
-import { ENGINES, findTable } from "./tables.mjs";
+import { ENGINES, findTable, readTables } from "./tables.mjs";
 import { revive, shown } from "./values.mjs";
 
 const PAGE_ROWS = 1000;
@@ -77,8 +77,13 @@ class Backend {
 
   /** Tables and views with their columns. */
   async tree() {
-    this.#tables = await ENGINES[this.#open.engine].tables(this.#open);
+    this.#tables = await readTables(this.#open);
     return { tables: this.#tables };
+  }
+
+  /** What may come next in a statement that is typed. */
+  async complete({ sql, cursor }) {
+    return this.#open.complete(sql, { cursor, limit: 20 });
   }
 
   /** Begins a statement; its rows come as events. */
@@ -151,7 +156,7 @@ class Backend {
   }
 }
 
-const CALLS = new Set(["connect", "tree", "run", "more", "cancel", "edit", "status"]);
+const CALLS = new Set(["connect", "tree", "complete", "run", "more", "cancel", "edit", "status"]);
 
 /** Whoever writes waits while the window does not read. */
 async function send(message) {

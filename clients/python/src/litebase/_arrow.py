@@ -13,6 +13,7 @@ import collections
 import datetime
 import decimal
 import importlib
+import json
 import operator
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
@@ -52,6 +53,8 @@ def _text(value: Any) -> Optional[str]:
         return repr(value)
     if isinstance(value, bytes):
         return "\\x" + value.hex()
+    if isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False)
     return array_text(value, adapt) if isinstance(value, list) else str(adapt(value))
 
 
@@ -80,6 +83,9 @@ class _Types:
             # A time of day with a zone, and a UUID, as pandas and polars know them.
             "timetz": (pa.string(), frozenset({datetime.time, str})),
             "uuid": (pa.string(), frozenset({uuid.UUID, str})),
+            # Of a catalog.
+            "array": (pa.list_(pa.string()), frozenset({tuple})),
+            "map": (pa.string(), frozenset({dict, str})),
         }
         self.of_elements = {
             "int2": pa.int64(), "int4": pa.int64(), "int8": pa.int64(), "oid": pa.int64(), "float4": pa.float64(),

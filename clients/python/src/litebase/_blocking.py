@@ -249,7 +249,7 @@ class Connection(ConnectionState):
 
     def catalog(
         self,
-        level: str,
+        level: str = "relations",
         *,
         namespace: Optional[str] = None,
         relation: Optional[str] = None,

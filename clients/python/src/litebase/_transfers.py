@@ -95,20 +95,26 @@ class Target:
 
     def _open_path(self, path: str, overwrite: bool) -> None:
         path = os.path.realpath(path)
+        mode = None
         with contextlib.suppress(FileNotFoundError):
-            if not stat.S_ISREG(os.stat(path).st_mode):
-                # A named pipe or the like: there is nothing to be put in its place.
+            mode = os.stat(path).st_mode
+            if not stat.S_ISREG(mode):
+                # A named pipe, a device: there is nothing to be put in its place.
                 self._own = io.FileIO(path, "wb")
-                self.descriptor = self._own.fileno()
+                self._pump = None if stat.S_ISFIFO(mode) else _Pump(self._own)
+                self.descriptor = self._own.fileno() if self._pump is None else self._pump.descriptor
                 return
             if not overwrite:
                 raise FileExistsError(errno.EEXIST, "The file exists; overwrite=True replaces it", path)
         folder, name = os.path.split(path)
         for number in itertools.count():
-            partial = os.path.join(folder, f".{name[:200]}.{os.getpid()}.{number}.part")
+            partial = os.path.join(folder, f".{name[:60]}.{os.getpid()}.{number}.part")
             with contextlib.suppress(FileExistsError):
-                self._own = own = io.FileIO(partial, "xb")
+                self._own = own = io.FileIO(partial, "xb", opener=_for_the_owner)
                 break
+        if mode is not None:
+            # Who may read the former one may read this one.
+            os.fchmod(own.fileno(), stat.S_IMODE(mode))
         self._path, self._partial, self._may_replace = path, partial, overwrite
         self.descriptor = own.fileno()
 
@@ -126,7 +132,7 @@ class Target:
         """All is written. Raises: what writing into the program's own object raised; FileExistsError, as at the beginning."""
         if self._pump is not None:
             self._pump.finish()
-        elif self._own is not None:
+        if self._own is not None:
             self._own.close()
         if self._path is not None and self._partial is not None:
             try:
@@ -151,11 +157,16 @@ class Target:
 
     def abandon(self) -> None:
         """The transfer failed, or nobody wants it any more. Raises: what writing into the program's own object raised."""
+        self._unlink()
         if self._pump is not None:
             self._pump.abandon()
-        elif self._own is not None:
+        if self._own is not None:
             self._own.close()
-        self._unlink()
+
+
+def _for_the_owner(path: str, flags: int) -> int:
+    """What is in a database is not everybody's."""
+    return os.open(path, flags, 0o600)
 
 
 def _plain(file: Any) -> tuple[Any, Optional[int]]:

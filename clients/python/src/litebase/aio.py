@@ -229,7 +229,7 @@ class AsyncConnection(ConnectionState):
 
     async def catalog(
         self,
-        level: str,
+        level: str = "relations",
         *,
         namespace: Optional[str] = None,
         relation: Optional[str] = None,

@@ -11,7 +11,9 @@ use std::io::{BufRead, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use json::Json;
-use litebase::{CancelHandle, Connection, Engine, Error, Options, Page, Pages, ToValue, Value};
+use litebase::{
+    CancelHandle, CatalogQuery, CatalogRow, Connection, Engine, Error, Level, Options, Page, Pages, ToValue, Value,
+};
 
 /// What the program keeps between two commands; in Tauri, `tauri::State`.
 #[derive(Default)]
@@ -99,6 +101,11 @@ impl App {
             "list_databases" => self.list_databases(),
             "connect" => self.connect(argument(arguments, "database")?),
             "tree" => self.with(tree),
+            "complete" => {
+                let sql = argument(arguments, "sql")?;
+                let cursor = argument(arguments, "cursor")?.parse().unwrap_or(sql.len());
+                self.with(|_, db| complete(db, sql, cursor))
+            }
             "open" => {
                 let rows = argument(arguments, "rows")?.parse().unwrap_or(100);
                 let sql = argument(arguments, "sql")?;
@@ -177,11 +184,34 @@ fn engine(engine: Engine) -> &'static str {
     }
 }
 
-/// The tables and their columns, of SQLite.
+/// The tables and their columns: one question, however many there are.
 fn columns(db: &mut Connection) -> Result<Vec<(String, String)>, Error> {
-    let sql = "SELECT t.name, c.name FROM sqlite_schema t, pragma_table_info(t.name) c WHERE t.type = 'table' \
-               ORDER BY t.name, c.cid";
-    db.query(sql, ())?.collect_as()
+    let text = |row: &CatalogRow, column: &str| row.text(column).unwrap_or_default().to_owned();
+    let rows = db.catalog(Level::Columns, CatalogQuery::new().kind("table"))?;
+    rows.map(|row| row.map(|row| (text(&row, "relation"), text(&row, "name")))).collect()
+}
+
+/// What may come next in a statement that is typed. The window counts characters of JavaScript, the driver bytes.
+fn complete(db: &mut Connection, sql: &str, cursor: usize) -> Result<Json, Failure> {
+    let bytes = |units: usize| {
+        let mut left = units;
+        sql.find(|character: char| match left.checked_sub(character.len_utf16()) {
+            Some(rest) => {
+                left = rest;
+                false
+            }
+            None => true,
+        })
+    };
+    let units = |bytes: usize| Json::Number(sql[..bytes].encode_utf16().count().to_string());
+    let found = db.complete(sql, bytes(cursor).unwrap_or(sql.len()), 20, &[]).map_err(told)?;
+    let items = found.items.iter().map(|item| map([("text", text(&item.text)), ("kind", text(&item.kind))]));
+    Ok(map([
+        ("from", units(found.range.start)),
+        ("to", units(found.range.end)),
+        ("items", Json::List(items.collect())),
+        ("incomplete", Json::Boolean(found.is_incomplete)),
+    ]))
 }
 
 fn tree(_: &mut Open, db: &mut Connection) -> Result<Json, Failure> {

@@ -1,0 +1,82 @@
+// Rows of one database into a table of another: the daemon writes them into a pipe, and reads them from it.
+
+internal import LinuxSystem
+internal import WireProtocol
+
+extension BlockingClient {
+    /// Writes the rows of a statement into a table of any database of another client, which may be of another engine.
+    ///
+    /// Both sides work at the same time, and no row comes through this process. If reading fails, the import is cancelled: what
+    /// was read until then is never taken for the whole.
+    /// - Parameters:
+    ///   - sql: the statement.
+    ///   - source: the database that it reads; `nil` is the default one.
+    ///   - target: a connection of its own, to the same daemon or another.
+    ///   - relation: the table.
+    ///   - options: what becomes of the rows; how they stand in a file has no meaning here.
+    /// - Returns: what was done, and which rows were refused: lines are numbers of rows.
+    /// - Throws: `ClientError` of the side that has failed.
+    public func copyRows(
+        _ sql: String, from source: String?, to target: BlockingClient, into relation: String, options: ImportOptions
+    ) throws(ClientError) -> ImportResult {
+        precondition(target !== self, "each end of a copy needs a connection of its own")
+        try offerDescriptors()
+        try target.offerDescriptors()
+        let ends: (reader: Int32, writer: Int32)
+        do throws(Errno) {
+            ends = try PipeCopy.makePipe()
+        } catch {
+            throw .invalidRequest("no pipe can be made: \(error)")
+        }
+        let reader = OwnedDescriptor(ends.reader)
+        let writer = OwnedDescriptor(ends.writer)
+        var wanted = ExportRequest.Options()
+        wanted.format = .jsonl
+        let exporting = try start(.export(sql: sql, .none, .database(source), wanted), passing: writer.number)
+        var options = options
+        options.format = .jsonl
+        let importing: Int64
+        do throws(ClientError) {
+            importing = try target.start(
+                .importRows(
+                    relation: relation, .database(options.database), options.wireOptions(tellsProgress: false)),
+                passing: reader.number)
+        } catch {
+            abandon(exporting)
+            throw error
+        }
+        // Only the daemon has the reading end from now on. The writing end is kept until all rows are known to be in the pipe:
+        // its end says that nothing is missing.
+        reader.close()
+        let failure = failure(of: exporting)
+        if let failure, !failure.isLostReader { target.abandon(importing) }
+        writer.close()
+        if let failure, !failure.isLostReader { throw failure }
+        let result = try target.waitForImport(importing, nil)
+        if let failure { throw failure }
+        return result
+    }
+
+    /// Waits for the end of an export.
+    private func failure(of id: Int64) -> ClientError? {
+        do throws(ClientError) {
+            while true {
+                switch try next(id, until: nil) {
+                case .rows, .resultEnd, .progress: break
+                case .finished: return nil
+                case .failed(let error): return error
+                }
+            }
+        } catch {
+            return error
+        }
+    }
+}
+
+extension ClientError {
+    /// The import has ended before: its own error says why.
+    fileprivate var isLostReader: Bool {
+        guard case .server(let error) = self else { return false }
+        return error.code == .cancelled
+    }
+}

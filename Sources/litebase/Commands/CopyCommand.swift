@@ -1,0 +1,185 @@
+// `litebase copy`: a table, or the rows of a statement, of one database into another, of any engine.
+
+import ArgumentParser
+internal import LinuxSystem
+import LiteBaseClient
+
+struct CopyCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "copy",
+        abstract: "Copy a table, or the rows of a statement, into another database.",
+        usage: """
+            litebase copy <database>/<table> <database>[/<table>] [<options>]
+            litebase copy <database> <database>/<table> --query <sql> [<options>]
+            """,
+        discussion: """
+            The databases may be of different engines. The daemon copies the rows;
+            they are committed as they go, or with --atomic all at once. --create
+            makes the table, of types that can hold what the columns have; keys,
+            indexes and defaults are not copied.
+
+            EXAMPLES:
+              litebase copy geo/city archive --create --dry-run
+              litebase copy geo/city archive/city_2026 --create --atomic
+            """)
+
+    @Argument(help: ArgumentHelp("What to copy.", valueName: "from"))
+    var source: String
+
+    @Argument(help: ArgumentHelp("Where to.", valueName: "to"))
+    var target: String
+
+    @Option(help: ArgumentHelp("Copy the rows of this statement.", valueName: "sql"))
+    var query: String?
+
+    @Flag(help: "Make the table.")
+    var create = false
+
+    @Flag(name: .customLong("dry-run"), help: "Only say how the columns would be copied.")
+    var isDryRun = false
+
+    @Flag(help: "All rows or none. On SQLite other writers wait until the end.")
+    var atomic = false
+
+    @Option(
+        name: .customLong("max-rejected"),
+        help: ArgumentHelp("Go on behind that many rows that are refused.", valueName: "n"))
+    var rejectedCountMax: Int64 = 0
+
+    @OptionGroup var connection: ConnectionOptions
+
+    func validate() throws {
+        let (from, to) = (CopyPlace(source), CopyPlace(target))
+        if from.database.isEmpty || to.database.isEmpty { throw ValidationError("The name of a database is missing.") }
+        if (from.table == nil) == (query == nil) { throw ValidationError("Give either a table to copy or --query.") }
+        if from.table == nil, to.table == nil { throw ValidationError("The table to copy into is missing.") }
+        if from.table == "" || to.table == "" { throw ValidationError("The name of the table is empty.") }
+        if rejectedCountMax < 0 { throw ValidationError("The number of rows must not be negative.") }
+    }
+
+    func run() throws {
+        let (from, to) = (CopyPlace(source), CopyPlace(target))
+        let (reader, writer) = (try connect(), try connect())
+        let (name, into) = (from.table, to.table ?? from.table ?? "")
+        let sql = try query ?? "SELECT * FROM " + dialect(reader, from.database).quoted(path: name ?? "")
+        let engine = try dialect(writer, to.database)
+        let columns = try described { () throws(ClientError) in
+            try reader.describe(sql, database: from.database).columns
+        }
+        let definition = engine.definition(of: into, columns)
+        if isDryRun { return try show(columns, engine, create ? definition : nil) }
+        var options = ImportOptions()
+        options.database = to.database
+        options.columns = columns.map(\.name)
+        options.isAtomic = atomic
+        options.rejectedCountMax = rejectedCountMax
+        let (namespace, relation) = ImportText.parts(of: into)
+        options.namespace = namespace
+        if create {
+            _ = try described { () throws(ClientError) in
+                try writer.execute(definition, options: QueryOptions(database: to.database))
+            }
+        }
+        let result = try described { () throws(ClientError) in
+            try reader.copyRows(sql, from: from.database, to: writer, into: relation, options: options)
+        }
+        ImportText.complain(result, "row")
+        let output = StandardOutput()
+        try output.print("\(counted(result.rowCount, "row")) copied")
+        try output.flush()
+    }
+
+    private func connect() throws -> BlockingClient {
+        let client = try connection.connect()
+        try client.introduce(as: "litebase copy")
+        client.cancellationDescriptor = Interrupts.install()
+        return client
+    }
+
+    private func described<Result>(_ body: () throws(ClientError) -> Result) throws -> Result {
+        do throws(ClientError) { return try body() } catch {
+            throw StatementError(error: error, sql: "", place: nil)
+        }
+    }
+
+    private func dialect(_ client: BlockingClient, _ database: String) throws -> CopyDialect {
+        let engine = try client.information(onDatabase: database)?.engine
+        guard let engine else { return .sqlite }
+        guard let dialect = CopyDialect(rawValue: engine) else {
+            throw UsageError("databases of the engine \(engine) have no tables")
+        }
+        return dialect
+    }
+
+    private func show(_ columns: [Column], _ engine: CopyDialect, _ definition: String?) throws {
+        let output = StandardOutput()
+        for column in columns {
+            let type = column.declaredType.flatMap { $0.isEmpty ? nil : $0 } ?? column.type ?? "any"
+            try output.print(
+                "\(TerminalEscaping.visible(column.name))\t\(TerminalEscaping.visible(type))\t\(engine.type(of: column))"
+            )
+        }
+        if let definition { try output.print("\(definition);") }
+        try output.flush()
+    }
+}
+
+/// A database, and perhaps a table of it.
+struct CopyPlace {
+    let database: String
+    let table: String?
+
+    init(_ text: String) {
+        guard let slash = text.firstIndex(of: "/") else {
+            (database, table) = (text, nil)
+            return
+        }
+        database = String(text[..<slash])
+        table = String(text[text.index(after: slash)...])
+    }
+}
+
+/// What an engine calls types that can hold what a column of another one has.
+enum CopyDialect: String {
+    case sqlite, postgresql, mysql
+
+    func quoted(_ name: String) -> String {
+        let quote: Character = self == .mysql ? "`" : "\""
+        let doubled = name.split(separator: quote, omittingEmptySubsequences: false)
+        return "\(quote)" + doubled.joined(separator: "\(quote)\(quote)") + "\(quote)"
+    }
+
+    /// `schema.table`, each within quotes.
+    func quoted(path: String) -> String {
+        let (namespace, name) = ImportText.parts(of: path)
+        guard let namespace else { return quoted(name) }
+        return quoted(namespace) + "." + quoted(name)
+    }
+
+    func definition(of table: String, _ columns: [Column]) -> String {
+        let list = columns.map { "\(quoted($0.name)) \(type(of: $0))" }.joined(separator: ", ")
+        return "CREATE TABLE \(quoted(path: table))(\(list))"
+    }
+
+    func type(of column: Column) -> String {
+        let row = Self.types[column.type ?? "any"] ?? ("TEXT", "text", "longtext")
+        return switch self {
+        case .sqlite: row.sqlite
+        case .postgresql: row.postgresql
+        case .mysql: row.mysql
+        }
+    }
+
+    /// Integers of MySQL without sign, and decimals, may be longer than the integers of others.
+    private static let types: [String: (sqlite: String, postgresql: String, mysql: String)] = [
+        "integer": ("INTEGER", "bigint", "bigint"), "real": ("REAL", "double precision", "double"),
+        "boolean": ("INTEGER", "boolean", "boolean"), "blob": ("BLOB", "bytea", "longblob"),
+        "text": ("TEXT", "text", "longtext"), "decimal": ("TEXT", "numeric", "decimal(65,30)"),
+        "date": ("TEXT", "date", "date"), "time": ("TEXT", "time", "time(6)"),
+        "timestamp": ("TEXT", "timestamp", "datetime(6)"), "datetime": ("TEXT", "timestamp", "datetime(6)"),
+        "timestamptz": ("TEXT", "timestamptz", "longtext"), "uuid": ("TEXT", "uuid", "char(36)"),
+        "json": ("TEXT", "json", "json"), "jsonb": ("TEXT", "jsonb", "json"),
+        // Of SQLite: each value has a type of its own.
+        "any": ("", "text", "longtext"),
+    ]
+}

@@ -1,0 +1,167 @@
+// A blocking client and shared memory: when it asks, that it does without, and that it goes back to the socket in good order.
+
+import Glibc
+import LinuxSystem
+import Testing
+
+@testable import LiteBaseClient
+
+/// The server's side of a lane, played by a script.
+private final class LaneEnd {
+    var rings: LaneRings
+    let server: ServerEnd
+
+    /// Grants what the client has asked for.
+    init(_ server: ServerEnd, _ id: Int64, byteCount: Int = 4_096) throws {
+        let sizes = LaneRings.Sizes(request: byteCount, reply: byteCount)
+        rings = try LaneRings(sizes)
+        self.server = server
+        let reply = ServerEnd.frame(
+            id, "hello_response",
+            [
+                ("version", .value("9")), ("protocol", .value(1)), ("transport", .value("shared_memory")),
+                ("request_ring_bytes", .value(.integer(Int64(sizes.request)))),
+                ("reply_ring_bytes", .value(.integer(Int64(sizes.reply)))),
+            ])
+        try server.send(reply, descriptor: rings.descriptorNumber)
+    }
+
+    func receive() -> ReceivedRequest? {
+        var bytes = [UInt8](repeating: 0, count: 4_096)
+        for _ in 0..<50_000 {
+            if let request = server.parse() { return request }
+            switch bytes.withUnsafeMutableBytes({ rings.read(into: $0) }) {
+            case .bytes(let count): server.feed(bytes[..<count])
+            case .wouldBlock: usleep(200)
+            case .endOfStream, .failed: return nil
+            }
+            ring()
+        }
+        return nil
+    }
+
+    func send(_ frame: [UInt8]) {
+        var rest = frame[...]
+        while !rest.isEmpty {
+            let outcome = rest.withUnsafeBytes { rings.write($0) }
+            if case .bytes(let count) = outcome { rest = rest.dropFirst(count) } else { usleep(200) }
+            ring()
+        }
+    }
+
+    private func ring() { if rings.mustRing() { server.send([1]) } }
+}
+
+@Suite struct SharedMemoryTests {
+    private static func answer(_ request: ReceivedRequest) -> [UInt8] {
+        ServerEnd.frame(request.id, "health_response", BlockingClientTests.health)
+    }
+
+    @Test func requestsGoThroughTheMemory() throws {
+        let client = try blockingClient(transport: .sharedMemory) { server in
+            guard let hello = server.receive() else { return }
+            #expect(hello.type == "hello" && hello.data["transport"]?.text == "shared_memory")
+            guard let lane = try? LaneEnd(server, hello.id) else { return }
+            for _ in 0..<100 {
+                guard let request = lane.receive() else { return }
+                lane.send(Self.answer(request))
+            }
+        }
+        #expect(!client.usesSharedMemory)
+        for _ in 0..<100 { #expect(try client.ping().pid == 42) }
+        #expect(client.usesSharedMemory)
+    }
+
+    /// Frames that are larger than the rings, in both directions at once.
+    @Test func largeFramesFit() throws {
+        let text = String(repeating: "long ", count: 20_000)
+        let client = try blockingClient(transport: .sharedMemory) { server in
+            guard let hello = server.receive(), let lane = try? LaneEnd(server, hello.id) else { return }
+            guard let request = lane.receive() else { return }
+            #expect(request.data["sql"]?.text == text)
+            lane.send(ServerEnd.rows(request.id, Array(0..<50_000), isFirst: true, more: false))
+        }
+        #expect(try client.query(text).rows.count == 50_000)
+    }
+
+    @Test func aRefusalIsNoError() throws {
+        let client = try blockingClient(transport: .sharedMemory) { server in
+            guard let hello = server.receive() else { return }
+            server.reply(hello.id, "hello_response", [("version", .value("9")), ("protocol", .value(1))])
+            for _ in 0..<20 {
+                guard let request = server.receive() else { return }
+                #expect(request.type == "health_check", "it does not ask again at once")
+                server.send(Self.answer(request))
+            }
+        }
+        for _ in 0..<20 { #expect(try client.ping().pid == 42) }
+        #expect(!client.usesSharedMemory)
+    }
+
+    /// The former process has not read the second request, and has written the reply to the first one.
+    @Test func whatWasNotReadIsSentAgain() throws {
+        let client = try blockingClient(transport: .sharedMemory) { server in
+            guard let hello = server.receive(), let lane = try? LaneEnd(server, hello.id) else { return }
+            guard let first = lane.receive() else { return }
+            lane.send(Self.answer(first))
+            while !lane.rings.hasUnreadBytes { usleep(200) }
+            server.send([1, 1, 2])
+            var bytes: [UInt8] = []
+            while !bytes.contains(2) {
+                let more = server.receiveBytes()
+                if more.isEmpty { return }
+                bytes += more
+            }
+            let order = bytes.firstIndex(of: 2) ?? 0
+            #expect(bytes[..<order].allSatisfy { $0 == 1 })
+            server.feed(bytes[(order + 1)...])
+            for _ in 0..<2 {
+                guard let request = server.receive() else { return }
+                if request.type == "hello" {
+                    server.reply(request.id, "hello_response", [("version", .value("9")), ("protocol", .value(1))])
+                } else {
+                    server.send(Self.answer(request))
+                }
+            }
+            guard let last = server.receive() else { return }
+            server.send(Self.answer(last))
+        }
+        #expect(try client.ping().pid == 42)
+        #expect(client.usesSharedMemory)
+        #expect(try client.ping().pid == 42)
+        #expect(!client.usesSharedMemory)
+        #expect(try client.ping().pid == 42)
+    }
+
+    @Test(arguments: [[0], [7], [2, 0xff, 0xff, 0xff, 0xff]] as [[UInt8]])
+    func whatIsNoSignalEndsTheConnection(_ bytes: [UInt8]) throws {
+        let client = try blockingClient(transport: .sharedMemory) { server in
+            guard let hello = server.receive(), let lane = try? LaneEnd(server, hello.id) else { return }
+            guard lane.receive() != nil else { return }
+            server.send(bytes)
+            _ = server.receiveBytes()
+        }
+        #expect(throws: ClientError.self) { try client.ping() }
+    }
+
+    @Test func repliesBeforeTheEndAreRead() throws {
+        let client = try blockingClient(transport: .sharedMemory) { server in
+            guard let hello = server.receive(), let lane = try? LaneEnd(server, hello.id) else { return }
+            guard let request = lane.receive() else { return }
+            lane.send(Self.answer(request))
+        }
+        #expect(try client.ping().pid == 42)
+        #expect(throws: ClientError.self) { try client.ping() }
+    }
+
+    @Test func itAsksWhenItPays() {
+        var often = LaneUpgrade(.automatic)
+        #expect((1...LaneUpgrade.requestCount).map { _ in often.isDue }.firstIndex(of: true) == LaneUpgrade.requestCount - 1)
+        often.wasRefused()
+        #expect(!(1...LaneUpgrade.refusedRequestCount).contains { _ in often.isDue })
+        var never = LaneUpgrade(.socket)
+        #expect(!(1...1_000).contains { _ in never.isDue })
+        var always = LaneUpgrade(.sharedMemory)
+        #expect(always.isDue)
+    }
+}

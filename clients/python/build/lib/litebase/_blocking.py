@@ -1,0 +1,495 @@
+"""Connections and cursors for programs that wait: PEP 249."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import sys
+import threading
+import types
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Callable, Optional, TypeVar, Union
+
+from . import _arrow, _catalog, _errors
+from ._address import open_socket
+from ._connection import ConnectionState
+from ._cursor import CursorState, RowFactory, dict_row
+from ._errors import ConnectionLost, InterfaceError
+from ._link import Link, Message, Steps
+from ._session import Parameters, Row, Session
+from ._transfers import BackupResult, ExportResult, Passing, Progress, Target, Writable, export_options
+
+T = TypeVar("T")
+_RECEIVE_BYTES = 256 << 10
+
+
+def program_name() -> str:
+    """What the daemon's `activity` and journal call this program."""
+    return os.path.basename(sys.argv[0] or "") or "python"
+
+
+def connect(
+    database: Optional[str] = None,
+    *,
+    url: Optional[str] = None,
+    socket: Optional[str] = None,
+    read_only: bool = False,
+    autocommit: bool = False,
+    begin: str = "BEGIN",
+    timeout: Optional[float] = None,
+    connect_timeout: Optional[float] = 10.0,
+    row_factory: Optional[RowFactory] = None,
+    trust_users: Iterable[Union[str, int]] = (),
+    on_notice: Optional[Callable[[Message], None]] = None,
+) -> Connection:
+    """Opens a session with a database.
+
+    Parameters:
+        database: a name of the daemon's configuration; the caller's default database without one.
+        url: a database that is not configured, instead of a name: "sqlite:///srv/x.db", "sqlite::memory:", "postgresql://…".
+        socket: the path of the daemon's socket; where `litebase` looks for it, without one.
+        read_only: whether the daemon shall refuse what would write.
+        autocommit: whether each statement is committed by itself; else a transaction begins with the first one, and ends with
+            `commit()` or `rollback()`.
+        begin: what begins it; with SQLite "BEGIN IMMEDIATE" waits for other writers at once, and not at the first write.
+        timeout: seconds for each statement; the daemon stops what takes longer, and TimedOut is raised.
+        connect_timeout: seconds for the connection itself.
+        row_factory: what makes of a row what is returned, such as `litebase.dict_row`; tuples without one.
+        trust_users: who may listen at the socket beside root, litebase and this program's user.
+        on_notice: is called with what the daemon or the database says beside results; it goes to the logger "litebase" without.
+    Raises: ConnectionLost, Untrusted, and what the daemon says of the database.
+    """
+    connection = Connection(open_socket(socket, trust_users, connect_timeout), on_notice, row_factory)
+    session = connection._session
+    session.autocommit, session.begin_statement, session.timeout = autocommit, begin, timeout
+    try:
+        connection._run(session.open(program_name(), database, url, read_only))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+class Connection(ConnectionState):
+    """A session with a database. Made by `litebase.connect`.
+
+    Threads may share it: one statement runs at a time. `cancel` and `close` are for every thread, whatever runs. A process that
+    was forked needs a connection of its own.
+    """
+
+    # PEP 249, optional extensions: the exceptions as attributes.
+    Warning = _errors.Warning
+    Error = _errors.Error
+    InterfaceError = _errors.InterfaceError
+    DatabaseError = _errors.DatabaseError
+    DataError = _errors.DataError
+    OperationalError = _errors.OperationalError
+    IntegrityError = _errors.IntegrityError
+    InternalError = _errors.InternalError
+    ProgrammingError = _errors.ProgrammingError
+    NotSupportedError = _errors.NotSupportedError
+
+    def __init__(
+        self,
+        opened: socket.socket,
+        on_notice: Optional[Callable[[Message], None]] = None,
+        row_factory: Optional[RowFactory] = None,
+    ) -> None:
+        self._socket = opened
+        self._session = Session(Link(on_notice))
+        self._turn = threading.RLock()
+        self._sending = threading.Lock()
+        self._must_cancel = False
+        self._process = os.getpid()
+        self._is_closed = False
+        #: For the cursors that are made from now on.
+        self.row_factory = row_factory
+
+    # Input and output
+
+    def _run(self, steps: Steps[T]) -> T:
+        """Does what steps ask for."""
+        with self._turn:
+            self._check()
+            try:
+                wanted = next(steps)
+                while True:
+                    if wanted is None:
+                        self._receive()
+                    elif isinstance(wanted, Passing):
+                        self._pass(wanted)
+                    else:
+                        self._send(wanted)
+                    wanted = next(steps)
+            except StopIteration as stop:
+                result: T = stop.value
+                return result
+            except _errors.Error:
+                raise
+            except BaseException:
+                # Ctrl-C, or whatever a signal handler raises: the statement is not to go on without anybody who waits.
+                self._give_up()
+                raise
+
+    def _send(self, data: bytes) -> None:
+        with self._sending:
+            self._write(data)
+        if self._must_cancel:
+            self._send_cancellation()
+
+    def _pass(self, passing: Passing) -> None:
+        with self._sending:
+            self._write(passing.frame, passing.descriptor)
+        self._send_cancellation()
+
+    def _write(self, data: bytes, descriptor: Optional[int] = None) -> None:
+        try:
+            # A descriptor goes with the first bytes, and only once.
+            sent = 0 if descriptor is None else socket.send_fds(self._socket, [data], [descriptor])
+            if sent < len(data):
+                self._socket.sendall(data[sent:] if sent else data)
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # What the daemon said before it closed the connection, such as "shutting_down", may still be read.
+        except OSError as error:
+            if self._is_closed:
+                raise InterfaceError("The connection was closed.") from error
+            raise self._session.link.lost(ConnectionLost(f"Cannot write to the daemon: {error}.")) from error
+
+    def _send_cancellation(self) -> None:
+        """Sends a cancellation that is wanted, unless somebody is within a frame: he does it behind that."""
+        while self._must_cancel and self._sending.acquire(blocking=False):
+            try:
+                self._must_cancel = False
+                cancellation = self._session.cancellation()
+                if cancellation is not None:
+                    self._write(cancellation)
+            finally:
+                self._sending.release()
+
+    def _receive(self) -> None:
+        received = self._session.link.received
+        try:
+            # One call: between two, a signal handler could raise, and what was received were lost.
+            received.extend(map(self._socket.recv, (_RECEIVE_BYTES,)))
+        except ConnectionResetError:
+            received.append(b"")
+        except OSError as error:
+            if self._is_closed:
+                raise InterfaceError("The connection was closed.") from error
+            raise self._session.link.lost(ConnectionLost(f"Cannot read from the daemon: {error}.")) from error
+
+    def _give_up(self) -> None:
+        cancellation = self._session.give_up()
+        if cancellation is not None:
+            with contextlib.suppress(_errors.Error):
+                self._send(cancellation)
+        elif self._session.link.failure is not None:
+            # The daemon has a half of a request, or all of one that nobody can stop by its id.
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+    # PEP 249
+
+    def cursor(self) -> Cursor:
+        """A new cursor."""
+        if self._is_closed:
+            raise InterfaceError("The connection is closed.")
+        return Cursor(self, self.row_factory)
+
+    def commit(self) -> None:
+        """Commits the transaction, if there is one."""
+        self._run(self._session.end("COMMIT"))
+
+    def rollback(self) -> None:
+        """Rolls the transaction back, if there is one."""
+        self._run(self._session.end("ROLLBACK"))
+
+    def close(self) -> None:
+        """Ends the session; an open transaction is rolled back. A statement that runs in another thread is stopped."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        # Wakes whoever waits for a reply.
+        with contextlib.suppress(OSError):
+            if self._process == os.getpid():
+                self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+    # Beyond PEP 249
+
+    def execute(self, sql: str, parameters: Optional[Parameters] = None) -> Cursor:
+        """`execute` of a new cursor, which is returned."""
+        return self.cursor().execute(sql, parameters)
+
+    def executemany(self, sql: str, rows: Iterable[Parameters]) -> Cursor:
+        """`executemany` of a new cursor, which is returned."""
+        return self.cursor().executemany(sql, rows)
+
+    def cancel(self) -> None:
+        """Stops the statement that runs, which then raises Cancelled. For every thread, and for signal handlers."""
+        if self._session.in_flight is not None and not self._is_closed:
+            self._must_cancel = True
+            self._send_cancellation()
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """A block that is committed at its end, and rolled back when an exception leaves it. Within another one: a savepoint."""
+        session = self._session
+        nested = self.in_transaction
+        name = f"litebase_{session.link.new_id()}"
+        self._run(session.query(f"SAVEPOINT {name}" if nested else session.begin_statement))
+        try:
+            yield self
+        except BaseException:
+            with contextlib.suppress(_errors.Error):
+                self._run(session._undo(f"ROLLBACK TO SAVEPOINT {name}" if nested else "ROLLBACK"))
+            raise
+        self._run(session.query(f"RELEASE SAVEPOINT {name}") if nested else session.end("COMMIT"))
+
+    def catalog(
+        self,
+        level: str,
+        *,
+        namespace: Optional[str] = None,
+        relation: Optional[str] = None,
+        match: Optional[str] = None,
+        kinds: Iterable[str] = (),
+        definitions: bool = False,
+        refresh: bool = False,
+        etag: Optional[str] = None,
+        max_rows: Optional[int] = None,
+    ) -> Cursor:
+        """Tells what is in the database: a cursor whose rows are dictionaries, or what the connection's `row_factory` makes.
+
+        Parameters:
+            level: "namespaces", "relations", "columns", "keys", "foreign_keys", "indexes", "triggers", "routines" or "types". The
+                columns of each are the same for every engine: docs/protocol.md, Catalog.
+            namespace, relation: exact names, to which it is narrowed.
+            match: a search text; what fits comes with the best first.
+            kinds: of relations, keys, routines or types, such as ["view"].
+            definitions: whether the text that makes an object comes along.
+            refresh: whether the daemon is to read it anew in any case.
+            etag: the cursor's `etag` of an earlier call; if it still holds, there are no rows, and the cursor is `unchanged`.
+            max_rows: the most that are wanted.
+        """
+        data = _catalog.catalog_data(level, namespace, relation, match, kinds, definitions, refresh, etag, max_rows)
+        cursor = self.cursor()
+        cursor.row_factory = self.row_factory or dict_row
+        cursor._ask_catalog(data)
+        return cursor
+
+    def complete(
+        self, sql: str, cursor: Optional[int] = None, *, limit: Optional[int] = None, recent: Iterable[str] = ()
+    ) -> _catalog.Completion:
+        """Says what may come next in a statement, at a place of it (an index of the text; its end if there is none).
+
+        Parameters: `limit` of items, 50 if it is not said; `recent`: names that were used lately, the latest first, which come
+            before others.
+        """
+        return self._run(self._session.complete(sql, cursor, limit, recent))
+
+    def export(
+        self,
+        sql: str,
+        file: Writable,
+        parameters: Optional[Parameters] = None,
+        *,
+        format: str = "csv",
+        header: bool = True,
+        max_rows: Optional[int] = None,
+        overwrite: bool = False,
+        progress: Optional[Progress] = None,
+    ) -> ExportResult:
+        """Writes the rows of a statement into a file. The daemon writes it: the rows do not go through this program.
+
+        Parameters:
+            file: a path, at which nothing is seen before the file is whole; a file that is open for writing, or a descriptor,
+                which is written to from where it stands; or any object with `write` for bytes, which is called in a thread.
+            format: "csv", "tsv", "json" or "jsonl" (docs/protocol.md, Transfers).
+            header: whether CSV and TSV begin with the names of the columns.
+            max_rows: the most that are wanted.
+            overwrite: whether a path may be that of a file that exists; else FileExistsError is raised.
+            progress: is called about ten times a second with the bytes that are written, and None.
+        Raises: what the statement raises; after an error, an open file may have a part of the rows.
+        """
+        options = export_options(format, header, max_rows)
+        return self._transfer(
+            file, overwrite, lambda descriptor: self._session.export(sql, parameters, options, descriptor, progress)
+        )
+
+    def backup(self, file: Writable, *, overwrite: bool = False, progress: Optional[Progress] = None) -> BackupResult:
+        """Copies a SQLite database of the daemon's configuration as it is at one moment, while others may write.
+
+        Parameters: as of `export`; `progress` is called with the bytes that are copied, and how many there are in all.
+        """
+        return self._transfer(file, overwrite, lambda descriptor: self._session.backup(descriptor, progress))
+
+    def _transfer(self, file: Writable, overwrite: bool, steps: Callable[[int], Steps[T]]) -> T:
+        self._check()
+        target = Target(file, overwrite)
+        try:
+            result = self._run(steps(target.descriptor))
+        except BaseException:
+            target.abandon()
+            raise
+        target.finish()
+        return result
+
+    def request(self, kind: str, **data: Any) -> Mapping[str, Any]:
+        """Sends any request of docs/protocol.md that has one reply, such as "list_databases" or "activity"; returns its data."""
+        return self._run(self._session.request(kind, data))
+
+    def __enter__(self) -> Connection:
+        return self
+
+    def __exit__(
+        self, kind: Optional[type[BaseException]], error: Optional[BaseException], traceback: Optional[types.TracebackType]
+    ) -> None:
+        """Commits, or rolls back when the block was left by an exception; closes."""
+        try:
+            if self.closed:
+                return
+            if kind is None:
+                self.commit()
+            else:
+                with contextlib.suppress(_errors.Error):
+                    self.rollback()
+        finally:
+            self.close()
+
+
+class Cursor(CursorState[Connection]):
+    """A statement and its rows. Made by `connection.cursor()`; an iterator over the rows that were not fetched."""
+
+    def execute(self, sql: str, parameters: Optional[Parameters] = None) -> Cursor:
+        """Runs one statement, with the engine's placeholders. Returns the cursor itself."""
+        self._begin()
+        self._result = self._connection._run(self._connection._session.execute(sql, parameters))
+        return self
+
+    def _ask_catalog(self, data: Mapping[str, Any]) -> None:
+        self._begin()
+        self._result = self._connection._run(self._connection._session.catalog(data))
+
+    def executemany(self, sql: str, rows: Iterable[Parameters]) -> Cursor:
+        """Runs a statement for each row of parameters, all of them or none; rows that it gives are dropped."""
+        self._begin()
+        self._affected, self._last_id = self._connection._run(self._connection._session.execute_many(sql, rows))
+        return self
+
+    def fetchone(self) -> Any:
+        """The next row, None behind the last one."""
+        return next(self, None)
+
+    def fetchmany(self, size: Optional[int] = None) -> list[Any]:
+        """The next rows, at most `size` (`arraysize` without); an empty list behind the last one."""
+        result = self._rows()
+        count = self.arraysize if size is None else size
+        if result.waiting < count and not result.is_complete:
+            self._connection._run(self._connection._session.receive_until(result, count))
+        return self._made(result.take(count))
+
+    def fetchall(self) -> list[Any]:
+        """All further rows."""
+        result = self._rows()
+        if not result.is_complete:
+            self._connection._run(self._connection._session.receive_until(result, None))
+        return self._made(result.take(result.waiting))
+
+    # Arrow, pandas, polars
+
+    def fetch_arrow_table(self, *, on_mismatch: str = "error", types: Optional[Mapping[str, Any]] = None) -> Any:
+        """All further rows as a `pyarrow.Table`. Needs the package pyarrow.
+
+        Parameters:
+            on_mismatch: what becomes of a value that does not fit the type of its column: "error" raises DataError, which names
+                the row and the column; "text" makes text of the whole column.
+            types: Arrow types by the names of columns, where they shall be others.
+        """
+        converter = _arrow.Converter(self._connection.engine, self._rows().columns, on_mismatch, types)
+        while rows := self._waiting():
+            converter.add(rows, self._connection._session.link.bytes_read)
+        return converter.table()
+
+    def fetch_arrow_batches(
+        self, rows: int = _arrow.ROWS, *, on_mismatch: str = "error", types: Optional[Mapping[str, Any]] = None
+    ) -> Any:
+        """All further rows as a `pyarrow.RecordBatchReader`, which reads them as they are asked for: results of any size.
+
+        Parameters: `rows` of a batch, at most; less where they are long. The others are those of `fetch_arrow_table`; the first
+            batch decides on the types.
+        """
+        converter = _arrow.Converter(self._connection.engine, self._rows().columns, on_mismatch, types)
+        first = converter.batch(self._some(rows))
+
+        def batches() -> Iterator[Any]:
+            yield first
+            while more := self._some(rows):
+                yield converter.batch(more)
+
+        return converter.types.pa.RecordBatchReader.from_batches(first.schema, batches())
+
+    def fetch_df(
+        self, *, on_mismatch: str = "error", types: Optional[Mapping[str, Any]] = None, dtype_backend: Optional[str] = None
+    ) -> Any:
+        """All further rows as a `pandas.DataFrame`. Needs the packages pandas and pyarrow.
+
+        Parameters: `dtype_backend` is "pyarrow" for columns with Arrow's types; the others are those of `fetch_arrow_table`.
+        """
+        _arrow.check_backend(dtype_backend)
+        return _arrow.data_frame(self.fetch_arrow_table(on_mismatch=on_mismatch, types=types), dtype_backend)
+
+    def fetch_polars(self, *, on_mismatch: str = "error", types: Optional[Mapping[str, Any]] = None) -> Any:
+        """All further rows as a `polars.DataFrame`. Needs the packages polars and pyarrow. Parameters as `fetch_arrow_table`."""
+        _arrow.check_names(column[0] for column in self._rows().columns)
+        return _arrow.polars_frame(self.fetch_arrow_table(on_mismatch=on_mismatch, types=types))
+
+    def _some(self, count: int) -> list[Row]:
+        """The next rows as they are, at most `count`, and not many more bytes than a batch may have; none behind the last one."""
+        result = self._rows()
+        if result.waiting < count and not result.is_complete:
+            self._connection._run(self._connection._session.receive_some(result, count, _arrow.BYTES))
+        return result.take(count)
+
+    def _waiting(self) -> list[Row]:
+        """The rows that are here, those of the next reply where there are none; none behind the last one."""
+        result = self._rows()
+        if not result.waiting and not result.is_complete:
+            self._connection._run(self._connection._session.receive_until(result, 1))
+        return result.take(result.waiting)
+
+    def _receive_all(self) -> None:
+        """Waits until all rows are here, so that `rowcount` is known."""
+        if self._result is not None and not self._result.is_complete:
+            self._connection._run(self._connection._session.receive_until(self._result, None))
+
+    def __iter__(self) -> Cursor:
+        self._rows()
+        return self
+
+    def __next__(self) -> Any:
+        result = self._rows()
+        if result.taken >= len(result.rows):
+            if result.is_complete:
+                raise StopIteration
+            self._connection._run(self._connection._session.receive_until(result, 1))
+            if not result.waiting:
+                raise StopIteration
+        row = result.rows[result.taken]
+        result.taken += 1
+        return row if self.row_factory is None else self.row_factory(self, row)
+
+    def close(self) -> None:
+        """Ends the cursor; a statement that still gives rows is stopped."""
+        with self._connection._turn:
+            if self._close():
+                self._connection._give_up()
+
+    def __enter__(self) -> Cursor:
+        return self
+
+    def __exit__(
+        self, kind: Optional[type[BaseException]], error: Optional[BaseException], traceback: Optional[types.TracebackType]
+    ) -> None:
+        self.close()

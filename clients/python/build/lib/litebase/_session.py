@@ -1,0 +1,524 @@
+"""A session with one database: statements, their results, transactions. Steps, as in `_link.py`: no input or output."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import struct
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Callable, Optional, Union
+
+from ._arrays import array_text
+from ._catalog import Completion, completion, completion_data
+from ._errors import Cancelled, ConnectionLost, Error, NotSupportedError, OperationalError, ProgrammingError
+from ._link import Link, Message, Steps
+from ._transfers import PROGRESS_MS, BackupResult, ExportResult, Passing, Progress
+from ._values import adapt, row_converter
+
+Row = tuple[Any, ...]
+Parameters = Union[Sequence[Any], Mapping[str, Any]]
+
+#: A batch is sent when its rows have as many bytes, or as many rows.
+_BATCH_BYTES = 1 << 20
+_BATCH_ROWS = 32_768
+
+#: Statements before which no transaction is begun: they begin or end one themselves, or cannot be in one.
+_ALONE = re.compile(
+    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*"
+    r"(?:BEGIN|START|COMMIT|END|ROLLBACK|ABORT|SAVEPOINT|RELEASE|VACUUM|ATTACH|DETACH|PRAGMA|XA)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def _with_pair(packed: bytes, key: bytes, value: bytes) -> bytes:
+    """A packed map of at most 14 pairs with one more behind them, so that its value is not packed again."""
+    return b"".join((bytes([packed[0] + 1]), packed[1:], key, value))
+
+
+def _in_order(parameters: Any) -> tuple[Any, ...]:
+    """Parameters by position of any other sequence. Raises: ProgrammingError."""
+    try:
+        if not isinstance(parameters, (str, bytes, bytearray, set, frozenset)):
+            # Without an iterator, a sequence ends where it says, and not at an IndexError.
+            found = parameters if hasattr(parameters, "__iter__") else map(parameters.__getitem__, range(len(parameters)))
+            return tuple(found)
+    except (TypeError, AttributeError):
+        pass
+    raise ProgrammingError(
+        f"Parameters are a sequence or a mapping, not {type(parameters).__name__}.", hint="For a single one, write (value,)."
+    )
+
+
+def _array_head_size(count: int) -> int:
+    """The bytes of an array before its first element, as it is packed."""
+    return 1 if count < 16 else 3 if count < 1 << 16 else 5
+
+
+class Result:
+    """What a statement or a catalog gives: rows as they come, and what its last reply says."""
+
+    def __init__(self, id: int, kind: str = "query") -> None:
+        self.id = id
+        #: The type of its request.
+        self.kind = kind
+        #: (name, type, declared type or None) of each column.
+        self.columns: tuple[tuple[str, str, Optional[str]], ...] = ()
+        #: Rows that were received and not taken yet; those before `taken` were.
+        self.rows: list[Row] = []
+        self.taken = 0
+        self.is_complete = False
+        #: Whether nobody wants what still comes.
+        self.is_left = False
+        #: Rows that were inserted, changed or deleted; None until the result is complete.
+        self.rows_affected: Optional[int] = None
+        self.row_count: Optional[int] = None
+        self.last_insert_id: Optional[int] = None
+        #: Of a catalog: its mark, and whether that of the request still held, so that there are no rows.
+        self.etag: Optional[str] = None
+        self.is_unchanged = False
+        #: Why no more rows come, although the result is not complete.
+        self.error: Optional[Error] = None
+        self._convert: Optional[Callable[[Sequence[Row]], list[Row]]] = None
+
+    def add(self, data: Message, engine: str) -> None:
+        """Takes what a reply has."""
+        columns = data.get("columns")
+        if columns is not None:
+            self.columns = tuple([(column["name"], column["type"], column.get("declared_type")) for column in columns])
+            self._convert = row_converter(engine, tuple([column[1] for column in self.columns]))
+        rows = data.get("rows") or ()
+        if self.taken:
+            del self.rows[: self.taken]
+            self.taken = 0
+        if not self.is_left:
+            self.rows.extend(rows if self._convert is None else self._convert(rows))
+        if not data.get("more"):
+            self.is_complete = True
+            self.rows_affected = data.get("rows_affected")
+            self.row_count = data.get("row_count")
+            self.last_insert_id = data.get("last_insert_id")
+            self.etag = data.get("etag")
+            self.is_unchanged = bool(data.get("unchanged"))
+
+    @property
+    def waiting(self) -> int:
+        """How many rows are here and not taken."""
+        return len(self.rows) - self.taken
+
+    def take(self, count: int) -> list[Row]:
+        """At most `count` rows of those that are here."""
+        if self.taken == 0 and count >= len(self.rows):
+            rows, self.rows = self.rows, []
+            return rows
+        rows = self.rows[self.taken : self.taken + count]
+        self.taken += len(rows)
+        return rows
+
+
+class Session:
+    """One session of the daemon, which is a link to one database.
+
+    One statement at a time: before the next one is sent, what the former still has is read, so that its rows are there when they
+    are asked for.
+    """
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+        self.name: Optional[str] = None
+        self.engine = ""
+        self.server_version = ""
+        self.daemon_version = ""
+        self.read_only = False
+        #: What was asked for: a name, None for the default database; or a URL.
+        self.database: Optional[str] = None
+        self.has_url = False
+        #: Whether the daemon takes descriptors.
+        self.takes_descriptors = False
+        #: Whether statements are committed by themselves.
+        self.autocommit = False
+        #: What begins a transaction when `autocommit` is off.
+        self.begin_statement = "BEGIN"
+        #: Seconds for a statement; None without a limit.
+        self.timeout: Optional[float] = None
+        #: The request whose final reply has not come, if there is one.
+        self.in_flight: Optional[int] = None
+        #: Whether all of that request has been handed to the system.
+        self.is_sent = True
+        self._unread: Optional[Result] = None
+        # A transaction that nobody but `execute_many` knows of.
+        self._is_in_own_transaction = False
+        self._must_roll_back = False
+
+    # Opening
+
+    def open(self, client: str, database: Optional[str], url: Optional[str], read_only: bool) -> Steps[None]:
+        """Opens the session. Raises: what the daemon says of it."""
+        hello = yield from self.link.ask("hello", {"client": client, "protocol": [1], "notices": True, "descriptors": True})
+        self.daemon_version = hello["version"]
+        self.takes_descriptors = bool(hello.get("descriptors"))
+        self.database, self.has_url = database, url is not None
+        self.link.frame_bytes_max = hello["limits"]["frame_bytes_max"]
+        named = {key: value for key, value in (("database", database), ("url", url)) if value is not None}
+        opened = yield from self.link.ask("db_connect", {**named, **({"read_only": True} if read_only else {})})
+        self.name = opened["session"]
+        self.engine, self.server_version = opened["engine"], opened["server_version"]
+        self.read_only = opened["read_only"]
+        if self.engine == "redis":
+            # It has no transactions that could be rolled back.
+            self.autocommit = True
+
+    def set_autocommit(self, value: bool) -> None:
+        """Raises: ProgrammingError within a transaction."""
+        if self.link.transaction != "none":
+            raise ProgrammingError("A transaction is open.", hint="Commit it or roll it back first.")
+        self.autocommit = value or self.engine == "redis"
+
+    # One statement at a time
+
+    def settle(self) -> Steps[None]:
+        """Reads what the statement before this one still has."""
+        self.link.check()
+        result = self._unread
+        if result is not None:
+            while not result.is_complete and result.error is None:
+                try:
+                    yield from self.receive(result)
+                except Error as error:
+                    # It belongs to that statement: whoever asks for its rows gets it.
+                    result.error = error
+                    self.link.check()
+        elif self.in_flight is not None:
+            yield from self._discard(self.in_flight)
+        if self._must_roll_back:
+            self._must_roll_back = False
+            yield from self._undo("ROLLBACK")
+
+    @property
+    def _is_settled(self) -> bool:
+        """Whether there is nothing to `settle`: the usual case, for which no steps are made."""
+        return self._unread is None and self.in_flight is None and not self._must_roll_back and self.link.failure is None
+
+    def _discard(self, id: int) -> Steps[None]:
+        """Reads the rest of what nobody wants any more."""
+        while self.link.finished != id:
+            try:
+                yield from self.link.reply(id)
+            except Error:
+                self.link.check()
+        self.in_flight = None
+
+    def give_up(self) -> Optional[bytes]:
+        """Nobody waits for the statement in flight any more.
+
+        Returns: what has to be sent, for the daemon to stop it; None when there is none.
+        """
+        if self._unread is not None:
+            self._unread.error = Cancelled("The statement was given up before all of its rows had come.")
+            self._unread = None
+        self._must_roll_back = self._must_roll_back or self._is_in_own_transaction
+        self._is_in_own_transaction = False
+        if self.in_flight is not None and not self.is_sent:
+            # All of it, half or nothing may be there, and nobody would know which reply is whose.
+            self.link.lost(ConnectionLost("The program was interrupted while it sent a request."))
+        return self.cancellation()
+
+    def leave(self, result: Result) -> bool:
+        """Nobody wants further rows of a result.
+
+        Returns: whether its statement is to be stopped. PostgreSQL would end the transaction with it; there, rows are dropped.
+        """
+        if self.in_flight != result.id:
+            return False
+        if self.engine == "postgresql" and self.link.transaction == "active" and result.kind == "query":
+            result.is_left, result.rows = True, []
+            return False
+        return True
+
+    def cancellation(self) -> Optional[bytes]:
+        """What has to be sent to stop the statement in flight; None when there is none. For every thread."""
+        id = self.in_flight
+        if id is None or self.link.failure is not None:
+            return None
+        # Its reply is of no interest: the statement says how it ended. It needs an id that no request has.
+        return self.link.frame(f"cancel {id}", "cancel", {"request": id})
+
+    def _limits(self) -> dict[str, Any]:
+        return {} if self.timeout is None else {"timeout_ms": max(1, round(self.timeout * 1000))}
+
+    def _begin_request(self, id: int, frame: Union[bytes, Passing]) -> Steps[None]:
+        self.is_sent = False
+        self.in_flight = id
+        yield frame
+        self.is_sent = True
+
+    # Queries
+
+    def _sent(self, parameters: Parameters) -> Parameters:
+        """Parameters as they are sent: lists are arrays, which PostgreSQL has, and which it reads as text.
+
+        Raises: ProgrammingError for what has no order, and for a text, whose letters are hardly meant.
+        """
+        if isinstance(parameters, Mapping):
+            return parameters if isinstance(parameters, dict) else dict(parameters)
+        if not isinstance(parameters, (list, tuple)):
+            parameters = _in_order(parameters)
+        if self.engine != "postgresql":
+            return parameters
+        for value in parameters:
+            if isinstance(value, list):
+                break
+        else:
+            return parameters
+        try:
+            return [array_text(value, adapt) if isinstance(value, list) else value for value in parameters]
+        except TypeError as error:
+            raise ProgrammingError(f"{error}.", hint="It is within a list, which is sent as an array.") from None
+
+    def execute(self, sql: str, parameters: Optional[Parameters]) -> Steps[Result]:
+        """Runs a statement, and returns when the first of its rows are there, or all that it says."""
+        if not self._is_settled:
+            yield from self.settle()
+        if not self.autocommit and self.link.transaction == "none":
+            yield from self._begin_if_needed(sql)
+        return (yield from self.query(sql, parameters))
+
+    def query(self, sql: str, parameters: Optional[Parameters] = None) -> Steps[Result]:
+        """`execute` without a look at transactions."""
+        if not self._is_settled:
+            yield from self.settle()
+        data: dict[str, Any] = {"sql": sql, "session": self.name}
+        if self.timeout is not None:
+            data.update(self._limits())
+        if parameters is not None and (sent := self._sent(parameters)):
+            data["params"] = sent
+        return (yield from self._open_result("query", data))
+
+    def catalog(self, data: Mapping[str, Any]) -> Steps[Result]:
+        """Asks what is in the database, and returns when the first rows are there. Parameters: those of the request."""
+        yield from self.settle()
+        return (yield from self._open_result("catalog", {**data, "session": self.name, **self._limits()}))
+
+    def _open_result(self, kind: str, data: Mapping[str, Any]) -> Steps[Result]:
+        result = Result(self.link.new_id(), kind)
+        yield from self._begin_request(result.id, self.link.frame(result.id, kind, data))
+        yield from self.receive(result)
+        return result
+
+    def receive(self, result: Result) -> Steps[None]:
+        """Waits for the next rows of a result that is not complete. Raises: what an error says; OutcomeUnknown."""
+        if result.error is not None:
+            raise result.error
+        try:
+            data = yield from self.link.reply(result.id)
+        except Error as error:
+            self._has_ended(result)
+            result.error = self.link.judged(error, result.kind)
+            raise result.error from (None if result.error is error else error)
+        result.add(data, self.engine)
+        if result.is_complete:
+            self._has_ended(result)
+        else:
+            self._unread = result
+
+    def _has_ended(self, result: Result) -> None:
+        if self._unread is result:
+            self._unread = None
+        if self.in_flight == result.id:
+            self.in_flight = None
+
+    def receive_until(self, result: Result, count: Optional[int]) -> Steps[None]:
+        """Waits until `count` rows wait to be taken, or all of them."""
+        while not result.is_complete and (count is None or result.waiting < count):
+            yield from self.receive(result)
+
+    def receive_some(self, result: Result, count: int, byte_count: int) -> Steps[None]:
+        """Waits until `count` rows wait to be taken, or all of them, or as many as came in about as many bytes."""
+        end = self.link.bytes_read + byte_count
+        while not result.is_complete and result.waiting < count and (not result.waiting or self.link.bytes_read < end):
+            yield from self.receive(result)
+
+    # Files
+
+    def export(
+        self,
+        sql: str,
+        parameters: Optional[Parameters],
+        options: Mapping[str, Any],
+        descriptor: int,
+        progress: Optional[Progress],
+    ) -> Steps[ExportResult]:
+        """Runs a statement whose rows the daemon writes into a file. Parameters: `options` of the request."""
+        yield from self.settle()
+        yield from self._begin_if_needed(sql)
+        data: dict[str, Any] = {"sql": sql, "session": self.name, **options}
+        if parameters is not None and (sent := self._sent(parameters)):
+            data["params"] = sent
+        reply = yield from self._transfer("export", data, descriptor, progress)
+        return ExportResult(reply["bytes"], reply["row_count"], bool(reply.get("truncated")))
+
+    def backup(self, descriptor: int, progress: Optional[Progress]) -> Steps[BackupResult]:
+        """Copies the database into a file."""
+        yield from self.settle()
+        if self.has_url:
+            raise NotSupportedError(
+                "Only databases of the daemon's configuration can be copied.", hint="Connect to it by its name."
+            )
+        data = {} if self.database is None else {"database": self.database}
+        reply = yield from self._transfer("backup", data, descriptor, progress)
+        return BackupResult(reply["bytes"])
+
+    def _transfer(self, kind: str, data: Mapping[str, Any], descriptor: int, progress: Optional[Progress]) -> Steps[Message]:
+        """A request that takes a descriptor. Returns its last reply."""
+        if not self.takes_descriptors:
+            raise NotSupportedError(
+                "This daemon takes no files.", hint="It is older than 0.2.0, or the connection may only watch."
+            )
+        told = {} if progress is None else {"progress_ms": PROGRESS_MS}
+        id = self.link.new_id()
+        frame = self.link.frame(id, kind, {**data, **self._limits(), **told, "descriptors": 1})
+        yield from self._begin_request(id, Passing(frame, descriptor))
+        while True:
+            try:
+                reply = yield from self.link.reply(id)
+            except Error as error:
+                self.in_flight = None
+                judged = self.link.judged(error, kind)
+                raise judged from (None if judged is error else error)
+            if not reply["more"]:
+                self.in_flight = None
+                return reply
+            if progress is not None:
+                try:
+                    progress(reply["bytes"], reply.get("total_bytes"))
+                except Exception:
+                    cancellation = self.cancellation()
+                    if cancellation is not None:
+                        yield cancellation
+                    yield from self._discard(id)
+                    raise
+
+    # Batches
+
+    def execute_many(self, sql: str, rows: Iterable[Parameters]) -> Steps[tuple[int, Optional[int]]]:
+        """Runs a statement for each row of parameters, all of them or none.
+
+        Returns: the rows that were affected in all, and the last id that was given.
+        """
+        pieces = self._pieces(sql, rows)
+        first = next(pieces, None)
+        if first is None:
+            return 0, None
+        yield from self.settle()
+        yield from self._begin_if_needed(sql)
+        second = next(pieces, None)
+        if second is None or self.link.transaction != "none" or self.engine == "redis":
+            return (yield from self._send_pieces(first, second, pieces))
+        # Several batches are one only in a transaction.
+        self._is_in_own_transaction = True
+        try:
+            yield from self.query(self.begin_statement)
+            done = yield from self._send_pieces(first, second, pieces)
+            yield from self.query("COMMIT")
+        except Exception:
+            self._is_in_own_transaction = False
+            yield from self._undo("ROLLBACK")
+            raise
+        self._is_in_own_transaction = False
+        return done
+
+    def _undo(self, sql: str) -> Steps[None]:
+        """Rolls back behind an error, which is the one that matters."""
+        if self.link.failure is None and self.link.transaction != "none":
+            try:
+                yield from self.query(sql)
+            except Error:
+                self.link.check()
+
+    def _send_pieces(self, *pieces: Union[bytes, Iterator[bytes], None]) -> Steps[tuple[int, Optional[int]]]:
+        affected, last_id = 0, None
+        for piece in pieces:
+            for statements in (piece,) if isinstance(piece, bytes) else piece or ():
+                results = yield from self._batch(statements)
+                affected += sum(result.get("rows_affected") or 0 for result in results)
+                last_id = next((result["last_insert_id"] for result in reversed(results) if "last_insert_id" in result), last_id)
+        return affected, last_id
+
+    def _batch(self, statements: bytes) -> Steps[Sequence[Message]]:
+        """One atomic batch. Parameters: `statements`, packed."""
+        id = self.link.new_id()
+        data = _with_pair(self.link.pack({"session": self.name, **self._limits()}), self.link.pack("statements"), statements)
+        body = _with_pair(self.link.pack({"id": id, "type": "batch"}), self.link.pack("data"), data)
+        yield from self._begin_request(id, self.link.framed(body))
+        try:
+            reply = yield from self.link.reply(id)
+        except Error as error:
+            self.in_flight = None
+            judged = self.link.judged(error, "batch")
+            raise judged from (None if judged is error else error)
+        self.in_flight = None
+        results: Sequence[Message] = reply["results"]
+        return results
+
+    def _pieces(self, sql: str, rows: Iterable[Parameters]) -> Iterator[bytes]:
+        """The `statements` of one batch after the other, packed."""
+        source = iter(rows)
+        packed: list[bytes] = []
+        count = size = 0
+        named: Optional[bool] = None
+        # Some at a time, since packing has a cost of its own: as many as make a quarter of a batch.
+        portion = 16
+        while True:
+            some = list(itertools.islice(source, portion))
+            kinds = {isinstance(row, Mapping) for row in some} | ({named} if named is not None else set())
+            if len(kinds) > 1:
+                raise ProgrammingError("Parameters are by position in some rows, and by name in others.")
+            if some:
+                named = kinds.pop()
+                items: list[Any] = (
+                    [{"sql": sql, "params": dict(row)} for row in some] if named else [self._sent(row) for row in some]
+                )
+                packed.append(self.link.pack(items)[_array_head_size(len(items)) :])
+                count, size = count + len(items), size + len(packed[-1])
+                portion = portion * 2 if len(packed[-1]) < _BATCH_BYTES // 8 else max(1, portion // 2)
+                portion = min(portion, _BATCH_ROWS // 4)
+            if count and (not some or size >= _BATCH_BYTES or count >= _BATCH_ROWS):
+                yield self._statements(sql, count, b"".join(packed), bool(named))
+                packed, count, size = [], 0, 0
+            if not some:
+                return
+
+    def _statements(self, sql: str, count: int, rows: bytes, named: bool) -> bytes:
+        array = struct.pack(">BI", 0xDD, count) + rows
+        if named:
+            return array
+        return b"\x91" + _with_pair(self.link.pack({"sql": sql}), self.link.pack("param_rows"), array)
+
+    # Transactions
+
+    def _begin_if_needed(self, sql: str) -> Steps[None]:
+        if self.autocommit or self.link.transaction != "none" or _ALONE.match(sql):
+            return
+        # Not sent together with the statement, which would be committed by itself if this one failed.
+        yield from self.query(self.begin_statement)
+
+    def end(self, sql: str) -> Steps[None]:
+        """COMMIT or ROLLBACK, where there is a transaction.
+
+        Raises: OperationalError for the COMMIT of one that has failed, which servers roll back without a word.
+        """
+        yield from self.settle()
+        has_failed = self.link.transaction == "failed"
+        if self.link.transaction != "none":
+            yield from self.query("ROLLBACK" if has_failed else sql)
+        if has_failed and sql == "COMMIT":
+            raise OperationalError("A statement of the transaction has failed: it was rolled back, nothing was committed.")
+
+    def complete(self, sql: str, cursor: Optional[int], limit: Optional[int], recent: Iterable[str]) -> Steps[Completion]:
+        """Asks what may stand at a place of a text."""
+        data = completion_data(sql, cursor, limit, recent)
+        return completion(sql, (yield from self.request("complete", {**data, "session": self.name})))
+
+    def request(self, kind: str, data: Mapping[str, Any]) -> Steps[Message]:
+        """Any request of the protocol that has one reply."""
+        yield from self.settle()
+        return (yield from self.link.ask(kind, data))
