@@ -186,7 +186,7 @@ let package = Package(
         .testTarget(
             name: "ServerTests",
             dependencies: [
-                "Server", "WireProtocol", "DatabaseContract", "SQLiteEngine", "LinuxSystem", "ByteBuffers",
+                "Server", "WireProtocol", "DatabaseContract", "Tabular", "SQLiteEngine", "LinuxSystem", "ByteBuffers",
                 "LiteBaseTesting",
             ],
             swiftSettings: strict),

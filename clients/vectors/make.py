@@ -235,6 +235,8 @@ def requests():
           "refresh": True, "etag": "none", "timeout_ms": 5000, "max_rows": 10}, "catalog_response"),
         ("an export without a file", "export",
          {"sql": "SELECT ?", "params": [1], "format": "tsv", "header": False, "descriptors": 1, "progress_ms": 100}, "error"),
+        ("an import without a file", "import",
+         {"relation": "vectors", "columns": ["a", "b"], "format": "jsonl", "descriptors": 1}, "error"),
         ("a copy without a file", "backup", {"database": "default", "descriptors": 1, "progress_ms": 100}, "error"),
         ("a description", "describe", {"sql": "SELECT 1 AS one WHERE ? > 0"}, "describe_response"),
         ("the next page of a query that there is not", "fetch", {"request": 7}, "error"),

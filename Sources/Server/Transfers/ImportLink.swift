@@ -38,7 +38,7 @@ struct ImportPlace {
 /// activities side by side: a worker reads and finds rows, and the engine writes those of the block before.
 /// - Thread: its loop's.
 final class ImportLink: DatabaseLink {
-    private enum Stage {
+    enum Stage {
         case idle
         /// Until the file has answered.
         case head
@@ -52,47 +52,48 @@ final class ImportLink: DatabaseLink {
     }
 
     let wanted: ImportWanted
-    private let place: ImportPlace
+    let place: ImportPlace
     private let context: LoopContext
-    private let account: UserAccount
-    private let source: ImportSource
-    private var stage = Stage.idle
-    private var operation: Operation?
+    let account: UserAccount
+    let source: ImportSource
+    var stage = Stage.idle
+    var operation: Operation?
     private var owner = LinkOwner.nobody
     private var result: RunOutcome?
     private var isInCall = false
 
     /// A connection of its own, for one transaction.
     private var ownLink: (any DatabaseLink)?
-    private var isInTransaction = false
-    private var isInSavepoint = false
+    var isInTransaction = false
+    var isInSavepoint = false
     /// Quoted, as are the columns.
-    private var table = ""
-    private var quotedNames: [String] = []
+    var table = ""
+    var quotedNames: [String] = []
     private var names: [String] = []
     /// What the values say of the columns of a table that is to be made.
-    private var types: [ColumnType]?
+    var types: [ColumnType]?
     /// The statement that was run last, and for how many rows.
-    private var lastText: (rowCount: Int, text: String)?
+    var lastText: (rowCount: Int, text: String)?
     private(set) var columns: [ImportedColumn] = []
     private(set) var createText: String?
-    private(set) var queue: ImportQueue
+    var queue: ImportQueue
 
     /// A worker reads the file.
-    private var isReading = false
+    var isReading = false
     /// Rows that were read and are not begun yet.
-    private var ready: ImportPart?
+    var ready: ImportPart?
     /// Of which rows are being written.
-    private var writing: ImportPart?
-    private var running: (run: InnerRun, load: RowLoad)?
-    private var used: RowBlock?
-    private(set) var byteCount: Int64 = 0
+    var writing: ImportPart?
+    var running: (run: InnerRun, load: RowLoad)?
+    var used: RowBlock?
+    var byteCount: Int64 = 0
     private(set) var totalByteCount: Int64?
+    /// Whether the block's own lines were looked at.
+    var isTaken = false
+    /// One of them is too much: behind the rows before it nothing is written.
+    var lineFailure: DriverError?
     private var lastProgress = MonotonicInstant.now
-    private var charged = 0
-
-    /// A block that has grown beyond this is not read ahead of.
-    private static let aheadByteCountMax = 4 << 20
+    var charged = 0
 
     init(
         _ wanted: ImportWanted, _ place: ImportPlace, _ file: PassedFile, _ context: LoopContext,
@@ -169,12 +170,12 @@ final class ImportLink: DatabaseLink {
     }
 
     /// What statements run on.
-    private var link: any DatabaseLink { ownLink ?? place.link }
+    var link: any DatabaseLink { ownLink ?? place.link }
 
     // MARK: The file
 
     /// Does something on a thread that may wait for the file, then goes on here, unless the request has ended.
-    private func onWorker<Answer: Sendable>(
+    func onWorker<Answer: Sendable>(
         _ work: @escaping @Sendable () -> Answer, then: @escaping (Answer) -> Void
     ) {
         isReading = true
@@ -192,7 +193,7 @@ final class ImportLink: DatabaseLink {
     }
 
     /// Nothing is done until the file has more: the time is the client's, and others may need what is held.
-    private func beginWaiting() {
+    func beginWaiting() {
         guard let operation, let connection = operation.connection, operation.progress == .running else { return }
         connection.move(operation, to: .waitingForFile)
         operation.waitingSince = context.loop.now
@@ -201,7 +202,7 @@ final class ImportLink: DatabaseLink {
         context.housekeeper.watch(connection)
     }
 
-    private func endWaiting() {
+    func endWaiting() {
         guard let operation, let connection = operation.connection, operation.progress == .waitingForFile else {
             return
         }
@@ -273,7 +274,7 @@ final class ImportLink: DatabaseLink {
     }
 
     /// Opens a transaction if there is to be one of its own.
-    private func begin() {
+    func begin() {
         guard !wanted.isDryRun, wanted.isAtomic, place.link.transaction == .none || !place.isSession else {
             return beginTable()
         }
@@ -310,7 +311,7 @@ final class ImportLink: DatabaseLink {
     }
 
     /// The rows have said of which types the columns are.
-    private func makeTable() {
+    func makeTable() {
         guard let types else { return }
         let loading = place.loading
         let columns = zip(names, types).map { "\(loading.quoted($0)) \(loading.name(of: $1))" }
@@ -319,7 +320,7 @@ final class ImportLink: DatabaseLink {
     }
 
     /// Runs a statement of ours.
-    private func run(
+    func run(
         _ text: String, kind: RunKind = .statement, mayWrite: Bool = true, _ done: @escaping (InnerRun) -> Void
     ) {
         let inner = InnerRun(text, RowSink(), mayWrite: mayWrite && place.mayWrite)
@@ -332,7 +333,7 @@ final class ImportLink: DatabaseLink {
         }
     }
 
-    private func start(_ inner: InnerRun, _ done: @escaping () -> Void) {
+    func start(_ inner: InnerRun, _ done: @escaping () -> Void) {
         let link = link
         inner.onFill = { [unowned inner] in if link.resume(inner) == .ended { inner.onEnd() } }
         inner.onEnd = { [unowned inner] in
@@ -347,156 +348,9 @@ final class ImportLink: DatabaseLink {
         }
     }
 
-    // MARK: Rows
-
-    /// Does what can be done: reads ahead, and has rows written.
-    private func goOn() {
-        stage = .rows
-        if ready == nil, !isReading, writing?.isLast != true, mayReadAhead { read() }
-        guard running == nil else { return }
-        if writing != nil { return writeNext() }
-        guard let part = ready else { return beginWaiting() }
-        ready = nil
-        endWaiting()
-        begin(part)
-    }
-
-    private var mayReadAhead: Bool { (writing?.block.heldByteCount ?? 0) <= Self.aheadByteCountMax }
-
-    private func read() {
-        let (source, block) = (source, used)
-        used = nil
-        onWorker {
-            source.readPart(reusing: block)
-        } then: { part in
-            self.ready = part
-            self.byteCount = part.byteCount
-            self.charge()
-            // A statement around the rows goes on by itself.
-            if case .rows = self.stage, self.running == nil { self.goOn() }
-            self.tellProgress()
-        }
-    }
-
-    private func charge() {
-        let wanted = [ready?.block, writing?.block, used].reduce(0) { $0 + ($1?.heldByteCount ?? 0) }
-        account.bufferedBytes.add(wanted - charged)
-        charged = wanted
-    }
-
-    private func begin(_ part: ImportPart) {
-        writing = part
-        types = part.types ?? types
-        guard part.types != nil, !wanted.isDryRun else { return writeNext() }
-        makeTable()
-        begin()
-    }
-
-    /// Whether the block's own lines were looked at.
-    private var isTaken = false
-    /// One of them is too much: behind the rows before it nothing is written.
-    private var lineFailure: DriverError?
-
-    private func writeNext() {
-        guard let part = writing else { return goOn() }
-        if !isTaken {
-            isTaken = true
-            let tooMany = wanted.isDryRun ? queue.count(part.block) : queue.take(part.block)
-            lineFailure = tooMany.map { rejection in
-                DriverError(
-                    .badRequest, "Line \(rejection.line) of the file: \(rejection.reason)",
-                    hint: wanted.rejectedCountMax == 0
-                        ? "\"max_rejected\" lets an import go on behind such lines." : nil, sqlState: "22P04")
-            }
-        }
-        if let reason = operation?.stopReason { return fail(.stopped(reason)) }
-        guard !wanted.isDryRun, let rows = queue.next() else { return endBlock(part) }
-        guard needsSavepoint, !isInSavepoint else { return write(rows, part.block) }
-        run("SAVEPOINT litebase_import") { inner in
-            if let error = inner.error { return self.fail(error) }
-            self.isInSavepoint = true
-            self.write(rows, part.block)
-        }
-    }
-
-    /// What fails must not take the rest of the transaction with it.
-    private var needsSavepoint: Bool {
-        place.loading.needsSavepoint && (isInTransaction || (place.isSession && place.link.transaction == .active))
-    }
-
-    private func write(_ rows: Range<Int>, _ block: RowBlock) {
-        stage = .rows
-        let load = RowLoad(block, rows, rejectedCountMax: queue.rejectableCount)
-        let text = statement(of: rows.count)
-        let inner = InnerRun(text, RowSink(), mayWrite: place.mayWrite, valueByteCount: block.count)
-        if place.loading.statementValueCountMax == nil {
-            inner.kind = .load(load)
-        } else {
-            let view = block.view
-            var parameters: [DriverParameter] = []
-            parameters.reserveCapacity(rows.count * view.columnCount)
-            for row in rows {
-                for column in 0..<view.columnCount {
-                    parameters.append(DriverParameter(name: nil, value: DriverValue(view.cell(row, column), in: view)))
-                }
-            }
-            inner.parameters = parameters
-        }
-        running = (inner, load)
-        start(inner) {
-            guard self.running?.run === inner else { return }
-            self.running = nil
-            self.didWrite(inner, load)
-        }
-    }
-
-    /// Most pieces have the same number of rows.
-    private func statement(of rowCount: Int) -> String {
-        let rowCount = place.loading.statementValueCountMax == nil ? 1 : rowCount
-        if let lastText, lastText.rowCount == rowCount { return lastText.text }
-        let text = place.loading.text(table: table, columns: quotedNames, rowCount: rowCount)
-        lastText = (rowCount, text)
-        return text
-    }
-
-    private func didWrite(_ inner: InnerRun, _ load: RowLoad) {
-        if inner.error == nil, place.loading.statementValueCountMax != nil { load.noteAll() }
-        let error = queue.didRun(load, inner.error)
-        operation?.summary.rowsAffected = queue.writtenCount
-        operation?.rowCount = queue.writtenCount
-        tellProgress()
-        if inner.error != nil, isInSavepoint {
-            // The transaction goes on, or is undone from here.
-            return run("ROLLBACK TO SAVEPOINT litebase_import") { undone in
-                if let error = error ?? undone.error { return self.fail(error) }
-                self.goOn()
-            }
-        }
-        if isInSavepoint {
-            return run("RELEASE SAVEPOINT litebase_import") { released in
-                self.isInSavepoint = false
-                if let error = released.error { return self.fail(error) }
-                self.goOn()
-            }
-        }
-        if let error { return fail(error) }
-        goOn()
-    }
-
-    private func endBlock(_ part: ImportPart) {
-        isTaken = false
-        writing = nil
-        if let lineFailure { return fail(lineFailure) }
-        if let failure = part.failure { return fail(DriverError(failure)) }
-        if part.block.capacity <= Self.aheadByteCountMax { used = part.block }
-        charge()
-        if part.isLast { return commit() }
-        goOn()
-    }
-
     // MARK: The end
 
-    private func commit() {
+    func commit() {
         if createText == nil { makeTable() }
         if wanted.create, createText == nil {
             return fail(
@@ -509,7 +363,7 @@ final class ImportLink: DatabaseLink {
     }
 
     /// Ends with an error; what one transaction was to have is undone.
-    private func fail(_ error: DriverError) {
+    func fail(_ error: DriverError) {
         source.stop()
         guard isInTransaction, running == nil else { return end(error) }
         isInTransaction = false
@@ -548,7 +402,7 @@ final class ImportLink: DatabaseLink {
         return error.with { $0.detail = [$0.detail, text].compactMap(\.self).joined(separator: " ") }
     }
 
-    private func tellProgress() {
+    func tellProgress() {
         guard let interval = wanted.progressMilliseconds, let operation, let connection = operation.connection,
             !connection.isClosed
         else { return }

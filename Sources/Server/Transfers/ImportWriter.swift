@@ -61,12 +61,13 @@ struct ImportQueue {
     }
 
     private mutating func note(_ found: [Rejection], _ count: Int) -> Rejection? {
+        guard count > 0 else { return nil }
         let first = rejectedCount
         rejectedCount += count
         rejected.append(contentsOf: found.prefix(max(0, RowBlock.rejectionCountMax - rejected.count)))
-        guard rejectedCount > rejectedCountMax else { return nil }
-        let index = rejectedCountMax - first
-        return index < found.count ? found[max(0, index)] : found.last
+        guard rejectedCount > rejectedCountMax, let last = found.last else { return nil }
+        let index = max(0, rejectedCountMax - first)
+        return index < found.count ? found[index] : last
     }
 
     /// The next rows to be written; `nil` when the block has none left.

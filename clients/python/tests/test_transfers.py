@@ -252,11 +252,21 @@ def test_servers(engine, request):
 
 def test_another_thread_cancels(db, tmp_path):
     for file in (tmp_path / "a.csv", io.BytesIO()):
-        timer = threading.Timer(0.1, db.cancel)
-        timer.start()
-        with pytest.raises(litebase.Cancelled):
-            db.export(ENDLESS_ROWS, file)
-        timer.join()
+        is_over = threading.Event()
+
+        def cancel(is_over=is_over):
+            # Again, where the first one came before the request was sent.
+            while not is_over.wait(0.1):
+                db.cancel()
+
+        thread = threading.Thread(target=cancel)
+        thread.start()
+        try:
+            with pytest.raises(litebase.Cancelled):
+                db.export(ENDLESS_ROWS, file)
+        finally:
+            is_over.set()
+            thread.join()
     assert not list(tmp_path.iterdir())
     db.timeout = 0.1
     with pytest.raises(litebase.TimedOut):

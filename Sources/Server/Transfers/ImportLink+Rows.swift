@@ -1,0 +1,150 @@
+// The rows of an import: read ahead by a worker, and written a run at a time.
+
+internal import DatabaseContract
+internal import LinuxSystem
+internal import Tabular
+
+extension ImportLink {
+    /// A block that has grown beyond this is not read ahead of.
+    private static let aheadByteCountMax = 4 << 20
+
+    /// Does what can be done: reads ahead, and has rows written.
+    func goOn() {
+        stage = .rows
+        if ready == nil, !isReading, writing?.isLast != true, mayReadAhead { read() }
+        guard running == nil else { return }
+        if writing != nil { return writeNext() }
+        guard let part = ready else { return beginWaiting() }
+        ready = nil
+        endWaiting()
+        begin(part)
+    }
+
+    private var mayReadAhead: Bool { (writing?.block.heldByteCount ?? 0) <= Self.aheadByteCountMax }
+
+    private func read() {
+        let (source, block) = (source, used)
+        used = nil
+        onWorker {
+            source.readPart(reusing: block)
+        } then: { part in
+            self.ready = part
+            self.byteCount = part.byteCount
+            self.charge()
+            // A statement around the rows goes on by itself.
+            if case .rows = self.stage, self.running == nil { self.goOn() }
+            self.tellProgress()
+        }
+    }
+
+    func charge() {
+        let wanted = [ready?.block, writing?.block, used].reduce(0) { $0 + ($1?.heldByteCount ?? 0) }
+        account.bufferedBytes.add(wanted - charged)
+        charged = wanted
+    }
+
+    func begin(_ part: ImportPart) {
+        writing = part
+        types = part.types ?? types
+        guard part.types != nil, !wanted.isDryRun else { return writeNext() }
+        makeTable()
+        begin()
+    }
+
+    private func writeNext() {
+        guard let part = writing else { return goOn() }
+        if !isTaken {
+            isTaken = true
+            let tooMany = wanted.isDryRun ? queue.count(part.block) : queue.take(part.block)
+            lineFailure = tooMany.map { rejection in
+                DriverError(
+                    .badRequest, "Line \(rejection.line) of the file: \(rejection.reason)",
+                    hint: wanted.rejectedCountMax == 0
+                        ? "\"max_rejected\" lets an import go on behind such lines." : nil, sqlState: "22P04")
+            }
+        }
+        if let reason = operation?.stopReason { return fail(.stopped(reason)) }
+        guard !wanted.isDryRun, let rows = queue.next() else { return endBlock(part) }
+        guard needsSavepoint, !isInSavepoint else { return write(rows, part.block) }
+        run("SAVEPOINT litebase_import") { inner in
+            if let error = inner.error { return self.fail(error) }
+            self.isInSavepoint = true
+            self.write(rows, part.block)
+        }
+    }
+
+    /// What fails must not take the rest of the transaction with it.
+    private var needsSavepoint: Bool {
+        place.loading.needsSavepoint && (isInTransaction || (place.isSession && place.link.transaction == .active))
+    }
+
+    private func write(_ rows: Range<Int>, _ block: RowBlock) {
+        stage = .rows
+        let load = RowLoad(block, rows, rejectedCountMax: queue.rejectableCount)
+        let text = statement(of: rows.count)
+        let inner = InnerRun(text, RowSink(), mayWrite: place.mayWrite, valueByteCount: block.count)
+        if place.loading.statementValueCountMax == nil {
+            inner.kind = .load(load)
+        } else {
+            let view = block.view
+            var parameters: [DriverParameter] = []
+            parameters.reserveCapacity(rows.count * view.columnCount)
+            for row in rows {
+                for column in 0..<view.columnCount {
+                    parameters.append(DriverParameter(name: nil, value: DriverValue(view.cell(row, column), in: view)))
+                }
+            }
+            inner.parameters = parameters
+        }
+        running = (inner, load)
+        start(inner) {
+            guard self.running?.run === inner else { return }
+            self.running = nil
+            self.didWrite(inner, load)
+        }
+    }
+
+    /// Most pieces have the same number of rows.
+    private func statement(of rowCount: Int) -> String {
+        let rowCount = place.loading.statementValueCountMax == nil ? 1 : rowCount
+        if let lastText, lastText.rowCount == rowCount { return lastText.text }
+        let text = place.loading.text(table: table, columns: quotedNames, rowCount: rowCount)
+        lastText = (rowCount, text)
+        return text
+    }
+
+    private func didWrite(_ inner: InnerRun, _ load: RowLoad) {
+        if inner.error == nil, place.loading.statementValueCountMax != nil { load.noteAll() }
+        let error = queue.didRun(load, inner.error)
+        operation?.summary.rowsAffected = queue.writtenCount
+        operation?.rowCount = queue.writtenCount
+        tellProgress()
+        if inner.error != nil, isInSavepoint {
+            // The transaction goes on, or is undone from here.
+            return run("ROLLBACK TO SAVEPOINT litebase_import") { undone in
+                if let error = error ?? undone.error { return self.fail(error) }
+                self.goOn()
+            }
+        }
+        if isInSavepoint {
+            return run("RELEASE SAVEPOINT litebase_import") { released in
+                self.isInSavepoint = false
+                if let error = released.error { return self.fail(error) }
+                self.goOn()
+            }
+        }
+        if let error { return fail(error) }
+        goOn()
+    }
+
+    private func endBlock(_ part: ImportPart) {
+        isTaken = false
+        writing = nil
+        if let lineFailure { return fail(lineFailure) }
+        if let failure = part.failure { return fail(DriverError(failure)) }
+        if part.block.capacity <= Self.aheadByteCountMax { used = part.block }
+        charge()
+        if part.isLast { return commit() }
+        goOn()
+    }
+}
