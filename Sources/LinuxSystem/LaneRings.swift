@@ -93,8 +93,12 @@ public struct LaneRings: ~Copyable {
 
     /// Makes the memory, as the daemon.
     public init(_ sizes: Sizes) throws(Errno) {
-        let memory = try SharedMemory(name: "litebase-lane", byteCount: sizes.byteCount)
-        guard let base = memory.bytes.baseAddress else { throw .invalidArgument }
+        try self.init(SharedMemory(name: "litebase-lane", byteCount: sizes.byteCount), sizes)
+    }
+
+    /// Begins in memory of that size.
+    init(_ memory: SharedMemory, _ sizes: Sizes) throws(Errno) {
+        guard let base = memory.bytes.baseAddress, memory.bytes.count == sizes.byteCount else { throw .invalidArgument }
         base.storeBytes(of: Layout.magic, as: UInt64.self)
         base.storeBytes(of: Layout.version, toByteOffset: Layout.versionOffset, as: UInt32.self)
         base.storeBytes(of: UInt32(sizes.request), toByteOffset: Layout.requestSizeOffset, as: UInt32.self)

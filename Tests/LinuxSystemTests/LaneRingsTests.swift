@@ -12,7 +12,7 @@ import Testing
     /// The daemon's end, and the client's end of the same memory.
     private static func lane(_ sizes: LaneRings.Sizes = small) throws -> (Box, Box) {
         let daemon = Box(try LaneRings(sizes))
-        let client = Box(try LaneRings(mapping: OwnedDescriptor.duplicate(of: daemon.rings.descriptorNumber)))
+        let client = Box(try LaneRings(mapping: OwnedDescriptor.duplicate(of: daemon.descriptorNumber)))
         return (daemon, client)
     }
 
@@ -26,6 +26,17 @@ import Testing
             if case .bytes(let count) = outcome { return Array(bytes[..<count]) }
             return outcome == .wouldBlock ? [] : nil
         }
+
+        // Calls of what cannot be copied are not for #expect.
+        var sizes: LaneRings.Sizes { rings.sizes }
+        var descriptorNumber: Int32 { rings.descriptorNumber }
+        var unreadByteCount: Int { rings.unreadByteCount }
+        var hasNews: Bool { rings.hasNews }
+        func mustRing() -> Bool { rings.mustRing() }
+        func fallAsleep() -> Bool { rings.fallAsleep() }
+        func wakeUp() { rings.wakeUp() }
+        func endInput() { rings.endInput() }
+        func wait(forInput: Bool, forRoom: Bool) { rings.wait(forInput: forInput, forRoom: forRoom) }
 
         func write(_ bytes: [UInt8]) -> IOOutcome { bytes.withUnsafeBytes { rings.write($0) } }
 
@@ -44,8 +55,8 @@ import Testing
 
     @Test func bothSidesKnowTheSizes() throws {
         let (daemon, client) = try Self.lane(LaneRings.Sizes(request: 4_096, reply: 16_384))
-        #expect(daemon.rings.sizes == client.rings.sizes)
-        #expect(daemon.rings.sizes.reply == 16_384)
+        #expect(daemon.sizes == client.sizes)
+        #expect(daemon.sizes.reply == 16_384)
     }
 
     @Test func otherMemoryIsNoLane() throws {
@@ -56,7 +67,7 @@ import Testing
         let daemon = Box(try LaneRings(Self.small))
         daemon.scribble(UInt32(8_192), at: 12)
         #expect(throws: Errno.invalidArgument) {
-            _ = try LaneRings(mapping: OwnedDescriptor.duplicate(of: daemon.rings.descriptorNumber))
+            _ = try LaneRings(mapping: OwnedDescriptor.duplicate(of: daemon.descriptorNumber))
         }
     }
 
@@ -86,13 +97,13 @@ import Testing
         let (daemon, client) = try Self.lane()
         #expect(daemon.write([UInt8](repeating: 1, count: 5_000)) == .bytes(4_096))
         #expect(daemon.write([1]) == .wouldBlock)
-        #expect(daemon.rings.unreadByteCount == 4_096)
-        daemon.rings.wait(forInput: false, forRoom: true)
-        #expect(!daemon.rings.hasNews)
+        #expect(daemon.unreadByteCount == 4_096)
+        daemon.wait(forInput: false, forRoom: true)
+        #expect(!daemon.hasNews)
         #expect(client.read(10)?.count == 10)
-        #expect(daemon.rings.hasNews)
+        #expect(daemon.hasNews)
         #expect(daemon.write([UInt8](repeating: 1, count: 5_000)) == .bytes(10))
-        #expect(!daemon.rings.hasNews)
+        #expect(!daemon.hasNews)
     }
 
     @Test(arguments: [4_097, 1 << 32, UInt64.max, 1 << 63])
@@ -110,8 +121,8 @@ import Testing
         _ = client.write([1, 2, 3])
         #expect(daemon.read(10) == [1, 2, 3])
         client.scribble(UInt64(2), at: 128)
-        daemon.rings.wait(forInput: true, forRoom: false)
-        #expect(daemon.rings.hasNews)
+        daemon.wait(forInput: true, forRoom: false)
+        #expect(daemon.hasNews)
         #expect(daemon.read(10) == nil)
     }
 
@@ -127,67 +138,115 @@ import Testing
 
     @Test func theEndComesBehindTheLastByte() throws {
         let (daemon, client) = try Self.lane()
-        daemon.rings.wait(forInput: true, forRoom: false)
+        daemon.wait(forInput: true, forRoom: false)
         _ = client.write([1])
-        daemon.rings.endInput()
+        daemon.endInput()
         #expect(daemon.read(1) == [1])
-        #expect(daemon.rings.hasNews, "the end is news")
+        #expect(daemon.hasNews, "the end is news")
         #expect(daemon.read(1) == nil)
     }
 
     @Test func aSleeperIsRungOnce() throws {
         let (daemon, client) = try Self.lane()
-        daemon.rings.wait(forInput: true, forRoom: false)
+        daemon.wait(forInput: true, forRoom: false)
         _ = client.write([1])
-        #expect(client.rings.mustRing(), "the daemon sleeps at the start")
+        #expect(client.mustRing(), "the daemon sleeps at the start")
         _ = client.write([1])
-        #expect(!client.rings.mustRing())
-        #expect(!daemon.rings.fallAsleep(), "there is something to read")
+        #expect(!client.mustRing())
+        #expect(!daemon.fallAsleep(), "there is something to read")
         _ = daemon.read(10)
-        #expect(daemon.rings.fallAsleep())
-        #expect(!client.rings.mustRing(), "nothing is new")
+        #expect(daemon.fallAsleep())
+        #expect(!client.mustRing(), "nothing is new")
         _ = client.write([1])
-        #expect(client.rings.mustRing())
-        #expect(!client.rings.mustRing())
+        #expect(client.mustRing())
+        #expect(!client.mustRing())
     }
 
     @Test func aReaderRingsWhoWaitsForRoom() throws {
         let (daemon, client) = try Self.lane()
         _ = daemon.write([UInt8](repeating: 1, count: 4_096))
-        daemon.rings.wait(forInput: false, forRoom: true)
-        #expect(daemon.rings.fallAsleep())
+        daemon.wait(forInput: false, forRoom: true)
+        #expect(daemon.fallAsleep())
         _ = client.read(1)
-        #expect(client.rings.mustRing())
+        #expect(client.mustRing())
     }
 
     @Test func whoWaitsForSomethingElseIsNotRung() throws {
         let (daemon, client) = try Self.lane()
-        client.rings.wait(forInput: true, forRoom: false)
+        client.wait(forInput: true, forRoom: false)
         _ = client.write([1, 2, 3])
-        #expect(client.rings.fallAsleep())
+        #expect(client.fallAsleep())
         _ = daemon.read(10)
-        #expect(!daemon.rings.mustRing(), "it had room all the time")
+        #expect(!daemon.mustRing(), "it had room all the time")
         _ = daemon.write([1])
-        #expect(daemon.rings.mustRing())
+        #expect(daemon.mustRing())
     }
 
     /// The ring is filled while it is read: whoever fell asleep behind it waits for room that is there already.
     @Test func aRingThatIsFilledMeanwhileCounts() throws {
         let (daemon, client) = try Self.lane()
-        client.rings.wait(forInput: false, forRoom: true)
+        client.wait(forInput: false, forRoom: true)
         _ = client.write([1, 2, 3])
         _ = daemon.read(1)
         _ = client.write([UInt8](repeating: 1, count: 4_096))
-        #expect(client.rings.fallAsleep())
+        #expect(client.fallAsleep())
         _ = daemon.read(1)
-        #expect(daemon.rings.mustRing())
+        #expect(daemon.mustRing())
+    }
+
+    /// A peer that writes whatever it likes into all of the memory while it is read: bytes or a refusal come of it, nothing
+    /// else.
+    @Test func aPeerThatScribblesHarmsItselfOnly() throws {
+        var random = SeededGenerator.fresh
+        let seed = random.seed
+        let rounds = LinuxSystem.Process.environment("LITEBASE_TEST_ROUNDS").flatMap { Int($0) } ?? 1
+        let steps = 200_000 * rounds
+        let (isDone, hasEnded) = (LinuxSystem.Semaphore(), LinuxSystem.Semaphore())
+        struct Place: @unchecked Sendable { let bytes: UnsafeMutableRawBufferPointer }
+        let memory = try SharedMemory(name: "hostile", byteCount: Self.small.byteCount)
+        let place = Place(bytes: memory.bytes)
+        try Thread.start(name: "hostile", stackByteCount: 256 << 10) {
+            var random = SeededGenerator(seed: seed &+ 1)
+            while !isDone.wait(milliseconds: 0) {
+                for _ in 0..<1_000 {
+                    let offset = 8 * Int.random(in: 0..<(place.bytes.count / 8), using: &random)
+                    let word = [128, 192, 320, 512].randomElement(using: &random) ?? 128
+                    let value = UInt64.random(in: 0...8_192, using: &random)
+                    let anything = Bool.random(using: &random) ? random.next() : value
+                    place.bytes.storeBytes(of: anything, toByteOffset: offset, as: UInt64.self)
+                    place.bytes.storeBytes(of: value, toByteOffset: word, as: UInt64.self)
+                }
+            }
+            hasEnded.post()
+        }
+        var (read, refused) = (0, 0)
+        var daemon = Box(try LaneRings(memory, Self.small))
+        for _ in 0..<steps {
+            let isRead = Bool.random(using: &random)
+            let count = Int.random(in: 1...5_000, using: &random)
+            let outcome = isRead ? daemon.read(count)?.count : nil
+            let written = isRead ? nil : daemon.write([UInt8](repeating: 1, count: count))
+            _ = (daemon.mustRing(), daemon.fallAsleep(), daemon.unreadByteCount)
+            if let outcome {
+                #expect(outcome <= 4_096)
+                read += outcome
+            } else if isRead || written == .failed(.protocolViolation) {
+                refused += 1
+                daemon = Box(try LaneRings(memory, Self.small))
+            } else if case .bytes(let count)? = written {
+                #expect(count <= 4_096)
+            }
+        }
+        isDone.post()
+        #expect(hasEnded.wait(milliseconds: 30_000))
+        #expect(read > 0 && refused > 0, "both happen, seed \(seed)")
     }
 
     /// Two threads that sleep as often as they can; a ring that is lost leaves one of them asleep for ever.
     @Test func noRingIsLost() throws {
         let (daemon, client) = try Self.lane()
-        let (bells, count) = ([Semaphore(), Semaphore()], 20_000)
-        let done = Semaphore()
+        let (bells, count) = ([LinuxSystem.Semaphore(), LinuxSystem.Semaphore()], 20_000)
+        let done = LinuxSystem.Semaphore()
         struct End: @unchecked Sendable { let box: Box }
         let far = End(box: client)
         try Thread.start(name: "far", stackByteCount: 256 << 10) {
@@ -200,21 +259,23 @@ import Testing
 
     /// Passes a byte to and fro, and sleeps for each.
     @discardableResult
-    private static func pass(_ count: Int, _ end: Box, own: Semaphore, peer: Semaphore, begins: Bool) -> Bool {
-        end.rings.wait(forInput: true, forRoom: false)
+    private static func pass(
+        _ count: Int, _ end: Box, own: LinuxSystem.Semaphore, peer: LinuxSystem.Semaphore, begins: Bool
+    ) -> Bool {
+        end.wait(forInput: true, forRoom: false)
         if begins {
             _ = end.write([1])
-            if end.rings.mustRing() { peer.post() }
+            if end.mustRing() { peer.post() }
         }
         for _ in 0..<count {
             while end.read(1)?.isEmpty != false {
-                if end.rings.fallAsleep() {
+                if end.fallAsleep() {
                     guard own.wait(milliseconds: 30_000) else { return false }
-                    end.rings.wakeUp()
+                    end.wakeUp()
                 }
             }
             _ = end.write([1])
-            if end.rings.mustRing() { peer.post() }
+            if end.mustRing() { peer.post() }
         }
         return true
     }

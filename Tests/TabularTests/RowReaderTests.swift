@@ -153,7 +153,7 @@ private func plain(_ format: TabularFormat, _ change: (inout TabularOptions) -> 
     func blocksMakeNoDifference(_ format: TabularFormat) throws {
         let alphabet = Array("a,\"\n\r\\xN\t{}[]:1-.e\u{e9}\"\\u00".utf8)
         for seed in 0..<300 as Range<UInt64> {
-            var random = SeededRandom(seed: seed)
+            var random = SeededGenerator(seed: seed)
             let text = (0..<Int.random(in: 0..<80, using: &random)).map { _ in
                 alphabet.randomElement(using: &random) ?? 0
             }
