@@ -190,8 +190,9 @@ final class LoadWorker: EventSource {
 
     /// The daemon shares no memory, and what would be measured is not what was asked for.
     func laneRefused() {
-        end(.invalidRequest(
-            "the daemon shares no memory with all of these connections: its limit is lanes_per_user_max"))
+        end(
+            .invalidRequest(
+                "the daemon shares no memory with all of these connections: its limit is lanes_per_user_max"))
     }
 
     /// A connection broke off with requests that will not be answered; another one takes its place.
