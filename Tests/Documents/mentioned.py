@@ -55,6 +55,7 @@ LEFT_OUT = {
     "scripts/demo.sh .build/release bash": "test_examples_run.py::test_the_demonstration",
     "man -l docs/man/litebased.8": "Tests/CommandLine/test_documents.py has every page shown",
     "litebase bench": "the quick start in README.md runs it",
+    "litebase bench --transport shared-memory": "Tests/CommandLine/test_bench.py runs it",
     "litebase config": PART, "systemctl status": PART, "sudo litebase config add-database": PART,
     **dict.fromkeys(["litebase backup -d music music.db", "litebase backup --all /var/backups/litebase --keep 7"],
                     "Tests/CommandLine/test_transfers.py makes copies"),
