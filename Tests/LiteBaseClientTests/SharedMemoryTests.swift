@@ -156,8 +156,8 @@ private final class LaneEnd {
 
     @Test func itAsksWhenItPays() {
         var often = LaneUpgrade(.automatic)
-        let due = (1...LaneUpgrade.requestCount).map { _ in often.isDue }
-        #expect(due.firstIndex(of: true) == LaneUpgrade.requestCount - 1)
+        let firstDue = (1...LaneUpgrade.requestCount).map { _ in often.isDue }.firstIndex(of: true)
+        #expect(firstDue == LaneUpgrade.requestCount - 1)
         often.wasRefused()
         #expect(!(1...LaneUpgrade.refusedRequestCount).contains { _ in often.isDue })
         var never = LaneUpgrade(.socket)
