@@ -135,6 +135,8 @@ class LaneSocket:
     def sendall(self, data):
         data = memoryview(data)
         while data and self.in_use:
+            if self.has_ended:
+                raise BrokenPipeError("the daemon has closed the connection")
             room = self.room()
             part = data[:room]
             if part:
