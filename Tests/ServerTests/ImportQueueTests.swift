@@ -71,7 +71,7 @@ import Testing
     func theRowsBeforeARefusedOneAreWritten(_ tellsRow: Bool) throws {
         let block = try block((0..<100).map { "\($0)\n" }.joined())
         for seed in 0..<100 as Range<UInt64> {
-            var random = SeededRandom(seed: seed)
+            var random = SeededGenerator(seed: seed)
             let bad = Set(
                 (0..<Int.random(in: 0...4, using: &random)).map { _ in Int.random(in: 0..<100, using: &random) })
             let allowed = Int.random(in: 0...3, using: &random)

@@ -50,6 +50,9 @@ extension Channel {
     mutating func send(_ bytes: UnsafeRawBufferPointer) -> IOOutcome {
         guard let lane else {
             if let problem = sendOwed() { return problem }
+            if let passed = owed.takePassed() {
+                return Sockets.send(socket, bytes, descriptor: passed.descriptor.number)
+            }
             return SystemCalls.send(socket, bytes)
         }
         if let ending { return ending }

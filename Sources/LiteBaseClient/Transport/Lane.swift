@@ -116,6 +116,10 @@ struct OwedOutput: ~Copyable {
 
     var isEmpty: Bool { bytes.isEmpty && last.isEmpty }
 
+    /// Where the former process has read all of a request that was in the ring, and not the rest of it: what the rest has to
+    /// bring along.
+    mutating func takePassed() -> PassedDescriptor? { isEmpty ? passed.take() : nil }
+
     /// Takes what the daemon has not read.
     /// - Returns: false for a position that cannot be.
     mutating func fill(from lane: Lane) -> Bool {
@@ -128,7 +132,7 @@ struct OwedOutput: ~Copyable {
         let count = passed.start > unread.start ? Int(passed.start - unread.start) : 0
         bytes.append([UInt8](unread.bytes[..<count]))
         last.append([UInt8](unread.bytes[count...]))
-        if !last.isEmpty { self.passed = passed }
+        self.passed = passed
         return true
     }
 
