@@ -142,10 +142,11 @@ final class Connection: EventSource {
 
     override func handleNews() {
         withOutputStorage {
-            if stream.interest.contains(.writable) { finishTurn() }
-            guard !isClosed, stream.hasNews else { return }
-            // Unread bytes are news again.
-            _ = context.takeTurn(.arrivals, of: self) { receive() }
+            // What it has no turn for is news again. Room counts too: a client can make it byte by byte, at no cost.
+            _ = context.takeTurn(.arrivals, of: self) {
+                if stream.interest.contains(.writable) { finishTurn() }
+                if !isClosed, stream.hasNews { receive() }
+            }
         }
     }
 
