@@ -30,7 +30,9 @@ extension Connection {
     }
 
     private func mayHaveLane(byteCount: Int) -> Bool {
-        guard account.lanes.count < context.limits.lanesPerUserMax else {
+        // Those that were left behind count once more: a client that leaves many stays on the socket.
+        let limit = context.limits.lanesPerUserMax
+        guard account.lanes.count < limit, account.leftLanes.count < limit else {
             hit(.lanesPerUser)
             return false
         }
@@ -51,11 +53,16 @@ extension Connection {
         settleAccount()
     }
 
-    /// Gives up the lane, if there is one; unmapping its memory would take the loop some time.
-    func closeLane() {
+    /// Gives up the lane, if there is one; freeing its memory would take the loop some time.
+    /// - Parameter clientIsGone: nobody needs any of it. Otherwise the client may read the rest of the replies, and looks at the
+    ///   counts in any case.
+    func closeLane(clientIsGone: Bool) {
+        let isLeft = !clientIsGone && stream.hasUntakenReplies
         guard let memory = stream.closeLane() else { return }
         account.lanes.add(-1)
+        if isLeft { account.leftLanes.add(1) }
         context.statistics.lanesOpen -= 1
-        context.shared.disposers.submit(for: 0) { withExtendedLifetime(memory) {} }
+        let start = clientIsGone ? 0 : isLeft ? memory.bytes.count : LaneRings.headerByteCount
+        context.shared.disposers.submit(for: 0) { memory.discard(from: start) }
     }
 }
