@@ -360,7 +360,7 @@ final class Connection: EventSource {
     /// - Parameter clientIsGone: nobody reads what was sent, or nobody needs to be able to.
     func disconnect(clientIsGone: Bool = false) {
         guard !isClosed else { return }
-        closeLane(clientIsGone: clientIsGone)
+        closeLane(clientIsGone ? .clientIsGone : .closedHere)
         // Before somebody else may have the last reference to the socket, in particular the service manager.
         stream.endInput(account, context.shared.transfers)
         endKeeping()
@@ -380,7 +380,8 @@ final class Connection: EventSource {
         phase.advance(to: .closed)
         handover.forget()
         stream.descriptors = nil
-        closeLane(clientIsGone: false)
+        // Only of one that is handed over: `disconnect` has closed any other.
+        closeLane(.handedOver)
         stream.close(self, context.loop)
         context.connections[number] = nil
         if let share { context.releaseShare(share) }
