@@ -436,6 +436,8 @@ void *clinux_map_shared(int fd, size_t byte_count) {
     return address == MAP_FAILED ? NULL : address;
 }
 
+void clinux_discard_shared(void *address, size_t byte_count) { if (byte_count) madvise(address, byte_count, MADV_REMOVE); }
+
 void clinux_unmap(void *address, size_t byte_count) { munmap(address, byte_count); }
 
 static int64_t nanoseconds(clockid_t clock) {

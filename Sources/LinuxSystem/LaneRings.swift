@@ -42,6 +42,9 @@ public struct LaneRings: ~Copyable {
         public var byteCount: Int { Layout.headerByteCount + request + reply }
     }
 
+    /// Where the rings begin in the memory.
+    public static let headerByteCount = Layout.headerByteCount
+
     private enum Layout {
         static let headerByteCount = 4_096
         /// "LiteLane", as a little-endian number.

@@ -46,6 +46,13 @@ public final class SharedMemory: @unchecked Sendable {
     /// - Thread: the owner's, while nobody else uses it.
     public func closeDescriptor() { descriptor = nil }
 
+    /// Frees the pages, also for others who map the memory: it is all zeros then. Otherwise they stay, and stay charged to the
+    /// control group of whoever has touched them first, for as long as somebody has the file.
+    /// - Parameter offset: pages from there on.
+    public func discard(from offset: Int) {
+        if let base = bytes.baseAddress { clinux_discard_shared(base + offset, bytes.count - offset) }
+    }
+
     deinit {
         if let base = bytes.baseAddress { clinux_unmap(base, bytes.count) }
     }

@@ -148,6 +148,8 @@ int64_t clinux_memory_file_size(int fd);
 /// Maps a file for reading and writing, shared with whoever else maps it; NULL on failure.
 void *clinux_map_shared(int fd, size_t byte_count);
 void clinux_unmap(void *address, size_t byte_count);
+/// Frees the pages of a shared mapping for everybody who maps the file; they read as zeros then (madvise(2), MADV_REMOVE).
+void clinux_discard_shared(void *address, size_t byte_count);
 int64_t clinux_monotonic_ns(void);
 /// Time of the processor that this thread has used.
 int64_t clinux_thread_cpu_ns(void);

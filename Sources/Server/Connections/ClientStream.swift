@@ -240,6 +240,12 @@ extension ClientStream {
         watch(source, loop)
     }
 
+    /// The client has not read all replies, or not received what tells it of its lane.
+    var hasUntakenReplies: Bool {
+        guard laneState == .open else { return false }
+        return laneQueuedByteCount != 0 || withSocket { Sockets.queuedByteCount($0) > 0 } ?? false
+    }
+
     /// Gives up the memory, which takes time to free.
     mutating func closeLane() -> SharedMemory? {
         lane = nil

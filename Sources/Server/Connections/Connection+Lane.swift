@@ -5,6 +5,16 @@ internal import DatabaseContract
 internal import LinuxSystem
 internal import WireProtocol
 
+/// Why a connection has no lane any more.
+enum LaneEnd {
+    /// Nobody needs any of it.
+    case clientIsGone
+    /// The client may read the rest of the replies, and looks at the counts in any case.
+    case closedHere
+    /// The client sends what was not read again, to the next process.
+    case handedOver
+}
+
 extension Connection {
     /// Checks that nobody can mistake on which side of a `hello` that asks for a lane other messages are.
     func checkLane() throws(RequestError) {
@@ -30,7 +40,9 @@ extension Connection {
     }
 
     private func mayHaveLane(byteCount: Int) -> Bool {
-        guard account.lanes.count < context.limits.lanesPerUserMax else {
+        // Those that were left behind count once more: a client that leaves many stays on the socket.
+        let limit = context.limits.lanesPerUserMax
+        guard account.lanes.count < limit, account.leftLanes.count < limit else {
             hit(.lanesPerUser)
             return false
         }
@@ -51,11 +63,19 @@ extension Connection {
         settleAccount()
     }
 
-    /// Gives up the lane, if there is one; unmapping its memory would take the loop some time.
-    func closeLane() {
+    /// Gives up the lane, if there is one; freeing its memory would take the loop some time.
+    func closeLane(_ end: LaneEnd) {
+        let isLeft = end == .closedHere && stream.hasUntakenReplies
         guard let memory = stream.closeLane() else { return }
         account.lanes.add(-1)
+        if isLeft { account.leftLanes.add(1) }
         context.statistics.lanesOpen -= 1
-        context.shared.disposers.submit(for: 0) { withExtendedLifetime(memory) {} }
+        let start =
+            switch end {
+            case .clientIsGone: 0
+            case .closedHere: isLeft ? memory.bytes.count : LaneRings.headerByteCount
+            case .handedOver: memory.bytes.count
+            }
+        context.shared.disposers.submit(for: 0) { memory.discard(from: start) }
     }
 }

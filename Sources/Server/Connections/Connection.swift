@@ -127,7 +127,7 @@ final class Connection: EventSource {
 
     override func handle(_ readiness: Readiness) {
         // EPOLLHUP on a Unix socket: the peer has closed, not only shut down its side (unix_stream_poll in the kernel).
-        if !readiness.isDisjoint(with: [.hangUp, .failed]) { return disconnect() }
+        if !readiness.isDisjoint(with: [.hangUp, .failed]) { return disconnect(clientIsGone: true) }
         withOutputStorage {
             if readiness.contains(.writable) { finishTurn() }
             guard readiness.contains(.readable), !isClosed else { return }
@@ -142,10 +142,11 @@ final class Connection: EventSource {
 
     override func handleNews() {
         withOutputStorage {
-            if stream.interest.contains(.writable) { finishTurn() }
-            guard !isClosed, stream.hasNews else { return }
-            // Unread bytes are news again.
-            _ = context.takeTurn(.arrivals, of: self) { receive() }
+            // What it has no turn for is news again. Room counts too: a client can make it byte by byte, at no cost.
+            _ = context.takeTurn(.arrivals, of: self) {
+                if stream.interest.contains(.writable) { finishTurn() }
+                if !isClosed, stream.hasNews { receive() }
+            }
         }
     }
 
@@ -228,7 +229,7 @@ final class Connection: EventSource {
                 .protocolViolation(
                     connection: number, peer: peer, reason: "The lane has positions or signals that cannot be."))
         }
-        disconnect()
+        disconnect(clientIsGone: true)
     }
 
     /// Processes new bytes where they are; only the rest is copied.
@@ -356,8 +357,10 @@ final class Connection: EventSource {
     // MARK: The end
 
     /// Closes at once and stops everything that runs.
-    func disconnect() {
+    /// - Parameter clientIsGone: nobody reads what was sent, or nobody needs to be able to.
+    func disconnect(clientIsGone: Bool = false) {
         guard !isClosed else { return }
+        closeLane(clientIsGone ? .clientIsGone : .closedHere)
         // Before somebody else may have the last reference to the socket, in particular the service manager.
         stream.endInput(account, context.shared.transfers)
         endKeeping()
@@ -377,7 +380,8 @@ final class Connection: EventSource {
         phase.advance(to: .closed)
         handover.forget()
         stream.descriptors = nil
-        closeLane()
+        // Only of one that is handed over: `disconnect` has closed any other.
+        closeLane(.handedOver)
         stream.close(self, context.loop)
         context.connections[number] = nil
         if let share { context.releaseShare(share) }

@@ -39,6 +39,9 @@ final class UserAccount: Sendable {
     let sessions = Usage()
     /// Connections through shared memory.
     let lanes = Usage()
+    /// Lanes that have ended while their client had not taken everything: it may have the memory still, or the descriptor in
+    /// its socket, for as long as it likes.
+    let leftLanes = Usage()
     /// Descriptors that the user has sent and that are not closed yet.
     let descriptors = Usage()
     let transfers = Usage()
