@@ -195,7 +195,10 @@ static void *allocate_roomy(void)
     int doublings = ROOMY_COUNT_MAX - roomy_count_left - ROOMY_FIRST_COUNT + 1;
     int byte_count = ROOMY_BYTE_COUNT_MIN << (doublings > 0 ? doublings : 0);
     roomy_count_left -= 1;
-    return allocate(byte_count < ROOMY_BYTE_COUNT_MAX ? byte_count : ROOMY_BYTE_COUNT_MAX);
+    if (byte_count > ROOMY_BYTE_COUNT_MAX) byte_count = ROOMY_BYTE_COUNT_MAX;
+    void *made = allocate(byte_count);
+    // That there is no room for more than was asked for is no reason to refuse.
+    return made ? made : allocate(TABLE_BYTE_COUNT);
 }
 
 void *clinux_counted_allocate(int byte_count)

@@ -76,6 +76,8 @@ public struct LaneRings: ~Copyable {
         func offset(_ position: UInt64) -> Int { Int(truncatingIfNeeded: position) & (byteCount &- 1) }
     }
 
+    /// As the daemon has made them.
+    public let sizes: Sizes
     private let memory: SharedMemory
     private let incoming: Ring
     private let outgoing: Ring
@@ -129,6 +131,7 @@ public struct LaneRings: ~Copyable {
 
     private init(_ memory: SharedMemory, _ base: UnsafeMutableRawPointer, _ sizes: Sizes, _ side: Side) {
         self.memory = memory
+        self.sizes = sizes
         func position(_ offset: Int) -> Position { (base + offset).assumingMemoryBound(to: Atomic<UInt64>.self) }
         func flag(_ offset: Int) -> Flag { (base + offset).assumingMemoryBound(to: Atomic<UInt32>.self) }
         let requests = Ring(
@@ -145,12 +148,6 @@ public struct LaneRings: ~Copyable {
     }
 
     // MARK: The memory
-
-    /// The sizes of the rings, as the daemon has made them.
-    public var sizes: Sizes {
-        let base = memory.bytes
-        return Sizes(request: base.count - Layout.headerByteCount - outgoing.byteCount, reply: outgoing.byteCount)
-    }
 
     /// Bytes of the memory.
     public var byteCount: Int { memory.bytes.count }
@@ -196,9 +193,10 @@ public struct LaneRings: ~Copyable {
     /// - Returns: `.wouldBlock` without room, `.failed` for a position that cannot be.
     public mutating func write(_ bytes: UnsafeRawBufferPointer) -> IOOutcome {
         let read = outgoing.read.pointee.load(ordering: .acquiring)
-        let used = writtenCount &- read
-        guard used <= UInt64(outgoing.byteCount) else { return .failed(.protocolViolation) }
+        // It never goes back, and never beyond what was written.
+        guard read &- peerReadCount <= writtenCount &- peerReadCount else { return .failed(.protocolViolation) }
         peerReadCount = read
+        let used = writtenCount &- read
         let count = min(bytes.count, outgoing.byteCount &- Int(used))
         guard count > 0, let source = bytes.baseAddress else { return .wouldBlock }
         let offset = outgoing.offset(writtenCount)

@@ -29,6 +29,14 @@ extension RowReader {
         guard start < count else { return isLast ? .end : .incomplete }
         let firstCell = block.cells.count
         let delimiter = options.delimiter
+        var droppedCount = 0
+        func keep(_ cell: Cell) {
+            if block.cells.count - firstCell < Self.fieldCountMax {
+                block.cells.append(cell)
+            } else {
+                droppedCount += 1
+            }
+        }
         var index = start
         var problem: String?
         var (allBits, lineCount): (UInt8, Int64) = (0, 0)
@@ -58,8 +66,7 @@ extension RowReader {
                     index &+= 2
                 }
                 // A cell of the kind `bool` is one whose quotes are to be halved; none of these leaves this function.
-                block.cells.append(
-                    Cell(isDoubled ? .bool : .text, bits: UInt64(content), byteCount: index - content))
+                keep(Cell(isDoubled ? .bool : .text, bits: UInt64(content), byteCount: index - content))
                 hasDoubledQuotes = hasDoubledQuotes || isDoubled
                 index &+= 1
                 if index < count, base[index] == carriageReturn {
@@ -80,7 +87,7 @@ extension RowReader {
                 }
                 var end = index
                 if index < count ? byte == lineFeed : isLast, end > field, base[end - 1] == carriageReturn { end &-= 1 }
-                if index < count || isLast { block.cells.append(plainField(base, field, end)) }
+                if index < count || isLast { keep(plainField(base, field, end)) }
             }
             guard index < count else {
                 if !isLast { return dropCells(block, firstCell) }
@@ -98,6 +105,9 @@ extension RowReader {
         if isBlank, let columnCount, columnCount != 1 {
             block.cells.removeLast()
             return .record(index)
+        }
+        if droppedCount > 0 {
+            return .malformed(Self.wrongCount(block.cells.count - firstCell + droppedCount, columnCount ?? 0), index)
         }
         return finishCSV(block, firstCell, index, problem, allBits, hasDoubledQuotes, columnCount)
     }

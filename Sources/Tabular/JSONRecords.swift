@@ -115,6 +115,9 @@ extension RowReader {
                 throw .malformed(line: line, reason: Self.badJSON)
             }
             isFirst = false
+            guard names.count < Self.fieldCountMax else {
+                throw .malformed(line: line, reason: "It has more members than a table may have columns.")
+            }
             names.append(Array(UnsafeBufferPointer(start: copy + key.lowerBound, count: key.count)))
         }
         return .names(names)

@@ -170,6 +170,9 @@ public struct RowReader: Sendable {
         }
     }
 
+    /// Fields of one line that are kept: no table has as many columns. Those behind them are only counted.
+    static let fieldCountMax = 4_097
+
     static func wrongCount(_ count: Int, _ wanted: Int) -> String {
         "It has \(count) \(count == 1 ? "field" : "fields") instead of \(wanted)."
     }

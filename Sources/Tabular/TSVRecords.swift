@@ -36,6 +36,9 @@ extension RowReader {
                     index &+= 1
                 }
             }
+            if block.cells.count - firstCell == Self.fieldCountMax {
+                return .malformed("It has more fields than a table may have columns.", next)
+            }
             block.cells.append(self.field(base, field, index, hasEscapes: hasEscapes))
             guard index < lineEnd else { break }
             index &+= 1

@@ -72,7 +72,8 @@ def test_it_is_searched_and_ordered(terminal, history):  # noqa: F811
 SECRETS = [
     "CREATE USER bob IDENTIFIED BY 'Xq7 secret';", "ALTER ROLE bob PASSWORD 'Xq7';", "ALTER ROLE bob PASSWORD $a$Xq7$a$;",
     "SELECT 'postgresql://bob:Xq7@host/db';", "SELECT 1 AS \"mysql://bob:Xq7@host/db\";", "SELECT 'x' /* the password is Xq7 */;",
-    "SET PASSWORD = 'a\\'Xq7';", "SELECT dblink('host=x password=Xq7');",
+    "ALTER ROLE bob PASSWORD Xq7;", "CREATE USER bob IDENTIFIED BY \"Xq7\";", "SELECT 1 /* secret: /* */ Xq7 */;",
+    "SELECT 'token' || Xq7;", "SET PASSWORD = 'a\\'Xq7';", "SELECT dblink('host=x password=Xq7');",
 ]
 
 
@@ -85,7 +86,7 @@ def test_secrets_are_left_out_and_the_rest_is_kept(terminal, history, home, data
     type_all(shell, *mine, prompt=f"{database}> ")
     type_all(shell, " SELECT 'Xq7 behind a space';", prompt=f"{database}> ")
     texts = [row[5] for row in history()]
-    assert any(text.startswith("CREATE USER bob IDENTIFIED BY '***'") for text in texts), texts
+    assert any(text == "CREATE USER bob IDENTIFIED ***" for text in texts), texts
     assert not any("space" in text for text in texts)
     files = b"".join(path.read_bytes() for path in home.rglob("history*"))
     assert b"Xq7" not in files and b"IDENTIFIED" in files

@@ -57,6 +57,9 @@ extension BlockingClient {
         var asking = introduction
         asking.wantsSharedMemory = true
         let id = router.makeID()
+        // Whatever the program has said of its sockets: this one takes the descriptor of the memory, and no other.
+        Sockets.setDescriptors(channel.socket, mayPass: true)
+        defer { Sockets.setDescriptors(channel.socket, mayPass: false) }
         try Request.hello(asking).encode(id: id, into: &output)
         try flush(until: deadline)
         var descriptor: Int32?

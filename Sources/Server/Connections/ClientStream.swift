@@ -243,7 +243,12 @@ extension ClientStream {
     /// The client has not read all replies, or not received what tells it of its lane.
     var hasUntakenReplies: Bool {
         guard laneState == .open else { return false }
-        return laneQueuedByteCount != 0 || withSocket { Sockets.queuedByteCount($0) > 0 } ?? false
+        return laneQueuedByteCount != 0 || hasUntakenIntroduction
+    }
+
+    /// The descriptor of the memory may be on its way: it counts among those that the daemon may have so.
+    var hasUntakenIntroduction: Bool {
+        laneState == .open && withSocket { Sockets.queuedByteCount($0) > 0 } ?? false
     }
 
     /// Gives up the memory, which takes time to free.

@@ -65,7 +65,12 @@ extension Connection {
 
     /// Gives up the lane, if there is one; freeing its memory would take the loop some time.
     func closeLane(_ end: LaneEnd) {
-        let isLeft = end == .closedHere && stream.hasUntakenReplies
+        let isLeft =
+            switch end {
+            case .clientIsGone: stream.hasUntakenIntroduction
+            case .closedHere: stream.hasUntakenReplies
+            case .handedOver: false
+            }
         guard let memory = stream.closeLane() else { return }
         account.lanes.add(-1)
         if isLeft { account.leftLanes.add(1) }

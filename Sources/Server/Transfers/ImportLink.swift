@@ -55,6 +55,8 @@ final class ImportLink: DatabaseLink {
     let place: ImportPlace
     private let context: LoopContext
     let account: UserAccount
+    /// The session had a transaction when it began.
+    private var isInOwnersTransaction = false
     let source: ImportSource
     var stage = Stage.idle
     var operation: Operation?
@@ -129,6 +131,7 @@ final class ImportLink: DatabaseLink {
     func start(_ run: StatementRun, for owner: LinkOwner) -> RunOutcome {
         operation = run as? Operation
         self.owner = owner
+        isInOwnersTransaction = place.isSession && place.link.transaction == .active
         stage = .head
         let source = source
         onWorker { () -> Result<ImportSource.Head, ImportFailure> in
@@ -306,6 +309,7 @@ final class ImportLink: DatabaseLink {
         guard let createText, !wanted.isDryRun else { return goOn() }
         run(createText) { inner in
             if let error = inner.error { return self.fail(error) }
+            self.context.shared.catalogs.doubt(self.place.link.databaseName)
             self.goOn()
         }
     }
@@ -396,9 +400,11 @@ final class ImportLink: DatabaseLink {
             return error
         }
         let text =
-            place.isSession && place.link.transaction == .active
-            ? "The transaction has the \(queue.writtenCount) rows before it."
-            : "The \(queue.writtenCount) rows before it are in the table."
+            isInOwnersTransaction && place.link.transaction != .active
+            ? "The transaction was rolled back, with all rows of it."
+            : isInOwnersTransaction
+                ? "The transaction has the \(queue.writtenCount) rows before it."
+                : "The \(queue.writtenCount) rows before it are in the table."
         return error.with { $0.detail = [$0.detail, text].compactMap(\.self).joined(separator: " ") }
     }
 

@@ -142,7 +142,8 @@ final class ImportSource: @unchecked Sendable {
                 try fill()
                 try find()
                 guard part.rowCount == 0, part.rejectedCount == 0, !isDone else { break }
-                if hasEnded { preconditionFailure("a reader has left bytes of a file that has ended") }
+                // No reader leaves bytes of a file that has ended; if one did, it must not go on for ever.
+                if hasEnded { throw ImportFailure.content(.malformed(line: reader.line, reason: "It cannot be read.")) }
                 if part.parsedCount == 0 { try makeRoom() } else { block.dropParsed() }
             } catch {
                 failure = error

@@ -6,7 +6,8 @@ import SQLText
 struct StatementShape {
     /// In small letters, without comments, each value as `?` and each list of them as one.
     private(set) var shape = ""
-    /// The text as it may be written to a file: where it may hold a password, without any value.
+    /// The text as it may be written to a file: where it may hold a password, without any value, and only as far as the word that
+    /// announces one, since what follows may be it without quotes.
     private(set) var text: String
     /// Whether values were left out of `text`.
     let isRedacted: Bool
@@ -25,15 +26,31 @@ struct StatementShape {
         }
         var scanner = ShapeScanner(Array(sql.utf8), language)
         scanner.scan()
-        shape = String(decoding: scanner.shape, as: UTF8.self)
-        if isRedacted { text = String(decoding: scanner.redacted, as: UTF8.self) }
+        shape = String(decoding: isRedacted ? Self.truncated(scanner.shape) : scanner.shape, as: UTF8.self)
+        if isRedacted { text = String(decoding: Self.truncated(scanner.redacted), as: UTF8.self) }
+    }
+
+    private static let announcements = [
+        "passw", "identified", "requirepass", "masterauth", "setuser", "secret", "token", "api_key",
+        "access_key", "://",
+    ]
+
+    /// As far as the first word that announces a secret; where that was in a value or a comment, the first word of all.
+    private static func truncated(_ bytes: [UInt8]) -> [UInt8] {
+        let small = bytes.map { (0x41...0x5a).contains($0) ? $0 | 0x20 : $0 }
+        var end = small.firstIndex { !(0x61...0x7a).contains($0) } ?? small.count
+        if let first = (0..<small.count).first(where: { start in
+            announcements.contains { small[start...].starts(with: $0.utf8) }
+        }) {
+            end = small[first...].firstIndex { !(0x61...0x7a).contains($0) && $0 != UInt8(ascii: "_") } ?? small.count
+        }
+        return bytes[..<end] + Array(" \(redaction)".utf8)
     }
 
     /// Whether a text may hold a password, by its words.
     static func mayHoldPassword(_ text: String) -> Bool {
         let line = String(text.lowercased().map { $0.isNewline ? " " : $0 })
-        let words = ["passw", "identified", "requirepass", "masterauth", "setuser", "secret", "://"]
-        if words.contains(where: { line.contains($0) }) { return true }
+        if announcements.contains(where: { line.contains($0) }) { return true }
         return line.split { !$0.isLetter }.contains { $0 == "auth" || $0 == "pwd" }
     }
 }
