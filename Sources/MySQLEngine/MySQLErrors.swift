@@ -116,6 +116,8 @@ enum MySQLErrors {
         switch number {
         case 1022, 1048, 1062, 1169, 1216, 1217, 1451, 1452, 1557, 1586, 1761, 1762, 3819, 4025:
             return Meaning(code: .constraintViolation, sqlState: sqlState == "HY000" ? "23000" : nil)
+        // A value that is none of the column's type.
+        case 1366: return Meaning(code: .databaseError, sqlState: "22007")
         // A column without a default.
         case 1364: return Meaning(code: .constraintViolation, sqlState: "23502")
         case 1205:

@@ -35,6 +35,8 @@ struct SQLiteLoad {
     private let execution: SQLiteExecution
     private let connection: SQLiteConnection
     private let load: RowLoad
+    /// Others cannot write before its end in any case.
+    private let isInTransaction: Bool
 
     /// The writer serves others after that time, in nanoseconds: they wait as long as for a group of theirs.
     private static let turnNanoseconds: Int64 = 20_000_000
@@ -44,6 +46,7 @@ struct SQLiteLoad {
         self.execution = execution
         self.connection = connection
         self.load = load
+        isInTransaction = connection.transaction != .none
     }
 
     func run() {
@@ -112,7 +115,6 @@ struct SQLiteLoad {
 
     private func step(_ statement: CachedStatement) -> Outcome {
         let (handle, rows, run) = (statement.handle, load.block.view, execution.run)
-        let isSession = if case .session = connection.role { true } else { false }
         let deadline = MonotonicInstant.now.advanced(byNanoseconds: Self.turnNanoseconds)
         var isWeighed = false
         let (first, end) = (load.rows.lowerBound, load.rows.upperBound)
@@ -121,7 +123,7 @@ struct SQLiteLoad {
         while row < end {
             if (row - first) & Self.clockRowMask == 0, row > first {
                 if let reason = run.stopReason { return .failed(.stopped(reason)) }
-                if !isSession, deadline < .now { return .done }
+                if !isInTransaction, deadline < .now { return .done }
             }
             var result = SQLITE_OK
             for column in 0..<rows.columnCount where result == SQLITE_OK {

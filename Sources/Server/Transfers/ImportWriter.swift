@@ -104,13 +104,14 @@ struct ImportQueue {
 }
 
 extension DriverError {
-    /// Whether another row may be written all the same.
+    /// Classes of SQLSTATEs that say something of values, by SQL's standard: warnings that are errors, data, integrity, WITH CHECK
+    /// OPTION; and what triggers raise, in MySQL and PostgreSQL.
+    private static let rowClasses: Set<String> = ["01", "22", "23", "44", "45", "P0"]
+
+    /// Whether another row may be written all the same. A full disk or a column that is not there concerns all of them.
     fileprivate var isOfRow: Bool {
-        switch code {
-        case .constraintViolation, .databaseError: true
-        case .limitExceeded: details.rowIndex != nil
-        default: false
-        }
+        if details.rowIndex != nil || code == .constraintViolation { return true }
+        return code == .databaseError && Self.rowClasses.contains(String(details.sqlState?.prefix(2) ?? ""))
     }
 
     /// The same error, with the line of the file.

@@ -373,3 +373,35 @@ def test_random_files_never_hurt(daemon, passing, directory, name):
             except RequestFailed as failed:
                 assert failed.data["code"] != "internal_error", (seed, content, failed.data)
     assert passing.query("SELECT 1").rows == [[1]]
+
+
+@pytest.mark.parametrize("in_session", [False, True])
+def test_others_write_in_between_where_no_transaction_is_open(daemon, passing, directory, name, in_session):
+    """A row that takes half a millisecond: all of them take seconds, and nobody waits for more than a turn."""
+    passing.query(f'CREATE TABLE "{name}"(a)')
+    passing.query(f'CREATE TABLE "{name}_log"(x)')
+    passing.query(f'CREATE TRIGGER "{name}_slow" AFTER INSERT ON "{name}" BEGIN INSERT INTO "{name}_log" SELECT count(*) FROM ('
+                  "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 3000) SELECT x FROM n); END")
+    target = {"session": passing.call("db_connect", {"database": "default"}).data["session"]} if in_session else {}
+    with opened(written(directory, "a\n" + "".join(f"{n}\n" for n in range(20_000))), os.O_RDONLY) as descriptor:
+        id = send_with(passing, [descriptor], "import", {"descriptors": 1, "relation": name, **target})
+    with daemon.connect() as other:
+        wait_until(lambda: other.query(f'SELECT count(*) FROM "{name}"').rows[0][0] > 0, "rows are committed")
+        start = time.monotonic()
+        for _ in range(5):
+            other.query("CREATE TABLE IF NOT EXISTS probe(x)")
+            other.query("INSERT INTO probe VALUES (1)")
+        took = time.monotonic() - start
+        other.query("SELECT 1")
+    passing.call("cancel", {"request": id})
+    with pytest.raises(RequestFailed) as failed:
+        outcome(passing, id)
+    assert failed.value.data["code"] == "cancelled", failed.value.data
+    assert took < 3, "others have waited for more than turns"
+    passing.query(f'DROP TABLE "{name}_log"')
+
+
+def test_what_concerns_all_rows_is_no_refusal_of_one(passing, directory, name):
+    passing.query(f'CREATE TABLE "{name}"(a, b)')
+    error = import_fails(passing, directory, "1,2\n3,4\n", name, header=False, columns=["a", "nope"], max_rejected=5)
+    assert "Line" not in error["message"] and "nope" in error["message"], error

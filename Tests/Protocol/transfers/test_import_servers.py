@@ -163,3 +163,15 @@ def test_the_server_goes_away(passing, directory, servers, start_daemon):
         outcome(passing, id)
     assert failed.value.data["code"] in ("connect_failed", "outcome_unknown", "database_error"), failed.value.data
     assert passing.query("SELECT count(*) FROM gone", database="pg").rows == [[0]]
+
+
+def test_what_concerns_all_rows_is_no_refusal_of_one(passing, directory, name, table):
+    passing.query(f"CREATE TABLE {table}(a int, b int)", database=name)
+    error = import_fails(passing, directory, "1,2\n3,4\n", table, database=name, header=False, columns=["a", "nope"], max_rejected=5)
+    assert "Line" not in error["message"] and "nope" in error["message"], error
+
+
+def test_a_value_of_another_type_is_refused_by_its_line(passing, directory, name, table):
+    passing.query(f"CREATE TABLE {table}(a int, d date)", database=name)
+    error = import_fails(passing, directory, "1,2026-01-31\n2,not a day\n", table, database=name, header=False)
+    assert "Line 2 was refused" in error["message"], error
