@@ -106,7 +106,8 @@ final class ImportLink: DatabaseLink {
         self.context = context
         self.account = account
         source = ImportSource(
-            file, wanted.options, wanted.encoding, rowByteCountMax: context.limits.rowByteCountMax)
+            file, wanted.options, wanted.encoding, rowByteCountMax: context.limits.rowByteCountMax,
+            ImportCharge(account, byteCountMax: context.limits.bufferedByteCountPerUserMax))
         queue = ImportQueue(
             rejectedCountMax: wanted.rejectedCountMax, pieceRowCountMax: .max,
             tellsRefusedRow: place.loading.tellsRefusedRow)

@@ -9,6 +9,8 @@ enum ImportFailure: Error {
     case file(PassedFileProblem)
     case content(TabularError)
     case rowTooLong(line: Int64, byteCountMax: Int)
+    /// Its user has no room for it.
+    case noRoom(line: Int64, byteCountMax: Int)
     case encoding(line: Int64)
 }
 
@@ -30,6 +32,7 @@ struct ImportPart: Sendable {
 final class ImportSource: @unchecked Sendable {
     private let file: PassedFile
     private let rowByteCountMax: Int
+    private let charge: ImportCharge
     private var decoder: TextDecoder
     private var reader: RowReader
     private var block = RowBlock()
@@ -48,7 +51,11 @@ final class ImportSource: @unchecked Sendable {
     /// What there must be room for beside a row.
     private static let spareByteCount = 1 << 20
 
-    init(_ file: PassedFile, _ options: TabularOptions, _ encoding: TextEncoding?, rowByteCountMax: Int) {
+    init(
+        _ file: PassedFile, _ options: TabularOptions, _ encoding: TextEncoding?, rowByteCountMax: Int,
+        _ charge: ImportCharge
+    ) {
+        self.charge = charge
         self.file = file
         self.rowByteCountMax = rowByteCountMax
         decoder = TextDecoder(encoding)
@@ -151,6 +158,8 @@ final class ImportSource: @unchecked Sendable {
             }
         }
         let types = convert(part)
+        // From here on it is charged for as long as the rows are needed.
+        charge.release()
         return ImportPart(
             block: part, isLast: isDone || failure != nil, failure: failure, byteCount: byteCount, types: types)
     }
@@ -174,6 +183,7 @@ final class ImportSource: @unchecked Sendable {
         if used === block {
             block.dropParsed()
             block.grow(to: min(2 * block.count, most))
+            charge.take(block.heldByteCount)
             return block
         }
         let next = used ?? RowBlock()
@@ -196,7 +206,12 @@ final class ImportSource: @unchecked Sendable {
         guard block.capacity < most else {
             throw .rowTooLong(line: reader.line, byteCountMax: rowByteCountMax)
         }
-        block.grow(to: min(most, 2 * block.capacity))
+        let wanted = min(most, 2 * block.capacity)
+        guard charge.mayTake(block.heldByteCount + wanted - block.capacity) else {
+            throw .noRoom(line: reader.line, byteCountMax: charge.byteCountMax)
+        }
+        block.grow(to: wanted)
+        charge.take(block.heldByteCount)
     }
 
     /// Fills the block, as far as the file has bytes.
@@ -248,6 +263,35 @@ final class ImportSource: @unchecked Sendable {
     }
 }
 
+/// What a block holds while a worker fills it: a row may be long.
+///
+/// - Thread: that of the worker.
+final class ImportCharge: @unchecked Sendable {
+    private let account: UserAccount
+    let byteCountMax: Int
+    private var byteCount = 0
+
+    init(_ account: UserAccount, byteCountMax: Int) {
+        self.account = account
+        self.byteCountMax = byteCountMax
+    }
+
+    deinit { release() }
+
+    /// Whether so many bytes in all are within the limit.
+    func mayTake(_ wanted: Int) -> Bool {
+        account.bufferedBytes.count + wanted - byteCount <= byteCountMax
+    }
+
+    /// So many bytes are held, in all.
+    func take(_ wanted: Int) {
+        account.bufferedBytes.add(wanted - byteCount)
+        byteCount = wanted
+    }
+
+    func release() { take(0) }
+}
+
 extension DriverError {
     init(_ failure: ImportFailure) {
         switch failure {
@@ -264,6 +308,13 @@ extension DriverError {
                 .limitExceeded, "The row of line \(line) has more than \(most) bytes (row_bytes_max).",
                 hint: "See whether a quote in it is not closed.", sqlState: "54000"
             ).with { $0.limit = DriverLimit(name: LimitName.rowBytes.name, value: Int64(most)) }
+        case .noRoom(let line, let most):
+            self = DriverError(
+                .limitExceeded,
+                "There is no room for the row of line \(line): what this user's requests hold may have \(most) bytes "
+                    + "(buffered_bytes_per_user_max).",
+                hint: "Do less at a time; or see whether a quote in it is not closed.", sqlState: "53200"
+            ).with { $0.limit = DriverLimit(name: LimitName.bufferedBytesPerUser.name, value: Int64(most)) }
         case .encoding(let line):
             self.init(
                 .badRequest, "The file is not in its encoding, behind line \(line).",

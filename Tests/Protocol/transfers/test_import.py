@@ -405,3 +405,17 @@ def test_what_concerns_all_rows_is_no_refusal_of_one(passing, directory, name):
     passing.query(f'CREATE TABLE "{name}"(a, b)')
     error = import_fails(passing, directory, "1,2\n3,4\n", name, header=False, columns=["a", "nope"], max_rejected=5)
     assert "Line" not in error["message"] and "nope" in error["message"], error
+
+
+def test_a_row_for_which_its_user_has_no_room(limited, directory):
+    """A row may have 64 MiB; a user whose limit is lower is told so, and nothing is held afterwards."""
+    daemon = limited(buffered_bytes_per_user_max=16 << 20)
+    with daemon.connect() as client:
+        hello(client)
+        client.query("CREATE TABLE t(a)")
+        error = import_fails(client, directory, b'"' + b"x" * (30 << 20) + b'"\n', "t", header=False)
+        assert error["code"] == "limit_exceeded" and error["limit"]["name"] == "buffered_bytes_per_user_max", error
+        for _ in range(20):
+            reply = imported(client, directory, b"x" * (3 << 20) + b"\n", "t", header=False)
+            assert reply["row_count"] == 1
+        wait_until(lambda: client.call("stats").data["limits"]["buffered_bytes_per_user_max"]["used"] < 1 << 20, "all is given back")
