@@ -106,4 +106,4 @@ if [ "${1:-}" = --shell ]; then
     exit 0
 fi
 python=${PYTHON:-/usr/bin/python3}
-"$python" -m pytest -q Tests/System "$@"
+"$python" scripts/pass-tests.py "$python" -m pytest -q Tests/System "$@"
