@@ -419,3 +419,29 @@ def test_a_row_for_which_its_user_has_no_room(limited, directory):
             reply = imported(client, directory, b"x" * (3 << 20) + b"\n", "t", header=False)
             assert reply["row_count"] == 1
         wait_until(lambda: client.call("stats").data["limits"]["buffered_bytes_per_user_max"]["used"] < 1 << 20, "all is given back")
+
+
+def test_a_line_of_nothing_but_delimiters_takes_no_more_than_its_bytes(start_daemon, directory):
+    """Each of its fields would be 16 bytes: 40 MB of commas were to become a gigabyte, which nobody was charged for."""
+    daemon = start_daemon(directory=directory)
+    with daemon.connect() as client:
+        hello(client)
+        client.query("CREATE TABLE t(a, b)")
+        daemon.reset_peak()
+        before = daemon.memory_kib()
+        for format, line in (("csv", b"," * (40 << 20)), ("tsv", b"\t" * (40 << 20))):
+            error = import_fails(client, directory, b"1\t2\n" + line + b"\n" if format == "tsv" else b"1,2\n" + line + b"\n", "t",
+                                 header=False, format=format)
+            assert "Line 2" in error["message"] and "field" in error["message"], error
+        assert daemon.memory_kib("VmHWM") - before < 300 << 10, "some blocks of up to 64 MiB"
+
+
+def test_a_transaction_that_the_engine_undoes_is_told_so(passing, directory, name):
+    passing.query(f'CREATE TABLE "{name}"(a INTEGER PRIMARY KEY ON CONFLICT ROLLBACK)')
+    session = passing.call("db_connect", {"database": "default"}).data["session"]
+    passing.query("BEGIN", session=session)
+    with opened(written(directory, "a\n" + "".join(f"{n}\n" for n in range(1, 400_000)) + "7\n"), os.O_RDONLY) as descriptor:
+        error = transfer_fails(passing, "import", descriptor, relation=name, session=session)
+    assert "rolled back" in (error.get("detail") or error["message"]), error
+    assert "are in the table" not in (error.get("detail") or ""), error
+    assert passing.query(f'SELECT count(*) FROM "{name}"').rows == [[0]]
