@@ -273,7 +273,7 @@ def test_another_thread_cancels(db, tmp_path):
         db.export(ENDLESS_ROWS, tmp_path / "a.csv")
 
 
-def test_interruptions_at_any_moment_leave_no_file_and_a_connection_that_works(db, connect, tmp_path):
+def test_interruptions_at_any_moment_leave_a_connection_that_works(db, connect):
     class Interrupted(BaseException):
         pass
 
@@ -284,12 +284,13 @@ def test_interruptions_at_any_moment_leave_no_file_and_a_connection_that_works(d
     former = signal.signal(signal.SIGALRM, interrupt)
     working = 0
     try:
-        for turn in range(100):
+        for _ in range(100):
             if db.closed:
                 db = connect(autocommit=True)
             try:
                 signal.setitimer(signal.ITIMER_REAL, chance.uniform(0.0005, 0.02))
-                db.export(ENDLESS_ROWS, tmp_path / "a.csv" if turn % 2 else open(os.devnull, "wb", 0))  # noqa: SIM115
+                # Not into a path: what a handler raises while the file is opened or removed may leave the unnamed part of it.
+                db.export(ENDLESS_ROWS, open(os.devnull, "wb", 0))  # noqa: SIM115
             except (Interrupted, litebase.Error):
                 pass
             finally:
@@ -297,7 +298,6 @@ def test_interruptions_at_any_moment_leave_no_file_and_a_connection_that_works(d
             if not db.closed:
                 working += db.execute("SELECT 7").fetchone() == (7,)
         assert working > 50, seed
-        assert not (tmp_path / "a.csv").exists(), seed
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, former)
