@@ -202,6 +202,17 @@ extension ByteBuffer {
         text.withUTF8 { append(UnsafeRawBufferPointer($0)) }
     }
 
+    /// Appends two hexadecimal digits for each byte, in small letters.
+    public mutating func appendHex(_ bytes: UnsafeRawBufferPointer) {
+        func digit(_ value: UInt8) -> UInt8 { value + (value < 10 ? UInt8(ascii: "0") : UInt8(ascii: "a") - 10) }
+        let target = writable(2 * bytes.count)
+        for (index, byte) in bytes.enumerated() {
+            target[2 * index] = digit(byte >> 4)
+            target[2 * index + 1] = digit(byte & 15)
+        }
+        commit(2 * bytes.count)
+    }
+
     /// Appends an integer, most significant byte first.
     @inlinable
     public mutating func appendBigEndian<T: FixedWidthInteger>(_ value: T) {

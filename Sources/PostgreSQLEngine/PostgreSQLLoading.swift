@@ -82,15 +82,6 @@ struct CopyText: ~Copyable {
 
     private mutating func append(blob: UnsafeRawBufferPointer) {
         bytes.append("\\\\x")
-        let target = bytes.writable(2 * blob.count)
-        for (index, byte) in blob.enumerated() {
-            target[2 * index] = Self.digit(byte >> 4)
-            target[2 * index + 1] = Self.digit(byte & 15)
-        }
-        bytes.commit(2 * blob.count)
-    }
-
-    private static func digit(_ value: UInt8) -> UInt8 {
-        value + (value < 10 ? UInt8(ascii: "0") : UInt8(ascii: "a") - 10)
+        bytes.appendHex(blob)
     }
 }

@@ -2,6 +2,7 @@
 
 internal import ByteBuffers
 internal import LinuxSystem
+internal import WireProtocol
 
 /// A connected socket, and the lane that the daemon has granted.
 ///

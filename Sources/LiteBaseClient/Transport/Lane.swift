@@ -4,21 +4,7 @@ internal import ByteBuffers
 internal import CLinux
 internal import Glibc
 internal import LinuxSystem
-
-/// What is sent over the socket beside a lane: a byte, in both directions.
-enum LaneSignal: UInt8 {
-    /// It brings a descriptor.
-    case descriptor
-    /// The sender has read or written while the receiver slept.
-    case ring
-    /// No more signals come: messages follow.
-    case leave
-
-    /// Lends it as bytes.
-    func withBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
-        withUnsafeBytes(of: rawValue) { body($0) }
-    }
-}
+internal import WireProtocol
 
 /// One lane, as its client has it.
 ///

@@ -60,7 +60,7 @@ final class CatalogLink: DatabaseLink {
     private var filling: CatalogFilling?
     private var rows: CatalogRows?
     /// Of what is read in several frames: it stays for that as it was, whatever the cache has by then.
-    private var charge: CatalogCharge?
+    private var charge: AccountCharge?
     private(set) var etag = ""
     private(set) var isUnchanged = false
 
@@ -276,7 +276,7 @@ final class CatalogLink: DatabaseLink {
 
     private func fill(_ link: any DatabaseLink) {
         let filling = CatalogFilling(
-            link, isOwn: link !== origin.link, origin, key, owner.uid, wanted, wish, CatalogCharge(account),
+            link, isOwn: link !== origin.link, origin, key, owner.uid, wanted, wish, AccountCharge(account),
             byteCountMax)
         self.filling = filling
         stage = .idle
@@ -390,7 +390,7 @@ final class CatalogLink: DatabaseLink {
         self.rows = rows
         if outcome == .ended { return end(nil) }
         if charge == nil {
-            charge = CatalogCharge(account)
+            charge = AccountCharge(account)
             charge?.set(rows.index.byteCount)
         }
         settle(outcome)
@@ -406,11 +406,11 @@ final class CatalogFilling {
     private let source: any CatalogSource
     private let key: CatalogKey
     private let uid: UInt32
-    private let charge: CatalogCharge
+    private let charge: AccountCharge
 
     init(
         _ link: any DatabaseLink, isOwn: Bool, _ origin: CatalogOrigin, _ key: CatalogKey, _ uid: UInt32,
-        _ wanted: CatalogWanted, _ wish: CatalogWish, _ charge: CatalogCharge, _ byteCountMax: Int
+        _ wanted: CatalogWanted, _ wish: CatalogWish, _ charge: AccountCharge, _ byteCountMax: Int
     ) {
         self.link = link
         self.isOwn = isOwn

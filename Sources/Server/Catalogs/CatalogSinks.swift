@@ -44,13 +44,13 @@ final class CatalogTextSink: RowSink {
 /// Takes the rows of a level, and charges for them who has asked.
 final class CatalogSink: RowSink {
     private var feed: CatalogFeed?
-    private var charge: CatalogCharge?
+    private var charge: AccountCharge?
     private let start: CatalogBuilder.Mark
     private var builder: CatalogBuilder?
     private(set) var failure: CatalogError?
     private var rowCount = 0
 
-    init(_ level: CatalogLevel, _ builder: CatalogBuilder, _ source: any CatalogSource, _ charge: CatalogCharge) {
+    init(_ level: CatalogLevel, _ builder: CatalogBuilder, _ source: any CatalogSource, _ charge: AccountCharge) {
         self.builder = builder
         self.charge = charge
         start = builder.mark
@@ -100,21 +100,4 @@ final class CatalogSink: RowSink {
         feed?.restart()
         failure = nil
     }
-}
-
-/// What a catalog takes while it is being filled, as a user pays for it.
-///
-/// - Thread: one at a time.
-final class CatalogCharge {
-    private let account: UserAccount
-    private var byteCount = 0
-
-    init(_ account: UserAccount) { self.account = account }
-
-    func set(_ wanted: Int) {
-        account.bufferedBytes.add(wanted - byteCount)
-        byteCount = wanted
-    }
-
-    deinit { set(0) }
 }

@@ -2,6 +2,7 @@
 
 internal import ByteBuffers
 internal import LinuxSystem
+internal import WireProtocol
 
 /// Where the messages of a connection are.
 enum LaneState: UInt8 {
@@ -25,23 +26,6 @@ enum LaneState: UInt8 {
             }
         }
         return bytes[bytes.count...]
-    }
-}
-
-/// What is sent over the socket beside a lane: a byte, in both directions.
-enum LaneSignal: UInt8 {
-    /// It brings a descriptor.
-    case descriptor
-    /// The sender has read or written while the receiver slept.
-    case ring
-    /// No more signals come: messages follow.
-    case leave
-    /// No more requests come than those in the ring; the sender still rings.
-    case end
-
-    /// Lends it as bytes.
-    func withBytes(_ body: (UnsafeRawBufferPointer) -> Void) {
-        withUnsafeBytes(of: rawValue) { body($0) }
     }
 }
 

@@ -21,13 +21,14 @@ extension Connection {
         {
             throw RequestError(error)
         }
-        guard (content.null?.count ?? 0) <= Self.nullByteCountMax else {
+        guard (content.rowFormat.null?.count ?? 0) <= Self.nullByteCountMax else {
             throw RequestError(.badRequest, "\"null\" has more than \(Self.nullByteCountMax) bytes.")
         }
         let options = ExportOptions(
-            hasHeader: content.hasHeader, delimiter: content.delimiter, null: content.null.map { Array($0) })
+            hasHeader: content.rowFormat.hasHeader, delimiter: content.rowFormat.delimiter,
+            null: content.rowFormat.null.map { Array($0) })
         let text = try statement(of: content, route.link.engine)
-        let sink = content.format.makeSink(
+        let sink = content.rowFormat.format.makeSink(
             options, int64Style: preferences.int64Style,
             rowByteCountMax: context.limits.rowByteCountMax)
         let operation = try makeTransfer(request, content.transfer, sink, mustReachDisk: false)

@@ -70,7 +70,9 @@ extension ImportWanted {
     private static let nameByteCountMax = 64 << 10
 
     init(_ content: ImportRequest) throws(RequestError) {
-        for (name, text) in [("relation", content.relation), ("namespace", content.namespace), ("null", content.null)] {
+        for (name, text) in [
+            ("relation", content.relation), ("namespace", content.namespace), ("null", content.rowFormat.null),
+        ] {
             guard (text?.count ?? 0) <= Self.nameByteCountMax else {
                 throw RequestError(.badRequest, "\"\(name)\" has more than \(Self.nameByteCountMax) bytes.")
             }
@@ -82,10 +84,10 @@ extension ImportWanted {
         table = String(decoding: content.relation, as: UTF8.self)
         namespace = content.namespace.map { String(decoding: $0, as: UTF8.self) }
         columns = content.columns.map { $0.map { String(decoding: $0, as: UTF8.self) } }
-        options = TabularOptions(TabularFormat(rawValue: content.format.rawValue) ?? .csv)
-        options.hasHeader = content.hasHeader
-        if let delimiter = content.delimiter { options.delimiter = delimiter }
-        options.null = content.null.map { Array($0) }
+        options = TabularOptions(TabularFormat(rawValue: content.rowFormat.format.rawValue) ?? .csv)
+        options.hasHeader = content.rowFormat.hasHeader
+        if let delimiter = content.rowFormat.delimiter { options.delimiter = delimiter }
+        options.null = content.rowFormat.null.map { Array($0) }
         if let name = content.encoding {
             guard let known = TextEncoding(name: String(decoding: name.prefix(64), as: UTF8.self)) else {
                 throw RequestError(

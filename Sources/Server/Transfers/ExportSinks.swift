@@ -121,16 +121,7 @@ final class DelimitedSink: ExportSink {
         guard hasRoom(for: 2 * bytes.count) else { return }
         separate()
         buffer.append(isTSV ? "\\\\x" : "\\x" as StaticString)
-        let target = buffer.writable(2 * bytes.count)
-        for (index, byte) in bytes.enumerated() {
-            target[2 * index] = Self.digit(byte >> 4)
-            target[2 * index + 1] = Self.digit(byte & 15)
-        }
-        buffer.commit(2 * bytes.count)
-    }
-
-    private static func digit(_ value: UInt8) -> UInt8 {
-        value + (value < 10 ? UInt8(ascii: "0") : UInt8(ascii: "a") - 10)
+        buffer.appendHex(bytes)
     }
 
     private func appendCSV(_ bytes: UnsafeRawBufferPointer) {

@@ -38,9 +38,7 @@ extension ImportLink {
     }
 
     func charge() {
-        let wanted = [ready?.block, writing?.block, used].reduce(0) { $0 + ($1?.heldByteCount ?? 0) }
-        account.bufferedBytes.add(wanted - charged)
-        charged = wanted
+        blockCharge.set([ready?.block, writing?.block, used].reduce(0) { $0 + ($1?.heldByteCount ?? 0) })
     }
 
     func begin(_ part: ImportPart) {

@@ -95,7 +95,8 @@ final class ImportLink: DatabaseLink {
     /// One of them is too much: behind the rows before it nothing is written.
     var lineFailure: DriverError?
     private var lastProgress = MonotonicInstant.now
-    var charged = 0
+    /// For the blocks that were read.
+    let blockCharge: AccountCharge
 
     init(
         _ wanted: ImportWanted, _ place: ImportPlace, _ file: PassedFile, _ context: LoopContext,
@@ -105,9 +106,10 @@ final class ImportLink: DatabaseLink {
         self.place = place
         self.context = context
         self.account = account
+        blockCharge = AccountCharge(account)
         source = ImportSource(
             file, wanted.options, wanted.encoding, rowByteCountMax: context.limits.rowByteCountMax,
-            ImportCharge(account, byteCountMax: context.limits.bufferedByteCountPerUserMax))
+            account, accountByteCountMax: context.limits.bufferedByteCountPerUserMax)
         queue = ImportQueue(
             rejectedCountMax: wanted.rejectedCountMax, pieceRowCountMax: .max,
             tellsRefusedRow: place.loading.tellsRefusedRow)
@@ -116,7 +118,6 @@ final class ImportLink: DatabaseLink {
 
     deinit {
         account.transfers.add(-1)
-        account.bufferedBytes.add(-charged)
     }
 
     // MARK: As a link

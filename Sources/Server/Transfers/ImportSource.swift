@@ -32,7 +32,9 @@ struct ImportPart: Sendable {
 final class ImportSource: @unchecked Sendable {
     private let file: PassedFile
     private let rowByteCountMax: Int
-    private let charge: ImportCharge
+    /// What the block holds while it is filled: a row may be long.
+    private let charge: AccountCharge
+    private let chargedByteCountMax: Int
     private var decoder: TextDecoder
     private var reader: RowReader
     private var block = RowBlock()
@@ -53,9 +55,10 @@ final class ImportSource: @unchecked Sendable {
 
     init(
         _ file: PassedFile, _ options: TabularOptions, _ encoding: TextEncoding?, rowByteCountMax: Int,
-        _ charge: ImportCharge
+        _ account: UserAccount, accountByteCountMax: Int
     ) {
-        self.charge = charge
+        charge = AccountCharge(account)
+        chargedByteCountMax = accountByteCountMax
         self.file = file
         self.rowByteCountMax = rowByteCountMax
         decoder = TextDecoder(encoding)
@@ -159,7 +162,7 @@ final class ImportSource: @unchecked Sendable {
         }
         let types = convert(part)
         // From here on it is charged for as long as the rows are needed.
-        charge.release()
+        charge.set(0)
         return ImportPart(
             block: part, isLast: isDone || failure != nil, failure: failure, byteCount: byteCount, types: types)
     }
@@ -183,7 +186,7 @@ final class ImportSource: @unchecked Sendable {
         if used === block {
             block.dropParsed()
             block.grow(to: min(2 * block.count, most))
-            charge.take(block.heldByteCount)
+            charge.set(block.heldByteCount)
             return block
         }
         let next = used ?? RowBlock()
@@ -207,11 +210,11 @@ final class ImportSource: @unchecked Sendable {
             throw .rowTooLong(line: reader.line, byteCountMax: rowByteCountMax)
         }
         let wanted = min(most, 2 * block.capacity)
-        guard charge.mayTake(block.heldByteCount + wanted - block.capacity) else {
-            throw .noRoom(line: reader.line, byteCountMax: charge.byteCountMax)
+        guard charge.mayHold(block.heldByteCount + wanted - block.capacity, of: chargedByteCountMax) else {
+            throw .noRoom(line: reader.line, byteCountMax: chargedByteCountMax)
         }
         block.grow(to: wanted)
-        charge.take(block.heldByteCount)
+        charge.set(block.heldByteCount)
     }
 
     /// Fills the block, as far as the file has bytes.
@@ -261,35 +264,6 @@ final class ImportSource: @unchecked Sendable {
         guard decoder.decode(bytes, into: block, isLast: hasEnded) else { throw .encoding(line: reader.line) }
         return true
     }
-}
-
-/// What a block holds while a worker fills it: a row may be long.
-///
-/// - Thread: that of the worker.
-final class ImportCharge: @unchecked Sendable {
-    private let account: UserAccount
-    let byteCountMax: Int
-    private var byteCount = 0
-
-    init(_ account: UserAccount, byteCountMax: Int) {
-        self.account = account
-        self.byteCountMax = byteCountMax
-    }
-
-    deinit { release() }
-
-    /// Whether so many bytes in all are within the limit.
-    func mayTake(_ wanted: Int) -> Bool {
-        account.bufferedBytes.count + wanted - byteCount <= byteCountMax
-    }
-
-    /// So many bytes are held, in all.
-    func take(_ wanted: Int) {
-        account.bufferedBytes.add(wanted - byteCount)
-        byteCount = wanted
-    }
-
-    func release() { take(0) }
 }
 
 extension DriverError {

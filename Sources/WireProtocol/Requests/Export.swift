@@ -15,11 +15,7 @@ public struct ExportRequest: TransferRequest {
     public private(set) var target = Target()
     public private(set) var timeoutMilliseconds: Int64?
     public private(set) var maxRows: Int64?
-    public private(set) var format = ExportFormat.csv
-    /// Whether the first line has the names of the columns.
-    public private(set) var hasHeader = true
-    public private(set) var delimiter: UInt8?
-    public private(set) var null: UnsafeRawBufferPointer?
+    public private(set) var rowFormat = RowFormatFields()
     public private(set) var transfer = TransferFields()
 
     public init(_ data: UnsafeRawBufferPointer?) throws(DecodeError) {
@@ -33,18 +29,12 @@ public struct ExportRequest: TransferRequest {
                 timeoutMilliseconds = try fields.optionalPositive("timeout_ms")
             } else if name.equals("max_rows") {
                 maxRows = try fields.optionalPositive("max_rows")
-            } else if name.equals("format") {
-                format = try ExportFormat.read(&fields)
             } else if name.equals("relation") {
                 relation = try fields.optionalText("relation")
             } else if name.equals("namespace") {
                 namespace = try fields.optionalText("namespace")
-            } else if name.equals("header") {
-                hasHeader = try fields.optionalBool("header") ?? true
-            } else if name.equals("delimiter") {
-                delimiter = try Delimiter.read(&fields)
-            } else if name.equals("null") {
-                null = try fields.optionalText("null")
+            } else if try rowFormat.readField(name, from: &fields) {
+                continue
             } else if try target.readField(name, from: &fields) {
                 continue
             } else if try !transfer.readField(name, from: &fields) {
@@ -81,10 +71,9 @@ public struct ExportRequest: TransferRequest {
             parameters(&writer, &output)
         }
         target.write(&writer, &output)
-        writer.field("format", options.format.rawValue, into: &output)
-        if !options.hasHeader { writer.field("header", false, into: &output) }
-        writer.optional("delimiter", options.delimiter, into: &output)
-        writer.optional("null", options.null, into: &output)
+        RowFormatFields.write(
+            options.format, hasHeader: options.hasHeader, delimiter: options.delimiter, null: options.null, &writer,
+            &output)
         writer.optional("timeout_ms", options.timeoutMilliseconds, into: &output)
         writer.optional("max_rows", options.maxRows, into: &output)
         TransferFields.write(progressMilliseconds: options.progressMilliseconds, &writer, &output)

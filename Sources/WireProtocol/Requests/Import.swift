@@ -12,10 +12,7 @@ public struct ImportRequest: TransferRequest {
     public private(set) var namespace: UnsafeRawBufferPointer?
     /// Names of the columns for the fields of each line, in their order; of JSON, the keys that are taken.
     public private(set) var columns: [UnsafeRawBufferPointer]?
-    public private(set) var format = ExportFormat.csv
-    public private(set) var hasHeader = true
-    public private(set) var delimiter: UInt8?
-    public private(set) var null: UnsafeRawBufferPointer?
+    public private(set) var rowFormat = RowFormatFields()
     public private(set) var encoding: UnsafeRawBufferPointer?
     /// Whether the table is to be made.
     public private(set) var create = false
@@ -52,7 +49,9 @@ public struct ImportRequest: TransferRequest {
                 rejectedCountMax = try fields.optionalPositive("max_rejected") ?? 0
             } else if name.equals("timeout_ms") {
                 timeoutMilliseconds = try fields.optionalPositive("timeout_ms")
-            } else if try readFormatField(name, &fields) {
+            } else if name.equals("encoding") {
+                encoding = try fields.optionalText("encoding")
+            } else if try rowFormat.readField(name, from: &fields) {
                 continue
             } else if try target.readField(name, from: &fields) {
                 continue
@@ -64,25 +63,6 @@ public struct ImportRequest: TransferRequest {
         try target.check()
         try transfer.check()
         self.relation = relation
-    }
-
-    private mutating func readFormatField(
-        _ name: UnsafeRawBufferPointer, _ fields: inout FieldReader
-    ) throws(DecodeError) -> Bool {
-        if name.equals("format") {
-            format = try ExportFormat.read(&fields)
-        } else if name.equals("header") {
-            hasHeader = try fields.optionalBool("header") ?? true
-        } else if name.equals("delimiter") {
-            delimiter = try Delimiter.read(&fields)
-        } else if name.equals("null") {
-            null = try fields.optionalText("null")
-        } else if name.equals("encoding") {
-            encoding = try fields.optionalText("encoding")
-        } else {
-            return false
-        }
-        return true
     }
 
     private static func readColumns(_ fields: inout FieldReader) throws(DecodeError) -> [UnsafeRawBufferPointer] {
@@ -129,10 +109,9 @@ public struct ImportRequest: TransferRequest {
             writer.endArray(into: &output)
         }
         target.write(&writer, &output)
-        writer.field("format", options.format.rawValue, into: &output)
-        if !options.hasHeader { writer.field("header", false, into: &output) }
-        writer.optional("delimiter", options.delimiter, into: &output)
-        writer.optional("null", options.null, into: &output)
+        RowFormatFields.write(
+            options.format, hasHeader: options.hasHeader, delimiter: options.delimiter, null: options.null, &writer,
+            &output)
         writer.optional("encoding", options.encoding, into: &output)
         if options.create { writer.field("create", true, into: &output) }
         if options.isDryRun { writer.field("dry_run", true, into: &output) }
@@ -219,31 +198,5 @@ public struct ImportProgress: ReplyData {
         visitor.field("row_count", &rowCount)
         visitor.field("rejected_count", &rejectedCount)
         visitor.field(QueryFrame.more, &more)
-    }
-}
-
-/// What is between two fields of a line.
-enum Delimiter {
-    static func read(_ fields: inout FieldReader) throws(DecodeError) -> UInt8? {
-        let start = fields.reader.offset
-        guard let text = try fields.optionalText("delimiter") else { return nil }
-        guard text.count == 1, isPossible(text[0]) else {
-            throw DecodeError(
-                .outOfRange(
-                    field: "delimiter", wanted: "one character of ASCII, no letter, digit, quote, backslash or line end"
-                ),
-                at: start)
-        }
-        return text[0]
-    }
-    /// What stands behind a backslash in TSV has a meaning, as have quotes in CSV.
-    private static func isPossible(_ byte: UInt8) -> Bool {
-        switch byte {
-        case 0, 10, 13, UInt8(ascii: "\""), UInt8(ascii: "\\"), 0x80...0xff: false
-        case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-            UInt8(ascii: "a")...UInt8(ascii: "z"):
-            false
-        default: true
-        }
     }
 }

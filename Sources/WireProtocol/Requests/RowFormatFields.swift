@@ -1,0 +1,69 @@
+// The fields that `export` and `import` have in common: how rows stand in a file.
+
+internal import ByteBuffers
+
+/// How rows stand in a file.
+public struct RowFormatFields {
+    public private(set) var format = ExportFormat.csv
+    /// Whether the first line has the names of the columns.
+    public private(set) var hasHeader = true
+    public private(set) var delimiter: UInt8?
+    /// What stands for null.
+    public private(set) var null: UnsafeRawBufferPointer?
+
+    init() {}
+
+    /// Reads the value if the field is one of these; returns whether it is.
+    mutating func readField(_ name: UnsafeRawBufferPointer, from fields: inout FieldReader) throws(DecodeError) -> Bool
+    {
+        if name.equals("format") {
+            format = try ExportFormat.read(&fields)
+        } else if name.equals("header") {
+            hasHeader = try fields.optionalBool("header") ?? true
+        } else if name.equals("delimiter") {
+            delimiter = try Delimiter.read(&fields)
+        } else if name.equals("null") {
+            null = try fields.optionalText("null")
+        } else {
+            return false
+        }
+        return true
+    }
+
+    static func write(
+        _ format: ExportFormat, hasHeader: Bool, delimiter: String?, null: String?, _ writer: inout RequestWriter,
+        _ output: inout ByteBuffer
+    ) {
+        writer.field("format", format.rawValue, into: &output)
+        if !hasHeader { writer.field("header", false, into: &output) }
+        writer.optional("delimiter", delimiter, into: &output)
+        writer.optional("null", null, into: &output)
+    }
+}
+
+/// What is between two fields of a line.
+enum Delimiter {
+    static func read(_ fields: inout FieldReader) throws(DecodeError) -> UInt8? {
+        let start = fields.reader.offset
+        guard let text = try fields.optionalText("delimiter") else { return nil }
+        guard text.count == 1, isPossible(text[0]) else {
+            throw DecodeError(
+                .outOfRange(
+                    field: "delimiter", wanted: "one character of ASCII, no letter, digit, quote, backslash or line end"
+                ),
+                at: start)
+        }
+        return text[0]
+    }
+
+    /// What stands behind a backslash in TSV has a meaning, as have quotes in CSV.
+    private static func isPossible(_ byte: UInt8) -> Bool {
+        switch byte {
+        case 0, 10, 13, UInt8(ascii: "\""), UInt8(ascii: "\\"), 0x80...0xff: false
+        case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "a")...UInt8(ascii: "z"):
+            false
+        default: true
+        }
+    }
+}
