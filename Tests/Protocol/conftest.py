@@ -11,6 +11,7 @@ import pytest
 import daemon as daemon_module
 from daemon import Daemon, environment_for, short_directory
 from directories import directory  # noqa: F401
+from manager import Manager
 
 TABLES = itertools.count(1)
 
@@ -98,6 +99,24 @@ def limited(directory, start_daemon):
         return start_daemon(f"--config={config}", "--socket-mode=666", directory=directory)
 
     return start
+
+
+@pytest.fixture
+def manager(directory):
+    """Starts daemons under a service manager that keeps what they store; none of them may crash."""
+    made = []
+
+    def make(*flags, settings="", **options):
+        config = directory / "litebase.toml"
+        config.write_text(settings)
+        made.append(Manager(directory, f"--config={config}", *flags, **options))
+        return made[-1].start().wait_ready()
+
+    yield make
+    for instance in made:
+        log = instance.log()
+        instance.discard()
+        assert "Fatal error" not in log and "Crash" not in log, log[-4000:]
 
 
 @pytest.fixture(params=["msgpack", "lines"])

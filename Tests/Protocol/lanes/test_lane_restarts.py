@@ -10,29 +10,11 @@ import pytest
 
 from daemon import ENDLESS, counting, wait_until
 from lane import LaneClient, request
-from manager import Manager
 from transfers import hello, opened, outcome, send_with
 from wire import Client, ConnectionEnded, RequestFailed
 
 TERM, KILL = signal.SIGTERM, signal.SIGKILL
 ROUNDS = int(os.environ.get("LITEBASE_TEST_ROUNDS") or 25)
-
-
-@pytest.fixture
-def manager(directory):
-    made = []
-
-    def make(*flags, settings=""):
-        config = directory / "litebase.toml"
-        config.write_text(settings)
-        made.append(Manager(directory, f"--config={config}", *flags))
-        return made[-1].start().wait_ready()
-
-    yield make
-    for instance in made:
-        log = instance.log()
-        instance.discard()
-        assert "Fatal error" not in log and "Crash" not in log, log[-4000:]
 
 
 def kept(daemon, count):

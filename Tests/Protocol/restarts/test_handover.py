@@ -10,27 +10,9 @@ import time
 import pytest
 
 from daemon import ENDLESS, LITEBASE, counting, wait_until
-from manager import Manager
 from wire import ConnectionEnded, RequestFailed
 
 TERM, KILL = signal.SIGTERM, signal.SIGKILL
-
-
-@pytest.fixture
-def manager(directory):
-    made = []
-
-    def make(*flags, settings="", **options):
-        config = directory / "litebase.toml"
-        config.write_text(settings)
-        made.append(Manager(directory, f"--config={config}", *flags, **options))
-        return made[-1].start().wait_ready()
-
-    yield make
-    for instance in made:
-        log = instance.log()
-        instance.discard()
-        assert "Fatal error" not in log and "Crash" not in log, log[-4000:]
 
 
 def kept(manager, count):

@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from daemon import counting, wait_until
-from test_handover import kept, manager, settle  # noqa: F401
+from test_handover import kept, settle
 from transfers import hello, open_paths, opened, outcome, pass_bytes, send_with, transfer
 from wire import RequestFailed
 

@@ -10,7 +10,7 @@ import pytest
 
 from daemon import wait_until
 from identity import needs_root
-from test_handover import KILL, TERM, kept, manager, settle  # noqa: F401 - fixtures among them
+from test_handover import KILL, TERM, kept, settle
 from wire import Client, ConnectionEnded
 
 

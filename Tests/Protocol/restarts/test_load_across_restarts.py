@@ -8,7 +8,7 @@ import time
 import pytest
 
 from daemon import LITEBASE
-from test_handover import kept, manager  # noqa: F401
+from test_handover import kept
 
 
 def start(manager, *arguments):  # noqa: F811

@@ -4,10 +4,7 @@ import os
 
 import pytest
 
-from mariadb import MariaDB
-from postgresql import PostgreSQL
-from redis_server import Redis
-from transfers import hello, opened, outcome, send_with, transfer, transfer_fails
+from transfers import opened, outcome, send_with, transfer, transfer_fails
 from wire import RequestFailed
 
 # It starts database servers.
@@ -20,21 +17,6 @@ VALUES = {
            "{n},\"a,b\",,\"\",1,1.50,\\x00ff\r\n"),
 }
 HEADER = "n,t,z,e,b,d,x\r\n"
-
-
-@pytest.fixture(scope="module")
-def servers():
-    made = {"pg": PostgreSQL(), "my": MariaDB(), "cache": Redis()}
-    yield made
-    for server in made.values():
-        server.discard()
-
-
-@pytest.fixture
-def passing(servers, start_daemon, directory):
-    daemon = start_daemon(directory=directory, databases={name: server.url() for name, server in servers.items()})
-    with daemon.connect() as client:
-        yield hello(client)
 
 
 @pytest.mark.parametrize("name", VALUES)

@@ -6,30 +6,12 @@ import threading
 
 import pytest
 
-from mariadb import MariaDB
-from postgresql import PostgreSQL
-from redis_server import Redis
 from test_import import NASTY, import_fails, imported, written
-from transfers import hello, opened, outcome, send_with, transfer, transfer_fails
+from transfers import opened, outcome, send_with, transfer, transfer_fails
 from wire import RequestFailed
 
 # It starts database servers.
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def servers():
-    made = {"pg": PostgreSQL(), "my": MariaDB(), "cache": Redis()}
-    yield made
-    for server in made.values():
-        server.discard()
-
-
-@pytest.fixture
-def passing(servers, start_daemon, directory):
-    daemon = start_daemon(directory=directory, databases={name: server.url() for name, server in servers.items()})
-    with daemon.connect() as client:
-        yield hello(client)
 
 
 @pytest.fixture(params=["pg", "my"])
