@@ -6,6 +6,7 @@ import Glibc
 import LinuxSystem
 import LiteBaseTesting
 import Testing
+import WireProtocol
 
 @testable import Server
 
