@@ -97,6 +97,7 @@ REQUESTS = {
                "delimiter?": TEXT, "null?": TEXT, "encoding?": TEXT, "create?": FLAG, "dry_run?": FLAG,
                "atomic?": FLAG, "max_rejected?": POSITIVE, "timeout_ms?": POSITIVE, "descriptors": POSITIVE, "progress_ms?": POSITIVE},
     "backup": {"database?": TEXT, "timeout_ms?": POSITIVE, "descriptors": POSITIVE, "progress_ms?": POSITIVE},
+    "subscribe": {"database?": TEXT, "relations?": array(TEXT), "from?": TEXT, "delay_ms?": COUNT},
     "fetch": {"request": ID},
     "cancel": {"request": ID},
     "activity": {},
@@ -151,6 +152,10 @@ REPLIES = {
         "transaction?": TRANSACTION, "elapsed_us?": COUNT,
     },
     "backup": {"bytes": COUNT, "total_bytes?": COUNT, "more": FLAG, "elapsed_us?": COUNT},
+    "subscribe": {
+        "position": TEXT, "covers?": words("all_writers", "daemon_writers"), "relations?": array(TEXT), "schema?": FLAG, "resync?": FLAG,
+        "reason?": words("other_program", "begun_before", "replaced", "position_unknown", "too_many"), "more": FLAG,
+    },
     "cancel": {"cancelled": FLAG},
     "activity": {"entries": array({
         "connection": COUNT, "transport": words("socket", "shared_memory"), "uid": or_null(COUNT), "pid": or_null(COUNT), "user": or_null(TEXT), "session": or_null(TEXT),

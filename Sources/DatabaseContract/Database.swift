@@ -45,6 +45,8 @@ public protocol Database: AnyObject, Sendable {
     var serverState: ServerState? { get }
     /// Changes when the database has become another one, such as a file that was replaced.
     var contentNumber: UInt64 { get }
+    /// What tells its changes; `nil` for a database that cannot.
+    var changes: (any ChangeSource)? { get }
     /// Reports changes of the server's state that were held back before; to be called every few seconds.
     func tellServerChange()
     /// Writes what is not in its final place yet, before the process ends. `done` is called on any thread.
@@ -56,5 +58,6 @@ extension Database {
     public var poolLoad: PoolLoad? { nil }
     public var serverState: ServerState? { nil }
     public var contentNumber: UInt64 { 0 }
+    public var changes: (any ChangeSource)? { nil }
     public func tellServerChange() {}
 }

@@ -151,6 +151,7 @@ final class SQLiteWriter: @unchecked Sendable {
         execution.run.restart()
         guard (try? connection.execute("SAVEPOINT litebase")) != nil else { return false }
         connection.forgetInsertID()
+        let uncommitted = connection.uncommitted
         runStatement(execution)
         // COMMIT checks deferred foreign keys; here they must not make the others fail.
         let hasDeferredViolations = hasDeferredViolations
@@ -159,6 +160,7 @@ final class SQLiteWriter: @unchecked Sendable {
         let isFinal = execution.run.error?.code == .constraintViolation && !hasDeferredViolations
         if !isSound, !isFinal, connection.transaction == .active {
             guard (try? connection.execute("ROLLBACK TO litebase")) != nil else { return false }
+            connection.uncommitted = uncommitted
         }
         guard connection.transaction == .active, (try? connection.execute("RELEASE litebase")) != nil else {
             return false

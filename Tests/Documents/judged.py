@@ -103,6 +103,8 @@ PROTOCOL = [
              ends={'nc -U "${LITEBASE_SOCKET:-$XDG_RUNTIME_DIR/litebase/litebase.sock}"': 130}),
     Commands(begins="$ echo '{\"id\":1", varies=("timestamp", "elapsed")),
     Pasted(begins='{"id":2'),
+    Elsewhere(begins='{"id": 7, "type": "subscribe"',
+              test="Tests/Protocol/subscriptions/test_subscriptions.py::test_a_commit_is_told"),
     Elsewhere(begins="00 00 00 17", test="Tests/WireProtocolTests/DocumentationTests.swift::bytesAreThoseOfTheWriter"),
     Elsewhere(begins="00 00 00 47", test="Tests/WireProtocolTests/DocumentationTests.swift::bytesAreThoseOfTheWriter"),
 ]

@@ -192,6 +192,9 @@ final class Connection: EventSource {
         withOutputStorage {
             // Requests that arrived unnoticed deserve a reply; for a kept connection the next process gives it.
             if !handover.isKept { receive() }
+            for operation in inFlight.operations where operation.row.traits.contains(.isEndless) {
+                stop(operation, .shuttingDown)
+            }
             finishTurn()
         }
     }
