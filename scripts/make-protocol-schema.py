@@ -101,11 +101,12 @@ REQUESTS = {
     "fetch": {"request": ID},
     "cancel": {"request": ID},
     "activity": {},
+    "terminate": {"connection?": POSITIVE, "number?": POSITIVE, "session?": TEXT},
     "stats": {},
     "reload": {},
 }  # fmt: skip
 # What cannot be together.
-NOT_BOTH = {"db_connect": ("database", "url"), **{type: ("session", "database") for type in ("query", "batch", "describe", "catalog", "complete", "export", "import")}}
+NOT_BOTH = {"db_connect": ("database", "url"), "terminate": ("session", "connection"), **{type: ("session", "database") for type in ("query", "batch", "describe", "catalog", "complete", "export", "import")}}
 
 OPENED = {"open": COUNT, "opened": COUNT}
 POOL = {"value": COUNT, "open": COUNT, "used": COUNT, "waiting": COUNT}
@@ -158,10 +159,13 @@ REPLIES = {
     },
     "cancel": {"cancelled": FLAG},
     "activity": {"entries": array({
-        "connection": COUNT, "transport": words("socket", "shared_memory"), "uid": or_null(COUNT), "pid": or_null(COUNT), "user": or_null(TEXT), "session": or_null(TEXT),
+        "connection": COUNT, "number": or_null(COUNT), "transport": words("socket", "shared_memory"), "uid": or_null(COUNT), "pid": or_null(COUNT), "user": or_null(TEXT), "session": or_null(TEXT),
         "database": or_null(TEXT), "type": words(*REQUESTS, "session"), "sql": or_null(TEXT),
         "state": words("running", "queued", "waiting_for_client", "idle"), "transaction": TRANSACTION, "age_ms": COUNT,
     }), "truncated": FLAG},
+    "terminate": {
+        "connection": COUNT, "uid": or_null(COUNT), "pid": or_null(COUNT), "user": or_null(TEXT), "requests": COUNT, "sessions": COUNT, "closed": FLAG,
+    },
     "stats": {
         "uptime_ms": COUNT, "connections": OPENED, "sessions": OPENED, "lanes": OPENED, "requests_in_flight": COUNT, "requests": map_of(COUNT),
         "errors": map_of(COUNT), "bytes_received": COUNT, "bytes_sent": COUNT, "rows_sent": COUNT,

@@ -73,6 +73,8 @@ public enum StopReason: UInt8, Sendable {
     case databaseReplaced
     /// Its client has lost the right to use the database.
     case accessRevoked
+    /// An administrator has ended it, or its user on another connection.
+    case terminated
 }
 
 /// The kind of work.
@@ -324,6 +326,10 @@ extension DriverError {
             DriverError(
                 .permissionDenied, "A change of the configuration took away the right to do this.",
                 remedy: .listDatabases, sqlState: "42501")
+        case .terminated:
+            DriverError(
+                .cancelled, "The request was ended by an administrator, or by its user on another connection.",
+                hint: "The daemon's log says who has ended it.", sqlState: "57014")
         }
     }
     /// A backup of a database that is no file.

@@ -83,6 +83,7 @@ def seen(client, disable):
     ask("list_databases")
     session = ask("db_connect", database="default")["session"]
     ask("activity")
+    ask("terminate", session=ask("db_connect")["session"])
     # Before the catalog is read, and after it.
     ask("complete", sql="SELECT  FROM t", cursor=7)
     etag = ask("catalog", level="columns", max_rows=1, session=session)["etag"]

@@ -14,6 +14,7 @@ enum Request: Sendable {
     case listDatabases
     case stats
     case activity
+    case terminate(TerminationTarget)
     case reload
     case connect(SessionOptions)
     case disconnect(session: String)
@@ -35,6 +36,7 @@ enum Request: Sendable {
         case .listDatabases: ListDatabasesRequest.type
         case .stats: StatsRequest.type
         case .activity: ActivityRequest.type
+        case .terminate: TerminateRequest.type
         case .reload: ReloadRequest.type
         case .connect: ConnectRequest.type
         case .disconnect: DisconnectRequest.type
@@ -78,6 +80,7 @@ enum Request: Sendable {
                 client: introduction.name, notices: introduction.wantsNotices,
                 descriptors: introduction.sendsDescriptors,
                 sharedMemory: introduction.wantsSharedMemory, &writer, &output)
+        case .terminate(let target): target.write(&writer, &output)
         case .connect(let options): options.write(&writer, &output)
         case .disconnect(let session): DisconnectRequest.write(session: session, &writer, &output)
         case .query(let sql, let parameters, let target, let options, let isPaged, let wantsAllResults):
@@ -114,6 +117,17 @@ extension SessionOptions {
         switch source {
         case .database(let name): ConnectRequest.write(database: name, readOnly: isReadOnly, &writer, &output)
         case .url(let url): ConnectRequest.write(url: url, readOnly: isReadOnly, &writer, &output)
+        }
+    }
+}
+
+extension TerminationTarget {
+    fileprivate func write(_ writer: inout RequestWriter, _ output: inout ByteBuffer) {
+        switch self {
+        case .connection(let number): TerminateRequest.write(connection: number, &writer, &output)
+        case .request(let number, let connection):
+            TerminateRequest.write(number: number, connection: connection, &writer, &output)
+        case .session(let name): TerminateRequest.write(session: name, &writer, &output)
         }
     }
 }

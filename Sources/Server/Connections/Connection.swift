@@ -156,6 +156,8 @@ final class Connection: EventSource {
             if token == Self.continuationToken {
                 flow.continuationDidBegin()
                 continueTurn()
+            } else if token == Self.terminationToken {
+                disconnect()
             } else {
                 operationTimedOut(token)
             }

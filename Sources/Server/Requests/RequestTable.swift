@@ -36,6 +36,7 @@ extension RequestTable {
         RequestRow(
             ImportRequest.self, for: .users, [.isWork, .isKept, .mayQueue, .isStoppable, .takesDescriptors]),
         RequestRow(SubscribeRequest.self, for: .users, [.isWork, .isStoppable, .isEndless]),
+        RequestRow(TerminateRequest.self, for: .usersAndAdministrators),
     ]
 }
 
