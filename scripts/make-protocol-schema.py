@@ -96,7 +96,7 @@ REQUESTS = {
     "import": {"relation": TEXT, "namespace?": TEXT, **ON, "columns?": array(TEXT), "format?": words("csv", "tsv", "json", "jsonl"), "header?": FLAG,
                "delimiter?": TEXT, "null?": TEXT, "encoding?": TEXT, "create?": FLAG, "dry_run?": FLAG,
                "atomic?": FLAG, "max_rejected?": POSITIVE, "timeout_ms?": POSITIVE, "descriptors": POSITIVE, "progress_ms?": POSITIVE},
-    "backup": {"database?": TEXT, "timeout_ms?": POSITIVE, "descriptors": POSITIVE, "progress_ms?": POSITIVE},
+    **dict.fromkeys(("backup", "restore"), {"database?": TEXT, "timeout_ms?": POSITIVE, "descriptors": POSITIVE, "progress_ms?": POSITIVE}),
     "fetch": {"request": ID},
     "cancel": {"request": ID},
     "activity": {},
@@ -150,7 +150,7 @@ REPLIES = {
         "rejected?": array({"line": COUNT, "reason": TEXT}), "columns?": array({"name": TEXT, "type": or_null(TEXT)}), "sql?": TEXT,
         "transaction?": TRANSACTION, "elapsed_us?": COUNT,
     },
-    "backup": {"bytes": COUNT, "total_bytes?": COUNT, "more": FLAG, "elapsed_us?": COUNT},
+    **dict.fromkeys(("backup", "restore"), {"bytes": COUNT, "total_bytes?": COUNT, "more": FLAG, "elapsed_us?": COUNT}),
     "cancel": {"cancelled": FLAG},
     "activity": {"entries": array({
         "connection": COUNT, "transport": words("socket", "shared_memory"), "uid": or_null(COUNT), "pid": or_null(COUNT), "user": or_null(TEXT), "session": or_null(TEXT),

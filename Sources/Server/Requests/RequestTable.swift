@@ -35,6 +35,7 @@ extension RequestTable {
         RequestRow(CompleteRequest.self, for: .users, [.isWork]),
         RequestRow(
             ImportRequest.self, for: .users, [.isWork, .isKept, .mayQueue, .isStoppable, .takesDescriptors]),
+        RequestRow(RestoreRequest.self, for: .users, [.isWork, .isKept, .isStoppable, .takesDescriptors]),
     ]
 }
 
