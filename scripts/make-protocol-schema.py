@@ -96,8 +96,8 @@ REQUESTS = {
     "import": {"relation": TEXT, "namespace?": TEXT, **ON, "columns?": array(TEXT), "format?": words("csv", "tsv", "json", "jsonl"), "header?": FLAG,
                "delimiter?": TEXT, "null?": TEXT, "encoding?": TEXT, "create?": FLAG, "dry_run?": FLAG,
                "atomic?": FLAG, "max_rejected?": POSITIVE, "timeout_ms?": POSITIVE, "descriptors": POSITIVE, "progress_ms?": POSITIVE},
-    "backup": {"database?": TEXT, "timeout_ms?": POSITIVE, "descriptors": POSITIVE, "progress_ms?": POSITIVE},
     "subscribe": {"database?": TEXT, "relations?": array(TEXT), "from?": TEXT, "delay_ms?": COUNT},
+    **dict.fromkeys(("backup", "restore"), {"database?": TEXT, "timeout_ms?": POSITIVE, "descriptors": POSITIVE, "progress_ms?": POSITIVE}),
     "fetch": {"request": ID},
     "cancel": {"request": ID},
     "activity": {},
@@ -157,6 +157,7 @@ REPLIES = {
         "position": TEXT, "covers?": words("all_writers", "daemon_writers"), "relations?": array(TEXT), "schema?": FLAG, "resync?": FLAG,
         "reason?": words("other_program", "begun_before", "replaced", "position_unknown", "too_many"), "more": FLAG,
     },
+    **dict.fromkeys(("backup", "restore"), {"bytes": COUNT, "total_bytes?": COUNT, "more": FLAG, "elapsed_us?": COUNT}),
     "cancel": {"cancelled": FLAG},
     "activity": {"entries": array({
         "connection": COUNT, "number": or_null(COUNT), "transport": words("socket", "shared_memory"), "uid": or_null(COUNT), "pid": or_null(COUNT), "user": or_null(TEXT), "session": or_null(TEXT),

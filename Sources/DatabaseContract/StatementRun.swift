@@ -89,6 +89,9 @@ public enum RunKind: Sendable {
     case backup
     /// Writes rows of a file into a table; the text is that of the engine's `RowLoading`. Only of an engine whose runs write blocks.
     case load(RowLoad)
+    /// Gives the database the content of a file that its `Database` has made and that was checked; without a statement. Everybody
+    /// sees the former content until its end, and the new one then.
+    case restore(any RestoredFile)
 
     package var isDescription: Bool { if case .describe = self { true } else { false } }
 }

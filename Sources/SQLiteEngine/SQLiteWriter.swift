@@ -67,6 +67,7 @@ final class SQLiteWriter: @unchecked Sendable {
         case .batch(let isAtomic):
             SQLiteBatch(execution, connection).run(isAtomic: isAtomic)
         case .load(let load): SQLiteLoad(execution, connection, load).run()
+        case .restore(let file): SQLiteRestore(execution, connection, file).run()
         // Done where the request was received.
         case .describe, .backup: break
         }

@@ -12,7 +12,8 @@ import Testing
         #filePath.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 } + "/Snapshots"
 
     static let names = [
-        "litebase", "ping", "query", "export", "import", "copy", "backup", "shell", "run", "history", "databases",
+        "litebase", "ping", "query", "export", "import", "copy", "backup", "restore", "shell", "run", "history",
+        "databases",
         "catalog", "status",
         "reload",
         "config",
@@ -27,6 +28,7 @@ import Testing
         case "import": LiteBaseCommand.helpMessage(for: ImportCommand.self, columns: columns)
         case "export": LiteBaseCommand.helpMessage(for: ExportCommand.self, columns: columns)
         case "backup": LiteBaseCommand.helpMessage(for: BackupCommand.self, columns: columns)
+        case "restore": LiteBaseCommand.helpMessage(for: RestoreCommand.self, columns: columns)
         case "shell": LiteBaseCommand.helpMessage(for: ShellCommand.self, columns: columns)
         case "run": LiteBaseCommand.helpMessage(for: RunCommand.self, columns: columns)
         case "history": LiteBaseCommand.helpMessage(for: HistoryCommand.self, columns: columns)

@@ -249,6 +249,9 @@ HELP = {
             "litebase copy geo/city archive --create --dry-run", "litebase copy geo/city archive/city_2026 --create --atomic")})],
     "litebase backup --help": [Commands(begins="litebase backup", left_out={
         "litebase backup --all /var/backups/litebase --keep 14": "Tests/CommandLine/test_transfers.py copies all, elsewhere"})],
+    "litebase restore --help": [Commands(begins="litebase restore", left_out={
+        line: "Tests/CommandLine/test_transfers.py restores files, and standard input" for line in (
+            "litebase restore geo geo-copy.db", "zstd -dc geo.db.zst | litebase restore geo - --yes")})],
     "litebase shell --help": [Commands(begins="litebase shell", types={
         **LEAVES, "litebase shell --database geo --read-only": (Typed(".quit\n"),)})],
     "litebase config add-database --help": [Commands(begins="sudo litebase config", left_out={

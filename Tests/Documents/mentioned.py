@@ -59,6 +59,7 @@ LEFT_OUT = {
     "litebase config": PART, "systemctl status": PART, "sudo litebase config add-database": PART,
     **dict.fromkeys(["litebase backup -d music music.db", "litebase backup --all /var/backups/litebase --keep 7"],
                     "Tests/CommandLine/test_transfers.py makes copies"),
+    "litebase restore music music.db": "Tests/CommandLine/test_transfers.py restores files, and standard input",
     **dict.fromkeys(["systemctl enable --now litebase-backup.timer", "systemctl list-timers litebase-backup.timer"],
                     "the units are examples, which have to be installed first"),
     "litebase export": PART, "litebase import": PART, "litebase copy": PART, "pg_dump -Fc": PART, "mariadb-dump --single-transaction": PART,

@@ -76,6 +76,10 @@ def seen(client, disable):
         with tempfile.NamedTemporaryFile() as file:
             found[type] = set(passing(type, file.fileno(), **data))
     with tempfile.NamedTemporaryFile() as file:
+        passing("backup", file.fileno())
+        file.seek(0)
+        found["restore"] = set(passing("restore", file.fileno()))
+    with tempfile.NamedTemporaryFile() as file:
         file.write(b"x\n1\n2,3\n")
         file.seek(0)
         found["import"] = keys(passing("import", file.fileno(), relation="imported", create=True, max_rejected=1))

@@ -24,6 +24,7 @@ enum Request: Sendable {
     case complete(CompletionPlace, Target)
     case catalog(level: String, Target, CatalogOptions)
     case backup(database: String?, progressMilliseconds: Int64?)
+    case restore(database: String?, timeout: Duration?, progressMilliseconds: Int64?)
     case export(sql: String, Parameters, Target, ExportRequest.Options)
     case importRows(relation: String, Target, ImportRequest.Options)
     case fetch(id: Int64)
@@ -46,6 +47,7 @@ enum Request: Sendable {
         case .complete: CompleteRequest.type
         case .catalog: CatalogRequest.type
         case .backup: BackupRequest.type
+        case .restore: RestoreRequest.type
         case .export: ExportRequest.type
         case .importRows: ImportRequest.type
         case .fetch: FetchRequest.type
@@ -101,7 +103,11 @@ enum Request: Sendable {
         case .catalog(let level, let target, let options):
             CatalogRequest.write(level: level, target: target, options: options.wireOptions, &writer, &output)
         case .backup(let database, let progress):
-            BackupRequest.write(database: database, progressMilliseconds: progress, &writer, &output)
+            DatabaseFileFields.write(database: database, progressMilliseconds: progress, &writer, &output)
+        case .restore(let database, let timeout, let progress):
+            DatabaseFileFields.write(
+                database: database, timeoutMilliseconds: timeout?.timeoutMilliseconds, progressMilliseconds: progress,
+                &writer, &output)
         case .export(let sql, let parameters, let target, let options):
             ExportRequest.write(
                 sql: sql, parameters: parameters.writing, target: target, options: options, &writer, &output)

@@ -37,6 +37,7 @@ extension RequestTable {
             ImportRequest.self, for: .users, [.isWork, .isKept, .mayQueue, .isStoppable, .takesDescriptors]),
         RequestRow(SubscribeRequest.self, for: .users, [.isWork, .isStoppable, .isEndless]),
         RequestRow(TerminateRequest.self, for: .usersAndAdministrators),
+        RequestRow(RestoreRequest.self, for: .users, [.isWork, .isKept, .isStoppable, .takesDescriptors]),
     ]
 }
 
