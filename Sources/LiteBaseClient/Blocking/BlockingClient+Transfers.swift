@@ -10,6 +10,8 @@ public enum RowFileFormat: String, CaseIterable, Sendable {
     case json
     /// An object on each line.
     case jsonl
+    /// The stream of Arrow's IPC format. Only written.
+    case arrow
 }
 
 /// How an export is made.
@@ -23,6 +25,8 @@ public struct ExportOptions: Sendable {
     public var delimiter: String?
     /// What stands for null in them; `nil`: nothing, or `\N`.
     public var null: String?
+    /// Of Arrow: columns that are to be text, whatever their values are.
+    public var textColumns: [String] = []
     public var maxRows: Int64?
     /// The daemon gives up after that time of work.
     public var timeout: Duration?
@@ -82,6 +86,7 @@ extension BlockingClient {
         wanted.hasHeader = options.hasHeader
         wanted.delimiter = options.delimiter
         wanted.null = options.null
+        wanted.textColumns = options.textColumns
         wanted.maxRows = options.maxRows
         wanted.timeoutMilliseconds = options.timeout.map { max(1, $0.milliseconds) }
         return try transfer(.export(sql: sql, parameters, .database(options.database), wanted), to: descriptor)

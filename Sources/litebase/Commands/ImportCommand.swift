@@ -179,6 +179,20 @@ enum TransferProgressText {
     }
 }
 
+/// What the daemon reads.
+enum FileFormat: String, CaseIterable, ExpressibleByArgument {
+    case csv, tsv, json, jsonl
+
+    var forDaemon: RowFileFormat {
+        switch self {
+        case .csv: .csv
+        case .tsv: .tsv
+        case .json: .json
+        case .jsonl: .jsonl
+        }
+    }
+}
+
 extension FileFormat {
     /// By the end of a file's name.
     init?(ofFile path: String) {
