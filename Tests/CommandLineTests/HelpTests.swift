@@ -17,7 +17,7 @@ import Testing
         "catalog", "status",
         "reload",
         "config",
-        "add-database", "remove-database", "check", "top", "cancel", "bench", "completions",
+        "list", "show", "test", "add-database", "remove-database", "check", "top", "cancel", "bench", "completions",
     ]
 
     private static func help(_ name: String, columns: Int) -> String {
@@ -37,6 +37,9 @@ import Testing
         case "status": LiteBaseCommand.helpMessage(for: StatusCommand.self, columns: columns)
         case "reload": LiteBaseCommand.helpMessage(for: ReloadCommand.self, columns: columns)
         case "config": LiteBaseCommand.helpMessage(for: ConfigCommand.self, columns: columns)
+        case "list": LiteBaseCommand.helpMessage(for: ListConfigurationCommand.self, columns: columns)
+        case "show": LiteBaseCommand.helpMessage(for: ShowConfigurationCommand.self, columns: columns)
+        case "test": LiteBaseCommand.helpMessage(for: TestConfigurationCommand.self, columns: columns)
         case "add-database": LiteBaseCommand.helpMessage(for: AddDatabaseCommand.self, columns: columns)
         case "remove-database": LiteBaseCommand.helpMessage(for: RemoveDatabaseCommand.self, columns: columns)
         case "check": LiteBaseCommand.helpMessage(for: CheckConfigurationCommand.self, columns: columns)
