@@ -12,11 +12,12 @@ import Testing
         #filePath.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 } + "/Snapshots"
 
     static let names = [
-        "litebase", "ping", "query", "export", "import", "copy", "backup", "shell", "run", "history", "databases",
+        "litebase", "ping", "query", "export", "import", "copy", "backup", "restore", "shell", "run", "history",
+        "databases",
         "catalog", "status",
         "reload",
         "config",
-        "add-database", "remove-database", "check", "top", "bench", "completions",
+        "add-database", "remove-database", "check", "top", "cancel", "bench", "completions",
     ]
 
     private static func help(_ name: String, columns: Int) -> String {
@@ -27,7 +28,10 @@ import Testing
         case "import": LiteBaseCommand.helpMessage(for: ImportCommand.self, columns: columns)
         case "export": LiteBaseCommand.helpMessage(for: ExportCommand.self, columns: columns)
         case "backup": LiteBaseCommand.helpMessage(for: BackupCommand.self, columns: columns)
+        case "restore": LiteBaseCommand.helpMessage(for: RestoreCommand.self, columns: columns)
         case "shell": LiteBaseCommand.helpMessage(for: ShellCommand.self, columns: columns)
+        case "run": LiteBaseCommand.helpMessage(for: RunCommand.self, columns: columns)
+        case "history": LiteBaseCommand.helpMessage(for: HistoryCommand.self, columns: columns)
         case "databases": LiteBaseCommand.helpMessage(for: DatabasesCommand.self, columns: columns)
         case "catalog": LiteBaseCommand.helpMessage(for: CatalogCommand.self, columns: columns)
         case "status": LiteBaseCommand.helpMessage(for: StatusCommand.self, columns: columns)
@@ -37,6 +41,7 @@ import Testing
         case "remove-database": LiteBaseCommand.helpMessage(for: RemoveDatabaseCommand.self, columns: columns)
         case "check": LiteBaseCommand.helpMessage(for: CheckConfigurationCommand.self, columns: columns)
         case "top": LiteBaseCommand.helpMessage(for: TopCommand.self, columns: columns)
+        case "cancel": LiteBaseCommand.helpMessage(for: CancelCommand.self, columns: columns)
         case "bench": LiteBaseCommand.helpMessage(for: BenchCommand.self, columns: columns)
         case "completions": LiteBaseCommand.helpMessage(for: CompletionsCommand.self, columns: columns)
         default: LiteBaseCommand.helpMessage(columns: columns)

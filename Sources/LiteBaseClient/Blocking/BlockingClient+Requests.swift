@@ -121,6 +121,13 @@ extension BlockingClient {
         Activity(try reply(to: .activity).data)
     }
 
+    /// Ends a request, a session or a connection of the caller's user; an administrator, of anybody.
+    /// - Throws: `ClientError.server` with the code `targetNotFound` if there is none that the caller may end.
+    @discardableResult
+    public func terminate(_ target: TerminationTarget) throws(ClientError) -> TerminationResult {
+        TerminationResult(try reply(to: .terminate(target)).data)
+    }
+
     /// Makes the daemon read its configuration again; returns when the new one is in force. For administrators.
     /// - Throws: `ClientError.server` with the code `configurationInvalid`, and all that is wrong in its `detail`.
     @discardableResult

@@ -1,4 +1,4 @@
-// Requests whose data go into a file: the daemon writes to a descriptor that the client passes.
+// Requests whose data go into a file, or come from one: the daemon writes to a descriptor that the client passes, or reads it.
 
 internal import LinuxSystem
 internal import WireProtocol
@@ -34,7 +34,7 @@ public struct ExportOptions: Sendable {
     public init() {}
 }
 
-/// What a transfer has written.
+/// What a transfer has written or read.
 public struct TransferResult: Sendable {
     public let byteCount: Int64
     /// Of an export.
@@ -54,6 +54,27 @@ extension BlockingClient {
     /// - Throws: `ClientError.server`; the file may have a part of the data then.
     public func backup(_ database: String? = nil, to descriptor: Int32) throws(ClientError) -> TransferResult {
         try transfer(.backup(database: database, progressMilliseconds: nil), to: descriptor)
+    }
+
+    /// Gives a SQLite database the content of an open file or pipe: a copy that `backup` has made, or any other database file that
+    /// stands by itself.
+    ///
+    /// Programs that have the database open see the former content until this returns, and then the new one. The daemon reads files
+    /// and pipes itself; anything else this process reads.
+    /// - Parameters:
+    ///   - database: its name; `nil` is the default one.
+    ///   - descriptor: open for reading; the caller owns it. It is read from where it stands to its end.
+    ///   - timeout: the daemon gives up after that time of work.
+    ///   - progress: called now and then while the file is read; after that it is checked and written.
+    /// - Returns: how much was read; the database is on the disk then.
+    /// - Throws: `ClientError.server`; the database is as it was then, unless the code is `outcomeUnknown`.
+    public func restore(
+        _ database: String? = nil, from descriptor: Int32, timeout: Duration? = nil,
+        progress: ((TransferStatus) -> Void)? = nil
+    ) throws(ClientError) -> TransferResult {
+        let milliseconds = progress == nil ? nil : ImportOptions.progressMilliseconds
+        let request = Request.restore(database: database, timeout: timeout, progressMilliseconds: milliseconds)
+        return try wait(for: try startReading(request, from: descriptor), progress)
     }
 
     /// Writes the rows of a statement into an open file or pipe; as `backup` does.
@@ -104,10 +125,16 @@ extension BlockingClient {
         }
     }
 
-    private func wait(for id: Int64) throws(ClientError) -> TransferResult {
+    private func wait(
+        for id: Int64, _ progress: ((TransferStatus) -> Void)? = nil
+    ) throws(ClientError) -> TransferResult {
         while true {
             switch try next(id, until: nil) {
-            case .rows, .resultEnd, .progress: break
+            case .rows, .resultEnd: break
+            case .progress(let data):
+                let status = TransferProgress(data)
+                progress?(
+                    TransferStatus(byteCount: status.byteCount, totalByteCount: status.totalByteCount, rowCount: 0))
             case .finished(let reply):
                 let answer = ExportReply(reply.data)
                 return TransferResult(

@@ -155,6 +155,23 @@ struct RequestError: Error {
         ).with { $0.sqlState = "42501" }
     }
 
+    /// A session that somebody has ended who may.
+    static func sessionTerminated(_ name: UnsafeRawBufferPointer) -> RequestError {
+        RequestError(
+            .sessionNotFound,
+            "The session \"\(printable(name))\" was ended by an administrator, or by its user on another connection; "
+                + "an open transaction was rolled back.",
+            hint: "The daemon's log says who has ended it."
+        ).with { $0.sqlState = "57P01" }  // admin_shutdown (PostgreSQL, appendix A)
+    }
+
+    /// Nothing that is called so, or nothing that the caller may know of.
+    static func targetNotFound(_ name: String) -> RequestError {
+        RequestError(
+            .targetNotFound, "There is no \(name) that you may end.",
+            hint: "It may have ended. \"activity\" ('litebase top') lists what there is.")
+    }
+
     /// A request without a reply when its process ended.
     static func outcomeUnknown(_ sessions: String?) -> RequestError {
         RequestError(
