@@ -50,7 +50,7 @@ def by_rows(db, sql, parameters=None):
         "CASE WHEN x % 3 THEN x END AS i, CASE WHEN x % 5 THEN 'é' || x END AS t, NULL AS n",
         "zeroblob(x % 7) AS b, x AS x, x AS x",
         "CASE x WHEN 2 THEN 0.5 ELSE x END AS both",
-        "'' AS \"\", 1 AS \"é\"",
+        '\'\' AS "", 1 AS "é"',
     ],
 )
 def test_tables_are_the_same(connect, made, columns):
@@ -58,8 +58,11 @@ def test_tables_are_the_same(connect, made, columns):
     sql = f"{COUNT} SELECT {columns} FROM c"
     cursor = db.execute(sql)
     table = cursor.fetch_arrow_table()
-    assert made == [table] and cursor.rowcount == ROWS and cursor.fetchone() is None
-    assert table.equals(by_rows(db, sql)) and len(made) == 1
+    assert made == [table]
+    assert cursor.rowcount == ROWS
+    assert cursor.fetchone() is None
+    assert table.equals(by_rows(db, sql))
+    assert len(made) == 1
     assert table.num_rows == ROWS
 
 
@@ -68,8 +71,11 @@ def test_frames_are_made_of_them(connect, made):
     db = connect()
     sql = f"{COUNT} SELECT x, 'row ' || x AS name FROM c"
     frame, other = db.execute(sql).fetch_df(), db.execute(sql).fetch_polars()
-    assert len(made) == 2 and isinstance(frame, pandas.DataFrame) and isinstance(other, polars.DataFrame)
-    assert frame.x.sum() == other["x"].sum() == ROWS * (ROWS + 1) // 2 and frame.name.iloc[-1] == other["name"][-1] == f"row {ROWS}"
+    assert len(made) == 2
+    assert isinstance(frame, pandas.DataFrame)
+    assert isinstance(other, polars.DataFrame)
+    assert frame.x.sum() == other["x"].sum() == ROWS * (ROWS + 1) // 2
+    assert frame.name.iloc[-1] == other["name"][-1] == f"row {ROWS}"
 
 
 @pytest.mark.parametrize("place", [5, ROWS - 1])
@@ -82,14 +88,21 @@ def test_values_that_do_not_fit(connect, made, place, value):
         db.execute(sql).fetch_arrow_table()
     assert len(made) == 1
     table = db.execute(sql).fetch_arrow_table(on_mismatch="text")
-    assert table.schema.field("v").type == pa.string() and table.num_rows == ROWS
+    assert table.schema.field("v").type == pa.string()
+    assert table.num_rows == ROWS
     assert table.equals(db.execute(f"{sql} LIMIT {ROWS}").fetch_arrow_table(on_mismatch="text"))
     assert db.execute("SELECT 1").fetchone() == (1,)
 
 
 def test_integers_before_a_real(connect, made):
-    table = connect().execute(f"{COUNT} SELECT CASE x WHEN {ROWS} THEN 0.5 ELSE x END AS v, zeroblob(100) AS b FROM c").fetch_arrow_table()
-    assert table.schema.field("v").type == pa.float64() and table.column("v")[ROWS - 1].as_py() == 0.5 and len(made) == 1
+    table = (
+        connect()
+        .execute(f"{COUNT} SELECT CASE x WHEN {ROWS} THEN 0.5 ELSE x END AS v, zeroblob(100) AS b FROM c")
+        .fetch_arrow_table()
+    )
+    assert table.schema.field("v").type == pa.float64()
+    assert table.column("v")[ROWS - 1].as_py() == 0.5
+    assert len(made) == 1
 
 
 def test_only_what_nobody_has_seen_is_made_anew(connect, made):
@@ -108,9 +121,10 @@ def test_only_what_nobody_has_seen_is_made_anew(connect, made):
 def test_what_writes_runs_once(connect, made):
     db = connect(autocommit=True)
     db.execute("CREATE TABLE t (x)")
-    table = db.execute(f"WITH n AS (SELECT 1) INSERT INTO t SELECT value FROM json_each(?) RETURNING x", (str(list(range(ROWS))),))
+    table = db.execute("WITH n AS (SELECT 1) INSERT INTO t SELECT value FROM json_each(?) RETURNING x", (str(list(range(ROWS))),))
     assert table.fetch_arrow_table().num_rows == ROWS
-    assert db.execute("SELECT count(*) FROM t").fetchone() == (ROWS,) and made == []
+    assert db.execute("SELECT count(*) FROM t").fetchone() == (ROWS,)
+    assert made == []
 
 
 def test_a_slow_start_is_not_repeated(connect, made, monkeypatch):
@@ -123,7 +137,8 @@ def test_within_a_transaction(connect, made):
     db = connect()
     db.execute("CREATE TABLE t (x INTEGER)")
     db.execute(f"INSERT INTO t {COUNT} SELECT x FROM c")
-    assert db.execute("SELECT x FROM t").fetch_arrow_table().num_rows == ROWS and len(made) == 1
+    assert db.execute("SELECT x FROM t").fetch_arrow_table().num_rows == ROWS
+    assert len(made) == 1
     assert db.in_transaction
     db.rollback()
 
@@ -133,16 +148,22 @@ def test_parameters_are_those_of_the_execution(connect, made):
     cursor = connect().execute(f"{COUNT} SELECT x + ? AS x, ? AS t FROM c", parameters)
     parameters[:] = [100, "b"]
     table = cursor.fetch_arrow_table()
-    assert len(made) == 1 and table.column("x")[0].as_py() == 2 and table.column("t")[0].as_py() == "a"
+    assert len(made) == 1
+    assert table.column("x")[0].as_py() == 2
+    assert table.column("t")[0].as_py() == "a"
     named = connect().execute(f"{COUNT} SELECT x + :n AS x FROM c", {"n": 1}).fetch_arrow_table()
-    assert len(made) == 2 and named.column("x")[0].as_py() == 2
+    assert len(made) == 2
+    assert named.column("x")[0].as_py() == 2
 
 
 def test_an_error_on_the_way(connect, made):
     db = connect()
     with pytest.raises(litebase.Error, match="overflow"):
-        db.execute(f"{COUNT} SELECT abs(CASE x WHEN {ROWS} THEN -9223372036854775807 - 1 ELSE x END) AS v FROM c").fetch_arrow_table()
-    assert made == [None] and db.execute("SELECT 1").fetchone() == (1,)
+        db.execute(
+            f"{COUNT} SELECT abs(CASE x WHEN {ROWS} THEN -9223372036854775807 - 1 ELSE x END) AS v FROM c"
+        ).fetch_arrow_table()
+    assert made == [None]
+    assert db.execute("SELECT 1").fetchone() == (1,)
 
 
 def test_a_time_limit_and_a_cancellation(connect, made):
@@ -157,7 +178,8 @@ def test_a_time_limit_and_a_cancellation(connect, made):
     with pytest.raises(litebase.Cancelled):
         cursor.fetch_arrow_table()
     timer.join()
-    assert db.execute("SELECT 1").fetchone() == (1,) and len(made) == 2
+    assert db.execute("SELECT 1").fetchone() == (1,)
+    assert len(made) == 2
 
 
 def test_an_interruption(connect, monkeypatch):
@@ -174,7 +196,8 @@ def test_an_interruption(connect, monkeypatch):
         db.execute(ENDLESS).fetch_arrow_table()
     monkeypatch.setattr(_arrow, "read_stream", read)
     began = time.monotonic()
-    assert db.execute("SELECT 1").fetchone() == (1,) and time.monotonic() - began < 10
+    assert db.execute("SELECT 1").fetchone() == (1,)
+    assert time.monotonic() - began < 10
 
 
 def test_a_daemon_that_dies(own_daemon, made):
