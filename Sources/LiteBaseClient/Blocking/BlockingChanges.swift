@@ -61,7 +61,8 @@ public final class BlockingChanges {
         switch event {
         case .change(let data): return data
         case .failed(let error): throw error
-        case .rows, .resultEnd, .progress, .finished: throw .protocolViolation("a subscription has ended without a reason")
+        case .rows, .resultEnd, .progress, .finished:
+            throw .protocolViolation("a subscription has ended without a reason")
         }
     }
 }
