@@ -1,6 +1,8 @@
 """Files that the daemon writes: what is in them, and what becomes of files, descriptors and threads when something ends early."""
 
 import asyncio
+import contextlib
+import functools
 import gc
 import gzip
 import io
@@ -36,19 +38,35 @@ def nothing_stays():
         except FileNotFoundError:
             return False
 
-    before, threads = open_now(), threading.active_count()
+    def threads_now():
+        return len(os.listdir("/proc/self/task"))
+
+    before, threads = open_now(), threads_now()
     yield
     deadline = time.monotonic() + 5
     gc.collect()
-    while (open_now() != before or threading.active_count() > threads) and time.monotonic() < deadline:
+    while (open_now() != before or threads_now() > threads) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert open_now() == before
-    assert threading.active_count() <= threads
+    assert threads_now() <= threads
 
 
 @pytest.fixture
 def db(connect):
     return connect(autocommit=True)
+
+
+@pytest.fixture
+def wait_for():
+    """Waits until something is true; fails after ten seconds."""
+
+    def wait(condition, what):
+        deadline = time.monotonic() + 10
+        while not condition():
+            assert time.monotonic() < deadline, what
+            time.sleep(0.002)
+
+    return wait
 
 
 @pytest.mark.parametrize(
@@ -273,34 +291,65 @@ def test_another_thread_cancels(db, tmp_path):
         db.export(ENDLESS_ROWS, tmp_path / "a.csv")
 
 
-def test_interruptions_at_any_moment_leave_a_connection_that_works(db, connect):
-    class Interrupted(BaseException):
-        pass
+class Interrupted(BaseException):
+    pass
+
+
+@pytest.fixture
+def interrupted():
+    """Runs something that a signal handler leaves after so many seconds, wherever it is by then."""
 
     def interrupt(number, frame):
         raise Interrupted
 
-    chance = random.Random(seed := random.randrange(1 << 32))
+    def run(seconds, action):
+        try:
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+            action()
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
     former = signal.signal(signal.SIGALRM, interrupt)
+    yield run
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, former)
+
+
+@pytest.fixture
+def without_unnamed_files(monkeypatch):
+    """As on a file system that has none: O_DIRECTORY alone is refused for writing."""
+    monkeypatch.setattr(os, "O_TMPFILE", os.O_DIRECTORY)
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_interruptions_at_any_moment_leave_no_file_and_a_connection_that_works(
+    db, connect, tmp_path, interrupted, named, request, wait_for
+):
+    if named:
+        request.getfixturevalue("without_unnamed_files")
+    chance = random.Random(seed := random.randrange(1 << 32))
+    rounds = int(os.environ.get("LITEBASE_TEST_INTERRUPTIONS", "100"))
+    path = tmp_path / "a.csv"
     working = 0
-    try:
-        for _ in range(100):
-            if db.closed:
-                db = connect(autocommit=True)
-            try:
-                signal.setitimer(signal.ITIMER_REAL, chance.uniform(0.0005, 0.02))
-                # Not into a path: what a handler raises while the file is opened or removed may leave the unnamed part of it.
-                db.export(ENDLESS_ROWS, open(os.devnull, "wb", 0))  # noqa: SIM115
-            except (Interrupted, litebase.Error):
-                pass
-            finally:
-                signal.setitimer(signal.ITIMER_REAL, 0)
-            if not db.closed:
-                working += db.execute("SELECT 7").fetchone() == (7,)
-        assert working > 50, seed
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, former)
+    for turn in range(rounds):
+        if db.closed:
+            db = connect(autocommit=True)
+        file = path if turn % 2 else open(os.devnull, "wb", 0)  # noqa: SIM115
+        # Of four rounds with a path, three are about its beginning and its end. None is endless: finalizers ignore exceptions.
+        sql, seconds = (CITIES, 0.003) if turn % 8 > 1 and turn % 2 else (ENDLESS_ROWS + " LIMIT 1000000", 0.02)
+        export = functools.partial(db.export, sql, file, overwrite=turn % 4 == 1)
+        with contextlib.suppress(Interrupted, litebase.Error, FileExistsError):
+            interrupted(chance.uniform(0.000_05, seconds), export)
+        # The thread that removes what nobody has any more needs a moment.
+        del file, export
+        wait_for(lambda: {entry.name for entry in tmp_path.iterdir()} <= {"a.csv"}, f"no part is left, seed {seed}")
+        if path.exists():
+            assert path.read_bytes().endswith((AS_CSV, b"\r\n1000000\r\n")), seed
+        if turn % 4 == 3:
+            path.unlink(missing_ok=True)
+        if not db.closed:
+            working += db.execute("SELECT 7").fetchone() == (7,)
+    assert working > rounds // 2, seed
 
 
 def test_a_daemon_that_dies_leaves_no_part_of_a_file(own_daemon, tmp_path):

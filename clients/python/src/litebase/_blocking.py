@@ -18,7 +18,8 @@ from ._cursor import CursorState, RowFactory, dict_row
 from ._errors import ConnectionLost, InterfaceError
 from ._link import Link, Message, Steps
 from ._session import Parameters, Row, Session
-from ._transfers import BackupResult, ExportResult, Passing, Progress, Target, Writable, export_options
+from ._targets import Target, Writable
+from ._transfers import BackupResult, ExportResult, Passing, Progress, export_options
 
 T = TypeVar("T")
 _RECEIVE_BYTES = 256 << 10
