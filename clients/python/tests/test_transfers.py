@@ -3,70 +3,25 @@
 import asyncio
 import contextlib
 import functools
-import gc
 import gzip
 import io
 import os
 import random
-import signal
 import sqlite3
 import subprocess
 import tempfile
 import threading
-import time
 
 import pytest
 
 import litebase
 import litebase.aio
 
+pytestmark = pytest.mark.usefixtures("nothing_stays")
+
 ENDLESS_ROWS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c) SELECT x FROM c"
 CITIES = "SELECT 'Oslo' AS name, 717710 AS people UNION ALL SELECT 'Bergen', 294029"
 AS_CSV = b"name,people\r\nOslo,717710\r\nBergen,294029\r\n"
-
-
-@pytest.fixture(autouse=True)
-def nothing_stays():
-    """No descriptor and no thread is left behind, whatever happens."""
-
-    def open_now():
-        return {name: os.readlink(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd") if is_open(name)}
-
-    def is_open(name):
-        try:
-            return "pipe:" in os.readlink(f"/proc/self/fd/{name}") or ".part" in os.readlink(f"/proc/self/fd/{name}")
-        except FileNotFoundError:
-            return False
-
-    def threads_now():
-        return len(os.listdir("/proc/self/task"))
-
-    before, threads = open_now(), threads_now()
-    yield
-    deadline = time.monotonic() + 5
-    gc.collect()
-    while (open_now() != before or threads_now() > threads) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert open_now() == before
-    assert threads_now() <= threads
-
-
-@pytest.fixture
-def db(connect):
-    return connect(autocommit=True)
-
-
-@pytest.fixture
-def wait_for():
-    """Waits until something is true; fails after ten seconds."""
-
-    def wait(condition, what):
-        deadline = time.monotonic() + 10
-        while not condition():
-            assert time.monotonic() < deadline, what
-            time.sleep(0.002)
-
-    return wait
 
 
 @pytest.mark.parametrize(
@@ -291,30 +246,6 @@ def test_another_thread_cancels(db, tmp_path):
         db.export(ENDLESS_ROWS, tmp_path / "a.csv")
 
 
-class Interrupted(BaseException):
-    pass
-
-
-@pytest.fixture
-def interrupted():
-    """Runs something that a signal handler leaves after so many seconds, wherever it is by then."""
-
-    def interrupt(number, frame):
-        raise Interrupted
-
-    def run(seconds, action):
-        try:
-            signal.setitimer(signal.ITIMER_REAL, seconds)
-            action()
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-
-    former = signal.signal(signal.SIGALRM, interrupt)
-    yield run
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGALRM, former)
-
-
 @pytest.fixture
 def without_unnamed_files(monkeypatch):
     """As on a file system that has none: O_DIRECTORY alone is refused for writing."""
@@ -338,7 +269,7 @@ def test_interruptions_at_any_moment_leave_no_file_and_a_connection_that_works(
         # Of four rounds with a path, three are about its beginning and its end. None is endless: finalizers ignore exceptions.
         sql, seconds = (CITIES, 0.003) if turn % 8 > 1 and turn % 2 else (ENDLESS_ROWS + " LIMIT 1000000", 0.02)
         export = functools.partial(db.export, sql, file, overwrite=turn % 4 == 1)
-        with contextlib.suppress(Interrupted, litebase.Error, FileExistsError):
+        with contextlib.suppress(litebase.Error, FileExistsError):
             interrupted(chance.uniform(0.000_05, seconds), export)
         # The thread that removes what nobody has any more needs a moment.
         del file, export

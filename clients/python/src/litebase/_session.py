@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 import struct
@@ -12,7 +13,19 @@ from ._arrays import array_text
 from ._catalog import Completion, completion, completion_data
 from ._errors import Cancelled, ConnectionLost, Error, NotSupportedError, OperationalError, ProgrammingError
 from ._link import Link, Message, Steps
-from ._transfers import PROGRESS_MS, BackupResult, ExportResult, Passing, Progress
+from ._sources import Source
+from ._transfers import (
+    PROGRESS_MS,
+    BackupResult,
+    ExportResult,
+    ImportProgress,
+    ImportResult,
+    Passing,
+    Progress,
+    byte_progress,
+    import_result,
+    row_progress,
+)
 from ._values import adapt, row_converter
 
 Row = tuple[Any, ...]
@@ -234,10 +247,13 @@ class Session:
             return False
         return True
 
-    def cancellation(self) -> Optional[bytes]:
-        """What has to be sent to stop the statement in flight; None when there is none. For every thread."""
+    def cancellation(self, wanted: Optional[int] = None) -> Optional[bytes]:
+        """What has to be sent to stop the statement in flight; None when there is none. For every thread.
+
+        Parameters: `wanted` is the id that the statement must have.
+        """
         id = self.in_flight
-        if id is None or self.link.failure is not None:
+        if id is None or self.link.failure is not None or wanted not in (None, id):
             return None
         # Its reply is of no interest: the statement says how it ended. It needs an id that no request has.
         return self.link.frame(f"cancel {id}", "cancel", {"request": id})
@@ -353,7 +369,7 @@ class Session:
         data: dict[str, Any] = {"sql": sql, "session": self.name, **options}
         if parameters is not None and (sent := self._sent(parameters)):
             data["params"] = sent
-        reply = yield from self._transfer("export", data, descriptor, progress)
+        reply = yield from self._transfer("export", data, descriptor, byte_progress(progress))
         return ExportResult(reply["bytes"], reply["row_count"], bool(reply.get("truncated")))
 
     def backup(self, descriptor: int, progress: Optional[Progress]) -> Steps[BackupResult]:
@@ -364,32 +380,65 @@ class Session:
                 "Only databases of the daemon's configuration can be copied.", hint="Connect to it by its name."
             )
         data = {} if self.database is None else {"database": self.database}
-        reply = yield from self._transfer("backup", data, descriptor, progress)
+        reply = yield from self._transfer("backup", data, descriptor, byte_progress(progress))
         return BackupResult(reply["bytes"])
 
-    def _transfer(self, kind: str, data: Mapping[str, Any], descriptor: int, progress: Optional[Progress]) -> Steps[Message]:
-        """A request that takes a descriptor. Returns its last reply."""
+    def import_rows(
+        self,
+        data: Mapping[str, Any],
+        source: Source,
+        stop: Callable[[int], None],
+        progress: Optional[Callable[[ImportProgress], None]],
+    ) -> Steps[ImportResult]:
+        """Writes the rows of a file into a table.
+
+        Parameters: `data` of the request; `stop` cancels a request, for any thread.
+        """
+        yield from self.settle()
+        if not data.get("dry_run"):
+            yield from self._begin_if_needed("")
+
+        def begin(request: int) -> None:
+            source.begin(functools.partial(stop, request))
+
+        data = {**data, "session": self.name}
+        return import_result((yield from self._transfer("import", data, source.descriptor, row_progress(progress), begin)))
+
+    def _transfer(
+        self,
+        kind: str,
+        data: Mapping[str, Any],
+        descriptor: int,
+        on_progress: Optional[Callable[[Message], None]],
+        on_sent: Optional[Callable[[int], None]] = None,
+    ) -> Steps[Message]:
+        """A request that takes a descriptor. Returns its last reply.
+
+        Parameters: `on_progress` is called with each reply before that; `on_sent` with the request's id, when it is on its way.
+        """
         if not self.takes_descriptors:
             raise NotSupportedError(
                 "This daemon takes no files.", hint="It is older than 0.2.0, or the connection may only watch."
             )
-        told = {} if progress is None else {"progress_ms": PROGRESS_MS}
+        told = {} if on_progress is None else {"progress_ms": PROGRESS_MS}
         id = self.link.new_id()
         frame = self.link.frame(id, kind, {**data, **self._limits(), **told, "descriptors": 1})
         yield from self._begin_request(id, Passing(frame, descriptor))
+        if on_sent is not None:
+            on_sent(id)
         while True:
             try:
                 reply = yield from self.link.reply(id)
             except Error as error:
                 self.in_flight = None
-                judged = self.link.judged(error, kind)
+                judged = error if data.get("dry_run") else self.link.judged(error, kind)
                 raise judged from (None if judged is error else error)
             if not reply["more"]:
                 self.in_flight = None
                 return reply
-            if progress is not None:
+            if on_progress is not None:
                 try:
-                    progress(reply["bytes"], reply.get("total_bytes"))
+                    on_progress(reply)
                 except Exception:
                     cancellation = self.cancellation()
                     if cancellation is not None:

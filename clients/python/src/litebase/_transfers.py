@@ -1,9 +1,10 @@
-"""What is said of files that the daemon writes into: `export` and `backup`."""
+"""What is said of files that the daemon writes into or reads: `export`, `backup`, `import_rows`."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Callable, Optional
+from collections.abc import Iterable, Mapping
+from typing import Any, Callable, Optional, TypedDict
 
 from ._errors import ProgrammingError
 
@@ -37,10 +38,146 @@ class BackupResult:
     bytes: int
 
 
-def export_options(format: str, header: bool, max_rows: Optional[int]) -> dict[str, Any]:
-    """Fields of an `export` request, those that say something. Raises: ProgrammingError for a format that there is not."""
+@dataclasses.dataclass(frozen=True)
+class ImportProgress:
+    """How far an import is.
+
+    Attributes:
+        bytes: that are done.
+        total_bytes: of the file; None of a pipe.
+        rows: that are written, of a dry run those that were looked at.
+        rejected: lines that were refused.
+    """
+
+    bytes: int
+    total_bytes: Optional[int]
+    rows: int
+    rejected: int
+
+
+@dataclasses.dataclass(frozen=True)
+class RejectedLine:
+    """A line of the file, counted from 1, that is no row of the table, and the reason."""
+
+    line: int
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class ImportedColumn:
+    """A column of the table. Attributes: `type` of one that is made, or in a dry run found out; None of one that was there."""
+
+    name: str
+    type: Optional[str]
+
+
+@dataclasses.dataclass(frozen=True)
+class ImportResult:
+    """What `import_rows` has done.
+
+    Attributes:
+        bytes: of the file.
+        rows: that were written; in a dry run, how many there are.
+        rejected_count: lines that were refused.
+        rejected: the first 100 of them, in the order in which they were found.
+        columns: those that the fields belong to.
+        sql: the statement that makes the table, where `create` was wanted.
+    """
+
+    bytes: int
+    rows: int
+    rejected_count: int
+    rejected: tuple[RejectedLine, ...]
+    columns: tuple[ImportedColumn, ...]
+    sql: Optional[str]
+
+
+class ImportOptions(TypedDict, total=False):
+    """How a file is read, and what becomes of its rows; the keywords of `import_rows` (docs/protocol.md, Transfers).
+
+    Attributes:
+        namespace: the schema of the table, on MySQL its database.
+        columns: for the fields of each line, in order; without them those that the first line names, or all of the table. In
+            JSON, other keys are left out.
+        format: "csv", which it is without, "tsv", "json" or "jsonl".
+        header: False where the first line of CSV and TSV is a row.
+        delimiter: one character, instead of the comma or the tab.
+        null: what stands for null, instead of the empty field of CSV or `\\N` of TSV.
+        encoding: "utf-8", "utf-16le", "utf-16be" or "latin-1"; without, what the first bytes say.
+        create: whether the table is to be made, with types by the first rows.
+        dry_run: whether the file is only looked at: nothing is changed.
+        atomic: whether none of the rows shall stay where one is refused; on SQLite other writers wait until the end.
+        max_rejected: how many lines may be refused, and be named in the result, before it is an error.
+    """
+
+    namespace: Optional[str]
+    columns: Optional[Iterable[str]]
+    format: str
+    header: bool
+    delimiter: Optional[str]
+    null: Optional[str]
+    encoding: Optional[str]
+    create: bool
+    dry_run: bool
+    atomic: bool
+    max_rejected: int
+
+
+def import_data(relation: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The data of an `import` request, but for its session. Raises: TypeError, ProgrammingError."""
+    check_options("import_rows", ImportOptions, options)
+    check_format(options.get("format", "csv"))
+    columns = options.get("columns")
+    named = {"columns": [columns] if isinstance(columns, str) else list(columns)} if columns is not None else {}
+    # False is what all but `header` are without being said.
+    said = {name: value for name, value in options.items() if value is not None and (value is not False or name == "header")}
+    return {"relation": relation, **said, **named}
+
+
+def import_result(reply: Mapping[str, Any]) -> ImportResult:
+    """What the last reply to an `import` says."""
+    return ImportResult(
+        bytes=reply["bytes"],
+        rows=reply["row_count"],
+        rejected_count=reply.get("rejected_count", 0),
+        rejected=tuple(RejectedLine(entry["line"], entry["reason"]) for entry in reply.get("rejected") or ()),
+        columns=tuple(ImportedColumn(column["name"], column.get("type")) for column in reply.get("columns") or ()),
+        sql=reply.get("sql"),
+    )
+
+
+def byte_progress(progress: Optional[Progress]) -> Optional[Callable[[Mapping[str, Any]], None]]:
+    """What tells a reply before the last one to the program."""
+    if progress is None:
+        return None
+    return lambda reply: progress(reply["bytes"], reply.get("total_bytes"))
+
+
+def row_progress(progress: Optional[Callable[[ImportProgress], None]]) -> Optional[Callable[[Mapping[str, Any]], None]]:
+    """The same of an import."""
+    if progress is None:
+        return None
+    return lambda reply: progress(
+        ImportProgress(reply["bytes"], reply.get("total_bytes"), reply.get("row_count", 0), reply.get("rejected_count", 0))
+    )
+
+
+def check_options(function: str, known: Any, options: Mapping[str, Any]) -> None:
+    """Raises TypeError for a keyword that `known`, a TypedDict, does not have."""
+    for name in options:
+        if name not in known.__annotations__:
+            raise TypeError(f"{function}() got an unexpected keyword argument {name!r}")
+
+
+def check_format(format: object) -> None:
+    """Raises ProgrammingError for a format that there is not."""
     if format not in FORMATS:
         raise ProgrammingError(f"There is no format {format!r}.", hint=f"Formats: {', '.join(FORMATS)}.")
+
+
+def export_options(format: str, header: bool, max_rows: Optional[int]) -> dict[str, Any]:
+    """Fields of an `export` request, those that say something. Raises: ProgrammingError for a format that there is not."""
+    check_format(format)
     options: dict[str, Any] = {"format": format}
     if not header:
         options["header"] = False
