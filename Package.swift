@@ -85,6 +85,10 @@ let package = Package(
         // Rows in files, and text in its encodings: pure, no I/O.
         .target(
             name: "Tabular", dependencies: ["ByteBuffers", "CNumbers"], exclude: ["DESIGN.md"], swiftSettings: lean),
+        // Rows as a stream of Apache Arrow: pure, no I/O.
+        .target(
+            name: "ArrowStream", dependencies: ["ByteBuffers", "CNumbers"], exclude: ["DESIGN.md"],
+            swiftSettings: lean),
         // What is in a database, as an index in memory: pure, no I/O.
         .target(name: "Catalog", dependencies: ["ByteBuffers"], exclude: ["DESIGN.md"], swiftSettings: lean),
 
@@ -135,7 +139,8 @@ let package = Package(
         .target(
             name: "Server",
             dependencies: [
-                "Catalog", "Tabular", "Completion", "WireProtocol", "DatabaseContract", "LinuxSystem", "ByteBuffers",
+                "Catalog", "Tabular", "ArrowStream", "Completion", "WireProtocol", "DatabaseContract", "LinuxSystem",
+                "ByteBuffers",
             ],
             exclude: ["DESIGN.md"], swiftSettings: lean),
         .target(
@@ -169,6 +174,9 @@ let package = Package(
             exclude: ["DESIGN.md"], swiftSettings: strict),
         .testTarget(name: "CatalogTests", dependencies: ["Catalog", "LiteBaseTesting"], swiftSettings: strict),
         .testTarget(name: "TabularTests", dependencies: ["Tabular", "LiteBaseTesting"], swiftSettings: strict),
+        .testTarget(
+            name: "ArrowStreamTests", dependencies: ["ArrowStream", "ByteBuffers", "LiteBaseTesting"],
+            swiftSettings: strict),
         .testTarget(name: "SQLTextTests", dependencies: ["SQLText", "LiteBaseTesting"], swiftSettings: strict),
         .testTarget(
             name: "CompletionTests", dependencies: ["Completion", "LiteBaseTesting"], exclude: ["Cases"],

@@ -92,19 +92,22 @@ REQUESTS = {
         "timeout_ms?": POSITIVE, "max_rows?": POSITIVE, "page_rows?": POSITIVE,
     },
     "export": {"sql?": TEXT, "params?": ref("parameters"), "relation?": TEXT, "namespace?": TEXT, "delimiter?": TEXT, "null?": TEXT, **ON, "timeout_ms?": POSITIVE, "max_rows?": POSITIVE,
-               "format?": words("csv", "tsv", "json", "jsonl"), "header?": FLAG, "descriptors": POSITIVE, "progress_ms?": POSITIVE},
+               "format?": words("csv", "tsv", "json", "jsonl", "arrow"), "header?": FLAG, "text_columns?": array(TEXT), "descriptors": POSITIVE,
+               "progress_ms?": POSITIVE},
     "import": {"relation": TEXT, "namespace?": TEXT, **ON, "columns?": array(TEXT), "format?": words("csv", "tsv", "json", "jsonl"), "header?": FLAG,
                "delimiter?": TEXT, "null?": TEXT, "encoding?": TEXT, "create?": FLAG, "dry_run?": FLAG,
                "atomic?": FLAG, "max_rejected?": POSITIVE, "timeout_ms?": POSITIVE, "descriptors": POSITIVE, "progress_ms?": POSITIVE},
-    "backup": {"database?": TEXT, "timeout_ms?": POSITIVE, "descriptors": POSITIVE, "progress_ms?": POSITIVE},
+    "subscribe": {"database?": TEXT, "relations?": array(TEXT), "from?": TEXT, "delay_ms?": COUNT},
+    **dict.fromkeys(("backup", "restore"), {"database?": TEXT, "timeout_ms?": POSITIVE, "descriptors": POSITIVE, "progress_ms?": POSITIVE}),
     "fetch": {"request": ID},
     "cancel": {"request": ID},
     "activity": {},
+    "terminate": {"connection?": POSITIVE, "number?": POSITIVE, "session?": TEXT},
     "stats": {},
     "reload": {},
 }  # fmt: skip
 # What cannot be together.
-NOT_BOTH = {"db_connect": ("database", "url"), **{type: ("session", "database") for type in ("query", "batch", "describe", "catalog", "complete", "export", "import")}}
+NOT_BOTH = {"db_connect": ("database", "url"), "terminate": ("session", "connection"), **{type: ("session", "database") for type in ("query", "batch", "describe", "catalog", "complete", "export", "import")}}
 
 OPENED = {"open": COUNT, "opened": COUNT}
 POOL = {"value": COUNT, "open": COUNT, "used": COUNT, "waiting": COUNT}
@@ -151,12 +154,20 @@ REPLIES = {
         "transaction?": TRANSACTION, "elapsed_us?": COUNT,
     },
     "backup": {"bytes": COUNT, "total_bytes?": COUNT, "more": FLAG, "elapsed_us?": COUNT},
+    "subscribe": {
+        "position": TEXT, "covers?": words("all_writers", "daemon_writers"), "relations?": array(TEXT), "schema?": FLAG, "resync?": FLAG,
+        "reason?": words("other_program", "begun_before", "replaced", "position_unknown", "too_many"), "more": FLAG,
+    },
+    **dict.fromkeys(("backup", "restore"), {"bytes": COUNT, "total_bytes?": COUNT, "more": FLAG, "elapsed_us?": COUNT}),
     "cancel": {"cancelled": FLAG},
     "activity": {"entries": array({
-        "connection": COUNT, "transport": words("socket", "shared_memory"), "uid": or_null(COUNT), "pid": or_null(COUNT), "user": or_null(TEXT), "session": or_null(TEXT),
+        "connection": COUNT, "number": or_null(COUNT), "transport": words("socket", "shared_memory"), "uid": or_null(COUNT), "pid": or_null(COUNT), "user": or_null(TEXT), "session": or_null(TEXT),
         "database": or_null(TEXT), "type": words(*REQUESTS, "session"), "sql": or_null(TEXT),
         "state": words("running", "queued", "waiting_for_client", "idle"), "transaction": TRANSACTION, "age_ms": COUNT,
     }), "truncated": FLAG},
+    "terminate": {
+        "connection": COUNT, "uid": or_null(COUNT), "pid": or_null(COUNT), "user": or_null(TEXT), "requests": COUNT, "sessions": COUNT, "closed": FLAG,
+    },
     "stats": {
         "uptime_ms": COUNT, "connections": OPENED, "sessions": OPENED, "lanes": OPENED, "requests_in_flight": COUNT, "requests": map_of(COUNT),
         "errors": map_of(COUNT), "bytes_received": COUNT, "bytes_sent": COUNT, "rows_sent": COUNT,

@@ -222,6 +222,16 @@ extension ByteBuffer {
         writeIndex &+= size
     }
 
+    /// Appends an integer, least significant byte first.
+    @inlinable
+    @inline(__always)
+    public mutating func appendLittleEndian<T: FixedWidthInteger>(_ value: T) {
+        let size = MemoryLayout<T>.size
+        reserve(size)
+        base.unsafelyUnwrapped.storeBytes(of: value.littleEndian, toByteOffset: writeIndex, as: T.self)
+        writeIndex &+= size
+    }
+
     /// Appends a tag byte and an integer, most significant byte first.
     @inlinable
     public mutating func append<T: FixedWidthInteger>(tag: UInt8, bigEndian value: T) {

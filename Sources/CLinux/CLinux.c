@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/inotify.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
@@ -37,6 +38,17 @@ _Static_assert(CLINUX_EPOLLIN == EPOLLIN && CLINUX_EPOLLOUT == EPOLLOUT && CLINU
 
 _Static_assert(CLINUX_EPOLLHUP == EPOLLHUP && CLINUX_EPOLLRDHUP == EPOLLRDHUP, "epoll");
 _Static_assert(CLINUX_EPOLLONESHOT == EPOLLONESHOT, "epoll");
+
+int clinux_watch_create(void) { return inotify_init1(IN_CLOEXEC | IN_NONBLOCK); }
+
+int clinux_watch_add(int watch, const char *path) {
+    return inotify_add_watch(watch, path, IN_MODIFY | IN_ATTRIB | IN_MOVE_SELF | IN_DELETE_SELF);
+}
+
+void clinux_watch_drain(int watch) {
+    char events[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
+    while (read(watch, events, sizeof events) > 0) {}
+}
 
 int clinux_epoll_create(void) { return epoll_create1(EPOLL_CLOEXEC); }
 

@@ -59,6 +59,8 @@ static inline uint32_t litebase_wal_header_page_size(const litebase_wal_header *
     uint16_t size = ((const uint16_t *)header)[7];
     return size == 1 ? 65536 : size;
 }
+/// The change counter, which each commit increments, in shared memory.
+static inline uint32_t litebase_wal_changes(const void *header) { return __atomic_load_n((const uint32_t *)header + 2, __ATOMIC_ACQUIRE); }
 static inline uint32_t litebase_wal_copied_frames(const void *header) {
     return __atomic_load_n((const uint32_t *)header + 24, __ATOMIC_ACQUIRE);
 }

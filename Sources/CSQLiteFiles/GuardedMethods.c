@@ -265,6 +265,11 @@ void litebase_sqlite3_look_at_index(sqlite3 *db) {
     if (index) litebase_look_at_index(index);
 }
 
+int litebase_sqlite3_is_written_elsewhere(sqlite3 *db) {
+    litebase_index *index = index_of(db, "main");
+    return index && litebase_is_index_written_elsewhere(index);
+}
+
 uint64_t litebase_sqlite3_index(sqlite3 *db) {
     litebase_index *index = index_of(db, "main");
     return index ? litebase_index_serial(index) : 0;

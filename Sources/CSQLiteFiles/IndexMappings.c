@@ -17,6 +17,7 @@
 #include "IndexMappings.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -40,6 +41,8 @@ enum {
     HEADER_WORD_COUNT = 12,
     HEADER_IS_INITIALIZED = 12,
     HEADER_PAGE_SIZE = 14,
+    // The byte that whoever writes to the log has locked (https://sqlite.org/walformat.html#wal_locks).
+    WRITE_LOCK_PLACE = 120,
     // Slots have 16 bits, and each is for a word.
     SLACK_BYTE_COUNT = 65536 * 4,
 };
@@ -311,6 +314,12 @@ void litebase_keep_header(litebase_index *index) {
         atomic_store_explicit(&index->header[i], __atomic_load_n(header + i, __ATOMIC_RELAXED), memory_order_relaxed);
     }
     atomic_store(&index->has_header, true);
+}
+
+bool litebase_is_index_written_elsewhere(const litebase_index *index) {
+    // SQLite's own descriptor: closing another one would release its locks. Locks of this process are not found.
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = WRITE_LOCK_PLACE, .l_len = 1};
+    return fcntl(index->descriptor, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
 uint32_t litebase_index_page_size(const litebase_index *index) {

@@ -36,6 +36,9 @@ bool litebase_extend_index(litebase_index *index, size_t byte_count);
 /// page reads as zeros, without an error (truncate(2), mmap(2)).
 void litebase_look_at_index(litebase_index *index);
 
+/// Whether another process holds its lock for writing.
+bool litebase_is_index_written_elsewhere(const litebase_index *index);
+
 /// Marks the index as lost.
 void litebase_lose_index(litebase_index *index);
 

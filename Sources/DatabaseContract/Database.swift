@@ -45,8 +45,18 @@ public protocol Database: AnyObject, Sendable {
     var serverState: ServerState? { get }
     /// Changes when the database has become another one, such as a file that was replaced.
     var contentNumber: UInt64 { get }
+    /// What tells its changes; `nil` for a database that cannot.
+    var changes: (any ChangeSource)? { get }
     /// Reports changes of the server's state that were held back before; to be called every few seconds.
     func tellServerChange()
+    /// Makes an empty copy for the file that is to become the content of this database, which is open.
+    /// - Parameters:
+    ///   - byteCount: of the file; `nil` if that is not known.
+    ///   - owner: who is charged for it.
+    /// - Returns: the copy.
+    /// - Throws: `DriverError.noFileToRestore` if it is no file; why there can be none.
+    /// - Thread: one that may wait.
+    func makeRestoredFile(byteCount: Int64?, for owner: LinkOwner) throws(DriverError) -> any RestoredFile
     /// Writes what is not in its final place yet, before the process ends. `done` is called on any thread.
     func checkpoint(done: @escaping @Sendable () -> Void)
 }
@@ -56,5 +66,9 @@ extension Database {
     public var poolLoad: PoolLoad? { nil }
     public var serverState: ServerState? { nil }
     public var contentNumber: UInt64 { 0 }
+    public var changes: (any ChangeSource)? { nil }
     public func tellServerChange() {}
+    public func makeRestoredFile(byteCount: Int64?, for owner: LinkOwner) throws(DriverError) -> any RestoredFile {
+        throw .noFileToRestore
+    }
 }

@@ -9,12 +9,25 @@ public struct ColumnDescription: Sendable, Equatable {
     public var type: String
     /// As declared in the table, if the column is a table's column.
     public var declaredType: String?
+    public var detail: ValueDetail
 
-    public init(name: [UInt8], type: String, declaredType: String?) {
+    public init(name: [UInt8], type: String, declaredType: String?, detail: ValueDetail = .none) {
         self.name = name
         self.type = type
         self.declaredType = declaredType
+        self.detail = detail
     }
+}
+
+/// What an engine knows of a column's values beyond the name of their type.
+public enum ValueDetail: Sendable, Equatable {
+    case none
+    /// Integers from 0 on, also above `Int64.max`.
+    case unsigned
+    /// Decimals of so many digits, `scale` of them behind the point.
+    case decimal(precision: Int, scale: Int)
+    /// Times that are spans: they may be negative, and longer than a day.
+    case span
 }
 
 /// The columns of a prepared statement; kept with it, together with what sinks have made of them.

@@ -73,6 +73,8 @@ public enum StopReason: UInt8, Sendable {
     case databaseReplaced
     /// Its client has lost the right to use the database.
     case accessRevoked
+    /// An administrator has ended it, or its user on another connection.
+    case terminated
 }
 
 /// The kind of work.
@@ -87,6 +89,9 @@ public enum RunKind: Sendable {
     case backup
     /// Writes rows of a file into a table; the text is that of the engine's `RowLoading`. Only of an engine whose runs write blocks.
     case load(RowLoad)
+    /// Gives the database the content of a file that its `Database` has made and that was checked; without a statement. Everybody
+    /// sees the former content until its end, and the new one then.
+    case restore(any RestoredFile)
 
     package var isDescription: Bool { if case .describe = self { true } else { false } }
 }
@@ -324,6 +329,10 @@ extension DriverError {
             DriverError(
                 .permissionDenied, "A change of the configuration took away the right to do this.",
                 remedy: .listDatabases, sqlState: "42501")
+        case .terminated:
+            DriverError(
+                .cancelled, "The request was ended by an administrator, or by its user on another connection.",
+                hint: "The daemon's log says who has ended it.", sqlState: "57014")
         }
     }
     /// A backup of a database that is no file.

@@ -85,6 +85,13 @@ public struct MemoryAccount: @unchecked Sendable {
     /// Charges what the calling thread allocates from now on to this account; earlier refusals are forgotten.
     public func charge() { clinux_begin_work_for(account) }
 
+    /// Charges for the growth of a temporary file of this account, or credits for what has become of it.
+    /// - Returns: false, and nothing is charged, if that exceeds its limit (`CountedMemory.takeRefusal`).
+    public func chargeFile(_ change: Int64) -> Bool { clinux_charge_file(account, change) }
+    /// The same for a temporary file that is to be opened; `fileWasClosed` follows.
+    public func mayOpenFile() -> Bool { clinux_open_file(account) }
+    public func fileWasClosed() { clinux_close_file(account) }
+
     /// Of a user.
     public var memory: Usage { Usage(account.map { clinux_memory_usage($0) } ?? clinux_usage()) }
     public var files: Usage { Usage(account.map { clinux_file_usage($0) } ?? clinux_usage()) }

@@ -19,6 +19,15 @@ extension Files {
         return (UInt64(info.st_dev), UInt64(info.st_ino))
     }
 
+    /// Bytes that this process may still write on the file system of an open file (statvfs(3)).
+    public static func freeByteCount(of file: borrowing OwnedDescriptor) throws(Errno) -> Int64 {
+        var info = statvfs()
+        let number = file.number
+        _ = try SystemCalls.call(.fstat) { Int(fstatvfs(number, &info)) }
+        let (byteCount, isTooLarge) = UInt64(info.f_bavail).multipliedReportingOverflow(by: UInt64(info.f_frsize))
+        return isTooLarge ? .max : Int64(clamping: byteCount)
+    }
+
     /// Replaces the content of an open file.
     public static func replaceContent(of file: borrowing OwnedDescriptor, with text: String) throws(Errno) {
         let number = file.number

@@ -8,7 +8,7 @@ internal import Glibc
 public enum SystemCall: String, CaseIterable, Sendable {
     case accept, bind, connect, duplicate, epollControl, epollWait, eventfd, flock, fstat, listen, makeDirectory,
         memoryFile,
-        open, read, receive, rename, send, setSocketOption, signalfd, startThread, unlink, write
+        inotify, open, read, receive, rename, send, setSocketOption, signalfd, startThread, unlink, write
 }
 
 /// The place through which system calls go.

@@ -134,6 +134,7 @@ final class MySQLConnection: ServerConnection {
         case .describe: exchange.planDescription()
         case .batch(let isAtomic): try beginBatch(run, isAtomic: isAtomic)
         case .backup: throw .noFileToCopy
+        case .restore: throw .noFileToRestore
         case .load: throw .noTables
         }
     }

@@ -29,7 +29,8 @@ struct MySQLRows: ~Copyable {
             let isOfTable = field.org_table.map { $0.pointee != 0 } ?? false
             return ColumnDescription(
                 name: field.name.map { Array(UnsafeRawBufferPointer(start: $0, count: length(of: $0))) } ?? [],
-                type: MySQLTypes.protocolName(field), declaredType: isOfTable ? MySQLTypes.name(field) : nil)
+                type: MySQLTypes.protocolName(field), declaredType: isOfTable ? MySQLTypes.name(field) : nil,
+                detail: MySQLTypes.detail(field))
         }
     }
 

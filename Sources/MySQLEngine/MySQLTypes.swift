@@ -68,6 +68,21 @@ enum MySQLTypes {
         }
     }
 
+    /// What a column's flags and lengths tell of its values.
+    static func detail(_ field: MYSQL_FIELD) -> ValueDetail {
+        switch field.type {
+        case MYSQL_TYPE_LONGLONG, MYSQL_TYPE_BIT:
+            // A BIT column has up to 64 bits.
+            return field.flags & unsignedFlag != 0 || field.type == MYSQL_TYPE_BIT ? .unsigned : .none
+        case MYSQL_TYPE_TIME: return .span
+        case MYSQL_TYPE_DECIMAL, MYSQL_TYPE_NEWDECIMAL:
+            // The length has the sign and the point (my_decimal_precision_to_length of the server).
+            let signs = (field.flags & unsignedFlag != 0 ? 0 : 1) + (field.decimals > 0 ? 1 : 0)
+            return .decimal(precision: Int(field.length) - signs, scale: Int(field.decimals))
+        default: return .none
+        }
+    }
+
     private static func textName(_ field: MYSQL_FIELD) -> String {
         switch field.type {
         case MYSQL_TYPE_DECIMAL, MYSQL_TYPE_NEWDECIMAL: "decimal"

@@ -122,6 +122,7 @@ final class PostgreSQLConnection: ServerConnection {
         case .describe: try sendDescribe(run)
         case .batch(let isAtomic): try beginBatch(run, isAtomic: isAtomic)
         case .backup: throw .noFileToCopy
+        case .restore: throw .noFileToRestore
         case .load: try sendCopy(run)
         }
         activate()

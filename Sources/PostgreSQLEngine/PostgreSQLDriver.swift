@@ -38,7 +38,7 @@ struct PostgreSQLDriver: RemoteDriver {
         case .batch: return
         // The text is ours.
         case .load: return mode.isReadOnly ? try refuseToLoad() : ()
-        case .statement, .describe, .backup: break
+        case .statement, .describe, .backup, .restore: break
         }
         if case .describe = run.kind {
             // The server describes even nothing.

@@ -45,7 +45,8 @@ struct PostgreSQLRows: ~Copyable {
                 }
                     ?? [],
                 type: PostgreSQLTypes.protocolName(oid, name),
-                declaredType: libpq.PQftable(result, index) == 0 ? nil : name)
+                declaredType: libpq.PQftable(result, index) == 0 ? nil : name,
+                detail: PostgreSQLTypes.detail(oid, modifier: libpq.PQfmod(result, index)))
         }
         return PostgreSQLColumns(ColumnSet(columns), forms)
     }

@@ -90,6 +90,20 @@ final class PostgreSQLTypes: Sendable {
         }
     }
 
+    /// What a type's modifier tells of values.
+    /// - Source: make_numeric_typmod in src/backend/utils/adt/numeric.c of PostgreSQL 15
+    static func detail(_ oid: UInt32, modifier: Int32) -> ValueDetail {
+        guard oid == 1700, modifier >= 4 else { return .none }
+        let packed = Int(modifier - 4)
+        let precision = packed >> 16 & 0xffff
+        // Of 11 bits, with a sign.
+        let scale = (packed & 0x7ff ^ 0x400) - 0x400
+        // The digits of 0.00012 may be two, and of 12000 as well.
+        return scale < 0
+            ? .decimal(precision: precision - scale, scale: 0)
+            : .decimal(precision: max(precision, scale), scale: scale)
+    }
+
     /// - Source: src/include/catalog/pg_type.dat of PostgreSQL 15; these numbers never change.
     private static let builtIn: [UInt32: String] = [
         16: "bool", 17: "bytea", 18: "char", 19: "name", 20: "int8", 21: "int2", 22: "int2vector", 23: "int4",

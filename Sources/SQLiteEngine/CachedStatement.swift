@@ -15,6 +15,10 @@ final class CachedStatement {
     let isCheckpoint: Bool
     /// The table into which it inserts.
     let insertTarget: String?
+    /// What its running changes, for those who listen.
+    private(set) var changes: StatementChanges
+    /// `preparationCount` when it was started.
+    @exclusivity(unchecked) var preparationCountBefore: Int32 = 0
     /// Changes rows and returns rows (https://sqlite.org/lang_returning.html).
     let writesAndReturns: Bool
     let parameterCount: Int
@@ -68,6 +72,7 @@ final class CachedStatement {
             authorization.checksFile || authorization.callsSlowFunction || origin == .workerForLoop
             || loopValueByteCountMax < Self.loopValueByteCountMin
         insertTarget = authorization.insertTarget
+        changes = authorization.changes
         writesAndReturns = authorization.modifiesRows && sqlite3_column_count(handle) > 0
         parameterCount = Int(sqlite3_bind_parameter_count(handle))
     }
@@ -90,6 +95,12 @@ final class CachedStatement {
         return true
     }
 
+    /// It was prepared again while it ran: what was found then is added.
+    func add(_ more: StatementChanges) { changes.add(more) }
+
+    /// How often SQLite has prepared it again.
+    var preparationCount: Int32 { sqlite3_stmt_status(handle, SQLITE_STMTSTATUS_REPREPARE, 0) }
+
     /// Ends the use by a run: it holds no lock and no snapshot any more.
     func release() {
         sqlite3_reset(handle)
@@ -98,7 +109,7 @@ final class CachedStatement {
 
     /// The columns; made anew when the statement was prepared again because the schema changed.
     var columns: ColumnSet {
-        let generation = sqlite3_stmt_status(handle, SQLITE_STMTSTATUS_REPREPARE, 0)
+        let generation = preparationCount
         if let columnSet, generation == columnGeneration { return columnSet }
         // Beyond what `hasShortColumns` allows, they have grown since the statement was prepared: names may be of any
         // length.

@@ -11,6 +11,8 @@ struct SQLiteAuthorization {
     var controlsTransaction = false
     /// The table into which it inserts rows itself, not only by triggers.
     var insertTarget: String?
+    /// What it changes, triggers and foreign keys included.
+    var changes = StatementChanges()
     /// Inserts, updates or deletes rows itself.
     var modifiesRows = false
     /// SQLite prepares a PRAGMA again for each run (sqlite3VdbeRunOnlyOnce in src/vdbeaux.c).
@@ -63,7 +65,10 @@ extension SQLiteConnection {
         if changesTemporarySchema(action, first, schema), !isSession {
             return authorizeSessionOnly("A temporary object")
         }
-        if isPreparing, Self.schemaChanges.contains(action) { authorization.changesSchema = true }
+        if Self.schemaChanges.contains(action) {
+            if isPreparing { authorization.changesSchema = true }
+            authorization.changes.note(schemaChange: action, first, second, schema)
+        }
         switch action {
         case SQLITE_TRANSACTION, SQLITE_SAVEPOINT: return authorizeTransaction()
         case SQLITE_ATTACH: return authorizeAttach(first.map { String(cString: $0) })
@@ -72,6 +77,7 @@ extension SQLiteConnection {
         case SQLITE_CREATE_TEMP_TABLE, SQLITE_CREATE_TEMP_VIEW, SQLITE_CREATE_TEMP_TRIGGER, SQLITE_CREATE_TEMP_INDEX:
             return authorizeSessionOnly("A temporary object")
         case SQLITE_INSERT, SQLITE_UPDATE, SQLITE_DELETE:
+            authorization.changes.note(rowsOf: first, schema)
             if !isInTrigger, let first, !String(cString: first).hasPrefix("sqlite_") {
                 authorization.modifiesRows = true
                 if action == SQLITE_INSERT {

@@ -22,6 +22,7 @@ struct SQLiteBatch {
         let run = execution.run
         run.batchSummaries = []
         run.rewindBatch()
+        let uncommitted = connection.uncommitted
         do throws(DriverError) {
             if isAtomic { try connection.execute("SAVEPOINT litebase_batch") }
             try runStatements()
@@ -32,6 +33,7 @@ struct SQLiteBatch {
             // It does not exist any more if SQLite has rolled back the whole transaction.
             if isAtomic, connection.transaction == .active {
                 try? connection.execute("ROLLBACK TO litebase_batch")
+                connection.uncommitted = uncommitted
                 try? connection.execute("RELEASE litebase_batch")
             }
         }

@@ -47,6 +47,8 @@ struct SQLiteOptions: Sendable {
     var takesDoubleQuotedStrings = true
     /// Returns why a file that was opened may not be used, by its identity; called on any thread.
     var refusal: @Sendable (FileIdentity) -> DriverError? = { _ in nil }
+    /// Hears of commits; `nil` for a database that nobody can listen to.
+    var changes: SQLiteChanges?
 
     /// Size of the page cache of every other connection, in bytes: SQLite's own default.
     static let smallPageCacheByteCount = 2 << 20
@@ -115,6 +117,8 @@ final class SQLiteConnection: @unchecked Sendable {
     @exclusivity(unchecked) private var stepsBetweenLooks: Int32 = 0
     @exclusivity(unchecked) private var lastLook = MonotonicInstant.now
     @exclusivity(unchecked) var pageCacheByteCount = SQLiteOptions.smallPageCacheByteCount
+    /// What the open transaction has written, for those who listen.
+    @exclusivity(unchecked) var uncommitted = UncommittedChanges()
     /// The writes for which a transaction is begun: the wait for a lock ends when all were withdrawn.
     var group: [SQLiteExecution] = []
     /// The run that other threads may interrupt: read under the lock, so that a late interrupt finds another run or
@@ -231,6 +235,7 @@ final class SQLiteConnection: @unchecked Sendable {
         let commitCount = litebase_sqlite3_commits()
         // Many a PRAGMA has SQLite read the schema.
         let result = CountedMemory.withRoomyTables { sqlite3_exec(handle, sql, nil, nil, nil) }
+        tellChanges(since: commitCount)
         if result != SQLITE_OK { throw explain(SQLiteErrors.error(handle, result), commitCountBefore: commitCount) }
     }
 

@@ -47,6 +47,9 @@ public final class SQLiteDatabase: Database {
     public var engine: Engine { .sqlite }
     public var location: any DatabaseLocation { file }
     public let isReadOnly: Bool
+    /// `nil` for a database without a name: nobody could ask for it.
+    private let changeLog: SQLiteChanges?
+    public var changes: (any ChangeSource)? { changeLog }
     public var isVolatile: Bool { options.isMemory }
     /// Its name in the log.
     var label: String {
@@ -86,6 +89,7 @@ public final class SQLiteDatabase: Database {
         // Shared by all connections that open the same name (https://sqlite.org/src/file/src/memdb.c).
         case .memory: path = "/litebase-\(name)-\(Self.nextMemoryNumber())"
         }
+        changeLog = plan.isOurs && !name.isEmpty ? SQLiteChanges() : nil
         options = SQLiteOptions(
             path: path, isMemory: location.place == .memory, mode: location.mode,
             usesWAL: plan.isOurs && !plan.isReadOnly,
@@ -93,7 +97,8 @@ public final class SQLiteDatabase: Database {
             valueByteCountMax: Int32(clamping: settings.valueByteCountMax),
             pageCacheByteCountMax: max(SQLiteOptions.smallPageCacheByteCount, settings.pageCacheByteCountMax),
             idleMillisecondsMax: settings.idleMillisecondsMax,
-            takesDoubleQuotedStrings: settings.takesDoubleQuotedStrings, refusal: plan.refusal)
+            takesDoubleQuotedStrings: settings.takesDoubleQuotedStrings, refusal: plan.refusal, changes: changeLog)
+        changeLog?.belong(to: self)
     }
 
     public func makeSharedLink(_ context: DriverContext) -> any DatabaseLink { SQLiteSharedLink(self, context) }

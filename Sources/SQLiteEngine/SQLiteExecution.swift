@@ -290,11 +290,17 @@ final class SQLiteExecution: @unchecked Sendable {
             connection.end()
             return fail(.stopped(reason))
         }
-        if connection.mayBlock { connection.beginGuard() }
+        if connection.mayBlock {
+            connection.noteChanges(by: statement)
+            connection.beginGuard()
+        }
         var outcome = stepWithinLimits(run, connection, statement, mode, deadline)
         if connection.mayBlock { AllocationGuard.end() }
         connection.end()
-        if connection.mayBlock { litebase_sqlite3_look_at_index(connection.handle) }
+        if connection.mayBlock {
+            connection.tellChanges(by: statement, since: commitCount)
+            litebase_sqlite3_look_at_index(connection.handle)
+        }
         if connection.hasLostIndex || (run.error != nil && connection.findsLoss()) {
             outcome = lose(connection, mode, commitCount, wasBegun: wasBegun, outcome)
         }
@@ -355,6 +361,7 @@ final class SQLiteExecution: @unchecked Sendable {
             return
         }
         run.sink.ignorePages()
+        let uncommitted = connection.uncommitted
         do throws(DriverError) {
             try connection.execute("SAVEPOINT litebase_returning")
             _ = advance(.buffered)
@@ -367,6 +374,7 @@ final class SQLiteExecution: @unchecked Sendable {
         }
         if run.error != nil, connection.transaction == .active {
             try? connection.execute("ROLLBACK TO litebase_returning")
+            connection.uncommitted = uncommitted
             try? connection.execute("RELEASE litebase_returning")
         }
         releaseStatement()

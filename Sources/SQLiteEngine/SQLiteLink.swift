@@ -339,7 +339,7 @@ class SQLiteLink: EventSource {
         execution.wait.ticket = ticket
         execution.isBatch =
             switch execution.run.kind {
-            case .batch, .load: true
+            case .batch, .load, .restore: true
             case .statement, .describe, .backup: false
             }
         execution.claim.release()

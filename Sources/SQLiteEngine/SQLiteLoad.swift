@@ -53,6 +53,7 @@ struct SQLiteLoad {
         let run = execution.run
         load.restart()
         run.summary = StatementSummary()
+        let uncommitted = connection.uncommitted
         do throws(DriverError) {
             try connection.execute("SAVEPOINT litebase_load")
             let refusal = try writeRows()
@@ -64,6 +65,7 @@ struct SQLiteLoad {
             run.error = error
             if connection.transaction == .active {
                 try? connection.execute("ROLLBACK TO litebase_load")
+                connection.uncommitted = uncommitted
                 try? connection.execute("RELEASE litebase_load")
             }
         }
@@ -85,12 +87,14 @@ struct SQLiteLoad {
             connection.end()
             throw .stopped(reason)
         }
+        connection.noteChanges(by: statement)
         connection.beginGuard()
         limitValues(statement)
         let outcome = step(statement)
         connection.liftLimits()
         AllocationGuard.end()
         connection.end()
+        // Its savepoint is released behind it: nothing is committed here.
         litebase_sqlite3_look_at_index(connection.handle)
         if connection.hasLostIndex { throw .indexLost(connection.options.path) }
         switch outcome {

@@ -110,6 +110,7 @@ public final class SQLiteSessionLink: DatabaseLink {
             case .load:
                 execution.connection = connection
                 return isReadOnly ? end(execution, .sessionReadOnly) : enqueueWrite(execution)
+            case .restore: return end(execution, .restoreInSession)
             case .statement, .describe, .backup: break
             }
             if lastTransaction != .none, isSchemaInDoubt || !connection.hasSnapshotOfEachFile {
@@ -184,7 +185,7 @@ public final class SQLiteSessionLink: DatabaseLink {
                 return runAsWriter(execution, connection, in: context.promptWorkers) {
                     SQLiteLoad(execution, connection, load).run()
                 }
-            case .statement, .describe, .backup: return runWriteOnWorker(execution)
+            case .statement, .describe, .backup, .restore: return runWriteOnWorker(execution)
             }
         }
 

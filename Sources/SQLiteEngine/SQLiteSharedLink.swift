@@ -91,7 +91,7 @@ public final class SQLiteSharedLink: DatabaseLink {
 
         override func begin(_ execution: SQLiteExecution) -> RunOutcome {
             switch execution.run.kind {
-            case .batch, .load:
+            case .batch, .load, .restore:
                 reader.noteUse()
                 if mayOnlyRead(execution) { return end(execution, Self.readOnlyBatch) }
                 return enqueueWrite(execution)

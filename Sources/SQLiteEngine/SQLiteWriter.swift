@@ -67,6 +67,7 @@ final class SQLiteWriter: @unchecked Sendable {
         case .batch(let isAtomic):
             SQLiteBatch(execution, connection).run(isAtomic: isAtomic)
         case .load(let load): SQLiteLoad(execution, connection, load).run()
+        case .restore(let file): SQLiteRestore(execution, connection, file).run()
         // Done where the request was received.
         case .describe, .backup: break
         }
@@ -151,6 +152,7 @@ final class SQLiteWriter: @unchecked Sendable {
         execution.run.restart()
         guard (try? connection.execute("SAVEPOINT litebase")) != nil else { return false }
         connection.forgetInsertID()
+        let uncommitted = connection.uncommitted
         runStatement(execution)
         // COMMIT checks deferred foreign keys; here they must not make the others fail.
         let hasDeferredViolations = hasDeferredViolations
@@ -159,6 +161,7 @@ final class SQLiteWriter: @unchecked Sendable {
         let isFinal = execution.run.error?.code == .constraintViolation && !hasDeferredViolations
         if !isSound, !isFinal, connection.transaction == .active {
             guard (try? connection.execute("ROLLBACK TO litebase")) != nil else { return false }
+            connection.uncommitted = uncommitted
         }
         guard connection.transaction == .active, (try? connection.execute("RELEASE litebase")) != nil else {
             return false

@@ -56,6 +56,8 @@ final class WriteQueue: Sendable {
     }
 
     private let state = Mutex(State())
+    /// Turns that were taken and given back, together; even while nobody has one.
+    private let turnChanges = Atomic<UInt64>(0)
     private let runGroup: @Sendable ([WriteTicket]) -> Void
 
     /// Autocommit writes that may share one commit.
@@ -70,7 +72,7 @@ final class WriteQueue: Sendable {
         perform(
             state.withLock { state in
                 state.waiting.append(ticket, of: ticket.owner.uid)
-                return Self.next(&state)
+                return next(&state)
             })
     }
 
@@ -86,6 +88,12 @@ final class WriteQueue: Sendable {
             state.group.contains { $0.owner.client == client && !$0.isWithdrawn }
                 || state.waiting.contains { $0.owner.client == client && $0.execution != nil }
         }
+    }
+
+    /// Changes whenever a turn begins or ends; `nil` while somebody has one.
+    var idleTurn: UInt64? {
+        let count = turnChanges.load(ordering: .sequentiallyConsistent)
+        return count.isMultiple(of: 2) ? count : nil
     }
 
     /// Writes that wait.
@@ -107,10 +115,11 @@ final class WriteQueue: Sendable {
                         state.waiting.prepend(ticket, of: ticket.owner.uid)
                     }
                 }
+                if state.isTaken { turnChanges.add(1, ordering: .sequentiallyConsistent) }
                 state.isTaken = false
                 state.group = []
                 state.holder = nil
-                return Self.next(&state)
+                return next(&state)
             })
         return stopped
     }
@@ -132,16 +141,17 @@ final class WriteQueue: Sendable {
         }
     }
 
-    private static func next(_ state: inout State) -> Next {
+    private func next(_ state: inout State) -> Next {
         guard !state.isTaken, let first = state.waiting.first else { return .nothing }
         state.isTaken = true
+        turnChanges.add(1, ordering: .sequentiallyConsistent)
         if case .session(let granted) = first.kind {
             _ = state.waiting.popFirst()
             state.holder = (first, .now)
             return .session(granted)
         }
         var group: [WriteTicket] = []
-        while group.count < groupCountMax, let ticket = state.waiting.first, ticket.execution != nil {
+        while group.count < Self.groupCountMax, let ticket = state.waiting.first, ticket.execution != nil {
             group.append(ticket)
             _ = state.waiting.popFirst()
         }

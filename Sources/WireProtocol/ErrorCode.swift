@@ -5,7 +5,7 @@
 /// The error codes: the `code` of an `error` reply.
 public enum ErrorCode: UInt8, CaseIterable, Sendable {
     case badFrame, frameTooLarge, unknownType
-    case badRequest, needsSession, sessionNotFound
+    case badRequest, needsSession, sessionNotFound, targetNotFound
     case permissionDenied, databaseNotFound, limitExceeded, shuttingDown, configurationInvalid
     case connectFailed, driverMissing, outcomeUnknown
     case syntaxError, constraintViolation, readOnly, databaseError, busy, timeout, cancelled, transactionRolledBack
@@ -60,7 +60,7 @@ public enum ErrorCode: UInt8, CaseIterable, Sendable {
     public var entry: Entry {
         switch self {
         case .badFrame, .frameTooLarge, .unknownType: frameEntry
-        case .badRequest, .needsSession, .sessionNotFound: requestEntry
+        case .badRequest, .needsSession, .sessionNotFound, .targetNotFound: requestEntry
         case .permissionDenied, .databaseNotFound, .limitExceeded, .shuttingDown, .configurationInvalid: accessEntry
         case .connectFailed, .driverMissing, .outcomeUnknown: connectionEntry
         case .syntaxError, .constraintViolation, .readOnly, .databaseError, .busy, .timeout, .cancelled,
@@ -107,6 +107,12 @@ public enum ErrorCode: UInt8, CaseIterable, Sendable {
                 "There is no such session on this connection: never opened, closed, or expired.",
                 fixedBy: "the client's programmer",
                 retry: "After a new `db_connect`.")
+        case .targetNotFound:
+            Entry(
+                "target_not_found", 2004,
+                "There is no connection, session or request of that number or name that the caller may end.",
+                fixedBy: "nobody: it may have ended by itself",
+                retry: "Not as it is: `activity` lists what there is.")
         default:
             Entry(
                 "bad_request", 2001, "The message was read, but a field is missing, of the wrong type or out of range.",

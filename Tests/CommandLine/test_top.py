@@ -145,3 +145,51 @@ def test_a_daemon_that_is_started_again(tmp_path):
 def test_no_daemon(tmp_path):
     pid = os.spawnv(os.P_NOWAIT, LITEBASE, ["litebase", "top", "--json", "--socket", str(tmp_path / "s")])
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 69
+
+
+def targets_of(run):  # noqa: F811
+    report = json.loads(run("top", "--json", "-i", "0.2", check=0).stdout)
+    return {f"{entry['connection']}.{entry['number']}": entry for entry in report["entries"] if entry["number"]}
+
+
+def test_cancel_ends_a_request_a_session_and_a_connection(run, daemon, busy):  # noqa: F811
+    [request] = [target for target, entry in targets_of(run).items() if entry["session"] == busy]
+    ended = run("cancel", request, check=0).stdout.decode()
+    connection, number = request.split(".")
+    assert ended.startswith(f"Ended: request {number} of connection {connection} (user ") and f"pid {os.getpid()}" in ended
+    assert request not in targets_of(run)
+    failed = run("cancel", request, busy, check=1)
+    # The one that is gone is no reason to leave the other.
+    assert f"no request {number} of connection {connection}" in failed.stderr.decode() and "hint: " in failed.stderr.decode()
+    assert failed.stdout.decode().startswith(f"Ended: session {busy} (user ")
+    assert b", 0 requests, 0 sessions" in run("cancel", connection, check=0).stdout
+    for wrong in ("0", "x", "1.0", "1.", "s1", "s1-", "1.2.3", "-1", "18446744073709551616"):
+        assert b"no target" in run("cancel", "--", wrong, check=64).stderr, wrong
+    assert run("cancel", check=64)
+
+
+def test_top_ends_what_is_chosen_after_a_question(run, daemon, busy):  # noqa: F811
+    [request] = [target for target, entry in targets_of(run).items() if entry["session"] == busy]
+    screen = Screen(daemon.socket, size=(20, 160))
+    screen.wait(lambda page: busy in page)
+    screen.press(b"k")
+    screen.wait(lambda page: f"End what [{request}]?" in page)
+    # Nothing but a y will do.
+    screen.press(b"\n")
+    screen.wait(lambda page: "? y/n" in page and f"pid {os.getpid()}" in page)
+    screen.press(b"\n")
+    screen.wait(lambda page: "q quit" in page)
+    assert request in targets_of(run)
+    screen.press(b"k9x\x7f\x7f99999.4\n")
+    screen.wait(lambda page: "connection 99999 (not listed)? y/n" in page)
+    screen.press(b"y")
+    screen.wait(lambda page: "There is no request 4 of connection 99999" in page)
+    screen.press(b"k..\n")
+    screen.wait(lambda page: "Not a target" in page)
+    screen.press(b"\x7f\x7f\n")
+    screen.wait(lambda page: f"End request {request.split('.')[1]} of connection" in page)
+    screen.press(b"y")
+    screen.wait(lambda page: "Ended: request " in page)
+    screen.press(b"q")
+    assert screen.end()[0] == 0
+    assert request not in targets_of(run)

@@ -1,6 +1,7 @@
-"""`litebase export` and `litebase backup`, as people and systemd run them."""
+"""`litebase export`, `litebase backup` and `litebase restore`, as people and systemd run them."""
 
 import os
+import pty
 import sqlite3
 import subprocess
 
@@ -95,6 +96,57 @@ def test_backup(served, directory, where):  # noqa: F811
         path.write_bytes(run(served, "backup", "-d", "music", "-", text=False).stdout)
     assert sqlite3.connect(path).execute("SELECT count(*) FROM song").fetchall() == [(3,)]
     assert "partial" not in " ".join(os.listdir(directory))
+
+
+def test_restore(served, directory):  # noqa: F811
+    def songs():
+        return run(served, "query", "-d", "music", "--format", "csv", "SELECT count(*) FROM song").stdout.split()[-1]
+
+    path = directory / "copy.db"
+    run(served, "backup", "-d", "music", path)
+    run(served, "query", "-d", "music", "DELETE FROM song")
+    assert songs() == "0"
+    # Without a terminal nobody is asked, and there is no progress.
+    result = run(served, "restore", "music", path, stdin=subprocess.DEVNULL)
+    assert songs() == "3" and result.stdout.startswith("music restored, ") and result.stderr == ""
+    run(served, "query", "-d", "music", "DELETE FROM song")
+    with subprocess.Popen(["cat", path], stdout=subprocess.PIPE) as cat:
+        run(served, "restore", "music", "-", "--yes", stdin=cat.stdout)
+    assert songs() == "3"
+    run(served, "query", "-d", "music", "DELETE FROM song")
+    (directory / "cut.db").write_bytes(path.read_bytes()[:-1])
+    error = run(served, "restore", "music", directory / "cut.db", "--yes", status=1).stderr
+    assert "cut off" in error and songs() == "0"
+    assert "cannot be read" in run(served, "restore", "music", directory / "none.db", status=66).stderr
+    assert "could be restored" in run(served, "restore", "memory", path, "--yes", status=1).stderr
+    run(served, "restore", "music", status=64)
+
+
+@pytest.mark.parametrize("answer", ["y", "n", ""])
+def test_restore_asks_at_a_terminal(served, directory, answer):  # noqa: F811
+    path = directory / "copy.db"
+    run(served, "backup", "-d", "music", path)
+    run(served, "query", "-d", "music", "DELETE FROM song")
+    process, terminal = pty.fork()
+    if process == 0:
+        os.execv(LITEBASE, ["litebase", "restore", "--socket", served.socket_path, "music", str(path)])
+    shown = b""
+    while b"[y/N]" not in shown:
+        shown += os.read(terminal, 1000)
+    assert b"music" in shown and b"copy.db" in shown
+    os.write(terminal, f"{answer}\n".encode())
+    try:
+        while more := os.read(terminal, 1000):
+            shown += more
+    except OSError:
+        pass
+    status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    os.close(terminal)
+    count = run(served, "query", "-d", "music", "--format", "csv", "SELECT count(*) FROM song").stdout.split()[-1]
+    if answer == "y":
+        assert (status, count) == (0, "3"), shown
+    else:
+        assert (status, count) == (64, "0") and b"nothing was changed" in shown, shown
 
 
 def test_backup_of_none(served, directory):  # noqa: F811

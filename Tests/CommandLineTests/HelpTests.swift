@@ -12,11 +12,12 @@ import Testing
         #filePath.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 } + "/Snapshots"
 
     static let names = [
-        "litebase", "ping", "query", "export", "import", "copy", "backup", "shell", "run", "history", "databases",
+        "litebase", "ping", "query", "export", "import", "copy", "backup", "restore", "shell", "run", "history",
+        "databases",
         "catalog", "status",
-        "reload",
+        "watch", "reload",
         "config",
-        "add-database", "remove-database", "check", "top", "bench", "completions",
+        "list", "show", "test", "add-database", "remove-database", "check", "top", "cancel", "bench", "completions",
     ]
 
     private static func help(_ name: String, columns: Int) -> String {
@@ -27,16 +28,24 @@ import Testing
         case "import": LiteBaseCommand.helpMessage(for: ImportCommand.self, columns: columns)
         case "export": LiteBaseCommand.helpMessage(for: ExportCommand.self, columns: columns)
         case "backup": LiteBaseCommand.helpMessage(for: BackupCommand.self, columns: columns)
+        case "restore": LiteBaseCommand.helpMessage(for: RestoreCommand.self, columns: columns)
         case "shell": LiteBaseCommand.helpMessage(for: ShellCommand.self, columns: columns)
+        case "run": LiteBaseCommand.helpMessage(for: RunCommand.self, columns: columns)
+        case "history": LiteBaseCommand.helpMessage(for: HistoryCommand.self, columns: columns)
         case "databases": LiteBaseCommand.helpMessage(for: DatabasesCommand.self, columns: columns)
         case "catalog": LiteBaseCommand.helpMessage(for: CatalogCommand.self, columns: columns)
         case "status": LiteBaseCommand.helpMessage(for: StatusCommand.self, columns: columns)
+        case "watch": LiteBaseCommand.helpMessage(for: WatchCommand.self, columns: columns)
         case "reload": LiteBaseCommand.helpMessage(for: ReloadCommand.self, columns: columns)
         case "config": LiteBaseCommand.helpMessage(for: ConfigCommand.self, columns: columns)
+        case "list": LiteBaseCommand.helpMessage(for: ListConfigurationCommand.self, columns: columns)
+        case "show": LiteBaseCommand.helpMessage(for: ShowConfigurationCommand.self, columns: columns)
+        case "test": LiteBaseCommand.helpMessage(for: TestConfigurationCommand.self, columns: columns)
         case "add-database": LiteBaseCommand.helpMessage(for: AddDatabaseCommand.self, columns: columns)
         case "remove-database": LiteBaseCommand.helpMessage(for: RemoveDatabaseCommand.self, columns: columns)
         case "check": LiteBaseCommand.helpMessage(for: CheckConfigurationCommand.self, columns: columns)
         case "top": LiteBaseCommand.helpMessage(for: TopCommand.self, columns: columns)
+        case "cancel": LiteBaseCommand.helpMessage(for: CancelCommand.self, columns: columns)
         case "bench": LiteBaseCommand.helpMessage(for: BenchCommand.self, columns: columns)
         case "completions": LiteBaseCommand.helpMessage(for: CompletionsCommand.self, columns: columns)
         default: LiteBaseCommand.helpMessage(columns: columns)

@@ -103,6 +103,8 @@ PROTOCOL = [
              ends={'nc -U "${LITEBASE_SOCKET:-$XDG_RUNTIME_DIR/litebase/litebase.sock}"': 130}),
     Commands(begins="$ echo '{\"id\":1", varies=("timestamp", "elapsed")),
     Pasted(begins='{"id":2'),
+    Elsewhere(begins='{"id": 7, "type": "subscribe"',
+              test="Tests/Protocol/subscriptions/test_subscriptions.py::test_a_commit_is_told"),
     Elsewhere(begins="00 00 00 17", test="Tests/WireProtocolTests/DocumentationTests.swift::bytesAreThoseOfTheWriter"),
     Elsewhere(begins="00 00 00 47", test="Tests/WireProtocolTests/DocumentationTests.swift::bytesAreThoseOfTheWriter"),
 ]
@@ -247,6 +249,9 @@ HELP = {
             "litebase copy geo/city archive --create --dry-run", "litebase copy geo/city archive/city_2026 --create --atomic")})],
     "litebase backup --help": [Commands(begins="litebase backup", left_out={
         "litebase backup --all /var/backups/litebase --keep 14": "Tests/CommandLine/test_transfers.py copies all, elsewhere"})],
+    "litebase restore --help": [Commands(begins="litebase restore", left_out={
+        line: "Tests/CommandLine/test_transfers.py restores files, and standard input" for line in (
+            "litebase restore geo geo-copy.db", "zstd -dc geo.db.zst | litebase restore geo - --yes")})],
     "litebase shell --help": [Commands(begins="litebase shell", types={
         **LEAVES, "litebase shell --database geo --read-only": (Typed(".quit\n"),)})],
     "litebase config add-database --help": [Commands(begins="sudo litebase config", left_out={

@@ -39,7 +39,7 @@ STAYS = "stays in the foreground"
 LEFT_OUT = {
     'litebase = "0.2"': "a line of Cargo.toml", "kill -9": PART, "systemctl kill": PART, "systemctl --user": PART,
     "sudo systemctl disable litebase-monitor.socket": "for a version that does not have it", "sudo -u alice": PART, "journalctl -x": PART, "systemd-analyze security": PART,
-    "litebase ping -d NAME": PART, "sudo chown litebase:litebase FILE": PART, "timeout 15 litebase ping -d NAME": PART,
+    "litebase ping -d NAME": PART, "litebase cancel": PART, "sudo chown litebase:litebase FILE": PART, "timeout 15 litebase ping -d NAME": PART,
     "litebase config add-database": PART, "litebase query --url": PART, "id -u NAME": PART,
     "systemctl edit litebase.socket": PART, "systemctl edit litebase.service": PART, 'sqlite3 FILE ".backup TARGET"': PART,
     "journalctl --user -u litebase": NOT_ROOT, "systemctl --user enable --now litebase.socket": NOT_ROOT,
@@ -59,6 +59,7 @@ LEFT_OUT = {
     "litebase config": PART, "systemctl status": PART, "sudo litebase config add-database": PART,
     **dict.fromkeys(["litebase backup -d music music.db", "litebase backup --all /var/backups/litebase --keep 7"],
                     "Tests/CommandLine/test_transfers.py makes copies"),
+    "litebase restore music music.db": "Tests/CommandLine/test_transfers.py restores files, and standard input",
     **dict.fromkeys(["systemctl enable --now litebase-backup.timer", "systemctl list-timers litebase-backup.timer"],
                     "the units are examples, which have to be installed first"),
     "litebase export": PART, "litebase import": PART, "litebase copy": PART, "pg_dump -Fc": PART, "mariadb-dump --single-transaction": PART,

@@ -16,6 +16,7 @@ import examples
 import pytest
 from jsonschema import Draft202012Validator
 from test_reply_fields import GONE, seen
+from subscription import Subscription
 from transfers import transfer
 from wire import Client, RequestFailed, decode, tagged
 
@@ -169,6 +170,10 @@ class Recorder:
         except RequestFailed as error:
             result = error
         return result
+
+    def subscribe(self, **data):
+        self.messages.append({"id": 1, "type": "subscribe", "data": tagged(data)})
+        return Subscription(self.client, **data)
 
     def passing(self, type, descriptor, **data):
         """A request that passes a descriptor."""

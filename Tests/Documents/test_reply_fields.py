@@ -5,6 +5,7 @@ import re
 import tempfile
 
 import examples
+from subscription import Subscription
 from transfers import transfer
 from wire import Client
 
@@ -75,12 +76,18 @@ def seen(client, disable):
         with tempfile.NamedTemporaryFile() as file:
             found[type] = set(passing(type, file.fileno(), **data))
     with tempfile.NamedTemporaryFile() as file:
+        passing("backup", file.fileno())
+        file.seek(0)
+        found["restore"] = set(passing("restore", file.fileno()))
+    with tempfile.NamedTemporaryFile() as file:
         file.write(b"x\n1\n2,3\n")
         file.seek(0)
         found["import"] = keys(passing("import", file.fileno(), relation="imported", create=True, max_rejected=1))
+    found["subscribe"] = fields_of_subscription(client)
     ask("list_databases")
     session = ask("db_connect", database="default")["session"]
     ask("activity")
+    ask("terminate", session=ask("db_connect")["session"])
     # Before the catalog is read, and after it.
     ask("complete", sql="SELECT  FROM t", cursor=7)
     etag = ask("catalog", level="columns", max_rows=1, session=session)["etag"]
@@ -105,6 +112,16 @@ def seen(client, disable):
 # It takes a procedure or a warning of a MySQL server (Tests/CommandLine/test_shell.py), somebody who may only watch, and a client that maps memory: Tests/Protocol/servers/test_result_sets.py, access/test_monitors.py,
 # lanes/test_lane_negotiation.py.
 ELSEWHERE = {"query": {"result_sets_dropped", "warning_count"}, "batch": {"warning_count"}, "hello": {"monitor", "transport", "request_ring_bytes", "reply_ring_bytes"}}
+
+
+def fields_of_subscription(client):
+    """Those of the first reply, of changes, and of a reply that says that they are not known."""
+    subscribe = getattr(client, "subscribe", functools.partial(Subscription, client))
+    subscription = subscribe(**{"from": "another process's"})
+    client.call("query", {"sql": "CREATE TABLE subscribed(x)"})
+    fields = set(subscription.first) | set(subscription.event())
+    subscription.cancel()
+    return fields
 
 
 def test_every_field_is_documented_and_every_documented_field_comes(reader):

@@ -70,7 +70,8 @@ extension NamedValues: Composed {
 @Suite struct ReplyDataTests {
     static let types: [any ReplyData.Type] = [
         HealthReply.self, HelloReply.self, ListDatabasesReply.self, ConnectReply.self, EmptyReply.self, QueryReply.self,
-        BatchReply.self, DescribeReply.self, CancelReply.self, ActivityReply.self, StatsReply.self, ReloadReply.self,
+        BatchReply.self, DescribeReply.self, CancelReply.self, ActivityReply.self, TerminateReply.self, StatsReply.self,
+        ReloadReply.self,
         ErrorReply.self, NoticeMessage.self,
     ]
 

@@ -83,6 +83,7 @@ import Testing
         .userExhausted(limitName: "l", limit: 1, peer: nil), .userWaits(uid: 1, crashCount: 2, seconds: 2),
         .requestCutOff(CutOffRequest(connection: 1, peer: nil, type: "query", database: nil, requestCount: 1)),
         .readerStalled(connection: 1, peer: nil, limit: 1, byteCount: 1),
+        .workTerminated(connection: 1, peer: nil, what: "query 3", target: 2, targetPeer: nil),
         .transactionExpired(connection: 1, peer: nil, session: "s", database: "d", limit: 1),
         .accessDenied(connection: 1, peer: nil, right: .reload, database: nil, program: nil),
         .slowStatement(Self.statement, sql: nil), .databaseTrouble(Self.statement, reason: "r"),

@@ -41,7 +41,8 @@ import WireProtocol
                     QueryRequest.self, BatchRequest.self, DescribeRequest.self, CatalogRequest.self,
                     CompleteRequest.self,
                     ConnectRequest.self, CancelRequest.self,
-                    ListDatabasesRequest.self, StatsRequest.self, ReloadRequest.self,
+                    ListDatabasesRequest.self, StatsRequest.self, ReloadRequest.self, ActivityRequest.self,
+                    TerminateRequest.self,
                 ]
                 guard let content = types.first(where: { head.isOf($0.type) }) else {
                     Issue.record("\(line)")

@@ -11,7 +11,7 @@ import WireProtocol
         "session_not_found", "needs_session", "connect_failed", "driver_missing", "syntax_error",
         "constraint_violation", "read_only", "database_error", "busy", "timeout", "cancelled", "limit_exceeded",
         "shutting_down", "configuration_invalid", "outcome_unknown", "internal",
-        "transaction_rolled_back",
+        "transaction_rolled_back", "target_not_found",
     ]
 
     @Test func everyCodeOfTheProtocol() {

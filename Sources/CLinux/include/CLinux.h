@@ -75,6 +75,12 @@ bool clinux_is_stored(int file);
 /// on the disk (sync_file_range(2)): so a long file neither fills the memory with what is not written yet, nor makes others
 /// wait for all of it when they have a file of theirs written.
 void clinux_write_out(int file, size_t byte_count);
+/// A descriptor that is ready when something has happened to one of the files that were added (inotify(7)).
+int clinux_watch_create(void);
+/// Adds a file: it is written, truncated, moved or deleted.
+int clinux_watch_add(int watch, const char *path);
+/// Takes all that has happened; the descriptor is not ready then.
+void clinux_watch_drain(int watch);
 /// Whether any process has locks of fcntl(2) on an open file that conflict with writing it (F_OFD_GETLK).
 bool clinux_is_locked(int file);
 /// Closing the socket will not wait until everything has been sent (socket(7), SO_LINGER).

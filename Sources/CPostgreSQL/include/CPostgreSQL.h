@@ -57,7 +57,7 @@ enum {
     X(PQsendPrepare) X(PQsendQueryPrepared) X(PQsendDescribePrepared) X(PQclear) X(PQresultStatus)                     \
     X(PQresultMemorySize) X(PQresultErrorField) X(PQresultErrorMessage) X(PQntuples) X(PQnfields) X(PQfname)           \
     X(PQftype) X(PQftable) X(PQnparams) X(PQcmdStatus) X(PQgetvalue) X(PQgetlength) X(PQgetisnull) X(PQgetCancel)      \
-    X(PQfreeCancel) X(PQcancel)
+    X(PQfreeCancel) X(PQcancel) X(PQfmod)
 
 struct cpostgresql_table {
 #define CPOSTGRESQL_MEMBER(name) __typeof__(name) *name;

@@ -64,6 +64,11 @@ int litebase_sqlite3_is_index_lost(uint64_t number);
 /// - Thread: any.
 void litebase_sqlite3_lose_index(uint64_t number);
 
+/// Whether another process holds the lock of whoever writes to the log of a connection's main database
+/// (https://sqlite.org/walformat.html#wal_locks): from before its first frame until its commit can be seen.
+/// - Thread: the connection's.
+int litebase_sqlite3_is_written_elsewhere(struct sqlite3 *db);
+
 /// Number of commits to write-ahead logs that this thread has made certain: their last frame is about to be written,
 /// and no later loss of the index makes them fail.
 uint64_t litebase_sqlite3_commits(void);

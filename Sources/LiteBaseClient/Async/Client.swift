@@ -13,7 +13,7 @@ internal import WireProtocol
 /// - Thread: any.
 public final class Client: Sendable {
     let connection: Connection
-    private let timeout: Duration?
+    let timeout: Duration?
 
     /// Takes over a connected, non-blocking stream socket.
     init(socket: consuming OwnedDescriptor, timeout: Duration? = nil) throws(Errno) {
@@ -91,7 +91,7 @@ extension Client {
         while true {
             switch try await connection.next(id, until: deadline) {
             case .rows(let batch): body(batch)
-            case .resultEnd, .progress: break
+            case .resultEnd, .progress, .change: break
             case .finished(let reply): return reply
             case .failed(let error): throw error
             }
@@ -190,6 +190,13 @@ extension Client {
     /// Requests in flight and sessions of the caller's user; an administrator sees those of all users.
     public func activity() async throws -> Activity {
         Activity(try await reply(to: .activity).data)
+    }
+
+    /// Ends a request, a session or a connection of the caller's user; an administrator, of anybody.
+    /// - Throws: `ClientError.server` with the code `targetNotFound` if there is none that the caller may end.
+    @discardableResult
+    public func terminate(_ target: TerminationTarget) async throws -> TerminationResult {
+        TerminationResult(try await reply(to: .terminate(target)).data)
     }
 
     /// Makes the daemon read its configuration again; returns when the new one is in force. For administrators.

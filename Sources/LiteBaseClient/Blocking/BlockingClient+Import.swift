@@ -34,11 +34,12 @@ public struct ImportOptions: Sendable {
     public init() {}
 }
 
-/// How far an import is.
+/// How far an import or a restore is.
 public struct TransferStatus: Sendable {
     public let byteCount: Int64
     /// `nil` if it is not known.
     public let totalByteCount: Int64?
+    /// Of an import; else 0.
     public let rowCount: Int64
 }
 
@@ -88,20 +89,22 @@ extension BlockingClient {
         from descriptor: Int32, into relation: String, _ target: Target, _ options: ImportOptions,
         _ progress: ((TransferStatus) -> Void)?
     ) throws(ClientError) -> ImportResult {
-        try offerDescriptors()
         let request = Request.importRows(
             relation: relation, target, options.wireOptions(tellsProgress: progress != nil))
-        guard !PipeCopy.isReadable(byOthers: descriptor) else {
-            return try waitForImport(try start(request, passing: descriptor), progress)
-        }
+        return try waitForImport(try startReading(request, from: descriptor), progress)
+    }
+
+    /// Starts a request for which the daemon reads a descriptor, or what this process copies from it.
+    func startReading(_ request: Request, from descriptor: Int32) throws(ClientError) -> Int64 {
+        try offerDescriptors()
+        if PipeCopy.isReadable(byOthers: descriptor) { return try start(request, passing: descriptor) }
         let reader: Int32
         do throws(Errno) {
             reader = try PipeCopy.start(from: descriptor)
         } catch {
             throw .invalidRequest("no pipe can be made: \(error)")
         }
-        let id = try started(request, OwnedDescriptor(reader))
-        return try waitForImport(id, progress)
+        return try started(request, OwnedDescriptor(reader))
     }
 
     /// Sends the reading end of a pipe, of which then only the daemon has one.
@@ -114,7 +117,7 @@ extension BlockingClient {
     func waitForImport(_ id: Int64, _ progress: ((TransferStatus) -> Void)?) throws(ClientError) -> ImportResult {
         while true {
             switch try next(id, until: nil) {
-            case .rows, .resultEnd: break
+            case .rows, .resultEnd, .change: break
             case .progress(let data):
                 let status = ImportProgress(data)
                 progress?(
@@ -139,7 +142,7 @@ extension ImportResult {
 }
 
 extension ImportOptions {
-    private static let progressMilliseconds: Int64 = 100
+    static let progressMilliseconds: Int64 = 100
 
     func wireOptions(tellsProgress: Bool) -> ImportRequest.Options {
         var wire = ImportRequest.Options()

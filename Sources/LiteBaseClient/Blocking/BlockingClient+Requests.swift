@@ -17,7 +17,7 @@ extension BlockingClient {
         while true {
             switch try next(id, until: deadline) {
             case .rows(let batch): body(batch)
-            case .resultEnd, .progress: break
+            case .resultEnd, .progress, .change: break
             case .finished(let reply): return reply
             case .failed(let error): throw error
             }
@@ -119,6 +119,13 @@ extension BlockingClient {
     /// Requests in flight and sessions of the caller's user; an administrator sees those of all users.
     public func activity() throws(ClientError) -> Activity {
         Activity(try reply(to: .activity).data)
+    }
+
+    /// Ends a request, a session or a connection of the caller's user; an administrator, of anybody.
+    /// - Throws: `ClientError.server` with the code `targetNotFound` if there is none that the caller may end.
+    @discardableResult
+    public func terminate(_ target: TerminationTarget) throws(ClientError) -> TerminationResult {
+        TerminationResult(try reply(to: .terminate(target)).data)
     }
 
     /// Makes the daemon read its configuration again; returns when the new one is in force. For administrators.

@@ -1,4 +1,4 @@
-// Requests whose data go into a file: the daemon writes to a descriptor that the client passes.
+// Requests whose data go into a file, or come from one: the daemon writes to a descriptor that the client passes, or reads it.
 
 internal import LinuxSystem
 internal import WireProtocol
@@ -10,6 +10,8 @@ public enum RowFileFormat: String, CaseIterable, Sendable {
     case json
     /// An object on each line.
     case jsonl
+    /// The stream of Arrow's IPC format. Only written.
+    case arrow
 }
 
 /// How an export is made.
@@ -23,6 +25,8 @@ public struct ExportOptions: Sendable {
     public var delimiter: String?
     /// What stands for null in them; `nil`: nothing, or `\N`.
     public var null: String?
+    /// Of Arrow: columns that are to be text, whatever their values are.
+    public var textColumns: [String] = []
     public var maxRows: Int64?
     /// The daemon gives up after that time of work.
     public var timeout: Duration?
@@ -30,7 +34,7 @@ public struct ExportOptions: Sendable {
     public init() {}
 }
 
-/// What a transfer has written.
+/// What a transfer has written or read.
 public struct TransferResult: Sendable {
     public let byteCount: Int64
     /// Of an export.
@@ -52,6 +56,27 @@ extension BlockingClient {
         try transfer(.backup(database: database, progressMilliseconds: nil), to: descriptor)
     }
 
+    /// Gives a SQLite database the content of an open file or pipe: a copy that `backup` has made, or any other database file that
+    /// stands by itself.
+    ///
+    /// Programs that have the database open see the former content until this returns, and then the new one. The daemon reads files
+    /// and pipes itself; anything else this process reads.
+    /// - Parameters:
+    ///   - database: its name; `nil` is the default one.
+    ///   - descriptor: open for reading; the caller owns it. It is read from where it stands to its end.
+    ///   - timeout: the daemon gives up after that time of work.
+    ///   - progress: called now and then while the file is read; after that it is checked and written.
+    /// - Returns: how much was read; the database is on the disk then.
+    /// - Throws: `ClientError.server`; the database is as it was then, unless the code is `outcomeUnknown`.
+    public func restore(
+        _ database: String? = nil, from descriptor: Int32, timeout: Duration? = nil,
+        progress: ((TransferStatus) -> Void)? = nil
+    ) throws(ClientError) -> TransferResult {
+        let milliseconds = progress == nil ? nil : ImportOptions.progressMilliseconds
+        let request = Request.restore(database: database, timeout: timeout, progressMilliseconds: milliseconds)
+        return try wait(for: try startReading(request, from: descriptor), progress)
+    }
+
     /// Writes the rows of a statement into an open file or pipe; as `backup` does.
     public func export(
         _ sql: String, _ parameters: Parameters = .none, to descriptor: Int32, options: ExportOptions = ExportOptions()
@@ -61,6 +86,7 @@ extension BlockingClient {
         wanted.hasHeader = options.hasHeader
         wanted.delimiter = options.delimiter
         wanted.null = options.null
+        wanted.textColumns = options.textColumns
         wanted.maxRows = options.maxRows
         wanted.timeoutMilliseconds = options.timeout.map { max(1, $0.milliseconds) }
         return try transfer(.export(sql: sql, parameters, .database(options.database), wanted), to: descriptor)
@@ -99,10 +125,16 @@ extension BlockingClient {
         }
     }
 
-    private func wait(for id: Int64) throws(ClientError) -> TransferResult {
+    private func wait(
+        for id: Int64, _ progress: ((TransferStatus) -> Void)? = nil
+    ) throws(ClientError) -> TransferResult {
         while true {
             switch try next(id, until: nil) {
-            case .rows, .resultEnd, .progress: break
+            case .rows, .resultEnd, .change: break
+            case .progress(let data):
+                let status = TransferProgress(data)
+                progress?(
+                    TransferStatus(byteCount: status.byteCount, totalByteCount: status.totalByteCount, rowCount: 0))
             case .finished(let reply):
                 let answer = ExportReply(reply.data)
                 return TransferResult(

@@ -10,6 +10,8 @@ public struct Activity: Sendable {
     public struct Entry: Sendable {
         /// Number of the connection.
         public let connection: Int64
+        /// Of the request on its connection; `nil` for a session without one, and of a server that cannot end requests.
+        public let number: Int64?
         public let uid: Int64?
         public let pid: Int64?
         public let user: String?

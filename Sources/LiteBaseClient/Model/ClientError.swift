@@ -133,6 +133,7 @@ extension ServerError.Code {
     public static let permissionDenied = Self(rawValue: "permission_denied")
     public static let databaseNotFound = Self(rawValue: "database_not_found")
     public static let sessionNotFound = Self(rawValue: "session_not_found")
+    public static let targetNotFound = Self(rawValue: "target_not_found")
     public static let needsSession = Self(rawValue: "needs_session")
     public static let connectFailed = Self(rawValue: "connect_failed")
     public static let driverMissing = Self(rawValue: "driver_missing")

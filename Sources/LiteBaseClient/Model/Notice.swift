@@ -34,6 +34,8 @@ extension Notice.Code {
     public static let idleTransaction = Self(rawValue: "idle_transaction")
     /// A session is idle while others need what it holds, and will be ended.
     public static let idleSession = Self(rawValue: "idle_session")
+    /// Somebody has ended the connection; replies to what ran come, then it is closed.
+    public static let terminated = Self(rawValue: "terminated")
     /// The rows of a query are not read while others need what it holds; it will be ended.
     public static let idleQuery = Self(rawValue: "idle_query")
 }

@@ -84,6 +84,7 @@ extension Activity {
 extension Activity.Entry {
     fileprivate init(_ entry: ActivityReply.Entry) {
         connection = Int64(clamping: entry.connection)
+        number = entry.number.map { Int64(clamping: $0) }
         uid = entry.uid
         pid = entry.pid
         user = entry.user
@@ -94,6 +95,19 @@ extension Activity.Entry {
         state = entry.state
         transaction = TransactionState(rawValue: entry.transaction)
         age = .milliseconds(entry.ageMilliseconds)
+    }
+}
+
+extension TerminationResult {
+    init(_ data: StructuredValue) {
+        let reply = TerminateReply(data)
+        connection = Int64(clamping: reply.connection)
+        uid = reply.uid
+        pid = reply.pid
+        user = reply.user
+        requestCount = reply.requestCount
+        sessionCount = reply.sessionCount
+        isClosed = reply.isClosed
     }
 }
 

@@ -14,6 +14,7 @@ enum Request: Sendable {
     case listDatabases
     case stats
     case activity
+    case terminate(TerminationTarget)
     case reload
     case connect(SessionOptions)
     case disconnect(session: String)
@@ -23,8 +24,10 @@ enum Request: Sendable {
     case complete(CompletionPlace, Target)
     case catalog(level: String, Target, CatalogOptions)
     case backup(database: String?, progressMilliseconds: Int64?)
+    case restore(database: String?, timeout: Duration?, progressMilliseconds: Int64?)
     case export(sql: String, Parameters, Target, ExportRequest.Options)
     case importRows(relation: String, Target, ImportRequest.Options)
+    case subscribe(SubscriptionOptions)
     case fetch(id: Int64)
     case cancel(id: Int64)
 
@@ -35,6 +38,7 @@ enum Request: Sendable {
         case .listDatabases: ListDatabasesRequest.type
         case .stats: StatsRequest.type
         case .activity: ActivityRequest.type
+        case .terminate: TerminateRequest.type
         case .reload: ReloadRequest.type
         case .connect: ConnectRequest.type
         case .disconnect: DisconnectRequest.type
@@ -44,8 +48,10 @@ enum Request: Sendable {
         case .complete: CompleteRequest.type
         case .catalog: CatalogRequest.type
         case .backup: BackupRequest.type
+        case .restore: RestoreRequest.type
         case .export: ExportRequest.type
         case .importRows: ImportRequest.type
+        case .subscribe: SubscribeRequest.type
         case .fetch: FetchRequest.type
         case .cancel: CancelRequest.type
         }
@@ -78,6 +84,7 @@ enum Request: Sendable {
                 client: introduction.name, notices: introduction.wantsNotices,
                 descriptors: introduction.sendsDescriptors,
                 sharedMemory: introduction.wantsSharedMemory, &writer, &output)
+        case .terminate(let target): target.write(&writer, &output)
         case .connect(let options): options.write(&writer, &output)
         case .disconnect(let session): DisconnectRequest.write(session: session, &writer, &output)
         case .query(let sql, let parameters, let target, let options, let isPaged, let wantsAllResults):
@@ -97,8 +104,13 @@ enum Request: Sendable {
                 &writer, &output)
         case .catalog(let level, let target, let options):
             CatalogRequest.write(level: level, target: target, options: options.wireOptions, &writer, &output)
+        case .subscribe(let options): SubscribeRequest.write(options: options.wireOptions, &writer, &output)
         case .backup(let database, let progress):
-            BackupRequest.write(database: database, progressMilliseconds: progress, &writer, &output)
+            DatabaseFileFields.write(database: database, progressMilliseconds: progress, &writer, &output)
+        case .restore(let database, let timeout, let progress):
+            DatabaseFileFields.write(
+                database: database, timeoutMilliseconds: timeout?.timeoutMilliseconds, progressMilliseconds: progress,
+                &writer, &output)
         case .export(let sql, let parameters, let target, let options):
             ExportRequest.write(
                 sql: sql, parameters: parameters.writing, target: target, options: options, &writer, &output)
@@ -114,6 +126,17 @@ extension SessionOptions {
         switch source {
         case .database(let name): ConnectRequest.write(database: name, readOnly: isReadOnly, &writer, &output)
         case .url(let url): ConnectRequest.write(url: url, readOnly: isReadOnly, &writer, &output)
+        }
+    }
+}
+
+extension TerminationTarget {
+    fileprivate func write(_ writer: inout RequestWriter, _ output: inout ByteBuffer) {
+        switch self {
+        case .connection(let number): TerminateRequest.write(connection: number, &writer, &output)
+        case .request(let number, let connection):
+            TerminateRequest.write(number: number, connection: connection, &writer, &output)
+        case .session(let name): TerminateRequest.write(session: name, &writer, &output)
         }
     }
 }

@@ -156,6 +156,8 @@ final class Connection: EventSource {
             if token == Self.continuationToken {
                 flow.continuationDidBegin()
                 continueTurn()
+            } else if token == Self.terminationToken {
+                disconnect()
             } else {
                 operationTimedOut(token)
             }
@@ -192,6 +194,9 @@ final class Connection: EventSource {
         withOutputStorage {
             // Requests that arrived unnoticed deserve a reply; for a kept connection the next process gives it.
             if !handover.isKept { receive() }
+            for operation in inFlight.operations where operation.row.traits.contains(.isEndless) {
+                stop(operation, .shuttingDown)
+            }
             finishTurn()
         }
     }

@@ -155,6 +155,23 @@ struct RequestError: Error {
         ).with { $0.sqlState = "42501" }
     }
 
+    /// A session that somebody has ended who may.
+    static func sessionTerminated(_ name: UnsafeRawBufferPointer) -> RequestError {
+        RequestError(
+            .sessionNotFound,
+            "The session \"\(printable(name))\" was ended by an administrator, or by its user on another connection; "
+                + "an open transaction was rolled back.",
+            hint: "The daemon's log says who has ended it."
+        ).with { $0.sqlState = "57P01" }  // admin_shutdown (PostgreSQL, appendix A)
+    }
+
+    /// Nothing that is called so, or nothing that the caller may know of.
+    static func targetNotFound(_ name: String) -> RequestError {
+        RequestError(
+            .targetNotFound, "There is no \(name) that you may end.",
+            hint: "It may have ended. \"activity\" ('litebase top') lists what there is.")
+    }
+
     /// A request without a reply when its process ended.
     static func outcomeUnknown(_ sessions: String?) -> RequestError {
         RequestError(
@@ -163,10 +180,13 @@ struct RequestError: Error {
         ).with { $0.detail = sessions }
     }
 
-    static func databaseNotFound(_ name: UnsafeRawBufferPointer) -> RequestError {
-        RequestError(
-            .databaseNotFound, "There is no database \"\(printable(name))\" that you may open.",
-            hint: Remedy.listDatabases.wording)
+    /// A database that there is not, or that the client may not know of; `known` are those of which it may.
+    static func databaseNotFound(_ name: UnsafeRawBufferPointer, among known: [String]) -> RequestError {
+        let shown = printable(name)
+        let near = Suggestion.nearest(to: shown, in: known).map { "Did you mean \"\($0)\"? " } ?? ""
+        return RequestError(
+            .databaseNotFound, "There is no database \"\(shown)\" that you may open.",
+            hint: near + Remedy.listDatabases.wording)
     }
 
     /// A request that names no database, from a client that may not open the default one, or without a default one.

@@ -80,6 +80,7 @@ extension Connection {
         case .ended(.idleTransaction): .sessionExpired(name, limit: context.limits.idleTransactionMillisecondsMax)
         case .ended(.idleHold): .sessionHeld(name, limit: context.limits.idleHoldMillisecondsMax)
         case .ended(.revoked): .sessionRevoked(name)
+        case .ended(.terminated): .sessionTerminated(name)
         case .unknown: .sessionNotFound(name)
         }
     }

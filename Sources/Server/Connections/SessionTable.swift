@@ -4,7 +4,7 @@ internal import DatabaseContract
 
 /// A session that the daemon has ended.
 struct EndedSession {
-    enum Reason { case idleTransaction, revoked, idleHold }
+    enum Reason { case idleTransaction, revoked, idleHold, terminated }
 
     var name: String
     var reason: Reason
@@ -83,6 +83,12 @@ struct SessionTable {
     /// The session of that name, if it takes requests.
     func find(_ name: UnsafeRawBufferPointer) -> Session? {
         open.first { $0.name.utf8.elementsEqual(name) && $0.isOpen }
+    }
+
+    /// The connection whose session has that name, whether it exists or not; `nil` if no session can have it.
+    static func connection(ofSession name: String) -> UInt64? {
+        guard name.utf8.count <= 48, name.first == "s", let dash = name.firstIndex(of: "-") else { return nil }
+        return UInt64(name[..<dash].dropFirst())
     }
 
     // MARK: Those that are not there any more

@@ -31,10 +31,8 @@ final class CatalogEntry: Sendable {
         _ configuration: DatabaseConfiguration, _ limits: Limits, _ environment: DatabaseEnvironment,
         earlier: CatalogEntry?
     ) throws(DriverError) {
+        let settings = configuration.settings(limits, loopCount: environment.loopCount)
         let limits = limits.with(configuration.limits)
-        var settings = limits.databaseSettings(loopCount: environment.loopCount)
-        settings.remote.mayReadersRunScripts = configuration.readOnlyScripts
-        settings.embedded.takesDoubleQuotedStrings = configuration.takesDoubleQuotedStrings
         // With other limits it is opened again; a memory database would be lost.
         let kept = earlier.flatMap { earlier in
             earlier.configuration.isSameDatabase(as: configuration)
@@ -67,6 +65,14 @@ final class CatalogEntry: Sendable {
 }
 
 extension DatabaseConfiguration {
+    /// What its engine gets, with the limits of all databases where it has none of its own.
+    func settings(_ limits: Limits, loopCount: Int) -> DatabaseSettings {
+        var settings = limits.with(self.limits).databaseSettings(loopCount: loopCount)
+        settings.remote.mayReadersRunScripts = readOnlyScripts
+        settings.embedded.takesDoubleQuotedStrings = takesDoubleQuotedStrings
+        return settings
+    }
+
     /// Whether open connections may continue with the new configuration. Who may use them is checked at each request.
     fileprivate func isSameDatabase(as other: DatabaseConfiguration) -> Bool {
         name == other.name && url == other.url && access == other.access && readOnlyURL == other.readOnlyURL

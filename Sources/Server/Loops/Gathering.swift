@@ -35,6 +35,34 @@ extension Connection {
         for operation: Operation, _ start: Sum, _ ask: @escaping @Sendable (LoopContext, inout Sum) -> Void,
         _ finish: @escaping (Sum) -> Void
     ) {
+        askLoops(for: operation, start, { context, gathering in gathering.add { ask(context, &$0) } }, finish)
+    }
+
+    /// Has every loop do something if it is the one that can, and returns to this one with what came of it.
+    ///
+    /// - Parameters:
+    ///   - operation: the request that waits for it; ended by `finish`.
+    ///   - act: runs on each loop; `nil` where it was nothing for that one.
+    ///   - finish: runs on this connection's loop, with `nil` if no loop could; the connection may be closed by then.
+    func delegate<Result: Sendable>(
+        for operation: Operation, _ act: @escaping @Sendable (LoopContext) -> Result?,
+        _ finish: @escaping (Result?) -> Void
+    ) {
+        let none: Result? = nil
+        askLoops(
+            for: operation, none,
+            { context, gathering in
+                // Whatever it sets off may take its time, and come back here: under no lock.
+                let result = act(context)
+                return gathering.add { if let result { $0 = result } }
+            }, finish)
+    }
+
+    /// Asks every loop; `answer` adds what one of them says, on that loop, and returns the sum for the last one.
+    private func askLoops<Sum: Sendable>(
+        for operation: Operation, _ start: Sum,
+        _ answer: @escaping @Sendable (LoopContext, Gathering<Sum>) -> Sum?, _ finish: @escaping (Sum) -> Void
+    ) {
         operation.progress = .running
         track(operation)
         let mailbox = context.loop.mailbox
@@ -43,7 +71,7 @@ extension Connection {
         let gathering = Gathering(start, missing: loops.count)
         for loop in loops {
             loop.submit { context in
-                guard let sum = gathering.add({ ask(context, &$0) }) else { return }
+                guard let sum = answer(context, gathering) else { return }
                 mailbox.submit { here.wrapped(sum) }
             }
         }

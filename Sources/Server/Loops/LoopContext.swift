@@ -23,6 +23,8 @@ final class LoopContext {
     /// Connections by number.
     var connections: [UInt64: Connection] = [:]
     lazy var housekeeper = Housekeeper(self)
+    /// Who listens on this loop, by what tells.
+    var subscriptions: [ObjectIdentifier: LoopSubscriptions] = [:]
     private var shares: [UInt32: LoopShare] = [:]
     @exclusivity(unchecked) var isDraining = false
     /// The drain has run out of time: nothing is started any more.

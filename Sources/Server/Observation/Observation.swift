@@ -16,6 +16,9 @@ public enum Observation: Sendable {
         connection: UInt64, peer: PeerCredentials?, session: String, database: String, limit: Int64)
     /// A session or a query ended because it was left idle while others needed what it held.
     case holderEnded(connection: UInt64, peer: PeerCredentials?, what: String, database: String, limit: Int64)
+    /// Somebody who may has ended work of the connection `target`: a request or a session, or all of it (`nil`).
+    case workTerminated(
+        connection: UInt64, peer: PeerCredentials?, what: String?, target: UInt64, targetPeer: PeerCredentials?)
     /// A client was closed because it read nothing of its waiting output.
     case readerStalled(connection: UInt64, peer: PeerCredentials?, limit: Int64, byteCount: Int)
     /// A client tried something without the right to it; `program` is what its process ran a moment later.
@@ -75,6 +78,7 @@ extension Observation {
         case .transactionExpired: (.notice, .transactionExpired)
         case .holderEnded: (.notice, .holderEnded)
         case .readerStalled: (.notice, .readerStalled)
+        case .workTerminated: (.notice, .workTerminated)
         case .accessDenied: (.warning, .accessDenied)
         case .databaseTrouble: (.error, .databaseTrouble)
         case .databaseFailed: (.error, .databaseFailed)
@@ -93,7 +97,7 @@ extension Observation {
         case .connectionOpened(_, let peer), .connectionClosed(_, let peer, _), .connectionRefused(_, _, let peer),
             .userExhausted(_, _, let peer), .transactionExpired(_, let peer, _, _, _),
             .holderEnded(_, let peer, _, _, _), .readerStalled(_, let peer, _, _), .accessDenied(_, let peer, _, _, _),
-            .protocolViolation(_, let peer, _):
+            .workTerminated(_, let peer, _, _, _), .protocolViolation(_, let peer, _):
             peer
         case .requestStarted(let facts), .requestFinished(let facts), .requestFailed(let facts),
             .slowStatement(let facts, _), .databaseTrouble(let facts, _):
@@ -117,7 +121,7 @@ extension Observation {
     private var content: Content {
         switch self {
         case .connectionOpened, .connectionClosed, .connectionRefused, .protocolViolation: connectionContent
-        case .userExhausted, .transactionExpired, .holderEnded, .readerStalled: patienceContent
+        case .userExhausted, .transactionExpired, .holderEnded, .readerStalled, .workTerminated: patienceContent
         case .accessDenied(let connection, let peer, let right, let database, let program):
             denialContent(connection, peer, right, database, program)
         case .requestStarted, .requestFinished, .requestFailed, .slowStatement, .databaseTrouble: requestContent
@@ -250,6 +254,15 @@ extension Observation {
                     ("LITEBASE_CONNECTION", "\(connection)"), ("LITEBASE_DATABASE", database),
                     ("LITEBASE_LIMIT", "idle_hold_ms_max"),
                 ] + RequestFacts.fields(peer)
+            )
+        case .workTerminated(let connection, let peer, let what, let target, let targetPeer):
+            (
+                RequestFacts.text(connection, peer) + " has ended " + (what.map { "\($0) of " } ?? "")
+                    + RequestFacts.text(target, targetPeer, noun: "connection"),
+                [("LITEBASE_CONNECTION", "\(connection)"), ("LITEBASE_TARGET_CONNECTION", "\(target)")]
+                    + (targetPeer.map {
+                        [("LITEBASE_TARGET_UID", "\($0.uid)"), ("LITEBASE_TARGET_PID", "\($0.pid)")]
+                    } ?? []) + RequestFacts.fields(peer)
             )
         case .readerStalled(let connection, let peer, let limit, let byteCount):
             (

@@ -63,9 +63,11 @@ public struct RequestFacts: Sendable {
         return " in \(microseconds / 1000)." + String(repeating: "0", count: 3 - fraction.utf8.count) + "\(fraction) ms"
     }
 
-    static func text(_ connection: UInt64, _ peer: PeerCredentials?, program: String? = nil) -> String {
-        guard let peer else { return "Connection \(connection)" }
-        return "Connection \(connection) (uid \(peer.uid), pid \(peer.pid)\(program.map { ", \($0)" } ?? ""))"
+    static func text(
+        _ connection: UInt64, _ peer: PeerCredentials?, program: String? = nil, noun: String = "Connection"
+    ) -> String {
+        guard let peer else { return "\(noun) \(connection)" }
+        return "\(noun) \(connection) (uid \(peer.uid), pid \(peer.pid)\(program.map { ", \($0)" } ?? ""))"
     }
 
     static func fields(_ peer: PeerCredentials?) -> [(name: String, value: String)] {

@@ -8,6 +8,8 @@ internal import WireProtocol
 /// A request in flight, or a session that waits for one.
 struct ActivityEntry: Sendable {
     var connection: UInt64
+    /// Of the request; `nil` for a session without one.
+    var number: UInt64?
     var hasLane: Bool
     var peer: PeerCredentials?
     var session: String?
@@ -60,7 +62,7 @@ extension Connection {
     }
 
     /// Whether it belongs to that user. Clients over TCP have no user: each counts for itself.
-    private func isOf(_ uid: UInt32?, number: UInt64) -> Bool {
+    func isOf(_ uid: UInt32?, number: UInt64) -> Bool {
         uid == nil ? self.number == number : peer?.uid == uid
     }
 
@@ -68,15 +70,15 @@ extension Connection {
         for session in sessions.open where session.active == nil && session.waiting.isEmpty {
             activity.add(
                 ActivityEntry(
-                    connection: number, hasLane: stream.laneState == .open, peer: peer, session: session.name,
-                    database: session.link.databaseName,
+                    connection: number, number: nil, hasLane: stream.laneState == .open, peer: peer,
+                    session: session.name, database: session.link.databaseName,
                     type: "session", sql: nil, state: "idle", transaction: session.link.transaction.name,
                     since: session.lastEnd))
         }
         for operation in inFlight.operations where (number, operation.serial) != asker {
             activity.add(
                 ActivityEntry(
-                    connection: number, hasLane: stream.laneState == .open, peer: peer,
+                    connection: number, number: operation.serial, hasLane: stream.laneState == .open, peer: peer,
                     session: operation.session?.name,
                     database: operation.databaseName,
                     type: operation.row.type.name,
@@ -111,6 +113,7 @@ extension ActivityReply.Entry {
     fileprivate init(_ entry: ActivityEntry, at now: MonotonicInstant) {
         self.init()
         connection = entry.connection
+        number = entry.number
         transport = "\(entry.hasLane ? HelloRequest.sharedMemory : HelloRequest.socket)"
         uid = entry.peer.map { Int64($0.uid) }
         pid = entry.peer.map { Int64($0.pid) }

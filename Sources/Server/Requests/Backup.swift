@@ -16,10 +16,10 @@ extension Connection {
     /// Whoever may read a database may copy it.
     func startBackup(_ request: ReceivedRequest) throws(RequestError) -> RequestOutcome {
         let content = try content(BackupRequest.self, of: request.head)
-        let route = route(by: try findDatabase(content.database))
+        let route = route(by: try findDatabase(content.fields.database))
         guard route.link.engine.hasFiles else { throw RequestError(DriverError.noFileToCopy) }
         let operation = try makeTransfer(request, content.transfer, PageSink(), mustReachDisk: true)
-        assign(consume route, to: operation, timeout: content.timeoutMilliseconds)
+        assign(consume route, to: operation, timeout: content.fields.timeoutMilliseconds)
         operation.mayWrite = false
         operation.kind = .backup
         return try submitTransfer(operation)
@@ -27,7 +27,7 @@ extension Connection {
 
     func replyBackup(_ operation: Operation) {
         guard let transfer = operation.transfer else { preconditionFailure("a backup without a file") }
-        var answer = BackupReply()
+        var answer = DatabaseFileReply()
         answer.byteCount = transfer.byteCount
         answer.totalByteCount = transfer.totalByteCount
         answer.elapsedMicroseconds = operation.elapsedMicroseconds

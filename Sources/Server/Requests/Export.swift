@@ -24,9 +24,7 @@ extension Connection {
         guard (content.rowFormat.null?.count ?? 0) <= Self.nullByteCountMax else {
             throw RequestError(.badRequest, "\"null\" has more than \(Self.nullByteCountMax) bytes.")
         }
-        let options = ExportOptions(
-            hasHeader: content.rowFormat.hasHeader, delimiter: content.rowFormat.delimiter,
-            null: content.rowFormat.null.map { Array($0) })
+        let options = try options(of: content)
         let text = try statement(of: content, route.link.engine)
         let sink = content.rowFormat.format.makeSink(
             options, int64Style: preferences.int64Style,
@@ -40,6 +38,18 @@ extension Connection {
         operation.setParameters(content.parameters)
         operation.rowCountMax = content.maxRows ?? .max
         return try submitTransfer(operation)
+    }
+
+    private func options(of content: ExportRequest) throws(RequestError) -> ExportOptions {
+        // They are copied, and compared with the columns, on the loop.
+        guard content.textColumns.reduce(0, { $0 + $1.count }) <= Self.relationByteCountMax else {
+            throw RequestError(
+                .badRequest, "The names in \"text_columns\" have more than \(Self.relationByteCountMax) bytes.")
+        }
+        return ExportOptions(
+            hasHeader: content.rowFormat.hasHeader, delimiter: content.rowFormat.delimiter,
+            null: content.rowFormat.null.map { Array($0) },
+            textColumns: content.textColumns.map { String(decoding: $0, as: UTF8.self) })
     }
 
     /// The statement for all of a relation; empty where the client has sent one.

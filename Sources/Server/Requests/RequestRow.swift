@@ -79,6 +79,8 @@ struct RequestTraits: OptionSet, Sendable {
     static let raisesLimits = RequestTraits(rawValue: 1 << 7)
     /// It declares descriptors, which it takes whatever becomes of it.
     static let takesDescriptors = RequestTraits(rawValue: 1 << 8)
+    /// It ends when somebody ends it: the daemon does not wait for that when it stops.
+    static let isEndless = RequestTraits(rawValue: 1 << 9)
 }
 
 /// A request whose type is known.

@@ -35,6 +35,9 @@ extension RequestTable {
         RequestRow(CompleteRequest.self, for: .users, [.isWork]),
         RequestRow(
             ImportRequest.self, for: .users, [.isWork, .isKept, .mayQueue, .isStoppable, .takesDescriptors]),
+        RequestRow(SubscribeRequest.self, for: .users, [.isWork, .isStoppable, .isEndless]),
+        RequestRow(TerminateRequest.self, for: .usersAndAdministrators),
+        RequestRow(RestoreRequest.self, for: .users, [.isWork, .isKept, .isStoppable, .takesDescriptors]),
     ]
 }
 

@@ -232,6 +232,15 @@ class WireRowSink: RowSink {
         isFrameOpen = false
     }
 
+    /// Writes a frame that has no rows, and is not the last one.
+    final func write(_ reply: consuming some ReplyData) {
+        writer.begin(
+            type: frameType, id: id,
+            timestamp: WireTimestamp(nanosecondsSince1970: WallClock.nanosecondsSince1970), into: &buffer)
+        reply.writeFields(&writer, &buffer)
+        writer.end(into: &buffer)
+    }
+
     /// Ends without a last frame, because an error follows: rows that are there are still delivered.
     final func closeForError(keepingRows: Bool) {
         guard isFrameOpen else { return }

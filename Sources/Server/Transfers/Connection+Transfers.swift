@@ -107,6 +107,10 @@ extension Connection {
     func endTransfer(_ operation: Operation) -> Bool {
         guard let transfer = operation.transfer else { return true }
         if operation.error != nil || operation.refusal != nil || isClosed {
+            // To the engine it was one that is too long.
+            if operation.error?.code == .limitExceeded, let refusal = transfer.sink.refusal {
+                operation.error = refusal
+            }
             transfer.stop()
             return true
         }

@@ -284,20 +284,24 @@ final class JSONExportSink: ExportSink {
     }
 }
 
-/// What of CSV and TSV the client chooses.
+/// What the client chooses of a format.
 struct ExportOptions {
+    /// Of CSV and TSV.
     var hasHeader = true
     var delimiter: UInt8?
     var null: [UInt8]?
+    /// Of Arrow: columns that are to be text.
+    var textColumns: [String] = []
 }
 
 extension ExportFormat {
     /// What makes a file of rows.
-    func makeSink(_ options: ExportOptions, int64Style: Int64Style, rowByteCountMax: Int) -> ExportSink {
+    func makeSink(_ options: ExportOptions, int64Style: Int64Style, rowByteCountMax: Int) -> TransferSink {
         switch self {
         case .csv, .tsv: DelimitedSink(isTSV: self == .tsv, options, rowByteCountMax: rowByteCountMax)
         case .json, .jsonl:
             JSONExportSink(isLines: self == .jsonl, int64Style: int64Style, rowByteCountMax: rowByteCountMax)
+        case .arrow: ArrowExportSink(textColumns: options.textColumns, rowByteCountMax: rowByteCountMax)
         }
     }
 }

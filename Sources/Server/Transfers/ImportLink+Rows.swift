@@ -46,7 +46,7 @@ extension ImportLink {
         types = part.types ?? types
         guard part.types != nil, !wanted.isDryRun else { return writeNext() }
         makeTable()
-        begin()
+        beginWriting()
     }
 
     private func writeNext() {

@@ -37,7 +37,7 @@ struct ImportPlace {
 /// Its stages: a worker looks at the first row; the engine is asked for the columns of the table, or makes it; then there are two
 /// activities side by side: a worker reads and finds rows, and the engine writes those of the block before.
 /// - Thread: its loop's.
-final class ImportLink: DatabaseLink {
+final class ImportLink: FileReadingLink {
     enum Stage {
         case idle
         /// Until the file has answered.
@@ -53,16 +53,10 @@ final class ImportLink: DatabaseLink {
 
     let wanted: ImportWanted
     let place: ImportPlace
-    private let context: LoopContext
-    let account: UserAccount
     /// The session had a transaction when it began.
     private var isInOwnersTransaction = false
     let source: ImportSource
     var stage = Stage.idle
-    var operation: Operation?
-    private var owner = LinkOwner.nobody
-    private var result: RunOutcome?
-    private var isInCall = false
 
     /// A connection of its own, for one transaction.
     private var ownLink: (any DatabaseLink)?
@@ -80,8 +74,6 @@ final class ImportLink: DatabaseLink {
     private(set) var createText: String?
     var queue: ImportQueue
 
-    /// A worker reads the file.
-    var isReading = false
     /// Rows that were read and are not begun yet.
     var ready: ImportPart?
     /// Of which rows are being written.
@@ -94,7 +86,6 @@ final class ImportLink: DatabaseLink {
     var isTaken = false
     /// One of them is too much: behind the rows before it nothing is written.
     var lineFailure: DriverError?
-    private var lastProgress = MonotonicInstant.now
     /// For the blocks that were read.
     let blockCharge: AccountCharge
 
@@ -104,8 +95,6 @@ final class ImportLink: DatabaseLink {
     ) {
         self.wanted = wanted
         self.place = place
-        self.context = context
-        self.account = account
         blockCharge = AccountCharge(account)
         source = ImportSource(
             file, wanted.options, wanted.encoding, rowByteCountMax: context.limits.rowByteCountMax,
@@ -113,26 +102,15 @@ final class ImportLink: DatabaseLink {
         queue = ImportQueue(
             rejectedCountMax: wanted.rejectedCountMax, pieceRowCountMax: .max,
             tellsRefusedRow: place.loading.tellsRefusedRow)
-        account.transfers.add(1)
-    }
-
-    deinit {
-        account.transfers.add(-1)
+        super.init(place.link, context, account)
     }
 
     // MARK: As a link
 
-    var databaseName: String { place.link.databaseName }
-    var engine: Engine { place.link.engine }
-    var serverVersion: String { place.link.serverVersion }
-    var transaction: TransactionState { place.link.transaction }
-    func pressure(on uid: UInt32) -> LinkPressure { (ownLink ?? place.link).pressure(on: uid) }
-    func close() {}
-    func resume(_ run: StatementRun) -> RunOutcome { .pending }
+    override var link: any DatabaseLink { ownLink ?? place.link }
+    override func pressure(on uid: UInt32) -> LinkPressure { link.pressure(on: uid) }
 
-    func start(_ run: StatementRun, for owner: LinkOwner) -> RunOutcome {
-        operation = run as? Operation
-        self.owner = owner
+    override func begin() {
         isInOwnersTransaction = place.isSession && place.link.transaction == .active
         stage = .head
         let source = source
@@ -144,77 +122,19 @@ final class ImportLink: DatabaseLink {
         // Its time is the client's until the file has answered, from when the operation is seen as running.
         let here = LoopBound(self, context.loop.mailbox)
         context.loop.mailbox.submit { if case .head = here.wrapped.stage { here.wrapped.beginWaiting() } }
-        return .pending
     }
 
-    func stop(_ run: StatementRun, _ reason: StopReason) -> RunOutcome {
-        run.requestStop(reason)
-        isInCall = true
-        result = nil
+    override func stopWork(_ reason: StopReason) {
         source.stop()
-        if let running {
-            let link = link
-            if link.stop(running.run, reason) == .ended { running.run.onEnd() }
-        } else {
-            switch stage {
-            case .asking(let inner): if link.stop(inner, reason) == .ended { inner.onEnd() }
-            case .head, .rows: fail(.stopped(reason))
-            case .idle, .opening, .ended: break
-            }
-        }
-        isInCall = false
-        return result ?? .pending
-    }
-
-    private func settle(_ outcome: RunOutcome) {
-        if isInCall {
-            result = outcome
-        } else if let operation {
-            outcome.tell(operation)
+        if let running { return stopStatement(running.run, reason) }
+        switch stage {
+        case .asking(let inner): stopStatement(inner, reason)
+        case .head, .rows: fail(.stopped(reason))
+        case .idle, .opening, .ended: break
         }
     }
-
-    /// What statements run on.
-    var link: any DatabaseLink { ownLink ?? place.link }
 
     // MARK: The file
-
-    /// Does something on a thread that may wait for the file, then goes on here, unless the request has ended.
-    func onWorker<Answer: Sendable>(
-        _ work: @escaping @Sendable () -> Answer, then: @escaping (Answer) -> Void
-    ) {
-        isReading = true
-        let mailbox = context.loop.mailbox
-        let here = LoopBound(then, mailbox)
-        let link = LoopBound(self, mailbox)
-        context.shared.transfers.submit(for: owner.uid) {
-            let answer = work()
-            mailbox.submit {
-                link.wrapped.isReading = false
-                if case .ended = link.wrapped.stage { return }
-                here.wrapped(answer)
-            }
-        }
-    }
-
-    /// Nothing is done until the file has more: the time is the client's, and others may need what is held.
-    func beginWaiting() {
-        guard let operation, let connection = operation.connection, operation.progress == .running else { return }
-        connection.move(operation, to: .waitingForFile)
-        operation.waitingSince = context.loop.now
-        operation.clock.stop(at: .now)
-        connection.disarmTimer(operation)
-        context.housekeeper.watch(connection)
-    }
-
-    func endWaiting() {
-        guard let operation, let connection = operation.connection, operation.progress == .waitingForFile else {
-            return
-        }
-        connection.move(operation, to: .running)
-        operation.clock.resume(at: .now)
-        connection.armTimer(operation)
-    }
 
     private func takeHead(_ answer: Result<ImportSource.Head, ImportFailure>) {
         endWaiting()
@@ -246,7 +166,7 @@ final class ImportLink: DatabaseLink {
             for column in all { types[String(decoding: column.name, as: UTF8.self).lowercased()] = column.type }
             self.describe(self.names.map { types[$0.lowercased()] })
             self.tellTypes()
-            self.begin()
+            self.beginWriting()
         }
     }
 
@@ -279,7 +199,7 @@ final class ImportLink: DatabaseLink {
     }
 
     /// Opens a transaction if there is to be one of its own.
-    func begin() {
+    func beginWriting() {
         guard !wanted.isDryRun, wanted.isAtomic, place.link.transaction == .none || !place.isSession else {
             return beginTable()
         }
@@ -339,21 +259,6 @@ final class ImportLink: DatabaseLink {
         }
     }
 
-    func start(_ inner: InnerRun, _ done: @escaping () -> Void) {
-        let link = link
-        inner.onFill = { [unowned inner] in if link.resume(inner) == .ended { inner.onEnd() } }
-        inner.onEnd = { [unowned inner] in
-            inner.onFill = {}
-            inner.onEnd = {}
-            done()
-        }
-        switch link.start(inner, for: owner) {
-        case .pending: break
-        case .filled: inner.onFill()
-        case .ended: inner.onEnd()
-        }
-    }
-
     // MARK: The end
 
     func commit() {
@@ -380,10 +285,8 @@ final class ImportLink: DatabaseLink {
     }
 
     private func end(_ error: DriverError?) {
-        if let error {
-            if wanted.isAtomic { operation?.summary.rowsAffected = 0 }
-            operation?.error = told(error)
-        }
+        if error != nil, wanted.isAtomic { operation?.summary.rowsAffected = 0 }
+        let error = error.map(told)
         stage = .ended
         ownLink?.close()
         ownLink = nil
@@ -392,8 +295,7 @@ final class ImportLink: DatabaseLink {
         used = nil
         running = nil
         charge()
-        settle(.ended)
-        operation = nil
+        finish(error)
     }
 
     /// The error, with what of the file is in the table.
@@ -410,20 +312,14 @@ final class ImportLink: DatabaseLink {
         return error.with { $0.detail = [$0.detail, text].compactMap(\.self).joined(separator: " ") }
     }
 
-    func tellProgress() {
-        guard let interval = wanted.progressMilliseconds, let operation, let connection = operation.connection,
-            !connection.isClosed
-        else { return }
-        let now = MonotonicInstant.now
-        guard now.nanoseconds(since: lastProgress) / 1_000_000 >= interval,
-            connection.flow.mayProduce(outputByteCount: connection.stream.output.count)
-        else { return }
-        lastProgress = now
+    func tellProgress() { tellProgress(each: wanted.progressMilliseconds, progress) }
+
+    private var progress: ImportProgress {
         var answer = ImportProgress()
         answer.byteCount = byteCount
         answer.totalByteCount = totalByteCount
         answer.rowCount = queue.writtenCount
         answer.rejectedCount = Int64(queue.rejectedCount)
-        connection.tell(answer, of: operation)
+        return answer
     }
 }

@@ -62,9 +62,10 @@ final class Transfer {
     }
 
     /// Charges for both buffers, where a long row has made them larger than usual.
-    /// - Parameter filled: bytes in the engine's one; 0 while the engine has it.
+    /// - Parameter filled: bytes in the engine's one, which is not at work on it.
     private func charge(filled: Int) {
-        let wanted = max(0, outgoingByteCount + filled - 2 * TransferSink.byteCountMax)
+        let buffers = max(0, outgoingByteCount + filled - 2 * TransferSink.byteCountMax)
+        let wanted = buffers + max(0, sink.heldByteCount - TransferSink.byteCountMax)
         account.bufferedBytes.add(wanted - chargedByteCount)
         chargedByteCount = wanted
     }

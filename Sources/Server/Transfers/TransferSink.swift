@@ -27,6 +27,10 @@ class TransferSink: RowSink {
     func rowDidEnd() -> State { hasRoom ? .open : .full }
     /// Everything is there.
     func finish() {}
+    /// Bytes of memory that it holds besides its buffer.
+    var heldByteCount: Int { 0 }
+    /// Why a row ended with `overflow` that is not too large.
+    var refusal: DriverError? { nil }
 }
 
 /// The blobs as they are.

@@ -24,6 +24,8 @@ public struct ActivityReply: ReplyData {
     /// A request in flight, or a session without one.
     public struct Entry: ReplyData {
         public var connection: UInt64 = 0
+        /// Of the request on its connection, never used again; `nil` for a session without one.
+        public var number: UInt64?
         /// "socket" or "shared_memory".
         public var transport = ""
         public var uid: Int64?
@@ -41,6 +43,7 @@ public struct ActivityReply: ReplyData {
 
         public mutating func visit(_ visitor: inout some FieldVisitor) {
             visitor.field("connection", &connection)
+            visitor.field("number", &number)
             visitor.field("transport", &transport)
             visitor.field("uid", &uid)
             visitor.field("pid", &pid)

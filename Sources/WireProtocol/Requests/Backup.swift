@@ -1,17 +1,36 @@
-// `backup`: a database as it is at one moment, into a file that the client has opened.
+// `backup` and `restore`: a database as it is at one moment, into a file that the client has opened, and back.
 
 public import ByteBuffers
 
 /// `backup`: the file of a SQLite database as it is at one moment.
 public struct BackupRequest: TransferRequest {
-    public typealias Reply = BackupReply
+    public typealias Reply = DatabaseFileReply
     public static var type: RequestType { RequestType("backup", reply: "backup_response") }
 
-    public private(set) var target = Target()
+    public let fields: DatabaseFileFields
+    public var transfer: TransferFields { fields.transfer }
+
+    public init(_ data: UnsafeRawBufferPointer?) throws(DecodeError) { fields = try DatabaseFileFields(data) }
+}
+
+/// `restore`: a SQLite database gets the content of such a file.
+public struct RestoreRequest: TransferRequest {
+    public typealias Reply = DatabaseFileReply
+    public static var type: RequestType { RequestType("restore", reply: "restore_response") }
+
+    public let fields: DatabaseFileFields
+    public var transfer: TransferFields { fields.transfer }
+
+    public init(_ data: UnsafeRawBufferPointer?) throws(DecodeError) { fields = try DatabaseFileFields(data) }
+}
+
+/// What both need: a database, and a file.
+public struct DatabaseFileFields {
+    private var target = Target()
     public private(set) var timeoutMilliseconds: Int64?
     public private(set) var transfer = TransferFields()
 
-    public init(_ data: UnsafeRawBufferPointer?) throws(DecodeError) {
+    init(_ data: UnsafeRawBufferPointer?) throws(DecodeError) {
         var fields = try FieldReader(data)
         while let name = try fields.nextName() {
             if name.equals("database") {
@@ -30,15 +49,17 @@ public struct BackupRequest: TransferRequest {
 
     /// Writes the data of a request that takes one descriptor.
     public static func write(
-        database: String?, progressMilliseconds: Int64?, _ writer: inout RequestWriter, _ output: inout ByteBuffer
+        database: String?, timeoutMilliseconds: Int64? = nil, progressMilliseconds: Int64?,
+        _ writer: inout RequestWriter, _ output: inout ByteBuffer
     ) {
         writer.optional("database", database, into: &output)
+        writer.optional("timeout_ms", timeoutMilliseconds, into: &output)
         TransferFields.write(progressMilliseconds: progressMilliseconds, &writer, &output)
     }
 }
 
-/// What has been copied.
-public struct BackupReply: ReplyData {
+/// What has been copied, or restored.
+public struct DatabaseFileReply: ReplyData {
     public var byteCount: Int64 = 0
     public var totalByteCount: Int64?
     public var more = false

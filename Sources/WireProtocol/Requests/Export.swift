@@ -15,7 +15,9 @@ public struct ExportRequest: TransferRequest {
     public private(set) var target = Target()
     public private(set) var timeoutMilliseconds: Int64?
     public private(set) var maxRows: Int64?
-    public private(set) var rowFormat = RowFormatFields()
+    public private(set) var rowFormat = RowFormatFields(mustBeReadable: false)
+    /// Of Arrow: names of columns that are to be text.
+    public private(set) var textColumns: [UnsafeRawBufferPointer] = []
     public private(set) var transfer = TransferFields()
 
     public init(_ data: UnsafeRawBufferPointer?) throws(DecodeError) {
@@ -33,6 +35,8 @@ public struct ExportRequest: TransferRequest {
                 relation = try fields.optionalText("relation")
             } else if name.equals("namespace") {
                 namespace = try fields.optionalText("namespace")
+            } else if name.equals("text_columns") {
+                if !fields.skipNull() { textColumns = try ColumnNames.read(&fields, "text_columns") }
             } else if try rowFormat.readField(name, from: &fields) {
                 continue
             } else if try target.readField(name, from: &fields) {
@@ -53,6 +57,7 @@ public struct ExportRequest: TransferRequest {
         public var hasHeader = true
         public var delimiter: String?
         public var null: String?
+        public var textColumns: [String] = []
         public var maxRows: Int64?
         public var timeoutMilliseconds: Int64?
         public var progressMilliseconds: Int64?
@@ -74,6 +79,7 @@ public struct ExportRequest: TransferRequest {
         RowFormatFields.write(
             options.format, hasHeader: options.hasHeader, delimiter: options.delimiter, null: options.null, &writer,
             &output)
+        ColumnNames.write(options.textColumns, "text_columns", &writer, &output)
         writer.optional("timeout_ms", options.timeoutMilliseconds, into: &output)
         writer.optional("max_rows", options.maxRows, into: &output)
         TransferFields.write(progressMilliseconds: options.progressMilliseconds, &writer, &output)
@@ -84,19 +90,26 @@ public struct ExportRequest: TransferRequest {
 /// - Source: docs/protocol.md, Transfers.
 public enum ExportFormat: String, CaseIterable, Sendable {
     case csv, tsv, json, jsonl
+    /// The stream of Arrow's IPC format. Only written.
+    case arrow
 
     init?(name: UnsafeRawBufferPointer) {
         guard let known = Self.allCases.first(where: { name.elementsEqual($0.rawValue.utf8) }) else { return nil }
         self = known
     }
 
+    /// Whether `import` reads it, too.
+    var isReadable: Bool { self != .arrow }
+
     /// The value of a field `format`.
-    static func read(_ fields: inout FieldReader) throws(DecodeError) -> ExportFormat {
+    static func read(_ fields: inout FieldReader, mustBeReadable: Bool) throws(DecodeError) -> ExportFormat {
         let start = fields.reader.offset
         guard let name = try fields.optionalText("format") else { return .csv }
-        guard let format = ExportFormat(name: name) else {
-            throw DecodeError(
-                .outOfRange(field: "format", wanted: "\"csv\", \"tsv\", \"json\" or \"jsonl\""), at: start)
+        guard let format = ExportFormat(name: name), format.isReadable || !mustBeReadable else {
+            let wanted: StaticString =
+                mustBeReadable
+                ? "\"csv\", \"tsv\", \"json\" or \"jsonl\"" : "\"csv\", \"tsv\", \"json\", \"jsonl\" or \"arrow\""
+            throw DecodeError(.outOfRange(field: "format", wanted: wanted), at: start)
         }
         return format
     }

@@ -12,7 +12,7 @@ public struct ImportRequest: TransferRequest {
     public private(set) var namespace: UnsafeRawBufferPointer?
     /// Names of the columns for the fields of each line, in their order; of JSON, the keys that are taken.
     public private(set) var columns: [UnsafeRawBufferPointer]?
-    public private(set) var rowFormat = RowFormatFields()
+    public private(set) var rowFormat = RowFormatFields(mustBeReadable: true)
     public private(set) var encoding: UnsafeRawBufferPointer?
     /// Whether the table is to be made.
     public private(set) var create = false
@@ -26,9 +26,6 @@ public struct ImportRequest: TransferRequest {
     public private(set) var timeoutMilliseconds: Int64?
     public private(set) var transfer = TransferFields()
 
-    /// No engine has tables with more.
-    private static let columnCountMax = 4_096
-
     public init(_ data: UnsafeRawBufferPointer?) throws(DecodeError) {
         var fields = try FieldReader(data)
         var relation: UnsafeRawBufferPointer?
@@ -38,7 +35,7 @@ public struct ImportRequest: TransferRequest {
             } else if name.equals("namespace") {
                 namespace = try fields.optionalText("namespace")
             } else if name.equals("columns") {
-                if !fields.skipNull() { columns = try Self.readColumns(&fields) }
+                if !fields.skipNull() { columns = try ColumnNames.read(&fields, "columns") }
             } else if name.equals("create") {
                 create = try fields.optionalBool("create") ?? false
             } else if name.equals("dry_run") {
@@ -63,17 +60,6 @@ public struct ImportRequest: TransferRequest {
         try target.check()
         try transfer.check()
         self.relation = relation
-    }
-
-    private static func readColumns(_ fields: inout FieldReader) throws(DecodeError) -> [UnsafeRawBufferPointer] {
-        let start = fields.reader.offset
-        let count = try fields.reader.readArray("columns")
-        guard count > 0, count <= columnCountMax else {
-            throw DecodeError(.outOfRange(field: "columns", wanted: "one to 4,096 names"), at: start)
-        }
-        var columns: [UnsafeRawBufferPointer] = []
-        for _ in 0..<count { columns.append(try fields.reader.readText("columns")) }
-        return columns
     }
 
     /// What a client may ask for besides its table.
@@ -102,12 +88,7 @@ public struct ImportRequest: TransferRequest {
     ) {
         writer.field("relation", relation, into: &output)
         writer.optional("namespace", options.namespace, into: &output)
-        if !options.columns.isEmpty {
-            writer.key("columns", into: &output)
-            writer.beginArray(into: &output)
-            for column in options.columns { writer.text(column, into: &output) }
-            writer.endArray(into: &output)
-        }
+        ColumnNames.write(options.columns, "columns", &writer, &output)
         target.write(&writer, &output)
         RowFormatFields.write(
             options.format, hasHeader: options.hasHeader, delimiter: options.delimiter, null: options.null, &writer,

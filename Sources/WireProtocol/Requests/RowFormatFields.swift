@@ -11,13 +11,16 @@ public struct RowFormatFields {
     /// What stands for null.
     public private(set) var null: UnsafeRawBufferPointer?
 
-    init() {}
+    /// Whether it is the format of a file that is read.
+    private let mustBeReadable: Bool
+
+    init(mustBeReadable: Bool) { self.mustBeReadable = mustBeReadable }
 
     /// Reads the value if the field is one of these; returns whether it is.
     mutating func readField(_ name: UnsafeRawBufferPointer, from fields: inout FieldReader) throws(DecodeError) -> Bool
     {
         if name.equals("format") {
-            format = try ExportFormat.read(&fields)
+            format = try ExportFormat.read(&fields, mustBeReadable: mustBeReadable)
         } else if name.equals("header") {
             hasHeader = try fields.optionalBool("header") ?? true
         } else if name.equals("delimiter") {
@@ -38,6 +41,36 @@ public struct RowFormatFields {
         if !hasHeader { writer.field("header", false, into: &output) }
         writer.optional("delimiter", delimiter, into: &output)
         writer.optional("null", null, into: &output)
+    }
+}
+
+/// A field that has names of columns.
+enum ColumnNames {
+    /// No engine has tables with more.
+    private static let countMax = 4_096
+
+    static func read(
+        _ fields: inout FieldReader, _ name: StaticString
+    ) throws(DecodeError) -> [UnsafeRawBufferPointer] {
+        let start = fields.reader.offset
+        let count = try fields.reader.readArray(name)
+        guard count > 0, count <= countMax else {
+            throw DecodeError(.outOfRange(field: name, wanted: "one to 4,096 names"), at: start)
+        }
+        var columns: [UnsafeRawBufferPointer] = []
+        for _ in 0..<count { columns.append(try fields.reader.readText(name)) }
+        return columns
+    }
+
+    /// Writes nothing where there are none.
+    static func write(
+        _ columns: [String], _ name: StaticString, _ writer: inout RequestWriter, _ output: inout ByteBuffer
+    ) {
+        guard !columns.isEmpty else { return }
+        writer.key(name, into: &output)
+        writer.beginArray(into: &output)
+        for column in columns { writer.text(column, into: &output) }
+        writer.endArray(into: &output)
     }
 }
 

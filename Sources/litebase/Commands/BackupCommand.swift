@@ -15,8 +15,8 @@ struct BackupCommand: ParsableCommand {
             """,
         discussion: """
             The copy is the database as it is at one moment; nobody who writes to it
-            waits. It is checked (quick_check) before it gets its name, and restored
-            by being put in the place of the database while the daemon does not run.
+            waits. It is checked (quick_check) before it gets its name. litebase restore
+            puts it back.
 
             EXAMPLES:
               litebase backup -d geo geo-copy.db

@@ -16,6 +16,7 @@ struct ExportCommand: ParsableCommand {
 
             EXAMPLES:
               litebase export --table city -o city.csv
+              litebase export --table city -o city.arrow
               litebase export --format jsonl "SELECT * FROM city WHERE people > ?" 1000
             """)
 
@@ -31,8 +32,9 @@ struct ExportCommand: ParsableCommand {
     @Option(name: .shortAndLong, help: ArgumentHelp("The database, by name. Default: the daemon's.", valueName: "name"))
     var database: String?
 
-    @Option(help: ArgumentHelp("How rows stand in the file.", valueName: "format"))
-    var format = FileFormat.csv
+    @Option(
+        help: ArgumentHelp("How rows stand in the file. Default: by its ending, else csv.", valueName: "format"))
+    var format: ExportFileFormat?
 
     @Option(
         name: .shortAndLong, help: ArgumentHelp("Where to write. Default: standard output.", valueName: "file"),
@@ -51,6 +53,11 @@ struct ExportCommand: ParsableCommand {
     @Option(help: ArgumentHelp("What stands for null (csv, tsv).", valueName: "text"))
     var null: String?
 
+    @Option(
+        name: .customLong("text-column"),
+        help: ArgumentHelp("A column that is to be text, whatever is in it (arrow). Repeatable.", valueName: "name"))
+    var textColumns: [String] = []
+
     @OptionGroup var limits: StatementLimits
     @OptionGroup var connection: ConnectionOptions
 
@@ -67,10 +74,11 @@ struct ExportCommand: ParsableCommand {
         let values = try ParameterParsing.parameters(parameters, allText: false)
         var options = ExportOptions()
         options.database = database
-        options.format = format.forDaemon
+        options.format = (format ?? output.flatMap { ExportFileFormat(ofFile: $0) } ?? .csv).forDaemon
         options.hasHeader = !hasNoHeader
         options.delimiter = delimiter == "\\t" ? "\t" : delimiter
         options.null = null
+        options.textColumns = textColumns
         options.maxRows = limits.maxRows
         options.timeout = limits.queryOptions(database: nil).timeout
         guard let output, output != "-" else {
@@ -110,8 +118,8 @@ struct ExportCommand: ParsableCommand {
 }
 
 /// What the daemon writes.
-enum FileFormat: String, CaseIterable, ExpressibleByArgument {
-    case csv, tsv, json, jsonl
+enum ExportFileFormat: String, CaseIterable, ExpressibleByArgument {
+    case csv, tsv, json, jsonl, arrow
 
     var forDaemon: RowFileFormat {
         switch self {
@@ -119,6 +127,19 @@ enum FileFormat: String, CaseIterable, ExpressibleByArgument {
         case .tsv: .tsv
         case .json: .json
         case .jsonl: .jsonl
+        case .arrow: .arrow
+        }
+    }
+
+    /// The format that the ending of a file's name says.
+    init?(ofFile path: String) {
+        guard let dot = path.lastIndex(of: ".") else { return nil }
+        switch path[path.index(after: dot)...].lowercased() {
+        // What the documentation of Arrow calls its streams.
+        case "arrows": self = .arrow
+        case let ending:
+            guard let format = ExportFileFormat(rawValue: ending) else { return nil }
+            self = format
         }
     }
 }

@@ -162,7 +162,8 @@ enum TransferProgressText {
     static func line(_ status: TransferStatus, since start: MonotonicInstant) -> String {
         let seconds = max(0.001, Double(MonotonicInstant.now.nanoseconds(since: start)) / 1e9)
         let rate = Double(status.byteCount) / seconds
-        var text = "\(megabytes(Double(status.byteCount))), \(megabytes(rate))/s, \(status.rowCount) rows"
+        var text = "\(megabytes(Double(status.byteCount))), \(megabytes(rate))/s"
+        if status.rowCount > 0 { text += ", \(status.rowCount) rows" }
         guard let total = status.totalByteCount, total > 0 else { return text }
         let part = min(1, Double(status.byteCount) / Double(total))
         let filled = Int(part * Double(barWidth))
@@ -172,9 +173,23 @@ enum TransferProgressText {
         return text
     }
 
-    private static func megabytes(_ byteCount: Double) -> String {
+    static func megabytes(_ byteCount: Double) -> String {
         let tenths = Int(byteCount / 100_000)
         return "\(tenths / 10).\(tenths % 10) MB"
+    }
+}
+
+/// What the daemon reads.
+enum FileFormat: String, CaseIterable, ExpressibleByArgument {
+    case csv, tsv, json, jsonl
+
+    var forDaemon: RowFileFormat {
+        switch self {
+        case .csv: .csv
+        case .tsv: .tsv
+        case .json: .json
+        case .jsonl: .jsonl
+        }
     }
 }
 

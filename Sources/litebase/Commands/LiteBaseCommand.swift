@@ -24,11 +24,13 @@ struct LiteBaseCommand: ParsableCommand {
         version: "litebase \(Product.version)",
         subcommands: [
             PingCommand.self, QueryCommand.self, ExportCommand.self, ImportCommand.self, CopyCommand.self,
-            BackupCommand.self, ShellCommand.self,
+            BackupCommand.self, RestoreCommand.self, ShellCommand.self,
             RunCommand.self, HistoryCommand.self,
             DatabasesCommand.self, CatalogCommand.self,
             StatusCommand.self,
-            ReloadCommand.self, ConfigCommand.self, TopCommand.self, BenchCommand.self, CompletionsCommand.self,
+            WatchCommand.self, ReloadCommand.self, ConfigCommand.self, TopCommand.self, CancelCommand.self,
+            BenchCommand.self,
+            CompletionsCommand.self,
         ])
 
     static func main() {

@@ -15,8 +15,9 @@ struct TopCommand: ParsableCommand {
             Requests in flight and open sessions with their statement, state and
             age, and rates for each second. You see your own; root, the daemon's user
             and administrators (access.admins) see all. Keys: q leaves; a, u, d sort
-            by age, user, database; space refreshes. Elsewhere than on a terminal,
-            one snapshot is printed.
+            by age, user, database; space refreshes; k ends a request, a session or
+            a connection, after a question (see "litebase cancel"). Elsewhere than
+            on a terminal, one snapshot is printed.
             """)
 
     @Option(
@@ -56,6 +57,7 @@ struct TopCommand: ParsableCommand {
                 case UInt8(ascii: "u"): order = .user
                 case UInt8(ascii: "d"): order = .database
                 case UInt8(ascii: " "): isRefreshWanted = true
+                case UInt8(ascii: "k"): isRefreshWanted = try Self.end(source, order, on: screen)
                 default: break
                 }
                 try Self.show(source, order, on: screen)
@@ -82,14 +84,37 @@ struct TopCommand: ParsableCommand {
         try output.flush()
     }
 
-    private static func show(_ source: TopSource, _ order: TopOrder, on screen: borrowing Screen) throws {
+    /// Asks what is to end, and ends it. The page stands still meanwhile, so that nobody ends what has just moved.
+    /// - Returns: whether something was to be ended.
+    private static func end(_ source: TopSource, _ order: TopOrder, on screen: borrowing Screen) throws -> Bool {
+        var prompt = TopPrompt(source.view(order)?.entries ?? [])
+        while !Interrupts.isRaised {
+            try show(source, order, prompt, on: screen)
+            guard let key = screen.key(within: -1) else { continue }
+            switch prompt.press(key) {
+            case .asking: continue
+            case .abandoned: return false
+            case .chosen(let target):
+                source.end(target)
+                return true
+            }
+        }
+        return false
+    }
+
+    private static func show(
+        _ source: TopSource, _ order: TopOrder, _ prompt: TopPrompt? = nil, on screen: borrowing Screen
+    ) throws {
         let (width, height) = Screen.size
         var lines: [String] = []
         var titleIndex: Int?
-        if let problem = source.problem { lines.append(TerminalEscaping.visible(problem)) }
+        for message in [source.problem, source.outcome] {
+            if let message { lines.append(TerminalEscaping.visible(message)) }
+        }
         if let view = source.view(order) {
             lines += view.summary.map(TerminalEscaping.visible)
-            lines.append("q quit   sorted by \(order.name): a age, u user, d database")
+            let keys = "q quit   k end   sorted by \(order.name): a age, u user, d database"
+            lines.append(prompt.map { TerminalEscaping.visible($0.line) } ?? keys)
             titleIndex = lines.count
             lines += view.table(width: width)
         }
@@ -108,6 +133,8 @@ private final class TopSource {
     private var rates: TopRates?
     /// Why there is no new sample.
     private(set) var problem: String?
+    /// What has come of the last attempt to end something.
+    private(set) var outcome: String?
 
     /// A daemon that says nothing for that long counts as gone.
     private static let timeout = Duration.seconds(5)
@@ -135,6 +162,16 @@ private final class TopSource {
             try refresh()
         } catch {
             problem = error.description
+            if error.serverError == nil { client = nil }
+        }
+    }
+
+    /// Ends something, and keeps what came of it for the screen.
+    func end(_ target: TerminationTarget) {
+        do throws(ClientError) {
+            outcome = try reachableClient().terminate(target).line(target)
+        } catch {
+            outcome = error.serverError?.message ?? error.description
             if error.serverError == nil { client = nil }
         }
     }

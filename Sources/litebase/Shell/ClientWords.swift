@@ -33,6 +33,7 @@ enum ClientWords {
         ".open": ".use leads to another database, by its name, URL or path",
         ".dump": ".schema shows the CREATE statements; litebase backup copies a SQLite database",
         ".backup": "litebase backup copies a SQLite database", ".clone": "litebase backup copies a SQLite database",
+        ".restore": "litebase restore DATABASE FILE puts a backup back",
         ".width": "columns fit the screen by themselves; .mode record shows all of a row",
         ".bail": "litebase shell --on-error stop|continue", ".separator": ".mode csv, .mode tsv",
         ".shell": "Ctrl-Z leads to the shell of the system, and fg back",

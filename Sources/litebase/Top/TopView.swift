@@ -35,8 +35,8 @@ struct TopView {
     var address: String
     var order = TopOrder.age
 
-    static let titles = ["CONN", "USER", "PID", "DATABASE", "SESSION", "STATE", "TRANS", "AGE", "TYPE", "SQL"]
-    private static let rightAligned: Set<Int> = [0, 2, 7]
+    static let titles = ["CONN", "REQ", "USER", "PID", "DATABASE", "SESSION", "STATE", "TRANS", "AGE", "TYPE", "SQL"]
+    private static let rightAligned: Set<Int> = [0, 1, 3, 8]
     private static let cellWidthMax = 20
 
     // MARK: The summary
@@ -70,10 +70,13 @@ struct TopView {
 
     // MARK: The table
 
+    /// What is going on, in the order of the table.
+    var entries: [Activity.Entry] { order.sorted(sample.activity?.entries ?? []) }
+
     /// Title and rows, aligned, each cut to `width` columns of a terminal.
     func table(width: Int) -> [String] {
         guard let activity = sample.activity else { return ["this daemon does not tell what is going on; update it"] }
-        let rows = [Self.titles] + order.sorted(activity.entries).map(Self.cells)
+        let rows = [Self.titles] + entries.map(Self.cells)
         let widths = Self.titles.indices.map { column in
             rows.map { DisplayWidth.of($0[column]) }.max() ?? 0
         }
@@ -101,7 +104,8 @@ struct TopView {
         let user = entry.user ?? entry.uid.map(String.init)
         let transaction = entry.transaction.map { $0 == .none ? "-" : $0.rawValue }
         let cells = [
-            String(entry.connection), user, entry.pid.map(String.init), entry.database, entry.session, entry.state,
+            String(entry.connection), entry.number.map(String.init), user, entry.pid.map(String.init), entry.database,
+            entry.session, entry.state,
             transaction, age(entry.age), entry.type,
         ].map { short($0 ?? "-") }
         return cells + [TerminalEscaping.visible(entry.sql ?? "")]
@@ -130,7 +134,7 @@ struct TopView {
             .map([
                 ("version", .value(.text(health.version))), ("pid", .value(.integer(health.pid))),
                 ("stats", sample.stats), ("per_second", rates.map(Self.structured) ?? .value(.null)),
-                ("entries", .array(order.sorted(sample.activity?.entries ?? []).map(Self.structured))),
+                ("entries", .array(entries.map(Self.structured))),
                 ("truncated", .value(.bool(sample.activity?.isTruncated ?? false))),
             ]), into: &output)
     }
@@ -150,7 +154,8 @@ struct TopView {
         func text(_ text: String?) -> StructuredValue { .value(text.map(Value.text) ?? .null) }
         let (seconds, attoseconds) = entry.age.components
         return .map([
-            ("connection", integer(entry.connection)), ("uid", integer(entry.uid)), ("pid", integer(entry.pid)),
+            ("connection", integer(entry.connection)), ("number", integer(entry.number)), ("uid", integer(entry.uid)),
+            ("pid", integer(entry.pid)),
             ("user", text(entry.user)), ("session", text(entry.session)), ("database", text(entry.database)),
             ("type", text(entry.type)), ("sql", text(entry.sql)), ("state", text(entry.state)),
             ("transaction", text(entry.transaction?.rawValue)),

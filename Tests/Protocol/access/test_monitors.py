@@ -17,6 +17,7 @@ pytestmark = needs_root
 WATCHING = [("health_check", {}), ("health_check", {"database": "default"}), ("hello", {}), ("list_databases", {}), ("stats", {}),
             ("cancel", {"request": 99})]
 ADMINISTERING = [("activity", {}), ("reload", {})]
+ENDING = ("terminate", {"connection": 1 << 40})
 USING = [("query", {"sql": "SELECT 1"}), ("batch", {"statements": [{"sql": "SELECT 1"}]}), ("describe", {"sql": "SELECT 1"}),
          ("db_connect", {}), ("db_connect", {"url": "sqlite::memory:"}), ("db_disconnect", {"session": "s1-1"}),
          ("fetch", {"request": 98})]
@@ -39,6 +40,7 @@ def assert_watches(client, administers=False):
     for type, data in USING + ([] if administers else ADMINISTERING):
         error = client.fails(type, data)
         assert error["code"] == "permission_denied" and error["hint"], (type, error)
+    assert client.fails(*ENDING)["code"] == ("target_not_found" if administers else "permission_denied")
     hello = client.call("hello").data
     assert hello["monitor"] is True and hello["administrator"] is administers
     client.settle()

@@ -20,6 +20,7 @@ from bystander import Bystander
 from daemon import CRASH, ENDLESS, LITEBASED, SANITIZER, counting, environment_for, wait_until
 from strace import needs_tracer
 from test_faults_files import make, numbers, try_code
+from transfers import hello, opened, transfer, transfer_fails
 from wire import ConnectionEnded, RequestFailed
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounts file systems in a namespace of its own: needs root")
@@ -89,6 +90,32 @@ def test_the_disk_is_full_at_a_write(start_daemon, directory):
         done.append(disk.insert(300, 50_000))
         assert disk.rows() == done
     disk.daemon.terminate(signal.SIGKILL)
+
+
+@needs_root
+def test_the_disk_is_full_at_a_restore(start_daemon, directory):
+    """It is refused before it takes from others what room there is."""
+    disk = Mounted(start_daemon, directory, f"mount -t tmpfs -o size=9m tmpfs {directory}/disk", mode="rwc")
+    client = hello(disk.client)
+    client.query("CREATE TABLE t(x, y)", database="files")
+    for row in range(20):
+        disk.insert(row, 100_000)
+    with opened(directory / "backup") as descriptor:
+        transfer(client, "backup", descriptor, database="files")
+    disk.insert(20)
+    disk.fill(spared=3 << 20)
+    with opened(directory / "backup", os.O_RDONLY) as descriptor:
+        error = transfer_fails(client, "restore", descriptor, database="files")
+    assert error["sqlstate"] == "53100" and "are free there" in error["message"], error
+    # Of a pipe nobody knows how much will come: when all of it is there, its log has no room.
+    with subprocess.Popen(["cat", directory / "backup"], stdout=subprocess.PIPE) as cat:
+        error = transfer_fails(client, "restore", cat.stdout.fileno(), database="files")
+    assert error["sqlstate"] == "53100", error
+    assert disk.rows() == list(range(21)) and disk.insert(21) == 21
+    (disk.inside / "filling").unlink()
+    with opened(directory / "backup", os.O_RDONLY) as descriptor:
+        transfer(client, "restore", descriptor, database="files")
+    assert disk.rows() == list(range(20))
 
 
 @needs_root

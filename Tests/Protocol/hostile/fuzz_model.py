@@ -58,7 +58,7 @@ REQUIRED = {
 }
 # Keys that later versions may add are met here first: the page and this table then change together.
 OPEN_ENDED = {"stats_response", "hello_response"}
-ACTIVITY_KEYS = {"connection", "transport", "uid", "pid", "user", "session", "database", "type", "sql", "state", "transaction", "age_ms"}
+ACTIVITY_KEYS = {"connection", "number", "transport", "uid", "pid", "user", "session", "database", "type", "sql", "state", "transaction", "age_ms"}
 LAST_FRAME_KEYS = {"row_count", "rows_affected", "transaction", "elapsed_us"}
 
 

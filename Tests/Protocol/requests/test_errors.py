@@ -14,7 +14,7 @@ import pytest
 
 from daemon import ENDLESS, run_to_end, wait_until
 
-CODES = {"bad_frame", "frame_too_large", "bad_request", "unknown_type", "permission_denied", "database_not_found",
+CODES = {"bad_frame", "target_not_found", "frame_too_large", "bad_request", "unknown_type", "permission_denied", "database_not_found",
          "session_not_found", "needs_session", "connect_failed", "driver_missing", "syntax_error", "constraint_violation",
          "read_only", "database_error", "busy", "timeout", "cancelled", "limit_exceeded", "shutting_down", "outcome_unknown",
          "configuration_invalid", "transaction_rolled_back", "internal"}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import functools
+import copy
 import itertools
 import re
 import struct
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Callable, Optional, Union
 
@@ -41,6 +42,18 @@ _ALONE = re.compile(
     r"(?:BEGIN|START|COMMIT|END|ROLLBACK|ABORT|SAVEPOINT|RELEASE|VACUUM|ATTACH|DETACH|PRAGMA|XA)\b",
     re.IGNORECASE | re.DOTALL,
 )
+
+
+#: Statements of SQLite that only read: to run one once more changes nothing.
+_READS = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(?:SELECT|VALUES|(WITH))\b", re.IGNORECASE | re.DOTALL)
+_MAY_WRITE = re.compile(r"\b(?:INSERT|UPDATE|DELETE|REPLACE)\b", re.IGNORECASE)
+#: What the first rows may have taken, in seconds, for the statement to be run once more.
+_REPEATED_SECONDS = 0.02
+
+
+def _only_reads(sql: str) -> bool:
+    found = _READS.match(sql)
+    return found is not None and (found[1] is None or _MAY_WRITE.search(sql) is None)
 
 
 def _with_pair(packed: bytes, key: bytes, value: bytes) -> bytes:
@@ -91,6 +104,8 @@ class Result:
         self.is_unchanged = False
         #: Why no more rows come, although the result is not complete.
         self.error: Optional[Error] = None
+        #: The data of its request, where the daemon may as well make it once more: nothing would change, nobody has seen a row.
+        self.repeatable: Optional[dict[str, Any]] = None
         self._convert: Optional[Callable[[Sequence[Row]], list[Row]]] = None
 
     def add(self, data: Message, engine: str) -> None:
@@ -103,6 +118,7 @@ class Result:
         if self.taken:
             del self.rows[: self.taken]
             self.taken = 0
+            self.repeatable = None
         if not self.is_left:
             self.rows.extend(rows if self._convert is None else self._convert(rows))
         if not data.get("more"):
@@ -120,6 +136,7 @@ class Result:
 
     def take(self, count: int) -> list[Row]:
         """At most `count` rows of those that are here."""
+        self.repeatable = None
         if self.taken == 0 and count >= len(self.rows):
             rows, self.rows = self.rows, []
             return rows
@@ -307,7 +324,13 @@ class Session:
             data.update(self._limits())
         if parameters is not None and (sent := self._sent(parameters)):
             data["params"] = sent
-        return (yield from self._open_result("query", data))
+        began = time.monotonic()
+        result = yield from self._open_result("query", data)
+        is_quick = not result.is_complete and time.monotonic() - began < _REPEATED_SECONDS
+        if is_quick and self.engine == "sqlite" and _only_reads(sql):
+            # The program may change its own list.
+            result.repeatable = {**data, "params": copy.copy(data["params"])} if "params" in data else data
+        return result
 
     def catalog(self, data: Mapping[str, Any]) -> Steps[Result]:
         """Asks what is in the database, and returns when the first rows are there. Parameters: those of the request."""
@@ -397,41 +420,65 @@ class Session:
         yield from self.settle()
         if not data.get("dry_run"):
             yield from self._begin_if_needed("")
+        id = yield from self._begin_transfer("import", {**data, "session": self.name}, source.descriptor, progress is not None)
+        source.begin(lambda: stop(id))
+        # When the connection is lost, a dry run has changed as little as a description.
+        kind = "describe" if data.get("dry_run") else "import"
+        return import_result((yield from self._end_transfer(kind, id, row_progress(progress))))
 
-        def begin(request: int) -> None:
-            source.begin(functools.partial(stop, request))
+    def export_again(self, result: Result, descriptor: int) -> Steps[int]:
+        """Has the daemon write the rows of a repeatable result as an Arrow stream, and stops the former run.
 
-        data = {**data, "session": self.name}
-        return import_result((yield from self._transfer("import", data, source.descriptor, row_progress(progress), begin)))
+        Returns: the id, for `finish_export`.
+        """
+        assert result.repeatable is not None
+        cancellation = self.cancellation()
+        if cancellation is not None:
+            yield cancellation
+        yield from self._discard(result.id)
+        self._unread = None
+        result.error = Cancelled("The statement was given up before all of its rows had come.")
+        return (yield from self._begin_transfer("export", {**result.repeatable, "format": "arrow"}, descriptor, False))
+
+    def finish_export(self, id: int, result: Result) -> Steps[None]:
+        """Waits for the last reply. Raises: what an error says."""
+        reply = yield from self._end_transfer("export", id, None)
+        result.error, result.rows, result.taken = None, [], 0
+        result.is_complete, result.rows_affected, result.row_count = True, reply["rows_affected"], reply["row_count"]
+
+    def query_again(self, result: Result) -> Steps[Result]:
+        """Runs the statement of a repeatable result once more, for its rows."""
+        assert result.repeatable is not None
+        yield from self.settle()
+        return (yield from self._open_result("query", result.repeatable))
 
     def _transfer(
-        self,
-        kind: str,
-        data: Mapping[str, Any],
-        descriptor: int,
-        on_progress: Optional[Callable[[Message], None]],
-        on_sent: Optional[Callable[[int], None]] = None,
+        self, kind: str, data: Mapping[str, Any], descriptor: int, on_progress: Optional[Callable[[Message], None]]
     ) -> Steps[Message]:
-        """A request that takes a descriptor. Returns its last reply.
+        """A request that takes a descriptor. Returns its last reply. Parameters: `on_progress` is called with those before."""
+        id = yield from self._begin_transfer(kind, data, descriptor, on_progress is not None)
+        return (yield from self._end_transfer(kind, id, on_progress))
 
-        Parameters: `on_progress` is called with each reply before that; `on_sent` with the request's id, when it is on its way.
-        """
+    def _begin_transfer(self, kind: str, data: Mapping[str, Any], descriptor: int, is_told: bool) -> Steps[int]:
+        """Sends a request that takes a descriptor. Returns its id."""
         if not self.takes_descriptors:
             raise NotSupportedError(
                 "This daemon takes no files.", hint="It is older than 0.2.0, or the connection may only watch."
             )
-        told = {} if on_progress is None else {"progress_ms": PROGRESS_MS}
+        told = {"progress_ms": PROGRESS_MS} if is_told else {}
         id = self.link.new_id()
         frame = self.link.frame(id, kind, {**data, **self._limits(), **told, "descriptors": 1})
         yield from self._begin_request(id, Passing(frame, descriptor))
-        if on_sent is not None:
-            on_sent(id)
+        return id
+
+    def _end_transfer(self, kind: str, id: int, on_progress: Optional[Callable[[Message], None]]) -> Steps[Message]:
+        """Waits for the end of a request that takes a descriptor. Returns its last reply."""
         while True:
             try:
                 reply = yield from self.link.reply(id)
             except Error as error:
                 self.in_flight = None
-                judged = error if data.get("dry_run") else self.link.judged(error, kind)
+                judged = self.link.judged(error, kind)
                 raise judged from (None if judged is error else error)
             if not reply["more"]:
                 self.in_flight = None

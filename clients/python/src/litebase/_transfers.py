@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Callable, Optional, TypedDict
 
 from ._errors import ProgrammingError
@@ -11,7 +11,8 @@ from ._errors import ProgrammingError
 #: Is told how many bytes are written, and how many it will be where that is known.
 Progress = Callable[[int, Optional[int]], None]
 
-FORMATS = ("csv", "tsv", "json", "jsonl")
+IMPORT_FORMATS = ("csv", "tsv", "json", "jsonl")
+EXPORT_FORMATS = (*IMPORT_FORMATS, "arrow")
 #: How often `progress` is called at most.
 PROGRESS_MS = 100
 
@@ -126,7 +127,7 @@ class ImportOptions(TypedDict, total=False):
 def import_data(relation: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """The data of an `import` request, but for its session. Raises: TypeError, ProgrammingError."""
     check_options("import_rows", ImportOptions, options)
-    check_format(options.get("format", "csv"))
+    check_format(options.get("format", "csv"), IMPORT_FORMATS)
     columns = options.get("columns")
     named = {"columns": [columns] if isinstance(columns, str) else list(columns)} if columns is not None else {}
     # False is what all but `header` are without being said.
@@ -169,18 +170,20 @@ def check_options(function: str, known: Any, options: Mapping[str, Any]) -> None
             raise TypeError(f"{function}() got an unexpected keyword argument {name!r}")
 
 
-def check_format(format: object) -> None:
+def check_format(format: object, known: tuple[str, ...]) -> None:
     """Raises ProgrammingError for a format that there is not."""
-    if format not in FORMATS:
-        raise ProgrammingError(f"There is no format {format!r}.", hint=f"Formats: {', '.join(FORMATS)}.")
+    if format not in known:
+        raise ProgrammingError(f"There is no format {format!r}.", hint=f"Formats: {', '.join(known)}.")
 
 
-def export_options(format: str, header: bool, max_rows: Optional[int]) -> dict[str, Any]:
+def export_options(format: str, header: bool, max_rows: Optional[int], text_columns: Sequence[str] = ()) -> dict[str, Any]:
     """Fields of an `export` request, those that say something. Raises: ProgrammingError for a format that there is not."""
-    check_format(format)
+    check_format(format, EXPORT_FORMATS)
     options: dict[str, Any] = {"format": format}
     if not header:
         options["header"] = False
+    if text_columns:
+        options["text_columns"] = list(text_columns)
     return options if max_rows is None else {**options, "max_rows": max_rows}
 
 

@@ -1,0 +1,194 @@
+// What was committed to a database, for those who want to hear of it.
+//
+// A commit is one entry, or part of one: neighbours that name the same relations share an entry, so a table that is written all
+// the time takes no room. Whoever listens keeps only a number, that of the last change it was told; what has come since is put
+// together when it asks. So a slow listener costs nothing, and one that is too far behind is told that it has missed something.
+
+internal import LinuxSystem
+internal import Synchronization
+
+/// What a database promises to tell.
+public enum ChangeCoverage: String, Sendable {
+    /// Every commit, of other programs, too.
+    case allWriters = "all_writers"
+    /// Every commit that the daemon makes.
+    case daemonWriters = "daemon_writers"
+}
+
+/// Why it cannot be told what has changed: whoever has read anything has to read it again.
+public enum ChangeGap: String, Sendable {
+    /// Another program has written, and nobody knows where.
+    case otherProgram = "other_program"
+    /// The transaction had begun before anybody listened.
+    case begunBefore = "begun_before"
+    /// Another file is in the place of the former one.
+    case replaced
+    /// It is too long ago, or was told by another process.
+    case positionUnknown = "position_unknown"
+    /// More relations have changed than are told at once.
+    case tooMany = "too_many"
+}
+
+/// Something that tells its changes.
+///
+/// - Thread: any.
+public protocol ChangeSource: AnyObject, Sendable {
+    var feed: ChangeFeed { get }
+    var coverage: ChangeCoverage { get }
+    /// Has every commit told from `done` on, until nobody listens any more. To be called after a listener was added.
+    /// - Parameters:
+    ///   - context: of a loop that may do what is to be done all the time.
+    ///   - done: called once, on any thread, with the reason why it cannot be.
+    func begin(_ context: DriverContext, _ done: @escaping @Sendable (DriverError?) -> Void)
+}
+
+/// The changes of one database.
+///
+/// - Thread: any.
+public final class ChangeFeed: Sendable {
+    /// What has changed since a number.
+    public struct News: Sendable {
+        /// The number of the last change in it.
+        public var number: UInt64
+        /// Names of relations, each once, in no order.
+        public var relations: [String]
+        public var changesSchema: Bool
+        /// `relations` are not all.
+        public var gap: ChangeGap?
+    }
+
+    private struct Entry {
+        /// The number of its last change; it has all between that of the entry before and this.
+        var number: UInt64
+        var relations: [String]
+        var changesSchema: Bool
+        var gap: ChangeGap?
+    }
+
+    private struct State {
+        var entries: [Entry] = []
+        var number: UInt64 = 0
+        /// What was up to this number is not known any more.
+        var forgottenNumber: UInt64 = 0
+        var listeners: [UInt64: @Sendable () -> Void] = [:]
+        var lastListener: UInt64 = 0
+        var onDesertion: (@Sendable () -> Void)?
+    }
+
+    private let state = Mutex(State())
+    /// Tells numbers of this process from those of another.
+    private let epoch = UInt64.random(in: .min ... .max)
+
+    /// Entries that are kept; twice as many are there at most.
+    private static let entryCountMax = 1_024
+    /// Relations of one entry, and of all that are told at once.
+    private static let relationCountMax = 1_000
+
+    public init() {}
+
+    // MARK: Telling
+
+    /// A commit is durable, and has changed those relations: from now on whoever asks is told.
+    public func tell(_ relations: [String], changesSchema: Bool, gap: ChangeGap? = nil) {
+        let isTooMany = relations.count > Self.relationCountMax
+        let listeners = state.withLock { state in
+            state.number += 1
+            Self.append(
+                Entry(
+                    number: state.number, relations: isTooMany ? [] : relations, changesSchema: changesSchema,
+                    gap: gap ?? (isTooMany ? .tooMany : nil)), to: &state)
+            return Array(state.listeners.values)
+        }
+        for wake in listeners { wake() }
+    }
+
+    /// Something has changed, and it is not known what.
+    public func tell(_ gap: ChangeGap) { tell([], changesSchema: false, gap: gap) }
+
+    private static func append(_ entry: Entry, to state: inout State) {
+        if let last = state.entries.indices.last, state.entries[last].relations == entry.relations,
+            state.entries[last].changesSchema == entry.changesSchema, state.entries[last].gap == entry.gap
+        {
+            state.entries[last].number = entry.number
+            return
+        }
+        state.entries.append(entry)
+        guard state.entries.count >= 2 * entryCountMax else { return }
+        state.forgottenNumber = state.entries[entryCountMax - 1].number
+        state.entries.removeFirst(entryCountMax)
+    }
+
+    /// Nothing is told any more: what changes from now on is missed by everybody.
+    public func pause() {
+        state.withLock { state in
+            state.number += 1
+            state.forgottenNumber = state.number
+            state.entries = []
+        }
+    }
+
+    // MARK: Listening
+
+    /// Has `wake` called after each change, on any thread.
+    /// - Returns: what `remove` takes.
+    public func add(_ wake: @escaping @Sendable () -> Void) -> UInt64 {
+        state.withLock { state in
+            state.lastListener += 1
+            state.listeners[state.lastListener] = wake
+            return state.lastListener
+        }
+    }
+
+    public func remove(_ listener: UInt64) {
+        let onDesertion = state.withLock { state in
+            state.listeners[listener] = nil
+            return state.listeners.isEmpty ? state.onDesertion : nil
+        }
+        onDesertion?()
+    }
+
+    /// Has `body` called on any thread when nobody listens any more.
+    package func setOnDesertion(_ body: @escaping @Sendable () -> Void) { state.withLock { $0.onDesertion = body } }
+
+    package var isDeserted: Bool { state.withLock { $0.listeners.isEmpty } }
+
+    /// The number of the last change.
+    public var number: UInt64 { state.withLock { $0.number } }
+
+    /// What has changed since a number.
+    /// - Returns: `nil` for nothing.
+    public func news(since number: UInt64) -> News? {
+        state.withLock { state in
+            guard number != state.number else { return nil }
+            var news = News(number: state.number, relations: [], changesSchema: false)
+            guard number >= state.forgottenNumber, number < state.number else {
+                news.gap = .positionUnknown
+                return news
+            }
+            var known: Set<String> = []
+            for entry in state.entries.reversed() {
+                if entry.number <= number { break }
+                news.changesSchema = news.changesSchema || entry.changesSchema
+                news.gap = news.gap ?? entry.gap
+                news.relations += entry.relations.filter { known.insert($0).inserted }
+                guard known.count > Self.relationCountMax else { continue }
+                news.relations = []
+                news.gap = news.gap ?? .tooMany
+                break
+            }
+            return news
+        }
+    }
+
+    // MARK: Positions as clients have them
+
+    /// A number as text, which also says whose number it is.
+    public func position(_ number: UInt64) -> String { "\(String(epoch, radix: 16)).\(number)" }
+
+    /// The number of a position, if nothing since is forgotten.
+    public func number(at position: some StringProtocol) -> UInt64? {
+        let parts = position.split(separator: ".", omittingEmptySubsequences: false)
+        guard parts.count == 2, UInt64(parts[0], radix: 16) == epoch, let number = UInt64(parts[1]) else { return nil }
+        return state.withLock { number >= $0.forgottenNumber && number <= $0.number ? number : nil }
+    }
+}

@@ -1,0 +1,57 @@
+// Who listens to one database on one loop. However many they are, a commit wakes the loop once.
+
+internal import DatabaseContract
+internal import LinuxSystem
+internal import Synchronization
+
+/// The listeners of one loop to one source.
+///
+/// - Thread: its loop's.
+final class LoopSubscriptions {
+    let source: any ChangeSource
+    private let context: LoopContext
+    private var links: [ObjectIdentifier: SubscriptionLink] = [:]
+    private var listener: UInt64 = 0
+
+    /// Whether the loop has been told already that there is something, and has not looked since.
+    private final class Bell: Sendable {
+        let isRung = Atomic<Bool>(false)
+    }
+
+    /// The listeners of this loop to a source; made if there are none.
+    static func of(_ source: any ChangeSource, on context: LoopContext) -> LoopSubscriptions {
+        if let known = context.subscriptions[ObjectIdentifier(source)] { return known }
+        let made = LoopSubscriptions(source, context)
+        context.subscriptions[ObjectIdentifier(source)] = made
+        return made
+    }
+
+    private init(_ source: any ChangeSource, _ context: LoopContext) {
+        self.source = source
+        self.context = context
+        let mailbox = context.loop.mailbox
+        let here = LoopBound(self, mailbox)
+        let bell = Bell()
+        listener = source.feed.add {
+            guard !bell.isRung.exchange(true, ordering: .sequentiallyConsistent) else { return }
+            mailbox.submit {
+                bell.isRung.store(false, ordering: .sequentiallyConsistent)
+                here.wrapped.look()
+            }
+        }
+    }
+
+    func add(_ link: SubscriptionLink) { links[ObjectIdentifier(link)] = link }
+
+    func remove(_ link: SubscriptionLink) {
+        links[ObjectIdentifier(link)] = nil
+        guard links.isEmpty else { return }
+        source.feed.remove(listener)
+        context.subscriptions[ObjectIdentifier(source)] = nil
+    }
+
+    /// Something has changed.
+    private func look() {
+        for link in Array(links.values) { link.changesDidCome() }
+    }
+}
