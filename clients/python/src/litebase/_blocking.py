@@ -9,7 +9,7 @@ import sys
 import threading
 import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Callable, Optional, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar, Union
 
 from . import _arrow, _catalog, _errors
 from ._address import open_socket
@@ -17,8 +17,24 @@ from ._connection import ConnectionState
 from ._cursor import CursorState, RowFactory, dict_row
 from ._errors import ConnectionLost, InterfaceError
 from ._link import Link, Message, Steps
+from ._pipes import wide_pipe
 from ._session import Parameters, Result, Row, Session
-from ._transfers import BackupResult, ExportResult, Passing, Progress, Target, Writable, export_options, wide_pipe
+from ._sources import Readable, Source
+from ._targets import Target, Writable
+from ._transfers import (
+    BackupResult,
+    ExportResult,
+    ImportOptions,
+    ImportProgress,
+    ImportResult,
+    Passing,
+    Progress,
+    export_options,
+    import_data,
+)
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 T = TypeVar("T")
 _RECEIVE_BYTES = 256 << 10
@@ -102,7 +118,8 @@ class Connection(ConnectionState):
         self._session = Session(Link(on_notice))
         self._turn = threading.RLock()
         self._sending = threading.Lock()
-        self._must_cancel = False
+        #: The request that is to be stopped, when nobody is within a frame.
+        self._to_cancel: Optional[int] = None
         self._process = os.getpid()
         self._is_closed = False
         #: For the cursors that are made from now on.
@@ -137,7 +154,7 @@ class Connection(ConnectionState):
     def _send(self, data: bytes) -> None:
         with self._sending:
             self._write(data)
-        if self._must_cancel:
+        if self._to_cancel is not None:
             self._send_cancellation()
 
     def _pass(self, passing: Passing) -> None:
@@ -160,10 +177,10 @@ class Connection(ConnectionState):
 
     def _send_cancellation(self) -> None:
         """Sends a cancellation that is wanted, unless somebody is within a frame: he does it behind that."""
-        while self._must_cancel and self._sending.acquire(blocking=False):
+        while (id := self._to_cancel) is not None and self._sending.acquire(blocking=False):
             try:
-                self._must_cancel = False
-                cancellation = self._session.cancellation()
+                self._to_cancel = None
+                cancellation = self._session.cancellation(id)
                 if cancellation is not None:
                     self._write(cancellation)
             finally:
@@ -230,8 +247,14 @@ class Connection(ConnectionState):
 
     def cancel(self) -> None:
         """Stops the statement that runs, which then raises Cancelled. For every thread, and for signal handlers."""
-        if self._session.in_flight is not None and not self._is_closed:
-            self._must_cancel = True
+        id = self._session.in_flight
+        if id is not None:
+            self._cancel(id)
+
+    def _cancel(self, id: int) -> None:
+        """Stops a request, if it still runs. For every thread."""
+        if not self._is_closed:
+            self._to_cancel = id
             self._send_cancellation()
 
     @contextlib.contextmanager
@@ -328,6 +351,37 @@ class Connection(ConnectionState):
         Parameters: as of `export`; `progress` is called with the bytes that are copied, and how many there are in all.
         """
         return self._transfer(file, overwrite, lambda descriptor: self._session.backup(descriptor, progress))
+
+    def import_rows(
+        self,
+        file: Readable,
+        relation: str,
+        *,
+        progress: Optional[Callable[[ImportProgress], None]] = None,
+        **options: Unpack[ImportOptions],
+    ) -> ImportResult:
+        """Writes the rows of a file into a table. The daemon reads a file or a pipe itself: rows do not go through this program.
+
+        The rows are part of the transaction, which begins here where none is open. With `autocommit` they are committed as they
+        go, so that others write in between.
+
+        Parameters:
+            file: a path; a file that is open for reading, or a descriptor, which is read from where it stands; any object with
+                `read`, bytes, or an iterable of them, which are read in a thread. In place of bytes there may be text.
+            relation: the table.
+            progress: is called about ten times a second.
+            options: `namespace`, `columns`, `format`, `header`, `delimiter`, `null`, `encoding`, `create`, `dry_run`, `atomic`
+                and `max_rejected`, as `litebase.ImportOptions` has them.
+        Raises: what the daemon says, with the line of the file in the message, while `detail` says which rows are in the table;
+            what reading from an object raises, which ends the import as a cancellation does.
+        """
+        data = import_data(relation, options)
+        self._check()
+        source = Source(file, data.get("encoding", "utf-8"))
+        try:
+            return self._run(self._session.import_rows(data, source, self._cancel, progress))
+        finally:
+            source.end()
 
     def _transfer(self, file: Writable, overwrite: bool, steps: Callable[[int], Steps[T]]) -> T:
         self._check()
