@@ -15,7 +15,7 @@ import Testing
         "litebase", "ping", "query", "export", "import", "copy", "backup", "restore", "shell", "run", "history",
         "databases",
         "catalog", "status",
-        "reload",
+        "watch", "reload",
         "config",
         "list", "show", "test", "add-database", "remove-database", "check", "top", "cancel", "bench", "completions",
     ]
@@ -35,6 +35,7 @@ import Testing
         case "databases": LiteBaseCommand.helpMessage(for: DatabasesCommand.self, columns: columns)
         case "catalog": LiteBaseCommand.helpMessage(for: CatalogCommand.self, columns: columns)
         case "status": LiteBaseCommand.helpMessage(for: StatusCommand.self, columns: columns)
+        case "watch": LiteBaseCommand.helpMessage(for: WatchCommand.self, columns: columns)
         case "reload": LiteBaseCommand.helpMessage(for: ReloadCommand.self, columns: columns)
         case "config": LiteBaseCommand.helpMessage(for: ConfigCommand.self, columns: columns)
         case "list": LiteBaseCommand.helpMessage(for: ListConfigurationCommand.self, columns: columns)

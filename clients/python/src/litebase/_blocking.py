@@ -8,7 +8,7 @@ import socket
 import sys
 import threading
 import types
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Callable, Optional, TypeVar, Union
 
 from . import _arrow, _catalog, _errors
@@ -17,11 +17,13 @@ from ._connection import ConnectionState
 from ._cursor import CursorState, RowFactory, dict_row
 from ._errors import ConnectionLost, InterfaceError
 from ._link import Link, Message, Steps
-from ._session import Parameters, Row, Session
-from ._transfers import BackupResult, ExportResult, Passing, Progress, Target, Writable, export_options
+from ._session import Parameters, Result, Row, Session
+from ._transfers import BackupResult, ExportResult, Passing, Progress, Target, Writable, export_options, wide_pipe
 
 T = TypeVar("T")
 _RECEIVE_BYTES = 256 << 10
+#: The SQLSTATE of a value that has no place in a column of Arrow's.
+_MISMATCH = "22000"
 
 
 def program_name() -> str:
@@ -298,6 +300,7 @@ class Connection(ConnectionState):
         format: str = "csv",
         header: bool = True,
         max_rows: Optional[int] = None,
+        text_columns: Sequence[str] = (),
         overwrite: bool = False,
         progress: Optional[Progress] = None,
     ) -> ExportResult:
@@ -306,14 +309,15 @@ class Connection(ConnectionState):
         Parameters:
             file: a path, at which nothing is seen before the file is whole; a file that is open for writing, or a descriptor,
                 which is written to from where it stands; or any object with `write` for bytes, which is called in a thread.
-            format: "csv", "tsv", "json" or "jsonl" (docs/protocol.md, Transfers).
+            format: "csv", "tsv", "json", "jsonl" or "arrow" (docs/protocol.md, Transfers).
             header: whether CSV and TSV begin with the names of the columns.
             max_rows: the most that are wanted.
+            text_columns: of Arrow, the columns that are to be text, whatever is in them.
             overwrite: whether a path may be that of a file that exists; else FileExistsError is raised.
             progress: is called about ten times a second with the bytes that are written, and None.
         Raises: what the statement raises; after an error, an open file may have a part of the rows.
         """
-        options = export_options(format, header, max_rows)
+        options = export_options(format, header, max_rows, text_columns)
         return self._transfer(
             file, overwrite, lambda descriptor: self._session.export(sql, parameters, options, descriptor, progress)
         )
@@ -408,9 +412,44 @@ class Cursor(CursorState[Connection]):
             types: Arrow types by the names of columns, where they shall be others.
         """
         converter = _arrow.Converter(self._connection.engine, self._rows().columns, on_mismatch, types)
+        if not types and (table := self._exported(self._rows())) is not None:
+            return table
         while rows := self._waiting():
             converter.add(rows, self._connection._session.link.bytes_read)
         return converter.table()
+
+    def _exported(self, result: Result) -> Any:
+        """All rows as the table that the daemon makes of them.
+
+        Returns: None where it cannot, since there are few rows, some were taken, or one does not fit: then they are fetched.
+        """
+        connection, session = self._connection, self._connection._session
+        if result.repeatable is None or result.taken or session.in_flight != result.id or not session.takes_descriptors:
+            return None
+        with connection._turn:
+            output, input = wide_pipe()
+            with output:
+                with input:
+                    id = connection._run(session.export_again(result, input.fileno()))
+                # Only the daemon has the writing end now: it ends with the transfer, whatever becomes of that.
+                table, trouble = None, None
+                try:
+                    table = _arrow.read_stream(output, [column[0] for column in result.columns])
+                except Exception as error:
+                    trouble = error
+                except BaseException:
+                    connection._give_up()
+                    raise
+            try:
+                connection._run(session.finish_export(id, result))
+            except _errors.DatabaseError as error:
+                if error.sqlstate != _MISMATCH:
+                    raise
+                self._result = connection._run(session.query_again(result))
+                return None
+            if trouble is not None:
+                raise trouble
+            return table
 
     def fetch_arrow_batches(
         self, rows: int = _arrow.ROWS, *, on_mismatch: str = "error", types: Optional[Mapping[str, Any]] = None

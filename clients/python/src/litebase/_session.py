@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import re
 import struct
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Callable, Optional, Union
 
@@ -28,6 +30,18 @@ _ALONE = re.compile(
     r"(?:BEGIN|START|COMMIT|END|ROLLBACK|ABORT|SAVEPOINT|RELEASE|VACUUM|ATTACH|DETACH|PRAGMA|XA)\b",
     re.IGNORECASE | re.DOTALL,
 )
+
+
+#: Statements of SQLite that only read: to run one once more changes nothing.
+_READS = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(?:SELECT|VALUES|(WITH))\b", re.IGNORECASE | re.DOTALL)
+_MAY_WRITE = re.compile(r"\b(?:INSERT|UPDATE|DELETE|REPLACE)\b", re.IGNORECASE)
+#: What the first rows may have taken, in seconds, for the statement to be run once more.
+_REPEATED_SECONDS = 0.02
+
+
+def _only_reads(sql: str) -> bool:
+    found = _READS.match(sql)
+    return found is not None and (found[1] is None or _MAY_WRITE.search(sql) is None)
 
 
 def _with_pair(packed: bytes, key: bytes, value: bytes) -> bytes:
@@ -78,6 +92,8 @@ class Result:
         self.is_unchanged = False
         #: Why no more rows come, although the result is not complete.
         self.error: Optional[Error] = None
+        #: The data of its request, where the daemon may as well make it once more: nothing would change, nobody has seen a row.
+        self.repeatable: Optional[dict[str, Any]] = None
         self._convert: Optional[Callable[[Sequence[Row]], list[Row]]] = None
 
     def add(self, data: Message, engine: str) -> None:
@@ -90,6 +106,7 @@ class Result:
         if self.taken:
             del self.rows[: self.taken]
             self.taken = 0
+            self.repeatable = None
         if not self.is_left:
             self.rows.extend(rows if self._convert is None else self._convert(rows))
         if not data.get("more"):
@@ -107,6 +124,7 @@ class Result:
 
     def take(self, count: int) -> list[Row]:
         """At most `count` rows of those that are here."""
+        self.repeatable = None
         if self.taken == 0 and count >= len(self.rows):
             rows, self.rows = self.rows, []
             return rows
@@ -291,7 +309,13 @@ class Session:
             data.update(self._limits())
         if parameters is not None and (sent := self._sent(parameters)):
             data["params"] = sent
-        return (yield from self._open_result("query", data))
+        began = time.monotonic()
+        result = yield from self._open_result("query", data)
+        is_quick = not result.is_complete and time.monotonic() - began < _REPEATED_SECONDS
+        if is_quick and self.engine == "sqlite" and _only_reads(sql):
+            # The program may change its own list.
+            result.repeatable = {**data, "params": copy.copy(data["params"])} if "params" in data else data
+        return result
 
     def catalog(self, data: Mapping[str, Any]) -> Steps[Result]:
         """Asks what is in the database, and returns when the first rows are there. Parameters: those of the request."""
@@ -367,8 +391,39 @@ class Session:
         reply = yield from self._transfer("backup", data, descriptor, progress)
         return BackupResult(reply["bytes"])
 
+    def export_again(self, result: Result, descriptor: int) -> Steps[int]:
+        """Has the daemon write the rows of a repeatable result as an Arrow stream, and stops the former run.
+
+        Returns: the id, for `finish_export`.
+        """
+        assert result.repeatable is not None
+        cancellation = self.cancellation()
+        if cancellation is not None:
+            yield cancellation
+        yield from self._discard(result.id)
+        self._unread = None
+        result.error = Cancelled("The statement was given up before all of its rows had come.")
+        return (yield from self._begin_transfer("export", {**result.repeatable, "format": "arrow"}, descriptor, None))
+
+    def finish_export(self, id: int, result: Result) -> Steps[None]:
+        """Waits for the last reply. Raises: what an error says."""
+        reply = yield from self._end_transfer("export", id, None)
+        result.error, result.rows, result.taken = None, [], 0
+        result.is_complete, result.rows_affected, result.row_count = True, reply["rows_affected"], reply["row_count"]
+
+    def query_again(self, result: Result) -> Steps[Result]:
+        """Runs the statement of a repeatable result once more, for its rows."""
+        assert result.repeatable is not None
+        yield from self.settle()
+        return (yield from self._open_result("query", result.repeatable))
+
     def _transfer(self, kind: str, data: Mapping[str, Any], descriptor: int, progress: Optional[Progress]) -> Steps[Message]:
         """A request that takes a descriptor. Returns its last reply."""
+        id = yield from self._begin_transfer(kind, data, descriptor, progress)
+        return (yield from self._end_transfer(kind, id, progress))
+
+    def _begin_transfer(self, kind: str, data: Mapping[str, Any], descriptor: int, progress: Optional[Progress]) -> Steps[int]:
+        """Sends a request that takes a descriptor. Returns its id."""
         if not self.takes_descriptors:
             raise NotSupportedError(
                 "This daemon takes no files.", hint="It is older than 0.2.0, or the connection may only watch."
@@ -377,6 +432,10 @@ class Session:
         id = self.link.new_id()
         frame = self.link.frame(id, kind, {**data, **self._limits(), **told, "descriptors": 1})
         yield from self._begin_request(id, Passing(frame, descriptor))
+        return id
+
+    def _end_transfer(self, kind: str, id: int, progress: Optional[Progress]) -> Steps[Message]:
+        """Waits for the end of a request that takes a descriptor. Returns its last reply."""
         while True:
             try:
                 reply = yield from self.link.reply(id)

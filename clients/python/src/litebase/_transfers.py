@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
+import fcntl
 import io
 import itertools
 import os
@@ -16,6 +17,7 @@ import select
 import stat
 import tempfile
 import threading
+from collections.abc import Sequence
 from typing import Any, Callable, Optional, Union
 
 from ._errors import InterfaceError, ProgrammingError
@@ -25,8 +27,11 @@ Writable = Union[str, "os.PathLike[str]", int, Any]
 #: Is told how many bytes are written, and how many it will be where that is known.
 Progress = Callable[[int, Optional[int]], None]
 
-FORMATS = ("csv", "tsv", "json", "jsonl")
+FORMATS = ("csv", "tsv", "json", "jsonl", "arrow")
 _PIPE_BYTES = 256 << 10
+#: What a pipe may hold where the system allows it: each end then waits less often for the other.
+_WIDE_PIPE_BYTES = 1 << 20
+_F_SETPIPE_SZ = 1031  # In Python's fcntl since 3.10.
 #: How often `progress` is called at most.
 PROGRESS_MS = 100
 
@@ -53,13 +58,15 @@ class BackupResult:
     bytes: int
 
 
-def export_options(format: str, header: bool, max_rows: Optional[int]) -> dict[str, Any]:
+def export_options(format: str, header: bool, max_rows: Optional[int], text_columns: Sequence[str] = ()) -> dict[str, Any]:
     """Fields of an `export` request, those that say something. Raises: ProgrammingError for a format that there is not."""
     if format not in FORMATS:
         raise ProgrammingError(f"There is no format {format!r}.", hint=f"Formats: {', '.join(FORMATS)}.")
     options: dict[str, Any] = {"format": format}
     if not header:
         options["header"] = False
+    if text_columns:
+        options["text_columns"] = list(text_columns)
     return options if max_rows is None else {**options, "max_rows": max_rows}
 
 
@@ -234,6 +241,14 @@ class _Pump:
 def _pipe() -> tuple[io.FileIO, io.FileIO]:
     output, input = os.pipe()
     return io.FileIO(output, "rb"), io.FileIO(input, "wb")
+
+
+def wide_pipe() -> tuple[io.FileIO, io.FileIO]:
+    """The reading and the writing end of a pipe for much data."""
+    output, input = _pipe()
+    with contextlib.suppress(OSError):
+        fcntl.fcntl(output, _F_SETPIPE_SZ, _WIDE_PIPE_BYTES)
+    return output, input
 
 
 def _copy(

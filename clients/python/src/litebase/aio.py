@@ -11,7 +11,7 @@ import contextlib
 import os
 import socket as socket_module
 import types
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any, Callable, Optional, TypeVar, Union
 
 from . import _arrow, _catalog, _errors
@@ -262,11 +262,12 @@ class AsyncConnection(ConnectionState):
         format: str = "csv",
         header: bool = True,
         max_rows: Optional[int] = None,
+        text_columns: Sequence[str] = (),
         overwrite: bool = False,
         progress: Optional[Progress] = None,
     ) -> ExportResult:
         """Writes the rows of a statement into a file; see `export` of the blocking connection. The loop calls `progress`."""
-        options = export_options(format, header, max_rows)
+        options = export_options(format, header, max_rows, text_columns)
         return await self._transfer(
             file, overwrite, lambda descriptor: self._session.export(sql, parameters, options, descriptor, progress)
         )
