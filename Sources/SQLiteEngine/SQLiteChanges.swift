@@ -84,7 +84,11 @@ struct StatementChanges {
     /// SQLite asks for each column.
     private mutating func add(_ name: UnsafePointer<CChar>) {
         if areTooMany { return }
-        if boundedByteCount(of: name, Self.byteCountMax) == Self.byteCountMax { giveUp() } else { add(String(cString: name)) }
+        if boundedByteCount(of: name, Self.byteCountMax) == Self.byteCountMax {
+            giveUp()
+        } else {
+            add(String(cString: name))
+        }
     }
 }
 
