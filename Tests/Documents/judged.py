@@ -141,7 +141,7 @@ CLIENT_GO = [
     LeftOut(begins="$ go mod edit", reason="it names a place of the reader's; clients/go/tests/test_go.py writes the same into go.mod"),
     *map(go, ['package main\n\nimport (', 'if _, err := db.Exec("CREATE', "Oslo has", 'if _, err := db.Exec("INSERT', "Tromsø",
               "rows, err := db.Query", "1090484", "tx, err", "conn, err", "2 1", "ctx, cancel", "stopped, in", "_, err := db.Exec",
-              "constraint_violation", "return litebase.With", "name TEXT 1", "file, err", "2 rows", "conn, err", "reads only"]),
+              "constraint_violation", "return litebase.With", "name TEXT 1", "file, err", "2 rows", "const lines", "1 imported", "conn, err", "reads only"]),
 ]
 
 
