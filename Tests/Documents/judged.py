@@ -112,7 +112,7 @@ PROTOCOL = [
 CLIENT_SWIFT = [
     Elsewhere(begins="// swift-tools-version", test="Tests/Documents/test_swift_package.py::test_the_manifest_is_good"),
     *map(swift, ["import LiteBaseClient\n\nlet client = try await", "let people", "let results = try await client.streamResults",
-                 "let task", "let session", "let results", "do {",
+                 "let changes", "let task", "let session", "let results", "do {",
                  "let client = try await Client.connect()\ntry client.introduce",
                  "let client = try BlockingClient.connect(transport", "let client = try BlockingClient.connect()"]),
 ]
