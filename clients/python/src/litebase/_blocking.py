@@ -3,22 +3,41 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import socket
 import sys
 import threading
 import types
+import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Callable, Optional, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar, Union
 
 from . import _arrow, _catalog, _errors
 from ._address import open_socket
+from ._changes import Changes, subscribe_data
 from ._connection import ConnectionState
 from ._cursor import CursorState, RowFactory, dict_row
 from ._errors import ConnectionLost, InterfaceError
 from ._link import Link, Message, Steps
+from ._pipes import wide_pipe
 from ._session import Parameters, Result, Row, Session
-from ._transfers import BackupResult, ExportResult, Passing, Progress, Target, Writable, export_options, wide_pipe
+from ._sources import Readable, Source
+from ._targets import Target, Writable
+from ._transfers import (
+    BackupResult,
+    ExportResult,
+    ImportOptions,
+    ImportProgress,
+    ImportResult,
+    Passing,
+    Progress,
+    export_options,
+    import_data,
+)
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 T = TypeVar("T")
 _RECEIVE_BYTES = 256 << 10
@@ -62,7 +81,9 @@ def connect(
         on_notice: is called with what the daemon or the database says beside results; it goes to the logger "litebase" without.
     Raises: ConnectionLost, Untrusted, and what the daemon says of the database.
     """
-    connection = Connection(open_socket(socket, trust_users, connect_timeout), on_notice, row_factory)
+    opener = functools.partial(open_socket, socket, tuple(trust_users), connect_timeout)
+    connection = Connection(opener(), on_notice, row_factory)
+    connection._open_socket = opener
     session = connection._session
     session.autocommit, session.begin_statement, session.timeout = autocommit, begin, timeout
     try:
@@ -102,9 +123,14 @@ class Connection(ConnectionState):
         self._session = Session(Link(on_notice))
         self._turn = threading.RLock()
         self._sending = threading.Lock()
-        self._must_cancel = False
+        #: The request that is to be stopped, when nobody is within a frame.
+        self._to_cancel: Optional[int] = None
         self._process = os.getpid()
         self._is_closed = False
+        # Opens another socket, as this one was opened.
+        self._open_socket: Optional[Callable[[], socket.socket]] = None
+        # What ends with this connection: subscriptions, each with a connection of its own.
+        self._changes: weakref.WeakSet[Changes] = weakref.WeakSet()
         #: For the cursors that are made from now on.
         self.row_factory = row_factory
 
@@ -137,7 +163,7 @@ class Connection(ConnectionState):
     def _send(self, data: bytes) -> None:
         with self._sending:
             self._write(data)
-        if self._must_cancel:
+        if self._to_cancel is not None:
             self._send_cancellation()
 
     def _pass(self, passing: Passing) -> None:
@@ -160,10 +186,10 @@ class Connection(ConnectionState):
 
     def _send_cancellation(self) -> None:
         """Sends a cancellation that is wanted, unless somebody is within a frame: he does it behind that."""
-        while self._must_cancel and self._sending.acquire(blocking=False):
+        while (id := self._to_cancel) is not None and self._sending.acquire(blocking=False):
             try:
-                self._must_cancel = False
-                cancellation = self._session.cancellation()
+                self._to_cancel = None
+                cancellation = self._session.cancellation(id)
                 if cancellation is not None:
                     self._write(cancellation)
             finally:
@@ -217,6 +243,8 @@ class Connection(ConnectionState):
             if self._process == os.getpid():
                 self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
+        for changes in list(self._changes):
+            changes.close()
 
     # Beyond PEP 249
 
@@ -230,8 +258,14 @@ class Connection(ConnectionState):
 
     def cancel(self) -> None:
         """Stops the statement that runs, which then raises Cancelled. For every thread, and for signal handlers."""
-        if self._session.in_flight is not None and not self._is_closed:
-            self._must_cancel = True
+        id = self._session.in_flight
+        if id is not None:
+            self._cancel(id)
+
+    def _cancel(self, id: int) -> None:
+        """Stops a request, if it still runs. For every thread."""
+        if not self._is_closed:
+            self._to_cancel = id
             self._send_cancellation()
 
     @contextlib.contextmanager
@@ -329,6 +363,37 @@ class Connection(ConnectionState):
         """
         return self._transfer(file, overwrite, lambda descriptor: self._session.backup(descriptor, progress))
 
+    def import_rows(
+        self,
+        file: Readable,
+        relation: str,
+        *,
+        progress: Optional[Callable[[ImportProgress], None]] = None,
+        **options: Unpack[ImportOptions],
+    ) -> ImportResult:
+        """Writes the rows of a file into a table. The daemon reads a file or a pipe itself: rows do not go through this program.
+
+        The rows are part of the transaction, which begins here where none is open. With `autocommit` they are committed as they
+        go, so that others write in between.
+
+        Parameters:
+            file: a path; a file that is open for reading, or a descriptor, which is read from where it stands; any object with
+                `read`, bytes, or an iterable of them, which are read in a thread. In place of bytes there may be text.
+            relation: the table.
+            progress: is called about ten times a second.
+            options: `namespace`, `columns`, `format`, `header`, `delimiter`, `null`, `encoding`, `create`, `dry_run`, `atomic`
+                and `max_rejected`, as `litebase.ImportOptions` has them.
+        Raises: what the daemon says, with the line of the file in the message, while `detail` says which rows are in the table;
+            what reading from an object raises, which ends the import as a cancellation does.
+        """
+        data = import_data(relation, options)
+        self._check()
+        source = Source(file, data.get("encoding", "utf-8"))
+        try:
+            return self._run(self._session.import_rows(data, source, self._cancel, progress))
+        finally:
+            source.end()
+
     def _transfer(self, file: Writable, overwrite: bool, steps: Callable[[int], Steps[T]]) -> T:
         self._check()
         target = Target(file, overwrite)
@@ -339,6 +404,41 @@ class Connection(ConnectionState):
             raise
         target.finish()
         return result
+
+    def changes(
+        self,
+        relations: Union[str, Iterable[str]] = (),
+        *,
+        database: Optional[str] = None,
+        from_position: Optional[str] = None,
+        delay: Optional[float] = None,
+    ) -> Changes:
+        """Tells what changes: an iterator over `Change`s. Whoever reads after this has returned is told of every later commit.
+
+        It has a connection of its own, so that this one goes on meanwhile; closing this one ends it.
+
+        Parameters:
+            relations: names of tables, whatever their case; all without.
+            database: a name of the daemon's configuration; this connection's without.
+            from_position: where another subscription has come to (`position`), to go on there.
+            delay: for how many seconds changes are gathered; each commit is told by itself without, as long as the loop keeps up.
+        Raises: what the daemon says of a database that does not tell; ConnectionLost.
+        """
+        self._check()
+        if self._open_socket is None:
+            raise InterfaceError("This connection has no address.", hint="Use litebase.connect().")
+        data = subscribe_data(self._session, relations, database, from_position, delay)
+        connection = Connection(self._open_socket())
+        try:
+            changes = Changes(connection)
+            connection._run(changes._subscription.begin(program_name(), data))
+            self._changes.add(changes)
+            # It may have been closed meanwhile.
+            self._check()
+        except BaseException:
+            connection.close()
+            raise
+        return changes
 
     def request(self, kind: str, **data: Any) -> Mapping[str, Any]:
         """Sends any request of docs/protocol.md that has one reply, such as "list_databases" or "activity"; returns its data."""
