@@ -92,7 +92,7 @@ REQUESTS = {
         "timeout_ms?": POSITIVE, "max_rows?": POSITIVE, "page_rows?": POSITIVE,
     },
     "export": {"sql?": TEXT, "params?": ref("parameters"), "relation?": TEXT, "namespace?": TEXT, "delimiter?": TEXT, "null?": TEXT, **ON, "timeout_ms?": POSITIVE, "max_rows?": POSITIVE,
-               "format?": words("csv", "tsv", "json", "jsonl", "arrow"), "header?": FLAG, "text_columns?": array(TEXT), "descriptors": POSITIVE,
+               "format?": words("csv", "tsv", "json", "jsonl", "arrow", "sql"), "header?": FLAG, "into?": TEXT, "text_columns?": array(TEXT), "descriptors": POSITIVE,
                "progress_ms?": POSITIVE},
     "import": {"relation": TEXT, "namespace?": TEXT, **ON, "columns?": array(TEXT), "format?": words("csv", "tsv", "json", "jsonl"), "header?": FLAG,
                "delimiter?": TEXT, "null?": TEXT, "encoding?": TEXT, "create?": FLAG, "dry_run?": FLAG,
