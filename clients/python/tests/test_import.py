@@ -134,6 +134,7 @@ def test_open_files_are_read_from_where_they_stand(city, tmp_path):
 def test_options(city):
     assert city.import_rows(io.StringIO("Oslo;NA\nNA;1\n"), "city", header=False, delimiter=";", null="NA").rows == 2
     assert city.import_rows(["Bergen\t2\r\n"], "city", columns=["name", "people"], format="tsv", header=False).rows == 1
+    assert city.import_rows(b"name\n", "city", max_rejected=0, create=False, null=None, columns=("name",)).rows == 0
     [column] = city.import_rows(b'{"people": 3, "other": 1}', "city", columns="people", format="jsonl").columns
     assert column.name == "people"
     for encoding in ("utf-16le", "utf-16be", "latin-1"):

@@ -33,6 +33,7 @@ AS_CSV = b"name,people\r\nOslo,717710\r\nBergen,294029\r\n"
         ({"format": "json"}, b'[{"name":"Oslo","people":717710},\n{"name":"Bergen","people":294029}]\n'),
         ({"format": "jsonl"}, b'{"name":"Oslo","people":717710}\n{"name":"Bergen","people":294029}\n'),
         ({"max_rows": 1}, b"name,people\r\nOslo,717710\r\n"),
+        ({"delimiter": ";", "header": True}, AS_CSV.replace(b",", b";")),
     ],
     ids=str,
 )
@@ -46,6 +47,8 @@ def test_formats(db, options, content):
 def test_what_cannot_be_exported_is_said(db, tmp_path):
     with pytest.raises(litebase.ProgrammingError, match="no format 'xml'"):
         db.export(CITIES, io.BytesIO(), format="xml")
+    with pytest.raises(TypeError, match=r"export\(\).*'formt'"):
+        db.export(CITIES, io.BytesIO(), formt="csv")
     for file in (io.StringIO(), None, object()):
         with pytest.raises(litebase.InterfaceError):
             db.export(CITIES, file)

@@ -10,7 +10,7 @@ import sys
 import threading
 import types
 import weakref
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar, Union
 
 from . import _arrow, _catalog, _errors
@@ -26,13 +26,14 @@ from ._sources import Readable, Source
 from ._targets import Target, Writable
 from ._transfers import (
     BackupResult,
+    ExportOptions,
     ExportResult,
     ImportOptions,
     ImportProgress,
     ImportResult,
     Passing,
     Progress,
-    export_options,
+    export_data,
     import_data,
 )
 
@@ -283,33 +284,16 @@ class Connection(ConnectionState):
             raise
         self._run(session.query(f"RELEASE SAVEPOINT {name}") if nested else session.end("COMMIT"))
 
-    def catalog(
-        self,
-        level: str = "relations",
-        *,
-        namespace: Optional[str] = None,
-        relation: Optional[str] = None,
-        match: Optional[str] = None,
-        kinds: Iterable[str] = (),
-        definitions: bool = False,
-        refresh: bool = False,
-        etag: Optional[str] = None,
-        max_rows: Optional[int] = None,
-    ) -> Cursor:
+    def catalog(self, level: str = "relations", **options: Unpack[_catalog.CatalogOptions]) -> Cursor:
         """Tells what is in the database: a cursor whose rows are dictionaries, or what the connection's `row_factory` makes.
 
         Parameters:
             level: "namespaces", "relations", "columns", "keys", "foreign_keys", "indexes", "triggers", "routines" or "types". The
                 columns of each are the same for every engine: docs/protocol.md, Catalog.
-            namespace, relation: exact names, to which it is narrowed.
-            match: a search text; what fits comes with the best first.
-            kinds: of relations, keys, routines or types, such as ["view"].
-            definitions: whether the text that makes an object comes along.
-            refresh: whether the daemon is to read it anew in any case.
-            etag: the cursor's `etag` of an earlier call; if it still holds, there are no rows, and the cursor is `unchanged`.
-            max_rows: the most that are wanted.
+            options: `namespace`, `relation`, `match`, `kinds`, `definitions`, `refresh`, `etag` and `max_rows`, as
+                `litebase.CatalogOptions` has them.
         """
-        data = _catalog.catalog_data(level, namespace, relation, match, kinds, definitions, refresh, etag, max_rows)
+        data = _catalog.catalog_data(level, options)
         cursor = self.cursor()
         cursor.row_factory = self.row_factory or dict_row
         cursor._ask_catalog(data)
@@ -331,29 +315,23 @@ class Connection(ConnectionState):
         file: Writable,
         parameters: Optional[Parameters] = None,
         *,
-        format: str = "csv",
-        header: bool = True,
-        max_rows: Optional[int] = None,
-        text_columns: Sequence[str] = (),
         overwrite: bool = False,
         progress: Optional[Progress] = None,
+        **options: Unpack[ExportOptions],
     ) -> ExportResult:
         """Writes the rows of a statement into a file. The daemon writes it: the rows do not go through this program.
 
         Parameters:
             file: a path, at which nothing is seen before the file is whole; a file that is open for writing, or a descriptor,
                 which is written to from where it stands; or any object with `write` for bytes, which is called in a thread.
-            format: "csv", "tsv", "json", "jsonl" or "arrow" (docs/protocol.md, Transfers).
-            header: whether CSV and TSV begin with the names of the columns.
-            max_rows: the most that are wanted.
-            text_columns: of Arrow, the columns that are to be text, whatever is in them.
             overwrite: whether a path may be that of a file that exists; else FileExistsError is raised.
             progress: is called about ten times a second with the bytes that are written, and None.
+            options: `format`, `header`, `delimiter`, `null`, `max_rows` and `text_columns`, as `litebase.ExportOptions` has them.
         Raises: what the statement raises; after an error, an open file may have a part of the rows.
         """
-        options = export_options(format, header, max_rows, text_columns)
+        data = export_data(options)
         return self._transfer(
-            file, overwrite, lambda descriptor: self._session.export(sql, parameters, options, descriptor, progress)
+            file, overwrite, lambda descriptor: self._session.export(sql, parameters, data, descriptor, progress)
         )
 
     def backup(self, file: Writable, *, overwrite: bool = False, progress: Optional[Progress] = None) -> BackupResult:
