@@ -180,6 +180,7 @@ DATABASES = [
               types={'sudo litebase config add-database shop "postgresql://litebase@db.example.org/shop" --ask-password':
                      (Typed("secret\n"),)}),
     Elsewhere(begins="CREATE ROLE reader", test="Tests/Documents/test_statements.py::test_the_reader_of_postgresql"),
+    Elsewhere(begins="CREATE FUNCTION tell_change", test="Tests/Documents/test_statements.py::test_a_trigger_tells_of_changes"),
     Configuration(begins="[databases.shop]", names=("sales", "analysts")),
     OnMachine(begins="$ sudo litebase config remove-database"),
     OnMachine(begins="$ sudo rm -f /etc/tmpfiles.d"),
