@@ -6,6 +6,7 @@ import functools
 import gzip
 import io
 import os
+import pathlib
 import random
 import sqlite3
 import subprocess
@@ -189,6 +190,40 @@ def test_progress_is_told_and_may_end_it(db, tmp_path):
             db.export(ENDLESS_ROWS, tmp_path / "b.csv", progress=stop)
         assert db.execute("SELECT 1").fetchone() == (1,)
     assert not (tmp_path / "b.csv").exists()
+
+
+def test_what_an_export_calls_does_not_use_its_connection(db, tmp_path):
+    class Using:
+        def write(self, data):
+            db.execute("SELECT 1")
+
+    with pytest.raises(litebase.InterfaceError, match="cannot use its connection"):
+        db.export(CITIES, Using())
+    with pytest.raises(litebase.InterfaceError, match="cannot use it meanwhile"):
+        db.export(ENDLESS_ROWS, tmp_path / "a.csv", progress=lambda written, total: db.execute("SELECT 1"))
+    assert db.execute("SELECT 1").fetchone() == (1,)
+
+
+@pytest.mark.skipif(not os.access("/dev/shm", os.W_OK), reason="there is no tmpfs at /dev/shm")
+def test_files_in_memory_are_written_by_the_program(db, own_daemon):
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        path = pathlib.Path(folder) / "a.csv"
+        assert db.export(CITIES, path).bytes == len(AS_CSV)
+        assert path.read_bytes() == AS_CSV
+        with pytest.raises(litebase.ProgrammingError):
+            db.export("SELEC", path, overwrite=True)
+        assert path.read_bytes() == AS_CSV
+        with litebase.connect(socket=own_daemon.socket_path) as other:
+            assert other.backup(path, overwrite=True).bytes == path.stat().st_size
+        with tempfile.TemporaryFile(dir=folder) as file:
+            db.export(CITIES, file)
+            file.seek(0)
+            assert file.read() == AS_CSV
+        assert [entry.name for entry in pathlib.Path(folder).iterdir()] == ["a.csv"]
+    memory = os.memfd_create("rows")
+    db.export(CITIES, memory)
+    assert os.pread(memory, 100, 0) == AS_CSV
+    os.close(memory)
 
 
 def test_backup_is_a_database(own_daemon, tmp_path):

@@ -20,7 +20,7 @@ from ._connection import ConnectionState
 from ._cursor import CursorState, RowFactory, dict_row
 from ._errors import ConnectionLost, InterfaceError
 from ._link import Link, Message, Steps
-from ._pipes import wide_pipe
+from ._pipes import helps, wide_pipe
 from ._session import Parameters, Result, Row, Session
 from ._sources import Readable, Source
 from ._targets import Target, Writable
@@ -95,6 +95,10 @@ def connect(
     return connection
 
 
+def _busy(message: str) -> InterfaceError:
+    return InterfaceError(message, hint="Take another connection.")
+
+
 class Connection(ConnectionState):
     """A session with a database. Made by `litebase.connect`.
 
@@ -123,6 +127,8 @@ class Connection(ConnectionState):
         self._socket = opened
         self._session = Session(Link(on_notice))
         self._turn = threading.RLock()
+        # Held while steps are done.
+        self._at_work = threading.Lock()
         self._sending = threading.Lock()
         #: The request that is to be stopped, when nobody is within a frame.
         self._to_cancel: Optional[int] = None
@@ -139,27 +145,36 @@ class Connection(ConnectionState):
 
     def _run(self, steps: Steps[T]) -> T:
         """Does what steps ask for."""
+        if helps(self):
+            raise _busy("What an import reads from, or an export writes into, cannot use its connection meanwhile.")
         with self._turn:
             self._check()
-            try:
+            # Who has the turn is within steps already: a function that they call, or a signal handler, would tear them apart.
+            if self._at_work.locked():
+                raise _busy("What a connection calls, and what interrupts it, cannot use it meanwhile.")
+            with self._at_work:
+                return self._work(steps)
+
+    def _work(self, steps: Steps[T]) -> T:
+        try:
+            wanted = next(steps)
+            while True:
+                if wanted is None:
+                    self._receive()
+                elif isinstance(wanted, Passing):
+                    self._pass(wanted)
+                else:
+                    self._send(wanted)
                 wanted = next(steps)
-                while True:
-                    if wanted is None:
-                        self._receive()
-                    elif isinstance(wanted, Passing):
-                        self._pass(wanted)
-                    else:
-                        self._send(wanted)
-                    wanted = next(steps)
-            except StopIteration as stop:
-                result: T = stop.value
-                return result
-            except _errors.Error:
-                raise
-            except BaseException:
-                # Ctrl-C, or whatever a signal handler raises: the statement is not to go on without anybody who waits.
-                self._give_up()
-                raise
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+        except _errors.Error:
+            raise
+        except BaseException:
+            # Ctrl-C, or whatever a signal handler raises: the statement is not to go on without anybody who waits.
+            self._give_up()
+            raise
 
     def _send(self, data: bytes) -> None:
         with self._sending:
@@ -366,7 +381,7 @@ class Connection(ConnectionState):
         """
         data = import_data(relation, options)
         self._check()
-        source = Source(file, data.get("encoding", "utf-8"))
+        source = Source(file, data.get("encoding", "utf-8"), self)
         try:
             return self._run(self._session.import_rows(data, source, self._cancel, progress))
         finally:
@@ -374,7 +389,7 @@ class Connection(ConnectionState):
 
     def _transfer(self, file: Writable, overwrite: bool, steps: Callable[[int], Steps[T]]) -> T:
         self._check()
-        target = Target(file, overwrite)
+        target = Target(file, overwrite, self)
         try:
             result = self._run(steps(target.descriptor))
         except BaseException:

@@ -319,7 +319,7 @@ class AsyncConnection(ConnectionState):
             # By the thread that reads.
             loop.call_soon_threadsafe(self._cancel, id)
 
-        source = await self._opened(functools.partial(Source, file, data.get("encoding", "utf-8")), Source.end)
+        source = await self._opened(functools.partial(Source, file, data.get("encoding", "utf-8"), self), Source.end)
         try:
             return await self._run(self._session.import_rows(data, source, stop, progress))
         finally:
@@ -327,7 +327,7 @@ class AsyncConnection(ConnectionState):
 
     async def _transfer(self, file: Writable, overwrite: bool, steps: Callable[[int], Steps[T]]) -> T:
         self._check()
-        target = await self._opened(functools.partial(Target, file, overwrite), Target.abandon)
+        target = await self._opened(functools.partial(Target, file, overwrite, self), Target.abandon)
         try:
             result = await self._run(steps(target.descriptor))
         except BaseException:
