@@ -73,10 +73,13 @@ struct UncommittedChanges {
     var changes = StatementChanges()
     /// Statements that ran when nobody listened.
     var hasUnnoted = false
+    /// Everything has become that of another file.
+    var isRestore = false
 
     mutating func removeAll() {
         if !changes.isEmpty { changes.removeAll() }
         hasUnnoted = false
+        isRestore = false
     }
 }
 
@@ -164,7 +167,7 @@ final class SQLiteChanges: ChangeSource {
     /// A connection has committed those changes, in so many transactions.
     func tell(_ changes: UncommittedChanges, _ commitCount: UInt64, on connection: SQLiteConnection) {
         guard isWatched else { return }
-        var gap: ChangeGap? = changes.hasUnnoted ? .begunBefore : nil
+        var gap: ChangeGap? = changes.isRestore ? .replaced : changes.hasUnnoted ? .begunBefore : nil
         if let counter = connection.changeCounter {
             let isAlone = state.withLock { state in
                 guard let known = state.counter else { return true }
