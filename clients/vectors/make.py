@@ -237,6 +237,7 @@ def requests():
          {"sql": "SELECT ?", "params": [1], "format": "tsv", "header": False, "descriptors": 1, "progress_ms": 100}, "error"),
         ("an import without a file", "import",
          {"relation": "vectors", "columns": ["a", "b"], "format": "jsonl", "descriptors": 1}, "error"),
+        ("a COPY without a file", "import", {"sql": "COPY t FROM STDIN", "descriptors": 1}, "error"),
         ("a copy without a file", "backup", {"database": "default", "descriptors": 1, "progress_ms": 100}, "error"),
         ("a restore without a file", "restore", {"database": "default", "descriptors": 1, "progress_ms": 100}, "error"),
         ("a description", "describe", {"sql": "SELECT 1 AS one WHERE ? > 0"}, "describe_response"),

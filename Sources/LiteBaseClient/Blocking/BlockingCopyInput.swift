@@ -84,7 +84,7 @@ public final class BlockingCopyInput {
         defer { pipe = nil }
         while true {
             switch try client.next(id, until: nil) {
-            case .rows, .resultEnd, .progress: break
+            case .rows, .resultEnd, .progress, .change: break
             case .finished(let reply): return StatementSummary(ImportReply(reply.data))
             case .failed(let error): throw error
             }

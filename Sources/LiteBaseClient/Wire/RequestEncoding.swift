@@ -28,6 +28,7 @@ enum Request: Sendable {
     case export(sql: String, Parameters, Target, ExportRequest.Options)
     case importRows(relation: String, Target, ImportRequest.Options)
     case copy(sql: String, Target)
+    case subscribe(SubscriptionOptions)
     case fetch(id: Int64)
     case cancel(id: Int64)
 
@@ -51,6 +52,7 @@ enum Request: Sendable {
         case .restore: RestoreRequest.type
         case .export: ExportRequest.type
         case .importRows, .copy: ImportRequest.type
+        case .subscribe: SubscribeRequest.type
         case .fetch: FetchRequest.type
         case .cancel: CancelRequest.type
         }
@@ -103,6 +105,7 @@ enum Request: Sendable {
                 &writer, &output)
         case .catalog(let level, let target, let options):
             CatalogRequest.write(level: level, target: target, options: options.wireOptions, &writer, &output)
+        case .subscribe(let options): SubscribeRequest.write(options: options.wireOptions, &writer, &output)
         case .backup(let database, let progress):
             DatabaseFileFields.write(database: database, progressMilliseconds: progress, &writer, &output)
         case .restore(let database, let timeout, let progress):

@@ -16,6 +16,7 @@ public struct SubscribeRequest: RequestContent {
     public private(set) var delayMilliseconds: Int64 = 0
 
     private static let relationCountMax = 1_000
+    private static let relationByteCountMax = 1_024
     private static let delayMillisecondsMax: Int64 = 3_600_000
 
     public init(_ data: UnsafeRawBufferPointer?) throws(DecodeError) {
@@ -42,7 +43,13 @@ public struct SubscribeRequest: RequestContent {
             throw DecodeError(.outOfRange(field: "relations", wanted: "one to 1,000 names"), at: start)
         }
         var relations: [UnsafeRawBufferPointer] = []
-        for _ in 0..<count { relations.append(try fields.reader.readText("relations")) }
+        for _ in 0..<count {
+            let relation = try fields.reader.readText("relations")
+            guard relation.count <= relationByteCountMax else {
+                throw DecodeError(.outOfRange(field: "relations", wanted: "names of at most 1,024 bytes"), at: start)
+            }
+            relations.append(relation)
+        }
         return relations
     }
 

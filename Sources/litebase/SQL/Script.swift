@@ -158,8 +158,8 @@ enum ScriptText {
         case .directive:
             let word = directive(statement)
             if changesTarget(statement) {
-                return "\(word) leads to another database, and what follows is for that; give each database a script of "
-                    + "its own (pg_dump without --create), or use .use in litebase shell"
+                return "\(word) leads to another database, and what follows is for that; give each database a script "
+                    + "of its own (pg_dump without --create), or use .use in litebase shell"
             }
             let own =
                 ClientWords.equivalents[word].map { "\($0) does that in litebase shell" } ?? ClientWords.advice[word]

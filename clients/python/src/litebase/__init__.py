@@ -33,7 +33,7 @@ from ._errors import (
     Untrusted,
     Warning,
 )
-from ._transfers import BackupResult, ExportResult
+from ._transfers import BackupResult, ExportResult, ImportedColumn, ImportOptions, ImportProgress, ImportResult, RejectedLine
 from ._values import (
     BINARY,
     DATETIME,
@@ -79,6 +79,10 @@ __all__ = [
     "DateFromTicks",
     "Error",
     "ExportResult",
+    "ImportOptions",
+    "ImportProgress",
+    "ImportResult",
+    "ImportedColumn",
     "IntegrityError",
     "InterfaceError",
     "InternalError",
@@ -87,6 +91,7 @@ __all__ = [
     "OutcomeUnknown",
     "PermissionDenied",
     "ProgrammingError",
+    "RejectedLine",
     "Time",
     "TimeFromTicks",
     "TimedOut",
