@@ -139,6 +139,8 @@ def measure(bench):
             print(f"{others + 1} listening, nobody writes: {(server.cpu_seconds() - before) / 5 * 100:.2f} % of a core")
         stop(child)
 
+    peers.execute_litebase(server, f"CREATE TABLE IF NOT EXISTS {peers.ENTRY_TABLE_SQLITE}")
+
     def inserts(listening):
         child = listen(path, listening)
         # After the last one has gone the daemon goes on for 10 s.

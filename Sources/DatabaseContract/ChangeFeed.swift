@@ -13,6 +13,8 @@ public enum ChangeCoverage: String, Sendable {
     case allWriters = "all_writers"
     /// Every commit that the daemon makes.
     case daemonWriters = "daemon_writers"
+    /// Every message that is sent to the channels.
+    case channels
 }
 
 /// Why it cannot be told what has changed: whoever has read anything has to read it again.
@@ -25,8 +27,12 @@ public enum ChangeGap: String, Sendable {
     case replaced
     /// It is too long ago, or was told by another process.
     case positionUnknown = "position_unknown"
-    /// More relations have changed than are told at once.
+    /// More relations have changed than are told at once, or more messages have come than are kept for somebody.
     case tooMany = "too_many"
+    /// The connection to the server was lost; it is there again.
+    case connectionLost = "connection_lost"
+    /// A message was larger than any may be.
+    case tooLarge = "too_large"
 }
 
 /// Something that tells its changes.

@@ -10,6 +10,8 @@ struct PostgreSQLLoading: RowLoading {
     var copiesBytes: Bool { true }
     var beginText: String { "BEGIN" }
 
+    var literals: SQLLiterals { SQLLiterals(blobStart: "'\\x") }
+
     func quoted(_ name: String) -> String { quoted(name, in: UInt8(ascii: "\"")) }
 
     func name(of type: ColumnType) -> String {

@@ -34,7 +34,7 @@ struct SubscriptionWish {
 /// Runs one `subscribe` request.
 ///
 /// - Thread: its loop's.
-final class SubscriptionLink: DatabaseLink {
+final class SubscriptionLink: ListeningLink {
     private enum Stage {
         case idle
         /// The source is about to tell.
@@ -46,7 +46,7 @@ final class SubscriptionLink: DatabaseLink {
         case ended
     }
 
-    private let inner: any DatabaseLink
+    let inner: any DatabaseLink
     private let source: any ChangeSource
     private let wish: SubscriptionWish
     private let context: LoopContext
@@ -67,12 +67,7 @@ final class SubscriptionLink: DatabaseLink {
 
     // MARK: As a link
 
-    var databaseName: String { inner.databaseName }
-    var engine: Engine { inner.engine }
-    var serverVersion: String { inner.serverVersion }
-    var transaction: TransactionState { .none }
-    func pressure(on uid: UInt32) -> LinkPressure { .none }
-    func close() {}
+    func listens(to database: any Database) -> Bool { database.changes === source }
 
     func start(_ run: StatementRun, for owner: LinkOwner) -> RunOutcome {
         operation = run as? Operation

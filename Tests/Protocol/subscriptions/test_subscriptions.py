@@ -9,6 +9,7 @@ import pytest
 
 from daemon import wait_until
 from subscription import Subscription
+from transfers import transfer
 
 
 @pytest.fixture
@@ -303,6 +304,22 @@ def test_a_replaced_file_is_told(listen, client, directory, served):
     assert subscription.event(10)["reason"] == "replaced"
     wait_until(lambda: client.query("SELECT count(*) FROM item").value == 0, "the new file")
     subscription.events(0.5)
+    client.query("INSERT INTO item(name) VALUES ('new')")
+    assert subscription.heard() == {"item"}
+
+
+def test_a_restore_is_told(listen, client, directory, served):
+    client.query("INSERT INTO item(name) VALUES ('kept')")
+    copy = directory / "copy.db"
+    subscription = listen()
+    with served.connect() as other:
+        other.call("hello", {"descriptors": True})
+        with open(copy, "wb") as file:
+            transfer(other, "backup", file.fileno())
+        assert subscription.heard() == set()
+        with open(copy, "rb") as file:
+            transfer(other, "restore", file.fileno())
+    assert subscription.heard() == {"<replaced>"}
     client.query("INSERT INTO item(name) VALUES ('new')")
     assert subscription.heard() == {"item"}
 

@@ -13,6 +13,7 @@
 
 from ._blocking import Connection, Cursor, connect
 from ._catalog import Completion, CompletionItem
+from ._changes import Change, Changes
 from ._cursor import dict_row
 from ._errors import (
     Busy,
@@ -68,6 +69,8 @@ __all__ = [
     "Binary",
     "Busy",
     "Cancelled",
+    "Change",
+    "Changes",
     "Completion",
     "CompletionItem",
     "Connection",

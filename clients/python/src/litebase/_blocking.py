@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import socket
 import sys
 import threading
 import types
+import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar, Union
 
 from . import _arrow, _catalog, _errors
 from ._address import open_socket
+from ._changes import Changes, subscribe_data
 from ._connection import ConnectionState
 from ._cursor import CursorState, RowFactory, dict_row
 from ._errors import ConnectionLost, InterfaceError
@@ -78,7 +81,9 @@ def connect(
         on_notice: is called with what the daemon or the database says beside results; it goes to the logger "litebase" without.
     Raises: ConnectionLost, Untrusted, and what the daemon says of the database.
     """
-    connection = Connection(open_socket(socket, trust_users, connect_timeout), on_notice, row_factory)
+    opener = functools.partial(open_socket, socket, tuple(trust_users), connect_timeout)
+    connection = Connection(opener(), on_notice, row_factory)
+    connection._open_socket = opener
     session = connection._session
     session.autocommit, session.begin_statement, session.timeout = autocommit, begin, timeout
     try:
@@ -122,6 +127,10 @@ class Connection(ConnectionState):
         self._to_cancel: Optional[int] = None
         self._process = os.getpid()
         self._is_closed = False
+        # Opens another socket, as this one was opened.
+        self._open_socket: Optional[Callable[[], socket.socket]] = None
+        # What ends with this connection: subscriptions, each with a connection of its own.
+        self._changes: weakref.WeakSet[Changes] = weakref.WeakSet()
         #: For the cursors that are made from now on.
         self.row_factory = row_factory
 
@@ -234,6 +243,8 @@ class Connection(ConnectionState):
             if self._process == os.getpid():
                 self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
+        for changes in list(self._changes):
+            changes.close()
 
     # Beyond PEP 249
 
@@ -393,6 +404,41 @@ class Connection(ConnectionState):
             raise
         target.finish()
         return result
+
+    def changes(
+        self,
+        relations: Union[str, Iterable[str]] = (),
+        *,
+        database: Optional[str] = None,
+        from_position: Optional[str] = None,
+        delay: Optional[float] = None,
+    ) -> Changes:
+        """Tells what changes: an iterator over `Change`s. Whoever reads after this has returned is told of every later commit.
+
+        It has a connection of its own, so that this one goes on meanwhile; closing this one ends it.
+
+        Parameters:
+            relations: names of tables, whatever their case; all without.
+            database: a name of the daemon's configuration; this connection's without.
+            from_position: where another subscription has come to (`position`), to go on there.
+            delay: for how many seconds changes are gathered; each commit is told by itself without, as long as the loop keeps up.
+        Raises: what the daemon says of a database that does not tell; ConnectionLost.
+        """
+        self._check()
+        if self._open_socket is None:
+            raise InterfaceError("This connection has no address.", hint="Use litebase.connect().")
+        data = subscribe_data(self._session, relations, database, from_position, delay)
+        connection = Connection(self._open_socket())
+        try:
+            changes = Changes(connection)
+            connection._run(changes._subscription.begin(program_name(), data))
+            self._changes.add(changes)
+            # It may have been closed meanwhile.
+            self._check()
+        except BaseException:
+            connection.close()
+            raise
+        return changes
 
     def request(self, kind: str, **data: Any) -> Mapping[str, Any]:
         """Sends any request of docs/protocol.md that has one reply, such as "list_databases" or "activity"; returns its data."""

@@ -183,11 +183,8 @@ class Session:
 
     def open(self, client: str, database: Optional[str], url: Optional[str], read_only: bool) -> Steps[None]:
         """Opens the session. Raises: what the daemon says of it."""
-        hello = yield from self.link.ask("hello", {"client": client, "protocol": [1], "notices": True, "descriptors": True})
-        self.daemon_version = hello["version"]
-        self.takes_descriptors = bool(hello.get("descriptors"))
+        yield from self.greet(client, notices=True, descriptors=True)
         self.database, self.has_url = database, url is not None
-        self.link.frame_bytes_max = hello["limits"]["frame_bytes_max"]
         named = {key: value for key, value in (("database", database), ("url", url)) if value is not None}
         opened = yield from self.link.ask("db_connect", {**named, **({"read_only": True} if read_only else {})})
         self.name = opened["session"]
@@ -196,6 +193,14 @@ class Session:
         if self.engine == "redis":
             # It has no transactions that could be rolled back.
             self.autocommit = True
+
+    def greet(self, client: str, notices: bool, descriptors: bool) -> Steps[None]:
+        """Says who this is, and what it takes."""
+        wanted = {"client": client, "protocol": [1], "notices": notices, "descriptors": descriptors}
+        hello = yield from self.link.ask("hello", wanted)
+        self.daemon_version = hello["version"]
+        self.takes_descriptors = bool(hello.get("descriptors"))
+        self.link.frame_bytes_max = hello["limits"]["frame_bytes_max"]
 
     def set_autocommit(self, value: bool) -> None:
         """Raises: ProgrammingError within a transaction."""

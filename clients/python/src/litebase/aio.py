@@ -12,12 +12,14 @@ import functools
 import os
 import socket as socket_module
 import types
+import weakref
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar, Union
 
 from . import _arrow, _catalog, _errors
 from ._address import open_socket
 from ._blocking import program_name
+from ._changes import AsyncChanges, subscribe_data
 from ._connection import ConnectionState
 from ._cursor import CursorState, RowFactory, dict_row
 from ._errors import ConnectionLost, InterfaceError
@@ -61,15 +63,8 @@ async def connect(
     on_notice: Optional[Callable[[Message], None]] = None,
 ) -> AsyncConnection:
     """Opens a session with a database; see `litebase.connect`, whose parameters and errors these are."""
-    # A thread, since connect(2) waits while the daemon's queue is full, and users are looked up.
-    opened = await asyncio.to_thread(open_socket, socket, tuple(trust_users), connect_timeout)
-    try:
-        reader, writer = await asyncio.open_unix_connection(sock=opened, limit=_RECEIVE_BYTES)
-    except BaseException:
-        opened.close()
-        raise
-    connection = AsyncConnection(reader, writer, on_notice, row_factory)
-    connection._socket = opened
+    opener = functools.partial(open_socket, socket, tuple(trust_users), connect_timeout)
+    connection = await _opened(opener, on_notice, row_factory)
     session = connection._session
     session.autocommit, session.begin_statement, session.timeout = autocommit, begin, timeout
     try:
@@ -77,6 +72,23 @@ async def connect(
     except BaseException:
         await connection.close()
         raise
+    return connection
+
+
+async def _opened(
+    opener: Callable[[], socket_module.socket],
+    on_notice: Optional[Callable[[Message], None]] = None,
+    row_factory: Optional[RowFactory] = None,
+) -> AsyncConnection:
+    # A thread, since connect(2) waits while the daemon's queue is full, and users are looked up.
+    opened = await asyncio.to_thread(opener)
+    try:
+        reader, writer = await asyncio.open_unix_connection(sock=opened, limit=_RECEIVE_BYTES)
+    except BaseException:
+        opened.close()
+        raise
+    connection = AsyncConnection(reader, writer, on_notice, row_factory)
+    connection._socket, connection._open_socket = opened, opener
     return connection
 
 
@@ -101,6 +113,10 @@ class AsyncConnection(ConnectionState):
         self._turn = asyncio.Lock()
         self._process = os.getpid()
         self._is_closed = False
+        # Opens another socket, as this one was opened.
+        self._open_socket: Optional[Callable[[], socket_module.socket]] = None
+        # What ends with this connection: subscriptions, each with a connection of its own.
+        self._changes: weakref.WeakSet[AsyncChanges] = weakref.WeakSet()
         #: For the cursors that are made from now on.
         self.row_factory = row_factory
 
@@ -214,6 +230,8 @@ class AsyncConnection(ConnectionState):
             return
         self._is_closed = True
         self._writer.close()
+        for changes in list(self._changes):
+            await changes.close()
         with contextlib.suppress(OSError):
             await self._writer.wait_closed()
 
@@ -221,6 +239,8 @@ class AsyncConnection(ConnectionState):
         """Closes without waiting for anything."""
         self._is_closed = True
         self._writer.transport.abort()
+        for changes in list(self._changes):
+            changes._abort()
 
     def cancel(self) -> None:
         """Stops the statement that runs, which then raises Cancelled."""
@@ -338,6 +358,31 @@ class AsyncConnection(ConnectionState):
         except asyncio.CancelledError:
             task.add_done_callback(lambda done: None if done.exception() else close(done.result()))
             raise
+
+    async def changes(
+        self,
+        relations: Union[str, Iterable[str]] = (),
+        *,
+        database: Optional[str] = None,
+        from_position: Optional[str] = None,
+        delay: Optional[float] = None,
+    ) -> AsyncChanges:
+        """Tells what changes: an asynchronous iterator over `Change`s; see `changes` of the blocking connection."""
+        self._check()
+        if self._open_socket is None:
+            raise InterfaceError("This connection has no address.", hint="Use litebase.aio.connect().")
+        data = subscribe_data(self._session, relations, database, from_position, delay)
+        connection = await _opened(self._open_socket)
+        try:
+            changes = AsyncChanges(connection)
+            await connection._run(changes._subscription.begin(program_name(), data))
+            self._changes.add(changes)
+            # It may have been closed meanwhile.
+            self._check()
+        except BaseException:
+            connection._abort()
+            raise
+        return changes
 
     async def request(self, kind: str, **data: Any) -> Mapping[str, Any]:
         """Sends any request of docs/protocol.md that has one reply, such as "list_databases" or "activity"; returns its data."""

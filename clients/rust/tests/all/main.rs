@@ -3,6 +3,7 @@
 mod catalog;
 mod daemon;
 mod hostile;
+mod import;
 mod servers;
 mod sqlite;
 mod stops;
