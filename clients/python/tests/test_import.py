@@ -134,6 +134,7 @@ def test_open_files_are_read_from_where_they_stand(city, tmp_path):
 def test_options(city):
     assert city.import_rows(io.StringIO("Oslo;NA\nNA;1\n"), "city", header=False, delimiter=";", null="NA").rows == 2
     assert city.import_rows(["Bergen\t2\r\n"], "city", columns=["name", "people"], format="tsv", header=False).rows == 1
+    assert city.import_rows(b"name\n", "city", max_rejected=0, create=False, null=None, columns=("name",)).rows == 0
     [column] = city.import_rows(b'{"people": 3, "other": 1}', "city", columns="people", format="jsonl").columns
     assert column.name == "people"
     for encoding in ("utf-16le", "utf-16be", "latin-1"):
@@ -187,7 +188,7 @@ def test_transactions(connect):
 
 
 def test_what_cannot_be_imported_is_said(city, tmp_path):
-    for wrong in (None, object(), 1.5):
+    for wrong in (None, object(), 1.5, {"a": 1}):
         with pytest.raises(litebase.InterfaceError, match="Nothing can be read"):
             city.import_rows(wrong, "city")
     with pytest.raises(litebase.ProgrammingError, match="not tuple"):
@@ -264,6 +265,31 @@ def test_a_source_that_waits_does_not_hold_up_an_end(city):
         # Now the threads end, too, and what they still get goes nowhere.
         is_over.set()
         cancelling.join()
+
+
+def test_nothing_that_an_import_calls_uses_its_connection(city, connect):
+    def own():
+        yield b"name\n"
+        yield b"%d\n" % city.execute("SELECT 1").fetchone()
+
+    def other(another):
+        yield b"name\n"
+        yield b"%d\n" % another.execute("SELECT 1").fetchone()
+
+    with pytest.raises(litebase.InterfaceError, match="cannot use its connection"):
+        city.import_rows(own(), "city")
+    assert rows(city) == []
+    assert city.import_rows(other(connect()), "city").rows == 1
+    # Rows that are here already are no use of it.
+    cursor = city.execute("SELECT 1 UNION ALL SELECT 2")
+    assert city.import_rows((b"%d\n" % row for row in cursor), "city", header=False, columns=["people"]).rows == 2
+
+    def use(status):
+        city.execute("SELECT 1")
+
+    with pytest.raises(litebase.InterfaceError, match="cannot use it meanwhile"):
+        city.import_rows((b"x,1\n" * 1000 for _ in range(10_000)), "city", header=False, progress=use)
+    assert city.execute("SELECT 1").fetchone() == (1,)
 
 
 def test_progress_is_told_and_may_end_it(city, tmp_path):
