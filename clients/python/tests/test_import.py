@@ -384,6 +384,37 @@ def test_a_daemon_that_dies(own_daemon, tmp_path):
         own_daemon.wait_ready()
 
 
+def sleeping_child():
+    """A forked process that has what was open, for two seconds."""
+    child = os.fork()
+    if child == 0:
+        time.sleep(2)
+        os._exit(0)
+    return child
+
+
+def test_processes_that_are_forked_meanwhile_hold_nothing_up(city, tmp_path):
+    children = []
+
+    def forking():
+        yield CSV
+        children.append(sleeping_child())
+
+    class Forking:
+        def write(self, data):
+            children.append(sleeping_child())
+
+    started = time.monotonic()
+    try:
+        assert city.import_rows(forking(), "city").rows == 2
+        assert city.export("SELECT * FROM city", Forking()).rows == 2
+        assert time.monotonic() - started < 1.5
+    finally:
+        for child in children:
+            os.waitpid(child, 0)
+    assert len(children) == 2
+
+
 def test_a_million_rows_in_constant_memory(city):
     """From an iterator: the program has a piece at a time."""
     resource = pytest.importorskip("resource")
