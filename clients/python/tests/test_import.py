@@ -82,9 +82,17 @@ SOURCES = {
     "lines": lambda path: iter(CSV.splitlines(keepends=True)),
     "list of texts": lambda path: CSV.decode().splitlines(keepends=True),
     "empty pieces": lambda path: (piece for piece in (b"", CSV[:7], "", CSV[7:], b"")),
+    "a buffer": lambda path: filled_again(CSV),
     "pipe": lambda path: subprocess.Popen(["cat", path], stdout=subprocess.PIPE).stdout,
     "raw pipe": lambda path: subprocess.Popen(["cat", path], stdout=subprocess.PIPE, bufsize=0).stdout,
 }
+
+
+def filled_again(content):
+    """Pieces that share a buffer."""
+    buffer, file = bytearray(5), io.BytesIO(content)
+    while count := file.readinto(buffer):
+        yield memoryview(buffer)[:count]
 
 
 @pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
