@@ -42,7 +42,8 @@ final class ChannelLink: ListeningLink {
     private let source: any ChannelSource
     private let wish: ChannelWish
     private let context: LoopContext
-    private let others: LoopChannels
+    /// Made at the start: what is refused before has registered nothing.
+    private lazy var others = LoopChannels.of(source, on: context)
     private let charge: AccountCharge
     private var uid: UInt32 = 0
     private var stage = Stage.idle
@@ -64,7 +65,6 @@ final class ChannelLink: ListeningLink {
         self.source = source
         self.wish = wish
         self.context = context
-        others = LoopChannels.of(source, on: context)
         charge = AccountCharge(account)
     }
 

@@ -9,7 +9,7 @@ struct ExportCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "export",
         abstract: "Write the rows of a statement, a table, or a database into a file.",
-        usage: "litebase export (<sql> [<parameters> ...] | --table <name> | --format sql) [<options>]",
+        usage: "litebase export [<sql> [<parameters> ...] | --table <name>] [<options>]",
         discussion: """
             The daemon writes the file itself, by the descriptor that litebase has
             opened. Of a file that is named, nothing is seen before it is whole.
@@ -78,6 +78,7 @@ struct ExportCommand: ParsableCommand {
         if givenSQL == nil, table == nil, !isSQL { throw ValidationError("Give a statement or --table.") }
         if table?.isEmpty == true { throw ValidationError("The name of the table is empty.") }
         if isSQL, givenSQL != nil, into == nil { throw ValidationError("--into is missing: the table to insert into.") }
+        if chosenFormat == .xlsx, output == nil || output == "-" { throw ValidationError("xlsx needs -o: a file.") }
         if into != nil, !isSQL || givenSQL == nil { throw ValidationError("--into goes with a statement and sql.") }
         if isSQL, givenSQL == nil, limits.maxRows != nil { throw ValidationError("--max-rows goes with a statement.") }
     }
@@ -88,7 +89,7 @@ struct ExportCommand: ParsableCommand {
         client.cancellationDescriptor = Interrupts.install()
         var options = ExportOptions()
         options.database = database
-        options.format = chosenFormat.forDaemon
+        if let format = chosenFormat.forDaemon { options.format = format }
         options.hasHeader = !hasNoHeader
         options.delimiter = delimiter == "\\t" ? "\t" : delimiter
         options.null = null
@@ -96,6 +97,7 @@ struct ExportCommand: ParsableCommand {
         options.maxRows = limits.maxRows
         options.timeout = limits.queryOptions(database: nil).timeout
         (options.namespace, options.into) = into.map(ImportText.parts(of:)) ?? (nil, nil)
+        if chosenFormat == .xlsx { return try writeSpreadsheet(client) }
         if chosenFormat == .sql, givenSQL == nil {
             return try toOutput { try dump(client, to: $0, options) }
         }
@@ -136,6 +138,28 @@ struct ExportCommand: ParsableCommand {
     private func statement(_ client: BlockingClient) throws -> String {
         guard let table else { return ParameterParsing.unmarked(givenSQL ?? "") }
         return "SELECT * FROM " + (try dialect(client) ?? .sqlite).quoted(path: table)
+    }
+
+    /// Reads the rows and writes them here: the library is none of the daemon's.
+    private func writeSpreadsheet(_ client: BlockingClient) throws {
+        let sql = try statement(client)
+        let values = try ParameterParsing.parameters(parameters, allText: false)
+        guard let output else { return }
+        let file = try NewFile(output, mayReplace: force)
+        do {
+            let session = try client.openSession(SessionOptions(database: database, isReadOnly: true))
+            let rows = try session.stream(sql, values, options: limits.queryOptions(database: nil))
+            let sheet = try Spreadsheet(file.partialPath, rows.columns, hasHeader: !hasNoHeader)
+            while let row = try rows.next() { try sheet.write(row) }
+            try sheet.finish()
+        } catch let error as ClientError {
+            file.drop()
+            throw StatementError(error: error, sql: sql, place: nil)
+        } catch {
+            file.drop()
+            throw error
+        }
+        try file.keep()
     }
 
     // MARK: SQL
@@ -193,11 +217,12 @@ struct ExportCommand: ParsableCommand {
     }
 }
 
-/// What the daemon writes.
+/// What is written.
 enum ExportFileFormat: String, CaseIterable, ExpressibleByArgument {
-    case csv, tsv, json, jsonl, arrow, sql
+    case csv, tsv, json, jsonl, arrow, sql, xlsx
 
-    var forDaemon: RowFileFormat {
+    /// What the daemon writes; `nil` for what this program does.
+    var forDaemon: RowFileFormat? {
         switch self {
         case .csv: .csv
         case .tsv: .tsv
@@ -205,6 +230,7 @@ enum ExportFileFormat: String, CaseIterable, ExpressibleByArgument {
         case .jsonl: .jsonl
         case .arrow: .arrow
         case .sql: .sql
+        case .xlsx: nil
         }
     }
 

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from daemon import wait_until
+from lane import LaneClient
 from subscription import Subscription
 from transfers import transfer
 
@@ -423,6 +424,16 @@ def test_a_client_that_does_not_read_costs_nothing(listen, client, served):
     client.query("INSERT INTO item(name) VALUES ('x')")
     assert served.memory_kib() - before < 8 << 10
     assert subscription.heard(1) == {"item", "other"}
+
+
+def test_a_lane_tells_as_a_socket_does(served, client):
+    with LaneClient(served.socket_path) as lane:
+        subscription = Subscription(lane)
+        client.query("INSERT INTO item(name) VALUES ('x')")
+        assert subscription.event()["relations"] == ["item"]
+        lane.query("INSERT INTO other VALUES (1)")
+        assert subscription.event()["relations"] == ["other"]
+        assert subscription.cancel()["code"] == "cancelled"
 
 
 def test_other_requests_run_beside_it(listen):

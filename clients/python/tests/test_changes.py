@@ -16,6 +16,7 @@ from daemon import Daemon, wait_until
 
 import litebase
 import litebase.aio
+from litebase import _changes
 
 
 @pytest.fixture
@@ -156,6 +157,10 @@ def test_changes_followed_by_changes():
     assert two.followed_by(resync).followed_by(one).resync == "replaced"
     many = litebase.Change("a.4", tuple(map(str, range(1000))))
     assert many.followed_by(two) == litebase.Change("a.2", (), True, "too_many")
+
+
+def test_a_resync_without_a_reason_is_one():
+    assert _changes.change({"position": "a.1", "resync": True}).resync == "unknown"
 
 
 # What cannot be
