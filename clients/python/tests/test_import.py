@@ -495,3 +495,44 @@ def test_tasks_that_are_cancelled_at_any_moment(daemon, tmp_path):
                 await db.execute("DELETE FROM city")
 
     asyncio.run(body())
+
+
+def test_asynchronous_iterators(daemon, wait_for):
+    closed = []
+
+    async def lines(count, error=None):
+        try:
+            yield "name,people\n"
+            for number in range(count):
+                if number % 100 == 0:
+                    await asyncio.sleep(0)
+                yield b"x,%d\n" % number
+            if error:
+                raise error
+        finally:
+            closed.append(count)
+
+    async def endless():
+        yield CSV
+        await asyncio.sleep(60)
+
+    async def body():
+        async with await litebase.aio.connect(url="sqlite::memory:", socket=daemon.socket_path, autocommit=True) as db:
+            assert (await db.import_rows(lines(10_000), "city", create=True)).rows == 10_000
+            with pytest.raises(ValueError, match="no more"):
+                await db.import_rows(lines(1000, ValueError("no more")), "city", atomic=True)
+            with pytest.raises(litebase.ProgrammingError, match="nowhere"):
+                await db.import_rows(lines(100), "nowhere")
+            for delay in (0, 0.001, 0.1):
+                started = time.monotonic()
+                with pytest.raises(asyncio.TimeoutError):
+                    await asyncio.wait_for(db.import_rows(endless(), "city", atomic=True), delay)
+                assert time.monotonic() - started < 5
+            process = await asyncio.create_subprocess_exec("printf", "%s", CSV.decode(), stdout=asyncio.subprocess.PIPE)
+            assert (await db.import_rows(process.stdout, "city")).rows == 2
+            await process.wait()
+            assert await (await db.execute("SELECT count(*) FROM city")).fetchone() == (10_002,)
+        assert len(asyncio.all_tasks()) == 1
+
+    asyncio.run(body())
+    assert closed == [10_000, 1000, 100]
