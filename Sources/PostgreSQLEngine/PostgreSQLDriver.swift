@@ -92,9 +92,7 @@ struct PostgreSQLDriver: RemoteDriver {
         if kind == .listen {
             throw DriverError(
                 .databaseError, "LISTEN is not supported: no notification would reach the client.",
-                hint:
-                    "Listen over a connection of your own to the server, or ask for changes by a query; NOTIFY works.",
-                sqlState: "0A000")
+                remedy: .subscribeToChannels, sqlState: "0A000")
         }
         if kind == .copy {
             throw DriverError(

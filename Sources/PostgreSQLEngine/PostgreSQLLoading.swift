@@ -9,6 +9,8 @@ struct PostgreSQLLoading: RowLoading {
     var needsSavepoint: Bool { true }
     var beginText: String { "BEGIN" }
 
+    var literals: SQLLiterals { SQLLiterals(blobStart: "'\\x") }
+
     func quoted(_ name: String) -> String { quoted(name, in: UInt8(ascii: "\"")) }
 
     func name(of type: ColumnType) -> String {

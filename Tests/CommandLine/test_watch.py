@@ -10,6 +10,7 @@ import pytest
 
 from daemon import LITEBASE, Daemon, wait_until
 from directories import directory  # noqa: F401
+from subscription import Subscription
 
 
 @pytest.fixture
@@ -35,6 +36,9 @@ def watch(daemon, tmp_path):
         with daemon.connect() as client:
             wait_until(lambda: sum(entry["type"] == "subscribe" for entry in client.call("activity").data["entries"])
                        >= sum(one.poll() is None for one in started), "a subscription")
+        # All that have asked before are told from then on; it may be on another loop, and a moment later.
+        Subscription(daemon.connect())
+        time.sleep(0.1)
         return process
 
     yield start

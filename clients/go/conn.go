@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -22,6 +23,9 @@ const (
 	// cancelPatience is how long a stopped statement's reply is waited for before the connection is given up.
 	cancelPatience = 5 * time.Second
 )
+
+var errAtWork = errors.New(
+	"litebase: the connection is at work: what it calls meanwhile, reads from or writes into cannot use it; take another one")
 
 // Options say what to connect to. The zero value is the caller's default database at the socket where `litebase` looks for it.
 type Options struct {
@@ -62,6 +66,8 @@ type Conn struct {
 	failure error
 	// unread is the result whose replies have not all come.
 	unread *result
+	// isAtWork: what is called meanwhile would read replies that others wait for.
+	isAtWork atomic.Bool
 	// sending is held while a frame is written: a cancellation must not come into the middle of another one.
 	sending sync.Mutex
 }
@@ -156,7 +162,7 @@ func (c *Conn) Request(ctx context.Context, kind string, data map[string]any) (m
 
 func (c *Conn) send(kind string, data any) (int64, error) { return c.sendWith(nil, kind, data) }
 
-// sendWith sends a request with a file that the daemon is to write into.
+// sendWith sends a request with a file that the daemon is to write into, or to read.
 func (c *Conn) sendWith(file *os.File, kind string, data any) (int64, error) {
 	c.lastID++
 	err := c.sendAs(c.lastID, kind, data, file)
@@ -288,10 +294,16 @@ func (c *Conn) reply(ctx context.Context, id int64, kind string) (map[string]any
 			// Of a request whose id could not be read, or of the connection.
 			return nil, c.lost(errorOf(data))
 		case message["id"] == nil && c.options.OnNotice != nil:
-			c.options.OnNotice(data)
+			c.notify(data)
 		}
 		// Anything else answers what nobody waits for any more: a `cancel`, or what was given up.
 	}
+}
+
+func (c *Conn) notify(notice map[string]any) {
+	wasAtWork := c.isAtWork.Swap(true)
+	defer c.isAtWork.Store(wasAtWork)
+	c.options.OnNotice(notice)
 }
 
 // failed completes what the daemon says of a request.
@@ -335,6 +347,9 @@ func (c *Conn) lostBeneath(ctx context.Context, kind string, cause error) error 
 
 // settle reads what the statement before this one still has, so that its rows are there when they are asked for.
 func (c *Conn) settle() error {
+	if c.isAtWork.Load() {
+		return errAtWork
+	}
 	if c.failure != nil {
 		return c.failure
 	}

@@ -53,7 +53,7 @@ enum {
     X(PQerrorMessage) X(PQsocket) X(PQsslStruct) X(PQbackendPID) X(PQsetnonblocking) X(PQsetErrorVerbosity)            \
     X(PQsetNoticeReceiver) X(PQflush) X(PQconsumeInput) X(PQnotifies) X(PQisBusy) X(PQgetResult)                       \
     X(PQsetSingleRowMode) X(PQenterPipelineMode) X(PQexitPipelineMode) X(PQputCopyData) X(PQputCopyEnd)                \
-    X(PQsendFlushRequest) X(PQpipelineSync) X(PQsendQueryParams)                                                       \
+    X(PQsendFlushRequest) X(PQpipelineSync) X(PQsendQuery) X(PQsendQueryParams)                                        \
     X(PQsendPrepare) X(PQsendQueryPrepared) X(PQsendDescribePrepared) X(PQclear) X(PQresultStatus)                     \
     X(PQresultMemorySize) X(PQresultErrorField) X(PQresultErrorMessage) X(PQntuples) X(PQnfields) X(PQfname)           \
     X(PQftype) X(PQftable) X(PQnparams) X(PQcmdStatus) X(PQgetvalue) X(PQgetlength) X(PQgetisnull) X(PQgetCancel)      \

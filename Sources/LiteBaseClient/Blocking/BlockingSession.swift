@@ -74,6 +74,13 @@ public final class BlockingSession {
         try client.importRows(from: descriptor, into: relation, try target(), options, progress)
     }
 
+    /// See `BlockingClient.export`; it reads what the session sees. `options.database` has no meaning here.
+    public func export(
+        _ sql: String, _ parameters: Parameters = .none, to descriptor: Int32, options: ExportOptions = ExportOptions()
+    ) throws(ClientError) -> TransferResult {
+        try client.export(sql, parameters, try target(), to: descriptor, options)
+    }
+
     /// See `BlockingClient.batch`.
     public func batch(_ statements: [BatchStatement], isAtomic: Bool = true) throws(ClientError) -> [BatchResult] {
         try client.batch(statements, isAtomic: isAtomic, try target())

@@ -22,6 +22,8 @@ final class CatalogEntry: Sendable {
     let isOpen: Bool
     /// Why nobody may open it, whatever its rules say; `nil` if it is served.
     let problem: String?
+    /// Under which loops count what is done with it.
+    let number: Int
 
     /// The one, or both of them.
     var databases: [any Database] { database === databaseOfReaders ? [database] : [database, databaseOfReaders] }
@@ -29,8 +31,9 @@ final class CatalogEntry: Sendable {
     /// - Throws: `DriverError` if a URL is invalid.
     init(
         _ configuration: DatabaseConfiguration, _ limits: Limits, _ environment: DatabaseEnvironment,
-        earlier: CatalogEntry?
+        earlier: CatalogEntry?, number: Int
     ) throws(DriverError) {
+        self.number = number
         let settings = configuration.settings(limits, loopCount: environment.loopCount)
         let limits = limits.with(configuration.limits)
         // With other limits it is opened again; a memory database would be lost.
@@ -188,6 +191,9 @@ final class ConfiguredDatabases: Sendable {
     /// Who may do what concerns no single database.
     let service: ServiceAccess
     let files: ConfiguredFiles
+    /// The number of each database that there has been, by its name, from 1 on. None is given twice: a request that runs during a
+    /// reload is counted where it belongs.
+    let numbers: [String: Int]
 
     /// Unchanged databases are taken over from `earlier`, with their open connections.
     init(
@@ -202,16 +208,20 @@ final class ConfiguredDatabases: Sendable {
             let (files, observer) = (environment.files, environment.observer)
             environment.promptWorkers.submit(for: 0) { tell(files.look(), observer) }
         }
+        var numbers = earlier?.numbers ?? [:]
         entries = configuration.databases.compactMap { database in
+            let number = numbers[database.name] ?? numbers.count + 1
+            numbers[database.name] = number
             do throws(DriverError) {
                 return try CatalogEntry(
                     database, configuration.limits, environment,
-                    earlier: earlier?.entries.first { $0.configuration.name == database.name })
+                    earlier: earlier?.entries.first { $0.configuration.name == database.name }, number: number)
             } catch {
                 environment.observer.observe(.databaseFailed(name: database.name, reason: error.details.message))
                 return nil
             }
         }
+        self.numbers = numbers
     }
 
     /// The database of that name.

@@ -25,6 +25,8 @@ final class LoopContext {
     lazy var housekeeper = Housekeeper(self)
     /// Who listens on this loop, by what tells.
     var subscriptions: [ObjectIdentifier: LoopSubscriptions] = [:]
+    /// The same for channels.
+    var channels: [ObjectIdentifier: LoopChannels] = [:]
     private var shares: [UInt32: LoopShare] = [:]
     @exclusivity(unchecked) var isDraining = false
     /// The drain has run out of time: nothing is started any more.
@@ -65,6 +67,7 @@ final class LoopContext {
         healthReplies = ReplyTemplates(formats)
         freeOperations = [[Operation]](repeating: [], count: formats.encodingNumberEnd)
         statistics = LoopStatistics(typeCount: shared.requestRows.count)
+        statistics.makeRoom(forDatabasesUpTo: databases.numbers.count)
         drivers = DriverContext(
             loop: loop, longReadWorkers: shared.longReadWorkers, promptWorkers: shared.promptWorkers)
         drivers.onContention = { [weak self] in self?.housekeeper.watchHolders() }
@@ -97,6 +100,7 @@ final class LoopContext {
     func adopt(_ databases: ConfiguredDatabases, _ limits: Limits) {
         self.databases = databases
         self.limits = limits
+        statistics.makeRoom(forDatabasesUpTo: databases.numbers.count)
         lastLink = nil
         let kept = Set(databases.entries.flatMap(\.databases).map { ObjectIdentifier($0) })
         shared.catalogs.keep(databases: kept)

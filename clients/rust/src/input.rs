@@ -20,6 +20,11 @@ pub(crate) struct Input {
 }
 
 impl Input {
+    /// Whether nothing waits to be read.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.begin == self.end
+    }
+
     /// Where in the buffer the body of the next frame is, until the next call.
     pub(crate) fn frame(&mut self, source: &mut impl Read) -> io::Result<Range<usize>> {
         self.fill(4, source)?;

@@ -13,8 +13,8 @@ import os
 import socket as socket_module
 import types
 import weakref
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from typing import Any, Callable, Optional, TypeVar, Union
+from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar, Union
 
 from . import _arrow, _catalog, _errors
 from ._address import open_socket
@@ -25,7 +25,23 @@ from ._cursor import CursorState, RowFactory, dict_row
 from ._errors import ConnectionLost, InterfaceError
 from ._link import Link, Message, Steps
 from ._session import Parameters, Row, Session
-from ._transfers import BackupResult, ExportResult, Passing, Progress, Target, Writable, export_options
+from ._sources import Readable, Source
+from ._targets import Target, Writable
+from ._transfers import (
+    BackupResult,
+    ExportOptions,
+    ExportResult,
+    ImportOptions,
+    ImportProgress,
+    ImportResult,
+    Passing,
+    Progress,
+    export_data,
+    import_data,
+)
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 T = TypeVar("T")
 _RECEIVE_BYTES = 256 << 10
@@ -229,7 +245,11 @@ class AsyncConnection(ConnectionState):
 
     def cancel(self) -> None:
         """Stops the statement that runs, which then raises Cancelled."""
-        cancellation = self._session.cancellation()
+        self._cancel(None)
+
+    def _cancel(self, id: Optional[int]) -> None:
+        """Stops a request, if it still runs; without an id, the one that does."""
+        cancellation = self._session.cancellation(id)
         if cancellation is not None and not self._is_closed:
             self._writer.write(cancellation)
 
@@ -248,21 +268,9 @@ class AsyncConnection(ConnectionState):
             raise
         await self._run(session.query(f"RELEASE SAVEPOINT {name}") if nested else session.end("COMMIT"))
 
-    async def catalog(
-        self,
-        level: str = "relations",
-        *,
-        namespace: Optional[str] = None,
-        relation: Optional[str] = None,
-        match: Optional[str] = None,
-        kinds: Iterable[str] = (),
-        definitions: bool = False,
-        refresh: bool = False,
-        etag: Optional[str] = None,
-        max_rows: Optional[int] = None,
-    ) -> AsyncCursor:
+    async def catalog(self, level: str = "relations", **options: Unpack[_catalog.CatalogOptions]) -> AsyncCursor:
         """Tells what is in the database: a cursor, as `catalog` of the blocking connection, whose parameters these are."""
-        data = _catalog.catalog_data(level, namespace, relation, match, kinds, definitions, refresh, etag, max_rows)
+        data = _catalog.catalog_data(level, options)
         cursor = self.cursor()
         cursor.row_factory = self.row_factory or dict_row
         await cursor._ask_catalog(data)
@@ -280,32 +288,46 @@ class AsyncConnection(ConnectionState):
         file: Writable,
         parameters: Optional[Parameters] = None,
         *,
-        format: str = "csv",
-        header: bool = True,
-        max_rows: Optional[int] = None,
-        text_columns: Sequence[str] = (),
         overwrite: bool = False,
         progress: Optional[Progress] = None,
+        **options: Unpack[ExportOptions],
     ) -> ExportResult:
         """Writes the rows of a statement into a file; see `export` of the blocking connection. The loop calls `progress`."""
-        options = export_options(format, header, max_rows, text_columns)
+        data = export_data(options)
         return await self._transfer(
-            file, overwrite, lambda descriptor: self._session.export(sql, parameters, options, descriptor, progress)
+            file, overwrite, lambda descriptor: self._session.export(sql, parameters, data, descriptor, progress)
         )
 
     async def backup(self, file: Writable, *, overwrite: bool = False, progress: Optional[Progress] = None) -> BackupResult:
         """Copies a SQLite database; see `backup` of the blocking connection. The loop calls `progress`."""
         return await self._transfer(file, overwrite, lambda descriptor: self._session.backup(descriptor, progress))
 
+    async def import_rows(
+        self,
+        file: Readable,
+        relation: str,
+        *,
+        progress: Optional[Callable[[ImportProgress], None]] = None,
+        **options: Unpack[ImportOptions],
+    ) -> ImportResult:
+        """Writes the rows of a file into a table; see `import_rows` of the blocking connection. The loop calls `progress`."""
+        data = import_data(relation, options)
+        self._check()
+        loop = asyncio.get_running_loop()
+
+        def stop(id: int) -> None:
+            # By the thread that reads.
+            loop.call_soon_threadsafe(self._cancel, id)
+
+        source = await self._opened(functools.partial(Source, file, data.get("encoding", "utf-8"), self), Source.end)
+        try:
+            return await self._run(self._session.import_rows(data, source, stop, progress))
+        finally:
+            await asyncio.to_thread(source.end)
+
     async def _transfer(self, file: Writable, overwrite: bool, steps: Callable[[int], Steps[T]]) -> T:
         self._check()
-        # Threads: opening a file and closing it may wait, as may what writes into an object of the program.
-        opening = asyncio.ensure_future(asyncio.to_thread(Target, file, overwrite))
-        try:
-            target = await asyncio.shield(opening)
-        except asyncio.CancelledError:
-            opening.add_done_callback(lambda done: None if done.exception() else done.result().abandon())
-            raise
+        target = await self._opened(functools.partial(Target, file, overwrite, self), Target.abandon)
         try:
             result = await self._run(steps(target.descriptor))
         except BaseException:
@@ -313,6 +335,15 @@ class AsyncConnection(ConnectionState):
             raise
         await asyncio.to_thread(target.finish)
         return result
+
+    async def _opened(self, opening: Callable[[], T], close: Callable[[T], None]) -> T:
+        """What is opened in a thread, as is all that may wait for files or for objects of the program."""
+        task = asyncio.ensure_future(asyncio.to_thread(opening))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(lambda done: None if done.exception() else close(done.result()))
+            raise
 
     async def changes(
         self,

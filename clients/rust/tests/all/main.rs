@@ -4,6 +4,7 @@ mod catalog;
 mod changes;
 mod daemon;
 mod hostile;
+mod import;
 mod servers;
 mod sqlite;
 mod stops;
