@@ -141,7 +141,7 @@ def test_a_program_that_is_busy_is_told_of_much_together(db):
     """Nothing piles up for it, here or in the daemon, and it hears of all of it."""
     with db.changes() as changes:
         for number in range(3_000):
-            db.execute(f"INSERT INTO {('city', 'street')[number % 2]} VALUES ('{number}')")
+            db.execute(f"INSERT INTO {('city', 'street')[number // 1500]} VALUES ('{number}')")
         db.execute("CREATE TABLE last (a)")
         told = []
         while not told or not told[-1].schema:
