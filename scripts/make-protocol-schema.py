@@ -177,6 +177,8 @@ REPLIES = {
         "limits": ByName({"value?": COUNT, "used?": COUNT, "peak?": COUNT, "hits": COUNT}),
         "users": array({"uid": or_null(COUNT), "user": or_null(TEXT), **{name + end: COUNT for name in USED for end in ("", "_peak")},
                         "refusals": COUNT}),
+        "databases": array({"database": or_null(TEXT), "requests": COUNT, "errors": COUNT, "rows_sent": COUNT, "bytes_sent": COUNT,
+                            "elapsed_us": COUNT, "sessions": COUNT, "requests_in_flight": COUNT, "connections_used": COUNT}),
         "pools?": array({"database": TEXT, "access": ACCESS, **POOL, "peak": COUNT, "waiting_peak": COUNT,
                          "wait_ms_peak": COUNT, "hits": COUNT, "refusals": COUNT}),
         "disabled_databases?": map_of(TEXT),

@@ -7,7 +7,7 @@ public import DatabaseContract
 public struct Flag: Sendable {
     enum Target: Sendable, Equatable {
         case setting(String)
-        case listen, database, config, checkConfig, version, help
+        case listen, database, config, checkConfig, listDatabases, testDatabase, version, help
     }
 
     /// Without dashes.
@@ -28,6 +28,8 @@ public struct Flag: Sendable {
         Flag("database", "NAME=URL", .database, "Serve a database; repeatable. A path stands for sqlite:PATH."),
         Flag("config", "FILE", .config, "Read FILE and FILE.d/*.toml instead of the usual ones."),
         Flag("check-config", nil, .checkConfig, "Print the configuration in force and exit."),
+        Flag("list-databases", nil, .listDatabases, "Print databases, settings and their places, and exit."),
+        Flag("test-database", "NAME", .testDatabase, "Open a database, say what was found, and exit."),
         Flag(
             "idle-exit", "SECONDS", .setting("idle_exit_seconds"), "Leave when idle that long, if activated; 0: never."),
         Flag("loops", "N", .setting("loops"), "Event loops; 0: one for each core, at most four."),
@@ -46,7 +48,10 @@ public struct Flag: Sendable {
 
 /// The parsed command line.
 public struct CommandLineOptions: Sendable {
-    public enum Action: Sendable, Equatable { case run, checkConfig, version, help }
+    public enum Action: Sendable, Equatable {
+        case run, checkConfig, listDatabases, version, help
+        case testDatabase(String)
+    }
 
     /// The engines, which know the URLs of databases.
     public let engines: EngineRegistry
@@ -117,7 +122,8 @@ public struct CommandLineOptions: Sendable {
         // `--help` wins over all other flags.
         case .version: if action != .help { action = .version }
         case .checkConfig: if action == .run { action = .checkConfig }
-        case .setting, .listen, .database, .config: break
+        case .listDatabases: if action == .run { action = .listDatabases }
+        case .setting, .listen, .database, .config, .testDatabase: break
         }
     }
 
@@ -136,7 +142,8 @@ public struct CommandLineOptions: Sendable {
             if value.isEmpty { throw UsageError("--config needs the name of a file") }
             configFile = value
         case .database: try takeDatabase(value, directory)
-        case .checkConfig, .version, .help: break
+        case .testDatabase: if action == .run { action = .testDatabase(value) }
+        case .checkConfig, .listDatabases, .version, .help: break
         }
     }
 

@@ -22,6 +22,10 @@ public struct Configuration: Sendable, Equatable {
     public var files: [String]
     /// Unknown names in lists; empty if they are errors.
     public var unknownNames: [UnknownName]
+    /// Who has set a value, by the path of its key; absent where nobody has.
+    public var origins: [String: SettingOrigin]
+    /// Where each database was named first, by its name.
+    public var databaseOrigins: [String: SettingOrigin]
 
     /// Reads the files and applies the flags on top.
     ///
@@ -41,7 +45,7 @@ public struct Configuration: Sendable, Equatable {
             guard case .setting(let name) = flag.target, let setting = Setting.named(name) else { continue }
             reader.override(setting, text: value, flag: flag.name)
         }
-        for database in options.databases { reader.add(database: database.name, url: database.url) }
+        for database in options.databases { reader.add(database: database.name, url: database.url, flag: "database") }
         let stateDirectory = addEmbeddedDatabase(paths, &reader)
         // The group of systemd's socket is configured in its unit.
         if unknown == .refused || options.listen != .systemd { reader.checkSocketGroup() }
@@ -51,7 +55,9 @@ public struct Configuration: Sendable, Equatable {
         return Configuration(
             engines: engines, settings: reader.settings, givenSettings: reader.givenSettings, databases: databases,
             listen: options.listen, socketPath: reader.settings.socketPath ?? paths.socketPath,
-            stateDirectory: stateDirectory, files: files, unknownNames: reader.unknownNames)
+            stateDirectory: stateDirectory, files: files, unknownNames: reader.unknownNames,
+            origins: reader.origins,
+            databaseOrigins: Dictionary(uniqueKeysWithValues: reader.databases.map { ($0.name, $0.origin) }))
     }
 
     /// The configuration of the server.

@@ -14,6 +14,13 @@ struct SettingsReader {
         var file: String?
         var line = 0
         var column = 0
+        /// The flag that has named it.
+        var flag: String?
+
+        var origin: SettingOrigin {
+            if let flag { return .flag(flag) }
+            return file.map { .file($0, line: line) } ?? .builtIn
+        }
 
         var name: String { configuration.name }
     }
@@ -28,6 +35,8 @@ struct SettingsReader {
     private(set) var unknownNames: [UnknownName] = []
     /// Names of settings that somebody has set, be it to what they would be anyway.
     private(set) var givenSettings: Set<String> = []
+    /// Who has set a value last, by the path of its key.
+    private(set) var origins: [String: SettingOrigin] = [:]
     /// Where `default_database` was set.
     private(set) var defaultDatabasePlace: (file: String?, line: Int, column: Int)?
 
@@ -53,17 +62,25 @@ struct SettingsReader {
     mutating func override(_ setting: Setting, text: String, flag: String) {
         if let problem = setting.assign(text: text, to: &settings, engines) { report(nil, "--\(flag) \(problem)") }
         givenSettings.insert(setting.name)
+        origins[setting.name] = .flag(flag)
         if setting.name == "default_database" { defaultDatabasePlace = (nil, 0, 0) }
         if setting.name == "socket.group" { socketGroupPlace = nil }
     }
 
     /// Adds or replaces a database.
-    mutating func add(database name: String, url: String) {
+    /// - Parameters:
+    ///   - name: what clients call it.
+    ///   - url: where it is.
+    ///   - flag: the flag that says so; `nil` for the embedded one.
+    mutating func add(database name: String, url: String, flag: String? = nil) {
         let index = databases.firstIndex { $0.name == name } ?? databases.count
         if index == databases.count {
-            databases.append(Database(configuration: DatabaseConfiguration(name: name, url: url)))
+            var database = Database(configuration: DatabaseConfiguration(name: name, url: url))
+            database.flag = flag
+            databases.append(database)
         }
         databases[index].configuration.url = url
+        origins["databases.\(name).url"] = flag.map { .flag($0) } ?? .builtIn
     }
 
     mutating func report(_ file: String?, line: Int = 0, column: Int = 0, _ message: String) {
@@ -82,6 +99,7 @@ struct SettingsReader {
             }
             note(setting.principals(in: settings), of: name, database: nil, entry, file)
             givenSettings.insert(name)
+            origins[name] = .file(file, line: entry.line)
             if name == "default_database" { defaultDatabasePlace = (file, entry.line, entry.column) }
             if name == "socket.group" { socketGroupPlace = (file, entry.line, entry.column) }
         } else if entry.path.count == 1, Self.sections.contains(name) {
@@ -151,6 +169,7 @@ struct SettingsReader {
         if let problem = key.assign(entry.value, to: &databases[index].configuration, engines) {
             report(entry, file, name + problem)
         }
+        origins[name] = .file(file, line: entry.line)
         note(key.principals(in: databases[index].configuration), of: name, database: entry.path[1], entry, file)
     }
 

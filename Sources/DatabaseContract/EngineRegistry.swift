@@ -21,6 +21,9 @@ public struct EngineRegistry: Sendable, Equatable {
 
     private func engine(of url: String) -> Engine? { engines.first { $0.isMeant(by: url) } }
 
+    /// The name of the engine that a URL leads to; `nil` for none.
+    public func name(of url: String) -> String? { engine(of: url)?.name }
+
     /// The location that a URL names.
     /// - Throws: `DriverError` with code `badRequest` that says what is wrong with the URL.
     public func location(url: String) throws(DriverError) -> any DatabaseLocation {

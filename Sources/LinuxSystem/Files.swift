@@ -71,6 +71,9 @@ public enum Files {
         return FileStatus(info)
     }
 
+    /// Whether the process may write a file, or make files in a directory. What is asked later may be answered otherwise.
+    public static func mayWrite(_ path: String) -> Bool { faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) == 0 }
+
     /// A number that changes when the file at a path is changed, replaced, or given to another owner; for a directory,
     /// also when a name in it changes. 0 if it cannot be found out.
     public static func changeMark(_ path: String) -> UInt64 {

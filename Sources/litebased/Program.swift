@@ -21,7 +21,7 @@ enum Program {
             switch options.action {
             case .help: return print(CommandLineOptions.helpText(), log)
             case .version: return print("litebased \(Product.version)\n", log)
-            case .checkConfig, .run: return run(options, log)
+            case .checkConfig, .listDatabases, .testDatabase, .run: return run(options, log)
             }
         } catch {
             return fail(StartFailure(ExitStatus.usage, error.message), log)
@@ -29,7 +29,7 @@ enum Program {
     }
 
     private static func run(_ options: CommandLineOptions, _ log: Log) -> Int32 {
-        let isCheck = options.action == .checkConfig
+        let isCheck = options.action != .run
         let failures = StartFailures()
         let paths = StandardPaths.current
         let reader = isCheck ? becomeReader(options, log) : nil
@@ -39,13 +39,13 @@ enum Program {
         let configuration: Configuration
         do throws(ConfigurationError) {
             configuration = try Configuration.load(
-                options, paths: paths, unknownNames: isCheck ? .refused : .tolerated)
+                options, paths: paths, unknownNames: options.action == .checkConfig ? .refused : .tolerated)
         } catch {
             defer { tellReader(reader, log) }
             return fail(error, options, failures, log)
         }
         guard let passed else {
-            let status = check(configuration, isDaemon: reader != nil, log)
+            let status = answer(options.action, configuration, isDaemon: reader != nil, log)
             if status != ExitStatus.success { tellReader(reader, log) }
             return status
         }
@@ -91,7 +91,7 @@ enum Program {
         let count = error.problems.count
         // A wrong flag is a usage error, whatever checks its value.
         let status = error.problems.contains { $0.file != nil } ? ExitStatus.configuration : ExitStatus.usage
-        if options.action == .checkConfig {
+        if options.action != .run {
             error.write(to: log, .configurationInvalid)
             return status
         }
@@ -99,6 +99,24 @@ enum Program {
             "\(error.problems[0])\(count > 1 ? " (and \(count - 1) more)" : "")", status: status, error: nil, log,
             watching: options.filesOfStart
         ) { error.write(to: log, .configurationInvalid) }
+    }
+
+    /// Does what is asked of a configuration instead of serving it.
+    private static func answer(
+        _ action: CommandLineOptions.Action, _ configuration: Configuration, isDaemon: Bool, _ log: Log
+    ) -> Int32 {
+        switch action {
+        case .listDatabases: return print(configuration.databaseListing, log)
+        case .testDatabase(let name):
+            do throws(StartFailure) {
+                let report = try DatabaseReport(name, in: configuration)
+                let status = print(report.text, log)
+                return status == ExitStatus.success ? report.status : status
+            } catch {
+                return fail(error, log)
+            }
+        case .run, .checkConfig, .version, .help: return check(configuration, isDaemon: isDaemon, log)
+        }
     }
 
     /// Checks also what a start does not check, because it may change while the daemon runs.

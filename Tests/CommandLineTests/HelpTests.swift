@@ -15,9 +15,9 @@ import Testing
         "litebase", "ping", "query", "export", "import", "copy", "backup", "restore", "shell", "run", "history",
         "databases",
         "catalog", "status",
-        "reload",
+        "watch", "reload",
         "config",
-        "add-database", "remove-database", "check", "top", "cancel", "bench", "completions",
+        "list", "show", "test", "add-database", "remove-database", "check", "top", "cancel", "bench", "completions",
     ]
 
     private static func help(_ name: String, columns: Int) -> String {
@@ -35,8 +35,12 @@ import Testing
         case "databases": LiteBaseCommand.helpMessage(for: DatabasesCommand.self, columns: columns)
         case "catalog": LiteBaseCommand.helpMessage(for: CatalogCommand.self, columns: columns)
         case "status": LiteBaseCommand.helpMessage(for: StatusCommand.self, columns: columns)
+        case "watch": LiteBaseCommand.helpMessage(for: WatchCommand.self, columns: columns)
         case "reload": LiteBaseCommand.helpMessage(for: ReloadCommand.self, columns: columns)
         case "config": LiteBaseCommand.helpMessage(for: ConfigCommand.self, columns: columns)
+        case "list": LiteBaseCommand.helpMessage(for: ListConfigurationCommand.self, columns: columns)
+        case "show": LiteBaseCommand.helpMessage(for: ShowConfigurationCommand.self, columns: columns)
+        case "test": LiteBaseCommand.helpMessage(for: TestConfigurationCommand.self, columns: columns)
         case "add-database": LiteBaseCommand.helpMessage(for: AddDatabaseCommand.self, columns: columns)
         case "remove-database": LiteBaseCommand.helpMessage(for: RemoveDatabaseCommand.self, columns: columns)
         case "check": LiteBaseCommand.helpMessage(for: CheckConfigurationCommand.self, columns: columns)

@@ -21,12 +21,13 @@ import Testing
             #expect(options.listen == read[0].listen)
             #expect(options.configFile == read[0].configFile)
             #expect(options.settings.map(\.text) == read[0].settings.map(\.text))
+            #expect(options.action == read[0].action)
             #expect(options.databases.map(\.url) == read[0].databases.map(\.url))
         }
         let plain = CommandLineOptions(engines: .all)
         let changed =
             read[0].listen != plain.listen || read[0].configFile != nil || !read[0].settings.isEmpty
-            || !read[0].databases.isEmpty
+            || !read[0].databases.isEmpty || read[0].action != plain.action
         #expect(changed)
     }
 

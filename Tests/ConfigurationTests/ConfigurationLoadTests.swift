@@ -234,6 +234,7 @@ private final class Directory {
         second.files = first.files
         // Everything is printed, and so is set.
         second.givenSettings = first.givenSettings
+        (second.origins, second.databaseOrigins) = (first.origins, first.databaseOrigins)
         #expect(second == first)
         #expect(first.settings.port == 0)
         #expect(first.settings.limits.statementTimeMillisecondsMax == 2_592_000_000)
@@ -247,5 +248,42 @@ private final class Directory {
         #expect(wanted.databases == configuration.databases)
         configuration.settings.loopCount = 0
         #expect((1...4).contains(configuration.loopCount))
+    }
+}
+
+@Suite struct SettingOriginTests {
+    @Test func whoHasSetAValueLast() throws {
+        let directory = Directory()
+        try directory.write(
+            "litebase.toml",
+            """
+            [limits]
+            busy_time_ms_max = 100
+            connect_ms_max = 200
+            [databases.a]
+            url = "sqlite:/srv/a.db"
+            connect_ms_max = 300
+            """)
+        try directory.write("litebase.toml.d/x.toml", "[databases.a]\nurl = \"sqlite:/srv/b.db\"\n")
+        let lines = try directory.load(["--database", "c=/srv/c.db"]).databaseListing.split(separator: "\n")
+        let (main, more) = ("\(directory.path)/litebase.toml", "\(directory.path)/litebase.toml.d/x.toml")
+        for line in [
+            "database\tdefault\tsqlite\tdefault", "key\turl\t\"sqlite:/state/default.db\"\tdefault",
+            "database\ta\tsqlite\t\(main):4", "key\turl\t\"sqlite:/srv/b.db\"\t\(more):2",
+            "key\tconnect_ms_max\t300\t\(main):6", "key\tbusy_time_ms_max\t100\t\(main):2",
+            "database\tc\tsqlite\t--database", "key\turl\t\"sqlite:/srv/c.db\"\t--database",
+            "key\tconnect_ms_max\t200\t\(main):3", "key\taccess\t\"read_write\"\tdefault",
+        ] {
+            #expect(lines.contains(Substring(line)), "\(line)")
+        }
+    }
+
+    @Test func nearNamesHeedNoCapitals() {
+        for (text, near) in [
+            ("NOTES", "notes"), ("nots", "notes"), ("Sho", "shop"), ("shp", "shop"), ("x", nil), ("", nil),
+            ("elephant", nil), (String(repeating: "n", count: 65), nil),
+        ] as [(String, String?)] {
+            #expect(Suggestion.nearest(to: text, in: ["notes", "shop"]) == near, "\(text)")
+        }
     }
 }

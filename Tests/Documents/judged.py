@@ -112,7 +112,7 @@ PROTOCOL = [
 CLIENT_SWIFT = [
     Elsewhere(begins="// swift-tools-version", test="Tests/Documents/test_swift_package.py::test_the_manifest_is_good"),
     *map(swift, ["import LiteBaseClient\n\nlet client = try await", "let people", "let results = try await client.streamResults",
-                 "let task", "let session", "let results", "do {",
+                 "let changes", "let task", "let session", "let results", "do {",
                  "let client = try await Client.connect()\ntry client.introduce",
                  "let client = try BlockingClient.connect(transport", "let client = try BlockingClient.connect()"]),
 ]
@@ -127,7 +127,7 @@ CLIENT_PYTHON = [
     Elsewhere(begins="$ sudo apt install ./python3-litebase", test="Tests/System/test_drivers.py::test_python"),
     LeftOut(begins="$ pip install", reason=NETWORK),
     *map(python, ["import litebase\n\ndb = ", "db.execute(\"CREATE", "import datetime", "total = 0", "db.commit()", "import threading",
-                  "try:", "for table in db.catalog", "result = db.export", "import asyncio", "from sqlalchemy", "cursor = db.execute(\"SELECT name, people FROM city WHERE", "for entry in"]),
+                  "try:", "for table in db.catalog", "result = db.export", "result = db.import_rows", "import asyncio", "from sqlalchemy", "cursor = db.execute(\"SELECT name, people FROM city WHERE", "for entry in"]),
 ]
 
 
@@ -141,7 +141,7 @@ CLIENT_GO = [
     LeftOut(begins="$ go mod edit", reason="it names a place of the reader's; clients/go/tests/test_go.py writes the same into go.mod"),
     *map(go, ['package main\n\nimport (', 'if _, err := db.Exec("CREATE', "Oslo has", 'if _, err := db.Exec("INSERT', "Tromsø",
               "rows, err := db.Query", "1090484", "tx, err", "conn, err", "2 1", "ctx, cancel", "stopped, in", "_, err := db.Exec",
-              "constraint_violation", "return litebase.With", "name TEXT 1", "file, err", "2 rows", "conn, err", "reads only"]),
+              "constraint_violation", "return litebase.With", "name TEXT 1", "file, err", "2 rows", "const lines", "1 imported", "conn, err", "reads only"]),
 ]
 
 

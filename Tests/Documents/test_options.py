@@ -8,8 +8,8 @@ import pytest
 import examples
 from daemon import LITEBASE, LITEBASED
 
-COMMANDS = ["ping", "query", "export", "import", "copy", "backup", "restore", "shell", "run", "history", "databases", "catalog", "status", "reload", "top", "cancel", "bench", "completions",
-            "config add-database", "config remove-database", "config check"]
+COMMANDS = ["ping", "query", "export", "import", "copy", "backup", "restore", "shell", "run", "history", "databases", "catalog", "status", "watch", "reload", "top", "cancel", "bench", "completions",
+            "config list", "config show", "config test", "config add-database", "config remove-database", "config check"]
 PROGRAMS = ["litebase", "litebased"]
 OPTION = r"(?<![\w-])--?[a-zA-Z][\w-]*"
 # Documents in which commands of ours stand within the text.
@@ -59,7 +59,7 @@ def of_page(command):
     source = page("litebase.1")
     parts = {words(title).strip().strip('"'): text for title, text in sections(source, "SH")}
     found = {option for title, text in sections(parts["OPTIONS"], "SS") if belongs(title, command) for option in tagged(text)}
-    own = {"bench": "BENCH", "config add-database": "CONFIG", "config remove-database": "CONFIG", "config check": "CONFIG"}.get(command)
+    own = {"bench": "BENCH", **dict.fromkeys(("config list", "config show", "config test"), "CONFIG"), "config add-database": "CONFIG", "config remove-database": "CONFIG", "config check": "CONFIG"}.get(command)
     if own == "BENCH":
         found |= tagged(parts[own])
     elif own:

@@ -48,6 +48,17 @@ enum Examples {
         // [results]
     }
 
+    static func changes(_ client: Client) async throws {
+        // [changes]
+        let changes = try await client.changes()
+        try await client.execute("UPDATE city SET people = people + 1")
+        for try await change in changes {
+            print(change.resyncReason ?? change.relations.joined(separator: ", "))
+            break
+        }
+        // [changes]
+    }
+
     static func cancelling(_ client: Client) async throws {
         // [cancelling]
         let task = Task {

@@ -51,6 +51,7 @@ import Testing
         let client = try await Client.connect()
         try await Examples.batch(client)
         try await Examples.pipelining(client, names: ["Oslo", "Bergen"])
+        try await Examples.changes(client)
         try await Examples.cancelling(client)
         try await Examples.transactions(client)
         try await Examples.errors(client)

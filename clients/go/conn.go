@@ -140,7 +140,7 @@ func (c *Conn) Request(ctx context.Context, kind string, data map[string]any) (m
 
 func (c *Conn) send(kind string, data any) (int64, error) { return c.sendWith(nil, kind, data) }
 
-// sendWith sends a request with a file that the daemon is to write into.
+// sendWith sends a request with a file that the daemon is to write into, or to read.
 func (c *Conn) sendWith(file *os.File, kind string, data any) (int64, error) {
 	c.lastID++
 	err := c.sendAs(c.lastID, kind, data, file)

@@ -247,6 +247,9 @@ def requests():
         ("a type that there is not", "no_such_type", None, "error"),
         ("a statement that is none", "query", {"sql": "SELEC 1"}, "error"),
         ("a database that there is not", "query", {"sql": "SELECT 1", "database": "no such"}, "error"),
+        ("what changes", "subscribe", {"relations": ["city"]}, "subscribe_response"),
+        ("what has changed since", "subscribe",
+         {"database": "default", "relations": ["city", "straße"], "from": "5be1c3a0e8f4d927.12", "delay_ms": 250}, "subscribe_response"),
     ]
     ids = [1, 0, -1, 2**63 - 1, 2**64 - 1, "a text", "é", ""]
     for index, (name, kind, data, reply) in enumerate(table):
@@ -284,6 +287,12 @@ def told(level, rows, **more):
              "types": ("namespace", "name", "kind", "labels", "base", "comment", "extra")}[level]
     return {"columns": [column(name, {"columns": "array", "labels": "array", "extra": "map"}.get(name, "text")) for name in names],
             "rows": rows, **more}
+
+
+def changed(data):
+    """What a reply of a subscription says to a program: why it is not known what has changed is null where it is known."""
+    resync = data.get("reason") if data.get("resync") else None
+    return {"position": data["position"], "relations": data.get("relations", []), "schema": data.get("schema", False), "resync": resync}
 
 
 def replies():
@@ -372,8 +381,26 @@ def replies():
          [reply(1, "export_response", {"bytes": 65_536, "more": True}),
           reply(1, "error", {"code": "database_error", "message": "No space left on the device.", "sqlstate": "53100", "retryable": False})]),
     ]  # fmt: skip
+    position = "5be1c3a0e8f4d927"
+    table += [
+        ("changes", None,
+         [reply(1, "subscribe_response", {"position": f"{position}.12", "covers": "all_writers", "more": True}),
+          reply(1, "subscribe_response", {"position": f"{position}.13", "relations": ["city"], "more": True}),
+          reply(1, "subscribe_response", {"position": f"{position}.15", "relations": ["city", "straße"], "schema": True, "more": True}),
+          reply(1, "subscribe_response", {"position": f"{position}.16", "resync": True, "reason": "other_program", "more": True}),
+          reply(1, "subscribe_response", {"position": f"{position}.17", "schema": True, "more": True}),
+          reply(1, "error", {"code": "cancelled", "message": "The request was cancelled.", "retryable": False})]),
+        ("changes that cannot go on where others were", None,
+         [reply(1, "subscribe_response", {"position": f"{position}.1", "covers": "daemon_writers", "resync": True,
+                                          "reason": "position_unknown", "more": True}),
+          reply(1, "subscribe_response", {"position": f"{position}.2", "relations": ["city"], "resync": True,
+                                          "reason": "of a later version", "more": True}),
+          reply(1, "error", {"code": "shutting_down", "message": "The daemon stops.", "retryable": True})]),
+    ]  # fmt: skip
     for name, request, messages in table:
         line = {"name": name}
+        if messages[0]["type"] == "subscribe_response":
+            line["changes"] = [changed(message["data"]) for message in messages if message["type"] != "error"]
         if request is not None:
             line["type"] = messages[0]["type"].removesuffix("_response")
             line["request"] = request
@@ -385,7 +412,8 @@ def replies():
 def streams():
     """What may come in one read: a client gives the same replies wherever the stream is cut."""
     messages = {line["name"]: line for line in replies()}
-    for name in ("values of each kind", "two pages", "a catalog in two replies", "an export on its way", "a notice between rows", "an error behind rows"):
+    for name in ("values of each kind", "two pages", "a catalog in two replies", "an export on its way", "a notice between rows", "an error behind rows",
+                 "changes"):
         line = messages[name]
         yield {"name": name, "framing": "frames", "bytes": b"".join(framed(bytes.fromhex(body)) for body in line["msgpack"]).hex(),
                "bodies": line["msgpack"]}

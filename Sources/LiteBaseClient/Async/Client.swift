@@ -13,7 +13,7 @@ internal import WireProtocol
 /// - Thread: any.
 public final class Client: Sendable {
     let connection: Connection
-    private let timeout: Duration?
+    let timeout: Duration?
 
     /// Takes over a connected, non-blocking stream socket.
     init(socket: consuming OwnedDescriptor, timeout: Duration? = nil) throws(Errno) {
@@ -91,7 +91,7 @@ extension Client {
         while true {
             switch try await connection.next(id, until: deadline) {
             case .rows(let batch): body(batch)
-            case .resultEnd, .progress: break
+            case .resultEnd, .progress, .change: break
             case .finished(let reply): return reply
             case .failed(let error): throw error
             }

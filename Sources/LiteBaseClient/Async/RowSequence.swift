@@ -141,7 +141,7 @@ final class RowStream: Sendable {
         switch try await peek() {
         case .rows(let batch): return batch.columns
         case .finished(let reply): return reply.columns
-        case .resultEnd, .progress, .failed: return Columns([])
+        case .resultEnd, .progress, .change, .failed: return Columns([])
         }
     }
 
@@ -174,7 +174,7 @@ final class RowStream: Sendable {
                     state.end = end
                     state.isOpen = false
                 }
-            case .finished, .progress, .failed: break
+            case .finished, .progress, .change, .failed: break
             }
         }
         return nil
@@ -203,7 +203,7 @@ final class RowStream: Sendable {
             throw error
         }
         switch event {
-        case .rows, .resultEnd, .progress: break
+        case .rows, .resultEnd, .progress, .change: break
         case .finished(let reply): finish(StatementSummary(reply.data))
         case .failed(let error):
             close()

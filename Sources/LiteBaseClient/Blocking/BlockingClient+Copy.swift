@@ -62,7 +62,7 @@ extension BlockingClient {
         do throws(ClientError) {
             while true {
                 switch try next(id, until: nil) {
-                case .rows, .resultEnd, .progress: break
+                case .rows, .resultEnd, .progress, .change: break
                 case .finished: return nil
                 case .failed(let error): return error
                 }

@@ -117,7 +117,7 @@ extension BlockingClient {
     func waitForImport(_ id: Int64, _ progress: ((TransferStatus) -> Void)?) throws(ClientError) -> ImportResult {
         while true {
             switch try next(id, until: nil) {
-            case .rows, .resultEnd: break
+            case .rows, .resultEnd, .change: break
             case .progress(let data):
                 let status = ImportProgress(data)
                 progress?(

@@ -17,7 +17,7 @@ extension BlockingClient {
         while true {
             switch try next(id, until: deadline) {
             case .rows(let batch): body(batch)
-            case .resultEnd, .progress: break
+            case .resultEnd, .progress, .change: break
             case .finished(let reply): return reply
             case .failed(let error): throw error
             }

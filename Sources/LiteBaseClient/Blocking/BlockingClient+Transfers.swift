@@ -130,7 +130,7 @@ extension BlockingClient {
     ) throws(ClientError) -> TransferResult {
         while true {
             switch try next(id, until: nil) {
-            case .rows, .resultEnd: break
+            case .rows, .resultEnd, .change: break
             case .progress(let data):
                 let status = TransferProgress(data)
                 progress?(

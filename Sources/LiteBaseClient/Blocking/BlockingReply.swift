@@ -49,7 +49,7 @@ final class BlockingReply {
             throw error
         }
         switch event {
-        case .rows, .resultEnd, .progress: break
+        case .rows, .resultEnd, .progress, .change: break
         case .finished(let reply):
             isOver = true
             summary = StatementSummary(reply.data)

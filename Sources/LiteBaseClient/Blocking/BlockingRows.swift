@@ -22,7 +22,7 @@ public final class BlockingRows {
         switch try reply.peek() {
         case .rows(let batch): columns = batch.columns
         case .finished(let end): columns = end.columns
-        case .resultEnd, .progress, .failed: columns = Columns([])
+        case .resultEnd, .progress, .change, .failed: columns = Columns([])
         }
     }
 
@@ -61,7 +61,7 @@ public final class BlockingRows {
                         end = ResultEnd(rowCount: summary.rowCount, isTruncated: summary.isTruncated)
                     }
                     isOver = true
-                case .progress: break
+                case .progress, .change: break
                 case .failed: isOver = true
                 }
             } catch {

@@ -13,6 +13,8 @@ enum ReplyEvent: Sendable {
     case resultEnd(ResultEnd)
     /// How far a transfer is.
     case progress(StructuredValue)
+    /// What a subscription has told.
+    case change(StructuredValue)
     /// The terminal frame of success.
     case finished(FinishedReply)
     /// The terminal frame of failure, or the end of the connection.
@@ -154,6 +156,10 @@ struct ReplyRouter {
         if !isLast, reply.data.member("bytes") != nil, exchange.inbox.isEmpty {
             exchange.inbox.append((.progress(reply.data), 0))
         }
+        if !isLast, reply.data.member("position") != nil {
+            exchange.inbox.append((.change(reply.data), byteCount))
+            bufferedByteCount += byteCount
+        }
         if isLast {
             exchange.isOver = true
             exchange.isPageComplete = false
@@ -171,11 +177,14 @@ extension ReplyRouter {
         bufferedByteCount -= byteCount
         switch event {
         case .rows(let batch): exchanges.values[index].waitingRowCount -= Int64(batch.count)
-        case .resultEnd, .progress: break
+        case .resultEnd, .progress, .change: break
         case .finished, .failed: exchanges.remove(at: index)
         }
         return event
     }
+
+    /// The event that `take` would return.
+    func peek(_ id: Int64) -> ReplyEvent? { exchanges[id]?.inbox.first?.event }
 
     /// Asks for the next page of a query when the last one is complete and at most one page waits to be taken.
     /// - Returns: the id of the `fetch` to send, `nil` when none is due.
@@ -198,7 +207,7 @@ extension ReplyRouter {
         for (event, byteCount) in exchange.inbox {
             bufferedByteCount -= byteCount
             switch event {
-            case .rows, .resultEnd, .progress: break
+            case .rows, .resultEnd, .progress, .change: break
             case .finished(let reply):
                 strandSession(of: reply.data)
                 isOver = true
@@ -231,7 +240,7 @@ extension ReplyRouter {
             let isOver: Bool =
                 switch exchange.inbox.last?.event {
                 case .finished, .failed: true
-                case .rows, .resultEnd, .progress, nil: false
+                case .rows, .resultEnd, .progress, .change, nil: false
                 }
             if !isOver { exchanges[id]?.inbox.append((.failed(error), 0)) }
         }

@@ -27,6 +27,7 @@ enum Request: Sendable {
     case restore(database: String?, timeout: Duration?, progressMilliseconds: Int64?)
     case export(sql: String, Parameters, Target, ExportRequest.Options)
     case importRows(relation: String, Target, ImportRequest.Options)
+    case subscribe(SubscriptionOptions)
     case fetch(id: Int64)
     case cancel(id: Int64)
 
@@ -50,6 +51,7 @@ enum Request: Sendable {
         case .restore: RestoreRequest.type
         case .export: ExportRequest.type
         case .importRows: ImportRequest.type
+        case .subscribe: SubscribeRequest.type
         case .fetch: FetchRequest.type
         case .cancel: CancelRequest.type
         }
@@ -102,6 +104,7 @@ enum Request: Sendable {
                 &writer, &output)
         case .catalog(let level, let target, let options):
             CatalogRequest.write(level: level, target: target, options: options.wireOptions, &writer, &output)
+        case .subscribe(let options): SubscribeRequest.write(options: options.wireOptions, &writer, &output)
         case .backup(let database, let progress):
             DatabaseFileFields.write(database: database, progressMilliseconds: progress, &writer, &output)
         case .restore(let database, let timeout, let progress):

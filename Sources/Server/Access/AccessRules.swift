@@ -65,7 +65,7 @@ public struct AccessRules: Sendable, Equatable {
 
     /// Why the lists are incomplete; `nil` if they are complete. An unknown name in any list disables the database,
     /// because one list decides what another one means.
-    var problem: String? {
+    public var problem: String? {
         let lists: [(key: StaticString, list: Principals?)] = [
             ("users", users), ("groups", groups), ("read_only_users", readOnlyUsers),
             ("read_only_groups", readOnlyGroups),
@@ -78,7 +78,7 @@ public struct AccessRules: Sendable, Equatable {
     }
 
     /// Whether everybody who may connect may open it.
-    var areOpen: Bool { users == nil && groups == nil && readOnlyUsers == nil && readOnlyGroups == nil }
+    public var areOpen: Bool { users == nil && groups == nil && readOnlyUsers == nil && readOnlyGroups == nil }
 
     /// Whether somebody has read-only access.
     var nameReaders: Bool { readOnlyUsers != nil || readOnlyGroups != nil }

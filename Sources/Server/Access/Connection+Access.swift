@@ -90,7 +90,9 @@ extension Connection {
     /// The same for a monitor, who may ask every database whether it answers.
     func findWatchedDatabase(_ name: UnsafeRawBufferPointer?) throws(RequestError) -> Grant {
         let entry = if let name { context.databases.find(name) } else { context.databases.defaultEntry }
-        guard let entry else { throw name.map(RequestError.databaseNotFound) ?? .noDefaultDatabase }
+        guard let entry else {
+            throw name.map { .databaseNotFound($0, among: nameList(context.databases.entries)) } ?? .noDefaultDatabase
+        }
         if let problem = entry.problem { throw disabled(entry, problem) }
         return Grant(entry: entry, access: entry.access)
     }
@@ -98,8 +100,16 @@ extension Connection {
     private func denial(of entry: CatalogEntry?, asked name: UnsafeRawBufferPointer?) -> RequestError {
         // The same text and the same time for a database that does not exist and for one that this client may not use.
         noteDenial(of: .database, entry?.configuration.name)
-        return name.map(RequestError.databaseNotFound) ?? .noDefaultDatabase
+        let known = context.databases.entries.prefix(Self.suggestedCountMax).filter { access(to: $0) != nil }
+        return name.map { .databaseNotFound($0, among: nameList(known)) } ?? .noDefaultDatabase
     }
+
+    private func nameList(_ entries: some Sequence<CatalogEntry>) -> [String] {
+        entries.prefix(Self.suggestedCountMax).map(\.configuration.name)
+    }
+
+    /// Among so many databases a near name is looked for: each costs the loop up to some microseconds.
+    private static let suggestedCountMax = 100
 
     /// The names in lists are only for those who can read the configuration.
     private func disabled(_ entry: CatalogEntry, _ problem: String) -> RequestError {

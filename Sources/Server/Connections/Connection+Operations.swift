@@ -175,13 +175,17 @@ extension Connection {
             return operation.link?.stop(operation, .cancelled) ?? .ended
         }
         operation.hasSentRows = true
-        if !isClosed { send(operation.rows) }
+        if !isClosed { sendRows(of: operation) }
         operation.rows.buffer.removeAll()
         return continueRows(operation)
     }
 
     /// Appends produced rows to the output; many bytes are not copied.
-    func send(_ rows: WireRowSink) {
+    func sendRows(of operation: Operation) {
+        let rows = operation.rows
+        if operation.databaseNumber >= 0 {
+            context.statistics.count(database: operation.databaseNumber, bytes: rows.buffer.count)
+        }
         if rows.buffer.count >= Self.movedByteCountMin {
             stream.output.take(over: &rows.buffer)
         } else {
@@ -300,7 +304,7 @@ extension Connection {
     func replyError(_ operation: Operation, _ error: RequestError) {
         if operation.hasSentRows {
             operation.rows.closeForError(keepingRows: true)
-            send(operation.rows)
+            sendRows(of: operation)
         }
         reply(
             error, id: operation.id, encoding: operation.encoding,

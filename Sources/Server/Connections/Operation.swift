@@ -21,6 +21,8 @@ final class Operation: StatementRun, @unchecked Sendable {
     @exclusivity(unchecked) var connection: Connection?
     @exclusivity(unchecked) var session: Session?
     @exclusivity(unchecked) var link: (any DatabaseLink)?
+    /// Under which its database is counted.
+    @exclusivity(unchecked) var databaseNumber = DatabaseFigures.none
     /// How long the daemon has worked on it.
     @exclusivity(unchecked) var clock = WorkClock()
     /// The time limit of its database, in milliseconds; 0: no limit.
@@ -143,6 +145,7 @@ final class Operation: StatementRun, @unchecked Sendable {
         connection = nil
         session = nil
         link = nil
+        databaseNumber = DatabaseFigures.none
         timer = nil
         progress = .idle
         pageRowCount = nil

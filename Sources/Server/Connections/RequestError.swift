@@ -180,10 +180,13 @@ struct RequestError: Error {
         ).with { $0.detail = sessions }
     }
 
-    static func databaseNotFound(_ name: UnsafeRawBufferPointer) -> RequestError {
-        RequestError(
-            .databaseNotFound, "There is no database \"\(printable(name))\" that you may open.",
-            hint: Remedy.listDatabases.wording)
+    /// A database that there is not, or that the client may not know of; `known` are those of which it may.
+    static func databaseNotFound(_ name: UnsafeRawBufferPointer, among known: [String]) -> RequestError {
+        let shown = printable(name)
+        let near = Suggestion.nearest(to: shown, in: known).map { "Did you mean \"\($0)\"? " } ?? ""
+        return RequestError(
+            .databaseNotFound, "There is no database \"\(shown)\" that you may open.",
+            hint: near + Remedy.listDatabases.wording)
     }
 
     /// A request that names no database, from a client that may not open the default one, or without a default one.

@@ -38,6 +38,9 @@ final class Session {
         self.right = right
     }
 
+    /// Under which what is done in it is counted.
+    var databaseNumber: Int { if case .database(let entry, _) = right { entry.number } else { DatabaseFigures.adHoc } }
+
     /// Takes the next request if none runs.
     func next() -> Operation? {
         guard active == nil, !waiting.isEmpty, !isRevoked else { return nil }

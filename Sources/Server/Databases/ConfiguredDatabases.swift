@@ -22,6 +22,8 @@ final class CatalogEntry: Sendable {
     let isOpen: Bool
     /// Why nobody may open it, whatever its rules say; `nil` if it is served.
     let problem: String?
+    /// Under which loops count what is done with it.
+    let number: Int
 
     /// The one, or both of them.
     var databases: [any Database] { database === databaseOfReaders ? [database] : [database, databaseOfReaders] }
@@ -29,12 +31,11 @@ final class CatalogEntry: Sendable {
     /// - Throws: `DriverError` if a URL is invalid.
     init(
         _ configuration: DatabaseConfiguration, _ limits: Limits, _ environment: DatabaseEnvironment,
-        earlier: CatalogEntry?
+        earlier: CatalogEntry?, number: Int
     ) throws(DriverError) {
+        self.number = number
+        let settings = configuration.settings(limits, loopCount: environment.loopCount)
         let limits = limits.with(configuration.limits)
-        var settings = limits.databaseSettings(loopCount: environment.loopCount)
-        settings.remote.mayReadersRunScripts = configuration.readOnlyScripts
-        settings.embedded.takesDoubleQuotedStrings = configuration.takesDoubleQuotedStrings
         // With other limits it is opened again; a memory database would be lost.
         let kept = earlier.flatMap { earlier in
             earlier.configuration.isSameDatabase(as: configuration)
@@ -67,6 +68,14 @@ final class CatalogEntry: Sendable {
 }
 
 extension DatabaseConfiguration {
+    /// What its engine gets, with the limits of all databases where it has none of its own.
+    func settings(_ limits: Limits, loopCount: Int) -> DatabaseSettings {
+        var settings = limits.with(self.limits).databaseSettings(loopCount: loopCount)
+        settings.remote.mayReadersRunScripts = readOnlyScripts
+        settings.embedded.takesDoubleQuotedStrings = takesDoubleQuotedStrings
+        return settings
+    }
+
     /// Whether open connections may continue with the new configuration. Who may use them is checked at each request.
     fileprivate func isSameDatabase(as other: DatabaseConfiguration) -> Bool {
         name == other.name && url == other.url && access == other.access && readOnlyURL == other.readOnlyURL
@@ -182,6 +191,9 @@ final class ConfiguredDatabases: Sendable {
     /// Who may do what concerns no single database.
     let service: ServiceAccess
     let files: ConfiguredFiles
+    /// The number of each database that there has been, by its name, from 1 on. None is given twice: a request that runs during a
+    /// reload is counted where it belongs.
+    let numbers: [String: Int]
 
     /// Unchanged databases are taken over from `earlier`, with their open connections.
     init(
@@ -196,16 +208,20 @@ final class ConfiguredDatabases: Sendable {
             let (files, observer) = (environment.files, environment.observer)
             environment.promptWorkers.submit(for: 0) { tell(files.look(), observer) }
         }
+        var numbers = earlier?.numbers ?? [:]
         entries = configuration.databases.compactMap { database in
+            let number = numbers[database.name] ?? numbers.count + 1
+            numbers[database.name] = number
             do throws(DriverError) {
                 return try CatalogEntry(
                     database, configuration.limits, environment,
-                    earlier: earlier?.entries.first { $0.configuration.name == database.name })
+                    earlier: earlier?.entries.first { $0.configuration.name == database.name }, number: number)
             } catch {
                 environment.observer.observe(.databaseFailed(name: database.name, reason: error.details.message))
                 return nil
             }
         }
+        self.numbers = numbers
     }
 
     /// The database of that name.

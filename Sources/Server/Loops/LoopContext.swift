@@ -67,6 +67,7 @@ final class LoopContext {
         healthReplies = ReplyTemplates(formats)
         freeOperations = [[Operation]](repeating: [], count: formats.encodingNumberEnd)
         statistics = LoopStatistics(typeCount: shared.requestRows.count)
+        statistics.makeRoom(forDatabasesUpTo: databases.numbers.count)
         drivers = DriverContext(
             loop: loop, longReadWorkers: shared.longReadWorkers, promptWorkers: shared.promptWorkers)
         drivers.onContention = { [weak self] in self?.housekeeper.watchHolders() }
@@ -99,6 +100,7 @@ final class LoopContext {
     func adopt(_ databases: ConfiguredDatabases, _ limits: Limits) {
         self.databases = databases
         self.limits = limits
+        statistics.makeRoom(forDatabasesUpTo: databases.numbers.count)
         lastLink = nil
         let kept = Set(databases.entries.flatMap(\.databases).map { ObjectIdentifier($0) })
         shared.catalogs.keep(databases: kept)

@@ -13,7 +13,13 @@ extension Connection {
         operation.elapsedMicroseconds = microseconds
         operation.session?.lastEnd = now
         context.statistics.latency[Int(operation.row.number)].record(microseconds)
-        if operation.isStatement { context.statistics.rowsSent &+= UInt64(operation.rowCount) }
+        let rows = operation.isStatement ? UInt64(operation.rowCount) : 0
+        context.statistics.rowsSent &+= rows
+        if operation.databaseNumber >= 0 {
+            context.statistics.count(
+                database: operation.databaseNumber, rows: rows, microseconds: UInt64(microseconds),
+                isError: operation.error != nil || operation.refusal != nil)
+        }
         // Through the context: a reference of its own to the shared state is counted on a cache line that all loops
         // write.
         let isSlow = operation.isStatement && context.observer.isSlow(microseconds: microseconds)

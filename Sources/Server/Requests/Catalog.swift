@@ -87,7 +87,7 @@ extension Connection {
         answer.transaction = operation.session?.link.transaction.name
         answer.elapsedMicroseconds = operation.elapsedMicroseconds
         operation.rows.finish(answer, hasRows: !link.isUnchanged)
-        send(operation.rows)
+        sendRows(of: operation)
     }
 }
 

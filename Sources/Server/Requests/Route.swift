@@ -11,6 +11,8 @@ extension Connection {
         var mayWrite: Bool
         /// The time limit of a statement there, in milliseconds; 0: no limit.
         var milliseconds: Int64
+        /// Under which it is counted.
+        var databaseNumber: Int
     }
 
     func route(_ target: Target) throws(RequestError) -> Route {
@@ -18,11 +20,15 @@ extension Connection {
             guard let session = sessions.find(name) else {
                 throw sessionNotFound(name)
             }
-            let milliseconds =
-                if case .database(let entry, _) = session.right { entry.statementTimeMillisecondsMax } else {
-                    context.limits.statementTimeMillisecondsMax
+            let (milliseconds, number) =
+                if case .database(let entry, _) = session.right {
+                    (entry.statementTimeMillisecondsMax, entry.number)
+                } else {
+                    (context.limits.statementTimeMillisecondsMax, DatabaseFigures.adHoc)
                 }
-            return Route(link: session.link, session: session, mayWrite: true, milliseconds: milliseconds)
+            return Route(
+                link: session.link, session: session, mayWrite: true, milliseconds: milliseconds,
+                databaseNumber: number)
         }
         return route(by: try findDatabase(target.database))
     }
@@ -30,7 +36,7 @@ extension Connection {
     func route(by grant: Grant) -> Route {
         Route(
             link: context.link(by: grant), session: nil, mayWrite: !grant.isReadOnly,
-            milliseconds: grant.entry.statementTimeMillisecondsMax)
+            milliseconds: grant.entry.statementTimeMillisecondsMax, databaseNumber: grant.entry.number)
     }
 
     /// Sets the link and the limits of an operation.
@@ -38,6 +44,7 @@ extension Connection {
         operation.link = route.link
         operation.session = route.session
         operation.mayWrite = route.mayWrite
+        operation.databaseNumber = route.databaseNumber
         operation.timeLimit = route.milliseconds
         operation.clock.timeoutMilliseconds = Self.timeout(wanted, limit: route.milliseconds)
     }

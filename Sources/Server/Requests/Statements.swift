@@ -109,7 +109,7 @@ extension Connection {
 
     func replyQueryEnd(_ operation: Operation) {
         operation.rows.finish(QueryReply(operation))
-        send(operation.rows)
+        sendRows(of: operation)
     }
 
     func replyBatch(_ operation: Operation) {

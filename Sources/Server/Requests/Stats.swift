@@ -33,6 +33,8 @@ extension Connection {
         ] as [(LimitName, Int)] {
             total.uses[name.rawValue].merge(used: Int64(count), peak: 0)
         }
+        for session in sessions.open { total.use(database: session.databaseNumber, sessions: 1) }
+        for operation in inFlight.operations { total.use(database: operation.databaseNumber, requests: 1) }
     }
 
     private func answer(_ total: LoopStatistics) -> StatsReply {
@@ -48,6 +50,7 @@ extension Connection {
             answer.limits.append("\(name.name)", StatsReply.Limit(use, value: name.value(context.limits)))
         }
         if seesEverybody { answer.pools = pools }
+        answer.databases = databaseFigures(total)
         // The request itself is not counted.
         answer.users = users.map { StatsReply.User($0, besides: $0 === account ? 1 : 0) }
         return answer
@@ -60,6 +63,20 @@ extension Connection {
         var reasons = NamedValues<String>()
         for entry in disabled { reasons.append(entry.configuration.name, entry.problem ?? "") }
         return reasons
+    }
+
+    /// Of the databases that the caller may open; those that clients name by URLs, together, for who sees everybody's.
+    private func databaseFigures(_ total: LoopStatistics) -> [StatsReply.Database] {
+        let known = context.databases.entries.filter { seesEverybody || access(to: $0) != nil }
+        var figures = known.map { entry in
+            var database = StatsReply.Database(total.databases[entry.number], entry.configuration.name)
+            // Of a server those that are in use, of a file those of long reads.
+            let connections = entry.databases.map { $0.poolLoad?.inUseCount ?? $0.longReadLoad.count }
+            database.connectionsUsed = Int64(connections.reduce(0, +))
+            return database
+        }
+        if seesEverybody { figures.append(StatsReply.Database(total.databases[DatabaseFigures.adHoc], nil)) }
+        return figures
     }
 
     private var pools: [StatsReply.Pool] {
@@ -154,6 +171,20 @@ extension StatsReply.Limit {
         used = use.used
         peak = use.peak
         hits = use.hitCount
+    }
+}
+
+extension StatsReply.Database {
+    fileprivate init(_ figures: DatabaseFigures, _ name: String?) {
+        self.init()
+        database = name
+        requests = figures.requests
+        errors = figures.errors
+        rowsSent = figures.rows
+        bytesSent = figures.bytes
+        elapsedMicroseconds = figures.microseconds
+        sessions = Int64(figures.sessionsOpen)
+        requestsInFlight = Int64(figures.requestsInFlight)
     }
 }
 

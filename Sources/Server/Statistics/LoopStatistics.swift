@@ -24,11 +24,38 @@ struct LoopStatistics: Sendable {
     var uses = [LimitUse](repeating: LimitUse(), count: LimitName.allCases.count)
     /// Microseconds by type of request.
     var latency: [LatencyHistogram]
+    /// By the number of a database.
+    private(set) var databases: [DatabaseFigures] = []
 
     /// Empty counters for that number of request types.
     init(typeCount: Int) {
         requests = [UInt64](repeating: 0, count: typeCount)
         latency = [LatencyHistogram](repeating: LatencyHistogram(), count: typeCount)
+    }
+
+    /// Makes room for databases with numbers up to `greatest`.
+    mutating func makeRoom(forDatabasesUpTo greatest: Int) {
+        while databases.count <= greatest { databases.append(DatabaseFigures()) }
+    }
+
+    /// Counts a request on a database that has ended.
+    @inline(__always)
+    mutating func count(database number: Int, rows: UInt64, microseconds: UInt64, isError: Bool) {
+        databases[number].requests &+= 1
+        databases[number].rows &+= rows
+        databases[number].microseconds &+= microseconds
+        if isError { databases[number].errors &+= 1 }
+    }
+
+    /// Counts bytes of rows.
+    @inline(__always)
+    mutating func count(database number: Int, bytes: Int) { databases[number].bytes &+= UInt64(bytes) }
+
+    /// Counts what a database is used for at present.
+    mutating func use(database number: Int, sessions: Int = 0, requests: Int = 0) {
+        guard databases.indices.contains(number) else { return }
+        databases[number].sessionsOpen += sessions
+        databases[number].requestsInFlight += requests
     }
 
     /// Records the use of a limit by a connection.
@@ -54,5 +81,7 @@ struct LoopStatistics: Sendable {
             uses[index].merge(used: other.uses[index].used ?? 0, peak: peak)
         }
         for index in latency.indices { latency[index].add(other.latency[index]) }
+        makeRoom(forDatabasesUpTo: other.databases.count - 1)
+        for index in other.databases.indices { databases[index].add(other.databases[index]) }
     }
 }

@@ -50,7 +50,8 @@ final class SubscriptionLink: ListeningLink {
     private let source: any ChangeSource
     private let wish: SubscriptionWish
     private let context: LoopContext
-    private let others: LoopSubscriptions
+    /// From the start on: what was never started leaves no listener.
+    private lazy var others = LoopSubscriptions.of(source, on: context)
     private var stage = Stage.idle
     private var operation: Operation?
     /// The last change that was told, or need not be.
@@ -62,7 +63,6 @@ final class SubscriptionLink: ListeningLink {
         self.source = source
         self.wish = wish
         self.context = context
-        others = LoopSubscriptions.of(source, on: context)
     }
 
     // MARK: As a link

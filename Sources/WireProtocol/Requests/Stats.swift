@@ -32,6 +32,8 @@ public struct StatsReply: ReplyData {
     /// For administrators.
     public var pools: [Pool]?
     public var users: [User] = []
+    /// Those that the caller may open; for administrators and monitors all.
+    public var databases: [Database] = []
 
     public init() {}
 
@@ -51,6 +53,7 @@ public struct StatsReply: ReplyData {
         visitor.field("limits", &limits)
         visitor.optional("pools", &pools)
         visitor.field("users", &users)
+        visitor.field("databases", &databases)
     }
 
     /// The present number, and the total.
@@ -105,6 +108,34 @@ public struct StatsReply: ReplyData {
             visitor.optional("used", &used)
             visitor.optional("peak", &peak)
             visitor.field("hits", &hits)
+        }
+    }
+
+    /// What was done with a database since the start, and its present use.
+    public struct Database: ReplyData {
+        /// `nil` for all that clients name by URLs.
+        public var database: String?
+        public var requests: UInt64 = 0
+        public var errors: UInt64 = 0
+        public var rowsSent: UInt64 = 0
+        public var bytesSent: UInt64 = 0
+        public var elapsedMicroseconds: UInt64 = 0
+        public var sessions: Int64 = 0
+        public var requestsInFlight: Int64 = 0
+        public var connectionsUsed: Int64 = 0
+
+        public init() {}
+
+        public mutating func visit(_ visitor: inout some FieldVisitor) {
+            visitor.field("database", &database)
+            visitor.field("requests", &requests)
+            visitor.field("errors", &errors)
+            visitor.field("rows_sent", &rowsSent)
+            visitor.field("bytes_sent", &bytesSent)
+            visitor.field("elapsed_us", &elapsedMicroseconds)
+            visitor.field("sessions", &sessions)
+            visitor.field("requests_in_flight", &requestsInFlight)
+            visitor.field("connections_used", &connectionsUsed)
         }
     }
 

@@ -19,6 +19,7 @@ public struct SubscribeRequest: RequestContent {
     public private(set) var delayMilliseconds: Int64 = 0
 
     private static let nameCountMax = 1_000
+    private static let nameByteCountMax = 1_024
     private static let delayMillisecondsMax: Int64 = 3_600_000
 
     public init(_ data: UnsafeRawBufferPointer?) throws(DecodeError) {
@@ -57,7 +58,13 @@ public struct SubscribeRequest: RequestContent {
             throw DecodeError(.outOfRange(field: field, wanted: "one to 1,000 names"), at: start)
         }
         var names: [UnsafeRawBufferPointer] = []
-        for _ in 0..<count { names.append(try fields.reader.readText(field)) }
+        for _ in 0..<count {
+            let name = try fields.reader.readText(field)
+            guard name.count <= nameByteCountMax else {
+                throw DecodeError(.outOfRange(field: field, wanted: "names of at most 1,024 bytes"), at: start)
+            }
+            names.append(name)
+        }
         return names
     }
 

@@ -1,4 +1,4 @@
-// `litebase config`: edits the configuration files.
+// `litebase config`: edits the configuration files. ConfiguredDatabaseCommands.swift shows what is in them.
 
 import ArgumentParser
 internal import ByteBuffers
@@ -8,12 +8,15 @@ import LiteBaseClient
 struct ConfigCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "config",
-        abstract: "Add and remove databases, and check the configuration.",
+        abstract: "Add, remove and test databases, and check the configuration.",
         discussion: """
             Works on the files in /etc/litebase for root, on one's own in
             ~/.config/litebase for others. No daemon is needed.
             """,
-        subcommands: [AddDatabaseCommand.self, RemoveDatabaseCommand.self, CheckConfigurationCommand.self])
+        subcommands: [
+            ListConfigurationCommand.self, ShowConfigurationCommand.self, TestConfigurationCommand.self,
+            AddDatabaseCommand.self, RemoveDatabaseCommand.self, CheckConfigurationCommand.self,
+        ])
 }
 
 /// The configuration to edit, and whether the daemon reloads it.
@@ -75,8 +78,7 @@ struct CheckConfigurationCommand: ParsableCommand {
     @OptionGroup var files: ConfigurationOptions
 
     func run() throws {
-        let arguments = ["--check-config"] + (files.config.map { ["--config", $0] } ?? [])
-        let result = try DaemonProgram.run(arguments)
+        let result = try DaemonProgram.run(["--check-config"] + DaemonProgram.flags(files.config))
         guard result.status == 0 else {
             throw InputError(
                 message: "the configuration has errors:\n" + DaemonProgram.messages(result.errors),

@@ -121,7 +121,7 @@ enum StatusText {
             database.server.map { ("server of \(database.name)", ServerText.line($0)) }
         }
         let limits = LimitsText(stats)
-        for (key, member) in stats.members ?? [] where limits == nil || !["limits", "pools", "users"].contains(key) {
+        for (key, member) in stats.members ?? [] where limits == nil || !LimitsText.keys.contains(key) {
             flatten(member, name: key, into: &pairs)
         }
         return aligned(pairs) + (limits?.lines ?? [])

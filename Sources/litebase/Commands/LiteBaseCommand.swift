@@ -28,7 +28,8 @@ struct LiteBaseCommand: ParsableCommand {
             RunCommand.self, HistoryCommand.self,
             DatabasesCommand.self, CatalogCommand.self,
             StatusCommand.self,
-            ReloadCommand.self, ConfigCommand.self, TopCommand.self, CancelCommand.self, BenchCommand.self,
+            WatchCommand.self, ReloadCommand.self, ConfigCommand.self, TopCommand.self, CancelCommand.self,
+            BenchCommand.self,
             CompletionsCommand.self,
         ])
 

@@ -89,6 +89,9 @@ struct ConfigurationPreview: ~Copyable {
 
 /// `litebased`, beside this program or in `$PATH`.
 enum DaemonProgram {
+    /// The flags for a main file; `nil` for the usual one.
+    static func flags(_ config: String?) -> [String] { config.map { ["--config", $0] } ?? [] }
+
     static func run(_ arguments: [String]) throws(InputError) -> ChildProcess {
         do throws(Errno) {
             return try ChildProcess.run(path, arguments)

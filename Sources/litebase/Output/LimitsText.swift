@@ -7,9 +7,13 @@ struct LimitsText {
     /// From this part of a limit on, in percent, a person should look.
     private static let warningPercent: Int64 = 80
 
+    /// What it has of `stats`.
+    static let keys: Set<String> = ["limits", "pools", "users", "databases"]
+
     private let limits: [(name: String, value: Int64, used: Int64?, peak: Int64?, hits: Int64)]
     private let users: [StructuredValue]
     private let pools: [StructuredValue]
+    private let databases: [StructuredValue]
 
     /// `nil` for a daemon that does not report them.
     init?(_ stats: StructuredValue) {
@@ -22,12 +26,13 @@ struct LimitsText {
         }
         users = stats["users"]?.elements ?? []
         pools = stats["pools"]?.elements ?? []
+        databases = stats["databases"]?.elements ?? []
     }
 
-    /// Everything: a table of limits, one of users, and hints.
+    /// Everything: tables of limits, databases, pools and users, and hints.
     var lines: [String] {
         ["", "limits"] + Self.table([["", "value", "used", "peak", "hits"]] + limits.map(Self.cells))
-            + poolLines + ["", "users"] + Self.table([Self.userTitles] + users.map(Self.userCells))
+            + databaseLines + poolLines + ["", "users"] + Self.table([Self.userTitles] + users.map(Self.userCells))
             + hints.map { "hint: " + $0 }
     }
 
@@ -38,6 +43,35 @@ struct LimitsText {
             TerminalEscaping.visible(limit.name), limit.value == 0 ? "none" : String(limit.value),
             limit.used.map { "\($0)" } ?? "-", limit.peak.map { "\($0)" } ?? "-", String(limit.hits),
         ]
+    }
+
+    // MARK: Databases
+
+    private static let databaseTitles = [
+        "", "requests", "errors", "rows", "bytes", "mean time", "sessions", "in flight", "connections",
+    ]
+
+    /// What was done with each database since the start; nothing of a daemon that does not tell.
+    private var databaseLines: [String] {
+        databases.isEmpty
+            ? [] : ["", "databases"] + Self.table([Self.databaseTitles] + databases.map(Self.databaseCells))
+    }
+
+    private static func databaseCells(_ database: StructuredValue) -> [String] {
+        func number(_ key: String) -> Int64 { database[key]?.integer ?? 0 }
+        let requests = number("requests")
+        let milliseconds = Double(number("elapsed_us")) / Double(max(1, requests)) / 1000
+        let mean = requests == 0 ? "-" : "\(BenchReport.decimal(milliseconds, 3)) ms"
+        return [
+            databaseName(database), "\(requests)", "\(number("errors"))", "\(number("rows_sent"))",
+            "\(number("bytes_sent"))", mean, "\(number("sessions"))",
+            "\(number("requests_in_flight"))", "\(number("connections_used"))",
+        ]
+    }
+
+    /// Those that clients name by URLs have one line.
+    static func databaseName(_ database: StructuredValue) -> String {
+        database["database"]?.text.map(TerminalEscaping.visible) ?? "(by URL)"
     }
 
     // MARK: Pools

@@ -82,6 +82,7 @@ enum ErrorReport {
 
     static func print(_ error: ClientError, sql: String? = nil, place: ScriptPlace? = nil) {
         for line in lines(error, sql: sql, place: place) { Terminal.complain(line) }
+        if let line = error.serverError.flatMap(ReloadAdvice.line) { Terminal.complain("hint: \(line)") }
     }
 }
 

@@ -34,6 +34,8 @@ struct TopRates: Sendable {
     var requests: [(name: String, perSecond: Double)] = []
     /// By code.
     var errors: [(name: String, perSecond: Double)] = []
+    /// Requests and their mean time in milliseconds, by database, the busiest first.
+    var databases: [(name: String, perSecond: Double, milliseconds: Double)] = []
     var rows = 0.0
     var bytesReceived = 0.0
     var bytesSent = 0.0
@@ -52,9 +54,31 @@ struct TopRates: Sendable {
         }
         requests = Self.differences("requests", earlier, later, seconds)
         errors = Self.differences("errors", earlier, later, seconds)
+        databases = Self.databases(earlier, later, seconds)
         rows = perSecond("rows_sent")
         bytesReceived = perSecond("bytes_received")
         bytesSent = perSecond("bytes_sent")
+    }
+
+    private static func databases(
+        _ earlier: TopSample, _ later: TopSample, _ seconds: Double
+    ) -> [(name: String, perSecond: Double, milliseconds: Double)] {
+        func figures(_ sample: TopSample) -> [(name: String, requests: Int64, microseconds: Int64)] {
+            (sample.stats["databases"]?.elements ?? []).map { database in
+                (
+                    LimitsText.databaseName(database), database["requests"]?.integer ?? 0,
+                    database["elapsed_us"]?.integer ?? 0
+                )
+            }
+        }
+        let former = figures(earlier)
+        return figures(later).compactMap { name, requests, microseconds in
+            let before = former.first { $0.name == name }
+            let count = requests - (before?.requests ?? 0)
+            guard count > 0 else { return nil }
+            let time = Double(microseconds - (before?.microseconds ?? 0)) / Double(count) / 1000
+            return (name, Double(count) / seconds, time)
+        }.sorted { ($1.perSecond, $0.name) < ($0.perSecond, $1.name) }
     }
 
     private static func differences(

@@ -51,11 +51,15 @@ struct TopView {
         ]
         // At most two, so that the table keeps its place.
         lines += (LimitsText(sample.stats)?.hints ?? []).prefix(2).map { "! " + $0 }
-        guard let rates else { return lines + ["requests -", "errors -"] }
+        guard let rates else { return lines + ["requests -", "databases -", "errors -"] }
         lines.append(
             "requests \(BenchReport.rate(rates.requestTotal))   rows \(BenchReport.rate(rates.rows))   received "
                 + "\(BenchReport.bytes(rates.bytesReceived))   sent \(BenchReport.bytes(rates.bytesSent))")
         lines.append("  " + Self.list(rates.requests, none: "no requests"))
+        let databases = rates.databases.prefix(6).map { database in
+            "\(database.name) \(BenchReport.rate(database.perSecond)) (\(BenchReport.decimal(database.milliseconds, 3)) ms)"
+        }
+        lines.append("databases " + (databases.isEmpty ? "-" : databases.joined(separator: "   ")))
         lines.append("errors \(BenchReport.rate(rates.errorTotal))   " + Self.list(rates.errors, none: ""))
         return lines
     }
@@ -144,7 +148,9 @@ struct TopView {
             .map(members.map { ($0.name, .value(.real($0.perSecond))) })
         }
         return .map([
-            ("requests", map(rates.requests)), ("errors", map(rates.errors)), ("rows_sent", .value(.real(rates.rows))),
+            ("requests", map(rates.requests)), ("errors", map(rates.errors)),
+            ("databases", map(rates.databases.map { ($0.name, $0.perSecond) })),
+            ("rows_sent", .value(.real(rates.rows))),
             ("bytes_received", .value(.real(rates.bytesReceived))), ("bytes_sent", .value(.real(rates.bytesSent))),
         ])
     }

@@ -169,6 +169,16 @@ def test_a_forbidden_database_takes_the_time_of_one_that_is_not_there(policy):
         assert 0.7 < forbidden / unknown < 1.4, (place, forbidden, unknown)
 
 
+def test_near_names_are_those_that_one_may_know(policy, mode):
+    here = policy('[databases.notes]\nurl = "sqlite:{0}/n.db"\n' + SHOP)
+    eve, alice = here.connect(EVE, mode=mode), here.connect(ALICE, mode=mode)
+    for name in ("NOTES", "nots", "note"):
+        assert 'Did you mean "notes"?' in eve.fails("query", {"sql": "SELECT 1", "database": name})["hint"]
+    assert 'Did you mean "secret"?' in alice.fails("query", {"sql": "SELECT 1", "database": "sekret"})["hint"]
+    for name in ("secret", "sekret", "elephant", "x" * 5000):
+        assert "Did you mean" not in eve.fails("query", {"sql": "SELECT 1", "database": name})["hint"]
+
+
 def test_a_default_database_of_others(policy, mode):
     here = policy(f'[databases.default]\nurl = "sqlite:{{0}}/default.db"\nusers = ["{ALICE}"]\n'
                   '[databases.open]\nurl = "sqlite:{0}/open.db"\n')

@@ -339,6 +339,40 @@ def test_too_many_relations_are_told_as_that(listen, client):
     assert "<too_many>" in subscription.heard(2)
 
 
+def test_long_names_take_no_memory(client, listen, served):
+    """They are as long as a client likes, and each prepared statement has those of all tables that it changes."""
+    name = "n" * 60_000
+    client.query("CREATE TABLE parent(id INTEGER PRIMARY KEY)")
+    for number in range(100):
+        client.query(f"CREATE TABLE {name}{number}(p REFERENCES parent ON DELETE CASCADE)")
+    before = served.memory_kib()
+    subscription = listen()
+    for number in range(60):
+        client.query(f"DELETE FROM parent WHERE id = {number}")
+    client.query("INSERT INTO parent VALUES (1)")
+    client.query("DELETE FROM parent WHERE id + 0 = 1")
+    assert "<too_many>" in subscription.heard(1)
+    assert served.memory_kib() - before < 100 << 10
+
+
+def test_a_crowd_that_listens_holds_up_nobody(served, client):
+    """Many subscriptions of one user: others have their turn in between."""
+    clients = [served.connect() for _ in range(20)]
+    for one in clients:
+        subscriptions = [one.send("subscribe", {}) for _ in range(50)]
+        for id in subscriptions:
+            one.receive_for(id)
+    slowest = 0
+    for _ in range(20):
+        client.query("INSERT INTO other VALUES (1)")
+        started = time.monotonic()
+        client.call("health_check")
+        slowest = max(slowest, time.monotonic() - started)
+    assert slowest < 0.5
+    for one in clients:
+        one.close()
+
+
 # Ends
 
 def test_cancel_ends_it(listen, client):

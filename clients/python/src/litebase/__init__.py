@@ -13,6 +13,7 @@
 
 from ._blocking import Connection, Cursor, connect
 from ._catalog import Completion, CompletionItem
+from ._changes import Change, Changes
 from ._cursor import dict_row
 from ._errors import (
     Busy,
@@ -33,7 +34,7 @@ from ._errors import (
     Untrusted,
     Warning,
 )
-from ._transfers import BackupResult, ExportResult
+from ._transfers import BackupResult, ExportResult, ImportedColumn, ImportOptions, ImportProgress, ImportResult, RejectedLine
 from ._values import (
     BINARY,
     DATETIME,
@@ -68,6 +69,8 @@ __all__ = [
     "Binary",
     "Busy",
     "Cancelled",
+    "Change",
+    "Changes",
     "Completion",
     "CompletionItem",
     "Connection",
@@ -79,6 +82,10 @@ __all__ = [
     "DateFromTicks",
     "Error",
     "ExportResult",
+    "ImportOptions",
+    "ImportProgress",
+    "ImportResult",
+    "ImportedColumn",
     "IntegrityError",
     "InterfaceError",
     "InternalError",
@@ -87,6 +94,7 @@ __all__ = [
     "OutcomeUnknown",
     "PermissionDenied",
     "ProgrammingError",
+    "RejectedLine",
     "Time",
     "TimeFromTicks",
     "TimedOut",

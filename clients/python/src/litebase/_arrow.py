@@ -13,6 +13,7 @@ import collections
 import datetime
 import decimal
 import importlib
+import io
 import json
 import operator
 import uuid
@@ -263,6 +264,11 @@ class _Column:
         self.type, self.is_known, self.is_given, self.kinds = self.types.pa.string(), True, True, frozenset()
 
 
+def column_name(name: Any) -> str:
+    """The name of a column as text, also of one that is not UTF-8."""
+    return name if isinstance(name, str) else bytes(name).decode("utf-8", "backslashreplace")
+
+
 class Converter:
     """Makes arrays of the rows of one result, as they come.
 
@@ -283,7 +289,7 @@ class Converter:
         # Rows of a table that are no chunk yet, and the bytes of the stream at which they are one.
         self._pending = 0
         self._chunk_ends: Optional[int] = None
-        names = [name if isinstance(name, str) else bytes(name).decode("utf-8", "backslashreplace") for name, _, _ in columns]
+        names = [column_name(name) for name, _, _ in columns]
         unknown = set(given or ()) - set(names)
         if unknown:
             raise ProgrammingError(f"types has columns that the result does not have: {', '.join(sorted(unknown))}.")
@@ -375,6 +381,18 @@ class Converter:
                 column.type, column.is_known = arrays[-1].type, True
         self.row_count += len(rows)
         return self.types.pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+
+
+# Streams that the daemon makes
+
+
+def read_stream(file: Any, names: Sequence[Any]) -> Any:
+    """The table of a stream, whose columns get these names. Raises: what Arrow raises of a stream that ends too early."""
+    pa = package("pyarrow", "arrow")
+    with io.BufferedReader(file) as buffered, pa.ipc.open_stream(buffered) as stream:
+        table = stream.read_all()
+    names = [column_name(name) for name in names]
+    return table if table.column_names == names else table.rename_columns(names)
 
 
 # What is made of a table
