@@ -179,8 +179,8 @@ DATABASES = [
     OnMachine(begins="$ sudo litebase config add-database shop",
               types={'sudo litebase config add-database shop "postgresql://litebase@db.example.org/shop" --ask-password':
                      (Typed("secret\n"),)}),
-    Elsewhere(begins="CREATE ROLE reader", test="Tests/Documents/test_statements.py::test_the_reader_of_postgresql"),
     Elsewhere(begins="CREATE FUNCTION tell_change", test="Tests/Documents/test_statements.py::test_a_trigger_tells_of_changes"),
+    Elsewhere(begins="CREATE ROLE reader", test="Tests/Documents/test_statements.py::test_the_reader_of_postgresql"),
     Configuration(begins="[databases.shop]", names=("sales", "analysts")),
     OnMachine(begins="$ sudo litebase config remove-database"),
     OnMachine(begins="$ sudo rm -f /etc/tmpfiles.d"),
@@ -253,6 +253,9 @@ HELP = {
     "litebase restore --help": [Commands(begins="litebase restore", left_out={
         line: "Tests/CommandLine/test_transfers.py restores files, and standard input" for line in (
             "litebase restore geo geo-copy.db", "zstd -dc geo.db.zst | litebase restore geo - --yes")})],
+    "litebase watch --help": [Commands(begins="litebase watch", left_out={
+        line: "Tests/CommandLine/test_watch.py has it run, and it does not end by itself" for line in (
+            "litebase watch shop", "litebase watch shop orders --exec 'make report'", "litebase watch shop --json --once")})],
     "litebase shell --help": [Commands(begins="litebase shell", types={
         **LEAVES, "litebase shell --database geo --read-only": (Typed(".quit\n"),)})],
     "litebase config add-database --help": [Commands(begins="sudo litebase config", left_out={

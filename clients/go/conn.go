@@ -74,23 +74,32 @@ type Conn struct {
 
 // Connect opens a session. A context that ends stops the attempt.
 func Connect(ctx context.Context, options Options) (*Conn, error) {
-	socket, err := openSocket(ctx, &options)
+	conn, err := dial(ctx, options)
 	if err != nil {
 		return nil, err
 	}
-	conn := &Conn{
-		options: options, socket: socket, input: bufio.NewReaderSize(socket, 64<<10), frameMax: 16 << 20, transaction: "none",
-	}
 	if err := conn.begin(ctx); err != nil {
-		socket.Close()
+		conn.socket.Close()
 		return nil, err
 	}
 	return conn, nil
 }
 
-func (c *Conn) begin(ctx context.Context) error {
+// dial connects, without a session.
+func dial(ctx context.Context, options Options) (*Conn, error) {
+	socket, err := openSocket(ctx, &options)
+	if err != nil {
+		return nil, err
+	}
+	return &Conn{
+		options: options, socket: socket, input: bufio.NewReaderSize(socket, 64<<10), frameMax: 16 << 20, transaction: "none",
+	}, nil
+}
+
+// greet says who this is, and whether it has a session: then it takes notices and passes files.
+func (c *Conn) greet(ctx context.Context, hasSession bool) error {
 	hello, err := c.Request(ctx, "hello", map[string]any{
-		"client": filepath.Base(os.Args[0]), "protocol": []any{int64(1)}, "notices": true, "descriptors": true,
+		"client": filepath.Base(os.Args[0]), "protocol": []any{int64(1)}, "notices": hasSession, "descriptors": hasSession,
 	})
 	if err != nil {
 		return err
@@ -99,6 +108,13 @@ func (c *Conn) begin(ctx context.Context) error {
 		c.frameMax = int(numberOf(limits, "frame_bytes_max", int64(c.frameMax)))
 	}
 	c.takesDescriptors, _ = hello["descriptors"].(bool)
+	return nil
+}
+
+func (c *Conn) begin(ctx context.Context) error {
+	if err := c.greet(ctx, true); err != nil {
+		return err
+	}
 	wanted := map[string]any{}
 	if c.options.Database != "" {
 		wanted["database"] = c.options.Database
@@ -308,7 +324,7 @@ func (c *Conn) failed(ctx context.Context, found *Error) error {
 // withoutEffect are requests whose fate is known when the connection is lost.
 var withoutEffect = map[string]bool{
 	"hello": true, "health_check": true, "list_databases": true, "db_connect": true, "describe": true, "activity": true,
-	"stats": true, "catalog": true, "complete": true, "backup": true,
+	"stats": true, "catalog": true, "complete": true, "backup": true, "subscribe": true,
 }
 
 // lostBeneath is the error of a request whose connection was lost before its reply came.

@@ -237,6 +237,7 @@ def requests():
          {"sql": "SELECT ?", "params": [1], "format": "tsv", "header": False, "descriptors": 1, "progress_ms": 100}, "error"),
         ("an import without a file", "import",
          {"relation": "vectors", "columns": ["a", "b"], "format": "jsonl", "descriptors": 1}, "error"),
+        ("a COPY without a file", "import", {"sql": "COPY t FROM STDIN", "descriptors": 1}, "error"),
         ("an import with all that can be said of it, without a file", "import",
          {"relation": "vectors", "namespace": "main", "columns": ["a"], "format": "csv", "header": False, "delimiter": ";", "null": "NA",
           "encoding": "latin-1", "create": True, "dry_run": True, "atomic": True, "max_rejected": 7, "timeout_ms": 5000, "descriptors": 1,
@@ -386,7 +387,7 @@ def replies():
           reply(1, "import_response", {
               "bytes": 2**33, "total_bytes": 2**33, "more": False, "row_count": 2**32, "rejected_count": 2,
               "rejected": [{"line": 7, "reason": "It has 1 field instead of 2."}, {"line": 2**32 + 1, "reason": "é"}],
-              "columns": [{"name": "name", "type": "text"}, {"name": "people"}], "sql": 'CREATE TABLE "city"("name" TEXT, "people" INTEGER)',
+              "columns": [{"name": "name", "type": "text"}, {"name": "people", "type": None}], "sql": 'CREATE TABLE "city"("name" TEXT, "people" INTEGER)',
               "transaction": "active", "elapsed_us": 42})]),
         ("an import that ended at a line", None,
          [reply(1, "import_response", {"bytes": 2**20, "more": True, "row_count": 2**16, "rejected_count": 0}),
@@ -409,7 +410,7 @@ def replies():
          [reply(1, "subscribe_response", {"position": f"{position}.1", "covers": "daemon_writers", "resync": True,
                                           "reason": "position_unknown", "more": True}),
           reply(1, "subscribe_response", {"position": f"{position}.2", "relations": ["city"], "resync": True,
-                                          "reason": "of a later version", "more": True}),
+                                          "reason": "too_large", "more": True}),
           reply(1, "error", {"code": "shutting_down", "message": "The daemon stops.", "retryable": True})]),
     ]  # fmt: skip
     for name, request, messages in table:

@@ -39,6 +39,17 @@ impl Input {
         Ok(body)
     }
 
+    /// Whether a whole frame is here, so that nothing has to be waited for.
+    pub(crate) fn has_frame(&self) -> bool {
+        let here = &self.buffer[self.begin..self.end];
+        here.len() >= 4 && here[..4].iter().fold(0, |value, byte| value << 8 | usize::from(*byte)) <= here.len() - 4
+    }
+
+    /// Has so much read at once, where it is here.
+    pub(crate) fn read_at_once(&mut self, bytes: usize) {
+        self.buffer.resize(self.buffer.len().max(bytes), 0);
+    }
+
     /// Waits until so many bytes are there. Memory is made as they come, not as they are announced.
     fn fill(&mut self, count: usize, source: &mut impl Read) -> io::Result<()> {
         if self.begin == self.end {

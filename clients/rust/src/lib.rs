@@ -26,6 +26,7 @@
 mod address;
 mod batch;
 mod catalog;
+mod changes;
 mod codec;
 mod connection;
 mod decimal;
@@ -47,6 +48,7 @@ mod vectors;
 
 pub use batch::{Batch, BatchResult};
 pub use catalog::{Catalog, CatalogQuery, CatalogRow, Completion, CompletionItem, Level};
+pub use changes::{Change, Changes, ChangesQuery};
 pub use codec::Data;
 pub use connection::{Connection, DatabaseInfo, Engine, Health, TransactionState};
 pub use decimal::{Decimal, NoDecimal};

@@ -22,7 +22,7 @@ pub(crate) type OnNotice = Arc<dyn Fn(&Data) + Send + Sync>;
 const STRAY_MESSAGES_MAX: usize = 1_000_000;
 
 /// Requests whose fate is known when the connection is lost.
-const WITHOUT_EFFECT: [&str; 11] = [
+const WITHOUT_EFFECT: [&str; 12] = [
     "hello",
     "health_check",
     "list_databases",
@@ -34,6 +34,7 @@ const WITHOUT_EFFECT: [&str; 11] = [
     "activity",
     "stats",
     "cancel",
+    "subscribe",
 ];
 
 /// A request whose replies nobody takes any more.
