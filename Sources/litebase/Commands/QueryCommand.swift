@@ -39,6 +39,7 @@ struct QueryCommand: ParsableCommand {
 
     @OptionGroup var database: DatabaseOptions
     @OptionGroup var output: OutputOptions
+    @OptionGroup var pager: PagerOptions
     @OptionGroup var limits: StatementLimits
     @OptionGroup var script: ScriptOptions
     @OptionGroup var connection: ConnectionOptions
@@ -56,41 +57,47 @@ struct QueryCommand: ParsableCommand {
             StatementSplitter.Rules.all.map { Self.split(sql, language, $0).count }
         }
         if counts.allSatisfy({ $0 == 0 }) { throw UsageError("there is no statement to run") }
-        let client = try connect()
+        let screen = ResultScreen(pager)
+        let client = try connect(screen)
         if !database.needSession, counts.allSatisfy({ $0 == 1 }) {
             let runner = StatementRunner(
                 target: .client(client), options: limits.queryOptions(database: database.database),
-                output: StandardOutput())
+                output: screen.output)
             var formatter = output.makeFormatter()
             let isText = try !parameters.isEmpty && takesCommands(client)
             let values = isText ? try ParameterParsing.parameters(self.parameters, allText: true) : parameters
-            return try Self.report(sql) { _ = try runner.run(sql, values, &formatter) }
+            return try Self.report(sql) { try screen.show { _ = try runner.run(sql, values, &formatter) } }
         }
-        try withSession(client) { script, language in
+        try withSession(client, screen) { script, language in
             if language == .commandLines {
                 // Semicolons mean nothing there.
                 let values = try ParameterParsing.parameters(self.parameters, allText: true)
-                return try script.run(.init(bytes: Array(sql.utf8), line: 1), values, isFromScript: false)
+                return try screen.show {
+                    try script.run(.init(bytes: Array(sql.utf8), line: 1), values, isFromScript: false)
+                }
             }
             let statements = Self.split(sql, language, script.rules)
             guard parameters.isEmpty || statements.count == 1 else {
                 throw UsageError("parameters need a single statement, but there are \(statements.count)")
             }
-            if statements.count == 1 { return try script.run(statements[0], parameters, isFromScript: false) }
+            if statements.count == 1 {
+                return try screen.show { try script.run(statements[0], parameters, isFromScript: false) }
+            }
             var splitter = StatementSplitter(language, script.rules)
             var rest = Array(sql.utf8)[...]
             while let statement = splitter.next(&rest) {
-                try run(statement, in: &script, isFromScript: false)
+                try run(statement, in: &script, screen, isFromScript: false)
                 splitter.rules = script.rules
             }
             // The argument ends where its text ends.
-            if let last = splitter.finish() { try run(last, in: &script, isFromScript: false) }
+            if let last = splitter.finish() { try run(last, in: &script, screen, isFromScript: false) }
         }
     }
 
-    private func connect() throws(ClientError) -> BlockingClient {
+    private func connect(_ screen: ResultScreen) throws(ClientError) -> BlockingClient {
         let client = try ConnectionOptions.connectForStatements(
-            to: try connection.endpoint(), trusting: connection.trusted, as: "litebase query")
+            to: try connection.endpoint(), trusting: connection.trusted, as: "litebase query",
+            notices: screen.notices)
         // The first Ctrl-C cancels the statement, and its end is waited for; the second one ends the program.
         client.cancellationDescriptor = Interrupts.install(isOnce: true)
         return client
@@ -103,7 +110,8 @@ struct QueryCommand: ParsableCommand {
     }
 
     private func runScript() throws {
-        try withSession(try connect()) { script, language in
+        let screen = ResultScreen(pager)
+        try withSession(try connect(screen), screen) { script, language in
             if self.script.errorPolicy == .stop,
                 let refusal = ScriptCheck.refusal(in: STDIN_FILENO, language, script.rules)
             {
@@ -118,7 +126,7 @@ struct QueryCommand: ParsableCommand {
                 isFirst = false
                 while let statement = splitter.next(&rest) {
                     do {
-                        try run(statement, in: &script, isFromScript: true)
+                        try run(statement, in: &script, screen, isFromScript: true)
                     } catch let error as OutputError {
                         if let next = splitter.next(&rest) { Self.complainOfRest(from: next) }
                         throw error
@@ -132,11 +140,12 @@ struct QueryCommand: ParsableCommand {
 
     /// Runs one of several statements. If it fails, the script ends, or the error is shown and counted.
     private func run(
-        _ statement: StatementSplitter.Statement, in script: inout Script, isFromScript: Bool
+        _ statement: StatementSplitter.Statement, in script: inout Script, _ screen: ResultScreen,
+        isFromScript: Bool
     ) throws {
         if Interrupts.isRaised { throw InterruptedError() }
         do {
-            try script.run(statement, .none, isFromScript: isFromScript)
+            try screen.show { try script.run(statement, .none, isFromScript: isFromScript) }
         } catch {
             if Interrupts.isRaised { throw error }
             guard self.script.errorPolicy == .continue, script.mayGoOn(behind: statement, error) else { throw error }
@@ -146,11 +155,12 @@ struct QueryCommand: ParsableCommand {
     }
 
     private func withSession(
-        _ client: BlockingClient, _ body: (inout Script, StatementSplitter.Language) throws -> Void
+        _ client: BlockingClient, _ screen: ResultScreen,
+        _ body: (inout Script, StatementSplitter.Language) throws -> Void
     ) throws {
         let session = try client.openSession(database.sessionOptions)
         let runner = StatementRunner(
-            target: .session(session), options: limits.queryOptions(database: nil), output: StandardOutput())
+            target: .session(session), options: limits.queryOptions(database: nil), output: screen.output)
         let language = StatementSplitter.Language(engine: session.information.engine)
         var script = Script(runner: runner, session: session, language: language, formatter: output.makeFormatter())
         script.askRules()
