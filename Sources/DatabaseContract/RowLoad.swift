@@ -78,6 +78,8 @@ public protocol RowLoading: Sendable {
     var takesNumbers: Bool { get }
     /// Whether a transaction in which something has failed needs a savepoint to go on.
     var needsSavepoint: Bool { get }
+    /// Whether it has statements that take the bytes of a file as they are (`RunKind.copy`).
+    var copiesBytes: Bool { get }
     /// What begins a transaction that writes.
     var beginText: String { get }
     /// A name within the quotes of the engine.
@@ -95,6 +97,7 @@ extension RowLoading {
     public var tellsRefusedRow: Bool { false }
     public var needsSavepoint: Bool { false }
     public var takesNumbers: Bool { false }
+    public var copiesBytes: Bool { false }
 
     /// A name within quotes, those of its own doubled.
     package func quoted(_ name: String, in quote: UInt8) -> String {

@@ -7,6 +7,7 @@ internal import Tabular
 
 struct PostgreSQLLoading: RowLoading {
     var needsSavepoint: Bool { true }
+    var copiesBytes: Bool { true }
     var beginText: String { "BEGIN" }
 
     var literals: SQLLiterals { SQLLiterals(blobStart: "'\\x") }
@@ -31,7 +32,7 @@ struct PostgreSQLLoading: RowLoading {
 /// Writes rows in the text format of COPY.
 /// - Source: https://www.postgresql.org/docs/15/sql-copy.html, File Formats
 struct CopyText: ~Copyable {
-    private(set) var bytes = ByteBuffer()
+    var bytes = ByteBuffer()
 
     mutating func append(_ load: RowLoad) {
         let rows = load.block.view

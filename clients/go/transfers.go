@@ -18,7 +18,7 @@ type Export struct {
 	SQL string
 	// Params are by position, or by name with sql.Named.
 	Params []any
-	// Format is "csv" if empty, "tsv", "json" or "jsonl".
+	// Format is "csv" if empty, "tsv", "json", "jsonl" or "arrow".
 	Format string
 	// NoHeader leaves out the names of columns (CSV, TSV).
 	NoHeader bool

@@ -237,6 +237,7 @@ def requests():
          {"sql": "SELECT ?", "params": [1], "format": "tsv", "header": False, "descriptors": 1, "progress_ms": 100}, "error"),
         ("an import without a file", "import",
          {"relation": "vectors", "columns": ["a", "b"], "format": "jsonl", "descriptors": 1}, "error"),
+        ("a COPY without a file", "import", {"sql": "COPY t FROM STDIN", "descriptors": 1}, "error"),
         ("an import with all that can be said of it, without a file", "import",
          {"relation": "vectors", "namespace": "main", "columns": ["a"], "format": "csv", "header": False, "delimiter": ";", "null": "NA",
           "encoding": "latin-1", "create": True, "dry_run": True, "atomic": True, "max_rejected": 7, "timeout_ms": 5000, "descriptors": 1,

@@ -9,7 +9,7 @@ internal import WireProtocol
 /// - Thread: the client's.
 public final class BlockingSession {
     public let information: SessionInformation
-    private let client: BlockingClient
+    let client: BlockingClient
     private let name: String
     private var isOpen = true
     private weak var openReply: BlockingReply?
@@ -120,7 +120,7 @@ public final class BlockingSession {
         }
     }
 
-    private func target() throws(ClientError) -> Target {
+    func target() throws(ClientError) -> Target {
         guard isOpen else { throw .invalidRequest("the session is closed") }
         if let reply = openReply, !reply.isOver {
             throw .invalidRequest("a stream of this session is still open; read it to its end or drop it first")

@@ -82,9 +82,17 @@ SOURCES = {
     "lines": lambda path: iter(CSV.splitlines(keepends=True)),
     "list of texts": lambda path: CSV.decode().splitlines(keepends=True),
     "empty pieces": lambda path: (piece for piece in (b"", CSV[:7], "", CSV[7:], b"")),
+    "a buffer": lambda path: filled_again(CSV),
     "pipe": lambda path: subprocess.Popen(["cat", path], stdout=subprocess.PIPE).stdout,
     "raw pipe": lambda path: subprocess.Popen(["cat", path], stdout=subprocess.PIPE, bufsize=0).stdout,
 }
+
+
+def filled_again(content):
+    """Pieces that share a buffer."""
+    buffer, file = bytearray(5), io.BytesIO(content)
+    while count := file.readinto(buffer):
+        yield memoryview(buffer)[:count]
 
 
 @pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
@@ -384,6 +392,37 @@ def test_a_daemon_that_dies(own_daemon, tmp_path):
         own_daemon.wait_ready()
 
 
+def sleeping_child():
+    """A forked process that has what was open, for two seconds."""
+    child = os.fork()
+    if child == 0:
+        time.sleep(2)
+        os._exit(0)
+    return child
+
+
+def test_processes_that_are_forked_meanwhile_hold_nothing_up(city, tmp_path):
+    children = []
+
+    def forking():
+        yield CSV
+        children.append(sleeping_child())
+
+    class Forking:
+        def write(self, data):
+            children.append(sleeping_child())
+
+    started = time.monotonic()
+    try:
+        assert city.import_rows(forking(), "city").rows == 2
+        assert city.export("SELECT * FROM city", Forking()).rows == 2
+        assert time.monotonic() - started < 1.5
+    finally:
+        for child in children:
+            os.waitpid(child, 0)
+    assert len(children) == 2
+
+
 def test_a_million_rows_in_constant_memory(city):
     """From an iterator: the program has a piece at a time."""
     resource = pytest.importorskip("resource")
@@ -456,3 +495,44 @@ def test_tasks_that_are_cancelled_at_any_moment(daemon, tmp_path):
                 await db.execute("DELETE FROM city")
 
     asyncio.run(body())
+
+
+def test_asynchronous_iterators(daemon, wait_for):
+    closed = []
+
+    async def lines(count, error=None):
+        try:
+            yield "name,people\n"
+            for number in range(count):
+                if number % 100 == 0:
+                    await asyncio.sleep(0)
+                yield b"x,%d\n" % number
+            if error:
+                raise error
+        finally:
+            closed.append(count)
+
+    async def endless():
+        yield CSV
+        await asyncio.sleep(60)
+
+    async def body():
+        async with await litebase.aio.connect(url="sqlite::memory:", socket=daemon.socket_path, autocommit=True) as db:
+            assert (await db.import_rows(lines(10_000), "city", create=True)).rows == 10_000
+            with pytest.raises(ValueError, match="no more"):
+                await db.import_rows(lines(1000, ValueError("no more")), "city", atomic=True)
+            with pytest.raises(litebase.ProgrammingError, match="nowhere"):
+                await db.import_rows(lines(100), "nowhere")
+            for delay in (0, 0.001, 0.1):
+                started = time.monotonic()
+                with pytest.raises(asyncio.TimeoutError):
+                    await asyncio.wait_for(db.import_rows(endless(), "city", atomic=True), delay)
+                assert time.monotonic() - started < 5
+            process = await asyncio.create_subprocess_exec("printf", "%s", CSV.decode(), stdout=asyncio.subprocess.PIPE)
+            assert (await db.import_rows(process.stdout, "city")).rows == 2
+            await process.wait()
+            assert await (await db.execute("SELECT count(*) FROM city")).fetchone() == (10_002,)
+        assert len(asyncio.all_tasks()) == 1
+
+    asyncio.run(body())
+    assert closed == [10_000, 1000, 100]

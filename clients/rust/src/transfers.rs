@@ -24,6 +24,8 @@ pub enum Format {
     Json,
     /// An object on each line.
     JsonLines,
+    /// The stream of Apache Arrow's IPC format. Only of exports.
+    Arrow,
 }
 
 impl Format {
@@ -33,6 +35,7 @@ impl Format {
             Format::Tsv => "tsv",
             Format::Json => "json",
             Format::JsonLines => "jsonl",
+            Format::Arrow => "arrow",
         }
     }
 }
@@ -187,7 +190,7 @@ impl Connection {
             Ok(())
         })?;
         loop {
-            let reply = self.link.receive_transfer(id, kind)?;
+            let reply = self.link.receive_data(id, kind)?;
             if reply.get("more").as_bool() != Some(true) {
                 return Ok(reply);
             }

@@ -14,6 +14,7 @@ import itertools
 import os
 import stat
 import threading
+import weakref
 from typing import Any, Callable
 
 #: How much goes through a pipe at a time.
@@ -23,11 +24,26 @@ _WIDE_PIPE_BYTES = 1 << 20
 _F_SETPIPE_SZ = 1031  # In Python's fcntl since 3.10.
 
 
+#: Pipes of this process.
+_open: weakref.WeakSet[io.FileIO] = weakref.WeakSet()
+
+
 def pipe() -> tuple[io.FileIO, io.FileIO]:
     """A pipe: its end to read from, and the one to write into."""
     made = itertools.chain.from_iterable(itertools.starmap(os.pipe, ((),)))
     output, input = map(io.FileIO, made, ("rb", "wb"))
+    _open.update((output, input))
     return output, input
+
+
+def _close_in_child() -> None:
+    # Who reads a pipe waits until nobody has the other end any more.
+    for end in tuple(_open):
+        with contextlib.suppress(OSError):
+            end.close()
+
+
+os.register_at_fork(after_in_child=_close_in_child)
 
 
 def wide_pipe() -> tuple[io.FileIO, io.FileIO]:

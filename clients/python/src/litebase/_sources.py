@@ -22,6 +22,9 @@ from ._pipes import PIPE_BYTES, is_file_or_pipe, pipe, start_thread
 #: What is read: a path, a descriptor, an object with `read`, bytes, or an iterable of them; in place of bytes there may be text.
 Readable = Union[str, "os.PathLike[str]", int, bytes, bytearray, memoryview, Iterable[Any], Any]
 
+#: What small pieces are gathered to.
+_TOGETHER_BYTES = 64 << 10
+
 
 class Source:
     """Where an import reads from: `begin` when the daemon has the descriptor, `end` when it needs it no more.
@@ -108,13 +111,28 @@ def _read_all(read: Callable[[int], Any]) -> Iterator[Any]:
 
 
 def _encoded(pieces: Iterator[Any], encoding: str) -> Iterator[memoryview]:
+    """The pieces as bytes, small ones together: the daemon, too, takes a MiB before it looks at it."""
+    parts: list[memoryview] = []
+    size = 0
     for piece in pieces:
         try:
-            yield memoryview(piece.encode(encoding) if isinstance(piece, str) else piece).cast("B")
+            part = memoryview(piece.encode(encoding) if isinstance(piece, str) else piece).cast("B")
         except TypeError:
             raise ProgrammingError(
                 f"An import takes bytes or text, not {type(piece).__name__}.", hint="For rows of values there is executemany."
             ) from None
+        # What can be changed may be by the time that it is written, such as a buffer that is filled again.
+        parts.append(part if part.readonly else memoryview(bytes(part)))
+        size += len(part)
+        if size >= _TOGETHER_BYTES:
+            yield _joined(parts)
+            parts, size = [], 0
+    if size:
+        yield _joined(parts)
+
+
+def _joined(parts: list[memoryview]) -> memoryview:
+    return parts[0] if len(parts) == 1 else memoryview(b"".join(parts))
 
 
 class _Feed:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar, Union
 
 from . import _arrow, _catalog, _errors
 from ._address import open_socket
+from ._async_pieces import AsyncPieces, is_asynchronous
 from ._blocking import program_name
 from ._changes import AsyncChanges, subscribe_data
 from ._connection import ConnectionState
@@ -310,7 +311,10 @@ class AsyncConnection(ConnectionState):
         progress: Optional[Callable[[ImportProgress], None]] = None,
         **options: Unpack[ImportOptions],
     ) -> ImportResult:
-        """Writes the rows of a file into a table; see `import_rows` of the blocking connection. The loop calls `progress`."""
+        """Writes the rows of a file into a table; see `import_rows` of the blocking connection.
+
+        Parameters: `file` may be an asynchronous iterable, too, or an `asyncio.StreamReader`; the loop calls `progress`.
+        """
         data = import_data(relation, options)
         self._check()
         loop = asyncio.get_running_loop()
@@ -319,10 +323,14 @@ class AsyncConnection(ConnectionState):
             # By the thread that reads.
             loop.call_soon_threadsafe(self._cancel, id)
 
+        pieces = AsyncPieces(file) if is_asynchronous(file) else None
+        file = file if pieces is None else pieces
         source = await self._opened(functools.partial(Source, file, data.get("encoding", "utf-8"), self), Source.end)
         try:
             return await self._run(self._session.import_rows(data, source, stop, progress))
         finally:
+            if pieces is not None:
+                pieces.close()
             await asyncio.to_thread(source.end)
 
     async def _transfer(self, file: Writable, overwrite: bool, steps: Callable[[int], Steps[T]]) -> T:
