@@ -38,6 +38,11 @@ struct PostgreSQLDriver: RemoteDriver {
         case .batch: return
         // The text is ours.
         case .load: return mode.isReadOnly ? try refuseToLoad() : ()
+        case .copy:
+            if mode.isReadOnly { try refuseToLoad() }
+            // Of nothing else it is known how its answers are taken.
+            guard mode.isSession, CopyStatement.takesInput(Array(run.sql)) else { throw .noCopy }
+            return
         case .statement, .describe, .backup, .restore: break
         }
         if case .describe = run.kind {

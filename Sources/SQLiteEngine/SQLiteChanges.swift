@@ -95,12 +95,12 @@ struct StatementChanges {
 /// What a connection's open transaction has changed so far.
 struct UncommittedChanges {
     var changes = StatementChanges()
-    /// Statements that ran when nobody listened.
-    var hasUnnoted = false
+    /// Why it is not known what all has changed.
+    var gap: ChangeGap?
 
     mutating func removeAll() {
         if !changes.isEmpty { changes.removeAll() }
-        hasUnnoted = false
+        gap = nil
     }
 }
 
@@ -109,7 +109,7 @@ extension SQLiteConnection {
     func noteChanges(by statement: CachedStatement) {
         guard let changes = options.changes, !statement.isReadOnly else { return }
         guard changes.isWatched else {
-            uncommitted.hasUnnoted = true
+            uncommitted.gap = .begunBefore
             return
         }
         // What is found while SQLite prepares it again is added to an empty list.
@@ -188,7 +188,7 @@ final class SQLiteChanges: ChangeSource {
     /// A connection has committed those changes, in so many transactions.
     func tell(_ changes: UncommittedChanges, _ commitCount: UInt64, on connection: SQLiteConnection) {
         guard isWatched else { return }
-        var gap: ChangeGap? = changes.hasUnnoted ? .begunBefore : nil
+        var gap = changes.gap
         if let counter = connection.changeCounter {
             let isAlone = state.withLock { state in
                 guard let known = state.counter else { return true }

@@ -18,7 +18,7 @@ type Export struct {
 	SQL string
 	// Params are by position, or by name with sql.Named.
 	Params []any
-	// Format is "csv" if empty, "tsv", "json" or "jsonl".
+	// Format is "csv" if empty, "tsv", "json", "jsonl" or "arrow".
 	Format string
 	// NoHeader leaves out the names of columns (CSV, TSV).
 	NoHeader bool
@@ -36,7 +36,8 @@ type ExportResult struct {
 }
 
 // Export writes the rows of a statement. A file or a pipe (*os.File) is passed to the daemon, which writes into it from where it
-// stands: the rows do not go through this program. Any other writer gets them by a pipe; what its Write returns ends the export.
+// stands: the rows do not go through this program. Any other writer, and a file of a tmpfs, gets them by a pipe; what its Write returns
+// ends the export.
 // After an error there may be a part.
 func (c *Conn) Export(ctx context.Context, to io.Writer, export Export) (ExportResult, error) {
 	data := map[string]any{"sql": export.SQL, "session": c.session}
@@ -112,7 +113,7 @@ func (c *Conn) transferTo(
 		return nil, err
 	}
 	file, isFile := to.(*os.File)
-	if isFile && isPassable(file) {
+	if isFile && isPassable(file) && !isInMemory(file) {
 		return c.transfer(ctx, kind, data, file, onProgress, nil)
 	}
 	pump, err := newPump(to)
@@ -146,6 +147,8 @@ func (c *Conn) transfer(
 	ctx context.Context, kind string, data map[string]any, file *os.File,
 	onProgress func(reply map[string]any), onSent func(id int64),
 ) (map[string]any, error) {
+	c.isAtWork.Store(true)
+	defer c.isAtWork.Store(false)
 	data["descriptors"] = 1
 	if onProgress != nil {
 		data["progress_ms"] = progressMilliseconds
@@ -181,6 +184,23 @@ func (c *Conn) transfer(
 func isPassable(file *os.File) bool {
 	about, err := file.Stat()
 	return err == nil && (about.Mode().IsRegular() || about.Mode()&os.ModeNamedPipe != 0)
+}
+
+// isInMemory reports whether what is written into a file would be the daemon's memory, which it refuses.
+func isInMemory(file *os.File) bool {
+	raw, err := file.SyscallConn()
+	if err != nil {
+		return false
+	}
+	var system syscall.Statfs_t
+	if raw.Control(func(descriptor uintptr) { err = syscall.Fstatfs(int(descriptor), &system) }) != nil || err != nil {
+		return false
+	}
+	switch uint32(system.Type) {
+	case 0x01021994, 0x858458f6, 0x958458f6: // statfs(2): tmpfs, ramfs, hugetlbfs
+		return true
+	}
+	return false
 }
 
 // write sends a frame, with a file where there is one: its descriptor goes with the first bytes, and only once.

@@ -42,6 +42,7 @@ final class ChannelLink: ListeningLink {
     private let source: any ChannelSource
     private let wish: ChannelWish
     private let context: LoopContext
+    /// Made at the start: what is refused before has registered nothing.
     private lazy var others = LoopChannels.of(source, on: context)
     private let charge: AccountCharge
     /// The source's number for it.

@@ -2,7 +2,6 @@
 
 internal import DatabaseContract
 internal import LinuxSystem
-internal import Synchronization
 
 /// The listeners of one loop to the channels of one source.
 ///
@@ -17,12 +16,7 @@ final class LoopChannels {
     private(set) var number: UInt64 = 0
     /// Links that have something to tell.
     private var due: [ChannelLink] = []
-    private let bell = Bell()
-
-    /// Whether the loop has been told already that there is something, and has not looked since.
-    private final class Bell: Sendable {
-        let isRung = Atomic<Bool>(false)
-    }
+    private var bell: LoopBell?
 
     /// Given to links before others get their turn; and the time for which links write, in nanoseconds.
     private static let deliveryCountMax = 4_096
@@ -42,14 +36,9 @@ final class LoopChannels {
         self.context = context
         let mailbox = context.loop.mailbox
         let here = LoopBound(self, mailbox)
-        let bell = bell
-        (listener, number) = source.feed.add {
-            guard !bell.isRung.exchange(true, ordering: .sequentiallyConsistent) else { return }
-            mailbox.submit {
-                bell.isRung.store(false, ordering: .sequentiallyConsistent)
-                here.wrapped.look()
-            }
-        }
+        let bell = LoopBell(mailbox) { here.wrapped.look() }
+        self.bell = bell
+        (listener, number) = source.feed.add { bell.ring() }
     }
 
     /// A link is there, which may begin to listen.
@@ -83,13 +72,7 @@ final class LoopChannels {
             link.tell()
             if .now > deadline { break }
         }
-        guard hasMore || !due.isEmpty, !bell.isRung.exchange(true, ordering: .sequentiallyConsistent) else { return }
-        let mailbox = context.loop.mailbox
-        let (here, bell) = (LoopBound(self, mailbox), bell)
-        mailbox.submit {
-            bell.isRung.store(false, ordering: .sequentiallyConsistent)
-            here.wrapped.look()
-        }
+        if hasMore || !due.isEmpty { bell?.ring() }
     }
 
     /// Gives the links what has come next.

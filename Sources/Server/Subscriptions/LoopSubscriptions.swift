@@ -2,7 +2,6 @@
 
 internal import DatabaseContract
 internal import LinuxSystem
-internal import Synchronization
 
 /// The listeners of one loop to one source.
 ///
@@ -18,11 +17,6 @@ final class LoopSubscriptions {
     /// They are told so many at a time, and others on the loop have their turn in between.
     private static let turnCountMax = 100
 
-    /// Whether the loop has been told already that there is something, and has not looked since.
-    private final class Bell: Sendable {
-        let isRung = Atomic<Bool>(false)
-    }
-
     /// The listeners of this loop to a source; made if there are none.
     static func of(_ source: any ChangeSource, on context: LoopContext) -> LoopSubscriptions {
         if let known = context.subscriptions[ObjectIdentifier(source)] { return known }
@@ -36,14 +30,8 @@ final class LoopSubscriptions {
         self.context = context
         let mailbox = context.loop.mailbox
         let here = LoopBound(self, mailbox)
-        let bell = Bell()
-        listener = source.feed.add {
-            guard !bell.isRung.exchange(true, ordering: .sequentiallyConsistent) else { return }
-            mailbox.submit {
-                bell.isRung.store(false, ordering: .sequentiallyConsistent)
-                here.wrapped.look()
-            }
-        }
+        let bell = LoopBell(mailbox) { here.wrapped.look() }
+        listener = source.feed.add { bell.ring() }
     }
 
     func add(_ link: SubscriptionLink) { links[ObjectIdentifier(link)] = link }

@@ -50,7 +50,7 @@ final class SubscriptionLink: ListeningLink {
     private let source: any ChangeSource
     private let wish: SubscriptionWish
     private let context: LoopContext
-    /// From the start on: what was never started leaves no listener.
+    /// Made at the start: what is refused before has registered nothing.
     private lazy var others = LoopSubscriptions.of(source, on: context)
     private var stage = Stage.idle
     private var operation: Operation?

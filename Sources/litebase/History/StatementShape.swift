@@ -24,10 +24,10 @@ struct StatementShape {
             if isRedacted { text = "\(words.first ?? "") \(Self.redaction)" }
             return
         }
-        var scanner = ShapeScanner(Array(sql.utf8), language)
-        scanner.scan()
-        shape = String(decoding: isRedacted ? Self.truncated(scanner.shape) : scanner.shape, as: UTF8.self)
-        if isRedacted { text = String(decoding: Self.truncated(scanner.redacted), as: UTF8.self) }
+        let bytes = Array(sql.utf8)
+        let writer = ShapeWriter(bytes, StatementPart.all(of: bytes, language, isSecret: isRedacted))
+        shape = String(decoding: isRedacted ? Self.truncated(writer.shape) : writer.shape, as: UTF8.self)
+        if isRedacted { text = String(decoding: Self.truncated(writer.redacted), as: UTF8.self) }
     }
 
     private static let announcements = [
@@ -55,42 +55,40 @@ struct StatementShape {
     }
 }
 
-/// Reads a statement once, by its language's quotes.
-private struct ShapeScanner {
+/// Writes the shape of a statement, and the text without values, by the parts that it has.
+private struct ShapeWriter {
     private let bytes: [UInt8]
-    private let language: StatementSplitter.Language
+    private let parts: [StatementPart]
     private var index = 0
     private(set) var shape: [UInt8] = []
     private(set) var redacted: [UInt8] = []
 
-    init(_ bytes: [UInt8], _ language: StatementSplitter.Language) { (self.bytes, self.language) = (bytes, language) }
-
-    mutating func scan() {
+    init(_ bytes: [UInt8], _ parts: [StatementPart]) {
+        (self.bytes, self.parts) = (bytes, parts)
         while index < bytes.count { step() }
         while let last = shape.last, last == UInt8(ascii: " ") || last == UInt8(ascii: ";") { shape.removeLast() }
     }
 
     private mutating func step() {
-        let byte = bytes[index]
-        switch byte {
-        case 0...0x20: blank(to: index + 1)
-        case UInt8(ascii: "-") where next == byte: blank(to: endOfLine)
-        case UInt8(ascii: "#") where language == .mysql: blank(to: endOfLine)
-        case UInt8(ascii: "/") where next == UInt8(ascii: "*"): blank(to: endOfComment)
-        case UInt8(ascii: "'"): value(to: endOfQuoted(byte))
-        case UInt8(ascii: "\"") where language == .mysql: value(to: endOfQuoted(byte))
-        case UInt8(ascii: "\""), UInt8(ascii: "`"):
-            let end = endOfQuoted(byte)
+        switch parts[index] {
+        case .comment: blank(to: endOfPart)
+        case .value: value(to: endOfPart)
+        case .name:
+            let end = endOfPart
             // No name, but a URL, which may have a password.
             if bytes[index..<end].contains(UInt8(ascii: ":")) { value(to: end) } else { copy(to: end) }
-        case UInt8(ascii: "$") where language == .postgresql && !isBehindName:
-            if let end = endOfDollarQuoted { value(to: end) } else { copy(to: index + 1) }
-        case UInt8(ascii: "0")...UInt8(ascii: "9") where !isBehindName: value(to: endOfNumber)
-        default: copy(to: index + 1)
+        case .plain:
+            switch bytes[index] {
+            case 0...0x20: blank(to: index + 1)
+            case UInt8(ascii: "0")...UInt8(ascii: "9") where !isBehindName: value(to: endOfNumber)
+            default: copy(to: index + 1)
+            }
         }
     }
 
-    private var next: UInt8? { index + 1 < bytes.count ? bytes[index + 1] : nil }
+    private var endOfPart: Int {
+        parts[index...].firstIndex { [part = parts[index]] in $0 != part } ?? bytes.count
+    }
 
     private static func isOfName(_ byte: UInt8) -> Bool {
         switch byte {
@@ -101,17 +99,17 @@ private struct ShapeScanner {
         }
     }
 
-    private var isBehindName: Bool { index > 0 && Self.isOfName(bytes[index - 1]) }
+    private var isBehindName: Bool { index > 0 && parts[index - 1] == .plain && Self.isOfName(bytes[index - 1]) }
 
     private mutating func blank(to end: Int) {
         // A comment may be anything, a password too.
-        if bytes[index] > 0x20 { redacted.append(UInt8(ascii: " ")) } else { redacted += bytes[index..<end] }
+        if parts[index] == .comment { redacted.append(UInt8(ascii: " ")) } else { redacted += bytes[index..<end] }
         if !shape.isEmpty, shape.last != UInt8(ascii: " ") { shape.append(UInt8(ascii: " ")) }
         index = end
     }
 
     private mutating func copy(to end: Int) {
-        let isPlain = end == index + 1
+        let isPlain = parts[index] == .plain
         for byte in bytes[index..<end] {
             let isCapital = isPlain && (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte)
             shape.append(isCapital ? byte | 0x20 : byte)
@@ -134,48 +132,11 @@ private struct ShapeScanner {
         }
     }
 
-    private var endOfLine: Int { bytes[index...].firstIndex(of: UInt8(ascii: "\n")) ?? bytes.count }
-
-    private var endOfComment: Int {
-        var end = index + 2
-        while end + 1 < bytes.count, bytes[end] != UInt8(ascii: "*") || bytes[end + 1] != UInt8(ascii: "/") { end += 1 }
-        return min(end + 2, bytes.count)
-    }
-
-    private func endOfQuoted(_ quote: UInt8) -> Int {
-        let isEscaped = language == .mysql || (index > 0 && bytes[index - 1] | 0x20 == UInt8(ascii: "e"))
-        var end = index + 1
-        while end < bytes.count {
-            if isEscaped, quote != UInt8(ascii: "`"), bytes[end] == UInt8(ascii: "\\") {
-                end += 2
-            } else if bytes[end] != quote {
-                end += 1
-            } else if end + 1 < bytes.count, bytes[end + 1] == quote {
-                end += 2
-            } else {
-                return end + 1
-            }
-        }
-        return bytes.count
-    }
-
     private var endOfNumber: Int {
         var end = index
-        while end < bytes.count, Self.isOfName(bytes[end]) || bytes[end] == UInt8(ascii: ".") { end += 1 }
-        return end
-    }
-
-    /// Behind `$tag$…$tag$`; `nil` where that does not begin here.
-    private var endOfDollarQuoted: Int? {
-        guard let close = bytes[(index + 1)...].firstIndex(where: { !Self.isOfName($0) || $0 == UInt8(ascii: "$") }),
-            bytes[close] == UInt8(ascii: "$"), close == index + 1 || !(0x30...0x39).contains(bytes[index + 1])
-        else { return nil }
-        let tag = bytes[index...close]
-        var end = close + 1
-        while end + tag.count <= bytes.count {
-            if bytes[end..<(end + tag.count)].elementsEqual(tag) { return end + tag.count }
+        while end < bytes.count, parts[end] == .plain, Self.isOfName(bytes[end]) || bytes[end] == UInt8(ascii: ".") {
             end += 1
         }
-        return bytes.count
+        return end
     }
 }

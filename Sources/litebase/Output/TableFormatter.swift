@@ -34,12 +34,19 @@ struct TableFormatter: ResultFormatter {
     private var records: RecordFormatter?
     /// The statement changes rows, if perhaps none.
     private var changesRows = false
+    /// The statement may ask for a plan.
+    private var explains = false
+    /// Writes the rows instead, where they are a plan.
+    private var plan: PlanFormatter?
 
     init(style: OutputStyle) {
         self.style = style
     }
 
-    mutating func statementBegins(_ sql: String) { changesRows = RowStatement.changesRows(sql) }
+    mutating func statementBegins(_ sql: String) {
+        changesRows = RowStatement.changesRows(sql)
+        explains = style.isTerminal && PlanFormatter.isExpected(of: sql)
+    }
 
     mutating func begin(_ columns: Columns, into output: inout ByteBuffer) {
         self.columns = columns
@@ -48,9 +55,14 @@ struct TableFormatter: ResultFormatter {
         sample = []
         widths = nil
         (isFitted, hasCut, records) = (false, false, nil)
+        plan = explains ? PlanFormatter(columns, style) : nil
     }
 
     mutating func row(_ row: Row, into output: inout ByteBuffer) {
+        if plan != nil {
+            plan?.row(row, into: &output)
+            return
+        }
         if records != nil {
             records?.row(row, into: &output)
             return
@@ -66,7 +78,7 @@ struct TableFormatter: ResultFormatter {
     }
 
     mutating func flush(into output: inout ByteBuffer) {
-        guard widths == nil, columns.count > 0 else { return }
+        guard widths == nil, columns.count > 0, plan == nil else { return }
         let widths = fitted(measure())
         self.widths = widths
         if records != nil {
@@ -84,7 +96,10 @@ struct TableFormatter: ResultFormatter {
 
     mutating func end(_ summary: StatementSummary?, into output: inout ByteBuffer) {
         flush(into: &output)
+        plan?.flush(into: &output)
         guard let summary else { return }
+        // Its rows are lines of one thing, which nobody counts.
+        if plan != nil, !summary.isTruncated { return }
         let advice = hasCut ? "; \(style.cutAdvice) shows what … cuts" : ""
         output.append(
             Self.footer(summary, hasColumns: columns.count > 0, changesRows: changesRows, advice: advice))

@@ -31,7 +31,8 @@ enum RowStatement {
     /// Whether its placeholders are for later.
     static func isDefinition(_ sql: String) -> Bool { ["create", "prepare"].contains(firstWord(of: sql)) }
 
-    private static func firstWord(of sql: String) -> String {
+    /// In small letters; empty where there is none.
+    static func firstWord(of sql: String) -> String {
         PlainWords.first(of: Array(sql.utf8.prefix(byteCountMax)))
     }
 }

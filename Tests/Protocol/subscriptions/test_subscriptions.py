@@ -8,7 +8,9 @@ import time
 import pytest
 
 from daemon import wait_until
+from lane import LaneClient
 from subscription import Subscription
+from transfers import transfer
 
 
 @pytest.fixture
@@ -307,6 +309,22 @@ def test_a_replaced_file_is_told(listen, client, directory, served):
     assert subscription.heard() == {"item"}
 
 
+def test_a_restore_is_told(listen, client, directory, served):
+    client.query("INSERT INTO item(name) VALUES ('kept')")
+    copy = directory / "copy.db"
+    subscription = listen()
+    with served.connect() as other:
+        other.call("hello", {"descriptors": True})
+        with open(copy, "wb") as file:
+            transfer(other, "backup", file.fileno())
+        assert subscription.heard() == set()
+        with open(copy, "rb") as file:
+            transfer(other, "restore", file.fileno())
+    assert subscription.heard() == {"<replaced>"}
+    client.query("INSERT INTO item(name) VALUES ('new')")
+    assert subscription.heard() == {"item"}
+
+
 # Positions
 
 def test_a_subscription_goes_on_where_it_was(listen, client):
@@ -406,6 +424,16 @@ def test_a_client_that_does_not_read_costs_nothing(listen, client, served):
     client.query("INSERT INTO item(name) VALUES ('x')")
     assert served.memory_kib() - before < 8 << 10
     assert subscription.heard(1) == {"item", "other"}
+
+
+def test_a_lane_tells_as_a_socket_does(served, client):
+    with LaneClient(served.socket_path) as lane:
+        subscription = Subscription(lane)
+        client.query("INSERT INTO item(name) VALUES ('x')")
+        assert subscription.event()["relations"] == ["item"]
+        lane.query("INSERT INTO other VALUES (1)")
+        assert subscription.event()["relations"] == ["other"]
+        assert subscription.cancel()["code"] == "cancelled"
 
 
 def test_other_requests_run_beside_it(listen):

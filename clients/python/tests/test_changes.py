@@ -16,6 +16,7 @@ from daemon import Daemon, wait_until
 
 import litebase
 import litebase.aio
+from litebase import _changes
 
 
 @pytest.fixture
@@ -140,7 +141,7 @@ def test_a_program_that_is_busy_is_told_of_much_together(db):
     """Nothing piles up for it, here or in the daemon, and it hears of all of it."""
     with db.changes() as changes:
         for number in range(3_000):
-            db.execute(f"INSERT INTO {('city', 'street')[number % 2]} VALUES ('{number}')")
+            db.execute(f"INSERT INTO {('city', 'street')[number // 1500]} VALUES ('{number}')")
         db.execute("CREATE TABLE last (a)")
         told = []
         while not told or not told[-1].schema:
@@ -156,6 +157,10 @@ def test_changes_followed_by_changes():
     assert two.followed_by(resync).followed_by(one).resync == "replaced"
     many = litebase.Change("a.4", tuple(map(str, range(1000))))
     assert many.followed_by(two) == litebase.Change("a.2", (), True, "too_many")
+
+
+def test_a_resync_without_a_reason_is_one():
+    assert _changes.change({"position": "a.1", "resync": True}).resync == "unknown"
 
 
 # What cannot be

@@ -82,9 +82,17 @@ SOURCES = {
     "lines": lambda path: iter(CSV.splitlines(keepends=True)),
     "list of texts": lambda path: CSV.decode().splitlines(keepends=True),
     "empty pieces": lambda path: (piece for piece in (b"", CSV[:7], "", CSV[7:], b"")),
+    "a buffer": lambda path: filled_again(CSV),
     "pipe": lambda path: subprocess.Popen(["cat", path], stdout=subprocess.PIPE).stdout,
     "raw pipe": lambda path: subprocess.Popen(["cat", path], stdout=subprocess.PIPE, bufsize=0).stdout,
 }
+
+
+def filled_again(content):
+    """Pieces that share a buffer."""
+    buffer, file = bytearray(5), io.BytesIO(content)
+    while count := file.readinto(buffer):
+        yield memoryview(buffer)[:count]
 
 
 @pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
@@ -134,6 +142,7 @@ def test_open_files_are_read_from_where_they_stand(city, tmp_path):
 def test_options(city):
     assert city.import_rows(io.StringIO("Oslo;NA\nNA;1\n"), "city", header=False, delimiter=";", null="NA").rows == 2
     assert city.import_rows(["Bergen\t2\r\n"], "city", columns=["name", "people"], format="tsv", header=False).rows == 1
+    assert city.import_rows(b"name\n", "city", max_rejected=0, create=False, null=None, columns=("name",)).rows == 0
     [column] = city.import_rows(b'{"people": 3, "other": 1}', "city", columns="people", format="jsonl").columns
     assert column.name == "people"
     for encoding in ("utf-16le", "utf-16be", "latin-1"):
@@ -187,7 +196,7 @@ def test_transactions(connect):
 
 
 def test_what_cannot_be_imported_is_said(city, tmp_path):
-    for wrong in (None, object(), 1.5):
+    for wrong in (None, object(), 1.5, {"a": 1}):
         with pytest.raises(litebase.InterfaceError, match="Nothing can be read"):
             city.import_rows(wrong, "city")
     with pytest.raises(litebase.ProgrammingError, match="not tuple"):
@@ -264,6 +273,31 @@ def test_a_source_that_waits_does_not_hold_up_an_end(city):
         # Now the threads end, too, and what they still get goes nowhere.
         is_over.set()
         cancelling.join()
+
+
+def test_nothing_that_an_import_calls_uses_its_connection(city, connect):
+    def own():
+        yield b"name\n"
+        yield b"%d\n" % city.execute("SELECT 1").fetchone()
+
+    def other(another):
+        yield b"name\n"
+        yield b"%d\n" % another.execute("SELECT 1").fetchone()
+
+    with pytest.raises(litebase.InterfaceError, match="cannot use its connection"):
+        city.import_rows(own(), "city")
+    assert rows(city) == []
+    assert city.import_rows(other(connect()), "city").rows == 1
+    # Rows that are here already are no use of it.
+    cursor = city.execute("SELECT 1 UNION ALL SELECT 2")
+    assert city.import_rows((b"%d\n" % row for row in cursor), "city", header=False, columns=["people"]).rows == 2
+
+    def use(status):
+        city.execute("SELECT 1")
+
+    with pytest.raises(litebase.InterfaceError, match="cannot use it meanwhile"):
+        city.import_rows((b"x,1\n" * 1000 for _ in range(10_000)), "city", header=False, progress=use)
+    assert city.execute("SELECT 1").fetchone() == (1,)
 
 
 def test_progress_is_told_and_may_end_it(city, tmp_path):
@@ -358,6 +392,37 @@ def test_a_daemon_that_dies(own_daemon, tmp_path):
         own_daemon.wait_ready()
 
 
+def sleeping_child():
+    """A forked process that has what was open, for two seconds."""
+    child = os.fork()
+    if child == 0:
+        time.sleep(2)
+        os._exit(0)
+    return child
+
+
+def test_processes_that_are_forked_meanwhile_hold_nothing_up(city, tmp_path):
+    children = []
+
+    def forking():
+        yield CSV
+        children.append(sleeping_child())
+
+    class Forking:
+        def write(self, data):
+            children.append(sleeping_child())
+
+    started = time.monotonic()
+    try:
+        assert city.import_rows(forking(), "city").rows == 2
+        assert city.export("SELECT * FROM city", Forking()).rows == 2
+        assert time.monotonic() - started < 1.5
+    finally:
+        for child in children:
+            os.waitpid(child, 0)
+    assert len(children) == 2
+
+
 def test_a_million_rows_in_constant_memory(city):
     """From an iterator: the program has a piece at a time."""
     resource = pytest.importorskip("resource")
@@ -430,3 +495,44 @@ def test_tasks_that_are_cancelled_at_any_moment(daemon, tmp_path):
                 await db.execute("DELETE FROM city")
 
     asyncio.run(body())
+
+
+def test_asynchronous_iterators(daemon, wait_for):
+    closed = []
+
+    async def lines(count, error=None):
+        try:
+            yield "name,people\n"
+            for number in range(count):
+                if number % 100 == 0:
+                    await asyncio.sleep(0)
+                yield b"x,%d\n" % number
+            if error:
+                raise error
+        finally:
+            closed.append(count)
+
+    async def endless():
+        yield CSV
+        await asyncio.sleep(60)
+
+    async def body():
+        async with await litebase.aio.connect(url="sqlite::memory:", socket=daemon.socket_path, autocommit=True) as db:
+            assert (await db.import_rows(lines(10_000), "city", create=True)).rows == 10_000
+            with pytest.raises(ValueError, match="no more"):
+                await db.import_rows(lines(1000, ValueError("no more")), "city", atomic=True)
+            with pytest.raises(litebase.ProgrammingError, match="nowhere"):
+                await db.import_rows(lines(100), "nowhere")
+            for delay in (0, 0.001, 0.1):
+                started = time.monotonic()
+                with pytest.raises(asyncio.TimeoutError):
+                    await asyncio.wait_for(db.import_rows(endless(), "city", atomic=True), delay)
+                assert time.monotonic() - started < 5
+            process = await asyncio.create_subprocess_exec("printf", "%s", CSV.decode(), stdout=asyncio.subprocess.PIPE)
+            assert (await db.import_rows(process.stdout, "city")).rows == 2
+            await process.wait()
+            assert await (await db.execute("SELECT count(*) FROM city")).fetchone() == (10_002,)
+        assert len(asyncio.all_tasks()) == 1
+
+    asyncio.run(body())
+    assert closed == [10_000, 1000, 100]

@@ -6,6 +6,7 @@ import functools
 import gzip
 import io
 import os
+import pathlib
 import random
 import sqlite3
 import subprocess
@@ -33,6 +34,7 @@ AS_CSV = b"name,people\r\nOslo,717710\r\nBergen,294029\r\n"
         ({"format": "json"}, b'[{"name":"Oslo","people":717710},\n{"name":"Bergen","people":294029}]\n'),
         ({"format": "jsonl"}, b'{"name":"Oslo","people":717710}\n{"name":"Bergen","people":294029}\n'),
         ({"max_rows": 1}, b"name,people\r\nOslo,717710\r\n"),
+        ({"delimiter": ";", "header": True}, AS_CSV.replace(b",", b";")),
     ],
     ids=str,
 )
@@ -46,6 +48,8 @@ def test_formats(db, options, content):
 def test_what_cannot_be_exported_is_said(db, tmp_path):
     with pytest.raises(litebase.ProgrammingError, match="no format 'xml'"):
         db.export(CITIES, io.BytesIO(), format="xml")
+    with pytest.raises(TypeError, match=r"export\(\).*'formt'"):
+        db.export(CITIES, io.BytesIO(), formt="csv")
     for file in (io.StringIO(), None, object()):
         with pytest.raises(litebase.InterfaceError):
             db.export(CITIES, file)
@@ -186,6 +190,40 @@ def test_progress_is_told_and_may_end_it(db, tmp_path):
             db.export(ENDLESS_ROWS, tmp_path / "b.csv", progress=stop)
         assert db.execute("SELECT 1").fetchone() == (1,)
     assert not (tmp_path / "b.csv").exists()
+
+
+def test_what_an_export_calls_does_not_use_its_connection(db, tmp_path):
+    class Using:
+        def write(self, data):
+            db.execute("SELECT 1")
+
+    with pytest.raises(litebase.InterfaceError, match="cannot use its connection"):
+        db.export(CITIES, Using())
+    with pytest.raises(litebase.InterfaceError, match="cannot use it meanwhile"):
+        db.export(ENDLESS_ROWS, tmp_path / "a.csv", progress=lambda written, total: db.execute("SELECT 1"))
+    assert db.execute("SELECT 1").fetchone() == (1,)
+
+
+@pytest.mark.skipif(not os.access("/dev/shm", os.W_OK), reason="there is no tmpfs at /dev/shm")
+def test_files_in_memory_are_written_by_the_program(db, own_daemon):
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        path = pathlib.Path(folder) / "a.csv"
+        assert db.export(CITIES, path).bytes == len(AS_CSV)
+        assert path.read_bytes() == AS_CSV
+        with pytest.raises(litebase.ProgrammingError):
+            db.export("SELEC", path, overwrite=True)
+        assert path.read_bytes() == AS_CSV
+        with litebase.connect(socket=own_daemon.socket_path) as other:
+            assert other.backup(path, overwrite=True).bytes == path.stat().st_size
+        with tempfile.TemporaryFile(dir=folder) as file:
+            db.export(CITIES, file)
+            file.seek(0)
+            assert file.read() == AS_CSV
+        assert [entry.name for entry in pathlib.Path(folder).iterdir()] == ["a.csv"]
+    memory = os.memfd_create("rows")
+    db.export(CITIES, memory)
+    assert os.pread(memory, 100, 0) == AS_CSV
+    os.close(memory)
 
 
 def test_backup_is_a_database(own_daemon, tmp_path):

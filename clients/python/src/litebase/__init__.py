@@ -12,7 +12,7 @@
 """
 
 from ._blocking import Connection, Cursor, connect
-from ._catalog import Completion, CompletionItem
+from ._catalog import CatalogOptions, Completion, CompletionItem
 from ._changes import Change, Changes
 from ._cursor import dict_row
 from ._errors import (
@@ -34,7 +34,16 @@ from ._errors import (
     Untrusted,
     Warning,
 )
-from ._transfers import BackupResult, ExportResult, ImportedColumn, ImportOptions, ImportProgress, ImportResult, RejectedLine
+from ._transfers import (
+    BackupResult,
+    ExportOptions,
+    ExportResult,
+    ImportedColumn,
+    ImportOptions,
+    ImportProgress,
+    ImportResult,
+    RejectedLine,
+)
 from ._values import (
     BINARY,
     DATETIME,
@@ -69,6 +78,7 @@ __all__ = [
     "Binary",
     "Busy",
     "Cancelled",
+    "CatalogOptions",
     "Change",
     "Changes",
     "Completion",
@@ -81,6 +91,7 @@ __all__ = [
     "Date",
     "DateFromTicks",
     "Error",
+    "ExportOptions",
     "ExportResult",
     "ImportOptions",
     "ImportProgress",

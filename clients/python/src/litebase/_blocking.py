@@ -10,7 +10,7 @@ import sys
 import threading
 import types
 import weakref
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar, Union
 
 from . import _arrow, _catalog, _errors
@@ -20,19 +20,20 @@ from ._connection import ConnectionState
 from ._cursor import CursorState, RowFactory, dict_row
 from ._errors import ConnectionLost, InterfaceError
 from ._link import Link, Message, Steps
-from ._pipes import wide_pipe
+from ._pipes import helps, wide_pipe
 from ._session import Parameters, Result, Row, Session
 from ._sources import Readable, Source
 from ._targets import Target, Writable
 from ._transfers import (
     BackupResult,
+    ExportOptions,
     ExportResult,
     ImportOptions,
     ImportProgress,
     ImportResult,
     Passing,
     Progress,
-    export_options,
+    export_data,
     import_data,
 )
 
@@ -94,6 +95,10 @@ def connect(
     return connection
 
 
+def _busy(message: str) -> InterfaceError:
+    return InterfaceError(message, hint="Take another connection.")
+
+
 class Connection(ConnectionState):
     """A session with a database. Made by `litebase.connect`.
 
@@ -122,6 +127,8 @@ class Connection(ConnectionState):
         self._socket = opened
         self._session = Session(Link(on_notice))
         self._turn = threading.RLock()
+        # Held while steps are done.
+        self._at_work = threading.Lock()
         self._sending = threading.Lock()
         #: The request that is to be stopped, when nobody is within a frame.
         self._to_cancel: Optional[int] = None
@@ -138,27 +145,36 @@ class Connection(ConnectionState):
 
     def _run(self, steps: Steps[T]) -> T:
         """Does what steps ask for."""
+        if helps(self):
+            raise _busy("What an import reads from, or an export writes into, cannot use its connection meanwhile.")
         with self._turn:
             self._check()
-            try:
+            # Who has the turn is within steps already: a function that they call, or a signal handler, would tear them apart.
+            if self._at_work.locked():
+                raise _busy("What a connection calls, and what interrupts it, cannot use it meanwhile.")
+            with self._at_work:
+                return self._work(steps)
+
+    def _work(self, steps: Steps[T]) -> T:
+        try:
+            wanted = next(steps)
+            while True:
+                if wanted is None:
+                    self._receive()
+                elif isinstance(wanted, Passing):
+                    self._pass(wanted)
+                else:
+                    self._send(wanted)
                 wanted = next(steps)
-                while True:
-                    if wanted is None:
-                        self._receive()
-                    elif isinstance(wanted, Passing):
-                        self._pass(wanted)
-                    else:
-                        self._send(wanted)
-                    wanted = next(steps)
-            except StopIteration as stop:
-                result: T = stop.value
-                return result
-            except _errors.Error:
-                raise
-            except BaseException:
-                # Ctrl-C, or whatever a signal handler raises: the statement is not to go on without anybody who waits.
-                self._give_up()
-                raise
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+        except _errors.Error:
+            raise
+        except BaseException:
+            # Ctrl-C, or whatever a signal handler raises: the statement is not to go on without anybody who waits.
+            self._give_up()
+            raise
 
     def _send(self, data: bytes) -> None:
         with self._sending:
@@ -283,33 +299,16 @@ class Connection(ConnectionState):
             raise
         self._run(session.query(f"RELEASE SAVEPOINT {name}") if nested else session.end("COMMIT"))
 
-    def catalog(
-        self,
-        level: str = "relations",
-        *,
-        namespace: Optional[str] = None,
-        relation: Optional[str] = None,
-        match: Optional[str] = None,
-        kinds: Iterable[str] = (),
-        definitions: bool = False,
-        refresh: bool = False,
-        etag: Optional[str] = None,
-        max_rows: Optional[int] = None,
-    ) -> Cursor:
+    def catalog(self, level: str = "relations", **options: Unpack[_catalog.CatalogOptions]) -> Cursor:
         """Tells what is in the database: a cursor whose rows are dictionaries, or what the connection's `row_factory` makes.
 
         Parameters:
             level: "namespaces", "relations", "columns", "keys", "foreign_keys", "indexes", "triggers", "routines" or "types". The
                 columns of each are the same for every engine: docs/protocol.md, Catalog.
-            namespace, relation: exact names, to which it is narrowed.
-            match: a search text; what fits comes with the best first.
-            kinds: of relations, keys, routines or types, such as ["view"].
-            definitions: whether the text that makes an object comes along.
-            refresh: whether the daemon is to read it anew in any case.
-            etag: the cursor's `etag` of an earlier call; if it still holds, there are no rows, and the cursor is `unchanged`.
-            max_rows: the most that are wanted.
+            options: `namespace`, `relation`, `match`, `kinds`, `definitions`, `refresh`, `etag` and `max_rows`, as
+                `litebase.CatalogOptions` has them.
         """
-        data = _catalog.catalog_data(level, namespace, relation, match, kinds, definitions, refresh, etag, max_rows)
+        data = _catalog.catalog_data(level, options)
         cursor = self.cursor()
         cursor.row_factory = self.row_factory or dict_row
         cursor._ask_catalog(data)
@@ -331,29 +330,23 @@ class Connection(ConnectionState):
         file: Writable,
         parameters: Optional[Parameters] = None,
         *,
-        format: str = "csv",
-        header: bool = True,
-        max_rows: Optional[int] = None,
-        text_columns: Sequence[str] = (),
         overwrite: bool = False,
         progress: Optional[Progress] = None,
+        **options: Unpack[ExportOptions],
     ) -> ExportResult:
         """Writes the rows of a statement into a file. The daemon writes it: the rows do not go through this program.
 
         Parameters:
             file: a path, at which nothing is seen before the file is whole; a file that is open for writing, or a descriptor,
                 which is written to from where it stands; or any object with `write` for bytes, which is called in a thread.
-            format: "csv", "tsv", "json", "jsonl" or "arrow" (docs/protocol.md, Transfers).
-            header: whether CSV and TSV begin with the names of the columns.
-            max_rows: the most that are wanted.
-            text_columns: of Arrow, the columns that are to be text, whatever is in them.
             overwrite: whether a path may be that of a file that exists; else FileExistsError is raised.
             progress: is called about ten times a second with the bytes that are written, and None.
+            options: `format`, `header`, `delimiter`, `null`, `max_rows` and `text_columns`, as `litebase.ExportOptions` has them.
         Raises: what the statement raises; after an error, an open file may have a part of the rows.
         """
-        options = export_options(format, header, max_rows, text_columns)
+        data = export_data(options)
         return self._transfer(
-            file, overwrite, lambda descriptor: self._session.export(sql, parameters, options, descriptor, progress)
+            file, overwrite, lambda descriptor: self._session.export(sql, parameters, data, descriptor, progress)
         )
 
     def backup(self, file: Writable, *, overwrite: bool = False, progress: Optional[Progress] = None) -> BackupResult:
@@ -388,7 +381,7 @@ class Connection(ConnectionState):
         """
         data = import_data(relation, options)
         self._check()
-        source = Source(file, data.get("encoding", "utf-8"))
+        source = Source(file, data.get("encoding", "utf-8"), self)
         try:
             return self._run(self._session.import_rows(data, source, self._cancel, progress))
         finally:
@@ -396,7 +389,7 @@ class Connection(ConnectionState):
 
     def _transfer(self, file: Writable, overwrite: bool, steps: Callable[[int], Steps[T]]) -> T:
         self._check()
-        target = Target(file, overwrite)
+        target = Target(file, overwrite, self)
         try:
             result = self._run(steps(target.descriptor))
         except BaseException:

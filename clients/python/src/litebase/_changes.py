@@ -51,7 +51,8 @@ class Change:
 
 def change(reply: Mapping[str, Any]) -> Change:
     """What a `subscribe_response` says."""
-    resync = str(reply.get("reason", "")) if reply.get("resync") else None
+    # A reason that is not told is still one: programs ask whether there is one.
+    resync = str(reply.get("reason") or "unknown") if reply.get("resync") else None
     return Change(str(reply["position"]), tuple(reply.get("relations") or ()), bool(reply.get("schema")), resync)
 
 

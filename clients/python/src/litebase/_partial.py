@@ -35,7 +35,7 @@ class PartialFile:
     def __init__(self, path: str, mode: Optional[int], overwrite: bool) -> None:
         self._replies: queue.SimpleQueue[_Reply] = queue.SimpleQueue()
         control, self._control = pipe()
-        start_thread(_keep, path, mode, overwrite, control, self._replies)
+        start_thread(None, _keep, path, mode, overwrite, control, self._replies)
         file = self._next_reply()
         assert file is not None
         #: Open until `finish` or `abandon`.

@@ -13,7 +13,7 @@ import queue
 import select
 import stat
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Callable, Optional, Union
 
 from ._errors import InterfaceError, ProgrammingError
@@ -22,14 +22,17 @@ from ._pipes import PIPE_BYTES, is_file_or_pipe, pipe, start_thread
 #: What is read: a path, a descriptor, an object with `read`, bytes, or an iterable of them; in place of bytes there may be text.
 Readable = Union[str, "os.PathLike[str]", int, bytes, bytearray, memoryview, Iterable[Any], Any]
 
+#: What small pieces are gathered to.
+_TOGETHER_BYTES = 64 << 10
+
 
 class Source:
     """Where an import reads from: `begin` when the daemon has the descriptor, `end` when it needs it no more.
 
-    Parameters: `encoding` is what text becomes.
+    Parameters: `encoding` is what text becomes; `owner` is what the import belongs to.
     """
 
-    def __init__(self, file: Readable, encoding: str) -> None:
+    def __init__(self, file: Readable, encoding: str, owner: object) -> None:
         self._feed: Optional[_Feed] = None
         # What was opened here.
         self._own: Optional[io.FileIO] = None
@@ -37,7 +40,7 @@ class Source:
             file = self._own = io.FileIO(os.fspath(file), "rb")
         plain = _plain(file)
         if plain is None:
-            self._feed = _Feed(_encoded(_pieces(file), encoding))
+            self._feed = _Feed(_encoded(_pieces(file), encoding), owner)
         self._plain = plain
 
     @property
@@ -92,13 +95,12 @@ def _pieces(file: Any) -> Iterator[Any]:
     read = getattr(file, "read1", None) or getattr(file, "read", None)
     if callable(read):
         return _read_all(read)
-    try:
-        return iter(file)
-    except TypeError:
+    if isinstance(file, Mapping) or not isinstance(file, Iterable):
         raise InterfaceError(
             f"Nothing can be read from {type(file).__name__}.",
             hint="A path, a file, a descriptor, bytes, or an iterable of bytes.",
-        ) from None
+        )
+    return iter(file)
 
 
 def _read_all(read: Callable[[int], Any]) -> Iterator[Any]:
@@ -109,13 +111,28 @@ def _read_all(read: Callable[[int], Any]) -> Iterator[Any]:
 
 
 def _encoded(pieces: Iterator[Any], encoding: str) -> Iterator[memoryview]:
+    """The pieces as bytes, small ones together: the daemon, too, takes a MiB before it looks at it."""
+    parts: list[memoryview] = []
+    size = 0
     for piece in pieces:
         try:
-            yield memoryview(piece.encode(encoding) if isinstance(piece, str) else piece).cast("B")
+            part = memoryview(piece.encode(encoding) if isinstance(piece, str) else piece).cast("B")
         except TypeError:
             raise ProgrammingError(
                 f"An import takes bytes or text, not {type(piece).__name__}.", hint="For rows of values there is executemany."
             ) from None
+        # What can be changed may be by the time that it is written, such as a buffer that is filled again.
+        parts.append(part if part.readonly else memoryview(bytes(part)))
+        size += len(part)
+        if size >= _TOGETHER_BYTES:
+            yield _joined(parts)
+            parts, size = [], 0
+    if size:
+        yield _joined(parts)
+
+
+def _joined(parts: list[memoryview]) -> memoryview:
+    return parts[0] if len(parts) == 1 else memoryview(b"".join(parts))
 
 
 class _Feed:
@@ -124,7 +141,8 @@ class _Feed:
     The thread has its ends of the pipes, and this object the others: whatever becomes of it, the thread ends.
     """
 
-    def __init__(self, pieces: Iterator[memoryview]) -> None:
+    def __init__(self, pieces: Iterator[memoryview], owner: object) -> None:
+        self._owner = owner
         self._output, input = pipe()
         # Its end says that nobody wants the rest.
         over, self._over = pipe()
@@ -135,7 +153,7 @@ class _Feed:
     def begin(self, stop: Callable[[], None]) -> None:
         # From now on the daemon alone reads, so that its end is noticed.
         self._output.close()
-        start_thread(self._writer.run, stop)
+        start_thread(self._owner, self._writer.run, stop)
         self._has_begun = True
 
     def end(self) -> None:

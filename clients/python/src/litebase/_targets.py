@@ -17,7 +17,7 @@ from typing import Any, Callable, Optional, Union
 
 from ._errors import InterfaceError
 from ._partial import PartialFile
-from ._pipes import PIPE_BYTES, is_file_or_pipe, pipe, start_thread
+from ._pipes import PIPE_BYTES, is_writable_by_daemon, pipe, start_thread
 
 #: What is written to: a path, a descriptor, or an object with `write` for bytes.
 Writable = Union[str, "os.PathLike[str]", int, Any]
@@ -27,9 +27,12 @@ class Target:
     """Where a transfer writes, from opening it to its end: `finish` or `abandon`.
 
     Of a file that is named, nothing is seen before it is whole.
+
+    Parameters: `owner` is what the transfer belongs to.
     """
 
-    def __init__(self, file: Writable, overwrite: bool = False) -> None:
+    def __init__(self, file: Writable, overwrite: bool, owner: object) -> None:
+        self._owner = owner
         self._partial: Optional[PartialFile] = None
         self._pump: Optional[_Pump] = None
         # What was opened here.
@@ -37,11 +40,14 @@ class Target:
         if isinstance(file, (str, os.PathLike)):
             self._open_path(os.fspath(file), overwrite)
             return
-        file, plain = _plain(file)
-        if plain is not None and is_file_or_pipe(plain):
+        self._write_into(*_plain(file))
+
+    def _write_into(self, file: Any, plain: Optional[int]) -> None:
+        """Has the daemon write into a descriptor where it can, or else a thread into the object."""
+        if plain is not None and is_writable_by_daemon(plain):
             self.descriptor = plain
         else:
-            self._pump = _Pump(file)
+            self._pump = _Pump(file, self._owner)
             self.descriptor = self._pump.descriptor
 
     def _open_path(self, path: str, overwrite: bool) -> None:
@@ -52,20 +58,16 @@ class Target:
             mode = None
         else:
             if not stat.S_ISREG(former):
-                self._open_special(path, stat.S_ISFIFO(former))
+                # A named pipe, a device: there is nothing to be put in its place.
+                self._own = io.FileIO(path, "wb")
+                self._write_into(self._own, self._own.fileno())
                 return
             if not overwrite:
                 raise FileExistsError(errno.EEXIST, "The file exists; overwrite=True replaces it", path)
             # Who may read the former one may read this one.
             mode = stat.S_IMODE(former)
         self._partial = PartialFile(path, mode, overwrite)
-        self.descriptor = self._partial.descriptor
-
-    def _open_special(self, path: str, is_pipe: bool) -> None:
-        """A named pipe, a device: there is nothing to be put in its place."""
-        self._own = io.FileIO(path, "wb")
-        self._pump = None if is_pipe else _Pump(self._own)
-        self.descriptor = self._own.fileno() if self._pump is None else self._pump.descriptor
+        self._write_into(self._partial.descriptor, self._partial.descriptor)
 
     def finish(self) -> None:
         """All is written. Raises: what writing into the program's own object raised; FileExistsError, as at the beginning."""
@@ -78,12 +80,14 @@ class Target:
 
     def abandon(self) -> None:
         """The transfer failed, or nobody wants it any more. Raises: what writing into the program's own object raised."""
-        if self._partial is not None:
-            self._partial.abandon()
-        if self._pump is not None:
-            self._pump.abandon()
-        if self._own is not None:
-            self._own.close()
+        try:
+            if self._pump is not None:
+                self._pump.abandon()
+        finally:
+            if self._partial is not None:
+                self._partial.abandon()
+            if self._own is not None:
+                self._own.close()
 
 
 def _plain(file: Any) -> tuple[Any, Optional[int]]:
@@ -115,7 +119,7 @@ class _Pump:
     The thread has its ends of the pipes, and this object the others: whatever becomes of it, the thread ends.
     """
 
-    def __init__(self, file: Any) -> None:
+    def __init__(self, file: Any, owner: object) -> None:
         output, self._input = pipe()
         # Its end says that nobody wants the rest.
         stop, self._stopping = pipe()
@@ -124,7 +128,7 @@ class _Pump:
         self._replies: queue.SimpleQueue[Optional[BaseException]] = queue.SimpleQueue()
         write = (lambda data: os.write(file, data)) if isinstance(file, int) else file.write
         flush = getattr(file, "flush", lambda: None)
-        start_thread(_copy, output, stop, write, flush, self._replies)
+        start_thread(owner, _copy, output, stop, write, flush, self._replies)
 
     def finish(self) -> None:
         self._input.close()

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Callable, Optional, TypedDict
 
 from ._errors import ProgrammingError
+from ._options import check_options, said, texts
 
 #: Is told how many bytes are written, and how many it will be where that is known.
 Progress = Callable[[int, Optional[int]], None]
@@ -93,17 +94,41 @@ class ImportResult:
     sql: Optional[str]
 
 
-class ImportOptions(TypedDict, total=False):
-    """How a file is read, and what becomes of its rows; the keywords of `import_rows` (docs/protocol.md, Transfers).
+class RowFormat(TypedDict, total=False):
+    """How rows stand in a file (docs/protocol.md, Transfers).
+
+    Attributes:
+        format: "csv", which it is without, "tsv", "json" or "jsonl"; of an export "arrow", too.
+        header: False where the first line of CSV and TSV is a row, and does not name the columns.
+        delimiter: one character, instead of the comma or the tab.
+        null: what stands for null, instead of the empty field of CSV or `\\N` of TSV.
+    """
+
+    format: str
+    header: bool
+    delimiter: Optional[str]
+    null: Optional[str]
+
+
+class ExportOptions(RowFormat, total=False):
+    """What is written; with `RowFormat`, the keywords of `export`.
+
+    Attributes:
+        max_rows: the most that are wanted.
+        text_columns: of Arrow, the columns that are to be text, whatever is in them.
+    """
+
+    max_rows: Optional[int]
+    text_columns: Sequence[str]
+
+
+class ImportOptions(RowFormat, total=False):
+    """How a file is read, and what becomes of its rows; with `RowFormat`, the keywords of `import_rows`.
 
     Attributes:
         namespace: the schema of the table, on MySQL its database.
         columns: for the fields of each line, in order; without them those that the first line names, or all of the table. In
             JSON, other keys are left out.
-        format: "csv", which it is without, "tsv", "json" or "jsonl".
-        header: False where the first line of CSV and TSV is a row.
-        delimiter: one character, instead of the comma or the tab.
-        null: what stands for null, instead of the empty field of CSV or `\\N` of TSV.
         encoding: "utf-8", "utf-16le", "utf-16be" or "latin-1"; without, what the first bytes say.
         create: whether the table is to be made, with types by the first rows.
         dry_run: whether the file is only looked at: nothing is changed.
@@ -113,10 +138,6 @@ class ImportOptions(TypedDict, total=False):
 
     namespace: Optional[str]
     columns: Optional[Iterable[str]]
-    format: str
-    header: bool
-    delimiter: Optional[str]
-    null: Optional[str]
     encoding: Optional[str]
     create: bool
     dry_run: bool
@@ -124,15 +145,24 @@ class ImportOptions(TypedDict, total=False):
     max_rejected: int
 
 
+def export_data(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of an `export` request, but for its statement. Raises: TypeError, ProgrammingError."""
+    check_options("export", ExportOptions, options)
+    check_format(options.get("format", "csv"), EXPORT_FORMATS)
+    text_columns = texts(options.get("text_columns"))
+    return {**said(options, "text_columns"), **({"text_columns": text_columns} if text_columns else {})}
+
+
 def import_data(relation: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """The data of an `import` request, but for its session. Raises: TypeError, ProgrammingError."""
     check_options("import_rows", ImportOptions, options)
     check_format(options.get("format", "csv"), IMPORT_FORMATS)
-    columns = options.get("columns")
-    named = {"columns": [columns] if isinstance(columns, str) else list(columns)} if columns is not None else {}
-    # False is what all but `header` are without being said.
-    said = {name: value for name, value in options.items() if value is not None and (value is not False or name == "header")}
-    return {"relation": relation, **said, **named}
+    columns = texts(options.get("columns"))
+    data = {"relation": relation, **said(options, "columns"), **({} if columns is None else {"columns": columns})}
+    if data.get("max_rejected") == 0:
+        # The protocol has no word for what holds without one.
+        del data["max_rejected"]
+    return data
 
 
 def import_result(reply: Mapping[str, Any]) -> ImportResult:
@@ -163,28 +193,10 @@ def row_progress(progress: Optional[Callable[[ImportProgress], None]]) -> Option
     )
 
 
-def check_options(function: str, known: Any, options: Mapping[str, Any]) -> None:
-    """Raises TypeError for a keyword that `known`, a TypedDict, does not have."""
-    for name in options:
-        if name not in known.__annotations__:
-            raise TypeError(f"{function}() got an unexpected keyword argument {name!r}")
-
-
 def check_format(format: object, known: tuple[str, ...]) -> None:
     """Raises ProgrammingError for a format that there is not."""
     if format not in known:
         raise ProgrammingError(f"There is no format {format!r}.", hint=f"Formats: {', '.join(known)}.")
-
-
-def export_options(format: str, header: bool, max_rows: Optional[int], text_columns: Sequence[str] = ()) -> dict[str, Any]:
-    """Fields of an `export` request, those that say something. Raises: ProgrammingError for a format that there is not."""
-    check_format(format, EXPORT_FORMATS)
-    options: dict[str, Any] = {"format": format}
-    if not header:
-        options["header"] = False
-    if text_columns:
-        options["text_columns"] = list(text_columns)
-    return options if max_rows is None else {**options, "max_rows": max_rows}
 
 
 class Passing:

@@ -13,11 +13,12 @@ import os
 import socket as socket_module
 import types
 import weakref
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar, Union
 
 from . import _arrow, _catalog, _errors
 from ._address import open_socket
+from ._async_pieces import AsyncPieces, is_asynchronous
 from ._blocking import program_name
 from ._changes import AsyncChanges, subscribe_data
 from ._connection import ConnectionState
@@ -29,13 +30,14 @@ from ._sources import Readable, Source
 from ._targets import Target, Writable
 from ._transfers import (
     BackupResult,
+    ExportOptions,
     ExportResult,
     ImportOptions,
     ImportProgress,
     ImportResult,
     Passing,
     Progress,
-    export_options,
+    export_data,
     import_data,
 )
 
@@ -267,21 +269,9 @@ class AsyncConnection(ConnectionState):
             raise
         await self._run(session.query(f"RELEASE SAVEPOINT {name}") if nested else session.end("COMMIT"))
 
-    async def catalog(
-        self,
-        level: str = "relations",
-        *,
-        namespace: Optional[str] = None,
-        relation: Optional[str] = None,
-        match: Optional[str] = None,
-        kinds: Iterable[str] = (),
-        definitions: bool = False,
-        refresh: bool = False,
-        etag: Optional[str] = None,
-        max_rows: Optional[int] = None,
-    ) -> AsyncCursor:
+    async def catalog(self, level: str = "relations", **options: Unpack[_catalog.CatalogOptions]) -> AsyncCursor:
         """Tells what is in the database: a cursor, as `catalog` of the blocking connection, whose parameters these are."""
-        data = _catalog.catalog_data(level, namespace, relation, match, kinds, definitions, refresh, etag, max_rows)
+        data = _catalog.catalog_data(level, options)
         cursor = self.cursor()
         cursor.row_factory = self.row_factory or dict_row
         await cursor._ask_catalog(data)
@@ -299,17 +289,14 @@ class AsyncConnection(ConnectionState):
         file: Writable,
         parameters: Optional[Parameters] = None,
         *,
-        format: str = "csv",
-        header: bool = True,
-        max_rows: Optional[int] = None,
-        text_columns: Sequence[str] = (),
         overwrite: bool = False,
         progress: Optional[Progress] = None,
+        **options: Unpack[ExportOptions],
     ) -> ExportResult:
         """Writes the rows of a statement into a file; see `export` of the blocking connection. The loop calls `progress`."""
-        options = export_options(format, header, max_rows, text_columns)
+        data = export_data(options)
         return await self._transfer(
-            file, overwrite, lambda descriptor: self._session.export(sql, parameters, options, descriptor, progress)
+            file, overwrite, lambda descriptor: self._session.export(sql, parameters, data, descriptor, progress)
         )
 
     async def backup(self, file: Writable, *, overwrite: bool = False, progress: Optional[Progress] = None) -> BackupResult:
@@ -324,7 +311,10 @@ class AsyncConnection(ConnectionState):
         progress: Optional[Callable[[ImportProgress], None]] = None,
         **options: Unpack[ImportOptions],
     ) -> ImportResult:
-        """Writes the rows of a file into a table; see `import_rows` of the blocking connection. The loop calls `progress`."""
+        """Writes the rows of a file into a table; see `import_rows` of the blocking connection.
+
+        Parameters: `file` may be an asynchronous iterable, too, or an `asyncio.StreamReader`; the loop calls `progress`.
+        """
         data = import_data(relation, options)
         self._check()
         loop = asyncio.get_running_loop()
@@ -333,15 +323,19 @@ class AsyncConnection(ConnectionState):
             # By the thread that reads.
             loop.call_soon_threadsafe(self._cancel, id)
 
-        source = await self._opened(functools.partial(Source, file, data.get("encoding", "utf-8")), Source.end)
+        pieces = AsyncPieces(file) if is_asynchronous(file) else None
+        file = file if pieces is None else pieces
+        source = await self._opened(functools.partial(Source, file, data.get("encoding", "utf-8"), self), Source.end)
         try:
             return await self._run(self._session.import_rows(data, source, stop, progress))
         finally:
+            if pieces is not None:
+                pieces.close()
             await asyncio.to_thread(source.end)
 
     async def _transfer(self, file: Writable, overwrite: bool, steps: Callable[[int], Steps[T]]) -> T:
         self._check()
-        target = await self._opened(functools.partial(Target, file, overwrite), Target.abandon)
+        target = await self._opened(functools.partial(Target, file, overwrite, self), Target.abandon)
         try:
             result = await self._run(steps(target.descriptor))
         except BaseException:
