@@ -255,7 +255,8 @@ HELP = {
             "litebase restore geo geo-copy.db", "zstd -dc geo.db.zst | litebase restore geo - --yes")})],
     "litebase watch --help": [Commands(begins="litebase watch", left_out={
         line: "Tests/CommandLine/test_watch.py has it run, and it does not end by itself" for line in (
-            "litebase watch shop", "litebase watch shop orders --exec 'make report'", "litebase watch shop --json --once")})],
+            "litebase watch shop", "litebase watch shop orders --exec 'make report'", "litebase watch shop --json --once",
+            "litebase watch erp --channel changes", "litebase watch cache --pattern 'jobs.*' --json")})],
     "litebase shell --help": [Commands(begins="litebase shell", types={
         **LEAVES, "litebase shell --database geo --read-only": (Typed(".quit\n"),)})],
     "litebase config add-database --help": [Commands(begins="sudo litebase config", left_out={
