@@ -70,13 +70,14 @@ public protocol ChannelSource: AnyObject, Sendable {
     var feed: ChannelFeed { get }
     /// - Throws: if the engine cannot have that name.
     func check(_ name: ChannelName) throws(DriverError)
-    /// Has what is sent to those names told, until `remove`. `done` is called once, on any thread.
-    /// - Throws: when the user listens to too many; `done` is not called then, and `remove` must not be.
+    /// Has what is sent to those names told, until `remove`. `done` is called at most once, on any thread.
+    /// - Returns: what `remove` takes.
+    /// - Throws: when the user listens to too many; `done` is not called then.
     func add(
         _ names: [ChannelName], for uid: UInt32,
         _ done: @escaping @Sendable (Result<ChannelStart, DriverError>) -> Void
-    ) throws(DriverError)
-    func remove(_ names: [ChannelName], for uid: UInt32)
+    ) throws(DriverError) -> UInt64
+    func remove(_ number: UInt64)
 }
 
 /// The messages of one database.

@@ -31,8 +31,12 @@ struct ChannelBook {
     /// Names that are not heard, or not wanted: only these need to be looked at.
     private var open: Set<ChannelName> = []
     private var counts: [UInt32: Int] = [:]
+    /// Names that are kept although nobody wants them.
+    private var unusedCount = 0
 
     static let countPerUserMax = 2_000
+    /// More names than that are not kept for those who come back.
+    static let unusedCountMax = 1_000
     /// For a client that comes back, in milliseconds.
     static let lingerMilliseconds: Int64 = 10_000
 
@@ -50,7 +54,7 @@ struct ChannelBook {
         for name in names {
             var entry = entries[name] ?? Entry()
             entry.useCount += 1
-            entry.unused = nil
+            if entry.unused.take() != nil { unusedCount -= 1 }
             entries[name] = entry
             if entry.isHeard { open.remove(name) } else { open.insert(name) }
         }
@@ -63,12 +67,23 @@ struct ChannelBook {
         for name in names {
             guard var entry = entries[name] else { continue }
             entry.useCount -= 1
+            if entry.useCount == 0, !entry.isHeard {
+                forget(name)
+                continue
+            }
             if entry.useCount == 0 {
-                entry.unused = now
+                let isKept = unusedCount < Self.unusedCountMax
+                entry.unused = isKept ? now : now.advanced(byMilliseconds: -Self.lingerMilliseconds)
+                unusedCount += 1
                 open.insert(name)
             }
             entries[name] = entry
         }
+    }
+
+    private mutating func forget(_ name: ChannelName) {
+        if entries.removeValue(forKey: name)?.unused != nil { unusedCount -= 1 }
+        open.remove(name)
     }
 
     /// What is to be changed now. Names that are to end are forgotten.
@@ -78,10 +93,9 @@ struct ChannelBook {
             guard let entry = entries[name] else { continue }
             if entry.useCount > 0 {
                 change.beginning.append(name)
-            } else if !entry.isHeard || (entry.unused.map { Self.isOver($0, at: now) } ?? false) {
-                if entry.isHeard { change.ending.append(name) }
-                entries[name] = nil
-                open.remove(name)
+            } else if let unused = entry.unused, Self.isOver(unused, at: now) {
+                change.ending.append(name)
+                forget(name)
             }
         }
         return change
@@ -99,7 +113,12 @@ struct ChannelBook {
     /// The server sends what is sent to those; `number` is that of the last event in the feed.
     mutating func didBegin(_ names: some Sequence<ChannelName>, number: UInt64) {
         for name in names {
-            guard var entry = entries[name] else { continue }
+            // One that nobody wants any more ends with the next change.
+            var entry = entries[name] ?? Entry(unused: MonotonicInstant(nanoseconds: .min))
+            if entries[name] == nil {
+                unusedCount += 1
+                open.insert(name)
+            }
             entry.isHeard = true
             if entry.completeSince == nil { entry.completeSince = number }
             entries[name] = entry
@@ -111,8 +130,7 @@ struct ChannelBook {
     mutating func didLose() {
         for (name, var entry) in entries {
             if entry.useCount == 0 {
-                entries[name] = nil
-                open.remove(name)
+                forget(name)
             } else {
                 entry.isHeard = false
                 entries[name] = entry

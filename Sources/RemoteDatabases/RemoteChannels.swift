@@ -11,18 +11,45 @@ internal import Synchronization
 final class RemoteChannels: ChannelSource {
     typealias Outcome = Result<ChannelStart, DriverError>
 
-    private struct Waiter {
+    private struct Subscription {
         var names: [ChannelName]
-        var done: @Sendable (Outcome) -> Void
+        var uid: UInt32
     }
+
+    private typealias Done = @Sendable (Outcome) -> Void
 
     private struct State {
         var book = ChannelBook()
-        var waiters: [Waiter] = []
+        var subscriptions: [UInt64: Subscription] = [:]
+        var lastNumber: UInt64 = 0
+        /// Those that are not told anything yet.
+        var waiters: [UInt64: Done] = [:]
         var hasThread = false
         /// Has the thread look at the book, once it has begun.
         var wake: (@Sendable () -> Void)?
         weak var database: RemoteDatabase?
+
+        mutating func takeWaiters() -> [Done] {
+            defer { waiters = [:] }
+            return Array(waiters.values)
+        }
+
+        /// Those who wait for nothing more, and what they are told.
+        mutating func takeReady(_ refusals: [ChannelName: DriverError], _ number: UInt64) -> [(Done, Outcome)] {
+            var ready: [(Done, Outcome)] = []
+            for (waiter, done) in waiters {
+                guard let names = subscriptions[waiter]?.names else { continue }
+                if let refusal = names.lazy.compactMap({ refusals[$0] }).first {
+                    ready.append((done, .failure(refusal)))
+                } else if let since = book.completeSince(names) {
+                    ready.append((done, .success(ChannelStart(number: number, completeSince: since))))
+                } else {
+                    continue
+                }
+                waiters[waiter] = nil
+            }
+            return ready
+        }
     }
 
     let feed = ChannelFeed()
@@ -50,15 +77,16 @@ final class RemoteChannels: ChannelSource {
 
     func add(
         _ names: [ChannelName], for uid: UInt32, _ done: @escaping @Sendable (Outcome) -> Void
-    ) throws(DriverError) {
+    ) throws(DriverError) -> UInt64 {
         enum Next { case refuse, start, wake(@Sendable () -> Void), wait }
-        let next = state.withLock { state -> Next in
-            guard state.book.add(names, for: uid) else { return .refuse }
-            state.waiters.append(Waiter(names: names, done: done))
-            if let wake = state.wake { return .wake(wake) }
-            if state.hasThread { return .wait }
-            state.hasThread = true
-            return .start
+        let (next, number) = state.withLock { state -> (Next, UInt64) in
+            guard state.book.add(names, for: uid) else { return (.refuse, 0) }
+            state.lastNumber += 1
+            state.subscriptions[state.lastNumber] = Subscription(names: names, uid: uid)
+            state.waiters[state.lastNumber] = done
+            if let wake = state.wake { return (.wake(wake), state.lastNumber) }
+            defer { state.hasThread = true }
+            return (state.hasThread ? .wait : .start, state.lastNumber)
         }
         switch next {
         case .refuse: throw Self.tooMany
@@ -66,11 +94,14 @@ final class RemoteChannels: ChannelSource {
         case .wake(let wake): wake()
         case .wait: break
         }
+        return number
     }
 
-    func remove(_ names: [ChannelName], for uid: UInt32) {
-        let wake = state.withLock { state in
-            state.book.remove(names, for: uid, at: .now)
+    func remove(_ number: UInt64) {
+        let wake = state.withLock { state -> (@Sendable () -> Void)? in
+            state.waiters[number] = nil
+            guard let subscription = state.subscriptions.removeValue(forKey: number) else { return nil }
+            state.book.remove(subscription.names, for: subscription.uid, at: .now)
             return state.wake
         }
         wake?()
@@ -91,13 +122,13 @@ final class RemoteChannels: ChannelSource {
         let waiters = state.withLock { state in
             (state.hasThread, state.wake) = (false, nil)
             state.book.didLose()
-            return state.waiters.takeAll()
+            return state.takeWaiters()
         }
         let failure = DriverError(
             .connectFailed, "The daemon has no room for a connection: \(error).", hint: "Try again later.",
             sqlState: "53300"
         ).with { $0.isRetryable = true }
-        for waiter in waiters { waiter.done(.failure(failure)) }
+        for done in waiters { done(.failure(failure)) }
     }
 
     /// The thread works, and `wake` has it look at the book.
@@ -125,28 +156,17 @@ final class RemoteChannels: ChannelSource {
 
     /// The server sends what is sent to the names that have begun, but for some.
     func didBegin(_ names: [ChannelName], refusals: [ChannelName: DriverError]) {
-        let ready = state.withLock { state -> [(Waiter, Outcome)] in
+        let ready = state.withLock { state -> [(Done, Outcome)] in
             let number = feed.number
             state.book.didBegin(names.lazy.filter { refusals[$0] == nil }, number: number)
-            var ready: [(Waiter, Outcome)] = []
-            state.waiters.removeAll { waiter in
-                if let refusal = waiter.names.lazy.compactMap({ refusals[$0] }).first {
-                    ready.append((waiter, .failure(refusal)))
-                } else if let since = state.book.completeSince(waiter.names) {
-                    ready.append((waiter, .success(ChannelStart(number: number, completeSince: since))))
-                } else {
-                    return false
-                }
-                return true
-            }
-            return ready
+            return state.takeReady(refusals, number)
         }
-        for (waiter, outcome) in ready { waiter.done(outcome) }
+        for (done, outcome) in ready { done(outcome) }
     }
 
     /// There is no connection.
     func fail(_ error: DriverError) {
-        for waiter in state.withLock({ $0.waiters.takeAll() }) { waiter.done(.failure(error)) }
+        for done in state.withLock({ $0.takeWaiters() }) { done(.failure(error)) }
     }
 
     // MARK: Errors
@@ -156,11 +176,4 @@ final class RemoteChannels: ChannelSource {
         "A user can listen to \(ChannelBook.countPerUserMax) channels of a database, and these would be more.",
         hint: "Cancel subscriptions that are not needed, or use a pattern where the engine has them.", sqlState: "53400"
     )
-}
-
-extension Array {
-    fileprivate mutating func takeAll() -> [Element] {
-        defer { self = [] }
-        return self
-    }
 }

@@ -45,7 +45,8 @@ final class ChannelLink: ListeningLink {
     /// Made at the start: what is refused before has registered nothing.
     private lazy var others = LoopChannels.of(source, on: context)
     private let charge: AccountCharge
-    private var uid: UInt32 = 0
+    /// The source's number for it.
+    private var number: UInt64 = 0
     private var stage = Stage.idle
     private var operation: Operation?
     private var queue = ChannelQueue()
@@ -81,7 +82,7 @@ final class ChannelLink: ListeningLink {
         do throws(DriverError) {
             // The loop keeps up with the feed before anything is told for this link.
             others.join()
-            try source.add(wish.names, for: owner.uid) { outcome in
+            number = try source.add(wish.names, for: owner.uid) { outcome in
                 mailbox.submit { here.wrapped.didBegin(outcome) }
             }
         } catch {
@@ -89,7 +90,6 @@ final class ChannelLink: ListeningLink {
             operation?.error = error
             return .ended
         }
-        uid = owner.uid
         self.operation = operation
         stage = .opening
         chargeQueue()
@@ -117,7 +117,7 @@ final class ChannelLink: ListeningLink {
         queue = ChannelQueue()
         charge.set(0)
         others.leave(self, wish.names)
-        source.remove(wish.names, for: uid)
+        source.remove(number)
     }
 
     // MARK: Beginning

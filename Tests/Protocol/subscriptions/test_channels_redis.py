@@ -207,7 +207,7 @@ def test_the_rights_of_the_servers_user_count(server, start_daemon):
     ({"relations": ["item"]}, "channels"),
     ({"patterns": []}, "patterns"),
     ({"patterns": [1]}, "patterns"),
-    ({"channels": ["x" * 1025]}, "1024 bytes"),
+    ({"channels": ["x" * 1025]}, "1,024 bytes"),
     ({"patterns": [""]}, "1024 bytes"),
     ({"patterns": ["x"], "relations": ["y"]}, "relations"),
     ({"patterns": ["x"], "delay_ms": 5}, "delay_ms"),
