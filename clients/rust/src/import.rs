@@ -55,7 +55,7 @@ pub struct RejectedLine {
 pub struct ImportedColumn {
     /// As in the table.
     pub name: String,
-    /// Of a column that is made, or that a dry run has found out.
+    /// Such as "integer" or "any", where it is known.
     pub type_name: Option<String>,
 }
 
