@@ -69,7 +69,7 @@ def test_many_rows(written):
 @needs_library
 @pytest.mark.parametrize("sql, wanted", [
     (counting(1_048_576, "x AS n"), "1,048,576 rows"),
-    ("SELECT replace(hex(zeroblob(20000)), '0', 'x') AS much", "row 1, column long: a text of more than 32,767 characters"),
+    ("SELECT replace(hex(zeroblob(20000)), '0', 'x') AS much", "row 1, column much: a text of more than 32,767 characters"),
     ("SELECT 1 AS n UNION ALL SELECT 'a' || char(0)", "row 2, column n: a text with a NUL character"),
     ("SELECT nonsense", "nonsense")])
 def test_what_has_no_place(served, tmp_path, sql, wanted):
