@@ -54,6 +54,8 @@ let package = Package(
         .target(name: "CEditLine"),
         // The user's own history, by SQLite, which is opened by the commands that need it.
         .target(name: "CHistoryStore"),
+        // Spreadsheets; the library is opened by the command that writes one.
+        .target(name: "CSpreadsheet"),
         .target(name: "CNumbers"),
         // How much of a loop's time and memory a client library may take.
         .target(name: "CSocketLimits", dependencies: ["CLinux"], exclude: ["DESIGN.md"]),
@@ -164,7 +166,7 @@ let package = Package(
             name: "litebase",
             dependencies: [
                 "LiteBaseClient", "WireProtocol", "SQLText", "LinuxSystem", "ByteBuffers", "CEditLine",
-                "CHistoryStore", argumentParser,
+                "CHistoryStore", "CSpreadsheet", argumentParser,
             ], exclude: ["DESIGN.md"], swiftSettings: lean),
 
         // Never part of a product.

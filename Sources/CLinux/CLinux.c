@@ -6,6 +6,7 @@
 #include <semaphore.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <linux/sockios.h>
 #include <malloc.h>
@@ -27,6 +28,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <sys/vfs.h>
 #include <time.h>
@@ -172,6 +174,14 @@ void clinux_write_out(int file, size_t byte_count)
     sync_file_range(
         file, start - LAG, (off_t)byte_count,
         SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+}
+
+ssize_t clinux_write_to_pipe(int pipe, const void *bytes, size_t byte_count)
+{
+    struct iovec part = {(void *)bytes, byte_count};
+    ssize_t count = pwritev2(pipe, &part, 1, -1, RWF_NOWAIT);
+    if (count >= 0 || errno != EOPNOTSUPP) return count;
+    return write(pipe, bytes, byte_count < PIPE_BUF ? byte_count : PIPE_BUF);
 }
 
 bool clinux_is_locked(int file)

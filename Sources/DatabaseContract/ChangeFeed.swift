@@ -13,6 +13,8 @@ public enum ChangeCoverage: String, Sendable {
     case allWriters = "all_writers"
     /// Every commit that the daemon makes.
     case daemonWriters = "daemon_writers"
+    /// Every message that is sent to the channels.
+    case channels
 }
 
 /// Why it cannot be told what has changed: whoever has read anything has to read it again.
@@ -25,8 +27,12 @@ public enum ChangeGap: String, Sendable {
     case replaced
     /// It is too long ago, or was told by another process.
     case positionUnknown = "position_unknown"
-    /// More relations have changed than are told at once.
+    /// More relations have changed than are told at once, or more messages have come than are kept for somebody.
     case tooMany = "too_many"
+    /// The connection to the server was lost; it is there again.
+    case connectionLost = "connection_lost"
+    /// A message was larger than any may be.
+    case tooLarge = "too_large"
 }
 
 /// Something that tells its changes.
@@ -63,10 +69,14 @@ public final class ChangeFeed: Sendable {
         var relations: [String]
         var changesSchema: Bool
         var gap: ChangeGap?
+
+        var byteCount: Int { relations.reduce(0) { $0 + MemoryLayout<String>.stride + $1.utf8.count } }
     }
 
     private struct State {
         var entries: [Entry] = []
+        /// Of their names.
+        var byteCount = 0
         var number: UInt64 = 0
         /// What was up to this number is not known any more.
         var forgottenNumber: UInt64 = 0
@@ -80,23 +90,22 @@ public final class ChangeFeed: Sendable {
     private let epoch = UInt64.random(in: .min ... .max)
 
     /// Entries that are kept; twice as many are there at most.
-    private static let entryCountMax = 1_024
-    /// Relations of one entry, and of all that are told at once.
+    private static let entryCountMax = 256
+    /// Of the names of all that are there, in bytes.
+    private static let byteCountMax = 1 << 20
+    /// Relations that are told at once.
     private static let relationCountMax = 1_000
 
     public init() {}
 
     // MARK: Telling
 
-    /// A commit is durable, and has changed those relations: from now on whoever asks is told.
+    /// A commit is durable, and has changed those relations, each once and with a few KiB of names: from now on whoever asks is told.
     public func tell(_ relations: [String], changesSchema: Bool, gap: ChangeGap? = nil) {
-        let isTooMany = relations.count > Self.relationCountMax
         let listeners = state.withLock { state in
             state.number += 1
-            Self.append(
-                Entry(
-                    number: state.number, relations: isTooMany ? [] : relations, changesSchema: changesSchema,
-                    gap: gap ?? (isTooMany ? .tooMany : nil)), to: &state)
+            let entry = Entry(number: state.number, relations: relations, changesSchema: changesSchema, gap: gap)
+            Self.append(entry, to: &state)
             return Array(state.listeners.values)
         }
         for wake in listeners { wake() }
@@ -113,9 +122,12 @@ public final class ChangeFeed: Sendable {
             return
         }
         state.entries.append(entry)
-        guard state.entries.count >= 2 * entryCountMax else { return }
-        state.forgottenNumber = state.entries[entryCountMax - 1].number
-        state.entries.removeFirst(entryCountMax)
+        state.byteCount += entry.byteCount
+        guard state.entries.count >= 2 * entryCountMax || state.byteCount > byteCountMax else { return }
+        let count = max(1, state.entries.count / 2)
+        state.forgottenNumber = state.entries[count - 1].number
+        state.byteCount -= state.entries[..<count].reduce(0) { $0 + $1.byteCount }
+        state.entries.removeFirst(count)
     }
 
     /// Nothing is told any more: what changes from now on is missed by everybody.
@@ -124,6 +136,7 @@ public final class ChangeFeed: Sendable {
             state.number += 1
             state.forgottenNumber = state.number
             state.entries = []
+            state.byteCount = 0
         }
     }
 

@@ -47,6 +47,8 @@ public protocol Database: AnyObject, Sendable {
     var contentNumber: UInt64 { get }
     /// What tells its changes; `nil` for a database that cannot.
     var changes: (any ChangeSource)? { get }
+    /// What tells messages of the server's channels; `nil` for a database that has none.
+    var channels: (any ChannelSource)? { get }
     /// Reports changes of the server's state that were held back before; to be called every few seconds.
     func tellServerChange()
     /// Makes an empty copy for the file that is to become the content of this database, which is open.
@@ -67,6 +69,7 @@ extension Database {
     public var serverState: ServerState? { nil }
     public var contentNumber: UInt64 { 0 }
     public var changes: (any ChangeSource)? { nil }
+    public var channels: (any ChannelSource)? { nil }
     public func tellServerChange() {}
     public func makeRestoredFile(byteCount: Int64?, for owner: LinkOwner) throws(DriverError) -> any RestoredFile {
         throw .noFileToRestore

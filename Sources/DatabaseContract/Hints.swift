@@ -27,4 +27,6 @@ public enum Remedy: Sendable, Equatable {
     case sendOneStatement
     /// Look which databases there are.
     case listDatabases
+    /// Subscribe to the channels.
+    case subscribeToChannels
 }

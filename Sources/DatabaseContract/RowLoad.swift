@@ -39,6 +39,33 @@ public final class RowLoad: @unchecked Sendable {
     }
 }
 
+/// How values stand in statements of an engine, where engines differ; numbers, `NULL` and text within single quotes are the same.
+public struct SQLLiterals: Sendable {
+    /// What precedes the hexadecimal digits of a blob, behind which a single quote follows.
+    public var blobStart: StaticString
+    /// Within quotes a backslash begins an escape: of itself, of NUL and of line ends.
+    public var escapesByBackslash: Bool
+    /// Text with a NUL, or that is not UTF-8, cannot stand within quotes, and text with a CR does not stand there safely, since
+    /// programs drop it before a line end: it is a blob that is cast.
+    public var castsUnusualText: Bool
+    public var infinity: StaticString
+    public var negativeInfinity: StaticString
+    public var nan: StaticString
+
+    public init(
+        blobStart: StaticString = "x'", escapesByBackslash: Bool = false, castsUnusualText: Bool = false,
+        infinity: StaticString = "'Infinity'", negativeInfinity: StaticString = "'-Infinity'",
+        nan: StaticString = "'NaN'"
+    ) {
+        self.blobStart = blobStart
+        self.escapesByBackslash = escapesByBackslash
+        self.castsUnusualText = castsUnusualText
+        self.infinity = infinity
+        self.negativeInfinity = negativeInfinity
+        self.nan = nan
+    }
+}
+
 /// How rows of a file get into a table of an engine.
 ///
 /// - Thread: any.
@@ -51,10 +78,14 @@ public protocol RowLoading: Sendable {
     var takesNumbers: Bool { get }
     /// Whether a transaction in which something has failed needs a savepoint to go on.
     var needsSavepoint: Bool { get }
+    /// Whether it has statements that take the bytes of a file as they are (`RunKind.copy`).
+    var copiesBytes: Bool { get }
     /// What begins a transaction that writes.
     var beginText: String { get }
     /// A name within the quotes of the engine.
     func quoted(_ name: String) -> String
+    /// How values stand in statements.
+    var literals: SQLLiterals { get }
     /// What the engine calls a type.
     func name(of type: ColumnType) -> String
     /// The statement of a run of so many rows; `table` and `columns` are within quotes.
@@ -66,6 +97,7 @@ extension RowLoading {
     public var tellsRefusedRow: Bool { false }
     public var needsSavepoint: Bool { false }
     public var takesNumbers: Bool { false }
+    public var copiesBytes: Bool { false }
 
     /// A name within quotes, those of its own doubled.
     package func quoted(_ name: String, in quote: UInt8) -> String {

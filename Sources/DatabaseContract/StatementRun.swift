@@ -89,6 +89,8 @@ public enum RunKind: Sendable {
     case backup
     /// Writes rows of a file into a table; the text is that of the engine's `RowLoading`. Only of an engine whose runs write blocks.
     case load(RowLoad)
+    /// Runs a statement that takes bytes of a file as they are (COPY FROM STDIN), of an engine whose `RowLoading` has one.
+    case copy(CopyInput)
     /// Gives the database the content of a file that its `Database` has made and that was checked; without a statement. Everybody
     /// sees the former content until its end, and the new one then.
     case restore(any RestoredFile)

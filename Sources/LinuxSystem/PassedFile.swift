@@ -36,10 +36,8 @@ public final class PassedFile: Sendable {
 
     private enum Kind { case regular, pipe }
 
-    /// The most bytes of one write into a file: between two of them, `stop` is noticed.
+    /// The most bytes of one write: between two of them, `stop` is noticed.
     private static let writeByteCountMax = 1 << 20
-    /// A pipe that is writable for poll(2) has room for so many bytes (PIPE_BUF in pipe(7)), unless others write into it.
-    private static let pipeByteCountMax = 4_096
     /// How long a pipe may have no room before `stop` is looked at again.
     private static let pollMilliseconds: Int32 = 100
 
@@ -140,8 +138,10 @@ public final class PassedFile: Sendable {
         while !rest.isEmpty {
             if mustStop.load(ordering: .relaxed) { throw .stopped }
             if isPipe, try !hasRoom() { continue }
-            let count = Glibc.write(
-                number, rest.baseAddress, min(rest.count, isPipe ? Self.pipeByteCountMax : Self.writeByteCountMax))
+            let part = min(rest.count, Self.writeByteCountMax)
+            let count =
+                isPipe
+                ? clinux_write_to_pipe(number, rest.baseAddress, part) : Glibc.write(number, rest.baseAddress, part)
             if count > 0 {
                 rest = UnsafeRawBufferPointer(rebasing: rest[count...])
                 if reachesDisk, !isPipe { clinux_write_out(number, count) }

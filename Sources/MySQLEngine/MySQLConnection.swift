@@ -135,6 +135,7 @@ final class MySQLConnection: ServerConnection {
         case .batch(let isAtomic): try beginBatch(run, isAtomic: isAtomic)
         case .backup: throw .noFileToCopy
         case .restore: throw .noFileToRestore
+        case .copy: throw .noCopy
         case .load: throw .noTables
         }
     }

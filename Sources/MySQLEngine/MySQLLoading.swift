@@ -11,6 +11,8 @@ struct MySQLLoading: RowLoading {
     var statementValueCountMax: Int? { 4_000 }
     var beginText: String { "START TRANSACTION" }
 
+    var literals: SQLLiterals { SQLLiterals(escapesByBackslash: true) }
+
     func quoted(_ name: String) -> String { quoted(name, in: UInt8(ascii: "`")) }
 
     func name(of type: ColumnType) -> String {

@@ -1,4 +1,5 @@
-// COPY FROM STDIN of rows that the daemon has: in libpq it does not exist in pipeline mode, which the connection leaves for it.
+// COPY FROM STDIN, of rows that the daemon has or of bytes as they come: in libpq it does not exist in pipeline mode, which the
+// connection leaves for it.
 //
 // Source: https://www.postgresql.org/docs/15/libpq-copy.html
 
@@ -10,7 +11,13 @@ internal import RemoteDatabases
 
 /// A COPY that is under way.
 struct PostgreSQLCopy: ~Copyable {
-    let load: RowLoad
+    private enum Origin {
+        case rows(RowLoad)
+        /// Bytes of a client, a piece at a time.
+        case input(CopyInput)
+    }
+
+    private let origin: Origin
     fileprivate var text = CopyText()
     fileprivate var sentCount = 0
     fileprivate var phase = Phase.asked
@@ -28,20 +35,48 @@ struct PostgreSQLCopy: ~Copyable {
     fileprivate static let loopByteCountMax = 32 << 10
 
     init(_ load: RowLoad) {
-        self.load = load
+        origin = .rows(load)
+        load.restart()
         text.append(load)
+    }
+
+    init(_ input: CopyInput) {
+        origin = .input(input)
+        takeInput()
+    }
+
+    /// Whether nothing follows the bytes that it has.
+    fileprivate var isLast: Bool {
+        switch origin {
+        case .rows: true
+        case .input(let input): input.isLast && input.bytes.isEmpty
+        }
+    }
+
+    /// Takes what its owner has put there; what it had was sent.
+    fileprivate mutating func takeInput() {
+        guard case .input(let input) = origin else { return }
+        swap(&text.bytes, &input.bytes)
+        input.bytes.removeAll()
+        sentCount = 0
+    }
+
+    fileprivate var hasInput: Bool {
+        if case .input(let input) = origin { !input.bytes.isEmpty } else { false }
+    }
+
+    fileprivate func noteDone() {
+        if case .rows(let load) = origin { load.noteAll() }
     }
 }
 
 extension PostgreSQLConnection {
-    func sendCopy(_ run: StatementRun) throws(DriverError) {
-        guard case .load(let load) = run.kind else { preconditionFailure("a run without rows is no COPY") }
-        load.restart()
+    func sendCopy(_ run: StatementRun, _ copy: consuming PostgreSQLCopy) throws(DriverError) {
         guard libpq.PQexitPipelineMode(handle) == 1 else { throw lostError }
         current.effect.noteSent(transaction == .none ? .commits : .changes)
         parameters.fill([])
         guard parameters.send(handle, run.sql) == 1 else { throw lostError }
-        copy = PostgreSQLCopy(load)
+        self.copy = .some(copy)
         mustFlush = flush() != 0
     }
 
@@ -70,12 +105,15 @@ extension PostgreSQLConnection {
     private func putRows() -> Progress? {
         while case .sending? = copy?.phase {
             if mustFlush { return .waiting([.readable, .writable]) }
+            if copy?.sentCount == copy?.text.bytes.count, copy?.hasInput == true { copy?.takeInput() }
             let (sent, count) = (copy?.sentCount ?? 0, copy?.text.bytes.count ?? 0)
+            // Of a run that nobody waits for nothing more is wanted.
+            let isStopped = run.map { $0.stopReason != nil } ?? true
+            if !isStopped, sent == count, copy?.isLast == false { return .full }
             if !absence.isAway, count - sent > PostgreSQLCopy.loopByteCountMax { return .heavy }
-            if run?.stopReason != nil || sent == count {
+            if isStopped || sent == count {
                 // The server undoes what it has if it is told of an error.
-                let isWhole = sent == count
-                guard libpq.PQputCopyEnd(handle, isWhole ? nil : "stopped") == 1 else { return lost() }
+                guard libpq.PQputCopyEnd(handle, isStopped ? "stopped" : nil) == 1 else { return lost() }
                 copy?.phase = .sent
             } else {
                 let piece = min(PostgreSQLCopy.pieceByteCount, count - sent)
@@ -100,7 +138,7 @@ extension PostgreSQLConnection {
         if transaction == .none { current.effect.confirm() }
         var summary = StatementSummary()
         summary.rowsAffected = tag.count
-        if let load = copy?.load { load.doneCount = load.rows.count }
+        copy?.noteDone()
         needsReset = true
         noteDone(summary, nil)
     }

@@ -63,7 +63,13 @@ extension PostgreSQLConnection {
             }
             return .trouble(error, isConnected: libpq.PQstatus(handle) == CONNECTION_OK)
         }
-        return .failure(error.with { explainPlaceholders(&$0) })
+        return .failure(
+            error.with {
+                explainPlaceholders(&$0)
+                if case .copy? = run?.kind, let context = PostgreSQLErrors.context(result) {
+                    $0.detail = [$0.detail, context].compactMap(\.self).joined(separator: " ")
+                }
+            })
     }
 
     /// What other engines take for a placeholder is an operator here, and its error says nothing of that.

@@ -123,7 +123,8 @@ final class PostgreSQLConnection: ServerConnection {
         case .batch(let isAtomic): try beginBatch(run, isAtomic: isAtomic)
         case .backup: throw .noFileToCopy
         case .restore: throw .noFileToRestore
-        case .load: try sendCopy(run)
+        case .load(let load): try sendCopy(run, PostgreSQLCopy(load))
+        case .copy(let input): try sendCopy(run, PostgreSQLCopy(input))
         }
         activate()
     }

@@ -38,6 +38,11 @@ struct PostgreSQLDriver: RemoteDriver {
         case .batch: return
         // The text is ours.
         case .load: return mode.isReadOnly ? try refuseToLoad() : ()
+        case .copy:
+            if mode.isReadOnly { try refuseToLoad() }
+            // Of nothing else it is known how its answers are taken.
+            guard mode.isSession, CopyStatement.takesInput(Array(run.sql)) else { throw .noCopy }
+            return
         case .statement, .describe, .backup, .restore: break
         }
         if case .describe = run.kind {
@@ -92,9 +97,7 @@ struct PostgreSQLDriver: RemoteDriver {
         if kind == .listen {
             throw DriverError(
                 .databaseError, "LISTEN is not supported: no notification would reach the client.",
-                hint:
-                    "Listen over a connection of your own to the server, or ask for changes by a query; NOTIFY works.",
-                sqlState: "0A000")
+                remedy: .subscribeToChannels, sqlState: "0A000")
         }
         if kind == .copy {
             throw DriverError(

@@ -20,6 +20,7 @@ enum PostgreSQLErrors {
         static let detail = CPOSTGRESQL_DETAIL
         static let hint = CPOSTGRESQL_HINT
         static let position = CPOSTGRESQL_POSITION
+        static let context = CPOSTGRESQL_CONTEXT
     }
 
     /// The error of a result, with its place in `sql`.
@@ -41,6 +42,9 @@ enum PostgreSQLErrors {
         }
         return DriverError(details)
     }
+
+    /// Where the server was: of a COPY, in which line of its data.
+    static func context(_ result: OpaquePointer) -> String? { field(result, Field.context) }
 
     /// Not the client's own timeout, which is the daemon's.
     private static let statementTimeoutHint =

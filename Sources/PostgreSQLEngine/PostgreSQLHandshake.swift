@@ -15,7 +15,7 @@ internal import RemoteDatabases
 ///
 /// - Thread: one that may block.
 final class PostgreSQLHandshake {
-    private var handle: OpaquePointer?
+    private(set) var handle: OpaquePointer?
     private let place: PostgreSQLLocation
     private let limitMilliseconds: Int64
     private var deadline = MonotonicInstant.now
@@ -161,21 +161,47 @@ final class PostgreSQLHandshake {
     func ask(_ sql: UnsafePointer<CChar>, _ take: (OpaquePointer) -> Void) throws(DriverError) -> Bool {
         guard let handle, libpq.PQsendQueryParams(handle, sql, 0, nil, nil, nil, nil, 0) == 1 else { throw failed() }
         _ = libpq.PQsetSingleRowMode(handle)
+        return try receive(handle, take) == .done
+    }
+
+    /// Has the server execute statements that have no rows, in one transaction.
+    /// - Returns: the server's error.
+    func execute(_ sql: String) throws(DriverError) -> DriverError? {
+        deadline = .now.advanced(byMilliseconds: limitMilliseconds)
+        readByteCount = 0
+        guard let handle, libpq.PQsendQuery(handle, sql) == 1 else { throw failed() }
+        var refusal: DriverError?
+        _ = try receive(
+            handle,
+            refuse: { result in
+                var text = sql
+                refusal = text.withUTF8 { PostgreSQLErrors.error(result, sql: UnsafeRawBufferPointer($0)) }
+            }, { _ in })
+        return refusal
+    }
+
+    private enum Answer { case none, refused, done }
+
+    private func receive(
+        _ handle: OpaquePointer, refuse: (OpaquePointer) -> Void = { _ in }, _ take: (OpaquePointer) -> Void
+    ) throws(DriverError) -> Answer {
         while true {
             let state = libpq.PQflush(handle)
             guard state >= 0 else { throw failed() }
             if state == 0 { break }
             try readMore(handle, [.readable, .writable])
         }
-        var isAnswered = false
+        var answer = Answer.none
         while true {
             while libpq.PQisBusy(handle) != 0 { try readMore(handle, .readable) }
-            guard let result = libpq.PQgetResult(handle) else { return isAnswered }
+            guard let result = libpq.PQgetResult(handle) else { return answer }
             defer { libpq.PQclear(result) }
             switch libpq.PQresultStatus(result) {
             case PGRES_SINGLE_TUPLE: take(result)
-            case PGRES_TUPLES_OK, PGRES_COMMAND_OK: isAnswered = true
-            case PGRES_FATAL_ERROR where libpq.PQstatus(handle) == CONNECTION_OK: isAnswered = false
+            case PGRES_TUPLES_OK, PGRES_COMMAND_OK: answer = .done
+            case PGRES_FATAL_ERROR where libpq.PQstatus(handle) == CONNECTION_OK:
+                refuse(result)
+                answer = .refused
             // COPY, of which there would be no end.
             default: throw failed()
             }
@@ -216,7 +242,8 @@ final class PostgreSQLHandshake {
 
     // MARK: Errors
 
-    private func failed() -> DriverError {
+    /// The connection is of no use any more.
+    func failed() -> DriverError {
         failed(handle.flatMap { libpq.PQerrorMessage($0) }.map { PostgreSQLText.clipped($0) } ?? "out of memory")
     }
 
@@ -228,7 +255,7 @@ final class PostgreSQLHandshake {
         silent.append("connection to server at \(place), port \(text(libpq.PQport(handle))) failed: timeout expired")
     }
 
-    private func failed(_ reason: String) -> DriverError {
+    func failed(_ reason: String) -> DriverError {
         let refusal = PostgreSQLRefusal(reason)
         return refusal.error(
             detail: (silent + (refusal.detail.isEmpty ? [] : [refusal.detail])).joined(separator: "; "))

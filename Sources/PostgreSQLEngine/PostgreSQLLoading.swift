@@ -7,7 +7,10 @@ internal import Tabular
 
 struct PostgreSQLLoading: RowLoading {
     var needsSavepoint: Bool { true }
+    var copiesBytes: Bool { true }
     var beginText: String { "BEGIN" }
+
+    var literals: SQLLiterals { SQLLiterals(blobStart: "'\\x") }
 
     func quoted(_ name: String) -> String { quoted(name, in: UInt8(ascii: "\"")) }
 
@@ -29,7 +32,7 @@ struct PostgreSQLLoading: RowLoading {
 /// Writes rows in the text format of COPY.
 /// - Source: https://www.postgresql.org/docs/15/sql-copy.html, File Formats
 struct CopyText: ~Copyable {
-    private(set) var bytes = ByteBuffer()
+    var bytes = ByteBuffer()
 
     mutating func append(_ load: RowLoad) {
         let rows = load.block.view

@@ -159,8 +159,9 @@ struct RedisCommand {
         hint: "Send it in parts, or as a batch.", sqlState: "54000")
 
     static let noMessages = DriverError(
-        .databaseError, "Messages of subscriptions and MONITOR are not carried by the protocol.",
-        hint: "Use a stream (XADD, XREAD BLOCK) or a list (LPUSH, BRPOP).", sqlState: "0A000")
+        .databaseError, "Messages of channels and of MONITOR do not come as replies to a command.",
+        hint: "A stream (XADD, XREAD BLOCK) or a list (LPUSH, BRPOP) keeps them for those who are away.",
+        remedy: .subscribeToChannels, sqlState: "0A000")
 
     static let ownConnection = DriverError(
         .databaseError, "The command would change what the daemon itself needs of its connection.",

@@ -49,7 +49,7 @@ struct RedisDriver: RemoteDriver {
         }
     }
 
-    private func greet(password: String?, limit: Int64) throws(DriverError) -> RedisHandshake {
+    func greet(password: String?, limit: Int64) throws(DriverError) -> RedisHandshake {
         try RedisLibrary.load()
         let handshake = try RedisHandshake(place, limitMilliseconds: limit)
         try handshake.greet(user: place.user, password: password ?? place.password)

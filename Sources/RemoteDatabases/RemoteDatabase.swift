@@ -20,12 +20,13 @@ public final class RemoteDatabase: Database {
     private let login: Int
     private let shards = Mutex<[ObjectIdentifier: ConnectionPool.ShardReference]>([:])
     private let watch = Mutex(ServerWatch())
+    private let messages: RemoteChannels?
 
     public var engine: Engine { driver.engine }
     public var location: any DatabaseLocation { driver.location }
     public let isReadOnly: Bool
     public var isVolatile: Bool { false }
-    public var poolLoad: PoolLoad? { pool.load }
+    public var channels: (any ChannelSource)? { messages }
     public var serverState: ServerState? { watch.withLock { $0.state } }
     /// Its name in the log.
     var label: String { name.isEmpty ? driver.label : name }
@@ -54,9 +55,21 @@ public final class RemoteDatabase: Database {
         login = log.join()
         pool = ConnectionPool(connectionCountMax: settings.connectionCountMax)
         connectors = WorkerPool(threadCountMax: min(32, settings.connectionCountMax))
+        messages = (driver as? any ChannelDriver).map(RemoteChannels.init)
+        messages?.belong(to: self)
     }
 
     deinit { log.leave(login) }
+
+    /// With the connection for messages, which is none of the pool's and may be there beyond the limit.
+    public var poolLoad: PoolLoad? {
+        var load = pool.load
+        if messages?.isConnected == true {
+            load.openCount += 1
+            load.inUseCount += 1
+        }
+        return load
+    }
 
     public func makeSharedLink(_ context: DriverContext) -> any DatabaseLink { PooledLink(shard(for: context)) }
 

@@ -8,7 +8,7 @@
 /// A statement ends at a semicolon outside of quotes, comments and bodies. Pieces that contain only white space and
 /// comments are dropped, and so are the lines that dumps have for their own clients: MySQL's `DELIMITER`, which is
 /// obeyed, and psql's `\restrict`. The data lines after PostgreSQL's `COPY … FROM STDIN` belong to it, up to the line
-/// `\.`, and are dropped with it.
+/// `\.`: `takeData` has them, or else they are dropped with it.
 /// - Cost: one pass over the bytes; keeps only the statement that is not complete.
 /// - Source: https://www.sqlite.org/c3ref/complete.html; PostgreSQL, "Lexical Structure" and psql(1);
 ///   https://mariadb.com/kb/en/delimiters/
@@ -425,26 +425,72 @@ extension StatementSplitter {
 extension StatementSplitter {
     /// Remembers that data follows, where it does.
     private mutating func kind(of statement: [UInt8]) -> Kind {
-        var words = PlainWords(statement)
-        guard words.next() == "copy" else { return .sql }
-        var word = words.next()
-        while let known = word {
-            word = words.next()
-            guard known == "from", word == "stdin" else { continue }
-            (dataLine, isFirstDataLine) = ([], true)
-            return .copyFromInput
+        guard CopyStatement.takesInput(statement) else { return .sql }
+        (dataLine, isFirstDataLine) = ([], true)
+        return .copyFromInput
+    }
+
+    /// Whether what comes next is data of a COPY.
+    public var isInData: Bool { dataLine != nil }
+
+    /// Takes data from `rest`, up to the end of them or of `rest`.
+    /// - Returns: the data lines as they are, without the line `\.` behind them; whether that has come. Up to three bytes may be held
+    ///   back until it is known whether they are that line.
+    public mutating func takeData(_ rest: inout ArraySlice<UInt8>) -> (bytes: [UInt8], isEnd: Bool) {
+        var bytes: [UInt8] = []
+        while dataLine != nil, let end = rest.firstIndex(of: UInt8(ascii: "\n")) ?? lastIndex(of: rest) {
+            let piece = rest[...end]
+            rest = rest[(end + 1)...]
+            let isWhole = piece.last == UInt8(ascii: "\n")
+            if isWhole { line += 1 }
+            if isFirstDataLine {
+                isFirstDataLine = !isWhole
+            } else {
+                takeData(piece, isWhole: isWhole, into: &bytes)
+            }
         }
-        return .sql
+        return (bytes, dataLine == nil)
+    }
+
+    private func lastIndex(of rest: ArraySlice<UInt8>) -> Int? { rest.isEmpty ? nil : rest.endIndex - 1 }
+
+    /// Takes a piece of a data line. `dataLine` has its beginning while it may be the last one; a longer one is marked by 4 bytes.
+    private mutating func takeData(_ piece: ArraySlice<UInt8>, isWhole: Bool, into bytes: inout [UInt8]) {
+        let held = dataLine ?? []
+        if held.count >= Self.dataMarkByteCount {
+            bytes += piece
+            dataLine = isWhole ? [] : held
+            return
+        }
+        let known = held + piece.prefix(Self.dataMarkByteCount)
+        if isWhole, held.count + piece.count <= Self.dataMarkByteCount, Self.isDataEnd(known.dropLast()) {
+            dataLine = nil
+        } else if isWhole {
+            bytes += held
+            bytes += piece
+            dataLine = []
+        } else if held.count + piece.count < Self.dataMarkByteCount, "\\.\r".utf8.starts(with: known) {
+            dataLine = known
+        } else {
+            bytes += held
+            bytes += piece
+            dataLine = [UInt8](repeating: 0, count: Self.dataMarkByteCount)
+        }
+    }
+
+    /// Of the longest line that ends data, with its line end.
+    private static let dataMarkByteCount = 4
+
+    private static func isDataEnd(_ line: some Sequence<UInt8>) -> Bool {
+        line.elementsEqual("\\.".utf8) || line.elementsEqual("\\.\r".utf8)
     }
 
     private mutating func skipData(_ byte: UInt8) {
         guard byte == UInt8(ascii: "\n") else {
-            if let count = dataLine?.count, count < 4 { dataLine?.append(byte) }
+            if let count = dataLine?.count, count < Self.dataMarkByteCount { dataLine?.append(byte) }
             return
         }
-        let line = dataLine ?? []
-        let isEnd = line.elementsEqual("\\.".utf8) || line.elementsEqual("\\.\r".utf8)
-        dataLine = isEnd && !isFirstDataLine ? nil : []
+        dataLine = Self.isDataEnd(dataLine ?? []) && !isFirstDataLine ? nil : []
         isFirstDataLine = false
     }
 }

@@ -15,12 +15,18 @@ internal import Glibc
 internal import LinuxSystem
 internal import Synchronization
 
-/// What one statement changes, of the main database.
+/// What one statement changes, or those of a transaction, of the main database. Names are as long as a client likes: with many
+/// bytes of them it is only known that there are too many.
 struct StatementChanges {
     private(set) var relations: [String] = []
     private(set) var changesSchema = false
+    private(set) var areTooMany = false
+    private var byteCount = 0
 
-    var isEmpty: Bool { relations.isEmpty && !changesSchema }
+    /// Of names, in bytes.
+    private static let byteCountMax = 16 << 10
+
+    var isEmpty: Bool { relations.isEmpty && !changesSchema && !areTooMany }
 
     /// Rows of a table are inserted, updated or deleted.
     mutating func note(rowsOf table: UnsafePointer<CChar>?, _ schema: UnsafePointer<CChar>?) {
@@ -49,12 +55,26 @@ struct StatementChanges {
 
     mutating func add(_ more: StatementChanges) {
         changesSchema = changesSchema || more.changesSchema
-        for relation in more.relations where !relations.contains(relation) { relations.append(relation) }
+        if more.areTooMany { giveUp() }
+        for relation in more.relations { add(relation) }
     }
 
     mutating func removeAll() {
         relations.removeAll(keepingCapacity: true)
         changesSchema = false
+        areTooMany = false
+        byteCount = 0
+    }
+
+    private mutating func giveUp() {
+        areTooMany = true
+        relations = []
+    }
+
+    private mutating func add(_ relation: String) {
+        guard !areTooMany, relations.last != relation, !relations.contains(relation) else { return }
+        byteCount += MemoryLayout<String>.stride + relation.utf8.count
+        if byteCount > Self.byteCountMax { giveUp() } else { relations.append(relation) }
     }
 
     private static func isMain(_ schema: UnsafePointer<CChar>?) -> Bool {
@@ -63,20 +83,24 @@ struct StatementChanges {
 
     /// SQLite asks for each column.
     private mutating func add(_ name: UnsafePointer<CChar>) {
-        let name = String(cString: name)
-        if relations.last != name, !relations.contains(name) { relations.append(name) }
+        if areTooMany { return }
+        if boundedByteCount(of: name, Self.byteCountMax) == Self.byteCountMax {
+            giveUp()
+        } else {
+            add(String(cString: name))
+        }
     }
 }
 
 /// What a connection's open transaction has changed so far.
 struct UncommittedChanges {
     var changes = StatementChanges()
-    /// Statements that ran when nobody listened.
-    var hasUnnoted = false
+    /// Why it is not known what all has changed.
+    var gap: ChangeGap?
 
     mutating func removeAll() {
         if !changes.isEmpty { changes.removeAll() }
-        hasUnnoted = false
+        gap = nil
     }
 }
 
@@ -85,7 +109,7 @@ extension SQLiteConnection {
     func noteChanges(by statement: CachedStatement) {
         guard let changes = options.changes, !statement.isReadOnly else { return }
         guard changes.isWatched else {
-            uncommitted.hasUnnoted = true
+            uncommitted.gap = .begunBefore
             return
         }
         // What is found while SQLite prepares it again is added to an empty list.
@@ -164,7 +188,7 @@ final class SQLiteChanges: ChangeSource {
     /// A connection has committed those changes, in so many transactions.
     func tell(_ changes: UncommittedChanges, _ commitCount: UInt64, on connection: SQLiteConnection) {
         guard isWatched else { return }
-        var gap: ChangeGap? = changes.hasUnnoted ? .begunBefore : nil
+        var gap = changes.gap
         if let counter = connection.changeCounter {
             let isAlone = state.withLock { state in
                 guard let known = state.counter else { return true }
@@ -173,6 +197,7 @@ final class SQLiteChanges: ChangeSource {
             }
             if !isAlone || connection.hasAttachedFiles { gap = gap ?? .otherProgram }
         }
+        if changes.changes.areTooMany { gap = gap ?? .tooMany }
         guard gap != nil || !changes.changes.isEmpty else { return }
         feed.tell(changes.changes.relations, changesSchema: changes.changes.changesSchema, gap: gap)
     }

@@ -340,7 +340,7 @@ class SQLiteLink: EventSource {
         execution.isBatch =
             switch execution.run.kind {
             case .batch, .load, .restore: true
-            case .statement, .describe, .backup: false
+            case .statement, .describe, .backup, .copy: false
             }
         execution.claim.release()
         lastToken += 1

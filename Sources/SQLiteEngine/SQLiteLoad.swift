@@ -12,6 +12,11 @@ struct SQLiteLoading: RowLoading {
     var takesNumbers: Bool { true }
     var beginText: String { "BEGIN IMMEDIATE" }
 
+    /// A literal that is too large is an infinity; there is no NaN.
+    var literals: SQLLiterals {
+        SQLLiterals(castsUnusualText: true, infinity: "9e999", negativeInfinity: "-9e999", nan: "NULL")
+    }
+
     func quoted(_ name: String) -> String { quoted(name, in: UInt8(ascii: "\"")) }
 
     func name(of type: ColumnType) -> String {

@@ -53,6 +53,8 @@ struct SQLiteRestore {
         }
         // What has not come to its end is undone here.
         let end = sqlite3_backup_finish(backup)
+        connection.uncommitted.gap = .replaced
+        connection.tellChanges(since: commitCount)
         if result == SQLITE_DONE, end == SQLITE_OK { return emptyLog() }
         if let reason = run.stopReason, commitCount == litebase_sqlite3_commits() { throw .stopped(reason) }
         throw error(end == SQLITE_OK ? result : end, commitCount)

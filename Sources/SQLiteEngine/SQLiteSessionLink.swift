@@ -111,6 +111,7 @@ public final class SQLiteSessionLink: DatabaseLink {
                 execution.connection = connection
                 return isReadOnly ? end(execution, .sessionReadOnly) : enqueueWrite(execution)
             case .restore: return end(execution, .restoreInSession)
+            case .copy: return end(execution, .noCopy)
             case .statement, .describe, .backup: break
             }
             if lastTransaction != .none, isSchemaInDoubt || !connection.hasSnapshotOfEachFile {
@@ -185,7 +186,7 @@ public final class SQLiteSessionLink: DatabaseLink {
                 return runAsWriter(execution, connection, in: context.promptWorkers) {
                     SQLiteLoad(execution, connection, load).run()
                 }
-            case .statement, .describe, .backup, .restore: return runWriteOnWorker(execution)
+            case .statement, .describe, .backup, .restore, .copy: return runWriteOnWorker(execution)
             }
         }
 

@@ -95,6 +95,7 @@ public final class SQLiteSharedLink: DatabaseLink {
                 reader.noteUse()
                 if mayOnlyRead(execution) { return end(execution, Self.readOnlyBatch) }
                 return enqueueWrite(execution)
+            case .copy: return end(execution, .noCopy)
             case .statement, .describe, .backup: break
             }
             if case .backup = execution.run.kind {

@@ -69,7 +69,7 @@ final class SQLiteWriter: @unchecked Sendable {
         case .load(let load): SQLiteLoad(execution, connection, load).run()
         case .restore(let file): SQLiteRestore(execution, connection, file).run()
         // Done where the request was received.
-        case .describe, .backup: break
+        case .describe, .backup, .copy: break
         }
         rollBackLeftovers()
     }

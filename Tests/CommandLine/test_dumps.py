@@ -6,6 +6,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
+from urllib.parse import quote
 
 import pytest
 
@@ -282,6 +283,20 @@ CREATE AGGREGATE longest(text) (SFUNC = textcat, STYPE = text);
 COMMENT ON TABLE plain IS '/* ; -- ''';
 GRANT SELECT ON plain TO PUBLIC;
 INSERT INTO parted VALUES ('2026-01-01', 1), ('2026-01-02', NULL);
+CREATE TABLE many(id bigint PRIMARY KEY, said text, raw bytea);
+INSERT INTO many SELECT i, CASE WHEN i % 7 = 0 THEN NULL WHEN i % 5 = 0 THEN '' WHEN i % 3 = 0 THEN E'\\.' ELSE repeat(E'tab\tline\n\\', i % 9) END,
+    decode(md5(i::text), 'hex') FROM generate_series(1, 200000) i;
+CREATE TABLE nothing(a int, b text);
+CREATE TABLE bare();
+INSERT INTO bare DEFAULT VALUES;
+CREATE TABLE every(a smallint, b real, c money, d char(5), e varchar(9), f date, g time, h timetz, i timestamp, k interval, l boolean, m point, n box, o path,
+    p polygon, q circle, r line, s lseg, t inet, u cidr, v macaddr, w uuid, x xml, y json, z tsvector, aa tsquery, ab int8range, ac nummultirange, ad oid,
+    ae name, af "char", ag bit(3), ah int[][], ai pg_lsn);
+INSERT INTO every VALUES (-32768, 'NaN', 1.5, 'a', E'\\N', 'infinity', '23:59:59.999999', '01:02:03+04', '-infinity', '-1 mon 3 days', true, '(1,2)', '(1,2),(3,4)',
+    '[(1,2),(3,4)]', '((1,2),(3,4))', '<(1,2),3>', '{1,2,3}', '[(1,2),(3,4)]', '::1/64', '10.0.0.0/8', '08:00:2b:01:02:03', '00000000-0000-0000-0000-000000000001',
+    '<a b="c">\</a>', '{"a" : "\u00e9\\n"}', 'a:1 ''b c'':2', 'a & !b', '[1,5)', '{[1.5,2],(3,)}', 4294967295, 'n', '\', B'101', '{{1,2},{3,NULL}}', '16/B374D848'),
+    (NULL, 'Infinity', NULL, '', '', NULL, NULL, NULL, NULL, NULL, false, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+    'empty', '{}', 0, '', '', NULL, '{}', NULL);
 """
 
 
@@ -316,9 +331,12 @@ def objects(postgresql, database):
     return [line for line in schema.split("\n") if not line.startswith(("\\restrict", "\\unrestrict"))], sums
 
 
-@pytest.mark.parametrize("way, options", [(way, ["--inserts"]) for way in WAYS] + [("query", options) for options in (
-    ["--column-inserts"], ["--inserts", "--clean", "--if-exists"], ["--rows-per-insert=5"], ["--inserts", "--quote-all-identifiers"],
-    ["--inserts", "--disable-triggers", "--no-comments"], ["--inserts", "--no-owner", "--no-privileges"], ["--inserts", "--encoding=UTF8"])])
+@pytest.mark.parametrize("way, options", [(way, options) for way in WAYS for options in ([], ["--inserts", "--exclude-table-data=many"])]
+                         + [("query", options) for options in (
+    ["--disable-triggers"], ["--quote-all-identifiers", "--clean", "--if-exists"], ["--load-via-partition-root"], ["--no-owner", "--no-privileges"],
+    ["--encoding=UTF8"], ["--column-inserts", "--exclude-table-data=many"], ["--rows-per-insert=5000"],
+    ["--inserts", "--quote-all-identifiers", "--exclude-table-data=many"],
+    ["--inserts", "--disable-triggers", "--no-comments", "--exclude-table-data=many"])])
 def test_postgresqls_dump(postgresql, tmp_path, way, options):
     script = dumped(postgresql, "pg_dump", *options, "first")
     for name in ("native", "second"):
@@ -337,8 +355,7 @@ def test_postgresqls_dump(postgresql, tmp_path, way, options):
 
 @pytest.mark.parametrize("way", ["query <", ".read"])
 @pytest.mark.parametrize("program, options, reason", [
-    ("pg_dump", ["first"], b"COPY"), ("pg_dump", ["--inserts", "--create", "first"], b"connect"), ("pg_dumpall", ["--inserts"], b"connect"),
-    ("pg_dumpall", [], b"connect")])
+    ("pg_dump", ["--create", "first"], b"connect"), ("pg_dumpall", [], b"connect")])
 def test_what_is_refused_is_refused_before_anything_was_changed(postgresql, tmp_path, way, program, options, reason):
     script = dumped(postgresql, program, *options)
     # Into a server that has none of it.
@@ -354,6 +371,58 @@ def test_what_is_refused_is_refused_before_anything_was_changed(postgresql, tmp_
         daemon.discard()
     after = dumped(postgresql, "pg_dumpall", "--schema-only").split(b"\n")
     assert [line for line in after if b"restrict" not in line] == [line for line in before if b"restrict" not in line]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", ["second", "it's \\ \"odd\""])
+def test_a_dump_that_connects_to_the_database_that_is_open(postgresql, tmp_path, way, name):
+    """pg_dump --create, as psql loads it where the database is there already: CREATE DATABASE fails, and the rest goes on."""
+    quoted = name.replace('"', '""')
+    postgresql.psql(f'DROP DATABASE IF EXISTS "{quoted}"')
+    postgresql.psql(f'CREATE DATABASE "{quoted}"')
+    postgresql.psql("CREATE TABLE t(x int); INSERT INTO t VALUES (1), (2)", name)
+    script = dumped(postgresql, "pg_dump", "--create", f"--dbname={quoted_conninfo(name)}")
+    postgresql.psql("DROP TABLE t", name)
+    script = b"\n".join(line for line in script.split(b"\n") if not line.startswith(b"CREATE DATABASE"))
+    assert b"\\connect" in script
+    daemon = Daemon(databases={"second": postgresql.url(quote(name))})
+    try:
+        done = loaded(daemon.socket_path, tmp_path, way, "second", script)
+        assert done.returncode == 0 and b"litebase:" not in done.stderr, done
+    finally:
+        daemon.discard()
+    assert postgresql.psql("SELECT sum(x) FROM t", name) == "3"
+
+
+def quoted_conninfo(name):
+    escaped = name.replace("\\", "\\\\").replace("'", "\\'")
+    return f"dbname='{escaped}'"
+
+
+def test_memory_for_a_dump_stays_flat(postgresql, tmp_path):
+    postgresql.psql("DROP DATABASE IF EXISTS second")
+    postgresql.psql("CREATE DATABASE second")
+    postgresql.psql("CREATE TABLE t(x text)", "second")
+    daemon = Daemon(databases={"second": postgresql.url("second")})
+    try:
+        environment = {"PATH": os.environ["PATH"], "LITEBASE_SOCKET": daemon.socket_path, "HOME": str(tmp_path)}
+        daemon.reset_peak()
+        before = daemon.memory_kib()
+        with subprocess.Popen([LITEBASE, "query", "-d", "second", "-"], stdin=subprocess.PIPE, env=environment) as program:
+            program.stdin.write(b"COPY t FROM stdin;\n")
+            for _ in range(5_000):
+                program.stdin.write((b"x" * 1000 + b"\n") * 10)
+            program.stdin.flush()
+            if not SANITIZER:
+                with open(f"/proc/{program.pid}/status") as status:
+                    assert next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) < 40 << 10
+            program.stdin.write(b"\\.\n")
+            program.stdin.close()
+            assert program.wait(60) == 0
+        assert daemon.memory_kib("VmHWM") - before < 24 << 10
+    finally:
+        daemon.discard()
+    assert postgresql.psql("SELECT count(*) FROM t", "second") == "50000"
 
 
 def test_a_script_with_a_mark_that_says_that_it_is_utf8(sqlite):

@@ -1,8 +1,10 @@
 """Scripts whose parts could end up where nobody meant them: other statement boundaries than the server's, data taken for SQL,
 halves of statements, the wrong database, transactions that are left open."""
 
+import json
 import os
 import shutil
+import signal
 import subprocess
 
 import pytest
@@ -143,20 +145,87 @@ COPY = "{copy}\n1\\tx\nDELETE FROM precious;\n\\\\.\nDROP TABLE precious;\n\\.\n
 
 @pytest.mark.parametrize("copy", ["COPY paths FROM stdin;", "copy public.paths (x) From STDIN WITH (FORMAT text);",
                                   "-- data\nCOPY paths FROM\n  stdin ;", "/* ( */ COPY paths FROM STDIN;"])
-def test_data_of_copy_is_skipped_with_it(run, precious, copy):
-    done = run("shell", "--on-error", "continue", "-d", "pg", stdin=COPY.format(copy=copy))
-    assert done.returncode == 1 and "COPY" in done.stderr and "skipped" in done.stderr and done.stderr.count("litebase:") == 1, done
-    assert count(run, "pg", "paths") == 1, "what comes behind the data is run"
+def test_data_of_copy_is_loaded(script, run, precious, copy):
+    done = script("pg", COPY.format(copy=copy))
+    assert (done.returncode, done.stderr) == (0, ""), done
+    found = run("query", "-d", "pg", "--format", "jsonl", "SELECT x FROM paths ORDER BY ctid").stdout
+    assert [json.loads(line)["x"] for line in found.splitlines()] == ["1\tx", "DELETE FROM precious;", "\\.", "DROP TABLE precious;", "behind"]
 
 
-def test_copy_ends_a_script_that_ends_at_errors(run, precious):
-    done = run("query", "-d", "pg", "-", stdin="\n" + COPY.format(copy="COPY paths FROM stdin;"))
-    assert done.returncode == 1 and "line 2" in done.stderr and "COPY" in done.stderr, done
+def test_formats_of_copy(script, run, precious):
+    """As the server reads them."""
+    done = script("pg", 'COPY paths FROM stdin WITH (FORMAT csv, HEADER);\nx\n"a; ""b""\n\\"\n\\.\nCOPY paths FROM stdin DELIMITER \'|\' NULL \'none\';\r\nc\r\n\\.\r\n'
+                        "COPY paths FROM stdin;\n\\.\nCOPY precious FROM stdin;\n\\.\n")
+    assert done.returncode == 0, done
+    found = run("query", "-d", "pg", "--format", "jsonl", "SELECT x FROM paths ORDER BY ctid").stdout
+    assert [json.loads(line)["x"] for line in found.splitlines()] == ['a; "b"\n\\', "c"]
+
+
+def test_data_that_are_refused(script, run, precious):
+    """None of them is there, the error says where, and the script ends, or goes on behind them."""
+    text = "CREATE TEMP TABLE n(i int);\nINSERT INTO paths VALUES ('before');\nCOPY n FROM stdin;\n1\n2\nDELETE FROM precious;\n4\n\\.\nINSERT INTO paths SELECT i::text FROM n;\n"
+    done = script("pg", text)
+    assert done.returncode == 1 and "line 3" in done.stderr and "COPY n, line 3, column i" in done.stderr, done
+    assert count(run, "pg", "paths") == 1
+    done = run("query", "-d", "pg", "--on-error", "continue", "-", stdin=text + "INSERT INTO paths VALUES ('behind');\n")
+    assert done.returncode == 1 and done.stderr.count("litebase:") == 1, done
+    assert count(run, "pg", "paths") == 3
+    done = script("pg", "BEGIN;\nINSERT INTO paths VALUES ('lost');\nCOPY nowhere FROM stdin;\nDELETE FROM precious;\n\\.\nCOMMIT;\n")
+    assert done.returncode == 1 and "nowhere" in done.stderr and "not committed" in done.stderr, done
+    assert count(run, "pg", "paths") == 3
+
+
+def test_many_data_behind_an_error(script, run, precious):
+    """The server says at once that it takes none: nobody waits for anybody."""
+    done = script("pg", "COPY nowhere FROM stdin;\n" + "DELETE FROM precious;\n" * 200_000 + "\\.\n")
+    assert done.returncode == 1 and "nowhere" in done.stderr, done
+
+
+def test_copy_in_a_transaction(script, run, precious):
+    done = script("pg", "BEGIN;\nCOPY paths FROM stdin;\na\n\\.\nCOPY paths FROM stdin;\nb\n\\.\nROLLBACK;\nCOPY paths FROM stdin;\nc\n\\.\n")
+    assert done.returncode == 0, done
+    assert count(run, "pg", "paths") == 1
+
+
+@pytest.mark.parametrize("rest", ["", "DELETE FROM precious;\n", "DELETE FROM precious;\n\\", "x\n\\.x\n"])
+def test_data_without_an_end(script, run, precious, rest):
+    done = script("pg", "COPY paths FROM stdin;\na\n" + rest)
+    assert done.returncode != 0 and "no end" in done.stderr, done
+    assert count(run, "pg", "paths") == 0, "what may be cut off is not written"
+
+
+def test_whoever_sends_data_is_killed(daemon, environment, run, precious):
+    process = subprocess.Popen([LITEBASE, "query", "-d", "pg", "-"], stdin=subprocess.PIPE, env=environment)
+    process.stdin.write(b"COPY paths FROM stdin;\n" + b"a\n" * 100_000)
+    process.stdin.flush()
+    wait_until(lambda: '"COPY' in run("query", "-d", "pg", "--format", "json",
+                                     "SELECT query FROM pg_stat_activity WHERE query LIKE 'COPY paths%'").stdout, "it is under way")
+    process.kill()
+    process.wait()
+    wait_until(lambda: '"COPY' not in run("query", "-d", "pg", "--format", "json", "SELECT query FROM pg_stat_activity "
+                                         "WHERE state = 'active' AND query LIKE 'COPY paths%'").stdout, "it is over")
     assert count(run, "pg", "paths") == 0
 
 
-def test_data_without_an_end(run, precious):
-    assert run("shell", "-d", "pg", stdin="COPY paths FROM stdin;\nDELETE FROM precious;\n").returncode == 1
+def test_data_are_cancelled(environment, run, precious):
+    process = subprocess.Popen([LITEBASE, "query", "-d", "pg", "-"], stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+    process.stdin.write(b"COPY paths FROM stdin;\n" + b"a\n" * 100_000)
+    process.stdin.flush()
+    wait_until(lambda: '"COPY' in run("query", "-d", "pg", "--format", "json",
+                                     "SELECT query FROM pg_stat_activity WHERE query LIKE 'COPY paths%'").stdout, "it is under way")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) in (130, -signal.SIGINT)
+    process.stdin.close()
+    process.stderr.close()
+    assert count(run, "pg", "paths") == 0
+
+
+def test_connect_to_the_database_that_is_open(script, run, precious):
+    """It goes on, with the settings of a new connection."""
+    done = script("pg", "SET search_path = nowhere;\n\\connect postgres\nINSERT INTO paths VALUES ('a');\n\\c postgres - - -\n"
+                        "\\connect -reuse-previous=on \"dbname='postgres'\"\nINSERT INTO paths VALUES ('b');\n")
+    assert done.returncode == 0, done
+    assert count(run, "pg", "paths") == 2
 
 
 @pytest.mark.parametrize("text", ["SELECT 'copy paths from stdin' AS x;", "SELECT * FROM precious; -- COPY paths FROM stdin;"])
@@ -175,7 +244,7 @@ def test_what_leads_elsewhere_does_so_or_ends_the_script(script, run, precious, 
     assert count(run, database, "paths") == 1
 
 
-@pytest.mark.parametrize("refused", ["COPY paths FROM stdin;\n1\n\\.", "\\connect elsewhere", "\\echo x"], ids=["copy", "connect", "echo"])
+@pytest.mark.parametrize("refused", ["\\connect elsewhere", "\\echo x"], ids=["connect", "echo"])
 def test_what_a_pipe_has_done_before_is_said_and_a_transaction_leaves_nothing(script, run, precious, refused):
     done = script("pg", f"BEGIN;\nINSERT INTO paths VALUES ('before');\n{refused}\nDELETE FROM precious;\nCOMMIT;\n")
     assert done.returncode == 1 and "line 3" in done.stderr and "not committed" in done.stderr, done

@@ -262,7 +262,7 @@ def test_backslashes_that_end_a_statement(run):  # noqa: F811
 def test_copy_at_a_terminal(terminal):
     shell = terminal("-d", "pg")
     shell.type("COPY t FROM stdin;\n")
-    assert "skipped" not in shell.expect(r"COPY … FROM stdin is not understood[\s\S]*?pg> ")[0]
+    assert "skipped" not in shell.expect(r"COPY … FROM stdin is for scripts[\s\S]*?pg> ")[0]
     shell.type("COPY pg_class TO stdout;\n")
     hint = shell.expect(r"hint: ([\s\S]*?)pg> ")[1]
     assert "SELECT" in hint and "param_rows" not in hint

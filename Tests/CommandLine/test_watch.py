@@ -10,6 +10,9 @@ import pytest
 
 from daemon import LITEBASE, Daemon, wait_until
 from directories import directory  # noqa: F401
+from postgresql import PostgreSQL
+from redis_server import Redis
+from subscription import Subscription
 
 
 @pytest.fixture
@@ -35,6 +38,9 @@ def watch(daemon, tmp_path):
         with daemon.connect() as client:
             wait_until(lambda: sum(entry["type"] == "subscribe" for entry in client.call("activity").data["entries"])
                        >= sum(one.poll() is None for one in started), "a subscription")
+        # All that have asked before are told from then on; it may be on another loop, and a moment later.
+        Subscription(daemon.connect())
+        time.sleep(0.1)
         return process
 
     yield start
@@ -119,3 +125,56 @@ def test_the_daemon_may_be_restarted(watch, client, daemon):
         again.query("INSERT INTO item VALUES (1)")
     wait_until(lambda: "  item\n" in process.said(), "the change")
     assert process.said().count("waited for") == 1, process.said()
+
+
+@pytest.fixture
+def watch_server(watch, daemon, request):
+    """Serves a server's database under the name "server", and watches that."""
+    def start(kind, *arguments, **heard):
+        server = kind()
+        request.addfinalizer(server.discard)
+        daemon.command += ["--database", f"server={server.url()}"]
+        daemon.restart()
+        process = watch("server", *arguments)
+        # What the server sends to a later subscription, it sends to that one.
+        Subscription(daemon.connect(), database="server", **heard)
+        return server, process
+
+    return start
+
+
+def test_messages_of_postgresql(watch_server):
+    server, process = watch_server(PostgreSQL, "--channel", "news", "--channel", "More", channels=["news", "More"])
+    server.psql("NOTIFY news, 'hello'")
+    server.psql("NOTIFY \"More\", 'again'")
+    wait_until(lambda: "  news: hello\n" in process.said() and "  More: again\n" in process.said(), "the messages")
+    server.kill()
+    server.start()
+    wait_until(lambda: "resync (connection_lost)\n" in process.said(), "the gap", 20)
+
+
+def test_messages_of_redis(watch_server):
+    server, process = watch_server(Redis, "--pattern", "n*", "--json", patterns=["n*"])
+    server.ask("PUBLISH", "news", b"a\xff")
+    server.ask("PUBLISH", "news", "b")
+    wait_until(lambda: process.said().count("\n") == 2, "the messages")
+    first, second = map(json.loads, process.said().splitlines())
+    assert first.pop("position") != second.pop("position")
+    assert first == {"channel": "news", "pattern": "n*", "payload": {"$blob": "Yf8="}}
+    assert second == {"channel": "news", "pattern": "n*", "payload": "b"}
+
+
+def test_a_command_for_each_message(watch_server, tmp_path):
+    record = tmp_path / "record"
+    command = f'echo "$LITEBASE_CHANNEL $LITEBASE_PAYLOAD" >> {record}; sleep 0.1'
+    server, _ = watch_server(Redis, "--channel", "news", "--exec", command, channels=["news"])
+    for number in range(10):
+        server.ask("PUBLISH", "news", number)
+    wait_until(lambda: record.exists() and len(record.read_text().splitlines()) == 10, "ten runs")
+    assert record.read_text().splitlines() == [f"news {number}" for number in range(10)]
+
+
+@pytest.mark.parametrize("arguments", [["item", "--channel", "x"], ["--channel", "x", "--delay", "5"]])
+def test_what_does_not_go_with_channels(daemon, arguments):
+    done = subprocess.run([LITEBASE, "watch", "--socket", daemon.socket_path, "default", *arguments], capture_output=True, text=True)
+    assert done.returncode == 64 and "Error: " in done.stderr

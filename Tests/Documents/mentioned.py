@@ -47,7 +47,7 @@ LEFT_OUT = {
     "litebased --port 5005": STAYS, "litebased --log-level debug": STAYS,
     "apt remove litebase": "Tests/System/test_package.py removes it", "apt purge litebase": "Tests/System/test_package.py purges it",
     "apt purge": PART, "echo 'litebase litebase/purge-databases boolean true' | sudo debconf-set-selections": "Tests/System/test_package.py answers so",
-    "pg_dump --inserts": PART, "litebase query -d shop - < shop.sql": "Tests/CommandLine/test_dumps.py loads dumps",
+    "pg_dump --create": PART, "pg_dump shop > shop.sql": "Tests/CommandLine/test_dumps.py makes dumps", "litebase query -d shop - < shop.sql": "Tests/CommandLine/test_dumps.py loads dumps",
     "systemctl is-system-running": "says degraded, and fails, in a container",
     "mariadb-dump --routines … | litebase query -d legacy -": "Tests/Protocol/servers/test_mysql_server.py loads dumps",
     "litebase query -d cache SET k v": "Tests/System/test_guides.py has a Redis, and runs the like",
@@ -62,7 +62,7 @@ LEFT_OUT = {
     "litebase restore music music.db": "Tests/CommandLine/test_transfers.py restores files, and standard input",
     **dict.fromkeys(["systemctl enable --now litebase-backup.timer", "systemctl list-timers litebase-backup.timer"],
                     "the units are examples, which have to be installed first"),
-    "litebase export": PART, "litebase import": PART, "litebase copy": PART, "pg_dump -Fc": PART, "mariadb-dump --single-transaction": PART,
+    "litebase export": PART, "litebase import": PART, "litebase copy": PART, "litebase watch": PART, "pg_dump -Fc": PART, "mariadb-dump --single-transaction": PART,
     "sudo systemctl edit litebase.service": PART, "sqlite3 -json": PART, "systemd-analyze verify": PART,
 }
 

@@ -110,8 +110,9 @@ def seen(client, disable):
 
 
 # It takes a procedure or a warning of a MySQL server (Tests/CommandLine/test_shell.py), somebody who may only watch, and a client that maps memory: Tests/Protocol/servers/test_result_sets.py, access/test_monitors.py,
-# lanes/test_lane_negotiation.py.
-ELSEWHERE = {"query": {"result_sets_dropped", "warning_count"}, "batch": {"warning_count"}, "hello": {"monitor", "transport", "request_ring_bytes", "reply_ring_bytes"}}
+# lanes/test_lane_negotiation.py, and servers with channels: subscriptions/test_channels_postgresql.py, test_channels_redis.py.
+ELSEWHERE = {"query": {"result_sets_dropped", "warning_count"}, "batch": {"warning_count"}, "hello": {"monitor", "transport", "request_ring_bytes", "reply_ring_bytes"},
+             "subscribe": {"channel", "pattern", "payload", "pid"}}
 
 
 def fields_of_subscription(client):

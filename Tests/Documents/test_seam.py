@@ -83,7 +83,7 @@ def test_nothing_below_the_server_names_the_wire(target):
 # What says which encodings there are, and the rows of each.
 OF_THE_FORMATS = {"RowEncoding.swift", "JSONRowSink.swift", "MessagePackRowSink.swift"}
 # Files of rows have formats of their own, which spell values with the same functions.
-OF_FILES = {"ExportSinks.swift"}
+OF_FILES = {"ExportSinks.swift", "SQLExportSink.swift"}
 
 
 def test_one_file_of_the_server_names_its_encodings():

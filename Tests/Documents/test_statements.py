@@ -69,3 +69,12 @@ def test_the_reader_of_redis(serve, reader):
     url = server.url("reader", "password")
     assert asked(reader(), "cache", url, ["GET k", "SET k w", "CONFIG GET requirepass"]) == [0, 77, 77]
     assert server.ask("GET", "k") == "v"
+
+
+def test_a_trigger_tells_of_changes(serve):
+    """Once for each table and transaction, whoever has changed it."""
+    server = serve(PostgreSQL)
+    server.psql("CREATE TABLE orders(id int)")
+    server.psql(shown("CREATE FUNCTION tell_change")[0].text)
+    heard = server.psql("LISTEN changes; INSERT INTO orders VALUES (1), (2); TRUNCATE orders")
+    assert heard.count("notification \"changes\" with payload \"orders\"") == 1, heard

@@ -1,7 +1,5 @@
 """A subscription of a test, and what it has heard."""
 
-import select
-
 
 class Subscription:
     """`subscribe` on a connection of its own."""
@@ -14,9 +12,14 @@ class Subscription:
 
     def event(self, timeout=5.0):
         """The next event; None if none comes in time."""
-        if not self.client.stash[self.id] and not self.client.buffer and not select.select([self.client.socket], [], [], timeout)[0]:
+        patience = self.client.socket.gettimeout()
+        self.client.socket.settimeout(timeout)
+        try:
+            data = self.client.receive_for(self.id).data
+        except TimeoutError:
             return None
-        data = self.client.receive_for(self.id).data
+        finally:
+            self.client.socket.settimeout(patience)
         self.position = data.get("position", self.position)
         return data
 

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -22,6 +23,9 @@ const (
 	// cancelPatience is how long a stopped statement's reply is waited for before the connection is given up.
 	cancelPatience = 5 * time.Second
 )
+
+var errAtWork = errors.New(
+	"litebase: the connection is at work: what it calls meanwhile, reads from or writes into cannot use it; take another one")
 
 // Options say what to connect to. The zero value is the caller's default database at the socket where `litebase` looks for it.
 type Options struct {
@@ -62,29 +66,40 @@ type Conn struct {
 	failure error
 	// unread is the result whose replies have not all come.
 	unread *result
+	// isAtWork: what is called meanwhile would read replies that others wait for.
+	isAtWork atomic.Bool
 	// sending is held while a frame is written: a cancellation must not come into the middle of another one.
 	sending sync.Mutex
 }
 
 // Connect opens a session. A context that ends stops the attempt.
 func Connect(ctx context.Context, options Options) (*Conn, error) {
-	socket, err := openSocket(ctx, &options)
+	conn, err := dial(ctx, options)
 	if err != nil {
 		return nil, err
 	}
-	conn := &Conn{
-		options: options, socket: socket, input: bufio.NewReaderSize(socket, 64<<10), frameMax: 16 << 20, transaction: "none",
-	}
 	if err := conn.begin(ctx); err != nil {
-		socket.Close()
+		conn.socket.Close()
 		return nil, err
 	}
 	return conn, nil
 }
 
-func (c *Conn) begin(ctx context.Context) error {
+// dial connects, without a session.
+func dial(ctx context.Context, options Options) (*Conn, error) {
+	socket, err := openSocket(ctx, &options)
+	if err != nil {
+		return nil, err
+	}
+	return &Conn{
+		options: options, socket: socket, input: bufio.NewReaderSize(socket, 64<<10), frameMax: 16 << 20, transaction: "none",
+	}, nil
+}
+
+// greet says who this is, and whether it has a session: then it takes notices and passes files.
+func (c *Conn) greet(ctx context.Context, hasSession bool) error {
 	hello, err := c.Request(ctx, "hello", map[string]any{
-		"client": filepath.Base(os.Args[0]), "protocol": []any{int64(1)}, "notices": true, "descriptors": true,
+		"client": filepath.Base(os.Args[0]), "protocol": []any{int64(1)}, "notices": hasSession, "descriptors": hasSession,
 	})
 	if err != nil {
 		return err
@@ -93,6 +108,13 @@ func (c *Conn) begin(ctx context.Context) error {
 		c.frameMax = int(numberOf(limits, "frame_bytes_max", int64(c.frameMax)))
 	}
 	c.takesDescriptors, _ = hello["descriptors"].(bool)
+	return nil
+}
+
+func (c *Conn) begin(ctx context.Context) error {
+	if err := c.greet(ctx, true); err != nil {
+		return err
+	}
 	wanted := map[string]any{}
 	if c.options.Database != "" {
 		wanted["database"] = c.options.Database
@@ -140,7 +162,7 @@ func (c *Conn) Request(ctx context.Context, kind string, data map[string]any) (m
 
 func (c *Conn) send(kind string, data any) (int64, error) { return c.sendWith(nil, kind, data) }
 
-// sendWith sends a request with a file that the daemon is to write into.
+// sendWith sends a request with a file that the daemon is to write into, or to read.
 func (c *Conn) sendWith(file *os.File, kind string, data any) (int64, error) {
 	c.lastID++
 	err := c.sendAs(c.lastID, kind, data, file)
@@ -272,10 +294,16 @@ func (c *Conn) reply(ctx context.Context, id int64, kind string) (map[string]any
 			// Of a request whose id could not be read, or of the connection.
 			return nil, c.lost(errorOf(data))
 		case message["id"] == nil && c.options.OnNotice != nil:
-			c.options.OnNotice(data)
+			c.notify(data)
 		}
 		// Anything else answers what nobody waits for any more: a `cancel`, or what was given up.
 	}
+}
+
+func (c *Conn) notify(notice map[string]any) {
+	wasAtWork := c.isAtWork.Swap(true)
+	defer c.isAtWork.Store(wasAtWork)
+	c.options.OnNotice(notice)
 }
 
 // failed completes what the daemon says of a request.
@@ -296,7 +324,7 @@ func (c *Conn) failed(ctx context.Context, found *Error) error {
 // withoutEffect are requests whose fate is known when the connection is lost.
 var withoutEffect = map[string]bool{
 	"hello": true, "health_check": true, "list_databases": true, "db_connect": true, "describe": true, "activity": true,
-	"stats": true, "catalog": true, "complete": true, "backup": true,
+	"stats": true, "catalog": true, "complete": true, "backup": true, "subscribe": true,
 }
 
 // lostBeneath is the error of a request whose connection was lost before its reply came.
@@ -319,6 +347,9 @@ func (c *Conn) lostBeneath(ctx context.Context, kind string, cause error) error 
 
 // settle reads what the statement before this one still has, so that its rows are there when they are asked for.
 func (c *Conn) settle() error {
+	if c.isAtWork.Load() {
+		return errAtWork
+	}
 	if c.failure != nil {
 		return c.failure
 	}

@@ -24,8 +24,8 @@ func daemonPath(t testing.TB) string {
 }
 
 type testDaemon struct {
-	socket  string
-	process *exec.Cmd
+	socket, directory string
+	process           *exec.Cmd
 }
 
 // startDaemon starts a daemon of its own in a directory of its own, until the test ends.
@@ -34,7 +34,21 @@ func startDaemon(t testing.TB) *testDaemon {
 	if err != nil {
 		t.Fatal(err)
 	}
-	daemon := &testDaemon{socket: filepath.Join(directory, "litebase.sock")}
+	daemon := &testDaemon{socket: filepath.Join(directory, "litebase.sock"), directory: directory}
+	t.Cleanup(func() {
+		if daemon.process.Process != nil {
+			daemon.process.Process.Kill()
+			daemon.process.Wait()
+		}
+		os.RemoveAll(directory)
+	})
+	daemon.restart(t)
+	return daemon
+}
+
+// restart starts the program, on the files that a former one has left.
+func (daemon *testDaemon) restart(t testing.TB) {
+	directory := daemon.directory
 	daemon.process = exec.Command(daemonPath(t), "--listen", "standalone", "--socket", daemon.socket)
 	for _, entry := range os.Environ() {
 		if name, _, _ := strings.Cut(entry, "="); !strings.HasPrefix(name, "LITEBASE") && !strings.HasPrefix(name, "XDG_") {
@@ -45,19 +59,13 @@ func startDaemon(t testing.TB) *testDaemon {
 	if err := daemon.process.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		daemon.process.Process.Kill()
-		daemon.process.Wait()
-		os.RemoveAll(directory)
-	})
 	for begin := time.Now(); time.Since(begin) < 15*time.Second; time.Sleep(5 * time.Millisecond) {
 		if probe, err := net.Dial("unix", daemon.socket); err == nil {
 			probe.Close()
-			return daemon
+			return
 		}
 	}
 	t.Fatal("the daemon does not accept connections")
-	return nil
 }
 
 // open gives a pool for the default database of a daemon.

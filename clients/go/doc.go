@@ -18,5 +18,5 @@
 // whether it may have had an effect.
 //
 // Conn is the connection beneath, for what database/sql has no words for: batches, what is in the database (Catalog, Complete), files
-// that the daemon writes (Export, Backup), and any request of the protocol. With gives it, as (*sql.Conn).Raw does.
+// that the daemon writes (Export, Backup), what changes (Changes), and any request of the protocol. With gives it, as (*sql.Conn).Raw does.
 package litebase

@@ -18,7 +18,7 @@ type Export struct {
 	SQL string
 	// Params are by position, or by name with sql.Named.
 	Params []any
-	// Format is "csv" if empty, "tsv", "json" or "jsonl".
+	// Format is "csv" if empty, "tsv", "json", "jsonl" or "arrow".
 	Format string
 	// NoHeader leaves out the names of columns (CSV, TSV).
 	NoHeader bool
@@ -36,7 +36,8 @@ type ExportResult struct {
 }
 
 // Export writes the rows of a statement. A file or a pipe (*os.File) is passed to the daemon, which writes into it from where it
-// stands: the rows do not go through this program. Any other writer gets them by a pipe; what its Write returns ends the export.
+// stands: the rows do not go through this program. Any other writer, and a file of a tmpfs, gets them by a pipe; what its Write returns
+// ends the export.
 // After an error there may be a part.
 func (c *Conn) Export(ctx context.Context, to io.Writer, export Export) (ExportResult, error) {
 	data := map[string]any{"sql": export.SQL, "session": c.session}
@@ -56,11 +57,11 @@ func (c *Conn) Export(ctx context.Context, to io.Writer, export Export) (ExportR
 	if export.MaxRows > 0 {
 		data["max_rows"] = export.MaxRows
 	}
-	var onProgress func(bytes, total int64)
+	var onProgress func(reply map[string]any)
 	if export.OnProgress != nil {
-		onProgress = func(bytes, total int64) { export.OnProgress(bytes) }
+		onProgress = func(reply map[string]any) { export.OnProgress(numberOf(reply, "bytes", 0)) }
 	}
-	reply, err := c.transfer(ctx, "export", data, to, onProgress)
+	reply, err := c.transferTo(ctx, "export", data, to, onProgress)
 	if err != nil {
 		return ExportResult{}, err
 	}
@@ -96,53 +97,75 @@ func (c *Conn) Backup(ctx context.Context, to io.Writer, onProgress func(bytes, 
 	if c.options.Database != "" {
 		data["database"] = c.options.Database
 	}
-	reply, err := c.transfer(ctx, "backup", data, to, onProgress)
+	var told func(reply map[string]any)
+	if onProgress != nil {
+		told = func(reply map[string]any) { onProgress(numberOf(reply, "bytes", 0), numberOf(reply, "total_bytes", 0)) }
+	}
+	reply, err := c.transferTo(ctx, "backup", data, to, told)
 	return numberOf(reply, "bytes", 0), err
 }
 
-// transfer sends a request with a descriptor, and returns its last reply.
-func (c *Conn) transfer(
-	ctx context.Context, kind string, data map[string]any, to io.Writer, onProgress func(bytes, total int64),
+// transferTo sends a request with a file that the daemon is to write into, and returns its last reply.
+func (c *Conn) transferTo(
+	ctx context.Context, kind string, data map[string]any, to io.Writer, onProgress func(reply map[string]any),
 ) (map[string]any, error) {
-	if err := ctx.Err(); err != nil {
+	if err := c.mayTransfer(ctx); err != nil {
 		return nil, err
 	}
-	if err := c.settle(); err != nil {
+	file, isFile := to.(*os.File)
+	if isFile && isPassable(file) && !isInMemory(file) {
+		return c.transfer(ctx, kind, data, file, onProgress, nil)
+	}
+	pump, err := newPump(to)
+	if err != nil {
 		return nil, err
 	}
-	if !c.takesDescriptors {
-		return nil, errors.New("litebase: this daemon takes no files")
-	}
-	data["descriptors"] = 1
-	if onProgress != nil {
-		data["progress_ms"] = progressMilliseconds
-	}
-	file, pump := passable(to), (*pump)(nil)
-	if file == nil {
-		var err error
-		if pump, err = newPump(to); err != nil {
-			return nil, err
-		}
-		file = pump.input
-	}
-	reply, err := c.passAndWait(ctx, kind, c.limited(data), file, onProgress)
-	if pump != nil {
-		if failure := pump.end(err == nil); failure != nil {
-			return nil, failure
-		}
+	reply, err := c.transfer(ctx, kind, data, pump.input, onProgress, nil)
+	if failure := pump.end(err == nil); failure != nil {
+		return nil, failure
 	}
 	return reply, err
 }
 
-func (c *Conn) passAndWait(
-	ctx context.Context, kind string, data map[string]any, file *os.File, onProgress func(bytes, total int64),
+// mayTransfer prepares for a request with a file.
+func (c *Conn) mayTransfer(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := c.settle(); err != nil {
+		return err
+	}
+	if !c.takesDescriptors {
+		return errors.New("litebase: this daemon takes no files")
+	}
+	return nil
+}
+
+// transfer sends a request with a file, and returns its last reply. onProgress is called with those before it, onSent with the
+// request's id when the daemon has the file; both may be nil.
+func (c *Conn) transfer(
+	ctx context.Context, kind string, data map[string]any, file *os.File,
+	onProgress func(reply map[string]any), onSent func(id int64),
 ) (map[string]any, error) {
-	id, err := c.sendWith(file, kind, data)
+	c.isAtWork.Store(true)
+	defer c.isAtWork.Store(false)
+	data["descriptors"] = 1
+	if onProgress != nil {
+		data["progress_ms"] = progressMilliseconds
+	}
+	id, err := c.sendWith(file, kind, c.limited(data))
 	if err != nil {
 		return nil, err
 	}
+	if onSent != nil {
+		onSent(id)
+	}
 	stop := c.watch(ctx, id)
 	defer stop()
+	if isDry, _ := data["dry_run"].(bool); isDry {
+		// When the connection is lost, it has changed as little as a description.
+		kind = "describe"
+	}
 	for {
 		reply, err := c.reply(ctx, id, kind)
 		if err != nil {
@@ -152,22 +175,32 @@ func (c *Conn) passAndWait(
 			return reply, nil
 		}
 		if onProgress != nil {
-			onProgress(numberOf(reply, "bytes", 0), numberOf(reply, "total_bytes", 0))
+			onProgress(reply)
 		}
 	}
 }
 
-// passable is the file that a writer is, where the daemon takes such a one; else nil.
-func passable(to io.Writer) *os.File {
-	file, isFile := to.(*os.File)
-	if !isFile {
-		return nil
-	}
+// isPassable reports whether the daemon takes such a file.
+func isPassable(file *os.File) bool {
 	about, err := file.Stat()
-	if err != nil || !(about.Mode().IsRegular() || about.Mode()&os.ModeNamedPipe != 0) {
-		return nil
+	return err == nil && (about.Mode().IsRegular() || about.Mode()&os.ModeNamedPipe != 0)
+}
+
+// isInMemory reports whether what is written into a file would be the daemon's memory, which it refuses.
+func isInMemory(file *os.File) bool {
+	raw, err := file.SyscallConn()
+	if err != nil {
+		return false
 	}
-	return file
+	var system syscall.Statfs_t
+	if raw.Control(func(descriptor uintptr) { err = syscall.Fstatfs(int(descriptor), &system) }) != nil || err != nil {
+		return false
+	}
+	switch uint32(system.Type) {
+	case 0x01021994, 0x858458f6, 0x958458f6: // statfs(2): tmpfs, ramfs, hugetlbfs
+		return true
+	}
+	return false
 }
 
 // write sends a frame, with a file where there is one: its descriptor goes with the first bytes, and only once.

@@ -175,6 +175,52 @@ func TestExportsThatFail(t *testing.T) {
 	})
 }
 
+// TestFilesInMemory are written by this program: the daemon refuses them.
+func TestFilesInMemory(t *testing.T) {
+	file, err := os.CreateTemp("/dev/shm", "litebase-go-")
+	if err != nil {
+		t.Skip(err)
+	}
+	defer os.Remove(file.Name())
+	defer file.Close()
+	with(t, inMemory, func(ctx context.Context, conn *Conn) {
+		_, err := conn.Export(ctx, file, Export{SQL: cities})
+		must(t, err)
+		if content, _ := os.ReadFile(file.Name()); string(content) != citiesCSV {
+			t.Errorf("%q", content)
+		}
+	})
+}
+
+// TestWhatAConnectionCallsDoesNotUseIt: it would read replies that the connection waits for.
+func TestWhatAConnectionCallsDoesNotUseIt(t *testing.T) {
+	with(t, inMemory, func(ctx context.Context, conn *Conn) {
+		use := func() error { _, err := conn.exec(ctx, "SELECT 1", nil); return err }
+		file, _ := create(t)
+		called := 0
+		_, err := conn.Export(ctx, file, Export{SQL: endlessRows + " LIMIT 5000000", OnProgress: func(int64) {
+			called++
+			if !errors.Is(use(), errAtWork) {
+				t.Error("it was used")
+			}
+		}})
+		must(t, err)
+		if called == 0 {
+			t.Error("nothing was told")
+		}
+		_, err = conn.Import(ctx, readerOf(func() error { return use() }), Import{Table: "city", Create: true})
+		if !errors.Is(err, errAtWork) {
+			t.Error(err)
+		}
+		must(t, use())
+	})
+}
+
+// readerOf gives the error of a function.
+type readerOf func() error
+
+func (r readerOf) Read([]byte) (int, error) { return 0, r() }
+
 func TestProgressAndTimeLimits(t *testing.T) {
 	with(t, inMemory, func(ctx context.Context, conn *Conn) {
 		file, _ := create(t)

@@ -237,6 +237,11 @@ def requests():
          {"sql": "SELECT ?", "params": [1], "format": "tsv", "header": False, "descriptors": 1, "progress_ms": 100}, "error"),
         ("an import without a file", "import",
          {"relation": "vectors", "columns": ["a", "b"], "format": "jsonl", "descriptors": 1}, "error"),
+        ("a COPY without a file", "import", {"sql": "COPY t FROM STDIN", "descriptors": 1}, "error"),
+        ("an import with all that can be said of it, without a file", "import",
+         {"relation": "vectors", "namespace": "main", "columns": ["a"], "format": "csv", "header": False, "delimiter": ";", "null": "NA",
+          "encoding": "latin-1", "create": True, "dry_run": True, "atomic": True, "max_rejected": 7, "timeout_ms": 5000, "descriptors": 1,
+          "progress_ms": 100}, "error"),
         ("a copy without a file", "backup", {"database": "default", "descriptors": 1, "progress_ms": 100}, "error"),
         ("a restore without a file", "restore", {"database": "default", "descriptors": 1, "progress_ms": 100}, "error"),
         ("a description", "describe", {"sql": "SELECT 1 AS one WHERE ? > 0"}, "describe_response"),
@@ -247,6 +252,9 @@ def requests():
         ("a type that there is not", "no_such_type", None, "error"),
         ("a statement that is none", "query", {"sql": "SELEC 1"}, "error"),
         ("a database that there is not", "query", {"sql": "SELECT 1", "database": "no such"}, "error"),
+        ("what changes", "subscribe", {"relations": ["city"]}, "subscribe_response"),
+        ("what has changed since", "subscribe",
+         {"database": "default", "relations": ["city", "straße"], "from": "5be1c3a0e8f4d927.12", "delay_ms": 250}, "subscribe_response"),
     ]
     ids = [1, 0, -1, 2**63 - 1, 2**64 - 1, "a text", "é", ""]
     for index, (name, kind, data, reply) in enumerate(table):
@@ -284,6 +292,12 @@ def told(level, rows, **more):
              "types": ("namespace", "name", "kind", "labels", "base", "comment", "extra")}[level]
     return {"columns": [column(name, {"columns": "array", "labels": "array", "extra": "map"}.get(name, "text")) for name in names],
             "rows": rows, **more}
+
+
+def changed(data):
+    """What a reply of a subscription says to a program: why it is not known what has changed is null where it is known."""
+    resync = data.get("reason") if data.get("resync") else None
+    return {"position": data["position"], "relations": data.get("relations", []), "schema": data.get("schema", False), "resync": resync}
 
 
 def replies():
@@ -368,12 +382,41 @@ def replies():
         ("a restore on its way", None,
          [reply(1, "restore_response", {"bytes": 4096, "more": True}),
           reply(1, "restore_response", {"bytes": 8192, "total_bytes": 8192, "more": False, "elapsed_us": 42})]),
+        ("an import on its way", None,
+         [reply(1, "import_response", {"bytes": 2**20, "total_bytes": 2**33, "more": True, "row_count": 2**16, "rejected_count": 1}),
+          reply(1, "import_response", {
+              "bytes": 2**33, "total_bytes": 2**33, "more": False, "row_count": 2**32, "rejected_count": 2,
+              "rejected": [{"line": 7, "reason": "It has 1 field instead of 2."}, {"line": 2**32 + 1, "reason": "é"}],
+              "columns": [{"name": "name", "type": "text"}, {"name": "people", "type": None}], "sql": 'CREATE TABLE "city"("name" TEXT, "people" INTEGER)',
+              "transaction": "active", "elapsed_us": 42})]),
+        ("an import that ended at a line", None,
+         [reply(1, "import_response", {"bytes": 2**20, "more": True, "row_count": 2**16, "rejected_count": 0}),
+          reply(1, "error", {"code": "constraint_violation", "message": "Line 65538 was refused: UNIQUE constraint failed: city.name",
+                             "sqlstate": "23505", "detail": "The 65536 rows before it are in the table.", "retryable": False})]),
         ("an export that failed on its way", None,
          [reply(1, "export_response", {"bytes": 65_536, "more": True}),
           reply(1, "error", {"code": "database_error", "message": "No space left on the device.", "sqlstate": "53100", "retryable": False})]),
     ]  # fmt: skip
+    position = "5be1c3a0e8f4d927"
+    table += [
+        ("changes", None,
+         [reply(1, "subscribe_response", {"position": f"{position}.12", "covers": "all_writers", "more": True}),
+          reply(1, "subscribe_response", {"position": f"{position}.13", "relations": ["city"], "more": True}),
+          reply(1, "subscribe_response", {"position": f"{position}.15", "relations": ["city", "straße"], "schema": True, "more": True}),
+          reply(1, "subscribe_response", {"position": f"{position}.16", "resync": True, "reason": "other_program", "more": True}),
+          reply(1, "subscribe_response", {"position": f"{position}.17", "schema": True, "more": True}),
+          reply(1, "error", {"code": "cancelled", "message": "The request was cancelled.", "retryable": False})]),
+        ("changes that cannot go on where others were", None,
+         [reply(1, "subscribe_response", {"position": f"{position}.1", "covers": "daemon_writers", "resync": True,
+                                          "reason": "position_unknown", "more": True}),
+          reply(1, "subscribe_response", {"position": f"{position}.2", "relations": ["city"], "resync": True,
+                                          "reason": "too_large", "more": True}),
+          reply(1, "error", {"code": "shutting_down", "message": "The daemon stops.", "retryable": True})]),
+    ]  # fmt: skip
     for name, request, messages in table:
         line = {"name": name}
+        if messages[0]["type"] == "subscribe_response":
+            line["changes"] = [changed(message["data"]) for message in messages if message["type"] != "error"]
         if request is not None:
             line["type"] = messages[0]["type"].removesuffix("_response")
             line["request"] = request
@@ -385,7 +428,8 @@ def replies():
 def streams():
     """What may come in one read: a client gives the same replies wherever the stream is cut."""
     messages = {line["name"]: line for line in replies()}
-    for name in ("values of each kind", "two pages", "a catalog in two replies", "an export on its way", "a notice between rows", "an error behind rows"):
+    for name in ("values of each kind", "two pages", "a catalog in two replies", "an export on its way", "a notice between rows", "an error behind rows",
+                 "changes"):
         line = messages[name]
         yield {"name": name, "framing": "frames", "bytes": b"".join(framed(bytes.fromhex(body)) for body in line["msgpack"]).hex(),
                "bodies": line["msgpack"]}

@@ -75,6 +75,9 @@ bool clinux_is_stored(int file);
 /// on the disk (sync_file_range(2)): so a long file neither fills the memory with what is not written yet, nor makes others
 /// wait for all of it when they have a file of theirs written.
 void clinux_write_out(int file, size_t byte_count);
+/// Writes what there is room for into a pipe that is writable for poll(2), and does not wait, unless others write into it: without
+/// RWF_NOWAIT (pwritev2(2), of pipes since Linux 6.4) no more than is sure to have room (PIPE_BUF in pipe(7)).
+ssize_t clinux_write_to_pipe(int pipe, const void *bytes, size_t byte_count);
 /// A descriptor that is ready when something has happened to one of the files that were added (inotify(7)).
 int clinux_watch_create(void);
 /// Adds a file: it is written, truncated, moved or deleted.

@@ -43,6 +43,7 @@ enum {
     CPOSTGRESQL_MESSAGE = PG_DIAG_MESSAGE_PRIMARY,
     CPOSTGRESQL_DETAIL = PG_DIAG_MESSAGE_DETAIL,
     CPOSTGRESQL_HINT = PG_DIAG_MESSAGE_HINT,
+    CPOSTGRESQL_CONTEXT = PG_DIAG_CONTEXT,
     CPOSTGRESQL_POSITION = PG_DIAG_STATEMENT_POSITION,
 };
 
@@ -53,7 +54,7 @@ enum {
     X(PQerrorMessage) X(PQsocket) X(PQsslStruct) X(PQbackendPID) X(PQsetnonblocking) X(PQsetErrorVerbosity)            \
     X(PQsetNoticeReceiver) X(PQflush) X(PQconsumeInput) X(PQnotifies) X(PQisBusy) X(PQgetResult)                       \
     X(PQsetSingleRowMode) X(PQenterPipelineMode) X(PQexitPipelineMode) X(PQputCopyData) X(PQputCopyEnd)                \
-    X(PQsendFlushRequest) X(PQpipelineSync) X(PQsendQueryParams)                                                       \
+    X(PQsendFlushRequest) X(PQpipelineSync) X(PQsendQuery) X(PQsendQueryParams)                                        \
     X(PQsendPrepare) X(PQsendQueryPrepared) X(PQsendDescribePrepared) X(PQclear) X(PQresultStatus)                     \
     X(PQresultMemorySize) X(PQresultErrorField) X(PQresultErrorMessage) X(PQntuples) X(PQnfields) X(PQfname)           \
     X(PQftype) X(PQftable) X(PQnparams) X(PQcmdStatus) X(PQgetvalue) X(PQgetlength) X(PQgetisnull) X(PQgetCancel)      \

@@ -10,7 +10,7 @@ internal import Synchronization
 public struct Changes: AsyncSequence, Sendable {
     public typealias Element = Change
 
-    /// What is told: "all_writers", or "daemon_writers".
+    /// What is told: "all_writers", "daemon_writers" or "channels".
     public let coverage: String
     private let stream: ChangeStream
 

@@ -7,7 +7,7 @@ internal import LinuxSystem
 /// The connection is read only while the client waits for something: what happens meanwhile is told together.
 /// - Thread: the client's.
 public final class BlockingChanges {
-    /// What is told: "all_writers", or "daemon_writers".
+    /// What is told: "all_writers", "daemon_writers" or "channels".
     public let coverage: String
     /// What was told so far, for another subscription that goes on here.
     public private(set) var position: String
@@ -44,14 +44,16 @@ public final class BlockingChanges {
         }
     }
 
-    /// Waits for the next change, and adds what has been told since by then.
+    /// Waits for the next change, and adds what has been told since by then. Messages come one by one.
     /// - Throws: as `next`.
     public func nextTogether() throws(ClientError) -> Change {
         var change = try next()
         client.takeNotices()
         // An end that is among it is left to the next call.
-        while case .change(let data) = client.router.peek(id), client.router.take(id) != nil {
-            change = change.followed(by: Change(data))
+        while change.message == nil, case .change(let data) = client.router.peek(id) {
+            let later = Change(data)
+            guard later.message == nil, client.router.take(id) != nil else { break }
+            change = change.followed(by: later)
             position = change.position
         }
         return change

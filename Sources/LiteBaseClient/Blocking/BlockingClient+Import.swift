@@ -108,7 +108,7 @@ extension BlockingClient {
     }
 
     /// Sends the reading end of a pipe, of which then only the daemon has one.
-    private func started(_ request: Request, _ reader: consuming OwnedDescriptor) throws(ClientError) -> Int64 {
+    func started(_ request: Request, _ reader: consuming OwnedDescriptor) throws(ClientError) -> Int64 {
         let id = try start(request, passing: reader.number)
         reader.close()
         return id

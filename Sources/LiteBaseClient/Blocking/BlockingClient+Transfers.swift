@@ -12,6 +12,8 @@ public enum RowFileFormat: String, CaseIterable, Sendable {
     case jsonl
     /// The stream of Arrow's IPC format. Only written.
     case arrow
+    /// An INSERT statement for each row, in the dialect of the engine. Only written.
+    case sql
 }
 
 /// How an export is made.
@@ -19,8 +21,12 @@ public struct ExportOptions: Sendable {
     /// `nil`: the default database.
     public var database: String?
     public var format = RowFileFormat.csv
-    /// Whether the first line of CSV and TSV has the names of the columns.
+    /// Whether the first line of CSV and TSV, and each statement of SQL, has the names of the columns.
     public var hasHeader = true
+    /// Of SQL: the table that is named in the statements.
+    public var into: String?
+    /// Of SQL: the namespace of that table.
+    public var namespace: String?
     /// Between two fields of CSV and TSV; `nil`: a comma, or a tab.
     public var delimiter: String?
     /// What stands for null in them; `nil`: nothing, or `\N`.
@@ -81,15 +87,23 @@ extension BlockingClient {
     public func export(
         _ sql: String, _ parameters: Parameters = .none, to descriptor: Int32, options: ExportOptions = ExportOptions()
     ) throws(ClientError) -> TransferResult {
+        try export(sql, parameters, .database(options.database), to: descriptor, options)
+    }
+
+    func export(
+        _ sql: String, _ parameters: Parameters, _ target: Target, to descriptor: Int32, _ options: ExportOptions
+    ) throws(ClientError) -> TransferResult {
         var wanted = ExportRequest.Options()
         wanted.format = ExportFormat(rawValue: options.format.rawValue) ?? .csv
         wanted.hasHeader = options.hasHeader
         wanted.delimiter = options.delimiter
         wanted.null = options.null
         wanted.textColumns = options.textColumns
+        wanted.into = options.into
+        wanted.namespace = options.namespace
         wanted.maxRows = options.maxRows
         wanted.timeoutMilliseconds = options.timeout.map { max(1, $0.milliseconds) }
-        return try transfer(.export(sql: sql, parameters, .database(options.database), wanted), to: descriptor)
+        return try transfer(.export(sql: sql, parameters, target, wanted), to: descriptor)
     }
 
     private func transfer(_ request: Request, to descriptor: Int32) throws(ClientError) -> TransferResult {

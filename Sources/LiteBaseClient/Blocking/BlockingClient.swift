@@ -219,6 +219,12 @@ extension BlockingClient {
         }
     }
 
+    /// Whether `cancellationDescriptor` says so. It stays so for the next wait, which cancels by it.
+    var isCancelled: Bool {
+        guard let descriptor = cancellationDescriptor else { return false }
+        return Polling.wait((descriptor, .readable), -1, until: .now).first.contains(.readable)
+    }
+
     /// Asks the server to end a request; its terminal frame still comes.
     private func cancel(_ id: Int64) {
         if let descriptor = cancellationDescriptor { Self.drain(descriptor) }

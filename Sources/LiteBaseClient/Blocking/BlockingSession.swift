@@ -9,7 +9,7 @@ internal import WireProtocol
 /// - Thread: the client's.
 public final class BlockingSession {
     public let information: SessionInformation
-    private let client: BlockingClient
+    let client: BlockingClient
     private let name: String
     private var isOpen = true
     private weak var openReply: BlockingReply?
@@ -74,6 +74,13 @@ public final class BlockingSession {
         try client.importRows(from: descriptor, into: relation, try target(), options, progress)
     }
 
+    /// See `BlockingClient.export`; it reads what the session sees. `options.database` has no meaning here.
+    public func export(
+        _ sql: String, _ parameters: Parameters = .none, to descriptor: Int32, options: ExportOptions = ExportOptions()
+    ) throws(ClientError) -> TransferResult {
+        try client.export(sql, parameters, try target(), to: descriptor, options)
+    }
+
     /// See `BlockingClient.batch`.
     public func batch(_ statements: [BatchStatement], isAtomic: Bool = true) throws(ClientError) -> [BatchResult] {
         try client.batch(statements, isAtomic: isAtomic, try target())
@@ -113,7 +120,7 @@ public final class BlockingSession {
         }
     }
 
-    private func target() throws(ClientError) -> Target {
+    func target() throws(ClientError) -> Target {
         guard isOpen else { throw .invalidRequest("the session is closed") }
         if let reply = openReply, !reply.isOver {
             throw .invalidRequest("a stream of this session is still open; read it to its end or drop it first")

@@ -34,6 +34,18 @@ extension Column {
 }
 
 extension StatementSummary {
+    /// The summary of rows that were written by another way than a statement.
+    init(_ reply: ImportReply) {
+        rowCount = 0
+        rowsAffected = reply.rowCount
+        lastInsertID = nil
+        warningCount = 0
+        isTruncated = false
+        droppedResultCount = 0
+        transaction = TransactionState(rawValue: reply.transaction)
+        elapsed = .microseconds(reply.elapsedMicroseconds)
+    }
+
     init(_ data: StructuredValue) {
         let reply = QueryReply(data)
         rowCount = reply.rowCount

@@ -27,6 +27,7 @@ enum Request: Sendable {
     case restore(database: String?, timeout: Duration?, progressMilliseconds: Int64?)
     case export(sql: String, Parameters, Target, ExportRequest.Options)
     case importRows(relation: String, Target, ImportRequest.Options)
+    case copy(sql: String, Target)
     case subscribe(SubscriptionOptions)
     case fetch(id: Int64)
     case cancel(id: Int64)
@@ -50,7 +51,7 @@ enum Request: Sendable {
         case .backup: BackupRequest.type
         case .restore: RestoreRequest.type
         case .export: ExportRequest.type
-        case .importRows: ImportRequest.type
+        case .importRows, .copy: ImportRequest.type
         case .subscribe: SubscribeRequest.type
         case .fetch: FetchRequest.type
         case .cancel: CancelRequest.type
@@ -116,6 +117,7 @@ enum Request: Sendable {
                 sql: sql, parameters: parameters.writing, target: target, options: options, &writer, &output)
         case .importRows(let relation, let target, let options):
             ImportRequest.write(relation: relation, target: target, options: options, &writer, &output)
+        case .copy(let sql, let target): ImportRequest.write(sql: sql, target: target, &writer, &output)
         case .fetch(let id), .cancel(let id): RequestReference.write(request: id, &writer, &output)
         }
     }

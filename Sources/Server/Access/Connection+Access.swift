@@ -149,7 +149,13 @@ extension Connection {
                 let isCheck = !operation.isStatement && operation.transfer == nil
                 guard let name = operation.databaseName, !isMonitor || !isCheck else { continue }
                 let former: DatabaseAccess = operation.mayWrite ? .readWrite : .readOnly
-                if renewed(former, on: name) == nil { stop(operation, .accessRevoked) }
+                guard let entry = renewed(former, on: name), let grant = grant(entry) else {
+                    stop(operation, .accessRevoked)
+                    continue
+                }
+                if let link = operation.link as? any ListeningLink, !link.listens(to: grant.database) {
+                    stop(operation, .databaseReplaced)
+                }
             }
             finishTurn()
         }

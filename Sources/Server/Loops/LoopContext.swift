@@ -25,6 +25,8 @@ final class LoopContext {
     lazy var housekeeper = Housekeeper(self)
     /// Who listens on this loop, by what tells.
     var subscriptions: [ObjectIdentifier: LoopSubscriptions] = [:]
+    /// The same for channels.
+    var channels: [ObjectIdentifier: LoopChannels] = [:]
     private var shares: [UInt32: LoopShare] = [:]
     @exclusivity(unchecked) var isDraining = false
     /// The drain has run out of time: nothing is started any more.

@@ -24,8 +24,8 @@ extension Connection {
         guard (content.rowFormat.null?.count ?? 0) <= Self.nullByteCountMax else {
             throw RequestError(.badRequest, "\"null\" has more than \(Self.nullByteCountMax) bytes.")
         }
-        let options = try options(of: content)
         let text = try statement(of: content, route.link.engine)
+        let options = try options(of: content, route.link.engine)
         let sink = content.rowFormat.format.makeSink(
             options, int64Style: preferences.int64Style,
             rowByteCountMax: context.limits.rowByteCountMax)
@@ -40,31 +40,45 @@ extension Connection {
         return try submitTransfer(operation)
     }
 
-    private func options(of content: ExportRequest) throws(RequestError) -> ExportOptions {
+    private func options(of content: ExportRequest, _ engine: Engine) throws(RequestError) -> ExportOptions {
         // They are copied, and compared with the columns, on the loop.
         guard content.textColumns.reduce(0, { $0 + $1.count }) <= Self.relationByteCountMax else {
             throw RequestError(
                 .badRequest, "The names in \"text_columns\" have more than \(Self.relationByteCountMax) bytes.")
         }
-        return ExportOptions(
+        var options = ExportOptions(
             hasHeader: content.rowFormat.hasHeader, delimiter: content.rowFormat.delimiter,
             null: content.rowFormat.null.map { Array($0) },
             textColumns: content.textColumns.map { String(decoding: $0, as: UTF8.self) })
+        if content.rowFormat.format == .sql, let table = content.into ?? content.relation {
+            options.table = try quoted(content.namespace, table, engine)
+            options.loading = engine.loading
+        }
+        return options
     }
 
     /// The statement for all of a relation; empty where the client has sent one.
     private func statement(of content: ExportRequest, _ engine: Engine) throws(RequestError) -> String {
         guard let relation = content.relation else { return "" }
+        return "SELECT * FROM " + (try quoted(content.namespace, relation, engine))
+    }
+
+    /// A table within the quotes of its engine.
+    private func quoted(
+        _ namespace: UnsafeRawBufferPointer?, _ relation: UnsafeRawBufferPointer, _ engine: Engine
+    ) throws(RequestError) -> String {
         guard let loading = engine.loading else {
             throw RequestError(
-                .badRequest, "The engine has no tables.", hint: "Send a statement in \"sql\"."
+                .badRequest, "The engine has no tables.",
+                hint: "Send a statement in \"sql\", and a format that names no table."
             ).with { $0.sqlState = "0A000" }
         }
-        guard relation.count + (content.namespace?.count ?? 0) <= Self.relationByteCountMax else {
-            throw RequestError(.badRequest, "\"relation\" has more than \(Self.relationByteCountMax) bytes.")
+        guard relation.count + (namespace?.count ?? 0) <= Self.relationByteCountMax else {
+            throw RequestError(
+                .badRequest, "The name of the table has more than \(Self.relationByteCountMax) bytes.")
         }
-        let names = [content.namespace, relation].compactMap { $0.map { String(decoding: $0, as: UTF8.self) } }
-        return "SELECT * FROM " + names.map(loading.quoted).joined(separator: ".")
+        let names = [namespace, relation].compactMap { $0.map { String(decoding: $0, as: UTF8.self) } }
+        return names.map(loading.quoted).joined(separator: ".")
     }
 
     private static let nullByteCountMax = 64

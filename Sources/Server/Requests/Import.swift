@@ -16,6 +16,7 @@ extension ImportRequest: ServedRequest {
 extension Connection {
     func startImport(_ request: ReceivedRequest) throws(RequestError) -> RequestOutcome {
         let content = try content(ImportRequest.self, of: request.head)
+        if let sql = content.sql { return try startCopy(request, content, sql) }
         let wanted = try ImportWanted(content)
         let (found, database) = try namedRoute(content.target)
         var route = found
@@ -36,21 +37,33 @@ extension Connection {
         return try submitIfAffordable(operation)
     }
 
-    func replyImport(_ operation: Operation) {
-        guard let link = operation.link as? ImportLink else { preconditionFailure("an import came from nowhere") }
-        var answer = ImportReply()
-        answer.byteCount = link.byteCount
-        answer.totalByteCount = link.totalByteCount
-        answer.rowCount = link.queue.writtenCount
-        answer.rejectedCount = Int64(link.queue.rejectedCount)
-        answer.rejected = link.queue.rejected.map { rejection in
-            var line = RejectedLine()
-            line.line = rejection.line
-            line.reason = rejection.reason
-            return line
+    /// The bytes of the file go to a statement of a session, as they are.
+    private func startCopy(
+        _ request: ReceivedRequest, _ content: ImportRequest, _ sql: UnsafeRawBufferPointer
+    ) throws(RequestError) -> RequestOutcome {
+        guard content.target.session != nil, content.relation.isEmpty else {
+            throw RequestError(
+                .badRequest, "An import with \"sql\" needs a session, and has no \"relation\".",
+                hint: "Open a session (db_connect) and name it.")
         }
-        answer.columns = link.columns
-        answer.sql = link.createText
+        guard sql.count <= ImportSource.nameByteCountMax else {
+            throw RequestError(.badRequest, "\"sql\" has more than \(ImportSource.nameByteCountMax) bytes.")
+        }
+        var route = try route(content.target)
+        guard route.link.engine.loading?.copiesBytes == true else { throw RequestError(DriverError.noCopy) }
+        route.link = CopyLink(
+            String(decoding: sql, as: UTF8.self), try takeOneFile(), route.link, context, account,
+            progressMilliseconds: content.transfer.progressMilliseconds)
+        let operation = makeOperation(request)
+        assign(route, to: operation, timeout: content.timeoutMilliseconds)
+        return try submitIfAffordable(operation)
+    }
+
+    func replyImport(_ operation: Operation) {
+        guard let link = operation.link as? any ImportReplying else {
+            preconditionFailure("an import came from nowhere")
+        }
+        var answer = link.importReply
         answer.transaction = operation.session?.link.transaction.name ?? "none"
         answer.elapsedMicroseconds = operation.elapsedMicroseconds
         reply(answer, to: operation)
@@ -62,6 +75,31 @@ extension Connection {
             reply(answer, operation.row.type.replyName, id: operation.id, encoding: operation.encoding)
             finishTurn()
         }
+    }
+}
+
+/// What has done an import, and says how.
+protocol ImportReplying: AnyObject {
+    /// But for the state of the transaction, and the time.
+    var importReply: ImportReply { get }
+}
+
+extension ImportLink: ImportReplying {
+    var importReply: ImportReply {
+        var answer = ImportReply()
+        answer.byteCount = byteCount
+        answer.totalByteCount = totalByteCount
+        answer.rowCount = queue.writtenCount
+        answer.rejectedCount = Int64(queue.rejectedCount)
+        answer.rejected = queue.rejected.map { rejection in
+            var line = RejectedLine()
+            line.line = rejection.line
+            line.reason = rejection.reason
+            return line
+        }
+        answer.columns = columns
+        answer.sql = createText
+        return answer
     }
 }
 

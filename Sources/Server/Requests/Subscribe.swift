@@ -14,15 +14,13 @@ extension SubscribeRequest: ServedRequest {
 }
 
 extension Connection {
-    /// Whoever may read a database may hear what changes in it.
+    /// Whoever may read a database may hear what changes in it, and what is sent to the channels of its server.
     func startSubscription(_ request: ReceivedRequest) throws(RequestError) -> RequestOutcome {
         let content = try content(SubscribeRequest.self, of: request.head)
         let grant = try findDatabase(content.database)
         var route = route(by: grant)
-        guard let source = grant.database.changes else { throw Self.tellsNothing(route.link.engine.name) }
-        let wish = SubscriptionWish(content)
+        route.link = try listeningLink(content, grant.database, route.link)
         let operation = makeOperation(request)
-        route.link = SubscriptionLink(route.link, source, wish, context)
         assign(route, to: operation, timeout: nil)
         operation.mayWrite = false
         // It lasts for as long as its client likes.
@@ -34,10 +32,42 @@ extension Connection {
         return try submitIfAffordable(operation)
     }
 
+    private func listeningLink(
+        _ content: SubscribeRequest, _ database: any Database, _ inner: any DatabaseLink
+    ) throws(RequestError) -> any DatabaseLink {
+        let engine = database.engine.name
+        guard let wish = ChannelWish(content) else {
+            guard let source = database.changes else {
+                throw database.channels == nil ? Self.tellsNothing(engine) : Self.tellsOnlyChannels(engine)
+            }
+            return SubscriptionLink(inner, source, SubscriptionWish(content), context)
+        }
+        guard let source = database.channels else { throw Self.hasNoChannels(engine) }
+        for name in wish.names {
+            do throws(DriverError) { try source.check(name) } catch { throw RequestError(error) }
+        }
+        return ChannelLink(inner, source, wish, context, account)
+    }
+
     private static func tellsNothing(_ engine: String) -> RequestError {
-        RequestError(
-            .badRequest, "Databases of the engine \(engine) do not tell what changes in them.",
-            hint: "Ask for what interests you now and then."
-        ).with { $0.sqlState = "0A000" }
+        refusal(
+            "Databases of the engine \(engine) do not tell what changes in them.",
+            hint: "Ask for what interests you now and then.")
+    }
+
+    private static func tellsOnlyChannels(_ engine: String) -> RequestError {
+        refusal(
+            "Databases of the engine \(engine) do not tell what changes in them, but have channels.",
+            hint: "Name channels to which a trigger or the program that writes sends messages.")
+    }
+
+    private static func hasNoChannels(_ engine: String) -> RequestError {
+        refusal(
+            "Databases of the engine \(engine) have no channels.",
+            hint: "Leave channels and patterns out; relations are told where the engine can tell them.")
+    }
+
+    private static func refusal(_ message: String, hint: String) -> RequestError {
+        RequestError(.badRequest, message, hint: hint).with { $0.sqlState = "0A000" }
     }
 }

@@ -2,7 +2,6 @@
 
 internal import DatabaseContract
 internal import LinuxSystem
-internal import Synchronization
 
 /// The listeners of one loop to one source.
 ///
@@ -11,12 +10,12 @@ final class LoopSubscriptions {
     let source: any ChangeSource
     private let context: LoopContext
     private var links: [ObjectIdentifier: SubscriptionLink] = [:]
+    /// Those that are to be told in this turn and the next ones.
+    private var due: [SubscriptionLink] = []
     private var listener: UInt64 = 0
 
-    /// Whether the loop has been told already that there is something, and has not looked since.
-    private final class Bell: Sendable {
-        let isRung = Atomic<Bool>(false)
-    }
+    /// They are told so many at a time, and others on the loop have their turn in between.
+    private static let turnCountMax = 100
 
     /// The listeners of this loop to a source; made if there are none.
     static func of(_ source: any ChangeSource, on context: LoopContext) -> LoopSubscriptions {
@@ -31,14 +30,8 @@ final class LoopSubscriptions {
         self.context = context
         let mailbox = context.loop.mailbox
         let here = LoopBound(self, mailbox)
-        let bell = Bell()
-        listener = source.feed.add {
-            guard !bell.isRung.exchange(true, ordering: .sequentiallyConsistent) else { return }
-            mailbox.submit {
-                bell.isRung.store(false, ordering: .sequentiallyConsistent)
-                here.wrapped.look()
-            }
-        }
+        let bell = LoopBell(mailbox) { here.wrapped.look() }
+        listener = source.feed.add { bell.ring() }
     }
 
     func add(_ link: SubscriptionLink) { links[ObjectIdentifier(link)] = link }
@@ -50,8 +43,20 @@ final class LoopSubscriptions {
         context.subscriptions[ObjectIdentifier(source)] = nil
     }
 
-    /// Something has changed.
+    /// Something has changed. Who is still to be told of what came before is told of both.
     private func look() {
-        for link in Array(links.values) { link.changesDidCome() }
+        let isAtIt = !due.isEmpty
+        due = Array(links.values)
+        if !isAtIt { tellSome() }
+    }
+
+    private func tellSome() {
+        let some = due.suffix(Self.turnCountMax)
+        due.removeLast(some.count)
+        for link in some { link.changesDidCome() }
+        if due.isEmpty { return }
+        let mailbox = context.loop.mailbox
+        let here = LoopBound(self, mailbox)
+        mailbox.submit { here.wrapped.tellSome() }
     }
 }

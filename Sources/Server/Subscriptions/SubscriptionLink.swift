@@ -34,7 +34,7 @@ struct SubscriptionWish {
 /// Runs one `subscribe` request.
 ///
 /// - Thread: its loop's.
-final class SubscriptionLink: DatabaseLink {
+final class SubscriptionLink: ListeningLink {
     private enum Stage {
         case idle
         /// The source is about to tell.
@@ -46,11 +46,12 @@ final class SubscriptionLink: DatabaseLink {
         case ended
     }
 
-    private let inner: any DatabaseLink
+    let inner: any DatabaseLink
     private let source: any ChangeSource
     private let wish: SubscriptionWish
     private let context: LoopContext
-    private let others: LoopSubscriptions
+    /// Made at the start: what is refused before has registered nothing.
+    private lazy var others = LoopSubscriptions.of(source, on: context)
     private var stage = Stage.idle
     private var operation: Operation?
     /// The last change that was told, or need not be.
@@ -62,17 +63,11 @@ final class SubscriptionLink: DatabaseLink {
         self.source = source
         self.wish = wish
         self.context = context
-        others = LoopSubscriptions.of(source, on: context)
     }
 
     // MARK: As a link
 
-    var databaseName: String { inner.databaseName }
-    var engine: Engine { inner.engine }
-    var serverVersion: String { inner.serverVersion }
-    var transaction: TransactionState { .none }
-    func pressure(on uid: UInt32) -> LinkPressure { .none }
-    func close() {}
+    func listens(to database: any Database) -> Bool { database.changes === source }
 
     func start(_ run: StatementRun, for owner: LinkOwner) -> RunOutcome {
         operation = run as? Operation

@@ -292,6 +292,9 @@ struct ExportOptions {
     var null: [UInt8]?
     /// Of Arrow: columns that are to be text.
     var textColumns: [String] = []
+    /// Of SQL: the table within quotes, and how the engine writes values.
+    var table = ""
+    var loading: (any RowLoading)?
 }
 
 extension ExportFormat {
@@ -301,6 +304,13 @@ extension ExportFormat {
         case .csv, .tsv: DelimitedSink(isTSV: self == .tsv, options, rowByteCountMax: rowByteCountMax)
         case .json, .jsonl:
             JSONExportSink(isLines: self == .jsonl, int64Style: int64Style, rowByteCountMax: rowByteCountMax)
+        case .sql:
+            if let loading = options.loading {
+                SQLExportSink(
+                    table: options.table, namesColumns: options.hasHeader, loading, rowByteCountMax: rowByteCountMax)
+            } else {
+                preconditionFailure("statements for an engine without tables")
+            }
         case .arrow: ArrowExportSink(textColumns: options.textColumns, rowByteCountMax: rowByteCountMax)
         }
     }

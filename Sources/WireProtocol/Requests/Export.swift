@@ -16,6 +16,8 @@ public struct ExportRequest: TransferRequest {
     public private(set) var timeoutMilliseconds: Int64?
     public private(set) var maxRows: Int64?
     public private(set) var rowFormat = RowFormatFields(mustBeReadable: false)
+    /// Of SQL: the table that the statements name.
+    public private(set) var into: UnsafeRawBufferPointer?
     /// Of Arrow: names of columns that are to be text.
     public private(set) var textColumns: [UnsafeRawBufferPointer] = []
     public private(set) var transfer = TransferFields()
@@ -35,6 +37,8 @@ public struct ExportRequest: TransferRequest {
                 relation = try fields.optionalText("relation")
             } else if name.equals("namespace") {
                 namespace = try fields.optionalText("namespace")
+            } else if name.equals("into") {
+                into = try fields.optionalText("into")
             } else if name.equals("text_columns") {
                 if !fields.skipNull() { textColumns = try ColumnNames.read(&fields, "text_columns") }
             } else if try rowFormat.readField(name, from: &fields) {
@@ -46,6 +50,7 @@ public struct ExportRequest: TransferRequest {
             }
         }
         if sql == nil, relation == nil { throw DecodeError(.missing(field: "sql"), at: 0) }
+        if rowFormat.format == .sql, relation == nil, into == nil { throw DecodeError(.missing(field: "into"), at: 0) }
         if sql != nil, relation != nil { throw DecodeError(.conflict(field: "sql", other: "relation"), at: 0) }
         try target.check()
         try transfer.check()
@@ -58,6 +63,8 @@ public struct ExportRequest: TransferRequest {
         public var delimiter: String?
         public var null: String?
         public var textColumns: [String] = []
+        public var into: String?
+        public var namespace: String?
         public var maxRows: Int64?
         public var timeoutMilliseconds: Int64?
         public var progressMilliseconds: Int64?
@@ -79,6 +86,8 @@ public struct ExportRequest: TransferRequest {
         RowFormatFields.write(
             options.format, hasHeader: options.hasHeader, delimiter: options.delimiter, null: options.null, &writer,
             &output)
+        writer.optional("into", options.into, into: &output)
+        writer.optional("namespace", options.namespace, into: &output)
         ColumnNames.write(options.textColumns, "text_columns", &writer, &output)
         writer.optional("timeout_ms", options.timeoutMilliseconds, into: &output)
         writer.optional("max_rows", options.maxRows, into: &output)
@@ -92,6 +101,8 @@ public enum ExportFormat: String, CaseIterable, Sendable {
     case csv, tsv, json, jsonl
     /// The stream of Arrow's IPC format. Only written.
     case arrow
+    /// INSERT statements in the dialect of the engine. Only written.
+    case sql
 
     init?(name: UnsafeRawBufferPointer) {
         guard let known = Self.allCases.first(where: { name.elementsEqual($0.rawValue.utf8) }) else { return nil }
@@ -99,17 +110,19 @@ public enum ExportFormat: String, CaseIterable, Sendable {
     }
 
     /// Whether `import` reads it, too.
-    var isReadable: Bool { self != .arrow }
+    var isReadable: Bool { self != .arrow && self != .sql }
 
     /// The value of a field `format`.
     static func read(_ fields: inout FieldReader, mustBeReadable: Bool) throws(DecodeError) -> ExportFormat {
         let start = fields.reader.offset
         guard let name = try fields.optionalText("format") else { return .csv }
         guard let format = ExportFormat(name: name), format.isReadable || !mustBeReadable else {
-            let wanted: StaticString =
-                mustBeReadable
-                ? "\"csv\", \"tsv\", \"json\" or \"jsonl\"" : "\"csv\", \"tsv\", \"json\", \"jsonl\" or \"arrow\""
-            throw DecodeError(.outOfRange(field: "format", wanted: wanted), at: start)
+            throw DecodeError(
+                .outOfRange(
+                    field: "format",
+                    wanted: mustBeReadable
+                        ? "\"csv\", \"tsv\", \"json\" or \"jsonl\""
+                        : "\"csv\", \"tsv\", \"json\", \"jsonl\", \"arrow\" or \"sql\""), at: start)
         }
         return format
     }

@@ -7,7 +7,9 @@ public struct ImportRequest: TransferRequest {
     public typealias Reply = ImportReply
     public static var type: RequestType { RequestType("import", reply: "import_response") }
 
-    /// The name of the table, UTF-8.
+    /// A statement that takes the file's bytes as they are, in place of a table.
+    public private(set) var sql: UnsafeRawBufferPointer?
+    /// The name of the table, UTF-8; empty with `sql`.
     public private(set) var relation = UnsafeRawBufferPointer(start: nil, count: 0)
     public private(set) var namespace: UnsafeRawBufferPointer?
     /// Names of the columns for the fields of each line, in their order; of JSON, the keys that are taken.
@@ -32,6 +34,8 @@ public struct ImportRequest: TransferRequest {
         while let name = try fields.nextName() {
             if name.equals("relation") {
                 relation = try fields.optionalText("relation")
+            } else if name.equals("sql") {
+                sql = try fields.optionalText("sql")
             } else if name.equals("namespace") {
                 namespace = try fields.optionalText("namespace")
             } else if name.equals("columns") {
@@ -56,10 +60,19 @@ public struct ImportRequest: TransferRequest {
                 try fields.reader.skip()
             }
         }
-        guard let relation else { throw DecodeError(.missing(field: "relation"), at: 0) }
+        guard relation != nil || sql != nil else { throw DecodeError(.missing(field: "relation"), at: 0) }
         try target.check()
         try transfer.check()
-        self.relation = relation
+        if let relation { self.relation = relation }
+    }
+
+    /// Writes the data of a request with a statement in place of a table.
+    public static func write(
+        sql: String, target: TargetName, _ writer: inout RequestWriter, _ output: inout ByteBuffer
+    ) {
+        writer.field("sql", sql, into: &output)
+        target.write(&writer, &output)
+        TransferFields.write(progressMilliseconds: nil, &writer, &output)
     }
 
     /// What a client may ask for besides its table.

@@ -8,16 +8,20 @@ import LiteBaseClient
 struct ExportCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "export",
-        abstract: "Write the rows of a statement, or a table, into a file.",
-        usage: "litebase export (<sql> [<parameters> ...] | --table <name>) [<options>]",
+        abstract: "Write the rows of a statement, a table, or a database into a file.",
+        usage: "litebase export [<sql> [<parameters> ...] | --table <name>] [<options>]",
         discussion: """
             The daemon writes the file itself, by the descriptor that litebase has
             opened. Of a file that is named, nothing is seen before it is whole.
+
+            As sql, a SQLite database or a table of it is written with its schema,
+            for sqlite3 or `litebase query -`; of others the rows, as INSERT.
 
             EXAMPLES:
               litebase export --table city -o city.csv
               litebase export --table city -o city.arrow
               litebase export --format jsonl "SELECT * FROM city WHERE people > ?" 1000
+              litebase export -d geo -o geo.sql
             """)
 
     @Argument(help: ArgumentHelp("The statement.", valueName: "sql"))
@@ -58,35 +62,60 @@ struct ExportCommand: ParsableCommand {
         help: ArgumentHelp("A column that is to be text, whatever is in it (arrow). Repeatable.", valueName: "name"))
     var textColumns: [String] = []
 
+    @Option(help: ArgumentHelp("The table that the statements name (sql, of a statement).", valueName: "name"))
+    var into: String?
+
     @OptionGroup var limits: StatementLimits
     @OptionGroup var connection: ConnectionOptions
 
+    private var chosenFormat: ExportFileFormat {
+        format ?? output.flatMap { ExportFileFormat(ofFile: $0) } ?? .csv
+    }
+
     func validate() throws {
-        if (givenSQL == nil) == (table == nil) { throw ValidationError("Give either a statement or --table.") }
+        let isSQL = chosenFormat == .sql
+        if givenSQL != nil, table != nil { throw ValidationError("Give either a statement or --table.") }
+        if givenSQL == nil, table == nil, !isSQL { throw ValidationError("Give a statement or --table.") }
         if table?.isEmpty == true { throw ValidationError("The name of the table is empty.") }
+        if isSQL, givenSQL != nil, into == nil { throw ValidationError("--into is missing: the table to insert into.") }
+        if chosenFormat == .xlsx, output == nil || output == "-" { throw ValidationError("xlsx needs -o: a file.") }
+        if into != nil, !isSQL || givenSQL == nil { throw ValidationError("--into goes with a statement and sql.") }
+        if isSQL, givenSQL == nil, limits.maxRows != nil { throw ValidationError("--max-rows goes with a statement.") }
     }
 
     func run() throws {
         let client = try ConnectionOptions.connectForStatements(
             to: try connection.endpoint(), trusting: connection.trusted, as: "litebase export")
         client.cancellationDescriptor = Interrupts.install()
-        let sql = try statement(client)
-        let values = try ParameterParsing.parameters(parameters, allText: false)
         var options = ExportOptions()
         options.database = database
-        options.format = (format ?? output.flatMap { ExportFileFormat(ofFile: $0) } ?? .csv).forDaemon
+        if let format = chosenFormat.forDaemon { options.format = format }
         options.hasHeader = !hasNoHeader
         options.delimiter = delimiter == "\\t" ? "\t" : delimiter
         options.null = null
         options.textColumns = textColumns
         options.maxRows = limits.maxRows
         options.timeout = limits.queryOptions(database: nil).timeout
-        guard let output, output != "-" else {
-            return try export(client, sql, values, STDOUT_FILENO, options)
+        (options.namespace, options.into) = into.map(ImportText.parts(of:)) ?? (nil, nil)
+        if chosenFormat == .xlsx { return try writeSpreadsheet(client) }
+        if chosenFormat == .sql, givenSQL == nil {
+            return try toOutput { try dump(client, to: $0, options) }
         }
+        let sql = try statement(client)
+        let values = try ParameterParsing.parameters(parameters, allText: false)
+        try toOutput { descriptor in
+            try reported(sql) { () throws(ClientError) in
+                _ = try client.export(sql, values, to: descriptor, options: options)
+            }
+        }
+    }
+
+    /// Calls `body` with what is to be written into; a file that is named is there when it is whole.
+    private func toOutput(_ body: (Int32) throws -> Void) throws {
+        guard let output, output != "-" else { return try body(STDOUT_FILENO) }
         let file = try NewFile(output, mayReplace: force)
         do {
-            try export(client, sql, values, file.descriptor, options)
+            try body(file.descriptor)
         } catch {
             file.drop()
             throw error
@@ -94,40 +123,114 @@ struct ExportCommand: ParsableCommand {
         try file.keep()
     }
 
-    private func export(
-        _ client: BlockingClient, _ sql: String, _ values: Parameters, _ descriptor: Int32, _ options: ExportOptions
-    ) throws {
-        do throws(ClientError) {
-            _ = try client.export(sql, values, to: descriptor, options: options)
-        } catch {
+    private func reported<Result>(_ sql: String, _ body: () throws(ClientError) -> Result) throws -> Result {
+        do throws(ClientError) { return try body() } catch {
             throw StatementError(error: error, sql: sql, place: nil)
         }
+    }
+
+    private func dialect(_ client: BlockingClient) throws -> CopyDialect? {
+        let engine = try client.information(onDatabase: database)?.engine
+        return engine.map { CopyDialect(rawValue: $0) } ?? .sqlite
     }
 
     /// The statement as it was given, or one for the whole table, in the quotes of its engine.
     private func statement(_ client: BlockingClient) throws -> String {
         guard let table else { return ParameterParsing.unmarked(givenSQL ?? "") }
-        let engine = try client.information(onDatabase: database)?.engine
-        let quote = engine == "mysql" ? "`" : "\""
-        let parts = table.split(separator: ".", omittingEmptySubsequences: false).map { part in
-            let doubled = part.split(separator: Character(quote), omittingEmptySubsequences: false)
-            return quote + doubled.joined(separator: quote + quote) + quote
+        return "SELECT * FROM " + (try dialect(client) ?? .sqlite).quoted(path: table)
+    }
+
+    /// Reads the rows and writes them here: the library is none of the daemon's.
+    private func writeSpreadsheet(_ client: BlockingClient) throws {
+        let sql = try statement(client)
+        let values = try ParameterParsing.parameters(parameters, allText: false)
+        guard let output else { return }
+        let file = try NewFile(output, mayReplace: force)
+        do {
+            let session = try client.openSession(SessionOptions(database: database, isReadOnly: true))
+            let rows = try session.stream(sql, values, options: limits.queryOptions(database: nil))
+            let sheet = try Spreadsheet(file.partialPath, rows.columns, hasHeader: !hasNoHeader)
+            while let row = try rows.next() { try sheet.write(row) }
+            try sheet.finish()
+        } catch let error as ClientError {
+            file.drop()
+            throw StatementError(error: error, sql: sql, place: nil)
+        } catch {
+            file.drop()
+            throw error
         }
-        return "SELECT * FROM " + parts.joined(separator: ".")
+        try file.keep()
+    }
+
+    // MARK: SQL
+
+    private func dump(_ client: BlockingClient, to descriptor: Int32, _ options: ExportOptions) throws {
+        switch try dialect(client) {
+        case .sqlite?:
+            do {
+                let session = try client.openSession(SessionOptions(database: database, isReadOnly: true))
+                var dump = SQLiteDump(session, to: descriptor, options: options)
+                try dump.write(only: table)
+            } catch let error as ClientError {
+                throw StatementError(error: error, sql: "", place: nil)
+            }
+        case let dialect?:
+            guard let table else {
+                let tool = dialect == .postgresql ? "pg_dump" : "mariadb-dump"
+                throw UsageError("of a server's database only tables are written as SQL: give --table, or use \(tool)")
+            }
+            try insertions(client, table, dialect, to: descriptor, options)
+        case nil: throw UsageError("the engine of this database has no tables")
+        }
+    }
+
+    /// The rows of a server's table, without generated columns, which no statement may give.
+    private func insertions(
+        _ client: BlockingClient, _ table: String, _ dialect: CopyDialect, to descriptor: Int32,
+        _ options: ExportOptions
+    ) throws {
+        var options = options
+        (options.namespace, options.into) = ImportText.parts(of: table)
+        do throws(ClientError) {
+            let list = try givenColumns(client, table, dialect).map { dialect.quoted($0) }.joined(separator: ", ")
+            let sql = "SELECT \(list) FROM \(dialect.quoted(path: table))"
+            _ = try client.export(sql, .none, to: descriptor, options: options)
+        } catch {
+            throw StatementError(error: error, sql: "", place: nil)
+        }
+    }
+
+    /// Names of the columns of a server's table that are not generated.
+    private func givenColumns(
+        _ client: BlockingClient, _ table: String, _ dialect: CopyDialect
+    ) throws(ClientError) -> [String] {
+        let (namespace, name) = ImportText.parts(of: table)
+        var wanted = CatalogOptions()
+        (wanted.database, wanted.namespace, wanted.relation) = (database, namespace, name)
+        let columns = try client.catalog("columns", options: wanted).rows
+        if Set(columns.compactMap { $0["namespace"]?.text }).count > 1 {
+            throw .invalidRequest("several schemas have a table \(name): give --table schema.\(name)")
+        }
+        let generated = Set(columns.filter { $0["generated"]?.text != nil }.compactMap { $0["name"]?.text })
+        let all = try client.describe("SELECT * FROM \(dialect.quoted(path: table))", database: database).columns
+        return all.map(\.name).filter { !generated.contains($0) }
     }
 }
 
-/// What the daemon writes.
+/// What is written.
 enum ExportFileFormat: String, CaseIterable, ExpressibleByArgument {
-    case csv, tsv, json, jsonl, arrow
+    case csv, tsv, json, jsonl, arrow, sql, xlsx
 
-    var forDaemon: RowFileFormat {
+    /// What the daemon writes; `nil` for what this program does.
+    var forDaemon: RowFileFormat? {
         switch self {
         case .csv: .csv
         case .tsv: .tsv
         case .json: .json
         case .jsonl: .jsonl
         case .arrow: .arrow
+        case .sql: .sql
+        case .xlsx: nil
         }
     }
 

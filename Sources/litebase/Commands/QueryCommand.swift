@@ -85,11 +85,9 @@ struct QueryCommand: ParsableCommand {
             }
             var splitter = StatementSplitter(language, script.rules)
             var rest = Array(sql.utf8)[...]
-            while let statement = splitter.next(&rest) {
-                try run(statement, in: &script, screen, isFromScript: false)
-                splitter.rules = script.rules
-            }
+            try run(&rest, &splitter, in: &script, screen, isFromScript: false)
             // The argument ends where its text ends.
+            if script.copy != nil { return try script.end(&splitter) }
             if let last = splitter.finish() { try run(last, in: &script, screen, isFromScript: false) }
         }
     }
@@ -113,7 +111,7 @@ struct QueryCommand: ParsableCommand {
         let screen = ResultScreen(pager)
         try withSession(try connect(screen), screen) { script, language in
             if self.script.errorPolicy == .stop,
-                let refusal = ScriptCheck.refusal(in: STDIN_FILENO, language, script.rules)
+                let refusal = ScriptCheck.refusal(in: STDIN_FILENO, language, script.rules, script.session)
             {
                 throw InputError(
                     message: "\(ScriptPlace(line: refusal.line)): \(refusal.reason)\n\(ScriptText.nothingRun)",
@@ -124,28 +122,53 @@ struct QueryCommand: ParsableCommand {
             while let chunk = try StandardInput.read() {
                 var rest = isFirst ? ByteOrderMark.dropped(chunk[...]) : chunk[...]
                 isFirst = false
-                while let statement = splitter.next(&rest) {
-                    do {
-                        try run(statement, in: &script, screen, isFromScript: true)
-                    } catch let error as OutputError {
-                        if let next = splitter.next(&rest) { Self.complainOfRest(from: next) }
-                        throw error
-                    }
-                    splitter.rules = script.rules
-                }
+                try run(&rest, &splitter, in: &script, screen, isFromScript: true)
             }
             try script.end(&splitter)
         }
     }
 
-    /// Runs one of several statements. If it fails, the script ends, or the error is shown and counted.
+    /// Runs the statements that a piece of a script completes, and takes the data behind them.
+    private func run(
+        _ rest: inout ArraySlice<UInt8>, _ splitter: inout StatementSplitter, in script: inout Script,
+        _ screen: ResultScreen, isFromScript: Bool
+    ) throws {
+        while true {
+            if splitter.isInData {
+                let data = splitter.takeData(&rest)
+                if let statement = script.copy?.statement {
+                    try attempt(statement, in: &script) { script throws in try script.take(data) }
+                }
+                if !data.isEnd { return }
+            }
+            guard let statement = splitter.next(&rest) else { return }
+            do {
+                try run(statement, in: &script, screen, isFromScript: isFromScript)
+            } catch let error as OutputError {
+                if isFromScript, let next = splitter.next(&rest) { Self.complainOfRest(from: next) }
+                throw error
+            }
+            splitter.rules = script.rules
+        }
+    }
+
+    /// Runs one of several statements.
     private func run(
         _ statement: StatementSplitter.Statement, in script: inout Script, _ screen: ResultScreen,
         isFromScript: Bool
     ) throws {
+        try attempt(statement, in: &script) { script throws in
+            try screen.show { try script.run(statement, .none, isFromScript: isFromScript) }
+        }
+    }
+
+    /// Does something for a statement. If it fails, the script ends, or the error is shown and counted.
+    private func attempt(
+        _ statement: StatementSplitter.Statement, in script: inout Script, _ body: (inout Script) throws -> Void
+    ) throws {
         if Interrupts.isRaised { throw InterruptedError() }
         do {
-            try screen.show { try script.run(statement, .none, isFromScript: isFromScript) }
+            try body(&script)
         } catch {
             if Interrupts.isRaised { throw error }
             guard self.script.errorPolicy == .continue, script.mayGoOn(behind: statement, error) else { throw error }

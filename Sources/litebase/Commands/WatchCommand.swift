@@ -24,10 +24,17 @@ struct WatchCommand: ParsableCommand {
 
             When the daemon ends it is waited for, and connected to again.
 
+            PostgreSQL and Redis do not tell what changes, but have channels, to which
+            NOTIFY and PUBLISH send messages: --channel and --pattern tell each of these.
+            A command has LITEBASE_CHANNEL and LITEBASE_PAYLOAD then, and runs once for
+            each message; "resync" is where some were missed.
+
             EXAMPLES:
               litebase watch shop
               litebase watch shop orders --exec 'make report'
               litebase watch shop --json --once
+              litebase watch erp --channel changes
+              litebase watch cache --pattern 'jobs.*' --json
             """)
 
     @Argument(help: ArgumentHelp("The database, by name.", valueName: "database"))
@@ -35,6 +42,12 @@ struct WatchCommand: ParsableCommand {
 
     @Argument(help: ArgumentHelp("Only these tables, whatever their case.", valueName: "relation"))
     var relations: [String] = []
+
+    @Option(help: ArgumentHelp("Messages of a channel; may be repeated.", valueName: "name"))
+    var channel: [String] = []
+
+    @Option(help: ArgumentHelp("Of all channels that match, in Redis; may be repeated.", valueName: "pattern"))
+    var pattern: [String] = []
 
     @Option(
         name: .customLong("exec"),
@@ -60,6 +73,9 @@ struct WatchCommand: ParsableCommand {
         if let delay, !(0...3_600_000).contains(delay) {
             throw ValidationError("The delay must be 0 to 3600000 milliseconds.")
         }
+        guard !channel.isEmpty || !pattern.isEmpty else { return }
+        if !relations.isEmpty { throw ValidationError("Give either tables or channels, not both.") }
+        if delay != nil { throw ValidationError("Messages are told one by one: leave out --delay.") }
     }
 
     func run() throws {
@@ -99,6 +115,8 @@ struct WatchCommand: ParsableCommand {
     private func listen(_ client: BlockingClient, from position: String?) throws(ClientError) -> BlockingChanges {
         var options = SubscriptionOptions(database: database)
         options.relations = relations
+        options.channels = channel
+        options.patterns = pattern
         options.from = position
         options.delay = delay.map { .milliseconds($0) }
         return try client.changes(options)
@@ -142,6 +160,8 @@ struct WatchCommand: ParsableCommand {
             ("LITEBASE_RELATIONS", change.relations.joined(separator: "\n")),
             ("LITEBASE_SCHEMA", change.changesSchema ? "1" : ""),
             ("LITEBASE_RESYNC", change.resyncReason == nil ? "" : "1"), ("LITEBASE_POSITION", change.position),
+            ("LITEBASE_CHANNEL", change.message.map { Self.variable($0.channel) } ?? ""),
+            ("LITEBASE_PAYLOAD", change.message.map { Self.variable($0.payload) } ?? ""),
         ] { setenv(name, value, 1) }
         let status = system(command)
         if status != 0 {
@@ -151,11 +171,20 @@ struct WatchCommand: ParsableCommand {
         }
     }
 
+    /// No variable can have a NUL.
+    private static func variable(_ value: Value) -> String {
+        if case .text(let text) = value, text.utf8.contains(0) { return ValueText.hex(text.utf8) }
+        return ValueText.plain(value)
+    }
+
     private static func line(_ change: Change) -> String {
         var parts: [String] = []
         if let reason = change.resyncReason { parts.append("resync (\(reason))") }
         if change.changesSchema { parts.append("schema") }
         parts += change.relations
+        if let message = change.message {
+            parts.append("\(ValueText.plain(message.channel)): \(ValueText.plain(message.payload))")
+        }
         return "\(clockTime())  \(parts.joined(separator: ", "))"
     }
 
@@ -169,6 +198,10 @@ struct WatchCommand: ParsableCommand {
     private static func appendJSON(_ change: Change, to output: inout ByteBuffer) {
         output.append("{\"position\":")
         output.appendJSONText(change.position)
+        if let message = change.message {
+            append(message, to: &output)
+            return output.append("}\n")
+        }
         output.append(",\"relations\":[")
         for (index, relation) in change.relations.enumerated() {
             if index > 0 { output.append(",") }
@@ -177,5 +210,15 @@ struct WatchCommand: ParsableCommand {
         output.append("],\"schema\":\(change.changesSchema),\"resync\":")
         if let reason = change.resyncReason { output.appendJSONText(reason) } else { output.appendJSONNull() }
         output.append("}\n")
+    }
+
+    private static func append(_ message: ChannelMessage, to output: inout ByteBuffer) {
+        var fields: [(String, Value)] = [("channel", message.channel), ("payload", message.payload)]
+        if let pattern = message.pattern { fields.append(("pattern", pattern)) }
+        if let pid = message.pid { fields.append(("pid", .integer(pid))) }
+        for (name, value) in fields {
+            output.append(",\"\(name)\":" as String)
+            JSONText.append(value, isTerminal: Terminal.outputIsTerminal, into: &output)
+        }
     }
 }

@@ -21,6 +21,8 @@ struct Script {
     /// Whether a statement that fails ends it.
     var endsAtErrors = true
     private var hasRun = false
+    /// A COPY whose data come.
+    private(set) var copy: ScriptCopy?
 
     init(
         runner: StatementRunner, session: BlockingSession, language: StatementSplitter.Language,
@@ -41,11 +43,18 @@ struct Script {
     ) throws {
         let place = isFromScript ? ScriptPlace(line: statement.line) : nil
         do {
+            if try ScriptText.fulfil(statement, language, session) { return }
             if let refusal = ScriptText.refusal(of: statement) {
                 let hint = isFromScript && endsAtErrors && hasRun ? "\n" + ScriptText.othersRun : ""
                 throw InputError(message: refusal + hint, status: ExitStatus.statementFailed)
             }
             let sql = try RawText.sql(of: statement, language, rules)
+            if statement.kind == .copyFromInput {
+                hasRun = true
+                return try QueryCommand.report(sql, place) {
+                    copy = try ScriptCopy(statement, sql, place, in: session)
+                }
+            }
             let steps = try language == .sqlite ? dump.steps(for: sql) : [.send(sql)]
             for step in steps {
                 switch step {
@@ -73,6 +82,21 @@ struct Script {
         }
     }
 
+    /// Takes data of a COPY; those of one that has failed are passed over.
+    mutating func take(_ data: (bytes: [UInt8], isEnd: Bool)) throws {
+        guard let copy else { return }
+        do {
+            guard let summary = try copy.take(data) else { return }
+            self.copy = nil
+            transaction = summary.transaction ?? transaction
+            try runner.show(summary, of: copy.sql, &formatter)
+        } catch let error as ClientError {
+            self.copy = nil
+            transaction = error.transaction(after: transaction) ?? transaction
+            throw StatementError(error: error, sql: copy.sql, place: copy.place)
+        }
+    }
+
     /// Whether what follows a statement that has failed may be run, if it is to be.
     func mayGoOn(behind statement: StatementSplitter.Statement, _ error: any Error) -> Bool {
         if hasLostTransaction { return false }
@@ -88,6 +112,11 @@ struct Script {
     /// `DELETE FROM t` of `DELETE FROM t WHERE id = 7;`. It is run only if it changes nothing.
     mutating func end(_ splitter: inout StatementSplitter) throws {
         let isTorn = splitter.isTorn
+        if let copy {
+            copy.abandon()
+            throw InputError(
+                message: "\(copy.place.map { "\($0): " } ?? "")\(ScriptCopy.unfinished)", status: ExitStatus.dataError)
+        }
         guard let last = splitter.finish() else { return }
         guard language == .commandLines || !isTorn && ScriptText.onlyReads(last, session) else {
             let hint =
@@ -123,16 +152,14 @@ enum ScriptText {
         switch statement.kind {
         case .sql: return nil
         case .copyFromInput where isTyped:
-            return "COPY … FROM stdin is not understood; INSERT takes many rows at a time: "
+            return "COPY … FROM stdin is for scripts, which have its data; INSERT takes many rows at a time: "
                 + "INSERT INTO t VALUES (…), (…)"
-        case .copyFromInput:
-            return "COPY … FROM stdin is not understood; it was skipped together with its data, to the line \\. "
-                + "(pg_dump --inserts writes statements instead)"
+        case .copyFromInput: return nil
         case .directive:
             let word = directive(statement)
             if changesTarget(statement) {
-                return "\(word) is not understood, and what follows is for another database; give each database a "
-                    + "script of its own, or use .use in litebase shell"
+                return "\(word) leads to another database, and what follows is for that; give each database a script "
+                    + "of its own (pg_dump without --create), or use .use in litebase shell"
             }
             let own =
                 ClientWords.equivalents[word].map { "\($0) does that in litebase shell" } ?? ClientWords.advice[word]
@@ -142,6 +169,33 @@ enum ScriptText {
             return "\(word) is a command of another client, and was not run; "
                 + (own ?? ".help of litebase shell lists its own commands")
         }
+    }
+
+    /// Does what a line of psql's asks for, if that is so already but for the state of the session: psql connects anew by `\connect`.
+    /// - Returns: false if it asks for something else.
+    /// - Throws: `StatementError` if the session cannot be made as a new one.
+    static func fulfil(
+        _ statement: StatementSplitter.Statement, _ language: StatementSplitter.Language, _ session: BlockingSession
+    ) throws -> Bool {
+        guard isFulfilled(statement, language, session) else { return false }
+        guard changesTarget(statement) else { return true }
+        do throws(ClientError) {
+            try session.execute("DISCARD ALL")
+        } catch {
+            throw StatementError(error: error, sql: "DISCARD ALL", place: nil)
+        }
+        return true
+    }
+
+    /// Whether it asks for what is so already: the database that is open, or the encoding of every script.
+    static func isFulfilled(
+        _ statement: StatementSplitter.Statement, _ language: StatementSplitter.Language, _ session: BlockingSession
+    ) -> Bool {
+        guard language == .postgresql, statement.kind == .directive else { return false }
+        // pg_dump writes it in front of a \connect to a name with signs in it.
+        if ["\\encoding SQL_ASCII", "\\encoding UTF8"].contains(statement.text) { return true }
+        guard let wanted = ConnectLine.database(of: statement.bytes) else { return false }
+        return wanted == (try? session.query("SELECT current_database()").rows.first)?[0].text
     }
 
     /// Why a line with a backslash in front is not sent to an engine whose statements are lines.

@@ -3,6 +3,7 @@
 
 internal import Glibc
 internal import LinuxSystem
+import LiteBaseClient
 import SQLText
 
 enum ScriptCheck {
@@ -20,9 +21,11 @@ enum ScriptCheck {
     ///   - descriptor: a file, whose position is not changed.
     ///   - language: of the script.
     ///   - rules: how the server reads quotes at its beginning.
+    ///   - session: in which it would be run.
     /// - Returns: `nil` if nothing is refused, or if it is not a file.
     static func refusal(
-        in descriptor: Int32, _ language: StatementSplitter.Language, _ rules: StatementSplitter.Rules
+        in descriptor: Int32, _ language: StatementSplitter.Language, _ rules: StatementSplitter.Rules,
+        _ session: BlockingSession
     ) -> Refusal? {
         var offset = lseek(descriptor, 0, SEEK_CUR)
         guard offset >= 0, language != .commandLines else { return nil }
@@ -33,8 +36,12 @@ enum ScriptCheck {
             offset += off_t(chunk.count)
             var rest = isFirst ? ByteOrderMark.dropped(chunk[...]) : chunk[...]
             isFirst = false
+            if splitter.isInData { _ = splitter.takeData(&rest) }
             while let statement = splitter.next(&rest) {
+                if ScriptText.isFulfilled(statement, language, session) { continue }
                 if let refusal = refusal(of: statement, language, rules, &dump) { return refusal }
+                // Looking at each byte of the data would take long.
+                if splitter.isInData { _ = splitter.takeData(&rest) }
                 // From here on it may be for another database, or quotes mean something else, which only the server can say.
                 if statement.bytes.first == UInt8(ascii: ".") || changesQuotes(statement.bytes, language) { return nil }
             }

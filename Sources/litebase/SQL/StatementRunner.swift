@@ -67,6 +67,14 @@ struct StatementRunner {
         return summary
     }
 
+    /// Writes the result of something that has no rows.
+    func show(_ summary: StatementSummary, of sql: String, _ formatter: inout any ResultFormatter) throws {
+        formatter.statementBegins(sql)
+        formatter.begin(Columns([]), into: &output.buffer)
+        formatter.end(summary, into: &output.buffer)
+        try output.endResult()
+    }
+
     /// The engine keeps their texts for the next statement of the session.
     private func warnings(_ count: Int64) -> String {
         let place = if case .session = target { "" } else { " behind it, in the same call" }

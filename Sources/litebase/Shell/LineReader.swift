@@ -3,6 +3,7 @@
 internal import CEditLine
 internal import Glibc
 internal import LinuxSystem
+import LiteBaseClient
 import SQLText
 internal import Synchronization
 
@@ -149,8 +150,8 @@ final class PlainLines: LineReader {
     var hasRest: Bool { pending[offset...].contains { $0 > 0x20 } }
 
     /// What of the file will be refused.
-    func refusal(_ splitter: StatementSplitter) -> ScriptCheck.Refusal? {
-        ScriptCheck.refusal(in: number, splitter.language, splitter.rules)
+    func refusal(_ splitter: StatementSplitter, _ session: BlockingSession) -> ScriptCheck.Refusal? {
+        ScriptCheck.refusal(in: number, splitter.language, splitter.rules, session)
     }
 
     func read(prompt: String) throws -> LineOutcome {

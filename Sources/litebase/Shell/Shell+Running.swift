@@ -55,6 +55,11 @@ extension Shell {
     /// At a terminal, what was begun and left is discarded; in a file it is an error unless it changes nothing (Script.end).
     func end(_ splitter: inout StatementSplitter, _ script: ScriptPlace?) throws {
         let isTorn = splitter.isTorn
+        if let copy = copy.take() {
+            copy.abandon()
+            place = copy.place
+            return complain(ScriptCopy.unfinished, ExitStatus.dataError)
+        }
         guard let last = splitter.finish() else { return }
         let language = try language()
         if language == .commandLines { return try run(last, &splitter, script) }
@@ -85,6 +90,7 @@ extension Shell {
         _ statement: StatementSplitter.Statement, _ splitter: inout StatementSplitter, _ script: ScriptPlace?
     ) throws {
         place = script.map { ScriptPlace(file: $0.file, line: statement.line) }
+        if script != nil, statement.kind == .directive, try fulfil(statement) { return }
         if let refusal = ScriptText.refusal(of: statement, isTyped: script == nil) {
             complain(refusal)
             if script == nil { splitter.stopSkippingData() }
@@ -123,6 +129,14 @@ extension Shell {
         _ rules: StatementSplitter.Rules
     ) throws {
         let sql = try RawText.sql(of: statement, language, rules)
+        if statement.kind == .copyFromInput {
+            do throws(ClientError) {
+                copy = try ScriptCopy(statement, sql, place, in: try connection.session())
+            } catch {
+                throw StatementError(error: error, sql: sql)
+            }
+            return
+        }
         let steps = try language == .sqlite ? dump.steps(for: sql) : [.send(sql)]
         for step in steps {
             switch step {
@@ -135,6 +149,35 @@ extension Shell {
                 }
             }
         }
+    }
+
+    /// Takes data of the COPY that is under way.
+    func take(_ data: (bytes: [UInt8], isEnd: Bool)) throws {
+        guard let copy else { return }
+        do {
+            guard let summary = try copy.take(data) else { return }
+            self.copy = nil
+            if let state = summary.transaction { connection.transaction = state }
+            var formatter = settings.format.formatter(style)
+            let runner = StatementRunner(
+                target: .session(try connection.session()), options: settings.limits, output: output)
+            try runner.show(summary, of: copy.sql, &formatter)
+        } catch let error as ClientError {
+            self.copy = nil
+            place = copy.place
+            if let state = error.transaction(after: connection.transaction) { connection.transaction = state }
+            throw StatementError(error: error, sql: copy.sql)
+        }
+    }
+
+    /// Does what a line of psql's asks for in a script, if that can be done (`ScriptText.fulfil`).
+    /// - Returns: false if it asks for something else.
+    private func fulfil(_ statement: StatementSplitter.Statement) throws -> Bool {
+        var isFulfilled = false
+        let isDone = try attempt {
+            isFulfilled = try ScriptText.fulfil(statement, try self.language(), try self.connection.session())
+        }
+        return isFulfilled || !isDone
     }
 
     func runInNewSessionIfLost(_ text: String) throws {

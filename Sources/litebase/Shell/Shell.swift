@@ -39,6 +39,8 @@ final class Shell {
     /// Whether a statement of a script was run.
     var hasRun = false
     var dump = VirtualTableDump()
+    /// A COPY of a script whose data come.
+    var copy: ScriptCopy?
     /// Whether a transaction was open before the present statement.
     var hadTransaction = false
     /// At a terminal: what is typed belongs to a transaction that was rolled back with its session, until that is ended.
@@ -132,7 +134,9 @@ final class Shell {
     /// Runs all that a source of lines has. `script` is which it is, whatever its line; `nil` for the terminal.
     func process(_ lines: any LineReader, script: ScriptPlace?) throws {
         var splitter = try makeSplitter()
-        if let script, errorPolicy == .stop, let refusal = (lines as? PlainLines)?.refusal(splitter) {
+        if let script, errorPolicy == .stop,
+            let refusal = (lines as? PlainLines)?.refusal(splitter, try connection.session())
+        {
             place = ScriptPlace(file: script.file, line: refusal.line)
             complain(refusal.reason, refusal.status)
             return Terminal.complain(ScriptText.nothingRun)
@@ -211,7 +215,13 @@ final class Shell {
         from lines: any LineReader, _ script: ScriptPlace?
     ) throws {
         var rest = (text + [UInt8(ascii: "\n")])[...]
-        while !isOver, !endsScript, let statement = splitter.next(&rest) {
+        while !isOver, !endsScript {
+            if splitter.isInData {
+                let data = splitter.takeData(&rest)
+                if copy != nil { try attempt { try self.take(data) } }
+                if !data.isEnd { return }
+            }
+            guard let statement = splitter.next(&rest) else { return }
             do {
                 // It belongs to the last one.
                 ending = rest.allSatisfy { $0 <= 0x20 } ? lineEnding : nil

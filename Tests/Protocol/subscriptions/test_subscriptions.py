@@ -8,7 +8,9 @@ import time
 import pytest
 
 from daemon import wait_until
+from lane import LaneClient
 from subscription import Subscription
+from transfers import transfer
 
 
 @pytest.fixture
@@ -307,6 +309,22 @@ def test_a_replaced_file_is_told(listen, client, directory, served):
     assert subscription.heard() == {"item"}
 
 
+def test_a_restore_is_told(listen, client, directory, served):
+    client.query("INSERT INTO item(name) VALUES ('kept')")
+    copy = directory / "copy.db"
+    subscription = listen()
+    with served.connect() as other:
+        other.call("hello", {"descriptors": True})
+        with open(copy, "wb") as file:
+            transfer(other, "backup", file.fileno())
+        assert subscription.heard() == set()
+        with open(copy, "rb") as file:
+            transfer(other, "restore", file.fileno())
+    assert subscription.heard() == {"<replaced>"}
+    client.query("INSERT INTO item(name) VALUES ('new')")
+    assert subscription.heard() == {"item"}
+
+
 # Positions
 
 def test_a_subscription_goes_on_where_it_was(listen, client):
@@ -337,6 +355,40 @@ def test_too_many_relations_are_told_as_that(listen, client):
     subscription = listen(delay_ms=1000)
     client.batch([{"sql": f"CREATE TABLE t{number}(x)"} for number in range(1_100)], atomic=True)
     assert "<too_many>" in subscription.heard(2)
+
+
+def test_long_names_take_no_memory(client, listen, served):
+    """They are as long as a client likes, and each prepared statement has those of all tables that it changes."""
+    name = "n" * 60_000
+    client.query("CREATE TABLE parent(id INTEGER PRIMARY KEY)")
+    for number in range(100):
+        client.query(f"CREATE TABLE {name}{number}(p REFERENCES parent ON DELETE CASCADE)")
+    before = served.memory_kib()
+    subscription = listen()
+    for number in range(60):
+        client.query(f"DELETE FROM parent WHERE id = {number}")
+    client.query("INSERT INTO parent VALUES (1)")
+    client.query("DELETE FROM parent WHERE id + 0 = 1")
+    assert "<too_many>" in subscription.heard(1)
+    assert served.memory_kib() - before < 100 << 10
+
+
+def test_a_crowd_that_listens_holds_up_nobody(served, client):
+    """Many subscriptions of one user: others have their turn in between."""
+    clients = [served.connect() for _ in range(20)]
+    for one in clients:
+        subscriptions = [one.send("subscribe", {}) for _ in range(50)]
+        for id in subscriptions:
+            one.receive_for(id)
+    slowest = 0
+    for _ in range(20):
+        client.query("INSERT INTO other VALUES (1)")
+        started = time.monotonic()
+        client.call("health_check")
+        slowest = max(slowest, time.monotonic() - started)
+    assert slowest < 0.5
+    for one in clients:
+        one.close()
 
 
 # Ends
@@ -372,6 +424,16 @@ def test_a_client_that_does_not_read_costs_nothing(listen, client, served):
     client.query("INSERT INTO item(name) VALUES ('x')")
     assert served.memory_kib() - before < 8 << 10
     assert subscription.heard(1) == {"item", "other"}
+
+
+def test_a_lane_tells_as_a_socket_does(served, client):
+    with LaneClient(served.socket_path) as lane:
+        subscription = Subscription(lane)
+        client.query("INSERT INTO item(name) VALUES ('x')")
+        assert subscription.event()["relations"] == ["item"]
+        lane.query("INSERT INTO other VALUES (1)")
+        assert subscription.event()["relations"] == ["other"]
+        assert subscription.cancel()["code"] == "cancelled"
 
 
 def test_other_requests_run_beside_it(listen):

@@ -91,6 +91,24 @@ def test_many_rows(passing, directory):
     assert exported(passing, directory, counting(50), max_rows=7)[1]["truncated"] is True
 
 
+def test_sql(passing, directory, table):
+    """A statement for each row, which makes the same rows again."""
+    placeholders = ", ".join(f"? AS c{number}" for number in range(len(NASTY)))
+    content, reply = exported(passing, directory, f"SELECT {placeholders}", params=NASTY, format="sql", into='a "b')
+    assert reply["row_count"] == 1 and content.startswith(b'INSERT INTO "a ""b"("c0","c1",') and content.endswith(b");\n")
+    passing.query(f"CREATE TABLE {table}({', '.join(f'c{number}' for number in range(len(NASTY)))})")
+    content, _ = exported(passing, directory, f"SELECT {placeholders}", params=NASTY, format="sql", into=table, header=False)
+    assert content.startswith(f'INSERT INTO "{table}" VALUES('.encode())
+    passing.query(content.decode())
+    assert list(map(repr, passing.query(f"SELECT * FROM {table}").rows[0])) == list(map(repr, NASTY))
+    again, _ = exported(passing, directory, None, relation=table, namespace="main", format="sql", header=False)
+    assert again == content.replace(f'"{table}"'.encode(), f'"main"."{table}"'.encode())
+    with opened(directory / "file") as descriptor:
+        error = transfer_fails(passing, "export", descriptor, sql="SELECT 1", format="sql")
+        assert error["code"] == "bad_request" and "into" in error["message"]
+        assert transfer_fails(passing, "import", descriptor, relation=table, format="sql")["code"] == "bad_request"
+
+
 def test_it_only_reads(passing, directory, table):
     passing.query(f"CREATE TABLE {table}(x)")
     with opened(directory / "file") as descriptor:

@@ -52,4 +52,5 @@ def test_redis(passing, directory):
     with opened(path) as descriptor:
         transfer(passing, "export", descriptor, database="cache", sql="LRANGE list 0 -1", header=False)
         assert transfer_fails(passing, "backup", descriptor, database="cache")["sqlstate"] == "0A000"
+        assert transfer_fails(passing, "export", descriptor, database="cache", sql="GET k", format="sql", into="t")["sqlstate"] == "0A000"
     assert path.read_bytes() == b'a\r\n""\r\nc\r\n'

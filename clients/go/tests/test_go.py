@@ -52,7 +52,7 @@ def test_all(servers):
 
 
 IMPORTS = {
-    "context": "context", "sql": "database/sql", "errors": "errors", "fmt": "fmt", "log": "log", "os": "os", "time": "time",
+    "context": "context", "sql": "database/sql", "errors": "errors", "fmt": "fmt", "log": "log", "os": "os", "strings": "strings", "time": "time",
     "litebase": "github.com/litebase/litebase-go",
 }  # fmt: skip
 

@@ -3,6 +3,7 @@
 import { basename } from "node:path";
 
 import { openSocket } from "./address.js";
+import { type Changes, type ChangesOptions, listen } from "./changes.js";
 import { camelCased, ConnectionLostError, LiteBaseError, notBegun } from "./errors.js";
 import { closedByUsing } from "./dispose.js";
 import { Link } from "./link.js";
@@ -292,6 +293,22 @@ export class Database extends Statements {
       return await session.transaction(task, options);
     } finally {
       void session.close();
+    }
+  }
+
+  // Changes
+
+  /**
+   * Tells what changes: in the tables that are named, or all. Who reads after this has been resolved is told of every later commit.
+   * Rejects with what the daemon says of a database that does not tell.
+   */
+  async changes(relations: string | readonly string[] = [], options: ChangesOptions = {}): Promise<Changes> {
+    const lane = await this._streamLane(options.signal);
+    try {
+      return await listen(lane, relations, options);
+    } catch (error) {
+      if (error instanceof LiteBaseError) Error.captureStackTrace?.(error);
+      throw error;
     }
   }
 

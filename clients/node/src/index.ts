@@ -16,6 +16,8 @@ export type {
   CompletionItem,
   CompletionOptions,
 } from "./catalog.js";
+export { Changes } from "./changes.js";
+export type { Change, ChangesOptions } from "./changes.js";
 export { connect, Database } from "./database.js";
 export type { ConnectOptions, DaemonInfo, DatabaseInfo, Health, Notice, SessionOptions } from "./database.js";
 export {

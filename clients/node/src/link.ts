@@ -12,7 +12,7 @@ const CANCEL_PATIENCE_MS = 5000;
 /** Requests whose fate is known when the connection is lost: they change nothing. */
 const WITHOUT_EFFECT = new Set([
   "hello", "health_check", "list_databases", "db_connect", "describe", "catalog", "complete", "activity", "stats", "cancel",
-  "fetch",
+  "fetch", "subscribe",
 ]);
 
 /** A request that was sent, and whose final reply has not come. */

@@ -14,6 +14,7 @@ declare const console: { log(...values: unknown[]): void };
 declare module "node:child_process" {
   interface Child {
     readonly pid?: number;
+    readonly stdin: { end(content: string): void } | null;
   }
   export function spawn(program: string, args: string[], options: { stdio: (string | number)[] }): Child;
 }

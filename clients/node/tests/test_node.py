@@ -27,7 +27,7 @@ pytestmark = [
 # What Debian's nodejs brings along, and others do not.
 TYPES_OF_NODE = pathlib.Path("/usr/share/nodejs/@types/node")
 DOCUMENTS = {"guide": ROOT / "docs/clients/node.md", "package": FOLDER / "README.md", "repository": ROOT / "README.md"}
-TESTS = ["vectors", "sqlite", "catalog", "stops", "peers", "servers", "desktop"]
+TESTS = ["vectors", "sqlite", "catalog", "changes", "stops", "peers", "servers", "desktop"]
 
 
 def run(*command, directory=FOLDER, **environment):

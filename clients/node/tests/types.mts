@@ -32,6 +32,7 @@ export async function main(): Promise<void> {
   const targets: string[][] = (await session.catalog("foreign_keys").toArray()).map((key) => key.targetColumns);
   const completion: Completion = await db.complete("SELECT ", { cursor: 7, recent: ["city"] });
   void [targets, completion.items[0]?.detail, completion.from, db.catalog("types").result.etag];
+  for await (const change of await db.changes(["city"], { from: "a.1", delay: 100, database: "x" })) void (change.resync ?? change.relations);
   // @ts-expect-error a level that there is not
   db.catalog("tables");
   // @ts-expect-error a column of another level

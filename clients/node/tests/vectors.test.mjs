@@ -11,6 +11,7 @@ import { LiteBaseError, Real } from "litebase";
 const require = createRequire(import.meta.url);
 const { encode, encodeFrame, Reader } = require("../dist/msgpack.js");
 const { Link } = require("../dist/link.js");
+const { changeOf } = require("../dist/changes.js");
 
 function linesOf(name) {
   const text = readFileSync(new URL(`../../vectors/${name}`, import.meta.url), "utf8");
@@ -157,6 +158,16 @@ test("replies, notices and errors come to whom they are for", async () => {
     const { wire, heard } = waiting(numbers(messages));
     for (const body of vector.msgpack) wire.emit("data", framed(bytes(body)));
     await compare(heard, messages);
+  }
+});
+
+test("changes are told", () => {
+  const vectors = linesOf("replies.jsonl").filter((vector) => vector.changes !== undefined);
+  assert.ok(vectors.length > 1);
+  for (const vector of vectors) {
+    const bodies = vector.msgpack.map((body) => read(body)).filter(({ type }) => type !== "error");
+    const wanted = vector.changes.map(({ resync, ...rest }) => (resync === null ? rest : { ...rest, resync }));
+    assert.deepEqual(bodies.map(({ data }) => changeOf(data)), wanted);
   }
 });
 

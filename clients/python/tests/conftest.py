@@ -3,8 +3,12 @@
 The tests of the daemon know how to start one, and what a machine's databases are (Tests/Support); they are found there.
 """
 
+import gc
+import os
 import pathlib
+import signal
 import sys
+import time
 
 import pytest
 
@@ -58,6 +62,77 @@ def connect(daemon):
     yield open_connection
     for connection in opened:
         connection.close()
+
+
+@pytest.fixture
+def db(connect):
+    """A connection to a database in memory."""
+    return connect(autocommit=True)
+
+
+@pytest.fixture
+def nothing_stays():
+    """No pipe, no file on its way and no thread is left behind, whatever happens."""
+
+    def open_now():
+        return {name: target for name in os.listdir("/proc/self/fd") if (target := target_of(name)) is not None}
+
+    def target_of(name):
+        try:
+            target = os.readlink(f"/proc/self/fd/{name}")
+        except FileNotFoundError:
+            return None
+        return target if target.startswith("pipe:") or ".part" in target or "(deleted)" in target else None
+
+    def threads_now():
+        return len(os.listdir("/proc/self/task"))
+
+    before, threads = open_now(), threads_now()
+    yield
+    deadline = time.monotonic() + 5
+    gc.collect()
+    while (open_now() != before or threads_now() > threads) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert open_now() == before
+    assert threads_now() <= threads
+
+
+@pytest.fixture
+def interrupted():
+    """Runs something that the exception of a signal handler leaves after so many seconds, wherever it is by then."""
+
+    class Interrupted(BaseException):
+        pass
+
+    def interrupt(number, frame):
+        raise Interrupted
+
+    def run(seconds, action):
+        try:
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+            action()
+        except Interrupted:
+            pass
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+    former = signal.signal(signal.SIGALRM, interrupt)
+    yield run
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, former)
+
+
+@pytest.fixture
+def wait_for():
+    """Waits until something is true; fails after ten seconds."""
+
+    def wait(condition, what):
+        deadline = time.monotonic() + 10
+        while not condition():
+            assert time.monotonic() < deadline, what
+            time.sleep(0.002)
+
+    return wait
 
 
 def served(server):

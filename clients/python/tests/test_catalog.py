@@ -39,6 +39,8 @@ def test_each_level_has_rows_with_the_names_of_the_protocol(db):
     assert db.catalog("triggers").fetchall() == []
     with pytest.raises(litebase.ProgrammingError, match="no level 'tables'"):
         db.catalog("tables")
+    with pytest.raises(TypeError, match=r"catalog\(\).*'relaton'"):
+        db.catalog("columns", relaton="street")
 
 
 def test_it_is_narrowed_and_searched(db):

@@ -20,7 +20,9 @@ def test_the_examples_run(document, own_daemon, monkeypatch, tmp_path, capsys):
     program = tmp_path / "program.py"
     program.write_text("\n".join(blocks))
     runpy.run_path(str(program), run_name="__main__")
-    assert "Oslo" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "Oslo" in printed
     if document.name == "python.md":
         assert (tmp_path / "cities.csv").read_bytes().startswith(b"name,people\r\n")
         assert (tmp_path / "copy.db").stat().st_size > 0
+        assert "line 3 It has 1 field instead of 2." in printed

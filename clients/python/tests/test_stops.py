@@ -153,6 +153,40 @@ def test_a_signal_handler_may_cancel(connect):
     assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
+def test_what_a_connection_calls_does_not_use_it(connect, postgresql):
+    """A signal handler within a statement, a function for notices: they would read replies that others wait for."""
+    connection = connect()
+    told = []
+
+    def use(number, frame):
+        try:
+            connection.execute("SELECT 7")
+        except litebase.InterfaceError as error:
+            told.append(str(error))
+
+    former = signal.signal(signal.SIGALRM, use)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        stopper = later(1, connection.cancel)
+        with pytest.raises(litebase.Cancelled):
+            connection.execute(ENDLESS)
+        stopper.join()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, former)
+    assert len(told) == 1
+    assert "cannot use it meanwhile" in told[0]
+    assert connection.execute("SELECT 1").fetchone() == (1,)
+
+    def notice(said):
+        use(0, None)
+
+    with litebase.connect("server", socket=postgresql, on_notice=notice) as connection:
+        connection.execute("DO $$ BEGIN RAISE NOTICE 'x'; END $$")
+        assert len(told) == 2
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
 def test_an_interrupted_executemany_leaves_nothing(connect):
     connection = connect(autocommit=True)
     connection.execute("CREATE TABLE t(a)")

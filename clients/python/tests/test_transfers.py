@@ -1,54 +1,28 @@
 """Files that the daemon writes: what is in them, and what becomes of files, descriptors and threads when something ends early."""
 
 import asyncio
-import gc
+import contextlib
+import functools
 import gzip
 import io
 import os
+import pathlib
 import random
-import signal
 import sqlite3
 import subprocess
 import tempfile
 import threading
-import time
 
 import pytest
 
 import litebase
 import litebase.aio
 
+pytestmark = pytest.mark.usefixtures("nothing_stays")
+
 ENDLESS_ROWS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c) SELECT x FROM c"
 CITIES = "SELECT 'Oslo' AS name, 717710 AS people UNION ALL SELECT 'Bergen', 294029"
 AS_CSV = b"name,people\r\nOslo,717710\r\nBergen,294029\r\n"
-
-
-@pytest.fixture(autouse=True)
-def nothing_stays():
-    """No descriptor and no thread is left behind, whatever happens."""
-
-    def open_now():
-        return {name: os.readlink(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd") if is_open(name)}
-
-    def is_open(name):
-        try:
-            return "pipe:" in os.readlink(f"/proc/self/fd/{name}") or ".part" in os.readlink(f"/proc/self/fd/{name}")
-        except FileNotFoundError:
-            return False
-
-    before, threads = open_now(), threading.active_count()
-    yield
-    deadline = time.monotonic() + 5
-    gc.collect()
-    while (open_now() != before or threading.active_count() > threads) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert open_now() == before
-    assert threading.active_count() <= threads
-
-
-@pytest.fixture
-def db(connect):
-    return connect(autocommit=True)
 
 
 @pytest.mark.parametrize(
@@ -60,6 +34,7 @@ def db(connect):
         ({"format": "json"}, b'[{"name":"Oslo","people":717710},\n{"name":"Bergen","people":294029}]\n'),
         ({"format": "jsonl"}, b'{"name":"Oslo","people":717710}\n{"name":"Bergen","people":294029}\n'),
         ({"max_rows": 1}, b"name,people\r\nOslo,717710\r\n"),
+        ({"delimiter": ";", "header": True}, AS_CSV.replace(b",", b";")),
     ],
     ids=str,
 )
@@ -73,6 +48,8 @@ def test_formats(db, options, content):
 def test_what_cannot_be_exported_is_said(db, tmp_path):
     with pytest.raises(litebase.ProgrammingError, match="no format 'xml'"):
         db.export(CITIES, io.BytesIO(), format="xml")
+    with pytest.raises(TypeError, match=r"export\(\).*'formt'"):
+        db.export(CITIES, io.BytesIO(), formt="csv")
     for file in (io.StringIO(), None, object()):
         with pytest.raises(litebase.InterfaceError):
             db.export(CITIES, file)
@@ -215,6 +192,40 @@ def test_progress_is_told_and_may_end_it(db, tmp_path):
     assert not (tmp_path / "b.csv").exists()
 
 
+def test_what_an_export_calls_does_not_use_its_connection(db, tmp_path):
+    class Using:
+        def write(self, data):
+            db.execute("SELECT 1")
+
+    with pytest.raises(litebase.InterfaceError, match="cannot use its connection"):
+        db.export(CITIES, Using())
+    with pytest.raises(litebase.InterfaceError, match="cannot use it meanwhile"):
+        db.export(ENDLESS_ROWS, tmp_path / "a.csv", progress=lambda written, total: db.execute("SELECT 1"))
+    assert db.execute("SELECT 1").fetchone() == (1,)
+
+
+@pytest.mark.skipif(not os.access("/dev/shm", os.W_OK), reason="there is no tmpfs at /dev/shm")
+def test_files_in_memory_are_written_by_the_program(db, own_daemon):
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        path = pathlib.Path(folder) / "a.csv"
+        assert db.export(CITIES, path).bytes == len(AS_CSV)
+        assert path.read_bytes() == AS_CSV
+        with pytest.raises(litebase.ProgrammingError):
+            db.export("SELEC", path, overwrite=True)
+        assert path.read_bytes() == AS_CSV
+        with litebase.connect(socket=own_daemon.socket_path) as other:
+            assert other.backup(path, overwrite=True).bytes == path.stat().st_size
+        with tempfile.TemporaryFile(dir=folder) as file:
+            db.export(CITIES, file)
+            file.seek(0)
+            assert file.read() == AS_CSV
+        assert [entry.name for entry in pathlib.Path(folder).iterdir()] == ["a.csv"]
+    memory = os.memfd_create("rows")
+    db.export(CITIES, memory)
+    assert os.pread(memory, 100, 0) == AS_CSV
+    os.close(memory)
+
+
 def test_backup_is_a_database(own_daemon, tmp_path):
     with litebase.connect(socket=own_daemon.socket_path) as db:
         db.execute("CREATE TABLE t(a)")
@@ -273,34 +284,41 @@ def test_another_thread_cancels(db, tmp_path):
         db.export(ENDLESS_ROWS, tmp_path / "a.csv")
 
 
-def test_interruptions_at_any_moment_leave_a_connection_that_works(db, connect):
-    class Interrupted(BaseException):
-        pass
+@pytest.fixture
+def without_unnamed_files(monkeypatch):
+    """As on a file system that has none: O_DIRECTORY alone is refused for writing."""
+    monkeypatch.setattr(os, "O_TMPFILE", os.O_DIRECTORY)
 
-    def interrupt(number, frame):
-        raise Interrupted
 
+@pytest.mark.parametrize("named", [False, True])
+def test_interruptions_at_any_moment_leave_no_file_and_a_connection_that_works(
+    db, connect, tmp_path, interrupted, named, request, wait_for
+):
+    if named:
+        request.getfixturevalue("without_unnamed_files")
     chance = random.Random(seed := random.randrange(1 << 32))
-    former = signal.signal(signal.SIGALRM, interrupt)
+    rounds = int(os.environ.get("LITEBASE_TEST_INTERRUPTIONS", "100"))
+    path = tmp_path / "a.csv"
     working = 0
-    try:
-        for _ in range(100):
-            if db.closed:
-                db = connect(autocommit=True)
-            try:
-                signal.setitimer(signal.ITIMER_REAL, chance.uniform(0.0005, 0.02))
-                # Not into a path: what a handler raises while the file is opened or removed may leave the unnamed part of it.
-                db.export(ENDLESS_ROWS, open(os.devnull, "wb", 0))  # noqa: SIM115
-            except (Interrupted, litebase.Error):
-                pass
-            finally:
-                signal.setitimer(signal.ITIMER_REAL, 0)
-            if not db.closed:
-                working += db.execute("SELECT 7").fetchone() == (7,)
-        assert working > 50, seed
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, former)
+    for turn in range(rounds):
+        if db.closed:
+            db = connect(autocommit=True)
+        file = path if turn % 2 else open(os.devnull, "wb", 0)  # noqa: SIM115
+        # Of four rounds with a path, three are about its beginning and its end. None is endless: finalizers ignore exceptions.
+        sql, seconds = (CITIES, 0.003) if turn % 8 > 1 and turn % 2 else (ENDLESS_ROWS + " LIMIT 1000000", 0.02)
+        export = functools.partial(db.export, sql, file, overwrite=turn % 4 == 1)
+        with contextlib.suppress(litebase.Error, FileExistsError):
+            interrupted(chance.uniform(0.000_05, seconds), export)
+        # The thread that removes what nobody has any more needs a moment.
+        del file, export
+        wait_for(lambda: {entry.name for entry in tmp_path.iterdir()} <= {"a.csv"}, f"no part is left, seed {seed}")
+        if path.exists():
+            assert path.read_bytes().endswith((AS_CSV, b"\r\n1000000\r\n")), seed
+        if turn % 4 == 3:
+            path.unlink(missing_ok=True)
+        if not db.closed:
+            working += db.execute("SELECT 7").fetchone() == (7,)
+    assert working > rounds // 2, seed
 
 
 def test_a_daemon_that_dies_leaves_no_part_of_a_file(own_daemon, tmp_path):

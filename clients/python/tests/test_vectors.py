@@ -1,5 +1,6 @@
 """The vectors of the protocol, which the tests of every client read (clients/vectors)."""
 
+import functools
 import json
 import math
 import pathlib
@@ -8,7 +9,7 @@ import struct
 import pytest
 
 import litebase
-from litebase import _link, _msgpack
+from litebase import _changes, _link, _msgpack, _session
 
 FOLDER = pathlib.Path(__file__).resolve().parents[2] / "vectors"
 
@@ -86,6 +87,41 @@ def test_streams_wherever_they_are_cut(codec, line):
             while (message := link._next()) is not None:
                 got.append(message)
         assert got == bodies, size
+
+
+@pytest.mark.parametrize("line", [line for line in lines_of("replies.jsonl") if "changes" in line], ids=lambda line: line["name"])
+def test_changes_are_told(codec, line):
+    """Each by itself, as it comes; the error ends them."""
+    *bodies, error = [codec[1](bytes.fromhex(body)) for body in line["msgpack"]]
+    changes = [litebase.Change(**{**told, "relations": tuple(told["relations"])}) for told in line["changes"]]
+    assert [_changes.change(body["data"]) for body in bodies] == changes
+    # On a connection: `hello` has the first id, so that the subscription has the second.
+    session = _session.Session(_link.Link())
+    hello = {"id": 1, "type": "hello_response", "data": {"version": "0.2.0", "limits": {"frame_bytes_max": 1 << 24}}}
+    first, *later = [bytes.fromhex(body).replace(b"\xa2id\x01", b"\xa2id\x02", 1) for body in line["msgpack"]]
+
+    def receive(*messages):
+        session.link.received.append(b"".join(struct.pack(">I", len(body)) + body for body in messages))
+
+    subscription = _changes.Subscription(session)
+    steps = subscription.begin("vectors", {})
+    next(steps)
+    receive(codec[0](hello), first)
+    with pytest.raises(StopIteration):
+        while True:
+            next(steps)
+    assert (subscription.position, subscription.covers) == (changes[0].position, bodies[0]["data"]["covers"])
+    # What is here is told together, and the error behind it to who asks next.
+    receive(*later)
+    with pytest.raises(StopIteration) as stopped:
+        next(subscription.next())
+    told = changes if changes[0].resync else changes[1:]
+    assert stopped.value.value == functools.reduce(litebase.Change.followed_by, told)
+    assert subscription.position == changes[-1].position
+    for _ in range(2):
+        with pytest.raises(litebase.Error) as caught:
+            next(subscription.next())
+        assert caught.value.code == error["data"]["code"]
 
 
 @pytest.mark.parametrize("line", lines_of("replies.jsonl"), ids=lambda line: line["name"])

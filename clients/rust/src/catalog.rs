@@ -295,7 +295,7 @@ impl Connection {
             query.texts.iter().for_each(|(key, value)| fields.text(key, value));
             query.flags.iter().for_each(|key| fields.boolean(key, true));
             if !query.kinds.is_empty() {
-                put_texts(fields.field("kinds"), &query.kinds);
+                codec::put_texts(fields.field("kinds"), &query.kinds);
             }
             if let Some(count) = query.max_rows {
                 fields.integer("max_rows", count);
@@ -330,7 +330,7 @@ impl Connection {
             fields.text("session", session);
             fields.integer("limit", limit);
             if !recent.is_empty() {
-                put_texts(fields.field("recent"), recent);
+                codec::put_texts(fields.field("recent"), recent);
             }
             Ok(())
         })?;
@@ -350,9 +350,4 @@ impl Connection {
         let is_incomplete = reply.get("incomplete").as_bool() == Some(true);
         Ok(Completion { range, items: items.collect(), is_incomplete })
     }
-}
-
-fn put_texts(to: &mut Vec<u8>, texts: &[impl AsRef<str>]) {
-    codec::put_list_head(to, texts.len());
-    texts.iter().for_each(|text| codec::put_text(to, text.as_ref()));
 }

@@ -74,6 +74,11 @@ pub(crate) fn put_list_head(to: &mut Vec<u8>, count: usize) {
     put_head(to, count, Some((0x90, 15)), None, 0xdc);
 }
 
+pub(crate) fn put_texts(to: &mut Vec<u8>, texts: &[impl AsRef<str>]) {
+    put_list_head(to, texts.len());
+    texts.iter().for_each(|text| put_text(to, text.as_ref()));
+}
+
 pub(crate) fn put_map_head(to: &mut Vec<u8>, count: usize) {
     put_head(to, count, Some((0x80, 15)), None, 0xde);
 }

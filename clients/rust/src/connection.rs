@@ -121,24 +121,7 @@ impl Connection {
     }
 
     pub(crate) fn open(options: Options) -> Result<Connection, Error> {
-        let socket = address::open(options.socket.as_deref(), &options.trusted)?;
-        let mut link = Link::new(socket, options.patience, options.on_notice.clone())
-            .map_err(|error| Error::lost(format!("The socket cannot be used: {error}.")))?;
-        link.connect_timeout = Some(options.connect_timeout);
-        let own = env::args_os().next().map(PathBuf::from);
-        let own = own.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
-        let hello = link.ask("hello", |fields| {
-            fields.text("client", options.client.as_deref().or(own.as_deref()).unwrap_or("rust"));
-            let versions = fields.field("protocol");
-            codec::put_list_head(versions, 1);
-            codec::put_integer(versions, 1);
-            fields.boolean("notices", true);
-            fields.boolean("descriptors", true);
-            Ok(())
-        })?;
-        if let Some(bytes) = hello.get("limits").get("frame_bytes_max").as_u64() {
-            link.limit_frames(usize::try_from(bytes).unwrap_or(usize::MAX));
-        }
+        let (mut link, hello) = greet(&options, true)?;
         let opened = link.ask("db_connect", |fields| {
             if let Some(name) = &options.database {
                 fields.text("database", name);
@@ -405,6 +388,32 @@ impl Connection {
     pub fn session(&self) -> &str {
         &self.session
     }
+}
+
+/// Connects, without a session, and says who this is. One that will have a session takes notices and passes files.
+///
+/// The link has the time limit of connecting until somebody takes it off. Returns what the daemon says of itself, too.
+pub(crate) fn greet(options: &Options, has_session: bool) -> Result<(Link, Data), Error> {
+    let socket = address::open(options.socket.as_deref(), &options.trusted)?;
+    let on_notice = options.on_notice.clone().filter(|_| has_session);
+    let mut link = Link::new(socket, options.patience, on_notice)
+        .map_err(|error| Error::lost(format!("The socket cannot be used: {error}.")))?;
+    link.connect_timeout = Some(options.connect_timeout);
+    let own = env::args_os().next().map(PathBuf::from);
+    let own = own.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
+    let hello = link.ask("hello", |fields| {
+        fields.text("client", options.client.as_deref().or(own.as_deref()).unwrap_or("rust"));
+        let versions = fields.field("protocol");
+        codec::put_list_head(versions, 1);
+        codec::put_integer(versions, 1);
+        fields.boolean("notices", has_session);
+        fields.boolean("descriptors", has_session);
+        Ok(())
+    })?;
+    if let Some(bytes) = hello.get("limits").get("frame_bytes_max").as_u64() {
+        link.limit_frames(usize::try_from(bytes).unwrap_or(usize::MAX));
+    }
+    Ok((link, hello))
 }
 
 pub(crate) fn milliseconds(duration: Duration) -> u64 {

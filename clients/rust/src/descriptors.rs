@@ -1,15 +1,18 @@
-//! Bytes that are sent together with a file (`SCM_RIGHTS` in unix(7)).
+//! Bytes that are sent together with a file (`SCM_RIGHTS` in unix(7)), and pipes.
 //!
-//! The standard library has that only behind an unstable feature (`unix_socket_ancillary_data`), so that the call is declared here,
-//! as Linux has it: `struct msghdr` and `struct cmsghdr` of sendmsg(2) and cmsg(3). It is the only `unsafe` of this crate.
+//! The standard library has the former only behind an unstable feature (`unix_socket_ancillary_data`), the latter only in versions
+//! that are newer than Debian's, and poll(2) not at all, so that the calls are declared here, as Linux has them: `struct msghdr` and
+//! `struct cmsghdr` of sendmsg(2) and cmsg(3), pipe2(2). It is the only `unsafe` of this crate.
 #![allow(unsafe_code)]
 
+use std::fs::File;
 use std::io::{self, IoSlice};
 use std::mem::size_of;
-use std::os::raw::{c_int, c_void};
-use std::os::unix::io::{AsRawFd, BorrowedFd};
+use std::os::raw::{c_int, c_short, c_ulong, c_void};
+use std::os::unix::io::{AsRawFd, BorrowedFd, FromRawFd};
 use std::os::unix::net::UnixStream;
 use std::ptr;
+use std::time::Duration;
 
 const SCM_RIGHTS: c_int = 1;
 const SOL_SOCKET: c_int =
@@ -37,8 +40,61 @@ struct Control {
     _padding: [u8; size_of::<usize>() - size_of::<c_int>()],
 }
 
+/// `struct pollfd`.
+#[repr(C)]
+struct Watched {
+    descriptor: c_int,
+    wanted: c_short,
+    found: c_short,
+}
+
+const POLLIN: c_short = 1;
+const POLLOUT: c_short = 4;
+const O_CLOEXEC: c_int = if cfg!(any(target_arch = "sparc", target_arch = "sparc64")) { 0x40_0000 } else { 0o200_0000 };
+
+/// A pipe that has room takes so many bytes at once (`PIPE_BUF` in pipe(7)).
+pub(crate) const PIPE_BYTES: usize = 4096;
+
 extern "C" {
     fn sendmsg(socket: c_int, message: *const MessageHead, flags: c_int) -> isize;
+    fn pipe2(ends: *mut c_int, flags: c_int) -> c_int;
+    fn poll(watched: *mut Watched, count: c_ulong, milliseconds: c_int) -> c_int;
+}
+
+/// A pipe: its end to read from, and the one to write into.
+pub(crate) fn pipe() -> io::Result<(File, File)> {
+    let mut ends = [-1; 2];
+    // SAFETY: the call writes two numbers where there is room for two.
+    if unsafe { pipe2(ends.as_mut_ptr(), O_CLOEXEC) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the two are open, and nobody else has them.
+    Ok(unsafe { (File::from_raw_fd(ends[0]), File::from_raw_fd(ends[1])) })
+}
+
+/// What can be done without waiting.
+pub(crate) struct Ready {
+    /// A message has come, or the connection has ended.
+    pub(crate) socket: bool,
+    /// The pipe takes [`PIPE_BYTES`], or says that nobody reads it.
+    pub(crate) pipe: bool,
+}
+
+/// Waits until one of them is ready, or so long.
+pub(crate) fn wait(socket: &UnixStream, pipe: &File, time: Duration) -> io::Result<Ready> {
+    let mut watched = [
+        Watched { descriptor: socket.as_raw_fd(), wanted: POLLIN, found: 0 },
+        Watched { descriptor: pipe.as_raw_fd(), wanted: POLLOUT, found: 0 },
+    ];
+    let milliseconds = c_int::try_from(time.as_millis()).unwrap_or(c_int::MAX);
+    // SAFETY: the call reads and writes as many entries as there are.
+    if unsafe { poll(watched.as_mut_ptr(), 2, milliseconds) } < 0 {
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+    Ok(Ready { socket: watched[0].found != 0, pipe: watched[1].found != 0 })
 }
 
 /// Sends bytes, of which the first ones carry a descriptor; it is sent where any byte is. Returns how many were taken.
@@ -69,8 +125,7 @@ pub(crate) fn send(socket: &UnixStream, bytes: &[u8], descriptor: BorrowedFd<'_>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs::File;
-    use std::io::Read;
+    use std::io::{Read, Write};
     use std::os::unix::io::AsFd;
 
     /// A pipe would be closed by the other one's going: nobody received it, so that only the bytes are looked at here. That the
@@ -86,5 +141,27 @@ mod tests {
         // SIGPIPE is ignored in Rust's programs.
         drop(theirs);
         assert_eq!(send(&ours, b"x", file.as_fd()).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+    }
+
+    #[test]
+    fn pipes_say_when_they_have_room_and_when_nobody_reads() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let (mut output, mut input) = pipe().unwrap();
+        let short = Duration::from_millis(20);
+        let mut filled = 0;
+        while wait(&ours, &input, short).unwrap().pipe {
+            input.write_all(&[7; PIPE_BYTES]).unwrap();
+            filled += PIPE_BYTES;
+        }
+        assert!(filled >= PIPE_BYTES);
+        theirs.write_all(b"x").unwrap();
+        let ready = wait(&ours, &input, short).unwrap();
+        assert!(ready.socket && !ready.pipe);
+        let mut buffer = vec![0; filled];
+        output.read_exact(&mut buffer).unwrap();
+        assert!(wait(&ours, &input, short).unwrap().pipe);
+        drop(output);
+        assert!(wait(&ours, &input, short).unwrap().pipe);
+        assert_eq!(input.write(b"x").unwrap_err().kind(), io::ErrorKind::BrokenPipe);
     }
 }

@@ -43,6 +43,8 @@ pub enum Error {
     Conversion(Box<Details>),
     /// There is no row where one was asked for.
     NoRow(Box<Details>),
+    /// What an import reads from has failed ([`Connection::import_from`](crate::Connection::import_from)): the import was stopped.
+    Input(Box<Details>),
     /// Whatever else a database or the daemon says: [`Details::code`] and [`Details::sqlstate`] tell it apart.
     Database(Box<Details>),
 }
@@ -51,7 +53,7 @@ pub enum Error {
 #[derive(Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Details {
-    /// One of docs/errors.md, or of this driver: "connection_lost", "untrusted", "conversion", "no_row".
+    /// One of docs/errors.md, or of this driver: "connection_lost", "untrusted", "conversion", "no_row", "input".
     pub code: String,
     /// One sentence.
     pub message: String,
@@ -165,11 +167,12 @@ impl Error {
             | Error::BadRequest(details)
             | Error::Conversion(details)
             | Error::NoRow(details)
+            | Error::Input(details)
             | Error::Database(details) => details,
         }
     }
 
-    /// One of docs/errors.md, or of this driver: "connection_lost", "untrusted", "conversion", "no_row".
+    /// One of docs/errors.md, or of this driver: "connection_lost", "untrusted", "conversion", "no_row", "input".
     pub fn code(&self) -> &str {
         &self.details().code
     }
@@ -252,6 +255,7 @@ impl Error {
             "bad_request" | "needs_session" | "unknown_type" => Error::BadRequest(details),
             "conversion" => Error::Conversion(details),
             "no_row" => Error::NoRow(details),
+            "input" => Error::Input(details),
             _ => Error::Database(details),
         }
     }

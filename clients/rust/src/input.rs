@@ -20,6 +20,11 @@ pub(crate) struct Input {
 }
 
 impl Input {
+    /// Whether nothing waits to be read.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.begin == self.end
+    }
+
     /// Where in the buffer the body of the next frame is, until the next call.
     pub(crate) fn frame(&mut self, source: &mut impl Read) -> io::Result<Range<usize>> {
         self.fill(4, source)?;
@@ -32,6 +37,17 @@ impl Input {
         let body = self.begin + 4..self.begin + 4 + count;
         self.begin = body.end;
         Ok(body)
+    }
+
+    /// Whether a whole frame is here, so that nothing has to be waited for.
+    pub(crate) fn has_frame(&self) -> bool {
+        let here = &self.buffer[self.begin..self.end];
+        here.len() >= 4 && here[..4].iter().fold(0, |value, byte| value << 8 | usize::from(*byte)) <= here.len() - 4
+    }
+
+    /// Has so much read at once, where it is here.
+    pub(crate) fn read_at_once(&mut self, bytes: usize) {
+        self.buffer.resize(self.buffer.len().max(bytes), 0);
     }
 
     /// Waits until so many bytes are there. Memory is made as they come, not as they are announced.

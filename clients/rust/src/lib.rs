@@ -26,11 +26,13 @@
 mod address;
 mod batch;
 mod catalog;
+mod changes;
 mod codec;
 mod connection;
 mod decimal;
 mod descriptors;
 mod error;
+mod import;
 mod input;
 mod link;
 mod moment;
@@ -46,10 +48,12 @@ mod vectors;
 
 pub use batch::{Batch, BatchResult};
 pub use catalog::{Catalog, CatalogQuery, CatalogRow, Completion, CompletionItem, Level};
+pub use changes::{Change, Changes, ChangesQuery};
 pub use codec::Data;
 pub use connection::{Connection, DatabaseInfo, Engine, Health, TransactionState};
 pub use decimal::{Decimal, NoDecimal};
 pub use error::{Details, Error, Holder, Limit, Position};
+pub use import::{Import, ImportProgress, Imported, ImportedColumn, RejectedLine};
 pub use options::Options;
 pub use page::{Column, ColumnIndex, FromRow, Page, Row};
 pub use rows::{Outcome, Pages, Rows};

@@ -1,7 +1,8 @@
 //! The conversation with the daemon: requests, their replies, and how they are stopped.
 
 use std::collections::VecDeque;
-use std::io;
+use std::fs::File;
+use std::io::{self, Write};
 use std::ops::Range;
 use std::os::unix::io::BorrowedFd;
 use std::os::unix::net::UnixStream;
@@ -21,7 +22,7 @@ pub(crate) type OnNotice = Arc<dyn Fn(&Data) + Send + Sync>;
 const STRAY_MESSAGES_MAX: usize = 1_000_000;
 
 /// Requests whose fate is known when the connection is lost.
-const WITHOUT_EFFECT: [&str; 11] = [
+const WITHOUT_EFFECT: [&str; 12] = [
     "hello",
     "health_check",
     "list_databases",
@@ -33,6 +34,7 @@ const WITHOUT_EFFECT: [&str; 11] = [
     "activity",
     "stats",
     "cancel",
+    "subscribe",
 ];
 
 /// A request whose replies nobody takes any more.
@@ -74,7 +76,6 @@ impl Fields<'_> {
     /// So many fields were put.
     pub(crate) fn added(&mut self, count: usize) {
         self.count += count;
-        assert!(self.count < 16, "the head of the data has room for 15 fields");
     }
 }
 
@@ -96,6 +97,15 @@ pub(crate) struct Link {
     /// For the replies that open the session; [`Options::connect_timeout`](crate::Options::connect_timeout).
     pub(crate) connect_timeout: Option<Duration>,
     patience: Duration,
+    /// The pipe out of which the daemon reads an import. Its end is that of the file, so that it must not come by mistake.
+    fed: Option<File>,
+}
+
+/// What there is to do while a pipe is fed.
+pub(crate) enum Fed {
+    Room,
+    /// The next reply to the request.
+    Reply(Data),
 }
 
 impl Link {
@@ -113,6 +123,7 @@ impl Link {
             timeout: None,
             connect_timeout: None,
             patience,
+            fed: None,
         })
     }
 
@@ -148,7 +159,7 @@ impl Link {
         self.send_fields(kind, false, None, put)
     }
 
-    /// [`send`](Link::send) with a file that the daemon is to write into.
+    /// [`send`](Link::send) with a file that the daemon is to write into, or to read.
     pub(crate) fn send_with(
         &mut self,
         file: BorrowedFd<'_>,
@@ -164,7 +175,10 @@ impl Link {
         if let (true, Some(id)) = (self.pending.is_empty(), self.shared.in_flight()) {
             self.leave(id, true, None);
         }
-        self.settle()
+        self.settle()?;
+        // Only of an import that a panic has left: it has been stopped.
+        self.end_feed();
+        Ok(())
     }
 
     fn send_fields(
@@ -176,11 +190,13 @@ impl Link {
     ) -> Result<i64, Error> {
         self.send_as(kind, is_rollback, file, |to| {
             let head = to.len();
-            to.push(0x80);
+            to.push(0);
             let mut fields = Fields { to, count: 0 };
             put(&mut fields)?;
-            let count = fields.count as u8;
-            to[head] |= count;
+            let count = fields.count;
+            let mut counted = Vec::new();
+            codec::put_map_head(&mut counted, count);
+            to.splice(head..=head, counted);
             Ok(())
         })
     }
@@ -315,20 +331,30 @@ impl Link {
 
     /// Waits for the next reply to a request, and takes notice of what else comes. Returns where in the input its data are.
     pub(crate) fn receive(&mut self, id: i64, kind: &str) -> Result<Range<usize>, Error> {
-        self.shared.wait_for(id, None, false, self.limit());
+        self.receive_within(self.limit(), id, kind)
+    }
+
+    fn receive_within(&mut self, limit: Option<Duration>, id: i64, kind: &str) -> Result<Range<usize>, Error> {
+        self.shared.wait_for(id, None, false, limit);
         for _ in 0..STRAY_MESSAGES_MAX {
-            match self.next_for(id) {
-                Ok(Some(data)) => return Ok(data),
-                Ok(None) => {}
-                Err(Ended::Lost(cause)) => return Err(self.lost_beneath(kind, cause)),
-                Err(Ended::Failed(error)) => {
-                    self.shared.waits_no_more();
-                    // A connection of this driver is its session.
-                    return Err(if error.code() == "session_not_found" { self.lost(error) } else { error });
-                }
+            if let Some(data) = self.receive_message(id, kind)? {
+                return Ok(data);
             }
         }
         Err(self.lost_beneath(kind, Error::lost("The daemon sends messages without end, and no reply.")))
+    }
+
+    /// Waits for the next message. Returns where in the input the data of a reply to a request are; nothing for another message.
+    fn receive_message(&mut self, id: i64, kind: &str) -> Result<Option<Range<usize>>, Error> {
+        match self.next_for(id) {
+            Ok(data) => Ok(data),
+            Err(Ended::Lost(cause)) => Err(self.lost_beneath(kind, cause)),
+            Err(Ended::Failed(error)) => {
+                self.shared.waits_no_more();
+                // A connection of this driver is its session.
+                Err(if error.code() == "session_not_found" { self.lost(error) } else { error })
+            }
+        }
     }
 
     /// Reads one message. Returns where the data of a reply to `id` are; nothing for a message of another kind.
@@ -408,7 +434,17 @@ impl Link {
     /// The data of the next reply to a request that may have several.
     pub(crate) fn receive_data(&mut self, id: i64, kind: &str) -> Result<Data, Error> {
         let data = self.receive(id, kind)?;
-        match data_of(&self.input.buffer[data]) {
+        self.data_at(data, kind)
+    }
+
+    /// The data of the next reply to an import. The daemon alone keeps the time: its clock stands while a pipe has nothing.
+    pub(crate) fn receive_at_leisure(&mut self, id: i64, kind: &str) -> Result<Data, Error> {
+        let data = self.receive_within(None, id, kind)?;
+        self.data_at(data, kind)
+    }
+
+    fn data_at(&mut self, place: Range<usize>, kind: &str) -> Result<Data, Error> {
+        match data_of(&self.input.buffer[place]) {
             Ok(data) => {
                 self.note_transaction(&data);
                 if data.get("more").as_bool() != Some(true) {
@@ -418,6 +454,52 @@ impl Link {
             }
             Err(malformed) => Err(self.lost_beneath(kind, Error::lost(malformed.to_string()))),
         }
+    }
+
+    // Feeding a pipe
+
+    /// From now on, the daemon reads what is written into a pipe. It stays open until the request has ended.
+    pub(crate) fn feed(&mut self, id: i64, pipe: File) {
+        // The daemon keeps the time limit, and its clock stands while the pipe has nothing.
+        self.shared.wait_for(id, None, false, None);
+        self.fed = Some(pipe);
+    }
+
+    /// Waits until a message has come, or the pipe that is fed has room.
+    pub(crate) fn next_or_room(&mut self, id: i64, kind: &str) -> Result<Fed, Error> {
+        loop {
+            let is_there = !self.input.is_empty();
+            let pipe = self.fed.as_ref().filter(|_| !is_there);
+            let ready = pipe.map(|pipe| self.shared.wait_beside(pipe)).transpose();
+            match ready {
+                Ok(Some(ready)) if ready.pipe && !ready.socket => return Ok(Fed::Room),
+                Ok(Some(ready)) if !ready.socket => {
+                    if let Some(reason) = self.shared.given_up() {
+                        return Err(self.lost_beneath(kind, reason));
+                    }
+                }
+                // A message, or nothing but messages to wait for.
+                Ok(_) => {
+                    if let Some(place) = self.receive_message(id, kind)? {
+                        return Ok(Fed::Reply(self.data_at(place, kind)?));
+                    }
+                }
+                Err(error) => return Err(self.lost_beneath(kind, Error::lost(format!("poll has failed: {error}.")))),
+            }
+        }
+    }
+
+    /// Writes what the daemon is to read: no more than [`descriptors::PIPE_BYTES`], so that it does not wait.
+    ///
+    /// # Errors
+    /// Where nobody reads the pipe any more.
+    pub(crate) fn write_piece(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.fed.as_mut().map_or(Ok(bytes.len()), |pipe| pipe.write(bytes))
+    }
+
+    /// Closes the pipe that is fed: of a request that goes on, it says that all is written.
+    pub(crate) fn end_feed(&mut self) {
+        self.fed = None;
     }
 
     /// Asks for the next page of a query. It has no reply of its own.

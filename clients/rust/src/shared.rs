@@ -1,6 +1,7 @@
 //! The socket, and what other threads may do to it: stop the request whose reply is waited for.
 
 use std::fmt;
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::io::BorrowedFd;
@@ -13,6 +14,11 @@ use crate::{codec, descriptors, Error};
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing that holds one of these locks leaves anything half done.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How often whoever waits looks whether he still should.
+fn tick(patience: Duration) -> Duration {
+    (patience / 4).clamp(Duration::from_millis(10), Duration::from_secs(1))
 }
 
 /// What other threads may touch.
@@ -41,10 +47,8 @@ struct State {
 
 impl Shared {
     pub(crate) fn new(socket: UnixStream, patience: Duration) -> io::Result<Shared> {
-        // Whoever waits looks so often whether he still should.
-        let tick = (patience / 4).clamp(Duration::from_millis(10), Duration::from_secs(1));
-        socket.set_read_timeout(Some(tick))?;
-        socket.set_write_timeout(Some(tick))?;
+        socket.set_read_timeout(Some(tick(patience)))?;
+        socket.set_write_timeout(Some(tick(patience)))?;
         let (sending, state) = Default::default();
         Ok(Shared { socket, sending, state, patience })
     }
@@ -81,6 +85,11 @@ impl Shared {
 
     pub(crate) fn close(&self) {
         let _ = self.socket.shutdown(Shutdown::Both);
+    }
+
+    /// Waits until a message has come or a pipe has room, for as long as somebody should wait before he looks again.
+    pub(crate) fn wait_beside(&self, pipe: &File) -> io::Result<descriptors::Ready> {
+        descriptors::wait(&self.socket, pipe, tick(self.patience))
     }
 
     /// Why nobody should wait any longer; none if there is no reason.

@@ -9,7 +9,7 @@ use crate::link::Fields;
 use crate::{Connection, Error, Params};
 
 /// How often the closure of [`Export::on_progress`] is called at most.
-const PROGRESS_MS: u64 = 100;
+pub(crate) const PROGRESS_MS: u64 = 100;
 
 /// How rows stand in a file: docs/protocol.md, Transfers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -24,6 +24,20 @@ pub enum Format {
     Json,
     /// An object on each line.
     JsonLines,
+    /// The stream of Apache Arrow's IPC format. Only of exports.
+    Arrow,
+}
+
+impl Format {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Format::Csv => "csv",
+            Format::Tsv => "tsv",
+            Format::Json => "json",
+            Format::JsonLines => "jsonl",
+            Format::Arrow => "arrow",
+        }
+    }
 }
 
 /// What is said of an export, beside its statement.
@@ -66,13 +80,7 @@ impl<'a> Export<'a> {
     }
 
     fn put(&self, fields: &mut Fields<'_>) {
-        let format = match self.format {
-            Format::Csv => "csv",
-            Format::Tsv => "tsv",
-            Format::Json => "json",
-            Format::JsonLines => "jsonl",
-        };
-        fields.text("format", format);
+        fields.text("format", self.format.name());
         if self.leaves_out_header {
             fields.boolean("header", false);
         }

@@ -191,6 +191,23 @@ fn replies_are_those_of_their_requests() {
     assert!(!codes.is_empty());
 }
 
+#[test]
+fn changes_are_told() {
+    let mut seen = 0;
+    for vector in lines("replies") {
+        for (body, told) in vector.get("msgpack").items().iter().zip(vector.get("changes").items()) {
+            let change = crate::Change::of(decoded(&bytes(body)).unwrap().get("data"));
+            let relations: Vec<_> = told.get("relations").items().iter().filter_map(Json::as_str).collect();
+            assert_eq!(Some(change.position.as_str()), told.get("position").as_str());
+            assert_eq!(change.relations, relations, "{}", vector.get("name"));
+            assert_eq!(change.is_of_schema, matches!(told.get("schema"), Json::Boolean(true)));
+            assert_eq!(change.resync.as_deref(), told.get("resync").as_str());
+            seen += 1;
+        }
+    }
+    assert!(seen >= 5, "{seen}");
+}
+
 /// The columns of the first reply of a query, as those behind it have none.
 fn columns_of(bodies: &[Vec<u8>]) -> Arc<Vec<crate::Column>> {
     let mut page = PageData::default();

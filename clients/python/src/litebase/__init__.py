@@ -12,7 +12,8 @@
 """
 
 from ._blocking import Connection, Cursor, connect
-from ._catalog import Completion, CompletionItem
+from ._catalog import CatalogOptions, Completion, CompletionItem
+from ._changes import Change, Changes
 from ._cursor import dict_row
 from ._errors import (
     Busy,
@@ -33,7 +34,16 @@ from ._errors import (
     Untrusted,
     Warning,
 )
-from ._transfers import BackupResult, ExportResult
+from ._transfers import (
+    BackupResult,
+    ExportOptions,
+    ExportResult,
+    ImportedColumn,
+    ImportOptions,
+    ImportProgress,
+    ImportResult,
+    RejectedLine,
+)
 from ._values import (
     BINARY,
     DATETIME,
@@ -68,6 +78,9 @@ __all__ = [
     "Binary",
     "Busy",
     "Cancelled",
+    "CatalogOptions",
+    "Change",
+    "Changes",
     "Completion",
     "CompletionItem",
     "Connection",
@@ -78,7 +91,12 @@ __all__ = [
     "Date",
     "DateFromTicks",
     "Error",
+    "ExportOptions",
     "ExportResult",
+    "ImportOptions",
+    "ImportProgress",
+    "ImportResult",
+    "ImportedColumn",
     "IntegrityError",
     "InterfaceError",
     "InternalError",
@@ -87,6 +105,7 @@ __all__ = [
     "OutcomeUnknown",
     "PermissionDenied",
     "ProgrammingError",
+    "RejectedLine",
     "Time",
     "TimeFromTicks",
     "TimedOut",

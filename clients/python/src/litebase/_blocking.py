@@ -3,22 +3,42 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import socket
 import sys
 import threading
 import types
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Callable, Optional, TypeVar, Union
+import weakref
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar, Union
 
 from . import _arrow, _catalog, _errors
 from ._address import open_socket
+from ._changes import Changes, subscribe_data
 from ._connection import ConnectionState
 from ._cursor import CursorState, RowFactory, dict_row
 from ._errors import ConnectionLost, InterfaceError
 from ._link import Link, Message, Steps
+from ._pipes import helps, wide_pipe
 from ._session import Parameters, Result, Row, Session
-from ._transfers import BackupResult, ExportResult, Passing, Progress, Target, Writable, export_options, wide_pipe
+from ._sources import Readable, Source
+from ._targets import Target, Writable
+from ._transfers import (
+    BackupResult,
+    ExportOptions,
+    ExportResult,
+    ImportOptions,
+    ImportProgress,
+    ImportResult,
+    Passing,
+    Progress,
+    export_data,
+    import_data,
+)
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 T = TypeVar("T")
 _RECEIVE_BYTES = 256 << 10
@@ -62,7 +82,9 @@ def connect(
         on_notice: is called with what the daemon or the database says beside results; it goes to the logger "litebase" without.
     Raises: ConnectionLost, Untrusted, and what the daemon says of the database.
     """
-    connection = Connection(open_socket(socket, trust_users, connect_timeout), on_notice, row_factory)
+    opener = functools.partial(open_socket, socket, tuple(trust_users), connect_timeout)
+    connection = Connection(opener(), on_notice, row_factory)
+    connection._open_socket = opener
     session = connection._session
     session.autocommit, session.begin_statement, session.timeout = autocommit, begin, timeout
     try:
@@ -71,6 +93,10 @@ def connect(
         connection.close()
         raise
     return connection
+
+
+def _busy(message: str) -> InterfaceError:
+    return InterfaceError(message, hint="Take another connection.")
 
 
 class Connection(ConnectionState):
@@ -101,10 +127,17 @@ class Connection(ConnectionState):
         self._socket = opened
         self._session = Session(Link(on_notice))
         self._turn = threading.RLock()
+        # Held while steps are done.
+        self._at_work = threading.Lock()
         self._sending = threading.Lock()
-        self._must_cancel = False
+        #: The request that is to be stopped, when nobody is within a frame.
+        self._to_cancel: Optional[int] = None
         self._process = os.getpid()
         self._is_closed = False
+        # Opens another socket, as this one was opened.
+        self._open_socket: Optional[Callable[[], socket.socket]] = None
+        # What ends with this connection: subscriptions, each with a connection of its own.
+        self._changes: weakref.WeakSet[Changes] = weakref.WeakSet()
         #: For the cursors that are made from now on.
         self.row_factory = row_factory
 
@@ -112,32 +145,41 @@ class Connection(ConnectionState):
 
     def _run(self, steps: Steps[T]) -> T:
         """Does what steps ask for."""
+        if helps(self):
+            raise _busy("What an import reads from, or an export writes into, cannot use its connection meanwhile.")
         with self._turn:
             self._check()
-            try:
+            # Who has the turn is within steps already: a function that they call, or a signal handler, would tear them apart.
+            if self._at_work.locked():
+                raise _busy("What a connection calls, and what interrupts it, cannot use it meanwhile.")
+            with self._at_work:
+                return self._work(steps)
+
+    def _work(self, steps: Steps[T]) -> T:
+        try:
+            wanted = next(steps)
+            while True:
+                if wanted is None:
+                    self._receive()
+                elif isinstance(wanted, Passing):
+                    self._pass(wanted)
+                else:
+                    self._send(wanted)
                 wanted = next(steps)
-                while True:
-                    if wanted is None:
-                        self._receive()
-                    elif isinstance(wanted, Passing):
-                        self._pass(wanted)
-                    else:
-                        self._send(wanted)
-                    wanted = next(steps)
-            except StopIteration as stop:
-                result: T = stop.value
-                return result
-            except _errors.Error:
-                raise
-            except BaseException:
-                # Ctrl-C, or whatever a signal handler raises: the statement is not to go on without anybody who waits.
-                self._give_up()
-                raise
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+        except _errors.Error:
+            raise
+        except BaseException:
+            # Ctrl-C, or whatever a signal handler raises: the statement is not to go on without anybody who waits.
+            self._give_up()
+            raise
 
     def _send(self, data: bytes) -> None:
         with self._sending:
             self._write(data)
-        if self._must_cancel:
+        if self._to_cancel is not None:
             self._send_cancellation()
 
     def _pass(self, passing: Passing) -> None:
@@ -160,10 +202,10 @@ class Connection(ConnectionState):
 
     def _send_cancellation(self) -> None:
         """Sends a cancellation that is wanted, unless somebody is within a frame: he does it behind that."""
-        while self._must_cancel and self._sending.acquire(blocking=False):
+        while (id := self._to_cancel) is not None and self._sending.acquire(blocking=False):
             try:
-                self._must_cancel = False
-                cancellation = self._session.cancellation()
+                self._to_cancel = None
+                cancellation = self._session.cancellation(id)
                 if cancellation is not None:
                     self._write(cancellation)
             finally:
@@ -217,6 +259,8 @@ class Connection(ConnectionState):
             if self._process == os.getpid():
                 self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
+        for changes in list(self._changes):
+            changes.close()
 
     # Beyond PEP 249
 
@@ -230,8 +274,14 @@ class Connection(ConnectionState):
 
     def cancel(self) -> None:
         """Stops the statement that runs, which then raises Cancelled. For every thread, and for signal handlers."""
-        if self._session.in_flight is not None and not self._is_closed:
-            self._must_cancel = True
+        id = self._session.in_flight
+        if id is not None:
+            self._cancel(id)
+
+    def _cancel(self, id: int) -> None:
+        """Stops a request, if it still runs. For every thread."""
+        if not self._is_closed:
+            self._to_cancel = id
             self._send_cancellation()
 
     @contextlib.contextmanager
@@ -249,33 +299,16 @@ class Connection(ConnectionState):
             raise
         self._run(session.query(f"RELEASE SAVEPOINT {name}") if nested else session.end("COMMIT"))
 
-    def catalog(
-        self,
-        level: str = "relations",
-        *,
-        namespace: Optional[str] = None,
-        relation: Optional[str] = None,
-        match: Optional[str] = None,
-        kinds: Iterable[str] = (),
-        definitions: bool = False,
-        refresh: bool = False,
-        etag: Optional[str] = None,
-        max_rows: Optional[int] = None,
-    ) -> Cursor:
+    def catalog(self, level: str = "relations", **options: Unpack[_catalog.CatalogOptions]) -> Cursor:
         """Tells what is in the database: a cursor whose rows are dictionaries, or what the connection's `row_factory` makes.
 
         Parameters:
             level: "namespaces", "relations", "columns", "keys", "foreign_keys", "indexes", "triggers", "routines" or "types". The
                 columns of each are the same for every engine: docs/protocol.md, Catalog.
-            namespace, relation: exact names, to which it is narrowed.
-            match: a search text; what fits comes with the best first.
-            kinds: of relations, keys, routines or types, such as ["view"].
-            definitions: whether the text that makes an object comes along.
-            refresh: whether the daemon is to read it anew in any case.
-            etag: the cursor's `etag` of an earlier call; if it still holds, there are no rows, and the cursor is `unchanged`.
-            max_rows: the most that are wanted.
+            options: `namespace`, `relation`, `match`, `kinds`, `definitions`, `refresh`, `etag` and `max_rows`, as
+                `litebase.CatalogOptions` has them.
         """
-        data = _catalog.catalog_data(level, namespace, relation, match, kinds, definitions, refresh, etag, max_rows)
+        data = _catalog.catalog_data(level, options)
         cursor = self.cursor()
         cursor.row_factory = self.row_factory or dict_row
         cursor._ask_catalog(data)
@@ -297,29 +330,23 @@ class Connection(ConnectionState):
         file: Writable,
         parameters: Optional[Parameters] = None,
         *,
-        format: str = "csv",
-        header: bool = True,
-        max_rows: Optional[int] = None,
-        text_columns: Sequence[str] = (),
         overwrite: bool = False,
         progress: Optional[Progress] = None,
+        **options: Unpack[ExportOptions],
     ) -> ExportResult:
         """Writes the rows of a statement into a file. The daemon writes it: the rows do not go through this program.
 
         Parameters:
             file: a path, at which nothing is seen before the file is whole; a file that is open for writing, or a descriptor,
                 which is written to from where it stands; or any object with `write` for bytes, which is called in a thread.
-            format: "csv", "tsv", "json", "jsonl" or "arrow" (docs/protocol.md, Transfers).
-            header: whether CSV and TSV begin with the names of the columns.
-            max_rows: the most that are wanted.
-            text_columns: of Arrow, the columns that are to be text, whatever is in them.
             overwrite: whether a path may be that of a file that exists; else FileExistsError is raised.
             progress: is called about ten times a second with the bytes that are written, and None.
+            options: `format`, `header`, `delimiter`, `null`, `max_rows` and `text_columns`, as `litebase.ExportOptions` has them.
         Raises: what the statement raises; after an error, an open file may have a part of the rows.
         """
-        options = export_options(format, header, max_rows, text_columns)
+        data = export_data(options)
         return self._transfer(
-            file, overwrite, lambda descriptor: self._session.export(sql, parameters, options, descriptor, progress)
+            file, overwrite, lambda descriptor: self._session.export(sql, parameters, data, descriptor, progress)
         )
 
     def backup(self, file: Writable, *, overwrite: bool = False, progress: Optional[Progress] = None) -> BackupResult:
@@ -329,9 +356,40 @@ class Connection(ConnectionState):
         """
         return self._transfer(file, overwrite, lambda descriptor: self._session.backup(descriptor, progress))
 
+    def import_rows(
+        self,
+        file: Readable,
+        relation: str,
+        *,
+        progress: Optional[Callable[[ImportProgress], None]] = None,
+        **options: Unpack[ImportOptions],
+    ) -> ImportResult:
+        """Writes the rows of a file into a table. The daemon reads a file or a pipe itself: rows do not go through this program.
+
+        The rows are part of the transaction, which begins here where none is open. With `autocommit` they are committed as they
+        go, so that others write in between.
+
+        Parameters:
+            file: a path; a file that is open for reading, or a descriptor, which is read from where it stands; any object with
+                `read`, bytes, or an iterable of them, which are read in a thread. In place of bytes there may be text.
+            relation: the table.
+            progress: is called about ten times a second.
+            options: `namespace`, `columns`, `format`, `header`, `delimiter`, `null`, `encoding`, `create`, `dry_run`, `atomic`
+                and `max_rejected`, as `litebase.ImportOptions` has them.
+        Raises: what the daemon says, with the line of the file in the message, while `detail` says which rows are in the table;
+            what reading from an object raises, which ends the import as a cancellation does.
+        """
+        data = import_data(relation, options)
+        self._check()
+        source = Source(file, data.get("encoding", "utf-8"), self)
+        try:
+            return self._run(self._session.import_rows(data, source, self._cancel, progress))
+        finally:
+            source.end()
+
     def _transfer(self, file: Writable, overwrite: bool, steps: Callable[[int], Steps[T]]) -> T:
         self._check()
-        target = Target(file, overwrite)
+        target = Target(file, overwrite, self)
         try:
             result = self._run(steps(target.descriptor))
         except BaseException:
@@ -339,6 +397,41 @@ class Connection(ConnectionState):
             raise
         target.finish()
         return result
+
+    def changes(
+        self,
+        relations: Union[str, Iterable[str]] = (),
+        *,
+        database: Optional[str] = None,
+        from_position: Optional[str] = None,
+        delay: Optional[float] = None,
+    ) -> Changes:
+        """Tells what changes: an iterator over `Change`s. Whoever reads after this has returned is told of every later commit.
+
+        It has a connection of its own, so that this one goes on meanwhile; closing this one ends it.
+
+        Parameters:
+            relations: names of tables, whatever their case; all without.
+            database: a name of the daemon's configuration; this connection's without.
+            from_position: where another subscription has come to (`position`), to go on there.
+            delay: for how many seconds changes are gathered; each commit is told by itself without, as long as the loop keeps up.
+        Raises: what the daemon says of a database that does not tell; ConnectionLost.
+        """
+        self._check()
+        if self._open_socket is None:
+            raise InterfaceError("This connection has no address.", hint="Use litebase.connect().")
+        data = subscribe_data(self._session, relations, database, from_position, delay)
+        connection = Connection(self._open_socket())
+        try:
+            changes = Changes(connection)
+            connection._run(changes._subscription.begin(program_name(), data))
+            self._changes.add(changes)
+            # It may have been closed meanwhile.
+            self._check()
+        except BaseException:
+            connection.close()
+            raise
+        return changes
 
     def request(self, kind: str, **data: Any) -> Mapping[str, Any]:
         """Sends any request of docs/protocol.md that has one reply, such as "list_databases" or "activity"; returns its data."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
-from typing import Any, Optional
+from typing import Any, Optional, TypedDict
 
 from ._errors import DataError, ProgrammingError
+from ._options import check_options, said, texts
 
 #: What `catalog` tells, one level at a time.
 LEVELS = (
@@ -57,26 +58,36 @@ class Completion:
     incomplete: bool
 
 
-def catalog_data(
-    level: str,
-    namespace: Optional[str],
-    relation: Optional[str],
-    match: Optional[str],
-    kinds: Iterable[str],
-    definitions: bool,
-    refresh: bool,
-    etag: Optional[str],
-    max_rows: Optional[int],
-) -> dict[str, Any]:
-    """The data of a `catalog` request, but for its session. Raises: ProgrammingError for a level that there is not."""
+class CatalogOptions(TypedDict, total=False):
+    """What is wanted of a catalog; the keywords of `catalog`.
+
+    Attributes:
+        namespace, relation: exact names, to which it is narrowed.
+        match: a search text; what fits comes with the best first.
+        kinds: of relations, keys, routines or types, such as ["view"].
+        definitions: whether the text that makes an object comes along.
+        refresh: whether the daemon is to read it anew in any case.
+        etag: the cursor's `etag` of an earlier call; if it still holds, there are no rows, and the cursor is `unchanged`.
+        max_rows: the most that are wanted.
+    """
+
+    namespace: Optional[str]
+    relation: Optional[str]
+    match: Optional[str]
+    kinds: Iterable[str]
+    definitions: bool
+    refresh: bool
+    etag: Optional[str]
+    max_rows: Optional[int]
+
+
+def catalog_data(level: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The data of a `catalog` request, but for its session. Raises: TypeError, ProgrammingError for a level that there is not."""
+    check_options("catalog", CatalogOptions, options)
     if level not in LEVELS:
         raise ProgrammingError(f"There is no level {level!r} of a catalog.", hint=f"Levels: {', '.join(LEVELS)}.")
-    named = [kinds] if isinstance(kinds, str) else list(kinds)
-    fields: dict[str, Any] = {
-        "level": level, "namespace": namespace, "relation": relation, "match": match, "kinds": named or None,
-        "definitions": definitions or None, "refresh": refresh or None, "etag": etag, "max_rows": max_rows,
-    }  # fmt: skip
-    return {name: value for name, value in fields.items() if value is not None}
+    kinds = texts(options.get("kinds"))
+    return {"level": level, **said(options, "kinds"), **({"kinds": kinds} if kinds else {})}
 
 
 def completion_data(sql: str, cursor: Optional[int], limit: Optional[int], recent: Iterable[str]) -> dict[str, Any]:

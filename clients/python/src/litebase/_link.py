@@ -33,7 +33,7 @@ _FRAME_BYTES_MAX = 1 << 30
 _WITHOUT_EFFECT = frozenset(
     {
         "hello", "health_check", "list_databases", "db_connect", "describe", "catalog", "complete", "backup", "activity", "stats",
-        "cancel",
+        "cancel", "subscribe",
     }
 )  # fmt: skip
 

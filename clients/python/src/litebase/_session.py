@@ -14,7 +14,19 @@ from ._arrays import array_text
 from ._catalog import Completion, completion, completion_data
 from ._errors import Cancelled, ConnectionLost, Error, NotSupportedError, OperationalError, ProgrammingError
 from ._link import Link, Message, Steps
-from ._transfers import PROGRESS_MS, BackupResult, ExportResult, Passing, Progress
+from ._sources import Source
+from ._transfers import (
+    PROGRESS_MS,
+    BackupResult,
+    ExportResult,
+    ImportProgress,
+    ImportResult,
+    Passing,
+    Progress,
+    byte_progress,
+    import_result,
+    row_progress,
+)
 from ._values import adapt, row_converter
 
 Row = tuple[Any, ...]
@@ -171,11 +183,8 @@ class Session:
 
     def open(self, client: str, database: Optional[str], url: Optional[str], read_only: bool) -> Steps[None]:
         """Opens the session. Raises: what the daemon says of it."""
-        hello = yield from self.link.ask("hello", {"client": client, "protocol": [1], "notices": True, "descriptors": True})
-        self.daemon_version = hello["version"]
-        self.takes_descriptors = bool(hello.get("descriptors"))
+        yield from self.greet(client, notices=True, descriptors=True)
         self.database, self.has_url = database, url is not None
-        self.link.frame_bytes_max = hello["limits"]["frame_bytes_max"]
         named = {key: value for key, value in (("database", database), ("url", url)) if value is not None}
         opened = yield from self.link.ask("db_connect", {**named, **({"read_only": True} if read_only else {})})
         self.name = opened["session"]
@@ -184,6 +193,14 @@ class Session:
         if self.engine == "redis":
             # It has no transactions that could be rolled back.
             self.autocommit = True
+
+    def greet(self, client: str, notices: bool, descriptors: bool) -> Steps[None]:
+        """Says who this is, and what it takes."""
+        wanted = {"client": client, "protocol": [1], "notices": notices, "descriptors": descriptors}
+        hello = yield from self.link.ask("hello", wanted)
+        self.daemon_version = hello["version"]
+        self.takes_descriptors = bool(hello.get("descriptors"))
+        self.link.frame_bytes_max = hello["limits"]["frame_bytes_max"]
 
     def set_autocommit(self, value: bool) -> None:
         """Raises: ProgrammingError within a transaction."""
@@ -252,10 +269,13 @@ class Session:
             return False
         return True
 
-    def cancellation(self) -> Optional[bytes]:
-        """What has to be sent to stop the statement in flight; None when there is none. For every thread."""
+    def cancellation(self, wanted: Optional[int] = None) -> Optional[bytes]:
+        """What has to be sent to stop the statement in flight; None when there is none. For every thread.
+
+        Parameters: `wanted` is the id that the statement must have.
+        """
         id = self.in_flight
-        if id is None or self.link.failure is not None:
+        if id is None or self.link.failure is not None or wanted not in (None, id):
             return None
         # Its reply is of no interest: the statement says how it ended. It needs an id that no request has.
         return self.link.frame(f"cancel {id}", "cancel", {"request": id})
@@ -377,7 +397,7 @@ class Session:
         data: dict[str, Any] = {"sql": sql, "session": self.name, **options}
         if parameters is not None and (sent := self._sent(parameters)):
             data["params"] = sent
-        reply = yield from self._transfer("export", data, descriptor, progress)
+        reply = yield from self._transfer("export", data, descriptor, byte_progress(progress))
         return ExportResult(reply["bytes"], reply["row_count"], bool(reply.get("truncated")))
 
     def backup(self, descriptor: int, progress: Optional[Progress]) -> Steps[BackupResult]:
@@ -388,8 +408,28 @@ class Session:
                 "Only databases of the daemon's configuration can be copied.", hint="Connect to it by its name."
             )
         data = {} if self.database is None else {"database": self.database}
-        reply = yield from self._transfer("backup", data, descriptor, progress)
+        reply = yield from self._transfer("backup", data, descriptor, byte_progress(progress))
         return BackupResult(reply["bytes"])
+
+    def import_rows(
+        self,
+        data: Mapping[str, Any],
+        source: Source,
+        stop: Callable[[int], None],
+        progress: Optional[Callable[[ImportProgress], None]],
+    ) -> Steps[ImportResult]:
+        """Writes the rows of a file into a table.
+
+        Parameters: `data` of the request; `stop` cancels a request, for any thread.
+        """
+        yield from self.settle()
+        if not data.get("dry_run"):
+            yield from self._begin_if_needed("")
+        id = yield from self._begin_transfer("import", {**data, "session": self.name}, source.descriptor, progress is not None)
+        source.begin(lambda: stop(id))
+        # When the connection is lost, a dry run has changed as little as a description.
+        kind = "describe" if data.get("dry_run") else "import"
+        return import_result((yield from self._end_transfer(kind, id, row_progress(progress))))
 
     def export_again(self, result: Result, descriptor: int) -> Steps[int]:
         """Has the daemon write the rows of a repeatable result as an Arrow stream, and stops the former run.
@@ -403,7 +443,7 @@ class Session:
         yield from self._discard(result.id)
         self._unread = None
         result.error = Cancelled("The statement was given up before all of its rows had come.")
-        return (yield from self._begin_transfer("export", {**result.repeatable, "format": "arrow"}, descriptor, None))
+        return (yield from self._begin_transfer("export", {**result.repeatable, "format": "arrow"}, descriptor, False))
 
     def finish_export(self, id: int, result: Result) -> Steps[None]:
         """Waits for the last reply. Raises: what an error says."""
@@ -417,24 +457,26 @@ class Session:
         yield from self.settle()
         return (yield from self._open_result("query", result.repeatable))
 
-    def _transfer(self, kind: str, data: Mapping[str, Any], descriptor: int, progress: Optional[Progress]) -> Steps[Message]:
-        """A request that takes a descriptor. Returns its last reply."""
-        id = yield from self._begin_transfer(kind, data, descriptor, progress)
-        return (yield from self._end_transfer(kind, id, progress))
+    def _transfer(
+        self, kind: str, data: Mapping[str, Any], descriptor: int, on_progress: Optional[Callable[[Message], None]]
+    ) -> Steps[Message]:
+        """A request that takes a descriptor. Returns its last reply. Parameters: `on_progress` is called with those before."""
+        id = yield from self._begin_transfer(kind, data, descriptor, on_progress is not None)
+        return (yield from self._end_transfer(kind, id, on_progress))
 
-    def _begin_transfer(self, kind: str, data: Mapping[str, Any], descriptor: int, progress: Optional[Progress]) -> Steps[int]:
+    def _begin_transfer(self, kind: str, data: Mapping[str, Any], descriptor: int, is_told: bool) -> Steps[int]:
         """Sends a request that takes a descriptor. Returns its id."""
         if not self.takes_descriptors:
             raise NotSupportedError(
                 "This daemon takes no files.", hint="It is older than 0.2.0, or the connection may only watch."
             )
-        told = {} if progress is None else {"progress_ms": PROGRESS_MS}
+        told = {"progress_ms": PROGRESS_MS} if is_told else {}
         id = self.link.new_id()
         frame = self.link.frame(id, kind, {**data, **self._limits(), **told, "descriptors": 1})
         yield from self._begin_request(id, Passing(frame, descriptor))
         return id
 
-    def _end_transfer(self, kind: str, id: int, progress: Optional[Progress]) -> Steps[Message]:
+    def _end_transfer(self, kind: str, id: int, on_progress: Optional[Callable[[Message], None]]) -> Steps[Message]:
         """Waits for the end of a request that takes a descriptor. Returns its last reply."""
         while True:
             try:
@@ -446,9 +488,9 @@ class Session:
             if not reply["more"]:
                 self.in_flight = None
                 return reply
-            if progress is not None:
+            if on_progress is not None:
                 try:
-                    progress(reply["bytes"], reply.get("total_bytes"))
+                    on_progress(reply)
                 except Exception:
                     cancellation = self.cancellation()
                     if cancellation is not None:

@@ -8,21 +8,41 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import socket as socket_module
 import types
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from typing import Any, Callable, Optional, TypeVar, Union
+import weakref
+from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar, Union
 
 from . import _arrow, _catalog, _errors
 from ._address import open_socket
+from ._async_pieces import AsyncPieces, is_asynchronous
 from ._blocking import program_name
+from ._changes import AsyncChanges, subscribe_data
 from ._connection import ConnectionState
 from ._cursor import CursorState, RowFactory, dict_row
 from ._errors import ConnectionLost, InterfaceError
 from ._link import Link, Message, Steps
 from ._session import Parameters, Row, Session
-from ._transfers import BackupResult, ExportResult, Passing, Progress, Target, Writable, export_options
+from ._sources import Readable, Source
+from ._targets import Target, Writable
+from ._transfers import (
+    BackupResult,
+    ExportOptions,
+    ExportResult,
+    ImportOptions,
+    ImportProgress,
+    ImportResult,
+    Passing,
+    Progress,
+    export_data,
+    import_data,
+)
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 T = TypeVar("T")
 _RECEIVE_BYTES = 256 << 10
@@ -45,15 +65,8 @@ async def connect(
     on_notice: Optional[Callable[[Message], None]] = None,
 ) -> AsyncConnection:
     """Opens a session with a database; see `litebase.connect`, whose parameters and errors these are."""
-    # A thread, since connect(2) waits while the daemon's queue is full, and users are looked up.
-    opened = await asyncio.to_thread(open_socket, socket, tuple(trust_users), connect_timeout)
-    try:
-        reader, writer = await asyncio.open_unix_connection(sock=opened, limit=_RECEIVE_BYTES)
-    except BaseException:
-        opened.close()
-        raise
-    connection = AsyncConnection(reader, writer, on_notice, row_factory)
-    connection._socket = opened
+    opener = functools.partial(open_socket, socket, tuple(trust_users), connect_timeout)
+    connection = await _opened(opener, on_notice, row_factory)
     session = connection._session
     session.autocommit, session.begin_statement, session.timeout = autocommit, begin, timeout
     try:
@@ -61,6 +74,23 @@ async def connect(
     except BaseException:
         await connection.close()
         raise
+    return connection
+
+
+async def _opened(
+    opener: Callable[[], socket_module.socket],
+    on_notice: Optional[Callable[[Message], None]] = None,
+    row_factory: Optional[RowFactory] = None,
+) -> AsyncConnection:
+    # A thread, since connect(2) waits while the daemon's queue is full, and users are looked up.
+    opened = await asyncio.to_thread(opener)
+    try:
+        reader, writer = await asyncio.open_unix_connection(sock=opened, limit=_RECEIVE_BYTES)
+    except BaseException:
+        opened.close()
+        raise
+    connection = AsyncConnection(reader, writer, on_notice, row_factory)
+    connection._socket, connection._open_socket = opened, opener
     return connection
 
 
@@ -85,6 +115,10 @@ class AsyncConnection(ConnectionState):
         self._turn = asyncio.Lock()
         self._process = os.getpid()
         self._is_closed = False
+        # Opens another socket, as this one was opened.
+        self._open_socket: Optional[Callable[[], socket_module.socket]] = None
+        # What ends with this connection: subscriptions, each with a connection of its own.
+        self._changes: weakref.WeakSet[AsyncChanges] = weakref.WeakSet()
         #: For the cursors that are made from now on.
         self.row_factory = row_factory
 
@@ -198,6 +232,8 @@ class AsyncConnection(ConnectionState):
             return
         self._is_closed = True
         self._writer.close()
+        for changes in list(self._changes):
+            await changes.close()
         with contextlib.suppress(OSError):
             await self._writer.wait_closed()
 
@@ -205,10 +241,16 @@ class AsyncConnection(ConnectionState):
         """Closes without waiting for anything."""
         self._is_closed = True
         self._writer.transport.abort()
+        for changes in list(self._changes):
+            changes._abort()
 
     def cancel(self) -> None:
         """Stops the statement that runs, which then raises Cancelled."""
-        cancellation = self._session.cancellation()
+        self._cancel(None)
+
+    def _cancel(self, id: Optional[int]) -> None:
+        """Stops a request, if it still runs; without an id, the one that does."""
+        cancellation = self._session.cancellation(id)
         if cancellation is not None and not self._is_closed:
             self._writer.write(cancellation)
 
@@ -227,21 +269,9 @@ class AsyncConnection(ConnectionState):
             raise
         await self._run(session.query(f"RELEASE SAVEPOINT {name}") if nested else session.end("COMMIT"))
 
-    async def catalog(
-        self,
-        level: str = "relations",
-        *,
-        namespace: Optional[str] = None,
-        relation: Optional[str] = None,
-        match: Optional[str] = None,
-        kinds: Iterable[str] = (),
-        definitions: bool = False,
-        refresh: bool = False,
-        etag: Optional[str] = None,
-        max_rows: Optional[int] = None,
-    ) -> AsyncCursor:
+    async def catalog(self, level: str = "relations", **options: Unpack[_catalog.CatalogOptions]) -> AsyncCursor:
         """Tells what is in the database: a cursor, as `catalog` of the blocking connection, whose parameters these are."""
-        data = _catalog.catalog_data(level, namespace, relation, match, kinds, definitions, refresh, etag, max_rows)
+        data = _catalog.catalog_data(level, options)
         cursor = self.cursor()
         cursor.row_factory = self.row_factory or dict_row
         await cursor._ask_catalog(data)
@@ -259,32 +289,53 @@ class AsyncConnection(ConnectionState):
         file: Writable,
         parameters: Optional[Parameters] = None,
         *,
-        format: str = "csv",
-        header: bool = True,
-        max_rows: Optional[int] = None,
-        text_columns: Sequence[str] = (),
         overwrite: bool = False,
         progress: Optional[Progress] = None,
+        **options: Unpack[ExportOptions],
     ) -> ExportResult:
         """Writes the rows of a statement into a file; see `export` of the blocking connection. The loop calls `progress`."""
-        options = export_options(format, header, max_rows, text_columns)
+        data = export_data(options)
         return await self._transfer(
-            file, overwrite, lambda descriptor: self._session.export(sql, parameters, options, descriptor, progress)
+            file, overwrite, lambda descriptor: self._session.export(sql, parameters, data, descriptor, progress)
         )
 
     async def backup(self, file: Writable, *, overwrite: bool = False, progress: Optional[Progress] = None) -> BackupResult:
         """Copies a SQLite database; see `backup` of the blocking connection. The loop calls `progress`."""
         return await self._transfer(file, overwrite, lambda descriptor: self._session.backup(descriptor, progress))
 
+    async def import_rows(
+        self,
+        file: Readable,
+        relation: str,
+        *,
+        progress: Optional[Callable[[ImportProgress], None]] = None,
+        **options: Unpack[ImportOptions],
+    ) -> ImportResult:
+        """Writes the rows of a file into a table; see `import_rows` of the blocking connection.
+
+        Parameters: `file` may be an asynchronous iterable, too, or an `asyncio.StreamReader`; the loop calls `progress`.
+        """
+        data = import_data(relation, options)
+        self._check()
+        loop = asyncio.get_running_loop()
+
+        def stop(id: int) -> None:
+            # By the thread that reads.
+            loop.call_soon_threadsafe(self._cancel, id)
+
+        pieces = AsyncPieces(file) if is_asynchronous(file) else None
+        file = file if pieces is None else pieces
+        source = await self._opened(functools.partial(Source, file, data.get("encoding", "utf-8"), self), Source.end)
+        try:
+            return await self._run(self._session.import_rows(data, source, stop, progress))
+        finally:
+            if pieces is not None:
+                pieces.close()
+            await asyncio.to_thread(source.end)
+
     async def _transfer(self, file: Writable, overwrite: bool, steps: Callable[[int], Steps[T]]) -> T:
         self._check()
-        # Threads: opening a file and closing it may wait, as may what writes into an object of the program.
-        opening = asyncio.ensure_future(asyncio.to_thread(Target, file, overwrite))
-        try:
-            target = await asyncio.shield(opening)
-        except asyncio.CancelledError:
-            opening.add_done_callback(lambda done: None if done.exception() else done.result().abandon())
-            raise
+        target = await self._opened(functools.partial(Target, file, overwrite, self), Target.abandon)
         try:
             result = await self._run(steps(target.descriptor))
         except BaseException:
@@ -292,6 +343,40 @@ class AsyncConnection(ConnectionState):
             raise
         await asyncio.to_thread(target.finish)
         return result
+
+    async def _opened(self, opening: Callable[[], T], close: Callable[[T], None]) -> T:
+        """What is opened in a thread, as is all that may wait for files or for objects of the program."""
+        task = asyncio.ensure_future(asyncio.to_thread(opening))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(lambda done: None if done.exception() else close(done.result()))
+            raise
+
+    async def changes(
+        self,
+        relations: Union[str, Iterable[str]] = (),
+        *,
+        database: Optional[str] = None,
+        from_position: Optional[str] = None,
+        delay: Optional[float] = None,
+    ) -> AsyncChanges:
+        """Tells what changes: an asynchronous iterator over `Change`s; see `changes` of the blocking connection."""
+        self._check()
+        if self._open_socket is None:
+            raise InterfaceError("This connection has no address.", hint="Use litebase.aio.connect().")
+        data = subscribe_data(self._session, relations, database, from_position, delay)
+        connection = await _opened(self._open_socket)
+        try:
+            changes = AsyncChanges(connection)
+            await connection._run(changes._subscription.begin(program_name(), data))
+            self._changes.add(changes)
+            # It may have been closed meanwhile.
+            self._check()
+        except BaseException:
+            connection._abort()
+            raise
+        return changes
 
     async def request(self, kind: str, **data: Any) -> Mapping[str, Any]:
         """Sends any request of docs/protocol.md that has one reply, such as "list_databases" or "activity"; returns its data."""

@@ -37,17 +37,31 @@ impl Drop for Directory {
 pub struct Daemon {
     pub socket: PathBuf,
     process: Child,
-    _directory: Directory,
+    directory: Directory,
 }
 
 impl Daemon {
     pub fn start() -> Daemon {
         let directory = Directory::new();
+        let socket = directory.0.join("litebase.sock");
+        let process = Daemon::spawn(&socket, &directory);
+        let daemon = Daemon { socket, process, directory };
+        wait_until("the daemon accepts connections", || UnixStream::connect(&daemon.socket).is_ok());
+        daemon
+    }
+
+    /// Starts the program again, on the files that the former one has left.
+    pub fn restart(&mut self) {
+        self.kill();
+        self.process = Daemon::spawn(&self.socket, &self.directory);
+        wait_until("the daemon accepts connections", || UnixStream::connect(&self.socket).is_ok());
+    }
+
+    fn spawn(socket: &Path, directory: &Directory) -> Child {
         let built = concat!(env!("CARGO_MANIFEST_DIR"), "/../../.build/release/litebased");
         let program = env::var_os("LITEBASED").unwrap_or_else(|| built.into());
-        let socket = directory.0.join("litebase.sock");
         let mut command = Command::new(program);
-        command.args(["--listen", "standalone", "--socket"]).arg(&socket).stdin(Stdio::null()).stderr(Stdio::null());
+        command.args(["--listen", "standalone", "--socket"]).arg(socket).stdin(Stdio::null()).stderr(Stdio::null());
         for (name, _) in env::vars_os() {
             let text = name.to_string_lossy();
             if text.starts_with("LITEBASE") || text.starts_with("XDG_") {
@@ -57,10 +71,7 @@ impl Daemon {
         for name in ["HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR", "STATE_DIRECTORY"] {
             command.env(name, &directory.0);
         }
-        let process = command.spawn().expect("litebased");
-        let daemon = Daemon { socket, process, _directory: directory };
-        wait_until("the daemon accepts connections", || UnixStream::connect(&daemon.socket).is_ok());
-        daemon
+        command.spawn().expect("litebased")
     }
 
     pub fn options(&self) -> Options {
