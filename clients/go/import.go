@@ -69,7 +69,7 @@ type RejectedLine struct {
 	Reason string
 }
 
-// ImportedColumn is a column of the table. Type is empty where it is not known.
+// ImportedColumn is a column of the table. Type is such as "integer" or "any", empty where it is not known.
 type ImportedColumn struct{ Name, Type string }
 
 // Import writes the rows of a file into a table. A file or a pipe (*os.File) is passed to the daemon, which reads it from where it

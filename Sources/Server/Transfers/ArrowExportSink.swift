@@ -75,7 +75,9 @@ final class ArrowExportSink: TransferSink {
             .databaseError,
             "Row \(mismatch.row) has \(mismatch.found.rawValue) in the column \"\(shown)\", which is of Arrow's type "
                 + "\(mismatch.wanted.name) and cannot have it.",
-            hint: "\(remedy), or name the column in \"text_columns\": then all of it is text.", sqlState: "22000")
+            hint:
+                "\(remedy), or name the column in \"text_columns\" (litebase: --text-column): then all of it is text.",
+            sqlState: "22000")
     }
 
     private static let nameByteCountMax = 100

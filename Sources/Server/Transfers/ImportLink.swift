@@ -60,6 +60,10 @@ final class ImportLink: FileReadingLink {
 
     /// A connection of its own, for one transaction.
     private var ownLink: (any DatabaseLink)?
+    /// It counts among the sessions of its user.
+    private var countsAsSession = false
+    /// The transaction is being rolled back: whoever stops that would leave it open.
+    private var isUndoing = false
     var isInTransaction = false
     var isInSavepoint = false
     /// Quoted, as are the columns.
@@ -126,6 +130,7 @@ final class ImportLink: FileReadingLink {
 
     override func stopWork(_ reason: StopReason) {
         source.stop()
+        if isUndoing, reason == .cancelled || reason == .timeout { return }
         if let running { return stopStatement(running.run, reason) }
         switch stage {
         case .asking(let inner): stopStatement(inner, reason)
@@ -204,6 +209,10 @@ final class ImportLink: FileReadingLink {
             return beginTable()
         }
         guard !place.isSession, let database = place.database else { return beginTransaction() }
+        let (used, limit) = (account.sessions.count, context.limits.sessionsPerUserMax)
+        guard used < limit else { return fail(Self.tooManySessions(account.name, used, limit)) }
+        account.sessions.add(1)
+        countsAsSession = true
         stage = .opening
         let session = SessionRequest(owner: owner, isReadOnly: false, clientName: nil)
         if let opening = database.openSession(session, context.drivers, done: { self.opened($0) }) { opened(opening) }
@@ -268,7 +277,7 @@ final class ImportLink: FileReadingLink {
                 DriverError(
                     .badRequest, "The file has no rows that could say of which types columns are.", sqlState: "22P04"))
         }
-        guard isInTransaction else { return end(nil) }
+        guard isInTransaction else { return leaveSavepoint { self.end(nil) } }
         isInTransaction = false
         run("COMMIT") { inner in self.end(inner.error) }
     }
@@ -276,11 +285,32 @@ final class ImportLink: FileReadingLink {
     /// Ends with an error; what one transaction was to have is undone.
     func fail(_ error: DriverError) {
         source.stop()
-        guard isInTransaction, running == nil else { return end(error) }
+        guard running == nil else { return end(error) }
+        isUndoing = true
+        guard isInTransaction else { return leaveSavepoint { self.end(error) } }
         isInTransaction = false
         run("ROLLBACK") { _ in
             self.operation?.summary.rowsAffected = 0
             self.end(error)
+        }
+    }
+
+    /// Nothing of ours stays in a transaction of the client's.
+    private func leaveSavepoint(_ then: @escaping () -> Void) {
+        guard isInSavepoint, place.link.transaction == .active else { return then() }
+        isInSavepoint = false
+        run("RELEASE SAVEPOINT litebase_import") { _ in then() }
+    }
+
+    private static func tooManySessions(_ user: String, _ used: Int, _ limit: Int) -> DriverError {
+        DriverError(
+            .limitExceeded,
+            "An import of all rows or none has a session of its own, and \(user) has \(used); the limit of one user is "
+                + "\(limit) (sessions_per_user_max).",
+            hint: "Close sessions, or import without \"atomic\".", sqlState: "53300"
+        ).with {
+            $0.limit = DriverLimit(name: LimitName.sessionsPerUser.name, value: Int64(limit))
+            $0.isRetryable = true
         }
     }
 
@@ -290,6 +320,8 @@ final class ImportLink: FileReadingLink {
         stage = .ended
         ownLink?.close()
         ownLink = nil
+        if countsAsSession { account.sessions.add(-1) }
+        countsAsSession = false
         ready = nil
         writing = nil
         used = nil

@@ -39,6 +39,7 @@ struct QueryCommand: ParsableCommand {
 
     @OptionGroup var database: DatabaseOptions
     @OptionGroup var output: OutputOptions
+    @OptionGroup var pager: PagerOptions
     @OptionGroup var limits: StatementLimits
     @OptionGroup var script: ScriptOptions
     @OptionGroup var connection: ConnectionOptions
@@ -56,39 +57,45 @@ struct QueryCommand: ParsableCommand {
             StatementSplitter.Rules.all.map { Self.split(sql, language, $0).count }
         }
         if counts.allSatisfy({ $0 == 0 }) { throw UsageError("there is no statement to run") }
-        let client = try connect()
+        let screen = ResultScreen(pager)
+        let client = try connect(screen)
         if !database.needSession, counts.allSatisfy({ $0 == 1 }) {
             let runner = StatementRunner(
                 target: .client(client), options: limits.queryOptions(database: database.database),
-                output: StandardOutput())
+                output: screen.output)
             var formatter = output.makeFormatter()
             let isText = try !parameters.isEmpty && takesCommands(client)
             let values = isText ? try ParameterParsing.parameters(self.parameters, allText: true) : parameters
-            return try Self.report(sql) { _ = try runner.run(sql, values, &formatter) }
+            return try Self.report(sql) { try screen.show { _ = try runner.run(sql, values, &formatter) } }
         }
-        try withSession(client) { script, language in
+        try withSession(client, screen) { script, language in
             if language == .commandLines {
                 // Semicolons mean nothing there.
                 let values = try ParameterParsing.parameters(self.parameters, allText: true)
-                return try script.run(.init(bytes: Array(sql.utf8), line: 1), values, isFromScript: false)
+                return try screen.show {
+                    try script.run(.init(bytes: Array(sql.utf8), line: 1), values, isFromScript: false)
+                }
             }
             let statements = Self.split(sql, language, script.rules)
             guard parameters.isEmpty || statements.count == 1 else {
                 throw UsageError("parameters need a single statement, but there are \(statements.count)")
             }
-            if statements.count == 1 { return try script.run(statements[0], parameters, isFromScript: false) }
+            if statements.count == 1 {
+                return try screen.show { try script.run(statements[0], parameters, isFromScript: false) }
+            }
             var splitter = StatementSplitter(language, script.rules)
             var rest = Array(sql.utf8)[...]
-            try run(&rest, &splitter, in: &script, isFromScript: false)
+            try run(&rest, &splitter, in: &script, screen, isFromScript: false)
             // The argument ends where its text ends.
             if script.copy != nil { return try script.end(&splitter) }
-            if let last = splitter.finish() { try run(last, in: &script, isFromScript: false) }
+            if let last = splitter.finish() { try run(last, in: &script, screen, isFromScript: false) }
         }
     }
 
-    private func connect() throws(ClientError) -> BlockingClient {
+    private func connect(_ screen: ResultScreen) throws(ClientError) -> BlockingClient {
         let client = try ConnectionOptions.connectForStatements(
-            to: try connection.endpoint(), trusting: connection.trusted, as: "litebase query")
+            to: try connection.endpoint(), trusting: connection.trusted, as: "litebase query",
+            notices: screen.notices)
         // The first Ctrl-C cancels the statement, and its end is waited for; the second one ends the program.
         client.cancellationDescriptor = Interrupts.install(isOnce: true)
         return client
@@ -101,7 +108,8 @@ struct QueryCommand: ParsableCommand {
     }
 
     private func runScript() throws {
-        try withSession(try connect()) { script, language in
+        let screen = ResultScreen(pager)
+        try withSession(try connect(screen), screen) { script, language in
             if self.script.errorPolicy == .stop,
                 let refusal = ScriptCheck.refusal(in: STDIN_FILENO, language, script.rules, script.session)
             {
@@ -114,7 +122,7 @@ struct QueryCommand: ParsableCommand {
             while let chunk = try StandardInput.read() {
                 var rest = isFirst ? ByteOrderMark.dropped(chunk[...]) : chunk[...]
                 isFirst = false
-                try run(&rest, &splitter, in: &script, isFromScript: true)
+                try run(&rest, &splitter, in: &script, screen, isFromScript: true)
             }
             try script.end(&splitter)
         }
@@ -123,7 +131,7 @@ struct QueryCommand: ParsableCommand {
     /// Runs the statements that a piece of a script completes, and takes the data behind them.
     private func run(
         _ rest: inout ArraySlice<UInt8>, _ splitter: inout StatementSplitter, in script: inout Script,
-        isFromScript: Bool
+        _ screen: ResultScreen, isFromScript: Bool
     ) throws {
         while true {
             if splitter.isInData {
@@ -135,7 +143,7 @@ struct QueryCommand: ParsableCommand {
             }
             guard let statement = splitter.next(&rest) else { return }
             do {
-                try run(statement, in: &script, isFromScript: isFromScript)
+                try run(statement, in: &script, screen, isFromScript: isFromScript)
             } catch let error as OutputError {
                 if isFromScript, let next = splitter.next(&rest) { Self.complainOfRest(from: next) }
                 throw error
@@ -146,10 +154,11 @@ struct QueryCommand: ParsableCommand {
 
     /// Runs one of several statements.
     private func run(
-        _ statement: StatementSplitter.Statement, in script: inout Script, isFromScript: Bool
+        _ statement: StatementSplitter.Statement, in script: inout Script, _ screen: ResultScreen,
+        isFromScript: Bool
     ) throws {
         try attempt(statement, in: &script) { script throws in
-            try script.run(statement, .none, isFromScript: isFromScript)
+            try screen.show { try script.run(statement, .none, isFromScript: isFromScript) }
         }
     }
 
@@ -169,11 +178,12 @@ struct QueryCommand: ParsableCommand {
     }
 
     private func withSession(
-        _ client: BlockingClient, _ body: (inout Script, StatementSplitter.Language) throws -> Void
+        _ client: BlockingClient, _ screen: ResultScreen,
+        _ body: (inout Script, StatementSplitter.Language) throws -> Void
     ) throws {
         let session = try client.openSession(database.sessionOptions)
         let runner = StatementRunner(
-            target: .session(session), options: limits.queryOptions(database: nil), output: StandardOutput())
+            target: .session(session), options: limits.queryOptions(database: nil), output: screen.output)
         let language = StatementSplitter.Language(engine: session.information.engine)
         var script = Script(runner: runner, session: session, language: language, formatter: output.makeFormatter())
         script.askRules()

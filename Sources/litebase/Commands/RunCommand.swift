@@ -31,6 +31,7 @@ struct RunCommand: ParsableCommand {
 
     @OptionGroup var database: DatabaseOptions
     @OptionGroup var output: OutputOptions
+    @OptionGroup var pager: PagerOptions
     @OptionGroup var limits: StatementLimits
     @OptionGroup var connection: ConnectionOptions
 
@@ -38,8 +39,9 @@ struct RunCommand: ParsableCommand {
         guard let name else { return try list() }
         let query = try SavedQuery.read(name)
         let values = try query.values(parameters)
+        let screen = ResultScreen(pager)
         let client = try ConnectionOptions.connectForStatements(
-            to: try connection.endpoint(), trusting: connection.trusted, as: "litebase run")
+            to: try connection.endpoint(), trusting: connection.trusted, as: "litebase run", notices: screen.notices)
         client.cancellationDescriptor = Interrupts.install(isOnce: true)
         let session = try client.openSession(database.sessionOptions)
         let language = StatementSplitter.Language(engine: session.information.engine)
@@ -53,9 +55,9 @@ struct RunCommand: ParsableCommand {
         }
         let (sql, bound) = try Self.bound(text, language, rules, values)
         let runner = StatementRunner(
-            target: .session(session), options: limits.queryOptions(database: nil), output: StandardOutput())
+            target: .session(session), options: limits.queryOptions(database: nil), output: screen.output)
         var formatter = output.makeFormatter()
-        try QueryCommand.report(sql) { _ = try runner.run(sql, bound, &formatter) }
+        try QueryCommand.report(sql) { try screen.show { _ = try runner.run(sql, bound, &formatter) } }
         try session.close()
     }
 

@@ -21,18 +21,12 @@ extension Shell {
     func withScreen(_ body: () throws -> Void) throws {
         guard output.destination == nil else { return try body() }
         if outputFile == nil, isInteractive, settings.hasPager, let size = Terminal.size { pager = Pager(size) }
-        output.destination = outputFile ?? pager
         defer { leaveScreen() }
-        do {
+        guard let destination: any OutputDestination = outputFile ?? pager else {
             try body()
-            try output.endResult()
-        } catch let error as OutputError {
-            try leave(error)
-        } catch {
-            // Before the error is shown.
-            try? output.endResult()
-            throw error
+            return try output.endResult()
         }
+        try output.run(to: destination, body, leave: leave)
     }
 
     private func leave(_ error: OutputError) throws {

@@ -14,14 +14,21 @@ final class Pager: OutputDestination {
     private let size: (width: Int, height: Int)
     private var held = ByteBuffer()
     private var lineCount = 0
-    /// Bytes of the line that is not complete.
-    private var lineByteCount = 0
+    /// Columns of the line that is not complete.
+    private var columnCount = 0
+    private var isInEscape = false
+    /// Whether a line is wider than the screen.
+    private var isWide = false
+    /// Whether it shows such lines, too; else they are the terminal's.
+    private let takesWide: Bool
     private var process: FilterProcess?
     private var hasFailed = false
 
     /// `nil` where there is none: `$PAGER` is empty, or not set and there is no less(1).
-    init?(_ size: (width: Int, height: Int)) {
-        let wanted = Process.environment("PAGER")
+    init?(_ size: (width: Int, height: Int), takesWide: Bool = false) {
+        self.takesWide = takesWide
+        // Empty is not the same as not set.
+        let wanted = getenv("PAGER").map { String(cString: $0) }
         guard let command = wanted ?? (Programs.areFound("less") ? "less" : nil),
             !command.allSatisfy(\.isWhitespace)
         else { return nil }
@@ -38,9 +45,11 @@ final class Pager: OutputDestination {
         if hasFailed { return try writeDirectly() }
         count(bytes)
         // The prompt needs a line, too.
-        guard lineCount >= size.height - 1 || held.count > Self.heldByteCountMax else { return }
+        guard lineCount >= size.height - 1 || held.count > Self.heldByteCountMax || (takesWide && isWide) else {
+            return
+        }
         do throws(Errno) {
-            process = try FilterProcess(command, environment: [("LESS", "FRSX")])
+            process = try FilterProcess(command, environment: [("LESS", takesWide ? "RSX" : "FRSX")])
         } catch {
             hasFailed = true
             return try writeDirectly()
@@ -57,7 +66,7 @@ final class Pager: OutputDestination {
         } else {
             try writeDirectly()
         }
-        (lineCount, lineByteCount) = (0, 0)
+        (lineCount, columnCount, isWide) = (0, 0, false)
     }
 
     private func writeDirectly() throws {
@@ -74,13 +83,21 @@ final class Pager: OutputDestination {
         }
     }
 
-    /// Counts lines of the screen; one that is longer takes several. Bytes stand for columns: it need not be exact.
+    /// Counts lines and columns. It need not be exact: a wide character counts as one column.
     private func count(_ bytes: UnsafeRawBufferPointer) {
         for byte in bytes {
-            lineByteCount += 1
-            guard byte == UInt8(ascii: "\n") else { continue }
-            lineCount += 1
-            lineByteCount = 0
+            switch byte {
+            case UInt8(ascii: "\n"):
+                lineCount += 1
+                (columnCount, isInEscape) = (0, false)
+            case 0x1b: isInEscape = true
+            // The end of a colour.
+            case UInt8(ascii: "m") where isInEscape: isInEscape = false
+            case _ where isInEscape || byte & 0xc0 == 0x80: break
+            default:
+                columnCount += 1
+                if columnCount > size.width { isWide = true }
+            }
         }
     }
 }

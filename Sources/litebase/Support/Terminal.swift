@@ -98,6 +98,29 @@ final class StandardOutput {
         }
     }
 
+    /// Runs something whose output goes to a place of its own.
+    /// - Parameters:
+    ///   - destination: the place.
+    ///   - body: writes.
+    ///   - leave: what to do when it cannot be written.
+    /// - Throws: the error of `body`, or of `leave`.
+    func run(
+        to destination: any OutputDestination, _ body: () throws -> Void, leave: (OutputError) throws -> Void
+    ) throws {
+        self.destination = destination
+        defer { self.destination = nil }
+        do {
+            try body()
+            try endResult()
+        } catch let error as OutputError {
+            try leave(error)
+        } catch {
+            // Before the error is shown.
+            try? endResult()
+            throw error
+        }
+    }
+
     /// Writes what is left of a result, and leaves the place that was for it alone.
     func endResult() throws {
         try flush()

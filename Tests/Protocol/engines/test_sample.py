@@ -3,6 +3,7 @@
 import decimal
 import hashlib
 import json
+import signal
 import subprocess
 import sys
 
@@ -124,3 +125,31 @@ def test_the_tables_by_the_command_line(shops, directory):
     output = subprocess.run([LITEBASE, "query", *where, "--format", "csv", "--no-header", "SELECT count(*) FROM sqlite_schema "
                              "WHERE type = 'table'"], stdout=subprocess.PIPE, check=True, text=True, timeout=60).stdout
     assert output.strip() == "15"
+
+
+def test_who_follows_is_answered_again_after_each_change(directory, start_daemon):
+    daemon = start_daemon(databases={"default": f"sqlite://{directory}/default.db"}, directory=directory)
+    client = shop.LiteBase(daemon.socket_path)
+    shop.load(client, "default")
+    command = [sys.executable, SHOP / "shop.py", "ask", "--socket", daemon.socket_path, "--database", "default", "best customers", "--follow"]
+    follower = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        def answer():
+            """The next one: its rows end where the shown ones do."""
+            while not (head := follower.stdout.readline()).startswith("best customers:"):
+                assert head == "\n" or head.startswith("  "), head
+            follower.stdout.readline()
+            return head, follower.stdout.readline().split()
+
+        head, best = answer()
+        assert head == "best customers: 15 rows\n"
+        client.ask("DELETE FROM invoice_line WHERE invoice IN (SELECT id FROM invoice WHERE customer = ?)", [int(best[0])],
+                   database="default")
+        assert answer()[1][0] != best[0]
+        follower.send_signal(signal.SIGINT)
+        assert follower.wait(20) == 130
+    finally:
+        follower.kill()
+        follower.wait()
+        follower.stdout.close()
+        client.close()

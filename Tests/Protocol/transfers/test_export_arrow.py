@@ -2,6 +2,7 @@
 
 import math
 import os
+import random
 
 import pytest
 
@@ -190,6 +191,28 @@ def test_a_pipe(passing):
     os.close(reader)
     with pytest.raises(RequestFailed):
         outcome(passing, id)
+
+
+def test_random_tables(passing, exported, table):
+    """Types, nulls and the ends of batches in any order: what is read is what a query has."""
+    seed = int(os.environ.get("LITEBASE_TEST_SEED") or random.randrange(2**32))
+    chance = random.Random(seed)
+    makers = {
+        "INTEGER": lambda: chance.randrange(-2**63, 2**63), "REAL": lambda: chance.uniform(-1e9, 1e9),
+        "TEXT": lambda: "é🎉ab\0"[: chance.randrange(5)] * chance.choice([1, 1, 1, 30_000]),
+        "BLOB": lambda: chance.randbytes(chance.choice([0, 3, 9, 60_000]))}
+    for _ in range(int(os.environ.get("LITEBASE_TEST_ROUNDS") or 5)):
+        kinds = chance.choices(list(makers), k=chance.randrange(1, 10))
+        empty = [chance.choice([0, 0.1, 0.9, 1]) for _ in kinds]
+        rows = [[None if chance.random() < rate else makers[kind]() for kind, rate in zip(kinds, empty)] for _ in range(chance.randrange(60))]
+        passing.query(f"DROP TABLE IF EXISTS {table}")
+        passing.query(f"CREATE TABLE {table}({', '.join(f'c{n} {kind}' for n, kind in enumerate(kinds))})")
+        for start in range(0, len(rows), 5):
+            passing.call("batch", {"statements": [{"sql": f"INSERT INTO {table} VALUES ({', '.join('?' * len(kinds))})",
+                                                   "param_rows": rows[start : start + 5]}]})
+        made = exported(f"SELECT * FROM {table} UNION ALL SELECT * FROM {table}")
+        read = [list(row) for row in zip(*(column.to_pylist() for column in made.columns))]
+        assert read == rows + rows, f"LITEBASE_TEST_SEED={seed}"
 
 
 @pytest.fixture

@@ -445,3 +445,41 @@ def test_a_transaction_that_the_engine_undoes_is_told_so(passing, directory, nam
     assert "rolled back" in (error.get("detail") or error["message"]), error
     assert "are in the table" not in (error.get("detail") or ""), error
     assert passing.query(f'SELECT count(*) FROM "{name}"').rows == [[0]]
+
+
+def test_an_atomic_one_counts_as_a_session(limited, directory):
+    """For as long as it lasts."""
+    daemon = limited(sessions_per_user_max=1)
+    with daemon.connect() as client:
+        hello(client)
+        client.query("CREATE TABLE t(x)")
+        for _ in range(3):
+            assert imported(client, directory, "x\r\n1\r\n", "t", atomic=True)["row_count"] == 1
+        session = client.session()
+        error = import_fails(client, directory, "x\r\n1\r\n", "t", atomic=True)
+        assert error["code"] == "limit_exceeded" and error["limit"]["name"] == "sessions_per_user_max", error
+        assert imported(client, directory, "x\r\n1\r\n", "t", atomic=True, session=session)["row_count"] == 1
+        assert imported(client, directory, "x\r\n1\r\n", "t")["row_count"] == 1
+
+
+def test_two_cancels_of_an_atomic_one_in_a_session(daemon, directory):
+    """The second one does not keep the first one from undoing all."""
+    with daemon.connect() as client:
+        hello(client)
+        client.query("CREATE TABLE IF NOT EXISTS undone(x)")
+        session = client.session()
+        for _ in range(20):
+            reader, writer = os.pipe()
+            id = send_with(client, [reader], "import", {
+                "descriptors": 1, "session": session, "relation": "undone", "header": False, "atomic": True})
+            os.close(reader)
+            os.write(writer, b"1\r\n" * 10_000)
+            cancels = [client.send("cancel", {"request": id}) for _ in range(3)]
+            with pytest.raises(RequestFailed):
+                outcome(client, id)
+            for cancel in cancels:
+                client.receive_for(cancel)
+            os.close(writer)
+            assert client.query("SELECT count(*) FROM undone", session=session).rows == [[0]]
+            client.query("BEGIN", session=session)
+            client.query("ROLLBACK", session=session)

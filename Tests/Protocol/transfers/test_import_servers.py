@@ -157,3 +157,19 @@ def test_a_value_of_another_type_is_refused_by_its_line(passing, directory, name
     passing.query(f"CREATE TABLE {table}(a int, d date)", database=name)
     error = import_fails(passing, directory, "1,2026-01-31\n2,not a day\n", table, database=name, header=False)
     assert "Line 2 was refused" in error["message"], error
+
+
+def test_a_transaction_has_no_savepoint_of_ours(passing, directory):
+    """Neither behind an import that was refused, nor behind one that went on."""
+    made = f"t{random.randrange(1 << 40)}"
+    session = passing.session(database="pg")
+    for options, is_refused in (({}, True), ({"max_rejected": 5}, False)):
+        passing.query("BEGIN", session=session)
+        passing.query(f"CREATE TABLE {made}(x int)", session=session)
+        if is_refused:
+            assert import_fails(passing, directory, "x\r\n1\r\ntwo\r\n", made, session=session)["sqlstate"] == "22P02"
+        else:
+            assert imported(passing, directory, "x\r\n1\r\ntwo\r\n", made, session=session, **options)["rejected_count"] == 1
+        error = passing.query_fails("RELEASE SAVEPOINT litebase_import", session=session)
+        assert error["sqlstate"] == "3B001", error
+        passing.query("ROLLBACK", session=session)

@@ -55,7 +55,7 @@ pub struct RejectedLine {
 pub struct ImportedColumn {
     /// As in the table.
     pub name: String,
-    /// Of a column that is made, or that a dry run has found out.
+    /// Such as "integer" or "any", where it is known.
     pub type_name: Option<String>,
 }
 
@@ -305,7 +305,7 @@ impl Connection {
     /// Waits for the last reply.
     fn end_of_import(&mut self, id: i64, import: &mut Import<'_>) -> Result<Imported, Error> {
         loop {
-            let reply = self.link.receive_transfer(id, import.judged_as())?;
+            let reply = self.link.receive_at_leisure(id, import.judged_as())?;
             if let Some(done) = took(&reply, import) {
                 return Ok(done);
             }

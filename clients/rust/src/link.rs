@@ -437,8 +437,8 @@ impl Link {
         self.data_at(data, kind)
     }
 
-    /// The data of the next reply to a request with a file. The daemon alone keeps the time: its clock stands while a pipe does.
-    pub(crate) fn receive_transfer(&mut self, id: i64, kind: &str) -> Result<Data, Error> {
+    /// The data of the next reply to an import. The daemon alone keeps the time: its clock stands while a pipe has nothing.
+    pub(crate) fn receive_at_leisure(&mut self, id: i64, kind: &str) -> Result<Data, Error> {
         let data = self.receive_within(None, id, kind)?;
         self.data_at(data, kind)
     }

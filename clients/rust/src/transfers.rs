@@ -190,7 +190,7 @@ impl Connection {
             Ok(())
         })?;
         loop {
-            let reply = self.link.receive_transfer(id, kind)?;
+            let reply = self.link.receive_data(id, kind)?;
             if reply.get("more").as_bool() != Some(true) {
                 return Ok(reply);
             }

@@ -2,7 +2,7 @@
 """A music shop to try LiteBase on: fifteen tables with 15,000 invented rows, and two dozen questions, on any engine.
 
     shop.py load --database shop      makes the tables anew and fills them
-    shop.py ask  --database shop      asks all questions; with a part of its name, one of them
+    shop.py ask  --database shop      asks all questions; with a part of its name, one of them; with --follow, again after each change
     shop.py ddl  --engine postgresql  prints the statements that make the tables
 
 Nothing but the standard library: the client is the class LiteBase.
@@ -24,6 +24,8 @@ import questions  # noqa: E402
 import schema  # noqa: E402
 
 ROWS_AT_A_TIME = 1000
+# Changes that come within so long are shown together.
+FOLLOWED_AFTER_MS = 200
 
 
 class Failed(Exception):
@@ -122,6 +124,18 @@ def show(name, columns, rows, limit=10):
         print("  " + "  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip())
 
 
+def follow(client, listener, database, part):
+    """Shows the answers, and again whenever a table has changed. The first reply comes at once; no change after it is missed."""
+    for _ in listener.call("subscribe", database=database, relations=list(schema.TABLES), delay_ms=FOLLOWED_AFTER_MS):
+        try:
+            for answer in answers(client, database, part):
+                show(*answer)
+        except Failed as failure:
+            # The tables may be gone for a moment: the next change says more.
+            print(f"shop.py: {failure}", file=sys.stderr)
+        sys.stdout.flush()
+
+
 def socket_path():
     """Where the daemon listens, as `litebase` looks for it."""
     runtime = os.environ.get("XDG_RUNTIME_DIR")
@@ -142,6 +156,7 @@ def main():
             command.add_argument("--seed", type=int, default=1, help="other numbers make other rows")
         else:
             command.add_argument("question", nargs="?", default="", help="a part of its name")
+            command.add_argument("--follow", action="store_true", help="ask again whenever a table has changed (SQLite), until Ctrl-C")
     command = commands.add_parser("ddl", help="print the statements that make the tables")
     command.add_argument("--engine", choices=schema.DIALECTS, default="sqlite")
     options = parser.parse_args()
@@ -152,6 +167,9 @@ def main():
         started = time.monotonic()
         count = load(client, options.database, options.seed)
         return print(f"{count} rows in {len(schema.TABLES)} tables, in {time.monotonic() - started:.1f} s")
+    if options.follow:
+        # A connection has one request at a time here, and this one has no end.
+        return follow(client, LiteBase(options.socket), options.database, options.question)
     for answer in answers(client, options.database, options.question):
         show(*answer)
 
@@ -161,3 +179,5 @@ if __name__ == "__main__":
         main()
     except (Failed, OSError) as failure:
         sys.exit(f"shop.py: {failure}")
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -24,23 +24,27 @@ _WIDE_PIPE_BYTES = 1 << 20
 _F_SETPIPE_SZ = 1031  # In Python's fcntl since 3.10.
 
 
-#: Pipes of this process.
-_open: weakref.WeakSet[io.FileIO] = weakref.WeakSet()
+#: Pipes of this process, without callbacks, in which the exception of a signal handler would be lost.
+_open: list[weakref.ref[io.FileIO]] = []
+_opening = threading.Lock()
 
 
 def pipe() -> tuple[io.FileIO, io.FileIO]:
     """A pipe: its end to read from, and the one to write into."""
     made = itertools.chain.from_iterable(itertools.starmap(os.pipe, ((),)))
     output, input = map(io.FileIO, made, ("rb", "wb"))
-    _open.update((output, input))
+    with _opening:
+        _open[:] = [*(end for end in _open if end() is not None), weakref.ref(output), weakref.ref(input)]
     return output, input
 
 
 def _close_in_child() -> None:
     # Who reads a pipe waits until nobody has the other end any more.
-    for end in tuple(_open):
-        with contextlib.suppress(OSError):
-            end.close()
+    for known in _open:
+        end = known()
+        if end is not None:
+            with contextlib.suppress(OSError):
+                end.close()
 
 
 os.register_at_fork(after_in_child=_close_in_child)

@@ -67,7 +67,7 @@ class RejectedLine:
 
 @dataclasses.dataclass(frozen=True)
 class ImportedColumn:
-    """A column of the table. Attributes: `type` of one that is made, or in a dry run found out; None of one that was there."""
+    """A column of the table. Attributes: `type`, such as "integer" or "any", None where it is not known."""
 
     name: str
     type: Optional[str]

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _RECEIVE_BYTES = 256 << 10
 
-__all__ = ["AsyncConnection", "AsyncCursor", "connect"]
+__all__ = ["AsyncChanges", "AsyncConnection", "AsyncCursor", "connect"]
 
 
 async def connect(
