@@ -37,6 +37,8 @@ final class ChannelListener: EventSource {
     private var timers: Set<UInt64> = []
     /// Something has come since it was asked whether the server is there.
     private var hasHeard = false
+    /// Messages that were read, and for which the feed has no room yet.
+    private var untold: ArraySlice<ChannelMessage> = []
 
     /// The time between two attempts to connect.
     private struct Backoff {
@@ -56,6 +58,8 @@ final class ChannelListener: EventSource {
     private static let pingMilliseconds: Int64 = 30_000
     /// Time after which is looked again whether the loops have taken what was told, in milliseconds.
     private static let restMilliseconds: Int64 = 1
+    /// Messages that are told at a time: fewer than the feed keeps beyond what it has room for.
+    private static let toldCountMax = 256
 
     private init(_ channels: RemoteChannels, _ loop: EventLoop) {
         self.channels = channels
@@ -142,6 +146,8 @@ final class ChannelListener: EventSource {
     private func lose(_ error: DriverError) {
         guard let lost = open else { return }
         if channels.isPromised { loss = loss ?? lost.connection.lossReason }
+        // Some of it may be forgotten before it is heard, which the gap tells, too.
+        tell(untold)
         close()
         didFail(error)
     }
@@ -164,21 +170,32 @@ final class ChannelListener: EventSource {
 
     override func handle(_ readiness: Readiness) {
         guard let open else { return }
-        // The server keeps what is not read.
-        guard channels.feed.hasRoom else {
-            loop.setInterest(self, open.descriptor, [])
-            return schedule(Token.read, at: .now.advanced(byMilliseconds: Self.restMilliseconds))
-        }
         do throws(DriverError) { try take(from: open) } catch { lose(error) }
     }
 
     private func take(from open: Open) throws(DriverError) {
+        // Else it is called again when these are told.
+        guard untold.isEmpty else { return }
         let messages = try open.connection.read()
         hasHeard = true
         if !messages.isEmpty { backoff.reset() }
         // What it was not asked for is no message.
-        let wanted = messages.filter { channels.isHeard($0.name) }
-        if !wanted.isEmpty { channels.feed.tell(wanted.lazy.map { .message($0) }) }
+        untold += messages.filter { channels.isHeard($0.name) }
+        tellSome(to: open)
+    }
+
+    /// Tells as much as there is room for. Meanwhile nothing is read: the server keeps it.
+    private func tellSome(to open: Open) {
+        while !untold.isEmpty, channels.feed.hasRoom { tell(untold.prefix(Self.toldCountMax)) }
+        loop.setInterest(self, open.descriptor, untold.isEmpty ? .readable : [])
+        if !untold.isEmpty { schedule(Token.read, at: .now.advanced(byMilliseconds: Self.restMilliseconds)) }
+    }
+
+    private func tell(_ messages: ArraySlice<ChannelMessage>) {
+        channels.feed.tell(messages.lazy.map { .message($0) })
+        untold = untold.dropFirst(messages.count)
+        // Else it would keep those that are told.
+        if untold.isEmpty { untold = [] }
     }
 
     private func ping() {
@@ -211,8 +228,7 @@ final class ChannelListener: EventSource {
         switch token {
         case Token.ping: ping()
         case Token.read:
-            guard let open else { return }
-            loop.setInterest(self, open.descriptor, .readable)
+            if let open { tellSome(to: open) }
             handle(.readable)
         default: update()
         }
