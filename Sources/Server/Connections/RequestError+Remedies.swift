@@ -20,7 +20,7 @@ extension Remedy {
         case .raiseTimeLimit: "Raise timeout_ms, or make the statement do less."
         case .sendOneStatement: "Send one statement in sql."
         case .listDatabases: "list_databases ('litebase databases') names those that you may open."
-        case .subscribeToChannels: "Send subscribe with channels."
+        case .subscribeToChannels: "Send subscribe with channels ('litebase watch DATABASE --channel NAME')."
         }
     }
 }
