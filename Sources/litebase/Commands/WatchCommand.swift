@@ -128,7 +128,8 @@ struct WatchCommand: ParsableCommand {
     private static func isOfAnEnd(_ error: ClientError) -> Bool {
         switch error {
         case .disconnected, .noSocket, .cannotConnect: true
-        case .server(let error): error.code == .shuttingDown
+        // The latter of a daemon that was killed, whose connections outlive it.
+        case .server(let error): error.code == .shuttingDown || error.code == .outcomeUnknown
         default: false
         }
     }
@@ -137,7 +138,7 @@ struct WatchCommand: ParsableCommand {
     private static func loss(_ error: ClientError) -> String? {
         switch error {
         case .disconnected: "the daemon has closed the connection"
-        case .server: "the daemon is stopping"
+        case .server(let error): error.code == .shuttingDown ? "the daemon is stopping" : "the daemon has ended"
         default: nil
         }
     }
