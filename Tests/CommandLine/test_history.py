@@ -96,7 +96,6 @@ def test_redis_keeps_no_password(terminal, history, home):  # noqa: F811
     if not shutil.which("redis-server"):
         pytest.skip("needs redis-server")
     server = Redis()
-    server.start()
     try:
         shell = terminal("--url", server.url())
         type_all(shell, "SET greeting hello", "GET greeting", "GET other", "CONFIG SET masterauth Xq7", "AUTH Xq7", "ACL SETUSER bob >Xq7",
