@@ -92,6 +92,7 @@ struct SQLiteLoad {
             connection.end()
             throw .stopped(reason)
         }
+        let commitCount = litebase_sqlite3_commits()
         connection.noteChanges(by: statement)
         connection.beginGuard()
         limitValues(statement)
@@ -99,7 +100,8 @@ struct SQLiteLoad {
         connection.liftLimits()
         AllocationGuard.end()
         connection.end()
-        // Its savepoint is released behind it: nothing is committed here.
+        // Within its savepoint, so nothing is committed yet; but SQLite may have prepared it again.
+        connection.tellChanges(by: statement, since: commitCount)
         litebase_sqlite3_look_at_index(connection.handle)
         if connection.hasLostIndex { throw .indexLost(connection.options.path) }
         switch outcome {

@@ -183,6 +183,25 @@ def test_a_trigger_that_came_later_is_followed(listen, client, served):
     assert subscription.heard() == {"item", "other"}
 
 
+def test_a_trigger_that_came_later_is_followed_by_an_import(listen, client, served, directory):
+    path = directory / "rows.csv"
+
+    def bring():
+        with served.connect() as other:
+            other.call("hello", {"descriptors": True})
+            path.write_text(f"name\n{os.urandom(4).hex()}\n")
+            with open(path, "rb") as file:
+                transfer(other, "import", file.fileno(), relation="item")
+
+    bring()
+    with served.connect() as another:
+        session = another.session()
+        another.query("CREATE TRIGGER tt AFTER INSERT ON item BEGIN INSERT INTO other VALUES (1); END", session=session)
+    subscription = listen()
+    bring()
+    assert subscription.heard() == {"item", "other"}
+
+
 def test_a_transaction_that_had_begun_is_told_as_unknown(listen, client):
     session = client.session()
     client.query("BEGIN", session=session)
