@@ -47,3 +47,14 @@ class Subscription:
             reply = self.client.receive_for(self.id)
         assert self.client.answer(request).data["cancelled"] is True
         return reply.data
+
+
+def payloads(subscription, count, timeout=20.0):
+    """The payloads of the next messages, none of which may be missed."""
+    found = []
+    while len(found) < count:
+        event = subscription.event(timeout)
+        assert event is not None, f"{len(found)} of {count} have come"
+        assert "resync" not in event, event
+        found.append(event["payload"])
+    return found

@@ -7,7 +7,7 @@ import pytest
 
 from daemon import wait_until
 from postgresql import PgBouncer, PostgreSQL
-from subscription import Subscription
+from subscription import Subscription, payloads
 
 LISTENER = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'litebase%: subscribe'"
 
@@ -41,17 +41,6 @@ def client(served):
 
 def notify(client, channel, payload="", **options):
     client.query("SELECT pg_notify($1, $2)", [channel, payload], database="pg", **options)
-
-
-def payloads(subscription, count, timeout=20.0):
-    """The payloads of the next messages, none of which may be missed."""
-    found = []
-    while len(found) < count:
-        event = subscription.event(timeout)
-        assert event is not None, f"{len(found)} of {count} have come"
-        assert "resync" not in event, event
-        found.append(event["payload"])
-    return found
 
 
 # What is told

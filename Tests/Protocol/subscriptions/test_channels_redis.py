@@ -8,7 +8,7 @@ import pytest
 
 from daemon import wait_until
 from redis_server import Redis, read_reply, request_of
-from subscription import Subscription
+from subscription import Subscription, payloads
 
 
 @pytest.fixture(scope="module")
@@ -47,17 +47,6 @@ def publish(server, channel, *payloads):
             connection.sendall(b"".join(request_of("PUBLISH", channel, payload) for payload in some))
             for _ in some:
                 read_reply(stream)
-
-
-def payloads(subscription, count, timeout=20.0):
-    """The payloads of the next messages, none of which may be missed."""
-    found = []
-    while len(found) < count:
-        event = subscription.event(timeout)
-        assert event is not None, f"{len(found)} of {count} have come"
-        assert "resync" not in event, event
-        found.append(event["payload"])
-    return found
 
 
 def listeners(server):
