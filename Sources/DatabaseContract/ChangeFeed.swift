@@ -86,8 +86,7 @@ public final class ChangeFeed: Sendable {
     }
 
     private let state = Mutex(State())
-    /// Tells numbers of this process from those of another.
-    private let epoch = UInt64.random(in: .min ... .max)
+    private let positions = FeedPositions()
 
     /// Entries that are kept; twice as many are there at most.
     private static let entryCountMax = 256
@@ -196,12 +195,11 @@ public final class ChangeFeed: Sendable {
     // MARK: Positions as clients have them
 
     /// A number as text, which also says whose number it is.
-    public func position(_ number: UInt64) -> String { "\(String(epoch, radix: 16)).\(number)" }
+    public func position(_ number: UInt64) -> String { positions.position(number) }
 
     /// The number of a position, if nothing since is forgotten.
     public func number(at position: some StringProtocol) -> UInt64? {
-        let parts = position.split(separator: ".", omittingEmptySubsequences: false)
-        guard parts.count == 2, UInt64(parts[0], radix: 16) == epoch, let number = UInt64(parts[1]) else { return nil }
+        guard let number = positions.number(at: position) else { return nil }
         return state.withLock { number >= $0.forgottenNumber && number <= $0.number ? number : nil }
     }
 }

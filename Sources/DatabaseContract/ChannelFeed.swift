@@ -144,8 +144,7 @@ public final class ChannelFeed: Sendable {
     }
 
     private let state = Mutex(State())
-    /// Tells numbers of this process from those of another.
-    private let epoch = UInt64.random(in: .min ... .max)
+    private let positions = FeedPositions()
 
     /// Events that are kept, and their bytes; twice as many are there at most.
     private static let entryCountMax = 8_192
@@ -222,12 +221,11 @@ public final class ChannelFeed: Sendable {
     // MARK: Positions as clients have them
 
     /// A number as text, which also says whose number it is.
-    public func position(_ number: UInt64) -> String { "\(String(epoch, radix: 16)).\(number)" }
+    public func position(_ number: UInt64) -> String { positions.position(number) }
 
     /// The number of a position, if nothing since is forgotten.
     public func number(at position: some StringProtocol) -> UInt64? {
-        let parts = position.split(separator: ".", omittingEmptySubsequences: false)
-        guard parts.count == 2, UInt64(parts[0], radix: 16) == epoch, let number = UInt64(parts[1]) else { return nil }
+        guard let number = positions.number(at: position) else { return nil }
         return state.withLock { number >= $0.forgottenNumber && number <= $0.number ? number : nil }
     }
 }
