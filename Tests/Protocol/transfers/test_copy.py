@@ -175,7 +175,8 @@ class passing_client:
 
 def test_the_server_ends_the_connection(passing, session, table):
     id, writer = begun(passing, session, table)
-    passing.query(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'COPY {table}%'", database="pg")
+    end = f"SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query LIKE 'COPY {table}%'"
+    wait_until(lambda: passing.query(end, database="pg").value == 1, "the server knows of it")
     try:
         for _ in range(100):
             os.write(writer, b"1\ta\n" * 1000)
