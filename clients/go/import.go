@@ -168,6 +168,10 @@ func (c *Conn) Restore(ctx context.Context, from io.Reader, onProgress func(byte
 	if err := c.mayTransfer(ctx); err != nil {
 		return 0, err
 	}
+	if c.options.ReadOnly {
+		// The request is none of the session, so that the daemon would not refuse it.
+		return 0, &Error{Code: "read_only", StatementIndex: -1, RowIndex: -1, Message: "This connection can change nothing."}
+	}
 	if c.transaction != "none" {
 		// It would wait for its own end, or go on reading what there was.
 		return 0, errors.New("litebase: a transaction is open; commit it or roll it back before a restore")

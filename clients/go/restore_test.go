@@ -87,6 +87,12 @@ func TestWhatCannotBeRestored(t *testing.T) {
 		t.Error(err)
 	}
 	execute(t, ctx, conn, "ROLLBACK")
+	reading, err := Connect(ctx, Options{Socket: conn.options.Socket, ReadOnly: true})
+	must(t, err)
+	defer reading.Close()
+	if _, err := reading.Restore(ctx, bytes.NewReader(content), nil); !errors.Is(err, ErrReadOnly) {
+		t.Error(err)
+	}
 	if countRows(t, conn) != 1 {
 		t.Error("it was changed")
 	}

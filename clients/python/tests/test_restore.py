@@ -84,6 +84,16 @@ def test_there_and_back_beside_others(db, own_daemon, tmp_path):
         assert all(0 < done <= size and total == size for done, total in told)
 
 
+def test_who_can_change_nothing_cannot_restore(db, own_daemon, copy):
+    with (
+        litebase.connect(socket=own_daemon.socket_path, read_only=True) as reading,
+        pytest.raises(litebase.OperationalError) as caught,
+    ):
+        reading.restore(copy)
+    assert caught.value.code == "read_only"
+    assert content(db) == FORMER
+
+
 def test_what_is_wrong_is_said(db, connect, postgresql, copy, tmp_path):
     (tmp_path / "none.db").write_bytes(b"no database" * 100)
     with pytest.raises(litebase.DatabaseError) as caught:

@@ -72,9 +72,9 @@ def test_the_driver_stands_alone():
     """No dependencies, and no threads of its own, which could be left behind."""
     manifest = (FOLDER / "Cargo.toml").read_text()
     assert re.search(r"^\[dependencies\]\n\n\[", manifest, re.MULTILINE), "dependencies"
-    source = "".join(path.read_text() for path in (FOLDER / "src").glob("*.rs"))
+    source = "".join(path.read_text() for path in (FOLDER / "src").rglob("*.rs"))
     assert "#![deny(unsafe_code)]" in source
-    unsafe = [path.name for path in (FOLDER / "src").glob("*.rs") if re.search(r"\bunsafe (\{|fn|impl|extern)", path.read_text())]
+    unsafe = [path.name for path in (FOLDER / "src").rglob("*.rs") if re.search(r"\bunsafe (\{|fn|impl|extern)", path.read_text())]
     assert unsafe == ["descriptors.rs"]
     assert not re.search(r"thread::(spawn|Builder|scope)", source)
 
@@ -223,11 +223,13 @@ def test_the_guide(tmp_path):
     (dependency,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
     (tmp_path / "Cargo.toml").write_text('[package]\nname = "guide"\nversion = "0.1.0"\nedition = "2021"\n\n'
                                          + dependency.replace("/path/to/litebase/clients/rust", str(FOLDER)))
-    daemon = Daemon()
+    cache = Redis()
+    daemon = Daemon(databases={"cache": cache.url()})
     try:
         output = cargo("run", directory=tmp_path, LITEBASE_SOCKET=daemon.socket_path)
     finally:
         daemon.discard()
+        cache.discard()
     said = re.findall(r"```output\n(.*?)```", page, re.DOTALL)
     assert len(said) >= 6
     for line in said:

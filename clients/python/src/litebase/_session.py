@@ -12,7 +12,7 @@ from typing import Any, Callable, Optional, Union
 
 from ._arrays import array_text
 from ._catalog import Completion, completion, completion_data
-from ._errors import Cancelled, ConnectionLost, Error, NotSupportedError, OperationalError, ProgrammingError
+from ._errors import Cancelled, ConnectionLost, Error, NotSupportedError, OperationalError, ProgrammingError, from_reply
 from ._link import Link, Message, Steps
 from ._sources import Source
 from ._transfers import (
@@ -439,6 +439,9 @@ class Session:
             raise NotSupportedError(
                 "Only databases of the daemon's configuration can be restored.", hint="Connect to it by its name."
             )
+        if self.read_only:
+            # The request is none of the session, so that the daemon would not refuse it.
+            raise from_reply({"code": "read_only", "message": "This connection can change nothing."})
         if self.link.transaction != "none":
             # It would wait for its own end, or go on reading what there was.
             raise ProgrammingError("A transaction is open.", hint="Commit it or roll it back first.")
