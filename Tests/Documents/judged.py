@@ -127,7 +127,7 @@ CLIENT_PYTHON = [
     Elsewhere(begins="$ sudo apt install ./python3-litebase", test="Tests/System/test_drivers.py::test_python"),
     LeftOut(begins="$ pip install", reason=NETWORK),
     *map(python, ["import litebase\n\ndb = ", "db.execute(\"CREATE", "import datetime", "total = 0", "db.commit()", "import threading",
-                  "try:", "for table in db.catalog", "with db.changes", "result = db.export", "result = db.import_rows", "import asyncio", "from sqlalchemy", "cursor = db.execute(\"SELECT name, people FROM city WHERE", "for entry in"]),
+                  "try:", "for table in db.catalog", "with db.changes", "with litebase.connect(\"cache\")", "result = db.export", "db.restore", "result = db.import_rows", "import asyncio", "from sqlalchemy", "cursor = db.execute(\"SELECT name, people FROM city WHERE", "for entry in"]),
 ]
 
 
@@ -141,7 +141,8 @@ CLIENT_GO = [
     LeftOut(begins="$ go mod edit", reason="it names a place of the reader's; clients/go/tests/test_go.py writes the same into go.mod"),
     *map(go, ['package main\n\nimport (', 'if _, err := db.Exec("CREATE', "Oslo has", 'if _, err := db.Exec("INSERT', "Tromsø",
               "rows, err := db.Query", "1090484", "tx, err", "conn, err", "2 1", "ctx, cancel", "stopped, in", "_, err := db.Exec",
-              "constraint_violation", "return litebase.With", "name TEXT 1", "var changes", "changed: [city]", "file, err", "2 rows", "const lines", "1 imported", "conn, err", "reads only"]),
+              "constraint_violation", "return litebase.With", "name TEXT 1", "var changes", "changed: [city]", "cache, err", "sport.ski says", "file, err", "2 rows", "copied, err",
+              "const lines", "1 imported", "conn, err", "reads only"]),
 ]
 
 
@@ -154,7 +155,7 @@ CLIENT_NODE = [
     LeftOut(begins="$ npm install", reason="it names a place of the reader's; clients/node/tests/test_node.py compiles there, and links it"),
     *map(node, ["import {", "connected to", 'await db.query("CREATE', "[\n  { name", 'await db.query("INSERT', "Tromsø", "let total", "1090484",
                 "await db.transaction", "const session", "const results", "[ 2, 1 ]", "const endless", "stopped, in", "try {",
-                "constraint_violation", "for await (const column", "name TEXT 1", "const changes", "[ 'city' ]", "const { spawn }", "0 name,people", "const { spawn }", "1 row", "console.log((await db.health", "healthy true"]),
+                "constraint_violation", "for await (const column", "name TEXT 1", "const changes", "[ 'city' ]", "const cache", "sport.ski says", "const { spawn }", "0 name,people", "const { spawn }", "1 row", "console.log((await db.health", "healthy true"]),
 ]
 
 
@@ -168,7 +169,7 @@ CLIENT_RUST = [
     *map(rust, ["use litebase", "connected, healthy", 'db.execute("CREATE', "2 rows", "struct City", "Bergen of",
                 'db.execute("INSERT', "Tromsø", "let mut total", "1090484", "let mut pages", "a page of", "let mut transaction",
                 "let batch", "2 1", "let endless", "stopped, in", "match db", "constraint_violation",
-                "let mut columns", "name Some", "let mut changes", "changed: [", "let file", "2 rows", "let lines", "1 imported", "for database", "default Sqlite"]),
+                "let mut columns", "name Some", "let mut changes", "changed: [", "let mut cache", "sport.ski says", "let file", "2 rows", "let size", "let lines", "1 imported", "for database", "default Sqlite"]),
 ]
 
 # The same command stands in a guide, where it has its machine.

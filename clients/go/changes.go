@@ -14,6 +14,10 @@ const relationsMax = 1000
 type ChangesQuery struct {
 	// Relations are names of tables, whatever their case; all if there are none.
 	Relations []string
+	// Channels are those of PostgreSQL and Redis, whose tables do not tell: each change is a message that is sent to one of them.
+	Channels []string
+	// Patterns are of names of channels (Redis).
+	Patterns []string
 	// Database is a name of the daemon's configuration, instead of the connection's.
 	Database string
 	// From is where other changes have come to (Change.Position), to go on there.
@@ -22,7 +26,16 @@ type ChangesQuery struct {
 	Delay time.Duration
 }
 
-// Change is what one commit has changed, or some together. Who reads the database after it was told sees it.
+// ChannelMessage is what was sent to a channel of the server. Texts are as they were sent, also where they are no UTF-8.
+type ChannelMessage struct {
+	Channel, Payload string
+	// Pattern is by what it was heard, where that is one of ChangesQuery.Patterns.
+	Pattern string
+	// PID is the sender's process on the server, where it tells that (PostgreSQL).
+	PID int64
+}
+
+// Change is what one commit has changed, or some together. Who reads the database after it was told sees it. Or it is a message.
 type Change struct {
 	// Position is what was told up to here, for ChangesQuery.From.
 	Position string
@@ -33,6 +46,8 @@ type Change struct {
 	// Resync is why it is not known what has changed, such as "other_program" (docs/protocol.md, Subscriptions): whatever was read
 	// before has to be read again. It is empty where Relations are all.
 	Resync string
+	// Message is there in changes of channels, but where some were missed, which Resync says.
+	Message *ChannelMessage
 }
 
 func changeOf(data map[string]any) Change {
@@ -50,10 +65,23 @@ func changeOf(data map[string]any) Change {
 			change.Resync = "unknown"
 		}
 	}
+	if data["channel"] != nil {
+		change.Message = &ChannelMessage{
+			Channel: bytesOf(data, "channel"), Payload: bytesOf(data, "payload"), Pattern: bytesOf(data, "pattern"), PID: numberOf(data, "pid", 0),
+		}
+	}
 	return change
 }
 
-// followedBy is a change and one that came behind it, as one.
+// bytesOf gives a text, which is a blob where it is no UTF-8.
+func bytesOf(data map[string]any, key string) string {
+	if blob, isBlob := data[key].([]byte); isBlob {
+		return string(blob)
+	}
+	return textOf(data, key)
+}
+
+// followedBy is a change and one that came behind it, as one; for what are no messages.
 func (c Change) followedBy(later Change) Change {
 	both := Change{Position: later.Position, Schema: c.Schema || later.Schema, Resync: c.Resync}
 	if both.Resync == "" {
@@ -84,11 +112,12 @@ func (c Change) followedBy(later Change) Change {
 //	}
 //	return changes.Err()
 //
-// While the program is busy nothing is kept for it: what has happened is told together.
+// While the program is busy nothing is kept for it: what has happened is told together. Of messages the daemon keeps some.
 type Changes struct {
 	// C gives the changes. It is closed at the end.
 	C <-chan Change
-	// Covers is what is told: "all_writers", every commit, also of other programs; "daemon_writers", those that the daemon makes.
+	// Covers is what is told: "all_writers", every commit, also of other programs; "daemon_writers", those that the daemon makes;
+	// "channels", every message that is sent to them.
 	Covers string
 	// Start is where they begin, for ChangesQuery.From before anything is told.
 	Start string
@@ -138,12 +167,14 @@ func (c *Conn) changesData(query ChangesQuery) (map[string]any, error) {
 	case c.options.Database != "":
 		data["database"] = c.options.Database
 	}
-	if len(query.Relations) > 0 {
-		names := make([]any, len(query.Relations))
-		for index, name := range query.Relations {
-			names[index] = name
+	for key, said := range map[string][]string{"relations": query.Relations, "channels": query.Channels, "patterns": query.Patterns} {
+		if len(said) > 0 {
+			names := make([]any, len(said))
+			for index, name := range said {
+				names[index] = name
+			}
+			data[key] = names
 		}
-		data["relations"] = names
 	}
 	if query.From != "" {
 		data["from"] = query.From
@@ -234,26 +265,35 @@ func (c *Changes) end(ctx context.Context, err error) {
 	c.err = err
 }
 
-// tell gives the program what was received, together while it is busy.
+// tell gives the program what was received, together while it is busy; but messages come one by one, and none is received before the
+// one before it was told.
 func (c *Changes) tell(ctx context.Context, first Change, received <-chan Change, told chan<- Change) {
 	defer close(told)
-	pending, isPending := first, first.Resync != ""
-	for received != nil || isPending {
+	var pending []Change
+	if first.Resync != "" {
+		pending = append(pending, first)
+	}
+	for received != nil || len(pending) > 0 {
 		var to chan<- Change
-		if isPending {
-			to = told
+		var change Change
+		from := received
+		if len(pending) > 0 {
+			to, change = told, pending[0]
+			if pending[len(pending)-1].Message != nil {
+				from = nil
+			}
 		}
 		select {
-		case to <- pending:
-			isPending = false
-		case change, isThere := <-received:
+		case to <- change:
+			pending = pending[1:]
+		case change, isThere := <-from:
 			switch {
 			case !isThere:
 				received = nil
-			case isPending:
-				pending = pending.followedBy(change)
+			case len(pending) > 0 && change.Message == nil:
+				pending[0] = pending[0].followedBy(change)
 			default:
-				pending, isPending = change, true
+				pending = append(pending, change)
 			}
 		case <-c.closed:
 			return

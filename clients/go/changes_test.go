@@ -251,8 +251,8 @@ func TestChangesOfADaemonThatEnds(t *testing.T) {
 }
 
 func TestChangesFollowedByChanges(t *testing.T) {
-	one, two := Change{"a.1", []string{"x", "y"}, false, ""}, Change{"a.2", []string{"y", "z"}, true, ""}
-	if both := one.followedBy(two); !reflect.DeepEqual(both, Change{"a.2", []string{"x", "y", "z"}, true, ""}) {
+	one, two := Change{"a.1", []string{"x", "y"}, false, "", nil}, Change{"a.2", []string{"y", "z"}, true, "", nil}
+	if both := one.followedBy(two); !reflect.DeepEqual(both, Change{"a.2", []string{"x", "y", "z"}, true, "", nil}) {
 		t.Error(both)
 	}
 	if all := two.followedBy(Change{Position: "a.3", Resync: "replaced"}).followedBy(one); all.Resync != "replaced" {
@@ -262,7 +262,7 @@ func TestChangesFollowedByChanges(t *testing.T) {
 	for number := 0; number < relationsMax; number++ {
 		many.Relations = append(many.Relations, fmt.Sprint(number))
 	}
-	if all := many.followedBy(two); !reflect.DeepEqual(all, Change{"a.2", nil, true, "too_many"}) {
+	if all := many.followedBy(two); !reflect.DeepEqual(all, Change{"a.2", nil, true, "too_many", nil}) {
 		t.Error(all)
 	}
 }
@@ -273,25 +273,41 @@ func TestVectorsOfChanges(t *testing.T) {
 		Relations []string
 		Schema    bool
 		Resync    string
+		Message   *struct {
+			Channel, Payload nativeVector
+			Pattern          *nativeVector
+			PID              int64
+		}
 	}
 	type line struct {
 		Name    string
 		Msgpack []string
 		Changes []told
 	}
-	count := 0
+	count, messages := 0, 0
 	for _, vector := range linesOf[line](t, "replies.jsonl") {
 		for index, wanted := range vector.Changes {
 			message, err := decode(fromHex(t, vector.Msgpack[index]))
 			must(t, err)
 			data := message.(map[string]any)["data"].(map[string]any)
-			if found := changeOf(data); fmt.Sprint(found) != fmt.Sprint(Change(wanted)) {
-				t.Errorf("%s: %v, not %v", vector.Name, found, wanted)
+			change := Change{Position: wanted.Position, Relations: wanted.Relations, Schema: wanted.Schema, Resync: wanted.Resync}
+			if said := wanted.Message; said != nil {
+				change.Message = &ChannelMessage{Channel: fmt.Sprintf("%s", said.Channel.value(t)), Payload: fmt.Sprintf("%s", said.Payload.value(t)), PID: said.PID}
+				if said.Pattern != nil {
+					change.Message.Pattern = fmt.Sprintf("%s", said.Pattern.value(t))
+				}
+				messages++
+			}
+			if len(change.Relations) == 0 {
+				change.Relations = nil
+			}
+			if found := changeOf(data); !reflect.DeepEqual(found, change) {
+				t.Errorf("%s: %v, not %v", vector.Name, found, change)
 			}
 			count++
 		}
 	}
-	if count < 5 {
-		t.Error(count)
+	if count < 5 || messages < 4 {
+		t.Error(count, messages)
 	}
 }

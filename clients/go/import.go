@@ -93,7 +93,7 @@ func (c *Conn) Import(ctx context.Context, from io.Reader, into Import) (ImportR
 	}
 	data := into.data()
 	data["session"] = c.session
-	reply, err := c.transferFrom(ctx, data, from, onProgress)
+	reply, err := c.transferFrom(ctx, "import", data, from, onProgress)
 	if err != nil {
 		return ImportResult{}, err
 	}
@@ -152,22 +152,54 @@ func importResult(reply map[string]any) ImportResult {
 	return result
 }
 
-// transferFrom sends an import, and returns its last reply.
+// Restore gives a SQLite database of the daemon's configuration the content of a file: a copy that Backup has made, or any other
+// database file. What it is read from is as of Import; onProgress, where there is one, is called while it is read, with the bytes so
+// far and those of the file, 0 of a pipe. It returns the latter.
+//
+// Programs that have the database open see the former content until Restore returns, and the new one from then on. Nothing is changed
+// before the file was found to be whole, nor where there is an error, but for ErrOutcomeUnknown. Within a transaction it is an error.
+func (c *Conn) Restore(ctx context.Context, from io.Reader, onProgress func(bytes, total int64)) (bytes int64, err error) {
+	if c.options.URL != "" {
+		return 0, &Error{
+			Code: "database_error", SQLState: "0A000", StatementIndex: -1, RowIndex: -1,
+			Message: "Only databases of the daemon's configuration can be restored.", Hint: "Connect to it by its name.",
+		}
+	}
+	if err := c.mayTransfer(ctx); err != nil {
+		return 0, err
+	}
+	if c.options.ReadOnly {
+		// The request is none of the session, so that the daemon would not refuse it.
+		return 0, &Error{Code: "read_only", StatementIndex: -1, RowIndex: -1, Message: "This connection can change nothing."}
+	}
+	if c.transaction != "none" {
+		// It would wait for its own end, or go on reading what there was.
+		return 0, errors.New("litebase: a transaction is open; commit it or roll it back before a restore")
+	}
+	data := map[string]any{}
+	if c.options.Database != "" {
+		data["database"] = c.options.Database
+	}
+	reply, err := c.transferFrom(ctx, "restore", data, from, byteProgress(onProgress))
+	return numberOf(reply, "bytes", 0), err
+}
+
+// transferFrom sends a request with a file that the daemon is to read, and returns its last reply.
 func (c *Conn) transferFrom(
-	ctx context.Context, data map[string]any, from io.Reader, onProgress func(reply map[string]any),
+	ctx context.Context, kind string, data map[string]any, from io.Reader, onProgress func(reply map[string]any),
 ) (map[string]any, error) {
 	if file, isFile := from.(*os.File); isFile && isPassable(file) {
-		return c.transfer(ctx, "import", data, file, onProgress, nil)
+		return c.transfer(ctx, kind, data, file, onProgress, nil)
 	}
 	if from == nil {
-		return nil, errors.New("litebase: there is nothing to import from")
+		return nil, errors.New("litebase: there is nothing to read from")
 	}
 	feed, err := newFeed()
 	if err != nil {
 		return nil, err
 	}
 	defer feed.end() // Where OnProgress panics.
-	reply, err := c.transfer(ctx, "import", data, feed.output, onProgress, func(id int64) {
+	reply, err := c.transfer(ctx, kind, data, feed.output, onProgress, func(id int64) {
 		feed.begin(from, func() { c.sendCancel(id) })
 	})
 	if failure := feed.end(); failure != nil {

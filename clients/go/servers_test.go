@@ -4,8 +4,10 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"math"
 	"os"
+	"reflect"
 	"testing"
 	"time"
 )
@@ -135,5 +137,63 @@ func TestRedis(t *testing.T) {
 	defer cancel()
 	if _, err := db.ExecContext(ctx, "BLPOP", "nothing here", 0); !errors.Is(err, context.DeadlineExceeded) {
 		t.Error(err)
+	}
+}
+
+func TestChannels(t *testing.T) {
+	for name, send := range map[string]string{"pg": "SELECT pg_notify($1, $2)", "redis": "PUBLISH"} {
+		db := server(t, name)
+		changes := listen(t, db, ChangesQuery{Channels: []string{"news", "straße"}})
+		if changes.Covers != "channels" {
+			t.Error(changes.Covers)
+		}
+		// Nobody takes them meanwhile: they wait with the daemon.
+		var sent []ChannelMessage
+		for number := 0; number < 50; number++ {
+			sent = append(sent, ChannelMessage{Channel: "news", Payload: fmt.Sprint(number, "é")})
+		}
+		sent = append(sent, ChannelMessage{Channel: "straße"})
+		for _, message := range append([]ChannelMessage{{Channel: "other", Payload: "not told"}}, sent...) {
+			_, err := db.Exec(send, message.Channel, message.Payload)
+			must(t, err)
+		}
+		for _, wanted := range sent {
+			change := next(t, changes)
+			if change.Message == nil || (change.Message.PID != 0) != (name == "pg") {
+				t.Fatal(name, change)
+			}
+			wanted.PID = change.Message.PID
+			if !reflect.DeepEqual(change, Change{Position: change.Position, Message: &wanted}) {
+				t.Fatal(name, change, *change.Message)
+			}
+		}
+		// Another one goes on where this one was.
+		again := listen(t, db, ChangesQuery{Channels: []string{"news", "straße"}, From: changes.Start})
+		if change := next(t, again); change.Message == nil || change.Message.Payload != sent[0].Payload {
+			t.Error(name, change)
+		}
+		// Messages that nobody takes hold up no end.
+		must(t, again.Close())
+		for change := range again.C {
+			t.Log(change)
+		}
+		must(t, again.Err())
+		if _, err := tryListen(context.Background(), db, ChangesQuery{Channels: []string{"news"}, Relations: []string{"city"}}); err == nil {
+			t.Error("channels and tables")
+		}
+	}
+}
+
+func TestPatternsAndBytesOfChannels(t *testing.T) {
+	db := server(t, "redis")
+	changes := listen(t, db, ChangesQuery{Channels: []string{"sport.ski"}, Patterns: []string{"sport.*"}})
+	_, err := db.Exec("PUBLISH", "sport.ski", []byte{0, 255})
+	must(t, err)
+	heard := map[ChannelMessage]bool{*next(t, changes).Message: true, *next(t, changes).Message: true}
+	wanted := ChannelMessage{Channel: "sport.ski", Payload: "\x00\xff"}
+	byPattern := wanted
+	byPattern.Pattern = "sport.*"
+	if !reflect.DeepEqual(heard, map[ChannelMessage]bool{wanted: true, byPattern: true}) {
+		t.Error(heard)
 	}
 }

@@ -97,12 +97,16 @@ func (c *Conn) Backup(ctx context.Context, to io.Writer, onProgress func(bytes, 
 	if c.options.Database != "" {
 		data["database"] = c.options.Database
 	}
-	var told func(reply map[string]any)
-	if onProgress != nil {
-		told = func(reply map[string]any) { onProgress(numberOf(reply, "bytes", 0), numberOf(reply, "total_bytes", 0)) }
-	}
-	reply, err := c.transferTo(ctx, "backup", data, to, told)
+	reply, err := c.transferTo(ctx, "backup", data, to, byteProgress(onProgress))
 	return numberOf(reply, "bytes", 0), err
+}
+
+// byteProgress tells a program what a reply before the last one says.
+func byteProgress(onProgress func(bytes, total int64)) func(reply map[string]any) {
+	if onProgress == nil {
+		return nil
+	}
+	return func(reply map[string]any) { onProgress(numberOf(reply, "bytes", 0), numberOf(reply, "total_bytes", 0)) }
 }
 
 // transferTo sends a request with a file that the daemon is to write into, and returns its last reply.

@@ -255,6 +255,7 @@ def requests():
         ("what changes", "subscribe", {"relations": ["city"]}, "subscribe_response"),
         ("what has changed since", "subscribe",
          {"database": "default", "relations": ["city", "straße"], "from": "5be1c3a0e8f4d927.12", "delay_ms": 250}, "subscribe_response"),
+        ("messages of a database that has no channels", "subscribe", {"channels": ["news", "straße"], "patterns": ["sport.*"]}, "error"),
     ]
     ids = [1, 0, -1, 2**63 - 1, 2**64 - 1, "a text", "é", ""]
     for index, (name, kind, data, reply) in enumerate(table):
@@ -297,7 +298,12 @@ def told(level, rows, **more):
 def changed(data):
     """What a reply of a subscription says to a program: why it is not known what has changed is null where it is known."""
     resync = data.get("reason") if data.get("resync") else None
-    return {"position": data["position"], "relations": data.get("relations", []), "schema": data.get("schema", False), "resync": resync}
+    message = None
+    if "channel" in data:
+        texts = {key: native(data[key]) if key in data else None for key in ("channel", "payload", "pattern")}
+        message = {**texts, "pid": data.get("pid")}
+    return {"position": data["position"], "relations": data.get("relations", []), "schema": data.get("schema", False), "resync": resync,
+            "message": message}
 
 
 def replies():
@@ -412,6 +418,14 @@ def replies():
           reply(1, "subscribe_response", {"position": f"{position}.2", "relations": ["city"], "resync": True,
                                           "reason": "too_large", "more": True}),
           reply(1, "error", {"code": "shutting_down", "message": "The daemon stops.", "retryable": True})]),
+        ("messages of channels", None,
+         [reply(1, "subscribe_response", {"position": f"{position}.1", "covers": "channels", "more": True}),
+          reply(1, "subscribe_response", {"position": f"{position}.2", "channel": "news", "payload": "fünf", "pid": 4711, "more": True}),
+          reply(1, "subscribe_response", {"position": f"{position}.3", "channel": "news", "payload": "", "pid": 2**31 - 1, "more": True}),
+          reply(1, "subscribe_response", {"position": f"{position}.4", "channel": "sport.é", "pattern": "sport.*", "payload": b"\0\xff", "more": True}),
+          reply(1, "subscribe_response", {"position": f"{position}.9", "resync": True, "reason": "connection_lost", "more": True}),
+          reply(1, "subscribe_response", {"position": f"{position}.10", "channel": b"\xff", "pattern": b"[\xff]", "payload": "x", "more": True}),
+          reply(1, "error", {"code": "cancelled", "message": "The request was cancelled.", "retryable": False})]),
     ]  # fmt: skip
     for name, request, messages in table:
         line = {"name": name}
@@ -429,7 +443,7 @@ def streams():
     """What may come in one read: a client gives the same replies wherever the stream is cut."""
     messages = {line["name"]: line for line in replies()}
     for name in ("values of each kind", "two pages", "a catalog in two replies", "an export on its way", "a notice between rows", "an error behind rows",
-                 "changes"):
+                 "changes", "messages of channels"):
         line = messages[name]
         yield {"name": name, "framing": "frames", "bytes": b"".join(framed(bytes.fromhex(body)) for body in line["msgpack"]).hex(),
                "bodies": line["msgpack"]}

@@ -74,10 +74,12 @@ def test_the_guide(tmp_path):
     (tmp_path / "go.mod").write_text(
         "module guide\ngo 1.19\nrequire github.com/litebase/litebase-go v0.0.0\n"
         f"replace github.com/litebase/litebase-go => {FOLDER}\n")
-    daemon = Daemon()
+    cache = Redis()
+    daemon = Daemon(databases={"cache": cache.url()})
     try:
         output = go("run", ".", directory=tmp_path, LITEBASE_SOCKET=daemon.socket_path)
     finally:
         daemon.discard()
+        cache.discard()
     for line in re.findall(r"```output\n(.*?)```", page, re.DOTALL):
         assert line in output, output

@@ -299,7 +299,8 @@ export class Database extends Statements {
   // Changes
 
   /**
-   * Tells what changes: in the tables that are named, or all. Who reads after this has been resolved is told of every later commit.
+   * Tells what changes: in the tables that are named, or all; or, with `channels`, what is sent to them. Who reads after this has
+   * been resolved is told of every later commit.
    * Rejects with what the daemon says of a database that does not tell.
    */
   async changes(relations: string | readonly string[] = [], options: ChangesOptions = {}): Promise<Changes> {

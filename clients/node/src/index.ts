@@ -17,7 +17,7 @@ export type {
   CompletionOptions,
 } from "./catalog.js";
 export { Changes } from "./changes.js";
-export type { Change, ChangesOptions } from "./changes.js";
+export type { Change, ChangesOptions, ChannelMessage } from "./changes.js";
 export { connect, Database } from "./database.js";
 export type { ConnectOptions, DaemonInfo, DatabaseInfo, Health, Notice, SessionOptions } from "./database.js";
 export {

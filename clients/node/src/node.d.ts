@@ -19,6 +19,7 @@ interface Timer {
   unref(): this;
 }
 declare function setTimeout(task: () => void, milliseconds: number): Timer;
+declare const performance: { now(): number };
 declare function clearTimeout(timer: Timer): void;
 declare function setImmediate(task: () => void): void;
 declare function queueMicrotask(task: () => void): void;

@@ -54,6 +54,25 @@ describe("changes", () => {
     assert.deepEqual(await changes.next(), { value: undefined, done: true });
   });
 
+  test("waiting has a time limit", async (context) => {
+    const db = await open(context, daemon);
+    const changes = await db.changes();
+    for (const milliseconds of [0, 10, -1]) assert.equal(await changes.wait(milliseconds), undefined);
+    await writer.query("INSERT INTO city VALUES ('Oslo')");
+    assert.deepEqual((await changes.wait(30_000)).relations, ["city"]);
+    await writer.query("INSERT INTO street VALUES ('Karl Johan')");
+    // Nobody waits when it comes; and who does not wait, gets it when it is there.
+    assert.deepEqual((await until(() => changes.wait(0), "the change")).relations, ["street"]);
+    const waiting = assert.rejects(changes.wait(30_000), ConnectionLostError);
+    await changes.close();
+    await waiting;
+    await assert.rejects(changes.wait(0), ConnectionLostError);
+    const stop = new AbortController();
+    const stopped = await db.changes([], { signal: stop.signal });
+    setTimeout(() => stop.abort(), 20);
+    await assert.rejects(stopped.wait(30_000), { name: "AbortError" });
+  });
+
   test("what is rolled back, and other relations, are not told", async (context) => {
     const db = await open(context, daemon);
     const changes = await db.changes("CITY");
@@ -211,4 +230,37 @@ test("changes followed by changes", () => {
   assert.equal(together(together(two, resync), one).resync, "replaced");
   const many = { position: "a.4", relations: Array.from({ length: 1000 }, (_, number) => String(number)), schema: false };
   assert.deepEqual(together(many, two), { position: "a.2", relations: [], schema: true, resync: "too_many" });
+});
+
+test("messages come one by one, and no more of them are kept than a program may have", async () => {
+  // The connection is read for other requests, too, so that messages come although nobody asks for them.
+  const link = { wait: () => () => undefined, cancel: () => undefined };
+  const start = () => new Changes(link, 1, { position: "a.0", covers: "channels", more: true });
+  const send = (changes, number, payload) => changes._reply({ position: `a.${number}`, channel: "news", payload, more: true });
+  const changes = start();
+  send(changes, 1, "one");
+  changes._reply({ position: "a.2", resync: true, reason: "connection_lost", more: true });
+  changes._reply({ position: "a.3", resync: true, reason: "too_large", more: true });
+  send(changes, 4, "two");
+  const told = [];
+  for (let count = 0; count < 3; count += 1) told.push((await changes.next()).value);
+  assert.deepEqual(told.map(({ position, resync, message }) => [position, resync, message?.payload]),
+    [["a.1", undefined, "one"], ["a.3", "connection_lost", undefined], ["a.4", undefined, "two"]]);
+  const busy = start();
+  for (let number = 1; number <= 10_000; number += 1) send(busy, number, "x");
+  assert.equal((await busy.next()).value.position, "a.1");
+  send(busy, 10_001, "x");
+  send(busy, 10_002, "x");
+  send(busy, 10_003, "last");
+  assert.deepEqual((await busy.next()).value, { position: "a.10002", relations: [], schema: false, resync: "too_many" });
+  assert.equal((await busy.next()).value.message.payload, "last");
+  assert.equal(await busy.wait(0), undefined);
+  // By their size, too: what was told does not count.
+  const large = "x".repeat(1 << 20);
+  for (let round = 0; round < 10; round += 1) {
+    send(busy, round, large);
+    assert.equal((await busy.next()).value.message.payload.length, 1 << 20);
+  }
+  for (let number = 0; number < 4; number += 1) send(busy, number, large);
+  assert.equal((await busy.next()).value.resync, "too_many");
 });

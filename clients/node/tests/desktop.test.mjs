@@ -9,6 +9,7 @@ import { createInterface } from "node:readline";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 
+import { connect } from "litebase";
 import { counting, ENDLESS, startDaemon, until } from "./daemon.mjs";
 
 const BACKEND = fileURLToPath(new URL("../examples/desktop/backend.mjs", import.meta.url));
@@ -19,6 +20,8 @@ class Window {
   #last = 0;
   #waiting = new Map();
   tabs = new Map();
+  // What the window was told of changes.
+  told = [];
 
   constructor(socket) {
     this.process = spawn(process.execPath, [BACKEND], { env: { ...process.env, LITEBASE_SOCKET: socket }, stdio: ["pipe", "pipe", "inherit"] });
@@ -32,6 +35,10 @@ class Window {
       this.#waiting.delete(message.id);
       if (message.error === undefined) resolve(message.result);
       else reject(message.error);
+      return;
+    }
+    if (message.tab === undefined) {
+      this.told.push(message);
       return;
     }
     const tab = this.tabs.get(message.tab);
@@ -63,6 +70,13 @@ class Window {
     const tab = await this.run(name, sql, { params });
     await until(() => tab.end, `the tab ${name} ends`);
     return tab;
+  }
+
+  /** Waits until the window is told of something, and forgets what it was told before. */
+  async isTold(holds, what) {
+    const found = await until(() => this.told.find(holds), what);
+    this.told = [];
+    return found;
   }
 
   memory() {
@@ -135,6 +149,28 @@ test("SQLite, from the first click to the last", { timeout: 240_000 }, async (co
   assert.equal((await window.call("connect")).engine, "sqlite");
   await work(window, "TEXT", "INTEGER");
 
+  // What somebody else changes, the window is told of, and reads again.
+  assert.equal((await window.call("follow")).covers, "all_writers");
+  const other = await connect({ socket: daemon.socket });
+  context.after(() => other.destroy());
+  const isCity = ({ relations }) => relations?.includes("city");
+  await other.query("UPDATE city SET note = 'rain' WHERE name = 'Bergen'");
+  assert.deepEqual(await window.isTold(isCity, "the window is told"), { event: "changed", relations: ["city"], schema: false });
+  assert.deepEqual((await window.all("a", "SELECT note FROM city")).rows, [["rain"]]);
+  await other.query("CREATE TABLE river (name TEXT)");
+  await window.isTold(({ schema }) => schema, "a table was made");
+  assert.deepEqual((await window.call("tree")).tables.map((table) => table.name), ["city", "river"]);
+  await other.query("DROP TABLE river");
+  await window.isTold(({ schema }) => schema, "a table was dropped");
+  // Followed anew, it is told once.
+  await window.call("follow");
+  await other.query("UPDATE city SET note = NULL");
+  await other.query("CREATE TABLE river (name TEXT)");
+  await until(() => window.told.some(({ schema }) => schema), "both are told");
+  assert.ok(window.told.length <= 2 && window.told.every(({ event }) => event === "changed"), JSON.stringify(window.told));
+  await other.query("DROP TABLE river");
+  await window.isTold(({ relations, schema }) => schema && !relations.includes("city"), "a table was dropped");
+
   // A mistake is shown where it is, and other tabs go on.
   const wrong = await window.all("wrong", "SELECT *\nFORM city");
   assert.deepEqual([wrong.end.error.code, wrong.end.error.line], ["syntax_error", 2]);
@@ -166,14 +202,17 @@ test("SQLite, from the first click to the last", { timeout: 240_000 }, async (co
   await daemon.kill();
   await until(() => running.end, "the tab ends");
   assert.ok(["connection_lost", "outcome_unknown"].includes(running.end.error.code), running.end.error.code);
+  assert.equal((await window.isTold(({ event }) => event === "unfollowed", "it is not followed any more")).error.code, "connection_lost");
   await assert.rejects(window.call("status"), ({ code }) => typeof code === "string");
   await daemon.start();
   const after = await window.call("status");
   assert.notEqual(after.pid, before.pid);
   assert.deepEqual((await window.call("tree")).tables.map((table) => table.name), ["city"]);
   assert.deepEqual((await window.all("a", "SELECT name FROM city")).rows, [["Bergen"]]);
+  await window.call("follow");
   const key = { country: "no", name: "Bergen" };
   assert.deepEqual(await window.call("edit", { table: "city", key, column: "people", from: 294_029, to: 294_030 }), { changed: true });
+  await window.isTold(isCity, "its own changes are told, too");
 
   // The window is closed while a statement runs.
   await window.run("last", ENDLESS);
@@ -186,6 +225,8 @@ for (const [database, engine, text, large] of [["pg", "postgresql", "TEXT", "BIG
   test(`${engine}, click by click`, { skip, timeout: 120_000 }, async (context) => {
     const { window, engine: found } = await opened(context, { socket: process.env.LITEBASE_TEST_SERVERS }, database);
     assert.equal(found, engine);
+    // Tables of servers do not tell.
+    await assert.rejects(window.call("follow"), ({ code }) => code === "bad_request");
     await work(window, text, large);
     await window.all("sql", "DROP TABLE city");
   });

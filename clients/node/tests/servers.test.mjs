@@ -88,6 +88,37 @@ describe("servers", { skip: socket === undefined && "LITEBASE_TEST_SERVERS is no
     await assert.rejects(db.query("SELECT SLEEP(60)", [], { signal: AbortSignal.timeout(50) }), CancelledError);
   });
 
+  test("channels", async (context) => {
+    for (const [name, send] of [["pg", "SELECT pg_notify($1, $2)"], ["redis", "PUBLISH"]]) {
+      const db = await open(context, name);
+      const changes = await db.changes([], { channels: ["news", "straße"] });
+      assert.equal(changes.covers, "channels");
+      const sent = [...Array.from({ length: 50 }, (_, number) => ["news", `${number}é`]), ["straße", ""]];
+      await db.query(send, ["other", "not told"]);
+      for (const about of sent) await db.query(send, about);
+      for (const [channel, payload] of sent) {
+        const { value: { message, ...rest } } = await changes.next();
+        assert.equal(typeof message.pid, name === "pg" ? "number" : "undefined");
+        const pid = message.pid === undefined ? {} : { pid: message.pid };
+        assert.deepEqual([message, rest], [{ channel, payload, ...pid }, { position: changes.position, relations: [], schema: false }]);
+      }
+      assert.equal(await changes.wait(0), undefined);
+      await changes.close();
+      await assert.rejects(db.changes("city", { channels: "news" }), LiteBaseError);
+    }
+  });
+
+  test("patterns and bytes of channels", async (context) => {
+    const db = await open(context, "redis");
+    const changes = await db.changes([], { channels: "sport.ski", patterns: "sport.*" });
+    const payload = Buffer.from([0, 255]);
+    await db.query("PUBLISH", ["sport.ski", payload]);
+    const heard = [(await changes.next()).value.message, (await changes.next()).value.message];
+    heard.sort((one, other) => (one.pattern ?? "").localeCompare(other.pattern ?? ""));
+    assert.deepEqual(heard, [{ channel: "sport.ski", payload }, { channel: "sport.ski", payload, pattern: "sport.*" }]);
+    await changes.close();
+  });
+
   test("Redis", async (context) => {
     const db = await open(context, "redis");
     await db.query("SET", ["node test", "a value"]);

@@ -111,9 +111,15 @@ def programs(tmp_path_factory):
     return directory
 
 
-def test_the_guide(programs, daemon):
+def test_the_guide(programs):
     path = f"{pathlib.Path(LITEBASE).parent}:{os.environ['PATH']}"
-    output = run("node", "guide.mjs", directory=programs, LITEBASE_SOCKET=daemon.socket_path, PATH=path)
+    cache = Redis()
+    daemon = Daemon(databases={"cache": cache.url()})
+    try:
+        output = run("node", "guide.mjs", directory=programs, LITEBASE_SOCKET=daemon.socket_path, PATH=path)
+    finally:
+        daemon.discard()
+        cache.discard()
     assert output == "".join(examples(DOCUMENTS["guide"], "output"))
 
 

@@ -163,6 +163,33 @@ def test_a_resync_without_a_reason_is_one():
     assert _changes.change({"position": "a.1", "resync": True}).resync == "unknown"
 
 
+def test_waiting_has_a_time_limit(db):
+    with db.changes() as changes:
+        for timeout in (0, 0.01, -1):
+            assert changes.wait(timeout) is None
+        db.execute("INSERT INTO city VALUES ('Oslo')")
+        assert changes.wait(30).relations == ("city",)
+        # What comes while nobody waits is there for who does not wait.
+        db.execute("INSERT INTO street VALUES ('Karl Johan')")
+        wait_until(lambda: changes.wait(0) is not None, "the change")
+        # A loop goes on without a limit.
+        with Timer(0.1, lambda: db.execute("INSERT INTO city VALUES ('Bergen')")):
+            assert next(changes).relations == ("city",)
+        assert changes.wait(0.01) is None
+        with Timer(0.1, changes.close), pytest.raises(litebase.InterfaceError):
+            changes.wait(30)
+        with pytest.raises(litebase.InterfaceError):
+            changes.wait(0)
+        assert next(changes, None) is None
+
+
+def test_a_daemon_that_dies_ends_the_waiting(db, own_daemon):
+    with db.changes() as changes:
+        with Timer(0.1, own_daemon.process.kill), pytest.raises(litebase.ConnectionLost):
+            changes.wait(30)
+        assert changes.closed
+
+
 # What cannot be
 
 
@@ -364,6 +391,29 @@ def test_tasks_are_told(run):
         await changes.close()
         await task
         assert changes.closed
+
+    run(body)
+
+
+def test_tasks_wait_with_a_time_limit(run):
+    async def body(db):
+        async with await db.changes() as changes:
+            for timeout in (0, 0.01, -1):
+                assert await changes.wait(timeout) is None
+            await db.execute("INSERT INTO city VALUES ('Oslo')")
+            assert (await changes.wait(30)).relations == ("city",)
+            # One that is cancelled misses none.
+            task = asyncio.create_task(changes.wait(30))
+            await asyncio.sleep(0.01)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            await db.execute("INSERT INTO street VALUES ('Karl Johan')")
+            assert (await changes.wait(30)).relations == ("street",)
+            task = asyncio.create_task(changes.wait(30))
+            await asyncio.sleep(0.01)
+        with pytest.raises(litebase.Error):
+            await task
 
     run(body)
 

@@ -5,16 +5,26 @@ import re
 import runpy
 
 import pytest
+from daemon import Daemon
+from redis_server import Redis
 
 PACKAGE = pathlib.Path(__file__).resolve().parents[1]
 DOCUMENTS = [PACKAGE / "README.md", PACKAGE.parents[1] / "docs/clients/python.md"]
 
 
-@pytest.mark.parametrize(
-    "document", [PACKAGE / "README.md", PACKAGE.parents[1] / "docs/clients/python.md"], ids=lambda path: path.name
-)
-def test_the_examples_run(document, own_daemon, monkeypatch, tmp_path, capsys):
-    monkeypatch.setenv("LITEBASE_SOCKET", own_daemon.socket_path)
+@pytest.fixture(scope="module")
+def cached():
+    """A daemon with a Redis beside its default database."""
+    cache = Redis()
+    started = Daemon(databases={"cache": cache.url()})
+    yield started
+    started.discard()
+    cache.discard()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_the_examples_run(document, cached, monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("LITEBASE_SOCKET", cached.socket_path)
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"^```python\n(.*?)^```", document.read_text(), re.DOTALL | re.MULTILINE)
     program = tmp_path / "program.py"
@@ -26,3 +36,4 @@ def test_the_examples_run(document, own_daemon, monkeypatch, tmp_path, capsys):
         assert (tmp_path / "cities.csv").read_bytes().startswith(b"name,people\r\n")
         assert (tmp_path / "copy.db").stat().st_size > 0
         assert "line 3 It has 1 field instead of 2." in printed
+        assert "sport.ski says snow in Tromsø" in printed

@@ -89,11 +89,19 @@ def test_streams_wherever_they_are_cut(codec, line):
         assert got == bodies, size
 
 
+def change_of(told):
+    message = told["message"]
+    if message is not None:
+        texts = {key: native_value(message[key]) if message[key] else None for key in ("channel", "payload", "pattern")}
+        message = litebase.ChannelMessage(**texts, pid=message["pid"])
+    return litebase.Change(**{**told, "relations": tuple(told["relations"]), "message": message})
+
+
 @pytest.mark.parametrize("line", [line for line in lines_of("replies.jsonl") if "changes" in line], ids=lambda line: line["name"])
 def test_changes_are_told(codec, line):
     """Each by itself, as it comes; the error ends them."""
     *bodies, error = [codec[1](bytes.fromhex(body)) for body in line["msgpack"]]
-    changes = [litebase.Change(**{**told, "relations": tuple(told["relations"])}) for told in line["changes"]]
+    changes = [change_of(told) for told in line["changes"]]
     assert [_changes.change(body["data"]) for body in bodies] == changes
     # On a connection: `hello` has the first id, so that the subscription has the second.
     session = _session.Session(_link.Link())
@@ -111,12 +119,15 @@ def test_changes_are_told(codec, line):
         while True:
             next(steps)
     assert (subscription.position, subscription.covers) == (changes[0].position, bodies[0]["data"]["covers"])
-    # What is here is told together, and the error behind it to who asks next.
+    # What is here is told together, but for messages, and the error behind it to who asks next.
     receive(*later)
-    with pytest.raises(StopIteration) as stopped:
-        next(subscription.next())
     told = changes if changes[0].resync else changes[1:]
-    assert stopped.value.value == functools.reduce(litebase.Change.followed_by, told)
+    if not any(change.message for change in told):
+        told = [functools.reduce(litebase.Change.followed_by, told)]
+    for change in told:
+        with pytest.raises(StopIteration) as stopped:
+            next(subscription.next())
+        assert stopped.value.value == change
     assert subscription.position == changes[-1].position
     for _ in range(2):
         with pytest.raises(litebase.Error) as caught:

@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::iter::FusedIterator;
-use std::time::Duration;
+use std::str::{self, Utf8Error};
+use std::time::{Duration, Instant};
 
 use crate::codec::{self, Data};
 use crate::connection::{greet, milliseconds};
@@ -20,6 +21,8 @@ const READ_BYTES: usize = 64 << 10;
 #[must_use = "it asks for nothing by itself"]
 pub struct ChangesQuery {
     relations: Vec<String>,
+    channels: Vec<String>,
+    patterns: Vec<String>,
     database: Option<String>,
     from: Option<String>,
     delay: Option<Duration>,
@@ -34,6 +37,18 @@ impl ChangesQuery {
     /// One more table, by its name, whatever its case; all, where none is named.
     pub fn relation(mut self, name: &str) -> Self {
         self.relations.push(name.to_owned());
+        self
+    }
+
+    /// One more channel of PostgreSQL or Redis, whose tables do not tell: each change is a message that is sent to it.
+    pub fn channel(mut self, name: &str) -> Self {
+        self.channels.push(name.to_owned());
+        self
+    }
+
+    /// One more pattern of names of channels (Redis).
+    pub fn pattern(mut self, pattern: &str) -> Self {
+        self.patterns.push(pattern.to_owned());
         self
     }
 
@@ -56,7 +71,68 @@ impl ChangesQuery {
     }
 }
 
-/// What one commit has changed, or some together. Who reads the database after it was told sees it.
+/// What was sent to a channel of the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChannelMessage {
+    channel: Vec<u8>,
+    payload: Vec<u8>,
+    pattern: Option<Vec<u8>>,
+    pid: Option<u64>,
+}
+
+impl ChannelMessage {
+    fn of(data: &Data) -> Option<ChannelMessage> {
+        let bytes = |key: &str| match data.get(key) {
+            Data::Text(text) => Some(text.as_bytes().to_vec()),
+            Data::Blob(bytes) => Some(bytes.clone()),
+            _ => None,
+        };
+        Some(ChannelMessage {
+            channel: bytes("channel")?,
+            payload: bytes("payload").unwrap_or_default(),
+            pattern: bytes("pattern"),
+            pid: data.get("pid").as_u64(),
+        })
+    }
+
+    /// Where it was sent to.
+    ///
+    /// # Errors
+    /// Where the name is no UTF-8: [`channel_bytes`](ChannelMessage::channel_bytes) has it.
+    pub fn channel(&self) -> Result<&str, Utf8Error> {
+        str::from_utf8(&self.channel)
+    }
+
+    /// Where it was sent to.
+    pub fn channel_bytes(&self) -> &[u8] {
+        &self.channel
+    }
+
+    /// What was sent.
+    ///
+    /// # Errors
+    /// Where it is no UTF-8: [`payload_bytes`](ChannelMessage::payload_bytes) has it.
+    pub fn payload(&self) -> Result<&str, Utf8Error> {
+        str::from_utf8(&self.payload)
+    }
+
+    /// What was sent.
+    pub fn payload_bytes(&self) -> &[u8] {
+        &self.payload
+    }
+
+    /// By what it was heard, where that is a [pattern](ChangesQuery::pattern).
+    pub fn pattern_bytes(&self) -> Option<&[u8]> {
+        self.pattern.as_deref()
+    }
+
+    /// The sender's process on the server, where it tells that (PostgreSQL).
+    pub fn pid(&self) -> Option<u64> {
+        self.pid
+    }
+}
+
+/// What one commit has changed, or some together. Who reads the database after it was told sees it. Or a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Change {
@@ -69,6 +145,8 @@ pub struct Change {
     /// Why it is not known what has changed, such as "other_program" (docs/protocol.md, Subscriptions): whatever was read before has
     /// to be read again. `None` where `relations` are all.
     pub resync: Option<String>,
+    /// Of changes of channels; `None` where some were missed, which `resync` says.
+    pub message: Option<ChannelMessage>,
 }
 
 impl Change {
@@ -82,10 +160,11 @@ impl Change {
             // A reason that is not told is still one.
             resync: (data.get("resync").as_bool() == Some(true))
                 .then(|| text("reason").unwrap_or_else(|| "unknown".to_owned())),
+            message: ChannelMessage::of(data),
         }
     }
 
-    /// This change and one that came behind it, as one.
+    /// This change and one that came behind it, as one; for what are no messages.
     fn followed_by(mut self, later: Change) -> Change {
         let known: HashSet<String> = self.relations.iter().cloned().collect();
         self.relations.extend(later.relations.into_iter().filter(|name| !known.contains(name)));
@@ -103,14 +182,15 @@ impl Change {
 /// What changes in a database: an iterator that waits, made by [`Connection::changes`]. Dropping it ends the subscription.
 ///
 /// It ends with an error: [`Error::Cancelled`] where a [`CancelHandle`] has stopped it, [`Error::ConnectionLost`] where the daemon
-/// stops or dies. While the program is busy nothing is kept for it: what has happened is told together.
+/// stops or dies. While the program is busy nothing is kept for it: what has happened is told together. Of messages, which come one
+/// by one, the daemon keeps some.
 #[must_use = "changes are told to who iterates"]
 pub struct Changes {
     link: Link,
     id: i64,
     covers: String,
     position: String,
-    /// The first reply, where it says more than its position.
+    /// What came and was not told: the first reply, where it says more than its position; a message behind a change.
     first: Option<Change>,
     /// Why no more is told, for who asks next.
     failure: Option<Error>,
@@ -129,12 +209,9 @@ impl Changes {
             if let Some(name) = database {
                 fields.text("database", name);
             }
-            if !query.relations.is_empty() {
-                let names = fields.field("relations");
-                codec::put_list_head(names, query.relations.len());
-                for name in &query.relations {
-                    codec::put_text(names, name);
-                }
+            let lists = [("relations", &query.relations), ("channels", &query.channels), ("patterns", &query.patterns)];
+            for (key, names) in lists.iter().filter(|(_, names)| !names.is_empty()) {
+                codec::put_texts(fields.field(key), names);
             }
             if let Some(position) = &query.from {
                 fields.text("from", position);
@@ -157,6 +234,10 @@ impl Changes {
 
     fn reply(link: &mut Link, id: i64) -> Result<Data, Error> {
         let reply = link.receive_data(id, "subscribe")?;
+        Changes::going_on(link, reply)
+    }
+
+    fn going_on(link: &mut Link, reply: Data) -> Result<Data, Error> {
         if reply.get("more").as_bool() == Some(true) {
             Ok(reply)
         } else {
@@ -164,7 +245,8 @@ impl Changes {
         }
     }
 
-    /// What is told: "all_writers", every commit, also of other programs; "daemon_writers", those that the daemon makes.
+    /// What is told: "all_writers", every commit, also of other programs; "daemon_writers", those that the daemon makes;
+    /// "channels", every message that is sent to them.
     pub fn covers(&self) -> &str {
         &self.covers
     }
@@ -179,17 +261,47 @@ impl Changes {
         self.link.cancel_handle()
     }
 
-    fn receive(&mut self) -> Result<Change, Error> {
+    /// Waits for the next change, for so long at most; `None` where none has come. A time of zero takes what is here.
+    ///
+    /// # Errors
+    /// What ends the iterator.
+    pub fn wait(&mut self, time: Duration) -> Result<Option<Change>, Error> {
+        if self.has_ended {
+            return Err(Error::new("connection_lost", "The changes have ended.", Some("Ask for changes again.")));
+        }
+        let end = Instant::now().checked_add(time);
+        let change = self.receive(|link, id| match end {
+            Some(end) => {
+                link.receive_until(end, id, "subscribe")?.map(|reply| Changes::going_on(link, reply)).transpose()
+            }
+            None => Changes::reply(link, id).map(Some),
+        });
+        self.has_ended = change.is_err();
+        change
+    }
+
+    /// Waits by `first` for a reply, and takes what is here behind it.
+    fn receive(
+        &mut self,
+        first: impl FnOnce(&mut Link, i64) -> Result<Option<Data>, Error>,
+    ) -> Result<Option<Change>, Error> {
         if let Some(error) = self.failure.take() {
             return Err(error);
         }
         let mut change = match self.first.take() {
             Some(first) => first,
-            None => Change::of(&Changes::reply(&mut self.link, self.id)?),
+            None => match first(&mut self.link, self.id)? {
+                Some(reply) => Change::of(&reply),
+                None => return Ok(None),
+            },
         };
-        while self.link.input.has_frame() {
-            match Changes::reply(&mut self.link, self.id) {
-                Ok(reply) => change = change.followed_by(Change::of(&reply)),
+        while change.message.is_none() && self.link.input.has_frame() {
+            match Changes::reply(&mut self.link, self.id).map(|reply| Change::of(&reply)) {
+                Ok(later) if later.message.is_some() => {
+                    self.first = Some(later);
+                    break;
+                }
+                Ok(later) => change = change.followed_by(later),
                 Err(error) => {
                     self.failure = Some(error);
                     break;
@@ -197,7 +309,7 @@ impl Changes {
             }
         }
         self.position.clone_from(&change.position);
-        Ok(change)
+        Ok(Some(change))
     }
 }
 
@@ -208,9 +320,9 @@ impl Iterator for Changes {
         if self.has_ended {
             return None;
         }
-        let change = self.receive();
+        let change = self.receive(|link, id| Changes::reply(link, id).map(Some));
         self.has_ended = change.is_err();
-        Some(change)
+        change.transpose()
     }
 }
 
@@ -240,7 +352,8 @@ mod tests {
 
     fn change(position: &str, relations: &[&str], is_of_schema: bool, resync: Option<&str>) -> Change {
         let relations = relations.iter().map(|name| (*name).to_owned()).collect();
-        Change { position: position.to_owned(), relations, is_of_schema, resync: resync.map(str::to_owned) }
+        let resync = resync.map(str::to_owned);
+        Change { position: position.to_owned(), relations, is_of_schema, resync, message: None }
     }
 
     #[test]

@@ -76,17 +76,33 @@ pub(crate) fn pipe() -> io::Result<(File, File)> {
 pub(crate) struct Ready {
     /// A message has come, or the connection has ended.
     pub(crate) socket: bool,
-    /// The pipe takes [`PIPE_BYTES`], or says that nobody reads it.
+    /// The pipe has what was waited for, or says that nobody has its other end.
     pub(crate) pipe: bool,
 }
 
+/// What a pipe is waited for.
+#[derive(Clone, Copy)]
+pub(crate) enum Pipe<'a> {
+    /// Room for [`PIPE_BYTES`].
+    ToFill(&'a File),
+    /// Bytes.
+    ToEmpty(&'a File),
+}
+
 /// Waits until one of them is ready, or so long.
-pub(crate) fn wait(socket: &UnixStream, pipe: &File, time: Duration) -> io::Result<Ready> {
+pub(crate) fn wait(socket: Option<&UnixStream>, pipe: Option<Pipe<'_>>, time: Duration) -> io::Result<Ready> {
+    // Negative ones are left out; poll(2).
+    let (pipe, wanted) = match pipe {
+        Some(Pipe::ToFill(pipe)) => (pipe.as_raw_fd(), POLLOUT),
+        Some(Pipe::ToEmpty(pipe)) => (pipe.as_raw_fd(), POLLIN),
+        None => (-1, 0),
+    };
     let mut watched = [
-        Watched { descriptor: socket.as_raw_fd(), wanted: POLLIN, found: 0 },
-        Watched { descriptor: pipe.as_raw_fd(), wanted: POLLOUT, found: 0 },
+        Watched { descriptor: socket.map_or(-1, AsRawFd::as_raw_fd), wanted: POLLIN, found: 0 },
+        Watched { descriptor: pipe, wanted, found: 0 },
     ];
-    let milliseconds = c_int::try_from(time.as_millis()).unwrap_or(c_int::MAX);
+    // Not less than was said: who looks again too early looks again and again.
+    let milliseconds = c_int::try_from((time.as_micros() + 999) / 1000).unwrap_or(c_int::MAX);
     // SAFETY: the call reads and writes as many entries as there are.
     if unsafe { poll(watched.as_mut_ptr(), 2, milliseconds) } < 0 {
         let error = io::Error::last_os_error();
@@ -149,19 +165,22 @@ mod tests {
         let (mut output, mut input) = pipe().unwrap();
         let short = Duration::from_millis(20);
         let mut filled = 0;
-        while wait(&ours, &input, short).unwrap().pipe {
+        while wait(Some(&ours), Some(Pipe::ToFill(&input)), short).unwrap().pipe {
             input.write_all(&[7; PIPE_BYTES]).unwrap();
             filled += PIPE_BYTES;
         }
         assert!(filled >= PIPE_BYTES);
         theirs.write_all(b"x").unwrap();
-        let ready = wait(&ours, &input, short).unwrap();
+        let ready = wait(Some(&ours), Some(Pipe::ToFill(&input)), short).unwrap();
         assert!(ready.socket && !ready.pipe);
         let mut buffer = vec![0; filled];
         output.read_exact(&mut buffer).unwrap();
-        assert!(wait(&ours, &input, short).unwrap().pipe);
+        assert!(wait(Some(&ours), Some(Pipe::ToFill(&input)), short).unwrap().pipe);
+        assert!(!wait(Some(&ours), Some(Pipe::ToEmpty(&output)), short).unwrap().pipe);
+        input.write_all(b"x").unwrap();
+        assert!(wait(None, Some(Pipe::ToEmpty(&output)), short).unwrap().pipe);
         drop(output);
-        assert!(wait(&ours, &input, short).unwrap().pipe);
+        assert!(wait(Some(&ours), Some(Pipe::ToFill(&input)), short).unwrap().pipe);
         assert_eq!(input.write(b"x").unwrap_err().kind(), io::ErrorKind::BrokenPipe);
     }
 }

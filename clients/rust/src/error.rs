@@ -45,6 +45,8 @@ pub enum Error {
     NoRow(Box<Details>),
     /// What an import reads from has failed ([`Connection::import_from`](crate::Connection::import_from)): the import was stopped.
     Input(Box<Details>),
+    /// What an export writes into has failed ([`Connection::export_to`](crate::Connection::export_to)): the export was stopped.
+    Output(Box<Details>),
     /// Whatever else a database or the daemon says: [`Details::code`] and [`Details::sqlstate`] tell it apart.
     Database(Box<Details>),
 }
@@ -53,7 +55,8 @@ pub enum Error {
 #[derive(Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Details {
-    /// One of docs/errors.md, or of this driver: "connection_lost", "untrusted", "conversion", "no_row", "input".
+    /// One of docs/errors.md, or of this driver: "connection_lost", "untrusted", "conversion", "no_row", "input",
+    /// "output".
     pub code: String,
     /// One sentence.
     pub message: String,
@@ -168,11 +171,13 @@ impl Error {
             | Error::Conversion(details)
             | Error::NoRow(details)
             | Error::Input(details)
+            | Error::Output(details)
             | Error::Database(details) => details,
         }
     }
 
-    /// One of docs/errors.md, or of this driver: "connection_lost", "untrusted", "conversion", "no_row", "input".
+    /// One of docs/errors.md, or of this driver: "connection_lost", "untrusted", "conversion", "no_row", "input",
+    /// "output".
     pub fn code(&self) -> &str {
         &self.details().code
     }
@@ -256,6 +261,7 @@ impl Error {
             "conversion" => Error::Conversion(details),
             "no_row" => Error::NoRow(details),
             "input" => Error::Input(details),
+            "output" => Error::Output(details),
             _ => Error::Database(details),
         }
     }

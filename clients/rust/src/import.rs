@@ -1,18 +1,13 @@
-//! Files that the daemon reads.
+//! Rows of files that the daemon reads.
 
 use std::fmt;
-use std::io::{self, Read};
-use std::os::unix::io::{AsFd, BorrowedFd};
+use std::io::Read;
+use std::os::unix::io::AsFd;
 
 use crate::codec::{self, Data};
-use crate::connection::milliseconds;
-use crate::descriptors::{self, PIPE_BYTES};
-use crate::link::{Fed, Fields};
-use crate::transfers::PROGRESS_MS;
+use crate::link::Fields;
+use crate::reading::Reading;
 use crate::{Connection, Error, Format};
-
-/// How much is read at a time.
-const PIECE_BYTES: usize = 64 << 10;
 
 /// How a file is taken, and what becomes of its rows.
 #[derive(Default)]
@@ -243,9 +238,8 @@ impl Connection {
     /// # Errors
     /// What the daemon says, with the line of the file in the message, while [`Details::detail`](crate::Details::detail) says which
     /// rows are in the table.
-    pub fn import(&mut self, table: &str, file: impl AsFd, mut import: Import<'_>) -> Result<Imported, Error> {
-        let id = self.send_import(table, file.as_fd(), &import)?;
-        self.end_of_import(id, &mut import)
+    pub fn import(&mut self, table: &str, file: impl AsFd, import: Import<'_>) -> Result<Imported, Error> {
+        self.run_import(table, import, |db, reading| db.read_file(file.as_fd(), reading))
     }
 
     /// [`import`](Connection::import) of what a reader gives, such as a slice of bytes or a decoder: a pipe is filled with it by this
@@ -253,130 +247,32 @@ impl Connection {
     ///
     /// # Errors
     /// As [`import`](Connection::import). [`Error::Input`] where reading fails, which stops the import as a cancellation does.
-    pub fn import_from(
+    pub fn import_from(&mut self, table: &str, mut reader: impl Read, import: Import<'_>) -> Result<Imported, Error> {
+        self.run_import(table, import, |db, reading| db.read_from(&mut reader, reading))
+    }
+
+    fn run_import(
         &mut self,
         table: &str,
-        mut reader: impl Read,
         mut import: Import<'_>,
+        run: impl FnOnce(&mut Connection, Reading<'_>) -> Result<Data, Error>,
     ) -> Result<Imported, Error> {
-        let failed = |error: io::Error| Error::new("input", format!("There is no pipe: {error}."), None);
-        let (output, input) = descriptors::pipe().map_err(failed)?;
-        let id = self.send_import(table, output.as_fd(), &import)?;
-        self.link.feed(id, input);
-        // From now on the daemon alone reads, so that its end is noticed.
-        drop(output);
-        let done = match self.fill(id, &mut reader, &mut import) {
-            Ok(Filled::Done(done)) => Ok(done),
-            Ok(Filled::All) => self.end_of_import(id, &mut import),
-            Ok(Filled::Failed(error)) => {
-                // Not the end of the file, which would be an import of a half: the pipe stays open until it is stopped.
-                self.link.cancel_handle().cancel();
-                let _ = self.end_of_import(id, &mut Import::new());
-                Err(Error::new("input", format!("Reading has failed: {error}."), None))
-            }
-            Err(error) => Err(error),
-        };
-        self.link.end_feed();
-        done
-    }
-
-    fn send_import(&mut self, table: &str, file: BorrowedFd<'_>, import: &Import<'_>) -> Result<i64, Error> {
         self.end_pages();
-        if !self.takes_descriptors {
-            return Err(Error::new("bad_request", "This daemon takes no files.", None));
-        }
-        let timeout = self.link.timeout;
-        let session = &self.session;
-        self.link.send_with(file, "import", |fields| {
+        let session = self.session.clone();
+        let mut on_progress = import.on_progress.take();
+        let put = |fields: &mut Fields<'_>| {
             fields.text("relation", table);
-            fields.text("session", session);
+            fields.text("session", &session);
             import.put(fields);
-            fields.integer("descriptors", 1);
-            if import.on_progress.is_some() {
-                fields.integer("progress_ms", PROGRESS_MS);
+        };
+        let is_told = on_progress.is_some();
+        let mut tell = |reply: &Data| {
+            if let Some(call) = &mut on_progress {
+                call(ImportProgress::of(reply));
             }
-            if let Some(timeout) = timeout {
-                fields.integer("timeout_ms", milliseconds(timeout));
-            }
-            Ok(())
-        })
-    }
-
-    /// Waits for the last reply.
-    fn end_of_import(&mut self, id: i64, import: &mut Import<'_>) -> Result<Imported, Error> {
-        loop {
-            let reply = self.link.receive_at_leisure(id, import.judged_as())?;
-            if let Some(done) = took(&reply, import) {
-                return Ok(done);
-            }
-        }
-    }
-
-    /// Writes what the reader gives into the pipe, while the daemon takes it.
-    fn fill(&mut self, id: i64, reader: &mut impl Read, import: &mut Import<'_>) -> Result<Filled, Error> {
-        let (mut piece, mut written) = (Vec::new(), 0);
-        loop {
-            match self.link.next_or_room(id, import.judged_as())? {
-                Fed::Reply(reply) => {
-                    if let Some(done) = took(&reply, import) {
-                        return Ok(Filled::Done(done));
-                    }
-                }
-                Fed::Room => {
-                    if written == piece.len() {
-                        written = 0;
-                        if let Err(error) = read_piece(reader, &mut piece) {
-                            return Ok(Filled::Failed(error));
-                        }
-                        if piece.is_empty() {
-                            self.link.end_feed();
-                            return Ok(Filled::All);
-                        }
-                    }
-                    match self.link.write_piece(&piece[written..piece.len().min(written + PIPE_BYTES)]) {
-                        Ok(count) => written += count,
-                        // Why the daemon reads no more, it says.
-                        Err(_) => return Ok(Filled::All),
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// How far a pipe was filled.
-enum Filled {
-    /// As far as the daemon wanted it: it has ended the import.
-    Done(Imported),
-    All,
-    Failed(io::Error),
-}
-
-/// What a reply says: of the last one, what was done.
-fn took(reply: &Data, import: &mut Import<'_>) -> Option<Imported> {
-    if reply.get("more").as_bool() != Some(true) {
-        return Some(Imported::of(reply));
-    }
-    if let Some(call) = &mut import.on_progress {
-        call(ImportProgress::of(reply));
-    }
-    None
-}
-
-/// The next bytes; none at the end.
-fn read_piece(reader: &mut impl Read, piece: &mut Vec<u8>) -> io::Result<()> {
-    piece.resize(PIECE_BYTES, 0);
-    loop {
-        match reader.read(piece) {
-            Ok(count) => {
-                piece.truncate(count);
-                return Ok(());
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => {
-                piece.clear();
-                return Err(error);
-            }
-        }
+        };
+        let judged_as = import.judged_as();
+        let reply = run(self, Reading { kind: "import", judged_as, is_told, put: &put, tell: &mut tell })?;
+        Ok(Imported::of(&reply))
     }
 }

@@ -61,20 +61,32 @@ impl Input {
         }
         while self.end - self.begin < count {
             if self.begin > 0 && self.begin + count > self.buffer.len() {
-                self.buffer.copy_within(self.begin..self.end, 0);
-                self.end -= self.begin;
-                self.begin = 0;
+                self.move_to_front();
             }
-            if self.end == self.buffer.len() {
-                self.buffer.resize((2 * self.buffer.len()).max(BUFFER_BYTES), 0);
-            }
-            let received = source.read(&mut self.buffer[self.end..])?;
-            if received == 0 {
+            if self.read_some(source)? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            self.end += received;
         }
         Ok(())
+    }
+
+    fn move_to_front(&mut self) {
+        self.buffer.copy_within(self.begin..self.end, 0);
+        self.end -= self.begin;
+        self.begin = 0;
+    }
+
+    /// Reads once, as much as there is room for. Returns how much there was; nothing at the end.
+    pub(crate) fn read_some(&mut self, source: &mut impl Read) -> io::Result<usize> {
+        if self.end == self.buffer.len() && self.begin > 0 {
+            self.move_to_front();
+        }
+        if self.end == self.buffer.len() {
+            self.buffer.resize((2 * self.buffer.len()).max(BUFFER_BYTES), 0);
+        }
+        let received = source.read(&mut self.buffer[self.end..])?;
+        self.end += received;
+        Ok(received)
     }
 }
 

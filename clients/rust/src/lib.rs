@@ -38,6 +38,8 @@ mod link;
 mod moment;
 mod options;
 mod page;
+mod reading;
+mod restore;
 mod rows;
 mod shared;
 mod transaction;
@@ -48,7 +50,7 @@ mod vectors;
 
 pub use batch::{Batch, BatchResult};
 pub use catalog::{Catalog, CatalogQuery, CatalogRow, Completion, CompletionItem, Level};
-pub use changes::{Change, Changes, ChangesQuery};
+pub use changes::{Change, Changes, ChangesQuery, ChannelMessage};
 pub use codec::Data;
 pub use connection::{Connection, DatabaseInfo, Engine, Health, TransactionState};
 pub use decimal::{Decimal, NoDecimal};

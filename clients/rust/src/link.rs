@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::ops::Range;
 use std::os::unix::io::BorrowedFd;
 use std::os::unix::net::UnixStream;
@@ -14,6 +14,10 @@ use crate::input::{data_of, Envelope, Id, Input};
 use crate::page::{Head, PageData};
 use crate::shared::{CancelHandle, Patient, Shared};
 use crate::{Error, TransactionState};
+
+mod piped;
+
+pub(crate) use piped::Piped;
 
 /// What is called with notices; see [`Options::on_notice`](crate::Options::on_notice).
 pub(crate) type OnNotice = Arc<dyn Fn(&Data) + Send + Sync>;
@@ -99,13 +103,6 @@ pub(crate) struct Link {
     patience: Duration,
     /// The pipe out of which the daemon reads an import. Its end is that of the file, so that it must not come by mistake.
     fed: Option<File>,
-}
-
-/// What there is to do while a pipe is fed.
-pub(crate) enum Fed {
-    Room,
-    /// The next reply to the request.
-    Reply(Data),
 }
 
 impl Link {
@@ -456,50 +453,28 @@ impl Link {
         }
     }
 
-    // Feeding a pipe
-
-    /// From now on, the daemon reads what is written into a pipe. It stays open until the request has ended.
-    pub(crate) fn feed(&mut self, id: i64, pipe: File) {
-        // The daemon keeps the time limit, and its clock stands while the pipe has nothing.
+    /// The data of the next reply to a request, where it begins to come before a moment. Nothing is lost where it does not.
+    pub(crate) fn receive_until(&mut self, end: Instant, id: i64, kind: &str) -> Result<Option<Data>, Error> {
         self.shared.wait_for(id, None, false, None);
-        self.fed = Some(pipe);
-    }
-
-    /// Waits until a message has come, or the pipe that is fed has room.
-    pub(crate) fn next_or_room(&mut self, id: i64, kind: &str) -> Result<Fed, Error> {
         loop {
-            let is_there = !self.input.is_empty();
-            let pipe = self.fed.as_ref().filter(|_| !is_there);
-            let ready = pipe.map(|pipe| self.shared.wait_beside(pipe)).transpose();
-            match ready {
-                Ok(Some(ready)) if ready.pipe && !ready.socket => return Ok(Fed::Room),
-                Ok(Some(ready)) if !ready.socket => {
-                    if let Some(reason) = self.shared.given_up() {
-                        return Err(self.lost_beneath(kind, reason));
-                    }
+            while !self.input.has_frame() && self.shared.given_up().is_none() {
+                let left = end.saturating_duration_since(Instant::now());
+                let is_ready = match self.shared.wait_for_bytes(left) {
+                    Ok(is_ready) => is_ready,
+                    Err(error) => return Err(self.lost_beneath(kind, no_poll(error))),
+                };
+                // At the end of the stream, it is told by who reads a frame.
+                if is_ready && !self.shared.read_into(&mut self.input) {
+                    break;
                 }
-                // A message, or nothing but messages to wait for.
-                Ok(_) => {
-                    if let Some(place) = self.receive_message(id, kind)? {
-                        return Ok(Fed::Reply(self.data_at(place, kind)?));
-                    }
+                if !is_ready && left.is_zero() {
+                    return Ok(None);
                 }
-                Err(error) => return Err(self.lost_beneath(kind, Error::lost(format!("poll has failed: {error}.")))),
+            }
+            if let Some(place) = self.receive_message(id, kind)? {
+                return self.data_at(place, kind).map(Some);
             }
         }
-    }
-
-    /// Writes what the daemon is to read: no more than [`descriptors::PIPE_BYTES`], so that it does not wait.
-    ///
-    /// # Errors
-    /// Where nobody reads the pipe any more.
-    pub(crate) fn write_piece(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.fed.as_mut().map_or(Ok(bytes.len()), |pipe| pipe.write(bytes))
-    }
-
-    /// Closes the pipe that is fed: of a request that goes on, it says that all is written.
-    pub(crate) fn end_feed(&mut self) {
-        self.fed = None;
     }
 
     /// Asks for the next page of a query. It has no reply of its own.
@@ -570,6 +545,10 @@ impl Link {
         }
         Ok(())
     }
+}
+
+fn no_poll(error: io::Error) -> Error {
+    Error::lost(format!("poll has failed: {error}."))
 }
 
 /// Why no reply came.

@@ -1,7 +1,6 @@
 //! The socket, and what other threads may do to it: stop the request whose reply is waited for.
 
 use std::fmt;
-use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::io::BorrowedFd;
@@ -9,6 +8,8 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
+use crate::descriptors::Pipe;
+use crate::input::Input;
 use crate::{codec, descriptors, Error};
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -87,9 +88,20 @@ impl Shared {
         let _ = self.socket.shutdown(Shutdown::Both);
     }
 
-    /// Waits until a message has come or a pipe has room, for as long as somebody should wait before he looks again.
-    pub(crate) fn wait_beside(&self, pipe: &File) -> io::Result<descriptors::Ready> {
-        descriptors::wait(&self.socket, pipe, tick(self.patience))
+    /// Waits until a message has come, where that is wanted, or a pipe is ready, for as long as somebody should wait before he looks
+    /// again.
+    pub(crate) fn wait_beside(&self, pipe: Pipe<'_>, for_messages: bool) -> io::Result<descriptors::Ready> {
+        descriptors::wait(for_messages.then_some(&self.socket), Some(pipe), tick(self.patience))
+    }
+
+    /// Waits until something has come, no longer than that, and than somebody should wait before he looks again.
+    pub(crate) fn wait_for_bytes(&self, time: Duration) -> io::Result<bool> {
+        descriptors::wait(Some(&self.socket), None, time.min(tick(self.patience))).map(|ready| ready.socket)
+    }
+
+    /// Reads what is here. Returns whether there was something.
+    pub(crate) fn read_into(&self, input: &mut Input) -> bool {
+        input.read_some(&mut &self.socket).map_or(false, |count| count > 0)
     }
 
     /// Why nobody should wait any longer; none if there is no reason.

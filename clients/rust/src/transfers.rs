@@ -1,11 +1,15 @@
 //! Files that the daemon writes into.
 
 use std::fmt;
-use std::os::unix::io::AsFd;
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::io::{AsFd, BorrowedFd};
 
 use crate::codec::Data;
 use crate::connection::milliseconds;
-use crate::link::Fields;
+use crate::descriptors;
+use crate::link::{Fields, Piped};
+use crate::reading::{is_last, no_pipe, read_piece};
 use crate::{Connection, Error, Params};
 
 /// How often the closure of [`Export::on_progress`] is called at most.
@@ -96,6 +100,12 @@ impl fmt::Debug for Export<'_> {
     }
 }
 
+/// Where the daemon writes.
+enum Target<'a> {
+    File(BorrowedFd<'a>),
+    Writer(&'a mut dyn Write),
+}
+
 /// What an export has written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -113,12 +123,38 @@ impl Connection {
     /// rows do not go through this program. After an error the file may have a part.
     ///
     /// # Errors
-    /// What the daemon says of the statement or the file.
+    /// What the daemon says of the statement or the file; of a file in memory (a tmpfs), too, which would be the daemon's memory, and
+    /// which [`export_to`](Connection::export_to) takes.
     pub fn export(
         &mut self,
         sql: &str,
         params: impl Params,
         file: impl AsFd,
+        export: Export<'_>,
+    ) -> Result<Exported, Error> {
+        self.run_export(sql, params, Target::File(file.as_fd()), export)
+    }
+
+    /// [`export`](Connection::export) into whatever can be written to, such as a `Vec<u8>` or an encoder: the daemon writes into a
+    /// pipe, and this thread from there into the writer. While the writer waits, nothing else is done. It is not flushed.
+    ///
+    /// # Errors
+    /// As [`export`](Connection::export). [`Error::Output`] where writing fails, which stops the export.
+    pub fn export_to(
+        &mut self,
+        sql: &str,
+        params: impl Params,
+        mut writer: impl Write,
+        export: Export<'_>,
+    ) -> Result<Exported, Error> {
+        self.run_export(sql, params, Target::Writer(&mut writer), export)
+    }
+
+    fn run_export(
+        &mut self,
+        sql: &str,
+        params: impl Params,
+        target: Target<'_>,
         mut export: Export<'_>,
     ) -> Result<Exported, Error> {
         let (session, engine) = (self.session.clone(), self.engine);
@@ -132,7 +168,7 @@ impl Connection {
             Ok(())
         };
         let told = on_progress.is_some();
-        let reply = self.transfer("export", &file, told, put, |bytes, _| {
+        let reply = self.transfer("export", target, told, put, |bytes, _| {
             if let Some(call) = &mut on_progress {
                 call(bytes);
             }
@@ -150,6 +186,18 @@ impl Connection {
     /// # Errors
     /// What the daemon says of the database or the file.
     pub fn backup(&mut self, file: impl AsFd, on_progress: impl FnMut(u64, u64)) -> Result<u64, Error> {
+        self.run_backup(Target::File(file.as_fd()), on_progress)
+    }
+
+    /// [`backup`](Connection::backup) into whatever can be written to, as [`export_to`](Connection::export_to) does.
+    ///
+    /// # Errors
+    /// As [`backup`](Connection::backup). [`Error::Output`] where writing fails, which stops it.
+    pub fn backup_to(&mut self, mut writer: impl Write, on_progress: impl FnMut(u64, u64)) -> Result<u64, Error> {
+        self.run_backup(Target::Writer(&mut writer), on_progress)
+    }
+
+    fn run_backup(&mut self, target: Target<'_>, on_progress: impl FnMut(u64, u64)) -> Result<u64, Error> {
         if self.options().url.is_some() {
             let message = "Only databases of the daemon's configuration can be copied.";
             return Err(Error::new("bad_request", message, Some("Connect to it by its name.")));
@@ -161,14 +209,14 @@ impl Connection {
             }
             Ok(())
         };
-        let reply = self.transfer("backup", &file, true, put, on_progress)?;
+        let reply = self.transfer("backup", target, true, put, on_progress)?;
         Ok(reply.get("bytes").as_u64().unwrap_or(0))
     }
 
     fn transfer(
         &mut self,
         kind: &str,
-        file: &impl AsFd,
+        target: Target<'_>,
         is_told: bool,
         put: impl FnOnce(&mut Fields<'_>) -> Result<(), Error>,
         mut on_progress: impl FnMut(u64, u64),
@@ -177,8 +225,40 @@ impl Connection {
         if !self.takes_descriptors {
             return Err(Error::new("bad_request", "This daemon takes no files.", None));
         }
+        let mut tell = |reply: &Data| {
+            let count = |key: &str| reply.get(key).as_u64().unwrap_or(0);
+            on_progress(count("bytes"), count("total_bytes"));
+        };
+        match target {
+            Target::File(file) => {
+                let id = self.send_transfer(kind, file, is_told, put)?;
+                loop {
+                    let reply = self.link.receive_data(id, kind)?;
+                    if is_last(&reply) {
+                        return Ok(reply);
+                    }
+                    tell(&reply);
+                }
+            }
+            Target::Writer(writer) => {
+                let (output, input) = descriptors::pipe().map_err(|error| no_pipe("output", &error))?;
+                let id = self.send_transfer(kind, input.as_fd(), is_told, put)?;
+                // From now on the daemon alone writes, so that its end is noticed.
+                drop(input);
+                self.empty(id, kind, output, writer, &mut tell)
+            }
+        }
+    }
+
+    fn send_transfer(
+        &mut self,
+        kind: &str,
+        file: BorrowedFd<'_>,
+        is_told: bool,
+        put: impl FnOnce(&mut Fields<'_>) -> Result<(), Error>,
+    ) -> Result<i64, Error> {
         let timeout = self.link.timeout;
-        let id = self.link.send_with(file.as_fd(), kind, |fields| {
+        self.link.send_with(file, kind, |fields| {
             put(fields)?;
             fields.integer("descriptors", 1);
             if is_told {
@@ -188,14 +268,46 @@ impl Connection {
                 fields.integer("timeout_ms", milliseconds(timeout));
             }
             Ok(())
-        })?;
+        })
+    }
+
+    /// Writes what the daemon writes into a pipe on into the writer, until both have ended. Returns the daemon's last reply.
+    fn empty(
+        &mut self,
+        id: i64,
+        kind: &str,
+        mut pipe: File,
+        writer: &mut dyn Write,
+        tell: &mut dyn FnMut(&Data),
+    ) -> Result<Data, Error> {
+        let (mut piece, mut done, mut is_empty) = (Vec::new(), None, false);
         loop {
-            let reply = self.link.receive_data(id, kind)?;
-            if reply.get("more").as_bool() != Some(true) {
-                return Ok(reply);
+            let next = match &done {
+                None => self.link.next_or_bytes(id, kind, Some(&pipe).filter(|_| !is_empty))?,
+                Some(_) => self.link.rest_of(&pipe, kind).map(|()| Piped::Ready)?,
+            };
+            match next {
+                Piped::Reply(reply) if is_last(&reply) => done = Some(reply),
+                Piped::Reply(reply) => tell(&reply),
+                Piped::Ready => {
+                    let written = read_piece(&mut pipe, &mut piece).and_then(|()| writer.write_all(&piece));
+                    if let Err(error) = written {
+                        // Who still writes into the pipe gets EPIPE.
+                        drop(pipe);
+                        if done.is_none() {
+                            self.link.cancel_handle().cancel();
+                            while !self.link.receive_at_leisure(id, kind).map_or(true, |reply| is_last(&reply)) {}
+                        }
+                        return Err(Error::new("output", format!("Writing has failed: {error}."), None));
+                    }
+                    is_empty = piece.is_empty();
+                }
             }
-            let count = |key: &str| reply.get(key).as_u64().unwrap_or(0);
-            on_progress(count("bytes"), count("total_bytes"));
+            if is_empty {
+                if let Some(reply) = done {
+                    return Ok(reply);
+                }
+            }
         }
     }
 }

@@ -193,7 +193,7 @@ fn replies_are_those_of_their_requests() {
 
 #[test]
 fn changes_are_told() {
-    let mut seen = 0;
+    let (mut seen, mut messages) = (0, 0);
     for vector in lines("replies") {
         for (body, told) in vector.get("msgpack").items().iter().zip(vector.get("changes").items()) {
             let change = crate::Change::of(decoded(&bytes(body)).unwrap().get("data"));
@@ -202,10 +202,33 @@ fn changes_are_told() {
             assert_eq!(change.relations, relations, "{}", vector.get("name"));
             assert_eq!(change.is_of_schema, matches!(told.get("schema"), Json::Boolean(true)));
             assert_eq!(change.resync.as_deref(), told.get("resync").as_str());
+            let wanted = told.get("message");
+            let text = |key| match wanted.get(key) {
+                Json::Null => None,
+                value => Some(native(value)),
+            };
+            let of_bytes = |found: &[u8], wanted: Option<Data>| match wanted {
+                Some(Data::Text(text)) => text.as_bytes() == found,
+                Some(Data::Blob(bytes)) => bytes == found,
+                _ => false,
+            };
+            assert_eq!(change.message.is_some(), !matches!(wanted, Json::Null));
+            if let Some(message) = change.message {
+                assert!(of_bytes(message.channel_bytes(), text("channel")));
+                assert!(of_bytes(message.payload_bytes(), text("payload")));
+                assert_eq!(message.payload().is_ok(), matches!(text("payload"), Some(Data::Text(_))));
+                assert_eq!(message.pattern_bytes().is_some(), text("pattern").is_some());
+                assert!(message.pattern_bytes().map_or(true, |pattern| of_bytes(pattern, text("pattern"))));
+                assert_eq!(
+                    message.pid().map_or("null".to_owned(), |pid| pid.to_string()),
+                    wanted.get("pid").to_string()
+                );
+                messages += 1;
+            }
             seen += 1;
         }
     }
-    assert!(seen >= 5, "{seen}");
+    assert!(seen >= 5 && messages >= 4, "{seen} {messages}");
 }
 
 /// The columns of the first reply of a query, as those behind it have none.

@@ -72,9 +72,9 @@ def test_the_driver_stands_alone():
     """No dependencies, and no threads of its own, which could be left behind."""
     manifest = (FOLDER / "Cargo.toml").read_text()
     assert re.search(r"^\[dependencies\]\n\n\[", manifest, re.MULTILINE), "dependencies"
-    source = "".join(path.read_text() for path in (FOLDER / "src").glob("*.rs"))
+    source = "".join(path.read_text() for path in (FOLDER / "src").rglob("*.rs"))
     assert "#![deny(unsafe_code)]" in source
-    unsafe = [path.name for path in (FOLDER / "src").glob("*.rs") if re.search(r"\bunsafe (\{|fn|impl|extern)", path.read_text())]
+    unsafe = [path.name for path in (FOLDER / "src").rglob("*.rs") if re.search(r"\bunsafe (\{|fn|impl|extern)", path.read_text())]
     assert unsafe == ["descriptors.rs"]
     assert not re.search(r"thread::(spawn|Builder|scope)", source)
 
@@ -93,7 +93,7 @@ class Window:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("LITEBASE", "XDG_"))}
         self.process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                                         env={**kept, **environment})
-        self.last, self.results = 0, {}
+        self.last, self.results, self.events = 0, {}, []
 
     def begin(self, command, **arguments):
         self.last += 1
@@ -103,9 +103,24 @@ class Window:
 
     def result(self, number):
         while number not in self.results:
-            line = json.loads(self.process.stdout.readline())
-            self.results[line.pop("id")] = line
+            self.read()
         return self.results.pop(number)
+
+    def read(self):
+        line = json.loads(self.process.stdout.readline())
+        if "event" in line:
+            self.events.append(line)
+        else:
+            self.results[line.pop("id")] = line
+
+    def told(self, holds):
+        """Waits for an event, and forgets those before it."""
+        while True:
+            while not self.events:
+                self.read()
+            event = self.events.pop(0)
+            if holds(event):
+                return event
 
     def invoke(self, command, **arguments):
         answer = self.result(self.begin(command, **arguments))
@@ -140,7 +155,7 @@ def window(daemon):
     started.close()
 
 
-def test_a_desktop_program_from_the_first_click_to_the_last(window):
+def test_a_desktop_program_from_the_first_click_to_the_last(window, daemon):
     assert window.refused("tree")["code"] == "not_connected"
     assert {"name": "default", "engine": "sqlite", "read_only": False} in window.invoke("list_databases")
     assert window.invoke("connect", database="default")["engine"] == "sqlite"
@@ -182,6 +197,29 @@ def test_a_desktop_program_from_the_first_click_to_the_last(window):
         assert answer == {"result": None}
     assert window.result(running)["error"]["code"] == "cancelled"
     assert window.invoke("open", sql="SELECT count(*) FROM city", rows=10)["rows"] == [[50_003]]
+    # What somebody else changes, the window is told of, while it waits for nothing.
+    for _ in range(2):
+        window.invoke("follow")
+    with daemon.connect() as other:
+        other.query("UPDATE city SET people = 5 WHERE id = 3")
+        assert window.told(lambda event: event["relations"] == ["city"])["schema"] is False
+        other.query("CREATE TABLE river(name TEXT)")
+        window.told(lambda event: event["schema"])
+    # The former one was ended without a word, and this one tells once.
+    assert window.invoke("open", sql="SELECT people FROM city WHERE id = 3", rows=10)["rows"] == [[5]]
+    assert window.events == []
+    # The daemon dies and comes back: the window is told, and follows again.
+    daemon.process.kill()
+    daemon.process.wait()
+    assert window.told(lambda event: event["event"] == "unfollowed")["error"]["code"] == "connection_lost"
+    daemon.launch()
+    daemon.wait_ready()
+    # The command that finds it out fails, and has done nothing; the next one connects again.
+    assert window.refused("tree")["code"] == "connection_lost"
+    assert [table["name"] for table in window.invoke("tree")] == ["city", "river"]
+    window.invoke("follow")
+    window.invoke("run", sql="UPDATE city SET people = 6 WHERE id = 3")
+    window.told(lambda event: "city" in event["relations"])
 
 
 def test_the_socket_is_looked_for_where_the_protocol_says(daemon, tmp_path):
@@ -223,11 +261,13 @@ def test_the_guide(tmp_path):
     (dependency,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
     (tmp_path / "Cargo.toml").write_text('[package]\nname = "guide"\nversion = "0.1.0"\nedition = "2021"\n\n'
                                          + dependency.replace("/path/to/litebase/clients/rust", str(FOLDER)))
-    daemon = Daemon()
+    cache = Redis()
+    daemon = Daemon(databases={"cache": cache.url()})
     try:
         output = cargo("run", directory=tmp_path, LITEBASE_SOCKET=daemon.socket_path)
     finally:
         daemon.discard()
+        cache.discard()
     said = re.findall(r"```output\n(.*?)```", page, re.DOTALL)
     assert len(said) >= 6
     for line in said:

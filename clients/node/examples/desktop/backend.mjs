@@ -5,6 +5,8 @@
 //     {"id": 1, "call": "tree"}                                 {"id": 1, "result": {…}}  or  {"id": 1, "error": {"code": …}}
 //     {"id": 2, "call": "run", "with": {"tab": "a", "sql": …}}  {"event": "rows", "tab": "a", "rows": […]} … {"event": "ended", …}
 //
+//     {"id": 3, "call": "follow"}                               {"event": "changed", "relations": ["city"], …}
+//
 // Rows come a page at a time, and only as many pages as the window has asked for (`more`): a table of any size costs the window
 // what it shows, and this process two pages.
 
@@ -61,6 +63,7 @@ class Backend {
   #db;
   #tables = [];
   #tabs = new Map();
+  #changes;
 
   constructor(send) {
     this.#send = send;
@@ -120,6 +123,18 @@ class Backend {
     return { changed: false, now: rows[0] ?? null, columns: table.columns.map((each) => each.name) };
   }
 
+  /**
+   * Tells by events which tables are changed from now on, by whomever: what the window reads after this, it reads again when it is
+   * told. Where it ends, the window is told too, and follows again.
+   */
+  async follow() {
+    const changes = await this.#open.changes();
+    await this.#changes?.close();
+    this.#changes = changes;
+    void this.#tell(changes);
+    return { covers: changes.covers };
+  }
+
   async status() {
     const { pid, version } = await this.#open.health();
     return { pid, version };
@@ -149,14 +164,24 @@ class Backend {
     }
   }
 
+  async #tell(changes) {
+    try {
+      // While the window does not read, what has happened comes together.
+      for await (const { relations, schema, resync } of changes) await this.#send({ event: "changed", relations, schema, resync });
+    } catch (error) {
+      await this.#send({ event: "unfollowed", error: failure(error) });
+    }
+  }
+
   close() {
+    void this.#changes?.close().catch(() => undefined);
     for (const tab of this.#tabs.values()) tab.cancel();
     this.#db?.destroy();
     this.#db = undefined;
   }
 }
 
-const CALLS = new Set(["connect", "tree", "complete", "run", "more", "cancel", "edit", "status"]);
+const CALLS = new Set(["connect", "tree", "complete", "run", "more", "cancel", "edit", "follow", "status"]);
 
 /** Whoever writes waits while the window does not read. */
 async function send(message) {

@@ -13,7 +13,7 @@
 
 from ._blocking import Connection, Cursor, connect
 from ._catalog import CatalogOptions, Completion, CompletionItem
-from ._changes import Change, Changes
+from ._changes import Change, Changes, ChannelMessage
 from ._cursor import dict_row
 from ._errors import (
     Busy,
@@ -43,6 +43,7 @@ from ._transfers import (
     ImportProgress,
     ImportResult,
     RejectedLine,
+    RestoreResult,
 )
 from ._values import (
     BINARY,
@@ -81,6 +82,7 @@ __all__ = [
     "CatalogOptions",
     "Change",
     "Changes",
+    "ChannelMessage",
     "Completion",
     "CompletionItem",
     "Connection",
@@ -106,6 +108,7 @@ __all__ = [
     "PermissionDenied",
     "ProgrammingError",
     "RejectedLine",
+    "RestoreResult",
     "Time",
     "TimeFromTicks",
     "TimedOut",

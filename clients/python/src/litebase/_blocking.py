@@ -8,6 +8,7 @@ import os
 import socket
 import sys
 import threading
+import time
 import types
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,7 +20,7 @@ from ._changes import Changes, subscribe_data
 from ._connection import ConnectionState
 from ._cursor import CursorState, RowFactory, dict_row
 from ._errors import ConnectionLost, InterfaceError
-from ._link import Link, Message, Steps
+from ._link import Link, Message, Steps, Until
 from ._pipes import helps, wide_pipe
 from ._session import Parameters, Result, Row, Session
 from ._sources import Readable, Source
@@ -33,6 +34,7 @@ from ._transfers import (
     ImportResult,
     Passing,
     Progress,
+    RestoreResult,
     export_data,
     import_data,
 )
@@ -161,6 +163,8 @@ class Connection(ConnectionState):
             while True:
                 if wanted is None:
                     self._receive()
+                elif isinstance(wanted, Until):
+                    self._receive_until(wanted)
                 elif isinstance(wanted, Passing):
                     self._pass(wanted)
                 else:
@@ -219,9 +223,28 @@ class Connection(ConnectionState):
         except ConnectionResetError:
             received.append(b"")
         except OSError as error:
-            if self._is_closed:
-                raise InterfaceError("The connection was closed.") from error
-            raise self._session.link.lost(ConnectionLost(f"Cannot read from the daemon: {error}.")) from error
+            raise self._unreadable(error) from error
+
+    def _receive_until(self, waiting: Until) -> None:
+        received = self._session.link.received
+        try:
+            # Not poll(2), which knows numbers only, and another thread may close the socket.
+            self._socket.settimeout(max(0.0, waiting.moment - time.monotonic()))
+            try:
+                received.extend(map(self._socket.recv, (_RECEIVE_BYTES,)))
+            finally:
+                self._socket.settimeout(None)
+        except (BlockingIOError, socket.timeout):
+            waiting.is_over = True
+        except ConnectionResetError:
+            received.append(b"")
+        except OSError as error:
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: OSError) -> _errors.Error:
+        if self._is_closed:
+            return InterfaceError("The connection was closed.")
+        return self._session.link.lost(ConnectionLost(f"Cannot read from the daemon: {error}."))
 
     def _give_up(self) -> None:
         cancellation = self._session.give_up()
@@ -387,6 +410,26 @@ class Connection(ConnectionState):
         finally:
             source.end()
 
+    def restore(self, file: Readable, *, progress: Optional[Progress] = None) -> RestoreResult:
+        """Gives the SQLite database of this connection the content of a file: a copy that `backup` has made, or any other one.
+
+        Programs that have the database open see the former content until this returns, and then the new one. Nothing is changed
+        before the daemon has found the copy to be whole.
+
+        Parameters:
+            file: as of `import_rows`, but no text.
+            progress: is called about ten times a second while the file is read, with the bytes so far, and how many there are in
+                all where that is known.
+        Raises: what the daemon says of the file, and ProgrammingError within a transaction: the database is as it was;
+            OutcomeUnknown, where it is as it was or as the file is.
+        """
+        self._check()
+        source = Source(file, None, self)
+        try:
+            return self._run(self._session.restore(source, self._cancel, progress))
+        finally:
+            source.end()
+
     def _transfer(self, file: Writable, overwrite: bool, steps: Callable[[int], Steps[T]]) -> T:
         self._check()
         target = Target(file, overwrite, self)
@@ -402,6 +445,8 @@ class Connection(ConnectionState):
         self,
         relations: Union[str, Iterable[str]] = (),
         *,
+        channels: Union[str, Iterable[str]] = (),
+        patterns: Union[str, Iterable[str]] = (),
         database: Optional[str] = None,
         from_position: Optional[str] = None,
         delay: Optional[float] = None,
@@ -412,6 +457,8 @@ class Connection(ConnectionState):
 
         Parameters:
             relations: names of tables, whatever their case; all without.
+            channels: of PostgreSQL and Redis, whose tables do not tell: each change is a message that is sent to one of them.
+            patterns: of names of channels (Redis).
             database: a name of the daemon's configuration; this connection's without.
             from_position: where another subscription has come to (`position`), to go on there.
             delay: for how many seconds changes are gathered; each commit is told by itself without, as long as the loop keeps up.
@@ -420,7 +467,7 @@ class Connection(ConnectionState):
         self._check()
         if self._open_socket is None:
             raise InterfaceError("This connection has no address.", hint="Use litebase.connect().")
-        data = subscribe_data(self._session, relations, database, from_position, delay)
+        data = subscribe_data(self._session, relations, channels, patterns, database, from_position, delay)
         connection = Connection(self._open_socket())
         try:
             changes = Changes(connection)

@@ -1,8 +1,8 @@
 """The conversation with the daemon, without any input or output.
 
 What it says and waits for are generators ("steps"): they yield bytes to be sent (or bytes with a descriptor, `Passing`), or None
-to be resumed when the next bytes were received and added to `Link.received`, b"" at the end of the stream. So the same code
-serves a program that waits and one with asyncio.
+to be resumed when the next bytes were received and added to `Link.received`, b"" at the end of the stream; `Until` is a None with
+a time limit. So the same code serves a program that waits and one with asyncio.
 
 A signal handler may raise between any two instructions (Ctrl-C does), and the connection is to be of use all the same. So what
 belongs together is stored at once, and what may be done twice does no harm.
@@ -20,7 +20,20 @@ from ._errors import ConnectionLost, DataError, Error, InterfaceError, InternalE
 from ._transfers import Passing
 
 T = TypeVar("T")
-Steps = Generator[Union[bytes, Passing, None], None, T]
+
+
+class Until:
+    """A step: bytes are to be received, but not beyond a moment of `time.monotonic`.
+
+    Attributes: `is_over`: whether it is resumed without any, since the moment has come.
+    """
+
+    def __init__(self, moment: float) -> None:
+        self.moment = moment
+        self.is_over = False
+
+
+Steps = Generator[Union[bytes, Passing, Until, None], None, T]
 Message = Mapping[str, Any]
 
 logger = logging.getLogger("litebase")

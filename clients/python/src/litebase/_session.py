@@ -12,7 +12,7 @@ from typing import Any, Callable, Optional, Union
 
 from ._arrays import array_text
 from ._catalog import Completion, completion, completion_data
-from ._errors import Cancelled, ConnectionLost, Error, NotSupportedError, OperationalError, ProgrammingError
+from ._errors import Cancelled, ConnectionLost, Error, NotSupportedError, OperationalError, ProgrammingError, from_reply
 from ._link import Link, Message, Steps
 from ._sources import Source
 from ._transfers import (
@@ -23,6 +23,7 @@ from ._transfers import (
     ImportResult,
     Passing,
     Progress,
+    RestoreResult,
     byte_progress,
     import_result,
     row_progress,
@@ -430,6 +431,24 @@ class Session:
         # When the connection is lost, a dry run has changed as little as a description.
         kind = "describe" if data.get("dry_run") else "import"
         return import_result((yield from self._end_transfer(kind, id, row_progress(progress))))
+
+    def restore(self, source: Source, stop: Callable[[int], None], progress: Optional[Progress]) -> Steps[RestoreResult]:
+        """Gives the database the content of a file. Parameters: as of `import_rows`."""
+        yield from self.settle()
+        if self.has_url:
+            raise NotSupportedError(
+                "Only databases of the daemon's configuration can be restored.", hint="Connect to it by its name."
+            )
+        if self.read_only:
+            # The request is none of the session, so that the daemon would not refuse it.
+            raise from_reply({"code": "read_only", "message": "This connection can change nothing."})
+        if self.link.transaction != "none":
+            # It would wait for its own end, or go on reading what there was.
+            raise ProgrammingError("A transaction is open.", hint="Commit it or roll it back first.")
+        data = {} if self.database is None else {"database": self.database}
+        id = yield from self._begin_transfer("restore", data, source.descriptor, progress is not None)
+        source.begin(lambda: stop(id))
+        return RestoreResult((yield from self._end_transfer("restore", id, byte_progress(progress)))["bytes"])
 
     def export_again(self, result: Result, descriptor: int) -> Steps[int]:
         """Has the daemon write the rows of a repeatable result as an Arrow stream, and stops the former run.

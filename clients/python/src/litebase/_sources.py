@@ -1,4 +1,4 @@
-"""Where the daemon reads from: the files of `import_rows`.
+"""Where the daemon reads from: the files of `import_rows` and `restore`.
 
 The daemon reads by a descriptor that is sent to it, and takes files and pipes. Of what is neither, such as an iterator or a file
 of gzip, a thread here writes into a pipe what there is.
@@ -27,12 +27,12 @@ _TOGETHER_BYTES = 64 << 10
 
 
 class Source:
-    """Where an import reads from: `begin` when the daemon has the descriptor, `end` when it needs it no more.
+    """Where a request reads from: `begin` when the daemon has the descriptor, `end` when it needs it no more.
 
-    Parameters: `encoding` is what text becomes; `owner` is what the import belongs to.
+    Parameters: `encoding` is what text becomes, None where there may be none; `owner` is what the request belongs to.
     """
 
-    def __init__(self, file: Readable, encoding: str, owner: object) -> None:
+    def __init__(self, file: Readable, encoding: Optional[str], owner: object) -> None:
         self._feed: Optional[_Feed] = None
         # What was opened here.
         self._own: Optional[io.FileIO] = None
@@ -54,7 +54,7 @@ class Source:
             self._feed.begin(stop)
 
     def end(self) -> None:
-        """The import has ended, well or not. Raises: what reading from the program's own object raised."""
+        """The request has ended, well or not. Raises: what reading from the program's own object raised."""
         if self._own is not None:
             self._own.close()
         if self._feed is not None:
@@ -110,14 +110,18 @@ def _read_all(read: Callable[[int], Any]) -> Iterator[Any]:
         raise InterfaceError("The file has nothing to read at the moment, and does not wait.", hint="Make it one that blocks.")
 
 
-def _encoded(pieces: Iterator[Any], encoding: str) -> Iterator[memoryview]:
+def _encoded(pieces: Iterator[Any], encoding: Optional[str]) -> Iterator[memoryview]:
     """The pieces as bytes, small ones together: the daemon, too, takes a MiB before it looks at it."""
     parts: list[memoryview] = []
     size = 0
     for piece in pieces:
         try:
-            part = memoryview(piece.encode(encoding) if isinstance(piece, str) else piece).cast("B")
+            part = memoryview(piece.encode(encoding) if encoding is not None and isinstance(piece, str) else piece).cast("B")
         except TypeError:
+            if encoding is None:
+                raise ProgrammingError(
+                    f"A database is bytes, not {type(piece).__name__}.", hint="Open it in mode 'rb'."
+                ) from None
             raise ProgrammingError(
                 f"An import takes bytes or text, not {type(piece).__name__}.", hint="For rows of values there is executemany."
             ) from None

@@ -1,4 +1,4 @@
-"""What is said of files that the daemon writes into or reads: `export`, `backup`, `import_rows`."""
+"""What is said of files that the daemon writes into or reads: `export`, `backup`, `import_rows`, `restore`."""
 
 from __future__ import annotations
 
@@ -36,6 +36,13 @@ class ExportResult:
 @dataclasses.dataclass(frozen=True)
 class BackupResult:
     """What `backup` has copied: `bytes`, all of the database."""
+
+    bytes: int
+
+
+@dataclasses.dataclass(frozen=True)
+class RestoreResult:
+    """What `restore` has read: `bytes`, all of the file."""
 
     bytes: int
 

@@ -11,6 +11,7 @@ import contextlib
 import functools
 import os
 import socket as socket_module
+import time
 import types
 import weakref
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -24,7 +25,7 @@ from ._changes import AsyncChanges, subscribe_data
 from ._connection import ConnectionState
 from ._cursor import CursorState, RowFactory, dict_row
 from ._errors import ConnectionLost, InterfaceError
-from ._link import Link, Message, Steps
+from ._link import Link, Message, Steps, Until
 from ._session import Parameters, Row, Session
 from ._sources import Readable, Source
 from ._targets import Target, Writable
@@ -37,6 +38,7 @@ from ._transfers import (
     ImportResult,
     Passing,
     Progress,
+    RestoreResult,
     export_data,
     import_data,
 )
@@ -133,6 +135,8 @@ class AsyncConnection(ConnectionState):
                 while True:
                     if wanted is None:
                         await self._receive()
+                    elif isinstance(wanted, Until):
+                        await self._receive_until(wanted)
                     elif isinstance(wanted, Passing):
                         await self._pass(wanted)
                     else:
@@ -196,6 +200,13 @@ class AsyncConnection(ConnectionState):
             received.append(b"")
         except OSError as error:
             raise self._session.link.lost(ConnectionLost(f"Cannot read from the daemon: {error}.")) from error
+
+    async def _receive_until(self, waiting: Until) -> None:
+        try:
+            # The loop has to look once, at least.
+            await asyncio.wait_for(self._receive(), max(0.001, waiting.moment - time.monotonic()))
+        except asyncio.TimeoutError:
+            waiting.is_over = True
 
     def _give_up(self) -> None:
         cancellation = self._session.give_up()
@@ -316,6 +327,13 @@ class AsyncConnection(ConnectionState):
         Parameters: `file` may be an asynchronous iterable, too, or an `asyncio.StreamReader`; the loop calls `progress`.
         """
         data = import_data(relation, options)
+        encoding = data.get("encoding", "utf-8")
+        return await self._read(file, encoding, lambda source, stop: self._session.import_rows(data, source, stop, progress))
+
+    async def _read(
+        self, file: Readable, encoding: Optional[str], steps: Callable[[Source, Callable[[int], None]], Steps[T]]
+    ) -> T:
+        """Lets the daemon read a file. Parameters: `steps` are given the source, and what stops a request, for any thread."""
         self._check()
         loop = asyncio.get_running_loop()
 
@@ -325,13 +343,20 @@ class AsyncConnection(ConnectionState):
 
         pieces = AsyncPieces(file) if is_asynchronous(file) else None
         file = file if pieces is None else pieces
-        source = await self._opened(functools.partial(Source, file, data.get("encoding", "utf-8"), self), Source.end)
+        source = await self._opened(functools.partial(Source, file, encoding, self), Source.end)
         try:
-            return await self._run(self._session.import_rows(data, source, stop, progress))
+            return await self._run(steps(source, stop))
         finally:
             if pieces is not None:
                 pieces.close()
             await asyncio.to_thread(source.end)
+
+    async def restore(self, file: Readable, *, progress: Optional[Progress] = None) -> RestoreResult:
+        """Gives a SQLite database the content of a file; see `restore` of the blocking connection.
+
+        Parameters: as of `import_rows`.
+        """
+        return await self._read(file, None, lambda source, stop: self._session.restore(source, stop, progress))
 
     async def _transfer(self, file: Writable, overwrite: bool, steps: Callable[[int], Steps[T]]) -> T:
         self._check()
@@ -357,6 +382,8 @@ class AsyncConnection(ConnectionState):
         self,
         relations: Union[str, Iterable[str]] = (),
         *,
+        channels: Union[str, Iterable[str]] = (),
+        patterns: Union[str, Iterable[str]] = (),
         database: Optional[str] = None,
         from_position: Optional[str] = None,
         delay: Optional[float] = None,
@@ -365,7 +392,7 @@ class AsyncConnection(ConnectionState):
         self._check()
         if self._open_socket is None:
             raise InterfaceError("This connection has no address.", hint="Use litebase.aio.connect().")
-        data = subscribe_data(self._session, relations, database, from_position, delay)
+        data = subscribe_data(self._session, relations, channels, patterns, database, from_position, delay)
         connection = await _opened(self._open_socket)
         try:
             changes = AsyncChanges(connection)

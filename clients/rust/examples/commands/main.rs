@@ -2,7 +2,8 @@
 //!
 //! A command is a function that takes JSON-like arguments and returns a JSON-like result. The window is whoever writes lines to
 //! the standard input: `{"id": 1, "command": "connect", "arguments": {"database": "shop"}}`. Each command runs in a thread of
-//! its own, as in Tauri, so that `cancel` gets through while another one waits for the database.
+//! its own, as in Tauri, so that `cancel` gets through while another one waits for the database. After `follow` there are events,
+//! as of `emit`: `{"event": "changed", "relations": ["city"]}`, when anybody has changed a table.
 
 mod json;
 
@@ -12,7 +13,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use json::Json;
 use litebase::{
-    CancelHandle, CatalogQuery, CatalogRow, Connection, Engine, Error, Level, Options, Page, Pages, ToValue, Value,
+    CancelHandle, CatalogQuery, CatalogRow, Changes, ChangesQuery, Connection, Engine, Error, Level, Options, Page,
+    Pages, ToValue, Value,
 };
 
 /// What the program keeps between two commands; in Tauri, `tauri::State`.
@@ -21,6 +23,8 @@ struct App {
     open: Mutex<Open>,
     /// By itself, so that nobody waits for `open` who wants to stop what has it.
     cancel: Mutex<Option<CancelHandle>>,
+    /// What ends the events.
+    followed: Mutex<Option<CancelHandle>>,
 }
 
 #[derive(Default)]
@@ -47,6 +51,10 @@ fn text(value: &str) -> Json {
 
 fn failure(code: &str, message: &str) -> Failure {
     map([("code", text(code)), ("message", text(message))])
+}
+
+fn not_connected() -> Failure {
+    failure("not_connected", "No database is open: call connect.")
 }
 
 fn told(error: Error) -> Failure {
@@ -136,8 +144,7 @@ impl App {
     /// Runs what needs the connection. One that was lost is opened again before the next command; nothing is repeated.
     fn with(&self, work: impl FnOnce(&mut Open, &mut Connection) -> Result<Json, Failure>) -> Result<Json, Failure> {
         let mut open = lock(&self.open);
-        let mut connection =
-            open.connection.take().ok_or_else(|| failure("not_connected", "No database is open: call connect."))?;
+        let mut connection = open.connection.take().ok_or_else(not_connected)?;
         let result = match connection.is_lost() {
             true => connection.reconnect().map_err(told),
             false => Ok(()),
@@ -158,6 +165,18 @@ impl App {
         *lock(&self.cancel) = Some(connection.cancel_handle());
         *lock(&self.open) = Open { connection: Some(connection), pages: None };
         Ok(about)
+    }
+
+    /// Which tables are changed from now on, by whomever. What the window reads after this, it reads again when it is told.
+    fn follow(&self) -> Result<Changes, Failure> {
+        let open = lock(&self.open);
+        let connection = open.connection.as_ref().ok_or_else(not_connected)?;
+        // It has a connection of its own, and holds up no command.
+        let changes = connection.changes(&ChangesQuery::new()).map_err(told)?;
+        if let Some(former) = lock(&self.followed).replace(changes.cancel_handle()) {
+            former.cancel();
+        }
+        Ok(changes)
     }
 
     fn list_databases(&self) -> Result<Json, Failure> {
@@ -256,6 +275,28 @@ fn edit(db: &mut Connection, arguments: &Arguments) -> Result<Json, Failure> {
     Ok(map([("changed", Json::Boolean(changed.map_err(told)?))]))
 }
 
+/// Writes a line to the window. One that is closed reads nothing more.
+fn emit(line: &Json) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// Tells the window what changes. When that ends, because the daemon has, the window follows again, and reads everything again.
+fn emit_changes(changes: Changes) {
+    for change in changes {
+        emit(&match change {
+            Ok(change) => map([
+                ("event", text("changed")),
+                ("relations", Json::List(change.relations.into_iter().map(Json::Text).collect())),
+                ("schema", Json::Boolean(change.is_of_schema)),
+                ("resync", change.resync.map_or(Json::Null, Json::Text)),
+            ]),
+            // The window has called `follow` once more.
+            Err(Error::Cancelled(_)) => return,
+            Err(error) => map([("event", text("unfollowed")), ("error", told(error))]),
+        });
+    }
+}
+
 fn main() {
     let app = App::default();
     std::thread::scope(|scope| {
@@ -271,19 +312,30 @@ fn main() {
                     Json::Map(arguments) => arguments.clone(),
                     _ => Arguments::new(),
                 };
-                let result = app.invoke(request.get("command").as_str().unwrap_or_default(), &arguments);
+                let mut followed = None;
+                let result = match request.get("command").as_str().unwrap_or_default() {
+                    "follow" => app.follow().map(|changes| {
+                        followed = Some(changes);
+                        Json::Null
+                    }),
+                    command => app.invoke(command, &arguments),
+                };
                 let (name, value) = match result {
                     Ok(value) => ("result", value),
                     Err(value) => ("error", value),
                 };
                 let answer = map([("id", request.get("id").clone()), (name, value)]);
-                // A window that is closed reads nothing more.
-                let _ = writeln!(std::io::stdout(), "{answer}");
+                emit(&answer);
+                if let Some(changes) = followed {
+                    emit_changes(changes);
+                }
             });
         }
         // The window is closed: nobody waits for what still runs.
-        if let Some(handle) = &*lock(&app.cancel) {
-            handle.abort();
+        for handle in [&app.cancel, &app.followed] {
+            if let Some(handle) = &*lock(handle) {
+                handle.abort();
+            }
         }
     });
 }

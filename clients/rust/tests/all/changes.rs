@@ -2,11 +2,11 @@
 
 use std::process::Command;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use litebase::{Change, Changes, ChangesQuery, Connection, Error};
 
-use crate::daemon::{wait_until, Daemon};
+use crate::daemon::{wait_until, Daemon, LONG};
 
 fn start() -> (Daemon, Connection) {
     let daemon = Daemon::start();
@@ -43,6 +43,51 @@ fn every_commit_is_told() {
     assert!(!change.is_of_schema && change.resync.is_none());
     db.execute("CREATE TABLE river (name TEXT)", ()).unwrap();
     assert!(next(&mut changes).is_of_schema);
+}
+
+#[test]
+fn waiting_has_a_time_limit() {
+    let (mut daemon, mut db) = start();
+    let mut changes = db.changes(&ChangesQuery::new()).unwrap();
+    for milliseconds in [0, 1, 30] {
+        let begin = Instant::now();
+        let time = Duration::from_millis(milliseconds);
+        assert_eq!(changes.wait(time).unwrap(), None);
+        assert!(begin.elapsed() >= time);
+    }
+    insert(&mut db, "city");
+    assert_eq!(changes.wait(LONG).unwrap().unwrap().relations, ["city"]);
+    insert(&mut db, "street");
+    wait_until("it is told to who does not wait", || changes.wait(Duration::ZERO).unwrap().is_some());
+    // The iterator goes on without a limit, and another thread ends the waiting.
+    insert(&mut db, "city");
+    assert_eq!(next(&mut changes).relations, ["city"]);
+    assert_eq!(changes.wait(Duration::ZERO).unwrap(), None);
+    let handle = changes.cancel_handle();
+    let other = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(20));
+        handle.cancel();
+    });
+    let error = changes.wait(Duration::MAX).unwrap_err();
+    assert!(matches!(error, Error::Cancelled(_)), "{error}");
+    other.join().unwrap();
+    assert!(changes.next().is_none());
+    assert!(matches!(changes.wait(Duration::ZERO).unwrap_err(), Error::ConnectionLost(_)));
+    let mut changes = db.changes(&ChangesQuery::new()).unwrap();
+    daemon.kill();
+    assert!(matches!(changes.wait(LONG).unwrap_err(), Error::ConnectionLost(_)));
+}
+
+/// One that does not answer a cancellation is given up, by who waits with a limit, too.
+#[test]
+fn a_daemon_that_stands_still_ends_the_waiting() {
+    let daemon = Daemon::start();
+    let db = daemon.options().patience(Duration::from_millis(200)).connect().unwrap();
+    let mut changes = db.changes(&ChangesQuery::new()).unwrap();
+    Command::new("kill").args(["-STOP", &daemon.pid().to_string()]).status().unwrap();
+    assert_eq!(changes.wait(Duration::from_millis(300)).unwrap(), None);
+    changes.cancel_handle().cancel();
+    assert!(matches!(changes.wait(LONG).unwrap_err(), Error::ConnectionLost(_)));
 }
 
 #[test]

@@ -90,6 +90,15 @@ impl Daemon {
     pub fn pid(&self) -> u32 {
         self.process.id()
     }
+
+    /// How many ends of pipes it has open.
+    pub fn pipes(&self) -> usize {
+        let targets = fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap();
+        targets
+            .filter_map(|entry| fs::read_link(entry.unwrap().path()).ok())
+            .filter(|target| target.to_string_lossy().starts_with("pipe:"))
+            .count()
+    }
 }
 
 impl Drop for Daemon {

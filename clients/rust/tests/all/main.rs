@@ -5,6 +5,7 @@ mod changes;
 mod daemon;
 mod hostile;
 mod import;
+mod restore;
 mod servers;
 mod sqlite;
 mod stops;

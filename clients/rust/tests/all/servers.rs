@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use litebase::{params, Connection, Data, Decimal, Engine, Error, Options, TransactionState, Value};
+use litebase::{params, ChangesQuery, Connection, Data, Decimal, Engine, Error, Options, TransactionState, Value};
 
 const WHY: &str = "LITEBASE_TEST_SERVERS is the socket of a daemon with servers: tests/test_rust.py starts it";
 
@@ -172,4 +172,47 @@ fn redis_takes_parameters_as_arguments() {
     db.set_timeout(Some(Duration::from_millis(100)));
     let error = db.execute("BLPOP", ("nothing here", 0)).unwrap_err();
     assert!(matches!(error, Error::Timeout(_) | Error::OutcomeUnknown(_)), "{error:?}");
+}
+
+#[test]
+#[ignore = "tests/test_rust.py starts the servers"]
+fn channels_are_heard() {
+    for (name, send) in [("pg", "SELECT pg_notify($1, $2)"), ("redis", "PUBLISH")] {
+        let mut db = open(name);
+        let query = || ChangesQuery::new().channel("news").channel("straße");
+        let mut changes = db.changes(&query()).unwrap();
+        assert_eq!(changes.covers(), "channels");
+        let begin = changes.position().to_owned();
+        let mut sent: Vec<_> = (0..50).map(|number| ("news", format!("{number}é"))).collect();
+        sent.push(("straße", String::new()));
+        db.execute(send, ("other", "not told")).unwrap();
+        for about in &sent {
+            db.execute(send, about.clone()).unwrap();
+        }
+        for (channel, payload) in &sent {
+            let change = changes.next().unwrap().unwrap();
+            let message = change.message.as_ref().expect("a message");
+            assert_eq!((message.channel(), message.payload()), (Ok(*channel), Ok(payload.as_str())));
+            assert_eq!((message.pid().is_some(), message.pattern_bytes()), (name == "pg", None));
+            assert!(change.relations.is_empty() && change.resync.is_none());
+            assert_eq!(change.position, changes.position());
+        }
+        assert_eq!(changes.wait(Duration::from_millis(10)).unwrap(), None);
+        let mut again = db.changes(&query().since(&begin)).unwrap();
+        let change = again.wait(Duration::from_secs(60)).unwrap().expect("a message");
+        assert_eq!(change.message.unwrap().payload(), Ok("0é"));
+        assert!(db.changes(&query().relation("city")).is_err());
+    }
+}
+
+#[test]
+#[ignore = "tests/test_rust.py starts the servers"]
+fn patterns_and_bytes_of_channels() {
+    let mut db = open("redis");
+    let mut changes = db.changes(&ChangesQuery::new().channel("sport.ski").pattern("sport.*")).unwrap();
+    db.execute("PUBLISH", params!["sport.ski", [0u8, 255]]).unwrap();
+    let mut heard: Vec<_> = changes.by_ref().take(2).map(|change| change.unwrap().message.unwrap()).collect();
+    heard.sort_by_key(|message| message.pattern_bytes().map(<[u8]>::to_vec));
+    assert!(heard.iter().all(|message| message.payload().is_err() && message.payload_bytes() == [0, 255]));
+    assert_eq!((heard[0].pattern_bytes(), heard[1].pattern_bytes()), (None, Some(&b"sport.*"[..])));
 }

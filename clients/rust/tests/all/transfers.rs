@@ -1,7 +1,7 @@
 //! Files that the daemon writes into.
 
 use std::fs::{self, File};
-use std::io::{Read, Seek, Write};
+use std::io::{self, Read, Seek, Write};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use litebase::{params, CatalogQuery, Connection, Error, Export, Format, Level};
 
-use crate::daemon::{cut_connection, Daemon, Directory};
+use crate::daemon::{cut_connection, wait_until, Daemon, Directory};
 
 const CITIES: &str = "SELECT 'Oslo' AS name, 717710 AS people UNION ALL SELECT 'Bergen', 294029";
 const AS_CSV: &str = "name,people\r\nOslo,717710\r\nBergen,294029\r\n";
@@ -67,6 +67,83 @@ fn a_pipe_takes_them_too() {
     drop(input);
     let output = counting.wait_with_output().unwrap();
     assert_eq!((done.rows, String::from_utf8(output.stdout).unwrap().trim()), (100_000, "100001"));
+}
+
+/// Fails behind so many bytes.
+struct Full(usize);
+
+impl Write for Full {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0 == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        let count = bytes.len().min(self.0);
+        self.0 -= count;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn writers_take_them_too() {
+    let daemon = Daemon::start();
+    let mut db = daemon.connect();
+    let mut text = Vec::new();
+    let done = db.export_to(CITIES, (), &mut text, Export::new()).unwrap();
+    assert_eq!((done.bytes, done.rows), (AS_CSV.len() as u64, 2));
+    assert_eq!(String::from_utf8(text).unwrap(), AS_CSV);
+    // More than a pipe holds, with others beside it.
+    let (mut text, mut told) = (Vec::new(), Vec::new());
+    let sql = format!("{ENDLESS_ROWS} LIMIT 2000000");
+    let done = db.export_to(&sql, (), &mut text, Export::new().on_progress(|bytes| told.push(bytes))).unwrap();
+    assert_eq!((done.bytes, done.rows), (text.len() as u64, 2_000_000));
+    assert!(text.ends_with(b"\r\n2000000\r\n") && !told.is_empty());
+    let mut none = Vec::new();
+    assert!(matches!(db.export_to("SELEC", (), &mut none, Export::new()), Err(Error::Syntax(_))));
+    assert!(matches!(db.export_to("SELECT json('{')", (), &mut none, Export::new()), Err(Error::Database(_))));
+    for bytes in [0, 1, 100_000, 10_000_000] {
+        let error = db.export_to(ENDLESS_ROWS, (), Full(bytes), Export::new()).unwrap_err();
+        assert!(matches!(error, Error::Output(_)), "{error:?}");
+    }
+    struct Panics;
+    impl Write for Panics {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            panic!("enough")
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let exporting = || db.export_to(ENDLESS_ROWS, (), Panics, Export::new());
+    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(exporting)).is_err());
+    // The writer's slowness is not the statement's: nothing of this driver gives up.
+    db.set_timeout(Some(Duration::from_millis(50)));
+    assert!(matches!(db.export_to(ENDLESS_ROWS, (), io::sink(), Export::new()), Err(Error::Timeout(_))));
+    db.set_timeout(None);
+    assert_eq!(db.query_one::<(i64,)>("SELECT 1", ()).unwrap().0, 1);
+    db.execute("CREATE TABLE t(a)", ()).unwrap();
+    db.execute(&format!("INSERT INTO t {ENDLESS_ROWS} LIMIT 100000"), ()).unwrap();
+    let mut copy = Vec::new();
+    assert_eq!(db.backup_to(&mut copy, |copied, total| assert!(copied <= total)).unwrap(), copy.len() as u64);
+    assert!(copy.starts_with(b"SQLite format 3\0"));
+    assert!(matches!(db.backup_to(Full(5_000), |_, _| {}), Err(Error::Output(_))));
+}
+
+/// What was opened for an export is closed, however it ended.
+#[test]
+fn no_descriptors_stay() {
+    let daemon = Daemon::start();
+    let mut db = daemon.connect();
+    let before = daemon.pipes();
+    for _ in 0..20 {
+        db.export_to(CITIES, (), io::sink(), Export::new()).unwrap();
+        let _ = db.export_to(ENDLESS_ROWS, (), Full(1_000), Export::new()).unwrap_err();
+        let _ = db.export_to("SELEC", (), io::sink(), Export::new()).unwrap_err();
+    }
+    wait_until("the daemon has closed its pipes", || daemon.pipes() == before);
 }
 
 #[test]
@@ -134,7 +211,10 @@ fn another_thread_cancels_at_any_moment() {
                     thread::sleep(Duration::from_millis(1));
                 }
             });
-            let error = db.export(ENDLESS_ROWS, (), &file, Export::new()).unwrap_err();
+            let error = match round % 2 {
+                0 => db.export(ENDLESS_ROWS, (), &file, Export::new()).unwrap_err(),
+                _ => db.export_to(ENDLESS_ROWS, (), io::sink(), Export::new()).unwrap_err(),
+            };
             is_over.store(true, Ordering::SeqCst);
             assert!(matches!(error, Error::Cancelled(_)), "{error:?}");
         });
@@ -147,10 +227,11 @@ type Request = fn(&mut Connection, &File) -> Result<(), Error>;
 #[test]
 fn a_connection_that_is_lost_at_every_step() {
     let (daemon, directory) = (Daemon::start(), Directory::new());
-    let requests: [Request; 3] = [
+    let requests: [Request; 4] = [
         |db, _| db.catalog(Level::Columns, CatalogQuery::new())?.collect::<Result<Vec<_>, _>>().map(drop),
         |db, _| db.complete("SELECT ", 7, 50, &[]).map(drop),
         |db, file| db.export(CITIES, (), file, Export::new()).map(drop),
+        |db, _| db.export_to(CITIES, (), io::sink(), Export::new()).map(drop),
     ];
     for (number, request) in requests.iter().enumerate() {
         for to_daemon in [false, true] {
@@ -167,7 +248,7 @@ fn a_connection_that_is_lost_at_every_step() {
                     // The proxy passes no files: the daemon says that there is none.
                     Ok(()) | Err(Error::BadRequest(_)) => break,
                     Err(Error::ConnectionLost(_)) => {}
-                    Err(Error::OutcomeUnknown(_)) => assert_eq!(number, 2),
+                    Err(Error::OutcomeUnknown(_)) => assert!(number >= 2),
                     Err(error) => panic!("{error:?}"),
                 }
                 assert!(bytes < 100_000);
@@ -179,12 +260,20 @@ fn a_connection_that_is_lost_at_every_step() {
 #[test]
 fn a_daemon_that_dies() {
     let directory = Directory::new();
-    let mut daemon = Daemon::start();
-    let mut db = daemon.connect();
-    let file = create(&directory, "a");
-    let running = thread::spawn(move || (db.export(ENDLESS_ROWS, (), &file, Export::new()).unwrap_err(), db.is_lost()));
-    thread::sleep(Duration::from_millis(100));
-    daemon.kill();
-    let (error, is_lost) = running.join().unwrap();
-    assert!(matches!(error, Error::OutcomeUnknown(_)) && is_lost, "{error:?}");
+    for into_file in [true, false] {
+        let mut daemon = Daemon::start();
+        let mut db = daemon.connect();
+        let file = create(&directory, "a");
+        let running = thread::spawn(move || {
+            let done = match into_file {
+                true => db.export(ENDLESS_ROWS, (), &file, Export::new()),
+                false => db.export_to(ENDLESS_ROWS, (), io::sink(), Export::new()),
+            };
+            (done.unwrap_err(), db.is_lost())
+        });
+        thread::sleep(Duration::from_millis(100));
+        daemon.kill();
+        let (error, is_lost) = running.join().unwrap();
+        assert!(matches!(error, Error::OutcomeUnknown(_)) && is_lost, "{error:?}");
+    }
 }
