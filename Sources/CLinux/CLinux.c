@@ -47,9 +47,17 @@ int clinux_watch_add(int watch, const char *path) {
     return inotify_add_watch(watch, path, IN_MODIFY | IN_ATTRIB | IN_MOVE_SELF | IN_DELETE_SELF);
 }
 
-void clinux_watch_drain(int watch) {
-    char events[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
-    while (read(watch, events, sizeof events) > 0) {}
+void clinux_watch_remove(int watch, int number) { inotify_rm_watch(watch, number); }
+
+int clinux_watch_read(int watch, int *numbers) {
+    char events[CLINUX_WATCH_EVENT_COUNT_MAX * sizeof(struct inotify_event)] __attribute__((aligned(__alignof__(struct inotify_event))));
+    ssize_t byte_count = read(watch, events, sizeof events);
+    int count = 0;
+    // A file that is watched itself, and not as part of a directory, has no name in its events.
+    for (ssize_t offset = 0; offset < byte_count; offset += (ssize_t)sizeof(struct inotify_event)) {
+        numbers[count++] = ((const struct inotify_event *)(events + offset))->wd;
+    }
+    return count;
 }
 
 int clinux_epoll_create(void) { return epoll_create1(EPOLL_CLOEXEC); }

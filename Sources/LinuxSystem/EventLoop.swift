@@ -36,6 +36,9 @@ public final class EventLoop {
     /// When the descriptors were last asked.
     @exclusivity(unchecked) private var lastPoll = MonotonicInstant(nanoseconds: 0)
 
+    /// Shared by the `FileWatch`es of this loop; `nil` if there are none.
+    var fileWatcher: FileWatcher?
+
     private static let mailboxToken = UInt64.max
     /// As long as there is news in memory, the descriptors are asked so often.
     private static let pollNanoseconds: Int64 = 20_000

@@ -80,10 +80,14 @@ void clinux_write_out(int file, size_t byte_count);
 ssize_t clinux_write_to_pipe(int pipe, const void *bytes, size_t byte_count);
 /// A descriptor that is ready when something has happened to one of the files that were added (inotify(7)).
 int clinux_watch_create(void);
-/// Adds a file: it is written, truncated, moved or deleted.
+/// Adds a file: it is written, truncated, moved or deleted. Its number; that which it has if it is there already, -1 for an error.
 int clinux_watch_add(int watch, const char *path);
-/// Takes all that has happened; the descriptor is not ready then.
-void clinux_watch_drain(int watch);
+/// Removes the file of that number, if it has not gone.
+void clinux_watch_remove(int watch, int number);
+enum { CLINUX_WATCH_EVENT_COUNT_MAX = 128 };
+/// Takes some of what has happened: the numbers of the files, of which the room must be for CLINUX_WATCH_EVENT_COUNT_MAX; -1 is
+/// for things that are not known any more. How many; 0 when there are none, and the descriptor is not ready.
+int clinux_watch_read(int watch, int *numbers);
 /// Whether any process has locks of fcntl(2) on an open file that conflict with writing it (F_OFD_GETLK).
 bool clinux_is_locked(int file);
 /// Closing the socket will not wait until everything has been sent (socket(7), SO_LINGER).

@@ -1,6 +1,8 @@
 """`subscribe`: who listens hears of every commit, and of nothing that was not committed."""
 
+import contextlib
 import os
+import pathlib
 import sqlite3
 import threading
 import time
@@ -294,6 +296,24 @@ def test_what_another_program_rolls_back_is_not_told(listen, outside, client):
     assert subscription.heard(0.5) == set()
     client.query("INSERT INTO item(name) VALUES ('ours')")
     assert subscription.heard() == {"item"}
+
+
+def test_many_databases_take_few_of_the_users_watches(start_daemon, directory):
+    """A user has 128 inotify instances (fs.inotify.max_user_instances), whatever programs use them."""
+    names = [f"d{number}" for number in range(12)]
+    daemon = start_daemon("--loops", "2", databases={name: f"sqlite://{directory}/{name}.db" for name in names}, directory=directory)
+    for name in names:
+        with daemon.connect() as client:
+            client.query("CREATE TABLE item(x)", database=name)
+    subscriptions = {name: Subscription(daemon.connect(), database=name) for name in names}
+    links = [os.readlink(entry) for entry in pathlib.Path(f"/proc/{daemon.pid}/fd").iterdir()]
+    assert 1 <= links.count("anon_inode:inotify") <= 2, links
+    for name in names:
+        with contextlib.closing(sqlite3.connect(directory / f"{name}.db", isolation_level=None, timeout=30)) as outside:
+            outside.execute("INSERT INTO item VALUES (1)")
+        assert subscriptions[name].event()["reason"] == "other_program"
+    for name in names:
+        assert subscriptions[name].event(0.01) is None
 
 
 def test_own_commits_are_not_taken_for_those_of_others(listen, client, served):
