@@ -37,7 +37,7 @@ PART = "is no whole command"
 NOT_ROOT = "is a user's; the user instance has a section of its own, which runs it"
 STAYS = "stays in the foreground"
 LEFT_OUT = {
-    'litebase = "0.2"': "a line of Cargo.toml", "kill -9": PART, "systemctl kill": PART, "systemctl --user": PART,
+    'litebase = "0.2"': "a line of Cargo.toml", "litebased --database cache=redis://127.0.0.1": STAYS, "kill -9": PART, "systemctl kill": PART, "systemctl --user": PART,
     "sudo systemctl disable litebase-monitor.socket": "for a version that does not have it", "sudo -u alice": PART, "journalctl -x": PART, "systemd-analyze security": PART,
     "litebase ping -d NAME": PART, "litebase cancel": PART, "sudo chown litebase:litebase FILE": PART, "timeout 15 litebase ping -d NAME": PART,
     "litebase config add-database": PART, "litebase query --url": PART, "id -u NAME": PART,

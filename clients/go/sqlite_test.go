@@ -287,15 +287,21 @@ func TestLostConnections(t *testing.T) {
 			daemon.process.Wait()
 			close(killed)
 		}()
-		for i := 0; ; i++ {
-			_, err := db.Exec("INSERT INTO t VALUES(?)", i)
-			if err != nil {
-				if !errors.Is(err, ErrOutcomeUnknown) && !errors.Is(err, ErrConnectionLost) && !errors.Is(err, driver.ErrBadConn) {
-					t.Fatal(err)
-				}
-				break
-			}
+		acknowledged := 0
+		for ; err == nil; acknowledged++ {
+			_, err = db.Exec("INSERT INTO t VALUES(?)", acknowledged)
+		}
+		acknowledged--
+		if !errors.Is(err, ErrOutcomeUnknown) && !errors.Is(err, ErrConnectionLost) && !errors.Is(err, driver.ErrBadConn) {
+			t.Fatal(err)
 		}
 		<-killed
+		daemon.restart(t)
+		var rows, different int
+		must(t, db.QueryRow("SELECT count(*), count(DISTINCT x) FROM t").Scan(&rows, &different))
+		isThere := rows == acknowledged || rows == acknowledged+1 && errors.Is(err, ErrOutcomeUnknown)
+		if !isThere || rows != different {
+			t.Fatal(acknowledged, "were acknowledged;", rows, "rows,", different, "different ones; ", err)
+		}
 	}
 }

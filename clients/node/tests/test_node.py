@@ -111,12 +111,17 @@ def programs(tmp_path_factory):
     return directory
 
 
-def test_the_guide(programs):
+@pytest.mark.parametrize("language", ["javascript", "typescript"])
+def test_the_guide(programs, language):
     path = f"{pathlib.Path(LITEBASE).parent}:{os.environ['PATH']}"
+    name = "guide"
+    if language == "javascript":
+        name = "as_it_stands"
+        (programs / f"{name}.mjs").write_text(program(DOCUMENTS["guide"]))
     cache = Redis()
     daemon = Daemon(databases={"cache": cache.url()})
     try:
-        output = run("node", "guide.mjs", directory=programs, LITEBASE_SOCKET=daemon.socket_path, PATH=path)
+        output = run("node", f"{name}.mjs", directory=programs, LITEBASE_SOCKET=daemon.socket_path, PATH=path)
     finally:
         daemon.discard()
         cache.discard()
