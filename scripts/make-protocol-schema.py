@@ -111,7 +111,7 @@ NOT_BOTH = {"db_connect": ("database", "url"), "terminate": ("session", "connect
 
 OPENED = {"open": COUNT, "opened": COUNT}
 POOL = {"value": COUNT, "open": COUNT, "used": COUNT, "waiting": COUNT}
-SERVER = {"reachable": or_null(FLAG), "since_ms?": COUNT, "attempt_ms?": COUNT, "last_error?": TEXT, "last_error_ms?": COUNT, "pool?": POOL}
+SERVER = {"reachable": or_null(FLAG), "since_ms?": COUNT, "attempt_ms?": COUNT, "last_error?": TEXT, "last_error_ms?": COUNT, "host?": TEXT, "pool?": POOL}
 USED = ("connections", "sessions", "requests_in_flight", "buffered_bytes", "sqlite_memory_bytes", "temporary_bytes")
 
 REPLIES = {

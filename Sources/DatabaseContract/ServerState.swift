@@ -13,6 +13,9 @@ public struct ServerState: Sendable {
     /// The last failed attempt: its error, as requests were told, so without secrets, and its time.
     public package(set) var lastFailure: (error: DriverError, at: MonotonicInstant)?
 
+    /// Of several servers the one to which a connection was made last; `nil` where there is one, or none was reached.
+    public package(set) var host: String?
+
     package init() {}
 }
 

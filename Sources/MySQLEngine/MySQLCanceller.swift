@@ -44,8 +44,8 @@ final class MySQLCanceller: Sendable {
             }
             libmariadb.mysql_close(kept.value.handle)
         }
-        guard let (handle, hostIndex) = try? connector.reconnect(hostIndex: target.hostIndex) else { return }
-        let fresh = Idle(handle: handle, hostIndex: hostIndex)
+        guard let handle = try? connector.reconnect(hostIndex: target.hostIndex) else { return }
+        let fresh = Idle(handle: handle, hostIndex: target.hostIndex)
         _ = kill(target, by: fresh, refusal)
         keep(fresh)
     }

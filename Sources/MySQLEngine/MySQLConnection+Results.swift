@@ -274,7 +274,20 @@ extension MySQLConnection {
     /// The call that belongs to the step has failed.
     private func fail(_ error: DriverError) {
         freeResult()
-        exchange.fail(error, isInTransaction: isInTransaction)
+        exchange.fail(noteRole(error), isInTransaction: isInTransaction)
         trimText()
+    }
+
+    /// Looks whether the server says by an error that it is not the wanted one any more. Then the connection is not used again, and
+    /// neither are the others to it.
+    private func noteRole(_ error: DriverError) -> DriverError {
+        guard MySQLErrors.isOfReadOnlyServer(error) ? context.mustTakeWrites : MySQLErrors.isOfLoneNode(error) else {
+            return error
+        }
+        isWorn = true
+        context.choice?.noteLoss()
+        guard context.mustTakeWrites else { return error }
+        let isDivisible = current.effect.isDivisible || batch?.isAtomic == false
+        return error.ofLostRole(isSession: mode.isSession, isDivisible: isDivisible)
     }
 }

@@ -26,6 +26,11 @@ final class MySQLConnection: ServerConnection {
         /// `nil` where the password is not known to the daemon, but to the library only.
         var login: MySQLLogin?
         var roleStatement: String?
+        /// What connections know of several servers.
+        var choice: ServerChoice?
+        var serverName: String?
+        /// Its server was taken because it takes writes.
+        var mustTakeWrites = false
     }
 
     /// What of a result is the client's.
@@ -80,6 +85,8 @@ final class MySQLConnection: ServerConnection {
 
     override var serverVersion: String { version }
     override var socketNumber: Int32 { libmariadb.mysql_get_socket(handle) }
+    override var serverName: String? { context.serverName }
+    override var isOutdated: Bool { context.choice?.isOutdated(opened) ?? false }
 
     /// The server's status after its last answer; libmariadb does not take it over from the answer to a reset.
     private var status: Int32 {

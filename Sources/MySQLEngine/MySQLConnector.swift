@@ -11,6 +11,15 @@ internal import RemoteDatabases
 struct MySQLConnector: Sendable {
     let place: MySQLLocation
     let settings: RemoteSettings
+    /// Which server is in use; `nil` where the first that answers will do.
+    let choice: ServerChoice?
+
+    init(place: MySQLLocation, settings: RemoteSettings) {
+        self.place = place
+        self.settings = settings
+        choice =
+            place.hosts.count > 1 || place.target != .any ? ServerChoice(isExclusive: place.target.isExclusive) : nil
+    }
 
     /// Stack of libmariadb's coroutine, on which its calls run until they have to wait. OpenSSL needs more than the 60 KiB
     /// that are the default.
@@ -19,34 +28,90 @@ struct MySQLConnector: Sendable {
     private static let careful =
         "mysql_native_password,client_ed25519,caching_sha2_password,sha256_password,auth_gssapi_client"
 
-    /// Connects to the host that must be taken; without one, to the first that answers. The result says which that is;
-    /// whoever gets the connection closes it.
-    func connect(password: String?, hostIndex wanted: Int? = nil) throws(DriverError) -> (
-        handle: UnsafeMutablePointer<MYSQL>, hostIndex: Int
-    ) {
-        let password = password ?? place.password
-        var failure: DriverError?
-        for index in place.hosts.isEmpty ? [0] : Array(place.hosts.indices) where wanted == nil || wanted == index {
-            guard let handle = libmariadb.mysql_init(nil) else { throw Self.outOfMemory }
-            let optionFile = password == nil ? optionFile : nil
-            if let optionFile { set(handle, MYSQL_READ_DEFAULT_FILE, optionFile) }
-            prepare(handle)
-            if open(handle, index, password) {
-                guard isEncrypted(handle) else {
-                    libmariadb.mysql_close(handle)
-                    throw Self.notEncrypted
+    /// A connection of which the daemon knows what it must.
+    struct Opened {
+        var handle: UnsafeMutablePointer<MYSQL>
+        var hostIndex: Int
+        var facts: Facts
+    }
+
+    /// Connects to the first server that answers and is wanted. Whoever gets the connection closes it.
+    func open(password: String?) throws(DriverError) -> Opened {
+        var failures: [(server: String, error: DriverError)] = []
+        var acceptable: Opened?
+        for index in order {
+            do throws(DriverError) {
+                let (opened, verdict) = try examine(try connect(password: password, hostIndex: index), index)
+                if verdict == .wanted || acceptable == nil {
+                    if let former = acceptable { libmariadb.mysql_close(former.handle) }
+                    acceptable = opened
+                } else {
+                    libmariadb.mysql_close(opened.handle)
                 }
-                if optionFile != nil { undoOptions(handle) }
-                return (handle, index)
+                if verdict == .wanted { break }
+            } catch {
+                failures.append((label(index), error))
             }
-            failure = failure ?? error(handle)
-            libmariadb.mysql_close(handle)
         }
-        throw failure ?? Self.outOfMemory
+        guard let acceptable else { throw DriverError.ofServers(failures) ?? Self.outOfMemory }
+        choice?.take(label(acceptable.hostIndex))
+        return acceptable
+    }
+
+    /// The hosts, in the order in which they are tried: where one of them is the wanted one, that which was taken last comes first.
+    private var order: [Int] {
+        guard place.hosts.count > 1 else { return [0] }
+        let indices = Array(place.hosts.indices)
+        guard place.target.isExclusive, let current = choice?.current,
+            let position = indices.first(where: { label($0) == current })
+        else { return indices }
+        return [position] + indices.filter { $0 != position }
+    }
+
+    /// How people write a host.
+    func label(_ index: Int) -> String { place.hosts.isEmpty ? place.socket ?? "" : place.hosts[index].label }
+
+    /// Asks a server what the daemon must know of it; closes a connection that cannot be used.
+    private func examine(
+        _ handle: UnsafeMutablePointer<MYSQL>, _ index: Int
+    ) throws(DriverError) -> (Opened, MySQLTarget.Verdict) {
+        do throws(DriverError) {
+            // First: a node of Galera without its cluster answers little else.
+            var verdict = MySQLTarget.Verdict.wanted
+            if choice != nil {
+                let role = try role(handle)
+                verdict = place.target.verdict(role)
+                if verdict == .unwanted { throw DriverError.unwanted(place.target, role) }
+            }
+            return (Opened(handle: handle, hostIndex: index, facts: try facts(handle)), verdict)
+        } catch {
+            libmariadb.mysql_close(handle)
+            throw error
+        }
+    }
+
+    /// Connects to one host. Whoever gets the connection closes it.
+    private func connect(password: String?, hostIndex: Int) throws(DriverError) -> UnsafeMutablePointer<MYSQL> {
+        let password = password ?? place.password
+        guard let handle = libmariadb.mysql_init(nil) else { throw Self.outOfMemory }
+        let optionFile = password == nil ? optionFile : nil
+        if let optionFile { set(handle, MYSQL_READ_DEFAULT_FILE, optionFile) }
+        prepare(handle)
+        guard open(handle, hostIndex, password) else {
+            let error = error(handle)
+            libmariadb.mysql_close(handle)
+            throw error
+        }
+        guard isEncrypted(handle) else {
+            libmariadb.mysql_close(handle)
+            throw Self.notEncrypted
+        }
+        if optionFile != nil { undoOptions(handle) }
+        return handle
     }
 
     /// Another connection to a host, with the password that is in its file now.
-    func reconnect(hostIndex: Int) throws(DriverError) -> (handle: UnsafeMutablePointer<MYSQL>, hostIndex: Int) {
+    func reconnect(hostIndex: Int) throws(DriverError) -> UnsafeMutablePointer<MYSQL> {
         try connect(password: try settings.passwordFile?.read(), hostIndex: hostIndex)
     }
 
@@ -219,14 +284,41 @@ struct MySQLConnector: Sendable {
         return uptime >= age
     }
 
+    private func role(_ handle: UnsafeMutablePointer<MYSQL>) throws(DriverError) -> MySQLRole {
+        let variables = try values(handle, MySQLRole.variables)
+        let status = variables["wsrep_on"] == "ON" ? try values(handle, MySQLRole.status) : [:]
+        return MySQLRole(variables.merging(status) { _, new in new })
+    }
+
+    /// What SHOW tells, by its names.
+    private func values(_ handle: UnsafeMutablePointer<MYSQL>, _ sql: String) throws(DriverError) -> [String: String] {
+        var values: [String: String] = [:]
+        for row in try rows(handle, sql) where row.count == 2 {
+            if let name = row[0], let value = row[1] { values[name.lowercased()] = value }
+        }
+        return values
+    }
+
     private func row(_ handle: UnsafeMutablePointer<MYSQL>, _ sql: String) throws(DriverError) -> [String?] {
+        guard let row = try rows(handle, sql).first else { throw error(handle) }
+        return row
+    }
+
+    private func rows(_ handle: UnsafeMutablePointer<MYSQL>, _ sql: String) throws(DriverError) -> [[String?]] {
         guard sql.withCString({ libmariadb.mysql_real_query(handle, $0, UInt(sql.utf8.count)) }) == 0,
             let result = libmariadb.mysql_store_result(handle)
         else { throw error(handle) }
         defer { libmariadb.mysql_free_result(result) }
-        guard let row = libmariadb.mysql_fetch_row(result) else { throw error(handle) }
-        return (0..<Int(libmariadb.mysql_num_fields(result))).map { index in row[index].map { String(cString: $0) } }
+        var rows: [[String?]] = []
+        // More than a handful was not asked for.
+        while rows.count < Self.rowCountMax, let row = libmariadb.mysql_fetch_row(result) {
+            rows.append(
+                (0..<Int(libmariadb.mysql_num_fields(result))).map { index in row[index].map { String(cString: $0) } })
+        }
+        return rows
     }
+
+    private static let rowCountMax = 16
 
     private static func statement(forRole role: String?) -> String {
         guard let role else { return "SET ROLE NONE" }

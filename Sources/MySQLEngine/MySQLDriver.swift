@@ -30,19 +30,14 @@ struct MySQLDriver: RemoteDriver {
 
     func open(password: String?) throws(DriverError) -> HandedOver<ServerConnection> {
         try MySQLLibrary.load()
-        let (handle, hostIndex) = try connector.connect(password: password)
-        let facts: MySQLConnector.Facts
-        do throws(DriverError) {
-            facts = try connector.facts(handle)
-        } catch {
-            libmariadb.mysql_close(handle)
-            throw error
-        }
+        let opened = try connector.open(password: password)
         let context = MySQLConnection.Context(
-            hostIndex: hostIndex, packetByteCountMax: facts.packetByteCountMax,
-            canceller: canceller, login: connector.login(as: facts.user, password: password),
-            roleStatement: facts.roleStatement)
-        return HandedOver(MySQLConnection(handle, context))
+            hostIndex: opened.hostIndex, packetByteCountMax: opened.facts.packetByteCountMax,
+            canceller: canceller, login: connector.login(as: opened.facts.user, password: password),
+            roleStatement: opened.facts.roleStatement, choice: connector.choice,
+            serverName: serverCount > 1 ? connector.label(opened.hostIndex) : nil,
+            mustTakeWrites: place.target == .readWrite)
+        return HandedOver(MySQLConnection(opened.handle, context))
     }
 
     // MARK: Before anything is sent

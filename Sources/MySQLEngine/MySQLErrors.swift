@@ -26,7 +26,9 @@ enum MySQLErrors {
     }
 
     private static func error(_ number: UInt32, _ message: String, _ sqlState: String) -> DriverError {
-        let meaning = meaning(number, sqlState)
+        var meaning = meaning(number, sqlState)
+        // The client has a database that it may write to; its server has none.
+        if number == 1836 || (number == 1290 && isAboutReadOnly(message)) { meaning.hint = readOnlyHint }
         let shown = quotingNumbers.contains(number) ? withoutValue(message) : message
         var details = DriverError.Details(code: meaning.code, message: DriverError.sentence(shown))
         // As PostgreSQL has it: the value is for its client.
@@ -66,6 +68,27 @@ enum MySQLErrors {
         }
     }
 
+    // MARK: Servers that take no writes
+
+    /// Whether the server has refused a write because it is read-only: ER_OPTION_PREVENTS_STATEMENT, which is also about other
+    /// options, and ER_READ_ONLY_MODE.
+    static func isOfReadOnlyServer(_ error: DriverError) -> Bool {
+        switch error.details.vendorCode {
+        case 1290: isAboutReadOnly(error.details.message)
+        case 1836: true
+        default: false
+        }
+    }
+
+    private static func isAboutReadOnly(_ message: String) -> Bool {
+        message.contains(text: "read-only") || message.contains(text: "read_only")
+    }
+
+    /// Whether a node of Galera has lost its cluster: ER_UNKNOWN_COM_ERROR, which no other server says of what the daemon sends.
+    static func isOfLoneNode(_ error: DriverError) -> Bool {
+        error.details.vendorCode == 1047 && error.details.message.contains(text: "WSREP")
+    }
+
     // MARK: Positions
 
     /// Whether the server quotes the text where the error is.
@@ -102,6 +125,10 @@ enum MySQLErrors {
     }
 
     // MARK: Meanings
+
+    private static let readOnlyHint =
+        "The server takes no writes (read_only): name the one that does in the URL, or all of them with "
+        + "target_session_attrs=read-write."
 
     private struct Meaning {
         var code: DriverError.Code

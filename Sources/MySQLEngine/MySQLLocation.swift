@@ -11,6 +11,11 @@ package struct MySQLLocation: RemoteLocation, CustomStringConvertible, CustomRef
     struct Host: Sendable, Equatable {
         var name: String
         var port: UInt32
+
+        /// As people write it.
+        var label: String {
+            "\(name.contains(":") ? "[\(name)]" : name):\(port == 0 ? MySQLLocation.defaultPort : port)"
+        }
     }
 
     /// How far a connection is encrypted, and the server known.
@@ -21,6 +26,8 @@ package struct MySQLLocation: RemoteLocation, CustomStringConvertible, CustomRef
 
     /// Tried in this order; empty with a socket.
     let hosts: [Host]
+    /// Which of them are wanted.
+    let target: MySQLTarget
     let socket: String?
     let user: String?
     let password: String?
@@ -60,9 +67,8 @@ package struct MySQLLocation: RemoteLocation, CustomStringConvertible, CustomRef
         database = parts.database.isEmpty ? nil : parts.database
         tls = options.filter { Self.tlsParameters.contains($0.key) }
         encryption = try Self.encryption(options, tls, isLocal: socket != nil)
-        let place =
-            socket
-            ?? self.hosts.map { "\($0.name):\($0.port == 0 ? Self.defaultPort : $0.port)" }.joined(separator: ",")
+        target = try Self.target(options[Self.targetParameter])
+        let place = socket ?? self.hosts.map(\.label).joined(separator: ",")
         label = "mysql://\(socket == nil ? place : "")/\(parts.database)" + (socket.map { "?socket=\($0)" } ?? "")
     }
 
@@ -91,7 +97,7 @@ package struct MySQLLocation: RemoteLocation, CustomStringConvertible, CustomRef
         var options: [String: String] = [:]
         for (key, value) in query {
             let key = String(key.map { $0 == "_" ? "-" : $0 })
-            guard tlsParameters.contains(key) || key == "socket" || key == "ssl-mode" else {
+            guard tlsParameters.contains(key) || ["socket", "ssl-mode", targetParameter].contains(key) else {
                 throw bad("The URL has a parameter that is not known: \(key).")
             }
             guard !value.isEmpty, options.updateValue(value, forKey: key) == nil else {
@@ -99,6 +105,18 @@ package struct MySQLLocation: RemoteLocation, CustomStringConvertible, CustomRef
             }
         }
         return options
+    }
+
+    /// `target_session_attrs`, as parameters are written here.
+    private static let targetParameter = "target-session-attrs"
+
+    private static func target(_ name: String?) throws(DriverError) -> MySQLTarget {
+        guard let name else { return .any }
+        guard let target = MySQLTarget(rawValue: name) else {
+            let known = MySQLTarget.allCases.map(\.rawValue).joined(separator: ", ")
+            throw bad("The target_session_attrs in the URL is none of \(known).")
+        }
+        return target
     }
 
     private static func hosts(_ authority: Substring) throws(DriverError) -> [Host] {

@@ -75,6 +75,12 @@ final class PostgreSQLConnection: ServerConnection {
 
     override var serverVersion: String { server.version }
     override var socketNumber: Int32 { libpq.PQsocket(handle) }
+    override var serverName: String? {
+        guard place.serverCount > 1, let host = libpq.PQhost(handle), let port = libpq.PQport(handle) else {
+            return nil
+        }
+        return "\(PostgreSQLText.clipped(host)):\(PostgreSQLText.clipped(port))"
+    }
 
     override var transaction: TransactionState {
         // libpq calls active whatever waits for an answer.

@@ -5,7 +5,11 @@ public import DatabaseContract
 extension Engine {
     /// Redis, and what speaks its protocol. Redis takes more values; nothing needs more.
     public static let redis = Engine(
-        name: "redis", schemes: ["redis", "rediss", "redis+unix", "valkey", "valkeys", "valkey+unix", "unix"],
+        name: "redis",
+        schemes: [
+            "redis", "rediss", "redis+unix", "redis+sentinel", "valkey", "valkeys", "valkey+unix", "valkey+sentinel",
+            "unix",
+        ],
         urlExample: "redis://HOST/DATABASE", placement: .server,
         parameterCountMax: 65_535,
         // The command as it is sent, in a buffer that grows by doubling.

@@ -49,6 +49,8 @@ final class RedisConnection: ServerConnection {
     deinit { chiredis_reader_free(reader) }
 
     override var serverVersion: String { greeting.version }
+    override var serverName: String? { driver.choice == nil ? nil : greeting.server.label }
+    override var isOutdated: Bool { driver.choice?.isOutdated(opened) ?? false }
     override var socketNumber: Int32 { descriptor.number }
     override var transaction: TransactionState { exchange.transaction }
 
@@ -275,7 +277,8 @@ final class RedisConnection: ServerConnection {
             chiredis_reader_trim(reader)
         }
         let statementCount = batch?.statementCount
-        let error = exchange.end()
+        let isDivisible = batch?.isAtomic == false
+        let error = exchange.end().map { noteRole($0, isDivisible: isDivisible) }
         guard let run else { return }
         run.error = error
         run.rowCount = rows.rowCount
@@ -284,6 +287,15 @@ final class RedisConnection: ServerConnection {
         if error == nil, let statementCount {
             run.batchSummaries = Array(repeating: run.summary, count: statementCount)
         }
+    }
+
+    /// Looks whether the server says by an error that it is not the primary any more. Then the connection is not used again, and
+    /// neither are the others to it.
+    private func noteRole(_ error: DriverError, isDivisible: Bool) -> DriverError {
+        guard let choice = driver.choice, RedisErrors.isOfReplica(error) else { return error }
+        isWorn = true
+        choice.noteLoss()
+        return error.ofLostRole(isSession: mode.isSession, isDivisible: isDivisible)
     }
 
     private func lost() -> Progress { .broken(lostError()) }

@@ -13,6 +13,8 @@ struct RedisDriver: RemoteDriver {
     let place: RedisLocation
     let settings: RemoteSettings
     private let tables = RedisTables()
+    /// Finds the server by Sentinels; `nil` where the URL names it.
+    private let finder: RedisPrimaryFinder?
 
     /// Time limit for sending a cancel to the server, in milliseconds.
     private static let unblockMillisecondsMax: Int64 = 1_000
@@ -20,13 +22,17 @@ struct RedisDriver: RemoteDriver {
     init(place: RedisLocation, settings: RemoteSettings) {
         self.place = place
         self.settings = settings
+        finder = if case .sentinels(let sentinels) = place.route { RedisPrimaryFinder(sentinels) } else { nil }
     }
 
     var engine: Engine { .redis }
     var location: any DatabaseLocation { place }
     var label: String { place.label }
-    var serverCount: Int { 1 }
-    var secrets: [String] { place.password.map { [$0] } ?? [] }
+    /// The Sentinels, and the server that they name.
+    var serverCount: Int { 1 + (finder?.sentinels.hosts.count ?? 0) }
+    var secrets: [String] { [place.password, finder?.sentinels.password].compactMap(\.self) }
+    /// Which server is the primary, as far as is known; `nil` where the URL names the one.
+    var choice: ServerChoice? { finder?.choice }
 
     // MARK: Connecting
 
@@ -49,9 +55,22 @@ struct RedisDriver: RemoteDriver {
         }
     }
 
+    /// Connects to the server, or to the one that is the primary now.
     func greet(password: String?, limit: Int64) throws(DriverError) -> RedisHandshake {
         try RedisLibrary.load()
-        let handshake = try RedisHandshake(place, limitMilliseconds: limit)
+        switch place.route {
+        case .server(let server): return try greet(server, password: password, limit: limit)
+        case .sentinels(let sentinels):
+            return try (finder ?? RedisPrimaryFinder(sentinels)).connect(limit: limit) { server throws(DriverError) in
+                try greet(server, password: password, limit: limit)
+            }
+        }
+    }
+
+    private func greet(
+        _ server: RedisLocation.Server, password: String?, limit: Int64
+    ) throws(DriverError) -> RedisHandshake {
+        let handshake = try RedisHandshake(server, limitMilliseconds: limit)
         try handshake.greet(user: place.user, password: password ?? place.password)
         return handshake
     }
@@ -63,7 +82,7 @@ struct RedisDriver: RemoteDriver {
         guard let clientID = greeting.clientID else { return }
         do throws(DriverError) {
             let password = try settings.passwordFile?.read()
-            let handshake = try greet(password: password, limit: Self.unblockMillisecondsMax)
+            let handshake = try greet(greeting.server, password: password, limit: Self.unblockMillisecondsMax)
             guard try handshake.runID() == greeting.serverRun else { return }
             _ = try handshake.ask(["CLIENT", "UNBLOCK", "\(clientID)", "ERROR"])
         } catch {
@@ -98,6 +117,7 @@ struct RedisDriver: RemoteDriver {
 
 /// Facts about the server from opening a connection.
 struct RedisGreeting {
+    let server: RedisLocation.Server
     /// Empty if the user may not ask.
     var version = ""
     /// For CLIENT UNBLOCK; `nil` before Redis 5.

@@ -29,7 +29,8 @@ enum RedisErrors {
         let message = hasPrefix ? String(text.dropFirst(prefix.count + 1)) : text
         let meaning =
             hasPrefix && prefix != "ERR" ? meaning(ofPrefix: String(prefix), message) : meaning(ofMessage: message)
-        var details = DriverError.Details(code: meaning.code, message: DriverError.sentence(withoutArguments(message)))
+        let told = hasPrefix ? redirection(String(prefix), message) ?? message : message
+        var details = DriverError.Details(code: meaning.code, message: DriverError.sentence(withoutArguments(told)))
         // The word itself, for clients that know Redis.
         if hasPrefix, prefix != "ERR" { details.detail = "Redis: \(prefix)" }
         details.sqlState = meaning.sqlState
@@ -37,6 +38,23 @@ enum RedisErrors {
         details.isRetryable = meaning.isRetryable
         return DriverError(details)
     }
+
+    /// "MOVED 3999 10.0.0.2:6379", as a sentence.
+    /// - Source: https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/, "Redirection and resharding"
+    private static func redirection(_ prefix: String, _ message: String) -> String? {
+        let parts = message.split(separator: " ")
+        guard ["MOVED", "ASK"].contains(prefix), parts.count == 2 else { return nil }
+        return "The key is of slot \(parts[0]) of a Redis Cluster, which another server has: \(parts[1])"
+    }
+
+    /// Whether the server has refused a write, or stopped a command that waited, because it is a replica.
+    static func isOfReplica(_ error: DriverError) -> Bool {
+        guard let detail = error.details.detail else { return false }
+        return detail.hasPrefix("Redis: READONLY")
+            || detail.hasPrefix("Redis: UNBLOCKED") && isOfChangedRole(error.details.message)
+    }
+
+    private static func isOfChangedRole(_ message: String) -> Bool { message.contains(text: "instance state changed") }
 
     /// "unknown command 'x', with args beginning with: 'secret'": values are not repeated, not even to their sender.
     private static func withoutArguments(_ message: String) -> String {
@@ -51,7 +69,10 @@ enum RedisErrors {
         case "NOAUTH", "WRONGPASS": Meaning(code: .connectFailed, sqlState: "28000")
         case "NOPERM": Meaning(code: .permissionDenied, sqlState: "42501")
         case "READONLY":
-            Meaning(code: .readOnly, sqlState: "25006", hint: "This server is a replica: name the primary in the URL.")
+            Meaning(
+                code: .readOnly, sqlState: "25006",
+                hint: "This server is a replica: name the primary in the URL, or the Sentinels that know it "
+                    + "(redis+sentinel://HOST,HOST/NAME).")
         case "OOM":
             Meaning(
                 code: .limitExceeded, sqlState: "53400",
@@ -60,20 +81,33 @@ enum RedisErrors {
             Meaning(sqlState: "58030", hint: "The server cannot save its data, and takes no writes until it can.")
         case "BUSY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS", "INPROG", "NOTREADY":
             Meaning(code: .busy, sqlState: "55P03", isRetryable: true, hint: "The server is not ready; try again.")
-        case "MOVED", "ASK", "CROSSSLOT":
+        case "MOVED", "ASK": Meaning(sqlState: "0A000", hint: clusterHint)
+        case "CROSSSLOT":
             Meaning(
-                sqlState: "0A000", hint: "Redirections of a cluster are not followed: name the node that has the key.")
+                sqlState: "0A000",
+                hint:
+                    "In a Redis Cluster all keys of a command, or of a transaction, are of one slot: give them the same {tag}."
+            )
         case "EXECABORT":
             Meaning(sqlState: "25P02", hint: "A command was refused when it was queued; nothing was executed.")
         case "NOSCRIPT": Meaning(sqlState: "26000", hint: "Send the script by EVAL, or load it by SCRIPT LOAD.")
         case "BUSYGROUP", "BUSYKEY": Meaning(code: .constraintViolation, sqlState: "23505")
         case "NOGROUP": Meaning(sqlState: "42704")
+        case "UNBLOCKED" where isOfChangedRole(message):
+            Meaning(
+                code: .connectFailed, sqlState: "25006", isRetryable: true,
+                hint: "The server has become a replica, and nothing was taken from it; try again.")
         case "UNBLOCKED": Meaning(code: .cancelled, sqlState: "57014")
         case "UNKILLABLE": Meaning(code: .busy, sqlState: "55P03")
         // A script's or a module's own word (raise_exception).
         default: Meaning(sqlState: "P0001")
         }
     }
+
+    private static let clusterHint =
+        "The daemon does not speak Redis Cluster, and has changed nothing: put a proxy in front that does and name that in the URL, "
+        + "configure a database for each primary and keep related keys together by a {tag}, or use Sentinel (redis+sentinel://) where "
+        + "one server is large enough."
 
     private static func meaning(ofMessage message: String) -> Meaning {
         let syntax = [

@@ -11,14 +11,15 @@ internal import RemoteDatabases
 final class RedisHandshake {
     /// redisContext.
     private var context: OpaquePointer?
-    private(set) var greeting = RedisGreeting()
+    private(set) var greeting: RedisGreeting
 
     /// Connects. The limit is the time for that, and then for each answer.
     /// - Throws: `connectFailed`.
-    init(_ place: RedisLocation, limitMilliseconds: Int64) throws(DriverError) {
+    init(_ server: RedisLocation.Server, limitMilliseconds: Int64) throws(DriverError) {
+        greeting = RedisGreeting(server: server)
         let limit = timeval(
             tv_sec: Int(limitMilliseconds / 1000), tv_usec: Int(limitMilliseconds % 1000) * 1000)
-        switch place.server {
+        switch server {
         case .network(let host, let port): context = chiredis_connect(host, Int32(port), limit)
         case .socket(let path): context = chiredis_connect_unix(path, limit)
         }
@@ -30,7 +31,7 @@ final class RedisHandshake {
             throw error
         }
         chiredis_set_timeout(context, limit)
-        if case .network = place.server { chiredis_enable_keep_alive(context) }
+        if case .network = server { chiredis_enable_keep_alive(context) }
     }
 
     deinit { if let context { chiredis_free(context) } }
@@ -167,6 +168,7 @@ struct RedisReply {
         self.reply = chiredis_view(reply)
     }
 
+    var isNull: Bool { reply.type == CHIREDIS_NIL }
     /// Of a string or status.
     var text: String? {
         reply.type == CHIREDIS_STRING || reply.type == CHIREDIS_STATUS ? string : nil

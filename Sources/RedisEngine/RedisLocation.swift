@@ -12,9 +12,23 @@ package struct RedisLocation: RemoteLocation, CustomStringConvertible, CustomRef
         case network(host: String, port: UInt16)
         /// Absolute path of a socket.
         case socket(String)
+
+        /// As people write it.
+        var label: String {
+            switch self {
+            case .network(let host, let port): "\(host.contains(":") ? "[\(host)]" : host):\(port)"
+            case .socket(let path): path
+            }
+        }
     }
 
-    let server: Server
+    /// How the server is found.
+    enum Route: Sendable, Equatable {
+        case server(Server)
+        case sentinels(RedisSentinels)
+    }
+
+    let route: Route
     /// `nil` for the server's user "default".
     let user: String?
     let password: String?
@@ -25,8 +39,10 @@ package struct RedisLocation: RemoteLocation, CustomStringConvertible, CustomRef
 
     private static let networkSchemes = ["redis://", "valkey://"]
     private static let socketSchemes = ["redis+unix://", "valkey+unix://", "unix://"]
+    private static let sentinelSchemes = ["redis+sentinel://", "valkey+sentinel://"]
     private static let encryptedSchemes = ["rediss://", "valkeys://"]
     private static let standardPort: UInt16 = 6379
+    private static let sentinelPort: UInt16 = 26379
     /// sockaddr_un(7).
     private static let pathByteCountMax = 107
 
@@ -39,29 +55,42 @@ package struct RedisLocation: RemoteLocation, CustomStringConvertible, CustomRef
         let parts: Parts
         if let rest = Self.rest(of: url, behind: Self.networkSchemes) {
             parts = try Parts(rest)
-            server = try Self.network(parts.address)
+            route = .server(try Self.network(parts.address))
             database = try Self.database(path: parts.path, options: parts.options)
         } else if let rest = Self.rest(of: url, behind: Self.socketSchemes) {
             parts = try Parts(rest)
-            server = try Self.socket(parts)
+            route = .server(try Self.socket(parts))
             database = try Self.database(path: "", options: parts.options)
+        } else if let rest = Self.rest(of: url, behind: Self.sentinelSchemes) {
+            parts = try Parts(rest)
+            let path = parts.path.dropFirst().split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
+            var options = parts.options
+            route = .sentinels(try Self.sentinels(parts.address, name: path.first ?? "", &options))
+            database = try Self.database(path: path.count == 2 ? "/" + path[1] : "", options: options)
         } else {
-            throw Self.bad("A Redis URL begins with redis:// or redis+unix://.")
+            throw Self.bad("A Redis URL begins with redis://, redis+unix:// or redis+sentinel://.")
         }
         user = parts.user
         password = parts.password
         label =
-            switch server {
-            case .network(let host, let port):
-                "redis://\(host.contains(":") ? "[\(host)]" : host):\(port)/\(database)"
-            case .socket(let path): "redis+unix://\(path)?db=\(database)"
+            switch route {
+            case .server(let server): Self.label(server, database)
+            case .sentinels(let sentinels):
+                "redis+sentinel://\(sentinels.hosts.map(\.label).joined(separator: ","))/\(sentinels.primaryName)/\(database)"
             }
+    }
+
+    private static func label(_ server: Server, _ database: Int32) -> String {
+        switch server {
+        case .network: "redis://\(server.label)/\(database)"
+        case .socket(let path): "redis+unix://\(path)?db=\(database)"
+        }
     }
 
     package var description: String { label }
     package var customMirror: Mirror { Mirror(self, children: ["label": label]) }
 
-    /// Besides the server and the login, the URL can only have the number of the database.
+    /// Besides the servers and the logins, the URL can only have the number of the database.
     package func checkClientURL() throws(DriverError) {}
 
     // MARK: Parts of the URL
@@ -96,7 +125,9 @@ package struct RedisLocation: RemoteLocation, CustomStringConvertible, CustomRef
         schemes.first(where: url.hasPrefix).map { url.dropFirst($0.count) }
     }
 
-    private static func network(_ address: Substring) throws(DriverError) -> Server {
+    private static func network(
+        _ address: Substring, standardPort: UInt16 = standardPort
+    ) throws(DriverError) -> Server {
         var host = address
         var port: Substring?
         if address.hasPrefix("["), let end = address.firstIndex(of: "]") {
@@ -126,6 +157,44 @@ package struct RedisLocation: RemoteLocation, CustomStringConvertible, CustomRef
             throw bad("The path of the socket in the Redis URL is longer than \(pathByteCountMax) bytes.")
         }
         return .socket(path)
+    }
+
+    // Of `options`, those of the database are left.
+    private static func sentinels(
+        _ address: Substring, name: Substring, _ options: inout [Substring]
+    ) throws(DriverError) -> RedisSentinels {
+        var hosts: [Server] = []
+        for item in address.split(separator: ",", omittingEmptySubsequences: false) {
+            guard !item.isEmpty else { throw bad("A Sentinel in the Redis URL has no host.") }
+            hosts.append(try network(item, standardPort: sentinelPort))
+        }
+        guard (1...RedisSentinels.hostCountMax).contains(hosts.count) else {
+            throw bad("The Redis URL names no Sentinel, or more than \(RedisSentinels.hostCountMax).")
+        }
+        let name = try decoded(name)
+        guard !name.isEmpty, !name.utf8.contains(0) else {
+            throw bad("The Redis URL does not say what the Sentinels call the primary.")
+        }
+        var logins: [String: String] = [:]
+        var others: [Substring] = []
+        for option in options {
+            let equals = option.firstIndex(of: "=") ?? option.endIndex
+            let key = String(option[..<equals])
+            guard ["sentinel_user", "sentinel_password"].contains(key) else {
+                others.append(option)
+                continue
+            }
+            let value = try decoded(option[equals...].dropFirst())
+            guard !value.isEmpty, logins.updateValue(value, forKey: key) == nil else {
+                throw bad("The option \(key) in the Redis URL is empty or comes twice.")
+            }
+        }
+        options = others
+        guard logins["sentinel_user"] == nil || logins["sentinel_password"] != nil else {
+            throw bad("The Redis URL names a sentinel_user, and no sentinel_password.")
+        }
+        return RedisSentinels(
+            hosts: hosts, primaryName: name, user: logins["sentinel_user"], password: logins["sentinel_password"])
     }
 
     private static func database(path: Substring, options: [Substring]) throws(DriverError) -> Int32 {
@@ -166,8 +235,8 @@ package struct RedisLocation: RemoteLocation, CustomStringConvertible, CustomRef
     private static func bad(_ message: String) -> DriverError {
         DriverError(
             .badRequest, message,
-            hint: "Write redis://USER@HOST:PORT/DATABASE or redis+unix:///path/of/socket?db=DATABASE, "
-                + "with %XX for special characters")
+            hint: "Write redis://USER@HOST:PORT/DATABASE, redis+unix:///path/of/socket?db=DATABASE or "
+                + "redis+sentinel://USER@HOST:PORT,HOST:PORT/NAME/DATABASE, with %XX for special characters")
     }
 
     private static let encrypted = DriverError(

@@ -69,7 +69,7 @@ final class PoolShard: EventSource, ConnectionHolder {
             return nil
         }
         connection.user = uid
-        if connection.isQuiet() { return connection }
+        if connection.isUsable { return connection }
         drop(connection)
         return nil
     }
@@ -241,7 +241,7 @@ final class PoolShard: EventSource, ConnectionHolder {
     private func receive(_ parcel: HandedOver<ServerConnection>, for number: UInt64) {
         let connection = parcel.value
         guard attach(connection, number) else { return }
-        if connection.isQuiet() { return deliver(connection, to: number) }
+        if connection.isUsable { return deliver(connection, to: number) }
         drop(connection)
         askAgain(number)
     }
@@ -314,8 +314,8 @@ final class PoolShard: EventSource, ConnectionHolder {
         _ parcel: HandedOver<ServerConnection>, _ slot: Int, for number: UInt64, of uid: UInt32
     ) {
         pool.update { $0.openSucceeded() }
-        database.noteOpened(nil)
         let connection = parcel.value
+        database.noteOpened(nil, server: connection.serverName)
         connection.slot = slot
         connection.user = uid
         // Others may wait for the same server.
@@ -363,7 +363,7 @@ final class PoolShard: EventSource, ConnectionHolder {
         case .clearing:
             // No state stays on an idle connection, even if nothing shows it.
             while let unproven = state.takeUnproven(now: context.loop.now, if: withdrawIdle) {
-                unproven.isQuiet() ? unproven.reset() : drop(unproven)
+                unproven.isUsable ? unproven.reset() : drop(unproven)
             }
         }
         setAlarms()
@@ -398,10 +398,14 @@ final class PoolShard: EventSource, ConnectionHolder {
 }
 
 extension ServerConnection {
+    /// Whether an idle one may serve a request.
+    fileprivate var isUsable: Bool { isQuiet() && !isOutdated }
+
     /// What its last user has left, for its shard.
     fileprivate var condition: ShardState<ServerConnection, ConnectionRequest>.Condition {
         ShardState<ServerConnection, ConnectionRequest>.Condition(
-            opened: opened, isWorn: isWorn, needsReset: needsReset || transaction != .none, clearingDue: clearingDue,
+            opened: opened, isWorn: isWorn || isOutdated, needsReset: needsReset || transaction != .none,
+            clearingDue: clearingDue,
             lastUID: lastUID)
     }
 }

@@ -95,9 +95,10 @@ public final class RemoteDatabase: Database {
         return shard
     }
 
-    /// An attempt to connect has ended. Reports when the server becomes reachable or unreachable, not every attempt.
-    func noteOpened(_ error: DriverError?) {
-        watch.withLock { $0.note(error, at: .now) }
+    /// An attempt to connect has ended, at one of several servers if there are some. Reports when the server becomes reachable
+    /// or unreachable, not every attempt.
+    func noteOpened(_ error: DriverError?, server: String? = nil) {
+        watch.withLock { $0.note(error, server: server, at: .now) }
         log.note(error, of: login)
     }
 

@@ -51,6 +51,37 @@ extension DriverError {
         }
     }
 
+    /// The error of an attempt at several servers: what each of them has said. One that was reached and has not the wanted role
+    /// (25006) is worth more to whoever reads it than one that could not be reached.
+    /// - Returns: `nil` if none was tried.
+    package static func ofServers(_ failures: [(server: String, error: DriverError)]) -> DriverError? {
+        guard let first = failures.first else { return nil }
+        if failures.count == 1 { return first.error }
+        let main = failures.first { $0.error.details.sqlState == "25006" } ?? first
+        let told = failures.map { "\($0.server): \($0.error.details.detail ?? $0.error.details.message)" }
+        return main.error.with { $0.detail = told.joined(separator: "; ") }
+    }
+
+    /// A statement that its server has refused since it takes no writes any more, where the daemon knows that another one does.
+    /// Nothing of the statement has happened, unless it commits parts of itself (`isDivisible`).
+    package func ofLostRole(isSession: Bool, isDivisible: Bool = false) -> DriverError {
+        with {
+            $0.detail = $0.message
+            $0.code = .connectFailed
+            $0.message = "The server takes no writes any more; the next connection is made to the one that does."
+            $0.hint = nil
+            $0.remedy = nil
+            if isSession {
+                $0.remedy = .openAnotherSession
+            } else if isDivisible {
+                $0.hint = "Look what the statement has committed before it was refused; then send the rest again."
+            } else {
+                $0.hint = "Try again."
+            }
+            $0.isRetryable = !isSession && !isDivisible
+        }
+    }
+
     /// A server's message makes no sense. `detail` says what is wrong with it.
     package static func nonsense(_ detail: String, _ effect: StatementEffect) -> DriverError {
         let error =

@@ -110,6 +110,10 @@ open class ServerConnection: EventSource {
     open func isAlive() -> Bool { true }
     /// Whether an idle connection of the pool may be used: the server has sent nothing since its last answer.
     open func isQuiet() -> Bool { isAlive() }
+    /// Which server it leads to, as people write it; `nil` where the URL names no more than one.
+    open var serverName: String? { nil }
+    /// Whether its server is not the wanted one any more, so that it is used for nothing new.
+    open var isOutdated: Bool { false }
     /// Whether statements can leave state that the daemon does not see.
     open var mayRemember: Bool { true }
     /// Ends the engine's calls that are under way, before `finish`.

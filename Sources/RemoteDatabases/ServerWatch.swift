@@ -11,9 +11,10 @@ internal import Synchronization
 struct ServerWatch {
     private(set) var state = ServerState()
 
-    /// An attempt to connect has ended.
-    mutating func note(_ error: DriverError?, at now: MonotonicInstant) {
+    /// An attempt to connect has ended; `server`: the one of several that was taken.
+    mutating func note(_ error: DriverError?, server: String? = nil, at now: MonotonicInstant) {
         state.lastAttempt = now
+        if let server { state.host = server }
         if let error { state.lastFailure = (error, now) }
         if state.isReachable == (error == nil) { return }
         state.isReachable = error == nil

@@ -49,6 +49,7 @@ struct DatabaseReport {
             let found = try trial.findings()
             let version = found.serverVersion.isEmpty ? "" : " \(found.serverVersion)"
             add(label + "engine", found.engine + version)
+            if let host = found.host { add(label + "host", host) }
             add(label + "opened in", Self.milliseconds(found.openMicroseconds))
             add(label + "answered in", Self.milliseconds(found.answerMicroseconds))
         } catch {

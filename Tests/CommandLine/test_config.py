@@ -278,6 +278,8 @@ TOML = '[databases.shop]\nurl = "{url}"\n{more}\n[databases.default]\nurl = "sql
     (TOML.format(url="postgresql://u@h/d?ssl_min_protocol_version=TLS1.2", more=""), ["ssl_min_protocol_version", "TLSv1.2"]),
     (TOML.format(url="mysql://u@h/d?ssl-mode=require", more=""), ["ssl-mode", "required"]),
     (TOML.format(url="mysql://u@h/d?tls-version=TLS1.3", more=""), ["tls-version", "TLSv1.3"]),
+    (TOML.format(url="mysql://u@a,b/d?target_session_attrs=primary", more=""), ["target_session_attrs", "read-write"]),
+    (TOML.format(url="redis+sentinel://a,b", more=""), ["Sentinels call the primary", "redis+sentinel://"]),
     (TOML.format(url="postgresql://u@h/d", more='password_file = "/nowhere/at/all"'), ["shop", "/nowhere/at/all", "No such file"]),
     (TOML.format(url="postgresql://u@h/d", more='password_file = "/etc"'), ["shop", "/etc", "regular"]),
     (TOML.format(url="postgresql://u@h/d", more='read_only_url = "postgresql://r@h/d"\nread_only_password_file = "/nowhere"'), ["shop", "/nowhere"]),
@@ -293,7 +295,9 @@ def test_mistakes_that_are_found_before_they_are_met(config, place, text, words)
 
 @pytest.mark.parametrize("text", [
     TOML.format(url="postgresql://u@h/d?sslmode=verify-full&target_session_attrs=prefer-standby&ssl_min_protocol_version=TLSv1.3", more=""),
-    TOML.format(url="mysql://u@h/d?ssl-mode=required&tls-version=TLSv1.2,TLSv1.3", more=""), '[socket]\ngroup = "root"\n', "[socket]\ngroup = \"0\"\n"])
+    TOML.format(url="mysql://u@h/d?ssl-mode=required&tls-version=TLSv1.2,TLSv1.3", more=""),
+    TOML.format(url="mysql://u@a,b/d?target_session_attrs=prefer-standby", more=""),
+    TOML.format(url="redis+sentinel://u@a,b:1/shop/2", more=""), '[socket]\ngroup = "root"\n', "[socket]\ngroup = \"0\"\n"])
 def test_what_is_right_is_no_mistake(config, place, text):
     (place / "litebase.toml").write_text(text)
     config("check")

@@ -56,7 +56,7 @@ LEFT_OUT = {
     "man -l docs/man/litebased.8": "Tests/CommandLine/test_documents.py has every page shown",
     "litebase bench": "the quick start in README.md runs it",
     "litebase bench --transport shared-memory": "Tests/CommandLine/test_bench.py runs it",
-    "litebase config": PART, "systemctl status": PART, "sudo litebase config add-database": PART,
+    "litebase config": PART, "litebase config test NAME": PART, "systemctl status": PART, "sudo litebase config add-database": PART,
     **dict.fromkeys(["litebase backup -d music music.db", "litebase backup --all /var/backups/litebase --keep 7"],
                     "Tests/CommandLine/test_transfers.py makes copies"),
     "litebase restore music music.db": "Tests/CommandLine/test_transfers.py restores files, and standard input",

@@ -14,7 +14,7 @@ WORD = re.compile(r"[a-z]+(?:_[a-z0-9]+)+")
 FORMATS = re.compile(r"\b(?:WireEncoding|WireFormats|MessageWriter|MessagePack\w*|JSON(?:Format|Transcoder)|(?:Line|Length)Framing"
                      r"|append(?:MessagePack|JSON)\w*)\b|\.(?:json|messagePack|lines|lengthPrefixed)\b")
 # Words of the protocol that are somebody else's, too.
-OF_OTHERS = {("PostgreSQLServerFacts.swift", "server_version")}
+OF_OTHERS = {("PostgreSQLServerFacts.swift", "server_version"), ("MySQLServers.swift", "read_only"), ("MySQLErrors.swift", "read_only")}
 
 
 def targets():

@@ -60,12 +60,44 @@ struct MySQLTextTests {
         #expect(try MySQLLocation(url: "mysql://localhost:3306/d").socket == nil)
         #expect(try MySQLLocation(url: "mysql://h/d").encryption == .preferred)
         #expect(try MySQLLocation(url: "mysql://h/d?ssl-ca=/x").encryption == .verifyIdentity)
+        #expect(try MySQLLocation(url: "mysql://a,[::1]:3307/d").label == "mysql://a:3306,[::1]:3307/d")
+        #expect(try MySQLLocation(url: "mysql://a,b/d").target == .any)
+        #expect(try MySQLLocation(url: "mysql://a,b/d?target_session_attrs=read-write").target == .readWrite)
+        #expect(try MySQLLocation(url: "mysql://a,b/d?target-session-attrs=prefer-standby").target == .preferStandby)
+    }
+
+    private static let galera = ["wsrep_on": "ON", "wsrep_ready": "ON", "wsrep_local_state": "4", "read_only": "OFF"]
+
+    private static func node(_ changed: [String: String]) -> [String: String] {
+        galera.merging(changed) { _, new in new }
+    }
+
+    @Test(
+        arguments: [
+            ([:], true, false), (["read_only": "OFF"], true, false), (["read_only": "0"], true, false),
+            (["read_only": "ON"], false, true), (["read_only": "NO_LOCK_NO_ADMIN"], false, true),
+            (["wsrep_on": "OFF", "read_only": "OFF"], true, false), (galera, true, false),
+            (node(["wsrep_local_state": "2"]), false, false), (node(["read_only": "ON"]), false, true),
+            (node(["wsrep_reject_queries": "NONE"]), true, false),
+        ] as [([String: String], Bool, Bool)])
+    func rolesOfServers(_ values: [String: String], _ takesWrites: Bool, _ isReadOnly: Bool) {
+        let role = MySQLRole(values)
+        #expect(role.takesWrites == takesWrites && role.isReadOnly == isReadOnly)
+        #expect(MySQLTarget.any.verdict(role) == .wanted)
+        #expect((MySQLTarget.readWrite.verdict(role) == .wanted) == takesWrites)
+        #expect((MySQLTarget.readOnly.verdict(role) == .wanted) == isReadOnly)
+        #expect(MySQLTarget.preferStandby.verdict(role) == (isReadOnly ? .wanted : .acceptable))
+    }
+
+    @Test(arguments: [["wsrep_ready": "OFF"], ["wsrep_reject_queries": "ALL"]], MySQLTarget.allCases)
+    func nodesWithoutTheirClusterAreNotWanted(_ changed: [String: String], _ target: MySQLTarget) {
+        #expect(target.verdict(MySQLRole(Self.node(changed))) == .unwanted)
     }
 
     @Test(arguments: [
         "mysql:", "mysql://u:secret@x@h/d", "mysql://u:secret/x@h/d", "mysql://u:secret?x@h/d", "mysql://u:secret%@h/d",
         "mysql://u:secret%+1@h/d", "mysql://u:secret#@h/d", "mysql://u:secret@h:99999/d", "mysql://u:secret@/d?a=b",
-        "mysql://u:secret@h\n/d",
+        "mysql://u:secret@h\n/d", "mysql://u:secret@a,b/d?target_session_attrs=primary",
     ])
     func locationsThatAreRefused(url: String) {
         let error = #expect(throws: DriverError.self) { try MySQLLocation(url: url) }

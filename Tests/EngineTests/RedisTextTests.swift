@@ -4,6 +4,7 @@ import Testing
 
 @testable import DatabaseContract
 @testable import RedisEngine
+@testable import RemoteDatabases
 
 @Suite("Redis without a server")
 struct RedisTextTests {
@@ -63,6 +64,8 @@ struct RedisTextTests {
         ("redis://", "redis://localhost:6379/0"),
         ("redis://u:p@[::1]/3", "redis://[::1]:6379/3"), ("unix:///s?db=4", "redis+unix:///s?db=4"),
         ("redis+unix://u:p@/s%20t", "redis+unix:///s t?db=0"), ("valkey://h/?db=5", "redis://h:6379/5"),
+        ("redis+sentinel://u:p@a,b:1/my%20name/2?sentinel_password=p", "redis+sentinel://a:26379,b:1/my name/2"),
+        ("valkey+sentinel://[::1]/m?db=3", "redis+sentinel://[::1]:26379/m/3"),
     ])
     func labelsHaveNoSecrets(_ url: String, _ label: String) throws {
         #expect(try RedisLocation(url: url).label == label)
@@ -73,11 +76,33 @@ struct RedisTextTests {
         ("WRONGTYPE Operation", DriverError.Code.databaseError, "42804"), ("NOPERM no", .permissionDenied, "42501"),
         ("ERR unknown command 'x', with args beginning with: 'secret' ", .syntaxError, "42601"),
         ("LOADING it", .busy, "55P03"), ("BUSYGROUP x", .constraintViolation, "23505"), ("", .databaseError, "22000"),
+        ("MOVED 3999 h:6379", .databaseError, "0A000"), ("MOVED", .databaseError, "22000"),
         ("ERR", .databaseError, "22000"), ("lower case", .databaseError, "22000"), ("MINE x", .databaseError, "P0001"),
     ])
     func meaningsOfErrors(_ text: String, _ code: DriverError.Code, _ sqlState: String) {
         let error = RedisErrors.error(text)
-        #expect(error.code == code && error.details.sqlState == sqlState)
+        #expect(error.code == code && error.details.sqlState == sqlState && !RedisErrors.isOfReplica(error))
         #expect(!error.details.message.contains("secret") && !error.details.message.isEmpty)
+    }
+
+    @Test func aReplicaIsKnownByItsWords() {
+        for text in [
+            "READONLY You can't write against a read only replica.",
+            "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
+        ] {
+            let error = RedisErrors.error(text)
+            #expect(RedisErrors.isOfReplica(error))
+            let told = error.ofLostRole(isSession: false)
+            #expect(told.code == .connectFailed && told.details.isRetryable && told.details.sqlState == "25006")
+            #expect(!error.ofLostRole(isSession: true).details.isRetryable)
+            #expect(!error.ofLostRole(isSession: false, isDivisible: true).details.isRetryable)
+        }
+        #expect(!RedisErrors.isOfReplica(RedisErrors.error("UNBLOCKED client unblocked via CLIENT UNBLOCK")))
+    }
+
+    @Test func aRedirectionNamesTheServer() {
+        let error = RedisErrors.error("ASK 12182 10.0.0.2:6379")
+        #expect(error.details.message.contains("slot 12182") && error.details.message.contains("10.0.0.2:6379"))
+        #expect(error.details.detail == "Redis: ASK")
     }
 }

@@ -39,6 +39,17 @@ struct ServerWatchTests {
         #expect(watch.state.isReachable == true && watch.state.lastFailure?.at == Self.at(3))
     }
 
+    @Test func theServerInUseIsTheOneThatWasTakenLast() {
+        var watch = ServerWatch()
+        watch.note(nil, at: Self.at(0))
+        #expect(watch.state.host == nil)
+        watch.note(nil, server: "a:1", at: Self.at(1))
+        watch.note(Self.lost, at: Self.at(2))
+        #expect(watch.state.host == "a:1")
+        watch.note(nil, server: "b:1", at: Self.at(3))
+        #expect(watch.state.host == "b:1")
+    }
+
     @Test func twoLoginsOfAServerAreLostAndBackOnce() {
         var news = ServerNews()
         var second: Int64 = 0

@@ -129,6 +129,8 @@ public struct DatabaseInformation: Hashable, Sendable {
         /// Why the last attempt failed that did, and how long ago.
         public let lastError: String?
         public let lastErrorAge: Duration?
+        /// Of several servers the one to which a connection was made last; `nil` where there is one.
+        public let host: String?
         /// Connections at most, open, in use, and requests that wait for one.
         public let connectionsMax: Int64
         public let connectionsOpen: Int64

@@ -146,6 +146,7 @@ extension DatabaseInformation.ServerState {
         attemptAge = server.attemptMilliseconds.map(Duration.milliseconds)
         lastError = server.lastError
         lastErrorAge = server.lastErrorMilliseconds.map(Duration.milliseconds)
+        host = server.host
         connectionsMax = server.pool?.value ?? 0
         connectionsOpen = server.pool?.open ?? 0
         connectionsUsed = server.pool?.used ?? 0

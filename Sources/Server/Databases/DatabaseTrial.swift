@@ -9,6 +9,8 @@ public struct DatabaseFindings: Sendable {
     /// The name of its engine.
     public var engine: String
     public var serverVersion: String
+    /// Of several servers the one that has answered.
+    public var host: String?
     /// Time until it could be asked, and until it had answered then.
     public var openMicroseconds: Int64
     public var answerMicroseconds: Int64
@@ -99,6 +101,7 @@ public final class DatabaseTrial {
         if let error = run.error { return end(.failure(error)) }
         let findings = DatabaseFindings(
             engine: "\(database.engine.name)", serverVersion: link?.serverVersion ?? "",
+            host: database.serverState?.host,
             openMicroseconds: opened.nanoseconds(since: start) / 1000,
             answerMicroseconds: MonotonicInstant.now.nanoseconds(since: opened) / 1000)
         end(.success(findings))

@@ -50,6 +50,7 @@ extension ListDatabasesReply.Server {
             lastError = failure.error.details.reason
             lastErrorMilliseconds = age(failure.at)
         }
+        host = state.host
         pool = load.map(ListDatabasesReply.Pool.init)
     }
 }

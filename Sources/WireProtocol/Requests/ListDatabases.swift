@@ -49,6 +49,8 @@ public struct ListDatabasesReply: ReplyData {
         public var attemptMilliseconds: Int64?
         public var lastError: String?
         public var lastErrorMilliseconds: Int64?
+        /// Of several servers the one that is in use.
+        public var host: String?
         public var pool: Pool?
 
         public init() {}
@@ -59,6 +61,7 @@ public struct ListDatabasesReply: ReplyData {
             visitor.optional("attempt_ms", &attemptMilliseconds)
             visitor.optional("last_error", &lastError)
             visitor.optional("last_error_ms", &lastErrorMilliseconds)
+            visitor.optional("host", &host)
             visitor.optional("pool", &pool)
         }
     }

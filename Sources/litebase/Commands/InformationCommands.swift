@@ -32,11 +32,12 @@ struct DatabasesCommand: ParsableCommand {
         try StandardOutput().write(columns, rows, options)
     }
 
-    private static let serverColumns = ["reachable", "since_ms", "pool", "last_error", "last_error_ms"]
+    private static let serverColumns = ["reachable", "since_ms", "host", "pool", "last_error", "last_error_ms"]
 
     private static func cells(of server: DatabaseInformation.ServerState?) -> [Value] {
         [
             server?.isReachable.map { .bool($0) } ?? .null, ServerText.milliseconds(server?.age),
+            server?.host.map { .text($0) } ?? .null,
             server.map { .text("\($0.connectionsUsed)/\($0.connectionsMax)") } ?? .null,
             server?.lastError.map { .text($0) } ?? .null, ServerText.milliseconds(server?.lastErrorAge),
         ]

@@ -3,7 +3,7 @@
 import LiteBaseClient
 
 enum ServerText {
-    /// For a person: `reachable for 3 h 2 min, pool 2/10`, `cannot be reached for 12 s: …`.
+    /// For a person: `reachable for 3 h 2 min, pool 2/10`, `reachable at b:3306 for …`, `cannot be reached for 12 s: …`.
     static func line(_ state: DatabaseInformation.ServerState) -> String {
         let pool =
             "pool \(state.connectionsUsed)/\(state.connectionsMax)"
@@ -12,8 +12,11 @@ enum ServerText {
         switch state.isReachable {
         case nil: return "not tried yet, \(pool)"
         case true?:
-            guard let error = state.lastError, let since = state.lastErrorAge else { return "reachable\(age), \(pool)" }
-            return "reachable\(age), \(pool); last error \(DurationText.human(since)) ago: \(error)"
+            let place = state.host.map { " at \($0)" } ?? ""
+            guard let error = state.lastError, let since = state.lastErrorAge else {
+                return "reachable\(place)\(age), \(pool)"
+            }
+            return "reachable\(place)\(age), \(pool); last error \(DurationText.human(since)) ago: \(error)"
         case false?: return "cannot be reached\(age), \(pool): \(state.lastError ?? "")"
         }
     }
@@ -32,6 +35,7 @@ enum ServerText {
             ("attempt_ms", .value(milliseconds(state.attemptAge))),
             ("last_error", .value(state.lastError.map { .text($0) } ?? .null)),
             ("last_error_ms", .value(milliseconds(state.lastErrorAge))),
+            ("host", .value(state.host.map { .text($0) } ?? .null)),
             (
                 "pool",
                 .map([
