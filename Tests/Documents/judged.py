@@ -155,7 +155,7 @@ CLIENT_NODE = [
     LeftOut(begins="$ npm install", reason="it names a place of the reader's; clients/node/tests/test_node.py compiles there, and links it"),
     *map(node, ["import {", "connected to", 'await db.query("CREATE', "[\n  { name", 'await db.query("INSERT', "Tromsø", "let total", "1090484",
                 "await db.transaction", "const session", "const results", "[ 2, 1 ]", "const endless", "stopped, in", "try {",
-                "constraint_violation", "for await (const column", "name TEXT 1", "const changes", "[ 'city' ]", "const cache", "sport.ski says", "const { spawn }", "0 name,people", "const { spawn }", "1 row", "console.log((await db.health", "healthy true"]),
+                "constraint_violation", "for await (const column", "name TEXT 1", "const changes", "[ 'city' ]", "const cache", "sport.ski says", "const { spawn }", "0 name,people", "const { spawn }", "backup 0", "const { spawn }", "1 row", "console.log((await db.health", "healthy true"]),
 ]
 
 

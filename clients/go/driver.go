@@ -285,6 +285,10 @@ func (t tx) Commit() error {
 		}
 	}
 	_, err := t.conn.exec(context.Background(), "COMMIT", nil)
+	if err != nil && t.conn.failure == nil {
+		// For database/sql it is over; open, it would keep its locks while the connection waits in the pool.
+		_ = t.Rollback()
+	}
 	return err
 }
 

@@ -156,6 +156,26 @@ func TestTransactions(t *testing.T) {
 	}
 }
 
+// TestACommitThatFails leaves no transaction open, in which the connection would wait in its pool, and others for its locks.
+func TestACommitThatFails(t *testing.T) {
+	daemon := startDaemon(t)
+	db, other := daemon.open(t), daemon.open(t, func(options *Options) { options.Timeout = 2 * time.Second })
+	run(t, db, "CREATE TABLE t(a INTEGER PRIMARY KEY)", "CREATE TABLE u(b REFERENCES t(a) DEFERRABLE INITIALLY DEFERRED)")
+	tx, err := db.Begin()
+	must(t, err)
+	_, err = tx.Exec("INSERT INTO u VALUES (7)")
+	must(t, err)
+	if err := tx.Commit(); !errors.Is(err, ErrConstraint) {
+		t.Fatal(err)
+	}
+	run(t, other, "INSERT INTO t VALUES (1)")
+	var rows int
+	must(t, db.QueryRow("SELECT count(*) FROM u").Scan(&rows))
+	if rows != 0 {
+		t.Error(rows)
+	}
+}
+
 func TestContextsStopStatementsInTheDaemon(t *testing.T) {
 	db := startDaemon(t).open(t)
 	db.SetMaxOpenConns(1)

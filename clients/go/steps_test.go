@@ -159,7 +159,7 @@ func TestStepsOfAConnectionThatEndsAtAnyByte(t *testing.T) {
 	number, unknown := 0, 0
 	for _, toDaemon := range []bool{true, false} {
 		bytes, isWhole := int64(1), false
-		for ; !isWhole; bytes += map[bool]int64{true: 7, false: 23}[toDaemon] {
+		for ; !isWhole; bytes += map[bool]int64{true: 13, false: 37}[toDaemon] {
 			number++
 			path, end := cutFirst(t, daemon.socket, toDaemon, bytes)
 			db := sql.OpenDB(Connector{Options{Socket: path}})
@@ -201,9 +201,9 @@ func TestStepsWithContextsThatEndAtAnyMoment(t *testing.T) {
 	run(t, db, "SELECT 1")
 	before := runtime.NumGoroutine()
 	done, ended := 0, 0
-	for number := 1; number <= 200 || done < 10 || ended < 10; number++ {
+	for number := 1; number <= 100 || done < 10 || ended < 10; number++ {
 		// As long as the steps take, about, whatever the machine is busy with.
-		limit := time.Duration(rand.Intn(2_000)) * time.Microsecond * time.Duration(1+number%8*(number/200+1))
+		limit := time.Duration(rand.Intn(2_000)) * time.Microsecond * time.Duration(1+number%8*(number/100+1))
 		ctx, cancel := context.WithTimeout(context.Background(), limit)
 		told := steps(ctx, db, number)
 		cancel()

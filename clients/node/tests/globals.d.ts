@@ -16,7 +16,7 @@ declare module "node:child_process" {
     readonly pid?: number;
     readonly stdin: { end(content: string): void } | null;
   }
-  export function spawn(program: string, args: string[], options: { stdio: (string | number)[] }): Child;
+  export function spawn(program: string, args: string[], options: { stdio: "ignore" | (string | number)[] }): Child;
 }
 declare module "node:events" {
   export function once(emitter: object, event: string): Promise<any[]>;

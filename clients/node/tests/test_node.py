@@ -112,7 +112,7 @@ def programs(tmp_path_factory):
 
 
 @pytest.mark.parametrize("language", ["javascript", "typescript"])
-def test_the_guide(programs, language):
+def test_the_guide(programs, language, tmp_path):
     path = f"{pathlib.Path(LITEBASE).parent}:{os.environ['PATH']}"
     name = "guide"
     if language == "javascript":
@@ -121,7 +121,7 @@ def test_the_guide(programs, language):
     cache = Redis()
     daemon = Daemon(databases={"cache": cache.url()})
     try:
-        output = run("node", f"{name}.mjs", directory=programs, LITEBASE_SOCKET=daemon.socket_path, PATH=path)
+        output = run("node", programs / f"{name}.mjs", directory=tmp_path, LITEBASE_SOCKET=daemon.socket_path, PATH=path)
     finally:
         daemon.discard()
         cache.discard()
@@ -130,4 +130,4 @@ def test_the_guide(programs, language):
 
 @pytest.mark.parametrize("name", ["package", "repository"])
 def test_a_readme(name, programs, daemon):
-    assert "Oslo 717710" in run("node", f"{name}.mjs", directory=programs, LITEBASE_SOCKET=daemon.socket_path)
+    assert "Oslo 717710" in run("node", programs / f"{name}.mjs", directory=tmp_path, LITEBASE_SOCKET=daemon.socket_path)

@@ -412,7 +412,7 @@ def test_tasks_wait_with_a_time_limit(run):
             assert (await changes.wait(30)).relations == ("street",)
             task = asyncio.create_task(changes.wait(30))
             await asyncio.sleep(0.01)
-        with pytest.raises(litebase.Error):
+        with pytest.raises(litebase.InterfaceError):
             await task
 
     run(body)

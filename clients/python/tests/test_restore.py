@@ -174,7 +174,7 @@ def test_a_connection_that_ends_at_any_byte(db, own_daemon, copy, tmp_path):
         db.restore(saved)
         return True
 
-    through(tmp_path, own_daemon, 53, work)
+    through(tmp_path, own_daemon, 97, work)
     assert {name for name, begun in outcomes if begun} == {"OutcomeUnknown"}
 
 

@@ -138,3 +138,12 @@ def test_who_waits_for_a_lock_learns_who_has_it(connect, table):
     first.rollback()
     second.rollback()
     second.execute("INSERT INTO t VALUES (2, 'x')")
+
+
+def test_a_block_whose_commit_fails_leaves_no_transaction(connect, table):
+    connection = connect(url=table, autocommit=True)
+    connection.execute("CREATE TABLE u(b REFERENCES t(a) DEFERRABLE INITIALLY DEFERRED)")
+    with pytest.raises(litebase.IntegrityError), connection.transaction():
+        connection.execute("INSERT INTO u VALUES (7)")
+    assert not connection.in_transaction
+    assert connection.execute("SELECT count(*) FROM u").fetchone() == (0,)

@@ -313,14 +313,15 @@ class Connection(ConnectionState):
         session = self._session
         nested = self.in_transaction
         name = f"litebase_{session.link.new_id()}"
-        self._run(session.query(f"SAVEPOINT {name}" if nested else session.begin_statement))
         try:
+            self._run(session.query(f"SAVEPOINT {name}" if nested else session.begin_statement))
             yield self
+            self._run(session.query(f"RELEASE SAVEPOINT {name}") if nested else session.end("COMMIT"))
         except BaseException:
+            # Also where its own statements were interrupted, or a COMMIT has failed and left it open.
             with contextlib.suppress(_errors.Error):
-                self._run(session._undo(f"ROLLBACK TO SAVEPOINT {name}" if nested else "ROLLBACK"))
+                self._run(session.leave_transaction(name if nested else None))
             raise
-        self._run(session.query(f"RELEASE SAVEPOINT {name}") if nested else session.end("COMMIT"))
 
     def catalog(self, level: str = "relations", **options: Unpack[_catalog.CatalogOptions]) -> Cursor:
         """Tells what is in the database: a cursor whose rows are dictionaries, or what the connection's `row_factory` makes.

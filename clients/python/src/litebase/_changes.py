@@ -12,7 +12,7 @@ import types
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Optional, Union
 
-from ._errors import Error, InternalError, NotSupportedError
+from ._errors import Error, InterfaceError, InternalError, NotSupportedError
 from ._link import Steps, Until
 from ._session import Session
 
@@ -241,8 +241,12 @@ class Changes:
         """
         try:
             return self._connection._run(self._subscription.next_until(time.monotonic() + timeout))
-        except BaseException:
+        except BaseException as error:
+            # Whatever the socket said of its end, where it was closed.
+            was_closed = self._connection._is_closed
             self.close()
+            if was_closed and isinstance(error, Error):
+                raise InterfaceError("The changes were closed.") from None
             raise
 
     def close(self) -> None:
@@ -310,7 +314,10 @@ class AsyncChanges:
         try:
             return await self._connection._run(self._subscription.next_until(time.monotonic() + timeout))
         except Error:
+            was_closed = self._connection._is_closed
             self._abort()
+            if was_closed:
+                raise InterfaceError("The changes were closed.") from None
             raise
 
     async def close(self) -> None:

@@ -227,7 +227,10 @@ class Session:
             yield from self._discard(self.in_flight)
         if self._must_roll_back:
             self._must_roll_back = False
+            # Who interrupts this, leaves it to the next one.
+            self._is_in_own_transaction = True
             yield from self._undo("ROLLBACK")
+            self._is_in_own_transaction = False
 
     @property
     def _is_settled(self) -> bool:
@@ -553,6 +556,18 @@ class Session:
                 yield from self.query(sql)
             except Error:
                 self.link.check()
+
+    def leave_transaction(self, savepoint: Optional[str]) -> Steps[None]:
+        """Takes back what was done since a savepoint, or since the beginning. What was interrupted is waited for first."""
+        if savepoint is None:
+            # At once: where these steps are not done, whoever comes next does it.
+            self._must_roll_back = True
+            return self.settle()
+        return self._undo_to(savepoint)
+
+    def _undo_to(self, savepoint: str) -> Steps[None]:
+        yield from self.settle()
+        yield from self._undo(f"ROLLBACK TO SAVEPOINT {savepoint}")
 
     def _send_pieces(self, *pieces: Union[bytes, Iterator[bytes], None]) -> Steps[tuple[int, Optional[int]]]:
         affected, last_id = 0, None

@@ -271,14 +271,15 @@ class AsyncConnection(ConnectionState):
         session = self._session
         nested = self.in_transaction
         name = f"litebase_{session.link.new_id()}"
-        await self._run(session.query(f"SAVEPOINT {name}" if nested else session.begin_statement))
         try:
+            await self._run(session.query(f"SAVEPOINT {name}" if nested else session.begin_statement))
             yield self
+            await self._run(session.query(f"RELEASE SAVEPOINT {name}") if nested else session.end("COMMIT"))
         except BaseException:
+            # Also where its own statements were interrupted, or a COMMIT has failed and left it open.
             with contextlib.suppress(_errors.Error):
-                await self._run(session._undo(f"ROLLBACK TO SAVEPOINT {name}" if nested else "ROLLBACK"))
+                await self._run(session.leave_transaction(name if nested else None))
             raise
-        await self._run(session.query(f"RELEASE SAVEPOINT {name}") if nested else session.end("COMMIT"))
 
     async def catalog(self, level: str = "relations", **options: Unpack[_catalog.CatalogOptions]) -> AsyncCursor:
         """Tells what is in the database: a cursor, as `catalog` of the blocking connection, whose parameters these are."""

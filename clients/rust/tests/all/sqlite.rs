@@ -384,3 +384,17 @@ fn a_lost_connection_stays_lost_until_reconnect() {
     wait_until("the connection is lost", || db.execute("SELECT 1", ()).is_err());
     assert!(matches!(db.reconnect(), Err(Error::ConnectionLost(_))) && db.is_lost());
 }
+
+/// It is rolled back, and keeps no locks from others.
+#[test]
+fn a_commit_that_fails_leaves_no_transaction() {
+    let daemon = Daemon::start();
+    let (mut db, mut other) = (daemon.connect(), daemon.options().timeout(Duration::from_secs(5)).connect().unwrap());
+    db.execute("CREATE TABLE t(a INTEGER PRIMARY KEY)", ()).unwrap();
+    db.execute("CREATE TABLE u(b REFERENCES t(a) DEFERRABLE INITIALLY DEFERRED)", ()).unwrap();
+    let done = db.in_transaction(|transaction| transaction.execute("INSERT INTO u VALUES (7)", ()).map(drop));
+    assert!(matches!(done, Err(Error::Constraint(_))), "{done:?}");
+    other.execute("INSERT INTO t VALUES (1)", ()).unwrap();
+    assert_eq!(db.transaction_state().unwrap(), TransactionState::None);
+    assert_eq!(db.query_one::<(i64,)>("SELECT count(*) FROM u", ()).unwrap().0, 0);
+}
