@@ -162,10 +162,14 @@ let package = Package(
         .target(
             name: "LiteBaseClient", dependencies: ["WireProtocol", "LinuxSystem", "ByteBuffers"],
             exclude: ["DESIGN.md"], swiftSettings: strict),
+        // Definitions of SQLite in the words of PostgreSQL, for a database that outgrows one machine.
+        .target(
+            name: "SchemaTranslation", dependencies: ["SQLText"], exclude: ["DESIGN.md"], swiftSettings: lean),
         .executableTarget(
             name: "litebase",
             dependencies: [
-                "LiteBaseClient", "WireProtocol", "SQLText", "LinuxSystem", "ByteBuffers", "CEditLine",
+                "LiteBaseClient", "WireProtocol", "SQLText", "SchemaTranslation", "LinuxSystem", "ByteBuffers",
+                "CEditLine",
                 "CHistoryStore", "CSpreadsheet", argumentParser,
             ], exclude: ["DESIGN.md"], swiftSettings: lean),
 
@@ -180,6 +184,7 @@ let package = Package(
             name: "ArrowStreamTests", dependencies: ["ArrowStream", "ByteBuffers", "LiteBaseTesting"],
             swiftSettings: strict),
         .testTarget(name: "SQLTextTests", dependencies: ["SQLText", "LiteBaseTesting"], swiftSettings: strict),
+        .testTarget(name: "SchemaTranslationTests", dependencies: ["SchemaTranslation"], swiftSettings: strict),
         .testTarget(
             name: "CompletionTests", dependencies: ["Completion", "LiteBaseTesting"], exclude: ["Cases"],
             swiftSettings: strict),

@@ -12,7 +12,7 @@ import Testing
         #filePath.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 } + "/Snapshots"
 
     static let names = [
-        "litebase", "ping", "query", "export", "import", "copy", "backup", "restore", "shell", "run", "history",
+        "litebase", "ping", "query", "export", "import", "copy", "move", "backup", "restore", "shell", "run", "history",
         "databases",
         "catalog", "status",
         "watch", "reload",
@@ -25,6 +25,7 @@ import Testing
         case "ping": LiteBaseCommand.helpMessage(for: PingCommand.self, columns: columns)
         case "query": LiteBaseCommand.helpMessage(for: QueryCommand.self, columns: columns)
         case "copy": LiteBaseCommand.helpMessage(for: CopyCommand.self, columns: columns)
+        case "move": LiteBaseCommand.helpMessage(for: MoveCommand.self, columns: columns)
         case "import": LiteBaseCommand.helpMessage(for: ImportCommand.self, columns: columns)
         case "export": LiteBaseCommand.helpMessage(for: ExportCommand.self, columns: columns)
         case "backup": LiteBaseCommand.helpMessage(for: BackupCommand.self, columns: columns)

@@ -193,6 +193,15 @@ DATABASES = [
     Elsewhere(begins="ACL SETUSER reader", test="Tests/Documents/test_statements.py::test_the_reader_of_redis"),
 ]
 
+SCALING = [
+    Elsewhere(begins="$ sudo litebase config add-database shop_new", test="Tests/CommandLine/test_move.py::make_place"),
+    Elsewhere(begins="$ litebase move shop shop_new --plan", test="Tests/CommandLine/test_move.py::test_a_plan_changes_nothing"),
+    Elsewhere(begins="$ sudo litebase move shop shop_new", test="Tests/CommandLine/test_move.py::test_a_program_that_writes_meanwhile_loses_nothing"),
+    Elsewhere(begins="$ cd /etc/litebase", test="Tests/CommandLine/test_move.py::test_back_again"),
+    Elsewhere(begins="$ litebase query -d shop", test="Tests/CommandLine/test_move.py::test_back_again"),
+    Configuration(begins="[databases.shop]"),
+]
+
 SHOP = [
     Commands(begins="$ ./shop.py load", varies=("seconds",)),
     OnMachine(begins="$ cat /etc/litebase/litebase.toml.d/shop.toml", types={"litebase shell -d shop": (Typed(".quit\n"),)}),
@@ -249,6 +258,11 @@ HELP = {
     "litebase copy --help": [Commands(begins="litebase copy", left_out={
         line: "Tests/CommandLine/test_transfers.py copies tables" for line in (
             "litebase copy geo/city archive --create --dry-run", "litebase copy geo/city archive/city_2026 --create --atomic")})],
+    "litebase move --help": [Commands(begins="sudo litebase config", left_out={
+        **dict.fromkeys(['sudo litebase config add-database shop_new \\\n    "postgresql://litebase@db.example.org/shop" --ask-password --reload'],
+                        "docs/databases.md has the like"),
+        **dict.fromkeys(["litebase move shop shop_new --plan", "sudo litebase move shop shop_new --accept trigger --switch"],
+                        "Tests/CommandLine/test_move.py moves databases")})],
     "litebase backup --help": [Commands(begins="litebase backup", left_out={
         "litebase backup --all /var/backups/litebase --keep 14": "Tests/CommandLine/test_transfers.py copies all, elsewhere"})],
     "litebase restore --help": [Commands(begins="litebase restore", left_out={

@@ -20,6 +20,7 @@ JUDGED = {
     "docs/examples/shop/README.md": judged.SHOP,
     "docs/operations.md": judged.OPERATIONS,
     "docs/protocol.md": judged.PROTOCOL,
+    "docs/scaling.md": judged.SCALING,
     "docs/troubleshooting.md": judged.TROUBLESHOOTING,
     "docs/upgrading.md": judged.UPGRADING,
     "docs/man/litebase.1": judged.LITEBASE_1,

@@ -62,7 +62,8 @@ LEFT_OUT = {
     "litebase restore music music.db": "Tests/CommandLine/test_transfers.py restores files, and standard input",
     **dict.fromkeys(["systemctl enable --now litebase-backup.timer", "systemctl list-timers litebase-backup.timer"],
                     "the units are examples, which have to be installed first"),
-    "litebase export": PART, "litebase import": PART, "litebase copy": PART, "litebase watch": PART,
+    "litebase export": PART, "litebase import": PART, "litebase copy": PART, "litebase move": PART, "litebase watch": PART,
+    "litebase backup": PART, "litebase catalog": PART,
     "litebase watch shop --channel changes": "Tests/CommandLine/test_watch.py has it run, and it does not end by itself", "pg_dump -Fc": PART, "mariadb-dump --single-transaction": PART,
     "sudo systemctl edit litebase.service": PART, "sqlite3 -json": PART, "systemd-analyze verify": PART,
 }

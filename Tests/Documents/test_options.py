@@ -8,7 +8,7 @@ import pytest
 import examples
 from daemon import LITEBASE, LITEBASED
 
-COMMANDS = ["ping", "query", "export", "import", "copy", "backup", "restore", "shell", "run", "history", "databases", "catalog", "status", "watch", "reload", "top", "cancel", "bench", "completions",
+COMMANDS = ["ping", "query", "export", "import", "copy", "move", "backup", "restore", "shell", "run", "history", "databases", "catalog", "status", "watch", "reload", "top", "cancel", "bench", "completions",
             "config list", "config show", "config test", "config add-database", "config remove-database", "config check"]
 PROGRAMS = ["litebase", "litebased"]
 OPTION = r"(?<![\w-])--?[a-zA-Z][\w-]*"

@@ -158,6 +158,39 @@ private final class LaneEnd {
         #expect(isBrought && !isBroughtTwice)
     }
 
+    /// Whoever reads a pipe waits for its end, and the client has kept a copy for the case that the daemon is replaced.
+    @Test func whatWasPassedIsClosedWithTheAnswer() throws {
+        let client = try blockingClient(transport: .sharedMemory) { server in
+            guard let hello = server.receive(), let lane = try? LaneEnd(server, hello.id) else { return }
+            while let request = lane.receive() {
+                switch request.type {
+                case "hello":
+                    lane.send(
+                        ServerEnd.frame(
+                            request.id, "hello_response",
+                            [("version", .value("9")), ("protocol", .value(1)), ("descriptors", .value(true))]))
+                case "export":
+                    // The descriptor that comes with these is dropped.
+                    _ = server.receiveBytes()
+                    lane.send(
+                        ServerEnd.frame(
+                            request.id, "export_response",
+                            [("bytes", .value(0)), ("row_count", .value(0)), ("more", .value(false))]))
+                default: lane.send(Self.answer(request))
+                }
+            }
+        }
+        #expect(try client.ping().pid == 42)
+        #expect(client.usesSharedMemory)
+        var ends: [Int32] = [-1, -1]
+        #expect(pipe(&ends) == 0)
+        #expect(try client.export("SELECT 1", to: ends[1]).rowCount == 0)
+        close(ends[1])
+        var entry = pollfd(fd: ends[0], events: Int16(POLLIN), revents: 0)
+        #expect(poll(&entry, 1, 10_000) == 1 && entry.revents & Int16(POLLHUP) != 0, "the pipe has ended")
+        close(ends[0])
+    }
+
     @Test(arguments: [[0], [7], [2, 0xff, 0xff, 0xff, 0xff]] as [[UInt8]])
     func whatIsNoSignalEndsTheConnection(_ bytes: [UInt8]) throws {
         let client = try blockingClient(transport: .sharedMemory) { server in

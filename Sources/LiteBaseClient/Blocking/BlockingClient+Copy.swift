@@ -19,6 +19,13 @@ extension BlockingClient {
     public func copyRows(
         _ sql: String, from source: String?, to target: BlockingClient, into relation: String, options: ImportOptions
     ) throws(ClientError) -> ImportResult {
+        try copyRows(sql, from: .database(source), to: target, .database(options.database), into: relation, options)
+    }
+
+    func copyRows(
+        _ sql: String, from source: Target, to target: BlockingClient, _ place: Target, into relation: String,
+        _ options: ImportOptions
+    ) throws(ClientError) -> ImportResult {
         precondition(target !== self, "each end of a copy needs a connection of its own")
         try offerDescriptors()
         try target.offerDescriptors()
@@ -32,14 +39,13 @@ extension BlockingClient {
         let writer = OwnedDescriptor(ends.writer)
         var wanted = ExportRequest.Options()
         wanted.format = .jsonl
-        let exporting = try start(.export(sql: sql, .none, .database(source), wanted), passing: writer.number)
+        let exporting = try start(.export(sql: sql, .none, source, wanted), passing: writer.number)
         var options = options
         options.format = .jsonl
         let importing: Int64
         do throws(ClientError) {
             importing = try target.start(
-                .importRows(
-                    relation: relation, .database(options.database), options.wireOptions(tellsProgress: false)),
+                .importRows(relation: relation, place, options.wireOptions(tellsProgress: false)),
                 passing: reader.number)
         } catch {
             abandon(exporting)
@@ -48,7 +54,10 @@ extension BlockingClient {
         // Only the daemon has the reading end from now on. The writing end is kept until all rows are known to be in the pipe:
         // its end says that nothing is missing.
         reader.close()
-        let failure = failure(of: exporting)
+        let failure = failure(of: exporting) {
+            // Through shared memory, a copy of the reading end stays here until then, and the export would wait for a reader.
+            if target.hasEvent(importing, until: .now) { target.forgetPassed(with: importing) }
+        }
         if let failure, !failure.isLostReader { target.abandon(importing) }
         writer.close()
         if let failure, !failure.isLostReader { throw failure }
@@ -57,10 +66,11 @@ extension BlockingClient {
         return result
     }
 
-    /// Waits for the end of an export.
-    private func failure(of id: Int64) -> ClientError? {
+    /// Waits for the end of an export, and calls `body` now and then.
+    private func failure(of id: Int64, _ body: () -> Void) -> ClientError? {
         do throws(ClientError) {
             while true {
+                while !hasEvent(id, until: .now.advanced(byMilliseconds: 100)) { body() }
                 switch try next(id, until: nil) {
                 case .rows, .resultEnd, .progress, .change: break
                 case .finished: return nil
@@ -70,6 +80,23 @@ extension BlockingClient {
         } catch {
             return error
         }
+    }
+}
+
+extension BlockingSession {
+    /// See `BlockingClient.copyRows`: the rows are what this session sees, and part of the other one's transaction.
+    /// - Parameters:
+    ///   - sql: the statement.
+    ///   - target: a session of another client.
+    ///   - relation: the table.
+    ///   - options: what becomes of the rows; `options.database` has no meaning here.
+    /// - Returns: what was done.
+    /// - Throws: `ClientError` of the side that has failed.
+    public func copyRows(
+        _ sql: String, to target: BlockingSession, into relation: String, options: ImportOptions
+    ) throws(ClientError) -> ImportResult {
+        try client.copyRows(
+            sql, from: try self.target(), to: target.client, try target.target(), into: relation, options)
     }
 }
 

@@ -66,6 +66,19 @@ extension BlockingClient {
         return StatementSummary(try collect(id, until: deadline) { _ in }.data)
     }
 
+    func execute(
+        _ sql: String, _ target: Target, each interval: Duration, _ body: () throws(ClientError) -> Void
+    ) throws(ClientError) -> StatementSummary {
+        let id = try start(.query(sql: sql, .none, target, QueryOptions(), isPaged: false), until: .after(timeout))
+        while !hasEvent(id, until: .now.advanced(byMilliseconds: max(1, interval.milliseconds))) {
+            do throws(ClientError) { try body() } catch {
+                abandon(id)
+                throw error
+            }
+        }
+        return StatementSummary(try collect(id, until: nil) { _ in }.data)
+    }
+
     func batch(
         _ statements: [BatchStatement], isAtomic: Bool, _ target: Target
     ) throws(ClientError) -> [BatchResult] {

@@ -16,6 +16,8 @@ public final class BlockingClient {
     var input = ByteBuffer()
     var output = ByteBuffer()
     var router = ReplyRouter()
+    /// The latest request with which a descriptor was passed, until it is answered.
+    private var passingID: Int64?
     /// Set once the connection is of no further use.
     private(set) var failure: ClientError?
     var introduction = Introduction()
@@ -174,6 +176,7 @@ extension BlockingClient {
                 try flush(until: deadline)
                 if !output.isEmpty { fail(.timedOut) }
                 if let failure { throw failure }
+                passingID = id
                 return id
             case .wouldBlock:
                 let ready = channel.wait([.readable, .writable], -1, until: deadline).first
@@ -196,6 +199,7 @@ extension BlockingClient {
         while true {
             if let event = router.take(id) {
                 sendDueFetch(id)
+                if event.isLast { forgetPassed(with: id) }
                 return event
             }
             if router.isFull {
@@ -217,6 +221,26 @@ extension BlockingClient {
                 throw .timedOut
             }
         }
+    }
+
+    /// A request was answered: what was passed with it is closed here.
+    func forgetPassed(with id: Int64) {
+        guard id == passingID else { return }
+        passingID = nil
+        channel.forgetPassed()
+    }
+
+    /// Waits for an event of a request, which stays its next one.
+    /// - Returns: false if there is none by then.
+    func hasEvent(_ id: Int64, until deadline: MonotonicInstant) -> Bool {
+        while router.peek(id) == nil, failure == nil, !router.isFull {
+            let wanted: Polling.Readiness = output.isEmpty ? .readable : [.readable, .writable]
+            let (ready, isCancelled) = channel.wait(wanted, cancellationDescriptor ?? -1, until: deadline)
+            if isCancelled { cancel(id) }
+            if ready.contains(.writable) { try? flush(until: .now) }
+            if ready.contains(.readable) { receive() } else if .now >= deadline { return false }
+        }
+        return true
     }
 
     /// Whether `cancellationDescriptor` says so. It stays so for the next wait, which cancels by it.

@@ -48,6 +48,21 @@ public final class BlockingSession {
         try client.execute(sql, parameters, try target(), options)
     }
 
+    /// Runs a statement that may take long, while something else must not lie idle: such as the session of another client, whose
+    /// transaction would be rolled back.
+    /// - Parameters:
+    ///   - sql: the statement.
+    ///   - interval: how often `body` is called before the statement has ended.
+    ///   - body: it must not use this client.
+    /// - Returns: the effects of the statement.
+    /// - Throws: the error of the statement; that of `body`, which cancels the statement.
+    @discardableResult
+    public func execute(
+        _ sql: String, each interval: Duration, _ body: () throws(ClientError) -> Void
+    ) throws(ClientError) -> StatementSummary {
+        try client.execute(sql, try target(), each: interval, body)
+    }
+
     /// See `BlockingClient.stream`.
     public func stream(
         _ sql: String, _ parameters: Parameters = .none, options: QueryOptions = QueryOptions()

@@ -86,6 +86,9 @@ extension Channel {
         return outcome
     }
 
+    /// The request of the descriptor that was passed is answered: nothing of it has to be sent again.
+    func forgetPassed() { lane?.forgetPassed() }
+
     private func ring() { LaneSignal.ring.withBytes { _ = SystemCalls.send(socket, $0) } }
 
     /// What was to be sent before anything else.

@@ -77,6 +77,9 @@ final class Lane {
         sent = passed
         passed = nil
     }
+
+    /// The request was answered. An end of a pipe that stays open here would be one that others wait for.
+    func forgetPassed() { sent = nil }
 }
 
 /// A descriptor that was sent beside a lane, until it is known that the daemon has its request.

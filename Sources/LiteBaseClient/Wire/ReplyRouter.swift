@@ -19,6 +19,14 @@ enum ReplyEvent: Sendable {
     case finished(FinishedReply)
     /// The terminal frame of failure, or the end of the connection.
     case failed(ClientError)
+
+    /// Whether nothing more comes of its request.
+    var isLast: Bool {
+        switch self {
+        case .rows, .resultEnd, .progress, .change: false
+        case .finished, .failed: true
+        }
+    }
 }
 
 /// The terminal frame.

@@ -89,7 +89,7 @@ struct AddDatabaseCommand: ParsableCommand {
         try checkIsFree(place)
         let entry = entry(place)
         let configuration = try ConfigurationPreview(place, name: "\(name).toml", text: entry.text).check()
-        try checkHasNoSecret(configuration)
+        try Self.checkHasNoSecret(location, configuration)
         let output = StandardOutput()
         if mustAskPassword {
             let secret = try PasswordPrompt.read("Password of database \(name): ")
@@ -156,7 +156,7 @@ struct AddDatabaseCommand: ParsableCommand {
     }
 
     /// The daemon's program hides secrets, so its output differs from the input if there is one.
-    private func checkHasNoSecret(_ configuration: String) throws(InputError) {
+    static func checkHasNoSecret(_ location: String, _ configuration: String) throws(InputError) {
         let shown = "url = \(DatabaseEntry.quote(location))"
         if configuration.split(separator: "\n").contains(where: { $0 == shown }) { return }
         throw InputError(

@@ -38,17 +38,21 @@ struct ReloadOptions: ParsableArguments {
 
     /// Before any change: the daemon that would reload must be one that reads these files.
     func check(_ place: ConfigurationPlace) throws(InputError) {
-        guard mustReload, leadsToSystem(place) else { return }
+        if mustReload { try Self.check(place, connection) }
+    }
+
+    static func check(_ place: ConfigurationPlace, _ connection: ConnectionOptions) throws(InputError) {
+        guard leadsToSystem(place, connection) else { return }
         throw InputError(
             message: "nothing was changed: no daemon of your own runs, and the system's does not read your files. "
-                + "For the system's, use sudo; " + Self.ownDaemon,
+                + "For the system's, use sudo; " + ownDaemon,
             status: ExitStatus.unavailable)
     }
 
     private static let ownDaemon = "for one of your own: systemctl --user enable --now litebase.socket"
 
     /// Whether a user without a daemon of their own would reach the system's.
-    private func leadsToSystem(_ place: ConfigurationPlace) -> Bool {
+    private static func leadsToSystem(_ place: ConfigurationPlace, _ connection: ConnectionOptions) -> Bool {
         guard place.isUsersOwn, connection.socket == nil, connection.port == nil,
             Process.environment("LITEBASE_SOCKET") == nil
         else { return false }
@@ -59,7 +63,7 @@ struct ReloadOptions: ParsableArguments {
     /// - Returns: lines for the user: what happened, or what remains to be done.
     func lines(_ place: ConfigurationPlace) throws -> [String] {
         guard mustReload else {
-            if leadsToSystem(place) {
+            if Self.leadsToSystem(place, connection) {
                 return ["The system's daemon does not read this file: for that one, use sudo; \(Self.ownDaemon)"]
             }
             return ["Next: \(place.isSystem ? "systemctl reload litebase" : "litebase reload")"]

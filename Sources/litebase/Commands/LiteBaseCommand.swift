@@ -24,6 +24,7 @@ struct LiteBaseCommand: ParsableCommand {
         version: "litebase \(Product.version)",
         subcommands: [
             PingCommand.self, QueryCommand.self, ExportCommand.self, ImportCommand.self, CopyCommand.self,
+            MoveCommand.self,
             BackupCommand.self, RestoreCommand.self, ShellCommand.self,
             RunCommand.self, HistoryCommand.self,
             DatabasesCommand.self, CatalogCommand.self,

@@ -6,6 +6,8 @@ struct DatabaseEntry {
     enum Value {
         case string(String)
         case strings([String])
+        /// As TOML writes it.
+        case literal(String)
     }
 
     let name: String
@@ -20,9 +22,29 @@ struct DatabaseEntry {
             switch value {
             case .string(let string): text += "\(key) = \(Self.quote(string))\n"
             case .strings(let strings): text += "\(key) = [\(strings.map(Self.quote).joined(separator: ", "))]\n"
+            case .literal(let literal): text += "\(key) = \(literal)\n"
             }
         }
         return text
+    }
+
+    /// Reads what a command has written, and perhaps somebody has changed since.
+    /// - Returns: its keys; `nil` if it is of another form than `text`.
+    static func keys(of text: String) -> [(name: String, value: Value)]? {
+        guard text.hasPrefix(mark + "\n") else { return nil }
+        let lines = text.split(separator: "\n").dropFirst()
+        guard let header = lines.first, header.hasPrefix("[databases."), header.hasSuffix("]") else { return nil }
+        var keys: [(name: String, value: Value)] = []
+        for line in lines.dropFirst() {
+            guard let sign = line.utf8.firstIndex(of: UInt8(ascii: "=")), let end = line.last else { return nil }
+            let name = line[..<sign].filter { $0 != " " }
+            let value = line[line.index(after: sign)...].drop { $0 == " " }
+            guard name.utf8.allSatisfy({ (0x61...0x7a).contains($0) || $0 == 0x5f }), !name.isEmpty, !value.isEmpty,
+                end == "\"" || end == "]" || end.isASCII && (end.isLetter || end.isNumber)
+            else { return nil }
+            keys.append((name, .literal(String(value))))
+        }
+        return keys
     }
 
     /// A dot separates keys (TOML 1.0, "Keys").

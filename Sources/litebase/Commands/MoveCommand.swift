@@ -1,0 +1,253 @@
+// `litebase move`: a SQLite database that outgrows its machine, into PostgreSQL.
+
+import ArgumentParser
+internal import Glibc
+internal import LinuxSystem
+import LiteBaseClient
+internal import SchemaTranslation
+
+struct MoveCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "move",
+        abstract: "Move a SQLite database into PostgreSQL, with its name.",
+        usage: """
+            litebase move <name> <target> [--plan] [--accept <kinds>]
+                [--switch | --retire] [<options>]
+            """,
+        discussion: """
+            <target> is a database of the configuration, or a URL (postgresql://…).
+            What does not translate is listed before anything is written, and has to
+            be accepted; what would lose data is refused. Tables, rows, sequences,
+            keys, indexes and views come in one transaction, and are compared before
+            it is committed: PostgreSQL has all of it or nothing.
+
+            Meanwhile others read the SQLite database; who writes waits, and gets the
+            error "busy" after a time. With --switch, the name is PostgreSQL's from
+            then on, and the file takes no more writes.
+
+            EXAMPLES:
+              sudo litebase config add-database shop_new \\
+                  "postgresql://litebase@db.example.org/shop" --ask-password --reload
+              litebase move shop shop_new --plan
+              sudo litebase move shop shop_new --accept trigger --switch
+            """)
+
+    @Argument(help: "The SQLite database, by name.")
+    var name: String
+
+    @Argument(help: "The database of PostgreSQL, by name or URL.")
+    var target: String
+
+    @Flag(name: .customLong("plan"), help: "Only say what would be made, and what would not.")
+    var isPlan = false
+
+    @Option(
+        help: ArgumentHelp(
+            "Go on without these: check, collation, conflict, default, foreign-key, generated, index, key, trigger, type, "
+                + "view, virtual-table, all.", valueName: "kinds"))
+    var accept: [AcceptedKinds] = []
+
+    @Flag(name: .customLong("switch"), help: "Give the name to the new database, and reload.")
+    var mustSwitch = false
+
+    @Flag(help: "Let the SQLite database take no more writes.")
+    var retire = false
+
+    @Flag(name: .customLong("keep-case"), help: "Keep capital letters in names.")
+    var keepsCase = false
+
+    @OptionGroup var files: ConfigurationOptions
+    @OptionGroup var connection: ConnectionOptions
+
+    /// Kinds with commas between them.
+    struct AcceptedKinds: ExpressibleByArgument {
+        let kinds: [Finding.Kind]
+
+        init?(argument: String) {
+            if argument == "all" {
+                kinds = Finding.acceptable
+                return
+            }
+            let names = argument.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+            kinds = names.compactMap { name in Finding.acceptable.first { $0.rawValue == name } }
+            if kinds.count < names.count { return nil }
+        }
+    }
+
+    private var accepted: Set<Finding.Kind> { Set(accept.flatMap(\.kinds)) }
+
+    func validate() throws {
+        if mustSwitch, retire {
+            throw ValidationError("--switch does what --retire does: give only one of them.")
+        }
+        if isPlan, mustSwitch || retire {
+            throw ValidationError("With --plan nothing is changed: leave out the other.")
+        }
+        if name.isEmpty || target.isEmpty { throw ValidationError("The name of a database is empty.") }
+    }
+
+    func run() throws {
+        do {
+            try move()
+        } catch let error as ClientError {
+            LiveLine.clear()
+            throw StatementError(error: error, sql: "", place: nil)
+        } catch {
+            LiveLine.clear()
+            throw error
+        }
+    }
+
+    private func move() throws {
+        let place = MoveTarget(target)
+        var nameSwitch: NameSwitch?
+        if mustSwitch {
+            try ReloadOptions.check(files.place, connection)
+            nameSwitch = try NameSwitch(name, to: place, files)
+        }
+        let (source, target) = try sessions(place)
+        let start = MonotonicInstant.now
+        try source.execute(isPlan ? "BEGIN" : "BEGIN IMMEDIATE")
+        LiveLine.show("looking at \(name)")
+        let schema = try SchemaReader(session: source).read()
+        try target.execute("BEGIN")
+        var move = DatabaseMove(source, target, schema, keepsCase: keepsCase)
+        try move.tryOut()
+        LiveLine.clear()
+        let output = StandardOutput()
+        for line in MoveText.lines(move.plan, accepting: accepted) { try output.print(line) }
+        try output.flush()
+        try refuse(move.plan)
+        if isPlan { return }
+        let rowCount = try move.copy()
+        try move.finish(accepting: accepted)
+        try compare(move)
+        if mustSwitch || retire { try move.close(schema) }
+        // The lock has been held all the time if this is answered; after the next line it does not matter any more.
+        try source.execute("SELECT 1 FROM sqlite_schema LIMIT 1")
+        try commit(move)
+        try end(source)
+        let heldMilliseconds = MonotonicInstant.now.nanoseconds(since: start) / 1_000_000
+        try output.print(
+            "\n\(counted(schema.tables.count, "table")) and \(counted(rowCount, "row")) moved and compared; "
+                + "who wrote to \(name) has waited for \(heldMilliseconds / 1000).\(heldMilliseconds % 1000 / 100) s at most"
+        )
+        try output.flush()
+        try tellEnd(nameSwitch, output)
+    }
+
+    private func sessions(_ place: MoveTarget) throws -> (
+        source: BlockingSession, target: BlockingSession
+    ) {
+        let (reader, writer) = (try connect(), try connect())
+        let source = try reader.openSession(SessionOptions(database: name, isReadOnly: isPlan))
+        guard source.information.engine == "sqlite" else {
+            throw UsageError(
+                "\(name) is a database of the engine \(source.information.engine); one of sqlite is moved")
+        }
+        let target = try writer.openSession(place.session)
+        guard target.information.engine == "postgresql" else {
+            throw UsageError(
+                "the target is a database of the engine \(target.information.engine), and has to be postgresql"
+            )
+        }
+        guard isPlan || !source.information.isReadOnly else {
+            throw InputError(
+                message:
+                    "you may only read \(name), and a move keeps others from writing meanwhile; --plan only reads",
+                status: ExitStatus.noPermission)
+        }
+        return (source, target)
+    }
+
+    private func connect() throws -> BlockingClient {
+        let client = try connection.connect()
+        try client.introduce(as: "litebase move")
+        client.cancellationDescriptor = Interrupts.install()
+        return client
+    }
+
+    private func refuse(_ plan: MovePlan) throws(InputError) {
+        let refusals = plan.refusals(accepting: accepted)
+        guard !refusals.isEmpty else { return }
+        let losses = refusals.count { $0.weight == .loss }
+        var parts: [String] = []
+        if losses > 0 {
+            parts.append("\(losses) of the above would lose data, and have to be corrected in \(name)")
+        }
+        let kinds = Set(refusals.filter { $0.weight == .change }.map(\.kind.rawValue)).sorted()
+        if !kinds.isEmpty {
+            parts.append("to go on without the others: --accept \(kinds.joined(separator: ","))")
+        }
+        throw InputError(message: "nothing was changed: \(parts.joined(separator: "; "))")
+    }
+
+    private func compare(_ move: DatabaseMove) throws {
+        let differences = try move.differences()
+        guard !differences.isEmpty else { return }
+        let list = differences.map { TerminalEscaping.visible($0) }.joined(separator: "\n")
+        throw InputError(
+            message: "nothing was changed: what was copied is not the same\n\(list)",
+            status: ExitStatus.statementFailed
+        )
+    }
+
+    private func commit(_ move: DatabaseMove) throws {
+        do throws(ClientError) {
+            try move.commit()
+        } catch {
+            guard error.endsSession || error.serverError == nil else { throw error }
+            throw InputError(
+                message: "the connection was lost while PostgreSQL committed: \(error.description)\n"
+                    + "\(name) is as it was, and in use. If the tables are in PostgreSQL, drop them, and move again",
+                status: ExitStatus.unavailable)
+        }
+    }
+
+    /// With the triggers, or as if nothing had been.
+    private func end(_ source: BlockingSession) throws {
+        let isClosed = mustSwitch || retire
+        do throws(ClientError) {
+            try source.execute(isClosed ? "COMMIT" : "ROLLBACK")
+        } catch {
+            guard isClosed else { return }
+            throw InputError(
+                message:
+                    "PostgreSQL has all rows, and \(name) could not be closed to writers: \(error.description)\n"
+                    + "It is in use as before. Drop the tables in PostgreSQL, and move again",
+                status: ExitStatus.unavailable)
+        }
+    }
+
+    /// A session stays with the database that it was opened for: the file, of which nothing new could be read.
+    private func sessionsOfOthers(_ client: BlockingClient) throws -> Set<String> {
+        let entries = try client.activity().entries
+        return Set(
+            entries.filter { $0.database == name && $0.pid != Int64(getpid()) }.compactMap(\.session))
+    }
+
+    private func tellEnd(_ nameSwitch: NameSwitch?, _ output: StandardOutput) throws {
+        if let nameSwitch {
+            for line in try nameSwitch.write() { try output.print(line) }
+            try output.print("Stays, for reading: \(TerminalEscaping.visible(nameSwitch.formerURL))")
+            try output.flush()
+            let client = try connect()
+            let sessions = try sessionsOfOthers(client)
+            for line in ReloadCommand.lines(try ReloadCommand.reload(connection)) {
+                try output.print(line)
+            }
+            let ended = sessions.count { (try? client.terminate(.session($0))) != nil }
+            if ended > 0 { try output.print("\(counted(ended, "session")) of before ended") }
+        } else if retire {
+            try output.print("\(name) takes no more writes.")
+            try output.print(
+                "Next: give \(name) the URL of the new database in its configuration, and reload")
+        } else {
+            try output.print(
+                "\(name) is in use as before: what is written from now on is not in PostgreSQL.")
+            try output.print(
+                "Next: when its programs are ready, drop these tables, and move again with --switch")
+        }
+        try output.flush()
+    }
+}
