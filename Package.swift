@@ -128,7 +128,8 @@ let package = Package(
         .target(
             name: "RedisEngine",
             dependencies: [
-                "DatabaseContract", "RemoteDatabases", "SQLText", "LinuxSystem", "ByteBuffers", "CNumbers", "CHiredis",
+                "Catalog", "DatabaseContract", "RemoteDatabases", "SQLText", "LinuxSystem", "ByteBuffers", "CNumbers",
+                "CHiredis",
             ],
             exclude: ["DESIGN.md"], swiftSettings: lean),
         // All of them, by the URLs of their databases.
@@ -176,7 +177,9 @@ let package = Package(
         // Never part of a product.
         .target(
             name: "LiteBaseTesting",
-            dependencies: ["WireProtocol", "SQLText", "Completion", "Tabular", "LinuxSystem", "ByteBuffers"],
+            dependencies: [
+                "Catalog", "WireProtocol", "SQLText", "Completion", "Tabular", "LinuxSystem", "ByteBuffers",
+            ],
             exclude: ["DESIGN.md"], swiftSettings: strict),
         .testTarget(name: "CatalogTests", dependencies: ["Catalog", "LiteBaseTesting"], swiftSettings: strict),
         .testTarget(name: "TabularTests", dependencies: ["Tabular", "LiteBaseTesting"], swiftSettings: strict),
@@ -198,7 +201,7 @@ let package = Package(
         .testTarget(
             name: "EngineTests",
             dependencies: [
-                "DatabaseContract", "DatabaseEngines", "RemoteDatabases", "SQLiteEngine", "PostgreSQLEngine",
+                "Catalog", "DatabaseContract", "DatabaseEngines", "RemoteDatabases", "SQLiteEngine", "PostgreSQLEngine",
                 "MySQLEngine", "RedisEngine", "SQLText", "LinuxSystem", "LiteBaseTesting", "CSQLite",
             ], swiftSettings: strict),
         .testTarget(

@@ -21,11 +21,16 @@ public struct CatalogWish: Sendable {
     /// Also the texts that make objects.
     public var definitions: Bool
     public var serverVersion: String
+    /// Where the database is; `nil` for a session on one without a name.
+    public var location: (any DatabaseLocation)?
 
-    public init(namespaces: [String] = [], definitions: Bool, serverVersion: String) {
+    public init(
+        namespaces: [String] = [], definitions: Bool, serverVersion: String, location: (any DatabaseLocation)? = nil
+    ) {
         self.namespaces = namespaces
         self.definitions = definitions
         self.serverVersion = serverVersion
+        self.location = location
     }
 }
 
@@ -38,6 +43,8 @@ public protocol CatalogSource: Sendable {
     var isCaseSensitive: Bool { get }
     /// Whether all statements have to run on one connection, which no client uses: then sessions see what everybody sees.
     var needsOwnConnection: Bool { get }
+    /// Whether that connection refuses whatever is not known to read only.
+    var ownConnectionIsReadOnly: Bool { get }
     /// For how long a catalog that was found to hold is not asked for again, in milliseconds; 0: each request asks.
     var trustMilliseconds: Int64 { get }
     /// The namespaces of a database as everybody sees it; `nil` where they have to be asked for.
@@ -52,19 +59,26 @@ public protocol CatalogSource: Sendable {
     func exactFingerprints(_ wish: CatalogWish) -> [String]
     /// The statements, in order: namespaces first, relations before what belongs to them.
     func statements(_ wish: CatalogWish) -> [CatalogStatement]
+    /// What has to be found out step by step, after the statements.
+    func walk(_ wish: CatalogWish) -> (any CatalogWalk)?
     /// Completes a row by what only its definition says.
     func complete(_ row: CatalogFeed)
     /// Whether a statement may change a catalog: then a catalog is asked for again before it is believed.
     func mayChange(_ sql: UnsafeRawBufferPointer) -> Bool
+    /// Whether any batch may.
+    var batchesMayChange: Bool { get }
 }
 
 extension CatalogSource {
     public var needsOwnConnection: Bool { false }
+    public var ownConnectionIsReadOnly: Bool { true }
     public var trustMilliseconds: Int64 { 0 }
     public var namespaces: [String]? { nil }
     public var namespaceText: String? { nil }
     public func mayBelieveFingerprint(of namespaces: [String]) -> Bool { true }
     public func exactFingerprints(_ wish: CatalogWish) -> [String] { [] }
+    public func walk(_ wish: CatalogWish) -> (any CatalogWalk)? { nil }
     public func complete(_ row: CatalogFeed) {}
     public func mayChange(_ sql: UnsafeRawBufferPointer) -> Bool { false }
+    public var batchesMayChange: Bool { true }
 }

@@ -13,6 +13,6 @@ extension Engine {
         urlExample: "redis://HOST/DATABASE", placement: .server,
         parameterCountMax: 65_535,
         // The command as it is sent, in a buffer that grows by doubling.
-        copies: RequestCopies(perByte: 2, perParameter: 16), pingText: "PING",
+        copies: RequestCopies(perByte: 2, perParameter: 16), pingText: "PING", catalog: RedisCatalog(),
         parse: { url throws(DriverError) in try RedisLocation(url: url) })
 }

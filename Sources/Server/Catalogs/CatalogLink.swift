@@ -178,7 +178,8 @@ final class CatalogLink: DatabaseLink {
 
     private var wish: CatalogWish {
         CatalogWish(
-            namespaces: namespaces, definitions: wanted.definitions, serverVersion: origin.link.serverVersion)
+            namespaces: namespaces, definitions: wanted.definitions, serverVersion: origin.link.serverVersion,
+            location: origin.database?.location)
     }
 
     private func askFingerprints() {
@@ -214,7 +215,15 @@ final class CatalogLink: DatabaseLink {
     }
 
     /// Runs a statement of the engine's.
-    private func ask(_ text: String, _ sink: RowSink, _ done: @escaping () -> Void) {
+    /// - Parameters:
+    ///   - text: the statement.
+    ///   - sink: takes its rows.
+    ///   - goesOn: whether an error of it is no matter.
+    ///   - done: called when it was answered.
+    private func ask(
+        _ text: String, _ sink: RowSink, goesOn: @escaping (DriverError) -> Bool = { _ in false },
+        _ done: @escaping () -> Void
+    ) {
         let inner = InnerRun(text, sink, mayWrite: origin.session != nil)
         let link = filling?.link ?? origin.link
         stage = .asking(inner)
@@ -225,7 +234,7 @@ final class CatalogLink: DatabaseLink {
             inner.onFill = {}
             let error = inner.error
             inner.onEnd = {}
-            self.answered(error, sink, done)
+            self.answered(error.flatMap { goesOn($0) ? nil : $0 }, sink, done)
         }
         goOn(link.start(inner, for: owner), inner)
     }
@@ -261,7 +270,7 @@ final class CatalogLink: DatabaseLink {
             return fill(origin.link)
         }
         stage = .working
-        let session = SessionRequest(owner: owner, isReadOnly: true, clientName: nil)
+        let session = SessionRequest(owner: owner, isReadOnly: origin.source.ownConnectionIsReadOnly, clientName: nil)
         if let opening = database.openSession(session, context.drivers, done: { self.opened($0) }) { opened(opening) }
     }
 
@@ -292,7 +301,7 @@ final class CatalogLink: DatabaseLink {
     }
 
     private func fillLevel(_ statements: ArraySlice<CatalogStatement>) {
-        guard let statement = statements.first, let filling else { return putInOrder() }
+        guard let statement = statements.first, let filling else { return walk() }
         let sink = filling.sink(statement.level)
         ask(statement.text, sink) {
             (sink as? CatalogSink)?.finish()
@@ -301,12 +310,28 @@ final class CatalogLink: DatabaseLink {
         }
     }
 
+    /// Asks what the engine finds out step by step.
+    private func walk() {
+        guard let filling, let walk = filling.walk else { return putInOrder() }
+        let text = walk.next(at: context.loop.now)
+        filling.charge()
+        guard let text else { return putInOrder() }
+        ask(text, walk.sink, goesOn: walk.goesOn) { self.walk() }
+    }
+
     /// Has a worker make the index.
     private func putInOrder() {
         guard let filling else { return }
         stage = .working
-        let builder = filling.builder
-        onWorker({ builder.finish() }) { index in
+        let (builder, walk) = (filling.builder, filling.walk)
+        onWorker({ () -> Result<CatalogIndex, CatalogError> in
+            do throws(CatalogError) { try walk?.finish(into: builder) } catch { return .failure(error) }
+            return .success(builder.finish())
+        }) { made in
+            guard case .success(let index) = made else {
+                if case .failure(let error) = made { self.end(.catalog(error)) }
+                return
+            }
             let catalog = CachedCatalog(
                 index: index, fingerprint: self.fingerprint, contentNumber: self.origin.database?.contentNumber ?? 0,
                 checked: self.context.loop.now, doubts: self.doubts)
@@ -403,10 +428,11 @@ final class CatalogFilling {
     private let isOwn: Bool
     let builder: CatalogBuilder
     let statements: [CatalogStatement]
+    let walk: (any CatalogWalk)?
     private let source: any CatalogSource
     private let key: CatalogKey
     private let uid: UInt32
-    private let charge: AccountCharge
+    private let accountCharge: AccountCharge
 
     init(
         _ link: any DatabaseLink, isOwn: Bool, _ origin: CatalogOrigin, _ key: CatalogKey, _ uid: UInt32,
@@ -417,15 +443,19 @@ final class CatalogFilling {
         source = origin.source
         self.key = key
         self.uid = uid
-        self.charge = charge
+        accountCharge = charge
         builder = CatalogBuilder(
             isCaseSensitive: source.isCaseSensitive, keepsDefinitions: wanted.definitions, byteCountMax: byteCountMax)
         statements = source.statements(wish)
+        walk = source.walk(wish)
     }
+
+    /// Charges for what was found so far.
+    func charge() { accountCharge.set(builder.byteCount + (walk?.byteCount ?? 0)) }
 
     func sink(_ level: CatalogLevel?) -> RowSink {
         guard let level else { return RowSink() }
-        return CatalogSink(level, builder, source, charge)
+        return CatalogSink(level, builder, source, accountCharge)
     }
 
     /// Lets others fill it, or use what was filled.

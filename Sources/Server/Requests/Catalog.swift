@@ -73,7 +73,11 @@ extension Connection {
         guard let link = operation.link, operation.isStatement, link.engine.placement == .server,
             let catalog = link.engine.catalog
         else { return }
-        if case .statement = operation.kind, !catalog.mayChange(operation.sql) { return }
+        if case .statement = operation.kind {
+            guard catalog.mayChange(operation.sql) else { return }
+        } else if !catalog.batchesMayChange {
+            return
+        }
         context.shared.catalogs.doubt(link.databaseName)
     }
 

@@ -107,10 +107,11 @@ def test_a_catalog_is_a_frame(db):
         db.catalog(level, definitions=True).fetch_arrow_table()
 
 
-def test_a_database_that_cannot_tell_says_so(redis):
-    with litebase.connect("server", socket=redis) as connection, pytest.raises(litebase.ProgrammingError) as failure:
-        connection.catalog("relations")
-    assert failure.value.sqlstate == "0A000"
+def test_prefixes_of_keys(redis):
+    with litebase.connect("server", socket=redis) as connection:
+        connection.execute("SET told:1 x")
+        assert [row["kind"] for row in connection.catalog("relations", match="told", refresh=True)] == ["key_prefix"]
+        connection.execute("DEL told:1")
 
 
 @pytest.mark.parametrize("engine", ["postgresql", "mariadb"])

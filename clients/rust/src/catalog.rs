@@ -284,7 +284,7 @@ impl Connection {
     /// Tells what is in the database, one level at a time, in rows that are the same for every engine.
     ///
     /// # Errors
-    /// What the daemon says of it; [`Error::BadRequest`] of an engine that cannot tell (Redis).
+    /// What the daemon says of it.
     pub fn catalog(&mut self, level: Level, query: CatalogQuery) -> Result<Catalog<'_>, Error> {
         self.end_pages();
         let Connection { link, session, .. } = self;

@@ -1,0 +1,241 @@
+// What is in a Redis database: it has no catalog, so its keys are looked through, and its server is asked for its commands.
+
+internal import Catalog
+internal import DatabaseContract
+internal import LinuxSystem
+
+/// How Redis tells what it holds (`RedisCatalogWalk`).
+struct RedisCatalog: CatalogSource {
+    let isCaseSensitive = true
+    /// A session may be within MULTI, where a command gets no reply of its own.
+    let needsOwnConnection = true
+    /// The commands of the server are read by a script, which changes nothing.
+    let ownConnectionIsReadOnly = false
+    /// Keys come and go with every command: they are not counted again each time.
+    let trustMilliseconds: Int64 = 10_000
+    let batchesMayChange = false
+
+    /// Nothing tells that the keys are still the same.
+    func mayBelieveFingerprint(of namespaces: [String]) -> Bool { false }
+    func fingerprints(_ wish: CatalogWish) -> [String] { [] }
+    func statements(_ wish: CatalogWish) -> [CatalogStatement] { [] }
+
+    func walk(_ wish: CatalogWish) -> (any CatalogWalk)? {
+        RedisCatalogWalk(database: Int((wish.location as? RedisLocation)?.database ?? 0))
+    }
+
+    /// Those that empty a database, or put another one in its place.
+    func mayChange(_ sql: UnsafeRawBufferPointer) -> Bool {
+        guard let command = try? RedisCommand(sql, []) else { return false }
+        return ["FLUSHDB", "FLUSHALL", "SWAPDB", "DEBUG"].contains(command.name)
+    }
+}
+
+/// Looks through the keys of a database, and asks for the server's databases and commands.
+///
+/// SCAN is asked for a few keys at a time, so that the server's other clients wait for none of it; at most so many and for so long as
+/// `Limits` says. The rest is estimated by the number of all keys: the order of SCAN is that of a hash, and so as good as a sample.
+/// - Source: https://redis.io/docs/latest/commands/scan/, …/dbsize/, …/info/, …/command-docs/
+final class RedisCatalogWalk: CatalogWalk, @unchecked Sendable {
+    struct Limits {
+        var keyCount: Int64 = 100_000
+        var scanCount = 1_000
+        var nanoseconds: Int64 = 2_000_000_000
+        /// Keys of one SCAN.
+        var keysPerScan = 250
+    }
+
+    private enum Step { case start, size, scan, databases, documents, done }
+
+    private let database: Int
+    private let limits: Limits
+    private var step = Step.start
+    private var start: MonotonicInstant?
+    private var cursor = "0"
+    private var scanCount = 0
+    /// The whole database was looked through.
+    private(set) var isWhole = false
+    private(set) var keys = RedisKeyTree()
+    private var size: Int64 = 0
+    private var reply = RedisTextSink(byteCountMax: 64)
+    private var scanned = RedisKeySink()
+    private var information = ""
+    private var documents: [UInt8] = []
+
+    /// Longer ones are left out.
+    private static let documentsByteCountMax = 8 << 20
+    private static let informationByteCountMax = 64 << 10
+
+    /// `return` of a text: the documents are nested more deeply than hiredis reads.
+    static let documentsText = "EVAL_RO \"return cjson.encode(redis.call('COMMAND','DOCS'))\" 0"
+
+    init(database: Int, limits: Limits = Limits()) {
+        self.database = database
+        self.limits = limits
+    }
+
+    // MARK: Step by step
+
+    func next(at now: MonotonicInstant) -> String? {
+        takeReply()
+        step = following(now)
+        switch step {
+        case .start, .done: return nil
+        case .size:
+            reply = RedisTextSink(byteCountMax: 64)
+            return "DBSIZE"
+        case .scan:
+            scanCount += 1
+            scanned.begin()
+            return "SCAN \(cursor) COUNT \(limits.keysPerScan)"
+        case .databases:
+            reply = RedisTextSink(byteCountMax: Self.informationByteCountMax)
+            return "INFO keyspace"
+        case .documents:
+            reply = RedisTextSink(byteCountMax: Self.documentsByteCountMax)
+            return Self.documentsText
+        }
+    }
+
+    private func following(_ now: MonotonicInstant) -> Step {
+        switch step {
+        case .start:
+            start = now
+            return .size
+        case .size: return .scan
+        case .scan:
+            let hasTime = start.map { now.nanoseconds(since: $0) < limits.nanoseconds } ?? true
+            return !isWhole && hasTime && scanCount < limits.scanCount && keys.keyCount < limits.keyCount
+                ? .scan : .databases
+        case .databases: return .documents
+        case .documents, .done: return .done
+        }
+    }
+
+    var sink: RowSink { step == .scan ? scanned : reply }
+
+    private func takeReply() {
+        switch step {
+        case .start, .done: break
+        case .size: size = reply.integer
+        case .scan:
+            scanned.takeKeys(into: &keys)
+            isWhole = scanned.cursor == "0"
+            cursor = scanned.cursor
+        case .databases: information = String(decoding: reply.bytes, as: UTF8.self)
+        case .documents: documents = reply.bytes
+        }
+        reply = RedisTextSink(byteCountMax: 0)
+    }
+
+    /// What the login may not ask for is not told. Without the keys there is nothing to tell.
+    func goesOn(without error: DriverError) -> Bool {
+        reply = RedisTextSink(byteCountMax: 0)
+        guard [.databaseError, .permissionDenied, .syntaxError, .readOnly].contains(error.code) else { return false }
+        return step != .scan
+    }
+
+    var byteCount: Int { keys.byteCount + information.utf8.count + documents.count + reply.bytes.count }
+
+    // MARK: The end
+
+    func finish(into builder: CatalogBuilder) throws(CatalogError) {
+        let own = addNamespaces(to: builder)
+        let factor = isWhole || keys.keyCount == 0 ? 1 : max(1, Double(size) / Double(keys.keyCount))
+        for node in keys.sorted {
+            var record = RelationRecord(
+                name: node.name.withUnsafeBytes { builder.text($0) }, namespace: own, kind: .keyPrefix)
+            record.rowEstimate = Int64((Double(node.keyCount) * factor).rounded())
+            if node.isKey { record.extra = builder.text("{\"key\":true}") }
+            if node.hasMore { record.extra = builder.text("{\"more\":true}") }
+            builder.add(record)
+            try builder.checkSize()
+        }
+        for command in RedisDocuments.commands(documents) {
+            var record = RoutineRecord(namespace: own, name: builder.text(command.name), kind: .function)
+            record.arguments = builder.text(command.syntax)
+            if let summary = command.summary { record.comment = builder.text(summary) }
+            record.extra = builder.text(command.extra)
+            builder.add(record)
+            try builder.checkSize()
+        }
+    }
+
+    /// The databases that have keys, and this one.
+    /// - Returns: the number of this one.
+    private func addNamespaces(to builder: CatalogBuilder) -> UInt32 {
+        var counts = Self.counts(information)
+        counts[database] = isWhole && size == 0 ? keys.keyCount : size
+        var own: UInt32 = 0
+        for (number, count) in counts.sorted(by: { $0.key < $1.key }) {
+            var record = NamespaceRecord(name: builder.text("\(number)"))
+            record.isDefault = number == database
+            let isSample = number == database && (!isWhole || keys.hasMore)
+            record.extra = builder.text("{\"keys\":\(count)\(isSample ? ",\"more\":true" : "")}")
+            let place = builder.add(record)
+            if number == database { own = place }
+        }
+        return own
+    }
+
+    /// `db0:keys=3,expires=1,avg_ttl=0` in lines.
+    static func counts(_ information: String) -> [Int: Int64] {
+        var counts: [Int: Int64] = [:]
+        for line in information.split(whereSeparator: \.isNewline) where line.hasPrefix("db") {
+            let parts = line.dropFirst(2).split(separator: ":", maxSplits: 1)
+            guard parts.count == 2, let number = Int(parts[0]), number >= 0 else { continue }
+            let keys = parts[1].split(separator: ",").first { $0.hasPrefix("keys=") }
+            counts[number] = keys.flatMap { Int64($0.dropFirst(5)) } ?? 0
+        }
+        return counts
+    }
+}
+
+// MARK: Replies
+
+/// Takes one value, up to a length.
+final class RedisTextSink: RowSink {
+    private(set) var bytes: [UInt8] = []
+    private(set) var integer: Int64 = 0
+    private let byteCountMax: Int
+
+    init(byteCountMax: Int) { self.byteCountMax = byteCountMax }
+
+    override func integer(_ value: Int64) { integer = value }
+    override func text(_ bytes: UnsafeRawBufferPointer) { if bytes.count <= byteCountMax { self.bytes = Array(bytes) } }
+    override func blob(_ bytes: UnsafeRawBufferPointer) { text(bytes) }
+    override func restart() { bytes = [] }
+}
+
+/// Takes the reply to SCAN: rows of a cursor and a key.
+final class RedisKeySink: RowSink {
+    private(set) var cursor = "0"
+    private var names: [[UInt8]] = []
+    private var isFirst = true
+
+    func begin() {
+        names = []
+        cursor = "0"
+    }
+
+    func takeKeys(into tree: inout RedisKeyTree) {
+        for name in names { tree.add(name) }
+        names = []
+    }
+
+    override func beginRow() { isFirst = true }
+
+    override func text(_ bytes: UnsafeRawBufferPointer) {
+        if isFirst {
+            cursor = String(decoding: bytes.prefix(32), as: UTF8.self)
+        } else {
+            names.append(Array(bytes.prefix(RedisKeyTree.nameByteCountMax + 1)))
+        }
+        isFirst = false
+    }
+
+    override func blob(_ bytes: UnsafeRawBufferPointer) { text(bytes) }
+    override func integer(_ value: Int64) { isFirst = false }
+    override func null() { isFirst = false }
+    override func restart() { begin() }
+}
