@@ -155,7 +155,7 @@ struct LineScreen {
             if shown != nil { move(to: LineFrame.Place(row: formerTop, column: 0)) }
             let start = frame.firstIndex(ofRow: top)
             pen = LineFrame.Place(row: top, column: 0)
-            draw(frame, from: start, at: pen, lastRow: last, clears: true)
+            draw(frame, from: start, at: pen, lastRow: last, clears: shown != nil)
         }
         move(to: frame.cursor)
         cursor = frame.cursor
@@ -182,7 +182,7 @@ struct LineScreen {
     /// Somebody else has written something.
     mutating func resume() -> String {
         forget()
-        return "\r"
+        return "\r\u{1B}[J"
     }
 
     mutating func clear() -> String {
