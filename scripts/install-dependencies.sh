@@ -3,7 +3,7 @@
 set -eu
 
 build="libsqlite3-dev libsystemd-dev libtomlplusplus-dev libedit-dev libpq-dev libmariadb-dev libhiredis-dev libxlsxwriter-dev pkg-config iso-codes netcat-openbsd python3"
-test="postgresql libpq5 pgbouncer mariadb-server libmariadb3 redis-server libhiredis0.14 python3-venv iproute2 util-linux mount e2fsprogs gcc libc6-dev sqlite3 openssl systemd strace lsof netcat-openbsd iso-codes procps mandoc man-db groff-base golang-go nodejs node-typescript cargo rustc rust-clippy rustfmt spin"
+test="postgresql libpq5 pgbouncer mariadb-server libmariadb3 redis-server libhiredis0.14 python3-venv iproute2 util-linux mount e2fsprogs gcc libc6-dev sqlite3 openssl systemd strace lsof netcat-openbsd iso-codes procps tmux mandoc man-db groff-base golang-go nodejs node-typescript cargo rustc rust-clippy rustfmt spin"
 system="debootstrap systemd-container util-linux procps dpkg-dev python3-pytest python3-msgpack gcc libc6-dev sqlite3 lsof psmisc jq netcat-openbsd"
 power_loss="libfuse3-dev pkg-config gcc libc6-dev e2fsprogs util-linux python3"
 package="debhelper dh-python pybuild-plugin-pyproject python3-all python3-setuptools node-typescript dpkg-dev libc6-dev po-debconf git rsync systemd util-linux"

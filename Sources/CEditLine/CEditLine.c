@@ -16,17 +16,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include <wchar.h>
 
 static struct {
     void *library;
-    __typeof__(el_init) *init;
+    __typeof__(el_init_fd) *init;
     __typeof__(el_end) *end;
     __typeof__(el_gets) *gets;
     __typeof__(el_set) *set;
+    __typeof__(el_get) *get;
     __typeof__(el_resize) *resize;
     __typeof__(el_line) *line;
+    __typeof__(el_wline) *wide_line;
     __typeof__(el_insertstr) *insert;
     __typeof__(el_deletestr) *remove;
     __typeof__(el_cursor) *move;
@@ -37,12 +40,61 @@ static struct {
 
 static EditLine *editor;
 static History *entries;
+/// What libedit writes to the terminal goes through it, see write_through.
+static FILE *terminal;
+static ceditline_drawer drawer;
 static const char *current_prompt = "";
 static int interrupt_fd = -1;
 static bool was_interrupted;
 static volatile sig_atomic_t was_resized, was_suspended, was_continued;
 /// What is blocked while a key is waited for: the signals that are looked at there come at no other time.
 static sigset_t waiting_mask;
+
+static void write_all(const char *bytes, size_t count) {
+    while (count > 0) {
+        ssize_t written = write(STDOUT_FILENO, bytes, count);
+        if (written < 0 && errno != EINTR) return;
+        if (written < 0) continue;
+        bytes += written;
+        count -= (size_t)written;
+    }
+}
+
+/// libedit draws lines without colours, and writes only what differs from what it has drawn. Where lines are drawn by
+/// somebody else, nothing of that is left but the bell.
+static ssize_t write_through(void *cookie, const char *bytes, size_t count) {
+    (void)cookie;
+    if (!drawer) {
+        write_all(bytes, count);
+    } else if (memchr(bytes, '\a', count)) {
+        write_all("\a", 1);
+    }
+    return (ssize_t)count;
+}
+
+/// How long the last drawing took, in milliseconds.
+static int drawing_time;
+
+static void draw(EditLine *e, ceditline_moment moment) {
+    const LineInfoW *info = api.wide_line(e);
+    size_t length = (size_t)(info->lastchar - info->buffer), cursor = (size_t)(info->cursor - info->buffer);
+    if (moment == CEDITLINE_END) {
+        if (length > 0 && info->buffer[length - 1] == L'\n') length -= 1;
+        cursor = length;
+    }
+    struct timespec begin, end;
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    drawer(moment, current_prompt, info->buffer, length, cursor < length ? cursor : length);
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    long milliseconds = (end.tv_sec - begin.tv_sec) * 1000 + (end.tv_nsec - begin.tv_nsec) / 1000000;
+    drawing_time = milliseconds > 200 ? 200 : (int)milliseconds;
+}
+
+/// Has the cursor behind the line, of which the last keys may not be drawn yet.
+static void leave(EditLine *e) {
+    draw(e, CEDITLINE_SHOW);
+    draw(e, CEDITLINE_LEAVE);
+}
 
 static char *give_prompt(EditLine *e) {
     (void)e;
@@ -78,6 +130,7 @@ static void fill_suspension(sigset_t *set) {
 /// Stops as Ctrl-Z wants it, with the terminal as it was found. Returns when somebody has let the process go on.
 static void suspend(EditLine *e) {
     was_suspended = 0;
+    if (drawer) leave(e);
     api.set(e, EL_PREP_TERM, 0);
     struct sigaction own;
     sigset_t suspension, former;
@@ -96,10 +149,22 @@ static void draw_again(EditLine *e) {
         api.set(e, EL_PREP_TERM, 0);
         api.set(e, EL_PREP_TERM, 1);
     }
+    ceditline_moment moment = was_continued ? CEDITLINE_RESUME : CEDITLINE_RESIZE;
     was_continued = was_resized = 0;
     api.resize(e);
-    fputc('\r', stdout);
-    api.set(e, EL_REFRESH);
+    if (drawer) {
+        draw(e, moment);
+        draw(e, CEDITLINE_SHOW);
+    } else {
+        fputc('\r', terminal);
+        api.set(e, EL_REFRESH);
+    }
+}
+
+/// Whether there is a key, or one comes within so many milliseconds.
+static bool has_key(int milliseconds) {
+    struct pollfd wanted = {.fd = STDIN_FILENO, .events = POLLIN};
+    return poll(&wanted, 1, milliseconds) > 0;
 }
 
 /// Waits for a key. Signals arrive by a descriptor, so that none can slip in between a test and a read.
@@ -109,6 +174,9 @@ static int wait_for_key(EditLine *e) {
         {.fd = STDIN_FILENO, .events = POLLIN},
         {.fd = interrupt_fd, .events = POLLIN},
     };
+    // What is pasted is drawn when it has come, and a line that takes long to draw when nobody types: so drawing takes less than
+    // half of the time, however long the line is.
+    if (drawer && !has_key(drawing_time)) draw(e, CEDITLINE_SHOW);
     for (;;) {
         int count = ppoll(wanted, 2, NULL, &waiting_mask);
         int error = errno;
@@ -121,6 +189,7 @@ static int wait_for_key(EditLine *e) {
         if (wanted[1].revents != 0) {
             char bytes[64];
             (void)!read(interrupt_fd, bytes, sizeof bytes);
+            if (drawer) leave(e);
             return 0;
         }
         if (wanted[0].revents != 0) return 1;
@@ -160,17 +229,12 @@ static bool is_blank(const char *text, size_t length) {
     return true;
 }
 
-static bool has_more_input(void) {
-    struct pollfd wanted = {.fd = STDIN_FILENO, .events = POLLIN};
-    return poll(&wanted, 1, 0) > 0;
-}
-
 /// Called for Tab.
 static unsigned char complete(EditLine *e, int key) {
     (void)key;
     const LineInfo *info = api.line(e);
     size_t length = (size_t)(info->cursor - info->buffer);
-    if (!completer || is_blank(info->buffer, length) || has_more_input()) {
+    if (!completer || is_blank(info->buffer, length) || has_key(0)) {
         return api.insert(e, "\t") == 0 ? CC_REFRESH : CC_ERROR;
     }
     ceditline_proposal proposal = completer(info->buffer, length, (size_t)(info->lastchar - info->buffer));
@@ -181,14 +245,41 @@ static unsigned char complete(EditLine *e, int key) {
         if (proposal.removed_count > 0) api.remove(e, (int)proposal.removed_count);
         if (api.insert(e, proposal.inserted) == 0) result = CC_REFRESH;
     } else if (proposal.list) {
-        fputc('\n', stdout);
-        fputs(proposal.list, stdout);
-        fflush(stdout);
+        if (drawer) leave(e);
+        fflush(terminal);
+        write_all("\n", 1);
+        write_all(proposal.list, strlen(proposal.list));
         result = CC_REDISPLAY;
     }
     free(proposal.inserted);
     free(proposal.list);
     return result;
+}
+
+/// Called for Ctrl-L where lines are drawn by somebody else.
+static unsigned char clear(EditLine *e, int key) {
+    (void)key;
+    draw(e, CEDITLINE_CLEAR);
+    return CC_REFRESH;
+}
+
+/// Whether the terminal obeys the control sequences of ECMA-48, and goes to the next line only with the next character.
+static bool is_usual_terminal(void) {
+    char *up = NULL, *erase = NULL, *wraps = NULL, *wraps_late = NULL;
+    api.get(editor, EL_GETTC, "UP", &up);
+    api.get(editor, EL_GETTC, "ce", &erase);
+    api.get(editor, EL_GETTC, "am", &wraps);
+    api.get(editor, EL_GETTC, "xn", &wraps_late);
+    return up && strncmp(up, "\033[", 2) == 0 && erase && strncmp(erase, "\033[K", 3) == 0 && wraps && strcmp(wraps, "yes") == 0 &&
+        wraps_late && strcmp(wraps_late, "yes") == 0;
+}
+
+bool ceditline_set_drawer(ceditline_drawer draw_line) {
+    if (!is_usual_terminal()) return false;
+    drawer = draw_line;
+    api.set(editor, EL_ADDFN, "litebase-clear", "Clears the screen", clear);
+    api.set(editor, EL_BIND, "^L", "litebase-clear", NULL);
+    return true;
 }
 
 void ceditline_set_completer(ceditline_proposal (*complete_text)(const char *text, size_t cursor, size_t length)) {
@@ -199,20 +290,22 @@ static bool load(void) {
     if (api.library) return true;
     void *library = dlopen("libedit.so.2", RTLD_NOW | RTLD_LOCAL);
     if (!library) return false;
-    api.init = (__typeof__(api.init))dlsym(library, "el_init");
+    api.init = (__typeof__(api.init))dlsym(library, "el_init_fd");
     api.end = (__typeof__(api.end))dlsym(library, "el_end");
     api.gets = (__typeof__(api.gets))dlsym(library, "el_gets");
     api.set = (__typeof__(api.set))dlsym(library, "el_set");
+    api.get = (__typeof__(api.get))dlsym(library, "el_get");
     api.resize = (__typeof__(api.resize))dlsym(library, "el_resize");
     api.line = (__typeof__(api.line))dlsym(library, "el_line");
+    api.wide_line = (__typeof__(api.wide_line))dlsym(library, "el_wline");
     api.insert = (__typeof__(api.insert))dlsym(library, "el_insertstr");
     api.remove = (__typeof__(api.remove))dlsym(library, "el_deletestr");
     api.move = (__typeof__(api.move))dlsym(library, "el_cursor");
     api.history_init = (__typeof__(api.history_init))dlsym(library, "history_init");
     api.history_end = (__typeof__(api.history_end))dlsym(library, "history_end");
     api.history = (__typeof__(api.history))dlsym(library, "history");
-    if (!api.init || !api.end || !api.gets || !api.set || !api.resize || !api.line || !api.insert || !api.remove || !api.move ||
-        !api.history_init || !api.history_end || !api.history) {
+    if (!api.init || !api.end || !api.gets || !api.set || !api.get || !api.resize || !api.line || !api.wide_line || !api.insert ||
+        !api.remove || !api.move || !api.history_init || !api.history_end || !api.history) {
         dlclose(library);
         return false;
     }
@@ -227,7 +320,9 @@ bool ceditline_open(const char *program_name, int history_count_max, int fd) {
     // In the C locale libedit drops what is not ASCII, and another statement would be sent. Terminals have UTF-8 there, too.
     if (strcmp(nl_langinfo(CODESET), "ANSI_X3.4-1968") == 0) setlocale(LC_CTYPE, "C.UTF-8");
     interrupt_fd = fd;
-    editor = api.init(program_name, stdin, stdout, stderr);
+    if (!terminal) terminal = fopencookie(NULL, "w", (cookie_io_functions_t){.write = write_through});
+    if (!terminal) return false;
+    editor = api.init(program_name, stdin, terminal, stderr, STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO);
     if (!editor) return false;
     entries = api.history_init();
     HistEvent event;
@@ -252,6 +347,7 @@ void ceditline_close(void) {
     if (entries) api.history_end(entries);
     editor = NULL;
     entries = NULL;
+    drawer = NULL;
 }
 
 ceditline_outcome ceditline_read(const char *prompt, const char **line, size_t *length) {
@@ -270,6 +366,7 @@ ceditline_outcome ceditline_read(const char *prompt, const char **line, size_t *
     // Who started it has no job control (sh(1) without -m, for instance).
     if (usual_suspension.sa_handler == SIG_IGN) set_handler(SIGTSTP, SIG_IGN, NULL);
     const char *text = api.gets(editor, &count);
+    if (drawer) draw(editor, text && count > 0 ? CEDITLINE_END : CEDITLINE_LEAVE);
     sigaction(SIGTSTP, &usual_suspension, NULL);
     sigaction(SIGCONT, &usual_continuation, NULL);
     pthread_sigmask(SIG_SETMASK, &former, NULL);

@@ -1,11 +1,16 @@
 // What a completion has to know of a database. Whoever has an index of one conforms it; nothing here reads a database.
 
+import SQLText
+
 /// The dialect of a text.
 public enum CompletionDialect: String, CaseIterable, Sendable {
     case sqlite, postgresql, mysql, redis
 
     /// - Parameter engine: the name of an engine; MariaDB's is that of MySQL.
     public init?(engine: String) { self.init(rawValue: engine) }
+
+    /// How the text is cut into statements.
+    var language: StatementSplitter.Language { StatementSplitter.Language(engine: rawValue) }
 }
 
 /// The names of one database, as a completion asks for them.

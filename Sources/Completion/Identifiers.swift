@@ -21,7 +21,7 @@ struct Identifiers {
             // PostgreSQL reads capitals without quotes as small letters.
             if dialect == .postgresql, (0x41...0x5a).contains(byte) { return false }
         }
-        return !ReservedWords.of(dialect).contains(name.lowercased())
+        return !ReservedWords.of(dialect.language).contains(name.lowercased())
     }
 
     /// Whether two names are the same one.

@@ -353,6 +353,26 @@ public struct StatementSplitter: Sendable {
     }
 }
 
+// For those who show a text while it is typed (TextKinds.swift).
+extension StatementSplitter {
+    /// A splitter at the same place without the statement that was read, so that looking ahead costs nothing of its length.
+    func withoutStatement() -> StatementSplitter {
+        var copy = self
+        copy.current = Array(current[max(0, current.count - Self.keptByteCount)...])
+        copy.countAtToken = countAtToken.map { max(0, $0 - (current.count - copy.current.count)) }
+        return copy
+    }
+
+    /// More than any delimiter has.
+    private static let keptByteCount = 32
+
+    /// Takes one byte, and forgets the statement that it ends.
+    mutating func step(_ byte: UInt8) {
+        if take(byte) { _ = finishStatement(droppingLast: 0) }
+        dataLine = nil
+    }
+}
+
 // Comments between `/*` and `*/`.
 extension StatementSplitter {
     private mutating func continueBlockComment(_ byte: UInt8, previous: UInt8, depth: Int) {

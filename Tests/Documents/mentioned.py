@@ -39,7 +39,7 @@ STAYS = "stays in the foreground"
 LEFT_OUT = {
     'litebase = "0.2"': "a line of Cargo.toml", "litebased --database cache=redis://127.0.0.1": STAYS, "kill -9": PART, "systemctl kill": PART, "systemctl --user": PART,
     "sudo systemctl disable litebase-monitor.socket": "for a version that does not have it", "sudo -u alice": PART, "journalctl -x": PART, "systemd-analyze security": PART,
-    "litebase ping -d NAME": PART, "litebase cancel": PART, "sudo chown litebase:litebase FILE": PART, "timeout 15 litebase ping -d NAME": PART,
+    "litebase ping -d NAME": PART, "litebase cancel": PART, "litebase shell -c": PART, "sudo chown litebase:litebase FILE": PART, "timeout 15 litebase ping -d NAME": PART,
     "litebase config add-database": PART, "litebase query --url": PART, "id -u NAME": PART,
     "systemctl edit litebase.socket": PART, "systemctl edit litebase.service": PART, 'sqlite3 FILE ".backup TARGET"': PART,
     "journalctl --user -u litebase": NOT_ROOT, "systemctl --user enable --now litebase.socket": NOT_ROOT,

@@ -5,6 +5,7 @@
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
+#include <wchar.h>
 
 /// Opens the library. False when libedit is not installed or the terminal is not fit for editing.
 /// `interrupt_fd` becomes readable when Ctrl-C was typed; it is read empty here.
@@ -23,6 +24,31 @@ typedef enum {
 
 /// Reads one line, its line end included; `*line` is valid until the next call.
 ceditline_outcome ceditline_read(const char *prompt, const char **line, size_t *length);
+
+/// When a line is to be drawn.
+typedef enum {
+    /// A key is waited for.
+    CEDITLINE_SHOW,
+    /// The line was entered.
+    CEDITLINE_END,
+    /// Something else is going to be written: the cursor has to be behind what is shown, which is drawn anew afterwards.
+    CEDITLINE_LEAVE,
+    /// The screen is to be cleared.
+    CEDITLINE_CLEAR,
+    /// The window has another size.
+    CEDITLINE_RESIZE,
+    /// Something else was written, and what is below the cursor's line is free.
+    CEDITLINE_RESUME,
+} ceditline_moment;
+
+/// Draws a prompt and a line behind it, with the cursor at a character of it. In the line are control characters as well, and while
+/// the history is searched, what is searched for, behind a line end.
+typedef void (*ceditline_drawer)(
+    ceditline_moment moment, const char *prompt, const wchar_t *text, size_t length, size_t cursor);
+
+/// Has lines drawn by `draw` instead of libedit. False where the terminal is not one that obeys the usual control sequences, as by its
+/// description (terminfo(5)).
+bool ceditline_set_drawer(ceditline_drawer draw);
 
 /// What a completer proposes for the text before the cursor.
 typedef struct {

@@ -69,6 +69,15 @@ struct OutputOptions: ParsableArguments {
     @Flag(name: .customLong("no-header"), help: "Leave out the names of columns (table, csv, tsv).")
     var hasNoHeader = false
 
+    @Option(
+        help: ArgumentHelp(
+            "When to use colours. Default: auto, on a terminal without NO_COLOR.", valueName: "when"))
+    var color: ColorWish?
+
+    func validate() throws {
+        if let color { Terminal.setColor(color) }
+    }
+
     var effectiveFormat: OutputFormat { format ?? .standard(isTerminal: Terminal.outputIsTerminal) }
 
     var style: OutputStyle {
@@ -79,6 +88,8 @@ struct OutputOptions: ParsableArguments {
 
     func makeFormatter() -> any ResultFormatter { effectiveFormat.formatter(style) }
 }
+
+extension ColorWish: ExpressibleByArgument {}
 
 /// Which database statements go to.
 struct DatabaseOptions: ParsableArguments {

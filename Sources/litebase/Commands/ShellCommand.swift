@@ -19,17 +19,32 @@ struct ShellCommand: ParsableCommand {
             EXAMPLES:
               litebase shell
               litebase shell --database geo --read-only
-              echo ".tables" | litebase shell
+              litebase shell -c .tables
             """)
 
     @OptionGroup var database: DatabaseOptions
     @OptionGroup var output: OutputOptions
     @OptionGroup var limits: StatementLimits
     @OptionGroup var script: ScriptOptions
+
+    @Option(
+        name: [.customShort("c"), .customLong("command")],
+        help: ArgumentHelp("Run this instead of what is typed; may be repeated.", valueName: "text"))
+    var commands: [String] = []
+
+    @Option(
+        name: [.customShort("f"), .customLong("file")],
+        help: ArgumentHelp("Run a file, after every --command; may be repeated.", valueName: "path"))
+    var files: [String] = []
+
+    @Flag(name: .customLong("no-startup"), help: "Do not run the startup file.")
+    var hasNoStartup = false
+
     @OptionGroup var connection: ConnectionOptions
 
     func run() throws {
-        let isInteractive = Terminal.inputIsTerminal
+        let sources = commands.map(ShellSource.text) + files.map(ShellSource.file)
+        let isInteractive = sources.isEmpty && Terminal.inputIsTerminal
         var style = output.style
         if isInteractive, Terminal.outputIsTerminal { style.expansion = .auto }
         let shell = Shell(
@@ -37,6 +52,8 @@ struct ShellCommand: ParsableCommand {
             settings: ShellSettings(
                 format: output.effectiveFormat, style: style, limits: limits.queryOptions(database: nil)),
             errorPolicy: script.errorPolicy, isInteractive: isInteractive)
+        shell.sources = sources
+        shell.hasStartup = !hasNoStartup
         try shell.run()
         if shell.hasLostTransaction { throw ExitCode(ExitStatus.statementFailed) }
         if !isInteractive, let status = shell.failureStatus { throw ExitCode(status) }

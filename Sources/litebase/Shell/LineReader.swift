@@ -9,6 +9,8 @@ internal import Synchronization
 
 /// What Tab calls: libedit has one editor a process.
 private let completer = Mutex<(@Sendable (_ line: [UInt8], _ cursor: Int) -> Completion)?>(nil)
+/// What draws the line that is edited.
+private let drawer = Mutex(LineDrawer())
 
 /// What reading a line came to.
 enum LineOutcome: Equatable {
@@ -21,12 +23,14 @@ enum LineOutcome: Equatable {
 
 /// A source of lines.
 protocol LineReader: AnyObject {
-    func read(prompt: String) throws -> LineOutcome
+    /// The next line, which is shown in `colours` where it is shown in some.
+    func read(prompt: String, _ colours: LineColours?) throws -> LineOutcome
     /// Keeps what was typed: the lines of one statement, or one command.
     func remember(_ lines: [[UInt8]])
 }
 
 extension LineReader {
+    func read(prompt: String) throws -> LineOutcome { try read(prompt: prompt, nil) }
     func remember(_ lines: [[UInt8]]) {}
 }
 
@@ -34,10 +38,18 @@ extension LineReader {
 final class EditedLines: LineReader {
     static let historyCountMax = 2000
     private let history: HistoryFile
+    private let hasColor: Bool
 
     /// `nil` when libedit is not installed.
-    init?(interruptDescriptor: Int32) {
+    init?(interruptDescriptor: Int32, hasColor: Bool) {
         guard ceditline_open("litebase", Int32(Self.historyCountMax), interruptDescriptor) else { return nil }
+        self.hasColor = hasColor
+        _ = ceditline_set_drawer { moment, prompt, text, length, cursor in
+            let line = UnsafeBufferPointer(start: text, count: length).map {
+                Unicode.Scalar(UInt32(bitPattern: $0)) ?? "\u{FFFD}"
+            }
+            drawer.withLock { $0.draw(moment, prompt: prompt.map { String(cString: $0) } ?? "", line, cursor: cursor) }
+        }
         history = HistoryFile()
         for entry in history.load(countMax: Self.historyCountMax) { ceditline_add_history(entry) }
     }
@@ -87,7 +99,8 @@ final class EditedLines: LineReader {
         return all.count > shown.count ? text + "… and \(all.count - shown.count) more\n" : text
     }
 
-    func read(prompt: String) -> LineOutcome {
+    func read(prompt: String, _ colours: LineColours?) -> LineOutcome {
+        drawer.withLock { $0.colours = hasColor ? colours : nil }
         var text: UnsafePointer<CChar>?
         var length = 0
         switch prompt.withCString({ ceditline_read($0, &text, &length) }) {
@@ -112,6 +125,37 @@ final class EditedLines: LineReader {
         else { return }
         ceditline_add_history(entry)
         history.append(entry)
+    }
+}
+
+/// Draws the line that is edited, when libedit says so.
+private struct LineDrawer {
+    var colours: LineColours?
+    private var screen = LineScreen()
+
+    mutating func draw(_ moment: ceditline_moment, prompt: String, _ line: [Unicode.Scalar], cursor: Int) {
+        let size = Terminal.size ?? (width: 80, height: 24)
+        let colours = colours
+        func frame(isEntered: Bool = false) -> LineFrame {
+            let styles = colours?.styles(line, cursor: cursor, isEntered: isEntered) ?? []
+            return LineFrame(prompt: prompt, line, styles: styles, cursor: cursor, width: size.width)
+        }
+        let text: String
+        switch moment {
+        case CEDITLINE_END:
+            let whole = frame(isEntered: true)
+            text = screen.show(whole, height: size.height) + screen.end()
+        case CEDITLINE_LEAVE: text = screen.leave(height: size.height)
+        case CEDITLINE_CLEAR: text = screen.clear()
+        case CEDITLINE_RESIZE:
+            let former = frame()
+            text = screen.resize(former, height: size.height)
+        case CEDITLINE_RESUME: text = screen.resume()
+        default:
+            let present = frame()
+            text = screen.show(present, height: size.height)
+        }
+        Terminal.draw(text)
     }
 }
 
@@ -154,7 +198,7 @@ final class PlainLines: LineReader {
         ScriptCheck.refusal(in: number, splitter.language, splitter.rules, session)
     }
 
-    func read(prompt: String) throws -> LineOutcome {
+    func read(prompt: String, _ colours: LineColours?) throws -> LineOutcome {
         if let promptNumber { _ = Glibc.write(promptNumber, prompt, prompt.utf8.count) }
         while true {
             if let end = pending[offset...].firstIndex(of: UInt8(ascii: "\n")) {

@@ -58,6 +58,8 @@ extension Shell {
             help: "Repeat the statement before"),
     ]
 
+    static let dotCommandNames = dotCommands.map(\.name)
+
     private static var formatNames: String { OutputFormat.allCases.map(\.rawValue).joined(separator: ", ") }
 
     func run(dotCommand line: String) throws {
@@ -81,8 +83,8 @@ extension Shell {
         case ".watch": try watch(argument)
         case ".parameter": try setParameter(argument)
         default:
-            let names = Self.dotCommands.map(\.name)
-            throw UsageError(ClientWords.refusal(of: TerminalEscaping.visible(given), among: names))
+            throw UsageError(
+                ClientWords.refusal(of: TerminalEscaping.visible(given), among: Self.dotCommandNames))
         }
     }
 

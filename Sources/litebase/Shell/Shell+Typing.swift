@@ -17,7 +17,9 @@ final class TextLines: LineReader {
         self.history = history
     }
 
-    func read(prompt: String) -> LineOutcome { lines.popLast().map(LineOutcome.line) ?? .endOfInput }
+    func read(prompt: String, _ colours: LineColours?) -> LineOutcome {
+        lines.popLast().map(LineOutcome.line) ?? .endOfInput
+    }
 
     func remember(_ lines: [[UInt8]]) { history?.remember(lines) }
 }

@@ -83,6 +83,11 @@ final class Shell {
         self.isInteractive = isInteractive
     }
 
+    /// What is run instead of what is typed, if anything is.
+    var sources: [ShellSource] = []
+    /// Whether the startup file is run before somebody types.
+    var hasStartup = true
+
     /// Runs until the input ends or `.quit`.
     /// - Throws: `OutputError`, `InputError`; errors of statements are reported, not thrown.
     func run() throws {
@@ -91,11 +96,10 @@ final class Shell {
         connection.cancellationDescriptor = Interrupts.install(isOnce: !isInteractive)
         if isInteractive {
             if Terminal.outputIsTerminal, let descriptor = connection.cancellationDescriptor,
-                let edited = EditedLines(interruptDescriptor: descriptor)
+                let edited = EditedLines(interruptDescriptor: descriptor, hasColor: settings.style.hasColor)
             {
                 let completer = StatementCompleter(connection)
-                let commands = Self.dotCommands.map(\.name)
-                edited.setCompleter { Completion($0, cursor: $1, completer, commands: commands) }
+                edited.setCompleter { Completion($0, cursor: $1, completer, commands: Self.dotCommandNames) }
                 self.completer = completer
                 lines = edited
             }
@@ -103,7 +107,12 @@ final class Shell {
             history = HistoryStore.open()
             tell("litebase \(Product.version), connected to \(connection.endpoint). \(try greeting())")
         }
-        try process(lines, script: isInteractive ? nil : ScriptPlace(line: 0))
+        if isInteractive, hasStartup { try start() }
+        if sources.isEmpty {
+            try process(lines, script: isInteractive ? nil : ScriptPlace(line: 0))
+        } else {
+            try run(sources)
+        }
         noteOpenTransaction()
         try output.flush()
         outputFile?.close()
@@ -144,8 +153,9 @@ final class Shell {
         var typed: [[UInt8]] = []
         while !isOver, !endsScript {
             if isInteractive { connection.takeNotices() }
-            completer?.before = typed.flatMap { $0 + [UInt8(ascii: "\n")] }
-            switch try lines.read(prompt: prompt(splitter)) {
+            completer?.before = typed
+            let colours = LineColours(splitter: splitter, commands: Self.dotCommandNames)
+            switch try lines.read(prompt: prompt(splitter), colours) {
             case .line(let line):
                 typed.append(line)
                 keepsStatement = typed[0].first != UInt8(ascii: " ")
@@ -203,7 +213,7 @@ final class Shell {
     private func takeCommand(
         _ line: [UInt8], _ splitter: inout StatementSplitter, _ typed: inout [[UInt8]]
     ) throws {
-        guard Self.edits(line) else { return complain(TypedLine.refusal(line)) }
+        guard TypedLine.isEdit(TypedLine.word(of: line)) else { return complain(TypedLine.refusal(line)) }
         let text = Array(typed.joined(separator: [UInt8(ascii: "\n")]))
         splitter.reset()
         typed = []
@@ -272,9 +282,6 @@ final class Shell {
     private static func isBackslashLine(_ line: [UInt8]) -> Bool {
         line.first { $0 > 0x20 } == UInt8(ascii: "\\")
     }
-
-    /// In the middle of a statement, where everything else is refused.
-    private static func edits(_ line: [UInt8]) -> Bool { ["\\e", "\\edit"].contains(TypedLine.word(of: line)) }
 
     private static func dotCommand(_ line: [UInt8], isTerminal: Bool) -> String? {
         guard let text = String(validating: line, as: UTF8.self) else { return nil }

@@ -76,6 +76,15 @@ final class ShellConnection {
         holdsState = false
     }
 
+    /// Runs something that gives up where the daemon does not answer in time. What it answers later is dropped.
+    func within<Result>(_ timeout: Duration, _ body: () -> Result) -> Result {
+        let client = client
+        let former = client?.timeout
+        client?.timeout = timeout
+        defer { client?.timeout = former }
+        return body()
+    }
+
     /// Shows the notices that came while nothing was asked.
     func takeNotices() { client?.takeNotices() }
 

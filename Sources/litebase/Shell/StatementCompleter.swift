@@ -9,14 +9,16 @@ import LiteBaseClient
 /// - Thread: the one that reads lines.
 final class StatementCompleter: @unchecked Sendable {
     private let connection: ShellConnection
-    /// The lines of the statement before the one that is edited, with their ends.
-    var before: [UInt8] = []
+    /// The lines of the statement before the one that is edited.
+    var before: [[UInt8]] = []
     /// A statement may have changed what a session sees that others do not.
     private var hasDefined = false
 
     private static let proposalCountMax: Int64 = 200
     /// While the daemon reads its catalog for the first time.
     private static let patienceMilliseconds: Int64 = 300
+    /// A daemon that does not answer proposes nothing.
+    private static let timeout = Duration.seconds(1)
 
     init(_ connection: ShellConnection) { self.connection = connection }
 
@@ -29,6 +31,8 @@ final class StatementCompleter: @unchecked Sendable {
 
     /// Completes a line of a statement.
     func completion(_ line: [UInt8], cursor: Int) -> Completion {
+        let before =
+            Array(before.joined(separator: [UInt8(ascii: "\n")])) + (before.isEmpty ? [] : [UInt8(ascii: "\n")])
         let text = String(decoding: before + line, as: UTF8.self)
         // Bytes that are no text would have another length.
         guard text.utf8.count == before.count + line.count else { return Completion() }
@@ -51,19 +55,28 @@ final class StatementCompleter: @unchecked Sendable {
 
     /// Databases that may be opened.
     func databases() -> [String] {
-        guard let databases = try? connection.reachableClient().listDatabases() else { return [] }
-        return databases.map(\.name).sorted()
+        guard connection.presentSession != nil else { return [] }
+        let databases = connection.within(Self.timeout) { try? connection.reachableClient().listDatabases() }
+        return (databases ?? []).map(\.name).sorted()
     }
 
     private func proposals(_ place: CompletionPlace) -> CompletionResult? {
+        connection.within(Self.timeout) { proposalsInTime(place) }
+    }
+
+    private func proposalsInTime(_ place: CompletionPlace) -> CompletionResult? {
         guard let session = connection.presentSession else { return nil }
         // The daemon was asked to cancel; the line is to be dropped, too.
         defer { Interrupts.tellAgain() }
         if hasDefined, connection.transaction == .none {
-            hasDefined = false
             var options = CatalogOptions()
-            (options.maxRows, options.timeout) = (1, Duration.milliseconds(Self.patienceMilliseconds))
-            _ = try? session.catalog("namespaces", options: options)
+            options.maxRows = 1
+            do throws(ClientError) {
+                _ = try session.catalog("namespaces", options: options)
+            } catch .timedOut {
+                return nil
+            } catch {}
+            hasDefined = false
         }
         let end = MonotonicInstant.now.advanced(byMilliseconds: Self.patienceMilliseconds)
         while true {

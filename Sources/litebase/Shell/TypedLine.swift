@@ -57,6 +57,9 @@ enum TypedLine {
         return words[0].map { $0 | 0x20 }.elementsEqual("use".utf8)
     }
 
+    /// Whether a word has what is typed edited, also in the middle of a statement.
+    static func isEdit(_ word: String) -> Bool { ["\\e", "\\edit"].contains(word) }
+
     /// Why a line was not taken.
     static func refusal(_ line: [UInt8]) -> String {
         "\(word(of: line)) is a command, and was not run; the statement before it is still open: "

@@ -4,14 +4,35 @@ internal import ByteBuffers
 internal import Glibc
 internal import LinuxSystem
 import LiteBaseClient
+internal import Synchronization
+
+/// When there are colours.
+enum ColorWish: String, CaseIterable, Sendable {
+    /// On a terminal, unless the environment says otherwise.
+    case auto
+    case always, never
+}
 
 /// What this process writes to and reads from.
 enum Terminal {
     static var outputIsTerminal: Bool { Process.isTerminal(STDOUT_FILENO) }
     static var inputIsTerminal: Bool { Process.isTerminal(STDIN_FILENO) }
 
+    private static let wish = Mutex(ColorWish.auto)
+
+    /// Says whether there are colours, for the rest of the process.
+    static func setColor(_ choice: ColorWish) { wish.withLock { $0 = choice } }
+
     /// Whether text may be dimmed.
-    static var hasColor: Bool { outputIsTerminal && allowsColor }
+    static var hasColor: Bool { hasColor(STDOUT_FILENO) }
+
+    private static func hasColor(_ number: Int32) -> Bool {
+        switch wish.withLock({ $0 }) {
+        case .auto: Process.isTerminal(number) && allowsColor
+        case .always: true
+        case .never: false
+        }
+    }
 
     /// Its columns and lines; `nil` where it does not say, or where the output is no terminal.
     static var size: (width: Int, height: Int)? {
@@ -42,9 +63,20 @@ enum Terminal {
         }
     }
 
-    private static var errorsHaveColor: Bool {
-        Process.isTerminal(STDERR_FILENO) && allowsColor
+    /// Writes to the terminal as it is, as a whole.
+    static func draw(_ text: String) {
+        var text = text
+        text.withUTF8 { bytes in
+            var rest = UnsafeRawBufferPointer(bytes)
+            while !rest.isEmpty {
+                let count = write(STDOUT_FILENO, rest.baseAddress, rest.count)
+                if count < 0, Errno.current != .interrupted { return }
+                rest = UnsafeRawBufferPointer(rebasing: rest[max(0, count)...])
+            }
+        }
     }
+
+    private static var errorsHaveColor: Bool { hasColor(STDERR_FILENO) }
 
     /// By https://no-color.org.
     private static var allowsColor: Bool {

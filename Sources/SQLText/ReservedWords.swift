@@ -4,13 +4,15 @@
 //   in src/parse.y); PostgreSQL 15, appendix C, "reserved"; https://mariadb.com/kb/en/reserved-words/ and MySQL 8.0, "Keywords and
 //   Reserved Words"
 
-enum ReservedWords {
-    static func of(_ dialect: CompletionDialect) -> Set<String> {
-        switch dialect {
+/// The words of a language that are no names, in small letters.
+public enum ReservedWords {
+    /// Of an engine's SQL; commands of Redis have none.
+    public static func of(_ language: StatementSplitter.Language) -> Set<String> {
+        switch language {
         case .sqlite: sqlite
         case .postgresql: postgresql
         case .mysql: mysql
-        case .redis: []
+        case .commandLines: []
         }
     }
 
