@@ -19,7 +19,7 @@ public struct ServerState: Sendable {
     package init() {}
 }
 
-/// A server was lost, or is back; for the log.
+/// A server was lost, is back, or has another one in its place; for the log.
 public struct ServerChange: Sendable {
     /// Why it cannot be reached; `nil` when it can.
     public var error: DriverError?
@@ -29,6 +29,10 @@ public struct ServerChange: Sendable {
     public var lostMilliseconds: Int64 = 0
     /// Changes before this one that were not reported, because there were too many.
     public var untoldCount = 0
+    /// Of several servers the one that is in use.
+    public var host: String?
+    /// The one that was in use before, where nothing else has changed.
+    public var formerHost: String?
 
     package init(error: DriverError?, isFirst: Bool, untoldCount: Int) {
         self.error = error

@@ -13,8 +13,13 @@ struct RedisDriver: RemoteDriver {
     let place: RedisLocation
     let settings: RemoteSettings
     private let tables = RedisTables()
-    /// Finds the server by Sentinels; `nil` where the URL names it.
-    private let finder: RedisPrimaryFinder?
+    private let way: Way
+
+    /// How its server is found.
+    private enum Way {
+        case server(RedisLocation.Server)
+        case primary(RedisPrimaryFinder)
+    }
 
     /// Time limit for sending a cancel to the server, in milliseconds.
     private static let unblockMillisecondsMax: Int64 = 1_000
@@ -22,12 +27,17 @@ struct RedisDriver: RemoteDriver {
     init(place: RedisLocation, settings: RemoteSettings) {
         self.place = place
         self.settings = settings
-        finder = if case .sentinels(let sentinels) = place.route { RedisPrimaryFinder(sentinels) } else { nil }
+        way =
+            switch place.route {
+            case .server(let server): .server(server)
+            case .sentinels(let sentinels): .primary(RedisPrimaryFinder(sentinels))
+            }
     }
 
     var engine: Engine { .redis }
     var location: any DatabaseLocation { place }
     var label: String { place.label }
+    private var finder: RedisPrimaryFinder? { if case .primary(let finder) = way { finder } else { nil } }
     /// The Sentinels, and the server that they name.
     var serverCount: Int { 1 + (finder?.sentinels.hosts.count ?? 0) }
     var secrets: [String] { [place.password, finder?.sentinels.password].compactMap(\.self) }
@@ -58,10 +68,10 @@ struct RedisDriver: RemoteDriver {
     /// Connects to the server, or to the one that is the primary now.
     func greet(password: String?, limit: Int64) throws(DriverError) -> RedisHandshake {
         try RedisLibrary.load()
-        switch place.route {
+        switch way {
         case .server(let server): return try greet(server, password: password, limit: limit)
-        case .sentinels(let sentinels):
-            return try (finder ?? RedisPrimaryFinder(sentinels)).connect(limit: limit) { server throws(DriverError) in
+        case .primary(let finder):
+            return try finder.connect(limit: limit) { server throws(DriverError) in
                 try greet(server, password: password, limit: limit)
             }
         }

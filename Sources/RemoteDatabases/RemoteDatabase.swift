@@ -99,7 +99,7 @@ public final class RemoteDatabase: Database {
     /// or unreachable, not every attempt.
     func noteOpened(_ error: DriverError?, server: String? = nil) {
         watch.withLock { $0.note(error, server: server, at: .now) }
-        log.note(error, of: login)
+        log.note(error, server: server, of: login)
     }
 
     /// Time in which a connection has to be made, to all servers together.

@@ -35,6 +35,8 @@ struct ServerNews {
     private(set) var isReachable: Bool?
     /// Logins whose last attempt has failed.
     private var failed: Set<Int> = []
+    /// Of several servers the one that each login has taken last, and the one that was reported.
+    private var hosts: [Int: (now: String, told: String)] = [:]
     private var lastError: DriverError?
     /// When the present state began.
     private var since = MonotonicInstant(nanoseconds: 0)
@@ -53,8 +55,17 @@ struct ServerNews {
     /// A login that fails makes the server unreachable, since somebody cannot use it. A login that had failed and now
     /// succeeds makes it reachable again; if another login still fails, its own next attempt reports that. A login that
     /// has succeeded all the time says nothing about another one that fails.
+    /// - Parameters:
+    ///   - error: why it has failed; `nil` if it has not.
+    ///   - server: the one of several that was taken.
+    ///   - login: who has tried.
+    ///   - now: the time.
     /// - Returns: the change to log now.
-    mutating func note(_ error: DriverError?, of login: Int, at now: MonotonicInstant) -> ServerChange? {
+    mutating func note(
+        _ error: DriverError?, server: String? = nil, of login: Int, at now: MonotonicInstant
+    ) -> ServerChange? {
+        // The first one is reported with the server as a whole.
+        if let server { hosts[login] = (server, hosts[login]?.told ?? server) }
         if let error {
             lastError = error
             failed.insert(login)
@@ -71,27 +82,46 @@ struct ServerNews {
 
     /// A login is not used any more, so its result is forgotten.
     mutating func forget(_ login: Int) {
+        hosts[login] = nil
         if failed.remove(login) != nil, failed.isEmpty { isReachable = nil }
     }
 
     /// A change that was held back, when its time has come.
     mutating func takeNews(at now: MonotonicInstant) -> ServerChange? {
-        guard isNews, let isReachable else { return nil }
+        guard isNews || moved != nil, let isReachable else { return nil }
         let start = max(settled, now)
         guard start.nanoseconds(since: now) <= (Self.burstCount - 1) * Self.tellingMilliseconds * 1_000_000 else {
             return nil
         }
         settled = start.advanced(byMilliseconds: Self.tellingMilliseconds)
+        guard isNews else { return takeMove() }
         var change = ServerChange(
             error: isReachable ? nil : lastError, isFirst: told == nil, untoldCount: changeCount - 1)
         if isReachable {
             change.lostMilliseconds = since.nanoseconds(since: lost) / 1_000_000
+            change.host = hosts.min { $0.key < $1.key }?.value.now
+            for login in hosts.keys { didTell(login) }
         } else {
             lost = since
         }
         told = isReachable
         changeCount = 0
         return change
+    }
+
+    /// A login that has taken another server than was reported. While some server cannot be reached, that is what is reported.
+    private var moved: Int? { isReachable == true ? hosts.first { $0.value.now != $0.value.told }?.key : nil }
+
+    private mutating func takeMove() -> ServerChange? {
+        guard let login = moved, let host = hosts[login] else { return nil }
+        didTell(login)
+        var change = ServerChange(error: nil, isFirst: false, untoldCount: 0)
+        (change.host, change.formerHost) = (host.now, host.told)
+        return change
+    }
+
+    private mutating func didTell(_ login: Int) {
+        if let host = hosts[login] { hosts[login] = (host.now, host.now) }
     }
 }
 
@@ -115,8 +145,10 @@ final class ServerLog: Sendable {
 
     func leave(_ login: Int) { news.withLock { $0.value.forget(login) } }
 
-    func note(_ error: DriverError?, of login: Int) {
-        if let change = news.withLock({ $0.value.note(error, of: login, at: .now) }) { onChange(change) }
+    func note(_ error: DriverError?, server: String? = nil, of login: Int) {
+        if let change = news.withLock({ $0.value.note(error, server: server, of: login, at: .now) }) {
+            onChange(change)
+        }
     }
 
     func tell() {

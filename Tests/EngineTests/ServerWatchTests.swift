@@ -50,6 +50,35 @@ struct ServerWatchTests {
         #expect(watch.state.host == "b:1")
     }
 
+    @Test func anotherServerIsToldOnceForEachLogin() {
+        var news = ServerNews()
+        func take(_ server: String?, of login: Int, at second: Int64) -> ServerChange? {
+            news.note(server == nil ? Self.lost : nil, server: server, of: login, at: Self.at(second * 100))
+        }
+        let first = take("a", of: 1, at: 0)
+        #expect(first?.isFirst == true && first?.host == "a" && first?.formerHost == nil)
+        #expect(take("b", of: 2, at: 1) == nil && take("a", of: 1, at: 2) == nil)
+        let moved = take("b", of: 1, at: 3)
+        #expect(moved?.host == "b" && moved?.formerHost == "a" && moved?.error == nil)
+        #expect(take("b", of: 1, at: 4) == nil)
+        // What is lost comes back at another one: one message.
+        #expect(take(nil, of: 1, at: 5)?.error != nil)
+        let back = take("c", of: 1, at: 6)
+        #expect(back?.formerHost == nil && back?.host != nil && take("c", of: 1, at: 7) == nil)
+        news.forget(1)
+        #expect(take("d", of: 1, at: 8) == nil)
+    }
+
+    @Test func serversThatChangeAllTheTimeFillNoLog() {
+        var news = ServerNews()
+        var told = 0
+        for step in 0..<36_000 {
+            let now = Self.at(0).advanced(byMilliseconds: Int64(step) * 100)
+            if news.note(nil, server: step % 2 == 0 ? "a" : "b", of: 1, at: now) != nil { told += 1 }
+        }
+        #expect(told > 50 && told <= Int(ServerNews.burstCount) + 3_600_000 / Int(ServerNews.tellingMilliseconds) + 1)
+    }
+
     @Test func twoLoginsOfAServerAreLostAndBackOnce() {
         var news = ServerNews()
         var second: Int64 = 0

@@ -145,16 +145,20 @@ struct DatabaseEnvironment {
             if let details = change.error?.details {
                 let reason = "\(place): \(details.reason)"
                 observer.observe(.databaseLost(name: name, reason: reason, untoldCount: change.untoldCount))
+            } else if let former = change.formerHost, let host = change.host {
+                observer.observe(.databaseMoved(name: name, host: host, formerHost: former))
             } else if change.isFirst {
-                observer.observe(.databaseOpened(name: name, path: place))
+                observer.observe(.databaseOpened(name: name, path: place + Self.at(change.host)))
             } else {
                 observer.observe(
                     .databaseBack(
-                        name: name, path: place, lostMilliseconds: change.lostMilliseconds,
+                        name: name, path: place + Self.at(change.host), lostMilliseconds: change.lostMilliseconds,
                         untoldCount: change.untoldCount))
             }
         }
     }
+
+    private static func at(_ host: String?) -> String { host.map { ", at \($0)" } ?? "" }
 }
 
 /// What the log was told of a database that cannot be opened. Each request tries it, and nobody needs to read of each.

@@ -41,6 +41,8 @@ public enum Observation: Sendable {
     case databaseLost(name: String, reason: String, untoldCount: Int)
     /// It can be reached again.
     case databaseBack(name: String, path: String, lostMilliseconds: Int64, untoldCount: Int)
+    /// Of several servers another one is in use.
+    case databaseMoved(name: String, host: String, formerHost: String)
     /// The file that was opened, or its log, is not at its path any more.
     case databaseReplaced(name: String, change: String)
     /// Of the configuration.
@@ -84,6 +86,7 @@ extension Observation {
         case .databaseFailed: (.error, .databaseFailed)
         case .databaseLost: (.error, .databaseLost)
         case .databaseBack: (.notice, .databaseBack)
+        case .databaseMoved: (.notice, .databaseMoved)
         case .databaseReplaced: (.error, .databaseReplaced)
         case .databasesShareFile: (.warning, .databasesShareFile)
         case .acceptFailed: (.error, .acceptFailed)
@@ -104,7 +107,8 @@ extension Observation {
             facts.peer
         case .requestCutOff(let request): request.peer
         case .listening, .acceptFailed, .databaseOpened, .databaseFailed, .databaseLost, .databaseBack,
-            .databaseReplaced, .databasesShareFile, .reloaded, .draining, .restored, .stopped, .userWaits, .suppressed:
+            .databaseMoved, .databaseReplaced, .databasesShareFile, .reloaded, .draining, .restored, .stopped,
+            .userWaits, .suppressed:
             nil
         }
     }
@@ -135,7 +139,7 @@ extension Observation {
         case .databaseOpened(let name, let path):
             ("Database \(name) opened: \(path)", [("LITEBASE_DATABASE", name), ("LITEBASE_PATH", path)])
         case .databaseFailed(let name, let reason): ("Database \(name): \(reason)", [("LITEBASE_DATABASE", name)])
-        case .databaseLost, .databaseBack: serverContent
+        case .databaseLost, .databaseBack, .databaseMoved: serverContent
         case .databaseReplaced(let name, let change):
             ("Database \(name): \(change)", [("LITEBASE_DATABASE", name)])
         case .databasesShareFile(let shared):
@@ -224,6 +228,11 @@ extension Observation {
                     ("LITEBASE_DATABASE", name), ("LITEBASE_PATH", path), ("LITEBASE_LOST_MS", "\(milliseconds)"),
                     ("LITEBASE_UNTOLD", "\(count)"),
                 ]
+            )
+        case .databaseMoved(let name, let host, let former):
+            (
+                "Database \(name) is at \(host) now, and was at \(former)",
+                [("LITEBASE_DATABASE", name), ("LITEBASE_HOST", host), ("LITEBASE_FORMER_HOST", former)]
             )
         default: ("", [])
         }

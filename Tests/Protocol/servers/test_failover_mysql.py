@@ -184,6 +184,7 @@ def test_a_server_that_is_demoted_is_left(pair, start_daemon):
         assert failed["code"] == "connect_failed" and failed["retryable"] is True and failed["vendor_code"] == 1290, failed
         client.query("INSERT INTO written VALUES (1)", database="my")
         assert [port(client) for _ in range(6)] == [second.port] * 6
+        wait_until(lambda: f"Database my is at {second.place} now, and was at {first.place}" in daemon.log(), "the log tells it")
         # A session keeps its connection: what it holds cannot be taken elsewhere.
         failed = other.query_fails("INSERT INTO written VALUES (2)", session=session)
         assert failed["code"] == "connect_failed" and not failed.get("retryable") and "hint" in failed, failed
