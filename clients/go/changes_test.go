@@ -250,6 +250,48 @@ func TestChangesOfADaemonThatEnds(t *testing.T) {
 	}
 }
 
+// TestChangesOfAConnectionThatEndsAtAnyByte end with an error that says so, and nothing stays.
+func TestChangesOfAConnectionThatEndsAtAnyByte(t *testing.T) {
+	daemon := startDaemon(t)
+	db := daemon.open(t)
+	run(t, db, "CREATE TABLE city (name TEXT)")
+	conn, err := Connect(context.Background(), Options{Socket: daemon.socket})
+	must(t, err)
+	defer conn.Close()
+	before, begun := runtime.NumGoroutine(), 0
+	for bytes, isWhole := 1, false; !isWhole; bytes += 13 {
+		if bytes > 20_000 {
+			t.Fatal("it never ends")
+		}
+		path, over := cutter(t, daemon.socket, bytes)
+		// Its subscriptions have connections of their own, made with its options.
+		conn.options.Socket = path
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		changes, err := conn.Changes(ctx, ChangesQuery{})
+		if err == nil {
+			begun++
+			for told := 0; told < 2; told++ {
+				run(t, db, "INSERT INTO city VALUES ('Oslo')")
+				if change, isThere := <-changes.C; isThere && !reflect.DeepEqual(change.Relations, []string{"city"}) {
+					t.Error(change)
+				}
+			}
+			err = changes.Err()
+			isWhole = err == nil
+			changes.Close()
+		}
+		if !isWhole && !errors.Is(err, ErrConnectionLost) {
+			t.Fatal(bytes, err)
+		}
+		cancel()
+		<-over
+	}
+	if begun < 5 {
+		t.Error(begun)
+	}
+	nothingStays(t, before)
+}
+
 func TestChangesFollowedByChanges(t *testing.T) {
 	one, two := Change{"a.1", []string{"x", "y"}, false, "", nil}, Change{"a.2", []string{"y", "z"}, true, "", nil}
 	if both := one.followedBy(two); !reflect.DeepEqual(both, Change{"a.2", []string{"x", "y", "z"}, true, "", nil}) {

@@ -321,7 +321,8 @@ func cutter(t *testing.T, daemon string, bytes int) (path string, over chan stru
 		forwarded := make(chan struct{})
 		go func() {
 			defer close(forwarded)
-			defer upstream.CloseWrite()
+			// Not the writing half alone: the daemon would go on telling a subscription.
+			defer upstream.Close()
 			buffer, rights := make([]byte, 4096), make([]byte, 256)
 			for {
 				count, size, _, _, err := client.ReadMsgUnix(buffer, rights)

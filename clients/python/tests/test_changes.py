@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import gc
 import os
 import pathlib
@@ -13,10 +14,12 @@ import time
 
 import pytest
 from daemon import Daemon, wait_until
+from test_lost_transfers import through
 
 import litebase
 import litebase.aio
 from litebase import _changes
+from litebase._address import open_socket
 
 
 @pytest.fixture
@@ -181,6 +184,53 @@ def test_waiting_has_a_time_limit(db):
         with pytest.raises(litebase.InterfaceError):
             changes.wait(0)
         assert next(changes, None) is None
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_connection_that_ends_at_any_byte(db, own_daemon, tmp_path, is_async):
+    """It is an error in time that says so, and nobody listens any more."""
+    begun = 0
+
+    def work(path):
+        nonlocal begun
+        opener = functools.partial(open_socket, path, (), 10.0)
+        try:
+            if is_async:
+                asyncio.run(asyncio.wait_for(listen_async(opener), 30))
+            else:
+                listen(opener)
+        except litebase.ConnectionLost as error:
+            assert error.code is None
+            done = False
+        else:
+            done = True
+        wait_until(lambda: connections(own_daemon) == 2, "nobody listens")
+        return done
+
+    def listen(opener):
+        nonlocal begun
+        with litebase.connect(socket=own_daemon.socket_path) as whole:
+            whole._open_socket = opener
+            with whole.changes() as changes:
+                begun += 1
+                db.execute("INSERT INTO city VALUES ('Oslo')")
+                assert changes.wait(30).relations == ("city",)
+                db.execute("INSERT INTO city VALUES ('Oslo')")
+                assert next(changes).relations == ("city",)
+
+    async def listen_async(opener):
+        nonlocal begun
+        async with await litebase.aio.connect(socket=own_daemon.socket_path) as whole:
+            whole._open_socket = opener
+            async with await whole.changes() as changes:
+                begun += 1
+                db.execute("INSERT INTO city VALUES ('Oslo')")
+                assert (await changes.wait(30)).relations == ("city",)
+                db.execute("INSERT INTO city VALUES ('Oslo')")
+                assert (await changes.__anext__()).relations == ("city",)
+
+    through(tmp_path, own_daemon, 13, work)
+    assert begun > 5
 
 
 def test_a_daemon_that_dies_ends_the_waiting(db, own_daemon):
