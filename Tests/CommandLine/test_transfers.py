@@ -1,8 +1,10 @@
 """`litebase export`, `litebase backup` and `litebase restore`, as people and systemd run them."""
 
+import fcntl
 import os
 import pty
 import sqlite3
+import stat
 import subprocess
 
 import pytest
@@ -52,6 +54,53 @@ def test_export_to_standard_output(served):
     parameters = run(served, "export", "-d", "music", "--format", "jsonl", "SELECT ? AS a, ? AS b", "7", "x", text=False)
     assert parameters.stdout == b'{"a":7,"b":"x"}\n'
     assert run(served, "export", "-d", "music", "--table", 'odd "name', "--no-header", text=False).stdout == b""
+
+
+def test_what_is_no_file_is_written_into_and_stays(served, directory):  # noqa: F811
+    """A device of the machine must not become a file, whoever runs it (root may replace /dev/null)."""
+    null = directory / "null"
+    os.mknod(null, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+    pipe = directory / "pipe"
+    os.mkfifo(pipe)
+    link = directory / "link"
+    link.symlink_to(null)
+    for path in (null, link):
+        for force in ([], ["--force"]):
+            run(served, "export", "-d", "music", "--table", "song", "-o", path, *force)
+            assert stat.S_ISCHR(null.stat().st_mode) and link.is_symlink()
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    run(served, "export", "-d", "music", "--table", "song", "-o", pipe, "--force")
+    assert os.read(reader, 1000).count(b"\r\n") == 4 and stat.S_ISFIFO(pipe.stat().st_mode)
+    os.close(reader)
+    for command in (["backup", "-d", "music", null], ["backup", "-d", "music", directory], ["export", "SELECT 1", "-o", directory]):
+        assert "no file that could be replaced" in run(served, *command, "--force", status=64).stderr
+    assert sorted(name for name in os.listdir(directory) if "partial" in name) == []
+
+
+def test_a_link_to_a_file_stays(served, directory):  # noqa: F811
+    path, link = directory / "real.csv", directory / "link.csv"
+    path.write_text("old")
+    path.chmod(0o640)
+    link.symlink_to("real.csv")
+    run(served, "export", "-d", "music", "SELECT 1 AS a", "-o", link, "--force")
+    assert link.is_symlink() and path.read_bytes() == b"a\r\n1\r\n"
+    assert path.stat().st_mode & 0o777 == 0o640, "who could read the former one may read this one"
+
+
+def test_a_partial_file_of_somebody_else_is_not_used(served, directory):  # noqa: F811
+    path, partial = directory / "x.csv", directory / "x.csv.partial"
+    partial.write_text("left by a run that was killed")
+    run(served, "export", "SELECT 1 AS a", "-o", path)
+    assert path.read_bytes() == b"a\r\n1\r\n"
+    partial.write_text("theirs")
+    os.chown(partial, 54321, 54321)
+    assert "no file of yours" in run(served, "export", "SELECT 1", "-o", path, "--force", status=74).stderr
+    assert partial.read_text() == "theirs"
+    os.chown(partial, os.geteuid(), os.getegid())
+    with open(partial) as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert "another litebase" in run(served, "export", "SELECT 1", "-o", path, "--force", status=74).stderr
+    assert partial.read_text() == "theirs" and path.read_bytes() == b"a\r\n1\r\n"
 
 
 def test_export_into_a_file(served, directory):  # noqa: F811

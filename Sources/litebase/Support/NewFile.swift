@@ -5,28 +5,41 @@ internal import LinuxSystem
 
 /// A file that is being written beside its final place.
 struct NewFile {
+    /// Where symbolic links lead, so that they stay.
     let path: String
     let partialPath: String
     let descriptor: Int32
+    /// The permissions of the file in whose place it comes: who may read that may read this.
+    private let formerMode: mode_t?
 
-    /// Makes it, readable by its owner only.
+    /// Makes it, readable by its owner only unless a file is there that others may read.
     /// - Parameters:
     ///   - path: where it will be.
     ///   - mayReplace: whether a file may be there already.
-    /// - Throws: `InputError` if it may not, or if the file cannot be made.
+    /// - Throws: `InputError` if it may not, if something else than a file is there, or if the file cannot be made.
     init(_ path: String, mayReplace: Bool) throws(InputError) {
         var status = stat()
-        if !mayReplace, lstat(path, &status) == 0 {
+        let isThere = lstat(path, &status) == 0
+        if isThere, !mayReplace {
             throw InputError(message: "\(path) exists; --force replaces it", status: ExitStatus.usage)
         }
-        self.path = path
-        partialPath = "\(path).partial"
-        descriptor = Glibc.open(partialPath, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
-        guard descriptor >= 0 else { throw Self.failure(partialPath) }
+        if isThere, stat(path, &status) == 0 {
+            guard status.st_mode & S_IFMT == S_IFREG else {
+                throw InputError(message: "\(path) is no file that could be replaced", status: ExitStatus.usage)
+            }
+            formerMode = status.st_mode & 0o777
+            self.path = Self.resolved(path)
+        } else {
+            formerMode = nil
+            self.path = path
+        }
+        partialPath = "\(self.path).partial"
+        descriptor = try Self.makePartial(partialPath)
     }
 
     /// Gives it its name; then it is on the disk.
     func keep() throws(InputError) {
+        if let formerMode { _ = fchmod(descriptor, formerMode) }
         guard fsync(descriptor) == 0, rename(partialPath, path) == 0 else { throw Self.failure(path) }
         close(descriptor)
         let directory = Glibc.open(Self.directory(of: path), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
@@ -41,9 +54,51 @@ struct NewFile {
         close(descriptor)
     }
 
+    /// Opens what a path leads to if that is a device, a pipe or a terminal: it is written into, and nothing comes in its place.
+    /// - Returns: a descriptor that the caller closes; `nil` if it is a file or a directory, or not there.
+    static func openSpecial(_ path: String) throws(InputError) -> Int32? {
+        var status = stat()
+        guard stat(path, &status) == 0, ![S_IFREG, S_IFDIR].contains(status.st_mode & S_IFMT) else { return nil }
+        let descriptor = Glibc.open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY)
+        guard descriptor >= 0 else { throw failure(path) }
+        return descriptor
+    }
+
     static func directory(of path: String) -> String {
         guard let slash = path.lastIndex(of: "/") else { return "." }
         return slash == path.startIndex ? "/" : String(path[..<slash])
+    }
+
+    private static func resolved(_ path: String) -> String {
+        guard let resolved = realpath(path, nil) else { return path }
+        defer { free(resolved) }
+        return String(cString: resolved)
+    }
+
+    /// What an interrupted run has left is taken again; what is somebody else's, or being written, is not touched.
+    private static func makePartial(_ path: String) throws(InputError) -> Int32 {
+        let descriptor = Glibc.open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0o600)
+        guard descriptor >= 0 else { throw failure(path) }
+        var (own, there) = (stat(), stat())
+        let problem: String? =
+            if flock(descriptor, LOCK_EX | LOCK_NB) != 0 || lstat(path, &there) != 0 {
+                "is being written by another litebase"
+            } else if fstat(descriptor, &own) != 0 || own.st_ino != there.st_ino || own.st_dev != there.st_dev {
+                "is being written by another litebase"
+            } else if own.st_mode & S_IFMT != S_IFREG || own.st_nlink != 1 || own.st_uid != geteuid() {
+                "is there, and is no file of yours; remove it, or write elsewhere"
+            } else {
+                nil
+            }
+        if let problem {
+            close(descriptor)
+            throw InputError(message: "\(path) \(problem)", status: ExitStatus.ioError)
+        }
+        guard fchmod(descriptor, 0o600) == 0, ftruncate(descriptor, 0) == 0 else {
+            defer { close(descriptor) }
+            throw failure(path)
+        }
+        return descriptor
     }
 
     private static func failure(_ path: String) -> InputError {
