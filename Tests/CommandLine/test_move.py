@@ -264,6 +264,10 @@ def test_what_is_asked_wrongly(make_place):
                              (["shop", "shop_new", "--plan", "--switch"], "--plan")):
         result = subprocess.run([LITEBASE, "move", *arguments, *base], capture_output=True, text=True, timeout=30)
         assert result.returncode == 64 and piece in result.stderr, result
+    # Files that are not those of the daemon.
+    place.add("shop", f"sqlite:{place.directory}/other.db")
+    failed = place.move("--switch", status=64)
+    assert f"the daemon has shop in {place.file}" in failed.stderr and "--config" in failed.stderr
     # A file that was written by hand is not edited, which is said before anything is copied.
     written = place.directory / "litebase.toml.d/shop.toml"
     written.write_text(f'[databases.shop]\nurl = "sqlite:{place.file}"\n')
@@ -334,7 +338,7 @@ def test_a_program_that_writes_meanwhile_loses_nothing(make_place):
         for writer in writers:
             writer.join()
     assert reader.query_fails("SELECT 1", session=session)["code"] == "session_not_found" and "1 session of before ended" in moved
-    assert "has waited for" in moved and "Configuration reloaded" in moved and f"Stays, for reading: sqlite:{place.file}" in moved
+    assert "has waited for" in moved and "Configuration reloaded" in moved and f"Stays, for reading: {place.file}\n" in moved
     there = {tuple(map(int, line.split("|"))) for line in place.psql("SELECT writer, n FROM t WHERE writer > 0").split("\n")}
     assert set(acknowledged) <= there
     assert all("moved to PostgreSQL" in error for error in errors), errors[:3]

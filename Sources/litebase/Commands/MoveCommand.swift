@@ -106,6 +106,9 @@ struct MoveCommand: ParsableCommand {
             nameSwitch = try NameSwitch(name, to: place, files)
         }
         let (source, target) = try sessions(place)
+        let file =
+            try source.query("SELECT file FROM pragma_database_list WHERE name = 'main'").rows.first?[0].text ?? ""
+        try nameSwitch?.check(file)
         let start = MonotonicInstant.now
         try source.execute(isPlan ? "BEGIN" : "BEGIN IMMEDIATE")
         LiveLine.show("looking at \(name)")
@@ -133,7 +136,7 @@ struct MoveCommand: ParsableCommand {
                 + "who wrote to \(name) has waited for \(heldMilliseconds / 1000).\(heldMilliseconds % 1000 / 100) s at most"
         )
         try output.flush()
-        try tellEnd(nameSwitch, output)
+        try tellEnd(nameSwitch, file, output)
     }
 
     private func sessions(_ place: MoveTarget) throws -> (
@@ -226,10 +229,10 @@ struct MoveCommand: ParsableCommand {
             entries.filter { $0.database == name && $0.pid != Int64(getpid()) }.compactMap(\.session))
     }
 
-    private func tellEnd(_ nameSwitch: NameSwitch?, _ output: StandardOutput) throws {
+    private func tellEnd(_ nameSwitch: NameSwitch?, _ file: String, _ output: StandardOutput) throws {
         if let nameSwitch {
             for line in try nameSwitch.write() { try output.print(line) }
-            try output.print("Stays, for reading: \(TerminalEscaping.visible(nameSwitch.formerURL))")
+            try output.print("Stays, for reading: \(TerminalEscaping.visible(file))")
             try output.flush()
             let client = try connect()
             let sessions = try sessionsOfOthers(client)
@@ -239,7 +242,7 @@ struct MoveCommand: ParsableCommand {
             let ended = sessions.count { (try? client.terminate(.session($0))) != nil }
             if ended > 0 { try output.print("\(counted(ended, "session")) of before ended") }
         } else if retire {
-            try output.print("\(name) takes no more writes.")
+            try output.print("\(name) takes no more writes: \(TerminalEscaping.visible(file))")
             try output.print(
                 "Next: give \(name) the URL of the new database in its configuration, and reload")
         } else {

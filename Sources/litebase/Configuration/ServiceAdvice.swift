@@ -30,9 +30,17 @@ struct ServiceAdvice {
         }
     }
 
-    private mutating func addFile(_ url: String, _ dropIn: String, _ sandbox: ServiceSandbox) {
+    /// The file of a URL of SQLite; `nil` for one that is not named from the root on.
+    static func file(ofURL url: String) -> String? {
+        guard url.hasPrefix("sqlite:") else { return nil }
         let parts = url.dropFirst("sqlite:".count).split(separator: "?", maxSplits: 1)
-        guard let path = parts.first.map({ Self.decoded($0) }), path.hasPrefix("/") else { return }
+        guard let path = parts.first.map({ decoded($0) }), path.hasPrefix("/") else { return nil }
+        return path
+    }
+
+    private mutating func addFile(_ url: String, _ dropIn: String, _ sandbox: ServiceSandbox) {
+        guard let path = Self.file(ofURL: url) else { return }
+        let parts = url.split(separator: "?", maxSplits: 1)
         let isWritten = parts.count == 1 || !parts[1].split(separator: "&").contains("mode=ro")
         let directory = ConfigurationPlace.directory(of: path)
         if let setting = sandbox.missing(file: path, isWritten: isWritten) {

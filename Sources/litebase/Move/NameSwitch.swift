@@ -13,8 +13,7 @@ struct NameSwitch {
     let text: String
     /// The former entry; `nil` if there was no file.
     private let formerText: String?
-    /// The file of SQLite that stays.
-    let formerURL: String
+    private let formerURL: String
 
     /// Keys that say who may open the database, however it is stored.
     private static let accessKeys = ["access", "users", "groups", "read_only_users", "read_only_groups"]
@@ -85,6 +84,27 @@ struct NameSwitch {
             }
             return keys.filter { $0.name == "url" || secretKeys.contains($0.name) }
         }
+    }
+
+    /// Finds out whether the daemon reads these files: it has the database where they have it.
+    /// - Parameter file: where the daemon has it.
+    /// - Throws: `InputError` if they are those of another daemon.
+    func check(_ file: String) throws(InputError) {
+        guard let configured = ServiceAdvice.file(ofURL: formerURL), Self.real(configured) != Self.real(file) else {
+            return
+        }
+        throw InputError(
+            message: "nothing was changed: the daemon has \(name) in \(TerminalEscaping.visible(file)), and "
+                + "\(place.mainFile) in \(TerminalEscaping.visible(configured)). Name that daemon's files by --config, or the "
+                + "daemon by --socket",
+            status: ExitStatus.usage)
+    }
+
+    /// Without symbolic links.
+    private static func real(_ path: String) -> String {
+        guard let found = realpath(path, nil) else { return path }
+        defer { free(found) }
+        return String(cString: found)
     }
 
     /// Writes the file.
