@@ -16,9 +16,11 @@ import Testing
         #expect(try FuzzCorpus.replay("completion", stride: 1, CompletionChecks.check) >= 10)
     }
 
-    /// Each text of a case at each of its places, read as each dialect.
+    /// Texts of cases at each of their places, read as each dialect.
     @Test(arguments: CompletionDialect.allCases) func everyPlace(_ dialect: CompletionDialect) {
-        for entry in CompletionCase.read(dialect) {
+        // Another part of them each time: all of them take minutes.
+        var generator = SeededGenerator.fresh
+        for entry in CompletionCase.read(dialect) where Int.random(in: 0..<10, using: &generator) == 0 {
             for other in CompletionDialect.allCases {
                 let number = UInt8(CompletionDialect.allCases.firstIndex(of: other) ?? 0)
                 for cursor in 0...entry.text.count {
