@@ -81,13 +81,15 @@ struct CommandCompleter {
 
     private func cased(_ word: String) -> String { usesSmallLetters ? word.lowercased() : word }
 
-    /// Those of the server where the schema has them, else the ones that every server knows.
+    /// Those that every server knows, the ones that are used most first, then those that only this one has.
     private func commands(_ limit: Int, _ pattern: NamePattern) -> [RedisCommand] {
         let own = schema.routines(matching: pattern, in: nil, limit: limit).map {
             RedisCommand(name: $0.name.uppercased(), syntax: $0.signature)
         }
-        let names = Set(own.map(\.name))
-        return own + RedisCommand.all.filter { !names.contains($0.name) }
+        if own.isEmpty { return RedisCommand.all }
+        let ownByName = Dictionary(own.map { ($0.name, $0) }) { first, _ in first }
+        let known = Set(RedisCommand.all.map(\.name))
+        return RedisCommand.all.map { $0.completed(by: ownByName[$0.name]) } + own.filter { !known.contains($0.name) }
     }
 
     private mutating func addCommands(_ candidates: inout Candidates, _ limit: Int) {

@@ -75,6 +75,17 @@ extension Completer {
     private mutating func proposeCreated(_ previous: Keyword) {
         if previous == .unique { return addKeywords("INDEX", tier: Tier.keyword) }
         if previous == .or { return addKeywords("REPLACE", tier: Tier.keyword) }
+        if previous == .replace {
+            if statement.dialect == .mysql { addKeywords("TABLE", tier: Tier.keyword) }
+            return addKeywords("VIEW|FUNCTION|PROCEDURE|TRIGGER", tier: Tier.keyword)
+        }
+        if previous == .temp || previous == .temporary {
+            addKeywords("TABLE", tier: Tier.keyword)
+            if statement.dialect != .mysql { addKeywords("VIEW", tier: Tier.keyword) }
+            if statement.dialect == .postgresql { addKeywords("SEQUENCE", tier: Tier.keyword) }
+            if statement.dialect == .sqlite { addKeywords("TRIGGER", tier: Tier.keyword) }
+            return
+        }
         addKeywords("TABLE|VIEW|INDEX|TRIGGER|UNIQUE INDEX", tier: Tier.keyword)
         switch statement.dialect {
         case .sqlite, .redis:
@@ -136,8 +147,8 @@ extension Completer {
         case .default: return addRoutines(in: nil)
         default: break
         }
-        if let name = referenced(opener) { return addColumns(of: name.name, in: name.namespace) }
         if object == .index { return addIndexColumns() }
+        if let name = referenced(opener) { return addColumns(of: name.name, in: name.namespace) }
         if object == .trigger { return proposeExpression(frame) }
         guard object == .table, scanner.framesAtCursor.count == 2 else { return proposeCheck() }
         proposeColumnDefinition(frame, previous)
@@ -179,7 +190,13 @@ extension Completer {
             addColumns(of: statement.name(token), in: namespace)
             addRoutines(in: nil)
         } else {
-            addKeywords("ASC|DESC|COLLATE|NULLS FIRST|NULLS LAST", tier: Tier.keyword)
+            switch statement.keyword(before) {
+            case .nulls: addKeywords("FIRST|LAST", tier: Tier.keyword)
+            case .collate:
+                _ = proposeFollowers(
+                    of: .collate, in: Frame(kind: .expression, query: 0, statement: 0, opener: before))
+            default: addKeywords("ASC|DESC|COLLATE|NULLS FIRST|NULLS LAST", tier: Tier.keyword)
+            }
         }
     }
 
@@ -195,7 +212,7 @@ extension Completer {
     }
 
     /// Columns of the table that the statement creates: the names at the beginning of its definitions.
-    private mutating func addDefinedColumns() {
+    mutating func addDefinedColumns() {
         guard let open = statement.tokens.firstIndex(where: { $0.kind == .open }) else { return }
         var depth = 0
         var isFirst = true
@@ -246,7 +263,13 @@ extension Completer {
         case .not: return addKeywords("NULL", tier: Tier.keyword)
         case .default:
             return addKeywords("NULL|CURRENT_TIMESTAMP|CURRENT_DATE|CURRENT_TIME|TRUE|FALSE|(", tier: Tier.keyword)
+        case .on where statement.dialect == .sqlite && [.key, .unique, .null].contains(statement.keyword(before - 1)):
+            return addKeywords("CONFLICT", tier: Tier.keyword)
+        case .conflict: return addKeywords("ROLLBACK|ABORT|FAIL|IGNORE|REPLACE", tier: Tier.keyword)
         case .on: return addKeywords("DELETE|UPDATE", tier: Tier.keyword)
+        case .set: return addKeywords("NULL|DEFAULT", tier: Tier.keyword)
+        case .by where statement.keyword(before - 1) == .generated:
+            return addKeywords("DEFAULT AS IDENTITY", tier: Tier.keyword)
         case .delete, .update: return addKeywords("CASCADE|SET NULL|SET DEFAULT|RESTRICT|NO ACTION", tier: Tier.keyword)
         case .collate:
             _ = proposeFollowers(of: .collate, in: Frame(kind: .expression, query: 0, statement: 0, opener: before))
@@ -255,14 +278,27 @@ extension Completer {
         case .constraint: return
         default: break
         }
+        switch statement.token(before).map(statement.text)?.uppercased() {
+        case "INITIALLY": return addKeywords("DEFERRED|IMMEDIATE", tier: Tier.keyword)
+        case "DEFERRABLE": return addKeywords("INITIALLY DEFERRED|INITIALLY IMMEDIATE", tier: Tier.keyword)
+        default: break
+        }
+        if statement.keyword(before - 1) == .constraint,
+            [.comma, .open].contains(statement.token(before - 2)?.kind)
+        {
+            addKeywords("PRIMARY KEY (|UNIQUE (|CHECK (|FOREIGN KEY (", tier: Tier.keyword)
+            if statement.dialect == .postgresql { addKeywords("EXCLUDE", tier: Tier.keyword) }
+            return
+        }
         addKeywords(
             "NOT NULL|PRIMARY KEY|UNIQUE|DEFAULT|REFERENCES|CHECK (|COLLATE|GENERATED ALWAYS AS (|CONSTRAINT|NULL|ON DELETE|ON UPDATE",
             tier: Tier.keyword)
         switch statement.dialect {
-        case .sqlite, .redis: addKeywords("AUTOINCREMENT", tier: Tier.keyword)
+        case .sqlite, .redis: addKeywords("AUTOINCREMENT|DEFERRABLE|STORED|VIRTUAL", tier: Tier.keyword)
         case .postgresql:
-            addKeywords("GENERATED ALWAYS AS IDENTITY|GENERATED BY DEFAULT AS IDENTITY|DEFERRABLE", tier: Tier.keyword)
-        case .mysql: addKeywords("AUTO_INCREMENT|UNSIGNED|COMMENT|CHARACTER SET", tier: Tier.keyword)
+            addKeywords(
+                "STORED|GENERATED ALWAYS AS IDENTITY|GENERATED BY DEFAULT AS IDENTITY|DEFERRABLE", tier: Tier.keyword)
+        case .mysql: addKeywords("AUTO_INCREMENT|UNSIGNED|COMMENT|CHARACTER SET|STORED|VIRTUAL", tier: Tier.keyword)
         }
     }
 
@@ -362,7 +398,7 @@ extension Completer {
         if place == (hasWord ? 3 : 2) { proposeTypes() } else { proposeConstraints(previous) }
     }
 
-    private mutating func addObjects(_ kind: CompletionObject) {
+    mutating func addObjects(_ kind: CompletionObject) {
         for name in schema.objects(kind, matching: candidates.pattern, limit: limit) {
             candidates.add(
                 name, tier: Tier.relation,

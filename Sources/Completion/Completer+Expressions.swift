@@ -12,15 +12,32 @@ extension Completer {
     mutating func proposeExpression(_ frame: Frame) {
         if !qualifier.isEmpty { return proposeQualified(frame) }
         guard isOperandExpected else { return proposeOperators(frame) }
+        if before == frame.opener, takesUnit(statement.token(before - 1)) {
+            return addKeywords(Self.units(statement.dialect), tier: Tier.keyword)
+        }
         if isClause(queryFrame, .on), startsCondition(frame) { addJoinConditions(frame) }
         addScope(frame)
         addResultNames()
         if frame.kind == .window, before == frame.opener { addKeywords("PARTITION BY|ORDER BY", tier: Tier.best) }
+        if frame.kind == .window, before == frame.opener { addWindows() }
+        if isClause(frame, .group), statement.dialect == .postgresql {
+            addKeywords("ROLLUP (|CUBE (|GROUPING SETS (", tier: Tier.keyword)
+        }
         if frame.kind == .expression, frame.isFresh || statement.token(before)?.kind == .open {
             addKeywords("SELECT", tier: Tier.keyword)
         }
         addOperandKeywords(frame)
         addRoutines(in: nil)
+    }
+
+    /// Whether the first argument of a function is a part of a time.
+    private func takesUnit(_ function: Token?) -> Bool {
+        guard let function, function.kind == .word else { return false }
+        switch statement.text(function).lowercased() {
+        case "extract": return statement.dialect != .sqlite
+        case "timestampdiff", "timestampadd": return statement.dialect == .mysql
+        default: return false
+        }
     }
 
     /// The innermost frame that has clauses.

@@ -5,16 +5,19 @@ extension Completer {
         if hasOpenCase(frame) { addKeywords("WHEN|THEN|ELSE|END", tier: Tier.best) }
         switch frame.kind {
         case .cast: addKeywords("AS", tier: Tier.best)
-        case .window: addKeywords("ORDER BY|ROWS|RANGE|GROUPS|ASC|DESC|PARTITION BY", tier: Tier.best)
+        case .window: addKeywords("ORDER BY|ROWS|RANGE|GROUPS|ASC|DESC|PARTITION BY|EXCLUDE", tier: Tier.best)
         case .query, .tables: addClauses(behind: frame.clause, frame)
         default: addArgumentKeywords(frame)
+        }
+        if statement.dialect == .mysql, statement.keyword(before - 1) == .interval {
+            addKeywords(Self.units(.mysql), tier: Tier.best)
         }
         guard frame.clause != .order || frame.kind != .query else { return }
         addOperators()
         if statement.token(before)?.kind == .close { addKeywords("OVER (|FILTER (", tier: Tier.routine) }
     }
 
-    private mutating func addOperators() {
+    mutating func addOperators() {
         addKeywords(
             "AND|OR|IN (|IS NULL|IS NOT NULL|LIKE|BETWEEN|NOT IN (|NOT LIKE|NOT BETWEEN|COLLATE", tier: Tier.keyword)
         switch statement.dialect {
@@ -23,8 +26,14 @@ extension Completer {
             addKeywords(
                 "ILIKE|NOT ILIKE|SIMILAR TO|IS DISTINCT FROM|IS NOT DISTINCT FROM|AT TIME ZONE|ESCAPE",
                 tier: Tier.keyword)
-        case .mysql: addKeywords("REGEXP|RLIKE|DIV|MOD|XOR|ESCAPE", tier: Tier.keyword)
+        case .mysql: addKeywords("REGEXP|RLIKE|DIV|MOD|XOR|SOUNDS LIKE|ESCAPE", tier: Tier.keyword)
         }
+    }
+
+    /// Parts of a time.
+    static func units(_ dialect: CompletionDialect) -> String {
+        "YEAR|MONTH|DAY|HOUR|MINUTE|SECOND|QUARTER|WEEK|"
+            + (dialect == .postgresql ? "EPOCH|DOW|DOY|ISODOW|ISOYEAR|CENTURY|DECADE|TIMEZONE" : "MICROSECOND")
     }
 
     /// ORDER BY and others within the arguments of a function.
@@ -63,12 +72,18 @@ extension Completer {
         case .on: addKeywords("AND|OR|WHERE", tier: Tier.best)
         case .set:
             addKeywords(statement.dialect == .mysql ? "WHERE|ORDER BY|LIMIT" : "WHERE|FROM|RETURNING", tier: Tier.best)
-        case .order: addKeywords("ASC|DESC|NULLS FIRST|NULLS LAST|LIMIT|OFFSET", tier: Tier.best)
+        case .order:
+            addKeywords("ASC|DESC|NULLS FIRST|NULLS LAST|LIMIT|OFFSET|COLLATE", tier: Tier.best)
+            if statement.dialect == .postgresql { addKeywords("USING", tier: Tier.best) }
         case .group: addKeywords("HAVING|ORDER BY|LIMIT", tier: Tier.best)
         case .having: addKeywords("AND|OR|ORDER BY|LIMIT", tier: Tier.best)
         case .where where isChange: addKeywords("AND|OR|RETURNING|ORDER BY|LIMIT", tier: Tier.best)
         case .where: addKeywords("AND|OR|GROUP BY|ORDER BY|LIMIT", tier: Tier.best)
-        case .limit: addKeywords("OFFSET", tier: Tier.best)
+        case .limit:
+            addKeywords("OFFSET", tier: Tier.best)
+            if statement.dialect == .postgresql {
+                addKeywords("ROWS|ROWS ONLY|ROWS WITH TIES|LIMIT", tier: Tier.best)
+            }
         default: break
         }
         if clause == .on { addJoins() }
@@ -100,6 +115,7 @@ extension Completer {
 
     /// - Returns: whether nothing else is to be proposed behind `keyword`.
     mutating func proposeFollowers(of keyword: Keyword, in frame: Frame) -> Bool {
+        if proposeBehindWords(frame) { return true }
         switch keyword {
         case .as:
             // A new name; but a query behind WITH x AS, which has its own clause.
@@ -122,10 +138,57 @@ extension Completer {
         if keyword == .insert, statement.dialect == .mysql { return false }
         guard let phrases = Self.followers[keyword] else { return false }
         addKeywords(phrases, tier: Tier.keyword)
+        if keyword == .over { addWindows() }
         if keyword == .insert, statement.dialect == .sqlite {
             addKeywords("OR REPLACE INTO|OR IGNORE INTO", tier: Tier.keyword)
         }
         return true
+    }
+
+    private mutating func proposeBehindWords(_ frame: Frame) -> Bool {
+        let first = max(0, before - WordFollowers.wordCountMax + 1)
+        let words = first <= before ? (first...before).map { statement.text(statement.tokens[$0]).uppercased() } : []
+        if statement.dialect == .sqlite, words.suffix(2) == ["INDEXED", "BY"] {
+            addObjects(.index)
+            return true
+        }
+        if statement.dialect == .mysql, words.last == "(", ["INDEX", "KEY"].contains(words.dropLast().last),
+            ["USE", "FORCE", "IGNORE"].contains(words.dropLast(2).last)
+        {
+            addObjects(.index)
+            return true
+        }
+        if ["UPDATE", "SHARE"].contains(words.dropLast().last), words.last == "OF", words.dropLast(2).last == "FOR" {
+            for source in scanner.queries[frame.query].sources where !source.label.isEmpty {
+                candidates.add(
+                    source.label, tier: Tier.alias,
+                    CompletionItem(written(source.label), label: source.label, kind: .alias, relation: source.name))
+            }
+            return true
+        }
+        guard let phrases = WordFollowers.phrases(behind: words, statement.dialect, queryFrame.clause) else {
+            return false
+        }
+        for phrase in phrases.split(separator: "|") { addKeywords(String(phrase), tier: Tier.keyword) }
+        return true
+    }
+
+    /// Windows that the query names.
+    mutating func addWindows() {
+        for index in statement.tokens.indices.dropFirst(2)
+        where statement.keyword(index) == .as && statement.tokens[index - 1].isName
+            && (statement.keyword(index - 2) == .window || isOfWindows(index - 2))
+        {
+            let name = statement.name(statement.tokens[index - 1])
+            candidates.add(
+                name, tier: Tier.elsewhere, CompletionItem(written(name), label: name, kind: .alias, detail: "window"))
+        }
+    }
+
+    /// The comma behind another window.
+    private func isOfWindows(_ index: Int) -> Bool {
+        statement.token(index)?.kind == .comma && statement.token(index - 1)?.kind == .close
+            && statement.tokens[..<index].contains { $0.keyword == .window }
     }
 
     private func isBehindOperand(_ index: Int) -> Bool {

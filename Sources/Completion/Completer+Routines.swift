@@ -13,7 +13,7 @@ extension Completer {
 
     mutating func addProcedures(in namespace: String?) {
         for routine in schema.routines(matching: candidates.pattern, in: namespace, limit: limit * 2)
-        where routine.isProcedure || statement.dialect != .postgresql {
+        where routine.isProcedure {
             add(routine, in: namespace)
         }
     }

@@ -90,6 +90,7 @@ struct Completer {
         guard let frame = scanner.framesAtCursor.last else { return }
         // A dot behind something that is no name: nothing can be known of it.
         if statement.token(before)?.kind == .dot { return }
+        if proposeBySyntax(frame) { return }
         let keyword = statement.keyword(before)
         if statement.token(before)?.kind == .cast || keyword == .as && frame.kind == .cast { return proposeTypes() }
         if isClause(frame, .other) || scanner.queries[0].verb == .other && frame.query == 0 {
@@ -144,11 +145,43 @@ struct Completer {
         switch token.kind {
         case .word:
             let keyword = statement.keyword(before)
-            return keyword != .none && keyword.isBeforeOperand
-        case .quotedName, .string, .number, .parameter, .close, .dot: return false
+            return keyword != .none && keyword.isBeforeOperand || isOperandWord(token)
+        case .close: return isBehindDistinctOn
+        case .quotedName, .string, .number, .parameter, .dot: return false
         case .star: return !isStarOfList(before)
         case .comma, .open, .assign, .other, .cast: return true
         }
+    }
+
+    /// Operators and modifiers that are words of one dialect.
+    private func isOperandWord(_ token: Token) -> Bool {
+        guard statement.token(before - 1)?.kind != .dot else { return false }
+        let text = statement.text(token).uppercased()
+        switch statement.dialect {
+        case .mysql:
+            return [
+                "DIV", "MOD", "XOR", "RLIKE", "BINARY", "DISTINCTROW", "SQL_NO_CACHE", "SQL_CALC_FOUND_ROWS",
+                "HIGH_PRIORITY",
+            ].contains(text)
+        case .postgresql: return text == "PLACING"
+        case .sqlite, .redis: return false
+        }
+    }
+
+    /// `SELECT DISTINCT ON (a)` comes before the first entry of the list.
+    private var isBehindDistinctOn: Bool {
+        guard statement.dialect == .postgresql else { return false }
+        var (index, depth) = (before, 0)
+        while index >= 0 {
+            switch statement.tokens[index].kind {
+            case .close: depth += 1
+            case .open: depth -= 1
+            default: break
+            }
+            if depth == 0 { break }
+            index -= 1
+        }
+        return statement.keyword(index - 1) == .on && statement.keyword(index - 2) == .distinct
     }
 
     /// `*` as an entry of a list, and not as a sign of multiplication.

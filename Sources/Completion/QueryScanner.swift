@@ -257,7 +257,9 @@ extension QueryScanner {
         switch keyword {
         case .from:
             // IS DISTINCT FROM; EXTRACT (… FROM …)
-            guard clause == .selectList, statement.keyword(index - 1) != .distinct else { return false }
+            let isComparison =
+                statement.keyword(index - 1) == .distinct && [.is, .not].contains(statement.keyword(index - 2))
+            guard clause == .selectList, !isComparison else { return false }
             let function = statement.token(top.opener - 1).map(statement.text)?.lowercased() ?? ""
             return !["extract", "trim", "substring", "overlay"].contains(function)
         // FILTER (WHERE …)
@@ -309,6 +311,8 @@ extension QueryScanner {
         case .lateral: top.isLateral = true
         case .on: takeOn(index)
         case .using: takeUsing()
+        // WITHIN GROUP (ORDER BY …)
+        case .group where statement.keyword(index - 1) == .within: break
         case .where, .group, .having, .order, .limit, .offset, .fetch, .window: takeTail(keyword)
         case .union, .intersect, .except, .minus:
             finishOutput()

@@ -7,6 +7,17 @@ struct RedisCommand: Sendable {
     var name: String
     var syntax: String
 
+    /// As the server has it, if that says more: some versions leave words out.
+    func completed(by own: RedisCommand?) -> RedisCommand {
+        own.map { $0.wordCount >= wordCount ? $0 : self } ?? self
+    }
+
+    /// Words of its arguments that are written as they are.
+    private var wordCount: Int {
+        syntax.split { $0 == " " || $0 == "[" || $0 == "]" || $0 == "<" || $0 == ">" || $0 == "|" }
+            .count { !$0.utf8.contains { (0x61...0x7a).contains($0) } }
+    }
+
     static let all: [RedisCommand] = text.split(separator: "\n").map { line in
         let parts = line.split(separator: ":", maxSplits: 1)
         return RedisCommand(name: String(parts[0]), syntax: parts.count > 1 ? String(parts[1].dropFirst()) : "")
@@ -37,12 +48,14 @@ struct RedisCommand: Sendable {
         TOUCH: key [key ...]
         DUMP: key
         RESTORE: key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]
+        MIGRATE: host port <key | ""> destination-db timeout [COPY] [REPLACE] [[AUTH password] | [AUTH2 username password]] [KEYS key [key ...]]
         RANDOMKEY
         OBJECT ENCODING: key
         OBJECT FREQ: key
         OBJECT IDLETIME: key
         OBJECT REFCOUNT: key
-        SORT: key [BY pattern] [LIMIT offset count] [GET pattern] [ASC | DESC] [ALPHA] [STORE destination]
+        SORT: key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA] [STORE destination]
+        SORT_RO: key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA]
         APPEND: key value
         DECR: key
         DECRBY: key decrement
@@ -53,7 +66,7 @@ struct RedisCommand: Sendable {
         INCR: key
         INCRBY: key increment
         INCRBYFLOAT: key increment
-        LCS: key key [LEN] [IDX] [MINMATCHLEN length] [WITHMATCHLEN]
+        LCS: key1 key2 [LEN] [IDX] [MINMATCHLEN len] [WITHMATCHLEN]
         MGET: key [key ...]
         MSET: key value [key value ...]
         MSETNX: key value [key value ...]
@@ -72,19 +85,22 @@ struct RedisCommand: Sendable {
         HLEN: key
         HMGET: key field [field ...]
         HMSET: key field value [field value ...]
-        HRANDFIELD: key [count] [WITHVALUES]
+        HRANDFIELD: key [count [WITHVALUES]]
         HSCAN: key cursor [MATCH pattern] [COUNT count]
         HSET: key field value [field value ...]
         HSETNX: key field value
         HSTRLEN: key field
         HVALS: key
-        BLMOVE: source destination LEFT | RIGHT LEFT | RIGHT timeout
+        BLMOVE: source destination <LEFT | RIGHT> <LEFT | RIGHT> timeout
+        BLMPOP: timeout numkeys key [key ...] <LEFT | RIGHT> [COUNT count]
         BLPOP: key [key ...] timeout
         BRPOP: key [key ...] timeout
+        BRPOPLPUSH: source destination timeout
         LINDEX: key index
-        LINSERT: key BEFORE | AFTER pivot element
+        LINSERT: key <BEFORE | AFTER> pivot element
         LLEN: key
-        LMOVE: source destination LEFT | RIGHT LEFT | RIGHT
+        LMOVE: source destination <LEFT | RIGHT> <LEFT | RIGHT>
+        LMPOP: numkeys key [key ...] <LEFT | RIGHT> [COUNT count]
         LPOP: key [count]
         LPOS: key element [RANK rank] [COUNT num-matches] [MAXLEN len]
         LPUSH: key element [element ...]
@@ -116,17 +132,22 @@ struct RedisCommand: Sendable {
         SUNIONSTORE: destination key [key ...]
         BZPOPMAX: key [key ...] timeout
         BZPOPMIN: key [key ...] timeout
+        BZMPOP: timeout numkeys key [key ...] <MIN | MAX> [COUNT count]
         ZADD: key [NX | XX] [GT | LT] [CH] [INCR] score member [score member ...]
         ZCARD: key
         ZCOUNT: key min max
         ZDIFF: numkeys key [key ...] [WITHSCORES]
+        ZDIFFSTORE: destination numkeys key [key ...]
         ZINCRBY: key increment member
-        ZINTER: numkeys key [key ...] [WEIGHTS weight] [AGGREGATE SUM | MIN | MAX] [WITHSCORES]
+        ZINTER: numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE <SUM | MIN | MAX>] [WITHSCORES]
+        ZINTERCARD: numkeys key [key ...] [LIMIT limit]
+        ZINTERSTORE: destination numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE <SUM | MIN | MAX>]
         ZLEXCOUNT: key min max
         ZMSCORE: key member [member ...]
+        ZMPOP: numkeys key [key ...] <MIN | MAX> [COUNT count]
         ZPOPMAX: key [count]
         ZPOPMIN: key [count]
-        ZRANDMEMBER: key [count] [WITHSCORES]
+        ZRANDMEMBER: key [count [WITHSCORES]]
         ZRANGE: key start stop [BYSCORE | BYLEX] [REV] [LIMIT offset count] [WITHSCORES]
         ZRANGEBYLEX: key min max [LIMIT offset count]
         ZRANGEBYSCORE: key min max [WITHSCORES] [LIMIT offset count]
@@ -137,123 +158,192 @@ struct RedisCommand: Sendable {
         ZREMRANGEBYRANK: key start stop
         ZREMRANGEBYSCORE: key min max
         ZREVRANGE: key start stop [WITHSCORES]
+        ZREVRANGEBYLEX: key max min [LIMIT offset count]
         ZREVRANGEBYSCORE: key max min [WITHSCORES] [LIMIT offset count]
         ZREVRANK: key member
         ZSCAN: key cursor [MATCH pattern] [COUNT count]
         ZSCORE: key member
-        ZUNION: numkeys key [key ...] [WEIGHTS weight] [AGGREGATE SUM | MIN | MAX] [WITHSCORES]
-        ZUNIONSTORE: destination numkeys key [key ...] [WEIGHTS weight] [AGGREGATE SUM | MIN | MAX]
+        ZUNION: numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE <SUM | MIN | MAX>] [WITHSCORES]
+        ZUNIONSTORE: destination numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE <SUM | MIN | MAX>]
         XACK: key group id [id ...]
-        XADD: key [NOMKSTREAM] [MAXLEN threshold | MINID threshold] id field value [field value ...]
-        XCLAIM: key group consumer min-idle-time id [IDLE ms] [TIME unix-time-milliseconds] [RETRYCOUNT count] [FORCE] [JUSTID]
+        XADD: key [NOMKSTREAM] [<MAXLEN | MINID> [= | ~] threshold [LIMIT count]] <* | id> field value [field value ...]
+        XAUTOCLAIM: key group consumer min-idle-time start [COUNT count] [JUSTID]
+        XCLAIM: key group consumer min-idle-time id [id ...] [IDLE ms] [TIME unix-time-milliseconds] [RETRYCOUNT count] [FORCE] [JUSTID] [LASTID id]
         XDEL: key id [id ...]
-        XGROUP CREATE: key group id [MKSTREAM] [ENTRIESREAD entries-read]
-        XGROUP CREATECONSUMER: key group consumer
-        XGROUP DELCONSUMER: key group consumer
-        XGROUP DESTROY: key group
-        XGROUP SETID: key group id
-        XINFO CONSUMERS: key group
+        XGROUP CREATE: key groupname <id | $> [MKSTREAM] [ENTRIESREAD entries-read]
+        XGROUP CREATECONSUMER: key groupname consumername
+        XGROUP DELCONSUMER: key groupname consumername
+        XGROUP DESTROY: key groupname
+        XGROUP SETID: key groupname <id | $> [ENTRIESREAD entries-read]
+        XINFO CONSUMERS: key groupname
         XINFO GROUPS: key
-        XINFO STREAM: key [FULL] [COUNT count]
+        XINFO STREAM: key [FULL [COUNT count]]
         XLEN: key
-        XPENDING: key group [IDLE min-idle-time] [start end count]
+        XPENDING: key group [[IDLE min-idle-time] start end count [consumer]]
         XRANGE: key start end [COUNT count]
-        XREAD: [COUNT count] [BLOCK milliseconds] [STREAMS key]
-        XREADGROUP: GROUP group consumer [COUNT count] [BLOCK milliseconds] [NOACK] [STREAMS key]
+        XREAD: [COUNT count] [BLOCK milliseconds] STREAMS key [key ...] id [id ...]
+        XREADGROUP: GROUP group consumer [COUNT count] [BLOCK milliseconds] [NOACK] STREAMS key [key ...] id [id ...]
         XREVRANGE: key end start [COUNT count]
-        XTRIM: key MAXLEN | MINID threshold [LIMIT count]
-        BITCOUNT: key [start] [end] [BYTE | BIT]
-        BITOP: AND | OR | XOR | NOT destination key [key ...]
-        BITPOS: key bit [start] [end] [BYTE | BIT]
+        XSETID: key last-id [ENTRIESADDED entries-added] [MAXDELETEDID max-deleted-entry-id]
+        XTRIM: key <MAXLEN | MINID> [= | ~] threshold [LIMIT count]
+        BITCOUNT: key [start end [BYTE | BIT]]
+        BITFIELD: key [<GET encoding offset | [OVERFLOW <WRAP | SAT | FAIL>] <SET encoding offset value | INCRBY encoding offset increment>> [<GET encoding offset | [OVERFLOW <WRAP | SAT | FAIL>] <SET encoding offset value | INCRBY encoding offset increment>> ...]]
+        BITFIELD_RO: key [GET encoding offset [GET encoding offset ...]]
+        BITOP: <AND | OR | XOR | NOT> destkey key [key ...]
+        BITPOS: key bit [start [end [BYTE | BIT]]]
         GETBIT: key offset
         SETBIT: key offset value
-        GEOADD: key [NX | XX] [CH] longitude latitude member
-        GEODIST: key member member [M | KM | FT | MI]
+        GEOADD: key [NX | XX] [CH] longitude latitude member [longitude latitude member ...]
+        GEODIST: key member1 member2 [M | KM | FT | MI]
         GEOHASH: key member [member ...]
         GEOPOS: key member [member ...]
-        GEOSEARCH: key [FROMMEMBER member] [FROMLONLAT longitude] [BYRADIUS radius] [ASC | DESC] [COUNT count] [WITHCOORD] [WITHDIST] [WITHHASH]
-        PFADD: key element [element ...]
+        GEOSEARCH: key <FROMMEMBER member | FROMLONLAT longitude latitude> <BYRADIUS radius <M | KM | FT | MI> | BYBOX width height <M | KM | FT | MI>> [ASC | DESC] [COUNT count [ANY]] [WITHCOORD] [WITHDIST] [WITHHASH]
+        GEOSEARCHSTORE: destination source <FROMMEMBER member | FROMLONLAT longitude latitude> <BYRADIUS radius <M | KM | FT | MI> | BYBOX width height <M | KM | FT | MI>> [ASC | DESC] [COUNT count [ANY]] [STOREDIST]
+        PFADD: key [element [element ...]]
         PFCOUNT: key [key ...]
-        PFMERGE: destination source [source ...]
+        PFMERGE: destkey sourcekey [sourcekey ...]
         PUBLISH: channel message
+        SPUBLISH: shardchannel message
         SUBSCRIBE: channel [channel ...]
         PSUBSCRIBE: pattern [pattern ...]
-        UNSUBSCRIBE: [channel ...]
-        PUNSUBSCRIBE: [pattern ...]
+        SSUBSCRIBE: shardchannel [shardchannel ...]
+        UNSUBSCRIBE: [channel [channel ...]]
+        PUNSUBSCRIBE: [pattern [pattern ...]]
+        SUNSUBSCRIBE: [shardchannel [shardchannel ...]]
         PUBSUB CHANNELS: [pattern]
         PUBSUB NUMPAT
-        PUBSUB NUMSUB: [channel ...]
+        PUBSUB NUMSUB: [channel [channel ...]]
+        PUBSUB SHARDCHANNELS: [pattern]
+        PUBSUB SHARDNUMSUB: [shardchannel [shardchannel ...]]
         MULTI
         EXEC
         DISCARD
         WATCH: key [key ...]
         UNWATCH
-        EVAL: script numkeys key [key ...] [arg ...]
-        EVALSHA: sha1 numkeys key [key ...] [arg ...]
-        FCALL: function numkeys key [key ...] [arg ...]
+        EVAL: script numkeys [key [key ...]] [arg [arg ...]]
+        EVAL_RO: script numkeys [key [key ...]] [arg [arg ...]]
+        EVALSHA: sha1 numkeys [key [key ...]] [arg [arg ...]]
+        EVALSHA_RO: sha1 numkeys [key [key ...]] [arg [arg ...]]
+        FCALL: function numkeys [key [key ...]] [arg [arg ...]]
+        FCALL_RO: function numkeys [key [key ...]] [arg [arg ...]]
         SCRIPT EXISTS: sha1 [sha1 ...]
         SCRIPT FLUSH: [ASYNC | SYNC]
+        SCRIPT KILL
         SCRIPT LOAD: script
-        FUNCTION LIST: [LIBRARYNAME name] [WITHCODE]
+        FUNCTION DELETE: library-name
+        FUNCTION DUMP
+        FUNCTION FLUSH: [ASYNC | SYNC]
+        FUNCTION KILL
+        FUNCTION LIST: [LIBRARYNAME library-name-pattern] [WITHCODE]
         FUNCTION LOAD: [REPLACE] function-code
+        FUNCTION RESTORE: serialized-value [FLUSH | APPEND | REPLACE]
+        FUNCTION STATS
         AUTH: [username] password
+        CLIENT CACHING: <YES | NO>
         CLIENT GETNAME
+        CLIENT GETREDIR
         CLIENT ID
         CLIENT INFO
-        CLIENT KILL: [ID client-id] [TYPE type] [ADDR address]
-        CLIENT LIST: [TYPE type] [ID client-id]
+        CLIENT KILL: [ip:port] [ID client-id] [TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] [USER username] [ADDR ip:port] [LADDR ip:port] [SKIPME <YES | NO>]
+        CLIENT LIST: [TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] [ID client-id [client-id ...]]
+        CLIENT NO-EVICT: <ON | OFF>
+        CLIENT PAUSE: timeout [WRITE | ALL]
+        CLIENT REPLY: <ON | OFF | SKIP>
         CLIENT SETNAME: connection-name
-        CLIENT TRACKING: ON | OFF [REDIRECT client-id] [PREFIX prefix] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]
+        CLIENT TRACKING: <ON | OFF> [REDIRECT client-id] [PREFIX prefix [PREFIX prefix ...]] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]
+        CLIENT TRACKINGINFO
+        CLIENT UNBLOCK: client-id [TIMEOUT | ERROR]
+        CLIENT UNPAUSE
         ECHO: message
-        HELLO: [protover] [AUTH username] [SETNAME name]
+        HELLO: [protover [AUTH username password] [SETNAME clientname]]
         PING: [message]
         QUIT
+        RESET
         SELECT: index
-        ACL CAT: [category]
+        ACL CAT: [categoryname]
+        ACL DELUSER: username [username ...]
+        ACL DRYRUN: username command [arg [arg ...]]
+        ACL GENPASS: [bits]
         ACL GETUSER: username
         ACL LIST
-        ACL SETUSER: username [rule ...]
+        ACL LOAD
+        ACL LOG: [count | RESET]
+        ACL SAVE
+        ACL SETUSER: username [rule [rule ...]]
+        ACL USERS
         ACL WHOAMI
         BGREWRITEAOF
         BGSAVE: [SCHEDULE]
         COMMAND COUNT
-        COMMAND DOCS: [command-name ...]
-        COMMAND INFO: [command-name ...]
-        COMMAND LIST
+        COMMAND DOCS: [command-name [command-name ...]]
+        COMMAND GETKEYS
+        COMMAND GETKEYSANDFLAGS
+        COMMAND INFO: [command-name [command-name ...]]
+        COMMAND LIST: [FILTERBY <MODULE module-name | ACLCAT category | PATTERN pattern>]
         CONFIG GET: parameter [parameter ...]
         CONFIG RESETSTAT
         CONFIG REWRITE
         CONFIG SET: parameter value [parameter value ...]
         DBSIZE
-        FAILOVER: [TO host] [ABORT] [TIMEOUT milliseconds]
+        FAILOVER: [TO host port [FORCE]] [ABORT] [TIMEOUT milliseconds]
         FLUSHALL: [ASYNC | SYNC]
         FLUSHDB: [ASYNC | SYNC]
-        INFO: [section ...]
+        INFO: [section [section ...]]
         LASTSAVE
         LATENCY DOCTOR
+        LATENCY GRAPH: event
+        LATENCY HISTOGRAM: [command [command ...]]
         LATENCY HISTORY: event
         LATENCY LATEST
-        LATENCY RESET: [event ...]
+        LATENCY RESET: [event [event ...]]
         LOLWUT: [VERSION version]
         MEMORY DOCTOR
+        MEMORY MALLOC-STATS
+        MEMORY PURGE
         MEMORY STATS
         MEMORY USAGE: key [SAMPLES count]
         MODULE LIST
+        MODULE LOAD: path [arg [arg ...]]
+        MODULE LOADEX: path [CONFIG name value [CONFIG name value ...]] [ARGS arg [arg ...]]
+        MODULE UNLOAD: name
         MONITOR
-        REPLICAOF: host port
+        REPLICAOF: <host port | NO ONE>
         ROLE
         SAVE
         SHUTDOWN: [NOSAVE | SAVE] [NOW] [FORCE] [ABORT]
         SLOWLOG GET: [count]
         SLOWLOG LEN
         SLOWLOG RESET
-        SWAPDB: index index
+        SWAPDB: index1 index2
         TIME
         WAIT: numreplicas timeout
+        CLUSTER ADDSLOTS: slot [slot ...]
+        CLUSTER ADDSLOTSRANGE: start-slot end-slot [start-slot end-slot ...]
+        CLUSTER BUMPEPOCH
+        CLUSTER COUNT-FAILURE-REPORTS: node-id
+        CLUSTER COUNTKEYSINSLOT: slot
+        CLUSTER DELSLOTS: slot [slot ...]
+        CLUSTER DELSLOTSRANGE: start-slot end-slot [start-slot end-slot ...]
+        CLUSTER FAILOVER: [FORCE | TAKEOVER]
+        CLUSTER FLUSHSLOTS
+        CLUSTER FORGET: node-id
+        CLUSTER GETKEYSINSLOT: slot count
         CLUSTER INFO
+        CLUSTER KEYSLOT: key
+        CLUSTER LINKS
+        CLUSTER MEET: ip port [cluster-bus-port]
+        CLUSTER MYID
         CLUSTER NODES
+        CLUSTER REPLICAS: node-id
+        CLUSTER REPLICATE: node-id
+        CLUSTER RESET: [HARD | SOFT]
+        CLUSTER SAVECONFIG
+        CLUSTER SET-CONFIG-EPOCH: config-epoch
+        CLUSTER SETSLOT: slot <IMPORTING node-id | MIGRATING node-id | NODE node-id | STABLE>
+        CLUSTER SHARDS
         CLUSTER SLOTS
         READONLY
         READWRITE
+        ASKING
         """
 }

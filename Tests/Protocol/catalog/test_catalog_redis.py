@@ -117,6 +117,8 @@ def test_completion_of_keys_and_commands(client):
 
     assert complete("GET us")[0] == "user:" and '"a b"' in complete("GET a")
     assert "user:3:" in complete("DEL counter user:3")
+    assert complete("ZADD counter ") == ["NX", "XX", "GT", "LT", "CH", "INCR"]
+    assert complete("BITFIELD counter OVERFLOW ") == ["WRAP", "SAT", "FAIL"]
     assert complete("get")[0] == "get"
 
 
