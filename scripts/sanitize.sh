@@ -3,6 +3,9 @@
 #
 #   scripts/sanitize.sh address                              leaks of the programs included
 #   scripts/sanitize.sh thread -k "cancel or sessions"       the black-box tests that pytest selects
+#   LITEBASE_TEST_ROUNDS=50 scripts/sanitize.sh thread --swift LaneRings
+#                                                            only the Swift tests of that name: here 10 M steps of a peer
+#                                                            that scribbles into the memory that it shares
 #
 # Reports are left in .build-asan/reports or .build-tsan/reports; one of them is a failure. What is known to be none is in
 # Tests/Sanitizers, with the reason. Programs are some ten times slower than in a release: LITEBASE_TEST_PATIENCE is the
@@ -15,11 +18,16 @@ case $sanitizer in
 address) build=$PWD/.build-asan ;;
 thread) build=$PWD/.build-tsan ;;
 *)
-    echo "usage: sanitize.sh address|thread [PYTEST ARGUMENT...]" >&2
+    echo "usage: sanitize.sh address|thread [--swift NAME | PYTEST ARGUMENT...]" >&2
     exit 64
     ;;
 esac
 shift
+filter=
+if [ "${1:-}" = --swift ]; then
+    filter=${2:?the name of Swift tests has to follow --swift}
+    shift 2
+fi
 reports=$build/reports
 
 swift build --build-tests --sanitize="$sanitizer" --scratch-path "$build"
@@ -43,10 +51,10 @@ fi
 
 # The Swift tests leave drivers and loops behind when they end, which is no leak of the daemon's.
 ASAN_OPTIONS="$ASAN_OPTIONS:detect_leaks=0" \
-    swift test --skip-build --parallel --sanitize="$sanitizer" --scratch-path "$build"
+    swift test --skip-build --parallel --sanitize="$sanitizer" --scratch-path "$build" ${filter:+--filter "$filter"}
 
 status=0
-LITEBASED=$build/debug/litebased LITEBASE=$build/debug/litebase \
+[ -n "$filter" ] || LITEBASED=$build/debug/litebased LITEBASE=$build/debug/litebase \
     LITEBASE_TEST_SANITIZER=$sanitizer \
     .venv/bin/python -m pytest -q Tests/Protocol Tests/CommandLine "$@" || status=$?
 

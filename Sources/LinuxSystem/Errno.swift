@@ -19,6 +19,7 @@ public struct Errno: Error, Equatable, Hashable, Sendable, CustomStringConvertib
     public static let notPermitted = Errno(EPERM)
     public static let noSuchFile = Errno(ENOENT)
     public static let interrupted = Errno(EINTR)
+    public static let badDescriptor = Errno(EBADF)
     public static let wouldBlock = Errno(EAGAIN)
     public static let outOfMemory = Errno(ENOMEM)
     public static let permissionDenied = Errno(EACCES)
@@ -34,6 +35,7 @@ public struct Errno: Error, Equatable, Hashable, Sendable, CustomStringConvertib
     public static let connectionAborted = Errno(ECONNABORTED)
     public static let brokenPipe = Errno(EPIPE)
     public static let protocolViolation = Errno(EPROTO)
+    public static let tooManyReferences = Errno(ETOOMANYREFS)
     public static let addressInUse = Errno(EADDRINUSE)
     public static let readOnlyFileSystem = Errno(EROFS)
 

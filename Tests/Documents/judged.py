@@ -114,7 +114,8 @@ CLIENT_SWIFT = [
     *map(swift, ["import LiteBaseClient\n\nlet client = try await", "let people", "let results = try await client.streamResults",
                  "let changes", "let task", "let session", "let results", "do {",
                  "let client = try await Client.connect()\ntry client.introduce",
-                 "let client = try BlockingClient.connect(transport", "let client = try BlockingClient.connect()"]),
+                 "let client = try BlockingClient.connect(transport", "let client = try await Client.connect(transport",
+                 "let client = try BlockingClient.connect()"]),
 ]
 
 

@@ -202,9 +202,9 @@ import Testing
         let rounds = LinuxSystem.Process.environment("LITEBASE_TEST_ROUNDS").flatMap { Int($0) } ?? 1
         let steps = 200_000 * rounds
         let (isDone, hasEnded) = (LinuxSystem.Semaphore(), LinuxSystem.Semaphore())
-        struct Place: @unchecked Sendable { let bytes: UnsafeMutableRawBufferPointer }
         let memory = try SharedMemory(name: "hostile", byteCount: Self.small.byteCount)
-        let place = Place(bytes: memory.bytes)
+        // Mapped as by another process: what thread sanitizer would call a race is the purpose.
+        let place = try SharedMemory(mapping: OwnedDescriptor.duplicate(of: memory.descriptorNumber))
         try Thread.start(name: "hostile", stackByteCount: 256 << 10) {
             var random = SeededGenerator(seed: seed &+ 1)
             while !isDone.wait(milliseconds: 0) {

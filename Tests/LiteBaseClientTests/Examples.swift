@@ -130,6 +130,16 @@ enum Examples {
         // [shared-memory]
     }
 
+    static func sharedMemoryOfTasks() async throws {
+        // [shared-memory-of-tasks]
+        let client = try await Client.connect(transport: .sharedMemory)
+        for number in 1...1000 {
+            try await client.execute("UPDATE city SET people = people + 1 WHERE name = ?", [.text("city \(number)")])
+        }
+        print(client.usesSharedMemory)
+        // [shared-memory-of-tasks]
+    }
+
     static func blocking() throws {
         // [blocking]
         let client = try BlockingClient.connect()

@@ -57,6 +57,7 @@ import Testing
         try await Examples.errors(client)
         try await Examples.notices()
         try Examples.sharedMemory()
+        try await Examples.sharedMemoryOfTasks()
         try Examples.blocking()
     }
 }

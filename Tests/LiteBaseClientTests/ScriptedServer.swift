@@ -27,6 +27,12 @@ final class ServerEnd: @unchecked Sendable {
 
     deinit { close() }
 
+    /// Whether something comes soon.
+    func hasMore(within milliseconds: Int32) -> Bool {
+        var entry = pollfd(fd: number, events: Int16(POLLIN), revents: 0)
+        return poll(&entry, 1, milliseconds) > 0
+    }
+
     func close() {
         if !isClosed { Glibc.close(number) }
         isClosed = true
@@ -219,7 +225,8 @@ func blockingClient(
 
 /// An asynchronous client of a script.
 func client(
-    timeout: Duration? = .seconds(10), _ script: @escaping @Sendable (ServerEnd) -> Void
+    timeout: Duration? = .seconds(10), transport: Transport = .automatic,
+    _ script: @escaping @Sendable (ServerEnd) -> Void
 ) throws -> Client {
-    try Client(socket: try startServer(script), timeout: timeout)
+    try Client(socket: try startServer(script), timeout: timeout, transport: transport)
 }

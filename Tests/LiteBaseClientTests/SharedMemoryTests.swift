@@ -6,52 +6,6 @@ import Testing
 
 @testable import LiteBaseClient
 
-/// The server's side of a lane, played by a script.
-private final class LaneEnd {
-    var rings: LaneRings
-    let server: ServerEnd
-
-    /// Grants what the client has asked for.
-    init(_ server: ServerEnd, _ id: Int64, byteCount: Int = 4_096) throws {
-        let sizes = LaneRings.Sizes(request: byteCount, reply: byteCount)
-        rings = try LaneRings(sizes)
-        self.server = server
-        let reply = ServerEnd.frame(
-            id, "hello_response",
-            [
-                ("version", .value("9")), ("protocol", .value(1)), ("transport", .value("shared_memory")),
-                ("request_ring_bytes", .value(.integer(Int64(sizes.request)))),
-                ("reply_ring_bytes", .value(.integer(Int64(sizes.reply)))),
-            ])
-        try server.send(reply, descriptor: rings.descriptorNumber)
-    }
-
-    func receive() -> ReceivedRequest? {
-        var bytes = [UInt8](repeating: 0, count: 4_096)
-        for _ in 0..<50_000 {
-            if let request = server.parse() { return request }
-            switch bytes.withUnsafeMutableBytes({ rings.read(into: $0) }) {
-            case .bytes(let count): server.feed(bytes[..<count])
-            case .wouldBlock: usleep(200)
-            case .endOfStream, .failed: return nil
-            }
-            ring()
-        }
-        return nil
-    }
-
-    func send(_ frame: [UInt8]) {
-        var rest = frame[...]
-        while !rest.isEmpty {
-            let outcome = rest.withUnsafeBytes { rings.write($0) }
-            if case .bytes(let count) = outcome { rest = rest.dropFirst(count) } else { usleep(200) }
-            ring()
-        }
-    }
-
-    private func ring() { if rings.mustRing() { server.send([1]) } }
-}
-
 @Suite struct SharedMemoryTests {
     private static func answer(_ request: ReceivedRequest) -> [UInt8] {
         ServerEnd.frame(request.id, "health_response", BlockingClientTests.health)
@@ -210,6 +164,39 @@ private final class LaneEnd {
         }
         #expect(try client.ping().pid == 42)
         #expect(throws: ClientError.self) { try client.ping() }
+    }
+
+    @Test func repliesBeforeAResetAreRead() throws {
+        let client = try blockingClient(transport: .sharedMemory) { server in
+            guard let hello = server.receive(), let lane = try? LaneEnd(server, hello.id) else { return }
+            lane.answerBeforeReset(Self.answer)
+        }
+        #expect(try client.ping().pid == 42)
+        #expect(try client.ping().pid == 42)
+        #expect(throws: ClientError.self) { try client.ping() }
+    }
+
+    /// What the kernel does not pass is an error of its request alone.
+    @Test(arguments: [Transport.socket, .sharedMemory])
+    func aDescriptorThatCannotBePassed(_ transport: Transport) throws {
+        let client = try blockingClient(transport: transport) { server in
+            guard transport == .sharedMemory else {
+                while let request = server.receive() { server.send(Self.answer(request)) }
+                return
+            }
+            guard let hello = server.receive(), let lane = try? LaneEnd(server, hello.id) else { return }
+            lane.serve(Self.answer)
+        }
+        #expect(try client.ping().pid == 42)
+        let error = #expect(throws: ClientError.self) {
+            _ = try client.start(.backup(database: nil, progressMilliseconds: nil), passing: -1)
+        }
+        guard case .invalidRequest(let text) = error, text.contains("not open") else {
+            Issue.record("another error: \(String(describing: error))")
+            return
+        }
+        #expect(try client.ping().pid == 42)
+        #expect(client.usesSharedMemory == (transport == .sharedMemory))
     }
 
     @Test func itAsksWhenItPays() {

@@ -88,9 +88,11 @@ private final class LaneServer {
         return (server, client)
     }
 
-    private static func open(_ server: LaneServer) throws {
+    private static func open(_ server: LaneServer, canPass: Bool = true) throws {
         [UInt8]([7, 8, 9]).withUnsafeBytes { server.stream.output.append($0) }
-        server.stream.open(try LaneRings(LaneRings.Sizes(request: 4_096, reply: 4_096)), server.source, server.loop)
+        let rings = try LaneRings(LaneRings.Sizes(request: 4_096, reply: 4_096))
+        if !canPass { rings.closeDescriptor() }
+        server.stream.open(rings, refusal: [5, 6], server.source, server.loop)
         server.stream.setInterest([.readable], server.source, server.loop)
     }
 
@@ -112,6 +114,38 @@ private final class LaneServer {
         client.write([3])
         #expect(server.receive().1 == [3])
         #expect(client.receive().isEmpty)
+    }
+
+    /// The kernel refuses to pass the descriptor.
+    @Test func whoCannotGetTheMemoryIsToldNothingOfIt() throws {
+        let (server, client) = try Self.pair()
+        try Self.open(server, canPass: false)
+        guard case .laneRefused = server.flush() else {
+            Issue.record("it was sent without its descriptor")
+            return
+        }
+        let refusal = server.stream.laneRefusal
+        #expect(client.receive().isEmpty)
+        let memory = server.stream.closeLane()
+        #expect(memory != nil)
+        server.stream.output.removeAll { $0.releaseStorage() }
+        guard case .all = server.send(refusal) else {
+            Issue.record("there is room for all")
+            return
+        }
+        #expect(client.receive() == [5, 6])
+        client.signal([0x7b])
+        #expect(server.receive().1 == [0x7b], "messages, not signals")
+    }
+
+    @Test func whoIsGoneIsNotRefused() throws {
+        let (server, client) = try Self.pair()
+        try Self.open(server)
+        shutdown(client.socket.number, Int32(SHUT_RDWR))
+        guard case .failed(.brokenPipe) = server.flush() else {
+            Issue.record("nobody is there")
+            return
+        }
     }
 
     @Test func theClientIsRungWhenItSleeps() throws {

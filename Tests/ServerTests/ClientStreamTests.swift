@@ -118,7 +118,7 @@ private final class Peer {
             switch send(&stream, at: later) {
             case .all: break loop
             case .blocked: continue
-            case .failed:
+            case .laneRefused, .failed:
                 Issue.record("the peer is there")
                 break loop
             }

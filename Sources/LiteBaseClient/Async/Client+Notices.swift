@@ -37,10 +37,12 @@ extension Connection {
         let error = state.withLock { state -> ClientError? in
             if let failure = state.failure { return failure }
             change(&state)
+            let id = state.router.makeID()
             do throws(ClientError) {
-                try Request.hello(state.introduction).encode(id: state.router.makeID(), into: &state.output.buffer)
+                try Request.hello(state.introduction).encode(id: id, into: &state.output.buffer)
                 return nil
             } catch {
+                state.router.forget(id)
                 return error
             }
         }

@@ -1,6 +1,7 @@
 // The client for programs with tasks.
 
 internal import LinuxSystem
+internal import Synchronization
 internal import WireProtocol
 
 /// A connection to the daemon that many tasks share.
@@ -16,16 +17,18 @@ public final class Client: Sendable {
     let timeout: Duration?
 
     /// Takes over a connected, non-blocking stream socket.
-    init(socket: consuming OwnedDescriptor, timeout: Duration? = nil) throws(Errno) {
-        connection = try Connection(socket: socket)
+    init(
+        socket: consuming OwnedDescriptor, timeout: Duration? = nil, transport: Transport = .automatic
+    ) throws(Errno) {
+        connection = try Connection(socket: socket, transport: transport)
         self.timeout = timeout
     }
 
     private convenience init(
-        socket: consuming OwnedDescriptor, _ endpoint: Endpoint, timeout: Duration?
+        socket: consuming OwnedDescriptor, _ endpoint: Endpoint, timeout: Duration?, _ transport: Transport
     ) throws(ClientError) {
         do throws(Errno) {
-            try self.init(socket: socket, timeout: timeout)
+            try self.init(socket: socket, timeout: timeout, transport: endpoint.isLocal ? transport : .socket)
         } catch {
             throw .cannotConnect(endpoint, error)
         }
@@ -41,11 +44,12 @@ public final class Client: Sendable {
     ///   - connectTimeout: how long to keep trying while the daemon's queue is full.
     ///   - requestTimeout: how long to wait for an answer that has no time limit of its own; `nil`: without a limit.
     ///   - trusted: the users whose daemon is trusted.
+    ///   - transport: how messages get there. Over TCP it is always the socket.
     /// - Returns: the connected client.
     /// - Throws: `ClientError.noSocket`, `.cannotConnect`, `.untrusted`; `CancellationError`.
     public static func connect(
         to endpoint: Endpoint? = nil, connectTimeout: Duration = .seconds(10), requestTimeout: Duration? = nil,
-        trusting trusted: TrustedUsers = .standard
+        trusting trusted: TrustedUsers = .standard, transport: Transport = .automatic
     ) async throws -> Client {
         let endpoint = if let endpoint { endpoint } else { try Endpoint.discover() }
         let deadline = ContinuousClock.now + connectTimeout
@@ -53,7 +57,8 @@ public final class Client: Sendable {
         while true {
             do throws(ClientError) {
                 return try Client(
-                    socket: try Connecting.attempt(endpoint, trusting: trusted), endpoint, timeout: requestTimeout)
+                    socket: try Connecting.attempt(endpoint, trusting: trusted), endpoint, timeout: requestTimeout,
+                    transport)
             } catch {
                 guard case .cannotConnect(_, .wouldBlock) = error, ContinuousClock.now < deadline else { throw error }
             }
@@ -65,6 +70,9 @@ public final class Client: Sendable {
     public static func connect(path: String) async throws -> Client {
         try await connect(to: .unix(path: path))
     }
+
+    /// Whether messages go through memory that the daemon shares with this client, at the moment.
+    public var usesSharedMemory: Bool { connection.state.withLock { $0.lane == .open } }
 
     /// Closes the connection; requests in flight fail with `ClientError.disconnected`.
     public func close() {

@@ -11,30 +11,80 @@ extension Connection {
         var deadline: MonotonicInstant?
     }
 
+    /// What only the thread knows.
+    private struct Own: ~Copyable {
+        var question: LaneQuestion?
+        /// The last signal beside a lane.
+        var farewell: LaneSignals?
+    }
+
     /// The thread's life: until the connection fails or is closed.
     func run() {
-        var input = ByteBuffer()
-        while let interest = interest() {
+        var own = Own()
+        while let interest = prepare(&own) {
             // A socket that nothing is wanted from must not wake the thread by its hang-up.
             let number = interest.events.isEmpty ? -1 : socket.number
             let (ready, isWoken) = Polling.wait((number, interest.events), wakeUp.number, until: interest.deadline)
             if isWoken { wakeUp.drain() }
-            if ready.contains(.writable) { resumeWriting() }
-            if ready.contains(.readable) { receive(&input) }
+            if ready.contains(.writable) {
+                sendQuestion(&own.question)
+                resumeWriting()
+            }
+            if ready.contains(.readable) { receive(&own) }
             expireWaiters()
         }
         Sockets.shutdownBoth(socket)
     }
 
-    /// What to wait for; `nil` once the connection is over.
-    private func interest() -> Interest? {
+    /// Does what can be done without waiting.
+    /// - Returns: what to wait for; `nil` once the connection is over.
+    private func prepare(_ own: inout Own) -> Interest? {
+        switch state.withLock({ $0.lane }) {
+        case .none: return socketInterest()
+        case .wanted:
+            if own.question == nil {
+                own.question = laneQuestion()
+                sendQuestion(&own.question)
+            }
+            return own.question?.unsent.isEmpty == false ? socketInterest(.writable) : socketInterest()
+        case .open, .leaving: return prepareLane(&own)
+        }
+    }
+
+    private func socketInterest(_ more: Polling.Readiness = []) -> Interest? {
         state.withLock { state in
             if state.failure != nil { return nil }
-            var events: Polling.Readiness = []
+            var events = more
             // Backpressure: while too much waits for slow consumers, the server has to wait, too.
             if !state.router.isFull { events.insert(.readable) }
             if state.isWriteBlocked { events.insert(.writable) }
             return Interest(events: events, deadline: state.earliestDeadline)
+        }
+    }
+
+    private func prepareLane(_ own: inout Own) -> Interest? {
+        // The daemon, or whoever else writes there, has broken the rules.
+        if let error = state.withLock({ $0.writeError }) { fail(.disconnected(error)) }
+        if case .leave(let messages)? = own.farewell {
+            guard state.withLock({ $0.takeBothWays() }) else { return besideInterest(hearsSignals: false) }
+            own.farewell = nil
+            leaveLane(messages)
+            return socketInterest()
+        }
+        let turn = readLane()
+        if turn == .none { return besideInterest(hearsSignals: false) }
+        // Behind its last byte: what has no room yet is read before.
+        if let farewell = own.farewell, turn == .dry { fail(.disconnected(farewell.error)) }
+        if state.withLock({ $0.isWriteBlocked }), outgoing.hasNewRoom { resumeWriting() }
+        return besideInterest(hearsSignals: own.farewell == nil)
+    }
+
+    private func besideInterest(hearsSignals: Bool) -> Interest? {
+        state.withLock { state in
+            if state.failure != nil { return nil }
+            // A signal may tell of room for requests, too.
+            let isHeard = hearsSignals && (!state.router.isFull || state.isWriteBlocked)
+            return Interest(events: isHeard ? .readable : [], deadline: state.earliestDeadline)
         }
     }
 
@@ -46,50 +96,28 @@ extension Connection {
         if isMine { sendAll() }
     }
 
-    private func receive(_ input: inout ByteBuffer) {
-        switch SystemCalls.read(socket, into: input.writable(65536)) {
+    private func receive(_ own: inout Own) {
+        switch state.withLock({ $0.lane }) {
+        case .none: receiveFromSocket()
+        case .wanted: if own.question == nil { receiveFromSocket() } else { receiveAnswer(&own.question) }
+        case .open, .leaving:
+            switch LaneSignals.receive(socket) {
+            case .rings: break
+            case let farewell: own.farewell = farewell
+            }
+        }
+    }
+
+    private func receiveFromSocket() {
+        switch SystemCalls.read(socket, into: incoming.buffer.writable(65536)) {
         case .bytes(let count):
-            input.commit(count)
-            dispatchFrames(&input)
+            incoming.buffer.commit(count)
+            dispatchFrames()
         case .wouldBlock:
             if let error = state.withLock({ $0.writeError }) { fail(.disconnected(error)) }
         case .endOfStream: fail(.disconnected(nil))
         case .failed(let error): fail(.disconnected(error))
         }
-    }
-
-    private func dispatchFrames(_ input: inout ByteBuffer) {
-        do throws(ClientError) {
-            while let body = try Frames.first(in: input.readable) {
-                try dispatch(Reply(body), byteCount: body.count)
-                input.consume(4 + body.count)
-            }
-        } catch {
-            fail(error)
-        }
-    }
-
-    private func dispatch(_ reply: Reply, byteCount: Int) throws(ClientError) {
-        if reply.isNotice {
-            // The stream has a lock of its own.
-            _ = state.withLock({ $0.notices })?.yield(Notice(reply.data))
-            return
-        }
-        let result = state.withLock { state -> Result<[(Waiter, ReplyEvent)], ClientError> in
-            do throws(ClientError) {
-                let news = try state.router.receive(reply, byteCount: byteCount)
-                state.appendDueDisconnects()
-                guard let id = news else { return .success([]) }
-                let ready = state.takeReady(CollectionOfOne(id))
-                state.appendDueFetch(id)
-                return .success(ready)
-            } catch {
-                return .failure(error)
-            }
-        }
-        let ready = try result.get()
-        flush()
-        for (waiter, event) in ready { waiter.continuation.resume(returning: event) }
     }
 
     private func expireWaiters() {

@@ -1,6 +1,7 @@
 // The asynchronous client's connection: shared state, and how tasks send and wait.
 //
-// The thread that reads the socket is in Connection+Thread.swift; what can be asked is in Client.swift.
+// Who reads is in Connection+Reading.swift, the thread in Connection+Thread.swift, the way to a lane and back in
+// Connection+Lane.swift; what can be asked is in Client.swift.
 
 internal import ByteBuffers
 internal import LinuxSystem
@@ -8,13 +9,27 @@ internal import Synchronization
 
 /// One connection that many tasks use at once.
 ///
-/// Tasks write to the socket themselves if it takes the bytes at once, one of them for all; a thread reads, and writes
-/// what the socket did not take. No task is ever blocked, and the lock is never held across a system call.
-/// - Thread: any. The reading thread keeps the object alive until `close()`.
+/// Tasks write to the socket, or into the lane, themselves if it takes the bytes at once, one of them for all; a thread reads,
+/// and writes what was not taken. A task that waits for a reply through a lane looks for it there for a short time before it is
+/// suspended. No task is ever blocked, and the lock is never held across a system call.
+/// - Thread: any. The thread of the connection keeps the object alive until `close()`.
 final class Connection: Sendable {
     struct Waiter {
         let continuation: CheckedContinuation<ReplyEvent, any Error>
         let deadline: MonotonicInstant?
+        let began: MonotonicInstant
+    }
+
+    /// The way to a lane, and back.
+    enum LanePhase: Equatable {
+        /// Everything goes over the socket.
+        case none
+        /// The thread is to ask for it as soon as these requests have their replies; nobody else sends anything until it has
+        /// its own.
+        case wanted(behind: Set<Int64>)
+        case open
+        /// The daemon leaves it; the thread does as soon as nobody else reads or writes.
+        case leaving
     }
 
     struct State: ~Copyable {
@@ -28,6 +43,12 @@ final class Connection: Sendable {
         var isSending = false
         /// Whether the socket is full and the thread has to continue writing.
         var isWriteBlocked = false
+        /// Whether somebody reads, who alone may use `incoming`.
+        var isReading = false
+        /// Whether the thread wants to when he has done.
+        var isReaderWanted = false
+        var lane = LanePhase.none
+        var upgrade: LaneUpgrade
         /// Writing failed; earlier replies of the server can still be read.
         var writeError: Errno?
         /// Set once the connection is of no further use.
@@ -35,16 +56,21 @@ final class Connection: Sendable {
         var introduction = Introduction()
         /// Where notices go.
         var notices: AsyncStream<Notice>.Continuation?
+
+        init(_ transport: Transport) { upgrade = LaneUpgrade(transport) }
     }
 
     let socket: OwnedDescriptor
     let wakeUp: WakeUp
-    let state = Mutex(State())
+    let state: Mutex<State>
+    let incoming = Incoming()
+    let outgoing = Outgoing()
 
     /// Takes over a connected, non-blocking stream socket and starts the thread.
-    init(socket: consuming OwnedDescriptor) throws(Errno) {
+    init(socket: consuming OwnedDescriptor, transport: Transport) throws(Errno) {
         self.socket = socket
         wakeUp = try WakeUp()
+        state = Mutex(State(transport))
         try Thread.start(name: "litebase-client") { self.run() }
     }
 
@@ -102,17 +128,19 @@ extension Connection {
     /// Sends a request.
     /// - Returns: its id, to be waited for or abandoned.
     func start(_ request: Request, pageRows: Int64? = nil) throws(ClientError) -> Int64 {
-        let result = state.withLock { state -> Result<Int64, ClientError> in
-            if let failure = state.failure { return .failure(failure) }
+        let (result, isLaneWanted) = state.withLock { state -> (Result<Int64, ClientError>, Bool) in
+            if let failure = state.failure { return (.failure(failure), false) }
+            let isLaneWanted = state.wantLane()
             let id = state.router.open(pageRows: pageRows)
             do throws(ClientError) {
                 try request.encode(id: id, into: &state.output.buffer)
             } catch {
                 state.router.forget(id)
-                return .failure(error)
+                return (.failure(error), isLaneWanted)
             }
-            return .success(id)
+            return (.success(id), isLaneWanted)
         }
+        if isLaneWanted { wakeUp.signal() }
         let id = try result.get()
         flush()
         return id
@@ -124,16 +152,18 @@ extension Connection {
     /// - Throws: `CancellationError`, `ClientError.timedOut`; a connection that ends is an event.
     func next(_ id: Int64, until deadline: MonotonicInstant?) async throws -> ReplyEvent {
         if let event = takeNow(id) { return event }
+        let began = MonotonicInstant.now
+        if let event = look(for: id, from: began, until: deadline) { return event }
         return try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
-                wait(for: id, Waiter(continuation: continuation, deadline: deadline))
+                wait(for: id, Waiter(continuation: continuation, deadline: deadline, began: began))
             }
         } onCancel: {
             give(up: id, because: CancellationError())
         }
     }
 
-    private func takeNow(_ id: Int64) -> ReplyEvent? {
+    func takeNow(_ id: Int64) -> ReplyEvent? {
         let (event, wasFull) = state.withLock { state in
             let wasFull = state.router.isFull
             let event = state.router.take(id)
@@ -204,9 +234,10 @@ extension Connection {
         if isMine { sendAll() }
     }
 
-    /// Writes until nothing is left or the socket is full; called by the task that set `isSending`.
+    /// Writes until nothing is left or nothing more is taken; called by whoever has set `isSending`.
     func sendAll() {
-        while let bytes = takeOutput() {
+        while true {
+            guard let bytes = takeOutput() else { return }
             switch send(&bytes.buffer) {
             case nil: continue
             case .wouldBlock?:
@@ -225,19 +256,26 @@ extension Connection {
         }
     }
 
-    /// The output to write, for the sender alone; `nil` if there is none, and then nobody is the sender.
+    /// The output to write, for the sender alone; `nil` if there is none, and then the caller is not the sender any more.
     private func takeOutput() -> OutgoingBytes? {
-        state.withLock { state in
+        let (bytes, isThreadNext) = state.withLock { state -> (OutgoingBytes?, Bool) in
+            if state.lane == .leaving {
+                // What comes now goes another way.
+                state.isWriteBlocked = true
+                return (nil, true)
+            }
             state.isSending = !state.output.buffer.isEmpty
-            guard state.isSending else { return nil }
+            guard state.isSending else { return (nil, false) }
             swap(&state.output, &state.beingSent)
-            return state.beingSent
+            return (state.beingSent, false)
         }
+        if isThreadNext { wakeUp.signal() }
+        return bytes
     }
 
     private func send(_ bytes: inout ByteBuffer) -> Errno? {
         while !bytes.isEmpty {
-            switch SystemCalls.send(socket, bytes.readable) {
+            switch outgoing.send(bytes.readable, socket) {
             case .bytes(let count): bytes.consume(count)
             case .wouldBlock: return .wouldBlock
             case .endOfStream: return .brokenPipe
@@ -248,7 +286,20 @@ extension Connection {
     }
 }
 
-/// Bytes on their way to the socket.
+/// The way that bytes go. Unchecked, because it is used only by whoever has set `State.isSending`.
+final class Outgoing: @unchecked Sendable {
+    var lane: LaneOutput?
+
+    func send(_ bytes: UnsafeRawBufferPointer, _ socket: borrowing OwnedDescriptor) -> IOOutcome {
+        guard let outcome = lane?.write(bytes) else { return SystemCalls.send(socket, bytes) }
+        if lane?.mustRing() == true { LaneSignals.ring(socket) }
+        return outcome
+    }
+
+    var hasNewRoom: Bool { lane?.hasNewRoom ?? false }
+}
+
+/// Bytes on their way.
 ///
 /// Unchecked, because the compiler cannot see the rule: `State.output` is used under the lock only, and
 /// `State.beingSent` only by the task that set `isSending`.

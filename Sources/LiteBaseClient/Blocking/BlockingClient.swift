@@ -36,6 +36,9 @@ public final class BlockingClient {
     /// Time beyond a statement's own timeout after which the server counts as dead.
     static let graceTime = Duration.seconds(5)
 
+    /// Reads of 64 KiB of a connection that takes nothing more.
+    private static let lastReadCountMax = 64
+
     /// A statement's own timeout with that.
     static func withGrace(_ timeout: Duration) -> Duration {
         // Beyond all clocks, a sum could be more than a duration holds.
@@ -111,7 +114,13 @@ extension BlockingClient {
 
     private func introduce() throws(ClientError) {
         if let failure { throw failure }
-        try Request.hello(introduction).encode(id: router.makeID(), into: &output)
+        let id = router.makeID()
+        do throws(ClientError) {
+            try Request.hello(introduction).encode(id: id, into: &output)
+        } catch {
+            router.forget(id)
+            throw error
+        }
     }
 }
 
@@ -182,11 +191,31 @@ extension BlockingClient {
                 let ready = channel.wait([.readable, .writable], -1, until: deadline).first
                 if ready.contains(.readable) { receive() }
                 if ready.isEmpty, let deadline, .now >= deadline { fail(.timedOut) }
-            case .endOfStream: fail(.disconnected(nil))
-            case .failed(let error): fail(.disconnected(error))
+            case .endOfStream: failBehindMessages(.disconnected(nil))
+            case .failed(let error):
+                // Nothing of the request was sent: the connection stays as it was.
+                if let refusal = Self.cannotPass(error) {
+                    output.removeAll()
+                    router.forget(id)
+                    throw refusal
+                }
+                failBehindMessages(.disconnected(error))
             }
             if let failure { throw failure }
         }
+    }
+
+    /// Why the kernel does not pass a descriptor to the daemon, where that is no end of the connection.
+    private static func cannotPass(_ error: Errno) -> ClientError? {
+        let reason: String
+        switch error {
+        case .badDescriptor: reason = "it is not open in this program"
+        case .tooManyFiles: reason = "this program has too many files open; close some, or raise its limit (ulimit -n)"
+        case .tooManyReferences: reason = "too many are on their way already; wait until the daemon has taken them"
+        case .notPermitted: reason = "the daemon takes none over this connection; use its Unix socket"
+        default: return nil
+        }
+        return .invalidRequest("the descriptor cannot be passed to the daemon (\(error)): \(reason)")
     }
 
     /// Waits for the next event of a request.
@@ -295,18 +324,24 @@ extension BlockingClient {
                 let ready = channel.wait([.readable, .writable], -1, until: deadline).first
                 if ready.contains(.readable) { receive() }
                 if ready.isEmpty, let deadline, .now >= deadline { return }
-            case .endOfStream:
-                fail(.disconnected(nil))
-            case .failed(let error):
-                // The server's last messages are more useful than the broken pipe.
-                receive()
-                fail(.disconnected(error))
+            case .endOfStream: failBehindMessages(.disconnected(nil))
+            case .failed(let error): failBehindMessages(.disconnected(error))
             }
         }
     }
 
+    /// Fails the connection, behind what the server has sent until then: its last messages are more useful than a broken pipe.
+    private func failBehindMessages(_ error: ClientError) {
+        // More than the buffers of a socket hold, and than the largest ring.
+        for _ in 0..<Self.lastReadCountMax where failure == nil && !router.isFull {
+            guard channel.wait(.readable, -1, until: .now).first.contains(.readable) else { break }
+            receive()
+        }
+        fail(error)
+    }
+
     /// Takes in what has arrived.
-    private func receive() {
+    func receive() {
         guard failure == nil else { return }
         let target = input.writable(65536)
         switch channel.read(into: target) {

@@ -89,7 +89,7 @@ extension Channel {
     /// The request of the descriptor that was passed is answered: nothing of it has to be sent again.
     func forgetPassed() { lane?.forgetPassed() }
 
-    private func ring() { LaneSignal.ring.withBytes { _ = SystemCalls.send(socket, $0) } }
+    private func ring() { LaneSignals.ring(socket) }
 
     /// What was to be sent before anything else.
     /// - Returns: `nil` when all of it was sent.
@@ -142,20 +142,10 @@ extension Channel {
 
     /// Receives what the daemon has to say beside the lane.
     private mutating func takeSignals(_ lane: Lane) {
-        withUnsafeTemporaryAllocation(byteCount: 4096, alignment: 1) { buffer in
-            switch SystemCalls.receive(socket, into: buffer) {
-            case .bytes(let count):
-                let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<count])
-                guard let other = bytes.firstIndex(where: { $0 != LaneSignal.ring.rawValue }) else { return }
-                if bytes[other] == LaneSignal.leave.rawValue {
-                    leave(lane, UnsafeRawBufferPointer(rebasing: bytes[(other + 1)...]))
-                } else {
-                    ending = .failed(.protocolViolation)
-                }
-            case .wouldBlock: break
-            case .endOfStream: ending = .endOfStream
-            case .failed(let error): ending = .failed(error)
-            }
+        switch LaneSignals.receive(socket) {
+        case .rings: break
+        case .leave(let messages): messages.withUnsafeBytes { leave(lane, $0) }
+        case .end(let outcome): ending = outcome
         }
     }
 

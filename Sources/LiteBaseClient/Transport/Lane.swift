@@ -1,8 +1,6 @@
 // The client's side of a lane: its rings, how long it is looked at before this side sleeps, and what was passed beside it.
 
 internal import ByteBuffers
-internal import CLinux
-internal import Glibc
 internal import LinuxSystem
 internal import WireProtocol
 
@@ -17,12 +15,7 @@ final class Lane {
     private(set) var sent: PassedDescriptor?
     private var wanted: Polling.Readiness = []
     private var lookCount = 0
-    private var policy = SpinPolicy(nanosecondsMax: Process.coreCount > 1 ? lookNanosecondsMax : 0)
-
-    /// How long it looks before it sleeps: a little longer than a short request takes.
-    private static let lookNanosecondsMax: Int64 = 50_000
-    /// Loads between two looks at the clock.
-    private static let loadCount = 64
+    private var looker = LaneLooker()
 
     init(_ rings: consuming LaneRings) { self.rings = rings }
 
@@ -43,35 +36,15 @@ final class Lane {
     /// Now and then.
     var isTurnOfOthers: Bool { lookCount & 63 == 0 }
 
-    /// Looks for a short time, if that has paid off. Others get the core in between: one of them may be the daemon.
+    /// Looks for a short time, if that has paid off.
     /// - Returns: whether there is news.
     func look(until deadline: MonotonicInstant?) -> Bool {
         lookCount &+= 1
-        if rings.hasNews { return true }
-        let start = MonotonicInstant.now
-        guard policy.isWorthwhile(at: start) else { return false }
-        let end = min(start.advanced(byNanoseconds: policy.nanosecondsMax), deadline ?? .distantFuture)
-        var before = start
-        while before < end {
-            for _ in 0..<Self.loadCount {
-                if rings.hasNews {
-                    policy.waitEnded(after: before.nanoseconds(since: start))
-                    return true
-                }
-                clinux_relax()
-            }
-            sched_yield()
-            let after = MonotonicInstant.now
-            guard policy.yieldReturned(after: after.nanoseconds(since: before), at: after) else { return false }
-            before = after
-        }
-        return false
+        return looker.look(until: deadline) { rings.hasNews }
     }
 
     /// It has slept until now.
-    func slept(from began: MonotonicInstant) {
-        policy.waitEnded(after: MonotonicInstant.now.nanoseconds(since: began))
-    }
+    func slept(from began: MonotonicInstant) { looker.waited(since: began) }
 
     func requestOfPassedWasWritten() {
         sent = passed

@@ -64,6 +64,8 @@ struct ReplyRouter {
     }
 
     private var exchanges: [Int64: Exchange] = [:]
+    /// Requests whose answer nobody waits for, and that have none yet.
+    private(set) var unanswered: Set<Int64> = []
     private var nextID: Int64 = 1
     private(set) var bufferedByteCount = 0
     /// Sessions that were opened for a caller who has given up waiting for them.
@@ -71,18 +73,33 @@ struct ReplyRouter {
 
     var isFull: Bool { bufferedByteCount >= Self.bufferedByteCountMax }
     var inFlight: Int { exchanges.count }
+    /// Whether no reply is to come, or to be taken.
+    var isIdle: Bool { exchanges.isEmpty && unanswered.isEmpty }
+    /// Whether those of `unanswered` have their replies now.
+    func haveReplies(_ ids: Set<Int64>) -> Bool { unanswered.isDisjoint(with: ids) }
+
+    private mutating func nextNumber() -> Int64 {
+        defer { nextID += 1 }
+        return nextID
+    }
 
     /// A new id, for a request whose answer nobody waits for.
     mutating func makeID() -> Int64 {
-        defer { nextID += 1 }
-        return nextID
+        let id = nextNumber()
+        unanswered.insert(id)
+        return id
+    }
+
+    /// Whether a reply is that of a request of `makeID`.
+    mutating func wasAnswered(_ reply: Reply, _ id: Int64) -> Bool {
+        reply.id == id && unanswered.remove(id) != nil
     }
 
     /// Expects the replies of a new request.
     /// - Parameter pageRows: rows of a page, for a paged query.
     /// - Returns: its id.
     mutating func open(pageRows: Int64? = nil) -> Int64 {
-        let id = makeID()
+        let id = nextNumber()
         exchanges[id] = Exchange(pageRows: pageRows)
         return id
     }
@@ -94,6 +111,7 @@ struct ReplyRouter {
 
     /// Forgets a request that was not sent.
     mutating func forget(_ id: Int64) {
+        unanswered.remove(id)
         guard let exchange = exchanges.removeValue(forKey: id) else { return }
         for (_, byteCount) in exchange.inbox { bufferedByteCount -= byteCount }
     }
@@ -108,6 +126,7 @@ struct ReplyRouter {
         guard let id = owner(of: reply) else {
             // An error without an id is about the connection, such as one too many.
             if reply.isError, reply.id == nil { throw .server(ServerError(reply.data)) }
+            if let id = reply.id { unanswered.remove(id) }
             return nil
         }
         // There is none after its last frame; if a broken server sends one anyway, nobody would ever take it.
@@ -200,7 +219,8 @@ extension ReplyRouter {
         guard let exchange = exchanges[id], let pageRows = exchange.pageRows, exchange.isPageComplete,
             exchange.waitingRowCount <= pageRows
         else { return nil }
-        let fetchID = makeID()
+        // It has no reply of its own, but maybe an error.
+        let fetchID = nextNumber()
         exchanges[id]?.isPageComplete = false
         exchanges[id]?.pageRowCount = 0
         exchanges[id]?.fetchID = fetchID

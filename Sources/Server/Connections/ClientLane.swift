@@ -44,6 +44,8 @@ final class ClientLane {
     let byteCount: Int
     /// Bytes of the output that are sent over the socket: the reply that tells the client of its lane.
     @exclusivity(unchecked) private var introductionByteCount: Int
+    /// The reply in place of that, should the kernel not pass the descriptor.
+    private(set) var refusal: [UInt8]
     /// The reply's first byte takes it along.
     private var hasSentDescriptor = false
     /// The socket was readable.
@@ -51,7 +53,8 @@ final class ClientLane {
     /// The interest has to be set again, though the stream waits for the same.
     @exclusivity(unchecked) private(set) var hasStaleInterest = false
 
-    init(_ rings: consuming LaneRings, introductionByteCount: Int) {
+    init(_ rings: consuming LaneRings, introductionByteCount: Int, refusal: [UInt8]) {
+        self.refusal = refusal
         byteCount = rings.byteCount
         self.rings = rings
         self.introductionByteCount = introductionByteCount
@@ -115,6 +118,7 @@ final class ClientLane {
 
     func introductionWasSent(_ byteCount: Int) {
         if !hasSentDescriptor { rings.closeDescriptor() }
+        refusal = []
         hasSentDescriptor = true
         introductionByteCount -= byteCount
         hasStaleInterest = !isOpening

@@ -45,6 +45,8 @@ struct ClientStream: ~Copyable {
         case all
         /// The socket takes no more at present.
         case blocked(isFirst: Bool)
+        /// The client cannot get the memory of a lane, and has not been told of it.
+        case laneRefused
         /// The client is gone, or breaks the rules of a lane.
         case failed(Errno)
     }
@@ -195,7 +197,7 @@ struct ClientStream: ~Copyable {
                 if var spent = output.consume(count) { dispose(&spent) }
                 stall.outputWasTaken()
             case .wouldBlock: return .blocked(isFirst: stall.outputWasRefused(at: now))
-            case .failed(let error): return .failed(error)
+            case .failed(let error): return isLaneRefused(error) ? .laneRefused : .failed(error)
             }
         }
         return .all
@@ -230,9 +232,12 @@ extension ClientStream {
     var laneSizes: LaneRings.Sizes? { withLane { $0.sizes } }
 
     /// Everything behind the output that is there now, which tells the client of it, goes through a lane.
-    mutating func open(_ rings: consuming LaneRings, _ source: EventSource, _ loop: EventLoop) {
+    /// `refusal` is sent instead if the client cannot get the memory (`laneRefusal`).
+    mutating func open(
+        _ rings: consuming LaneRings, refusal: [UInt8], _ source: EventSource, _ loop: EventLoop
+    ) {
         precondition(lane == nil, "a connection has two lanes")
-        let owner = ClientLane(rings, introductionByteCount: output.count)
+        let owner = ClientLane(rings, introductionByteCount: output.count, refusal: refusal)
         laneOwner = owner
         laneByteCount = owner.byteCount
         laneState = .open
@@ -250,6 +255,17 @@ extension ClientStream {
     var hasUntakenIntroduction: Bool {
         laneState == .open && withSocket { Sockets.queuedByteCount($0) > 0 } ?? false
     }
+
+    /// The client may have a socket that takes no descriptors (SO_PASSRIGHTS), or too many are on their way (ETOOMANYREFS in
+    /// unix(7)).
+    @inline(never)
+    private func isLaneRefused(_ error: Errno) -> Bool {
+        guard error != .brokenPipe, error != .connectionReset else { return false }
+        return withLane { $0.unsentDescriptor != nil } ?? false
+    }
+
+    /// What is sent in place of the reply that tells the client of its lane.
+    var laneRefusal: [UInt8] { withLane { $0.refusal } ?? [] }
 
     /// Gives up the memory, which takes time to free.
     mutating func closeLane() -> SharedMemory? {

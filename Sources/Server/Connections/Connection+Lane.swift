@@ -13,6 +13,8 @@ enum LaneEnd {
     case closedHere
     /// The client sends what was not read again, to the next process.
     case handedOver
+    /// The client could not get the memory, and was not told of it.
+    case refused
 }
 
 extension Connection {
@@ -27,7 +29,7 @@ extension Connection {
         }
     }
 
-    /// Makes the memory for a lane, if the client may have one.
+    /// Makes the memory for a lane, if the client may have one; it counts among the user's from now on.
     /// - Returns: `nil` if everything stays on the socket: the client can do without.
     func makeLane(for request: HelloRequest) -> LaneRings? {
         guard stream.laneState == .none, peer != nil, !isMonitor, !context.isDraining else { return nil }
@@ -35,32 +37,46 @@ extension Connection {
         let sizes = LaneRings.Sizes(
             request: request.requestRingByteCount.map(Int.init(clamping:)) ?? standard.request,
             reply: request.replyRingByteCount.map(Int.init(clamping:)) ?? standard.reply)
-        guard mayHaveLane(byteCount: sizes.byteCount) else { return nil }
-        do throws(Errno) { return try LaneRings(sizes) } catch { return nil }
+        guard claimLane(byteCount: sizes.byteCount) else { return nil }
+        do throws(Errno) {
+            return try LaneRings(sizes)
+        } catch {
+            account.lanes.add(-1)
+            return nil
+        }
     }
 
-    private func mayHaveLane(byteCount: Int) -> Bool {
-        // Those that were left behind count once more: a client that leaves many stays on the socket.
-        let limit = context.limits.lanesPerUserMax
-        guard account.lanes.count < limit, account.leftLanes.count < limit else {
-            hit(.lanesPerUser)
-            return false
-        }
+    private func claimLane(byteCount: Int) -> Bool {
         settleAccount()
         guard account.bufferedBytes.count + byteCount <= context.limits.bufferedByteCountPerUserMax else {
             hit(.bufferedBytesPerUser)
             return false
         }
+        // Those that were left behind count once more: a client that leaves many stays on the socket.
+        let limit = context.limits.lanesPerUserMax
+        guard account.leftLanes.count < limit, account.lanes.claim(below: limit) else {
+            hit(.lanesPerUser)
+            return false
+        }
         return true
     }
 
-    /// Has everything behind the reply that was just written go through a lane.
-    func open(_ rings: consuming LaneRings) {
-        account.lanes.add(1)
+    /// Has everything behind the reply that was just written go through a lane; `refusal` is the reply that says nothing of it,
+    /// for a client that cannot get the memory.
+    func open(_ rings: consuming LaneRings, refusal: [UInt8]) {
         context.statistics.lanesOpened += 1
         context.statistics.lanesOpen += 1
-        stream.open(rings, self, context.loop)
+        stream.open(rings, refusal: refusal, self, context.loop)
         settleAccount()
+    }
+
+    /// The kernel does not give the client the memory: it gets the other reply, and everything stays on the socket.
+    func refuseLane() {
+        let reply = stream.laneRefusal
+        context.statistics.lanesOpened -= 1
+        closeLane(.refused)
+        stream.output.removeAll { context.dispose(of: &$0) }
+        reply.withUnsafeBytes { stream.output.append($0) }
     }
 
     /// Gives up the lane, if there is one; freeing its memory would take the loop some time.
@@ -69,7 +85,7 @@ extension Connection {
             switch end {
             case .clientIsGone: stream.hasUntakenIntroduction
             case .closedHere: stream.hasUntakenReplies
-            case .handedOver: false
+            case .handedOver, .refused: false
             }
         guard let memory = stream.closeLane() else { return }
         account.lanes.add(-1)
@@ -77,7 +93,7 @@ extension Connection {
         context.statistics.lanesOpen -= 1
         let start =
             switch end {
-            case .clientIsGone: 0
+            case .clientIsGone, .refused: 0
             case .closedHere: isLeft ? memory.bytes.count : LaneRings.headerByteCount
             case .handedOver: memory.bytes.count
             }

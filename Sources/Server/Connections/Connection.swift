@@ -318,6 +318,9 @@ final class Connection: EventSource {
         switch sent {
         case .all: break
         case .blocked(let isFirst): if isFirst { context.housekeeper.watch(self) }
+        case .laneRefused:
+            refuseLane()
+            flush()
         case .failed(let error): fail(error)
         }
     }

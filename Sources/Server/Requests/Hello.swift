@@ -1,5 +1,6 @@
 // `hello`: client and daemon introduce themselves.
 
+internal import ByteBuffers
 internal import LinuxSystem
 internal import WireProtocol
 
@@ -39,8 +40,12 @@ extension Connection {
     ) -> RequestOutcome {
         if let sizes = stream.laneSizes { return reply(greeting.with(sizes), to: request) }
         guard let rings = makeLane(for: content) else { return reply(greeting, to: request) }
-        let outcome = reply(greeting.with(rings.sizes), to: request)
-        open(rings)
+        // There is nothing else in the output (`checkLane`).
+        let outcome = reply(greeting, to: request)
+        let refusal = [UInt8](stream.output.next)
+        stream.output.removeAll { context.dispose(of: &$0) }
+        _ = reply(greeting.with(rings.sizes), to: request)
+        open(rings, refusal: refusal)
         return outcome
     }
 

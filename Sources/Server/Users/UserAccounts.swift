@@ -18,6 +18,21 @@ struct Usage: ~Copyable, Sendable {
         return value
     }
 
+    /// Adds one, unless so many are in use: loops that ask at the same time get no more than these together.
+    /// - Returns: whether it was added.
+    func claim(below limit: Int) -> Bool {
+        var known = count
+        while known < limit {
+            let (isMine, original) = now.compareExchange(expected: known, desired: known + 1, ordering: .relaxed)
+            if isMine {
+                most.max(known + 1, ordering: .relaxed)
+                return true
+            }
+            known = original
+        }
+        return false
+    }
+
     var count: Int { now.load(ordering: .relaxed) }
     var peak: Int { most.load(ordering: .relaxed) }
 }

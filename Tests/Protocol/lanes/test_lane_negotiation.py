@@ -12,6 +12,7 @@ from daemon import free_port, wait_until
 from lane import DAEMON_SLEEPS, REPLY_READ, REPLY_WRITTEN, REQUEST_READ, REQUEST_WRITTEN, LaneClient, LaneMemory
 from wire import Client
 
+SO_PASSRIGHTS = 83
 SEALS = 0x1 | 0x2 | 0x4  # F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_GROW
 
 
@@ -110,6 +111,23 @@ def test_not_while_a_request_runs(daemon):
         client.call("cancel", {"request": long})
         assert client.receive_for(long).data["code"] == "cancelled"
         client.settle()
+
+
+def test_a_socket_that_takes_no_descriptors(daemon):
+    """The kernel does not pass the memory on; so everything stays on the socket."""
+    with daemon.connect() as watcher, Client(daemon.socket_path) as client:
+        try:
+            client.socket.setsockopt(socket.SOL_SOCKET, SO_PASSRIGHTS, 0)
+        except OSError:
+            pytest.skip("this kernel always passes descriptors (before Linux 6.16)")
+        before = watcher.call("stats").data["lanes"]["opened"]
+        for name in ("one", "two"):
+            reply = client.call("hello", {"transport": "shared_memory", "client": name}).data
+            assert "transport" not in reply and "request_ring_bytes" not in reply and reply["protocol"] == 1
+            assert client.query("SELECT 6 * 7").value == 42
+        assert watcher.call("stats").data["lanes"]["opened"] == before, "there was none"
+        client.socket.setsockopt(socket.SOL_SOCKET, SO_PASSRIGHTS, 1)
+        os.close(memory_of(client))
 
 
 def test_tcp_stays_on_the_socket(start_daemon):

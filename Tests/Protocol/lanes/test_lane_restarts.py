@@ -9,7 +9,7 @@ import time
 import pytest
 
 from daemon import ENDLESS, counting, wait_until
-from lane import LaneClient, request
+from lane import BELL, REPLY_WRITTEN, LaneClient, request
 from transfers import hello, opened, outcome, send_with
 from wire import Client, ConnectionEnded, RequestFailed
 
@@ -225,6 +225,21 @@ def take(client, open_ids, acknowledged, unknown):
     elif reply.data["code"] != "outcome_unknown":
         assert reply.data["code"] == "shutting_down", reply
         unknown.discard(number)
+
+
+def test_replies_stay_behind_a_reset(start_daemon):
+    """Killed with a bell in its socket, the daemon leaves a reset; what it has written into the ring is there all the same."""
+    daemon = start_daemon()
+    client = LaneClient(daemon.socket_path)
+    id = client.send("health_check")
+    wait_until(lambda: client.lane.memory[REPLY_WRITTEN] > 0, "the reply is in the ring")
+    os.kill(daemon.pid, signal.SIGSTOP)
+    client.lane.inner.send(BELL)
+    os.kill(daemon.pid, signal.SIGKILL)
+    with pytest.raises(ConnectionResetError):
+        while client.lane.inner.recv(64):
+            pass
+    assert client.receive_for(id).type == "health_response"
 
 
 @pytest.mark.parametrize("step", range(8))
