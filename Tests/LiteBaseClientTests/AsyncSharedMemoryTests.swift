@@ -79,8 +79,7 @@ import Testing
         let client = try client(transport: .sharedMemory) { server in
             guard let lane = Self.grant(server) else { return }
             // Nothing is read before that.
-            for _ in 0..<50_000 where lane.unreadRequestByteCount < 4_096 { usleep(200) }
-            #expect(lane.unreadRequestByteCount == 4_096)
+            #expect(lane.waitForRequests(byteCount: 4_096))
             lane.serve(Self.echo)
         }
         try await withThrowingTaskGroup(of: Void.self) { group in
@@ -177,8 +176,7 @@ import Testing
             guard let lane = Self.grant(server), let first = lane.receive() else { return }
             let firstByteCount = Int(lane.word(256))
             lane.send(Self.echo(first))
-            for _ in 0..<50_000 where lane.unreadRequestByteCount < 2 * firstByteCount { usleep(200) }
-            #expect(lane.unreadRequestByteCount == 2 * firstByteCount)
+            #expect(lane.waitForRequests(byteCount: 2 * firstByteCount))
             Self.leave(server)
         }
         #expect(try await Self.query(client, 0..<1) == [0])

@@ -83,9 +83,14 @@ final class LaneEnd {
     }
 
     /// Waits until the client says that it sleeps; false after ten seconds.
-    func waitUntilClientSleeps() -> Bool {
+    func waitUntilClientSleeps() -> Bool { wait { word(192) & 1 == 1 } }
+
+    /// Waits until so much is there that nobody has read; false after ten seconds.
+    func waitForRequests(byteCount: Int) -> Bool { wait { unreadRequestByteCount >= byteCount } }
+
+    private func wait(until condition: () -> Bool) -> Bool {
         for _ in 0..<50_000 {
-            if word(192) & 1 == 1 { return true }
+            if condition() { return true }
             usleep(200)
         }
         return false
@@ -97,7 +102,6 @@ final class LaneEnd {
     /// A word of the memory.
     func word(_ offset: Int) -> UInt64 {
         var word: UInt64 = 0
-        #expect(pread(rings.descriptorNumber, &word, 8, off_t(offset)) == 8)
-        return word
+        return pread(rings.descriptorNumber, &word, 8, off_t(offset)) == 8 ? word : 0
     }
 }
