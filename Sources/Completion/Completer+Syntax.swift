@@ -7,6 +7,7 @@ extension Completer {
     /// - Returns: whether the statement has a pattern, as far as it is written.
     mutating func proposeBySyntax(_ frame: Frame) -> Bool {
         guard let first = statement.tokens.first, first.kind == .word, before >= 0 else { return false }
+        if first.keyword == .create, isInQuery { return false }
         let words = syntaxWords
         guard case .word(let verb)? = words.first?.word else { return false }
         let second = words.count > 1 ? words[1].word : nil
@@ -15,6 +16,14 @@ extension Completer {
         guard !steps.isEmpty, !steps.contains(where: { isElsewhere($0) }) else { return false }
         for step in steps { propose(step, words) }
         return true
+    }
+
+    /// Whether the cursor is in the query that a CREATE has behind AS.
+    private var isInQuery: Bool {
+        statement.tokens[...before].indices.contains { index in
+            statement.keyword(index) == .as && index < before
+                && [.select, .with, .values].contains(statement.keyword(index + 1))
+        }
     }
 
     private func isElsewhere(_ step: Syntax.Step) -> Bool {
