@@ -71,7 +71,15 @@ def test_what_is_no_file_is_written_into_and_stays(served, directory):  # noqa: 
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
     run(served, "export", "-d", "music", "--table", "song", "-o", pipe, "--force")
     assert os.read(reader, 1000).count(b"\r\n") == 4 and stat.S_ISFIFO(pipe.stat().st_mode)
+    os.chown(pipe, 54321, 54321)
+    assert "54321" in run(served, "export", "SELECT 1", "-o", pipe, status=64).stderr, "somebody else would read it"
+    with pytest.raises(BlockingIOError):
+        os.read(reader, 1)
+    run(served, "export", "SELECT 1", "-o", pipe, "--force")
     os.close(reader)
+    link.unlink()
+    link.symlink_to(directory / "nowhere")
+    assert "no file that could be replaced" in run(served, "export", "SELECT 1", "-o", link, "--force", status=64).stderr
     for command in (["backup", "-d", "music", null], ["backup", "-d", "music", directory], ["export", "SELECT 1", "-o", directory]):
         assert "no file that could be replaced" in run(served, *command, "--force", status=64).stderr
     assert sorted(name for name in os.listdir(directory) if "partial" in name) == []
@@ -85,6 +93,12 @@ def test_a_link_to_a_file_stays(served, directory):  # noqa: F811
     run(served, "export", "-d", "music", "SELECT 1 AS a", "-o", link, "--force")
     assert link.is_symlink() and path.read_bytes() == b"a\r\n1\r\n"
     assert path.stat().st_mode & 0o777 == 0o640, "who could read the former one may read this one"
+    os.chown(path, -1, 54321)
+    run(served, "export", "-d", "music", "SELECT 1 AS a", "-o", link, "--force")
+    assert (path.stat().st_gid, path.stat().st_mode & 0o777) == (54321, 0o640)
+    os.chown(path, 54321, 54321)
+    run(served, "export", "-d", "music", "SELECT 1 AS a", "-o", link, "--force")
+    assert path.stat().st_mode & 0o777 == 0o600, "somebody else's file does not say who may read ours"
 
 
 def test_a_partial_file_of_somebody_else_is_not_used(served, directory):  # noqa: F811

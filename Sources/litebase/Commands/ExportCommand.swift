@@ -113,7 +113,7 @@ struct ExportCommand: ParsableCommand {
     /// Calls `body` with what is to be written into; a file that is named is there when it is whole.
     private func toOutput(_ body: (Int32) throws -> Void) throws {
         guard let output, output != "-" else { return try body(STDOUT_FILENO) }
-        if let special = try NewFile.openSpecial(output) {
+        if let special = try NewFile.openSpecial(output, mayBeOthers: force) {
             defer { close(special) }
             return try body(special)
         }

@@ -101,6 +101,8 @@ final class EditedLines: LineReader {
 
     func read(prompt: String, _ colours: LineColours?) -> LineOutcome {
         drawer.withLock { $0.colours = hasColor ? colours : nil }
+        // A copy of what was typed so far, which would have to be made anew with the next line.
+        defer { drawer.withLock { $0.colours = nil } }
         var text: UnsafePointer<CChar>?
         var length = 0
         switch prompt.withCString({ ceditline_read($0, &text, &length) }) {
@@ -166,6 +168,8 @@ final class PlainLines: LineReader {
     private let promptNumber: Int32?
     private var pending: [UInt8] = []
     private var offset = 0
+    /// Up to there `pending` has no line end behind `offset`: a line may be very long.
+    private var searchedCount = 0
     private var isAtEnd = false
     private var hasBegun = false
     private let file: OpenFile?
@@ -201,16 +205,17 @@ final class PlainLines: LineReader {
     func read(prompt: String, _ colours: LineColours?) throws -> LineOutcome {
         if let promptNumber { _ = Glibc.write(promptNumber, prompt, prompt.utf8.count) }
         while true {
-            if let end = pending[offset...].firstIndex(of: UInt8(ascii: "\n")) {
+            if let end = pending[max(offset, searchedCount)...].firstIndex(of: UInt8(ascii: "\n")) {
                 let line = Array(pending[offset..<end])
                 offset = end + 1
                 return .line(line)
             }
             pending.removeFirst(offset)
             offset = 0
+            searchedCount = pending.count
             if isAtEnd {
                 if pending.isEmpty { return .endOfInput }
-                defer { pending = [] }
+                defer { (pending, searchedCount) = ([], 0) }
                 return .line(pending)
             }
             if let outcome = try fill() { return outcome }

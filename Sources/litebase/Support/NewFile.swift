@@ -9,8 +9,8 @@ struct NewFile {
     let path: String
     let partialPath: String
     let descriptor: Int32
-    /// The permissions of the file in whose place it comes: who may read that may read this.
-    private let formerMode: mode_t?
+    /// The group and permissions of the file in whose place it comes: who may read that may read this.
+    private let former: (group: gid_t, mode: mode_t)?
 
     /// Makes it, readable by its owner only unless a file is there that others may read.
     /// - Parameters:
@@ -23,24 +23,31 @@ struct NewFile {
         if isThere, !mayReplace {
             throw InputError(message: "\(path) exists; --force replaces it", status: ExitStatus.usage)
         }
-        if isThere, stat(path, &status) == 0 {
-            guard status.st_mode & S_IFMT == S_IFREG else {
+        if isThere {
+            guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
                 throw InputError(message: "\(path) is no file that could be replaced", status: ExitStatus.usage)
             }
-            formerMode = status.st_mode & 0o777
+            // Somebody else's file says nothing of who may read what is the user's.
+            former = status.st_uid == geteuid() ? (status.st_gid, status.st_mode & 0o777) : nil
             self.path = Self.resolved(path)
         } else {
-            formerMode = nil
+            former = nil
             self.path = path
         }
         partialPath = "\(self.path).partial"
         descriptor = try Self.makePartial(partialPath)
     }
 
-    /// Gives it its name; then it is on the disk.
+    /// Gives it its name; then it is on the disk. Where it cannot have it, it is removed.
     func keep() throws(InputError) {
-        if let formerMode { _ = fchmod(descriptor, formerMode) }
-        guard fsync(descriptor) == 0, rename(partialPath, path) == 0 else { throw Self.failure(path) }
+        if let former {
+            let isOfGroup = fchown(descriptor, uid_t.max, former.group) == 0
+            _ = fchmod(descriptor, isOfGroup ? former.mode : former.mode & 0o700)
+        }
+        guard fsync(descriptor) == 0, rename(partialPath, path) == 0 else {
+            defer { drop() }
+            throw Self.failure(path)
+        }
         close(descriptor)
         let directory = Glibc.open(Self.directory(of: path), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard directory >= 0 else { return }
@@ -55,14 +62,31 @@ struct NewFile {
     }
 
     /// Opens what a path leads to if that is a device, a pipe or a terminal: it is written into, and nothing comes in its place.
+    /// - Parameters:
+    ///   - path: where it is.
+    ///   - mayBeOthers: whether a pipe of another user will do, who would read what is written: fifo(7).
     /// - Returns: a descriptor that the caller closes; `nil` if it is a file or a directory, or not there.
-    static func openSpecial(_ path: String) throws(InputError) -> Int32? {
+    /// - Throws: `InputError` if it cannot be opened.
+    static func openSpecial(_ path: String, mayBeOthers: Bool) throws(InputError) -> Int32? {
         var status = stat()
-        guard stat(path, &status) == 0, ![S_IFREG, S_IFDIR].contains(status.st_mode & S_IFMT) else { return nil }
+        guard stat(path, &status) == 0, isSpecial(status) else { return nil }
         let descriptor = Glibc.open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY)
         guard descriptor >= 0 else { throw failure(path) }
+        // What is open is what counts: another thing may have come to this path.
+        guard fstat(descriptor, &status) == 0, isSpecial(status) else {
+            close(descriptor)
+            throw InputError(message: "\(path) was replaced meanwhile", status: ExitStatus.ioError)
+        }
+        if status.st_mode & S_IFMT == S_IFIFO, status.st_uid != geteuid(), status.st_uid != 0, !mayBeOthers {
+            close(descriptor)
+            throw InputError(
+                message: "\(path) is a pipe of the user with the number \(status.st_uid); --force writes into it",
+                status: ExitStatus.usage)
+        }
         return descriptor
     }
+
+    private static func isSpecial(_ status: stat) -> Bool { ![S_IFREG, S_IFDIR].contains(status.st_mode & S_IFMT) }
 
     static func directory(of path: String) -> String {
         guard let slash = path.lastIndex(of: "/") else { return "." }
@@ -81,9 +105,12 @@ struct NewFile {
         guard descriptor >= 0 else { throw failure(path) }
         var (own, there) = (stat(), stat())
         let problem: String? =
-            if flock(descriptor, LOCK_EX | LOCK_NB) != 0 || lstat(path, &there) != 0 {
+            // Not every file system has locks.
+            if flock(descriptor, LOCK_EX | LOCK_NB) != 0, Errno.current == .wouldBlock {
                 "is being written by another litebase"
-            } else if fstat(descriptor, &own) != 0 || own.st_ino != there.st_ino || own.st_dev != there.st_dev {
+            } else if lstat(path, &there) != 0 || fstat(descriptor, &own) != 0
+                || own.st_ino != there.st_ino || own.st_dev != there.st_dev
+            {
                 "is being written by another litebase"
             } else if own.st_mode & S_IFMT != S_IFREG || own.st_nlink != 1 || own.st_uid != geteuid() {
                 "is there, and is no file of yours; remove it, or write elsewhere"
