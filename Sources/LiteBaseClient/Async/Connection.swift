@@ -113,6 +113,12 @@ extension Connection.State {
         if failure == nil { try? request.encode(id: id, into: &output.buffer) }
     }
 
+    /// Drops what waits for a request, and cancels it.
+    mutating func abandon(_ id: Int64) {
+        if router.abandon(id) { appendQuietly(.cancel(id: id), id: router.makeID()) }
+        appendDueDisconnects()
+    }
+
     /// Closes sessions that nobody waits for any more.
     mutating func appendDueDisconnects() {
         while let name = router.takeStrandedSession() { appendQuietly(.disconnect(session: name), id: router.makeID()) }
@@ -210,8 +216,7 @@ extension Connection {
     func give(up id: Int64, because error: any Error) {
         let (waiter, wasFull) = state.withLock { state in
             let wasFull = state.router.isFull
-            if let cancelID = state.router.abandon(id) { state.appendQuietly(.cancel(id: id), id: cancelID) }
-            state.appendDueDisconnects()
+            state.abandon(id)
             return (state.waiters.removeValue(forKey: id), wasFull)
         }
         flush()

@@ -286,7 +286,7 @@ extension BlockingClient {
 
     /// Gives up a request; whatever it still answers is dropped.
     func abandon(_ id: Int64) {
-        if let cancelID = router.abandon(id) { sendQuietly(.cancel(id: id), id: cancelID) }
+        if router.abandon(id) { sendQuietly(.cancel(id: id), id: router.makeID()) }
         closeStrandedSessions()
     }
 
