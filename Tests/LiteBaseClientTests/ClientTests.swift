@@ -75,6 +75,43 @@ import Testing
         _ = consume rows
     }
 
+    /// The thread does not read while too much waits to be taken. A wait that found its event there, and a request that nobody
+    /// waits for any more, made room without telling it.
+    @Test(arguments: [true, false])
+    func whoeverMakesRoomWakesTheReader(_ isTaken: Bool) async throws {
+        let isStopped = Mutex(false)
+        // A deadline would wake the thread.
+        let client = try client(timeout: nil) { server in
+            guard let request = server.receive() else { return }
+            server.send(ServerEnd.rows(request.id, [0], isFirst: true, more: true))
+            let frame = ServerEnd.rows(request.id, Array(repeating: .max, count: 5000), isFirst: false, more: true)
+            let count = server.sendUntilBlocked(frame, milliseconds: 300)
+            isStopped.withLock { $0 = true }
+            server.send(frame.dropFirst(count % frame.count))
+            server.send(ServerEnd.rows(request.id, [], isFirst: false, more: false))
+            while server.receive() != nil {}
+        }
+        let id = try client.connection.start(.healthCheck)
+        while !isStopped.withLock({ $0 }) { try await Task.sleep(for: .milliseconds(5)) }
+        #expect(client.connection.state.withLock { $0.router.isFull })
+        if isTaken {
+            while client.connection.state.withLock({ $0.router.isFull }) {
+                let event = try await withCheckedThrowingContinuation {
+                    (continuation: CheckedContinuation<ReplyEvent, any Error>) in
+                    client.connection.wait(for: id, .init(continuation: continuation, deadline: nil, began: .now))
+                }
+                #expect(!event.isLast)
+            }
+        } else {
+            client.connection.abandonQuietly(id)
+        }
+        let hasGoneOn = { client.connection.state.withLock { isTaken ? $0.router.isFull : $0.router.isIdle } }
+        let deadline = ContinuousClock.now + .seconds(10)
+        while !hasGoneOn(), ContinuousClock.now < deadline { try await Task.sleep(for: .milliseconds(5)) }
+        #expect(hasGoneOn())
+        client.close()
+    }
+
     /// The window of a paged stream: at most two pages are asked for before rows are taken.
     @Test func pagesAreFetchedAsRowsAreTaken() async throws {
         let fetches = Mutex(0)
