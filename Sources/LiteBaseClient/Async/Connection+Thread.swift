@@ -76,7 +76,10 @@ extension Connection {
         // Behind its last byte: what has no room yet is read before.
         if let farewell = own.farewell, turn == .dry { fail(.disconnected(farewell.error)) }
         if state.withLock({ $0.isWriteBlocked }), outgoing.hasNewRoom { resumeWriting() }
-        return besideInterest(hearsSignals: own.farewell == nil)
+        var interest = besideInterest(hearsSignals: own.farewell == nil)
+        // Only looks at the others.
+        if turn == .more { interest?.deadline = .now }
+        return interest
     }
 
     private func besideInterest(hearsSignals: Bool) -> Interest? {
