@@ -32,6 +32,20 @@ import Testing
         #expect(router.inFlight == 0)
     }
 
+    /// The second time lost the request: the session that came then was nobody's, and stayed open.
+    @Test func aRequestCanBeAbandonedTwice() throws {
+        var router = ReplyRouter()
+        let id = router.open()
+        let isRunning = router.abandon(id)
+        let isRunningStill = router.abandon(id)
+        #expect(isRunning && !isRunningStill)
+        #expect(router.inFlight == 1)
+        let reply = ServerEnd.frame(id, "db_connect_response", [("session", .value("s1-1"))])
+        #expect(try Self.receive(reply, in: &router) == nil)
+        #expect(router.takeStrandedSession() == "s1-1")
+        #expect(router.isIdle)
+    }
+
     /// It counted a `cancel` that was never sent as unanswered: the client waited for its reply before it asked for a lane.
     @Test func whatIsAbandonedWithoutACancelLeavesNothingBehind() throws {
         var router = ReplyRouter()

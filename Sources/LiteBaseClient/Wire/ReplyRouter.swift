@@ -231,7 +231,10 @@ extension ReplyRouter {
     /// - Returns: whether a `cancel` makes sense; false when the request is over anyway. Its id is made by whoever sends it: one
     ///   that is never sent would have no answer for ever.
     mutating func abandon(_ id: Int64) -> Bool {
-        guard var exchange = exchanges.removeValue(forKey: id), !exchange.isAbandoned else { return false }
+        // What was abandoned before stays, until its last frame.
+        guard exchanges[id]?.isAbandoned == false, var exchange = exchanges.removeValue(forKey: id) else {
+            return false
+        }
         var isOver = false
         for (event, byteCount) in exchange.inbox {
             bufferedByteCount -= byteCount
