@@ -217,6 +217,43 @@ import Testing
         }
     }
 
+    /// The deadline of a wait that an event has ended meanwhile cancelled its request all the same.
+    @Test func onlyWhoStillWaitsTimesOut() async throws {
+        let client = try client(timeout: nil) { server in
+            while server.receive() != nil {}
+        }
+        let taken = try client.connection.start(.healthCheck)
+        let late = try client.connection.start(.healthCheck)
+        let patient = try client.connection.start(.healthCheck)
+        let now = MonotonicInstant.now
+        let later = now.advanced(byMilliseconds: 3_600_000)
+        let waitForPatient = Task { try await client.connection.next(patient, until: later) }
+        while client.connection.state.withLock({ $0.waiters.isEmpty }) { try await Task.sleep(for: .milliseconds(1)) }
+        let error = await #expect(throws: ClientError.self) {
+            _ = try await withCheckedThrowingContinuation {
+                (continuation: CheckedContinuation<ReplyEvent, any Error>) in
+                let waiter = Connection.Waiter(continuation: continuation, deadline: now, began: now)
+                let expired = client.connection.state.withLock { state -> [Connection.Waiter] in
+                    state.waiters[late] = waiter
+                    // The first deadline was that of `taken`, whose wait is over.
+                    state.earliestDeadline = now
+                    return state.takeExpired(at: now)
+                }
+                for waiter in expired { waiter.continuation.resume(throwing: ClientError.timedOut) }
+            }
+        }
+        guard case .timedOut = error else {
+            Issue.record("another error: \(String(describing: error))")
+            return
+        }
+        let open = [taken, late, patient].filter { id in client.connection.state.withLock { $0.router.isOpen(id) } }
+        #expect(open == [taken, patient])
+        #expect(client.connection.state.withLock { Array($0.waiters.keys) } == [patient])
+        #expect(client.connection.state.withLock { $0.earliestDeadline } == later)
+        client.close()
+        guard case .failed = try await waitForPatient.value else { throw ClientError.timedOut }
+    }
+
     @Test func closingFailsWhatIsInFlight() async throws {
         let client = try client { server in
             while server.receive() != nil {}
