@@ -295,6 +295,39 @@ import Testing
         }
     }
 
+    /// The thread read as long as there was something, and did nothing else.
+    @Test func deadlinesPassWhileAStreamFlows() async throws {
+        let isOver = Mutex(false)
+        let hasDriedUp = Mutex(false)
+        let client = try client(timeout: .milliseconds(100), transport: .sharedMemory) { server in
+            guard let lane = Self.grant(server), let request = lane.receive() else { return }
+            let frame = ServerEnd.rows(request.id, Array(0..<200), isFirst: false, more: true)
+            var rest = frame[...]
+            let end = ContinuousClock.now + .seconds(10)
+            while !isOver.withLock({ $0 }) {
+                if ContinuousClock.now > end {
+                    hasDriedUp.withLock { $0 = true }
+                    return
+                }
+                if rest.isEmpty { rest = frame[...] }
+                if case .bytes(let count) = rest.withUnsafeBytes({ lane.rings.write($0) }) {
+                    rest = rest.dropFirst(count)
+                }
+                lane.ring()
+            }
+        }
+        // Its rows are dropped as they come: they never fill the memory.
+        client.connection.abandonQuietly(try client.connection.start(.healthCheck))
+        let error = await #expect(throws: ClientError.self) { try await client.ping() }
+        #expect(!hasDriedUp.withLock { $0 }, "it ended only with the stream")
+        isOver.withLock { $0 = true }
+        client.close()
+        guard case .timedOut = error else {
+            Issue.record("another error: \(String(describing: error))")
+            return
+        }
+    }
+
     @Test func closingEndsTheWait() async throws {
         let hasArrived = Mutex(false)
         let client = try client(transport: .sharedMemory) { server in

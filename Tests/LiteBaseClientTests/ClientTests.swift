@@ -75,6 +75,43 @@ import Testing
         _ = consume rows
     }
 
+    /// The thread does not read while too much waits to be taken. A wait that found its event there, and a request that nobody
+    /// waits for any more, made room without telling it.
+    @Test(arguments: [true, false])
+    func whoeverMakesRoomWakesTheReader(_ isTaken: Bool) async throws {
+        let isStopped = Mutex(false)
+        // A deadline would wake the thread.
+        let client = try client(timeout: nil) { server in
+            guard let request = server.receive() else { return }
+            server.send(ServerEnd.rows(request.id, [0], isFirst: true, more: true))
+            let frame = ServerEnd.rows(request.id, Array(repeating: .max, count: 5000), isFirst: false, more: true)
+            let count = server.sendUntilBlocked(frame, milliseconds: 300)
+            isStopped.withLock { $0 = true }
+            server.send(frame.dropFirst(count % frame.count))
+            server.send(ServerEnd.rows(request.id, [], isFirst: false, more: false))
+            while server.receive() != nil {}
+        }
+        let id = try client.connection.start(.healthCheck)
+        while !isStopped.withLock({ $0 }) { try await Task.sleep(for: .milliseconds(5)) }
+        #expect(client.connection.state.withLock { $0.router.isFull })
+        if isTaken {
+            while client.connection.state.withLock({ $0.router.isFull }) {
+                let event = try await withCheckedThrowingContinuation {
+                    (continuation: CheckedContinuation<ReplyEvent, any Error>) in
+                    client.connection.wait(for: id, .init(continuation: continuation, deadline: nil, began: .now))
+                }
+                #expect(!event.isLast)
+            }
+        } else {
+            client.connection.abandonQuietly(id)
+        }
+        let hasGoneOn = { client.connection.state.withLock { isTaken ? $0.router.isFull : $0.router.isIdle } }
+        let deadline = ContinuousClock.now + .seconds(10)
+        while !hasGoneOn(), ContinuousClock.now < deadline { try await Task.sleep(for: .milliseconds(5)) }
+        #expect(hasGoneOn())
+        client.close()
+    }
+
     /// The window of a paged stream: at most two pages are asked for before rows are taken.
     @Test func pagesAreFetchedAsRowsAreTaken() async throws {
         let fetches = Mutex(0)
@@ -178,6 +215,43 @@ import Testing
             Issue.record("another error: \(String(describing: error))")
             return
         }
+    }
+
+    /// The deadline of a wait that an event has ended meanwhile cancelled its request all the same.
+    @Test func onlyWhoStillWaitsTimesOut() async throws {
+        let client = try client(timeout: nil) { server in
+            while server.receive() != nil {}
+        }
+        let taken = try client.connection.start(.healthCheck)
+        let late = try client.connection.start(.healthCheck)
+        let patient = try client.connection.start(.healthCheck)
+        let now = MonotonicInstant.now
+        let later = now.advanced(byMilliseconds: 3_600_000)
+        let waitForPatient = Task { try await client.connection.next(patient, until: later) }
+        while client.connection.state.withLock({ $0.waiters.isEmpty }) { try await Task.sleep(for: .milliseconds(1)) }
+        let error = await #expect(throws: ClientError.self) {
+            _ = try await withCheckedThrowingContinuation {
+                (continuation: CheckedContinuation<ReplyEvent, any Error>) in
+                let waiter = Connection.Waiter(continuation: continuation, deadline: now, began: now)
+                let expired = client.connection.state.withLock { state -> [Connection.Waiter] in
+                    state.waiters[late] = waiter
+                    // The first deadline was that of `taken`, whose wait is over.
+                    state.earliestDeadline = now
+                    return state.takeExpired(at: now)
+                }
+                for waiter in expired { waiter.continuation.resume(throwing: ClientError.timedOut) }
+            }
+        }
+        guard case .timedOut = error else {
+            Issue.record("another error: \(String(describing: error))")
+            return
+        }
+        let open = [taken, late, patient].filter { id in client.connection.state.withLock { $0.router.isOpen(id) } }
+        #expect(open == [taken, patient])
+        #expect(client.connection.state.withLock { Array($0.waiters.keys) } == [patient])
+        #expect(client.connection.state.withLock { $0.earliestDeadline } == later)
+        client.close()
+        guard case .failed = try await waitForPatient.value else { throw ClientError.timedOut }
     }
 
     @Test func closingFailsWhatIsInFlight() async throws {

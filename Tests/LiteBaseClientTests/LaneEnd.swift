@@ -70,6 +70,22 @@ final class LaneEnd {
         }
     }
 
+    /// Leaves the lane as a new process does; what was not read is with the server then.
+    /// - Returns: false if the client is gone.
+    func leave() -> Bool {
+        server.send([1, 1, 2])
+        var bytes: [UInt8] = []
+        while !bytes.contains(2) {
+            let more = server.receiveBytes()
+            if more.isEmpty { return false }
+            bytes += more
+        }
+        let order = bytes.firstIndex(of: 2) ?? 0
+        #expect(bytes[..<order].allSatisfy { $0 == 1 })
+        server.feed(bytes[(order + 1)...])
+        return true
+    }
+
     /// Answers two requests and lets the client ring for the second, which nobody receives: the end is a reset then.
     func answerBeforeReset(_ answer: (ReceivedRequest) -> [UInt8]) {
         guard let first = receive() else { return }

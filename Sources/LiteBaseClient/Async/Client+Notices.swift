@@ -32,10 +32,11 @@ extension Client {
 }
 
 extension Connection {
-    /// Changes the client's introduction and sends it.
+    /// Changes the client's introduction and sends it. One that cannot be sent changes nothing.
     func introduce(_ change: (inout State) -> Void) throws(ClientError) {
         let error = state.withLock { state -> ClientError? in
             if let failure = state.failure { return failure }
+            let (introduction, notices) = (state.introduction, state.notices)
             change(&state)
             let id = state.router.makeID()
             do throws(ClientError) {
@@ -43,6 +44,8 @@ extension Connection {
                 return nil
             } catch {
                 state.router.forget(id)
+                state.introduction = introduction
+                state.notices = notices
                 return error
             }
         }

@@ -55,8 +55,9 @@ extension Connection {
         do throws(ClientError) {
             try Request.hello(asking).encode(id: due.id, into: &question.unsent)
         } catch {
-            // It was encoded before, without these few bytes.
-            fail(error)
+            // A name that leaves no room for these few bytes: it goes on over the socket.
+            state.withLock { $0.router.forget(due.id) }
+            openLane(nil)
             return nil
         }
         // Whatever the program has said of its sockets: this one takes the descriptor of the memory, and no other.

@@ -76,11 +76,16 @@ extension Connection {
         case none
         /// Something is left, since too much waits to be taken already.
         case full
+        /// Something is left for the next turn: a stream may flow for ever, and there are deadlines and writes beside it.
+        case more
         /// There was nothing more.
         case dry
     }
 
-    /// Reads the lane until there is nothing more in it, or nobody wants it, and has the daemon ring for what comes.
+    private static let readCountOfTurn = 4
+
+    /// Reads the lane until there is nothing more in it, or nobody wants it, or others have their turn, and has the daemon ring for
+    /// what comes.
     func readLane() -> LaneTurn {
         let isMine = state.withLock { state in
             state.isReaderWanted = state.isReading
@@ -89,14 +94,16 @@ extension Connection {
             return true
         }
         guard isMine else { return .none }
+        var restCount = Self.readCountOfTurn
         repeat {
             incoming.wakeUp()
-            while receiveFromLane() {}
+            while restCount > 0, receiveFromLane() { restCount -= 1 }
             incoming.announceSleep()
-        } while incoming.hasNews && mayRead
+        } while restCount > 0 && incoming.hasNews && mayRead
         let isDry = !incoming.hasNews
         _ = endReading()
-        return isDry ? .dry : .full
+        if isDry { return .dry }
+        return mayRead ? .more : .full
     }
 
     private var mayRead: Bool { state.withLock { !$0.router.isFull && $0.failure == nil } }

@@ -76,7 +76,10 @@ extension Connection {
         // Behind its last byte: what has no room yet is read before.
         if let farewell = own.farewell, turn == .dry { fail(.disconnected(farewell.error)) }
         if state.withLock({ $0.isWriteBlocked }), outgoing.hasNewRoom { resumeWriting() }
-        return besideInterest(hearsSignals: own.farewell == nil)
+        var interest = besideInterest(hearsSignals: own.farewell == nil)
+        // Only looks at the others.
+        if turn == .more { interest?.deadline = .now }
+        return interest
     }
 
     private func besideInterest(hearsSignals: Bool) -> Interest? {
@@ -121,13 +124,27 @@ extension Connection {
     }
 
     private func expireWaiters() {
-        let expired = state.withLock { state -> [Int64] in
-            guard let earliest = state.earliestDeadline, earliest <= .now else { return [] }
-            let now = MonotonicInstant.now
-            state.earliestDeadline = state.waiters.values.compactMap(\.deadline).filter { $0 > now }.min()
-            return state.waiters.filter { $1.deadline.map { $0 <= now } ?? false }.map(\.key)
+        let expired = state.withLock { $0.takeExpired(at: .now) }
+        if expired.isEmpty { return }
+        flush()
+        for waiter in expired { waiter.continuation.resume(throwing: ClientError.timedOut) }
+    }
+}
+
+extension Connection.State {
+    /// Cancels the requests whose waiters have waited until their deadline. A request that has got its event before stays: its next
+    /// wait has a deadline of its own.
+    /// - Returns: the waiters, to be told so.
+    mutating func takeExpired(at now: MonotonicInstant) -> [Connection.Waiter] {
+        guard let earliest = earliestDeadline, earliest <= now else { return [] }
+        let expired = waiters.filter { $1.deadline.map { $0 <= now } ?? false }
+        for id in expired.keys {
+            waiters[id] = nil
+            // The thread looks itself whether it may read again.
+            _ = abandon(id, isCancelled: true)
         }
-        for id in expired { give(up: id, because: ClientError.timedOut) }
+        earliestDeadline = waiters.values.compactMap(\.deadline).min()
+        return Array(expired.values)
     }
 }
 

@@ -113,6 +113,24 @@ extension Connection.State {
         if failure == nil { try? request.encode(id: id, into: &output.buffer) }
     }
 
+    /// Takes the next event of a request.
+    /// - Returns: it, and whether the thread has to be woken: it does not read while too much waits to be taken.
+    mutating func take(_ id: Int64) -> (event: ReplyEvent?, isReaderDue: Bool) {
+        let wasFull = router.isFull
+        let event = router.take(id)
+        if event != nil { appendDueFetch(id) }
+        return (event, wasFull && !router.isFull)
+    }
+
+    /// Drops what waits for a request, and cancels it or lets it run to its end.
+    /// - Returns: whether the thread has to be woken, as `take` says.
+    mutating func abandon(_ id: Int64, isCancelled: Bool) -> Bool {
+        let wasFull = router.isFull
+        if router.abandon(id), isCancelled { appendQuietly(.cancel(id: id), id: router.makeID()) }
+        appendDueDisconnects()
+        return wasFull && !router.isFull
+    }
+
     /// Closes sessions that nobody waits for any more.
     mutating func appendDueDisconnects() {
         while let name = router.takeStrandedSession() { appendQuietly(.disconnect(session: name), id: router.makeID()) }
@@ -164,29 +182,22 @@ extension Connection {
     }
 
     func takeNow(_ id: Int64) -> ReplyEvent? {
-        let (event, wasFull) = state.withLock { state in
-            let wasFull = state.router.isFull
-            let event = state.router.take(id)
-            if event != nil { state.appendDueFetch(id) }
-            return (event, wasFull)
-        }
+        let (event, isReaderDue) = state.withLock { $0.take(id) }
         if event != nil { flush() }
-        // The thread does not read while too much waits to be taken.
-        if wasFull { wakeUp.signal() }
+        if isReaderDue { wakeUp.signal() }
         return event
     }
 
-    private func wait(for id: Int64, _ waiter: Waiter) {
+    /// Ends the wait with the next event of a request, at once if it is there.
+    func wait(for id: Int64, _ waiter: Waiter) {
         enum Step {
-            case event(ReplyEvent)
+            case event(ReplyEvent, isReaderDue: Bool)
             case over
             case wait(isEarliest: Bool)
         }
         let step = state.withLock { state -> Step in
-            if let event = state.router.take(id) {
-                state.appendDueFetch(id)
-                return .event(event)
-            }
+            let taken = state.take(id)
+            if let event = taken.event { return .event(event, isReaderDue: taken.isReaderDue) }
             guard state.router.isOpen(id) else { return .over }
             state.waiters[id] = waiter
             guard let deadline = waiter.deadline else { return .wait(isEarliest: false) }
@@ -195,8 +206,9 @@ extension Connection {
             return .wait(isEarliest: isEarliest)
         }
         switch step {
-        case .event(let event):
+        case .event(let event, let isReaderDue):
             flush()
+            if isReaderDue { wakeUp.signal() }
             waiter.continuation.resume(returning: event)
         case .over:
             // Cancelled between the first look and this one.
@@ -208,20 +220,20 @@ extension Connection {
 
     /// Gives up a request: it is cancelled at the server, and whatever it still answers is dropped.
     func give(up id: Int64, because error: any Error) {
-        let (waiter, wasFull) = state.withLock { state in
-            let wasFull = state.router.isFull
-            if let cancelID = state.router.abandon(id) { state.appendQuietly(.cancel(id: id), id: cancelID) }
-            state.appendDueDisconnects()
-            return (state.waiters.removeValue(forKey: id), wasFull)
+        let (waiter, isReaderDue) = state.withLock { state in
+            let isReaderDue = state.abandon(id, isCancelled: true)
+            return (state.waiters.removeValue(forKey: id), isReaderDue)
         }
         flush()
-        if wasFull { wakeUp.signal() }
+        if isReaderDue { wakeUp.signal() }
         waiter?.continuation.resume(throwing: error)
     }
 
     /// Lets a request run to its end without waiting for its answer.
     func abandonQuietly(_ id: Int64) {
-        _ = state.withLock { $0.router.abandon(id) }
+        let isReaderDue = state.withLock { $0.abandon(id, isCancelled: false) }
+        flush()
+        if isReaderDue { wakeUp.signal() }
     }
 
     /// Writes the output, unless another task does.

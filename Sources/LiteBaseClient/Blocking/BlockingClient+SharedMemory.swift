@@ -21,10 +21,16 @@ extension BlockingClient {
         var asking = introduction
         asking.wantsSharedMemory = true
         let id = router.makeID()
+        do throws(ClientError) {
+            try Request.hello(asking).encode(id: id, into: &output)
+        } catch {
+            // A name that leaves no room for these few bytes: it goes on over the socket.
+            router.forget(id)
+            return upgrade.wasRefused()
+        }
         // Whatever the program has said of its sockets: this one takes the descriptor of the memory, and no other.
         Sockets.setDescriptors(channel.socket, mayPass: true)
         defer { Sockets.setDescriptors(channel.socket, mayPass: false) }
-        try Request.hello(asking).encode(id: id, into: &output)
         try flush(until: deadline)
         var offer = LaneOffer()
         let reply = try receiveReply(id, &offer, until: deadline)

@@ -89,8 +89,9 @@ extension BlockingClient {
     /// request.
     /// - Throws: `ClientError.invalidRequest` for a name that is longer than any request.
     public func introduce(as name: String) throws(ClientError) {
-        introduction.name = name
-        try introduce()
+        var changed = introduction
+        changed.name = name
+        try introduce(changed)
     }
 
     /// Asks the server for its notices; together with the next request.
@@ -100,9 +101,10 @@ extension BlockingClient {
     /// - Parameter handler: takes each notice, within a call of this client, which it must not use.
     /// - Throws: `ClientError.disconnected`.
     public func receiveNotices(_ handler: @escaping (Notice) -> Void) throws(ClientError) {
+        var changed = introduction
+        changed.wantsNotices = true
+        try introduce(changed)
         noticeHandler = handler
-        introduction.wantsNotices = true
-        try introduce()
     }
 
     /// Takes the notices that have arrived, without waiting for any.
@@ -112,15 +114,17 @@ extension BlockingClient {
         { receive() }
     }
 
-    private func introduce() throws(ClientError) {
+    /// Sends another introduction. One that cannot be sent changes nothing.
+    private func introduce(_ changed: Introduction) throws(ClientError) {
         if let failure { throw failure }
         let id = router.makeID()
         do throws(ClientError) {
-            try Request.hello(introduction).encode(id: id, into: &output)
+            try Request.hello(changed).encode(id: id, into: &output)
         } catch {
             router.forget(id)
             throw error
         }
+        introduction = changed
     }
 }
 
@@ -156,12 +160,14 @@ extension BlockingClient {
     /// - Throws: `ClientError.invalidRequest` where it takes none.
     func offerDescriptors() throws(ClientError) {
         if introduction.sendsDescriptors { return }
-        introduction.sendsDescriptors = true
-        let answer = HelloReply(try reply(to: .hello(introduction)).data)
-        guard answer.takesDescriptors != true else { return }
-        introduction.sendsDescriptors = false
-        throw .invalidRequest(
-            "the daemon writes no files over this connection: use its Unix socket, and a daemon of this version")
+        var changed = introduction
+        changed.sendsDescriptors = true
+        let answer = HelloReply(try reply(to: .hello(changed)).data)
+        guard answer.takesDescriptors == true else {
+            throw .invalidRequest(
+                "the daemon writes no files over this connection: use its Unix socket, and a daemon of this version")
+        }
+        introduction = changed
     }
 
     /// Sends a request, and a descriptor with it, which the caller may close then.
@@ -286,7 +292,7 @@ extension BlockingClient {
 
     /// Gives up a request; whatever it still answers is dropped.
     func abandon(_ id: Int64) {
-        if let cancelID = router.abandon(id) { sendQuietly(.cancel(id: id), id: cancelID) }
+        if router.abandon(id) { sendQuietly(.cancel(id: id), id: router.makeID()) }
         closeStrandedSessions()
     }
 

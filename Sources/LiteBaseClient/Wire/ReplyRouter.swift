@@ -228,9 +228,13 @@ extension ReplyRouter {
     }
 
     /// Drops what waits for a request, and all that is still to come.
-    /// - Returns: the id of the `cancel` to send, `nil` when the request is over anyway.
-    mutating func abandon(_ id: Int64) -> Int64? {
-        guard var exchange = exchanges.removeValue(forKey: id), !exchange.isAbandoned else { return nil }
+    /// - Returns: whether a `cancel` makes sense; false when the request is over anyway. Its id is made by whoever sends it: one
+    ///   that is never sent would have no answer for ever.
+    mutating func abandon(_ id: Int64) -> Bool {
+        // What was abandoned before stays, until its last frame.
+        guard exchanges[id]?.isAbandoned == false, var exchange = exchanges.removeValue(forKey: id) else {
+            return false
+        }
         var isOver = false
         for (event, byteCount) in exchange.inbox {
             bufferedByteCount -= byteCount
@@ -242,11 +246,11 @@ extension ReplyRouter {
             case .failed: isOver = true
             }
         }
-        if isOver { return nil }
+        if isOver { return false }
         exchange.inbox = []
         exchange.isAbandoned = true
         exchanges[id] = exchange
-        return makeID()
+        return true
     }
 
     /// `db_connect` cannot be cancelled: the session would stay open as long as the connection.
