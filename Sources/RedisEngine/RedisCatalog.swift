@@ -65,6 +65,8 @@ final class RedisCatalogWalk: CatalogWalk, @unchecked Sendable {
     /// Longer ones are left out.
     private static let documentsByteCountMax = 8 << 20
     private static let informationByteCountMax = 64 << 10
+    /// No server holds as many keys. All numbers up to here are exact as `Double`, and in a client's JSON.
+    static let sizeMax: Int64 = 1 << 53
 
     /// `return` of a text: the documents are nested more deeply than hiredis reads.
     static let documentsText = "EVAL_RO \"return cjson.encode(redis.call('COMMAND','DOCS'))\" 0"
@@ -117,7 +119,7 @@ final class RedisCatalogWalk: CatalogWalk, @unchecked Sendable {
     private func takeReply() {
         switch step {
         case .start, .done: break
-        case .size: size = reply.integer
+        case .size: size = Self.bounded(reply.integer)
         case .scan:
             scanned.takeKeys(into: &keys)
             isWhole = scanned.cursor == "0"
@@ -145,7 +147,7 @@ final class RedisCatalogWalk: CatalogWalk, @unchecked Sendable {
         for node in keys.sorted {
             var record = RelationRecord(
                 name: node.name.withUnsafeBytes { builder.text($0) }, namespace: own, kind: .keyPrefix)
-            record.rowEstimate = Int64((Double(node.keyCount) * factor).rounded())
+            record.rowEstimate = Self.estimate(node.keyCount, factor)
             if node.isKey { record.extra = builder.text("{\"key\":true}") }
             if node.hasMore { record.extra = builder.text("{\"more\":true}") }
             builder.add(record)
@@ -159,6 +161,15 @@ final class RedisCatalogWalk: CatalogWalk, @unchecked Sendable {
             builder.add(record)
             try builder.checkSize()
         }
+    }
+
+    /// A number of keys as a server tells it: it may tell any.
+    private static func bounded(_ count: Int64) -> Int64 { min(max(0, count), sizeMax) }
+
+    /// The factor comes from a server's number; a number that `Int64` does not hold would end the process.
+    private static func estimate(_ count: Int64, _ factor: Double) -> Int64 {
+        let estimate = (Double(count) * factor).rounded()
+        return estimate < Double(sizeMax) ? Int64(estimate) : sizeMax
     }
 
     /// The databases that have keys, and this one.
@@ -185,7 +196,7 @@ final class RedisCatalogWalk: CatalogWalk, @unchecked Sendable {
             let parts = line.dropFirst(2).split(separator: ":", maxSplits: 1)
             guard parts.count == 2, let number = Int(parts[0]), number >= 0 else { continue }
             let keys = parts[1].split(separator: ",").first { $0.hasPrefix("keys=") }
-            counts[number] = keys.flatMap { Int64($0.dropFirst(5)) } ?? 0
+            counts[number] = bounded(keys.flatMap { Int64($0.dropFirst(5)) } ?? 0)
         }
         return counts
     }

@@ -120,6 +120,42 @@ struct RedisCatalogTests {
         #expect(index.namespaces.map { index.string($0.extra) } == ["{\"keys\":4}", "{\"keys\":1000,\"more\":true}"])
     }
 
+    /// The server chooses the number of all keys, and how many of them SCAN shows: what is made of them has to be a number.
+    @Test(
+        arguments: [
+            (Int64.max, 9_007_199_254_740_992), (9_007_199_254_740_993, 9_007_199_254_740_992),
+            (9_007_199_254_740_991, 9_007_199_254_740_991), (1_000_000, 1_000_000), (0, 1), (-1, 1), (Int64.min, 1),
+        ] as [(Int64, Int64)])
+    func anyNumberOfKeysMayBeTold(_ told: Int64, _ estimate: Int64) throws {
+        let walk = RedisCatalogWalk(database: 0, limits: limits)
+        var scanCount = 0
+        _ = play(walk) { text, sink in
+            if text == "DBSIZE" { sink.integer(told) }
+            if text.hasPrefix("SCAN") {
+                scanCount += 1
+                if scanCount == 1 {
+                    tell(["1", "a:b:1"], to: sink)
+                } else {
+                    sink.beginRow()
+                    Array("1".utf8).withUnsafeBytes { sink.text($0) }
+                    sink.null()
+                    _ = sink.endRow()
+                }
+            }
+            if text == "INFO keyspace" {
+                tell(["db1:keys=\(told)\r\ndb2:keys=99999999999999999999\r\ndb99999999999999999999:keys=1"], to: sink)
+            }
+            return nil
+        }
+        #expect(scanCount == limits.scanCount && !walk.isWhole)
+        let index = try index(walk)
+        #expect(index.relations.map(\.rowEstimate) == [estimate, estimate])
+        let shown = told < 0 ? 0 : min(told, RedisCatalogWalk.sizeMax)
+        #expect(
+            index.namespaces.map { index.string($0.extra) }
+                == ["{\"keys\":\(shown),\"more\":true}", "{\"keys\":\(shown)}", "{\"keys\":0}"])
+    }
+
     @Test func timeIsBounded() {
         let walk = RedisCatalogWalk(database: 0, limits: limits)
         let sent = play(walk, nanosecondsPerStep: 400) { text, sink in
