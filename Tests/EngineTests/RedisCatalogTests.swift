@@ -221,6 +221,38 @@ struct RedisCatalogTests {
         #expect(command?.extra == #"{"group":"string","since":"1.0.0","complexity":"O(1)"}"#)
     }
 
+    /// Blocks that may be repeated are written twice each: fifteen of them, one in the other, would write 32,768 values.
+    @Test func nestedRepetitionsAreNoText() {
+        func nested(_ count: Int) -> RedisDocument {
+            var document = RedisDocument.list([.text("name"), .text("value")])
+            for _ in 0..<count {
+                document = .list([
+                    .text("type"), .text("block"), .text("flags"), .list([.text("multiple")]), .text("arguments"),
+                    .list([document]),
+                ])
+            }
+            return document
+        }
+        #expect(RedisDocuments.argument(nested(1), depth: 0) == "value [value ...]")
+        #expect(RedisDocuments.argument(nested(15), depth: 0) == nil)
+        let long = String(repeating: "n", count: RedisDocuments.syntaxByteCountMax)
+        #expect(RedisDocuments.argument(.list([.text("name"), .text(long)]), depth: 0) == long)
+        #expect(RedisDocuments.argument(.list([.text("name"), .text(long + "n")]), depth: 0) == nil)
+        #expect(
+            commands(#"["x",["arguments",[["name","a"],["name","\#(long)"]]],"y",["arguments",[["name","a"]]]]"#) == [
+                "X", "Y a",
+            ])
+    }
+
+    /// Two bytes of text make a value, which takes more than that.
+    @Test func tooManyValuesAreNoDocument() {
+        func list(_ count: Int) -> [UInt8] {
+            Array("[\(String(repeating: "1,", count: count - 1))1]".utf8)
+        }
+        #expect(RedisDocumentReader.read(list(1_000)).items.count == 1_000)
+        #expect(RedisDocumentReader.read(list(RedisDocumentReader.valueCountMax)) == .other)
+    }
+
     /// Anything may be the reply.
     @Test func brokenDocuments() {
         let whole = Array(
