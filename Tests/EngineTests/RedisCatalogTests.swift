@@ -78,10 +78,11 @@ struct RedisCatalogTests {
         return sent
     }
 
-    private func tell(_ cells: [String], to sink: RowSink) {
+    @discardableResult
+    private func tell(_ cells: [String], to sink: RowSink) -> RowSink.State {
         sink.beginRow()
         for cell in cells { Array(cell.utf8).withUnsafeBytes { sink.text($0) } }
-        _ = sink.endRow()
+        return sink.endRow()
     }
 
     private func index(_ walk: RedisCatalogWalk) throws -> CatalogIndex {
@@ -154,6 +155,49 @@ struct RedisCatalogTests {
         #expect(
             index.namespaces.map { index.string($0.extra) }
                 == ["{\"keys\":\(shown),\"more\":true}", "{\"keys\":\(shown)}", "{\"keys\":0}"])
+    }
+
+    /// What a connection makes of a sink that takes no more.
+    private let tooMuch = DriverError(.limitExceeded, "Too much.", sqlState: "54000")
+
+    /// A server may answer SCAN with all its keys at once: the first ones are enough, and the rest is estimated.
+    @Test func tooManyKeysOfOneScanAreRefused() throws {
+        let walk = RedisCatalogWalk(database: 0)
+        let countMax = RedisKeySink.rowCountMax
+        var taken = 0
+        let sent = play(walk) { text, sink in
+            if text == "DBSIZE" { sink.integer(Int64(countMax) * 2) }
+            guard text.hasPrefix("SCAN") else { return nil }
+            // The cursor says that it was all.
+            while tell(["0", "a:\(taken)"], to: sink) == .open {
+                taken += 1
+                if taken > countMax * 2 { return nil }
+            }
+            #expect(walk.byteCount > countMax * 64)
+            return tooMuch
+        }
+        #expect(taken == countMax && !walk.isWhole && walk.keys.keyCount == Int64(countMax))
+        #expect(sent.filter { $0.hasPrefix("SCAN") }.count == 1 && sent.last == RedisCatalogWalk.documentsText)
+        #expect(try index(walk).relations.map(\.rowEstimate) == [Int64(countMax) * 2])
+    }
+
+    /// hiredis would keep whatever length a server announces in memory.
+    @Test func longAndManyValuesAreRefused() throws {
+        let walk = RedisCatalogWalk(database: 0, limits: limits)
+        var refusedCount = 0
+        let sent = play(walk) { text, sink in
+            #expect(sink.rowByteCountMax <= 8 << 20)
+            if text.hasPrefix("SCAN") {
+                tell(["0", "a:1"], to: sink)
+                return nil
+            }
+            guard tell(["1"], to: sink) == .open, tell(["1"], to: sink) == .overflow else { return nil }
+            refusedCount += 1
+            return tooMuch
+        }
+        #expect(refusedCount == 3 && sent.count == 4)
+        #expect(try index(walk).relations.map(\.rowEstimate) == [1])
+        #expect(!RedisCatalogWalkAt.scan().goesOn(without: tooMuch))
     }
 
     @Test func timeIsBounded() {
