@@ -279,6 +279,7 @@ def test_a_node_of_galera_that_is_not_in_step(servers, pair, start_daemon):
         node.sql("SET GLOBAL wsrep_reject_queries = ALL")
         failed = client.query_fails(count, database="any")
         assert failed["vendor_code"] == 1047 and failed["retryable"] is True, failed
+        assert failed["code"] == "connect_failed" and "lost its cluster" in failed["message"] and "WSREP" in failed["detail"], failed
         client.query(count, database="any")
         assert port(client, database="any") == second.port
         # The same without its cluster, where it also ends its connections.
