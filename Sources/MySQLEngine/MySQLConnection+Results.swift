@@ -281,13 +281,13 @@ extension MySQLConnection {
     /// Looks whether the server says by an error that it is not the wanted one any more. Then the connection is not used again, and
     /// neither are the others to it.
     private func noteRole(_ error: DriverError) -> DriverError {
+        // Without its cluster a node is none that anybody has asked for.
         guard MySQLErrors.isOfReadOnlyServer(error) ? context.mustTakeWrites : MySQLErrors.isOfLoneNode(error) else {
             return error
         }
         isWorn = true
         context.choice?.noteLoss()
-        guard context.mustTakeWrites else { return error }
         let isDivisible = current.effect.isDivisible || batch?.isAtomic == false
-        return error.ofLostRole(isSession: mode.isSession, isDivisible: isDivisible)
+        return MySQLErrors.ofLostRole(error, isSession: mode.isSession, isDivisible: isDivisible)
     }
 }

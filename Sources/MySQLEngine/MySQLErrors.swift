@@ -89,6 +89,15 @@ enum MySQLErrors {
         error.details.vendorCode == 1047 && error.details.message.contains(text: "WSREP")
     }
 
+    /// The error of a statement that its server has refused since it is not the wanted one any more.
+    static func ofLostRole(_ error: DriverError, isSession: Bool, isDivisible: Bool) -> DriverError {
+        guard isOfLoneNode(error) else { return error.ofLostRole(isSession: isSession, isDivisible: isDivisible) }
+        let cause = "The server has lost its cluster and takes no statements until it has it again"
+        return error.ofLostRole(
+            isSession: isSession, isDivisible: isDivisible,
+            message: isDivisible ? "\(cause)." : "\(cause); nothing of this one has happened.")
+    }
+
     // MARK: Positions
 
     /// Whether the server quotes the text where the error is.

@@ -65,6 +65,8 @@ final class RedisCatalogWalk: CatalogWalk, @unchecked Sendable {
     /// Longer ones are left out.
     private static let documentsByteCountMax = 8 << 20
     private static let informationByteCountMax = 64 << 10
+    /// No server holds as many keys. All numbers up to here are exact as `Double`, and in a client's JSON.
+    static let sizeMax: Int64 = 1 << 53
 
     /// `return` of a text: the documents are nested more deeply than hiredis reads.
     static let documentsText = "EVAL_RO \"return cjson.encode(redis.call('COMMAND','DOCS'))\" 0"
@@ -105,8 +107,8 @@ final class RedisCatalogWalk: CatalogWalk, @unchecked Sendable {
         case .size: return .scan
         case .scan:
             let hasTime = start.map { now.nanoseconds(since: $0) < limits.nanoseconds } ?? true
-            return !isWhole && hasTime && scanCount < limits.scanCount && keys.keyCount < limits.keyCount
-                ? .scan : .databases
+            let mayGoOn = !isWhole && !scanned.isOverfull && hasTime
+            return mayGoOn && scanCount < limits.scanCount && keys.keyCount < limits.keyCount ? .scan : .databases
         case .databases: return .documents
         case .documents, .done: return .done
         }
@@ -117,10 +119,10 @@ final class RedisCatalogWalk: CatalogWalk, @unchecked Sendable {
     private func takeReply() {
         switch step {
         case .start, .done: break
-        case .size: size = reply.integer
+        case .size: size = Self.bounded(reply.integer)
         case .scan:
             scanned.takeKeys(into: &keys)
-            isWhole = scanned.cursor == "0"
+            isWhole = !scanned.isOverfull && scanned.cursor == "0"
             cursor = scanned.cursor
         case .databases: information = String(decoding: reply.bytes, as: UTF8.self)
         case .documents: documents = reply.bytes
@@ -128,14 +130,18 @@ final class RedisCatalogWalk: CatalogWalk, @unchecked Sendable {
         reply = RedisTextSink(byteCountMax: 0)
     }
 
-    /// What the login may not ask for is not told. Without the keys there is nothing to tell.
+    /// What the login may not ask for is not told, nor what is too long. Without the keys there is nothing to tell; the first ones of
+    /// too many are some.
     func goesOn(without error: DriverError) -> Bool {
         reply = RedisTextSink(byteCountMax: 0)
-        guard [.databaseError, .permissionDenied, .syntaxError, .readOnly].contains(error.code) else { return false }
-        return step != .scan
+        let codes: [DriverError.Code] = [.databaseError, .permissionDenied, .syntaxError, .readOnly, .limitExceeded]
+        guard codes.contains(error.code) else { return false }
+        return step != .scan || (error.code == .limitExceeded && scanned.isOverfull)
     }
 
-    var byteCount: Int { keys.byteCount + information.utf8.count + documents.count + reply.bytes.count }
+    var byteCount: Int {
+        keys.byteCount + scanned.byteCount + information.utf8.count + documents.count + reply.bytes.count
+    }
 
     // MARK: The end
 
@@ -145,7 +151,7 @@ final class RedisCatalogWalk: CatalogWalk, @unchecked Sendable {
         for node in keys.sorted {
             var record = RelationRecord(
                 name: node.name.withUnsafeBytes { builder.text($0) }, namespace: own, kind: .keyPrefix)
-            record.rowEstimate = Int64((Double(node.keyCount) * factor).rounded())
+            record.rowEstimate = Self.estimate(node.keyCount, factor)
             if node.isKey { record.extra = builder.text("{\"key\":true}") }
             if node.hasMore { record.extra = builder.text("{\"more\":true}") }
             builder.add(record)
@@ -159,6 +165,15 @@ final class RedisCatalogWalk: CatalogWalk, @unchecked Sendable {
             builder.add(record)
             try builder.checkSize()
         }
+    }
+
+    /// A number of keys as a server tells it: it may tell any.
+    private static func bounded(_ count: Int64) -> Int64 { min(max(0, count), sizeMax) }
+
+    /// The factor comes from a server's number; a number that `Int64` does not hold would end the process.
+    private static func estimate(_ count: Int64, _ factor: Double) -> Int64 {
+        let estimate = (Double(count) * factor).rounded()
+        return estimate < Double(sizeMax) ? Int64(estimate) : sizeMax
     }
 
     /// The databases that have keys, and this one.
@@ -185,7 +200,7 @@ final class RedisCatalogWalk: CatalogWalk, @unchecked Sendable {
             let parts = line.dropFirst(2).split(separator: ":", maxSplits: 1)
             guard parts.count == 2, let number = Int(parts[0]), number >= 0 else { continue }
             let keys = parts[1].split(separator: ",").first { $0.hasPrefix("keys=") }
-            counts[number] = keys.flatMap { Int64($0.dropFirst(5)) } ?? 0
+            counts[number] = bounded(keys.flatMap { Int64($0.dropFirst(5)) } ?? 0)
         }
         return counts
     }
@@ -193,43 +208,81 @@ final class RedisCatalogWalk: CatalogWalk, @unchecked Sendable {
 
 // MARK: Replies
 
-/// Takes one value, up to a length.
+/// Takes one value, up to a length. What a server sends beyond is refused before it is in memory.
 final class RedisTextSink: RowSink {
     private(set) var bytes: [UInt8] = []
     private(set) var integer: Int64 = 0
     private let byteCountMax: Int
+    private var rowCount = 0
+
+    /// Up to here a value that is too long is left out. A longer one costs the connection.
+    private static let readByteCountMin = 1 << 20
 
     init(byteCountMax: Int) { self.byteCountMax = byteCountMax }
 
+    override var rowByteCountMax: Int { max(byteCountMax, Self.readByteCountMin) }
+
+    override func beginRow() { rowCount += 1 }
     override func integer(_ value: Int64) { integer = value }
     override func text(_ bytes: UnsafeRawBufferPointer) { if bytes.count <= byteCountMax { self.bytes = Array(bytes) } }
     override func blob(_ bytes: UnsafeRawBufferPointer) { text(bytes) }
-    override func restart() { bytes = [] }
+    override func endRow() -> State { rowCount > 1 ? .overflow : .open }
+
+    override func restart() {
+        bytes = []
+        rowCount = 0
+    }
 }
 
 /// Takes the reply to SCAN: rows of a cursor and a key.
 final class RedisKeySink: RowSink {
     private(set) var cursor = "0"
+    /// There were more rows than are taken of one reply.
+    private(set) var isOverfull = false
     private var names: [[UInt8]] = []
+    private var nameByteCount = 0
+    private var rowCount = 0
     private var isFirst = true
 
+    /// Of one reply. Redis sends about as many keys as it was asked for (`RedisCatalogWalk.Limits.keysPerScan`), but promises nothing.
+    static let rowCountMax = 4_096
+    /// Far more than keys have: a longer one costs the connection.
+    private static let readByteCountMax = 8 << 20
+
+    /// Bytes that it holds.
+    var byteCount: Int { names.count * 64 + nameByteCount }
+
+    override var rowByteCountMax: Int { Self.readByteCountMax }
+
     func begin() {
-        names = []
+        forgetNames()
         cursor = "0"
+        rowCount = 0
+        isOverfull = false
     }
 
     func takeKeys(into tree: inout RedisKeyTree) {
         for name in names { tree.add(name) }
-        names = []
+        forgetNames()
     }
 
-    override func beginRow() { isFirst = true }
+    private func forgetNames() {
+        names = []
+        nameByteCount = 0
+    }
+
+    override func beginRow() {
+        isFirst = true
+        rowCount += 1
+    }
 
     override func text(_ bytes: UnsafeRawBufferPointer) {
         if isFirst {
             cursor = String(decoding: bytes.prefix(32), as: UTF8.self)
-        } else {
-            names.append(Array(bytes.prefix(RedisKeyTree.nameByteCountMax + 1)))
+        } else if rowCount <= Self.rowCountMax {
+            let name = Array(bytes.prefix(RedisKeyTree.nameByteCountMax + 1))
+            names.append(name)
+            nameByteCount += name.count
         }
         isFirst = false
     }
@@ -237,5 +290,12 @@ final class RedisKeySink: RowSink {
     override func blob(_ bytes: UnsafeRawBufferPointer) { text(bytes) }
     override func integer(_ value: Int64) { isFirst = false }
     override func null() { isFirst = false }
+
+    override func endRow() -> State {
+        guard rowCount > Self.rowCountMax else { return .open }
+        isOverfull = true
+        return .overflow
+    }
+
     override func restart() { begin() }
 }

@@ -16,7 +16,9 @@ enum RedisDocuments {
     }
 
     private static let commandCountMax = 5_000
-    private static let syntaxByteCountMax = 4_096
+    static let syntaxByteCountMax = 4_096
+    /// Commands of a longer name are left out: `SCRIPT|LOAD` has 11.
+    private static let nameByteCountMax = 256
     private static let depthMax = 16
 
     /// - Parameter text: anything; what is not understood is left out.
@@ -28,20 +30,21 @@ enum RedisDocuments {
     }
 
     private static func add(commandsOf list: RedisDocument, to commands: inout [Command], depth: Int) {
-        for (name, document) in list.members where commands.count < commandCountMax {
+        for (name, document) in list.members
+        where commands.count < commandCountMax && name.utf8.count <= nameByteCountMax {
             let parts = document.fields
             if let subcommands = parts["subcommands"], depth == 0 {
                 add(commandsOf: subcommands, to: &commands, depth: 1)
                 continue
             }
-            let line = (parts["arguments"]?.items ?? []).map { argument($0, depth: 0) }.joined(separator: " ")
+            let line = arguments(parts["arguments"], separator: " ", depth: 0)
             let extra = ["group", "since", "complexity"].compactMap { key in
                 parts[key]?.text.map { "\"\(key)\":\(RedisDocument.quoted($0))" }
             }
             commands.append(
                 Command(
                     name: Self.plain(name.uppercased(), "|", " "),
-                    syntax: line.utf8.count <= syntaxByteCountMax ? line : "",
+                    syntax: line ?? "",
                     summary: parts["summary"]?.text, extra: "{\(extra.joined(separator: ","))}"))
         }
     }
@@ -50,33 +53,51 @@ enum RedisDocuments {
         String(text.map { $0 == character ? other : $0 })
     }
 
-    /// As the manual writes it.
-    private static func argument(_ argument: RedisDocument, depth: Int) -> String {
+    /// Several arguments, one after the other.
+    /// - Returns: `nil` if that is longer than `syntaxByteCountMax`.
+    private static func arguments(_ list: RedisDocument?, separator: String, depth: Int) -> String? {
+        var line = ""
+        for (index, document) in (list?.items ?? []).enumerated() {
+            guard let text = argument(document, depth: depth) else { return nil }
+            if index > 0 { line += separator }
+            line += text
+            guard line.utf8.count <= syntaxByteCountMax else { return nil }
+        }
+        return line
+    }
+
+    /// As the manual writes it. The length is looked at in every part: what may be repeated is written twice, so that a few nested
+    /// blocks would make gigabytes.
+    /// - Returns: `nil` if it is longer than `syntaxByteCountMax`.
+    static func argument(_ argument: RedisDocument, depth: Int) -> String? {
         guard depth < depthMax else { return "" }
         let parts = argument.fields
         let flags = (parts["flags"]?.items ?? []).compactMap(\.text)
-        let inner = (parts["arguments"]?.items ?? []).map { self.argument($0, depth: depth + 1) }
         let name = parts["display_text"]?.text ?? parts["display"]?.text ?? parts["name"]?.text ?? "value"
         let token = parts["token"]?.text.map { $0.isEmpty ? "\"\"" : $0 }
+        guard name.utf8.count <= syntaxByteCountMax, (token?.utf8.count ?? 0) <= syntaxByteCountMax else { return nil }
         let isOptional = flags.contains("optional")
         let isRepeated = flags.contains("multiple") || flags.contains("multiple_token")
-        var text =
-            switch parts["type"]?.text {
-            case "pure-token": ""
-            case "block": inner.joined(separator: " ")
+        var text: String
+        switch parts["type"]?.text {
+        case "pure-token": text = ""
+        case "block":
+            guard let inner = arguments(parts["arguments"], separator: " ", depth: depth + 1) else { return nil }
+            text = inner
+        case "oneof":
+            guard let inner = arguments(parts["arguments"], separator: " | ", depth: depth + 1) else { return nil }
             // The brackets of what may be left out hold alternatives together, too.
-            case "oneof":
-                isOptional && token == nil && !isRepeated
-                    ? inner.joined(separator: " | ") : "<\(inner.joined(separator: " | "))>"
-            default: plain(name.lowercased(), " ", "-")
-            }
+            text = isOptional && token == nil && !isRepeated ? inner : "<\(inner)>"
+        default: text = plain(name.lowercased(), " ", "-")
+        }
         if isRepeated, flags.contains("multiple_token"), let token {
             text = "\(token) \(text) [\(token) \(text) ...]"
         } else {
             if isRepeated { text += " [\(text) ...]" }
             if let token { text = text.isEmpty ? token : "\(token) \(text)" }
         }
-        return isOptional ? "[\(text)]" : text
+        if isOptional { text = "[\(text)]" }
+        return text.utf8.count <= syntaxByteCountMax ? text : nil
     }
 }
 
@@ -106,7 +127,10 @@ enum RedisDocument: Equatable {
 struct RedisDocumentReader {
     private let bytes: [UInt8]
     private var place = 0
+    private var valueCount = 0
     private static let depthMax = 32
+    /// A value takes far more memory than the two bytes of text that it may have.
+    static let valueCountMax = 300_000
 
     static func read(_ bytes: [UInt8]) -> RedisDocument {
         var reader = RedisDocumentReader(bytes: bytes)
@@ -127,9 +151,10 @@ struct RedisDocumentReader {
         return true
     }
 
-    /// `nil` where the text ends, or is none of JSON's.
+    /// `nil` where the text ends, or is none of JSON's, or has too many values.
     private mutating func value(depth: Int) -> RedisDocument? {
-        guard depth < Self.depthMax, let first = next() else { return nil }
+        valueCount += 1
+        guard valueCount <= Self.valueCountMax, depth < Self.depthMax, let first = next() else { return nil }
         switch first {
         case UInt8(ascii: "\""): return string().map { .text($0) }
         case UInt8(ascii: "["): return list(UInt8(ascii: "]"), depth: depth)

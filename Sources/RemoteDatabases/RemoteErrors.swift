@@ -64,11 +64,15 @@ extension DriverError {
 
     /// A statement that its server has refused since it takes no writes any more, where the daemon knows that another one does.
     /// Nothing of the statement has happened, unless it commits parts of itself (`isDivisible`).
-    package func ofLostRole(isSession: Bool, isDivisible: Bool = false) -> DriverError {
+    /// `message` says what has become of the server.
+    package func ofLostRole(
+        isSession: Bool, isDivisible: Bool = false,
+        message: String = "The server takes no writes any more; the next connection is made to the one that does."
+    ) -> DriverError {
         with {
             $0.detail = $0.message
             $0.code = .connectFailed
-            $0.message = "The server takes no writes any more; the next connection is made to the one that does."
+            $0.message = message
             $0.hint = nil
             $0.remedy = nil
             if isSession {

@@ -48,6 +48,28 @@ struct MySQLTextTests {
         #expect(MySQLErrors.withoutValue(said) == shown)
     }
 
+    /// A node of Galera without its cluster says that of every statement, whatever server was asked for.
+    @Test func aNodeThatHasLostItsCluster() {
+        let error = DriverError(
+            .connectFailed, "WSREP has not yet prepared node for application use.", sqlState: "08S01"
+        ).with { $0.vendorCode = 1047 }
+        #expect(MySQLErrors.isOfLoneNode(error) && !MySQLErrors.isOfReadOnlyServer(error))
+        let told = MySQLErrors.ofLostRole(error, isSession: false, isDivisible: false).details
+        #expect(told.code == .connectFailed && told.isRetryable && told.vendorCode == 1047)
+        #expect(told.detail == error.details.message)
+        #expect(told.message.contains("lost its cluster") && told.message.contains("nothing of this one has happened"))
+        #expect(!MySQLErrors.ofLostRole(error, isSession: true, isDivisible: false).details.isRetryable)
+        let divisible = MySQLErrors.ofLostRole(error, isSession: false, isDivisible: true).details
+        #expect(!divisible.isRetryable && !divisible.message.contains("nothing"))
+    }
+
+    @Test func aServerThatTakesNoWrites() {
+        let error = DriverError(.readOnly, "It runs with --read-only.", sqlState: "25006").with { $0.vendorCode = 1290 }
+        #expect(MySQLErrors.isOfReadOnlyServer(error) && !MySQLErrors.isOfLoneNode(error))
+        let told = MySQLErrors.ofLostRole(error, isSession: false, isDivisible: false).details
+        #expect(told.code == .connectFailed && told.isRetryable && told.message.contains("takes no writes"))
+    }
+
     @Test func locations() throws {
         let place = try MySQLLocation(url: "mariadb://u%40x:p%3Aw@a,[::1]:3307/d%20b?ssl_mode=REQUIRED")
         #expect(

@@ -78,10 +78,11 @@ struct RedisCatalogTests {
         return sent
     }
 
-    private func tell(_ cells: [String], to sink: RowSink) {
+    @discardableResult
+    private func tell(_ cells: [String], to sink: RowSink) -> RowSink.State {
         sink.beginRow()
         for cell in cells { Array(cell.utf8).withUnsafeBytes { sink.text($0) } }
-        _ = sink.endRow()
+        return sink.endRow()
     }
 
     private func index(_ walk: RedisCatalogWalk) throws -> CatalogIndex {
@@ -118,6 +119,85 @@ struct RedisCatalogTests {
         #expect(index.namespaces.map { index.string($0.name) } == ["0", "3"])
         #expect(index.namespaces.map(\.isDefault) == [false, true])
         #expect(index.namespaces.map { index.string($0.extra) } == ["{\"keys\":4}", "{\"keys\":1000,\"more\":true}"])
+    }
+
+    /// The server chooses the number of all keys, and how many of them SCAN shows: what is made of them has to be a number.
+    @Test(
+        arguments: [
+            (Int64.max, 9_007_199_254_740_992), (9_007_199_254_740_993, 9_007_199_254_740_992),
+            (9_007_199_254_740_991, 9_007_199_254_740_991), (1_000_000, 1_000_000), (0, 1), (-1, 1), (Int64.min, 1),
+        ] as [(Int64, Int64)])
+    func anyNumberOfKeysMayBeTold(_ told: Int64, _ estimate: Int64) throws {
+        let walk = RedisCatalogWalk(database: 0, limits: limits)
+        var scanCount = 0
+        _ = play(walk) { text, sink in
+            if text == "DBSIZE" { sink.integer(told) }
+            if text.hasPrefix("SCAN") {
+                scanCount += 1
+                if scanCount == 1 {
+                    tell(["1", "a:b:1"], to: sink)
+                } else {
+                    sink.beginRow()
+                    Array("1".utf8).withUnsafeBytes { sink.text($0) }
+                    sink.null()
+                    _ = sink.endRow()
+                }
+            }
+            if text == "INFO keyspace" {
+                tell(["db1:keys=\(told)\r\ndb2:keys=99999999999999999999\r\ndb99999999999999999999:keys=1"], to: sink)
+            }
+            return nil
+        }
+        #expect(scanCount == limits.scanCount && !walk.isWhole)
+        let index = try index(walk)
+        #expect(index.relations.map(\.rowEstimate) == [estimate, estimate])
+        let shown = told < 0 ? 0 : min(told, RedisCatalogWalk.sizeMax)
+        #expect(
+            index.namespaces.map { index.string($0.extra) }
+                == ["{\"keys\":\(shown),\"more\":true}", "{\"keys\":\(shown)}", "{\"keys\":0}"])
+    }
+
+    /// What a connection makes of a sink that takes no more.
+    private let tooMuch = DriverError(.limitExceeded, "Too much.", sqlState: "54000")
+
+    /// A server may answer SCAN with all its keys at once: the first ones are enough, and the rest is estimated.
+    @Test func tooManyKeysOfOneScanAreRefused() throws {
+        let walk = RedisCatalogWalk(database: 0)
+        let countMax = RedisKeySink.rowCountMax
+        var taken = 0
+        let sent = play(walk) { text, sink in
+            if text == "DBSIZE" { sink.integer(Int64(countMax) * 2) }
+            guard text.hasPrefix("SCAN") else { return nil }
+            // The cursor says that it was all.
+            while tell(["0", "a:\(taken)"], to: sink) == .open {
+                taken += 1
+                if taken > countMax * 2 { return nil }
+            }
+            #expect(walk.byteCount > countMax * 64)
+            return tooMuch
+        }
+        #expect(taken == countMax && !walk.isWhole && walk.keys.keyCount == Int64(countMax))
+        #expect(sent.filter { $0.hasPrefix("SCAN") }.count == 1 && sent.last == RedisCatalogWalk.documentsText)
+        #expect(try index(walk).relations.map(\.rowEstimate) == [Int64(countMax) * 2])
+    }
+
+    /// hiredis would keep whatever length a server announces in memory.
+    @Test func longAndManyValuesAreRefused() throws {
+        let walk = RedisCatalogWalk(database: 0, limits: limits)
+        var refusedCount = 0
+        let sent = play(walk) { text, sink in
+            #expect(sink.rowByteCountMax <= 8 << 20)
+            if text.hasPrefix("SCAN") {
+                tell(["0", "a:1"], to: sink)
+                return nil
+            }
+            guard tell(["1"], to: sink) == .open, tell(["1"], to: sink) == .overflow else { return nil }
+            refusedCount += 1
+            return tooMuch
+        }
+        #expect(refusedCount == 3 && sent.count == 4)
+        #expect(try index(walk).relations.map(\.rowEstimate) == [1])
+        #expect(!RedisCatalogWalkAt.scan().goesOn(without: tooMuch))
     }
 
     @Test func timeIsBounded() {
@@ -183,6 +263,38 @@ struct RedisCatalogTests {
         ).first
         #expect(command?.summary == #"Say "it""#)
         #expect(command?.extra == #"{"group":"string","since":"1.0.0","complexity":"O(1)"}"#)
+    }
+
+    /// Blocks that may be repeated are written twice each: fifteen of them, one in the other, would write 32,768 values.
+    @Test func nestedRepetitionsAreNoText() {
+        func nested(_ count: Int) -> RedisDocument {
+            var document = RedisDocument.list([.text("name"), .text("value")])
+            for _ in 0..<count {
+                document = .list([
+                    .text("type"), .text("block"), .text("flags"), .list([.text("multiple")]), .text("arguments"),
+                    .list([document]),
+                ])
+            }
+            return document
+        }
+        #expect(RedisDocuments.argument(nested(1), depth: 0) == "value [value ...]")
+        #expect(RedisDocuments.argument(nested(15), depth: 0) == nil)
+        let long = String(repeating: "n", count: RedisDocuments.syntaxByteCountMax)
+        #expect(RedisDocuments.argument(.list([.text("name"), .text(long)]), depth: 0) == long)
+        #expect(RedisDocuments.argument(.list([.text("name"), .text(long + "n")]), depth: 0) == nil)
+        #expect(
+            commands(#"["x",["arguments",[["name","a"],["name","\#(long)"]]],"y",["arguments",[["name","a"]]]]"#) == [
+                "X", "Y a",
+            ])
+    }
+
+    /// Two bytes of text make a value, which takes more than that.
+    @Test func tooManyValuesAreNoDocument() {
+        func list(_ count: Int) -> [UInt8] {
+            Array("[\(String(repeating: "1,", count: count - 1))1]".utf8)
+        }
+        #expect(RedisDocumentReader.read(list(1_000)).items.count == 1_000)
+        #expect(RedisDocumentReader.read(list(RedisDocumentReader.valueCountMax)) == .other)
     }
 
     /// Anything may be the reply.

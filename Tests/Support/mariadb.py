@@ -27,6 +27,8 @@ class MariaDB(ServerProcess):
         self.own_settings = settings
         self.beside = Beside(lambda: NativeMariaDB(self.socket, "root", "lb"))
         super().__init__()
+
+    def furnish(self):
         # `lb` may do everything but read and write files; `reader` what the documentation grants for reading.
         self.sql("CREATE DATABASE lb; CREATE USER lb@localhost, lb@'127.0.0.1', admin@localhost, reader@localhost;"
                  "GRANT ALL ON *.* TO admin@localhost;"
@@ -92,9 +94,11 @@ def fixtures(schema, between=None):
     @pytest.fixture(scope="module")
     def server():
         instance = MariaDB()
-        instance.sql(schema, "lb")
-        yield instance
-        instance.discard()
+        try:
+            instance.sql(schema, "lb")
+            yield instance
+        finally:
+            instance.discard()
 
     @pytest.fixture
     def my(server, start_daemon):

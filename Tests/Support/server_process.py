@@ -64,12 +64,16 @@ class ServerProcess:
         try:
             self.set_up()
             self.start()
+            self.furnish()
         except BaseException:
             self.discard()
             raise
 
     def set_up(self):
         """What comes before the first start."""
+
+    def furnish(self):
+        """What comes behind the first start: users, databases. If it fails, the server ends."""
 
     def command(self):
         """The words that start the server, which stays in the foreground."""

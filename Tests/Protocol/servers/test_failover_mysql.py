@@ -22,6 +22,9 @@ class Networked(MariaDB):
     def __init__(self, **settings):
         self.port = free_port()
         super().__init__(skip_networking=0, bind_address="127.0.0.1", port=self.port, skip_name_resolve=1, **settings)
+
+    def furnish(self):
+        super().furnish()
         self.sql("GRANT ALL ON *.* TO root@'127.0.0.1'")
 
     @property
@@ -279,6 +282,7 @@ def test_a_node_of_galera_that_is_not_in_step(servers, pair, start_daemon):
         node.sql("SET GLOBAL wsrep_reject_queries = ALL")
         failed = client.query_fails(count, database="any")
         assert failed["vendor_code"] == 1047 and failed["retryable"] is True, failed
+        assert failed["code"] == "connect_failed" and "lost its cluster" in failed["message"] and "WSREP" in failed["detail"], failed
         client.query(count, database="any")
         assert port(client, database="any") == second.port
         # The same without its cluster, where it also ends its connections.
@@ -298,3 +302,30 @@ def test_a_target_that_is_none(start_daemon, target):
     with daemon.connect() as client:
         failed = client.fails("db_connect", {"url": f"mysql://u@h/d?target_session_attrs={target}"})
     assert failed["code"] == "bad_request" and "target" in failed["message"], failed
+
+
+def test_a_server_that_cannot_be_furnished_is_ended():
+    """Else the tests leave one running for each failure, and the machine gets slower until somebody looks."""
+    made = []
+
+    class Unfurnished(MariaDB):
+        def set_up(self):
+            made.append(self)
+
+        def command(self):
+            return ["sleep", "60"]
+
+        def answers(self):
+            return True
+
+        def sql(self, sql, database=""):
+            raise RuntimeError("refused")
+
+    with pytest.raises(RuntimeError, match="refused"):
+        Unfurnished()
+    [server] = made
+    try:
+        assert server.process.poll() is not None
+        assert not server.directory.exists()
+    finally:
+        server.discard()
