@@ -79,8 +79,15 @@ public struct MovePlan: Sendable {
             findings.append(
                 Finding(
                     .change, .virtualTable, object.name,
-                    "the virtual table is not carried over: it has no rows of its own",
+                    "the virtual table is not carried over: it has no rows of its own, or none that can be read",
                     "for a search in texts, an index of to_tsvector() with GIN"))
+        }
+        for shadow in schema.shadows {
+            findings.append(
+                Finding(
+                    .loss, .value, shadow.name,
+                    "its \(shadow.rowCount) rows are those of the virtual table \(shadow.owner), which is not carried over",
+                    "copy what is needed into an ordinary table before, and drop \(shadow.owner)"))
         }
     }
 
@@ -154,6 +161,13 @@ public struct MovePlan: Sendable {
                 Finding(
                     .note, .key, table.name, "it has no primary key, and its rowid is not carried over",
                     "add one before, if a program uses the rowid"))
+        }
+        if table.isShadow {
+            findings.append(
+                Finding(
+                    .note, .name, table.name,
+                    "by its name SQLite takes it for one of a virtual table: it allows no triggers, so that --switch and --retire "
+                        + "do not close it to programs that open the file themselves", "rename it before"))
         }
         for rule in Set(definition.conflictRules).subtracting(["ABORT"]).sorted() {
             findings.append(

@@ -232,6 +232,18 @@ def test_what_does_not_translate_is_listed_and_accepted(make_place):
         place.psql("INSERT INTO account(mail) VALUES ('a@X')")
 
 
+def test_a_table_that_sqlite_takes_for_one_of_its_index_is_moved(make_place):
+    """The documentation of FTS5 itself names such tables so."""
+    place = make_place("CREATE TABLE docs_content(id INTEGER PRIMARY KEY, body TEXT); INSERT INTO docs_content VALUES (1, 'a'), (2, 'b');"
+                       "CREATE VIRTUAL TABLE docs USING fts5(body, content = 'docs_content', content_rowid='id');"
+                       "INSERT INTO docs(docs) VALUES ('rebuild');"
+                       "CREATE VIRTUAL TABLE bare USING fts5(body, content=''); CREATE TABLE bare_content(v); INSERT INTO bare_content VALUES (5);"
+                       "CREATE VIRTUAL TABLE own USING fts5(body); INSERT INTO own VALUES ('x')")
+    place.move("--accept", "all", "--switch")
+    assert place.psql("SELECT * FROM docs_content ORDER BY id") == "1|a\n2|b" and place.psql("SELECT v FROM bare_content") == "5"
+    assert place.tables() == ["bare_content", "docs_content", "own"]
+
+
 LOSSES = {
     "CREATE TABLE a(v TEXT); INSERT INTO a VALUES ('a' || char(0) || 'b')": "value a.v: 1 of its texts have the character 0",
     "CREATE TABLE b(v TEXT); INSERT INTO b VALUES (CAST(x'61ff' AS TEXT)), ('é')": "value b.v: 1 of its texts are not UTF-8",

@@ -197,6 +197,14 @@ import Testing
         #expect(made.refusals(accepting: Set(Finding.acceptable)).isEmpty)
     }
 
+    @Test func rowsOfAVirtualTableThatIsNotCopiedAreALoss() {
+        var schema = SourceSchema()
+        schema.shadows = [SourceShadow(name: "shape_node", owner: "shape", rowCount: 3)]
+        let refusals = MovePlan(schema, keepsCase: false).refusals(accepting: Set(Finding.acceptable))
+        #expect(refusals.map(\.weight) == [.loss] && refusals.map(\.object) == ["shape_node"])
+        #expect(refusals.allSatisfy { $0.cause.contains("its 3 rows") })
+    }
+
     @Test func aNameThatIsTooLongIsRefused() {
         let table = SourceTable(name: String(repeating: "n", count: 64), sql: "")
         #expect(plan(table).refusals(accepting: Set(Finding.acceptable)).map(\.kind) == [.name])

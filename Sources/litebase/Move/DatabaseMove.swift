@@ -183,9 +183,10 @@ struct DatabaseMove {
     // MARK: The end
 
     /// Triggers that refuse every write, for who comes after this transaction: through the daemon, or by SQLite itself.
-    /// Virtual tables can have none.
+    /// Virtual tables can have none, and the daemon refuses them for those that SQLite takes for a part of one, together with all
+    /// writes (SQLITE_DBCONFIG_DEFENSIVE).
     func close(_ schema: SourceSchema) throws(ClientError) {
-        for (index, table) in schema.tables.enumerated() where table.module == nil {
+        for (index, table) in schema.tables.enumerated() where table.module == nil && !table.isShadow {
             for event in ["INSERT", "UPDATE", "DELETE"] {
                 try source.execute(
                     "CREATE TRIGGER \"litebase_moved_\(index)_\(event.lowercased())\" "
