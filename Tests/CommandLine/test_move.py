@@ -261,6 +261,18 @@ def test_what_would_lose_data_is_refused(make_place):
     assert "5 of the above would lose data" in refused.stderr and place.tables() == []
 
 
+def test_what_the_rows_do_not_allow_stops_the_move_until_that_alone_is_accepted(make_place):
+    """1 and '1' are different in SQLite, and the same text."""
+    place = make_place("CREATE TABLE \"it's\"(a UNIQUE); INSERT INTO \"it's\" VALUES (1), ('1')")
+    refused = place.move("--accept", "all", status=REFUSED).stderr
+    assert "nothing was changed" in refused and "key it's (a): the key is not carried over" in refused, refused
+    assert "--accept 'key:it'\\''s (a)'" in refused and place.tables() == []
+    moved = place.move("--accept", "type", "--accept", "key:it's (a)").stdout
+    assert "Left out, since the rows do not allow it:\n  key it's (a): " in moved, moved
+    assert place.tables() == ["it's"]
+    assert "nonsense:a" in place.move("--accept", "nonsense:a", status=64).stderr
+
+
 def test_names_may_keep_their_case(make_place):
     place = make_place('CREATE TABLE "Ta""ble"(Id INTEGER PRIMARY KEY, "Two Words" TEXT); INSERT INTO "Ta""ble" VALUES (3, \'x\')')
     place.move("--keep-case")

@@ -59,11 +59,19 @@ struct MoveCommand: ParsableCommand {
     @OptionGroup var files: ConfigurationOptions
     @OptionGroup var connection: ConnectionOptions
 
-    /// Kinds with commas between them.
+    /// Kinds with commas between them, or one kind with an object behind a colon, such as `key:song (title)`.
     struct AcceptedKinds: ExpressibleByArgument {
         let kinds: [Finding.Kind]
+        let object: String?
 
         init?(argument: String) {
+            if let colon = argument.firstIndex(of: ":") {
+                guard Finding.acceptable.contains(where: { $0.rawValue == argument[..<colon] }) else { return nil }
+                kinds = []
+                object = argument
+                return
+            }
+            object = nil
             if argument == "all" {
                 kinds = Finding.acceptable
                 return
@@ -75,6 +83,7 @@ struct MoveCommand: ParsableCommand {
     }
 
     private var accepted: Set<Finding.Kind> { Set(accept.flatMap(\.kinds)) }
+    private var acceptedObjects: Set<String> { Set(accept.compactMap(\.object)) }
 
     func validate() throws {
         if mustSwitch, retire {
@@ -118,12 +127,15 @@ struct MoveCommand: ParsableCommand {
         try move.tryOut()
         LiveLine.clear()
         let output = StandardOutput()
-        for line in MoveText.lines(move.plan, accepting: accepted) { try output.print(line) }
+        let (kinds, objects) = (accepted, acceptedObjects)
+        let lines = MoveText.lines(move.plan) { kinds.contains($0.kind) || objects.contains(MoveText.argument($0)) }
+        for line in lines { try output.print(line) }
         try output.flush()
         try refuse(move.plan)
         if isPlan { return }
         let rowCount = try move.copy()
-        try move.finish(accepting: accepted)
+        for line in MoveText.leftOut(try move.finish(accepting: objects)) { try output.print(line) }
+        try output.flush()
         try compare(move)
         if mustSwitch || retire { try move.close(schema) }
         // The lock has been held all the time if this is answered; after the next line it does not matter any more.
@@ -171,7 +183,8 @@ struct MoveCommand: ParsableCommand {
     }
 
     private func refuse(_ plan: MovePlan) throws(InputError) {
-        let refusals = plan.refusals(accepting: accepted)
+        let objects = acceptedObjects
+        let refusals = plan.refusals(accepting: accepted).filter { !objects.contains(MoveText.argument($0)) }
         guard !refusals.isEmpty else { return }
         let losses = refusals.count { $0.weight == .loss }
         var parts: [String] = []
