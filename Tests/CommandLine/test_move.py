@@ -111,7 +111,7 @@ VIEWED = "CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT); INSERT INTO t(v) VALUE
 class Place:
     """A daemon with a SQLite database `shop`, and an empty database of the server, `shop_new`."""
 
-    def __init__(self, directory, server, script=SCHEMA, limits="busy_time_ms_max = 20000"):  # noqa: F811
+    def __init__(self, directory, server, script=SCHEMA, limits="busy_time_ms_max = 20000", environment=None):  # noqa: F811
         self.directory, self.server = directory, server
         server.psql("DROP DATABASE IF EXISTS moved WITH (FORCE)")
         server.psql("CREATE DATABASE moved")
@@ -125,7 +125,7 @@ class Place:
         (directory / "litebase.toml.d").mkdir()
         self.add("shop", f"sqlite:{self.file}", 'users = ["root"]\n')
         self.add("shop_new", server.url("moved"))
-        self.daemon = Daemon("--config", directory / "litebase.toml", directory=directory)
+        self.daemon = Daemon("--config", directory / "litebase.toml", directory=directory, environment=environment)
 
     def add(self, name, url, more=""):
         """As `litebase config add-database` does, without its checks, which take a while."""
@@ -308,6 +308,21 @@ def test_the_same_by_url_and_retired(make_place):
                     lambda: place.daemon.connect().query("INSERT INTO t VALUES (2)", database="shop")):
         with pytest.raises((sqlite3.IntegrityError, RequestFailed), match="moved to PostgreSQL"):
             connect()
+
+
+def test_a_password_by_the_former_name_is_kept(make_place, directory):  # noqa: F811
+    """docs/databases.md: a credential NAME.password needs no key, as long as the name is that."""
+    secrets = directory / "secrets"
+    secrets.mkdir()
+    (secrets / "shop_new.password").write_text("secret")
+    (secrets / "shop_new.password").chmod(0o400)
+    place = make_place("CREATE TABLE t(a); INSERT INTO t VALUES (1)", environment={"CREDENTIALS_DIRECTORY": secrets})
+    refused = subprocess.run([LITEBASE, "move", "shop", place.server.url("moved"), *place.command("--switch")[4:]], capture_output=True,
+                             text=True, timeout=30)
+    assert refused.returncode == 64 and "shop_new" in refused.stderr and place.tables() == [], refused
+    place.move("--switch")
+    assert 'password_credential = "shop_new.password"' in (place.directory / "litebase.toml.d/shop.toml").read_text()
+    assert place.daemon.connect().query("SELECT a FROM t", database="shop").rows == [[1]]
 
 
 def test_back_again(make_place):

@@ -112,7 +112,7 @@ struct MoveCommand: ParsableCommand {
         var nameSwitch: NameSwitch?
         if mustSwitch {
             try ReloadOptions.check(files.place, connection)
-            nameSwitch = try NameSwitch(name, to: place, files)
+            nameSwitch = try NameSwitch(name, to: place, files, pid: try connect().ping().pid)
         }
         let (source, target) = try sessions(place)
         let file =
