@@ -304,6 +304,8 @@ def test_the_same_by_url_and_retired(make_place):
     moved = subprocess.run([LITEBASE, "move", "shop", place.server.url("moved"), "--retire", "--socket", place.daemon.socket_path],
                            capture_output=True, text=True, timeout=30)
     assert moved.returncode == 0 and "takes no more writes" in moved.stdout, moved
+    again = place.move("--accept", "all", status=REFUSED).stderr
+    assert "shop was moved before" in again and "SELECT name FROM sqlite_schema WHERE name LIKE 'litebase_moved_%'" in again
     for connect in (lambda: sqlite3.connect(place.file, isolation_level=None).execute("DELETE FROM t"),
                     lambda: place.daemon.connect().query("INSERT INTO t VALUES (2)", database="shop")):
         with pytest.raises((sqlite3.IntegrityError, RequestFailed), match="moved to PostgreSQL"):

@@ -122,6 +122,7 @@ struct MoveCommand: ParsableCommand {
         try source.execute(isPlan ? "BEGIN" : "BEGIN IMMEDIATE")
         LiveLine.show("looking at \(name)")
         let schema = try SchemaReader(session: source).read()
+        if let error = Self.movedBefore(name, schema) { throw error }
         try target.execute("BEGIN")
         var move = DatabaseMove(source, target, schema, keepsCase: keepsCase)
         try move.tryOut()
@@ -227,12 +228,39 @@ struct MoveCommand: ParsableCommand {
             try source.execute(isClosed ? "COMMIT" : "ROLLBACK")
         } catch {
             guard isClosed else { return }
-            throw InputError(
+            throw Self.notClosed(name, error)
+        }
+    }
+
+    private static let look = "SELECT name FROM sqlite_schema WHERE name LIKE 'litebase_moved_%'"
+
+    /// What is known of SQLite's commit, when PostgreSQL has done its own.
+    static func notClosed(_ name: String, _ error: ClientError) -> InputError {
+        guard error.serverError.map({ $0.code == .outcomeUnknown }) ?? true else {
+            return InputError(
                 message:
                     "PostgreSQL has all rows, and \(name) could not be closed to writers: \(error.description)\n"
                     + "It is in use as before. Drop the tables in PostgreSQL, and move again",
                 status: ExitStatus.unavailable)
         }
+        return InputError(
+            message:
+                "PostgreSQL has all rows, and it is not known whether \(name) is closed to writers: \(error.description)\n"
+                + "Look with litebase query -d \(name) \"\(look)\". If there are such triggers, it is: give \(name) the URL of the "
+                + "new database in its configuration, and reload. If there are none, it is in use as before: drop the tables in "
+                + "PostgreSQL, and move again",
+            status: ExitStatus.unavailable)
+    }
+
+    /// That another move has closed the database; `nil` if none has.
+    static func movedBefore(_ name: String, _ schema: SourceSchema) -> InputError? {
+        guard schema.triggers.contains(where: { $0.name.hasPrefix("litebase_moved_") }) else { return nil }
+        return InputError(
+            message:
+                "nothing was changed: \(name) was moved before, and its triggers litebase_moved_… keep everybody from writing. "
+                + "If PostgreSQL has its rows, give \(name) the URL of that database in its configuration, and reload. To move "
+                + "it again, drop the tables there, and these triggers: \(look)",
+            status: ExitStatus.dataError)
     }
 
     /// A session stays with the database that it was opened for: the file, of which nothing new could be read.
