@@ -392,6 +392,17 @@ def test_a_program_that_writes_meanwhile_loses_nothing(make_place):
     assert engine == "postgresql"
 
 
+def test_a_reload_that_fails_is_left_to_be_made(make_place):
+    """Somebody writes nonsense into the configuration meanwhile; the rows are moved, and the entry is written."""
+    place = make_place(VIEWED)
+    with Held(place) as held:
+        moving = held.start("--switch")
+        (place.directory / "litebase.toml.d/other.toml").write_text("nonsense")
+    output, errors = moving.communicate(timeout=30)
+    assert moving.returncode != 0 and "Next: litebase reload" in output, (output, errors)
+    assert "postgresql://" in (place.directory / "litebase.toml.d/shop.toml").read_text()
+
+
 @pytest.mark.parametrize("change, difference", [("UPDATE t SET v = 'z' WHERE id = 1", "t: 2 rows, of which some have other values"),
                                                 ("DELETE FROM t WHERE id = 1", "t: 2 rows in SQLite, 1 in PostgreSQL")])
 def test_what_is_not_the_same_is_not_kept(make_place, change, difference):

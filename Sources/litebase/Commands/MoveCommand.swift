@@ -263,25 +263,72 @@ struct MoveCommand: ParsableCommand {
             status: ExitStatus.dataError)
     }
 
+    /// Writes the entry and puts it in force. All rows are in PostgreSQL by now: whatever fails, it is said what remains to be done.
+    private func give(_ nameSwitch: NameSwitch, _ file: String, _ output: StandardOutput) throws {
+        do {
+            for line in try nameSwitch.write() { try output.print(line) }
+        } catch {
+            try? output.print(
+                "\(name) takes no more writes, and its entry was not written. Next: give it the URL of the new database in its "
+                    + "configuration, and reload")
+            try? output.flush()
+            throw error
+        }
+        let before = try? connect().activity()
+        let reloaded: MonotonicInstant
+        do {
+            try output.print("Stays, for reading: \(TerminalEscaping.visible(file))")
+            let result = try ReloadCommand.reload(connection)
+            reloaded = .now
+            for line in ReloadCommand.lines(result) { try output.print(line) }
+            try output.flush()
+        } catch {
+            try? output.print(
+                "The entry of \(name) is written. Next: litebase reload, then end the sessions of before: litebase top")
+            try? output.flush()
+            throw error
+        }
+        let names = before.map { sessions(of: $0) { _ in true } } ?? []
+        let (endedCount, isSure) = endSessions(before: names, reloaded)
+        if endedCount > 0 { try output.print("\(counted(endedCount, "session")) of before ended") }
+        if !isSure || before?.isTruncated ?? true {
+            try output.print(
+                "Sessions of before may still be open, and read the file. Next: look for them with litebase top, and end them"
+            )
+        }
+    }
+
+    private func sessions(of activity: Activity, where isMeant: (Activity.Entry) -> Bool) -> Set<String> {
+        Set(
+            activity.entries.filter { $0.database == name && $0.pid != Int64(getpid()) && isMeant($0) }
+                .compactMap(\.session))
+    }
+
+    private static let endingRoundCountMax = 10
+
     /// A session stays with the database that it was opened for: the file, of which nothing new could be read.
-    private func sessionsOfOthers(_ client: BlockingClient) throws -> Set<String> {
-        let entries = try client.activity().entries
-        return Set(
-            entries.filter { $0.database == name && $0.pid != Int64(getpid()) }.compactMap(\.session))
+    /// - Parameters:
+    ///   - before: sessions that were there before the reload; others may have been opened until it was in force.
+    ///   - reloaded: when it was.
+    /// - Returns: how many were ended, and whether none is left.
+    private func endSessions(before: Set<String>, _ reloaded: MonotonicInstant) -> (count: Int, isSure: Bool) {
+        var ended: Set<String> = []
+        guard let client = try? connect() else { return (0, false) }
+        for _ in 0..<Self.endingRoundCountMax {
+            let passed = Duration.nanoseconds(MonotonicInstant.now.nanoseconds(since: reloaded))
+            guard let activity = try? client.activity() else { return (ended.count, false) }
+            let left = sessions(of: activity) { entry in
+                entry.age > passed || entry.session.map { before.contains($0) } ?? false
+            }.subtracting(ended)
+            if left.isEmpty { return (ended.count, !activity.isTruncated) }
+            for session in left where (try? client.terminate(.session(session))) != nil { ended.insert(session) }
+        }
+        return (ended.count, false)
     }
 
     private func tellEnd(_ nameSwitch: NameSwitch?, _ file: String, _ output: StandardOutput) throws {
         if let nameSwitch {
-            for line in try nameSwitch.write() { try output.print(line) }
-            try output.print("Stays, for reading: \(TerminalEscaping.visible(file))")
-            try output.flush()
-            let client = try connect()
-            let sessions = try sessionsOfOthers(client)
-            for line in ReloadCommand.lines(try ReloadCommand.reload(connection)) {
-                try output.print(line)
-            }
-            let ended = sessions.count { (try? client.terminate(.session($0))) != nil }
-            if ended > 0 { try output.print("\(counted(ended, "session")) of before ended") }
+            try give(nameSwitch, file, output)
         } else if retire {
             try output.print("\(name) takes no more writes: \(TerminalEscaping.visible(file))")
             try output.print(
