@@ -128,12 +128,7 @@ public struct MovePlan: Sendable {
 
     private mutating func checkNames(_ table: SourceTable) {
         let all = [table.name] + table.columns.map(\.name) + table.indexes.filter { $0.sql != nil }.map(\.name)
-        for name in all where name.utf8.count > Names.byteCountMax {
-            findings.append(
-                Finding(
-                    .loss, .name, table.name, "the name \(name) has more than \(Names.byteCountMax) bytes",
-                    "rename it before"))
-        }
+        checkLengths(all, table.name)
         if table.columns.count > Self.columnCountMax {
             findings.append(
                 Finding(
@@ -146,6 +141,16 @@ public struct MovePlan: Sendable {
                     .note, .name, table.name,
                     "names with capital letters become small, as PostgreSQL reads them without quotes",
                     "--keep-case keeps them; then programs must write quotes"))
+        }
+    }
+
+    /// PostgreSQL cuts longer ones.
+    private mutating func checkLengths(_ all: [String], _ object: String) {
+        for name in all where name.utf8.count > Names.byteCountMax {
+            findings.append(
+                Finding(
+                    .loss, .name, object, "the name \(name) has more than \(Names.byteCountMax) bytes",
+                    "rename it before"))
         }
     }
 
@@ -422,6 +427,9 @@ public struct MovePlan: Sendable {
             }
             let translation = ExpressionTranslation(names: names, known: nil)
             let body = try translation.translate(tokens[(place + 1)...])
+            // Its columns have theirs from the list, or from the text behind AS.
+            let given = Set(tokens.filter(\.isName).map(\.text)).union([view.name])
+            checkLengths(given.sorted(), view.name)
             steps.append(
                 MoveStep(
                     sql: "CREATE VIEW \(names.quoted(view.name))\(list) AS \(body)", kind: .view, object: view.name,
