@@ -37,11 +37,18 @@ struct ExpressionTranslation {
         "datetime": "YYYY-MM-DD HH24:MI:SS", "date": "YYYY-MM-DD", "time": "HH24:MI:SS",
     ]
     private static let oneWord = ["ISNULL": "IS NULL", "NOTNULL": "IS NOT NULL"]
-    private static let types = [
-        "INTEGER": "bigint", "INT": "bigint", "BIGINT": "bigint", "TEXT": "text", "REAL": "double precision",
-        "BLOB": "bytea",
-        "NUMERIC": "numeric",
+    /// In a list of values, what is 0 or 1 in SQLite and a boolean in PostgreSQL.
+    private static let truthWords: Set = [
+        "AND", "BETWEEN", "EXISTS", "FALSE", "IN", "IS", "ISNULL", "LIKE", "NOT", "NOTNULL", "OR", "TRUE",
     ]
+    private static let truthSigns: Set = ["=", "==", "<>", "!=", "<", ">", "<=", ">="]
+    /// Where the values of a SELECT end.
+    private static let valueListEnds: Set = [
+        "EXCEPT", "FROM", "GROUP", "HAVING", "INTERSECT", "LIMIT", "ORDER", "UNION", "WHERE",
+    ]
+    /// Where the list behind ORDER BY ends.
+    private static let orderEnds: Set = ["GROUPS", "LIMIT", "OFFSET", "RANGE", "ROWS"]
+    private static let binary = "COLLATE \"C\""
 
     func translate(_ tokens: some Collection<SQLToken>) throws(Untranslatable) -> String {
         let tokens = Array(tokens)
@@ -64,6 +71,7 @@ struct ExpressionTranslation {
         case .text: output.append(Names.literal(token.text))
         case .blob: output.append("'\\x\(token.text)'::bytea")
         case .number: output.append(try Self.number(token.text))
+        case .sign where token.text == "||": return try concatenation(tokens, at: index, into: &output)
         case .sign: output.append(try sign(tokens, at: index))
         }
         return index + 1
@@ -95,7 +103,7 @@ struct ExpressionTranslation {
                 throw Untranslatable("a division, which by zero is null in SQLite and an error in PostgreSQL")
             }
             return tokens[index].text
-        case "(", ")", ",", ".", "+", "-", "*", "<", ">", "<=", ">=", "=", "<>", "||", "&", "|", "~", "<<", ">>":
+        case "(", ")", ",", ".", "+", "-", "*", "<", ">", "<=", ">=", "=", "<>", "&", "|", "~", "<<", ">>":
             return tokens[index].text
         case ";": return ""
         default: throw Untranslatable("the sign \(tokens[index].text)")
@@ -127,8 +135,10 @@ struct ExpressionTranslation {
         case "GLOB", "REGEXP", "MATCH": throw Untranslatable("the operator \(token.keyword)")
         case "COLLATE":
             guard next?.text.uppercased() == "BINARY" else { throw Untranslatable("COLLATE \(next?.text ?? "")") }
-            output.append("COLLATE \"C\"")
+            output.append(Self.binary)
             return index + 2
+        case "ORDER" where next?.keyword == "BY": return try order(tokens, at: index, into: &output)
+        case "SELECT": try checkValues(tokens, from: index + 1)
         default: break
         }
         if Self.keywords.contains(token.keyword) {
@@ -183,11 +193,103 @@ struct ExpressionTranslation {
         return index + 4
     }
 
+    /// Texts alone: reals have other digits in PostgreSQL. It gives a collation to nothing else, and so refuses the rest.
+    private func concatenation(
+        _ tokens: [SQLToken], at index: Int, into output: inout [String]
+    ) throws(Untranslatable) -> Int {
+        guard !output.isEmpty, let end = Self.operandEnd(tokens, index + 1) else {
+            throw Untranslatable("the operator || with something else than names, texts and functions")
+        }
+        let operand = try translate(tokens[(index + 1)..<end])
+        if output.last != Self.binary { output.append(Self.binary) }
+        output += ["||", operand, Self.binary]
+        return end
+    }
+
+    /// Behind a text, a name, a call, or what is in parentheses.
+    private static func operandEnd(_ tokens: [SQLToken], _ start: Int) -> Int? {
+        guard start < tokens.count else { return nil }
+        let token = tokens[start]
+        if token.isSign("(") { return tokens.closing(start).map { $0 + 1 } }
+        if token.kind == .text { return start + 1 }
+        guard token.isName, !keywords.contains(token.keyword) else { return nil }
+        var end = start + 1
+        if end < tokens.count, tokens[end].isSign("(") { return tokens.closing(end).map { $0 + 1 } }
+        while end + 1 < tokens.count, tokens[end].isSign("."), tokens[end + 1].isName { end += 2 }
+        return end
+    }
+
+    // MARK: Parts of SELECT
+
+    /// Nulls are less than everything in SQLite, and greater in PostgreSQL.
+    private func order(
+        _ tokens: [SQLToken], at index: Int, into output: inout [String]
+    ) throws(Untranslatable) -> Int {
+        var (end, depth) = (index + 2, 0)
+        while end < tokens.count {
+            if tokens[end].isSign("(") { depth += 1 }
+            if tokens[end].isSign(")") { depth -= 1 }
+            if depth < 0 || tokens[end].isSign(";") { break }
+            if depth == 0, Self.orderEnds.contains(tokens[end].keyword) { break }
+            end += 1
+        }
+        var items: [String] = []
+        for item in tokens[(index + 2)..<end].listItems {
+            var text = try translate(item)
+            if !item.contains(where: { $0.keyword == "NULLS" }) {
+                text += item.last?.keyword == "DESC" ? " NULLS LAST" : " NULLS FIRST"
+            }
+            items.append(text)
+        }
+        output.append("ORDER BY \(items.joined(separator: ", "))")
+        return end
+    }
+
+    /// Refuses comparisons among the values of a SELECT, but for conditions. Those of a SELECT within are looked at when its turn
+    /// comes.
+    private func checkValues(_ tokens: [SQLToken], from start: Int) throws(Untranslatable) {
+        var (index, depth) = (start, 0)
+        while index < tokens.count {
+            let token = tokens[index]
+            if token.isSign("(") {
+                if isSkipped(tokens, parenthesis: index), let close = tokens.closing(index) {
+                    index = close
+                } else {
+                    depth += 1
+                }
+            } else if token.isSign(")") {
+                depth -= 1
+                if depth < 0 { return }
+            } else if token.keyword == "WHEN", let then = tokens[index...].firstIndex(where: { $0.keyword == "THEN" }) {
+                index = then
+            } else if tokens[index - 1].isSign(".") {
+                // A name.
+            } else if depth == 0, Self.valueListEnds.contains(token.keyword) {
+                return
+            } else if Self.truthWords.contains(token.keyword)
+                || (token.kind == .sign && Self.truthSigns.contains(token.text))
+            {
+                throw Untranslatable(
+                    "\(token.text) among the values of a SELECT gives 0 and 1 in SQLite, and a boolean in PostgreSQL")
+            }
+            index += 1
+        }
+    }
+
+    /// Whether no value of this SELECT is in it: another SELECT, a condition, a window.
+    private func isSkipped(_ tokens: [SQLToken], parenthesis index: Int) -> Bool {
+        if ["FILTER", "OVER"].contains(tokens[index - 1].keyword) { return true }
+        return index + 1 < tokens.count && ["SELECT", "VALUES", "WITH"].contains(tokens[index + 1].keyword)
+    }
+
     // MARK: Functions
 
     private func call(_ function: String, _ tokens: ArraySlice<SQLToken>) throws(Untranslatable) -> String {
         switch function {
-        case "cast": return try cast(tokens)
+        case "cast":
+            throw Untranslatable(
+                "CAST, which in SQLite takes the number at the beginning of a text, cuts a fraction off and writes reals with "
+                    + "other digits")
         case "iif":
             let parts = tokens.listItems
             guard parts.count == 3 else { break }
@@ -212,12 +314,5 @@ struct ExpressionTranslation {
             if let name = Self.renamed[function] { return "\(name)(\(try translate(tokens)))" }
         }
         throw Untranslatable("the function \(function)() as SQLite has it")
-    }
-
-    private func cast(_ tokens: ArraySlice<SQLToken>) throws(Untranslatable) -> String {
-        guard let place = tokens.lastIndex(where: { $0.keyword == "AS" }), place + 2 == tokens.endIndex,
-            let type = Self.types[tokens[place + 1].keyword]
-        else { throw Untranslatable("a CAST to a type that PostgreSQL does not have") }
-        return "CAST(\(try translate(tokens[..<place])) AS \(type))"
     }
 }

@@ -79,8 +79,15 @@ public struct MovePlan: Sendable {
             findings.append(
                 Finding(
                     .change, .virtualTable, object.name,
-                    "the virtual table is not carried over: it has no rows of its own",
+                    "the virtual table is not carried over: it has no rows of its own, or none that can be read",
                     "for a search in texts, an index of to_tsvector() with GIN"))
+        }
+        for shadow in schema.shadows {
+            findings.append(
+                Finding(
+                    .loss, .value, shadow.name,
+                    "its \(shadow.rowCount) rows are those of the virtual table \(shadow.owner), which is not carried over",
+                    "copy what is needed into an ordinary table before, and drop \(shadow.owner)"))
         }
     }
 
@@ -121,12 +128,7 @@ public struct MovePlan: Sendable {
 
     private mutating func checkNames(_ table: SourceTable) {
         let all = [table.name] + table.columns.map(\.name) + table.indexes.filter { $0.sql != nil }.map(\.name)
-        for name in all where name.utf8.count > Names.byteCountMax {
-            findings.append(
-                Finding(
-                    .loss, .name, table.name, "the name \(name) has more than \(Names.byteCountMax) bytes",
-                    "rename it before"))
-        }
+        checkLengths(all, table.name)
         if table.columns.count > Self.columnCountMax {
             findings.append(
                 Finding(
@@ -142,6 +144,16 @@ public struct MovePlan: Sendable {
         }
     }
 
+    /// PostgreSQL cuts longer ones.
+    private mutating func checkLengths(_ all: [String], _ object: String) {
+        for name in all where name.utf8.count > Names.byteCountMax {
+            findings.append(
+                Finding(
+                    .loss, .name, object, "the name \(name) has more than \(Names.byteCountMax) bytes",
+                    "rename it before"))
+        }
+    }
+
     private mutating func addNotes(_ table: SourceTable, _ definition: TableDefinition) {
         if let module = table.module {
             findings.append(
@@ -154,6 +166,13 @@ public struct MovePlan: Sendable {
                 Finding(
                     .note, .key, table.name, "it has no primary key, and its rowid is not carried over",
                     "add one before, if a program uses the rowid"))
+        }
+        if table.isShadow {
+            findings.append(
+                Finding(
+                    .note, .name, table.name,
+                    "by its name SQLite takes it for one of a virtual table: it allows no triggers, so that --switch and --retire "
+                        + "do not close it to programs that open the file themselves", "rename it before"))
         }
         for rule in Set(definition.conflictRules).subtracting(["ABORT"]).sorted() {
             findings.append(
@@ -408,6 +427,9 @@ public struct MovePlan: Sendable {
             }
             let translation = ExpressionTranslation(names: names, known: nil)
             let body = try translation.translate(tokens[(place + 1)...])
+            // Its columns have theirs from the list, or from the text behind AS.
+            let given = Set(tokens.filter(\.isName).map(\.text)).union([view.name])
+            checkLengths(given.sorted(), view.name)
             steps.append(
                 MoveStep(
                     sql: "CREATE VIEW \(names.quoted(view.name))\(list) AS \(body)", kind: .view, object: view.name,

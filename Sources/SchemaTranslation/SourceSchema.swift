@@ -113,6 +113,8 @@ public struct SourceTable: Equatable, Sendable {
     public var sequence: Int64?
     /// Of a virtual table; its rows are read with their rowid, the first of the columns.
     public var module: String?
+    /// SQLite takes it for one of a virtual table, by its name.
+    public var isShadow = false
 
     public init(name: String, sql: String) {
         self.name = name
@@ -143,12 +145,27 @@ public struct SourceObject: Equatable, Sendable {
     }
 }
 
+/// A table with rows of a virtual table that is not copied.
+public struct SourceShadow: Equatable, Sendable {
+    public var name: String
+    /// The virtual table.
+    public var owner: String
+    public var rowCount: Int64
+
+    public init(name: String, owner: String, rowCount: Int64) {
+        self.name = name
+        self.owner = owner
+        self.rowCount = rowCount
+    }
+}
+
 public struct SourceSchema: Equatable, Sendable {
     public var tables: [SourceTable] = []
     public var views: [SourceObject] = []
     public var triggers: [SourceObject] = []
     /// Virtual tables that have no rows of their own, or none that can be read.
     public var virtualTables: [SourceObject] = []
+    public var shadows: [SourceShadow] = []
 
     public init() {}
 }

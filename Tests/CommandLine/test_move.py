@@ -111,7 +111,7 @@ VIEWED = "CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT); INSERT INTO t(v) VALUE
 class Place:
     """A daemon with a SQLite database `shop`, and an empty database of the server, `shop_new`."""
 
-    def __init__(self, directory, server, script=SCHEMA, limits="busy_time_ms_max = 20000"):  # noqa: F811
+    def __init__(self, directory, server, script=SCHEMA, limits="busy_time_ms_max = 20000", environment=None):  # noqa: F811
         self.directory, self.server = directory, server
         server.psql("DROP DATABASE IF EXISTS moved WITH (FORCE)")
         server.psql("CREATE DATABASE moved")
@@ -125,7 +125,7 @@ class Place:
         (directory / "litebase.toml.d").mkdir()
         self.add("shop", f"sqlite:{self.file}", 'users = ["root"]\n')
         self.add("shop_new", server.url("moved"))
-        self.daemon = Daemon("--config", directory / "litebase.toml", directory=directory)
+        self.daemon = Daemon("--config", directory / "litebase.toml", directory=directory, environment=environment)
 
     def add(self, name, url, more=""):
         """As `litebase config add-database` does, without its checks, which take a while."""
@@ -232,6 +232,18 @@ def test_what_does_not_translate_is_listed_and_accepted(make_place):
         place.psql("INSERT INTO account(mail) VALUES ('a@X')")
 
 
+def test_a_table_that_sqlite_takes_for_one_of_its_index_is_moved(make_place):
+    """The documentation of FTS5 itself names such tables so."""
+    place = make_place("CREATE TABLE docs_content(id INTEGER PRIMARY KEY, body TEXT); INSERT INTO docs_content VALUES (1, 'a'), (2, 'b');"
+                       "CREATE VIRTUAL TABLE docs USING fts5(body, content = 'docs_content', content_rowid='id');"
+                       "INSERT INTO docs(docs) VALUES ('rebuild');"
+                       "CREATE VIRTUAL TABLE bare USING fts5(body, content=''); CREATE TABLE bare_content(v); INSERT INTO bare_content VALUES (5);"
+                       "CREATE VIRTUAL TABLE own USING fts5(body); INSERT INTO own VALUES ('x')")
+    place.move("--accept", "all", "--switch")
+    assert place.psql("SELECT * FROM docs_content ORDER BY id") == "1|a\n2|b" and place.psql("SELECT v FROM bare_content") == "5"
+    assert place.tables() == ["bare_content", "docs_content", "own"]
+
+
 LOSSES = {
     "CREATE TABLE a(v TEXT); INSERT INTO a VALUES ('a' || char(0) || 'b')": "value a.v: 1 of its texts have the character 0",
     "CREATE TABLE b(v TEXT); INSERT INTO b VALUES (CAST(x'61ff' AS TEXT)), ('é')": "value b.v: 1 of its texts are not UTF-8",
@@ -247,6 +259,18 @@ def test_what_would_lose_data_is_refused(make_place):
     for cause in LOSSES.values():
         assert cause in refused.stdout, refused.stdout
     assert "5 of the above would lose data" in refused.stderr and place.tables() == []
+
+
+def test_what_the_rows_do_not_allow_stops_the_move_until_that_alone_is_accepted(make_place):
+    """1 and '1' are different in SQLite, and the same text."""
+    place = make_place("CREATE TABLE \"it's\"(a UNIQUE); INSERT INTO \"it's\" VALUES (1), ('1')")
+    refused = place.move("--accept", "all", status=REFUSED).stderr
+    assert "nothing was changed" in refused and "key it's (a): the key is not carried over" in refused, refused
+    assert "--accept 'key:it'\\''s (a)'" in refused and place.tables() == []
+    moved = place.move("--accept", "type", "--accept", "key:it's (a)").stdout
+    assert "Left out, since the rows do not allow it:\n  key it's (a): " in moved, moved
+    assert place.tables() == ["it's"]
+    assert "nonsense:a" in place.move("--accept", "nonsense:a", status=64).stderr
 
 
 def test_names_may_keep_their_case(make_place):
@@ -280,10 +304,27 @@ def test_the_same_by_url_and_retired(make_place):
     moved = subprocess.run([LITEBASE, "move", "shop", place.server.url("moved"), "--retire", "--socket", place.daemon.socket_path],
                            capture_output=True, text=True, timeout=30)
     assert moved.returncode == 0 and "takes no more writes" in moved.stdout, moved
+    again = place.move("--accept", "all", status=REFUSED).stderr
+    assert "shop was moved before" in again and "SELECT name FROM sqlite_schema WHERE name LIKE 'litebase_moved_%'" in again
     for connect in (lambda: sqlite3.connect(place.file, isolation_level=None).execute("DELETE FROM t"),
                     lambda: place.daemon.connect().query("INSERT INTO t VALUES (2)", database="shop")):
         with pytest.raises((sqlite3.IntegrityError, RequestFailed), match="moved to PostgreSQL"):
             connect()
+
+
+def test_a_password_by_the_former_name_is_kept(make_place, directory):  # noqa: F811
+    """docs/databases.md: a credential NAME.password needs no key, as long as the name is that."""
+    secrets = directory / "secrets"
+    secrets.mkdir()
+    (secrets / "shop_new.password").write_text("secret")
+    (secrets / "shop_new.password").chmod(0o400)
+    place = make_place("CREATE TABLE t(a); INSERT INTO t VALUES (1)", environment={"CREDENTIALS_DIRECTORY": secrets})
+    refused = subprocess.run([LITEBASE, "move", "shop", place.server.url("moved"), *place.command("--switch")[4:]], capture_output=True,
+                             text=True, timeout=30)
+    assert refused.returncode == 64 and "shop_new" in refused.stderr and place.tables() == [], refused
+    place.move("--switch")
+    assert 'password_credential = "shop_new.password"' in (place.directory / "litebase.toml.d/shop.toml").read_text()
+    assert place.daemon.connect().query("SELECT a FROM t", database="shop").rows == [[1]]
 
 
 def test_back_again(make_place):
@@ -349,6 +390,17 @@ def test_a_program_that_writes_meanwhile_loses_nothing(make_place):
     assert place.daemon.connect().call("list_databases").data["databases"]
     [engine] = [one["engine"] for one in place.daemon.connect().call("list_databases").data["databases"] if one["name"] == "shop"]
     assert engine == "postgresql"
+
+
+def test_a_reload_that_fails_is_left_to_be_made(make_place):
+    """Somebody writes nonsense into the configuration meanwhile; the rows are moved, and the entry is written."""
+    place = make_place(VIEWED)
+    with Held(place) as held:
+        moving = held.start("--switch")
+        (place.directory / "litebase.toml.d/other.toml").write_text("nonsense")
+    output, errors = moving.communicate(timeout=30)
+    assert moving.returncode != 0 and "Next: litebase reload" in output, (output, errors)
+    assert "postgresql://" in (place.directory / "litebase.toml.d/shop.toml").read_text()
 
 
 @pytest.mark.parametrize("change, difference", [("UPDATE t SET v = 'z' WHERE id = 1", "t: 2 rows, of which some have other values"),

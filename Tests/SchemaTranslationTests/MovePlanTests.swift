@@ -197,6 +197,27 @@ import Testing
         #expect(made.refusals(accepting: Set(Finding.acceptable)).isEmpty)
     }
 
+    @Test func rowsOfAVirtualTableThatIsNotCopiedAreALoss() {
+        var schema = SourceSchema()
+        schema.shadows = [SourceShadow(name: "shape_node", owner: "shape", rowCount: 3)]
+        let refusals = MovePlan(schema, keepsCase: false).refusals(accepting: Set(Finding.acceptable))
+        #expect(refusals.map(\.weight) == [.loss] && refusals.map(\.object) == ["shape_node"])
+        #expect(refusals.allSatisfy { $0.cause.contains("its 3 rows") })
+    }
+
+    @Test(arguments: [
+        "CREATE VIEW v AS SELECT 1 AS \(long)", "CREATE VIEW v(\(long)) AS SELECT 1", "CREATE VIEW \(long) AS SELECT 1",
+    ])
+    func aNameOfAViewThatIsTooLongIsRefused(_ sql: String) {
+        var schema = SourceSchema()
+        let name = sql.hasPrefix("CREATE VIEW v") ? "v" : Self.long
+        schema.views = [SourceObject(name: name, table: name, sql: sql)]
+        let refusals = MovePlan(schema, keepsCase: false).refusals(accepting: Set(Finding.acceptable))
+        #expect(refusals.map(\.kind) == [.name] && refusals.map(\.weight) == [.loss])
+    }
+
+    private static let long = String(repeating: "n", count: 64)
+
     @Test func aNameThatIsTooLongIsRefused() {
         let table = SourceTable(name: String(repeating: "n", count: 64), sql: "")
         #expect(plan(table).refusals(accepting: Set(Finding.acceptable)).map(\.kind) == [.name])

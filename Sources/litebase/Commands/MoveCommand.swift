@@ -59,11 +59,19 @@ struct MoveCommand: ParsableCommand {
     @OptionGroup var files: ConfigurationOptions
     @OptionGroup var connection: ConnectionOptions
 
-    /// Kinds with commas between them.
+    /// Kinds with commas between them, or one kind with an object behind a colon, such as `key:song (title)`.
     struct AcceptedKinds: ExpressibleByArgument {
         let kinds: [Finding.Kind]
+        let object: String?
 
         init?(argument: String) {
+            if let colon = argument.firstIndex(of: ":") {
+                guard Finding.acceptable.contains(where: { $0.rawValue == argument[..<colon] }) else { return nil }
+                kinds = []
+                object = argument
+                return
+            }
+            object = nil
             if argument == "all" {
                 kinds = Finding.acceptable
                 return
@@ -75,6 +83,7 @@ struct MoveCommand: ParsableCommand {
     }
 
     private var accepted: Set<Finding.Kind> { Set(accept.flatMap(\.kinds)) }
+    private var acceptedObjects: Set<String> { Set(accept.compactMap(\.object)) }
 
     func validate() throws {
         if mustSwitch, retire {
@@ -103,7 +112,7 @@ struct MoveCommand: ParsableCommand {
         var nameSwitch: NameSwitch?
         if mustSwitch {
             try ReloadOptions.check(files.place, connection)
-            nameSwitch = try NameSwitch(name, to: place, files)
+            nameSwitch = try NameSwitch(name, to: place, files, pid: try connect().ping().pid)
         }
         let (source, target) = try sessions(place)
         let file =
@@ -113,17 +122,21 @@ struct MoveCommand: ParsableCommand {
         try source.execute(isPlan ? "BEGIN" : "BEGIN IMMEDIATE")
         LiveLine.show("looking at \(name)")
         let schema = try SchemaReader(session: source).read()
+        if let error = Self.movedBefore(name, schema) { throw error }
         try target.execute("BEGIN")
         var move = DatabaseMove(source, target, schema, keepsCase: keepsCase)
         try move.tryOut()
         LiveLine.clear()
         let output = StandardOutput()
-        for line in MoveText.lines(move.plan, accepting: accepted) { try output.print(line) }
+        let (kinds, objects) = (accepted, acceptedObjects)
+        let lines = MoveText.lines(move.plan) { kinds.contains($0.kind) || objects.contains(MoveText.argument($0)) }
+        for line in lines { try output.print(line) }
         try output.flush()
         try refuse(move.plan)
         if isPlan { return }
         let rowCount = try move.copy()
-        try move.finish(accepting: accepted)
+        for line in MoveText.leftOut(try move.finish(accepting: objects)) { try output.print(line) }
+        try output.flush()
         try compare(move)
         if mustSwitch || retire { try move.close(schema) }
         // The lock has been held all the time if this is answered; after the next line it does not matter any more.
@@ -171,7 +184,8 @@ struct MoveCommand: ParsableCommand {
     }
 
     private func refuse(_ plan: MovePlan) throws(InputError) {
-        let refusals = plan.refusals(accepting: accepted)
+        let objects = acceptedObjects
+        let refusals = plan.refusals(accepting: accepted).filter { !objects.contains(MoveText.argument($0)) }
         guard !refusals.isEmpty else { return }
         let losses = refusals.count { $0.weight == .loss }
         var parts: [String] = []
@@ -214,33 +228,107 @@ struct MoveCommand: ParsableCommand {
             try source.execute(isClosed ? "COMMIT" : "ROLLBACK")
         } catch {
             guard isClosed else { return }
-            throw InputError(
+            throw Self.notClosed(name, error)
+        }
+    }
+
+    private static let look = "SELECT name FROM sqlite_schema WHERE name LIKE 'litebase_moved_%'"
+
+    /// What is known of SQLite's commit, when PostgreSQL has done its own.
+    static func notClosed(_ name: String, _ error: ClientError) -> InputError {
+        guard error.serverError.map({ $0.code == .outcomeUnknown }) ?? true else {
+            return InputError(
                 message:
                     "PostgreSQL has all rows, and \(name) could not be closed to writers: \(error.description)\n"
                     + "It is in use as before. Drop the tables in PostgreSQL, and move again",
                 status: ExitStatus.unavailable)
         }
+        return InputError(
+            message:
+                "PostgreSQL has all rows, and it is not known whether \(name) is closed to writers: \(error.description)\n"
+                + "Look with litebase query -d \(name) \"\(look)\". If there are such triggers, it is: give \(name) the URL of the "
+                + "new database in its configuration, and reload. If there are none, it is in use as before: drop the tables in "
+                + "PostgreSQL, and move again",
+            status: ExitStatus.unavailable)
     }
 
+    /// That another move has closed the database; `nil` if none has.
+    static func movedBefore(_ name: String, _ schema: SourceSchema) -> InputError? {
+        guard schema.triggers.contains(where: { $0.name.hasPrefix("litebase_moved_") }) else { return nil }
+        return InputError(
+            message:
+                "nothing was changed: \(name) was moved before, and its triggers litebase_moved_… keep everybody from writing. "
+                + "If PostgreSQL has its rows, give \(name) the URL of that database in its configuration, and reload. To move "
+                + "it again, drop the tables there, and these triggers: \(look)",
+            status: ExitStatus.dataError)
+    }
+
+    /// Writes the entry and puts it in force. All rows are in PostgreSQL by now: whatever fails, it is said what remains to be done.
+    private func give(_ nameSwitch: NameSwitch, _ file: String, _ output: StandardOutput) throws {
+        do {
+            for line in try nameSwitch.write() { try output.print(line) }
+        } catch {
+            try? output.print(
+                "\(name) takes no more writes, and its entry was not written. Next: give it the URL of the new database in its "
+                    + "configuration, and reload")
+            try? output.flush()
+            throw error
+        }
+        let before = try? connect().activity()
+        let reloaded: MonotonicInstant
+        do {
+            try output.print("Stays, for reading: \(TerminalEscaping.visible(file))")
+            let result = try ReloadCommand.reload(connection)
+            reloaded = .now
+            for line in ReloadCommand.lines(result) { try output.print(line) }
+            try output.flush()
+        } catch {
+            try? output.print(
+                "The entry of \(name) is written. Next: litebase reload, then end the sessions of before: litebase top")
+            try? output.flush()
+            throw error
+        }
+        let names = before.map { sessions(of: $0) { _ in true } } ?? []
+        let (endedCount, isSure) = endSessions(before: names, reloaded)
+        if endedCount > 0 { try output.print("\(counted(endedCount, "session")) of before ended") }
+        if !isSure || before?.isTruncated ?? true {
+            try output.print(
+                "Sessions of before may still be open, and read the file. Next: look for them with litebase top, and end them"
+            )
+        }
+    }
+
+    private func sessions(of activity: Activity, where isMeant: (Activity.Entry) -> Bool) -> Set<String> {
+        Set(
+            activity.entries.filter { $0.database == name && $0.pid != Int64(getpid()) && isMeant($0) }
+                .compactMap(\.session))
+    }
+
+    private static let endingRoundCountMax = 10
+
     /// A session stays with the database that it was opened for: the file, of which nothing new could be read.
-    private func sessionsOfOthers(_ client: BlockingClient) throws -> Set<String> {
-        let entries = try client.activity().entries
-        return Set(
-            entries.filter { $0.database == name && $0.pid != Int64(getpid()) }.compactMap(\.session))
+    /// - Parameters:
+    ///   - before: sessions that were there before the reload; others may have been opened until it was in force.
+    ///   - reloaded: when it was.
+    /// - Returns: how many were ended, and whether none is left.
+    private func endSessions(before: Set<String>, _ reloaded: MonotonicInstant) -> (count: Int, isSure: Bool) {
+        var ended: Set<String> = []
+        guard let client = try? connect() else { return (0, false) }
+        for _ in 0..<Self.endingRoundCountMax {
+            let passed = Duration.nanoseconds(MonotonicInstant.now.nanoseconds(since: reloaded))
+            guard let activity = try? client.activity() else { return (ended.count, false) }
+            let left = sessions(of: activity) { entry in
+                entry.age > passed || entry.session.map { before.contains($0) } ?? false
+            }.subtracting(ended)
+            if left.isEmpty { return (ended.count, !activity.isTruncated) }
+            for session in left where (try? client.terminate(.session(session))) != nil { ended.insert(session) }
+        }
+        return (ended.count, false)
     }
 
     private func tellEnd(_ nameSwitch: NameSwitch?, _ file: String, _ output: StandardOutput) throws {
         if let nameSwitch {
-            for line in try nameSwitch.write() { try output.print(line) }
-            try output.print("Stays, for reading: \(TerminalEscaping.visible(file))")
-            try output.flush()
-            let client = try connect()
-            let sessions = try sessionsOfOthers(client)
-            for line in ReloadCommand.lines(try ReloadCommand.reload(connection)) {
-                try output.print(line)
-            }
-            let ended = sessions.count { (try? client.terminate(.session($0))) != nil }
-            if ended > 0 { try output.print("\(counted(ended, "session")) of before ended") }
+            try give(nameSwitch, file, output)
         } else if retire {
             try output.print("\(name) takes no more writes: \(TerminalEscaping.visible(file))")
             try output.print(

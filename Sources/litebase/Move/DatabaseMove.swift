@@ -126,23 +126,28 @@ struct DatabaseMove {
     }
 
     /// Sequences, keys, indexes, constraints and views.
-    /// - Parameter accepted: kinds that are left out where the rows do not allow them.
-    /// - Throws: `InputError` for what they do not allow and nobody has accepted; `ClientError`.
-    mutating func finish(accepting accepted: Set<Finding.Kind>) throws {
+    /// - Parameter accepted: what is left out where the rows do not allow it, each as `MoveText.argument` names it. The plan had
+    ///   them, so that nobody can have accepted them by their kind.
+    /// - Returns: what was left out.
+    /// - Throws: `InputError` for what the rows do not allow and nobody has accepted; `ClientError`.
+    func finish(accepting accepted: Set<String>) throws -> [Finding] {
+        var leftOut: [Finding] = []
         for (index, step) in plan.steps.enumerated() {
             LiveLine.show("step \(index + 1) of \(plan.steps.count): \(step.kind.rawValue) \(step.object)")
             guard let error = try attempt(step.sql) else { continue }
             LiveLine.clear()
+            guard !step.isRequired else { throw error }
             let finding = MovePlan.refused(step.kind, step.object, Self.message(error))
-            plan.findings.append(finding)
-            if step.isRequired || !accepted.contains(step.kind) {
+            guard accepted.contains(MoveText.argument(finding)) else {
                 throw InputError(
-                    message:
-                        "nothing was changed: \(MoveText.line(finding)); --accept \(step.kind.rawValue) leaves it out",
+                    message: "nothing was changed: the rows do not allow what the plan had\n\(MoveText.line(finding))\n"
+                        + "to go on without it: --accept \(MoveText.shellArgument(finding))",
                     status: ExitStatus.dataError)
             }
+            leftOut.append(finding)
         }
         LiveLine.clear()
+        return leftOut
     }
 
     // MARK: The comparison
@@ -183,9 +188,10 @@ struct DatabaseMove {
     // MARK: The end
 
     /// Triggers that refuse every write, for who comes after this transaction: through the daemon, or by SQLite itself.
-    /// Virtual tables can have none.
+    /// Virtual tables can have none, and the daemon refuses them for those that SQLite takes for a part of one, together with all
+    /// writes (SQLITE_DBCONFIG_DEFENSIVE).
     func close(_ schema: SourceSchema) throws(ClientError) {
-        for (index, table) in schema.tables.enumerated() where table.module == nil {
+        for (index, table) in schema.tables.enumerated() where table.module == nil && !table.isShadow {
             for event in ["INSERT", "UPDATE", "DELETE"] {
                 try source.execute(
                     "CREATE TRIGGER \"litebase_moved_\(index)_\(event.lowercased())\" "

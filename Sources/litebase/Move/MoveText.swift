@@ -5,7 +5,7 @@ internal import SchemaTranslation
 
 enum MoveText {
     /// The tables with the types of their columns, then what is not as it was.
-    static func lines(_ plan: MovePlan, accepting accepted: Set<Finding.Kind>) -> [String] {
+    static func lines(_ plan: MovePlan, isAccepted: (Finding) -> Bool) -> [String] {
         var lines: [String] = []
         for table in plan.tables {
             lines.append("\(visible(table.name)), \(counted(table.rowCount, "row"))")
@@ -20,8 +20,8 @@ enum MoveText {
         lines += section(
             "Would lose data, and keeps the move from being made:", plan.findings.filter { $0.weight == .loss })
         let changes = plan.findings.filter { $0.weight == .change }
-        lines += section("To be accepted (--accept KIND):", changes.filter { !accepted.contains($0.kind) })
-        lines += section("Accepted:", changes.filter { accepted.contains($0.kind) })
+        lines += section("To be accepted (--accept KIND):", changes.filter { !isAccepted($0) })
+        lines += section("Accepted:", changes.filter { isAccepted($0) })
         lines += section("Good to know:", plan.findings.filter { $0.weight == .note })
         return lines
     }
@@ -34,6 +34,20 @@ enum MoveText {
 
     private static func section(_ title: String, _ findings: [Finding]) -> [String] {
         findings.isEmpty ? [] : ["", title] + findings.map { "  \(line($0))" }
+    }
+
+    /// What the rows have not allowed.
+    static func leftOut(_ findings: [Finding]) -> [String] {
+        section("Left out, since the rows do not allow it:", findings)
+    }
+
+    /// What accepts this one alone.
+    static func argument(_ finding: Finding) -> String { "\(finding.kind.rawValue):\(finding.object)" }
+
+    /// The same, as a shell reads it.
+    static func shellArgument(_ finding: Finding) -> String {
+        let parts = argument(finding).split(separator: "'", omittingEmptySubsequences: false)
+        return visible("'" + parts.joined(separator: "'\\''") + "'")
     }
 
     /// Kind, object, cause and remedy.

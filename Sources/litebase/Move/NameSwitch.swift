@@ -23,12 +23,14 @@ struct NameSwitch {
     ///   - name: the database's.
     ///   - target: a database of the configuration, or a URL.
     ///   - files: the configuration.
+    ///   - pid: the daemon's.
     /// - Throws: `InputError` that says what to do by hand.
-    init(_ name: String, to target: MoveTarget, _ files: ConfigurationOptions) throws {
+    init(_ name: String, to target: MoveTarget, _ files: ConfigurationOptions, pid: Int64) throws {
         place = files.place
         self.name = name
-        let listed = try DatabaseListing.find(name, in: try DatabaseListing.load(files.config))
-        formerURL = TOMLLiteral.plain(listed.value("url") ?? "")
+        let databases = try DatabaseListing.load(files.config)
+        let listed = try DatabaseListing.find(name, in: databases)
+        formerURL = Self.url(of: listed)
         let path = place.dropIn(name)
         let former = try Self.read(path)
         formerText = former
@@ -40,7 +42,15 @@ struct NameSwitch {
             guard let keys = DatabaseEntry.keys(of: text) else { throw Self.byHand("\(path) was edited") }
             return keys
         }
-        var keys = try Self.keys(of: target, place)
+        // A URL that leads to a database of the configuration is that database, with its password.
+        if case .url(let url) = target, let same = databases.first(where: { Self.url(of: $0) == url }) {
+            throw InputError(
+                message:
+                    "nothing was changed: that URL is the one of \(same.name), which may have a password; name that "
+                    + "instead, so that \(name) gets it, too",
+                status: ExitStatus.usage)
+        }
+        var keys = try Self.keys(of: target, place, pid)
         keys += (formerKeys ?? []).filter { Self.accessKeys.contains($0.name) }
         text = DatabaseEntry(name: name, keys: keys).text
         let configuration = try ConfigurationPreview(place, name: "\(name).toml", text: text).check()
@@ -71,9 +81,11 @@ struct NameSwitch {
         }
     }
 
+    private static func url(of database: ListedDatabase) -> String { TOMLLiteral.plain(database.value("url") ?? "") }
+
     /// Where the new database is, and its password.
     private static func keys(
-        of target: MoveTarget, _ place: ConfigurationPlace
+        of target: MoveTarget, _ place: ConfigurationPlace, _ pid: Int64
     ) throws(InputError) -> [(name: String, value: DatabaseEntry.Value)] {
         switch target {
         case .url(let url): return [("url", .string(url))]
@@ -82,7 +94,25 @@ struct NameSwitch {
             guard let text = try read(path), let keys = DatabaseEntry.keys(of: text) else {
                 throw byHand("\(name) is not in \(path) as \"litebase config add-database\" writes it")
             }
-            return keys.filter { $0.name == "url" || secretKeys.contains($0.name) }
+            var kept = keys.filter { $0.name == "url" || secretKeys.contains($0.name) }
+            // A credential of the database's own name needs no key; under the other name it does.
+            if kept.count == 1, try isGiven("\(name).password", pid, path) {
+                kept.append(("password_credential", .string("\(name).password")))
+            }
+            return kept
+        }
+    }
+
+    private static func isGiven(_ credential: String, _ pid: Int64, _ path: String) throws(InputError) -> Bool {
+        do throws(Errno) {
+            return try DaemonCredentials.has(credential, pid: pid)
+        } catch {
+            throw InputError(
+                message:
+                    "nothing was changed: whether the password is the credential \(credential) of the daemon's service "
+                    + "cannot be known (process \(pid): \(error)). Say where it is in \(path), by password_credential or "
+                    + "password_file; or call this as the daemon's user or root",
+                status: ExitStatus.noPermission)
         }
     }
 

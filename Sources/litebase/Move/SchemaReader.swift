@@ -22,6 +22,8 @@ struct SchemaReader {
         let objects = try query(
             "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE sql NOT NULL "
                 + "AND substr(name, 1, 7) COLLATE NOCASE <> 'sqlite_' ORDER BY rowid")
+        let modules = objects.map { Self.text($0[3]) }.filter { $0.lowercased().hasPrefix("create virtual") }
+        let contentNames = Set(modules.compactMap { Self.contentName($0)?.lowercased() })
         for row in objects {
             let (name, sql) = (Self.text(row[1]), Self.text(row[3]))
             let object = SourceObject(name: name, table: Self.text(row[2]), sql: sql)
@@ -31,7 +33,19 @@ struct SchemaReader {
             case "table":
                 let kind = kinds.first { Self.text($0[0]) == name }
                 switch kind.map({ Self.text($0[1]) }) {
-                case "shadow": break
+                case "shadow":
+                    switch Self.shadowUse(name, objects, contentNames) {
+                    case .index: break
+                    case .rows:
+                        var table = try self.table(object, isWithoutRowid: kind?[2].bool ?? false)
+                        table.isShadow = true
+                        schema.tables.append(table)
+                    case .unreadable(let owner):
+                        let count = try query("SELECT count(*) FROM \(Self.quoted(name))").first?[0].integer ?? 0
+                        if count > 0 {
+                            schema.shadows.append(SourceShadow(name: name, owner: owner, rowCount: count))
+                        }
+                    }
                 case "virtual": try addVirtual(object, to: &schema)
                 default: schema.tables.append(try table(object, isWithoutRowid: kind?[2].bool ?? false))
                 }
@@ -49,16 +63,65 @@ struct SchemaReader {
 
     static func quoted(_ name: String) -> String { String(quoting: name, by: UInt8(ascii: "\"")) }
 
+    // MARK: Virtual tables
+
+    /// What is in a table that SQLite calls shadow.
+    private enum ShadowUse {
+        /// What a virtual table makes of rows that are elsewhere, or that are read from itself.
+        case index
+        /// Rows that are nowhere else.
+        case rows
+        /// Rows of a virtual table that cannot be read.
+        case unreadable(String)
+    }
+
+    /// SQLite goes by the name alone: it calls every table shadow whose name is that of a virtual table with one of the endings
+    /// of its module, also one that somebody else has made. With `content=`, FTS makes no table of that ending for what it
+    /// indexes.
+    /// - Source: sqlite.org/fts5.html, "External Content Tables"; sqlite.org/vtab.html, "The xShadowName Method"
+    private static func shadowUse(_ name: String, _ objects: [Row], _ contentNames: Set<String>) -> ShadowUse {
+        let name = name.lowercased()
+        if contentNames.contains(name) { return .rows }
+        guard let place = name.lastIndex(of: "_"),
+            let owner = objects.first(where: {
+                text($0[1]).lowercased() == name[..<place] && text($0[3]).lowercased().hasPrefix("create virtual")
+            })
+        else { return .rows }
+        let sql = text(owner[3])
+        guard readableModules.contains(module(sql)) else { return .unreadable(text(owner[1])) }
+        return contentName(sql) != nil && name.hasSuffix("_content") ? .rows : .index
+    }
+
+    private static func module(_ sql: String) -> String {
+        let words = Array(PlainWords(Array(sql.utf8)))
+        return words.firstIndex(of: "using").flatMap { $0 + 1 < words.count ? words[$0 + 1] : nil } ?? ""
+    }
+
+    /// The value of `content=`; `nil` where there is none.
+    private static func contentName(_ sql: String) -> String? {
+        var rest = sql[...]
+        while let place = rest.firstIndex(where: { $0 == "c" || $0 == "C" }) {
+            rest = rest[place...]
+            guard rest.prefix(7).lowercased() == "content" else {
+                rest = rest.dropFirst()
+                continue
+            }
+            rest = rest.dropFirst(7).drop(while: \.isWhitespace)
+            guard rest.first == "=" else { continue }
+            let value = rest.dropFirst().prefix { $0 != "," && $0 != ")" }
+            return String(value.filter { !$0.isWhitespace && !"'\"`[]".contains($0) })
+        }
+        return nil
+    }
+
     // MARK: Tables
 
     private func addVirtual(_ object: SourceObject, to schema: inout SourceSchema) throws(ClientError) {
-        let words = Array(PlainWords(Array(object.sql.utf8)))
-        let module = words.firstIndex(of: "using").flatMap { $0 + 1 < words.count ? words[$0 + 1] : nil } ?? ""
+        let module = Self.module(object.sql)
         // With content= the rows are those of another table, or none that can be read.
-        let keepsNoRows = object.sql.lowercased().split(separator: "content", omittingEmptySubsequences: false)
-            .dropFirst()
-            .contains { $0.drop(while: { $0 == " " }).hasPrefix("=") }
-        guard Self.readableModules.contains(module), !keepsNoRows else { return schema.virtualTables.append(object) }
+        guard Self.readableModules.contains(module), Self.contentName(object.sql) == nil else {
+            return schema.virtualTables.append(object)
+        }
         var table = SourceTable(name: object.name, sql: object.sql)
         table.module = module
         table.columns = try columns(object.name)
