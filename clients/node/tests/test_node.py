@@ -129,5 +129,5 @@ def test_the_guide(programs, language, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["package", "repository"])
-def test_a_readme(name, programs, daemon):
+def test_a_readme(name, programs, daemon, tmp_path):
     assert "Oslo 717710" in run("node", programs / f"{name}.mjs", directory=tmp_path, LITEBASE_SOCKET=daemon.socket_path)
