@@ -266,7 +266,8 @@ struct LineScreen {
                     output += String(repeating: " ", count: frame.width - pen.column)
                 }
                 set(cell.style)
-                output.unicodeScalars.append(cell.scalar)
+                // Not by its view `unicodeScalars`: what the release build of Swift 6.3.1 makes of that here reads a String that is gone.
+                output.append(Character(cell.scalar))
                 pen = LineFrame.Place(row: place.row, column: place.column + Int(cell.width))
             }
             index += 1
