@@ -37,6 +37,8 @@ struct ServerNews {
     private var failed: Set<Int> = []
     /// Of several servers the one that each login has taken last, and the one that was reported.
     private var hosts: [Int: (now: String, told: String)] = [:]
+    /// The one that was taken by the last success; `nil` where that does not say it.
+    private var lastHost: String?
     private var lastError: DriverError?
     /// When the present state began.
     private var since = MonotonicInstant(nanoseconds: 0)
@@ -66,6 +68,7 @@ struct ServerNews {
     ) -> ServerChange? {
         // The first one is reported with the server as a whole.
         if let server { hosts[login] = (server, hosts[login]?.told ?? server) }
+        if error == nil { lastHost = server }
         if let error {
             lastError = error
             failed.insert(login)
@@ -99,8 +102,8 @@ struct ServerNews {
             error: isReachable ? nil : lastError, isFirst: told == nil, untoldCount: changeCount - 1)
         if isReachable {
             change.lostMilliseconds = since.nanoseconds(since: lost) / 1_000_000
-            change.host = hosts.min { $0.key < $1.key }?.value.now
-            for login in hosts.keys { didTell(login) }
+            change.host = lastHost
+            if lastHost != nil { for login in hosts.keys { didTell(login) } }
         } else {
             lost = since
         }
