@@ -60,7 +60,12 @@ final class SQLiteRestoredFile: RestoredFile, @unchecked Sendable {
         // By its identity: another restore may have taken it for what a dead one has left.
         let companion = SQLiteFileSet.Companion(path: path, file: made.identity)
         defer { companion.remove() }
-        connection = try SQLiteConnection(options, role: .session(owner, isReadOnly: true))
+        do throws(DriverError) {
+            connection = try SQLiteConnection(options, role: .session(owner, isReadOnly: true))
+        } catch {
+            let there = try? Files.status(path, followingLinks: false)
+            throw there.map(FileIdentity.init) == made.identity ? error : Self.disturbed
+        }
         guard connection.file == made.identity else { throw Self.disturbed }
         file = made.file
         self.owner = owner

@@ -44,7 +44,7 @@ struct MoveCommand: ParsableCommand {
     @Option(
         help: ArgumentHelp(
             "Go on without these: check, collation, conflict, default, foreign-key, generated, index, key, trigger, type, "
-                + "view, virtual-table, all.", valueName: "kinds"))
+                + "view, virtual-table, all; or without one object (KIND:OBJECT). Repeatable.", valueName: "kinds"))
     var accept: [AcceptedKinds] = []
 
     @Flag(name: .customLong("switch"), help: "Give the name to the new database, and reload.")
