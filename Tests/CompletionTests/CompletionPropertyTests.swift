@@ -19,7 +19,7 @@ import Testing
     /// The texts of some cases at each of their places, read as each dialect; others in each run.
     @Test(arguments: CompletionDialect.allCases) func everyPlace(_ dialect: CompletionDialect) {
         var generator = SeededGenerator.fresh
-        for entry in CompletionCase.read(dialect).shuffled(using: &generator).prefix(60) {
+        for entry in CompletionCase.read(dialect).shuffled(using: &generator).prefix(150) {
             for other in CompletionDialect.allCases {
                 let number = UInt8(CompletionDialect.allCases.firstIndex(of: other) ?? 0)
                 for cursor in 0...entry.text.count {

@@ -106,7 +106,6 @@ def test_functions_of_large_values_are_right(daemon, filled, name):
     """Wherever a statement runs, and whatever bounds hold there: an answer is SQLite's own, or an error."""
     native = sqlite3.connect(":memory:")
     for byte_count in (100, 3_000, 20_000, 100_000, MEGABYTE):
-        began = time.monotonic()
         with daemon.connect() as client:
             value = ["a" * byte_count]
             expected = native.execute(f"SELECT {WORST[name]}", value).fetchone()[0]
@@ -117,9 +116,6 @@ def test_functions_of_large_values_are_right(daemon, filled, name):
                     # Of what is written and computes much; or the result is longer than values may be.
                     assert failure.code == "limit_exceeded" and byte_count >= 20_000, failure
                     assert statement.startswith("INSERT") or len(expected) > 64 * MEGABYTE, failure
-        # Ten times the bytes take a hundred times as long where time is quadratic, and that for three.
-        if time.monotonic() - began > 0.1:
-            break
 
 
 @pytest.mark.alone

@@ -400,7 +400,7 @@ def test_long_names_take_no_memory(client, listen, served):
     """They are as long as a client likes, and each prepared statement has those of all tables that it changes."""
     name = "n" * 60_000
     client.query("CREATE TABLE parent(id INTEGER PRIMARY KEY)")
-    for number in range(50):
+    for number in range(100):
         client.query(f"CREATE TABLE {name}{number}(p REFERENCES parent ON DELETE CASCADE)")
     before = served.memory_kib()
     subscription = listen()
