@@ -63,7 +63,8 @@ public protocol CatalogSource: Sendable {
     func walk(_ wish: CatalogWish) -> (any CatalogWalk)?
     /// Completes a row by what only its definition says.
     func complete(_ row: CatalogFeed)
-    /// Whether a statement may change a catalog: then a catalog is asked for again before it is believed.
+    /// Whether a statement may change a catalog: then a catalog is asked for again before it is believed. Called on a loop for each
+    /// statement that a server has done: no more than a bounded part of it is looked at.
     func mayChange(_ sql: UnsafeRawBufferPointer) -> Bool
     /// Whether any batch may.
     var batchesMayChange: Bool { get }

@@ -297,6 +297,18 @@ struct RedisCatalogTests {
         #expect(RedisDocumentReader.read(list(RedisDocumentReader.valueCountMax)) == .other)
     }
 
+    /// By the name of the command, whatever comes behind it.
+    @Test(arguments: [
+        ("flushall", true), ("FlushDB ASYNC", true), ("\"SWAPDB\" 0 1", true), ("  DEBUG RELOAD", true),
+        ("DEL flushall", false),
+        ("GET \"", false), ("", false), ("'", false), ("DEL " + String(repeating: "a", count: 100_000), false),
+        ("FLUSHALL" + String(repeating: " ", count: 100_000), true),
+        (String(repeating: " ", count: 100_000) + "FLUSHALL", true),
+    ])
+    func whatMayChangeIt(_ command: String, _ mayChange: Bool) {
+        #expect(Array(command.utf8).withUnsafeBytes { RedisCatalog().mayChange($0) } == mayChange)
+    }
+
     /// Anything may be the reply.
     @Test func brokenDocuments() {
         let whole = Array(

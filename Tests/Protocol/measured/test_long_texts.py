@@ -67,9 +67,7 @@ def keeps_no_loop(engine, daemon, what, body):
                 assert failure.code not in ("internal_error", "connect_failed"), failure
 
     # Each of two requests would be seen by each of four clients at most once; one is left out for what the machine does.
-    # Redis: 15 to 34 ms were measured for a text of 15 MB, of which the cause is not known; more would be something else.
-    limit = 12 * LIMIT_MS if engine[0] == "redis" else LIMIT_MS
-    serves_meanwhile(daemon, work, what, wrong=lambda probe: probe.slow_but_for(1, limit))
+    serves_meanwhile(daemon, work, what, wrong=lambda probe: probe.slow_but_for(1, LIMIT_MS))
 
 
 @pytest.mark.parametrize("length", LENGTHS)
