@@ -92,20 +92,15 @@ extension SQLToken {
             }
         }
 
-        /// What stands within quotes, of which two are one.
+        /// What stands within quotes, of which two are one, or within brackets.
         private mutating func quoted() -> String {
-            let end = bytes[index] == UInt8(ascii: "[") ? UInt8(ascii: "]") : bytes[index]
-            var content: [UInt8] = []
-            index += 1
-            while index < bytes.count {
-                let byte = bytes[index]
-                index += 1
-                if byte == end {
-                    guard end != UInt8(ascii: "]"), index < bytes.count, bytes[index] == end else { break }
-                    index += 1
-                }
-                content.append(byte)
+            guard bytes[index] != UInt8(ascii: "[") else {
+                let content = bytes[(index + 1)...].prefix { $0 != UInt8(ascii: "]") }
+                index = min(bytes.count, content.endIndex + 1)
+                return String(decoding: content, as: UTF8.self)
             }
+            var content: [UInt8] = []
+            index = QuotedText.read(bytes, from: index) { content.append($0) }.end
             return String(decoding: content, as: UTF8.self)
         }
 

@@ -135,20 +135,12 @@ struct RemoveDatabaseCommand: ParsableCommand {
 
     /// Files of people's own may hold more than this database.
     static func checkIsOurs(_ path: String, _ name: String) throws(InputError) {
-        let text: [UInt8]
-        do throws(Errno) {
-            text = try Files.read(path, byteCountMax: 1 << 20)
-        } catch {
-            if error == .noSuchFile {
-                throw InputError(
-                    message: "there is no \(path); \"litebase config check\" names the files that are read",
-                    status: ExitStatus.noInput)
-            }
+        guard let text = try ConfigurationPlace.read(path) else {
             throw InputError(
-                message: "\(path) cannot be read: \(error)",
-                status: error == .permissionDenied ? ExitStatus.noPermission : ExitStatus.noInput)
+                message: "there is no \(path); \"litebase config check\" names the files that are read",
+                status: ExitStatus.noInput)
         }
-        guard String(decoding: text, as: UTF8.self).hasPrefix(DatabaseEntry.mark) else {
+        guard text.hasPrefix(DatabaseEntry.mark) else {
             throw InputError(
                 message: "\(path) was not written by add-database, and may hold more; edit it by hand",
                 status: ExitStatus.usage)

@@ -35,6 +35,19 @@ struct ConfigurationPlace {
     func dropIn(_ database: String) -> String { "\(dropInDirectory)/\(database).toml" }
     func passwordFile(_ database: String) -> String { "\(credentialsDirectory)/\(database).password" }
 
+    /// The text of a file of the configuration.
+    /// - Returns: `nil` if there is none.
+    static func read(_ path: String) throws(InputError) -> String? {
+        do throws(Errno) {
+            return String(decoding: try Files.read(path, byteCountMax: 1 << 20), as: UTF8.self)
+        } catch {
+            if error == .noSuchFile { return nil }
+            throw InputError(
+                message: "\(path) cannot be read: \(error)",
+                status: error == .permissionDenied ? ExitStatus.noPermission : ExitStatus.noInput)
+        }
+    }
+
     /// Writes a file of the configuration, readable by the daemon.
     func write(_ text: String, to path: String) throws(InputError) {
         let group = isSystem ? Process.groupID("litebase") : nil

@@ -32,7 +32,7 @@ struct NameSwitch {
         let listed = try DatabaseListing.find(name, in: databases)
         formerURL = Self.url(of: listed)
         let path = place.dropIn(name)
-        let former = try Self.read(path)
+        let former = try ConfigurationPlace.read(path)
         formerText = former
         // The built-in one is in no file.
         guard former != nil || listed.origin == "default" else {
@@ -70,17 +70,6 @@ struct NameSwitch {
             status: ExitStatus.usage)
     }
 
-    private static func read(_ path: String) throws(InputError) -> String? {
-        do throws(Errno) {
-            return String(decoding: try Files.read(path, byteCountMax: 1 << 20), as: UTF8.self)
-        } catch {
-            if error == .noSuchFile { return nil }
-            throw InputError(
-                message: "\(path) cannot be read: \(error)",
-                status: error == .permissionDenied ? ExitStatus.noPermission : ExitStatus.noInput)
-        }
-    }
-
     private static func url(of database: ListedDatabase) -> String { TOMLLiteral.plain(database.value("url") ?? "") }
 
     /// Where the new database is, and its password.
@@ -91,7 +80,7 @@ struct NameSwitch {
         case .url(let url): return [("url", .string(url))]
         case .database(let name):
             let path = place.dropIn(name)
-            guard let text = try read(path), let keys = DatabaseEntry.keys(of: text) else {
+            guard let text = try ConfigurationPlace.read(path), let keys = DatabaseEntry.keys(of: text) else {
                 throw byHand("\(name) is not in \(path) as \"litebase config add-database\" writes it")
             }
             var kept = keys.filter { $0.name == "url" || secretKeys.contains($0.name) }
@@ -131,11 +120,7 @@ struct NameSwitch {
     }
 
     /// Without symbolic links.
-    private static func real(_ path: String) -> String {
-        guard let found = realpath(path, nil) else { return path }
-        defer { free(found) }
-        return String(cString: found)
-    }
+    private static func real(_ path: String) -> String { (try? Files.resolved(path)) ?? path }
 
     /// Writes the file.
     /// - Returns: lines for people.

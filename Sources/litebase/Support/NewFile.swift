@@ -29,7 +29,7 @@ struct NewFile {
             }
             // Somebody else's file says nothing of who may read what is the user's.
             former = status.st_uid == geteuid() ? (status.st_gid, status.st_mode & 0o777) : nil
-            self.path = Self.resolved(path)
+            self.path = (try? Files.resolved(path)) ?? path
         } else {
             former = nil
             self.path = path
@@ -91,12 +91,6 @@ struct NewFile {
     static func directory(of path: String) -> String {
         guard let slash = path.lastIndex(of: "/") else { return "." }
         return slash == path.startIndex ? "/" : String(path[..<slash])
-    }
-
-    private static func resolved(_ path: String) -> String {
-        guard let resolved = realpath(path, nil) else { return path }
-        defer { free(resolved) }
-        return String(cString: resolved)
     }
 
     /// What an interrupted run has left is taken again; what is somebody else's, or being written, is not touched.
