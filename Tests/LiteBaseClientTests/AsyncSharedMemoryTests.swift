@@ -141,17 +141,8 @@ import Testing
     }
 
     /// Leaves the lane as a new process does, and goes on over the socket.
-    private static func leave(_ server: ServerEnd) {
-        server.send([1, 1, 2])
-        var bytes: [UInt8] = []
-        while !bytes.contains(2) {
-            let more = server.receiveBytes()
-            if more.isEmpty { return }
-            bytes += more
-        }
-        let order = bytes.firstIndex(of: 2) ?? 0
-        #expect(bytes[..<order].allSatisfy { $0 == 1 })
-        server.feed(bytes[(order + 1)...])
+    private static func leave(_ lane: LaneEnd, _ server: ServerEnd) {
+        guard lane.leave() else { return }
         while let request = server.receive() {
             if request.type == "hello" {
                 server.reply(request.id, "hello_response", [("version", .value("9")), ("protocol", .value(1))])
@@ -177,7 +168,7 @@ import Testing
             let firstByteCount = Int(lane.word(256))
             lane.send(Self.echo(first))
             #expect(lane.waitForRequests(byteCount: 2 * firstByteCount))
-            Self.leave(server)
+            Self.leave(lane, server)
         }
         #expect(try await Self.query(client, 0..<1) == [0])
         #expect(client.usesSharedMemory)
@@ -195,7 +186,7 @@ import Testing
                 guard let request = lane.receive() else { return }
                 lane.send(Self.echo(request))
             }
-            Self.leave(server)
+            Self.leave(lane, server)
         }
         // More than the ring holds.
         let text = "SELECT ? -- " + String(repeating: "x", count: 300)

@@ -59,16 +59,7 @@ import Testing
             guard let first = lane.receive() else { return }
             lane.send(Self.answer(first))
             while !lane.rings.hasUnreadBytes { usleep(200) }
-            server.send([1, 1, 2])
-            var bytes: [UInt8] = []
-            while !bytes.contains(2) {
-                let more = server.receiveBytes()
-                if more.isEmpty { return }
-                bytes += more
-            }
-            let order = bytes.firstIndex(of: 2) ?? 0
-            #expect(bytes[..<order].allSatisfy { $0 == 1 })
-            server.feed(bytes[(order + 1)...])
+            guard lane.leave() else { return }
             for _ in 0..<2 {
                 guard let request = server.receive() else { return }
                 if request.type == "hello" {

@@ -3,11 +3,11 @@
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use std::{env, fs, process, thread};
 
-use litebase::{Connection, Options};
+use litebase::{CancelHandle, Connection, Error, Options};
 
 /// How long the tests wait for what has to come, also on a busy machine.
 pub const LONG: Duration = Duration::from_secs(60);
@@ -118,6 +118,55 @@ pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
 /// How many rows a table has.
 pub fn count(db: &mut Connection, table: &str) -> i64 {
     db.query_one::<(i64,)>(&format!("SELECT count(*) FROM {table}"), ()).unwrap().0
+}
+
+/// Sets it when it is dropped, also by a test that fails.
+pub struct Over<'a>(pub &'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// What `body` returns while another thread cancels, after a pause, again and again until it does: the first time may come before
+/// the request was sent.
+pub fn while_cancelling<T>(handle: &CancelHandle, pause: Duration, body: impl FnOnce() -> T) -> T {
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            thread::sleep(pause);
+            while !is_over.load(Ordering::SeqCst) {
+                handle.cancel();
+                thread::sleep(Duration::from_millis(1));
+            }
+        });
+        let _over = Over(&is_over);
+        body()
+    })
+}
+
+/// Makes a transfer through connections that end behind ever more bytes, `step` at a time, in one of the directions, until it is done.
+pub fn lost_at_every_step(
+    daemon: &Daemon,
+    step: usize,
+    mut transfer: impl FnMut(&mut Connection) -> Result<(), Error>,
+) {
+    for to_daemon in [false, true] {
+        for bytes in (0..).step_by(step) {
+            let place = Directory::new();
+            let (path, worker) = cut_connection(&daemon.socket, &place.0, to_daemon, bytes);
+            let done = daemon.options().socket(&path).connect().and_then(|mut cut| transfer(&mut cut));
+            worker.join().unwrap();
+            match done {
+                // The proxy passes no files: the daemon says that there is none.
+                Ok(()) | Err(Error::BadRequest(_)) => break,
+                Err(Error::ConnectionLost(_) | Error::OutcomeUnknown(_)) => {}
+                Err(error) => panic!("{error:?}"),
+            }
+            assert!(bytes < 100_000);
+        }
+    }
 }
 
 /// A proxy in front of a daemon, that ends the connection behind so many bytes in one of the directions.

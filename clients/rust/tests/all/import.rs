@@ -4,13 +4,12 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use litebase::{Connection, Error, Format, Import};
 
-use crate::daemon::{count, cut_connection, wait_until, Daemon, Directory};
+use crate::daemon::{count, lost_at_every_step, wait_until, while_cancelling, Daemon, Directory};
 
 const CSV: &str = "name,people\r\nOslo,717710\r\nBergen,294029\r\n";
 
@@ -213,19 +212,10 @@ fn another_thread_cancels_at_any_moment() {
     let mut db = city(&daemon);
     let handle = db.cancel_handle();
     for round in 0..30 {
-        let is_over = AtomicBool::new(false);
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                thread::sleep(Duration::from_millis(round % 10));
-                while !is_over.load(Ordering::SeqCst) {
-                    handle.cancel();
-                    thread::sleep(Duration::from_millis(1));
-                }
-            });
-            let error = db.import_from("city", rows(usize::MAX), Import::new().header(false).atomic()).unwrap_err();
-            is_over.store(true, Ordering::SeqCst);
-            assert!(matches!(error, Error::Cancelled(_)), "{error:?}");
+        let error = while_cancelling(&handle, Duration::from_millis(round % 10), || {
+            db.import_from("city", rows(usize::MAX), Import::new().header(false).atomic()).unwrap_err()
         });
+        assert!(matches!(error, Error::Cancelled(_)), "{error:?}");
         assert_eq!(count(&mut db, "city"), 0);
     }
 }
@@ -261,24 +251,7 @@ fn a_daemon_that_dies_or_stands_still() {
 #[test]
 fn a_connection_that_is_lost_at_every_step() {
     let daemon = Daemon::start();
-    for to_daemon in [false, true] {
-        for bytes in (0..).step_by(17) {
-            let place = Directory::new();
-            let (path, worker) = cut_connection(&daemon.socket, &place.0, to_daemon, bytes);
-            let done = match daemon.options().socket(&path).connect() {
-                Ok(mut db) => db.import_from("city", rows(100_000), Import::new().create()).map(drop),
-                Err(error) => Err(error),
-            };
-            worker.join().unwrap();
-            match done {
-                // The proxy passes no files: the daemon says that there is none.
-                Ok(()) | Err(Error::BadRequest(_)) => break,
-                Err(Error::ConnectionLost(_) | Error::OutcomeUnknown(_)) => {}
-                Err(error) => panic!("{error:?}"),
-            }
-            assert!(bytes < 100_000);
-        }
-    }
+    lost_at_every_step(&daemon, 17, |db| db.import_from("city", rows(100_000), Import::new().create()).map(drop));
 }
 
 /// What was opened for an import is closed, however it ended.

@@ -2,13 +2,12 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use litebase::{Connection, Error};
 
-use crate::daemon::{count, cut_connection, Daemon, Directory};
+use crate::daemon::{count, lost_at_every_step, while_cancelling, Daemon, Directory};
 
 const ROWS: i64 = 20_000;
 
@@ -83,24 +82,14 @@ fn another_thread_cancels_at_any_moment() {
     let (_daemon, mut db, copy) = start();
     let handle = db.cancel_handle();
     for round in 0..20 {
-        let is_over = AtomicBool::new(false);
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                thread::sleep(Duration::from_millis(round % 10));
-                while !is_over.load(Ordering::SeqCst) {
-                    handle.cancel();
-                    thread::sleep(Duration::from_millis(1));
-                }
-            });
-            let done = db.restore_from(&copy[..], |_, _| {});
-            is_over.store(true, Ordering::SeqCst);
-            assert!(matches!(done, Ok(_) | Err(Error::Cancelled(_))), "{done:?}");
-            let rows = db.query_one::<(i64,)>("SELECT count(*) FROM t", ());
-            // A cancellation that is late may stop this one.
-            if let Ok((rows,)) = rows {
-                assert_eq!(rows, if done.is_ok() { ROWS } else { 1 });
-            }
-        });
+        let done =
+            while_cancelling(&handle, Duration::from_millis(round % 10), || db.restore_from(&copy[..], |_, _| {}));
+        assert!(matches!(done, Ok(_) | Err(Error::Cancelled(_))), "{done:?}");
+        let rows = db.query_one::<(i64,)>("SELECT count(*) FROM t", ());
+        // A cancellation that is late may stop this one.
+        if let Ok((rows,)) = rows {
+            assert_eq!(rows, if done.is_ok() { ROWS } else { 1 });
+        }
         forget(&mut db);
     }
 }
@@ -131,23 +120,6 @@ fn a_daemon_that_dies() {
 #[test]
 fn a_connection_that_is_lost_at_every_step() {
     let (daemon, mut db, copy) = start();
-    for to_daemon in [false, true] {
-        for bytes in (0..).step_by(37) {
-            let place = Directory::new();
-            let (path, worker) = cut_connection(&daemon.socket, &place.0, to_daemon, bytes);
-            let done = match daemon.options().socket(&path).connect() {
-                Ok(mut cut) => cut.restore_from(&copy[..], |_, _| {}).map(drop),
-                Err(error) => Err(error),
-            };
-            worker.join().unwrap();
-            match done {
-                // The proxy passes no files: the daemon says that there is none.
-                Ok(()) | Err(Error::BadRequest(_)) => break,
-                Err(Error::ConnectionLost(_) | Error::OutcomeUnknown(_)) => {}
-                Err(error) => panic!("{error:?}"),
-            }
-            assert!(bytes < 100_000);
-        }
-    }
+    lost_at_every_step(&daemon, 37, |cut| cut.restore_from(&copy[..], |_, _| {}).map(drop));
     assert_eq!(count(&mut db, "t"), 1);
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use litebase::{params, Connection, Error, Options, TransactionState};
 
-use crate::daemon::{count, cut_connection, wait_until, Daemon, Directory, LONG};
+use crate::daemon::{count, cut_connection, wait_until, while_cancelling, Daemon, Directory, Over, LONG};
 
 const ENDLESS: &str = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c) SELECT count(*) FROM c";
 const ENDLESS_ROWS: &str = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c) SELECT x FROM c";
@@ -19,19 +19,8 @@ fn another_thread_cancels() {
     handle.cancel(); // Stops nothing, since nothing runs.
     assert_eq!(db.query_one::<(i64,)>("SELECT 1", ()).unwrap().0, 1);
     for _ in 0..10 {
-        let is_over = AtomicBool::new(false);
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                while !is_over.load(Ordering::SeqCst) {
-                    handle.cancel();
-                    thread::sleep(Duration::from_millis(1));
-                }
-            });
-            let over = Over(&is_over);
-            let error = db.execute(ENDLESS, ()).unwrap_err();
-            drop(over);
-            assert!(matches!(error, Error::Cancelled(_)), "{error:?}");
-        });
+        let error = while_cancelling(&handle, Duration::ZERO, || db.execute(ENDLESS, ()).unwrap_err());
+        assert!(matches!(error, Error::Cancelled(_)), "{error:?}");
         assert_eq!(db.query_one::<(i64,)>("SELECT 1", ()).unwrap().0, 1);
     }
     // A stream, and pages.
@@ -96,15 +85,6 @@ fn a_daemon_that_is_killed_leaves_no_doubt() {
     assert!(matches!(error, Error::ConnectionLost(_) | Error::OutcomeUnknown(_)), "{error:?}");
     assert!(matches!(busy.execute("SELECT 1", ()), Err(Error::ConnectionLost(_))));
     assert!(matches!(daemon.options().connect(), Err(Error::ConnectionLost(_))));
-}
-
-/// Sets it when it is dropped, also by a test that fails.
-struct Over<'a>(&'a AtomicBool);
-
-impl Drop for Over<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::SeqCst);
-    }
 }
 
 /// What the steps of a program have done, as far as it was told.

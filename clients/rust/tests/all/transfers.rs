@@ -3,13 +3,12 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use litebase::{params, CatalogQuery, Connection, Error, Export, Format, Level};
 
-use crate::daemon::{cut_connection, wait_until, Daemon, Directory};
+use crate::daemon::{cut_connection, wait_until, while_cancelling, Daemon, Directory};
 
 const CITIES: &str = "SELECT 'Oslo' AS name, 717710 AS people UNION ALL SELECT 'Bergen', 294029";
 const AS_CSV: &str = "name,people\r\nOslo,717710\r\nBergen,294029\r\n";
@@ -201,23 +200,11 @@ fn another_thread_cancels_at_any_moment() {
     let handle = db.cancel_handle();
     for round in 0..30 {
         let file = create(&directory, "a");
-        let is_over = AtomicBool::new(false);
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                thread::sleep(Duration::from_millis(round % 10));
-                // Again, where the first one came before the request was sent.
-                while !is_over.load(Ordering::SeqCst) {
-                    handle.cancel();
-                    thread::sleep(Duration::from_millis(1));
-                }
-            });
-            let error = match round % 2 {
-                0 => db.export(ENDLESS_ROWS, (), &file, Export::new()).unwrap_err(),
-                _ => db.export_to(ENDLESS_ROWS, (), io::sink(), Export::new()).unwrap_err(),
-            };
-            is_over.store(true, Ordering::SeqCst);
-            assert!(matches!(error, Error::Cancelled(_)), "{error:?}");
+        let error = while_cancelling(&handle, Duration::from_millis(round % 10), || match round % 2 {
+            0 => db.export(ENDLESS_ROWS, (), &file, Export::new()).unwrap_err(),
+            _ => db.export_to(ENDLESS_ROWS, (), io::sink(), Export::new()).unwrap_err(),
         });
+        assert!(matches!(error, Error::Cancelled(_)), "{error:?}");
     }
 }
 
