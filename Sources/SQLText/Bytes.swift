@@ -5,6 +5,9 @@ extension UInt8 {
     @inlinable @inline(__always)
     public var isBlank: Bool { self == UInt8(ascii: " ") || (0x09...0x0d).contains(self) }
 
+    @inlinable @inline(__always)
+    public var isDigit: Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(self) }
+
     /// Part of a name or a number that is not quoted: a letter, a digit, `_`, `$`, or a byte of a character outside of ASCII.
     @inlinable @inline(__always)
     public var isOfName: Bool { isOfKeyword || self == UInt8(ascii: "$") || self >= 0x80 }

@@ -247,7 +247,3 @@ enum StatementWords {
         ReservedWords.of(language).union(others.split(whereSeparator: \.isWhitespace).map(String.init))
     }
 }
-
-extension UInt8 {
-    fileprivate var isDigit: Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(self) }
-}

@@ -70,7 +70,7 @@ extension SQLToken {
                 index += 1
                 return SQLToken(.blob, quoted())
             case UInt8(ascii: "0")...UInt8(ascii: "9"): return number()
-            case UInt8(ascii: ".") where index + 1 < bytes.count && Self.isDigit(bytes[index + 1]): return number()
+            case UInt8(ascii: ".") where index + 1 < bytes.count && bytes[index + 1].isDigit: return number()
             case _ where byte.isOfName: return word()
             default: return sign()
             }
@@ -109,8 +109,6 @@ extension SQLToken {
             while index < bytes.count, bytes[index].isOfName { index += 1 }
             return SQLToken(.word, text(start..<index))
         }
-
-        private static func isDigit(_ byte: UInt8) -> Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) }
 
         private mutating func number() -> SQLToken {
             let start = index
