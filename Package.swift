@@ -48,7 +48,7 @@ let package = Package(
         // systemd's own library for what is said between it and a service.
         .systemLibrary(name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
         // The files that SQLite may open and delete, and what it may do with what it has mapped.
-        .target(name: "CSQLiteFiles", dependencies: ["CSQLite"], exclude: ["DESIGN.md"]),
+        .target(name: "CSQLiteFiles", dependencies: ["CLinux", "CSQLite"], exclude: ["DESIGN.md"]),
         .target(name: "CToml"),
         // Line editing; the library is opened when the shell starts, so that no other command pays for it.
         .target(name: "CEditLine"),

@@ -1,5 +1,6 @@
 // The guard of a thread that works for a client whose input decides how deep and how long that work goes. A library
-// allocates at each level and each step of such work, and when memory runs out it stops in an orderly way.
+// allocates at each level and each step of such work, and when memory runs out it stops in an orderly way. Or it reads a
+// file, block after block, and stops when that fails.
 #define _GNU_SOURCE
 #include "CLinux.h"
 
@@ -11,7 +12,12 @@ static _Thread_local void *guard_context;
 static _Thread_local unsigned guard_countdown;
 static _Thread_local clinux_guard_reason guard_reason;
 
-enum { GUARD_ALLOCATION_COUNT = 16 };
+static _Thread_local bool (*reads_ask)(void *);
+static _Thread_local void *reads_context;
+static _Thread_local unsigned reads_countdown;
+
+// Reading a block of a file costs ten times as much as looking at the clock.
+enum { GUARD_ALLOCATION_COUNT = 16, GUARD_READ_COUNT = 4 };
 
 void clinux_guard_stack(size_t margin)
 {
@@ -54,4 +60,21 @@ bool clinux_is_beyond_guard(void)
     if (!guard_asks(guard_context)) return false;
     guard_reason = CLINUX_GUARD_TIME;
     return true;
+}
+
+void clinux_guard_reads(bool (*asks)(void *), void *context)
+{
+    reads_ask = asks;
+    reads_context = context;
+    reads_countdown = GUARD_READ_COUNT;
+}
+
+bool clinux_must_not_read(void)
+{
+    if (!reads_ask || --reads_countdown > 0) return false;
+    // Each further one asks, too: the answer may be yes only once.
+    reads_countdown = 1;
+    if (reads_ask(reads_context)) return true;
+    reads_countdown = GUARD_READ_COUNT;
+    return false;
 }

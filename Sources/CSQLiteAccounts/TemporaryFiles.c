@@ -43,6 +43,8 @@ static int close_file(sqlite3_file *file)
 
 static int read_file(sqlite3_file *file, void *place, int byte_count, sqlite3_int64 offset)
 {
+    // As of a database (CSQLiteFiles/GuardedMethods.c).
+    if (clinux_must_not_read()) return SQLITE_INTERRUPT;
     return real(file)->pMethods->xRead(real(file), place, byte_count, offset);
 }
 

@@ -12,7 +12,7 @@
 //
 // - What is mapped may be truncated by others (IndexMappings.c).
 //
-// The methods of an open file are the default VFS's own, except those of GuardedMethods.c: reading costs nothing extra.
+// The methods of an open file are the default VFS's own, except those of GuardedMethods.c.
 #define _GNU_SOURCE
 #include "CSQLiteFiles.h"
 

@@ -27,6 +27,10 @@
 //
 // This is for an index that was truncated, or cannot be read. Somebody who writes into it, or makes it longer again
 // with zeros, may write the database as well.
+//
+// And reading ends when the thread's time is over: to find a column behind a large value SQLite follows that value's
+// pages, one by one (accessPayload in src/btree.c), within one step of its program, in which it asks nobody. A read that
+// fails ends the statement with its result code; it has changed nothing, and starts again elsewhere.
 #include "GuardedMethods.h"
 
 #include <pthread.h>
@@ -35,6 +39,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "CLinux.h"
 #include "CSQLiteFiles.h"
 #include "IndexMappings.h"
 
@@ -70,6 +75,12 @@ static bool is_lost(const guard *guard) { return guard->index && litebase_is_ind
 static bool is_lost_or_short(const guard *guard) {
     if (guard->index) litebase_look_at_index(guard->index);
     return is_lost(guard);
+}
+
+// MARK: Reading
+
+static int guarded_read(sqlite3_file *file, void *place, int count, sqlite3_int64 offset) {
+    return clinux_must_not_read() ? SQLITE_INTERRUPT : below(file)->xRead(file, place, count, offset);
 }
 
 // MARK: A database's file
@@ -193,6 +204,7 @@ static kind databases, logs;
 static pthread_mutex_t making = PTHREAD_MUTEX_INITIALIZER;
 
 static void set_database_methods(sqlite3_io_methods *methods) {
+    methods->xRead = guarded_read;
     methods->xLock = database_lock;
     methods->xTruncate = database_truncate;
     methods->xSync = database_sync;
@@ -203,6 +215,7 @@ static void set_database_methods(sqlite3_io_methods *methods) {
 }
 
 static void set_log_methods(sqlite3_io_methods *methods) {
+    methods->xRead = guarded_read;
     methods->xWrite = log_write;
     methods->xTruncate = log_truncate;
 }

@@ -137,3 +137,18 @@ public enum AllocationGuard {
         }
     }
 }
+
+/// Makes a library's reads of files fail, when the work of a thread has to stop: some work asks nobody but the file, block
+/// after block.
+/// - Thread: each call concerns the calling thread.
+public enum ReadGuard {
+    /// Refuses reads once `asks` has returned true, until `end`. It is called now and then, before a read, with `context`.
+    public static func begin(
+        _ context: UnsafeMutableRawPointer, asks: @escaping @convention(c) (UnsafeMutableRawPointer?) -> Bool
+    ) {
+        clinux_guard_reads(asks, context)
+    }
+
+    /// Ends what `begin` began.
+    public static func end() { clinux_guard_reads(nil, nil) }
+}

@@ -250,6 +250,7 @@ final class SQLiteConnection: @unchecked Sendable {
     func begin(_ run: StatementRun, _ statement: CachedStatement?, budgetDeadline: MonotonicInstant = .distantFuture) {
         current = RunInProgress(run, statement)
         budget = ThreadBudget(deadline: budgetDeadline)
+        if !mayBlock { guardReads() }
         if budgetDeadline == .distantFuture {
             interruptible.withLock { $0 = ObjectIdentifier(run) }
             lastLook = .now
@@ -260,6 +261,7 @@ final class SQLiteConnection: @unchecked Sendable {
     /// Ends what `begin` began; afterwards no interrupt meant for that run can reach another.
     func end() {
         if budget.deadline == .distantFuture { interruptible.withLock { $0 = nil } }
+        ReadGuard.end()
         current = nil
         budget.deadline = .distantFuture
     }
@@ -294,7 +296,9 @@ final class SQLiteConnection: @unchecked Sendable {
             return true
         }
         budget = ThreadBudget(deadline: .now.advanced(byNanoseconds: SQLiteBudget.loopPreparationNanoseconds))
+        guardReads()
         body()
+        ReadGuard.end()
         budget.deadline = .distantFuture
         return !budget.isSpent
     }
@@ -405,6 +409,14 @@ final class SQLiteConnection: @unchecked Sendable {
             return false
         }
         return now.nanoseconds(since: since) > SQLiteBudget.stopNanoseconds && mustStop()
+    }
+
+    /// Has the files check, too, on a loop: following the pages of a large value is one step.
+    private func guardReads() {
+        ReadGuard.begin(Unmanaged.passUnretained(self).toOpaque()) { context in
+            guard let context else { return false }
+            return Unmanaged<SQLiteConnection>.fromOpaque(context)._withUnsafeGuaranteedRef { $0.mustStop() }
+        }
     }
 
     private func installBusyHandler() {

@@ -199,6 +199,11 @@ bool clinux_is_beyond_guard(void);
 /// Whether the guard has refused memory since it began, and why.
 clinux_guard_reason clinux_guard_end(void);
 clinux_guard_reason clinux_guard_refusal(void);
+/// From now on the calling thread's library may not read from a file after `asks` has returned true; it is called now and
+/// then. NULL: it may.
+void clinux_guard_reads(bool (*asks)(void *), void *context);
+/// Whether a read has to fail now.
+bool clinux_must_not_read(void);
 /// One user's use of a library's memory and of temporary files; never freed. NULL stands for nobody in particular.
 typedef struct clinux_account clinux_account;
 /// The account of a user; NULL when there is no memory for one. Any thread.

@@ -125,6 +125,25 @@ def test_statements_hold_no_loop(daemon, filled, name):
 
 
 @pytest.mark.alone
+@pytest.mark.parametrize("where", ["pool", "session", "temporary"])
+def test_no_statement_follows_a_large_value_on_a_loop(daemon, filled, where):
+    """Not even once: each statement is another one, so nobody can have learnt what it costs."""
+    numbers = itertools.count()
+
+    def attack_by_new_statements():
+        with daemon.connect() as client:
+            options = {} if where == "pool" else {"session": client.call("db_connect").data["session"]}
+            if where == "temporary":
+                client.query("CREATE TEMP TABLE deep(x, y)", **options)
+                client.query("INSERT INTO deep VALUES (zeroblob(60000000), 7)", **options)
+            table = "deep" if where == "temporary" else "wide"
+            for _ in range(6):
+                assert client.query(f"SELECT y, {next(numbers)} FROM {table}", **options).rows[0][0] == 7
+
+    serves_meanwhile(daemon, attack_by_new_statements, where, POINT, lambda probe: probe.slow_but_for(0, 5))
+
+
+@pytest.mark.alone
 @pytest.mark.parametrize("name", STATEMENTS)
 def test_statements_of_sessions_hold_no_loop(daemon, filled, name):
     def attack_in_sessions():
