@@ -435,7 +435,8 @@ def punch_hole(path, offset, byte_count):
 def before_each_call(tmp_path_factory):
     program = tmp_path_factory.mktemp("lost") / "lost_index"
     sources = ROOT / "Sources/CSQLiteFiles"
-    subprocess.run(["cc", "-O1", f"-I{sources}/include", f"-I{sources}", "-o", program, ROOT / "Tests/Protocol/faults/lost_index.c",
+    subprocess.run(["cc", "-O1", f"-I{sources}/include", f"-I{sources}", f"-I{ROOT}/Sources/CLinux/include", "-o", program,
+                    ROOT / "Tests/Protocol/faults/lost_index.c", ROOT / "Sources/CLinux/AllocationGuard.c",
                     *sorted(sources.glob("*.c")), "-lsqlite3", "-lpthread"], check=True, capture_output=True)
     return program
 
