@@ -41,7 +41,7 @@ class PostgreSQL(ServerProcess):
         places = sorted(glob.glob("/usr/lib/postgresql/*/bin"), reverse=True)
         self.programs = find_programs("postgres", "initdb", "psql", "pg_basebackup", places=places)
         self.primary, self.locale, self.encoding, self.own_settings = primary, locale, encoding, settings
-        self.beside = Beside(lambda: NativePostgreSQL(self.url()))
+        self.beside = Beside(lambda: NativePostgreSQL(self.url(application_name="beside")))
         super().__init__()
 
     def set_up(self):

@@ -53,6 +53,8 @@ class ServerProcess:
     stop_signal = signal.SIGTERM
     discard_signal = signal.SIGKILL
     seconds_max = 30
+    # A `native.Beside`, of servers that have one.
+    beside = None
 
     def __init__(self):
         self.user = unprivileged_user(self.users)
@@ -133,6 +135,8 @@ class ServerProcess:
             self.process.wait(self.seconds_max)
 
     def discard(self):
+        if self.beside:
+            self.beside.close()
         if self.process and self.process.poll() is None:
             self.go_on()
             self.end(self.discard_signal)
