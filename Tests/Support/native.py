@@ -26,6 +26,15 @@ class Rows:
         self.names, self.types, self.rows = list(names), list(types), [list(row) for row in rows]
 
 
+def can_connect(connect):
+    """Whether a server lets somebody in at this moment."""
+    try:
+        connect().close()
+    except NativeError:
+        return False
+    return True
+
+
 class Beside:
     """Looks at a server by a connection of its own, which stays: a new one, or a program of the server's, would take ten times as long.
 
@@ -109,7 +118,7 @@ class NativePostgreSQL:
 class NativeMariaDB:
     """A connection by libmariadb's protocol of text; parameters are written into the statement by the caller."""
 
-    def __init__(self, socket, user, database):
+    def __init__(self, socket, user, database=""):
         library = self.library = ctypes.CDLL("libmariadb.so.3")
         for name in ("mysql_init", "mysql_real_connect", "mysql_store_result", "mysql_fetch_field_direct"):
             getattr(library, name).restype = ctypes.c_void_p

@@ -6,7 +6,7 @@ import signal
 import subprocess
 
 from daemon import wait_until
-from native import Beside, NativePostgreSQL
+from native import Beside, NativePostgreSQL, can_connect
 from server_process import ServerProcess, find_programs
 
 
@@ -71,8 +71,7 @@ class PostgreSQL(ServerProcess):
         super().start()
 
     def answers(self):
-        return subprocess.run([self.programs["psql"], self.url(), "-Atc", "SELECT 1"], stdout=subprocess.DEVNULL,
-                              stderr=subprocess.DEVNULL, timeout=20, check=False).returncode == 0
+        return can_connect(lambda: NativePostgreSQL(self.url()))
 
     def psql(self, sql, database="postgres"):
         """Runs SQL beside the daemon; returns the output without the last line end."""
