@@ -118,7 +118,8 @@ venv: $(VENV)/ready
 $(VENV)/ready: Tests/requirements.txt clients/python/requirements-dev.txt
 	@scripts/install-dependencies.sh test
 	python3 -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet $(addprefix -r ,$^)
+	@# What is imported is compiled then: most of 800 MB never is.
+	$(VENV)/bin/pip install --quiet --no-compile $(addprefix -r ,$^)
 	@touch $@
 
 bench: build

@@ -51,9 +51,9 @@ def wait_until(condition, what, timeout=10.0, interval=0.005):
         time.sleep(interval)
 
 
-def short_directory():
+def short_directory(place="/tmp"):
     """A fresh directory whose path leaves room for a socket name within 107 bytes."""
-    return pathlib.Path(tempfile.mkdtemp(prefix="lb-test-", dir="/tmp"))
+    return pathlib.Path(tempfile.mkdtemp(prefix="lb-test-", dir=place))
 
 
 def free_port():
@@ -79,8 +79,13 @@ def environment_for(directory, **changes):
     return kept
 
 
+# SIGKILL when the test run itself is killed, so that no daemon stays behind; prctl(2). A program that becomes the daemon does it
+# without a copy of this process, which is large.
+DIES_WITH_PARENT = (shutil.which("setpriv") or "/usr/bin/setpriv", "--pdeathsig", "KILL")
+
+
 def die_with_parent():
-    """In the child: SIGKILL when the test run itself is killed, so that no daemon stays behind; prctl(2)."""
+    """The same, in a child that is a copy of this process."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
@@ -109,10 +114,13 @@ class Daemon:
             self.wait_ready()
 
     def launch(self):
+        environment = environment_for(self.directory, **self.environment)
+        # What a test preloads is for the daemon alone.
+        how = ((), die_with_parent) if "LD_PRELOAD" in environment else (DIES_WITH_PARENT, None)
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.directory, pass_fds=self.pass_fds,
-                env=environment_for(self.directory, **self.environment), start_new_session=True, preexec_fn=die_with_parent)
+                [*how[0], *self.command], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.directory, pass_fds=self.pass_fds,
+                env=environment, start_new_session=True, preexec_fn=how[1])
 
     def restart(self):
         """The same again, on the same files: what the process has learnt is forgotten."""

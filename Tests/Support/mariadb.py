@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from daemon import wait_until
-from native import Beside, NativeMariaDB
+from native import Beside, NativeMariaDB, can_connect
 from server_process import ServerProcess, find_programs
 
 
@@ -63,8 +63,7 @@ class MariaDB(ServerProcess):
                 "--skip-column-names", "--raw", "--default-character-set=utf8mb4", database]
 
     def answers(self):
-        return subprocess.run([*self.client(), "-e", "SELECT 1"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                              timeout=20, check=False).returncode == 0
+        return can_connect(lambda: NativeMariaDB(self.socket, "root"))
 
     def sql(self, sql, database=""):
         """Runs SQL beside the daemon; returns the output without the last line end."""

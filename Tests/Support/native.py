@@ -1,7 +1,7 @@
 """The client libraries that others use, called directly: what a statement means when nobody stands between."""
 
 import ctypes
-import ctypes.util
+import threading
 
 TUPLES_OK, COMMAND_OK = 2, 1
 
@@ -13,6 +13,11 @@ class NativeError(Exception):
         super().__init__(f"{state}: {message}")
         self.state = state
 
+    @property
+    def is_loss(self):
+        """Whether the connection is gone. (libpq's own errors have no state; 1053: the server stops, 1927: it was killed.)"""
+        return self.state in ("?", "57P01", "57P02", "57P03", 1053, 1927, 2006, 2013)
+
 
 class Rows:
     """Names of the columns, names of their types where the library tells them, and values as text."""
@@ -21,19 +26,47 @@ class Rows:
         self.names, self.types, self.rows = list(names), list(types), [list(row) for row in rows]
 
 
+def can_connect(connect):
+    """Whether a server lets somebody in at this moment."""
+    try:
+        connect().close()
+    except NativeError:
+        return False
+    return True
+
+
 class Beside:
-    """Looks at a server, each by a connection that ends with it: a program of the server's would take ten times as long."""
+    """Looks at a server by a connection of its own, which stays: a new one, or a program of the server's, would take ten times as long.
+
+    Each statement is a transaction of its own, so it sees what is there at that moment.
+    """
 
     def __init__(self, connect):
         self.connect = connect
+        self.kept = None
+        self.lock = threading.Lock()
 
     def rows(self, sql):
         """The rows of one statement as text, NULL as an empty one."""
-        connection = self.connect()
-        try:
-            return [tuple("" if value is None else value for value in row) for row in connection.run(sql).rows]
-        finally:
-            connection.close()
+        with self.lock:
+            return [tuple("" if value is None else value for value in row) for row in self.run(sql).rows]
+
+    def run(self, sql):
+        if self.kept:
+            try:
+                return self.kept.run(sql)
+            except NativeError as error:
+                if not error.is_loss:
+                    raise
+                # The server was restarted, or has ended it.
+                self.close()
+        self.kept = self.connect()
+        return self.kept.run(sql)
+
+    def close(self):
+        if self.kept:
+            self.kept.close()
+            self.kept = None
 
 
 class NativePostgreSQL:
@@ -85,7 +118,7 @@ class NativePostgreSQL:
 class NativeMariaDB:
     """A connection by libmariadb's protocol of text; parameters are written into the statement by the caller."""
 
-    def __init__(self, socket, user, database):
+    def __init__(self, socket, user, database=""):
         library = self.library = ctypes.CDLL("libmariadb.so.3")
         for name in ("mysql_init", "mysql_real_connect", "mysql_store_result", "mysql_fetch_field_direct"):
             getattr(library, name).restype = ctypes.c_void_p

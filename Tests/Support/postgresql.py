@@ -6,7 +6,7 @@ import signal
 import subprocess
 
 from daemon import wait_until
-from native import Beside, NativePostgreSQL
+from native import Beside, NativePostgreSQL, can_connect
 from server_process import ServerProcess, find_programs
 
 
@@ -41,7 +41,7 @@ class PostgreSQL(ServerProcess):
         places = sorted(glob.glob("/usr/lib/postgresql/*/bin"), reverse=True)
         self.programs = find_programs("postgres", "initdb", "psql", "pg_basebackup", places=places)
         self.primary, self.locale, self.encoding, self.own_settings = primary, locale, encoding, settings
-        self.beside = Beside(lambda: NativePostgreSQL(self.url()))
+        self.beside = Beside(lambda: NativePostgreSQL(self.url(application_name="beside")))
         super().__init__()
 
     def set_up(self):
@@ -71,8 +71,7 @@ class PostgreSQL(ServerProcess):
         super().start()
 
     def answers(self):
-        return subprocess.run([self.programs["psql"], self.url(), "-Atc", "SELECT 1"], stdout=subprocess.DEVNULL,
-                              stderr=subprocess.DEVNULL, timeout=20, check=False).returncode == 0
+        return can_connect(lambda: NativePostgreSQL(self.url()))
 
     def psql(self, sql, database="postgres"):
         """Runs SQL beside the daemon; returns the output without the last line end."""

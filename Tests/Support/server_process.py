@@ -31,6 +31,17 @@ def find_programs(*names, places=()):
     return programs
 
 
+def place_for_files():
+    """Memory if there is plenty: a server makes some 40 MB of files before its first statement, and nobody's promise is that they last."""
+    try:
+        state = os.statvfs("/dev/shm")
+    except OSError:
+        return "/tmp"
+    return "/dev/shm" if state.f_bavail * state.f_frsize > 4 << 30 else "/tmp"
+
+
+PLACE = place_for_files()
+
 # Data directories as they are before the first start, by what they depend on: made once for each process that runs tests.
 PREPARED = {}
 
@@ -53,10 +64,12 @@ class ServerProcess:
     stop_signal = signal.SIGTERM
     discard_signal = signal.SIGKILL
     seconds_max = 30
+    # A `native.Beside`, of servers that have one.
+    beside = None
 
     def __init__(self):
         self.user = unprivileged_user(self.users)
-        self.directory = short_directory()
+        self.directory = short_directory(PLACE)
         self.process = None
         os.chmod(self.directory, 0o755)
         if self.user:
@@ -95,7 +108,7 @@ class ServerProcess:
     def prepare(self, data, key, make):
         """Fills the data directory as `make(directory)` does, which takes a server's program a second or two."""
         if key not in PREPARED:
-            holder = short_directory()
+            holder = short_directory(PLACE)
             if self.user:
                 os.chown(holder, self.user.pw_uid, self.user.pw_gid)
             make(holder / "data")
@@ -133,6 +146,8 @@ class ServerProcess:
             self.process.wait(self.seconds_max)
 
     def discard(self):
+        if self.beside:
+            self.beside.close()
         if self.process and self.process.poll() is None:
             self.go_on()
             self.end(self.discard_signal)

@@ -101,6 +101,23 @@ def test_functions_hold_no_loop(daemon, filled, name):
         hold(daemon, [f"SELECT length({WORST[name]})"], params=["a" * byte_count], seconds=0.15)
 
 
+# What SQLite needs seconds for when the argument is a megabyte, and is known by its length; for shorter ones SQLite says whether it is.
+KNOWN = {
+    "calls": lambda count: "A" * (200 * count), "glob": lambda count: 0, "instr": lambda count: 0, "instr of blobs": lambda count: 0,
+    "like": lambda count: 0, "replace": lambda count: "a" * count,
+}
+
+
+def native_answer(native, name, byte_count):
+    """SQLite's own."""
+    known = KNOWN[name](byte_count) if name in KNOWN else None
+    if known is not None and byte_count == MEGABYTE:
+        return known
+    answer = native.execute(f"SELECT {WORST[name]}", ["a" * byte_count]).fetchone()[0]
+    assert known is None or answer == known, (name, byte_count)
+    return answer
+
+
 @pytest.mark.parametrize("name", [name for name in WORST if name not in ("random", "randomblob", "strftime", "date", "json_patch")])
 def test_functions_of_large_values_are_right(daemon, filled, name):
     """Wherever a statement runs, and whatever bounds hold there: an answer is SQLite's own, or an error."""
@@ -108,7 +125,7 @@ def test_functions_of_large_values_are_right(daemon, filled, name):
     for byte_count in (100, 3_000, 20_000, 100_000, MEGABYTE):
         with daemon.connect() as client:
             value = ["a" * byte_count]
-            expected = native.execute(f"SELECT {WORST[name]}", value).fetchone()[0]
+            expected = native_answer(native, name, byte_count)
             for statement in (f"SELECT {WORST[name]}", f"INSERT INTO target SELECT {WORST[name]} RETURNING x"):
                 try:
                     assert client.query(statement, params=value).value == expected, (byte_count, statement[:6])

@@ -169,7 +169,7 @@ def test_a_session_leaves_nothing_behind(server, start_daemon, directory):
 
 def shown_names(server):
     return server.psql("SELECT application_name FROM pg_stat_activity WHERE backend_type = 'client backend' "
-                       "AND pid <> pg_backend_pid() ORDER BY 1").split("\n")
+                       "AND pid <> pg_backend_pid() AND application_name <> 'beside' ORDER BY 1").split("\n")
 
 
 @pytest.mark.parametrize("name, shown", [
