@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -188,6 +189,39 @@ func TestContextsStopStatementsInTheDaemon(t *testing.T) {
 			t.Fatal(err)
 		}
 		must(t, db.QueryRow("SELECT 1").Scan(&n))
+	}
+}
+
+// TestContextsOfADaemonThatStandsStill end also what it does not take, and rows that it does not stop are given up.
+func TestContextsOfADaemonThatStandsStill(t *testing.T) {
+	daemon := startDaemon(t)
+	db := daemon.open(t)
+	db.SetMaxOpenConns(1)
+	run(t, db, "CREATE TABLE t(a)")
+	rows, err := db.Query(strings.Replace(endless, "count(*)", "x", 1))
+	must(t, err)
+	must(t, daemon.process.Process.Signal(syscall.SIGSTOP))
+	began := time.Now()
+	if err := rows.Close(); err == nil || time.Since(began) > 2*cancelPatience {
+		t.Error(err, time.Since(began))
+	}
+	must(t, daemon.process.Process.Signal(syscall.SIGCONT))
+	run(t, db, "SELECT 1")
+	must(t, daemon.process.Process.Signal(syscall.SIGSTOP))
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	defer cancel()
+	began = time.Now()
+	if _, err := db.ExecContext(ctx, "INSERT INTO t VALUES (?)", strings.Repeat("x", 8<<20)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Error(err)
+	}
+	if time.Since(began) > cancelPatience {
+		t.Error(time.Since(began))
+	}
+	must(t, daemon.process.Process.Signal(syscall.SIGCONT))
+	var count int
+	must(t, db.QueryRow("SELECT count(*) FROM t").Scan(&count))
+	if count != 0 {
+		t.Error("it was done all the same")
 	}
 }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use litebase::{Connection, Error, Options};
+use litebase::{ChangesQuery, Connection, Error, Options};
 
 use crate::daemon::{wait_until, Daemon, Directory, LONG};
 
@@ -115,6 +115,25 @@ fn a_length_without_end_makes_no_memory() {
     let error = db.query("SELECT 1", ()).unwrap_err();
     assert!(matches!(error, Error::OutcomeUnknown(_)), "{error:?}");
     assert!(peak() - before < 256 << 10, "{before} KiB became {}", peak());
+}
+
+#[test]
+fn what_is_no_frame_ends_changes_at_once() {
+    let daemon = Daemon::start();
+    let place = Directory::new();
+    let link = place.0.join("link");
+    std::os::unix::fs::symlink(&daemon.socket, &link).unwrap();
+    let db = daemon.options().socket(&link).connect().unwrap();
+    // Changes have a connection of their own.
+    let peer = Peer::start(&daemon, 2, |mut client| {
+        client.write_all(&[0xff; 1 << 20]).ok();
+        wait_for_end(client);
+    });
+    std::fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink(&peer.path, &link).unwrap();
+    let mut changes = db.changes(&ChangesQuery::new()).unwrap();
+    let error = changes.wait(Duration::from_millis(500)).unwrap_err();
+    assert!(matches!(error, Error::ConnectionLost(_)), "{error:?}");
 }
 
 /// The most memory that the process has had, in KiB.
