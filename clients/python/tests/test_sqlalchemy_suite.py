@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -90,6 +91,8 @@ def outcomes(url, *options, place=None):
     """
     with tempfile.TemporaryDirectory(dir=MEMORY) as directory:
         file = pathlib.Path(directory) / "outcomes"
+        # Where SQLAlchemy 1.4 looks for it.
+        shutil.copy(SUITE / "setup.cfg", place or directory)
         environment = {**os.environ, "OUTCOMES": str(file), "PYTHONPATH": os.pathsep.join([str(SOURCES), str(SUITE)])}
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "outcomes", "-c", SUITE / "setup.cfg",
                    "--dburi", url, *options, SUITE / "test_suite.py"]  # fmt: skip
