@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"reflect"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -323,6 +325,30 @@ func TestDataSourceNames(t *testing.T) {
 		if _, err := ParseDSN(name); err == nil {
 			t.Errorf("%q is a data source name", name)
 		}
+	}
+}
+
+func TestASocketThatIsNotOpen(t *testing.T) {
+	daemon := startDaemon(t)
+	must(t, os.Chmod(daemon.directory, 0o755))
+	must(t, os.Chmod(daemon.socket, 0))
+	said := make(chan error)
+	go func() {
+		if os.Geteuid() == 0 {
+			// Root may connect to any. The thread ends with the goroutine.
+			runtime.LockOSThread()
+			if _, _, err := syscall.RawSyscall(syscall.SYS_SETFSUID, 65534, 0, 0); err != 0 {
+				said <- err
+				return
+			}
+		}
+		_, err := Connect(context.Background(), Options{Socket: daemon.socket})
+		said <- err
+	}()
+	err := <-said
+	var found *Error
+	if !errors.Is(err, ErrPermission) || !errors.As(err, &found) || !strings.Contains(found.Hint, "group") {
+		t.Error(err)
 	}
 }
 

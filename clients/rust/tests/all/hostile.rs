@@ -288,6 +288,25 @@ fn a_place_where_others_can_put_a_socket_is_sent_nothing() {
 }
 
 #[test]
+fn a_socket_that_is_not_open_says_so() {
+    extern "C" {
+        fn setfsuid(uid: u32) -> i32;
+    }
+    let daemon = Daemon::start();
+    let open = |path, mode| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+    open(daemon.socket.parent().unwrap(), 0o755);
+    open(&*daemon.socket, 0);
+    let options = daemon.options();
+    let error = thread::spawn(move || {
+        // Root may connect to any. SAFETY: the call changes nothing but of which user this thread is where there are files.
+        unsafe { setfsuid(65534) };
+        options.connect().unwrap_err()
+    });
+    let error = error.join().unwrap();
+    assert!(matches!(error, Error::PermissionDenied(_)) && error.hint().unwrap().contains("group"), "{error:?}");
+}
+
+#[test]
 fn whoever_else_listens_is_sent_nothing() {
     let directory = Directory::new();
     let path = directory.0.join("s");
