@@ -81,9 +81,18 @@ clients: $(TESTED) $(VENV)/ready
 	$(PYTEST) clients/node
 	$(PYTEST) clients/rust
 
-# The whole of SQLAlchemy's suite for dialects, of which `clients` runs a part: ten minutes.
-clients-suite: $(TESTED) $(VENV)/ready
-	LITEBASE_WHOLE_SUITE=1 $(PYTEST) clients/python/tests/test_sqlalchemy_suite.py $(if $(K),-k "$(K)")
+# The whole of SQLAlchemy's suite for dialects, of which `clients` runs a part: fifteen minutes. Then that of Debian's SQLAlchemy, which
+# is another one, and what else is tested of dialects with it.
+SQLALCHEMY_1_4 = $(VENV)/sqlalchemy-1.4
+clients-suite: $(TESTED) $(VENV)/ready $(SQLALCHEMY_1_4)/ready
+	LITEBASE_WHOLE_SUITE=1 $(PYTEST) clients/python/tests/test_sqlalchemy_suite.py
+	cd clients/python && LITEBASE_WHOLE_SUITE=1 $(UNDER_TEST) $(CURDIR)/$(SQLALCHEMY_1_4)/bin/python -m pytest -q --durations=15 \
+		$(if $(K),-k "$(K)") tests/test_sqlalchemy*.py tests/test_alembic.py
+
+$(SQLALCHEMY_1_4)/ready: clients/python/requirements-sqlalchemy-1.4.txt $(VENV)/ready
+	python3 -m venv $(@D)
+	$(@D)/bin/pip install --quiet -r $<
+	@touch $@
 
 # Boots a container, which only root can, with the package of `make deb`. MARK: what pytest -m selects; `make test` has two halves.
 AS_ROOT = $(if $(filter 0,$(shell id -u)),,sudo )
