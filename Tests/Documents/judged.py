@@ -138,7 +138,7 @@ def go(begins):
 
 
 CLIENT_GO = [
-    Elsewhere(begins="$ sudo apt install ./golang-github", test="Tests/System/test_drivers.py::test_go"),
+    Elsewhere(begins="$ sudo apt install golang-go ./golang-github", test="Tests/System/test_drivers.py::test_go"),
     LeftOut(begins="$ go mod edit", reason="it names a place of the reader's; clients/go/tests/test_go.py writes the same into go.mod"),
     *map(go, ['package main\n\nimport (', 'if _, err := db.Exec("CREATE', "Oslo has", 'if _, err := db.Exec("INSERT', "Tromsø",
               "rows, err := db.Query", "1090484", "tx, err", "conn, err", "2 1", "ctx, cancel", "stopped, in", "_, err := db.Exec",
@@ -166,7 +166,7 @@ def rust(begins):
 
 CLIENT_RUST = [
     rust("[dependencies]"),
-    Elsewhere(begins="$ sudo apt install ./librust-litebase", test="Tests/System/test_drivers.py::test_rust"),
+    Elsewhere(begins="$ sudo apt install cargo ./librust-litebase", test="Tests/System/test_drivers.py::test_rust"),
     *map(rust, ["use litebase", "connected, healthy", 'db.execute("CREATE', "2 rows", "struct City", "Bergen of",
                 'db.execute("INSERT', "Tromsø", "let mut total", "1090484", "let mut pages", "a page of", "let mut transaction",
                 "let batch", "2 1", "let endless", "stopped, in", "match db", "constraint_violation",

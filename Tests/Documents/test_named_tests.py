@@ -51,6 +51,24 @@ def test_what_holds_a_promise_is_there(document):
     assert count > 40, "the tables are read"
 
 
+@pytest.mark.parametrize("language", ["Python", "Go", "Node", "Rust"])
+def test_what_drivers_are_put_through_is_there(language):
+    """Each cell of the table names tests of its language, or says that there is nothing to be tested."""
+    table = (ROOT / "docs/faults.md").read_text(encoding="utf-8").partition("## Drivers of other languages")[2].partition("\n## ")[0]
+    head, _, *rows = [line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith("|")]
+    assert len(rows) >= 12
+    count = 0
+    for row in rows:
+        cell = row[head.index(language)]
+        named = re.findall(r"`([\w.]+): ([^`]+)`", cell)
+        assert named or cell.startswith("–"), cell
+        for file, name in named:
+            [path] = [path for path in (ROOT / "clients" / language.lower()).rglob(file) if "src" not in path.parts]
+            assert re.search(rf'(?:def |func |fn |test\("){re.escape(name)}', path.read_text(encoding="utf-8")), f"no test {name} in {file}"
+            count += 1
+    assert count >= 7, "the table is read"
+
+
 def test_the_map_has_every_folder():
     text = (TESTS / "README.md").read_text(encoding="utf-8")
     for folder in [*TESTS.iterdir(), *(TESTS / "Protocol").iterdir()]:

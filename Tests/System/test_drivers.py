@@ -82,7 +82,7 @@ def test_go(machine):
         main = connect.rstrip().removesuffix("}")
         program = f"{main}\tif err := query(db); err != nil {{\n\t\tlog.Fatal(err)\n\t}}\n}}\n\nfunc query(db *sql.DB) error {{\n{query}return nil\n}}\n"
         machine.write(f"{PROGRAM}/main.go", program)
-        assert runs(machine, "go", "mod", "init", "program").returncode == 0
+        assert runs(machine, *command(guide, "go mod init").split()).returncode == 0
         assert runs(machine, *command(guide, "go mod edit").split()).returncode == 0
         built = runs(machine, "env", "GOPROXY=off", "go", "build")
         assert built.returncode == 0, built

@@ -2,6 +2,7 @@ package litebase
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -70,6 +71,12 @@ func openSocket(ctx context.Context, options *Options) (*net.UnixConn, error) {
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
+		}
+		if errors.Is(err, os.ErrPermission) {
+			return nil, &Error{
+				Code: "permission_denied", Message: fmt.Sprintf("The socket %s is not open to you.", path),
+				Hint: "Ask the administrator to add you to the socket's group; it counts from your next login.", cause: err,
+			}
 		}
 		return nil, &Error{
 			Code: codeConnectionLost, Message: fmt.Sprintf("Cannot connect to %s: %v.", path, err),

@@ -190,7 +190,7 @@ func (c *Conn) subscribe(ctx context.Context, data map[string]any) (*Changes, er
 	if err := c.greet(ctx, false); err != nil {
 		return nil, err
 	}
-	id, err := c.send("subscribe", data)
+	id, err := c.send(ctx, "subscribe", data)
 	if err != nil {
 		return nil, err
 	}

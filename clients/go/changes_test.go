@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"reflect"
 	"runtime"
+	"sort"
 	"strings"
 	"syscall"
 	"testing"
@@ -250,16 +251,34 @@ func TestChangesOfADaemonThatEnds(t *testing.T) {
 	}
 }
 
-// TestChangesOfAConnectionThatEndsAtAnyByte end with an error that says so, and nothing stays.
+// TestChangesOfAConnectionThatEndsAtAnyByte end with an error that says so, and nothing stays; who goes on at their position is told of
+// each commit once.
 func TestChangesOfAConnectionThatEndsAtAnyByte(t *testing.T) {
 	daemon := startDaemon(t)
 	db := daemon.open(t)
-	run(t, db, "CREATE TABLE city (name TEXT)")
+	tables := []string{"a", "b", "c", "d"}
+	for _, name := range append([]string{"last"}, tables...) {
+		run(t, db, "CREATE TABLE "+name+" (name TEXT)")
+	}
 	conn, err := Connect(context.Background(), Options{Socket: daemon.socket})
 	must(t, err)
 	defer conn.Close()
-	before, begun := runtime.NumGoroutine(), 0
-	for bytes, isWhole := 1, false; !isWhole; bytes += 13 {
+	// take adds what is told until it is of all tables, and gives the position.
+	take := func(changes *Changes, told *[]string, position string) string {
+		for len(*told) < len(tables) {
+			change, isThere := <-changes.C
+			if !isThere {
+				break
+			}
+			if change.Resync != "" {
+				t.Error(change)
+			}
+			*told, position = append(*told, change.Relations...), change.Position
+		}
+		return position
+	}
+	before, begun, wentOn := runtime.NumGoroutine(), 0, 0
+	for bytes, isWhole := 1, false; !isWhole; bytes += 7 {
 		if bytes > 20_000 {
 			t.Fatal("it never ends")
 		}
@@ -270,15 +289,29 @@ func TestChangesOfAConnectionThatEndsAtAnyByte(t *testing.T) {
 		changes, err := conn.Changes(ctx, ChangesQuery{})
 		if err == nil {
 			begun++
-			for told := 0; told < 2; told++ {
-				run(t, db, "INSERT INTO city VALUES ('Oslo')")
-				if change, isThere := <-changes.C; isThere && !reflect.DeepEqual(change.Relations, []string{"city"}) {
-					t.Error(change)
-				}
+			for _, name := range tables {
+				run(t, db, "INSERT INTO "+name+" VALUES ('x')")
 			}
+			var told []string
+			position := take(changes, &told, changes.Start)
 			err = changes.Err()
 			isWhole = err == nil
 			changes.Close()
+			if !isWhole {
+				wentOn++
+				others := listen(t, db, ChangesQuery{From: position})
+				take(others, &told, position)
+				// Nothing of them comes again.
+				run(t, db, "INSERT INTO last VALUES ('x')")
+				if change := next(t, others); !reflect.DeepEqual(change.Relations, []string{"last"}) {
+					t.Error(bytes, change)
+				}
+				must(t, others.Close())
+			}
+			// What is told together has no order.
+			if sort.Strings(told); !reflect.DeepEqual(told, tables) {
+				t.Fatal(bytes, told)
+			}
 		}
 		if !isWhole && !errors.Is(err, ErrConnectionLost) {
 			t.Fatal(bytes, err)
@@ -286,8 +319,8 @@ func TestChangesOfAConnectionThatEndsAtAnyByte(t *testing.T) {
 		cancel()
 		<-over
 	}
-	if begun < 5 {
-		t.Error(begun)
+	if begun < 10 || wentOn < 10 {
+		t.Error(begun, wentOn)
 	}
 	nothingStays(t, before)
 }

@@ -22,6 +22,8 @@ const (
 	frameBytesMax = 1 << 30
 	// cancelPatience is how long a stopped statement's reply is waited for before the connection is given up.
 	cancelPatience = 5 * time.Second
+	// alwaysTakenMax: a frame with fewer bytes fits into the socket, where nothing but cancellations can be before it.
+	alwaysTakenMax = 32 << 10
 )
 
 var errAtWork = errors.New(
@@ -149,7 +151,7 @@ func (c *Conn) Request(ctx context.Context, kind string, data map[string]any) (m
 	if err := c.settle(); err != nil {
 		return nil, err
 	}
-	id, err := c.send(kind, data)
+	id, err := c.send(ctx, kind, data)
 	if err != nil {
 		return nil, err
 	}
@@ -160,14 +162,20 @@ func (c *Conn) Request(ctx context.Context, kind string, data map[string]any) (m
 
 // Sending
 
-func (c *Conn) send(kind string, data any) (int64, error) { return c.sendWith(nil, kind, data) }
+func (c *Conn) send(ctx context.Context, kind string, data any) (int64, error) {
+	return c.sendWith(ctx, nil, kind, data)
+}
 
-// sendWith sends a request with a file that the daemon is to write into, or to read.
-func (c *Conn) sendWith(file *os.File, kind string, data any) (int64, error) {
+// sendWith sends a request with a file that the daemon is to write into, or to read. A context that ends before the daemon has taken
+// all of it ends the connection: nothing of it is done.
+func (c *Conn) sendWith(ctx context.Context, file *os.File, kind string, data any) (int64, error) {
 	c.lastID++
-	err := c.sendAs(c.lastID, kind, data, file)
+	err := c.sendAs(ctx, c.lastID, kind, data, file)
 	if errors.Is(err, driver.ErrBadConn) {
 		c.lost(err)
+		if ctx.Err() != nil {
+			err = ctx.Err()
+		}
 	}
 	return c.lastID, err
 }
@@ -181,7 +189,7 @@ func (c *Conn) limited(data map[string]any) map[string]any {
 }
 
 // sendAs sends one frame, and a file along with it where there is one. For any goroutine.
-func (c *Conn) sendAs(id any, kind string, data any, file *os.File) error {
+func (c *Conn) sendAs(ctx context.Context, id any, kind string, data any, file *os.File) error {
 	frame, err := appendValue(make([]byte, 4, 256), []field{{"id", id}, {"type", kind}, {"data", data}})
 	if err != nil {
 		return err
@@ -196,6 +204,7 @@ func (c *Conn) sendAs(id any, kind string, data any, file *os.File) error {
 	binary.BigEndian.PutUint32(frame, uint32(len(frame)-4))
 	c.sending.Lock()
 	defer c.sending.Unlock()
+	defer c.limitWriting(ctx, len(frame))()
 	if err := c.write(frame, file); err != nil {
 		// The daemon begins nothing whose frame it has not got as a whole, so that database/sql may take another connection.
 		return &Error{
@@ -203,6 +212,27 @@ func (c *Conn) sendAs(id any, kind string, data any, file *os.File) error {
 		}
 	}
 	return nil
+}
+
+// limitWriting ends the writing of a frame of so many bytes when the context ends, until the function that it returns is called.
+func (c *Conn) limitWriting(ctx context.Context, bytes int) (stop func()) {
+	if ctx.Done() == nil || bytes < alwaysTakenMax {
+		return func() {}
+	}
+	written, isOver := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(isOver)
+		select {
+		case <-written:
+		case <-ctx.Done():
+			c.socket.SetWriteDeadline(time.Unix(1, 0))
+		}
+	}()
+	return func() {
+		close(written)
+		<-isOver
+		c.socket.SetWriteDeadline(time.Time{})
+	}
 }
 
 // watch stops a request in the daemon when the context ends, until the function that it returns is called.
@@ -238,7 +268,7 @@ func (c *Conn) watch(ctx context.Context, id int64) (stop func()) {
 }
 
 func (c *Conn) sendCancel(id int64) error {
-	return c.sendAs("cancel "+strconv.FormatInt(id, 10), "cancel", map[string]any{"request": id}, nil)
+	return c.sendAs(context.Background(), "cancel "+strconv.FormatInt(id, 10), "cancel", map[string]any{"request": id}, nil)
 }
 
 // Receiving
@@ -411,7 +441,7 @@ func (c *Conn) open(ctx context.Context, kind string, data map[string]any) (*res
 		return nil, err
 	}
 	data["session"] = c.session
-	id, err := c.send(kind, c.limited(data))
+	id, err := c.send(ctx, kind, c.limited(data))
 	if err != nil {
 		return nil, err
 	}
@@ -533,13 +563,21 @@ func (r *result) readAll() {
 	}
 }
 
-// discard stops the statement if it has more rows, and waits for its end.
+// discard drops the rows that are not taken, and waits for the end of the statement, which is stopped.
+//
+// PostgreSQL would end the transaction with it: there, they are read.
 func (r *result) discard() error {
 	r.rows, r.later = nil, nil
 	if r.isComplete {
 		return nil
 	}
-	err := r.conn.sendCancel(r.id)
+	var err error
+	if mustGoOn := r.conn.Engine == "postgresql" && r.conn.transaction == "active" && r.kind == "query"; !mustGoOn {
+		err = r.conn.sendCancel(r.id)
+		// A daemon that does not stop it is given up, as where a context ends.
+		r.conn.socket.SetReadDeadline(time.Now().Add(cancelPatience))
+		defer r.conn.socket.SetReadDeadline(time.Time{})
+	}
 	for err == nil && !r.isComplete {
 		err = r.receive()
 		r.rows, r.later = nil, nil

@@ -80,6 +80,25 @@ func TestTransactionsOfPostgreSQL(t *testing.T) {
 	}
 }
 
+// TestRowsOfPostgreSQLThatAreLeftEarly leave the transaction as it is, which would end with a statement that is stopped.
+func TestRowsOfPostgreSQLThatAreLeftEarly(t *testing.T) {
+	db := server(t, "pg")
+	tx, err := db.Begin()
+	must(t, err)
+	defer tx.Rollback()
+	for round := 0; round < 3; round++ {
+		var number int
+		must(t, tx.QueryRow("SELECT * FROM generate_series(1, 200000)").Scan(&number))
+		rows, err := tx.Query("SELECT * FROM generate_series(1, 200000)")
+		must(t, err)
+		for taken := 0; taken < round*1000 && rows.Next(); taken++ {
+		}
+		must(t, rows.Close())
+		must(t, tx.QueryRow("SELECT 1").Scan(&number))
+	}
+	must(t, tx.Commit())
+}
+
 func TestMySQL(t *testing.T) {
 	db := server(t, "my")
 	var large uint64

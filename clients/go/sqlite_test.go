@@ -7,9 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"reflect"
+	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -191,6 +194,39 @@ func TestContextsStopStatementsInTheDaemon(t *testing.T) {
 	}
 }
 
+// TestContextsOfADaemonThatStandsStill end also what it does not take, and rows that it does not stop are given up.
+func TestContextsOfADaemonThatStandsStill(t *testing.T) {
+	daemon := startDaemon(t)
+	db := daemon.open(t)
+	db.SetMaxOpenConns(1)
+	run(t, db, "CREATE TABLE t(a)")
+	rows, err := db.Query(strings.Replace(endless, "count(*)", "x", 1))
+	must(t, err)
+	must(t, daemon.process.Process.Signal(syscall.SIGSTOP))
+	began := time.Now()
+	if err := rows.Close(); err == nil || time.Since(began) > 2*cancelPatience {
+		t.Error(err, time.Since(began))
+	}
+	must(t, daemon.process.Process.Signal(syscall.SIGCONT))
+	run(t, db, "SELECT 1")
+	must(t, daemon.process.Process.Signal(syscall.SIGSTOP))
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	defer cancel()
+	began = time.Now()
+	if _, err := db.ExecContext(ctx, "INSERT INTO t VALUES (?)", strings.Repeat("x", 8<<20)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Error(err)
+	}
+	if time.Since(began) > cancelPatience {
+		t.Error(time.Since(began))
+	}
+	must(t, daemon.process.Process.Signal(syscall.SIGCONT))
+	var count int
+	must(t, db.QueryRow("SELECT count(*) FROM t").Scan(&count))
+	if count != 0 {
+		t.Error("it was done all the same")
+	}
+}
+
 func TestTimeoutOfTheDaemon(t *testing.T) {
 	db := startDaemon(t).open(t, func(o *Options) { o.Timeout = 50 * time.Millisecond })
 	if _, err := db.Exec(endless); !errors.Is(err, ErrTimeout) {
@@ -289,6 +325,30 @@ func TestDataSourceNames(t *testing.T) {
 		if _, err := ParseDSN(name); err == nil {
 			t.Errorf("%q is a data source name", name)
 		}
+	}
+}
+
+func TestASocketThatIsNotOpen(t *testing.T) {
+	daemon := startDaemon(t)
+	must(t, os.Chmod(daemon.directory, 0o755))
+	must(t, os.Chmod(daemon.socket, 0))
+	said := make(chan error)
+	go func() {
+		if os.Geteuid() == 0 {
+			// Root may connect to any. The thread ends with the goroutine.
+			runtime.LockOSThread()
+			if _, _, err := syscall.RawSyscall(syscall.SYS_SETFSUID, 65534, 0, 0); err != 0 {
+				said <- err
+				return
+			}
+		}
+		_, err := Connect(context.Background(), Options{Socket: daemon.socket})
+		said <- err
+	}()
+	err := <-said
+	var found *Error
+	if !errors.Is(err, ErrPermission) || !errors.As(err, &found) || !strings.Contains(found.Hint, "group") {
+		t.Error(err)
 	}
 }
 

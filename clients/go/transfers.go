@@ -157,7 +157,7 @@ func (c *Conn) transfer(
 	if onProgress != nil {
 		data["progress_ms"] = progressMilliseconds
 	}
-	id, err := c.sendWith(file, kind, c.limited(data))
+	id, err := c.sendWith(ctx, file, kind, c.limited(data))
 	if err != nil {
 		return nil, err
 	}

@@ -6,7 +6,7 @@ import { after, before, describe, test } from "node:test";
 
 import { CancelledError, Changes, connect, ConnectionLostError, LiteBaseError } from "litebase";
 import { together } from "../dist/changes.js";
-import { Daemon, open, pause, startDaemon, until } from "./daemon.mjs";
+import { cutter, Daemon, open, pause, startDaemon, until } from "./daemon.mjs";
 
 /** How a program may end changes, and what the loop says of it. */
 const ENDS = {
@@ -211,6 +211,56 @@ test("a daemon that dies is an error, and its positions mean nothing to the next
   assert.equal((await again.next()).value.resync, "position_unknown");
   await db.query("INSERT INTO city VALUES ('Bergen')");
   assert.deepEqual((await again.next()).value.relations, ["city"]);
+});
+
+test("a connection that is cut at any byte: who goes on at its position is told of each commit once", async (context) => {
+  const tables = ["a", "b", "c", "d"];
+  const daemon = await startDaemon(context);
+  const writer = await open(context, daemon);
+  for (const name of [...tables, "last"]) await writer.query(`CREATE TABLE ${name} (x)`);
+  /** Takes what is told until it is of all tables. */
+  const take = async (changes, told, hasLimit) => {
+    while (told.length < tables.length) {
+      const change = hasLimit ? await changes.wait(30_000) : (await changes.next()).value;
+      assert.equal(change.resync, undefined);
+      told.push(...change.relations);
+    }
+  };
+  const counts = { begun: 0, wentOn: 0 };
+  for (const [towards, step] of [["daemon", 5], ["client", 11]]) {
+    for (let bytes = 1, isWhole = false; !isWhole; bytes += step) {
+      assert.ok(bytes < 20_000);
+      const socket = await cutter(context, daemon, towards, bytes);
+      const told = [];
+      let db;
+      let changes;
+      try {
+        db = await connect({ socket });
+        changes = await db.changes();
+        counts.begun += 1;
+        for (const name of tables) await writer.query(`INSERT INTO ${name} VALUES (1)`);
+        await take(changes, told, bytes % 2 === 0);
+        isWhole = true;
+      } catch (error) {
+        assert.ok(error instanceof ConnectionLostError, `${towards}, ${bytes}: ${error.stack}`);
+        if (changes !== undefined) {
+          assert.deepEqual([changes.closed, await changes.next()], [true, { value: undefined, done: true }]);
+          const others = await writer.changes([], { from: changes.position });
+          await take(others, told, true);
+          // Nothing of them comes again.
+          await writer.query("INSERT INTO last VALUES (1)");
+          assert.deepEqual((await others.next()).value.relations, ["last"]);
+          await others.close();
+          counts.wentOn += 1;
+        }
+      }
+      db?.destroy();
+      // What is told together has no order.
+      if (changes !== undefined) assert.deepEqual(told.sort(), tables, `${towards}, ${bytes}`);
+    }
+  }
+  assert.ok(counts.begun > 20 && counts.wentOn > 20, JSON.stringify(counts));
+  await until(async () => (await listening(writer)) === 0, "nobody listens");
 });
 
 test("a daemon that stops says so", async (context) => {

@@ -96,4 +96,23 @@ export async function serve(context, handle) {
   return path;
 }
 
+/** A place that gives each connection to the daemon, up to a number of bytes in one direction ("daemon", "client"); then it is cut. */
+export async function cutter(context, daemon, towards, bytes) {
+  const budget = { left: bytes };
+  return serve(context, (client) => {
+    const upstream = net.connect(daemon.socket);
+    const cut = () => client.destroy() && upstream.destroy();
+    upstream.on("error", cut).on("close", cut);
+    client.on("close", () => upstream.destroy());
+    const pass = (from, to, counts) => from.on("data", (chunk) => {
+      const part = counts ? chunk.subarray(0, budget.left) : chunk;
+      if (counts) budget.left -= part.length;
+      to.write(part);
+      if (counts && budget.left === 0) setImmediate(cut);
+    });
+    pass(client, upstream, towards === "daemon");
+    pass(upstream, client, towards === "client");
+  });
+}
+
 export { pause };

@@ -3,11 +3,10 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import net from "node:net";
 import { after, before, describe, test } from "node:test";
 
 import { CancelledError, connect, ConnectionLostError, LiteBaseError, OutcomeUnknownError } from "litebase";
-import { counting, Daemon, ENDLESS, ENDLESS_ROWS, open, serve, startDaemon, until } from "./daemon.mjs";
+import { counting, cutter, Daemon, ENDLESS, ENDLESS_ROWS, open, startDaemon, until } from "./daemon.mjs";
 
 /** The only two words there are for a connection that was lost. */
 const isLoss = (error) => error instanceof ConnectionLostError || error instanceof OutcomeUnknownError;
@@ -143,25 +142,6 @@ describe("stops", () => {
     await until(async () => (await db.request("stats")).sessions.open === 0, "no session stays");
   });
 
-  /** Gives each connection to the daemon, up to a number of bytes in one direction; then it is cut. */
-  async function cutter(context, towards, bytes) {
-    const budget = { left: bytes };
-    return serve(context, (client) => {
-      const upstream = net.connect(daemon.socket);
-      const cut = () => client.destroy() && upstream.destroy();
-      upstream.on("error", cut).on("close", cut);
-      client.on("close", () => upstream.destroy());
-      const pass = (from, to, counts) => from.on("data", (chunk) => {
-        const part = counts ? chunk.subarray(0, budget.left) : chunk;
-        if (counts) budget.left -= part.length;
-        to.write(part);
-        if (counts && budget.left === 0) setImmediate(cut);
-      });
-      pass(client, upstream, towards === "daemon");
-      pass(upstream, client, towards === "client");
-    });
-  }
-
   test("a connection that is cut at any byte: no hang, no write twice, none lost that was acknowledged", async (context) => {
     const direct = await open(context, daemon);
     await direct.query("CREATE TABLE cuts(a, part)");
@@ -172,7 +152,7 @@ describe("stops", () => {
       const towards = round % 2 === 0 ? "daemon" : "client";
       // From the first byte on, and densely where the statements are.
       const bytes = round < 10 ? 1 + round * 90 : 300 + chance(towards === "daemon" ? 900 : 2600);
-      const socket = await cutter(context, towards, bytes);
+      const socket = await cutter(context, daemon, towards, bytes);
       const outcomes = { single: "not sent", both: "not sent" };
       let db;
       try {

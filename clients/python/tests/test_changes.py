@@ -186,51 +186,75 @@ def test_waiting_has_a_time_limit(db):
         assert next(changes, None) is None
 
 
+TABLES = ("a", "b", "c", "d")
+
+
 @pytest.mark.parametrize("is_async", [False, True])
 def test_a_connection_that_ends_at_any_byte(db, own_daemon, tmp_path, is_async):
-    """It is an error in time that says so, and nobody listens any more."""
-    begun = 0
+    """It is an error that says so, and nobody listens any more; who goes on at its position is told of each commit once."""
+    begun = went_on = 0
+    for name in (*TABLES, "last"):
+        db.execute(f"CREATE TABLE {name} (name TEXT)")
 
     def work(path):
-        nonlocal begun
+        nonlocal begun, went_on
         opener = functools.partial(open_socket, path, (), 10.0)
+        changes, told, done = [], [], True
         try:
             if is_async:
-                asyncio.run(asyncio.wait_for(listen_async(opener), 30))
+                asyncio.run(asyncio.wait_for(listen_async(opener, changes, told), 30))
             else:
-                listen(opener)
+                listen(opener, changes, told)
         except litebase.ConnectionLost as error:
             assert error.code is None
             done = False
-        else:
-            done = True
         wait_until(lambda: connections(own_daemon) == 2, "nobody listens")
+        if changes:
+            begun += 1
+            if not done:
+                go_on(changes[0].position, told)
+                went_on += 1
+            # What is told together has no order.
+            assert sorted(told) == list(TABLES)
         return done
 
-    def listen(opener):
-        nonlocal begun
+    def write():
+        for name in TABLES:
+            db.execute(f"INSERT INTO {name} VALUES ('x')")
+
+    def add(change, told):
+        assert change.resync is None
+        told.extend(change.relations)
+
+    def go_on(position, told):
+        with db.changes(from_position=position) as others:
+            while len(told) < len(TABLES):
+                add(others.wait(30), told)
+            # Nothing of them comes again.
+            db.execute("INSERT INTO last VALUES ('x')")
+            assert next(others).relations == ("last",)
+
+    def listen(opener, made, told):
         with litebase.connect(socket=own_daemon.socket_path) as whole:
             whole._open_socket = opener
             with whole.changes() as changes:
-                begun += 1
-                db.execute("INSERT INTO city VALUES ('Oslo')")
-                assert changes.wait(30).relations == ("city",)
-                db.execute("INSERT INTO city VALUES ('Oslo')")
-                assert next(changes).relations == ("city",)
+                made.append(changes)
+                write()
+                while len(told) < len(TABLES):
+                    add(changes.wait(30) if len(told) % 2 else next(changes), told)
 
-    async def listen_async(opener):
-        nonlocal begun
+    async def listen_async(opener, made, told):
         async with await litebase.aio.connect(socket=own_daemon.socket_path) as whole:
             whole._open_socket = opener
             async with await whole.changes() as changes:
-                begun += 1
-                db.execute("INSERT INTO city VALUES ('Oslo')")
-                assert (await changes.wait(30)).relations == ("city",)
-                db.execute("INSERT INTO city VALUES ('Oslo')")
-                assert (await changes.__anext__()).relations == ("city",)
+                made.append(changes)
+                write()
+                while len(told) < len(TABLES):
+                    add(await (changes.wait(30) if len(told) % 2 else changes.__anext__()), told)
 
-    through(tmp_path, own_daemon, 13, work)
-    assert begun > 5
+    through(tmp_path, own_daemon, 7, work)
+    assert begun > 10
+    assert went_on > 10
 
 
 def test_a_daemon_that_dies_ends_the_waiting(db, own_daemon):

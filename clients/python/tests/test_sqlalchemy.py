@@ -171,6 +171,24 @@ def test_savepoints(engine, shop):
         assert session.scalars(sa.select(customer.id).order_by(customer.id)).all() == [1, 3]
 
 
+def test_a_savepoint_that_comes_first_is_within_the_transaction(engine, shop):
+    customer, _ = shop
+
+    def count():
+        with engine.connect() as connection:
+            return connection.execute(sa.select(sa.func.count()).select_from(customer)).scalar()
+
+    with engine.connect() as connection:
+        for is_kept in (False, True):
+            with connection.begin() as transaction:
+                with connection.begin_nested():
+                    connection.execute(customer.__table__.insert(), {"name": "x", "version": 1})
+                assert count() == 0
+                if not is_kept:
+                    transaction.rollback()
+            assert count() == is_kept
+
+
 def test_frames_of_windows(engine, shop):
     customer, _ = shop
     table = customer.__table__

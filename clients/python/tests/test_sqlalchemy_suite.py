@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -65,7 +66,7 @@ def postgresql():
     server = PostgreSQL(max_prepared_transactions="10")
     server.psql("CREATE SCHEMA test_schema; CREATE SCHEMA test_schema_2; CREATE EXTENSION hstore; CREATE EXTENSION citext")
     server.psql("CREATE DATABASE other TEMPLATE postgres")
-    driver = "psycopg" if sqlalchemy.__version__ >= "2" else "psycopg2"
+    driver = "psycopg" if IS_2 else "psycopg2"
     built_in = f"postgresql+{driver}://lb@/other?host={server.directory}"
     with served(server, server.url(), "postgresql+{}", built_in) as urls:
         yield urls
@@ -90,6 +91,8 @@ def outcomes(url, *options, place=None):
     """
     with tempfile.TemporaryDirectory(dir=MEMORY) as directory:
         file = pathlib.Path(directory) / "outcomes"
+        # Where SQLAlchemy 1.4 looks for it.
+        shutil.copy(SUITE / "setup.cfg", place or directory)
         environment = {**os.environ, "OUTCOMES": str(file), "PYTHONPATH": os.pathsep.join([str(SOURCES), str(SUITE)])}
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "outcomes", "-c", SUITE / "setup.cfg",
                    "--dburi", url, *options, SUITE / "test_suite.py"]  # fmt: skip
@@ -109,8 +112,13 @@ PART_OF_SQLITE = (
     " or ExpandingBoundInTest or NormalizedNameTest or HasTableTest or HasIndexTest) and not get_multi"
 )
 PART_OF_SERVERS = "NumericTest or CTETest or RowCountTest or InsertBehaviorTest or IsolationLevelTest"
-#: How many tests the built-in dialects pass at least, of a part and of the whole.
-PASSED_MIN = {"sqlite": (150, 1400), "postgresql": (50, 1700), "mariadb": (50, 1500)}
+IS_2 = sqlalchemy.__version__ >= "2"
+#: How many tests the built-in dialects pass at least, of a part and of the whole; 1.4 has a third of them.
+PASSED_MIN = (
+    {"sqlite": (150, 1400), "postgresql": (50, 1700), "mariadb": (50, 1500)}
+    if IS_2
+    else {"sqlite": (100, 440), "postgresql": (30, 520), "mariadb": (30, 470)}
+)
 
 
 def compared(engine, own, built_in):

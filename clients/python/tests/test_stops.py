@@ -1,5 +1,6 @@
 """Cancelling, time limits, interruptions and connections that are lost: no hang, and never a wrong word of what happened."""
 
+import asyncio
 import contextlib
 import io
 import os
@@ -17,7 +18,9 @@ import pytest
 from daemon import LITEBASED  # noqa: F401 - the daemon's tests are found
 
 import litebase
+import litebase.aio
 
+SOURCES = pathlib.Path(__file__).resolve().parents[1] / "src"
 ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c) SELECT count(*) FROM c"
 ENDLESS_ROWS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c) SELECT x FROM c"
 
@@ -317,6 +320,115 @@ def test_a_connection_that_ends_at_any_byte_is_an_error_and_no_hang(daemon, tmp_
             assert error.code is None, f"seed {seed}"
         half.join(10)
         assert not half.is_alive(), f"seed {seed}"
+
+
+@pytest.fixture
+def silent(own_daemon, tmp_path):
+    """A socket at which somebody answers as a daemon does, of each connection so many requests, and then says nothing."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(tmp_path / "silent.sock"))
+    listener.listen()
+    ends = []
+
+    def frame(source):
+        head = source.recv(4, socket.MSG_WAITALL)
+        return head + source.recv(int.from_bytes(head, "big"), socket.MSG_WAITALL) if len(head) == 4 else b""
+
+    def serve(counts):
+        with contextlib.suppress(OSError):
+            for count in counts:
+                client, _ = listener.accept()
+                daemon = socket.socket(socket.AF_UNIX)
+                ends.extend((client, daemon))
+                daemon.connect(own_daemon.socket_path)
+                for _ in range(count):
+                    daemon.sendall(frame(client))
+                    client.sendall(frame(daemon))
+
+    def begin(*counts):
+        threading.Thread(target=serve, args=(counts,), daemon=True).start()
+        return listener.getsockname()
+
+    yield begin
+    # Wakes who accepts.
+    listener.shutdown(socket.SHUT_RDWR)
+    for end in (listener, *ends):
+        end.close()
+
+
+@pytest.mark.parametrize("answered", [0, 1], ids=["nothing", "hello"])
+@pytest.mark.parametrize("is_async", [False, True])
+def test_who_does_not_open_a_session_is_waited_for_no_longer_than_was_said(silent, answered, is_async):
+    path = silent(answered)
+    began = time.monotonic()
+    with pytest.raises(litebase.ConnectionLost, match=r"0\.2 s"):
+        if is_async:
+            asyncio.run(litebase.aio.connect(socket=path, connect_timeout=0.2))
+        else:
+            litebase.connect(socket=path, connect_timeout=0.2)
+    assert 0.2 <= time.monotonic() - began < 20
+
+
+@pytest.mark.parametrize("answered", [0, 1], ids=["nothing", "hello"])
+@pytest.mark.parametrize("is_async", [False, True])
+def test_who_does_not_tell_changes_is_waited_for_no_longer_than_was_said(silent, answered, is_async):
+    # They have a connection of their own.
+    path = silent(2, answered)
+
+    async def listen():
+        async with await litebase.aio.connect(socket=path, connect_timeout=0.2) as db:
+            await db.changes()
+
+    with pytest.raises(litebase.ConnectionLost, match=r"0\.2 s"):
+        if is_async:
+            asyncio.run(asyncio.wait_for(listen(), 20))
+        else:
+            with litebase.connect(socket=path, connect_timeout=0.2) as db:
+                db.changes()
+
+
+def test_closing_does_not_wait_for_who_takes_nothing(silent):
+    path = silent(2)
+
+    async def whole():
+        db = await litebase.aio.connect(socket=path, autocommit=True)
+        task = asyncio.create_task(db.execute("SELECT ?", ("x" * 8_000_000,)))
+        await asyncio.sleep(0.1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await db.close()
+        assert db.closed
+
+    asyncio.run(asyncio.wait_for(whole(), 20))
+
+
+SIGPIPE_ENDS_IT = """
+import os, signal, sys
+import litebase
+signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+with litebase.connect(socket=sys.argv[1], autocommit=True) as db:
+    os.kill(int(sys.argv[2]), signal.SIGKILL)
+    while True:
+        try:
+            db.execute("SELECT 1").fetchone()
+        except litebase.OperationalError as error:
+            print(type(error).__name__)
+            break
+"""
+
+
+def test_a_program_that_sigpipe_ends_is_told_of_a_lost_connection(own_daemon):
+    """As those that write into pipes have it (`signal(SIGPIPE, SIG_DFL)`): the daemon's end is none of these."""
+    environment = {**os.environ, "PYTHONPATH": str(SOURCES)}
+    command = [sys.executable, "-c", SIGPIPE_ENDS_IT, own_daemon.socket_path, str(own_daemon.pid)]
+    for _ in range(5):
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, env=environment)
+        assert (done.returncode, done.stdout.strip() in ("ConnectionLost", "OutcomeUnknown")) == (0, True), done
+        own_daemon.process.wait()
+        own_daemon.launch()
+        own_daemon.wait_ready()
+        command[-1] = str(own_daemon.pid)
 
 
 def test_requests_that_change_nothing_end_at_any_byte_with_that_known(own_daemon, tmp_path):

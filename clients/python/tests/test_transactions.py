@@ -47,6 +47,23 @@ def test_with_autocommit_none_begins(connect, table):
     assert connection.in_transaction
 
 
+def test_a_savepoint_that_comes_first_is_within_the_transaction(connect, table):
+    """SQLite would commit with its release, and servers have none without a transaction (test_sqlalchemy.py)."""
+    writer, reader = connect(url=table), connect(url=table, autocommit=True)
+    for end, count in ((writer.rollback, 0), (writer.commit, 1)):
+        writer.execute("SAVEPOINT mine")
+        writer.execute("INSERT INTO t VALUES (1, 'x')")
+        writer.execute("RELEASE mine")
+        assert writer.in_transaction
+        assert reader.execute("SELECT count(*) FROM t").fetchone() == (0,)
+        end()
+        assert reader.execute("SELECT count(*) FROM t").fetchone() == (count,)
+    reader.execute("SAVEPOINT mine")
+    reader.execute("DELETE FROM t")
+    reader.execute("RELEASE mine")
+    assert not reader.in_transaction
+
+
 def test_the_programs_own_words_are_left_alone(connect, table):
     connection = connect(url=table)
     connection.execute("-- mine\n begin immediate")

@@ -48,6 +48,7 @@ struct Watched {
     found: c_short,
 }
 
+const MSG_NOSIGNAL: c_int = 0x4000;
 const POLLIN: c_short = 1;
 const POLLOUT: c_short = 4;
 const O_CLOEXEC: c_int = if cfg!(any(target_arch = "sparc", target_arch = "sparc64")) { 0x40_0000 } else { 0o200_0000 };
@@ -113,28 +114,32 @@ pub(crate) fn wait(socket: Option<&UnixStream>, pipe: Option<Pipe<'_>>, time: Du
     Ok(Ready { socket: watched[0].found != 0, pipe: watched[1].found != 0 })
 }
 
-/// Sends bytes, of which the first ones carry a descriptor; it is sent where any byte is. Returns how many were taken.
-pub(crate) fn send(socket: &UnixStream, bytes: &[u8], descriptor: BorrowedFd<'_>) -> io::Result<usize> {
+/// Sends bytes, of which the first ones may carry a descriptor; it is sent where any byte is. Returns how many were taken.
+///
+/// It never raises SIGPIPE, as the standard library does: Rust's own programs ignore it, but those that leave it to the system, as
+/// tools before a pager do, and libraries in programs of other languages would be ended by a daemon that goes.
+pub(crate) fn send(socket: &UnixStream, bytes: &[u8], descriptor: Option<BorrowedFd<'_>>) -> io::Result<usize> {
     let pieces = [IoSlice::new(bytes)];
-    let mut control = Control {
+    let mut control = descriptor.map(|descriptor| Control {
         len: size_of::<usize>() + 3 * size_of::<c_int>(),
         level: SOL_SOCKET,
         kind: SCM_RIGHTS,
         descriptor: descriptor.as_raw_fd(),
         _padding: Default::default(),
-    };
+    });
+    let control_len = if control.is_some() { size_of::<Control>() } else { 0 };
     let message = MessageHead {
         name: ptr::null_mut(),
         name_len: 0,
         iov: pieces.as_ptr().cast(),
         iov_len: pieces.len(),
-        control: ptr::addr_of_mut!(control).cast(),
-        control_len: size_of::<Control>(),
+        control: control.as_mut().map_or(ptr::null_mut(), |control| ptr::addr_of_mut!(*control).cast()),
+        control_len,
         flags: 0,
     };
     // SAFETY: the message and all that it points to live until the call has ended, which only reads them; `IoSlice` has the
     // layout of `struct iovec`, as its documentation says. The descriptors of socket and file are open: they are borrowed.
-    let sent = unsafe { sendmsg(socket.as_raw_fd(), &message, 0) };
+    let sent = unsafe { sendmsg(socket.as_raw_fd(), &message, MSG_NOSIGNAL) };
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
@@ -142,7 +147,7 @@ pub(crate) fn send(socket: &UnixStream, bytes: &[u8], descriptor: BorrowedFd<'_>
 mod tests {
     use super::*;
     use std::io::{Read, Write};
-    use std::os::unix::io::AsFd;
+    use std::os::unix::io::{AsFd, OwnedFd};
 
     /// A pipe would be closed by the other one's going: nobody received it, so that only the bytes are looked at here. That the
     /// daemon gets the file is tested with one (tests/all/transfers.rs).
@@ -150,13 +155,53 @@ mod tests {
     fn bytes_are_sent_and_errors_told() {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         let file = File::open("/dev/null").unwrap();
-        assert_eq!(send(&ours, b"some bytes", file.as_fd()).unwrap(), 10);
-        let mut buffer = [0; 10];
+        assert_eq!(send(&ours, b"some bytes", Some(file.as_fd())).unwrap(), 10);
+        assert_eq!(send(&ours, b", and more", None).unwrap(), 10);
+        let mut buffer = [0; 20];
         theirs.read_exact(&mut buffer).unwrap();
-        assert_eq!(&buffer, b"some bytes");
-        // SIGPIPE is ignored in Rust's programs.
+        assert_eq!(&buffer, b"some bytes, and more");
         drop(theirs);
-        assert_eq!(send(&ours, b"x", file.as_fd()).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        for file in [Some(file.as_fd()), None] {
+            assert_eq!(send(&ours, b"x", file).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        }
+    }
+
+    /// Of this thread alone: one that is blocked waits, also where it would be ignored.
+    #[test]
+    fn no_signal_is_raised() {
+        const SIGPIPE: c_int = 13;
+        const SIG_BLOCK: c_int = 0;
+        // As large as that of any C library.
+        type Signals = [u64; 16];
+        extern "C" {
+            fn sigemptyset(signals: *mut Signals) -> c_int;
+            fn sigaddset(signals: *mut Signals, signal: c_int) -> c_int;
+            fn sigismember(signals: *const Signals, signal: c_int) -> c_int;
+            fn pthread_sigmask(how: c_int, signals: *const Signals, former: *mut Signals) -> c_int;
+            fn sigpending(signals: *mut Signals) -> c_int;
+        }
+        let is_pending = || {
+            let mut pending: Signals = [0; 16];
+            // SAFETY: the call writes into a set that is there, and the other one reads it.
+            unsafe { assert_eq!(sigpending(&mut pending), 0) };
+            unsafe { sigismember(&pending, SIGPIPE) == 1 }
+        };
+        let mut blocked: Signals = [0; 16];
+        // SAFETY: the calls write into a set that is there, or read it; the thread ends with this test.
+        unsafe {
+            assert_eq!(sigemptyset(&mut blocked), 0);
+            assert_eq!(sigaddset(&mut blocked, SIGPIPE), 0);
+            assert_eq!(pthread_sigmask(SIG_BLOCK, &blocked, ptr::null_mut()), 0);
+        }
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        drop(theirs);
+        let file = File::open("/dev/null").unwrap();
+        for file in [Some(file.as_fd()), None] {
+            assert!(send(&ours, b"x", file).is_err() && !is_pending());
+        }
+        // What this test would see, by write(2).
+        assert!(File::from(OwnedFd::from(ours)).write(b"x").is_err());
+        assert!(is_pending());
     }
 
     #[test]

@@ -28,8 +28,7 @@ impl Input {
     /// Where in the buffer the body of the next frame is, until the next call.
     pub(crate) fn frame(&mut self, source: &mut impl Read) -> io::Result<Range<usize>> {
         self.fill(4, source)?;
-        let head = &self.buffer[self.begin..self.begin + 4];
-        let count = head.iter().fold(0, |value, byte| value << 8 | usize::from(*byte));
+        let count = length(&self.buffer[self.begin..self.begin + 4]);
         if count > FRAME_BYTES_MAX {
             return Err(io::ErrorKind::InvalidData.into());
         }
@@ -39,10 +38,10 @@ impl Input {
         Ok(body)
     }
 
-    /// Whether a whole frame is here, so that nothing has to be waited for.
+    /// Whether a whole frame is here, or the beginning of what is none, so that nothing has to be waited for.
     pub(crate) fn has_frame(&self) -> bool {
         let here = &self.buffer[self.begin..self.end];
-        here.len() >= 4 && here[..4].iter().fold(0, |value, byte| value << 8 | usize::from(*byte)) <= here.len() - 4
+        here.len() >= 4 && (length(here) > FRAME_BYTES_MAX || length(here) <= here.len() - 4)
     }
 
     /// Has so much read at once, where it is here.
@@ -88,6 +87,11 @@ impl Input {
         self.end += received;
         Ok(received)
     }
+}
+
+/// How many bytes the body of a frame has, of which four bytes at least are here.
+fn length(frame: &[u8]) -> usize {
+    frame[..4].iter().fold(0, |value, byte| value << 8 | usize::from(*byte))
 }
 
 /// Whose reply a message is.

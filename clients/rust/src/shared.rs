@@ -1,7 +1,7 @@
 //! The socket, and what other threads may do to it: stop the request whose reply is waited for.
 
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::net::Shutdown;
 use std::os::unix::io::BorrowedFd;
 use std::os::unix::net::UnixStream;
@@ -122,11 +122,7 @@ impl Shared {
     /// Sends all of the bytes, or as much as there are before the connection is given up. A file goes with the first ones.
     fn write(&self, mut bytes: &[u8], mut file: Option<BorrowedFd<'_>>) -> Result<(), Error> {
         while !bytes.is_empty() {
-            let sent = match file {
-                Some(file) => descriptors::send(&self.socket, bytes, file),
-                None => (&self.socket).write(bytes),
-            };
-            match sent {
+            match descriptors::send(&self.socket, bytes, file) {
                 Ok(0) => return Err(Error::lost("The daemon takes nothing any more.")),
                 Ok(count) => {
                     bytes = &bytes[count..];

@@ -21,7 +21,7 @@ from ._connection import ConnectionState
 from ._cursor import CursorState, RowFactory, dict_row
 from ._errors import ConnectionLost, InterfaceError
 from ._link import Link, Message, Steps, Until
-from ._pipes import helps, wide_pipe
+from ._pipes import helps, send_descriptor, wide_pipe
 from ._session import Parameters, Result, Row, Session
 from ._sources import Readable, Source
 from ._targets import Target, Writable
@@ -62,7 +62,7 @@ def connect(
     autocommit: bool = False,
     begin: str = "BEGIN",
     timeout: Optional[float] = None,
-    connect_timeout: Optional[float] = 10.0,
+    connect_timeout: Optional[float] = 30.0,
     row_factory: Optional[RowFactory] = None,
     trust_users: Iterable[Union[str, int]] = (),
     on_notice: Optional[Callable[[Message], None]] = None,
@@ -78,19 +78,21 @@ def connect(
             `commit()` or `rollback()`.
         begin: what begins it; with SQLite "BEGIN IMMEDIATE" waits for other writers at once, and not at the first write.
         timeout: seconds for each statement; the daemon stops what takes longer, and TimedOut is raised.
-        connect_timeout: seconds for the connection itself.
+        connect_timeout: seconds until the session is open, and a subscription; None for however long it takes.
         row_factory: what makes of a row what is returned, such as `litebase.dict_row`; tuples without one.
         trust_users: who may listen at the socket beside root, litebase and this program's user.
         on_notice: is called with what the daemon or the database says beside results; it goes to the logger "litebase" without.
     Raises: ConnectionLost, Untrusted, and what the daemon says of the database.
     """
     opener = functools.partial(open_socket, socket, tuple(trust_users), connect_timeout)
+    began = time.monotonic()
     connection = Connection(opener(), on_notice, row_factory)
-    connection._open_socket = opener
+    connection._open_socket, connection._connect_timeout = opener, connect_timeout
     session = connection._session
     session.autocommit, session.begin_statement, session.timeout = autocommit, begin, timeout
     try:
-        connection._run(session.open(program_name(), database, url, read_only))
+        opening = session.open(program_name(), database, url, read_only)
+        connection._run(session.link.within(connect_timeout, began, opening))
     except BaseException:
         connection.close()
         raise
@@ -138,6 +140,8 @@ class Connection(ConnectionState):
         self._is_closed = False
         # Opens another socket, as this one was opened.
         self._open_socket: Optional[Callable[[], socket.socket]] = None
+        #: Seconds for that, and what is said until a session is open.
+        self._connect_timeout: Optional[float] = None
         # What ends with this connection: subscriptions, each with a connection of its own.
         self._changes: weakref.WeakSet[Changes] = weakref.WeakSet()
         #: For the cursors that are made from now on.
@@ -193,10 +197,10 @@ class Connection(ConnectionState):
 
     def _write(self, data: bytes, descriptor: Optional[int] = None) -> None:
         try:
-            # A descriptor goes with the first bytes, and only once.
-            sent = 0 if descriptor is None else socket.send_fds(self._socket, [data], [descriptor])
+            # A descriptor goes with the first bytes, and only once. Never SIGPIPE, which some programs let end them.
+            sent = 0 if descriptor is None else send_descriptor(self._socket, data, descriptor)
             if sent < len(data):
-                self._socket.sendall(data[sent:] if sent else data)
+                self._socket.sendall(data[sent:] if sent else data, socket.MSG_NOSIGNAL)
         except (BrokenPipeError, ConnectionResetError):
             pass  # What the daemon said before it closed the connection, such as "shutting_down", may still be read.
         except OSError as error:
@@ -469,10 +473,12 @@ class Connection(ConnectionState):
         if self._open_socket is None:
             raise InterfaceError("This connection has no address.", hint="Use litebase.connect().")
         data = subscribe_data(self._session, relations, channels, patterns, database, from_position, delay)
+        began = time.monotonic()
         connection = Connection(self._open_socket())
         try:
             changes = Changes(connection)
-            connection._run(changes._subscription.begin(program_name(), data))
+            beginning = changes._subscription.begin(program_name(), data)
+            connection._run(connection._session.link.within(self._connect_timeout, began, beginning))
             self._changes.add(changes)
             # It may have been closed meanwhile.
             self._check()

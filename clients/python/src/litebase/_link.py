@@ -218,6 +218,27 @@ class Link:
         is_lost = isinstance(error, ConnectionLost) and error.code is None
         return self.unknown() if is_lost and kind not in _WITHOUT_EFFECT else error
 
+    def within(self, seconds: Optional[float], began: float, steps: Steps[T]) -> Steps[T]:
+        """Steps whose replies all have to come within so many seconds of a moment of `time.monotonic`; without, however long.
+
+        Raises: ConnectionLost, and the connection is of no use any more.
+        """
+        if seconds is None:
+            return (yield from steps)
+        try:
+            while True:
+                wanted = next(steps)
+                if wanted is None:
+                    wanted = Until(began + seconds)
+                yield wanted
+                if isinstance(wanted, Until) and wanted.is_over:
+                    raise self.lost(ConnectionLost(f"The daemon did not open the connection within {seconds} s."))
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+        finally:
+            steps.close()
+
     def unknown(self) -> OutcomeUnknown:
         """What is said of a request that was sent, and whose reply nobody will see."""
         return OutcomeUnknown(

@@ -12,7 +12,9 @@ import fcntl
 import io
 import itertools
 import os
+import socket
 import stat
+import struct
 import threading
 import weakref
 from typing import Any, Callable
@@ -48,6 +50,15 @@ def _close_in_child() -> None:
 
 
 os.register_at_fork(after_in_child=_close_in_child)
+
+
+def send_descriptor(opened: socket.socket, data: bytes, descriptor: int) -> int:
+    """Sends bytes, of which the first ones carry a descriptor. Returns how many were taken.
+
+    Python's own `send_fds` takes flags and does nothing with them.
+    """
+    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", descriptor))]
+    return opened.sendmsg([data], rights, socket.MSG_NOSIGNAL)
 
 
 def wide_pipe() -> tuple[io.FileIO, io.FileIO]:

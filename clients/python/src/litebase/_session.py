@@ -40,7 +40,7 @@ _BATCH_ROWS = 32_768
 #: Statements before which no transaction is begun: they begin or end one themselves, or cannot be in one.
 _ALONE = re.compile(
     r"(?:\s|--[^\n]*\n|/\*.*?\*/)*"
-    r"(?:BEGIN|START|COMMIT|END|ROLLBACK|ABORT|SAVEPOINT|RELEASE|VACUUM|ATTACH|DETACH|PRAGMA|XA)\b",
+    r"(?:BEGIN|START|COMMIT|END|ROLLBACK|ABORT|RELEASE|VACUUM|ATTACH|DETACH|PRAGMA|XA)\b",
     re.IGNORECASE | re.DOTALL,
 )
 

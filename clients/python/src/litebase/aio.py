@@ -26,6 +26,7 @@ from ._connection import ConnectionState
 from ._cursor import CursorState, RowFactory, dict_row
 from ._errors import ConnectionLost, InterfaceError
 from ._link import Link, Message, Steps, Until
+from ._pipes import send_descriptor
 from ._session import Parameters, Row, Session
 from ._sources import Readable, Source
 from ._targets import Target, Writable
@@ -61,18 +62,21 @@ async def connect(
     autocommit: bool = False,
     begin: str = "BEGIN",
     timeout: Optional[float] = None,
-    connect_timeout: Optional[float] = 10.0,
+    connect_timeout: Optional[float] = 30.0,
     row_factory: Optional[RowFactory] = None,
     trust_users: Iterable[Union[str, int]] = (),
     on_notice: Optional[Callable[[Message], None]] = None,
 ) -> AsyncConnection:
     """Opens a session with a database; see `litebase.connect`, whose parameters and errors these are."""
     opener = functools.partial(open_socket, socket, tuple(trust_users), connect_timeout)
+    began = time.monotonic()
     connection = await _opened(opener, on_notice, row_factory)
+    connection._connect_timeout = connect_timeout
     session = connection._session
     session.autocommit, session.begin_statement, session.timeout = autocommit, begin, timeout
     try:
-        await connection._run(session.open(program_name(), database, url, read_only))
+        opening = session.open(program_name(), database, url, read_only)
+        await connection._run(session.link.within(connect_timeout, began, opening))
     except BaseException:
         await connection.close()
         raise
@@ -119,6 +123,8 @@ class AsyncConnection(ConnectionState):
         self._is_closed = False
         # Opens another socket, as this one was opened.
         self._open_socket: Optional[Callable[[], socket_module.socket]] = None
+        #: Seconds for that, and what is said until a session is open.
+        self._connect_timeout: Optional[float] = None
         # What ends with this connection: subscriptions, each with a connection of its own.
         self._changes: weakref.WeakSet[AsyncChanges] = weakref.WeakSet()
         #: For the cursors that are made from now on.
@@ -179,7 +185,7 @@ class AsyncConnection(ConnectionState):
         while True:
             if not self._writer.transport.get_write_buffer_size():
                 try:
-                    return socket_module.send_fds(opened, [passing.frame], [passing.descriptor])
+                    return send_descriptor(opened, passing.frame, passing.descriptor)
                 except (BlockingIOError, InterruptedError):
                     pass
                 except (BrokenPipeError, ConnectionResetError):
@@ -242,7 +248,11 @@ class AsyncConnection(ConnectionState):
         if self._is_closed:
             return
         self._is_closed = True
-        self._writer.close()
+        if self._writer.transport.get_write_buffer_size():
+            # It would wait until the daemon takes what it has not, a part of a request, of which it does nothing.
+            self._writer.transport.abort()
+        else:
+            self._writer.close()
         for changes in list(self._changes):
             await changes.close()
         with contextlib.suppress(OSError):
@@ -394,10 +404,12 @@ class AsyncConnection(ConnectionState):
         if self._open_socket is None:
             raise InterfaceError("This connection has no address.", hint="Use litebase.aio.connect().")
         data = subscribe_data(self._session, relations, channels, patterns, database, from_position, delay)
+        began = time.monotonic()
         connection = await _opened(self._open_socket)
         try:
             changes = AsyncChanges(connection)
-            await connection._run(changes._subscription.begin(program_name(), data))
+            beginning = changes._subscription.begin(program_name(), data)
+            await connection._run(connection._session.link.within(self._connect_timeout, began, beginning))
             self._changes.add(changes)
             # It may have been closed meanwhile.
             self._check()

@@ -1,12 +1,15 @@
 //! Changes: who listens is told of every commit, and whatever ends it leaves nothing behind.
 
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use litebase::{Change, Changes, ChangesQuery, Connection, Error};
 
-use crate::daemon::{wait_until, Daemon, LONG};
+use crate::daemon::{cut_connection, wait_until, Daemon, Directory, LONG};
 
 fn start() -> (Daemon, Connection) {
     let daemon = Daemon::start();
@@ -224,4 +227,84 @@ fn a_daemon_that_ends_is_an_error_and_its_positions_mean_nothing_to_the_next_one
         insert(&mut db, "city");
         assert_eq!(next(&mut changes).relations, ["city"]);
     }
+}
+
+/// Whatever was cut off, it is an error, and who goes on at its position is told of each commit once.
+#[test]
+fn a_connection_that_ends_at_any_byte() {
+    const TABLES: [&str; 4] = ["a", "b", "c", "d"];
+    let daemon = Daemon::start();
+    let mut writer = daemon.connect();
+    for name in TABLES.iter().chain(&["last"]) {
+        writer.execute(&format!("CREATE TABLE {name} (name TEXT)"), ()).unwrap();
+    }
+    let place = Directory::new();
+    // Subscriptions have connections of their own, to where the link leads when they are made.
+    let link = place.0.join("link");
+    lead(&link, &daemon.socket);
+    let db = daemon.options().socket(&link).connect().unwrap();
+    let (mut begun, mut went_on) = (0, 0);
+    for (to_daemon, step) in [(true, 3), (false, 5)] {
+        for bytes in (1..).step_by(step) {
+            let (path, proxy) = cut_connection(&daemon.socket, &place.0, to_daemon, bytes);
+            lead(&link, &path);
+            let listened = db.changes(&ChangesQuery::new());
+            lead(&link, &daemon.socket);
+            let mut changes = match listened {
+                Ok(changes) => changes,
+                Err(error) => {
+                    assert!(matches!(error, Error::ConnectionLost(_)), "{bytes}: {error:?}");
+                    proxy.join().unwrap();
+                    continue;
+                }
+            };
+            begun += 1;
+            TABLES.iter().for_each(|table| insert(&mut writer, table));
+            let mut told = Vec::new();
+            let lost = tell(&mut changes, &mut told, TABLES.len(), bytes % 2 == 0);
+            if let Some(error) = &lost {
+                assert!(matches!(error, Error::ConnectionLost(_)), "{bytes}: {error:?}");
+                assert!(changes.next().is_none());
+                let mut others = db.changes(&ChangesQuery::new().since(changes.position())).unwrap();
+                assert!(tell(&mut others, &mut told, TABLES.len(), true).is_none());
+                // Nothing of them comes again.
+                insert(&mut writer, "last");
+                assert_eq!(next(&mut others).relations, ["last"]);
+                went_on += 1;
+            }
+            // What is told together has no order.
+            told.sort();
+            assert_eq!(told, TABLES, "{bytes}");
+            drop(changes);
+            proxy.join().unwrap();
+            if lost.is_none() {
+                break;
+            }
+            assert!(bytes < 100_000);
+        }
+    }
+    assert!(begun > 20 && went_on > 20, "{begun} have begun, {went_on} went on elsewhere");
+    wait_until("nobody listens", || listening(&mut writer) == 0);
+}
+
+/// Has a path lead elsewhere.
+fn lead(link: &Path, to: &Path) {
+    let _ = fs::remove_file(link);
+    symlink(to, link).unwrap();
+}
+
+/// Takes what is told until it is of so many tables, or why it is no more.
+fn tell(changes: &mut Changes, told: &mut Vec<String>, count: usize, has_limit: bool) -> Option<Error> {
+    while told.len() < count {
+        let change = if has_limit { changes.wait(LONG) } else { changes.next().transpose() };
+        match change {
+            Ok(change) => {
+                let change = change.expect("it came in time");
+                assert!(change.resync.is_none(), "{change:?}");
+                told.extend(change.relations);
+            }
+            Err(error) => return Some(error),
+        }
+    }
+    None
 }

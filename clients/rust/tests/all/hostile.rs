@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use litebase::{Connection, Error, Options};
+use litebase::{ChangesQuery, Connection, Error, Options};
 
 use crate::daemon::{wait_until, Daemon, Directory, LONG};
 
@@ -115,6 +115,25 @@ fn a_length_without_end_makes_no_memory() {
     let error = db.query("SELECT 1", ()).unwrap_err();
     assert!(matches!(error, Error::OutcomeUnknown(_)), "{error:?}");
     assert!(peak() - before < 256 << 10, "{before} KiB became {}", peak());
+}
+
+#[test]
+fn what_is_no_frame_ends_changes_at_once() {
+    let daemon = Daemon::start();
+    let place = Directory::new();
+    let link = place.0.join("link");
+    std::os::unix::fs::symlink(&daemon.socket, &link).unwrap();
+    let db = daemon.options().socket(&link).connect().unwrap();
+    // Changes have a connection of their own.
+    let peer = Peer::start(&daemon, 2, |mut client| {
+        client.write_all(&[0xff; 1 << 20]).ok();
+        wait_for_end(client);
+    });
+    std::fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink(&peer.path, &link).unwrap();
+    let mut changes = db.changes(&ChangesQuery::new()).unwrap();
+    let error = changes.wait(Duration::from_millis(500)).unwrap_err();
+    assert!(matches!(error, Error::ConnectionLost(_)), "{error:?}");
 }
 
 /// The most memory that the process has had, in KiB.
@@ -266,6 +285,25 @@ fn a_place_where_others_can_put_a_socket_is_sent_nothing() {
     std::fs::set_permissions(place, PermissionsExt::from_mode(0o1777)).unwrap();
     connect().unwrap();
     let _: Connection = connect().unwrap();
+}
+
+#[test]
+fn a_socket_that_is_not_open_says_so() {
+    extern "C" {
+        fn setfsuid(uid: u32) -> i32;
+    }
+    let daemon = Daemon::start();
+    let open = |path, mode| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+    open(daemon.socket.parent().unwrap(), 0o755);
+    open(&*daemon.socket, 0);
+    let options = daemon.options();
+    let error = thread::spawn(move || {
+        // Root may connect to any. SAFETY: the call changes nothing but of which user this thread is where there are files.
+        unsafe { setfsuid(65534) };
+        options.connect().unwrap_err()
+    });
+    let error = error.join().unwrap();
+    assert!(matches!(error, Error::PermissionDenied(_)) && error.hint().unwrap().contains("group"), "{error:?}");
 }
 
 #[test]

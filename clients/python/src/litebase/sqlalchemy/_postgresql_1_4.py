@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from typing import Any, Callable, Optional
 
@@ -22,7 +23,9 @@ class Placeholders:
         context.litebase_casts = [self._cast(kind) for _, kind, _ in list_of_tuples]
 
     def _cast(self, kind: Any) -> str:
-        if kind is None:
+        is_known = isinstance(kind, sqltypes.TypeEngine)
+        if not is_known:
+            # None, or what a type of the program's says of the driver's.
             return ""
         if isinstance(kind, sqltypes.JSON.JSONIntIndexType):
             return "::INTEGER"
@@ -37,6 +40,12 @@ class Placeholders:
     def _numbered(self, statement: str, count: int, context: Any) -> str:
         casts = getattr(context, "litebase_casts", None) or [""] * count
         return statement % tuple(f"${number}{cast}" for number, cast in enumerate(casts, 1))
+
+    def _get_column_info(self, *about: Any) -> Any:
+        """What is known of a column. The last of it, the options of its identity, other drivers give as what they mean."""
+        parent: Any = super()
+        *rest, identity = about
+        return parent._get_column_info(*rest, json.loads(identity) if isinstance(identity, str) else identity)
 
     def do_execute(self, cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:
         """Runs a statement."""
