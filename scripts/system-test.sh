@@ -8,6 +8,7 @@
 #   LITEBASE_DEB=PATH          install this package instead of building one; those of the drivers, of that version, lie beside it
 #   LITEBASE_TEST_SCALE=0.1    a tenth of the rounds, for quick runs by hand
 #   LITEBASE_TEST_CACHE=DIR    where the root file system is kept (/var/cache/litebase-test)
+#   LITEBASE_TEST_WORK=DIR     where the machine's changes to it are kept (beside it); /dev/shm takes the disk out of the run
 #   LITEBASE_TEST_MIRROR=URL   where its packages come from (http://deb.debian.org/debian)
 #   LITEBASE_TEST_SEED=N       the seed of the load
 #   LITEBASE_TEST_RESULTS=DIR  where reports, and journals of failures, are left (.build/system-test)
@@ -33,7 +34,7 @@ fi
 deb=$(realpath "$deb")
 
 base=$(scripts/system-root.sh)
-work=$(mktemp -d "$(dirname "$base")/run-XXXXXX")
+work=$(mktemp -d "${LITEBASE_TEST_WORK:-$(dirname "$base")}/run-XXXXXX")
 root="$work/root"
 nspawn="" leader=""
 

@@ -197,13 +197,18 @@ def test_two_logins_of_a_server_are_lost_and_back_once(serve, start_daemon, dire
     def both(code):
         wait_until(lambda: failure(alice, "it") == failure(eve, "it") == code, f"both get {code}")
 
+    def told():
+        return [len(journal.entries(name)) for name in ("databaseOpened", "databaseLost", "databaseBack")]
+
     both(None)
     for round in range(1, 3):
         server.kill()
         both("connect_failed")
         server.start()
         both(None)
-        assert [len(journal.entries(name)) for name in ("databaseOpened", "databaseLost", "databaseBack")] == [1, round, round]
+        # The log has a thread of its own.
+        wait_until(lambda: told() == [1, round, round], "all of it is in the log")
+    assert daemon.terminate() == 0 and told() == [1, 2, 2], "and no more"
 
 
 def test_a_server_that_comes_and_goes_fills_no_log(start_daemon):

@@ -126,14 +126,20 @@ def begun(client, session, table, data=b"1\ta\n" * 1000):
     return id, writer
 
 
-def test_cancel_and_timeout(passing, session, table):
+def is_cancelled(passing, session, table):
+    """Cancels a COPY. A busy server may not confirm it within the 80 ms that the daemon waits for it: then nobody knows."""
     id, writer = begun(passing, session, table)
-    assert passing.call("cancel", {"request": id}).data["cancelled"] is True
+    is_confirmed = passing.call("cancel", {"request": id}).data["cancelled"]
     with pytest.raises(RequestFailed) as cancelled:
         outcome(passing, id)
-    assert cancelled.value.code == "cancelled"
     os.close(writer)
-    assert rows(passing, table) == [] and passing.query("SELECT 1", session=session).rows == [[1]]
+    assert cancelled.value.code == ("cancelled" if is_confirmed else "outcome_unknown"), cancelled.value
+    assert passing.query("SELECT 1", session=session).rows == [[1]] and rows(passing, table) == []
+    return is_confirmed
+
+
+def test_cancel_and_timeout(passing, session, table):
+    wait_until(lambda: is_cancelled(passing, session, table), "the server confirms it in time", timeout=60)
 
 
 def test_the_clients_time_does_not_count(passing, session, table):
