@@ -67,9 +67,9 @@ PASS     = $(UNDER_TEST) python3 scripts/pass-tests.py $(RUN_TESTS)
 blackbox: $(TESTED) $(VENV)/ready
 	$(PASS) -n 3 --dist loadfile -m "not alone" Tests/Protocol Tests/CommandLine Tests/Documents
 
-QUICK = $(addprefix Tests/Protocol/,requests sessions sqlite access process) Tests/CommandLine Tests/Documents
+QUICK_TESTS = $(addprefix Tests/Protocol/,requests sessions sqlite access process) Tests/CommandLine Tests/Documents
 quick: $(TESTED) $(VENV)/ready
-	$(PASS) -n 3 --dist loadfile -m "not alone and not slow" $(QUICK)
+	$(PASS) -n 3 --dist loadfile -m "not alone and not slow" $(QUICK_TESTS)
 
 # What measures time: nothing else may run beside it.
 measured: $(TESTED) $(VENV)/ready

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"time"
+	"unicode/utf8"
 )
 
 // The format is https://github.com/msgpack/msgpack/blob/master/spec.md.
@@ -13,7 +14,10 @@ import (
 // nestingMax is how deep the daemon nests at most (docs/protocol.md, Limits).
 const nestingMax = 64
 
-var errMalformed = errors.New("not a message of the protocol")
+var (
+	errMalformed = errors.New("not a message of the protocol")
+	errNoText    = errors.New("litebase: a text is not UTF-8; send other bytes as []byte")
+)
 
 // field is a pair of a map that keeps its order.
 type field struct {
@@ -40,6 +44,10 @@ func appendValue(to []byte, value any) ([]byte, error) {
 	case float64:
 		return binary.BigEndian.AppendUint64(append(to, 0xcb), math.Float64bits(value)), nil
 	case string:
+		// The daemon could not tell whose request it is, and the connection would be lost.
+		if !utf8.ValidString(value) {
+			return nil, errNoText
+		}
 		return appendString(to, value), nil
 	case []byte:
 		if value == nil {

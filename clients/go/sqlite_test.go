@@ -45,6 +45,30 @@ func TestValuesThereAndBack(t *testing.T) {
 	}
 }
 
+// TestTextsThatAreNone are refused before they are sent, and the transaction goes on.
+func TestTextsThatAreNone(t *testing.T) {
+	db := startDaemon(t).open(t)
+	tx, err := db.Begin()
+	must(t, err)
+	defer tx.Rollback()
+	for _, try := range []func() error{
+		func() error { _, err := tx.Exec("SELECT ?", "a\xff"); return err },
+		func() error { _, err := tx.Exec("SELECT :a", sql.Named("a", "\xed\xa0\x80")); return err },
+		func() error { _, err := tx.Exec("SELECT '\xff'"); return err },
+	} {
+		if err := try(); err == nil || !strings.Contains(err.Error(), "UTF-8") || !strings.Contains(err.Error(), "[]byte") {
+			t.Error(err)
+		}
+	}
+	var text string
+	var bytes []byte
+	must(t, tx.QueryRow("SELECT ?, ?", "a\x00é", []byte("\xff")).Scan(&text, &bytes))
+	if text != "a\x00é" || string(bytes) != "\xff" {
+		t.Error(text, bytes)
+	}
+	must(t, tx.Commit())
+}
+
 func TestNamesPositionsAndTypes(t *testing.T) {
 	db := startDaemon(t).open(t)
 	var a, b int

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // parameters makes what is sent of the arguments of a statement: a list, or a map when they have names.
@@ -45,13 +46,16 @@ func (c *Conn) adaptAll(values []any) ([]any, error) {
 
 // checkValue makes one of the types that are sent of a value: nil, bool, int64, uint64, float64, string, []byte, time.Time.
 func checkValue(value any) (any, error) {
-	if valuer, isValuer := value.(driver.Valuer); isValuer {
-		return driver.DefaultParameterConverter.ConvertValue(valuer)
+	if _, isValuer := value.(driver.Valuer); !isValuer {
+		if kind := reflect.ValueOf(value); kind.IsValid() && kind.CanUint() && kind.Uint() > math.MaxInt64 {
+			return kind.Uint(), nil
+		}
 	}
-	if kind := reflect.ValueOf(value); kind.IsValid() && kind.CanUint() && kind.Uint() > math.MaxInt64 {
-		return kind.Uint(), nil
+	converted, err := driver.DefaultParameterConverter.ConvertValue(value)
+	if text, isText := converted.(string); isText && !utf8.ValidString(text) {
+		return nil, errNoText
 	}
-	return driver.DefaultParameterConverter.ConvertValue(value)
+	return converted, err
 }
 
 // adapted makes text of a moment, as the engine reads it.

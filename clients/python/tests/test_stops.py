@@ -387,6 +387,40 @@ def test_who_does_not_tell_changes_is_waited_for_no_longer_than_was_said(silent,
                 db.changes()
 
 
+@pytest.mark.parametrize("is_async", [False, True])
+def test_who_does_not_answer_a_cancellation_is_given_up(silent, is_async):
+    path = silent(2)
+    began = time.monotonic()
+
+    async def whole():
+        async with await litebase.aio.connect(socket=path, autocommit=True) as db:
+            asyncio.get_running_loop().call_later(0.05, db.cancel)
+            with pytest.raises(litebase.OutcomeUnknown):
+                await db.execute("DELETE FROM t")
+            with pytest.raises(litebase.InterfaceError, match="answer a cancellation"):
+                await db.execute("SELECT 1")
+
+    if is_async:
+        asyncio.run(asyncio.wait_for(whole(), 30))
+    else:
+        with litebase.connect(socket=path, autocommit=True) as db:
+            later(0.05, db.cancel)
+            with pytest.raises(litebase.OutcomeUnknown):
+                db.execute("DELETE FROM t")
+            with pytest.raises(litebase.InterfaceError, match="answer a cancellation"):
+                db.execute("SELECT 1")
+    assert time.monotonic() - began < 20
+
+
+def test_who_does_not_answer_an_interruption_is_given_up_by_the_next_statement(silent, interrupted):
+    with litebase.connect(socket=silent(2), autocommit=True) as db:
+        interrupted(0.05, lambda: db.execute("DELETE FROM t"))
+        began = time.monotonic()
+        with pytest.raises(litebase.InterfaceError, match="answer a cancellation"):
+            db.execute("SELECT 1")
+        assert time.monotonic() - began < 20
+
+
 def test_closing_does_not_wait_for_who_takes_nothing(silent):
     path = silent(2)
 

@@ -62,7 +62,11 @@ pub(crate) fn open(path: Option<&Path>, trusted: &[String]) -> Result<UnixStream
     let failed = |error: std::io::Error| {
         if error.kind() == std::io::ErrorKind::PermissionDenied {
             let hint = "Ask the administrator to add you to the socket's group; it counts from your next login.";
-            return Error::new("permission_denied", format!("The socket {} is not open to you.", path.display()), Some(hint));
+            return Error::new(
+                "permission_denied",
+                format!("The socket {} is not open to you.", path.display()),
+                Some(hint),
+            );
         }
         let message = format!("Cannot connect to {}: {error}.", path.display());
         Error::new("connection_lost", message, Some("Is litebased running? Try: litebase ping"))

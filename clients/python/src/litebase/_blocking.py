@@ -6,6 +6,7 @@ import contextlib
 import functools
 import os
 import socket
+import struct
 import sys
 import threading
 import time
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _RECEIVE_BYTES = 256 << 10
+#: How often whoever waits for a reply looks whether he still should: `struct timeval`.
+_TICK = struct.pack("ll", 1, 0)
 #: The SQLSTATE of a value that has no place in a column of Arrow's.
 _MISMATCH = "22000"
 
@@ -129,6 +132,8 @@ class Connection(ConnectionState):
         row_factory: Optional[RowFactory] = None,
     ) -> None:
         self._socket = opened
+        # Of the system's calls, which it costs nothing (SO_RCVTIMEO in socket(7)): to Python, the socket has none.
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TICK)
         self._session = Session(Link(on_notice))
         self._turn = threading.RLock()
         # Held while steps are done.
@@ -215,19 +220,28 @@ class Connection(ConnectionState):
                 self._to_cancel = None
                 cancellation = self._session.cancellation(id)
                 if cancellation is not None:
+                    self._session.note_stop(id)
                     self._write(cancellation)
             finally:
                 self._sending.release()
 
     def _receive(self) -> None:
         received = self._session.link.received
-        try:
-            # One call: between two, a signal handler could raise, and what was received were lost.
-            received.extend(map(self._socket.recv, (_RECEIVE_BYTES,)))
-        except ConnectionResetError:
-            received.append(b"")
-        except OSError as error:
-            raise self._unreadable(error) from error
+        before = len(received)
+        while len(received) == before:
+            try:
+                # One call: between two, a signal handler could raise, and what was received were lost.
+                received.extend(map(self._socket.recv, (_RECEIVE_BYTES,)))
+            except BlockingIOError:
+                # Nothing has come for a while.
+                if self._session.has_lost_patience():
+                    with contextlib.suppress(OSError):
+                        self._socket.shutdown(socket.SHUT_RDWR)
+                    received.append(b"")
+            except ConnectionResetError:
+                received.append(b"")
+            except OSError as error:
+                raise self._unreadable(error) from error
 
     def _receive_until(self, waiting: Until) -> None:
         received = self._session.link.received
@@ -253,6 +267,7 @@ class Connection(ConnectionState):
     def _give_up(self) -> None:
         cancellation = self._session.give_up()
         if cancellation is not None:
+            self._session.note_stop(self._session.in_flight)
             with contextlib.suppress(_errors.Error):
                 self._send(cancellation)
         elif self._session.link.failure is not None:

@@ -33,6 +33,9 @@ from ._values import adapt, row_converter
 Row = tuple[Any, ...]
 Parameters = Union[Sequence[Any], Mapping[str, Any]]
 
+#: How long a stopped request is waited for before the connection is given up.
+CANCEL_PATIENCE_SECONDS = 5
+
 #: A batch is sent when its rows have as many bytes, or as many rows.
 _BATCH_BYTES = 1 << 20
 _BATCH_ROWS = 32_768
@@ -176,6 +179,8 @@ class Session:
         #: Whether all of that request has been handed to the system.
         self.is_sent = True
         self._unread: Optional[Result] = None
+        # What the daemon was last told to stop, and when.
+        self._stopped: tuple[Optional[int], float] = (None, 0.0)
         # A transaction that nobody but `execute_many` knows of.
         self._is_in_own_transaction = False
         self._must_roll_back = False
@@ -283,6 +288,22 @@ class Session:
             return None
         # Its reply is of no interest: the statement says how it ended. It needs an id that no request has.
         return self.link.frame(f"cancel {id}", "cancel", {"request": id})
+
+    def note_stop(self, id: Optional[int]) -> None:
+        """Notes that the daemon is told to stop a request: the first time counts. For every thread."""
+        if self._stopped[0] != id:
+            self._stopped = (id, time.monotonic())
+
+    def has_lost_patience(self) -> bool:
+        """Whether the daemon has not answered for too long that it has stopped the request in flight.
+
+        The connection is of no use any more then.
+        """
+        id, moment = self._stopped
+        if id is None or id != self.in_flight or time.monotonic() - moment < CANCEL_PATIENCE_SECONDS:
+            return False
+        self.link.lost(ConnectionLost(f"The daemon did not answer a cancellation within {CANCEL_PATIENCE_SECONDS} s."))
+        return True
 
     def _limits(self) -> dict[str, Any]:
         return {} if self.timeout is None else {"timeout_ms": max(1, round(self.timeout * 1000))}

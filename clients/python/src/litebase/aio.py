@@ -27,7 +27,7 @@ from ._cursor import CursorState, RowFactory, dict_row
 from ._errors import ConnectionLost, InterfaceError
 from ._link import Link, Message, Steps, Until
 from ._pipes import send_descriptor
-from ._session import Parameters, Row, Session
+from ._session import CANCEL_PATIENCE_SECONDS, Parameters, Row, Session
 from ._sources import Readable, Source
 from ._targets import Target, Writable
 from ._transfers import (
@@ -215,9 +215,21 @@ class AsyncConnection(ConnectionState):
             waiting.is_over = True
 
     def _give_up(self) -> None:
-        cancellation = self._session.give_up()
-        if cancellation is not None and not self._is_closed:
-            self._writer.write(cancellation)
+        self._stop(self._session.give_up())
+
+    def _stop(self, cancellation: Optional[bytes]) -> None:
+        """Sends a cancellation, where there is one. A daemon that does not answer it is given up."""
+        if cancellation is None or self._is_closed:
+            return
+        self._session.note_stop(self._session.in_flight)
+        self._writer.write(cancellation)
+        with contextlib.suppress(RuntimeError):  # No loop runs any more.
+            asyncio.get_running_loop().call_later(CANCEL_PATIENCE_SECONDS + 0.01, self._end_of_patience)
+
+    def _end_of_patience(self) -> None:
+        # Whoever reads learns of it by the end of the stream.
+        if not self._is_closed and self._session.has_lost_patience():
+            self._writer.transport.abort()
 
     # As of the blocking connection
 
@@ -271,9 +283,7 @@ class AsyncConnection(ConnectionState):
 
     def _cancel(self, id: Optional[int]) -> None:
         """Stops a request, if it still runs; without an id, the one that does."""
-        cancellation = self._session.cancellation(id)
-        if cancellation is not None and not self._is_closed:
-            self._writer.write(cancellation)
+        self._stop(self._session.cancellation(id))
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
