@@ -180,6 +180,8 @@ extension ByteBuffer {
         switch byteCount {
         case 8...16: copyEnds(UInt64.self)
         case 4..<8: copyEnds(UInt32.self)
+        case 17...32: copyEnds(UInt128.self)
+        case 2...3: copyEnds(UInt16.self)
         default: target.copyMemory(from: source, byteCount: byteCount)
         }
     }

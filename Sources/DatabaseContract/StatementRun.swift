@@ -132,6 +132,9 @@ open class StatementRun: @unchecked Sendable {
         get { keptParameters }
         _modify { yield &keptParameters }
     }
+    /// Without a reference to them, as every run is asked.
+    public final var parameterCapacity: Int { keptParameters.capacity }
+    public final var hasParameters: Bool { !keptParameters.isEmpty }
     public final var rowCountMax: Int64 {
         get { keptRowCountMax }
         set { keptRowCountMax = newValue }
@@ -172,6 +175,8 @@ open class StatementRun: @unchecked Sendable {
         get { keptError }
         set { keptError = newValue }
     }
+    /// Without a reference to it, as every run is asked.
+    public final var hasError: Bool { keptError != nil }
     public final var rowCount: Int64 {
         get { keptRowCount }
         set { keptRowCount = newValue }
@@ -281,7 +286,7 @@ open class StatementRun: @unchecked Sendable {
         kind = .statement
         sql = UnsafeRawBufferPointer(start: nil, count: 0)
         // The storage of many parameters is not kept for the next request.
-        parameters.removeAll(keepingCapacity: parameters.capacity <= Self.keptParameterCountMax)
+        parameters.removeAll(keepingCapacity: parameterCapacity <= Self.keptParameterCountMax)
         rowCountMax = .max
         mayWrite = true
         summary = StatementSummary()
@@ -289,7 +294,7 @@ open class StatementRun: @unchecked Sendable {
         if description != nil { description = nil }
         wantsNotices = false
         if !notices.isEmpty { notices = DatabaseNotices() }
-        error = nil
+        if hasError { error = nil }
         rowCount = 0
         isTruncated = false
         wantsResultSets = false

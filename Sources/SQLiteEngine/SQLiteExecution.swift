@@ -301,7 +301,7 @@ final class SQLiteExecution: @unchecked Sendable {
             connection.tellChanges(by: statement, since: commitCount)
             litebase_sqlite3_look_at_index(connection.handle)
         }
-        if connection.hasLostIndex || (run.error != nil && connection.findsLoss()) {
+        if connection.hasLostIndex || (run.hasError && connection.findsLoss()) {
             outcome = lose(connection, mode, commitCount, wasBegun: wasBegun, outcome)
         }
         if case .ended = outcome { releaseStatement() }

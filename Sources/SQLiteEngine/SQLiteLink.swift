@@ -238,7 +238,7 @@ class SQLiteLink: EventSource {
     /// Ends the run: gives everything back.
     final func end(_ execution: SQLiteExecution) -> RunOutcome {
         move(execution, to: .ended)
-        if execution.run.error?.isReplacement == true {
+        if execution.run.hasError, execution.run.error?.isReplacement == true {
             database.noteLoss(execution.connection)
             execution.run.error = replacedError
         }

@@ -19,8 +19,8 @@ public struct MessageWriter {
     public var int64Style: Int64Style
     /// Where the message begins, in bytes from the buffer's first readable one.
     public private(set) var frameStart = 0
-    /// Where its id is.
-    public private(set) var idRange = 0..<0
+    /// Where its id and its timestamp are.
+    public private(set) var places = EnvelopePlaces(id: 0..<0, timestamp: 0..<0)
     /// The innermost open container. Apart from `outer`, so that a value does not touch the whole array.
     private var current = Container()
     /// The containers around it, outermost first; the first element is no container.
@@ -66,7 +66,7 @@ public struct MessageWriter {
         precondition(depth == 0, "the last message was not ended")
         frameStart = output.count
         framing.format.open(into: &output)
-        idRange = encoding.format.appendHead(type: type, id: id, timestamp: timestamp, into: &output)
+        places = encoding.format.appendHead(type: type, id: id, timestamp: timestamp, into: &output)
         // The envelope: its fields are counted by the encoding.
         depth = 1
         current = Container(isMap: true)

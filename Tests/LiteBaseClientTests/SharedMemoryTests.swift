@@ -202,4 +202,34 @@ import Testing
         let isDueAtOnce = always.isDue
         #expect(isDueAtOnce)
     }
+
+    /// It sleeps at first, since nothing has paid off; a reply that took no longer than two wake-ups makes it try.
+    @Test func aClientThatBeganSlowlyLooksOnTrial() {
+        let finds = (0..<100).contains { _ in
+            var looker = LaneLooker()
+            var lookCount = 0
+            func look() -> Bool {
+                looker.look(until: nil) {
+                    lookCount += 1
+                    return lookCount > 10
+                }
+            }
+            guard !look(), lookCount == 1 else { return false }
+            // Others may take the core meanwhile; then it was longer.
+            looker.waited(since: MonotonicInstant.now.advanced(byNanoseconds: -LaneLooker.nanosecondsMax - 50_000))
+            return look()
+        }
+        #expect(finds == (LinuxSystem.Process.coreCount > 1))
+    }
+
+    @Test func whoWaitedForLongDoesNotLook() {
+        var looker = LaneLooker()
+        looker.waited(since: MonotonicInstant.now.advanced(byNanoseconds: -100_000_000))
+        var lookCount = 0
+        _ = looker.look(until: nil) {
+            lookCount += 1
+            return false
+        }
+        #expect(lookCount == 1)
+    }
 }

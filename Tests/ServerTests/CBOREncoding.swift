@@ -88,22 +88,26 @@ enum CBORFormat: RowEncoding {
 
     static func appendHead(
         type: StaticString, id: RequestID, timestamp: WireTimestamp?, into output: inout ByteBuffer
-    ) -> Range<Int> {
+    ) -> EnvelopePlaces {
         output.appendCBOR(.map, UInt64(timestamp == nil ? 3 : 4))
         appendKey(Envelope.id, into: &output)
-        let start = output.count
+        let idStart = output.count
         appendID(id, into: &output)
-        let end = output.count
+        let idEnd = output.count
         appendKey(Envelope.type, into: &output)
         appendKey(type, into: &output)
-        if let timestamp {
-            appendKey(Envelope.timestamp, into: &output)
-            // Seconds since 1970.
-            output.appendCBOR(.tag, 1)
-            appendReal(Double(timestamp.seconds) + Double(timestamp.nanoseconds) / 1e9, into: &output)
-        }
+        if timestamp != nil { appendKey(Envelope.timestamp, into: &output) }
+        let timeStart = output.count
+        if let timestamp { appendTimestamp(timestamp, into: &output) }
+        let timeEnd = output.count
         appendKey(Envelope.data, into: &output)
-        return start..<end
+        return EnvelopePlaces(id: idStart..<idEnd, timestamp: timeStart..<timeEnd)
+    }
+
+    /// Seconds since 1970.
+    static func appendTimestamp(_ time: WireTimestamp, into output: inout ByteBuffer) {
+        output.appendCBOR(.tag, 1)
+        appendReal(Double(time.seconds) + Double(time.nanoseconds) / 1e9, into: &output)
     }
 
     static func appendEnd(into output: inout ByteBuffer) {}

@@ -4,7 +4,7 @@ internal import CLinux
 internal import Glibc
 internal import LinuxSystem
 
-/// Looks at memory for a short time, as long as that pays off.
+/// Looks at memory for a short time, as long as that pays off, and now and then to learn whether it would.
 ///
 /// - Thread: its owner's.
 struct LaneLooker {
@@ -15,7 +15,7 @@ struct LaneLooker {
     /// Loads between two looks at the clock.
     private static let loadCount = 64
 
-    /// Looks, if that has paid off. Others get the core in between: one of them may be the daemon.
+    /// Looks, if that has paid off or on trial. Others get the core in between: one of them may be the daemon.
     /// - Parameters:
     ///   - deadline: when to give up, at the latest.
     ///   - hasNews: a few loads.
@@ -23,7 +23,8 @@ struct LaneLooker {
     mutating func look(until deadline: MonotonicInstant?, for hasNews: () -> Bool) -> Bool {
         if hasNews() { return true }
         let start = MonotonicInstant.now
-        guard policy.isWorthwhile(at: start) else { return false }
+        let way = policy.beginWait(at: start)
+        if way == .sleep { return false }
         let end = min(start.advanced(byNanoseconds: policy.nanosecondsMax), deadline ?? .distantFuture)
         var before = start
         while before < end {
@@ -34,7 +35,7 @@ struct LaneLooker {
                 }
                 clinux_relax()
             }
-            sched_yield()
+            if way == .poll { sched_yield() }
             let after = MonotonicInstant.now
             guard policy.yieldReturned(after: after.nanoseconds(since: before), at: after) else { return false }
             before = after

@@ -280,7 +280,7 @@ extension Connection {
             if hasChanged { return replyError(operation, .doneWithoutRows(refusal)) }
             if operation.error?.code != .outcomeUnknown { return replyError(operation, refusal) }
         }
-        if let error = operation.error { return replyError(operation, failure(operation, error)) }
+        if operation.hasError, let error = operation.error { return replyError(operation, failure(operation, error)) }
         operation.row.content.writeReply(of: operation, on: self)
     }
 

@@ -191,21 +191,11 @@ extension Connection {
 
     /// Queues a message.
     func reply(_ data: consuming some ReplyData, _ type: StaticString, id: RequestID, encoding: WireEncoding) {
-        write(&data, type, id: id, encoding: encoding)
-    }
-
-    /// Queues a message whose data are kept; they are not changed.
-    /// - Returns: where its id is in the last buffer of the output.
-    @discardableResult
-    func write(
-        _ data: inout some ReplyData, _ type: StaticString, id: RequestID, encoding: WireEncoding
-    ) -> Range<Int> {
         var writer = writer(encoding)
         let now = WireTimestamp(nanosecondsSince1970: WallClock.nanosecondsSince1970)
         writer.begin(type: type, id: id, timestamp: now, into: &stream.output.tail)
         data.writeFields(&writer, &stream.output.tail)
         writer.end(into: &stream.output.tail)
-        return writer.idRange
     }
 
     /// Queues an `error` reply.

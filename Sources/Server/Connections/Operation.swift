@@ -127,9 +127,9 @@ final class Operation: StatementRun, @unchecked Sendable {
     }
 
     private func decode(_ list: ParameterList) {
-        if !parameters.isEmpty { parameters.removeAll(keepingCapacity: true) }
+        if hasParameters { parameters.removeAll(keepingCapacity: true) }
         // To grow to tens of thousands in steps takes a loop milliseconds.
-        if list.count > parameters.capacity { parameters.reserveCapacity(list.count) }
+        if list.count > parameterCapacity { parameters.reserveCapacity(list.count) }
         var reader = list.makeReader()
         while let parameter = reader.next() {
             parameters.append(DriverParameter(name: parameter.name, value: DriverValue(parameter.value)))
@@ -154,10 +154,10 @@ final class Operation: StatementRun, @unchecked Sendable {
         fetchCredit = 0
         hasSentRows = false
         hold = Hold()
-        refusal = nil
-        transfer = nil
+        if refusal != nil { refusal = nil }
+        if transfer != nil { transfer = nil }
         if !ownText.isEmpty { ownText.releaseStorage() }
-        batch = nil
+        if batch != nil { batch = nil }
         if undecoded != nil { undecoded = nil }
     }
 
@@ -168,7 +168,7 @@ final class Operation: StatementRun, @unchecked Sendable {
 
     /// Bytes that it holds while it is in flight, including those that it will need when it runs.
     var heldByteCount: Int {
-        let parameterCount = max(parameters.capacity, undecoded?.count ?? 0, batch?.request.parameterCountPeak ?? 0)
+        let parameterCount = max(parameterCapacity, undecoded?.count ?? 0, batch?.request.parameterCountPeak ?? 0)
         // The free part of a large storage was never touched; a small one may have been used by a larger request.
         let bytes = storage.capacity > 4 * LongRequest.byteCountMin ? storage.count : storage.capacity
         return Self.emptyByteCount + (transfer == nil ? 0 : Transfer.byteCount) + bytes

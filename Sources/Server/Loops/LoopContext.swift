@@ -34,10 +34,12 @@ final class LoopContext {
 
     /// The daemon's own health; only its uptime changes. It is not copied, because its texts are reference-counted.
     @exclusivity(unchecked) var health: HealthReply
+    /// What of its replies does not change; `nil` before the first one.
+    @exclusivity(unchecked) var healthForms: ByFormat<ReplyForm?>
     /// The turn of the loop in which `healthReplies` were made.
     @exclusivity(unchecked) var lastHealthTurn = UInt64.max
-    /// Health replies of that turn, by encoding and framing.
-    @exclusivity(unchecked) var healthReplies: ReplyTemplates
+    /// Health replies of that turn.
+    @exclusivity(unchecked) var healthReplies: ByFormat<ReplyTemplate>
 
     /// Received bytes, until it is known that they are needed for longer.
     let receiveBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
@@ -64,7 +66,8 @@ final class LoopContext {
         health = HealthReply(of: shared)
         requests = RequestTable(shared.requestRows)
         formats = shared.formats.makeTable()
-        healthReplies = ReplyTemplates(formats)
+        healthForms = ByFormat(formats, nil)
+        healthReplies = ByFormat(formats, ReplyTemplate())
         freeOperations = [[Operation]](repeating: [], count: formats.encodingNumberEnd)
         statistics = LoopStatistics(typeCount: shared.requestRows.count)
         statistics.makeRoom(forDatabasesUpTo: databases.numbers.count)

@@ -18,12 +18,12 @@ extension Connection {
         if operation.databaseNumber >= 0 {
             context.statistics.count(
                 database: operation.databaseNumber, rows: rows, microseconds: UInt64(microseconds),
-                isError: operation.error != nil || operation.refusal != nil)
+                isError: operation.hasError || operation.refusal != nil)
         }
         // Through the context: a reference of its own to the shared state is counted on a cache line that all loops
         // write.
         let isSlow = operation.isStatement && context.observer.isSlow(microseconds: microseconds)
-        let isTrouble = operation.error?.isTrouble ?? false
+        let isTrouble = operation.hasError && operation.error?.isTrouble == true
         guard isSlow || isTrouble || context.observer.wants(.debug) else { return }
         observeEnd(operation, isSlow: isSlow, isTrouble: isTrouble)
     }

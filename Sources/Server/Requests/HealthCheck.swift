@@ -67,10 +67,29 @@ extension Connection {
         stream.output.tail.truncate(to: before)
     }
 
+    /// - Returns: where the id is in the last buffer of the output.
     @discardableResult
     private func writeHealth(_ id: RequestID, _ encoding: WireEncoding) -> Range<Int> {
         renewUptime()
-        return write(&context.health, HealthRequest.type.replyName, id: id, encoding: encoding)
+        let framing = stream.framing
+        if context.healthForms[encoding, framing] == nil { makeHealthForm(encoding, framing) }
+        let now = WireTimestamp(nanosecondsSince1970: WallClock.nanosecondsSince1970)
+        let place = context.healthForms[encoding, framing]?.append(
+            id, now, number: context.health.uptimeMilliseconds, encoding, framing, to: &stream.output.tail)
+        guard let place else { preconditionFailure("there is no form of a health reply") }
+        return place
+    }
+
+    @inline(never)
+    private func makeHealthForm(_ encoding: WireEncoding, _ framing: Framing) {
+        var buffer = ByteBuffer()
+        var writer = MessageWriter(encoding: encoding, framing: framing)
+        writer.begin(
+            type: HealthRequest.type.replyName, id: .none, timestamp: WireTimestamp(nanosecondsSince1970: 0),
+            into: &buffer)
+        let uptime = context.health.writeFields(&writer, &buffer, finding: HealthReply.uptimeKey)
+        writer.end(into: &buffer)
+        context.healthForms[encoding, framing] = ReplyForm(buffer.readable, writer.places, number: uptime, framing)
     }
 
     private func renewUptime() {

@@ -33,10 +33,10 @@ public protocol EncodingFormat: SendableMetatype {
     ///   - id: of the request.
     ///   - timestamp: of replies; requests have none.
     ///   - output: what the message is appended to.
-    /// - Returns: where the id is.
+    /// - Returns: where the id and the timestamp are.
     static func appendHead(
         type: StaticString, id: RequestID, timestamp: WireTimestamp?, into output: inout ByteBuffer
-    ) -> Range<Int>
+    ) -> EnvelopePlaces
     /// Closes the envelope, behind the map of `data`.
     static func appendEnd(into output: inout ByteBuffer)
     /// Opens a map whose count is not known yet.
@@ -63,6 +63,21 @@ public protocol EncodingFormat: SendableMetatype {
     /// The caller knows that the bytes are UTF-8.
     static func appendText(_ utf8: UnsafeRawBufferPointer, into output: inout ByteBuffer)
     static func appendBlob(_ bytes: UnsafeRawBufferPointer, into output: inout ByteBuffer)
+    /// Of an envelope.
+    static func appendTimestamp(_ time: WireTimestamp, into output: inout ByteBuffer)
+}
+
+/// Where those fields of an envelope are that differ between messages of one type.
+public struct EnvelopePlaces: Sendable {
+    public let id: Range<Int>
+    /// Empty in a request.
+    public let timestamp: Range<Int>
+
+    @inlinable
+    public init(id: Range<Int>, timestamp: Range<Int>) {
+        self.id = id
+        self.timestamp = timestamp
+    }
 }
 
 extension EncodingFormat {

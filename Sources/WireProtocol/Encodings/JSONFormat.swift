@@ -26,23 +26,23 @@ public enum JSONFormat: EncodingFormat {
 
     public static func appendHead(
         type: StaticString, id: RequestID, timestamp: WireTimestamp?, into output: inout ByteBuffer
-    ) -> Range<Int> {
+    ) -> EnvelopePlaces {
         output.append(UInt8(ascii: "{"))
         appendKey(Envelope.id, into: &output)
-        let start = output.count
+        let idStart = output.count
         appendID(id, into: &output)
-        let end = output.count
+        let idEnd = output.count
         output.append(separator)
         appendKey(Envelope.type, into: &output)
         output.appendJSONText(type)
         output.append(separator)
-        if let timestamp {
-            appendKey(Envelope.timestamp, into: &output)
-            output.appendJSONTimestamp(timestamp)
-            output.append(separator)
-        }
+        if timestamp != nil { appendKey(Envelope.timestamp, into: &output) }
+        let timeStart = output.count
+        if let timestamp { output.appendJSONTimestamp(timestamp) }
+        let timeEnd = output.count
+        if timestamp != nil { output.append(separator) }
         appendKey(Envelope.data, into: &output)
-        return start..<end
+        return EnvelopePlaces(id: idStart..<idEnd, timestamp: timeStart..<timeEnd)
     }
 
     public static func appendEnd(into output: inout ByteBuffer) { output.append(UInt8(ascii: "}")) }
@@ -92,5 +92,9 @@ public enum JSONFormat: EncodingFormat {
 
     public static func appendBlob(_ bytes: UnsafeRawBufferPointer, into output: inout ByteBuffer) {
         output.appendJSONBlob(bytes)
+    }
+
+    public static func appendTimestamp(_ time: WireTimestamp, into output: inout ByteBuffer) {
+        output.appendJSONTimestamp(time)
     }
 }

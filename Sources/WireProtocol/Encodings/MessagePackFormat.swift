@@ -29,21 +29,21 @@ public enum MessagePackFormat: EncodingFormat {
 
     public static func appendHead(
         type: StaticString, id: RequestID, timestamp: WireTimestamp?, into output: inout ByteBuffer
-    ) -> Range<Int> {
+    ) -> EnvelopePlaces {
         // id, type, data, and the timestamp of a reply.
         output.append(tag: 0xde, bigEndian: timestamp == nil ? 3 : 4 as UInt16)
         output.appendMessagePackText(Envelope.id)
-        let start = output.count
+        let idStart = output.count
         appendID(id, into: &output)
-        let end = output.count
+        let idEnd = output.count
         output.appendMessagePackText(Envelope.type)
         output.appendMessagePackText(type)
-        if let timestamp {
-            output.appendMessagePackText(Envelope.timestamp)
-            output.appendMessagePackTimestamp(timestamp)
-        }
+        if timestamp != nil { output.appendMessagePackText(Envelope.timestamp) }
+        let timeStart = output.count
+        if let timestamp { output.appendMessagePackTimestamp(timestamp) }
+        let timeEnd = output.count
         output.appendMessagePackText(Envelope.data)
-        return start..<end
+        return EnvelopePlaces(id: idStart..<idEnd, timestamp: timeStart..<timeEnd)
     }
 
     public static func appendEnd(into output: inout ByteBuffer) {}
@@ -95,5 +95,9 @@ public enum MessagePackFormat: EncodingFormat {
 
     public static func appendBlob(_ bytes: UnsafeRawBufferPointer, into output: inout ByteBuffer) {
         output.appendMessagePackBinary(bytes)
+    }
+
+    public static func appendTimestamp(_ time: WireTimestamp, into output: inout ByteBuffer) {
+        output.appendMessagePackTimestamp(time)
     }
 }

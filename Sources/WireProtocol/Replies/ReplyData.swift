@@ -111,6 +111,44 @@ extension MessageWriter {
     }
 }
 
+// MARK: Finding
+
+/// Writes each field, and remembers where the value of one of them is.
+private struct FieldFinder: FieldVisitor {
+    let writer: UnsafeMutablePointer<MessageWriter>
+    let output: UnsafeMutablePointer<ByteBuffer>
+    let key: StaticString
+    var place = 0..<0
+
+    mutating func field<Value: FieldValue>(_ key: StaticString, _ value: inout Value) {
+        writer.pointee.key(key, into: &output.pointee)
+        let start = output.pointee.count
+        value.write(&writer.pointee, &output.pointee)
+        if "\(key)" == "\(self.key)" { place = start..<output.pointee.count }
+    }
+
+    mutating func optional<Value: FieldValue>(_ key: StaticString, _ value: inout Value?) {
+        guard var known = value else { return }
+        field(key, &known)
+    }
+}
+
+extension ReplyData {
+    /// Writes the fields as `writeFields` does.
+    /// - Returns: where the value of the field with that key is in the output; empty if there is none.
+    public mutating func writeFields(
+        _ writer: inout MessageWriter, _ output: inout ByteBuffer, finding key: StaticString
+    ) -> Range<Int> {
+        withUnsafeMutablePointer(to: &writer) { writer in
+            withUnsafeMutablePointer(to: &output) { output in
+                var visitor = FieldFinder(writer: writer, output: output, key: key)
+                visit(&visitor)
+                return visitor.place
+            }
+        }
+    }
+}
+
 // MARK: Reading
 
 /// Looks up each field in a received map.

@@ -47,6 +47,9 @@ public struct HealthReply: ReplyData {
     public var activation = ""
     public var database: Database?
 
+    /// Of the only field that changes while the process runs.
+    @inlinable public static var uptimeKey: StaticString { "uptime_ms" }
+
     @inlinable public init() {}
 
     @inlinable
@@ -55,7 +58,7 @@ public struct HealthReply: ReplyData {
         visitor.field("version", &version)
         visitor.field("protocol", &protocolVersion)
         visitor.field("pid", &pid)
-        visitor.field("uptime_ms", &uptimeMilliseconds)
+        visitor.field(Self.uptimeKey, &uptimeMilliseconds)
         visitor.field("activation", &activation)
         visitor.optional("database", &database)
     }

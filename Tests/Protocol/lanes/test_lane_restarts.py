@@ -1,17 +1,23 @@
 """The daemon is restarted or killed while lanes are used: the connection goes on over the socket, with the promises of any other."""
 
+import array
 import contextlib
 import os
+import pathlib
 import random
+import select
 import signal
+import socket
+import subprocess
+import threading
 import time
 
 import pytest
 
 from daemon import ENDLESS, counting, wait_until
-from lane import BELL, REPLY_WRITTEN, LaneClient, request
+from lane import BELL, DAEMON_SLEEPS, REPLY_WRITTEN, REQUEST_WRITTEN, LaneClient, LaneMemory, LaneSocket, request
 from transfers import hello, opened, outcome, send_with
-from wire import Client, ConnectionEnded, RequestFailed
+from wire import PATIENCE, Client, ConnectionEnded, RequestFailed
 
 TERM, KILL = signal.SIGTERM, signal.SIGKILL
 ROUNDS = int(os.environ.get("LITEBASE_TEST_ROUNDS") or 25)
@@ -240,6 +246,197 @@ def test_replies_stay_behind_a_reset(start_daemon):
         while client.lane.inner.recv(64):
             pass
     assert client.receive_for(id).type == "health_response"
+
+
+def stopped(daemon):
+    """From now on it does nothing, until it is killed."""
+    os.kill(daemon.pid, signal.SIGSTOP)
+    wait_until(lambda: " T " in pathlib.Path(f"/proc/{daemon.pid}/stat").read_text(), "the daemon is stopped")
+
+
+def asked_for(daemon, client):
+    """The hello waits in the socket."""
+    stopped(daemon)
+    asking = threading.Thread(target=client.ask_for_lane)
+    asking.start()
+    time.sleep(0.05)
+    daemon.restart(KILL)
+    asking.join(30 * PATIENCE)
+    assert client.lane, "the next process gives it"
+    client.settle()
+
+
+def granted(daemon, client):
+    """The reply to hello waits in the socket, with the memory."""
+    id, payload = client.bytes_of("hello", {"transport": "shared_memory"}, None)
+    client.socket.sendall(payload)
+    assert select.select([client.socket], [], [], 10 * PATIENCE)[0]
+    time.sleep(0.05)
+    daemon.restart(KILL)
+    head, ancillary, _, _ = client.socket.recvmsg(4, socket.CMSG_SPACE(4), socket.MSG_CMSG_CLOEXEC | socket.MSG_WAITALL)
+    client.buffer += head
+    while not has_whole_frame(client.buffer):
+        client.buffer += client.socket.recv(1)
+    assert client.answer(id).data["transport"] == "shared_memory"
+    memory = array.array("i", ancillary[0][2])[0]
+    client.socket = LaneSocket(client.socket, LaneMemory(memory))
+    os.close(memory)
+    client.settle()
+    assert client.lane is None
+
+
+def has_whole_frame(data):
+    return len(data) >= 4 and len(data) == 4 + int.from_bytes(data[:4], "big")
+
+
+def half_written(daemon, client):
+    """Half a request is in the ring."""
+    client.ask_for_lane()
+    client.settle()
+    kept(daemon, 1)
+    stopped(daemon)
+    id, payload = client.bytes_of("query", {"sql": "SELECT 7"}, None)
+    client.put_raw(payload[:20])
+    daemon.restart(KILL)
+    client.socket.sendall(payload[20:])
+    assert client.collect(id).value == 7
+    client.settle()
+
+
+def half_read(daemon, client):
+    """Half a request is in the memory of the daemon: nobody knows where in the stream it was."""
+    client.ask_for_lane()
+    client.settle()
+    kept(daemon, 1)
+    id, payload = client.bytes_of("query", {"sql": "SELECT 7"}, None)
+    client.send_delivered(payload[:20])
+    time.sleep(0.05)
+    daemon.restart(KILL)
+    with pytest.raises((ConnectionEnded, ConnectionResetError, BrokenPipeError)):
+        client.socket.sendall(payload[20:])
+        client.collect(id)
+
+
+def written_and_not_rung(daemon, client):
+    """The daemon sleeps, and will not hear of it."""
+    client.ask_for_lane()
+    client.settle()
+    kept(daemon, 1)
+    wait_until(lambda: client.lane.memory[DAEMON_SLEEPS] == 1, "the daemon sleeps")
+    id, payload = client.bytes_of("query", {"sql": "SELECT 7"}, None)
+    lane = client.lane
+    lane.memory.put(lane.written, payload)
+    lane.written += len(payload)
+    lane.memory[REQUEST_WRITTEN] = lane.written
+    daemon.restart(KILL)
+    assert client.collect(id).value == 7
+    client.settle()
+
+
+def request_ring_is_full(daemon, client):
+    """The client waits for room, and the daemon has read nothing."""
+    client.ask_for_lane((4096, 4096))
+    client.settle()
+    kept(daemon, 1)
+    stopped(daemon)
+    requests = [client.bytes_of("query", {"sql": "SELECT ?", "params": [number]}, None) for number in range(300)]
+    sending = threading.Thread(target=lambda: client.socket.sendall(b"".join(payload for _, payload in requests)))
+    sending.start()
+    wait_until(lambda: client.lane.room() == 0, "the ring is full")
+    daemon.restart(KILL)
+    sending.join(30 * PATIENCE)
+    assert [client.collect(id).value for id, _ in requests] == list(range(300))
+    client.settle()
+
+
+def answered(daemon, client):
+    """The reply is in the ring, and the client has not read it."""
+    client.ask_for_lane()
+    client.settle()
+    before = client.lane.memory[REPLY_WRITTEN]
+    id = client.send_query("SELECT 7")
+    wait_until(lambda: client.lane.memory[REPLY_WRITTEN] > before, "the reply is in the ring")
+    kept(daemon, 1)
+    daemon.restart(KILL)
+    assert client.collect(id).value == 7
+    client.settle()
+
+
+def told_to_leave(daemon, client):
+    """The client has not looked at the socket, so the next process has the same to tell."""
+    client.ask_for_lane()
+    client.settle()
+    for number in range(3):
+        kept(daemon, 1)
+        daemon.restart(TERM if number == 1 else KILL)
+        wait_until(lambda: select.select([client.lane.inner], [], [], 0)[0], "the order to leave")
+    id = client.send_query("SELECT 7")
+    assert client.collect(id).value == 7
+    assert client.lane is None
+    client.settle()
+
+
+def left(daemon, client):
+    """What the client sends again waits in the socket."""
+    client.ask_for_lane()
+    client.settle()
+    kept(daemon, 1)
+    stopped(daemon)
+    id = client.send_query("SELECT 7")
+    daemon.restart(KILL)
+    wait_until(lambda: select.select([client.lane.inner], [], [], 0)[0], "the order to leave")
+    kept(daemon, 1)
+    stopped(daemon)
+    client.lane.take_bells()
+    assert client.lane is None
+    daemon.restart(KILL)
+    assert client.collect(id).value == 7
+    client.settle()
+
+
+def half_closed(daemon, client):
+    """No more requests come; the last one was not read."""
+    client.ask_for_lane()
+    client.settle()
+    kept(daemon, 1)
+    stopped(daemon)
+    id = client.send_query("SELECT 7")
+    client.half_close()
+    daemon.restart(KILL)
+    assert client.collect(id).value == 7
+    client.receive_end()
+
+
+@pytest.mark.parametrize("step", [asked_for, granted, half_written, half_read, written_and_not_rung, request_ring_is_full, answered,
+                                  told_to_leave, left, half_closed], ids=lambda step: step.__name__)
+def test_a_daemon_that_is_killed_at_every_step(manager, step):
+    """What it had not begun the next process does; what it had answered was answered. (While it runs a request: above.)"""
+    daemon = manager()
+    client = LaneClient.__new__(LaneClient)
+    Client.__init__(client, daemon.path)
+    with client:
+        client.settle()
+        kept(daemon, 1)
+        step(daemon, client)
+    with LaneClient(daemon.path) as other:
+        other.settle()
+
+
+@pytest.mark.slow
+def test_a_client_that_is_killed_at_random_moments(start_daemon, sleeper):
+    """In the middle of whatever it does with eight lanes: the daemon serves others, and has nothing left of it."""
+    daemon = start_daemon(log_level="info")
+    dice = random.Random(seed := int(os.environ.get("LITEBASE_TEST_SEED") or random.getrandbits(32)))
+    print("seed", seed)
+    for _ in range(2 * ROUNDS):
+        client = subprocess.Popen([sleeper, daemon.socket_path, "8", "100000000"], stdout=subprocess.DEVNULL)
+        time.sleep(dice.choice([0.001, 0.01, 0.1]) * dice.random())
+        assert client.poll() is None, "it goes on until it is killed"
+        client.kill()
+        client.wait()
+    wait_until(lambda: not any("litebase-lane" in line for line in open(f"/proc/{daemon.pid}/maps")), "no memory is left")
+    with LaneClient(daemon.socket_path) as other:
+        other.settle()
 
 
 @pytest.mark.parametrize("step", range(8))

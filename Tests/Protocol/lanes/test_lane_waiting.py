@@ -1,7 +1,6 @@
 """No wake-up is lost, and a lane that is idle costs nothing."""
 
 import json
-import pathlib
 import subprocess
 import time
 
@@ -10,16 +9,6 @@ import pytest
 from daemon import ROOT, count, wait_until
 from lane import CLIENT_SLEEPS, DAEMON_SLEEPS, LaneClient
 from wire import PATIENCE
-
-HERE = pathlib.Path(__file__).parent
-
-
-@pytest.fixture(scope="module")
-def sleeper(tmp_path_factory):
-    """A client in C that falls asleep at random moments."""
-    program = tmp_path_factory.mktemp("sleeper") / "sleeper"
-    subprocess.run(["cc", "-O2", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-o", program, HERE / "sleeper.c"], check=True)
-    return program
 
 
 @pytest.mark.slow
