@@ -2,8 +2,8 @@
 
 Both are counts, so a busy machine hardly disturbs them. Instructions are callgrind's, of the whole daemon with its
 libraries, from the end of the warm-up on, divided by the number of requests; one connection, one request at a time, one
-loop, so every request pays for a whole turn of the event loop. Allocations are counted by malloc-count.c in a daemon at
-full speed.
+loop, so every request pays for a whole turn of the event loop. A loop looks at a lane before it sleeps: what that takes depends
+on how long the next request takes to come, and is left out. Allocations are counted by malloc-count.c in a daemon at full speed.
 """
 
 import json
@@ -77,13 +77,51 @@ class Client:
         for _ in range(count // ROW_COUNT):
             self.ask(STREAM)
 
+    def close(self):
+        self.replies.close()
+        self.socket.close()
 
-# Hot path → what is done how often.
+
+class LaneClient:
+    """The same through shared memory (lb-lane.c)."""
+
+    def __init__(self, path):
+        with tempfile.TemporaryDirectory() as directory:
+            program = peers.compile_program(peers.HERE / "lb-lane.c", pathlib.Path(directory) / "lb-lane")
+            self.process = subprocess.Popen([program, path, str(ROW_COUNT)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            # The first time shows that the program runs.
+            self.ask("health", 300)
+        self.ask("select", 300)
+
+    def ask(self, what, count):
+        print(what, count, file=self.process.stdin, flush=True)
+        if self.process.stdout.readline() != "done\n":
+            raise RuntimeError("lb-lane has failed")
+
+    def health(self, count):
+        self.ask("health", count)
+
+    def select(self, count):
+        self.ask("select", count)
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait(timeout=60)
+        self.process.stdout.close()
+
+
+# Hot path → who does what how often.
 WORK = {
-    "health_check": (Client.health, REQUEST_COUNT),
-    "point_select": (Client.select, REQUEST_COUNT),
-    "streamed_row": (Client.stream, 10 * ROW_COUNT),
+    "health_check": (Client, Client.health, REQUEST_COUNT),
+    "point_select": (Client, Client.select, REQUEST_COUNT),
+    "streamed_row": (Client, Client.stream, 10 * ROW_COUNT),
+    "lane_health_check": (LaneClient, LaneClient.health, REQUEST_COUNT),
+    "lane_point_select": (LaneClient, LaneClient.select, REQUEST_COUNT),
 }
+# How long a loop looks before it sleeps: by the socket not at all, since that depends on the time.
+SPIN_MICROSECONDS = {Client: 0, LaneClient: 1000}
+# What it does meanwhile (EventLoop.look).
+LOOKING = "*9EventLoopC4look*"
 
 
 def worker_turns(pid):
@@ -112,29 +150,31 @@ def warm_up(client, pid):
 
 
 class Daemon:
-    """A standalone daemon with one loop, under another program or with a library loaded."""
+    """A standalone daemon with one loop, under another program or with a library loaded, and a client that is warm."""
 
-    def __init__(self, litebased, directory, name, wrapper=(), environment=None):
+    def __init__(self, litebased, directory, name, client=Client, wrapper=(), environment=None):
         home = directory / name
         (home / "state").mkdir(parents=True)
         shutil.copy(directory / "items.db", home / "state/default.db")
         path = home / "s"
-        # How long a loop looks for requests before it sleeps depends on the time.
         config = home / "litebase.toml"
-        config.write_text("spin_us_max = 0\n")
+        config.write_text(f"spin_us_max = {SPIN_MICROSECONDS[client]}\n")
         variables = {"STATE_DIRECTORY": str(home / "state"), "XDG_RUNTIME_DIR": str(home), "XDG_CONFIG_HOME": str(home),
                      "HOME": str(home), **(environment or {})}
         self.server = peers.Server(name, [*wrapper, litebased, "--config", str(config), "--listen", "standalone", "--socket", str(path),
                                           "--loops", "1", "--log-level", "warning"], path, home / "log", variables)
         try:
-            self.client = Client(str(path))
-            warm_up(self.client, self.server.process.pid)
+            first = Client(str(path))
+            warm_up(first, self.server.process.pid)
+            if client is not Client:
+                first.close()
+            self.client = first if client is Client else client(str(path))
         except BaseException:
             self.server.stop()
             raise
 
     def stop(self):
-        self.client.socket.close()
+        self.client.close()
         self.server.stop()
 
 
@@ -145,24 +185,26 @@ def count_allocations(litebased, directory):
     library = peers.compile_program(peers.HERE / "malloc-count.c", directory / "malloc-count.so",
                                     ["-shared", "-fPIC", "-fno-builtin"])
     counter = directory / "allocations"
-    counter.write_bytes(bytes(8))
-    daemon = Daemon(litebased, directory, "allocations-daemon", environment={"LD_PRELOAD": library, "LB_MALLOC_COUNT": str(counter)})
 
     def total():
         time.sleep(0.05)  # what follows the reply on the loop
         return struct.unpack("<Q", counter.read_bytes())[0]
 
-    try:
-        if total() < 100:
-            raise RuntimeError("malloc-count.so counted nothing: is the daemon linked statically with a malloc of its own?")
-        found = {}
-        for name, (work, count) in WORK.items():
-            before = total()
-            work(daemon.client, count)
-            found[name] = (total() - before) / count
-        return found
-    finally:
-        daemon.stop()
+    found = {}
+    for client in SPIN_MICROSECONDS:
+        counter.write_bytes(bytes(8))
+        daemon = Daemon(litebased, directory, f"allocations-{client.__name__}", client,
+                        environment={"LD_PRELOAD": library, "LB_MALLOC_COUNT": str(counter)})
+        try:
+            if total() < 100:
+                raise RuntimeError("malloc-count.so counted nothing: is the daemon linked statically with a malloc of its own?")
+            for name, (_, work, count) in ((name, row) for name, row in WORK.items() if row[0] is client):
+                before = total()
+                work(daemon.client, count)
+                found[name] = (total() - before) / count
+        finally:
+            daemon.stop()
+    return found
 
 
 # Instructions
@@ -173,11 +215,12 @@ def control(pid, option):
     subprocess.run(["callgrind_control", option, str(pid)], check=True, timeout=60, stdout=subprocess.DEVNULL)
 
 
-def instructions(litebased, directory, name, work, count):
+def instructions(litebased, directory, name, client, work, count):
     """Instructions of a daemon for `count` times the work, without its start, warm-up and end."""
     output = directory / f"callgrind-{name}"
-    daemon = Daemon(litebased, directory, f"callgrind-{name}-daemon",
-                    ["valgrind", "--tool=callgrind", f"--callgrind-out-file={output}"])
+    # Counting stops at the entry of that function, and goes on behind it.
+    daemon = Daemon(litebased, directory, f"callgrind-{name}-daemon", client,
+                    ["valgrind", "--tool=callgrind", f"--callgrind-out-file={output}", f"--toggle-collect={LOOKING}", "--collect-atstart=yes"])
     try:
         pid = daemon.server.process.pid
         control(pid, "--zero")
@@ -194,9 +237,9 @@ def count_instructions(litebased, directory):
     stripped = str(directory / "litebased.stripped")
     subprocess.run(["strip", "--strip-debug", "-o", stripped, litebased], check=True, timeout=60)
     found = {}
-    for name, (work, count) in WORK.items():
+    for name, (client, work, count) in WORK.items():
         print(f"  callgrind: {name}", file=sys.stderr)
-        found[name] = instructions(stripped, directory, name, work, count) / count
+        found[name] = instructions(stripped, directory, name, client, work, count) / count
     return found
 
 

@@ -2,7 +2,11 @@
 // instrumented: without this every value behind a contended lock is reported. To be preloaded (scripts/sanitize.sh).
 //
 // The uncontended half is compiled into the callers and seen: it exchanges the same word whose address is told here.
-// Source: stdlib/public/Synchronization/Mutex/LinuxImpl.swift of Swift 6.3; tsan_interface.h of compiler-rt.
+//
+// What is reported without this file: the client's tests, built with thread sanitizer, have 583 reports then, all of what
+// LiteBaseClient.Connection has behind its mutexes (`state`, and what is read and sent), and none with it. What goes from the client's
+// thread to a task, frames, `Columns` and rows, is ordered by `state` alone: it is put in and taken out within
+// `withLock`, and not changed afterwards. Whoever runs the tests without scripts/sanitize.sh has to preload this too.
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
