@@ -1,6 +1,10 @@
 // COPY FROM STDIN, of rows that the daemon has or of bytes as they come: in libpq it does not exist in pipeline mode, which the
 // connection leaves for it.
 //
+// It is sent as a simple query. Behind one of the extended protocol libpq sends a Sync, and another one behind the data; a server
+// that fails before it has read the first (a trigger before the statement, a cancel) answers both, and the second answer would be
+// taken for that of the next statement. A text of a client's is prepared first, which the server does with a single statement only.
+//
 // Source: https://www.postgresql.org/docs/15/libpq-copy.html
 
 internal import ByteBuffers
@@ -23,6 +27,9 @@ struct PostgreSQLCopy: ~Copyable {
     fileprivate var phase = Phase.asked
 
     fileprivate enum Phase {
+        /// The server has not said yet that the text is a single statement.
+        case preparing
+        case prepared
         /// The server has not said yet that it takes rows.
         case asked
         case sending
@@ -42,6 +49,7 @@ struct PostgreSQLCopy: ~Copyable {
 
     init(_ input: CopyInput) {
         origin = .input(input)
+        phase = .preparing
         takeInput()
     }
 
@@ -73,11 +81,36 @@ struct PostgreSQLCopy: ~Copyable {
 extension PostgreSQLConnection {
     func sendCopy(_ run: StatementRun, _ copy: consuming PostgreSQLCopy) throws(DriverError) {
         guard libpq.PQexitPipelineMode(handle) == 1 else { throw lostError }
-        current.effect.noteSent(transaction == .none ? .commits : .changes)
         parameters.fill([])
-        guard parameters.send(handle, run.sql) == 1 else { throw lostError }
+        if case .preparing = copy.phase {
+            guard parameters.sendPrepare(handle, run.sql) == 1 else { throw lostError }
+        } else {
+            guard sendCopyStatement(run) else { throw lostError }
+        }
         self.copy = .some(copy)
         mustFlush = flush() != 0
+    }
+
+    /// - Returns: false if the connection is lost.
+    private func sendCopyStatement(_ run: StatementRun) -> Bool {
+        current.effect.noteSent(transaction == .none ? .commits : .changes)
+        parameters.fill([])
+        return parameters.sendSimple(handle, run.sql) == 1
+    }
+
+    /// The text is a single statement: sends it.
+    /// - Returns: what is to be waited for.
+    private func beginPreparedCopy() -> Progress? {
+        guard let run, run.stopReason == nil else {
+            if let reason = run?.stopReason { exchange.note(.stopped(reason)) }
+            return endCopy()
+        }
+        copy?.phase = .asked
+        guard sendCopyStatement(run) else { return lost() }
+        let state = flush()
+        if state < 0 { return lost() }
+        mustFlush = state > 0
+        return nil
     }
 
     /// Goes on with the COPY that is under way.
@@ -90,11 +123,16 @@ extension PostgreSQLConnection {
                 return .waiting(mustFlush ? [.readable, .writable] : .readable)
             }
             input.noteMessage()
-            guard let result = libpq.PQgetResult(handle) else { return endCopy() }
+            guard let result = libpq.PQgetResult(handle) else {
+                guard case .prepared? = copy?.phase else { return endCopy() }
+                if let progress = beginPreparedCopy() { return progress }
+                continue
+            }
             defer { libpq.PQclear(result) }
-            switch libpq.PQresultStatus(result) {
-            case PGRES_COPY_IN: copy?.phase = .sending
-            case PGRES_COMMAND_OK: takeCopyEnd(result)
+            switch (libpq.PQresultStatus(result), copy?.phase) {
+            case (PGRES_COMMAND_OK, .preparing?): copy?.phase = .prepared
+            case (PGRES_COMMAND_OK, _): takeCopyEnd(result)
+            case (PGRES_COPY_IN, _): copy?.phase = .sending
             default: if let progress = take(result) { return progress }
             }
         }

@@ -50,6 +50,11 @@ struct PostgreSQLParameters: ~Copyable {
         return libpq.PQsendQueryParams(handle, text, Int32(offsets.count), types, values, lengths, formats, 0)
     }
 
+    /// Sends the text as it is, without values (`PQsendQuery`): the server runs each statement in it.
+    mutating func sendSimple(_ handle: OpaquePointer, _ sql: UnsafeRawBufferPointer) -> Int32 {
+        libpq.PQsendQuery(handle, terminated(sql))
+    }
+
     /// Makes the statement the one without a name, with the types of the values (`PQsendPrepare`).
     mutating func sendPrepare(_ handle: OpaquePointer, _ sql: UnsafeRawBufferPointer) -> Int32 {
         libpq.PQsendPrepare(handle, "", terminated(sql), Int32(types.count), types)

@@ -134,9 +134,8 @@ public final class Server {
         guard let former else { return }
         self.former = nil
         for name in former.obsolete { shared.handover?.forget(name) }
+        lastConnectionNumber = former.lastConnectionNumber
         guard let table = former.table, shared.handover != nil else { return }
-        lastConnectionNumber = min(
-            FormerProcess.numberMax, max(table.lastConnectionNumber, former.connections.map(\.number).max() ?? 0))
         let restored = Set(former.connections.map(\.slot.index))
         for index in 0..<table.slotCount where !restored.contains(index) {
             if let slot = table.slot(index) { table.free(slot) }

@@ -111,6 +111,24 @@ import WireProtocol
         #expect(!Server.isKept(name))
     }
 
+    /// What a process with an unreadable table numbers anew must not get the name of what it forgets.
+    @Test func numbersContinueBehindEveryNameInTheStore() throws {
+        func former(_ table: HandoverTable?, _ names: [String]) throws -> FormerProcess {
+            let memory = try table.map { OwnedDescriptor(dup($0.memory.descriptorNumber)) }
+            let kept = try names.map { NamedDescriptor(try Files.open("/dev/null", flags: O_RDONLY), name: $0) }
+            let all = memory.map { [NamedDescriptor($0, name: KeptName.table.text)] } ?? []
+            return FormerProcess(all + kept, FormatList.standard.makeTable())
+        }
+        let table = try HandoverTable(slotCount: 3)
+        table.lastConnectionNumber = 5
+        #expect(try former(nil, []).lastConnectionNumber == 0)
+        #expect(try former(table, ["client-0-3"]).lastConnectionNumber == 5)
+        #expect(try former(table, ["client-0-3", "leftover-1-7"]).lastConnectionNumber == 7)
+        #expect(try former(nil, ["client-2-9", "client-0-\(UInt64.max)", "requests"]).lastConnectionNumber == 9)
+        table.lastConnectionNumber = .max
+        #expect(try former(table, []).lastConnectionNumber == FormerProcess.numberMax)
+    }
+
     @Test func theBudgetHoldsTheRate() {
         var budget = KeepBudget()
         var now = MonotonicInstant(nanoseconds: 5)

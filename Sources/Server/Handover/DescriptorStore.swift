@@ -36,6 +36,14 @@ enum KeptName: Equatable {
         }
     }
 
+    /// The number of the connection to which the entry belongs; `nil` for what belongs to none.
+    var connectionNumber: UInt64? {
+        switch self {
+        case .table, .requests: nil
+        case .client(_, let number), .leftover(_, let number): number
+        }
+    }
+
     init?(_ text: String) {
         if text == "clients" {
             self = .table

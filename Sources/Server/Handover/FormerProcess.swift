@@ -20,6 +20,8 @@ struct FormerProcess {
     let closedCount: Int
     /// Entries that the store need not keep any longer.
     let obsolete: [KeptName]
+    /// The largest number of a connection that the table or a name in the store has; 0 if there is none.
+    let lastConnectionNumber: UInt64
 
     /// - Parameters:
     ///   - descriptors: what the store has handed over; those that cannot be used are closed.
@@ -57,6 +59,9 @@ struct FormerProcess {
         self.connections = connections
         closedCount = clients.count - connections.count
         self.obsolete = obsolete + leftovers.keys.compactMap { KeptName($0) }
+        // Also if the table cannot be read: a new connection with the name of an obsolete one would be forgotten with it.
+        let inNames = descriptors.compactMap { KeptName($0.name)?.connectionNumber }.filter { $0 < Self.numberMax }
+        lastConnectionNumber = min(Self.numberMax, max(table?.lastConnectionNumber ?? 0, inNames.max() ?? 0))
     }
 
     private static func connection(

@@ -210,6 +210,31 @@ def test_a_table_that_makes_no_sense_closes_its_connections(manager):
         assert client.call("health_check").data["pid"] == daemon.pid
 
 
+def test_connections_behind_a_table_that_makes_no_sense_are_kept(manager):
+    """They wait when the daemon starts, so they are stored before it has told the store to forget the former ones."""
+    daemon = manager()
+    former = [daemon.client() for _ in range(3)]
+    for client in former:
+        client.call("health_check")
+    kept(daemon, 3)
+    daemon.end(TERM)
+    names = daemon.names("client-")
+    os.pwrite(daemon.store["clients"][0], struct.pack("<I", 999), 8)
+    clients = [daemon.client() for _ in range(3)]
+    daemon.start().wait_ready()
+    for client in clients:
+        client.call("health_check")
+    for client in former:
+        client.receive_end()
+        client.close()
+    wait_until(lambda: not set(names) & set(daemon.names("client-")), "the former ones are forgotten")
+    kept(daemon, 3)
+    settle()
+    daemon.restart(KILL)
+    for client in clients:
+        assert client.call("health_check").data["pid"] == daemon.pid
+
+
 @pytest.mark.parametrize("seed", [random.randrange(1 << 30)], ids=["random"])
 def test_garbage_in_the_table_harms_nobody(manager, seed):
     print(f"seed {seed}")

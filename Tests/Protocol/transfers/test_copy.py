@@ -142,6 +142,49 @@ def test_cancel_and_timeout(passing, session, table):
     wait_until(lambda: is_cancelled(passing, session, table), "the server confirms it in time", timeout=60)
 
 
+@pytest.fixture
+def refusing(passing, table):
+    """A table that refuses all rows, or waits, when the server has said that it takes them, and before it reads any."""
+    passing.query(f"""CREATE FUNCTION {table}_refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        IF EXISTS (SELECT FROM {table} WHERE i = -1) THEN PERFORM pg_sleep(60); END IF;
+        RAISE 'not today'; END $$""", database="pg")
+    passing.query(f"CREATE TABLE {table}_refusing(i int, s text)", database="pg")
+    passing.query(f"CREATE TRIGGER refuse BEFORE INSERT ON {table}_refusing EXECUTE FUNCTION {table}_refuse()", database="pg")
+    yield f"{table}_refusing"
+    passing.query(f"DROP TABLE {table}_refusing", database="pg")
+    passing.query(f"DROP FUNCTION {table}_refuse", database="pg")
+
+
+def test_an_error_before_any_data_are_read(passing, directory, session, table, refusing):
+    """The connection goes on: the server has answered each question once."""
+    for _ in range(20):
+        error = copied(passing, directory, session, f"COPY {refusing} FROM STDIN", b"1\ta\n\\.\n", transfer_fails)
+        assert (error["code"], error["sqlstate"]) == ("database_error", "P0001") and "not today" in error["message"], error
+        assert passing.query("SELECT 1", session=session).rows == [[1]]
+        assert copied(passing, directory, session, f"COPY {table} FROM STDIN", b"1\ta\n\\.\n")["row_count"] == 1
+    assert len(rows(passing, table)) == 20
+
+
+def test_a_cancel_before_any_data_are_read(passing, session, table, refusing):
+    passing.query(f"INSERT INTO {table} VALUES (-1)", database="pg")
+    asleep = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+
+    def is_cancelled():
+        id, writer = begun(passing, session, refusing, b"1\ta\n")
+        wait_until(lambda: passing.query(asleep, database="pg").value == 1, "it sleeps")
+        is_confirmed = passing.call("cancel", {"request": id}).data["cancelled"]
+        os.close(writer)
+        with pytest.raises(RequestFailed) as cancelled:
+            outcome(passing, id)
+        assert cancelled.value.code == ("cancelled" if is_confirmed else "outcome_unknown"), cancelled.value
+        for _ in range(3):
+            assert passing.query("SELECT 1", session=session).rows == [[1]]
+        return is_confirmed
+
+    for _ in range(5):
+        wait_until(is_cancelled, "the server confirms it in time", timeout=60)
+
+
 def test_the_clients_time_does_not_count(passing, session, table):
     reader, writer = os.pipe()
     id = send_with(passing, [reader], "import", {"descriptors": 1, "session": session, "sql": f"COPY {table} FROM STDIN", "timeout_ms": 300})
