@@ -3,47 +3,52 @@
 extension CatalogBuilder {
     /// Makes primary keys and the places of columns in them agree, and completes foreign keys that name no target columns.
     func completeKeys() {
+        // By relation; an array, since most relations have one.
         var primary = primaryKeysByPosition()
-        var known = Set<UInt32>()
+        var isKnown = [Bool](repeating: false, count: relations.count)
         for key in keys where key.kind == .primary {
-            known.insert(key.relation)
-            primary[key.relation] = key.columns
+            isKnown[Int(key.relation)] = true
+            primary[Int(key.relation)] = key.columns
         }
         let others = keys
         keys = []
-        for (relation, columns) in primary.sorted(by: { $0.key < $1.key }) where !known.contains(relation) {
-            add(KeyRecord(relation: relation, kind: .primary, columns: columns))
+        for (relation, columns) in primary.enumerated() where !columns.isNone && !isKnown[relation] {
+            add(KeyRecord(relation: UInt32(relation), kind: .primary, columns: columns))
         }
         keys += others
         setPositions(primary)
         // An INTEGER that is only a part of the key is no row number.
         for index in columns.indices where columns[index].identity == .rowID {
-            if let key = primary[columns[index].relation], pool.count(key) > 1 { columns[index].identity = .no }
+            if pool.count(primary[Int(columns[index].relation)]) > 1 { columns[index].identity = .no }
         }
         completeForeignKeys(primary)
     }
 
     /// The primary keys that follow from the places of columns.
-    private func primaryKeysByPosition() -> [UInt32: CatalogList] {
+    private func primaryKeysByPosition() -> [CatalogList] {
         var parts: [(relation: UInt32, position: UInt16, name: CatalogText)] = []
         for column in columns where column.keyPosition > 0 {
             parts.append((column.relation, column.keyPosition, column.name))
         }
-        parts.sort { ($0.relation, $0.position) < ($1.relation, $1.position) }
-        var found: [UInt32: CatalogList] = [:]
+        let isOrdered = parts.indices.dropFirst().allSatisfy {
+            (parts[$0 - 1].relation, parts[$0 - 1].position) <= (parts[$0].relation, parts[$0].position)
+        }
+        if !isOrdered { parts.sort { ($0.relation, $0.position) < ($1.relation, $1.position) } }
+        var found = [CatalogList](repeating: .none, count: relations.count)
         var index = 0
         while index < parts.count {
             let relation = parts[index].relation
-            let end = parts[index...].partition { $0.relation > relation }
-            found[relation] = list(parts[index..<end].map(\.name))
+            var end = index + 1
+            while end < parts.count, parts[end].relation == relation { end += 1 }
+            found[Int(relation)] = list(parts[index..<end].map(\.name))
             index = end
         }
         return found
     }
 
-    private func setPositions(_ primary: [UInt32: CatalogList]) {
+    private func setPositions(_ primary: [CatalogList]) {
         for index in columns.indices where columns[index].keyPosition == 0 {
-            guard let key = primary[columns[index].relation] else { continue }
+            let key = primary[Int(columns[index].relation)]
             for place in 0..<pool.count(key) where pool.item(key, place) == columns[index].name {
                 columns[index].keyPosition = UInt16(place + 1)
             }
@@ -51,14 +56,14 @@ extension CatalogBuilder {
     }
 
     /// A foreign key without target columns leads to the primary key.
-    private func completeForeignKeys(_ primary: [UInt32: CatalogList]) {
+    private func completeForeignKeys(_ primary: [CatalogList]) {
         for index in foreignKeys.indices {
             let key = foreignKeys[index]
             guard (0..<pool.count(key.targetColumns)).contains(where: { pool.item(key.targetColumns, $0).isNone }),
-                let target = target(of: key), let columns = primary[target],
-                pool.count(columns) == pool.count(key.columns)
+                let target = target(of: key), !primary[Int(target)].isNone,
+                pool.count(primary[Int(target)]) == pool.count(key.columns)
             else { continue }
-            foreignKeys[index].targetColumns = columns
+            foreignKeys[index].targetColumns = primary[Int(target)]
         }
     }
 

@@ -14,30 +14,31 @@ public enum CatalogError: Error, Equatable {
 /// - Thread: one at a time.
 /// - Cost: some 50 ns for each text that is new; nothing is allocated for a single record.
 public final class CatalogBuilder: @unchecked Sendable {
-    var pool = CatalogPool()
-    private var table = TextTable()
-    private(set) var namespaces: [NamespaceRecord] = []
-    var relations: [RelationRecord] = []
-    var columns: [ColumnRecord] = []
-    private(set) var details: [ColumnDetails] = []
+    // One thread at a time has it, and no call reaches back into it: the checks would be a fifth of what a row costs.
+    @exclusivity(unchecked) var pool = CatalogPool()
+    @exclusivity(unchecked) private var table = TextTable()
+    @exclusivity(unchecked) private(set) var namespaces: [NamespaceRecord] = []
+    @exclusivity(unchecked) var relations: [RelationRecord] = []
+    @exclusivity(unchecked) var columns: [ColumnRecord] = []
+    @exclusivity(unchecked) private(set) var details: [ColumnDetails] = []
     var keys: [KeyRecord] = []
     var foreignKeys: [ForeignKeyRecord] = []
     private(set) var indexes: [IndexRecord] = []
     private(set) var triggers: [TriggerRecord] = []
     private(set) var routines: [RoutineRecord] = []
     private(set) var types: [TypeRecord] = []
-    private var detailNumbers: [ColumnDetails: UInt32] = [:]
-    private var relationNumbers: [UInt64: UInt32] = [:]
+    @exclusivity(unchecked) private var detailNumbers = NumberTable()
+    @exclusivity(unchecked) private var relationNumbers = NumberTable()
     private var foldedNumbers: [[UInt8]: UInt32] = [:]
     private var foldedCount = 0
-    private var lastRelation: (key: UInt64, number: UInt32)?
+    @exclusivity(unchecked) private var lastRelation: (key: UInt64, number: UInt32)?
     /// Whether texts that make objects are kept.
     public let keepsDefinitions: Bool
     /// Whether names differ if their letters differ only in case.
     public let isCaseSensitive: Bool
     private let byteCountMax: Int
     /// Of all records, in order.
-    private var digest: UInt64 = 1
+    @exclusivity(unchecked) private var digest: UInt64 = 1
 
     /// - Parameters:
     ///   - isCaseSensitive: whether `a` and `A` are two names.
@@ -93,13 +94,21 @@ public final class CatalogBuilder: @unchecked Sendable {
     public func relation(named name: CatalogText, in namespace: UInt32) -> UInt32? {
         let key = UInt64(namespace) << 32 | UInt64(name.place)
         if let lastRelation, lastRelation.key == key { return lastRelation.number }
-        guard let number = relationNumbers[key] ?? foldedRelation(named: name, in: namespace) else { return nil }
+        guard let number = relation(exactly: name, in: namespace) ?? foldedRelation(named: name, in: namespace) else {
+            return nil
+        }
         lastRelation = (key, number)
         return number
     }
 
     func relation(exactly name: CatalogText, in namespace: UInt32) -> UInt32? {
-        relationNumbers[UInt64(namespace) << 32 | UInt64(name.place)]
+        relationNumbers.find(hash(name, namespace)) {
+            relations[$0].name == name && relations[$0].namespace == namespace
+        }.map { UInt32($0) }
+    }
+
+    private func hash(_ name: CatalogText, _ namespace: UInt32) -> UInt64 {
+        NumberTable.hash(UInt64(namespace) << 32 | UInt64(name.place))
     }
 
     private func foldedRelation(named name: CatalogText, in namespace: UInt32) -> UInt32? {
@@ -137,9 +146,8 @@ public final class CatalogBuilder: @unchecked Sendable {
         var record = record
         record.letters = pool.bytes(record.name).letters
         relations.append(record)
-        let number = UInt32(relations.count - 1)
-        relationNumbers[UInt64(record.namespace) << 32 | UInt64(record.name.place)] = number
-        return number
+        relationNumbers.insert(relations.count - 1, hash(record.name, record.namespace))
+        return UInt32(relations.count - 1)
     }
 
     /// Something was said of a relation once more.
@@ -165,11 +173,13 @@ public final class CatalogBuilder: @unchecked Sendable {
 
     private func number(of details: ColumnDetails) -> UInt32 {
         if details.isEmpty { return 0 }
-        if let number = detailNumbers[details] { return number }
+        let hash = NumberTable.hash(
+            UInt64(details.defaultValue.place) << 32 | UInt64(details.collation.place),
+            UInt64(details.comment.place) << 32 | UInt64(details.extra.place))
+        if let number = detailNumbers.find(hash, { self.details[$0] == details }) { return UInt32(number) + 1 }
+        detailNumbers.insert(self.details.count, hash)
         self.details.append(details)
-        let number = UInt32(self.details.count)
-        detailNumbers[details] = number
-        return number
+        return UInt32(self.details.count)
     }
 
     public func add(_ record: KeyRecord) {
@@ -233,12 +243,15 @@ public final class CatalogBuilder: @unchecked Sendable {
 
     /// Forgets the records that were added since: their statement begins again.
     public func goBack(to mark: Mark) {
-        for relation in relations[mark.counts[1]...] {
-            relationNumbers[UInt64(relation.namespace) << 32 | UInt64(relation.name.place)] = nil
-        }
         lastRelation = nil
         namespaces.removeSubrange(mark.counts[0]...)
-        relations.removeSubrange(mark.counts[1]...)
+        if mark.counts[1] < relations.count {
+            relations.removeSubrange(mark.counts[1]...)
+            relationNumbers.removeAll()
+            for (number, relation) in relations.enumerated() {
+                relationNumbers.insert(number, hash(relation.name, relation.namespace))
+            }
+        }
         columns.removeSubrange(mark.counts[2]...)
         keys.removeSubrange(mark.counts[3]...)
         foreignKeys.removeSubrange(mark.counts[4]...)

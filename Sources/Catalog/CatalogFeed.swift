@@ -11,14 +11,19 @@ public final class CatalogFeed {
     let builder: CatalogBuilder
     /// Reads what an engine has in `definition` only.
     private let complete: ((CatalogFeed) -> Void)?
-    private var fields: [CatalogField?] = []
-    private var place = 0
-    private var cells: [Cell]
+    // One thread at a time has it, and no call reaches back into it: the checks would be a fifth of what a row costs.
+    @exclusivity(unchecked) private var fields: [CatalogField?] = []
+    @exclusivity(unchecked) private var place = 0
+    @exclusivity(unchecked) private var cells: [Cell]
+    /// The fields that the row has, a bit for each; the cells of others are those of former rows.
+    @exclusivity(unchecked) private var present: UInt64 = 0
     /// The last texts of each field: most texts are those of the row before.
-    private var lastTexts: [CatalogText]
-    private var definitionBytes: [UInt8] = []
-    private var group: CatalogGroup?
-    private var rowCount = 0
+    @exclusivity(unchecked) private var lastTexts: [CatalogText]
+    @exclusivity(unchecked) private var definitionBytes: [UInt8] = []
+    @exclusivity(unchecked) private var group: CatalogGroup?
+    /// The relation of the row before, and by which texts it was found: most columns follow another of their relation.
+    @exclusivity(unchecked) private var lastRelation: (namespace: CatalogText, name: CatalogText, number: UInt32)?
+    @exclusivity(unchecked) private var rowCount = 0
 
     enum Cell: Equatable {
         case null
@@ -47,7 +52,7 @@ public final class CatalogFeed {
 
     public func beginRow() {
         place = 0
-        for index in cells.indices { cells[index] = .null }
+        present = 0
         definitionBytes.removeAll(keepingCapacity: true)
     }
 
@@ -56,7 +61,19 @@ public final class CatalogFeed {
     public func integer(_ value: Int64) {
         defer { place += 1 }
         guard place < fields.count, let field = fields[place] else { return }
-        cells[Int(field.rawValue)] = .integer(value)
+        put(field, .integer(value))
+    }
+
+    @inline(__always)
+    private func put(_ field: CatalogField, _ cell: Cell) {
+        cells[Int(field.rawValue)] = cell
+        present |= 1 << UInt64(field.rawValue)
+    }
+
+    /// What the row has of a field.
+    @inline(__always)
+    private func cell(_ field: CatalogField) -> Cell {
+        present & 1 << UInt64(field.rawValue) == 0 ? .null : cells[Int(field.rawValue)]
     }
 
     public func text(_ bytes: UnsafeRawBufferPointer) {
@@ -68,7 +85,7 @@ public final class CatalogFeed {
     /// Ends the row.
     /// - Throws: `CatalogError` if it does not fit.
     public func endRow() throws(CatalogError) {
-        complete?(self)
+        if !definitionBytes.isEmpty { complete?(self) }
         try take()
         rowCount += 1
         if rowCount & 0xff == 0 { try builder.checkSize() }
@@ -83,6 +100,7 @@ public final class CatalogFeed {
     /// Forgets what was told: the statement begins again.
     public func restart() {
         group = nil
+        lastRelation = nil
         rowCount = 0
     }
 
@@ -93,16 +111,18 @@ public final class CatalogFeed {
 
     public func set(_ field: CatalogField, _ bytes: UnsafeRawBufferPointer) {
         switch field.shape {
-        case .integer: cells[Int(field.rawValue)] = Self.number(bytes).map { .integer($0) } ?? .null
-        case .bool: cells[Int(field.rawValue)] = .integer(Self.isTrue(bytes) ? 1 : 0)
-        case .text where field == .definition: definitionBytes = Array(bytes)
-        case .map: cells[Int(field.rawValue)] = .text(builder.object(bytes))
+        case .integer: put(field, Self.number(bytes).map { .integer($0) } ?? .null)
+        case .bool: put(field, .integer(Self.isTrue(bytes) ? 1 : 0))
+        case .text where field == .definition:
+            definitionBytes.removeAll(keepingCapacity: true)
+            definitionBytes.append(contentsOf: bytes)
+        case .map: put(field, .text(builder.object(bytes)))
         case .text, .list:
             let last = lastTexts[Int(field.rawValue)]
             let isLast = !last.isNone && builder.pool.bytes(last).elementsEqualFast(bytes)
             let text = isLast ? last : builder.text(bytes)
             lastTexts[Int(field.rawValue)] = text
-            cells[Int(field.rawValue)] = .text(text)
+            put(field, .text(text))
         }
     }
 
@@ -121,7 +141,7 @@ public final class CatalogFeed {
     }
 
     func text(_ field: CatalogField) -> CatalogText {
-        switch cells[Int(field.rawValue)] {
+        switch cell(field) {
         case .null: .none
         case .text(let text): text
         case .integer(let value): builder.text("\(value)")
@@ -129,7 +149,7 @@ public final class CatalogFeed {
     }
 
     func integer(_ field: CatalogField) -> Int64? {
-        guard case .integer(let value) = cells[Int(field.rawValue)] else { return nil }
+        guard case .integer(let value) = cell(field) else { return nil }
         return value
     }
 
@@ -222,10 +242,10 @@ public final class CatalogFeed {
 
     /// The relation of the row; of a trigger in SQLite's `temp`, that may be one of the default namespace.
     private func relation() -> UInt32? {
-        let name = text(.relation)
-        if let namespace = builder.namespace(named: text(.namespace)),
-            let found = builder.relation(named: name, in: namespace)
-        {
+        let (space, name) = (text(.namespace), text(.relation))
+        if let lastRelation, lastRelation.name == name, lastRelation.namespace == space { return lastRelation.number }
+        if let namespace = builder.namespace(named: space), let found = builder.relation(named: name, in: namespace) {
+            lastRelation = (space, name, found)
             return found
         }
         guard level == .triggers, let other = builder.namespaces.firstIndex(where: \.isDefault) else { return nil }

@@ -127,6 +127,7 @@ extension Completer {
         case .row:
             addKeywords(
                 statement.dialect == .postgresql ? "EXECUTE FUNCTION|WHEN (" : "BEGIN|WHEN (", tier: Tier.keyword)
+        case .of where isColumnOfTrigger, .none where isColumnOfTrigger: addColumnsOfTrigger()
         default:
             let hasTable = statement.tokens[..<statement.cursorIndex].contains { $0.keyword == .on }
             addKeywords(
@@ -136,9 +137,31 @@ extension Completer {
         }
     }
 
+    /// Behind `UPDATE OF`, or a comma in its list.
+    private var isColumnOfTrigger: Bool {
+        let isPlace = statement.keyword(before) == .of || statement.token(before)?.kind == .comma
+        let earlier = statement.tokens[..<statement.cursorIndex]
+        return isPlace && earlier.contains { $0.keyword == .of } && !earlier.contains { $0.keyword == .on }
+    }
+
+    /// Columns of the relation that the text behind the cursor names.
+    private mutating func addColumnsOfTrigger() {
+        let later = statement.tokens[statement.cursorIndex...]
+        guard let on = later.firstIndex(where: { $0.keyword == .on }), let first = statement.token(on + 1), first.isName
+        else { return }
+        let named = Set(
+            statement.tokens[..<statement.cursorIndex].filter(\.isName).map { identifiers.key(statement.name($0)) })
+        var (namespace, name): (String?, String) = (nil, statement.name(first))
+        if statement.token(on + 2)?.kind == .dot, let second = statement.token(on + 3), second.isName {
+            (namespace, name) = (name, statement.name(second))
+        }
+        addColumns(of: name, in: namespace, except: named)
+    }
+
     // MARK: Parentheses of CREATE
 
     private mutating func proposeWithin(_ frame: Frame, _ object: Keyword?, _ previous: Keyword) {
+        if object == .table, proposeConstraintOfTable() { return }
         let opener = frame.opener
         switch statement.keyword(opener - 1) {
         case .key, .unique: return addDefinedColumns()
@@ -200,9 +223,9 @@ extension Completer {
         }
     }
 
-    mutating func addColumns(of name: String, in namespace: String?) {
+    mutating func addColumns(of name: String, in namespace: String?, except named: Set<String> = []) {
         guard let relation = schema.relation(named: name, in: namespace) else { return }
-        for column in schema.columns(of: relation) {
+        for column in schema.columns(of: relation) where !named.contains(identifiers.key(column.name)) {
             candidates.add(
                 column.name, tier: Tier.column,
                 CompletionItem(
@@ -227,9 +250,7 @@ extension Completer {
                 isFirst = true
                 continue
             case .word, .quotedName:
-                if isFirst, depth == 0,
-                    ![.primary, .foreign, .unique, .check, .constraint, .key, .index].contains(token.keyword)
-                {
+                if isFirst, depth == 0, !TableConstraints.begins(statement, at: index) {
                     let name = statement.name(token)
                     candidates.add(
                         name, tier: Tier.column,
@@ -250,7 +271,8 @@ extension Completer {
     private mutating func proposeColumnDefinition(_ frame: Frame, _ previous: Keyword) {
         guard let last = statement.token(before) else { return }
         if last.kind == .open || last.kind == .comma {
-            return addKeywords("PRIMARY KEY (|FOREIGN KEY (|UNIQUE (|CHECK (|CONSTRAINT", tier: Tier.keyword)
+            addKeywords("PRIMARY KEY (|FOREIGN KEY (|UNIQUE (|CHECK (|CONSTRAINT", tier: Tier.keyword)
+            return addKeywords(TableConstraints.others(statement.dialect), tier: Tier.keyword)
         }
         let isBehindName = last.isName && [.open, .comma].contains(statement.token(before - 1)?.kind)
         if isBehindName, ![.primary, .foreign, .constraint].contains(previous) { return proposeTypes() }

@@ -20,14 +20,21 @@ extension Completer {
         addResultNames()
         if frame.kind == .window, before == frame.opener { addKeywords("PARTITION BY|ORDER BY", tier: Tier.best) }
         if frame.kind == .window, before == frame.opener { addWindows() }
-        if isClause(frame, .group), statement.dialect == .postgresql {
-            addKeywords("ROLLUP (|CUBE (|GROUPING SETS (", tier: Tier.keyword)
-        }
+        addGroupings(frame)
         if frame.kind == .expression, frame.isFresh || statement.token(before)?.kind == .open {
             addKeywords("SELECT", tier: Tier.keyword)
         }
         addOperandKeywords(frame)
         addRoutines(in: nil)
+    }
+
+    /// What GROUP BY of PostgreSQL has beside expressions.
+    private mutating func addGroupings(_ frame: Frame) {
+        guard statement.dialect == .postgresql, queryFrame.clause == .group else { return }
+        let isSets = frame.kind == .expression && statement.keyword(frame.opener - 1) == .sets
+        guard isSets || isClause(frame, .group) else { return }
+        addKeywords("ROLLUP (|CUBE (|GROUPING SETS (", tier: Tier.keyword)
+        if statement.keyword(before) == .by { addKeywords("ALL|DISTINCT", tier: Tier.keyword) }
     }
 
     /// Whether the first argument of a function is a part of a time.
@@ -54,12 +61,18 @@ extension Completer {
 
     private mutating func addOperandKeywords(_ frame: Frame) {
         let previous = statement.keyword(before)
+        let isFirst = isBeforeList(before) && previous != .returning
         if queryFrame.clause == .selectList, frame.kind == .query,
-            [.select, .distinct, .all].contains(previous) || statement.token(before)?.kind == .comma
+            isFirst || statement.token(before)?.kind == .comma
         {
             addKeywords("*", tier: Tier.keyword)
         }
         if previous == .select { addKeywords("DISTINCT|ALL", tier: Tier.keyword) }
+        defer {
+            if isFirst, frame.kind == .query, queryFrame.clause == .selectList, statement.dialect == .mysql {
+                addKeywords(Self.selectModifiers, tier: Tier.keyword)
+            }
+        }
         if queryFrame.clause == .values || queryFrame.clause == .set { addKeywords("DEFAULT", tier: Tier.keyword) }
         let shared = "CASE|CAST(|EXISTS (|NOT|NULL|TRUE|FALSE|CURRENT_TIMESTAMP|CURRENT_DATE|CURRENT_TIME"
         addKeywords(shared, tier: Tier.keyword)
@@ -70,6 +83,9 @@ extension Completer {
         case .sqlite, .redis: addKeywords("RAISE(", tier: Tier.keyword)
         }
     }
+
+    private static let selectModifiers =
+        "HIGH_PRIORITY|STRAIGHT_JOIN|DISTINCTROW|SQL_SMALL_RESULT|SQL_BIG_RESULT|SQL_BUFFER_RESULT|SQL_NO_CACHE|SQL_CALC_FOUND_ROWS"
 
     // MARK: Names in scope
 
@@ -88,13 +104,35 @@ extension Completer {
             end = scanner.queries[query].outerEnd
             next = scanner.queries[query].outer
         }
-        if frame.isConflict, levels.first?.first != nil, var excluded = levels.first?.first, statement.dialect != .mysql
-        {
-            excluded.label = "excluded"
-            levels[0].append(excluded)
+        if !levels.isEmpty {
+            levels[0] = narrowed(levels[0])
+            if let row = newRow(frame, levels[0].first) { levels[0].append(row) }
         }
         if let row = triggerRows { levels.append(row) }
         return levels
+    }
+
+    /// RETURNING of SQLite knows the changed table alone, and the values that MERGE inserts know only the other one.
+    private func narrowed(_ sources: [ScopedSource]) -> [ScopedSource] {
+        switch (queryFrame.clause, scanner.queries[queryFrame.query].verb) {
+        case (.returning, _) where statement.dialect == .sqlite: Array(sources.prefix(1))
+        case (.values, .merge): Array(sources.dropFirst())
+        default: sources
+        }
+    }
+
+    /// The row that could not be inserted, by the name that the statement has for it.
+    private func newRow(_ frame: Frame, _ target: ScopedSource?) -> ScopedSource? {
+        guard frame.isConflict, var row = target else { return nil }
+        if statement.dialect == .mysql {
+            guard let alias = scanner.queries[frame.statement].rowAlias else { return nil }
+            return ScopedSource(source: alias, query: row.query, label: alias.label)
+        }
+        // Which index is meant is said of the table alone.
+        let isTarget = scanner.framesAtCursor.contains { $0.kind == .conflictColumns }
+        if isTarget || queryFrame.clause == .conflictWhere { return nil }
+        row.label = "excluded"
+        return row
     }
 
     private func isInsertingValues(_ frame: Frame) -> Bool {
@@ -151,7 +189,7 @@ extension Completer {
 
     private func isLabelled(_ entry: ScopedSource) -> Bool { entry.source.token < 0 || entry.label == "excluded" }
 
-    private mutating func addAlias(_ entry: ScopedSource, tier: Int) {
+    mutating func addAlias(_ entry: ScopedSource, tier: Int) {
         guard !entry.label.isEmpty else { return }
         let text = isLabelled(entry) ? entry.label : written(entry.label)
         candidates.add(
@@ -247,7 +285,6 @@ extension Completer {
     static let listByteCountMax = 64 << 10
 
     private var isListPlace: Bool {
-        statement.token(before)?.kind == .comma
-            || [.select, .distinct, .all, .returning].contains(statement.keyword(before))
+        statement.token(before)?.kind == .comma || isBeforeList(before)
     }
 }

@@ -5,7 +5,7 @@ extension Completer {
         if hasOpenCase(frame) { addKeywords("WHEN|THEN|ELSE|END", tier: Tier.best) }
         switch frame.kind {
         case .cast: addKeywords("AS", tier: Tier.best)
-        case .window: addKeywords("ORDER BY|ROWS|RANGE|GROUPS|ASC|DESC|PARTITION BY|EXCLUDE", tier: Tier.best)
+        case .window: return proposeWithinWindow(frame)
         case .query, .tables: addClauses(behind: frame.clause, frame)
         default: addArgumentKeywords(frame)
         }
@@ -65,8 +65,11 @@ extension Completer {
 
     mutating func addClauses(behind clause: Frame.Clause, _ frame: Frame) {
         let verb = scanner.queries[frame.query].verb
-        let isChange = verb == .update || verb == .delete || verb == .insert
+        let isChange = verb == .update || verb == .delete || verb == .insert || verb == .merge
         switch clause {
+        case .on where verb == .merge: addKeywords("WHEN|AND|OR", tier: Tier.best)
+        case .on where verb == .update && statement.dialect == .mysql: addKeywords("SET|AND|OR", tier: Tier.best)
+        case .set where verb != .update: addKeywords(behindSet(verb, frame), tier: Tier.best)
         case .selectList: addKeywords("FROM|AS|INTO", tier: Tier.best)
         case .returning: addKeywords("AS", tier: Tier.best)
         case .on: addKeywords("AND|OR|WHERE", tier: Tier.best)
@@ -75,9 +78,15 @@ extension Completer {
         case .order:
             addKeywords("ASC|DESC|NULLS FIRST|NULLS LAST|LIMIT|OFFSET|COLLATE", tier: Tier.best)
             if statement.dialect == .postgresql { addKeywords("USING", tier: Tier.best) }
+        case .order where verb == .delete && statement.dialect == .mysql:
+            addKeywords("ASC|DESC|LIMIT|RETURNING", tier: Tier.best)
+        case .limit where verb == .delete && statement.dialect == .mysql: addKeywords("RETURNING", tier: Tier.best)
         case .group: addKeywords("HAVING|ORDER BY|LIMIT", tier: Tier.best)
         case .having: addKeywords("AND|OR|ORDER BY|LIMIT", tier: Tier.best)
-        case .where where isChange: addKeywords("AND|OR|RETURNING|ORDER BY|LIMIT", tier: Tier.best)
+        case .where where isChange:
+            addKeywords("AND|OR", tier: Tier.best)
+            if statement.dialect != .mysql || verb == .delete { addKeywords("RETURNING", tier: Tier.best) }
+            if statement.dialect != .postgresql, verb != .insert { addKeywords("ORDER BY|LIMIT", tier: Tier.best) }
         case .where: addKeywords("AND|OR|GROUP BY|ORDER BY|LIMIT", tier: Tier.best)
         case .limit:
             addKeywords("OFFSET", tier: Tier.best)
@@ -86,8 +95,17 @@ extension Completer {
             }
         default: break
         }
-        if clause == .on { addJoins() }
+        if clause == .on, verb != .merge { addJoins() }
         if !isChange, clause != .returning, clause != .set { addTail(behind: clause) }
+    }
+
+    /// Behind an assignment that is none of UPDATE.
+    private func behindSet(_ verb: Query.Verb, _ frame: Frame) -> String {
+        switch (verb, statement.dialect) {
+        case (.merge, _): "WHEN"
+        case (_, .mysql): frame.isConflict ? "RETURNING" : "ON DUPLICATE KEY UPDATE|RETURNING"
+        default: "WHERE|RETURNING"
+        }
     }
 
     mutating func addJoins() {
@@ -115,11 +133,17 @@ extension Completer {
 
     /// - Returns: whether nothing else is to be proposed behind `keyword`.
     mutating func proposeFollowers(of keyword: Keyword, in frame: Frame) -> Bool {
+        if frame.kind == .window, proposeBound(frame) { return true }
         if proposeBehindWords(frame) { return true }
+        if frame.clause == .matched || frame.clause == .deleteTargets { return false }
         switch keyword {
         case .as:
             // A new name; but a query behind WITH x AS, which has its own clause.
             return !(frame.kind == .query && frame.clause == .withAs)
+        case .conflict:
+            addKeywords("DO NOTHING|DO UPDATE SET|(", tier: Tier.keyword)
+            if statement.dialect == .postgresql { addKeywords("ON CONSTRAINT", tier: Tier.keyword) }
+            return true
         case .collate:
             addWords(collations, kind: .value, tier: Tier.keyword)
             return true
@@ -166,6 +190,11 @@ extension Completer {
             }
             return true
         }
+        if queryFrame.clause == .limit, ["ROW", "ROWS"].contains(words.last) {
+            let isOffset = words.dropLast(2).last == "OFFSET"
+            addKeywords(isOffset ? "FETCH FIRST|FETCH NEXT" : "ONLY|WITH TIES", tier: Tier.keyword)
+            return true
+        }
         guard let phrases = WordFollowers.phrases(behind: words, statement.dialect, queryFrame.clause) else {
             return false
         }
@@ -208,7 +237,6 @@ extension Completer {
         .natural: "JOIN|LEFT JOIN|INNER JOIN",
         .is: "NULL|NOT NULL|TRUE|FALSE|NOT TRUE|NOT FALSE|DISTINCT FROM|NOT DISTINCT FROM",
         .nulls: "FIRST|LAST", .for: "UPDATE|SHARE|NO KEY UPDATE|KEY SHARE",
-        .conflict: "DO NOTHING|DO UPDATE SET|(|ON CONSTRAINT",
         .do: "NOTHING|UPDATE SET", .duplicate: "KEY UPDATE", .default: "VALUES", .merge: "INTO",
         .rows: "BETWEEN|UNBOUNDED PRECEDING|CURRENT ROW",
         .range: "BETWEEN|UNBOUNDED PRECEDING|CURRENT ROW", .groups: "BETWEEN|UNBOUNDED PRECEDING|CURRENT ROW",
@@ -217,7 +245,7 @@ extension Completer {
         .fetch: "FIRST|NEXT",
     ]
 
-    private var collations: [String] {
+    var collations: [String] {
         switch statement.dialect {
         case .sqlite, .redis: ["NOCASE", "BINARY", "RTRIM"]
         case .postgresql: ["\"C\"", "\"POSIX\"", "\"default\"", "\"und-x-icu\"", "\"en-x-icu\"", "\"en_US.utf8\""]

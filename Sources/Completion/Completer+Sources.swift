@@ -11,7 +11,9 @@ extension Completer {
             return addKeywords("REPLACE|IGNORE|ROLLBACK|ABORT|FAIL", tier: Tier.keyword)
         }
         let query = scanner.queries[frame.query]
+        if statement.keyword(before) == .lateral { return proposeBehindLateral() }
         let isTarget = query.sources.isEmpty && (query.verb == .insert || query.verb == .update || query.verb == .merge)
+        addDeleted(query)
         if !isTarget {
             if [.join, .straight_join].contains(statement.keyword(before)) { addJoinProposals(frame) }
             for expression in resolver.tableExpressions(in: frame.query, before: statement.cursorIndex) {
@@ -34,9 +36,73 @@ extension Completer {
         switch (statement.dialect, verb) {
         case (.sqlite, .update): addKeywords("OR IGNORE|OR REPLACE|OR ROLLBACK|OR ABORT|OR FAIL", tier: Tier.keyword)
         case (.postgresql, .update): addKeywords("ONLY", tier: Tier.keyword)
-        case (.mysql, .update): addKeywords("IGNORE|LOW_PRIORITY", tier: Tier.keyword)
-        case (.mysql, .insert): addKeywords("INTO|IGNORE INTO", tier: Tier.keyword)
+        case (.mysql, .update):
+            let isBare = statement.keyword(before) == .update
+            addKeywords(isBare ? "IGNORE|LOW_PRIORITY" : verbModifiers, tier: isBare ? Tier.keyword : Tier.best)
+        case (.mysql, .insert):
+            guard statement.keyword(before) != .into else { break }
+            addKeywords("INTO", tier: Tier.best)
+            addKeywords(verbModifiers, tier: Tier.best)
         default: break
+        }
+    }
+
+    /// Which modifiers of a statement of MySQL may still come.
+    private var verbModifiers: String {
+        switch statement.keyword(before) {
+        case .insert: "LOW_PRIORITY|DELAYED|HIGH_PRIORITY|IGNORE"
+        case .replace: "LOW_PRIORITY|DELAYED"
+        case .delete: "LOW_PRIORITY|QUICK|IGNORE"
+        case .low_priority where statement.keyword(before - 1) == .delete: "QUICK|IGNORE"
+        case .low_priority, .delayed, .high_priority, .quick:
+            statement.keyword(before - 1) == .replace ? "" : "IGNORE"
+        default: ""
+        }
+    }
+
+    /// Behind LATERAL: a query or a function.
+    private mutating func proposeBehindLateral() {
+        addKeywords("(", tier: Tier.keyword)
+        addTableFunctions(in: nil)
+    }
+
+    // MARK: DELETE of several relations
+
+    /// `DELETE a, b FROM …` of MySQL: what FROM has is what can be deleted.
+    mutating func proposeDeleteTargets(_ frame: Frame) {
+        guard qualifier.isEmpty else { return }
+        let query = scanner.queries[frame.query]
+        let isModified = statement.keyword(before) == .delete || statement.isVerbModifier(before)
+        if query.sources.isEmpty, isModified || statement.token(before)?.kind != .comma {
+            addKeywords("FROM", tier: Tier.keyword)
+            let modifiers = isModified ? verbModifiers : ""
+            // DELETE alone is followed by FROM; a modifier has to be begun.
+            if statement.keyword(before) != .delete || !candidates.pattern.isEmpty {
+                addKeywords(modifiers, tier: Tier.keyword)
+            }
+            return
+        }
+        let isList = isModified || statement.token(before)?.kind == .comma
+        if isList { addDeleted(query.sources) } else { addKeywords("FROM", tier: Tier.keyword) }
+    }
+
+    /// `DELETE FROM a, b USING …` of MySQL.
+    private mutating func addDeleted(_ query: Query) {
+        guard statement.dialect == .mysql, query.verb == .delete, !query.hasTargetList else { return }
+        let later = query.sources.filter { $0.token >= statement.cursorIndex }
+        guard let first = later.first,
+            statement.tokens[statement.cursorIndex..<first.token].contains(where: { $0.keyword == .using })
+        else { return }
+        addDeleted(later)
+    }
+
+    private mutating func addDeleted(_ sources: [Source]) {
+        let tokens = statement.tokens[..<statement.cursorIndex]
+        let named = Set(tokens.filter(\.isName).map { identifiers.key(statement.name($0)) })
+        for source in sources where !source.label.isEmpty && !named.contains(identifiers.key(source.label)) {
+            candidates.add(
+                source.label, tier: Tier.alias,
+                CompletionItem(written(source.label), label: source.label, kind: .alias, relation: source.name))
         }
     }
 
@@ -88,21 +154,29 @@ extension Completer {
         let query = scanner.queries[frame.query]
         switch query.verb {
         case .insert where frame.query == frame.statement: return proposeBehindTarget(frame, query)
-        case .update where query.sources.count == 1:
+        case .update where statement.dialect == .mysql || query.sources.count == 1:
+            if isJoined(frame, query) { addKeywords("ON|USING (", tier: Tier.best) }
             addKeywords("SET|AS", tier: Tier.best)
             if statement.dialect == .mysql { addJoins() }
-        case .merge: addKeywords(query.sources.count == 1 ? "USING|AS" : "ON|AS", tier: Tier.best)
-        case .delete:
+        case .merge:
+            let isNamed = statement.keyword(before - 1) == .as
+            addKeywords(query.sources.count == 1 ? "USING" : "ON", tier: Tier.best)
+            if !isNamed { addKeywords("AS", tier: Tier.best) }
+        case .delete where query.sources.count == 1 && !query.hasTargetList && !isBehindUsing:
             addKeywords("WHERE", tier: Tier.best)
             addKeywords(
-                statement.dialect == .postgresql ? "USING|RETURNING|AS" : "RETURNING|ORDER BY|LIMIT", tier: Tier.keyword
-            )
+                statement.dialect == .sqlite ? "RETURNING|ORDER BY|LIMIT|AS" : "USING|RETURNING|AS", tier: Tier.keyword)
+            if statement.dialect == .mysql { addKeywords("ORDER BY|LIMIT", tier: Tier.keyword) }
         default:
             if isJoined(frame, query) { addKeywords("ON|USING (", tier: Tier.best) }
+            if isBehindSample(query) { addKeywords("REPEATABLE (", tier: Tier.best) }
             if frame.kind == .tables { return addJoins() }
             addKeywords("WHERE", tier: Tier.best)
             addJoins()
             addClauses(behind: .relationRead, frame)
+            if query.verb == .update || query.verb == .delete, statement.dialect != .mysql {
+                addKeywords("RETURNING", tier: Tier.best)
+            }
             addKeywords("AS", tier: Tier.keyword)
             if statement.dialect == .sqlite { addKeywords("INDEXED BY|NOT INDEXED", tier: Tier.routine) }
             if statement.dialect == .postgresql { addKeywords("TABLESAMPLE", tier: Tier.routine) }
@@ -111,6 +185,17 @@ extension Completer {
             }
         }
     }
+
+    /// `TABLESAMPLE BERNOULLI (10)` of the last source.
+    private func isBehindSample(_ query: Query) -> Bool {
+        guard statement.dialect == .postgresql, statement.token(before)?.kind == .close,
+            let source = query.sources.last(where: { $0.token < statement.cursorIndex })
+        else { return false }
+        let words = statement.tokens[source.token..<statement.cursorIndex]
+        return words.contains { $0.keyword == .tablesample } && !words.contains { $0.keyword == .repeatable }
+    }
+
+    private var isBehindUsing: Bool { statement.tokens[..<statement.cursorIndex].contains { $0.keyword == .using } }
 
     /// Whether the last source before the cursor follows JOIN and has no condition.
     private func isJoined(_ frame: Frame, _ query: Query) -> Bool {
@@ -127,35 +212,56 @@ extension Completer {
     }
 
     private mutating func proposeBehindTarget(_ frame: Frame, _ query: Query) {
-        let hasList = statement.token(before)?.kind == .close
-        if !hasList, quote == nil {
-            let names = missingColumns(query).map { identifiers.written($0.name) }
-            if !names.isEmpty, names.reduce(0, { $0 + $1.utf8.count }) <= Self.listByteCountMax {
-                let text = "(\(names.joined(separator: ", ")))"
-                candidates.add(
-                    text, tier: Tier.best,
-                    CompletionItem(
-                        text, kind: .starExpansion, detail: "\(names.count) columns",
-                        relation: query.sources.last?.name ?? ""))
-            }
-        }
+        if statement.keyword(before) == .table { return addRelations(in: nil) }
+        // Or `OVERRIDING SYSTEM VALUE`.
+        let last = statement.token(before)
+        let hasList = last?.kind == .close || last.map(statement.text)?.uppercased() == "VALUE"
+        if !hasList, quote == nil { addColumnList(query) }
         addKeywords("VALUES|SELECT|WITH", tier: Tier.keyword)
         if !hasList { addKeywords(statement.dialect == .mysql ? "SET" : "DEFAULT VALUES|AS", tier: Tier.keyword) }
+        if statement.dialect == .mysql { addKeywords("TABLE", tier: Tier.keyword) }
         if statement.dialect == .postgresql {
             addKeywords("OVERRIDING SYSTEM VALUE|OVERRIDING USER VALUE", tier: Tier.keyword)
         }
     }
 
-    mutating func proposeBehindValues(_ frame: Frame) {
-        guard statement.token(before)?.kind == .close else { return }
-        switch statement.dialect {
-        case .mysql: addKeywords("ON DUPLICATE KEY UPDATE|AS|RETURNING", tier: Tier.keyword)
-        default:
-            if scanner.queries[frame.statement].verb == .insert {
-                addKeywords("ON CONFLICT|RETURNING", tier: Tier.keyword)
-            }
-            addKeywords("UNION ALL|ORDER BY|LIMIT", tier: Tier.keyword)
+    /// All columns of the target that take a value, in parentheses.
+    mutating func addColumnList(_ query: Query) {
+        guard let target = query.verb == .insert ? query.sources.last : query.sources.first else { return }
+        let names = missingColumns(query).map { identifiers.written($0.name) }
+        if !names.isEmpty, names.reduce(0, { $0 + $1.utf8.count }) <= Self.listByteCountMax {
+            let text = "(\(names.joined(separator: ", ")))"
+            candidates.add(
+                text, tier: Tier.best,
+                CompletionItem(
+                    text, kind: .starExpansion, detail: "\(names.count) columns", relation: target.name))
         }
+    }
+
+    mutating func proposeBehindValues(_ frame: Frame) {
+        let verb = scanner.queries[frame.statement].verb
+        let hasDefaults = statement.keyword(before) == .values && statement.keyword(before - 1) == .default
+        if !hasDefaults, statement.keyword(before) == .values || statement.token(before)?.kind == .comma {
+            return proposeRow(verb)
+        }
+        let isNamed = statement.dialect == .mysql && statement.keyword(before - 1) == .as
+        guard hasDefaults || isNamed || statement.token(before)?.kind == .close else { return }
+        switch (verb, statement.dialect) {
+        case (.merge, _): addKeywords("WHEN", tier: Tier.keyword)
+        case (.insert, .mysql):
+            addKeywords("ON DUPLICATE KEY UPDATE|RETURNING", tier: Tier.keyword)
+            if !isNamed { addKeywords("AS", tier: Tier.keyword) }
+        case (.insert, .sqlite) where hasDefaults: addKeywords("RETURNING", tier: Tier.keyword)
+        case (.insert, _): addKeywords("ON CONFLICT|RETURNING", tier: Tier.keyword)
+        case (_, .sqlite): addKeywords("UNION ALL|UNION|EXCEPT|INTERSECT", tier: Tier.keyword)
+        default: addKeywords("UNION ALL|ORDER BY|LIMIT", tier: Tier.keyword)
+        }
+    }
+
+    /// A row of VALUES.
+    private mutating func proposeRow(_ verb: Query.Verb) {
+        if statement.dialect != .mysql || verb == .insert { addKeywords("(", tier: Tier.keyword) }
+        if statement.dialect == .mysql { addKeywords("ROW(", tier: Tier.keyword) }
     }
 
     // MARK: Columns that get values
@@ -198,8 +304,31 @@ extension Completer {
 
     mutating func proposeTargetColumns(_ frame: Frame) {
         let query = scanner.queries[frame.query]
-        guard let target = query.sources.last else { return }
-        for column in resolver.columns(of: target, in: 0) { addTarget(column, target.name) }
+        guard let last = statement.token(before), let target = query.sources.last else { return }
+        if last.kind == .open || last.kind == .comma {
+            for column in resolver.columns(of: target, in: 0) { addTarget(column, target.name) }
+        } else {
+            addKeywords(statement.dialect == .sqlite ? "COLLATE|ASC|DESC" : "COLLATE", tier: Tier.keyword)
+        }
+    }
+
+    /// `UPDATE a, b SET` of MySQL: columns of all of them.
+    private mutating func proposeTargetsOfAll(_ frame: Frame) {
+        let sources = scope(frame).first ?? []
+        var counts: [String: Int] = [:]
+        var columns: [[CompletionColumn]] = []
+        for entry in sources {
+            let own = resolver.columns(of: entry.source, in: entry.query)
+            for column in own { counts[identifiers.key(column.name), default: 0] += 1 }
+            columns.append(own)
+        }
+        for (entry, own) in zip(sources, columns) {
+            for column in own where !column.isGenerated {
+                let isShared = counts[identifiers.key(column.name), default: 0] > 1
+                add(column, of: entry, isQualified: isShared, tier: Tier.column)
+            }
+            addAlias(entry, tier: Tier.alias)
+        }
     }
 
     /// In SET: a column, or behind `=` a value.
@@ -211,15 +340,29 @@ extension Completer {
             return
         }
         if !qualifier.isEmpty { return proposeExpression(frame) }
-        proposeTargets(frame)
+        let query = scanner.queries[frame.query]
+        if query.verb == .update, query.sources.count > 1, statement.dialect == .mysql {
+            proposeTargetsOfAll(frame)
+        } else {
+            proposeTargets(frame)
+        }
     }
 
     mutating func proposeConflict(_ frame: Frame) {
         let previous = statement.keyword(before)
-        if previous == .on { return addKeywords("CONFLICT", tier: Tier.keyword) }
+        if previous == .on {
+            return addKeywords(
+                statement.dialect == .mysql ? "DUPLICATE KEY UPDATE" : "CONFLICT", tier: Tier.keyword)
+        }
         if statement.token(before)?.kind == .close { addKeywords("DO NOTHING|DO UPDATE SET|WHERE", tier: Tier.keyword) }
+        if statement.keyword(before - 1) == .constraint { addKeywords("DO NOTHING|DO UPDATE SET", tier: Tier.keyword) }
         if previous == .update { addKeywords("SET", tier: Tier.keyword) }
         if previous == .key { addKeywords("UPDATE", tier: Tier.keyword) }
-        if previous == .nothing { addKeywords("RETURNING", tier: Tier.keyword) }
+        if previous == .nothing {
+            addKeywords("RETURNING", tier: Tier.keyword)
+            // The last one alone may be without a target.
+            let hasTarget = statement.token(before - 2)?.kind != .word || statement.keyword(before - 2) != .conflict
+            if statement.dialect == .sqlite, hasTarget { addKeywords("ON CONFLICT", tier: Tier.keyword) }
+        }
     }
 }

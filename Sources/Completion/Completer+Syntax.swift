@@ -18,6 +18,26 @@ extension Completer {
         return true
     }
 
+    /// Proposes what a part of a statement may go on with.
+    ///
+    /// - Parameters:
+    ///   - pattern: what the part may be.
+    ///   - first: where it begins.
+    /// - Returns: whether it fits the pattern so far.
+    mutating func propose(_ pattern: Syntax, from first: Int) -> Bool {
+        let words = syntaxWords(from: first)
+        let steps = pattern.steps(behind: words.lazy.map(\.word))
+        guard !steps.isEmpty, !steps.contains(where: { isElsewhere($0) }) else { return false }
+        for step in steps {
+            if case .parentheses(let inner) = step.first {
+                if Syntax.begins(inner, with: "defined") { addKeywords("(", tier: Tier.best) }
+            } else {
+                propose(step, words)
+            }
+        }
+        return true
+    }
+
     /// Whether the cursor is in the query that a CREATE has behind AS.
     private var isInQuery: Bool {
         statement.tokens[...before].indices.contains { index in
@@ -31,9 +51,12 @@ extension Completer {
     }
 
     /// The tokens before the cursor: names with their qualifiers, and parentheses that are closed, are one word each.
-    private var syntaxWords: [(word: Syntax.Word, token: Int)] {
+    private var syntaxWords: [(word: Syntax.Word, token: Int)] { syntaxWords(from: 0) }
+
+    /// Those from a token on.
+    private func syntaxWords(from first: Int) -> [(word: Syntax.Word, token: Int)] {
         var words: [(word: Syntax.Word, token: Int)] = []
-        var index = 0
+        var index = first
         while index <= before, words.count < 256 {
             let token = statement.tokens[index]
             switch token.kind {
@@ -103,6 +126,7 @@ extension Completer {
         case "functionName": addBareRoutines { !$0.isProcedure }
         case "procedureName": addBareRoutines { $0.isProcedure }
         case "defined": addDefinedColumns()
+        case "collation": addWords(collations, kind: .value, tier: Tier.keyword)
         case "condition":
             guard isOperandExpected else { return addOperators() }
             if let subject { addColumns(ofNameAt: subject) }

@@ -96,13 +96,16 @@ struct Completer {
         if isClause(frame, .other) || scanner.queries[0].verb == .other && frame.query == 0 {
             return proposeOther(frame)
         }
+        if proposeTableFunction() { return }
         if qualifier.isEmpty, proposeFollowers(of: keyword, in: frame) { return }
         switch frame.kind {
+        case .rowAliasColumns: return
         case .insertColumns: proposeInsertColumns(frame)
         case .setColumns: proposeTargets(frame)
         case .usingColumns: proposeCommonColumns(frame)
         case .conflictColumns: proposeTargetColumns(frame)
-        case .aliasColumns, .tableExpressionColumns: return
+        case .aliasColumns: proposeColumnTypes(frame)
+        case .tableExpressionColumns: return
         case .tableExpressionBody: addKeywords("SELECT|VALUES|WITH|INSERT INTO|UPDATE|DELETE FROM", tier: Tier.keyword)
         case .expression, .cast, .window: proposeExpression(frame)
         case .tables, .query: proposeClause(frame)
@@ -121,19 +124,21 @@ struct Completer {
             }
         case .withName: addKeywords("AS (", tier: Tier.keyword)
         case .withAs: addKeywords("(|MATERIALIZED (|NOT MATERIALIZED (", tier: Tier.keyword)
-        case .withAfter: addKeywords("SELECT|INSERT INTO|UPDATE|DELETE FROM|VALUES", tier: Tier.keyword)
+        case .withAfter: proposeBehindTableExpression(frame)
         case .relation, .relationDot: proposeSource(frame)
         case .relationRead: proposeBehindSource(frame)
         case .using: addKeywords("(", tier: Tier.keyword)
         case .set: proposeAssignment(frame)
         case .setOperation: addKeywords("SELECT|ALL|ALL SELECT|DISTINCT|VALUES", tier: Tier.keyword)
         case .conflict: proposeConflict(frame)
-        case .matched:
-            addKeywords(
-                "MATCHED THEN|NOT MATCHED THEN|AND|UPDATE SET|DELETE|INSERT|DO NOTHING|THEN", tier: Tier.keyword)
+        case .conflictWhere:
+            if !isOperandExpected { addKeywords("DO NOTHING|DO UPDATE SET", tier: Tier.best) }
+            proposeExpression(frame)
+        case .matched: proposeMatched(frame)
+        case .deleteTargets: proposeDeleteTargets(frame)
         case .limit:
             if isOperandExpected { addKeywords("ALL", tier: Tier.keyword) } else { addClauses(behind: .limit, frame) }
-        case .window: if isOperandExpected { return } else { addKeywords("AS (|ORDER BY|LIMIT", tier: Tier.keyword) }
+        case .window: proposeBehindWindow(frame)
         case .values: proposeBehindValues(frame)
         case .selectList, .on, .where, .group, .having, .order, .returning: proposeExpression(frame)
         }
@@ -146,6 +151,7 @@ struct Completer {
         case .word:
             let keyword = statement.keyword(before)
             return keyword != .none && keyword.isBeforeOperand || isOperandWord(token)
+                || statement.isSelectModifier(before)
         case .close: return isBehindDistinctOn
         case .quotedName, .string, .number, .parameter, .dot: return false
         case .star: return !isStarOfList(before)
@@ -159,11 +165,8 @@ struct Completer {
         let text = statement.text(token).uppercased()
         switch statement.dialect {
         case .mysql:
-            return [
-                "DIV", "MOD", "XOR", "RLIKE", "BINARY", "DISTINCTROW", "SQL_NO_CACHE", "SQL_CALC_FOUND_ROWS",
-                "HIGH_PRIORITY",
-            ].contains(text)
-        case .postgresql: return text == "PLACING"
+            return ["DIV", "MOD", "XOR", "RLIKE", "BINARY"].contains(text)
+        case .postgresql: return text == "PLACING" || text == "PASSING"
         case .sqlite, .redis: return false
         }
     }
@@ -189,9 +192,14 @@ struct Completer {
         guard let previous = statement.token(index - 1) else { return false }
         switch previous.kind {
         case .comma, .dot, .open: return true
-        case .word: return [.select, .distinct, .all, .returning].contains(statement.keyword(index - 1))
+        case .word: return isBeforeList(index - 1)
         default: return false
         }
+    }
+
+    /// Whether the first entry of a select list comes next.
+    func isBeforeList(_ index: Int) -> Bool {
+        [.select, .distinct, .all, .returning].contains(statement.keyword(index)) || statement.isSelectModifier(index)
     }
 }
 

@@ -48,8 +48,12 @@ enum Functions {
         """)
 
     private static let sqliteTables = routines(
-        "json_each(X,path) json_tree(X,path) generate_series(start,stop,step) pragma_table_info(table) pragma_foreign_key_list(table) pragma_index_list(table)"
-    )
+        """
+        json_each(X,path) json_tree(X,path) generate_series(start,stop,step) pragma_table_info(table) pragma_foreign_key_list(table)
+        pragma_index_list(table) pragma_table_xinfo(table) pragma_table_list(table) pragma_index_info(index) pragma_index_xinfo(index)
+        pragma_database_list() pragma_function_list() pragma_module_list() pragma_pragma_list() pragma_collation_list()
+        pragma_compile_options() pragma_foreign_key_check(table)
+        """)
 
     private static let postgresql = routines(
         """
@@ -60,7 +64,7 @@ enum Functions {
         char_length(text) chr(integer) clock_timestamp() coalesce(value,…) concat(any,…) concat_ws(separator,any,…) cume_dist()
         current_database() current_schema() current_setting(name,missing_ok) currval(regclass) date_part(field,source)
         date_trunc(field,source,zone) decode(string,format) dense_rank() encode(bytes,format) exp(x) first_value(value) floor(x)
-        format(formatstr,any,…) gen_random_uuid() greatest(value,…) initcap(text) json_build_array(any,…) json_build_object(any,…)
+        format(formatstr,any,…) grouping(expression,…) gen_random_uuid() greatest(value,…) initcap(text) json_build_array(any,…) json_build_object(any,…)
         jsonb_array_length(jsonb) jsonb_build_array(any,…) jsonb_build_object(any,…) jsonb_path_query(target,path) jsonb_pretty(jsonb)
         jsonb_set(target,path,value,create) jsonb_strip_nulls(jsonb) jsonb_typeof(jsonb) lag(value,offset,default) last_value(value)
         lastval() lead(value,offset,default) least(value,…) left(text,n) length(text) ln(x) log(b,x) lower(text) lpad(text,length,fill)
@@ -80,7 +84,10 @@ enum Functions {
         """
         generate_series(start,stop,step) unnest(array,…) json_each(json) jsonb_each(jsonb) jsonb_each_text(jsonb) jsonb_array_elements(jsonb)
         jsonb_array_elements_text(jsonb) jsonb_to_recordset(jsonb) json_to_recordset(json) regexp_split_to_table(text,pattern)
-        string_to_table(text,delimiter) jsonb_object_keys(jsonb)
+        string_to_table(text,delimiter) jsonb_object_keys(jsonb) json_each_text(json) json_array_elements(json)
+        json_array_elements_text(json) json_object_keys(json) json_to_record(json) jsonb_to_record(jsonb) json_populate_record(base,json)
+        jsonb_populate_recordset(base,jsonb) generate_subscripts(array,dimension) regexp_matches(text,pattern,flags)
+        xmltable(row_PASSING_document_COLUMNS_list)
         """)
 
     private static let mysql = routines(
@@ -90,7 +97,7 @@ enum Functions {
         convert_tz(time,from,to) crc32(expr) cume_dist() curdate() curtime() database() date(expr) date_add(date,INTERVAL_expr_unit)
         date_format(date,format) date_sub(date,INTERVAL_expr_unit) datediff(date,date) day(date) dayname(date) dayofmonth(date)
         dayofweek(date) dayofyear(date) dense_rank() elt(n,str,…) exp(x) field(str,str,…) find_in_set(str,list) first_value(expr) floor(x)
-        format(x,digits) found_rows() from_unixtime(timestamp,format) greatest(value,…) hex(value) hour(time) if(condition,then,else)
+        format(x,digits) found_rows() from_unixtime(timestamp,format) grouping(expr,…) greatest(value,…) hex(value) hour(time) if(condition,then,else)
         ifnull(expr,expr) inet_aton(expr) inet_ntoa(expr) instr(str,substr) isnull(expr) json_array(value,…) json_arrayagg(value)
         json_contains(target,candidate,path) json_extract(doc,path,…) json_keys(doc,path) json_length(doc,path) json_merge_patch(doc,doc,…)
         json_object(key,value,…) json_objectagg(key,value) json_remove(doc,path,…) json_replace(doc,path,value,…) json_search(doc,one_or_all,str)
@@ -105,6 +112,63 @@ enum Functions {
         time(expr) time_format(time,format) time_to_sec(time) timediff(time,time) timestampadd(unit,n,time) timestampdiff(unit,time,time)
         trim(str) truncate(x,digits) ucase(str) unhex(str) unix_timestamp(date) upper(str) user() utc_date() utc_timestamp() uuid()
         values(column) version() week(date,mode) weekday(date) weekofyear(date) year(date) yearweek(date)
+        """)
+
+    /// The columns of a function that stands in FROM, those that `*` leaves out at the end; none where they are not always the same.
+    static func columns(of function: String, _ dialect: CompletionDialect) -> [CompletionColumn] {
+        switch dialect {
+        case .sqlite: sqliteColumns[function.lowercased()] ?? []
+        case .postgresql: postgresqlColumns[function] ?? []
+        case .mysql, .redis: []
+        }
+    }
+
+    /// Lines of a function's name and its columns; a minus marks one that `*` leaves out.
+    private static func columns(_ lines: String) -> [String: [CompletionColumn]] {
+        var found: [String: [CompletionColumn]] = [:]
+        for line in lines.split(separator: "\n") {
+            let words = line.split(separator: " ").map(String.init)
+            found[words[0]] = words.dropFirst().map { word in
+                word.hasPrefix("-")
+                    ? CompletionColumn(String(word.dropFirst()), isHidden: true) : CompletionColumn(word)
+            }
+        }
+        return found
+    }
+
+    // - Source: https://www.sqlite.org/json1.html, https://www.sqlite.org/series.html, https://www.sqlite.org/pragma.html
+    private static let sqliteColumns = columns(
+        """
+        json_each key value type atom id parent fullkey path -json -root
+        json_tree key value type atom id parent fullkey path -json -root
+        generate_series value -start -stop -step
+        pragma_table_info cid name type notnull dflt_value pk
+        pragma_table_xinfo cid name type notnull dflt_value pk hidden
+        pragma_table_list schema name type ncol wr strict
+        pragma_foreign_key_list id seq table from to on_update on_delete match
+        pragma_foreign_key_check table rowid parent fkid
+        pragma_index_list seq name unique origin partial
+        pragma_index_info seqno cid name
+        pragma_index_xinfo seqno cid name desc coll key
+        pragma_database_list seq name file
+        pragma_function_list name builtin type enc narg flags
+        pragma_module_list name
+        pragma_pragma_list name
+        pragma_collation_list seq name
+        pragma_compile_options compile_options
+        """)
+
+    // - Source: https://www.postgresql.org/docs/15/functions-json.html
+    private static let postgresqlColumns = columns(
+        """
+        json_each key value
+        jsonb_each key value
+        json_each_text key value
+        jsonb_each_text key value
+        json_array_elements value
+        jsonb_array_elements value
+        json_array_elements_text value
+        jsonb_array_elements_text value
         """)
 
     private static let mysqlTables = routines("json_table(doc,path_COLUMNS_list)")

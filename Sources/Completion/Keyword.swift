@@ -18,6 +18,10 @@ enum Keyword: String, CaseIterable {
     case verbose, current_date, current_time, current_timestamp, localtime, localtimestamp, current_user, session_user
     case ignore, abort, fail, rollback, commit, savepoint, release, start, transaction, nulls, first, last
     case unbounded, preceding, following, current, share, extract, generated, always, stored, cascade, restrict, no
+    case indexed, tablesample, repeatable, ordinality, system_time, timestamp, cycle, search, low_priority, delayed,
+        quick
+    case high_priority, distinctrow, sql_small_result, sql_big_result, sql_buffer_result, sql_cache, sql_no_cache
+    case sql_calc_found_rows, passing, columns, nested, force, sets, fulltext, spatial, exclude
     case action, signed, unsigned, zerofill, kill, user, role, domain, `extension`, policy, rule, aggregate, event
 
     /// `nil` when it is none of these.
@@ -26,7 +30,7 @@ enum Keyword: String, CaseIterable {
         return byWord[String(decoding: bytes.lazy.map(NamePattern.lowered), as: UTF8.self)] ?? .none
     }
 
-    private static let byteCountMax = 17
+    private static let byteCountMax = 19
     private static let byWord = Dictionary(uniqueKeysWithValues: allCases.map { ($0.rawValue, $0) })
 
     /// Whether it cannot name a relation or a column where one is expected: the parts of a query.
@@ -39,6 +43,12 @@ enum Keyword: String, CaseIterable {
         .values, .set, .returning, .when, .then, .else, .end, .case, .create, .table, .references, .and, .or, .in,
         .between,
         .is, .null, .not, .for, .distinct, .all, .union,
+    ]
+
+    static let verbModifiers: Set<Keyword> = [.low_priority, .delayed, .high_priority, .quick, .ignore]
+    static let selectModifiers: Set<Keyword> = [
+        .high_priority, .straight_join, .distinctrow, .sql_small_result, .sql_big_result, .sql_buffer_result,
+        .sql_cache, .sql_no_cache, .sql_calc_found_rows,
     ]
 
     /// Whether a value follows it, and not an operator.

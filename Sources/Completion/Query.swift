@@ -19,6 +19,13 @@ struct Query {
     var outputs: [Output] = []
     /// Columns that are named where columns get values: INSERT's list, the left sides of SET.
     var listed: [String] = []
+    /// Of VALUES: how many values the first row has, and whether ROW stands before it.
+    var rowWidth = 0
+    var isRowNamed = false
+    /// `VALUES (…) AS new (a, b)` of MySQL: what ON DUPLICATE KEY UPDATE calls the new row.
+    var rowAlias: Source?
+    /// `DELETE a, b FROM` of MySQL names what is deleted before FROM.
+    var hasTargetList = false
 }
 
 /// What stands in FROM, or is the target of a change.
@@ -28,6 +35,10 @@ struct Source {
     /// The query in parentheses that it is.
     var query: Int?
     var isFunction = false
+    /// The parenthesis behind the name of the function.
+    var argumentsToken: Int?
+    /// `WITH ORDINALITY`
+    var hasOrdinality = false
     var alias: String?
     /// `AS t (a, b)`.
     var columnNames: [String] = []
@@ -43,6 +54,8 @@ struct Source {
 struct TableExpression {
     var name: String
     var columnNames: [String] = []
+    /// Columns that SEARCH and CYCLE add.
+    var addedNames: [String] = []
     var query: Int?
     var token: Int
     /// The parenthesis that closes its query.
@@ -72,6 +85,8 @@ struct Frame {
         case tableExpressionBody
         /// Lists of names: of INSERT, of SET, behind USING, ON CONFLICT, WITH x, and an alias.
         case insertColumns, setColumns, usingColumns, conflictColumns, tableExpressionColumns, aliasColumns
+        /// `VALUES (…) AS new (`
+        case rowAliasColumns
     }
 
     enum Clause {
@@ -80,6 +95,10 @@ struct Frame {
         case selectList, relation, relationDot, relationRead, on, using
         case `where`, group, having, order, limit, window, setOperation
         case values, conflict, set, returning, matched
+        /// `DELETE`, before FROM
+        case deleteTargets
+        /// `ON CONFLICT (…) WHERE`: which index is meant.
+        case conflictWhere
     }
 
     var kind: Kind
@@ -96,6 +115,12 @@ struct Frame {
     /// Whether an `=` stands behind the last target of SET.
     var hasAssignment = false
     var isLateral = false
+    /// The first row of VALUES.
+    var isFirstRow = false
+    /// Brackets that are open, as of `ARRAY[1, 2]`.
+    var bracketDepth = 0
+    /// Within a list of columns behind SEARCH … BY or CYCLE.
+    var isColumnList = false
     /// SET of ON CONFLICT or ON DUPLICATE KEY: `excluded` is known.
     var isConflict = false
     var isFresh = true

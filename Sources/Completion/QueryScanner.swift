@@ -41,6 +41,7 @@ struct QueryScanner {
             let keyword = statement.keyword(index)
             if keyword == .none || !takeKeyword(keyword, index) { takeName(index) }
         case .quotedName: takeName(index)
+        case .other: takeBracket(token)
         default: break
         }
         top.last = index
@@ -67,11 +68,12 @@ extension QueryScanner {
             return
         }
         let kind = kindOfParenthesis(index)
-        if kind == .expression, top.clause == .relationRead, let last = top.last { noteFunction(last) }
+        if kind == .expression, top.clause == .relationRead, let last = top.last { noteFunction(last, opener: index) }
         top.last = index
         top.isFresh = false
         var frame = Frame(kind: kind, query: top.query, statement: top.statement, opener: index, origin: kind)
         frame.isConflict = top.isConflict
+        frame.isFirstRow = beginsFirstRow(kind, index)
         if kind == .tables {
             frame.clause = .relation
             frame.isLateral = top.isLateral
@@ -95,24 +97,42 @@ extension QueryScanner {
         case .set where !top.hasAssignment: return .setColumns
         case .relationRead: return kindBehindRelation(index)
         case .matched where previous == .insert: return .insertColumns
+        case .values where isRowAlias(index - 1): return .rowAliasColumns
         default: return .expression
         }
     }
 
+    /// The first parenthesis behind VALUES, or behind its first ROW.
+    private mutating func beginsFirstRow(_ kind: Frame.Kind, _ index: Int) -> Bool {
+        guard kind == .expression, top.kind == .query, top.clause == .values, queries[top.query].verb == .values,
+            queries[top.query].rowWidth == 0
+        else { return false }
+        queries[top.query].rowWidth = 1
+        queries[top.query].isRowNamed = statement.keyword(index - 1) == .row
+        return true
+    }
+
     private func kindBehindRelation(_ index: Int) -> Frame.Kind {
         let query = queries[top.query]
-        if query.verb == .insert, top.query == top.statement { return .insertColumns }
-        guard let source = query.sources.last, source.alias != nil, statement.tokens[index - 1].isName else {
-            return .expression
-        }
-        return .aliasColumns
+        let isHint = statement.isSourceModifier(index - 1)
+        if query.verb == .insert, top.query == top.statement { return isHint ? .expression : .insertColumns }
+        guard let source = query.sources.last, !isHint else { return .expression }
+        // `AS (a int)`, behind a function.
+        if source.isFunction, statement.keyword(index - 1) == .as { return .aliasColumns }
+        return source.alias != nil && statement.tokens[index - 1].isName ? .aliasColumns : .expression
+    }
+
+    private func isRowAlias(_ index: Int) -> Bool {
+        guard let alias = queries[top.statement].rowAlias else { return false }
+        return alias.token == index
     }
 
     /// `FROM f (…)`
-    private mutating func noteFunction(_ last: Int) {
+    private mutating func noteFunction(_ last: Int, opener: Int) {
         let count = queries[top.query].sources.count
         guard count > 0, queries[top.query].sources[count - 1].nameToken == last else { return }
         queries[top.query].sources[count - 1].isFunction = true
+        queries[top.query].sources[count - 1].argumentsToken = opener
     }
 
     private mutating func close(_ index: Int) {
@@ -163,16 +183,27 @@ extension QueryScanner {
 // Words.
 extension QueryScanner {
     private mutating func takeComma(_ index: Int) {
+        let isInArray = top.bracketDepth > 0
+        if top.isFirstRow, !isInArray { queries[top.query].rowWidth += 1 }
         guard top.kind == .query || top.kind == .tables else { return }
         switch top.clause {
+        case .selectList where isInArray, .returning where isInArray: break
         case .selectList, .returning:
             finishOutput()
             top.outputStart = index + 1
         case .relationRead, .on: top.clause = .relation
-        case .withAfter: top.clause = .with
+        case .withAfter where !top.isColumnList: top.clause = .with
         default: break
         }
         top.hasAssignment = false
+    }
+
+    private mutating func takeBracket(_ token: Token) {
+        switch statement.bytes[token.start] {
+        case UInt8(ascii: "["): top.bracketDepth += 1
+        case UInt8(ascii: "]"): top.bracketDepth = max(0, top.bracketDepth - 1)
+        default: break
+        }
     }
 
     private mutating func takeDot(_ index: Int) {
@@ -193,16 +224,23 @@ extension QueryScanner {
         case .aliasColumns:
             // Types may follow the names, as in `AS t (a int)`.
             let last = queries[query].sources.count - 1
-            guard last >= 0, statement.tokens[index - 1].kind != .word else { return }
+            guard last >= 0, beginsEntry(index) else { return }
             queries[query].sources[last].columnNames.append(statement.name(token))
+        case .rowAliasColumns:
+            if beginsEntry(index) { queries[top.statement].rowAlias?.columnNames.append(statement.name(token)) }
         case .query, .tables: takeName(token, index, query)
         default: break
         }
     }
 
+    private func beginsEntry(_ index: Int) -> Bool {
+        [.open, .comma].contains(statement.token(index - 1)?.kind)
+    }
+
     private mutating func takeName(_ token: Token, _ index: Int, _ query: Int) {
         let last = queries[query].sources.count - 1
         switch top.clause {
+        case .relation where statement.isVerbModifier(index): break
         case .relation:
             queries[query].sources.append(Source(name: statement.name(token), token: index, nameToken: index))
             top.clause = .relationRead
@@ -216,13 +254,36 @@ extension QueryScanner {
             guard last >= 0, queries[query].sources[last].alias == nil, index > 0,
                 statement.tokens[index - 1].kind != .dot
             else { return }
+            if statement.isSourceModifier(index) {
+                if token.keyword == .ordinality { queries[query].sources[last].hasOrdinality = true }
+                return
+            }
             queries[query].sources[last].alias = statement.name(token)
+        case .values where statement.dialect == .mysql && statement.keyword(index - 1) == .as: nameRow(token, index)
+        case .withAfter: addName(token, index)
         case .with:
             queries[query].tableExpressions.append(TableExpression(name: statement.name(token), token: index))
             top.clause = .withName
         case .set where !top.hasAssignment: queries[query].listed.append(statement.name(token))
         default: break
         }
+    }
+
+    /// `VALUES (…) AS new`
+    private mutating func nameRow(_ token: Token, _ index: Int) {
+        let query = queries[top.statement]
+        guard query.verb == .insert, let target = query.sources.last else { return }
+        var row = target
+        (row.alias, row.token, row.columnNames) = (statement.name(token), index, [])
+        queries[top.statement].rowAlias = row
+    }
+
+    /// `SEARCH … SET name`, `CYCLE … SET name … USING name`
+    private mutating func addName(_ token: Token, _ index: Int) {
+        if token.keyword == .cycle || token.keyword == .by { top.isColumnList = true }
+        let last = queries[top.query].tableExpressions.count - 1
+        guard last >= 0, [.set, .using].contains(statement.keyword(index - 1)) else { return }
+        queries[top.query].tableExpressions[last].addedNames.append(statement.name(token))
     }
 
     /// - Returns: whether it is one at its place, and no name.
@@ -233,6 +294,11 @@ extension QueryScanner {
         // A name is expected: only what cannot be one is taken for a word. `UPDATE OR REPLACE`, `INSERT IGNORE`.
         switch top.clause {
         case .relation where keyword == .ignore || statement.keyword(index - 1) == .or: return true
+        case .relationRead where statement.isSourceModifier(index): return false
+        case .withAfter where keyword == .set:
+            top.isColumnList = false
+            return true
+        case .deleteTargets where keyword != .from: return true
         case .relation where !keyword.isStructural && keyword != .only: return false
         case .relationDot where index != statement.cursorIndex || !keyword.isStructural: return false
         case .with where keyword != .recursive: return false
@@ -286,7 +352,7 @@ extension QueryScanner {
         case .with:
             becomeQuery(.none)
             top.clause = .with
-        case .insert, .update, .delete:
+        case .insert, .update, .delete, .merge:
             guard top.origin == .tableExpressionBody else { return false }
             becomeQuery(.none)
             return takeClause(keyword, index)
@@ -310,7 +376,7 @@ extension QueryScanner {
         case .join, .straight_join: if isInFrom { top.clause = .relation }
         case .lateral: top.isLateral = true
         case .on: takeOn(index)
-        case .using: takeUsing()
+        case .using: takeUsing(index)
         // WITHIN GROUP (ORDER BY …)
         case .group where statement.keyword(index - 1) == .within: break
         case .where, .group, .having, .order, .limit, .offset, .fetch, .window: takeTail(keyword)
@@ -325,6 +391,7 @@ extension QueryScanner {
             .prepare,
             .declare, .kill, .savepoint, .cluster, .commit, .begin, .start:
             return takeOther(keyword)
+        case .do: if top.clause == .conflictWhere { top.clause = .conflict } else { return false }
         case .inner, .left, .right, .full, .outer, .cross, .natural, .for, .only: break
         default: return keyword.isStructural
         }
@@ -378,12 +445,30 @@ extension QueryScanner {
         // IS DISTINCT FROM
         if statement.keyword(index - 1) == .distinct, statement.keyword(index - 2) != .select { return }
         finishOutput()
+        top.bracketDepth = 0
+        if takeRowsFrom(index) { return }
+        if top.clause == .deleteTargets, statement.tokens[index - 1].keyword != .delete {
+            queries[top.query].hasTargetList = !statement.isVerbModifier(index - 1)
+        }
         if top.clause != .other { top.clause = .relation }
+    }
+
+    /// `FROM ROWS FROM (f(…), g(…))` is one relation.
+    private mutating func takeRowsFrom(_ index: Int) -> Bool {
+        let last = queries[top.query].sources.count - 1
+        guard statement.dialect == .postgresql, top.clause == .relationRead, last >= 0,
+            statement.keyword(index - 1) == .rows, queries[top.query].sources[last].nameToken == index - 1
+        else { return false }
+        queries[top.query].sources[last].isFunction = true
+        queries[top.query].sources[last].name = ""
+        queries[top.query].sources[last].nameToken = index
+        return true
     }
 
     private mutating func takeOn(_ index: Int) {
         let next = statement.keyword(index + 1)
-        if queries[top.statement].verb == .insert, next == .conflict || next == .duplicate || top.clause == .values {
+        let isBehindValue = top.clause == .values || top.clause == .set || top.isConflict && top.clause == .where
+        if queries[top.statement].verb == .insert, next == .conflict || next == .duplicate || isBehindValue {
             top.query = top.statement
             top.clause = .conflict
             top.isConflict = true
@@ -392,20 +477,34 @@ extension QueryScanner {
         }
     }
 
-    private mutating func takeUsing() {
+    private mutating func takeUsing(_ index: Int) {
         switch (queries[top.query].verb, top.clause) {
-        case (.delete, .relationRead) where queries[top.query].sources.count == 1, (.merge, .relationRead):
+        case (.delete, .relationRead) where beginsSources(index):
+            // MySQL names again what is deleted.
+            if statement.dialect == .mysql { queries[top.query].sources = [] }
             top.clause = .relation
+        case (.merge, .relationRead): top.clause = .relation
         case (_, .relationRead): top.clause = .using
         default: break
         }
+    }
+
+    /// Whether USING is that of `DELETE FROM a USING b`, and not of a join.
+    private func beginsSources(_ index: Int) -> Bool {
+        let sources = queries[top.query].sources
+        guard statement.dialect == .mysql else { return sources.count == 1 }
+        guard !queries[top.query].hasTargetList, statement.token(index + 1)?.kind != .open, let last = sources.last
+        else {
+            return false
+        }
+        return statement.keyword(last.token - 1) != .join
     }
 
     private mutating func takeTail(_ keyword: Keyword) {
         guard top.clause != .other, top.clause != .start else { return }
         if top.clause == .selectList { finishOutput() }
         switch keyword {
-        case .where: if top.clause != .conflict { top.clause = .where }
+        case .where: top.clause = top.clause == .conflict ? .conflictWhere : .where
         case .group: top.clause = .group
         case .having: top.clause = .having
         case .order: top.clause = .order
@@ -421,7 +520,7 @@ extension QueryScanner {
         switch keyword {
         case .insert, .replace: return takeInsert(keyword, index)
         case .update: takeUpdate(index)
-        case .delete: if beginsChange(index) { queries[top.query].verb = .delete }
+        case .delete: takeDelete(index)
         case .merge: if beginsChange(index) { queries[top.query].verb = .merge }
         case .into: takeInto()
         case .values: takeValues(index)
@@ -432,10 +531,22 @@ extension QueryScanner {
             top.clause = .returning
             top.isConflict = false
             top.outputStart = index + 1
-        case .when: if queries[top.statement].verb == .merge { top.clause = .matched }
+        case .when: takeWhen()
         default: break
         }
         return true
+    }
+
+    private mutating func takeDelete(_ index: Int) {
+        guard beginsChange(index) else { return }
+        queries[top.query].verb = .delete
+        if statement.dialect == .mysql { top.clause = .deleteTargets }
+    }
+
+    private mutating func takeWhen() {
+        guard queries[top.statement].verb == .merge else { return }
+        top.clause = .matched
+        queries[top.statement].listed = []
     }
 
     /// Whether a statement may begin here.

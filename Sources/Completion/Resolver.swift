@@ -46,16 +46,37 @@ struct Resolver {
         depth += 1
         defer { depth -= 1 }
         if let derived = source.query { return outputs(of: derived) }
-        if source.isFunction {
-            return statement.dialect == .postgresql ? [CompletionColumn(source.label)] : []
-        }
+        if source.isFunction { return functionColumns(of: source) }
         if source.namespace == nil, let found = tableExpression(source.name, in: query, before: source.token) {
-            return renamed(found.query.map { outputs(of: $0) } ?? [], found.columnNames)
+            return columns(of: found)
         }
         guard let relation = relation(of: source, in: query) else { return [] }
         let columns = schema.columns(of: relation)
         budget -= columns.count
         return columns
+    }
+
+    /// The columns of a common table expression.
+    mutating func columns(of expression: TableExpression) -> [CompletionColumn] {
+        renamed(expression.query.map { outputs(of: $0) } ?? [], expression.columnNames)
+            + expression.addedNames.map { CompletionColumn($0) }
+    }
+
+    /// What a function in FROM gives.
+    private mutating func functionColumns(of source: Source) -> [CompletionColumn] {
+        var columns = Functions.columns(of: source.name, statement.dialect)
+        if columns.isEmpty, let opener = source.argumentsToken {
+            let defined = TableDefinition(statement, opener: opener, function: source.name)
+            budget -= defined.tokenCount
+            columns = defined.columns
+        }
+        // The result of a function that gives single values is called as it is.
+        if columns.isEmpty, statement.dialect == .postgresql, !source.label.isEmpty, source.columnNames.isEmpty {
+            columns = [CompletionColumn(source.label)]
+        } else if columns.isEmpty, source.hasOrdinality {
+            columns = source.columnNames.dropLast().map { CompletionColumn($0) }
+        }
+        return source.hasOrdinality ? columns + [CompletionColumn("ordinality", type: "bigint")] : columns
     }
 
     private func renamed(_ columns: [CompletionColumn], _ names: [String]) -> [CompletionColumn] {
@@ -113,9 +134,17 @@ struct Resolver {
         for output in queries[query].outputs where columns.count < Self.columnCountMax {
             columns += self.columns(of: output, in: query)
         }
+        if columns.isEmpty, queries[query].verb == .values { columns = rowColumns(of: queries[query]) }
         budget -= columns.count
         known[query] = columns
         return columns
+    }
+
+    /// The columns of VALUES, which have names of their own; those of MariaDB's form are the values.
+    private func rowColumns(of query: Query) -> [CompletionColumn] {
+        let numbers = 0..<min(query.rowWidth, Self.columnCountMax)
+        guard statement.dialect == .mysql else { return numbers.map { CompletionColumn("column\($0 + 1)") } }
+        return query.isRowNamed ? numbers.map { CompletionColumn("column_\($0)") } : []
     }
 
     private mutating func columns(of output: Output, in query: Int) -> [CompletionColumn] {

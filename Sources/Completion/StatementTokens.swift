@@ -47,6 +47,8 @@ struct StatementTokens {
     private var position = 0
     private var isPastCursor = false
     private var endsBody = false
+    /// Within a comment whose content MySQL's server runs: `/*!50110 … */`, `/*M! … */`.
+    private var isExecuted = false
 
     init(_ bytes: [UInt8], cursor: Int, dialect: CompletionDialect) {
         (self.bytes, self.cursor, self.dialect) = (bytes, cursor, dialect)
@@ -146,7 +148,20 @@ extension StatementTokens {
     private mutating func skipComment() -> Bool? {
         let byte = bytes[position]
         let next = at(position + 1)
-        if byte == UInt8(ascii: "/"), next == UInt8(ascii: "*") { return skipBlockComment() }
+        if byte == UInt8(ascii: "/"), next == UInt8(ascii: "*") {
+            guard dialect == .mysql, let content = ExecutableComment.content(bytes, from: position) else {
+                return skipBlockComment()
+            }
+            position = content
+            isExecuted = true
+            // The version may go on.
+            return cursor == content && bytes[content - 1] != UInt8(ascii: "!")
+        }
+        if isExecuted, byte == UInt8(ascii: "*"), next == UInt8(ascii: "/") {
+            position += 2
+            isExecuted = false
+            return false
+        }
         let isLine =
             byte == UInt8(ascii: "-") && next == UInt8(ascii: "-")
             && (dialect != .mysql || at(position + 2) <= UInt8(ascii: " "))

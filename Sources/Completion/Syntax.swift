@@ -125,6 +125,11 @@ struct Syntax: Sendable {
         }
     }
 
+    /// Whether what the user chooses first may be of that kind.
+    static func begins(_ node: Node, with name: String) -> Bool {
+        steps(of: node).contains { if case .name(name) = $0.first { true } else { false } }
+    }
+
     private static func mayBeEmpty(_ node: Node) -> Bool {
         switch node {
         case .word, .name, .parentheses, .quiet: false

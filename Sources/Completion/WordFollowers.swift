@@ -64,6 +64,20 @@ enum WordFollowers {
         sp * GROUPS BETWEEN: UNBOUNDED PRECEDING|CURRENT ROW
         spm * PRECEDING AND: CURRENT ROW|UNBOUNDED FOLLOWING
         spm * ROW AND: CURRENT ROW|UNBOUNDED FOLLOWING
+        spm * FOLLOWING AND: CURRENT ROW|UNBOUNDED FOLLOWING
+        p * WITHIN GROUP (: ORDER BY
+        p order USING: <|>
+        pm limit FETCH FIRST: ROW ONLY|ROWS ONLY
+        pm limit FETCH NEXT: ROW ONLY|ROWS ONLY
+        pm limit ROWS WITH: TIES
+        p relationRead TABLESAMPLE BERNOULLI: (
+        p relationRead TABLESAMPLE SYSTEM: (
+        p withAfter SEARCH: BREADTH FIRST BY|DEPTH FIRST BY
+        p withAfter SEARCH BREADTH: FIRST BY
+        p withAfter SEARCH DEPTH: FIRST BY
+        m relationRead FOR SYSTEM_TIME: AS OF|BETWEEN|FROM|ALL
+        m relationRead SYSTEM_TIME AS: OF
+        m * WITH ROLLUP: HAVING|ORDER BY|LIMIT
         sp * EXCLUDE: NO OTHERS|CURRENT ROW|GROUP|TIES
         sp * FILTER (: WHERE
         s * RAISE (: ABORT|FAIL|IGNORE|ROLLBACK

@@ -4,6 +4,8 @@
 public enum SQLiteDefinition {
     /// The options behind the columns of a table: `strict`, `without_rowid`.
     public static func tableOptions(_ text: UnsafeRawBufferPointer) -> [StaticString] {
+        // SQLite keeps nothing behind the last word of a statement: behind this parenthesis there are none. So it is with nearly all tables.
+        if text.last == UInt8(ascii: ")") { return [] }
         var tokens = SQLiteTokens(text)
         var (depth, isBehind) = (0, false)
         var options: [StaticString] = []

@@ -105,6 +105,10 @@ public struct StatementSplitter: Sendable {
     private var word: [UInt8] = []
     /// The name of a dollar quote being read.
     private var dollarTag: [UInt8]?
+    /// Whether what is read is the content of a comment that MySQL's server runs.
+    private(set) var isExecuted = false
+    /// What has been read of the beginning of such a comment; `nil` elsewhere.
+    private var commentHeader: ExecutableComment.Header?
 
     public init(_ language: Language = .sqlite, _ rules: Rules = Rules()) {
         self.language = language
@@ -123,7 +127,8 @@ public struct StatementSplitter: Sendable {
     /// Whether the input may not end here: inside quotes or a comment.
     public var isTorn: Bool {
         switch context {
-        case .plain, .lineComment, .line: false
+        case .plain, .lineComment: isExecuted
+        case .line: false
         case .quoted, .blockComment, .dollarQuoted: true
         }
     }
@@ -188,6 +193,8 @@ public struct StatementSplitter: Sendable {
             statement[0].kind = kind(of: bytes)
         }
         isLine = false
+        isExecuted = false
+        commentHeader = nil
         current = []
         countAtToken = nil
         keywords = StatementGrammar(language)
@@ -227,6 +234,7 @@ public struct StatementSplitter: Sendable {
                 isForClient = false
             }
         case .blockComment(let previous, let depth):
+            if commentHeader?.take(byte) == .content { return takeContent(byte) }
             continueBlockComment(byte, previous: previous, depth: depth)
         case .dollarQuoted(let tag, let matched):
             context = continueDollarQuote(byte, tag: tag, matched: matched)
@@ -253,6 +261,11 @@ public struct StatementSplitter: Sendable {
             if first == Self.twoHyphens { return takeBehindHyphens(byte) }
             if first == UInt8(ascii: "/"), byte == UInt8(ascii: "*") {
                 context = .blockComment(previous: 0, depth: 1)
+                commentHeader = language == .mysql ? ExecutableComment.Header() : nil
+                return false
+            }
+            if first == UInt8(ascii: "*"), byte == UInt8(ascii: "/") {
+                isExecuted = false
                 return false
             }
             noteToken(endingAt: current.count - 1)
@@ -308,9 +321,10 @@ public struct StatementSplitter: Sendable {
         switch byte {
         case UInt8(ascii: ";"):
             if !delimiter.isEmpty { return false }
-            let ends = keywords.take(.semicolon)
+            let ends = keywords.take(.semicolon) && !isExecuted
             if !ends { noteToken() }
             return ends
+        case UInt8(ascii: "*") where isExecuted: opener = byte
         case UInt8(ascii: "#") where language == .mysql:
             context = .lineComment
         case UInt8(ascii: "'"), UInt8(ascii: "\""):
@@ -379,18 +393,26 @@ extension StatementSplitter {
         switch (previous, byte) {
         case (UInt8(ascii: "*"), UInt8(ascii: "/")):
             context = depth == 1 ? .plain : .blockComment(previous: 0, depth: depth - 1)
+            commentHeader = nil
         case (UInt8(ascii: "/"), UInt8(ascii: "*")) where language == .postgresql:
             context = .blockComment(previous: 0, depth: depth + 1)
         default:
-            // `/*! … */` and `/*M! … */` are executed.
-            if language == .mysql, byte == UInt8(ascii: "!"),
-                current.suffix(3).elementsEqual("/*!".utf8) || current.suffix(4).elementsEqual("/*M!".utf8)
-            {
-                noteToken()
-            }
+            if commentHeader?.isExecutable == true { noteToken() }
             let mayMatter = byte == UInt8(ascii: "*") || byte == UInt8(ascii: "/")
             context = .blockComment(previous: mayMatter ? byte : 0, depth: depth)
         }
+    }
+
+    /// Whether the beginning of a comment is read that the server may run.
+    var isInCommentHeader: Bool { commentHeader?.isExecutable == true }
+
+    /// Takes the first byte of a content that the server runs.
+    private mutating func takeContent(_ byte: UInt8) -> Bool {
+        noteToken(endingAt: current.count - 1)
+        commentHeader = nil
+        isExecuted = true
+        context = .plain
+        return takePlain(byte)
     }
 }
 
@@ -437,7 +459,8 @@ extension StatementSplitter {
     }
 
     private var endsWithDelimiter: Bool {
-        !delimiter.isEmpty && plainByteCount >= delimiter.count && current.suffix(delimiter.count) == delimiter[...]
+        !delimiter.isEmpty && !isExecuted && plainByteCount >= delimiter.count
+            && current.suffix(delimiter.count) == delimiter[...]
     }
 }
 

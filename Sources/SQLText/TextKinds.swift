@@ -46,8 +46,12 @@ public struct TextKinds: Sendable {
     private mutating func readStatements() {
         for (index, byte) in text.enumerated() {
             let before = splitter.context
+            let wasInHeader = splitter.isInCommentHeader
+            let wasExecuted = splitter.isExecuted
             splitter.step(byte)
-            let kind = kind(of: before)
+            // The byte behind the beginning of an executable comment is one of its content.
+            let beginsContent = wasInHeader && !splitter.isInCommentHeader && splitter.isExecuted
+            let kind = beginsContent ? nil : kind(of: before)
             if kind != nil || splitter.context != .plain || !byte.isOfName {
                 endWord(at: index)
             } else if wordStart == nil {
@@ -59,6 +63,7 @@ public struct TextKinds: Sendable {
                 kinds.append(self.kind(of: splitter.context) ?? punctuation(byte, at: index))
                 noteBeginning(of: splitter.context, byte)
             }
+            if wasExecuted, !splitter.isExecuted { markEndOfComment() }
         }
         endWord(at: text.count)
     }
@@ -93,6 +98,11 @@ public struct TextKinds: Sendable {
             }
         guard let kind = kind(of: context) else { return }
         for index in kinds.indices.suffix(count + 1) { kinds[index] = kind }
+    }
+
+    /// `*/`, the end of an executable comment.
+    private mutating func markEndOfComment() {
+        for index in kinds.indices.suffix(2) { kinds[index] = .comment }
     }
 
     private func punctuation(_ byte: UInt8, at index: Int) -> TextKind {

@@ -79,6 +79,32 @@ import Testing
         }
     }
 
+    /// The same where a statement goes on for long: what is before the bar, and then again and again what is behind it.
+    @Test(arguments: [
+        "CREATE TABLE t (|a INT, ", "CREATE TABLE t (PRIMARY KEY (|a, ",
+        "CREATE TABLE t (a INT, |KEY k (a) USING BTREE, ",
+        "SELECT * FROM JSON_TABLE('', '' COLUMNS (|a INT PATH '', ",
+        "SELECT * FROM |JSON_TABLE('', '' COLUMNS (a INT PATH '')) a, ",
+        "SELECT * FROM f() AS x (|a int, ", "SELECT sum(x) OVER (ORDER BY |a, ",
+        "SELECT x FROM t WINDOW |w AS (ORDER BY a), ",
+        "MERGE INTO a USING b ON c |WHEN MATCHED AND d = e ", "DELETE |a, ",
+        "WITH RECURSIVE t AS (SELECT 1) SEARCH DEPTH FIRST BY |a, ",
+        "INSERT INTO t VALUES |(1), ", "INSERT INTO t VALUES (1) |ON CONFLICT (a) WHERE b DO UPDATE SET c = d ",
+        "SELECT |/*!50000 a, */ ",
+    ])
+    func timeOfLongStatementsIsLinear(_ statement: String) {
+        let parts = statement.split(separator: "|").map(String.init)
+        let clock = ContinuousClock()
+        for dialect in CompletionDialect.allCases {
+            let text = Array((parts[0] + String(repeating: parts[1], count: (60 << 10) / parts[1].utf8.count)).utf8)
+            let schema = StoreSchema.shop(dialect)
+            let time = clock.measure {
+                text.withUnsafeBytes { _ = Completion.complete($0, at: $0.count, dialect: dialect, schema: schema) }
+            }
+            #expect(time < .seconds(5), "\(dialect) \(statement)")
+        }
+    }
+
     // MARK: Long texts
 
     @Test func longTextIsTakenUpBehindASemicolon() {

@@ -28,6 +28,16 @@ import Testing
         (#"SELECT '\\'; SELECT `\`; x"#, [#"SELECT '\\'"#, #"SELECT `\`"#, "x"]),
         ("SELECT 1 # a; b\n, 2; # c;\n x", ["SELECT 1 # a; b\n, 2", "# c;\n x"]),
         ("/*!40101 SET NAMES utf8 */; /* ;! */", ["/*!40101 SET NAMES utf8 */"]),
+        // What the server runs is read as it reads it: quotes, comments, bodies.
+        ("/*! SELECT '*/;' */; x", ["/*! SELECT '*/;' */", "x"]), ("/*!50003 a; b */; c", ["/*!50003 a; b */", "c"]),
+        ("/*!99999 it's */; x", ["/*!99999 it's */", "x"]), ("/* /*! */ ; x", ["x"]),
+        ("/*! a # */;\n */; b", ["/*! a # */;\n */", "b"]),
+        ("/*M!100100 a /* ' */ ; */; b", ["/*M!100100 a /* ' */ ; */", "b"]),
+        (
+            "/*!50003 CREATE */ PROCEDURE p() BEGIN SELECT 1; END; x",
+            ["/*!50003 CREATE */ PROCEDURE p() BEGIN SELECT 1; END", "x"]
+        ),
+        ("DELIMITER //\n/*! a // b **/ // c//", ["/*! a // b **/", "c"]),
         (
             "SELECT 5--3; SELECT 1---1; SELECT 1-- 2;\n, 3; x",
             ["SELECT 5--3", "SELECT 1---1", "SELECT 1-- 2;\n, 3", "x"]

@@ -59,6 +59,29 @@ import Testing
         #expect(Self.kinds("'a\\' b", .mysql, StatementSplitter.Rules(hasBackslashEscapes: false)) == "SSSS..")
     }
 
+    /// What the server runs is shown as what it is; the marks around it are comments.
+    @Test(arguments: [
+        ("/*!50110 SELECT 1 */ FROM", "CCCCCCCC.KKKKKK.N.CC.KKKK"),
+        ("/*!50110SELECT 1*/", "CCCCCCCCKKKKKK.NCC"),
+        ("/*! 'a */ b' */ c", "CCC.SSSSSSSS.CC.."),
+        ("/*M!100100 SELECT*/1", "CCCCCCCCCC.KKKKKKCCN"),
+        ("/*!/* a */SELECT*/", "CCCCCCCCCCKKKKKKCC"),
+        ("SELECT /*! 1", "KKKKKK.CCC.N"),
+        ("/*! SELECT # a */\n1 */ 2", "CCC.KKKKKK.CCCCCCCN.CC.N"),
+        // Those that are comments to every server.
+        ("/*!99999 SELECT */ 1", "CCCCCCCCCCCCCCCCCC.N"),
+        ("/* /*! SELECT */ 1", "CCCCCCCCCCCCCCCC.N"),
+        ("/*+ SELECT */ 1", "CCCCCCCCCCCCC.N"),
+        ("/*M SELECT */ 1", "CCCCCCCCCCCCC.N"),
+    ]) func executableComments(text: String, expected: String) {
+        #expect(Self.kinds(text, .mysql) == expected)
+    }
+
+    @Test func executableCommentOfSeveralLines() {
+        #expect(Self.kinds("SELECT 1 */ FROM", behind: "/*!50110 a,\n", .mysql) == "KKKKKK.N.CC.KKKK")
+        #expect(Self.kinds("SELECT 1 */ FROM", behind: "/* a,\n", .mysql) == "CCCCCCCCCCC.KKKK")
+    }
+
     @Test func ofRedis() {
         #expect(Self.kinds("SET key \"a b\" 10", .commandLines) == "KKK.....SSSSS.NN")
         #expect(Self.kinds("GET 'x\\' y", .commandLines) == "KKK.SSSSSS")
@@ -78,7 +101,7 @@ import Testing
     /// Every byte has a kind, whatever the bytes are, and a text that is cut has the same kinds up to the cut, but for what began there.
     @Test(arguments: StatementSplitter.Language.allCases)
     func anyBytes(language: StatementSplitter.Language) {
-        let alphabet = Array("'\"`[]-/*#$aE1.:?@\\;\n {}é".utf8)
+        let alphabet = Array("'\"`[]-/*#$aE1.:?@\\;\n {}!M/*!é".utf8)
         for seed in 0..<400 {
             var state = UInt64(seed) &* 0x9E37_79B9_7F4A_7C15 | 1
             let bytes = (0..<60).map { _ in

@@ -43,18 +43,28 @@ final class CatalogTextSink: RowSink {
 
 /// Takes the rows of a level, and charges for them who has asked.
 final class CatalogSink: RowSink {
-    private var feed: CatalogFeed?
+    // The thread that fills has it alone, and nothing that it calls reaches back into it.
+    @exclusivity(unchecked) private var feed: CatalogFeed?
+    /// The same one, without counting a reference for each of a million rows' values.
+    private let uncountedFeed: Unmanaged<CatalogFeed>
     private var charge: AccountCharge?
     private let start: CatalogBuilder.Mark
     private var builder: CatalogBuilder?
-    private(set) var failure: CatalogError?
-    private var rowCount = 0
+    @exclusivity(unchecked) private(set) var failure: CatalogError?
+    @exclusivity(unchecked) private var rowCount = 0
 
     init(_ level: CatalogLevel, _ builder: CatalogBuilder, _ source: any CatalogSource, _ charge: AccountCharge) {
         self.builder = builder
         self.charge = charge
         start = builder.mark
-        feed = CatalogFeed(level, into: builder) { source.complete($0) }
+        let feed = CatalogFeed(level, into: builder) { source.complete($0) }
+        uncountedFeed = Unmanaged.passUnretained(feed)
+        self.feed = feed
+    }
+
+    @inline(__always)
+    private func withFeed(_ body: (CatalogFeed) -> Void) {
+        if feed != nil { uncountedFeed._withUnsafeGuaranteedRef(body) }
     }
 
     /// Ends the result.
@@ -74,14 +84,14 @@ final class CatalogSink: RowSink {
     private func chargeNow() { if let builder { charge?.set(builder.byteCount) } }
 
     override func begin(_ columns: ColumnSet) { feed?.begin(columns.columns.map(\.name)) }
-    override func beginRow() { feed?.beginRow() }
-    override func null() { feed?.null() }
-    override func bool(_ value: Bool) { feed?.integer(value ? 1 : 0) }
-    override func integer(_ value: Int64) { feed?.integer(value) }
-    override func unsigned(_ value: UInt64) { feed?.integer(Int64(clamping: value)) }
-    override func real(_ value: Double) { feed?.integer(Int64(exactly: value.rounded()) ?? 0) }
-    override func text(_ bytes: UnsafeRawBufferPointer) { feed?.text(bytes) }
-    override func blob(_ bytes: UnsafeRawBufferPointer) { feed?.text(bytes) }
+    override func beginRow() { withFeed { $0.beginRow() } }
+    override func null() { withFeed { $0.null() } }
+    override func bool(_ value: Bool) { withFeed { $0.integer(value ? 1 : 0) } }
+    override func integer(_ value: Int64) { withFeed { $0.integer(value) } }
+    override func unsigned(_ value: UInt64) { withFeed { $0.integer(Int64(clamping: value)) } }
+    override func real(_ value: Double) { withFeed { $0.integer(Int64(exactly: value.rounded()) ?? 0) } }
+    override func text(_ bytes: UnsafeRawBufferPointer) { withFeed { $0.text(bytes) } }
+    override func blob(_ bytes: UnsafeRawBufferPointer) { withFeed { $0.text(bytes) } }
 
     override func endRow() -> State {
         do throws(CatalogError) {
