@@ -23,16 +23,13 @@ extension RedisConnection: BatchSender {
                 .badRequest, "A transaction is open, and Redis cannot nest an atomic batch in it.",
                 hint: "Set atomic to false, or end the transaction first.", sqlState: "25001")
         }
-        // Until the end of the transaction, since that is one command for the server.
-        if clusterRun?.isAsking == true { queue(.asking) }
         queue(.multi)
     }
 
     func sendBatchStatement(_ run: StatementRun, _ position: BatchPosition) throws(DriverError) -> Int {
         let command = try RedisCommand(run.sql, run.parameters)
         try RedisDriver.check(command, isSession: mode.isSession, isInAtomicBatch: batch?.isAtomic == true)
-        let isAsking = batch?.isAtomic == false && clusterRun?.isAsking == true
-        try queue(command, run.sql, run.parameters, position, behind: isAsking ? [.asking] : [])
+        try queue(command, run.sql, run.parameters, position)
         return 0
     }
 

@@ -21,58 +21,11 @@ final class RedisCommandTable: Sendable {
     /// In capitals, subcommands as CONTAINER|SUBCOMMAND.
     private let flags: [String: Flags]
 
-    /// Where a command goes in a cluster.
-    struct Destination: Sendable {
-        var keys: [RedisKeySpec] = []
-        /// It is about all nodes, as the server says (https://redis.io/docs/latest/develop/reference/command-tips/).
-        var isOfAll = false
-    }
-
-    /// The same names. Only of a cluster.
-    private let destinations: [String: Destination]
-
-    /// Reads the reply to COMMAND; `withKeys`: also which arguments are keys.
-    init(_ reply: RedisReply, withKeys: Bool = false) {
+    /// Reads the reply to COMMAND.
+    init(_ reply: RedisReply) {
         var flags: [String: Flags] = [:]
-        var destinations: [String: Destination] = [:]
-        for command in reply.elements {
-            Self.add(command, to: &flags)
-            if withKeys { Self.add(command, to: &destinations) }
-        }
+        for command in reply.elements { Self.add(command, to: &flags) }
         self.flags = flags
-        self.destinations = destinations
-    }
-
-    /// Of a cluster whose commands are known otherwise.
-    init(destinations: [String: Destination]) {
-        flags = [:]
-        self.destinations = destinations
-    }
-
-    /// Descriptions of keys that one command has; no server's has more than three.
-    private static let specCountMax = 8
-
-    private static func add(_ command: RedisReply, to destinations: inout [String: Destination]) {
-        let parts = command.elements
-        guard parts.count >= 6, let name = parts[0].text?.uppercased() else { return }
-        var own = Destination()
-        if parts.count >= 9 {
-            own.keys = parts[8].elements.prefix(specCountMax).compactMap { RedisKeySpec($0) }
-            let policies = ["all_shards", "all_nodes", "special"].map { "request_policy:\($0)" }
-            own.isOfAll = parts[7].elements.contains { $0.text.map(policies.contains) ?? false }
-        } else if let movable = RedisKeySpec.movable[name] {
-            own.keys = movable
-        } else {
-            let numbers = parts[3...5].map { $0.integer.flatMap { Int(exactly: $0) } ?? 0 }
-            own.keys = [RedisKeySpec(first: numbers[0], last: numbers[1], step: numbers[2])].compactMap(\.self)
-        }
-        if parts.count >= 10 { for subcommand in parts[9].elements { add(subcommand, to: &destinations) } }
-        destinations[name] = own
-    }
-
-    /// Where a command goes; `nil` if the server does not know it.
-    func destination(of command: RedisCommand) -> Destination? {
-        destinations["\(command.name)|\(command.subcommand)"] ?? destinations[command.name]
     }
 
     private static func add(_ command: RedisReply, to flags: inout [String: Flags]) {

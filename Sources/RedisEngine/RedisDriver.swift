@@ -12,15 +12,13 @@ internal import Synchronization
 struct RedisDriver: RemoteDriver {
     let place: RedisLocation
     let settings: RemoteSettings
-    private let tables = RedisTables(withKeys: false)
+    private let tables = RedisTables()
     private let way: Way
 
     /// How its server is found.
     private enum Way {
         case server(RedisLocation.Server)
         case primary(RedisPrimaryFinder)
-        /// Any of them will do. The choice is the one that has answered last.
-        case any(RedisClusterSeeds, ServerChoice)
     }
 
     /// Time limit for sending a cancel to the server, in milliseconds.
@@ -33,7 +31,6 @@ struct RedisDriver: RemoteDriver {
             switch place.route {
             case .server(let server): .server(server)
             case .sentinels(let sentinels): .primary(RedisPrimaryFinder(sentinels))
-            case .cluster(let seeds): .any(seeds, ServerChoice(isExclusive: false))
             }
     }
 
@@ -42,18 +39,10 @@ struct RedisDriver: RemoteDriver {
     var label: String { place.label }
     private var finder: RedisPrimaryFinder? { if case .primary(let finder) = way { finder } else { nil } }
     /// The Sentinels, and the server that they name.
-    var serverCount: Int {
-        switch way {
-        case .server: 1
-        case .primary(let finder): 1 + finder.sentinels.hosts.count
-        case .any(let seeds, _): seeds.hosts.count
-        }
-    }
+    var serverCount: Int { 1 + (finder?.sentinels.hosts.count ?? 0) }
     var secrets: [String] { [place.password, finder?.sentinels.password].compactMap(\.self) }
     /// Which server is the primary, as far as is known; `nil` where the URL names the one.
     var choice: ServerChoice? { finder?.choice }
-    /// Whether there are several servers, of which a connection says which one it leads to.
-    var hasSeveralServers: Bool { choice != nil || place.isOfCluster }
 
     // MARK: Connecting
 
@@ -85,39 +74,15 @@ struct RedisDriver: RemoteDriver {
             return try finder.connect(limit: limit) { server throws(DriverError) in
                 try greet(server, password: password, limit: limit)
             }
-        case .any(let seeds, let choice): return try greetAny(seeds, choice, password: password, limit: limit)
         }
-    }
-
-    private func greetAny(
-        _ seeds: RedisClusterSeeds, _ choice: ServerChoice, password: String?, limit: Int64
-    ) throws(DriverError) -> RedisHandshake {
-        var failures: [(server: String, error: DriverError)] = []
-        let last = choice.current
-        for server in seeds.hosts.filter({ $0.label == last }) + seeds.hosts.filter({ $0.label != last }) {
-            do throws(DriverError) {
-                let handshake = try greet(server, password: password, limit: limit)
-                choice.take(server.label)
-                return handshake
-            } catch {
-                failures.append((server.label, error))
-            }
-        }
-        throw DriverError.ofServers(failures) ?? RedisCluster.isUnsettled
     }
 
     private func greet(
         _ server: RedisLocation.Server, password: String?, limit: Int64
     ) throws(DriverError) -> RedisHandshake {
-        do throws(DriverError) {
-            let handshake = try RedisHandshake(server, limitMilliseconds: limit)
-            try handshake.greet(user: place.user, password: password ?? place.password)
-            return handshake
-        } catch {
-            // Of several nodes it has to be said which.
-            guard place.isOfCluster, case .server = way else { throw error }
-            throw error.with { $0.detail = "\(server.label): \($0.detail ?? $0.message)" }
-        }
+        let handshake = try RedisHandshake(server, limitMilliseconds: limit)
+        try handshake.greet(user: place.user, password: password ?? place.password)
+        return handshake
     }
 
     /// Ends what a connection waits for, on another connection.
@@ -171,33 +136,18 @@ struct RedisGreeting {
     var serverRun: String?
     /// `nil` if the user may not ask.
     var commands: RedisCommandTable?
-
-    /// Takes the reply to HELLO: names and values in turn.
-    mutating func take(_ fields: [RedisReply]) {
-        for index in stride(from: 0, to: fields.count - 1, by: 2) {
-            switch fields[index].text {
-            case "version": version = fields[index + 1].text ?? ""
-            case "id": clientID = fields[index + 1].integer
-            default: break
-            }
-        }
-    }
 }
 
 /// The commands of the last server: they are requested once, not for each connection.
-final class RedisTables: Sendable {
-    private let withKeys: Bool
+private final class RedisTables: Sendable {
     private let last = Mutex<(server: String, table: RedisCommandTable)?>(nil)
-
-    /// - Parameter withKeys: also which arguments are keys.
-    init(withKeys: Bool) { self.withKeys = withKeys }
 
     /// The commands of the server at the other end; `nil` if the user may not ask.
     func table(_ handshake: RedisHandshake, _ server: String?) throws(DriverError) -> RedisCommandTable? {
         if let server, let known = last.withLock({ $0?.server == server ? $0?.table : nil }) { return known }
         let reply = try handshake.ask(["COMMAND"])
         if reply.error != nil { return nil }
-        let table = RedisCommandTable(reply, withKeys: withKeys)
+        let table = RedisCommandTable(reply)
         if let server { last.withLock { $0 = (server, table) } }
         return table
     }
@@ -207,10 +157,5 @@ extension RedisLocation {
     /// The driver that opens connections to it.
     package func makeDriver(_ settings: RemoteSettings) -> any RemoteDriver {
         RedisDriver(place: self, settings: settings)
-    }
-
-    package func makeDatabase(_ plan: DatabasePlan) -> any Database {
-        if case .cluster(let seeds) = route { return RedisCluster(self, seeds, plan) }
-        return RemoteDatabase(self, plan)
     }
 }

@@ -105,8 +105,9 @@ enum RedisErrors {
     }
 
     private static let clusterHint =
-        "The URL names one server of a Redis Cluster, and nothing has happened: name the cluster (redis+cluster://HOST,HOST), so that "
-        + "commands go to the server of their keys."
+        "The daemon does not speak Redis Cluster, and has changed nothing: put a proxy in front that does and name that in the URL, "
+        + "configure a database for each primary and keep related keys together by a {tag}, or use Sentinel (redis+sentinel://) where "
+        + "one server is large enough."
 
     private static func meaning(ofMessage message: String) -> Meaning {
         let syntax = [

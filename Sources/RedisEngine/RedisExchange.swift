@@ -15,8 +15,6 @@ struct RedisExchange: BatchExchange {
         case multi, exec, discard, unwatch
         /// Returns to the database of the URL.
         case select
-        /// The next command is for a slot that is on its way to this server.
-        case asking
     }
 
     /// A command that has no complete reply yet.
@@ -126,21 +124,17 @@ struct RedisExchange: BatchExchange {
         case .multi: steps.append(Step(effect: .begin))
         case .exec: steps.append(Step(kind: .commit, effect: .execute))
         case .discard: steps.append(Step(effect: .discard))
-        case .unwatch, .select, .asking: steps.append(Step())
+        case .unwatch, .select: steps.append(Step())
         }
     }
 
-    /// A command of the client's was sent. `isReading`: it only reads, as the server says. `isQueued`: behind a MULTI that has no reply
-    /// yet, so that it changes nothing by itself.
+    /// A command of the client's was sent. `isReading`: it only reads, as the server says.
     mutating func didSend(
-        _ command: RedisCommand, _ position: BatchPosition?, isReading: Bool, isQueued: Bool = false,
-        _ effect: inout StatementEffect
+        _ command: RedisCommand, _ position: BatchPosition?, isReading: Bool, _ effect: inout StatementEffect
     ) {
         if position == nil { current.mayBlock = command.mayBlock && transaction == .none }
         if position != nil, isAtomicBatch { current.batchElements.add(position) }
-        if mayChange(command, isReading: isReading), !isAtomicBatch, !isQueued || command.name == "EXEC" {
-            effect.noteSent(.commits)
-        }
+        if mayChange(command, isReading: isReading), !isAtomicBatch { effect.noteSent(.commits) }
         steps.append(Step(kind: .statement, position: position, effect: stepEffect(of: command)))
     }
 
@@ -166,8 +160,6 @@ struct RedisExchange: BatchExchange {
     }
 
     private var isAtomicBatch: Bool { batch?.isAtomic == true }
-    /// The reply that is arriving is to a command of the client's.
-    var isOfClient: Bool { step.kind == .statement }
     /// CLIENT UNBLOCK ends what the server does for the run.
     var canUnblock: Bool { current.mayBlock }
 

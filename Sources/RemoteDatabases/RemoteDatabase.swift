@@ -97,7 +97,7 @@ public final class RemoteDatabase: Database {
 
     /// An attempt to connect has ended, at one of several servers if there are some. Reports when the server becomes reachable
     /// or unreachable, not every attempt.
-    package func noteOpened(_ error: DriverError?, server: String? = nil) {
+    func noteOpened(_ error: DriverError?, server: String? = nil) {
         watch.withLock { $0.note(error, server: server, at: .now) }
         log.note(error, server: server, of: login)
     }
