@@ -5,7 +5,8 @@
 package enum RemoteURL {
     // `hasScheme`: the text before the first colon is known to be a scheme of a server's URL.
 
-    /// Whether there is a password, after the user name or as an option.
+    /// Whether there is a password to log in with, after the user name or as an option. One for others, such as the Sentinels
+    /// (`sentinel_password`) or a key's file (`sslpassword`), may stand beside a password that is in a file.
     package static func hasPassword(_ url: String, hasScheme: Bool) -> Bool {
         if let identity = identitySecret(of: url, hasScheme), !identity.isEmpty { return true }
         return options(of: url).contains { decoded(url[$0.key]) == "password" && !$0.value.isEmpty }

@@ -136,6 +136,17 @@ struct RedisGreeting {
     var serverRun: String?
     /// `nil` if the user may not ask.
     var commands: RedisCommandTable?
+
+    /// Takes the reply to HELLO: names and values in turn.
+    mutating func take(_ fields: [RedisReply]) {
+        for index in stride(from: 0, to: fields.count - 1, by: 2) {
+            switch fields[index].text {
+            case "version": version = fields[index + 1].text ?? ""
+            case "id": clientID = fields[index + 1].integer
+            default: break
+            }
+        }
+    }
 }
 
 /// The commands of the last server: they are requested once, not for each connection.

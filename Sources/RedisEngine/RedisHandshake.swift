@@ -84,13 +84,7 @@ final class RedisHandshake {
         if user != nil || password != nil { words += ["AUTH", user ?? "default", password ?? ""] }
         let reply = try ask(words + ["SETNAME", Self.name])
         guard let error = reply.error else {
-            for index in stride(from: 0, to: reply.elements.count - 1, by: 2) {
-                switch reply.elements[index].text {
-                case "version": greeting.version = reply.elements[index + 1].text ?? ""
-                case "id": greeting.clientID = reply.elements[index + 1].integer
-                default: break
-                }
-            }
+            greeting.take(reply.elements)
             return
         }
         guard error.hasPrefix("ERR unknown command") else { throw refused(error) }

@@ -97,12 +97,18 @@ import Testing
         ("postgresql://h/d?a=1&PassWord=p", true),
         ("postgresql://h/d?pass%77ord=p", true), ("postgresql://h/d?password=p&application_name=a@b", true),
         ("postgresql://h/d?password=&application_name=a", false),
+        // Of others than the server: the server's own may be in a file beside it.
+        ("redis+sentinel://h/n?sentinel_password=p", false), ("redis+sentinel://:p@h/n?sentinel_password=q", true),
         ("postgresql://h/d?sslpassword=p", false), ("postgresql://u:p@ss@h/d", true), ("sqlite:/a:b@c", false),
     ])
     func urlsWithPasswords(url: String, hasOne: Bool) { #expect(EngineRegistry.all.hasPassword(url) == hasOne) }
 
     @Test(arguments: [
         ("postgresql://u:p@h/d", "postgresql://u:***@h/d"), ("postgresql://u@h:1/d", "postgresql://u@h:1/d"),
+        (
+            "redis+sentinel://h/n?sentinel_user=u&sentinel_password=p",
+            "redis+sentinel://h/n?sentinel_user=u&sentinel_password=***"
+        ),
         ("postgresql:u:p@h/d", "postgresql:u:***@h/d"), ("postgresql:u@h:1/d", "postgresql:u@h:1/d"),
         ("u:p@h/d?://", "u:***@h/d?://"), ("postgresql://u:\u{301}p@\u{301}h", "postgresql://u:***@\u{301}h"),
         ("postgresql://h?\u{301}password=\u{301}p", "postgresql://h?\u{301}password=***"),

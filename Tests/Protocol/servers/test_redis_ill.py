@@ -107,3 +107,19 @@ def test_a_server_that_is_gone_while_it_is_told_of_a_cancel(start_daemon):
         assert daemon.cpu_seconds() - before < 0.2
     finally:
         fake.discard()
+
+
+def test_a_greeting_of_many_fields(start_daemon):
+    """What it costs grows with its length, and no faster."""
+    fake = FakeRedis(b"+fine\r\n")
+    count = 200_000
+    fields = b"$1\r\nx\r\n:1\r\n" * (count // 2 - 1) + b"$2\r\nid\r\n:7\r\n"
+    fake.greetings = {**fake.greetings, "HELLO": b"*%d\r\n%s" % (count, fields)}
+    try:
+        daemon = start_daemon(databases={"cache": fake.url()})
+        client = daemon.connect()
+        before = daemon.cpu_seconds()
+        assert on(client, "PING").value == "fine"
+        assert daemon.cpu_seconds() - before < 5
+    finally:
+        fake.discard()
