@@ -75,11 +75,11 @@ extension Completer {
         case .on: addKeywords("AND|OR|WHERE", tier: Tier.best)
         case .set:
             addKeywords(statement.dialect == .mysql ? "WHERE|ORDER BY|LIMIT" : "WHERE|FROM|RETURNING", tier: Tier.best)
+        case .order where verb == .delete && statement.dialect == .mysql:
+            addKeywords("ASC|DESC|LIMIT|RETURNING", tier: Tier.best)
         case .order:
             addKeywords("ASC|DESC|NULLS FIRST|NULLS LAST|LIMIT|OFFSET|COLLATE", tier: Tier.best)
             if statement.dialect == .postgresql { addKeywords("USING", tier: Tier.best) }
-        case .order where verb == .delete && statement.dialect == .mysql:
-            addKeywords("ASC|DESC|LIMIT|RETURNING", tier: Tier.best)
         case .limit where verb == .delete && statement.dialect == .mysql: addKeywords("RETURNING", tier: Tier.best)
         case .group: addKeywords("HAVING|ORDER BY|LIMIT", tier: Tier.best)
         case .having: addKeywords("AND|OR|ORDER BY|LIMIT", tier: Tier.best)

@@ -278,11 +278,16 @@ extension QueryScanner {
         queries[top.statement].rowAlias = row
     }
 
+    /// SEARCH adds one column to a common table expression, CYCLE two.
+    private static let addedNameCountMax = 3
+
     /// `SEARCH … SET name`, `CYCLE … SET name … USING name`
     private mutating func addName(_ token: Token, _ index: Int) {
         if token.keyword == .cycle || token.keyword == .by { top.isColumnList = true }
         let last = queries[top.query].tableExpressions.count - 1
-        guard last >= 0, [.set, .using].contains(statement.keyword(index - 1)) else { return }
+        guard last >= 0, [.set, .using].contains(statement.keyword(index - 1)),
+            queries[top.query].tableExpressions[last].addedNames.count < Self.addedNameCountMax
+        else { return }
         queries[top.query].tableExpressions[last].addedNames.append(statement.name(token))
     }
 

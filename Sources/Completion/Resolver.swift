@@ -45,7 +45,11 @@ struct Resolver {
         guard budget > 0, depth < Self.depthMax else { return [] }
         depth += 1
         defer { depth -= 1 }
-        if let derived = source.query { return outputs(of: derived) }
+        if let derived = source.query {
+            let columns = outputs(of: derived)
+            budget -= columns.count
+            return columns
+        }
         if source.isFunction { return functionColumns(of: source) }
         if source.namespace == nil, let found = tableExpression(source.name, in: query, before: source.token) {
             return columns(of: found)
@@ -58,8 +62,12 @@ struct Resolver {
 
     /// The columns of a common table expression.
     mutating func columns(of expression: TableExpression) -> [CompletionColumn] {
-        renamed(expression.query.map { outputs(of: $0) } ?? [], expression.columnNames)
+        let columns =
+            renamed(expression.query.map { outputs(of: $0) } ?? [], expression.columnNames)
             + expression.addedNames.map { CompletionColumn($0) }
+        // Each place that names it gets columns of its own.
+        budget -= columns.count
+        return columns
     }
 
     /// What a function in FROM gives.

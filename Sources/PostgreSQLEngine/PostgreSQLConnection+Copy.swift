@@ -131,6 +131,9 @@ extension PostgreSQLConnection {
             defer { libpq.PQclear(result) }
             switch (libpq.PQresultStatus(result), copy?.phase) {
             case (PGRES_COMMAND_OK, .preparing?): copy?.phase = .prepared
+            // A server that is past the order of things is none to rely on.
+            case (PGRES_COMMAND_OK, .prepared?), (PGRES_COPY_IN, .preparing?), (PGRES_COPY_IN, .prepared?):
+                return lost()
             case (PGRES_COMMAND_OK, _): takeCopyEnd(result)
             case (PGRES_COPY_IN, _): copy?.phase = .sending
             default: if let progress = take(result) { return progress }

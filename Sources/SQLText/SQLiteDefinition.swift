@@ -4,8 +4,8 @@
 public enum SQLiteDefinition {
     /// The options behind the columns of a table: `strict`, `without_rowid`.
     public static func tableOptions(_ text: UnsafeRawBufferPointer) -> [StaticString] {
-        // SQLite keeps nothing behind the last word of a statement: behind this parenthesis there are none. So it is with nearly all tables.
-        if text.last == UInt8(ascii: ")") { return [] }
+        // Behind this parenthesis there are none, unless it stands in a comment behind them. So it is with nearly all tables.
+        if text.last == UInt8(ascii: ")"), !hasLineComment(text) { return [] }
         var tokens = SQLiteTokens(text)
         var (depth, isBehind) = (0, false)
         var options: [StaticString] = []
@@ -22,6 +22,10 @@ public enum SQLiteDefinition {
             }
         }
         return options
+    }
+
+    private static func hasLineComment(_ text: UnsafeRawBufferPointer) -> Bool {
+        zip(text, text.dropFirst()).contains { $0 == UInt8(ascii: "-") && $1 == UInt8(ascii: "-") }
     }
 
     /// When a trigger runs (`BEFORE` where nothing else is said), and upon what.

@@ -266,6 +266,7 @@ public struct StatementSplitter: Sendable {
             }
             if first == UInt8(ascii: "*"), byte == UInt8(ascii: "/") {
                 isExecuted = false
+                plainByteCount = 0
                 return false
             }
             noteToken(endingAt: current.count - 1)

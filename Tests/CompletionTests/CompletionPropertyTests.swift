@@ -105,6 +105,27 @@ import Testing
         }
     }
 
+    /// Each of many sources has as many columns as its text says: all together are bounded.
+    @Test(arguments: [
+        "WITH t(" + String(repeating: "a,", count: 4_000) + "a) AS (SELECT 1) ",
+        "WITH RECURSIVE t AS (SELECT 1) " + String(repeating: "SET a ", count: 4_000),
+        "WITH t AS (SELECT " + String(repeating: "1 a,", count: 4_000) + "1) ",
+    ])
+    func columnsOfManySourcesAreBounded(_ head: String) {
+        let clock = ContinuousClock()
+        for dialect in CompletionDialect.allCases {
+            for sources in ["t, ", "(SELECT * FROM t) x, "] {
+                let count = (60 << 10 - head.utf8.count) / sources.utf8.count
+                let text = Array((head + "SELECT * FROM " + String(repeating: sources, count: count) + "t WHERE ").utf8)
+                let schema = StoreSchema.shop(dialect)
+                let time = clock.measure {
+                    text.withUnsafeBytes { _ = Completion.complete($0, at: $0.count, dialect: dialect, schema: schema) }
+                }
+                #expect(time < .seconds(5), "\(dialect) \(head.prefix(40)) \(sources)")
+            }
+        }
+    }
+
     // MARK: Long texts
 
     @Test func longTextIsTakenUpBehindASemicolon() {

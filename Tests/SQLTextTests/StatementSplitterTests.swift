@@ -38,6 +38,7 @@ import Testing
             ["/*!50003 CREATE */ PROCEDURE p() BEGIN SELECT 1; END", "x"]
         ),
         ("DELIMITER //\n/*! a // b **/ // c//", ["/*! a // b **/", "c"]),
+        ("DELIMITER //\n/*! a *///\nc//", ["/*! a */", "c"]),
         (
             "SELECT 5--3; SELECT 1---1; SELECT 1-- 2;\n, 3; x",
             ["SELECT 5--3", "SELECT 1---1", "SELECT 1-- 2;\n, 3", "x"]

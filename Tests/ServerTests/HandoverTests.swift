@@ -114,10 +114,11 @@ import WireProtocol
     /// What a process with an unreadable table numbers anew must not get the name of what it forgets.
     @Test func numbersContinueBehindEveryNameInTheStore() throws {
         func former(_ table: HandoverTable?, _ names: [String]) throws -> FormerProcess {
-            let memory = try table.map { OwnedDescriptor(dup($0.memory.descriptorNumber)) }
             let kept = try names.map { NamedDescriptor(try Files.open("/dev/null", flags: O_RDONLY), name: $0) }
-            let all = memory.map { [NamedDescriptor($0, name: KeptName.table.text)] } ?? []
-            return FormerProcess(all + kept, FormatList.standard.makeTable())
+            let memory = table.map {
+                NamedDescriptor(OwnedDescriptor(dup($0.memory.descriptorNumber)), name: KeptName.table.text)
+            }
+            return FormerProcess([memory].compactMap(\.self) + kept, FormatList.standard.makeTable())
         }
         let table = try HandoverTable(slotCount: 3)
         table.lastConnectionNumber = 5

@@ -22,6 +22,8 @@ const (
 	frameBytesMax = 1 << 30
 	// cancelPatience is how long a stopped statement's reply is waited for before the connection is given up.
 	cancelPatience = 5 * time.Second
+	// dropPatience is how long rows that nobody takes are read to their end, where stopping them would cost a transaction.
+	dropPatience = 30 * time.Second
 	// alwaysTakenMax: a frame with fewer bytes fits into the socket, where nothing but cancellations can be before it.
 	alwaysTakenMax = 32 << 10
 )
@@ -64,6 +66,8 @@ type Conn struct {
 	takesDescriptors bool
 	lastID           int64
 	transaction      string
+	// txContext is that of the transaction that database/sql has begun.
+	txContext context.Context
 	// failure is why the connection is of no use any more.
 	failure error
 	// unread is the result whose replies have not all come.
@@ -565,14 +569,22 @@ func (r *result) readAll() {
 
 // discard drops the rows that are not taken, and waits for the end of the statement, which is stopped.
 //
-// PostgreSQL would end the transaction with it: there, they are read.
+// PostgreSQL would end the transaction with it: there, they are read, until the transaction's context ends or for dropPatience.
 func (r *result) discard() error {
 	r.rows, r.later = nil, nil
 	if r.isComplete {
 		return nil
 	}
 	var err error
-	if mustGoOn := r.conn.Engine == "postgresql" && r.conn.transaction == "active" && r.kind == "query"; !mustGoOn {
+	if mustGoOn := r.conn.Engine == "postgresql" && r.conn.transaction == "active" && r.kind == "query"; mustGoOn {
+		ctx := r.conn.txContext
+		if ctx == nil {
+			ctx = context.Background() // The program's own BEGIN.
+		}
+		ctx, cancel := context.WithTimeout(ctx, dropPatience)
+		defer cancel()
+		defer r.conn.watch(ctx, r.id)()
+	} else {
 		err = r.conn.sendCancel(r.id)
 		// A daemon that does not stop it is given up, as where a context ends.
 		r.conn.socket.SetReadDeadline(time.Now().Add(cancelPatience))

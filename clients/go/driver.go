@@ -227,6 +227,7 @@ func (c *Conn) BeginTx(ctx context.Context, options driver.TxOptions) (driver.Tx
 			return nil, err
 		}
 	}
+	c.txContext = ctx
 	return tx{c}, nil
 }
 
@@ -272,6 +273,7 @@ func (c *Conn) beginStatements(level sql.IsolationLevel, readOnly bool) ([]strin
 type tx struct{ conn *Conn }
 
 func (t tx) Commit() error {
+	defer t.end()
 	if err := t.conn.settle(); err != nil {
 		return err
 	}
@@ -292,7 +294,11 @@ func (t tx) Commit() error {
 	return err
 }
 
+// end forgets the context, which is of the transaction alone.
+func (t tx) end() { t.conn.txContext = nil }
+
 func (t tx) Rollback() error {
+	defer t.end()
 	if err := t.conn.settle(); err != nil {
 		return err
 	}

@@ -99,6 +99,28 @@ func TestRowsOfPostgreSQLThatAreLeftEarly(t *testing.T) {
 	must(t, tx.Commit())
 }
 
+// TestRowsOfPostgreSQLThatAreLeftEarlyEndWithTheTransactionsContext: there may be more of them than anybody can read.
+func TestRowsOfPostgreSQLThatAreLeftEarlyEndWithTheTransactionsContext(t *testing.T) {
+	db := server(t, "pg")
+	ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
+	defer cancel()
+	tx, err := db.BeginTx(ctx, nil)
+	must(t, err)
+	began := time.Now()
+	rows, err := tx.Query("SELECT * FROM generate_series(1, 1000000000000)")
+	must(t, err)
+	if !rows.Next() {
+		t.Fatal(rows.Err())
+	}
+	must(t, rows.Close())
+	tx.Rollback()
+	if took := time.Since(began); took > 2*cancelPatience {
+		t.Error(took)
+	}
+	var number int
+	must(t, db.QueryRow("SELECT 1").Scan(&number))
+}
+
 func TestMySQL(t *testing.T) {
 	db := server(t, "my")
 	var large uint64

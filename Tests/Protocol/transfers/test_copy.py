@@ -138,8 +138,8 @@ def is_cancelled(passing, session, table):
     return is_confirmed
 
 
-def test_cancel_and_timeout(passing, session, table):
-    wait_until(lambda: is_cancelled(passing, session, table), "the server confirms it in time", timeout=60)
+def test_cancel(passing, session, table):
+    assert any(is_cancelled(passing, session, table) for _ in range(5)), "the server confirms it in time"
 
 
 @pytest.fixture
@@ -182,7 +182,7 @@ def test_a_cancel_before_any_data_are_read(passing, session, table, refusing):
         return is_confirmed
 
     for _ in range(5):
-        wait_until(is_cancelled, "the server confirms it in time", timeout=60)
+        assert any(is_cancelled() for _ in range(5)), "the server confirms it in time"
 
 
 def test_the_clients_time_does_not_count(passing, session, table):

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import gc
 import io
 import os
@@ -20,6 +21,7 @@ from daemon import LITEBASED  # noqa: F401 - the daemon's tests are found
 
 import litebase
 import litebase.aio
+from litebase._session import CANCEL_PATIENCE_SECONDS
 
 SOURCES = pathlib.Path(__file__).resolve().parents[1] / "src"
 ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c) SELECT count(*) FROM c"
@@ -413,6 +415,27 @@ def test_who_does_not_answer_a_cancellation_is_given_up(silent, is_async):
             with pytest.raises(litebase.InterfaceError, match="answer a cancellation"):
                 db.execute("SELECT 1")
     assert time.monotonic() - began < 20
+
+
+def test_who_has_answered_a_cancellation_is_not_given_up(own_daemon):
+    """However late somebody reads that answer."""
+
+    async def whole():
+        connect = functools.partial(litebase.aio.connect, socket=own_daemon.socket_path)
+        async with await connect() as left, await connect() as cut:
+            for db in (left, cut):
+                await db.execute("CREATE TEMP TABLE mine(a)")
+            cursor = await left.execute(ENDLESS_ROWS)
+            await cursor.fetchone()
+            await cursor.close()
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(cut.execute(ENDLESS), 0.2)
+            await asyncio.sleep(CANCEL_PATIENCE_SECONDS + 1)
+            for db in (left, cut):
+                await db.rollback()
+                assert await (await db.execute("SELECT 1")).fetchone() == (1,)
+
+    asyncio.run(asyncio.wait_for(whole(), 60))
 
 
 def test_who_does_not_answer_an_interruption_is_given_up_by_the_next_statement(silent, interrupted):

@@ -294,13 +294,19 @@ class Session:
         if self._stopped[0] != id:
             self._stopped = (id, time.monotonic())
 
+    @property
+    def stopped_at(self) -> Optional[float]:
+        """When (time.monotonic) the daemon was told to stop the request in flight; None if it was not."""
+        id, moment = self._stopped
+        return moment if id is not None and id == self.in_flight else None
+
     def has_lost_patience(self) -> bool:
         """Whether the daemon has not answered for too long that it has stopped the request in flight.
 
         The connection is of no use any more then.
         """
-        id, moment = self._stopped
-        if id is None or id != self.in_flight or time.monotonic() - moment < CANCEL_PATIENCE_SECONDS:
+        moment = self.stopped_at
+        if moment is None or time.monotonic() - moment < CANCEL_PATIENCE_SECONDS:
             return False
         self.link.lost(ConnectionLost(f"The daemon did not answer a cancellation within {CANCEL_PATIENCE_SECONDS} s."))
         return True

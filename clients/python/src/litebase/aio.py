@@ -121,6 +121,9 @@ class AsyncConnection(ConnectionState):
         self._turn = asyncio.Lock()
         self._process = os.getpid()
         self._is_closed = False
+        # Since when somebody waits for what the daemon sends.
+        self._reads_since: Optional[float] = None
+        self._patience: Optional[asyncio.TimerHandle] = None
         # Opens another socket, as this one was opened.
         self._open_socket: Optional[Callable[[], socket_module.socket]] = None
         #: Seconds for that, and what is said until a session is open.
@@ -200,12 +203,16 @@ class AsyncConnection(ConnectionState):
 
     async def _receive(self) -> None:
         received = self._session.link.received
+        self._reads_since = time.monotonic()
+        self._limit_patience()
         try:
             received.append(await self._reader.read(_RECEIVE_BYTES))
         except ConnectionResetError:
             received.append(b"")
         except OSError as error:
             raise self._session.link.lost(ConnectionLost(f"Cannot read from the daemon: {error}.")) from error
+        finally:
+            self._reads_since = None
 
     async def _receive_until(self, waiting: Until) -> None:
         try:
@@ -223,13 +230,28 @@ class AsyncConnection(ConnectionState):
             return
         self._session.note_stop(self._session.in_flight)
         self._writer.write(cancellation)
+        self._limit_patience()
+
+    def _limit_patience(self) -> None:
+        """Gives the daemon up if nothing comes for too long when it was told to stop something."""
+        # Where nobody reads, the answer may be there.
+        stopped = self._session.stopped_at
+        if self._reads_since is None or self._patience is not None or stopped is None:
+            return
+        left = max(self._reads_since, stopped) + CANCEL_PATIENCE_SECONDS - time.monotonic()
         with contextlib.suppress(RuntimeError):  # No loop runs any more.
-            asyncio.get_running_loop().call_later(CANCEL_PATIENCE_SECONDS + 0.01, self._end_of_patience)
+            self._patience = asyncio.get_running_loop().call_later(max(0, left) + 0.01, self._end_of_patience)
 
     def _end_of_patience(self) -> None:
-        # Whoever reads learns of it by the end of the stream.
-        if not self._is_closed and self._session.has_lost_patience():
+        self._patience = None
+        if self._reads_since is None or self._is_closed:
+            return
+        is_silent = time.monotonic() - self._reads_since >= CANCEL_PATIENCE_SECONDS
+        if is_silent and self._session.has_lost_patience():
+            # Whoever reads learns of it by the end of the stream.
             self._writer.transport.abort()
+        else:
+            self._limit_patience()
 
     # As of the blocking connection
 
