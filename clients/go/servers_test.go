@@ -107,7 +107,7 @@ func TestRowsOfPostgreSQLThatAreLeftEarlyEndWithTheTransactionsContext(t *testin
 	tx, err := db.BeginTx(ctx, nil)
 	must(t, err)
 	began := time.Now()
-	rows, err := tx.Query("SELECT * FROM generate_series(1, 1000000000000)")
+	rows, err := tx.Query("SELECT generate_series(1, 1000000000000)")
 	must(t, err)
 	if !rows.Next() {
 		t.Fatal(rows.Err())
