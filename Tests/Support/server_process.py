@@ -2,7 +2,9 @@
 
 import atexit
 import os
+import pathlib
 import pwd
+import re
 import shutil
 import signal
 import subprocess
@@ -35,9 +37,11 @@ def place_for_files():
     """Memory if there is plenty: a server makes some 40 MB of files before its first statement, and nobody's promise is that they last."""
     try:
         state = os.statvfs("/dev/shm")
-    except OSError:
+        [available] = re.findall(r"^MemAvailable: +(\d+) kB", pathlib.Path("/proc/meminfo").read_text(), re.M)
+    except (OSError, ValueError):
         return "/tmp"
-    return "/dev/shm" if state.f_bavail * state.f_frsize > 4 << 30 else "/tmp"
+    # The size of the file system says nothing about the memory that is there.
+    return "/dev/shm" if state.f_bavail * state.f_frsize > 4 << 30 and int(available) > 8 << 20 else "/tmp"
 
 
 PLACE = place_for_files()
