@@ -11,7 +11,6 @@ clock and of the processor; on a machine that does other work, only the latter s
 
 import argparse
 import pathlib
-import sqlite3
 import statistics
 import sys
 import tempfile
@@ -20,6 +19,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "Tests/Support"))
 
+import large_schema
 from daemon import Daemon
 
 WORDS = ("order", "item", "customer", "price", "shipment", "payment", "address", "country", "product", "invoice")
@@ -44,18 +44,13 @@ SELECT count(relation), count(name), count(position), count(type), count(nullabl
      WHERE s.type IN ('table', 'view') AND lower(substr(s.name, 1, 7)) <> 'sqlite_')"""
 
 
-def make(file, tables, columns):
-    """Written into the schema's own table, all with one empty page: CREATE TABLE looks through the whole schema, each time."""
+def definitions(tables, columns):
+    """Name and definition of each table."""
     kinds = ("TEXT", "INTEGER NOT NULL", "REAL", "TEXT DEFAULT ''", "BLOB")
     others = ", ".join(f"{WORDS[number % 10]}_{number} {kinds[number % 5]}" for number in range(1, columns))
-    names = (f"{WORDS[number % 10]}_{WORDS[number // 10 % 10]}_{number}" for number in range(1, tables))
-    rows = ((name, name, f"CREATE TABLE {name}(id INTEGER PRIMARY KEY, {others})") for name in names)
-    with sqlite3.connect(file) as database:
-        database.execute("PRAGMA journal_mode=WAL")
-        database.execute(f"CREATE TABLE order_order_0(id INTEGER PRIMARY KEY, {others})")
-        database.execute("PRAGMA writable_schema=ON")
-        database.executemany("INSERT INTO sqlite_schema VALUES ('table', ?, ?, 2, ?)", rows)
-    database.close()
+    for number in range(tables):
+        name = f"{WORDS[number % 10]}_{WORDS[number // 10 % 10]}_{number}"
+        yield name, f"CREATE TABLE {name}(id INTEGER PRIMARY KEY, {others})"
 
 
 def processor_seconds(pid):
@@ -121,7 +116,7 @@ def main():
     found = {}
     with tempfile.TemporaryDirectory(prefix="lbc", dir="/tmp") as directory:
         file = pathlib.Path(directory) / "many.db"
-        make(file, options.tables, options.columns)
+        large_schema.make(file, definitions(options.tables, options.columns))
         for _ in range(options.repetitions):
             measured = with_daemon(file, requests)
             clock, used = with_daemon(file, engine)

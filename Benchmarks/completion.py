@@ -9,7 +9,6 @@ the end of a word, in a statement that may go on behind it.
 
 import argparse
 import pathlib
-import sqlite3
 import sys
 import tempfile
 import time
@@ -17,6 +16,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "Tests/Support"))
 
+import large_schema  # noqa: E402
 from daemon import Daemon  # noqa: E402
 
 GOALS = {1_000: 1.0, 100_000: 5.0}
@@ -37,20 +37,11 @@ TEXTS = (
 )
 
 
-def make(file, count):
-    """`count` tables of five columns; each refers to another one.
-
-    Written into the schema's own table, all with one empty page: CREATE TABLE looks through the whole schema, each time.
-    """
-    rows = ((name := table(number), name,
-             f"CREATE TABLE {name}(id INTEGER PRIMARY KEY, parent INTEGER REFERENCES {table(number // 2)}(id), name TEXT, note TEXT, made_at TEXT)")
-            for number in range(1, count))
-    with sqlite3.connect(file) as database:
-        database.execute("PRAGMA journal_mode=WAL")
-        database.execute(f"CREATE TABLE {table(0)}(id INTEGER PRIMARY KEY, parent INTEGER, name TEXT, note TEXT, made_at TEXT)")
-        database.execute("PRAGMA writable_schema=ON")
-        database.executemany("INSERT INTO sqlite_schema VALUES ('table', ?, ?, 2, ?)", rows)
-    database.close()
+def definitions(count):
+    """Name and definition of `count` tables of five columns; each but the first refers to another one."""
+    for number in range(count):
+        other = f" REFERENCES {table(number // 2)}(id)" if number else ""
+        yield table(number), f"CREATE TABLE {table(number)}(id INTEGER PRIMARY KEY, parent INTEGER{other}, name TEXT, note TEXT, made_at TEXT)"
 
 
 def table(number):
@@ -104,7 +95,7 @@ def main():
     for count in options.tables:
         with tempfile.TemporaryDirectory(prefix="lbc", dir="/tmp") as directory:
             file = pathlib.Path(directory) / "many.db"
-            make(file, count)
+            large_schema.make(file, definitions(count))
             daemon = Daemon(directory=pathlib.Path(directory), databases={"many": f"sqlite:{file}"})
             try:
                 with daemon.connect("msgpack") as client:

@@ -144,13 +144,17 @@ extension Completer {
         return isPlace && earlier.contains { $0.keyword == .of } && !earlier.contains { $0.keyword == .on }
     }
 
+    /// Keys of the names that the text before the cursor has.
+    var namesBeforeCursor: Set<String> {
+        Set(statement.tokens[..<statement.cursorIndex].filter(\.isName).map { identifiers.key(statement.name($0)) })
+    }
+
     /// Columns of the relation that the text behind the cursor names.
     private mutating func addColumnsOfTrigger() {
         let later = statement.tokens[statement.cursorIndex...]
         guard let on = later.firstIndex(where: { $0.keyword == .on }), let first = statement.token(on + 1), first.isName
         else { return }
-        let named = Set(
-            statement.tokens[..<statement.cursorIndex].filter(\.isName).map { identifiers.key(statement.name($0)) })
+        let named = namesBeforeCursor
         var (namespace, name): (String?, String) = (nil, statement.name(first))
         if statement.token(on + 2)?.kind == .dot, let second = statement.token(on + 3), second.isName {
             (namespace, name) = (name, statement.name(second))

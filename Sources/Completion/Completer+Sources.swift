@@ -97,8 +97,7 @@ extension Completer {
     }
 
     private mutating func addDeleted(_ sources: [Source]) {
-        let tokens = statement.tokens[..<statement.cursorIndex]
-        let named = Set(tokens.filter(\.isName).map { identifiers.key(statement.name($0)) })
+        let named = namesBeforeCursor
         for source in sources where !source.label.isEmpty && !named.contains(identifiers.key(source.label)) {
             candidates.add(
                 source.label, tier: Tier.alias,

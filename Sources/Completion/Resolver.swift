@@ -27,6 +27,8 @@ struct Resolver {
     mutating func columns(of source: Source, in query: Int) -> [CompletionColumn] {
         if let columns = knownSources[source.token] { return columns }
         let columns = renamed(unnamedColumns(of: source, in: query), source.columnNames)
+        // Each place that names something gets columns of its own.
+        budget -= columns.count
         knownSources[source.token] = columns
         return columns
     }
@@ -45,29 +47,18 @@ struct Resolver {
         guard budget > 0, depth < Self.depthMax else { return [] }
         depth += 1
         defer { depth -= 1 }
-        if let derived = source.query {
-            let columns = outputs(of: derived)
-            budget -= columns.count
-            return columns
-        }
+        if let derived = source.query { return outputs(of: derived) }
         if source.isFunction { return functionColumns(of: source) }
         if source.namespace == nil, let found = tableExpression(source.name, in: query, before: source.token) {
             return columns(of: found)
         }
-        guard let relation = relation(of: source, in: query) else { return [] }
-        let columns = schema.columns(of: relation)
-        budget -= columns.count
-        return columns
+        return relation(of: source, in: query).map { schema.columns(of: $0) } ?? []
     }
 
     /// The columns of a common table expression.
     mutating func columns(of expression: TableExpression) -> [CompletionColumn] {
-        let columns =
-            renamed(expression.query.map { outputs(of: $0) } ?? [], expression.columnNames)
+        renamed(expression.query.map { outputs(of: $0) } ?? [], expression.columnNames)
             + expression.addedNames.map { CompletionColumn($0) }
-        // Each place that names it gets columns of its own.
-        budget -= columns.count
-        return columns
     }
 
     /// What a function in FROM gives.

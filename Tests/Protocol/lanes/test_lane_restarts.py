@@ -289,11 +289,16 @@ def has_whole_frame(data):
     return len(data) >= 4 and len(data) == 4 + int.from_bytes(data[:4], "big")
 
 
-def half_written(daemon, client):
-    """Half a request is in the ring."""
-    client.ask_for_lane()
+def go_over(daemon, client, sizes=None):
+    """The client has a lane, and the store knows of it."""
+    client.ask_for_lane(sizes)
     client.settle()
     kept(daemon, 1)
+
+
+def half_written(daemon, client):
+    """Half a request is in the ring."""
+    go_over(daemon, client)
     stopped(daemon)
     id, payload = client.bytes_of("query", {"sql": "SELECT 7"}, None)
     client.put_raw(payload[:20])
@@ -305,9 +310,7 @@ def half_written(daemon, client):
 
 def half_read(daemon, client):
     """Half a request is in the memory of the daemon: nobody knows where in the stream it was."""
-    client.ask_for_lane()
-    client.settle()
-    kept(daemon, 1)
+    go_over(daemon, client)
     id, payload = client.bytes_of("query", {"sql": "SELECT 7"}, None)
     client.send_delivered(payload[:20])
     time.sleep(0.05)
@@ -319,9 +322,7 @@ def half_read(daemon, client):
 
 def written_and_not_rung(daemon, client):
     """The daemon sleeps, and will not hear of it."""
-    client.ask_for_lane()
-    client.settle()
-    kept(daemon, 1)
+    go_over(daemon, client)
     wait_until(lambda: client.lane.memory[DAEMON_SLEEPS] == 1, "the daemon sleeps")
     id, payload = client.bytes_of("query", {"sql": "SELECT 7"}, None)
     lane = client.lane
@@ -335,9 +336,7 @@ def written_and_not_rung(daemon, client):
 
 def request_ring_is_full(daemon, client):
     """The client waits for room, and the daemon has read nothing."""
-    client.ask_for_lane((4096, 4096))
-    client.settle()
-    kept(daemon, 1)
+    go_over(daemon, client, (4096, 4096))
     stopped(daemon)
     requests = [client.bytes_of("query", {"sql": "SELECT ?", "params": [number]}, None) for number in range(300)]
     sending = threading.Thread(target=lambda: client.socket.sendall(b"".join(payload for _, payload in requests)))
@@ -378,9 +377,7 @@ def told_to_leave(daemon, client):
 
 def left(daemon, client):
     """What the client sends again waits in the socket."""
-    client.ask_for_lane()
-    client.settle()
-    kept(daemon, 1)
+    go_over(daemon, client)
     stopped(daemon)
     id = client.send_query("SELECT 7")
     daemon.restart(KILL)
@@ -396,9 +393,7 @@ def left(daemon, client):
 
 def half_closed(daemon, client):
     """No more requests come; the last one was not read."""
-    client.ask_for_lane()
-    client.settle()
-    kept(daemon, 1)
+    go_over(daemon, client)
     stopped(daemon)
     id = client.send_query("SELECT 7")
     client.half_close()
