@@ -62,7 +62,8 @@ public final class Server {
             observer: observer, longReadWorkers: longReadWorkers, promptWorkers: promptWorkers,
             version: configuration.version,
             engines: configuration.engines, activation: configuration.activation, handover: handover,
-            watch: Self.watch(store, kept), requestRows: requests, formats: formats)
+            watch: Self.watch(store, kept), requestRows: requests, formats: formats,
+            laneLoops: LaneLoops(coreCount: Process.coreCount, looks: configuration.spinMicrosecondsMax > 0))
         waitingUsers = WaitingUsers(controlLoop, shared)
         // With a limit of 0, connections of the former process are served, and no others are kept.
         let isKeeping = configuration.limits.keptConnectionCountMax > 0

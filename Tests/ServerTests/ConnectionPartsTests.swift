@@ -44,6 +44,24 @@ extension String {
     }
 }
 
+@Suite struct LaneLoopsTests {
+    @Test(arguments: [(1, 1), (1, 4), (2, 2), (2, 5), (4, 4), (16, 4), (3, 3)])
+    func halfOfTheCoresServeLanesAndTakeThoseOfTheOthersInTurn(coreCount: Int, loopCount: Int) {
+        let loops = LaneLoops(coreCount: coreCount, looks: true)
+        let serving = min(loopCount, max(1, coreCount / 2))
+        let substitutes = (0..<loopCount).map { loops.substitute(for: $0, of: loopCount) }
+        #expect(substitutes.prefix(serving).allSatisfy { $0 == nil })
+        #expect(substitutes.dropFirst(serving).allSatisfy { $0.map { (0..<serving).contains($0) } ?? false })
+        let taken = Dictionary(grouping: substitutes.compactMap(\.self)) { $0 }.mapValues(\.count)
+        #expect((taken.values.max() ?? 0) - (taken.count == serving ? taken.values.min() ?? 0 : 0) <= 1)
+    }
+
+    @Test func withoutLookingAllServeThem() {
+        let loops = LaneLoops(coreCount: 2, looks: false)
+        #expect((0..<8).allSatisfy { loops.substitute(for: $0, of: 8) == nil })
+    }
+}
+
 @Suite struct SessionTableTests {
     private func find(_ name: String, in table: SessionTable) -> Session? { name.bytes { table.find($0) } }
     private func absence(of name: String, in table: SessionTable) -> SessionTable.Absence {

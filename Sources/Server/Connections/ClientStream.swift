@@ -142,9 +142,13 @@ struct ClientStream: ~Copyable {
     var hasUnreadBytes: Bool { hasUnreadLaneBytes || withSocket { Sockets.unreadByteCount($0) > 0 } ?? false }
 
     /// Closes the socket without shutting it down; a duplicate of it stays open.
-    mutating func close(_ source: EventSource, _ loop: EventLoop) {
+    mutating func close(_ source: EventSource, _ loop: EventLoop) { _ = release(source, loop) }
+
+    /// Gives the socket away.
+    /// - Returns: `nil` when it is closed.
+    mutating func release(_ source: EventSource, _ loop: EventLoop) -> OwnedDescriptor? {
         withSocket { loop.deregister(source, $0) }
-        socket = nil
+        return socket.take()
     }
 
     /// Drops what is in the buffers.

@@ -29,10 +29,13 @@ extension Connection {
         }
     }
 
+    /// Whether its client may have one at all.
+    var mayHaveLane: Bool { peer != nil && !isMonitor && !context.isDraining }
+
     /// Makes the memory for a lane, if the client may have one; it counts among the user's from now on.
     /// - Returns: `nil` if everything stays on the socket: the client can do without.
     func makeLane(for request: HelloRequest) -> LaneRings? {
-        guard stream.laneState == .none, peer != nil, !isMonitor, !context.isDraining else { return nil }
+        guard stream.laneState == .none, mayHaveLane else { return nil }
         let standard = LaneRings.Sizes.standard
         let sizes = LaneRings.Sizes(
             request: request.requestRingByteCount.map(Int.init(clamping:)) ?? standard.request,

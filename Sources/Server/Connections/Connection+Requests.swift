@@ -79,6 +79,11 @@ extension Connection {
             stream.descriptors?.removeAll()
             return reply(RequestError(error), id: .none, encoding: encoding)
         }
+        handleBody(encoding)
+    }
+
+    /// Handles the request in `context.body`.
+    func handleBody(_ encoding: WireEncoding) {
         do throws(HeadError) {
             let head = try RequestHead.decode(context.body.readable)
             dispatch(head, encoding)

@@ -22,6 +22,9 @@ struct ConnectedClient {
     /// When it was accepted, or taken over from a former process.
     let opened: MonotonicInstant
 
+    /// The same, for another connection object.
+    var client: Client { Client(peer: peer, account: account, isFromMonitorSocket: isFromMonitorSocket) }
+
     init(_ client: Client, number: UInt64, refusal: ConnectionRefusal?, at now: MonotonicInstant) {
         self.number = number
         peer = client.peer
@@ -385,17 +388,11 @@ final class Connection: EventSource {
 
     /// Releases the connection; a duplicate that the descriptor store keeps stays open.
     func detach() {
-        phase.advance(to: .closed)
-        handover.forget()
         stream.descriptors = nil
         // Only of one that is handed over: `disconnect` has closed any other.
         closeLane(.handedOver)
         stream.close(self, context.loop)
-        context.connections[number] = nil
-        if let share { context.releaseShare(share) }
-        share = nil
-        watch.end(context.shared.watch)
-        context.statistics.connectionsOpen -= 1
+        leaveLoop()
         context.shared.connections.add(-1)
         stream.removeAll { context.dispose(of: &$0) }
         settleAccount()
@@ -404,5 +401,16 @@ final class Connection: EventSource {
         if context.observer.wants(.debug) {
             context.observer.observe(.connectionClosed(connection: number, peer: peer, requestCount: requestCount))
         }
+    }
+
+    /// The loop does not know the connection any more, whose stream is closed.
+    func leaveLoop() {
+        phase.advance(to: .closed)
+        handover.forget()
+        context.connections[number] = nil
+        if let share { context.releaseShare(share) }
+        share = nil
+        watch.end(context.shared.watch)
+        context.statistics.connectionsOpen -= 1
     }
 }

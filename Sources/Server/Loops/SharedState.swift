@@ -33,6 +33,7 @@ final class SharedState: Sendable {
     /// `nil` without a descriptor store: then nobody could read it.
     let watch: RequestWatch?
     let reloadDesk = ReloadDesk()
+    let laneLoops: LaneLoops
     let denials: Denials
     let completionRefreshes = CompletionRefreshes()
     /// What is in databases, as far as somebody has asked.
@@ -49,8 +50,9 @@ final class SharedState: Sendable {
         observer: Observer, longReadWorkers: WorkerPool, promptWorkers: WorkerPool, version: String,
         engines: EngineRegistry,
         activation: Activation, handover: Handover?, watch: RequestWatch?, requestRows: [RequestRow],
-        formats: FormatList
+        formats: FormatList, laneLoops: LaneLoops
     ) {
+        self.laneLoops = laneLoops
         self.requestRows = requestRows
         self.formats = formats
         self.watch = watch

@@ -18,7 +18,10 @@ extension Connection {
                 .badRequest, "None of the client's protocol versions is known here.",
                 hint: "This daemon speaks version 1: send \"protocol\": [1].")
         }
-        if content.wantsSharedMemory { try checkLane() }
+        if content.wantsSharedMemory {
+            try checkLane()
+            if let loop = loopForLane { return move(request, to: loop) }
+        }
         preferences.int64Style = content.int64
         preferences.noticeEncoding = content.notices ? request.encoding : nil
         preferences.name = content.client.flatMap(Self.shownName)

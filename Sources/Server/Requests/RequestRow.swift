@@ -97,6 +97,6 @@ enum RequestOutcome {
     case answered
     /// An operation was made of it, which is answered when it ends.
     case pending
-    /// It refers to another request, which has the replies.
+    /// It refers to another request, which has the replies, or another loop answers it.
     case passedOn
 }

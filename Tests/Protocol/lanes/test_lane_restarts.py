@@ -239,7 +239,7 @@ def test_replies_stay_behind_a_reset(start_daemon):
     client = LaneClient(daemon.socket_path)
     id = client.send("health_check")
     wait_until(lambda: client.lane.memory[REPLY_WRITTEN] > 0, "the reply is in the ring")
-    os.kill(daemon.pid, signal.SIGSTOP)
+    stopped(daemon)
     client.lane.inner.send(BELL)
     os.kill(daemon.pid, signal.SIGKILL)
     with pytest.raises(ConnectionResetError):
@@ -251,7 +251,8 @@ def test_replies_stay_behind_a_reset(start_daemon):
 def stopped(daemon):
     """From now on it does nothing, until it is killed."""
     os.kill(daemon.pid, signal.SIGSTOP)
-    wait_until(lambda: " T " in pathlib.Path(f"/proc/{daemon.pid}/stat").read_text(), "the daemon is stopped")
+    tasks = list(pathlib.Path(f"/proc/{daemon.pid}/task").iterdir())
+    wait_until(lambda: all(" T " in (task / "stat").read_text() for task in tasks), "all threads of the daemon are stopped")
 
 
 def asked_for(daemon, client):
