@@ -5,7 +5,7 @@ DESTDIR ?=
 BIN      = .build/release
 VENV     = .venv
 
-.PHONY: help build run test check unit quick blackbox measured clients clients-suite venv machine system power-loss deb check-deb bench bench-compare bench-servers bench-clients fuzz fuzz-protocol sanitize fmt lint install clean dependencies
+.PHONY: help build run test check unit unit-programs quick blackbox measured clients clients-suite venv machine system power-loss deb check-deb bench bench-compare bench-servers bench-clients fuzz fuzz-protocol sanitize fmt lint install clean dependencies
 
 .DEFAULT_GOAL := help
 
@@ -53,6 +53,10 @@ check: build $(VENV)/ready
 
 unit: dependencies
 	swift test --parallel
+
+# Compiles them, beside what must not wait for it.
+unit-programs: dependencies
+	nice -n 15 swift build --build-tests
 
 # The programs under test: those of this tree's release build, or those in PROGRAMS.
 TESTED   = $(if $(PROGRAMS),,build)

@@ -35,7 +35,7 @@ class Stage:
         self.name, self.text, self.needs, self.alone, self.part = name, text, needs, alone, part
         self.command = ["make", "-s", target or name, *(f"{key}={value}" for key, value in variables.items())]
         self.log = LOGS / f"{name}.log"
-        self.process = self.status = self.began = self.seconds = None
+        self.process = self.status = self.began = self.seconds = self.cpu_seconds = None
 
     def start(self):
         self.began = time.monotonic()
@@ -44,9 +44,11 @@ class Stage:
             self.process = subprocess.Popen(self.command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0)
 
     def has_ended(self):
-        if self.process.poll() is None:
+        pid, status, usage = os.wait4(self.process.pid, os.WNOHANG)
+        if pid == 0:
             return False
-        self.status, self.seconds = self.process.returncode, time.monotonic() - self.began
+        self.status = self.process.returncode = os.waitstatus_to_exitcode(status)
+        self.seconds, self.cpu_seconds = time.monotonic() - self.began, usage.ru_utime + usage.ru_stime
         return True
 
     @property
@@ -77,10 +79,12 @@ class Stage:
 STAGES = [
     Stage("lint", "the format of the Swift sources"),
     Stage("deb", "the programs and the package"),
-    Stage("unit", "Swift tests, in a debug build", needs=["lint"]),
     Stage("venv", "Python with what the tests need"),
+    # Others wait for the package, and then mostly for the time that their tests take: what is left of the processors is enough.
+    Stage("unit-programs", "the Swift tests, compiled in a debug build", needs=["lint"]),
     Stage("machine", "the root file system of the container"),
-    Stage("blackbox", "the programs from outside", needs=["deb", "unit", "venv"], PROGRAMS=PROGRAMS),
+    Stage("unit", "Swift tests", needs=["unit-programs"]),
+    Stage("blackbox", "the programs from outside", needs=["deb", "venv"], PROGRAMS=PROGRAMS),
     Stage("system-load", "the package in a container with systemd, under load", needs=["deb", "machine"], target="system", BUILT=1,
           MARK="load"),
     Stage("system", "the package in a container with systemd", needs=["deb", "machine"], BUILT=1, MARK="not load"),
@@ -110,8 +114,10 @@ def clock(seconds):
 
 
 def say(stage):
+    """How long it took, and the processor time of all that it has waited for (of a container's processes, nothing)."""
     # (The machine may lack what a stage needs: then it says so.)
-    print(f"{'passed' if stage.passed else 'FAILED':<8}{stage.name:<12}{clock(stage.seconds):>6}   {stage.last_words()}", flush=True)
+    print(f"{'passed' if stage.passed else 'FAILED':<8}{stage.name:<14}{clock(stage.seconds):>6} {clock(stage.cpu_seconds):>6} CPU   "
+          f"{stage.last_words()}", flush=True)
 
 
 def run(stages):
@@ -150,7 +156,7 @@ def main():
     options = parser.parse_args()
     if options.list:
         for stage in STAGES:
-            print(f"{stage.name:<12}{stage.text}{', alone' if stage.alone else ''}{', by `make check` only' if stage.part else ''}")
+            print(f"{stage.name:<14}{stage.text}{', alone' if stage.alone else ''}{', by `make check` only' if stage.part else ''}")
         return 0
     stages = chosen(options.stages or [stage.name for stage in STAGES if not stage.part])
     LOGS.mkdir(parents=True, exist_ok=True)

@@ -54,6 +54,8 @@ extension Connection {
         guard requestCount == 1, phase == .open, stream.laneState == .none, mayHaveLane, case .none = decoding else {
             return nil
         }
+        // One that a former process has served has a past, too.
+        guard sessions.lastNumber == 0 else { return nil }
         if case .offered = handover { return nil }
         return context.shared.laneLoop(insteadOf: context.loop.mailbox)
     }

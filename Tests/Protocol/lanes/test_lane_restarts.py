@@ -50,6 +50,21 @@ def test_a_connection_between_requests_goes_on_by_the_socket(manager, mode, sig)
                 time.sleep(0.05)
 
 
+def test_names_of_former_sessions_stay_gone_when_a_lane_is_the_first_thing(manager):
+    """On each loop: what the connection was is known to the loop that took it over."""
+    daemon = manager("--loops=4")
+    clients = [Client(daemon.path) for _ in range(8)]
+    sessions = [client.session() for client in clients]
+    kept(daemon, 8)
+    daemon.restart(TERM)
+    for client, session in zip(clients, sessions):
+        lane = LaneClient(client.socket)
+        error = lane.query_fails("SELECT 1", session=session)
+        assert error["code"] == "session_not_found" and "restart" in error["message"], error
+        assert lane.session() != session, "no name is given twice"
+        lane.close()
+
+
 @pytest.mark.parametrize("sig", [TERM, KILL])
 def test_a_lane_that_was_never_used(manager, sig):
     daemon = manager()
