@@ -32,7 +32,6 @@ from daemon import Daemon  # noqa: E402
 from postgresql import PostgreSQL  # noqa: E402
 
 PROGRAMS = ROOT / "Benchmarks/clients"
-BEGIN, END = "<!-- clients: begin -->", "<!-- clients: end -->"
 GO_PACKAGES = {"sqlite3": "golang-github-mattn-go-sqlite3-dev", "postgres": "golang-github-lib-pq-dev"}
 RUST_PACKAGE = "librust-rusqlite-dev"
 #: Those of SQLite and PostgreSQL, and what the latter needs.
@@ -272,15 +271,6 @@ def table(found, options, busy_cores):
     return "\n".join(lines) + "\n", figures
 
 
-def write_document(text):
-    page = ROOT / "docs/performance.md"
-    before, begin, rest = page.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise RuntimeError(f"{page} lacks the marks {BEGIN} and {END}")
-    page.write_text(f"{before}{BEGIN}\n{text}{END}{after}")
-
-
 def main():
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--quick", action="store_true", help="two repetitions instead of five")
@@ -307,7 +297,7 @@ def main():
     if options.json:
         json.dump(figures, options.json, indent=1, ensure_ascii=False)
     if options.document:
-        write_document(text)
+        document.MarkedPart("clients").replace(text)
     return 0
 
 

@@ -9,7 +9,7 @@ import time
 import peers
 import plot
 
-BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
 class OthersWatch:
@@ -52,27 +52,38 @@ def table(bench, busy_cores):
         "| # | what | ours | peer | ratio of medians | goal | met? |", "|---|---|---|---|---|---|---|", *lines, *notes]) + "\n"
 
 
+class MarkedPart:
+    """What a benchmark has measured in docs/performance.md, between two marks with its name. Opened before rights are dropped."""
+
+    def __init__(self, name):
+        self.page = open(ROOT / "docs/performance.md", "r+")
+        begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
+        before, found, rest = self.page.read().partition(begin)
+        _, closed, after = rest.partition(end)
+        if not (found and closed):
+            raise RuntimeError(f"{self.page.name} lacks the marks {begin.strip()} and {end}")
+        self.before, self.after = before + begin, end + after
+
+    def replace(self, text):
+        rewrite(self.page, f"{self.before}{text}{self.after}")
+
+
 class Documents:
     """docs/performance.md, whose measured part is replaced, and docs/performance.svg."""
 
-    def __init__(self, docs):
-        self.page, self.plot = open(docs / "performance.md", "r+"), open(docs / "performance.svg", "a+")
-        self.before, begin, rest = self.page.read().partition(BEGIN)
-        _, end, self.after = rest.partition(END)
-        if not (begin and end):
-            raise RuntimeError(f"{self.page.name} lacks the marks {BEGIN} and {END}")
+    def __init__(self):
+        self.part, self.plot = MarkedPart("measured"), open(ROOT / "docs/performance.svg", "a+")
 
     def write(self, bench, text):
-        image = "![how many times each goal is reached](performance.svg)\n"
-        self.replace(self.page, f"{self.before}{BEGIN}\n{text}\n{image}{END}{self.after}")
-        self.replace(self.plot, plot.draw(bench.figures))
+        self.part.replace(f"{text}\n![how many times each goal is reached](performance.svg)\n")
+        rewrite(self.plot, plot.draw(bench.figures))
 
-    @staticmethod
-    def replace(file, text):
-        file.seek(0)
-        file.truncate()
-        file.write(text)
-        file.close()
+
+def rewrite(file, text):
+    file.seek(0)
+    file.truncate()
+    file.write(text)
+    file.close()
 
 
 def figures(bench, busy_cores):

@@ -4,7 +4,7 @@
 The client of the lane is docs/examples/client_lane.c, which measures the socket as well; the others are measured as by run.py, in
 alternating repetitions, and the figures are medians.
 
-    Benchmarks/lane.py [--quick] [--rows 24,25,26] [--litebased .build/release/litebased] [--json FILE]
+    Benchmarks/lane.py [--quick] [--rows 24,25,26] [--litebased .build/release/litebased] [--document] [--json FILE]
 """
 
 import argparse
@@ -14,6 +14,7 @@ import shutil
 import sys
 import tempfile
 
+import document
 import peers
 from bench import Bench, median_of, microseconds, per_second, rate_text, run_json, seconds, spread_of
 from rows_requests import SELECT_SCRIPT
@@ -121,6 +122,7 @@ def parse_arguments():
     parser.add_argument("--quick", action="store_true", help="two short repetitions instead of five")
     parser.add_argument("--rows", default="24,25,26", help="which rows, by number")
     parser.add_argument("--litebased", default=str(ROOT / ".build/release/litebased"), help="the daemon")
+    parser.add_argument("--document", action="store_true", help="also write the table into docs/performance.md")
     parser.add_argument("--json", type=argparse.FileType("w"), help="also write the figures to this file")
     options = parser.parse_args()
     options.rows = [int(number) for number in options.rows.split(",")]
@@ -138,17 +140,18 @@ def main():
         tools["client_lane"] = peers.compile_program(ROOT / "docs/examples/client_lane.c", directory / "client_lane")
         tools["sqlite-select"] = peers.compile_program(ROOT / "Benchmarks/sqlite-select.c", directory / "sqlite-select", ["-lsqlite3"])
         options.litebased = shutil.copy(options.litebased, directory / "litebased")
+        part = document.MarkedPart("lane") if options.document else None
         peers.drop_privileges(directory)
-        bench = Bench(options, directory, tools)
+        bench, others = Bench(options, directory, tools), document.OthersWatch()
         try:
             for number in options.rows:
                 ROWS[number](bench)
         finally:
             bench.stop()
-        print("| row | what | LiteBase, lane | peers | ratio | goal | met |\n|---|---|---|---|---|---|---|")
-        print("\n".join(bench.lines[number] for number in sorted(bench.lines)))
-        for note in bench.notes:
-            print(note)
+        text = document.table(bench, others.cores())
+        print(text)
+        if part:
+            part.replace(text)
         if options.json:
             json.dump(bench.figures, options.json, indent=1)
     finally:

@@ -73,7 +73,7 @@ def measure_activation(options):
 def compare(options, directory, tools):
     activation = measure_activation(options)
     # Opened while that is still possible: nobody may not write into the tree.
-    documents = document.Documents(ROOT / "docs") if options.document else None
+    documents = document.Documents() if options.document else None
     peers.drop_privileges(directory)
     bench, others = Bench(options, directory, tools), document.OthersWatch()
     bench.activation = activation

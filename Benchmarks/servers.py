@@ -26,7 +26,6 @@ from peers import find_program
 from rows_resources import STREAM_SQL, piped
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-BEGIN, END = "<!-- servers: begin -->", "<!-- servers: end -->"
 CONNECTIONS = (1, 16)
 
 
@@ -157,14 +156,6 @@ def start_servers(bench):
         "my": f"mysql://root@/bench?socket={mariadb.socket_path}", "cache": f"redis+unix://{redis.socket_path}"})
 
 
-def write_document(file, text):
-    before, begin, rest = file.read().partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise RuntimeError(f"{file.name} lacks the marks {BEGIN} and {END}")
-    document.Documents.replace(file, f"{before}{BEGIN}\n{text}{END}{after}")
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="two short repetitions instead of five")
@@ -173,7 +164,7 @@ def main():
     parser.add_argument("--document", action="store_true", help="also write the table into docs/performance.md")
     options = parser.parse_args()
     peers.install_missing(peers.PACKAGES)
-    page = open(ROOT / "docs/performance.md", "r+") if options.document else None
+    part = document.MarkedPart("servers") if options.document else None
     directory = pathlib.Path(tempfile.mkdtemp(prefix="lb-bench-", dir="/tmp"))
     try:
         tools = peers.compile_tools(directory)
@@ -190,8 +181,8 @@ def main():
         print(text)
         if options.json:
             json.dump(bench.figures, options.json, indent=1, ensure_ascii=False)
-        if page:
-            write_document(page, text)
+        if part:
+            part.replace(text)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
     return 0
