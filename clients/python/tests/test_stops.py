@@ -73,6 +73,7 @@ def test_a_statement_has_a_time_limit(connect):
     with pytest.raises(litebase.TimedOut) as failure:
         connection.execute(ENDLESS)
     assert failure.value.code == "timeout"
+    assert failure.value.hint == "Raise timeout, or make the statement do less."
     connection.timeout = None
     assert connection.execute("SELECT 1").fetchone() == (1,)
 
