@@ -92,7 +92,9 @@ README = [
     Stays(begins="export PATH="),
     Commands(begins='litebase query -d notes "CREATE',
              types=LEAVES, instead=SHORT),
+    Elsewhere(begins="import litebase", test="clients/python/tests/test_documents.py::test_the_examples_run"),
     Elsewhere(begins="import { connect }", test="clients/node/tests/test_node.py::test_a_readme"),
+    Elsewhere(begins="db, err := sql.Open", test="clients/go/tests/test_go.py::test_the_repositorys_readme"),
     Program(begins="import json, os, socket"),
 ]
 

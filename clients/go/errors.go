@@ -2,6 +2,7 @@ package litebase
 
 import (
 	"errors"
+	"strings"
 	"time"
 )
 
@@ -107,10 +108,13 @@ func millisecondsOf(data map[string]any, key string) time.Duration {
 	return time.Duration(numberOf(data, key, 0)) * time.Millisecond
 }
 
+// inWordsOfGo replaces what hints have of the protocol's words.
+var inWordsOfGo = strings.NewReplacer("timeout_ms", "Options.Timeout", "db_connect", "db.Conn", "db_disconnect", "Conn.Close")
+
 // errorOf makes an error of the data of an `error` reply.
 func errorOf(data map[string]any) *Error {
 	found := &Error{
-		Code: textOf(data, "code"), Message: textOf(data, "message"), Hint: textOf(data, "hint"), Detail: textOf(data, "detail"),
+		Code: textOf(data, "code"), Message: textOf(data, "message"), Hint: inWordsOfGo.Replace(textOf(data, "hint")), Detail: textOf(data, "detail"),
 		SQLState: textOf(data, "sqlstate"), VendorCode: numberOf(data, "vendor_code", 0),
 		StatementIndex: numberOf(data, "statement_index", -1), RowIndex: numberOf(data, "row_index", -1),
 		RetryAfter: millisecondsOf(data, "retry_after_ms"),

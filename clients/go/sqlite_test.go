@@ -253,7 +253,12 @@ func TestContextsOfADaemonThatStandsStill(t *testing.T) {
 
 func TestTimeoutOfTheDaemon(t *testing.T) {
 	db := startDaemon(t).open(t, func(o *Options) { o.Timeout = 50 * time.Millisecond })
-	if _, err := db.Exec(endless); !errors.Is(err, ErrTimeout) {
+	_, err := db.Exec(endless)
+	var told *Error
+	if !errors.As(err, &told) || told.Hint != "Raise Options.Timeout, or make the statement do less." {
+		t.Fatal(err)
+	}
+	if !errors.Is(err, ErrTimeout) {
 		t.Error(err)
 	}
 }

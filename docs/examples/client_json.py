@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """A LiteBase client in a dozen lines: one JSON object a line, nothing but the standard library.
 
-Run it against a daemon:  client_json.py /run/litebase/litebase.sock
+Run it against a daemon:  client_json.py [SOCKET]
+Without SOCKET it is the one that $LITEBASE_SOCKET names, or the system's (`litebase ping` says which one there is).
 The class is the whole client; everything below it is a tour of the protocol.
 """
 
 import base64
 import json
+import os
 import socket
 import sys
 
@@ -134,4 +136,5 @@ def main(path):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else "/run/litebase/litebase.sock")
+    named = os.environ.get("LITEBASE_SOCKET") or "/run/litebase/litebase.sock"
+    main(sys.argv[1] if len(sys.argv) > 1 else named)

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """A LiteBase client in a dozen lines: 4-byte big-endian length, then a MessagePack map.
 
-Needs the package `msgpack`. Run it against a daemon:  client_msgpack.py /run/litebase/litebase.sock
+Needs the package `msgpack`. Run it against a daemon:  client_msgpack.py [SOCKET]
+Without SOCKET it is the one that $LITEBASE_SOCKET names, or the system's (`litebase ping` says which one there is).
 The class is the whole client; everything below it is a tour of the protocol.
 """
 
+import os
 import socket
 import struct
 import sys
@@ -124,4 +126,5 @@ def main(path):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else "/run/litebase/litebase.sock")
+    named = os.environ.get("LITEBASE_SOCKET") or "/run/litebase/litebase.sock"
+    main(sys.argv[1] if len(sys.argv) > 1 else named)

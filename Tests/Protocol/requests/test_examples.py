@@ -11,10 +11,12 @@ from daemon import ROOT, environment_for
 EXAMPLES = ROOT / "docs" / "examples"
 
 
+@pytest.mark.parametrize("named_by", ["argument", "environment"])
 @pytest.mark.parametrize("name, kept", [("client_msgpack.py", "[[3]]"), ("client_json.py", "[[3]]")])
-def test_example(daemon, name, kept):
-    result = subprocess.run([sys.executable, EXAMPLES / name, daemon.socket_path], capture_output=True, text=True, timeout=30,
-                            env=environment_for(daemon.directory))
+def test_example(daemon, name, kept, named_by):
+    arguments, variables = ([daemon.socket_path], {}) if named_by == "argument" else ([], {"LITEBASE_SOCKET": daemon.socket_path})
+    result = subprocess.run([sys.executable, EXAMPLES / name, *arguments], capture_output=True, text=True, timeout=30,
+                            env=environment_for(daemon.directory, **variables))
     assert result.returncode == 0, result.stderr
     printed = dict(line.split(": ", 1) for line in result.stdout.splitlines())
     assert printed["health"].startswith("health_response")

@@ -83,3 +83,22 @@ def test_the_guide(tmp_path):
         cache.discard()
     for line in re.findall(r"```output\n(.*?)```", page, re.DOTALL):
         assert line in output, output
+
+
+def test_the_repositorys_readme(tmp_path):
+    """Its example reads what the one before it, in Python, has written."""
+    (block,) = re.findall(r"```go\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    imports = "".join(f'"{package}"\n' for package in ("database/sql", "fmt", "log"))
+    (tmp_path / "main.go").write_text(
+        f'package main\nimport (\n{imports}_ "github.com/litebase/litebase-go"\n)\nfunc main() {{\n{block}\n}}\n')
+    (tmp_path / "go.mod").write_text(
+        "module readme\ngo 1.19\nrequire github.com/litebase/litebase-go v0.0.0\n"
+        f"replace github.com/litebase/litebase-go => {FOLDER}\n")
+    daemon = Daemon()
+    try:
+        client = daemon.connect()
+        client.query("CREATE TABLE city (name TEXT, people INTEGER)")
+        client.query("INSERT INTO city VALUES ('Oslo', 717710)")
+        assert go("run", ".", directory=tmp_path, LITEBASE_SOCKET=daemon.socket_path) == "717710\n"
+    finally:
+        daemon.discard()

@@ -142,12 +142,20 @@ export function camelCased(value: unknown): unknown {
   );
 }
 
+/** Words of the protocol that hints have, and what does the same here. */
+const WORDS = new Map([["timeout_ms", "timeout"], ["db_connect", "db.session()"], ["db_disconnect", "session.close()"]]);
+
+function inOwnWords(hint: string): string {
+  return hint.replace(/\b[a-z]+_[a-z]+\b/g, (word) => WORDS.get(word) ?? word);
+}
+
 /** @internal The error for the data of an `error` reply. `cause`: why it was asked to stop, where it was. */
 export function errorOf(data: Data, cause?: unknown): LiteBaseError {
   const { code, message, sqlstate, retryAfterMs, ...rest } = camelCased(data) as Data;
   const kind = BY_CODE.get(String(code)) ?? LiteBaseError;
   const fields: Data = { ...rest };
   if (sqlstate !== undefined) fields["sqlState"] = sqlstate;
+  if (typeof rest["hint"] === "string") fields["hint"] = inOwnWords(rest["hint"]);
   if (retryAfterMs !== undefined) fields["retryAfter"] = retryAfterMs;
   if (kind === CancelledError && cause !== undefined) fields["cause"] = cause;
   // Names that an error has already are not the daemon's to give.

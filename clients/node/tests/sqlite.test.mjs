@@ -294,7 +294,8 @@ describe("a database of SQLite", () => {
       assert.match(error.stack, /^SqlSyntaxError: .*\n(.*\n)*.*sqlite\.test\.mjs/);
       return true;
     });
-    await assert.rejects(db.query(ENDLESS, [], { timeout: 50 }), (error) => error instanceof TimeoutError && error.name === "TimeoutError");
+    await assert.rejects(db.query(ENDLESS, [], { timeout: 50 }), (error) => error instanceof TimeoutError && error.name === "TimeoutError"
+      && error.hint === "Raise timeout, or make the statement do less.");
     const impatient = await open(context, daemon, { timeout: 50 });
     await assert.rejects(impatient.query(ENDLESS), TimeoutError);
     await assert.rejects(db.query("SELECT ?", ["x".repeat(17 << 20)]), (error) => error.code === "frame_too_large");

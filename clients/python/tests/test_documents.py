@@ -1,4 +1,4 @@
-"""Every example of the guide and of the README runs, in its order, as one program."""
+"""Every example of the guide, of the README and of the repository's runs, in its order, as one program."""
 
 import pathlib
 import re
@@ -9,7 +9,8 @@ from daemon import Daemon
 from redis_server import Redis
 
 PACKAGE = pathlib.Path(__file__).resolve().parents[1]
-DOCUMENTS = [PACKAGE / "README.md", PACKAGE.parents[1] / "docs/clients/python.md"]
+ROOT = PACKAGE.parents[1]
+DOCUMENTS = [PACKAGE / "README.md", ROOT / "docs/clients/python.md", ROOT / "README.md"]
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,7 @@ def cached():
     cache.discard()
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: f"{path.parent.name}-{path.name}")
 def test_the_examples_run(document, cached, monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("LITEBASE_SOCKET", cached.socket_path)
     monkeypatch.chdir(tmp_path)

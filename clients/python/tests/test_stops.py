@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import functools
 import gc
 import io
@@ -21,6 +22,7 @@ from daemon import LITEBASED  # noqa: F401 - the daemon's tests are found
 
 import litebase
 import litebase.aio
+from litebase._blocking import Connection
 from litebase._session import CANCEL_PATIENCE_SECONDS
 
 SOURCES = pathlib.Path(__file__).resolve().parents[1] / "src"
@@ -71,6 +73,7 @@ def test_a_statement_has_a_time_limit(connect):
     with pytest.raises(litebase.TimedOut) as failure:
         connection.execute(ENDLESS)
     assert failure.value.code == "timeout"
+    assert failure.value.hint == "Raise timeout, or make the statement do less."
     connection.timeout = None
     assert connection.execute("SELECT 1").fetchone() == (1,)
 
@@ -445,6 +448,34 @@ def test_who_does_not_answer_an_interruption_is_given_up_by_the_next_statement(s
         with pytest.raises(litebase.InterfaceError, match="answer a cancellation"):
             db.execute("SELECT 1")
         assert time.monotonic() - began < 20
+
+
+class OtherSystem(socket.socket):
+    """A socket of a system whose `struct timeval` has numbers of so many bits, whatever a C `long` has there."""
+
+    bits = 64
+    taken = b""
+
+    def getsockopt(self, level, name, *length):
+        if name != socket.SO_RCVTIMEO:
+            return super().getsockopt(level, name, *length)
+        return bytes(self.bits // 4)[: length[0]]
+
+    def setsockopt(self, level, name, value):
+        if name != socket.SO_RCVTIMEO:
+            super().setsockopt(level, name, value)
+        elif len(value) < self.bits // 4:
+            raise OSError(errno.EINVAL, "Invalid argument")  # As sock_set_timeout in the kernel.
+        else:
+            self.taken = value
+
+
+@pytest.mark.parametrize("bits", [32, 64])
+def test_a_second_is_written_as_the_system_reads_it(bits, monkeypatch):
+    monkeypatch.setattr(OtherSystem, "bits", bits)
+    with OtherSystem(socket.AF_UNIX) as opened:
+        Connection(opened)
+        assert opened.taken == (1).to_bytes(bits // 8, sys.byteorder) + bytes(bits // 8)
 
 
 def test_closing_does_not_wait_for_who_takes_nothing(silent):

@@ -45,8 +45,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _RECEIVE_BYTES = 256 << 10
-#: How often whoever waits for a reply looks whether he still should: `struct timeval`.
-_TICK = struct.pack("ll", 1, 0)
+#: How often whoever waits for a reply looks whether he still should.
+_TICK_SECONDS = 1
 #: The SQLSTATE of a value that has no place in a column of Arrow's.
 _MISMATCH = "22000"
 
@@ -102,6 +102,13 @@ def connect(
     return connection
 
 
+def _limit_waits(opened: socket.socket, seconds: int) -> None:
+    """Lets no recv(2) of a socket wait for longer."""
+    # `struct timeval` has two numbers of 32 or of 64 bits; on systems of 32 bits, a `long` does not say of how many.
+    size = len(opened.getsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.calcsize("=qq")))
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("=qq" if size == 16 else "=ii", seconds, 0))
+
+
 def _busy(message: str) -> InterfaceError:
     return InterfaceError(message, hint="Take another connection.")
 
@@ -133,7 +140,7 @@ class Connection(ConnectionState):
     ) -> None:
         self._socket = opened
         # Of the system's calls, which it costs nothing (SO_RCVTIMEO in socket(7)): to Python, the socket has none.
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TICK)
+        _limit_waits(opened, _TICK_SECONDS)
         self._session = Session(Link(on_notice))
         self._turn = threading.RLock()
         # Held while steps are done.
@@ -172,12 +179,12 @@ class Connection(ConnectionState):
             while True:
                 if wanted is None:
                     self._receive()
+                elif isinstance(wanted, bytes):
+                    self._send(wanted)
                 elif isinstance(wanted, Until):
                     self._receive_until(wanted)
-                elif isinstance(wanted, Passing):
-                    self._pass(wanted)
                 else:
-                    self._send(wanted)
+                    self._pass(wanted)
                 wanted = next(steps)
         except StopIteration as stop:
             result: T = stop.value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Optional
 
@@ -151,6 +152,16 @@ _BY_SQLSTATE: Mapping[str, type[DatabaseError]] = {
 }
 
 
+#: Words of the protocol that hints have, and what does the same here.
+_WORDS = {"timeout_ms": "timeout", "db_connect": "litebase.connect()", "db_disconnect": "connection.close()"}
+_WORD = re.compile(rf"\b(?:{'|'.join(_WORDS)})\b")
+
+
+def _hint(told: object) -> Optional[str]:
+    """The hint for a program that knows this driver and not the protocol."""
+    return _WORD.sub(lambda word: _WORDS[word[0]], told) if isinstance(told, str) else None
+
+
 def from_reply(data: Mapping[str, Any]) -> DatabaseError:
     """The exception for the data of an `error` reply. A code that is not known is taken for `database_error`."""
     code = data.get("code")
@@ -158,7 +169,7 @@ def from_reply(data: Mapping[str, Any]) -> DatabaseError:
     kind = _BY_CODE.get(code) if isinstance(code, str) else None
     if isinstance(sqlstate, str) and (kind is None or (code == "bad_request" and sqlstate[:2] == "22")):
         kind = _BY_SQLSTATE.get(sqlstate[:2], OperationalError)
-    error = (kind or DatabaseError)(str(data.get("message", "")), hint=data.get("hint"))
+    error = (kind or DatabaseError)(str(data.get("message", "")), hint=_hint(data.get("hint")))
     error.code, error.sqlstate = code, sqlstate
     for name in ("vendor_code", "detail", "position", "statement_index", "row_index", "holder", "limit"):
         setattr(error, name, data.get(name))

@@ -42,6 +42,8 @@ logger = logging.getLogger("litebase")
 _LENGTH = struct.Struct(">I")
 #: A frame that is longer than any daemon sends: whoever says so is none.
 _FRAME_BYTES_MAX = 1 << 30
+#: A copy of so few bytes costs less than a view of them.
+_COPIED_BYTES_MAX = 4 << 10
 #: Requests that change nothing, so that their fate is known when the connection is lost.
 _WITHOUT_EFFECT = frozenset(
     {
@@ -110,6 +112,8 @@ class Link:
     def _next(self) -> Optional[Message]:
         """The next message of the input; None when it is not there as a whole."""
         pieces, place = self._input
+        if not pieces:
+            return None
         available = (len(pieces[0]) if len(pieces) == 1 else sum(map(len, pieces))) - place
         if available < 4:
             return None
@@ -122,9 +126,10 @@ class Link:
             return None
         if len(pieces) > 1:
             pieces, place = self._joined()
-        begin = place + 4
+        begin, end = place + 4, place + 4 + count
         try:
-            message = self._unpack(memoryview(pieces[0])[begin : begin + count])
+            body = pieces[0][begin:end] if count < _COPIED_BYTES_MAX else memoryview(pieces[0])[begin:end]
+            message = self._unpack(body)
         except (ValueError, TypeError) as error:
             raise self.lost(InternalError(f"The daemon sent a message that cannot be read: {error}.")) from error
         data = (message.get("data") or {}) if isinstance(message, dict) else None
@@ -133,10 +138,10 @@ class Link:
         # Before it counts as read.
         if "transaction" in data:
             self.transaction = data["transaction"]
-        if message.get("type") == "error" or not data.get("more"):
+        if not data.get("more") or message.get("type") == "error":
             self.finished = message.get("id")
         self.bytes_read += 4 + count
-        self._input = ([], 0) if available == 4 + count else (pieces, begin + count)
+        self._input = ([], 0) if available == 4 + count else (pieces, end)
         found: Message = message
         return found
 
@@ -145,17 +150,6 @@ class Link:
         pieces, place = self._input
         self._input = ([b"".join((memoryview(pieces[0])[place:], *pieces[1:]))], 0)
         return self._input
-
-    def _receive(self) -> Steps[Message]:
-        """Waits for the next message, which is not there as a whole."""
-        while True:
-            yield None
-            pieces = self.received
-            if pieces and not pieces[-1]:
-                raise self.lost(ConnectionLost("The daemon closed the connection."))
-            message = self._next()
-            if message is not None:
-                return message
 
     @property
     def received(self) -> list[bytes]:
@@ -172,22 +166,31 @@ class Link:
         """Waits for the next reply to request `id`, and takes notice of what else comes.
 
         Returns: the reply's data.
-        Raises: what an `error` says; InternalError.
+        Raises: what an `error` says; ConnectionLost; InternalError.
         """
-        while True:
-            message = self._next()
-            if message is None:
-                message = yield from self._receive()
+        while (data := self.reply_here(id)) is None:
+            yield None
+        return data
+
+    def reply_here(self, id: int) -> Optional[Message]:
+        """`reply` without waiting: None where it is not there as a whole, so that more has to be received."""
+        while (message := self._next()) is not None:
             data = message.get("data") or {}
-            if message.get("id") == id:
+            told = message.get("id")
+            if told == id:
                 if message.get("type") == "error":
                     error = from_reply(data)
                     # A connection of this driver is its session.
                     raise self.lost(error) if error.code == "session_not_found" else error
-                return data
-            if message.get("id") is None:
+                found: Message = data
+                return found
+            if told is None:
                 self._take_note(message.get("type"), data)
             # Anything else answers what nobody waits for any more: a `cancel`, or what was given up.
+        pieces = self._input[0]
+        if pieces and not pieces[-1]:
+            raise self.lost(ConnectionLost("The daemon closed the connection."))
+        return None
 
     def _take_note(self, kind: object, data: Message) -> None:
         if kind == "error":

@@ -314,9 +314,13 @@ class Session:
     def _limits(self) -> dict[str, Any]:
         return {} if self.timeout is None else {"timeout_ms": max(1, round(self.timeout * 1000))}
 
-    def _begin_request(self, id: int, frame: Union[bytes, Passing]) -> Steps[None]:
+    def _begin(self, id: int) -> None:
+        """Notes that a request is about to be sent."""
         self.is_sent = False
         self.in_flight = id
+
+    def _begin_request(self, id: int, frame: Union[bytes, Passing]) -> Steps[None]:
+        self._begin(id)
         yield frame
         self.is_sent = True
 
@@ -327,9 +331,10 @@ class Session:
 
         Raises: ProgrammingError for what has no order, and for a text, whose letters are hardly meant.
         """
-        if isinstance(parameters, Mapping):
-            return parameters if isinstance(parameters, dict) else dict(parameters)
         if not isinstance(parameters, (list, tuple)):
+            # Behind the usual ones: to ask whether something is a Mapping takes long.
+            if isinstance(parameters, Mapping):
+                return parameters if isinstance(parameters, dict) else dict(parameters)
             parameters = _in_order(parameters)
         if self.engine != "postgresql":
             return parameters
@@ -361,9 +366,18 @@ class Session:
         if parameters is not None and (sent := self._sent(parameters)):
             data["params"] = sent
         began = time.monotonic()
-        result = yield from self._open_result("query", data)
-        is_quick = not result.is_complete and time.monotonic() - began < _REPEATED_SECONDS
-        if is_quick and self.engine == "sqlite" and _only_reads(sql):
+        result = Result(self.link.new_id())
+        # What `_open_result` does, in one piece: steps within steps cost as much as what they do.
+        frame = self.link.frame(result.id, "query", data)
+        self._begin(result.id)
+        yield frame
+        self.is_sent = True
+        yield None
+        while not self._takes_reply(result):
+            yield None
+        if result.is_complete or self.engine != "sqlite":
+            return result
+        if time.monotonic() - began < _REPEATED_SECONDS and _only_reads(sql):
             # The program may change its own list.
             result.repeatable = {**data, "params": copy.copy(data["params"])} if "params" in data else data
         return result
@@ -383,17 +397,25 @@ class Session:
         """Waits for the next rows of a result that is not complete. Raises: what an error says; OutcomeUnknown."""
         if result.error is not None:
             raise result.error
+        while not self._takes_reply(result):
+            yield None
+
+    def _takes_reply(self, result: Result) -> bool:
+        """Takes the next rows of a result where they are here. Raises: as `receive`."""
         try:
-            data = yield from self.link.reply(result.id)
+            data = self.link.reply_here(result.id)
         except Error as error:
             self._has_ended(result)
             result.error = self.link.judged(error, result.kind)
             raise result.error from (None if result.error is error else error)
+        if data is None:
+            return False
         result.add(data, self.engine)
         if result.is_complete:
             self._has_ended(result)
         else:
             self._unread = result
+        return True
 
     def _has_ended(self, result: Result) -> None:
         if self._unread is result:
