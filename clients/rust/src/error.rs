@@ -211,7 +211,7 @@ impl Error {
         let details = Details {
             code: text("code").unwrap_or_default(),
             message: text("message").unwrap_or_default(),
-            hint: text("hint"),
+            hint: text("hint").map(in_words_of_rust),
             detail: text("detail"),
             sqlstate: text("sqlstate"),
             vendor_code: data.get("vendor_code").as_i64(),
@@ -290,6 +290,14 @@ impl Error {
             ..Details::default()
         })
     }
+}
+
+/// What hints have of the protocol's words, and what does the same here.
+const WORDS: [(&str, &str); 3] =
+    [("timeout_ms", "the timeout"), ("db_connect", "Connection::connect"), ("db_disconnect", "drop")];
+
+fn in_words_of_rust(hint: String) -> String {
+    WORDS.iter().fold(hint, |hint, (word, own)| hint.replace(word, own))
 }
 
 fn milliseconds(data: &Data) -> Option<Duration> {

@@ -44,6 +44,7 @@ fn the_daemon_keeps_time_limits() {
     let mut db = daemon.options().timeout(Duration::from_millis(50)).connect().unwrap();
     let error = db.execute(ENDLESS, ()).unwrap_err();
     assert!(matches!(error, Error::Timeout(_)), "{error:?}");
+    assert_eq!(error.details().hint.as_deref(), Some("Raise the timeout, or make the statement do less."));
     db.set_timeout(None);
     assert_eq!(db.query_one::<(i64,)>("SELECT 1", ()).unwrap().0, 1);
 }
