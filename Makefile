@@ -5,7 +5,7 @@ DESTDIR ?=
 BIN      = .build/release
 VENV     = .venv
 
-.PHONY: help build run test check unit unit-programs quick blackbox measured clients clients-suite venv machine system power-loss deb check-deb bench bench-compare bench-servers bench-clients fuzz fuzz-protocol sanitize fmt lint install clean dependencies
+.PHONY: help build run test check unit unit-programs quick blackbox measured clients clients-suite venv machine system power-loss deb check-deb bench bench-compare bench-servers bench-clients bench-transfers fuzz fuzz-protocol sanitize fmt lint install clean dependencies
 
 .DEFAULT_GOAL := help
 
@@ -22,6 +22,7 @@ help:
 	@echo "make bench     compare with Redis, PostgreSQL, MariaDB and sqlite3 (QUICK=1: fewer repetitions)"
 	@echo "make bench-compare   the whole table of docs/performance.md, with the costs of the hot path against their thresholds"
 	@echo "make bench-servers   the pool before PostgreSQL, MariaDB and Redis, beside PgBouncer, psql and mariadb (QUICK=1: fewer repetitions)"
+	@echo "make bench-transfers   export, import, Arrow and backup beside the usual tools, and the memory of long ones (QUICK=1: fewer repetitions)"
 	@echo "make bench-clients   each language's driver beside the usual direct one, and goals 17 and 18 (QUICK=1: fewer repetitions)"
 	@echo "make fuzz      fuzz the parsers (SECONDS=60 for each)"
 	@echo "make fuzz-protocol   fuzz a running daemon (SECONDS=60, SEED= for a former run's)"
@@ -149,6 +150,9 @@ bench-servers: build
 # Installs the other drivers (root), of which one that cannot be is named and left out: half an hour on a quiet machine.
 bench-clients: $(TESTED) $(VENV)/bench
 	$(UNDER_TEST) $(VENV)/bin/python Benchmarks/clients.py --document $(if $(QUICK),--quick)
+
+bench-transfers: build $(VENV)/ready
+	$(VENV)/bin/python Benchmarks/transfers.py --document $(if $(QUICK),--quick)
 
 $(VENV)/bench: Benchmarks/requirements.txt $(VENV)/ready
 	$(VENV)/bin/pip install --quiet -r $<

@@ -13,16 +13,22 @@ public final class RowLoad: @unchecked Sendable {
     public let rows: Range<Int>
     /// Rows that may be refused before the run ends with an error.
     public let rejectedCountMax: Int
+    /// Rows that one execution of the statement takes, of which there is a multiple.
+    public let rowsPerStatement: Int
+    /// One of them was refused, or rows of this table have to be written one by one: nothing of the run was done.
+    public package(set) var mustGoSingly = false
     /// Rows that were written or refused.
     public package(set) var doneCount = 0
     public package(set) var rejectedCount = 0
     /// The first of those that were refused, by their number in the block.
     public package(set) var rejected: [(row: Int, error: DriverError)] = []
 
-    public init(_ block: RowBlock, _ rows: Range<Int>, rejectedCountMax: Int) {
+    public init(_ block: RowBlock, _ rows: Range<Int>, rejectedCountMax: Int, rowsPerStatement: Int = 1) {
+        precondition(rowsPerStatement > 0 && rows.count % rowsPerStatement == 0, "rows that no statement takes")
         self.block = block
         self.rows = rows
         self.rejectedCountMax = rejectedCountMax
+        self.rowsPerStatement = rowsPerStatement
     }
 
     /// Rows that are in the table.
@@ -72,6 +78,9 @@ public struct SQLLiterals: Sendable {
 public protocol RowLoading: Sendable {
     /// Whether a run writes a whole block (`RunKind.load`). If not, it is a statement with many values; so many at most.
     var statementValueCountMax: Int? { get }
+    /// How many rows one execution takes in a run that writes a whole block (`RunKind.load`). Where one of them is refused, the run
+    /// says that they must go singly.
+    func rowsPerStatement(columnCount: Int) -> Int
     /// Whether a driver writes the rows before one that is refused, and tells which one it is; if not, nothing of the run is done.
     var tellsRefusedRow: Bool { get }
     /// Whether texts that are numbers are to be given as such, for columns of numbers: the engine would look at each.
@@ -94,6 +103,7 @@ public protocol RowLoading: Sendable {
 
 extension RowLoading {
     public var statementValueCountMax: Int? { nil }
+    public func rowsPerStatement(columnCount: Int) -> Int { 1 }
     public var tellsRefusedRow: Bool { false }
     public var needsSavepoint: Bool { false }
     public var takesNumbers: Bool { false }

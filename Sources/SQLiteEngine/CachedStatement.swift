@@ -15,6 +15,8 @@ final class CachedStatement {
     let isCheckpoint: Bool
     /// The table into which it inserts.
     let insertTarget: String?
+    /// Does something by a trigger, as far as was known when it was prepared first.
+    let runsTriggers: Bool
     /// What its running changes, for those who listen.
     private(set) var changes: StatementChanges
     /// `preparationCount` when it was started.
@@ -72,6 +74,7 @@ final class CachedStatement {
             authorization.checksFile || authorization.callsSlowFunction || origin == .workerForLoop
             || loopValueByteCountMax < Self.loopValueByteCountMin
         insertTarget = authorization.insertTarget
+        runsTriggers = authorization.runsTriggers
         changes = authorization.changes
         writesAndReturns = authorization.modifiesRows && sqlite3_column_count(handle) > 0
         parameterCount = Int(sqlite3_bind_parameter_count(handle))

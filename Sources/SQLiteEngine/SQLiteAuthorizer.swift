@@ -13,6 +13,8 @@ struct SQLiteAuthorization {
     var insertTarget: String?
     /// What it changes, triggers and foreign keys included.
     var changes = StatementChanges()
+    /// Does something by a trigger.
+    var runsTriggers = false
     /// Inserts, updates or deletes rows itself.
     var modifiesRows = false
     /// SQLite prepares a PRAGMA again for each run (sqlite3VdbeRunOnlyOnce in src/vdbeaux.c).
@@ -56,6 +58,7 @@ extension SQLiteConnection {
         isInTrigger: Bool
     ) -> Int32 {
         if isOwnStatement { return SQLITE_OK }
+        if isInTrigger { authorization.runsTriggers = true }
         // The schema has changed, and SQLite prepares the statement again while it is stepped. The cost of that, and of
         // the new program, is unknown, so not on a loop.
         if isOnLoop, !isPreparing {

@@ -145,7 +145,7 @@ extension SQLiteConnection {
     }
 
     /// Whether other files than its own are attached, whose commits count as well.
-    fileprivate var hasAttachedFiles: Bool { sqlite3_db_name(handle, 2) != nil }
+    var hasAttachedFiles: Bool { sqlite3_db_name(handle, 2) != nil }
 }
 
 /// The changes of one database.

@@ -1,4 +1,4 @@
-// Rows of a file, written by one prepared statement.
+// Rows of a file, written by one prepared statement, several at a time where that changes nothing.
 
 internal import CSQLite
 internal import CSQLiteFiles
@@ -28,13 +28,22 @@ struct SQLiteLoading: RowLoading {
         }
     }
 
-    /// One row: the statement is run for each.
-    func text(table: String, columns: [String], rowCount: Int) -> String { insertText(table, columns, rowCount: 1) }
+    func text(table: String, columns: [String], rowCount: Int) -> String {
+        insertText(table, columns, rowCount: rowCount)
+    }
+
+    /// Starting a statement costs as much as writing a row, and only within one does SQLite know that a key is behind the last one
+    /// without looking for its place. More rows make it no faster.
+    func rowsPerStatement(columnCount: Int) -> Int { max(1, min(16, Self.parameterCountMax / max(1, columnCount))) }
+
+    /// So that preparing the statement stays cheap.
+    private static let parameterCountMax = 256
 }
 
 /// Writes the rows of a run on a connection that holds the write lock, within a savepoint (which is a transaction if none is open).
 ///
 /// A row that is refused is undone by SQLite; those before it stay, whether others follow or not. Whatever else fails undoes all.
+/// Of rows that go several at a time none stays, if one is refused: they have to come again one by one.
 /// - Thread: the worker that holds the lock.
 struct SQLiteLoad {
     private let execution: SQLiteExecution
@@ -45,7 +54,7 @@ struct SQLiteLoad {
 
     /// The writer serves others after that time, in nanoseconds: they wait as long as for a group of theirs.
     private static let turnNanoseconds: Int64 = 20_000_000
-    private static let clockRowMask = 15
+    private static let rowsBetweenLooks = 16
 
     init(_ execution: SQLiteExecution, _ connection: SQLiteConnection, _ load: RowLoad) {
         self.execution = execution
@@ -61,31 +70,46 @@ struct SQLiteLoad {
         let uncommitted = connection.uncommitted
         do throws(DriverError) {
             try connection.execute("SAVEPOINT litebase_load")
-            let refusal = try writeRows()
-            try connection.execute("RELEASE litebase_load")
-            run.summary.rowsAffected = Int64(load.writtenCount)
-            run.error = refusal
-        } catch {
-            load.restart()
-            run.error = error
-            if connection.transaction == .active {
-                try? connection.execute("ROLLBACK TO litebase_load")
-                connection.uncommitted = uncommitted
-                try? connection.execute("RELEASE litebase_load")
+            switch try writeRows() {
+            case .mustGoSingly:
+                undo(uncommitted)
+                load.mustGoSingly = true
+            case .written(let refusal):
+                try connection.execute("RELEASE litebase_load")
+                run.summary.rowsAffected = Int64(load.writtenCount)
+                run.error = refusal
             }
+        } catch {
+            run.error = error
+            undo(uncommitted)
         }
         run.summary.transaction = connection.transaction
     }
 
-    /// - Returns: the error of a row that was refused, behind which nothing is to be written.
-    private func writeRows() throws(DriverError) -> DriverError? {
+    /// Everything is as before.
+    private func undo(_ uncommitted: UncommittedChanges) {
+        load.restart()
+        guard connection.transaction == .active else { return }
+        try? connection.execute("ROLLBACK TO litebase_load")
+        connection.uncommitted = uncommitted
+        try? connection.execute("RELEASE litebase_load")
+    }
+
+    private enum Written {
+        /// With the error of a row that was refused, behind which nothing is to be written.
+        case written(DriverError?)
+        case mustGoSingly
+    }
+
+    private func writeRows() throws(DriverError) -> Written {
         let run = execution.run
         execution.owner.account.charge()
         connection.mayBlock = true
         let statement = try connection.soundStatement(for: run, isUnfitForLoop: false)
         execution.connection = connection
         defer { statement.release() }
-        guard statement.parameterCount == load.block.columnCount else { throw Self.misfit }
+        guard statement.parameterCount == load.block.columnCount * load.rowsPerStatement else { throw Self.misfit }
+        if load.rowsPerStatement > 1, !mayGoTogether(statement) { return .mustGoSingly }
         connection.authorization.denial = nil
         connection.begin(run, statement)
         if let reason = run.stopReason {
@@ -104,15 +128,49 @@ struct SQLiteLoad {
         connection.tellChanges(by: statement, since: commitCount)
         litebase_sqlite3_look_at_index(connection.handle)
         if connection.hasLostIndex { throw .indexLost(connection.options.path) }
+        // The schema may have changed within it.
+        if load.rowsPerStatement > 1, statement.preparationCount > 0 { return .mustGoSingly }
         switch outcome {
-        case .done: return nil
-        case .refused(let error): return error
+        case .done: return .written(nil)
+        case .refused(let error): return .written(error)
+        case .refusedTogether: return .mustGoSingly
         case .failed(let error): throw error
+        }
+    }
+
+    /// Whether it makes no difference that several rows are written by one statement. References are looked at when that ends, so a
+    /// row could refer to one behind it, by itself or by what triggers do.
+    private func mayGoTogether(_ statement: CachedStatement) -> Bool {
+        // Prepared again, it may have triggers that were not there. In a file that was attached, the name may be that of another table.
+        guard !statement.runsTriggers, statement.preparationCount == 0, !connection.hasAttachedFiles,
+            let target = statement.insertTarget
+        else { return false }
+        return !refersToItself(target, in: "main") && !refersToItself(target, in: "temp")
+    }
+
+    /// - Source: https://sqlite.org/pragma.html#pragma_foreign_key_list
+    private func refersToItself(_ table: String, in schema: StaticString) -> Bool {
+        let name = SQLiteLoading().quoted(table)
+        guard let references = connection.prepareOwn("PRAGMA \(schema).foreign_key_list(\(name))") else { return true }
+        defer { sqlite3_finalize(references) }
+        while true {
+            switch sqlite3_step(references) {
+            case SQLITE_ROW: break
+            case SQLITE_DONE: return false
+            default: return true
+            }
+            guard let referred = sqlite3_column_text(references, 2) else { return true }
+            let isSame = referred.withMemoryRebound(to: CChar.self, capacity: 1) {
+                sqlite3_stricmp($0, table) == 0
+            }
+            if isSame { return true }
         }
     }
 
     private enum Outcome {
         case done
+        /// One of several rows was refused, and SQLite does not tell which.
+        case refusedTogether
         case refused(DriverError)
         case failed(DriverError)
     }
@@ -127,25 +185,28 @@ struct SQLiteLoad {
     private func step(_ statement: CachedStatement) -> Outcome {
         let (handle, rows, run) = (statement.handle, load.block.view, execution.run)
         let deadline = MonotonicInstant.now.advanced(byNanoseconds: Self.turnNanoseconds)
+        let (rowsPerStatement, parameterCount) = (load.rowsPerStatement, statement.parameterCount)
         var isWeighed = false
         let (first, end) = (load.rows.lowerBound, load.rows.upperBound)
-        var row = first
+        var (row, nextLook) = (first, first + Self.rowsBetweenLooks)
         defer { load.doneCount = row - first }
         while row < end {
-            if (row - first) & Self.clockRowMask == 0, row > first {
+            if row >= nextLook {
+                nextLook = row + Self.rowsBetweenLooks
                 if let reason = run.stopReason { return .failed(.stopped(reason)) }
                 if !isInTransaction, deadline < .now { return .done }
             }
             var result = SQLITE_OK
-            for column in 0..<rows.columnCount where result == SQLITE_OK {
-                result = bind(rows.cell(row, column), rows, handle, Int32(column + 1))
+            // The cells of the rows behind it follow its own.
+            for place in 0..<parameterCount where result == SQLITE_OK {
+                result = bind(rows.cell(row, place), rows, handle, Int32(place + 1))
             }
             if result == SQLITE_OK { result = sqlite3_step(handle) }
             // RETURNING is not in our text, but a virtual table may have its ways.
             if result == SQLITE_ROW { result = SQLITE_DONE }
             if result == SQLITE_DONE { result = sqlite3_reset(handle) }
             guard result != SQLITE_OK else {
-                row += 1
+                row += rowsPerStatement
                 continue
             }
             let error = error(result)
@@ -157,6 +218,7 @@ struct SQLiteLoad {
                 continue
             }
             guard isOfRow(result), connection.transaction == .active else { return .failed(error) }
+            if rowsPerStatement > 1 { return .refusedTogether }
             let place = error.with { $0.rowIndex = row }
             guard load.rejectedCount < load.rejectedCountMax else { return .refused(place) }
             if load.rejected.count < RowBlock.rejectionCountMax { load.rejected.append((row, place)) }

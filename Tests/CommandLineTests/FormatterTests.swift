@@ -1,5 +1,6 @@
 import ByteBuffers
 import LiteBaseClient
+import LiteBaseTesting
 import Testing
 
 @testable import litebase
@@ -70,6 +71,29 @@ func formatted(
             "NaN,\u{1b}[31m", "-Infinity,\u{0}", "1e+300,x'00ff'", "-7,x''",
         ]
         #expect(formatted(.csv, Self.names, Self.rows) == lines.map { $0 + "\r\n" }.joined())
+    }
+
+    /// They are written in another way where that is the same.
+    @Test func csvHasTheShortestDigitsOfReals() {
+        let bounds: [Double] = [1e-3, 1e9, 1e16, 1e-5, 1, 0.1, 0.1 + 0.2, 1.0 / 3, 123_456.789, 999_999_999.5]
+        var generator = SeededGenerator(seed: 15)
+        let random = (0..<4_000).map { Double.random(in: 0...2, using: &generator) * [1e-4, 1, 1e5, 1e9][$0 % 4] }
+        let values = (bounds + bounds.map(\.nextDown) + bounds.map(\.nextUp) + random).flatMap { [$0, -$0] }
+        let expected = values.map { $0.description + "\r\n" }.joined()
+        #expect(formatted(.csv, ["a"], values.map { [.real($0)] }, style: OutputStyle(hasHeader: false)) == expected)
+    }
+
+    @Test(arguments: 0...20)
+    func csvQuotesWhatNeedsItAtEachPlace(_ count: Int) {
+        for place in 0..<count {
+            for (byte, written) in [(",", ","), ("\"", "\"\""), ("\n", "\n"), ("\r", "\r")] {
+                let head = String(repeating: "é", count: place)
+                let tail = String(repeating: "x", count: count - place - 1)
+                let style = OutputStyle(hasHeader: false)
+                let output = formatted(.csv, ["a"], [[.text(head + byte + tail)]], style: style)
+                #expect(output == "\"\(head)\(written)\(tail)\"\r\n")
+            }
+        }
     }
 
     @Test func tsv() {

@@ -88,6 +88,46 @@ import Testing
         }
     }
 
+    /// As the link writes for an engine that takes several rows at a time: what no statement takes comes later, in its order; and a
+    /// refused row has the rest of its block come singly.
+    @Test(arguments: [2, 3, 16])
+    func rowsThatGoTogetherComeInOrder(_ width: Int) throws {
+        for seed in 0..<50 as Range<UInt64> {
+            var random = SeededGenerator(seed: seed)
+            let count = Int.random(in: 1...70, using: &random)
+            let block = try block((0..<count).map { "\($0)\n" }.joined())
+            let bad = Bool.random(using: &random) ? Int.random(in: 0..<count, using: &random) : nil
+            var queue = ImportQueue(rejectedCountMax: 1, pieceRowCountMax: .max, tellsRefusedRow: true)
+            #expect(queue.take(block) == nil)
+            var (written, goesSingly): ([Int], Bool) = ([], false)
+            while var rows = queue.next() {
+                var perStatement = 1
+                if !goesSingly, rows.count >= width {
+                    perStatement = width
+                    let end = rows.upperBound - rows.count % width
+                    queue.putBack(end..<rows.upperBound)
+                    rows = rows.lowerBound..<end
+                }
+                let load = RowLoad(
+                    block, rows, rejectedCountMax: queue.rejectableCount, rowsPerStatement: perStatement)
+                if let bad, rows.contains(bad), perStatement > 1 {
+                    load.mustGoSingly = true
+                    goesSingly = true
+                } else {
+                    written += rows.filter { $0 != bad }
+                    load.noteAll()
+                    if let bad, rows.contains(bad) {
+                        load.rejected = [(bad, Self.refused)]
+                        load.rejectedCount = 1
+                    }
+                }
+                #expect(queue.didRun(load, nil) == nil)
+            }
+            #expect(written == (0..<count).filter { $0 != bad }, "seed \(seed)")
+            #expect(queue.writtenCount == Int64(written.count) && queue.rejectedCount == (bad == nil ? 0 : 1))
+        }
+    }
+
     @Test(arguments: [true, false])
     func aLineThatTheFormatRefusesEndsIt(_ tellsRow: Bool) throws {
         let block = try block("0\n1\nx,y\n3\nx,y\n")

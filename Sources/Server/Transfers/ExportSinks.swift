@@ -112,9 +112,10 @@ final class DelimitedSink: ExportSink {
 
     override func text(_ bytes: UnsafeRawBufferPointer) {
         guard hasRoom(for: bytes.count) else { return }
-        guard isValidUTF8(bytes) else { return blob(bytes) }
+        let marks = ByteMarks(bytes, of: delimiter, Self.quote, UInt8(ascii: "\n"), UInt8(ascii: "\r"))
+        guard marks.isASCII || isValidUTF8(bytes) else { return blob(bytes) }
         separate()
-        if isTSV { escape(bytes) } else { appendCSV(bytes) }
+        if isTSV { escape(bytes) } else { appendCSV(bytes, needsQuotes: marks.hasMarked) }
     }
 
     override func blob(_ bytes: UnsafeRawBufferPointer) {
@@ -124,10 +125,10 @@ final class DelimitedSink: ExportSink {
         buffer.appendHex(bytes)
     }
 
-    private func appendCSV(_ bytes: UnsafeRawBufferPointer) {
+    private func appendCSV(_ bytes: UnsafeRawBufferPointer, needsQuotes: Bool) {
         let looksLikeBlob = bytes.count > 1 && bytes[0] == Self.backslash && bytes[1] == UInt8(ascii: "x")
         let looksLikeNull = nullText.map { bytes.elementsEqual($0) } ?? false
-        guard bytes.isEmpty || looksLikeBlob || looksLikeNull || needsQuotes(bytes) else { return buffer.append(bytes) }
+        guard bytes.isEmpty || looksLikeBlob || looksLikeNull || needsQuotes else { return buffer.append(bytes) }
         buffer.append(Self.quote)
         var start = 0
         for (index, byte) in bytes.enumerated() where byte == Self.quote {
@@ -137,29 +138,6 @@ final class DelimitedSink: ExportSink {
         }
         buffer.append(UnsafeRawBufferPointer(rebasing: bytes[start...]))
         buffer.append(Self.quote)
-    }
-
-    /// Whether there is a delimiter, a quote or a line end; eight bytes at a time, since most texts have none.
-    private func needsQuotes(_ bytes: UnsafeRawBufferPointer) -> Bool {
-        var offset = 0
-        while bytes.count &- offset >= 8 {
-            let word = bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
-            if Self.mayHold(delimiter, word) || Self.mayHold(Self.quote, word) || Self.mayHold(10, word)
-                || Self.mayHold(13, word)
-            {
-                return true
-            }
-            offset &+= 8
-        }
-        return bytes[offset...].contains { $0 == delimiter || $0 == Self.quote || $0 == 10 || $0 == 13 }
-    }
-
-    // A zero byte borrows from its highest bit (Hacker's Delight, 6-1).
-    @inline(__always)
-    private static func mayHold(_ byte: UInt8, _ word: UInt64) -> Bool {
-        let ones: UInt64 = 0x0101_0101_0101_0101
-        let difference = word ^ (ones &* UInt64(byte))
-        return (difference &- ones) & ~difference & (ones << 7) != 0
     }
 
     private func escape(_ bytes: UnsafeRawBufferPointer) {

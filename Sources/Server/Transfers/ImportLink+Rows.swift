@@ -53,6 +53,7 @@ extension ImportLink {
         guard let part = writing else { return goOn() }
         if !isTaken {
             isTaken = true
+            goesSingly = false
             let tooMany = wanted.isDryRun ? queue.count(part.block) : queue.take(part.block)
             lineFailure = tooMany.map { rejection in
                 DriverError(
@@ -76,10 +77,23 @@ extension ImportLink {
         place.loading.needsSavepoint && (isInTransaction || (place.isSession && place.link.transaction == .active))
     }
 
-    private func write(_ rows: Range<Int>, _ block: RowBlock) {
+    /// How many rows one execution of the statement takes, and those of a run that it can take so; others are put back.
+    private func together(_ rows: Range<Int>) -> (rows: Range<Int>, perStatement: Int) {
+        let most = place.loading.rowsPerStatement(columnCount: quotedNames.count)
+        guard place.loading.statementValueCountMax == nil, !goesSingly, most > 1, rows.count >= most else {
+            return (rows, 1)
+        }
+        let end = rows.upperBound - rows.count % most
+        queue.putBack(end..<rows.upperBound)
+        return (rows.lowerBound..<end, most)
+    }
+
+    private func write(_ all: Range<Int>, _ block: RowBlock) {
         stage = .rows
-        let load = RowLoad(block, rows, rejectedCountMax: queue.rejectableCount)
-        let text = statement(of: rows.count)
+        let (rows, rowsPerStatement) = together(all)
+        let load = RowLoad(
+            block, rows, rejectedCountMax: queue.rejectableCount, rowsPerStatement: rowsPerStatement)
+        let text = statement(of: place.loading.statementValueCountMax == nil ? rowsPerStatement : rows.count)
         let inner = InnerRun(text, RowSink(), mayWrite: place.mayWrite, valueByteCount: block.count)
         if place.loading.statementValueCountMax == nil {
             inner.kind = .load(load)
@@ -104,7 +118,6 @@ extension ImportLink {
 
     /// Most pieces have the same number of rows.
     private func statement(of rowCount: Int) -> String {
-        let rowCount = place.loading.statementValueCountMax == nil ? 1 : rowCount
         if let lastText, lastText.rowCount == rowCount { return lastText.text }
         let text = place.loading.text(table: table, columns: quotedNames, rowCount: rowCount)
         lastText = (rowCount, text)
@@ -113,6 +126,7 @@ extension ImportLink {
 
     private func didWrite(_ inner: InnerRun, _ load: RowLoad) {
         if inner.error == nil, place.loading.statementValueCountMax != nil { load.noteAll() }
+        if load.mustGoSingly { goesSingly = true }
         let error = queue.didRun(load, inner.error)
         operation?.summary.rowsAffected = queue.writtenCount
         operation?.rowCount = queue.writtenCount

@@ -73,6 +73,9 @@ struct ImportQueue {
     /// The next rows to be written; `nil` when the block has none left.
     mutating func next() -> Range<Int>? { pieces.popLast() }
 
+    /// Puts rows back in front of the others.
+    mutating func putBack(_ rows: Range<Int>) { if !rows.isEmpty { pieces.append(rows) } }
+
     /// Rows that a run may refuse by itself.
     var rejectableCount: Int { max(0, rejectedCountMax - rejectedCount) }
 

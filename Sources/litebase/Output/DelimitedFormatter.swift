@@ -2,6 +2,7 @@
 
 internal import ByteBuffers
 import LiteBaseClient
+internal import WireProtocol
 
 /// CSV as RFC 4180 has it, and tab-separated text as databases load it.
 ///
@@ -47,21 +48,30 @@ struct DelimitedFormatter: ResultFormatter {
     }
 
     private func writeCSV(_ value: Value, into output: inout ByteBuffer) {
-        guard case .text(let raw) = value else { return output.append(ValueText.plain(value)) }
-        let text = shown(raw, keeping: "\n\r\t")
-        let needsQuotes =
-            text.isEmpty
-            || text.utf8.contains {
-                $0 == UInt8(ascii: ",") || $0 == UInt8(ascii: "\"") || $0 == UInt8(ascii: "\n")
-                    || $0 == UInt8(ascii: "\r")
-            }
-        guard needsQuotes else { return output.append(text) }
-        output.append(UInt8(ascii: "\""))
-        for byte in text.utf8 {
-            if byte == UInt8(ascii: "\"") { output.append(byte) }
-            output.append(byte)
+        switch value {
+        case .text(let text) where style.isTerminal: writeCSV(shown(text, keeping: "\n\r\t"), into: &output)
+        case .text(let text): writeCSV(text, into: &output)
+        case .integer(let number): output.appendJSONInteger(number, style: .number)
+        // Within these bounds both ways of writing a real give the same digits, and this one makes no string.
+        case .real(let number) where (1e-3..<1e9).contains(number.magnitude): output.appendJSONReal(number)
+        case .null, .bool, .unsigned, .real, .blob: output.append(ValueText.plain(value))
         }
-        output.append(UInt8(ascii: "\""))
+    }
+
+    private func writeCSV(_ text: String, into output: inout ByteBuffer) {
+        var text = text
+        text.withUTF8 { bytes in
+            let bytes = UnsafeRawBufferPointer(bytes)
+            let quote = UInt8(ascii: "\"")
+            let marks = ByteMarks(bytes, of: UInt8(ascii: ","), quote, UInt8(ascii: "\n"), UInt8(ascii: "\r"))
+            guard bytes.isEmpty || marks.hasMarked else { return output.append(bytes) }
+            output.append(quote)
+            for byte in bytes {
+                if byte == quote { output.append(byte) }
+                output.append(byte)
+            }
+            output.append(quote)
+        }
     }
 
     private func writeTSV(_ value: Value, into output: inout ByteBuffer) {

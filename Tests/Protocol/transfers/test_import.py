@@ -183,6 +183,78 @@ def test_the_rows_before_a_refused_line_stay(passing, directory, name):
     assert reply["row_count"] == 5_002 and passing.query(f'SELECT count(*) FROM "{name}"').rows == [[5_002]]
 
 
+@pytest.mark.parametrize("count", [1, 15, 16, 17, 32, 47, 100])
+def test_one_refused_row_among_those_that_go_together(passing, directory, name, count):
+    """The daemon has SQLite write 16 rows at a time: whichever is refused, all others are there, and nothing twice."""
+    passing.query(f'CREATE TABLE "{name}"(a INTEGER PRIMARY KEY, b TEXT, c TEXT)')
+    # Nulls in runs, a text longer than a page, one that is a number.
+    lines = [f"{n},{'' if n % 7 < 3 else 'x' * (9_000 if n == 20 else n)},{n}" for n in range(count)]
+    for bad in {0, 1, count // 2, count - 2, count - 1} & set(range(count)):
+        for what, reason in (("no number,x,y", "mismatch"), (f"{(bad + 1) % count},x,y" if count > 1 else None, "UNIQUE")):
+            if what is None:
+                continue
+            passing.query(f'DELETE FROM "{name}"')
+            text = "a,b,c\n" + "\n".join([*lines[:bad], what, *lines[bad + 1:]]) + "\n"
+            reply = imported(passing, directory, text, name, max_rejected=1)
+            # Of two rows with one key the second is refused.
+            line = bad + 2 if reason == "mismatch" or (bad + 1) % count < bad else bad + 3
+            assert reply["row_count"] == count - 1 and [found["line"] for found in reply["rejected"]] == [line], (bad, reply)
+            assert reason in reply["rejected"][0]["reason"]
+            rows = passing.query(f'SELECT a, length(b), typeof(c) FROM "{name}" ORDER BY a').rows
+            assert [row[0] for row in rows] == [n for n in range(count) if n != bad]
+            passing.query(f'DELETE FROM "{name}"')
+            error = import_fails(passing, directory, text, name)
+            assert error["message"].startswith(f"Line {line} was refused"), error
+            assert passing.query(f'SELECT count(*) FROM "{name}"').rows == [[line - 2]]
+
+
+@pytest.mark.parametrize("count", [40, 4_000])
+def test_a_row_cannot_refer_to_one_behind_it(passing, directory, name, count):
+    """As with one INSERT for each row: references are looked at when a statement ends."""
+    passing.query(f'CREATE TABLE "{name}"(a INTEGER PRIMARY KEY, b INTEGER REFERENCES "{name.upper()}"(a))')
+    text = "a,b\n" + "".join(f"{n},{n - 1 if n else ''}\n" for n in range(count))
+    assert imported(passing, directory, text, name)["row_count"] == count
+    passing.query(f'DELETE FROM "{name}"')
+    error = import_fails(passing, directory, text.replace("\n5,4\n", "\n5,6\n"), name)
+    assert error["message"].startswith("Line 7 was refused") and "FOREIGN KEY" in error["message"], error
+    assert passing.query(f'SELECT max(a) FROM "{name}"').rows == [[4]]
+
+
+def test_a_row_cannot_need_what_the_trigger_of_one_behind_it_makes(passing, directory, name):
+    passing.query(f'CREATE TABLE "{name}_p"(a INTEGER PRIMARY KEY)')
+    try:
+        passing.query(f'CREATE TABLE "{name}"(a INTEGER, b INTEGER REFERENCES "{name}_p"(a))')
+        passing.query(f'CREATE TRIGGER "{name}_t" AFTER INSERT ON "{name}" BEGIN INSERT INTO "{name}_p" VALUES (new.a); END')
+        error = import_fails(passing, directory, "a,b\n" + "".join(f"{n},{n + 1 if n == 3 else ''}\n" for n in range(40)), name)
+        assert error["message"].startswith("Line 5 was refused") and "FOREIGN KEY" in error["message"], error
+        assert passing.query(f'SELECT max(a) FROM "{name}"').rows == [[2]]
+    finally:
+        passing.query(f'DROP TABLE IF EXISTS "{name}"')
+        passing.query(f'DROP TABLE "{name}_p"')
+
+
+@pytest.mark.parametrize("resolution, kept", [("FAIL", 39), ("ABORT", 39), ("IGNORE", 40), ("REPLACE", 40)])
+def test_what_the_table_does_with_conflicts(passing, directory, name, resolution, kept):
+    """FAIL leaves what a statement has done before: the rows that went together come again, and are there once."""
+    passing.query(f'CREATE TABLE "{name}"(a INTEGER, b INTEGER UNIQUE ON CONFLICT {resolution})')
+    text = "a,b\n" + "".join(f"{n},{7 if n == 27 else n}\n" for n in range(40))
+    reply = imported(passing, directory, text, name, max_rejected=1)
+    assert (reply["row_count"], reply["rejected_count"]) == (kept, 40 - kept)
+    rows = passing.query(f'SELECT a FROM "{name}" ORDER BY a').rows
+    gone = {"REPLACE": 7}.get(resolution, 27)
+    assert [row[0] for row in rows] == [n for n in range(40) if n != gone]
+
+
+@pytest.mark.parametrize("count", [100, 300])
+def test_many_columns(passing, directory, name, count):
+    """Fewer rows go together then, or one."""
+    columns = [f"c{n}" for n in range(count)]
+    passing.query(f'CREATE TABLE "{name}"({", ".join(columns)})')
+    text = ",".join(columns) + "\n" + "".join(",".join(f"{row}.{n}" for n in range(count)) + "\n" for row in range(51))
+    assert imported(passing, directory, text, name)["row_count"] == 51
+    assert passing.query(f'SELECT c0, {columns[-1]} FROM "{name}"').rows == [[f"{row}.0", f"{row}.{count - 1}"] for row in range(51)]
+
+
 def test_in_a_session(passing, directory, name):
     session = passing.call("db_connect", {"database": "default"}).data["session"]
     passing.query("BEGIN", session=session)
