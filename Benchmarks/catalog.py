@@ -98,6 +98,7 @@ def with_daemon(url, body):
         daemon = Daemon(directory=pathlib.Path(directory), databases={"many": url})
         try:
             with daemon.connect("msgpack") as client:
+                client.socket.settimeout(600)
                 return body(daemon.process.pid, client)
         finally:
             daemon.discard()

@@ -68,8 +68,8 @@ extension CatalogIndex {
         if query.level == .namespaces { return query.relation == nil ? wanted : [] }
         guard let relation = query.relation else {
             return wanted.map {
-                range(query.level, ofNamespace: $0.lowerBound).lowerBound
-                    ..< range(query.level, ofNamespace: $0.upperBound - 1).upperBound
+                range(query.level, ofNamespace: $0.lowerBound)
+                    .lowerBound..<range(query.level, ofNamespace: $0.upperBound - 1).upperBound
             }
         }
         guard query.level == .relations || query.level.isOfRelation else { return [] }

@@ -53,9 +53,8 @@ struct RelationNames {
         }
     }
 
-    /// Calls `take` with each relation of a range whose name has the characters of a pattern in their order.
-    /// - Parameter take: is also told where the last character ends, each taken at its first place behind the one before, and whether they
-    ///   lie side by side there.
+    /// Calls `take` with each relation of a range whose name has the characters of a pattern in their order; with where the last one ends,
+    /// each taken at its first place behind the one before; and with whether they lie side by side there.
     @inline(__always)
     func each(in range: Range<Int>, having pattern: CatalogPattern, _ take: (Int, Int, Bool) -> Void) {
         letters.withUnsafeBufferPointer { letters in
@@ -74,11 +73,8 @@ struct RelationNames {
         }
     }
 
-    /// Where the last of the characters ends.
-    /// - Parameters:
-    ///   - all: eight bytes more than there are names.
-    ///   - start: where the name begins.
-    ///   - end: where it ends.
+    /// Where the last of the characters ends in a name, which lies from `start` to `end` in all of them; these have eight bytes more.
+    ///
     /// - Returns: `nil` if the name does not have them in their order.
     @inline(__always)
     private static func end(
