@@ -31,6 +31,8 @@ public final class CatalogBuilder: @unchecked Sendable {
     @exclusivity(unchecked) private var relationNumbers = NumberTable()
     private var foldedNumbers: [[UInt8]: UInt32] = [:]
     private var foldedCount = 0
+    /// Bytes of the names of relations, which an index has once more for its searches.
+    private var nameByteCount = 0
     @exclusivity(unchecked) private var lastRelation: (key: UInt64, number: UInt32)?
     /// Whether texts that make objects are kept.
     public let keepsDefinitions: Bool
@@ -57,6 +59,7 @@ public final class CatalogBuilder: @unchecked Sendable {
     var recordByteCount: Int {
         bytes(namespaces) + bytes(relations) + bytes(columns) + bytes(details) + bytes(keys)
             + bytes(foreignKeys) + bytes(indexes) + bytes(triggers) + bytes(routines) + bytes(types)
+            + RelationNames.byteCount(relations: relations.count, names: nameByteCount)
     }
 
     private func bytes<Record>(_ records: [Record]) -> Int { records.count * MemoryLayout<Record>.stride }
@@ -143,9 +146,8 @@ public final class CatalogBuilder: @unchecked Sendable {
             .relations, record.name, record.comment, .none, record.extra, UInt64(record.kind.rawValue),
             UInt64(record.namespace))
         mix(UInt64(bitPattern: record.rowEstimate ?? -1), UInt64(bitPattern: record.sizeBytes ?? -1))
-        var record = record
-        record.letters = pool.bytes(record.name).letters
         relations.append(record)
+        nameByteCount += pool.bytes(record.name).count
         relationNumbers.insert(relations.count - 1, hash(record.name, record.namespace))
         return UInt32(relations.count - 1)
     }
@@ -248,7 +250,9 @@ public final class CatalogBuilder: @unchecked Sendable {
         if mark.counts[1] < relations.count {
             relations.removeSubrange(mark.counts[1]...)
             relationNumbers.removeAll()
+            nameByteCount = 0
             for (number, relation) in relations.enumerated() {
+                nameByteCount += pool.bytes(relation.name).count
                 relationNumbers.insert(number, hash(relation.name, relation.namespace))
             }
         }

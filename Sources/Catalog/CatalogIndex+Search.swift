@@ -5,6 +5,8 @@ public struct CatalogQuery: Sendable {
     public var level: CatalogLevel
     /// The exact name of the namespace; `nil` for all.
     public var namespace: [UInt8]?
+    /// Only what is in namespaces that names without one are looked up in, or only what is in the others; `nil` for all.
+    public var isInDefault: Bool?
     /// The exact name of the relation; `nil` for all.
     public var relation: [UInt8]?
     /// Names that fit, the best first; `nil` for all, in the order of the catalog.
@@ -39,12 +41,17 @@ extension CatalogIndex {
     ///   - countMax: the most that are wanted.
     ///   - mayGoOn: asked now and then; false ends the search.
     /// - Returns: `nil` if it was ended.
-    /// - Cost: linear in the records of the level, some 10 ns each; without `needsSearch` O(log n).
+    /// - Cost: linear in the records of the level, some 10 ns each; without `needsSearch` O(log n). Of relations some ns each, and those
+    ///   whose names begin so are found by O(log n).
     public func select(
         _ query: CatalogQuery, countMax: Int = .max, mayGoOn: () -> Bool = { true }
     ) -> CatalogSelection? {
         let ranges = ranges(query)
         guard query.needsSearch else { return .ranges(ranges) }
+        if query.level == .relations, query.relation == nil, let pattern = query.pattern {
+            var search = RelationSearch(self, pattern, query.kinds, countMax)
+            return search.numbers(in: ranges, mayGoOn).map { .numbers($0) }
+        }
         var search = Search(query, countMax)
         for range in ranges {
             for number in range {
@@ -57,24 +64,36 @@ extension CatalogIndex {
 
     /// Where the records are that namespace and relation leave.
     private func ranges(_ query: CatalogQuery) -> [Range<Int>] {
-        let wanted: Range<Int>
-        if let name = query.namespace {
-            guard let number = name.withUnsafeBytes({ namespace(named: $0) }) else { return [] }
-            wanted = number..<number + 1
-        } else {
-            wanted = namespaces.indices
-        }
-        if query.level == .namespaces { return query.relation == nil ? [wanted] : [] }
+        let wanted = wantedNamespaces(query)
+        if query.level == .namespaces { return query.relation == nil ? wanted : [] }
         guard let relation = query.relation else {
-            guard !wanted.isEmpty else { return [] }
-            let first = range(query.level, ofNamespace: wanted.lowerBound)
-            return [first.lowerBound..<range(query.level, ofNamespace: wanted.upperBound - 1).upperBound]
+            return wanted.map {
+                range(query.level, ofNamespace: $0.lowerBound)
+                    .lowerBound..<range(query.level, ofNamespace: $0.upperBound - 1).upperBound
+            }
         }
         guard query.level == .relations || query.level.isOfRelation else { return [] }
-        return wanted.compactMap { namespace in
+        return wanted.joined().compactMap { namespace in
             relation.withUnsafeBytes { self.relation(named: $0, in: namespace) }
                 .map { range(query.level, ofRelation: $0) }
         }
+    }
+
+    /// Runs of namespaces, none of them empty.
+    private func wantedNamespaces(_ query: CatalogQuery) -> [Range<Int>] {
+        if let name = query.namespace {
+            return name.withUnsafeBytes { namespace(named: $0) }.map { [$0..<$0 + 1] } ?? []
+        }
+        guard let isInDefault = query.isInDefault else { return namespaces.isEmpty ? [] : [namespaces.indices] }
+        var runs: [Range<Int>] = []
+        for number in namespaces.indices where namespaces[number].isDefault == isInDefault {
+            if let last = runs.last, last.upperBound == number {
+                runs[runs.count - 1] = last.lowerBound..<number + 1
+            } else {
+                runs.append(number..<number + 1)
+            }
+        }
+        return runs
     }
 
     private func range(_ level: CatalogLevel, ofNamespace number: Int) -> Range<Int> {
@@ -137,7 +156,7 @@ extension CatalogIndex {
         }
     }
 
-    fileprivate func isOf(_ kinds: CatalogKinds, _ level: CatalogLevel, _ number: Int) -> Bool {
+    func isOf(_ kinds: CatalogKinds, _ level: CatalogLevel, _ number: Int) -> Bool {
         switch level {
         case .namespaces: true
         case .relations: kinds.contains(relations[number].kind)
@@ -155,29 +174,24 @@ extension CatalogIndex {
 /// Looks at one record after the other and keeps the best.
 private struct Search {
     private let query: CatalogQuery
-    private let countMax: Int
     /// Rank, then number: so that equal ones stay in the order of the catalog.
-    private var found: [UInt64] = []
+    private var found: BestNumbers
     /// Columns of one name often follow each other, and so do their ranks.
     private var lastRanks: [(name: CatalogText, rank: CatalogPattern.Rank?)]
 
     init(_ query: CatalogQuery, _ countMax: Int) {
         self.query = query
-        self.countMax = countMax
+        found = BestNumbers(countMax)
         lastRanks = Array(repeating: (.none, nil), count: 256)
     }
 
     mutating func look(at number: Int, in index: CatalogIndex) {
         if query.kinds != .all, !index.isOf(query.kinds, query.level, number) { return }
         guard let pattern = query.pattern else {
-            if found.count < countMax { found.append(UInt64(number)) }
-            return
+            return found.insert(UInt64(number))
         }
-        if query.level == .relations, !pattern.mayFit(index.relations[number].letters) { return }
         guard let rank = rank(index.name(query.level, number), pattern, index) else { return }
-        found.append(UInt64(rank) << 32 | UInt64(number))
-        // Keeping more than some times what is wanted would need memory for nothing.
-        if countMax < .max / 4, found.count >= 4 * max(countMax, 1_024) { shrink() }
+        found.insert(UInt64(rank) << 32 | UInt64(number))
     }
 
     private mutating func rank(
@@ -190,13 +204,5 @@ private struct Search {
         return rank
     }
 
-    private mutating func shrink() {
-        found.sort()
-        if found.count > countMax { found.removeSubrange(countMax...) }
-    }
-
-    mutating func numbers() -> [UInt32] {
-        shrink()
-        return found.map { UInt32(truncatingIfNeeded: $0) }
-    }
+    mutating func numbers() -> [UInt32] { found.sorted().map { UInt32(truncatingIfNeeded: $0) } }
 }

@@ -27,6 +27,8 @@ public final class CatalogIndex: @unchecked Sendable {
     private let relationStarts: [UInt32]
     private let routineStarts: [UInt32]
     private let typeStarts: [UInt32]
+    /// The names of relations as a search reads them.
+    let relationNames: RelationNames
     /// Numbers of foreign keys whose target is known, by their targets.
     private let incoming: [UInt32]
     /// Whether names differ if their letters differ only in case.
@@ -42,6 +44,7 @@ public final class CatalogIndex: @unchecked Sendable {
         let relationOrder = NameOrder(builder.relations, pool)
         relations = relationOrder.arranged(builder.relations)
         relationStarts = starts(relations, namespaceCount) { $0.namespace }
+        relationNames = RelationNames(relations, pool)
         routines = NameOrder(builder.routines, pool).arranged(builder.routines)
         routineStarts = starts(routines, namespaceCount) { $0.namespace }
         types = NameOrder(builder.types, pool).arranged(builder.types)

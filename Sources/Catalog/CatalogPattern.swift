@@ -4,13 +4,15 @@
 ///
 /// Case of ASCII letters counts for nothing.
 public struct CatalogPattern: Sendable {
-    private let folded: [UInt8]
+    let folded: [UInt8]
     private let letters: UInt32
+    /// What the initials of a name begin with if this is its acronym; `nil`: it is that of no name.
+    let initials: Initials?
 
     /// How well a name fits: the smaller, the better.
     public typealias Rank = UInt32
 
-    private enum Class: UInt32 { case equal, prefix, acronym, part, subsequence }
+    enum Class: UInt32 { case equal, prefix, acronym, part, subsequence }
 
     /// Longer search texts find nothing: no name is that long.
     public static let byteCountMax = 1_024
@@ -18,6 +20,7 @@ public struct CatalogPattern: Sendable {
     public init(_ text: UnsafeRawBufferPointer) {
         folded = text.map(\.folded)
         letters = text.letters
+        initials = Initials(folded)
     }
 
     public var isEmpty: Bool { folded.isEmpty }
@@ -26,22 +29,27 @@ public struct CatalogPattern: Sendable {
     @inline(__always)
     func mayFit(_ letters: UInt32) -> Bool { self.letters & ~letters == 0 }
 
+    /// Whether it is the acronym of a name.
+    func isAcronym(of name: UnsafeRawBufferPointer) -> Bool {
+        !folded.isEmpty && folded.withUnsafeBytes { Self.isAcronym($0, of: name) }
+    }
+
     /// - Returns: `nil` if the name does not fit.
     /// - Cost: linear in the name.
     public func rank(_ name: UnsafeRawBufferPointer) -> Rank? {
         guard folded.count <= name.count else { return nil }
         return folded.withUnsafeBytes { pattern in
             if name.start(pattern.count).comparedFolded(to: pattern) == 0 {
-                return rank(name.count == pattern.count ? .equal : .prefix, name.count)
+                return Self.rank(name.count == pattern.count ? .equal : .prefix, name.count)
             }
             guard let span = Self.span(of: pattern, in: name) else { return nil }
-            if Self.isAcronym(pattern, of: name) { return rank(.acronym, name.count) }
-            return rank(
+            if Self.isAcronym(pattern, of: name) { return Self.rank(.acronym, name.count) }
+            return Self.rank(
                 span.count == pattern.count ? .part : .subsequence, span.count - pattern.count + span.lowerBound)
         }
     }
 
-    private func rank(_ class: Class, _ rest: Int) -> Rank { `class`.rawValue << 24 | UInt32(min(rest, 0xff_ffff)) }
+    static func rank(_ class: Class, _ rest: Int) -> Rank { `class`.rawValue << 24 | UInt32(min(rest, 0xff_ffff)) }
 
     /// Where the characters are in their order: found from the front, then drawn together from the back.
     private static func span(of pattern: UnsafeRawBufferPointer, in name: UnsafeRawBufferPointer) -> Range<Int>? {
@@ -57,6 +65,30 @@ public struct CatalogPattern: Sendable {
             if name[start].folded == pattern[found - 1] { found -= 1 }
         }
         return start..<index
+    }
+
+    /// The beginning of an acronym, as it is compared with the first letters of a name's words (`initials`).
+    struct Initials: Sendable {
+        private let start: UInt64
+        private let mask: UInt64
+        /// Whether what begins so may differ in what follows.
+        let isPartial: Bool
+
+        /// - Parameter pattern: in small letters.
+        init?(_ pattern: [UInt8]) {
+            guard !pattern.isEmpty, pattern.allSatisfy(\.isOfWord) else { return nil }
+            var (start, mask): (UInt64, UInt64) = (0, 0)
+            for (index, byte) in pattern.prefix(RelationNames.initialCountMax).enumerated() {
+                let shift = UInt64(8 * (RelationNames.initialCountMax - 1 - index))
+                start |= UInt64(byte) << shift
+                mask |= 0xff << shift
+            }
+            (self.start, self.mask) = (start, mask)
+            isPartial = pattern.count > RelationNames.initialCountMax
+        }
+
+        @inline(__always)
+        func begin(_ initials: UInt64) -> Bool { initials & mask == start }
     }
 
     /// Whether the words of the name begin with these characters, from the first word on.
@@ -85,6 +117,17 @@ extension UnsafeRawBufferPointer {
             }
         }
         return letters
+    }
+
+    /// The first letters of its words in small letters, the first one in the highest byte.
+    var initials: UInt64 {
+        var (initials, found): (UInt64, Int) = (0, 0)
+        for index in indices where beginsWord(at: index) {
+            found += 1
+            initials |= UInt64(self[index].folded) << UInt64(8 * (RelationNames.initialCountMax - found))
+            if found == RelationNames.initialCountMax { break }
+        }
+        return initials
     }
 
     /// `order_items`, `orderItems` and `order items` have two words each.

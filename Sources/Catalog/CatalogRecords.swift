@@ -47,8 +47,6 @@ public struct RelationRecord: Sendable {
     public var definition = CatalogDefinition.none
     /// A JSON object: what only one engine has.
     public var extra = CatalogText.none
-    /// Which letters its name has: a name that lacks one of a pattern need not be read.
-    var letters: UInt32 = 0
     private var knownRowEstimate: Int64 = -1
     private var knownSizeBytes: Int64 = -1
     public var kind: CatalogKind

@@ -51,6 +51,7 @@ extension Completer {
                 statement.dialect == .sqlite
                     ? "QUERY PLAN|SELECT|INSERT INTO|UPDATE|DELETE FROM|WITH"
                     : "ANALYZE|SELECT|INSERT INTO|UPDATE|DELETE FROM|WITH", tier: Tier.keyword)
+            if statement.dialect == .mysql { addKeywords("FORMAT", tier: Tier.keyword) }
         case (.none, _): addStatements()
         default: return
         }

@@ -135,6 +135,8 @@ enum StatementSyntax {
         DEALLOCATE PREPARE new
         XA <START value | END value | PREPARE value | COMMIT value [ONE PHASE] | ROLLBACK value | RECOVER>
         EXPLAIN FORMAT = <JSON | TREE | TRADITIONAL> old
+        EXPLAIN ANALYZE <old | FORMAT = <TREE | JSON> old>
+        ANALYZE FORMAT = JSON old
         GRANT <<\(mysqlPrivilege)> [( old )] [, <\(mysqlPrivilege)> [( old )] ...] | ALL [PRIVILEGES]> ON [TABLE] relation TO role [, role ...] [WITH GRANT OPTION]
         REVOKE <<\(mysqlPrivilege)> [( old )] [, <\(mysqlPrivilege)> [( old )] ...] | ALL [PRIVILEGES]> ON [TABLE] relation FROM role [, role ...]
         CREATE TABLE [IF NOT EXISTS] new <LIKE table | AS old | ( old ) [ENGINE [=] <InnoDB! | MyISAM! | MEMORY! | Aria!>] [AUTO_INCREMENT [=] value] [DEFAULT <CHARSET [=] new | CHARACTER SET [=] new | COLLATE [=] new>] [CHARSET [=] new] [COLLATE [=] new] [COMMENT [=] value] [ROW_FORMAT [=] new] [PARTITION BY <RANGE ( defined ) | LIST ( defined ) | HASH ( defined ) | KEY ( defined [, defined ...] )> old] [AS old]>

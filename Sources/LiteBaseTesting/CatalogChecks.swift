@@ -78,11 +78,17 @@ public enum CatalogChecks {
         guard !pattern.isEmpty else { return }
         var query = CatalogQuery(level: .relations)
         query.pattern = pattern
-        guard case .numbers(let found)? = index.select(query) else { return }
-        let ranks = found.map { pattern.rank(index.bytes(index.relations[Int($0)].name)) }
-        precondition(!ranks.contains(nil), "what is found fits")
-        precondition(zip(ranks, ranks.dropFirst()).allSatisfy { ($0 ?? 0) <= ($1 ?? 0) }, "the best is first")
-        let count = index.relations.count { pattern.rank(index.bytes($0.name)) != nil }
-        precondition(found.count == count, "everything that fits is found")
+        // Each name alone, and all of them in order.
+        var plain: [(rank: CatalogPattern.Rank, number: UInt32)] = []
+        for (number, relation) in index.relations.enumerated() {
+            if let rank = pattern.rank(index.bytes(relation.name)) { plain.append((rank, UInt32(number))) }
+        }
+        let all = plain.sorted { $0 < $1 }.map(\.number)
+        for countMax in [Int.max, 1, 3, 50] {
+            guard case .numbers(let found)? = index.select(query, countMax: countMax) else {
+                preconditionFailure("a search finds numbers")
+            }
+            precondition(found == Array(all.prefix(countMax)), "everything that fits is found, the best first")
+        }
     }
 }

@@ -43,11 +43,8 @@ struct CatalogNames: CompletionSchema {
                 level, matching: pattern, in: index.string(record.name), limit: limit - found.count)
         }
         if found.count >= limit || visible.count == index.namespaces.count { return found }
-        let known = Set(found)
-        let others = numbers(level, matching: pattern, in: nil, limit: limit * 2).filter {
-            !known.contains($0)
-        }
-        return found + others.prefix(limit - found.count)
+        return found
+            + numbers(level, matching: pattern, in: nil, isInDefault: false, limit: limit - found.count)
     }
 
     func relation(named name: String, in namespace: String?) -> CompletionRelation? {
@@ -173,10 +170,12 @@ struct CatalogNames: CompletionSchema {
 
     /// Records of a level that fit, the best first.
     private func numbers(
-        _ level: CatalogLevel, matching pattern: NamePattern, in namespace: String?, limit: Int
+        _ level: CatalogLevel, matching pattern: NamePattern, in namespace: String?, isInDefault: Bool? = nil,
+        limit: Int
     ) -> [Int] {
         var query = CatalogQuery(level: level)
         query.namespace = namespace.map { Array($0.utf8) }
+        query.isInDefault = isInDefault
         if !pattern.isEmpty { query.pattern = pattern.bytes.withUnsafeBytes { CatalogPattern($0) } }
         switch index.select(query, countMax: limit) {
         case .ranges(let ranges): return Array(ranges.joined().prefix(limit))

@@ -279,6 +279,27 @@ def test_a_session_sees_its_temporary_and_attached_tables(daemon, client, table)
     client.call("db_disconnect", {"session": session})
 
 
+@pytest.mark.parametrize("sensitive", [False, True])
+def test_words_of_definitions_are_found_whatever_their_case(client, table, sensitive):
+    """LIKE heeds case where the session says so; `_` of a name is no wildcard."""
+    session = client.session()
+    if sensitive:
+        client.query("PRAGMA case_sensitive_like = ON", session=session)
+    client.query(f"create table {table}(id integer primary key aUtoincrement)", session=session)
+    client.query(f"create table {table}_less(id integer primary key) without rowid", session=session)
+    client.query(f"create table {table}_child(id integer primary key, other int references {table}(id))", session=session)
+    client.query(f"create table sqliteX{table}(a)", session=session)
+    columns = {row["relation"]: row["identity"] for row in rows_of(client, "columns", session=session) if row["name"] == "id"}
+    assert [columns[name] for name in (table, f"{table}_less", f"{table}_child")] == ["auto_increment", None, "rowid"]
+    [key] = rows_of(client, "foreign_keys", session=session, relation=f"{table}_child")
+    assert (key["columns"], key["target_relation"], key["target_columns"]) == (["other"], table, ["id"])
+    names = {row["name"] for row in rows_of(client, "relations", session=session)}
+    assert f"sqliteX{table}" in names and "sqlite_sequence" not in names
+    for name in (f"{table}_child", f"{table}_less", table, f"sqliteX{table}"):
+        client.query(f"DROP TABLE {name}", session=session)
+    client.call("db_disconnect", {"session": session})
+
+
 def test_a_transaction_sees_what_it_has_done_and_nobody_else_does(client, table):
     session = client.session()
     client.query("BEGIN", session=session)
