@@ -202,7 +202,7 @@ let package = Package(
             name: "EngineTests",
             dependencies: [
                 "Catalog", "DatabaseContract", "DatabaseEngines", "RemoteDatabases", "SQLiteEngine", "PostgreSQLEngine",
-                "MySQLEngine", "RedisEngine", "SQLText", "LinuxSystem", "LiteBaseTesting", "CSQLite",
+                "MySQLEngine", "RedisEngine", "SQLText", "LinuxSystem", "LiteBaseTesting", "CSQLite", "CHiredis",
             ], swiftSettings: strict),
         .testTarget(
             name: "ServerTests",

@@ -22,6 +22,7 @@ let package = Package(
         .executableTarget(name: "FuzzHandover", dependencies: [daemonParts], swiftSettings: fuzzer),
         .executableTarget(name: "FuzzReplies", dependencies: [client], swiftSettings: fuzzer),
         .executableTarget(name: "FuzzCommands", dependencies: [daemonParts], swiftSettings: fuzzer),
+        .executableTarget(name: "FuzzCluster", dependencies: [daemonParts], swiftSettings: fuzzer),
         .executableTarget(name: "FuzzCatalog", dependencies: [checks], swiftSettings: fuzzer),
         .executableTarget(name: "FuzzCompletion", dependencies: [checks], swiftSettings: fuzzer),
         .executableTarget(name: "FuzzRows", dependencies: [checks], swiftSettings: fuzzer),

@@ -12,7 +12,7 @@ set -eu
 cd "$(dirname "$0")"
 seconds=${1:-60}
 [ $# -gt 0 ] && shift
-all="FuzzFrames FuzzJSON FuzzMessagePack FuzzReplies FuzzHandover FuzzSettings FuzzAddresses FuzzStatements FuzzCommands FuzzCompletion FuzzCatalog FuzzRows"
+all="FuzzFrames FuzzJSON FuzzMessagePack FuzzReplies FuzzHandover FuzzSettings FuzzAddresses FuzzStatements FuzzCommands FuzzCluster FuzzCompletion FuzzCatalog FuzzRows"
 # shellcheck disable=SC2086
 [ $# -gt 0 ] || set -- $all
 limit=-max_total_time=$seconds
@@ -49,6 +49,7 @@ for fuzzer in $fuzzers; do
     FuzzCatalog) seeds=catalog dictionary= length=1024 ;;
     FuzzCompletion) seeds=completion dictionary=statements length=1024 ;;
     FuzzCommands) seeds=commands dictionary=statements length=1024 ;;
+    FuzzCluster) seeds=cluster dictionary= length=2048 ;;
     *)
         echo "run.sh: no fuzzer is called $fuzzer" >&2
         exit 64

@@ -98,27 +98,6 @@ typedef struct {
     char errstr[128];
 } l1_context;
 
-/// redisReply.
-typedef struct {
-    int type;
-    long long integer;
-    size_t len;
-    char *str;
-    size_t elements;
-    redisReply **element;
-} l0_reply;
-
-typedef struct {
-    int type;
-    long long integer;
-    double dval;
-    size_t len;
-    char *str;
-    char vtype[4];
-    size_t elements;
-    redisReply **element;
-} l1_reply;
-
 #define L0_LIBRARY "libhiredis.so.0.14"
 #define L1_LIBRARY "libhiredis.so.1.1.0"
 
@@ -132,14 +111,12 @@ typedef l0_task installed_task;
 typedef l0_functions installed_functions;
 typedef l0_reader installed_reader;
 typedef l0_context installed_context;
-typedef l0_reply installed_reply;
 _Static_assert(__builtin_strcmp(INSTALLED_LIBRARY, L0_LIBRARY) == 0, "hiredis before 1.0 is known as 0.14 only");
 #else
 typedef l1_task installed_task;
 typedef l1_functions installed_functions;
 typedef l1_reader installed_reader;
 typedef l1_context installed_context;
-typedef l1_reply installed_reply;
 _Static_assert(__builtin_strcmp(INSTALLED_LIBRARY, L1_LIBRARY) == 0, "the binary interface of hiredis is not 1.1.0");
 #endif
 
@@ -179,13 +156,6 @@ SAME(installed_reader, redisReader, fn);
 SAME(installed_reader, redisReader, privdata);
 SAME(installed_context, redisContext, err);
 SAME(installed_context, redisContext, errstr);
-SAME_SIZE(installed_reply, redisReply);
-SAME(installed_reply, redisReply, type);
-SAME(installed_reply, redisReply, integer);
-SAME(installed_reply, redisReply, len);
-SAME(installed_reply, redisReply, str);
-SAME(installed_reply, redisReply, elements);
-SAME(installed_reply, redisReply, element);
 
 // What both versions call an element by, and what Swift calls it.
 _Static_assert(CHIREDIS_STRING == REDIS_REPLY_STRING && CHIREDIS_ARRAY == REDIS_REPLY_ARRAY &&
@@ -230,19 +200,11 @@ const char *chiredis_context_problem(const redisContext *context) {
     return c->err ? c->errstr : NULL;
 }
 
-chiredis_reply_view chiredis_view(const redisReply *reply) {
-#define CHIREDIS_VIEW(r) (chiredis_reply_view){(chiredis_kind)r->type, r->integer, r->len, r->str, r->elements, r->element}
-    const l1_reply *l1 = (const l1_reply *)reply;
-    const l0_reply *l0 = (const l0_reply *)reply;
-    return is_l1 ? CHIREDIS_VIEW(l1) : CHIREDIS_VIEW(l0);
-}
-
 // MARK: Opening
 
 #define CHIREDIS_FUNCTIONS(X)                                                                                          \
-    X(redisConnectWithTimeout) X(redisConnectUnixWithTimeout) X(redisSetTimeout) X(redisEnableKeepAlive)               \
-    X(redisCommandArgv) X(freeReplyObject) X(redisFree) X(redisFreeKeepFd) X(redisReaderCreateWithFunctions)           \
-    X(redisReaderFree) X(redisReaderFeed) X(redisReaderGetReply)
+    X(redisConnectWithTimeout) X(redisConnectUnixWithTimeout) X(redisEnableKeepAlive) X(redisFree) X(redisFreeKeepFd)  \
+    X(redisReaderCreateWithFunctions) X(redisReaderFree) X(redisReaderFeed) X(redisReaderGetReply)
 
 static struct {
 #define CHIREDIS_MEMBER(name) __typeof__(name) *name;
@@ -282,7 +244,7 @@ const char *chiredis_load(void) {
     return problem[0] ? problem : NULL;
 }
 
-// MARK: Questions, one at a time
+// MARK: Connecting
 
 redisContext *chiredis_connect(const char *host, int port, struct timeval limit) {
     return api.redisConnectWithTimeout(host, port, limit);
@@ -292,15 +254,7 @@ redisContext *chiredis_connect_unix(const char *path, struct timeval limit) {
     return api.redisConnectUnixWithTimeout(path, limit);
 }
 
-void chiredis_set_timeout(redisContext *context, struct timeval limit) { (void)api.redisSetTimeout(context, limit); }
-
 void chiredis_enable_keep_alive(redisContext *context) { (void)api.redisEnableKeepAlive(context); }
-
-redisReply *chiredis_command(redisContext *context, int count, const char **arguments, const size_t *lengths) {
-    return api.redisCommandArgv(context, count, arguments, lengths);
-}
-
-void chiredis_free_reply(redisReply *reply) { api.freeReplyObject(reply); }
 
 void chiredis_free(redisContext *context) { api.redisFree(context); }
 

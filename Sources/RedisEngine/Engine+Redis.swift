@@ -7,8 +7,8 @@ extension Engine {
     public static let redis = Engine(
         name: "redis",
         schemes: [
-            "redis", "rediss", "redis+unix", "redis+sentinel", "valkey", "valkeys", "valkey+unix", "valkey+sentinel",
-            "unix",
+            "redis", "rediss", "redis+unix", "redis+sentinel", "redis+cluster", "valkey", "valkeys", "valkey+unix",
+            "valkey+sentinel", "valkey+cluster", "unix",
         ],
         urlExample: "redis://HOST/DATABASE", placement: .server,
         parameterCountMax: 65_535,

@@ -15,7 +15,7 @@ extension RedisConnection: BatchSender {
         try begin(batch, run)
     }
 
-    var hasRoomForBatch: Bool { unsentByteCount < Self.unsentByteCountMax }
+    var hasRoomForBatch: Bool { unsentByteCount < Self.unsentByteCountMax && !exchange.mustAwaitBegin }
 
     func sendBatchBegin() throws(DriverError) {
         guard transaction == .none else {
@@ -23,13 +23,16 @@ extension RedisConnection: BatchSender {
                 .badRequest, "A transaction is open, and Redis cannot nest an atomic batch in it.",
                 hint: "Set atomic to false, or end the transaction first.", sqlState: "25001")
         }
+        // Until the end of the transaction, since that is one command for the server.
+        if clusterRun?.isAsking == true { queue(.asking) }
         queue(.multi)
     }
 
     func sendBatchStatement(_ run: StatementRun, _ position: BatchPosition) throws(DriverError) -> Int {
         let command = try RedisCommand(run.sql, run.parameters)
         try RedisDriver.check(command, isSession: mode.isSession, isInAtomicBatch: batch?.isAtomic == true)
-        try queue(command, run.sql, run.parameters, position)
+        let isAsking = batch?.isAtomic == false && clusterRun?.isAsking == true
+        try queue(command, run.sql, run.parameters, position, behind: isAsking ? [.asking] : [])
         return 0
     }
 

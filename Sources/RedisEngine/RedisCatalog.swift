@@ -22,7 +22,8 @@ struct RedisCatalog: CatalogSource {
     func statements(_ wish: CatalogWish) -> [CatalogStatement] { [] }
 
     func walk(_ wish: CatalogWish) -> (any CatalogWalk)? {
-        RedisCatalogWalk(database: Int((wish.location as? RedisLocation)?.database ?? 0))
+        let place = wish.location as? RedisLocation
+        return RedisCatalogWalk(database: Int(place?.database ?? 0), isOfCluster: place?.isOfCluster == true)
     }
 
     /// Those that empty a database, or put another one in its place, by their names alone: a loop asks, and the rest is as long as a
@@ -37,7 +38,7 @@ struct RedisCatalog: CatalogSource {
 /// Looks through the keys of a database, and asks for the server's databases and commands.
 ///
 /// SCAN is asked for a few keys at a time, so that the server's other clients wait for none of it; at most so many and for so long as
-/// `Limits` says. The rest is estimated by the number of all keys: the order of SCAN is that of a hash, and so as good as a sample.
+/// `Limits` says. In a cluster each primary is asked in turn, and has a share of that. The rest is estimated by the number of all keys: the order of SCAN is that of a hash, and so as good as a sample.
 /// - Source: https://redis.io/docs/latest/commands/scan/, …/dbsize/, …/info/, …/command-docs/
 final class RedisCatalogWalk: CatalogWalk, @unchecked Sendable {
     struct Limits {
@@ -46,18 +47,36 @@ final class RedisCatalogWalk: CatalogWalk, @unchecked Sendable {
         var nanoseconds: Int64 = 2_000_000_000
         /// Keys of one SCAN.
         var keysPerScan = 250
+        /// The part of these that one primary of a cluster may take: the others are to be seen, too.
+        var nodeShare = 16
+    }
+
+    /// What has to be left of the limits when a node is begun: so much is its own.
+    private struct NodeLimits {
+        var keyCount: Int64 = .max
+        var scanCount = Int.max
+        var end = MonotonicInstant.distantFuture
     }
 
     private enum Step { case start, size, scan, databases, documents, done }
 
     private let database: Int
     private let limits: Limits
+    private let isOfCluster: Bool
+    /// The primary that is asked, by its place in the map of a cluster.
+    private var node = -1
+    private var nodeLimits = NodeLimits()
+    private var hasMoreNodes = true
+    /// Not all keys of some node were seen.
+    private var hasLeftKeys = false
     private var step = Step.start
     private var start: MonotonicInstant?
     private var cursor = "0"
     private var scanCount = 0
     /// The whole database was looked through.
     private(set) var isWhole = false
+    /// The same of the server that is asked.
+    private var isNodeWhole = false
     private(set) var keys = RedisKeyTree()
     private var size: Int64 = 0
     private var reply = RedisTextSink(byteCountMax: 64)
@@ -74,9 +93,10 @@ final class RedisCatalogWalk: CatalogWalk, @unchecked Sendable {
     /// `return` of a text: the documents are nested more deeply than hiredis reads.
     static let documentsText = "EVAL_RO \"return cjson.encode(redis.call('COMMAND','DOCS'))\" 0"
 
-    init(database: Int, limits: Limits = Limits()) {
+    init(database: Int, limits: Limits = Limits(), isOfCluster: Bool = false) {
         self.database = database
         self.limits = limits
+        self.isOfCluster = isOfCluster
     }
 
     // MARK: Step by step
@@ -87,11 +107,14 @@ final class RedisCatalogWalk: CatalogWalk, @unchecked Sendable {
         switch step {
         case .start, .done: return nil
         case .size:
+            node += 1
             reply = RedisTextSink(byteCountMax: 64)
+            reply.node = isOfCluster ? node : nil
             return "DBSIZE"
         case .scan:
             scanCount += 1
             scanned.begin()
+            scanned.node = isOfCluster ? node : nil
             return "SCAN \(cursor) COUNT \(limits.keysPerScan)"
         case .databases:
             reply = RedisTextSink(byteCountMax: Self.informationByteCountMax)
@@ -107,14 +130,43 @@ final class RedisCatalogWalk: CatalogWalk, @unchecked Sendable {
         case .start:
             start = now
             return .size
-        case .size: return .scan
+        case .size:
+            guard hasMoreNodes else { return followingNodes() }
+            beginNode(now)
+            return .scan
         case .scan:
-            let hasTime = start.map { now.nanoseconds(since: $0) < limits.nanoseconds } ?? true
-            let mayGoOn = !isWhole && !scanned.isOverfull && hasTime
-            return mayGoOn && scanCount < limits.scanCount && keys.keyCount < limits.keyCount ? .scan : .databases
+            if !isNodeWhole, !scanned.isOverfull, mayGoOn(now), mayStay(now) { return .scan }
+            hasLeftKeys = hasLeftKeys || !isNodeWhole
+            return isOfCluster && mayGoOn(now) ? .size : followingNodes()
         case .databases: return .documents
         case .documents, .done: return .done
         }
+    }
+
+    private func mayGoOn(_ now: MonotonicInstant) -> Bool {
+        let hasTime = start.map { now.nanoseconds(since: $0) < limits.nanoseconds } ?? true
+        return hasTime && scanCount < limits.scanCount && keys.keyCount < limits.keyCount
+    }
+
+    private func mayStay(_ now: MonotonicInstant) -> Bool {
+        now < nodeLimits.end && scanCount < nodeLimits.scanCount && keys.keyCount < nodeLimits.keyCount
+    }
+
+    private func beginNode(_ now: MonotonicInstant) {
+        cursor = "0"
+        guard isOfCluster else { return }
+        let share = Int64(limits.nodeShare)
+        nodeLimits = NodeLimits(
+            keyCount: keys.keyCount + max(1, limits.keyCount / share),
+            scanCount: scanCount + max(1, limits.scanCount / limits.nodeShare),
+            end: now.advanced(byNanoseconds: max(1, limits.nanoseconds / share)))
+    }
+
+    /// There are no more servers whose keys are looked through.
+    private func followingNodes() -> Step {
+        isWhole = !hasLeftKeys && (!isOfCluster || !hasMoreNodes)
+        // The number of keys is known, and of others a cluster has none.
+        return isOfCluster ? .documents : .databases
     }
 
     var sink: RowSink { step == .scan ? scanned : reply }
@@ -122,10 +174,10 @@ final class RedisCatalogWalk: CatalogWalk, @unchecked Sendable {
     private func takeReply() {
         switch step {
         case .start, .done: break
-        case .size: size = Self.bounded(reply.integer)
+        case .size: size = Self.bounded(size + Self.bounded(reply.integer))
         case .scan:
             scanned.takeKeys(into: &keys)
-            isWhole = !scanned.isOverfull && scanned.cursor == "0"
+            isNodeWhole = !scanned.isOverfull && scanned.cursor == "0"
             cursor = scanned.cursor
         case .databases: information = String(decoding: reply.bytes, as: UTF8.self)
         case .documents: documents = reply.bytes
@@ -137,6 +189,12 @@ final class RedisCatalogWalk: CatalogWalk, @unchecked Sendable {
     /// too many are some.
     func goesOn(without error: DriverError) -> Bool {
         reply = RedisTextSink(byteCountMax: 0)
+        if error.details.sqlState == DriverError.noSuchNodeState {
+            hasMoreNodes = false
+            // A node that is gone while it is looked through has left keys to others.
+            if step == .scan { hasLeftKeys = true }
+            return true
+        }
         let codes: [DriverError.Code] = [.databaseError, .permissionDenied, .syntaxError, .readOnly, .limitExceeded]
         guard codes.contains(error.code) else { return false }
         return step != .scan || (error.code == .limitExceeded && scanned.isOverfull)
@@ -211,8 +269,14 @@ final class RedisCatalogWalk: CatalogWalk, @unchecked Sendable {
 
 // MARK: Replies
 
+/// Takes what a walk has asked for.
+class RedisWalkSink: RowSink {
+    /// The primary of a cluster that is asked, by its place in the map; `nil` for any server.
+    final var node: Int?
+}
+
 /// Takes one value, up to a length. What a server sends beyond is refused before it is in memory.
-final class RedisTextSink: RowSink {
+final class RedisTextSink: RedisWalkSink {
     private(set) var bytes: [UInt8] = []
     private(set) var integer: Int64 = 0
     private let byteCountMax: Int
@@ -238,7 +302,7 @@ final class RedisTextSink: RowSink {
 }
 
 /// Takes the reply to SCAN: rows of a cursor and a key.
-final class RedisKeySink: RowSink {
+final class RedisKeySink: RedisWalkSink {
     private(set) var cursor = "0"
     /// There were more rows than are taken of one reply.
     private(set) var isOverfull = false

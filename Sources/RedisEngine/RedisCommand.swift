@@ -122,6 +122,14 @@ struct RedisCommand {
         }
     }
 
+    /// How many replicas a WAIT asks for; `nil` for any other command, and where that is no number.
+    func replicaCount(_ line: UnsafeRawBufferPointer, _ parameters: [DriverParameter]) throws(DriverError) -> Int64? {
+        guard name == "WAIT" else { return nil }
+        var arguments = RedisArguments(line, parameters)
+        guard try arguments.next() != nil, let count = try arguments.next(), count.count <= 20 else { return nil }
+        return Int64(String(decoding: count, as: UTF8.self))
+    }
+
     // MARK: The reply
 
     var shape: RedisShape {

@@ -16,23 +16,94 @@ final class RedisCommandTable: Sendable {
         static let container = Flags(rawValue: 2)
         /// It runs a client's program.
         static let script = Flags(rawValue: 4)
+        /// It is a module's.
+        static let module = Flags(rawValue: 8)
     }
 
     /// In capitals, subcommands as CONTAINER|SUBCOMMAND.
     private let flags: [String: Flags]
 
-    /// Reads the reply to COMMAND.
-    init(_ reply: RedisReply) {
+    /// Where a command goes in a cluster.
+    struct Destination: Equatable, Sendable {
+        var keys: [RedisKeySpec] = []
+        /// It is about all nodes, as the server says (https://redis.io/docs/latest/develop/reference/command-tips/).
+        var isOfAll = false
+    }
+
+    /// The same names. Only of a cluster.
+    private let destinations: [String: Destination]
+
+    /// Reads the reply to COMMAND; `withKeys`: also which arguments are keys.
+    init(_ reply: RedisReply, withKeys: Bool = false) {
         var flags: [String: Flags] = [:]
-        for command in reply.elements { Self.add(command, to: &flags) }
+        var destinations: [String: Destination] = [:]
+        for command in reply.elements {
+            Self.add(command, to: &flags)
+            if withKeys { Self.add(command, to: &destinations) }
+        }
         self.flags = flags
+        self.destinations = destinations
+    }
+
+    /// Of a cluster whose commands are known otherwise.
+    init(destinations: [String: Destination], modules: [String] = []) {
+        flags = Dictionary(uniqueKeysWithValues: modules.map { ($0, .module) })
+        self.destinations = destinations
+    }
+
+    /// Commands and subcommands that a server may have; Redis 7 has 370.
+    static let commandCountMax = 8_192
+    private static let nameByteCountMax = 128
+
+    private static func name(_ reply: RedisReply?) -> String? {
+        guard let name = reply?.text, name.utf8.count <= nameByteCountMax else { return nil }
+        return name.uppercased()
+    }
+
+    func saysTheSame(as other: RedisCommandTable) -> Bool {
+        flags == other.flags && destinations == other.destinations
+    }
+
+    /// Descriptions of keys that one command has; no server's has more than three.
+    private static let specCountMax = 8
+
+    private static func add(_ command: RedisReply, to destinations: inout [String: Destination]) {
+        let parts = command.elements
+        guard parts.count >= 6, destinations.count < commandCountMax, let name = name(parts[0]) else { return }
+        var own = Destination()
+        if parts.count >= 9 {
+            own.keys = parts[8].elements.prefix(specCountMax).compactMap { RedisKeySpec($0) }
+            let policies = ["all_shards", "all_nodes", "special"].map { "request_policy:\($0)" }
+            own.isOfAll = parts[7].elements.contains { $0.text.map(policies.contains) ?? false }
+        } else if let movable = RedisKeySpec.movable[name] {
+            own.keys = movable
+        } else if name == "MEMORY" {
+            // Such servers do not tell subcommands.
+            destinations["MEMORY|USAGE"] = Destination(keys: RedisKeySpec.memoryUsage)
+        } else {
+            let numbers = parts[3...5].map { $0.integer.flatMap { Int(exactly: $0) } ?? 0 }
+            own.keys = [RedisKeySpec(first: numbers[0], last: numbers[1], step: numbers[2])].compactMap(\.self)
+        }
+        if parts.count >= 10 { for subcommand in parts[9].elements { add(subcommand, to: &destinations) } }
+        destinations[name] = own
+    }
+
+    /// Where a command goes; `nil` if the server does not know it.
+    func destination(of command: RedisCommand) -> Destination? {
+        destinations["\(command.name)|\(command.subcommand)"] ?? destinations[command.name]
     }
 
     private static func add(_ command: RedisReply, to flags: inout [String: Flags]) {
         let parts = command.elements
-        guard parts.count >= 3, let name = parts[0].text else { return }
+        guard parts.count >= 3, flags.count < commandCountMax, let name = name(parts[0]) else { return }
         var own: Flags = []
-        for flag in parts[2].elements where flag.text == "readonly" { own.insert(.readOnly) }
+        for flag in parts[2].elements {
+            switch flag.text {
+            case "readonly": own.insert(.readOnly)
+            case "module": own.insert(.module)
+            default: break
+            }
+        }
         // Since version 6: categories of access.
         if parts.count >= 7, parts[6].elements.contains(where: { $0.text == "@scripting" }) { own.insert(.script) }
         // Since version 7: tips, key specifications and subcommands.
@@ -40,7 +111,7 @@ final class RedisCommandTable: Sendable {
             own.insert(.container)
             for subcommand in parts[9].elements { add(subcommand, to: &flags) }
         }
-        flags[name.uppercased()] = own
+        flags[name] = own
     }
 
     var isEmpty: Bool { flags.isEmpty }
@@ -50,6 +121,11 @@ final class RedisCommandTable: Sendable {
     /// Whether it runs a program, according to the server or by its name.
     func isScript(_ command: RedisCommand) -> Bool {
         command.isScript || flags[command.name]?.contains(.script) ?? false
+    }
+
+    /// Whether what it answers may be anything at all, word for word that of a client: it is a script, or a module's.
+    func answersFreely(_ command: RedisCommand) -> Bool {
+        isScript(command) || flags[command.name]?.contains(.module) ?? false
     }
 
     /// Whether the server says that a command only reads.

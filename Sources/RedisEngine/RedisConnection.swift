@@ -23,6 +23,10 @@ final class RedisConnection: ServerConnection {
     private var output = RedisOutput()
     private var rows = RedisRows()
     var exchange = RedisExchange()
+    /// What a node of a cluster has said to the commands of the present run.
+    private var refusals = RedisRefusals()
+    /// The present run, of a cluster.
+    var clusterRun: RedisClusterRun? { driver.place.isOfCluster ? run as? RedisClusterRun : nil }
 
     private static let chunkByteCount = 32 << 10
     /// Chunks that are read before others get their turn.
@@ -49,7 +53,7 @@ final class RedisConnection: ServerConnection {
     deinit { chiredis_reader_free(reader) }
 
     override var serverVersion: String { greeting.version }
-    override var serverName: String? { driver.choice == nil ? nil : greeting.server.label }
+    override var serverName: String? { driver.hasSeveralServers ? greeting.server.label : nil }
     override var isOutdated: Bool { driver.choice?.isOutdated(opened) ?? false }
     override var socketNumber: Int32 { descriptor.number }
     override var transaction: TransactionState { exchange.transaction }
@@ -72,18 +76,23 @@ final class RedisConnection: ServerConnection {
 
     /// Queues a command of the daemon's own.
     func queue(_ command: RedisExchange.OwnCommand) {
+        write(command)
+        exchange.didSend(command)
+    }
+
+    private func write(_ command: RedisExchange.OwnCommand) {
         switch command {
         case .multi: queue("MULTI")
         case .exec: queue("EXEC")
         case .discard: queue("DISCARD")
         case .unwatch: queue("UNWATCH")
+        case .asking: queue("ASKING")
         case .select:
             output.beginCommand(argumentCount: 2)
             output.append("SELECT" as StaticString)
             var number = "\(driver.place.database)"
             number.withUTF8 { output.append(UnsafeRawBufferPointer($0)) }
         }
-        exchange.didSend(command)
     }
 
     private func queue(_ word: StaticString) {
@@ -91,14 +100,16 @@ final class RedisConnection: ServerConnection {
         output.append(word)
     }
 
-    /// Queues a command of the client's.
+    /// Queues a command of the client's, and what has to go before it.
     func queue(
         _ command: RedisCommand, _ sql: UnsafeRawBufferPointer, _ parameters: [DriverParameter],
-        _ position: BatchPosition?
+        _ position: BatchPosition?, behind own: [RedisExchange.OwnCommand] = []
     ) throws(DriverError) {
         try check(command, sql, parameters)
+        let replicaCount = clusterRun == nil ? nil : try command.replicaCount(sql, parameters)
         let start = output.byteCount
         do throws(DriverError) {
+            for command in own { write(command) }
             output.beginCommand(argumentCount: command.argumentCount)
             var arguments = RedisArguments(sql, parameters)
             while let argument = try arguments.next() { output.append(argument) }
@@ -106,7 +117,9 @@ final class RedisConnection: ServerConnection {
             output.truncate(to: start)
             throw error
         }
-        exchange.didSend(command, position, isReading: isReading(command), &current.effect)
+        for command in own { exchange.didSend(command) }
+        exchange.didSend(
+            command, position, isReading: isReading(command), replicaCount: replicaCount, &current.effect)
     }
 
     /// Sends what the server takes; a loop limits it, so that others get their turn.
@@ -119,6 +132,7 @@ final class RedisConnection: ServerConnection {
 
     override func send(_ run: StatementRun) throws(DriverError) {
         exchange.beginRun(mode)
+        if driver.place.isOfCluster { refusals = RedisRefusals() }
         rows.prepare(.values, rowCountMax: run.rowCountMax)
         guard isAlive() else { throw lostError() }
         if case .batch(let isAtomic) = run.kind {
@@ -128,7 +142,7 @@ final class RedisConnection: ServerConnection {
             if case .describe = run.kind { return try describe(command, run) }
             if case .load = run.kind { throw .noTables }
             rows.prepare(command.shape, rowCountMax: run.rowCountMax)
-            try queue(command, run.sql, run.parameters, nil)
+            try queue(command, run.sql, run.parameters, nil, behind: clusterRun?.ownCommands ?? [])
         }
         flush()
     }
@@ -247,6 +261,7 @@ final class RedisConnection: ServerConnection {
     /// Takes an element of the reply.
     /// - Returns: whether there is room for more.
     fileprivate func take(_ element: chiredis_element) -> Bool {
+        if element.depth == 0, driver.place.isOfCluster { noteRefusal(element) }
         switch exchange.take(
             RedisExchange.Element(element), RedisErrors.error(element), demand, current.effect)
         {
@@ -258,6 +273,15 @@ final class RedisConnection: ServerConnection {
             didPush(rows.take(element, into: run.sink))
         }
         return !exchange.isFull
+    }
+
+    /// A reply begins, of a node of a cluster.
+    private func noteRefusal(_ element: chiredis_element) {
+        let bytes = UnsafeRawBufferPointer(
+            start: element.bytes, count: min(element.length, RedisRedirection.byteCountMax + 1))
+        let redirection =
+            element.type == CHIREDIS_ERROR ? RedisRedirection(String(decoding: bytes, as: UTF8.self)) : nil
+        refusals.note(redirection, isError: element.type == CHIREDIS_ERROR, of: exchange.refusalStep)
     }
 
     private func replyDidEnd() {
@@ -280,6 +304,9 @@ final class RedisConnection: ServerConnection {
         let isDivisible = batch?.isAtomic == false
         let error = exchange.end().map { noteRole($0, isDivisible: isDivisible) }
         guard let run else { return }
+        if driver.place.isOfCluster, error != nil {
+            clusterRun?.redirection = refusals.redirection(isDivisible: isDivisible)
+        }
         run.error = error
         run.rowCount = rows.rowCount
         run.isTruncated = rows.isTruncated
@@ -337,6 +364,7 @@ extension RedisExchange.Element {
         }
         depth = Int(element.depth)
         index = Int(element.index)
+        integer = element.integer
     }
 }
 

@@ -12,13 +12,15 @@ internal import Synchronization
 struct RedisDriver: RemoteDriver {
     let place: RedisLocation
     let settings: RemoteSettings
-    private let tables = RedisTables()
+    private let tables = RedisTables(withKeys: false)
     private let way: Way
 
     /// How its server is found.
     private enum Way {
         case server(RedisLocation.Server)
         case primary(RedisPrimaryFinder)
+        /// Any of them will do. The choice is the one that has answered last.
+        case any(RedisClusterSeeds, ServerChoice)
     }
 
     /// Time limit for sending a cancel to the server, in milliseconds.
@@ -31,6 +33,7 @@ struct RedisDriver: RemoteDriver {
             switch place.route {
             case .server(let server): .server(server)
             case .sentinels(let sentinels): .primary(RedisPrimaryFinder(sentinels))
+            case .cluster(let seeds): .any(seeds, ServerChoice(isExclusive: false))
             }
     }
 
@@ -39,10 +42,18 @@ struct RedisDriver: RemoteDriver {
     var label: String { place.label }
     private var finder: RedisPrimaryFinder? { if case .primary(let finder) = way { finder } else { nil } }
     /// The Sentinels, and the server that they name.
-    var serverCount: Int { 1 + (finder?.sentinels.hosts.count ?? 0) }
+    var serverCount: Int {
+        switch way {
+        case .server: 1
+        case .primary(let finder): 1 + finder.sentinels.hosts.count
+        case .any(let seeds, _): seeds.hosts.count
+        }
+    }
     var secrets: [String] { [place.password, finder?.sentinels.password].compactMap(\.self) }
     /// Which server is the primary, as far as is known; `nil` where the URL names the one.
     var choice: ServerChoice? { finder?.choice }
+    /// Whether there are several servers, of which a connection says which one it leads to.
+    var hasSeveralServers: Bool { choice != nil || place.isOfCluster }
 
     // MARK: Connecting
 
@@ -74,15 +85,39 @@ struct RedisDriver: RemoteDriver {
             return try finder.connect(limit: limit) { server throws(DriverError) in
                 try greet(server, password: password, limit: limit)
             }
+        case .any(let seeds, let choice): return try greetAny(seeds, choice, password: password, limit: limit)
         }
+    }
+
+    private func greetAny(
+        _ seeds: RedisClusterSeeds, _ choice: ServerChoice, password: String?, limit: Int64
+    ) throws(DriverError) -> RedisHandshake {
+        var failures: [(server: String, error: DriverError)] = []
+        let last = choice.current
+        for server in seeds.hosts.filter({ $0.label == last }) + seeds.hosts.filter({ $0.label != last }) {
+            do throws(DriverError) {
+                let handshake = try greet(server, password: password, limit: limit)
+                choice.take(server.label)
+                return handshake
+            } catch {
+                failures.append((server.label, error))
+            }
+        }
+        throw DriverError.ofServers(failures) ?? RedisCluster.isUnsettled
     }
 
     private func greet(
         _ server: RedisLocation.Server, password: String?, limit: Int64
     ) throws(DriverError) -> RedisHandshake {
-        let handshake = try RedisHandshake(server, limitMilliseconds: limit)
-        try handshake.greet(user: place.user, password: password ?? place.password)
-        return handshake
+        do throws(DriverError) {
+            let handshake = try RedisHandshake(server, limitMilliseconds: limit)
+            try handshake.greet(user: place.user, password: password ?? place.password)
+            return handshake
+        } catch {
+            // Of several nodes it has to be said which.
+            guard place.isOfCluster, case .server = way else { throw error }
+            throw error.with { $0.detail = "\(server.label): \($0.detail ?? $0.message)" }
+        }
     }
 
     /// Ends what a connection waits for, on another connection.
@@ -149,24 +184,61 @@ struct RedisGreeting {
     }
 }
 
-/// The commands of the last server: they are requested once, not for each connection.
-private final class RedisTables: Sendable {
-    private let last = Mutex<(server: String, table: RedisCommandTable)?>(nil)
+/// What servers say of their commands: each run of a server is asked once, not for each connection.
+///
+/// - Thread: any.
+final class RedisTables: Sendable {
+    private let withKeys: Bool
+    private let serverCountMax: Int
+    /// By the run of the server. Servers of one version have one table.
+    private let known = Mutex<[String: RedisCommandTable]>([:])
+
+    /// Tables that differ; a cluster has one for each version of its servers.
+    private static let tableCountMax = 4
+    /// Redis 7.0 tells its commands in 190 KB.
+    private static let byteCountMax = 8 << 20
+
+    /// - Parameters:
+    ///   - withKeys: also which arguments are keys.
+    ///   - serverCountMax: runs of servers that are remembered.
+    init(withKeys: Bool, serverCountMax: Int = 1) {
+        self.withKeys = withKeys
+        self.serverCountMax = serverCountMax
+    }
 
     /// The commands of the server at the other end; `nil` if the user may not ask.
     func table(_ handshake: RedisHandshake, _ server: String?) throws(DriverError) -> RedisCommandTable? {
-        if let server, let known = last.withLock({ $0?.server == server ? $0?.table : nil }) { return known }
-        let reply = try handshake.ask(["COMMAND"])
+        if let server, let known = known.withLock({ $0[server] }) { return known }
+        let reply = try handshake.ask(["COMMAND"], byteCountMax: Self.byteCountMax)
         if reply.error != nil { return nil }
-        let table = RedisCommandTable(reply)
-        if let server { last.withLock { $0 = (server, table) } }
-        return table
+        let made = RedisCommandTable(reply, withKeys: withKeys)
+        guard let server else { return made }
+        return remember(made, of: server)
     }
+
+    /// - Returns: the table that is there already, if it says the same.
+    func remember(_ made: RedisCommandTable, of server: String) -> RedisCommandTable {
+        known.withLock { known in
+            let table = known.values.first { $0.saysTheSame(as: made) } ?? made
+            let isNew = !known.values.contains { $0 === table }
+            let differing = Set(known.values.map { ObjectIdentifier($0) }).count
+            if known.count >= serverCountMax || (isNew && differing >= Self.tableCountMax) { known = [:] }
+            known[server] = table
+            return table
+        }
+    }
+
+    var serverCount: Int { known.withLock { $0.count } }
 }
 
 extension RedisLocation {
     /// The driver that opens connections to it.
     package func makeDriver(_ settings: RemoteSettings) -> any RemoteDriver {
         RedisDriver(place: self, settings: settings)
+    }
+
+    package func makeDatabase(_ plan: DatabasePlan) -> any Database {
+        if case .cluster(let seeds) = route { return RedisCluster(self, seeds, plan) }
+        return RemoteDatabase(self, plan)
     }
 }

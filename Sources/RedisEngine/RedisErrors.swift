@@ -54,6 +54,11 @@ enum RedisErrors {
             || detail.hasPrefix("Redis: UNBLOCKED") && isOfChangedRole(error.details.message)
     }
 
+    /// Whether an error says that another node of a cluster is to be asked: the node's own, or that of a script.
+    static func isOfOtherNode(_ error: DriverError) -> Bool {
+        ["Redis: MOVED", "Redis: ASK"].contains(error.details.detail ?? "")
+    }
+
     private static func isOfChangedRole(_ message: String) -> Bool { message.contains(text: "instance state changed") }
 
     /// "unknown command 'x', with args beginning with: 'secret'": values are not repeated, not even to their sender.
@@ -105,9 +110,8 @@ enum RedisErrors {
     }
 
     private static let clusterHint =
-        "The daemon does not speak Redis Cluster, and has changed nothing: put a proxy in front that does and name that in the URL, "
-        + "configure a database for each primary and keep related keys together by a {tag}, or use Sentinel (redis+sentinel://) where "
-        + "one server is large enough."
+        "The URL names one server of a Redis Cluster: name the cluster (redis+cluster://HOST,HOST), so that commands go to the server of "
+        + "their keys."
 
     private static func meaning(ofMessage message: String) -> Meaning {
         let syntax = [

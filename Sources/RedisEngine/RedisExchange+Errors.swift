@@ -25,6 +25,14 @@ extension RedisExchange {
         hint: "Repeat the whole transaction, from WATCH on.", sqlState: "40001"
     ).with { $0.isRetryable = true }
 
+    /// WAIT has come to its end; the writes before it stay.
+    static func tooFewReplicas(_ count: Int64, of wanted: Int64) -> DriverError {
+        DriverError(
+            .databaseError, "\(max(0, count)) of the \(wanted) replicas that WAIT asks for have the writes before it.",
+            hint: "The writes have taken effect on the primary, and are lost if it is before a replica has them.",
+            sqlState: "55000")
+    }
+
     static let notRolledBack =
         "Redis does not roll back: the other commands of the transaction took effect as far as they did not fail, too."
 

@@ -15,6 +15,8 @@ struct RedisExchange: BatchExchange {
         case multi, exec, discard, unwatch
         /// Returns to the database of the URL.
         case select
+        /// The next command is for a slot that is on its way to this server.
+        case asking
     }
 
     /// A command that has no complete reply yet.
@@ -34,6 +36,8 @@ struct RedisExchange: BatchExchange {
         var kind = Kind.own
         var position: BatchPosition?
         var effect = Effect.none
+        /// How many replicas have to have the writes before it.
+        var replicaCount: Int64?
     }
 
     /// An element of a reply: the reply itself, or one inside its arrays.
@@ -45,6 +49,8 @@ struct RedisExchange: BatchExchange {
         var depth = 0
         /// Its position in the array around it.
         var index = 0
+        /// If it is a number.
+        var integer: Int64 = 0
     }
 
     /// What the client of the run wants.
@@ -89,6 +95,10 @@ struct RedisExchange: BatchExchange {
     private(set) var transaction = TransactionState.none
     private var hasWatched = false
     private var hasSelected = false
+    /// The server has begun a transaction of the daemon's on this connection: the login may do it.
+    private var mayBegin = false
+    /// MULTI of an atomic batch was sent and is not answered yet.
+    private var isBeginning = false
 
     /// The reply to the first step is an error.
     private var isError = false
@@ -121,21 +131,26 @@ struct RedisExchange: BatchExchange {
 
     mutating func didSend(_ command: OwnCommand) {
         switch command {
-        case .multi: steps.append(Step(effect: .begin))
+        case .multi:
+            isBeginning = true
+            steps.append(Step(effect: .begin))
         case .exec: steps.append(Step(kind: .commit, effect: .execute))
         case .discard: steps.append(Step(effect: .discard))
-        case .unwatch, .select: steps.append(Step())
+        case .unwatch, .select, .asking: steps.append(Step())
         }
     }
 
-    /// A command of the client's was sent. `isReading`: it only reads, as the server says.
+    /// A command of the client's was sent. `isReading`: it only reads, as the server says. `replicaCount`: how many replicas a WAIT asks
+    /// for, where fewer are an error.
     mutating func didSend(
-        _ command: RedisCommand, _ position: BatchPosition?, isReading: Bool, _ effect: inout StatementEffect
+        _ command: RedisCommand, _ position: BatchPosition?, isReading: Bool, replicaCount: Int64? = nil,
+        _ effect: inout StatementEffect
     ) {
         if position == nil { current.mayBlock = command.mayBlock && transaction == .none }
         if position != nil, isAtomicBatch { current.batchElements.add(position) }
         if mayChange(command, isReading: isReading), !isAtomicBatch { effect.noteSent(.commits) }
-        steps.append(Step(kind: .statement, position: position, effect: stepEffect(of: command)))
+        steps.append(
+            Step(kind: .statement, position: position, effect: stepEffect(of: command), replicaCount: replicaCount))
     }
 
     /// Whether data may change when the command runs. Inside a transaction that is when EXEC does.
@@ -160,6 +175,16 @@ struct RedisExchange: BatchExchange {
     }
 
     private var isAtomicBatch: Bool { batch?.isAtomic == true }
+    /// Nothing may follow before MULTI is answered: where the login may not send it, what is behind it would be executed by itself.
+    var mustAwaitBegin: Bool { isBeginning && !mayBegin }
+    /// Whose reply is arriving, for a node of a cluster. A WAIT has done nothing that could be repeated.
+    var refusalStep: RedisRefusals.Step {
+        switch step.kind {
+        case .own: .other
+        case .statement: step.replicaCount == nil ? .ofClient : .other
+        case .commit: .commit
+        }
+    }
     /// CLIENT UNBLOCK ends what the server does for the run.
     var canUnblock: Bool { current.mayBlock }
 
@@ -180,6 +205,9 @@ struct RedisExchange: BatchExchange {
                 note(error(), at: step.position)
                 return .none
             }
+        }
+        if element.depth == 0, let wanted = step.replicaCount, element.integer < wanted {
+            note(Self.tooFewReplicas(element.integer, of: wanted), at: step.position)
         }
         if step.effect == .execute, element.depth <= 1 { takeExecuted(element, error(), step) }
         guard isForClient(step), failure == nil, !current.isDropping, demand.hasClient else { return .none }
@@ -249,7 +277,9 @@ struct RedisExchange: BatchExchange {
     /// All that the first step has to do is done.
     mutating func stepIsAnswered() {
         switch step.effect {
-        case .begin: if !isError { transaction = .active }
+        case .begin:
+            if !isError { transaction = .active }
+            if step.kind == .own { didBegin() }
         case .execute, .discard: transaction = .none
         case .none: if isError, transaction == .active { transaction = .failed }
         case .watch: break
@@ -260,6 +290,14 @@ struct RedisExchange: BatchExchange {
         guard nextStep == steps.count else { return }
         steps.removeAll(keepingCapacity: true)
         nextStep = 0
+    }
+
+    /// MULTI of an atomic batch was answered.
+    private mutating func didBegin() {
+        // What was sent behind it, since it was allowed before, was executed by itself.
+        if isError, mayBegin { failure = Self.unknownOutcome("The server refused to begin the batch's transaction") }
+        isBeginning = false
+        mayBegin = !isError
     }
 
     // MARK: The end of a run

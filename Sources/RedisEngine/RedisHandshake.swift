@@ -5,77 +5,156 @@ internal import DatabaseContract
 internal import LinuxSystem
 internal import RemoteDatabases
 
-/// A connection to a server by hiredis, blocking.
+/// A connection to a server on which the daemon asks, and waits for each answer.
 ///
+/// There is one limit for all of it, from connecting to the last answer: a server that sends a byte now and then holds its thread no
+/// longer than one that sends nothing. What it may answer is bounded in bytes, in elements and in pieces.
 /// - Thread: one that may block.
 final class RedisHandshake {
-    /// redisContext.
-    private var context: OpaquePointer?
+    private let descriptor: OwnedDescriptor
+    private let reader: OpaquePointer
+    private let limitMilliseconds: Int64
+    private let deadline: MonotonicInstant
+    private var output = RedisOutput()
+    private var answer = RedisReplyBuilder()
     private(set) var greeting: RedisGreeting
 
-    /// Connects. The limit is the time for that, and then for each answer.
+    private static let chunkByteCount = 32 << 10
+    /// Of an answer, unless the question says more.
+    static let byteCountMax = 64 << 10
+    /// Of a status, an error or a number: hiredis looks for its end from the beginning with each piece.
+    private static let lineByteCountMax = 16 << 10
+    /// An answer may come in so many pieces, and in one more for so many bytes that it may have.
+    private static let pieceCountMin = 64
+    private static let bytesPerPiece = 128
+
+    /// Connects. The limit is the time for that and for all answers, in milliseconds.
     /// - Throws: `connectFailed`.
     init(_ server: RedisLocation.Server, limitMilliseconds: Int64) throws(DriverError) {
+        deadline = .now.advanced(byMilliseconds: limitMilliseconds)
+        self.limitMilliseconds = limitMilliseconds
         greeting = RedisGreeting(server: server)
-        let limit = timeval(
-            tv_sec: Int(limitMilliseconds / 1000), tv_usec: Int(limitMilliseconds % 1000) * 1000)
-        switch server {
-        case .network(let host, let port): context = chiredis_connect(host, Int32(port), limit)
-        case .socket(let path): context = chiredis_connect_unix(path, limit)
-        }
-        guard let context else { throw failed("Out of memory.") }
-        guard chiredis_context_problem(context) == nil else {
-            let error = failed(problem)
-            chiredis_free(context)
-            self.context = nil
-            throw error
-        }
-        chiredis_set_timeout(context, limit)
-        if case .network = server { chiredis_enable_keep_alive(context) }
+        let descriptor = try Self.connect(server, limitMilliseconds)
+        guard let reader = chiredis_reader_create(redisTakeAnswer) else { throw Self.error("Out of memory.") }
+        self.reader = reader
+        self.descriptor = descriptor
     }
 
-    deinit { if let context { chiredis_free(context) } }
+    deinit { chiredis_reader_free(reader) }
 
-    /// Gives the socket away, non-blocking.
-    func release() throws(DriverError) -> OwnedDescriptor {
-        guard let context else { throw failed("The connection was given away.") }
-        self.context = nil
+    private static func connect(
+        _ server: RedisLocation.Server, _ limitMilliseconds: Int64
+    ) throws(DriverError) -> OwnedDescriptor {
+        let limit = timeval(
+            tv_sec: Int(limitMilliseconds / 1000), tv_usec: Int(limitMilliseconds % 1000) * 1000)
+        let made =
+            switch server {
+            case .network(let host, let port): chiredis_connect(host, Int32(port), limit)
+            case .socket(let path): chiredis_connect_unix(path, limit)
+            }
+        guard let context = made else { throw error("Out of memory.") }
+        if let problem = chiredis_context_problem(context) {
+            let error = error(String(cString: problem))
+            chiredis_free(context)
+            throw error
+        }
+        if case .network = server { chiredis_enable_keep_alive(context) }
         let descriptor = OwnedDescriptor(chiredis_free_keep_descriptor(context))
         do throws(Errno) {
             try Sockets.prepareInherited(descriptor.number)
         } catch {
-            throw failed("\(error)")
+            throw Self.error("\(error)")
         }
         Sockets.setNoDelay(descriptor)
         return descriptor
     }
 
+    /// Gives the socket away, non-blocking. Nothing is asked afterwards.
+    func release() throws(DriverError) -> OwnedDescriptor {
+        guard chiredis_reader_is_empty(reader) else { throw Self.unreadable("It says more than it was asked.") }
+        do throws(Errno) {
+            return try descriptor.duplicate()
+        } catch {
+            throw failed("\(error)")
+        }
+    }
+
     // MARK: Questions
 
+    /// Asks, and waits for the answer, of at most that many bytes.
     /// - Throws: when there is no answer; an error of the server's is one.
-    func ask(_ words: [String]) throws(DriverError) -> RedisReply {
-        let texts = words.map { Array($0.utf8CString) }
-        // Without the NUL.
-        let lengths = texts.map { $0.count - 1 }
-        var pointers: [UnsafePointer<CChar>?] = []
-        let reply = Self.withPointers(texts[...], &pointers) { pointers in
-            var pointers = pointers
-            return chiredis_command(context, Int32(words.count), &pointers, lengths)
+    func ask(_ words: [String], byteCountMax: Int = RedisHandshake.byteCountMax) throws(DriverError) -> RedisReply {
+        guard chiredis_reader_is_empty(reader) else { throw Self.unreadable("It says more than it was asked.") }
+        answer = RedisReplyBuilder()
+        output.beginCommand(argumentCount: words.count)
+        for word in words { Array(word.utf8).withUnsafeBytes { output.append($0) } }
+        var bounds = Bounds(byteCount: byteCountMax)
+        while true {
+            guard output.send(to: descriptor, byteCountMax: .max) != .lost else { throw failed(Self.closed) }
+            if let reply = try receive(&bounds) { return reply }
+            let wanted: Readiness = output.isEmpty ? .readable : [.readable, .writable]
+            guard Sockets.wait(for: descriptor.number, wanted, until: deadline) else {
+                throw failed("The server did not answer within \(limitMilliseconds) ms.")
+            }
         }
-        guard let reply else { throw failed(problem) }
-        return RedisReply(reply)
     }
 
-    private static func withPointers(
-        _ texts: ArraySlice<[CChar]>, _ pointers: inout [UnsafePointer<CChar>?],
-        _ body: ([UnsafePointer<CChar>?]) -> OpaquePointer?
-    ) -> OpaquePointer? {
-        guard let first = texts.first else { return body(pointers) }
-        return first.withUnsafeBufferPointer {
-            pointers.append($0.baseAddress)
-            return withPointers(texts.dropFirst(), &pointers, body)
+    /// What of an answer may still come.
+    private struct Bounds {
+        let byteCountMax: Int
+        var byteCount: Int
+        var pieceCount: Int
+
+        init(byteCount: Int) {
+            byteCountMax = byteCount
+            self.byteCount = byteCount
+            pieceCount = RedisHandshake.pieceCountMin + byteCount / RedisHandshake.bytesPerPiece
         }
     }
+
+    private static let closed = "The server has closed the connection."
+
+    /// Takes what has come.
+    /// - Returns: the answer, if it is whole.
+    private func receive(_ bounds: inout Bounds) throws(DriverError) -> RedisReply? {
+        while true {
+            switch chiredis_reader_read(reader, Unmanaged.passUnretained(self).toOpaque()) {
+            case CHIREDIS_REPLY:
+                guard let reply = answer.reply else { throw Self.tooManyElements }
+                answer = RedisReplyBuilder()
+                chiredis_reader_trim(reader)
+                return reply
+            case CHIREDIS_STOPPED: throw Self.tooManyElements
+            case CHIREDIS_NEEDS_MORE: guard try receivePiece(&bounds) else { return nil }
+            default: throw Self.unreadable(String(cString: chiredis_reader_problem(reader)))
+            }
+        }
+    }
+
+    /// - Returns: false if nothing has come.
+    private func receivePiece(_ bounds: inout Bounds) throws(DriverError) -> Bool {
+        guard bounds.byteCount > 0, chiredis_reader_awaited(reader) <= Int64(bounds.byteCountMax),
+            chiredis_reader_line_begun(reader) <= Self.lineByteCountMax
+        else { throw Self.unreadable("It is longer than such an answer is.") }
+        guard bounds.pieceCount > 0 else { throw Self.unreadable("It comes in more pieces than such an answer does.") }
+        var outcome = IOOutcome.wouldBlock
+        let isTaken = withUnsafeTemporaryAllocation(byteCount: Self.chunkByteCount, alignment: 1) { chunk in
+            outcome = SystemCalls.read(descriptor, into: chunk)
+            guard case .bytes(let count) = outcome else { return true }
+            return chiredis_reader_feed(reader, chunk.baseAddress, count)
+        }
+        guard isTaken else { throw failed("Out of memory.") }
+        switch outcome {
+        case .bytes(let count):
+            bounds.byteCount -= count
+            bounds.pieceCount -= 1
+            return true
+        case .wouldBlock: return false
+        case .endOfStream, .failed: throw failed(Self.closed)
+        }
+    }
+
+    fileprivate func take(_ element: chiredis_element) -> Bool { answer.take(element) }
 
     /// Makes the server know the user, and the connection's name.
     /// - Source: https://redis.io/docs/latest/commands/hello/ (Redis 6)
@@ -101,8 +180,13 @@ final class RedisHandshake {
         greeting.version = try information("redis_version") ?? ""
     }
 
+    private static let runIDByteCountMax = 64
+
     /// What tells this run of the server from all others; `nil` where the user may not know.
-    func runID() throws(DriverError) -> String? { try information("run_id") }
+    func runID() throws(DriverError) -> String? {
+        let id = try information("run_id")
+        return (id?.utf8.count ?? 0) <= Self.runIDByteCountMax ? id : nil
+    }
 
     private func information(_ key: String) throws(DriverError) -> String? {
         let lines = try ask(["INFO", "server"]).text?.split { $0.isNewline } ?? []
@@ -110,11 +194,6 @@ final class RedisHandshake {
     }
 
     // MARK: Errors
-
-    private var problem: String {
-        guard let context else { return "The connection was given away." }
-        return chiredis_context_problem(context).map { String(cString: $0) } ?? ""
-    }
 
     func failed(_ problem: String) -> DriverError { Self.error(problem) }
 
@@ -130,6 +209,19 @@ final class RedisHandshake {
         }
     }
 
+    private static let tooManyElements = unreadable("It has more elements than such an answer has.")
+
+    /// What has come is no answer to what was asked.
+    private static func unreadable(_ detail: String) -> DriverError {
+        DriverError(
+            .connectFailed, "What the Redis server answers the daemon is not understood.",
+            hint: "Check that the URL names a Redis server.", sqlState: "08P01"
+        ).with {
+            $0.detail = detail
+            $0.isRetryable = true
+        }
+    }
+
     private static func error(_ detail: String) -> DriverError {
         DriverError(
             DriverError.Details(
@@ -138,44 +230,8 @@ final class RedisHandshake {
     }
 }
 
-/// A reply to one of the daemon's own questions.
-struct RedisReply {
-    private final class Owner {
-        /// redisReply.
-        let reply: OpaquePointer
-
-        init(_ reply: OpaquePointer) { self.reply = reply }
-
-        deinit { chiredis_free_reply(reply) }
-    }
-
-    private let owner: Owner
-    private let reply: chiredis_reply_view
-
-    init(_ reply: OpaquePointer) {
-        owner = Owner(reply)
-        self.reply = chiredis_view(reply)
-    }
-
-    private init(_ owner: Owner, _ reply: OpaquePointer) {
-        self.owner = owner
-        self.reply = chiredis_view(reply)
-    }
-
-    var isNull: Bool { reply.type == CHIREDIS_NIL }
-    /// Of a string or status.
-    var text: String? {
-        reply.type == CHIREDIS_STRING || reply.type == CHIREDIS_STATUS ? string : nil
-    }
-    var error: String? { reply.type == CHIREDIS_ERROR ? string : nil }
-    var integer: Int64? { reply.type == CHIREDIS_INTEGER ? reply.integer : nil }
-
-    var elements: [RedisReply] {
-        guard reply.type == CHIREDIS_ARRAY, let first = reply.elements else { return [] }
-        return (0..<reply.count).compactMap { index in first[index].map { RedisReply(owner, $0) } }
-    }
-
-    private var string: String? {
-        reply.bytes.map { String(decoding: UnsafeRawBufferPointer(start: $0, count: reply.length), as: UTF8.self) }
-    }
+/// Passes elements on from hiredis, within `chiredis_reader_read`.
+private let redisTakeAnswer: chiredis_take = { context, element in
+    guard let context, let element else { return false }
+    return Unmanaged<RedisHandshake>.fromOpaque(context).takeUnretainedValue().take(element.pointee)
 }

@@ -26,6 +26,7 @@ package struct RedisLocation: RemoteLocation, CustomStringConvertible, CustomRef
     enum Route: Sendable, Equatable {
         case server(Server)
         case sentinels(RedisSentinels)
+        case cluster(RedisClusterSeeds)
     }
 
     let route: Route
@@ -36,9 +37,14 @@ package struct RedisLocation: RemoteLocation, CustomStringConvertible, CustomRef
     let database: Int32
     /// Server and database, for logs.
     package let label: String
+    /// Of a cluster, or of one of its nodes.
+    let isOfCluster: Bool
 
     private static let networkSchemes = ["redis://", "valkey://"]
     private static let socketSchemes = ["redis+unix://", "valkey+unix://", "unix://"]
+    /// As the Python library `limits`, Gitea and others write it, beside `redis+sentinel:`. Clients of Redis itself have classes for
+    /// it, and no URLs.
+    private static let clusterSchemes = ["redis+cluster://", "valkey+cluster://"]
     private static let sentinelSchemes = ["redis+sentinel://", "valkey+sentinel://"]
     private static let encryptedSchemes = ["rediss://", "valkeys://"]
     private static let standardPort: UInt16 = 6379
@@ -67,17 +73,34 @@ package struct RedisLocation: RemoteLocation, CustomStringConvertible, CustomRef
             var options = parts.options
             route = .sentinels(try Self.sentinels(parts.address, name: path.first ?? "", &options))
             database = try Self.database(path: path.count == 2 ? "/" + path[1] : "", options: options)
+        } else if let rest = Self.rest(of: url, behind: Self.clusterSchemes) {
+            parts = try Parts(rest)
+            route = .cluster(RedisClusterSeeds(hosts: try Self.seeds(parts.address)))
+            database = try Self.database(path: parts.path, options: parts.options)
+            guard database == 0 else { throw Self.bad("A Redis Cluster has no database but 0.") }
         } else {
-            throw Self.bad("A Redis URL begins with redis://, redis+unix:// or redis+sentinel://.")
+            throw Self.bad("A Redis URL begins with redis://, redis+unix://, redis+sentinel:// or redis+cluster://.")
         }
         user = parts.user
         password = parts.password
+        if case .cluster = route { isOfCluster = true } else { isOfCluster = false }
         label =
             switch route {
             case .server(let server): Self.label(server, database)
             case .sentinels(let sentinels):
                 "redis+sentinel://\(sentinels.hosts.map(\.label).joined(separator: ","))/\(sentinels.primaryName)/\(database)"
+            case .cluster(let seeds): "redis+cluster://\(seeds.hosts.map(\.label).joined(separator: ","))"
             }
+    }
+
+    /// A node of a cluster, which the cluster itself has named.
+    init(node: Server, of cluster: RedisLocation) {
+        route = .server(node)
+        user = cluster.user
+        password = cluster.password
+        database = 0
+        isOfCluster = true
+        label = Self.label(node, 0)
     }
 
     private static func label(_ server: Server, _ database: Int32) -> String {
@@ -159,6 +182,18 @@ package struct RedisLocation: RemoteLocation, CustomStringConvertible, CustomRef
         return .socket(path)
     }
 
+    private static func seeds(_ address: Substring) throws(DriverError) -> [Server] {
+        var hosts: [Server] = []
+        for item in address.split(separator: ",", omittingEmptySubsequences: false) {
+            guard !item.isEmpty else { throw bad("A server in the Redis URL has no host.") }
+            hosts.append(try network(item))
+        }
+        guard (1...RedisClusterSeeds.hostCountMax).contains(hosts.count) else {
+            throw bad("The Redis URL names no server, or more than \(RedisClusterSeeds.hostCountMax).")
+        }
+        return hosts
+    }
+
     // Of `options`, those of the database are left.
     private static func sentinels(
         _ address: Substring, name: Substring, _ options: inout [Substring]
@@ -235,8 +270,9 @@ package struct RedisLocation: RemoteLocation, CustomStringConvertible, CustomRef
     private static func bad(_ message: String) -> DriverError {
         DriverError(
             .badRequest, message,
-            hint: "Write redis://USER@HOST:PORT/DATABASE, redis+unix:///path/of/socket?db=DATABASE or "
-                + "redis+sentinel://USER@HOST:PORT,HOST:PORT/NAME/DATABASE, with %XX for special characters")
+            hint: "Write redis://USER@HOST:PORT/DATABASE, redis+unix:///path/of/socket?db=DATABASE, "
+                + "redis+sentinel://USER@HOST:PORT,HOST:PORT/NAME/DATABASE or redis+cluster://USER@HOST:PORT,HOST:PORT, "
+                + "with %XX for special characters")
     }
 
     private static let encrypted = DriverError(

@@ -49,12 +49,16 @@ final class ConnectionPool: Sendable {
     private static let tellingMilliseconds: Int64 = 100
 
     private let state: Mutex<State>
-    let connectionCountMax: Int
 
-    init(connectionCountMax: Int) {
-        let book = PoolBook(placeCountMax: connectionCountMax)
-        self.connectionCountMax = book.placeCountMax
-        state = Mutex(State(book: book))
+    init(connectionCountMax: Int) { state = Mutex(State(book: PoolBook(placeCountMax: connectionCountMax))) }
+
+    func setConnectionCountMax(_ count: Int) {
+        let shards = state.withLock { state -> [ShardReference] in
+            guard state.book.placeCountMax != count else { return [] }
+            state.book.setPlaceCountMax(count)
+            return state.shards
+        }
+        for shard in shards { shard.submit { $0.limitDidChange() } }
     }
 
     /// - Returns: the index of the shard.
@@ -101,12 +105,13 @@ final class ConnectionPool: Sendable {
 
     /// The error of a request that has waited too long.
     func exhausted(waitMilliseconds: Int64, now: MonotonicInstant) -> DriverError {
-        let (openCount, inUseCount, waiterCount, oldest, failure) = state.withLock { state in
+        let (load, oldest, failure) = state.withLock { state in
             state.book.noteTimeout()
             let oldest = state.book.holders.compactMap { $0 }.min { $0.sinceNanoseconds < $1.sinceNanoseconds }
-            let load = state.book.load
-            return (load.openCount, load.inUseCount, load.waitingCount, oldest, state.book.failure)
+            return (state.book.load, oldest, state.book.failure)
         }
+        let (openCount, inUseCount, waiterCount) = (load.openCount, load.inUseCount, load.waitingCount)
+        let connectionCountMax = load.connectionCountMax
         // There was room, but connecting failed: that is the reason.
         if openCount < connectionCountMax, let failure { return failure.told(now) }
         let others = waiterCount == 1 ? "1 other request waits" : "\(waiterCount) other requests wait"

@@ -61,7 +61,7 @@ struct PoolBook {
         func told(_ now: MonotonicInstant) -> DriverError { error.retryable(at: until, now) }
     }
 
-    let placeCountMax: Int
+    private(set) var placeCountMax: Int
     private var idleCounts: [Int] = []
     private(set) var openCount = 0
     private var freeSlots: [Int] = []
@@ -79,6 +79,10 @@ struct PoolBook {
     private static let backoffMillisecondsMax: Int64 = 5_000
 
     init(placeCountMax: Int) { self.placeCountMax = max(1, placeCountMax) }
+
+    /// With fewer, connections beyond are closed when they are returned, and idle ones are to be closed (`withdrawIdleBeyond`); with
+    /// more, those who wait are to be served (`serveAlong`).
+    mutating func setPlaceCountMax(_ count: Int) { placeCountMax = max(1, count) }
 
     private var openCountMax: Int { 2 * placeCountMax }
 
@@ -211,7 +215,8 @@ struct PoolBook {
             begin(waiter.uid)
             return .handOver(waiter)
         }
-        if openCount > placeCountMax, places.count < placeCountMax { return .close }
+        // Beyond twice as many is what a higher limit has left.
+        if openCount > openCountMax || (openCount > placeCountMax && places.count < placeCountMax) { return .close }
         idleCounts[shardIndex] += 1
         return .keep
     }
@@ -222,6 +227,11 @@ struct PoolBook {
         guard idleCounts[shardIndex] > 0 else { return false }
         idleCounts[shardIndex] -= 1
         return true
+    }
+
+    /// One of the shard's idle connections is to be closed, since there are more than there may be.
+    mutating func withdrawIdleBeyond(_ shardIndex: Int) -> Bool {
+        openCount > placeCountMax && withdrawIdle(shardIndex)
     }
 
     /// A connection was closed; `uid` is the user who had it, if any.

@@ -216,6 +216,12 @@ final class PoolShard: EventSource, ConnectionHolder {
         }
     }
 
+    /// There may be more connections, or fewer.
+    func limitDidChange() {
+        while pool.update({ $0.withdrawIdleBeyond(index) }), let connection = state.takeNext() { drop(connection) }
+        serveAlong()
+    }
+
     private func handOver(_ connection: ServerConnection, to waiter: PoolWaiter) {
         if waiter.shardIndex == index { return deliver(connection, to: waiter.number) }
         send(connection, to: pool.shard(waiter.shardIndex), waiter.number)

@@ -9,10 +9,14 @@ internal import SQLText
 /// - Thread: the loop of its shard.
 final class PooledLink: DatabaseLink {
     private let shard: PoolShard
-    private var mode: RunMode { RunMode(isReadOnly: shard.database.isReadOnly, isSession: false) }
+    private let mode: RunMode
     private(set) var serverVersion = ""
 
-    init(_ shard: PoolShard) { self.shard = shard }
+    /// `isReadOnly`: nothing may be written over it, whatever the database allows.
+    init(_ shard: PoolShard, isReadOnly: Bool = false) {
+        self.shard = shard
+        mode = RunMode(isReadOnly: isReadOnly || shard.database.isReadOnly, isSession: false)
+    }
 
     var databaseName: String { shard.database.label }
     var engine: Engine { shard.database.engine }

@@ -73,6 +73,14 @@ public final class RemoteDatabase: Database {
 
     public func makeSharedLink(_ context: DriverContext) -> any DatabaseLink { PooledLink(shard(for: context)) }
 
+    /// The same for requests that may only read.
+    package func makeSharedLink(_ context: DriverContext, isReadOnly: Bool) -> any DatabaseLink {
+        PooledLink(shard(for: context), isReadOnly: isReadOnly)
+    }
+
+    /// Changes how many connections there may be. With fewer, those beyond are closed when they are returned.
+    package func setConnectionCountMax(_ count: Int) { pool.setConnectionCountMax(count) }
+
     public func openSession(
         _ request: SessionRequest, _ context: DriverContext, done: @escaping (SessionOpening) -> Void
     ) -> SessionOpening? {
@@ -97,7 +105,7 @@ public final class RemoteDatabase: Database {
 
     /// An attempt to connect has ended, at one of several servers if there are some. Reports when the server becomes reachable
     /// or unreachable, not every attempt.
-    func noteOpened(_ error: DriverError?, server: String? = nil) {
+    package func noteOpened(_ error: DriverError?, server: String? = nil) {
         watch.withLock { $0.note(error, server: server, at: .now) }
         log.note(error, server: server, of: login)
     }

@@ -140,7 +140,8 @@ extension DriverError {
 }
 
 extension TextBound {
-    static func isLong(_ run: StatementRun) -> Bool { run.requestByteCount > byteCountMax }
+    /// Whether a request is too long to be looked through on a loop.
+    package static func isLong(_ run: StatementRun) -> Bool { run.requestByteCount > byteCountMax }
 
     /// The kind of the statement cannot be determined, so it might be one that is refused.
     package static let tooFar = DriverError(

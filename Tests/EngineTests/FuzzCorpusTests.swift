@@ -1,8 +1,9 @@
-// The corpus of the fuzzer of commands and statements for servers, in the ordinary test run.
+// The corpora of the fuzzers of commands and of what servers say, in the ordinary test run.
 
 import LiteBaseTesting
 import Testing
 
 @Suite struct FuzzCorpusTests {
     @Test func commands() throws { #expect(try FuzzCorpus.replay("commands", CommandChecks.check) >= 10) }
+    @Test func cluster() throws { #expect(try FuzzCorpus.replay("cluster", stride: 3, ClusterChecks.check) >= 10) }
 }

@@ -99,6 +99,7 @@ import Testing
         ("postgresql://h/d?password=&application_name=a", false),
         // Of others than the server: the server's own may be in a file beside it.
         ("redis+sentinel://h/n?sentinel_password=p", false), ("redis+sentinel://:p@h/n?sentinel_password=q", true),
+        ("redis+cluster://u:p@a,b", true), ("redis+cluster://u@a,b", false),
         ("postgresql://h/d?sslpassword=p", false), ("postgresql://u:p@ss@h/d", true), ("sqlite:/a:b@c", false),
     ])
     func urlsWithPasswords(url: String, hasOne: Bool) { #expect(EngineRegistry.all.hasPassword(url) == hasOne) }
@@ -109,6 +110,7 @@ import Testing
             "redis+sentinel://h/n?sentinel_user=u&sentinel_password=p",
             "redis+sentinel://h/n?sentinel_user=u&sentinel_password=***"
         ),
+        ("redis+cluster://u:p@a,b:1", "redis+cluster://u:***@a,b:1"),
         ("postgresql:u:p@h/d", "postgresql:u:***@h/d"), ("postgresql:u@h:1/d", "postgresql:u@h:1/d"),
         ("u:p@h/d?://", "u:***@h/d?://"), ("postgresql://u:\u{301}p@\u{301}h", "postgresql://u:***@\u{301}h"),
         ("postgresql://h?\u{301}password=\u{301}p", "postgresql://h?\u{301}password=***"),

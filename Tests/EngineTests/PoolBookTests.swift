@@ -124,6 +124,22 @@ private struct PoolPlay {
         }
     }
 
+    mutating func setLimit(_ count: Int) {
+        book.setPlaceCountMax(count)
+        for shard in idle.indices {
+            while book.withdrawIdleBeyond(shard) { follow(book.discard(idle[shard].removeFirst(), of: nil, now: now)) }
+        }
+    }
+
+    mutating func giveBackAll() {
+        while !(lent.isEmpty && opening.isEmpty && clearing.isEmpty) {
+            if let given = lent.popLast() { release(given.slot, given.shard, given.uid) }
+            if let done = clearing.popLast() { release(done.slot, done.shard, nil) }
+            if !opening.isEmpty { opened(0, fails: false) }
+            serveAll()
+        }
+    }
+
     /// After a failure, each attempt that succeeds is followed by the next one.
     mutating func serveAll() {
         while true {
@@ -162,6 +178,23 @@ private struct PoolPlay {
 }
 
 @Suite struct PoolBookTests {
+    /// What is open beyond a lower limit is closed when it is idle or comes back; with a higher one, those who wait are served.
+    @Test(arguments: 0..<50 as Range<UInt64>) func limitsChange(seed: UInt64) {
+        var play = PoolPlay(seed: seed)
+        for _ in 0..<30 {
+            for _ in 0..<60 {
+                play.step(mayFail: false)
+                play.serveAll()
+            }
+            let limit = Int.random(in: 1...5, using: &play.generator)
+            play.setLimit(limit)
+            play.serveAll()
+            #expect(play.idle.joined().isEmpty || play.book.openCount <= play.book.placeCountMax, "seed \(seed)")
+            play.giveBackAll()
+            #expect(play.waiting.isEmpty && play.book.openCount <= play.book.placeCountMax, "seed \(seed)")
+        }
+    }
+
     @Test(arguments: 0..<200 as Range<UInt64>) func nobodyIsKeptOut(seed: UInt64) {
         var play = PoolPlay(seed: seed)
         for _ in 0..<2_000 {

@@ -91,6 +91,48 @@ struct RedisCatalogTests {
         return builder.finish()
     }
 
+    @Test func eachPrimaryOfAClusterIsLookedThrough() throws {
+        let walk = RedisCatalogWalk(database: 0, limits: .init(nanoseconds: 1_000), isOfCluster: true)
+        var asked: [Int?] = []
+        let sent = play(walk) { text, sink in
+            let node = (sink as? RedisWalkSink)?.node
+            asked.append(node)
+            guard node != 3 else { return .noSuchNode }
+            if text == "DBSIZE" { sink.integer(2) }
+            if text.hasPrefix("SCAN 0") { tell(["9", "a:\(node ?? 0)"], to: sink) }
+            if text.hasPrefix("SCAN 9") { tell(["0", "b:\(node ?? 0)"], to: sink) }
+            return nil
+        }
+        #expect(asked == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, nil] && walk.isWhole)
+        #expect(sent.last == RedisCatalogWalk.documentsText)
+        #expect(walk.keys.keyCount == 6)
+    }
+
+    /// One that never ends keeps the others from nothing.
+    @Test func aPrimaryThatNeverEndsIsLeftForTheNext() throws {
+        let walk = RedisCatalogWalk(
+            database: 0, limits: .init(scanCount: 64, nanoseconds: 1_000_000), isOfCluster: true)
+        var counts: [Int: Int] = [:]
+        _ = play(walk) { text, sink in
+            guard let node = (sink as? RedisWalkSink)?.node, text != "DBSIZE" else {
+                return (sink as? RedisWalkSink)?.node == 3 ? .noSuchNode : nil
+            }
+            counts[node, default: 0] += 1
+            tell([node == 0 ? "7" : "0", "k:\(text.utf8.count)"], to: sink)
+            return nil
+        }
+        #expect(counts == [0: 4, 1: 1, 2: 1] && !walk.isWhole)
+    }
+
+    @Test func aClusterWithoutEndIsLeft() {
+        let walk = RedisCatalogWalk(database: 0, limits: limits, isOfCluster: true)
+        let sent = play(walk) { text, sink in
+            if text.hasPrefix("SCAN") { tell(["7", "k:\(text.utf8.count)"], to: sink) }
+            return nil
+        }
+        #expect(sent.filter { $0.hasPrefix("SCAN") }.count <= limits.scanCount && !walk.isWhole)
+    }
+
     @Test func aServerThatNeverEndsIsLeft() throws {
         let walk = RedisCatalogWalk(database: 0, limits: limits)
         let sent = play(walk) { text, sink in

@@ -52,6 +52,7 @@ private struct SimulatedServer {
             endTransaction()
         case .own(.unwatch): isWatchBroken = false
         case .own(.select): database = 0
+        case .own(.asking): break
         case .write(let number) where queued != nil && refused.contains(number):
             isAborted = true
             return [Element(kind: .error)]

@@ -66,10 +66,22 @@ struct RedisTextTests {
         ("redis+unix://u:p@/s%20t", "redis+unix:///s t?db=0"), ("valkey://h/?db=5", "redis://h:6379/5"),
         ("redis+sentinel://u:p@a,b:1/my%20name/2?sentinel_password=p", "redis+sentinel://a:26379,b:1/my name/2"),
         ("valkey+sentinel://[::1]/m?db=3", "redis+sentinel://[::1]:26379/m/3"),
+        ("redis+cluster://u:p@a,b:7001,[::1]:7002", "redis+cluster://a:6379,b:7001,[::1]:7002"),
+        ("valkey+cluster://a/0", "redis+cluster://a:6379"),
     ])
     func labelsHaveNoSecrets(_ url: String, _ label: String) throws {
         #expect(try RedisLocation(url: url).label == label)
         #expect("\(try RedisLocation(url: url))" == label)
+    }
+
+    @Test(arguments: [
+        "redis+cluster://", "redis+cluster://a,,b", "redis+cluster://a/1", "redis+cluster://a?db=2",
+        "redis+cluster://a?cluster=1",
+        "redis+cluster://a:0", "redis+cluster://" + Array(repeating: "h", count: 17).joined(separator: ","),
+    ])
+    func urlsOfNoCluster(_ url: String) {
+        let error = #expect(throws: DriverError.self) { try RedisLocation(url: url) }
+        #expect(error?.code == .badRequest)
     }
 
     @Test(arguments: [

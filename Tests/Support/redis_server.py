@@ -3,7 +3,7 @@
 import shutil
 import socket
 
-from daemon import short_directory
+from daemon import free_port, short_directory
 from fake_server import FakeServer
 from server_process import ServerProcess, find_programs
 
@@ -61,6 +61,18 @@ class Redis(ServerProcess):
 
     def blocked(self):
         return int(dict(line.split(":", 1) for line in self.ask("INFO", "clients").splitlines() if ":" in line)["blocked_clients"])
+
+
+class Networked(Redis):
+    """One that is reached over TCP, and takes a replica at once."""
+
+    def __init__(self, **settings):
+        self.port = free_port()
+        super().__init__(port=self.port, bind="127.0.0.1", repl_diskless_sync_delay=0, **settings)
+
+    @property
+    def place(self):
+        return f"127.0.0.1:{self.port}"
 
 
 def request_of(*words):

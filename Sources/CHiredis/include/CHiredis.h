@@ -23,47 +23,25 @@ typedef enum {
 } chiredis_kind;
 
 struct redisContext;
-/// A reply as a tree. For what the daemon itself asks; never for a client's commands.
-struct redisReply;
 
 /// Opens libhiredis, once in a process. Thread: any.
 /// Returns NULL when it is there, else what dlopen(3) says.
 const char *chiredis_load(void);
 
-// MARK: Questions, one at a time
+// MARK: Connecting
 
 /// redisConnectWithTimeout.
 struct redisContext *chiredis_connect(const char *host, int port, struct timeval limit);
 /// redisConnectUnixWithTimeout.
 struct redisContext *chiredis_connect_unix(const char *path, struct timeval limit);
-/// redisSetTimeout.
-void chiredis_set_timeout(struct redisContext *context, struct timeval limit);
 /// redisEnableKeepAlive.
 void chiredis_enable_keep_alive(struct redisContext *context);
 /// What went wrong with a connection; NULL if nothing did.
 const char *chiredis_context_problem(const struct redisContext *context);
-/// redisCommandArgv.
-struct redisReply *chiredis_command(
-    struct redisContext *context, int count, const char **arguments, const size_t *lengths);
-/// freeReplyObject.
-void chiredis_free_reply(struct redisReply *reply);
 /// redisFree.
 void chiredis_free(struct redisContext *context);
 /// redisFreeKeepFd: returns the socket.
 int chiredis_free_keep_descriptor(struct redisContext *context);
-
-/// What is in a reply.
-typedef struct {
-    chiredis_kind type;
-    long long integer;
-    size_t length;
-    const char *bytes;
-    size_t count;
-    struct redisReply *const *elements;
-} chiredis_reply_view;
-
-/// The reply must outlive the view.
-chiredis_reply_view chiredis_view(const struct redisReply *reply);
 
 // MARK: Replies, element by element
 

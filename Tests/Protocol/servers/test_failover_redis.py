@@ -8,25 +8,13 @@ import pytest
 import writers
 from daemon import free_port, wait_until
 from fake_server import FakeServer
-from redis_server import Redis, read_reply, request_of
+from redis_server import Networked, Redis, read_reply, request_of
 from server_process import ServerProcess, find_programs
 from subscription import Subscription
 from wire import RequestFailed
 from writers import progress
 
 NAME = "shop"
-
-
-class Networked(Redis):
-    """One that is reached over TCP, and takes a replica at once."""
-
-    def __init__(self, **settings):
-        self.port = free_port()
-        super().__init__(port=self.port, bind="127.0.0.1", repl_diskless_sync_delay=0, **settings)
-
-    @property
-    def place(self):
-        return f"127.0.0.1:{self.port}"
 
 
 class Sentinel(ServerProcess):
@@ -306,7 +294,7 @@ def test_a_node_of_a_cluster_says_so(made, start_daemon):
     with daemon.connect() as client:
         moved = client.query_fails("SET a 1", database="cache")  # slot 15495
         assert moved["sqlstate"] == "0A000" and "slot 15495 of a Redis Cluster" in moved["message"] and nodes[1].place in moved["message"], moved
-        assert "redis+sentinel://" in moved["hint"] and not moved.get("retryable")
+        assert "redis+cluster://" in moved["hint"] and not moved.get("retryable")
         client.query("SET b 1", database="cache")  # slot 3300
         crossed = client.query_fails("MSET b 1 c 2", database="cache")  # slot 7365
         assert "{tag}" in crossed["hint"], crossed

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from redis_server import FakeRedis, read_reply
+from daemon import wait_until
+from redis_server import FakeRedis, Redis, read_reply
 from test_redis import fails, on
 
 
@@ -14,6 +15,7 @@ class StoppingRedis(FakeRedis):
     """Takes the first commands after the greeting, answers none, and hangs up when `proceed` is set."""
 
     buffering = 0  # what it has not taken stays in the socket
+    greetings = {**FakeRedis.greetings, "MULTI": b"+OK\r\n"}
 
     def __init__(self, taken):
         self.taken, self.seen, self.proceed = taken, [], threading.Event()
@@ -109,17 +111,101 @@ def test_a_server_that_is_gone_while_it_is_told_of_a_cancel(start_daemon):
         fake.discard()
 
 
-def test_a_greeting_of_many_fields(start_daemon):
-    """What it costs grows with its length, and no faster."""
+@pytest.mark.parametrize(("count", "is_taken"), [(4_000, True), (200_000, False)])
+def test_a_greeting_of_many_fields(start_daemon, count, is_taken):
+    """What it costs grows with its length, and no faster; of more than 64 KiB it is none."""
     fake = FakeRedis(b"+fine\r\n")
-    count = 200_000
     fields = b"$1\r\nx\r\n:1\r\n" * (count // 2 - 1) + b"$2\r\nid\r\n:7\r\n"
     fake.greetings = {**fake.greetings, "HELLO": b"*%d\r\n%s" % (count, fields)}
     try:
         daemon = start_daemon(databases={"cache": fake.url()})
         client = daemon.connect()
         before = daemon.cpu_seconds()
-        assert on(client, "PING").value == "fine"
+        if is_taken:
+            assert on(client, "PING").value == "fine"
+        else:
+            failed = fails(client, "PING")
+            assert (failed["code"], failed["sqlstate"]) == ("connect_failed", "08P01"), failed
         assert daemon.cpu_seconds() - before < 5
     finally:
         fake.discard()
+
+
+class DribblingRedis(FakeRedis):
+    """Answers one command a few bytes at a time, for as long as the other side listens."""
+
+    def __init__(self, command, begin=b"$50000\r\n", pause=0.02, piece=b"x"):
+        self.command, self.begin, self.pause, self.piece = command, begin, pause, piece
+        self.ended = []
+        super().__init__(b"+fine\r\n")
+
+    def talk(self, connection, stream):
+        while words := read_reply(stream):
+            if words[0] != self.command:
+                connection.sendall(self.greetings.get(words[0]) or self.reply)
+                continue
+            begin = time.monotonic()
+            try:
+                connection.sendall(self.begin)
+                while time.monotonic() - begin < 20:
+                    connection.sendall(self.piece)
+                    time.sleep(self.pause)
+            finally:
+                self.ended.append(time.monotonic() - begin)
+
+
+@pytest.mark.parametrize("command", ["HELLO", "INFO", "COMMAND"])
+def test_a_greeting_that_drips(start_daemon, tmp_path, command):
+    """All of connecting has one limit: a server that sends a byte now and then keeps no thread beyond it."""
+    fake = DribblingRedis(command)
+    try:
+        config = tmp_path / "litebase.toml"
+        config.write_text(f'[limits]\nconnect_ms_max = 1000\n[databases.cache]\nurl = "{fake.url()}"\n')
+        client = start_daemon("--config", config).connect()
+        assert fails(client, "PING")["code"] == "connect_failed"
+        wait_until(lambda: fake.ended, "the daemon hangs up", timeout=10)
+        assert fake.ended[0] < 3
+    finally:
+        fake.discard()
+
+
+@pytest.mark.parametrize("begin", [b"$900000000\r\n", b"+", b"*100000000\r\n" + b":1\r\n" * 400_000], ids=["announced", "line", "elements"])
+def test_a_greeting_without_end(start_daemon, begin):
+    """What it announces costs nothing, and what it sends is bounded, long before the time is over."""
+    fake = DribblingRedis("COMMAND", begin, 0.01, b"x" * 512)
+    try:
+        daemon = start_daemon(databases={"cache": fake.url()})
+        client = daemon.connect()
+        before = daemon.memory_kib("VmRSS")
+        failed = fails(client, "PING")
+        assert (failed["code"], failed["sqlstate"]) == ("connect_failed", "08P01"), failed
+        assert daemon.memory_kib("VmRSS") - before < 64 << 10
+        wait_until(lambda: fake.ended, "the daemon hangs up", timeout=10)
+        assert fake.ended[0] < 4
+    finally:
+        fake.discard()
+
+
+def test_a_login_that_may_not_begin_transactions(start_daemon):
+    """Nothing of an atomic batch is executed by itself, where MULTI is refused; nor later, when the right is taken away."""
+    server = Redis()
+    try:
+        server.ask("ACL", "SETUSER", "plain", "on", ">secret", "~*", "&*", "+@all", "-multi")
+        client = start_daemon(databases={"cache": server.url(user="plain", password="secret")}).connect()
+        batch = {"statements": [{"sql": "INCR n"}] * 3, "database": "cache"}
+        for _ in range(2):
+            failed = client.fails("batch", batch)
+            assert failed["code"] == "permission_denied" and "multi" in failed["message"], failed
+            assert server.ask("GET", "n") is None
+        server.ask("ACL", "SETUSER", "plain", "+multi")
+        client.batch(batch["statements"], database="cache")
+        assert server.ask("GET", "n") == "3"
+        # The connection knows that it may, and so sends what follows at once.
+        server.ask("ACL", "SETUSER", "plain", "-multi")
+        failed = client.fails("batch", batch)
+        assert failed["code"] == "outcome_unknown" and not failed.get("retryable"), failed
+        before = server.ask("GET", "n")
+        assert client.fails("batch", batch)["code"] == "permission_denied"
+        assert server.ask("GET", "n") == before
+    finally:
+        server.discard()

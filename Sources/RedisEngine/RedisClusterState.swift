@@ -1,0 +1,100 @@
+// What the daemon knows of a cluster: the newest map, the nodes that it names, and when they may be asked again.
+
+internal import DatabaseContract
+internal import LinuxSystem
+internal import RemoteDatabases
+
+/// A primary, and the pool of connections to it.
+final class RedisClusterNode: Sendable {
+    let place: RedisClusterPlace
+    let database: RemoteDatabase
+
+    init(_ place: RedisClusterPlace, _ database: RemoteDatabase) {
+        self.place = place
+        self.database = database
+    }
+}
+
+/// A cluster as it was at one moment.
+final class RedisClusterView: Sendable {
+    /// Higher than that of every earlier one.
+    let number: UInt64
+    let map: RedisSlotMap
+    /// In the order of the map.
+    let nodes: [RedisClusterNode]
+    let routing: RedisRouting
+    /// Of the server that was asked.
+    let version: String
+
+    init(
+        number: UInt64, _ map: RedisSlotMap, _ nodes: [RedisClusterNode], _ routing: RedisRouting, version: String
+    ) {
+        self.number = number
+        self.map = map
+        self.nodes = nodes
+        self.routing = routing
+        self.version = version
+    }
+
+    /// The node of a slot. Where there is none, or nobody has it, `turn` chooses among those that can be reached.
+    func node(of slot: UInt16?, turn: Int) -> RedisClusterNode {
+        if let owner = slot.flatMap({ map.primary(of: $0) }) { return nodes[owner] }
+        let others = (0..<nodes.count).lazy.map { [nodes] in nodes[(turn + $0) % nodes.count] }
+        return others.first { $0.database.serverState?.isReachable != false } ?? nodes[turn % nodes.count]
+    }
+}
+
+/// When the nodes are asked for a new map: a value that knows no clock and no lock.
+///
+/// Whatever clients and servers do, they are asked once at a time, and not more often than once in `restMilliseconds`.
+struct RedisClusterRefresh {
+    /// What whoever needs a newer map has to do.
+    enum Outcome {
+        case wait
+        /// The caller has a worker ask, at that time.
+        case begin(at: MonotonicInstant)
+        case failed(DriverError)
+    }
+
+    private var isUnderWay = false
+    private var lastEnd: MonotonicInstant?
+    private var failure: (error: DriverError, until: MonotonicInstant)?
+    private var failureCount = 0
+
+    static let restMilliseconds: Int64 = 1_000
+    private static let firstBackoffMilliseconds: Int64 = 100
+    private static let backoffMillisecondsMax: Int64 = 5_000
+
+    mutating func want(at now: MonotonicInstant) -> Outcome {
+        if isUnderWay { return .wait }
+        if let failure, now < failure.until { return .failed(Self.told(failure, now)) }
+        isUnderWay = true
+        guard failure == nil, let lastEnd else { return .begin(at: now) }
+        return .begin(at: max(now, lastEnd.advanced(byMilliseconds: Self.restMilliseconds)))
+    }
+
+    private static func told(
+        _ failure: (error: DriverError, until: MonotonicInstant), _ now: MonotonicInstant
+    ) -> DriverError {
+        let milliseconds = max(1, failure.until.nanoseconds(since: now) / 1_000_000)
+        return failure.error.with { $0.retryAfterMilliseconds = milliseconds }
+    }
+
+    /// Somebody was asked for it.
+    /// - Returns: the error, with the time of the next attempt.
+    @discardableResult
+    mutating func didEnd(_ error: DriverError?, at now: MonotonicInstant) -> DriverError? {
+        isUnderWay = false
+        lastEnd = now
+        guard let error else {
+            failure = nil
+            failureCount = 0
+            return nil
+        }
+        failureCount += 1
+        let doubled = Self.firstBackoffMilliseconds << Int64(min(failureCount - 1, 10))
+        let failure = (error, now.advanced(byMilliseconds: min(doubled, Self.backoffMillisecondsMax)))
+        self.failure = failure
+        return Self.told(failure, now)
+    }
+}

@@ -1,0 +1,1 @@
+../../FuzzTesting/Sources/FuzzCluster/ClusterChecks.swift
