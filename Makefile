@@ -55,9 +55,9 @@ check: build $(VENV)/ready
 unit: dependencies
 	swift test --parallel
 
-# Compiles them, beside what must not wait for it.
+# Compiles them, beside what must not wait for it. (SwiftPM gives its compilers a niceness of their own.)
 unit-programs: dependencies
-	nice -n 15 swift build --build-tests
+	chrt --idle 0 swift build --build-tests
 
 # The programs under test: those of this tree's release build, or those in PROGRAMS.
 TESTED   = $(if $(PROGRAMS),,build)

@@ -502,6 +502,14 @@ static _Thread_local uint64_t fault_scope;
 uint64_t clinux_fault_scope(void) { return fault_scope; }
 void clinux_set_fault_scope(uint64_t scope) { fault_scope = scope; }
 
+int clinux_core_count(void) {
+    cpu_set_t cores;
+    if (sched_getaffinity(0, sizeof cores, &cores) == 0) return CPU_COUNT(&cores);
+    // More than 1,024 cores.
+    long online = sysconf(_SC_NPROCESSORS_ONLN);
+    return online > 0 ? (int)online : 1;
+}
+
 void clinux_limit_malloc_arenas(int count) {
     mallopt(M_ARENA_MAX, count);
     // Buffers of some ten KiB come and go with each turn of a loop: without slack the arena would grow and shrink, and

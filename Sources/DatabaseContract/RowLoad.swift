@@ -15,8 +15,16 @@ public final class RowLoad: @unchecked Sendable {
     public let rejectedCountMax: Int
     /// Rows that one execution of the statement takes, of which there is a multiple.
     public let rowsPerStatement: Int
-    /// One of them was refused, or rows of this table have to be written one by one: nothing of the run was done.
-    public package(set) var mustGoSingly = false
+    /// Why rows have to be written one by one.
+    public enum WhySingly: Sendable {
+        /// One of these was refused, or what was known of the table did not hold.
+        case refusal
+        /// The table is one for which the number of rows in a statement makes a difference.
+        case table
+    }
+
+    /// Nothing of the run was done, since its rows have to go one by one.
+    public package(set) var mustGoSingly: WhySingly?
     /// Rows that were written or refused.
     public package(set) var doneCount = 0
     public package(set) var rejectedCount = 0

@@ -41,8 +41,8 @@ public enum Process {
         }
     }
 
-    /// Cores that this process may use (sched_getaffinity(2) by sysconf(3)).
-    public static var coreCount: Int { max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))) }
+    /// Cores that this process may use, CPUAffinity= and the like included (sched_getaffinity(2)).
+    public static var coreCount: Int { Int(clinux_core_count()) }
 
     /// Keeps idle threads from owning heap arenas of their own.
     public static func limitMemoryArenas(_ count: Int32) { clinux_limit_malloc_arenas(count) }

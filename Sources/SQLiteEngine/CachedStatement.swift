@@ -17,6 +17,9 @@ final class CachedStatement {
     let insertTarget: String?
     /// Does something by a trigger, as far as was known when it was prepared first.
     let runsTriggers: Bool
+    /// For one that inserts several rows of a file: whether they may be written by one execution, once somebody has looked. What
+    /// that depends on is the schema, a change of which has SQLite prepare the statement again.
+    var rowsMayGoTogether: Bool?
     /// What its running changes, for those who listen.
     private(set) var changes: StatementChanges
     /// `preparationCount` when it was started.

@@ -71,9 +71,9 @@ struct SQLiteLoad {
         do throws(DriverError) {
             try connection.execute("SAVEPOINT litebase_load")
             switch try writeRows() {
-            case .mustGoSingly:
-                undo(uncommitted)
-                load.mustGoSingly = true
+            case .mustGoSingly(let reason):
+                try undo(uncommitted)
+                load.mustGoSingly = reason
             case .written(let refusal):
                 try connection.execute("RELEASE litebase_load")
                 run.summary.rowsAffected = Int64(load.writtenCount)
@@ -81,35 +81,43 @@ struct SQLiteLoad {
             }
         } catch {
             run.error = error
-            undo(uncommitted)
+            try? undo(uncommitted)
         }
         run.summary.transaction = connection.transaction
     }
 
     /// Everything is as before.
-    private func undo(_ uncommitted: UncommittedChanges) {
+    private func undo(_ uncommitted: UncommittedChanges) throws(DriverError) {
         load.restart()
         guard connection.transaction == .active else { return }
-        try? connection.execute("ROLLBACK TO litebase_load")
+        try connection.execute("ROLLBACK TO litebase_load")
         connection.uncommitted = uncommitted
-        try? connection.execute("RELEASE litebase_load")
+        try connection.execute("RELEASE litebase_load")
     }
 
     private enum Written {
         /// With the error of a row that was refused, behind which nothing is to be written.
         case written(DriverError?)
-        case mustGoSingly
+        case mustGoSingly(RowLoad.WhySingly)
     }
 
     private func writeRows() throws(DriverError) -> Written {
         let run = execution.run
         execution.owner.account.charge()
         connection.mayBlock = true
-        let statement = try connection.soundStatement(for: run, isUnfitForLoop: false)
+        let goTogether = load.rowsPerStatement > 1
+        let statement: CachedStatement
+        do throws(DriverError) {
+            statement = try connection.soundStatement(for: run, isUnfitForLoop: false)
+        } catch {
+            // It is longer than that for one row, which may be within the bounds.
+            guard goTogether, run.stopReason == nil else { throw error }
+            return .mustGoSingly(.table)
+        }
         execution.connection = connection
         defer { statement.release() }
         guard statement.parameterCount == load.block.columnCount * load.rowsPerStatement else { throw Self.misfit }
-        if load.rowsPerStatement > 1, !mayGoTogether(statement) { return .mustGoSingly }
+        if goTogether, let reason = whySingly(statement) { return .mustGoSingly(reason) }
         connection.authorization.denial = nil
         connection.begin(run, statement)
         if let reason = run.stopReason {
@@ -128,28 +136,63 @@ struct SQLiteLoad {
         connection.tellChanges(by: statement, since: commitCount)
         litebase_sqlite3_look_at_index(connection.handle)
         if connection.hasLostIndex { throw .indexLost(connection.options.path) }
-        // The schema may have changed within it.
-        if load.rowsPerStatement > 1, statement.preparationCount > 0 { return .mustGoSingly }
+        // It may have ended the transaction, and with that the savepoint.
+        if case .failed(let error) = outcome { throw error }
+        if goTogether, statement.preparationCount > 0 {
+            // The schema has changed within it: what was known of it does not hold. The next one is prepared anew.
+            statement.isOutdated = true
+            return .mustGoSingly(.refusal)
+        }
         switch outcome {
         case .done: return .written(nil)
         case .refused(let error): return .written(error)
-        case .refusedTogether: return .mustGoSingly
+        case .refusedTogether: return .mustGoSingly(.refusal)
         case .failed(let error): throw error
         }
     }
 
-    /// Whether it makes no difference that several rows are written by one statement. References are looked at when that ends, so a
-    /// row could refer to one behind it, by itself or by what triggers do.
-    private func mayGoTogether(_ statement: CachedStatement) -> Bool {
-        // Prepared again, it may have triggers that were not there. In a file that was attached, the name may be that of another table.
-        guard !statement.runsTriggers, statement.preparationCount == 0, !connection.hasAttachedFiles,
-            let target = statement.insertTarget
-        else { return false }
-        return !refersToItself(target, in: "main") && !refersToItself(target, in: "temp")
+    /// Why it makes a difference that several rows are written by one statement; `nil` if it makes none.
+    ///
+    /// References are looked at when a statement ends, so a row could refer to one behind it, by itself or by what triggers do; and a
+    /// row that replaces another one could lose its reference again to one behind it.
+    private func whySingly(_ statement: CachedStatement) -> RowLoad.WhySingly? {
+        // In a file that was attached, the name may be that of another table.
+        guard !statement.runsTriggers, !connection.hasAttachedFiles, let target = statement.insertTarget else {
+            return .table
+        }
+        // Prepared again, it may have triggers that were not there.
+        guard statement.preparationCount == 0 else {
+            statement.isOutdated = true
+            return .refusal
+        }
+        let may =
+            statement.rowsMayGoTogether
+            ?? ["main", "temp"].allSatisfy { !mindsStatements(target, in: $0) && !refersToItself(target, in: $0) }
+        statement.rowsMayGoTogether = may
+        return may ? nil : .table
+    }
+
+    /// Whether a table's text has something that depends on where statements end: REPLACE of a conflict, and defaults that
+    /// count what statements have changed. Whatever else has these words goes row by row, too.
+    ///
+    /// - Source: https://sqlite.org/lang_conflict.html, https://sqlite.org/lang_corefunc.html#changes
+    private func mindsStatements(_ table: String, in schema: String) -> Bool {
+        let look = connection.prepareOwn(
+            """
+            SELECT 1 FROM \(schema).sqlite_schema WHERE name = ? COLLATE NOCASE
+            AND (instr(upper(sql), 'REPLACE') OR instr(upper(sql), 'CHANGES'))
+            """)
+        guard let look else { return true }
+        defer { sqlite3_finalize(look) }
+        return table.withCString { name in
+            // Without a copy: it is there for as long as the statement runs.
+            guard sqlite3_bind_text(look, 1, name, -1, nil) == SQLITE_OK else { return true }
+            return sqlite3_step(look) != SQLITE_DONE
+        }
     }
 
     /// - Source: https://sqlite.org/pragma.html#pragma_foreign_key_list
-    private func refersToItself(_ table: String, in schema: StaticString) -> Bool {
+    private func refersToItself(_ table: String, in schema: String) -> Bool {
         let name = SQLiteLoading().quoted(table)
         guard let references = connection.prepareOwn("PRAGMA \(schema).foreign_key_list(\(name))") else { return true }
         defer { sqlite3_finalize(references) }

@@ -111,7 +111,7 @@ import Testing
                 let load = RowLoad(
                     block, rows, rejectedCountMax: queue.rejectableCount, rowsPerStatement: perStatement)
                 if let bad, rows.contains(bad), perStatement > 1 {
-                    load.mustGoSingly = true
+                    load.mustGoSingly = .refusal
                     goesSingly = true
                 } else {
                     written += rows.filter { $0 != bad }

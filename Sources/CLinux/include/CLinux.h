@@ -256,6 +256,8 @@ enum {
 };
 /// The limit that was reached on this thread since the last call.
 int clinux_take_refusal(void);
+/// Cores that this thread may run on (sched_getaffinity(2)), 1 or more.
+int clinux_core_count(void);
 /// Caps the number of malloc arenas, each of which costs resident memory, and gives them slack (mallopt(3)).
 void clinux_limit_malloc_arenas(int count);
 /// Adds to the counted size of the heap, besides counted memory.

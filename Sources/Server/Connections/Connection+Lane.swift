@@ -49,6 +49,12 @@ extension Connection {
         }
     }
 
+    /// Whether its user has as many lanes as may be, so that it would get none.
+    var lacksRoomForLane: Bool {
+        let limit = context.limits.lanesPerUserMax
+        return account.leftLanes.count >= limit || account.lanes.count >= limit
+    }
+
     private func claimLane(byteCount: Int) -> Bool {
         settleAccount()
         guard account.bufferedBytes.count + byteCount <= context.limits.bufferedByteCountPerUserMax else {
@@ -56,8 +62,7 @@ extension Connection {
             return false
         }
         // Those that were left behind count once more: a client that leaves many stays on the socket.
-        let limit = context.limits.lanesPerUserMax
-        guard account.leftLanes.count < limit, account.lanes.claim(below: limit) else {
+        guard !lacksRoomForLane, account.lanes.claim(below: context.limits.lanesPerUserMax) else {
             hit(.lanesPerUser)
             return false
         }

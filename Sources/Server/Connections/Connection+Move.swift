@@ -54,8 +54,10 @@ extension Connection {
         guard requestCount == 1, phase == .open, stream.laneState == .none, mayHaveLane, case .none = decoding else {
             return nil
         }
-        // One that a former process has served has a past, too.
-        guard sessions.lastNumber == 0 else { return nil }
+        // One that a former process has served may have had sessions, and may take descriptors.
+        guard sessions.lastNumber == 0, stream.descriptors == nil, !lacksRoomForLane else { return nil }
+        // Whoever offers connections to the store would look for it here. One that nobody has offered yet is missed by a look that
+        // comes while it is between two loops, as one is that was just accepted.
         if case .offered = handover { return nil }
         return context.shared.laneLoop(insteadOf: context.loop.mailbox)
     }
@@ -69,6 +71,7 @@ extension Connection {
         context.statistics.requests[Int(request.row.number)] -= 1
         context.statistics.connectionsOpened -= 1
         leaveLoop()
+        settleAccount()
         loop.submit { $0.take(moving) }
         return .passedOn
     }
@@ -100,7 +103,7 @@ extension LoopContext {
         connection.handover = HandoverRecord(moving.slot)
         connection.open()
         guard !connection.isClosed else { return }
-        connection.begin(framing, encoding, moving.request)
+        charge(.arrivals, of: connection) { connection.begin(framing, encoding, moving.request) }
         if isDraining { connection.beginDrain() }
     }
 }

@@ -146,12 +146,16 @@ final class LoopContext {
             body()
             return true
         }
-        let share = connection.share
-        if share?.isUsedUp(part, in: loop.turnCount) == true { return false }
-        let start = MonotonicInstant.now
+        if connection.share?.isUsedUp(part, in: loop.turnCount) == true { return false }
+        charge(part, of: connection, body)
+        return true
+    }
+
+    /// Runs what cannot wait for a turn, at the cost of its user's share.
+    func charge(_ part: LoopShare.Part, of connection: Connection, _ body: () -> Void) {
+        let (share, start) = (connection.share, MonotonicInstant.now)
         body()
         share?.use(MonotonicInstant.now.nanoseconds(since: start), of: part, in: loop.turnCount)
-        return true
     }
 
     // MARK: Operations are used again, so that a request allocates none

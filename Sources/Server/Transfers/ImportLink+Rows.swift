@@ -53,7 +53,7 @@ extension ImportLink {
         guard let part = writing else { return goOn() }
         if !isTaken {
             isTaken = true
-            goesSingly = false
+            if goesSingly == .refusal { goesSingly = nil }
             let tooMany = wanted.isDryRun ? queue.count(part.block) : queue.take(part.block)
             lineFailure = tooMany.map { rejection in
                 DriverError(
@@ -80,7 +80,7 @@ extension ImportLink {
     /// How many rows one execution of the statement takes, and those of a run that it can take so; others are put back.
     private func together(_ rows: Range<Int>) -> (rows: Range<Int>, perStatement: Int) {
         let most = place.loading.rowsPerStatement(columnCount: quotedNames.count)
-        guard place.loading.statementValueCountMax == nil, !goesSingly, most > 1, rows.count >= most else {
+        guard place.loading.statementValueCountMax == nil, goesSingly == nil, most > 1, rows.count >= most else {
             return (rows, 1)
         }
         let end = rows.upperBound - rows.count % most
@@ -126,7 +126,7 @@ extension ImportLink {
 
     private func didWrite(_ inner: InnerRun, _ load: RowLoad) {
         if inner.error == nil, place.loading.statementValueCountMax != nil { load.noteAll() }
-        if load.mustGoSingly { goesSingly = true }
+        if let reason = load.mustGoSingly { goesSingly = reason }
         let error = queue.didRun(load, inner.error)
         operation?.summary.rowsAffected = queue.writtenCount
         operation?.rowCount = queue.writtenCount

@@ -88,8 +88,8 @@ final class ImportLink: FileReadingLink {
     private(set) var totalByteCount: Int64?
     /// Whether the block's own lines were looked at.
     var isTaken = false
-    /// Rows of this block are written one by one: one was refused, or the table wants it.
-    var goesSingly = false
+    /// Why rows are written one by one: those of this block only, if one of them was refused.
+    var goesSingly: RowLoad.WhySingly?
     /// One of them is too much: behind the rows before it nothing is written.
     var lineFailure: DriverError?
     /// For the blocks that were read.

@@ -3,11 +3,13 @@
 import contextlib
 import os
 import pathlib
+import time
 
 import pytest
 
+from daemon import wait_until
 from lane import LaneClient
-from wire import PATIENCE
+from wire import PATIENCE, Client
 
 
 def processor_times(daemon):
@@ -51,6 +53,38 @@ def test_loops_that_do_not_look_all_serve_lanes(start_daemon, directory):
     config.write_text("spin_us_max = 0\n")
     daemon = start_daemon("--loops=2", f"--config={config}", directory=directory)
     assert loops_used_by(daemon, lanes_on(daemon, 6)) == {0, 1}
+
+
+def test_who_gets_no_lane_stays(limited):
+    """Connections that ask for lanes beyond the limit are spread over all loops, as others are."""
+    daemon = limited(lanes_per_user_max=0)
+    clients = [LaneClient(daemon.socket_path) for _ in range(4)]
+    daemon.clients += clients
+    assert not any(client.lane for client in clients)
+    assert len(loops_used_by(daemon, clients)) == min(4, len(os.sched_getaffinity(0)))
+
+
+def test_loops_are_as_many_as_the_cores_that_may_be_used(start_daemon):
+    daemon = start_daemon(prefix=("taskset", "--cpu-list", str(min(os.sched_getaffinity(0)))))
+    assert list(processor_times(daemon)) == [0]
+
+
+def test_what_a_moved_connection_held_is_given_back(start_daemon):
+    """The first part of its request was charged where it came."""
+    daemon = start_daemon("--loops=2")
+    text = b'{"id":1,"type":"hello","data":{"transport":"shared_memory"}}'
+    for _ in range(20):
+        with Client(daemon.socket_path, "lines") as client:
+            client.tracks = False
+            client.socket.sendall(text.ljust(32_768))
+            time.sleep(0.02)
+            client.socket.sendall(b"\n")
+            assert b"shared_memory" in client.socket.recv(65536)
+    with daemon.connect() as client:
+        def held():
+            user, = client.call("stats").data["users"]
+            return user["buffered_bytes"]
+        wait_until(lambda: held() == 0, "nothing is charged any more")
 
 
 def test_a_connection_that_moves_is_the_same_one(start_daemon):

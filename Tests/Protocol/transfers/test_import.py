@@ -233,6 +233,36 @@ def test_a_row_cannot_need_what_the_trigger_of_one_behind_it_makes(passing, dire
         passing.query(f'DROP TABLE "{name}_p"')
 
 
+@pytest.mark.parametrize("table, lines, refused", [
+    # The row to which another table refers would go with the first line, and come back with the second.
+    ("(a INTEGER PRIMARY KEY, u TEXT UNIQUE ON CONFLICT REPLACE)", ["2,a", "1,b"], [2, 3]),
+    # The first line refers to nothing, and would be replaced by the second.
+    ('(a INTEGER PRIMARY KEY ON CONFLICT REPLACE, u INTEGER REFERENCES "{name}_p"(a))', ["5,99", "5,1"], [2])], ids=["lost", "broken"])
+def test_a_reference_is_looked_at_before_the_next_row_replaces_it(passing, directory, name, table, lines, refused):
+    passing.query(f'CREATE TABLE "{name}_p"(a INTEGER PRIMARY KEY)')
+    try:
+        passing.query(f'INSERT INTO "{name}_p" VALUES (1)')
+        passing.query(f'CREATE TABLE "{name}"{table.replace("{name}", name)}')
+        if refused == [2, 3]:
+            passing.query(f'INSERT INTO "{name}" VALUES (1, \'a\')')
+            passing.query(f'CREATE TABLE "{name}_c"(x REFERENCES "{name}"(a))')
+            passing.query(f'INSERT INTO "{name}_c" VALUES (1)')
+        text = "a,u\n" + "\n".join([*lines, *(f"{n},{1 if refused == [2] else n}" for n in range(100, 140))]) + "\n"
+        reply = imported(passing, directory, text, name, max_rejected=5)
+        assert [found["line"] for found in reply["rejected"]] == refused, reply
+        assert all("FOREIGN KEY" in found["reason"] for found in reply["rejected"]), reply
+        assert reply["row_count"] == len(lines) + 40 - len(refused)
+    finally:
+        for other in (f"{name}_c", name, f"{name}_p"):
+            passing.query(f'DROP TABLE IF EXISTS "{other}"')
+
+
+def test_a_default_that_counts_statements(passing, directory, name):
+    passing.query(f'CREATE TABLE "{name}"(a INTEGER PRIMARY KEY, n INTEGER DEFAULT (total_changes()))')
+    assert imported(passing, directory, "a\n" + "".join(f"{n}\n" for n in range(40)), name)["row_count"] == 40
+    assert passing.query(f'SELECT count(DISTINCT n) FROM "{name}"').value == 40
+
+
 @pytest.mark.parametrize("resolution, kept", [("FAIL", 39), ("ABORT", 39), ("IGNORE", 40), ("REPLACE", 40)])
 def test_what_the_table_does_with_conflicts(passing, directory, name, resolution, kept):
     """FAIL leaves what a statement has done before: the rows that went together come again, and are there once."""
