@@ -14,7 +14,7 @@ public struct CatalogPattern: Sendable {
 
     enum Class: UInt32 { case equal, prefix, acronym, part, subsequence }
 
-    /// Longer search texts find nothing: no name is that long.
+    /// Longer search texts find nothing: nobody types so much of a name.
     public static let byteCountMax = 1_024
 
     public init(_ text: UnsafeRawBufferPointer) {

@@ -26,8 +26,9 @@ struct RelationSearch {
     /// - Returns: `nil` if it was ended.
     /// - Cost: O(log n) for each namespace, and linear in the names that begin with the pattern; if these are too few, linear in all names.
     mutating func numbers(in ranges: [Range<Int>], _ mayGoOn: () -> Bool) -> [UInt32]? {
-        let prefixed = prefixed(in: ranges)
-        guard each(prefixed, mayGoOn, { $0.takePrefixed($1) }) else { return nil }
+        guard let prefixed = prefixed(in: ranges, mayGoOn), each(prefixed, mayGoOn, { $0.takePrefixed($1) }) else {
+            return nil
+        }
         if !found.isFull {
             let others = Self.gaps(of: ranges, without: prefixed)
             guard each(others, mayGoOn, { $0.takeAcronyms($1) }) else { return nil }
@@ -54,16 +55,20 @@ struct RelationSearch {
     }
 
     private static let stepCount = 4_096
+    /// Looking for a place in the order of one's relations takes some microseconds.
+    private static let namespaceStepCount = 256
 
     // MARK: Where to look
 
     /// Those whose names begin with the pattern: a range for each namespace.
-    private func prefixed(in ranges: [Range<Int>]) -> [Range<Int>] {
+    /// - Returns: `nil` if it may not go on.
+    private func prefixed(in ranges: [Range<Int>], _ mayGoOn: () -> Bool) -> [Range<Int>]? {
         var prefixed: [Range<Int>] = []
         for range in ranges where !range.isEmpty {
             let first = Int(index.relations[range.lowerBound].namespace)
             let last = Int(index.relations[range.upperBound - 1].namespace)
             for namespace in first...last {
+                if (namespace - first) % Self.namespaceStepCount == 0, !mayGoOn() { return nil }
                 let own = pattern.folded.withUnsafeBytes { index.relations(of: namespace, withPrefix: $0) }
                 if !own.isEmpty { prefixed.append(own) }
             }

@@ -35,12 +35,12 @@ struct CatalogNames: CompletionSchema {
     private func visibleFirst(
         _ level: CatalogLevel, matching pattern: NamePattern, in namespace: String?, limit: Int
     ) -> [Int] {
-        if namespace != nil { return numbers(level, matching: pattern, in: namespace, limit: limit) }
+        if let namespace { return numbers(level, matching: pattern, in: Array(namespace.utf8), limit: limit) }
         var found: [Int] = []
         let visible = index.namespaces.filter(\.isDefault)
         for record in visible where found.count < limit {
             found += numbers(
-                level, matching: pattern, in: index.string(record.name), limit: limit - found.count)
+                level, matching: pattern, in: Array(index.bytes(record.name)), limit: limit - found.count)
         }
         if found.count >= limit || visible.count == index.namespaces.count { return found }
         return found
@@ -170,11 +170,11 @@ struct CatalogNames: CompletionSchema {
 
     /// Records of a level that fit, the best first.
     private func numbers(
-        _ level: CatalogLevel, matching pattern: NamePattern, in namespace: String?, isInDefault: Bool? = nil,
+        _ level: CatalogLevel, matching pattern: NamePattern, in namespace: [UInt8]?, isInDefault: Bool? = nil,
         limit: Int
     ) -> [Int] {
         var query = CatalogQuery(level: level)
-        query.namespace = namespace.map { Array($0.utf8) }
+        query.namespace = namespace
         query.isInDefault = isInDefault
         if !pattern.isEmpty { query.pattern = pattern.bytes.withUnsafeBytes { CatalogPattern($0) } }
         switch index.select(query, countMax: limit) {
