@@ -21,8 +21,10 @@ final class RedisCluster: Database {
         var view: RedisClusterView?
         var refresh = RedisClusterRefresh()
         var waiters: [@Sendable (DriverError?) -> Void] = []
-        /// Attempts to get a map: each begins with another server, so that none that is behind is believed for long.
+        /// Attempts to get a map (`RedisAskingOrder`).
         var attemptCount = 0
+        /// Requests that have waited, and that have waited too long, at nodes that are in no map any more.
+        var formerCounts = (delayed: UInt64(0), timeouts: UInt64(0))
     }
 
     let place: RedisLocation
@@ -35,8 +37,6 @@ final class RedisCluster: Database {
     /// One map at a time is asked for.
     private let workers = WorkerPool(threadCountMax: 1)
 
-    /// Servers that are asked for a map at a time, one after the other.
-    private static let askedCountMax = 16
     /// Time for all that one of them is asked, in milliseconds: there are others.
     private static let askingMillisecondsMax: Int64 = 2_000
 
@@ -73,6 +73,9 @@ final class RedisCluster: Database {
 
     var poolLoad: PoolLoad? {
         var sum = gate.poolLoad ?? PoolLoad()
+        let former = state.withLock { $0.formerCounts }
+        sum.delayedCount += former.delayed
+        sum.timeoutCount += former.timeouts
         for load in nodes.compactMap(\.database.poolLoad) {
             sum.openCount += load.openCount
             sum.inUseCount += load.inUseCount
@@ -167,15 +170,12 @@ final class RedisCluster: Database {
         throw error
     }
 
-    private func askingOrder() -> ArraySlice<RedisLocation.Server> {
-        let (known, number) = state.withLock { state -> ([RedisLocation.Server], Int) in
-            state.attemptCount &+= 1
-            return (state.view?.nodes.map(\.place.server) ?? [], state.attemptCount &- 1)
+    private func askingOrder() -> [RedisLocation.Server] {
+        let (known, attempt) = state.withLock { state -> ([RedisLocation.Server], UInt) in
+            defer { state.attemptCount &+= 1 }
+            return (state.view?.nodes.map(\.place.server) ?? [], UInt(bitPattern: state.attemptCount))
         }
-        let others = known.filter { !seeds.hosts.contains($0) }
-        let all = others.isEmpty ? seeds.hosts : known + seeds.hosts.filter { !known.contains($0) }
-        let start = Int(UInt(bitPattern: number) % UInt(all.count))
-        return (all[start...] + all[..<start]).prefix(Self.askedCountMax)
+        return RedisAskingOrder.servers(known: known, seeds: seeds.hosts, attempt: attempt)
     }
 
     private struct Answer {
@@ -196,7 +196,9 @@ final class RedisCluster: Database {
         } catch {
             throw Self.unreadable(error.sentence)
         }
-        guard let table = try tables.table(handshake, try handshake.runID()) else { throw RedisExchange.noCommands }
+        // Whose user may not ask for the run of the server is asked for its commands again when it has another version.
+        let run = try handshake.runID() ?? "\(server.label) \(handshake.greeting.version)"
+        guard let table = try tables.table(handshake, run) else { throw RedisExchange.noCommands }
         return Answer(map: map, table: table, version: handshake.greeting.version)
     }
 
@@ -214,6 +216,10 @@ final class RedisCluster: Database {
             state.view = RedisClusterView(
                 number: (former?.number ?? 0) + 1, answer.map, nodes, RedisRouting(commands: answer.table),
                 version: answer.version)
+            for load in former?.loads(without: nodes) ?? [] {
+                state.formerCounts.delayed += load.delayedCount
+                state.formerCounts.timeouts += load.timeoutCount
+            }
             return former
         }
         for node in nodes { node.database.setConnectionCountMax(share) }
@@ -234,7 +240,7 @@ final class RedisCluster: Database {
 
     /// Time that a map may take, in milliseconds: servers are asked one after the other.
     var mapMillisecondsMax: Int64 {
-        let count = min(Self.askedCountMax, seeds.hosts.count + nodes.count)
+        let count = min(RedisAskingOrder.countMax, seeds.hosts.count + nodes.count)
         return RedisClusterRefresh.restMilliseconds + Self.graceMilliseconds + askingMilliseconds * Int64(count)
     }
 
@@ -301,7 +307,7 @@ extension RedisSlotMap.Problem {
         case .nothingServed: "No primary has a slot."
         case .tooManyPrimaries: "It has more than \(RedisSlotMap.primaryCountMax) primaries."
         case .address:
-            "The address of a primary is none, or one of this machine although the URL names another "
+            "The address of a primary is none in numbers, or one of this machine although the URL names another "
                 + "(cluster-announce-ip)."
         }
     }

@@ -176,7 +176,10 @@ final class RedisClusterLink: EventSource, DatabaseLink {
             // Another node may have its slots by now.
             _ = cluster.refresh(behind: run.viewNumber)
         }
-        guard let redirection = run.redirection, let view = newestView() else { return deliver(run) }
+        // One whose outcome is not known has none (`RedisConnection`): it must not be sent again, whatever a node has said of a part of it.
+        guard let redirection = run.redirection, run.error?.code != .outcomeUnknown, let view = newestView() else {
+            return deliver(run)
+        }
         if let reason = run.outer.stopReason { return end(run, .stopped(reason)) }
         // What is of another slot, no node says by itself.
         guard let slot = run.route?.slot, redirection.slot ?? slot == slot else { return deliver(run) }
@@ -220,13 +223,22 @@ final class RedisClusterLink: EventSource, DatabaseLink {
     private func deliver(_ run: RedisClusterRun) -> RunOutcome {
         if let error = run.error, RedisErrors.isOfOtherNode(error) {
             run.error = error.with { $0.hint = Self.deliveredHint }
+        } else if let error = run.error, let limit = error.details.limit,
+            "\(limit.name)" == "pool_connections_max"
+        {
+            run.error = error.with { $0.hint = Self.shareHint(limit.value) }
         }
         return finish(run)
     }
 
     private static let deliveredHint =
-        "A script answers so by itself, or the node has not executed this command of a batch of which it has executed others. "
-        + "Nothing was sent again."
+        "A script, a command of a module, or one that the server has not told answers so by itself; or the node has not executed this "
+        + "command of a batch of which it has executed others. Nothing was sent again."
+
+    private static func shareHint(_ count: Int64) -> String {
+        "Try again, or raise limits.pool_connections_max: it is for the whole cluster, and \(count) of it "
+            + "\(count == 1 ? "is" : "are") the share of the node that has the keys."
+    }
 
     private func end(_ run: RedisClusterRun, _ error: DriverError) -> RunOutcome {
         run.error = error
@@ -352,9 +364,10 @@ extension DriverError {
             $0.detail = [$0.detail, $0.message].compactMap(\.self).joined(separator: ": ")
             $0.code = .databaseError
             $0.message =
-                "The node of the Redis Cluster did not execute the script, or the script itself answers so; it was not sent again."
+                "The node of the Redis Cluster did not execute the script (or command of a module, or one that the server has not told), "
+                + "or that itself answers so; it was not sent again."
             $0.hint =
-                "If the script has no such answer of its own, nothing has happened: send it again. "
+                "If it has no such answer of its own, nothing has happened: send it again. "
                 + "In an atomic batch it is sent on by itself, since there the node's answer is another one than the script's."
             $0.sqlState = "0A000"
             $0.isRetryable = false

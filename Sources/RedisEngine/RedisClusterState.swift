@@ -42,6 +42,48 @@ final class RedisClusterView: Sendable {
         let others = (0..<nodes.count).lazy.map { [nodes] in nodes[(turn + $0) % nodes.count] }
         return others.first { $0.database.serverState?.isReachable != false } ?? nodes[turn % nodes.count]
     }
+
+    /// The loads of the nodes that are not among those.
+    func loads(without others: [RedisClusterNode]) -> [PoolLoad] {
+        nodes.filter { node in !others.contains { $0 === node } }.compactMap(\.database.poolLoad)
+    }
+}
+
+/// Which servers are asked for a map, one after the other, until one has it: a value of the attempt's number.
+///
+/// The nodes of the map come first, those of the URL have places behind them in each attempt: whatever a map says, and however many
+/// servers of it do not answer, the URL's own are asked. Within both, each attempt begins with another one, so that none that is behind is
+/// believed for long; and a few begin with one of the URL, since the servers of a map may all be of another cluster by now, and say so.
+/// What is reached by its address is asked before what has a name, since nothing limits how long asking for that takes.
+enum RedisAskingOrder {
+    /// Servers of one attempt.
+    static let countMax = 16
+    /// Of these, places for the URL's own.
+    static let seedCountMin = 4
+    /// The last one of so many attempts begins with a server of the URL.
+    static let attemptsPerSeed: UInt = 8
+
+    static func servers(
+        known: [RedisLocation.Server], seeds: [RedisLocation.Server], attempt: UInt
+    ) -> [RedisLocation.Server] {
+        let named = known.filter { !$0.isAddress && !seeds.contains($0) }
+        let known = known.filter(\.isAddress)
+        let others = rotated(seeds.filter { !known.contains($0) }, attempt)
+        let places = countMax - min(others.count, seedCountMin)
+        let first = rotated(known, attempt).prefix(places)
+        let second = others.prefix(countMax - first.count)
+        let all = first + second + named
+        guard attempt % attemptsPerSeed == attemptsPerSeed - 1,
+            let seed = rotated(seeds, attempt / attemptsPerSeed).first
+        else { return Array(all.prefix(countMax)) }
+        return [seed] + all.filter { $0 != seed }.prefix(countMax - 1)
+    }
+
+    private static func rotated(_ servers: [RedisLocation.Server], _ attempt: UInt) -> [RedisLocation.Server] {
+        guard !servers.isEmpty else { return [] }
+        let start = Int(attempt % UInt(servers.count))
+        return Array(servers[start...] + servers[..<start])
+    }
 }
 
 /// When the nodes are asked for a new map: a value that knows no clock and no lock.

@@ -95,7 +95,8 @@ struct RedisCommand {
 
     /// Whether it runs a client's program, during which the server does nothing else, and which nobody stops: a loop
     /// excludes all other clients.
-    var isScript: Bool { ["EVAL_RO", "EVALSHA_RO", "FCALL_RO", "EVAL", "EVALSHA", "FCALL"].contains(name) }
+    var isScript: Bool { Self.scriptNames.contains(name) }
+    static let scriptNames: Set<String> = ["EVAL_RO", "EVALSHA_RO", "FCALL_RO", "EVAL", "EVALSHA", "FCALL"]
 
     /// Whether the server may make it wait for others, until CLIENT UNBLOCK.
     var mayBlock: Bool {
@@ -106,6 +107,9 @@ struct RedisCommand {
         default: false
         }
     }
+
+    /// Whether it changes nothing itself, and waits for what others have changed to be safe.
+    var onlyWaits: Bool { name == "WAIT" || name == "WAITAOF" }
 
     /// Reads, although the server does not say so: its `readonly` is about keys. CONFIG GET is not one of them: it
     /// shows the password of the server (requirepass), with which a reader could write.

@@ -23,11 +23,21 @@ final class RedisCommandTable: Sendable {
     /// In capitals, subcommands as CONTAINER|SUBCOMMAND.
     private let flags: [String: Flags]
 
+    /// What follows from the properties of a command.
+    struct Properties: Equatable {
+        var isReadOnly = false
+        /// What it answers may be anything at all, word for word that of a client, after whatever it has done: it is a script, a module's,
+        /// or one that the server has not told.
+        var answersFreely = false
+    }
+
     /// Where a command goes in a cluster.
     struct Destination: Equatable, Sendable {
         var keys: [RedisKeySpec] = []
-        /// It is about all nodes, as the server says (https://redis.io/docs/latest/develop/reference/command-tips/).
-        var isOfAll = false
+        /// It has keys, and where they are is not understood.
+        var hasOtherKeys = false
+
+        var hasKeys: Bool { hasOtherKeys || !keys.isEmpty }
     }
 
     /// The same names. Only of a cluster.
@@ -47,7 +57,10 @@ final class RedisCommandTable: Sendable {
 
     /// Of a cluster whose commands are known otherwise.
     init(destinations: [String: Destination], modules: [String] = []) {
-        flags = Dictionary(uniqueKeysWithValues: modules.map { ($0, .module) })
+        flags = Dictionary(
+            uniqueKeysWithValues: destinations.keys.map { name in
+                (name, modules.contains(name) ? .module : RedisCommand.scriptNames.contains(name) ? .script : [])
+            })
         self.destinations = destinations
     }
 
@@ -73,8 +86,7 @@ final class RedisCommandTable: Sendable {
         var own = Destination()
         if parts.count >= 9 {
             own.keys = parts[8].elements.prefix(specCountMax).compactMap { RedisKeySpec($0) }
-            let policies = ["all_shards", "all_nodes", "special"].map { "request_policy:\($0)" }
-            own.isOfAll = parts[7].elements.contains { $0.text.map(policies.contains) ?? false }
+            own.hasOtherKeys = own.keys.isEmpty && !parts[8].elements.isEmpty
         } else if let movable = RedisKeySpec.movable[name] {
             own.keys = movable
         } else if name == "MEMORY" {
@@ -83,6 +95,8 @@ final class RedisCommandTable: Sendable {
         } else {
             let numbers = parts[3...5].map { $0.integer.flatMap { Int(exactly: $0) } ?? 0 }
             own.keys = [RedisKeySpec(first: numbers[0], last: numbers[1], step: numbers[2])].compactMap(\.self)
+            let isMovable = parts[2].elements.contains { $0.text == "movablekeys" }
+            own.hasOtherKeys = own.keys.isEmpty && (isMovable || numbers[0] != 0)
         }
         if parts.count >= 10 { for subcommand in parts[9].elements { add(subcommand, to: &destinations) } }
         destinations[name] = own
@@ -91,6 +105,12 @@ final class RedisCommandTable: Sendable {
     /// Where a command goes; `nil` if the server does not know it.
     func destination(of command: RedisCommand) -> Destination? {
         destinations["\(command.name)|\(command.subcommand)"] ?? destinations[command.name]
+    }
+
+    /// The words of a command that the server has told: its name, or that and the one of a subcommand.
+    func words(of command: RedisCommand) -> String {
+        destinations["\(command.name)|\(command.subcommand)"] == nil
+            ? command.name : "\(command.name) \(command.subcommand)"
     }
 
     private static func add(_ command: RedisReply, to flags: inout [String: Flags]) {
@@ -106,6 +126,7 @@ final class RedisCommandTable: Sendable {
         }
         // Since version 6: categories of access.
         if parts.count >= 7, parts[6].elements.contains(where: { $0.text == "@scripting" }) { own.insert(.script) }
+        if RedisCommand.scriptNames.contains(name) { own.insert(.script) }
         // Since version 7: tips, key specifications and subcommands.
         if parts.count >= 10, !parts[9].elements.isEmpty {
             own.insert(.container)
@@ -123,15 +144,17 @@ final class RedisCommandTable: Sendable {
         command.isScript || flags[command.name]?.contains(.script) ?? false
     }
 
-    /// Whether what it answers may be anything at all, word for word that of a client: it is a script, or a module's.
-    func answersFreely(_ command: RedisCommand) -> Bool {
-        isScript(command) || flags[command.name]?.contains(.module) ?? false
+    /// By one look into the table, since each command that is sent needs them.
+    func properties(of command: RedisCommand) -> Properties {
+        guard let own = flags[command.name] else { return Properties(answersFreely: true) }
+        let isFree = !own.isDisjoint(with: [.script, .module])
+        guard own.contains(.container) else {
+            return Properties(isReadOnly: own.contains(.readOnly), answersFreely: isFree)
+        }
+        let subcommand = flags["\(command.name)|\(command.subcommand)"]
+        return Properties(isReadOnly: subcommand?.contains(.readOnly) ?? false, answersFreely: isFree)
     }
 
     /// Whether the server says that a command only reads.
-    func isReadOnly(_ command: RedisCommand) -> Bool {
-        guard let own = flags[command.name] else { return false }
-        guard own.contains(.container) else { return own.contains(.readOnly) }
-        return flags["\(command.name)|\(command.subcommand)"]?.contains(.readOnly) ?? false
-    }
+    func isReadOnly(_ command: RedisCommand) -> Bool { properties(of: command).isReadOnly }
 }

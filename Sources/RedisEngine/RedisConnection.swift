@@ -118,8 +118,10 @@ final class RedisConnection: ServerConnection {
             throw error
         }
         for command in own { exchange.didSend(command) }
+        let properties = properties(of: command)
         exchange.didSend(
-            command, position, isReading: isReading(command), replicaCount: replicaCount, &current.effect)
+            command, position, isReading: properties.isReadOnly, answersFreely: properties.answersFreely,
+            replicaCount: replicaCount, &current.effect)
     }
 
     /// Sends what the server takes; a loop limits it, so that others get their turn.
@@ -156,8 +158,10 @@ final class RedisConnection: ServerConnection {
 
     // MARK: What a command may do
 
-    private func isReading(_ command: RedisCommand) -> Bool {
-        command.isHarmless || greeting.commands?.isReadOnly(command) ?? false
+    private func properties(of command: RedisCommand) -> RedisCommandTable.Properties {
+        if command.isHarmless { return RedisCommandTable.Properties(isReadOnly: true) }
+        return greeting.commands?.properties(of: command)
+            ?? RedisCommandTable.Properties(answersFreely: command.isScript)
     }
 
     /// Refuses every command that does more than read where only reading is allowed.
@@ -179,7 +183,8 @@ final class RedisConnection: ServerConnection {
             }
         }
         run.description = StatementDescription(
-            columns: RedisRows.columns(command.shape).columns, parameters: [], isReadOnly: isReading(command))
+            columns: RedisRows.columns(command.shape).columns, parameters: [],
+            isReadOnly: properties(of: command).isReadOnly)
     }
 
     // MARK: Receiving
@@ -304,10 +309,7 @@ final class RedisConnection: ServerConnection {
         let isDivisible = batch?.isAtomic == false
         let error = exchange.end().map { noteRole($0, isDivisible: isDivisible) }
         guard let run else { return }
-        if driver.place.isOfCluster, error != nil {
-            clusterRun?.redirection = refusals.redirection(isDivisible: isDivisible)
-        }
-        run.error = error
+        run.error = error.map { noteRedirection($0, isDivisible: isDivisible) }
         run.rowCount = rows.rowCount
         run.isTruncated = rows.isTruncated
         run.summary.transaction = transaction
@@ -323,6 +325,19 @@ final class RedisConnection: ServerConnection {
         isWorn = true
         choice.noteLoss()
         return error.ofLostRole(isSession: mode.isSession, isDivisible: isDivisible)
+    }
+
+    /// Looks whether a node of a cluster has refused all of the run, which may then be sent elsewhere.
+    /// - Returns: the error of the run if it is not.
+    private func noteRedirection(_ error: DriverError, isDivisible: Bool) -> DriverError {
+        // What was refused may not be all: behind a MULTI that is refused, other commands were executed by themselves.
+        guard driver.place.isOfCluster, error.code != .outcomeUnknown,
+            let redirection = refusals.redirection(isDivisible: isDivisible)
+        else { return error }
+        // The node would have executed it behind ASKING: no other one will.
+        if let refusal = exchange.askingRefusal { return refusal }
+        clusterRun?.redirection = redirection
+        return error
     }
 
     private func lost() -> Progress { .broken(lostError()) }

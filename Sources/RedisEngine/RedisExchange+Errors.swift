@@ -3,6 +3,28 @@
 internal import DatabaseContract
 internal import RemoteDatabases
 
+extension DriverError {
+    /// The error of a run of which a part was executed, or may have been: the same again would do that part twice.
+    var ofPart: DriverError {
+        with {
+            $0.isRetryable = false
+            $0.hint =
+                "A part of it was executed, or may have been: the commands of a batch before this one, or what a script "
+                + "has done before it answered so. Look at what has changed before you send it again."
+        }
+    }
+
+    /// A node gets a key of a slot that is on its way, and its user may not ask for it.
+    var ofRefusedAsking: DriverError {
+        guard code == .permissionDenied else { return self }
+        return with {
+            $0.detail = [$0.detail.map { $0 + "." }, "The slot of the keys moves to that node; nothing was executed."]
+                .compactMap(\.self).joined(separator: " ")
+            $0.hint = "Let the user of the database follow slots that move: ACL SETUSER … +asking, on each node."
+        }
+    }
+}
+
 extension RedisExchange {
     static let readOnly = DriverError(
         .readOnly, "The command may write, or does more than read, and the database is open for reading only.",

@@ -38,6 +38,12 @@ struct RedisExchange: BatchExchange {
         var effect = Effect.none
         /// How many replicas have to have the writes before it.
         var replicaCount: Int64?
+        /// Data may change when it runs, which is at once.
+        var mayChange = false
+        /// Its error may be a client's own words, after it has run (`RedisCommandTable.Properties`).
+        var answersFreely = false
+        /// ASKING.
+        var isAsking = false
     }
 
     /// An element of a reply: the reply itself, or one inside its arrays.
@@ -82,6 +88,10 @@ struct RedisExchange: BatchExchange {
         var hasFilled = false
         /// The rest of the reply is of no use.
         var isDropping = false
+        /// Something has been executed, or may have been, that a repetition would do twice.
+        var hasChanged = false
+        /// Why the server does not take ASKING.
+        var askingRefusal: DriverError?
         var batchElements = RedisBatchElements()
     }
 
@@ -136,21 +146,25 @@ struct RedisExchange: BatchExchange {
             steps.append(Step(effect: .begin))
         case .exec: steps.append(Step(kind: .commit, effect: .execute))
         case .discard: steps.append(Step(effect: .discard))
-        case .unwatch, .select, .asking: steps.append(Step())
+        case .unwatch, .select: steps.append(Step())
+        case .asking: steps.append(Step(isAsking: true))
         }
     }
 
-    /// A command of the client's was sent. `isReading`: it only reads, as the server says. `replicaCount`: how many replicas a WAIT asks
-    /// for, where fewer are an error.
+    /// A command of the client's was sent. `isReading`: it only reads, as the server says. `answersFreely`: its errors may be a client's
+    /// words. `replicaCount`: how many replicas a WAIT asks for, where fewer are an error.
     mutating func didSend(
-        _ command: RedisCommand, _ position: BatchPosition?, isReading: Bool, replicaCount: Int64? = nil,
-        _ effect: inout StatementEffect
+        _ command: RedisCommand, _ position: BatchPosition?, isReading: Bool, answersFreely: Bool = false,
+        replicaCount: Int64? = nil, _ effect: inout StatementEffect
     ) {
         if position == nil { current.mayBlock = command.mayBlock && transaction == .none }
         if position != nil, isAtomicBatch { current.batchElements.add(position) }
-        if mayChange(command, isReading: isReading), !isAtomicBatch { effect.noteSent(.commits) }
+        let mayChange = mayChange(command, isReading: isReading) && !isAtomicBatch
+        if mayChange { effect.noteSent(.commits) }
         steps.append(
-            Step(kind: .statement, position: position, effect: stepEffect(of: command), replicaCount: replicaCount))
+            Step(
+                kind: .statement, position: position, effect: stepEffect(of: command), replicaCount: replicaCount,
+                mayChange: mayChange && !command.onlyWaits, answersFreely: answersFreely))
     }
 
     /// Whether data may change when the command runs. Inside a transaction that is when EXEC does.
@@ -201,8 +215,10 @@ struct RedisExchange: BatchExchange {
         let step = step
         if element.depth == 0 {
             isError = element.kind == .error
+            if step.mayChange, hasChanged(element, step) { current.hasChanged = true }
             if isError {
-                note(error(), at: step.position)
+                // What follows may be executed all the same, and tells then whether ASKING was needed.
+                if step.isAsking { noteAskingRefusal(error()) } else { note(error(), at: step.position) }
                 return .none
             }
         }
@@ -215,6 +231,20 @@ struct RedisExchange: BatchExchange {
         dropRest(effect)
         return .dropRows
     }
+
+    /// Whether a reply to what may change data leaves it open that it has, and that the whole run must not be repeated for an error.
+    private func hasChanged(_ element: Element, _ step: Step) -> Bool {
+        if element.kind == .error { return step.answersFreely && transaction == .none }
+        if step.effect == .execute { return batch != nil && element.kind != .null }
+        return batch != nil && transaction == .none
+    }
+
+    private mutating func noteAskingRefusal(_ error: DriverError) {
+        if current.askingRefusal == nil { current.askingRefusal = error.ofRefusedAsking }
+    }
+
+    /// Why the server does not take ASKING: the reason for what it has refused behind that, if it has.
+    var askingRefusal: DriverError? { current.askingRefusal }
 
     /// Rows of a batch are not sent.
     private func isForClient(_ step: Step) -> Bool {
@@ -233,6 +263,7 @@ struct RedisExchange: BatchExchange {
         note(
             error().with {
                 $0.detail = [$0.detail.map { $0 + "." }, Self.notRolledBack].compactMap(\.self).joined(separator: " ")
+                $0.isRetryable = false
             }, at: position)
     }
 
@@ -311,7 +342,8 @@ struct RedisExchange: BatchExchange {
     /// - Returns: the error of the run.
     mutating func end() -> DriverError? {
         batch = nil
-        return failure.take()
+        guard let error = failure.take() else { return nil }
+        return current.hasChanged && error.details.isRetryable ? error.ofPart : error
     }
 
     /// There are changes that stay, or may stay.

@@ -13,8 +13,8 @@ struct RedisRouting: Sendable {
     struct Route: Equatable, Sendable {
         /// That of all its keys; `nil` where there are none.
         var slot: UInt16?
-        /// What a node answers may be anything, word for word that of a client: a script, or a module's command. It says nothing of
-        /// what the node has done.
+        /// What a node answers may be anything, word for word that of a client: a script, a module's command, or one that the server has
+        /// not told. It says nothing of what the node has done.
         var answersFreely = false
     }
 
@@ -28,7 +28,8 @@ struct RedisRouting: Sendable {
             let command = try RedisCommand(run.sql, run.parameters)
             try RedisClusterRules.check(command, .alone)
             return Route(
-                slot: try slot(of: command, run.sql, run.parameters), answersFreely: commands.answersFreely(command))
+                slot: try slot(of: command, run.sql, run.parameters), 
+                answersFreely: commands.properties(of: command).answersFreely)
         // Describing asks no node for a key; what else there is, Redis refuses.
         default: return Route()
         }
@@ -43,7 +44,7 @@ struct RedisRouting: Sendable {
                 let command = try RedisCommand(run.sql, run.parameters)
                 try RedisClusterRules.check(command, place)
                 // Within MULTI a script runs when EXEC does, and what it answers is within the reply to that.
-                if place == .batch, commands.answersFreely(command) { route.answersFreely = true }
+                if place == .batch, commands.properties(of: command).answersFreely { route.answersFreely = true }
                 guard let slot = try slot(of: command, run.sql, run.parameters) else { continue }
                 if let first = route.slot, first != slot { throw .severalSlots(first, slot, in: "batch") }
                 route.slot = slot
@@ -61,7 +62,8 @@ struct RedisRouting: Sendable {
         guard let destination = commands.destination(of: command) else { return nil }
         let ranges = try Self.keys(destination.keys, command, sql, parameters)
         guard let last = ranges.map(\.last).max() else {
-            if Self.isOfAll(command, destination) { throw .ofAllNodes(command.name) }
+            // One that could have keys is a script without any, or what the server calls wrong.
+            if !destination.hasKeys { try RedisClusterRules.checkKeyless(command, commands.words(of: command)) }
             return nil
         }
         var slot: UInt16?
@@ -99,24 +101,6 @@ struct RedisRouting: Sendable {
         }
         return ranges
     }
-
-    // MARK: Commands without keys
-
-    /// Whether a command is about all keys, or all nodes: what one node says to it would be a part that looks like the whole.
-    private static func isOfAll(_ command: RedisCommand, _ destination: RedisCommandTable.Destination) -> Bool {
-        if wholes.contains(command.name) || wholes.contains("\(command.name)|\(command.subcommand)") { return true }
-        return destination.isOfAll && !parts.contains(command.name)
-    }
-
-    /// Also of servers that do not say it (before Redis 7).
-    private static let wholes: Set<String> = [
-        "SCAN", "KEYS", "DBSIZE", "RANDOMKEY", "FLUSHALL", "FLUSHDB", "SWAPDB", "SCRIPT|LOAD", "SCRIPT|EXISTS",
-        "SCRIPT|FLUSH", "FUNCTION|LOAD", "FUNCTION|DELETE", "FUNCTION|FLUSH", "FUNCTION|RESTORE", "CONFIG|SET",
-    ]
-    /// Each node has an answer of its own to these.
-    private static let parts: Set<String> = [
-        "PING", "INFO", "WAIT", "WAITAOF", "SLOWLOG", "LATENCY", "MEMORY", "CONFIG",
-    ]
 }
 
 extension DriverError {
@@ -134,13 +118,4 @@ extension DriverError {
     static let noSuchNodeState = "02000"
     static let noSuchNode = DriverError(
         .badRequest, "The Redis Cluster has no more primaries.", sqlState: noSuchNodeState)
-
-    /// A command whose answer would be that of one node alone.
-    static func ofAllNodes(_ name: String) -> DriverError {
-        DriverError(
-            .badRequest,
-            "\(name) is about all keys or all nodes of the Redis Cluster, and a command goes to one of them.",
-            hint: "Send it to each primary by a URL of its own (redis://HOST:PORT), or use redis-cli --cluster call.",
-            sqlState: "0A000")
-    }
 }

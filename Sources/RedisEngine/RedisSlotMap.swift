@@ -26,7 +26,7 @@ struct RedisSlotMap: Sendable, Equatable {
         case tooLong, noLine, slotTwice, noSlot, noPrimary, tooManyPrimaries
         /// The server knows of nobody who has a slot: it is of no cluster, or of none any more.
         case nothingServed
-        /// It is not an address, or one of this machine, where the URL names another.
+        /// It is not an address in numbers, or one of this machine, where the URL names another.
         case address
     }
 
@@ -119,7 +119,9 @@ struct RedisSlotMap: Sendable, Equatable {
         var host = String(address[..<colon])
         // One of which nobody has told it its address.
         if host.isEmpty, isOwn, case .network(let known, _) = asked { host = known }
-        guard isHost(host) else { throw .address }
+        // What a name leads to is known when it is asked for, and may be this machine by then. Servers tell their names behind the comma;
+        // a name in this place is believed only if the URL has it, by which the server that has said it was found.
+        guard isAddress(host) || asked.isAt(host) else { throw .address }
         if isOfThisMachine(host), !isOfThisMachine(asked) { throw .address }
         let name = parts.dropFirst().first.map(String.init)
         return RedisClusterPlace(host: host, hostName: name.flatMap { isHost($0) ? $0 : nil }, port: port)
@@ -136,6 +138,9 @@ struct RedisSlotMap: Sendable, Equatable {
         guard isPlain, let last = host.split(separator: ".").last, let first = last.utf8.first else { return false }
         return (0x30...0x39).contains(first) ? address4(host) != nil : true
     }
+
+    /// Whether it is an address in numbers.
+    static func isAddress(_ host: String) -> Bool { address4(host) != nil || address6(host) != nil }
 
     private static func isOfThisMachine(_ server: RedisLocation.Server) -> Bool {
         switch server {
@@ -162,5 +167,17 @@ struct RedisSlotMap: Sendable, Equatable {
     private static func address(_ host: String, _ family: Int32, byteCount: Int) -> [UInt8]? {
         var bytes = [UInt8](repeating: 0, count: byteCount)
         return inet_pton(family, host, &bytes) == 1 ? bytes : nil
+    }
+}
+
+extension RedisLocation.Server {
+    /// Whether it has that name, or that address.
+    fileprivate func isAt(_ host: String) -> Bool {
+        if case .network(let own, _) = self { own == host } else { false }
+    }
+
+    /// Whether it is reached without asking for what a name leads to.
+    var isAddress: Bool {
+        if case .network(let host, _) = self { RedisSlotMap.isAddress(host) } else { true }
     }
 }

@@ -54,7 +54,7 @@ public final class RemoteDatabase: Database {
         }
         login = log.join()
         pool = ConnectionPool(connectionCountMax: settings.connectionCountMax)
-        connectors = WorkerPool(threadCountMax: min(32, settings.connectionCountMax))
+        connectors = WorkerPool(threadCountMax: Self.connectorCount(settings.connectionCountMax))
         messages = (driver as? any ChannelDriver).map(RemoteChannels.init)
         messages?.belong(to: self)
     }
@@ -79,7 +79,13 @@ public final class RemoteDatabase: Database {
     }
 
     /// Changes how many connections there may be. With fewer, those beyond are closed when they are returned.
-    package func setConnectionCountMax(_ count: Int) { pool.setConnectionCountMax(count) }
+    package func setConnectionCountMax(_ count: Int) {
+        pool.setConnectionCountMax(count)
+        connectors.threadCountMax = Self.connectorCount(count)
+    }
+
+    /// Threads that open so many connections.
+    private static func connectorCount(_ connectionCountMax: Int) -> Int { min(32, connectionCountMax) }
 
     public func openSession(
         _ request: SessionRequest, _ context: DriverContext, done: @escaping (SessionOpening) -> Void
