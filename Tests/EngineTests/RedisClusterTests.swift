@@ -367,7 +367,8 @@ struct RedisClusterTests {
 
     /// A name is whatever it leads to, this machine too: ip6-localhost, that of the machine itself, any of a DNS server's.
     @Test(arguments: [
-        "localhost", "x.LOCALHOST", "localhost.localdomain", "ip6-localhost", "ip6-loopback", "debian", "node-7.example",
+        "localhost", "x.LOCALHOST", "localhost.localdomain", "ip6-localhost", "ip6-loopback", "debian",
+        "node-7.example",
     ])
     func aNameIsNoAddressUnlessTheURLHasIt(_ name: String) {
         #expect(problem("\(name):1") == .address)
@@ -438,7 +439,8 @@ struct RedisClusterTests {
                 if let owner = map.primary(of: UInt16(slot)) { #expect(owner < map.primaries.count) }
             }
             for place in map.primaries {
-                #expect(RedisSlotMap.isAddress(place.host) && !RedisSlotMap.isOfThisMachine(place.host) && place.port > 0)
+                #expect(RedisSlotMap.isAddress(place.host) && place.port > 0)
+                #expect(!RedisSlotMap.isOfThisMachine(place.host))
             }
         }
     }
