@@ -25,10 +25,10 @@ enum RedisClusterRules {
 
     /// Whether any node may get a command that has no keys. Most concern one node, or all, and a client cannot say which; so what is
     /// allowed is listed. `words` are for the error.
-    static func checkKeyless(_ command: RedisCommand, _ words: String) throws(DriverError) {
+    static func checkKeyless(_ command: RedisCommand, _ words: @autoclosure () -> String) throws(DriverError) {
         if keyless.contains(command.name) || keyless.contains("\(command.name)|\(command.subcommand)") { return }
         if case .refused(let error) = command.effect { throw error }
-        throw ofUnknownNode(words)
+        throw ofUnknownNode(words())
     }
 
     /// What any node answers for the cluster, and what reads of one node, whichever it is (docs/several-hosts.md). Nothing of it changes a

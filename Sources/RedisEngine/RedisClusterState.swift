@@ -66,13 +66,11 @@ enum RedisAskingOrder {
     static func servers(
         known: [RedisLocation.Server], seeds: [RedisLocation.Server], attempt: UInt
     ) -> [RedisLocation.Server] {
-        let named = known.filter { !$0.isAddress && !seeds.contains($0) }
-        let known = known.filter(\.isAddress)
-        let others = rotated(seeds.filter { !known.contains($0) }, attempt)
-        let places = countMax - min(others.count, seedCountMin)
-        let first = rotated(known, attempt).prefix(places)
-        let second = others.prefix(countMax - first.count)
-        let all = first + second + named
+        let near = rotated(known.filter(\.isAddress), attempt - attempt / attemptsPerSeed)
+        let first = near.prefix(countMax - min(seeds.count, seedCountMin))
+        let second = rotated(seeds, attempt).filter { !first.contains($0) }.prefix(countMax - first.count)
+        let rest = near.dropFirst(first.count) + known.filter { !$0.isAddress }
+        let all = first + second + rest.filter { !second.contains($0) }
         guard attempt % attemptsPerSeed == attemptsPerSeed - 1,
             let seed = rotated(seeds, attempt / attemptsPerSeed).first
         else { return Array(all.prefix(countMax)) }

@@ -58,7 +58,7 @@ final class RedisCommandTable: Sendable {
     /// Of a cluster whose commands are known otherwise.
     init(destinations: [String: Destination], modules: [String] = []) {
         flags = Dictionary(
-            uniqueKeysWithValues: destinations.keys.map { name in
+            uniqueKeysWithValues: destinations.keys.map { name -> (String, Flags) in
                 (name, modules.contains(name) ? .module : RedisCommand.scriptNames.contains(name) ? .script : [])
             })
         self.destinations = destinations

@@ -9,8 +9,8 @@ extension DriverError {
         with {
             $0.isRetryable = false
             $0.hint =
-                "A part of it was executed, or may have been: the commands of a batch before this one, or what a script "
-                + "has done before it answered so. Look at what has changed before you send it again."
+                "A part of it was executed, or may have been: the commands of a batch before this one, or what a "
+                + "script has done before it answered so. Look at what has changed before you send it again."
         }
     }
 

@@ -28,7 +28,7 @@ struct RedisRouting: Sendable {
             let command = try RedisCommand(run.sql, run.parameters)
             try RedisClusterRules.check(command, .alone)
             return Route(
-                slot: try slot(of: command, run.sql, run.parameters), 
+                slot: try slot(of: command, run.sql, run.parameters),
                 answersFreely: commands.properties(of: command).answersFreely)
         // Describing asks no node for a key; what else there is, Redis refuses.
         default: return Route()

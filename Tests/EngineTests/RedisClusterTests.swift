@@ -66,9 +66,10 @@ struct RedisClusterTests {
                 ]),
                 "OBJECT": .init(),
                 "OBJECT|ENCODING": .init(keys: [RedisKeySpec(.index(2), .range(last: 0, step: 1, limit: 0))]),
-                "PING": .init(isOfAll: true), "DBSIZE": .init(isOfAll: true), "KEYS": .init(), "MULTI": .init(),
-                "NEW": .init(isOfAll: true), "WAIT": .init(), "MODULE.DO": .init(keys: [first]),
-            ], modules: ["MODULE.DO"]))
+                "PING": .init(), "DBSIZE": .init(), "KEYS": .init(), "MULTI": .init(),
+                "NEW": .init(), "WAIT": .init(), "MODULE.DO": .init(keys: [first]), "MODULE.ALL": .init(),
+                "ODD": .init(hasOtherKeys: true),
+            ], modules: ["MODULE.DO", "MODULE.ALL"]))
 
     /// A run with texts of its own.
     private final class Run: StatementRun, @unchecked Sendable {
@@ -116,7 +117,7 @@ struct RedisClusterTests {
     @Test(arguments: [
         "PING", "EVAL 'return 1' 0", "EVAL 'return 1' -1 a", "EVAL 'return 1' x a", "EVAL 'return 1'",
         "XREAD COUNT 1",
-        "OBJECT HELP", "UNKNOWN a", "GET", "EVAL 'return 1' 99999999999999999999 a", "XREAD STREAMS",
+        "OBJECT HELP", "UNKNOWN a", "ODD a", "GET", "EVAL 'return 1' 99999999999999999999 a", "XREAD STREAMS",
     ])
     func commandsWithoutKeysGoAnywhere(_ line: String) throws { #expect(try route(line) == nil) }
 
@@ -132,10 +133,50 @@ struct RedisClusterTests {
         #expect(error?.details.statementIndex == (lines.count > 1 ? lines.count - 1 : nil))
     }
 
-    @Test(arguments: ["DBSIZE", "KEYS *", "NEW"])
+    @Test(arguments: ["DBSIZE", "KEYS *", "NEW", "MODULE.ALL", "OBJECT FREQ"])
     func commandsAboutAllKeysAreRefused(_ line: String) {
         let error = #expect(throws: DriverError.self) { try route(line) }
         #expect(error?.code == .badRequest && error?.details.message.contains("all") == true)
+    }
+
+    /// Where a command goes that the server tells to have no keys, as its words.
+    private func routeOfKeyless(_ line: String, toldSubcommands: Bool = true) throws(DriverError) -> UInt16? {
+        let words = line.split(separator: " ")
+        var destinations = [String(words[0]): RedisCommandTable.Destination()]
+        if toldSubcommands, words.count > 1 { destinations["\(words[0])|\(words[1])"] = .init() }
+        return try RedisRouting(commands: RedisCommandTable(destinations: destinations)).route(Run([line])).slot
+    }
+
+    /// Each of these would have been done by one node, whichever it is, and have looked like done.
+    @Test(arguments: [
+        "ACL SETUSER x", "ACL DELUSER x", "ACL LOAD", "ACL SAVE", "ACL LOG", "CONFIG SET a 1", "CONFIG REWRITE",
+        "CONFIG RESETSTAT", "CLIENT LIST", "CLIENT KILL ID 1", "CLIENT PAUSE 1", "CLIENT UNPAUSE", "CLIENT UNBLOCK 1",
+        "CLIENT NO-EVICT ON", "PUBSUB CHANNELS", "PUBSUB NUMSUB a", "PUBSUB NUMPAT", "PUBSUB SHARDCHANNELS", "SAVE",
+        "BGSAVE", "BGREWRITEAOF", "SHUTDOWN", "CLUSTER FORGET x", "CLUSTER MEET h 1", "CLUSTER ADDSLOTS 1",
+        "CLUSTER SETSLOT 1 STABLE", "CLUSTER RESET", "CLUSTER FAILOVER", "CLUSTER FLUSHSLOTS",
+        "CLUSTER GETKEYSINSLOT 1 1", "CLUSTER COUNTKEYSINSLOT 1", "SLOWLOG RESET", "LATENCY RESET", "MEMORY PURGE",
+        "SCRIPT LOAD x", "SCRIPT FLUSH", "SCRIPT KILL", "SCRIPT EXISTS x", "FUNCTION LOAD x", "FUNCTION FLUSH",
+        "FUNCTION STATS", "FUNCTION KILL", "FLUSHALL", "FLUSHDB", "SWAPDB 0 1", "SCAN 0", "KEYS HELP", "DBSIZE HELP",
+        "RANDOMKEY", "REPLICAOF NO ONE", "SLAVEOF NO ONE", "FAILOVER", "DEBUG SLEEP 0", "MODULE LOAD x",
+        "MODULE UNLOAD x", "PFSELFTEST", "SYNC", "PSYNC", "MONITOR", "SUBSCRIBE a", "READONLY", "HELLO",
+    ])
+    func whatIsOfOneNodeOrOfAllIsRefused(_ line: String) {
+        for told in [true, false] {
+            let error = #expect(throws: DriverError.self) { try routeOfKeyless(line, toldSubcommands: told) }
+            #expect(error?.details.sqlState == "0A000" && error?.details.hint != nil, "\(line)")
+            let name = line.split(separator: " ").prefix(told ? 2 : 1).joined(separator: " ")
+            if error?.code == .badRequest { #expect(error?.details.message.hasPrefix(name + " is") == true, "\(line)") }
+        }
+    }
+
+    @Test(arguments: [
+        "PING", "ECHO x", "TIME", "INFO", "PUBLISH c m", "ROLE", "LASTSAVE", "LOLWUT", "COMMAND", "COMMAND COUNT",
+        "CONFIG GET *", "SLOWLOG GET", "LATENCY LATEST", "MEMORY DOCTOR", "ACL WHOAMI", "CLUSTER INFO", "MODULE LIST",
+        "CLIENT ID", "FUNCTION LIST", "SCRIPT HELP",
+    ])
+    func whatReadsOfOneNodeGoesToAny(_ line: String) throws {
+        #expect(try routeOfKeyless(line) == nil)
+        #expect(try routeOfKeyless(line, toldSubcommands: false) == nil)
     }
 
     /// Of a session, of none, or of a batch: what would be the state of a connection is refused before anything is sent.
@@ -161,6 +202,7 @@ struct RedisClusterTests {
             (["EVAL 'return 1' 1 a"], true, true), (["FCALL f 1 a"], true, true), (["MODULE.DO a"], true, true),
             (["GET a"], true, false), (["GET a", "EVAL 'return 1' 1 a"], false, true),
             (["GET a", "EVAL 'return 1' 1 a"], true, false), (["GET a", "GET a"], false, false),
+            (["UNKNOWN a"], true, true), (["GET a", "UNKNOWN a"], false, true), (["GET a", "UNKNOWN a"], true, false),
         ] {
             let route = try Self.routing.route(Run(lines, isBatch: lines.count > 1, isAtomic: isAtomic))
             #expect(route.answersFreely == wanted, "\(lines)")
@@ -316,13 +358,29 @@ struct RedisClusterTests {
 
     @Test(arguments: [
         "127.0.0.1:1", "127.1.2.3:1", "0.0.0.0:1", "::1:1", ":::1", "::ffff:127.0.0.1:1", "::ffff:7f00:1:1",
-        "localhost:1",
-        "x.LOCALHOST:1", "localhost.localdomain:1",
     ])
     func noOtherMachineLeadsToThisOne(_ address: String) {
         #expect(problem(address) == .address)
         #expect(problem(address, from: .network(host: "127.0.0.1", port: 1)) == nil)
         #expect(problem(address, from: .network(host: "localhost", port: 1)) == nil)
+    }
+
+    /// A name is whatever it leads to, this machine too: ip6-localhost, that of the machine itself, any of a DNS server's.
+    @Test(arguments: [
+        "localhost", "x.LOCALHOST", "localhost.localdomain", "ip6-localhost", "ip6-loopback", "debian",
+        "node-7.example",
+    ])
+    func aNameIsNoAddressUnlessTheURLHasIt(_ name: String) {
+        #expect(problem("\(name):1") == .address)
+        #expect(problem("\(name):1", from: .network(host: "127.0.0.1", port: 1)) == .address)
+        #expect(problem("\(name):1", from: .network(host: "other-name", port: 1)) == .address)
+        #expect(problem("\(name):2", from: .network(host: name, port: 1)) == nil)
+    }
+
+    @Test func aNameOfTheURLStandsForAnAddressThatIsNotKnown() throws {
+        let map = try RedisSlotMap(
+            "a :7@17 myself,master - 0 0 0 connected 0\n", from: .network(host: "redis-1.example", port: 7))
+        #expect(map.primaries.map(\.host) == ["redis-1.example"])
     }
 
     @Test(arguments: [
@@ -381,9 +439,60 @@ struct RedisClusterTests {
                 if let owner = map.primary(of: UInt16(slot)) { #expect(owner < map.primaries.count) }
             }
             for place in map.primaries {
-                #expect(RedisSlotMap.isHost(place.host) && !RedisSlotMap.isOfThisMachine(place.host) && place.port > 0)
+                #expect(RedisSlotMap.isAddress(place.host) && place.port > 0)
+                #expect(!RedisSlotMap.isOfThisMachine(place.host))
             }
         }
+    }
+
+    // MARK: Whom to ask
+
+    private func servers(_ prefix: String, _ count: Int) -> [RedisLocation.Server] {
+        (0..<count).map { .network(host: prefix + "\($0 + 1)", port: 6379) }
+    }
+
+    /// However many servers a map has, and whatever they answer, the URL's own are asked in each attempt.
+    @Test(arguments: [(0, 1), (0, 16), (1, 1), (3, 16), (12, 4), (13, 4), (16, 1), (128, 1), (128, 16), (128, 3)])
+    func noMapShutsOutTheServersOfTheURL(_ knownCount: Int, _ seedCount: Int) {
+        let (known, seeds) = (servers("10.0.0.", knownCount), servers("10.1.0.", seedCount))
+        var asked: [RedisLocation.Server] = []
+        var firsts: [RedisLocation.Server] = []
+        for attempt in 0..<UInt(256) {
+            let order = RedisAskingOrder.servers(known: known, seeds: seeds, attempt: attempt)
+            let places = RedisAskingOrder.countMax
+            #expect(order.count == min(places, knownCount + seedCount))
+            #expect(order.filter(seeds.contains).count >= min(seedCount, RedisAskingOrder.seedCountMin))
+            for server in order { #expect(order.count { $0 == server } == 1, "each once") }
+            firsts.append(order[0])
+            if attempt < 16 { asked += order }
+        }
+        for server in seeds { #expect(asked.contains(server), "within 16 attempts") }
+        for server in known + seeds where !known.isEmpty || seedCount > 1 {
+            #expect(firsts.contains(server), "each one comes first at times")
+        }
+    }
+
+    /// Servers that the map has in common with the URL are asked once, and come first at times, too.
+    @Test func aServerOfBothIsAskedOnce() {
+        let known = servers("10.0.0.", 20)
+        for attempt in 0..<UInt(40) {
+            let order = RedisAskingOrder.servers(known: known, seeds: Array(known[..<2]), attempt: attempt)
+            #expect(order.count == 16)
+            for server in order { #expect(order.count { $0 == server } == 1) }
+            if attempt % 8 == 7 { #expect(known[..<2].contains(order[0])) }
+        }
+    }
+
+    /// What a name leads to may take long to be found out: servers that need no such answer are asked before.
+    @Test func addressesAreAskedBeforeNames() {
+        let (known, seeds) = (servers("10.0.0.", 20), servers("redis-", 3))
+        for attempt in 0..<UInt(40) where attempt % 8 != 7 {
+            let order = RedisAskingOrder.servers(known: known + servers("other-", 2), seeds: seeds, attempt: attempt)
+            #expect(order.prefix(13).allSatisfy(known.contains) && order.suffix(3).allSatisfy(seeds.contains))
+        }
+        // A map in which a server has the URL's name.
+        let order = RedisAskingOrder.servers(known: seeds, seeds: seeds, attempt: 0)
+        #expect(order == seeds)
     }
 
     // MARK: Asking for maps

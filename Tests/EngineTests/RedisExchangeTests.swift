@@ -280,7 +280,9 @@ private struct ExchangePlay {
             return
         }
         let element = replies[0].removeFirst()
-        switch exchange.take(element, DriverError(.databaseError, "no"), demand, effect) {
+        // What a server that is not ready says: nothing of the command has happened.
+        let error = DriverError(.databaseError, "no").with { $0.isRetryable = true }
+        switch exchange.take(element, error, demand, effect) {
         case .none: break
         case .dropRows: hasDroppedRows = true
         case .row:
@@ -316,6 +318,7 @@ private struct ExchangePlay {
             #expect(exchange.unansweredCount == 0 && exchange.failure == nil && exchange.batch == nil, text)
         }
         guard let told else { return checkSuccess(written, before, text) }
+        if told.details.isRetryable { #expect(written.isEmpty, "it may be sent again as a whole: \(text)") }
         let tellsChange = told.code == .outcomeUnknown || told.details.detail != nil
         // A batch that is not atomic is told by its first statement without effect.
         if kind != .batch, !tellsChange { #expect(written.isEmpty, "it is told that nothing has changed: \(text)") }
@@ -397,6 +400,79 @@ private struct ExchangePlay {
         _ = exchange.replyDidEnd(unwanted)
         exchange.stepIsAnswered()
         #expect(exchange.end()?.code == .outcomeUnknown)
+    }
+
+    private func command(_ text: StaticString) throws -> RedisCommand {
+        try RedisCommand(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount), [])
+    }
+
+    private static let notReady = DriverError(.busy, "LOADING").with { $0.isRetryable = true }
+
+    /// A script may say what a server says that is not ready, after it has written.
+    @Test(arguments: [(false, true, false), (true, true, true), (false, false, true)])
+    func whatAScriptSaysIsNoReasonToSendItAgain(_ isReading: Bool, _ answersFreely: Bool, _ isRetryable: Bool) throws {
+        var exchange = RedisExchange()
+        var effect = StatementEffect()
+        exchange.beginRun(RunMode(isReadOnly: false, isSession: false))
+        let sent = try command("EVAL x 0")
+        exchange.didSend(sent, nil, isReading: isReading, answersFreely: answersFreely, &effect)
+        _ = exchange.take(Element(kind: .error), Self.notReady, RedisExchange.Demand(), effect)
+        _ = exchange.replyDidEnd(RedisExchange.Demand())
+        exchange.stepIsAnswered()
+        let error = exchange.end()
+        #expect(error?.code == .busy && error?.details.isRetryable == isRetryable)
+        #expect(error?.details.hint?.contains("before you send it again") == (isRetryable ? nil : true))
+    }
+
+    /// Of a batch whose first command is done, the second one's error is no reason to send both again; nor within EXEC.
+    @Test(arguments: [true, false])
+    func aPartThatIsDoneIsNotSentAgain(_ isAtomic: Bool) throws {
+        var exchange = RedisExchange()
+        var effect = StatementEffect()
+        exchange.beginRun(RunMode(isReadOnly: false, isSession: false))
+        exchange.batch = BatchController(isAtomic: isAtomic, unansweredCountMax: 8, keepsOnBehindFailure: true)
+        let sent = try command("INCR n")
+        var replies = [[Element()], [Element(kind: .error)]]
+        if isAtomic {
+            exchange.didSend(.multi)
+            replies = [[Element()], [Element()], [Element()]]
+        }
+        for index in 0..<2 {
+            exchange.didSend(sent, BatchPosition(statementIndex: index, rowIndex: nil), isReading: false, &effect)
+        }
+        if isAtomic {
+            effect.noteSent(.commits)
+            exchange.didSend(.exec)
+            replies.append([Element(), Element(depth: 1), Element(kind: .error, depth: 1, index: 1)])
+        }
+        for element in replies.joined() {
+            if element.depth == 0, exchange.isReplyRead { exchange.stepIsAnswered() }
+            _ = exchange.take(element, Self.notReady, RedisExchange.Demand(), effect)
+            _ = exchange.replyDidEnd(RedisExchange.Demand())
+        }
+        exchange.stepIsAnswered()
+        let error = exchange.end()
+        #expect(error?.code == .busy && error?.details.statementIndex == 1 && error?.details.isRetryable == false)
+    }
+
+    /// A server that does not take ASKING executes what is behind it, or refuses that for a reason that ASKING's error tells.
+    @Test func anAskingThatIsRefusedIsNoErrorOfItsCommand() throws {
+        var exchange = RedisExchange()
+        var effect = StatementEffect()
+        exchange.beginRun(RunMode(isReadOnly: false, isSession: false))
+        exchange.didSend(.asking)
+        exchange.didSend(try command("INCR n"), nil, isReading: false, &effect)
+        for element in [Element(kind: .error), Element()] {
+            let refusal = DriverError(.permissionDenied, "no").with { $0.detail = "Redis: NOPERM" }
+            _ = exchange.take(element, refusal, RedisExchange.Demand(), effect)
+            _ = exchange.replyDidEnd(RedisExchange.Demand())
+            exchange.stepIsAnswered()
+        }
+        #expect(exchange.end() == nil)
+        #expect(exchange.askingRefusal?.code == .permissionDenied)
+        #expect(exchange.askingRefusal?.details.hint?.contains("+asking") == true)
+        exchange.beginRun(RunMode(isReadOnly: false, isSession: false))
+        #expect(exchange.askingRefusal == nil)
     }
 
     /// An element of EXEC's reply belongs to the statement, and to the row of its parameters, that queued it.

@@ -143,6 +143,23 @@ private struct CountingDriver: RemoteDriver {
 }
 
 @Suite struct WornConnectionTests {
+    /// With more places there are more threads to connect, and with fewer there are fewer.
+    @Test func threadsFollowTheNumberOfConnections() throws {
+        let harness = try DriverHarness()
+        let driver = CountingDriver()
+        let embedded = EmbeddedSettings(
+            busyMillisecondsMax: 1, readerCountMax: 1, statementCountMax: 1, valueByteCountMax: 1,
+            pageCacheByteCountMax: 1)
+        let plan = DatabasePlan(
+            name: "counting", isOurs: true, settings: DatabaseSettings(embedded: embedded, remote: driver.settings),
+            promptWorkers: harness.context.promptWorkers)
+        let database = RemoteDatabase(driver, plan)
+        for (count, wanted) in [(7, 7), (100, 32), (2, 2)] {
+            database.setConnectionCountMax(count)
+            #expect(database.connectors.threadCountMax == wanted && database.poolLoad?.connectionCountMax == count)
+        }
+    }
+
     /// The server has a limit, too: the place of a connection that a worker closes is given on when it is closed.
     @Test func aPlaceIsFreeWhenItsConnectionIsClosed() throws {
         let harness = try DriverHarness()

@@ -22,7 +22,7 @@ enum ClusterChecks {
             precondition(owner.map { map.primaries.indices.contains($0) } ?? true, "a slot is of a primary")
         }
         for (index, place) in map.primaries.enumerated() {
-            precondition(place.port > 0 && RedisSlotMap.isHost(place.host), "a place has an address")
+            precondition(place.port > 0 && RedisSlotMap.isAddress(place.host), "a place has an address in numbers")
             precondition(isHere || !RedisSlotMap.isOfThisMachine(place.host), "no other machine leads to this one")
             precondition(map.primary(at: place.host, place.port) == index, "an address is of one place")
         }

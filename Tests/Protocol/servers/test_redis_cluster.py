@@ -88,12 +88,29 @@ def test_keys_of_several_slots_are_refused_before_anything_is_sent(cluster, clie
     assert not any("CROSSSLOT" in node.ask("INFO", "errorstats") for node in cluster.nodes)
 
 
-@pytest.mark.parametrize("sql", ["SCAN 0", "KEYS *", "DBSIZE", "FLUSHALL", "FLUSHDB", "RANDOMKEY", "SCRIPT LOAD 'return 1'", "CONFIG SET maxmemory 0"])
-def test_what_is_about_all_keys_is_refused(client, sql):
+@pytest.mark.parametrize("sql", [
+    "SCAN 0", "KEYS *", "DBSIZE", "FLUSHALL", "FLUSHDB", "RANDOMKEY", "SCRIPT LOAD 'return 1'", "CONFIG SET maxmemory 0", "CONFIG RESETSTAT",
+    "ACL SETUSER strange on", "ACL SAVE", "CLIENT LIST", "CLIENT PAUSE 0", "PUBSUB CHANNELS", "PUBSUB NUMSUB news", "SAVE", "BGREWRITEAOF",
+    "CLUSTER FORGET x", "CLUSTER RESET", "SLOWLOG RESET", "LATENCY RESET", "MEMORY PURGE", "FUNCTION FLUSH", "SHUTDOWN NOSAVE",
+])
+def test_what_is_about_all_keys_is_refused(cluster, client, sql):
+    """Or about nodes, of which nothing says which: by itself and in batches, before anything is sent."""
     on(client, "SET a 1")
-    failed = fails(client, sql)
-    assert failed["code"] == "bad_request" and "all keys or all nodes" in failed["message"] and "redis://" in failed["hint"], failed
-    assert on(client, "GET a").value == "1"
+    words = "cmdstat_" + "|".join(word.lower() for word in sql.split()[:2]) + ":", "cmdstat_" + sql.split()[0].lower() + ":"
+
+    def calls():
+        return [line for node in cluster.nodes for line in node.ask("INFO", "commandstats").splitlines() if line.startswith(words)]
+    before = calls()
+    batch = {"statements": [{"sql": "SET a 2"}, {"sql": sql}], "database": "cache"}
+    for failed in (fails(client, sql), client.fails("batch", batch), client.fails("batch", {**batch, "atomic": False})):
+        assert failed["code"] == "bad_request" and "all keys or all nodes" in failed["message"] and "redis://" in failed["hint"], failed
+    assert on(client, "GET a").value == "1" and calls() == before
+
+
+@pytest.mark.parametrize("sql", ["INFO server", "CONFIG GET maxmemory", "SLOWLOG GET", "LATENCY LATEST", "MEMORY DOCTOR", "TIME", "PUBLISH news x",
+                                 "COMMAND COUNT", "CLUSTER KEYSLOT a", "ACL WHOAMI", "OBJECT HELP", "FUNCTION LIST", "LASTSAVE", "ROLE"])
+def test_what_any_node_may_answer(client, sql):
+    on(client, sql)
 
 
 def test_long_commands(client):
@@ -226,8 +243,15 @@ def test_moved_and_ask_are_followed(cluster, client):
         assert failed["sqlstate"] == "0A000" and "ASK" in failed["detail"] and not failed.get("retryable"), failed
         assert on(client, f"EXISTS {key}script").value == 0
         # Some here, some there.
-        failed = fails(client, f"MGET {key}0 {key}1 {key}2 {key}3 {key}4 {key}5 {key}6 {key}7 {key}8 {key}9")
+        all_keys = f"MGET {key}0 {key}1 {key}2 {key}3 {key}4 {key}5 {key}6 {key}7 {key}8 {key}9"
+        failed = fails(client, all_keys)
         assert failed["code"] == "busy" and failed["retryable"] is True, failed
+        # What is before it is done by then, and so the batch is not to be repeated.
+        here = source.ask("CLUSTER", "GETKEYSINSLOT", slot, 1)[0]
+        batch = {"statements": [{"sql": f"APPEND {here} ''"}, {"sql": all_keys}], "atomic": False, "database": "cache"}
+        failed = client.fails("batch", batch)
+        assert failed["code"] == "busy" and failed["statement_index"] == 1 and not failed.get("retryable"), failed
+        assert "before you send it again" in failed["hint"], failed
 
     cluster.move(slot, source, target, between)
     assert [on(client, f"GET {key}{number}").value for number in range(10)] == [str(number) for number in range(10)]
@@ -264,6 +288,95 @@ def test_what_a_script_says_is_not_what_the_node_says(cluster, client, answer):
         assert on(client, "GET {a}b").value == str(count - 1)
     client.fails("batch", {"statements": batch[1:], "atomic": False, "database": "cache"})
     assert on(client, "GET a").value == "4"
+
+
+@pytest.mark.parametrize("answer", ["TRYAGAIN x", "CLUSTERDOWN x", "LOADING x", "BUSY x"])
+@pytest.mark.parametrize("key", [["1", "a"], ["0"]], ids=["key", "none"])
+def test_what_a_script_says_is_no_reason_to_send_it_again(client, answer, key):
+    """A server says so that has done nothing, a script at any time."""
+    script = ("redis.call('INCR', KEYS[1]) " if key != ["0"] else "") + "return redis.error_reply(ARGV[1])"
+    batch = [{"sql": "EVAL", "params": [script, *key, answer]}]
+    for failed in (fails(client, **batch[0]),
+                   client.fails("batch", {"statements": batch, "atomic": False, "database": "cache"}),
+                   client.fails("batch", {"statements": batch, "database": "cache"})):
+        assert failed["code"] == "busy" and not failed.get("retryable"), failed
+    assert key == ["0"] or on(client, "GET a").value == "3"
+
+
+class Plain:
+    """A user of all nodes, whose rights a test changes."""
+
+    def __init__(self, cluster, *rules):
+        self.nodes = cluster.nodes
+        self.url = cluster.url(user="plain", password="secret")
+        self.may("reset", "on", ">secret", "~*", "&*", "+@all", *rules)
+
+    def may(self, *rules):
+        for node in self.nodes:
+            node.ask("ACL", "SETUSER", "plain", *rules)
+
+    def discard(self):
+        for node in self.nodes:
+            node.ask("ACL", "DELUSER", "plain")
+
+
+def test_a_batch_of_unknown_outcome_is_not_sent_again(cluster, start_daemon):
+    """A login loses the right to MULTI, so that what is behind it is executed by itself; whatever a script, or the node, says to a part of
+    it, the rest is done, and must not be done again at another node."""
+    user = Plain(cluster)
+    try:
+        client = start_daemon(databases={"cache": user.url}).connect()
+        source = cluster.primary("{unknown}")
+        target = next(node for node in cluster.nodes if node is not source)
+        slot = source.ask("CLUSTER", "KEYSLOT", "{unknown}")
+        keys = [f"{{unknown}}{number}" for number in range(10)]
+        for key in keys:
+            on(client, f"SET {key} 0")
+
+        def check(key, last, executed):
+            user.may("+multi")
+            client.batch([{"sql": f"SET {key} 0"}], database="cache")
+            source.ask("ACL", "SETUSER", "plain", "-multi")
+            failed = client.fails("batch", {"statements": [{"sql": f"INCR {key}"}, last], "database": "cache"})
+            assert failed["code"] == "outcome_unknown" and not failed.get("retryable"), failed
+            assert source.ask("GET", key) == executed
+
+        def between():
+            here = source.ask("CLUSTER", "GETKEYSINSLOT", slot, 1)[0]
+            check(here, {"sql": "MGET " + " ".join(keys)}, "1")
+            check(here, {"sql": "GET {unknown}new"}, "1")
+
+        script = {"sql": "EVAL", "params": ["redis.call('INCR', KEYS[1]) return redis.error_reply(ARGV[1])", 1, keys[0],
+                                            f"MOVED {slot} {target.place}"]}
+        check(keys[0], script, "2")
+        cluster.move(slot, source, target, between)
+        cluster.move(slot, target, source)
+    finally:
+        user.discard()
+
+
+def test_a_login_that_may_not_ask(cluster, start_daemon):
+    """Without the right to ASKING a slot that moves is told with the reason, and at once."""
+    user = Plain(cluster, "-asking")
+    try:
+        client = start_daemon(databases={"cache": user.url}).connect()
+        source = cluster.primary("{ask}")
+        target = next(node for node in cluster.nodes if node is not source)
+        slot = source.ask("CLUSTER", "KEYSLOT", "{ask}")
+        for number in range(4):
+            on(client, f"SET {{ask}}{number} {number}")
+
+        def between():
+            batch = {"statements": [{"sql": "INCR {ask}new"}, {"sql": "INCR {ask}new"}], "database": "cache"}
+            for failed in (fails(client, "INCR {ask}new"), client.fails("batch", batch), client.fails("batch", {**batch, "atomic": False})):
+                assert failed["code"] == "permission_denied" and "asking" in failed["message"] and "+asking" in failed["hint"], failed
+            user.may("+asking")
+            assert on(client, "INCR {ask}new").value == 1
+
+        cluster.move(slot, source, target, between)
+        cluster.move(slot, target, source)
+    finally:
+        user.discard()
 
 
 class Counter(threading.Thread):
@@ -513,11 +626,14 @@ def test_a_server_without_a_cluster(start_daemon):
 class FakeNode(FakeServer):
     """Tells the map that the test has chosen, and answers other commands by `reply`."""
 
-    command = b"*1\r\n*6\r\n$3\r\nget\r\n:2\r\n*1\r\n+readonly\r\n:1\r\n:1\r\n:1\r\n"
+    command = b"*2\r\n*6\r\n$3\r\nget\r\n:2\r\n*1\r\n+readonly\r\n:1\r\n:1\r\n:1\r\n" \
+              b"*6\r\n$4\r\nincr\r\n:2\r\n*1\r\n+write\r\n:1\r\n:1\r\n:1\r\n"
     information = b"$15\r\nrun_id:00000007\r\n"
 
     def __init__(self, port, nodes=None, reply=b"+fine\r\n"):
         self.port, self.reply, self.seen, self.connections = port, reply, [], []
+        # By command, what it answers instead; how long it takes for what is not the daemon's own.
+        self.answers, self.delay = {}, 0
         self.nodes = nodes or f"a 127.0.0.1:{port}@1 myself,master - 0 0 1 connected 0-16383\n"
         super().__init__(("127.0.0.1", port))
 
@@ -527,7 +643,13 @@ class FakeNode(FakeServer):
             self.connections.append(connection)
             answer = {"HELLO": b"*4\r\n$7\r\nversion\r\n$5\r\n7.0.0\r\n$2\r\nid\r\n:1\r\n", "COMMAND": self.command, "INFO": self.information,
                       "CLUSTER": request_of(self.nodes)[4:], "ASKING": b"+OK\r\n"}.get(words[0])
-            connection.sendall(answer or self.reply)
+            if not answer:
+                time.sleep(self.delay)
+            connection.sendall(self.answers.get(words[0]) or answer or self.reply)
+
+    def count(self, *words):
+        """How often that came."""
+        return sum(one[:len(words)] == list(words) for one in self.seen)
 
 
 @pytest.fixture
@@ -580,8 +702,8 @@ def test_a_redirection_leads_to_no_server_that_the_cluster_does_not_name(start_d
 @pytest.mark.parametrize("nodes", [
     "", "x", "a 127.0.0.1:1 master - 0 0 1 connected 0-16384", "a 127.0.0.1:1 master - 0 0 1 connected 0 0", "a /run/x:1 master - 0 0 1 connected 0",
     "".join(f"a 127.0.0.1:{port} master - 0 0 1 connected\n" for port in range(1, 200)), "a 127.0.0.1:1 slave b 0 0 1 connected\n" * 5_000,
-    "x" * (2 << 20),
-], ids=["nothing", "word", "slot", "twice", "path", "many", "lines", "long"])
+    "x" * (2 << 20), "a localhost:1@1 master - 0 0 1 connected 0-16383\n", "a ip6-localhost:1@1 master - 0 0 1 connected 0-16383\n",
+], ids=["nothing", "word", "slot", "twice", "path", "many", "lines", "long", "name", "other_name"])
 def test_what_a_server_may_tell_of_its_cluster(start_daemon, fake, nodes):
     node = fake(nodes=nodes or "\n")
     daemon = start_daemon(databases={"cache": f"redis+cluster://127.0.0.1:{node.port}"})
@@ -638,6 +760,101 @@ def test_more_primaries_change_no_other_connection(start_daemon, fake):
     # The map's connection has asked, and the first one of the pool.
     assert len([words for words in node.seen if words[0] == "COMMAND"]) <= 2
     assert len([words for words in node.seen if words == ["CLUSTER", "NODES"]]) >= 3
+
+
+NOPERM = b"-NOPERM this user has no permissions to run the 'asking' command\r\n"
+
+
+def test_what_is_executed_in_spite_of_a_refused_asking(start_daemon, fake):
+    """The slot has become the target's meanwhile, which needs no ASKING then."""
+    source, target = fake(), fake()
+    source.nodes = target.nodes = nodes_of(target, source)
+    source.answers = {"INCR": b"-ASK 15495 127.0.0.1:%d\r\n" % target.port, "MULTI": b"+OK\r\n", "EXEC": b"-EXECABORT no\r\n",
+                      "DISCARD": b"+OK\r\n"}
+    target.answers = {"ASKING": NOPERM, "INCR": b":1\r\n", "MULTI": b"+OK\r\n", "EXEC": b"*1\r\n:1\r\n", "DISCARD": b"+OK\r\n"}
+    daemon = start_daemon(databases={"cache": f"redis+cluster://127.0.0.1:{source.port}"})
+    with daemon.connect() as client:
+        assert on(client, "INCR a").value == 1
+        batch = {"statements": [{"sql": "INCR a"}], "database": "cache"}
+        client.call("batch", {**batch, "atomic": False})
+        for _ in range(2):
+            target.answers["INCR"] = b"+QUEUED\r\n"
+            client.call("batch", batch)
+        assert target.count("INCR") == 4 and target.count("ASKING") == 4
+        # It has not: the reason is the right that is missing, and nothing goes to and fro.
+        target.answers["INCR"] = b"-MOVED 15495 127.0.0.1:%d\r\n" % source.port
+        target.answers["EXEC"] = b"-EXECABORT no\r\n"
+        for failed in (fails(client, "INCR a"), client.fails("batch", batch), client.fails("batch", {**batch, "atomic": False})):
+            assert failed["code"] == "permission_denied" and "+asking" in failed["hint"], failed
+        assert target.count("INCR") == 7
+        # Any other error of a command is its own.
+        target.answers["INCR"] = b"-WRONGTYPE no\r\n"
+        assert fails(client, "INCR a")["sqlstate"] == "42804"
+
+
+def test_a_map_of_servers_that_are_gone_shuts_out_none_of_the_url(start_daemon, fake):
+    """However many servers a map has that do not answer."""
+    node = fake()
+    node.nodes = "".join(f"b{port} 127.0.0.1:{port}@1 master - 0 0 1 connected{' 0-16383' if port == 1 else ''}\n" for port in range(1, 121))
+    daemon = start_daemon(databases={"cache": f"redis+cluster://127.0.0.1:{node.port}"})
+    with daemon.connect() as client:
+        assert fails(client, "GET a")["code"] == "connect_failed"
+        node.nodes = f"a 127.0.0.1:{node.port}@1 myself,master - 0 0 1 connected 0-16383\n"
+        wait_until(lambda: succeeds(client, "GET a"), "the server of the URL is asked", timeout=12)
+
+
+def refresh(client, *nodes):
+    """Has the daemon ask for a map, which the nodes have changed."""
+    for node in nodes:
+        node.reply = b"-MOVED 15495 127.0.0.1:9\r\n"
+    with contextlib.suppress(RequestFailed):
+        on(client, "GET a", timeout_ms=2500)
+    for node in nodes:
+        node.reply = b"+fine\r\n"
+
+
+def test_commands_are_asked_for_once_without_the_right_to_info(start_daemon, fake):
+    node = fake()
+    node.answers = {"INFO": b"-NOPERM this user has no permissions to run the 'info' command\r\n"}
+    daemon = start_daemon(databases={"cache": f"redis+cluster://127.0.0.1:{node.port}"})
+    with daemon.connect() as client:
+        for _ in range(2):
+            refresh(client, node)
+            assert on(client, "GET a").value == "fine"
+    assert node.count("CLUSTER", "NODES") >= 3
+    # For maps, and for the connection of the pool.
+    assert node.count("COMMAND") <= 2, node.seen
+
+
+def test_what_has_waited_is_counted_when_its_node_is_gone(start_daemon, fake, tmp_path):
+    """Counts since the start do not fall; and who waits for a node learns what its share is."""
+    node, other = fake(), fake()
+    node.nodes = other.nodes = nodes_of(node, other)
+    other.nodes = node.nodes.replace("myself,", "")
+    config = tmp_path / "litebase.toml"
+    config.write_text(f'[limits]\npool_connections_max = 2\npool_wait_ms_max = 500\n[databases.cache]\n'
+                      f'url = "redis+cluster://127.0.0.1:{node.port}"\n')
+    daemon = start_daemon("--config", config)
+
+    def counts(client):
+        [found] = [one for one in client.call("stats").data["pools"] if one["database"] == "cache"]
+        return found["hits"], found["refusals"]
+    with daemon.connect() as client, daemon.connect() as slow:
+        assert on(client, "GET a").value == "fine"
+        other.delay = 3
+        id = slow.send_query("GET a", database="cache")
+        wait_until(lambda: other.count("GET") == 2, "the connection is in use")
+        failed = fails(client, "GET a")
+        assert failed["code"] == "busy" and failed["limit"]["name"] == "pool_connections_max" and failed["limit"]["value"] == 1, failed
+        assert "whole cluster" in failed["hint"] and "share of the node" in failed["hint"], failed
+        slow.collect(id)
+        other.delay = 0
+        before = counts(client)
+        assert before[0] >= 1 and before[1] == 1, before
+        node.nodes = other.nodes = f"a 127.0.0.1:{node.port}@1 myself,master - 0 0 1 connected 0-16383\n"
+        refresh(client, other)
+        wait_until(lambda: succeeds(client, "GET a") and node.count("GET") > 0, "the other one is gone")
+        assert counts(client)[0] >= before[0] and counts(client)[1] >= before[1], (before, counts(client))
 
 
 class DribblingNode(FakeNode):

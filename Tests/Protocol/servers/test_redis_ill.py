@@ -186,6 +186,28 @@ def test_a_greeting_without_end(start_daemon, begin):
         fake.discard()
 
 
+def test_what_a_script_says_is_no_reason_to_send_it_again(start_daemon):
+    """The words of a server that is not ready, of a script that has written, and of a batch of which a part is done."""
+    server = Redis()
+    try:
+        client = start_daemon(databases={"cache": server.url()}).connect()
+        script = {"sql": "EVAL", "params": ["redis.call('INCR', KEYS[1]) return redis.error_reply(ARGV[1])", 1, "n", "LOADING x"]}
+        for count, failed in enumerate((client.query_fails(**script, database="cache"),
+                                        client.fails("batch", {"statements": [script], "database": "cache"}),
+                                        client.fails("batch", {"statements": [script], "atomic": False, "database": "cache"})), 1):
+            assert failed["code"] == "busy" and not failed.get("retryable"), (count, failed)
+        assert server.ask("GET", "n") == "3"
+        # One that cannot write may be repeated, and so may what is behind commands that only read.
+        reading = {"sql": "EVAL_RO", "params": ["return redis.error_reply('LOADING x')", 0]}
+        assert client.query_fails(**reading, database="cache")["retryable"] is True
+        batch = {"atomic": False, "database": "cache"}
+        assert client.fails("batch", {**batch, "statements": [{"sql": "GET n"}, reading]})["retryable"] is True
+        failed = client.fails("batch", {**batch, "statements": [{"sql": "INCR n"}, reading]})
+        assert failed["code"] == "busy" and failed["statement_index"] == 1 and not failed.get("retryable"), failed
+    finally:
+        server.discard()
+
+
 def test_a_login_that_may_not_begin_transactions(start_daemon):
     """Nothing of an atomic batch is executed by itself, where MULTI is refused; nor later, when the right is taken away."""
     server = Redis()
