@@ -55,8 +55,8 @@ def table(bench, busy_cores):
 class MarkedPart:
     """What a benchmark has measured in docs/performance.md, between two marks with its name. Opened before rights are dropped."""
 
-    def __init__(self, name):
-        self.page = open(ROOT / "docs/performance.md", "r+")
+    def __init__(self, name, docs=ROOT / "docs"):
+        self.page = open(docs / "performance.md", "r+")
         begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
         before, found, rest = self.page.read().partition(begin)
         _, closed, after = rest.partition(end)
@@ -71,8 +71,8 @@ class MarkedPart:
 class Documents:
     """docs/performance.md, whose measured part is replaced, and docs/performance.svg."""
 
-    def __init__(self):
-        self.part, self.plot = MarkedPart("measured"), open(ROOT / "docs/performance.svg", "a+")
+    def __init__(self, docs=ROOT / "docs"):
+        self.part, self.plot = MarkedPart("measured", docs), open(docs / "performance.svg", "a+")
 
     def write(self, bench, text):
         self.part.replace(f"{text}\n![how many times each goal is reached](performance.svg)\n")

@@ -61,11 +61,12 @@ def test_the_plot_shows_every_figure(bench):
 
 def test_the_measured_part_of_the_page_is_replaced(bench, tmp_path):
     page = tmp_path / "performance.md"
-    page.write_text(f"before\n{document.BEGIN}\nold, and much longer than what is new: {'x' * 5000}\n{document.END}\nafter\n")
+    begin, end = "<!-- measured: begin -->", "<!-- measured: end -->"
+    page.write_text(f"before\n{begin}\nold, and much longer than what is new: {'x' * 5000}\n{end}\nafter\n")
     document.Documents(tmp_path).write(bench, "new\n")
     text = page.read_text()
     assert "old" not in text and "\nnew\n" in text and "performance.svg" in text
-    assert text.startswith("before\n") and text.endswith(f"{document.END}\nafter\n")
+    assert text.startswith(f"before\n{begin}\nnew\n") and text.endswith(f"{end}\nafter\n")
     assert (tmp_path / "performance.svg").read_text().startswith("<svg")
 
 

@@ -66,7 +66,7 @@ def test_who_gets_no_lane_stays(limited):
 
 def test_loops_are_as_many_as_the_cores_that_may_be_used(start_daemon):
     daemon = start_daemon(prefix=("taskset", "--cpu-list", str(min(os.sched_getaffinity(0)))))
-    assert list(processor_times(daemon)) == [0]
+    wait_until(lambda: list(processor_times(daemon)) == [0], "one loop has begun, and has its name")
 
 
 def test_what_a_moved_connection_held_is_given_back(start_daemon):
@@ -91,6 +91,7 @@ def test_a_connection_that_moves_is_the_same_one(start_daemon):
     """It has one number, is counted once, and is shown once."""
     daemon = start_daemon("--loops=4")
     with daemon.connect() as watcher:
+        wait_until(lambda: watcher.call("stats").data["connections"]["open"] == 1, "who looked whether it is ready is gone")
         before = watcher.call("stats").data
         clients = lanes_on(daemon, 8)
         for number, client in enumerate(clients):

@@ -768,7 +768,8 @@ NOPERM = b"-NOPERM this user has no permissions to run the 'asking' command\r\n"
 def test_what_is_executed_in_spite_of_a_refused_asking(start_daemon, fake):
     """The slot has become the target's meanwhile, which needs no ASKING then."""
     source, target = fake(), fake()
-    source.nodes = target.nodes = nodes_of(target, source)
+    source.nodes = nodes_of(source, target)
+    target.nodes = source.nodes.replace("myself,", "")
     source.answers = {"INCR": b"-ASK 15495 127.0.0.1:%d\r\n" % target.port, "MULTI": b"+OK\r\n", "EXEC": b"-EXECABORT no\r\n",
                       "DISCARD": b"+OK\r\n"}
     target.answers = {"ASKING": NOPERM, "INCR": b":1\r\n", "MULTI": b"+OK\r\n", "EXEC": b"*1\r\n:1\r\n", "DISCARD": b"+OK\r\n"}
@@ -829,8 +830,8 @@ def test_commands_are_asked_for_once_without_the_right_to_info(start_daemon, fak
 def test_what_has_waited_is_counted_when_its_node_is_gone(start_daemon, fake, tmp_path):
     """Counts since the start do not fall; and who waits for a node learns what its share is."""
     node, other = fake(), fake()
-    node.nodes = other.nodes = nodes_of(node, other)
-    other.nodes = node.nodes.replace("myself,", "")
+    other.nodes = nodes_of(other, node)
+    node.nodes = other.nodes.replace("myself,", "")
     config = tmp_path / "litebase.toml"
     config.write_text(f'[limits]\npool_connections_max = 2\npool_wait_ms_max = 500\n[databases.cache]\n'
                       f'url = "redis+cluster://127.0.0.1:{node.port}"\n')
