@@ -52,14 +52,12 @@ test:
 check: build $(VENV)/ready
 	@python3 scripts/run-tests.py lint unit quick
 
-# (The index is for editors.)
-UNIT = --disable-index-store
 unit: dependencies
-	swift test --parallel $(UNIT)
+	swift test --parallel
 
 # Compiles them, beside what must not wait for it. (SwiftPM gives its compilers a niceness of their own.)
 unit-programs: dependencies
-	chrt --idle 0 swift build --build-tests $(UNIT)
+	chrt --idle 0 swift build --build-tests
 
 # The programs under test: those of this tree's release build, or those in PROGRAMS.
 TESTED   = $(if $(PROGRAMS),,build)
