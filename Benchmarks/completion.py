@@ -67,15 +67,20 @@ def warm(client):
     return time.monotonic() - start
 
 
-def measure(client, count, rounds):
+def timed(count, rounds, complete):
+    """Milliseconds of each round, by the text: `complete(sql, cursor)`."""
     times = {template: [] for template in TEXTS}
     for number in range(rounds):
         for template in TEXTS:
             sql, cursor = text(template, number, count)
             start = time.perf_counter()
-            client.call("complete", {"sql": sql, "cursor": cursor, "database": "many"})
+            complete(sql, cursor)
             times[template].append((time.perf_counter() - start) * 1000)
     return times
+
+
+def measure(client, count, rounds):
+    return timed(count, rounds, lambda sql, cursor: client.call("complete", {"sql": sql, "cursor": cursor, "database": "many"}))
 
 
 def quantiles(times):
@@ -111,14 +116,8 @@ def measure_peer(completer, count, rounds):
     from prompt_toolkit.completion import CompleteEvent
     from prompt_toolkit.document import Document
 
-    times = {template: [] for template in TEXTS}
-    for number in range(rounds):
-        for template in TEXTS:
-            sql, cursor = text(template, number, count)
-            start = time.perf_counter()
-            list(completer.get_completions(Document(sql, cursor), CompleteEvent(completion_requested=True)))
-            times[template].append((time.perf_counter() - start) * 1000)
-    return times
+    event = CompleteEvent(completion_requested=True)
+    return timed(count, rounds, lambda sql, cursor: list(completer.get_completions(Document(sql, cursor), event)))
 
 
 def report(count, filled, times, others):
