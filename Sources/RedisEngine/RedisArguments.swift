@@ -19,6 +19,19 @@ struct RedisArguments: ~Copyable {
         self.parameters = parameters
     }
 
+    /// The number of the first of the arguments that are left, counted from 0, for which `isWanted` (number, argument) holds; `nil` if
+    /// there is none.
+    mutating func firstIndex(
+        where isWanted: (Int, UnsafeRawBufferPointer) -> Bool
+    ) throws(DriverError) -> Int? {
+        var index = 0
+        while let argument = try next() {
+            if isWanted(index, argument) { return index }
+            index += 1
+        }
+        return nil
+    }
+
     /// The next argument; valid until the next call. `nil` behind the last one.
     mutating func next() throws(DriverError) -> UnsafeRawBufferPointer? {
         if parameterIndex == 0, let word = try nextWord() { return word }

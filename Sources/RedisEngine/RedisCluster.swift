@@ -280,13 +280,9 @@ final class RedisCluster: Database {
     }
 
     private static func unreadable(_ detail: String) -> DriverError {
-        DriverError(
-            .connectFailed, "The Redis server tells of its cluster what is not understood.",
-            hint: "Check what CLUSTER NODES says there.", sqlState: "08P01"
-        ).with {
-            $0.detail = detail
-            $0.isRetryable = true
-        }
+        RedisHandshake.unreadable(
+            detail, message: "The Redis server tells of its cluster what is not understood.",
+            hint: "Check what CLUSTER NODES says there.")
     }
 
     /// A cluster that sends a command from node to node, or serves nothing.

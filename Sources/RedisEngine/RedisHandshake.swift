@@ -212,11 +212,11 @@ final class RedisHandshake {
     private static let tooManyElements = unreadable("It has more elements than such an answer has.")
 
     /// What has come is no answer to what was asked.
-    private static func unreadable(_ detail: String) -> DriverError {
-        DriverError(
-            .connectFailed, "What the Redis server answers the daemon is not understood.",
-            hint: "Check that the URL names a Redis server.", sqlState: "08P01"
-        ).with {
+    static func unreadable(
+        _ detail: String, message: String = "What the Redis server answers the daemon is not understood.",
+        hint: String = "Check that the URL names a Redis server."
+    ) -> DriverError {
+        DriverError(.connectFailed, message, hint: hint, sqlState: "08P01").with {
             $0.detail = detail
             $0.isRetryable = true
         }

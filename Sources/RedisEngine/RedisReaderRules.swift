@@ -68,12 +68,7 @@ enum RedisReaderRules {
         _ isWanted: (Int, UnsafeRawBufferPointer) -> Bool
     ) throws(DriverError) -> Bool {
         var arguments = RedisArguments(line, parameters)
-        var index = 0
-        while let argument = try arguments.next() {
-            if isWanted(index, argument) { return true }
-            index += 1
-        }
-        return false
+        return try arguments.firstIndex(where: isWanted) != nil
     }
 
     private static func refused(_ why: String) -> DriverError {

@@ -90,12 +90,7 @@ struct RedisRouting: Sendable {
         for spec in specs {
             let range = try spec.keys(count: command.argumentCount) { isWanted throws(DriverError) -> Int? in
                 var arguments = RedisArguments(sql, parameters)
-                var index = 0
-                while let argument = try arguments.next() {
-                    if isWanted(index, argument) { return index }
-                    index += 1
-                }
-                return nil
+                return try arguments.firstIndex(where: isWanted)
             }
             if let range { ranges.append(range) }
         }

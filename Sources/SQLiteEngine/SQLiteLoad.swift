@@ -136,18 +136,16 @@ struct SQLiteLoad {
         connection.tellChanges(by: statement, since: commitCount)
         litebase_sqlite3_look_at_index(connection.handle)
         if connection.hasLostIndex { throw .indexLost(connection.options.path) }
+        switch outcome {
         // It may have ended the transaction, and with that the savepoint.
-        if case .failed(let error) = outcome { throw error }
-        if goTogether, statement.preparationCount > 0 {
+        case .failed(let error): throw error
+        case _ where goTogether && statement.preparationCount > 0:
             // The schema has changed within it: what was known of it does not hold. The next one is prepared anew.
             statement.isOutdated = true
             return .mustGoSingly(.refusal)
-        }
-        switch outcome {
         case .done: return .written(nil)
         case .refused(let error): return .written(error)
         case .refusedTogether: return .mustGoSingly(.refusal)
-        case .failed(let error): throw error
         }
     }
 

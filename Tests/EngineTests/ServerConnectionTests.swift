@@ -143,17 +143,21 @@ private struct CountingDriver: RemoteDriver {
 }
 
 @Suite struct WornConnectionTests {
-    /// With more places there are more threads to connect, and with fewer there are fewer.
-    @Test func threadsFollowTheNumberOfConnections() throws {
-        let harness = try DriverHarness()
-        let driver = CountingDriver()
+    private func database(of driver: CountingDriver, _ harness: DriverHarness) -> RemoteDatabase {
         let embedded = EmbeddedSettings(
             busyMillisecondsMax: 1, readerCountMax: 1, statementCountMax: 1, valueByteCountMax: 1,
             pageCacheByteCountMax: 1)
         let plan = DatabasePlan(
             name: "counting", isOurs: true, settings: DatabaseSettings(embedded: embedded, remote: driver.settings),
             promptWorkers: harness.context.promptWorkers)
-        let database = RemoteDatabase(driver, plan)
+        return RemoteDatabase(driver, plan)
+    }
+
+    /// With more places there are more threads to connect, and with fewer there are fewer.
+    @Test func threadsFollowTheNumberOfConnections() throws {
+        let harness = try DriverHarness()
+        let driver = CountingDriver()
+        let database = database(of: driver, harness)
         for (count, wanted) in [(7, 7), (100, 32), (2, 2)] {
             database.setConnectionCountMax(count)
             #expect(database.connectors.threadCountMax == wanted && database.poolLoad?.connectionCountMax == count)
@@ -164,13 +168,7 @@ private struct CountingDriver: RemoteDriver {
     @Test func aPlaceIsFreeWhenItsConnectionIsClosed() throws {
         let harness = try DriverHarness()
         let driver = CountingDriver()
-        let embedded = EmbeddedSettings(
-            busyMillisecondsMax: 1, readerCountMax: 1, statementCountMax: 1, valueByteCountMax: 1,
-            pageCacheByteCountMax: 1)
-        let plan = DatabasePlan(
-            name: "counting", isOurs: true, settings: DatabaseSettings(embedded: embedded, remote: driver.settings),
-            promptWorkers: harness.context.promptWorkers)
-        let database = RemoteDatabase(driver, plan)
+        let database = database(of: driver, harness)
         let link = database.makeSharedLink(harness.context)
         let runs = (0..<4).map { TestRun("\($0)") }
         for run in runs { link.start(run, for: harness.owner).tell(run) }
