@@ -44,16 +44,24 @@ enum SQLiteGuardedFunctions {
     /// text.
     private static func print(_ name: String, _ call: Call, _ argumentCount: Int32) {
         guard argumentCount > 0, call.type(0) != SQLITE_NULL else { return }
+        guard !repeatsTooMuch(call, argumentCount) else { return sqlite3_result_error_toobig(call.context) }
         callOriginal(name, call, argumentCount, givesJSON: false) {
             guard let originals = call.connection?.originals,
                 let longer = originals.statement(name, argumentCount, isPrefixed: true)
             else { return sqlite3_result_error_nomem(call.context) }
             defer { SQLiteOriginals.release(longer) }
-            bind(call, argumentCount, to: longer)
+            guard bind(call, argumentCount, to: longer) else { return sqlite3_result_error_toobig(call.context) }
             if sqlite3_step(longer) != SQLITE_ROW || sqlite3_column_type(longer, 0) == SQLITE_NULL {
                 sqlite3_result_error_toobig(call.context)
             }
         }
+    }
+
+    private static func repeatsTooMuch(_ call: Call, _ argumentCount: Int32) -> Bool {
+        guard let connection = call.connection, let format = call.text(0) else { return false }
+        return SQLiteFormat.repeatedCharacterCount(format) { index in
+            index + 1 < argumentCount ? sqlite3_value_int64(call.value(index + 1)) : 0
+        } > Int(connection.originals.valueByteCountMax)
     }
 
     /// If it `givesJSON`, its text is JSON to other functions, and not a text to be quoted.
@@ -64,9 +72,12 @@ enum SQLiteGuardedFunctions {
             return sqlite3_result_error_nomem(call.context)
         }
         defer { SQLiteOriginals.release(original) }
-        bind(call, argumentCount, to: original)
-        guard sqlite3_step(original) == SQLITE_ROW else {
-            return sqlite3_result_error(call.context, sqlite3_errmsg(sqlite3_db_handle(original)), -1)
+        guard bind(call, argumentCount, to: original) else { return sqlite3_result_error_toobig(call.context) }
+        switch sqlite3_step(original) {
+        case SQLITE_ROW: break
+        // Another place computes it again, with more room.
+        case SQLITE_TOOBIG: return sqlite3_result_error_toobig(call.context)
+        default: return sqlite3_result_error(call.context, sqlite3_errmsg(sqlite3_db_handle(original)), -1)
         }
         if sqlite3_column_type(original, 0) == SQLITE_NULL { return orNull() }
         sqlite3_result_value(call.context, sqlite3_column_value(original, 0))
@@ -75,13 +86,15 @@ enum SQLiteGuardedFunctions {
         }
     }
 
-    private static func bind(_ call: Call, _ argumentCount: Int32, to original: OpaquePointer) {
+    /// - Returns: `false` if a value is longer than the limit.
+    private static func bind(_ call: Call, _ argumentCount: Int32, to original: OpaquePointer) -> Bool {
         for index in 0..<argumentCount {
             // Bound values lose the mark that distinguishes JSON from text; the statement adds it again.
             let value = call.value(Int(index))
-            sqlite3_bind_value(original, 2 * index + 1, value)
+            guard sqlite3_bind_value(original, 2 * index + 1, value) != SQLITE_TOOBIG else { return false }
             sqlite3_bind_int(original, 2 * index + 2, sqlite3_value_subtype(value) == jsonSubtype ? 1 : 0)
         }
+        return true
     }
 
     /// 'J': what JSON functions take for JSON instead of text (JSON_SUBTYPE in src/json.c).
@@ -94,7 +107,10 @@ enum SQLiteGuardedFunctions {
 final class SQLiteOriginals {
     private var handle: OpaquePointer?
     private var statements: [String: OpaquePointer] = [:]
-    private let valueByteCountMax: Int32
+    /// That of the connection at this moment: what is longer takes longer than a call may there.
+    var valueByteCountMax: Int32 {
+        didSet { if handle != nil { sqlite3_limit(handle, SQLITE_LIMIT_LENGTH, valueByteCountMax) } }
+    }
 
     init(valueByteCountMax: Int32) { self.valueByteCountMax = valueByteCountMax }
 

@@ -15,10 +15,10 @@ from daemon import PATIENCE
 SWIFT_TESTS = examples.ROOT / ".build/debug/litebasePackageTests.xctest"
 
 
-def dumped(package):
-    """A manifest as SwiftPM understands it; nothing is built or fetched."""
-    done = subprocess.run(["swift", "package", "--package-path", package, "dump-package"], capture_output=True, text=True,
-                          timeout=120 * PATIENCE)
+def dumped(package, scratch):
+    """A manifest as SwiftPM understands it; nothing is built or fetched. (In the package's own directory it waits for a build there.)"""
+    done = subprocess.run(["swift", "package", "--package-path", package, "--scratch-path", scratch, "dump-package"],
+                          capture_output=True, text=True, timeout=120 * PATIENCE)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -31,7 +31,7 @@ def test_the_manifest_is_good(directory):
     package = directory / "cities"
     (package / "Sources/cities").mkdir(parents=True)
     (package / "Package.swift").write_text(block.text, encoding="utf-8")
-    shown, ours = dumped(package), dumped(examples.ROOT)
+    shown, ours = dumped(package, directory / "build"), dumped(examples.ROOT, directory / "build")
     [[dependency]] = [entry["fileSystem"] for entry in shown["dependencies"]]
     assert dependency["path"] == str(directory / "litebase")
     [target] = shown["targets"]

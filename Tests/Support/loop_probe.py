@@ -16,7 +16,8 @@ class LoopProbe:
     """Sends a health check, and a statement if one is given, again and again until the block ends.
 
     What counts is how long an answer took, less the time in which the loops and the probe waited for a processor: the
-    machine may be busy with others; what it took at all is `elapsed`. (Field 2 of /proc/PID/schedstat, Documentation/scheduler/sched-stats.rst.)
+    machine may be busy with others; what it took at all is `elapsed`. `computed` is the processor time that the busiest loop
+    spent meanwhile. (Fields 1 and 2 of /proc/PID/schedstat, Documentation/scheduler/sched-stats.rst.)
     """
 
     def __init__(self, daemon, sql=None):
@@ -42,12 +43,17 @@ class LoopProbe:
         return None
 
     def slow_but_for(self, count, limit):
-        """What is wrong where more than `count` health checks took as many milliseconds; or None."""
-        times = sorted(self.times["health"])
-        # What is over at once leaves few answers; none of them may be slow then.
-        if not times or times[-1 - count if len(times) > count else -1] * 1000 < limit * PATIENCE:
-            return None
-        return f"{[round(time * 1000, 1) for time in times[-8:]]} ms"
+        """What is wrong where during more than `count` health checks a loop computed for as many milliseconds; or None.
+
+        One that waits without computing, for a lock of another thread or for memory, may do so ten times as long: a virtual
+        machine stands still for milliseconds, and tells nobody.
+        """
+        for name, limit_ms in (("health computed", limit * PATIENCE), ("health", 10 * limit * PATIENCE)):
+            times = sorted(self.times[name])
+            # What is over at once leaves few answers; none of them may be slow then.
+            if times and times[-1 - count if len(times) > count else -1] * 1000 >= limit_ms:
+                return f"{name}: {[round(time * 1000, 1) for time in times[-8:]]} ms"
+        return None
 
 
 def serves_meanwhile(daemon, work, what="", sql=None, wrong=LoopProbe.slow):
@@ -65,9 +71,10 @@ def serves_meanwhile(daemon, work, what="", sql=None, wrong=LoopProbe.slow):
     raise AssertionError(f"{found}: {what}")
 
 
-def waiting(pids):
-    """Nanoseconds that the threads have waited for a processor."""
-    return sum(int(pathlib.Path(path).read_text().split()[1]) for path in pids)
+def spent(paths):
+    """Seconds that each of the threads has computed, and has waited for a processor."""
+    fields = [pathlib.Path(path).read_text().split() for path in paths]
+    return [int(line[0]) / 1e9 for line in fields], [int(line[1]) / 1e9 for line in fields]
 
 
 def main(socket_path, pid, sql):
@@ -78,7 +85,7 @@ def main(socket_path, pid, sql):
     asks = {"health": lambda client: client.call("health_check")}
     if sql:
         asks["statement"] = lambda client: client.query(sql)
-    times = {"health": [], "statement": [], "health elapsed": [], "statement elapsed": []}
+    times = {f"{kind}{what}": [] for kind in ("health", "statement") for what in ("", " elapsed", " computed")}
     for client in clients:  # what the first of them costs is not meant
         for ask in asks.values():
             ask(client)
@@ -87,11 +94,14 @@ def main(socket_path, pid, sql):
     while sys.stdin.buffer.read(1) != b"":
         for client in clients:
             for kind, ask in asks.items():
-                before, start = waiting(threads), time.monotonic()
+                (computed, waited), start = spent(threads), time.monotonic()
                 ask(client)
                 took = time.monotonic() - start
-                times[kind].append(max(0, took - (waiting(threads) - before) / 1e9))
+                computed_then, waited_then = spent(threads)
+                times[kind].append(max(0, took - (sum(waited_then) - sum(waited))))
                 times[f"{kind} elapsed"].append(took)
+                # (The last thread is the probe itself.)
+                times[f"{kind} computed"].append(max(then - before for then, before in list(zip(computed_then, computed))[:-1]))
         time.sleep(0.001)
     print(json.dumps(times))
 

@@ -160,6 +160,36 @@ def test_no_statement_follows_a_large_value_on_a_loop(daemon, filled, where):
     serves_meanwhile(daemon, attack_by_new_statements, where, POINT, lambda probe: probe.slow_but_for(0, 5))
 
 
+# Values that are long, whatever they are made of.
+MADE = {
+    "printf": "printf('%.*c', {count}, 'x')", "format": "format('%{count}d', 1)", "printf of a number": "printf('%.{count}f', 1.5)",
+    "printf of texts": "printf('%s%{count}s', 'a', 'b')", "randomblob": "randomblob({count})", "hex": "hex(zeroblob({count} / 2))",
+    "quote": "quote(zeroblob({count} / 2))", "cast": "CAST(zeroblob({count}) AS TEXT)", "concatenation": "zeroblob({count}) || 'x'",
+    "upper": "upper(zeroblob({count}))", "replace": "replace(hex(zeroblob(3000)), '0', hex(zeroblob({count} / 10000)))",
+    "replace twice": "replace(replace(replace('aaaaaaaaaa', 'a', hex(zeroblob(500))), '0', hex(zeroblob(500))), '0', '{count}')",
+    "json_array": "json_array(hex(zeroblob({count} / 2)))", "json_set": "json_set('[]', '$[0]', hex(zeroblob({count} / 2)))",
+    "max": "max(zeroblob({count}), x'01')", "sum": "sum(CAST(zeroblob({count}) AS TEXT))", "substr": "substr(zeroblob({count}), 2)",
+    "trim": "trim(zeroblob({count}), x'00')", "instr": "instr(zeroblob({count}), x'01')", "group_concat": "group_concat(zeroblob({count}))",
+}
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("name", MADE)
+def test_a_new_statement_that_makes_a_large_value_holds_no_loop(start_daemon, name):
+    """Not once, on a connection that is new and on one that has run another of the kind."""
+    daemon = start_daemon()
+    counts = itertools.count(50_000_000)
+
+    def attack_by_new_statements():
+        for _ in range(2):
+            with daemon.connect() as client:
+                for _ in range(2):
+                    attack(daemon, [f"SELECT length({MADE[name].format(count=next(counts))})"], seconds=0.001)
+                    assert client.query(POINT.replace("FROM point", "FROM (SELECT 1 AS id, 2 AS x)")).value == 2
+
+    serves_meanwhile(daemon, attack_by_new_statements, name, wrong=lambda probe: probe.slow_but_for(0, 20))
+
+
 @pytest.mark.alone
 @pytest.mark.parametrize("name", STATEMENTS)
 def test_statements_of_sessions_hold_no_loop(daemon, filled, name):

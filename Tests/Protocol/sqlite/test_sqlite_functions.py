@@ -2,6 +2,7 @@
 in SQLiteFunctions.swift and SQLitePragmas.swift. A library with something that nobody has judged fails these tests."""
 
 import json
+import os
 import random
 import sqlite3
 
@@ -299,3 +300,31 @@ def test_columns_without_an_end_are_refused(daemon, table):
 ])
 def test_empty_and_nested_formats(packed, sql):
     assert packed.query(sql).value == sqlite3.connect(":memory:").execute(sql).fetchone()[0]
+
+
+def test_formats_are_those_of_sqlite(packed):
+    seed = int(os.environ.get("LITEBASE_TEST_SEED") or random.randrange(1 << 32))
+    print("seed", seed)
+    source = random.Random(seed)
+    original = sqlite3.connect(":memory:")
+    for _ in range(1000):
+        pieces = source.choices(["%", "-", "0", "!", ",", "l", "ll", "*", ".", ".*", ".3", ".70", "12", "c", "c", "c", "d", "s", "q", "f",
+                                 "x", "n", "é", "a", "%c", "%.*c", "%5.9c"], k=source.randrange(1, 14))
+        parameters = ["".join(pieces), *source.choices([0, 1, 7, -40, 300, 1 << 32, "xyz", "é", None, 2.5], k=source.randrange(5))]
+        sql = f"SELECT printf({', '.join('?' * len(parameters))})"
+        assert packed.query(sql, params=parameters).value == original.execute(sql, parameters).fetchone()[0], parameters
+
+
+@pytest.mark.parametrize("arguments", [
+    "'%.2000000000c', 'x'", "'%.*c', 2000000000, 'x'", "'%.*c', -2000000000, 'x'", "'%d%s%5.*lc', 1, 2, 2000000000, 'x'",
+    "'%.60000000c%.60000000c', 'x', 'y'", "'%*.2000000000llc', 3, 'x'",
+])
+@pytest.mark.parametrize("sql", ["SELECT length(printf({}))", "INSERT INTO {} VALUES (printf({}))"])
+def test_no_format_repeats_without_an_end(daemon, packed, table, arguments, sql):
+    """SQLite writes two thousand million characters, one after the other, although the text became too long long before."""
+    packed.query(f"CREATE TABLE {table}(x)")
+    start = daemon.cpu_seconds()
+    with pytest.raises(RequestFailed, match="limit_exceeded"):
+        packed.query(sql.format(arguments) if sql.startswith("SELECT") else sql.format(table, arguments))
+    assert daemon.cpu_seconds() - start < 0.5
+    assert packed.query("SELECT printf('%.*c|%s', 3, 'ab', 'c')").value == "aaa|c"
