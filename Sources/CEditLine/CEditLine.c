@@ -127,10 +127,22 @@ static void fill_suspension(sigset_t *set) {
     sigaddset(set, SIGCONT);
 }
 
+/// Whether what comes is pasted: the terminal says where it begins and ends (bracketed paste, "Bracketed Paste Mode" in xterm's
+/// ctlseqs). Nothing of it is a command of the editor.
+static bool is_pasting;
+/// How long a paste may come to a stop, in milliseconds. Its end may have gone to somebody else, who has read meanwhile.
+enum { PASTE_PAUSE_MAX = 1000 };
+
+/// Terminals that do not know it ignore it.
+static void mark_pastes(bool is_wanted) {
+    if (drawer) write_all(is_wanted ? "\033[?2004h" : "\033[?2004l", 8);
+}
+
 /// Stops as Ctrl-Z wants it, with the terminal as it was found. Returns when somebody has let the process go on.
 static void suspend(EditLine *e) {
     was_suspended = 0;
     if (drawer) leave(e);
+    mark_pastes(false);
     api.set(e, EL_PREP_TERM, 0);
     struct sigaction own;
     sigset_t suspension, former;
@@ -148,6 +160,7 @@ static void draw_again(EditLine *e) {
     if (was_continued) {
         api.set(e, EL_PREP_TERM, 0);
         api.set(e, EL_PREP_TERM, 1);
+        mark_pastes(true);
     }
     ceditline_moment moment = was_continued ? CEDITLINE_RESUME : CEDITLINE_RESIZE;
     was_continued = was_resized = 0;
@@ -197,7 +210,7 @@ static int wait_for_key(EditLine *e) {
 }
 
 /// Reads one character of the terminal's encoding. Returns 1, 0 at the end of input, −1 to break off.
-static int read_character(EditLine *e, wchar_t *character) {
+static int read_key(EditLine *e, wchar_t *character) {
     char bytes[MB_LEN_MAX > 16 ? MB_LEN_MAX : 16];
     size_t count = 0;
     for (;;) {
@@ -220,6 +233,43 @@ static int read_character(EditLine *e, wchar_t *character) {
     }
 }
 
+static bool is_text(wchar_t character) {
+    return character == L'\t' || character == L'\n' || character == L'\r' || (character >= L' ' && character != 0x7f);
+}
+
+/// Reads one character, of what is pasted only those that are text. Returns as `read_key`.
+static int read_character(EditLine *e, wchar_t *character) {
+    static const wchar_t end[] = L"\033[201~";
+    size_t matched = 0;
+    while (is_pasting) {
+        if (!has_key(PASTE_PAUSE_MAX)) {
+            is_pasting = false;
+            break;
+        }
+        int result = read_key(e, character);
+        if (result <= 0) {
+            is_pasting = false;
+            return result;
+        }
+        if (*character == end[matched]) {
+            matched += 1;
+            if (end[matched] == 0) is_pasting = false;
+        } else {
+            matched = *character == end[0] ? 1 : 0;
+            if (matched == 0 && is_text(*character)) return 1;
+        }
+    }
+    return read_key(e, character);
+}
+
+/// Called where a paste begins.
+static unsigned char begin_paste(EditLine *e, int key) {
+    (void)e;
+    (void)key;
+    is_pasting = true;
+    return CC_NORM;
+}
+
 static ceditline_proposal (*completer)(const char *text, size_t cursor, size_t length);
 
 static bool is_blank(const char *text, size_t length) {
@@ -234,7 +284,7 @@ static unsigned char complete(EditLine *e, int key) {
     (void)key;
     const LineInfo *info = api.line(e);
     size_t length = (size_t)(info->cursor - info->buffer);
-    if (!completer || is_blank(info->buffer, length) || has_key(0)) {
+    if (!completer || is_blank(info->buffer, length) || is_pasting || has_key(0)) {
         return api.insert(e, "\t") == 0 ? CC_REFRESH : CC_ERROR;
     }
     ceditline_proposal proposal = completer(info->buffer, length, (size_t)(info->lastchar - info->buffer));
@@ -279,6 +329,8 @@ bool ceditline_set_drawer(ceditline_drawer draw_line) {
     drawer = draw_line;
     api.set(editor, EL_ADDFN, "litebase-clear", "Clears the screen", clear);
     api.set(editor, EL_BIND, "^L", "litebase-clear", NULL);
+    api.set(editor, EL_ADDFN, "litebase-paste", "Takes what is pasted as text", begin_paste);
+    api.set(editor, EL_BIND, "\\e[200~", "litebase-paste", NULL);
     return true;
 }
 
@@ -365,8 +417,10 @@ ceditline_outcome ceditline_read(const char *prompt, const char **line, size_t *
     set_handler(SIGCONT, note_continuation, &usual_continuation);
     // Who started it has no job control (sh(1) without -m, for instance).
     if (usual_suspension.sa_handler == SIG_IGN) set_handler(SIGTSTP, SIG_IGN, NULL);
+    mark_pastes(true);
     const char *text = api.gets(editor, &count);
     if (drawer) draw(editor, text && count > 0 ? CEDITLINE_END : CEDITLINE_LEAVE);
+    mark_pastes(false);
     sigaction(SIGTSTP, &usual_suspension, NULL);
     sigaction(SIGCONT, &usual_continuation, NULL);
     pthread_sigmask(SIG_SETMASK, &former, NULL);

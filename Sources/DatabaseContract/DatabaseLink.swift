@@ -15,6 +15,8 @@ public final class DriverContext {
     public let promptWorkers: WorkerPool
     /// Users who have held the loop for too long.
     package let slowUsers = SlowUsers()
+    /// When a link has last looked at the clock, behind something that it did on the loop.
+    public package(set) var workedUntil = MonotonicInstant(nanoseconds: 0)
     /// Called on the loop, now and then, when somebody waits for what the loop's links hold.
     public var onContention: (() -> Void)?
 

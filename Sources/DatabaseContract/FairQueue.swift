@@ -81,6 +81,25 @@ package struct FairQueue<Element> {
         count == 0 ? nil : pop(queue: turn)
     }
 
+    /// Drops the next element, which is of no use any more: its user keeps the turn.
+    package mutating func dropFirst() {
+        guard count > 0 else { return }
+        _ = queues[turn].popFirst()
+        count -= 1
+        if queues[turn].count == 0 { close(queue: turn) }
+    }
+
+    /// Keeps only the elements that satisfy the predicate.
+    package mutating func keep(where isWanted: (Element) -> Bool) {
+        for index in queues.indices.reversed() {
+            let kept = queues[index].elements[queues[index].head...].filter { $0.map(isWanted) ?? false }
+            count -= queues[index].count - kept.count
+            queues[index].elements = kept
+            queues[index].head = 0
+            if kept.isEmpty { close(queue: index) }
+        }
+    }
+
     /// Takes the next element of the users that satisfy the predicate.
     package mutating func popFirst(where mayHave: (UInt32) -> Bool) -> Element? {
         guard count > 0 else { return nil }

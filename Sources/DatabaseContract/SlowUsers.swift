@@ -47,13 +47,23 @@ package final class SlowUsers {
     package func noteHold(_ uid: UInt32, since before: Int64?, now: MonotonicInstant) {
         var record = records[uid] ?? Record(suspectUntil: now)
         record.suspectUntil = now.advanced(byNanoseconds: Self.suspicionNanoseconds)
-        if let before, ThreadClock.nanoseconds - before > Self.holdNanoseconds / 2 {
-            let length = Self.firstNanoseconds << Int64(min(record.strikeCount, Self.doublingCountMax))
-            record.strikeCount += 1
-            record.slowUntil = now.advanced(byNanoseconds: length)
-            record.suspectUntil = record.slowUntil.advanced(byNanoseconds: Self.suspicionNanoseconds)
-        }
+        if let before, ThreadClock.nanoseconds - before > Self.holdNanoseconds / 2 { strike(&record, now) }
         records[uid] = record
+    }
+
+    /// Something that the loop did for `uid` has taken that much processor time, in nanoseconds.
+    package func note(_ uid: UInt32, computed: Int64, now: MonotonicInstant) {
+        guard computed > Self.holdNanoseconds else { return }
+        var record = records[uid] ?? Record(suspectUntil: now)
+        strike(&record, now)
+        records[uid] = record
+    }
+
+    private func strike(_ record: inout Record, _ now: MonotonicInstant) {
+        let length = Self.firstNanoseconds << Int64(min(record.strikeCount, Self.doublingCountMax))
+        record.strikeCount += 1
+        record.slowUntil = now.advanced(byNanoseconds: length)
+        record.suspectUntil = record.slowUntil.advanced(byNanoseconds: Self.suspicionNanoseconds)
     }
 
     /// Whether statements of `uid` start on a worker.

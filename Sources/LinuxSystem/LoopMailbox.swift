@@ -38,13 +38,11 @@ public final class LoopMailbox: Sendable {
             state.jobs.append(job)
             return state.jobs.count == 1
         }
-        guard wasEmpty else { return }
-        // The counter cannot overflow: it is drained in each turn; EAGAIN would mean that a wake-up is pending anyway.
-        var one: UInt64 = 1
-        _ = Glibc.write(wakeUp.number, &one, MemoryLayout<UInt64>.size)
+        if wasEmpty { ring() }
     }
 
-    func runJobs() {
+    /// Runs what has come, for so many nanoseconds, and at least one; the rest stays for the next turn.
+    func runJobs(within nanoseconds: Int64) {
         var count: UInt64 = 0
         _ = Glibc.read(wakeUp.number, &count, MemoryLayout<UInt64>.size)
         let jobs = state.withLock { state in
@@ -52,7 +50,19 @@ public final class LoopMailbox: Sendable {
             state.jobs = []
             return jobs
         }
-        for job in jobs { job() }
+        let deadline = jobs.count > 1 ? MonotonicInstant.now.advanced(byNanoseconds: nanoseconds) : .distantFuture
+        for index in jobs.indices {
+            jobs[index]()
+            guard index + 1 < jobs.count, deadline < .now else { continue }
+            state.withLock { $0.jobs.insert(contentsOf: jobs[(index + 1)...], at: 0) }
+            return ring()
+        }
+    }
+
+    /// Wakes the loop up. The counter cannot overflow: it is drained in each turn; EAGAIN would mean that a wake-up is pending anyway.
+    private func ring() {
+        var one: UInt64 = 1
+        _ = Glibc.write(wakeUp.number, &one, MemoryLayout<UInt64>.size)
     }
 }
 

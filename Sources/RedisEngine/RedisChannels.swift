@@ -23,10 +23,20 @@ extension RedisDriver: ChannelDriver {
         _ = try handshake.ask(["CLIENT", "SETNAME", "litebase-subscribe"])
         guard let reader = chiredis_reader_create(redisTakePush) else { throw handshake.failed("Out of memory.") }
         do throws(DriverError) {
-            return RedisChannels(try handshake.release(), reader, settings.connectMillisecondsMax)
+            let watch = place.isOfCluster ? membership(of: handshake.greeting.server, password) : nil
+            return RedisChannels(try handshake.release(), reader, settings.connectMillisecondsMax, watch)
         } catch {
             chiredis_reader_free(reader)
             throw error
+        }
+    }
+
+    /// Whether a server is still in its cluster, asked on another connection: a subscriber's takes no questions. Where it cannot be
+    /// asked, that is no reason to leave it.
+    private func membership(of server: RedisLocation.Server, _ password: String?) -> RedisChannels.Watch {
+        { () throws(DriverError) in
+            guard let handshake = try? greet(server, password: password, limit: settings.connectMillisecondsMax) else { return }
+            try RedisCluster.checkMembership(handshake)
         }
     }
 }
@@ -35,6 +45,10 @@ extension RedisDriver: ChannelDriver {
 ///
 /// - Thread: one that may block.
 final class RedisChannels: ChannelConnection {
+    /// Throws where the server is not to be listened to any more.
+    typealias Watch = () throws(DriverError) -> Void
+
+    private let watch: Watch?
     private let descriptor: OwnedDescriptor
     private let reader: OpaquePointer
     private let limitMilliseconds: Int64
@@ -51,7 +65,10 @@ final class RedisChannels: ChannelConnection {
     private static let messageByteCountMax = 1 << 20
 
     /// The server has been greeted on `descriptor`, which does not block. The connection owns it, and the reader.
-    init(_ descriptor: consuming OwnedDescriptor, _ reader: OpaquePointer, _ limitMilliseconds: Int64) {
+    init(
+        _ descriptor: consuming OwnedDescriptor, _ reader: OpaquePointer, _ limitMilliseconds: Int64, _ watch: Watch?
+    ) {
+        self.watch = watch
         self.descriptor = descriptor
         self.reader = reader
         self.limitMilliseconds = limitMilliseconds
@@ -78,6 +95,7 @@ final class RedisChannels: ChannelConnection {
     func ping() throws(DriverError) {
         queue("PING", nil)
         _ = try converse(answerCount: 1)
+        try watch?()
     }
 
     private func queue(_ command: StaticString, _ argument: [UInt8]?) {

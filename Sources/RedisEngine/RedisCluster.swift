@@ -198,8 +198,24 @@ final class RedisCluster: Database {
         }
         // Whose user may not ask for the run of the server is asked for its commands again when it has another version.
         let run = try handshake.runID() ?? "\(server.label) \(handshake.greeting.version)"
-        guard let table = try tables.table(handshake, run) else { throw RedisExchange.noCommands }
+        guard let table = try tables.table(handshake, run) else {
+            throw handshake.wasBusy ? Self.isBusy : RedisExchange.noCommands
+        }
+        guard !table.isEmpty else { throw Self.unreadable("It has no commands.") }
         return Answer(map: map, table: table, version: handshake.greeting.version)
+    }
+
+    /// Whether a server is still in its cluster: one that was taken out answers all the same, and nobody hears what is published there.
+    static func checkMembership(_ handshake: RedisHandshake) throws(DriverError) {
+        let reply = try handshake.ask(["CLUSTER", "NODES"], byteCountMax: RedisSlotMap.byteCountMax)
+        guard let text = reply.text else { return }
+        do throws(RedisSlotMap.Problem) {
+            _ = try RedisSlotMap(text, from: handshake.greeting.server)
+        } catch .nothingServed {
+            throw Self.unreadable(RedisSlotMap.Problem.nothingServed.sentence)
+        } catch {
+            // Who asks for maps tells.
+        }
     }
 
     /// Takes over a new map. Nodes that were there before keep their connections.
@@ -263,6 +279,10 @@ final class RedisCluster: Database {
             hint: "Check that the servers run and can be reached.", sqlState: "08001"
         ).with { $0.isRetryable = true }
     }
+
+    private static let isBusy = DriverError(
+        .busy, "The Redis server runs a script, and does not tell its commands.", hint: "Try again.", sqlState: "55P03"
+    ).with { $0.isRetryable = true }
 
     private static func refused(_ text: String) -> DriverError {
         let isAboutUser = ["NOAUTH", "NOPERM"].contains(where: text.hasPrefix)

@@ -125,6 +125,8 @@ final class RedisClusterLink: EventSource, DatabaseLink {
     /// Sends it to the node that a redirection names, that a walk through all nodes has come to, or that has the slot.
     private func send(_ run: RedisClusterRun, _ view: RedisClusterView) -> RunOutcome {
         run.viewNumber = view.number
+        // A node that hangs, or that was taken out, says nothing by which one could know.
+        if view.isOld(at: context.loop.now) { _ = cluster.refresh(behind: view.number) }
         if let number = (run.sink as? RedisWalkSink)?.node, run.target == nil {
             guard number < view.nodes.count else { return end(run, .noSuchNode) }
             run.target = view.nodes[number]
@@ -172,23 +174,32 @@ final class RedisClusterLink: EventSource, DatabaseLink {
     func didEnd(_ run: RedisClusterRun) -> RunOutcome {
         if case .sent(let link) = run.phase, !link.serverVersion.isEmpty { serverVersion = link.serverVersion }
         run.phase = .deciding
-        if run.error?.code == .connectFailed || run.error?.code == .outcomeUnknown {
-            // Another node may have its slots by now.
-            _ = cluster.refresh(behind: run.viewNumber)
-        }
+        if let error = run.error, Self.mayBeOfLostNode(error) { _ = cluster.refresh(behind: run.viewNumber) }
         // One whose outcome is not known has none (`RedisConnection`): it must not be sent again, whatever a node has said of a part of it.
         guard let redirection = run.redirection, run.error?.code != .outcomeUnknown, let view = newestView() else {
             return deliver(run)
         }
-        if let reason = run.outer.stopReason { return end(run, .stopped(reason)) }
         // What is of another slot, no node says by itself.
         guard let slot = run.route?.slot, redirection.slot ?? slot == slot else { return deliver(run) }
         guard run.route?.answersFreely == false else {
             _ = cluster.refresh(behind: run.viewNumber)
+            // It may have done something before it answered so.
+            if run.outer.stopReason != nil { return end(run, RedisExchange.unknownOutcome("It was stopped")) }
             run.error = run.error?.ofScriptOrNode
             return finish(run)
         }
+        if let reason = run.outer.stopReason { return end(run, .stopped(reason)) }
         return follow(redirection, run, slot, view)
+    }
+
+    /// Whether another node may have its slots by now: it cannot be reached, or has not answered in time, so that its connections may all
+    /// be waiting.
+    private static func mayBeOfLostNode(_ error: DriverError) -> Bool {
+        [.connectFailed, .outcomeUnknown, .timeout].contains(error.code) || isOfFullPool(error)
+    }
+
+    private static func isOfFullPool(_ error: DriverError) -> Bool {
+        error.details.limit.map { "\($0.name)" == "pool_connections_max" } ?? false
     }
 
     private func follow(
@@ -223,9 +234,7 @@ final class RedisClusterLink: EventSource, DatabaseLink {
     private func deliver(_ run: RedisClusterRun) -> RunOutcome {
         if let error = run.error, RedisErrors.isOfOtherNode(error) {
             run.error = error.with { $0.hint = Self.deliveredHint }
-        } else if let error = run.error, let limit = error.details.limit,
-            "\(limit.name)" == "pool_connections_max"
-        {
+        } else if let error = run.error, Self.isOfFullPool(error), let limit = error.details.limit {
             run.error = error.with { $0.hint = Self.shareHint(limit.value) }
         }
         return finish(run)

@@ -25,6 +25,10 @@ final class RedisClusterView: Sendable {
     let routing: RedisRouting
     /// Of the server that was asked.
     let version: String
+    private let made = MonotonicInstant.now
+
+    /// While it is used, a map is asked for that often, in milliseconds.
+    private static let ageMillisecondsMax: Int64 = 10_000
 
     init(
         number: UInt64, _ map: RedisSlotMap, _ nodes: [RedisClusterNode], _ routing: RedisRouting, version: String
@@ -36,11 +40,15 @@ final class RedisClusterView: Sendable {
         self.version = version
     }
 
-    /// The node of a slot. Where there is none, or nobody has it, `turn` chooses among those that can be reached.
+    func isOld(at now: MonotonicInstant) -> Bool { now >= made.advanced(byMilliseconds: Self.ageMillisecondsMax) }
+
+    /// The node of a slot. Where there is none, or nobody has it, `turn` chooses among those that have slots and can be reached: one
+    /// that has none may have been taken out, and what is published there nobody hears.
     func node(of slot: UInt16?, turn: Int) -> RedisClusterNode {
         if let owner = slot.flatMap({ map.primary(of: $0) }) { return nodes[owner] }
-        let others = (0..<nodes.count).lazy.map { [nodes] in nodes[(turn + $0) % nodes.count] }
-        return others.first { $0.database.serverState?.isReachable != false } ?? nodes[turn % nodes.count]
+        let serving = map.serving
+        let others = (0..<serving.count).lazy.map { [nodes] in nodes[serving[(turn + $0) % serving.count]] }
+        return others.first { $0.database.serverState?.isReachable != false } ?? nodes[serving[turn % serving.count]]
     }
 
     /// The loads of the nodes that are not among those.

@@ -161,7 +161,7 @@ final class RedisConnection: ServerConnection {
     private func properties(of command: RedisCommand) -> RedisCommandTable.Properties {
         if command.isHarmless { return RedisCommandTable.Properties(isReadOnly: true) }
         return greeting.commands?.properties(of: command)
-            ?? RedisCommandTable.Properties(answersFreely: command.isScript)
+            ?? RedisCommandTable.Properties(answersFreely: command.isScript || greeting.wasBusy)
     }
 
     /// Refuses every command that does more than read where only reading is allowed.
@@ -169,7 +169,9 @@ final class RedisConnection: ServerConnection {
         _ command: RedisCommand, _ sql: UnsafeRawBufferPointer, _ parameters: [DriverParameter]
     ) throws(DriverError) {
         guard mode.isReadOnly, !command.isHarmless else { return }
-        guard let commands = greeting.commands else { throw RedisExchange.noCommands }
+        guard let commands = greeting.commands else {
+            throw greeting.wasBusy ? RedisExchange.noCommandsYet : RedisExchange.noCommands
+        }
         guard commands.isReadOnly(command) else { throw RedisExchange.readOnly }
         if driver.settings.mayReadersRunScripts { return }
         if commands.isScript(command) { throw RedisExchange.noScripts }

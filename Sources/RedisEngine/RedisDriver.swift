@@ -66,6 +66,7 @@ struct RedisDriver: RemoteDriver {
         var greeting = handshake.greeting
         greeting.serverRun = try handshake.runID()
         greeting.commands = try tables.table(handshake, greeting.serverRun)
+        greeting.wasBusy = handshake.wasBusy
         guard let reader = chiredis_reader_create(redisTakeElement) else { throw handshake.failed("Out of memory.") }
         do throws(DriverError) {
             let descriptor = try handshake.release()
@@ -97,6 +98,7 @@ struct RedisDriver: RemoteDriver {
         for server in seeds.hosts.filter({ $0.label == last }) + seeds.hosts.filter({ $0.label != last }) {
             do throws(DriverError) {
                 let handshake = try greet(server, password: password, limit: limit)
+                try RedisCluster.checkMembership(handshake)
                 choice.take(server.label)
                 return handshake
             } catch {
@@ -106,7 +108,7 @@ struct RedisDriver: RemoteDriver {
         throw DriverError.ofServers(failures) ?? RedisCluster.isUnsettled
     }
 
-    private func greet(
+    func greet(
         _ server: RedisLocation.Server, password: String?, limit: Int64
     ) throws(DriverError) -> RedisHandshake {
         do throws(DriverError) {
@@ -169,8 +171,10 @@ struct RedisGreeting {
     var clientID: Int64?
     /// Identifies this run of the server; `nil` if the user may not ask.
     var serverRun: String?
-    /// `nil` if the user may not ask.
+    /// `nil` if the user may not ask, or the server was busy.
     var commands: RedisCommandTable?
+    /// The server runs a script and does not tell of itself. One can end that script by such a connection, which is not kept.
+    var wasBusy = false
 
     /// Takes the reply to HELLO: names and values in turn.
     mutating func take(_ fields: [RedisReply]) {
@@ -206,11 +210,10 @@ final class RedisTables: Sendable {
         self.serverCountMax = serverCountMax
     }
 
-    /// The commands of the server at the other end; `nil` if the user may not ask.
+    /// The commands of the server at the other end; `nil` if the user may not ask, or the server is busy.
     func table(_ handshake: RedisHandshake, _ server: String?) throws(DriverError) -> RedisCommandTable? {
         if let server, let known = known.withLock({ $0[server] }) { return known }
-        let reply = try handshake.ask(["COMMAND"], byteCountMax: Self.byteCountMax)
-        if reply.error != nil { return nil }
+        guard let reply = try handshake.told(["COMMAND"], byteCountMax: Self.byteCountMax) else { return nil }
         let made = RedisCommandTable(reply, withKeys: withKeys)
         guard let server else { return made }
         return remember(made, of: server)

@@ -102,7 +102,8 @@ enum RedisErrors {
             Meaning(
                 code: .connectFailed, sqlState: "25006", isRetryable: true,
                 hint: "The server has become a replica, and nothing was taken from it; try again.")
-        case "UNBLOCKED": Meaning(code: .cancelled, sqlState: "57014")
+        // Any script can say the word.
+        case "UNBLOCKED" where message.hasPrefix("client unblocked"): Meaning(code: .cancelled, sqlState: "57014")
         case "UNKILLABLE": Meaning(code: .busy, sqlState: "55P03")
         // A script's or a module's own word (raise_exception).
         default: Meaning(sqlState: "P0001")

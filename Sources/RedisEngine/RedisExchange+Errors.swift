@@ -41,6 +41,12 @@ extension RedisExchange {
         "Which commands only read is not known, since the database's user may not ask the server for it.",
         hint: "Let the user run COMMAND: ACL SETUSER … +command.", sqlState: "42501")
 
+    /// A script ran when the connection was opened.
+    static let noCommandsYet = DriverError(
+        .busy, "Which commands only read is not known: the server was busy, and did not tell.",
+        hint: "Try again; in a session, open another one.", sqlState: "55P03"
+    ).with { $0.isRetryable = true }
+
     /// Like a serialization failure elsewhere.
     static let watchFailed = DriverError(
         .busy, "A watched key was changed by somebody else; nothing of the transaction was executed.",
@@ -71,6 +77,8 @@ extension RedisExchange {
 
     /// The error of a run whose connection is lost. `hasUnsent`: part of the last command was not sent.
     func lostError(_ effect: StatementEffect, hasUnsent: Bool) -> DriverError {
+        // The batch's commands were executed by themselves.
+        if let failure, failure.code == .outcomeUnknown { return failure }
         // A command that was not sent as a whole was not executed; commands of a batch before it may have been.
         if Self.mayHaveChanged(effect), !hasUnsent || batch?.isAtomic == false {
             return Self.unknownOutcome("The connection to the database was lost")

@@ -18,6 +18,8 @@ final class RedisHandshake {
     private var output = RedisOutput()
     private var answer = RedisReplyBuilder()
     private(set) var greeting: RedisGreeting
+    /// It has not told what it was asked, since it runs a script.
+    private(set) var wasBusy = false
 
     private static let chunkByteCount = 32 << 10
     /// Of an answer, unless the question says more.
@@ -189,8 +191,18 @@ final class RedisHandshake {
     }
 
     private func information(_ key: String) throws(DriverError) -> String? {
-        let lines = try ask(["INFO", "server"]).text?.split { $0.isNewline } ?? []
+        let lines = try told(["INFO", "server"])?.text?.split { $0.isNewline } ?? []
         return lines.first { $0.hasPrefix(key + ":") }.map { String($0.dropFirst(key.count + 1)) }
+    }
+
+    /// - Returns: the answer; `nil` if the user may not ask, the server does not know the question, or is busy.
+    /// - Throws: also for another error: what it would have told is not known, and must not be taken for nothing.
+    func told(_ words: [String], byteCountMax: Int = RedisHandshake.byteCountMax) throws(DriverError) -> RedisReply? {
+        let reply = try ask(words, byteCountMax: byteCountMax)
+        guard let error = reply.error else { return reply }
+        if error.hasPrefix("BUSY ") { wasBusy = true }
+        guard ["BUSY ", "NOPERM", "ERR unknown command"].contains(where: error.hasPrefix) else { throw failed(error) }
+        return nil
     }
 
     // MARK: Errors

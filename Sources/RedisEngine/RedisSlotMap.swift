@@ -31,6 +31,8 @@ struct RedisSlotMap: Sendable, Equatable {
     }
 
     private(set) var primaries: [RedisClusterPlace] = []
+    /// Those that have slots: at least one.
+    private(set) var serving: [Int] = []
     /// By slot, the index of its primary.
     private var owners = [UInt16](repeating: Self.nobody, count: RedisSlot.count)
 
@@ -48,6 +50,20 @@ struct RedisSlotMap: Sendable, Equatable {
         for line in lines { try add(line, asked) }
         guard !primaries.isEmpty else { throw .noPrimary }
         guard owners.contains(where: { $0 != Self.nobody }) else { throw .nothingServed }
+        sort()
+        let used = Set(owners)
+        serving = primaries.indices.filter { used.contains(UInt16($0)) }
+    }
+
+    /// Each server tells them in another order. Who goes through all of them, by one map and then by the next, finds each once.
+    private mutating func sort() {
+        let order = primaries.indices.sorted {
+            (primaries[$0].host, primaries[$0].port) < (primaries[$1].host, primaries[$1].port)
+        }
+        var places = [UInt16](repeating: 0, count: order.count)
+        for (place, former) in order.enumerated() { places[former] = UInt16(place) }
+        primaries = order.map { primaries[$0] }
+        for slot in owners.indices where owners[slot] != Self.nobody { owners[slot] = places[Int(owners[slot])] }
     }
 
     /// The primary that has a slot; `nil` if none has.
@@ -165,6 +181,8 @@ struct RedisSlotMap: Sendable, Equatable {
     private static func address6(_ host: String) -> [UInt8]? { address(host, AF_INET6, byteCount: 16) }
 
     private static func address(_ host: String, _ family: Int32, byteCount: Int) -> [UInt8]? {
+        // The C library reads up to a NUL.
+        guard !host.utf8.contains(0) else { return nil }
         var bytes = [UInt8](repeating: 0, count: byteCount)
         return inet_pton(family, host, &bytes) == 1 ? bytes : nil
     }

@@ -44,6 +44,20 @@ public enum SQLiteText {
         }
     }
 
+    /// Whether the statement concerns the connection as a whole, by its first letters: PRAGMA, ATTACH, DETACH. Loops ask this, too.
+    public static func isAdministration(_ whole: UnsafeRawBufferPointer) -> Bool {
+        let text = TextBound.head(whole)
+        let start = skipBlank(text, from: 0)
+        // Behind a comment that is longer than what is looked at, anything may stand.
+        guard start + 1 < text.count else { return text.count < whole.count }
+        return switch (text[start] | 0x20, text[start + 1] | 0x20) {
+        case (UInt8(ascii: "p"), UInt8(ascii: "r")), (UInt8(ascii: "a"), UInt8(ascii: "t")),
+            (UInt8(ascii: "d"), UInt8(ascii: "e")):
+            text[start] | 0x20 != UInt8(ascii: "d") || start + 2 >= text.count || text[start + 2] | 0x20 == UInt8(ascii: "t")
+        default: false
+        }
+    }
+
     /// The position after white space, comments and semicolons from `start` on; not before the end of the text if there
     /// is nothing else.
     static func skipBlank(_ text: UnsafeRawBufferPointer, from start: Int) -> Int {

@@ -58,6 +58,8 @@ extension SQLiteConnection {
         isInTrigger: Bool
     ) -> Int32 {
         if isOwnStatement { return SQLITE_OK }
+        // SQLite looks for each name in all columns, and allocates little meanwhile.
+        if isPreparing, mustStop() { return SQLITE_DENY }
         if isInTrigger { authorization.runsTriggers = true }
         // The schema has changed, and SQLite prepares the statement again while it is stepped. The cost of that, and of
         // the new program, is unknown, so not on a loop.

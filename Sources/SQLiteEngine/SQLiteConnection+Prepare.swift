@@ -143,6 +143,7 @@ extension SQLiteConnection {
         var handle: OpaquePointer?
         var tail: UnsafePointer<CChar>?
         let text = sql.baseAddress?.assumingMemoryBound(to: CChar.self)
+        let start = mayBlock ? 0 : ThreadClock.nanoseconds
         let flags = SQLITE_PREPARE_PERSISTENT | (withVirtualTables ? 0 : SQLITE_PREPARE_NO_VTAB)
         let result = CountedMemory.withRoomyTables {
             sqlite3_prepare_v3(self.handle, text, Int32(sql.count), UInt32(flags), &handle, &tail)
@@ -150,6 +151,7 @@ extension SQLiteConnection {
         let refusal = AllocationGuard.end()
         end()
         isPreparing = false
+        if !mayBlock { loopPreparationNanoseconds += ThreadClock.nanoseconds - start }
         return (handle, result, tail.flatMap { tail in text.map { tail - $0 } } ?? sql.count, refusal)
     }
 

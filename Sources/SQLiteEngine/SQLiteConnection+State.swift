@@ -47,6 +47,8 @@ extension SQLiteConnection {
     var transaction: TransactionState { sqlite3_get_autocommit(handle) == 0 ? .active : .none }
     /// Whether it holds the write lock of the main database (https://sqlite.org/c3ref/txn_state.html).
     var holdsWriteLock: Bool { sqlite3_txn_state(handle, "main") == SQLITE_TXN_WRITE }
+    /// Whether its transaction has written anything, temporary and attached databases included.
+    var hasWritten: Bool { sqlite3_txn_state(handle, nil) == SQLITE_TXN_WRITE }
     /// Whether a transaction has a snapshot of each file, so that only the transaction itself can change a schema.
     var hasSnapshotOfEachFile: Bool {
         var index: Int32 = 0

@@ -72,6 +72,8 @@ final class SQLiteConnection: @unchecked Sendable {
     @exclusivity(unchecked) private(set) var budget = ThreadBudget()
     /// True while a client's statement is prepared.
     @exclusivity(unchecked) var isPreparing = false
+    /// Processor time that a loop has spent to prepare, and that was not looked at.
+    @exclusivity(unchecked) var loopPreparationNanoseconds: Int64 = 0
     /// The opening of the database to which it belongs; `nil` for a writer.
     var generation: SQLiteGeneration? {
         didSet {

@@ -98,6 +98,7 @@ class SQLiteLink: EventSource {
         let now = MonotonicInstant.now
         let tookTooLong = deadline.advanced(byNanoseconds: 3 * SQLiteBudget.loopNanoseconds) < now
         statement.noteLoopRun(tookTooLong: tookTooLong)
+        context.workedUntil = now
         if now.nanoseconds(since: start) > SlowUsers.holdNanoseconds {
             context.slowUsers.noteHold(execution.owner.uid, since: processorTime, now: now)
         }
@@ -128,10 +129,11 @@ class SQLiteLink: EventSource {
     /// Prepares on the loop, without waiting for locks.
     final func prepareOnLoop(_ execution: SQLiteExecution, _ connection: SQLiteConnection) -> LoopPreparation {
         connection.mayBlock = false
-        if connection.mayForgetLargeSchema {
+        if mustPrepareOnWorker(execution, connection) {
             execution.connection = connection
             return .not(prepareOnWorker(execution))
         }
+        defer { notePreparation(execution, connection) }
         do throws(DriverError) {
             return .prepared(try execution.prepare(on: connection))
         } catch {
@@ -141,6 +143,20 @@ class SQLiteLink: EventSource {
             if error.code == .busy { return .not(runOnWorker(execution)) }
             return .not(preparationFailed(execution, error))
         }
+    }
+
+    /// Whether a loop does not even try: it would have to read a large schema, or has been held by this user.
+    final func mustPrepareOnWorker(_ execution: SQLiteExecution, _ connection: SQLiteConnection) -> Bool {
+        connection.mayForgetLargeSchema || context.slowUsers.isSlow(execution.owner.uid, now: context.loop.now)
+    }
+
+    /// Something may have been prepared on the loop. Within some steps of that nobody looks at the clock.
+    final func notePreparation(_ execution: SQLiteExecution, _ connection: SQLiteConnection) {
+        guard connection.loopPreparationNanoseconds > 0 else { return }
+        let now = MonotonicInstant.now
+        context.workedUntil = now
+        context.slowUsers.note(execution.owner.uid, computed: connection.loopPreparationNanoseconds, now: now)
+        connection.loopPreparationNanoseconds = 0
     }
 
     /// What a loop cannot prepare in time.
@@ -217,10 +233,7 @@ class SQLiteLink: EventSource {
             }
             return end(execution)
         }
-        if let reason = execution.run.stopReason {
-            execution.run.error = .stopped(reason)
-            return end(execution)
-        }
+        if let reason = execution.run.stopReason { return endOnWorker(execution, .stopped(reason)) }
         return suspend(execution)
     }
 
@@ -268,6 +281,19 @@ class SQLiteLink: EventSource {
     final func end(_ execution: SQLiteExecution, _ error: DriverError) -> RunOutcome {
         execution.run.error = error
         return end(execution)
+    }
+
+    /// Ends a run that has not come to its end. What a worker has sorted or stored for it is freed on a worker, too.
+    private func endOnWorker(_ execution: SQLiteExecution, _ error: DriverError) -> RunOutcome {
+        guard execution.interruptTarget != nil else { return end(execution, error) }
+        execution.run.error = error
+        move(execution, to: .worker)
+        let link = LoopBound(self, context.loop.mailbox)
+        context.promptWorkers.submit(for: execution.owner.uid) {
+            execution.releaseStatement()
+            execution.continueOnLoop { link.wrapped.end(execution) }
+        }
+        return .pending
     }
 
     // MARK: Files that are not there any more
@@ -318,7 +344,7 @@ class SQLiteLink: EventSource {
         guard let execution = execution(of: run) else { return .pending }
         run.requestStop(reason)
         switch execution.stage {
-        case .suspended: return end(execution, .stopped(run.stopReason ?? reason))
+        case .suspended: return endOnWorker(execution, .stopped(run.stopReason ?? reason))
         case .waitingForLongRead:
             if database.stopWaitingForLongRead(execution) { return end(execution, .stopped(reason)) }
         case .waitingForWriter:

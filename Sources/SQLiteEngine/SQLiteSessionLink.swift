@@ -123,11 +123,19 @@ public final class SQLiteSessionLink: DatabaseLink {
                 execution.connection = connection
                 return prepareOnWorker(execution)
             }
+            // They free memory and files, some while they are prepared; and a transaction may have written much of what is temporary.
+            if SQLiteText.isAdministration(execution.run.sql)
+                || !hasWriteTurn && SQLiteText.mayControlTransaction(execution.run.sql) && connection.hasWritten
+            {
+                execution.connection = connection
+                return prepareOnWorker(execution)
+            }
             if case .describe = execution.run.kind {
                 connection.mayBlock = false
                 execution.connection = connection
-                if connection.mayForgetLargeSchema { return prepareOnWorker(execution) }
+                if mustPrepareOnWorker(execution, connection) { return prepareOnWorker(execution) }
                 execution.describe(on: connection)
+                notePreparation(execution, connection)
                 return connection.mustPrepareOnWorker ? prepareOnWorker(execution) : end(execution)
             }
             let statement: CachedStatement

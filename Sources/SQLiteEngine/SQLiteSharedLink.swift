@@ -284,8 +284,9 @@ public final class SQLiteSharedLink: DatabaseLink {
                 let connection = try reader.take()
                 connection.mayBlock = false
                 execution.connection = connection
-                if connection.mayForgetLargeSchema { return prepareOnWorker(execution) }
+                if mustPrepareOnWorker(execution, connection) { return prepareOnWorker(execution) }
                 execution.describe(on: connection)
+                notePreparation(execution, connection)
                 if connection.hasLostIndex { return startAgain(execution) }
                 if connection.mustPrepareOnWorker { return prepareOnWorker(execution) }
             } catch {

@@ -17,6 +17,8 @@ final class WriteTicket: Sendable {
 
     let kind: Kind
     let owner: LinkOwner
+    /// Whether it is in the queue; read and written under its lock.
+    fileprivate let isWaiting = Atomic(false)
 
     init(_ kind: Kind, _ owner: LinkOwner) {
         self.kind = kind
@@ -40,12 +42,64 @@ final class WriteTicket: Sendable {
 /// - Thread: any.
 final class WriteQueue: Sendable {
     private struct State {
-        var waiting = FairQueue<WriteTicket>()
+        /// Those that have left the queue stay until their turn comes, or they are many: nobody searches for one.
+        private(set) var waiting = FairQueue<WriteTicket>()
+        private(set) var waitingCount = 0
+        /// Writes that wait, by client.
+        private var writeCounts: [UInt64: Int] = [:]
         var isTaken = false
         /// The writes that have the turn.
         var group: [WriteTicket] = []
         /// The session that holds the lock; `nil` for a group, which is short.
         var holder: (ticket: WriteTicket, since: MonotonicInstant)?
+
+        private static let goneCountMin = 64
+
+        mutating func add(_ ticket: WriteTicket, inFront: Bool = false) {
+            if inFront {
+                waiting.prepend(ticket, of: ticket.owner.uid)
+            } else {
+                waiting.append(ticket, of: ticket.owner.uid)
+            }
+            ticket.isWaiting.store(true, ordering: .relaxed)
+            waitingCount += 1
+            if ticket.execution != nil { writeCounts[ticket.owner.client, default: 0] += 1 }
+        }
+
+        /// The ticket whose turn it is.
+        mutating func first() -> WriteTicket? {
+            while let ticket = waiting.first {
+                if ticket.isWaiting.load(ordering: .relaxed) { return ticket }
+                waiting.dropFirst()
+            }
+            return nil
+        }
+
+        mutating func takeFirst() {
+            guard let ticket = first() else { return }
+            _ = waiting.popFirst()
+            didLeave(ticket)
+        }
+
+        /// - Returns: whether it was there.
+        mutating func remove(_ ticket: WriteTicket) -> Bool {
+            guard ticket.isWaiting.load(ordering: .relaxed) else { return false }
+            didLeave(ticket)
+            if waiting.count > 2 * waitingCount + Self.goneCountMin {
+                waiting.keep { $0.isWaiting.load(ordering: .relaxed) }
+            }
+            return true
+        }
+
+        private mutating func didLeave(_ ticket: WriteTicket) {
+            ticket.isWaiting.store(false, ordering: .relaxed)
+            waitingCount -= 1
+            guard ticket.execution != nil else { return }
+            let left = writeCounts[ticket.owner.client, default: 1] - 1
+            writeCounts[ticket.owner.client] = left > 0 ? left : nil
+        }
+
+        func hasWrites(of client: UInt64) -> Bool { writeCounts[client] != nil }
     }
 
     /// The next action; decided under the lock, carried out outside of it.
@@ -71,7 +125,7 @@ final class WriteQueue: Sendable {
     func enqueue(_ ticket: WriteTicket) {
         perform(
             state.withLock { state in
-                state.waiting.append(ticket, of: ticket.owner.uid)
+                state.add(ticket)
                 return next(&state)
             })
     }
@@ -79,14 +133,14 @@ final class WriteQueue: Sendable {
     /// Leaves the queue.
     /// - Returns: false if the ticket does not wait any more: it was granted, or is running.
     func remove(_ ticket: WriteTicket) -> Bool {
-        state.withLock { $0.waiting.remove { $0 === ticket } != nil }
+        state.withLock { $0.remove(ticket) }
     }
 
     /// Whether a client has a write that is not done.
     func hasWrites(of client: UInt64) -> Bool {
         state.withLock { state in
             state.group.contains { $0.owner.client == client && !$0.isWithdrawn }
-                || state.waiting.contains { $0.owner.client == client && $0.execution != nil }
+                || state.hasWrites(of: client)
         }
     }
 
@@ -97,7 +151,7 @@ final class WriteQueue: Sendable {
     }
 
     /// Writes that wait.
-    var waitingCount: Int { state.withLock { $0.waiting.count } }
+    var waitingCount: Int { state.withLock { $0.waitingCount } }
 
     /// Ends the turn of a group or of a session.
     /// - Parameter unfinished: those of a group that have to wait for another turn, in order.
@@ -107,12 +161,12 @@ final class WriteQueue: Sendable {
         var stopped: [WriteTicket] = []
         perform(
             state.withLock { state in
-                // Only here: a stop searches the queue under this lock.
+                // Only here: a stop looks under this lock whether it waits.
                 for ticket in unfinished.reversed() where !ticket.isWithdrawn {
                     if ticket.isStopped {
                         stopped.append(ticket)
                     } else {
-                        state.waiting.prepend(ticket, of: ticket.owner.uid)
+                        state.add(ticket, inFront: true)
                     }
                 }
                 if state.isTaken { turnChanges.add(1, ordering: .sequentiallyConsistent) }
@@ -142,18 +196,18 @@ final class WriteQueue: Sendable {
     }
 
     private func next(_ state: inout State) -> Next {
-        guard !state.isTaken, let first = state.waiting.first else { return .nothing }
+        guard !state.isTaken, let first = state.first() else { return .nothing }
         state.isTaken = true
         turnChanges.add(1, ordering: .sequentiallyConsistent)
         if case .session(let granted) = first.kind {
-            _ = state.waiting.popFirst()
+            state.takeFirst()
             state.holder = (first, .now)
             return .session(granted)
         }
         var group: [WriteTicket] = []
-        while group.count < Self.groupCountMax, let ticket = state.waiting.first, ticket.execution != nil {
+        while group.count < Self.groupCountMax, let ticket = state.first(), ticket.execution != nil {
             group.append(ticket)
-            _ = state.waiting.popFirst()
+            state.takeFirst()
         }
         state.group = group
         return .group(group)

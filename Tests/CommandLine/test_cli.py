@@ -466,6 +466,15 @@ class Terminal:
                 "PATH": os.environ["PATH"], "HOME": str(home), "TERM": "xterm", "LC_ALL": locale, "NO_COLOR": "1",
                 "LITEBASE_SOCKET": socket, **SANITIZER, **(environment or {})})
         self.output = ""
+        #: Whether the shell wants to be told what is pasted.
+        self.marks_pastes = False
+
+    def read(self):
+        """What has come, without the modes for pastes (\x1b[?2004h and l), which come with each line."""
+        parts = re.split(r"\x1b\[\?2004([hl])", self.output + os.read(self.descriptor, 65536).decode(errors="replace"))
+        self.output = "".join(parts[::2])
+        if len(parts) > 1:
+            self.marks_pastes = parts[-2] == "h"
 
     def resize(self, columns, lines):
         fcntl.ioctl(self.descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
@@ -491,7 +500,7 @@ class Terminal:
             ready = select.select([self.descriptor], [], [], max(0, left))[0]
             assert ready, f"{pattern!r} not in {self.output!r}"
             try:
-                self.output += os.read(self.descriptor, 65536).decode(errors="replace")
+                self.read()
             except OSError:
                 pytest.fail(f"the shell ended: {self.output!r}")
         self.output = self.output[match.end():]
@@ -503,7 +512,7 @@ class Terminal:
         while True:
             with contextlib.suppress(OSError):
                 if select.select([self.descriptor], [], [], 0.05)[0]:
-                    self.output += os.read(self.descriptor, 65536).decode(errors="replace")
+                    self.read()
             pid, status = os.waitpid(self.process_id, os.WNOHANG)
             if pid:
                 os.close(self.descriptor)

@@ -8,6 +8,7 @@ import select
 import shutil
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -734,6 +735,32 @@ def test_tabs_are_pasted(terminal):
     shell = terminal()
     shell.type("SELECT\t'a\tb' AS x,\n\t\t40 + 2\tAS y;\n")
     shell.expect(r"a\\tb +. +42")
+
+
+def test_what_the_terminal_calls_pasted_is_text(terminal):
+    """Whatever it is: a tab at the end of a piece completes nothing, and no key of the editor comes out of it."""
+    shell = terminal()
+    assert shell.marks_pastes
+    shell.type("\x1b[200~SELECT 40 AS before, 'sele\t")
+    time.sleep(0.3)
+    shell.type("\x12\x15\x1b[A\x7f' || 'ct' AS x,\n2 +\t")
+    time.sleep(0.3)
+    shell.type("40 AS y;\x1b[201~\n")
+    shell.expect(r"40 +. +sele\\tAct +. +42")
+    shell.expect("default> ")
+    shell.type("sele\t")
+    shell.expect(r"ct ")
+    shell.type("43 AS x;\n")
+    shell.expect("43")
+    # A paste whose end never comes, since somebody else has read it, is over after a while.
+    shell.type("\x1b[200~SELECT 1 AS lost")
+    time.sleep(1.5)
+    shell.type("\x15sele\t")
+    shell.expect(r"ct ")
+    shell.type("44 AS x;\n")
+    shell.expect("44")
+    shell.type("\x04")
+    assert shell.end() == 0 and not shell.marks_pastes
 
 
 def test_the_end_of_input_leaves_the_prompts_line(terminal):

@@ -14,17 +14,20 @@ extension BlockingClient {
     ///   - target: a connection of its own, to the same daemon or another.
     ///   - relation: the table.
     ///   - options: what becomes of the rows; how they stand in a file has no meaning here.
+    ///   - progress: called now and then, with the rows that were written.
     /// - Returns: what was done, and which rows were refused: lines are numbers of rows.
     /// - Throws: `ClientError` of the side that has failed.
     public func copyRows(
-        _ sql: String, from source: String?, to target: BlockingClient, into relation: String, options: ImportOptions
+        _ sql: String, from source: String?, to target: BlockingClient, into relation: String, options: ImportOptions,
+        progress: ((TransferStatus) -> Void)? = nil
     ) throws(ClientError) -> ImportResult {
-        try copyRows(sql, from: .database(source), to: target, .database(options.database), into: relation, options)
+        try copyRows(
+            sql, from: .database(source), to: target, .database(options.database), into: relation, options, progress)
     }
 
     func copyRows(
         _ sql: String, from source: Target, to target: BlockingClient, _ place: Target, into relation: String,
-        _ options: ImportOptions
+        _ options: ImportOptions, _ progress: ((TransferStatus) -> Void)?
     ) throws(ClientError) -> ImportResult {
         precondition(target !== self, "each end of a copy needs a connection of its own")
         try offerDescriptors()
@@ -45,7 +48,7 @@ extension BlockingClient {
         let importing: Int64
         do throws(ClientError) {
             importing = try target.start(
-                .importRows(relation: relation, place, options.wireOptions(tellsProgress: false)),
+                .importRows(relation: relation, place, options.wireOptions(tellsProgress: progress != nil)),
                 passing: reader.number)
         } catch {
             abandon(exporting)
@@ -56,12 +59,12 @@ extension BlockingClient {
         reader.close()
         let failure = failure(of: exporting) {
             // Through shared memory, a copy of the reading end stays here until then, and the export would wait for a reader.
-            if target.hasEvent(importing, until: .now) { target.forgetPassed(with: importing) }
+            if target.tellProgress(of: importing, progress) { target.forgetPassed(with: importing) }
         }
         if let failure, !failure.isLostReader { target.abandon(importing) }
         writer.close()
         if let failure, !failure.isLostReader { throw failure }
-        let result = try target.waitForImport(importing, nil)
+        let result = try target.waitForImport(importing, progress)
         if let failure { throw failure }
         return result
     }
@@ -90,13 +93,15 @@ extension BlockingSession {
     ///   - target: a session of another client.
     ///   - relation: the table.
     ///   - options: what becomes of the rows; `options.database` has no meaning here.
+    ///   - progress: called now and then, with the rows that were written.
     /// - Returns: what was done.
     /// - Throws: `ClientError` of the side that has failed.
     public func copyRows(
-        _ sql: String, to target: BlockingSession, into relation: String, options: ImportOptions
+        _ sql: String, to target: BlockingSession, into relation: String, options: ImportOptions,
+        progress: ((TransferStatus) -> Void)? = nil
     ) throws(ClientError) -> ImportResult {
         try client.copyRows(
-            sql, from: try self.target(), to: target.client, try target.target(), into: relation, options)
+            sql, from: try self.target(), to: target.client, try target.target(), into: relation, options, progress)
     }
 }
 

@@ -118,15 +118,31 @@ extension BlockingClient {
         while true {
             switch try next(id, until: nil) {
             case .rows, .resultEnd, .change: break
-            case .progress(let data):
-                let status = ImportProgress(data)
-                progress?(
-                    TransferStatus(
-                        byteCount: status.byteCount, totalByteCount: status.totalByteCount, rowCount: status.rowCount))
+            case .progress(let data): progress?(TransferStatus(ImportProgress(data)))
             case .finished(let reply): return ImportResult(ImportReply(reply.data), reply.columns)
             case .failed(let error): throw error
             }
         }
+    }
+}
+
+extension BlockingClient {
+    /// Passes on what an import has told of its progress, without waiting.
+    /// - Returns: whether it has ended, so that `waitForImport` does not wait.
+    func tellProgress(of id: Int64, _ progress: ((TransferStatus) -> Void)?) -> Bool {
+        while hasEvent(id, until: .now) {
+            guard case .progress(let data)? = router.peek(id) else { return true }
+            _ = router.take(id)
+            progress?(TransferStatus(ImportProgress(data)))
+        }
+        return false
+    }
+}
+
+extension TransferStatus {
+    fileprivate init(_ progress: ImportProgress) {
+        self.init(
+            byteCount: progress.byteCount, totalByteCount: progress.totalByteCount, rowCount: progress.rowCount)
     }
 }
 

@@ -8,7 +8,7 @@ internal import WireProtocol
 extension Connection {
     /// Time after which other connections get the loop, in nanoseconds.
     static let turnNanoseconds: Int64 = 500_000
-    /// The clock is read once in so many requests.
+    /// The clock is read once in so many requests; who works for one of them has read it.
     private static let clockRequestMask: UInt64 = 15
 
     /// Handles the complete requests in `bytes`.
@@ -35,7 +35,7 @@ extension Connection {
                 handleFrame(UnsafeRawBufferPointer(rebasing: rest[body]))
                 offset &+= consumed
                 if stream.descriptors != nil { closeUndeclared(before: bytes.count - offset) }
-                if requestCount & Self.clockRequestMask == 0, deadline < .now {
+                if deadline < context.drivers.workedUntil || requestCount & Self.clockRequestMask == 0 && deadline < .now {
                     flow.isInputReady = offset < bytes.count
                     return offset
                 }

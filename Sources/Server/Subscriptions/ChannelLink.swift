@@ -19,7 +19,7 @@ struct ChannelWish {
         let patterns = request.patterns.map { $0.map { ChannelName($0, isPattern: true) } } ?? []
         guard !channels.isEmpty || !patterns.isEmpty else { return nil }
         names = Array(Set(channels + patterns))
-        from = request.from.map { String(decoding: $0, as: UTF8.self) }
+        from = request.from.map { PositionText.text($0) }
     }
 }
 

@@ -15,7 +15,7 @@ struct SubscriptionWish {
 
     init(_ request: SubscribeRequest) {
         relations = request.relations.map { Set($0.map { Self.folded(String(decoding: $0, as: UTF8.self)) }) }
-        from = request.from.map { String(decoding: $0, as: UTF8.self) }
+        from = request.from.map { PositionText.text($0) }
         delayMilliseconds = request.delayMilliseconds
     }
 

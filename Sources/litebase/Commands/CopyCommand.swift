@@ -80,9 +80,14 @@ struct CopyCommand: ParsableCommand {
                 try writer.execute(definition, options: QueryOptions(database: to.database))
             }
         }
+        let total = query == nil ? rowCount(sql, reader, from.database) : nil
+        let start = MonotonicInstant.now
         let result = try described { () throws(ClientError) in
-            try reader.copyRows(sql, from: from.database, to: writer, into: relation, options: options)
+            try reader.copyRows(sql, from: from.database, to: writer, into: relation, options: options) {
+                LiveLine.show(TransferProgressText.rows($0.rowCount, of: total, since: start))
+            }
         }
+        LiveLine.clear()
         ImportText.complain(result, "row")
         let output = StandardOutput()
         try output.print("\(counted(result.rowCount, "row")) copied")
@@ -96,8 +101,16 @@ struct CopyCommand: ParsableCommand {
         return client
     }
 
+    /// How many rows a table has, where somebody looks on and they are counted soon.
+    private func rowCount(_ sql: String, _ client: BlockingClient, _ database: String) -> Int64? {
+        guard LiveLine.isShown else { return nil }
+        let options = QueryOptions(database: database, timeout: .seconds(2))
+        return try? client.query("SELECT count(*) FROM (\(sql)) AS counted", options: options).rows.first?[0].integer
+    }
+
     private func described<Result>(_ body: () throws(ClientError) -> Result) throws -> Result {
         do throws(ClientError) { return try body() } catch {
+            LiveLine.clear()
             throw StatementError(error: error, sql: "", place: nil)
         }
     }

@@ -162,15 +162,32 @@ enum TransferProgressText {
     static func line(_ status: TransferStatus, since start: MonotonicInstant) -> String {
         let seconds = max(0.001, Double(MonotonicInstant.now.nanoseconds(since: start)) / 1e9)
         let rate = Double(status.byteCount) / seconds
-        var text = "\(megabytes(Double(status.byteCount))), \(megabytes(rate))/s"
-        if status.rowCount > 0 { text += ", \(status.rowCount) rows" }
-        guard let total = status.totalByteCount, total > 0 else { return text }
-        let part = min(1, Double(status.byteCount) / Double(total))
+        guard let total = status.totalByteCount, total > 0 else {
+            let text = "\(megabytes(Double(status.byteCount))), \(megabytes(rate))/s"
+            return status.rowCount > 0 ? text + ", \(status.rowCount) rows" : text
+        }
+        return bar(status.byteCount, of: total)
+            + " of \(megabytes(Double(total))), \(megabytes(rate))/s, \(secondsLeft(status.byteCount, of: total, rate)) s left"
+    }
+
+    /// Where rows are counted.
+    /// - Parameter total: `nil` if it is not known.
+    static func rows(_ count: Int64, of total: Int64?, since start: MonotonicInstant) -> String {
+        let rate = Double(count) / max(0.001, Double(MonotonicInstant.now.nanoseconds(since: start)) / 1e9)
+        guard let total, total > 0 else { return "\(count) rows, \(Int(rate))/s" }
+        return bar(count, of: total) + " of \(total) rows, \(Int(rate))/s, \(secondsLeft(count, of: total, rate)) s left"
+    }
+
+    private static func bar(_ done: Int64, of total: Int64) -> String {
+        let part = min(1, Double(done) / Double(total))
         let filled = Int(part * Double(barWidth))
-        let bar = String(repeating: "#", count: filled) + String(repeating: ".", count: barWidth - filled)
-        let rest = rate > 0 ? Int(max(0, Double(total - status.byteCount)) / rate) : 0
-        text = "[\(bar)] \(Int(part * 100)) % of \(megabytes(Double(total))), \(megabytes(rate))/s, \(rest) s left"
-        return text
+        return "[" + String(repeating: "#", count: filled) + String(repeating: ".", count: barWidth - filled)
+            + "] \(Int(part * 100)) %"
+    }
+
+    private static func secondsLeft(_ done: Int64, of total: Int64, _ rate: Double) -> Int64 {
+        // A source that is faster than the clock has no rate yet.
+        rate > 0 ? Int64(min(1e9, max(0, Double(total - done)) / rate)) : 0
     }
 
     static func megabytes(_ byteCount: Double) -> String {

@@ -14,6 +14,8 @@ struct DatabaseMove {
     private(set) var plan: MovePlan
 
     private static let idleMax = Duration.seconds(1)
+    /// How many are compared between two lines of progress: some 100 ms.
+    private static let rowsBetweenLines: Int64 = 50_000
 
     /// - Parameters:
     ///   - source: in a transaction.
@@ -101,15 +103,18 @@ struct DatabaseMove {
         var rowCount: Int64 = 0
         for table in plan.tables { try execute(table.definition) }
         for (index, table) in plan.tables.enumerated() where table.rowCount > 0 {
-            LiveLine.show(
-                "table \(index + 1) of \(plan.tables.count): \(table.name), \(counted(table.rowCount, "row"))")
+            let what = "table \(index + 1) of \(plan.tables.count): \(table.name)"
+            LiveLine.show("\(what), \(counted(table.rowCount, "row"))")
+            let start = MonotonicInstant.now
             let columns = table.columns.filter { $0.expression == nil }
             var options = ImportOptions()
             options.columns = columns.map { plan.names.plain($0.name) }
             options.isAtomic = true
             rowCount += try source.copyRows(
                 select(table, columns), to: target, into: plan.names.plain(table.name), options: options
-            ).rowCount
+            ) {
+                LiveLine.show("\(what) " + TransferProgressText.rows($0.rowCount, of: table.rowCount, since: start))
+            }.rowCount
         }
         LiveLine.clear()
         return rowCount
@@ -157,8 +162,9 @@ struct DatabaseMove {
     func differences() throws(ClientError) -> [String] {
         var lines: [String] = []
         for (index, table) in plan.tables.enumerated() {
-            LiveLine.show("compared: table \(index + 1) of \(plan.tables.count), \(table.name)")
-            let (here, there) = try contents(table)
+            let what = "compared: table \(index + 1) of \(plan.tables.count), \(table.name)"
+            LiveLine.show(what)
+            let (here, there) = try contents(table, what)
             if here.rowCount != there.rowCount {
                 lines.append("\(table.name): \(here.rowCount) rows in SQLite, \(there.rowCount) in PostgreSQL")
             } else if here != there {
@@ -170,8 +176,11 @@ struct DatabaseMove {
     }
 
     /// Row by row in turn, so that neither side lies idle.
-    private func contents(_ table: TargetTable) throws(ClientError) -> (here: TableContent, there: TableContent) {
+    private func contents(
+        _ table: TargetTable, _ what: String
+    ) throws(ClientError) -> (here: TableContent, there: TableContent) {
         var (here, there) = (TableContent(), TableContent())
+        let start = MonotonicInstant.now
         let list = table.columns.map { plan.names.quoted($0.name) }.joined(separator: ", ")
         let rows = try source.stream(select(table, table.columns))
         let copies = try target.stream("SELECT \(list) FROM \(plan.names.quoted(table.name))")
@@ -181,6 +190,9 @@ struct DatabaseMove {
             if let copy { there.add(copy, table.columns) }
             if row != nil { row = try rows.next() }
             if copy != nil { copy = try copies.next() }
+            if here.rowCount % Self.rowsBetweenLines == 0 {
+                LiveLine.show("\(what) " + TransferProgressText.rows(here.rowCount, of: table.rowCount, since: start))
+            }
         }
         return (here, there)
     }

@@ -5,7 +5,8 @@ internal import LinuxSystem
 
 /// The line of progress.
 enum LiveLine {
-    private static let isShown = Process.isTerminal(STDERR_FILENO) && Process.environment("TERM") != "dumb"
+    /// Whether there is a terminal for it.
+    static let isShown = Process.isTerminal(STDERR_FILENO) && Process.environment("TERM") != "dumb"
 
     /// Replaces the line. Control characters in it are made visible; it is cut at 79 columns.
     static func show(_ text: String) {
