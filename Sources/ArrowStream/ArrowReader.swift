@@ -80,7 +80,7 @@ public final class ArrowReader: @unchecked Sendable {
 
     /// Bytes of memory.
     public var heldByteCount: Int {
-        head.capacity + body.capacity + dictionaries.values.reduce(0) { $0 + $1.heldByteCount }
+        head.capacity + body.capacity + message.heldByteCount + dictionaries.values.reduce(0) { $0 + $1.heldByteCount }
     }
 
     // MARK: Bytes
@@ -139,6 +139,7 @@ public final class ArrowReader: @unchecked Sendable {
         case .length: try takeLength(bytes.number(at: 0) ?? 0)
         case .metadata:
             try takeMetadata(bytes)
+            guard mayHold(heldByteCount) else { throw .noRoom(heldByteCount) }
             expect(.body, message.bodyByteCount)
         case .body:
             try takeBody()
@@ -325,6 +326,14 @@ private enum ArrowMessage {
     case dictionary(ArrowDictionary, isDelta: Bool, ArrowBatchHead)
     case rows(ArrowBatchHead)
 
+    /// Bytes of memory for what was read of the metadata.
+    var heldByteCount: Int {
+        switch self {
+        case .none, .unused: 0
+        case .dictionary(_, _, let head), .rows(let head): head.heldByteCount
+        }
+    }
+
     var bodyByteCount: Int {
         switch self {
         case .none: 0
@@ -338,9 +347,20 @@ private enum ArrowMessage {
 private struct ArrowBatchHead {
     let rowCount: Int
     let bodyByteCount: Int
-    /// Of each array, how many values it has, whether some are null, and its buffers.
-    private let nodes: [(count: Int64, hasNulls: Bool, buffers: Range<Int>)]
+
+    /// An array: how many values it has, whether some are null, and its buffers.
+    private struct Node {
+        let count: Int64
+        let hasNulls: Bool
+        let buffers: Range<Int>
+    }
+
+    private let nodes: [Node]
     private let buffers: [ArrowBuffer]
+
+    var heldByteCount: Int {
+        nodes.count * MemoryLayout<Node>.stride + buffers.count * MemoryLayout<ArrowBuffer>.stride
+    }
 
     init(
         _ batch: FlatTable, _ layout: [ArrowField.Layout], bodyByteCount: Int, emptyRowCountMax: Int
@@ -355,8 +375,8 @@ private struct ArrowBatchHead {
         buffers = try Self.buffers(of: batch, bodyByteCount: bodyByteCount)
         let list = try batch.elements(1, byteCount: 16)
         let moreCounts = try batch.elements(4, byteCount: 8)
-        var nodes: [(count: Int64, hasNulls: Bool, buffers: Range<Int>)] = []
-        nodes.reserveCapacity(list.count)
+        var nodes: [Node] = []
+        nodes.reserveCapacity(layout.count)
         var (next, nextMore) = (0, 0)
         for array in layout {
             guard nodes.count < list.count else { throw .damagedBatch }
@@ -371,7 +391,8 @@ private struct ArrowBatchHead {
             guard bufferCount <= Int64(buffers.count - next) else { throw .damagedBatch }
             let place = 16 * nodes.count
             let (valueCount, nullCount) = (try list.long(atByte: place), try list.long(atByte: place + 8))
-            nodes.append((valueCount, nullCount != 0, next..<(next + Int(bufferCount))))
+            nodes.append(
+                Node(count: valueCount, hasNulls: nullCount != 0, buffers: next..<(next + Int(bufferCount))))
             next += Int(bufferCount)
         }
         guard nodes.count == list.count, next == buffers.count else { throw .damagedBatch }
@@ -384,11 +405,15 @@ private struct ArrowBatchHead {
         let list = try batch.elements(2, byteCount: 16)
         var buffers: [ArrowBuffer] = []
         buffers.reserveCapacity(list.count)
+        // All together are not more than the body, so that work on them is not more, either.
+        var rest = Int64(bodyByteCount)
         for index in 0..<list.count {
             let (start, count) = (try list.long(atByte: 16 * index), try list.long(atByte: 16 * index + 8))
             guard start >= 0, count >= 0, start <= Int64(bodyByteCount), count <= Int64(bodyByteCount) - start else {
                 throw .damagedBatch
             }
+            guard count <= rest else { throw .damagedBatch }
+            rest -= count
             buffers.append(ArrowBuffer(start: Int(start), byteCount: Int(count)))
         }
         return buffers

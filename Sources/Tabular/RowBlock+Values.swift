@@ -11,7 +11,9 @@ extension RowBlock {
     }
 
     /// Whether it is to have more rows.
-    public var takesRows: Bool { count < Self.usualByteCount && cells.count < Self.cellCountMax }
+    public var takesRows: Bool {
+        count < Self.usualByteCount && cells.count < Self.cellCountMax && rejectedCount < Self.cellCountMax
+    }
 
     /// Bytes of the row that is being put in.
     public var rowByteCount: Int { count - rowStart }

@@ -273,6 +273,20 @@ private func read(_ bytes: [UInt8]) -> (names: [String], rows: [String], reason:
         }
     }
 
+    /// Else a few bytes of metadata would have the body read once more.
+    @Test func buffersDoNotOverlap() {
+        let body = [UInt8](repeating: 0, count: 16)
+        let whole: [(Int64, Int64)] = [(0, 0), (0, 16)]
+        let once = schema([Self.int64, Self.int64])
+        let nodes: [(Int64, Int64)] = [(1, 0), (1, 0)]
+        #expect(
+            read(once + batch(1, nodes: nodes, buffers: [(0, 0), (0, 8), (0, 0), (8, 8)], body: body) + end).rows == [
+                "0|0"
+            ])
+        let found = read(once + batch(2, nodes: [(2, 0), (2, 0)], buffers: whole + whole, body: body) + end)
+        #expect(found.rows.isEmpty && found.reason == ArrowReadError.damagedBatch.reason)
+    }
+
     @Test func nullsNeedTheirBits() {
         let stream = schema([Self.int64]) + batch(9, nodes: [(9, 1)], buffers: [(0, 1), (0, 72)], body: Array(0..<72))
         #expect(read(stream + end).reason == ArrowReadError.damagedBatch.reason)

@@ -45,5 +45,14 @@ import Testing
             block.endRow(line)
         }
         #expect(line == 132)
+        // Rows that are refused leave nothing in it, and end it all the same.
+        block.beginValues(columnCount: 1)
+        line = 0
+        while block.takesRows {
+            block.appendNull()
+            line += 1
+            block.rejectRow(line, "It is none.")
+        }
+        #expect(line == 131_072 && block.rejections.count == RowBlock.rejectionCountMax)
     }
 }
