@@ -1,7 +1,5 @@
 // Flatbuffers that others have written: nothing in them is believed.
 
-internal import ByteBuffers
-
 extension UnsafeRawBufferPointer {
     /// The number at an offset; `nil` where its bytes are not all there.
     @inline(__always)

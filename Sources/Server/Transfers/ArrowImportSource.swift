@@ -58,7 +58,9 @@ final class ArrowImportSource: ImportSource, @unchecked Sendable {
         do throws(PassedFileProblem) { total = try file.checkReadable() } catch { throw .file(error) }
         while true {
             if let fields = reader.fields {
-                try ImportHead.check(count: fields.count, byteCount: fields.reduce(0) { $0 + $1.name.count })
+                guard fields.reduce(0, { $0 + $1.name.count }) <= ImportHead.nameByteCountMax else {
+                    throw .stream(ArrowReadError("The names of its columns are too long."))
+                }
                 return ImportHead(columns: .schema(fields), byteCountInAll: total)
             }
             try readMore()

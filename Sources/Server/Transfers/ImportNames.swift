@@ -51,6 +51,10 @@ extension Result<ImportNames, DriverError> {
                 self = .failure(Self.missing(name))
                 return
             }
+            guard !name.isEmpty else {
+                self = .failure(Self.nameless)
+                return
+            }
             guard let type = ColumnType(field.content) else {
                 self = .failure(Self.noTableHas(field.content, name))
                 return
@@ -114,6 +118,12 @@ extension Result<ImportNames, DriverError> {
 
     private static var badName: DriverError {
         DriverError(.badRequest, "The name of a column of the stream is not UTF-8.", sqlState: "22021")
+    }
+
+    private static var nameless: DriverError {
+        DriverError(
+            .badRequest, "A column of the stream has no name.", hint: "Name the other columns in \"columns\".",
+            sqlState: "22P04")
     }
 
     private static func missing(_ name: String) -> DriverError {

@@ -44,15 +44,6 @@ struct ImportHead: Sendable {
     static let columnCountMax = 4_096
     /// Of the names of all columns together: what comes of them is done on a loop.
     static let nameByteCountMax = 256 << 10
-
-    static func check(count: Int, byteCount: Int) throws(ImportFailure) {
-        if count > columnCountMax {
-            throw .content(.malformed(line: 1, reason: "It has \(count) fields, more than a table may have columns."))
-        }
-        if byteCount > nameByteCountMax {
-            throw .content(.malformed(line: 1, reason: "The names of the columns are too long."))
-        }
-    }
 }
 
 /// Why there are no more rows.

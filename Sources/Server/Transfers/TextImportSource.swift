@@ -70,10 +70,17 @@ final class TextImportSource: ImportSource, @unchecked Sendable {
 
     /// What comes of the names is done on a loop.
     private func checkNames(_ names: RowReader.Names) throws(ImportFailure) {
-        switch names {
-        case .names(let all): try ImportHead.check(count: all.count, byteCount: all.reduce(0) { $0 + $1.count })
-        case .count(let count): try ImportHead.check(count: count, byteCount: 0)
-        case .incomplete, .none: break
+        let (count, byteCount) =
+            switch names {
+            case .names(let all): (all.count, all.reduce(0) { $0 + $1.count })
+            case .count(let count): (count, 0)
+            case .incomplete, .none: (0, 0)
+            }
+        if count > ImportHead.columnCountMax {
+            throw .content(.malformed(line: 1, reason: "It has \(count) fields, more than a table may have columns."))
+        }
+        if byteCount > ImportHead.nameByteCountMax {
+            throw .content(.malformed(line: 1, reason: "The names of the columns are too long."))
         }
     }
 

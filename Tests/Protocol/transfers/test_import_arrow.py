@@ -111,6 +111,8 @@ def test_columns_go_by_their_names(passing, directory, name):
     assert error["sqlstate"] == "42703" and 'no column "d"' in error["message"]
     twice = pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"])
     assert "same name" in import_fails(passing, directory, stream(twice), name, format="arrow")["message"]
+    nameless = pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", ""])
+    assert "of the stream has no name" in import_fails(passing, directory, stream(nameless), name, format="arrow")["message"]
     assert "nothing" in import_fails(passing, directory, stream(pa.table({"nothing": [1]})), name, format="arrow")["message"]
 
 
