@@ -178,13 +178,14 @@ let package = Package(
         .target(
             name: "LiteBaseTesting",
             dependencies: [
-                "Catalog", "WireProtocol", "SQLText", "Completion", "Tabular", "LinuxSystem", "ByteBuffers",
+                "Catalog", "WireProtocol", "SQLText", "Completion", "Tabular", "ArrowStream", "LinuxSystem",
+                "ByteBuffers",
             ],
             exclude: ["DESIGN.md"], swiftSettings: strict),
         .testTarget(name: "CatalogTests", dependencies: ["Catalog", "LiteBaseTesting"], swiftSettings: strict),
         .testTarget(name: "TabularTests", dependencies: ["Tabular", "LiteBaseTesting"], swiftSettings: strict),
         .testTarget(
-            name: "ArrowStreamTests", dependencies: ["ArrowStream", "ByteBuffers", "LiteBaseTesting"],
+            name: "ArrowStreamTests", dependencies: ["ArrowStream", "LinuxSystem", "ByteBuffers", "LiteBaseTesting"],
             swiftSettings: strict),
         .testTarget(name: "SQLTextTests", dependencies: ["SQLText", "LiteBaseTesting"], swiftSettings: strict),
         .testTarget(name: "SchemaTranslationTests", dependencies: ["SchemaTranslation"], swiftSettings: strict),

@@ -26,6 +26,7 @@ let package = Package(
         .executableTarget(name: "FuzzCatalog", dependencies: [checks], swiftSettings: fuzzer),
         .executableTarget(name: "FuzzCompletion", dependencies: [checks], swiftSettings: fuzzer),
         .executableTarget(name: "FuzzRows", dependencies: [checks], swiftSettings: fuzzer),
+        .executableTarget(name: "FuzzArrow", dependencies: [checks], swiftSettings: fuzzer),
         .executableTarget(name: "FuzzStatements", dependencies: [checks], swiftSettings: fuzzer),
     ]
 )

@@ -12,7 +12,7 @@ set -eu
 cd "$(dirname "$0")"
 seconds=${1:-60}
 [ $# -gt 0 ] && shift
-all="FuzzFrames FuzzJSON FuzzMessagePack FuzzReplies FuzzHandover FuzzSettings FuzzAddresses FuzzStatements FuzzCommands FuzzCluster FuzzCompletion FuzzCatalog FuzzRows"
+all="FuzzFrames FuzzJSON FuzzMessagePack FuzzReplies FuzzHandover FuzzSettings FuzzAddresses FuzzStatements FuzzCommands FuzzCluster FuzzCompletion FuzzCatalog FuzzRows FuzzArrow"
 # shellcheck disable=SC2086
 [ $# -gt 0 ] || set -- $all
 limit=-max_total_time=$seconds
@@ -46,6 +46,7 @@ for fuzzer in $fuzzers; do
     FuzzAddresses) seeds=addresses dictionary= length=300 ;;
     FuzzStatements) seeds=statements dictionary=statements length=1024 ;;
     FuzzRows) seeds=rows dictionary= length=1024 ;;
+    FuzzArrow) seeds=arrow dictionary= length=4096 ;;
     FuzzCatalog) seeds=catalog dictionary= length=1024 ;;
     FuzzCompletion) seeds=completion dictionary=statements length=1024 ;;
     FuzzCommands) seeds=commands dictionary=statements length=1024 ;;

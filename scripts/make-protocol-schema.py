@@ -94,7 +94,7 @@ REQUESTS = {
     "export": {"sql?": TEXT, "params?": ref("parameters"), "relation?": TEXT, "namespace?": TEXT, "delimiter?": TEXT, "null?": TEXT, **ON, "timeout_ms?": POSITIVE, "max_rows?": POSITIVE,
                "format?": words("csv", "tsv", "json", "jsonl", "arrow", "sql"), "header?": FLAG, "into?": TEXT, "text_columns?": array(TEXT), "descriptors": POSITIVE,
                "progress_ms?": POSITIVE},
-    "import": {"relation?": TEXT, "sql?": TEXT, "namespace?": TEXT, **ON, "columns?": array(TEXT), "format?": words("csv", "tsv", "json", "jsonl"), "header?": FLAG,
+    "import": {"relation?": TEXT, "sql?": TEXT, "namespace?": TEXT, **ON, "columns?": array(TEXT), "format?": words("csv", "tsv", "json", "jsonl", "arrow"), "header?": FLAG,
                "delimiter?": TEXT, "null?": TEXT, "encoding?": TEXT, "create?": FLAG, "dry_run?": FLAG,
                "atomic?": FLAG, "max_rejected?": POSITIVE, "timeout_ms?": POSITIVE, "descriptors": POSITIVE, "progress_ms?": POSITIVE},
     "subscribe": {"database?": TEXT, "relations?": array(TEXT), "channels?": array(TEXT), "patterns?": array(TEXT), "from?": TEXT, "delay_ms?": COUNT},

@@ -2,6 +2,9 @@
 
 /// Reads texts of PostgreSQL (`DateStyle` ISO) and MySQL.
 enum ArrowText {
+    /// Digits of the longest decimal that is read, of 256 bits.
+    static let decimalDigitCountMax = 76
+
     private static let microsecondsPerSecond: Int64 = 1_000_000
     private static let microsecondsPerDay = 86_400 * microsecondsPerSecond
 

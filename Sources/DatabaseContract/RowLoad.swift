@@ -93,6 +93,8 @@ public protocol RowLoading: Sendable {
     var tellsRefusedRow: Bool { get }
     /// Whether texts that are numbers are to be given as such, for columns of numbers: the engine would look at each.
     var takesNumbers: Bool { get }
+    /// Whether a moment may have the offset of its zone (`+00:00`), which of an import is that of UTC.
+    var takesZoneOffsets: Bool { get }
     /// Whether a transaction in which something has failed needs a savepoint to go on.
     var needsSavepoint: Bool { get }
     /// Whether it has statements that take the bytes of a file as they are (`RunKind.copy`).
@@ -115,6 +117,7 @@ extension RowLoading {
     public var tellsRefusedRow: Bool { false }
     public var needsSavepoint: Bool { false }
     public var takesNumbers: Bool { false }
+    public var takesZoneOffsets: Bool { true }
     public var copiesBytes: Bool { false }
 
     /// A name within quotes, those of its own doubled.
@@ -144,6 +147,7 @@ extension DriverValue {
         case .null: self = .null
         case .bool: self = .bool(cell.bool)
         case .integer: self = .integer(cell.integer)
+        case .unsigned: self = .unsigned(cell.unsigned)
         case .real: self = .real(cell.real)
         case .text: self = .text(rows.bytes(of: cell))
         case .blob: self = .blob(rows.bytes(of: cell))

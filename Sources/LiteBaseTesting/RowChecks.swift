@@ -85,7 +85,7 @@ public enum RowChecks {
                 spelled.append(cell.kind.rawValue)
                 switch cell.kind {
                 case .null: break
-                case .bool, .integer, .real: spelled += "\(cell.integer)".utf8
+                case .bool, .integer, .unsigned, .real: spelled += "\(cell.integer)".utf8
                 case .text, .blob: spelled += rows.bytes(of: cell)
                 }
             }

@@ -21,6 +21,13 @@ struct PostgreSQLLoading: RowLoading {
         case .real: "double precision"
         case .text: "text"
         case .blob: "bytea"
+        case .unsigned: "numeric(20)"
+        case .decimal(let precision, let scale):
+            (0...precision).contains(scale) ? "numeric(\(precision),\(scale))" : "numeric"
+        case .date: "date"
+        case .time: "time"
+        case .timestamp(let hasZone): hasZone ? "timestamptz" : "timestamp"
+        case .duration: "interval"
         }
     }
 
@@ -50,6 +57,7 @@ struct CopyText: ~Copyable {
         case .null: bytes.append("\\N")
         case .bool: bytes.append(cell.bool ? "t" : "f" as StaticString)
         case .integer: bytes.append(String(cell.integer))
+        case .unsigned: bytes.append(String(cell.unsigned))
         case .real: append(cell.real)
         case .text: append(text: rows.bytes(of: cell))
         case .blob: append(blob: rows.bytes(of: cell))

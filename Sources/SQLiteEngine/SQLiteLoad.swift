@@ -21,10 +21,15 @@ struct SQLiteLoading: RowLoading {
 
     func name(of type: ColumnType) -> String {
         switch type {
-        case .boolean, .integer: "INTEGER"
+        case .boolean, .integer, .unsigned: "INTEGER"
         case .real: "REAL"
-        case .text: "TEXT"
+        // A decimal would become a double in any column of numbers.
+        case .text, .decimal, .duration: "TEXT"
         case .blob: "BLOB"
+        // Texts, which the functions of SQLite for dates read; the declaration is for programs that look at it.
+        case .date: "DATE"
+        case .time: "TIME"
+        case .timestamp: "TIMESTAMP"
         }
     }
 
@@ -272,12 +277,13 @@ struct SQLiteLoad {
     /// Whether the error concerns the row alone, which SQLite has undone then.
     private func isOfRow(_ result: Int32) -> Bool {
         guard execution.run.stopReason == nil else { return false }
-        return [SQLITE_CONSTRAINT, SQLITE_MISMATCH, SQLITE_TOOBIG].contains(result & 0xff)
+        return [SQLITE_CONSTRAINT, SQLITE_MISMATCH, SQLITE_TOOBIG, SQLITE_RANGE].contains(result & 0xff)
     }
 
     private func error(_ result: Int32) -> DriverError {
         connection.noteDamage(result)
         if let reason = execution.run.stopReason { return .stopped(reason) }
+        if result == SQLITE_RANGE { return Self.beyondSigned }
         return connection.authorization.denial ?? SQLiteErrors.error(connection.handle, result)
     }
 
@@ -287,6 +293,8 @@ struct SQLiteLoad {
         case .null: return sqlite3_bind_null(handle, place)
         case .bool: return sqlite3_bind_int64(handle, place, cell.bool ? 1 : 0)
         case .integer: return sqlite3_bind_int64(handle, place, cell.integer)
+        // It would not stay what it is.
+        case .unsigned: return SQLITE_RANGE
         case .real: return sqlite3_bind_double(handle, place, cell.real)
         case .text:
             let bytes = rows.bytes(of: cell)
@@ -300,6 +308,9 @@ struct SQLiteLoad {
         }
     }
 
+    private static let beyondSigned = DriverError(
+        .databaseError, "It has an integer beyond 9223372036854775807, the greatest that SQLite has.",
+        hint: "Make it text, or a real number.", sqlState: "22003")
     private static let misfit = DriverError(
         .badRequest, "The rows have another number of values than the table has columns.", sqlState: "42601")
 }

@@ -2,9 +2,48 @@
 
 internal import CNumbers
 
-/// A type that every engine has.
-public enum ColumnType: String, CaseIterable, Sendable {
+/// A type for which every engine has one of its own.
+public enum ColumnType: Sendable, Equatable {
     case boolean, integer, real, text, blob
+
+    // Values of text do not say these, but the schema of a file may.
+
+    /// Of 64 bits without a sign.
+    case unsigned
+    /// So many digits, `scale` of them behind the point; negative: zeros before it.
+    case decimal(precision: Int, scale: Int)
+    case date, time
+    case timestamp(hasZone: Bool)
+    /// A span of time.
+    case duration
+
+    /// What the protocol calls it.
+    public var name: String {
+        switch self {
+        case .boolean: "boolean"
+        case .integer, .unsigned: "integer"
+        case .real: "real"
+        case .text: "text"
+        case .blob: "blob"
+        case .decimal: "decimal"
+        case .date: "date"
+        case .time: "time"
+        case .timestamp(let hasZone): hasZone ? "timestamptz" : "timestamp"
+        case .duration: "interval"
+        }
+    }
+
+    /// The type of values that a column with that name of a type has; `nil` for one whose values have no type of their own.
+    public init?(name: String) {
+        switch name {
+        case "boolean": self = .boolean
+        case "integer": self = .integer
+        case "real": self = .real
+        case "text": self = .text
+        case "blob": self = .blob
+        default: return nil
+        }
+    }
 }
 
 /// Finds the narrowest type that all values of a column have.
@@ -28,6 +67,8 @@ public struct TypeInference: Sendable {
                 switch cell.kind {
                 case .null: continue
                 case .bool: columns[column].boolean = true
+                // More than an integer of most engines holds.
+                case .unsigned: columns[column].text = true
                 case .integer: columns[column].integer = true
                 case .real: columns[column].real = true
                 case .blob: columns[column].blob = true

@@ -5,6 +5,8 @@ public struct Cell: Sendable {
     /// What it is.
     public enum Kind: UInt8, Sendable {
         case null, bool, integer, real, text, blob
+        /// An integer above `Int64.max`.
+        case unsigned
     }
 
     /// The integer, the pattern of the real, or where the bytes begin in the block.
@@ -19,6 +21,7 @@ public struct Cell: Sendable {
         self.byteCount = UInt32(truncatingIfNeeded: byteCount)
     }
 
+    @inlinable public var unsigned: UInt64 { bits }
     @inlinable public var integer: Int64 { Int64(bitPattern: bits) }
     @inlinable public var real: Double { Double(bitPattern: bits) }
     @inlinable public var bool: Bool { bits != 0 }
@@ -112,6 +115,8 @@ public final class RowBlock: @unchecked Sendable {
     /// Of each row.
     @exclusivity(unchecked) var rowLines: [Int64] = []
     public internal(set) var columnCount = 0
+    /// Of values that are put in one by one: where the bytes of their row begin.
+    @exclusivity(unchecked) var rowStart = 0
     public internal(set) var rejections: [Rejection] = []
     /// Lines that were rejected, also those that are not told.
     public internal(set) var rejectedCount = 0

@@ -277,6 +277,30 @@ def test_import(served, directory):  # noqa: F811
     imported(served, path, "", status=64)
 
 
+@pytest.mark.parametrize("ending", ["arrow", "arrows", "ipc", "feather", "IPC"])
+def test_import_of_arrow(served, directory, ending):  # noqa: F811
+    """By the name of the file, as a stream that `export` makes; its numbers are those of rows."""
+    path = directory / "exported.arrow"
+    run(served, "export", "-d", "music", "--table", "song", "-o", path)
+    path = path.rename(directory / f"song.{ending}")
+    assert imported(served, path, "copy", "--create", "--dry-run").stdout == (
+        'CREATE TABLE "copy"("id" INTEGER, "title" TEXT);\n3 rows found\n')
+    assert imported(served, path, "copy", "--create").stdout == "3 rows imported\n"
+    assert imported(served, path, "copy", "--columns", "title").stdout == "3 rows imported\n"
+    with served.connect() as client:
+        assert client.query("SELECT id, title FROM copy", database="music").rows == [
+            [1, "a"], [2, None], [3, "c, d"], [None, "a"], [None, None], [None, "c, d"]]
+    result = imported(served, path, "song", "--max-rejected", "3")
+    assert result.stdout == "0 rows imported\n" and result.stderr.startswith("litebase: row 1: UNIQUE"), result
+    with open(path) as file:
+        assert imported(served, "-", "copy", "--format", "arrow", stdin=file).stdout == "3 rows imported\n"
+    script = f".import --create '{path}' other\nSELECT count(*) AS n FROM other;\n"
+    shell = run(served, "shell", "-d", "music", input=script)
+    assert "3 rows imported" in shell.stdout + shell.stderr and '{"n":3}' in shell.stdout, shell
+    failed = imported(served, path, "copy", "--format", "csv", status=1)
+    assert failed.stderr
+
+
 def test_import_of_standard_input(served):
     lines = '{"name":"a","people":1}\n{"name":"b"}\n'
     assert imported(served, "-", "city", "--create", "--format", "jsonl", input=lines).stdout == "2 rows imported\n"

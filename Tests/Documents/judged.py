@@ -130,7 +130,7 @@ CLIENT_PYTHON = [
     Elsewhere(begins="$ sudo apt install ./python3-litebase", test="Tests/System/test_drivers.py::test_python"),
     LeftOut(begins="$ pip install", reason=NETWORK),
     *map(python, ["import litebase\n\ndb = ", "db.execute(\"CREATE", "import datetime", "total = 0", "db.commit()", "import threading",
-                  "try:", "for table in db.catalog", "with db.changes", "with litebase.connect(\"cache\")", "result = db.export", "db.restore", "result = db.import_rows", "import asyncio", "from sqlalchemy", "cursor = db.execute(\"SELECT name, people FROM city WHERE", "for entry in"]),
+                  "try:", "for table in db.catalog", "with db.changes", "with litebase.connect(\"cache\")", "result = db.export", "db.restore", "result = db.import_rows", "import asyncio", "from sqlalchemy", "cursor = db.execute(\"SELECT name, people FROM city WHERE", "import pandas\nimport pyarrow", "for entry in"]),
 ]
 
 
@@ -257,6 +257,7 @@ HELP = {
     "litebase import --help": [Commands(begins="litebase import", left_out={
         line: "Tests/CommandLine/test_transfers.py imports files, and standard input" for line in (
             "litebase import --create city.csv city", "litebase import --create --dry-run city.csv city",
+            "litebase import --create city.arrow city",
             "curl -s https://example.org/log.jsonl | litebase import - log --format jsonl")})],
     "litebase copy --help": [Commands(begins="litebase copy", left_out={
         line: "Tests/CommandLine/test_transfers.py copies tables" for line in (

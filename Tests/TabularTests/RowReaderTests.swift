@@ -53,6 +53,7 @@ private func shown(_ cell: Cell, _ block: RowBlock) -> String {
     case .null: "NULL"
     case .bool: "\(cell.bool)"
     case .integer: "\(cell.integer)"
+    case .unsigned: "\(cell.unsigned)"
     case .real: "\(cell.real)"
     case .text: "'" + String(decoding: block.view.bytes(of: cell), as: UTF8.self) + "'"
     case .blob: "x" + block.view.bytes(of: cell).map { "\($0)" }.joined(separator: ".")

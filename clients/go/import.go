@@ -17,7 +17,7 @@ type Import struct {
 	// Columns are those for the fields of each line, in order. Without them they are those that the first line names, or all of the
 	// table. In JSON, other keys are left out.
 	Columns []string
-	// Format is "csv" if empty, "tsv", "json" or "jsonl".
+	// Format is "csv" if empty, "tsv", "json", "jsonl" or "arrow".
 	Format string
 	// NoHeader: the first line is a row (CSV, TSV).
 	NoHeader bool

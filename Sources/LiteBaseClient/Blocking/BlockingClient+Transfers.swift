@@ -10,7 +10,7 @@ public enum RowFileFormat: String, CaseIterable, Sendable {
     case json
     /// An object on each line.
     case jsonl
-    /// The stream of Arrow's IPC format. Only written.
+    /// The stream of Arrow's IPC format.
     case arrow
     /// An INSERT statement for each row, in the dialect of the engine. Only written.
     case sql

@@ -46,8 +46,8 @@ extension Connection {
                 .badRequest, "An import with \"sql\" needs a session, and has no \"relation\".",
                 hint: "Open a session (db_connect) and name it.")
         }
-        guard sql.count <= ImportSource.nameByteCountMax else {
-            throw RequestError(.badRequest, "\"sql\" has more than \(ImportSource.nameByteCountMax) bytes.")
+        guard sql.count <= ImportHead.nameByteCountMax else {
+            throw RequestError(.badRequest, "\"sql\" has more than \(ImportHead.nameByteCountMax) bytes.")
         }
         var route = try route(content.target)
         guard route.link.engine.loading?.copiesBytes == true else { throw RequestError(DriverError.noCopy) }
@@ -116,13 +116,14 @@ extension ImportWanted {
             }
         }
         guard !content.relation.isEmpty else { throw RequestError(.badRequest, "\"relation\" is empty.") }
-        guard (content.columns ?? []).reduce(0, { $0 + $1.count }) <= ImportSource.nameByteCountMax else {
+        guard (content.columns ?? []).reduce(0, { $0 + $1.count }) <= ImportHead.nameByteCountMax else {
             throw RequestError(.badRequest, "The names in \"columns\" are too long.")
         }
         table = String(decoding: content.relation, as: UTF8.self)
         namespace = content.namespace.map { String(decoding: $0, as: UTF8.self) }
         columns = content.columns.map { $0.map { String(decoding: $0, as: UTF8.self) } }
         options = TabularOptions(TabularFormat(rawValue: content.rowFormat.format.rawValue) ?? .csv)
+        isArrow = content.rowFormat.format == .arrow
         options.hasHeader = content.rowFormat.hasHeader
         if let delimiter = content.rowFormat.delimiter { options.delimiter = delimiter }
         options.null = content.rowFormat.null.map { Array($0) }

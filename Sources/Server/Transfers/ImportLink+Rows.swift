@@ -57,9 +57,10 @@ extension ImportLink {
             let tooMany = wanted.isDryRun ? queue.count(part.block) : queue.take(part.block)
             lineFailure = tooMany.map { rejection in
                 DriverError(
-                    .badRequest, "Line \(rejection.line) of the file: \(rejection.reason)",
+                    .badRequest, "\(wanted.placeName) \(rejection.line) of the file: \(rejection.reason)",
                     hint: wanted.rejectedCountMax == 0
-                        ? "\"max_rejected\" lets an import go on behind such lines." : nil, sqlState: "22P04")
+                        ? "\"max_rejected\" lets an import go on behind such \(wanted.isArrow ? "rows" : "lines")."
+                        : nil, sqlState: "22P04")
             }
         }
         if let reason = operation?.stopReason { return fail(.stopped(reason)) }

@@ -12,13 +12,19 @@ struct ImportWanted {
     var table: String
     var namespace: String?
     var columns: [String]?
+    /// Of a file of text.
     var options: TabularOptions
+    /// A stream of Arrow.
+    var isArrow = false
     var encoding: TextEncoding?
     var create = false
     var isDryRun = false
     var isAtomic = false
     var rejectedCountMax = 0
     var progressMilliseconds: Int64?
+
+    /// What the parts of the file are called of which each is a row.
+    var placeName: String { isArrow ? "Row" : "Line" }
 }
 
 /// Where the rows go.
@@ -55,7 +61,7 @@ final class ImportLink: FileReadingLink {
     let place: ImportPlace
     /// The session had a transaction when it began.
     private var isInOwnersTransaction = false
-    let source: ImportSource
+    let source: any ImportSource
     var stage = Stage.idle
 
     /// A connection of its own, for one transaction.
@@ -102,12 +108,18 @@ final class ImportLink: FileReadingLink {
         self.wanted = wanted
         self.place = place
         blockCharge = AccountCharge(account)
-        source = ImportSource(
-            file, wanted.options, wanted.encoding, rowByteCountMax: context.limits.rowByteCountMax,
-            account, accountByteCountMax: context.limits.bufferedByteCountPerUserMax)
+        let limits = context.limits
+        source =
+            wanted.isArrow
+            ? ArrowImportSource(
+                file, rowByteCountMax: limits.rowByteCountMax, writesZoneOffsets: place.loading.takesZoneOffsets,
+                account, accountByteCountMax: limits.bufferedByteCountPerUserMax)
+            : TextImportSource(
+                file, wanted.options, wanted.encoding, rowByteCountMax: limits.rowByteCountMax,
+                account, accountByteCountMax: limits.bufferedByteCountPerUserMax)
         queue = ImportQueue(
             rejectedCountMax: wanted.rejectedCountMax, pieceRowCountMax: .max,
-            tellsRefusedRow: place.loading.tellsRefusedRow)
+            tellsRefusedRow: place.loading.tellsRefusedRow, placeName: wanted.placeName)
         super.init(place.link, context, account)
     }
 
@@ -120,7 +132,7 @@ final class ImportLink: FileReadingLink {
         isInOwnersTransaction = place.isSession && place.link.transaction == .active
         stage = .head
         let source = source
-        onWorker { () -> Result<ImportSource.Head, ImportFailure> in
+        onWorker { () -> Result<ImportHead, ImportFailure> in
             do throws(ImportFailure) { return .success(try source.readHead()) } catch { return .failure(error) }
         } then: {
             self.takeHead($0)
@@ -143,13 +155,13 @@ final class ImportLink: FileReadingLink {
 
     // MARK: The file
 
-    private func takeHead(_ answer: Result<ImportSource.Head, ImportFailure>) {
+    private func takeHead(_ answer: Result<ImportHead, ImportFailure>) {
         endWaiting()
         switch answer {
         case .failure(let failure): fail(DriverError(failure))
         case .success(let head):
             totalByteCount = head.byteCountInAll
-            switch Result<ImportNames, DriverError>(head.names, wanted) {
+            switch Result<ImportNames, DriverError>(head.columns, wanted) {
             case .failure(let error): fail(error)
             case .success(let found): ask(found)
             }
@@ -163,7 +175,11 @@ final class ImportLink: FileReadingLink {
         names = found.names ?? []
         if wanted.create {
             beginReader(found, known: found.names ?? (0..<found.fieldCount).map { "column\($0 + 1)" })
-            return goOn()
+            // Where the file does not say the types, its first rows do.
+            types = found.types
+            guard types != nil else { return goOn() }
+            makeTable()
+            return beginWriting()
         }
         run("SELECT * FROM \(table)", kind: .describe, mayWrite: false) { inner in
             if let error = inner.error { return self.fail(error) }
@@ -186,7 +202,7 @@ final class ImportLink: FileReadingLink {
         let most = place.loading.statementValueCountMax.map { max(1, $0 / max(1, names.count)) } ?? .max
         queue = ImportQueue(
             rejectedCountMax: wanted.rejectedCountMax, pieceRowCountMax: most,
-            tellsRefusedRow: place.loading.tellsRefusedRow)
+            tellsRefusedRow: place.loading.tellsRefusedRow, placeName: wanted.placeName)
     }
 
     private func describe(_ types: [String?]) {
@@ -200,7 +216,7 @@ final class ImportLink: FileReadingLink {
 
     /// What is known of the columns' types before the rows are read.
     private func tellTypes() {
-        let types = columns.map { $0.type.flatMap(ColumnType.init) }
+        let types = columns.map { $0.type.flatMap(ColumnType.init(name:)) }
         let blobs = wanted.options.format == .tsv ? types.indices.filter { types[$0] == .blob } : []
         source.setTypes(types, blobColumns: blobs, makesNumbers: place.loading.takesNumbers)
     }
@@ -253,7 +269,7 @@ final class ImportLink: FileReadingLink {
         let loading = place.loading
         let columns = zip(names, types).map { "\(loading.quoted($0)) \(loading.name(of: $1))" }
         createText = "CREATE TABLE \(table)(\(columns.joined(separator: ", ")))"
-        describe(types.map(\.rawValue))
+        describe(types.map(\.name))
     }
 
     /// Runs a statement of ours.

@@ -18,11 +18,14 @@ struct ImportQueue {
     /// Rows of one run at most.
     private let pieceRowCountMax: Int
     private let tellsRefusedRow: Bool
+    /// What a row's number counts.
+    private let placeName: String
 
-    init(rejectedCountMax: Int, pieceRowCountMax: Int, tellsRefusedRow: Bool) {
+    init(rejectedCountMax: Int, pieceRowCountMax: Int, tellsRefusedRow: Bool, placeName: String = "Line") {
         self.rejectedCountMax = rejectedCountMax
         self.pieceRowCountMax = max(1, pieceRowCountMax)
         self.tellsRefusedRow = tellsRefusedRow
+        self.placeName = placeName
     }
 
     /// Takes the rows of a block; the former one has none left.
@@ -91,7 +94,9 @@ struct ImportQueue {
             return nil
         }
         guard error.isOfRow else { return error }
-        if tellsRefusedRow { return error.refused(line: load.block.line(error.details.rowIndex ?? rest.lowerBound)) }
+        if tellsRefusedRow {
+            return error.refused("\(placeName) \(load.block.line(error.details.rowIndex ?? rest.lowerBound))")
+        }
         if rest.count > 1 {
             let middle = rest.lowerBound + rest.count / 2
             pieces.append(middle..<rest.upperBound)
@@ -102,7 +107,7 @@ struct ImportQueue {
         if note([Rejection(line: line, reason: error.details.reason)], 1) == nil { return nil }
         rejectedCount -= 1
         if !rejected.isEmpty, rejected.last?.line == line { rejected.removeLast() }
-        return error.refused(line: line)
+        return error.refused("\(placeName) \(line)")
     }
 }
 
@@ -117,10 +122,10 @@ extension DriverError {
         return code == .databaseError && Self.rowClasses.contains(String(details.sqlState?.prefix(2) ?? ""))
     }
 
-    /// The same error, with the line of the file.
-    fileprivate func refused(line: Int64) -> DriverError {
+    /// The same error, with the place of the row in the file.
+    fileprivate func refused(_ place: String) -> DriverError {
         with {
-            $0.message = "Line \(line) was refused: \($0.message)"
+            $0.message = "\(place) was refused: \($0.message)"
             $0.rowIndex = nil
             $0.place = nil
         }

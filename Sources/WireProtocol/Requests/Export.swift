@@ -99,7 +99,7 @@ public struct ExportRequest: TransferRequest {
 /// - Source: docs/protocol.md, Transfers.
 public enum ExportFormat: String, CaseIterable, Sendable {
     case csv, tsv, json, jsonl
-    /// The stream of Arrow's IPC format. Only written.
+    /// The stream of Arrow's IPC format.
     case arrow
     /// INSERT statements in the dialect of the engine. Only written.
     case sql
@@ -110,7 +110,7 @@ public enum ExportFormat: String, CaseIterable, Sendable {
     }
 
     /// Whether `import` reads it, too.
-    var isReadable: Bool { self != .arrow && self != .sql }
+    var isReadable: Bool { self != .sql }
 
     /// The value of a field `format`.
     static func read(_ fields: inout FieldReader, mustBeReadable: Bool) throws(DecodeError) -> ExportFormat {
@@ -121,7 +121,7 @@ public enum ExportFormat: String, CaseIterable, Sendable {
                 .outOfRange(
                     field: "format",
                     wanted: mustBeReadable
-                        ? "\"csv\", \"tsv\", \"json\" or \"jsonl\""
+                        ? "\"csv\", \"tsv\", \"json\", \"jsonl\" or \"arrow\""
                         : "\"csv\", \"tsv\", \"json\", \"jsonl\", \"arrow\" or \"sql\""), at: start)
         }
         return format

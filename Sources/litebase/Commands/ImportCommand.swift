@@ -18,6 +18,7 @@ struct ImportCommand: ParsableCommand {
             EXAMPLES:
               litebase import --create city.csv city
               litebase import --create --dry-run city.csv city
+              litebase import --create city.arrow city
               curl -s https://example.org/log.jsonl | litebase import - log --format jsonl
             """)
 
@@ -34,7 +35,9 @@ struct ImportCommand: ParsableCommand {
     var format: FileFormat?
 
     @Option(
-        help: ArgumentHelp("Columns for the fields of a line, with commas between.", valueName: "names"))
+        help: ArgumentHelp(
+            "Columns for the fields of a line, with commas between; of json and arrow, those to take.",
+            valueName: "names"))
     var columns: String?
 
     @Flag(name: .customLong("no-header"), help: "The first line is a row (csv, tsv).")
@@ -49,7 +52,7 @@ struct ImportCommand: ParsableCommand {
     @Option(help: ArgumentHelp("utf-8, utf-16le, utf-16be or latin-1. Default: by its first bytes.", valueName: "name"))
     var encoding: String?
 
-    @Flag(help: "Make the table, with types by the first rows.")
+    @Flag(help: "Make the table, with types by the first rows, or by the schema (arrow).")
     var create = false
 
     @Flag(name: .customLong("dry-run"), help: "Only say what is in the file.")
@@ -60,7 +63,7 @@ struct ImportCommand: ParsableCommand {
 
     @Option(
         name: .customLong("max-rejected"),
-        help: ArgumentHelp("Go on behind that many lines that are refused.", valueName: "n"))
+        help: ArgumentHelp("Go on behind that many lines, or rows, that are refused.", valueName: "n"))
     var rejectedCountMax: Int64 = 0
 
     @Option(help: ArgumentHelp("Give up after that time of work.", valueName: "seconds"))
@@ -93,7 +96,7 @@ struct ImportCommand: ParsableCommand {
             throw StatementError(error: error, sql: "", place: nil)
         }
         LiveLine.clear()
-        ImportText.complain(result)
+        ImportText.complain(result, options.format.placeNoun)
         let output = StandardOutput()
         for line in ImportText.lines(result, isDryRun: isDryRun) { try output.print(line) }
         try output.flush()
@@ -198,7 +201,7 @@ enum TransferProgressText {
 
 /// What the daemon reads.
 enum FileFormat: String, CaseIterable, ExpressibleByArgument {
-    case csv, tsv, json, jsonl
+    case csv, tsv, json, jsonl, arrow
 
     var forDaemon: RowFileFormat {
         switch self {
@@ -206,6 +209,7 @@ enum FileFormat: String, CaseIterable, ExpressibleByArgument {
         case .tsv: .tsv
         case .json: .json
         case .jsonl: .jsonl
+        case .arrow: .arrow
         }
     }
 }
@@ -213,9 +217,18 @@ enum FileFormat: String, CaseIterable, ExpressibleByArgument {
 extension FileFormat {
     /// By the end of a file's name.
     init?(ofFile path: String) {
-        guard let dot = path.lastIndex(of: "."),
-            let format = FileFormat(rawValue: path[path.index(after: dot)...].lowercased())
-        else { return nil }
-        self = format
+        guard let dot = path.lastIndex(of: ".") else { return nil }
+        switch path[path.index(after: dot)...].lowercased() {
+        // What the documentation of Arrow and its programs call streams and files.
+        case "arrows", "ipc", "feather": self = .arrow
+        case let ending:
+            guard let format = FileFormat(rawValue: ending) else { return nil }
+            self = format
+        }
     }
+}
+
+extension RowFileFormat {
+    /// What the parts of a file are called of which each is a row.
+    var placeNoun: String { self == .arrow ? "row" : "line" }
 }

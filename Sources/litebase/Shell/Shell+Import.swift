@@ -39,7 +39,7 @@ extension Shell {
             LiveLine.show(TransferProgressText.line($0, since: start))
         }
         LiveLine.clear()
-        ImportText.complain(result)
+        ImportText.complain(result, options.format.placeNoun)
         for line in ImportText.lines(result, isDryRun: options.isDryRun) { tell(line) }
     }
 

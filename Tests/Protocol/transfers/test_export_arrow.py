@@ -162,8 +162,8 @@ def test_a_write_whose_rows_do_not_fit_is_undone(passing, directory, table):
 def test_bad_requests(passing, directory, wrong):
     with opened(directory / "file") as descriptor:
         assert transfer_fails(passing, "export", descriptor, **{"sql": "SELECT 1", "format": "arrow", **wrong})["code"] == "bad_request"
-        error = transfer_fails(passing, "import", descriptor, relation="t", format="arrow")
-        assert error["code"] == "bad_request" and '"jsonl"' in error["message"], error
+        error = transfer_fails(passing, "import", descriptor, relation="t", format="sql")
+        assert error["code"] == "bad_request" and '"jsonl" or "arrow"' in error["message"], error
 
 
 def test_a_row_that_is_too_long(start_daemon, directory):

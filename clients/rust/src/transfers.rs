@@ -28,7 +28,7 @@ pub enum Format {
     Json,
     /// An object on each line.
     JsonLines,
-    /// The stream of Apache Arrow's IPC format. Only of exports.
+    /// The stream of Apache Arrow's IPC format.
     Arrow,
 }
 

@@ -21,6 +21,7 @@ from ._changes import Changes, subscribe_data
 from ._connection import ConnectionState
 from ._cursor import CursorState, RowFactory, dict_row
 from ._errors import ConnectionLost, InterfaceError
+from ._frames import as_stream
 from ._link import Link, Message, Steps, Until
 from ._pipes import helps, send_descriptor, wide_pipe
 from ._session import Parameters, Result, Row, Session
@@ -421,15 +422,18 @@ class Connection(ConnectionState):
 
         Parameters:
             file: a path; a file that is open for reading, or a descriptor, which is read from where it stands; any object with
-                `read`, bytes, or an iterable of them, which are read in a thread. In place of bytes there may be text.
+                `read`, bytes, or an iterable of them, which are read in a thread. In place of bytes there may be text. A table or
+                a reader of pyarrow's, a data frame of pandas or polars, whatever has `__arrow_c_stream__`, is written by pyarrow
+                as a stream of Arrow's, a batch at a time.
             relation: the table.
             progress: is called about ten times a second.
             options: `namespace`, `columns`, `format`, `header`, `delimiter`, `null`, `encoding`, `create`, `dry_run`, `atomic`
                 and `max_rejected`, as `litebase.ImportOptions` has them.
-        Raises: what the daemon says, with the line of the file in the message, while `detail` says which rows are in the table;
+        Raises: what the daemon says, with the line or row of the file in the message; `detail` says which rows are in the table;
             what reading from an object raises, which ends the import as a cancellation does.
         """
-        data = import_data(relation, options)
+        file, wanted = as_stream(file, options)
+        data = import_data(relation, wanted)
         self._check()
         source = Source(file, data.get("encoding", "utf-8"), self)
         try:

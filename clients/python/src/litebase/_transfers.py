@@ -12,8 +12,7 @@ from ._options import check_options, said, texts
 #: Is told how many bytes are written, and how many it will be where that is known.
 Progress = Callable[[int, Optional[int]], None]
 
-IMPORT_FORMATS = ("csv", "tsv", "json", "jsonl")
-EXPORT_FORMATS = (*IMPORT_FORMATS, "arrow")
+FORMATS = ("csv", "tsv", "json", "jsonl", "arrow")
 #: How often `progress` is called at most.
 PROGRESS_MS = 100
 
@@ -66,7 +65,7 @@ class ImportProgress:
 
 @dataclasses.dataclass(frozen=True)
 class RejectedLine:
-    """A line of the file, counted from 1, that is no row of the table, and the reason."""
+    """A line of the file, of Arrow a row, counted from 1, that is no row of the table, and the reason."""
 
     line: int
     reason: str
@@ -105,7 +104,7 @@ class RowFormat(TypedDict, total=False):
     """How rows stand in a file (docs/protocol.md, Transfers).
 
     Attributes:
-        format: "csv", which it is without, "tsv", "json" or "jsonl"; of an export "arrow", too.
+        format: "csv", which it is without, "tsv", "json", "jsonl" or "arrow".
         header: False where the first line of CSV and TSV is a row, and does not name the columns.
         delimiter: one character, instead of the comma or the tab.
         null: what stands for null, instead of the empty field of CSV or `\\N` of TSV.
@@ -135,12 +134,12 @@ class ImportOptions(RowFormat, total=False):
     Attributes:
         namespace: the schema of the table, on MySQL its database.
         columns: for the fields of each line, in order; without them those that the first line names, or all of the table. In
-            JSON, other keys are left out.
+            JSON and Arrow, those that are taken, by their names: others are left out.
         encoding: "utf-8", "utf-16le", "utf-16be" or "latin-1"; without, what the first bytes say.
-        create: whether the table is to be made, with types by the first rows.
+        create: whether the table is to be made, with types by the first rows, of Arrow by the schema.
         dry_run: whether the file is only looked at: nothing is changed.
         atomic: whether none of the rows shall stay where one is refused; on SQLite other writers wait until the end.
-        max_rejected: how many lines may be refused, and be named in the result, before it is an error.
+        max_rejected: how many lines, of Arrow rows, may be refused, and be named in the result, before it is an error.
     """
 
     namespace: Optional[str]
@@ -155,7 +154,7 @@ class ImportOptions(RowFormat, total=False):
 def export_data(options: Mapping[str, Any]) -> dict[str, Any]:
     """Fields of an `export` request, but for its statement. Raises: TypeError, ProgrammingError."""
     check_options("export", ExportOptions, options)
-    check_format(options.get("format", "csv"), EXPORT_FORMATS)
+    check_format(options.get("format", "csv"))
     text_columns = texts(options.get("text_columns"))
     return {**said(options, "text_columns"), **({"text_columns": text_columns} if text_columns else {})}
 
@@ -163,7 +162,7 @@ def export_data(options: Mapping[str, Any]) -> dict[str, Any]:
 def import_data(relation: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """The data of an `import` request, but for its session. Raises: TypeError, ProgrammingError."""
     check_options("import_rows", ImportOptions, options)
-    check_format(options.get("format", "csv"), IMPORT_FORMATS)
+    check_format(options.get("format", "csv"))
     columns = texts(options.get("columns"))
     data = {"relation": relation, **said(options, "columns"), **({} if columns is None else {"columns": columns})}
     if data.get("max_rejected") == 0:
@@ -200,10 +199,10 @@ def row_progress(progress: Optional[Callable[[ImportProgress], None]]) -> Option
     )
 
 
-def check_format(format: object, known: tuple[str, ...]) -> None:
+def check_format(format: object) -> None:
     """Raises ProgrammingError for a format that there is not."""
-    if format not in known:
-        raise ProgrammingError(f"There is no format {format!r}.", hint=f"Formats: {', '.join(known)}.")
+    if format not in FORMATS:
+        raise ProgrammingError(f"There is no format {format!r}.", hint=f"Formats: {', '.join(FORMATS)}.")
 
 
 class Passing:

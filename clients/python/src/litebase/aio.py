@@ -25,6 +25,7 @@ from ._changes import AsyncChanges, subscribe_data
 from ._connection import ConnectionState
 from ._cursor import CursorState, RowFactory, dict_row
 from ._errors import ConnectionLost, InterfaceError
+from ._frames import as_stream
 from ._link import Link, Message, Steps, Until
 from ._pipes import send_descriptor
 from ._session import CANCEL_PATIENCE_SECONDS, Parameters, Row, Session
@@ -369,7 +370,8 @@ class AsyncConnection(ConnectionState):
 
         Parameters: `file` may be an asynchronous iterable, too, or an `asyncio.StreamReader`; the loop calls `progress`.
         """
-        data = import_data(relation, options)
+        file, wanted = as_stream(file, options)
+        data = import_data(relation, wanted)
         encoding = data.get("encoding", "utf-8")
         return await self._read(file, encoding, lambda source, stop: self._session.import_rows(data, source, stop, progress))
 
