@@ -53,7 +53,8 @@ public enum SQLiteText {
         return switch (text[start] | 0x20, text[start + 1] | 0x20) {
         case (UInt8(ascii: "p"), UInt8(ascii: "r")), (UInt8(ascii: "a"), UInt8(ascii: "t")),
             (UInt8(ascii: "d"), UInt8(ascii: "e")):
-            text[start] | 0x20 != UInt8(ascii: "d") || start + 2 >= text.count || text[start + 2] | 0x20 == UInt8(ascii: "t")
+            text[start] | 0x20 != UInt8(ascii: "d") || start + 2 >= text.count
+                || text[start + 2] | 0x20 == UInt8(ascii: "t")
         default: false
         }
     }

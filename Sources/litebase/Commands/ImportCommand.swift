@@ -173,12 +173,12 @@ enum TransferProgressText {
             + " of \(megabytes(Double(total))), \(megabytes(rate))/s, \(secondsLeft(status.byteCount, of: total, rate)) s left"
     }
 
-    /// Where rows are counted.
-    /// - Parameter total: `nil` if it is not known.
+    /// The same where rows are counted; `total` is `nil` if it is not known.
     static func rows(_ count: Int64, of total: Int64?, since start: MonotonicInstant) -> String {
         let rate = Double(count) / max(0.001, Double(MonotonicInstant.now.nanoseconds(since: start)) / 1e9)
         guard let total, total > 0 else { return "\(count) rows, \(Int(rate))/s" }
-        return bar(count, of: total) + " of \(total) rows, \(Int(rate))/s, \(secondsLeft(count, of: total, rate)) s left"
+        return bar(count, of: total)
+            + " of \(total) rows, \(Int(rate))/s, \(secondsLeft(count, of: total, rate)) s left"
     }
 
     private static func bar(_ done: Int64, of total: Int64) -> String {
