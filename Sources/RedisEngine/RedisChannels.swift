@@ -35,7 +35,9 @@ extension RedisDriver: ChannelDriver {
     /// asked, that is no reason to leave it.
     private func membership(of server: RedisLocation.Server, _ password: String?) -> RedisChannels.Watch {
         { () throws(DriverError) in
-            guard let handshake = try? greet(server, password: password, limit: settings.connectMillisecondsMax) else { return }
+            guard let handshake = try? greet(server, password: password, limit: settings.connectMillisecondsMax) else {
+                return
+            }
             try RedisCluster.checkMembership(handshake)
         }
     }

@@ -35,7 +35,9 @@ extension Connection {
                 handleFrame(UnsafeRawBufferPointer(rebasing: rest[body]))
                 offset &+= consumed
                 if stream.descriptors != nil { closeUndeclared(before: bytes.count - offset) }
-                if deadline < context.drivers.workedUntil || requestCount & Self.clockRequestMask == 0 && deadline < .now {
+                if deadline < context.drivers.workedUntil
+                    || requestCount & Self.clockRequestMask == 0 && deadline < .now
+                {
                     flow.isInputReady = offset < bytes.count
                     return offset
                 }
