@@ -320,11 +320,26 @@ struct RedisClusterTests {
 
     @Test func primariesHaveTheirSlots() throws {
         let map = try RedisSlotMap(Self.nodes, from: asked)
-        #expect(map.primaries.map(\.host) == ["10.0.0.2", "10.0.0.3", "10.0.0.1", "10.0.0.5"])
-        #expect([0, 5460, 5461, 10922, 10923, 16382, 16383].map { map.primary(of: $0) } == [2, 2, 0, 0, 1, 1, nil])
+        #expect(map.primaries.map(\.host) == ["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.5"])
+        #expect([0, 5460, 5461, 10922, 10923, 16382, 16383].map { map.primary(of: $0) } == [0, 0, 1, 1, 2, 2, nil])
+        // One without slots may have been taken out.
+        #expect(map.serving == [0, 1, 2])
         #expect(map.primary(of: .max) == nil)
         #expect(map.primary(at: "10.0.0.5", 30005) == 3 && map.primary(at: "host-5", 30005) == 3)
         #expect(map.primary(at: "10.0.0.5", 30004) == nil && map.primary(at: "host-4", 30004) == nil)
+    }
+
+    @Test func serversThatTellTheSameHaveOneMap() throws {
+        let lines = Self.nodes.split(separator: "\n")
+        let map = try RedisSlotMap(Self.nodes, from: asked)
+        for _ in 0..<20 { #expect(try RedisSlotMap(lines.shuffled().joined(separator: "\n"), from: asked) == map) }
+    }
+
+    @Test func nothingStandsBehindAnAddress() {
+        #expect(throws: RedisSlotMap.Problem.address) {
+            try RedisSlotMap(
+                "a 127.0.0.1\0evil:1@1 master - 0 0 1 connected 0", from: .network(host: "localhost", port: 1))
+        }
     }
 
     @Test func aNodeAloneIsReachedWhereItWasAsked() throws {
