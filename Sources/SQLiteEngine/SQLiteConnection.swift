@@ -276,7 +276,7 @@ final class SQLiteConnection: @unchecked Sendable {
         if byteCount != valueByteCountMax {
             valueByteCountMax = byteCount
             sqlite3_limit(handle, SQLITE_LIMIT_LENGTH, byteCount)
-            originals.valueByteCountMax = byteCount
+            originals.textByteCountMax = byteCount
         }
         if patternByteCount != patternByteCountMax {
             patternByteCountMax = patternByteCount

@@ -45,10 +45,17 @@ enum SQLiteGuardedFunctions {
     private static func print(_ name: String, _ call: Call, _ argumentCount: Int32) {
         guard argumentCount > 0, call.type(0) != SQLITE_NULL else { return }
         guard !repeatsTooMuch(call, argumentCount) else { return sqlite3_result_error_toobig(call.context) }
+        guard let originals = call.connection?.originals else { return sqlite3_result_error_nomem(call.context) }
+        originals.withTextLimit { printOriginal(name, call, argumentCount, originals) }
+    }
+
+    private static func printOriginal(
+        _ name: String, _ call: Call, _ argumentCount: Int32, _ originals: SQLiteOriginals
+    ) {
         callOriginal(name, call, argumentCount, givesJSON: false) {
-            guard let originals = call.connection?.originals,
-                let longer = originals.statement(name, argumentCount, isPrefixed: true)
-            else { return sqlite3_result_error_nomem(call.context) }
+            guard let longer = originals.statement(name, argumentCount, isPrefixed: true) else {
+                return sqlite3_result_error_nomem(call.context)
+            }
             defer { SQLiteOriginals.release(longer) }
             guard bind(call, argumentCount, to: longer) else { return sqlite3_result_error_toobig(call.context) }
             if sqlite3_step(longer) != SQLITE_ROW || sqlite3_column_type(longer, 0) == SQLITE_NULL {
@@ -61,7 +68,7 @@ enum SQLiteGuardedFunctions {
         guard let connection = call.connection, let format = call.text(0) else { return false }
         return SQLiteFormat.repeatedCharacterCount(format) { index in
             index + 1 < argumentCount ? sqlite3_value_int64(call.value(index + 1)) : 0
-        } > Int(connection.originals.valueByteCountMax)
+        } > Int(connection.originals.textByteCountMax)
     }
 
     /// If it `givesJSON`, its text is JSON to other functions, and not a text to be quoted.
@@ -107,12 +114,30 @@ enum SQLiteGuardedFunctions {
 final class SQLiteOriginals {
     private var handle: OpaquePointer?
     private var statements: [String: OpaquePointer] = [:]
-    /// That of the connection at this moment: what is longer takes longer than a call may there.
-    var valueByteCountMax: Int32 {
-        didSet { if handle != nil { sqlite3_limit(handle, SQLITE_LIMIT_LENGTH, valueByteCountMax) } }
+    private let valueByteCountMax: Int32
+    /// That of the connection at this moment: a text that is longer takes longer to format than a call may take there.
+    var textByteCountMax: Int32
+
+    init(valueByteCountMax: Int32) {
+        self.valueByteCountMax = valueByteCountMax
+        textByteCountMax = valueByteCountMax
     }
 
-    init(valueByteCountMax: Int32) { self.valueByteCountMax = valueByteCountMax }
+    /// Calls `body` with the connection's limit. (JSON functions call a text that is too long for them a lack of memory.)
+    func withTextLimit(_ body: () -> Void) {
+        guard open() else { return body() }
+        sqlite3_limit(handle, SQLITE_LIMIT_LENGTH, textByteCountMax)
+        body()
+        sqlite3_limit(handle, SQLITE_LIMIT_LENGTH, valueByteCountMax)
+    }
+
+    private func open() -> Bool {
+        if handle != nil { return true }
+        let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX
+        guard sqlite3_open_v2(":memory:", &handle, flags, nil) == SQLITE_OK else { return false }
+        sqlite3_limit(handle, SQLITE_LIMIT_LENGTH, valueByteCountMax)
+        return true
+    }
 
     /// A statement that calls `name`; two parameters for each argument, its value and whether that is JSON. With
     /// `isPrefixed`, one letter is added at the beginning of the first argument.
@@ -120,11 +145,7 @@ final class SQLiteOriginals {
     func statement(_ name: String, _ argumentCount: Int32, isPrefixed: Bool = false) -> OpaquePointer? {
         let key = "\(name) \(argumentCount)\(isPrefixed ? " longer" : "")"
         if let statement = statements[key] { return statement }
-        if handle == nil {
-            let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX
-            guard sqlite3_open_v2(":memory:", &handle, flags, nil) == SQLITE_OK else { return nil }
-            sqlite3_limit(handle, SQLITE_LIMIT_LENGTH, valueByteCountMax)
-        }
+        guard open() else { return nil }
         let arguments = (0..<argumentCount).map {
             "CASE ?\(2 * $0 + 2) WHEN 1 THEN json(?\(2 * $0 + 1)) ELSE ?\(2 * $0 + 1) END"
         }
