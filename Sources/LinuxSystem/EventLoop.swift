@@ -148,9 +148,6 @@ public final class EventLoop {
         isStopRequested = true
     }
 
-    /// How long timers that are due, or jobs, are dealt with in one turn; the rest waits for the next one, behind other events.
-    private static let bunchNanosecondsMax: Int64 = 1_000_000
-
     /// One turn: wait, then deliver events, timers and jobs.
     /// - Parameter waiting: false polls and returns at once.
     public func turn(waiting: Bool) {
@@ -170,14 +167,8 @@ public final class EventLoop {
         }
         if hot.count > 0 { tellNews() }
         let lastTimer = timers.lastSequence
-        var deadline: MonotonicInstant?
-        while let due = timers.popDue(now, upTo: lastTimer) {
-            due.source.timerFired(due.token)
-            let end = deadline ?? .now.advanced(byNanoseconds: Self.bunchNanosecondsMax)
-            deadline = end
-            if end < .now { break }
-        }
-        if hasMail { mailbox.runJobs(within: Self.bunchNanosecondsMax) }
+        while let due = timers.popDue(now, upTo: lastTimer) { due.source.timerFired(due.token) }
+        if hasMail { mailbox.runJobs() }
         if !departed.isEmpty { departed.removeAll(keepingCapacity: true) }
     }
 

@@ -38,11 +38,13 @@ public final class LoopMailbox: Sendable {
             state.jobs.append(job)
             return state.jobs.count == 1
         }
-        if wasEmpty { ring() }
+        guard wasEmpty else { return }
+        // The counter cannot overflow: it is drained in each turn; EAGAIN would mean that a wake-up is pending anyway.
+        var one: UInt64 = 1
+        _ = Glibc.write(wakeUp.number, &one, MemoryLayout<UInt64>.size)
     }
 
-    /// Runs what has come, for so many nanoseconds, and at least one; the rest stays for the next turn.
-    func runJobs(within nanoseconds: Int64) {
+    func runJobs() {
         var count: UInt64 = 0
         _ = Glibc.read(wakeUp.number, &count, MemoryLayout<UInt64>.size)
         let jobs = state.withLock { state in
@@ -50,19 +52,7 @@ public final class LoopMailbox: Sendable {
             state.jobs = []
             return jobs
         }
-        let deadline = jobs.count > 1 ? MonotonicInstant.now.advanced(byNanoseconds: nanoseconds) : .distantFuture
-        for index in jobs.indices {
-            jobs[index]()
-            guard index + 1 < jobs.count, deadline < .now else { continue }
-            state.withLock { $0.jobs.insert(contentsOf: jobs[(index + 1)...], at: 0) }
-            return ring()
-        }
-    }
-
-    /// Wakes the loop up. The counter cannot overflow: it is drained in each turn; EAGAIN would mean that a wake-up is pending anyway.
-    private func ring() {
-        var one: UInt64 = 1
-        _ = Glibc.write(wakeUp.number, &one, MemoryLayout<UInt64>.size)
+        for job in jobs { job() }
     }
 }
 

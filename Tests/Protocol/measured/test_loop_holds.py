@@ -113,23 +113,6 @@ def test_a_large_sorter_is_freed_elsewhere(start_daemon, how):
     holds_no_loop(daemon, sort)
 
 
-def test_many_requests_about_many_sessions(start_daemon):
-    daemon = start_daemon()
-
-    def look(daemon):
-        clients = [daemon.connect() for _ in range(10)]
-        for client in clients:
-            for _ in range(60):
-                client.session()
-        clients[0].socket.sendall(b"".join(clients[0].bytes_of("activity", {}, id=id)[1] for id in range(1000, 1060)))
-        for _ in range(60):
-            clients[0].receive()
-        for client in clients:
-            client.close()
-
-    holds_no_loop(daemon, look, limit=30)
-
-
 def test_a_position_of_any_length(start_daemon):
     daemon = start_daemon()
 
