@@ -15,12 +15,19 @@ package final class SlowUsers {
         var suspectUntil: MonotonicInstant
         var strikeCount = 0
         var slowUntil = MonotonicInstant(nanoseconds: 0)
+        var preparationStrikeCount = 0
+        var preparesSlowlyUntil = MonotonicInstant(nanoseconds: 0)
+
+        var lastUntil: MonotonicInstant { max(suspectUntil, max(slowUntil, preparesSlowlyUntil)) }
     }
 
     @exclusivity(unchecked) private var records: [UInt32: Record] = [:]
 
     /// A statement that takes this long on a loop has held it.
     package static let holdNanoseconds: Int64 = 4_000_000
+    /// Preparing has held it from here on: what is a little slow is stopped by the clock, and writes that workers prepare wait behind the
+    /// long reads of their user.
+    private static let preparationHoldNanoseconds: Int64 = 20_000_000
     private static let suspicionNanoseconds: Int64 = 2_000_000_000
     /// For the first time; doubled for each further time.
     private static let firstNanoseconds: Int64 = 1_000_000_000
@@ -33,7 +40,7 @@ package final class SlowUsers {
         // Nearly always empty.
         guard !records.isEmpty, let record = records[uid] else { return nil }
         if now < record.suspectUntil { return ThreadClock.nanoseconds }
-        if now.nanoseconds(since: max(record.suspectUntil, record.slowUntil)) >= Self.memoryNanoseconds {
+        if now.nanoseconds(since: record.lastUntil) >= Self.memoryNanoseconds {
             records[uid] = nil
         }
         return nil
@@ -47,28 +54,36 @@ package final class SlowUsers {
     package func noteHold(_ uid: UInt32, since before: Int64?, now: MonotonicInstant) {
         var record = records[uid] ?? Record(suspectUntil: now)
         record.suspectUntil = now.advanced(byNanoseconds: Self.suspicionNanoseconds)
-        if let before, ThreadClock.nanoseconds - before > Self.holdNanoseconds / 2 { strike(&record, now) }
+        if let before, ThreadClock.nanoseconds - before > Self.holdNanoseconds / 2 {
+            record.slowUntil = now.advanced(byNanoseconds: Self.length(record.strikeCount))
+            record.strikeCount += 1
+            record.suspectUntil = record.slowUntil.advanced(byNanoseconds: Self.suspicionNanoseconds)
+        }
         records[uid] = record
     }
 
-    /// Something that the loop did for `uid` has taken that much processor time, in nanoseconds.
-    package func note(_ uid: UInt32, computed: Int64, now: MonotonicInstant) {
-        guard computed > Self.holdNanoseconds else { return }
+    /// The loop has prepared something for `uid`, which took that much processor time, in nanoseconds.
+    package func notePreparation(_ uid: UInt32, computed: Int64, now: MonotonicInstant) {
+        guard computed > Self.preparationHoldNanoseconds else { return }
         var record = records[uid] ?? Record(suspectUntil: now)
-        strike(&record, now)
+        record.preparesSlowlyUntil = now.advanced(byNanoseconds: Self.length(record.preparationStrikeCount))
+        record.preparationStrikeCount += 1
         records[uid] = record
     }
 
-    private func strike(_ record: inout Record, _ now: MonotonicInstant) {
-        let length = Self.firstNanoseconds << Int64(min(record.strikeCount, Self.doublingCountMax))
-        record.strikeCount += 1
-        record.slowUntil = now.advanced(byNanoseconds: length)
-        record.suspectUntil = record.slowUntil.advanced(byNanoseconds: Self.suspicionNanoseconds)
+    private static func length(_ strikeCount: Int) -> Int64 {
+        firstNanoseconds << Int64(min(strikeCount, doublingCountMax))
     }
 
     /// Whether statements of `uid` start on a worker.
     package func isSlow(_ uid: UInt32, now: MonotonicInstant) -> Bool {
         guard !records.isEmpty, let record = records[uid] else { return false }
         return now < record.slowUntil
+    }
+
+    /// Whether workers prepare the statements of `uid`.
+    package func preparesSlowly(_ uid: UInt32, now: MonotonicInstant) -> Bool {
+        guard !records.isEmpty, let record = records[uid] else { return false }
+        return now < record.preparesSlowlyUntil
     }
 }

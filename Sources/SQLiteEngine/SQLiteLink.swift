@@ -147,7 +147,8 @@ class SQLiteLink: EventSource {
 
     /// Whether a loop does not even try: it would have to read a large schema, or has been held by this user.
     final func mustPrepareOnWorker(_ execution: SQLiteExecution, _ connection: SQLiteConnection) -> Bool {
-        connection.mayForgetLargeSchema || context.slowUsers.isSlow(execution.owner.uid, now: context.loop.now)
+        connection.mayForgetLargeSchema
+            || context.slowUsers.preparesSlowly(execution.owner.uid, now: context.loop.now)
     }
 
     /// Something may have been prepared on the loop. Within some steps of that nobody looks at the clock.
@@ -155,7 +156,8 @@ class SQLiteLink: EventSource {
         guard connection.loopPreparationNanoseconds > 0 else { return }
         let now = MonotonicInstant.now
         context.workedUntil = now
-        context.slowUsers.note(execution.owner.uid, computed: connection.loopPreparationNanoseconds, now: now)
+        context.slowUsers.notePreparation(
+            execution.owner.uid, computed: connection.loopPreparationNanoseconds, now: now)
         connection.loopPreparationNanoseconds = 0
     }
 
