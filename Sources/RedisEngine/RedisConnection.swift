@@ -48,6 +48,7 @@ final class RedisConnection: ServerConnection {
         self.greeting = greeting
         self.driver = driver
         super.init()
+        isWorn = greeting.wasBusy
     }
 
     deinit { chiredis_reader_free(reader) }

@@ -260,3 +260,25 @@ def test_a_refusal_is_told_from_a_server_that_is_not_there(server, start_daemon,
     assert "number of the database" in error["hint"] and error["retryable"] is True
     error = client.query_fails("PING", database="away")
     assert error["message"] == "The Redis server cannot be reached." and error["hint"] == "Check that the server runs, and the URL."
+
+
+def test_what_a_busy_server_did_not_tell_is_asked_again(start_daemon):
+    """HELLO is answered while a script runs, COMMAND is not: what a reader may send by such a connection is not known, for as long as it lives."""
+    server = Redis(lua_time_limit="100")
+    try:
+        server.ask("SET", "a", "1")
+        daemon = start_daemon(databases={"cache": server.url()})
+        script = "local t = redis.call('TIME') local e = t[1] + 2 repeat t = redis.call('TIME') until t[1] + 0 > e"
+        thread = threading.Thread(target=server.ask, args=("EVAL", script, "1", "a"))
+        thread.start()
+        time.sleep(0.5)
+        with daemon.connect() as client:
+            session = client.session(database="cache", read_only=True)
+            refusal = client.query_fails("GET a", session=session)
+            assert refusal["code"] == "busy" and refusal["retryable"], refusal
+            client.call("db_disconnect", {"session": session})
+            thread.join()
+            session = client.session(database="cache", read_only=True)
+            assert client.query("GET a", session=session).value == "1"
+    finally:
+        server.discard()
