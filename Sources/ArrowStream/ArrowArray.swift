@@ -110,6 +110,8 @@ struct ArrowArray {
 
     // MARK: Values
 
+    private static let millisecondsPerDay: Int64 = 86_400_000
+
     /// - Parameters:
     ///   - index: less than `count`.
     ///   - body: of the batch.
@@ -140,13 +142,10 @@ struct ArrowArray {
         case .decimal(let byteCount, let scale):
             line.write(decimal: Self.limbs(body, place, byteCount), scale: scale)
         case .date(let isDays):
-            let milliseconds: Int64 = 86_400_000
-            if isDays {
-                line.write(days: Int64(Self.number(body, place, as: Int32.self)))
-            } else {
-                let moment = Self.number(body, place, as: Int64.self)
-                line.write(days: moment / milliseconds - (moment % milliseconds < 0 ? 1 : 0))
-            }
+            line.write(
+                days: isDays
+                    ? Int64(Self.number(body, place, as: Int32.self))
+                    : Self.number(body, place, as: Int64.self).dividedDown(by: Self.millisecondsPerDay).quotient)
         case .time(let unit, let byteCount):
             let time =
                 byteCount == 4

@@ -170,7 +170,7 @@ struct ArrowLine: ~Copyable {
 
 extension Int64 {
     /// The quotient towards the negative, and what is left, which is not negative.
-    fileprivate func dividedDown(by divisor: Int64) -> (quotient: Int64, rest: Int64) {
+    func dividedDown(by divisor: Int64) -> (quotient: Int64, rest: Int64) {
         let (quotient, rest) = quotientAndRemainder(dividingBy: divisor)
         return rest < 0 ? (quotient - 1, rest + divisor) : (quotient, rest)
     }

@@ -11,14 +11,27 @@ package import LinuxSystem
 ///
 /// - Thread: the loop's.
 package final class SlowUsers {
+    /// For how long a user is kept away.
+    private struct Penalty {
+        private var strikeCount = 0
+        private(set) var until = MonotonicInstant(nanoseconds: 0)
+
+        /// For the first time; doubled for each further time.
+        private static let firstNanoseconds: Int64 = 1_000_000_000
+        private static let doublingCountMax = 6
+
+        mutating func strike(_ now: MonotonicInstant) {
+            until = now.advanced(byNanoseconds: Self.firstNanoseconds << Int64(min(strikeCount, Self.doublingCountMax)))
+            strikeCount += 1
+        }
+    }
+
     private struct Record {
         var suspectUntil: MonotonicInstant
-        var strikeCount = 0
-        var slowUntil = MonotonicInstant(nanoseconds: 0)
-        var preparationStrikeCount = 0
-        var preparesSlowlyUntil = MonotonicInstant(nanoseconds: 0)
+        var running = Penalty()
+        var preparing = Penalty()
 
-        var lastUntil: MonotonicInstant { max(suspectUntil, max(slowUntil, preparesSlowlyUntil)) }
+        var lastUntil: MonotonicInstant { max(suspectUntil, max(running.until, preparing.until)) }
     }
 
     @exclusivity(unchecked) private var records: [UInt32: Record] = [:]
@@ -29,9 +42,6 @@ package final class SlowUsers {
     /// long reads of their user.
     private static let preparationHoldNanoseconds: Int64 = 20_000_000
     private static let suspicionNanoseconds: Int64 = 2_000_000_000
-    /// For the first time; doubled for each further time.
-    private static let firstNanoseconds: Int64 = 1_000_000_000
-    private static let doublingCountMax = 6
     /// Time without such a statement after which a user is forgotten.
     private static let memoryNanoseconds: Int64 = 60_000_000_000
 
@@ -55,9 +65,8 @@ package final class SlowUsers {
         var record = records[uid] ?? Record(suspectUntil: now)
         record.suspectUntil = now.advanced(byNanoseconds: Self.suspicionNanoseconds)
         if let before, ThreadClock.nanoseconds - before > Self.holdNanoseconds / 2 {
-            record.slowUntil = now.advanced(byNanoseconds: Self.length(record.strikeCount))
-            record.strikeCount += 1
-            record.suspectUntil = record.slowUntil.advanced(byNanoseconds: Self.suspicionNanoseconds)
+            record.running.strike(now)
+            record.suspectUntil = record.running.until.advanced(byNanoseconds: Self.suspicionNanoseconds)
         }
         records[uid] = record
     }
@@ -66,24 +75,19 @@ package final class SlowUsers {
     package func notePreparation(_ uid: UInt32, computed: Int64, now: MonotonicInstant) {
         guard computed > Self.preparationHoldNanoseconds else { return }
         var record = records[uid] ?? Record(suspectUntil: now)
-        record.preparesSlowlyUntil = now.advanced(byNanoseconds: Self.length(record.preparationStrikeCount))
-        record.preparationStrikeCount += 1
+        record.preparing.strike(now)
         records[uid] = record
-    }
-
-    private static func length(_ strikeCount: Int) -> Int64 {
-        firstNanoseconds << Int64(min(strikeCount, doublingCountMax))
     }
 
     /// Whether statements of `uid` start on a worker.
     package func isSlow(_ uid: UInt32, now: MonotonicInstant) -> Bool {
         guard !records.isEmpty, let record = records[uid] else { return false }
-        return now < record.slowUntil
+        return now < record.running.until
     }
 
     /// Whether workers prepare the statements of `uid`.
     package func preparesSlowly(_ uid: UInt32, now: MonotonicInstant) -> Bool {
         guard !records.isEmpty, let record = records[uid] else { return false }
-        return now < record.preparesSlowlyUntil
+        return now < record.preparing.until
     }
 }

@@ -21,12 +21,17 @@ public enum SQLiteText {
     /// white space, because loops call this.
     public static func onlyReads(_ whole: UnsafeRawBufferPointer) -> Bool {
         let text = TextBound.head(whole)
+        guard let word = firstWord(text) else { return text.count == whole.count }
+        return ["select", "values", "explain"].contains { equals(word, $0) }
+    }
+
+    /// - Returns: `nil` where there is nothing but white space, comments and semicolons.
+    private static func firstWord(_ text: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer? {
         let start = skipBlank(text, from: 0)
-        guard start < text.count else { return text.count == whole.count }
+        guard start < text.count else { return nil }
         var end = start
         while end < text.count, text[end].isOfName { end += 1 }
-        let word = UnsafeRawBufferPointer(rebasing: text[start..<end])
-        return ["select", "values", "explain"].contains { equals(word, $0) }
+        return UnsafeRawBufferPointer(rebasing: text[start..<end])
     }
 
     /// Whether the statement may begin, end or go back in a transaction, by its first letters; false where it is certain that not.
@@ -44,19 +49,12 @@ public enum SQLiteText {
         }
     }
 
-    /// Whether the statement concerns the connection as a whole, by its first letters: PRAGMA, ATTACH, DETACH. Loops ask this, too.
+    /// Whether the statement concerns the connection as a whole, by its first word; true also if that word comes after much white
+    /// space, because loops call this.
     public static func isAdministration(_ whole: UnsafeRawBufferPointer) -> Bool {
         let text = TextBound.head(whole)
-        let start = skipBlank(text, from: 0)
-        // Behind a comment that is longer than what is looked at, anything may stand.
-        guard start + 1 < text.count else { return text.count < whole.count }
-        return switch (text[start] | 0x20, text[start + 1] | 0x20) {
-        case (UInt8(ascii: "p"), UInt8(ascii: "r")), (UInt8(ascii: "a"), UInt8(ascii: "t")),
-            (UInt8(ascii: "d"), UInt8(ascii: "e")):
-            text[start] | 0x20 != UInt8(ascii: "d") || start + 2 >= text.count
-                || text[start + 2] | 0x20 == UInt8(ascii: "t")
-        default: false
-        }
+        guard let word = firstWord(text) else { return text.count < whole.count }
+        return ["pragma", "attach", "detach"].contains { equals(word, $0) }
     }
 
     /// The position after white space, comments and semicolons from `start` on; not before the end of the text if there

@@ -129,7 +129,7 @@ class SQLiteLink: EventSource {
     /// Prepares on the loop, without waiting for locks.
     final func prepareOnLoop(_ execution: SQLiteExecution, _ connection: SQLiteConnection) -> LoopPreparation {
         connection.mayBlock = false
-        if mustPrepareOnWorker(execution, connection) {
+        if isKeptFromLoop(execution, connection) {
             execution.connection = connection
             return .not(prepareOnWorker(execution))
         }
@@ -146,7 +146,7 @@ class SQLiteLink: EventSource {
     }
 
     /// Whether a loop does not even try: it would have to read a large schema, or has been held by this user.
-    final func mustPrepareOnWorker(_ execution: SQLiteExecution, _ connection: SQLiteConnection) -> Bool {
+    final func isKeptFromLoop(_ execution: SQLiteExecution, _ connection: SQLiteConnection) -> Bool {
         connection.mayForgetLargeSchema
             || context.slowUsers.preparesSlowly(execution.owner.uid, now: context.loop.now)
     }

@@ -133,7 +133,7 @@ public final class SQLiteSessionLink: DatabaseLink {
             if case .describe = execution.run.kind {
                 connection.mayBlock = false
                 execution.connection = connection
-                if mustPrepareOnWorker(execution, connection) { return prepareOnWorker(execution) }
+                if isKeptFromLoop(execution, connection) { return prepareOnWorker(execution) }
                 execution.describe(on: connection)
                 notePreparation(execution, connection)
                 return connection.mustPrepareOnWorker ? prepareOnWorker(execution) : end(execution)

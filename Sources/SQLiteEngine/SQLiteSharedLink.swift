@@ -284,7 +284,7 @@ public final class SQLiteSharedLink: DatabaseLink {
                 let connection = try reader.take()
                 connection.mayBlock = false
                 execution.connection = connection
-                if mustPrepareOnWorker(execution, connection) { return prepareOnWorker(execution) }
+                if isKeptFromLoop(execution, connection) { return prepareOnWorker(execution) }
                 execution.describe(on: connection)
                 notePreparation(execution, connection)
                 if connection.hasLostIndex { return startAgain(execution) }

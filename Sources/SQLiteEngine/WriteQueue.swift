@@ -75,10 +75,10 @@ final class WriteQueue: Sendable {
             return nil
         }
 
-        mutating func takeFirst() {
-            guard let ticket = first() else { return }
+        /// Takes the ticket that `first` has returned.
+        mutating func take(_ first: WriteTicket) {
             _ = waiting.popFirst()
-            didLeave(ticket)
+            didLeave(first)
         }
 
         /// - Returns: whether it was there.
@@ -200,14 +200,14 @@ final class WriteQueue: Sendable {
         state.isTaken = true
         turnChanges.add(1, ordering: .sequentiallyConsistent)
         if case .session(let granted) = first.kind {
-            state.takeFirst()
+            state.take(first)
             state.holder = (first, .now)
             return .session(granted)
         }
         var group: [WriteTicket] = []
         while group.count < Self.groupCountMax, let ticket = state.first(), ticket.execution != nil {
             group.append(ticket)
-            state.takeFirst()
+            state.take(ticket)
         }
         state.group = group
         return .group(group)

@@ -163,8 +163,7 @@ enum TransferProgressText {
     private static let barWidth = 24
 
     static func line(_ status: TransferStatus, since start: MonotonicInstant) -> String {
-        let seconds = max(0.001, Double(MonotonicInstant.now.nanoseconds(since: start)) / 1e9)
-        let rate = Double(status.byteCount) / seconds
+        let rate = rate(status.byteCount, since: start)
         guard let total = status.totalByteCount, total > 0 else {
             let text = "\(megabytes(Double(status.byteCount))), \(megabytes(rate))/s"
             return status.rowCount > 0 ? text + ", \(status.rowCount) rows" : text
@@ -175,10 +174,15 @@ enum TransferProgressText {
 
     /// The same where rows are counted; `total` is `nil` if it is not known.
     static func rows(_ count: Int64, of total: Int64?, since start: MonotonicInstant) -> String {
-        let rate = Double(count) / max(0.001, Double(MonotonicInstant.now.nanoseconds(since: start)) / 1e9)
+        let rate = rate(count, since: start)
         guard let total, total > 0 else { return "\(count) rows, \(Int(rate))/s" }
         return bar(count, of: total)
             + " of \(total) rows, \(Int(rate))/s, \(secondsLeft(count, of: total, rate)) s left"
+    }
+
+    /// In a second.
+    private static func rate(_ done: Int64, since start: MonotonicInstant) -> Double {
+        Double(done) / max(0.001, Double(MonotonicInstant.now.nanoseconds(since: start)) / 1e9)
     }
 
     private static func bar(_ done: Int64, of total: Int64) -> String {
