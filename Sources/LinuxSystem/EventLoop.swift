@@ -35,13 +35,17 @@ public final class EventLoop {
     @exclusivity(unchecked) private var hot = HotSources()
     /// When the descriptors were last asked.
     @exclusivity(unchecked) private var lastPoll = MonotonicInstant(nanoseconds: 0)
+    /// How often they have been asked in vain since then, while the loop looked.
+    @exclusivity(unchecked) private var vainPollCount = 0
 
     /// Shared by the `FileWatch`es of this loop; `nil` if there are none.
     var fileWatcher: FileWatcher?
 
     private static let mailboxToken = UInt64.max
-    /// As long as there is news in memory, the descriptors are asked so often.
+    /// The descriptors are asked so often as long as there is news in memory, or could be and they have had none of late.
     private static let pollNanoseconds: Int64 = 20_000
+    /// So often they are asked in vain at each look at memory.
+    private static let vainPollCountMax = 16
 
     /// Makes a loop.
     /// - Parameter spinNanosecondsMax: how long it may poll for events before it sleeps, while they arrive quickly; 0:
@@ -238,16 +242,32 @@ public final class EventLoop {
     private func look(from start: MonotonicInstant, makesRoom: Bool) -> Int? {
         var before = start
         repeat {
-            if hot.count > 0, hot.lookForNews() { return 0 }
-            let count = wait(timeout: 0)
-            if count > 0 { return count }
+            if hot.count > 0 {
+                if hot.lookForNews() { return 0 }
+                if let count = pollBesideMemory(at: before) { return count }
+            } else {
+                let count = wait(timeout: 0)
+                if count > 0 { return count }
+            }
             if makesRoom { sched_yield() }
             let after = MonotonicInstant.now
-            lastPoll = after
             if !spin.yieldReturned(after: after.nanoseconds(since: before), at: after) { return nil }
             before = after
         } while before.nanoseconds(since: start) < spin.nanosecondsMax
         return nil
+    }
+
+    /// Asks the descriptors between two looks at memory, where each call would be time in which nobody looks: seldom, unless
+    /// they have had something of late.
+    /// - Returns: `nil` if nothing has come.
+    private func pollBesideMemory(at now: MonotonicInstant) -> Int? {
+        if vainPollCount >= Self.vainPollCountMax, now.nanoseconds(since: lastPoll) < Self.pollNanoseconds {
+            return nil
+        }
+        lastPoll = now
+        let count = wait(timeout: 0)
+        vainPollCount = count > 0 ? 0 : min(vainPollCount &+ 1, Self.vainPollCountMax)
+        return count > 0 ? count : nil
     }
 
     private func sleep(_ timeout: Int64) -> Int {

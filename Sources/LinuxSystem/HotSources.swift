@@ -15,7 +15,7 @@ struct HotSources: ~Copyable {
     private(set) var count = 0
 
     /// How often all of them are looked at between two polls of the descriptors.
-    private static let lookCount = 32
+    private static let lookCount = 64
 
     init() { sources = .allocate(capacity: capacity) }
 

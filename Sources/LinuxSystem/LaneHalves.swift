@@ -164,7 +164,8 @@ public struct LaneOutput: ~Copyable {
     private let ring: LaneRing
     private let sleep: LaneSleep
     private var writtenCount: UInt64 = 0
-    /// What the other side had read when it was last looked at.
+    /// What the other side had read when it was last looked at: only where there is no room by this. A look takes the cache line
+    /// from the other side, which has just written it.
     private var peerReadCount: UInt64 = 0
     /// Bytes were written that nobody was rung for.
     private(set) var hasWritten = false
@@ -178,12 +179,8 @@ public struct LaneOutput: ~Copyable {
     /// Copies as much into the ring as it has room for.
     /// - Returns: `.wouldBlock` without room, `.failed` for a position that cannot be.
     public mutating func write(_ bytes: UnsafeRawBufferPointer) -> IOOutcome {
-        let read = ring.read.pointee.load(ordering: .acquiring)
-        // It never goes back, and never beyond what was written.
-        guard read &- peerReadCount <= writtenCount &- peerReadCount else { return .failed(.protocolViolation) }
-        peerReadCount = read
-        let used = writtenCount &- read
-        let count = min(bytes.count, ring.byteCount &- Int(used))
+        if bytes.count > knownRoom, !lookForRoom() { return .failed(.protocolViolation) }
+        let count = min(bytes.count, knownRoom)
         guard count > 0, let source = bytes.baseAddress else { return .wouldBlock }
         let offset = ring.offset(writtenCount)
         let first = min(count, ring.byteCount &- offset)
@@ -193,6 +190,19 @@ public struct LaneOutput: ~Copyable {
         ring.written.pointee.store(writtenCount, ordering: .releasing)
         hasWritten = true
         return .bytes(count)
+    }
+
+    /// Bytes for which there was room at the last look.
+    private var knownRoom: Int { ring.byteCount &- Int(truncatingIfNeeded: writtenCount &- peerReadCount) }
+
+    /// Looks at what the other side has read.
+    /// - Returns: false for a position that cannot be: it never goes back, and never beyond what was written.
+    @inline(never)
+    private mutating func lookForRoom() -> Bool {
+        let read = ring.read.pointee.load(ordering: .acquiring)
+        guard read &- peerReadCount <= writtenCount &- peerReadCount else { return false }
+        peerReadCount = read
+        return true
     }
 
     /// Bytes in the ring, if the other side says the truth.
@@ -216,7 +226,7 @@ public struct LaneOutput: ~Copyable {
         return (read, [UInt8](start) + [UInt8](rest))
     }
 
-    /// Whether there is more room than when it was written last.
+    /// Whether there is more room than when there was too little of it.
     public var hasNewRoom: Bool { ring.read.pointee.load(ordering: .relaxed) != peerReadCount }
 
     mutating func takeWritten() -> Bool {

@@ -144,7 +144,7 @@ public struct LaneRings: ~Copyable {
     /// What was written and not read by the other side; see `LaneOutput.unread`.
     public func unreadOutput() -> (start: UInt64, bytes: [UInt8])? { output.unread() }
 
-    /// Whether there is more room than when it was written last.
+    /// Whether there is more room than when there was too little of it.
     public var hasNewRoom: Bool { output.hasNewRoom }
 
     // MARK: Waiting

@@ -49,10 +49,11 @@ final class LoopReader: EventSource {
         return reader
     }
 
-    /// A reader for a statement on a worker, if one is open; the loop's own reader, which has the pages of short reads,
-    /// is the last choice.
+    /// A reader for a statement on a worker, if one is open: the loop's own reader only if it has few pages for short reads, which
+    /// would be lost.
     func takeForWorker() -> SQLiteConnection? {
-        let reader = if let idle = database.idleReader() { idle } else { own.take() }
+        let reader =
+            if let idle = database.idleReader() { idle } else if own?.hasManyPages == true { nil } else { own.take() }
         if let reader { prepareForWorker(reader) }
         return reader
     }

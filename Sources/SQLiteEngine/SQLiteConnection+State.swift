@@ -15,6 +15,14 @@ extension SQLiteConnection {
         if hadTime { pageCacheByteCount = byteCount }
     }
 
+    /// Whether it has more pages in memory than a small cache keeps.
+    var hasManyPages: Bool {
+        guard pageCacheByteCount > SQLiteOptions.smallPageCacheByteCount else { return false }
+        var (byteCount, peak) = (Int32(0), Int32(0))
+        sqlite3_db_status(handle, SQLITE_DBSTATUS_CACHE_USED, &byteCount, &peak, 0)
+        return byteCount > SQLiteOptions.smallPageCacheByteCount
+    }
+
     /// Releases all pages that no statement uses.
     func releasePages() { sqlite3_db_release_memory(handle) }
 

@@ -58,6 +58,9 @@ class SQLiteLink: EventSource {
     func preparationFailed(_ execution: SQLiteExecution, _ error: DriverError) -> RunOutcome { end(execution, error) }
     /// It goes to a worker, and is not prepared yet.
     func willBePreparedOnWorker(_ execution: SQLiteExecution) {}
+    /// It starts on a worker, from its beginning: a loop's reader stays with the loop if its pages are worth more than preparing the
+    /// statement.
+    func leaveReader(_ execution: SQLiteExecution) {}
     /// It has ended, or turned out not to write, and was one of those whose order is kept.
     func leaveLine(_ execution: SQLiteExecution) {}
     /// Begins once more when the database is open again.
@@ -112,6 +115,8 @@ class SQLiteLink: EventSource {
             if statement.isOutdated {
                 execution.releaseStatement()
                 execution.isUnfitForLoop = true
+            } else {
+                leaveReader(execution)
             }
             return reserveWorker(execution) ?? runOnWorker(execution)
         case .needsWriter: return enqueueWrite(execution)

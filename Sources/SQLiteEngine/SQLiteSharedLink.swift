@@ -124,9 +124,19 @@ public final class SQLiteSharedLink: DatabaseLink {
             if startsOnWorker(
                 execution, statement, reader, mayCountRows: fileByteCount() <= SQLiteBudget.loopFileByteCountMax)
             {
+                leaveReader(execution)
                 return runAsLongRead(execution)
             }
             return runOnLoop(execution, reader, statement)
+        }
+
+        /// The worker prepares it anew on another connection: that takes less than reading all those pages again.
+        override func leaveReader(_ execution: SQLiteExecution) {
+            guard let own = execution.connection, own.hasManyPages else { return }
+            execution.releaseStatement()
+            execution.connection = nil
+            takeBack(own)
+            execution.connection = reader.takeForWorker()
         }
 
         override func takeBack(_ connection: consuming SQLiteConnection) {

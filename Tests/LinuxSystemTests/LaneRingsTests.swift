@@ -111,7 +111,9 @@ import Testing
         let (daemon, client) = try Self.lane()
         client.scribble(position, at: 128)
         #expect(daemon.read(10) == nil)
+        // That is looked at as soon as the ring would be full otherwise.
         let (other, _) = try Self.lane()
+        #expect(other.write([UInt8](repeating: 1, count: 4_096)) == .bytes(4_096))
         other.scribble(position, at: 512)
         #expect(other.write([1]) == .failed(.protocolViolation))
     }
@@ -124,6 +126,21 @@ import Testing
         daemon.wait(forInput: true, forRoom: false)
         #expect(daemon.hasNews)
         #expect(daemon.read(10) == nil)
+    }
+
+    /// What the other side says before there is need to look has no effect on what is written where.
+    @Test func roomIsLookedForWhereThereIsTooLittle() throws {
+        let (daemon, client) = try Self.lane()
+        #expect(daemon.write([UInt8](repeating: 1, count: 3_000)) == .bytes(3_000))
+        daemon.scribble(UInt64.max, at: 512)
+        #expect(daemon.write([UInt8](repeating: 2, count: 1_096)) == .bytes(1_096))
+        #expect(client.read(3_000)?.count == 3_000)
+        #expect(daemon.write([UInt8](repeating: 3, count: 5_000)) == .bytes(3_000))
+        #expect(client.read(5_000) == [UInt8](repeating: 2, count: 1_096) + [UInt8](repeating: 3, count: 3_000))
+        client.scribble(UInt64(4_096), at: 512)
+        #expect(daemon.write([UInt8](repeating: 4, count: 4_096)) == .bytes(1_096))
+        client.scribble(UInt64(4_095), at: 512)
+        #expect(daemon.write([4]) == .failed(.protocolViolation), "it went back")
     }
 
     @Test func ownPositionsAreNotReadBack() throws {

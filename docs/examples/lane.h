@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { INPUT_BYTES = 17 << 20, LANES_MAX = 128, LOOK_NS = 50000, FOREIGN_NS = 500000, REST_NS = 50000000 };
+enum { INPUT_BYTES = 17 << 20, LANES_MAX = 128, LOOKS = 64, LOOK_NS = 50000, FOREIGN_NS = 500000, REST_NS = 50000000 };
 /* Where the words of the memory's first page are; each is written by one side only. */
 enum { VERSION = 8, REQUEST_RING_BYTES = 12, REPLY_RING_BYTES = 16, REQUEST_WRITTEN = 128, CLIENT_SLEEPS = 192, REQUEST_READ = 256,
        DAEMON_SLEEPS = 320, REPLY_WRITTEN = 384, REPLY_READ = 512, HEADER_BYTES = 4096 };
@@ -28,6 +28,7 @@ struct lane {
     uint8_t *memory; /* NULL: the socket alone */
     uint32_t request_bytes, reply_bytes;
     uint64_t written, taken; /* own positions; what is in the memory are copies for the daemon */
+    uint64_t seen_read;      /* what the daemon had read of the requests when this client last looked */
     int unannounced;         /* the daemon was not told of the room that `taken` has made */
     int wants_room, ended;
     uint8_t *input;
@@ -118,10 +119,13 @@ static inline void lane_take_bells(struct lane *lane) {
     }
 }
 
-static inline uint64_t lane_room(const struct lane *lane) {
-    uint64_t unread = lane->written - atomic_load_explicit(word(lane, REQUEST_READ), memory_order_acquire);
-    if (unread > lane->request_bytes) errno = EPROTO, die("the daemon's position");
-    return lane->request_bytes - unread;
+/* Room in the request ring. The daemon's position is looked at only where there is too little by the last look: it has just written
+ * it, so that a look takes the cache line from it. */
+static inline uint64_t lane_room(struct lane *lane, size_t wanted) {
+    if (lane->request_bytes - (lane->written - lane->seen_read) < wanted)
+        lane->seen_read = atomic_load_explicit(word(lane, REQUEST_READ), memory_order_acquire);
+    if (lane->written - lane->seen_read > lane->request_bytes) errno = EPROTO, die("the daemon's position");
+    return lane->request_bytes - (lane->written - lane->seen_read);
 }
 
 /* Sleeps until one of the lanes has something, or room where it is wanted. Whoever says that it sleeps looks once more. */
@@ -138,7 +142,7 @@ static inline void lane_sleep(struct lane *lanes, int count) {
     for (int i = 0; i < count; i++)
         if (lanes[i].memory)
             ready |= atomic_load_explicit(word(&lanes[i], REPLY_WRITTEN), memory_order_acquire) != lanes[i].taken ||
-                     (lanes[i].wants_room && lane_room(&lanes[i]) > 0);
+                     (lanes[i].wants_room && lane_room(&lanes[i], 1) > 0);
     if (!ready && poll(polled, (nfds_t)count, 10000) == 0) errno = ETIMEDOUT, die("no reply");
     for (int i = 0; i < count; i++) {
         if (!lanes[i].memory) continue;
@@ -153,14 +157,24 @@ static inline uint64_t now_ns(clockid_t clock) {
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+/* Tells the processor that this thread waits for another one's store. */
+static inline void relax(void) {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
 /* Waits until one of the lanes has something: looks for a short time, and then sleeps. Others get the core in between: one of them
  * may be the daemon. Where they keep it for long, it is better to sleep at once, since who is woken comes first. */
 static inline void lane_wait(struct lane *lanes, int count) {
     static uint64_t rest_until;
     uint64_t start = now_ns(CLOCK_MONOTONIC), now = start;
     while (lanes[0].memory && now >= rest_until && now - start < LOOK_NS) {
-        for (int look = 0; look < 64; look++)
-            if (atomic_load_explicit(word(&lanes[look % count], REPLY_WRITTEN), memory_order_relaxed) != lanes[look % count].taken) return;
+        for (int look = 0; look < LOOKS; look++, relax())
+            for (int i = 0; i < count; i++)
+                if (atomic_load_explicit(word(&lanes[i], REPLY_WRITTEN), memory_order_relaxed) != lanes[i].taken) return;
         sched_yield();
         uint64_t after = now_ns(CLOCK_MONOTONIC);
         if (after - now > FOREIGN_NS) rest_until = after + REST_NS;
@@ -172,7 +186,7 @@ static inline void lane_wait(struct lane *lanes, int count) {
 /* Sends a frame. Where the ring is full it waits, and receives meanwhile: the daemon may wait for that. */
 static inline void lane_send(struct lane *lane, const uint8_t *bytes, size_t count) {
     while (count > 0 && lane->memory) {
-        uint64_t room = lane_room(lane);
+        uint64_t room = lane_room(lane, count);
         size_t at = lane->written % lane->request_bytes, part = count < room ? count : room;
         size_t first = part < lane->request_bytes - at ? part : lane->request_bytes - at;
         memcpy(lane->memory + HEADER_BYTES + at, bytes, first);

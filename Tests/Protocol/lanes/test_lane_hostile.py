@@ -33,15 +33,28 @@ def is_closed(client):
 
 
 @pytest.mark.parametrize("beyond", [1, 4096, 2**31, 2**32, 2**63])
-@pytest.mark.parametrize("word, size", [(REQUEST_WRITTEN, 65536), (REPLY_READ, 0)], ids=["written", "read"])
+@pytest.mark.parametrize("word, size", [(REQUEST_WRITTEN, 65536), (REPLY_READ, 262144)], ids=["written", "read"])
 def test_a_position_that_cannot_be(lane_of, word, size, beyond):
-    """More written than the ring holds, more read than was written, or backwards."""
+    """More written than the ring holds, more read than was written, or backwards; what was read is looked at where the ring would be full."""
     client = lane_of()
     client.call("health_check")
     memory = client.lane.memory
     memory[word] = memory[word] + size + beyond
-    client.send_query(counting(2000)) if word == REPLY_READ else client.lane.ring()
+    client.send_query(counting(100_000)) if word == REPLY_READ else client.lane.ring()
     assert is_closed(client)
+
+
+@pytest.mark.parametrize("beyond", [1, 4096, 200_000])
+def test_a_position_before_its_bytes(lane_of, beyond):
+    """Who says that he has read what is not written yet may be believed: only his own replies are overwritten."""
+    client = lane_of()
+    client.call("health_check")
+    memory = client.lane.memory
+    client.send_query(counting(100_000))
+    deadline = time.monotonic() + 1
+    while time.monotonic() < deadline:
+        memory[REPLY_READ] = memory[REPLY_WRITTEN] + beyond
+        client.lane.ring()
 
 
 @pytest.mark.parametrize("back", [1, 20, 2**40])
