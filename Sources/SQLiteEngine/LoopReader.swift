@@ -52,10 +52,13 @@ final class LoopReader: EventSource {
     /// A reader for a statement on a worker, if one is open: the loop's own reader only if it has few pages for short reads, which
     /// would be lost.
     func takeForWorker() -> SQLiteConnection? {
-        let reader =
-            if let idle = database.idleReader() { idle } else if own?.hasManyPages == true { nil } else { own.take() }
+        let reader = if let idle = database.idleReader() { idle } else { takeUnlessWarm() }
         if let reader { prepareForWorker(reader) }
         return reader
+    }
+
+    private func takeUnlessWarm() -> SQLiteConnection? {
+        own?.hasManyPages == true ? nil : own.take()
     }
 
     /// Prepares a reader for a long read, which a loop or a worker continues.
