@@ -1,5 +1,6 @@
 """For all tests in Python. What makes no sense of programs with a sanitizer is left out (scripts/sanitize.sh)."""
 
+import gc
 import os
 import signal
 
@@ -15,6 +16,12 @@ MEASURING = {
     "test_stream_without_a_session_goes_at_the_readers_pace", "test_results_that_nobody_reads_are_limited_in_all",
     "test_memory_is_bounded", "test_stalled_reader", "test_pages_are_kept_while_they_are_used", "test_pages_have_a_limit",
 }
+
+
+def pytest_collection_finish():
+    """The tests themselves stay to the end: whoever looks for garbage need not look through all of them each time."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items):

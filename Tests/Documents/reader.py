@@ -1,15 +1,28 @@
 """Somebody who reads the documents and tries what they say: an unprivileged user with a home of his own."""
 
+import atexit
+import functools
 import pathlib
 import shutil
 import signal
 import subprocess
 
 import terminal
-from daemon import LITEBASE, LITEBASED, die_with_parent, short_directory, wait_until
-from server_process import unprivileged_user
+from daemon import DIES_WITH_PARENT, LITEBASE, LITEBASED, short_directory, wait_until
+from server_process import as_user, unprivileged_user
 
 HOME, RUNTIME = "/home/alice", "/run/user/1000"  # as the documents call them
+
+
+@functools.cache
+def programs():
+    """Where both programs lie for every reader: 75 MB, so there is one copy. Where the tests are built, the user may not look."""
+    place = short_directory()
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    place.chmod(0o755)
+    for program in (LITEBASED, LITEBASE):
+        shutil.copy(program, place)
+    return place
 
 
 class Reader:
@@ -18,13 +31,10 @@ class Reader:
         self.directory = short_directory()
         self.home, self.runtime = self.directory / "home", self.directory / "run"
         self.user = unprivileged_user(("nobody",))
-        programs = self.directory / "bin"
-        for directory in (self.home, self.runtime, programs):
+        for directory in (self.home, self.runtime):
             directory.mkdir(mode=0o755)
-        for program in (LITEBASED, LITEBASE):
-            shutil.copy(program, programs)  # where the tests are built, the user may not look
         self.runtime.chmod(0o700)
-        self.environment = {"PATH": f"{programs}:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": str(self.home), "USER": "alice",
+        self.environment = {"PATH": f"{programs()}:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": str(self.home), "USER": "alice",
                             "XDG_RUNTIME_DIR": str(self.runtime), "LANG": "C.UTF-8", "TERM": "dumb", "NO_COLOR": "1",
                             "PAGER": "cat", "PYTHONDONTWRITEBYTECODE": "1"}
         self.socket = self.runtime / "litebase/litebase.sock"
@@ -39,7 +49,7 @@ class Reader:
             subprocess.run(["chown", "-R", f"{self.user.pw_uid}:{self.user.pw_gid}", path], check=True)
 
     def identity(self):
-        return ["setpriv", f"--reuid={self.user.pw_uid}", f"--regid={self.user.pw_gid}", "--clear-groups", "--"] if self.user else []
+        return as_user(self.user) if self.user else []
 
     def give(self, name, content):
         """A file or a directory of the repository, or text, in the reader's home."""
@@ -53,8 +63,9 @@ class Reader:
         """A command of a document that stays in the foreground, in a terminal of its own."""
         self.stop_daemon()
         self.log = open(self.directory / "log", "ab")
-        self.daemon = subprocess.Popen([*self.identity(), "sh", "-c", command], env=self.environment, cwd=self.home,
-                                       stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, preexec_fn=die_with_parent)
+        # A process that changes its user forgets what it wanted at its parent's end; prctl(2).
+        self.daemon = subprocess.Popen([*self.identity(), *DIES_WITH_PARENT, "sh", "-c", command], env=self.environment, cwd=self.home,
+                                       stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
         wait_until(lambda: self.daemon.poll() is not None or self.run("litebase ping").status == 0, f"`{command}` serves")
         assert self.daemon.poll() is None, (self.directory / "log").read_text()
 

@@ -69,13 +69,6 @@ def script_of(commands, prelude):
     return "\n".join(lines) + "\n"
 
 
-def own_terminal(descriptor):
-    def prepare():
-        os.setsid()
-        fcntl.ioctl(descriptor, termios.TIOCSCTTY, 0)
-    return prepare
-
-
 def open_terminal():
     master, slave = os.openpty()
     settings = termios.tcgetattr(slave)
@@ -93,8 +86,9 @@ class Session:
         self.master, slave = open_terminal()
         self.output = b""
         try:
-            self.process = subprocess.Popen(arguments, stdin=slave, stdout=slave, stderr=slave, env=environment, cwd=directory,
-                                            preexec_fn=own_terminal(slave))
+            # setsid(1) becomes the command. What a copy of this process could do before it begins costs more than some sessions.
+            self.process = subprocess.Popen(["setsid", "--ctty", *arguments], stdin=slave, stdout=slave, stderr=slave, env=environment,
+                                            cwd=directory)
         finally:
             os.close(slave)
 

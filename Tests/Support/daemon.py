@@ -1,6 +1,5 @@
 """Starts `litebased` in a directory of its own, watches it, and checks that it leaves well."""
 
-import ctypes
 import os
 import pathlib
 import re
@@ -84,11 +83,6 @@ def environment_for(directory, **changes):
 DIES_WITH_PARENT = (shutil.which("setpriv") or "/usr/bin/setpriv", "--pdeathsig", "KILL")
 
 
-def die_with_parent():
-    """The same, in a child that is a copy of this process."""
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-
-
 class Daemon:
     """One `litebased` process. Everything that it writes goes to `log_path`."""
 
@@ -116,11 +110,12 @@ class Daemon:
     def launch(self):
         environment = environment_for(self.directory, **self.environment)
         # What a test preloads is for the daemon alone.
-        how = ((), die_with_parent) if "LD_PRELOAD" in environment else (DIES_WITH_PARENT, None)
+        preload = environment.pop("LD_PRELOAD", None)
+        command = ["env", f"LD_PRELOAD={preload}", *self.command] if preload else self.command
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [*how[0], *self.command], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.directory, pass_fds=self.pass_fds,
-                env=environment, start_new_session=True, preexec_fn=how[1])
+                [*DIES_WITH_PARENT, *command], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.directory, pass_fds=self.pass_fds,
+                env=environment, start_new_session=True)
 
     def restart(self):
         """The same again, on the same files: what the process has learnt is forgotten."""

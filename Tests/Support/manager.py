@@ -16,6 +16,12 @@ from daemon import LITEBASED, environment_for, wait_until
 from wire import Client
 
 
+# Where descriptors wait until they get the numbers that sd_listen_fds(3) expects.
+AWAY = 4096
+# The shell becomes the command, whose process id is told to it.
+BECOME = 'preload=$1; shift; export LISTEN_PID=$$; [ -z "$preload" ] || export LD_PRELOAD="$preload"; exec "$@"'
+
+
 @contextlib.contextmanager
 def reading(receiver):
     """Reads the notify socket until the block ends, as a manager does: what a daemon told last is confirmed by that."""
@@ -116,21 +122,14 @@ class Manager:
         environment.update(self.environment)
         command = [*self.prefix, LITEBASED, "--listen=systemd", "--log-level=debug", *self.flags]
         log = os.open(self.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        self.pid = os.fork()
-        if self.pid == 0:
-            try:
-                os.dup2(log, 2)
-                # First out of the way, then to their places.
-                base = 4096
-                for index, (_, fd) in enumerate(passed):
-                    os.dup2(fd, base + index)
-                for index in range(len(passed)):
-                    os.dup2(base + index, 3 + index, inheritable=True)
-                os.closerange(3 + len(passed), base + len(passed))
-                environment["LISTEN_PID"] = str(os.getpid())
-                os.execvpe(command[0], command, environment)
-            finally:
-                os._exit(127)
+        # First out of the way, then to their places.
+        places = [(fd, AWAY + index) for index, (_, fd) in enumerate(passed)]
+        places += [(AWAY + index, 3 + index) for index in range(len(passed))]
+        actions = [(os.POSIX_SPAWN_DUP2, log, 2), *((os.POSIX_SPAWN_DUP2, *pair) for pair in places),
+                   *((os.POSIX_SPAWN_CLOSE, AWAY + index) for index in range(len(passed)))]
+        # What a test preloads is for the daemon alone. (A copy of this process, which is large, would cost more than the daemon's start.)
+        preload = environment.pop("LD_PRELOAD", "")
+        self.pid = os.posix_spawn("/bin/sh", ["sh", "-c", BECOME, "sh", preload, *map(str, command)], environment, file_actions=actions)
         os.close(log)
         return self
 

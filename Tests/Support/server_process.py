@@ -24,6 +24,11 @@ def unprivileged_user(names):
     raise AssertionError(f"no user for a server: none of {', '.join(names)}")
 
 
+def as_user(user):
+    """Words in front of a command, which becomes the command: subprocess' own `user` would copy this process first, which is large."""
+    return ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", "--"]
+
+
 def find_programs(*names, places=()):
     """Paths by name; `places` are looked at before PATH."""
     path = os.pathsep.join([*places, os.environ.get("PATH", ""), "/usr/sbin"])
@@ -101,13 +106,13 @@ class ServerProcess:
         raise NotImplementedError
 
     def identity(self):
-        """For subprocess: the server's user."""
-        return {"user": self.user.pw_uid, "group": self.user.pw_gid, "extra_groups": []} if self.user else {}
+        """Words in front of a command that is to run as the server's user."""
+        return as_user(self.user) if self.user else []
 
     def run(self, *command):
         """Runs a program of the server's to its end, as its user."""
-        return subprocess.run([str(word) for word in command], check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              timeout=120, cwd="/", text=True, **self.identity()).stdout
+        return subprocess.run([*self.identity(), *map(str, command)], check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              timeout=120, cwd="/", text=True).stdout
 
     def prepare(self, data, key, make):
         """Fills the data directory as `make(directory)` does, which takes a server's program a second or two."""
@@ -121,8 +126,8 @@ class ServerProcess:
 
     def start(self):
         with open(self.directory / "log", "ab") as log:
-            self.process = subprocess.Popen([str(word) for word in self.command()], stdin=subprocess.DEVNULL, stdout=log,
-                                            stderr=log, cwd="/", start_new_session=True, **self.identity())
+            self.process = subprocess.Popen([*self.identity(), *map(str, self.command())], stdin=subprocess.DEVNULL, stdout=log,
+                                            stderr=log, cwd="/", start_new_session=True)
 
         def answers():
             assert self.process.poll() is None, (self.directory / "log").read_text()[-4000:]
