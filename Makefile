@@ -59,6 +59,9 @@ unit: dependencies
 unit-programs: dependencies
 	chrt --idle 0 swift build --build-tests
 
+# Python compiles what it imports once, and not in each of the tests' processes again, whatever the environment says.
+unexport PYTHONDONTWRITEBYTECODE
+
 # The programs under test: those of this tree's release build, or those in PROGRAMS.
 TESTED   = $(if $(PROGRAMS),,build)
 PROGRAMS_DIRECTORY = $(abspath $(or $(PROGRAMS),$(BIN)))
@@ -68,9 +71,13 @@ PYTEST   = $(UNDER_TEST) $(RUN_TESTS)
 # A few tests that fail get a second chance, alone, and are named.
 PASS     = $(UNDER_TEST) python3 scripts/pass-tests.py $(RUN_TESTS)
 
+BLACKBOX_TESTS = Tests/Protocol Tests/CommandLine Tests/Documents
+
 # Several files at a time, since most of them wait for most of their time. (`make test` runs `measured` when the others have ended.)
 blackbox: $(TESTED) $(VENV)/ready
-	$(PASS) -n 3 --dist loadfile -m "not alone" Tests/Protocol Tests/CommandLine Tests/Documents
+	@# What pytest makes of the tests is kept; its workers would all make it at the same time. (Errors are told by the run.)
+	@test -e $(VENV)/compiled || { $(PYTEST) --collect-only $(BLACKBOX_TESTS) >/dev/null 2>&1; touch $(VENV)/compiled; }
+	$(PASS) -n 3 --dist loadfile -m "not alone" $(BLACKBOX_TESTS)
 
 QUICK_TESTS = $(addprefix Tests/Protocol/,requests sessions sqlite access process) Tests/CommandLine Tests/Documents
 quick: $(TESTED) $(VENV)/ready

@@ -14,12 +14,14 @@ from daemon import LITEBASE, ROOT, Daemon
 from engines import ENGINES
 
 SHOP = ROOT / "docs/examples/shop"
-sys.dont_write_bytecode = True  # nothing may appear in a directory that is packaged
+# Nothing may appear in a directory that is packaged. What is imported later is to be compiled once, not by each process again.
+writes_none, sys.dont_write_bytecode = sys.dont_write_bytecode, True
 sys.path.insert(0, str(SHOP))
 import data  # noqa: E402
 import questions  # noqa: E402
 import schema  # noqa: E402
 import shop  # noqa: E402
+sys.dont_write_bytecode = writes_none
 
 SQL_ENGINES = [name for name in CHOSEN if name in schema.DIALECTS]
 
