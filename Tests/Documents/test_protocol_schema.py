@@ -5,6 +5,7 @@ and not by the closed one here: a field that is missing in it would not be seen.
 """
 
 import copy
+import functools
 import itertools
 import json
 import re
@@ -44,10 +45,15 @@ def closed(part):
 OPEN, CLOSED = Draft202012Validator(SCHEMA), Draft202012Validator(closed(SCHEMA))
 
 
+@functools.cache
+def closed_validator(name):
+    """One for each type: who makes it, reads the whole schema."""
+    return CLOSED.evolve(schema={"$ref": f"#/$defs/{name}", "$defs": CLOSED.schema["$defs"]})
+
+
 def of_type(message):
     """The closed validator for messages of one type, which says more than that for all."""
-    name = message["type"] if "timestamp" in message else f"request_{message['type']}"
-    return CLOSED.evolve(schema={"$ref": f"#/$defs/{name}", "$defs": CLOSED.schema["$defs"]})
+    return closed_validator(message["type"] if "timestamp" in message else f"request_{message['type']}")
 
 
 def vectors(name):

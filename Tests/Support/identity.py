@@ -1,9 +1,14 @@
-"""Connections of other Unix users: the kernel notes who connects, so a child connects and hands the socket over."""
+"""Connections of other Unix users: the kernel notes who connects, so another process connects and hands the socket over."""
 
 import contextlib
+import functools
+import json
 import os
+import pathlib
 import socket
 import subprocess
+import sys
+import threading
 
 import pytest
 
@@ -22,24 +27,26 @@ def as_user(uid, gid=None, groups=()):
     os.setresuid(uid, uid, uid)
 
 
+@functools.cache
+def connector():
+    """The process that connects for this one (connector.py), until this one ends; and a lock, since it does one thing at a time."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        # -I -S: nothing of the tests', and nothing of the packages, is read.
+        subprocess.Popen([sys.executable, "-I", "-S", pathlib.Path(__file__).with_name("connector.py")], stdin=theirs)
+    ours.settimeout(20)
+    return ours, threading.Lock()
+
+
 def connect_as(path, uid, gid=None, groups=(), mode="msgpack"):
     """A connection whose peer is `uid`; the process that has connected is gone when this returns."""
-    ours, theirs = socket.socketpair()
-    child = os.fork()
-    if child == 0:
-        try:
-            as_user(uid, gid, groups)
-            connection = socket.socket(socket.AF_UNIX)
-            connection.connect(str(path))
-            socket.send_fds(theirs, [b"x"], [connection.fileno()])
-        finally:
-            os._exit(0)
-    theirs.close()
-    with ours:
-        ours.settimeout(20)
-        _, descriptors, _, _ = socket.recv_fds(ours, 1, 1)
-    os.waitpid(child, 0)
-    assert descriptors, f"uid {uid} could not connect to {path}"
+    link, lock = connector()
+    asked = {"path": str(path), "uid": uid, "gid": uid if gid is None else gid, "groups": list(groups)}
+    with lock:
+        link.sendall(json.dumps(asked).encode() + b"\n")
+        answer, descriptors, _, _ = socket.recv_fds(link, 1, 1)
+        ended = answer if answer == b"-" else link.recv(1)
+    assert descriptors and ended == b".", f"uid {uid} could not connect to {path}"
     return Client(socket.socket(fileno=descriptors[0]), mode)
 
 
