@@ -227,9 +227,14 @@ def test_calls_that_fail_lose_nothing_that_was_acknowledged(start_daemon, direct
                         session = session or client.session()
                         for sql in ("BEGIN IMMEDIATE", f"INSERT INTO t VALUES ({number}, zeroblob(9000))", "COMMIT"):
                             client.query(sql, session=session)
+                        acknowledged.append(number)
+                        if call == "openat":
+                            # The next one is opened, and with it the files of its database.
+                            client.call("db_disconnect", {"session": session})
+                            session = None
                     else:
                         client.query("INSERT INTO t VALUES (?, zeroblob(9000))", [number])
-                    acknowledged.append(number)
+                        acknowledged.append(number)
                 except RequestFailed as problem:
                     refused.append(problem.code)
                     if session:
@@ -242,12 +247,15 @@ def test_calls_that_fail_lose_nothing_that_was_acknowledged(start_daemon, direct
     writers = [threading.Thread(target=write, args=(worker,)) for worker in range(4)]
     for writer in writers:
         writer.start()
-    with Bystander(daemon, writes=False) as bystander:
+    # A read that leaves its loop, as on a busy machine, may need a connection to the file that is not open yet.
+    with Bystander(daemon, writes=False, refusals=("Too many open files.",) if call == "openat" else ()) as bystander:
         tracer = subprocess.Popen(
             ["strace", "-f", "-qq", "-o", directory / "trace", "-e", f"trace={call}", "-p", str(daemon.pid),
              "-e", f"inject={call}:error={error}:when=2+3"], stderr=subprocess.PIPE)
         time.sleep(1.0)
-        bystander.check()
+        # To open a file takes nine calls: with every third one failing, nobody gets one that is not open.
+        if call != "openat":
+            bystander.check()
         tracer.send_signal(signal.SIGINT)
         tracer.wait(10)
         count = len(acknowledged)
@@ -258,7 +266,7 @@ def test_calls_that_fail_lose_nothing_that_was_acknowledged(start_daemon, direct
             assert not writer.is_alive(), "a writer hangs"
     assert not failures, failures[:3]
     trace = (directory / "trace").read_text()
-    assert "(INJECTED)" in trace or call in ("ftruncate", "openat", "pread64"), "no call failed"
+    assert "(INJECTED)" in trace or call in ("ftruncate", "pread64"), "no call failed"
     assert daemon.terminate(signal.SIGKILL) == -signal.SIGKILL
     assert not CRASH.search(daemon.log()), daemon.log()[-3000:]
     path = next(directory.rglob("default.db"))
@@ -338,13 +346,14 @@ def test_threads_cannot_be_made(start_daemon, directory):
 
     def served(sql, **options):
         """The reply. On a busy machine a statement takes longer than a loop may spend on it: it did nothing, and may be tried again."""
-        for is_last in (False, False, False, True):
+        def attempt():
             try:
                 return client.query(sql, **options)
             except RequestFailed as failure:
                 assert failure.code == "limit_exceeded" and "No thread" in failure.data["message"] and failure.data["retryable"], failure
-                if is_last:
-                    raise
+                return None
+
+        return wait_until(attempt, f"{sql[:60]} is served without a thread of its own")
 
     former = resource.getrlimit(resource.RLIMIT_NPROC)[1]  # which the daemon has inherited
     threads_max(len(os.listdir(f"/proc/{daemon.pid}/task")))
