@@ -28,6 +28,12 @@ collect_ignore = ["sqlalchemy_suite"]
 dialects.register()
 
 
+def pytest_collection_finish():
+    """The tests and what they import stay to the end: whoever collects garbage need not look through them each time."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def daemon():
     """A daemon that the tests share; what they change, they change in databases in memory."""
