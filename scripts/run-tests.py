@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Passes all tests: the stages of `make test`, three at a time beside one that compiles, but for those that measure.
+"""Passes all tests: the stages of `make test`, three at a time, but for those that measure.
 
     scripts/run-tests.py                       all stages
     scripts/run-tests.py STAGE...              these, and what they need
@@ -26,14 +26,13 @@ LINES_SHOWN = 120
 
 
 class Stage:
-    """`needs`: stages that must have passed. A stage that is `alone` measures: nothing runs beside it. One that `fills` takes what the
-    others leave of the processors, and no place.
+    """`needs`: stages that must have passed. A stage that is `alone` measures: nothing runs beside it.
 
     One that is a part of another is run where somebody names it. Its target has its name, if no other is said.
     """
 
-    def __init__(self, name, text, needs=(), alone=False, part=False, fills=False, target=None, **variables):
-        self.name, self.text, self.needs, self.alone, self.part, self.fills = name, text, needs, alone, part, fills
+    def __init__(self, name, text, needs=(), alone=False, part=False, target=None, **variables):
+        self.name, self.text, self.needs, self.alone, self.part = name, text, needs, alone, part
         self.command = ["make", "-s", target or name, *(f"{key}={value}" for key, value in variables.items())]
         self.log = LOGS / f"{name}.log"
         self.process = self.status = self.began = self.seconds = self.cpu_seconds = None
@@ -82,16 +81,15 @@ STAGES = [
     Stage("deb", "the programs and the package"),
     Stage("venv", "Python with what the tests need"),
     # Others wait for the package, and then mostly for the time that their tests take: what is left of the processors is enough.
-    Stage("unit-programs", "the Swift tests, compiled in a debug build", needs=["lint"], fills=True),
+    Stage("unit-programs", "the Swift tests, compiled in a debug build", needs=["lint"]),
     Stage("machine", "the root file system of the container"),
     Stage("unit", "Swift tests", needs=["unit-programs"]),
     Stage("blackbox", "the programs from outside", needs=["deb", "venv"], PROGRAMS=PROGRAMS),
     Stage("system-load", "the package in a container with systemd, under load", needs=["deb", "machine"], target="system", BUILT=1,
           MARK="load"),
-    # One test at a time: begun last, it would leave a processor idle. (The two machines follow each other, since one makes load.)
-    Stage("clients", "drivers for other languages", needs=["deb", "venv"], PROGRAMS=PROGRAMS),
     Stage("system", "the package in a container with systemd", needs=["deb", "machine"], BUILT=1, MARK="not load"),
     Stage("power-loss", "cuts of the power", needs=["deb"], PROGRAMS=PROGRAMS),
+    Stage("clients", "drivers for other languages", needs=["deb", "venv"], PROGRAMS=PROGRAMS),
     Stage("quick", "the programs from outside: what is quick", part=True, PROGRAMS=".build/release"),
     Stage("measured", "the programs from outside: what measures", needs=["deb", "venv"], alone=True, PROGRAMS=PROGRAMS),
 ]
@@ -130,8 +128,7 @@ def run(stages):
         while waiting or running:
             for stage in list(waiting):
                 able = passed.issuperset(stage.needs)
-                places = sum(not each.fills for each in running)
-                room = not running if stage.alone else (stage.fills or places < AT_ONCE) and not any(each.alone for each in running)
+                room = not running if stage.alone else len(running) < AT_ONCE and not any(each.alone for each in running)
                 # What measures comes last: otherwise it would wait for a gap, and the others for it.
                 if able and room and (not stage.alone or not any(passed.issuperset(each.needs) for each in waiting if not each.alone)):
                     waiting.remove(stage)
