@@ -22,11 +22,18 @@ SANITIZER = os.environ.get("LITEBASE_TEST_SANITIZER")
 CLIENT = lane.LaneClient if os.environ.get("LITEBASE_TEST_TRANSPORT") == "shared_memory" else Client
 SANITIZER_OPTIONS = ("ASAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS")
 
-CRASH = re.compile(r"Fatal error|Crash:|crashed|Backtrace|precondition|(Address|Thread|Leak|UndefinedBehavior)Sanitizer|"
-                   r"Segmentation fault|libc\+\+abi|stack smashing|double free|corrupted", re.IGNORECASE)
+# What a program that crashes, or one of its libraries, writes; in small letters.
+CRASH = ("fatal error", "crash:", "crashed", "backtrace", "precondition", "addresssanitizer", "threadsanitizer", "leaksanitizer",
+         "undefinedbehaviorsanitizer", "segmentation fault", "libc++abi", "stack smashing", "double free", "corrupted")
 
 # The endless statement of the protocol's cancel test.
 ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c) SELECT count(*) FROM c"
+
+
+def tells_of_crash(log):
+    """Whether a log has words of CRASH. (Each is searched by itself: a regular expression for all takes 30 times as long.)"""
+    text = log.lower()
+    return any(words in text for words in CRASH)
 
 
 def counting(limit, columns="x"):
@@ -211,7 +218,7 @@ class Daemon:
             status = self.terminate()
             log = self.log()
             assert status == 0, f"exit status {status} after SIGTERM:\n{log[-3000:]}"
-            assert not CRASH.search(log), f"the log tells of a crash:\n{log[-3000:]}"
+            assert not tells_of_crash(log), f"the log tells of a crash:\n{log[-3000:]}"
             assert not os.path.lexists(self.socket_path), "the socket file is still there"
         finally:
             self.discard()

@@ -17,7 +17,7 @@ import time
 import pytest
 
 from bystander import Bystander
-from daemon import CRASH, ENDLESS, LITEBASED, SANITIZER, counting, environment_for, wait_until
+from daemon import ENDLESS, LITEBASED, SANITIZER, counting, environment_for, tells_of_crash, wait_until
 from strace import needs_tracer
 from test_faults_files import make, numbers, try_code
 from transfers import hello, opened, transfer, transfer_fails
@@ -268,7 +268,7 @@ def test_calls_that_fail_lose_nothing_that_was_acknowledged(start_daemon, direct
     trace = (directory / "trace").read_text()
     assert "(INJECTED)" in trace or call in ("ftruncate", "pread64"), "no call failed"
     assert daemon.terminate(signal.SIGKILL) == -signal.SIGKILL
-    assert not CRASH.search(daemon.log()), daemon.log()[-3000:]
+    assert not tells_of_crash(daemon.log()), daemon.log()[-3000:]
     path = next(directory.rglob("default.db"))
     lost = set(acknowledged) - set(numbers(path))
     assert not lost, f"{len(lost)} of {len(acknowledged)} acknowledged rows are lost"
@@ -353,7 +353,7 @@ def test_threads_cannot_be_made(start_daemon, directory):
                 assert failure.code == "limit_exceeded" and "No thread" in failure.data["message"] and failure.data["retryable"], failure
                 return None
 
-        return wait_until(attempt, f"{sql[:60]} is served without a thread of its own")
+        return wait_until(attempt, f"{sql[:60]} is served without a thread of its own", timeout=30)
 
     former = resource.getrlimit(resource.RLIMIT_NPROC)[1]  # which the daemon has inherited
     threads_max(len(os.listdir(f"/proc/{daemon.pid}/task")))

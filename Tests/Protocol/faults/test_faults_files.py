@@ -14,7 +14,7 @@ import time
 import pytest
 
 from bystander import Bystander
-from daemon import CRASH, wait_until
+from daemon import tells_of_crash, wait_until
 from wire import ConnectionEnded, RequestFailed
 
 
@@ -56,7 +56,7 @@ def end(served, signal_number=signal.SIGTERM):
     served.bystander.check()
     status = served.terminate(signal_number)
     assert status == (0 if signal_number == signal.SIGTERM else -signal_number), served.log()[-3000:]
-    assert not CRASH.search(served.log()), served.log()[-3000:]
+    assert not tells_of_crash(served.log()), served.log()[-3000:]
 
 
 def rows_of(client):
