@@ -208,8 +208,8 @@ let package = Package(
         .testTarget(
             name: "ServerTests",
             dependencies: [
-                "Server", "WireProtocol", "DatabaseContract", "Tabular", "SQLiteEngine", "LinuxSystem", "ByteBuffers",
-                "LiteBaseTesting",
+                "Server", "WireProtocol", "DatabaseContract", "Catalog", "Completion", "Tabular", "SQLiteEngine",
+                "LinuxSystem", "ByteBuffers", "LiteBaseTesting",
             ],
             swiftSettings: strict),
         .testTarget(

@@ -5,7 +5,8 @@
 
 Each repetition starts two daemons for SQLite. In the first one `cold` is the first `catalog` of the relations, which fills the index; then
 come the first page of columns, all names, and `unchanged` by etag. The second one runs the statements that fill an index as a `query` that
-counts their values: what SQLite needs for the same rows, the reading of the schema included. What is left of `cold` is ours. Times are of
+counts their values: what SQLite needs for the same rows, the reading of the schema included. What is left of `cold` is ours. Beside it is
+what SQLite needs for a PRAGMA for each table, which the definitions save where they tell all that there is. Times are of
 the clock and of the processor; on a machine that does other work, only the latter say something. `index MB` is what the daemon itself counts
 for its catalogs (`stats`, catalog_bytes_max); `resident MB` is all that the process has, SQLite's own schema included.
 
@@ -37,13 +38,23 @@ def has(word, text="s.sql"):
     return f"CASE WHEN 'a' LIKE 'A' THEN {text} LIKE '%{word}%' ELSE instr(upper({text}), '{word}') END"
 
 
-# As SQLiteCatalog.swift has them, counted so that every value is computed.
+# As SQLiteCatalog.swift has them, counted so that every value is computed. The columns of these tables are told by their definitions.
 LISTED = "s.type IN ('table', 'view') AND s.name NOT GLOB '[Ss][Qq][Ll][Ii][Tt][Ee]_*'"
 STATEMENTS = (f"""
 SELECT count(name), count(kind), count(definition) FROM (
     SELECT s.name AS name, CASE WHEN s.type = 'view' THEN 'view' WHEN s.rootpage = 0 THEN 'virtual_table' ELSE 'table' END AS kind,
            s.sql AS definition
-      FROM main.sqlite_schema s WHERE {LISTED})""", f"""
+      FROM main.sqlite_schema s WHERE {LISTED})""", """
+SELECT count(i.name) FROM main.sqlite_schema s CROSS JOIN pragma_index_list(s.tbl_name, 'main') l
+ CROSS JOIN pragma_index_info(l.name, 'main') i WHERE s.type = 'index' AND s.sql IS NULL AND l.name = s.name AND l.origin = 'u'""", f"""
+SELECT count(f."from") FROM main.sqlite_schema s CROSS JOIN pragma_foreign_key_list(s.name, 'main') f
+ WHERE s.type = 'table' AND s.rootpage > 0 AND {has("REFERENCES")}""", """
+SELECT count(i.name) FROM main.sqlite_schema s CROSS JOIN pragma_index_list(s.tbl_name, 'main') l
+ CROSS JOIN pragma_index_xinfo(s.name, 'main') i WHERE s.type = 'index' AND l.name = s.name AND i.key""", """
+SELECT count(s.name), count(s.sql) FROM main.sqlite_schema s WHERE s.type = 'trigger'""")
+
+# What tells the columns of tables whose definitions do not: a PRAGMA for each.
+PRAGMA = f"""
 SELECT count(relation), count(name), count(position), count(type), count(nullable), count("default"), count(generated), count(identity),
        count(hidden), count(key_position) FROM (
     SELECT s.name AS relation, x.name AS name, x.cid + 1 AS position, nullif(x.type, '') AS type, NOT x."notnull" AS nullable,
@@ -53,14 +64,7 @@ SELECT count(relation), count(name), count(position), count(type), count(nullabl
                      WHEN NOT {has("WITHOUT", "substr(s.sql, -64)")} THEN 'rowid' END END AS identity,
            x.hidden = 1 AS hidden, x.pk AS key_position
       FROM main.sqlite_schema s CROSS JOIN pragma_table_xinfo(s.name, 'main') x
-     WHERE {LISTED})""", """
-SELECT count(i.name) FROM main.sqlite_schema s CROSS JOIN pragma_index_list(s.tbl_name, 'main') l
- CROSS JOIN pragma_index_info(l.name, 'main') i WHERE s.type = 'index' AND s.sql IS NULL AND l.name = s.name AND l.origin = 'u'""", f"""
-SELECT count(f."from") FROM main.sqlite_schema s CROSS JOIN pragma_foreign_key_list(s.name, 'main') f
- WHERE s.type = 'table' AND s.rootpage > 0 AND {has("REFERENCES")}""", """
-SELECT count(i.name) FROM main.sqlite_schema s CROSS JOIN pragma_index_list(s.tbl_name, 'main') l
- CROSS JOIN pragma_index_xinfo(s.name, 'main') i WHERE s.type = 'index' AND l.name = s.name AND i.key""", """
-SELECT count(s.name), count(s.sql) FROM main.sqlite_schema s WHERE s.type = 'trigger'""")
+     WHERE {LISTED})"""
 
 
 def definitions(tables, columns):
@@ -105,10 +109,13 @@ def with_daemon(url, body):
 
 
 def engine(pid, client):
-    """What SQLite needs: seconds of the clock and of the processor."""
-    used = processor_seconds(pid)
-    clock, _ = timed(lambda: [client.query(statement, database="many") for statement in STATEMENTS])
-    return clock, processor_seconds(pid) - used
+    """What SQLite needs, and what a PRAGMA for each table would take: seconds of the clock and of the processor."""
+    found = []
+    for statements in (STATEMENTS, (PRAGMA,)):
+        used = processor_seconds(pid)
+        clock, _ = timed(lambda statements=statements: [client.query(statement, database="many") for statement in statements])
+        found += [clock, processor_seconds(pid) - used]
+    return found
 
 
 def requests(pid, client, server_used=None):
@@ -137,8 +144,9 @@ def sqlite_times(tables, columns, repetitions):
         large_schema.make(file, definitions(tables, columns))
         for _ in range(repetitions):
             measured = with_daemon(f"sqlite:{file}", requests)
-            clock, used = with_daemon(f"sqlite:{file}", engine)
+            clock, used, pragma, pragma_used = with_daemon(f"sqlite:{file}", engine)
             yield measured | {"SQLite": clock, "SQLite, processor": used,
+                              "a PRAGMA for each table": pragma, "a PRAGMA for each table, processor": pragma_used,
                               "ours": measured["cold"] - clock, "ours, processor": measured["cold, processor"] - used}
 
 

@@ -29,6 +29,8 @@ public final class CatalogBuilder: @unchecked Sendable {
     private(set) var types: [TypeRecord] = []
     @exclusivity(unchecked) private var detailNumbers = NumberTable()
     @exclusivity(unchecked) private var relationNumbers = NumberTable()
+    /// Relations of which the columns were not told with them.
+    public private(set) var untoldCount = 0
     private var foldedNumbers: [[UInt8]: UInt32] = [:]
     private var foldedCount = 0
     /// Bytes of the names of relations, which an index has once more for its searches.
@@ -139,9 +141,13 @@ public final class CatalogBuilder: @unchecked Sendable {
         return UInt32(namespaces.count - 1)
     }
 
+    /// - Parameters:
+    ///   - record: a relation that is not there.
+    ///   - hasToldColumns: all of its columns follow.
     /// - Returns: its number until the index is made.
     @discardableResult
-    public func add(_ record: RelationRecord) -> UInt32 {
+    public func add(_ record: RelationRecord, hasToldColumns: Bool = false) -> UInt32 {
+        if !hasToldColumns { untoldCount += 1 }
         mix(
             .relations, record.name, record.comment, .none, record.extra, UInt64(record.kind.rawValue),
             UInt64(record.namespace))
@@ -231,6 +237,7 @@ public final class CatalogBuilder: @unchecked Sendable {
     /// How much there is at one time.
     public struct Mark: Sendable {
         fileprivate var counts: [Int]
+        fileprivate var untoldCount: Int
         fileprivate var definitionsByteCount: Int
         fileprivate var digest: UInt64
     }
@@ -240,12 +247,13 @@ public final class CatalogBuilder: @unchecked Sendable {
             counts: [
                 namespaces.count, relations.count, columns.count, keys.count, foreignKeys.count, indexes.count,
                 triggers.count, routines.count, types.count,
-            ], definitionsByteCount: pool.definitionsByteCount, digest: digest)
+            ], untoldCount: untoldCount, definitionsByteCount: pool.definitionsByteCount, digest: digest)
     }
 
     /// Forgets the records that were added since: their statement begins again.
     public func goBack(to mark: Mark) {
         lastRelation = nil
+        untoldCount = mark.untoldCount
         namespaces.removeSubrange(mark.counts[0]...)
         if mark.counts[1] < relations.count {
             relations.removeSubrange(mark.counts[1]...)

@@ -20,10 +20,15 @@ public final class CatalogFeed {
     /// The last texts of each field: most texts are those of the row before.
     @exclusivity(unchecked) private var lastTexts: [CatalogText]
     @exclusivity(unchecked) private var definitionBytes: [UInt8] = []
+    /// Columns of the row's relation that its definition tells.
+    @exclusivity(unchecked) private var toldColumns: [(record: ColumnRecord, details: ColumnDetails)] = []
     @exclusivity(unchecked) private var group: CatalogGroup?
     /// The relation of the row before, and by which texts it was found: most columns follow another of their relation.
     @exclusivity(unchecked) private var lastRelation: (namespace: CatalogText, name: CatalogText, number: UInt32)?
-    @exclusivity(unchecked) private var rowCount = 0
+    /// Records that were taken since the size was looked at.
+    @exclusivity(unchecked) private var uncheckedCount = 0
+    /// Rows, and columns that were told with one, so far.
+    @exclusivity(unchecked) public private(set) var recordCount = 0
 
     enum Cell: Equatable {
         case null
@@ -54,6 +59,7 @@ public final class CatalogFeed {
         place = 0
         present = 0
         definitionBytes.removeAll(keepingCapacity: true)
+        toldColumns.removeAll(keepingCapacity: true)
     }
 
     public func null() { place += 1 }
@@ -87,9 +93,15 @@ public final class CatalogFeed {
     public func endRow() throws(CatalogError) {
         if !definitionBytes.isEmpty { complete?(self) }
         try take()
-        rowCount += 1
-        if rowCount & 0xff == 0 { try builder.checkSize() }
+        let count = 1 + toldColumns.count
+        recordCount += count
+        uncheckedCount += count
+        guard uncheckedCount >= Self.uncheckedCountMax else { return }
+        uncheckedCount = 0
+        try builder.checkSize()
     }
+
+    private static let uncheckedCountMax = 256
 
     /// Ends the result.
     public func end() throws(CatalogError) {
@@ -101,7 +113,7 @@ public final class CatalogFeed {
     public func restart() {
         group = nil
         lastRelation = nil
-        rowCount = 0
+        uncheckedCount = 0
     }
 
     // MARK: What a row has
@@ -129,6 +141,35 @@ public final class CatalogFeed {
     public func set(_ field: CatalogField, _ text: String) {
         var text = text
         text.withUTF8 { set(field, UnsafeRawBufferPointer($0)) }
+    }
+
+    /// Whether the row is that of a table with rows of its own.
+    public var isTable: Bool {
+        guard level == .relations, case .text(let kind) = cell(.kind) else { return false }
+        return CatalogKind(builder.pool.bytes(kind)) == .table
+    }
+
+    /// Tells a column of the row's relation, which comes with the relation: the next one in order.
+    /// - Parameters:
+    ///   - name: its name.
+    ///   - type: empty for none.
+    ///   - defaultValue: empty for none.
+    ///   - isNullable: whether it may be null.
+    ///   - keyPosition: its place in the primary key, from 1 on; 0 for none.
+    ///   - identity: where its values come from.
+    public func tellColumn(
+        _ name: UnsafeRawBufferPointer, type: UnsafeRawBufferPointer, defaultValue: UnsafeRawBufferPointer,
+        isNullable: Bool, keyPosition: Int, identity: IdentityColumn
+    ) {
+        var record = ColumnRecord(
+            relation: 0, name: builder.text(name), position: UInt16(clamping: toldColumns.count + 1),
+            type: type.isEmpty ? .none : builder.text(type))
+        record.isNullable = isNullable
+        record.keyPosition = UInt16(clamping: keyPosition)
+        record.identity = identity
+        var details = ColumnDetails()
+        if !defaultValue.isEmpty { details.defaultValue = builder.text(defaultValue) }
+        toldColumns.append((record, details))
     }
 
     private static func number(_ bytes: UnsafeRawBufferPointer) -> Int64? {
@@ -198,7 +239,11 @@ public final class CatalogFeed {
         record.sizeBytes = integer(.sizeBytes)
         record.definition = keptDefinition
         record.extra = text(.extra)
-        builder.add(record)
+        let number = builder.add(record, hasToldColumns: !toldColumns.isEmpty)
+        for var column in toldColumns {
+            column.record.relation = number
+            builder.add(column.record, column.details)
+        }
     }
 
     private func update(_ number: Int) throws(CatalogError) {

@@ -7,6 +7,8 @@ public struct CatalogStatement: Sendable {
     /// `nil` for one that only prepares others.
     public var level: CatalogLevel?
     public var text: String
+    /// It tells columns of those relations only whose own rows did not tell them: without such relations it is left out.
+    public var isForUntoldColumns = false
 
     public init(_ level: CatalogLevel?, _ text: String) {
         self.level = level

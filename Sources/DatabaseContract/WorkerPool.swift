@@ -95,8 +95,13 @@ public final class WorkerPool: Sendable {
 
     private let state: Mutex<State>
     private let wakeUps = Semaphore()
+    private let prefersLatency: Bool
 
-    public init(threadCountMax: Int) {
+    /// - Parameters:
+    ///   - threadCountMax: the most threads, apart from those for users without another.
+    ///   - prefersLatency: its jobs are short, and clients wait for them (`Thread.preferLatency`).
+    public init(threadCountMax: Int, prefersLatency: Bool = false) {
+        self.prefersLatency = prefersLatency
         state = Mutex(State(threadCountMax: max(1, threadCountMax)))
     }
 
@@ -179,6 +184,7 @@ public final class WorkerPool: Sendable {
 
     private func work() {
         Thread.mayBlock = true
+        if prefersLatency { Thread.preferLatency() }
         var job = begin(after: nil)
         while true {
             if let current = job {

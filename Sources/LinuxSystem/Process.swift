@@ -44,7 +44,7 @@ public enum Process {
     /// Cores that this process may use, CPUAffinity= and the like included (sched_getaffinity(2)).
     public static var coreCount: Int { Int(clinux_core_count()) }
 
-    /// Keeps idle threads from owning heap arenas of their own.
+    /// The most arenas that the heap has; threads beyond them share.
     public static func limitMemoryArenas(_ count: Int32) { clinux_limit_malloc_arenas(count) }
 
     /// Ignores SIGPIPE of peers that go away, SIGXFSZ of files that may not grow (write(2) then fails), and signals without a

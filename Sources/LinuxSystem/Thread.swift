@@ -24,7 +24,7 @@ public enum Thread {
     /// than Linux 6.12 or the call is not allowed, nothing changes.
     /// - Source: sched_setattr(2) with `sched_runtime` of SCHED_OTHER; the scheduler is EEVDF
     ///   (Documentation/scheduler/sched-eevdf.rst in the kernel): its deadline is one slice after its turn began.
-    static func preferLatency() { _ = clinux_request_slice(shortSliceNanoseconds) }
+    public static func preferLatency() { _ = clinux_request_slice(shortSliceNanoseconds) }
 
     // The least that the kernel grants; a turn of a loop takes some 10 µs, a short read at most 250 µs.
     private static let shortSliceNanoseconds: UInt64 = 100_000

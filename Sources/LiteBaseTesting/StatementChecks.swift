@@ -7,6 +7,24 @@ public enum StatementChecks {
     /// Statements are pieces of the script in their order, and each of them is one statement.
     public static func check(_ script: UnsafeRawBufferPointer) {
         for language in StatementSplitter.Language.allCases { check(script, language) }
+        checkDefinition(script)
+    }
+
+    /// The columns of a table are parts of its definition, one behind the other, and its key has each place once.
+    private static func checkDefinition(_ text: UnsafeRawBufferPointer) {
+        guard let table = SQLiteTableColumns(text), let base = text.baseAddress else { return }
+        precondition(!table.columns.isEmpty, "a table has columns")
+        var end = 0
+        for column in table.columns {
+            for part in [column.name, column.defaultValue] {
+                guard let start = part.baseAddress.map({ $0 - base }) else { continue }
+                precondition(start >= end && start + part.count <= text.count, "columns follow each other")
+                end = start + part.count
+            }
+        }
+        let places = table.columns.map(\.keyPosition).filter { $0 > 0 }.sorted()
+        precondition(places == Array(places.indices.map { $0 + 1 }), "a key has each place once")
+        precondition(table.rowIDColumn.map { table.columns[$0].keyPosition == 1 } ?? true, "a row number is a key")
     }
 
     private static func mayHaveDelimiter(_ script: UnsafeRawBufferPointer) -> Bool {

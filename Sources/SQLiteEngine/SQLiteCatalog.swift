@@ -34,18 +34,20 @@ struct SQLiteCatalog: CatalogSource {
         ]
         let schemas = wish.namespaces.map { Schema(name: Self.quoted($0), text: Self.text($0), wish.definitions) }
         return [CatalogStatement(.namespaces, namespaceText ?? "")]
-            + levels.map { level, statement in
-                CatalogStatement(level, schemas.map(statement).joined(separator: "\nUNION ALL\n"))
+            + levels.map { level, text -> CatalogStatement in
+                var statement = CatalogStatement(level, schemas.map(text).joined(separator: "\nUNION ALL\n"))
+                statement.isForUntoldColumns = level == .columns
+                return statement
             }
     }
 
-    /// Options of a table, the time of a trigger, the condition of an index.
+    /// Columns and options of a table, the time of a trigger, the condition of an index.
     func complete(_ row: CatalogFeed) {
         if row.definition.isEmpty { return }
         row.definition.withUnsafeBytes { text in
             switch row.level {
             case .relations:
-                let options = SQLiteDefinition.tableOptions(text)
+                let options = SQLiteToldColumns.tell(row, text) ?? SQLiteDefinition.tableOptions(text)
                 if !options.isEmpty { row.set(.extra, "{\(options.map { "\"\($0)\":true" }.joined(separator: ","))}") }
             case .triggers:
                 let trigger = SQLiteDefinition.trigger(text)
@@ -67,7 +69,7 @@ struct SQLiteCatalog: CatalogSource {
         "CASE WHEN 'a' LIKE 'A' THEN \(text) LIKE '%\(word)%' ELSE instr(upper(\(text)), '\(word)') END"
     }
 
-    /// The statements for one schema.
+    /// The statements for one schema. `columns` leaves out the tables whose definitions tell them (`SQLiteToldColumns`).
     private struct Schema {
         let name: String
         let text: String
@@ -106,7 +108,8 @@ struct SQLiteCatalog: CatalogSource {
                              WHEN NOT \(SQLiteCatalog.has("WITHOUT", in: "substr(s.sql, -64)")) THEN 'rowid' END END AS identity,
                    x.hidden = 1 AS hidden, x.pk AS key_position
               FROM \(name).sqlite_schema s CROSS JOIN pragma_table_xinfo(s.name, \(text)) x
-             WHERE \(isListed) AND (NOT \(mayBeDefective) OR litebase_defect(\(text), s.name) IS NULL)
+             WHERE \(isListed) AND CASE WHEN \(mayBeDefective) THEN litebase_defect(\(text), s.name) IS NULL
+                                    ELSE NOT \(SQLiteToldColumns.function)(s.sql) END
             """
         }
 

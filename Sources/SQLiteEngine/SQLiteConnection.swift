@@ -210,6 +210,7 @@ final class SQLiteConnection: @unchecked Sendable {
         SQLiteFunctions.restrict(handle)
         SQLiteOwnFunctions.install(on: self)
         SQLiteDefects.install(on: self)
+        SQLiteToldColumns.install(on: self)
         installBusyHandler()
         if isWriting && options.usesWAL && !options.isMemory { try execute("PRAGMA journal_mode = WAL") }
         if isWriting { try execute("PRAGMA journal_size_limit = \(SQLiteDatabase.logByteCountMax)") }

@@ -63,7 +63,7 @@ enum SQLiteFunctions {
             (.pattern, "glob like"),
             (.wholeTable, "count"),
             // Functions of full-text tables, whose statements never run on a loop, and quadratic ones.
-            (.slow, "bm25 highlight matchinfo offsets snippet json_patch litebase_defect"),
+            (.slow, "bm25 highlight matchinfo offsets snippet json_patch litebase_defect litebase_tells_columns"),
             // Only statements of SQLite's own call these, for ALTER TABLE (SQLITE_FUNC_INTERNAL in src/alter.c).
             (
                 .linear,

@@ -135,11 +135,14 @@ enum Program {
         }
     }
 
+    /// One for each thread, but for dozens of workers at a time: a loop that shares one with a worker waits for its lock while the
+    /// worker, which frees a large schema, is not scheduled.
+    private static let memoryArenaCountMax: Int32 = 64
+
     private static func prepareProcess() {
         Process.setFileModeMask(0o077)
         Process.ignoreStraySignals()
-        // One arena for each of the few loops would already be more than the heap needs.
-        Process.limitMemoryArenas(2)
+        Process.limitMemoryArenas(memoryArenaCountMax)
     }
 
     private static func fail(_ failure: StartFailure, _ log: Log) -> Int32 {

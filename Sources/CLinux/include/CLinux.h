@@ -258,7 +258,8 @@ enum {
 int clinux_take_refusal(void);
 /// Cores that this thread may run on (sched_getaffinity(2)), 1 or more.
 int clinux_core_count(void);
-/// Caps the number of malloc arenas, each of which costs resident memory, and gives them slack (mallopt(3)).
+/// Caps the number of malloc arenas, and gives them slack (mallopt(3)). A thread that has one alone waits for no other thread's lock;
+/// each costs some resident memory.
 void clinux_limit_malloc_arenas(int count);
 /// Adds to the counted size of the heap, besides counted memory.
 void clinux_note_heap(int64_t change);

@@ -301,12 +301,14 @@ final class CatalogLink: DatabaseLink {
     }
 
     private func fillLevel(_ statements: ArraySlice<CatalogStatement>) {
-        guard let statement = statements.first, let filling else { return walk() }
+        guard let filling else { return }
+        let left = statements.drop { $0.isForUntoldColumns && filling.builder.untoldCount == 0 }
+        guard let statement = left.first else { return walk() }
         let sink = filling.sink(statement.level)
         ask(statement.text, sink) {
             (sink as? CatalogSink)?.finish()
             if let failure = (sink as? CatalogSink)?.failure { return self.end(.catalog(failure)) }
-            self.fillLevel(statements.dropFirst())
+            self.fillLevel(left.dropFirst())
         }
     }
 

@@ -51,7 +51,8 @@ final class CatalogSink: RowSink {
     private let start: CatalogBuilder.Mark
     private var builder: CatalogBuilder?
     @exclusivity(unchecked) private(set) var failure: CatalogError?
-    @exclusivity(unchecked) private var rowCount = 0
+    /// Records for which was charged.
+    @exclusivity(unchecked) private var chargedCount = 0
 
     init(_ level: CatalogLevel, _ builder: CatalogBuilder, _ source: any CatalogSource, _ charge: AccountCharge) {
         self.builder = builder
@@ -81,6 +82,8 @@ final class CatalogSink: RowSink {
         charge = nil
     }
 
+    private static let unchargedCountMax = 4_096
+
     private func chargeNow() { if let builder { charge?.set(builder.byteCount) } }
 
     override func begin(_ columns: ColumnSet) { feed?.begin(columns.columns.map(\.name)) }
@@ -100,8 +103,10 @@ final class CatalogSink: RowSink {
             failure = error
             return .overflow
         }
-        rowCount += 1
-        if rowCount & 0xfff == 0 { chargeNow() }
+        if let count = feed?.recordCount, count - chargedCount >= Self.unchargedCountMax {
+            chargedCount = count
+            chargeNow()
+        }
         return .open
     }
 

@@ -13,6 +13,8 @@ final class SharedState: Sendable {
     let longReadWorkers: WorkerPool
     /// For writes, opening, rolling back and checkpoints, and for short work that is too long for a loop: decoding long requests, logging denials.
     let promptWorkers: WorkerPool
+    /// For completions: somebody types meanwhile. Few threads, so that they are warm, and none that a statement may hold.
+    let completionWorkers = WorkerPool(threadCountMax: Process.coreCount, prefersLatency: true)
     /// For freeing large storage.
     let disposers = WorkerPool(threadCountMax: 1)
     /// For files that clients have passed: writing and closing them takes as long as the client likes.

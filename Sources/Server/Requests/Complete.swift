@@ -47,7 +47,7 @@ extension Connection {
         track(operation)
         let mailbox = context.loop.mailbox
         let here = LoopBound((self, operation), mailbox)
-        context.shared.longReadWorkers.submit(for: owner.uid) {
+        context.shared.completionWorkers.submit(for: owner.uid) {
             let list = task.run()
             mailbox.submit {
                 let (connection, operation) = here.wrapped

@@ -104,7 +104,7 @@ extension Connection {
                 use.hitCount += load.delayedCount
             }
         case .workerThreads:
-            for pool in [shared.longReadWorkers, shared.promptWorkers] {
+            for pool in [shared.longReadWorkers, shared.promptWorkers, shared.completionWorkers] {
                 use.merge(used: Int64(pool.load.busyCount), peak: Int64(pool.history.peak))
                 use.hitCount += pool.history.delayedCount
             }
