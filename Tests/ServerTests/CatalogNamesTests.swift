@@ -166,7 +166,7 @@ struct CatalogNamesTests {
 
     @Test func findsWhatAnArrayHas() {
         var seeds = SeededGenerator.fresh
-        for _ in 0..<400 {
+        for _ in 0..<12 {
             // A run with LITEBASE_TEST_SEED begins with the seed that a failure tells.
             var plain = PlainCatalog(SeededGenerator(seed: seeds.seed))
             check(&plain)
@@ -181,7 +181,7 @@ struct CatalogNamesTests {
             index.relations.map { Array(index.bytes($0.name)) } == plain.relations.map(\.name), "\(seed): the order")
         let dialect: CompletionDialect = plain.isCaseSensitive ? .postgresql : .sqlite
         let names = CatalogNames(index: index, dialect: dialect, isComplete: true)
-        for _ in 0..<30 {
+        for _ in 0..<10 {
             let wanted = plain.wanted()
             checkLookups(plain, names, wanted, seed)
             checkPrefixes(plain, index, wanted, seed)
