@@ -33,6 +33,10 @@ public enum ChangeGap: String, Sendable {
     case connectionLost = "connection_lost"
     /// A message was larger than any may be.
     case tooLarge = "too_large"
+    /// A statement was committed of which it is not certain what all it has changed.
+    case unknownRelations = "unknown_relations"
+    /// The connection was lost while a statement ran, or a transaction was committed; or it is known by now to have ended.
+    case mayHaveWritten = "may_have_written"
 }
 
 /// Something that tells its changes.

@@ -37,6 +37,7 @@ extension MySQLConnection {
     private func didLogIn() {
         if calls.flag != 0 { return fail(MySQLErrors.error(handle)) }
         exchange.didLogIn()
+        changing = MySQLChanging()
         trimText()
     }
 
@@ -69,6 +70,8 @@ extension MySQLConnection {
             surplus.append(statement)
             if exchange.repeatsStatement() { return trimText() }
             exchange.note(Self.resultChanged)
+            changing.tracker.noteDone()
+            tellChangesOfFailure(isLost: false)
             return stepDidFail()
         }
         let error = MySQLErrors.error(ofStatement: statement.handle)
@@ -274,6 +277,8 @@ extension MySQLConnection {
     /// The call that belongs to the step has failed.
     private func fail(_ error: DriverError) {
         freeResult()
+        let isLost = error.details.vendorCode.map { MySQLErrors.isFatal(UInt32(bitPattern: $0)) } ?? false
+        tellChangesOfFailure(isLost: isLost)
         exchange.fail(noteRole(error), isInTransaction: isInTransaction)
         trimText()
     }

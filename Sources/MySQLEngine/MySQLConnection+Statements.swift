@@ -20,9 +20,11 @@ extension MySQLConnection {
             exchange.note(error)
             return stepDidFail()
         }
+        let position = if case .statement(let position) = exchange.step { position } else { BatchPosition?.none }
+        noteChanges(by: run.sql, position)
         guard !run.parameters.isEmpty else { return start(.query, with: run.sql) }
         // Whatever comes for the first row is prepared anew.
-        if case .statement(let position) = exchange.step, (position?.rowIndex ?? 0) == 0 { closeRowStatement() }
+        if case .statement = exchange.step, (position?.rowIndex ?? 0) == 0 { closeRowStatement() }
         guard let statement = rowStatement else { return prepare(run.sql) }
         rowStatement = nil
         statementInUse = statement

@@ -31,6 +31,8 @@ final class MySQLConnection: ServerConnection {
         var serverName: String?
         /// Its server was taken because it takes writes.
         var mustTakeWrites = false
+        /// Where it tells what it commits.
+        let changes: MySQLChanges
     }
 
     /// What of a result is the client's.
@@ -69,6 +71,8 @@ final class MySQLConnection: ServerConnection {
     var result: UnsafeMutablePointer<MYSQL_RES>?
     /// The server has refused to stop what the connection does.
     private let killRefusal = MySQLKillRefusal()
+    /// What is to be told of what it commits.
+    var changing = MySQLChanging()
 
     private static let keptTextByteCountMax = 64 << 10
     /// Rows between two looks at the clock.
@@ -113,6 +117,7 @@ final class MySQLConnection: ServerConnection {
     }
 
     override func finish() {
+        tellChangesOfEnd()
         freeResult()
         let prepared = surplus + [statementInUse, rowStatement].compactMap(\.self)
         surplus = []
@@ -194,6 +199,7 @@ final class MySQLConnection: ServerConnection {
     override func advanceAway() -> Progress {
         if dueCall != nil {
             if let run { text.append(run.sql) }
+            findDueChanges()
             return .yielding
         }
         if let statement = dueBinding.take() {
@@ -216,6 +222,7 @@ final class MySQLConnection: ServerConnection {
         guard let next = exchange.beginNext() else { return false }
         switch next {
         case .own(let sql), .attempt(let sql):
+            noteChanges(byOwn: sql)
             calls.start(.query, UnsafeRawBufferPointer(start: sql.utf8Start, count: sql.utf8CodeUnitCount))
         case .statement: beginStatement()
         case .describe: if let run { prepare(run.sql) } else { stepDidFail() }
@@ -229,11 +236,14 @@ final class MySQLConnection: ServerConnection {
     }
 
     func stepDidEnd() {
+        tellChanges()
         exchange.stepDidEnd()
         trimText()
     }
 
+    /// Nothing of the step was sent to the server, or nothing comes of it.
     func stepDidFail() {
+        changing.tracker.forget()
         exchange.stepDidFail(isInTransaction: isInTransaction)
         trimText()
     }

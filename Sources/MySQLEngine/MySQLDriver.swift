@@ -14,12 +14,14 @@ struct MySQLDriver: RemoteDriver {
     let settings: RemoteSettings
     private let canceller: MySQLCanceller
     private let connector: MySQLConnector
+    private let told: MySQLChanges
 
     init(place: MySQLLocation, settings: RemoteSettings) {
         self.place = place
         self.settings = settings
         connector = MySQLConnector(place: place, settings: settings)
         canceller = MySQLCanceller(connector)
+        told = MySQLChanges(connector)
     }
 
     var engine: Engine { .mysql }
@@ -27,6 +29,7 @@ struct MySQLDriver: RemoteDriver {
     var label: String { place.label }
     var serverCount: Int { max(1, place.hosts.count) }
     var secrets: [String] { place.secrets }
+    var changes: (any RemoteChanges)? { told }
 
     func open(password: String?) throws(DriverError) -> HandedOver<ServerConnection> {
         try MySQLLibrary.load()
@@ -36,7 +39,7 @@ struct MySQLDriver: RemoteDriver {
             canceller: canceller, login: connector.login(as: opened.facts.user, password: password),
             roleStatement: opened.facts.roleStatement, choice: connector.choice,
             serverName: serverCount > 1 ? connector.label(opened.hostIndex) : nil,
-            mustTakeWrites: place.target == .readWrite)
+            mustTakeWrites: place.target == .readWrite, changes: told)
         return HandedOver(MySQLConnection(opened.handle, context))
     }
 

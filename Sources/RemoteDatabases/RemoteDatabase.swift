@@ -21,11 +21,14 @@ public final class RemoteDatabase: Database {
     private let shards = Mutex<[ObjectIdentifier: ConnectionPool.ShardReference]>([:])
     private let watch = Mutex(ServerWatch())
     private let messages: RemoteChannels?
+    /// Those that another login commits, where this one may only read.
+    private let told: (any RemoteChanges)?
 
     public var engine: Engine { driver.engine }
     public var location: any DatabaseLocation { driver.location }
     public let isReadOnly: Bool
     public var isVolatile: Bool { false }
+    public var changes: (any ChangeSource)? { told }
     public var channels: (any ChannelSource)? { messages }
     public var serverState: ServerState? { watch.withLock { $0.state } }
     /// Its name in the log.
@@ -53,6 +56,13 @@ public final class RemoteDatabase: Database {
             log = ServerLog(onChange: plan.onChange)
         }
         login = log.join()
+        if let other = plan.other {
+            // What is read of another server may be older than what was committed to this one.
+            let writer = (other as? RemoteDatabase).flatMap { $0.driver.label == driver.label ? $0 : nil }
+            told = writer?.told
+        } else {
+            told = driver.changes
+        }
         pool = ConnectionPool(connectionCountMax: settings.connectionCountMax)
         connectors = WorkerPool(threadCountMax: Self.connectorCount(settings.connectionCountMax))
         messages = (driver as? any ChannelDriver).map(RemoteChannels.init)
@@ -61,10 +71,10 @@ public final class RemoteDatabase: Database {
 
     deinit { log.leave(login) }
 
-    /// With the connection for messages, which is none of the pool's and may be there beyond the limit.
+    /// With the connections for those who listen, which are none of the pool's and may be there beyond the limit.
     public var poolLoad: PoolLoad? {
         var load = pool.load
-        if messages?.isConnected == true {
+        for isConnected in [messages?.isConnected, driver.changes?.isConnected] where isConnected == true {
             load.openCount += 1
             load.inUseCount += 1
         }

@@ -29,6 +29,8 @@ package protocol RemoteDriver: Sendable {
     /// Servers that are tried in turn until one accepts; each has the whole time limit for connecting.
     var serverCount: Int { get }
     var settings: RemoteSettings { get }
+    /// What tells what its connections have committed; `nil` where that is not known.
+    var changes: (any RemoteChanges)? { get }
     /// Checks that are possible before a run has a connection; for a long run, when a worker has its connection.
     func check(_ run: StatementRun, _ mode: RunMode) throws(DriverError)
     /// Connects, and prepares everything for the first statement.
@@ -39,7 +41,15 @@ package protocol RemoteDriver: Sendable {
     func open(password: String?) throws(DriverError) -> HandedOver<ServerConnection>
 }
 
+/// Tells what was committed through a driver's connections, with the help of one beside the pool.
+package protocol RemoteChanges: ChangeSource {
+    /// Whether that connection is open.
+    var isConnected: Bool { get }
+}
+
 extension RemoteDriver {
+    package var changes: (any RemoteChanges)? { nil }
+
     /// Connects with the present content of the password file.
     /// - Throws: errors without the password and the secrets of the URL, whatever the engine's library says.
     /// - Thread: one that may block.

@@ -62,6 +62,32 @@ public struct LeadingWords {
         }
     }
 
+    /// Takes a name, in quotes (backticks, or those of ANSI_QUOTES) or not; words of the language are taken for one, too.
+    /// - Returns: `nil` at anything else.
+    /// - Cost: allocates the name.
+    public mutating func takeName() -> String? {
+        skipBlanks()
+        guard let first = byte(at: index) else { return nil }
+        let start = index
+        if first == UInt8(ascii: "`") || first == UInt8(ascii: "\"") {
+            var name: [UInt8] = []
+            let (end, isClosed) = QuotedText.read(bytes, from: start) { name.append($0) }
+            guard isClosed else { return nil }
+            index = end
+            return String(decoding: name, as: UTF8.self)
+        }
+        while let byte = byte(at: index), byte.isOfName { index += 1 }
+        return index > start ? String(decoding: bytes[start..<index], as: UTF8.self) : nil
+    }
+
+    /// Takes a sign, if it is the next one.
+    public mutating func take(_ sign: Unicode.Scalar) -> Bool {
+        skipBlanks()
+        guard let byte = byte(at: index), byte == UInt8(ascii: sign) else { return false }
+        index += 1
+        return true
+    }
+
     private static func capital(_ byte: UInt8) -> UInt8 {
         byte >= UInt8(ascii: "a") && byte <= UInt8(ascii: "z") ? byte & 0xdf : byte
     }

@@ -51,7 +51,7 @@ extension Connection {
 
     private static func tellsNothing(_ engine: String) -> RequestError {
         refusal(
-            "Databases of the engine \(engine) do not tell what changes in them.",
+            "This database of the engine \(engine) does not tell what changes in it to its readers, who have a server of their own.",
             hint: "Ask for what interests you now and then.")
     }
 

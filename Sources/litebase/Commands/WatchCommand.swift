@@ -15,7 +15,8 @@ struct WatchCommand: ParsableCommand {
         discussion: """
             A line for each commit, or for some together, with the tables that were
             changed, until Ctrl-C. "resync" is where that is not known, such as when
-            another program has written the file: read again what you have read.
+            another program has written the file: read again what you have read. Of MySQL
+            and MariaDB, what is committed through the daemon is told.
 
             A command of --exec is run by sh(1) after each change, one at a time; what
             changes meanwhile is one change for the next run. It has

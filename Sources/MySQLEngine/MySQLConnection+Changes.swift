@@ -1,0 +1,144 @@
+// What a connection tells of its steps to those who listen to the changes of its database. While nobody does, each step costs a look at a
+// number before it and behind it.
+
+internal import CMariaDB
+internal import DatabaseContract
+internal import LinuxSystem
+internal import RemoteDatabases
+internal import SQLText
+
+extension MySQLConnection {
+    /// The client's statement is about to be sent.
+    func noteChanges(by sql: UnsafeRawBufferPointer, _ position: BatchPosition?) {
+        let epoch = context.changes.epoch
+        if epoch == 0 || mode.isReadOnly { return }
+        var effect = MySQLEffect.unknown
+        if let position, (position.rowIndex ?? 0) > 0, let known = changing.rowEffect,
+            known.index == position.statementIndex
+        {
+            effect = known.effect
+        } else if sql.count <= TextBound.byteCountMax {
+            effect = self.effect(of: sql)
+        } else {
+            changing.isEffectDue = true
+        }
+        changing.rowEffect = position.map { ($0.statementIndex, effect) }
+        changing.tracker.begin(effect, epoch: epoch, isInTransaction: isInTransaction)
+    }
+
+    /// Looks at a long text.
+    /// - Thread: a worker's.
+    func findDueChanges() {
+        guard changing.isEffectDue, let run else { return }
+        changing.isEffectDue = false
+        let effect = effect(of: run.sql)
+        changing.tracker.replace(effect)
+        if let index = changing.rowEffect?.index { changing.rowEffect = (index, effect) }
+    }
+
+    private func effect(of sql: UnsafeRawBufferPointer) -> MySQLEffect {
+        let changes = MySQLTextChanges(sql)
+        changing.usedNamespace = changes.usedNamespace
+        guard let facts = context.changes.facts(ofHost: context.hostIndex) else {
+            return effectWithoutFacts(changes, sql)
+        }
+        let effect = facts.effect(of: changes, sql, in: changing.hasLostNamespace ? nil : namespace)
+        if effect.isEmpty, changes.mayCall { context.changes.noteRead() }
+        return effect
+    }
+
+    /// While the definitions are read. Whoever reads again what they were told to must not be told so by that.
+    private func effectWithoutFacts(_ changes: MySQLTextChanges, _ sql: UnsafeRawBufferPointer) -> MySQLEffect {
+        if changes.scope == .nothing, !changes.mayCall || PlainStatement.isPlain(sql, .mysql) {
+            context.changes.noteRead()
+            return MySQLEffect(ending: changes.ending)
+        }
+        var effect = MySQLEffect.unknown
+        effect.ending = changes.ending
+        effect.changesSchema = changes.changesSchema
+        effect.isDivisible = changes.ending != .none || changes.scope == .anything
+        return effect
+    }
+
+    /// The present database, as the server tells it with USE.
+    private var namespace: String? {
+        var name: UnsafePointer<CChar>?
+        _ = libmariadb.mariadb_get_info(handle, MARIADB_CONNECTION_SCHEMA, &name)
+        return name.map { String(cString: $0) }
+    }
+
+    /// A statement of ours is about to be sent.
+    func noteChanges(byOwn sql: StaticString) {
+        let epoch = context.changes.epoch
+        if epoch == 0 || mode.isReadOnly { return }
+        let text = UnsafeRawBufferPointer(start: sql.utf8Start, count: sql.utf8CodeUnitCount)
+        changing.tracker.begin(
+            MySQLEffect(ending: MySQLTextChanges(text).ending), epoch: epoch, isInTransaction: isInTransaction)
+    }
+
+    /// The server has done a step.
+    func tellChanges() {
+        let epoch = context.changes.epoch
+        guard changing.tracker.isActive else { return tellUnseenChanges(epoch) }
+        changing.isEffectDue = false
+        let commit = changing.tracker.end(.success(isInTransaction: isInTransaction))
+        if let used = changing.usedNamespace.take() {
+            // A server can be told not to say which one is used.
+            changing.hasLostNamespace = namespace.map(TextRuns.folded) != TextRuns.folded(used)
+        }
+        if epoch == 0 { return }
+        context.changes.tell(epoch == changing.tracker.epoch ? commit : MySQLCommit(gap: .begunBefore))
+    }
+
+    private func tellUnseenChanges(_ epoch: UInt64) {
+        if epoch == 0 || current.effect.readsOnly { return }
+        switch exchange.step {
+        case .own, .statement:
+            context.changes.tell(changing.tracker.endUnseen(epoch: epoch, isInTransaction: isInTransaction))
+        case .attempt, .describe, .reset, .role, nil: break
+        }
+    }
+
+    /// The server has refused a step, or is lost.
+    func tellChangesOfFailure(isLost: Bool) {
+        if isLost { return keepUnseenChanges() }
+        guard changing.tracker.isActive else { return tellUnseenChanges(context.changes.epoch) }
+        changing.isEffectDue = false
+        changing.usedNamespace = nil
+        context.changes.tell(changing.tracker.end(.failure))
+    }
+
+    /// A step that is under way, of which nothing was noted, may have written.
+    private func keepUnseenChanges() {
+        let epoch = context.changes.epoch
+        if changing.tracker.isActive || epoch == 0 || current.effect.readsOnly { return }
+        switch exchange.step {
+        case .own, .statement: changing.tracker.begin(.unknown, epoch: epoch, isInTransaction: isInTransaction)
+        case .attempt, .describe, .reset, .role, nil: break
+        }
+    }
+
+    /// The connection is closed.
+    func tellChangesOfEnd() {
+        keepUnseenChanges()
+        guard context.changes.epoch != 0, changing.tracker.mayStayWhenLost(isInTransaction: isInTransaction) else {
+            return
+        }
+        context.changes.tellLost(
+            MySQLLostConnection(
+                number: libmariadb.mysql_thread_id(handle), hostIndex: context.hostIndex, opened: opened))
+    }
+}
+
+/// What a connection knows of its changes.
+struct MySQLChanging {
+    var tracker = MySQLChangeTracker()
+    /// The text is to be looked at by a worker.
+    var isEffectDue = false
+    /// What a statement of a batch does with each of its rows.
+    var rowEffect: (index: Int, effect: MySQLEffect)?
+    /// The database of a USE that is under way.
+    var usedNamespace: String?
+    /// It is not known which database is the present one.
+    var hasLostNamespace = false
+}

@@ -1,0 +1,122 @@
+// How the definitions are read that say what a statement changes (MySQLFacts.swift): on a connection that is used for nothing else, by
+// calls that block.
+
+internal import CMariaDB
+internal import DatabaseContract
+internal import LinuxSystem
+
+/// The queries, each once for all databases of a server. What they tell is what the login has a right to see.
+private enum MySQLFactQueries {
+    private static let system = "('information_schema', 'mysql', 'performance_schema', 'sys')"
+
+    static let namespaces = "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA"
+
+    /// Roles are not looked at: who has the privilege by one of them is taken for one who has not.
+    static let triggerNamespaces = """
+        SELECT '*' FROM information_schema.USER_PRIVILEGES WHERE PRIVILEGE_TYPE = 'TRIGGER' AND GRANTEE = \(account)
+        UNION ALL
+        SELECT TABLE_SCHEMA FROM information_schema.SCHEMA_PRIVILEGES WHERE PRIVILEGE_TYPE = 'TRIGGER' AND GRANTEE = \(account)
+        """
+    private static let account = """
+        CONCAT('''', SUBSTRING_INDEX(CURRENT_USER(), '@', 1), '''@''', SUBSTRING_INDEX(CURRENT_USER(), '@', -1), '''')
+        """
+
+    static let tables = """
+        SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, COALESCE(ENGINE, '') FROM information_schema.TABLES
+         WHERE TABLE_SCHEMA NOT IN \(system)
+        """
+
+    static let triggers = """
+        SELECT DISTINCT EVENT_OBJECT_SCHEMA, EVENT_OBJECT_TABLE FROM information_schema.TRIGGERS
+         WHERE EVENT_OBJECT_SCHEMA NOT IN \(system)
+        """
+
+    /// Those of which it is not known whether they act count.
+    static let foreignKeys = """
+        SELECT DISTINCT k.TABLE_SCHEMA, k.TABLE_NAME, k.REFERENCED_TABLE_SCHEMA, k.REFERENCED_TABLE_NAME
+          FROM (SELECT TABLE_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, REFERENCED_TABLE_SCHEMA, REFERENCED_TABLE_NAME
+                  FROM information_schema.KEY_COLUMN_USAGE
+                 WHERE TABLE_SCHEMA NOT IN \(system) AND REFERENCED_TABLE_NAME IS NOT NULL) k
+          LEFT JOIN (SELECT DISTINCT CONSTRAINT_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, UPDATE_RULE, DELETE_RULE
+                       FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE CONSTRAINT_SCHEMA NOT IN \(system)) r
+            ON r.CONSTRAINT_SCHEMA = k.TABLE_SCHEMA AND r.TABLE_NAME = k.TABLE_NAME AND r.CONSTRAINT_NAME = k.CONSTRAINT_NAME
+         WHERE COALESCE(r.UPDATE_RULE, '') NOT IN ('RESTRICT', 'NO ACTION')
+            OR COALESCE(r.DELETE_RULE, '') NOT IN ('RESTRICT', 'NO ACTION')
+        """
+
+    static let views = """
+        SELECT TABLE_SCHEMA, TABLE_NAME, COALESCE(VIEW_DEFINITION, '') FROM information_schema.VIEWS
+         WHERE TABLE_SCHEMA NOT IN \(system)
+        """
+
+    /// Packages of MariaDB have functions in them.
+    static let functions = """
+        SELECT ROUTINE_NAME FROM information_schema.ROUTINES
+         WHERE ROUTINE_TYPE <> 'PROCEDURE' AND ROUTINE_SCHEMA NOT IN \(system)
+        """
+}
+
+/// Reads the definitions over one connection.
+///
+/// - Thread: one that may block.
+struct MySQLFactReader {
+    let handle: UnsafeMutablePointer<MYSQL>
+    let database: String
+
+    /// Of all names and definitions, in bytes: beyond, nothing is known of any.
+    private static let byteCountMax = 64 << 20
+
+    func readFingerprint() throws(DriverError) -> String {
+        var byteCountLeft = Self.byteCountMax
+        return try rows(MySQLCatalogQueries.fingerprint, &byteCountLeft).map { $0.joined(separator: "=") }
+            .joined(separator: "\n")
+    }
+
+    func readFacts(_ fingerprint: String) throws(DriverError) -> MySQLFacts {
+        typealias Queries = MySQLFactQueries
+        var byteCountLeft = Self.byteCountMax
+        var facts = MySQLFacts.Rows()
+        facts.namespaces = try names(Queries.namespaces, &byteCountLeft)
+        facts.triggerNamespaces = try names(Queries.triggerNamespaces, &byteCountLeft)
+        facts.tables = try rows(Queries.tables, &byteCountLeft)
+        facts.triggers = try rows(Queries.triggers, &byteCountLeft)
+        facts.foreignKeys = try rows(Queries.foreignKeys, &byteCountLeft)
+        facts.views = try rows(Queries.views, &byteCountLeft)
+        facts.functions = try names(Queries.functions, &byteCountLeft)
+        return MySQLFacts(facts, fingerprint: fingerprint, database: database)
+    }
+
+    /// Whether the server still works for another connection of this login.
+    func knows(_ number: UInt) throws(DriverError) -> Bool {
+        var byteCountLeft = Self.byteCountMax
+        return try !rows("SELECT 1 FROM information_schema.PROCESSLIST WHERE ID = \(number)", &byteCountLeft).isEmpty
+    }
+
+    private func names(_ sql: String, _ byteCountLeft: inout Int) throws(DriverError) -> [String] {
+        try rows(sql, &byteCountLeft).compactMap(\.first)
+    }
+
+    private func rows(_ sql: String, _ byteCountLeft: inout Int) throws(DriverError) -> [[String]] {
+        guard sql.withCString({ libmariadb.mysql_real_query(handle, $0, UInt(sql.utf8.count)) }) == 0,
+            let result = libmariadb.mysql_use_result(handle)
+        else { throw MySQLErrors.error(handle) }
+        defer { libmariadb.mysql_free_result(result) }
+        let columnCount = Int(libmariadb.mysql_num_fields(result))
+        var rows: [[String]] = []
+        while let row = libmariadb.mysql_fetch_row(result), let lengths = libmariadb.mysql_fetch_lengths(result) {
+            rows.append(
+                (0..<columnCount).map { column in
+                    let byteCount = row[column] == nil ? 0 : Int(lengths[column])
+                    let bytes = UnsafeRawBufferPointer(start: row[column], count: byteCount)
+                    byteCountLeft -= bytes.count + MemoryLayout<String>.stride
+                    return String(decoding: bytes, as: UTF8.self)
+                })
+            if byteCountLeft < 0 { throw Self.tooMuch }
+        }
+        if libmariadb.mysql_errno(handle) != 0 { throw MySQLErrors.error(handle) }
+        return rows
+    }
+
+    private static let tooMuch = DriverError(
+        .limitExceeded, "The definitions of the server are too many to tell what statements change.", sqlState: "54000")
+}

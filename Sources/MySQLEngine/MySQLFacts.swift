@@ -1,0 +1,405 @@
+// What has to be known of a server's definitions to say what a statement changes: which relations are views, which have triggers and
+// foreign keys that act, which functions there are. A value that is filled with rows of information_schema (MySQLFactQueries) and asked
+// by the connections; it never changes then.
+
+internal import DatabaseContract
+internal import SQLText
+
+/// What one statement changes once it is committed.
+struct MySQLEffect: Equatable, Sendable {
+    /// Of engines with transactions.
+    var relations: [String] = []
+    /// Of the others: these are changed at once, whatever becomes of the transaction.
+    var relationsAtOnce: [String] = []
+    var changesSchema = false
+    /// Why these are not all.
+    var gap: ChangeGap?
+    /// Something of the gap may have happened at once.
+    var gapIsAtOnce = false
+    var ending = MySQLTextChanges.Ending.none
+    /// Parts of it may stay when it fails.
+    var isDivisible = false
+    /// That by which all this was found; `nil` where nothing had to be known.
+    var facts: MySQLFacts?
+
+    var isEmpty: Bool { relations.isEmpty && relationsAtOnce.isEmpty && !changesSchema && gap == nil && facts == nil }
+
+    /// Nothing is known of it.
+    static let unknown = MySQLEffect(gap: .unknownRelations, gapIsAtOnce: true, ending: .mayCommit, isDivisible: true)
+
+    static func == (left: MySQLEffect, right: MySQLEffect) -> Bool {
+        left.relations == right.relations && left.relationsAtOnce == right.relationsAtOnce
+            && left.changesSchema == right.changesSchema && left.gap == right.gap
+            && left.gapIsAtOnce == right.gapIsAtOnce
+            && left.ending == right.ending && left.isDivisible == right.isDivisible && left.facts === right.facts
+    }
+}
+
+/// The definitions of one server at one moment, as far as the daemon's login sees them.
+///
+/// - Thread: any.
+final class MySQLFacts: Sendable {
+    struct Relation: Equatable, Sendable {
+        enum Kind: Equatable, Sendable { case table, view, sequence }
+
+        var namespace: String
+        var name: String
+        var kind = Kind.table
+        var hasTransactions = true
+        /// Rows that are written to it are in it, and nowhere else.
+        var isPlain = true
+        var hasTriggers = false
+        /// Places of those whose foreign keys have them change when rows of this one are deleted or get other keys.
+        var children: [Int] = []
+    }
+
+    /// A name that matters wherever it stands in a text.
+    private enum Mention {
+        /// Of a function or a view that may do anything.
+        case anything
+        case sequence(Int)
+    }
+
+    private struct Key: Hashable {
+        var namespace: String
+        var name: String
+
+        init(_ namespace: String, _ name: String) {
+            self.namespace = TextRuns.folded(namespace)
+            self.name = TextRuns.folded(name)
+        }
+    }
+
+    /// What the server has counted by then.
+    let fingerprint: String
+    private let database: String
+    private let relations: [Relation]
+    private let places: [Key: [Int]]
+    /// Places by the first run of their names.
+    private let runs: [String: [Int]]
+    private let mentions: [String: [Mention]]
+    /// Some name cannot be found in a text by its runs.
+    private let hasOddNames: Bool
+    private let hasOddMentions: Bool
+    /// Databases whose triggers are seen; `nil` for all.
+    private let namespacesWithTriggers: Set<String>?
+    private let isTransactional: Bool
+
+    /// Relations that one statement is told to change, and bytes of their names.
+    private static let relationCountMax = 200
+    private static let nameByteCountMax = 16 << 10
+
+    /// What is read of a server; the names are as it has them.
+    struct Rows: Equatable, Sendable {
+        /// Databases in whose tables the login has the privilege TRIGGER, "*" for all.
+        var triggerNamespaces: [String] = []
+        /// Database, name, type, engine.
+        var tables: [[String]] = []
+        /// Database and table.
+        var triggers: [[String]] = []
+        /// Database, table, referenced database and table, of those that act.
+        var foreignKeys: [[String]] = []
+        /// Database, name, definition.
+        var views: [[String]] = []
+        var functions: [String] = []
+        /// All databases.
+        var namespaces: [String] = []
+    }
+
+    let rows: Rows
+
+    /// Whether statements may call, or take a number of, what the former ones do not know of.
+    func mayCallMore(than former: MySQLFacts) -> Bool {
+        let sequences = Set(rows.tables.filter { $0[2] == "SEQUENCE" })
+        return !Set(rows.functions).isSubset(of: former.rows.functions)
+            || !Set(rows.views).isSubset(of: former.rows.views)
+            || !sequences.isSubset(of: former.rows.tables)
+    }
+
+    init(_ rows: Rows, fingerprint: String, database: String) {
+        self.rows = rows
+        self.fingerprint = fingerprint
+        self.database = TextRuns.folded(database)
+        var relations = rows.tables.map(Self.relation)
+        var places: [Key: [Int]] = [:]
+        for (index, relation) in relations.enumerated() {
+            places[Key(relation.namespace, relation.name), default: []].append(index)
+        }
+        for row in rows.triggers {
+            for index in places[Key(row[0], row[1])] ?? [] { relations[index].hasTriggers = true }
+        }
+        for row in rows.foreignKeys {
+            for parent in places[Key(row[2], row[3])] ?? [] {
+                relations[parent].children += places[Key(row[0], row[1])] ?? []
+            }
+        }
+        namespacesWithTriggers =
+            rows.triggerNamespaces.contains("*")
+            ? nil : Set(rows.triggerNamespaces.map { TextRuns.folded($0.split(separator: "\\").joined()) })
+        isTransactional = relations.allSatisfy { $0.kind != .table || $0.hasTransactions }
+        (runs, hasOddNames) = Self.index(relations.map(\.name))
+        var mentions: [String: [Mention]] = [:]
+        var isOdd = false
+        func add(_ name: String, _ mention: Mention) {
+            guard let run = Self.plainRun(of: name) else {
+                isOdd = true
+                return
+            }
+            mentions[run, default: []].append(mention)
+        }
+        for name in rows.functions { add(name, .anything) }
+        for (index, relation) in relations.enumerated() where relation.kind == .sequence {
+            add(relation.name, .sequence(index))
+        }
+        for name in MySQLViews(rows.views, namespaces: rows.namespaces).namesOfUnknown(functions: rows.functions) {
+            add(name, .anything)
+        }
+        self.mentions = mentions
+        hasOddMentions = isOdd
+        self.relations = relations
+        self.places = places
+    }
+
+    private static func relation(_ row: [String]) -> Relation {
+        let engine = row[3].lowercased()
+        var relation = Relation(namespace: row[0], name: row[1])
+        relation.kind = row[2].hasSuffix("VIEW") ? .view : row[2] == "SEQUENCE" ? .sequence : .table
+        relation.hasTransactions = enginesWithTransactions.contains(engine)
+        relation.isPlain = relation.hasTransactions || enginesWithout.contains(engine)
+        return relation
+    }
+
+    private static let enginesWithTransactions: Set<String> = ["innodb", "rocksdb", "tokudb"]
+    private static let enginesWithout: Set<String> = ["myisam", "aria", "memory", "archive", "csv", "blackhole"]
+
+    /// The first run of a name of ASCII letters: others may be written in more than one way.
+    private static func plainRun(of name: String) -> String? {
+        name.utf8.allSatisfy { $0 < 0x80 } ? TextRuns.first(of: name) : nil
+    }
+
+    private static func index(_ names: [String]) -> (runs: [String: [Int]], isOdd: Bool) {
+        var runs: [String: [Int]] = [:]
+        var isOdd = false
+        for (index, name) in names.enumerated() {
+            if let run = plainRun(of: name) { runs[run, default: []].append(index) } else { isOdd = true }
+        }
+        return (runs, isOdd)
+    }
+
+    // MARK: Asking
+
+    /// What a statement changes. `namespace` is the present database of its connection.
+    /// - Cost: linear in the text, where a name has to be looked for in it.
+    func effect(of changes: MySQLTextChanges, _ sql: UnsafeRawBufferPointer, in namespace: String?) -> MySQLEffect {
+        var found = Found(gapIsAtOnce: !isTransactional)
+        switch changes.scope {
+        case .nothing: break
+        case .anything: found.isUnknown = true
+        case .rows(let name, let cascades): addRows(of: name, namespace, cascades: cascades, to: &found)
+        case .namedRelations: addNamed(in: sql, to: &found)
+        case .relations(let names): add(names, namespace, to: &found)
+        }
+        if changes.mayCall, !found.isUnknown { addMentioned(in: sql, to: &found) }
+        return effect(found, changes)
+    }
+
+    private func effect(_ found: Found, _ changes: MySQLTextChanges) -> MySQLEffect {
+        var effect = MySQLEffect(changesSchema: changes.changesSchema, ending: changes.ending)
+        if found.isUnknown {
+            effect.gap = .unknownRelations
+            effect.gapIsAtOnce = found.gapIsAtOnce || changes.scope == .anything
+        }
+        for index in found.places.sorted() {
+            let relation = relations[index]
+            if relation.hasTransactions {
+                effect.relations.append(relation.name)
+            } else {
+                effect.relationsAtOnce.append(relation.name)
+            }
+        }
+        effect.relationsAtOnce += found.names
+        effect.isDivisible = changes.scope == .anything || changes.ending != .none
+        let byteCount = (effect.relations + effect.relationsAtOnce).reduce(0) { $0 + $1.utf8.count }
+        if found.places.count + found.names.count > Self.relationCountMax || byteCount > Self.nameByteCountMax {
+            (effect.relations, effect.relationsAtOnce) = ([], [])
+            effect.gap = effect.gap ?? .tooMany
+            effect.gapIsAtOnce = !isTransactional
+        }
+        if case .relations = changes.scope, !changes.mayCall { return effect }
+        // Also of a relation that is not there: it is a temporary one only as long as that is so.
+        if !effect.isEmpty || changes.scope != .nothing { effect.facts = self }
+        return effect
+    }
+
+    /// What has been found so far.
+    private struct Found {
+        var places: Set<Int> = []
+        /// Those that a definition names.
+        var names: [String] = []
+        var isUnknown = false
+        var gapIsAtOnce: Bool
+    }
+
+    private func addRows(of name: MySQLName, _ namespace: String?, cascades: Bool, to found: inout Found) {
+        guard let namespace = name.namespace ?? namespace else {
+            found.isUnknown = true
+            return
+        }
+        // One that nobody else sees is temporary. Letters outside of ASCII may be written in more than one way.
+        let known = places[Key(namespace, name.name)] ?? []
+        if known.isEmpty { found.isUnknown = !(namespace + name.name).utf8.allSatisfy { $0 < 0x80 } }
+        for place in known { add(place, cascades: cascades, to: &found) }
+    }
+
+    private func add(_ first: Int, cascades: Bool, to found: inout Found) {
+        var due = [first]
+        var seen: Set<Int> = [first]
+        while let place = due.popLast() {
+            let relation = relations[place]
+            let seesTriggers = namespacesWithTriggers?.contains(TextRuns.folded(relation.namespace)) ?? true
+            guard relation.kind != .view, relation.isPlain, !relation.hasTriggers, seesTriggers else {
+                found.isUnknown = true
+                return
+            }
+            if isOurs(relation) { found.places.insert(place) }
+            if cascades { due += relation.children.filter { seen.insert($0).inserted } }
+        }
+    }
+
+    private func isOurs(_ relation: Relation) -> Bool { TextRuns.folded(relation.namespace) == database }
+
+    private func addNamed(in sql: UnsafeRawBufferPointer, to found: inout Found) {
+        if hasOddNames || TextRuns.mayHaveExecutableComment(sql) {
+            found.isUnknown = true
+            return
+        }
+        var named: Set<Int> = []
+        TextRuns.forEach(sql) { run in
+            if let places = runs[run] { named.formUnion(places) }
+            return true
+        }
+        if named.count > Self.relationCountMax { found.isUnknown = true }
+        for place in named where !found.isUnknown { add(place, cascades: true, to: &found) }
+    }
+
+    private func add(_ names: [MySQLName], _ namespace: String?, to found: inout Found) {
+        for name in names {
+            guard let namespace = name.namespace ?? namespace else {
+                found.isUnknown = true
+                return
+            }
+            if TextRuns.folded(namespace) == database { found.names.append(name.name) }
+        }
+    }
+
+    /// Functions and views that may do anything, and sequences.
+    private func addMentioned(in sql: UnsafeRawBufferPointer, to found: inout Found) {
+        if hasOddMentions {
+            found.isUnknown = true
+            return
+        }
+        if mentions.isEmpty { return }
+        if TextRuns.mayHaveExecutableComment(sql) {
+            found.isUnknown = true
+            return
+        }
+        TextRuns.forEach(sql) { run in
+            for mention in mentions[run] ?? [] {
+                switch mention {
+                case .anything: found.isUnknown = true
+                case .sequence(let place): if isOurs(relations[place]) { found.places.insert(place) }
+                }
+            }
+            return !found.isUnknown
+        }
+        // Rows of a table whose default takes a number change the sequence without naming it.
+        if case let sequences = relations.indices.filter({ relations[$0].kind == .sequence && isOurs(relations[$0]) }),
+            !found.places.isEmpty
+        {
+            found.places.formUnion(sequences)
+        }
+    }
+}
+
+/// Views, of which some may do more than read.
+private struct MySQLViews {
+    private struct View {
+        var name: String
+        var definition: [UInt8]
+        var isUnknown: Bool
+    }
+
+    private let views: [View]
+
+    init(_ rows: [[String]], namespaces: [String]) {
+        let seen = Set(namespaces.map(TextRuns.folded))
+        views = rows.map { row in
+            let definition = Array(row[2].utf8)
+            let isPlain = definition.withUnsafeBytes { PlainStatement.isPlain($0, .mysql) }
+            return View(
+                name: row[1], definition: definition,
+                isUnknown: definition.isEmpty || !isPlain || Self.namesHidden(definition, seen: seen))
+        }
+    }
+
+    /// Whether a relation may be in a database that the login does not see: a view reads it by the rights of its definer.
+    private static func namesHidden(_ definition: [UInt8], seen: Set<String>) -> Bool {
+        WordsOfView(text: definition).namespaces.contains { !seen.contains(TextRuns.folded($0)) }
+    }
+
+    /// Those that may do anything, and those that read them.
+    func namesOfUnknown(functions: [String]) -> [String] {
+        var views = views
+        var unknown = Set(functions.compactMap(TextRuns.first))
+        var names: [String] = []
+        var hasGrown = true
+        while hasGrown {
+            hasGrown = false
+            for index in views.indices {
+                if !views[index].isUnknown {
+                    guard mentions(views[index].definition, unknown) else { continue }
+                }
+                names.append(views[index].name)
+                if let run = TextRuns.first(of: views[index].name), unknown.insert(run).inserted { hasGrown = true }
+                views[index].isUnknown = false
+                views[index].definition = []
+            }
+        }
+        return names
+    }
+
+    private func mentions(_ definition: [UInt8], _ unknown: Set<String>) -> Bool {
+        var isMentioned = false
+        definition.withUnsafeBytes { bytes in
+            TextRuns.forEach(bytes) { run in
+                isMentioned = unknown.contains(run)
+                return !isMentioned
+            }
+        }
+        return isMentioned
+    }
+}
+
+/// The definition of a view as servers write it: each relation behind FROM or JOIN, with its database.
+private struct WordsOfView {
+    let text: [UInt8]
+
+    /// The databases of relations.
+    var namespaces: [String] { text.indices.lazy.filter(isBehindFrom).compactMap(namespace) }
+
+    private func namespace(from index: Int) -> String? {
+        var start = index
+        while start < text.count, text[start].isBlank || text[start] == UInt8(ascii: "(") { start += 1 }
+        guard start < text.count, text[start] == UInt8(ascii: "`") else { return nil }
+        var name: [UInt8] = []
+        let (end, isClosed) = QuotedText.read(text, from: start) { name.append($0) }
+        guard isClosed, end < text.count, text[end] == UInt8(ascii: ".") else { return nil }
+        return String(decoding: name, as: UTF8.self)
+    }
+
+    private func isBehindFrom(_ index: Int) -> Bool {
+        guard index >= 5, text[index].isBlank || text[index] == UInt8(ascii: "(") else { return false }
+        let word = String(decoding: text[(index - 4)..<index], as: UTF8.self)
+        return word == "from" || word == "join"
+    }
+}

@@ -1,0 +1,264 @@
+// What a statement for MySQL or MariaDB may change, by its text alone. Triggers, views, foreign keys and functions are not seen here: who
+// asks has to know what is in the database.
+
+/// A relation as a text names it.
+public struct MySQLName: Equatable, Sendable {
+    /// The database that it is in; `nil` for the present one.
+    public var namespace: String?
+    public var name: String
+
+    public init(namespace: String? = nil, name: String) {
+        self.namespace = namespace
+        self.name = name
+    }
+}
+
+/// What the text of one statement says of its changes. What is not understood is `anything`.
+///
+/// - Source: https://mariadb.com/kb/en/sql-statements/, https://dev.mysql.com/doc/refman/8.4/en/sql-statements.html,
+///   https://mariadb.com/kb/en/sql-statements-that-cause-an-implicit-commit/
+public struct MySQLTextChanges: Equatable, Sendable {
+    public enum Scope: Equatable, Sendable {
+        /// No rows, but by functions that it calls.
+        case nothing
+        /// Rows of one relation; with `cascades`, rows may be deleted, or get other keys.
+        case rows(MySQLName, cascades: Bool)
+        /// Rows of relations whose names stand in the text.
+        case namedRelations
+        /// These relations as a whole, without their triggers.
+        case relations([MySQLName])
+        case anything
+    }
+
+    /// What becomes of an open transaction.
+    public enum Ending: Equatable, Sendable {
+        case none
+        case commits
+        case rollsBack
+        /// It may be committed, and another one begun, which cannot be told from what the server says of its state.
+        case mayCommit
+    }
+
+    public var scope = Scope.nothing
+    public var ending = Ending.none
+    /// Definitions are changed.
+    public var changesSchema = false
+    /// What the text says is done now: functions in it are called.
+    public var mayCall = true
+    /// The database that is the present one from now on.
+    public var usedNamespace: String?
+
+    private static let anything = MySQLTextChanges(scope: .anything, ending: .mayCommit)
+
+    private init(scope: Scope = .nothing, ending: Ending = .none, changesSchema: Bool = false, mayCall: Bool = true) {
+        self.scope = scope
+        self.ending = ending
+        self.changesSchema = changesSchema
+        self.mayCall = mayCall
+    }
+
+    /// - Cost: that of the first words, and a search in a text of at most `TextBound.byteCountMax` bytes.
+    public init(_ sql: UnsafeRawBufferPointer) {
+        var words = LeadingWords(sql, .mysql)
+        self = Self.find(&words, sql)
+        // Whether the server runs the content is not known, nor what stands behind the part that is looked at.
+        if words.hasExecutableComment || words.isCut { self = .anything }
+    }
+
+    private static func find(_ words: inout LeadingWords, _ sql: UnsafeRawBufferPointer) -> MySQLTextChanges {
+        switch MySQLStatementKind(sql) {
+        case .select: return reading(&words, sql)
+        case .write: return writing(&words, sql)
+        case .beginTransaction: return MySQLTextChanges(ending: .commits, mayCall: false)
+        case .transaction: return transaction(&words)
+        case .distributedTransaction: return distributedTransaction(&words)
+        case .session: return session(&words, sql)
+        case .temporary, .expression: return MySQLTextChanges()
+        case .call: return .anything
+        case .definition: return definition(&words, sql)
+        case .other: return other(&words)
+        }
+    }
+
+    // MARK: Rows
+
+    private static func reading(_ words: inout LeadingWords, _ sql: UnsafeRawBufferPointer) -> MySQLTextChanges {
+        switch words.next() {
+        // MySQL's EXPLAIN ANALYZE runs its statement.
+        case "EXPLAIN", "DESCRIBE", "DESC": LeadingWords.mayContain(sql, ["ANALYZE"]) ? .anything : MySQLTextChanges()
+        case "WITH" where LeadingWords.mayContain(sql, ["INSERT", "REPLACE"]): MySQLTextChanges(scope: .namedRelations)
+        default: MySQLTextChanges()
+        }
+    }
+
+    private static func writing(_ words: inout LeadingWords, _ sql: UnsafeRawBufferPointer) -> MySQLTextChanges {
+        let target: MySQLName?
+        var cascades = true
+        switch words.next() {
+        case "INSERT":
+            cascades = LeadingWords.mayContain(sql, ["DUPLICATE"])
+            target = insertTarget(&words)
+        case "REPLACE": target = insertTarget(&words)
+        case "UPDATE": target = updateTarget(&words)
+        case "DELETE": target = deleteTarget(&words)
+        default: target = nil
+        }
+        return MySQLTextChanges(scope: target.map { .rows($0, cascades: cascades) } ?? .namedRelations)
+    }
+
+    private static func insertTarget(_ words: inout LeadingWords) -> MySQLName? {
+        skip(["LOW_PRIORITY", "HIGH_PRIORITY", "DELAYED", "IGNORE", "INTO"], &words)
+        return name(&words)
+    }
+
+    /// That of an UPDATE of one table.
+    private static func updateTarget(_ words: inout LeadingWords) -> MySQLName? {
+        skip(["LOW_PRIORITY", "IGNORE"], &words)
+        guard let target = name(&words) else { return nil }
+        if nextIs("SET", words) { return target }
+        skip(["AS"], &words)
+        return words.takeName() != nil && nextIs("SET", words) ? target : nil
+    }
+
+    /// That of a DELETE from one table.
+    private static func deleteTarget(_ words: inout LeadingWords) -> MySQLName? {
+        skip(["LOW_PRIORITY", "QUICK", "IGNORE"], &words)
+        guard words.next() == "FROM", let target = name(&words) else { return nil }
+        if words.isAtEnd { return target }
+        return ["WHERE", "ORDER", "LIMIT", "RETURNING"].contains(peek(words)) ? target : nil
+    }
+
+    // MARK: Transactions and sessions
+
+    private static func transaction(_ words: inout LeadingWords) -> MySQLTextChanges {
+        switch words.next() {
+        case "COMMIT": return MySQLTextChanges(ending: .commits, mayCall: false)
+        case "ROLLBACK":
+            skip(["WORK"], &words)
+            return MySQLTextChanges(ending: nextIs("TO", words) ? .none : .rollsBack, mayCall: false)
+        default: return MySQLTextChanges(mayCall: false)
+        }
+    }
+
+    /// What is prepared is not seen before it is committed, perhaps by another connection, of which nothing is known then.
+    private static func distributedTransaction(_ words: inout LeadingWords) -> MySQLTextChanges {
+        _ = words.next()
+        switch words.next() {
+        case "START", "BEGIN", "END", "RECOVER": return MySQLTextChanges(mayCall: false)
+        case "PREPARE", "ROLLBACK": return MySQLTextChanges(ending: .rollsBack, mayCall: false)
+        default: return .anything
+        }
+    }
+
+    private static func session(_ words: inout LeadingWords, _ sql: UnsafeRawBufferPointer) -> MySQLTextChanges {
+        switch words.next() {
+        case "SET":
+            // SET STATEMENT … FOR has another statement in it.
+            if nextIs("STATEMENT", words) { return .anything }
+            return MySQLTextChanges(ending: LeadingWords.mayContain(sql, ["AUTOCOMMIT"]) ? .mayCommit : .none)
+        case "USE":
+            var changes = MySQLTextChanges(mayCall: false)
+            changes.usedNamespace = words.takeName()
+            return changes
+        case "LOCK", "UNLOCK": return MySQLTextChanges(ending: .mayCommit, mayCall: false)
+        case "PREPARE", "DEALLOCATE", "HANDLER": return MySQLTextChanges(mayCall: false)
+        default: return .anything
+        }
+    }
+
+    private static func other(_ words: inout LeadingWords) -> MySQLTextChanges {
+        guard words.next() == "LOAD", ["DATA", "XML"].contains(words.next()) else { return .anything }
+        return MySQLTextChanges(scope: .namedRelations)
+    }
+
+    // MARK: Definitions
+
+    private static func definition(_ words: inout LeadingWords, _ sql: UnsafeRawBufferPointer) -> MySQLTextChanges {
+        switch words.next() {
+        case "CREATE": return creation(&words, sql)
+        case "DROP": return removal(&words)
+        case "ALTER": return alteration(&words, sql)
+        case "TRUNCATE":
+            skip(["TABLE"], &words)
+            return definition(of: names(&words, isList: false), changesSchema: false)
+        case "GRANT", "REVOKE", "FLUSH", "RESET", "INSTALL", "UNINSTALL", "CHANGE", "PURGE", "STOP", "CACHE", "CHECK",
+            "OPTIMIZE":
+            return MySQLTextChanges(ending: .mayCommit, mayCall: false)
+        default: return MySQLTextChanges(scope: .anything, ending: .mayCommit, changesSchema: true)
+        }
+    }
+
+    private static func creation(_ words: inout LeadingWords, _ sql: UnsafeRawBufferPointer) -> MySQLTextChanges {
+        skip(["OR", "REPLACE"], &words)
+        let kind = words.next()
+        switch kind {
+        case "TABLE", "SEQUENCE", "VIEW":
+            skip(["IF", "NOT", "EXISTS"], &words)
+            var changes = definition(of: names(&words, isList: false))
+            // CREATE TABLE … SELECT, and what may stand in its place.
+            changes.mayCall =
+                kind == "TABLE"
+                && (["AS", "TABLE"].contains(peek(words)) || LeadingWords.mayContain(sql, ["SELECT", "VALUES"]))
+            return changes
+        default: return definition(of: [])
+        }
+    }
+
+    private static func removal(_ words: inout LeadingWords) -> MySQLTextChanges {
+        switch words.next() {
+        case "TABLE", "TABLES", "SEQUENCE", "VIEW":
+            skip(["IF", "EXISTS"], &words)
+            return definition(of: names(&words, isList: true))
+        case "DATABASE", "SCHEMA": return definition(of: nil)
+        default: return definition(of: [])
+        }
+    }
+
+    private static func alteration(_ words: inout LeadingWords, _ sql: UnsafeRawBufferPointer) -> MySQLTextChanges {
+        skip(["ONLINE", "IGNORE"], &words)
+        switch words.next() {
+        case "TABLE", "SEQUENCE", "VIEW":
+            skip(["IF", "EXISTS"], &words)
+            // Rows get to another table, or under another name.
+            let movesRows = LeadingWords.mayContain(sql, ["RENAME", "EXCHANGE", "CONVERT", "UNION"])
+            return definition(of: movesRows ? nil : names(&words, isList: false))
+        default: return definition(of: [])
+        }
+    }
+
+    /// `names`: `nil` where they are not known.
+    private static func definition(of names: [MySQLName]?, changesSchema: Bool = true) -> MySQLTextChanges {
+        MySQLTextChanges(
+            scope: names.map { .relations($0) } ?? .anything, ending: .mayCommit, changesSchema: changesSchema,
+            mayCall: false)
+    }
+
+    // MARK: Words and names
+
+    /// Skips words as long as they are some of these, which are no names that are not quoted.
+    private static func skip(_ optional: Set<String>, _ words: inout LeadingWords) {
+        while optional.contains(peek(words)) { _ = words.next() }
+    }
+
+    private static func peek(_ words: LeadingWords) -> String {
+        var ahead = words
+        return ahead.next()
+    }
+
+    private static func nextIs(_ word: String, _ words: LeadingWords) -> Bool { peek(words) == word }
+
+    private static func name(_ words: inout LeadingWords) -> MySQLName? {
+        guard let first = words.takeName() else { return nil }
+        guard words.take(".") else { return MySQLName(name: first) }
+        return words.takeName().map { MySQLName(namespace: first, name: $0) }
+    }
+
+    private static func names(_ words: inout LeadingWords, isList: Bool) -> [MySQLName]? {
+        var names: [MySQLName] = []
+        repeat {
+            guard let name = name(&words) else { return nil }
+            names.append(name)
+        } while isList && words.take(",")
+        return names
+    }
+}

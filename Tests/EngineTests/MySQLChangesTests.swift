@@ -1,0 +1,381 @@
+// What is told of the changes that connections to MySQL commit: what a text says, what the server's definitions add to it, and what becomes
+// of both in transactions. A random sequence of steps is compared with a server that is played.
+
+import LiteBaseTesting
+import Testing
+
+@testable import DatabaseContract
+@testable import MySQLEngine
+@testable import SQLText
+
+private func changes(_ sql: String) -> MySQLTextChanges {
+    Array(sql.utf8).withUnsafeBytes { MySQLTextChanges($0) }
+}
+
+private func rows(_ name: String, in namespace: String? = nil, cascades: Bool = false) -> MySQLTextChanges.Scope {
+    .rows(MySQLName(namespace: namespace, name: name), cascades: cascades)
+}
+
+private func relations(_ names: String...) -> MySQLTextChanges.Scope { .relations(names.map { MySQLName(name: $0) }) }
+
+@Suite("Changes of MySQL")
+struct MySQLChangesTests {
+    // MARK: Texts
+
+    @Test(arguments: [
+        ("INSERT INTO item VALUES (1)", rows("item")), ("insert item set a = 1", rows("item")),
+        ("INSERT LOW_PRIORITY IGNORE INTO `it``em`(a) SELECT * FROM other", rows("it`em")),
+        ("/* x */ INSERT -- y\n INTO lb . item() VALUES ()", rows("item", in: "lb")),
+        ("INSERT INTO `lb`.\"item\" VALUES (1)", rows("item", in: "lb")),
+        ("INSERT INTO item VALUES (1) ON DUPLICATE KEY UPDATE a = 2", rows("item", cascades: true)),
+        ("INSERT INTO item PARTITION (p0) VALUES (1)", rows("item")), ("INSERT INTO größe VALUES (1)", rows("größe")),
+        ("REPLACE item VALUES (1)", rows("item", cascades: true)),
+        ("UPDATE item SET a = 1", rows("item", cascades: true)),
+        ("UPDATE LOW_PRIORITY IGNORE item AS i SET i.a = 1", rows("item", cascades: true)),
+        ("UPDATE lb.item i SET a = 1", rows("item", in: "lb", cascades: true)),
+        ("UPDATE item, other SET a = 1", .namedRelations),
+        ("UPDATE item JOIN other USING (a) SET b = 1", .namedRelations),
+        ("UPDATE item i JOIN other SET b = 1", .namedRelations),
+        ("UPDATE (item) JOIN other SET b = 1", .namedRelations),
+        ("DELETE FROM item", rows("item", cascades: true)), ("DELETE QUICK FROM item;", rows("item", cascades: true)),
+        ("DELETE FROM item WHERE a IN (SELECT a FROM other)", rows("item", cascades: true)),
+        ("DELETE FROM item USING item JOIN other", .namedRelations), ("DELETE item FROM item, other", .namedRelations),
+        ("DELETE FROM item.* USING item", .namedRelations),
+        ("WITH a AS (SELECT 1) UPDATE item SET x = 1", .namedRelations), ("WITH a AS (SELECT 1) SELECT 2", .nothing),
+        ("LOAD DATA INFILE '/x' INTO TABLE item", .namedRelations), ("SELECT 1", .nothing), ("(SELECT 1)", .nothing),
+        ("TRUNCATE item", relations("item")), ("TRUNCATE TABLE item", relations("item")),
+        ("CREATE TABLE IF NOT EXISTS item(a int)", relations("item")),
+        ("CREATE OR REPLACE TABLE item(a int)", relations("item")),
+        ("DROP TABLE IF EXISTS item, other", relations("item", "other")),
+        ("ALTER TABLE item ADD b int", relations("item")),
+        ("ALTER TABLE item RENAME TO other", .anything), ("RENAME TABLE item TO other", .anything),
+        ("ALTER TABLE item EXCHANGE PARTITION p WITH TABLE other", .anything), ("DROP DATABASE lb", .anything),
+        ("CREATE INDEX i ON item(a)", relations()),
+        ("CREATE TRIGGER t AFTER INSERT ON item FOR EACH ROW CALL p()", relations()),
+        ("CREATE TEMPORARY TABLE item(a int)", .nothing), ("CALL p()", .anything), ("EXECUTE p", .anything),
+        ("EXECUTE IMMEDIATE 'DELETE FROM item'", .anything), ("BEGIN NOT ATOMIC DELETE FROM item; END", .anything),
+        ("SET STATEMENT max_statement_time = 1 FOR DELETE FROM item", .anything), ("SET @a = 1", .nothing),
+        ("ANALYZE DELETE FROM item", .anything), ("EXPLAIN ANALYZE DELETE item FROM item", .anything),
+        ("EXPLAIN DELETE FROM item", .nothing), ("XA COMMIT 'x'", .anything), ("XA START 'x'", .nothing),
+        ("/*! DELETE FROM item */", .anything), ("INSERT /*!50000 IGNORE */ INTO item VALUES (1)", .anything),
+        ("", .anything),
+        ("DELETE FROM `item", .namedRelations), ("UPDATE", .namedRelations), ("nonsense", .anything),
+    ])
+    func aTextSaysWhatItChanges(_ sql: String, _ scope: MySQLTextChanges.Scope) {
+        #expect(changes(sql).scope == scope, "\(sql)")
+    }
+
+    @Test(arguments: [
+        ("BEGIN", MySQLTextChanges.Ending.commits), ("START TRANSACTION", .commits), ("COMMIT AND CHAIN", .commits),
+        ("ROLLBACK", .rollsBack), ("ROLLBACK WORK", .rollsBack), ("ROLLBACK AND CHAIN", .rollsBack),
+        ("ROLLBACK TO a", .none), ("ROLLBACK WORK TO SAVEPOINT a", .none), ("SAVEPOINT a", .none),
+        ("RELEASE SAVEPOINT a", .none),
+        ("SET autocommit = 1", .mayCommit), ("SET @a = 1", .none), ("LOCK TABLES a WRITE", .mayCommit),
+        ("CALL p()", .mayCommit),
+        ("CREATE TABLE a(b int)", .mayCommit), ("GRANT SELECT ON a TO b", .mayCommit),
+        ("INSERT INTO a VALUES (1)", .none),
+        ("XA PREPARE 'x'", .rollsBack), ("USE other", .none),
+    ])
+    func aTextSaysWhatBecomesOfATransaction(_ sql: String, _ ending: MySQLTextChanges.Ending) {
+        #expect(changes(sql).ending == ending, "\(sql)")
+    }
+
+    /// Whatever the bytes are, it ends; what it finds is only looked at for being there.
+    @Test func anyBytesAreAText() {
+        var random = SeededGenerator.fresh
+        let pieces = [
+            "INSERT ", "INTO ", "UPDATE ", "SET ", "`", "\"", "'", "/*", "/*!", "*/", "--", "#", "\n", ".", ",", "(",
+            ")", ";", "a", "ü", "\0", "\\", "DELETE FROM ",
+        ]
+        for _ in 0..<5_000 {
+            let text = (0..<Int.random(in: 0...12, using: &random)).map { _ in
+                pieces.randomElement(using: &random) ?? ""
+            }.joined()
+            _ = changes(text)
+        }
+        let long = String(repeating: "(", count: 1 << 20) + "INSERT INTO item VALUES (1)"
+        #expect(changes(long).scope == .anything)
+        let values = "INSERT INTO item VALUES (1)" + String(repeating: ", (1)", count: 1 << 20)
+        #expect(changes(values).scope == rows("item", cascades: true))
+    }
+
+    // MARK: Definitions
+
+    private static func facts(_ change: (inout MySQLFacts.Rows) -> Void = { _ in }) -> MySQLFacts {
+        var rows = MySQLFacts.Rows()
+        rows.triggerNamespaces = ["*"]
+        rows.namespaces = ["lb", "other"]
+        rows.tables = [
+            ["lb", "item", "BASE TABLE", "InnoDB"], ["lb", "parent", "BASE TABLE", "InnoDB"],
+            ["lb", "child", "BASE TABLE", "InnoDB"],
+            ["lb", "grandchild", "BASE TABLE", "InnoDB"], ["lb", "seen", "VIEW", ""],
+            ["lb", "traced", "BASE TABLE", "InnoDB"],
+            ["other", "item", "BASE TABLE", "InnoDB"], ["lb", "remote", "BASE TABLE", "FEDERATED"],
+        ]
+        rows.triggers = [["lb", "traced"]]
+        rows.foreignKeys = [["lb", "child", "lb", "parent"], ["lb", "grandchild", "lb", "child"]]
+        rows.views = [["lb", "seen", "select `lb`.`item`.`a` AS `a` from `lb`.`item`"]]
+        change(&rows)
+        return MySQLFacts(rows, fingerprint: "1", database: "lb")
+    }
+
+    private static func effect(_ sql: String, _ facts: MySQLFacts, in namespace: String? = "lb") -> MySQLEffect {
+        Array(sql.utf8).withUnsafeBytes { facts.effect(of: MySQLTextChanges($0), $0, in: namespace) }
+    }
+
+    @Test(arguments: [
+        ("INSERT INTO ITEM VALUES (1)", ["item"], false), ("INSERT INTO lb.item SELECT * FROM child", ["item"], false),
+        ("INSERT INTO other.item VALUES (1)", [], false), ("INSERT INTO mine VALUES (1)", [], false),
+        ("INSERT INTO größe VALUES (1)", [], true), ("INSERT INTO parent VALUES (1)", ["parent"], false),
+        ("DELETE FROM parent", ["parent", "child", "grandchild"], false),
+        ("DELETE FROM child", ["child", "grandchild"], false),
+        ("INSERT INTO traced VALUES (1)", [], true), ("INSERT INTO seen VALUES (1)", [], true),
+        ("INSERT INTO remote VALUES (1)", [], true),
+        ("UPDATE item, child SET a = 1", ["item", "child", "grandchild"], false),
+        ("UPDATE item, traced SET a = 1", [], true), ("UPDATE /*!1item*/, child SET a = 1", [], true),
+        ("CALL p()", [], true),
+        ("SELECT * FROM seen", [], false), ("SELECT f()", [], false), ("TRUNCATE item", ["item"], false),
+        ("DROP TABLE item, other.item", ["item"], false),
+    ])
+    func definitionsSayWhatElseIsChanged(_ sql: String, _ told: [String], _ isUnknown: Bool) {
+        let effect = Self.effect(sql, Self.facts())
+        #expect(Set(effect.relations + effect.relationsAtOnce).isSuperset(of: told), "\(sql): \(effect)")
+        if !isUnknown {
+            #expect(effect.relations.count + effect.relationsAtOnce.count == told.count, "\(sql): \(effect)")
+        }
+        #expect((effect.gap == .unknownRelations) == isUnknown, "\(sql): \(effect)")
+    }
+
+    @Test func functionsMayDoAnything() {
+        let facts = Self.facts { $0.functions = ["writes"] }
+        for sql in [
+            "SELECT Writes()", "SELECT `writes` ()", "INSERT INTO item SELECT lb.writes()", "DO writes()",
+            "SET @a = writes()", "UPDATE item SET a = /*!writes()*/ 1",
+        ] {
+            #expect(Self.effect(sql, facts).gap == .unknownRelations, "\(sql)")
+        }
+        for sql in [
+            "SELECT * FROM item", "SELECT writes2()", "PREPARE p FROM 'SELECT writes()'",
+            "CREATE VIEW v AS SELECT writes()",
+        ] {
+            #expect(Self.effect(sql, facts).gap == nil, "\(sql)")
+        }
+    }
+
+    @Test func viewsMayCallFunctions() {
+        func isUnknown(_ definition: String, functions: [String] = []) -> Bool {
+            let facts = Self.facts {
+                $0.functions = functions
+                $0.views = [["lb", "seen", definition], ["lb", "outer", "select `seen`.`a` AS `a` from `lb`.`seen`"]]
+            }
+            #expect(
+                (Self.effect("SELECT * FROM outer", facts).gap != nil)
+                    == (Self.effect("SELECT * FROM seen", facts).gap != nil))
+            return Self.effect("SELECT * FROM seen", facts).gap != nil
+        }
+        #expect(!isUnknown("select `lb`.`item`.`a` AS `a` from `lb`.`item`"))
+        #expect(
+            !isUnknown("select `i`.`a` AS `a` from (`lb`.`item` `i` join `other`.`item` `o` on(`i`.`a` = `o`.`a`))"))
+        #expect(!isUnknown("select count(0) AS `n` from `lb`.`item`"))
+        #expect(isUnknown("select `lb`.`writes`() AS `a`"))
+        #expect(isUnknown("select `lb`.`writes`() AS `a`", functions: ["writes"]))
+        #expect(isUnknown(""))
+        #expect(isUnknown("select `hidden`.`v`.`a` AS `a` from `hidden`.`v`"))
+        #expect(isUnknown("select 1 from (`lb`.`item` join (`hidden`.`v`))"))
+    }
+
+    @Test func sequencesAreRelations() {
+        let facts = Self.facts { $0.tables.append(["lb", "numbers", "SEQUENCE", "InnoDB"]) }
+        #expect(Self.effect("SELECT NEXT VALUE FOR numbers", facts).relations == ["numbers"])
+        #expect(Set(Self.effect("INSERT INTO item VALUES (1)", facts).relations) == ["item", "numbers"])
+        #expect(Self.effect("SELECT 1", facts).isEmpty)
+    }
+
+    @Test func triggersThatAreNotSeenMayBeThere() {
+        let facts = Self.facts { $0.triggerNamespaces = ["l\\b"] }
+        #expect(Self.effect("INSERT INTO item VALUES (1)", facts).relations == ["item"])
+        #expect(Self.effect("INSERT INTO other.item VALUES (1)", facts).gap == .unknownRelations)
+        let none = Self.facts { $0.triggerNamespaces = [] }
+        #expect(Self.effect("INSERT INTO item VALUES (1)", none).gap == .unknownRelations)
+    }
+
+    @Test func namesOfAnotherDatabase() {
+        #expect(Self.effect("INSERT INTO item VALUES (1)", Self.facts(), in: "other").relations == [])
+        #expect(Self.effect("INSERT INTO item VALUES (1)", Self.facts(), in: "LB").relations == ["item"])
+        #expect(Self.effect("INSERT INTO item VALUES (1)", Self.facts(), in: nil).gap == .unknownRelations)
+        #expect(Self.effect("INSERT INTO lb.item VALUES (1)", Self.facts(), in: "other").relations == ["item"])
+    }
+
+    // MARK: Transactions
+
+    /// A server with tables that are numbers: what is committed to each is counted, and so is what a listener has seen of it, which
+    /// looks at a table when it is told.
+    private struct Played {
+        var committed: [String: Int] = [:]
+        var pending: [String: Int] = [:]
+        var seen: [String: Int] = [:]
+        var isInTransaction = false
+        var hasAutocommit = true
+        var savepoint: [String: Int] = [:]
+        var rolledBack = 0
+        var told = 0
+
+        mutating func commit() {
+            committed.merge(pending, uniquingKeysWith: +)
+            pending = [:]
+            savepoint = [:]
+            isInTransaction = false
+        }
+
+        mutating func rollBack() {
+            pending = [:]
+            savepoint = [:]
+            isInTransaction = false
+        }
+
+        mutating func write(_ names: [String]) {
+            for name in names {
+                if name.hasPrefix("at once") {
+                    committed[name, default: 0] += 1
+                } else {
+                    pending[name, default: 0] += 1
+                }
+            }
+            if isInTransaction || !hasAutocommit { isInTransaction = true } else { commit() }
+        }
+
+        mutating func look(_ commit: MySQLCommit) {
+            if commit.gap != nil { seen = committed }
+            for name in commit.relations { seen[name] = committed[name] }
+            if !commit.isEmpty { told += 1 }
+        }
+    }
+
+    @Test func aRandomSequenceOfSteps() {
+        var random = SeededGenerator.fresh
+        let message: Comment = "LITEBASE_TEST_SEED=\(random.seed)"
+        let tables = ["a", "b", "at once"]
+        for _ in 0..<400 {
+            var server = Played()
+            var tracker = MySQLChangeTracker()
+            var isResolved = true
+            func step(_ effect: MySQLEffect, _ body: (inout Played) -> Void) {
+                tracker.begin(effect, epoch: 1, isInTransaction: server.isInTransaction)
+                body(&server)
+                server.look(tracker.end(.success(isInTransaction: server.isInTransaction)))
+            }
+            func failing(_ effect: MySQLEffect, _ body: (inout Played) -> Void) {
+                tracker.begin(effect, epoch: 1, isInTransaction: server.isInTransaction)
+                body(&server)
+                server.look(tracker.end(.failure))
+                // As the exchange does: DO 0 asks for the state.
+                step(MySQLEffect()) { _ in }
+            }
+            for _ in 0..<60 {
+                let name = tables.randomElement(using: &random) ?? "a"
+                var write = MySQLEffect()
+                if name == "at once" { write.relationsAtOnce = [name] } else { write.relations = [name] }
+                switch Int.random(in: 0..<13, using: &random) {
+                case 0:
+                    step(MySQLEffect(ending: .commits)) {
+                        $0.commit(); $0.isInTransaction = true
+                    }
+                case 1: step(MySQLEffect(ending: .commits)) { $0.commit() }
+                case 2:
+                    step(MySQLEffect(ending: .commits)) {
+                        $0.commit(); $0.isInTransaction = true
+                    }
+                case 3: step(MySQLEffect(ending: .rollsBack)) { $0.rollBack() }
+                case 4:
+                    let hasAutocommit = Bool.random(using: &random)
+                    step(MySQLEffect(ending: .mayCommit)) {
+                        if hasAutocommit { $0.commit() }
+                        $0.hasAutocommit = hasAutocommit
+                    }
+                case 5:
+                    // A procedure: commits, begins, writes.
+                    let (commits, begins) = (Bool.random(using: &random), Bool.random(using: &random))
+                    let play: (inout Played) -> Void = {
+                        $0.write([name])
+                        if commits { $0.commit() }
+                        if begins { $0.isInTransaction = true }
+                        $0.write([name])
+                    }
+                    if Bool.random(using: &random) { step(.unknown, play) } else { failing(.unknown, play) }
+                case 6:
+                    // A definition.
+                    step(
+                        MySQLEffect(
+                            relationsAtOnce: ["made"], changesSchema: true, ending: .mayCommit, isDivisible: true)
+                    ) {
+                        $0.commit()
+                        $0.committed["made", default: 0] += 1
+                    }
+                case 7:
+                    // A deadlock.
+                    failing(write) { $0.rollBack() }
+                case 8:
+                    failing(write) { if name == "at once" { $0.committed[name, default: 0] += 1 } }
+                case 9:
+                    // A trigger that nobody knows.
+                    step(MySQLEffect(gap: .unknownRelations, gapIsAtOnce: true)) {
+                        $0.write(["a", "at once", "hidden"])
+                    }
+                case 10: step(MySQLEffect()) { _ in }
+                default: step(write) { $0.write([name]) }
+                }
+                #expect(server.seen == server.committed, message)
+                isResolved = isResolved && server.seen == server.committed
+                if !isResolved { return }
+            }
+        }
+    }
+
+    @Test func whatWasRolledBackIsNotTold() {
+        var tracker = MySQLChangeTracker()
+        let write = MySQLEffect(relations: ["a"])
+        func step(_ effect: MySQLEffect, _ isInTransaction: Bool, _ before: Bool) -> MySQLCommit {
+            tracker.begin(effect, epoch: 1, isInTransaction: before)
+            return tracker.end(.success(isInTransaction: isInTransaction))
+        }
+        #expect(step(MySQLEffect(ending: .commits), true, false).isEmpty)
+        #expect(step(write, true, true).isEmpty)
+        #expect(step(MySQLEffect(ending: .rollsBack), false, true).isEmpty)
+        #expect(step(MySQLEffect(ending: .commits), false, false).isEmpty)
+        // A deadlock takes the transaction, and DO 0 finds out.
+        #expect(step(write, true, true).isEmpty)
+        tracker.begin(write, epoch: 1, isInTransaction: true)
+        #expect(tracker.end(.failure).isEmpty)
+        #expect(step(MySQLEffect(), false, true).isEmpty)
+        #expect(step(MySQLEffect(relations: ["b"]), false, false) == MySQLCommit(relations: ["b"]))
+    }
+
+    @Test func aTransactionThatHadBegunBefore() {
+        var tracker = MySQLChangeTracker()
+        tracker.begin(MySQLEffect(relations: ["a"]), epoch: 7, isInTransaction: true)
+        #expect(tracker.end(.success(isInTransaction: true)).isEmpty)
+        tracker.begin(MySQLEffect(ending: .commits), epoch: 7, isInTransaction: true)
+        #expect(tracker.end(.success(isInTransaction: false)) == MySQLCommit(relations: ["a"], gap: .begunBefore))
+        // Nobody has listened for some time.
+        tracker.begin(MySQLEffect(ending: .commits), epoch: 8, isInTransaction: true)
+        #expect(tracker.end(.success(isInTransaction: false)) == MySQLCommit(gap: .begunBefore))
+        #expect(tracker.endUnseen(epoch: 9, isInTransaction: false) == MySQLCommit(gap: .begunBefore))
+    }
+
+    @Test(arguments: [
+        (MySQLEffect(relations: ["a"]), false, true), (MySQLEffect(relations: ["a"]), true, false),
+        (MySQLEffect(relationsAtOnce: ["a"]), true, true), (MySQLEffect(), false, false),
+        (MySQLEffect.unknown, true, true),
+        (MySQLEffect(ending: .rollsBack), true, false), (MySQLEffect(ending: .commits), true, true),
+    ])
+    func whatMayStayOfALostConnection(_ effect: MySQLEffect, _ isInTransaction: Bool, _ mayStay: Bool) {
+        var tracker = MySQLChangeTracker()
+        if isInTransaction {
+            tracker.begin(MySQLEffect(relations: ["b"]), epoch: 1, isInTransaction: false)
+            _ = tracker.end(.success(isInTransaction: true))
+        }
+        #expect(!tracker.mayStayWhenLost(isInTransaction: isInTransaction))
+        tracker.begin(effect, epoch: 1, isInTransaction: isInTransaction)
+        #expect(tracker.mayStayWhenLost(isInTransaction: isInTransaction) == mayStay)
+    }
+}
