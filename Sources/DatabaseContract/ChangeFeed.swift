@@ -45,11 +45,17 @@ public enum ChangeGap: String, Sendable {
 public protocol ChangeSource: AnyObject, Sendable {
     var feed: ChangeFeed { get }
     var coverage: ChangeCoverage { get }
+    /// Those who listen may read all relations; else names are not for them, and they are told that something has changed.
+    var tellsNames: Bool { get }
     /// Has every commit told from `done` on, until nobody listens any more. To be called after a listener was added.
     /// - Parameters:
     ///   - context: of a loop that may do what is to be done all the time.
     ///   - done: called once, on any thread, with the reason why it cannot be.
     func begin(_ context: DriverContext, _ done: @escaping @Sendable (DriverError?) -> Void)
+}
+
+extension ChangeSource {
+    public var tellsNames: Bool { true }
 }
 
 /// The changes of one database.

@@ -12,6 +12,7 @@ final class MySQLChangeWatch {
     private struct Open {
         var handle: UnsafeMutablePointer<MYSQL>
         var hostIndex: Int
+        var since: MonotonicInstant
     }
 
     private let changes: MySQLChanges
@@ -53,6 +54,7 @@ final class MySQLChangeWatch {
     func run() {
         Thread.mayBlock = true
         defer { close() }
+        changes.beginWithoutReaders()
         do throws(DriverError) {
             try connect()
         } catch {
@@ -63,11 +65,12 @@ final class MySQLChangeWatch {
         while !changes.endIfDeserted() {
             wait()
             let work = changes.takeWork()
-            lost += work.lost
+            for connection in work.lost { MySQLChanges.add(connection, to: &lost) }
             if work.areFactsDue { areFactsDue = true }
             if changes.takeRead() { hasRead = true }
             tell(work.commits)
             lookAtFacts()
+            changes.lookAtWaitingReaders()
             lookForLost()
         }
     }
@@ -105,7 +108,9 @@ final class MySQLChangeWatch {
         nextFingerprint = .now.advanced(byMilliseconds: Self.readMilliseconds)
         guard let open, let facts else { return false }
         do throws(DriverError) {
-            let fingerprint = try MySQLFactReader(handle: open.handle, database: "").readFingerprint()
+            // Of several servers another one may take the writes by now.
+            if changes.isOutdated(open.since) { throw Self.outdated }
+            let fingerprint = try changes.reader(open.handle).readFingerprint()
             if fingerprint == facts.fingerprint { return true }
         } catch {
             close()
@@ -114,7 +119,10 @@ final class MySQLChangeWatch {
         return false
     }
 
+    private static let outdated = DriverError(.connectFailed, "Another server takes the writes.", sqlState: "08006")
+
     private func forgetFacts() {
+        changes.forgetReaders()
         changes.set(nil, hostIndex: 0)
         areFactsDue = true
     }
@@ -141,8 +149,9 @@ final class MySQLChangeWatch {
     }
 
     private func connect() throws(DriverError) {
+        let since = MonotonicInstant.now
         let opened = try changes.connect()
-        open = Open(handle: opened.handle, hostIndex: opened.hostIndex)
+        open = Open(handle: opened.handle, hostIndex: opened.hostIndex, since: since)
         if opened.hostIndex != hostIndex {
             // Another server counts for itself.
             if facts != nil { changes.feed.tell(.unknownRelations) }
@@ -164,11 +173,12 @@ final class MySQLChangeWatch {
         let former = facts
         hasTold = false
         do throws(DriverError) {
-            let reader = MySQLFactReader(handle: open.handle, database: changes.place.database ?? "")
+            let reader = changes.reader(open.handle)
             let found = try reader.readFacts(try reader.readFingerprint())
             areFactsDue = false
             attemptMilliseconds = Self.firstAttemptMilliseconds
             take(found, former)
+            changes.lookAtListeningReaders()
             changes.set(facts, hostIndex: open.hostIndex)
         } catch {
             close()
@@ -181,15 +191,15 @@ final class MySQLChangeWatch {
 
     private var attemptPause: Int64 { areFactsDue ? attemptMilliseconds * 1_000_000 : 0 }
 
-    /// What was told by the former ones may have been wrong, if others are there than the server has counted; and so may it be that
-    /// nothing was told of what calls new functions.
+    /// What was told by the former ones may have been wrong, if others are there than the server has counted; and nothing may have been
+    /// told of what writes by new ones.
     private func take(_ found: MySQLFacts, _ former: MySQLFacts?) {
         let isSame = former?.rows == found.rows
         if isSame, former?.fingerprint == found.fingerprint {
             checkMilliseconds = min(2 * checkMilliseconds, Self.lastCheckMilliseconds)
             return
         }
-        if let former, former.fingerprint == found.fingerprint || found.mayCallMore(than: former) {
+        if let former, former.fingerprint == found.fingerprint || found.mayWriteMore(than: former) {
             changes.feed.tell(.unknownRelations)
         }
         checkMilliseconds = Self.firstCheckMilliseconds
@@ -206,7 +216,8 @@ final class MySQLChangeWatch {
         guard nextLook <= .now else { return }
         let countBefore = lost.count
         lost.removeAll { (try? changes.mayGoOn($0)) == false }
-        if lost.count < countBefore { changes.feed.tell(.mayHaveWritten) }
+        // Of many it cannot be said when each has ended.
+        if lost.count < countBefore || lost.contains(where: \.isMany) { changes.feed.tell(.mayHaveWritten) }
         nextLook = .now.advanced(byMilliseconds: lookMilliseconds)
         lookMilliseconds = min(2 * lookMilliseconds, Self.lastLookMilliseconds)
     }

@@ -12,10 +12,19 @@ internal import Synchronization
 
 /// A connection that was lost while it did something that may stay.
 struct MySQLLostConnection: Sendable {
-    /// What the server calls it.
-    var number: UInt
+    /// What the server calls it; where there are too many, theirs are among those.
+    var numbers: ClosedRange<UInt>
     var hostIndex: Int
     var opened: MonotonicInstant
+
+    var isMany: Bool { numbers.count > 1 }
+
+    /// Stands for another one, too.
+    mutating func take(_ other: MySQLLostConnection) {
+        let bounds = [numbers.lowerBound, numbers.upperBound, other.numbers.lowerBound, other.numbers.upperBound]
+        numbers = (bounds.min() ?? 0)...(bounds.max() ?? 0)
+        opened = min(opened, other.opened)
+    }
 }
 
 /// The changes of one database.
@@ -58,7 +67,16 @@ final class MySQLChanges: RemoteChanges {
     private let lastWatchNumber = Atomic<UInt64>(0)
     private let hasRead = Atomic<Bool>(false)
     private let connected = Atomic<Bool>(false)
+    private let readers = Mutex(Readers())
     let bell = Semaphore()
+
+    private struct Readers {
+        weak var changes: MySQLReaderChanges?
+        /// Those who wait for a look at the rights.
+        var waiters: [@Sendable () -> Void] = []
+        /// Some have begun to listen during this watch.
+        var haveListened = false
+    }
 
     private static let dueCountMax = 1_000
     private static let lostCountMax = 100
@@ -92,7 +110,8 @@ final class MySQLChanges: RemoteChanges {
     /// Something was committed.
     func tell(_ commit: MySQLCommit) {
         if commit.isEmpty || epoch == 0 { return }
-        if commit.facts == nil || commit.gap != nil {
+        // Names are for readers only if they still may read, which is asked for behind the commit, too.
+        if commit.facts == nil || commit.gap != nil, commit.relations.isEmpty || !servesReaders {
             if !commit.relations.isEmpty || commit.changesSchema || commit.gap != nil {
                 feed.tell(commit.relations, changesSchema: commit.changesSchema, gap: commit.gap)
             }
@@ -120,8 +139,52 @@ final class MySQLChanges: RemoteChanges {
     func tellLost(_ connection: MySQLLostConnection) {
         if epoch == 0 { return }
         feed.tell(.mayHaveWritten)
-        state.withLock { if $0.lost.count < Self.lostCountMax { $0.lost.append(connection) } }
+        state.withLock { Self.add(connection, to: &$0.lost) }
         bell.post()
+    }
+
+    /// Adds one; those beyond what is kept become one with the last of the same host.
+    static func add(_ connection: MySQLLostConnection, to lost: inout [MySQLLostConnection]) {
+        guard lost.count >= lostCountMax, let place = lost.lastIndex(where: { $0.hostIndex == connection.hostIndex })
+        else { return lost.append(connection) }
+        lost[place].take(connection)
+    }
+
+    // MARK: Readers
+
+    /// Those who read with a login of their own are told of these, too.
+    func serve(_ reader: MySQLReaderChanges) { readers.withLock { $0 = Readers(changes: reader) } }
+
+    private var servesReaders: Bool { readers.withLock { $0.haveListened } }
+
+    /// Has the rights of readers looked at, and `done` called then, on the thread.
+    func lookAtReaders(_ done: @escaping @Sendable () -> Void) {
+        readers.withLock { $0.waiters.append(done) }
+        bell.post()
+    }
+
+    /// - Thread: one that may block.
+    func lookAtWaitingReaders() {
+        let (changes, waiters) = readers.withLock { readers in
+            defer { readers.waiters = [] }
+            return (readers.changes, readers.waiters)
+        }
+        if waiters.isEmpty { return }
+        changes?.look()
+        readers.withLock { $0.haveListened = true }
+        for waiter in waiters { waiter() }
+    }
+
+    /// Definitions were read anew. Nobody asks for the rights of readers who do not listen.
+    /// - Thread: one that may block.
+    func lookAtListeningReaders() { readers.withLock { $0.haveListened ? $0.changes : nil }?.look() }
+
+    func forgetReaders() { readers.withLock { $0.changes }?.forget() }
+
+    /// A watch begins, and no reader has listened to it.
+    func beginWithoutReaders() {
+        readers.withLock { $0.haveListened = false }
+        forgetReaders()
     }
 
     // MARK: The thread
@@ -153,16 +216,25 @@ final class MySQLChanges: RemoteChanges {
         }
     }
 
+    /// Whether a connection of that time may lead to another server than those that are made now.
+    func isOutdated(_ opened: MonotonicInstant) -> Bool { connector.choice?.isOutdated(opened) ?? false }
+
     /// Whether the server may still do what a lost connection has asked for.
     /// - Thread: one that may block.
     func mayGoOn(_ lost: MySQLLostConnection) throws(DriverError) -> Bool {
         let handle = try connector.reconnect(hostIndex: lost.hostIndex)
         defer { libmariadb.mysql_close(handle) }
         // Of one that was started anew the number is somebody else's.
-        guard libmariadb.mysql_thread_id(handle) > lost.number, connector.mayRun(handle, since: lost.opened) else {
+        guard libmariadb.mysql_thread_id(handle) > lost.numbers.upperBound, connector.mayRun(handle, since: lost.opened)
+        else {
             return false
         }
-        return try MySQLFactReader(handle: handle, database: "").knows(lost.number)
+        return try MySQLFactReader(handle, connector.settings).knows(lost.numbers)
+    }
+
+    /// Reads definitions over a connection.
+    func reader(_ handle: UnsafeMutablePointer<MYSQL>) -> MySQLFactReader {
+        MySQLFactReader(handle, connector.settings, database: place.database ?? "")
     }
 
     // MARK: Beginning and ending

@@ -11,7 +11,8 @@ extension MySQLConnection {
     /// The client's statement is about to be sent.
     func noteChanges(by sql: UnsafeRawBufferPointer, _ position: BatchPosition?) {
         let epoch = context.changes.epoch
-        if epoch == 0 || mode.isReadOnly { return }
+        if epoch == 0 || mode.isReadOnly { return noteUnwatched(sql) }
+        if epoch != changing.tracker.epoch { noteWatch() }
         var effect = MySQLEffect.unknown
         if let position, (position.rowIndex ?? 0) > 0, let known = changing.rowEffect,
             known.index == position.statementIndex
@@ -26,6 +27,22 @@ extension MySQLConnection {
         changing.tracker.begin(effect, epoch: epoch, isInTransaction: isInTransaction)
     }
 
+    /// Nobody listens. What a session has done to the meaning of later texts counts for whoever comes.
+    private func noteUnwatched(_ sql: UnsafeRawBufferPointer) {
+        changing.hasRunUnwatched = true
+        if exchange.kind.isIndivisible || !mode.isSession { return }
+        let aftermath =
+            sql.count <= TextBound.byteCountMax
+            ? MySQLTextChanges(sql).aftermath : MySQLTextChanges.Aftermath.everything
+        changing.aftermath = max(changing.aftermath, aftermath)
+    }
+
+    /// Somebody listens. Triggers and functions may have been run before that.
+    private func noteWatch() {
+        if changing.hasRunUnwatched, mode.isSession { changing.aftermath = max(changing.aftermath, .names) }
+        changing.hasRunUnwatched = false
+    }
+
     /// Looks at a long text.
     /// - Thread: a worker's.
     func findDueChanges() {
@@ -38,9 +55,19 @@ extension MySQLConnection {
 
     private func effect(of sql: UnsafeRawBufferPointer) -> MySQLEffect {
         let changes = MySQLTextChanges(sql)
+        let effect = self.effect(of: changes, sql)
         changing.usedNamespace = changes.usedNamespace
+        changing.aftermath = max(
+            changing.aftermath, changes.aftermath, effect.gap == .unknownRelations ? .names : .none)
+        return effect
+    }
+
+    private func effect(of changes: MySQLTextChanges, _ sql: UnsafeRawBufferPointer) -> MySQLEffect {
         guard let facts = context.changes.facts(ofHost: context.hostIndex) else {
             return effectWithoutFacts(changes, sql)
+        }
+        guard changes.scope == .nothing || facts.isClear(sql, after: changing.aftermath) else {
+            return .uncertain(changes)
         }
         let effect = facts.effect(of: changes, sql, in: changing.hasLostNamespace ? nil : namespace)
         if effect.isEmpty, changes.mayCall { context.changes.noteRead() }
@@ -49,15 +76,12 @@ extension MySQLConnection {
 
     /// While the definitions are read. Whoever reads again what they were told to must not be told so by that.
     private func effectWithoutFacts(_ changes: MySQLTextChanges, _ sql: UnsafeRawBufferPointer) -> MySQLEffect {
+        // The connection may lead to another server than that of which they are known.
+        context.changes.noteRead()
         if changes.scope == .nothing, !changes.mayCall || PlainStatement.isPlain(sql, .mysql) {
-            context.changes.noteRead()
             return MySQLEffect(ending: changes.ending)
         }
-        var effect = MySQLEffect.unknown
-        effect.ending = changes.ending
-        effect.changesSchema = changes.changesSchema
-        effect.isDivisible = changes.ending != .none || changes.scope == .anything
-        return effect
+        return .uncertain(changes)
     }
 
     /// The present database, as the server tells it with USE.
@@ -124,9 +148,9 @@ extension MySQLConnection {
         guard context.changes.epoch != 0, changing.tracker.mayStayWhenLost(isInTransaction: isInTransaction) else {
             return
         }
+        let number = UInt(libmariadb.mysql_thread_id(handle))
         context.changes.tellLost(
-            MySQLLostConnection(
-                number: libmariadb.mysql_thread_id(handle), hostIndex: context.hostIndex, opened: opened))
+            MySQLLostConnection(numbers: number...number, hostIndex: context.hostIndex, opened: opened))
     }
 }
 
@@ -141,4 +165,8 @@ struct MySQLChanging {
     var usedNamespace: String?
     /// It is not known which database is the present one.
     var hasLostNamespace = false
+    /// What statements have done to the meaning of those behind them.
+    var aftermath = MySQLTextChanges.Aftermath.none
+    /// Statements were run while nobody listened.
+    var hasRunUnwatched = false
 }

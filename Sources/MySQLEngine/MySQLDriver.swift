@@ -29,7 +29,15 @@ struct MySQLDriver: RemoteDriver {
     var label: String { place.label }
     var serverCount: Int { max(1, place.hosts.count) }
     var secrets: [String] { place.secrets }
-    var changes: (any RemoteChanges)? { told }
+    /// Of several servers, one that is not the only one in use may be behind the one that was written to.
+    var changes: (any RemoteChanges)? { place.hosts.count <= 1 || place.target.isExclusive ? told : nil }
+
+    func changes(of writer: any RemoteDriver) -> (any RemoteChanges)? {
+        guard let writer = writer as? MySQLDriver, writer.changes != nil, writer.label == label,
+            writer.place.target == place.target
+        else { return nil }
+        return MySQLReaderChanges(writer.told, connector)
+    }
 
     func open(password: String?) throws(DriverError) -> HandedOver<ServerConnection> {
         try MySQLLibrary.load()

@@ -4,6 +4,8 @@
 internal import CMariaDB
 internal import DatabaseContract
 internal import LinuxSystem
+internal import RemoteDatabases
+internal import SQLText
 
 /// The queries, each once for all databases of a server. What they tell is what the login has a right to see.
 private enum MySQLFactQueries {
@@ -16,6 +18,13 @@ private enum MySQLFactQueries {
         SELECT '*' FROM information_schema.USER_PRIVILEGES WHERE PRIVILEGE_TYPE = 'TRIGGER' AND GRANTEE = \(account)
         UNION ALL
         SELECT TABLE_SCHEMA FROM information_schema.SCHEMA_PRIVILEGES WHERE PRIVILEGE_TYPE = 'TRIGGER' AND GRANTEE = \(account)
+        """
+    /// Of MySQL a global privilege can be revoked for some databases (partial_revokes).
+    static let readableNamespaces = """
+        SELECT '*' FROM information_schema.USER_PRIVILEGES
+         WHERE PRIVILEGE_TYPE = 'SELECT' AND GRANTEE = \(account) AND VERSION() LIKE '%MariaDB%'
+        UNION ALL
+        SELECT TABLE_SCHEMA FROM information_schema.SCHEMA_PRIVILEGES WHERE PRIVILEGE_TYPE = 'SELECT' AND GRANTEE = \(account)
         """
     private static let account = """
         CONCAT('''', SUBSTRING_INDEX(CURRENT_USER(), '@', 1), '''@''', SUBSTRING_INDEX(CURRENT_USER(), '@', -1), '''')
@@ -62,9 +71,17 @@ private enum MySQLFactQueries {
 struct MySQLFactReader {
     let handle: UnsafeMutablePointer<MYSQL>
     let database: String
+    /// By when it has to have all.
+    let deadline: MonotonicInstant
+
+    init(_ handle: UnsafeMutablePointer<MYSQL>, _ settings: RemoteSettings, database: String = "") {
+        self.handle = handle
+        self.database = database
+        deadline = .now.advanced(byMilliseconds: settings.connectMillisecondsMax)
+    }
 
     /// Of all names and definitions, in bytes: beyond, nothing is known of any.
-    private static let byteCountMax = 64 << 20
+    private static let byteCountMax = 16 << 20
 
     func readFingerprint() throws(DriverError) -> String {
         var byteCountLeft = Self.byteCountMax
@@ -86,10 +103,22 @@ struct MySQLFactReader {
         return MySQLFacts(facts, fingerprint: fingerprint, database: database)
     }
 
-    /// Whether the server still works for another connection of this login.
-    func knows(_ number: UInt) throws(DriverError) -> Bool {
+    /// Whether the server still works for another connection of this login; of several numbers, for any that is not idle.
+    func knows(_ numbers: ClosedRange<UInt>) throws(DriverError) -> Bool {
         var byteCountLeft = Self.byteCountMax
-        return try !rows("SELECT 1 FROM information_schema.PROCESSLIST WHERE ID = \(number)", &byteCountLeft).isEmpty
+        let sql = """
+            SELECT 1 FROM information_schema.PROCESSLIST WHERE ID BETWEEN \(numbers.lowerBound) AND \(numbers.upperBound)
+            \(numbers.count > 1 ? "AND COMMAND <> 'Sleep' AND ID <> CONNECTION_ID()" : "") LIMIT 1
+            """
+        return try !rows(sql, &byteCountLeft).isEmpty
+    }
+
+    /// Whether the login may read all relations of its database.
+    func mayReadAll() throws(DriverError) -> Bool {
+        var byteCountLeft = Self.byteCountMax
+        return try names(MySQLFactQueries.readableNamespaces, &byteCountLeft).contains {
+            $0 == "*" || MySQLFacts.plain($0) == TextRuns.folded(database)
+        }
     }
 
     private func names(_ sql: String, _ byteCountLeft: inout Int) throws(DriverError) -> [String] {
@@ -100,7 +129,12 @@ struct MySQLFactReader {
         guard sql.withCString({ libmariadb.mysql_real_query(handle, $0, UInt(sql.utf8.count)) }) == 0,
             let result = libmariadb.mysql_use_result(handle)
         else { throw MySQLErrors.error(handle) }
-        defer { libmariadb.mysql_free_result(result) }
+        var isWhole = false
+        defer {
+            // What is left would be read by that, however much it is.
+            if !isWhole { cmariadb_shutdown(handle) }
+            libmariadb.mysql_free_result(result)
+        }
         let columnCount = Int(libmariadb.mysql_num_fields(result))
         var rows: [[String]] = []
         while let row = libmariadb.mysql_fetch_row(result), let lengths = libmariadb.mysql_fetch_lengths(result) {
@@ -112,11 +146,15 @@ struct MySQLFactReader {
                     return String(decoding: bytes, as: UTF8.self)
                 })
             if byteCountLeft < 0 { throw Self.tooMuch }
+            if MonotonicInstant.now > deadline { throw Self.tooSlow }
         }
+        isWhole = true
         if libmariadb.mysql_errno(handle) != 0 { throw MySQLErrors.error(handle) }
         return rows
     }
 
+    private static let tooSlow = DriverError(
+        .connectFailed, "The server did not tell its definitions in time (connect_ms_max).", sqlState: "08006")
     private static let tooMuch = DriverError(
         .limitExceeded, "The definitions of the server are too many to tell what statements change.", sqlState: "54000")
 }

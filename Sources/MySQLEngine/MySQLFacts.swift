@@ -4,6 +4,7 @@
 
 internal import DatabaseContract
 internal import SQLText
+internal import Synchronization
 
 /// What one statement changes once it is committed.
 struct MySQLEffect: Equatable, Sendable {
@@ -26,6 +27,15 @@ struct MySQLEffect: Equatable, Sendable {
 
     /// Nothing is known of it.
     static let unknown = MySQLEffect(gap: .unknownRelations, gapIsAtOnce: true, ending: .mayCommit, isDivisible: true)
+
+    /// That of a text of which only what it says of the transaction is certain.
+    static func uncertain(_ changes: MySQLTextChanges) -> MySQLEffect {
+        var effect = unknown
+        effect.ending = changes.ending
+        effect.changesSchema = changes.changesSchema
+        effect.isDivisible = changes.ending != .none || changes.scope == .anything
+        return effect
+    }
 
     static func == (left: MySQLEffect, right: MySQLEffect) -> Bool {
         left.relations == right.relations && left.relationsAtOnce == right.relationsAtOnce
@@ -84,6 +94,12 @@ final class MySQLFacts: Sendable {
     /// Databases whose triggers are seen; `nil` for all.
     private let namespacesWithTriggers: Set<String>?
     private let isTransactional: Bool
+    /// A temporary table can lead to rows of one of ours (ENGINE=MERGE).
+    private let canBeMerged: Bool
+    /// Those whose foreign keys lead to tables that the login does not see, and may be changed with these by any other.
+    private let orphans: [Int]
+    /// A relation was taken for a temporary one, since it is not among these.
+    private let hasMissed = Atomic<Bool>(false)
 
     /// Relations that one statement is told to change, and bytes of their names.
     private static let relationCountMax = 200
@@ -108,12 +124,22 @@ final class MySQLFacts: Sendable {
 
     let rows: Rows
 
-    /// Whether statements may call, or take a number of, what the former ones do not know of.
-    func mayCallMore(than former: MySQLFacts) -> Bool {
-        let sequences = Set(rows.tables.filter { $0[2] == "SEQUENCE" })
-        return !Set(rows.functions).isSubset(of: former.rows.functions)
+    /// Whether statements that were judged by the former ones may have written more than these said: a definition may have been
+    /// counted before the former ones were read, and have taken effect after that.
+    func mayWriteMore(than former: MySQLFacts) -> Bool {
+        !Set(rows.functions).isSubset(of: former.rows.functions)
             || !Set(rows.views).isSubset(of: former.rows.views)
-            || !sequences.isSubset(of: former.rows.tables)
+            || !Set(rows.triggers).isSubset(of: former.rows.triggers)
+            || !Set(rows.foreignKeys).isSubset(of: former.rows.foreignKeys)
+            || !Set(former.rows.triggerNamespaces).isSubset(of: rows.triggerNamespaces)
+            || !Set(rows.tables.filter(former.isNews)).isSubset(of: former.rows.tables)
+    }
+
+    /// Whether a table that these do not have may have been changed unseen.
+    private func isNews(_ table: [String]) -> Bool {
+        let relation = Self.relation(table)
+        let isUnusual = relation.kind != .table || !relation.hasTransactions
+        return isUnusual || hasMissed.load(ordering: .relaxed) || places[Key(table[0], table[1])] != nil
     }
 
     init(_ rows: Rows, fingerprint: String, database: String) {
@@ -134,9 +160,13 @@ final class MySQLFacts: Sendable {
             }
         }
         namespacesWithTriggers =
-            rows.triggerNamespaces.contains("*")
-            ? nil : Set(rows.triggerNamespaces.map { TextRuns.folded($0.split(separator: "\\").joined()) })
+            rows.triggerNamespaces.contains("*") ? nil : Set(rows.triggerNamespaces.map(Self.plain))
         isTransactional = relations.allSatisfy { $0.kind != .table || $0.hasTransactions }
+        canBeMerged = rows.tables.contains {
+            $0[3].lowercased() == "myisam" && TextRuns.folded($0[0]) == TextRuns.folded(database)
+        }
+        orphans = rows.foreignKeys.filter { places[Key($0[2], $0[3])] == nil }
+            .flatMap { places[Key($0[0], $0[1])] ?? [] }
         (runs, hasOddNames) = Self.index(relations.map(\.name))
         var mentions: [String: [Mention]] = [:]
         var isOdd = false
@@ -159,6 +189,9 @@ final class MySQLFacts: Sendable {
         self.relations = relations
         self.places = places
     }
+
+    /// The name of a database for which a privilege was granted; one that is a pattern is that of none.
+    static func plain(_ namespace: String) -> String { TextRuns.folded(namespace.split(separator: "\\").joined()) }
 
     private static func relation(_ row: [String]) -> Relation {
         let engine = row[3].lowercased()
@@ -187,6 +220,16 @@ final class MySQLFacts: Sendable {
     }
 
     // MARK: Asking
+
+    /// Whether a text tells what it changes on a connection on which others may have left something.
+    /// - Cost: linear in the text.
+    func isClear(_ sql: UnsafeRawBufferPointer, after aftermath: MySQLTextChanges.Aftermath) -> Bool {
+        switch aftermath {
+        case .none: true
+        case .names: !canBeMerged && sql.allSatisfy { $0 < 0x80 }
+        case .everything: false
+        }
+    }
 
     /// What a statement changes. `namespace` is the present database of its connection.
     /// - Cost: linear in the text, where a name has to be looked for in it.
@@ -247,13 +290,16 @@ final class MySQLFacts: Sendable {
         }
         // One that nobody else sees is temporary. Letters outside of ASCII may be written in more than one way.
         let known = places[Key(namespace, name.name)] ?? []
-        if known.isEmpty { found.isUnknown = !(namespace + name.name).utf8.allSatisfy { $0 < 0x80 } }
+        if known.isEmpty {
+            found.isUnknown = !(namespace + name.name).utf8.allSatisfy { $0 < 0x80 }
+            hasMissed.store(true, ordering: .relaxed)
+        }
         for place in known { add(place, cascades: cascades, to: &found) }
     }
 
     private func add(_ first: Int, cascades: Bool, to found: inout Found) {
-        var due = [first]
-        var seen: Set<Int> = [first]
+        var due = [first] + (cascades ? orphans : [])
+        var seen = Set(due)
         while let place = due.popLast() {
             let relation = relations[place]
             let seesTriggers = namespacesWithTriggers?.contains(TextRuns.folded(relation.namespace)) ?? true
@@ -273,6 +319,8 @@ final class MySQLFacts: Sendable {
             found.isUnknown = true
             return
         }
+        // Whether all that are written are among those is not looked for.
+        hasMissed.store(true, ordering: .relaxed)
         var named: Set<Int> = []
         TextRuns.forEach(sql) { run in
             if let places = runs[run] { named.formUnion(places) }

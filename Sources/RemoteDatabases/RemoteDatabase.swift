@@ -57,9 +57,7 @@ public final class RemoteDatabase: Database {
         }
         login = log.join()
         if let other = plan.other {
-            // What is read of another server may be older than what was committed to this one.
-            let writer = (other as? RemoteDatabase).flatMap { $0.driver.label == driver.label ? $0 : nil }
-            told = writer?.told
+            told = (other as? RemoteDatabase).flatMap { driver.changes(of: $0.driver) }
         } else {
             told = driver.changes
         }

@@ -29,8 +29,10 @@ package protocol RemoteDriver: Sendable {
     /// Servers that are tried in turn until one accepts; each has the whole time limit for connecting.
     var serverCount: Int { get }
     var settings: RemoteSettings { get }
-    /// What tells what its connections have committed; `nil` where that is not known.
+    /// What tells what its connections have committed; `nil` where that is not known, or may not be read yet.
     var changes: (any RemoteChanges)? { get }
+    /// What tells those who read with this login what the connections of another one have committed; `nil` as above.
+    func changes(of writer: any RemoteDriver) -> (any RemoteChanges)?
     /// Checks that are possible before a run has a connection; for a long run, when a worker has its connection.
     func check(_ run: StatementRun, _ mode: RunMode) throws(DriverError)
     /// Connects, and prepares everything for the first statement.
@@ -49,6 +51,7 @@ package protocol RemoteChanges: ChangeSource {
 
 extension RemoteDriver {
     package var changes: (any RemoteChanges)? { nil }
+    package func changes(of writer: any RemoteDriver) -> (any RemoteChanges)? { nil }
 
     /// Connects with the present content of the password file.
     /// - Throws: errors without the password and the secrets of the URL, whatever the engine's library says.

@@ -46,7 +46,7 @@ public enum MySQLStatementKind: Equatable, Sendable {
         // MySQL has WITH … UPDATE and WITH … DELETE.
         case "WITH": LeadingWords.mayContain(sql, ["UPDATE", "DELETE"]) ? .write : .select
         case "INSERT", "UPDATE", "DELETE", "REPLACE": .write
-        case "BEGIN": ["", "WORK"].contains(words.next()) ? .beginTransaction : .other
+        case "BEGIN": Self.beginsTransaction(&words) ? .beginTransaction : .other
         case "START": words.next() == "TRANSACTION" ? .beginTransaction : .other
         case "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE": .transaction
         case "XA": .distributedTransaction
@@ -60,6 +60,11 @@ public enum MySQLStatementKind: Equatable, Sendable {
             .definition
         default: .other
         }
+    }
+
+    /// Anything behind BEGIN [WORK] is a block: BEGIN NOT ATOMIC … END, or with sql_mode=ORACLE BEGIN <<label>> … END.
+    private static func beginsTransaction(_ words: inout LeadingWords) -> Bool {
+        ["", "WORK"].contains(words.next()) && words.isAtEnd
     }
 
     private static func definition(_ words: inout LeadingWords) -> MySQLStatementKind {

@@ -39,6 +39,15 @@ public struct MySQLTextChanges: Equatable, Sendable {
         case mayCommit
     }
 
+    /// What it may do to the meaning of later texts on its connection, the less first.
+    public enum Aftermath: Comparable, Sendable {
+        case none
+        /// Their character set may be another one, and a temporary table may lead to rows of others (ENGINE=MERGE).
+        case names
+        /// Also the present database, without the server's saying so.
+        case everything
+    }
+
     public var scope = Scope.nothing
     public var ending = Ending.none
     /// Definitions are changed.
@@ -47,34 +56,49 @@ public struct MySQLTextChanges: Equatable, Sendable {
     public var mayCall = true
     /// The database that is the present one from now on.
     public var usedNamespace: String?
+    public var aftermath = Aftermath.none
 
-    private static let anything = MySQLTextChanges(scope: .anything, ending: .mayCommit)
+    private static let anything = MySQLTextChanges(scope: .anything, ending: .mayCommit, aftermath: .everything)
+    /// A procedure cannot change the present database.
+    private static let procedure = MySQLTextChanges(scope: .anything, ending: .mayCommit, aftermath: .names)
 
-    private init(scope: Scope = .nothing, ending: Ending = .none, changesSchema: Bool = false, mayCall: Bool = true) {
+    private init(
+        scope: Scope = .nothing, ending: Ending = .none, changesSchema: Bool = false, mayCall: Bool = true,
+        aftermath: Aftermath = .none
+    ) {
         self.scope = scope
         self.ending = ending
         self.changesSchema = changesSchema
         self.mayCall = mayCall
+        self.aftermath = aftermath
     }
 
     /// - Cost: that of the first words, and a search in a text of at most `TextBound.byteCountMax` bytes.
     public init(_ sql: UnsafeRawBufferPointer) {
         var words = LeadingWords(sql, .mysql)
-        self = Self.find(&words, sql)
-        // Whether the server runs the content is not known, nor what stands behind the part that is looked at.
-        if words.hasExecutableComment || words.isCut { self = .anything }
+        let kind = MySQLStatementKind(sql)
+        self = Self.find(kind, &words, sql)
+        // Whether the server runs the content of a comment is not known, nor what stands behind the part that is looked at.
+        // Of what only reads, such a comment matters before its first words, and where it calls something, which is looked for everywhere.
+        if words.hasExecutableComment || words.isCut || (kind != .select && TextRuns.mayHaveExecutableComment(sql)) {
+            self = .anything
+        }
     }
 
-    private static func find(_ words: inout LeadingWords, _ sql: UnsafeRawBufferPointer) -> MySQLTextChanges {
-        switch MySQLStatementKind(sql) {
+    private static func find(
+        _ kind: MySQLStatementKind, _ words: inout LeadingWords, _ sql: UnsafeRawBufferPointer
+    ) -> MySQLTextChanges {
+        switch kind {
         case .select: return reading(&words, sql)
         case .write: return writing(&words, sql)
         case .beginTransaction: return MySQLTextChanges(ending: .commits, mayCall: false)
         case .transaction: return transaction(&words)
         case .distributedTransaction: return distributedTransaction(&words)
         case .session: return session(&words, sql)
-        case .temporary, .expression: return MySQLTextChanges()
-        case .call: return .anything
+        case .temporary:
+            return MySQLTextChanges(aftermath: LeadingWords.mayContain(sql, ["UNION", "LIKE"]) ? .names : .none)
+        case .expression: return MySQLTextChanges()
+        case .call: return .procedure
         case .definition: return definition(&words, sql)
         case .other: return other(&words)
         }
@@ -155,7 +179,9 @@ public struct MySQLTextChanges: Equatable, Sendable {
         case "SET":
             // SET STATEMENT … FOR has another statement in it.
             if nextIs("STATEMENT", words) { return .anything }
-            return MySQLTextChanges(ending: LeadingWords.mayContain(sql, ["AUTOCOMMIT"]) ? .mayCommit : .none)
+            return MySQLTextChanges(
+                ending: LeadingWords.mayContain(sql, ["AUTOCOMMIT"]) ? .mayCommit : .none,
+                aftermath: keepsMeaning(words, sql) ? .none : .everything)
         case "USE":
             var changes = MySQLTextChanges(mayCall: false)
             changes.usedNamespace = words.takeName()
@@ -164,6 +190,32 @@ public struct MySQLTextChanges: Equatable, Sendable {
         case "PREPARE", "DEALLOCATE", "HANDLER": return MySQLTextChanges(mayCall: false)
         default: return .anything
         }
+    }
+
+    /// Whether texts behind that SET are still UTF-8, and the server says which database is used.
+    private static func keepsMeaning(_ words: LeadingWords, _ sql: UnsafeRawBufferPointer) -> Bool {
+        if LeadingWords.mayContain(sql, ["TRACK"]) { return false }
+        return !LeadingWords.mayContain(sql, ["NAMES", "CHARACTER", "CHARSET"]) || namesUnicode(words)
+    }
+
+    /// SET NAMES utf8mb4, with or without a collation, and nothing else.
+    private static func namesUnicode(_ words: LeadingWords) -> Bool {
+        var words = words
+        guard words.next() == "NAMES", let name = value(&words), TextRuns.folded(name).hasPrefix("utf8") else {
+            return false
+        }
+        if nextIs("COLLATE", words) {
+            _ = words.next()
+            if value(&words) == nil { return false }
+        }
+        return words.isAtEnd
+    }
+
+    /// A word, or one in quotes.
+    private static func value(_ words: inout LeadingWords) -> String? {
+        let isQuoted = words.take("'")
+        guard let value = words.takeName(), !isQuoted || words.take("'") else { return nil }
+        return value
     }
 
     private static func other(_ words: inout LeadingWords) -> MySQLTextChanges {
@@ -221,7 +273,9 @@ public struct MySQLTextChanges: Equatable, Sendable {
             skip(["IF", "EXISTS"], &words)
             // Rows get to another table, or under another name.
             let movesRows = LeadingWords.mayContain(sql, ["RENAME", "EXCHANGE", "CONVERT", "UNION"])
-            return definition(of: movesRows ? nil : names(&words, isList: false))
+            var changes = definition(of: movesRows ? nil : names(&words, isList: false))
+            if LeadingWords.mayContain(sql, ["UNION"]) { changes.aftermath = .names }
+            return changes
         default: return definition(of: [])
         }
     }

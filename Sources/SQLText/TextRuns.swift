@@ -46,8 +46,12 @@ public enum TextRuns {
     }
 
     private static func folded(_ bytes: UnsafeRawBufferPointer) -> String {
-        String(
-            decoding: bytes.lazy.map { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains($0) ? $0 | 0x20 : $0 },
-            as: UTF8.self)
+        String(unsafeUninitializedCapacity: bytes.count) { text in
+            for index in 0..<bytes.count {
+                let byte = bytes[index]
+                text[index] = byte >= UInt8(ascii: "A") && byte <= UInt8(ascii: "Z") ? byte | 0x20 : byte
+            }
+            return bytes.count
+        }
     }
 }

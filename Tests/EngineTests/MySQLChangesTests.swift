@@ -1,6 +1,7 @@
 // What is told of the changes that connections to MySQL commit: what a text says, what the server's definitions add to it, and what becomes
 // of both in transactions. A random sequence of steps is compared with a server that is played.
 
+import LinuxSystem
 import LiteBaseTesting
 import Testing
 
@@ -57,6 +58,10 @@ struct MySQLChangesTests {
         ("SET STATEMENT max_statement_time = 1 FOR DELETE FROM item", .anything), ("SET @a = 1", .nothing),
         ("ANALYZE DELETE FROM item", .anything), ("EXPLAIN ANALYZE DELETE item FROM item", .anything),
         ("EXPLAIN DELETE FROM item", .nothing), ("XA COMMIT 'x'", .anything), ("XA START 'x'", .nothing),
+        ("UPDATE item /*!999999 SET a = 1, */ , other SET other.a = 5", .anything),
+        ("DELETE FROM item /*!999999 WHERE */ USING item JOIN other", .anything),
+        ("SET /*!999999 @a = 1, */ STATEMENT max_statement_time = 1 FOR DELETE FROM item", .anything),
+        ("BEGIN <<a>> DELETE FROM item; END", .anything), ("BEGIN WORK", .nothing),
         ("/*! DELETE FROM item */", .anything), ("INSERT /*!50000 IGNORE */ INTO item VALUES (1)", .anything),
         ("", .anything),
         ("DELETE FROM `item", .namedRelations), ("UPDATE", .namedRelations), ("nonsense", .anything),
@@ -78,6 +83,22 @@ struct MySQLChangesTests {
     ])
     func aTextSaysWhatBecomesOfATransaction(_ sql: String, _ ending: MySQLTextChanges.Ending) {
         #expect(changes(sql).ending == ending, "\(sql)")
+    }
+
+    @Test(arguments: [
+        ("INSERT INTO item VALUES (1)", MySQLTextChanges.Aftermath.none), ("SELECT 1", .none), ("BEGIN", .none),
+        ("SET @a = 1, autocommit = 0", .none), ("SET NAMES utf8mb4", .none),
+        ("SET NAMES 'utf8' COLLATE 'utf8_bin';", .none), ("SET NAMES gbk", .everything),
+        ("SET NAMES utf8, character_set_client = gbk", .everything), ("SET CHARACTER SET utf8", .everything),
+        ("SET character_set_client = sjis", .everything), ("SET session_track_schema = 0", .everything),
+        ("CALL p()", .names), ("EXECUTE p", .everything), ("EXECUTE IMMEDIATE 'USE a'", .everything),
+        ("BEGIN NOT ATOMIC SET NAMES gbk; END", .everything), ("/*! USE a */", .everything),
+        ("CREATE TEMPORARY TABLE a(b int)", .none), ("CREATE TEMPORARY TABLE a LIKE b", .names),
+        ("CREATE TEMPORARY TABLE a(b int) ENGINE = MERGE UNION = (c)", .names), ("ALTER TABLE a UNION (b)", .names),
+        ("USE a", .none), ("RENAME TABLE a TO b", .none), ("XA START 'x'", .none),
+    ])
+    func aTextSaysWhatItDoesToThoseBehindIt(_ sql: String, _ aftermath: MySQLTextChanges.Aftermath) {
+        #expect(changes(sql).aftermath == aftermath, "\(sql)")
     }
 
     /// Whatever the bytes are, it ends; what it finds is only looked at for being there.
@@ -197,6 +218,56 @@ struct MySQLChangesTests {
         #expect(Self.effect("INSERT INTO other.item VALUES (1)", facts).gap == .unknownRelations)
         let none = Self.facts { $0.triggerNamespaces = [] }
         #expect(Self.effect("INSERT INTO item VALUES (1)", none).gap == .unknownRelations)
+    }
+
+    @Test func tablesThatAreNotSeenMayPassOnADeletion() {
+        let facts = Self.facts { $0.foreignKeys.append(["lb", "item", "hidden", "between"]) }
+        #expect(Set(Self.effect("DELETE FROM child", facts).relations) == ["child", "grandchild", "item"])
+        #expect(Self.effect("INSERT INTO child VALUES (1)", facts).relations == ["child"])
+    }
+
+    @Test func newDefinitionsMayHaveWritten() {
+        let news: [(mayHave: Bool, change: (inout MySQLFacts.Rows) -> Void)] = [
+            (true, { $0.triggers.append(["lb", "item"]) }),
+            (true, { $0.foreignKeys.append(["lb", "item", "lb", "child"]) }),
+            (true, { $0.functions.append("f") }), (true, { $0.views.append(["lb", "v", "select 1"]) }),
+            (true, { $0.triggerNamespaces = ["lb"] }), (true, { $0.tables[0][3] = "MyISAM" }),
+            (true, { $0.tables.append(["lb", "s", "SEQUENCE", "InnoDB"]) }),
+            (false, { $0.tables.append(["lb", "new", "BASE TABLE", "InnoDB"]) }), (false, { $0.triggers = [] }),
+        ]
+        for (index, new) in news.enumerated() {
+            #expect(Self.facts(new.change).mayWriteMore(than: Self.facts()) == new.mayHave, "\(index)")
+        }
+    }
+
+    @Test func aNewTableMayHaveBeenTakenForATemporaryOne() {
+        let former = Self.facts()
+        let found = Self.facts { $0.tables.append(["lb", "new", "BASE TABLE", "InnoDB"]) }
+        #expect(Self.effect("INSERT INTO new VALUES (1)", former).relations == [])
+        #expect(found.mayWriteMore(than: former))
+    }
+
+    @Test func aTextIsClearOnlyOnAConnectionThatIs() {
+        func isClear(_ sql: String, _ aftermath: MySQLTextChanges.Aftermath, _ facts: MySQLFacts) -> Bool {
+            Array(sql.utf8).withUnsafeBytes { facts.isClear($0, after: aftermath) }
+        }
+        let facts = Self.facts()
+        #expect(isClear("INSERT INTO größe VALUES (1)", .none, facts))
+        #expect(isClear("INSERT INTO item VALUES (1)", .names, facts))
+        #expect(!isClear("INSERT INTO größe VALUES (1)", .names, facts))
+        #expect(!isClear("INSERT INTO item VALUES (1)", .everything, facts))
+        let mergeable = Self.facts { $0.tables.append(["lb", "old", "BASE TABLE", "MyISAM"]) }
+        #expect(!isClear("INSERT INTO item VALUES (1)", .names, mergeable))
+    }
+
+    @Test func lostConnectionsThatAreManyBecomeOne() {
+        var lost: [MySQLLostConnection] = []
+        for number: UInt in 1...1_000 {
+            MySQLChanges.add(
+                MySQLLostConnection(numbers: number...number, hostIndex: Int(number % 2), opened: .now), to: &lost)
+        }
+        #expect(lost.count <= 101)
+        for number: UInt in 1...1_000 { #expect(lost.contains { $0.numbers.contains(number) }) }
     }
 
     @Test func namesOfAnotherDatabase() {

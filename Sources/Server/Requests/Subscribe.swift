@@ -51,8 +51,10 @@ extension Connection {
 
     private static func tellsNothing(_ engine: String) -> RequestError {
         refusal(
-            "This database of the engine \(engine) does not tell what changes in it to its readers, who have a server of their own.",
-            hint: "Ask for what interests you now and then.")
+            "This database of the engine \(engine) does not tell what changes in it: what is read may come from another server than what is written goes to.",
+            hint:
+                "Ask for what interests you now and then, or configure one server for both; target_session_attrs=read-write takes one of several."
+        )
     }
 
     private static func tellsOnlyChannels(_ engine: String) -> RequestError {

@@ -139,10 +139,13 @@ final class SubscriptionLink: ListeningLink {
         guard let news = source.feed.news(since: number) else { return false }
         number = news.number
         var reply = SubscribeReply()
-        let relations = wish.wanted(of: news.relations)
+        let tellsNames = source.tellsNames
+        let relations = tellsNames ? wish.wanted(of: news.relations) : []
         if !relations.isEmpty { reply.relations = relations }
         if news.changesSchema { reply.schema = true }
-        if let gap = news.gap {
+        // Whatever they have asked for: else they would find out names by asking.
+        let hidden: ChangeGap? = tellsNames || news.relations.isEmpty ? nil : .unknownRelations
+        if let gap = news.gap ?? hidden {
             reply.resync = true
             reply.reason = gap.rawValue
         }
