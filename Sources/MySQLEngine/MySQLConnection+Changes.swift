@@ -59,6 +59,8 @@ extension MySQLConnection {
         changing.usedNamespace = changes.usedNamespace
         changing.aftermath = max(
             changing.aftermath, changes.aftermath, effect.gap == .unknownRelations ? .names : .none)
+        // The texts of others, who get the connection next, are to be certain.
+        if changing.aftermath > .none, !mode.isSession { needsReset = true }
         return effect
     }
 
