@@ -31,6 +31,7 @@ let package = Package(
         // For the packages in FuzzTesting/ and Benchmarks/ only.
         .library(name: "WireProtocol", targets: ["WireProtocol"]),
         .library(name: "LiteBaseTesting", targets: ["LiteBaseTesting"]),
+        .library(name: "Completion", targets: ["Completion"]),
         .library(
             name: "DaemonParts",
             targets: [

@@ -8,6 +8,7 @@ let fuzzer: [SwiftSetting] = [.swiftLanguageMode(.v6), .unsafeFlags(["-parse-as-
 
 let daemonParts: Target.Dependency = .product(name: "DaemonParts", package: "litebase")
 let checks: Target.Dependency = .product(name: "LiteBaseTesting", package: "litebase")
+let completion: Target.Dependency = .product(name: "Completion", package: "litebase")
 let client: Target.Dependency = .product(name: "LiteBaseClient", package: "litebase")
 
 let package = Package(
@@ -25,6 +26,7 @@ let package = Package(
         .executableTarget(name: "FuzzCluster", dependencies: [daemonParts], swiftSettings: fuzzer),
         .executableTarget(name: "FuzzCatalog", dependencies: [checks], swiftSettings: fuzzer),
         .executableTarget(name: "FuzzCompletion", dependencies: [checks], swiftSettings: fuzzer),
+        .executableTarget(name: "FuzzScanner", dependencies: [completion], swiftSettings: fuzzer),
         .executableTarget(name: "FuzzRows", dependencies: [checks], swiftSettings: fuzzer),
         .executableTarget(name: "FuzzArrow", dependencies: [checks], swiftSettings: fuzzer),
         .executableTarget(name: "FuzzStatements", dependencies: [checks], swiftSettings: fuzzer),

@@ -14,6 +14,7 @@ import Testing
 
     @Test func corpus() throws {
         #expect(try FuzzCorpus.replay("completion", stride: 1, CompletionChecks.check) >= 10)
+        #expect(try FuzzCorpus.replay("scanner", stride: 1, ScannerChecks.check) >= 10)
     }
 
     /// The texts of some cases at each of their places, read as each dialect; others in each run.

@@ -6,18 +6,34 @@
 /// Traps when something does not hold that must.
 enum ClusterChecks {
     static func check(_ bytes: UnsafeRawBufferPointer) {
-        let text = String(decoding: bytes, as: UTF8.self)
-        checkMap(text, from: .network(host: "10.0.0.9", port: 6379), isHere: false)
-        checkMap(text, from: .network(host: "127.0.0.1", port: 6379), isHere: true)
-        checkRedirection(text)
+        checkTexts(bytes, isHere: false, slots: 0..<RedisSlot.count)
+        checkTexts(bytes, isHere: true, slots: 0..<RedisSlot.count)
         checkCommands(bytes)
     }
 
+    /// One of these alone, so that a fuzzer comes to more inputs: the length chooses it.
+    static func checkPart(_ bytes: UnsafeRawBufferPointer) {
+        let slots = stride(from: bytes.count % 61, to: RedisSlot.count, by: 61)
+        switch bytes.count % 3 {
+        case 0: checkTexts(bytes, isHere: false, slots: slots)
+        case 1: checkTexts(bytes, isHere: true, slots: slots)
+        default: checkCommands(bytes)
+        }
+    }
+
+    private static func checkTexts(_ bytes: UnsafeRawBufferPointer, isHere: Bool, slots: some Sequence<Int>) {
+        let text = String(decoding: bytes, as: UTF8.self)
+        checkRedirection(text)
+        checkMap(text, from: .network(host: isHere ? "127.0.0.1" : "10.0.0.9", port: 6379), isHere: isHere, slots)
+    }
+
     /// A map has only slots that there are, of primaries that it has, each of which is at one address.
-    private static func checkMap(_ text: String, from asked: RedisLocation.Server, isHere: Bool) {
+    private static func checkMap(
+        _ text: String, from asked: RedisLocation.Server, isHere: Bool, _ slots: some Sequence<Int>
+    ) {
         guard let map = try? RedisSlotMap(text, from: asked) else { return }
         precondition((1...RedisSlotMap.primaryCountMax).contains(map.primaries.count), "primaries are bounded")
-        for slot in 0..<RedisSlot.count {
+        for slot in slots {
             let owner = map.primary(of: UInt16(slot))
             precondition(owner.map { map.primaries.indices.contains($0) } ?? true, "a slot is of a primary")
         }

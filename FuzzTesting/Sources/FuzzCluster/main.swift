@@ -2,6 +2,6 @@
 
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ bytes: UnsafeRawPointer?, _ count: Int) -> CInt {
-    ClusterChecks.check(UnsafeRawBufferPointer(start: bytes, count: bytes == nil ? 0 : count))
+    ClusterChecks.checkPart(UnsafeRawBufferPointer(start: bytes, count: bytes == nil ? 0 : count))
     return 0
 }

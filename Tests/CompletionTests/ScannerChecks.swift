@@ -1,0 +1,1 @@
+../../FuzzTesting/Sources/FuzzScanner/ScannerChecks.swift
