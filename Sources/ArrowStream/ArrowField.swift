@@ -34,6 +34,11 @@ public struct ArrowField: Sendable {
     /// Its own buffers and those of its parts, in the order in which a batch has them.
     let layout: [Layout]
 
+    /// Bytes of memory.
+    var heldByteCount: Int {
+        MemoryLayout<ArrowField>.stride + name.count + layout.count * MemoryLayout<Layout>.stride
+    }
+
     /// The buffers of one array.
     struct Layout: Sendable {
         var bufferCount: Int
@@ -93,6 +98,9 @@ enum ArrowUnit: Int16, Sendable {
 struct ArrowSchemaReader {
     /// Columns, with what is within them: a list of references may lead to one place many times.
     private var fieldCount = 0
+    /// Of the names of columns: these, too, may all be in one place.
+    private var nameByteCount = 0
+    private let nameByteCountMax: Int
     private let isOldMetadata: Bool
     private let writesZoneOffsets: Bool
 
@@ -102,12 +110,13 @@ struct ArrowSchemaReader {
     /// - Parameters:
     ///   - schema: the table `Schema`.
     ///   - columnCountMax: top-level columns.
+    ///   - nameByteCountMax: of their names together.
     ///   - isOldMetadata: version 4, where unions have one buffer more.
     ///   - writesZoneOffsets: whether moments in UTC are to say so.
     /// - Returns: the columns, in their order.
     /// - Throws: what is wrong with the schema.
     static func fields(
-        of schema: FlatTable, columnCountMax: Int, isOldMetadata: Bool, writesZoneOffsets: Bool
+        of schema: FlatTable, columnCountMax: Int, nameByteCountMax: Int, isOldMetadata: Bool, writesZoneOffsets: Bool
     ) throws(ArrowReadError) -> [ArrowField] {
         guard try schema.number(0) as Int16 == 0 else {
             throw ArrowReadError(
@@ -118,14 +127,15 @@ struct ArrowSchemaReader {
             throw ArrowReadError("The stream has \(list.count) columns, more than a table may have.")
         }
         guard list.count > 0 else { throw ArrowReadError("The stream has no columns.") }
-        var reader = ArrowSchemaReader(isOldMetadata, writesZoneOffsets)
+        var reader = ArrowSchemaReader(nameByteCountMax, isOldMetadata, writesZoneOffsets)
         var fields: [ArrowField] = []
         fields.reserveCapacity(list.count)
         for index in 0..<list.count { fields.append(try reader.field(try list.table(index))) }
         return fields
     }
 
-    private init(_ isOldMetadata: Bool, _ writesZoneOffsets: Bool) {
+    private init(_ nameByteCountMax: Int, _ isOldMetadata: Bool, _ writesZoneOffsets: Bool) {
+        self.nameByteCountMax = nameByteCountMax
         self.isOldMetadata = isOldMetadata
         self.writesZoneOffsets = writesZoneOffsets
     }
@@ -142,8 +152,14 @@ struct ArrowSchemaReader {
             dictionary = (try encoding.number(0), index)
         }
         return ArrowField(
-            name: (try table.text(0)).map { Array($0) } ?? [], content: content, form: form, dictionary: dictionary,
-            layout: layout)
+            name: try name(of: table), content: content, form: form, dictionary: dictionary, layout: layout)
+    }
+
+    private mutating func name(of field: FlatTable) throws(ArrowReadError) -> [UInt8] {
+        guard let name = try field.text(0) else { return [] }
+        nameByteCount += name.count
+        guard nameByteCount <= nameByteCountMax else { throw .longNames }
+        return Array(name)
     }
 
     /// Appends the buffers of a field, and those of its parts.

@@ -31,6 +31,8 @@ public struct ArrowReadError: Error, Sendable, Equatable {
         "The stream ends without its end: it was cut off, or its writer was not closed.",
         remedy: "Close the writer, or use it in a `with` statement.")
 
+    static let longNames = ArrowReadError("The names of its columns are too long.")
+
     static func noRoom(_ byteCount: Int) -> ArrowReadError {
         ArrowReadError(
             "A batch or a dictionary of the stream needs \(byteCount) bytes.",

@@ -49,10 +49,13 @@ public final class ArrowReader: @unchecked Sendable {
     private var isOldMetadata = false
     /// The buffers of all columns.
     private var layout: [ArrowField.Layout] = []
+    /// Of `fields` and `layout`.
+    private var schemaByteCount = 0
     private var arrays: [ArrowArray] = []
     private var line = ArrowLine()
 
     private let columnCountMax: Int
+    private let nameByteCountMax: Int
     private let writesZoneOffsets: Bool
     /// Whether so many bytes may be held in all.
     private let mayHold: (Int) -> Bool
@@ -67,17 +70,22 @@ public final class ArrowReader: @unchecked Sendable {
 
     /// - Parameters:
     ///   - columnCountMax: more columns are refused.
+    ///   - nameByteCountMax: of the names of all columns together; more are refused.
     ///   - writesZoneOffsets: whether the text of a moment in UTC ends in `+00:00`.
     ///   - mayHold: asked before more memory is taken, with the bytes that it would be in all.
-    public init(columnCountMax: Int, writesZoneOffsets: Bool = true, mayHold: @escaping (Int) -> Bool) {
+    public init(
+        columnCountMax: Int, nameByteCountMax: Int, writesZoneOffsets: Bool = true, mayHold: @escaping (Int) -> Bool
+    ) {
         self.writesZoneOffsets = writesZoneOffsets
         self.columnCountMax = columnCountMax
+        self.nameByteCountMax = nameByteCountMax
         self.mayHold = mayHold
     }
 
     /// Bytes of memory.
     public var heldByteCount: Int {
-        head.capacity + body.capacity + message.heldByteCount + dictionaries.values.reduce(0) { $0 + $1.heldByteCount }
+        head.capacity + body.capacity + schemaByteCount + message.heldByteCount
+            + dictionaries.values.reduce(0) { $0 + $1.heldByteCount }
     }
 
     // MARK: Bytes
@@ -232,8 +240,8 @@ public final class ArrowReader: @unchecked Sendable {
 
     private func takeSchema(_ schema: FlatTable) throws(ArrowReadError) {
         let fields = try ArrowSchemaReader.fields(
-            of: schema, columnCountMax: columnCountMax, isOldMetadata: isOldMetadata,
-            writesZoneOffsets: writesZoneOffsets)
+            of: schema, columnCountMax: columnCountMax, nameByteCountMax: nameByteCountMax,
+            isOldMetadata: isOldMetadata, writesZoneOffsets: writesZoneOffsets)
         for field in fields {
             guard let id = field.dictionary?.id else { continue }
             let known = dictionaries[id] ?? ArrowDictionary(field.form)
@@ -241,6 +249,8 @@ public final class ArrowReader: @unchecked Sendable {
             dictionaries[id] = known
         }
         layout = fields.flatMap(\.layout)
+        schemaByteCount =
+            fields.reduce(0) { $0 + $1.heldByteCount } + layout.count * MemoryLayout<ArrowField.Layout>.stride
         self.fields = fields
     }
 

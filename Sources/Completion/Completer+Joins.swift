@@ -64,7 +64,8 @@ extension Completer {
         var text = link.other.isVisible ? written : "\(identifiers.written(link.other.namespace)).\(written)"
         var label = name
         if hasAliases || labels.contains(identifiers.key(name)) {
-            label = newAlias(name, labels)
+            guard let alias = newAlias(name, labels) else { return }
+            label = alias
             text += " \(label)"
         }
         text += " ON " + condition(label, link.far, source.label, link.near)
@@ -72,8 +73,11 @@ extension Completer {
             name, tier: Tier.best, CompletionItem(text, kind: .join, detail: link.other.kind, relation: name))
     }
 
-    /// The first letters of its words, with a number if need be.
-    private func newAlias(_ name: String, _ labels: Set<String>) -> String {
+    /// Numbers that are tried: a statement may have thousands of aliases, and a relation hundreds of foreign keys.
+    private static let aliasNumberMax = 100
+
+    /// The first letters of its words, with a number if need be; `nil` if too many of these are taken.
+    private func newAlias(_ name: String, _ labels: Set<String>) -> String? {
         var letters = ""
         var previous: UInt8 = UInt8(ascii: "_")
         for byte in name.utf8 {
@@ -87,6 +91,7 @@ extension Completer {
         var alias = letters
         var number = 2
         while labels.contains(identifiers.key(alias)) || !identifiers.isPlain(alias) {
+            guard number <= Self.aliasNumberMax else { return nil }
             alias = "\(letters)\(number)"
             number += 1
         }

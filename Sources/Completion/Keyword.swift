@@ -27,7 +27,12 @@ enum Keyword: String, CaseIterable {
     /// `nil` when it is none of these.
     static func named(_ bytes: ArraySlice<UInt8>) -> Keyword {
         guard bytes.count <= byteCountMax else { return .none }
-        return byWord[String(decoding: bytes.lazy.map(NamePattern.lowered), as: UTF8.self)] ?? .none
+        // Most words are short enough for a string that needs no memory of its own.
+        let word = String(unsafeUninitializedCapacity: bytes.count) { buffer in
+            _ = buffer.initialize(from: bytes.lazy.map(NamePattern.lowered))
+            return bytes.count
+        }
+        return byWord[word] ?? .none
     }
 
     private static let byteCountMax = 19

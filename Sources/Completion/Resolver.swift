@@ -10,6 +10,13 @@ struct Resolver {
     /// By the token of a source: its columns, and their types by name.
     private var knownSources: [Int: [CompletionColumn]] = [:]
     private var knownTypes: [Int: [String: String]] = [:]
+    /// Of a query: its common table expressions by their names, and its sources by what their columns are qualified by. A statement
+    /// may have thousands of each, and each of the one leads to some of the other.
+    private let expressions: [Int: [String: [TableExpression]]]
+    private var knownLabels: [Int: [String: [Source]]] = [:]
+    /// Of a query: what `*` stands for in it, by its qualifier, and the types of columns that have no qualifier.
+    private var knownStars: [Int: [String?: [CompletionColumn]]] = [:]
+    private var knownOwnTypes: [Int: [String: String]] = [:]
     private var depth = 0
     /// How many columns may still be looked at, whatever the statement says.
     private var budget = 20_000
@@ -17,10 +24,18 @@ struct Resolver {
     private static let depthMax = 40
     /// No engine has more columns in one table.
     private static let columnCountMax = 4_096
+    /// Sources that are asked for the type of a column.
+    private static let typedSourceCountMax = 100
 
     init(_ scanner: QueryScanner, schema: any CompletionSchema) {
         (statement, queries, self.schema) = (scanner.statement, scanner.queries, schema)
-        identifiers = Identifiers(dialect: scanner.statement.dialect)
+        let identifiers = Identifiers(dialect: scanner.statement.dialect)
+        self.identifiers = identifiers
+        var expressions: [Int: [String: [TableExpression]]] = [:]
+        for (number, query) in queries.enumerated() where !query.tableExpressions.isEmpty {
+            expressions[number] = Dictionary(grouping: query.tableExpressions) { identifiers.key($0.name) }
+        }
+        self.expressions = expressions
     }
 
     /// The columns of what stands in FROM of `query`.
@@ -33,9 +48,8 @@ struct Resolver {
         return columns
     }
 
-    /// The type of a column that has one.
-    private mutating func type(of column: String, from source: Source, in query: Int) -> String? {
-        let key = identifiers.key(column)
+    /// The type of the column whose name has that key, if it has one.
+    private mutating func type(of key: String, from source: Source, in query: Int) -> String? {
         if let types = knownTypes[source.token] { return types[key] }
         let pairs = columns(of: source, in: query).map { (identifiers.key($0.name), $0.type) }
         let types = Dictionary(pairs, uniquingKeysWith: { first, _ in first })
@@ -94,11 +108,30 @@ struct Resolver {
         return schema.relation(named: source.name, in: source.namespace)
     }
 
-    /// The common table expression of that name, which `query` or one around it declares before a token.
+    /// The common table expression of that name, which `query` or one around it declares before a token; the last of several.
     func tableExpression(_ name: String, in query: Int, before token: Int) -> TableExpression? {
+        guard !expressions.isEmpty else { return nil }
+        let key = identifiers.key(name)
+        var next: Int? = query
+        while let query = next {
+            if let found = expression(key, of: query, before: token) { return found }
+            if let arm = queries[query].firstArm, let found = expression(key, of: arm, before: token) { return found }
+            next = queries[query].outer
+        }
+        return nil
+    }
+
+    private func expression(_ key: String, of query: Int, before token: Int) -> TableExpression? {
+        guard let named = expressions[query]?[key] else { return nil }
         // SQLite needs no RECURSIVE.
-        tableExpressions(in: query, before: token, isRecursive: statement.dialect == .sqlite)
-            .first { identifiers.same($0.name, name) }
+        let isRecursive = statement.dialect == .sqlite || queries[query].isRecursive
+        // They stand in the order of their tokens.
+        var (first, end) = (0, named.count)
+        while first < end {
+            let middle = (first + end) / 2
+            if named[middle].token < token { first = middle + 1 } else { end = middle }
+        }
+        return named[..<end].last { isSeen($0, from: token, isRecursive: isRecursive) }
     }
 
     /// All that can be named in a query, the innermost first.
@@ -165,12 +198,28 @@ struct Resolver {
         if output.last - 2 >= output.first, statement.tokens[output.last - 1].kind == .dot {
             qualifier = statement.name(statement.tokens[output.last - 2])
         }
+        let key = qualifier.map(identifiers.key)
+        if let columns = knownStars[query]?[key] { return columns }
+        let meant = key.map { sources(labelled: $0, in: query) } ?? queries[query].sources
+        let columns = shownColumns(of: meant, in: query)
+        knownStars[query, default: [:]][key] = columns
+        return columns
+    }
+
+    private mutating func shownColumns(of sources: [Source], in query: Int) -> [CompletionColumn] {
         var columns: [CompletionColumn] = []
-        for source in queries[query].sources where columns.count < Self.columnCountMax {
-            if let qualifier, !identifiers.same(qualifier, source.label) { continue }
+        for source in sources where columns.count < Self.columnCountMax {
             columns += self.columns(of: source, in: query).filter { !$0.isHidden }
         }
         return columns
+    }
+
+    /// The sources of a query whose label has that key, in their order.
+    private mutating func sources(labelled key: String, in query: Int) -> [Source] {
+        if let labels = knownLabels[query] { return labels[key] ?? [] }
+        let labels = Dictionary(grouping: queries[query].sources) { [identifiers] in identifiers.key($0.label) }
+        knownLabels[query] = labels
+        return labels[key] ?? []
     }
 
     /// The type of `column`, `table.column`, and either with a new name.
@@ -185,11 +234,25 @@ struct Resolver {
         }
         let rest = output.last - index
         guard rest == 0 || rest == 1 || rest == 2 && statement.keyword(index + 1) == .as else { return "" }
-        let name = statement.name(tokens[index])
-        for source in queries[query].sources.prefix(100) {
-            if let qualifier, !identifiers.same(qualifier, source.label) { continue }
-            if let type = type(of: name, from: source, in: query) { return type }
+        let key = identifiers.key(statement.name(tokens[index]))
+        guard let qualifier else { return ownTypes(of: query)[key] ?? "" }
+        for source in sources(labelled: identifiers.key(qualifier), in: query).prefix(Self.typedSourceCountMax) {
+            if let type = type(of: key, from: source, in: query) { return type }
         }
         return ""
+    }
+
+    /// The types of the columns that a query can name without a qualifier; that of the first source counts.
+    private mutating func ownTypes(of query: Int) -> [String: String] {
+        if let types = knownOwnTypes[query] { return types }
+        var types: [String: String] = [:]
+        for source in queries[query].sources.prefix(Self.typedSourceCountMax) {
+            for column in columns(of: source, in: query) {
+                let key = identifiers.key(column.name)
+                if types[key] == nil { types[key] = column.type }
+            }
+        }
+        knownOwnTypes[query] = types
+        return types
     }
 }

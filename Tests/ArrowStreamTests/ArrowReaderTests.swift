@@ -147,7 +147,8 @@ private func read(_ bytes: [UInt8]) -> (names: [String], rows: [String], reason:
     }
 
     @Test func theCorpusHolds() throws {
-        #expect(try FuzzCorpus.replay("arrow", stride: 3, ArrowChecks.check) >= 10)
+        let seedCount = try FuzzCorpus.replay("arrow", stride: 3) { ArrowChecks.check($0, inPiecesOf: [1, 7]) }
+        #expect(seedCount >= 10)
     }
 }
 
@@ -296,7 +297,7 @@ private func read(_ bytes: [UInt8]) -> (names: [String], rows: [String], reason:
 
     @Test func columnsAreCounted() {
         let stream = schema([Column](repeating: Self.null, count: 100_000))
-        let reader = ArrowReader(columnCountMax: 4_096) { $0 <= 8 << 20 }
+        let reader = ArrowReader(columnCountMax: 4_096, nameByteCountMax: 1 << 10) { $0 <= 8 << 20 }
         let error = #expect(throws: ArrowReadError.self) {
             var rest = stream[...]
             while !rest.isEmpty {
@@ -354,6 +355,27 @@ private func read(_ bytes: [UInt8]) -> (names: [String], rows: [String], reason:
             _ = buffer.table([], for: field[0])
         }
         #expect(read(deep).reason?.contains("too deep") == true)
+    }
+
+    /// A list in which each column is the same one: its name must not be copied for each of them.
+    @Test func namesThatAreTheSameManyTimes() {
+        let columnCount = 1_000
+        var list = 0
+        var stream = message(1) { buffer, place in
+            let table = buffer.table([.absent, .reference], for: place)
+            let places = buffer.list(columnCount, for: table[0])
+            // Two numbers stand before the metadata.
+            list = buffer.bytes.count - 4 * columnCount + 8
+            let field = buffer.table([.reference, .absent, .byte(1), .reference], for: places[0])
+            buffer.text(String(repeating: "n", count: 64 << 10), for: field[0])
+            _ = buffer.table([], for: field[1])
+        }
+        let distance = (0..<4).reduce(UInt32(0)) { $0 | UInt32(stream[list + $1]) << UInt32(8 * $1) }
+        for column in 1..<columnCount {
+            let place = list + 4 * column
+            stream.replaceSubrange(place..<(place + 4), with: word(distance - UInt32(4 * column)))
+        }
+        #expect(read(stream).reason == ArrowReadError.longNames.reason)
     }
 
     @Test func dictionariesThatGrowForEver() {

@@ -104,6 +104,48 @@ import Testing
         }
     }
 
+    /// The same where a statement has many of two things: each piece again and again, and one cursor at the end.
+    @Test(arguments: [
+        ["WITH ", "a AS (SELECT 1), ", "a AS (SELECT 1) SELECT * FROM ", "x, ", "x WHERE "],
+        ["WITH a AS (SELECT * FROM ", "a, ", "a), ", "a AS (SELECT 1), ", "a AS (SELECT 1) SELECT * FROM a WHERE "],
+        ["SELECT ", "*, ", "* FROM ", "x, ", "x ORDER BY "], ["SELECT ", "b.*, ", "b.* FROM ", "x, ", "x ORDER BY "],
+        ["SELECT ", "b.*, ", "b.* FROM ", "x b, ", "x b ORDER BY "],
+        ["SELECT ", "b.a, ", "b.a FROM ", "x b, ", "x b ORDER BY "],
+        ["SELECT ", "a, ", "a FROM ", "x, ", "x ORDER BY "],
+        ["SELECT * FROM ", "(", "SELECT 1 FROM ", "x, ", "x WHERE "],
+    ]) func timeOfManyNamesIsLinear(_ pieces: [String]) {
+        for dialect in CompletionDialect.allCases {
+            let repeated = [1, 3].map { String(repeating: pieces[$0], count: (30 << 10) / pieces[$0].utf8.count) }
+            let text = Array((pieces[0] + repeated[0] + pieces[2] + repeated[1] + pieces[4]).utf8)
+            #expect(time(of: text, dialect) < 5, "\(dialect) \(pieces)")
+        }
+    }
+
+    /// Each foreign key of what stands before JOIN wants an alias that nothing has yet.
+    @Test func aliasesThatAreTakenAreNotAllTried() {
+        var schema = StoreSchema()
+        schema.add("hub", in: "main", ["id|int"])
+        for number in 0..<300 {
+            schema.add("c\(number)", in: "main", ["hub|int"])
+            schema.refer("c\(number)", ["hub"], to: "hub", ["id"])
+        }
+        let taken = (2..<2_500).map { "x c\($0), " }.joined()
+        let hubs = (0..<20).map { "hub h\($0), " }.joined()
+        let text = Array("SELECT * FROM x c, \(taken)\(hubs)hub JOIN ".utf8)
+        #expect(time(of: text, .sqlite, schema) < 5)
+        let few = Array("SELECT * FROM x c, hub JOIN ".utf8).withUnsafeBytes {
+            Completion.complete($0, at: $0.count, dialect: .sqlite, schema: schema).items
+        }
+        #expect(few.contains { $0.text == "c0 c2 ON c2.hub = hub.id" }, "\(few.map(\.text))")
+    }
+
+    private func time(of text: [UInt8], _ dialect: CompletionDialect, _ given: StoreSchema? = nil) -> Double {
+        let schema = given ?? StoreSchema.shop(dialect)
+        return ProcessorTime.seconds {
+            text.withUnsafeBytes { _ = Completion.complete($0, at: $0.count, dialect: dialect, schema: schema) }
+        }
+    }
+
     /// Each of many sources has as many columns as its text says: all together are bounded.
     @Test(arguments: [
         "WITH t(" + String(repeating: "a,", count: 4_000) + "a) AS (SELECT 1) ",

@@ -41,7 +41,8 @@ final class ArrowImportSource: ImportSource, @unchecked Sendable {
         let charge = AccountCharge(account)
         batchCharge = charge
         reader = ArrowReader(
-            columnCountMax: ImportHead.columnCountMax, writesZoneOffsets: writesZoneOffsets
+            columnCountMax: ImportHead.columnCountMax, nameByteCountMax: ImportHead.nameByteCountMax,
+            writesZoneOffsets: writesZoneOffsets
         ) { byteCount in
             guard charge.mayHold(byteCount, of: accountByteCountMax) else { return false }
             charge.set(byteCount)
@@ -58,9 +59,6 @@ final class ArrowImportSource: ImportSource, @unchecked Sendable {
         do throws(PassedFileProblem) { total = try file.checkReadable() } catch { throw .file(error) }
         while true {
             if let fields = reader.fields {
-                guard fields.reduce(0, { $0 + $1.name.count }) <= ImportHead.nameByteCountMax else {
-                    throw .stream(ArrowReadError("The names of its columns are too long."))
-                }
                 return ImportHead(columns: .schema(fields), byteCountInAll: total)
             }
             try readMore()

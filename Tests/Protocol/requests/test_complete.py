@@ -138,6 +138,15 @@ def test_a_long_text(client, shop):
     assert reply["replace"]["to"] == len(text) + 9
 
 
+def test_many_names(client, daemon, shop):
+    """Each source may be each of the common table expressions, and each entry of a list be of each source."""
+    for head, entry, middle in [("WITH ", "a AS (SELECT 1), ", "a AS (SELECT 1) SELECT * FROM "), ("SELECT ", "b.*, ", "b.* FROM ")]:
+        text = head + entry * (30_000 // len(entry)) + middle + "x, " * 10_000
+        before = daemon.cpu_seconds()
+        assert texts(complete(client, f"{text}{shop} ORDER BY na|"))[0] == "name"
+        assert daemon.cpu_seconds() - before < 5 * PATIENCE
+
+
 def test_pipelined(client, shop):
     """Each is answered, whatever the others are."""
     complete(client, f"SELECT | FROM {shop}")

@@ -334,3 +334,61 @@ def test_random_damage_never_hurts(daemon, passing, directory, name):
         except RequestFailed as failure:
             assert failure.data["code"] in ("bad_request", "limit_exceeded", "database_error"), failure.data
     assert passing.query("SELECT 1").value == 1
+
+
+def table(output, place, *fields):
+    """Appends a table of a flatbuffer, to which the reference at `place` leads.
+
+    Its fields are formats of `struct` with their values, or None; an "I" refers to something that is to be appended.
+    Returns where its references stand."""
+    head_bytes, offsets, end = 4 + 2 * len(fields), [], 4
+    output += bytes(-(len(output) + head_bytes) % 8)
+    for field in fields:
+        size = struct.calcsize(field[0]) if field else 1
+        end += -end % size
+        offsets.append(end if field else 0)
+        end += size if field else 0
+    output += struct.pack(f"<{2 + len(fields)}H", head_bytes, end, *offsets)
+    start = len(output)
+    struct.pack_into("<I", output, place, start - place)
+    output += struct.pack("<i", head_bytes) + bytes(end - 4)
+    for field, offset in zip(fields, offsets):
+        if field:
+            struct.pack_into("<" + field[0], output, start + offset, field[1])
+    return [start + offset for field, offset in zip(fields, offsets) if field and field[0] == "I"]
+
+
+def columns_of_one_name(count, name):
+    """A schema whose list of columns leads to the same column again and again, with a name that stands there once."""
+    output = bytearray(4)
+    message = table(output, 0, ("h", 4), ("B", 1), ("I", 0), ("q", 0))
+    schema = table(output, message[0], None, ("I", 0))
+    struct.pack_into("<I", output, schema[0], len(output) - schema[0])
+    output += struct.pack("<I", count)
+    first = len(output)
+    output += bytes(4 * count)
+    name_place, type_place = table(output, first, ("I", 0), None, ("B", 1), ("I", 0))
+    distance, = struct.unpack_from("<I", output, first)
+    for column in range(count):
+        struct.pack_into("<I", output, first + 4 * column, distance - 4 * column)
+    table(output, type_place)
+    output += bytes(-len(output) % 4)
+    struct.pack_into("<I", output, name_place, len(output) - name_place)
+    output += struct.pack("<I", len(name)) + name
+    output += bytes(-len(output) % 8)
+    return struct.pack("<II", 0xFFFFFFFF, len(output)) + output
+
+
+def test_a_name_that_all_columns_share(limited, directory):
+    """A megabyte of a stream must not become one for each of its columns."""
+    daemon = limited(buffered_bytes_per_user_max=16 << 20)
+    with daemon.connect() as client:
+        hello(client)
+        client.query("CREATE TABLE t(a)")
+        short = import_fails(client, directory, columns_of_one_name(2, b"a"), "t", format="arrow")
+        assert short["message"] == "Two columns have the same name.", short
+        before = daemon.memory_kib()
+        daemon.reset_peak()
+        error = import_fails(client, directory, columns_of_one_name(300, b"a" * (1 << 20)), "t", format="arrow")
+        assert "names of its columns are too long" in error["message"], error
+        assert daemon.memory_kib("VmHWM") - before < 64 << 10
