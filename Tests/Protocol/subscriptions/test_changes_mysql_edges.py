@@ -133,7 +133,7 @@ def test_a_connection_that_is_cut_at_the_commit(server, start_daemon, kind, way)
             client.answer(request)
         assert failure.value.code == "outcome_unknown"
         if way == "late":
-            assert cutter.cut.is_set() and not cutter.done.is_set()
+            assert cutter.cut.wait(10) and not cutter.done.is_set()
             event = subscription.event()
             assert event["resync"] and event["reason"] == "may_have_written"
             assert count() == 0
