@@ -225,9 +225,14 @@ for (const [database, engine, text, large] of [["pg", "postgresql", "TEXT", "BIG
   test(`${engine}, click by click`, { skip, timeout: 120_000 }, async (context) => {
     const { window, engine: found } = await opened(context, { socket: process.env.LITEBASE_TEST_SERVERS }, database);
     assert.equal(found, engine);
-    // Tables of servers do not tell.
-    await assert.rejects(window.call("follow"), ({ code }) => code === "bad_request");
+    // Tables of PostgreSQL do not tell.
+    if (engine === "postgresql") await assert.rejects(window.call("follow"), ({ code }) => code === "bad_request");
     await work(window, text, large);
+    if (engine === "mysql") {
+      assert.equal((await window.call("follow")).covers, "daemon_writers");
+      await window.all("sql", "UPDATE city SET note = 'rain'");
+      await window.isTold(({ relations }) => relations?.includes("city"), "the window is told");
+    }
     await window.all("sql", "DROP TABLE city");
   });
 }

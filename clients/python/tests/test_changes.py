@@ -275,10 +275,23 @@ def test_a_database_that_does_not_tell_says_so(own_daemon):
         memory.changes()
 
 
-def test_a_server_does_not_tell(mariadb):
-    with litebase.connect("server", socket=mariadb) as db, pytest.raises(litebase.DatabaseError) as caught:
+def test_a_postgresql_server_does_not_tell(postgresql):
+    with litebase.connect("server", socket=postgresql) as db, pytest.raises(litebase.DatabaseError) as caught:
         db.changes()
     assert caught.value.sqlstate == "0A000"
+
+
+def test_a_mariadb_server_tells_what_goes_through_the_daemon(mariadb):
+    with litebase.connect("server", socket=mariadb, autocommit=True) as db:
+        db.execute("DROP TABLE IF EXISTS told")
+        db.execute("CREATE TABLE told (name TEXT)")
+        with db.changes(["told"]) as changes:
+            assert changes.covers == "daemon_writers"
+            db.execute("INSERT INTO told VALUES ('Oslo')")
+            change = changes.wait(30)
+            assert change is not None
+            assert change.relations == ("told",)
+        db.execute("DROP TABLE told")
 
 
 def test_the_daemon_says_what_is_wrong(db):
