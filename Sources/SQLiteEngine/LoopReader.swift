@@ -49,16 +49,15 @@ final class LoopReader: EventSource {
         return reader
     }
 
-    /// A reader for a statement on a worker, if one is open: the loop's own reader only if it has few pages for short reads, which
-    /// would be lost.
+    /// A reader for a statement on a worker, if one is open: the loop's own reader only if it is not worth keeping for short reads.
     func takeForWorker() -> SQLiteConnection? {
-        let reader = if let idle = database.idleReader() { idle } else { takeUnlessWarm() }
+        let reader = if let idle = database.idleReader() { idle } else { takeUnlessKept() }
         if let reader { prepareForWorker(reader) }
         return reader
     }
 
-    private func takeUnlessWarm() -> SQLiteConnection? {
-        own?.hasManyPages == true ? nil : own.take()
+    private func takeUnlessKept() -> SQLiteConnection? {
+        own?.isWorthKeeping == true ? nil : own.take()
     }
 
     /// Prepares a reader for a long read, which a loop or a worker continues.

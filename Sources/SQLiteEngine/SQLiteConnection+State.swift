@@ -15,8 +15,11 @@ extension SQLiteConnection {
         if hadTime { pageCacheByteCount = byteCount }
     }
 
+    /// Whether another connection is opened in less time than the pages of this one are read again: it has many, and no large schema.
+    var isWorthKeeping: Bool { schemaWatch?.isLarge != true && hasManyPages }
+
     /// Whether it has more pages in memory than a small cache keeps.
-    var hasManyPages: Bool {
+    private var hasManyPages: Bool {
         guard pageCacheByteCount > SQLiteOptions.smallPageCacheByteCount else { return false }
         var (byteCount, peak) = (Int32(0), Int32(0))
         sqlite3_db_status(handle, SQLITE_DBSTATUS_CACHE_USED, &byteCount, &peak, 0)

@@ -132,7 +132,7 @@ public final class SQLiteSharedLink: DatabaseLink {
 
         /// The worker prepares it anew on another connection: that takes less than reading all those pages again.
         override func leaveReader(_ execution: SQLiteExecution) {
-            guard let own = execution.connection, own.hasManyPages else { return }
+            guard let own = execution.connection, own.isWorthKeeping else { return }
             execution.releaseStatement()
             execution.connection = nil
             takeBack(own)
