@@ -216,11 +216,15 @@ public final class SQLiteDatabase: Database {
     // MARK: Long reads
 
     /// Makes a read a long one. A user without any does not wait for users who have all places.
+    /// - Parameters:
+    ///   - waiter: the read.
+    ///   - mayTurnOutToWrite: it has to be prepared first: there is one more place for those, so that a write does not wait for
+    ///     endless reads.
     /// - Returns: false at the limit: then its reader must be returned, and `waiter` is called when it may start again.
-    func beginLongRead(_ waiter: LongReadWaiter) -> Bool {
+    func beginLongRead(_ waiter: LongReadWaiter, mayTurnOutToWrite: Bool) -> Bool {
         let uid = waiter.execution.owner.uid
         return state.withLock { state in
-            if state.longReads.mayBegin(uid, limit: readerCountMax) {
+            if state.longReads.mayBegin(uid, limit: readerCountMax + (mayTurnOutToWrite ? 1 : 0)) {
                 state.longReads.begin(uid)
                 state.longReadPeak = max(state.longReadPeak, state.longReads.count)
                 return true

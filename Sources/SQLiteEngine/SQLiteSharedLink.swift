@@ -157,7 +157,8 @@ public final class SQLiteSharedLink: DatabaseLink {
             let waiter = SQLiteDatabase.LongReadWaiter(execution: execution) {
                 execution.continueOnLoop { link.wrapped.startLongRead(execution) }
             }
-            if database.beginLongRead(waiter) {
+            let isUndecided = execution.statement == nil && mayTurnOutToWrite(execution)
+            if database.beginLongRead(waiter, mayTurnOutToWrite: isUndecided) {
                 execution.isLongRead = true
                 if let connection = execution.connection { reader.prepareForWorker(connection) }
                 return nil
@@ -253,10 +254,14 @@ public final class SQLiteSharedLink: DatabaseLink {
             return lines[client]?.first.map { $0 !== execution } ?? database.writes.hasWrites(of: client)
         }
 
+        /// Of one that is not prepared: whether it could be a write.
+        private func mayTurnOutToWrite(_ execution: SQLiteExecution) -> Bool {
+            guard case .statement = execution.run.kind else { return false }
+            return !mayOnlyRead(execution) && !SQLiteText.onlyReads(execution.run.sql)
+        }
+
         override func willBePreparedOnWorker(_ execution: SQLiteExecution) {
-            guard execution.order.line == .none, case .statement = execution.run.kind, !mayOnlyRead(execution),
-                !SQLiteText.onlyReads(execution.run.sql)
-            else { return }
+            guard execution.order.line == .none, mayTurnOutToWrite(execution) else { return }
             execution.order.isBehindWrites = hasWrites(before: execution)
             join(execution, as: .undecided)
         }

@@ -214,8 +214,11 @@ struct SQLiteConcurrencyTests {
         for run in endless { harness.link.start(run, for: harness.owner).tell(run) }
         #expect(harness.run("SELECT 1").collected.rows == [["1"]])
         #expect(harness.run("INSERT INTO t VALUES (1)").error == nil)
+        // One that a worker has to prepare.
+        let long = String(repeating: "x", count: 20_000)
+        #expect(harness.run("INSERT INTO t VALUES (2) /* \(long) */").error == nil)
         let session = try harness.session()
-        #expect(harness.run("SELECT count(*) FROM t", on: session).collected.rows == [["1"]])
+        #expect(harness.run("SELECT count(*) FROM t", on: session).collected.rows == [["2"]])
         for run in endless { harness.link.stop(run, .cancelled).tell(run) }
         #expect(harness.wait { endless.allSatisfy(\.hasEnded) })
         #expect(endless.allSatisfy { $0.error?.code == .cancelled && $0.endCount == 1 })
