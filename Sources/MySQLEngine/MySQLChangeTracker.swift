@@ -64,12 +64,7 @@ struct MySQLChangeTracker {
 
     /// A step begins, during the watch with that number, which is not 0; `isInTransaction` is what was so before it.
     mutating func begin(_ effect: MySQLEffect, epoch: UInt64, isInTransaction: Bool) {
-        if epoch != self.epoch {
-            self.epoch = epoch
-            pending = MySQLCommit()
-            mayHaveLost = false
-            if isInTransaction { pending.gap = .begunBefore }
-        }
+        if epoch != self.epoch { startOver(epoch, isInTransaction: isInTransaction) }
         self.effect = effect
         isActive = true
     }
@@ -85,11 +80,15 @@ struct MySQLChangeTracker {
 
     /// A step that may have written has ended, and began before anybody listened.
     mutating func endUnseen(epoch: UInt64, isInTransaction: Bool) -> MySQLCommit {
-        self.epoch = epoch
-        pending = MySQLCommit()
-        mayHaveLost = false
-        if isInTransaction { pending.gap = .begunBefore }
+        startOver(epoch, isInTransaction: isInTransaction)
         return MySQLCommit(gap: .begunBefore)
+    }
+
+    /// What has come before that watch is not known.
+    private mutating func startOver(_ epoch: UInt64, isInTransaction: Bool) {
+        self.epoch = epoch
+        pending = MySQLCommit(gap: isInTransaction ? .begunBefore : nil)
+        mayHaveLost = false
     }
 
     /// - Returns: what is committed by now.

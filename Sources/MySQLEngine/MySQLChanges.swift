@@ -31,15 +31,8 @@ struct MySQLLostConnection: Sendable {
 ///
 /// - Thread: any.
 final class MySQLChanges: RemoteChanges {
-    private enum Stage {
-        case idle
-        /// Those who wait for it.
-        case starting([@Sendable (DriverError?) -> Void])
-        case watching
-    }
-
     private struct State {
-        var stage = Stage.idle
+        var stage = ChangeWatchStage.idle
         var facts: MySQLFacts?
         var hostIndex = 0
         /// Commits that are not told yet.
@@ -206,15 +199,7 @@ final class MySQLChanges: RemoteChanges {
 
     /// Connects with what the password file has now.
     /// - Thread: one that may block.
-    func connect() throws(DriverError) -> MySQLConnector.Opened {
-        try MySQLLibrary.load()
-        let password = try connector.settings.passwordFile?.read()
-        do throws(DriverError) {
-            return try connector.open(password: password)
-        } catch {
-            throw error.hiding(place.secrets + [password].compactMap(\.self))
-        }
-    }
+    func connect() throws(DriverError) -> MySQLConnector.Opened { try connector.open() }
 
     /// Whether a connection of that time may lead to another server than those that are made now.
     func isOutdated(_ opened: MonotonicInstant) -> Bool { connector.choice?.isOutdated(opened) ?? false }
@@ -240,18 +225,9 @@ final class MySQLChanges: RemoteChanges {
     // MARK: Beginning and ending
 
     func begin(_ context: DriverContext, _ done: @escaping @Sendable (DriverError?) -> Void) {
-        enum Next { case ready, wait, start }
-        let next = state.withLock { state -> Next in
+        let next = state.withLock { state in
             state.desertion = nil
-            switch state.stage {
-            case .watching: return .ready
-            case .starting(let waiters):
-                state.stage = .starting(waiters + [done])
-                return .wait
-            case .idle:
-                state.stage = .starting([done])
-                return .start
-            }
+            return state.stage.begin(done)
         }
         switch next {
         case .ready: done(nil)
@@ -277,10 +253,9 @@ final class MySQLChanges: RemoteChanges {
 
     /// The watch has begun, or could not: then its thread ends.
     func didBegin(_ error: DriverError?) {
-        let waiters = state.withLock { state -> [@Sendable (DriverError?) -> Void] in
-            guard case .starting(let waiters) = state.stage else { return [] }
-            state.stage = error == nil ? .watching : .idle
-            if error != nil { end(&state) }
+        let waiters = state.withLock { state in
+            let waiters = state.stage.didBegin(error)
+            if error != nil, !waiters.isEmpty { end(&state) }
             return waiters
         }
         for waiter in waiters { waiter(error) }
@@ -295,8 +270,7 @@ final class MySQLChanges: RemoteChanges {
     /// - Returns: false if the thread has to go on.
     func endIfDeserted() -> Bool {
         let isEnded = state.withLock { state in
-            guard let desertion = state.desertion, desertion <= .now, feed.isDeserted, case .watching = state.stage
-            else {
+            guard let desertion = state.desertion, desertion <= .now, feed.isDeserted, state.stage.isWatching else {
                 return false
             }
             state.stage = .idle

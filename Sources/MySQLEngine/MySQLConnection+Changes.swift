@@ -117,11 +117,15 @@ extension MySQLConnection {
     }
 
     private func tellUnseenChanges(_ epoch: UInt64) {
-        if epoch == 0 || current.effect.readsOnly { return }
+        guard epoch != 0, stepMayWrite else { return }
+        context.changes.tell(changing.tracker.endUnseen(epoch: epoch, isInTransaction: isInTransaction))
+    }
+
+    /// Whether the step that is under way, or was, is one that may have written.
+    private var stepMayWrite: Bool {
         switch exchange.step {
-        case .own, .statement:
-            context.changes.tell(changing.tracker.endUnseen(epoch: epoch, isInTransaction: isInTransaction))
-        case .attempt, .describe, .reset, .role, nil: break
+        case .own, .statement: !current.effect.readsOnly
+        case .attempt, .describe, .reset, .role, nil: false
         }
     }
 
@@ -137,11 +141,8 @@ extension MySQLConnection {
     /// A step that is under way, of which nothing was noted, may have written.
     private func keepUnseenChanges() {
         let epoch = context.changes.epoch
-        if changing.tracker.isActive || epoch == 0 || current.effect.readsOnly { return }
-        switch exchange.step {
-        case .own, .statement: changing.tracker.begin(.unknown, epoch: epoch, isInTransaction: isInTransaction)
-        case .attempt, .describe, .reset, .role, nil: break
-        }
+        guard !changing.tracker.isActive, epoch != 0, stepMayWrite else { return }
+        changing.tracker.begin(.unknown, epoch: epoch, isInTransaction: isInTransaction)
     }
 
     /// The connection is closed.

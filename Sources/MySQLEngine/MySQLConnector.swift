@@ -110,6 +110,19 @@ struct MySQLConnector: Sendable {
         return handle
     }
 
+    /// Connects with the password that is in its file now.
+    /// - Throws: errors without the password and the secrets of the URL.
+    /// - Thread: one that may block.
+    func open() throws(DriverError) -> Opened {
+        try MySQLLibrary.load()
+        let password = try settings.passwordFile?.read()
+        do throws(DriverError) {
+            return try open(password: password)
+        } catch {
+            throw error.hiding(place.secrets + [password].compactMap(\.self))
+        }
+    }
+
     /// Another connection to a host, with the password that is in its file now.
     func reconnect(hostIndex: Int) throws(DriverError) -> UnsafeMutablePointer<MYSQL> {
         try connect(password: try settings.passwordFile?.read(), hostIndex: hostIndex)

@@ -46,7 +46,7 @@ final class MySQLReaderChanges: RemoteChanges {
     }
 
     private func readsAll() throws(DriverError) -> Bool {
-        let handle = try connector.open(password: try connector.settings.passwordFile?.read()).handle
+        let handle = try connector.open().handle
         defer { libmariadb.mysql_close(handle) }
         return try MySQLFactReader(handle, connector.settings, database: connector.place.database ?? "").mayReadAll()
     }

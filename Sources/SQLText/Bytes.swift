@@ -8,6 +8,10 @@ extension UInt8 {
     @inlinable @inline(__always)
     public var isDigit: Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(self) }
 
+    /// In lower case, if it is one of ASCII's capitals.
+    @inline(__always)
+    var lowercased: UInt8 { self &- UInt8(ascii: "A") < 26 ? self | 0x20 : self }
+
     /// Part of a name or a number that is not quoted: a letter, a digit, `_`, `$`, or a byte of a character outside of ASCII.
     @inlinable @inline(__always)
     public var isOfName: Bool { isOfKeyword || self == UInt8(ascii: "$") || self >= 0x80 }

@@ -487,7 +487,7 @@ extension UnsafeRawBufferPointer {
 
     /// Names of SQLite are the same if they differ only in the case of ASCII's letters.
     fileprivate func equalsFolded(_ other: UnsafeRawBufferPointer) -> Bool {
-        count == other.count && zip(self, other).allSatisfy { $0.foldedLetter == $1.foldedLetter }
+        count == other.count && zip(self, other).allSatisfy { $0.lowercased == $1.lowercased }
     }
 
     /// Builds of SQLite with SQLITE_ENABLE_HIDDEN_COLUMNS hide such columns.
@@ -501,8 +501,4 @@ extension UnsafeRawBufferPointer {
         while end > start, self[end - 1].isBlank { end -= 1 }
         return UnsafeRawBufferPointer(rebasing: self[start..<end])
     }
-}
-
-extension UInt8 {
-    fileprivate var foldedLetter: UInt8 { self &- 0x41 < 26 ? self | 0x20 : self }
 }

@@ -158,11 +158,7 @@ public struct TextKinds: Sendable {
 
     private func isKeyword(_ word: ArraySlice<UInt8>) -> Bool {
         guard word.count <= StatementWords.byteCountMax, word.allSatisfy(\.isOfKeyword) else { return false }
-        return words.contains(String(decoding: word.lazy.map(Self.lowered), as: UTF8.self))
-    }
-
-    private static func lowered(_ byte: UInt8) -> UInt8 {
-        (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) ? byte | 0x20 : byte
+        return words.contains(String(decoding: word.lazy.map(\.lowercased), as: UTF8.self))
     }
 
     // Redis

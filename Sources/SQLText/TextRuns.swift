@@ -47,10 +47,7 @@ public enum TextRuns {
 
     private static func folded(_ bytes: UnsafeRawBufferPointer) -> String {
         String(unsafeUninitializedCapacity: bytes.count) { text in
-            for index in 0..<bytes.count {
-                let byte = bytes[index]
-                text[index] = byte >= UInt8(ascii: "A") && byte <= UInt8(ascii: "Z") ? byte | 0x20 : byte
-            }
+            for index in 0..<bytes.count { text[index] = bytes[index].lowercased }
             return bytes.count
         }
     }

@@ -158,16 +158,9 @@ final class SQLiteChanges: ChangeSource {
 
     private struct State {
         weak var database: SQLiteDatabase?
-        var stage = Stage.idle
+        var stage = ChangeWatchStage.idle
         /// Commits to the file that are accounted for; `nil` while nobody counts.
         var counter: UInt32?
-    }
-
-    private enum Stage {
-        case idle
-        /// Those who wait for it.
-        case starting([@Sendable (DriverError?) -> Void])
-        case watching
     }
 
     init() {}
@@ -226,33 +219,19 @@ final class SQLiteChanges: ChangeSource {
     // MARK: Beginning and ending
 
     func begin(_ context: DriverContext, _ done: @escaping @Sendable (DriverError?) -> Void) {
-        enum Next { case ready, wait, start(SQLiteDatabase?) }
-        let next = state.withLock { state -> Next in
-            switch state.stage {
-            case .watching: return .ready
-            case .starting(let waiters):
-                state.stage = .starting(waiters + [done])
-                return .wait
-            case .idle:
-                state.stage = .starting([done])
-                return .start(state.database)
-            }
-        }
+        let (next, database) = state.withLock { ($0.stage.begin(done), $0.database) }
         switch next {
         case .ready: done(nil)
         case .wait: break
-        case .start(let database?): SQLiteChangeWatch.start(self, database, context)
-        case .start(nil): didBegin(.databaseReplaced)
+        case .start:
+            guard let database else { return didBegin(.databaseReplaced) }
+            SQLiteChangeWatch.start(self, database, context)
         }
     }
 
     /// The watch has begun, or could not.
     func didBegin(_ error: DriverError?) {
-        let waiters = state.withLock { state -> [@Sendable (DriverError?) -> Void] in
-            guard case .starting(let waiters) = state.stage else { return [] }
-            state.stage = error == nil ? .watching : .idle
-            return waiters
-        }
+        let waiters = state.withLock { $0.stage.didBegin(error) }
         if error != nil { watched.store(false, ordering: .sequentiallyConsistent) }
         for waiter in waiters { waiter(error) }
     }
@@ -261,7 +240,7 @@ final class SQLiteChanges: ChangeSource {
     /// - Returns: false if somebody does.
     func endIfDeserted() -> Bool {
         let isEnded = state.withLock { state in
-            guard feed.isDeserted, case .watching = state.stage else { return false }
+            guard feed.isDeserted, state.stage.isWatching else { return false }
             state.stage = .idle
             state.counter = nil
             return true

@@ -227,8 +227,8 @@ public final class SQLiteSharedLink: DatabaseLink {
         /// What is not there may be made by a write that the same client has sent before: the writer finds out, behind that. If
         /// there is none, one may have been done just now: then it is looked at once more.
         override func preparationFailed(_ execution: SQLiteExecution, _ error: DriverError) -> RunOutcome {
-            guard Self.mayBeMade(error), execution.run.stopReason == nil, case .statement = execution.run.kind,
-                !mayOnlyRead(execution), !SQLiteText.onlyReads(execution.run.sql), !execution.order.isLookedAtAgain
+            guard Self.mayBeMade(error), execution.run.stopReason == nil, mayTurnOutToWrite(execution),
+                !execution.order.isLookedAtAgain
             else { return end(execution, error) }
             execution.run.error = nil
             execution.order.isLookedAtAgain = true
