@@ -137,7 +137,7 @@ struct MoveCommand: ParsableCommand {
         let rowCount = try move.copy()
         for line in MoveText.leftOut(try move.finish(accepting: objects)) { try output.print(line) }
         try output.flush()
-        try compare(move)
+        try compare(move, accepting: objects)
         if mustSwitch || retire { try move.close(schema) }
         // The lock has been held all the time if this is answered; after the next line it does not matter any more.
         try source.execute("SELECT 1 FROM sqlite_schema LIMIT 1")
@@ -199,14 +199,23 @@ struct MoveCommand: ParsableCommand {
         throw InputError(message: "nothing was changed: \(parts.joined(separator: "; "))")
     }
 
-    private func compare(_ move: DatabaseMove) throws {
+    private func compare(_ move: DatabaseMove, accepting accepted: Set<String>) throws {
         let differences = try move.differences()
-        guard !differences.isEmpty else { return }
-        let list = differences.map { TerminalEscaping.visible($0) }.joined(separator: "\n")
-        throw InputError(
-            message: "nothing was changed: what was copied is not the same\n\(list)",
-            status: ExitStatus.statementFailed
-        )
+        guard differences.isEmpty else {
+            let list = differences.map { TerminalEscaping.visible($0) }.joined(separator: "\n")
+            throw InputError(
+                message: "nothing was changed: what was copied is not the same\n\(list)",
+                status: ExitStatus.statementFailed)
+        }
+        let views = try move.viewDifferences(accepting: accepted)
+        guard views.isEmpty else {
+            let list = views.map(MoveText.line).joined(separator: "\n")
+            let acceptance = views.map { "--accept \(MoveText.shellArgument($0))" }.joined(separator: " ")
+            throw InputError(
+                message:
+                    "nothing was changed: views show something else\n\(list)\nto take them as they are: \(acceptance)",
+                status: ExitStatus.statementFailed)
+        }
     }
 
     private func commit(_ move: DatabaseMove) throws {

@@ -29,7 +29,7 @@ struct DatabaseMove {
     }
 
     /// Runs a statement in PostgreSQL, however long it takes.
-    private func execute(_ sql: String) throws(ClientError) {
+    func execute(_ sql: String) throws(ClientError) {
         let source = source
         try target.execute(sql, each: Self.idleMax) { () throws(ClientError) in try source.execute("SELECT 1") }
     }
@@ -90,7 +90,7 @@ struct DatabaseMove {
         }
     }
 
-    private static func message(_ error: ClientError) -> String {
+    static func message(_ error: ClientError) -> String {
         let text = error.serverError?.message ?? error.description
         return text.hasSuffix(".") ? String(text.dropLast()) : text
     }

@@ -42,7 +42,9 @@ enum MoveText {
     }
 
     /// What accepts this one alone.
-    static func argument(_ finding: Finding) -> String { "\(finding.kind.rawValue):\(finding.object)" }
+    static func argument(_ finding: Finding) -> String { argument(finding.kind, finding.object) }
+
+    static func argument(_ kind: Finding.Kind, _ object: String) -> String { "\(kind.rawValue):\(object)" }
 
     /// The same, as a shell reads it.
     static func shellArgument(_ finding: Finding) -> String {
