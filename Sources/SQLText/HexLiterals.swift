@@ -23,6 +23,8 @@ public enum HexLiterals {
             let source = bytes[index..<end]
             let isText = byte == quote && String(validating: source, as: UTF8.self) == nil
             if isText, rules.isUTF8 || followsIntroducer(made) {
+                // `_binary'…'` would become one word with it.
+                if let last = made.last, last.isOfName { made.append(UInt8(ascii: " ")) }
                 made.append(UInt8(ascii: "x"))
                 made.append(quote)
                 for byte in value { made += [digits[Int(byte >> 4)], digits[Int(byte & 15)]] }

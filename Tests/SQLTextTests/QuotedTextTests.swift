@@ -43,5 +43,7 @@ import Testing
         // In another character set these may be a text, but for what says that it is bytes.
         #expect(hex(Array("'".utf8) + [0xff] + Array("'".utf8), isLatin) == nil)
         #expect(hex(Array("_BINARY '".utf8) + [0xff] + Array("'".utf8), isLatin) == "_BINARY x'FF'")
+        #expect(hex(Array("_binary'".utf8) + [0xff] + Array("'".utf8), isLatin) == "_binary x'FF'")
+        #expect(hex(Array("(_binary'".utf8) + [0xff] + Array("')".utf8), .init()) == "(_binary x'FF')")
     }
 }
