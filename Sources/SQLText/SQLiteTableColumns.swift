@@ -103,7 +103,8 @@ public struct SQLiteTableColumns {
             end = tokens.end
             tokens.next()
         }
-        return tokens.part(start, end)
+        let type = tokens.part(start, end)
+        return type.endsAsGenerated ? nil : type
     }
 
     private mutating func readColumnConstraint(_ number: Int) -> Bool {
@@ -488,6 +489,12 @@ extension UnsafeRawBufferPointer {
     /// Names of SQLite are the same if they differ only in the case of ASCII's letters.
     fileprivate func equalsFolded(_ other: UnsafeRawBufferPointer) -> Bool {
         count == other.count && zip(self, other).allSatisfy { $0.lowercased == $1.lowercased }
+    }
+
+    /// A long type that ends in these letters, within a word too: SQLite takes them away.
+    /// - Source: SQLite, build.c, sqlite3AddColumn
+    fileprivate var endsAsGenerated: Bool {
+        count >= 16 && UnsafeRawBufferPointer(rebasing: self[(count - 6)...]).equalsFolded("always")
     }
 
     /// Builds of SQLite with SQLITE_ENABLE_HIDDEN_COLUMNS hide such columns.

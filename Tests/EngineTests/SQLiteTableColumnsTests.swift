@@ -124,7 +124,9 @@ private struct RandomTable {
             "DECIMAL(10,\(b)2)", "DOUBLE\(b)PRECISION", "UNSIGNED BIG INT", "numeric(+5, -2)", "\"quoted\"", "'text'",
             "[x y]",
             "datetime", "key", "timestamp with time zone", "float(1.5)", "integer\(b)", "int eger", "text generated",
-            "generated always", "cascade", "native character(70)", "ANY", "x",
+            "generated always", "cascade", "native character(70)", "ANY", "x", "typenamethatisalways",
+            "INTEGER         always",
+            "some generated_always", "\"of ten always\"",
         ])
     }
 
