@@ -67,6 +67,10 @@ public struct MovePlan: Sendable {
     public init(_ schema: SourceSchema, keepsCase: Bool) {
         names = Names(keepsCase: keepsCase)
         for table in schema.tables { add(table) }
+        // An identity takes such a name for its sequence, unless it is taken.
+        let isLikeSequence = tables.map { $0.name.lowercased().hasSuffix("_seq") }
+        tables =
+            zip(tables, isLikeSequence).filter(\.1).map(\.0) + zip(tables, isLikeSequence).filter { !$0.1 }.map(\.0)
         for table in schema.tables { addForeignKeys(table, schema) }
         for view in schema.views { add(view: view) }
         for trigger in schema.triggers {
@@ -437,6 +441,11 @@ public struct MovePlan: Sendable {
         } catch {
             findings.append(Self.refused(.view, view.name, error.cause))
         }
+    }
+
+    /// That a table cannot be made, or its rows could not be read by its name.
+    public static func impossible(_ table: String, _ cause: String) -> Finding {
+        Finding(.loss, .name, table, cause, "rename it or its columns, or divide it, before")
     }
 
     /// That something is left out.

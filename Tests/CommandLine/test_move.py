@@ -261,6 +261,31 @@ def test_what_would_lose_data_is_refused(make_place):
     assert "5 of the above would lose data" in refused.stderr and place.tables() == []
 
 
+def test_tables_that_postgresql_cannot_have_are_listed_together(make_place):
+    place = make_place("CREATE TABLE t(ctid INTEGER); CREATE TABLE pg_class(a INTEGER PRIMARY KEY); INSERT INTO pg_class VALUES (1);"
+                       "CREATE TABLE e(\"\" TEXT); CREATE TABLE many(" + ", ".join(f"c{n} INT" for n in range(1700)) + ")")
+    for arguments in (["--plan"], ["--accept", "all"]):
+        refused = place.move(*arguments, status=REFUSED)
+        for piece in ("name t: PostgreSQL refuses it: ", "name pg_class: PostgreSQL has one of its own with this name", "name e: PostgreSQL refuses",
+                      "value many: a table of PostgreSQL has 1600 columns at most"):
+            assert f"  {piece}" in refused.stdout, refused.stdout
+        assert "4 of the above would lose data" in refused.stderr and "name many" not in refused.stdout, refused
+        assert place.tables() == []
+
+
+def test_a_table_may_have_the_name_of_a_sequence(make_place):
+    place = make_place("CREATE TABLE a(id INTEGER PRIMARY KEY); INSERT INTO a VALUES (5); CREATE TABLE A_id_seq(x INT); INSERT INTO a_id_seq VALUES (3)")
+    place.move()
+    assert place.psql("INSERT INTO a DEFAULT VALUES RETURNING id") == "6" and place.psql("SELECT x FROM a_id_seq") == "3"
+
+
+def test_rows_that_do_not_fit_stop_the_move_and_name_the_table(make_place):
+    place = make_place("CREATE TABLE wide(" + ", ".join(f"c{n} TEXT" for n in range(1500)) + ");"
+                       "INSERT INTO wide VALUES (" + ", ".join(["'twenty characters!!!'"] * 1500) + ")")
+    failed = place.move("--switch", status=REFUSED)
+    assert "nothing was changed: the rows of wide were refused: Row is too big" in failed.stderr and place.tables() == []
+
+
 def test_what_the_rows_do_not_allow_stops_the_move_until_that_alone_is_accepted(make_place):
     """1 and '1' are different in SQLite, and the same text."""
     place = make_place("CREATE TABLE \"it's\"(a UNIQUE); INSERT INTO \"it's\" VALUES (1), ('1')")

@@ -40,9 +40,11 @@ struct DatabaseMove {
     /// - Throws: `InputError` for a table that is there; `ClientError`.
     mutating func tryOut() throws {
         try execute("SAVEPOINT litebase_trial")
-        for index in plan.tables.indices { try tryOut(table: index) }
+        var areAllMade = true
+        for index in plan.tables.indices where try !tryOut(table: index) { areAllMade = false }
         var steps: [MoveStep] = []
-        for step in plan.steps {
+        // Without a table, what belongs to it would be refused as well: the cause is listed once.
+        for step in plan.steps where areAllMade {
             if let error = try attempt(step.sql) {
                 guard !step.isRequired else { throw error }
                 plan.findings.append(MovePlan.refused(step.kind, step.object, Self.message(error)))
@@ -54,25 +56,43 @@ struct DatabaseMove {
         try execute("ROLLBACK TO litebase_trial")
     }
 
-    private mutating func tryOut(table index: Int) throws {
-        guard var error = try attempt(plan.tables[index].definition) else { return }
+    /// - Returns: whether it can be made.
+    private mutating func tryOut(table index: Int) throws -> Bool {
+        let name = plan.tables[index].name
+        guard var error = try attempt(plan.tables[index].definition) else { return try isFound(name) }
         if plan.tables[index].hasExpressions, error.serverError?.sqlState != "42P07" {
             let expressions = plan.tables[index].columns.filter { $0.expression != nil }
             plan.tables[index].dropExpressions()
             let second = try attempt(plan.tables[index].definition)
-            plan.findings += expressions.map {
-                MovePlan.generated("\(plan.tables[index].name).\($0.name)", Self.message(error))
-            }
-            guard let second else { return }
+            plan.findings += expressions.map { MovePlan.generated("\(name).\($0.name)", Self.message(error)) }
+            guard let second else { return try isFound(name) }
             error = second
         }
         // duplicate_table
-        guard error.serverError?.sqlState == "42P07" else { throw error }
+        guard error.serverError?.sqlState == "42P07" else {
+            let isKnown = plan.findings.contains { $0.weight == .loss && $0.object == name }
+            if !isKnown {
+                plan.findings.append(MovePlan.impossible(name, "PostgreSQL refuses it: \(Self.message(error))"))
+            }
+            return false
+        }
         throw InputError(
             message:
                 "nothing was changed: \(TerminalEscaping.visible(Self.message(error))) in the database to move into; "
                 + "give it an empty one, or drop the table if it is of an earlier move",
             status: ExitStatus.dataError)
+    }
+
+    /// Whether the name of a table that was made means that table: PostgreSQL looks among its own ones first.
+    private mutating func isFound(_ name: String) throws -> Bool {
+        let rows = try target.query(
+            "SELECT EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid = pg_catalog.to_regclass($1) "
+                + "AND relnamespace = pg_catalog.to_regnamespace(pg_catalog.quote_ident(pg_catalog.current_schema())))",
+            [.text(plan.names.quoted(name))]
+        ).rows
+        if rows.first?[0].bool == true { return true }
+        plan.findings.append(MovePlan.impossible(name, "PostgreSQL has one of its own with this name, and reads that"))
+        return false
     }
 
     /// - Returns: why PostgreSQL has refused it; the transaction goes on.
@@ -110,11 +130,18 @@ struct DatabaseMove {
             var options = ImportOptions()
             options.columns = columns.map { plan.names.plain($0.name) }
             options.isAtomic = true
-            rowCount += try source.copyRows(
-                select(table, columns), to: target, into: plan.names.plain(table.name), options: options
-            ) {
-                LiveLine.show("\(what) " + TransferProgressText.rows($0.rowCount, of: table.rowCount, since: start))
-            }.rowCount
+            do throws(ClientError) {
+                rowCount += try source.copyRows(
+                    select(table, columns), to: target, into: plan.names.plain(table.name), options: options
+                ) {
+                    LiveLine.show("\(what) " + TransferProgressText.rows($0.rowCount, of: table.rowCount, since: start))
+                }.rowCount
+            } catch {
+                guard error.serverError?.sqlState != nil, !error.endsSession else { throw error }
+                throw InputError(
+                    message: "nothing was changed: the rows of \(TerminalEscaping.visible(table.name)) were refused: "
+                        + TerminalEscaping.visible(Self.message(error)), status: ExitStatus.dataError)
+            }
         }
         LiveLine.clear()
         return rowCount
