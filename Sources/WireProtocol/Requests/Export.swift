@@ -52,6 +52,7 @@ public struct ExportRequest: TransferRequest {
         if sql == nil, relation == nil { throw DecodeError(.missing(field: "sql"), at: 0) }
         if rowFormat.format == .sql, relation == nil, into == nil { throw DecodeError(.missing(field: "into"), at: 0) }
         if sql != nil, relation != nil { throw DecodeError(.conflict(field: "sql", other: "relation"), at: 0) }
+        try rowFormat.check()
         try target.check()
         try transfer.check()
     }
@@ -107,6 +108,15 @@ public enum ExportFormat: String, CaseIterable, Sendable {
     init?(name: UnsafeRawBufferPointer) {
         guard let known = Self.allCases.first(where: { name.elementsEqual($0.rawValue.utf8) }) else { return nil }
         self = known
+    }
+
+    /// What stands between two fields where nothing else is asked for; `nil` for formats without delimiters.
+    public var delimiter: UInt8? {
+        switch self {
+        case .csv: UInt8(ascii: ",")
+        case .tsv: UInt8(ascii: "\t")
+        case .json, .jsonl, .arrow, .sql: nil
+        }
     }
 
     /// Whether `import` reads it, too.

@@ -61,6 +61,7 @@ public struct ImportRequest: TransferRequest {
             }
         }
         guard relation != nil || sql != nil else { throw DecodeError(.missing(field: "relation"), at: 0) }
+        try rowFormat.check()
         try target.check()
         try transfer.check()
         if let relation { self.relation = relation }

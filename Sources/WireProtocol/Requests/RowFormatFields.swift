@@ -13,6 +13,7 @@ public struct RowFormatFields {
 
     /// Whether it is the format of a file that is read.
     private let mustBeReadable: Bool
+    private var nullStart = 0
 
     init(mustBeReadable: Bool) { self.mustBeReadable = mustBeReadable }
 
@@ -26,11 +27,26 @@ public struct RowFormatFields {
         } else if name.equals("delimiter") {
             delimiter = try Delimiter.read(&fields)
         } else if name.equals("null") {
+            nullStart = fields.reader.offset
             null = try fields.optionalText("null")
         } else {
             return false
         }
         return true
+    }
+
+    /// Checks what depends on more than one field.
+    func check() throws(DecodeError) {
+        guard let null, let delimiter = delimiter ?? format.delimiter, format.delimiter != nil else { return }
+        let wanted: StaticString
+        if !NullText.isPossible(null, delimiter: delimiter) {
+            wanted = "text without quotes, backslashes, line ends and the delimiter, or \\N"
+        } else if !mustBeReadable, NullText.mayBeValue(null) {
+            wanted = "text that is no number, true, false, NaN or Infinity, since values are written so"
+        } else {
+            return
+        }
+        throw DecodeError(.outOfRange(field: "null", wanted: wanted), at: nullStart)
     }
 
     static func write(
@@ -82,21 +98,47 @@ enum Delimiter {
         guard text.count == 1, isPossible(text[0]) else {
             throw DecodeError(
                 .outOfRange(
-                    field: "delimiter", wanted: "one character of ASCII, no letter, digit, quote, backslash or line end"
+                    field: "delimiter",
+                    wanted: "one character of ASCII, no letter, digit, quote, backslash, line end or part of a number"
                 ),
                 at: start)
         }
         return text[0]
     }
 
-    /// What stands behind a backslash in TSV has a meaning, as have quotes in CSV.
+    /// What stands behind a backslash in TSV has a meaning, as have quotes in CSV; numbers are never in quotes.
     private static func isPossible(_ byte: UInt8) -> Bool {
         switch byte {
         case 0, 10, 13, UInt8(ascii: "\""), UInt8(ascii: "\\"), 0x80...0xff: false
+        case UInt8(ascii: "+"), UInt8(ascii: "-"), UInt8(ascii: "."): false
         case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
             UInt8(ascii: "a")...UInt8(ascii: "z"):
             false
         default: true
         }
+    }
+}
+
+/// What stands for null.
+private enum NullText {
+    /// Whether a reader takes it for one field.
+    static func isPossible(_ text: UnsafeRawBufferPointer, delimiter: UInt8) -> Bool {
+        text.equals("\\N")
+            || text.allSatisfy {
+                switch $0 {
+                case 0, 10, 13, UInt8(ascii: "\""), UInt8(ascii: "\\"), delimiter: false
+                default: true
+                }
+            }
+    }
+
+    /// Whether a value that is no text could be written so: what begins like a number is taken for one.
+    static func mayBeValue(_ text: UnsafeRawBufferPointer) -> Bool {
+        var rest = text[...]
+        if let first = rest.first, first == UInt8(ascii: "-") { rest = rest.dropFirst() }
+        guard let first = rest.first else { return false }
+        if (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(first) { return true }
+        let word = UnsafeRawBufferPointer(rebasing: rest)
+        return word.equals("true") || word.equals("false") || word.equals("NaN") || word.equals("Infinity")
     }
 }

@@ -260,6 +260,13 @@ def test_delimiter_and_null(passing, directory, format):
         transfer(passing, "import", descriptor, relation="back", format=format, header=False, delimiter=";", null="NA")
     if format == "csv":
         assert passing.query("SELECT * FROM back").rows == [values]
-    for wrong in ("n", "0", "", "\\", "ab"):
+    wrongs = [{"delimiter": wrong} for wrong in ("n", "0", "", "\\", "ab", "-", "+", ".")]
+    # A value could be written so, or no reader would take it for one field.
+    wrongs += [{"null": wrong} for wrong in ("1", "-1x", "NaN", "-Infinity", "true", "false", "\\x", '"', "a\n", "a;b")]
+    for wrong in wrongs:
         with opened(directory / "exported") as descriptor:
-            assert transfer_fails(passing, "export", descriptor, sql="SELECT 1", delimiter=wrong)["code"] == "bad_request"
+            failed = transfer_fails(passing, "export", descriptor, sql="SELECT 1", format=format, **{"delimiter": ";", **wrong})
+            assert failed["code"] == "bad_request" and next(iter(wrong)) in failed["message"], (wrong, failed)
+    for right in ("", "-", "NULL", "\\N", "n/a"):
+        content, _ = exported(passing, directory, "SELECT NULL, -1.5", format=format, header=False, null=right)
+        assert content.decode().strip("\r\n").split("\t" if format == "tsv" else ",") == [right, "-1.5"]

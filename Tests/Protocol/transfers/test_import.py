@@ -139,6 +139,9 @@ def test_null_and_delimiter(passing, directory, name):
     assert passing.query(f'SELECT * FROM "{name}"').rows == [[None, ""], ["NA", "1"]]
     for delimiter in ('"', "ab", "\n", "é", ""):
         assert import_fails(passing, directory, "a\n1\n", name, delimiter=delimiter)["code"] == "bad_request"
+    for null in ('"', "a\nb", "a,b", "\r", "\\x", "\\"):
+        failed = import_fails(passing, directory, "a\n1\n", name, null=null)
+        assert failed["code"] == "bad_request" and "The field null must be text without quotes" in failed["message"], failed
 
 
 def test_a_dry_run_changes_nothing(passing, directory, name):
