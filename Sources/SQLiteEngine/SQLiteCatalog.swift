@@ -98,6 +98,12 @@ struct SQLiteCatalog: CatalogSource {
             """
         }
 
+        /// A column INTEGER PRIMARY KEY DESC is no row number, and has an index.
+        private var hasKeyIndex: String {
+            "(\(SQLiteCatalog.has("DESC", in: "s.sql")) "
+                + "AND EXISTS (SELECT 1 FROM pragma_index_list(s.name, \(text)) l WHERE l.origin = 'pk'))"
+        }
+
         var columns: String {
             """
             SELECT \(text) AS namespace, s.name AS relation, x.name AS name, x.cid + 1 AS position, nullif(x.type, '') AS type,
@@ -105,7 +111,8 @@ struct SQLiteCatalog: CatalogSource {
                    CASE x.hidden WHEN 2 THEN 'virtual' WHEN 3 THEN 'stored' END AS generated,
                    CASE WHEN x.pk = 1 AND upper(x.type) = 'INTEGER' AND s.type = 'table' AND s.rootpage > 0 THEN
                         CASE WHEN \(SQLiteCatalog.has("AUTOINCREMENT", in: "s.sql")) THEN 'auto_increment'
-                             WHEN NOT \(SQLiteCatalog.has("WITHOUT", in: "substr(s.sql, -64)")) THEN 'rowid' END END AS identity,
+                             WHEN NOT \(SQLiteCatalog.has("WITHOUT", in: "substr(s.sql, -64)")) AND NOT \(hasKeyIndex) THEN 'rowid'
+                             END END AS identity,
                    x.hidden = 1 AS hidden, x.pk AS key_position
               FROM \(name).sqlite_schema s CROSS JOIN pragma_table_xinfo(s.name, \(text)) x
              WHERE \(isListed) AND CASE WHEN \(mayBeDefective) THEN litebase_defect(\(text), s.name) IS NULL

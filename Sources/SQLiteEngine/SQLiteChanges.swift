@@ -21,16 +21,22 @@ struct StatementChanges {
     private(set) var relations: [String] = []
     private(set) var changesSchema = false
     private(set) var areTooMany = false
+    /// Makes or drops a trigger by which a database is closed (MoveMark.swift).
+    private var changesMoveMark = false
+    private var changesElse = false
     private var byteCount = 0
 
     /// Of names, in bytes.
     private static let byteCountMax = 16 << 10
 
     var isEmpty: Bool { relations.isEmpty && !changesSchema && !areTooMany }
+    /// Whether it does nothing but that.
+    var areOfMoveMark: Bool { changesMoveMark && !changesElse }
 
     /// Rows of a table are inserted, updated or deleted.
     mutating func note(rowsOf table: UnsafePointer<CChar>?, _ schema: UnsafePointer<CChar>?) {
         guard let table, Self.isMain(schema), strncasecmp(table, "sqlite_", 7) != 0 else { return }
+        changesElse = true
         add(table)
     }
 
@@ -48,6 +54,12 @@ struct StatementChanges {
             default: (first, schema)
             }
         guard Self.isMain(schema) else { return }
+        let isOfTrigger = action == SQLITE_CREATE_TRIGGER || action == SQLITE_DROP_TRIGGER
+        if isOfTrigger, let first, strncasecmp(first, MoveMark.prefix, MoveMark.prefix.utf8.count) == 0 {
+            changesMoveMark = true
+        } else {
+            changesElse = true
+        }
         // New statistics change no definition.
         if action != SQLITE_ANALYZE, action != SQLITE_REINDEX { changesSchema = true }
         if let relation, changesSchema, strncasecmp(relation, "sqlite_", 7) != 0 { add(relation) }
@@ -55,6 +67,8 @@ struct StatementChanges {
 
     mutating func add(_ more: StatementChanges) {
         changesSchema = changesSchema || more.changesSchema
+        changesMoveMark = changesMoveMark || more.changesMoveMark
+        changesElse = changesElse || more.changesElse
         if more.areTooMany { giveUp() }
         for relation in more.relations { add(relation) }
     }
@@ -63,6 +77,8 @@ struct StatementChanges {
         relations.removeAll(keepingCapacity: true)
         changesSchema = false
         areTooMany = false
+        changesMoveMark = false
+        changesElse = false
         byteCount = 0
     }
 

@@ -34,7 +34,7 @@ extension SQLiteConnection {
         if authorization.changesSchema {
             // SQLite prepares other statements again with the schema that this connection makes now, without checking
             // the file, where somebody may have changed it since (sqlite3ExpirePreparedStatements in src/vdbeaux.c).
-            if changesSchemas { statements.outdateAll() }
+            if mayWrite { statements.outdateAll() }
             return prepared
         }
         // SQLite keeps the first statement only; with a comment after it the text would never be found again.
@@ -42,8 +42,8 @@ extension SQLiteConnection {
         return prepared
     }
 
-    /// Readers prepare such a statement only to find out that it needs a writer.
-    private var changesSchemas: Bool { if case .reader = role { false } else { true } }
+    /// Readers prepare a statement that writes only to find out that it needs a writer.
+    var mayWrite: Bool { if case .reader = role { false } else { true } }
 
     private func prepare(
         _ sql: UnsafeRawBufferPointer, for run: StatementRun, _ origin: CachedStatement.Origin

@@ -49,6 +49,8 @@ struct SQLiteOptions: Sendable {
     var refusal: @Sendable (FileIdentity) -> DriverError? = { _ in nil }
     /// Hears of commits; `nil` for a database that nobody can listen to.
     var changes: SQLiteChanges?
+    /// Of all its connections.
+    let moveMark = MoveMark()
 
     /// Size of the page cache of every other connection, in bytes: SQLite's own default.
     static let smallPageCacheByteCount = 2 << 20

@@ -35,7 +35,9 @@ enum SQLiteErrors {
         // With a rollback journal SQLite looks itself whether the file is still at its path, before it writes.
         if extended == Self.movedFile { return .databaseReplaced }
         let message = isKnown ? handle.flatMap { sqlite3_errmsg($0) } ?? sqlite3_errstr(result) : sqlite3_errstr(result)
-        let made = error(extended, message.map(text) ?? "unknown error")
+        let words = message.map(text) ?? "unknown error"
+        if let name = tooLongDefinition(words) { return definitionTooLong(name) }
+        let made = error(extended, words)
         if extended & 0xff == SQLITE_FULL, let handle, let limit = SQLiteMemory.databaseLimit(handle) {
             return made.code == .limitExceeded ? made : made.with { SQLiteMemory.explain(databaseLimit: limit, &$0) }
         }
@@ -49,6 +51,14 @@ enum SQLiteErrors {
             $0.hint = "Take parts of it with substr(), or raise limits.row_bytes_max."
             $0.limit = DriverLimit(name: "row_bytes_max", value: Int64(limit))
         }
+    }
+
+    /// The object whose definition was too long to be read: to SQLite that is a damage, or a long value.
+    /// - Source: corruptSchema() in src/prepare.c of SQLite 3.40
+    private static func tooLongDefinition(_ message: String) -> Substring? {
+        let start = "malformed database schema (", end = ") - string or blob too big"
+        guard message.hasPrefix(start), message.hasSuffix(end) else { return nil }
+        return message.dropFirst(start.count).dropLast(end.count)
     }
 
     /// SQLite says that a file cannot be opened, and not why.
@@ -116,6 +126,19 @@ enum SQLiteErrors {
     static let tooLongToPrepare = DriverError(
         .limitExceeded, "The statement is so complex that preparing it would keep other writers waiting.",
         hint: "Run it in a session, or write what it reads into a temporary table first.", sqlState: "54001")
+
+    private static func definitionTooLong(_ name: Substring) -> DriverError {
+        DriverError(
+            .limitExceeded,
+            "The definition of \(name) is longer than \(SQLiteBudget.schemaTextByteCountMax) bytes "
+                + "(sqlite_definition_bytes_max, of SQLite).",
+            hint: "Make it shorter; where a file has it already, with sqlite3, which reads it: the file is sound.",
+            sqlState: "54000"
+        ).with {
+            $0.limit = DriverLimit(
+                name: "sqlite_definition_bytes_max", value: Int64(SQLiteBudget.schemaTextByteCountMax))
+        }
+    }
 
     /// A value that is too large for a statement of this size while the write lock is held.
     static func tooLargeForWriting(_ byteCount: Int32) -> DriverError {

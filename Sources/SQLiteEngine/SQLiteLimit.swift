@@ -46,6 +46,10 @@ struct SQLiteLimit {
             messages: ["LIKE or GLOB pattern too complex"]),
         SQLiteLimit(
             id: SQLITE_LIMIT_VDBE_OP, name: "sqlite_program_steps_max", value: programStepCountMax, messages: []),
+        // Set where a schema is read (`SQLiteConnection.limitTexts`).
+        SQLiteLimit(
+            id: -1, name: "sqlite_definition_bytes_max", value: Int32(SQLiteBudget.schemaTextByteCountMax), messages: []
+        ),
         // These two are built in.
         SQLiteLimit(id: -1, name: "sqlite_join_tables_max", value: 64, messages: ["at most 64 tables in a join"]),
         SQLiteLimit(id: -1, name: "sqlite_parser_depth_max", value: 100, messages: ["parser stack overflow"]),

@@ -121,6 +121,7 @@ struct SQLiteLoad {
         }
         execution.connection = connection
         defer { statement.release() }
+        try connection.refuseIfMoved(statement)
         guard statement.parameterCount == load.block.columnCount * load.rowsPerStatement else { throw Self.misfit }
         if goTogether, let reason = whySingly(statement) { return .mustGoSingly(reason) }
         connection.authorization.denial = nil

@@ -1,0 +1,70 @@
+// A database that `litebase move` has closed: what writes into it is refused, and not only what its triggers can refuse.
+//
+// The move makes triggers `litebase_moved_…` in the transaction of its end: they refuse INSERT, UPDATE and DELETE whoever opens the
+// file. Triggers know nothing of ALTER TABLE and DROP TABLE, virtual tables can have none, and a restore takes them away. What
+// waited for the lock of the move, and would have been acknowledged without being in PostgreSQL, is refused by the daemon here.
+
+internal import CSQLite
+internal import DatabaseContract
+internal import LinuxSystem
+internal import Synchronization
+
+/// Whether a database has such triggers.
+/// - Thread: any.
+final class MoveMark: Sendable {
+    /// Somebody has to look: nobody has yet, or such a trigger was made or dropped.
+    fileprivate let isUnknown = Atomic(true)
+    fileprivate let isThere = Atomic(false)
+
+    static let prefix = "litebase_moved_"
+}
+
+extension SQLiteConnection {
+    /// Refuses a statement that changes a closed database.
+    /// - Throws: `.movedAway`. On a loop that has to look first, with `mustPrepareOnWorker` set.
+    func refuseIfMoved(_ statement: CachedStatement) throws(DriverError) {
+        if statement.isReadOnly { return }
+        let changes = statement.changes
+        if changes.areOfMoveMark { return options.moveMark.isUnknown.store(true, ordering: .releasing) }
+        if changes.isEmpty { return }
+        try refuseIfMoved()
+    }
+
+    /// The same for what changes all of it.
+    func refuseIfMoved() throws(DriverError) {
+        let mark = options.moveMark
+        if mark.isUnknown.load(ordering: .acquiring) {
+            if !mayBlock {
+                mustPrepareOnWorker = true
+                throw .movedAway
+            }
+            let isThere = hasMoveMark
+            // A transaction may have made triggers that it does not commit; the writer does not commit later than it is asked.
+            if case .writer = role { note(isThere) } else if transaction == .none { note(isThere) }
+            if isThere { throw .movedAway }
+        } else if mark.isThere.load(ordering: .relaxed) {
+            throw .movedAway
+        }
+    }
+
+    private func note(_ isThere: Bool) {
+        options.moveMark.isThere.store(isThere, ordering: .relaxed)
+        options.moveMark.isUnknown.store(false, ordering: .releasing)
+    }
+
+    /// Looks into the schema.
+    private var hasMoveMark: Bool {
+        let statement = prepareOwn(
+            "SELECT 1 FROM main.sqlite_schema WHERE type = 'trigger' AND name GLOB '\(MoveMark.prefix)*' LIMIT 1")
+        defer { sqlite3_finalize(statement) }
+        return sqlite3_step(statement) == SQLITE_ROW
+    }
+}
+
+extension DriverError {
+    fileprivate static let movedAway = DriverError(
+        .readOnly, "The database was moved to PostgreSQL, and this file takes no more writes.",
+        hint:
+            "Ask an administrator for the database that has taken its place. To write into this one again, drop its triggers "
+            + "\(MoveMark.prefix)… first.", sqlState: "25006")
+}
