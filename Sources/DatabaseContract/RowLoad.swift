@@ -93,6 +93,8 @@ public protocol RowLoading: Sendable {
     var tellsRefusedRow: Bool { get }
     /// Whether texts that are numbers are to be given as such, for columns of numbers: the engine would look at each.
     var takesNumbers: Bool { get }
+    /// Whether a column of texts takes no blobs: the server would make a text of its bytes, or of what stands for them.
+    var keepsBlobsFromTexts: Bool { get }
     /// Whether a moment may have the offset of its zone (`+00:00`), which of an import is that of UTC.
     var takesZoneOffsets: Bool { get }
     /// Whether a transaction in which something has failed needs a savepoint to go on.
@@ -117,6 +119,7 @@ extension RowLoading {
     public var tellsRefusedRow: Bool { false }
     public var needsSavepoint: Bool { false }
     public var takesNumbers: Bool { false }
+    public var keepsBlobsFromTexts: Bool { false }
     public var takesZoneOffsets: Bool { true }
     public var copiesBytes: Bool { false }
 

@@ -11,6 +11,7 @@ struct MySQLLoading: RowLoading {
     var statementValueCountMax: Int? { 4_000 }
     /// Of MariaDB none.
     var takesZoneOffsets: Bool { false }
+    var keepsBlobsFromTexts: Bool { true }
     var beginText: String { "START TRANSACTION" }
 
     var literals: SQLLiterals { SQLLiterals(escapesByBackslash: true) }

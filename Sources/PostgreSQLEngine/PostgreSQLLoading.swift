@@ -8,6 +8,7 @@ internal import Tabular
 struct PostgreSQLLoading: RowLoading {
     var needsSavepoint: Bool { true }
     var copiesBytes: Bool { true }
+    var keepsBlobsFromTexts: Bool { true }
     var beginText: String { "BEGIN" }
 
     var literals: SQLLiterals { SQLLiterals(blobStart: "'\\x") }

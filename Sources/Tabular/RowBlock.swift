@@ -225,6 +225,29 @@ public final class RowBlock: @unchecked Sendable {
         if rejections.count < Self.rejectionCountMax { rejections.append(Rejection(line: line, reason: reason())) }
     }
 
+    /// Rejects the rows that have a blob in a column of texts, where a server would make a text of it.
+    /// - Parameters:
+    ///   - columns: the columns of texts.
+    ///   - name: what one of them is called.
+    public func rejectBlobs(inColumns columns: [Int], _ name: (Int) -> String) {
+        var keptCount = 0
+        for row in 0..<rowCount {
+            let place = row * columnCount
+            if let column = columns.first(where: { cells[place + $0].kind == .blob }) {
+                reject(rowLines[row], "It has a blob in the column \(name(column)), which has texts.")
+                continue
+            }
+            if keptCount < row {
+                for column in 0..<columnCount { cells[keptCount * columnCount + column] = cells[place + column] }
+                rowLines[keptCount] = rowLines[row]
+            }
+            keptCount += 1
+        }
+        cells.removeLast((rowCount - keptCount) * columnCount)
+        rowLines.removeLast(rowCount - keptCount)
+        rejections.sort { $0.line < $1.line }
+    }
+
     /// Makes a text of bytes beginning with `\x` a blob, if it is one: of a column that has blobs, where the format does
     /// not tell one from the other.
     public func makeBlobs(inColumn column: Int) {

@@ -54,6 +54,7 @@ extension ImportLink {
         if !isTaken {
             isTaken = true
             if goesSingly == .refusal { goesSingly = nil }
+            if keepsBlobsFromTexts { part.block.rejectBlobs(inColumns: textColumns) { names[$0] } }
             let tooMany = wanted.isDryRun ? queue.count(part.block) : queue.take(part.block)
             lineFailure = tooMany.map { rejection in
                 DriverError(
@@ -71,6 +72,11 @@ extension ImportLink {
             self.isInSavepoint = true
             self.write(rows, part.block)
         }
+    }
+
+    /// In CSV and TSV what begins with `\x` may be a text.
+    private var keepsBlobsFromTexts: Bool {
+        place.loading.keepsBlobsFromTexts && !wanted.options.format.isDelimited && !textColumns.isEmpty
     }
 
     /// What fails must not take the rest of the transaction with it.

@@ -81,6 +81,8 @@ final class ImportLink: FileReadingLink {
     /// The statement that was run last, and for how many rows.
     var lastText: (rowCount: Int, text: String)?
     private(set) var columns: [ImportedColumn] = []
+    /// Those of them that are of texts.
+    private(set) var textColumns: [Int] = []
     private(set) var createText: String?
     var queue: ImportQueue
 
@@ -212,6 +214,7 @@ final class ImportLink: FileReadingLink {
             column.type = type
             return column
         }
+        textColumns = types.indices.filter { types[$0] == ColumnType.text.name }
     }
 
     /// What is known of the columns' types before the rows are read.

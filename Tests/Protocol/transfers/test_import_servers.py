@@ -100,6 +100,19 @@ def test_a_long_value(passing, directory, name, table):
     assert passing.query(f"SELECT a, length(b) FROM {table} ORDER BY a", database=name).rows == [[1, len(long)], [2, 1]]
 
 
+@pytest.mark.parametrize("create", [False, True])
+def test_a_blob_among_texts_is_refused(passing, directory, name, table, create):
+    """A server would make a text of its bytes, or of the digits that stand for them."""
+    if not create:
+        passing.query(f"CREATE TABLE {table}(a int, b {'text' if name == 'pg' else 'longtext'})", database=name)
+    text = '{"a":1,"b":"x"}\n{"a":2,"b":{"$blob":"YQ=="}}\n{"a":3,"b":null}\n{"a":4,"b":{"$blob":"Yf8="}}\n{"a":5,"b":"y"}\n'
+    failed = import_fails(passing, directory, text, table, database=name, format="jsonl", create=create, atomic=True)
+    assert "Line 2 of the file: It has a blob in the column b, which has texts" in failed["message"], failed
+    reply = imported(passing, directory, text, table, database=name, format="jsonl", create=create, max_rejected=2)
+    assert reply["row_count"] == 3 and [line["line"] for line in reply["rejected"]] == [2, 4], reply
+    assert passing.query(f"SELECT a, b FROM {table} ORDER BY a", database=name).rows == [[1, "x"], [3, None], [5, "y"]]
+
+
 @pytest.mark.parametrize("atomic", [False, True])
 def test_cancel(passing, directory, name, table, atomic):
     passing.query(f"CREATE TABLE {table}(a int, b text)", database=name)
