@@ -5,7 +5,7 @@ DESTDIR ?=
 BIN      = .build/release
 VENV     = .venv
 
-.PHONY: help build run test check unit unit-programs quick blackbox measured clients clients-suite venv machine system power-loss deb check-deb bench bench-compare bench-servers bench-clients bench-transfers fuzz fuzz-protocol sanitize fmt lint install clean dependencies
+.PHONY: help build profile counting run test check unit unit-programs quick blackbox measured clients clients-suite venv machine system power-loss deb check-deb bench bench-compare bench-servers bench-clients bench-transfers fuzz fuzz-protocol sanitize fmt lint install clean dependencies
 
 .DEFAULT_GOAL := help
 
@@ -24,6 +24,7 @@ help:
 	@echo "make bench-servers   the pool before PostgreSQL, MariaDB and Redis, beside PgBouncer, psql and mariadb (QUICK=1: fewer repetitions)"
 	@echo "make bench-transfers   export, import, Arrow and backup beside the usual tools, and the memory of long ones (QUICK=1: fewer repetitions)"
 	@echo "make bench-clients   each language's driver beside the usual direct one, and goals 17 and 18 (QUICK=1: fewer repetitions)"
+	@echo "make profile   renew what the compiler knows of the daemon's work (packaging/litebased.profdata)"
 	@echo "make fuzz      fuzz the parsers (SECONDS=60 for each)"
 	@echo "make fuzz-protocol   fuzz a running daemon (SECONDS=60, SEED= for a former run's)"
 	@echo "make sanitize  all tests with address sanitizer, then with thread sanitizer"
@@ -39,6 +40,15 @@ include release.mk
 build: dependencies $(STATIC)
 	swift build $(RELEASE) --product litebased
 	swift build $(RELEASE) --product litebase
+
+# What the compiler is told of the daemon's work; `make build` has to begin anew behind it. (By swiftc itself the flags have no effect.)
+COUNTING = -Xfrontend -ir-profile-generate=$(CURDIR)/.build/counted -Xclang-linker -fprofile-instr-generate
+profile: dependencies $(STATIC) $(VENV)/ready
+	$(MAKE) counting PROFILE_FLAGS="$(COUNTING)"
+	$(VENV)/bin/python scripts/make-profile.py .build/counting/release/litebased
+
+counting:
+	swift build $(RELEASE) --scratch-path .build/counting --product litebased
 
 run: build
 	@scripts/demo.sh $(BIN)
