@@ -348,7 +348,7 @@ def dumped(postgresql, program, *options):
 
 def objects(postgresql, database):
     """Everything of a database, as pg_dump tells it, and the checksum of each table."""
-    names = postgresql.psql("SELECT oid::regclass FROM pg_class WHERE relkind IN ('r', 'm', 'p') AND relnamespace NOT IN "
+    names = postgresql.psql("SELECT oid::regclass FROM pg_class WHERE relkind IN ('r', 'm', 'p') AND relispopulated AND relnamespace NOT IN "
                             "('pg_catalog'::regnamespace, 'information_schema'::regnamespace) AND relnamespace::regnamespace::text !~ '^pg_' ORDER BY 1", database).split("\n")
     sums = {name: postgresql.psql(f"SELECT count(*), md5(string_agg(t::text, E'\\n' ORDER BY t::text)) FROM {name} t", database) for name in names}
     schema = dumped(postgresql, "pg_dump", "--schema-only", database).decode()

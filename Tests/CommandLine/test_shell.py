@@ -251,9 +251,9 @@ def test_commands_of_other_clients_are_named(script, run, database):  # noqa: F8
 
 @pytest.mark.parametrize("database", ["default", "pg", "my"])
 def test_words_that_are_no_commands(run, terminal, database):  # noqa: F811
-    done = run("shell", "-d", database, "--on-error", "continue", stdin=".tabels\n.shema\n.zzzzzz\n.dump a b\n.mode tabel\n")
+    done = run("shell", "-d", database, "--on-error", "continue", stdin=".tabels\n.shema\n.zzzzzz\n.clone a b\n.mode tabel\n")
     for said in ("line 1: there is no command .tabels; .tables may be meant", "line 2: there is no command .shema; .schema may be meant",
-                 "line 3: there is no command .zzzzzz; .help lists all", "line 4: there is no command .dump: .schema", "table may be meant"):
+                 "line 3: there is no command .zzzzzz; .help lists all", "line 4: there is no command .clone: litebase backup", "table may be meant"):
         assert said in done.stderr, (said, done)
     shell = terminal("-d", database)
     for typed, said in [("\\timng", r"\\timing may be meant"), ("\\zzzzzz", r"\.help lists all"), ("\\copy t from f", r"\.import FILE"), (".tabels", r"\.tables may be")]:

@@ -14,8 +14,9 @@ struct ExportCommand: ParsableCommand {
             The daemon writes the file itself, by the descriptor that litebase has
             opened. Of a file that is named, nothing is seen before it is whole.
 
-            As sql, a SQLite database or a table of it is written with its schema,
-            for sqlite3 or `litebase query -`; of others the rows, as INSERT.
+            As sql, a database is written with its schema, for the engine's own
+            client or `litebase query -`; what is left out of a server's is named.
+            Of a server's --table, the rows are written, as INSERT.
 
             EXAMPLES:
               litebase export --table city -o city.csv
@@ -169,22 +170,15 @@ struct ExportCommand: ParsableCommand {
     // MARK: SQL
 
     private func dump(_ client: BlockingClient, to descriptor: Int32, _ options: ExportOptions) throws {
-        switch try dialect(client) {
-        case .sqlite?:
-            do {
-                let session = try client.openSession(SessionOptions(database: database, isReadOnly: true))
-                var dump = SQLiteDump(session, to: descriptor, options: options)
-                try dump.write(only: table)
-            } catch let error as ClientError {
-                throw StatementError(error: error, sql: "", place: nil)
-            }
-        case let dialect?:
-            guard let table else {
-                let tool = dialect == .postgresql ? "pg_dump" : "mariadb-dump"
-                throw UsageError("of a server's database only tables are written as SQL: give --table, or use \(tool)")
-            }
-            try insertions(client, table, dialect, to: descriptor, options)
-        case nil: throw UsageError("the engine of this database has no tables")
+        let dialect = try dialect(client)
+        if let table, let dialect, dialect != .sqlite {
+            return try insertions(client, table, dialect, to: descriptor, options)
+        }
+        do {
+            let session = try client.openSession(SessionOptions(database: database, isReadOnly: true))
+            try DatabaseDump.write(session, only: table.map { [$0] } ?? [], to: descriptor, timeout: options.timeout)
+        } catch let error as ClientError {
+            throw StatementError(error: error, sql: "", place: nil)
         }
     }
 

@@ -31,7 +31,6 @@ enum ClientWords {
         "\\ds": "SELECT sequence_name FROM information_schema.sequences", "\\dT": "SELECT typname FROM pg_type",
         "\\sf": "SELECT pg_get_functiondef('NAME'::regproc)", "\\gset": ".parameter set NAME VALUE sets a parameter",
         ".open": ".use leads to another database, by its name, URL or path",
-        ".dump": ".schema shows the CREATE statements; litebase export -o FILE.sql writes a database as SQL",
         ".export": "litebase export writes a table or a result into a file; .once FILE the next result",
         ".backup": "litebase backup copies a SQLite database", ".clone": "litebase backup copies a SQLite database",
         ".restore": "litebase restore DATABASE FILE puts a backup back",

@@ -152,7 +152,7 @@ extension Shell {
         }
     }
 
-    private func noTables(_ command: String, _ engine: String) -> UsageError {
+    func noTables(_ command: String, _ engine: String) -> UsageError {
         UsageError("\(command) is for SQL; this is \(engine)\(engine == "redis" ? ", where SCAN lists the keys" : "")")
     }
 

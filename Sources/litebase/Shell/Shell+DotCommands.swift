@@ -19,6 +19,7 @@ extension Shell {
         DotCommand(
             name: ".describe", arguments: "[PATTERN]", word: "\\d",
             help: "Show columns, keys, indexes"),
+        DotCommand(name: ".dump", arguments: "[TABLE ...]", help: "Write all, or tables, as SQL"),
         DotCommand(name: ".edit", word: "\\e", help: "Edit the statement before, by $EDITOR"),
         DotCommand(
             name: ".expanded", arguments: "[on|off|auto]", word: "\\x",
@@ -78,6 +79,7 @@ extension Shell {
             if argument.isEmpty { throw UsageError(".read needs the name of a file") }
             try read(path: Self.unquoted(argument))
         case ".import": try importFile(argument)
+        case ".dump": try dump(argument)
         case ".again": try runAgain(isExpanded: argument == "expanded")
         case ".edit": try edit(nil)
         case ".watch": try watch(argument)

@@ -42,6 +42,16 @@ extension Shell {
         throw InputError(message: "cannot write the output: \(error.errno)", status: ExitStatus.ioError)
     }
 
+    /// Runs something that writes into the file of `.output` by itself.
+    func writingOutput(_ body: () throws -> Void) throws {
+        defer { leaveScreen() }
+        do {
+            try body()
+        } catch let error as OutputError {
+            try leave(error)
+        }
+    }
+
     private func leaveScreen() {
         output.destination = nil
         pager = nil

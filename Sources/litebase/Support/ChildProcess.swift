@@ -46,7 +46,8 @@ struct ChildProcess {
             errors: try text(errors))
     }
 
-    private static func temporaryFile() throws(Errno) -> OwnedDescriptor {
+    /// A file without a name.
+    static func temporaryFile() throws(Errno) -> OwnedDescriptor {
         var template = Array("/tmp/litebase-XXXXXX".utf8CString)
         let number = mkstemp(&template)
         if number < 0 { throw Errno.current }

@@ -48,6 +48,9 @@ final class FilterProcess {
         if number >= 0 { Glibc.close(number) }
     }
 
+    /// Its input, for who writes there by himself.
+    var descriptor: Int32 { number }
+
     /// - Throws: `OutputError`: with `brokenPipe` if it does not read any more, with `interrupted` if Ctrl-C came while it did not.
     func write(_ bytes: UnsafeRawBufferPointer) throws {
         var rest = bytes
@@ -98,6 +101,9 @@ final class OutputFile: OutputDestination {
             (file, process) = (OpenFile(try Files.open(name, flags: flags, mode: 0o666)), nil)
         }
     }
+
+    /// Where it is written, for who writes there by himself.
+    var descriptor: Int32 { process?.descriptor ?? file?.descriptor.number ?? -1 }
 
     func write(_ bytes: UnsafeRawBufferPointer) throws {
         if let process { return try process.write(bytes) }
