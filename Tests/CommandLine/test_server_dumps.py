@@ -427,7 +427,10 @@ def test_mariadb_names_what_is_left_out(mariadb, tmp_path):  # noqa: F811
 def test_one_moment_of_mariadb(tmp_path):
     """Also where the server begins transactions without a snapshot by itself."""
     server = MariaDB(transaction_isolation="READ-COMMITTED")
-    server.sql("CREATE TABLE a(x varchar(1000)); INSERT INTO a SELECT repeat('x', 1000) FROM seq_1_to_30000; CREATE TABLE zzz(n int); INSERT INTO zzz VALUES (0); CREATE DATABASE second", "lb")
+    server.sql("CREATE TABLE a(x varchar(1000)); INSERT INTO a SELECT repeat('x', 1000) FROM seq_1_to_30000; CREATE TABLE zzz(n int); INSERT INTO zzz VALUES (0); CREATE DATABASE second; "
+               "CREATE TABLE wide(x longtext, y longblob, `odd``\n);` int); INSERT INTO wide SELECT repeat(concat('x\\'', seq, ');\\n'), 60000), repeat(');\\n', 60000), seq FROM seq_1_to_9; "
+               "CREATE TABLE tall LIKE wide; ALTER TABLE tall DROP `odd``\n);`; INSERT INTO tall SELECT x, y FROM wide", "lb")
+    sums = "SELECT count(*), sum(crc32(x)), sum(crc32(y)) FROM wide UNION ALL SELECT count(*), sum(crc32(x)), sum(crc32(y)) FROM tall"
     daemon = Daemon(databases={"first": server.url()})
     try:
         running = subprocess.Popen([LITEBASE, "export", "--socket", daemon.socket_path, "-d", "first", "--format", "sql"], stdout=subprocess.PIPE)
@@ -437,6 +440,9 @@ def test_one_moment_of_mariadb(tmp_path):
         assert running.wait(60) == 0
         assert by_mariadb(server, "second", script).returncode == 0
         assert server.sql("SELECT n, (SELECT count(*) FROM a) FROM zzz", "second").split() == ["0", "30000"]
+        assert server.sql(sums, "second") == server.sql(sums, "lb")
+        # Many rows are one statement, but it has an end.
+        assert 50 < script.count(b"INSERT INTO `a`") < 200 and script.count(b"INSERT INTO `tall`") == 9
         # What is cut off has no rows, and no end.
         server.sql("DROP DATABASE second; CREATE DATABASE second")
         by_mariadb(server, "second", script[:len(script) // 2])

@@ -369,6 +369,22 @@ def test_a_long_result_goes_through_the_pager(terminal, tmp_path):
     assert "paged" not in shell.expect(r"[\s\S]*\(30 rows\)")[0]
 
 
+@pytest.mark.parametrize("database, escape", [("default", "char(27)"), ("pg", "chr(27)"), ("my", "char(27)")])
+def test_a_dump_at_a_terminal(run, terminal, database, escape):  # noqa: F811
+    """It goes through the pager, and what is in it cannot control the terminal."""
+    text = f"concat('b', {escape}, '[31mred')" if database == "my" else f"'b' || {escape} || '[31mred'"
+    made = run("query", "-d", database, f"DROP TABLE IF EXISTS coloured; CREATE TABLE coloured(x varchar(20)); INSERT INTO coloured VALUES ({text})")
+    assert made.returncode == 0, made
+    shell = terminal("-d", database, environment={"PAGER": "sed s/^/paged:/"})
+    shell.resize(100, 6)
+    shell.type(".dump coloured\n")
+    found = shell.expect(rf"paged:[\s\S]*{database}> ")[0]
+    assert "CREATE TABLE" in found and r"b\x1b[31mred" in found and "\x1b[31m" not in found, found
+    shell.type(".dump nix\n")
+    shell.expect("there is no table or view nix")
+    run("query", "-d", database, "DROP TABLE coloured")
+
+
 @pytest.mark.parametrize("database", ["default", "pg", "my"])
 def test_a_pager_that_is_left_ends_no_transaction(run, terminal, database):  # noqa: F811
     run("query", "-d", database, "DROP TABLE IF EXISTS paged; CREATE TABLE paged(x int)")

@@ -1,5 +1,7 @@
 // A database of MySQL or MariaDB as statements: the server itself tells the definitions.
 
+internal import Glibc
+internal import LinuxSystem
 import LiteBaseClient
 
 extension ServerDump {
@@ -17,7 +19,7 @@ extension ServerDump {
         for sequence in found.sequences { try writeSequence(sequence) }
         for table in found.tables { try file.print(definition("TABLE", table) + ";\n") }
         try file.print("START TRANSACTION;\n")
-        for table in found.tables { try writeInsertions(mysqlRows(table)) }
+        for table in found.tables { try writeManyRows(mysqlRows(table)) }
         try file.print("COMMIT;\n")
         for view in found.views { try file.print(placeholder(view)) }
         if relations.isEmpty { for name in try texts(Self.routineNames) { try writeProgram(name[1], name[0]) } }
@@ -157,6 +159,27 @@ extension ServerDump {
             ORDER BY ordinal_position
             """, [.text(table)])
         return Rows(namespace: nil, table: table, columns: columns.map { $0[0] }, source: dialect.quoted(table))
+    }
+
+    /// Rows of a table in as few statements as will do.
+    private func writeManyRows(_ rows: Rows) throws {
+        let list = rows.columns.map { dialect.quoted($0) }.joined(separator: ",")
+        let start = "INSERT INTO \(quotedName(rows))(\(list)) VALUES("
+        // A line end within a name, which a statement has as it is.
+        if rows.columns.isEmpty || start.utf8.contains(10) { return try writeInsertions(rows) }
+        let begun: (merge: InsertionMerge, writer: Int32)
+        do throws(Errno) {
+            begun = try InsertionMerge.begin(start, to: file.descriptor)
+        } catch {
+            throw OutputError(errno: error)
+        }
+        var pipe = self
+        pipe.file = DumpFile(descriptor: begun.writer)
+        let outcome = Result { try pipe.writeInsertions(rows) }
+        close(begun.writer)
+        // Why it could not be written says more than that the pipe was closed.
+        try begun.merge.finish()
+        try outcome.get()
     }
 
     /// A view of constants.

@@ -7,7 +7,7 @@ import LiteBaseClient
 /// Rows are read in one transaction. What is not written is named in comments at the head, and on standard error.
 struct ServerDump {
     let session: BlockingSession
-    let file: DumpFile
+    var file: DumpFile
     /// For the rows of a table.
     let timeout: Duration?
     let dialect: CopyDialect
