@@ -294,23 +294,27 @@ def test_a_dump_that_is_cut(postgresql, tmp_path):  # noqa: F811
         daemon.discard()
 
 
+def flat_export(daemon):
+    """Reads a dump of more than 100 MB, and looks at the memory of the command and of the daemon meanwhile."""
+    daemon.reset_peak()
+    before = daemon.memory_kib()
+    with subprocess.Popen([LITEBASE, "export", "--socket", daemon.socket_path, "-d", "first", "--format", "sql"], stdout=subprocess.PIPE) as running:
+        count = peak = 0
+        while data := running.stdout.read(1 << 20):
+            count += len(data)
+            if not SANITIZER and running.poll() is None:
+                with open(f"/proc/{running.pid}/status") as status:
+                    peak = max([peak, *(int(line.split()[1]) for line in status if line.startswith("VmHWM"))])
+        assert running.wait(60) == 0 and count > 100_000_000 and peak < 40 << 10, (count, peak)
+    assert daemon.memory_kib("VmHWM") - before < 24 << 10
+
+
 def test_memory_for_a_dump_of_postgresql_stays_flat(postgresql):  # noqa: F811
     fresh(postgresql, "first2")
     postgresql.psql("CREATE TABLE a(x text); INSERT INTO a SELECT repeat('x', 1000) FROM generate_series(1, 100000)", "first2")
     daemon = Daemon(databases={"first": postgresql.url("first2")})
     try:
-        export_arguments = [LITEBASE, "export", "--socket", daemon.socket_path, "-d", "first", "--format", "sql"]
-        daemon.reset_peak()
-        before = daemon.memory_kib()
-        with subprocess.Popen(export_arguments, stdout=subprocess.PIPE) as running:
-            count = peak = 0
-            while data := running.stdout.read(1 << 20):
-                count += len(data)
-                if not SANITIZER and running.poll() is None:
-                    with open(f"/proc/{running.pid}/status") as status:
-                        peak = max([peak, *(int(line.split()[1]) for line in status if line.startswith("VmHWM"))])
-            assert running.wait(60) == 0 and count > 100_000_000 and peak < 40 << 10, (count, peak)
-        assert daemon.memory_kib("VmHWM") - before < 24 << 10
+        flat_export(daemon)
     finally:
         daemon.discard()
 
@@ -422,6 +426,36 @@ def test_mariadb_names_what_is_left_out(mariadb, tmp_path):  # noqa: F811
         assert missing.returncode == 1 and b"there is no table or view nix" in missing.stderr and missing.stdout == b"", missing
     finally:
         daemon.discard()
+
+
+def test_memory_for_a_dump_of_mariadb_stays_flat(mariadb):  # noqa: F811
+    mariadb.sql("DROP DATABASE IF EXISTS tall; CREATE DATABASE tall; USE tall; CREATE TABLE a(x varchar(1000)); INSERT INTO a SELECT repeat('x', 1000) FROM seq_1_to_110000")
+    daemon = Daemon(databases={"first": mariadb.url("tall", "admin")})
+    try:
+        flat_export(daemon)
+    finally:
+        daemon.discard()
+
+
+def test_a_full_disk_and_a_reader_that_leaves(mariadb, postgresql):  # noqa: F811
+    """Either ends a dump, and is an error, whoever writes then: the command, a thread of it, or the daemon."""
+    mariadb.sql("DROP DATABASE IF EXISTS tall; CREATE DATABASE tall; USE tall; CREATE TABLE a(x varchar(1000)); INSERT INTO a SELECT repeat('x', 1000) FROM seq_1_to_20000")
+    fresh(postgresql, "first2")
+    postgresql.psql("CREATE TABLE a(x text); INSERT INTO a SELECT repeat('x', 1000) FROM generate_series(1, 20000)", "first2")
+    for url in (mariadb.url("tall", "admin"), postgresql.url("first2")):
+        daemon = Daemon(databases={"first": url})
+        try:
+            with open("/dev/full", "wb") as full:
+                done = subprocess.run([LITEBASE, "export", "--socket", daemon.socket_path, "-d", "first", "--format", "sql"], stdout=full, stderr=subprocess.PIPE, timeout=60)
+            assert done.returncode == 74 and b"No space left" in done.stderr, done
+            with subprocess.Popen([LITEBASE, "export", "--socket", daemon.socket_path, "-d", "first", "--format", "sql"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+                assert len(running.stdout.read(300_000)) == 300_000
+                running.stdout.close()
+                assert running.wait(60) != 0, running.stderr.read()
+            # The daemon is none the worse, and a whole dump can be had.
+            assert export(daemon).stdout.endswith(END)
+        finally:
+            daemon.discard()
 
 
 def test_one_moment_of_mariadb(tmp_path):
