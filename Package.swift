@@ -191,7 +191,7 @@ let package = Package(
         .testTarget(name: "SQLTextTests", dependencies: ["SQLText", "LiteBaseTesting"], swiftSettings: strict),
         .testTarget(name: "SchemaTranslationTests", dependencies: ["SchemaTranslation"], swiftSettings: strict),
         .testTarget(
-            name: "CompletionTests", dependencies: ["Completion", "LiteBaseTesting"], exclude: ["Cases"],
+            name: "CompletionTests", dependencies: ["Completion", "LinuxSystem", "LiteBaseTesting"], exclude: ["Cases"],
             swiftSettings: strict),
         .testTarget(
             name: "ByteBuffersTests", dependencies: ["ByteBuffers", "LiteBaseTesting"], swiftSettings: strict),

@@ -1,6 +1,7 @@
 // What holds for every text and every cursor: completion never traps, stays within the text, and takes time that grows with it.
 
 import Completion
+import LinuxSystem
 import LiteBaseTesting
 import Testing
 
@@ -20,7 +21,8 @@ import Testing
     /// The texts of some cases at each of their places, read as each dialect; others in each run.
     @Test(arguments: CompletionDialect.allCases) func everyPlace(_ dialect: CompletionDialect) {
         var generator = SeededGenerator.fresh
-        for entry in CompletionCase.read(dialect).shuffled(using: &generator).prefix(150) {
+        let caseCount = Process.environment("LITEBASE_TEST_ROUNDS").flatMap { Int($0) } ?? 60
+        for entry in CompletionCase.read(dialect).shuffled(using: &generator).prefix(caseCount) {
             for other in CompletionDialect.allCases {
                 let number = UInt8(CompletionDialect.allCases.firstIndex(of: other) ?? 0)
                 for cursor in 0...entry.text.count {
