@@ -1,8 +1,10 @@
 """Whether the loops of a daemon answer at once, whatever else it does: asked by a process of its own on each of them."""
 
+import gc
 import json
 import os
 import pathlib
+import select
 import subprocess
 import sys
 import time
@@ -10,6 +12,36 @@ import time
 from wire import PATIENCE, Client
 
 CONNECTION_COUNT = 4
+
+
+class Asker:
+    """The process that asks, for one probe after the other: starting Python takes as long as many a block."""
+
+    running = None
+
+    def __init__(self):
+        self.process = subprocess.Popen([sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    @classmethod
+    def idle(cls):
+        """The one that there is, if it lives."""
+        if cls.running is None or cls.running.process.poll() is not None:
+            cls.running = cls()
+        return cls.running
+
+    def tell(self, message):
+        """Sends a line and returns the next one, both in JSON; an asker that does not answer has ended, or is ended."""
+        try:
+            self.process.stdin.write(json.dumps(message).encode() + b"\n")
+            self.process.stdin.flush()
+            assert select.select([self.process.stdout], [], [], 60 * PATIENCE)[0], "the probe does not answer"
+            line = self.process.stdout.readline()
+            assert line, "the probe has ended"
+            return json.loads(line)
+        except BaseException:
+            self.process.kill()
+            self.process.wait()
+            raise
 
 
 class LoopProbe:
@@ -21,16 +53,15 @@ class LoopProbe:
     """
 
     def __init__(self, daemon, sql=None):
-        self.command = [sys.executable, __file__, daemon.socket_path, str(daemon.pid), sql or ""]
+        self.order = {"socket": daemon.socket_path, "pid": daemon.pid, "sql": sql}
 
     def __enter__(self):
-        self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        assert self.process.stdout.readline() == b"ready\n"
+        self.asker = Asker.idle()
+        assert self.asker.tell(self.order) == "ready"
         return self
 
     def __exit__(self, *_):
-        out, _ = self.process.communicate(timeout=60 * PATIENCE)
-        self.times = json.loads(out)
+        self.times = self.asker.tell("end")
 
     def slow(self, health=5, statement=25):
         """What is wrong where not 99 of 100 answers came within so many milliseconds; or None."""
@@ -77,10 +108,8 @@ def spent(paths):
     return [int(line[0]) / 1e9 for line in fields], [int(line[1]) / 1e9 for line in fields]
 
 
-def main(socket_path, pid, sql):
-    threads = [f"/proc/{pid}/task/{task}/schedstat" for task in os.listdir(f"/proc/{pid}/task")
-               if pathlib.Path(f"/proc/{pid}/task/{task}/comm").read_text().startswith("litebase-loop")]
-    threads.append("/proc/self/schedstat")
+def times_of(socket_path, pid, sql):
+    """Asks until a line comes; returns the seconds that it took, by kind."""
     clients = [Client(socket_path, "msgpack") for _ in range(CONNECTION_COUNT)]
     asks = {"health": lambda client: client.call("health_check")}
     if sql:
@@ -89,9 +118,14 @@ def main(socket_path, pid, sql):
     for client in clients:  # what the first of them costs is not meant
         for ask in asks.values():
             ask(client)
-    print("ready", flush=True)
-    os.set_blocking(0, False)
-    while sys.stdin.buffer.read(1) != b"":
+    # Now that they have answered, all loops have their names.
+    threads = [f"/proc/{pid}/task/{task}/schedstat" for task in os.listdir(f"/proc/{pid}/task")
+               if pathlib.Path(f"/proc/{pid}/task/{task}/comm").read_text().startswith("litebase-loop")]
+    threads.append("/proc/self/schedstat")
+    # What the last probe has left is not meant, either.
+    gc.collect()
+    say("ready")
+    while not select.select([sys.stdin], [], [], 0)[0]:
         for client in clients:
             for kind, ask in asks.items():
                 (computed, waited), start = spent(threads), time.monotonic()
@@ -103,8 +137,21 @@ def main(socket_path, pid, sql):
                 # (The last thread is the probe itself.)
                 times[f"{kind} computed"].append(max(then - before for then, before in list(zip(computed_then, computed))[:-1]))
         time.sleep(0.001)
-    print(json.dumps(times))
+    sys.stdin.readline()
+    for client in clients:
+        client.close()
+    return times
+
+
+def say(message):
+    print(json.dumps(message), flush=True)
+
+
+def main():
+    while line := sys.stdin.readline():
+        order = json.loads(line)
+        say(times_of(order["socket"], order["pid"], order["sql"]))
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()
