@@ -105,6 +105,8 @@ extension ServerDump {
         """
 
     private func writeMySQLHead(_ found: MySQLRelations) throws {
+        // Definitions are the server's own words: behind this, the client of MariaDB takes no command such as `system` among them.
+        try file.print("/*M!999999\\- enable the sandbox mode */\n")
         try note("A dump of LiteBase, for the engine's own client and `litebase query -`.")
         try note("Not in it: the database itself with its character set, users, rights, and what other databases have.")
         if relations.isEmpty {

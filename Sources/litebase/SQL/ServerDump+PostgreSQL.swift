@@ -20,6 +20,8 @@ extension ServerDump {
         try lockTables(wanted)
         let isWhole = wanted.isNull
         let isOneTransaction = try texts(PostgreSQLCatalogue.hasFewRelations).first?.first == "true"
+        let key = Self.randomKey()
+        try file.print("\\restrict \(key)\n")
         try writePostgreSQLHead(isWhole: isWhole, isOneTransaction: isOneTransaction)
         try writeDefinitions(wanted)
         try writeStatements(PostgreSQLCatalogue.supplements, wanted)
@@ -27,8 +29,16 @@ extension ServerDump {
         try writeStatements(PostgreSQLCatalogue.sequenceConclusions, wanted)
         try writeSequenceValues(wanted)
         try writeStatements(PostgreSQLCatalogue.conclusions, wanted)
-        try file.print(isOneTransaction ? "COMMIT;\n" : "RESET ALL;\n")
+        try file.print((isOneTransaction ? "COMMIT;\n" : "RESET ALL;\n") + "\\unrestrict \(key)\n")
         try session.execute("COMMIT")
+    }
+
+    /// Definitions are the server's own words: a hostile one could put a command of psql among them, such as `\\!`. Behind
+    /// `\\restrict`, psql takes none but `\\unrestrict` with the same key.
+    /// - Source: CVE-2025-8714
+    private static func randomKey() -> String {
+        let letters = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
+        return String((0..<48).map { _ in letters[Int.random(in: letters.indices)] })
     }
 
     /// Numbers of the relations that are wanted, as PostgreSQL writes an array; null for all.
