@@ -75,7 +75,7 @@ final class ImportLink: FileReadingLink {
     /// Quoted, as are the columns.
     var table = ""
     var quotedNames: [String] = []
-    private var names: [String] = []
+    var names: [String] = []
     /// What the values say of the columns of a table that is to be made.
     var types: [ColumnType]?
     /// The statement that was run last, and for how many rows.

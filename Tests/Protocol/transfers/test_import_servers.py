@@ -108,6 +108,8 @@ def test_a_blob_among_texts_is_refused(passing, directory, name, table, create):
     text = '{"a":1,"b":"x"}\n{"a":2,"b":{"$blob":"YQ=="}}\n{"a":3,"b":null}\n{"a":4,"b":{"$blob":"Yf8="}}\n{"a":5,"b":"y"}\n'
     failed = import_fails(passing, directory, text, table, database=name, format="jsonl", create=create, atomic=True)
     assert "Line 2 of the file: It has a blob in the column b, which has texts" in failed["message"], failed
+    if create:
+        passing.query(f"DROP TABLE IF EXISTS {table}", database=name)
     reply = imported(passing, directory, text, table, database=name, format="jsonl", create=create, max_rejected=2)
     assert reply["row_count"] == 3 and [line["line"] for line in reply["rejected"]] == [2, 4], reply
     assert passing.query(f"SELECT a, b FROM {table} ORDER BY a", database=name).rows == [[1, "x"], [3, None], [5, "y"]]
