@@ -61,11 +61,16 @@ struct MySQLChangeTracker {
     private var pending = MySQLCommit()
     /// The server may have rolled back the transaction by itself.
     private var mayHaveLost = false
+    /// A step was refused that may have committed the transaction before that; whether one is open is not known yet.
+    private var unresolved: MySQLEffect?
+    /// Whether a transaction was open before the step that is under way.
+    private var wasInTransaction = false
 
     /// A step begins, during the watch with that number, which is not 0; `isInTransaction` is what was so before it.
     mutating func begin(_ effect: MySQLEffect, epoch: UInt64, isInTransaction: Bool) {
         if epoch != self.epoch { startOver(epoch, isInTransaction: isInTransaction) }
         self.effect = effect
+        wasInTransaction = isInTransaction
         isActive = true
     }
 
@@ -89,13 +94,17 @@ struct MySQLChangeTracker {
         self.epoch = epoch
         pending = MySQLCommit(gap: isInTransaction ? .begunBefore : nil)
         mayHaveLost = false
+        unresolved = nil
     }
 
     /// - Returns: what is committed by now.
     mutating func end(_ end: End) -> MySQLCommit {
         defer { isActive = false }
         switch end {
-        case .success(let isInTransaction): return isInTransaction ? goOn() : finish()
+        case .success(let isInTransaction):
+            var commit = resolve(isInTransaction: isInTransaction)
+            commit.add(isInTransaction ? goOn() : finish())
+            return commit
         case .failure: return fail()
         }
     }
@@ -108,14 +117,19 @@ struct MySQLChangeTracker {
         case .none: break
         case .rollsBack: pending = MySQLCommit()
         case .commits: swap(&commit, &pending)
-        // If it was not committed, that comes later, and is told again.
-        case .mayCommit:
-            commit = pending
-            commit.add(whole)
+        // The one that was open still is, and what a definition has done stays.
+        case .mayCommit: if effect.isDefinition { return whole }
+        // If it was not committed, that comes later, and is told then by its names.
+        case .mayCommitAndBegin: commit = uncertainty(of: pending)
         }
-        commit.add(atOnce)
+        commit.add(effect.isDefinition ? whole : atOnce)
         pending.add(whole)
         return commit
+    }
+
+    /// What was to be committed may be so, or not: no name is told of it.
+    private func uncertainty(of commit: MySQLCommit) -> MySQLCommit {
+        MySQLCommit(gap: commit.isEmpty ? nil : commit.gap ?? .unknownRelations)
     }
 
     /// No transaction is open.
@@ -123,6 +137,8 @@ struct MySQLChangeTracker {
         var commit = MySQLCommit()
         swap(&commit, &pending)
         if effect.ending == .rollsBack || mayHaveLost { commit = MySQLCommit() }
+        // It may have rolled back as well.
+        if effect.ending == .mayCommitAndBegin { commit = uncertainty(of: commit) }
         mayHaveLost = false
         commit.add(whole)
         return commit
@@ -131,31 +147,61 @@ struct MySQLChangeTracker {
     private mutating func fail() -> MySQLCommit {
         mayHaveLost = true
         if effect.ending == .rollsBack || (effect.ending == .none && !effect.isDivisible) { return atOnce }
-        // It may have committed before it failed, and parts of it may be in the transaction.
+        guard wasInTransaction || !pending.isEmpty else {
+            // Parts of it may be in a transaction that it has begun.
+            pending.add(whole)
+            return whole
+        }
+        if effect.ending == .none {
+            pending.add(whole)
+            return atOnce
+        }
+        unresolved = effect
+        if effect.isDefinition { return MySQLCommit() }
         pending.add(whole)
-        return pending
+        return atOnce
+    }
+
+    /// What was refused in a transaction may have ended it before that. The server has said now whether one is open.
+    private mutating func resolve(isInTransaction: Bool) -> MySQLCommit {
+        guard let refused = unresolved.take() else { return MySQLCommit() }
+        // The step has changed what is asked for.
+        if effect.ending != .none { return uncertainty(of: pending) }
+        if isInTransaction { return refused.ending == .mayCommitAndBegin ? uncertainty(of: pending) : MySQLCommit() }
+        var former = MySQLCommit()
+        swap(&former, &pending)
+        mayHaveLost = false
+        // What has failed may have rolled back as well.
+        var commit = uncertainty(of: former)
+        // A definition commits before it begins, and parts of it may stay.
+        if refused.isDefinition { commit.add(Self.whole(refused)) }
+        return commit
     }
 
     /// The connection has been introduced anew: what was open is rolled back.
     mutating func reset() {
         pending = MySQLCommit()
         mayHaveLost = false
+        unresolved = nil
         isActive = false
     }
 
     /// The connection is lost.
     /// - Returns: whether something may be committed all the same.
     func mayStayWhenLost(isInTransaction: Bool) -> Bool {
+        if unresolved != nil { return true }
         guard isActive else { return false }
         switch effect.ending {
         case .none: return !effect.isEmpty && (!isInTransaction || !atOnce.isEmpty)
         case .rollsBack: return false
         case .commits: return !pending.isEmpty
-        case .mayCommit: return !pending.isEmpty || !effect.isEmpty
+        case .mayCommit, .mayCommitAndBegin: return !pending.isEmpty || !effect.isEmpty
         }
     }
 
-    private var whole: MySQLCommit {
+    private var whole: MySQLCommit { Self.whole(effect) }
+
+    private static func whole(_ effect: MySQLEffect) -> MySQLCommit {
         if effect.isEmpty { return MySQLCommit() }
         var commit = MySQLCommit(changesSchema: effect.changesSchema, gap: effect.gap, facts: effect.facts)
         commit.add(effect.relations)

@@ -138,12 +138,13 @@ final class MySQLChangeWatch {
         }
         if !areFactsDue, hasTold, nextCheck <= now { areFactsDue = true }
         guard areFactsDue, nextReading <= now else { return }
-        if open == nil {
-            do throws(DriverError) { try connect() } catch {
-                nextReading = .now.advanced(byMilliseconds: attemptMilliseconds)
-                attemptMilliseconds = min(2 * attemptMilliseconds, Self.lastAttemptMilliseconds)
-                return
-            }
+        // The server looks at some rights only when a connection is made: those that write may have others than this one has had.
+        close()
+        do throws(DriverError) { try connect() } catch {
+            forgetFacts()
+            nextReading = .now.advanced(byMilliseconds: attemptMilliseconds)
+            attemptMilliseconds = min(2 * attemptMilliseconds, Self.lastAttemptMilliseconds)
+            return
         }
         readFacts()
     }

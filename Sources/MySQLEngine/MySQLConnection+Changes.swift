@@ -30,6 +30,7 @@ extension MySQLConnection {
     /// Nobody listens. What a session has done to the meaning of later texts counts for whoever comes.
     private func noteUnwatched(_ sql: UnsafeRawBufferPointer) {
         changing.hasRunUnwatched = true
+        changing.forgetTemporaries()
         if exchange.kind.isIndivisible || !mode.isSession { return }
         let aftermath =
             sql.count <= TextBound.byteCountMax
@@ -56,6 +57,7 @@ extension MySQLConnection {
     private func effect(of sql: UnsafeRawBufferPointer) -> MySQLEffect {
         let changes = MySQLTextChanges(sql)
         let effect = self.effect(of: changes, sql)
+        noteTemporaries(changes, effect)
         changing.usedNamespace = changes.usedNamespace
         changing.aftermath = max(
             changing.aftermath, changes.aftermath, effect.gap == .unknownRelations ? .names : .none)
@@ -64,14 +66,27 @@ extension MySQLConnection {
         return effect
     }
 
+    /// Tables that only this connection has: those that it has made itself, until something may have dropped them.
+    private func noteTemporaries(_ changes: MySQLTextChanges, _ effect: MySQLEffect) {
+        if effect.gap == .unknownRelations { return changing.forgetTemporaries() }
+        changing.madeTemporary = changes.madeTemporary.flatMap(withNamespace)
+        for name in changes.dropped { if let name = withNamespace(name) { changing.temporaries.remove(name) } }
+    }
+
+    private func withNamespace(_ name: MySQLName) -> MySQLName? {
+        let present = changing.hasLostNamespace ? nil : namespace
+        return (name.namespace ?? present).map { MySQLName(namespace: $0, name: name.name) }
+    }
+
     private func effect(of changes: MySQLTextChanges, _ sql: UnsafeRawBufferPointer) -> MySQLEffect {
         guard let facts = context.changes.facts(ofHost: context.hostIndex) else {
             return effectWithoutFacts(changes, sql)
         }
-        guard changes.scope == .nothing || facts.isClear(sql, after: changing.aftermath) else {
-            return .uncertain(changes)
-        }
-        let effect = facts.effect(of: changes, sql, in: changing.hasLostNamespace ? nil : namespace)
+        // What only reads may call what nobody else sees.
+        let isClear = changes.scope == .nothing && (!changes.mayCall || changing.aftermath < .account)
+        guard isClear || facts.isClear(sql, after: changing.aftermath) else { return .uncertain(changes) }
+        let effect = facts.effect(
+            of: changes, sql, in: changing.hasLostNamespace ? nil : namespace, temporaries: changing.temporaries)
         if effect.isEmpty, changes.mayCall { context.changes.noteRead() }
         return effect
     }
@@ -107,6 +122,7 @@ extension MySQLConnection {
         let epoch = context.changes.epoch
         guard changing.tracker.isActive else { return tellUnseenChanges(epoch) }
         changing.isEffectDue = false
+        changing.keepTemporary()
         let commit = changing.tracker.end(.success(isInTransaction: isInTransaction))
         if let used = changing.usedNamespace.take() {
             // A server can be told not to say which one is used.
@@ -134,6 +150,7 @@ extension MySQLConnection {
         if isLost { return keepUnseenChanges() }
         guard changing.tracker.isActive else { return tellUnseenChanges(context.changes.epoch) }
         changing.isEffectDue = false
+        changing.madeTemporary = nil
         changing.usedNamespace = nil
         context.changes.tell(changing.tracker.end(.failure))
     }
@@ -172,4 +189,18 @@ struct MySQLChanging {
     var aftermath = MySQLTextChanges.Aftermath.none
     /// Statements were run while nobody listened.
     var hasRunUnwatched = false
+    /// Tables that only this connection has, with their databases.
+    var temporaries: Set<MySQLName> = []
+    /// The one that is being made.
+    var madeTemporary: MySQLName?
+
+    /// Beyond, those that are made are not known.
+    private static let temporaryCountMax = 1_000
+
+    mutating func forgetTemporaries() { (temporaries, madeTemporary) = ([], nil) }
+
+    mutating func keepTemporary() {
+        guard let made = madeTemporary.take(), temporaries.count < Self.temporaryCountMax else { return }
+        temporaries.insert(made)
+    }
 }

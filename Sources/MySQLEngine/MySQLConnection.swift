@@ -244,6 +244,7 @@ final class MySQLConnection: ServerConnection {
     /// Nothing of the step was sent to the server, or nothing comes of it.
     func stepDidFail() {
         changing.tracker.forget()
+        changing.madeTemporary = nil
         exchange.stepDidFail(isInTransaction: isInTransaction)
         trimText()
     }

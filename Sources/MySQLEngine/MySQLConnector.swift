@@ -333,7 +333,7 @@ struct MySQLConnector: Sendable {
 
     private static let rowCountMax = 16
 
-    private static func statement(forRole role: String?) -> String {
+    static func statement(forRole role: String?) -> String {
         guard let role else { return "SET ROLE NONE" }
         return "SET ROLE `" + role.split(separator: "`", omittingEmptySubsequences: false).joined(separator: "``") + "`"
     }

@@ -11,7 +11,17 @@ internal import SQLText
 private enum MySQLFactQueries {
     private static let system = "('information_schema', 'mysql', 'performance_schema', 'sys')"
 
-    static let namespaces = "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA"
+    /// The server's own accounts, with which nobody can log in: what is theirs writes nothing of ours.
+    private static let serverAccounts = "('mariadb.sys@localhost', 'mysql.sys@localhost')"
+
+    /// As for the catalog, and also of accounts: who the daemon is and what it may do changes what it sees.
+    static let fingerprint = """
+        SHOW GLOBAL STATUS WHERE Variable_name REGEXP '^Com_(alter|create|drop|rename|grant|revoke)'
+        AND Variable_name NOT REGEXP '_(temporary_table|server|event)$'
+        """
+
+    /// All that can be set or be set by default, and those that come with them.
+    static let roles = "SELECT DISTINCT ROLE_NAME FROM information_schema.APPLICABLE_ROLES"
 
     /// Roles are not looked at: who has the privilege by one of them is taken for one who has not.
     static let triggerNamespaces = """
@@ -55,13 +65,13 @@ private enum MySQLFactQueries {
 
     static let views = """
         SELECT TABLE_SCHEMA, TABLE_NAME, COALESCE(VIEW_DEFINITION, '') FROM information_schema.VIEWS
-         WHERE TABLE_SCHEMA NOT IN \(system)
+         WHERE TABLE_SCHEMA NOT IN \(system) OR DEFINER NOT IN \(serverAccounts)
         """
 
     /// Packages of MariaDB have functions in them.
     static let functions = """
         SELECT ROUTINE_NAME FROM information_schema.ROUTINES
-         WHERE ROUTINE_TYPE <> 'PROCEDURE' AND ROUTINE_SCHEMA NOT IN \(system)
+         WHERE ROUTINE_TYPE <> 'PROCEDURE' AND (ROUTINE_SCHEMA NOT IN \(system) OR DEFINER NOT IN \(serverAccounts))
         """
 }
 
@@ -85,22 +95,59 @@ struct MySQLFactReader {
 
     func readFingerprint() throws(DriverError) -> String {
         var byteCountLeft = Self.byteCountMax
-        return try rows(MySQLCatalogQueries.fingerprint, &byteCountLeft).map { $0.joined(separator: "=") }
+        return try rows(MySQLFactQueries.fingerprint, &byteCountLeft).map { $0.joined(separator: "=") }
             .joined(separator: "\n")
     }
 
+    /// Reads them by each role of the login: one that a session sets, or that is set by default from now on, is among these. The connection has
+    /// the last one behind that.
     func readFacts(_ fingerprint: String) throws(DriverError) -> MySQLFacts {
-        typealias Queries = MySQLFactQueries
         var byteCountLeft = Self.byteCountMax
+        var facts = try readRows(&byteCountLeft)
+        for statement in try roleStatements(&byteCountLeft) where set(statement) {
+            facts.formUnion(try readRows(&byteCountLeft))
+        }
+        return MySQLFacts(facts, fingerprint: fingerprint, database: database)
+    }
+
+    private func readRows(_ byteCountLeft: inout Int) throws(DriverError) -> MySQLFacts.Rows {
+        typealias Queries = MySQLFactQueries
         var facts = MySQLFacts.Rows()
-        facts.namespaces = try names(Queries.namespaces, &byteCountLeft)
         facts.triggerNamespaces = try names(Queries.triggerNamespaces, &byteCountLeft)
         facts.tables = try rows(Queries.tables, &byteCountLeft)
         facts.triggers = try rows(Queries.triggers, &byteCountLeft)
         facts.foreignKeys = try rows(Queries.foreignKeys, &byteCountLeft)
         facts.views = try rows(Queries.views, &byteCountLeft)
         facts.functions = try names(Queries.functions, &byteCountLeft)
-        return MySQLFacts(facts, fingerprint: fingerprint, database: database)
+        return facts
+    }
+
+    // MARK: Roles
+
+    /// Beyond, nothing is known.
+    private static let roleCountMax = 16
+    /// There is no such table: MySQL before 8.0.19.
+    private static let isUnknownTable: UInt32 = 1109
+
+    /// What gets each. MySQL can have all of them at once.
+    private func roleStatements(_ byteCountLeft: inout Int) throws(DriverError) -> [String] {
+        let roles: [String]
+        do throws(DriverError) {
+            roles = try names(MySQLFactQueries.roles, &byteCountLeft)
+        } catch {
+            if libmariadb.mysql_errno(handle) == Self.isUnknownTable { return [] }
+            throw error
+        }
+        if roles.count > Self.roleCountMax { throw Self.tooMuch }
+        let isMariaDB =
+            libmariadb.mysql_get_server_info(handle).map { String(cString: $0) }?.contains(text: "MariaDB") ?? false
+        if !isMariaDB { return roles.isEmpty ? [] : ["SET ROLE ALL"] }
+        return roles.map(MySQLConnector.statement(forRole:))
+    }
+
+    /// - Returns: false for one that another one brings along, and that cannot be set by itself.
+    private func set(_ roleStatement: String) -> Bool {
+        roleStatement.withCString { libmariadb.mysql_real_query(handle, $0, UInt(roleStatement.utf8.count)) } == 0
     }
 
     /// Whether the server still works for another connection of this login; of several numbers, for any that is not idle.

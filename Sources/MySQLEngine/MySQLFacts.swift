@@ -4,7 +4,6 @@
 
 internal import DatabaseContract
 internal import SQLText
-internal import Synchronization
 
 /// What one statement changes once it is committed.
 struct MySQLEffect: Equatable, Sendable {
@@ -20,32 +19,43 @@ struct MySQLEffect: Equatable, Sendable {
     var ending = MySQLTextChanges.Ending.none
     /// Parts of it may stay when it fails.
     var isDivisible = false
+    /// It is done outside of transactions, and ends the open one before that.
+    var isDefinition = false
     /// That by which all this was found; `nil` where nothing had to be known.
     var facts: MySQLFacts?
 
     var isEmpty: Bool { relations.isEmpty && relationsAtOnce.isEmpty && !changesSchema && gap == nil && facts == nil }
 
     /// Nothing is known of it.
-    static let unknown = MySQLEffect(gap: .unknownRelations, gapIsAtOnce: true, ending: .mayCommit, isDivisible: true)
+    static let unknown = MySQLEffect(
+        gap: .unknownRelations, gapIsAtOnce: true, ending: .mayCommitAndBegin, isDivisible: true)
 
     /// That of a text of which only what it says of the transaction is certain.
     static func uncertain(_ changes: MySQLTextChanges) -> MySQLEffect {
         var effect = unknown
         effect.ending = changes.ending
         effect.changesSchema = changes.changesSchema
-        effect.isDivisible = changes.ending != .none || changes.scope == .anything
+        effect.note(changes)
         return effect
+    }
+
+    mutating func note(_ changes: MySQLTextChanges) {
+        isDivisible = changes.ending != .none || changes.scope == .anything
+        isDefinition = changes.changesSchema
+        if case .relations = changes.scope { isDefinition = true }
     }
 
     static func == (left: MySQLEffect, right: MySQLEffect) -> Bool {
         left.relations == right.relations && left.relationsAtOnce == right.relationsAtOnce
             && left.changesSchema == right.changesSchema && left.gap == right.gap
             && left.gapIsAtOnce == right.gapIsAtOnce
-            && left.ending == right.ending && left.isDivisible == right.isDivisible && left.facts === right.facts
+            && left.ending == right.ending && left.isDivisible == right.isDivisible
+            && left.isDefinition == right.isDefinition && left.facts === right.facts
     }
 }
 
-/// The definitions of one server at one moment, as far as the daemon's login sees them.
+/// The definitions of one server at one moment, as far as the daemon's login sees them, also by any of its roles. There may be others, which
+/// a login of former or later rights sees, or that of a view, and those in the server's own databases: what is not here is not known.
 ///
 /// - Thread: any.
 final class MySQLFacts: Sendable {
@@ -94,12 +104,12 @@ final class MySQLFacts: Sendable {
     /// Databases whose triggers are seen; `nil` for all.
     private let namespacesWithTriggers: Set<String>?
     private let isTransactional: Bool
+    /// Places of our sequences: they count on whatever becomes of a statement.
+    private let sequences: [Int]
     /// A temporary table can lead to rows of one of ours (ENGINE=MERGE).
     private let canBeMerged: Bool
     /// Those whose foreign keys lead to tables that the login does not see, and may be changed with these by any other.
     private let orphans: [Int]
-    /// A relation was taken for a temporary one, since it is not among these.
-    private let hasMissed = Atomic<Bool>(false)
 
     /// Relations that one statement is told to change, and bytes of their names.
     private static let relationCountMax = 200
@@ -118,8 +128,20 @@ final class MySQLFacts: Sendable {
         /// Database, name, definition.
         var views: [[String]] = []
         var functions: [String] = []
-        /// All databases.
-        var namespaces: [String] = []
+
+        /// Adds what is not there yet.
+        mutating func formUnion(_ other: Rows) {
+            func unite<Row: Hashable>(_ rows: inout [Row], _ others: [Row]) {
+                var seen = Set(rows)
+                rows += others.filter { seen.insert($0).inserted }
+            }
+            unite(&triggerNamespaces, other.triggerNamespaces)
+            unite(&tables, other.tables)
+            unite(&triggers, other.triggers)
+            unite(&foreignKeys, other.foreignKeys)
+            unite(&views, other.views)
+            unite(&functions, other.functions)
+        }
     }
 
     let rows: Rows
@@ -135,11 +157,11 @@ final class MySQLFacts: Sendable {
             || !Set(rows.tables.filter(former.isNews)).isSubset(of: former.rows.tables)
     }
 
-    /// Whether a table that these do not have may have been changed unseen.
+    /// Whether a table that these do not have may have been changed unseen: a write to it was not certain, but what else writes it was.
     private func isNews(_ table: [String]) -> Bool {
         let relation = Self.relation(table)
         let isUnusual = relation.kind != .table || !relation.hasTransactions
-        return isUnusual || hasMissed.load(ordering: .relaxed) || places[Key(table[0], table[1])] != nil
+        return isUnusual || places[Key(table[0], table[1])] != nil
     }
 
     init(_ rows: Rows, fingerprint: String, database: String) {
@@ -161,7 +183,10 @@ final class MySQLFacts: Sendable {
         }
         namespacesWithTriggers =
             rows.triggerNamespaces.contains("*") ? nil : Set(rows.triggerNamespaces.map(Self.plain))
-        isTransactional = relations.allSatisfy { $0.kind != .table || $0.hasTransactions }
+        isTransactional = relations.allSatisfy { $0.kind == .view || $0.hasTransactions }
+        sequences = relations.indices.filter {
+            relations[$0].kind == .sequence && TextRuns.folded(relations[$0].namespace) == TextRuns.folded(database)
+        }
         canBeMerged = rows.tables.contains {
             $0[3].lowercased() == "myisam" && TextRuns.folded($0[0]) == TextRuns.folded(database)
         }
@@ -181,7 +206,7 @@ final class MySQLFacts: Sendable {
         for (index, relation) in relations.enumerated() where relation.kind == .sequence {
             add(relation.name, .sequence(index))
         }
-        for name in MySQLViews(rows.views, namespaces: rows.namespaces).namesOfUnknown(functions: rows.functions) {
+        for name in MySQLViews(rows.views, tables: rows.tables).namesOfUnknown(functions: rows.functions) {
             add(name, .anything)
         }
         self.mentions = mentions
@@ -197,8 +222,10 @@ final class MySQLFacts: Sendable {
         let engine = row[3].lowercased()
         var relation = Relation(namespace: row[0], name: row[1])
         relation.kind = row[2].hasSuffix("VIEW") ? .view : row[2] == "SEQUENCE" ? .sequence : .table
-        relation.hasTransactions = enginesWithTransactions.contains(engine)
-        relation.isPlain = relation.hasTransactions || enginesWithout.contains(engine)
+        let hasTransactions = enginesWithTransactions.contains(engine)
+        // A number that was taken is not given back.
+        relation.hasTransactions = hasTransactions && relation.kind != .sequence
+        relation.isPlain = hasTransactions || enginesWithout.contains(engine)
         return relation
     }
 
@@ -227,20 +254,24 @@ final class MySQLFacts: Sendable {
         switch aftermath {
         case .none: true
         case .names: !canBeMerged && sql.allSatisfy { $0 < 0x80 }
-        case .everything: false
+        case .everything, .account: false
         }
     }
 
-    /// What a statement changes. `namespace` is the present database of its connection.
+    /// What a statement changes. `namespace` is the present database of its connection, and `temporaries` are tables that only this has, with
+    /// their databases.
     /// - Cost: linear in the text, where a name has to be looked for in it.
-    func effect(of changes: MySQLTextChanges, _ sql: UnsafeRawBufferPointer, in namespace: String?) -> MySQLEffect {
-        var found = Found(gapIsAtOnce: !isTransactional)
+    func effect(
+        of changes: MySQLTextChanges, _ sql: UnsafeRawBufferPointer, in namespace: String?,
+        temporaries: Set<MySQLName> = []
+    ) -> MySQLEffect {
+        var found = Found(namespace: namespace, temporaries: temporaries, gapIsAtOnce: !isTransactional)
         switch changes.scope {
         case .nothing: break
         case .anything: found.isUnknown = true
-        case .rows(let name, let cascades): addRows(of: name, namespace, cascades: cascades, to: &found)
+        case .rows(let name, let cascades): addRows(of: name, cascades: cascades, to: &found)
         case .namedRelations: addNamed(in: sql, to: &found)
-        case .relations(let names): add(names, namespace, to: &found)
+        case .relations(let names): add(names, to: &found)
         }
         if changes.mayCall, !found.isUnknown { addMentioned(in: sql, to: &found) }
         return effect(found, changes)
@@ -261,7 +292,7 @@ final class MySQLFacts: Sendable {
             }
         }
         effect.relationsAtOnce += found.names
-        effect.isDivisible = changes.scope == .anything || changes.ending != .none
+        effect.note(changes)
         let byteCount = (effect.relations + effect.relationsAtOnce).reduce(0) { $0 + $1.utf8.count }
         if found.places.count + found.names.count > Self.relationCountMax || byteCount > Self.nameByteCountMax {
             (effect.relations, effect.relationsAtOnce) = ([], [])
@@ -269,7 +300,7 @@ final class MySQLFacts: Sendable {
             effect.gapIsAtOnce = !isTransactional
         }
         if case .relations = changes.scope, !changes.mayCall { return effect }
-        // Also of a relation that is not there: it is a temporary one only as long as that is so.
+        // Also where nothing is found, such as of another database: by others there might be more.
         if !effect.isEmpty || changes.scope != .nothing { effect.facts = self }
         return effect
     }
@@ -280,22 +311,38 @@ final class MySQLFacts: Sendable {
         /// Those that a definition names.
         var names: [String] = []
         var isUnknown = false
+        let namespace: String?
+        let temporaries: Set<MySQLName>
         var gapIsAtOnce: Bool
+
+        init(namespace: String?, temporaries: Set<MySQLName>, gapIsAtOnce: Bool) {
+            self.namespace = namespace
+            self.temporaries = temporaries
+            self.gapIsAtOnce = gapIsAtOnce
+        }
     }
 
-    private func addRows(of name: MySQLName, _ namespace: String?, cascades: Bool, to found: inout Found) {
-        guard let namespace = name.namespace ?? namespace else {
-            found.isUnknown = true
-            return
+    /// A relation that is one of these, with its database. One that is not is temporary only where the connection itself has made it so;
+    /// else `found` is unknown, and as it is not seen, it may be one without transactions.
+    private func known(_ name: MySQLName, _ found: inout Found) -> Key? {
+        if let namespace = name.namespace ?? found.namespace {
+            let key = Key(namespace, name.name)
+            if places[key] != nil || found.temporaries.contains(MySQLName(namespace: namespace, name: name.name)) {
+                return key
+            }
         }
-        // One that nobody else sees is temporary. Letters outside of ASCII may be written in more than one way.
-        let known = places[Key(namespace, name.name)] ?? []
-        if known.isEmpty {
-            found.isUnknown = !(namespace + name.name).utf8.allSatisfy { $0 < 0x80 }
-            hasMissed.store(true, ordering: .relaxed)
-        }
-        for place in known { add(place, cascades: cascades, to: &found) }
+        (found.isUnknown, found.gapIsAtOnce) = (true, true)
+        return nil
     }
+
+    private func addRows(of name: MySQLName, cascades: Bool, to found: inout Found) {
+        guard let name = known(name, &found) else { return }
+        for place in places[name] ?? [] { add(place, cascades: cascades, to: &found) }
+        addSequences(to: &found)
+    }
+
+    /// Rows of a table, or of a temporary one, whose default takes a number change the sequence without naming it.
+    private func addSequences(to found: inout Found) { if !found.isUnknown { found.places.formUnion(sequences) } }
 
     private func add(_ first: Int, cascades: Bool, to found: inout Found) {
         var due = [first] + (cascades ? orphans : [])
@@ -315,12 +362,11 @@ final class MySQLFacts: Sendable {
     private func isOurs(_ relation: Relation) -> Bool { TextRuns.folded(relation.namespace) == database }
 
     private func addNamed(in sql: UnsafeRawBufferPointer, to found: inout Found) {
-        if hasOddNames || TextRuns.mayHaveExecutableComment(sql) {
+        guard !hasOddNames, !TextRuns.mayHaveExecutableComment(sql), let tables = MySQLTableNames.find(in: sql) else {
             found.isUnknown = true
             return
         }
-        // Whether all that are written are among those is not looked for.
-        hasMissed.store(true, ordering: .relaxed)
+        for table in tables where known(table, &found) == nil { return }
         var named: Set<Int> = []
         TextRuns.forEach(sql) { run in
             if let places = runs[run] { named.formUnion(places) }
@@ -328,11 +374,12 @@ final class MySQLFacts: Sendable {
         }
         if named.count > Self.relationCountMax { found.isUnknown = true }
         for place in named where !found.isUnknown { add(place, cascades: true, to: &found) }
+        addSequences(to: &found)
     }
 
-    private func add(_ names: [MySQLName], _ namespace: String?, to found: inout Found) {
+    private func add(_ names: [MySQLName], to found: inout Found) {
         for name in names {
-            guard let namespace = name.namespace ?? namespace else {
+            guard let namespace = name.namespace ?? found.namespace else {
                 found.isUnknown = true
                 return
             }
@@ -360,12 +407,6 @@ final class MySQLFacts: Sendable {
             }
             return !found.isUnknown
         }
-        // Rows of a table whose default takes a number change the sequence without naming it.
-        if case let sequences = relations.indices.filter({ relations[$0].kind == .sequence && isOurs(relations[$0]) }),
-            !found.places.isEmpty
-        {
-            found.places.formUnion(sequences)
-        }
     }
 }
 
@@ -379,8 +420,8 @@ private struct MySQLViews {
 
     private let views: [View]
 
-    init(_ rows: [[String]], namespaces: [String]) {
-        let seen = Set(namespaces.map(TextRuns.folded))
+    init(_ rows: [[String]], tables: [[String]]) {
+        let seen = Set(tables.map { [TextRuns.folded($0[0]), TextRuns.folded($0[1])] })
         views = rows.map { row in
             let definition = Array(row[2].utf8)
             let isPlain = definition.withUnsafeBytes { PlainStatement.isPlain($0, .mysql) }
@@ -390,10 +431,15 @@ private struct MySQLViews {
         }
     }
 
-    /// Whether a relation may be in a database that the login does not see: a view reads it by the rights of its definer.
-    private static func namesHidden(_ definition: [UInt8], seen: Set<String>) -> Bool {
-        WordsOfView(text: definition).namespaces.contains { !seen.contains(TextRuns.folded($0)) }
+    /// Whether it may read a relation that the login does not see, by the rights of its definer; nobody can make one in `withoutOthers`.
+    private static func namesHidden(_ definition: [UInt8], seen: Set<[String]>) -> Bool {
+        WordsOfView(text: definition).relations.contains { relation in
+            let name = relation.map(TextRuns.folded)
+            return !seen.contains(name) && !withoutOthers.contains(name[0])
+        }
     }
+
+    private static let withoutOthers: Set<String> = ["information_schema", "performance_schema"]
 
     /// Those that may do anything, and those that read them.
     func namesOfUnknown(functions: [String]) -> [String] {
@@ -432,17 +478,25 @@ private struct MySQLViews {
 private struct WordsOfView {
     let text: [UInt8]
 
-    /// The databases of relations.
-    var namespaces: [String] { text.indices.lazy.filter(isBehindFrom).compactMap(namespace) }
+    /// The database and the name of each.
+    var relations: [[String]] { text.indices.lazy.filter(isBehindFrom).compactMap(relation) }
 
-    private func namespace(from index: Int) -> String? {
+    private func relation(from index: Int) -> [String]? {
         var start = index
         while start < text.count, text[start].isBlank || text[start] == UInt8(ascii: "(") { start += 1 }
+        guard let namespace = name(from: &start), start < text.count, text[start] == UInt8(ascii: ".") else {
+            return nil
+        }
+        start += 1
+        return name(from: &start).map { [namespace, $0] }
+    }
+
+    private func name(from start: inout Int) -> String? {
         guard start < text.count, text[start] == UInt8(ascii: "`") else { return nil }
         var name: [UInt8] = []
         let (end, isClosed) = QuotedText.read(text, from: start) { name.append($0) }
-        guard isClosed, end < text.count, text[end] == UInt8(ascii: ".") else { return nil }
-        return String(decoding: name, as: UTF8.self)
+        start = end
+        return isClosed ? String(decoding: name, as: UTF8.self) : nil
     }
 
     private func isBehindFrom(_ index: Int) -> Bool {

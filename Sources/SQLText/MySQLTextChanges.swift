@@ -2,7 +2,7 @@
 // asks has to know what is in the database.
 
 /// A relation as a text names it.
-public struct MySQLName: Equatable, Sendable {
+public struct MySQLName: Hashable, Sendable {
     /// The database that it is in; `nil` for the present one.
     public var namespace: String?
     public var name: String
@@ -35,8 +35,10 @@ public struct MySQLTextChanges: Equatable, Sendable {
         case none
         case commits
         case rollsBack
-        /// It may be committed, and another one begun, which cannot be told from what the server says of its state.
+        /// It may be committed. If one is open behind it, that is still the same: what the server says of its state tells.
         case mayCommit
+        /// It may be committed, and another one begun, which cannot be told from what the server says of its state.
+        case mayCommitAndBegin
     }
 
     /// What it may do to the meaning of later texts on its connection, the less first.
@@ -46,6 +48,8 @@ public struct MySQLTextChanges: Equatable, Sendable {
         case names
         /// Also the present database, without the server's saying so.
         case everything
+        /// Also whose rights hold.
+        case account
     }
 
     public var scope = Scope.nothing
@@ -57,10 +61,14 @@ public struct MySQLTextChanges: Equatable, Sendable {
     /// The database that is the present one from now on.
     public var usedNamespace: String?
     public var aftermath = Aftermath.none
+    /// The temporary table that there is on its connection from now on.
+    public var madeTemporary: MySQLName?
+    /// What may be temporary no longer.
+    public var dropped: [MySQLName] = []
 
-    private static let anything = MySQLTextChanges(scope: .anything, ending: .mayCommit, aftermath: .everything)
+    private static let anything = MySQLTextChanges(scope: .anything, ending: .mayCommitAndBegin, aftermath: .everything)
     /// A procedure cannot change the present database.
-    private static let procedure = MySQLTextChanges(scope: .anything, ending: .mayCommit, aftermath: .names)
+    private static let procedure = MySQLTextChanges(scope: .anything, ending: .mayCommitAndBegin, aftermath: .names)
 
     private init(
         scope: Scope = .nothing, ending: Ending = .none, changesSchema: Bool = false, mayCall: Bool = true,
@@ -95,8 +103,7 @@ public struct MySQLTextChanges: Equatable, Sendable {
         case .transaction: return transaction(&words)
         case .distributedTransaction: return distributedTransaction(&words)
         case .session: return session(&words, sql)
-        case .temporary:
-            return MySQLTextChanges(aftermath: LeadingWords.mayContain(sql, ["UNION", "LIKE"]) ? .names : .none)
+        case .temporary: return temporary(&words, sql)
         case .expression: return MySQLTextChanges()
         case .call: return .procedure
         case .definition: return definition(&words, sql)
@@ -179,17 +186,30 @@ public struct MySQLTextChanges: Equatable, Sendable {
         case "SET":
             // SET STATEMENT … FOR has another statement in it.
             if nextIs("STATEMENT", words) { return .anything }
-            return MySQLTextChanges(
-                ending: LeadingWords.mayContain(sql, ["AUTOCOMMIT"]) ? .mayCommit : .none,
-                aftermath: keepsMeaning(words, sql) ? .none : .everything)
+            return settings(words, sql)
         case "USE":
             var changes = MySQLTextChanges(mayCall: false)
             changes.usedNamespace = words.takeName()
             return changes
-        case "LOCK", "UNLOCK": return MySQLTextChanges(ending: .mayCommit, mayCall: false)
+        case "LOCK":
+            // With autocommit=0 it begins another one.
+            let commits = ["TABLE", "TABLES"].contains(words.next())
+            return MySQLTextChanges(ending: commits ? .commits : .mayCommitAndBegin, mayCall: false)
+        case "UNLOCK": return MySQLTextChanges(ending: .mayCommit, mayCall: false)
         case "PREPARE", "DEALLOCATE", "HANDLER": return MySQLTextChanges(mayCall: false)
         default: return .anything
         }
+    }
+
+    /// Passwords and default roles are set with a commit, as autocommit may be; only what is read behind that begins another one.
+    private static func settings(_ words: LeadingWords, _ sql: UnsafeRawBufferPointer) -> MySQLTextChanges {
+        if LeadingWords.mayContain(sql, ["AUTHORIZATION"]) {
+            return MySQLTextChanges(scope: .anything, ending: .mayCommitAndBegin, aftermath: .account)
+        }
+        let mayBegin = LeadingWords.mayContain(sql, ["AUTOCOMMIT"]) && LeadingWords.mayContain(sql, ["("])
+        return MySQLTextChanges(
+            ending: mayBegin ? .mayCommitAndBegin : .mayCommit,
+            aftermath: keepsMeaning(words, sql) ? .none : .everything)
     }
 
     /// Whether texts behind that SET are still UTF-8, and the server says which database is used.
@@ -236,11 +256,13 @@ public struct MySQLTextChanges: Equatable, Sendable {
         case "GRANT", "REVOKE", "FLUSH", "RESET", "INSTALL", "UNINSTALL", "CHANGE", "PURGE", "STOP", "CACHE", "CHECK",
             "OPTIMIZE":
             return MySQLTextChanges(ending: .mayCommit, mayCall: false)
-        default: return MySQLTextChanges(scope: .anything, ending: .mayCommit, changesSchema: true)
+        case "RENAME", "REPAIR": return definition(of: nil)
+        default: return .anything
         }
     }
 
     private static func creation(_ words: inout LeadingWords, _ sql: UnsafeRawBufferPointer) -> MySQLTextChanges {
+        let replaces = nextIs("OR", words)
         skip(["OR", "REPLACE"], &words)
         let kind = words.next()
         switch kind {
@@ -251,40 +273,75 @@ public struct MySQLTextChanges: Equatable, Sendable {
             changes.mayCall =
                 kind == "TABLE"
                 && (["AS", "TABLE"].contains(peek(words)) || LeadingWords.mayContain(sql, ["SELECT", "VALUES"]))
+            // MySQL's CREATE TABLE … START TRANSACTION leaves one open.
+            if LeadingWords.mayContain(sql, ["TRANSACTION"]) { changes.ending = .mayCommitAndBegin }
             return changes
-        default: return definition(of: [])
+        // One that is replaced takes its tables with it.
+        case "DATABASE", "SCHEMA": return definition(of: replaces ? nil : [])
+        default: return definition(of: withoutRows.contains(kind) || beforeWithoutRows.contains(kind) ? [] : nil)
         }
     }
 
     private static func removal(_ words: inout LeadingWords) -> MySQLTextChanges {
-        switch words.next() {
+        let kind = words.next()
+        switch kind {
         case "TABLE", "TABLES", "SEQUENCE", "VIEW":
             skip(["IF", "EXISTS"], &words)
-            return definition(of: names(&words, isList: true))
-        case "DATABASE", "SCHEMA": return definition(of: nil)
-        default: return definition(of: [])
+            let names = names(&words, isList: true)
+            var changes = definition(of: names)
+            changes.dropped = names ?? []
+            return changes
+        case "PREPARE": return MySQLTextChanges(ending: .mayCommit, mayCall: false)
+        default: return definition(of: withoutRows.contains(kind) ? [] : nil)
         }
     }
 
     private static func alteration(_ words: inout LeadingWords, _ sql: UnsafeRawBufferPointer) -> MySQLTextChanges {
         skip(["ONLINE", "IGNORE"], &words)
-        switch words.next() {
+        let kind = words.next()
+        switch kind {
         case "TABLE", "SEQUENCE", "VIEW":
             skip(["IF", "EXISTS"], &words)
             // Rows get to another table, or under another name.
             let movesRows = LeadingWords.mayContain(sql, ["RENAME", "EXCHANGE", "CONVERT", "UNION"])
             var changes = definition(of: movesRows ? nil : names(&words, isList: false))
+            // Of what it calls for rows that are there, such as for a new column, only sequences write.
+            changes.mayCall = LeadingWords.mayContain(sql, ["NEXT", "SETVAL"])
             if LeadingWords.mayContain(sql, ["UNION"]) { changes.aftermath = .names }
             return changes
-        default: return definition(of: [])
+        case "DATABASE", "SCHEMA": return definition(of: LeadingWords.mayContain(sql, ["UPGRADE"]) ? nil : [])
+        default: return definition(of: withoutRows.contains(kind) || beforeWithoutRows.contains(kind) ? [] : nil)
         }
     }
+
+    /// What is defined and has no rows of its own.
+    private static let withoutRows: Set<String> = [
+        "INDEX", "TRIGGER", "PROCEDURE", "FUNCTION", "PACKAGE", "EVENT", "USER", "ROLE", "SERVER",
+    ]
+    /// Words that stand before one of these, or before VIEW.
+    private static let beforeWithoutRows: Set<String> = [
+        "UNIQUE", "FULLTEXT", "SPATIAL", "VECTOR", "AGGREGATE", "DEFINER", "ALGORITHM", "SQL",
+    ]
 
     /// `names`: `nil` where they are not known.
     private static func definition(of names: [MySQLName]?, changesSchema: Bool = true) -> MySQLTextChanges {
         MySQLTextChanges(
             scope: names.map { .relations($0) } ?? .anything, ending: .mayCommit, changesSchema: changesSchema,
             mayCall: false)
+    }
+
+    /// CREATE and DROP of what only the connection has.
+    private static func temporary(_ words: inout LeadingWords, _ sql: UnsafeRawBufferPointer) -> MySQLTextChanges {
+        let isCreation = words.next() == "CREATE"
+        skip(["OR", "REPLACE", "TEMPORARY"], &words)
+        let kind = words.next()
+        skip(["IF", "NOT", "EXISTS"], &words)
+        var changes = MySQLTextChanges(aftermath: LeadingWords.mayContain(sql, ["UNION", "LIKE"]) ? .names : .none)
+        guard ["TABLE", "TABLES", "SEQUENCE"].contains(kind), let names = names(&words, isList: !isCreation) else {
+            return .anything
+        }
+        if isCreation { changes.madeTemporary = names.first } else { changes.dropped = names }
+        return changes
     }
 
     // MARK: Words and names
