@@ -360,9 +360,14 @@ def test_litebase_watch(my, client, tmp_path):
         process = subprocess.Popen([LITEBASE, "watch", "--socket", my.socket_path, "my", "--once"], stdin=subprocess.DEVNULL,
                                    stdout=output, stderr=subprocess.STDOUT)
         wait_until(lambda: any(entry["type"] == "subscribe" for entry in client.call("activity").data["entries"]), "it listens")
-        time.sleep(0.2)
-        ask(client, "INSERT INTO other(n) VALUES (1)")
-        assert process.wait(10) == 0
+
+        def has_heard():
+            # What was committed before the first reply is not told.
+            ask(client, "INSERT INTO other(n) VALUES (1)")
+            return process.poll() is not None
+
+        wait_until(has_heard, "it is told")
+        assert process.returncode == 0
         output.seek(0)
         assert "other" in output.read()
 
