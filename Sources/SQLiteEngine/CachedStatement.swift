@@ -12,6 +12,7 @@ final class CachedStatement {
     let origin: Origin
     let isReadOnly: Bool
     let controlsTransaction: Bool
+    let mayCommit: Bool
     let isCheckpoint: Bool
     /// The table into which it inserts.
     let insertTarget: String?
@@ -67,6 +68,7 @@ final class CachedStatement {
         self.sqlByteCount = sqlByteCount
         isReadOnly = sqlite3_stmt_readonly(handle) != 0
         controlsTransaction = authorization.controlsTransaction
+        mayCommit = authorization.mayCommit
         isCheckpoint = authorization.isCheckpoint
         countsRows = authorization.countsRows
         matchesPatterns = authorization.patternCallCount > 0

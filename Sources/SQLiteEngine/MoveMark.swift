@@ -20,36 +20,50 @@ final class MoveMark: Sendable {
 }
 
 extension SQLiteConnection {
-    /// Refuses a statement that changes a closed database.
+    /// Refuses a statement that changes a closed database, or commits what has changed it.
     /// - Throws: `.movedAway`. On a loop that has to look first, with `mustPrepareOnWorker` set.
     func refuseIfMoved(_ statement: CachedStatement) throws(DriverError) {
+        if statement.mayCommit {
+            let changes = uncommitted.changes
+            if holdsWriteLock, !changes.isEmpty, !changes.areOfMoveMark { try refuseIfMoved() }
+            return
+        }
         if statement.isReadOnly { return }
         let changes = statement.changes
-        if changes.areOfMoveMark { return options.moveMark.isUnknown.store(true, ordering: .releasing) }
-        if changes.isEmpty { return }
-        try refuseIfMoved()
+        if changes.areOfMoveMark {
+            hasChangedMoveMark = true
+            return options.moveMark.isUnknown.store(true, ordering: .releasing)
+        }
+        if !changes.isEmpty { try refuseIfMoved() }
     }
 
     /// The same for what changes all of it.
     func refuseIfMoved() throws(DriverError) {
         let mark = options.moveMark
-        if mark.isUnknown.load(ordering: .acquiring) {
-            if !mayBlock {
-                mustPrepareOnWorker = true
-                throw .movedAway
-            }
-            let isThere = hasMoveMark
-            // A transaction may have made triggers that it does not commit; the writer does not commit later than it is asked.
-            if case .writer = role { note(isThere) } else if transaction == .none { note(isThere) }
-            if isThere { throw .movedAway }
-        } else if mark.isThere.load(ordering: .relaxed) {
+        guard mark.isUnknown.load(ordering: .acquiring) else {
+            if mark.isThere.load(ordering: .relaxed) { throw .movedAway }
+            return
+        }
+        // To look would begin the snapshot of a transaction that has none yet, and somebody else's commit would keep it from writing
+        // then. It is looked for before it commits.
+        if transaction == .active, !holdsWriteLock { return }
+        if !mayBlock {
+            mustPrepareOnWorker = true
             throw .movedAway
         }
+        let isThere = hasMoveMark
+        if isLastWord {
+            mark.isThere.store(isThere, ordering: .relaxed)
+            mark.isUnknown.store(false, ordering: .releasing)
+        }
+        if isThere { throw .movedAway }
     }
 
-    private func note(_ isThere: Bool) {
-        options.moveMark.isThere.store(isThere, ordering: .relaxed)
-        options.moveMark.isUnknown.store(false, ordering: .releasing)
+    /// Whether what it sees is what everybody sees from now on, and not what its own transaction may take back.
+    private var isLastWord: Bool {
+        if transaction == .none { hasChangedMoveMark = false }
+        if case .writer = role { return true }
+        return !hasChangedMoveMark
     }
 
     /// Looks into the schema.

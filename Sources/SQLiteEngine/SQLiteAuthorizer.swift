@@ -9,6 +9,8 @@ internal import Glibc
 struct SQLiteAuthorization {
     /// BEGIN, COMMIT, ROLLBACK, SAVEPOINT, RELEASE.
     var controlsTransaction = false
+    /// COMMIT, or RELEASE, which may be one.
+    var mayCommit = false
     /// The table into which it inserts rows itself, not only by triggers.
     var insertTarget: String?
     /// What it changes, triggers and foreign keys included.
@@ -75,7 +77,7 @@ extension SQLiteConnection {
             authorization.changes.note(schemaChange: action, first, second, schema)
         }
         switch action {
-        case SQLITE_TRANSACTION, SQLITE_SAVEPOINT: return authorizeTransaction()
+        case SQLITE_TRANSACTION, SQLITE_SAVEPOINT: return authorizeTransaction(first)
         case SQLITE_ATTACH: return authorizeAttach(first.map { String(cString: $0) })
         case SQLITE_DETACH: return authorizeSessionOnly("DETACH")
         case SQLITE_PRAGMA: return authorizePragma(first, second, schema)
@@ -137,10 +139,11 @@ extension SQLiteConnection {
         return SQLITE_OK
     }
 
-    private func authorizeTransaction() -> Int32 {
+    private func authorizeTransaction(_ operation: UnsafePointer<CChar>?) -> Int32 {
         // VACUUM runs its own statements, BEGIN among them, while it is stepped (vacuum.c).
         if !isPreparing { return SQLITE_OK }
         authorization.controlsTransaction = true
+        authorization.mayCommit = operation.map { strcmp($0, "COMMIT") == 0 || strcmp($0, "RELEASE") == 0 } ?? true
         if case .session = role { return SQLITE_OK }
         authorization.denial = DriverError(
             .needsSession, "A transaction needs a session.",

@@ -104,6 +104,8 @@ final class SQLiteConnection: @unchecked Sendable {
     @exclusivity(unchecked) var schemaWatch: SchemaWatch?
     /// A loop could not prepare the last statement: a worker has to.
     @exclusivity(unchecked) var mustPrepareOnWorker = false
+    /// Its transaction has made or dropped triggers that close the database (MoveMark.swift).
+    @exclusivity(unchecked) var hasChangedMoveMark = false
     /// The largest bound parameter, in bytes.
     @exclusivity(unchecked) var largestParameterByteCount = 0
     /// SQLite's functions that ours replace.

@@ -152,7 +152,7 @@ final class SQLiteExecution: @unchecked Sendable {
         owner.account.charge()
         let statement = try connection.soundStatement(for: run, isUnfitForLoop: isUnfitForLoop)
         do throws(DriverError) {
-            if !statement.isReadOnly, connection.mayWrite { try connection.refuseIfMoved(statement) }
+            if connection.mayWrite { try connection.refuseIfMoved(statement) }
             try connection.bind(run, to: statement)
         } catch {
             statement.release()

@@ -14,6 +14,8 @@ FOUND = VIEWED + "; CREATE VIRTUAL TABLE found USING fts5(word); INSERT INTO fou
 WAITERS = {
     "search": ["query", "-d", "shop", "INSERT INTO found(word) VALUES ('new')"],
     "session": ["query", "-d", "shop", "BEGIN IMMEDIATE; DROP TABLE t; COMMIT"],
+    "deferred": ["query", "-d", "shop", "BEGIN; DROP VIEW w; COMMIT"],
+    "savepoint": ["query", "-d", "shop", "SAVEPOINT a; INSERT INTO found(word) VALUES ('new'); RELEASE a"],
     "restore": ["restore", "shop", "OTHER", "--yes"],
     "drop": ["query", "-d", "shop", "DROP TABLE t"],
     "alter": ["query", "-d", "shop", "ALTER TABLE t ADD COLUMN more TEXT DEFAULT 'x'"],
@@ -63,7 +65,10 @@ def test_a_database_is_open_again_without_the_triggers(make_place):  # noqa: F81
     client.query("INSERT INTO t(v) VALUES ('c')", session=session)
     client.query("ROLLBACK", session=session)
     assert client.fails("query", {"sql": "DROP VIEW w", "database": "shop"})["code"] == "read_only"
+    client.query("BEGIN", session=session)
     for (name,) in triggers:
-        client.query(f'DROP TRIGGER "{name}"', database="shop")
+        client.query(f'DROP TRIGGER "{name}"', session=session)
+    client.query("INSERT INTO t(v) VALUES ('c')", session=session)
+    client.query("COMMIT", session=session)
     client.query("DROP VIEW w", database="shop")
     client.query("INSERT INTO found(word) VALUES ('new')", database="shop")

@@ -377,3 +377,25 @@ def test_constraint_that_is_checked_at_commit(client, session, filled):
     error = client.query_fails("COMMIT", session=session)
     assert (error["code"], error["transaction"]) == ("constraint_violation", "active")
     assert client.query("ROLLBACK", session=session).transaction == "none"
+
+
+def test_a_transaction_that_begins_with_a_write_has_no_older_snapshot(start_daemon):
+    """What is looked for before the first write of a daemon must not begin a transaction's snapshot: others commit until it has the lock."""
+    daemon = start_daemon()
+    with daemon.connect() as setter:
+        setter.query("CREATE TABLE t(a)")
+    for _ in range(20):
+        # Nobody knows then whether there are triggers.
+        with daemon.connect() as client, daemon.connect() as other:
+            other.query("CREATE TRIGGER litebase_moved_x BEFORE INSERT ON t BEGIN SELECT 1; END")
+            other.query("DROP TRIGGER litebase_moved_x")
+            first, second = (client.call("db_connect", {"database": "default"}).data["session"] for _ in range(2))
+            for session in (first, second):
+                client.query("BEGIN", session=session)
+            client.query("INSERT INTO t VALUES (1)", session=first)
+            waiting = client.send("query", {"sql": "INSERT INTO t VALUES (1)", "session": second})
+            client.call("health_check")
+            client.query("COMMIT", session=first)
+            reply = client.receive_for(waiting)
+            assert reply.type == "query_response", reply
+            client.query("COMMIT", session=second)
