@@ -514,7 +514,7 @@ void clinux_limit_malloc_arenas(int count) {
     mallopt(M_ARENA_MAX, count);
     // Buffers of some ten KiB come and go with each turn of a loop: without slack the arena would grow and shrink, and
     // call mprotect(2), each time.
-    mallopt(M_TRIM_THRESHOLD, 1 << 20);
+    mallopt(M_TRIM_THRESHOLD, 512 << 10);
     mallopt(M_TOP_PAD, 256 << 10);
 }
 void clinux_trim_malloc(void) { malloc_trim(0); }

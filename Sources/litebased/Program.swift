@@ -137,7 +137,7 @@ enum Program {
 
     /// One for each thread, but for dozens of workers at a time: a loop that shares one with a worker waits for its lock while the
     /// worker, which frees a large schema, is not scheduled.
-    private static let memoryArenaCountMax: Int32 = 64
+    private static let memoryArenaCountMax: Int32 = 24
 
     private static func prepareProcess() {
         Process.setFileModeMask(0o077)

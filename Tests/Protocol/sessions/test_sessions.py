@@ -399,3 +399,24 @@ def test_a_transaction_that_begins_with_a_write_has_no_older_snapshot(start_daem
             reply = client.receive_for(waiting)
             assert reply.type == "query_response", reply
             client.query("COMMIT", session=second)
+
+
+@pytest.mark.parametrize("begin", ["", "BEGIN", "BEGIN IMMEDIATE", "SAVEPOINT a"])
+@pytest.mark.parametrize("what", ["query", "batch", "rows"])
+def test_the_first_write_of_a_daemon_may_be_of_any_kind(start_daemon, begin, what):
+    """Before it, somebody has to look whether the database was moved."""
+    daemon = start_daemon()
+    with daemon.connect() as client:
+        client.query("CREATE TABLE t(a)")
+        client.query("CREATE TRIGGER litebase_moved_x BEFORE INSERT ON t BEGIN SELECT 1; END")
+        client.query("DROP TRIGGER litebase_moved_x")
+        session = client.call("db_connect", {"database": "default"}).data["session"]
+        if begin:
+            client.query(begin, session=session)
+        statement = {"sql": "INSERT INTO t VALUES (?)"}
+        data = {"query": {**statement, "params": [1]}, "batch": {"statements": [{**statement, "params": [1]}]},
+                "rows": {"statements": [{**statement, "param_rows": [[1]]}]}}[what]
+        client.call("query" if what == "query" else "batch", {**data, "session": session})
+        if begin:
+            client.query("RELEASE a" if "SAVEPOINT" in begin else "COMMIT", session=session)
+        assert client.query("SELECT * FROM t").rows == [[1]]
