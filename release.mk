@@ -11,7 +11,7 @@ STATIC ?= $(CURDIR)/.build/static
 # one writes, end the process instead of going on with what is half written (Sources/LinuxSystem/DESIGN.md, Exclusive access).
 #
 # The compiler knows from a profile which branches are usual and which functions are called most (scripts/make-profile.py): point
-# SELECTs through 16 lanes 1.2 times as many, see docs/performance.md. A profile of other sources, or of another compiler, costs
+# SELECTs through 16 lanes 1.4 times as many, see docs/performance.md. A profile of other sources, or of another compiler, costs
 # nothing but that. PROFILE_FLAGS is set otherwise by `make profile`, which counts.
 PROFILE_FLAGS ?= -Xfrontend -ir-profile-use=$(CURDIR)/packaging/litebased.profdata -Xllvm -no-pgo-warn-mismatch
 SWIFT_FLAGS = $(PROFILE_FLAGS) -Xfrontend -function-sections -Xcc -ffunction-sections -use-ld=lld -L$(STATIC) -Xclang-linker -static-libgcc
