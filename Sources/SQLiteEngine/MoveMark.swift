@@ -47,7 +47,7 @@ extension SQLiteConnection {
         // To look would begin the snapshot of a transaction that has none yet, and somebody else's commit would keep it from writing
         // then. It is looked for before it commits.
         if transaction == .active, !holdsWriteLock { return }
-        if !Thread.mayBlock {
+        if !mayBlock, !Thread.mayBlock {
             mustPrepareOnWorker = true
             throw .movedAway
         }

@@ -62,6 +62,8 @@ final class SQLiteWriter: @unchecked Sendable {
     private func runAlone(_ execution: SQLiteExecution) {
         execution.run.restart()
         connection.forgetInsertID()
+        // Also where a loop does the work of a thread that could not be made.
+        connection.mayBlock = true
         switch execution.run.kind {
         case .statement: runStatement(execution)
         case .batch(let isAtomic):
