@@ -203,6 +203,7 @@ public final class SQLiteSessionLink: DatabaseLink {
         ) -> RunOutcome {
             // A read-only session may take any time, and no writer should wait for it.
             runAsWriter(execution, connection, in: isReadOnly ? context.longReadWorkers : context.promptWorkers) {
+                connection.mayBlock = true
                 SQLiteBatch(execution, connection).run(isAtomic: isAtomic)
             }
         }
