@@ -27,6 +27,8 @@ public struct TargetTable: Equatable, Sendable {
         for index in columns.indices { columns[index].expression = nil }
     }
 
+    fileprivate var isNamedAsSequence: Bool { name.lowercased().hasSuffix("_seq") }
+
     public var hasExpressions: Bool { columns.contains { $0.expression != nil } }
 
     public var definition: String {
@@ -68,9 +70,7 @@ public struct MovePlan: Sendable {
         names = Names(keepsCase: keepsCase)
         for table in schema.tables { add(table) }
         // An identity takes such a name for its sequence, unless it is taken.
-        let isLikeSequence = tables.map { $0.name.lowercased().hasSuffix("_seq") }
-        tables =
-            zip(tables, isLikeSequence).filter(\.1).map(\.0) + zip(tables, isLikeSequence).filter { !$0.1 }.map(\.0)
+        tables = tables.filter(\.isNamedAsSequence) + tables.filter { !$0.isNamedAsSequence }
         for table in schema.tables { addForeignKeys(table, schema) }
         for view in schema.views { add(view: view) }
         for trigger in schema.triggers {
