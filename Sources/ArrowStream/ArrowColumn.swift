@@ -33,6 +33,9 @@ struct ArrowColumn: ~Copyable {
         }
     }
 
+    /// What another column has to be for later values of this one.
+    var plan: ArrowColumnPlan { ArrowColumnPlan(name: name, type: isText ? .text : isOpen ? .byValues : .fixed(type)) }
+
     /// Bytes of memory.
     var capacity: Int { validity.capacity + offsets.capacity + values.capacity }
 

@@ -34,6 +34,30 @@ public struct ArrowWriter: ~Copyable {
         for (index, plan) in plans.enumerated() { columns.initializeElement(at: index, to: ArrowColumn(plan)) }
     }
 
+    /// Makes batches for a stream of which another writer has written the schema.
+    /// - Parameter plans: that writer's `plans`.
+    public init(behindSchema plans: [ArrowColumnPlan], byteCountMax: Int) {
+        self.init(plans, byteCountMax: byteCountMax)
+        hasSchema = true
+    }
+
+    /// The columns with the types that they have in the stream; `nil` while values may still decide on one.
+    public var plans: [ArrowColumnPlan]? {
+        let plans = columns.indices.map { columns[$0].plan }
+        return plans.contains { $0.type == .byValues } ? nil : plans
+    }
+
+    /// Counts the rows whose batches another writer has written, and that come next in the stream, and takes over what its
+    /// mismatch was. The other one begins anew.
+    public mutating func goOn(behind other: inout ArrowWriter) {
+        if mismatch == nil, let found = other.mismatch {
+            mismatch = ArrowMismatch(
+                row: rowsBefore + found.row, column: found.column, found: found.found, wanted: found.wanted)
+        }
+        rowsBefore += other.rowsBefore
+        other.rowsBefore = 0
+    }
+
     deinit {
         columns.deinitialize()
         columns.deallocate()

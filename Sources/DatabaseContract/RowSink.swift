@@ -68,8 +68,10 @@ open class RowSink {
     /// Whether a row may end with `overflow` because of what its user holds already: nothing was changed, or the driver
     /// undoes it. The driver sets it.
     public final var mayRefuse = false
+    /// Whether the rows of one result may be made by several threads at the same time (`makeParts`).
+    public final let isDivisible: Bool
 
-    public init() {}
+    public init(isDivisible: Bool = false) { self.isDivisible = isDivisible }
 
     /// Announces the columns of a result, before its first row and also if no row follows.
     open func begin(_ columns: ColumnSet) {}
@@ -110,4 +112,17 @@ open class RowSink {
     open func ignorePages() {}
     /// Bytes that the server has not taken yet.
     open var pendingByteCount: Int { 0 }
+
+    // MARK: Parts
+
+    /// Bytes that a part has at the most, but for its last row.
+    public static let partByteCountMax = 512 << 10
+
+    /// Sinks of the same kind for rows further on, which other threads may fill meanwhile; called after `begin` and `endPart`.
+    /// - Returns: none where that cannot be done.
+    open func makeParts(_ count: Int) -> [RowSink] { [] }
+    /// The rows since the last `endPart` are those of a part; `pendingByteCount` has all of them.
+    open func endPart() {}
+    /// Takes the rows of a part that has ended, and that is empty then; and what its `overflow` was, if there was one.
+    open func append(_ part: RowSink) {}
 }

@@ -329,11 +329,14 @@ struct SQLiteDefinitionTokens {
     private(set) var token = Token.other
     private(set) var start = 0
     private(set) var end = 0
+    /// The end of the token before.
+    private(set) var lastEnd = 0
 
     init(_ text: UnsafeRawBufferPointer) { self.text = text }
 
     @discardableResult
     mutating func next() -> Token {
+        lastEnd = end
         token = read()
         return token
     }
@@ -413,6 +416,9 @@ struct SQLiteDefinitionTokens {
     }
 
     // MARK: What a token is
+
+    /// Whether it is this word, whatever the case of letters.
+    func isWord(_ word: StaticString) -> Bool { part(start, end).equalsFolded(word) }
 
     /// The name that it is; `nil` if that is not a part of the text.
     var name: UnsafeRawBufferPointer? {

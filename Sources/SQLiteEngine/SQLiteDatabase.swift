@@ -253,6 +253,36 @@ public final class SQLiteDatabase: Database {
         if let surplus { dispose(of: surplus) }
     }
 
+    /// A reader, and a place, for another thread of a long read that has its own, if there are more than one left.
+    /// - Returns: `nil` where others may want the place, or no reader can be opened at once.
+    /// - Thread: a worker.
+    func borrowReader(for owner: LinkOwner) -> SQLiteConnection? {
+        let hasPlace = state.withLock { state in
+            guard state.longReadWaiters.isEmpty, state.longReads.count + 1 < readerCountMax else { return false }
+            state.longReads.begin(owner.uid)
+            state.longReadPeak = max(state.longReadPeak, state.longReads.count)
+            return true
+        }
+        guard hasPlace else { return nil }
+        let reader = if let idle = idleReader() { idle } else { try? openReader(mayBlock: true) }
+        guard let reader else {
+            endLongRead(of: owner)
+            return nil
+        }
+        reader.snapshot?.release()
+        return reader
+    }
+
+    /// Takes back what was borrowed.
+    /// - Thread: any.
+    func returnBorrowed(_ reader: SQLiteConnection, of owner: LinkOwner) {
+        if reader.hasMetDamage || reader.isIndexLost { dispose(of: reader) } else { returnReader(reader) }
+        endLongRead(of: owner)
+    }
+
+    /// Whether anybody waits for a place.
+    var isReadingAwaited: Bool { state.withLock { !$0.longReadWaiters.isEmpty } }
+
     /// Whether any other user waits for a place.
     func isReadingAwaited(byOthersThan uid: UInt32) -> Bool {
         state.withLock { state in !state.longReadWaiters.isEmpty && state.longReadWaiters.hasUser { $0 != uid } }

@@ -48,6 +48,8 @@ final class SQLiteExecution: @unchecked Sendable {
     @exclusivity(unchecked) var statement: CachedStatement?
     /// What a backup reads.
     @exclusivity(unchecked) private var pages: PageReader?
+    /// What reads a whole table with several threads.
+    @exclusivity(unchecked) private var scan: ParallelScan?
     /// Where it is; used on the loop only, and changed by its link (`SQLiteLink.move`).
     @exclusivity(unchecked) var stage = Stage.loop
     /// It counts as one of the long reads of its database.
@@ -135,6 +137,7 @@ final class SQLiteExecution: @unchecked Sendable {
 
     /// Resets it to its start: nothing was produced.
     func rewind() {
+        endScan()
         if let statement { sqlite3_reset(statement.handle) }
         hasBegun = false
         run.restart()
@@ -180,6 +183,10 @@ final class SQLiteExecution: @unchecked Sendable {
         // The holder of the write lock has to return it soon.
         if statement?.isReadOnly == true, connection?.holdsWriteLock == false { connection?.share = (pool, owner.uid) }
         defer { connection?.share = nil }
+        if run.sink.isDivisible, !hasBegun, scan == nil, let connection {
+            scan = ParallelScan.begin(run, owner, on: connection, of: database, in: pool)
+        }
+        if let scan { return advance(scan) }
         return advance(.worker)
     }
 
@@ -211,6 +218,12 @@ final class SQLiteExecution: @unchecked Sendable {
     func releaseStatement() {
         statement.take()?.release()
         if pages != nil { pages = nil }
+        endScan()
+    }
+
+    private func endScan() {
+        guard let scan = scan.take() else { return }
+        scan.end()
     }
 
     /// Passes pages to the sink until it has no room.
@@ -402,7 +415,7 @@ final class SQLiteExecution: @unchecked Sendable {
                 if statement.isReadOnly { return finish(run, connection, statement, SQLITE_DONE) }
                 continue
             }
-            pushRow(statement.handle, sink)
+            Self.pushRow(statement.handle, sqlite3_data_count(statement.handle), sink)
             rowCount &+= 1
             run.rowCount = rowCount
             switch sink.endRow() {
@@ -431,9 +444,11 @@ final class SQLiteExecution: @unchecked Sendable {
         sink.begin(statement.columns)
     }
 
-    private func pushRow(_ handle: OpaquePointer, _ sink: RowSink) {
+    /// Passes the first values of a row to the sink.
+    @inline(__always)
+    static func pushRow(_ handle: OpaquePointer, _ valueCount: Int32, _ sink: RowSink) {
         sink.beginRow()
-        for index in 0..<sqlite3_data_count(handle) {
+        for index in 0..<valueCount {
             // One look-up for each value; "unprotected" is fine on one thread
             // (https://sqlite.org/c3ref/column_blob.html).
             let value = sqlite3_column_value(handle, index)

@@ -123,6 +123,8 @@ public final class SQLiteSharedLink: DatabaseLink {
             let fileByteCount = { litebase_sqlite3_file_bytes(reader.handle) }
             if startsOnWorker(
                 execution, statement, reader, mayCountRows: fileByteCount() <= SQLiteBudget.loopFileByteCountMax)
+                // What a loop has begun, one thread has to read to its end.
+                || (execution.run.sink.isDivisible && fileByteCount() >= ParallelScan.fileByteCountMin)
             {
                 leaveReader(execution)
                 return runAsLongRead(execution)

@@ -22,6 +22,13 @@ final class ArrowExportSink: TransferSink {
     init(textColumns: [String], rowByteCountMax: Int) {
         self.textColumns = Set(textColumns)
         rowLimit = rowByteCountMax
+        super.init(isDivisible: true)
+    }
+
+    private init(partOf whole: ArrowExportSink, _ plans: [ArrowColumnPlan], _ charge: AccountCharge) {
+        (textColumns, rowLimit) = (whole.textColumns, whole.rowLimit)
+        super.init(partPaidBy: charge)
+        writer = ArrowWriter(behindSchema: plans, byteCountMax: Self.partByteCountMax)
     }
 
     override var rowByteCountMax: Int { rowLimit }
@@ -60,6 +67,26 @@ final class ArrowExportSink: TransferSink {
         // On the thread that has made the row: a long one is not copied on a loop.
         if writer.isBatchFull { writer.writeBatch(into: &buffer) }
         return super.rowDidEnd()
+    }
+
+    // MARK: Parts
+
+    override var partCost: Int { 2 * Self.partByteCountMax }
+
+    override func makePart(_ charge: AccountCharge) -> TransferSink? {
+        writer.plans.map { ArrowExportSink(partOf: self, $0, charge) }
+    }
+
+    override func endPart() {
+        // A whole batch decides on the types.
+        if writer.plans != nil { writer.writeBatch(into: &buffer) }
+        super.endPart()
+    }
+
+    override func append(_ part: RowSink) {
+        guard let part = part as? ArrowExportSink else { preconditionFailure("a part of another kind") }
+        writer.goOn(behind: &part.writer)
+        super.append(part)
     }
 
     override func finish() { writer.finish(into: &buffer) }

@@ -12,6 +12,7 @@ extension Connection {
         _ request: ReceivedRequest, _ fields: TransferFields, _ sink: TransferSink, mustReachDisk: Bool
     ) throws(RequestError) -> Operation {
         let file = try takeOneFile()
+        sink.payer = (account, context.limits.bufferedByteCountPerUserMax)
         let transfer = Transfer(
             file, sink, mustReachDisk: mustReachDisk, progressMilliseconds: fields.progressMilliseconds, account,
             at: context.loop.now)

@@ -12,7 +12,15 @@ class ExportSink: TransferSink {
     /// The next value is the first one of its row.
     @exclusivity(unchecked) final var isFirst = true
 
-    init(rowByteCountMax: Int) { rowLimit = rowByteCountMax }
+    init(rowByteCountMax: Int) {
+        rowLimit = rowByteCountMax
+        super.init(isDivisible: true)
+    }
+
+    init(partOf whole: ExportSink, _ charge: AccountCharge) {
+        rowLimit = whole.rowLimit
+        super.init(partPaidBy: charge)
+    }
 
     final override var rowByteCountMax: Int { rowLimit }
 
@@ -73,6 +81,13 @@ final class DelimitedSink: ExportSink {
         delimiter = options.delimiter ?? UInt8(ascii: isTSV ? "\t" : ",")
         super.init(rowByteCountMax: rowByteCountMax)
     }
+
+    private init(partOf whole: DelimitedSink, _ charge: AccountCharge) {
+        (isTSV, hasHeader, nullText, delimiter) = (whole.isTSV, false, whole.nullText, whole.delimiter)
+        super.init(partOf: whole, charge)
+    }
+
+    override func makePart(_ charge: AccountCharge) -> TransferSink? { DelimitedSink(partOf: self, charge) }
 
     override func begin(_ columns: ColumnSet) {
         guard hasHeader, !columns.columns.isEmpty else { return }
@@ -181,6 +196,24 @@ final class JSONExportSink: ExportSink {
         self.isLines = isLines
         self.int64Style = int64Style
         super.init(rowByteCountMax: rowByteCountMax)
+    }
+
+    private init(partOf whole: JSONExportSink, _ charge: AccountCharge) {
+        (isLines, int64Style, keys, hasColumns) = (whole.isLines, whole.int64Style, whole.keys, whole.hasColumns)
+        super.init(partOf: whole, charge)
+    }
+
+    override func makePart(_ charge: AccountCharge) -> TransferSink? { JSONExportSink(partOf: self, charge) }
+
+    override func append(_ part: RowSink) {
+        guard let part = part as? JSONExportSink else { preconditionFailure("a part of another kind") }
+        // The part begins as the first row of all does.
+        if !part.isFirstRow {
+            if !isLines, !isFirstRow { buffer.append(UInt8(ascii: ",")) }
+            isFirstRow = false
+            part.isFirstRow = true
+        }
+        super.append(part)
     }
 
     override func begin(_ columns: ColumnSet) {

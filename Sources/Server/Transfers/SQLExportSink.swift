@@ -24,6 +24,14 @@ final class SQLExportSink: ExportSink {
         super.init(rowByteCountMax: rowByteCountMax)
     }
 
+    private init(partOf whole: SQLExportSink, _ charge: AccountCharge) {
+        (table, namesColumns, loading) = (whole.table, whole.namesColumns, whole.loading)
+        (literals, start) = (whole.literals, whole.start)
+        super.init(partOf: whole, charge)
+    }
+
+    override func makePart(_ charge: AccountCharge) -> TransferSink? { SQLExportSink(partOf: self, charge) }
+
     override func begin(_ columns: ColumnSet) {
         let names = columns.columns.map { loading.quoted(String(decoding: $0.name, as: UTF8.self)) }
         let list = namesColumns ? "(\(names.joined(separator: ",")))" : ""
