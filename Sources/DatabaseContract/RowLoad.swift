@@ -101,6 +101,8 @@ public protocol RowLoading: Sendable {
     var needsSavepoint: Bool { get }
     /// Whether it has statements that take the bytes of a file as they are (`RunKind.copy`).
     var copiesBytes: Bool { get }
+    /// Whether a table is made within a transaction. If not, making one commits what is open.
+    var makesTablesInTransactions: Bool { get }
     /// What begins a transaction that writes.
     var beginText: String { get }
     /// A name within the quotes of the engine.
@@ -122,6 +124,7 @@ extension RowLoading {
     public var keepsBlobsFromTexts: Bool { false }
     public var takesZoneOffsets: Bool { true }
     public var copiesBytes: Bool { false }
+    public var makesTablesInTransactions: Bool { true }
 
     /// A name within quotes, those of its own doubled.
     package func quoted(_ name: String, in quote: UInt8) -> String {

@@ -12,6 +12,8 @@ struct MySQLLoading: RowLoading {
     /// Of MariaDB none.
     var takesZoneOffsets: Bool { false }
     var keepsBlobsFromTexts: Bool { true }
+    /// - Source: https://dev.mysql.com/doc/refman/8.4/en/implicit-commit.html
+    var makesTablesInTransactions: Bool { false }
     var beginText: String { "START TRANSACTION" }
 
     var literals: SQLLiterals { SQLLiterals(escapesByBackslash: true) }

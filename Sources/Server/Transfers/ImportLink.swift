@@ -66,6 +66,12 @@ final class ImportLink: FileReadingLink {
 
     /// A connection of its own, for one transaction.
     private var ownLink: (any DatabaseLink)?
+    /// It has begun a transaction of its own, whatever has come of that.
+    private var hasBegunTransaction = false
+    /// The table was made, and no rollback takes it away.
+    private var hasKeptTable = false
+    /// The engine has said that its rollback left rows where they are.
+    private var hasKeptRows = false
     /// It counts among the sessions of its user.
     private var countsAsSession = false
     /// The transaction is being rolled back: whoever stops that would leave it open.
@@ -176,6 +182,9 @@ final class ImportLink: FileReadingLink {
         table = [wanted.namespace, wanted.table].compactMap { $0.map(place.loading.quoted) }.joined(separator: ".")
         names = found.names ?? []
         if wanted.create {
+            if isInOwnersTransaction, !place.loading.makesTablesInTransactions, !wanted.isDryRun {
+                return fail(Self.wouldCommit)
+            }
             beginReader(found, known: found.names ?? (0..<found.fieldCount).map { "column\($0 + 1)" })
             // Where the file does not say the types, its first rows do.
             types = found.types
@@ -227,9 +236,9 @@ final class ImportLink: FileReadingLink {
     /// Opens a transaction if there is to be one of its own.
     func beginWriting() {
         guard !wanted.isDryRun, wanted.isAtomic, place.link.transaction == .none || !place.isSession else {
-            return beginTable()
+            return beginTable { self.goOn() }
         }
-        guard !place.isSession, let database = place.database else { return beginTransaction() }
+        guard !place.isSession, let database = place.database else { return beginOwn() }
         let (used, limit) = (account.sessions.count, context.limits.sessionsPerUserMax)
         guard used < limit else { return fail(Self.tooManySessions(account.name, used, limit)) }
         account.sessions.add(1)
@@ -244,25 +253,36 @@ final class ImportLink: FileReadingLink {
         case .success(let link):
             ownLink = link
             if let reason = operation?.stopReason { return fail(.stopped(reason)) }
-            beginTransaction()
+            beginOwn()
         case .failure(let error): fail(error)
         }
     }
 
-    private func beginTransaction() {
-        run(place.loading.beginText) { inner in
-            if let error = inner.error { return self.fail(error) }
-            self.isInTransaction = true
-            self.beginTable()
+    /// Where making a table commits, what follows it would be in no transaction.
+    private func beginOwn() {
+        if place.loading.makesTablesInTransactions {
+            beginTransaction { self.beginTable { self.goOn() } }
+        } else {
+            beginTable { self.beginTransaction { self.goOn() } }
         }
     }
 
-    private func beginTable() {
-        guard let createText, !wanted.isDryRun else { return goOn() }
+    private func beginTransaction(_ then: @escaping () -> Void) {
+        run(place.loading.beginText) { inner in
+            if let error = inner.error { return self.fail(error) }
+            self.isInTransaction = true
+            self.hasBegunTransaction = true
+            then()
+        }
+    }
+
+    private func beginTable(_ then: @escaping () -> Void) {
+        guard let createText, !wanted.isDryRun else { return then() }
         run(createText) { inner in
             if let error = inner.error { return self.fail(error) }
+            self.hasKeptTable = !self.isInTransaction && !self.isInOwnersTransaction
             self.context.shared.catalogs.doubt(self.place.link.databaseName)
-            self.goOn()
+            then()
         }
     }
 
@@ -310,8 +330,9 @@ final class ImportLink: FileReadingLink {
         isUndoing = true
         guard isInTransaction else { return leaveSavepoint { self.end(error) } }
         isInTransaction = false
-        run("ROLLBACK") { _ in
-            self.operation?.summary.rowsAffected = 0
+        run("ROLLBACK") { undone in
+            // The only warning that it has: something changed had no transactions.
+            self.hasKeptRows = undone.error == nil && undone.summary.warningCount > 0
             self.end(error)
         }
     }
@@ -322,6 +343,10 @@ final class ImportLink: FileReadingLink {
         isInSavepoint = false
         run("RELEASE SAVEPOINT litebase_import") { _ in then() }
     }
+
+    private static let wouldCommit = DriverError(
+        .badRequest, "The engine would commit the session's transaction: it makes no table within one.",
+        hint: "Make the table before the transaction begins, and import into that.", sqlState: "25001")
 
     private static func tooManySessions(_ user: String, _ used: Int, _ limit: Int) -> DriverError {
         DriverError(
@@ -336,8 +361,8 @@ final class ImportLink: FileReadingLink {
     }
 
     private func end(_ error: DriverError?) {
-        if error != nil, wanted.isAtomic { operation?.summary.rowsAffected = 0 }
-        let error = error.map(told)
+        if error != nil, hasBegunTransaction, !hasKeptRows { operation?.summary.rowsAffected = 0 }
+        let error = error.map { leftovers.told(by: $0) }
         stage = .ended
         ownLink?.close()
         ownLink = nil
@@ -351,18 +376,22 @@ final class ImportLink: FileReadingLink {
         finish(error)
     }
 
-    /// The error, with what of the file is in the table.
-    private func told(_ error: DriverError) -> DriverError {
-        guard !wanted.isAtomic, !wanted.isDryRun, error.code != .outcomeUnknown, queue.writtenCount > 0 else {
-            return error
+    /// What is there if it ends now, with an error.
+    private var leftovers: ImportLeftovers {
+        var left = ImportLeftovers()
+        guard !wanted.isDryRun else { return left }
+        left.hasTable = hasKeptTable
+        if hasKeptRows {
+            left.rows = .notUndone
+        } else if hasBegunTransaction || queue.writtenCount == 0 {
+            left.rows = .none
+        } else if isInOwnersTransaction || (place.isSession && place.link.transaction == .active) {
+            // Without autocommit, MySQL begins one by itself.
+            left.rows = place.link.transaction == .active ? .inTransaction(queue.writtenCount) : .rolledBack
+        } else {
+            left.rows = .committed(queue.writtenCount)
         }
-        let text =
-            isInOwnersTransaction && place.link.transaction != .active
-            ? "The transaction was rolled back, with all rows of it."
-            : isInOwnersTransaction
-                ? "The transaction has the \(queue.writtenCount) rows before it."
-                : "The \(queue.writtenCount) rows before it are in the table."
-        return error.with { $0.detail = [$0.detail, text].compactMap(\.self).joined(separator: " ") }
+        return left
     }
 
     func tellProgress() { tellProgress(each: wanted.progressMilliseconds, progress) }

@@ -75,6 +75,65 @@ def test_a_line_that_is_refused(passing, directory, name, table, atomic):
     assert passing.query(f"SELECT count(*) FROM {table}", database=name).rows == [[2_998]]
 
 
+def test_all_or_none_holds_where_the_table_is_made(passing, directory, name, table):
+    """MySQL and MariaDB commit what is open when a table is made."""
+    text = "a,b\n" + "".join(f"{n},x{n}\n" for n in range(5_000)) + "5000,x,too many\n"
+    error = import_fails(passing, directory, text, table, database=name, create=True, atomic=True)
+    assert "Line 5002" in error["message"], error
+    if name == "pg":
+        assert "detail" not in error, error
+        with pytest.raises(RequestFailed):
+            passing.query(f"SELECT * FROM {table}", database=name)
+    else:
+        assert "table was made, and stays without rows" in error["detail"], error
+        assert passing.query(f"SELECT count(*) FROM {table}", database=name).rows == [[0]]
+        passing.query(f"DROP TABLE {table}", database=name)
+    session = passing.session(database=name)
+    error = import_fails(passing, directory, text, table, session=session, create=True, atomic=True)
+    assert "Line 5002" in error["message"], error
+    if name == "my":
+        assert passing.query(f"SELECT count(*) FROM {table}", database=name).rows == [[0]]
+    assert passing.query("SELECT 1", session=session).transaction == "none"
+    passing.call("db_disconnect", {"session": session})
+
+
+@pytest.mark.parametrize("atomic", [False, True])
+def test_making_a_table_commits_no_transaction_of_the_clients(passing, directory, name, table, atomic):
+    other = f"{table}_other"
+    passing.query(f"CREATE TABLE {other}(a int)", database=name)
+    session = passing.session(database=name)
+    try:
+        passing.query("BEGIN", session=session)
+        passing.query(f"INSERT INTO {other} VALUES (1)", session=session)
+        text = "a,b\n" + "".join(f"{n},x{n}\n" for n in range(3_000)) + "3000,x,too many\n"
+        error = import_fails(passing, directory, text, table, session=session, create=True, atomic=atomic)
+        if name == "my":
+            assert (error["code"], error["sqlstate"]) == ("bad_request", "25001"), error
+        else:
+            assert "The transaction has the 3000 rows before it." in error["detail"], error
+        assert passing.query(f"SELECT count(*) FROM {other}", database=name).rows == [[0]]
+        passing.query("ROLLBACK", session=session)
+        assert passing.query(f"SELECT count(*) FROM {other}", database=name).rows == [[0]]
+        with pytest.raises(RequestFailed):
+            passing.query(f"SELECT * FROM {table}", database=name)
+    finally:
+        passing.call("db_disconnect", {"session": session})
+        passing.query(f"DROP TABLE {other}", database=name)
+
+
+@pytest.mark.parametrize("engine", ["MyISAM", "Aria"])
+def test_rows_that_no_rollback_takes_away_are_told(passing, directory, engine):
+    made = f"t{random.randrange(1 << 40)}"
+    passing.query(f"CREATE TABLE {made}(a int, b text) ENGINE={engine}", database="my")
+    try:
+        text = "".join(f"{n},x{n}\n" for n in range(5_000)) + "5000,x,too many\n"
+        error = import_fails(passing, directory, text, made, database="my", header=False, atomic=True)
+        assert passing.query(f"SELECT count(*) FROM {made}", database="my").rows == [[5_000]]
+        assert "has no transactions: rows that were written before it are there" in error["detail"], error
+    finally:
+        passing.query(f"DROP TABLE {made}", database="my")
+
+
 def test_in_a_session(passing, directory, name, table):
     passing.query(f"CREATE TABLE {table}(a int PRIMARY KEY)", database=name)
     session = passing.call("db_connect", {"database": name}).data["session"]
