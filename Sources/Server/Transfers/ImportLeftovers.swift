@@ -21,21 +21,36 @@ struct ImportLeftovers: Equatable {
     /// A table that was made.
     var hasTable = false
 
-    /// The error with what is there as its `detail`.
+    /// The error with what is there as its `detail`. Where something is, the same request would not do the same again: nobody is
+    /// told to repeat it.
     func told(by error: DriverError) -> DriverError {
-        guard let detail else { return error }
+        guard let detail = detail(isOutcomeKnown: error.code != .outcomeUnknown) else { return error }
         return error.with {
             $0.detail = [$0.detail, detail].compactMap(\.self).joined(separator: " ")
+            guard rows != .rolledBack, $0.isRetryable || $0.retryAfterMilliseconds != nil else { return }
+            $0.isRetryable = false
+            $0.retryAfterMilliseconds = nil
+            $0.remedy = nil
+            $0.hint = hint
         }
     }
 
-    private var detail: String? {
+    private func detail(isOutcomeKnown: Bool) -> String? {
         switch rows {
         case .none: hasTable ? "The table was made, and stays without rows of the file." : nil
-        case .committed(let count): "The \(count) rows before it are in the table."
+        case .committed(let count):
+            "The \(count) rows before it are in the table\(isOutcomeKnown ? "." : "; of those behind them it is not known.")"
         case .inTransaction(let count): "The transaction has the \(count) rows before it."
         case .rolledBack: "The transaction was rolled back, with all rows of it."
         case .notUndone: "The table has no transactions: rows that were written before it are there."
+        }
+    }
+
+    private var hint: String {
+        switch rows {
+        case .none, .rolledBack: "Import into the table that was made, or drop it first."
+        case .committed, .notUndone: "Import what is left of the file, or delete the rows that are there first."
+        case .inTransaction: "Import what is left of the file, or roll the transaction back first."
         }
     }
 }

@@ -2,11 +2,14 @@
 
 import os
 import random
+import re
 import threading
 
 import pytest
 
+from daemon import wait_until
 from test_import import NASTY, import_fails, imported, written
+from test_import_left import LINES, begun, fails, feed, rows_are_written
 from transfers import opened, outcome, send_with, transfer, transfer_fails
 from wire import RequestFailed
 
@@ -219,6 +222,34 @@ def test_the_server_goes_away(passing, directory, servers, start_daemon):
         outcome(passing, id)
     assert failed.value.data["code"] in ("connect_failed", "outcome_unknown", "database_error"), failed.value.data
     assert passing.query("SELECT count(*) FROM gone", database="pg").rows == [[0]]
+
+
+def test_the_server_is_killed_behind_rows_that_it_has(passing, servers, name, table):
+    """Whatever the error: it says how many rows are certainly there, and that the same request would write them again."""
+    passing.query(f"CREATE TABLE {table}(a int, b text)", database=name)
+    id, writer = begun(passing, table, LINES, database=name)
+    rows_are_written(passing, id)
+    servers[name].kill()
+    try:
+        feed(writer, LINES)
+        os.close(writer)
+        error = fails(passing, id)
+    finally:
+        servers[name].start()
+    assert error["code"] in ("connect_failed", "outcome_unknown", "database_error"), error
+    assert "retryable" not in error and "retry_after_ms" not in error, error
+    told = int(re.search(r"The (\d+) rows before it are in the table", error["detail"])[1])
+    wait_until(lambda: answers(passing, name), "the server is back")
+    count = passing.query(f"SELECT count(*) FROM {table}", database=name).value
+    assert 0 < told <= count, (told, count)
+    assert told == count or error["code"] == "outcome_unknown", (told, count, error)
+
+
+def answers(client, name):
+    try:
+        return client.query("SELECT 1", database=name).rows == [[1]]
+    except RequestFailed:
+        return False
 
 
 def test_what_concerns_all_rows_is_no_refusal_of_one(passing, directory, name, table):
