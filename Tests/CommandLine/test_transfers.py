@@ -3,13 +3,15 @@
 import fcntl
 import os
 import pty
+import signal
 import sqlite3
 import stat
 import subprocess
+import time
 
 import pytest
 
-from daemon import LITEBASE, Daemon, counting
+from daemon import LITEBASE, Daemon, counting, wait_until
 from directories import directory  # noqa: F401
 
 
@@ -357,3 +359,38 @@ def test_copy(served):
     assert run(served, "query", "-d", "memory", "SELECT count(*) FROM v2").stdout == before, "a part was taken for the whole"
     for wrong in (["music", "memory/v2"], ["music/v", "memory", "--query", "SELECT 1"], ["/v", "memory"], ["music/", "memory"]):
         copy(served, *wrong, status=64)
+
+
+def rows_of(daemon, table):
+    return int(run(daemon, "query", "-d", "memory", "--format", "csv", "--no-header", f"SELECT count(*) FROM {table}").stdout)
+
+
+def test_a_copy_whose_reading_fails_says_how_many_rows_are_there(served):
+    run(served, "query", "-d", "memory", "CREATE TABLE part(i, t)")
+    failing = (f"SELECT x AS i, CASE WHEN x = 400000 THEN abs(-9223372036854775807 - 1) ELSE 'some text' END AS t "
+               f"FROM ({counting(500_000, 'x')})")
+    failed = copy(served, "music", "memory/part", "--query", failing, status=1)
+    count = rows_of(served, "part")
+    assert count > 0 and "overflow" in failed.stderr and f"The {count} rows before it are in the table." in failed.stderr, failed
+
+
+@pytest.mark.parametrize("atomic", [False, True])
+def test_a_copy_that_is_interrupted(served, atomic):
+    """The rows that were read by then are not taken for all of them."""
+    run(served, "query", "-d", "memory", "CREATE TABLE part(i, t)")
+    process = subprocess.Popen(
+        [LITEBASE, "copy", "--socket", served.socket_path, "music", "memory/part", "--query",
+         f"SELECT x AS i, 'some text' AS t FROM ({counting(50_000_000, 'x')})", *(["--atomic"] if atomic else [])],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if not atomic:
+        wait_until(lambda: rows_of(served, "part") > 0, "rows are written")
+    else:
+        time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    count = rows_of(served, "part")
+    assert process.returncode != 0, said
+    if atomic:
+        assert count == 0, (count, said)
+    else:
+        assert f"The {count} rows before it are in the table." in said, (count, said)

@@ -7,7 +7,8 @@ extension BlockingClient {
     /// Writes the rows of a statement into a table of any database of another client, which may be of another engine.
     ///
     /// Both sides work at the same time, and no row comes through this process. If reading fails, the import is cancelled: what
-    /// was read until then is never taken for the whole.
+    /// was read until then is never taken for the whole. The error's `detail` says how many rows are there all the same, and it
+    /// is not retryable then.
     /// - Parameters:
     ///   - sql: the statement.
     ///   - source: the database that it reads; `nil` is the default one.
@@ -61,12 +62,21 @@ extension BlockingClient {
             // Through shared memory, a copy of the reading end stays here until then, and the export would wait for a reader.
             if target.tellProgress(of: importing, progress) { target.forgetPassed(with: importing) }
         }
-        if let failure, !failure.isLostReader { target.abandon(importing) }
+        if let failure { throw target.failure(of: importing, behind: failure) }
         writer.close()
-        if let failure, !failure.isLostReader { throw failure }
-        let result = try target.waitForImport(importing, progress)
-        if let failure { throw failure }
-        return result
+        return try target.waitForImport(importing, progress)
+    }
+
+    /// Ends an import whose rows come no more, before the pipe ends: what was read is never taken for the whole.
+    /// - Returns: why the copy has failed, and what of it is in the table.
+    private func failure(of id: Int64, behind failure: ClientError) -> ClientError {
+        requestCancel(id)
+        do throws(ClientError) {
+            return failure.told(of: try waitForImport(id, nil).rowCount)
+        } catch {
+            // Where the import has ended before, the export has only lost its reader.
+            return failure.isLostReader ? error : failure.told(of: error)
+        }
     }
 
     /// Waits for the end of an export, and calls `body` now and then.
@@ -110,5 +120,27 @@ extension ClientError {
     fileprivate var isLostReader: Bool {
         guard case .server(let error) = self else { return false }
         return error.code == .cancelled
+    }
+
+    /// The error of the reading side, with what the import has said of its rows.
+    fileprivate func told(of imported: ClientError) -> ClientError {
+        guard case .server(let error) = imported else { return self }
+        return told(error.detail ?? (error.code == .outcomeUnknown ? error.message : nil))
+    }
+
+    /// The same, of an import that ended as if all were well.
+    fileprivate func told(of rowCount: Int64) -> ClientError {
+        told(rowCount > 0 ? "The \(rowCount) rows before it are in the table." : nil)
+    }
+
+    private func told(_ detail: String?) -> ClientError {
+        guard let detail, case .server(var error) = self else { return self }
+        error.detail = [error.detail, detail].compactMap(\.self).joined(separator: " ")
+        if error.isRetryable {
+            error.isRetryable = false
+            error.retryAfter = nil
+            error.hint = "Copy the rows that are left, or delete those that are there first."
+        }
+        return .server(error)
     }
 }

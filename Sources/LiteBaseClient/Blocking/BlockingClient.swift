@@ -287,6 +287,11 @@ extension BlockingClient {
     /// Asks the server to end a request; its terminal frame still comes.
     private func cancel(_ id: Int64) {
         if let descriptor = cancellationDescriptor { Self.drain(descriptor) }
+        requestCancel(id)
+    }
+
+    /// The same, whatever `cancellationDescriptor` says.
+    func requestCancel(_ id: Int64) {
         sendQuietly(.cancel(id: id), id: router.makeID())
     }
 

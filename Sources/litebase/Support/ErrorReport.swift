@@ -66,7 +66,8 @@ enum ErrorReport {
     /// What is known of a statement that might have changed something and was stopped.
     /// - Source: protocol.md, "Requests"
     private static func outcome(_ error: ServerError, _ sql: String?) -> String? {
-        guard error.code == .cancelled, let sql, RowStatement.mayChange(sql) else { return nil }
+        // Of an import, the detail counts the rows that are there.
+        guard error.code == .cancelled, error.detail == nil, let sql, RowStatement.mayChange(sql) else { return nil }
         return "it has changed nothing, but in tables of MySQL without transactions (MyISAM, Aria)"
     }
 
