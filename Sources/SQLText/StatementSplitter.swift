@@ -182,6 +182,18 @@ public struct StatementSplitter: Sendable {
         (self.delimiter, self.line) = (delimiter, line)
     }
 
+    /// What has to stand between the whole text of a statement and its semicolon, so that this is none of a comment that the text
+    /// has left open.
+    public static func closing(_ text: some Sequence<UInt8>, _ language: Language) -> String {
+        var splitter = StatementSplitter(language)
+        _ = splitter.append(text)
+        return switch splitter.context {
+        case .lineComment: "\n"
+        case .blockComment: "*/"
+        case .plain, .quoted, .dollarQuoted, .line: ""
+        }
+    }
+
     private mutating func finishStatement(droppingLast count: Int) -> [Statement] {
         var bytes = current
         bytes.removeLast(min(count, bytes.count))

@@ -73,6 +73,37 @@ def test_values_that_no_literal_has(served, tmp_path):
     assert len(reals(directory / "odd.db")) == 12
 
 
+COMMENTED = (
+    "CREATE TABLE t(a INT, -- it's; one\n b TEXT /* and; another */) STRICT -- of t", "CREATE INDEX i ON t(a) WHERE a > 1 -- of i",
+    "CREATE VIEW v AS SELECT 1 AS a -- of v", "CREATE TRIGGER g AFTER INSERT ON t BEGIN SELECT 1; -- END; of g\n SELECT 2; END",
+    "CREATE VIEW w AS SELECT '--' AS a /* of w")
+
+
+@pytest.mark.parametrize("way", ["export", ".dump", ".schema"])
+def test_definitions_that_end_with_a_comment(tmp_path, way):
+    """SQLite keeps it, and a semicolon behind it would be a part of it."""
+    directory = short_directory()
+    with sqlite3.connect(directory / "first.db") as connection:
+        for sql in COMMENTED:
+            connection.execute(sql)
+        assert [row[0] for row in connection.execute("SELECT sql FROM sqlite_schema ORDER BY rowid")] == list(COMMENTED)
+    daemon = Daemon(directory=directory, databases={name: f"sqlite:{directory}/{name}.db" for name in ("first", "second")})
+    try:
+        script = dumped(daemon, "-d", "first") if way == "export" else run(daemon, "shell", "-d", "first", "-c", way, text=False).stdout
+        assert native(directory / "native.db", script).stderr == b""
+        done = loaded(daemon.socket_path, tmp_path, "query", "second", script)
+        assert (done.returncode, done.stderr) == (0, b""), done
+        for name in ("native", "second"):
+            with sqlite3.connect(directory / f"{name}.db") as connection:
+                found = {row[0] for row in connection.execute("SELECT sql FROM sqlite_schema")}
+            # A comment that was left open has an end now.
+            assert found == {*COMMENTED[:-1], COMMENTED[-1] + "*/"}
+        daemon.finish()
+    finally:
+        daemon.discard()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
 def test_dumps_are_the_same_again(served):
     daemon, directory = served
     script = dumped(daemon, "-d", "first")

@@ -414,6 +414,47 @@ def test_mariadb(mariadb, tmp_path):  # noqa: F811
         daemon.discard()
 
 
+PROGRAMS = {"PROCEDURE": "p", "FUNCTION": "f", "TRIGGER": "tr", "EVENT": "ev"}
+COMMENTED = b"""CREATE TABLE t(a int);
+DELIMITER //
+CREATE PROCEDURE p() SELECT 1 -- c
+//
+CREATE FUNCTION f() RETURNS int RETURN 1 # it's
+//
+CREATE TRIGGER tr BEFORE INSERT ON t FOR EACH ROW SET NEW.a = 1 -- c
+//
+CREATE EVENT ev ON SCHEDULE EVERY 1 DAY DO DELETE FROM t -- x
+//
+"""
+
+
+def test_programs_of_mariadb_that_end_with_a_comment(mariadb, tmp_path):  # noqa: F811
+    """A delimiter behind the comment would be a part of it."""
+    for name in ("commented", "native", "second"):
+        mariadb.sql(f"DROP DATABASE IF EXISTS {name}; CREATE DATABASE {name} CHARACTER SET utf8mb4")
+    subprocess.run([*mariadb.client("commented"), "--comments"], input=COMMENTED, check=True, timeout=60)
+
+    def bodies(database):
+        found = {}
+        for kind, name in PROGRAMS.items():
+            columns = mariadb.beside.rows(f"SHOW CREATE {kind} {database}.{name}")[0]
+            found[kind] = next(text for text in columns if text.startswith("CREATE ")).replace(f"`{database}`.", "").strip()
+        return found
+
+    wanted = bodies("commented")
+    assert any("-- c" in text for text in wanted.values()), wanted
+    daemon = Daemon(databases={"first": mariadb.url("commented", "admin"), "second": mariadb.url("second", "admin")})
+    try:
+        script = export(daemon).stdout
+        native = subprocess.run([*mariadb.client("native"), "--comments"], input=script, capture_output=True, timeout=60)
+        assert native.returncode == 0, native.stderr
+        done = loaded(daemon.socket_path, tmp_path, "query", "second", script)
+        assert (done.returncode, without_warnings(done.stderr)) == (0, b""), done
+        assert bodies("native") == bodies("second") == wanted
+    finally:
+        daemon.discard()
+
+
 def test_mariadb_names_what_is_left_out(mariadb, tmp_path):  # noqa: F811
     mariadb.sql("DROP DATABASE IF EXISTS second; CREATE DATABASE second; CREATE DATABASE IF NOT EXISTS odd")
     mariadb.sql("CREATE TABLE former(a int) WITH SYSTEM VERSIONING; INSERT INTO former VALUES (1); UPDATE former SET a = 2; CREATE TABLE old(a int) ENGINE=MyISAM; INSERT INTO old VALUES (3)", "odd")

@@ -17,6 +17,18 @@ import Testing
         return statements.map { $0.text ?? "?" }
     }
 
+    @Test func whatClosesAComment() {
+        for (text, closing) in [
+            ("SELECT 1", ""), ("SELECT 1 -- a", "\n"), ("SELECT 1 -- a\n", ""), ("SELECT 1 /* a", "*/"),
+            ("SELECT 1 /* a *", "*/"), ("SELECT 1 /* a */", ""), ("SELECT '-- a'", ""), ("SELECT \"/* a\"", ""),
+            ("SELECT [--]", ""), ("SELECT '''' -- '", "\n"), ("SELECT 1 # a", ""),
+            ("CREATE TRIGGER t AFTER INSERT ON a BEGIN SELECT 1; -- x;\n SELECT 2; END", ""),
+        ] {
+            #expect(StatementSplitter.closing(text.utf8, .sqlite) == closing, "\(text)")
+        }
+        #expect(StatementSplitter.closing("SELECT 1 # a".utf8, .mysql) == "\n")
+    }
+
     private static let procedure = """
         CREATE DEFINER = root@localhost PROCEDURE p() BEGIN
         IF a THEN CASE b WHEN 1 THEN SELECT 1; ELSE BEGIN END; END CASE; END IF;

@@ -40,7 +40,7 @@ struct SQLiteDump {
         ).rows.compactMap { $0[0].text }
         try file.print("PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\n")
         for table in tables { try write(table) }
-        for sql in others { try file.print("\(sql);\n") }
+        for sql in others { try file.print(Self.ended(sql)) }
         if writesSchema { try file.print("PRAGMA writable_schema=OFF;\n") }
         try file.print("COMMIT;\n")
         try session.execute("COMMIT")
@@ -115,10 +115,13 @@ struct SQLiteDump {
     private static func definition(_ sql: String) -> String {
         let start = "CREATE TABLE "
         guard sql.hasPrefix(start), let quote = sql.dropFirst(start.count).first, quote == "'" || quote == "\"" else {
-            return "\(sql);\n"
+            return ended(sql)
         }
-        return "CREATE TABLE IF NOT EXISTS \(sql.dropFirst(start.count));\n"
+        return ended("CREATE TABLE IF NOT EXISTS \(sql.dropFirst(start.count))")
     }
+
+    /// A definition with its semicolon. SQLite keeps the comment that it ends with.
+    private static func ended(_ sql: String) -> String { "\(sql)\(StatementSplitter.closing(sql.utf8, .sqlite));\n" }
 
     private func writeRows(_ table: Table) throws {
         let columns = try session.query(

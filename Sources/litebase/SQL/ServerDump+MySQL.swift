@@ -211,7 +211,8 @@ extension ServerDump {
         if let set = fact("character_set_client"), isASCII { try file.print("SET character_set_client = \(set);\n") }
         if let collation = fact("collation_connection") { try file.print("SET collation_connection = \(collation);\n") }
         let delimiter = Self.delimiter(outside: text)
-        try file.print("DELIMITER \(delimiter)\n\(text)\(delimiter)\nDELIMITER ;\n")
+        // The text may end with a comment, of which a delimiter on the same line would be a part.
+        try file.print("DELIMITER \(delimiter)\n\(text)\n\(delimiter)\nDELIMITER ;\n")
         try file.print("SET NAMES utf8mb4;\nSET SQL_MODE = 'NO_AUTO_VALUE_ON_ZERO';\nSET TIME_ZONE = '+00:00';\n")
     }
 

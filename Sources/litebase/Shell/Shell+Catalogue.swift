@@ -1,6 +1,7 @@
 // Tables and their CREATE statements, which each engine has in its own way.
 
 import LiteBaseClient
+internal import SQLText
 
 extension Shell {
     /// Shows names that fit a pattern, in which `*` or `%` stands for any text; empty for all.
@@ -130,8 +131,9 @@ extension Shell {
     /// - Parameter table: a name, or nothing for all.
     /// - Throws: `UsageError` when there is no such table, or when the engine has none.
     func showSchema(_ table: String) throws {
+        let engine = try connection.session().information.engine
         let statements =
-            switch try connection.session().information.engine {
+            switch engine {
             case "sqlite": try firstOf(ObjectName.spellings(of: table)) { try sqliteSchema($0) }
             case "mysql": try firstOf(ObjectName.spellings(of: table)) { try mysqlSchema($0) }
             case "postgresql":
@@ -142,13 +144,15 @@ extension Shell {
                             [name.name.isEmpty ? .null : .text(name.name), name.schema.map(Value.text) ?? .null])
                     }
                 }
-            case let engine: throw noTables(".schema", engine)
+            default: throw noTables(".schema", engine)
             }
         if statements.isEmpty, !table.isEmpty { throw UsageError("there is no table \(table)") }
         for statement in statements {
             // Line ends are wanted here, other control characters are not.
             let lines = statement.split(separator: "\n", omittingEmptySubsequences: false)
-            try output.print(lines.map { TerminalEscaping.visible(String($0)) }.joined(separator: "\n") + ";")
+            let closing = StatementSplitter.closing(statement.utf8, StatementSplitter.Language(engine: engine))
+            try output.print(
+                lines.map { TerminalEscaping.visible(String($0)) }.joined(separator: "\n") + "\(closing);")
         }
     }
 
