@@ -238,6 +238,28 @@ def test_backup_of_all(served, directory):  # noqa: F811
     assert sqlite3.connect(target / copies[2]).execute("SELECT count(*) FROM song").fetchall() == [(3,)]
 
 
+def test_a_copy_that_was_just_made_is_kept(served, directory):  # noqa: F811
+    """Whatever names are there: a clock that was ahead once has made later ones, which stay, are not counted, and are said."""
+    target = directory / "backups"
+    target.mkdir()
+    later = ["music-20990101T000000Z.db", "music-20990102T000000Z.db"]
+    older = [f"music-2020010{number}T000000Z.db" for number in range(3)]
+    for name in later + older:
+        (target / name).write_bytes(b"old")
+    result = run(served, "backup", "--all", target, "--keep", "2")
+    assert later[0] in result.stderr and "and 1 more" in result.stderr and "clock" in result.stderr, result
+    copies = sorted(name for name in os.listdir(target) if name.startswith("music-20"))
+    (made,) = set(copies) - {*later, *older}
+    assert copies == [older[2], made, *later]
+    assert sqlite3.connect(target / made).execute("SELECT count(*) FROM song").fetchall() == [(3,)]
+    # The clock is behind: what is there may be older, or newer.
+    for name in later:
+        (target / name).unlink()
+    (target / made).rename(target / later[1])
+    assert later[1] in run(served, "backup", "--all", target, "--keep", "1").stderr
+    assert len([name for name in os.listdir(target) if name.startswith("music-20")]) == 2
+
+
 def test_a_damaged_database_is_not_kept(start_daemon, directory):  # noqa: F811
     path = directory / "music.db"
     with sqlite3.connect(path) as made:

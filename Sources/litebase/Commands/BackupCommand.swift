@@ -92,63 +92,47 @@ struct BackupCommand: ParsableCommand {
     // MARK: All
 
     /// Copies what can be copied; one that fails does not keep the others from it.
-    private func copyAll(_ client: BlockingClient, _ directory: String) throws {
-        let now = Self.stamp(time(nil))
+    private func copyAll(_ client: BlockingClient, _ path: String) throws {
+        let directory = BackupDirectory(path: path)
+        let now = time(nil)
         var firstError: (any Error)?
+        func note(_ error: any Error, _ what: String) {
+            Terminal.complain("litebase: \(what):")
+            _ = LiteBaseCommand.report(error)
+            firstError = firstError ?? error
+        }
         for database in try client.listDatabases() where database.engine == "sqlite" && database.mayBeOpened {
+            let name = BackupDirectory.name(of: database.name, at: now)
+            let shown = TerminalEscaping.visible(database.name)
             do {
-                try copy(client, database.name, "\(directory)/\(database.name)-\(now).db", mayReplace: false)
-                if let keep { try removeOld(database.name, directory, keep) }
+                try copy(client, database.name, "\(path)/\(name)", mayReplace: false)
             } catch {
                 if Self.isNoFile(error) { continue }
-                Terminal.complain("litebase: the database \(TerminalEscaping.visible(database.name)) was not copied:")
-                _ = LiteBaseCommand.report(error)
-                firstError = firstError ?? error
+                note(error, "the database \(shown) was not copied")
+                if Interrupts.isRaised { break }
+                continue
+            }
+            do {
+                if let keep { warn(of: try directory.removeOld(database.name, before: name, keeping: keep), shown) }
+            } catch {
+                note(error, "not all older copies of the database \(shown) were deleted")
             }
             if Interrupts.isRaised { break }
         }
         if let firstError { throw firstError }
     }
 
+    /// Says that copies are there whose times have not come yet.
+    private func warn(of later: [String], _ database: String) {
+        guard let first = later.first else { return }
+        let others = later.count == 1 ? "" : ", and \(later.count - 1) more"
+        Terminal.complain(
+            "litebase: the copy \(TerminalEscaping.visible(first))\(others) of \(database) is named after a later time than the one "
+                + "just made: a clock was wrong; it stays, and is not counted")
+    }
+
     /// Databases in memory.
     private static func isNoFile(_ error: any Error) -> Bool {
         (error as? ClientError)?.serverError?.sqlState == "0A000"
-    }
-
-    /// UTC, in an order by name that is the order of time.
-    static func stamp(_ seconds: time_t) -> String {
-        var (seconds, parts) = (seconds, tm())
-        gmtime_r(&seconds, &parts)
-        func digits(_ number: Int32, _ count: Int) -> String {
-            let text = String(number)
-            return String(repeating: "0", count: max(0, count - text.utf8.count)) + text
-        }
-        return digits(parts.tm_year + 1900, 4) + digits(parts.tm_mon + 1, 2) + digits(parts.tm_mday, 2) + "T"
-            + digits(parts.tm_hour, 2) + digits(parts.tm_min, 2) + digits(parts.tm_sec, 2) + "Z"
-    }
-
-    /// Whether a file's name is that of a copy of this database.
-    static func isCopy(_ file: String, of database: String) -> Bool {
-        let prefix = "\(database)-"
-        guard file.hasPrefix(prefix), file.hasSuffix(".db") else { return false }
-        let stamp = file.dropFirst(prefix.count).dropLast(3)
-        let pattern = "dddddddd T dddddd Z".filter { $0 != " " }
-        return stamp.count == pattern.count
-            && zip(stamp, pattern).allSatisfy { $1 == "d" ? ("0"..."9").contains($0) : $0 == $1 }
-    }
-
-    private func removeOld(_ database: String, _ directory: String, _ keep: Int) throws(InputError) {
-        guard let stream = opendir(directory) else {
-            throw InputError(message: "\(directory): \(Errno.current)", status: ExitStatus.ioError)
-        }
-        defer { closedir(stream) }
-        var names: [String] = []
-        while let entry = readdir(stream) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            if Self.isCopy(name, of: database) { names.append(name) }
-        }
-        for name in names.sorted().dropLast(keep) { unlink("\(directory)/\(name)") }
     }
 }
