@@ -35,7 +35,9 @@ public struct ArrowWriter: ~Copyable {
     }
 
     /// Makes batches for a stream of which another writer has written the schema.
-    /// - Parameter plans: that writer's `plans`.
+    /// - Parameters:
+    ///   - plans: that writer's `plans`.
+    ///   - byteCountMax: a batch ends at the first row that reaches this, in bytes.
     public init(behindSchema plans: [ArrowColumnPlan], byteCountMax: Int) {
         self.init(plans, byteCountMax: byteCountMax)
         hasSchema = true

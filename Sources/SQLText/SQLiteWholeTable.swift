@@ -80,6 +80,7 @@ public struct SQLiteWholeTable {
 
     /// The statement for the rows whose number is from `?1` to `?2`, in their order, with one column more: that number.
     /// - Parameter rowID: what the number is called in the table: `rowid`, or another of SQLite's names for it.
+    /// - Returns: the text of the statement.
     public func range(rowID: String) -> String {
         let (columns, source) = (String(decoding: columns, as: UTF8.self), String(decoding: source, as: UTF8.self))
         // An index that has all columns would give them in another order.

@@ -13,12 +13,13 @@ struct ScanSource {
     /// Of tables that are smaller, one thread has read everything before another one has begun.
     private static let rowNumberCountMin: UInt64 = 4_096
 
+    /// `nil` unless the name is that of a table with row numbers, which is not small, and SQLite would read that itself
+    ///   rather than an index, which has another order.
+    ///
     /// - Parameters:
     ///   - table: what the text says.
     ///   - sql: the statement.
     ///   - connection: with a read transaction.
-    /// - Returns: `nil` unless the name is that of a table with row numbers, which is not small, and SQLite would read that itself
-    ///   rather than an index, which has another order.
     init?(_ table: SQLiteWholeTable, _ sql: UnsafeRawBufferPointer, on connection: SQLiteConnection) {
         guard Self.isTable(table.table, connection), Self.isScanned(sql, connection),
             let rowID = Self.rowIDName(table.table, connection),
