@@ -234,6 +234,9 @@ open class StatementRun: @unchecked Sendable {
     /// Size of the request: texts and values; for a batch, all of them.
     open var requestByteCount: Int { sql.count }
 
+    /// Whether values that do not fit their columns are refused, also where the server or the session is set to change them (MySQL).
+    open var refusesMisfits: Bool { false }
+
     /// Of a run that was pending: the sink has a complete frame, and the driver waits for `resume`.
     open func runDidFill() {}
     /// Of a run that was pending: it has ended.

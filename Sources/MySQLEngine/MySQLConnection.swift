@@ -142,6 +142,7 @@ final class MySQLConnection: ServerConnection {
         guard isAlive() else { throw lostError() }
         exchange.planBeginning()
         switch run.kind {
+        case .statement where run.refusesMisfits && !mode.isReadOnly: exchange.planStrictStatement()
         case .statement: exchange.planStatement(run.sql, nil, isInTransaction: isInTransaction)
         case .describe: exchange.planDescription()
         case .batch(let isAtomic): try beginBatch(run, isAtomic: isAtomic)

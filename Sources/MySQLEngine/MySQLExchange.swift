@@ -35,6 +35,10 @@ struct MySQLExchange: BatchExchange {
         var ownsTransaction = false
         /// The present statement was sent in a transaction of the session's.
         var isInClientsTransaction = false
+        /// The next step of ours changes the session's mode.
+        var isStrictDue = false
+        /// It was changed, and has to be given back.
+        var isStrict = false
         /// The statement was sent anew, since its table has changed.
         var wasRepeated = false
         /// Where in the text `failure` is was not looked for yet.
@@ -106,6 +110,24 @@ struct MySQLExchange: BatchExchange {
         add(.statement(position))
         add(.own("COMMIT"))
     }
+
+    /// Plans one that writes, and to which the server refuses what it would otherwise change without a word.
+    ///
+    /// MariaDB could do so by SET STATEMENT and MySQL by a hint, which takes no expression: this they do alike. The variable is set just
+    /// before it is needed, whatever anybody has put into it.
+    /// - Source: https://dev.mysql.com/doc/refman/8.4/en/sql-mode.html#sql-mode-strict
+    mutating func planStrictStatement() {
+        current.isStrictDue = true
+        add(.own(Self.beStrict))
+        add(.statement(nil))
+        add(.attempt(Self.beAsBefore))
+    }
+
+    private static let beStrict: StaticString = """
+        SET @litebase_import_sql_mode = @@SESSION.sql_mode, \
+        SESSION sql_mode = CONCAT_WS(',', NULLIF(@@SESSION.sql_mode, ''), 'STRICT_ALL_TABLES')
+        """
+    private static let beAsBefore: StaticString = "SET SESSION sql_mode = @litebase_import_sql_mode"
 
     private static let beginReadOnly: StaticString = "START TRANSACTION READ ONLY"
     private static let beginSnapshot: StaticString = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
@@ -182,15 +204,23 @@ struct MySQLExchange: BatchExchange {
     }
 
     /// The step has succeeded, or came to an end that is told otherwise.
-    mutating func stepDidEnd() { step = nil }
+    mutating func stepDidEnd() {
+        if current.isStrictDue, case .own = step {
+            current.isStrictDue = false
+            current.isStrict = true
+        }
+        step = nil
+    }
 
     /// What is left of the plan would make no sense; a transaction of ours is rolled back.
     mutating func stepDidFail(isInTransaction: Bool) {
         let isAttempt = if case .attempt = step { true } else { false }
-        stepDidEnd()
+        step = nil
         if isAttempt { return }
         plan.removeAll(keepingCapacity: true)
         nextStep = 0
+        // What became of the transaction is to be known before anything else is said of it.
+        defer { if current.isStrict { add(.attempt(Self.beAsBefore)) } }
         if current.ownsTransaction {
             current.ownsTransaction = false
             add(.attempt("ROLLBACK"))

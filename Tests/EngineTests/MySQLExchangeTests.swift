@@ -327,6 +327,56 @@ private struct ExchangePlay {
         #expect(run("COMMIT", nil) == nil, "once")
     }
 
+    private static let refused = DriverError(.databaseError, "no", sqlState: "22003").with { $0.vendorCode = 1264 }
+
+    private static func strict() -> MySQLExchange {
+        var exchange = MySQLExchange()
+        exchange.beginRun(isReadOnly: false, isSession: true, kind: .write)
+        exchange.planBeginning()
+        exchange.planStrictStatement()
+        return exchange
+    }
+
+    private static func isStatement(_ step: MySQLExchange.Step?) -> Bool {
+        if case .statement? = step { true } else { false }
+    }
+
+    /// The session has the mode again that it had, whatever comes of the statement.
+    @Test(arguments: [false, true], [false, true])
+    func theModeIsGivenBack(fails: Bool, isInTransaction: Bool) {
+        var exchange = Self.strict()
+        _ = exchange.beginNext()
+        exchange.stepDidEnd()
+        let statement = exchange.beginNext()
+        #expect(Self.isStatement(statement))
+        _ = exchange.beginStatement(.write, isInTransaction: isInTransaction)
+        if fails {
+            exchange.fail(Self.refused, isInTransaction: isInTransaction)
+        } else {
+            exchange.stepDidEnd()
+        }
+        var texts: [String] = []
+        while let step = exchange.beginNext() {
+            if case .attempt(let text) = step { texts.append("\(text)") }
+            exchange.stepDidEnd()
+        }
+        #expect(texts.last == "SET SESSION sql_mode = @litebase_import_sql_mode")
+        #expect((exchange.failure != nil) == fails)
+    }
+
+    /// A mode that was not taken from the session is not given to it.
+    @Test func aModeThatWasNotChangedIsNotGivenBack() {
+        var exchange = Self.strict()
+        _ = exchange.beginNext()
+        exchange.fail(Self.refused, isInTransaction: false)
+        while let step = exchange.beginNext() {
+            if case .attempt(let text) = step { #expect("\(text)" == "DO 0") }
+            #expect(!Self.isStatement(step))
+            exchange.stepDidEnd()
+        }
+        #expect(exchange.failure != nil)
+    }
+
     /// A KILL that comes late is taken by a statement of ours, which is sent again.
     @Test func aLateKillHitsNobody() {
         var exchange = MySQLExchange()

@@ -10,6 +10,8 @@ final class InnerRun: StatementRun, @unchecked Sendable {
     private let text: UnsafeMutableRawBufferPointer
     /// Bytes that it has besides its text.
     private let valueByteCount: Int
+    /// It writes rows of a file.
+    var isStrict = false
     /// On the loop.
     var onFill: () -> Void = {}
     var onEnd: () -> Void = {}
@@ -27,6 +29,7 @@ final class InnerRun: StatementRun, @unchecked Sendable {
     deinit { text.deallocate() }
 
     override var requestByteCount: Int { sql.count + valueByteCount }
+    override var refusesMisfits: Bool { isStrict }
     override func runDidFill() { onFill() }
     override func runDidEnd() { onEnd() }
 }

@@ -102,6 +102,7 @@ extension ImportLink {
             block, rows, rejectedCountMax: queue.rejectableCount, rowsPerStatement: rowsPerStatement)
         let text = statement(of: place.loading.statementValueCountMax == nil ? rowsPerStatement : rows.count)
         let inner = InnerRun(text, RowSink(), mayWrite: place.mayWrite, valueByteCount: block.count)
+        inner.isStrict = true
         if place.loading.statementValueCountMax == nil {
             inner.kind = .load(load)
         } else {

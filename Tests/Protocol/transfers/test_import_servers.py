@@ -124,6 +124,33 @@ def test_making_a_table_commits_no_transaction_of_the_clients(passing, directory
         passing.query(f"DROP TABLE {other}", database=name)
 
 
+@pytest.mark.parametrize("atomic", [False, True])
+@pytest.mark.parametrize("in_session", [False, True])
+def test_no_value_is_changed_where_the_server_would(passing, servers, directory, atomic, in_session):
+    """With a lax sql_mode the server cuts, rounds up and invents values, and says so by a warning that nobody sees."""
+    made = f"t{random.randrange(1 << 40)}"
+    servers["my"].sql("SET GLOBAL sql_mode = 'NO_AUTO_VALUE_ON_ZERO'")
+    try:
+        passing.query(f"CREATE TABLE {made}(id int PRIMARY KEY AUTO_INCREMENT, a tinyint, b varchar(3), c date, d enum('x','y'),"
+                      " e decimal(4,1))", database="my")
+        place = {"session": passing.session(database="my")} if in_session else {"database": "my"}
+        good = ["0,1,abc,2020-01-01,x,1.5", "7,2,,,,"]
+        bad = ["1,300,abc,2020-01-01,x,1.5", "2,1,abcdef,2020-01-01,x,1.5", "3,1,abc,2020-02-31,x,1.5", "4,1,abc,2020-01-01,zz,1.5",
+               "5,1,abc,2020-01-01,x,99999.99", "6,notint,abc,2020-01-01,x,1.5"]
+        for line in bad:
+            error = import_fails(passing, directory, f"{line}\n", made, header=False, atomic=atomic, **place)
+            assert "Line 1 was refused" in error["message"], (line, error)
+        text = "\n".join([good[0], *bad, good[1]]) + "\n"
+        reply = imported(passing, directory, text, made, header=False, atomic=atomic, max_rejected=6, **place)
+        assert [line["line"] for line in reply["rejected"]] == [2, 3, 4, 5, 6, 7], reply
+        assert passing.query(f"SELECT id, a, b FROM {made} ORDER BY id", **place).rows == [[0, 1, "abc"], [7, 2, None]]
+        for _ in range(3):
+            assert passing.query("SELECT @@SESSION.sql_mode", **place).rows == [["NO_AUTO_VALUE_ON_ZERO"]], "as before"
+    finally:
+        servers["my"].sql("SET GLOBAL sql_mode = DEFAULT")
+        passing.query(f"DROP TABLE IF EXISTS {made}", database="my")
+
+
 @pytest.mark.parametrize("engine", ["MyISAM", "Aria"])
 def test_rows_that_no_rollback_takes_away_are_told(passing, directory, engine):
     made = f"t{random.randrange(1 << 40)}"
