@@ -149,7 +149,7 @@ extension Setting {
             "Longest time that a statement may run, in milliseconds; 0: no limit."),
         Setting(
             "limits.idle_transaction_ms_max", .milliseconds(\.limits.idleTransactionMillisecondsMax, 0...2_592_000_000),
-            "Time that a session may leave its transaction idle, in milliseconds; then it ends; 0: no limit."),
+            "Time that a session or import may leave its transaction idle, in milliseconds; then it ends; 0: no limit."),
         Setting(
             "limits.idle_hold_ms_max", .milliseconds(\.limits.idleHoldMillisecondsMax, 0...2_592_000_000),
             "Time that a session or a page may lie idle while others need what it holds, in milliseconds; then it ends; 0: no limit."

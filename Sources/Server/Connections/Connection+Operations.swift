@@ -278,7 +278,9 @@ extension Connection {
             // No error may claim that a statement did nothing if it has changed something.
             let hasChanged = operation.error == nil && operation.summary.rowsAffected > 0
             if hasChanged { return replyError(operation, .doneWithoutRows(refusal)) }
-            if operation.error?.code != .outcomeUnknown { return replyError(operation, refusal) }
+            if operation.error?.code != .outcomeUnknown {
+                return replyError(operation, operation.link is ImportLink ? refusal.counting(operation.error) : refusal)
+            }
         }
         if operation.hasError, let error = operation.error { return replyError(operation, failure(operation, error)) }
         operation.row.content.writeReply(of: operation, on: self)

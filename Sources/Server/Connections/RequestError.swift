@@ -73,6 +73,15 @@ struct RequestError: Error {
         self.init(failure.code, failure.message, hint: "\(failure.hint)")
     }
 
+    /// The same error of an import, with what its own says of the rows that are there.
+    func counting(_ error: DriverError?) -> RequestError {
+        guard let detail = error?.details.detail else { return self }
+        return with {
+            $0.detail = $0.detail ?? detail
+            $0.isRetryable = false
+        }
+    }
+
     /// Another request with that id has not ended. Their replies could not be distinguished.
     static let idInUse = RequestError(
         .badRequest, "Another request of this connection with the same id has not ended; this one was not begun.",
@@ -102,6 +111,19 @@ struct RequestError: Error {
             hint: "Open a new one with db_connect, and repeat the transaction from its start."
         ).with {
             // idle_in_transaction_session_timeout (PostgreSQL, appendix A).
+            $0.sqlState = "25P03"
+            $0.limit = LimitReport(name: LimitName.idleTransaction.name, value: limit)
+        }
+    }
+
+    /// An import whose file was silent while a transaction was open.
+    static func importExpired(limit: Int64) -> RequestError {
+        RequestError(
+            .timeout,
+            "The import's file has brought no rows for \(limit) ms (idle_transaction_ms_max), in a transaction.",
+            hint: "Have the rows in a file before an import in a transaction begins."
+        ).with {
+            // As above.
             $0.sqlState = "25P03"
             $0.limit = LimitReport(name: LimitName.idleTransaction.name, value: limit)
         }

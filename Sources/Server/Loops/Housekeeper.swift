@@ -71,6 +71,10 @@ extension Connection {
             limitIdleTransaction(of: session, at: now)
             isWatching = true
         }
+        for operation in inFlight.operations where operation.isIdleInTransaction && !isClosed {
+            limitIdleTransaction(of: operation, at: now)
+            isWatching = true
+        }
         if !isClosed, limitHolds(at: now) { isWatching = true }
         return isWatching && !isClosed
     }
@@ -101,6 +105,19 @@ extension Connection {
         }
     }
 
+    /// Ends an import that holds what others write to, and waits for its file. A session of its client's goes on.
+    private func limitIdleTransaction(of operation: Operation, at now: MonotonicInstant) {
+        let limit = context.limits.idleTransactionMillisecondsMax
+        guard isOver(limit, operation.waitingSince, now) else { return }
+        hit(.idleTransaction)
+        operation.refusal = operation.refusal ?? .importExpired(limit: limit)
+        context.observer.observe(
+            .transactionExpired(
+                connection: number, peer: peer, session: operation.session?.name,
+                database: operation.link?.databaseName ?? "", limit: limit))
+        stop(operation, .cancelled)
+    }
+
     /// Sends a warning outside of a turn.
     func warn(_ notice: NoticeMessage, _ encoding: WireEncoding) {
         withOutputStorage {
@@ -119,4 +136,11 @@ extension Connection {
 extension Session {
     /// Whether it has a transaction that nobody continues.
     var isIdleInTransaction: Bool { active == nil && waiting.isEmpty && link.transaction != .none }
+}
+
+extension Operation {
+    /// Whether it waits for its client's file while a transaction is open.
+    fileprivate var isIdleInTransaction: Bool {
+        progress == .waitingForFile && (link as? FileReadingLink)?.holdsTransaction == true
+    }
 }

@@ -11,9 +11,9 @@ public enum Observation: Sendable {
     case connectionRefused(limitName: StaticString, limit: Int, peer: PeerCredentials?)
     /// A user holds so many bytes in the daemon that a request or a reply was refused.
     case userExhausted(limitName: StaticString, limit: Int, peer: PeerCredentials?)
-    /// A session ended because its transaction was left idle.
+    /// A session ended because its transaction was left idle; or an import did, in a session or (`nil`) without.
     case transactionExpired(
-        connection: UInt64, peer: PeerCredentials?, session: String, database: String, limit: Int64)
+        connection: UInt64, peer: PeerCredentials?, session: String?, database: String, limit: Int64)
     /// A session or a query ended because it was left idle while others needed what it held.
     case holderEnded(connection: UInt64, peer: PeerCredentials?, what: String, database: String, limit: Int64)
     /// Somebody who may has ended work of the connection `target`: a request or a session, or all of it (`nil`).
@@ -238,6 +238,10 @@ extension Observation {
         }
     }
 
+    private static func transactionHolder(_ session: String?) -> String {
+        session.map { "session \($0)" } ?? "an import"
+    }
+
     private var patienceContent: Content {
         switch self {
         case .userExhausted(let name, let limit, let peer):
@@ -249,11 +253,11 @@ extension Observation {
         case .transactionExpired(let connection, let peer, let session, let database, let limit):
             (
                 RequestFacts.text(connection, peer)
-                    + ": session \(session) on \(database) ended, its transaction was idle for \(limit) ms",
+                    + ": \(Self.transactionHolder(session)) on \(database) ended, its transaction was idle for \(limit) ms",
                 [
-                    ("LITEBASE_CONNECTION", "\(connection)"), ("LITEBASE_SESSION", session),
-                    ("LITEBASE_DATABASE", database), ("LITEBASE_LIMIT", "idle_transaction_ms_max"),
-                ] + RequestFacts.fields(peer)
+                    ("LITEBASE_CONNECTION", "\(connection)"), ("LITEBASE_DATABASE", database),
+                    ("LITEBASE_LIMIT", "idle_transaction_ms_max"),
+                ] + (session.map { [("LITEBASE_SESSION", $0)] } ?? []) + RequestFacts.fields(peer)
             )
         case .holderEnded(let connection, let peer, let what, let database, let limit):
             (

@@ -40,6 +40,8 @@ class FileReadingLink: DatabaseLink {
     func stopWork(_ reason: StopReason) { Self.isMissing() }
     /// What its statements run on.
     var link: any DatabaseLink { target }
+    /// Whether a transaction is open for as long as it waits for the file.
+    var holdsTransaction: Bool { target.transaction != .none }
     func pressure(on uid: UInt32) -> LinkPressure { .none }
 
     // MARK: As a link

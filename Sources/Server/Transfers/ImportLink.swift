@@ -134,6 +134,7 @@ final class ImportLink: FileReadingLink {
     // MARK: As a link
 
     override var link: any DatabaseLink { ownLink ?? place.link }
+    override var holdsTransaction: Bool { isInTransaction || super.holdsTransaction }
     override func pressure(on uid: UInt32) -> LinkPressure { link.pressure(on: uid) }
 
     override func begin() {

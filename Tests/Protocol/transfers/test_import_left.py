@@ -4,6 +4,7 @@ import contextlib
 import os
 import sqlite3
 import threading
+import time
 
 import pytest
 
@@ -67,3 +68,50 @@ def test_nobody_is_told_to_repeat_what_has_written_rows(limited):
         assert f"The {count} rows before it are in the table." in error["detail"], error
         assert "retryable" not in error and "retry_after_ms" not in error, error
         assert "what is left of the file" in error["hint"], error
+
+
+@pytest.mark.parametrize("how", ["atomic", "in a session"])
+def test_a_pipe_that_is_silent_in_a_transaction(limited, how):
+    """It would keep everybody else from writing, for as long as its client likes."""
+    daemon = limited(idle_transaction_ms_max=4_000, busy_time_ms_max=200)
+    with daemon.connect() as client, daemon.connect() as other:
+        hello(client)
+        client.query("CREATE TABLE t(a, b)")
+        place = {"atomic": True}
+        if how == "in a session":
+            place = {"session": client.session()}
+            client.query("BEGIN IMMEDIATE", **place)
+        id, writer = begun(client, "t", LINES, **place)
+        rows_are_written(client, id)
+        with pytest.raises(RequestFailed) as busy:
+            other.query("INSERT INTO t VALUES (0, 0)")
+        assert busy.value.code == "busy"
+        error = fails(client, id)
+        os.close(writer)
+        assert (error["code"], error["sqlstate"]) == ("timeout", "25P03"), error
+        assert error["limit"]["name"] == "idle_transaction_ms_max" and "retryable" not in error, error
+        if how == "in a session":
+            count = client.query("SELECT count(*) FROM t", **place).value
+            assert count > 0 and f"The transaction has the {count} rows before it." in error["detail"], error
+            client.query("ROLLBACK", **place)
+        other.query("INSERT INTO t VALUES (0, 0)")
+        assert other.query("SELECT count(*) FROM t").value == 1
+        # What is in no transaction may wait.
+        id, writer = begun(client, "t", LINES)
+        rows_are_written(client, id)
+        time.sleep(5)
+        os.close(writer)
+        assert outcome(client, id)[-1]["row_count"] == 40_000
+
+
+def test_a_slow_pipe_is_not_a_silent_one(limited):
+    daemon = limited(idle_transaction_ms_max=4_000)
+    with daemon.connect() as client:
+        hello(client)
+        client.query("CREATE TABLE t(a, b)")
+        id, writer = begun(client, "t", atomic=True)
+        for _ in range(4):
+            feed(writer, LINES)
+            time.sleep(1.5)
+        os.close(writer)
+        assert outcome(client, id)[-1]["row_count"] == 160_000
