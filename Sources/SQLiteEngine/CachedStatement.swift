@@ -95,9 +95,11 @@ final class CachedStatement {
     }
 
     /// Replaces the estimate of its cost by one from its program.
-    /// - Returns: false if that was done before.
+    /// - Returns: false if that was done before, or could not be done in the time that preparing it may take.
     func weighExactly(on connection: SQLiteConnection) -> Bool {
-        guard !isWeightExact, let exact = SQLiteBudget.Weight(explaining: handle, on: connection) else { return false }
+        guard !isWeightExact,
+            let exact = SQLiteBudget.Weight(explaining: handle, sqlByteCount: sqlByteCount, on: connection)
+        else { return false }
         isWeightExact = true
         weight = exact
         return true

@@ -77,25 +77,29 @@ enum SQLiteBudget {
         }
 
         /// Counted from the operations of the program, as EXPLAIN lists them.
-        init?(explaining statement: OpaquePointer, on connection: SQLiteConnection) {
-            guard let text = sqlite3_sql(statement),
-                let listing = connection.prepareOwn("EXPLAIN " + String(cString: text))
-            else { return nil }
-            defer { sqlite3_finalize(listing) }
-            picosecondsPerByte = 1
-            patternCallCount = 0
-            while sqlite3_step(listing) == SQLITE_ROW {
-                guard let name = sqlite3_column_text(listing, 1) else { continue }
-                add(String(cString: name), sqlite3_column_text(listing, 5).map { String(cString: $0) })
-            }
+        /// - Parameters:
+        ///   - statement: a client's.
+        ///   - sqlByteCount: the length of its text.
+        ///   - connection: whose statement it is.
+        init?(explaining statement: OpaquePointer, sqlByteCount: Int, on connection: SQLiteConnection) {
+            guard let text = sqlite3_sql(statement) else { return nil }
+            var weight = Weight()
+            let isWhole = connection.listOperations(of: text, byteCount: sqlByteCount) { weight.add($0) }
+            guard isWhole else { return nil }
+            self = weight
         }
 
-        /// - Parameters:
-        ///   - operation: as EXPLAIN calls it.
-        ///   - detail: of a function its name and number of arguments, as `instr(2)`.
-        private mutating func add(_ operation: String, _ detail: String?) {
-            switch operation {
+        private init() {
+            picosecondsPerByte = 1
+            patternCallCount = 0
+        }
+
+        /// - Parameter listing: a row of EXPLAIN; of a function it also has the name and the number of arguments, as `instr(2)`.
+        private mutating func add(_ listing: OpaquePointer) {
+            guard let operation = sqlite3_column_text(listing, 1) else { return }
+            switch String(cString: operation) {
             case "Function", "PureFunc", "AggStep", "AggStep1", "AggInverse", "AggValue", "AggFinal":
+                let detail = sqlite3_column_text(listing, 5).map { String(cString: $0) }
                 let cost = SQLiteFunctions.cost(String(detail?.prefix { $0 != "(" } ?? "")) ?? .linear
                 picosecondsPerByte += 1000 * cost.nanosecondsPerByte
                 if case .pattern = cost { patternCallCount += 1 }

@@ -109,6 +109,42 @@ extension SQLiteConnection {
         limitTexts(sql.count)
     }
 
+    /// Calls `body` with each operation of a client's statement, as EXPLAIN lists them. Its text may be as long as it was when the
+    /// statement was prepared, and no more time is taken than it had then.
+    /// - Returns: whether all were listed; if not, there was no memory or no time, or the run was stopped.
+    func listOperations(
+        of text: UnsafePointer<CChar>, byteCount: Int, _ body: (OpaquePointer) -> Void
+    ) -> Bool {
+        if byteCount + Self.explanationByteCount > SQLiteBudget.schemaTextByteCountMax { loadSchema() }
+        return prepareBeside(byteCount) {
+            guard let listing = prepareExplanation(of: text, byteCount: byteCount) else { return false }
+            defer { sqlite3_finalize(listing) }
+            while true {
+                let result = sqlite3_step(listing)
+                if result == SQLITE_DONE { return true }
+                guard result == SQLITE_ROW, !mustStop() else { return false }
+                body(listing)
+            }
+        }
+    }
+
+    private static let explanation: StaticString = "EXPLAIN "
+    private static var explanationByteCount: Int { explanation.utf8CodeUnitCount }
+
+    /// - Returns: the listing, which the caller finalizes.
+    private func prepareExplanation(of text: UnsafePointer<CChar>, byteCount: Int) -> OpaquePointer? {
+        let count = Self.explanationByteCount + byteCount
+        // In memory that is charged to who has sent the text.
+        guard let size = Int32(exactly: count + 1), let copy = CountedMemory.allocate(size) else { return nil }
+        defer { CountedMemory.free(copy) }
+        copy.copyMemory(from: Self.explanation.utf8Start, byteCount: Self.explanationByteCount)
+        (copy + Self.explanationByteCount).copyMemory(from: text, byteCount: byteCount)
+        copy.storeBytes(of: 0, toByteOffset: count, as: UInt8.self)
+        limitTexts(max(count, SQLiteBudget.schemaTextByteCountMax))
+        defer { limitTexts(SQLiteBudget.schemaTextByteCountMax) }
+        return prepareOwn(UnsafePointer(copy.assumingMemoryBound(to: CChar.self)), size)
+    }
+
     typealias Compilation = (
         handle: OpaquePointer?, result: Int32, consumed: Int, refusal: AllocationGuard.Reason?
     )

@@ -40,12 +40,15 @@ extension SQLiteConnection {
     }
 
     /// Prepares a statement of our own, which the caller finalizes.
-    func prepareOwn(_ sql: String) -> OpaquePointer? {
+    func prepareOwn(_ sql: String) -> OpaquePointer? { sql.withCString { prepareOwn($0, -1) } }
+
+    /// The same for a text of so many bytes with its NUL, or up to that: -1.
+    func prepareOwn(_ sql: UnsafePointer<CChar>, _ byteCount: Int32) -> OpaquePointer? {
         liftLimits()
         isOwnStatement = true
         defer { isOwnStatement = false }
         var statement: OpaquePointer?
-        let result = CountedMemory.withRoomyTables { sqlite3_prepare_v2(handle, sql, -1, &statement, nil) }
+        let result = CountedMemory.withRoomyTables { sqlite3_prepare_v2(handle, sql, byteCount, &statement, nil) }
         return result == SQLITE_OK ? statement : nil
     }
 

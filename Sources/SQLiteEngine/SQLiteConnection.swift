@@ -273,6 +273,20 @@ final class SQLiteConnection: @unchecked Sendable {
         budget.deadline = .distantFuture
     }
 
+    /// Prepares something beside the steps of the run in progress, whose stop flag counts meanwhile, as does the time that preparing a
+    /// text of this length may take.
+    func prepareBeside<Result>(_ sqlByteCount: Int, _ body: () -> Result) -> Result {
+        let former = (current, budget)
+        if let current { self.current = RunInProgress(current.run, nil) }
+        budget = ThreadBudget(deadline: preparationDeadline(sqlByteCount))
+        isPreparing = true
+        defer {
+            isPreparing = false
+            (current, budget) = former
+        }
+        return body()
+    }
+
     /// Sets the limits for values, and for patterns of LIKE and GLOB. Nearly always they are set already, because a
     /// loop mostly runs one statement again and again.
     /// - Returns: whether they are lower than usual.

@@ -360,7 +360,7 @@ final class SQLiteExecution: @unchecked Sendable {
             if isPattern, patterns.count > 1 {
                 patterns.removeFirst()
             } else if isPattern || !statement.weighExactly(on: connection) {
-                return fail(SQLiteErrors.tooLargeForWriting(values))
+                return fail(run.stopReason.map(DriverError.stopped) ?? SQLiteErrors.tooLargeForWriting(values))
             }
         }
     }

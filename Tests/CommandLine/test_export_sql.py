@@ -73,6 +73,27 @@ def test_values_that_no_literal_has(served, tmp_path):
     assert len(reals(directory / "odd.db")) == 12
 
 
+def test_long_values_are_loaded_again(tmp_path):
+    """Beyond 256 KiB a statement is longer than what SQLite parses otherwise."""
+    directory = short_directory()
+    values = ["'x" * 200_000, "y" * 3_000_000, "é" * 262_144]
+    with sqlite3.connect(directory / "first.db") as connection:
+        connection.execute("CREATE TABLE t(a)")
+        connection.executemany("INSERT INTO t VALUES (?)", [(value,) for value in values])
+    by_sqlite3 = subprocess.run(["sqlite3", directory / "first.db", ".dump"], capture_output=True, timeout=60, check=True).stdout
+    daemon = Daemon(directory=directory, databases={name: f"sqlite:{directory}/{name}.db" for name in ("first", "second", "third")})
+    try:
+        for name, script in (("second", dumped(daemon, "-d", "first")), ("third", by_sqlite3)):
+            done = loaded(daemon.socket_path, tmp_path, "query", name, script)
+            assert (done.returncode, done.stderr) == (0, b""), done
+            with sqlite3.connect(directory / f"{name}.db") as connection:
+                assert [row[0] for row in connection.execute("SELECT a FROM t ORDER BY rowid")] == values
+        daemon.finish()
+    finally:
+        daemon.discard()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
 COMMENTED = (
     "CREATE TABLE t(a INT, -- it's; one\n b TEXT /* and; another */) STRICT -- of t", "CREATE INDEX i ON t(a) WHERE a > 1 -- of i",
     "CREATE VIEW v AS SELECT 1 AS a -- of v", "CREATE TRIGGER g AFTER INSERT ON t BEGIN SELECT 1; -- END; of g\n SELECT 2; END",
