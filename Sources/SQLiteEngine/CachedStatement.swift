@@ -32,13 +32,13 @@ final class CachedStatement {
     let sqlByteCount: Int
     /// It never runs on a loop: it reads the whole file in one step, calls something slow, or a loop could not prepare
     /// it.
-    private let isAlwaysSlow: Bool
+    @exclusivity(unchecked) private var isAlwaysSlow: Bool
     /// Calls `count`.
     let countsRows: Bool
     /// Compares with LIKE or GLOB.
     let matchesPatterns: Bool
     /// The largest value with which it may run on a loop, in bytes.
-    let loopValueByteCountMax: Int32
+    @exclusivity(unchecked) private(set) var loopValueByteCountMax: Int32
     private var weight: SQLiteBudget.Weight
     private var isWeightExact = false
     /// It must be prepared again: the meaning of its names has changed.
@@ -92,6 +92,23 @@ final class CachedStatement {
     /// The largest value with which it may run on a worker that holds the write lock, in bytes.
     func writeValueByteCountMax(patternByteCount: Int32) -> Int32 {
         weight.valueByteCountMax(within: SQLiteBudget.writePieceNanoseconds, patternByteCount: patternByteCount)
+    }
+
+    /// Bytes of the longest blob that its program holds itself, or more: with a lower limit for values it must not be stepped.
+    var blobByteCountMax: Int { weight.blobByteCountMax }
+
+    /// Has it start on a worker, where values have no limit, if a loop's limit may be lower than a blob of its own.
+    func weighBlobs(on connection: SQLiteConnection) {
+        guard !isAlwaysSlow, blobByteCountMax > Int(loopValueByteCountMax) else { return }
+        connection.beginGuard()
+        defer { AllocationGuard.end() }
+        // Nearly always it holds none: its program is a large one.
+        if weighExactly(on: connection) {
+            loopValueByteCountMax = weight.valueByteCountMax(
+                within: SQLiteBudget.loopPieceNanoseconds, patternByteCount: SQLiteBudget.loopPatternByteCountMax)
+        }
+        isAlwaysSlow =
+            blobByteCountMax > Int(loopValueByteCountMax) || loopValueByteCountMax < Self.loopValueByteCountMin
     }
 
     /// Replaces the estimate of its cost by one from its program.

@@ -63,6 +63,10 @@ enum SQLiteBudget {
     struct Weight {
         private var picosecondsPerByte: Int
         private var patternCallCount: Int
+        /// Bytes of the longest blob that the text has as `x'…'`, or a definition that it uses; or more, where it is estimated.
+        ///
+        /// With a lower limit for values, SQLite takes such a blob for NULL, and says nothing (OP_Blob in src/vdbe.c of 3.40).
+        private(set) var blobByteCountMax: Int
 
         /// For each byte of the value and of the pattern (patternCompare in src/func.c).
         private static let picosecondsPerPatternByte = 2_000
@@ -71,8 +75,10 @@ enum SQLiteBudget {
         init(estimating statement: OpaquePointer, _ authorization: SQLiteAuthorization) {
             // An operation takes 24 bytes of the program (VdbeOp in src/vdbe.h); the rest of the statement's memory
             // counts as operations too.
-            let operationCount = Int(sqlite3_stmt_status(statement, SQLITE_STMTSTATUS_MEMUSED, 0)) / 24
+            let byteCount = Int(sqlite3_stmt_status(statement, SQLITE_STMTSTATUS_MEMUSED, 0))
+            let operationCount = byteCount / 24
             picosecondsPerByte = 1000 * max(1, operationCount + authorization.functionNanosecondsPerByte)
+            blobByteCountMax = byteCount
             patternCallCount = authorization.patternCallCount
         }
 
@@ -92,12 +98,17 @@ enum SQLiteBudget {
         private init() {
             picosecondsPerByte = 1
             patternCallCount = 0
+            blobByteCountMax = 0
         }
 
-        /// - Parameter listing: a row of EXPLAIN; of a function it also has the name and the number of arguments, as `instr(2)`.
+        /// - Parameter listing: a row of EXPLAIN. Of a function it also has the name and the number of arguments, as `instr(2)`; of a blob
+        ///   its length.
         private mutating func add(_ listing: OpaquePointer) {
             guard let operation = sqlite3_column_text(listing, 1) else { return }
             switch String(cString: operation) {
+            case "Blob":
+                picosecondsPerByte += 200
+                blobByteCountMax = max(blobByteCountMax, Int(sqlite3_column_int64(listing, 2)))
             case "Function", "PureFunc", "AggStep", "AggStep1", "AggInverse", "AggValue", "AggFinal":
                 let detail = sqlite3_column_text(listing, 5).map { String(cString: $0) }
                 let cost = SQLiteFunctions.cost(String(detail?.prefix { $0 != "(" } ?? "")) ?? .linear

@@ -96,6 +96,7 @@ extension SQLiteConnection {
                 sqlState: "54000")
         }
         try refuseTail(of: sql, behind: min(made.consumed, sql.count))
+        if case .loop = origin { statement.weighBlobs(on: self) }
         return statement
     }
 

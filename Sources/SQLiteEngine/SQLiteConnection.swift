@@ -280,7 +280,9 @@ final class SQLiteConnection: @unchecked Sendable {
         if let current { self.current = RunInProgress(current.run, nil) }
         budget = ThreadBudget(deadline: preparationDeadline(sqlByteCount))
         isPreparing = true
+        let start = mayBlock ? 0 : ThreadClock.nanoseconds
         defer {
+            if !mayBlock { loopPreparationNanoseconds += ThreadClock.nanoseconds - start }
             isPreparing = false
             (current, budget) = former
         }

@@ -350,7 +350,7 @@ final class SQLiteExecution: @unchecked Sendable {
                 values: values, patterns: patterns.first ?? SQLiteLimit.patternByteCountMax)
             defer { connection.liftLimits() }
             var outcome = AdvanceOutcome.exceededLimit(isPattern: false)
-            if !isLimited || connection.largestParameterByteCount <= Int(values) {
+            if !isLimited || max(connection.largestParameterByteCount, statement.blobByteCountMax) <= Int(values) {
                 outcome = step(run, connection, statement, mode, deadline)
             }
             guard case .exceededLimit(let isPattern) = outcome else { return outcome }

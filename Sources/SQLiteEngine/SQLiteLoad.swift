@@ -133,8 +133,7 @@ struct SQLiteLoad {
         let commitCount = litebase_sqlite3_commits()
         connection.noteChanges(by: statement)
         connection.beginGuard()
-        limitValues(statement)
-        let outcome = step(statement)
+        let outcome = limitValues(statement) ? step(statement) : .failed(tooLarge(statement))
         connection.liftLimits()
         AllocationGuard.end()
         connection.end()
@@ -222,11 +221,28 @@ struct SQLiteLoad {
         case failed(DriverError)
     }
 
-    private func limitValues(_ statement: CachedStatement) {
-        let patterns = statement.matchesPatterns ? SQLiteBudget.writePatternByteCountsMax.last : nil
-        _ = connection.limit(
-            values: statement.writeValueByteCountMax(patternByteCount: patterns ?? 0),
-            patterns: patterns ?? SQLiteLimit.patternByteCountMax)
+    private func patternByteCountMax(_ statement: CachedStatement) -> Int32? {
+        statement.matchesPatterns ? SQLiteBudget.writePatternByteCountsMax.last : nil
+    }
+
+    private func valueByteCountMax(_ statement: CachedStatement) -> Int32 {
+        statement.writeValueByteCountMax(patternByteCount: patternByteCountMax(statement) ?? 0)
+    }
+
+    /// - Returns: false if a default or a trigger has a blob that is longer.
+    private func limitValues(_ statement: CachedStatement) -> Bool {
+        if statement.blobByteCountMax > Int(valueByteCountMax(statement)) {
+            _ = statement.weighExactly(on: connection)
+        }
+        let values = valueByteCountMax(statement)
+        let isLimited = connection.limit(
+            values: values, patterns: patternByteCountMax(statement) ?? SQLiteLimit.patternByteCountMax)
+        return !isLimited || statement.blobByteCountMax <= Int(values)
+    }
+
+    private func tooLarge(_ statement: CachedStatement) -> DriverError {
+        execution.run.stopReason.map(DriverError.stopped)
+            ?? SQLiteErrors.tooLargeForWriting(valueByteCountMax(statement))
     }
 
     private func step(_ statement: CachedStatement) -> Outcome {
@@ -261,7 +277,7 @@ struct SQLiteLoad {
             // What its triggers might do was estimated; looked at exactly, they may do less.
             if result & 0xff == SQLITE_TOOBIG, !isWeighed, statement.weighExactly(on: connection) {
                 isWeighed = true
-                limitValues(statement)
+                guard limitValues(statement) else { return .failed(tooLarge(statement)) }
                 continue
             }
             guard isOfRow(result), connection.transaction == .active else { return .failed(error) }

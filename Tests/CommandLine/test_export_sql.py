@@ -76,7 +76,7 @@ def test_values_that_no_literal_has(served, tmp_path):
 def test_long_values_are_loaded_again(tmp_path):
     """Beyond 256 KiB a statement is longer than what SQLite parses otherwise."""
     directory = short_directory()
-    values = ["'x" * 200_000, "y" * 3_000_000, "é" * 262_144]
+    values = ["'x" * 200_000, "y" * 3_000_000, b"\0z" * 150_000, "é" * 262_144]
     with sqlite3.connect(directory / "first.db") as connection:
         connection.execute("CREATE TABLE t(a)")
         connection.executemany("INSERT INTO t VALUES (?)", [(value,) for value in values])

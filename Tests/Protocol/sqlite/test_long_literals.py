@@ -19,7 +19,7 @@ def client(daemon):
         yield client
 
 
-@pytest.mark.parametrize("kind", ["text"])
+@pytest.mark.parametrize("kind", ["text", "blob"])
 @pytest.mark.parametrize("length", LENGTHS)
 def test_a_long_literal_is_written(client, length, kind):
     start, end = "INSERT INTO kept VALUES(", ")"
@@ -55,6 +55,37 @@ def test_many_rows_of_literals(client):
     rows = ",".join(f"('{number}{'z' * 9_000}')" for number in range(500))
     assert client.query(f"INSERT INTO kept VALUES {rows}").last["rows_affected"] == 500
     assert client.query("SELECT min(length(a)), count(*) FROM kept").rows == [[9_001, 500]]
+
+
+@pytest.mark.parametrize("again", [1, 3])
+def test_a_blob_of_a_statement_is_read(client, again):
+    """Whether it runs on a loop or not; SQLite takes a blob for NULL where values may not be so long."""
+    for count in (100, 1_000, 2_500, 3_000, 4_000, 6_000, 8_000, 9_000, 20_000, 100_000, 300_000):
+        for _ in range(again):
+            assert client.query(f"SELECT length(X'{'41' * count}')").value == count
+            assert client.query(f"SELECT 1 WHERE X'{'41' * count}' = CAST(? AS BLOB)", ["A" * count]).rows == [[1]], count
+
+
+def test_a_blob_of_a_definition_is_read_and_written(client):
+    for count in (3_000, 6_500, 10_000, 60_000):
+        client.query(f"CREATE VIEW seen AS SELECT X'{'42' * count}' AS a")
+        client.query(f"CREATE TABLE made(n, a AS (X'{'43' * count}'))")
+        client.query("INSERT INTO made VALUES (1)")
+        assert client.query("SELECT length(a) FROM seen").value == count
+        assert client.query("SELECT length(a) FROM made").value == count
+        assert client.query("SELECT length(s.a) + length(m.a) FROM seen s, made m, (SELECT 1 UNION SELECT 2) LIMIT 1").value == 2 * count
+        client.query("DROP VIEW seen")
+        client.query("DROP TABLE made")
+    client.query(f"CREATE TABLE filled(n, a DEFAULT (X'{'44' * 100_000}'))")
+    client.query("INSERT INTO filled(n) VALUES " + ",".join(["(1)"] * 2_000))
+    assert client.query("SELECT min(length(a)), count(a) FROM filled").rows == [[100_000, 2_000]]
+    client.query("DROP TABLE filled")
+    client.query("CREATE TABLE cause(n)")
+    for number in range(4):
+        client.query(f"CREATE TRIGGER t{number} AFTER INSERT ON cause BEGIN INSERT INTO kept VALUES (X'{'45' * 120_000}'); END")
+    client.query("INSERT INTO cause VALUES (1)")
+    assert client.query("SELECT min(length(a)), count(a), count(*) FROM kept").rows == [[120_000, 4, 4]]
+    client.query("DROP TABLE cause")
 
 
 def test_what_it_computes_is_bounded_all_the_same(client):
