@@ -69,8 +69,10 @@ extension MySQLConnection {
     /// Tables that only this connection has: those that it has made itself, until something may have dropped them.
     private func noteTemporaries(_ changes: MySQLTextChanges, _ effect: MySQLEffect) {
         if effect.gap == .unknownRelations { return changing.forgetTemporaries() }
-        changing.madeTemporary = changes.madeTemporary.flatMap(withNamespace)
-        for name in changes.dropped { if let name = withNamespace(name) { changing.temporaries.remove(name) } }
+        // The server may know a name with letters outside of ASCII by another one, too, and drop it by that.
+        let made = changes.madeTemporary.flatMap { MySQLFacts.isASCII($0.name + ($0.namespace ?? "")) ? $0 : nil }
+        changing.madeTemporary = made.flatMap(withNamespace)
+        for name in changes.dropped { changing.forgetTemporaries(called: name.name) }
     }
 
     private func withNamespace(_ name: MySQLName) -> MySQLName? {
@@ -198,6 +200,13 @@ struct MySQLChanging {
     private static let temporaryCountMax = 1_000
 
     mutating func forgetTemporaries() { (temporaries, madeTemporary) = ([], nil) }
+
+    /// In any database: a server may not tell names by the case of their letters.
+    mutating func forgetTemporaries(called name: String) {
+        if temporaries.isEmpty { return }
+        let name = TextRuns.folded(name)
+        temporaries = temporaries.filter { TextRuns.folded($0.name) != name }
+    }
 
     mutating func keepTemporary() {
         guard let made = madeTemporary.take(), temporaries.count < Self.temporaryCountMax else { return }

@@ -93,6 +93,10 @@ final class MySQLFacts: Sendable {
     /// What the server has counted by then.
     let fingerprint: String
     private let database: String
+    /// Whether that is how the server has the name: it compares letters outside of ASCII by rules of its own.
+    private let isDatabaseCertain: Bool
+    /// Databases that have relations, and ours, of which the same is certain, as bytes in small ASCII letters.
+    private let namespaces: Set<[UInt8]>
     private let relations: [Relation]
     private let places: [Key: [Int]]
     /// Places by the first run of their names.
@@ -181,6 +185,9 @@ final class MySQLFacts: Sendable {
                 relations[parent].children += places[Key(row[0], row[1])] ?? []
             }
         }
+        let namespaces = Set(relations.map { Self.bytes($0.namespace) })
+        isDatabaseCertain = Self.isASCII(database) || namespaces.contains(Self.bytes(database))
+        self.namespaces = namespaces.union([Self.bytes(database)])
         namespacesWithTriggers =
             rows.triggerNamespaces.contains("*") ? nil : Set(rows.triggerNamespaces.map(Self.plain))
         isTransactional = relations.allSatisfy { $0.kind == .view || $0.hasTransactions }
@@ -233,9 +240,13 @@ final class MySQLFacts: Sendable {
     private static let enginesWithout: Set<String> = ["myisam", "aria", "memory", "archive", "csv", "blackhole"]
 
     /// The first run of a name of ASCII letters: others may be written in more than one way.
-    private static func plainRun(of name: String) -> String? {
-        name.utf8.allSatisfy { $0 < 0x80 } ? TextRuns.first(of: name) : nil
-    }
+    private static func plainRun(of name: String) -> String? { isASCII(name) ? TextRuns.first(of: name) : nil }
+
+    static func isASCII(_ name: String) -> Bool { name.utf8.allSatisfy { $0 < 0x80 } }
+
+    /// What two names have in common that are the same but for the case of ASCII letters. (Strings that Unicode has for the same may be
+    /// two names of the server's.)
+    private static func bytes(_ name: String) -> [UInt8] { Array(TextRuns.folded(name).utf8) }
 
     private static func index(_ names: [String]) -> (runs: [String: [Int]], isOdd: Bool) {
         var runs: [String: [Int]] = [:]
@@ -274,6 +285,7 @@ final class MySQLFacts: Sendable {
         case .relations(let names): add(names, to: &found)
         }
         if changes.mayCall, !found.isUnknown { addMentioned(in: sql, to: &found) }
+        if !isDatabaseCertain, changes.scope != .nothing { found.isUnknown = true }
         return effect(found, changes)
     }
 
@@ -383,8 +395,23 @@ final class MySQLFacts: Sendable {
                 found.isUnknown = true
                 return
             }
-            if TextRuns.folded(namespace) == database { found.names.append(name.name) }
+            guard Self.isASCII(namespace) || namespaces.contains(Self.bytes(namespace)) else {
+                found.isUnknown = true
+                return
+            }
+            guard TextRuns.folded(namespace) == database else { continue }
+            guard Self.isASCII(name.name) || isRelation(name.name, in: namespace) else {
+                found.isUnknown = true
+                return
+            }
+            found.names.append(name.name)
         }
+    }
+
+    /// Whether a relation is called so, letter by letter but for the case of those of ASCII.
+    private func isRelation(_ name: String, in namespace: String) -> Bool {
+        let bytes = Self.bytes(name)
+        return (places[Key(namespace, name)] ?? []).contains { Self.bytes(relations[$0].name) == bytes }
     }
 
     /// Functions and views that may do anything, and sequences.
@@ -402,7 +429,9 @@ final class MySQLFacts: Sendable {
             for mention in mentions[run] ?? [] {
                 switch mention {
                 case .anything: found.isUnknown = true
-                case .sequence(let place): if isOurs(relations[place]) { found.places.insert(place) }
+                case .sequence(let place):
+                    if isOurs(relations[place]) { found.places.insert(place) }
+                    found.isUnknown = found.isUnknown || !isDatabaseCertain
                 }
             }
             return !found.isUnknown

@@ -195,6 +195,38 @@ struct MySQLChangesTests {
         #expect((effect.gap == .unknownRelations) == isUnknown, "\(sql): \(effect)")
     }
 
+    /// With lower_case_table_names, `ÉTÉ` is `été` to the server, by rules that are not those of ASCII.
+    @Test(arguments: [
+        ("TRUNCATE `été`", ["été"], false), ("TRUNCATE `ÉTÉ`", [], true), ("TRUNCATE e\u{301}te\u{301}", [], true),
+        ("DROP TABLE item, `ÉTÉ`", ["item"], true), ("CREATE TABLE `neu ü`(a int)", [], true),
+        ("TRUNCATE `OTHER`.`ÉTÉ`", [], false), ("TRUNCATE `dé`.t", [], false), ("TRUNCATE `DÉ`.t", [], true),
+        ("DROP TABLE `DÉ`.t", [], true), ("INSERT INTO `DÉ`.t VALUES (1)", [], true),
+        ("INSERT INTO `ÉTÉ` VALUES (1)", [], true), ("INSERT INTO `été` VALUES (1)", ["été"], false),
+    ])
+    func namesOutsideOfASCIIAreThoseOfTheServerOrUnknown(_ sql: String, _ told: [String], _ isUnknown: Bool) {
+        let facts = Self.facts {
+            $0.tables += [["lb", "été", "BASE TABLE", "InnoDB"], ["dé", "t", "BASE TABLE", "InnoDB"]]
+        }
+        let effect = Self.effect(sql, facts)
+        #expect(
+            (effect.relations + effect.relationsAtOnce).map { Array($0.utf8) } == told.map { Array($0.utf8) }, "\(sql)")
+        #expect((effect.gap == .unknownRelations) == isUnknown, "\(sql): \(effect)")
+    }
+
+    /// The URL has the name of the database as the server would take it, which need not be its own.
+    @Test(arguments: [("dé", false), ("DÉ", true)])
+    func aDatabaseThatTheServerCallsOtherwiseIsUnknown(_ database: String, _ isUnknown: Bool) {
+        var rows = MySQLFacts.Rows()
+        rows.triggerNamespaces = ["*"]
+        rows.tables = [["dé", "t", "BASE TABLE", "InnoDB"], ["dé", "numbers", "SEQUENCE", "InnoDB"]]
+        let facts = MySQLFacts(rows, fingerprint: "1", database: database)
+        for sql in ["INSERT INTO t VALUES (1)", "TRUNCATE t", "CREATE TABLE u(a int)", "SELECT NEXT VALUE FOR numbers"]
+        {
+            #expect((Self.effect(sql, facts, in: "dé").gap == .unknownRelations) == isUnknown, "\(sql)")
+        }
+        #expect(Self.effect("SELECT 1", facts, in: "dé").isEmpty)
+    }
+
     @Test func functionsMayDoAnything() {
         let facts = Self.facts { $0.functions = ["writes"] }
         for sql in [
