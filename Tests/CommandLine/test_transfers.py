@@ -238,6 +238,11 @@ def test_backup_of_all(served, directory):  # noqa: F811
     assert sqlite3.connect(target / copies[2]).execute("SELECT count(*) FROM song").fetchall() == [(3,)]
 
 
+def next_second():
+    """Waits until copies have other names."""
+    time.sleep(1.1)
+
+
 def test_a_copy_that_was_just_made_is_kept(served, directory):  # noqa: F811
     """Whatever names are there: a clock that was ahead once has made later ones, which stay, are not counted, and are said."""
     target = directory / "backups"
@@ -256,8 +261,71 @@ def test_a_copy_that_was_just_made_is_kept(served, directory):  # noqa: F811
     for name in later:
         (target / name).unlink()
     (target / made).rename(target / later[1])
+    next_second()
     assert later[1] in run(served, "backup", "--all", target, "--keep", "1").stderr
-    assert len([name for name in os.listdir(target) if name.startswith("music-20")]) == 2
+    assert len([name for name in os.listdir(target) if name.startswith("music-20") and name.endswith(".db")]) == 2
+
+
+def partials(directory):
+    return sorted(name for name in os.listdir(directory) if name.endswith(".partial"))
+
+
+def stopped_at_work(daemon, target, number, *arguments):
+    """The status of a command that got a signal while its file was being written."""
+    for _ in range(20):
+        # In the background of a shell, or behind nohup, it would be ignored.
+        with subprocess.Popen([LITEBASE, *arguments[:1], "--socket", daemon.socket_path, *map(str, arguments[1:])], stderr=subprocess.DEVNULL,
+                              preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL)) as running:
+            # That of the empty database is there for a moment only.
+            while running.poll() is None and not any(not name.startswith("default-") for name in partials(target)):
+                time.sleep(0.001)
+            running.send_signal(number)
+            if running.wait(60) != 0:
+                return running.returncode
+    pytest.fail("it always ended before the signal")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("way", ["backup", "backup --all", "export"])
+def test_nothing_half_written_is_left(start_daemon, directory, way, number):  # noqa: F811
+    target = large_database(directory)
+    daemon = start_daemon(directory=directory, databases={"large": f"sqlite:{directory}/large.db"})
+    arguments = {"backup": ["backup", "-d", "large", target / "copy.db", "--force"], "backup --all": ["backup", "--all", target, "--keep", "1"],
+                 "export": ["export", "-d", "large", "-o", target / "copy.csv", "--table", "t", "--force"]}[way]
+    assert stopped_at_work(daemon, target, number, *arguments) == -number
+    assert partials(target) == []
+
+
+def large_database(directory):  # noqa: F811
+    """Makes a database that is copied for a while, and a directory for its copies."""
+    with sqlite3.connect(directory / "large.db") as made:
+        made.execute("CREATE TABLE t AS " + counting(400, "x, zeroblob(200000)"))
+    made.close()
+    target = directory / "backups"
+    target.mkdir()
+    return target
+
+
+def test_what_a_killed_backup_has_left_is_removed(start_daemon, directory):  # noqa: F811
+    """Its name does not come again; what somebody writes, or what is no file of litebase, stays."""
+    target = large_database(directory)
+    daemon = start_daemon(directory=directory, databases={"large": f"sqlite:{directory}/large.db"})
+    assert stopped_at_work(daemon, target, signal.SIGKILL, "backup", "--all", target) == -signal.SIGKILL
+    assert len(partials(target)) == 1
+    written = target / "large-20200101T000000Z.db.partial"
+    others = ["large-20200102T000000Z.db.partial", "large-notes.db.partial", "other-20200101T000000Z.db.partial"]
+    (target / others[0]).symlink_to(directory / "large.db")
+    for name in others[1:]:
+        (target / name).write_bytes(b"kept")
+    with open(written, "wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        next_second()
+        run(daemon, "backup", "--all", target)
+    assert partials(target) == sorted([written.name, *others])
+    next_second()
+    run(daemon, "backup", "--all", target, "--no-check", "--keep", "1")
+    assert partials(target) == sorted(others)
+    assert (directory / "large.db").stat().st_size > 80_000_000
 
 
 def test_a_damaged_database_is_not_kept(start_daemon, directory):  # noqa: F811

@@ -56,6 +56,7 @@ struct BackupCommand: ParsableCommand {
         let client = try connection.connect()
         try client.introduce(as: "litebase backup")
         client.cancellationDescriptor = Interrupts.install()
+        Interrupts.catchTermination()
         if let all { return try copyAll(client, all) }
         guard let file, file != "-" else {
             _ = try client.backup(database, to: STDOUT_FILENO)
@@ -105,11 +106,12 @@ struct BackupCommand: ParsableCommand {
             let name = BackupDirectory.name(of: database.name, at: now)
             let shown = TerminalEscaping.visible(database.name)
             do {
+                try directory.removeLeft(of: database.name)
                 try copy(client, database.name, "\(path)/\(name)", mayReplace: false)
             } catch {
                 if Self.isNoFile(error) { continue }
                 note(error, "the database \(shown) was not copied")
-                if Interrupts.isRaised { break }
+                if Interrupts.isRaised { throw InterruptedError() }
                 continue
             }
             do {
@@ -117,7 +119,7 @@ struct BackupCommand: ParsableCommand {
             } catch {
                 note(error, "not all older copies of the database \(shown) were deleted")
             }
-            if Interrupts.isRaised { break }
+            if Interrupts.isRaised { throw InterruptedError() }
         }
         if let firstError { throw firstError }
     }

@@ -119,6 +119,7 @@ struct ExportCommand: ParsableCommand {
             return try body(special)
         }
         let file = try NewFile(output, mayReplace: force)
+        Interrupts.catchTermination()
         do {
             try body(file.descriptor)
         } catch {
@@ -151,6 +152,7 @@ struct ExportCommand: ParsableCommand {
         let values = try ParameterParsing.parameters(parameters, allText: false)
         guard let output else { return }
         let file = try NewFile(output, mayReplace: force)
+        Interrupts.catchTermination()
         do {
             let session = try client.openSession(SessionOptions(database: database, isReadOnly: true))
             let rows = try session.stream(sql, values, options: limits.queryOptions(database: nil))

@@ -43,15 +43,15 @@ struct LiteBaseCommand: ParsableCommand {
             var command = try parseAsRoot(arguments)
             try command.run()
         } catch is InterruptedError {
-            Signals.die(of: SIGINT)
+            Signals.die(of: Interrupts.signalNumber)
         } catch {
             let status = report(error)
-            if isCancelled(error) { Signals.die(of: SIGINT) }
+            if isCancelled(error) { Signals.die(of: Interrupts.signalNumber) }
             Process.exit(status)
         }
     }
 
-    /// Whether it is what became of Ctrl-C.
+    /// Whether it is what became of Ctrl-C, or of another signal that counts as it.
     private static func isCancelled(_ error: any Error) -> Bool {
         guard Interrupts.isRaised else { return false }
         return error is StatementError || error is ClientError

@@ -51,6 +51,15 @@ struct BackupDirectory {
         return names.filter { $0 > newest }
     }
 
+    /// Removes what runs that were killed have left of copies of a database: their names do not come again.
+    /// - Throws: `InputError` if the directory cannot be read.
+    func removeLeft(of database: String) throws(InputError) {
+        for name in try names() where name.hasSuffix(NewFile.partialEnding) {
+            let copy = String(name.dropLast(NewFile.partialEnding.count))
+            if Self.isCopy(copy, of: database) { NewFile.removeLeft("\(path)/\(name)") }
+        }
+    }
+
     private func names() throws(InputError) -> [String] {
         guard let stream = opendir(path) else { throw failure(path) }
         defer { closedir(stream) }

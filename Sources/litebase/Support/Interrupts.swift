@@ -5,6 +5,7 @@ internal import LinuxSystem
 internal import Synchronization
 
 private let wasRaised = Atomic<Bool>(false)
+private let lastRaised = Atomic<Int32>(SIGINT)
 private let writerNumber = Atomic<Int32>(-1)
 
 /// Turns SIGINT into a byte on a pipe, which waiting code can poll, and a flag, which busy code can ask.
@@ -36,7 +37,8 @@ enum Interrupts {
         guard let reader = pipeReader else { return nil }
         var action = sigaction()
         // Only what signal-safety(7) allows: an atomic store and write(2).
-        action.__sigaction_handler.sa_handler = { _ in
+        action.__sigaction_handler.sa_handler = { number in
+            lastRaised.store(number, ordering: .relaxed)
             wasRaised.store(true, ordering: .relaxed)
             let savedErrno = errno
             var byte: UInt8 = 1
@@ -47,6 +49,19 @@ enum Interrupts {
         for number in signals { sigaction(number, &action, nil) }
         return reader
     }
+
+    /// Has SIGTERM and SIGHUP count as Ctrl-C once, for what must not leave a half-written file; the second one ends the process. A
+    /// SIGHUP that is ignored stays so: nohup(1).
+    static func catchTermination() {
+        var former = sigaction()
+        sigaction(SIGHUP, nil, &former)
+        let handler: (@convention(c) (Int32) -> Void)? = former.__sigaction_handler.sa_handler
+        let isIgnored = unsafeBitCast(handler, to: Int.self) == unsafeBitCast(SIG_IGN, to: Int.self)
+        _ = install(isIgnored ? [SIGTERM] : [SIGTERM, SIGHUP], isOnce: true)
+    }
+
+    /// The signal that was raised last; SIGINT if none was.
+    static var signalNumber: Int32 { lastRaised.load(ordering: .relaxed) }
 
     /// Whether Ctrl-C was typed since `clear`.
     static var isRaised: Bool { wasRaised.load(ordering: .relaxed) }

@@ -9,6 +9,7 @@ struct NewFile {
     let path: String
     let partialPath: String
     let descriptor: Int32
+    static let partialEnding = ".partial"
     /// The group and permissions of the file in whose place it comes: who may read that may read this.
     private let former: (group: gid_t, mode: mode_t)?
 
@@ -34,7 +35,7 @@ struct NewFile {
             former = nil
             self.path = path
         }
-        partialPath = "\(self.path).partial"
+        partialPath = self.path + Self.partialEnding
         descriptor = try Self.makePartial(partialPath)
     }
 
@@ -93,25 +94,39 @@ struct NewFile {
         return slash == path.startIndex ? "/" : String(path[..<slash])
     }
 
+    /// Removes what an interrupted run has left; what is somebody else's, or may be being written, is not touched.
+    /// - Parameter partialPath: where it is, if it is there.
+    static func removeLeft(_ partialPath: String) {
+        let descriptor = Glibc.open(partialPath, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
+        guard descriptor >= 0 else { return }
+        defer { close(descriptor) }
+        if obstacle(descriptor, partialPath, needsLock: true) == nil { unlink(partialPath) }
+    }
+
+    /// Locks a file that is open.
+    /// - Parameters:
+    ///   - descriptor: of the file.
+    ///   - path: where it was opened.
+    ///   - needsLock: whether it is left alone where the file system has no locks.
+    /// - Returns: why it is not to be touched; `nil` if it is the user's, and nobody writes it.
+    private static func obstacle(_ descriptor: Int32, _ path: String, needsLock: Bool) -> String? {
+        var (own, there) = (stat(), stat())
+        if flock(descriptor, LOCK_EX | LOCK_NB) != 0, needsLock || Errno.current == .wouldBlock {
+            return "is being written by another litebase"
+        }
+        guard lstat(path, &there) == 0, fstat(descriptor, &own) == 0, own.st_ino == there.st_ino,
+            own.st_dev == there.st_dev
+        else { return "is being written by another litebase" }
+        let isOwn = own.st_mode & S_IFMT == S_IFREG && own.st_nlink == 1 && own.st_uid == geteuid()
+        return isOwn ? nil : "is there, and is no file of yours; remove it, or write elsewhere"
+    }
+
     /// What an interrupted run has left is taken again; what is somebody else's, or being written, is not touched.
     private static func makePartial(_ path: String) throws(InputError) -> Int32 {
         let descriptor = Glibc.open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0o600)
         guard descriptor >= 0 else { throw failure(path) }
-        var (own, there) = (stat(), stat())
-        let problem: String? =
-            // Not every file system has locks.
-            if flock(descriptor, LOCK_EX | LOCK_NB) != 0, Errno.current == .wouldBlock {
-                "is being written by another litebase"
-            } else if lstat(path, &there) != 0 || fstat(descriptor, &own) != 0
-                || own.st_ino != there.st_ino || own.st_dev != there.st_dev
-            {
-                "is being written by another litebase"
-            } else if own.st_mode & S_IFMT != S_IFREG || own.st_nlink != 1 || own.st_uid != geteuid() {
-                "is there, and is no file of yours; remove it, or write elsewhere"
-            } else {
-                nil
-            }
-        if let problem {
+        // Not every file system has locks.
+        if let problem = obstacle(descriptor, path, needsLock: false) {
             close(descriptor)
             throw InputError(message: "\(path) \(problem)", status: ExitStatus.ioError)
         }
