@@ -6,10 +6,12 @@ internal import Synchronization
 
 /// Copies between a pipe and a descriptor of any kind.
 ///
-/// - Thread: `finish` from any, once.
+/// - Thread: `finish` and `release` from any, once; `readFailure` from any.
 public final class PipeCopy: Sendable {
-    private let trouble = Mutex<Errno?>(nil)
+    private let readTrouble = Mutex<Errno?>(nil)
+    private let writeTrouble = Mutex<Errno?>(nil)
     private let end = Semaphore()
+    private let mayEnd = Semaphore()
 
     private static let byteCount = 64 << 10
 
@@ -36,22 +38,34 @@ public final class PipeCopy: Sendable {
     public static func start(to target: Int32) throws(Errno) -> (copy: PipeCopy, writer: Int32) {
         let ends = try makePipe()
         let copy = PipeCopy()
-        try Thread.start(name: "litebase-copy", stackByteCount: 256 << 10) { copy.run(ends.reader, target) }
+        try Thread.start(name: "litebase-copy", stackByteCount: 256 << 10) {
+            copy.run(ends.reader, target)
+            _ = Glibc.close(ends.reader)
+            copy.end.post()
+        }
         return (copy, ends.writer)
     }
 
     /// Starts to copy what a descriptor has, until its end, or until nobody reads the pipe any more.
-    /// - Returns: the end of the pipe that is to be read.
-    public static func start(from source: Int32) throws(Errno) -> Int32 {
+    ///
+    /// Where it cannot be read to its end (`readFailure`), the pipe does not end before `release`: whoever reads it would take what
+    /// came until then for the whole.
+    /// - Parameter source: the caller owns it, and may close it at any time.
+    /// - Returns: the copy, and the end of the pipe that is to be read.
+    /// - Throws: `Errno.tooManyFiles` at the limit; what pthread_create(3) says.
+    public static func start(from source: Int32) throws(Errno) -> (copy: PipeCopy, reader: Int32) {
+        let own = try OwnedDescriptor.duplicate(of: source)
         let ends = try makePipe()
-        let copy = PipeCopy()
+        let (copy, number) = (PipeCopy(), own.release())
         try Thread.start(name: "litebase-copy", stackByteCount: 256 << 10) {
             // Its reader may go away before the end.
             clinux_block_signal(SIGPIPE)
-            copy.run(source, ends.writer)
+            copy.run(number, ends.writer)
+            _ = Glibc.close(number)
+            if copy.readFailure != nil { copy.mayEnd.wait() }
             _ = Glibc.close(ends.writer)
         }
-        return ends.reader
+        return (copy, ends.reader)
     }
 
     /// Makes a pipe, whose ends the caller has to close.
@@ -68,23 +82,32 @@ public final class PipeCopy: Sendable {
     private init() {}
 
     private func run(_ reader: Int32, _ target: Int32) {
-        withUnsafeTemporaryAllocation(byteCount: Self.byteCount, alignment: 16) { buffer in
-            while let count = Self.read(reader, buffer), count > 0 {
-                let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<count])
-                guard let error = Self.write(target, bytes) else { continue }
-                trouble.withLock { $0 = error }
-                break
-            }
-        }
-        _ = Glibc.close(reader)
-        end.post()
+        withUnsafeTemporaryAllocation(byteCount: Self.byteCount, alignment: 16) { run(reader, target, by: $0) }
     }
 
-    private static func read(_ reader: Int32, _ buffer: UnsafeMutableRawBufferPointer) -> Int? {
+    private func run(_ reader: Int32, _ target: Int32, by buffer: UnsafeMutableRawBufferPointer) {
+        while true {
+            let count: Int
+            do throws(Errno) {
+                count = try Self.read(reader, buffer)
+            } catch {
+                readTrouble.withLock { $0 = error }
+                return
+            }
+            if count == 0 { return }
+            if let error = Self.write(target, UnsafeRawBufferPointer(rebasing: buffer[..<count])) {
+                writeTrouble.withLock { $0 = error }
+                return
+            }
+        }
+    }
+
+    private static func read(_ reader: Int32, _ buffer: UnsafeMutableRawBufferPointer) throws(Errno) -> Int {
         while true {
             let count = Glibc.read(reader, buffer.baseAddress, buffer.count)
             if count >= 0 { return count }
-            if Errno.current != .interrupted { return nil }
+            let error = Errno.current
+            if error != .interrupted { throw error }
         }
     }
 
@@ -104,6 +127,12 @@ public final class PipeCopy: Sendable {
     /// Waits until everything is written: until all writing ends of the pipe are closed.
     public func finish() throws(Errno) {
         while !end.wait(milliseconds: 60_000) {}
-        if let error = trouble.withLock({ $0 }) { throw error }
+        if let error = writeTrouble.withLock({ $0 }) { throw error }
     }
+
+    /// Why the source could not be read to its end; `nil` while that is not so.
+    public var readFailure: Errno? { readTrouble.withLock { $0 } }
+
+    /// Lets the pipe end behind a `readFailure`.
+    public func release() { mayEnd.post() }
 }

@@ -77,7 +77,8 @@ extension BlockingClient {
     ///   - options: how the file is read, and what becomes of its rows.
     ///   - progress: called now and then.
     /// - Returns: what was done, and which lines were refused.
-    /// - Throws: `ClientError.server`; it says which rows are in the table then.
+    /// - Throws: `ClientError.server`; it says which rows are in the table then. `ClientError.unreadableInput` where this process
+    ///   cannot read the descriptor to its end.
     public func importRows(
         from descriptor: Int32, into relation: String, options: ImportOptions = ImportOptions(),
         progress: ((TransferStatus) -> Void)? = nil
@@ -91,20 +92,52 @@ extension BlockingClient {
     ) throws(ClientError) -> ImportResult {
         let request = Request.importRows(
             relation: relation, target, options.wireOptions(tellsProgress: progress != nil))
-        return try waitForImport(try startReading(request, from: descriptor), progress)
+        var reading = try startReading(request, from: descriptor)
+        while true {
+            if let result = try importResult(try next(&reading), progress) { return result }
+        }
     }
 
     /// Starts a request for which the daemon reads a descriptor, or what this process copies from it.
-    func startReading(_ request: Request, from descriptor: Int32) throws(ClientError) -> Int64 {
+    func startReading(_ request: Request, from descriptor: Int32) throws(ClientError) -> ReadingRequest {
         try offerDescriptors()
-        if PipeCopy.isReadable(byOthers: descriptor) { return try start(request, passing: descriptor) }
-        let reader: Int32
+        if PipeCopy.isReadable(byOthers: descriptor) {
+            return ReadingRequest(id: try start(request, passing: descriptor))
+        }
+        let made: (copy: PipeCopy, reader: Int32)
         do throws(Errno) {
-            reader = try PipeCopy.start(from: descriptor)
+            made = try PipeCopy.start(from: descriptor)
         } catch {
             throw .invalidRequest("no pipe can be made: \(error)")
         }
-        return try started(request, OwnedDescriptor(reader))
+        return ReadingRequest(id: try started(request, OwnedDescriptor(made.reader)), copy: made.copy)
+    }
+
+    /// Waits for the next event of it.
+    ///
+    /// Where this process cannot read the input to its end, the request is cancelled before the pipe ends: its end would say that
+    /// nothing is missing.
+    func next(_ reading: inout ReadingRequest) throws(ClientError) -> ReplyEvent {
+        guard let copy = reading.copy else { return try next(reading.id, until: nil) }
+        while !hasEvent(reading.id, until: .now.advanced(byMilliseconds: ReadingRequest.lookMilliseconds)) {
+            guard !reading.isCancelled, copy.readFailure != nil else { continue }
+            requestCancel(reading.id)
+            reading.isCancelled = true
+        }
+        let event = try next(reading.id, until: nil)
+        switch event {
+        case .rows, .resultEnd, .progress, .change: return event
+        // All that it wanted had come.
+        case .finished: break
+        case .failed(let error):
+            // The daemon may still read the pipe: it ends with this process.
+            guard let ending = error.serverError else { return event }
+            copy.release()
+            guard reading.isCancelled, ending.code == .cancelled, let failure = copy.readFailure else { return event }
+            return .failed(.unreadableInput(failure, detail: ending.detail))
+        }
+        copy.release()
+        return event
     }
 
     /// Sends the reading end of a pipe, of which then only the daemon has one.
@@ -116,13 +149,39 @@ extension BlockingClient {
 
     func waitForImport(_ id: Int64, _ progress: ((TransferStatus) -> Void)?) throws(ClientError) -> ImportResult {
         while true {
-            switch try next(id, until: nil) {
-            case .rows, .resultEnd, .change: break
-            case .progress(let data): progress?(TransferStatus(ImportProgress(data)))
-            case .finished(let reply): return ImportResult(ImportReply(reply.data), reply.columns)
-            case .failed(let error): throw error
-            }
+            if let result = try importResult(try next(id, until: nil), progress) { return result }
         }
+    }
+
+    /// - Returns: `nil` where more events follow.
+    private func importResult(
+        _ event: ReplyEvent, _ progress: ((TransferStatus) -> Void)?
+    ) throws(ClientError) -> ImportResult? {
+        switch event {
+        case .rows, .resultEnd, .change: return nil
+        case .progress(let data):
+            progress?(TransferStatus(ImportProgress(data)))
+            return nil
+        case .finished(let reply): return ImportResult(ImportReply(reply.data), reply.columns)
+        case .failed(let error): throw error
+        }
+    }
+}
+
+/// A request for which the daemon reads a file or a pipe.
+struct ReadingRequest {
+    /// How often it is looked whether its input can still be read.
+    fileprivate static let lookMilliseconds: Int64 = 100
+
+    let id: Int64
+    /// What this process copies into the pipe; `nil` where the daemon was given the input itself.
+    fileprivate let copy: PipeCopy?
+    /// Since its input could not be read.
+    fileprivate(set) var isCancelled = false
+
+    fileprivate init(id: Int64, copy: PipeCopy? = nil) {
+        self.id = id
+        self.copy = copy
     }
 }
 

@@ -73,14 +73,18 @@ extension BlockingClient {
     ///   - timeout: the daemon gives up after that time of work.
     ///   - progress: called now and then while the file is read; after that it is checked and written.
     /// - Returns: how much was read; the database is on the disk then.
-    /// - Throws: `ClientError.server`; the database is as it was then, unless the code is `outcomeUnknown`.
+    /// - Throws: `ClientError.server`; the database is as it was then, unless the code is `outcomeUnknown`. With
+    ///   `ClientError.unreadableInput`, too, it is as it was.
     public func restore(
         _ database: String? = nil, from descriptor: Int32, timeout: Duration? = nil,
         progress: ((TransferStatus) -> Void)? = nil
     ) throws(ClientError) -> TransferResult {
         let milliseconds = progress == nil ? nil : ImportOptions.progressMilliseconds
         let request = Request.restore(database: database, timeout: timeout, progressMilliseconds: milliseconds)
-        return try wait(for: try startReading(request, from: descriptor), progress)
+        var reading = try startReading(request, from: descriptor)
+        while true {
+            if let result = try transferResult(try next(&reading), progress) { return result }
+        }
     }
 
     /// Writes the rows of a statement into an open file or pipe; as `backup` does.
@@ -139,22 +143,28 @@ extension BlockingClient {
         }
     }
 
-    private func wait(
-        for id: Int64, _ progress: ((TransferStatus) -> Void)? = nil
-    ) throws(ClientError) -> TransferResult {
+    private func wait(for id: Int64) throws(ClientError) -> TransferResult {
         while true {
-            switch try next(id, until: nil) {
-            case .rows, .resultEnd, .change: break
-            case .progress(let data):
-                let status = TransferProgress(data)
-                progress?(
-                    TransferStatus(byteCount: status.byteCount, totalByteCount: status.totalByteCount, rowCount: 0))
-            case .finished(let reply):
-                let answer = ExportReply(reply.data)
-                return TransferResult(
-                    byteCount: answer.byteCount, rowCount: answer.rowCount, isTruncated: answer.isTruncated ?? false)
-            case .failed(let error): throw error
-            }
+            if let result = try transferResult(try next(id, until: nil), nil) { return result }
+        }
+    }
+
+    /// - Returns: `nil` where more events follow.
+    private func transferResult(
+        _ event: ReplyEvent, _ progress: ((TransferStatus) -> Void)?
+    ) throws(ClientError) -> TransferResult? {
+        switch event {
+        case .rows, .resultEnd, .change: return nil
+        case .progress(let data):
+            let status = TransferProgress(data)
+            progress?(
+                TransferStatus(byteCount: status.byteCount, totalByteCount: status.totalByteCount, rowCount: 0))
+            return nil
+        case .finished(let reply):
+            let answer = ExportReply(reply.data)
+            return TransferResult(
+                byteCount: answer.byteCount, rowCount: answer.rowCount, isTruncated: answer.isTruncated ?? false)
+        case .failed(let error): throw error
         }
     }
 }

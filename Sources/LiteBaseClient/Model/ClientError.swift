@@ -20,6 +20,9 @@ public enum ClientError: Error, Sendable {
     case protocolViolation(String)
     /// The request cannot be sent as it is.
     case invalidRequest(String)
+    /// What was to be imported or restored could not be read to its end, and the request was cancelled. `detail` says what of it is
+    /// in the database all the same.
+    case unreadableInput(Errno, detail: String?)
 }
 
 extension ClientError: CustomStringConvertible {
@@ -44,6 +47,8 @@ extension ClientError: CustomStringConvertible {
             "unexpected answer from the server: \(what)"
         case .invalidRequest(let what):
             what
+        case .unreadableInput(let error, _):
+            "the input cannot be read: \(error)"
         }
     }
 

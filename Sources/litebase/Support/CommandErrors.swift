@@ -38,6 +38,7 @@ enum ExitStatus {
         case .timedOut: temporaryFailure
         case .protocolViolation: software
         case .invalidRequest: usage
+        case .unreadableInput: noInput
         case .server(let error): of(error)
         }
     }

@@ -44,6 +44,7 @@ enum ErrorReport {
             if case .disconnected = error, let sql, RowStatement.mayChange(sql) {
                 lines.append("hint: \(unknownOutcome)")
             }
+            if case .unreadableInput(_, let detail?) = error { lines += details(detail) }
             return lines
         }
         let source = sql.flatMap { SourcePlace(server.position, in: $0) }
@@ -54,11 +55,13 @@ enum ErrorReport {
         }
         var lines = ["litebase: \(message)"]
         if let source { lines += source.excerpt }
-        // Several problems come as several lines.
-        lines += (server.detail ?? "").split(separator: "\n").map { "detail: \($0)" }
+        lines += details(server.detail ?? "")
         if let hint = hint(server) ?? outcome(server, sql) { lines.append("hint: \(hint)") }
         return lines
     }
+
+    /// Several problems come as several lines.
+    private static func details(_ text: String) -> [String] { text.split(separator: "\n").map { "detail: \($0)" } }
 
     private static let unknownOutcome =
         "it is not known whether the statement was carried out; look before you repeat it"
