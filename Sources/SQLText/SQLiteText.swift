@@ -25,6 +25,12 @@ public enum SQLiteText {
         return ["select", "values", "explain"].contains { equals(word, $0) }
     }
 
+    /// Whether the first word makes it certain that the statement changes rows, and no schema; looked for as by `onlyReads`.
+    public static func changesRows(_ whole: UnsafeRawBufferPointer) -> Bool {
+        guard let word = firstWord(TextBound.head(whole)) else { return false }
+        return ["insert", "update", "delete", "replace"].contains { equals(word, $0) }
+    }
+
     /// - Returns: `nil` where there is nothing but white space, comments and semicolons.
     private static func firstWord(_ text: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer? {
         let start = skipBlank(text, from: 0)

@@ -16,6 +16,12 @@ final class CachedStatement {
     let isCheckpoint: Bool
     /// The table into which it inserts.
     let insertTarget: String?
+    /// Names of the attached files that it changes, as far as was known when it was prepared first.
+    let attachedWrites: [String]
+    /// Sets a number in the file's header that programs keep there.
+    let changesNumbers: Bool
+    /// False if it was prepared without virtual tables, of its triggers apart.
+    let mayUseVirtualTables: Bool
     /// Does something by a trigger, as far as was known when it was prepared first.
     let runsTriggers: Bool
     /// For one that inserts several rows of a file: whether they may be written by one execution, once somebody has looked. What
@@ -62,9 +68,13 @@ final class CachedStatement {
         case workerForLoop
     }
 
-    init(_ handle: OpaquePointer, sqlByteCount: Int, _ authorization: SQLiteAuthorization, _ origin: Origin) {
+    init(
+        _ handle: OpaquePointer, sqlByteCount: Int, _ authorization: SQLiteAuthorization, _ origin: Origin,
+        mayUseVirtualTables: Bool
+    ) {
         self.handle = handle
         self.origin = origin
+        self.mayUseVirtualTables = mayUseVirtualTables
         self.sqlByteCount = sqlByteCount
         isReadOnly = sqlite3_stmt_readonly(handle) != 0
         controlsTransaction = authorization.controlsTransaction
@@ -79,6 +89,8 @@ final class CachedStatement {
             authorization.checksFile || authorization.callsSlowFunction || origin == .workerForLoop
             || loopValueByteCountMax < Self.loopValueByteCountMin
         insertTarget = authorization.insertTarget
+        attachedWrites = authorization.attachedWrites
+        changesNumbers = authorization.changesNumbers
         runsTriggers = authorization.runsTriggers
         changes = authorization.changes
         writesAndReturns = authorization.modifiesRows && sqlite3_column_count(handle) > 0

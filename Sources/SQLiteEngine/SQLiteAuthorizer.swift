@@ -15,6 +15,10 @@ struct SQLiteAuthorization {
     var insertTarget: String?
     /// What it changes, triggers and foreign keys included.
     var changes = StatementChanges()
+    /// Names of the attached files that it changes, triggers included.
+    var attachedWrites: [String] = []
+    /// Sets `user_version` or `application_id` of the main database.
+    var changesNumbers = false
     /// Does something by a trigger.
     var runsTriggers = false
     /// Inserts, updates or deletes rows itself.
@@ -39,6 +43,13 @@ struct SQLiteAuthorization {
     var refusedSetting: (name: String, value: String)?
     /// Why the statement was denied.
     var denial: DriverError?
+
+    /// It changes something of a file.
+    fileprivate mutating func noteWrite(into schema: UnsafePointer<CChar>?) {
+        guard let schema, strcasecmp(schema, "main") != 0, strcasecmp(schema, "temp") != 0 else { return }
+        let name = String(cString: schema)
+        if !attachedWrites.contains(name) { attachedWrites.append(name) }
+    }
 }
 
 /// Called by SQLite for every action of a statement while it is compiled.
@@ -75,6 +86,10 @@ extension SQLiteConnection {
         if Self.schemaChanges.contains(action) {
             if isPreparing { authorization.changesSchema = true }
             authorization.changes.note(schemaChange: action, first, second, schema)
+            // New statistics and sorted indexes are no content.
+            if action != SQLITE_ANALYZE, action != SQLITE_REINDEX, !StatementChanges.isOfMoveMark(action, first) {
+                authorization.noteWrite(into: action == SQLITE_ALTER_TABLE ? first : schema)
+            }
         }
         switch action {
         case SQLITE_TRANSACTION, SQLITE_SAVEPOINT: return authorizeTransaction(first)
@@ -85,6 +100,7 @@ extension SQLiteConnection {
             return authorizeSessionOnly("A temporary object")
         case SQLITE_INSERT, SQLITE_UPDATE, SQLITE_DELETE:
             authorization.changes.note(rowsOf: first, schema)
+            if let first, strncasecmp(first, "sqlite_", 7) != 0 { authorization.noteWrite(into: schema) }
             if !isInTrigger, let first, !String(cString: first).hasPrefix("sqlite_") {
                 authorization.modifiesRows = true
                 if action == SQLITE_INSERT {
@@ -186,6 +202,10 @@ extension SQLiteConnection {
         authorization.runsOnce = true
         if SQLitePragmas.checksFile(String(cString: name)) { authorization.checksFile = true }
         if strcasecmp(name, "wal_checkpoint") == 0 { authorization.isCheckpoint = true }
+        if value != nil, SQLitePragmas.setsNumber(String(cString: name)) {
+            authorization.noteWrite(into: schema)
+            if schema.map({ strcasecmp($0, "main") == 0 }) ?? true { authorization.changesNumbers = true }
+        }
         switch SQLitePragmas.rule(String(cString: name), hasValue: value != nil) {
         case .allowed: return SQLITE_OK
         case .session:

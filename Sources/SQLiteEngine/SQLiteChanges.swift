@@ -54,8 +54,7 @@ struct StatementChanges {
             default: (first, schema)
             }
         guard Self.isMain(schema) else { return }
-        let isOfTrigger = action == SQLITE_CREATE_TRIGGER || action == SQLITE_DROP_TRIGGER
-        if isOfTrigger, let first, strncasecmp(first, MoveMark.prefix, MoveMark.prefix.utf8.count) == 0 {
+        if Self.isOfMoveMark(action, first) {
             changesMoveMark = true
         } else {
             changesElse = true
@@ -63,6 +62,12 @@ struct StatementChanges {
         // New statistics change no definition.
         if action != SQLITE_ANALYZE, action != SQLITE_REINDEX { changesSchema = true }
         if let relation, changesSchema, strncasecmp(relation, "sqlite_", 7) != 0 { add(relation) }
+    }
+
+    /// Whether a change of the schema makes or drops such a trigger.
+    static func isOfMoveMark(_ action: Int32, _ first: UnsafePointer<CChar>?) -> Bool {
+        guard action == SQLITE_CREATE_TRIGGER || action == SQLITE_DROP_TRIGGER, let first else { return false }
+        return strncasecmp(first, MoveMark.prefix, MoveMark.prefix.utf8.count) == 0
     }
 
     mutating func add(_ more: StatementChanges) {

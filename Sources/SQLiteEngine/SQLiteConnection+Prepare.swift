@@ -55,19 +55,16 @@ extension SQLiteConnection {
         if sql.count > SQLiteBudget.schemaTextByteCountMax { try admitLongText(sql) }
         defer { limitTexts(SQLiteBudget.schemaTextByteCountMax) }
         var origin = origin
-        var made: Compilation
-        if case .workerForLoop = origin {
-            (made, origin) = compileForLoop(sql, for: run)
-        } else {
-            made = compile(sql, for: run, withVirtualTables: mayBlock)
-        }
+        var (made, mayUseVirtualTables) = compile(sql, for: run, &origin)
         if budget.isSpent, case .writer = role, run.stopReason == nil {
             // Loading the schema, which is the same for everybody, may take its time; preparing the statement may not.
             loadSchema()
             made = compile(sql, for: run, withVirtualTables: true)
+            mayUseVirtualTables = true
         }
         if mayBeOutdated(made, run), comparesSchema(sql.count, for: run) {
             made = compile(sql, for: run, withVirtualTables: mayBlock)
+            mayUseVirtualTables = mayBlock
         }
         if let setting = authorization.refusedSetting, made.result & 0xff == SQLITE_AUTH {
             made = try compileInForce(setting, for: run, consumed: made.consumed)
@@ -87,7 +84,8 @@ extension SQLiteConnection {
             throw DriverError(
                 .badRequest, "The SQL text holds no statement.", remedy: .sendOneStatement, sqlState: "42601")
         }
-        let statement = CachedStatement(handle, sqlByteCount: made.consumed, authorization, origin)
+        let statement = CachedStatement(
+            handle, sqlByteCount: made.consumed, authorization, origin, mayUseVirtualTables: mayUseVirtualTables)
         guard statement.hasShortColumns else {
             throw DriverError(
                 .limitExceeded,
@@ -98,6 +96,24 @@ extension SQLiteConnection {
         try refuseTail(of: sql, behind: min(made.consumed, sql.count))
         if case .loop = origin { statement.weighBlobs(on: self) }
         return statement
+    }
+
+    /// Has SQLite prepare the text as fits the thread.
+    private func compile(
+        _ sql: UnsafeRawBufferPointer, for run: StatementRun, _ origin: inout CachedStatement.Origin
+    ) -> (made: Compilation, mayUseVirtualTables: Bool) {
+        if case .workerForLoop = origin {
+            let (made, fit) = compileForLoop(sql, for: run)
+            origin = fit
+            return (made, true)
+        }
+        // What writes into a virtual table has to be known (MoveMark.swift). Without them, SQLite takes no notice of some other
+        // statements, such as DROP TABLE IF EXISTS.
+        if mayBlock, mayWrite, SQLiteText.changesRows(sql) {
+            let made = compile(sql, for: run, withVirtualTables: false)
+            if !mayBeOutdated(made, run) { return (made, false) }
+        }
+        return (compile(sql, for: run, withVirtualTables: mayBlock), mayBlock)
     }
 
     /// SQLite recurses for some parts of a text without checking the depth, and so for the texts of a schema, which it

@@ -37,6 +37,9 @@ enum SQLitePragmas {
         ["integrity_check", "quick_check", "foreign_key_check"].contains(name.lowercased())
     }
 
+    /// Whether its value is a number in the file's header that programs keep there.
+    static func setsNumber(_ name: String) -> Bool { ["user_version", "application_id"].contains(name.lowercased()) }
+
     /// Whether two spellings of a PRAGMA's value are equal: `on`, `ON` and `1`, or `FULL` and `2` of `synchronous`.
     static func areSame(_ name: String, _ value: String, _ other: String) -> Bool {
         func number(_ value: String) -> String {

@@ -33,7 +33,7 @@ struct SQLiteRestore {
         connection.mayBlock = true
         do throws(DriverError) {
             guard let file = file as? SQLiteRestoredFile else { throw .noFileToRestore }
-            try connection.refuseIfMoved()
+            try connection.refuseIfMovedByAnybody()
             try write(file)
         } catch {
             run.error = error

@@ -37,7 +37,8 @@ final class ScanReader: @unchecked Sendable {
         self.holder = holder
         connection.mayBlock = true
         guard let handle = connection.prepareOwn(sql) else { return }
-        statement = CachedStatement(handle, sqlByteCount: sql.utf8.count, SQLiteAuthorization(), .worker)
+        statement = CachedStatement(
+            handle, sqlByteCount: sql.utf8.count, SQLiteAuthorization(), .worker, mayUseVirtualTables: false)
     }
 
     deinit { end() }

@@ -228,9 +228,10 @@ struct DatabaseMove {
 
     /// Triggers that refuse every write, for who comes after this transaction: through the daemon, or by SQLite itself.
     /// Virtual tables can have none, and the daemon refuses them for those that SQLite takes for a part of one, together with all
-    /// writes (SQLITE_DBCONFIG_DEFENSIVE).
+    /// writes (SQLITE_DBCONFIG_DEFENSIVE). The daemon knows the name of the first one (SQLiteEngine/MoveMark.swift).
     func close(_ schema: SourceSchema) throws(ClientError) {
-        for (index, table) in schema.tables.enumerated() where table.module == nil && !table.isShadow {
+        let tables = schema.tables.filter { $0.module == nil && !$0.isShadow }
+        for (index, table) in tables.enumerated() {
             for event in ["INSERT", "UPDATE", "DELETE"] {
                 try source.execute(
                     "CREATE TRIGGER \"litebase_moved_\(index)_\(event.lowercased())\" "
