@@ -186,6 +186,48 @@ extension ByteBuffer {
         }
     }
 
+    /// Appends a tag byte and a text of at most 32 bytes, if it is ASCII.
+    ///
+    /// Most texts of rows are: so they are looked at and copied at once.
+    /// - Returns: false if it is not; then nothing was appended.
+    @inlinable
+    @inline(__always)
+    public mutating func append(tag: UInt8, shortASCII bytes: UnsafeRawBufferPointer) -> Bool {
+        reserve(bytes.count &+ 1)
+        let target = base.unsafelyUnwrapped + writeIndex
+        guard let source = bytes.baseAddress, Self.copyShortASCII(from: source, to: target + 1, bytes.count) else {
+            return false
+        }
+        target.storeBytes(of: tag, as: UInt8.self)
+        writeIndex &+= bytes.count &+ 1
+        return true
+    }
+
+    /// Copies by two moves that may overlap, as `copyShort` does.
+    /// - Returns: false if not all bytes are ASCII, or if there are none, or more than 32.
+    @inlinable
+    @inline(__always)
+    static func copyShortASCII(
+        from source: UnsafeRawPointer, to target: UnsafeMutableRawPointer, _ byteCount: Int
+    ) -> Bool {
+        func copyEnds<Word: FixedWidthInteger>(_ word: Word.Type, _ highBits: Word) -> Bool {
+            let end = byteCount &- MemoryLayout<Word>.size
+            let first = source.loadUnaligned(as: Word.self)
+            let last = source.loadUnaligned(fromByteOffset: end, as: Word.self)
+            target.storeBytes(of: first, as: Word.self)
+            target.storeBytes(of: last, toByteOffset: end, as: Word.self)
+            return (first | last) & highBits == 0
+        }
+        switch byteCount {
+        case 8...16: return copyEnds(UInt64.self, 0x8080_8080_8080_8080)
+        case 4..<8: return copyEnds(UInt32.self, 0x8080_8080)
+        case 17...32: return copyEnds(UInt128.self, 0x8080_8080_8080_8080_8080_8080_8080_8080)
+        case 2...3: return copyEnds(UInt16.self, 0x8080)
+        case 1: return copyEnds(UInt8.self, 0x80)
+        default: return false
+        }
+    }
+
     @inlinable
     public mutating func append(_ bytes: [UInt8]) {
         bytes.withUnsafeBytes { append($0) }

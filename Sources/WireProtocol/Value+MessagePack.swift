@@ -63,6 +63,14 @@ extension ByteBuffer {
         append(utf8)
     }
 
+    /// Appends a text as a str if that is short, and ASCII; those that are not go the way of all texts.
+    /// - Returns: false if nothing was appended.
+    @inlinable
+    @inline(__always)
+    public mutating func appendMessagePackShortASCII(_ text: UnsafeRawBufferPointer) -> Bool {
+        text.count <= 31 && append(tag: 0xa0 | UInt8(truncatingIfNeeded: text.count), shortASCII: text)
+    }
+
     @inlinable
     public mutating func appendMessagePackText(_ text: StaticString) {
         appendMessagePackText(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))

@@ -103,6 +103,31 @@ import Testing
         #expect(Array(buffer.readable) == [0xc3, 0xa9, 0x61, 0, 0x62])
     }
 
+    @Test(arguments: 0...40) func shortASCIIIsAppendedAsItIs(_ count: Int) {
+        var text = (0..<count).map { UInt8($0 + 65) }
+        func append(_ text: [UInt8]) -> [UInt8]? {
+            var buffer = ByteBuffer()
+            buffer.append([1, 2, 3])
+            let isAppended = text.withUnsafeBytes { buffer.append(tag: 0xa5, shortASCII: $0) }
+            let bytes = Array(buffer.readable)
+            if !isAppended { #expect(bytes == [1, 2, 3]) }
+            return isAppended ? bytes : nil
+        }
+        #expect(append(text) == (1...32 ~= count ? [1, 2, 3, 0xa5] + text : nil))
+        for index in text.indices {
+            let former = text[index]
+            for byte in [0x80, 0xff] as [UInt8] {
+                text[index] = byte
+                #expect(append(text) == nil, "byte \(index)")
+            }
+            text[index] = former
+        }
+        let none = UnsafeRawBufferPointer(start: nil, count: 0)
+        var buffer = ByteBuffer()
+        let isAppended = buffer.append(tag: 0, shortASCII: none)
+        #expect(!isAppended)
+    }
+
     @Test func overrunsTrap() async {
         await #expect(processExitsWith: .failure) {
             var buffer = ByteBuffer()

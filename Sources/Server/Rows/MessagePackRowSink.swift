@@ -13,7 +13,7 @@ final class MessagePackRowSink: WireRowSink {
     override func unsigned(_ value: UInt64) { buffer.appendMessagePackUnsigned(value) }
     override func real(_ value: Double) { buffer.appendMessagePackReal(value) }
     override func text(_ bytes: UnsafeRawBufferPointer) {
-        guard hasRoom(for: bytes.count) else { return }
+        guard hasRoom(for: bytes.count), !buffer.appendMessagePackShortASCII(bytes) else { return }
         if isValidUTF8(bytes) { buffer.appendMessagePackText(bytes) } else { buffer.appendMessagePackBinary(bytes) }
     }
     override func blob(_ bytes: UnsafeRawBufferPointer) {
