@@ -88,7 +88,8 @@ def test_what_runs_may_end_before_a_restart(manager):
 
 @pytest.mark.parametrize("sig", [TERM, KILL])
 def test_what_runs_without_end(manager, sig):
-    daemon = manager()
+    # It has so much time, and otherwise five seconds.
+    daemon = manager(settings="[limits]\ndrain_time_ms_max = 600\n")
     with LaneClient(daemon.path) as client:
         kept(daemon, 1)
         id = client.send_query(ENDLESS)

@@ -13,7 +13,7 @@ import time
 import pytest
 
 from daemon import ENDLESS, LITEBASE, Daemon, environment_for, run_to_end, tells_of_crash, wait_until
-from wire import Client, ConnectionEnded, RequestFailed
+from wire import PATIENCE, Client, ConnectionEnded, RequestFailed
 
 UNAVAILABLE, CANNOT_CREATE, CONFIG, USAGE, OS_ERROR, NO_PERMISSION, TEMPORARY = 69, 73, 78, 64, 71, 77, 75
 SOCKET_TROUBLE = (UNAVAILABLE, CANNOT_CREATE, CONFIG, USAGE, OS_ERROR, NO_PERMISSION, TEMPORARY)
@@ -238,10 +238,13 @@ def test_socket_file_of_a_successor_is_left_alone(start_daemon, directory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_drain(start_daemon, directory, number):
-    """A running statement ends with a terminal frame that says why, its work is rolled back, exit 0, file gone."""
-    daemon = start_daemon(directory=directory)
+@pytest.mark.parametrize("number, seconds", [(signal.SIGTERM, 5), (signal.SIGINT, 0.6)])
+def test_drain(start_daemon, directory, number, seconds):
+    """A running statement has the time that there is, and ends with a terminal frame that says why; its work is rolled back, exit 0, file gone."""
+    config = directory / "drain.toml"
+    # Five seconds are what it has by itself.
+    config.write_text("" if seconds == 5 else f"[limits]\ndrain_time_ms_max = {seconds * 1000:.0f}\n")
+    daemon = start_daemon("--config", config, directory=directory)
     client = daemon.connect()
     session = client.session()
     client.query("CREATE TABLE t(x)", session=session)
@@ -250,10 +253,12 @@ def test_drain(start_daemon, directory, number):
     since = daemon.cpu_seconds()
     id = client.send_query(ENDLESS, session=session)
     wait_until(lambda: daemon.cpu_seconds() - since > 0.03, "the statement runs")
+    began = time.monotonic()
     daemon.process.send_signal(number)
     with pytest.raises(RequestFailed) as caught:
         client.collect(id)
     assert caught.value.code in ("shutting_down", "cancelled")
+    assert seconds * 0.9 < time.monotonic() - began < seconds + 3 * PATIENCE
     with pytest.raises((ConnectionEnded, ConnectionResetError)):
         while True:
             client.receive()
