@@ -176,12 +176,8 @@ struct ExportCommand: ParsableCommand {
         if let table, let dialect, dialect != .sqlite {
             return try insertions(client, table, dialect, to: descriptor, options)
         }
-        do {
-            let session = try client.openSession(SessionOptions(database: database, isReadOnly: true))
-            try DatabaseDump.write(session, only: table.map { [$0] } ?? [], to: descriptor, timeout: options.timeout)
-        } catch let error as ClientError {
-            throw StatementError(error: error, sql: "", place: nil)
-        }
+        let session = try client.openSession(SessionOptions(database: database, isReadOnly: true))
+        try DatabaseDump.write(session, only: table.map { [$0] } ?? [], to: descriptor, timeout: options.timeout)
     }
 
     /// The rows of a server's table, without generated columns, which no statement may give.
@@ -191,13 +187,9 @@ struct ExportCommand: ParsableCommand {
     ) throws {
         var options = options
         (options.namespace, options.into) = ImportText.parts(of: table)
-        do throws(ClientError) {
-            let list = try givenColumns(client, table, dialect).map { dialect.quoted($0) }.joined(separator: ", ")
-            let sql = "SELECT \(list) FROM \(dialect.quoted(path: table))"
-            _ = try client.export(sql, .none, to: descriptor, options: options)
-        } catch {
-            throw StatementError(error: error, sql: "", place: nil)
-        }
+        let list = try givenColumns(client, table, dialect).map { dialect.quoted($0) }.joined(separator: ", ")
+        let sql = "SELECT \(list) FROM \(dialect.quoted(path: table))"
+        _ = try client.export(sql, .none, to: descriptor, options: options)
     }
 
     /// Names of the columns of a server's table that are not generated.

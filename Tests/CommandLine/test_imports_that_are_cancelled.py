@@ -1,0 +1,57 @@
+"""What Ctrl-C leaves of an import or a copy that commits as it goes, and what is said of it."""
+
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from daemon import LITEBASE, Daemon, counting
+from directories import directory  # noqa: F401
+
+pytestmark = pytest.mark.slow
+
+ROWS = 600_000
+
+
+@pytest.fixture
+def served(directory):  # noqa: F811
+    daemon = Daemon(directory=directory, databases={name: f"sqlite:{directory}/{name}.db" for name in ("first", "second")})
+    with daemon.connect() as client:
+        client.query("CREATE TABLE t(a, b)", database="first")
+        client.query(f"INSERT INTO t {counting(ROWS, columns='x, hex(zeroblob(25))')}", database="first")
+        client.query("CREATE TABLE t(a, b)", database="second")
+    yield daemon
+    daemon.finish()
+
+
+@pytest.mark.parametrize("way", ["import", "copy"])
+def test_rows_that_are_there_are_not_called_nothing(served, tmp_path, way):
+    (tmp_path / "t.csv").write_text("".join(f"{row},{'x' * 50}\n" for row in range(ROWS)))
+    words = ["import", tmp_path / "t.csv", "t", "-d", "second", "--no-header"] if way == "import" else ["copy", "first/t", "second/t"]
+    running = subprocess.Popen([LITEBASE, *words, "--socket", served.socket_path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with served.connect() as client:
+        while client.query("SELECT count(*) FROM t", database="second").value == 0:
+            assert running.poll() is None
+        running.send_signal(signal.SIGINT)
+        said = running.communicate(timeout=30)[1]
+        kept = client.query("SELECT count(*) FROM t", database="second").value
+    assert running.returncode == -signal.SIGINT and 0 < kept < ROWS, (kept, said)
+    assert "changed nothing" not in said and "It is not JSON" not in said, (kept, said)
+    assert str(kept) in said, (kept, said)
+
+
+def test_an_export_says_nothing_of_changes(served, tmp_path):
+    """A dump only reads."""
+    output = tmp_path / "out"
+    os.mkfifo(output)
+    running = subprocess.Popen([LITEBASE, "export", "-d", "first", "-o", output, "--format", "sql", "--socket", served.socket_path],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with open(output, "rb", buffering=0) as reader:
+        assert reader.read(1000)
+        running.send_signal(signal.SIGINT)
+        while reader.read(1 << 20):
+            pass
+    said = running.communicate(timeout=30)[1]
+    assert running.returncode == -signal.SIGINT and said and "changed nothing" not in said and "hint" not in said, said
