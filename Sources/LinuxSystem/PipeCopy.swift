@@ -34,13 +34,17 @@ public final class PipeCopy: Sendable {
     }
 
     /// Starts to copy.
+    /// - Parameter target: the caller owns it, and may close it at any time.
     /// - Returns: the copy, and the end of the pipe that is to be written.
+    /// - Throws: `Errno.tooManyFiles` at the limit; what pthread_create(3) says.
     public static func start(to target: Int32) throws(Errno) -> (copy: PipeCopy, writer: Int32) {
+        let own = try OwnedDescriptor.duplicate(of: target)
         let ends = try makePipe()
-        let copy = PipeCopy()
+        let (copy, number) = (PipeCopy(), own.release())
         try Thread.start(name: "litebase-copy", stackByteCount: 256 << 10) {
-            copy.run(ends.reader, target)
+            copy.run(ends.reader, number)
             _ = Glibc.close(ends.reader)
+            _ = Glibc.close(number)
             copy.end.post()
         }
         return (copy, ends.writer)

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from daemon import LITEBASE, Daemon, counting
+from daemon import LITEBASE, Daemon, counting, wait_until
 from directories import directory  # noqa: F401
 
 pytestmark = pytest.mark.slow
@@ -55,3 +55,28 @@ def test_an_export_says_nothing_of_changes(served, tmp_path):
             pass
     said = running.communicate(timeout=30)[1]
     assert running.returncode == -signal.SIGINT and said and "changed nothing" not in said and "hint" not in said, said
+
+
+@pytest.mark.parametrize("way", ["export", "backup", "import", "copy"])
+def test_a_daemon_that_stands_still_does_not_keep_litebase(served, way):
+    """The second Ctrl-C ends it, as it ends a query."""
+    words = {"export": ["export", "-d", "first", "--table", "t"], "backup": ["backup", "-d", "first", "-"],
+             "import": ["import", "-", "t", "-d", "second", "--no-header"],
+             "copy": ["copy", "first", "second/t", "--query", f"SELECT x AS a, x AS b FROM ({counting(500_000_000, 'x')})"]}[way]
+    # Nobody reads what it writes, nor writes what it reads.
+    running = subprocess.Popen([LITEBASE, words[0], "--socket", served.socket_path, *words[1:]], stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    with served.connect() as client:
+        wanted = "import" if way == "copy" else way
+        wait_until(lambda: wanted in [entry["type"] for entry in client.call("activity").data["entries"]], f"the {way} is under way")
+    served.process.send_signal(signal.SIGSTOP)
+    try:
+        for _ in range(2):
+            running.send_signal(signal.SIGINT)
+            time.sleep(0.7)
+        assert running.wait(5) == -signal.SIGINT
+        assert b"did not answer in time" in running.stderr.read()
+    finally:
+        served.process.send_signal(signal.SIGCONT)
+        running.kill()
+        running.communicate(timeout=30)

@@ -1,7 +1,7 @@
 """Input of `litebase import -` and `litebase restore` that cannot be read to its end: what came until then is not taken for the whole."""
 
-import os
 import socket
+import sqlite3
 import struct
 import subprocess
 import time
@@ -85,11 +85,14 @@ def test_an_import_to_the_end(served, connection):
     assert rows(served) == ROWS
 
 
-def test_a_restore(served, connection):
+def test_a_restore(served, connection, directory):  # noqa: F811
+    with sqlite3.connect(directory / "other.db") as made:
+        made.execute("CREATE TABLE t AS SELECT zeroblob(400000)")
+    made.close()
     sender, receiver = connection
     restoring = start(served, "restore", "lite", "-", "--yes", stdin=receiver)
     receiver.close()
-    sender.sendall(os.urandom(100_000))
+    sender.sendall((directory / "other.db").read_bytes()[:200_000])
     time.sleep(0.5)
     break_off(sender)
     _, said = restoring.communicate(timeout=30)

@@ -71,12 +71,24 @@ extension BlockingClient {
     /// - Returns: why the copy has failed, and what of it is in the table.
     private func failure(of id: Int64, behind failure: ClientError) -> ClientError {
         requestCancel(id)
+        // Nobody wants to wait for the other daemon any more, which may be this one.
+        if case .timedOut = failure { waitBriefly(for: id) }
         do throws(ClientError) {
             return failure.told(of: try waitForImport(id, nil).rowCount)
         } catch {
             // Where the import has ended before, the export has only lost its reader.
             return failure.isLostReader ? error : failure.told(of: error)
         }
+    }
+
+    /// Waits for the end of a request, or gives up the connection after a second.
+    private func waitBriefly(for id: Int64) {
+        let end = MonotonicInstant.now.advanced(byMilliseconds: 1_000)
+        while hasEvent(id, until: end, mayCancel: false) {
+            guard case .progress? = router.peek(id) else { return }
+            _ = router.take(id)
+        }
+        fail(.timedOut)
     }
 
     /// Waits for the end of an export, and calls `body` now and then.

@@ -189,7 +189,7 @@ extension BlockingClient {
     /// Passes on what an import has told of its progress, without waiting.
     /// - Returns: whether it has ended, so that `waitForImport` does not wait.
     func tellProgress(of id: Int64, _ progress: ((TransferStatus) -> Void)?) -> Bool {
-        while hasEvent(id, until: .now) {
+        while hasEvent(id, until: .now, mayCancel: false) {
             guard case .progress(let data)? = router.peek(id) else { return true }
             _ = router.take(id)
             progress?(TransferStatus(ImportProgress(data)))

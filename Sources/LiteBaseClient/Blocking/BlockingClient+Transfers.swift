@@ -122,6 +122,8 @@ extension BlockingClient {
             throw .invalidRequest("no pipe can be made: \(error)")
         }
         let outcome = copied(request, OwnedDescriptor(made.writer))
+        // A daemon that does not answer has the pipe as well.
+        if case .failure(.timedOut) = outcome { throw .timedOut }
         do throws(Errno) {
             try made.copy.finish()
         } catch {

@@ -30,6 +30,16 @@ public final class BlockingClient {
     /// The request then ends with the server's error `cancelled`, and the connection stays usable.
     public var cancellationDescriptor: Int32?
 
+    /// Whether a request that is to be cancelled again gives up the connection, which ends with `ClientError.timedOut`: for a program
+    /// that has nothing else to do than to wait for a daemon that may stand still. What comes within half a second of the first time
+    /// counts as the same.
+    public var givesUpWhenCancelledAgain = false
+
+    /// What `cancellationDescriptor` has cancelled last, and when.
+    private var lastCancellation: (id: Int64, time: MonotonicInstant)?
+
+    private static let sameCancellationNanoseconds: Int64 = 500_000_000
+
     /// How long to wait for an answer that has no time limit of its own; `nil`: without a limit.
     public var timeout: Duration?
 
@@ -266,11 +276,16 @@ extension BlockingClient {
     }
 
     /// Waits for an event of a request, which stays its next one.
+    /// - Parameters:
+    ///   - id: the request.
+    ///   - deadline: when to give up.
+    ///   - mayCancel: false leaves `cancellationDescriptor` to another wait.
     /// - Returns: false if there is none by then.
-    func hasEvent(_ id: Int64, until deadline: MonotonicInstant) -> Bool {
+    func hasEvent(_ id: Int64, until deadline: MonotonicInstant, mayCancel: Bool = true) -> Bool {
+        let cancellation = mayCancel ? cancellationDescriptor ?? -1 : -1
         while router.peek(id) == nil, failure == nil, !router.isFull {
             let wanted: Polling.Readiness = output.isEmpty ? .readable : [.readable, .writable]
-            let (ready, isCancelled) = channel.wait(wanted, cancellationDescriptor ?? -1, until: deadline)
+            let (ready, isCancelled) = channel.wait(wanted, cancellation, until: deadline)
             if isCancelled { cancel(id) }
             if ready.contains(.writable) { try? flush(until: .now) }
             if ready.contains(.readable) { receive() } else if .now >= deadline { return false }
@@ -287,6 +302,12 @@ extension BlockingClient {
     /// Asks the server to end a request; its terminal frame still comes.
     private func cancel(_ id: Int64) {
         if let descriptor = cancellationDescriptor { Self.drain(descriptor) }
+        let now = MonotonicInstant.now
+        if givesUpWhenCancelledAgain, let last = lastCancellation, last.id == id {
+            if now.nanoseconds(since: last.time) > Self.sameCancellationNanoseconds { fail(.timedOut) }
+            return
+        }
+        lastCancellation = (id, now)
         requestCancel(id)
     }
 

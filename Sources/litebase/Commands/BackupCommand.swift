@@ -55,6 +55,7 @@ struct BackupCommand: ParsableCommand {
     func run() throws {
         let client = try connection.connect()
         try client.introduce(as: "litebase backup")
+        client.givesUpWhenCancelledAgain = true
         client.cancellationDescriptor = Interrupts.install()
         Interrupts.catchTermination()
         if let all { return try copyAll(client, all) }

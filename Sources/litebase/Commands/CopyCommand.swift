@@ -97,6 +97,7 @@ struct CopyCommand: ParsableCommand {
     private func connect() throws -> BlockingClient {
         let client = try connection.connect()
         try client.introduce(as: "litebase copy")
+        client.givesUpWhenCancelledAgain = true
         client.cancellationDescriptor = Interrupts.install()
         return client
     }

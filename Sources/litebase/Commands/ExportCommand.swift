@@ -87,6 +87,7 @@ struct ExportCommand: ParsableCommand {
     func run() throws {
         let client = try ConnectionOptions.connectForStatements(
             to: try connection.endpoint(), trusting: connection.trusted, as: "litebase export")
+        client.givesUpWhenCancelledAgain = true
         client.cancellationDescriptor = Interrupts.install()
         var options = ExportOptions()
         options.database = database

@@ -83,6 +83,7 @@ struct ImportCommand: ParsableCommand {
         let descriptor = try opened()
         let client = try connection.connect()
         try client.introduce(as: "litebase import")
+        client.givesUpWhenCancelledAgain = true
         client.cancellationDescriptor = Interrupts.install()
         let (options, relation) = wanted()
         let start = MonotonicInstant.now

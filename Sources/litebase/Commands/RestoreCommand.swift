@@ -53,6 +53,7 @@ struct RestoreCommand: ParsableCommand {
         guard isConfirmed() else {
             throw InputError(message: "nothing was changed", status: ExitStatus.usage)
         }
+        client.givesUpWhenCancelledAgain = true
         client.cancellationDescriptor = Interrupts.install()
         let start = MonotonicInstant.now
         let result: TransferResult

@@ -41,7 +41,7 @@ enum ErrorReport {
     static func lines(_ error: ClientError, sql: String? = nil, place: ScriptPlace? = nil) -> [String] {
         guard let server = error.serverError else {
             var lines = ["litebase: \(place.map { "\($0): " } ?? "")\(error.description)"]
-            if case .disconnected = error, let sql, RowStatement.mayChange(sql) {
+            if hasUnknownOutcome(error), let sql, RowStatement.mayChange(sql) {
                 lines.append("hint: \(unknownOutcome)")
             }
             if case .unreadableInput(_, let detail?) = error { lines += details(detail) }
@@ -62,6 +62,13 @@ enum ErrorReport {
 
     /// Several problems come as several lines.
     private static func details(_ text: String) -> [String] { text.split(separator: "\n").map { "detail: \($0)" } }
+
+    private static func hasUnknownOutcome(_ error: ClientError) -> Bool {
+        switch error {
+        case .disconnected, .timedOut: true
+        default: false
+        }
+    }
 
     private static let unknownOutcome =
         "it is not known whether the statement was carried out; look before you repeat it"
