@@ -27,6 +27,8 @@ public final class RowLoad: @unchecked Sendable {
     public package(set) var mustGoSingly: WhySingly?
     /// Rows that were written or refused.
     public package(set) var doneCount = 0
+    /// Those of them that the table has left out without refusing them: by a trigger, or by ON CONFLICT IGNORE.
+    public package(set) var leftOutCount = 0
     public package(set) var rejectedCount = 0
     /// The first of those that were refused, by their number in the block.
     public package(set) var rejected: [(row: Int, error: DriverError)] = []
@@ -40,14 +42,21 @@ public final class RowLoad: @unchecked Sendable {
     }
 
     /// Rows that are in the table.
-    public var writtenCount: Int { doneCount - rejectedCount }
+    public var writtenCount: Int { doneCount - rejectedCount - leftOutCount }
 
     /// All rows were written.
     public func noteAll() { doneCount = rows.count }
 
+    /// All rows were sent, and the engine says how many of them are in the table.
+    package func noteAll(written count: Int64) {
+        doneCount = rows.count
+        leftOutCount = max(0, rows.count - Int(clamping: count))
+    }
+
     /// Nothing of it was done, or it was undone.
     package func restart() {
         doneCount = 0
+        leftOutCount = 0
         rejectedCount = 0
         rejected = []
     }

@@ -73,8 +73,9 @@ struct PostgreSQLCopy: ~Copyable {
         if case .input(let input) = origin { !input.bytes.isEmpty } else { false }
     }
 
-    fileprivate func noteDone() {
-        if case .rows(let load) = origin { load.noteAll() }
+    /// - Parameter count: rows that are in the table, as the server says.
+    fileprivate func noteDone(_ count: Int64) {
+        if case .rows(let load) = origin { load.noteAll(written: count) }
     }
 }
 
@@ -179,7 +180,7 @@ extension PostgreSQLConnection {
         if transaction == .none { current.effect.confirm() }
         var summary = StatementSummary()
         summary.rowsAffected = tag.count
-        copy?.noteDone()
+        copy?.noteDone(tag.count)
         needsReset = true
         noteDone(summary, nil)
     }

@@ -124,6 +124,7 @@ struct SQLiteLoad {
         try connection.refuseIfMoved(statement)
         guard statement.parameterCount == load.block.columnCount * load.rowsPerStatement else { throw Self.misfit }
         if goTogether, let reason = whySingly(statement) { return .mustGoSingly(reason) }
+        let tellsRows = !statement.runsTriggers || !isView(statement.insertTarget)
         connection.authorization.denial = nil
         connection.begin(run, statement)
         if let reason = run.stopReason {
@@ -133,7 +134,8 @@ struct SQLiteLoad {
         let commitCount = litebase_sqlite3_commits()
         connection.noteChanges(by: statement)
         connection.beginGuard()
-        let outcome = limitValues(statement) ? step(statement) : .failed(tooLarge(statement))
+        let outcome =
+            limitValues(statement) ? step(statement, tellsRows: tellsRows) : .failed(tooLarge(statement))
         connection.liftLimits()
         AllocationGuard.end()
         connection.end()
@@ -213,6 +215,20 @@ struct SQLiteLoad {
         }
     }
 
+    /// Whether rows go to the trigger of a view, which SQLite does not count as changes.
+    /// - Source: https://sqlite.org/c3ref/changes.html, https://sqlite.org/pragma.html#pragma_table_list
+    private func isView(_ target: String?) -> Bool {
+        guard let target else { return true }
+        let look = "PRAGMA table_list(\(SQLiteLoading().quoted(target)))"
+        guard let list = connection.prepareOwn(look) else { return true }
+        defer { sqlite3_finalize(list) }
+        while sqlite3_step(list) == SQLITE_ROW {
+            guard let type = sqlite3_column_text(list, 2) else { return true }
+            if String(cString: type) == "view" { return true }
+        }
+        return false
+    }
+
     private enum Outcome {
         case done
         /// One of several rows was refused, and SQLite does not tell which.
@@ -245,7 +261,11 @@ struct SQLiteLoad {
             ?? SQLiteErrors.tooLargeForWriting(valueByteCountMax(statement))
     }
 
-    private func step(_ statement: CachedStatement) -> Outcome {
+    /// - Parameters:
+    ///   - statement: takes `load.rowsPerStatement` rows.
+    ///   - tellsRows: whether SQLite counts the rows that it writes.
+    /// - Returns: how it has ended; `load` counts the rows.
+    private func step(_ statement: CachedStatement, tellsRows: Bool) -> Outcome {
         let (handle, rows, run) = (statement.handle, load.block.view, execution.run)
         let deadline = MonotonicInstant.now.advanced(byNanoseconds: Self.turnNanoseconds)
         let (rowsPerStatement, parameterCount) = (load.rowsPerStatement, statement.parameterCount)
@@ -270,6 +290,7 @@ struct SQLiteLoad {
             if result == SQLITE_DONE { result = sqlite3_reset(handle) }
             guard result != SQLITE_OK else {
                 row += rowsPerStatement
+                if tellsRows { load.leftOutCount += max(0, rowsPerStatement - Int(sqlite3_changes(connection.handle))) }
                 continue
             }
             let error = error(result)

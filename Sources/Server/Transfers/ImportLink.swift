@@ -384,7 +384,7 @@ final class ImportLink: FileReadingLink {
         left.hasTable = hasKeptTable
         if hasKeptRows {
             left.rows = .notUndone
-        } else if hasBegunTransaction || queue.writtenCount == 0 {
+        } else if hasBegunTransaction || queue.writtenCount + queue.leftOutCount == 0 {
             left.rows = .none
         } else if isInOwnersTransaction || (place.isSession && place.link.transaction == .active) {
             // Without autocommit, MySQL begins one by itself.

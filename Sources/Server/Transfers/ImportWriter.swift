@@ -14,6 +14,8 @@ struct ImportQueue {
     private(set) var rejectedCount = 0
     /// Rows that are in the table.
     private(set) var writtenCount: Int64 = 0
+    /// Rows that the table has left out, perhaps for something else that its triggers have done.
+    private(set) var leftOutCount: Int64 = 0
     let rejectedCountMax: Int
     /// Rows of one run at most.
     private let pieceRowCountMax: Int
@@ -86,6 +88,7 @@ struct ImportQueue {
     /// - Returns: why nothing more is to be written.
     mutating func didRun(_ load: RowLoad, _ error: DriverError?) -> DriverError? {
         writtenCount += Int64(load.writtenCount)
+        leftOutCount += Int64(load.leftOutCount)
         let refusals = load.rejected.map { Rejection(line: load.block.line($0.row), reason: $0.error.details.reason) }
         _ = note(refusals, load.rejectedCount)
         let rest = (load.rows.lowerBound + load.doneCount)..<load.rows.upperBound
