@@ -31,6 +31,13 @@ public enum SQLiteText {
         return ["insert", "update", "delete", "replace"].contains { equals(word, $0) }
     }
 
+    /// Whether the statement may drop a part of a schema, by its first word; true also if that word comes after much white space.
+    public static func mayDrop(_ whole: UnsafeRawBufferPointer) -> Bool {
+        let text = TextBound.head(whole)
+        guard let word = firstWord(text) else { return text.count < whole.count }
+        return equals(word, "drop")
+    }
+
     /// - Returns: `nil` where there is nothing but white space, comments and semicolons.
     private static func firstWord(_ text: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer? {
         let start = skipBlank(text, from: 0)

@@ -52,6 +52,11 @@ extension SQLiteConnection {
             throw DriverError(.limitExceeded, "The SQL text is too long.", sqlState: "54000")
         }
         mustPrepareOnWorker = false
+        // Prepared without virtual tables, DROP TABLE IF EXISTS of one does nothing, and is no error.
+        if !mayBlock, SQLiteText.mayDrop(sql) {
+            mustPrepareOnWorker = true
+            throw SQLiteErrors.tooLongToPrepare
+        }
         if sql.count > SQLiteBudget.schemaTextByteCountMax { try admitLongText(sql) }
         defer { limitTexts(SQLiteBudget.schemaTextByteCountMax) }
         var origin = origin
@@ -102,7 +107,7 @@ extension SQLiteConnection {
     private func compile(
         _ sql: UnsafeRawBufferPointer, for run: StatementRun, _ origin: inout CachedStatement.Origin
     ) -> (made: Compilation, mayUseVirtualTables: Bool) {
-        if case .workerForLoop = origin {
+        if case .workerForLoop = origin, !SQLiteText.mayDrop(sql) {
             let (made, fit) = compileForLoop(sql, for: run)
             origin = fit
             return (made, true)
