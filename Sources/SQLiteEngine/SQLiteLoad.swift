@@ -322,6 +322,7 @@ struct SQLiteLoad {
         connection.noteDamage(result)
         if let reason = execution.run.stopReason { return .stopped(reason) }
         if result == SQLITE_RANGE { return Self.beyondSigned }
+        if result == Self.notANumber { return Self.hasNaN }
         return connection.authorization.denial ?? SQLiteErrors.error(connection.handle, result)
     }
 
@@ -333,7 +334,8 @@ struct SQLiteLoad {
         case .integer: return sqlite3_bind_int64(handle, place, cell.integer)
         // It would not stay what it is.
         case .unsigned: return SQLITE_RANGE
-        case .real: return sqlite3_bind_double(handle, place, cell.real)
+        // SQLite would make NULL of NaN.
+        case .real: return cell.real.isNaN ? Self.notANumber : sqlite3_bind_double(handle, place, cell.real)
         case .text:
             let bytes = rows.bytes(of: cell)
             return sqlite3_bind_text64(
@@ -346,6 +348,10 @@ struct SQLiteLoad {
         }
     }
 
+    /// None of SQLite's results: an extended one of SQLITE_RANGE.
+    private static let notANumber = SQLITE_RANGE | 0xff << 8
+    private static let hasNaN = DriverError(
+        .databaseError, "It has NaN, of which SQLite makes NULL.", hint: "Make it null, or text.", sqlState: "22003")
     private static let beyondSigned = DriverError(
         .databaseError, "It has an integer beyond 9223372036854775807, the greatest that SQLite has.",
         hint: "Make it text, or a real number.", sqlState: "22003")

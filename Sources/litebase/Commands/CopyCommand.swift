@@ -62,12 +62,12 @@ struct CopyCommand: ParsableCommand {
         let (reader, writer) = (try connect(), try connect())
         let (name, into) = (from.table, to.table ?? from.table ?? "")
         let sql = try query ?? "SELECT * FROM " + dialect(reader, from.database).quoted(path: name ?? "")
-        let engine = try dialect(writer, to.database)
+        let (sourceEngine, engine) = (try dialect(reader, from.database), try dialect(writer, to.database))
         let columns = try described { () throws(ClientError) in
-            try reader.describe(sql, database: from.database).columns
+            try spelledOut(reader.describe(sql, database: from.database).columns, name, reader, from.database)
         }
-        let definition = engine.definition(of: into, columns)
-        if isDryRun { return try show(columns, engine, create ? definition : nil) }
+        let definition = engine.definition(of: into, columns, from: sourceEngine)
+        if isDryRun { return try show(columns, engine, from: sourceEngine, create ? definition : nil) }
         var options = ImportOptions()
         options.database = to.database
         options.columns = columns.map(\.name)
@@ -102,6 +102,28 @@ struct CopyCommand: ParsableCommand {
         return client
     }
 
+    /// The columns of a table with the lengths that its definition has and a result does not tell: `decimal(10,2)`, `bit(1)`.
+    private func spelledOut(
+        _ columns: [Column], _ table: String?, _ client: BlockingClient, _ database: String
+    ) throws(ClientError) -> [Column] {
+        guard let table, create || isDryRun,
+            columns.contains(where: { $0.type == "decimal" || $0.declaredType == "bit" })
+        else { return columns }
+        var wanted = CatalogOptions(database: database)
+        (wanted.namespace, wanted.relation) = ImportText.parts(of: table)
+        let rows = try client.catalog("columns", options: wanted).rows
+        // Which one of several schemas is meant is not known here.
+        guard Set(rows.compactMap { $0["namespace"]?.text }).count == 1 else { return columns }
+        var types: [String: String] = [:]
+        for row in rows { if let name = row["name"]?.text { types[name] = row["type"]?.text } }
+        return columns.map { column in
+            guard column.type == "decimal" || column.declaredType == "bit", let type = types[column.name] else {
+                return column
+            }
+            return Column(name: column.name, type: column.type, declaredType: type)
+        }
+    }
+
     /// How many rows a table has, where somebody looks on and they are counted soon.
     private func rowCount(_ sql: String, _ client: BlockingClient, _ database: String) -> Int64? {
         guard LiveLine.isShown else { return nil }
@@ -125,13 +147,15 @@ struct CopyCommand: ParsableCommand {
         return dialect
     }
 
-    private func show(_ columns: [Column], _ engine: CopyDialect, _ definition: String?) throws {
+    private func show(
+        _ columns: [Column], _ engine: CopyDialect, from source: CopyDialect, _ definition: String?
+    ) throws {
         let output = StandardOutput()
         for column in columns {
             let type = column.declaredType.flatMap { $0.isEmpty ? nil : $0 } ?? column.type ?? "any"
+            let target = engine.type(of: column, from: source)
             try output.print(
-                "\(TerminalEscaping.visible(column.name))\t\(TerminalEscaping.visible(type))\t\(engine.type(of: column))"
-            )
+                "\(TerminalEscaping.visible(column.name))\t\(TerminalEscaping.visible(type))\t\(target)")
         }
         if let definition { try output.print("\(definition);") }
         try output.flush()
@@ -170,13 +194,23 @@ enum CopyDialect: String {
         return quoted(namespace) + "." + quoted(name)
     }
 
-    func definition(of table: String, _ columns: [Column]) -> String {
-        let list = columns.map { "\(quoted($0.name)) \(type(of: $0))" }.joined(separator: ", ")
+    func definition(of table: String, _ columns: [Column], from source: CopyDialect) -> String {
+        let list = columns.map { "\(quoted($0.name)) \(type(of: $0, from: source))" }.joined(separator: ", ")
         return "CREATE TABLE \(quoted(path: table))(\(list))"
     }
 
-    func type(of column: Column) -> String {
-        let row = Self.types[column.type ?? "any"] ?? ("TEXT", "text", "longtext")
+    /// - Parameters:
+    ///   - column: a column of a result; of a decimal, the declared type has the precision where it is known.
+    ///   - source: the engine that it is of.
+    /// - Returns: the type of this engine; empty for none.
+    func type(of column: Column, from source: CopyDialect) -> String {
+        if self == .mysql, column.type == "decimal" { return Self.mysqlDecimal(column.declaredType) }
+        let row: Names =
+            if source == .mysql, column.type == "integer", let wide = Self.wideInteger(column.declaredType) {
+                wide
+            } else {
+                Self.types[column.type ?? "any"] ?? ("TEXT", "text", "longtext")
+            }
         return switch self {
         case .sqlite: row.sqlite
         case .postgresql: row.postgresql
@@ -184,11 +218,38 @@ enum CopyDialect: String {
         }
     }
 
-    /// Integers of MySQL without sign, and decimals, may be longer than the integers of others.
-    private static let types: [String: (sqlite: String, postgresql: String, mysql: String)] = [
+    private typealias Names = (sqlite: String, postgresql: String, mysql: String)
+
+    /// Types for integers of MySQL that may be beyond 2^63-1. Of such a one, INTEGER of SQLite would make a real number: without a type it
+    /// stays what it was sent as, which is text.
+    /// - Parameter declared: `nil` for an expression, of which nobody tells whether it has a sign.
+    /// - Returns: `nil` for others.
+    private static func wideInteger(_ declared: String?) -> Names? {
+        switch declared {
+        case nil: ("", "bigint", "bigint")
+        case "bigint unsigned", "bit", "bit(64)": ("", "numeric(20)", "bigint unsigned")
+        default: nil
+        }
+    }
+
+    /// A decimal of MySQL with a precision and scale that it has; text for another one, and where they are not known, since MySQL rounds
+    /// what has more digits.
+    /// - Source: https://dev.mysql.com/doc/refman/8.4/en/fixed-point-types.html
+    private static func mysqlDecimal(_ declared: String?) -> String {
+        let words = (declared ?? "").split(whereSeparator: { "(,) ".contains($0) })
+        guard words.count >= 2, words[0] == "decimal" || words[0] == "numeric", let precision = Int(words[1]) else {
+            return "longtext"
+        }
+        let scale = words.count > 2 ? Int(words[2]) ?? 0 : 0
+        let isKnown = (1...65).contains(precision) && (0...min(precision, 30)).contains(scale)
+        return isKnown ? "decimal(\(precision),\(scale))" : "longtext"
+    }
+
+    /// What MySQL makes of a decimal is not among them.
+    private static let types: [String: Names] = [
         "integer": ("INTEGER", "bigint", "bigint"), "real": ("REAL", "double precision", "double"),
         "boolean": ("INTEGER", "boolean", "boolean"), "blob": ("BLOB", "bytea", "longblob"),
-        "text": ("TEXT", "text", "longtext"), "decimal": ("TEXT", "numeric", "decimal(65,30)"),
+        "text": ("TEXT", "text", "longtext"), "decimal": ("TEXT", "numeric", "longtext"),
         "date": ("TEXT", "date", "date"), "time": ("TEXT", "time", "time(6)"),
         "timestamp": ("TEXT", "timestamp", "datetime(6)"), "datetime": ("TEXT", "timestamp", "datetime(6)"),
         "timestamptz": ("TEXT", "timestamptz", "longtext"), "uuid": ("TEXT", "uuid", "char(36)"),
