@@ -4,7 +4,9 @@
 #include "CSpreadsheet.h"
 
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <xlsxwriter.h>
 
 static struct {
@@ -100,8 +102,22 @@ const char *cspreadsheet_write_moment(
     return outcome(api.write_datetime(sheet->sheet, row, column, &moment, sheet->moments[kind]));
 }
 
+// The library also prints what its result says, on a standard error that is nowhere meanwhile. No other thread writes there.
+static lxw_error close_silently(lxw_workbook *workbook) {
+    int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    int kept = nowhere < 0 ? -1 : fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    if (kept >= 0) dup2(nowhere, STDERR_FILENO);
+    lxw_error error = api.close(workbook);
+    if (kept >= 0) {
+        dup2(kept, STDERR_FILENO);
+        close(kept);
+    }
+    if (nowhere >= 0) close(nowhere);
+    return error;
+}
+
 const char *cspreadsheet_close(cspreadsheet *sheet) {
-    lxw_error error = api.close(sheet->workbook);
+    lxw_error error = close_silently(sheet->workbook);
     free(sheet);
     return outcome(error);
 }

@@ -145,7 +145,30 @@ def test_a_disk_that_is_full(served):
     with open("/dev/full", "wb") as full:
         result = subprocess.run([LITEBASE, "export", "--socket", served.socket_path, "-d", "music", counting(100_000)],
                                 stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
-    assert result.returncode != 0 and "No space left" in result.stderr, result
+    # EX_IOERR of sysexits(3).
+    assert result.returncode == 74 and "No space left" in result.stderr, result
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a file system in a namespace of its own: needs root")
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "arrow", "sql", "xlsx", "backup", "backup --all"])
+def test_a_file_system_that_is_full(start_daemon, directory, ending):  # noqa: F811
+    """What cannot be written is no wrong argument; one line says it, and no part of the file is left."""
+    with sqlite3.connect(directory / "large.db") as made:
+        made.execute("CREATE TABLE t AS " + counting(20_000, "x, hex(randomblob(50)) AS a"))
+    made.close()
+    daemon = start_daemon(directory=directory, databases={"large": f"sqlite:{directory}/large.db"})
+    full = directory / "full"
+    full.mkdir()
+    arguments = {"backup": ["backup", "-d", "large", f"{full}/copy.db"], "backup --all": ["backup", "--all", str(full)]}.get(
+        ending, ["export", "-d", "large", "--table", "t", "-o", f"{full}/t.{ending}"])
+    script = 'mount --make-rprivate / && mount -t tmpfs -o size=256k tmpfs "$1" || exit 99; shift; "$@"; status=$?; ls "$(dirname "$0")/full"; exit $status'
+    done = subprocess.run(["unshare", "-m", "sh", "-c", script, str(directory / "0"), str(full), LITEBASE, arguments[0], "--socket", daemon.socket_path, *arguments[1:]],
+                          capture_output=True, text=True, timeout=60)
+    if done.returncode == 99:
+        pytest.skip("file systems cannot be mounted here")
+    assert done.returncode == 74, done
+    assert "ERROR" not in done.stderr and all(line.startswith("litebase: ") for line in done.stderr.splitlines()), done
+    assert "large" not in done.stdout and "t." not in done.stdout and "copy" not in done.stdout, done
 
 
 @pytest.mark.parametrize("where", ["file", "standard output"])

@@ -127,7 +127,7 @@ extension BlockingClient {
         do throws(Errno) {
             try made.copy.finish()
         } catch {
-            throw .invalidRequest("the file cannot be written: \(error)")
+            throw .cannotWrite(error)
         }
         return try outcome.get()
     }

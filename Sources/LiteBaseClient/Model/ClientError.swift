@@ -23,6 +23,8 @@ public enum ClientError: Error, Sendable {
     /// What was to be imported or restored could not be read to its end, and the request was cancelled. `detail` says what of it is
     /// in the database all the same.
     case unreadableInput(Errno, detail: String?)
+    /// What was exported or copied could not be written into the file that was given.
+    case cannotWrite(Errno)
 }
 
 extension ClientError: CustomStringConvertible {
@@ -49,6 +51,8 @@ extension ClientError: CustomStringConvertible {
             what
         case .unreadableInput(let error, _):
             "the input cannot be read: \(error)"
+        case .cannotWrite(let error):
+            "the file cannot be written: \(error)"
         }
     }
 

@@ -39,6 +39,7 @@ enum ExitStatus {
         case .protocolViolation: software
         case .invalidRequest: usage
         case .unreadableInput: noInput
+        case .cannotWrite: ioError
         case .server(let error): of(error)
         }
     }
