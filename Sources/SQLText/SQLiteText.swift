@@ -100,6 +100,16 @@ public enum SQLiteText {
         return index + 1
     }
 
+    /// Whether a text may have a blob in it: `x'…'`.
+    public static func mayHaveBlob(_ text: UnsafeRawBufferPointer) -> Bool {
+        var previous: UInt8 = 0
+        for byte in text {
+            if byte == UInt8(ascii: "'"), previous | 0x20 == UInt8(ascii: "x") { return true }
+            previous = byte
+        }
+        return false
+    }
+
     /// Words outside of literals and comments, keywords and names alike, but for NULL, TRUE and FALSE.
     ///
     /// What nests without parentheses and operators is made of words (`x COLLATE a COLLATE b …`); a long text of data has few.

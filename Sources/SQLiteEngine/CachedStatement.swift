@@ -3,6 +3,7 @@
 internal import CSQLite
 internal import DatabaseContract
 internal import LinuxSystem
+internal import SQLText
 
 /// A prepared statement, with what was found out while it was prepared.
 ///
@@ -112,15 +113,25 @@ final class CachedStatement {
     /// Has it start on a worker, where values have no limit, if a loop's limit may be lower than a blob of its own.
     func weighBlobs(on connection: SQLiteConnection) {
         guard !isAlwaysSlow, blobByteCountMax > Int(loopValueByteCountMax) else { return }
+        if hasNoBlob(connection) { return weight.noteNoBlob() }
         connection.beginGuard()
         defer { AllocationGuard.end() }
-        // Nearly always it holds none: its program is a large one.
         if weighExactly(on: connection) {
             loopValueByteCountMax = weight.valueByteCountMax(
                 within: SQLiteBudget.loopPieceNanoseconds, patternByteCount: SQLiteBudget.loopPatternByteCountMax)
         }
         isAlwaysSlow =
             blobByteCountMax > Int(loopValueByteCountMax) || loopValueByteCountMax < Self.loopValueByteCountMin
+    }
+
+    /// Whether neither its text nor any definition has one, as nearly always: the program is just a large one.
+    private func hasNoBlob(_ connection: SQLiteConnection) -> Bool {
+        // Other connections may have definitions in `temp`, and attached databases.
+        guard case .reader = connection.role, let text = sqlite3_sql(handle),
+            !SQLiteText.mayHaveBlob(UnsafeRawBufferPointer(start: text, count: sqlByteCount))
+        else { return false }
+        if connection.blobWatch == nil { connection.blobWatch = BlobWatch(connection) }
+        return connection.blobWatch?.findsNone(connection) ?? false
     }
 
     /// Replaces the estimate of its cost by one from its program.

@@ -125,6 +125,9 @@ enum SQLiteBudget {
             }
         }
 
+        /// The text and the definitions have none.
+        mutating func noteNoBlob() { blobByteCountMax = 0 }
+
         /// The largest value with which a pass takes no longer than `nanoseconds`.
         func valueByteCountMax(within nanoseconds: Int, patternByteCount: Int32) -> Int32 {
             let patterns = patternCallCount * Int(patternByteCount) * Self.picosecondsPerPatternByte

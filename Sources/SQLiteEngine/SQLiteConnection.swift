@@ -102,6 +102,8 @@ final class SQLiteConnection: @unchecked Sendable {
     @exclusivity(unchecked) var snapshot: HeldSnapshot?
     /// Whether the schema is a large one, and still the file's; `nil` until a worker has used the connection.
     @exclusivity(unchecked) var schemaWatch: SchemaWatch?
+    /// `nil` until a large program was prepared on a loop.
+    @exclusivity(unchecked) var blobWatch: BlobWatch?
     /// A loop could not prepare the last statement: a worker has to.
     @exclusivity(unchecked) var mustPrepareOnWorker = false
     /// Its transaction has made or dropped triggers that close the database (MoveMark.swift).
@@ -171,6 +173,7 @@ final class SQLiteConnection: @unchecked Sendable {
         isClosed = true
         snapshot = nil
         schemaWatch = nil
+        blobWatch = nil
         statements.removeAll()
         sqlite3_close_v2(handle)
         generation = nil

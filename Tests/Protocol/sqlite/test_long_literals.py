@@ -88,6 +88,22 @@ def test_a_blob_of_a_definition_is_read_and_written(client):
     client.query("DROP TABLE cause")
 
 
+def test_a_definition_that_comes_later(client):
+    """What a loop knows of the definitions holds for as long as they do."""
+    columns = ", ".join(f"sum(CASE WHEN n > {number} THEN n ELSE 0 END) AS c{number}" for number in range(60))
+    for count in (7_000, 9_000):
+        client.query("CREATE TABLE later(n)")
+        client.query("INSERT INTO later VALUES (1)")
+        for number in range(3):
+            assert client.query(f"SELECT {columns}, {count + number} AS d FROM later").rows[0][-1] == count + number
+        client.query("DROP TABLE later")
+        client.query(f"CREATE TABLE later(n, a AS (x'{'46' * count}'))")
+        client.query("INSERT INTO later VALUES (1)")
+        for number in range(3):
+            assert client.query(f"SELECT {columns}, max(length(a)) + {number} AS d FROM later").rows[0][-1] == count + number
+        client.query("DROP TABLE later")
+
+
 def test_what_it_computes_is_bounded_all_the_same(client):
     """The literal is no way around what a statement may compute while others wait."""
     client.query("CREATE TABLE IF NOT EXISTS large(a)")
