@@ -38,7 +38,7 @@ struct ImportLeftoversTests {
 
     @Test("The number of rows is told, and what is not known")
     func numbers() {
-        let refused = DriverError(.badRequest, "Line 8 was refused.", hint: "Look at it.").with { $0.detail = "Why." }
+        let refused = DriverError(.badRequest, "Line 8 was refused.", hint: "Look at it.").with { $0.detail = "why" }
         let told = ImportLeftovers(rows: .committed(7)).told(by: refused).details
         #expect(told.detail == "Why. The 7 rows before it are in the table.")
         #expect(told.hint == "Look at it.")

@@ -26,7 +26,8 @@ struct ImportLeftovers: Equatable {
     func told(by error: DriverError) -> DriverError {
         guard let detail = detail(isOutcomeKnown: error.code != .outcomeUnknown) else { return error }
         return error.with {
-            $0.detail = [$0.detail, detail].compactMap(\.self).joined(separator: " ")
+            // An engine's own words may have no end.
+            $0.detail = [$0.detail.map(DriverError.sentence), detail].compactMap(\.self).joined(separator: " ")
             guard rows != .rolledBack, $0.isRetryable || $0.retryAfterMilliseconds != nil else { return }
             $0.isRetryable = false
             $0.retryAfterMilliseconds = nil
