@@ -178,14 +178,15 @@ struct SQLiteLoad {
     }
 
     /// Whether a table's text has something that depends on where statements end: REPLACE of a conflict, and defaults that
-    /// count what statements have changed. Whatever else has these words goes row by row, too.
+    /// count what statements have changed; or ROLLBACK of one, behind which nobody can look for the row. Whatever else has these
+    /// words goes row by row, too.
     ///
     /// - Source: https://sqlite.org/lang_conflict.html, https://sqlite.org/lang_corefunc.html#changes
     private func mindsStatements(_ table: String, in schema: String) -> Bool {
         let look = connection.prepareOwn(
             """
             SELECT 1 FROM \(schema).sqlite_schema WHERE name = ? COLLATE NOCASE
-            AND (instr(upper(sql), 'REPLACE') OR instr(upper(sql), 'CHANGES'))
+            AND (instr(upper(sql), 'REPLACE') OR instr(upper(sql), 'CHANGES') OR instr(upper(sql), 'ROLLBACK'))
             """)
         guard let look else { return true }
         defer { sqlite3_finalize(look) }
@@ -301,9 +302,11 @@ struct SQLiteLoad {
                 guard limitValues(statement) else { return .failed(tooLarge(statement)) }
                 continue
             }
-            guard isOfRow(result), connection.transaction == .active else { return .failed(error) }
+            guard isOfRow(result) else { return .failed(error) }
+            let place = rowsPerStatement > 1 ? error : error.with { $0.rowIndex = row }
+            // ON CONFLICT ROLLBACK, or RAISE(ROLLBACK): there is nothing to go on with.
+            guard connection.transaction == .active else { return .failed(place) }
             if rowsPerStatement > 1 { return .refusedTogether }
-            let place = error.with { $0.rowIndex = row }
             guard load.rejectedCount < load.rejectedCountMax else { return .refused(place) }
             if load.rejected.count < RowBlock.rejectionCountMax { load.rejected.append((row, place)) }
             load.rejectedCount += 1

@@ -384,6 +384,8 @@ final class ImportLink: FileReadingLink {
         left.hasTable = hasKeptTable
         if hasKeptRows {
             left.rows = .notUndone
+        } else if isInOwnersTransaction, place.link.transaction == .none {
+            left.rows = .rolledBack
         } else if hasBegunTransaction || queue.writtenCount + queue.leftOutCount == 0 {
             left.rows = .none
         } else if isInOwnersTransaction || (place.isSession && place.link.transaction == .active) {
