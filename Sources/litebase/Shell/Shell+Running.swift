@@ -305,7 +305,7 @@ extension Shell {
         // By the engine, as after a deadlock.
         case .server where connection.transaction == .none && sql.map(RowStatement.isMeant) ?? false:
             noteLostTransaction(withSession: false)
-        case .server, .invalidRequest, .unreadableInput:
+        case .server, .invalidRequest, .unreadableInput, .cannotWrite:
             break
         }
     }
