@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -57,6 +58,11 @@ def test_an_export_says_nothing_of_changes(served, tmp_path):
     assert running.returncode == -signal.SIGINT and said and "changed nothing" not in said and "hint" not in said, said
 
 
+def threads_of(pid):
+    """States of all threads of a process: proc(5), stat."""
+    return {stat.read_text().rpartition(") ")[2][0] for stat in Path(f"/proc/{pid}/task").glob("*/stat")}
+
+
 @pytest.mark.parametrize("way", ["export", "backup", "import", "copy"])
 def test_a_daemon_that_stands_still_does_not_keep_litebase(served, way):
     """The second Ctrl-C ends it, as it ends a query."""
@@ -71,6 +77,8 @@ def test_a_daemon_that_stands_still_does_not_keep_litebase(served, way):
         wait_until(lambda: wanted in [entry["type"] for entry in client.call("activity").data["entries"]], f"the {way} is under way")
     served.process.send_signal(signal.SIGSTOP)
     try:
+        # Until then, threads of it may still answer.
+        wait_until(lambda: threads_of(served.process.pid) == {"T"}, "the daemon stands still")
         for _ in range(2):
             running.send_signal(signal.SIGINT)
             time.sleep(0.7)
