@@ -148,11 +148,10 @@ extension ClientError {
     private func told(_ detail: String?) -> ClientError {
         guard let detail, case .server(var error) = self else { return self }
         error.detail = [error.detail, detail].compactMap(\.self).joined(separator: " ")
-        if error.isRetryable {
-            error.isRetryable = false
-            error.retryAfter = nil
-            error.hint = "Copy the rows that are left, or delete those that are there first."
-        }
+        // Whatever helps the reading, by itself it would have the rows twice.
+        error.isRetryable = false
+        error.retryAfter = nil
+        error.hint = "Copy the rows that are left, or delete those that are there first."
         return .server(error)
     }
 }
