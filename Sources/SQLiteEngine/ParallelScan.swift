@@ -103,7 +103,10 @@ final class ParallelScan: @unchecked Sendable {
         {
             helpers.append(helper)
         }
-        guard !helpers.isEmpty, let made = begin(run, owner, connection, helpers, table, database, pool) else {
+        // A file that was replaced meanwhile has an index of its own, with which the leader's is not compared.
+        let haveSameFiles = helpers.allSatisfy { $0.generation?.number == connection.generation?.number }
+        guard !helpers.isEmpty, haveSameFiles, let made = begin(run, owner, connection, helpers, table, database, pool)
+        else {
             for helper in helpers { database.returnBorrowed(helper, of: owner) }
             return nil
         }
@@ -197,7 +200,8 @@ final class ParallelScan: @unchecked Sendable {
     /// The sink's rows are taken from a part, which can have others now; or it is a new one.
     func giveBack(_ part: Part) { state.withLock { $0.parts.append(part) } }
 
-    /// Makes the parts of a sink, now that it has rows: each thread reads into one, and one more of each waits for its turn.
+    /// Makes the parts of a sink, now that it has rows: each thread reads into one, and one more of each waits for its turn; two more
+    /// are for the time in which the leader is away with a full sink.
     ///
     /// As long as it cannot be divided, the leader reads everything.
     func divide(_ sink: RowSink) {

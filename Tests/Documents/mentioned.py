@@ -38,7 +38,7 @@ NOT_ROOT = "is a user's; the user instance has a section of its own, which runs 
 STAYS = "stays in the foreground"
 LEFT_OUT = {
     "sqlite3 -csv": PART, "sqlite3 .import": PART, "sqlite3 .backup": PART, "litebase query --format csv": PART,
-    "litebase import --create": PART, "litebase import --atomic": PART,
+    "litebase import --create": PART, "litebase import --atomic": PART, "litebase import -": PART, "litebase restore": PART,
     'litebase = "0.2"': "a line of Cargo.toml", "litebased --database cache=redis://127.0.0.1": STAYS, "kill -9": PART, "systemctl kill": PART, "systemctl --user": PART,
     "sudo systemctl disable litebase-monitor.socket": "for a version that does not have it", "sudo -u alice": PART, "journalctl -x": PART, "systemd-analyze security": PART,
     "litebase ping -d NAME": PART, "litebase cancel": PART, "litebase shell -c": PART, "sudo chown litebase:litebase FILE": PART, "timeout 15 litebase ping -d NAME": PART,

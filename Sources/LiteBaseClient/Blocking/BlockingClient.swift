@@ -37,6 +37,8 @@ public final class BlockingClient {
 
     /// What `cancellationDescriptor` has cancelled last, and when.
     private var lastCancellation: (id: Int64, time: MonotonicInstant)?
+    /// It has cancelled a request of the client's own, which cannot be cancelled: the one for which that was sent is meant.
+    private var owesCancellation = false
 
     private static let sameCancellationNanoseconds: Int64 = 500_000_000
 
@@ -172,7 +174,9 @@ extension BlockingClient {
         if introduction.sendsDescriptors { return }
         var changed = introduction
         changed.sendsDescriptors = true
+        let cancelled = lastCancellation?.id
         let answer = HelloReply(try reply(to: .hello(changed)).data)
+        owesCancellation = lastCancellation?.id != cancelled
         guard answer.takesDescriptors == true else {
             throw .invalidRequest(
                 "the daemon writes no files over this connection: use its Unix socket, and a daemon of this version")
@@ -241,6 +245,7 @@ extension BlockingClient {
     /// - Returns: what has come of it.
     /// - Throws: `ClientError.timedOut`; `.invalidRequest` when other results fill the memory; a connection that ends is an event.
     func next(_ id: Int64, until deadline: MonotonicInstant?) throws(ClientError) -> ReplyEvent {
+        if owesCancellation { cancelAsOwed(id) }
         while true {
             if let event = router.take(id) {
                 sendDueFetch(id)
@@ -283,6 +288,7 @@ extension BlockingClient {
     /// - Returns: false if there is none by then.
     func hasEvent(_ id: Int64, until deadline: MonotonicInstant, mayCancel: Bool = true) -> Bool {
         let cancellation = mayCancel ? cancellationDescriptor ?? -1 : -1
+        if mayCancel, owesCancellation { cancelAsOwed(id) }
         while router.peek(id) == nil, failure == nil, !router.isFull {
             let wanted: Polling.Readiness = output.isEmpty ? .readable : [.readable, .writable]
             let (ready, isCancelled) = channel.wait(wanted, cancellation, until: deadline)
@@ -308,6 +314,12 @@ extension BlockingClient {
             return
         }
         lastCancellation = (id, now)
+        requestCancel(id)
+    }
+
+    private func cancelAsOwed(_ id: Int64) {
+        owesCancellation = false
+        lastCancellation = (id, .now)
         requestCancel(id)
     }
 

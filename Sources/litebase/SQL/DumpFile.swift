@@ -8,6 +8,9 @@ import LiteBaseClient
 struct DumpFile {
     let descriptor: Int32
 
+    /// What comes next makes rows, for which one waits long: Ctrl-C that a statement has heard as it ended is heard by this one.
+    func willHaveRows() { Interrupts.tellAgain() }
+
     func print(_ text: String) throws(OutputError) {
         var rest = Array(text.utf8)[...]
         while !rest.isEmpty {

@@ -135,6 +135,7 @@ struct SQLiteDump {
         options.into = table.name
         options.hasHeader = names.count < columns.rows.count
         let list = names.map { Self.quoted($0, "\"") }.joined(separator: ", ")
+        file.willHaveRows()
         _ = try session.export(
             "SELECT \(list) FROM \(Self.quoted(table.name, "\""))", to: file.descriptor, options: options)
     }

@@ -98,6 +98,7 @@ extension ServerDump {
         // The text format of COPY.
         options.format = .tsv
         options.hasHeader = false
+        file.willHaveRows()
         _ = try session.export(selection(rows), to: file.descriptor, options: options)
         try file.print("\\.\n")
     }

@@ -66,6 +66,7 @@ struct ServerDump {
         options.format = .sql
         options.namespace = rows.namespace
         options.into = rows.table
+        file.willHaveRows()
         _ = try session.export(selection(rows), to: file.descriptor, options: options)
     }
 
