@@ -1,5 +1,6 @@
 """A database that was moved takes no more writes through the daemon, whichever way they come (docs/scaling.md)."""
 
+import contextlib
 import sqlite3
 import subprocess
 
@@ -58,26 +59,27 @@ def test_another_name_of_the_file(make_place):  # noqa: F811
         assert [sql for sql in LATE if is_taken(client, sql, "second_name")] == []
 
 
-def test_another_daemon_that_had_the_file_open(make_place):  # noqa: F811
-    place = make_place(SCRIPT)
+@contextlib.contextmanager
+def another_daemon(place):
+    """One that has written into the file before it is moved."""
     other = Daemon(databases={"shop": f"sqlite:{place.file}"})
     try:
         with other.connect() as client:
             client.query("INSERT INTO words VALUES ('before')", database="shop")
             place.move("--accept", "all", "--retire")
-            assert [sql for sql in LATE if is_taken(client, sql, "shop")] == []
+            yield other, client
     finally:
         other.finish()
 
 
+def test_another_daemon_that_had_the_file_open(make_place):  # noqa: F811
+    with another_daemon(make_place(SCRIPT)) as (_, client):
+        assert [sql for sql in LATE if is_taken(client, sql, "shop")] == []
+
+
 def test_a_restore_by_another_daemon(make_place):  # noqa: F811
     """It would take away the triggers that close the file."""
-    place = make_place(SCRIPT)
-    other = Daemon(databases={"shop": f"sqlite:{place.file}"})
-    try:
-        with other.connect() as client:
-            client.query("INSERT INTO words VALUES ('before')", database="shop")
-        place.move("--accept", "all", "--retire")
+    with another_daemon(make_place(SCRIPT)) as (other, _):
         backup = other.directory / "backup.db"
         with sqlite3.connect(backup) as made:
             made.execute("CREATE TABLE t(a)")
@@ -85,5 +87,3 @@ def test_a_restore_by_another_daemon(make_place):  # noqa: F811
         done = subprocess.run([LITEBASE, "restore", "shop", backup, "--yes", "--socket", other.socket_path], capture_output=True, timeout=30,
                               check=False)
         assert done.returncode != 0, done
-    finally:
-        other.finish()
