@@ -1,7 +1,6 @@
 // All rows of a table, read by several threads, which see the same snapshot.
 
 internal import CSQLite
-internal import CSQLiteFiles
 internal import DatabaseContract
 internal import LinuxSystem
 internal import SQLText
@@ -93,9 +92,8 @@ final class ParallelScan: @unchecked Sendable {
     ) -> ParallelScan? {
         guard run.sink.isDivisible, case .statement = run.kind, run.rowCountMax == .max, !run.hasParameters,
             Thread.mayBlock, Process.coreCount > 1, run.sql.count <= textByteCountMax,
-            case .reader = connection.role, !connection.options.isMemory, connection.usesWAL,
-            sqlite3_txn_state(connection.handle, nil) == SQLITE_TXN_NONE,
-            let table = SQLiteWholeTable(SQLiteText.withoutTail(run.sql))
+            case .reader = connection.role, sqlite3_txn_state(connection.handle, nil) == SQLITE_TXN_NONE,
+            let table = SQLiteWholeTable(SQLiteText.withoutTail(run.sql)), let snapshot = HeldSnapshot(connection)
         else { return nil }
         var helpers: [SQLiteConnection] = []
         while helpers.count < min(helperCountMax, Process.coreCount - 1),
@@ -105,7 +103,8 @@ final class ParallelScan: @unchecked Sendable {
         }
         // A file that was replaced meanwhile has an index of its own, with which the leader's is not compared.
         let haveSameFiles = helpers.allSatisfy { $0.generation?.number == connection.generation?.number }
-        guard !helpers.isEmpty, haveSameFiles, let made = begin(run, owner, connection, helpers, table, database, pool)
+        guard !helpers.isEmpty, haveSameFiles,
+            let made = begin(run, owner, connection, snapshot, helpers, table, database, pool)
         else {
             for helper in helpers { database.returnBorrowed(helper, of: owner) }
             return nil
@@ -114,18 +113,17 @@ final class ParallelScan: @unchecked Sendable {
     }
 
     private static func begin(
-        _ run: StatementRun, _ owner: LinkOwner, _ connection: SQLiteConnection, _ helpers: [SQLiteConnection],
-        _ table: SQLiteWholeTable, _ database: SQLiteDatabase, _ pool: WorkerPool
+        _ run: StatementRun, _ owner: LinkOwner, _ connection: SQLiteConnection, _ snapshot: HeldSnapshot,
+        _ helpers: [SQLiteConnection], _ table: SQLiteWholeTable, _ database: SQLiteDatabase, _ pool: WorkerPool
     ) -> ParallelScan? {
-        let connections = [connection] + helpers
-        let holders = connections.compactMap { $0.prepareOwn("PRAGMA schema_version") }
-        guard holders.count == connections.count, hold(holders, connection),
+        let snapshots = [snapshot] + helpers.compactMap { HeldSnapshot($0) }
+        guard snapshots.count == helpers.count + 1, hold(snapshots),
             let source = ScanSource(table, run.sql, on: connection)
         else {
-            for holder in holders { sqlite3_finalize(holder) }
+            for snapshot in snapshots { snapshot.release() }
             return nil
         }
-        let readers = zip(connections, holders).map { ScanReader($0, holder: $1, source.range) }
+        let readers = zip([connection] + helpers, snapshots).map { ScanReader($0, $1, source.range) }
         guard readers.allSatisfy(\.isReady) else {
             for reader in readers { reader.end() }
             return nil
@@ -134,15 +132,14 @@ final class ParallelScan: @unchecked Sendable {
             run, owner, database, pool, source.rows, leader: readers[0], helpers: Array(readers.dropFirst()))
     }
 
-    /// Begins read transactions that see the same: the header of the log's index does not change meanwhile (HeldSnapshot.swift).
-    private static func hold(_ holders: [OpaquePointer], _ connection: SQLiteConnection) -> Bool {
-        guard let shared = litebase_sqlite3_wal_header(connection.handle) else { return false }
-        let header = UnsafeRawPointer(shared)
+    /// Begins read transactions that see the same: nobody commits before all have begun.
+    private static func hold(_ snapshots: [HeldSnapshot]) -> Bool {
         for _ in 0..<attemptCountMax {
-            var before = litebase_wal_header_copy(header)
-            guard holders.allSatisfy({ sqlite3_step($0) == SQLITE_ROW }) else { return false }
-            if litebase_wal_header_equals(header, &before) != 0 { return true }
-            for holder in holders { sqlite3_reset(holder) }
+            for snapshot in snapshots { snapshot.take() }
+            if snapshots.allSatisfy({ $0.isHeld && $0.isCurrent }) { return true }
+            // It could not be begun, although nobody has committed.
+            if snapshots.contains(where: { !$0.isHeld && $0.isCurrent }) { return false }
+            for snapshot in snapshots { snapshot.release() }
         }
         return false
     }

@@ -24,17 +24,16 @@ final class ScanReader: @unchecked Sendable {
     }
 
     let connection: SQLiteConnection
-    /// A statement that has stepped to its only row: until it is finalized, the transaction is open.
-    private var holder: OpaquePointer?
+    private var snapshot: HeldSnapshot?
     private(set) var statement: CachedStatement?
 
     /// - Parameters:
     ///   - connection: a reader.
-    ///   - holder: what holds its transaction open, which is the reader's from now on.
+    ///   - snapshot: its transaction, which is held.
     ///   - sql: the statement, with the first and the last row number as parameters, and the number as its last column.
-    init(_ connection: SQLiteConnection, holder: OpaquePointer, _ sql: String) {
+    init(_ connection: SQLiteConnection, _ snapshot: HeldSnapshot, _ sql: String) {
         self.connection = connection
-        self.holder = holder
+        self.snapshot = snapshot
         connection.mayBlock = true
         guard let handle = connection.prepareOwn(sql) else { return }
         statement = CachedStatement(
@@ -52,8 +51,8 @@ final class ScanReader: @unchecked Sendable {
     /// Ends the transaction.
     func end() {
         statement = nil
-        if let holder { sqlite3_finalize(holder) }
-        holder = nil
+        snapshot?.release()
+        snapshot = nil
     }
 
     /// Reads rows into a sink until the last one, or until the sink is full.
