@@ -46,6 +46,8 @@ let package = Package(
         .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
         // What SQLite takes, charged to users.
         .target(name: "CSQLiteAccounts", dependencies: ["CLinux", "CSQLite"], exclude: ["DESIGN.md"]),
+        // SQLite's page cache for readers, whose pages the daemon looks into.
+        .target(name: "CSQLitePages", dependencies: ["CSQLite"], exclude: ["DESIGN.md"]),
         // systemd's own library for what is said between it and a service.
         .systemLibrary(name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
         // The files that SQLite may open and delete, and what it may do with what it has mapped.
@@ -109,7 +111,7 @@ let package = Package(
             name: "SQLiteEngine",
             dependencies: [
                 "Catalog", "Tabular", "DatabaseContract", "SQLText", "LinuxSystem", "CSQLite", "CSQLiteAccounts",
-                "CSQLiteFiles",
+                "CSQLiteFiles", "CSQLitePages",
             ],
             exclude: ["DESIGN.md"], swiftSettings: lean),
         .target(

@@ -88,6 +88,12 @@ public struct SQLiteWholeTable {
             "SELECT \(columns), \(rowID) FROM \(source) NOT INDEXED WHERE \(rowID) BETWEEN ?1 AND ?2 ORDER BY \(rowID)"
     }
 
+    /// The statement for the number of the row behind the first `?1` ones.
+    public func place(rowID: String) -> String {
+        let source = String(decoding: source, as: UTF8.self)
+        return "SELECT \(rowID) FROM \(source) NOT INDEXED ORDER BY \(rowID) LIMIT 1 OFFSET ?1"
+    }
+
     /// The statement for the least and the greatest number; both NULL for a table without rows.
     public func ends(rowID: String) -> String {
         let source = String(decoding: source, as: UTF8.self)

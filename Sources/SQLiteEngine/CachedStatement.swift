@@ -60,6 +60,12 @@ final class CachedStatement {
     @exclusivity(unchecked) var lastUse: UInt64 = 0
     @exclusivity(unchecked) private var columnSet: ColumnSet?
     @exclusivity(unchecked) private var columnGeneration: Int32 = 0
+    /// Reads its one row; `nil` if it wants something else, or nobody has looked.
+    @exclusivity(unchecked) private var rowReader: TableReader?
+    /// `preparationCount` when somebody has looked.
+    @exclusivity(unchecked) private var readerGeneration: Int32 = -1
+    /// Whether it may be a statement for one row by its number: it is short, and has at most one parameter.
+    let mayReadRow: Bool
 
     /// Where it was prepared.
     enum Origin {
@@ -96,6 +102,8 @@ final class CachedStatement {
         changes = authorization.changes
         writesAndReturns = authorization.modifiesRows && sqlite3_column_count(handle) > 0
         parameterCount = Int(sqlite3_bind_parameter_count(handle))
+        mayReadRow =
+            isReadOnly && parameterCount <= 1 && sqlByteCount <= Self.rowTextByteCountMax && origin != .workerForLoop
     }
 
     deinit {
@@ -215,6 +223,22 @@ final class CachedStatement {
         slowness = tookTooLong ? min(slowness + 4, Self.slownessLimit + 4) : max(slowness - 1, 0)
         quickRunCount = tookTooLong ? 0 : min(quickRunCount + 1, Self.quickRunCountMin)
     }
+
+    /// What reads its row, if it wants one by its number; looked for when it has run often enough that this pays.
+    /// - Parameter connection: with a transaction.
+    func rowReader(on connection: SQLiteConnection) -> TableReader? {
+        guard isQuick else { return nil }
+        let generation = preparationCount
+        if generation != readerGeneration {
+            readerGeneration = generation
+            rowReader = TableProgram(of: self, on: connection).flatMap {
+                $0.access == .all ? nil : TableReader($0, connection.pages)
+            }
+        }
+        return rowReader
+    }
+
+    private static let rowTextByteCountMax = 4 << 10
 
     /// Whether it was quick on a loop often enough to rely on it.
     var isQuick: Bool { quickRunCount == Self.quickRunCountMin }

@@ -23,6 +23,8 @@ final class HeldSnapshot {
     private let header: UnsafeRawPointer
     @exclusivity(unchecked) private var known = litebase_wal_header()
     @exclusivity(unchecked) private(set) var isHeld = false
+    /// The version of the schema in the transaction that is held.
+    @exclusivity(unchecked) private(set) var schemaVersion: Int32 = 0
 
     /// - Returns: `nil` if the file has no write-ahead log, or its index is not accessible.
     init?(_ connection: SQLiteConnection) {
@@ -43,6 +45,7 @@ final class HeldSnapshot {
         let before = litebase_wal_header_copy(header)
         isHeld = sqlite3_step(holder) == SQLITE_ROW
         known = before
+        schemaVersion = isHeld ? sqlite3_column_int(holder, 0) : 0
         if !isCurrent { release() }
     }
 

@@ -87,8 +87,8 @@ final class ParallelScan: @unchecked Sendable {
     ///   place or core for another thread: then it is to be read by one.
     /// - Thread: a worker.
     static func begin(
-        _ run: StatementRun, _ owner: LinkOwner, on connection: SQLiteConnection, of database: SQLiteDatabase,
-        in pool: WorkerPool
+        _ run: StatementRun, _ statement: CachedStatement, _ owner: LinkOwner, on connection: SQLiteConnection,
+        of database: SQLiteDatabase, in pool: WorkerPool
     ) -> ParallelScan? {
         guard run.sink.isDivisible, case .statement = run.kind, run.rowCountMax == .max, !run.hasParameters,
             Thread.mayBlock, Process.coreCount > 1, run.sql.count <= textByteCountMax,
@@ -104,7 +104,7 @@ final class ParallelScan: @unchecked Sendable {
         // A file that was replaced meanwhile has an index of its own, with which the leader's is not compared.
         let haveSameFiles = helpers.allSatisfy { $0.generation?.number == connection.generation?.number }
         guard !helpers.isEmpty, haveSameFiles,
-            let made = begin(run, owner, connection, snapshot, helpers, table, database, pool)
+            let made = begin(run, statement, owner, connection, snapshot, helpers, table, database, pool)
         else {
             for helper in helpers { database.returnBorrowed(helper, of: owner) }
             return nil
@@ -113,8 +113,9 @@ final class ParallelScan: @unchecked Sendable {
     }
 
     private static func begin(
-        _ run: StatementRun, _ owner: LinkOwner, _ connection: SQLiteConnection, _ snapshot: HeldSnapshot,
-        _ helpers: [SQLiteConnection], _ table: SQLiteWholeTable, _ database: SQLiteDatabase, _ pool: WorkerPool
+        _ run: StatementRun, _ statement: CachedStatement, _ owner: LinkOwner, _ connection: SQLiteConnection,
+        _ snapshot: HeldSnapshot, _ helpers: [SQLiteConnection], _ table: SQLiteWholeTable, _ database: SQLiteDatabase,
+        _ pool: WorkerPool
     ) -> ParallelScan? {
         let snapshots = [snapshot] + helpers.compactMap { HeldSnapshot($0) }
         guard snapshots.count == helpers.count + 1, hold(snapshots),
@@ -123,7 +124,10 @@ final class ParallelScan: @unchecked Sendable {
             for snapshot in snapshots { snapshot.release() }
             return nil
         }
-        let readers = zip([connection] + helpers, snapshots).map { ScanReader($0, $1, source.range) }
+        let reader = TableProgram(of: statement, on: connection).flatMap {
+            $0.access == .all ? TableReader($0, connection.pages) : nil
+        }
+        let readers = zip([connection] + helpers, snapshots).map { ScanReader($0, $1, source.range, reader) }
         guard readers.allSatisfy(\.isReady) else {
             for reader in readers { reader.end() }
             return nil

@@ -66,6 +66,8 @@ final class SQLiteConnection: @unchecked Sendable {
     let role: SQLiteRole
     let options: SQLiteOptions
     let statements: StatementCache
+    /// The pages that it has in memory; of a reader only.
+    let pages = PageView()
     @exclusivity(unchecked) var authorization = SQLiteAuthorization()
     /// True while a statement of the daemon's own is prepared, which may do anything.
     @exclusivity(unchecked) var isOwnStatement = false
@@ -137,6 +139,8 @@ final class SQLiteConnection: @unchecked Sendable {
     /// - Throws: `DriverError` with code `connectFailed`, or SQLite's error.
     init(_ options: SQLiteOptions, role: SQLiteRole, mayBlock: Bool = true) throws(DriverError) {
         role.account.charge()
+        if case .reader = role { pages.beginOpening() }
+        defer { PageView.endOpening() }
         var opened: OpaquePointer?
         let result = sqlite3_open_v2(
             options.path, &opened, Self.openFlags(options, role), options.isMemory ? "memdb" : nil)

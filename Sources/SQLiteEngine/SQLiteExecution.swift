@@ -50,6 +50,11 @@ final class SQLiteExecution: @unchecked Sendable {
     @exclusivity(unchecked) private var pages: PageReader?
     /// What reads a whole table with several threads.
     @exclusivity(unchecked) private var scan: ParallelScan?
+    /// What reads the rest of a whole table; `nil` where nobody has looked, or SQLite has to.
+    @exclusivity(unchecked) private var rest: TableRest?
+    @exclusivity(unchecked) private var isRestLookedFor = false
+    /// The row that it wants was read, although its statement was not stepped.
+    @exclusivity(unchecked) var isAtEnd = false
     /// Where it is; used on the loop only, and changed by its link (`SQLiteLink.move`).
     @exclusivity(unchecked) var stage = Stage.loop
     /// It counts as one of the long reads of its database.
@@ -138,6 +143,7 @@ final class SQLiteExecution: @unchecked Sendable {
     /// Resets it to its start: nothing was produced.
     func rewind() {
         endScan()
+        endRest()
         if let statement { sqlite3_reset(statement.handle) }
         hasBegun = false
         run.restart()
@@ -164,6 +170,7 @@ final class SQLiteExecution: @unchecked Sendable {
         self.connection = connection
         self.statement = statement
         hasBegun = false
+        endRest()
         before.totalChanges = sqlite3_total_changes64(connection.handle)
         guard let target = statement.insertTarget else { return statement }
         before.lastInsertID = sqlite3_last_insert_rowid(connection.handle)
@@ -183,10 +190,14 @@ final class SQLiteExecution: @unchecked Sendable {
         // The holder of the write lock has to return it soon.
         if statement?.isReadOnly == true, connection?.holdsWriteLock == false { connection?.share = (pool, owner.uid) }
         defer { connection?.share = nil }
-        if run.sink.isDivisible, !hasBegun, scan == nil, let connection {
-            scan = ParallelScan.begin(run, owner, on: connection, of: database, in: pool)
+        if run.sink.isDivisible, !hasBegun, scan == nil, let connection, let statement {
+            scan = ParallelScan.begin(run, statement, owner, on: connection, of: database, in: pool)
         }
         if let scan { return advance(scan) }
+        if !isRestLookedFor, let connection, let statement {
+            isRestLookedFor = true
+            rest = TableRest(run, statement, on: connection)
+        }
         return advance(.worker)
     }
 
@@ -219,6 +230,12 @@ final class SQLiteExecution: @unchecked Sendable {
         statement.take()?.release()
         if pages != nil { pages = nil }
         endScan()
+        endRest()
+    }
+
+    private func endRest() {
+        if rest != nil { rest = nil }
+        (isRestLookedFor, isAtEnd) = (false, false)
     }
 
     private func endScan() {
@@ -405,6 +422,13 @@ final class SQLiteExecution: @unchecked Sendable {
         // Kept here: the run is in another module, and each access is a call.
         let (sink, rowCountMax) = (run.sink, run.rowCountMax)
         var rowCount = run.rowCount
+        if case .loop = mode {
+            if let outcome = look(run, connection, statement, sink) { return outcome }
+        } else if isAtEnd {
+            return finish(run, connection, statement, SQLITE_DONE)
+        } else if let rest, let outcome = read(rest, run, connection, statement, deadline) {
+            return outcome
+        }
         while true {
             let result = sqlite3_step(statement.handle)
             guard result == SQLITE_ROW else { return finish(run, connection, statement, result) }
@@ -433,6 +457,10 @@ final class SQLiteExecution: @unchecked Sendable {
             if rowCount & Self.clockRowMask == 0, deadline != .distantFuture, deadline < .now {
                 if case .loop = mode { return .outgrew }
                 return fail(Self.noWorker)
+            }
+            if let rest {
+                if let outcome = read(rest, run, connection, statement, deadline) { return outcome }
+                self.rest = nil
             }
         }
     }

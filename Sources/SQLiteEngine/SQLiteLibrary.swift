@@ -2,6 +2,7 @@
 
 internal import CSQLite
 internal import CSQLiteFiles
+internal import CSQLitePages
 internal import DatabaseContract
 
 /// The SQLite library in this process.
@@ -16,6 +17,8 @@ public enum SQLiteLibrary {
     private static let isConfigured: Void = {
         _ = litebase_sqlite3_config_int(SQLITE_CONFIG_MEMSTATUS, 0)
         _ = litebase_sqlite3_config_no_mapping()
+        // Under the layer that charges caches.
+        _ = litebase_keep_pages()
         SQLiteMemory.install()
         sqlite3_initialize()
         precondition(
@@ -24,6 +27,9 @@ public enum SQLiteLibrary {
         // The VFS that counts temporary files is above the one that guards files.
         SQLiteMemory.installFiles()
     }()
+
+    /// Whether programs of statements have the form of which `TableProgram` knows: it may change with any version.
+    static let hasKnownPrograms = sqlite3_libversion_number() / 1_000 == 3_040
 
     /// Version of the library that is loaded, such as "3.40.1".
     public static var version: String { String(cString: sqlite3_libversion()) }

@@ -4,7 +4,7 @@ internal import CSQLite
 internal import DatabaseContract
 internal import LinuxSystem
 
-/// A connection with a read transaction, and the statement for rows with numbers in a range.
+/// A connection with a read transaction, and what reads rows with numbers in a range.
 ///
 /// - Thread: one at a time; `connection.interrupt` from any.
 final class ScanReader: @unchecked Sendable {
@@ -25,77 +25,52 @@ final class ScanReader: @unchecked Sendable {
 
     let connection: SQLiteConnection
     private var snapshot: HeldSnapshot?
-    private(set) var statement: CachedStatement?
+    private var range: TableRange?
 
     /// - Parameters:
     ///   - connection: a reader.
     ///   - snapshot: its transaction, which is held.
-    ///   - sql: the statement, with the first and the last row number as parameters, and the number as its last column.
-    init(_ connection: SQLiteConnection, _ snapshot: HeldSnapshot, _ sql: String) {
+    ///   - sql: the statement of a range (`TableRange`).
+    ///   - reader: reads what the statement returns, but for the number; `nil` where SQLite has to.
+    init(_ connection: SQLiteConnection, _ snapshot: HeldSnapshot, _ sql: String, _ reader: TableReader?) {
         self.connection = connection
         self.snapshot = snapshot
         connection.mayBlock = true
-        guard let handle = connection.prepareOwn(sql) else { return }
-        statement = CachedStatement(
-            handle, sqlByteCount: sql.utf8.count, SQLiteAuthorization(), .worker, mayUseVirtualTables: false)
+        range = TableRange(connection, sql, reader)
     }
 
     deinit { end() }
 
     /// Whether the statement could be prepared.
-    var isReady: Bool { statement != nil }
+    var isReady: Bool { range != nil }
 
     /// The columns of the client's statement.
-    var columns: ColumnSet { ColumnSet(statement.map { $0.columns.columns.dropLast() } ?? []) }
+    var columns: ColumnSet { range?.columns ?? ColumnSet([]) }
 
     /// Ends the transaction.
     func end() {
-        statement = nil
+        range = nil
         snapshot?.release()
         snapshot = nil
     }
 
     /// Reads rows into a sink until the last one, or until the sink is full.
     func read(_ rows: ClosedRange<Int64>, into sink: RowSink, for run: StatementRun) -> Rows {
-        var read = Rows()
-        guard let statement else { return read }
-        let handle = statement.handle
-        sqlite3_bind_int64(handle, 1, rows.lowerBound)
-        sqlite3_bind_int64(handle, 2, rows.upperBound)
-        connection.begin(run, statement)
+        guard let range else { return Rows() }
+        connection.begin(run, nil)
         connection.beginGuard()
-        step(handle, sink, &read)
+        let read = range.read(rows, into: sink)
         AllocationGuard.end()
         connection.end()
-        if case .sqlite = read.failure, let reason = run.stopReason { read.failure = .sqlite(.stopped(reason)) }
-        sqlite3_reset(handle)
-        return read
+        return Rows(count: read.count, last: read.last, failure: read.failure.map { failure($0, run) })
     }
 
-    private func step(_ handle: OpaquePointer, _ sink: RowSink, _ read: inout Rows) {
-        while true {
-            let result = sqlite3_step(handle)
-            guard result == SQLITE_ROW else {
-                if result != SQLITE_DONE { read.failure = .sqlite(error(result)) }
-                return
-            }
-            let valueCount = sqlite3_data_count(handle) - 1
-            SQLiteExecution.pushRow(handle, valueCount, sink)
-            read.count += 1
-            switch sink.endRow() {
-            case .open: break
-            case .full:
-                read.last = sqlite3_column_int64(handle, valueCount)
-                return
-            case .overflow:
-                read.failure = .overflow
-                return
-            }
+    private func failure(_ failure: TableRange.Failure, _ run: StatementRun) -> Failure {
+        switch failure {
+        case .overflow: return .overflow
+        case .result(let result):
+            connection.noteDamage(result)
+            return .sqlite(run.stopReason.map(DriverError.stopped) ?? SQLiteErrors.error(connection.handle, result))
         }
-    }
-
-    private func error(_ result: Int32) -> DriverError {
-        connection.noteDamage(result)
-        return SQLiteErrors.error(connection.handle, result)
     }
 }

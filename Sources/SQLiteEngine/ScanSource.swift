@@ -44,7 +44,7 @@ struct ScanSource {
     }
 
     /// A name of the row number that no column of the table has.
-    private static func rowIDName(_ table: String, _ connection: SQLiteConnection) -> String? {
+    static func rowIDName(_ table: String, _ connection: SQLiteConnection) -> String? {
         let sql = "SELECT name FROM pragma_table_xinfo(?1, 'main')"
         guard let columns = texts(sql, table, column: 0, connection) else { return nil }
         let taken = Set(columns.map { $0.lowercased() })
