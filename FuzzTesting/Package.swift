@@ -29,6 +29,7 @@ let package = Package(
         .executableTarget(name: "FuzzScanner", dependencies: [completion], swiftSettings: fuzzer),
         .executableTarget(name: "FuzzRows", dependencies: [checks], swiftSettings: fuzzer),
         .executableTarget(name: "FuzzArrow", dependencies: [checks], swiftSettings: fuzzer),
+        .executableTarget(name: "FuzzTable", dependencies: [daemonParts], swiftSettings: fuzzer),
         .executableTarget(name: "FuzzStatements", dependencies: [checks], swiftSettings: fuzzer),
     ]
 )

@@ -12,7 +12,7 @@ set -eu
 cd "$(dirname "$0")"
 seconds=${1:-60}
 [ $# -gt 0 ] && shift
-all="FuzzFrames FuzzJSON FuzzMessagePack FuzzReplies FuzzHandover FuzzSettings FuzzAddresses FuzzStatements FuzzCommands FuzzCluster FuzzScanner FuzzCompletion FuzzCatalog FuzzRows FuzzArrow"
+all="FuzzFrames FuzzJSON FuzzMessagePack FuzzReplies FuzzHandover FuzzSettings FuzzAddresses FuzzStatements FuzzCommands FuzzCluster FuzzScanner FuzzCompletion FuzzCatalog FuzzRows FuzzArrow FuzzTable"
 # shellcheck disable=SC2086
 [ $# -gt 0 ] || set -- $all
 limit=-max_total_time=$seconds
@@ -51,6 +51,7 @@ for fuzzer in $fuzzers; do
     FuzzStatements) seeds=statements dictionary=statements length=1024 ;;
     FuzzRows) seeds=rows dictionary= length=1024 ;;
     FuzzArrow) seeds=arrow dictionary= length=2048 ;;
+    FuzzTable) seeds=table dictionary= length=1024 ;;
     FuzzCatalog) seeds=catalog dictionary= length=1024 ;;
     FuzzScanner) seeds=scanner dictionary=statements length=512 ;;
     # The patterns of statements stay for ever. A pointer to a node of an indirect enumeration has the case in its spare bits, where leak

@@ -138,13 +138,14 @@ static page *take_unused(table *table)
     }
 }
 
+static char *bytes_of(page *page) { return (char *)page + PAGE_BYTE_COUNT; }
+
 static page *allocate(const table *table)
 {
-    char *bytes = sqlite3_malloc(PAGE_BYTE_COUNT + table->page_size + table->extra_size);
-    if (!bytes) return NULL;
-    page *made = (page *)bytes;
-    made->base.pBuf = bytes + PAGE_BYTE_COUNT;
-    made->base.pExtra = bytes + PAGE_BYTE_COUNT + table->page_size;
+    page *made = sqlite3_malloc(PAGE_BYTE_COUNT + table->page_size + table->extra_size);
+    if (!made) return NULL;
+    made->base.pBuf = bytes_of(made);
+    made->base.pExtra = bytes_of(made) + table->page_size;
     return made;
 }
 
@@ -319,5 +320,6 @@ const void *litebase_page(const litebase_page_view *view, uint32_t number)
     place *known = find(view->table, number);
     if (!known) return NULL;
     known->was_used = 1;
-    return known->page->base.pBuf;
+    // Not by the pointer in the page's structure, which the processor would have to fetch.
+    return bytes_of(known->page);
 }

@@ -59,26 +59,28 @@ struct TableProgram {
             let version = Self.schemaVersion(operations[end...])
         else { return nil }
         schemaVersion = version
+        // ORDER BY, which of one row needs nothing.
+        _ = reader.next("Noop")
         // LIMIT: of the one row that there may be, any number keeps it but 0.
         let limit = reader.next("Integer") { $0.p1 > 0 }
-        guard let table = reader.next("OpenRead", { $0.p1 == 0 && $0.p3 == 0 && $0.p5 == 0 }),
+        guard let table = reader.next("OpenRead", { $0.p3 == 0 && $0.p5 == 0 }),
             // For an index it describes the key.
             table.p4?.utf8.allSatisfy({ (0x30...0x39).contains($0) }) == true,
             let root = UInt32(exactly: table.p2), root > 0
         else { return nil }
         rootPage = root
-        if let rewind = reader.next("Rewind", { $0.p1 == 0 }) {
+        if let rewind = reader.next("Rewind", { $0.p1 == table.p1 }) {
             access = .all
             let loop = reader.index
-            guard limit == nil, let columns = Self.columns(&reader),
-                reader.next("Next", { $0.p1 == 0 && $0.p2 == loop && $0.p5 == 1 }) != nil,
+            guard limit == nil, let columns = Self.columns(&reader, of: table.p1),
+                reader.next("Next", { $0.p1 == table.p1 && $0.p2 == loop && $0.p5 == 1 }) != nil,
                 reader.next("Halt", { rewind.p2 == $0.index && $0.p1 == 0 }) != nil
             else { return nil }
             self.columns = columns
         } else {
             guard let number = Self.rowNumber(&reader),
-                let seek = reader.next("SeekRowid", { $0.p1 == 0 && $0.p3 == number.register }),
-                let columns = Self.columns(&reader)
+                let seek = reader.next("SeekRowid", { $0.p1 == table.p1 && $0.p3 == number.register }),
+                let columns = Self.columns(&reader, of: table.p1)
             else { return nil }
             if let limit {
                 guard reader.next("DecrJumpZero", { $0.p1 == limit.p2 && $0.p2 == seek.p2 }) != nil else { return nil }
@@ -115,15 +117,15 @@ struct TableProgram {
     }
 
     /// The columns, each into the register behind that of the one before, up to the operation that returns them.
-    private static func columns(_ reader: inout OperationReader) -> [Column]? {
+    private static func columns(_ reader: inout OperationReader, of cursor: Int64) -> [Column]? {
         var columns: [Column] = []
         var first: Int64?
         func isNext(_ register: Int64) -> Bool { first.map { register == $0 + Int64(columns.count) } ?? true }
         while true {
-            if let number = reader.next("Rowid", { $0.p1 == 0 && isNext($0.p2) }) {
+            if let number = reader.next("Rowid", { $0.p1 == cursor && isNext($0.p2) }) {
                 first = first ?? number.p2
                 columns.append(.rowNumber)
-            } else if let field = reader.next("Column", { $0.p1 == 0 && $0.p5 == 0 && isNext($0.p3) }) {
+            } else if let field = reader.next("Column", { $0.p1 == cursor && $0.p5 == 0 && isNext($0.p3) }) {
                 guard let index = Int(exactly: field.p2), index >= 0 else { return nil }
                 first = first ?? field.p3
                 let isReal = reader.next("RealAffinity") { $0.p1 == field.p3 } != nil
@@ -188,7 +190,7 @@ extension TableProgram {
 
 extension TableProgram.Operation {
     /// - Parameter listing: a row of EXPLAIN.
-    fileprivate init(_ listing: OpaquePointer) {
+    init(_ listing: OpaquePointer) {
         name = sqlite3_column_text(listing, 1).map { String(cString: $0) } ?? ""
         p1 = sqlite3_column_int64(listing, 2)
         p2 = sqlite3_column_int64(listing, 3)

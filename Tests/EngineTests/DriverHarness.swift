@@ -93,6 +93,7 @@ final class DriverHarness {
     let owner = LinkOwner(uid: 1000, pid: 42, mayOpenFiles: true)
 
     init(busyMilliseconds: Int64 = 2_000, url: String? = nil, readerCount: Int = 8) throws {
+        SQLiteLibrary.configure()
         var template = Array("/tmp/litebase-test-XXXXXX".utf8CString)
         guard let made = mkdtemp(&template) else { throw Errno.current }
         directory = String(cString: made)

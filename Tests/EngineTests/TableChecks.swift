@@ -1,0 +1,1 @@
+../../FuzzTesting/Sources/FuzzTable/TableChecks.swift
