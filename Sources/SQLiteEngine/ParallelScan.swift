@@ -84,7 +84,7 @@ final class ParallelScan: @unchecked Sendable {
 
     /// Begins to read the table of a run, of which nothing was read, with several threads.
     /// - Returns: `nil` where the statement is not a plain one of a table with row numbers, is small, or where there is no reader,
-    ///   place or core for another thread: then it is to be read by one.
+    ///   place or core for another thread; or a session has a transaction: then it is to be read by one.
     /// - Thread: a worker.
     static func begin(
         _ run: StatementRun, _ statement: CachedStatement, _ owner: LinkOwner, on connection: SQLiteConnection,
@@ -92,9 +92,12 @@ final class ParallelScan: @unchecked Sendable {
     ) -> ParallelScan? {
         guard run.sink.isDivisible, case .statement = run.kind, run.rowCountMax == .max, !run.hasParameters,
             Thread.mayBlock, Process.coreCount > 1, run.sql.count <= textByteCountMax,
-            case .reader = connection.role, sqlite3_txn_state(connection.handle, nil) == SQLITE_TXN_NONE,
+            connection.role.showsPages, sqlite3_txn_state(connection.handle, nil) == SQLITE_TXN_NONE,
             let table = SQLiteWholeTable(SQLiteText.withoutTail(run.sql)), let snapshot = HeldSnapshot(connection)
         else { return nil }
+        let program = TableProgram(of: statement, on: connection)
+        // To a session, the name may be that of a table in `temp`; the program is of a table of the file.
+        if case .session = connection.role, program?.access != .all { return nil }
         var helpers: [SQLiteConnection] = []
         while helpers.count < min(helperCountMax, Process.coreCount - 1),
             let helper = database.borrowReader(for: owner)
@@ -104,7 +107,7 @@ final class ParallelScan: @unchecked Sendable {
         // A file that was replaced meanwhile has an index of its own, with which the leader's is not compared.
         let haveSameFiles = helpers.allSatisfy { $0.generation?.number == connection.generation?.number }
         guard !helpers.isEmpty, haveSameFiles,
-            let made = begin(run, statement, owner, connection, snapshot, helpers, table, database, pool)
+            let made = begin(run, program, owner, connection, snapshot, helpers, table, database, pool)
         else {
             for helper in helpers { database.returnBorrowed(helper, of: owner) }
             return nil
@@ -113,7 +116,7 @@ final class ParallelScan: @unchecked Sendable {
     }
 
     private static func begin(
-        _ run: StatementRun, _ statement: CachedStatement, _ owner: LinkOwner, _ connection: SQLiteConnection,
+        _ run: StatementRun, _ program: TableProgram?, _ owner: LinkOwner, _ connection: SQLiteConnection,
         _ snapshot: HeldSnapshot, _ helpers: [SQLiteConnection], _ table: SQLiteWholeTable, _ database: SQLiteDatabase,
         _ pool: WorkerPool
     ) -> ParallelScan? {
@@ -124,7 +127,7 @@ final class ParallelScan: @unchecked Sendable {
             for snapshot in snapshots { snapshot.release() }
             return nil
         }
-        let reader = TableProgram(of: statement, on: connection).flatMap {
+        let reader = program.flatMap {
             $0.access == .all ? TableReader($0, connection.pages) : nil
         }
         let readers = zip([connection] + helpers, snapshots).map { ScanReader($0, $1, source.range, reader) }

@@ -21,6 +21,9 @@ enum SQLiteRole {
         if case .session(let owner, _) = self { owner.uid } else { LinkOwner.daemon.uid }
     }
 
+    /// Whether rows may be read from its pages in memory (`TableReader`).
+    var showsPages: Bool { if case .writer = self { false } else { true } }
+
     /// The account that is charged for the connection's own memory, such as its pages; what all users share belongs to
     /// nobody.
     var account: MemoryAccount {
@@ -66,7 +69,7 @@ final class SQLiteConnection: @unchecked Sendable {
     let role: SQLiteRole
     let options: SQLiteOptions
     let statements: StatementCache
-    /// The pages that it has in memory; of a reader only.
+    /// The pages that it has in memory; not of a writer.
     let pages = PageView()
     @exclusivity(unchecked) var authorization = SQLiteAuthorization()
     /// True while a statement of the daemon's own is prepared, which may do anything.
@@ -139,7 +142,7 @@ final class SQLiteConnection: @unchecked Sendable {
     /// - Throws: `DriverError` with code `connectFailed`, or SQLite's error.
     init(_ options: SQLiteOptions, role: SQLiteRole, mayBlock: Bool = true) throws(DriverError) {
         role.account.charge()
-        if case .reader = role { pages.beginOpening() }
+        if role.showsPages { pages.beginOpening() }
         defer { PageView.endOpening() }
         var opened: OpaquePointer?
         let result = sqlite3_open_v2(

@@ -1,5 +1,6 @@
 // What both kinds of links share: moving a run between its loop, the workers and the write queue.
 
+internal import CSQLite
 internal import DatabaseContract
 internal import LinuxSystem
 
@@ -190,6 +191,9 @@ class SQLiteLink: EventSource {
         statement.startsOnWorker() || context.slowUsers.isSlow(execution.owner.uid, now: context.loop.now)
             || connection.largestParameterByteCount > Int(statement.loopValueByteCountMax)
             || (statement.countsRows && !mayCountRows())
+            // What a loop has begun, one thread has to read to its end.
+            || (execution.run.sink.isDivisible
+                && litebase_sqlite3_file_bytes(connection.handle) >= ParallelScan.fileByteCountMin)
     }
 
     /// Goes on, or starts, on a worker's thread.

@@ -120,11 +120,9 @@ public final class SQLiteSharedLink: DatabaseLink {
             case .not(let outcome): return outcome
             }
             guard statement.isReadOnly || mayOnlyRead(execution) else { return enqueueWrite(execution) }
-            let fileByteCount = { litebase_sqlite3_file_bytes(reader.handle) }
             if startsOnWorker(
-                execution, statement, reader, mayCountRows: fileByteCount() <= SQLiteBudget.loopFileByteCountMax)
-                // What a loop has begun, one thread has to read to its end.
-                || (execution.run.sink.isDivisible && fileByteCount() >= ParallelScan.fileByteCountMin)
+                execution, statement, reader,
+                mayCountRows: litebase_sqlite3_file_bytes(reader.handle) <= SQLiteBudget.loopFileByteCountMax)
             {
                 leaveReader(execution)
                 return runAsLongRead(execution)

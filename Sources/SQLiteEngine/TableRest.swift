@@ -23,7 +23,7 @@ final class TableRest {
     ///   - run: reads all rows; its text must stay as long as this is used.
     ///   - statement: of the run.
     init?(_ run: StatementRun, _ statement: CachedStatement, on connection: SQLiteConnection) {
-        guard case .statement = run.kind, case .reader = connection.role, run.rowCountMax == .max, !run.hasParameters,
+        guard case .statement = run.kind, connection.role.showsPages, run.rowCountMax == .max, !run.hasParameters,
             statement.isReadOnly, run.sql.count <= Self.textByteCountMax,
             SQLiteWholeTable(SQLiteText.withoutTail(run.sql)) != nil,
             let program = TableProgram(of: statement, on: connection), program.access == .all
