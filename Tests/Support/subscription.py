@@ -1,6 +1,12 @@
 """A subscription of a test, and what it has heard."""
 
 
+def names(event):
+    """The names in an event, and whether it tells that the schema or anything has changed."""
+    return {*event.get("relations", []), *(["<schema>"] if event.get("schema") else []),
+            *([f"<{event['reason']}>"] if event.get("resync") else [])}
+
+
 class Subscription:
     """`subscribe` on a connection of its own."""
 
@@ -32,12 +38,16 @@ class Subscription:
 
     def heard(self, quiet=0.3):
         """The names in all of them, and whether the schema or anything has changed."""
-        names = set()
-        for event in self.events(quiet):
-            names.update(event.get("relations", []))
-            names.update({"<schema>"} if event.get("schema") else ())
-            names.update({f"<{event['reason']}>"} if event.get("resync") else ())
-        return names
+        return set().union(*map(names, self.events(quiet)))
+
+    def heard_before(self, name, timeout=10.0):
+        """What `heard` tells, up to the first event with this name, which is left out: of a commit that came behind all others."""
+        heard = set()
+        while name not in heard:
+            event = self.event(timeout)
+            assert event is not None, f"{name} was not told, but {heard}"
+            heard |= names(event)
+        return heard - {name}
 
     def cancel(self):
         """Ends it, and returns the error that says so."""

@@ -27,6 +27,7 @@ CREATE TABLE child(id INT PRIMARY KEY, p INT, FOREIGN KEY (p) REFERENCES parent(
 CREATE TABLE held(id INT PRIMARY KEY, p INT, FOREIGN KEY (p) REFERENCES item(id));
 CREATE TABLE traced(id INT PRIMARY KEY AUTO_INCREMENT, n INT);
 CREATE TABLE trace(n INT);
+CREATE TABLE last(x INT);
 CREATE TRIGGER t AFTER INSERT ON traced FOR EACH ROW INSERT INTO trace VALUES (NEW.id);
 CREATE TABLE old(n INT) ENGINE = MyISAM;
 CREATE TABLE `odd ``name`(n INT);
@@ -118,7 +119,11 @@ def test_every_kind_of_change_is_told(listen, client, name, way):
         ask(client, "COMMIT", session=session)
     else:
         client.batch([{"sql": sql}], database="my", atomic=way == "atomic")
-    heard = subscription.heard(0.5)
+    if UNKNOWN in expected or "<schema>" in expected:
+        heard = subscription.heard(0.5)
+    else:
+        ask(client, "INSERT INTO last VALUES (1)")
+        heard = subscription.heard_before("last")
     # Names that are known may stand beside what is not.
     assert heard == expected or (UNKNOWN in expected and UNKNOWN in heard), heard
 
