@@ -15,6 +15,8 @@ public final class RowLoad: @unchecked Sendable {
     public let rejectedCountMax: Int
     /// Rows that one execution of the statement takes, of which there is a multiple.
     public let rowsPerStatement: Int
+    /// The rows as `RowLoading.encoded` has made them, if that was done, and these are all rows of the block.
+    public let encoded: (any EncodedRows)?
     /// Why rows have to be written one by one.
     public enum WhySingly: Sendable {
         /// One of these was refused, or what was known of the table did not hold.
@@ -33,12 +35,16 @@ public final class RowLoad: @unchecked Sendable {
     /// The first of those that were refused, by their number in the block.
     public package(set) var rejected: [(row: Int, error: DriverError)] = []
 
-    public init(_ block: RowBlock, _ rows: Range<Int>, rejectedCountMax: Int, rowsPerStatement: Int = 1) {
+    public init(
+        _ block: RowBlock, _ rows: Range<Int>, rejectedCountMax: Int, rowsPerStatement: Int = 1,
+        encoded: (any EncodedRows)? = nil
+    ) {
         precondition(rowsPerStatement > 0 && rows.count % rowsPerStatement == 0, "rows that no statement takes")
         self.block = block
         self.rows = rows
         self.rejectedCountMax = rejectedCountMax
         self.rowsPerStatement = rowsPerStatement
+        self.encoded = encoded
     }
 
     /// Rows that are in the table.
@@ -60,6 +66,14 @@ public final class RowLoad: @unchecked Sendable {
         rejectedCount = 0
         rejected = []
     }
+}
+
+/// Rows of a block in the form that a driver sends, made while the rows before them are written.
+///
+/// - Thread: one at a time.
+public protocol EncodedRows: AnyObject, Sendable {
+    /// Bytes that it holds.
+    var byteCount: Int { get }
 }
 
 /// How values stand in statements of an engine, where engines differ; numbers, `NULL` and text within single quotes are the same.
@@ -120,6 +134,9 @@ public protocol RowLoading: Sendable {
     var literals: SQLLiterals { get }
     /// What the engine calls a type.
     func name(of type: ColumnType) -> String
+    /// All rows of a block as a driver sends them, so that the engine need not wait until they are made; `nil` where a driver needs
+    /// nothing of the kind.
+    func encoded(_ block: RowBlock) -> (any EncodedRows)?
     /// The statement of a run of so many rows; `table` and `columns` are within quotes.
     func text(table: String, columns: [String], rowCount: Int) -> String
 }
@@ -127,6 +144,7 @@ public protocol RowLoading: Sendable {
 extension RowLoading {
     public var statementValueCountMax: Int? { nil }
     public func rowsPerStatement(columnCount: Int) -> Int { 1 }
+    public func encoded(_ block: RowBlock) -> (any EncodedRows)? { nil }
     public var tellsRefusedRow: Bool { false }
     public var needsSavepoint: Bool { false }
     public var takesNumbers: Bool { false }

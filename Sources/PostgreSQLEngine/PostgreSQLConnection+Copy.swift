@@ -12,6 +12,7 @@ internal import CPostgreSQL
 internal import DatabaseContract
 internal import LinuxSystem
 internal import RemoteDatabases
+internal import Tabular
 
 /// A COPY that is under way.
 struct PostgreSQLCopy: ~Copyable {
@@ -44,7 +45,8 @@ struct PostgreSQLCopy: ~Copyable {
     init(_ load: RowLoad) {
         origin = .rows(load)
         load.restart()
-        text.append(load)
+        if let made = load.encoded as? CopyRows, made.take(&text) { return }
+        text.append(load.block.view, load.rows)
     }
 
     init(_ input: CopyInput) {

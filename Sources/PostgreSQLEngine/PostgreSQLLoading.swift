@@ -32,8 +32,28 @@ struct PostgreSQLLoading: RowLoading {
         }
     }
 
+    func encoded(_ block: RowBlock) -> (any EncodedRows)? {
+        block.rowCount > 0 ? CopyRows(block) : nil
+    }
+
     func text(table: String, columns: [String], rowCount: Int) -> String {
         "COPY \(table)(\(columns.joined(separator: ","))) FROM STDIN"
+    }
+}
+
+/// All rows of a block in the text format of COPY.
+final class CopyRows: EncodedRows, @unchecked Sendable {
+    private var text = CopyText()
+
+    init(_ block: RowBlock) { text.append(block.view, 0..<block.rowCount) }
+
+    var byteCount: Int { text.bytes.count }
+
+    /// Gives the text away; once. Afterwards there is none.
+    func take(_ taken: inout CopyText) -> Bool {
+        guard text.bytes.count > 0 else { return false }
+        swap(&text, &taken)
+        return true
     }
 }
 
@@ -42,9 +62,8 @@ struct PostgreSQLLoading: RowLoading {
 struct CopyText: ~Copyable {
     var bytes = ByteBuffer()
 
-    mutating func append(_ load: RowLoad) {
-        let rows = load.block.view
-        for row in load.rows {
+    mutating func append(_ rows: RowView, _ numbers: Range<Int>) {
+        for row in numbers {
             for column in 0..<rows.columnCount {
                 if column > 0 { bytes.append(UInt8(ascii: "\t")) }
                 append(rows.cell(row, column), rows)
@@ -75,6 +94,9 @@ struct CopyText: ~Copyable {
     }
 
     private mutating func append(text: UnsafeRawBufferPointer) {
+        // Nearly no text has one of them.
+        let marks = ByteMarks(text, of: 9, 10, 13, UInt8(ascii: "\\"))
+        guard marks.hasMarked else { return bytes.append(text) }
         var start = 0
         for (index, byte) in text.enumerated() {
             let escaped: StaticString

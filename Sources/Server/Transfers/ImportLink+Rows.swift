@@ -23,10 +23,12 @@ extension ImportLink {
     private var mayReadAhead: Bool { (writing?.block.heldByteCount ?? 0) <= Self.aheadByteCountMax }
 
     private func read() {
-        let (source, block) = (source, used)
+        let (source, block, loading, isDryRun) = (source, used, place.loading, wanted.isDryRun)
         used = nil
         onWorker {
-            source.readPart(reusing: block)
+            var part = source.readPart(reusing: block)
+            if !isDryRun { part.encoded = loading.encoded(part.block).map { ($0, part.block.rowCount) } }
+            return part
         } then: { part in
             self.ready = part
             self.byteCount = part.byteCount
@@ -38,7 +40,7 @@ extension ImportLink {
     }
 
     func charge() {
-        blockCharge.set([ready?.block, writing?.block, used].reduce(0) { $0 + ($1?.heldByteCount ?? 0) })
+        blockCharge.set((ready?.heldByteCount ?? 0) + (writing?.heldByteCount ?? 0) + (used?.heldByteCount ?? 0))
     }
 
     func begin(_ part: ImportPart) {
@@ -99,7 +101,8 @@ extension ImportLink {
         stage = .rows
         let (rows, rowsPerStatement) = together(all)
         let load = RowLoad(
-            block, rows, rejectedCountMax: queue.rejectableCount, rowsPerStatement: rowsPerStatement)
+            block, rows, rejectedCountMax: queue.rejectableCount, rowsPerStatement: rowsPerStatement,
+            encoded: encoded(rows, block))
         let text = statement(of: place.loading.statementValueCountMax == nil ? rowsPerStatement : rows.count)
         let inner = InnerRun(text, RowSink(), mayWrite: place.mayWrite, valueByteCount: block.count)
         inner.isStrict = true
@@ -122,6 +125,12 @@ extension ImportLink {
             self.running = nil
             self.didWrite(inner, load)
         }
+    }
+
+    /// What was made of the rows ahead, if they are all rows of the block, of which none was rejected since.
+    private func encoded(_ rows: Range<Int>, _ block: RowBlock) -> (any EncodedRows)? {
+        guard let made = writing?.encoded, rows == 0..<block.rowCount, made.count == block.rowCount else { return nil }
+        return made.rows
     }
 
     /// Most pieces have the same number of rows.

@@ -71,6 +71,11 @@ struct ImportPart: Sendable {
     var byteCount: Int64
     /// What the values say of the columns, where the table is to be made and that was not told before.
     var types: [ColumnType]?
+    /// Its rows as the driver sends them, and how many they were when that was made.
+    var encoded: (rows: any EncodedRows, count: Int)?
+
+    /// Bytes of memory that it holds.
+    var heldByteCount: Int { block.heldByteCount + (encoded?.rows.byteCount ?? 0) }
 }
 
 extension DriverError {
