@@ -211,10 +211,10 @@ class Client:
             raise ConnectionEnded(f"closed by the daemon; left in the buffer: {bytes(self.buffer[:200])!r}")
         self.buffer += piece
 
-    def read_exactly(self, count):
-        while len(self.buffer) < count:
-            self.fill()
-        piece = bytes(self.buffer[:count])
+    def take(self, count, skipped=0):
+        """Takes `count` bytes off the buffer, and returns those behind the first `skipped`; copied once, since they may be many."""
+        with memoryview(self.buffer) as view, view[skipped:count] as wanted:
+            piece = bytes(wanted)
         del self.buffer[:count]
         return piece
 
@@ -223,8 +223,8 @@ class Client:
         while (end := self.buffer.find(b"\n", start)) < 0:
             start = len(self.buffer)
             self.fill()
-        line = bytes(self.buffer[:end])
-        del self.buffer[:end + 1]
+        line = self.take(end)
+        del self.buffer[:1]
         return line
 
     def read_body(self):
@@ -233,7 +233,7 @@ class Client:
             return self.read_line()
         while len(self.buffer) < 4 or len(self.buffer) < 4 + struct.unpack_from(">I", self.buffer)[0]:
             self.fill()
-        return self.read_exactly(4 + struct.unpack_from(">I", self.buffer)[0])[4:]
+        return self.take(4 + struct.unpack_from(">I", self.buffer)[0], skipped=4)
 
     def receive(self):
         """The next frame of the connection, whichever request it belongs to."""
