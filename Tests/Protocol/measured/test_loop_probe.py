@@ -12,7 +12,7 @@ from loop_probe import serves_meanwhile
 pytestmark = pytest.mark.alone
 
 
-def hold(daemon, count=25, seconds=0.06):
+def hold(daemon, count=8, seconds=0.06):
     """The whole process stands still now and then, as it would with loops that wait for a lock."""
     for _ in range(count):
         os.kill(daemon.pid, signal.SIGSTOP)
