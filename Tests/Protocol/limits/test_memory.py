@@ -296,7 +296,7 @@ def flooded(daemon, sql):
     before = daemon.memory_kib()
     with Bystander(daemon, writes=False) as bystander, daemon.connect() as client:
         client.tracks = False
-        client.socket.settimeout(2)
+        client.socket.settimeout(0.5 * PATIENCE)
         # A client that does not read is not read from, either.
         with contextlib.suppress(TimeoutError):
             for _ in range(500):
