@@ -7,6 +7,7 @@ Source: https://www.postgresql.org/docs/15/protocol-message-formats.html
 import socket
 import struct
 import threading
+import time
 
 from fake_server import FakeServer
 
@@ -118,10 +119,16 @@ class Talk:
         self.server.ending.wait()
         raise Gone
 
-    def flood(self, data):
-        """Says the same until the client leaves."""
+    def flood(self, data, seconds=None):
+        """Says the same until the client leaves: as fast as it is read, or only for so long, and then 30 MB in a second.
+
+        That is enough for what is kept to be seen, and leaves the processor to others while the client waits for an end.
+        """
+        start = time.monotonic()
         while True:
             self.send(data)
+            if seconds is not None and time.monotonic() - start > seconds:
+                time.sleep(len(data) / 30e6)
 
     def startup(self):
         """The first packet: a cancel ends here; encryption is refused."""

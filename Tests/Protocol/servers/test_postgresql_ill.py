@@ -546,7 +546,8 @@ def test_floods_instead_of_an_answer(start, fake, flood, sql):
     daemon = start()
     client = daemon.connect()
     on(client)
-    fake.answer = lambda talk, _: talk.flood(FLOODS_IN_A_RUN[flood])
+    # For longer than the statement has; then the daemon has asked for its end, and waits for it.
+    fake.answer = lambda talk, _: talk.flood(FLOODS_IN_A_RUN[flood], seconds=1.5)
     daemon.reset_peak()
     before = daemon.memory_kib()
     with Bystander(daemon, patience=1):
@@ -643,7 +644,7 @@ def test_floods_while_nobody_asks(start, fake, flood):
 @pytest.mark.parametrize("of", ["BEGIN", "SELECT", "INSERT INTO t VALUES ($1)", "COMMIT"])
 def test_rows_without_end_where_none_belong(start, fake, of):
     """What is not the client's result is not kept, however much it is."""
-    daemon = start("statement_time_ms_max = 1500")
+    daemon = start("statement_time_ms_max = 700")
     client = daemon.connect()
 
     def flood(talk):
@@ -669,13 +670,16 @@ def test_rows_without_end_for_a_client_that_does_not_read(start, fake):
     """The server has to wait."""
     daemon = start("write_stall_ms_max = 60000")
     client = daemon.connect()
-    sent = []
+    sent, left = [], threading.Event()
 
     def flood(talk, sql):
         talk.send(described(("a", 25)))
         while True:
             talk.send(row(b"x" * 10_000) * 10)
             sent.append(100_000)
+            # Nobody has to read all that it can say while the daemon waits for the end that it has asked for.
+            if left.is_set():
+                time.sleep(0.003)
 
     fake.answer = flood
     client.send_query("SELECT 1", database="pg")
@@ -688,6 +692,7 @@ def test_rows_without_end_for_a_client_that_does_not_read(start, fake):
 
         wait_until(waits, "the server waits")
     assert daemon.memory_kib() < 128 << 10 and sum(sent) < 128 << 20
+    left.set()
     client.close()
     wait_until(lambda: not fake.talks, "its connection is closed", timeout=8)
     recovers(daemon.connect(), fake)
