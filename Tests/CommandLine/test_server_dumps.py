@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from test_cli import LITEBASE, SANITIZER
-from test_dumps import WAYS, dumped, loaded, mariadb, objects, postgresql, tables, without_warnings  # noqa: F401
+from test_dumps import WAYS, dumped, inside, loaded, mariadb, objects, postgresql, tables, without_warnings  # noqa: F401
 from test_transfers import run
 
 from daemon import Daemon
@@ -106,8 +106,9 @@ def rich(postgresql):  # noqa: F811
 
 
 def sequences(postgresql, database):  # noqa: F811
-    names = postgresql.psql("SELECT oid::regclass FROM pg_class WHERE relkind = 'S' ORDER BY oid::regclass::text", database).split("\n")
-    return {name: postgresql.psql(f"SELECT last_value, is_called FROM {name}", database) for name in names}
+    with inside(postgresql, database) as rows:
+        names = [name for [name] in rows("SELECT oid::regclass FROM pg_class WHERE relkind = 'S' ORDER BY oid::regclass::text")]
+        return {name: rows(f"SELECT last_value, is_called FROM {name}") for name in names}
 
 
 def fresh(postgresql, *names):  # noqa: F811
