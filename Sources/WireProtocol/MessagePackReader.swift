@@ -169,7 +169,7 @@ extension MessagePackReader {
     /// Reads a str of at most 31 bytes, as nearly every key is; `nil`, and nothing consumed, when another token is next.
     @inlinable
     @inline(__always)
-    mutating func readShortText() -> UnsafeRawBufferPointer? {
+    public mutating func readShortText() -> UnsafeRawBufferPointer? {
         guard let tag = reader.peek(), tag & 0xe0 == 0xa0, Int(tag & 0x1f) < reader.remaining else { return nil }
         _ = reader.readByte()
         return reader.read(Int(tag & 0x1f))

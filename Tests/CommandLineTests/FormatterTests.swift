@@ -83,6 +83,50 @@ func formatted(
         #expect(formatted(.csv, ["a"], values.map { [.real($0)] }, style: OutputStyle(hasHeader: false)) == expected)
     }
 
+    /// A field as the formats are described, by the simplest way: what is written without strings must be the same.
+    private static func field(_ value: Value, _ format: OutputFormat) -> String {
+        guard case .text(let text) = value else {
+            return value.isNull && format == .tsv ? "\\N" : ValueText.plain(value)
+        }
+        let scalars = text.unicodeScalars
+        if format == .csv {
+            guard text.isEmpty || scalars.contains(where: { ",\"\r\n".unicodeScalars.contains($0) }) else {
+                return text
+            }
+            return "\"" + scalars.map { $0 == "\"" ? "\"\"" : String($0) }.joined() + "\""
+        }
+        let escapes: [Unicode.Scalar: String] = ["\t": "\\t", "\n": "\\n", "\r": "\\r", "\\": "\\\\"]
+        return scalars.map { escapes[$0] ?? String($0) }.joined()
+    }
+
+    @Test(arguments: [OutputFormat.csv, .tsv])
+    func anyValueIsWrittenAsTheFormatIsDescribed(_ format: OutputFormat) {
+        var generator = SeededGenerator.fresh
+        let signs: [Unicode.Scalar] = [
+            ",", "\"", "\r", "\n", "\t", "\\", "x", "N", " ", "\u{0}", "\u{b}", "\u{1b}", "\u{7f}", "\u{9b}", "é",
+            "\u{301}", "東", "😀",
+        ]
+        func text() -> Value {
+            var text = ""
+            for _ in 0..<Int.random(in: 0...20, using: &generator) {
+                text.unicodeScalars.append(signs.randomElement(using: &generator) ?? "x")
+            }
+            return .text(text)
+        }
+        let others: [Value] = [
+            .null, true, false, .integer(.min), .integer(.max), 0, -1, .integer(1 << 53), .unsigned(.max), 0.0, -0.0,
+            1e-4,
+            1e9, 1e16, 1e22, .real(.leastNonzeroMagnitude), 0.1, -123.25, .real(.nan), .real(.infinity),
+            .real(-.infinity), .blob([]),
+            .blob([0, 0xff]),
+        ]
+        let rows = (0..<2_000).map { _ in [text(), others.randomElement(using: &generator) ?? .null, text()] }
+        let (separator, end) = format == .csv ? (",", "\r\n") : ("\t", "\n")
+        let expected = rows.map { $0.map { Self.field($0, format) }.joined(separator: separator) + end }
+        let written = formatted(format, ["a", "b", "c"], rows, style: OutputStyle(hasHeader: false))
+        #expect(Array(written.utf8) == Array(expected.joined().utf8), "seed \(generator.seed)")
+    }
+
     @Test(arguments: 0...20)
     func csvQuotesWhatNeedsItAtEachPlace(_ count: Int) {
         for place in 0..<count {

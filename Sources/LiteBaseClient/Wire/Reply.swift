@@ -19,7 +19,7 @@ struct Reply {
 
     /// The values of many rows, one row after the other.
     struct FlatRows {
-        var values: [Value] = []
+        var values = FlatValues()
         var rowCount = 0
         var columnCount = 0
     }
@@ -88,6 +88,8 @@ private struct ReplyDecoder {
     private mutating func rows() throws(DecodeError) -> Reply.FlatRows {
         var rows = Reply.FlatRows()
         rows.rowCount = try reader.readArray("rows")
+        // One copy of the frame instead of one of each text and blob.
+        if rows.rowCount > 0 { rows.values.bytes = Array(reader.bytes) }
         for index in 0..<rows.rowCount {
             let start = reader.offset
             let count = try reader.readArray("row")
@@ -95,23 +97,34 @@ private struct ReplyDecoder {
                 rows.columnCount = count
                 // Each count was checked against the bytes that are there, their product was not.
                 let left = reader.bytes.count - reader.offset
-                rows.values.reserveCapacity(min(rows.rowCount * count, left))
+                rows.values.cells.reserveCapacity(min(rows.rowCount * count, left))
             }
             guard count == rows.columnCount else {
                 throw DecodeError(.outOfRange(field: "row", wanted: "as long as the others"), at: start)
             }
-            for _ in 0..<count { rows.values.append(try cell()) }
+            for _ in 0..<count { try appendCell(to: &rows.values) }
         }
         return rows
     }
 
-    /// A value of a row. A list or a map, which only rows of a catalog have, is kept as the text of its JSON.
-    private mutating func cell() throws(DecodeError) -> Value {
+    /// Reads a value of a row; the values have the bytes of the frame. A list or a map, which only rows of a catalog have, is kept as
+    /// the text of its JSON.
+    private mutating func appendCell(to values: inout FlatValues) throws(DecodeError) {
         let start = reader.offset
-        let token = try reader.next()
+        let token: MessagePackReader.Token =
+            if let text = reader.readShortText() { .text(text) } else { try reader.next() }
         switch token {
-        case .array, .map: return .text(try structured(token, from: start, depth: 4).json)
-        default: return try scalar(token, at: start)
+        case .null: values.cells.append(.init(.null, 0))
+        case .bool(let flag): values.cells.append(.init(.bool, flag ? 1 : 0))
+        case .integer(let number): values.cells.append(.init(.integer, UInt64(bitPattern: number)))
+        case .unsigned(let number): values.cells.append(.init(.unsigned, number))
+        case .real(let number): values.cells.append(.init(.real, number.bitPattern))
+        case .text(let text):
+            guard isValidUTF8(text) else { throw DecodeError(.invalidUTF8, at: start) }
+            values.cells.append(.init(.text, UInt64(reader.offset - text.count), byteCount: text.count))
+        case .binary(let blob), .ext(_, let blob):
+            values.cells.append(.init(.blob, UInt64(reader.offset - blob.count), byteCount: blob.count))
+        case .array, .map: values.append(.text(try structured(token, from: start, depth: 4).json))
         }
     }
 

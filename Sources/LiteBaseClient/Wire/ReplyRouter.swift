@@ -168,7 +168,7 @@ struct ReplyRouter {
             guard rows.columnCount == columns.count || rows.rowCount == 0 else {
                 throw .protocolViolation("rows of \(rows.columnCount) values for \(columns.count) columns")
             }
-            let batch = RowBatch(columns: columns, values: rows.values, count: rows.rowCount)
+            let batch = RowBatch(columns: columns, rows.values, count: rows.rowCount)
             exchange.inbox.append((.rows(batch), byteCount))
             bufferedByteCount += byteCount
             exchange.waitingRowCount += Int64(rows.rowCount)

@@ -38,6 +38,8 @@ struct LiteBaseCommand: ParsableCommand {
         // A reader that is gone ends the process as it ends every filter, even if SIGPIPE came ignored.
         signal(SIGPIPE, SIG_DFL)
         StandardStreams.occupyClosed()
+        // Else each batch of a long result gives its memory back to the system, and the next one gets it page by page.
+        Process.limitMemoryArenas(Int32(clamping: Process.coreCount))
         do {
             let arguments = ParameterParsing.protectDashes(Process.arguments)
             var command = try parseAsRoot(arguments)

@@ -25,64 +25,75 @@ struct DelimitedFormatter: ResultFormatter {
     mutating func begin(_ columns: Columns, into output: inout ByteBuffer) {
         hasColumns = columns.count > 0
         guard hasColumns, style.hasHeader else { return }
-        writeLine(columns.names.lazy.map(Value.text), into: &output)
+        let fields = FieldWriter(dialect: dialect, isTerminal: style.isTerminal)
+        var isFirst = true
+        for var name in columns.names {
+            name.withUTF8 { fields.write(.text(UnsafeRawBufferPointer($0)), &isFirst, into: &output) }
+        }
+        fields.endLine(into: &output)
     }
 
     mutating func row(_ row: Row, into output: inout ByteBuffer) {
-        if hasColumns { writeLine(row, into: &output) }
+        guard hasColumns else { return }
+        let fields = FieldWriter(dialect: dialect, isTerminal: style.isTerminal)
+        var isFirst = true
+        row.forEachBorrowed { fields.write($0, &isFirst, into: &output) }
+        fields.endLine(into: &output)
     }
 
     mutating func end(_ summary: StatementSummary?, into output: inout ByteBuffer) {}
+}
 
-    private func writeLine(_ values: some Sequence<Value>, into output: inout ByteBuffer) {
-        var isFirst = true
-        for value in values {
-            if !isFirst { output.append(dialect == .csv ? UInt8(ascii: ",") : UInt8(ascii: "\t")) }
-            isFirst = false
-            switch dialect {
-            case .csv: writeCSV(value, into: &output)
-            case .tsv: writeTSV(value, into: &output)
-            }
+/// Writes the fields of lines. It is apart from the formatter since a copy of it costs nothing, and each row makes one.
+private struct FieldWriter {
+    let dialect: DelimitedFormatter.Dialect
+    let isTerminal: Bool
+
+    func write(_ value: BorrowedValue, _ isFirst: inout Bool, into output: inout ByteBuffer) {
+        if !isFirst { output.append(dialect == .csv ? UInt8(ascii: ",") : UInt8(ascii: "\t")) }
+        isFirst = false
+        switch dialect {
+        case .csv: writeCSV(value, into: &output)
+        case .tsv: writeTSV(value, into: &output)
         }
-        output.append(dialect == .csv ? "\r\n" : "\n")
     }
 
-    private func writeCSV(_ value: Value, into output: inout ByteBuffer) {
+    func endLine(into output: inout ByteBuffer) { output.append(dialect == .csv ? "\r\n" : "\n") }
+
+    private func writeCSV(_ value: BorrowedValue, into output: inout ByteBuffer) {
         switch value {
-        case .text(let text) where style.isTerminal: writeCSV(shown(text, keeping: "\n\r\t"), into: &output)
+        case .text(let text) where isTerminal:
+            var shown = shown(String(decoding: text, as: UTF8.self), keeping: "\n\r\t")
+            shown.withUTF8 { writeCSV(UnsafeRawBufferPointer($0), into: &output) }
         case .text(let text): writeCSV(text, into: &output)
         case .integer(let number): output.appendJSONInteger(number, style: .number)
         // Within these bounds both ways of writing a real give the same digits, and this one makes no string.
         case .real(let number) where (1e-3..<1e9).contains(number.magnitude): output.appendJSONReal(number)
-        case .null, .bool, .unsigned, .real, .blob: output.append(ValueText.plain(value))
+        case .null, .bool, .unsigned, .real, .blob: output.append(ValueText.plain(Value(value)))
         }
     }
 
-    private func writeCSV(_ text: String, into output: inout ByteBuffer) {
-        var text = text
-        text.withUTF8 { bytes in
-            let bytes = UnsafeRawBufferPointer(bytes)
-            let quote = UInt8(ascii: "\"")
-            let marks = ByteMarks(bytes, of: UInt8(ascii: ","), quote, UInt8(ascii: "\n"), UInt8(ascii: "\r"))
-            guard bytes.isEmpty || marks.hasMarked else { return output.append(bytes) }
-            output.append(quote)
-            for byte in bytes {
-                if byte == quote { output.append(byte) }
-                output.append(byte)
-            }
-            output.append(quote)
+    private func writeCSV(_ text: UnsafeRawBufferPointer, into output: inout ByteBuffer) {
+        let quote = UInt8(ascii: "\"")
+        let marks = ByteMarks(text, of: UInt8(ascii: ","), quote, UInt8(ascii: "\n"), UInt8(ascii: "\r"))
+        guard text.isEmpty || marks.hasMarked else { return output.append(text) }
+        output.append(quote)
+        for byte in text {
+            if byte == quote { output.append(byte) }
+            output.append(byte)
         }
+        output.append(quote)
     }
 
-    private func writeTSV(_ value: Value, into output: inout ByteBuffer) {
+    private func writeTSV(_ value: BorrowedValue, into output: inout ByteBuffer) {
         switch value {
         case .null:
             output.append("\\N")
         case .text(let text):
-            let isPlain = text.utf8.allSatisfy { $0 >= 0x20 && $0 < 0x7f && $0 != UInt8(ascii: "\\") }
+            let isPlain = text.allSatisfy { $0 >= 0x20 && $0 < 0x7f && $0 != UInt8(ascii: "\\") }
             if isPlain { return output.append(text) }
             var escaped = ByteBuffer()
-            for byte in text.utf8 {
+            for byte in text {
                 switch byte {
                 case UInt8(ascii: "\t"): escaped.append("\\t")
                 case UInt8(ascii: "\n"): escaped.append("\\n")
@@ -93,13 +104,13 @@ struct DelimitedFormatter: ResultFormatter {
             }
             output.append(shown(String(decoding: escaped.readable, as: UTF8.self), keeping: ""))
         case .bool, .integer, .unsigned, .real, .blob:
-            output.append(ValueText.plain(value))
+            output.append(ValueText.plain(Value(value)))
         }
     }
 
     /// Control characters are spelled out on a terminal, and only there: files get the data as it is.
     private func shown(_ text: String, keeping kept: String) -> String {
-        guard style.isTerminal else { return text }
+        guard isTerminal else { return text }
         var result = ""
         for scalar in text.unicodeScalars {
             if TerminalEscaping.isHarmful(scalar), !kept.unicodeScalars.contains(scalar) {

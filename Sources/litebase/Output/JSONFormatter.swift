@@ -38,10 +38,13 @@ struct JSONFormatter: ResultFormatter {
         if layout == .array { output.append(rowCount == 0 ? "\n" : ",\n") }
         rowCount += 1
         output.append(UInt8(ascii: "{"))
-        for (index, value) in row.enumerated() {
-            if index > 0 { output.append(UInt8(ascii: ",")) }
-            output.append(keys[index])
-            JSONText.append(value, isTerminal: style.isTerminal, into: &output)
+        let (keys, isTerminal) = (keys, style.isTerminal)
+        var column = 0
+        row.forEachBorrowed { value in
+            if column > 0 { output.append(UInt8(ascii: ",")) }
+            output.append(keys[column])
+            column += 1
+            JSONText.append(value, isTerminal: isTerminal, into: &output)
         }
         output.append(UInt8(ascii: "}"))
         if layout == .lines { output.append(UInt8(ascii: "\n")) }
@@ -67,6 +70,15 @@ struct JSONFormatter: ResultFormatter {
 
 /// Spells values in JSON, by the protocol's own writer.
 enum JSONText {
+    static func append(_ value: BorrowedValue, isTerminal: Bool, into output: inout ByteBuffer) {
+        switch value {
+        case .text(let text) where !isTerminal: output.appendJSONText(text)
+        case .blob(let bytes): output.appendJSONBlob(bytes)
+        case .null, .bool, .integer, .unsigned, .real, .text:
+            append(Value(value), isTerminal: isTerminal, into: &output)
+        }
+    }
+
     static func append(_ value: Value, isTerminal: Bool, into output: inout ByteBuffer) {
         switch value {
         case .null: output.appendJSONNull()
