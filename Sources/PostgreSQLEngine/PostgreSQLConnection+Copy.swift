@@ -37,8 +37,10 @@ struct PostgreSQLCopy: ~Copyable {
         case sent
     }
 
-    /// Bytes that libpq is given at a time: its buffer does not grow beyond twice that.
-    fileprivate static let pieceByteCount = 64 << 10
+    /// Bytes that libpq is given at a time: its buffer does not grow beyond twice that. They are sent as one piece, and a Unix socket
+    /// takes more only when three quarters of its room are free (unix_writable in net/unix/af_unix.c): of long pieces, none may be left
+    /// by then, and the server would wait.
+    fileprivate static let pieceByteCount = 16 << 10
     /// Rows of which the text is so long are sent by a worker.
     fileprivate static let loopByteCountMax = 32 << 10
 

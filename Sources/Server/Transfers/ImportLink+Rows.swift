@@ -11,13 +11,17 @@ extension ImportLink {
     /// Does what can be done: reads ahead, and has rows written.
     func goOn() {
         stage = .rows
-        if ready == nil, !isReading, writing?.isLast != true, mayReadAhead { read() }
+        readAhead()
         guard running == nil else { return }
         if writing != nil { return writeNext() }
         guard let part = ready else { return beginWaiting() }
         ready = nil
         endWaiting()
         begin(part)
+    }
+
+    private func readAhead() {
+        if ready == nil, !isReading, writing?.isLast != true, mayReadAhead { read() }
     }
 
     private var mayReadAhead: Bool { (writing?.block.heldByteCount ?? 0) <= Self.aheadByteCountMax }
@@ -45,6 +49,8 @@ extension ImportLink {
 
     func begin(_ part: ImportPart) {
         writing = part
+        // Now, and not when the engine has these rows: some engines take a whole block at once.
+        readAhead()
         types = part.types ?? types
         guard part.types != nil, !wanted.isDryRun else { return writeNext() }
         makeTable()
