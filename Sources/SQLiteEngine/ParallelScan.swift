@@ -92,12 +92,12 @@ final class ParallelScan: @unchecked Sendable {
     ) -> ParallelScan? {
         guard run.sink.isDivisible, case .statement = run.kind, run.rowCountMax == .max, !run.hasParameters,
             Thread.mayBlock, Process.coreCount > 1, run.sql.count <= textByteCountMax,
-            connection.role.showsPages, sqlite3_txn_state(connection.handle, nil) == SQLITE_TXN_NONE,
+            // Within BEGIN, a transaction that has begun could not be begun again with what others see.
+            connection.role.showsPages, connection.transaction == .none,
+            sqlite3_txn_state(connection.handle, nil) == SQLITE_TXN_NONE,
             let table = SQLiteWholeTable(SQLiteText.withoutTail(run.sql)), let snapshot = HeldSnapshot(connection)
         else { return nil }
         let program = TableProgram(of: statement, on: connection)
-        // To a session, the name may be that of a table in `temp`; the program is of a table of the file.
-        if case .session = connection.role, program?.access != .all { return nil }
         var helpers: [SQLiteConnection] = []
         while helpers.count < min(helperCountMax, Process.coreCount - 1),
             let helper = database.borrowReader(for: owner)
@@ -122,7 +122,7 @@ final class ParallelScan: @unchecked Sendable {
     ) -> ParallelScan? {
         let snapshots = [snapshot] + helpers.compactMap { HeldSnapshot($0) }
         guard snapshots.count == helpers.count + 1, hold(snapshots),
-            let source = ScanSource(table, run.sql, on: connection)
+            let source = ScanSource(table, run.sql, rootPage: program?.rootPage, on: connection)
         else {
             for snapshot in snapshots { snapshot.release() }
             return nil

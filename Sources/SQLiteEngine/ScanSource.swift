@@ -19,20 +19,40 @@ struct ScanSource {
     /// - Parameters:
     ///   - table: what the text says.
     ///   - sql: the statement.
+    ///   - rootPage: of the table that it reads, if that is known.
     ///   - connection: with a read transaction.
-    init?(_ table: SQLiteWholeTable, _ sql: UnsafeRawBufferPointer, on connection: SQLiteConnection) {
-        guard Self.isTable(table.table, connection), Self.isScanned(sql, connection),
-            let rowID = Self.rowIDName(table.table, connection),
+    init?(
+        _ table: SQLiteWholeTable, _ sql: UnsafeRawBufferPointer, rootPage: UInt32?, on connection: SQLiteConnection
+    ) {
+        guard let rowID = Self.rowIDName(of: table.table, rootPage: rootPage, on: connection),
+            Self.isScanned(sql, connection),
             let rows = Self.rows(table.ends(rowID: rowID), connection)
         else { return nil }
         range = table.range(rowID: rowID)
         self.rows = rows
     }
 
-    private static func isTable(_ name: String, _ connection: SQLiteConnection) -> Bool {
+    /// A name that is taken for the number of a row, by which a table with that name is to be read in parts.
+    /// - Parameters:
+    ///   - name: stands for a table of the file, and for nothing else, or there is no result.
+    ///   - rootPage: of the table that is meant, if that is known.
+    static func rowIDName(of name: String, rootPage: UInt32?, on connection: SQLiteConnection) -> String? {
+        isTable(name, rootPage, connection) && !isHidden(name, connection) ? rowIDName(name, connection) : nil
+    }
+
+    private static func isTable(_ name: String, _ rootPage: UInt32?, _ connection: SQLiteConnection) -> Bool {
         // A virtual table has no root page.
-        let sql = "SELECT 1 FROM main.sqlite_schema WHERE type = 'table' AND rootpage > 0 AND name = ?1 COLLATE NOCASE"
-        return texts(sql, name, column: 0, connection)?.count == 1
+        let sql =
+            "SELECT rootpage FROM main.sqlite_schema WHERE type = 'table' AND rootpage > 0 AND name = ?1 COLLATE NOCASE"
+        guard let found = texts(sql, name, column: 0, connection), found.count == 1 else { return false }
+        return rootPage.map { String($0) == found[0] } ?? true
+    }
+
+    /// Whether a session has a table or a view of that name, which is found first.
+    private static func isHidden(_ name: String, _ connection: SQLiteConnection) -> Bool {
+        guard case .session = connection.role else { return false }
+        let sql = "SELECT 1 FROM temp.sqlite_schema WHERE name = ?1 COLLATE NOCASE"
+        return texts(sql, name, column: 0, connection)?.isEmpty != true
     }
 
     private static func isScanned(_ sql: UnsafeRawBufferPointer, _ connection: SQLiteConnection) -> Bool {
@@ -44,7 +64,7 @@ struct ScanSource {
     }
 
     /// A name of the row number that no column of the table has.
-    static func rowIDName(_ table: String, _ connection: SQLiteConnection) -> String? {
+    private static func rowIDName(_ table: String, _ connection: SQLiteConnection) -> String? {
         let sql = "SELECT name FROM pragma_table_xinfo(?1, 'main')"
         guard let columns = texts(sql, table, column: 0, connection) else { return nil }
         let taken = Set(columns.map { $0.lowercased() })

@@ -77,7 +77,7 @@ struct TablePage {
     func search(_ rowNumber: Int64, within bounds: ClosedRange<Int64>) -> Int? {
         var (low, high) = (0, cellCount)
         let (width, isWide) = bounds.upperBound.subtractingReportingOverflow(bounds.lowerBound)
-        if !isWide, width + 1 == Int64(cellCount), bounds.contains(rowNumber) {
+        if !isWide, width == Int64(cellCount) - 1, bounds.contains(rowNumber) {
             let guess = Int(rowNumber - bounds.lowerBound)
             guard let found = self.rowNumber(guess) else { return nil }
             if found == rowNumber { return guess }

@@ -36,7 +36,7 @@ final class TableRest {
     func takesOver(behind rowCount: Int64) -> Bool {
         if range != nil { return true }
         guard rowCount > 0, let table = SQLiteWholeTable(sql), let reader = TableReader(program, connection.pages),
-            let rowID = ScanSource.rowIDName(table.table, connection),
+            let rowID = ScanSource.rowIDName(of: table.table, rootPage: program.rootPage, on: connection),
             let last = rowNumber(table.place(rowID: rowID), rowCount - 1)
         else { return false }
         range = TableRange(connection, table.range(rowID: rowID), reader)
