@@ -119,3 +119,20 @@ def test_many_quick_changes(start_daemon, path):
             data = result.client.call("describe", {"sql": "SELECT * FROM t", **({"session": result.session} if result.session else {"database": "app"})}).data
             assert [column["name"] for column in data["columns"]] == columns
         assert len(chance.choice(all).run(f"SELECT * FROM t UNION SELECT {', '.join('9' * len(columns))}")[0]) == len(columns)
+
+
+@pytest.mark.parametrize("where", ["session", "pool"])
+def test_a_program_that_is_shown_again_names_no_table_that_is_gone(start_daemon, where):
+    """EXPLAIN steps through a program without running it, so SQLite does not see by the program that the schema is another one."""
+    daemon = start_daemon()
+    with daemon.connect() as client, daemon.connect() as other:
+        other.query("CREATE TABLE t(a INTEGER PRIMARY KEY, b)")
+        options = {"session": client.session()} if where == "session" else {}
+        for _ in range(20):
+            for _ in range(2):
+                shown = client.query("EXPLAIN DELETE FROM t WHERE b > 1", **options).rows
+                assert {row[5] for row in shown if row[1] == "Delete"} == {"t"}
+            other.query("DROP TABLE t")
+            other.query("CREATE TABLE t(a INTEGER PRIMARY KEY, b)")
+            # It reads the new schema, and gives back the old one.
+            client.query("SELECT count(*) FROM t", **options)
