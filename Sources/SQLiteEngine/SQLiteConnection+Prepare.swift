@@ -38,7 +38,11 @@ extension SQLiteConnection {
             return prepared
         }
         // SQLite keeps the first statement only; with a comment after it the text would never be found again.
-        if prepared.sqlByteCount == sql.count, !authorization.runsOnce { statements.insert(prepared, hash: hash) }
+        // EXPLAIN lists names of tables from memory that a change of the schema frees, and does not look whether there was one
+        // (displayP4 and sqlite3VdbeList in src/vdbeaux.c).
+        if prepared.sqlByteCount == sql.count, !authorization.runsOnce, sqlite3_stmt_isexplain(prepared.handle) == 0 {
+            statements.insert(prepared, hash: hash)
+        }
         return prepared
     }
 

@@ -48,7 +48,10 @@ final class TableRest {
         guard let statement = connection.prepareOwn(sql) else { return nil }
         defer { sqlite3_finalize(statement) }
         sqlite3_bind_int64(statement, 1, place)
-        return sqlite3_step(statement) == SQLITE_ROW ? sqlite3_column_int64(statement, 0) : nil
+        guard sqlite3_step(statement) == SQLITE_ROW, sqlite3_column_type(statement, 0) == SQLITE_INTEGER else {
+            return nil
+        }
+        return sqlite3_column_int64(statement, 0)
     }
 
     /// Reads further rows, about `countMax` at most.
