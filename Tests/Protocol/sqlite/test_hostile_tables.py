@@ -1,0 +1,59 @@
+"""Whole tables, and rows by their number, where the table's shape is rare, or the name is that of something else."""
+
+import sqlite3
+
+import pytest
+
+from daemon import counting
+
+MANY = 30_000
+
+
+@pytest.fixture(scope="module")
+def served(daemon):
+    """A table of the shared daemon, and another way to its file."""
+    with daemon.connect() as client:
+        client.query("CREATE TABLE t(id INTEGER PRIMARY KEY, n INTEGER, p TEXT)")
+        client.query(f"INSERT INTO t SELECT x, x % 7, printf('%0100d', x) FROM ({counting(MANY)})")
+    other = sqlite3.connect(daemon.directory / "state" / "default.db", isolation_level=None)
+    yield daemon, other
+    other.close()
+
+
+VIEWS = ["id, p", "p, id", "*", "rowid, id, p", "id AS rowid, p AS n", "n AS rowid, id", "p AS rowid, id"]
+
+
+@pytest.mark.parametrize("columns", VIEWS)
+def test_views(served, columns):
+    """A view of plain columns has the program of its table; its row number is NULL, or a column."""
+    daemon, other = served
+    other.execute("DROP VIEW IF EXISTS v")
+    other.execute(f"CREATE VIEW v AS SELECT {columns} FROM t")
+    wanted = [list(row) for row in other.execute("SELECT * FROM v")]
+    with daemon.connect() as client:
+        session = client.session()
+        assert client.query("SELECT * FROM v").rows == wanted
+        assert client.query("SELECT * FROM v", session=session).rows == wanted
+
+
+@pytest.mark.parametrize("name", ["t", "own"])
+@pytest.mark.parametrize("columns", VIEWS)
+def test_temporary_views(served, name, columns):
+    """The name is that of a table to everybody else, or to nobody."""
+    daemon, other = served
+    wanted = [list(row) for row in other.execute(f"SELECT {columns} FROM t")]
+    with daemon.connect() as client:
+        session = client.session()
+        client.query(f"CREATE TEMP VIEW {name} AS SELECT {columns} FROM main.t", session=session)
+        assert client.query(f"SELECT * FROM {name}", session=session).rows == wanted
+
+
+def test_rows_on_both_sides_of_zero(start_daemon):
+    """A page that ends with row -1 has a range of numbers that is as wide as the greatest number of 64 bits."""
+    daemon = start_daemon("--loops", 1)
+    with daemon.connect() as client:
+        client.query("CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT)")
+        client.query(f"INSERT INTO t SELECT x - 5, printf('%0900d', x) FROM ({counting(100)})")
+        for _ in range(4):
+            ids = [client.send_query("SELECT id FROM t WHERE id = ?", [key]) for key in range(-20, 40)]
+            assert [len(client.collect(id).rows) for id in ids] == [int(key >= -4) for key in range(-20, 40)]
