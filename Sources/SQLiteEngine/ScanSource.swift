@@ -36,6 +36,8 @@ struct ScanSource {
     /// - Parameters:
     ///   - name: stands for a table of the file, and for nothing else, or there is no result.
     ///   - rootPage: of the table that is meant, if that is known.
+    ///   - connection: with a transaction.
+    /// - Returns: `nil` where the name is that of something else, or no name is left for the number.
     static func rowIDName(of name: String, rootPage: UInt32?, on connection: SQLiteConnection) -> String? {
         isTable(name, rootPage, connection) && !isHidden(name, connection) ? rowIDName(name, connection) : nil
     }

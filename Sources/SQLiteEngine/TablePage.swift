@@ -69,10 +69,14 @@ struct TablePage {
         return (Int64(bitPattern: rowNumber), TableRecord(bytes + place, byteCount: Int(byteCount)))
     }
 
-    /// The first cell whose number is not less than this one, or `cellCount`; `nil` if the page is damaged.
+    /// Finds a row number.
     ///
-    /// - Parameter bounds: between which numbers those of the page are, both included. Numbers are mostly given one after the other, and
-    ///   then they tell the place at once: each look at a cell is a miss of the processor's caches.
+    /// Numbers are mostly given one after the other, and then the bounds tell the place at once: each look at a cell is a miss of the
+    /// processor's caches.
+    /// - Parameters:
+    ///   - rowNumber: what is looked for.
+    ///   - bounds: between which numbers those of the page are, both included.
+    /// - Returns: the first cell whose number is not less than this one, or `cellCount`; `nil` if the page is damaged.
     @inline(__always)
     func search(_ rowNumber: Int64, within bounds: ClosedRange<Int64>) -> Int? {
         var (low, high) = (0, cellCount)
@@ -98,9 +102,12 @@ struct TablePage {
 
 /// SQLite's numbers of variable length.
 enum Varint {
+    /// Reads one.
     /// - Parameters:
+    ///   - bytes: the page, or the record.
     ///   - place: where it begins; afterwards what stands behind it.
     ///   - end: behind the last byte that may be read.
+    /// - Returns: `nil` if it does not end before that.
     @inline(__always)
     static func read(_ bytes: UnsafeRawPointer, _ place: inout Int, end: Int) -> UInt64? {
         guard place < end else { return nil }

@@ -55,6 +55,7 @@ struct TableRecord {
     /// - Parameters:
     ///   - field: from `find`.
     ///   - isReal: the column has real affinity; SQLite stores whole numbers of it as integers (RealAffinity in its programs).
+    ///   - sink: has begun a row.
     /// - Returns: false if there is no room for it in the row, which ends with `overflow` then.
     @inline(__always)
     func push(_ field: Field, isReal: Bool, to sink: RowSink) -> Bool {

@@ -22,6 +22,7 @@ final class TableRest {
     /// - Parameters:
     ///   - run: reads all rows; its text must stay as long as this is used.
     ///   - statement: of the run.
+    ///   - connection: whose statement it is.
     init?(_ run: StatementRun, _ statement: CachedStatement, on connection: SQLiteConnection) {
         guard case .statement = run.kind, connection.role.showsPages, run.rowCountMax == .max, !run.hasParameters,
             statement.isReadOnly, run.sql.count <= Self.textByteCountMax,
@@ -31,8 +32,9 @@ final class TableRest {
         (self.connection, self.program, sql) = (connection, program, SQLiteText.withoutTail(run.sql))
     }
 
-    /// Whether it has taken over, now or before.
+    /// Takes over, if that is possible.
     /// - Parameter rowCount: how many rows the statement has returned; its transaction is open.
+    /// - Returns: whether it has, now or before.
     func takesOver(behind rowCount: Int64) -> Bool {
         if range != nil { return true }
         guard rowCount > 0, let table = SQLiteWholeTable(sql), let reader = TableReader(program, connection.pages),
