@@ -224,8 +224,9 @@ final class CachedStatement {
         quickRunCount = tookTooLong ? 0 : min(quickRunCount + 1, Self.quickRunCountMin)
     }
 
-    /// What reads its row, if it wants one by its number; looked for when it has run often enough that this pays.
+    /// What reads its row; looked for when it has run often enough that this pays.
     /// - Parameter connection: with a transaction.
+    /// - Returns: `nil` if it wants something else than a row by its number, or is not known well enough yet.
     func rowReader(on connection: SQLiteConnection) -> TableReader? {
         guard isQuick else { return nil }
         let generation = preparationCount

@@ -33,12 +33,12 @@ final class TableRange {
     /// `nil` where SQLite has to read all rows.
     private let reader: TableReader?
 
+    /// `nil` if the statement cannot be prepared.
     /// - Parameters:
     ///   - connection: with a transaction.
     ///   - sql: a statement with the first and the last number as parameters, which returns the rows in their order, with the number as
     ///     their last column.
     ///   - reader: reads what the columns before that are.
-    /// - Returns: `nil` if the statement cannot be prepared.
     init?(_ connection: SQLiteConnection, _ sql: String, _ reader: TableReader?) {
         guard let handle = connection.prepareOwn(sql) else { return nil }
         (self.connection, self.reader) = (connection, reader)
@@ -50,7 +50,11 @@ final class TableRange {
     var columns: ColumnSet { ColumnSet(statement.columns.columns.dropLast()) }
 
     /// Reads rows into a sink until the last one, or until the sink is full.
-    /// - Parameter countMax: about how many rows are read at most.
+    /// - Parameters:
+    ///   - rows: the first and the last number.
+    ///   - sink: has begun a result.
+    ///   - countMax: about how many rows are read at most.
+    /// - Returns: what was read, and why not more.
     func read(_ rows: ClosedRange<Int64>, into sink: RowSink, countMax: Int64 = .max) -> Rows {
         let handle = handle
         defer { sqlite3_reset(handle) }

@@ -38,10 +38,10 @@ final class TableReader: Sendable {
         var isAtEnd = false
     }
 
+    /// `nil` if the transaction sees another schema, the file's texts are not UTF-8, or its first page is not in memory.
     /// - Parameters:
     ///   - program: of a statement of the connection.
     ///   - pages: of a connection that is within a transaction.
-    /// - Returns: `nil` if the transaction sees another schema, the file's texts are not UTF-8, or its first page is not in memory.
     init?(_ program: TableProgram, _ pages: borrowing PageView) {
         guard let header = pages.header, header.isUTF8, header.schemaVersion == program.schemaVersion else {
             return nil
@@ -81,6 +81,9 @@ final class TableReader: Sendable {
     ///   - rowNumber: a row on which a statement of the connection stands, so that its page is in memory.
     ///   - end: the last number that is wanted.
     ///   - countMax: the most rows that are read.
+    ///   - pages: of that connection.
+    ///   - sink: where they go.
+    /// - Returns: how many there were, which was the last, and what the sink has said of it.
     func readOn(
         behind rowNumber: Int64, through end: Int64, countMax: Int64, _ pages: borrowing PageView, into sink: RowSink
     ) -> Rows {
