@@ -64,8 +64,9 @@ static place *find(const table *table, uint32_t number)
 {
     for (unsigned index = home(table, number);; index = next(table, index)) {
         place *place = &table->places[index];
-        if (place->number == number) return place;
+        // First, since of a log whose index is damaged SQLite may ask for page 0, which there is not.
         if (place->number == 0) return NULL;
+        if (place->number == number) return place;
     }
 }
 
@@ -227,7 +228,7 @@ static sqlite3_pcache_page *fetch(sqlite3_pcache *cache, unsigned number, int ma
         return &known->page->base;
     }
     // 1: only if it is easy; SQLite writes pages out otherwise, and asks again with 2.
-    if (!may_create || (may_create == 1 && table->pinned_count >= table->count_wanted / 10 * 9 + 1)) return NULL;
+    if (!may_create || !number || (may_create == 1 && table->pinned_count >= table->count_wanted / 10 * 9 + 1)) return NULL;
     page *made = NULL;
     if (table->count >= table->count_wanted) made = take_unused(table);
     if (!made && make_room(table)) made = allocate(table);

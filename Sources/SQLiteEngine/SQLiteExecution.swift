@@ -345,6 +345,8 @@ final class SQLiteExecution: @unchecked Sendable {
         _ deadline: MonotonicInstant
     ) -> AdvanceOutcome {
         if case .loop = mode {
+            // Before the limits: it may list the statement's program, which lifts them.
+            if let outcome = look(run, connection, statement, run.sink) { return outcome }
             isLimited = connection.limit(
                 values: statement.loopValueByteCountMax, patterns: SQLiteBudget.loopPatternByteCountMax)
         } else if !statement.isReadOnly {
@@ -422,11 +424,8 @@ final class SQLiteExecution: @unchecked Sendable {
         // Kept here: the run is in another module, and each access is a call.
         let (sink, rowCountMax) = (run.sink, run.rowCountMax)
         var rowCount = run.rowCount
-        if case .loop = mode {
-            if let outcome = look(run, connection, statement, sink) { return outcome }
-        } else if isAtEnd {
-            return finish(run, connection, statement, SQLITE_DONE)
-        } else if let rest, let outcome = read(rest, run, connection, statement, deadline) {
+        if isAtEnd { return finish(run, connection, statement, SQLITE_DONE) }
+        if let rest, let outcome = read(rest, run, connection, statement, deadline) {
             return outcome
         }
         while true {
