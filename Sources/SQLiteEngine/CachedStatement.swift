@@ -64,6 +64,8 @@ final class CachedStatement {
     @exclusivity(unchecked) private var rowReader: TableReader?
     /// `preparationCount` when somebody has looked.
     @exclusivity(unchecked) private var readerGeneration: Int32 = -1
+    /// The version of the schema that SQLite has seen when it was last stepped: it is prepared for that one, and its columns are those.
+    @exclusivity(unchecked) var steppedVersion: Int32?
     /// Whether it may be a statement for one row by its number: it is short, and has at most one parameter.
     let mayReadRow: Bool
 
@@ -225,10 +227,12 @@ final class CachedStatement {
     }
 
     /// What reads its row; looked for when it has run often enough that this pays.
-    /// - Parameter connection: with a transaction.
+    /// - Parameters:
+    ///   - connection: with a transaction.
+    ///   - schemaVersion: what the transaction sees.
     /// - Returns: `nil` if it wants something else than a row by its number, or is not known well enough yet.
-    func rowReader(on connection: SQLiteConnection) -> TableReader? {
-        guard isQuick else { return nil }
+    func rowReader(on connection: SQLiteConnection, schemaVersion: Int32) -> TableReader? {
+        guard isQuick, steppedVersion == schemaVersion else { return nil }
         let generation = preparationCount
         if generation != readerGeneration {
             readerGeneration = generation

@@ -17,6 +17,9 @@ extension SQLiteExecution {
         }
         if !hasBegun { begin(run.sink, statement) }
         if !statement.isReadOnly { summarize(connection, statement) }
+        if statement.mayReadRow, let snapshot = connection.snapshot, snapshot.isHeld {
+            statement.steppedVersion = snapshot.schemaVersion
+        }
         // An autocommit statement commits when it is reset, and that may fail.
         let resetResult = sqlite3_reset(statement.handle)
         if resetResult != SQLITE_OK { return fail(error(connection, resetResult)) }

@@ -14,8 +14,9 @@ extension SQLiteExecution {
         _ run: StatementRun, _ connection: SQLiteConnection, _ statement: CachedStatement, _ sink: RowSink
     ) -> AdvanceOutcome? {
         guard statement.mayReadRow, let snapshot = connection.snapshot, snapshot.isHeld,
-            let reader = statement.rowReader(on: connection), reader.program.schemaVersion == snapshot.schemaVersion,
-            let number = reader.rowNumber(run), run.rowCountMax > 0
+            let reader = statement.rowReader(on: connection, schemaVersion: snapshot.schemaVersion),
+            reader.program.schemaVersion == snapshot.schemaVersion, let number = reader.rowNumber(run),
+            run.rowCountMax > 0
         else { return nil }
         // Begun only with a row: without one SQLite may have to look.
         if !hasBegun { begin(sink, statement) }

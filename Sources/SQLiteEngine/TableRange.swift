@@ -32,6 +32,8 @@ final class TableRange {
     private var handle: OpaquePointer { statement.handle }
     /// `nil` where SQLite has to read all rows.
     private let reader: TableReader?
+    /// What comes behind the last row that was read, for whoever reads from this number on.
+    private var following: (number: Int64, next: TableReader.Next)?
 
     /// `nil` if the statement cannot be prepared.
     /// - Parameters:
@@ -59,27 +61,45 @@ final class TableRange {
         let handle = handle
         defer { sqlite3_reset(handle) }
         var read = Rows()
+        // Where the order of rows is damaged, it would go on and on.
+        var least = rows.lowerBound
+        if following?.number != least { following = nil }
         bind(rows)
         while true {
             let result = sqlite3_step(handle)
             guard result == SQLITE_ROW else {
-                if result != SQLITE_DONE { read.failure = .result(result) }
+                if result != SQLITE_DONE {
+                    read.failure = .result(result)
+                } else if leavesOut(through: rows.upperBound) {
+                    read.failure = .result(SQLITE_CORRUPT)
+                }
                 return read
             }
             let valueCount = sqlite3_data_count(handle) - 1
+            var last = sqlite3_column_int64(handle, valueCount)
+            let place = reader?.place(of: last, connection.pages)
+            guard last >= least, following.map({ reader?.isNext(place, $0.next) == true }) != false else {
+                read.failure = .result(SQLITE_CORRUPT)
+                return read
+            }
             SQLiteExecution.pushRow(handle, valueCount, sink)
             read.count += 1
             var state = sink.endRow()
-            var last = sqlite3_column_int64(handle, valueCount)
-            if case .open = state, let reader {
-                let more = reader.readOn(
-                    behind: last, through: rows.upperBound, countMax: countMax, connection.pages, into: sink)
-                read.count += more.count
-                (last, state) = (more.last, more.state)
-                if case .open = state, more.isAtEnd { return read }
-                // Going to the next row would be going to one that was read.
-                if more.count > 0, last < rows.upperBound { bind((last + 1)...rows.upperBound) }
+            following = nil
+            if let reader, let place {
+                var next = reader.next(behind: place)
+                if case .open = state {
+                    let more = reader.readOn(
+                        behind: place, last, through: rows.upperBound, countMax: countMax, into: sink)
+                    read.count += more.count
+                    (last, state, next) = (more.last, more.state, more.next)
+                    if case .open = state, more.isAtEnd { return read }
+                    // Going to the next row would be going to one that was read.
+                    if more.count > 0, last < rows.upperBound { bind((last + 1)...rows.upperBound) }
+                }
+                if last < .max { following = (last + 1, next) }
             }
+            least = last < .max ? last + 1 : last
             switch state {
             case .open where read.count < countMax: break
             case .open:
@@ -92,6 +112,16 @@ final class TableRange {
                 read.failure = .overflow
                 return read
             }
+        }
+    }
+
+    /// Whether there is another row up to this number, although SQLite has found none.
+    private func leavesOut(through end: Int64) -> Bool {
+        switch following?.next {
+        case nil: false
+        case .row(let number): number <= end
+        case .unreadable: true
+        case .page(let last): end == .max && last < .max
         }
     }
 

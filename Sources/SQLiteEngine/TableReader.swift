@@ -16,9 +16,21 @@ final class TableReader: Sendable {
     private static let depthMax = 20
 
     /// A row in a page.
-    private struct Place {
-        var page: TablePage
-        var index: Int
+    struct Place {
+        fileprivate var page: TablePage
+        fileprivate var index: Int
+        /// Between which numbers the rows of the page are, as the pages above say.
+        fileprivate var bounds: ClosedRange<Int64>
+    }
+
+    /// Which row comes next, where a page has been read.
+    enum Next: Equatable {
+        /// This one, on the same page.
+        case row(Int64)
+        /// The first one of the page behind that with rows up to this number.
+        case page(behind: Int64)
+        /// The page does not say it.
+        case unreadable
     }
 
     /// What came of a look for one row.
@@ -34,6 +46,8 @@ final class TableReader: Sendable {
         var count: Int64 = 0
         var last: Int64
         var state = RowSink.State.open
+        /// Which row comes behind it.
+        var next = Next.unreadable
         /// There are no more rows up to the one that was wanted last.
         var isAtEnd = false
     }
@@ -75,38 +89,62 @@ final class TableReader: Sendable {
         return push(number, record, to: sink) ? .row : .unknown
     }
 
+    /// The place of a row on which a statement of the connection stands, so that its page is in memory; `nil` if that is not known.
+    func place(of rowNumber: Int64, _ pages: borrowing PageView) -> Place? {
+        guard let place = find(rowNumber, pages), place.index < place.page.cellCount,
+            place.page.rowNumber(place.index) == rowNumber
+        else { return nil }
+        return place
+    }
+
+    /// Whether a row is the one that comes next. If the pages are as they should be, a search for the next number leads to it; if they
+    /// are damaged, it may leave rows out, of which SQLite would tell, going from row to row.
+    func isNext(_ place: Place?, _ next: Next) -> Bool {
+        guard let place else { return false }
+        switch next {
+        case .row(let number): return place.page.rowNumber(place.index) == number
+        case .page(let end): return end < .max && place.index == 0 && place.bounds.lowerBound == end + 1
+        case .unreadable: return false
+        }
+    }
+
     /// Passes the rows behind one on its page to the sink.
     ///
     /// - Parameters:
-    ///   - rowNumber: a row on which a statement of the connection stands, so that its page is in memory.
+    ///   - place: of that row.
+    ///   - rowNumber: its number.
     ///   - end: the last number that is wanted.
     ///   - countMax: the most rows that are read.
-    ///   - pages: of that connection.
     ///   - sink: where they go.
     /// - Returns: how many there were, which was the last, and what the sink has said of it.
     func readOn(
-        behind rowNumber: Int64, through end: Int64, countMax: Int64, _ pages: borrowing PageView, into sink: RowSink
+        behind place: Place, _ rowNumber: Int64, through end: Int64, countMax: Int64, into sink: RowSink
     ) -> Rows {
-        var rows = Rows(last: rowNumber)
-        guard let place = find(rowNumber, pages), place.index < place.page.cellCount,
-            place.page.rowNumber(place.index) == rowNumber
-        else { return rows }
-        var index = place.index + 1
-        while index < place.page.cellCount, rows.count < countMax {
-            guard let (number, record) = place.page.record(index), number > rows.last else { break }
+        var (rows, place) = (Rows(last: rowNumber), place)
+        while rows.count < countMax, place.index + 1 < place.page.cellCount {
+            guard let number = place.page.rowNumber(place.index + 1), number > rows.last,
+                number <= place.bounds.upperBound
+            else { break }
             if number > end {
                 rows.isAtEnd = true
                 break
             }
-            guard push(number, record, to: sink) else { break }
+            guard let (_, record) = place.page.record(place.index + 1), push(number, record, to: sink) else { break }
+            place.index += 1
             rows.count += 1
             rows.last = number
             rows.state = sink.endRow()
             guard case .open = rows.state else { break }
-            index += 1
         }
+        rows.next = next(behind: place)
         if rows.last == end { rows.isAtEnd = true }
         return rows
+    }
+
+    /// Which row comes behind one.
+    func next(behind place: Place) -> Next {
+        guard place.index + 1 < place.page.cellCount else { return .page(behind: place.bounds.upperBound) }
+        return place.page.rowNumber(place.index + 1).map { .row($0) } ?? .unreadable
     }
 
     /// The place of a row, or where it would be; `nil` if that is not known.
@@ -118,7 +156,7 @@ final class TableReader: Sendable {
                 let page = TablePage(bytes, usableByteCount: usableByteCount, number: number),
                 let index = page.search(rowNumber, within: bounds)
             else { return nil }
-            if page.isLeaf { return Place(page: page, index: index) }
+            if page.isLeaf { return Place(page: page, index: index, bounds: bounds) }
             guard let child = page.child(index), let below = Self.bounds(of: index, page, bounds) else { return nil }
             (number, bounds) = (child, below)
         }

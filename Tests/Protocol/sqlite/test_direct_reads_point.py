@@ -12,7 +12,7 @@ from lane import LaneClient
 from odd_pages import damaged, odd_leaf
 from random_tables import (CONSTANT_DEFAULTS, ENCODINGS, INTEGERS, LARGEST, PAGE_SIZES, REALS, SMALLEST, TEXTS, RandomTable, insert, make_file,
                            random_form, random_value)
-from reference import BURST, ROUNDS, Reference, Refused, answer, burst, dice_of_test, difference, is_same, require_burst, require_same, send_burst, shortened
+from reference import BURST, ROUNDS, Reference, Refused, answer, burst, dice_of_test, difference, is_certain, is_same, require_burst, require_same, send_burst, shortened
 from versions import (COLUMNS, DEFINITION, KEYS, Versions, Writers, by_another_program, by_the_daemon, by_transactions_of_the_daemon, pause, retried,
                       statement_of)
 from wire import RequestFailed
@@ -552,7 +552,7 @@ def test_what_a_transaction_sees_of_its_own(start_daemon, directory, dice):
 
 def test_damaged_pages(start_daemon, directory, dice):
     """The daemon says what SQLite says of the same bytes, or that something is wrong; it does not end, and nobody waits."""
-    compared, refused, stricter = 0, 0, 0
+    compared, refused, stricter, uncertain = 0, 0, 0, 0
     for turn in range(ROUNDS):
         page_size = dice.choice((512, 512, 1024, 4096))
         original = directory / f"original{turn}.db"
@@ -572,15 +572,17 @@ def test_damaged_pages(start_daemon, directory, dice):
             files[name] = (directory / f"{name}.db", directory / f"{name}-copy.db", wal, told)
         daemon = start_daemon(databases={name: f"sqlite:{path}{'' if wal else '?mode=ro'}" for name, (path, _, wal, _) in files.items()})
         for name, (_, copy, wal, told) in files.items():
-            with connected(daemon, dice) as client, Reference(copy) as reference:
+            with connected(daemon, dice) as client, Reference(copy, wal=wal) as reference:
                 requests = [(f"SELECT {dice.choice(('*', 'id, a, b, c, d', 'd, a', 'id', 'b, id', 'c'))} FROM t WHERE id = ?", [key]) for key in dice.sample(range(0, 900, 3), 50)]
                 for (sql, params), found in zip(requests * 5, [answer(client, id, any_error=True) for id in send_burst(client, requests * 5, database=name)]):
                     expected = reference.ask(sql, params)
                     compared += 1
                     refused += isinstance(expected, Refused)
                     stricter += isinstance(found, Refused) and not isinstance(expected, Refused)
-                    assert isinstance(found, Refused) or is_same(expected, found), f"{name} {sql} {params}, damaged {told}:\n{difference(expected, found)}"
+                    if not isinstance(found, Refused) and not is_same(expected, found):
+                        assert not is_certain(copy, sql, params), f"{name} {sql} {params}, damaged {told}:\n{difference(expected, found)}"
+                        uncertain += 1
                 client.settle()
         daemon.finish()
-    print(f"{compared} compared, {refused} refused by SQLite, {stricter} by the daemon alone")
-    assert 0 < refused < compared and stricter <= compared // 10
+    print(f"{compared} compared, {refused} refused by SQLite, {stricter} by the daemon alone, {uncertain} of which SQLite is not certain")
+    assert 0 < refused < compared and stricter <= compared // 10 and uncertain <= compared // 10

@@ -17,7 +17,7 @@ from daemon import tells_of_crash
 from lane import LaneClient
 from odd_pages import damaged, odd_leaf
 from random_tables import CONSTANT_DEFAULTS, INTEGERS, LARGEST, PAGE_SIZES, SMALLEST, RandomTable, insert, make_file, random_form, random_value
-from reference import ROUNDS, Reference, Refused, answer, burst, dice_of_test, difference, is_same, require_burst, require_same, send_burst, text_of
+from reference import ROUNDS, Reference, Refused, answer, burst, dice_of_test, difference, is_certain, is_same, require_burst, require_same, send_burst, text_of
 from transfers import hello, opened, outcome, send_with
 from versions import (COLUMNS, DEFINITION, KEYS, Versions, Writers, by_another_program, by_the_daemon, by_transactions_of_the_daemon, row_of, statement_of)
 from wire import RequestFailed, untagged
@@ -498,7 +498,7 @@ def test_stopped_on_the_way(start_daemon, directory, dice):
 
 def test_damaged_pages(start_daemon, directory, dice):
     """The daemon has SQLite's rows of the same bytes as far as it goes; it does not end, and nobody waits."""
-    compared, refused, stricter = 0, 0, 0
+    compared, refused, stricter, uncertain = 0, 0, 0, 0
     for turn in range(ROUNDS):
         page_size = dice.choice((512, 512, 1024, 4096))
         original = directory / f"original{turn}.db"
@@ -517,8 +517,8 @@ def test_damaged_pages(start_daemon, directory, dice):
                 path.write_bytes(copy)
             files[name] = (directory / f"{name}.db", directory / f"{name}-copy.db", wal, told)
         daemon = start_daemon(databases={name: f"sqlite:{path}{'' if wal else '?mode=ro'}" for name, (path, _, wal, _) in files.items()})
-        for name, (_, copy, _, told) in files.items():
-            with connected(daemon, dice) as client, Reference(copy) as reference:
+        for name, (_, copy, wal, told) in files.items():
+            with connected(daemon, dice) as client, Reference(copy, wal=wal) as reference:
                 hello(client)
                 for selected in ("*", dice.choice(("id", "c", "d, a, id", "b"))):
                     sql = f"SELECT {selected} FROM t"
@@ -530,20 +530,29 @@ def test_damaged_pages(start_daemon, directory, dice):
                         compared += 1
                         refused += isinstance(expected, Refused)
                         stricter += isinstance(one, Refused) and not isinstance(expected, Refused)
-                        require_no_other_rows(expected, one, f"{name} {sql}, damaged {told}")
+                        try:
+                            require_no_other_rows(reference, sql, expected, one, f"{name} {sql}, damaged {told}")
+                        except AssertionError:
+                            if is_certain(copy, sql):
+                                raise
+                            uncertain += 1
                 client.settle()
         daemon.finish()
         for path in directory.glob("d*.db*"):
             path.unlink()
-    print(f"{compared} compared, {refused} refused by SQLite, {stricter} by the daemon alone")
-    assert 0 < refused < compared and stricter <= compared // 10
+    print(f"{compared} compared, {refused} refused by SQLite, {stricter} by the daemon alone, {uncertain} of which SQLite is not certain")
+    assert 0 < refused < compared and stricter <= compared // 10 and uncertain <= compared // 10
 
 
-def require_no_other_rows(expected, found, what):
+def require_no_other_rows(reference, sql, expected, found, what):
     """The same to the end; or an error behind rows that are the same."""
     if not isinstance(found, Refused):
         assert is_same(expected, found), f"{what}:\n{difference(expected, found)}"
         return
     rows = expected.rows if isinstance(expected, Refused) else expected[1]
+    if isinstance(expected, Refused) and len(found.rows) == len(rows) + 1:
+        # (Python looks for the next row before it gives one, and does not give the last one before an error.)
+        limited = reference.ask(f"{sql} LIMIT {len(rows) + 1}")
+        rows = rows if isinstance(limited, Refused) else limited[1]
     assert len(found.rows) <= len(rows), f"{what}: {len(found.rows)} of {len(rows)} rows before {found}"
     require_rows(rows[:len(found.rows)], found.rows, f"{what}: rows before {found}")

@@ -1,6 +1,7 @@
 """Whole tables, and rows by their number, where the table's shape is rare, or the name is that of something else."""
 
 import sqlite3
+import time
 
 import pytest
 
@@ -57,3 +58,24 @@ def test_rows_on_both_sides_of_zero(start_daemon):
         for _ in range(4):
             ids = [client.send_query("SELECT id FROM t WHERE id = ?", [key]) for key in range(-20, 40)]
             assert [len(client.collect(id).rows) for id in ids] == [int(key >= -4) for key in range(-20, 40)]
+
+
+@pytest.mark.parametrize("change", ["ADD COLUMN b", "RENAME COLUMN a TO b"])
+def test_columns_of_a_statement_that_is_older_than_its_reader(start_daemon, change):
+    """It was prepared before the schema changed, and looked at for the first time after another statement has noticed that."""
+    daemon = start_daemon("--loops", 1)
+    other = sqlite3.connect(daemon.directory / "state" / "default.db", isolation_level=None)
+    with daemon.connect() as client:
+        client.query("CREATE TABLE t(id INTEGER PRIMARY KEY, a)")
+        client.query("INSERT INTO t VALUES (1, 1)")
+        for _ in range(40):
+            client.query("SELECT * FROM t WHERE id = ?", [1])
+            time.sleep(0.001)  # So seldom that no snapshot is held.
+        other.execute(f"ALTER TABLE t {change}")
+        client.query("SELECT count(*) FROM sqlite_schema")
+        ids = [client.send_query("SELECT id + 1 FROM t") for _ in range(400)]
+        ids.append(client.send_query("SELECT * FROM t WHERE id = ?", [1]))
+        result = [client.collect(id) for id in ids][-1]
+        assert result.names == [column[0] for column in other.execute("SELECT * FROM t").description]
+        assert result.rows == [list(row) for row in other.execute("SELECT * FROM t")]
+    other.close()
