@@ -12,15 +12,15 @@
 typedef struct {
     sqlite3_pcache_page base;
     uint32_t number;
-    /// SQLite uses it: it must stay.
-    bool is_pinned;
 } page;
 
 /// A place of the table: free where `number` is 0, which no page has.
 typedef struct {
     uint32_t number;
     /// Since the hand of the clock has passed.
-    uint32_t was_used;
+    bool was_used;
+    /// SQLite uses it: it must stay. Here, so that the hand passes without a look at the page.
+    bool is_pinned;
     page *page;
 } place;
 
@@ -43,6 +43,8 @@ enum {
     // Of the allocator's alignment, so that SQLite's structures behind it are aligned.
     PAGE_BYTE_COUNT = (sizeof(page) + 15) / 16 * 16,
     PLACE_COUNT_AT_FIRST = 64,
+    // Where so many pages in a row are in use, nearly all are, and another one is allocated: the size of a cache is a wish.
+    SWEPT_COUNT_MAX = 512,
 };
 
 static sqlite3_pcache_methods2 theirs;
@@ -70,17 +72,17 @@ static place *find(const table *table, uint32_t number)
     }
 }
 
-static void insert(table *table, page *page)
+static void insert(table *table, place made)
 {
-    unsigned index = home(table, page->number);
+    unsigned index = home(table, made.number);
     while (table->places[index].number) index = next(table, index);
-    table->places[index] = (place){.number = page->number, .was_used = 1, .page = page};
+    table->places[index] = made;
 }
 
 // Those behind it that would not be found any more move up.
-static page *take(table *table, unsigned index)
+static place take(table *table, unsigned index)
 {
-    page *taken = table->places[index].page;
+    place taken = table->places[index];
     for (unsigned other = next(table, index); table->places[other].number; other = next(table, other)) {
         unsigned wanted = home(table, table->places[other].number);
         // It may not stand before its home, all of this in a circle.
@@ -94,49 +96,66 @@ static page *take(table *table, unsigned index)
 
 static unsigned index_of(const table *table, const place *place) { return (unsigned)(place - table->places); }
 
-static bool make_room(table *table)
+static bool change_places(table *table, unsigned place_count)
 {
-    if (2 * (table->count + 1) <= table->place_count) return true;
     unsigned former_count = table->place_count;
-    place *former = table->places;
-    if (former_count > UINT32_MAX / sizeof(place) / 4) return false;
-    size_t byte_count = 2 * former_count * sizeof(place);
-    place *places = sqlite3_malloc64(byte_count);
+    place *former = table->places, *places = sqlite3_malloc64(place_count * sizeof(place));
     if (!places) return false;
-    memset(places, 0, byte_count);
+    memset(places, 0, place_count * sizeof(place));
     table->places = places;
-    table->place_count = 2 * former_count;
+    table->place_count = place_count;
     table->hand = 0;
     for (unsigned index = 0; index < former_count; index++) {
-        if (former[index].number) insert(table, former[index].page);
+        if (former[index].number) insert(table, former[index]);
     }
     sqlite3_free(former);
     return true;
+}
+
+static bool make_room(table *table)
+{
+    if (2 * (table->count + 1) <= table->place_count) return true;
+    return table->place_count <= UINT32_MAX / 2 && change_places(table, 2 * table->place_count);
+}
+
+// After pages have gone: a hand that passes many free places is slow. Without memory they stay as they are.
+static void return_room(table *table)
+{
+    unsigned wanted = table->place_count;
+    while (wanted > PLACE_COUNT_AT_FIRST && wanted / 8 >= table->count + 1) wanted /= 2;
+    if (wanted < table->place_count) change_places(table, wanted);
 }
 
 // MARK: Pages
 
 static void drop(table *table, unsigned index)
 {
-    page *page = take(table, index);
-    if (page->is_pinned) table->pinned_count--;
+    place dropped = take(table, index);
+    if (dropped.is_pinned) table->pinned_count--;
     table->count--;
-    sqlite3_free(page);
+    sqlite3_free(dropped.page);
 }
 
-// A clock: the first page behind the hand that was not used since the hand has passed it. NULL if all are pinned.
+// A clock: the first page behind the hand that was not used since the hand has passed it. NULL if all are pinned, or nearly all.
 static page *take_unused(table *table)
 {
+    unsigned pinned_count = 0;
     if (table->pinned_count == table->count) return NULL;
-    for (;; table->hand = next(table, table->hand)) {
+    for (; pinned_count < SWEPT_COUNT_MAX; table->hand = next(table, table->hand)) {
         place *place = &table->places[table->hand];
-        if (!place->number || place->page->is_pinned) continue;
+        if (!place->number) continue;
+        if (place->is_pinned) {
+            pinned_count++;
+            continue;
+        }
         if (!place->was_used) {
             table->count--;
-            return take(table, table->hand);
+            return take(table, table->hand).page;
         }
-        place->was_used = 0;
+        place->was_used = false;
+        pinned_count = 0;
     }
+    return NULL;
 }
 
 static char *bytes_of(page *page) { return (char *)page + PAGE_BYTE_COUNT; }
@@ -160,13 +179,6 @@ static void keep_to_count(table *table)
 }
 
 static page *page_of(sqlite3_pcache_page *base) { return (page *)base; }
-
-static void pin(table *table, page *page)
-{
-    if (page->is_pinned) return;
-    page->is_pinned = true;
-    table->pinned_count++;
-}
 
 // MARK: The methods
 
@@ -210,6 +222,7 @@ static void resize(sqlite3_pcache *cache, int page_count)
     if (table->other) return theirs.xCachesize(table->other, page_count);
     table->count_wanted = page_count > 0 ? (unsigned)page_count : 0;
     keep_to_count(table);
+    return_room(table);
 }
 
 static int page_count(sqlite3_pcache *cache)
@@ -223,8 +236,11 @@ static sqlite3_pcache_page *fetch(sqlite3_pcache *cache, unsigned number, int ma
     if (table->other) return theirs.xFetch(table->other, number, may_create);
     place *known = find(table, number);
     if (known) {
-        known->was_used = 1;
-        pin(table, known->page);
+        known->was_used = true;
+        if (!known->is_pinned) {
+            known->is_pinned = true;
+            table->pinned_count++;
+        }
         return &known->page->base;
     }
     // 1: only if it is easy; SQLite writes pages out otherwise, and asks again with 2.
@@ -236,11 +252,10 @@ static sqlite3_pcache_page *fetch(sqlite3_pcache *cache, unsigned number, int ma
     if (!made) made = take_unused(table);
     if (!made) return NULL;
     made->number = number;
-    made->is_pinned = false;
     *(void **)made->base.pExtra = NULL;
-    insert(table, made);
+    insert(table, (place){.number = number, .was_used = true, .is_pinned = true, .page = made});
     table->count++;
-    pin(table, made);
+    table->pinned_count++;
     return &made->base;
 }
 
@@ -248,11 +263,11 @@ static void unpin(sqlite3_pcache *cache, sqlite3_pcache_page *base, int is_usele
 {
     table *table = of(cache);
     if (table->other) return theirs.xUnpin(table->other, base, is_useless);
-    page *page = page_of(base);
+    place *known = find(table, page_of(base)->number);
     if (is_useless || table->count > table->count_wanted) {
-        drop(table, index_of(table, find(table, page->number)));
-    } else if (page->is_pinned) {
-        page->is_pinned = false;
+        drop(table, index_of(table, known));
+    } else if (known->is_pinned) {
+        known->is_pinned = false;
         table->pinned_count--;
     }
 }
@@ -263,9 +278,9 @@ static void rekey(sqlite3_pcache *cache, sqlite3_pcache_page *base, unsigned for
     if (table->other) return theirs.xRekey(table->other, base, former, number);
     place *there = find(table, number);
     if (there && there->page != page_of(base)) drop(table, index_of(table, there));
-    page *page = take(table, index_of(table, find(table, former)));
-    page->number = number;
-    insert(table, page);
+    place moved = take(table, index_of(table, find(table, former)));
+    moved.number = moved.page->number = number;
+    insert(table, moved);
 }
 
 static void truncate_from(sqlite3_pcache *cache, unsigned limit)
@@ -284,8 +299,9 @@ static void shrink(sqlite3_pcache *cache)
     table *table = of(cache);
     if (table->other) return theirs.xShrink(table->other);
     for (unsigned index = 0; index < table->place_count; index++) {
-        while (table->places[index].number && !table->places[index].page->is_pinned) drop(table, index);
+        while (table->places[index].number && !table->places[index].is_pinned) drop(table, index);
     }
+    return_room(table);
 }
 
 int litebase_keep_pages(void)
@@ -320,7 +336,7 @@ const void *litebase_page(const litebase_page_view *view, uint32_t number)
     if (!view->table || number == 0) return NULL;
     place *known = find(view->table, number);
     if (!known) return NULL;
-    known->was_used = 1;
+    known->was_used = true;
     // Not by the pointer in the page's structure, which the processor would have to fetch.
     return bytes_of(known->page);
 }

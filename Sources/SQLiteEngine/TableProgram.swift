@@ -189,13 +189,18 @@ extension TableProgram {
 }
 
 extension TableProgram.Operation {
+    /// Of a number of 64 bits.
+    private static var textByteCountMax: Int32 { 20 }
+
     /// - Parameter listing: a row of EXPLAIN.
     init(_ listing: OpaquePointer) {
         name = sqlite3_column_text(listing, 1).map { String(cString: $0) } ?? ""
         p1 = sqlite3_column_int64(listing, 2)
         p2 = sqlite3_column_int64(listing, 3)
         p3 = sqlite3_column_int64(listing, 4)
-        p4 = sqlite3_column_text(listing, 5).map { String(cString: $0) }
+        // Of the default of a column, which may be long, it matters only that there is one.
+        let isShort = sqlite3_column_bytes(listing, 5) <= Self.textByteCountMax
+        p4 = sqlite3_column_text(listing, 5).map { isShort ? String(cString: $0) : "…" }
         p5 = sqlite3_column_int64(listing, 6)
     }
 }
