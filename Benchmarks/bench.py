@@ -26,6 +26,7 @@ class Bench:
             print(f"starting {name}", file=sys.stderr)
             starters = {
                 "litebase": lambda: self.litebased and peers.start_litebase(self.litebased, self.directory),
+                "former": lambda: peers.start_litebase(self.options.former, self.directory, "former"),
                 "echo": lambda: peers.start_echo(self.tools["echo"], self.directory),
                 "redis": lambda: peers.start_redis(self.directory),
                 "postgresql": lambda: peers.start_postgresql(self.directory),

@@ -4,7 +4,8 @@
 The client of the lane is docs/examples/client_lane.c, which measures the socket as well; the others are measured as by run.py, in
 alternating repetitions, and the figures are medians.
 
-    Benchmarks/lane.py [--quick] [--rows 24,25,26] [--litebased .build/release/litebased] [--document] [--json FILE]
+    Benchmarks/lane.py [--quick] [--rows 24,25,26] [--litebased .build/release/litebased] [--former litebased]
+                       [--document] [--json FILE]
 """
 
 import argparse
@@ -28,9 +29,9 @@ def small(value):
     return f"{value:.2f} µs" if value < 10 else microseconds(value)
 
 
-def by_example(bench, transport, what, connections=1):
+def by_example(bench, transport, what, connections=1, daemon="litebase"):
     """One run of the example, with the daemon's processor time for a request."""
-    server = bench.server("litebase")
+    server = bench.server(daemon)
     before = server.cpu_seconds()
     result = run_json([bench.tools["client_lane"], server.socket_path, transport, what, str(connections), str(bench.seconds),
                        str(peers.ROW_COUNT)])
@@ -106,12 +107,18 @@ def row_25(bench):
 
 def row_26(bench):
     """All rows of the table."""
-    results = bench.alternate(named(bench, ROW_STATEMENT))
+    contenders, former = named(bench, ROW_STATEMENT), "a former daemon, socket"
+    if bench.options.former:
+        contenders[former] = lambda: by_example(bench, "socket", ROW_STATEMENT, daemon="former")
+    results = bench.alternate(contenders)
     lane, socket = (median_of(results[f"LiteBase, {name}"], "seconds") for name in ("lane", "socket"))
+    shown, ratio = [f"{socket / lane:.2f} × socket ({per_second(peers.ROW_COUNT / lane)} rows)"], socket / lane
+    if former in results:
+        ratio = median_of(results[former], "seconds") / lane
+        shown.append(f"{ratio:.2f} × {former}")
     bench.row(26, "1 M rows of 5 columns", spread_of(results["LiteBase, lane"], "seconds", seconds),
-              f"socket: {spread_of(results['LiteBase, socket'], 'seconds', seconds)}",
-              f"{socket / lane:.2f} × ({per_second(peers.ROW_COUNT / lane)} rows)", "≥ 1.2 × socket",
-              bench.at_least(26, "1 M rows × socket", socket / lane, 1.2))
+              "<br>".join(f"{name}: {spread_of(result, 'seconds', seconds)}" for name, result in results.items() if name != "LiteBase, lane"),
+              "<br>".join(shown), "≥ 1.2 × the socket of the daemon without lanes", bench.at_least(26, "1 M rows × socket", ratio, 1.2))
 
 
 ROWS = {24: row_24, 25: row_25, 26: row_26}
@@ -122,6 +129,7 @@ def parse_arguments():
     parser.add_argument("--quick", action="store_true", help="two short repetitions instead of five")
     parser.add_argument("--rows", default="24,25,26", help="which rows, by number")
     parser.add_argument("--litebased", default=str(ROOT / ".build/release/litebased"), help="the daemon")
+    parser.add_argument("--former", help="another daemon, whose socket is measured, too (row 26)")
     parser.add_argument("--document", action="store_true", help="also write the table into docs/performance.md")
     parser.add_argument("--json", type=argparse.FileType("w"), help="also write the figures to this file")
     options = parser.parse_args()
@@ -140,6 +148,8 @@ def main():
         tools["client_lane"] = peers.compile_program(ROOT / "docs/examples/client_lane.c", directory / "client_lane")
         tools["sqlite-select"] = peers.compile_program(ROOT / "Benchmarks/sqlite-select.c", directory / "sqlite-select", ["-lsqlite3"])
         options.litebased = shutil.copy(options.litebased, directory / "litebased")
+        if options.former:
+            options.former = shutil.copy(options.former, directory / "former")
         part = document.MarkedPart("lane") if options.document else None
         peers.drop_privileges(directory)
         bench, others = Bench(options, directory, tools), document.OthersWatch()

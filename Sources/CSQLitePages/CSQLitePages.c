@@ -331,6 +331,8 @@ void litebase_end_page_view(litebase_page_view *view)
     view->table = NULL;
 }
 
+int litebase_page_byte_count(const litebase_page_view *view) { return view->table ? view->table->page_size : 0; }
+
 const void *litebase_page(const litebase_page_view *view, uint32_t number)
 {
     if (!view->table || number == 0) return NULL;

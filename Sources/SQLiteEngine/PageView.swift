@@ -28,7 +28,7 @@ struct PageView: ~Copyable {
     subscript(number: UInt32) -> UnsafeRawPointer? { litebase_page(view, number) }
 
     /// What the header of the file says; `nil` if its page is not in memory, or is not one.
-    var header: FileHeader? { self[1].flatMap { FileHeader($0) } }
+    var header: FileHeader? { self[1].flatMap { FileHeader($0, pageByteCount: Int(litebase_page_byte_count(view))) } }
 
     /// What has to be known of a file to read its pages.
     struct FileHeader: Equatable {
@@ -38,13 +38,13 @@ struct PageView: ~Copyable {
         let isUTF8: Bool
 
         /// - Source: https://sqlite.org/fileformat2.html#the_database_header
-        init?(_ header: UnsafeRawPointer) {
+        init?(_ header: UnsafeRawPointer, pageByteCount: Int) {
             let size = Int(header.loadUnaligned(fromByteOffset: 16, as: UInt16.self).bigEndian)
             let reserved = Int(header.load(fromByteOffset: 20, as: UInt8.self))
             usableByteCount = (size == 1 ? 65536 : size) - reserved
             schemaVersion = Int32(bitPattern: header.loadUnaligned(fromByteOffset: 40, as: UInt32.self).bigEndian)
             isUTF8 = header.loadUnaligned(fromByteOffset: 56, as: UInt32.self).bigEndian == 1
-            guard usableByteCount >= 480 else { return nil }
+            guard (480...max(480, pageByteCount)).contains(usableByteCount) else { return nil }
         }
     }
 }

@@ -5,6 +5,15 @@ internal import DatabaseContract
 internal import LinuxSystem
 
 extension SQLiteExecution {
+    /// What of a run is read without stepping its statement.
+    struct DirectReading {
+        /// What reads the rest of a whole table; `nil` where nobody has looked, or SQLite has to.
+        var rest: TableRest?
+        var isRestLookedFor = false
+        /// The row that it wants was read, although its statement was not stepped.
+        var isAtEnd = false
+    }
+
     /// Reads the one row that a statement wants by its number, if that is what it does.
     ///
     /// The connection has a transaction that is held (`HeldSnapshot`), so there is nothing to begin, and nothing to end.
@@ -18,7 +27,7 @@ extension SQLiteExecution {
             reader.program.schemaVersion == snapshot.schemaVersion, let number = reader.rowNumber(run),
             run.rowCountMax > 0
         else { return nil }
-        // Begun only with a row: without one SQLite may have to look.
+        // Where SQLite has to look, it goes on behind this.
         if !hasBegun { begin(sink, statement) }
         switch reader.look(for: number, connection.pages, into: sink) {
         case .unknown: return nil
@@ -30,7 +39,7 @@ extension SQLiteExecution {
         case .open: return finish(run, connection, statement, SQLITE_DONE)
         case .overflow: return fail(Self.rowTooLarge(sink.rowByteCountMax))
         case .full:
-            isAtEnd = true
+            direct.isAtEnd = true
             return .filled
         }
     }

@@ -50,11 +50,7 @@ final class SQLiteExecution: @unchecked Sendable {
     @exclusivity(unchecked) private var pages: PageReader?
     /// What reads a whole table with several threads.
     @exclusivity(unchecked) private var scan: ParallelScan?
-    /// What reads the rest of a whole table; `nil` where nobody has looked, or SQLite has to.
-    @exclusivity(unchecked) private var rest: TableRest?
-    @exclusivity(unchecked) private var isRestLookedFor = false
-    /// The row that it wants was read, although its statement was not stepped.
-    @exclusivity(unchecked) var isAtEnd = false
+    @exclusivity(unchecked) var direct = DirectReading()
     /// Where it is; used on the loop only, and changed by its link (`SQLiteLink.move`).
     @exclusivity(unchecked) var stage = Stage.loop
     /// It counts as one of the long reads of its database.
@@ -143,7 +139,7 @@ final class SQLiteExecution: @unchecked Sendable {
     /// Resets it to its start: nothing was produced.
     func rewind() {
         endScan()
-        endRest()
+        direct = DirectReading()
         if let statement { sqlite3_reset(statement.handle) }
         hasBegun = false
         run.restart()
@@ -170,7 +166,7 @@ final class SQLiteExecution: @unchecked Sendable {
         self.connection = connection
         self.statement = statement
         hasBegun = false
-        endRest()
+        direct = DirectReading()
         before.totalChanges = sqlite3_total_changes64(connection.handle)
         guard let target = statement.insertTarget else { return statement }
         before.lastInsertID = sqlite3_last_insert_rowid(connection.handle)
@@ -194,9 +190,9 @@ final class SQLiteExecution: @unchecked Sendable {
             scan = ParallelScan.begin(run, statement, owner, on: connection, of: database, in: pool)
         }
         if let scan { return advance(scan) }
-        if !isRestLookedFor, let connection, let statement {
-            isRestLookedFor = true
-            rest = TableRest(run, statement, on: connection)
+        if !direct.isRestLookedFor, let connection, let statement {
+            direct.isRestLookedFor = true
+            direct.rest = TableRest(run, statement, on: connection)
         }
         return advance(.worker)
     }
@@ -230,12 +226,7 @@ final class SQLiteExecution: @unchecked Sendable {
         statement.take()?.release()
         if pages != nil { pages = nil }
         endScan()
-        endRest()
-    }
-
-    private func endRest() {
-        if rest != nil { rest = nil }
-        (isRestLookedFor, isAtEnd) = (false, false)
+        direct = DirectReading()
     }
 
     private func endScan() {
@@ -424,8 +415,8 @@ final class SQLiteExecution: @unchecked Sendable {
         // Kept here: the run is in another module, and each access is a call.
         let (sink, rowCountMax) = (run.sink, run.rowCountMax)
         var rowCount = run.rowCount
-        if isAtEnd { return finish(run, connection, statement, SQLITE_DONE) }
-        if let rest, let outcome = read(rest, run, connection, statement, deadline) {
+        if direct.isAtEnd { return finish(run, connection, statement, SQLITE_DONE) }
+        if let rest = direct.rest, let outcome = read(rest, run, connection, statement, deadline) {
             return outcome
         }
         while true {
@@ -457,9 +448,9 @@ final class SQLiteExecution: @unchecked Sendable {
                 if case .loop = mode { return .outgrew }
                 return fail(Self.noWorker)
             }
-            if let rest {
+            if let rest = direct.rest {
                 if let outcome = read(rest, run, connection, statement, deadline) { return outcome }
-                self.rest = nil
+                direct.rest = nil
             }
         }
     }

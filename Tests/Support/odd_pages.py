@@ -70,6 +70,29 @@ def odd_leaf(dice, numbers, columns, page_size, usable, largest, are_whole=True)
     return bytes(page), taken
 
 
+def varint_end(content, place):
+    for end in range(place + 1, place + 9):
+        if end > len(content) or content[end - 1] < 0x80:
+            return end
+    return place + 9
+
+
+def is_certain(content, page_size):
+    """Whether all cells begin and end so that SQLite says the same each time: of one at the very end of a page it reads what is behind that in memory."""
+    for start in range(0, len(content), page_size):
+        page = content[start:start + page_size].ljust(page_size, b"\0")
+        head = 100 if start == 0 else 0
+        if page[head] not in (5, 13):
+            continue
+        array = head + (12 if page[head] == 5 else 8)
+        for place in range(array, min(array + 2 * int.from_bytes(page[head + 3:head + 5], "big"), page_size - 1), 2):
+            cell = int.from_bytes(page[place:place + 2], "big") % page_size
+            end = varint_end(page, cell + 4 if page[head] == 5 else varint_end(page, cell))
+            if end > page_size:
+                return False
+    return True
+
+
 def damaged(dice, content, page_size):
     """A copy of a file's bytes in which something is wrong, mostly behind the first page; and what."""
     copy, told = bytearray(content), []

@@ -72,20 +72,6 @@ class Reference:
         return self.database.execute(sql, params)
 
 
-def is_certain(path, sql, params=None, times=8):
-    """Whether SQLite itself always says the same of a damaged file. It reads some bytes behind a page, where a cell begins at its very end."""
-    answers = []
-    with contextlib.ExitStack() as opened:
-        for number in range(times):
-            one = opened.enter_context(Reference(path))
-            # So that its pages have other places in memory.
-            for place in range(number):
-                one.ask("SELECT 1 FROM t WHERE id = ?", [place * 97 % 900])
-            answer = one.ask(sql, params)
-            answers.append(repr(answer.rows if isinstance(answer, Refused) else answer))
-    return len(set(answers)) == 1
-
-
 def data_of(sql, params, options):
     return {"sql": sql, **options} if params is None else {"sql": sql, "params": params, **options}
 

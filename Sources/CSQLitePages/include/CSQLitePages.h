@@ -23,6 +23,9 @@ void litebase_view_next_pages(litebase_page_view *view);
 /// Ends a view whose connection may have it still. Afterwards its memory may be released.
 void litebase_end_page_view(litebase_page_view *view);
 
+/// How many bytes a page has; 0 while the view shows nothing.
+int litebase_page_byte_count(const litebase_page_view *view);
+
 /// The bytes of a page that is in memory; NULL for another one.
 ///
 /// Within a read transaction of the connection they are those that its statements would see. They stay as they are until SQLite is
