@@ -46,7 +46,7 @@ def odd_record(dice, columns, is_whole):
     size = len(types) + width
     while len(varint(size, width)) + len(types) != size:
         size += 1
-    return varint(size, width) + types + b"".join(content for _, content in values) + (dice.randbytes(3) if not is_whole and dice.random() < 0.1 else b"")
+    return varint(size, width) + types + b"".join(content for _, content in values) + (dice.randbytes(3) if not is_whole and dice.random() < 0.3 else b"")
 
 
 def odd_leaf(dice, numbers, columns, page_size, usable, largest, are_whole=True):

@@ -585,4 +585,4 @@ def test_damaged_pages(start_daemon, directory, dice):
                 client.settle()
         daemon.finish()
     print(f"{compared} compared, {refused} refused by SQLite, {stricter} by the daemon alone, {uncertain} of which SQLite is not certain")
-    assert 0 < refused < compared and stricter <= compared // 10 and uncertain <= compared // 5
+    assert refused < compared and stricter <= compared // 10 and uncertain <= compared // 5
