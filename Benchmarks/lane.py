@@ -149,7 +149,7 @@ def main():
         tools["sqlite-select"] = peers.compile_program(ROOT / "Benchmarks/sqlite-select.c", directory / "sqlite-select", ["-lsqlite3"])
         options.litebased = shutil.copy(options.litebased, directory / "litebased")
         if options.former:
-            options.former = shutil.copy(options.former, directory / "former")
+            options.former = shutil.copy(options.former, directory / "former-litebased")
         part = document.MarkedPart("lane") if options.document else None
         peers.drop_privileges(directory)
         bench, others = Bench(options, directory, tools), document.OthersWatch()
