@@ -1,7 +1,6 @@
 """Single rows by their numbers, asked for so often that the daemon takes any short cut that it has: each reply is SQLite's."""
 
 import contextlib
-import math
 import shutil
 import sqlite3
 
@@ -12,7 +11,7 @@ from lane import LaneClient
 from odd_pages import damaged, is_certain, odd_leaf
 from random_tables import (CONSTANT_DEFAULTS, ENCODINGS, INTEGERS, LARGEST, PAGE_SIZES, REALS, SMALLEST, TEXTS, RandomTable, insert, make_file,
                            random_form, random_value)
-from reference import BURST, ROUNDS, Reference, Refused, answer, burst, dice_of_test, difference, is_same, require_burst, require_same, send_burst, shortened
+from reference import ROUNDS, Reference, Refused, answer, burst, dice_of_test, difference, is_same, require_burst, require_same, send_burst, shortened
 from versions import (COLUMNS, DEFINITION, KEYS, Versions, Writers, by_another_program, by_the_daemon, by_transactions_of_the_daemon, pause, retried,
                       statement_of)
 from wire import RequestFailed
@@ -50,6 +49,7 @@ def connected(daemon, dice):
 
 # Tables of every form
 
+@pytest.mark.slow
 def test_random_tables(start_daemon, directory, dice):
     for turn in range(ROUNDS):
         files, tables = {}, {}
@@ -366,6 +366,7 @@ def watched(start_daemon, directory, dice):
         yield daemon, other
 
 
+@pytest.mark.slow
 def test_each_row_is_one_that_was_there(watched, dice):
     """Four write, and one of them moves pages, too: each reply is a version that was committed between request and reply, whole."""
     daemon, other = watched
@@ -377,7 +378,7 @@ def test_each_row_is_one_that_was_there(watched, dice):
     clients = [connected(daemon, dice) for _ in range(3)]
     sessions = [client.session(database="d") for client in clients]
     with Writers(*works) as writers:
-        for _ in writers.last(2.5 * ROUNDS):
+        for _ in writers.last(1.5 * ROUNDS):
             # This thread writes, too: what was answered is seen by whoever asks then.
             written = versions.begin([dice.choice(mine[3])])
             sql, params = statement_of(*written[0])
@@ -391,7 +392,8 @@ def test_each_row_is_one_that_was_there(watched, dice):
 def read_rows(clients, sessions, versions, dice):
     """Bursts on several connections at a time."""
     some = dice.choices(COLUMNS, k=5)
-    selected = dice.choice((COLUMNS, COLUMNS, COLUMNS[::-1], ("id", "a", "e"), ("e", "a"), ("b", "a", "id"), ("d", "c", "a"), ("a", *dict.fromkeys(name for name in some if name != "a"))))
+    selected = dice.choice((COLUMNS, COLUMNS, COLUMNS[::-1], ("id", "a", "e"), ("e", "a"), ("b", "a", "id"), ("d", "c", "a"),
+                            ("a", *dict.fromkeys(name for name in some if name != "a"))))
     sql = f"SELECT {', '.join(selected)} FROM t WHERE {dice.choice(('id', 'rowid'))} = ?"
     keys = [dice.randrange(KEYS) for _ in range(dice.choice((20, 70, 200)))]
     ways = [(client, {"session": session} if dice.random() < 0.25 else {"database": "d"}) for client, session in zip(clients, sessions)]
@@ -409,9 +411,15 @@ def layout(version):
     """Statements that make another table of the same name, in which each row has the version."""
     kind = version % 7
     extra = f"v{version} V{version}"
+    many = ", ".join(f"f{number} DEFAULT 7" for number in range(130))
     definitions = {
-        0: f"id INTEGER PRIMARY KEY, a INTEGER, b REAL, {extra}", 1: f"{extra}, b, a REAL, id INTEGER PRIMARY KEY", 3: f"a, b AS (a + 0.5), {extra}, id INTEGER PRIMARY KEY",
-        2: f"b, id INTEGER PRIMARY KEY, {extra}, a) WITHOUT ROWID --", 5: f"id INT PRIMARY KEY, {extra}, a, b", 6: f"{', '.join(f'f{n} DEFAULT 7' for n in range(130))}, a, id INTEGER PRIMARY KEY, b, {extra}"}
+        0: f"id INTEGER PRIMARY KEY, a INTEGER, b REAL, {extra}",
+        1: f"{extra}, b, a REAL, id INTEGER PRIMARY KEY",
+        2: f"b, id INTEGER PRIMARY KEY, {extra}, a) WITHOUT ROWID --",
+        3: f"a, b AS (a + 0.5), {extra}, id INTEGER PRIMARY KEY",
+        5: f"id INT PRIMARY KEY, {extra}, a, b",
+        6: f"{many}, a, id INTEGER PRIMARY KEY, b, {extra}",
+    }
     values = ["id", "a", f"v{version}"] + (["b"] if kind != 3 else [])
     # (Filled in another order, so that the row's number is not the id where that is none of its names.)
     rows = [[key, version, version, version + 0.5][:len(values)] for key in reversed(range(KEYS))]
@@ -419,14 +427,17 @@ def layout(version):
     made = [f"CREATE TABLE {name}({definitions[0 if kind == 4 else kind]})"]
     if kind == 4:
         made.append("CREATE VIEW t AS SELECT * FROM base")
-    return [f"DROP TABLE IF EXISTS filler{max(version - 3, 0)}", *made, f"CREATE TABLE filler{version}(x)", f"INSERT INTO filler{version} SELECT randomblob(3000)"], (
-        f"INSERT INTO {name}({', '.join(values)}) VALUES ({', '.join('?' * len(values))})", rows)
+    insertion = f"INSERT INTO {name}({', '.join(values)}) VALUES ({', '.join('?' * len(values))})"
+    # (What is dropped and made beside it has the pages of the table move.)
+    return [f"DROP TABLE IF EXISTS filler{max(version - 3, 0)}", *made, f"CREATE TABLE filler{version}(x)",
+            f"INSERT INTO filler{version} SELECT randomblob(3000)"], (insertion, rows)
 
 
 def unmade(version):
     return ["DROP VIEW t", "DROP TABLE base"] if version % 7 == 4 else ["DROP TABLE t"]
 
 
+@pytest.mark.slow
 def test_another_table_of_the_same_name(watched, dice):
     """Columns and rows of a reply are of one table, which was there between request and reply."""
     daemon, other = watched
@@ -456,7 +467,7 @@ def test_another_table_of_the_same_name(watched, dice):
 
     replace()
     with Writers(replace) as writers:
-        for _ in writers.last(2 * ROUNDS):
+        for _ in writers.last(1.5 * ROUNDS):
             sql = dice.choice(("SELECT id, a, b FROM t WHERE id = ?", "SELECT b, a FROM t WHERE id = ?", "SELECT * FROM t WHERE id = ?", "SELECT rowid, a FROM t WHERE rowid = ?",
                                "SELECT * FROM t WHERE rowid = ?"))
             keys = [dice.randrange(KEYS) for _ in range(dice.choice((30, 100)))]
@@ -513,6 +524,7 @@ def change(dice, number):
         ("CREATE TEMP VIEW IF NOT EXISTS made AS SELECT id, 'seen' AS a, a AS b, b AS c FROM counted", None), ("DROP VIEW IF EXISTS temp.made", None)))
 
 
+@pytest.mark.slow
 def test_what_a_transaction_sees_of_its_own(start_daemon, directory, dice):
     """A copy of the file has the same done to it by SQLite alone, in a transaction that is not committed either."""
     for turn in range(ROUNDS):
@@ -573,8 +585,10 @@ def test_damaged_pages(start_daemon, directory, dice):
         daemon = start_daemon(databases={name: f"sqlite:{path}{'' if wal else '?mode=ro'}" for name, (path, _, wal, *_) in files.items()})
         for name, (_, copy, wal, told, certain) in files.items():
             with connected(daemon, dice) as client, Reference(copy, wal=wal) as reference:
-                requests = [(f"SELECT {dice.choice(('*', 'id, a, b, c, d', 'd, a', 'id', 'b, id', 'c'))} FROM t WHERE id = ?", [key]) for key in dice.sample(range(0, 900, 3), 50)]
-                for (sql, params), found in zip(requests * 5, [answer(client, id, any_error=True) for id in send_burst(client, requests * 5, database=name)]):
+                requests = [(f"SELECT {dice.choice(('*', 'id, a, b, c, d', 'd, a', 'id', 'b, id', 'c'))} FROM t WHERE id = ?", [key])
+                            for key in dice.sample(range(0, 900, 3), 50)] * 5
+                answers = [answer(client, id, any_error=True) for id in send_burst(client, requests, database=name)]
+                for (sql, params), found in zip(requests, answers):
                     expected = reference.ask(sql, params)
                     compared += 1
                     refused += isinstance(expected, Refused)

@@ -4,7 +4,6 @@ import contextlib
 import csv
 import io
 import json
-import os
 import random
 import re
 import shutil
@@ -16,10 +15,10 @@ import pytest
 from daemon import tells_of_crash
 from lane import LaneClient
 from odd_pages import damaged, is_certain, odd_leaf
-from random_tables import CONSTANT_DEFAULTS, INTEGERS, LARGEST, PAGE_SIZES, SMALLEST, RandomTable, insert, make_file, random_form, random_value
+from random_tables import CONSTANT_DEFAULTS, LARGEST, PAGE_SIZES, SMALLEST, RandomTable, insert, make_file, random_form, random_value
 from reference import ROUNDS, Reference, Refused, answer, burst, dice_of_test, difference, is_same, require_burst, require_same, send_burst, text_of
 from transfers import hello, opened, outcome, send_with
-from versions import (COLUMNS, DEFINITION, KEYS, Versions, Writers, by_another_program, by_the_daemon, by_transactions_of_the_daemon, row_of, statement_of)
+from versions import (COLUMNS, DEFINITION, KEYS, Versions, Writers, by_another_program, by_the_daemon, by_transactions_of_the_daemon, statement_of)
 from wire import RequestFailed, untagged
 
 
@@ -175,6 +174,7 @@ def require_all_ways(client, reference, directory, sql, dice, what="", **options
 
 # Tables of every form
 
+@pytest.mark.slow
 def test_random_tables(start_daemon, directory, dice):
     for turn in range(ROUNDS):
         files, tables = {}, {}
@@ -212,6 +212,7 @@ NUMBERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lie", NUMBERS)
 def test_many_rows(start_daemon, directory, dice, lie):
     """Of some MB, which several threads read where there are processors for them."""
@@ -362,6 +363,7 @@ def test_a_scan_keeps_its_moment(start_daemon, directory, dice, what):
             require_rows(expected[1], [row for frame in got for row in frame.data["rows"]], f"{what}, read late")
 
 
+@pytest.mark.slow
 def test_nothing_is_lost_on_its_way(start_daemon, directory, dice):
     """Everybody moves amounts from row to row, and rows from number to number; each scan finds all of it."""
     path, rows = directory / "d.db", 3000
@@ -388,7 +390,7 @@ def test_nothing_is_lost_on_its_way(start_daemon, directory, dice):
             writes(lambda sql, params: one.query(sql, params, database="d"), random.Random(dice.random())), writes(other.execute, random.Random(dice.random()))) as writers:
         hello(client)
         session = client.session(database="d")
-        for _ in writers.last(2.5 * ROUNDS):
+        for _ in writers.last(1.5 * ROUNDS):
             options = dice.choice(({"database": "d"}, {"database": "d"}, {"session": session}))
             way = dice.randrange(4)
             if way == 0:
@@ -409,6 +411,7 @@ def require_all_amounts(found, rows):
     assert numbers == sorted(set(numbers))
 
 
+@pytest.mark.slow
 def test_each_row_is_one_that_was_there(start_daemon, directory, dice):
     """A scan sees each row in a version that was there between request and reply, while pages move."""
     path = directory / "d.db"
@@ -423,7 +426,7 @@ def test_each_row_is_one_that_was_there(start_daemon, directory, dice):
             by_the_daemon(daemon.connect(), versions, mine[0], dice, database="d"), by_another_program(other, versions, mine[1], dice),
             by_transactions_of_the_daemon(own, versions, mine[2], dice, own.session(database="d"))) as writers:
         session = client.session(database="d")
-        for _ in writers.last(2 * ROUNDS):
+        for _ in writers.last(1.5 * ROUNDS):
             selected = dice.choice((COLUMNS, COLUMNS[::-1], ("id", "e", "a"), ("a", "id"), ("d", "a", "id", "c")))
             least = list(versions.acknowledged)
             ids = send_burst(client, [(f"SELECT {', '.join(selected)} FROM t{ending}", None) for ending in ("", "", " WHERE id >= 0", "", "")] * 6,
@@ -436,6 +439,7 @@ def test_each_row_is_one_that_was_there(start_daemon, directory, dice):
                     versions.require(names, [by_key[key]] if key in by_key else [], key, least, most, selected)
 
 
+@pytest.mark.slow
 def test_what_a_transaction_sees_of_its_own(start_daemon, directory, dice):
     """A copy of the file has the same done to it by SQLite alone, in a transaction that is not committed either."""
     for turn in range(ROUNDS):
@@ -459,10 +463,12 @@ def test_what_a_transaction_sees_of_its_own(start_daemon, directory, dice):
             for number in range(12):
                 do("BEGIN")
                 for _ in range(dice.randrange(1, 5)):
-                    do(*dice.choice(((f"DELETE FROM t WHERE {key} = ?", [dice.choice(table.numbers)]), (f"UPDATE t SET {column} = ?", [number]), (f"DELETE FROM t WHERE {key} > ?", [dice.choice(table.numbers)]),
-                                     (f"INSERT INTO t({column}) VALUES (?)", ["new" * 1000]), (f"INSERT INTO t({key}, {column}) VALUES (?, ?)", [number, number]), ("SAVEPOINT s", None),
-                                     ("ROLLBACK TO s", None), (f"ALTER TABLE t ADD COLUMN x{number} REAL DEFAULT 7", None), ("CREATE TEMP TABLE t AS SELECT 5 AS five", None),
-                                     ("DROP TABLE IF EXISTS temp.t", None))))
+                    do(*dice.choice((
+                        (f"DELETE FROM t WHERE {key} = ?", [dice.choice(table.numbers)]), (f"UPDATE t SET {column} = ?", [number]),
+                        (f"DELETE FROM t WHERE {key} > ?", [dice.choice(table.numbers)]), (f"INSERT INTO t({key}, {column}) VALUES (?, ?)", [1000 + number, "new" * 1000]),
+                        (f"INSERT INTO t({key}, {column}) VALUES (?, ?)", [number, number]), ("SAVEPOINT s", None), ("ROLLBACK TO s", None),
+                        (f"ALTER TABLE t ADD COLUMN x{number} REAL DEFAULT 7", None), ("CREATE TEMP TABLE t AS SELECT 5 AS five", None),
+                        ("DROP TABLE IF EXISTS temp.t", None))))
                 for sql in ("SELECT * FROM main.t", "SELECT * FROM t"):
                     require_all_ways(client, reference, directory, sql, dice, number, session=session)
                 require_burst(stranger, before, [("SELECT * FROM t", None)], count=3, database="d")
@@ -527,12 +533,15 @@ def test_damaged_pages(start_daemon, directory, dice):
                     found = [answer(client, id, any_error=True) for id in send_burst(client, [(sql, None)] * (20 if rows < 1000 else 2), database=name)]
                     count, jsonl = exported(client, directory / "exported", "jsonl", sql, database=name)
                     written = read_jsonl(jsonl[:jsonl.rfind(b"\n") + 1])
-                    for place, one in enumerate([*found, Refused(count, written) if isinstance(count, Refused) else (expected if isinstance(expected, Refused) else expected[0], written)]):
+                    names = expected if isinstance(expected, Refused) else expected[0]
+                    found.append(Refused(count, written) if isinstance(count, Refused) else (names, written))
+                    for place, one in enumerate(found):
+                        which = "the export" if place == len(found) - 1 else f"query {place}"
                         compared += 1
                         refused += isinstance(expected, Refused)
                         stricter += isinstance(one, Refused) and not isinstance(expected, Refused)
                         try:
-                            require_no_other_rows(reference, sql, expected, one, f"{name} {sql}, {'the export' if place == len(found) else f'query {place}'}, damaged {told}")
+                            require_no_other_rows(reference, sql, expected, one, f"{name} {sql}, {which}, damaged {told}")
                         except AssertionError:
                             if certain:
                                 raise
