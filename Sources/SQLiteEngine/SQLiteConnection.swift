@@ -141,6 +141,7 @@ final class SQLiteConnection: @unchecked Sendable {
     /// Opens a connection.
     /// - Throws: `DriverError` with code `connectFailed`, or SQLite's error.
     init(_ options: SQLiteOptions, role: SQLiteRole, mayBlock: Bool = true) throws(DriverError) {
+        SQLiteLibrary.configure()
         role.account.charge()
         if role.showsPages { pages.beginOpening() }
         defer { PageView.endOpening() }

@@ -91,7 +91,7 @@ class SQLiteLink: EventSource {
 
     /// Runs on the loop within the budget, then wherever it belongs.
     final func runOnLoop(
-        _ execution: SQLiteExecution, _ connection: SQLiteConnection, _ statement: CachedStatement
+        _ execution: SQLiteExecution, _ connection: SQLiteConnection, _ statement: consuming CachedStatement
     ) -> RunOutcome {
         let start = MonotonicInstant.now
         let deadline = start.advanced(byNanoseconds: SQLiteBudget.loopNanoseconds)
@@ -106,14 +106,17 @@ class SQLiteLink: EventSource {
         if now.nanoseconds(since: start) > SlowUsers.holdNanoseconds {
             context.slowUsers.noteHold(execution.owner.uid, since: processorTime, now: now)
         }
+        if case .exceededLimit = outcome { statement.noteLoopRun(tookTooLong: true) }
+        let isOutdated = statement.isOutdated
+        // The last reference may finalize it, which must not happen while the connection is elsewhere.
+        _ = consume statement
         switch outcome {
         case .ended: return end(execution)
         case .filled: return reserveWorker(execution) ?? suspend(execution)
         case .outgrew: return reserveWorker(execution) ?? runOnWorker(execution)
         case .interruptedByBudget, .exceededLimit:
-            if case .exceededLimit = outcome { statement.noteLoopRun(tookTooLong: true) }
             execution.rewind()
-            if statement.isOutdated {
+            if isOutdated {
                 execution.releaseStatement()
                 execution.isUnfitForLoop = true
             } else {

@@ -144,12 +144,22 @@ public final class SQLiteSessionLink: DatabaseLink {
             case .not(let outcome): return outcome
             }
             if statement.controlsTransaction { isSchemaInDoubt = true }
-            if !statement.isReadOnly && !isReadOnly { return enqueueWrite(execution) }
+            // See SQLiteSharedLink: this reference of the statement must not outlive the stay of the connection on the loop.
+            if !statement.isReadOnly && !isReadOnly {
+                _ = consume statement
+                return enqueueWrite(execution)
+            }
             // COMMIT waits for the disk.
-            if statement.controlsTransaction && hasWriteTurn { return runWriteOnWorker(execution) }
+            if statement.controlsTransaction && hasWriteTurn {
+                _ = consume statement
+                return runWriteOnWorker(execution)
+            }
             // The file does not show how large temporary and attached tables are.
-            if startsOnWorker(execution, statement, connection, mayCountRows: false) { return runOnWorker(execution) }
-            return runOnLoop(execution, connection, statement)
+            if startsOnWorker(execution, statement, connection, mayCountRows: false) {
+                _ = consume statement
+                return runOnWorker(execution)
+            }
+            return runOnLoop(execution, connection, consume statement)
         }
 
         /// A transaction that was lost on the loop all the same is told: what comes behind it would be committed by itself.

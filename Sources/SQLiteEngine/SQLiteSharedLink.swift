@@ -119,15 +119,21 @@ public final class SQLiteSharedLink: DatabaseLink {
             case .prepared(let made): statement = made
             case .not(let outcome): return outcome
             }
-            guard statement.isReadOnly || mayOnlyRead(execution) else { return enqueueWrite(execution) }
+            // Whoever goes on elsewhere has the connection from then on, and this reference may be the last one of the statement, which
+            // is finalized on the connection's thread.
+            guard statement.isReadOnly || mayOnlyRead(execution) else {
+                _ = consume statement
+                return enqueueWrite(execution)
+            }
             if startsOnWorker(
                 execution, statement, reader,
                 mayCountRows: litebase_sqlite3_file_bytes(reader.handle) <= SQLiteBudget.loopFileByteCountMax)
             {
+                _ = consume statement
                 leaveReader(execution)
                 return runAsLongRead(execution)
             }
-            return runOnLoop(execution, reader, statement)
+            return runOnLoop(execution, reader, consume statement)
         }
 
         /// The worker prepares it anew on another connection: that takes less than reading all those pages again.

@@ -79,18 +79,20 @@ struct TablePage {
     /// - Returns: the first cell whose number is not less than this one, or `cellCount`; `nil` if the page is damaged.
     @inline(__always)
     func search(_ rowNumber: Int64, within bounds: ClosedRange<Int64>) -> Int? {
-        var (low, high) = (0, cellCount)
+        // As SQLite does it (sqlite3BtreeTableMoveto in src/btree.c): where numbers are out of order, the way decides what is found.
+        var (low, high) = (0, cellCount - 1)
         let (width, isWide) = bounds.upperBound.subtractingReportingOverflow(bounds.lowerBound)
         if !isWide, width == Int64(cellCount) - 1, bounds.contains(rowNumber) {
             let guess = Int(rowNumber - bounds.lowerBound)
             guard let found = self.rowNumber(guess) else { return nil }
             if found == rowNumber { return guess }
-            if found < rowNumber { low = guess + 1 } else { high = guess }
+            if found < rowNumber { low = guess + 1 } else { high = guess - 1 }
         }
-        while low < high {
+        while low <= high {
             let middle = (low + high) / 2
             guard let found = self.rowNumber(middle) else { return nil }
-            if found < rowNumber { low = middle + 1 } else { high = middle }
+            if found == rowNumber { return middle }
+            if found < rowNumber { low = middle + 1 } else { high = middle - 1 }
         }
         return low
     }

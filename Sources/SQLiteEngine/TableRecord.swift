@@ -41,7 +41,8 @@ struct TableRecord {
             guard start <= byteCount else { return nil }
             count += 1
         }
-        return count
+        // SQLite takes a record for damaged that has more bytes than its fields (OP_Column in src/vdbe.c).
+        return place >= headerEnd && start != byteCount ? nil : count
     }
 
     @inline(__always)

@@ -14,6 +14,8 @@ import Testing
         let harness = try DriverHarness()
         let path = "\(harness.directory)/moved.db"
         var handle: OpaquePointer?
+        // The library is set up once in a process, before it is used.
+        SQLiteLibrary.configure()
         #expect(sqlite3_open(path, &handle) == SQLITE_OK)
         defer { sqlite3_close(handle) }
         #expect(sqlite3_exec(handle, "CREATE TABLE t(x)", nil, nil, nil) == SQLITE_OK)

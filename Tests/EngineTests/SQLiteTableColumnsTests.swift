@@ -5,6 +5,8 @@ import LiteBaseTesting
 import SQLText
 import Testing
 
+@testable import SQLiteEngine
+
 /// A column as both tell it.
 private struct TableColumn: Equatable, CustomStringConvertible {
     var name: String
@@ -21,7 +23,10 @@ private struct TableColumn: Equatable, CustomStringConvertible {
 private final class Library {
     private var handle: OpaquePointer?
 
-    init() { sqlite3_open(":memory:", &handle) }
+    init() {
+        SQLiteLibrary.configure()
+        sqlite3_open(":memory:", &handle)
+    }
     deinit { sqlite3_close(handle) }
 
     @discardableResult
