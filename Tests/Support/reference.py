@@ -5,6 +5,8 @@ import os
 import random
 import sqlite3
 
+from daemon import tells_of_crash
+from lane import LaneClient
 from wire import RequestFailed
 
 ROUNDS = int(os.environ.get("LITEBASE_TEST_ROUNDS") or 1)
@@ -17,6 +19,31 @@ def dice_of_test():
     seed = int(os.environ.get("LITEBASE_TEST_SEED") or random.SystemRandom().randrange(1 << 32))
     print(f"LITEBASE_TEST_SEED={seed}")
     return random.Random(seed)
+
+
+@contextlib.contextmanager
+def telling_of_crashes(start_daemon):
+    """Starts daemons as `start_daemon` does; at the end, one that has ended by itself tells why."""
+    started = []
+
+    def start(flags=(), **options):
+        started.append(start_daemon(*flags, **options))
+        return started[-1]
+
+    yield start
+    for instance in started:
+        status, log = instance.process.poll(), instance.log_path.read_text(errors="replace") if instance.log_path.exists() else ""
+        assert status in (None, 0) and not tells_of_crash(log), f"{status}: {log[-6000:]}"
+
+
+def connected(daemon, dice):
+    """A client in one of the encodings, through a socket or shared memory."""
+    kind = dice.choice(("msgpack", "msgpack", "lines", "lane"))
+    if kind != "lane":
+        return daemon.connect(kind)
+    client = LaneClient(daemon.socket_path)
+    daemon.clients.append(client)
+    return client
 
 
 def text_of(raw):

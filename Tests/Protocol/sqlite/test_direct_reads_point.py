@@ -6,12 +6,11 @@ import sqlite3
 
 import pytest
 
-from daemon import tells_of_crash
-from lane import LaneClient
 from odd_pages import damaged, is_certain, odd_leaf
 from random_tables import (CONSTANT_DEFAULTS, ENCODINGS, INTEGERS, LARGEST, PAGE_SIZES, REALS, SMALLEST, TEXTS, RandomTable, insert, make_file,
                            random_form, random_value)
-from reference import ROUNDS, Reference, Refused, answer, burst, dice_of_test, difference, is_same, require_burst, require_same, send_burst, shortened
+from reference import (ROUNDS, Reference, Refused, answer, burst, connected, dice_of_test, difference, is_same, require_burst,
+                       require_same, send_burst, shortened, telling_of_crashes)
 from versions import (COLUMNS, DEFINITION, KEYS, Versions, Writers, by_another_program, by_the_daemon, by_transactions_of_the_daemon, pause, retried,
                       statement_of)
 from wire import RequestFailed
@@ -25,26 +24,8 @@ def dice():
 @pytest.fixture
 def start_daemon(start_daemon):
     """Daemons whose end before that of the test tells why."""
-    started = []
-
-    def start(flags=(), **options):
-        started.append(start_daemon(*flags, **options))
-        return started[-1]
-
-    yield start
-    for instance in started:
-        status, log = instance.process.poll(), instance.log_path.read_text(errors="replace") if instance.log_path.exists() else ""
-        assert status in (None, 0) and not tells_of_crash(log), f"{status}: {log[-6000:]}"
-
-
-def connected(daemon, dice):
-    """A client in one of the encodings, through a socket or shared memory."""
-    kind = dice.choice(("msgpack", "msgpack", "lines", "lane"))
-    if kind != "lane":
-        return daemon.connect(kind)
-    client = LaneClient(daemon.socket_path)
-    daemon.clients.append(client)
-    return client
+    with telling_of_crashes(start_daemon) as start:
+        yield start
 
 
 # Tables of every form
