@@ -36,9 +36,14 @@ class Subscription:
             found.append(event)
         return found
 
-    def heard(self, quiet=0.3):
-        """The names in all of them, and whether the schema or anything has changed."""
-        return set().union(*map(names, self.events(quiet)))
+    def heard(self, quiet=0.3, timeout=10.0):
+        """The names in what comes, until nothing comes for so long; a machine with much to do may need a while for the first."""
+        first = self.event(timeout)
+        return set() if first is None else names(first).union(*map(names, self.events(quiet)))
+
+    def hears_nothing(self, quiet=0.3):
+        """Whether no event comes for so long."""
+        return self.event(quiet) is None
 
     def heard_before(self, name, timeout=10.0):
         """What `heard` tells, up to the first event with this name, which is left out: of a commit that came behind all others."""

@@ -126,7 +126,7 @@ def test_every_kind_of_change_is_told(listen, client, name, way):
         client.query("BEGIN", session=session)
         for statement in statements:
             client.query(statement, session=session)
-        assert subscription.heard() == set(), "told before the commit"
+        assert subscription.hears_nothing(), "told before the commit"
         client.query("COMMIT", session=session)
     else:
         client.batch([{"sql": statement} for statement in statements], atomic=way == "atomic")
@@ -161,7 +161,7 @@ def test_what_failed_is_not_told(listen, client):
     client.query("SELECT * FROM item")
     client.query("CREATE TABLE IF NOT EXISTS item(x)")
     client.query("UPDATE other SET x = 1")
-    assert subscription.heard() == set()
+    assert subscription.hears_nothing()
 
 
 def test_temporary_tables_are_not_told(listen, client):
@@ -169,7 +169,7 @@ def test_temporary_tables_are_not_told(listen, client):
     session = client.session()
     client.query("CREATE TEMP TABLE mine(x)", session=session)
     client.query("INSERT INTO mine VALUES (1)", session=session)
-    assert subscription.heard() == set()
+    assert subscription.hears_nothing()
     client.query("CREATE TEMP TRIGGER tt AFTER INSERT ON mine BEGIN INSERT INTO other VALUES (1); END", session=session)
     client.query("INSERT INTO mine VALUES (1)", session=session)
     assert subscription.heard() == {"other"}
@@ -223,7 +223,7 @@ def test_savepoints_of_a_session_are_commits_of_their_own(listen, client):
     client.query("SAVEPOINT b", session=session)
     client.query("INSERT INTO other VALUES (1)", session=session)
     client.query("RELEASE b", session=session)
-    assert subscription.heard() == set()
+    assert subscription.hears_nothing()
     client.query("RELEASE a", session=session)
     assert subscription.heard() == {"item", "other"}
 
@@ -260,7 +260,7 @@ def test_a_database_in_memory_tells(start_daemon, directory):
         session = client.session(database="fast")
         client.query("BEGIN", session=session)
         client.query("INSERT INTO item VALUES (1)", session=session)
-        assert subscription.heard() == set()
+        assert subscription.hears_nothing()
         client.query("COMMIT", session=session)
         assert subscription.heard() == {"item"}
 
@@ -295,7 +295,7 @@ def test_what_another_program_rolls_back_is_not_told(listen, outside, client):
     outside.execute("WITH RECURSIVE c(n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM c WHERE n < 500) "
                     "INSERT INTO other SELECT randomblob(4000) FROM c")
     outside.execute("ROLLBACK")
-    assert subscription.heard(0.5) == set()
+    assert subscription.hears_nothing(0.5)
     client.query("INSERT INTO item(name) VALUES ('ours')")
     assert subscription.heard() == {"item"}
 
@@ -358,7 +358,7 @@ def test_a_restore_is_told(listen, client, directory, served):
         other.call("hello", {"descriptors": True})
         with open(copy, "wb") as file:
             transfer(other, "backup", file.fileno())
-        assert subscription.heard() == set()
+        assert subscription.hears_nothing()
         with open(copy, "rb") as file:
             transfer(other, "restore", file.fileno())
     assert subscription.heard() == {"<replaced>"}
