@@ -39,7 +39,11 @@ class Subscription:
     def heard(self, quiet=0.3, timeout=10.0):
         """The names in what comes, until nothing comes for so long; a machine with much to do may need a while for the first."""
         first = self.event(timeout)
-        return set() if first is None else names(first).union(*map(names, self.events(quiet)))
+        return set() if first is None else names(first) | self.rest(quiet)
+
+    def rest(self, quiet=0.3):
+        """The names in what comes, which may be nothing, until nothing comes for so long."""
+        return set().union(*map(names, self.events(quiet)))
 
     def hears_nothing(self, quiet=0.3):
         """Whether no event comes for so long."""

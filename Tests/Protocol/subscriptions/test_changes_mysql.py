@@ -113,7 +113,7 @@ def test_every_kind_of_change_is_told(listen, client, name, way):
         ask(client, "BEGIN", session=session)
         ask(client, sql, session=session)
         if name not in ("procedure", "no transactions"):
-            early = subscription.heard()
+            early = subscription.rest()
             # What is not known may have happened in a table without transactions, of which there is one.
             assert early <= {UNKNOWN} if UNKNOWN in expected else early == set(), "told before the commit"
         ask(client, "COMMIT", session=session)
@@ -162,7 +162,7 @@ def test_what_was_rolled_back_is_not_told(listen, my, end):
             ask(client, "INSERT INTO other(n) VALUES (1)", session=session)
         elif end == "close":
             client.call("db_disconnect", {"session": session})
-    assert subscription.heard() == ({"other"} if end == "ROLLBACK" else set())
+    assert subscription.heard() == {"other"} if end == "ROLLBACK" else subscription.hears_nothing()
 
 
 def test_what_failed_is_not_told(listen, client):
@@ -199,7 +199,7 @@ def test_what_commits_without_saying_so(listen, client):
         ask(client, "ROLLBACK", session=session)
         ask(client, "UNLOCK TABLES", session=session)
         ask(client, "SET autocommit = 1", session=session)
-        subscription.heard()
+        subscription.rest()
 
 
 def test_savepoints(listen, client):

@@ -86,11 +86,11 @@ def run(client, session, *statements):
 
 def hear(subscription, is_enough=lambda heard: True, quiet=0.12):
     """All that is told, with some patience where it has to be."""
-    heard = subscription.heard(quiet, timeout=quiet)
+    heard = subscription.rest(quiet)
     for _ in range(50):
         if is_enough(heard):
             break
-        heard |= subscription.heard(0.1, timeout=0.1)
+        heard |= subscription.rest(0.1)
     return heard
 
 
