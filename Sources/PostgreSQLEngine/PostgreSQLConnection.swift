@@ -42,6 +42,9 @@ final class PostgreSQLConnection: ServerConnection {
     var heldResult: OpaquePointer?
     /// A COPY that is under way.
     var copy: PostgreSQLCopy?
+    /// The server has said that it is about to hang up, while nothing ran: libpq takes that for a notice, and the socket has nothing
+    /// to read until it is closed.
+    private var isEnding = false
 
     init(
         _ handle: OpaquePointer, _ types: PostgreSQLTypes, _ place: PostgreSQLLocation,
@@ -69,6 +72,7 @@ final class PostgreSQLConnection: ServerConnection {
         input.noteMessage()
         // One of libpq's own: it has dropped an answer for which there was no question.
         if PostgreSQLErrors.sqlState(notice) == nil { exchange.noteOutOfStep() }
+        if PostgreSQLErrors.isLastWord(notice) { isEnding = true }
         guard let run, run.wantsNotices, exchange.isAtStatement else { return }
         run.notices.append(PostgreSQLErrors.notice(notice))
     }
@@ -101,7 +105,7 @@ final class PostgreSQLConnection: ServerConnection {
     override func isAlive() -> Bool {
         guard case .read = input.read(handle) else { return false }
         dropNotifications()
-        return libpq.PQstatus(handle) == CONNECTION_OK && !exchange.isOutOfStep && !input.isFruitless
+        return libpq.PQstatus(handle) == CONNECTION_OK && !isEnding && !exchange.isOutOfStep && !input.isFruitless
     }
 
     func dropNotifications() {

@@ -74,7 +74,15 @@ enum PostgreSQLErrors {
     /// - Source: disconnect_client in src/objects.c of PgBouncer, which sends FATAL and 08P01
     static func tellsLoss(_ result: OpaquePointer) -> Bool {
         guard let sqlState = sqlState(result), sqlState.hasPrefix("08") else { return false }
-        return (field(result, Field.severity) ?? field(result, Field.shownSeverity)) == "FATAL"
+        return severity(result) == "FATAL"
+    }
+
+    /// Whether it is the last word of the server, which closes the connection when it has put away what belongs to it.
+    /// - Source: errfinish in src/backend/utils/error/elog.c
+    static func isLastWord(_ result: OpaquePointer) -> Bool { ["FATAL", "PANIC"].contains(severity(result)) }
+
+    private static func severity(_ result: OpaquePointer) -> String? {
+        field(result, Field.severity) ?? field(result, Field.shownSeverity)
     }
 
     /// A notice as the server has put it.

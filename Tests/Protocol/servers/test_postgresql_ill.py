@@ -1000,6 +1000,26 @@ def test_a_server_that_closes_idle_connections_at_once(start, fake):
     recovers(client, fake)
 
 
+@pytest.mark.parametrize("severity", ["FATAL", "PANIC"])
+def test_a_server_that_takes_a_while_to_hang_up(start, fake, severity):
+    """A process that has been told to end says so, and then has things to put away before its socket is closed."""
+    client = start().connect()
+    session = client.session(database="pg")
+    client.query("SELECT 1", session=session)
+    on(client)
+    leaving = list(fake.talks)
+    assert len(leaving) == 2
+    fake.answer = lambda talk, sql: None if talk in leaving else rows(b"1")
+    for talk in leaving:
+        talk.send(error("57P01", "terminating connection due to administrator command", severity))
+    # Its last word is heard before anybody asks.
+    time.sleep(0.2)
+    assert on(client).value == 1
+    new = client.session(database="pg")
+    assert client.query("SELECT 1", session=new).value == 1
+    assert client.query_fails("SELECT 1", session=session)["sqlstate"] == "08003"
+
+
 def test_a_server_that_never_reads(start, fake):
     daemon = start()
     client = daemon.connect()
