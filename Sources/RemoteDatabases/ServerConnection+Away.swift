@@ -100,10 +100,12 @@ extension ServerConnection {
     package final func advanceAndRead() -> Progress {
         let end = MonotonicInstant.now.advanced(byMilliseconds: Self.workMilliseconds)
         var progress = advance(isReadable: false)
-        while case .waiting(let wanted) = progress {
+        while case .waiting = progress {
             // At least once: that is what it was started for.
             progress = advance(isReadable: true)
-            guard Thread.mayBlock, run?.stopReason == nil, MonotonicInstant.now < end, isSoon(wanted) else { break }
+            guard case .waiting(let wanted) = progress, Thread.mayBlock, run?.stopReason == nil, MonotonicInstant.now < end,
+                isSoon(wanted)
+            else { break }
         }
         return progress
     }
