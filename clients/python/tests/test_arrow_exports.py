@@ -1,12 +1,14 @@
 """Tables of large results, which the daemon makes: the same as those that are made here of rows, whatever happens meanwhile."""
 
+import io
+import os
 import threading
 import time
 
 import pytest
 
 import litebase
-from litebase import _arrow, _session
+from litebase import _arrow, _pipes, _session
 
 pa = pytest.importorskip("pyarrow")
 
@@ -208,3 +210,42 @@ def test_a_daemon_that_dies(own_daemon, made):
         with pytest.raises(litebase.Error):
             cursor.fetch_arrow_table()
         timer.join()
+
+
+def test_pieces_of_every_length_through_a_pipe():
+    """Some longer than the memory that is taken at a time, and written as a slow writer does: cut anywhere."""
+    sizes = [0, 1, 63, 64, 65, 5_000_000, _arrow._Pieces.ARENA_BYTES - 1, _arrow._Pieces.ARENA_BYTES + 1, 3]
+    stored = pa.BufferOutputStream()
+    schema = pa.schema([("b", pa.binary()), ("n", pa.int64())])
+    with pa.ipc.new_stream(stored, schema) as writer:
+        for number, size in enumerate(sizes):
+            writer.write_batch(pa.record_batch([[bytes([number]) * size], [number]], schema=schema))
+    stored = stored.getvalue().to_pybytes()
+    output, input = _pipes.pipe()
+
+    def write():
+        with input:
+            place, length = 0, 1
+            while place < len(stored):
+                place += input.write(stored[place : place + length])
+                length = length % 65_535 + 1 if place < 100_000 else 1 << 20
+
+    writing = threading.Thread(target=write)
+    writing.start()
+    with output:
+        table = _arrow.read_stream(output, ["b", "n"])
+    writing.join()
+    assert [len(value) for value in table["b"].to_pylist()] == sizes
+    assert all(set(value) <= {number} for number, value in enumerate(table["b"].to_pylist()))
+    assert table["n"].to_pylist() == list(range(len(sizes)))
+    for cut in (5, 500, len(stored) - 10_000_000):
+        with open_memory(stored[:cut]) as short, pytest.raises((pa.ArrowInvalid, OSError)):
+            _arrow.read_stream(short, ["b", "n"])
+
+
+def open_memory(data):
+    """A file of these bytes."""
+    file = io.FileIO(os.memfd_create("stream"), "r+")
+    file.write(data)
+    file.seek(0)
+    return file
