@@ -17,6 +17,7 @@ import select
 import shutil
 import socket
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -41,38 +42,21 @@ def ask(client, type, data):
     return reply
 
 
-def listen(path, count):
+def listen(bench, path, count):
     """So many who listen, read by a process of their own."""
     if count == 0:
         return None
-    ready, told = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            poll = select.epoll()
-            clients = {}
-            for _ in range(count):
-                client = connect(path)
-                ask(client, "subscribe", {})
-                clients[client.fileno()] = client
-                poll.register(client, select.EPOLLIN)
-            os.write(told, b"1")
-            while True:
-                for number, _ in poll.poll():
-                    if not clients[number].recv(1 << 16):
-                        os._exit(0)
-        finally:
-            os._exit(1)
-    os.close(told)
-    os.read(ready, 1)
-    os.close(ready)
+    child = subprocess.Popen([bench.tools["lb-probe"], "listen", path, str(count)], stdout=subprocess.PIPE)
+    if child.stdout.readline() != b"ready\n":
+        raise RuntimeError("nobody listens")
     return child
 
 
 def stop(child):
     if child is not None:
-        os.kill(child, 9)
-        os.waitpid(child, 0)
+        child.kill()
+        child.wait()
+        child.stdout.close()
 
 
 def latencies(path, count):
@@ -128,7 +112,7 @@ def measure(bench):
     peers.execute_litebase(server, "CREATE TABLE told(x)")
     count = 300 if bench.options.quick else 2_000
     for others in (0, 999):
-        child = listen(path, others)
+        child = listen(bench, path, others)
         after_reply, after_request = latencies(path, count)
         print(f"{others + 1} listening: event after the reply p50 {statistics.median(after_reply):.0f} µs, p99 {percentile(after_reply, 0.99):.0f} µs; "
               f"after the request p50 {statistics.median(after_request):.0f} µs, p99 {percentile(after_request, 0.99):.0f} µs")
@@ -142,7 +126,7 @@ def measure(bench):
     peers.execute_litebase(server, f"CREATE TABLE IF NOT EXISTS {peers.ENTRY_TABLE_SQLITE}")
 
     def inserts(listening):
-        child = listen(path, listening)
+        child = listen(bench, path, listening)
         # After the last one has gone the daemon goes on for 10 s.
         time.sleep(0 if listening else 11)
         try:

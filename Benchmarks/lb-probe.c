@@ -2,11 +2,13 @@
  *   lb-probe stream SOCKET msgpack|json SQL [DATABASE]
  *                                             reads a whole result; JSON with seconds, bytes, frames, row_count
  *   lb-probe cancel SOCKET COUNT              cancels an endless statement COUNT times; JSON with p50, p99, max
+ *   lb-probe listen SOCKET COUNT              so many who subscribe; prints a line when all do, and reads until it is killed
  *   lb-probe drain                            reads standard input to its end; prints the byte count
  *   lb-probe burn SECONDS                     keeps one core busy
  */
 #define _GNU_SOURCE
 #include "common.h"
+#include <sys/epoll.h>
 
 enum { CAPACITY = 1 << 24 };
 static uint8_t buffer[CAPACITY];
@@ -182,12 +184,41 @@ static int burn(double seconds) {
     return 0;
 }
 
+static int listen_to_changes(const char *path, long count) {
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0) die("RLIMIT_NOFILE");
+    files.rlim_cur = files.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &files) < 0) die("RLIMIT_NOFILE");
+    static const char wish[] = "{\"id\":1,\"type\":\"subscribe\",\"data\":{}}\n";
+    int poll = epoll_create1(EPOLL_CLOEXEC);
+    if (poll < 0) die("epoll_create1");
+    for (long i = 0; i < count; i++) {
+        int fd = connect_unix(path);
+        limit_waiting(fd);
+        send_all(fd, wish, sizeof wish - 1);
+        ssize_t got = recv(fd, buffer, CAPACITY - 1, 0);
+        if (got <= 0) die("subscribe");
+        buffer[got] = 0;
+        if (strstr((char *)buffer, "\"error\"")) errno = 0, die((char *)buffer);
+        struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
+        if (epoll_ctl(poll, EPOLL_CTL_ADD, fd, &event) < 0) die("epoll_ctl");
+    }
+    puts("ready"), fflush(stdout);
+    struct epoll_event events[64];
+    for (;;) {
+        int found = epoll_wait(poll, events, 64, -1);
+        for (int i = 0; i < found; i++)
+            if (recv(events[i].data.fd, buffer, CAPACITY, 0) <= 0) return 0;
+    }
+}
+
 int main(int argc, char **argv) {
     if ((argc == 5 || argc == 6) && !strcmp(argv[1], "stream"))
         return stream(argv[2], !strcmp(argv[3], "json"), argv[4], argc == 6 ? argv[5] : NULL);
     if (argc == 4 && !strcmp(argv[1], "cancel") && atol(argv[3]) > 0) return cancel(argv[2], atol(argv[3]));
+    if (argc == 4 && !strcmp(argv[1], "listen") && atol(argv[3]) > 0) return listen_to_changes(argv[2], atol(argv[3]));
     if (argc == 2 && !strcmp(argv[1], "drain")) return drain();
     if (argc == 3 && !strcmp(argv[1], "burn")) return burn(atof(argv[2]));
-    fprintf(stderr, "usage: lb-probe stream SOCKET msgpack|json SQL [DATABASE] | cancel SOCKET COUNT | drain | burn SECONDS\n");
+    fprintf(stderr, "usage: lb-probe stream SOCKET msgpack|json SQL [DATABASE] | cancel SOCKET COUNT | listen SOCKET COUNT | drain | burn SECONDS\n");
     return 64;
 }

@@ -317,7 +317,7 @@ def row_19(bench, _):
     count = 300 if bench.options.quick else 1_000
 
     def latency(others):
-        child = changes.listen(path, others)
+        child = changes.listen(bench, path, others)
         try:
             after_reply, after_request = changes.latencies(path, count)
         finally:
@@ -328,7 +328,7 @@ def row_19(bench, _):
     results = bench.alternate({"1": lambda: latency(0), "1,000": lambda: latency(999)})
 
     def inserts(listening):
-        child = changes.listen(path, listening)
+        child = changes.listen(bench, path, listening)
         # After the last one has gone the daemon goes on for 10 s.
         time.sleep(0 if listening else 11)
         try:

@@ -1,4 +1,4 @@
-// How other threads tell a loop that there is news: however often they do, it is woken once, and looks once.
+// How other threads tell a loop that there is news: until it has answered, it is woken once, however often they do.
 
 internal import LinuxSystem
 internal import Synchronization
@@ -13,7 +13,7 @@ final class LoopBell: Sendable {
 
     /// - Parameters:
     ///   - mailbox: of the loop.
-    ///   - look: called on the loop; what was told before is there by then.
+    ///   - look: called on the loop when it is woken. What was told before `answer` is there behind that.
     init(_ mailbox: LoopMailbox, look: @escaping @Sendable () -> Void) {
         self.mailbox = mailbox
         self.look = look
@@ -22,9 +22,9 @@ final class LoopBell: Sendable {
     /// There is news, or some is left.
     func ring() {
         guard !isRung.exchange(true, ordering: .sequentiallyConsistent) else { return }
-        mailbox.submit { [self] in
-            isRung.store(false, ordering: .sequentiallyConsistent)
-            look()
-        }
+        mailbox.submit { [self] in look() }
     }
+
+    /// The loop is about to look: who rings from now on wakes it again.
+    func answer() { isRung.store(false, ordering: .sequentiallyConsistent) }
 }

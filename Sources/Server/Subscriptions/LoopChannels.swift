@@ -65,6 +65,7 @@ final class LoopChannels {
     // MARK: What has come
 
     private func look() {
+        bell?.answer()
         let deadline = MonotonicInstant.now.advanced(byNanoseconds: Self.turnNanoseconds)
         let hasMore = take()
         while let link = due.popLast() {

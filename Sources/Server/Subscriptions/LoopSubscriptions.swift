@@ -1,4 +1,5 @@
-// Who listens to one database on one loop. However many they are, a commit wakes the loop once.
+// Who listens to one database on one loop. However many they are, a commit wakes the loop once, and it tells them at a pace: of a
+// thousand commits in a second each is told at once, of more those of a millisecond together.
 
 internal import DatabaseContract
 internal import LinuxSystem
@@ -13,9 +14,17 @@ final class LoopSubscriptions {
     /// Those that are to be told in this turn and the next ones.
     private var due: [SubscriptionLink] = []
     private var listener: UInt64 = 0
+    private var bell: LoopBell?
+    /// There is some that was not told yet; until it is, the bell is not answered, and commits cost nothing more.
+    private var hasNews = false
+    private var nextTelling = MonotonicInstant(nanoseconds: 0)
+    private lazy var pause = DelayTimer { [unowned self] in tellNews() }
 
     /// They are told so many at a time, and others on the loop have their turn in between.
     private static let turnCountMax = 100
+    /// Between two tellings. Of 3,000 groups of commits in a second each would cost one who listens a frame, and those who write
+    /// a tenth of their rate.
+    private static let paceNanoseconds: Int64 = 1_000_000
 
     /// The listeners of this loop to a source; made if there are none.
     static func of(_ source: any ChangeSource, on context: LoopContext) -> LoopSubscriptions {
@@ -30,8 +39,9 @@ final class LoopSubscriptions {
         self.context = context
         let mailbox = context.loop.mailbox
         let here = LoopBound(self, mailbox)
-        let bell = LoopBell(mailbox) { here.wrapped.look() }
-        listener = source.feed.add { bell.ring() }
+        bell = LoopBell(mailbox) { here.wrapped.look() }
+        let bell = bell
+        listener = source.feed.add { bell?.ring() }
     }
 
     func add(_ link: SubscriptionLink) { links[ObjectIdentifier(link)] = link }
@@ -39,22 +49,37 @@ final class LoopSubscriptions {
     func remove(_ link: SubscriptionLink) {
         links[ObjectIdentifier(link)] = nil
         guard links.isEmpty else { return }
+        pause.cancel()
         source.feed.remove(listener)
         context.subscriptions[ObjectIdentifier(source)] = nil
     }
 
-    /// Something has changed. Who is still to be told of what came before is told of both.
+    /// Somebody who was still busy with what came before has to be told of more.
+    func lookSoon() { bell?.ring() }
+
+    /// Something has changed.
     private func look() {
-        let isAtIt = !due.isEmpty
+        hasNews = true
+        tellNews()
+    }
+
+    /// Tells everybody, unless somebody is still to be told of what came before, and then of both, or all have just been told.
+    private func tellNews() {
+        guard hasNews, due.isEmpty, !links.isEmpty else { return }
+        let now = MonotonicInstant.now
+        guard now >= nextTelling else { return pause.start(on: context.loop, at: nextTelling) }
+        nextTelling = now.advanced(byNanoseconds: Self.paceNanoseconds)
+        hasNews = false
+        bell?.answer()
         due = Array(links.values)
-        if !isAtIt { tellSome() }
+        tellSome()
     }
 
     private func tellSome() {
         let some = due.suffix(Self.turnCountMax)
         due.removeLast(some.count)
         for link in some { link.changesDidCome() }
-        if due.isEmpty { return }
+        if due.isEmpty { return tellNews() }
         let mailbox = context.loop.mailbox
         let here = LoopBound(self, mailbox)
         mailbox.submit { here.wrapped.tellSome() }

@@ -56,7 +56,7 @@ final class SubscriptionLink: ListeningLink {
     private var operation: Operation?
     /// The last change that was told, or need not be.
     private var number: UInt64 = 0
-    private lazy var delay = DelayTimer(self)
+    private lazy var delay = DelayTimer { [unowned self] in delayIsOver() }
 
     init(_ inner: any DatabaseLink, _ source: any ChangeSource, _ wish: SubscriptionWish, _ context: LoopContext) {
         self.inner = inner
@@ -86,11 +86,9 @@ final class SubscriptionLink: ListeningLink {
         guard case .telling = stage else { return .pending }
         operation?.clock.suspend()
         stage = .listening
-        guard wish.delayMilliseconds == 0 else {
-            if source.feed.number != number { startDelay() }
-            return .pending
-        }
-        return tellNews() ? .filled : .pending
+        guard source.feed.number != number else { return .pending }
+        if wish.delayMilliseconds > 0 { startDelay() } else { others.lookSoon() }
+        return .pending
     }
 
     func stop(_ run: StatementRun, _ reason: StopReason) -> RunOutcome {
@@ -164,36 +162,11 @@ final class SubscriptionLink: ListeningLink {
     // MARK: Gathering
 
     private func startDelay() {
-        delay.start(on: context.loop, milliseconds: wish.delayMilliseconds)
+        delay.start(on: context.loop, at: .now.advanced(byMilliseconds: wish.delayMilliseconds))
     }
 
-    fileprivate func delayIsOver() {
+    private func delayIsOver() {
         guard case .listening = stage, let operation, tellNews() else { return }
         RunOutcome.filled.tell(operation)
-    }
-}
-
-/// The time for which changes are gathered.
-private final class DelayTimer: EventSource {
-    private unowned let link: SubscriptionLink
-    private var timer: (id: TimerID, loop: EventLoop)?
-
-    init(_ link: SubscriptionLink) { self.link = link }
-
-    /// Starts it, unless it runs.
-    func start(on loop: EventLoop, milliseconds: Int64) {
-        guard timer == nil else { return }
-        let deadline = MonotonicInstant.now.advanced(byMilliseconds: milliseconds)
-        timer = (loop.schedule(self, at: deadline), loop)
-    }
-
-    func cancel() {
-        if let (id, loop) = timer { loop.cancel(id) }
-        timer = nil
-    }
-
-    override func timerFired(_ token: UInt64) {
-        timer = nil
-        link.delayIsOver()
     }
 }

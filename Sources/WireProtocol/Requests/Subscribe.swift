@@ -125,6 +125,8 @@ public struct SubscribeReply: ReplyData {
 
     public init() {}
 
+    // Inlinable, since each commit may be told to very many.
+    @inlinable
     public mutating func visit(_ visitor: inout some FieldVisitor) {
         visitor.field("position", &position)
         visitor.optional("covers", &covers)
