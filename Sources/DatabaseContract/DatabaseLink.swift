@@ -115,4 +115,6 @@ public enum LinkPressure: Sendable {
     case place
     /// The log keeps everything that was committed since its snapshot: it cannot restart, and has become long.
     case log
+    /// Without a log, who writes waits until its snapshot ends.
+    case lock
 }

@@ -96,6 +96,14 @@ public enum RunKind: Sendable {
     case restore(any RestoredFile)
 
     package var isDescription: Bool { if case .describe = self { true } else { false } }
+
+    /// Whether it has rows, bytes or the content of a file, which belong to nobody any more when it has ended.
+    package var isTransfer: Bool {
+        switch self {
+        case .statement, .batch, .describe: false
+        case .backup, .load, .copy, .restore: true
+        }
+    }
 }
 
 /// The result of `describe`.

@@ -103,7 +103,8 @@ extension ServerConnection {
         while case .waiting = progress {
             // At least once: that is what it was started for.
             progress = advance(isReadable: true)
-            guard case .waiting(let wanted) = progress, Thread.mayBlock, run?.stopReason == nil, MonotonicInstant.now < end,
+            guard case .waiting(let wanted) = progress, Thread.mayBlock, run?.stopReason == nil,
+                MonotonicInstant.now < end,
                 isSoon(wanted)
             else { break }
         }

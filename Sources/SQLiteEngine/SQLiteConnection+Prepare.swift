@@ -20,7 +20,8 @@ extension SQLiteConnection {
         let sql = SQLiteText.withoutTail(run.sql)
         let hash = TextHash.hash(sql)
         if mayBlock { followSchema(for: run) }
-        if let cached = statements.find(sql, hash: hash) {
+        // A name that means a table of an attached file comes to mean one of the main file when somebody makes that; nobody tells.
+        if !hasAttachedFiles, let cached = statements.find(sql, hash: hash) {
             if mayBlock || cached.origin != .worker {
                 cached.isInUse = true
                 return cached

@@ -257,9 +257,13 @@ final class SQLiteConnection: @unchecked Sendable {
         if result != SQLITE_OK { throw explain(SQLiteErrors.error(handle, result), commitCountBefore: commitCount) }
     }
 
-    /// Records that the file is damaged, if `result` says so.
+    /// Records that the file is damaged, if `result` says so, or has another text encoding than when it was opened.
     func noteDamage(_ result: Int32) {
-        if result & 0xff == SQLITE_CORRUPT || result & 0xff == SQLITE_NOTADB { hasMetDamage = true }
+        switch result & 0xff {
+        case SQLITE_CORRUPT, SQLITE_NOTADB: hasMetDamage = true
+        case SQLITE_ERROR where SQLiteErrors.isOfEncoding(handle): hasMetDamage = true
+        default: break
+        }
     }
 
     // MARK: Interruption

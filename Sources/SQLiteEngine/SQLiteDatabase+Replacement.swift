@@ -45,7 +45,11 @@ extension SQLiteDatabase {
 
     /// What a snapshot of that user withholds from others.
     func pressure(ofSnapshotOf uid: UInt32) -> LinkPressure {
-        if let files = generation?.files, files.logByteCount > Self.logByteCountMax { return .log }
+        if let files = generation?.files, files.hasLog {
+            if files.logByteCount > Self.logByteCountMax { return .log }
+        } else if writes.isWanted {
+            return .lock
+        }
         return isReadingAwaited(byOthersThan: uid) ? .place : .none
     }
 

@@ -3,6 +3,7 @@
 internal import CSQLite
 internal import CSQLiteFiles
 internal import DatabaseContract
+internal import Glibc
 internal import LinuxSystem
 
 /// Translation of result codes (https://sqlite.org/rescode.html).
@@ -25,6 +26,8 @@ enum SQLiteErrors {
 
     /// SQLITE_READONLY_DBMOVED, which Swift does not import.
     static let movedFile = SQLITE_READONLY | (4 << 8)
+    /// SQLITE_READONLY_ROLLBACK.
+    private static let readOnlyRollback = SQLITE_READONLY | (3 << 8)
 
     /// The error of the last call on `handle`, which returned `result`.
     static func error(_ handle: OpaquePointer?, _ result: Int32) -> DriverError {
@@ -59,6 +62,15 @@ enum SQLiteErrors {
         let start = "malformed database schema (", end = ") - string or blob too big"
         guard message.hasPrefix(start), message.hasSuffix(end) else { return nil }
         return message.dropFirst(start.count).dropLast(end.count)
+    }
+
+    /// Another program has given the file content with another text encoding, which a connection that is open does not take; or a
+    /// file with another one was to be attached.
+    /// - Source: sqlite3InitOne() in src/prepare.c and attachFunc() in src/attach.c of SQLite 3.40
+    private static let otherEncoding = "attached databases must use the same text encoding as main database"
+
+    static func isOfEncoding(_ handle: OpaquePointer) -> Bool {
+        sqlite3_errmsg(handle).map { strcmp($0, otherEncoding) == 0 } ?? false
     }
 
     /// SQLite says that a file cannot be opened, and not why.
@@ -172,6 +184,8 @@ enum SQLiteErrors {
         switch extended & 0xff {
         case SQLITE_ERROR: return generic(message)
         case SQLITE_CONSTRAINT: return Meaning(code: .constraintViolation, sqlState: constraint(extended))
+        // Another program's journal is beside the file at this moment, and who may only read cannot play it back.
+        case SQLITE_READONLY where extended == readOnlyRollback: return busy(extended)
         case SQLITE_READONLY:
             return Meaning(
                 code: .readOnly, sqlState: "25006",
@@ -217,6 +231,13 @@ enum SQLiteErrors {
         ]
         if let known = starts.first(where: { message.hasPrefix($0.prefix) }) {
             return Meaning(sqlState: known.sqlState)
+        }
+        if message == otherEncoding {
+            return Meaning(
+                sqlState: "55000",
+                hint:
+                    "If another program has replaced the content of the file: send it again, in a session open another one. "
+                    + "A file that is attached needs the encoding of the main one (PRAGMA encoding).")
         }
         if message.containsBytes(of: "has no column named") { return Meaning(sqlState: "42703") }
         if message.hasSuffix("already exists") { return Meaning(sqlState: "42P07") }
@@ -265,7 +286,7 @@ enum SQLiteErrors {
                 isRetryable: true)
         }
         return Meaning(
-            code: .busy, sqlState: "55P03", hint: "Another process holds the lock; try again.", isRetryable: true)
+            code: .busy, sqlState: "55P03", hint: "Somebody else has the lock; try again.", isRetryable: true)
     }
 }
 

@@ -55,6 +55,9 @@ struct SQLiteFileSet: Sendable {
         FileIdentity(path: path).map { Companion(path: path, file: $0) }
     }
 
+    /// Whether there is a write-ahead log.
+    var hasLog: Bool { index.number != 0 }
+
     /// Whether the database file is still at its path.
     /// - Cost: a stat(2), about 1 µs on a local file system.
     var isFileInPlace: Bool { main != nil && FileIdentity(path: path) == main }

@@ -51,6 +51,8 @@ class SQLiteLink: EventSource {
     /// Asked before what outgrew the loop goes on elsewhere.
     /// - Returns: `nil` when it may; otherwise what came of it: it was queued to start again, or has ended.
     func reserveWorker(_ execution: SQLiteExecution) -> RunOutcome? { nil }
+    /// Whether others may have to wait for what is done on its connection.
+    var holdsUpWriters: Bool { false }
     /// Whether a statement that writes may be stepped on the connection that an execution has.
     func needsNoWriteTurn(_ execution: SQLiteExecution) -> Bool { false }
     /// Puts a write into the queue.
@@ -207,7 +209,7 @@ class SQLiteLink: EventSource {
         let link = LoopBound(self, context.loop.mailbox)
         let (mayWrite, database) = (needsNoWriteTurn(execution), database)
         let workers = context.longReadWorkers
-        workers.submit(for: execution.owner.uid) {
+        (holdsUpWriters ? context.promptWorkers : workers).submit(for: execution.owner.uid) {
             let outcome = execution.runOnWorker(database, in: workers, mayWrite: mayWrite) {
                 let connection = execution.connection
                 execution.mailbox.submit { link.wrapped.wasPrepared(execution, connection) }
@@ -278,8 +280,8 @@ class SQLiteLink: EventSource {
         execution.interruptTarget = nil
         let run = execution.run
         run.execution = nil
-        // The writer may still use one that was withdrawn.
-        if freeExecutions.count < Self.freeExecutionCountMax, !execution.claim.isWithdrawn {
+        // The writer may still use one that was withdrawn; and a run is kept until the next one takes its place.
+        if freeExecutions.count < Self.freeExecutionCountMax, !execution.claim.isWithdrawn, !run.kind.isTransfer {
             freeExecutions.append(execution)
         }
         return .ended

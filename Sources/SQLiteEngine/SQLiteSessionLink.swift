@@ -62,7 +62,12 @@ public final class SQLiteSessionLink: DatabaseLink {
     public var serverVersion: String { SQLiteLibrary.version }
     public var transaction: TransactionState { link.lastTransaction }
     public func pressure(on uid: UInt32) -> LinkPressure {
-        link.hasSnapshot && link.database.pressure(ofSnapshotOf: uid) == .log ? .log : .none
+        guard link.hasSnapshot else { return .none }
+        return switch link.database.pressure(ofSnapshotOf: uid) {
+        case .log: .log
+        case .lock: link.holdsUpWriters ? .none : .lock
+        case .place, .none: .none
+        }
     }
     public func close() { link.close() }
 
@@ -168,6 +173,9 @@ public final class SQLiteSessionLink: DatabaseLink {
             isSchemaInDoubt = true
             return end(execution, .transactionLost)
         }
+
+        /// Without a log, who reads waits for whoever writes, and all threads for long reads may be taken by those who do.
+        override var holdsUpWriters: Bool { hasWriteTurn }
 
         override func needsNoWriteTurn(_ execution: SQLiteExecution) -> Bool { isReadOnly || hasWriteTurn }
 

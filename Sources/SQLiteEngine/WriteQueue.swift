@@ -150,6 +150,9 @@ final class WriteQueue: Sendable {
         return count.isMultiple(of: 2) ? count : nil
     }
 
+    /// Whether somebody writes, or waits for that.
+    var isWanted: Bool { state.withLock { $0.isTaken || $0.waitingCount > 0 } }
+
     /// Writes that wait.
     var waitingCount: Int { state.withLock { $0.waitingCount } }
 

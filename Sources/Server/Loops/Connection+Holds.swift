@@ -21,10 +21,10 @@ struct Hold {
         }
     }
 
-    /// The time that counts: any use of a connection of the pool serves a waiter; a log needs the snapshot's end.
+    /// The time that counts: any use of a connection of the pool serves a waiter; a log, and a writer, need the snapshot's end.
     func nanoseconds(_ pressure: LinkPressure, idleSince: MonotonicInstant, at now: MonotonicInstant) -> Int64 {
         guard let since else { return 0 }
-        let begin = pressure == .log ? since : max(since, idleSince)
+        let begin = pressure == .place ? max(since, idleSince) : since
         return now.nanoseconds(since: begin)
     }
 }
