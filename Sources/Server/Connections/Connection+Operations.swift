@@ -63,11 +63,10 @@ extension Connection {
         for session in sessions.open where session.active == nil && !session.waiting.isEmpty { startNext(of: session) }
     }
 
-    /// Stops queries whose next page nobody can request any more.
+    /// Stops queries whose next page nobody can request any more: the client has closed its end, or the daemon reads no more.
     func stopUnfetchablePages() {
-        for operation in inFlight.operations where operation.progress == .waitingForFetch {
-            stop(operation, .cancelled)
-        }
+        let reason = phase == .draining ? StopReason.shuttingDown : .cancelled
+        for operation in inFlight.operations where operation.progress == .waitingForFetch { stop(operation, reason) }
     }
 
     private func start(_ operation: Operation) {

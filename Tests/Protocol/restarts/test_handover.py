@@ -111,6 +111,21 @@ def test_rows_that_a_kill_cuts_off_end_with_outcome_unknown(manager):
         assert client.call("health_check").data["pid"] == daemon.pid
 
 
+def test_a_page_that_was_not_fetched_ends_with_a_restart(manager):
+    """Nobody has cancelled it; it is sent again."""
+    daemon = manager()
+    with daemon.client() as client:
+        kept(daemon, 1)
+        id = client.send_query(counting(100_000), page_rows=10)
+        assert client.receive_for(id).data["more"]
+        settle()
+        daemon.restart(TERM)
+        with pytest.raises(RequestFailed) as failure:
+            client.collect(id)
+        assert failure.value.code == "shutting_down" and failure.value.data["retryable"], failure.value.data
+        assert client.call("health_check").data["pid"] == daemon.pid
+
+
 def test_a_restart_lets_requests_end(manager):
     daemon = manager()
     with daemon.client() as client:
