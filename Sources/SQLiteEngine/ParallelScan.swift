@@ -65,7 +65,6 @@ final class ParallelScan: @unchecked Sendable {
     static let fileByteCountMin: Int64 = 4 << 20
     /// What a helper's job takes: several chunks, since other threads do not have their memory in the caches.
     private static let turnNanoseconds: Int64 = 20_000_000
-    private static let textByteCountMax = 16 << 10
     /// Somebody may commit at the very moment when the transactions begin.
     private static let attemptCountMax = 100
 
@@ -90,12 +89,10 @@ final class ParallelScan: @unchecked Sendable {
         _ run: StatementRun, _ statement: CachedStatement, _ owner: LinkOwner, on connection: SQLiteConnection,
         of database: SQLiteDatabase, in pool: WorkerPool
     ) -> ParallelScan? {
-        guard run.sink.isDivisible, case .statement = run.kind, run.rowCountMax == .max, !run.hasParameters,
-            Thread.mayBlock, Process.coreCount > 1, run.sql.count <= textByteCountMax,
+        guard run.sink.isDivisible, Thread.mayBlock, Process.coreCount > 1,
             // Within BEGIN, a transaction that has begun could not be begun again with what others see.
-            connection.role.showsPages, connection.transaction == .none,
-            sqlite3_txn_state(connection.handle, nil) == SQLITE_TXN_NONE,
-            let table = SQLiteWholeTable(SQLiteText.withoutTail(run.sql)), let snapshot = HeldSnapshot(connection)
+            connection.transaction == .none, sqlite3_txn_state(connection.handle, nil) == SQLITE_TXN_NONE,
+            let table = SQLiteWholeTable(of: run, on: connection), let snapshot = HeldSnapshot(connection)
         else { return nil }
         let program = TableProgram(of: statement, on: connection)
         var helpers: [SQLiteConnection] = []

@@ -184,8 +184,12 @@ enum SQLiteErrors {
         switch extended & 0xff {
         case SQLITE_ERROR: return generic(message)
         case SQLITE_CONSTRAINT: return Meaning(code: .constraintViolation, sqlState: constraint(extended))
-        // Another program's journal is beside the file at this moment, and who may only read cannot play it back.
-        case SQLITE_READONLY where extended == readOnlyRollback: return busy(extended)
+        case SQLITE_READONLY where extended == readOnlyRollback:
+            return Meaning(
+                code: .readOnly, sqlState: "25006",
+                hint:
+                    "A transaction of another program is under way, or was cut off: try again. If it stays so, have a program "
+                    + "that may write the file open it.", isRetryable: true)
         case SQLITE_READONLY:
             return Meaning(
                 code: .readOnly, sqlState: "25006",

@@ -10,13 +10,11 @@ internal import SQLText
 /// - Thread: that of the run.
 final class TableRest {
     private let connection: SQLiteConnection
+    private let table: SQLiteWholeTable
     private let program: TableProgram
-    private let sql: UnsafeRawBufferPointer
     private var range: TableRange?
     /// The last row that was read.
     private var last: Int64 = 0
-
-    private static let textByteCountMax = 16 << 10
 
     /// `nil` unless the statement reads a whole table in the order of its row numbers, and its pages can be looked at.
     /// - Parameters:
@@ -24,12 +22,10 @@ final class TableRest {
     ///   - statement: of the run.
     ///   - connection: whose statement it is.
     init?(_ run: StatementRun, _ statement: CachedStatement, on connection: SQLiteConnection) {
-        guard case .statement = run.kind, connection.role.showsPages, run.rowCountMax == .max, !run.hasParameters,
-            statement.isReadOnly, run.sql.count <= Self.textByteCountMax,
-            SQLiteWholeTable(SQLiteText.withoutTail(run.sql)) != nil,
+        guard statement.isReadOnly, let table = SQLiteWholeTable(of: run, on: connection),
             let program = TableProgram(of: statement, on: connection), program.access == .all
         else { return nil }
-        (self.connection, self.program, sql) = (connection, program, SQLiteText.withoutTail(run.sql))
+        (self.connection, self.table, self.program) = (connection, table, program)
     }
 
     /// Takes over, if that is possible.
@@ -37,7 +33,7 @@ final class TableRest {
     /// - Returns: whether it has, now or before.
     func takesOver(behind rowCount: Int64) -> Bool {
         if range != nil { return true }
-        guard rowCount > 0, let table = SQLiteWholeTable(sql), let reader = TableReader(program, connection.pages),
+        guard rowCount > 0, let reader = TableReader(program, connection.pages),
             let rowID = ScanSource.rowIDName(of: table.table, rootPage: program.rootPage, on: connection),
             let last = rowNumber(table.place(rowID: rowID), rowCount - 1)
         else { return false }

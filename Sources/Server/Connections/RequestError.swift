@@ -101,6 +101,18 @@ struct RequestError: Error {
             hint: "Open a new one with db_connect, and repeat the transaction from its start.")
     }
 
+    // PostgreSQL's idle_in_transaction_session_timeout and idle_session_timeout (appendix A).
+    private static let idleInTransaction = "25P03"
+    private static let idleSession = "57P05"
+
+    /// The same error, because of a limit of time.
+    private func reaching(_ limit: LimitName, _ milliseconds: Int64, sqlState: String) -> RequestError {
+        with {
+            $0.sqlState = sqlState
+            $0.limit = LimitReport(name: limit.name, value: milliseconds)
+        }
+    }
+
     /// A session whose transaction was left idle.
     static func sessionExpired(_ name: UnsafeRawBufferPointer, limit: Int64) -> RequestError {
         let message =
@@ -109,11 +121,7 @@ struct RequestError: Error {
         return RequestError(
             .sessionNotFound, message,
             hint: "Open a new one with db_connect, and repeat the transaction from its start."
-        ).with {
-            // idle_in_transaction_session_timeout (PostgreSQL, appendix A).
-            $0.sqlState = "25P03"
-            $0.limit = LimitReport(name: LimitName.idleTransaction.name, value: limit)
-        }
+        ).reaching(.idleTransaction, limit, sqlState: idleInTransaction)
     }
 
     /// An import whose file was silent while a transaction was open.
@@ -122,11 +130,7 @@ struct RequestError: Error {
             .timeout,
             "The import's file has brought no rows for \(limit) ms (idle_transaction_ms_max), in a transaction.",
             hint: "Have the rows in a file before an import in a transaction begins."
-        ).with {
-            // As above.
-            $0.sqlState = "25P03"
-            $0.limit = LimitReport(name: LimitName.idleTransaction.name, value: limit)
-        }
+        ).reaching(.idleTransaction, limit, sqlState: idleInTransaction)
     }
 
     /// A session that was idle while others needed what it held.
@@ -136,11 +140,7 @@ struct RequestError: Error {
             "The session \"\(printable(name))\" has ended, since it was left idle for \(limit) ms (idle_hold_ms_max) while "
                 + "others needed what it held; an open transaction was rolled back.",
             hint: "Open a new one with db_connect, and close it when it is not needed."
-        ).with {
-            // idle_session_timeout (PostgreSQL, appendix A).
-            $0.sqlState = "57P05"
-            $0.limit = LimitReport(name: LimitName.idleHold.name, value: limit)
-        }
+        ).reaching(.idleHold, limit, sqlState: idleSession)
     }
 
     /// A reply that was not read, or whose next page was not requested, while others needed what it held.
@@ -149,10 +149,7 @@ struct RequestError: Error {
             .timeout,
             "The rows were not taken for \(limit) ms (idle_hold_ms_max), while others needed what the query held.",
             hint: "Read replies as they come, and fetch until more is false or send cancel."
-        ).with {
-            $0.sqlState = "57P05"
-            $0.limit = LimitReport(name: LimitName.idleHold.name, value: limit)
-        }
+        ).reaching(.idleHold, limit, sqlState: idleSession)
     }
 
     /// A statement has taken effect, but its rows are not delivered for that reason.
