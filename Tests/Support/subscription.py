@@ -7,6 +7,20 @@ def names(event):
             *([f"<{event['reason']}>"] if event.get("resync") else [])}
 
 
+def growth_kib(daemon, **fields):
+    """How much memory the daemon has more behind 4,000 subscriptions that have come and gone, one after the other."""
+    def come_and_go(count):
+        with daemon.connect() as client:
+            for _ in range(count):
+                Subscription(client, **fields).cancel()
+
+    # What is kept for the next one is there by then.
+    come_and_go(1_000)
+    before = daemon.memory_kib()
+    come_and_go(4_000)
+    return daemon.memory_kib() - before
+
+
 class Subscription:
     """`subscribe` on a connection of its own."""
 

@@ -16,6 +16,7 @@ final class LoopChannels {
     private(set) var number: UInt64 = 0
     /// Links that have something to tell.
     private var due: [ChannelLink] = []
+    /// Holds this object, until nobody listens any more.
     private var bell: LoopBell?
 
     /// Given to links before others get their turn; and the time for which links write, in nanoseconds.
@@ -53,6 +54,7 @@ final class LoopChannels {
         due.removeAll { $0 === link }
         userCount -= 1
         guard userCount == 0 else { return }
+        bell = nil
         source.feed.remove(listener)
         context.channels[ObjectIdentifier(source)] = nil
     }

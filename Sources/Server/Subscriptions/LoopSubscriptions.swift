@@ -14,6 +14,7 @@ final class LoopSubscriptions {
     /// Those that are to be told in this turn and the next ones.
     private var due: [SubscriptionLink] = []
     private var listener: UInt64 = 0
+    /// Holds this object, until nobody listens any more.
     private var bell: LoopBell?
     /// There is some that was not told yet; until it is, the bell is not answered, and commits cost nothing more.
     private var hasNews = false
@@ -39,9 +40,9 @@ final class LoopSubscriptions {
         self.context = context
         let mailbox = context.loop.mailbox
         let here = LoopBound(self, mailbox)
-        bell = LoopBell(mailbox) { here.wrapped.look() }
-        let bell = bell
-        listener = source.feed.add { bell?.ring() }
+        let bell = LoopBell(mailbox) { here.wrapped.look() }
+        self.bell = bell
+        listener = source.feed.add { bell.ring() }
     }
 
     func add(_ link: SubscriptionLink) { links[ObjectIdentifier(link)] = link }
@@ -50,6 +51,7 @@ final class LoopSubscriptions {
         links[ObjectIdentifier(link)] = nil
         guard links.isEmpty else { return }
         pause.cancel()
+        bell = nil
         source.feed.remove(listener)
         context.subscriptions[ObjectIdentifier(source)] = nil
     }

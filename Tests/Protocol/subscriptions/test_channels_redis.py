@@ -8,7 +8,7 @@ import pytest
 
 from daemon import wait_until
 from redis_server import Redis, read_reply, request_of
-from subscription import Subscription, payloads
+from subscription import Subscription, growth_kib, payloads
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +47,10 @@ def publish(server, channel, *payloads):
             connection.sendall(b"".join(request_of("PUBLISH", channel, payload) for payload in some))
             for _ in some:
                 read_reply(stream)
+
+
+def test_nothing_is_left_of_who_has_gone(served):
+    assert growth_kib(served, database="cache", channels=["news"]) < 500
 
 
 def listeners(server):

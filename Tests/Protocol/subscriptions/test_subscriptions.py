@@ -11,7 +11,7 @@ import pytest
 
 from daemon import wait_until
 from lane import LaneClient
-from subscription import Subscription
+from subscription import Subscription, growth_kib
 from transfers import transfer
 
 
@@ -237,6 +237,10 @@ def test_only_wanted_relations_are_told(listen, client):
     client.query("CREATE TABLE fresh(x)")
     event = subscription.event()
     assert event["schema"] is True and "relations" not in event
+
+
+def test_nothing_is_left_of_who_has_gone(served):
+    assert growth_kib(served) < 500
 
 
 def test_changes_are_gathered(listen, client):
