@@ -104,8 +104,7 @@ extension ServerConnection {
             // At least once: that is what it was started for.
             progress = advance(isReadable: true)
             guard case .waiting(let wanted) = progress, Thread.mayBlock, run?.stopReason == nil,
-                MonotonicInstant.now < end,
-                isSoon(wanted)
+                MonotonicInstant.now < end, isSoon(wanted)
             else { break }
         }
         return progress

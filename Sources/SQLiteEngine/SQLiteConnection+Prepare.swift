@@ -21,7 +21,8 @@ extension SQLiteConnection {
         let hash = TextHash.hash(sql)
         if mayBlock { followSchema(for: run) }
         // A name that means a table of an attached file comes to mean one of the main file when somebody makes that; nobody tells.
-        if !hasAttachedFiles, let cached = statements.find(sql, hash: hash) {
+        let mayBeCached = !hasAttachedFiles
+        if mayBeCached, let cached = statements.find(sql, hash: hash) {
             if mayBlock || cached.origin != .worker {
                 cached.isInUse = true
                 return cached
@@ -41,7 +42,9 @@ extension SQLiteConnection {
         // SQLite keeps the first statement only; with a comment after it the text would never be found again.
         // EXPLAIN lists names of tables from memory that a change of the schema frees, and does not look whether there was one
         // (displayP4 and sqlite3VdbeList in src/vdbeaux.c).
-        if prepared.sqlByteCount == sql.count, !authorization.runsOnce, sqlite3_stmt_isexplain(prepared.handle) == 0 {
+        if mayBeCached, prepared.sqlByteCount == sql.count, !authorization.runsOnce,
+            sqlite3_stmt_isexplain(prepared.handle) == 0
+        {
             statements.insert(prepared, hash: hash)
         }
         return prepared
