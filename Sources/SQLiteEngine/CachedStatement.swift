@@ -68,6 +68,9 @@ final class CachedStatement {
     @exclusivity(unchecked) var steppedVersion: Int32?
     /// Whether it may be a statement for one row by its number: it is short, and has at most one parameter.
     let mayReadRow: Bool
+    /// Whether it is EXPLAIN, which lists names of tables from memory that a change of the schema frees, and does not look whether there
+    /// was one (displayP4 and sqlite3VdbeList in src/vdbeaux.c). EXPLAIN QUERY PLAN has its own copies.
+    let listsProgram: Bool
 
     /// Where it was prepared.
     enum Origin {
@@ -86,6 +89,7 @@ final class CachedStatement {
         self.mayUseVirtualTables = mayUseVirtualTables
         self.sqlByteCount = sqlByteCount
         isReadOnly = sqlite3_stmt_readonly(handle) != 0
+        listsProgram = sqlite3_stmt_isexplain(handle) == 1
         controlsTransaction = authorization.controlsTransaction
         mayCommit = authorization.mayCommit
         isCheckpoint = authorization.isCheckpoint

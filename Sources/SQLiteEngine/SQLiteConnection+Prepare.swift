@@ -40,11 +40,7 @@ extension SQLiteConnection {
             return prepared
         }
         // SQLite keeps the first statement only; with a comment after it the text would never be found again.
-        // EXPLAIN lists names of tables from memory that a change of the schema frees, and does not look whether there was one
-        // (displayP4 and sqlite3VdbeList in src/vdbeaux.c).
-        if mayBeCached, prepared.sqlByteCount == sql.count, !authorization.runsOnce,
-            sqlite3_stmt_isexplain(prepared.handle) == 0
-        {
+        if mayBeCached, prepared.sqlByteCount == sql.count, !authorization.runsOnce, !prepared.listsProgram {
             statements.insert(prepared, hash: hash)
         }
         return prepared
@@ -107,6 +103,11 @@ extension SQLiteConnection {
                 sqlState: "54000")
         }
         try refuseTail(of: sql, behind: min(made.consumed, sql.count))
+        // All of a program is listed at once, however long it is.
+        if statement.listsProgram, !mayBlock, !Thread.mayBlock {
+            mustPrepareOnWorker = true
+            throw SQLiteErrors.tooLongToPrepare
+        }
         if case .loop = origin { statement.weighBlobs(on: self) }
         return statement
     }
@@ -170,9 +171,22 @@ extension SQLiteConnection {
         copy.copyMemory(from: Self.explanation.utf8Start, byteCount: Self.explanationByteCount)
         (copy + Self.explanationByteCount).copyMemory(from: text, byteCount: byteCount)
         copy.storeBytes(of: 0, toByteOffset: count, as: UInt8.self)
-        limitTexts(max(count, SQLiteBudget.schemaTextByteCountMax))
+        return prepareText(UnsafePointer(copy.assumingMemoryBound(to: CChar.self)), size)
+    }
+
+    /// Prepares a client's EXPLAIN once more, as the schema is now: what it lists holds until SQLite is asked for something else.
+    /// - Returns: the listing, which the caller finalizes.
+    func prepareListing(of statement: CachedStatement) -> OpaquePointer? {
+        let byteCount = statement.sqlByteCount
+        if byteCount > SQLiteBudget.schemaTextByteCountMax { loadSchema() }
+        return prepareBeside(byteCount) { prepareText(sqlite3_sql(statement.handle), Int32(byteCount)) }
+    }
+
+    /// Prepares a text that may be longer than those of a schema, which SQLite has in memory then.
+    private func prepareText(_ text: UnsafePointer<CChar>, _ byteCount: Int32) -> OpaquePointer? {
+        limitTexts(max(Int(byteCount), SQLiteBudget.schemaTextByteCountMax))
         defer { limitTexts(SQLiteBudget.schemaTextByteCountMax) }
-        return prepareOwn(UnsafePointer(copy.assumingMemoryBound(to: CChar.self)), size)
+        return prepareOwn(text, byteCount)
     }
 
     typealias Compilation = (

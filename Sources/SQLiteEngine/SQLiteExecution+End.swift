@@ -97,6 +97,10 @@ extension SQLiteExecution {
         hint: "Try again; the administrator may raise the limit of threads (TasksMax=, ulimit -u).", sqlState: "53000"
     ).with { $0.isRetryable = true }
 
+    static let listingTooLarge = DriverError(
+        .limitExceeded,
+        "EXPLAIN has more than \(bufferedByteCountMax) bytes of operations, which are listed as a whole.",
+        hint: "EXPLAIN QUERY PLAN is shorter.", sqlState: "54000")
     static let resultTooLarge = DriverError(
         .limitExceeded,
         "RETURNING gave more than the \(bufferedByteCountMax) bytes of rows that are kept while the write lock is held.",

@@ -415,6 +415,7 @@ final class SQLiteExecution: @unchecked Sendable {
         // Kept here: the run is in another module, and each access is a call.
         let (sink, rowCountMax) = (run.sink, run.rowCountMax)
         var rowCount = run.rowCount
+        if statement.listsProgram { return listProgram(run, connection, statement) }
         if direct.isAtEnd { return finish(run, connection, statement, SQLITE_DONE) }
         if let rest = direct.rest, let outcome = read(rest, run, connection, statement, deadline) {
             return outcome
@@ -451,6 +452,38 @@ final class SQLiteExecution: @unchecked Sendable {
             if let rest = direct.rest {
                 if let outcome = read(rest, run, connection, statement, deadline) { return outcome }
                 direct.rest = nil
+            }
+        }
+    }
+
+    /// Lists the program of EXPLAIN from its first operation to its last one: as soon as SQLite is asked for anything else on the
+    /// connection, it may read the schema anew and free what the program refers to.
+    private func listProgram(
+        _ run: StatementRun, _ connection: SQLiteConnection, _ statement: CachedStatement
+    ) -> AdvanceOutcome {
+        let sink = run.sink
+        sink.ignorePages()
+        guard let listing = connection.prepareListing(of: statement) else {
+            return finish(run, connection, statement, sqlite3_errcode(connection.handle))
+        }
+        defer { sqlite3_finalize(listing) }
+        begin(sink, statement)
+        while true {
+            if let reason = run.stopReason { return fail(.stopped(reason)) }
+            let result = sqlite3_step(listing)
+            guard result == SQLITE_ROW else { return finish(run, connection, statement, result) }
+            if run.rowCount >= run.rowCountMax {
+                run.isTruncated = true
+                return finish(run, connection, statement, SQLITE_DONE)
+            }
+            Self.pushRow(listing, sqlite3_data_count(listing), sink)
+            run.rowCount += 1
+            switch sink.endRow() {
+            case .open: break
+            case .overflow: return fail(Self.rowTooLarge(sink.rowByteCountMax))
+            case .full:
+                if sink.pendingByteCount > Self.bufferedByteCountMax { return fail(Self.listingTooLarge) }
+                sink.reopen()
             }
         }
     }

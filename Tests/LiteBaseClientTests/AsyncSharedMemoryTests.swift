@@ -2,6 +2,7 @@
 
 import Glibc
 import LinuxSystem
+import LiteBaseTesting
 import Synchronization
 import Testing
 
@@ -335,14 +336,12 @@ import Testing
     /// The client takes in no more than its limit, a frame and the ring, whatever the server sends.
     @Test func aSlowConsumerStopsTheServer() async throws {
         let accepted = Mutex<Int?>(nil)
-        // A client with a sanitizer reads slowly (scripts/sanitize.sh).
-        let patience = LinuxSystem.Process.environment("LITEBASE_TEST_PATIENCE").flatMap { Int($0) } ?? 1
         let client = try client(transport: .sharedMemory) { server in
             guard let lane = Self.grant(server), let request = lane.receive() else { return }
             lane.send(ServerEnd.rows(request.id, [0], isFirst: true, more: true))
             let frame = ServerEnd.rows(request.id, Array(repeating: .max, count: 5_000), isFirst: false, more: true)
             var (total, idleCount, rest) = (0, 0, frame[...])
-            while idleCount < 500 * patience {
+            while idleCount < 500 * Patience.factor {
                 if rest.isEmpty { rest = frame[...] }
                 if case .bytes(let count) = rest.withUnsafeBytes({ lane.rings.write($0) }) {
                     (total, idleCount, rest) = (total + count, 0, rest.dropFirst(count))

@@ -3,6 +3,7 @@
 import ByteBuffers
 import Glibc
 import LinuxSystem
+import LiteBaseTesting
 import Testing
 import WireProtocol
 
@@ -94,8 +95,7 @@ final class ServerEnd: @unchecked Sendable {
 
     /// How many bytes the client lets in before it stops reading for `milliseconds`.
     func sendUntilBlocked(_ bytes: [UInt8], milliseconds: Int32) -> Int {
-        // A client with a sanitizer reads slowly (scripts/sanitize.sh).
-        let milliseconds = milliseconds * (Process.environment("LITEBASE_TEST_PATIENCE").flatMap { Int32($0) } ?? 1)
+        let milliseconds = milliseconds * Int32(Patience.factor)
         var total = 0
         while true {
             var entry = pollfd(fd: number, events: Int16(POLLOUT), revents: 0)

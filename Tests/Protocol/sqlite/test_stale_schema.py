@@ -136,3 +136,38 @@ def test_a_program_that_is_shown_again_names_no_table_that_is_gone(start_daemon,
             other.query("CREATE TABLE t(a INTEGER PRIMARY KEY, b)")
             # It reads the new schema, and gives back the old one.
             client.query("SELECT count(*) FROM t", **options)
+
+
+@pytest.mark.parametrize("where", ["session", "pool"])
+@pytest.mark.parametrize("statement", ["INSERT INTO t VALUES (1, 2)", "SELECT * FROM t JOIN kept ON a = c", "DELETE FROM kept"])
+def test_a_program_is_shown_as_it_is_while_others_change_the_schema(start_daemon, directory, where, statement):
+    """SQLite reads the schema anew, and gives back the names of the old one, as soon as it runs anything: here between two pages of the
+    listing, and between preparing the statement and its first row."""
+    path = directory / "named.db"
+    daemon = start_daemon(directory=directory, databases={"named": f"sqlite:{path}"})
+    with sqlite3.connect(path, isolation_level=None) as stranger, daemon.connect() as client, daemon.connect() as other:
+        stranger.execute("CREATE TABLE t(a INTEGER PRIMARY KEY, b)")
+        stranger.execute("CREATE TABLE kept(c)")
+        stranger.execute("CREATE TRIGGER tr AFTER DELETE ON kept BEGIN INSERT INTO t VALUES (old.c, 1); UPDATE t SET b = 2; END")
+        options = {"session": client.session(database="named")} if where == "session" else {"database": "named"}
+        listed = None
+        for round in range(40):
+            id = client.send_query("EXPLAIN " + statement, page_rows=1, **options)
+            if round % 2:
+                # Whoever has its connection meanwhile sees that the schema has changed.
+                stranger.execute(f"CREATE TABLE other{round}(x)")
+                for _ in range(3):
+                    other.query("SELECT count(*) FROM kept", database="named")
+                    other.query("INSERT INTO kept SELECT 1 WHERE 0", database="named")
+            rows = []
+            while not (frame := client.receive_for(id)).terminal:
+                rows += frame.data["rows"]
+                client.send("fetch", {"request": id})
+            assert frame.type != "error", frame
+            rows += frame.data["rows"]
+            shown = [tuple(row[1:]) for row in rows]
+            listed = listed or shown
+            # But for the number of the schema's version.
+            assert [row for row in shown if row[0] != "Transaction"] == [row for row in listed if row[0] != "Transaction"]
+            assert {"t", "kept"} & {row[4] for row in shown} or "SELECT" in statement
+            stranger.execute(f"CREATE TABLE more{round}(x)")
