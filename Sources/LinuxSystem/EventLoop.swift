@@ -139,12 +139,16 @@ public final class EventLoop {
         withExtendedLifetime(source) {}
     }
 
-    /// Runs until `stop()`.
+    /// Runs until `stop()`, once.
+    ///
+    /// What has not happened by then does not happen: timers and jobs are dropped, since what they hold may hold the loop.
     public func run() {
         mailbox.bindToCurrentThread()
         Thread.preferLatency()
         while !isStopRequested { turn(waiting: true) }
-        isStopRequested = false
+        let sources = timers.removeAll()
+        withExtendedLifetime(sources) {}
+        mailbox.close()
     }
 
     /// Ends `run()` after the current turn.

@@ -11,6 +11,7 @@ internal import Synchronization
 public final class LoopMailbox: Sendable {
     private struct State {
         var jobs: [@Sendable () -> Void] = []
+        /// The loop has ended, and nobody runs them.
         var isClosed = false
     }
 
@@ -31,10 +32,11 @@ public final class LoopMailbox: Sendable {
     /// True on the thread that runs the loop.
     public var isCurrent: Bool { ownerThread.load(ordering: .relaxed) == UInt(pthread_self()) }
 
-    /// Runs `job` on the loop's thread, soon.
+    /// Runs `job` on the loop's thread, soon; or not at all, if the loop has ended.
     /// - Cost: one allocation for the closure, and one write(2) when the queue was empty.
     public func submit(_ job: @escaping @Sendable () -> Void) {
         let wasEmpty = state.withLock { state in
+            if state.isClosed { return false }
             state.jobs.append(job)
             return state.jobs.count == 1
         }
@@ -53,6 +55,17 @@ public final class LoopMailbox: Sendable {
             return jobs
         }
         for job in jobs { job() }
+    }
+
+    /// Drops the jobs that have not run, and all that come later: they hold what the loop has served.
+    func close() {
+        let jobs = state.withLock { state in
+            state.isClosed = true
+            defer { state.jobs = [] }
+            return state.jobs
+        }
+        // Releasing them may submit others.
+        withExtendedLifetime(jobs) {}
     }
 }
 

@@ -50,6 +50,13 @@ struct TimerQueue {
         return source
     }
 
+    /// Removes all timers.
+    /// - Returns: their sources, for the same reason.
+    mutating func removeAll() -> [EventSource] {
+        defer { (heap, sources) = ([], [:]) }
+        return Array(sources.values)
+    }
+
     /// Takes the next due timer that is not younger than `lastSequence`: one that is set for "now" while timers fire
     /// waits for the next turn, so that it cannot block everything else.
     mutating func popDue(_ now: MonotonicInstant, upTo lastSequence: UInt64 = .max) -> Due? {

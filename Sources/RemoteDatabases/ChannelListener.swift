@@ -88,6 +88,8 @@ final class ChannelListener: EventSource {
             if let failure, failure.until > .now { channels.fail(failure.error) } else { connect() }
         }
         if open == nil, !channels.isUsed { channels.didLose() }
+        // Who asks for a server that was not reached a moment ago is told so, and has no thread and no attempt of its own.
+        if let failure, failure.until > .now { return }
         if channels.endIfUnused() { return end() }
         if let next = channels.nextEnd { schedule(Token.end, at: next) }
     }

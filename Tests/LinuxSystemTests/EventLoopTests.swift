@@ -192,6 +192,31 @@ private final class Neighbour: EventSource {
         #expect(MonotonicInstant.now.nanoseconds(since: start) >= 20_000_000)
     }
 
+    /// Of a loop on a thread that ends: its descriptors would stay open with it.
+    @Test func whatWasLeftToDoDoesNotKeepALoopThatHasEnded() throws {
+        final class Owner: EventSource {
+            let loop: EventLoop
+            init(_ loop: EventLoop) { self.loop = loop }
+            override func timerFired(_ token: UInt64) { loop.stop() }
+        }
+        weak var remaining: EventLoop?
+        let mailbox: LoopMailbox
+        do {
+            let loop = try EventLoop()
+            let owner = Owner(loop)
+            (remaining, mailbox) = (loop, loop.mailbox)
+            loop.schedule(owner, at: .now)
+            loop.schedule(owner, token: 1, at: .now.advanced(byMilliseconds: 3_600_000))
+            let bound = LoopBound(owner, mailbox)
+            // In the same turn, behind the timer.
+            mailbox.submit { mailbox.submit { bound.wrapped.loop.stop() } }
+            loop.run()
+            mailbox.submit { bound.wrapped.loop.stop() }
+        }
+        #expect(remaining == nil)
+        withExtendedLifetime(mailbox) {}
+    }
+
     @Test func aTimerMaySetAnotherThatIsDueAtOnce() throws {
         let loop = try EventLoop()
         let source = Recorder()

@@ -53,6 +53,19 @@ def test_nothing_is_left_of_who_has_gone(served):
     assert growth_kib(served, database="cache", channels=["news"]) < 500
 
 
+def test_who_listens_to_a_server_that_is_not_there_takes_no_descriptors(start_daemon):
+    """The thread that tries to connect ends, and what it has had with it; for 0.1 s another one would be told the same."""
+    daemon = start_daemon(databases={"cache": "redis://127.0.0.1:1"})
+    descriptors = lambda: len(os.listdir(f"/proc/{daemon.process.pid}/fd"))  # noqa: E731
+    with daemon.connect() as client:
+        at_first = descriptors()
+        for _ in range(20):
+            for _ in range(10):
+                assert client.fails("subscribe", {"database": "cache", "channels": ["news"]})["code"] == "connect_failed"
+            time.sleep(0.12)
+        wait_until(lambda: descriptors() <= at_first, "the last thread's descriptors are closed")
+
+
 def listeners(server):
     return server.ask("CLIENT", "LIST").count("name=litebase-subscribe ")
 
