@@ -247,7 +247,9 @@ extension ByteBuffer {
     @inline(__always)
     fileprivate mutating func appendBit(_ bit: Bool, at index: Int) {
         if index & 7 == 0 { append(UInt8(0)) }
-        if bit { mutableReadable[index >> 3] |= 1 << UInt8(truncatingIfNeeded: index & 7) }
+        guard bit else { return }
+        let bytes = mutableReadable
+        bytes[index >> 3] |= 1 << UInt8(truncatingIfNeeded: index & 7)
     }
 
     fileprivate mutating func appendDecimal(_ magnitude: UInt64, isNegative: Bool) {

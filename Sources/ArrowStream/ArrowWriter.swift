@@ -83,40 +83,44 @@ public struct ArrowWriter: ~Copyable {
 
     public mutating func null() {
         guard let index = nextColumn(8) else { return }
-        columns[index].null()
+        at(index).pointee.null()
     }
 
     public mutating func bool(_ value: Bool) {
         guard let index = nextColumn(1) else { return }
-        note(columns[index].bool(value), .bool, index)
+        note(at(index).pointee.bool(value), .bool, index)
     }
 
     public mutating func integer(_ value: Int64) {
         guard let index = nextColumn(8) else { return }
-        note(columns[index].integer(value), .integer, index)
+        note(at(index).pointee.integer(value), .integer, index)
     }
 
     /// An integer above `Int64.max`.
     public mutating func unsigned(_ value: UInt64) {
         guard let index = nextColumn(8) else { return }
-        note(columns[index].unsigned(value), .integer, index)
+        note(at(index).pointee.unsigned(value), .integer, index)
     }
 
     public mutating func real(_ value: Double) {
         guard let index = nextColumn(8) else { return }
-        note(columns[index].real(value), .real, index)
+        note(at(index).pointee.real(value), .real, index)
     }
 
     public mutating func text(_ bytes: UnsafeRawBufferPointer) {
         guard let index = nextColumn(bytes.count &+ 4) else { return }
-        let fits = columns[index].text(bytes)
+        let fits = at(index).pointee.text(bytes)
         note(fits ?? false, fits == nil ? .invalidText : .text, index)
     }
 
     public mutating func blob(_ bytes: UnsafeRawBufferPointer) {
         guard let index = nextColumn(bytes.count &+ 4) else { return }
-        note(columns[index].blob(bytes), .blob, index)
+        note(at(index).pointee.blob(bytes), .blob, index)
     }
+
+    /// A column that is there, to be changed. Swift 6.3.1 compiles no change by the buffer's subscript for thread sanitizer.
+    @inline(__always)
+    private func at(_ index: Int) -> UnsafeMutablePointer<ArrowColumn> { columns.baseAddress.unsafelyUnwrapped + index }
 
     /// The column of the next value; `nil` for a value too many.
     @inline(__always)
@@ -169,7 +173,7 @@ public struct ArrowWriter: ~Copyable {
                 if columns[index].hasOffsets { Self.append(columns[index].offsets, to: &output) }
                 Self.append(columns[index].values, to: &output)
             }
-            columns[index].removeAll(keepingByteCountMax: keptByteCount)
+            at(index).pointee.removeAll(keepingByteCountMax: keptByteCount)
         }
         rowsBefore += Int64(rowsInBatch)
         rowsInBatch = 0
