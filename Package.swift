@@ -92,7 +92,7 @@ let package = Package(
             name: "Tabular", dependencies: ["ByteBuffers", "CNumbers"], exclude: ["DESIGN.md"], swiftSettings: lean),
         // Rows as a stream of Apache Arrow: pure, no I/O.
         .target(
-            name: "ArrowStream", dependencies: ["ByteBuffers", "CNumbers"], exclude: ["DESIGN.md"],
+            name: "ArrowStream", dependencies: ["Tabular", "ByteBuffers", "CNumbers"], exclude: ["DESIGN.md"],
             swiftSettings: lean),
         // What is in a database, as an index in memory: pure, no I/O.
         .target(name: "Catalog", dependencies: ["ByteBuffers"], exclude: ["DESIGN.md"], swiftSettings: lean),

@@ -2,6 +2,7 @@
 
 internal import ByteBuffers
 internal import CNumbers
+internal import Tabular
 
 /// One column of the batch that is being made.
 ///
@@ -122,16 +123,16 @@ struct ArrowColumn: ~Copyable {
             guard isValidUTF8(bytes) else { return isText ? blob(bytes) : nil }
             appendBytes(bytes)
         case .decimal128(let precision, let scale):
-            guard let value = ArrowText.decimal(bytes, precision: precision, scale: scale) else { return false }
+            guard let value = ValueText.decimal(bytes, precision: precision, scale: scale) else { return false }
             values.appendLittleEndian(value)
             valueDidEnd()
         case .date32:
-            guard let value = ArrowText.date(bytes) else { return false }
+            guard let value = ValueText.date(bytes) else { return false }
             values.appendLittleEndian(value)
             valueDidEnd()
-        case .time64: return appendMoment(ArrowText.time(bytes))
-        case .duration: return appendMoment(ArrowText.duration(bytes))
-        case .timestamp(let isUTC): return appendMoment(ArrowText.timestamp(bytes, hasOffset: isUTC))
+        case .time64: return appendMoment(ValueText.time(bytes))
+        case .duration: return appendMoment(ValueText.duration(bytes))
+        case .timestamp(let isUTC): return appendMoment(ValueText.timestamp(bytes, hasOffset: isUTC))
         default: return false
         }
         return true

@@ -274,8 +274,8 @@ struct ArrowSchemaReader {
     ) throws(ArrowReadError) -> (form: ArrowForm, content: ArrowContent) {
         let (precision, scale): (Int32, Int32) = (try type.number(0), try type.number(1))
         let bitCount: Int32 = try type.number(2, default: 128)
-        guard [32, 64, 128, 256].contains(bitCount), precision > 0, precision <= ArrowText.decimalDigitCountMax,
-            abs(Int64(scale)) <= ArrowText.decimalDigitCountMax
+        guard [32, 64, 128, 256].contains(bitCount), precision > 0, precision <= ArrowType.readDigitCountMax,
+            abs(Int64(scale)) <= ArrowType.readDigitCountMax
         else { throw .damagedMetadata }
         return (
             .decimal(byteCount: Int(bitCount) / 8, scale: Int(scale)),

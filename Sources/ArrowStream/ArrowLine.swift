@@ -1,4 +1,4 @@
-// Numbers of Arrow as the texts that engines read: the reverse of `ArrowText`.
+// Numbers of Arrow as the texts that engines read: the reverse of `ValueText`.
 
 /// The text of one value, in memory that is used again for the next one.
 ///

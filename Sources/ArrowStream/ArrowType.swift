@@ -22,6 +22,8 @@ public enum ArrowType: Sendable, Equatable {
 
     /// The most digits of a `decimal128`.
     public static let digitCountMax = 38
+    /// The same of 256 bits, which is read only.
+    static let readDigitCountMax = 76
 
     /// What Arrow's programs call it.
     public var name: String {

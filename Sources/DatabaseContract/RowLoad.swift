@@ -74,6 +74,23 @@ public final class RowLoad: @unchecked Sendable {
 public protocol EncodedRows: AnyObject, Sendable {
     /// Bytes that it holds.
     var byteCount: Int { get }
+    /// The statement that takes them, where it is another one than that of `RowLoading.text`. If it fails, whatever the reason, the
+    /// rows are to be written by that one, which tells which of them was refused.
+    var statement: String? { get }
+}
+
+/// A table that takes rows, as far as a driver has to know it to encode them.
+public struct LoadTarget: Sendable {
+    /// Within quotes, as are the columns in `quotedNames`.
+    public var table: String
+    public var names: [String]
+    public var quotedNames: [String]
+    /// What the engine calls the columns' types; `nil` where nobody knows.
+    public var types: [String?]
+
+    public init(table: String, names: [String], quotedNames: [String], types: [String?]) {
+        (self.table, self.names, self.quotedNames, self.types) = (table, names, quotedNames, types)
+    }
 }
 
 /// How values stand in statements of an engine, where engines differ; numbers, `NULL` and text within single quotes are the same.
@@ -136,7 +153,7 @@ public protocol RowLoading: Sendable {
     func name(of type: ColumnType) -> String
     /// All rows of a block as a driver sends them, so that the engine need not wait until they are made; `nil` where a driver needs
     /// nothing of the kind.
-    func encoded(_ block: RowBlock) -> (any EncodedRows)?
+    func encoded(_ block: RowBlock, for target: LoadTarget) -> (any EncodedRows)?
     /// The statement of a run of so many rows; `table` and `columns` are within quotes.
     func text(table: String, columns: [String], rowCount: Int) -> String
 }
@@ -144,7 +161,7 @@ public protocol RowLoading: Sendable {
 extension RowLoading {
     public var statementValueCountMax: Int? { nil }
     public func rowsPerStatement(columnCount: Int) -> Int { 1 }
-    public func encoded(_ block: RowBlock) -> (any EncodedRows)? { nil }
+    public func encoded(_ block: RowBlock, for target: LoadTarget) -> (any EncodedRows)? { nil }
     public var tellsRefusedRow: Bool { false }
     public var needsSavepoint: Bool { false }
     public var takesNumbers: Bool { false }

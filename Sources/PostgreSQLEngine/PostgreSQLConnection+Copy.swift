@@ -26,6 +26,10 @@ struct PostgreSQLCopy: ~Copyable {
     fileprivate var text = CopyText()
     fileprivate var sentCount = 0
     fileprivate var phase = Phase.asked
+    /// A second statement looks whether the columns have the types that the rows were made for.
+    fileprivate let isChecked: Bool
+    /// Rows that are in the table, as the server says.
+    fileprivate var rowCount: Int64?
 
     fileprivate enum Phase {
         /// The server has not said yet that the text is a single statement.
@@ -47,12 +51,14 @@ struct PostgreSQLCopy: ~Copyable {
     init(_ load: RowLoad) {
         origin = .rows(load)
         load.restart()
-        if let made = load.encoded as? CopyRows, made.take(&text) { return }
-        text.append(load.block.view, load.rows)
+        let made = load.encoded as? CopyRows
+        isChecked = made?.isChecked == true
+        if let made { made.take(&text, load.block) } else { text.append(load.block.view, load.rows) }
     }
 
     init(_ input: CopyInput) {
         origin = .input(input)
+        isChecked = false
         phase = .preparing
         takeInput()
     }
@@ -139,7 +145,10 @@ extension PostgreSQLConnection {
             // A server that is past the order of things is none to rely on.
             case (PGRES_COMMAND_OK, .prepared?), (PGRES_COPY_IN, .preparing?), (PGRES_COPY_IN, .prepared?):
                 return lost()
-            case (PGRES_COMMAND_OK, _): takeCopyEnd(result)
+            case (PGRES_COMMAND_OK, _): takeCopyTag(result)
+            // Of the second statement: its row says nothing, but that there is one.
+            case (PGRES_SINGLE_TUPLE, .sent?) where copy?.rowCount != nil: break
+            case (PGRES_TUPLES_OK, .sent?) where copy?.rowCount != nil: copyDidEnd()
             case (PGRES_COPY_IN, _): copy?.phase = .sending
             default: if let progress = take(result) { return progress }
             }
@@ -179,12 +188,18 @@ extension PostgreSQLConnection {
         return libpq.PQputCopyData(handle, piece, Int32(count)) == 1
     }
 
-    private func takeCopyEnd(_ result: OpaquePointer) {
-        let tag = CommandTag(libpq.PQcmdStatus(result))
+    private func takeCopyTag(_ result: OpaquePointer) {
+        copy?.rowCount = CommandTag(libpq.PQcmdStatus(result)).count
+        // Both statements are one transaction: if the second one fails, nothing is done.
+        if copy?.isChecked == false { copyDidEnd() }
+    }
+
+    private func copyDidEnd() {
+        let count = copy?.rowCount ?? 0
         if transaction == .none { current.effect.confirm() }
         var summary = StatementSummary()
-        summary.rowsAffected = tag.count
-        copy?.noteDone(tag.count)
+        summary.rowsAffected = count
+        copy?.noteDone(count)
         needsReset = true
         noteDone(summary, nil)
     }

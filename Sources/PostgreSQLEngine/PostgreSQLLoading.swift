@@ -1,4 +1,5 @@
-// Rows of a file into tables of PostgreSQL: COPY FROM STDIN in its text format, one for each block.
+// Rows of a file into tables of PostgreSQL: COPY FROM STDIN, one for each block, in its binary format where that can be had
+// (PostgreSQLBinaryCopy.swift), else in that of text.
 
 internal import ByteBuffers
 internal import CNumbers
@@ -32,8 +33,8 @@ struct PostgreSQLLoading: RowLoading {
         }
     }
 
-    func encoded(_ block: RowBlock) -> (any EncodedRows)? {
-        block.rowCount > 0 ? CopyRows(block) : nil
+    func encoded(_ block: RowBlock, for target: LoadTarget) -> (any EncodedRows)? {
+        block.rowCount > 0 ? CopyRows(block, PostgreSQLBinaryCopy(target)) : nil
     }
 
     func text(table: String, columns: [String], rowCount: Int) -> String {
@@ -41,19 +42,32 @@ struct PostgreSQLLoading: RowLoading {
     }
 }
 
-/// All rows of a block in the text format of COPY.
+/// All rows of a block in a format of COPY.
 final class CopyRows: EncodedRows, @unchecked Sendable {
-    private var text = CopyText()
+    private var data = CopyText()
+    /// `nil` where it is that of text.
+    private let binary: PostgreSQLBinaryCopy?
 
-    init(_ block: RowBlock) { text.append(block.view, 0..<block.rowCount) }
+    /// - Parameters:
+    ///   - block: has rows.
+    ///   - binary: `nil` where a column has a type for which there is none.
+    init(_ block: RowBlock, _ binary: PostgreSQLBinaryCopy?) {
+        let isBinary = binary?.append(block.view, 0..<block.rowCount, to: &data.bytes) == true
+        self.binary = isBinary ? binary : nil
+        if !isBinary { data.append(block.view, 0..<block.rowCount) }
+    }
 
-    var byteCount: Int { text.bytes.count }
+    var byteCount: Int { data.bytes.count }
+    var statement: String? { binary?.statement }
+    /// Whether the statement looks behind the rows whether they were written as what they are.
+    var isChecked: Bool { binary != nil }
 
-    /// Gives the text away; once. Afterwards there is none.
-    func take(_ taken: inout CopyText) -> Bool {
-        guard text.bytes.count > 0 else { return false }
-        swap(&text, &taken)
-        return true
+    /// Gives the data away. It is made anew for a second attempt.
+    func take(_ taken: inout CopyText, _ block: RowBlock) {
+        if data.bytes.isEmpty, binary?.append(block.view, 0..<block.rowCount, to: &data.bytes) != true {
+            data.append(block.view, 0..<block.rowCount)
+        }
+        swap(&data, &taken)
     }
 }
 
@@ -75,22 +89,12 @@ struct CopyText: ~Copyable {
     private mutating func append(_ cell: Cell, _ rows: RowView) {
         switch cell.kind {
         case .null: bytes.append("\\N")
-        case .bool: bytes.append(cell.bool ? "t" : "f" as StaticString)
-        case .integer: bytes.append(String(cell.integer))
-        case .unsigned: bytes.append(String(cell.unsigned))
-        case .real: append(cell.real)
         case .text: append(text: rows.bytes(of: cell))
-        case .blob: append(blob: rows.bytes(of: cell))
+        case .blob:
+            bytes.append("\\\\x")
+            bytes.appendHex(rows.bytes(of: cell))
+        default: bytes.append(copied: cell)
         }
-    }
-
-    private mutating func append(_ value: Double) {
-        guard value.isFinite else {
-            return bytes.append(value.isNaN ? "NaN" : value > 0 ? "Infinity" : "-Infinity" as StaticString)
-        }
-        let room = bytes.writable(Int(CNUMBERS_DOUBLE_BYTE_COUNT_MAX))
-        guard let start = room.baseAddress?.assumingMemoryBound(to: CChar.self) else { return }
-        bytes.commit(cnumbers_format_double(value, start))
     }
 
     private mutating func append(text: UnsafeRawBufferPointer) {
@@ -113,9 +117,26 @@ struct CopyText: ~Copyable {
         }
         bytes.append(UnsafeRawBufferPointer(rebasing: text[start...]))
     }
+}
 
-    private mutating func append(blob: UnsafeRawBufferPointer) {
-        bytes.append("\\\\x")
-        bytes.appendHex(blob)
+extension ByteBuffer {
+    /// The text of a number or boolean in a file of COPY.
+    mutating func append(copied cell: Cell) {
+        switch cell.kind {
+        case .bool: append(cell.bool ? "t" : "f" as StaticString)
+        case .integer: append(String(cell.integer))
+        case .unsigned: append(String(cell.unsigned))
+        case .real: append(copied: cell.real)
+        case .null, .text, .blob: break
+        }
+    }
+
+    private mutating func append(copied value: Double) {
+        guard value.isFinite else {
+            return append(value.isNaN ? "NaN" : value > 0 ? "Infinity" : "-Infinity" as StaticString)
+        }
+        let room = writable(Int(CNUMBERS_DOUBLE_BYTE_COUNT_MAX))
+        guard let start = room.baseAddress?.assumingMemoryBound(to: CChar.self) else { return }
+        commit(cnumbers_format_double(value, start))
     }
 }

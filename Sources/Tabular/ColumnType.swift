@@ -117,8 +117,8 @@ public struct TypeInference: Sendable {
         return index == text.count ? .real : nil
     }
 
-    /// The number that a text is.
-    static func value(_ text: UnsafeRawBufferPointer) -> Cell? {
+    /// The number that a text is; `nil` if it is none in the form in which a program would write it, or larger than a double.
+    public static func value(_ text: UnsafeRawBufferPointer) -> Cell? {
         switch number(text) {
         case .integer?: return integer(text).map { Cell(.integer, bits: UInt64(bitPattern: $0)) }
         case .real?:

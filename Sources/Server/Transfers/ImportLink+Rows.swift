@@ -27,11 +27,12 @@ extension ImportLink {
     private var mayReadAhead: Bool { (writing?.block.heldByteCount ?? 0) <= Self.aheadByteCountMax }
 
     private func read() {
-        let (source, block, loading, isDryRun) = (source, used, place.loading, wanted.isDryRun)
+        let (source, block, loading) = (source, used, place.loading)
+        let target = wanted.isDryRun || !mayUseEncodedStatement ? nil : loadTarget
         used = nil
         onWorker {
             var part = source.readPart(reusing: block)
-            if !isDryRun { part.encoded = loading.encoded(part.block).map { ($0, part.block.rowCount) } }
+            if let target { part.encoded = loading.encoded(part.block, for: target).map { ($0, part.block.rowCount) } }
             return part
         } then: { part in
             self.ready = part
@@ -109,7 +110,9 @@ extension ImportLink {
         let load = RowLoad(
             block, rows, rejectedCountMax: queue.rejectableCount, rowsPerStatement: rowsPerStatement,
             encoded: encoded(rows, block))
-        let text = statement(of: place.loading.statementValueCountMax == nil ? rowsPerStatement : rows.count)
+        let text =
+            load.encoded?.statement
+            ?? statement(of: place.loading.statementValueCountMax == nil ? rowsPerStatement : rows.count)
         let inner = InnerRun(text, RowSink(), mayWrite: place.mayWrite, valueByteCount: block.count)
         inner.isStrict = true
         if place.loading.statementValueCountMax == nil {
@@ -135,7 +138,9 @@ extension ImportLink {
 
     /// What was made of the rows ahead, if they are all rows of the block, of which none was rejected since.
     private func encoded(_ rows: Range<Int>, _ block: RowBlock) -> (any EncodedRows)? {
-        guard let made = writing?.encoded, rows == 0..<block.rowCount, made.count == block.rowCount else { return nil }
+        guard let made = writing?.encoded, rows == 0..<block.rowCount, made.count == block.rowCount,
+            mayUseEncodedStatement || made.rows.statement == nil
+        else { return nil }
         return made.rows
     }
 
@@ -150,7 +155,9 @@ extension ImportLink {
     private func didWrite(_ inner: InnerRun, _ load: RowLoad) {
         if inner.error == nil, place.loading.statementValueCountMax != nil { load.noteAll() }
         if let reason = load.mustGoSingly { goesSingly = reason }
-        let error = queue.didRun(load, inner.error)
+        let goesAgain = inner.error.map { load.encoded?.statement != nil && $0.isOfStatement } ?? false
+        if goesAgain { mayUseEncodedStatement = false }
+        let error = queue.didRun(load, goesAgain ? nil : inner.error)
         operation?.summary.rowsAffected = queue.writtenCount
         operation?.rowCount = queue.writtenCount
         tellProgress()

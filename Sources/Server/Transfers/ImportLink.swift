@@ -89,6 +89,8 @@ final class ImportLink: FileReadingLink {
     private(set) var columns: [ImportedColumn] = []
     /// Those of them that are of texts.
     private(set) var textColumns: [Int] = []
+    /// What the engine calls their types.
+    private var engineTypes: [String?] = []
     private(set) var createText: String?
     var queue: ImportQueue
 
@@ -104,6 +106,8 @@ final class ImportLink: FileReadingLink {
     var isTaken = false
     /// Why rows are written one by one: those of this block only, if one of them was refused.
     var goesSingly: RowLoad.WhySingly?
+    /// Statements of encoded rows have not failed.
+    var mayUseEncodedStatement = true
     /// One of them is too much: behind the rows before it nothing is written.
     var lineFailure: DriverError?
     /// For the blocks that were read.
@@ -197,9 +201,11 @@ final class ImportLink: FileReadingLink {
             if let error = inner.error { return self.fail(error) }
             let all = inner.description?.columns ?? []
             self.beginReader(found, known: found.names ?? all.map { String(decoding: $0.name, as: UTF8.self) })
-            var types: [String: String] = [:]
-            for column in all { types[String(decoding: column.name, as: UTF8.self).lowercased()] = column.type }
-            self.describe(self.names.map { types[$0.lowercased()] })
+            var known: [String: ColumnDescription] = [:]
+            for column in all { known[String(decoding: column.name, as: UTF8.self).lowercased()] = column }
+            let columns = self.names.map { known[$0.lowercased()] }
+            self.describe(columns.map { $0?.type })
+            self.engineTypes = columns.map { $0?.declaredType }
             self.tellTypes()
             self.beginWriting()
         }
@@ -225,6 +231,11 @@ final class ImportLink: FileReadingLink {
             return column
         }
         textColumns = types.indices.filter { types[$0] == ColumnType.text.name }
+    }
+
+    /// The table, as far as it is known: one that is to be made has no types yet.
+    var loadTarget: LoadTarget {
+        LoadTarget(table: table, names: names, quotedNames: quotedNames, types: engineTypes)
     }
 
     /// What is known of the columns' types before the rows are read.
@@ -294,6 +305,7 @@ final class ImportLink: FileReadingLink {
         let columns = zip(names, types).map { "\(loading.quoted($0)) \(loading.name(of: $1))" }
         createText = "CREATE TABLE \(table)(\(columns.joined(separator: ", ")))"
         describe(types.map(\.name))
+        engineTypes = types.map(loading.name)
     }
 
     /// Runs a statement of ours.

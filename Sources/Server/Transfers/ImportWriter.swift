@@ -119,6 +119,11 @@ extension DriverError {
     /// OPTION; and what triggers raise, in MySQL and PostgreSQL.
     private static let rowClasses: Set<String> = ["01", "22", "23", "44", "45", "P0"]
 
+    /// Whether another statement for the same rows may succeed, or tell more.
+    var isOfStatement: Bool {
+        [.databaseError, .constraintViolation, .syntaxError].contains(code) && !details.isRetryable
+    }
+
     /// Whether another row may be written all the same. A full disk or a column that is not there concerns all of them.
     fileprivate var isOfRow: Bool {
         if details.rowIndex != nil || code == .constraintViolation { return true }

@@ -1,29 +1,29 @@
-// Dates, times and decimals as engines write them, as the numbers of Arrow. What is not exactly such a number is none.
+// Dates, times and decimals as engines write them, as numbers. What is not exactly such a number is none.
 
 /// Reads texts of PostgreSQL (`DateStyle` ISO) and MySQL.
-enum ArrowText {
-    /// Digits of the longest decimal that is read, of 256 bits.
-    static let decimalDigitCountMax = 76
+public enum ValueText {
+    /// Digits of the longest decimal.
+    public static let digitCountMax = 38
 
     private static let microsecondsPerSecond: Int64 = 1_000_000
     private static let microsecondsPerDay = 86_400 * microsecondsPerSecond
 
     /// Days since 1970-01-01.
-    static func date(_ text: UnsafeRawBufferPointer) -> Int32? {
+    public static func date(_ text: UnsafeRawBufferPointer) -> Int32? {
         var cursor = Cursor(text)
         guard let date = cursor.date(), let isBefore = cursor.era(), cursor.isAtEnd else { return nil }
         return days(date, isBeforeChrist: isBefore).flatMap { Int32(exactly: $0) }
     }
 
     /// Microseconds since midnight.
-    static func time(_ text: UnsafeRawBufferPointer) -> Int64? {
+    public static func time(_ text: UnsafeRawBufferPointer) -> Int64? {
         var cursor = Cursor(text)
         guard let time = cursor.clock(hourMax: 23), cursor.isAtEnd else { return nil }
         return time
     }
 
     /// Microseconds; hours may be many, and there may be a sign.
-    static func duration(_ text: UnsafeRawBufferPointer) -> Int64? {
+    public static func duration(_ text: UnsafeRawBufferPointer) -> Int64? {
         var cursor = Cursor(text)
         let isNegative = cursor.skip("-")
         guard let time = cursor.clock(hourMax: 1_000_000), cursor.isAtEnd else { return nil }
@@ -31,7 +31,7 @@ enum ArrowText {
     }
 
     /// Microseconds since 1970-01-01 00:00, in UTC where the text has an offset, which it has exactly if `hasOffset`.
-    static func timestamp(_ text: UnsafeRawBufferPointer, hasOffset: Bool) -> Int64? {
+    public static func timestamp(_ text: UnsafeRawBufferPointer, hasOffset: Bool) -> Int64? {
         var cursor = Cursor(text)
         guard let date = cursor.date(), cursor.skip(" ") || cursor.skip("T"), let time = cursor.clock(hourMax: 23)
         else { return nil }
@@ -49,7 +49,7 @@ enum ArrowText {
     }
 
     /// The digits of a decimal with so many behind the point.
-    static func decimal(_ text: UnsafeRawBufferPointer, precision: Int, scale: Int) -> Int128? {
+    public static func decimal(_ text: UnsafeRawBufferPointer, precision: Int, scale: Int) -> Int128? {
         var cursor = Cursor(text)
         let isNegative = cursor.skip("-")
         var (value, digitCount, fraction, isInFraction) = (Int128(0), 0, 0, false)
@@ -85,7 +85,7 @@ enum ArrowText {
         return true
     }
 
-    private static let powers: [Int128] = (0...ArrowType.digitCountMax).map { exponent in
+    private static let powers: [Int128] = (0...digitCountMax).map { exponent in
         (0..<exponent).reduce(Int128(1)) { power, _ in power * 10 }
     }
 

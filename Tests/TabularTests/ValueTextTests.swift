@@ -3,16 +3,16 @@
 import LiteBaseTesting
 import Testing
 
-@testable import ArrowStream
+@testable import Tabular
 
-@Suite struct ArrowTextTests {
+@Suite struct ValueTextTests {
     private func read<Value>(_ text: String, _ body: (UnsafeRawBufferPointer) -> Value?) -> Value? {
         var text = text
         return text.withUTF8 { body(UnsafeRawBufferPointer($0)) }
     }
 
     @Test func dates() {
-        func date(_ text: String) -> Int32? { read(text, ArrowText.date) }
+        func date(_ text: String) -> Int32? { read(text, ValueText.date) }
         #expect(date("1970-01-01") == 0)
         #expect(date("1969-12-31") == -1)
         #expect(date("2000-02-29") == 11_016)
@@ -40,7 +40,7 @@ import Testing
                 for day in 1...length {
                     let two = { (number: Int) in number < 10 ? "0\(number)" : "\(number)" }
                     let text = "\(year)-\(two(month + 1))-\(two(day))"
-                    guard read(text, ArrowText.date) == expected else {
+                    guard read(text, ValueText.date) == expected else {
                         Issue.record("\(text) is not \(expected)")
                         return
                     }
@@ -51,21 +51,21 @@ import Testing
     }
 
     @Test func timesAndSpans() {
-        #expect(read("00:00:00", ArrowText.time) == 0)
-        #expect(read("23:59:59.999999", ArrowText.time) == 86_399_999_999)
-        #expect(read("12:00:00.5", ArrowText.time) == 43_200_500_000)
+        #expect(read("00:00:00", ValueText.time) == 0)
+        #expect(read("23:59:59.999999", ValueText.time) == 86_399_999_999)
+        #expect(read("12:00:00.5", ValueText.time) == 43_200_500_000)
         for bad in [
             "24:00:00", "12:60:00", "12:00:60", "12:00", "-01:00:00", "12:00:00.", "12:00:00.1234567", "1:00:00",
         ] {
-            #expect(read(bad, ArrowText.time) == nil, "\(bad)")
+            #expect(read(bad, ValueText.time) == nil, "\(bad)")
         }
-        #expect(read("-838:59:59.000001", ArrowText.duration) == -3_020_399_000_001)
-        #expect(read("838:59:59", ArrowText.duration) == 3_020_399_000_000)
+        #expect(read("-838:59:59.000001", ValueText.duration) == -3_020_399_000_001)
+        #expect(read("838:59:59", ValueText.duration) == 3_020_399_000_000)
     }
 
     @Test func moments() {
-        func plain(_ text: String) -> Int64? { read(text) { ArrowText.timestamp($0, hasOffset: false) } }
-        func zoned(_ text: String) -> Int64? { read(text) { ArrowText.timestamp($0, hasOffset: true) } }
+        func plain(_ text: String) -> Int64? { read(text) { ValueText.timestamp($0, hasOffset: false) } }
+        func zoned(_ text: String) -> Int64? { read(text) { ValueText.timestamp($0, hasOffset: true) } }
         #expect(plain("1970-01-01 00:00:00") == 0)
         #expect(plain("1969-12-31 23:59:59.999999") == -1)
         #expect(plain("2024-02-29T12:30:00.25") == 1_709_209_800_250_000)
@@ -87,7 +87,7 @@ import Testing
 
     @Test func decimals() {
         func decimal(_ text: String, _ precision: Int, _ scale: Int) -> Int128? {
-            read(text) { ArrowText.decimal($0, precision: precision, scale: scale) }
+            read(text) { ValueText.decimal($0, precision: precision, scale: scale) }
         }
         #expect(decimal("1.50", 10, 2) == 150)
         #expect(decimal("-1.5", 10, 2) == -150)
@@ -113,11 +113,11 @@ import Testing
             let count = Int.random(in: 0...30, using: &random)
             let bytes = (0..<count).map { _ in letters.randomElement(using: &random) ?? 0 }
             bytes.withUnsafeBytes {
-                _ = ArrowText.date($0)
-                _ = ArrowText.time($0)
-                _ = ArrowText.duration($0)
-                _ = ArrowText.timestamp($0, hasOffset: Bool.random(using: &random))
-                _ = ArrowText.decimal($0, precision: 38, scale: Int.random(in: 0...38, using: &random))
+                _ = ValueText.date($0)
+                _ = ValueText.time($0)
+                _ = ValueText.duration($0)
+                _ = ValueText.timestamp($0, hasOffset: Bool.random(using: &random))
+                _ = ValueText.decimal($0, precision: 38, scale: Int.random(in: 0...38, using: &random))
             }
         }
     }
