@@ -198,6 +198,11 @@ bool clinux_is_locked(int file)
     return fcntl(file, F_OFD_GETLK, &probe) == 0 && probe.l_type != F_UNLCK;
 }
 
+int clinux_rename_new(const char *from, const char *to)
+{
+    return (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 1u /* RENAME_NOREPLACE */);
+}
+
 void clinux_do_not_linger(int socket)
 {
     struct linger none = {0};

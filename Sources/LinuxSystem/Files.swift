@@ -56,6 +56,18 @@ public struct FileIdentity: Equatable, Sendable {
 
 /// File calls; all are blocking and belong to start-up, reload and the command line, not to a loop's hot path.
 public enum Files {
+    /// Gives a file another name, which nothing has yet.
+    /// - Throws: `Errno.fileExists` if something has it.
+    public static func rename(_ path: String, toNew new: String) throws(Errno) {
+        if clinux_rename_new(path, new) == 0 { return }
+        // Not every file system can.
+        guard Errno.current == .invalidArgument, Glibc.link(path, new) == 0 else { throw .current }
+        _ = Glibc.unlink(path)
+    }
+
+    /// Whether somebody has a lock on a part of an open file (fcntl(2)): of a database, who uses it.
+    public static func isLocked(_ number: Int32) -> Bool { clinux_is_locked(number) }
+
     /// Status of a path, following symbolic links unless told otherwise.
     /// - Returns: `nil` if there is nothing at the path.
     public static func status(_ path: String, followingLinks: Bool = true) throws(Errno) -> FileStatus? {

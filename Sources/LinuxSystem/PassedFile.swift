@@ -84,8 +84,10 @@ public final class PassedFile: Sendable {
     // MARK: Reading
 
     /// Checks whether data can be read.
+    /// - Parameter mustBeUnlocked: whether no program may have locks on it, as on a database that is in use.
     /// - Returns: bytes that there are; `nil` for a pipe.
-    public func checkReadable() throws(PassedFileProblem) -> Int64? {
+    /// - Throws: why it cannot be read.
+    public func checkReadable(mustBeUnlocked: Bool = false) throws(PassedFileProblem) -> Int64? {
         let flags = fcntl(number, F_GETFL)
         guard flags >= 0 else { throw .failed(.current) }
         guard flags & CLINUX_PATH_ONLY == 0, flags & O_ACCMODE != O_WRONLY else { throw .notReadable }
@@ -97,6 +99,7 @@ public final class PassedFile: Sendable {
             return nil
         case S_IFREG:
             guard clinux_is_in_memory(number) || clinux_is_stored(number) else { throw .wrongKind }
+            if mustBeUnlocked, clinux_is_locked(number) { throw .locked }
             kind.withLock { $0 = .regular }
             return max(0, Int64(status.st_size) - Int64(lseek(number, 0, SEEK_CUR)))
         default: throw .wrongKind
@@ -120,8 +123,7 @@ public final class PassedFile: Sendable {
     /// Waits a little for bytes in a pipe, or for its end.
     private func hasInput() throws(PassedFileProblem) -> Bool {
         var entry = pollfd(fd: number, events: Int16(POLLIN), revents: 0)
-        let count = poll(&entry, 1, Self.pollMilliseconds)
-        if count < 0, Errno.current != .interrupted { throw .failed(.current) }
+        let count = try wait(&entry)
         return count > 0 && entry.revents != 0
     }
 
@@ -160,11 +162,19 @@ public final class PassedFile: Sendable {
     /// Waits a little for room in a pipe.
     private func hasRoom() throws(PassedFileProblem) -> Bool {
         var entry = pollfd(fd: number, events: Int16(POLLOUT), revents: 0)
-        let count = poll(&entry, 1, Self.pollMilliseconds)
-        if count < 0, Errno.current != .interrupted { throw .failed(.current) }
+        let count = try wait(&entry)
         guard count > 0 else { return false }
         if entry.revents & Int16(POLLERR) != 0 { throw .noReader }
         return entry.revents & Int16(POLLOUT) != 0
+    }
+
+    /// Waits a little for the other end of a pipe.
+    private func wait(_ entry: inout pollfd) throws(PassedFileProblem) -> Int32 {
+        let count = poll(&entry, 1, Thread.mayBlock ? Self.pollMilliseconds : 0)
+        if count < 0, Errno.current != .interrupted { throw .failed(.current) }
+        // A loop that replaces a thread which could not be made: nobody else would ever tell it to stop.
+        if count == 0, !Thread.mayBlock { throw .failed(.wouldBlock) }
+        return count
     }
 
     /// Returns when what was written is on the disk.

@@ -101,8 +101,10 @@ struct PostgreSQLDriver: RemoteDriver {
         }
         if kind == .copy {
             throw DriverError(
-                .databaseError, "COPY is not supported: its data has no place in the protocol.",
-                hint: "SELECT reads what COPY … TO would; INSERT writes what COPY … FROM would, many rows at a time.",
+                .databaseError, "COPY is not supported as a query: its data has no place in the protocol.",
+                hint:
+                    "\"export\" writes rows into a file, and \"import\" reads them (litebase export, litebase import); "
+                    + "'litebase query -' runs a script with COPY … FROM stdin.",
                 sqlState: "0A000")
         }
     }

@@ -89,7 +89,7 @@ final class ChannelListener: EventSource {
         }
         if open == nil, !channels.isUsed { channels.didLose() }
         // Who asks for a server that was not reached a moment ago is told so, and has no thread and no attempt of its own.
-        if let failure, failure.until > .now { return }
+        if let failure, failure.until > .now { return schedule(Token.attempt, at: failure.until) }
         if channels.endIfUnused() { return end() }
         if let next = channels.nextEnd { schedule(Token.end, at: next) }
     }

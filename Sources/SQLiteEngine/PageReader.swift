@@ -67,8 +67,15 @@ final class PageReader {
                 fromLog: true, UnsafeMutableRawBufferPointer(rebasing: bytes[start..<(start + pageByteCount)]),
                 at: place(ofFrame: frame) + Int64(Self.frameHeaderByteCount))
         }
+        if nextPage == 1 { Self.makeOrdinary(bytes) }
         nextPage += count
         return UnsafeRawBufferPointer(bytes)
+    }
+
+    /// All of the log is in the copy. It says so, so that SQLite makes none beside it: where nobody may write, it could not be read.
+    /// - Source: https://sqlite.org/fileformat2.html, 1.3.3
+    private static func makeOrdinary(_ bytes: UnsafeMutableRawBufferPointer) {
+        for place in [18, 19] where place < bytes.count && bytes[place] == 2 { bytes[place] = 1 }
     }
 
     // MARK: The log

@@ -153,6 +153,12 @@ public final class SQLiteDatabase: Database {
         }
     }
 
+    /// Whether there is no file at its path.
+    var isMissing: Bool {
+        if options.isMemory { return false }
+        do throws(Errno) { return try Files.status(options.path) == nil } catch { return false }
+    }
+
     /// Number of the present opening, which a link compares with its own; 0 while the database is not open.
     var currentGeneration: UInt64 { openGeneration.load(ordering: .acquiring) }
 
@@ -352,7 +358,12 @@ public final class SQLiteDatabase: Database {
     }
 
     private func checkpointNow(_ done: () -> Void) {
-        state.withLock { $0.idleReaders = [] }
+        // Closing them is not done under the lock.
+        let readers = state.withLock { state in
+            defer { state.idleReaders = [] }
+            return state.idleReaders
+        }
+        withExtendedLifetime(readers) {}
         if let connection = writer?.connection {
             // Readers keep part of the log in use; that is no reason to wait.
             _ = connection.checkpoint()

@@ -193,7 +193,8 @@ enum SQLiteErrors {
         case SQLITE_READONLY:
             return Meaning(
                 code: .readOnly, sqlState: "25006",
-                hint: "Either you may only read here (the list of databases says so, or you asked for it), "
+                hint:
+                    "Either you may only read here (the list of databases says so, you asked for it, or it is an export), "
                     + "or the daemon may not write the file and its directory.")
         case SQLITE_BUSY: return busy(extended)
         case SQLITE_LOCKED:
@@ -301,4 +302,11 @@ extension DriverError {
         "SQLite rolled the transaction back when it could not read the schema in time; the statement was not run.",
         hint: "Repeat the transaction from its start.", sqlState: "40000"
     ).with { $0.isRetryable = true }
+}
+
+extension DriverError {
+    /// A copy of a database that the first statement would make.
+    static let noFileYet = DriverError(
+        .databaseError, "The database has no file, of which there could be a copy.",
+        hint: "See whether its disk is there; else the first statement makes it.", sqlState: "58P01")
 }

@@ -16,6 +16,8 @@ extension SQLiteExecution {
             run.sink.begin(scan.leader.columns)
         }
         var outcome = advanceInOrder(scan)
+        // All connections of a file share its log's index.
+        litebase_sqlite3_look_at_index(connection.handle)
         if connection.hasLostIndex || (run.hasError && connection.findsLoss()) {
             outcome = lose(connection, .worker, litebase_sqlite3_commits(), wasBegun: wasBegun, outcome)
         }

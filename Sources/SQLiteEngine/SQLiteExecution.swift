@@ -179,7 +179,10 @@ final class SQLiteExecution: @unchecked Sendable {
     func runOnWorker(
         _ database: SQLiteDatabase, in pool: WorkerPool, mayWrite: Bool, onPrepared: () -> Void
     ) -> AdvanceOutcome {
-        if case .backup = run.kind { return copyPages(database) }
+        if case .backup = run.kind {
+            // A loop that replaces a worker has no time for all pages.
+            return Thread.mayBlock ? copyPages(database) : fail(Self.noWorker)
+        }
         let isPrepared = statement != nil
         if let outcome = prepareOnWorker(database, mayWrite: mayWrite) { return outcome }
         if !isPrepared { onPrepared() }

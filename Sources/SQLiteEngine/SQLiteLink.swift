@@ -330,7 +330,8 @@ class SQLiteLink: EventSource {
     private func databaseLeft() {
         for execution in away {
             if execution.stage == .suspended {
-                endAndTell(execution, .databaseReplaced)
+                let run = execution.run
+                endOnWorker(execution, .databaseReplaced).tell(run)
             } else {
                 execution.run.requestStop(.databaseReplaced)
                 execution.interruptTarget?.interrupt(execution.run)

@@ -241,10 +241,12 @@ final class SQLiteRestoredFile: RestoredFile, @unchecked Sendable {
         return found == "ok" ? nil : found
     }
 
-    /// Why it could not be checked.
-    private func reason(_ result: Int32) throws(DriverError) -> String {
+    /// Why it could not be checked; `nil` if that is nothing against it.
+    private func reason(_ result: Int32) throws(DriverError) -> String? {
         if let reason = checking.stopReason { throw .stopped(reason) }
         let error = SQLiteErrors.error(connection.handle, result)
+        // Of an application that makes it: what needs it cannot be checked here, nor is it damaged.
+        if error.details.message.hasPrefix("No such collation sequence") { return nil }
         guard error.details.sqlState == "XX001" || error.code == .databaseError || error.code == .syntaxError else {
             throw error
         }

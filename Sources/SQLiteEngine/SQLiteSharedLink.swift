@@ -44,6 +44,8 @@ public final class SQLiteSharedLink: DatabaseLink {
         }
 
         private func openAndBegin(_ execution: SQLiteExecution) -> RunOutcome {
+            // Opening it would make one, and its disk may just not be there.
+            if case .backup = execution.run.kind, database.isMissing { return end(execution, .noFileYet) }
             move(execution, to: .waitingForDatabase)
             openingCount += 1
             let link = LoopBound(self, context.loop.mailbox)

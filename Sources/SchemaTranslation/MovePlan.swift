@@ -290,7 +290,8 @@ public struct MovePlan: Sendable {
     private func item(_ name: String, _ collation: String, _ columns: [TargetColumn]) -> String {
         let column = names.quoted(name)
         guard columns.first(where: { $0.name.lowercased() == name.lowercased() })?.type == .text else { return column }
-        switch collation {
+        // As the table's definition has it.
+        switch collation.uppercased() {
         case "NOCASE": return "lower(\(column))"
         case "RTRIM": return "rtrim(\(column), ' ')"
         default: return column

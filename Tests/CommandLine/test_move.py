@@ -513,3 +513,52 @@ def test_writers_wait_longer_than_a_session_may_lie_idle(make_place):
     reply = client.receive_for(writing)
     assert reply.type == "error" and "moved to PostgreSQL" in reply.data["message"]
     assert place.psql("SELECT count(*) FROM t") == "2"
+
+
+@pytest.mark.parametrize("script", ["CREATE VIRTUAL TABLE note USING fts5(body); INSERT INTO note VALUES ('a')", "CREATE VIEW v AS SELECT 1 AS x"],
+                         ids=["virtual", "none"])
+def test_a_database_without_ordinary_tables_is_closed(make_place, script):
+    """Virtual tables have no triggers: there is a table for them."""
+    place = make_place(script)
+    place.move("--accept", "all", "--retire")
+    with place.daemon.connect() as client:
+        for sql in ("INSERT INTO note VALUES ('b')", "CREATE TABLE t(a)"):
+            if "note" in script or "note" not in sql:
+                assert client.query_fails(sql, database="shop")["code"] == "read_only"
+
+
+def test_a_collation_in_any_case(make_place):
+    place = make_place("CREATE TABLE t(a TEXT COLLATE nocase UNIQUE, b TEXT COLLATE RTrim UNIQUE); INSERT INTO t VALUES ('a', 'b')")
+    place.move("--accept", "all")
+    for refused in ("INSERT INTO t VALUES ('A', 'c')", "INSERT INTO t VALUES ('c', 'b ')"):
+        with pytest.raises(subprocess.CalledProcessError):
+            place.psql(refused)
+
+
+def test_a_trial_that_is_stopped_is_no_refusal(make_place):
+    """What was not tried to its end is not left out: with everything accepted, the index would be missing."""
+    place = make_place("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT); CREATE INDEX i ON t(v); INSERT INTO t(v) VALUES ('a')")
+    place.psql("CREATE FUNCTION hold() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(20); END $$; "
+               "CREATE EVENT TRIGGER hold ON ddl_command_end WHEN TAG IN ('CREATE INDEX') EXECUTE FUNCTION hold()")
+    before = place.dump()
+    moving = subprocess.Popen(place.command("--accept", "all", "--retire"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_until(lambda: place.psql("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX%' AND state = 'active'") == "1",
+               "the index is being tried")
+    moving.send_signal(signal.SIGINT)
+    output, errors = moving.communicate(timeout=30)
+    assert moving.returncode != 0 and "moved" not in output, (output, errors)
+    assert place.tables() == [] and place.dump() == before
+
+
+def test_a_signal_between_two_statements_stops_a_move(make_place):
+    many = "".join(f"CREATE TABLE t{n}(id INTEGER PRIMARY KEY, a INT UNIQUE, b TEXT UNIQUE); INSERT INTO t{n} VALUES (1, 1, 'x');" for n in range(100))
+    place = make_place(many)
+    for share in (0.3, 0.6):
+        start = time.monotonic()
+        place.move("--accept", "all", "--plan")
+        took = time.monotonic() - start
+        moving = subprocess.Popen(place.command("--accept", "all", "--retire"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        time.sleep(share * took)
+        moving.send_signal(signal.SIGINT)
+        output, errors = moving.communicate(timeout=60)
+        assert moving.returncode != 0 and place.tables() == [], (output, errors)

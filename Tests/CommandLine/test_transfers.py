@@ -250,6 +250,14 @@ def test_backup_of_all(served, directory):  # noqa: F811
         (target / f"music-2020010{number}T000000Z.db").write_bytes(b"old")
     (target / "music-notes.db").write_bytes(b"not a copy")
     (target / "music-2-20200101T000000Z.db").write_bytes(b"of another database")
+    # One that was never used has no file, and nothing is made of it.
+    never = run(served, "backup", "--all", target, "--keep", "7")
+    assert never.stderr == "" and not any(name.startswith("default") for name in os.listdir(target))
+    for name in os.listdir(target):
+        if name.startswith("music-20") and not name.startswith("music-2020"):
+            (target / name).unlink()
+    with served.connect() as client:
+        client.query("CREATE TABLE used(x)")
     result = run(served, "backup", "--all", target, "--keep", "3")
     assert result.stderr == ""
     names = sorted(os.listdir(target))
@@ -361,6 +369,8 @@ def test_a_damaged_database_is_not_kept(start_daemon, directory):  # noqa: F811
         file.seek(4096 * 3)
         file.write(os.urandom(4096))
     daemon = start_daemon(directory=directory, databases={"music": f"sqlite:{path}"})
+    with daemon.connect() as client:
+        client.query("CREATE TABLE used(x)")
     result = run(daemon, "backup", "-d", "music", directory / "copy.db", status=65)
     assert "not sound" in result.stderr
     assert not (directory / "copy.db").exists() and not (directory / "copy.db.partial").exists()

@@ -2,7 +2,8 @@
  *     cc -O2 -o client_lane client_lane.c
  *     client_lane SOCKET shared_memory|socket health|select|SQL [CONNECTIONS [SECONDS [KEYS]]]
  * "health" and "select" keep one request in flight on each connection, all in this one thread; anything else is a statement, whose
- * rows are read once. Prints one line of JSON. The client itself is lane.h. */
+ * rows are read once. "select" reads a table item(id INTEGER PRIMARY KEY, name, price, stock, tag) with the ids 1 to KEYS. Prints one
+ * line of JSON. The client itself is lane.h. */
 #define _GNU_SOURCE
 #include "lane.h"
 
@@ -22,7 +23,8 @@ static void request(struct lane *lane, int selects) {
 
 static void check(const uint8_t *body, size_t length) {
     if (!memmem(body, length < 40 ? length : 40, "\xa5" "error", 6)) return;
-    fprintf(stderr, "%.*s\n", (int)length, body);
+    for (size_t i = 0; i < length; i++) fputc(body[i] >= ' ' && body[i] <= '~' ? body[i] : ' ', stderr);
+    fputc('\n', stderr);
     exit(1);
 }
 
@@ -83,7 +85,7 @@ static uint64_t read_rows(struct lane *lane, const char *sql, uint64_t *bytes) {
 
 int main(int argc, char **argv) {
     static struct lane lanes[LANES_MAX];
-    if (argc < 4) return fprintf(stderr, "usage: client_lane SOCKET shared_memory|socket health|select|SQL [CONNECTIONS [SECONDS [KEYS]]]\n"), 64;
+    if (argc < 4 || (strcmp(argv[2], "shared_memory") && strcmp(argv[2], "socket"))) return fprintf(stderr, "usage: client_lane SOCKET shared_memory|socket health|select|SQL [CONNECTIONS [SECONDS [KEYS]]]\n"), 64;
     int count = argc > 4 ? atoi(argv[4]) : 1, selects = !strcmp(argv[3], "select"), reads = !selects && strcmp(argv[3], "health");
     double seconds = argc > 5 ? atof(argv[5]) : 1;
     if (argc > 6) keys = (uint32_t)atoi(argv[6]);

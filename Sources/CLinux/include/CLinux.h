@@ -90,6 +90,9 @@ enum { CLINUX_WATCH_EVENT_COUNT_MAX = 128 };
 int clinux_watch_read(int watch, int *numbers);
 /// Whether any process has locks of fcntl(2) on an open file that conflict with writing it (F_OFD_GETLK).
 bool clinux_is_locked(int file);
+
+/// rename(2), which fails with EEXIST where something has the new name, and with EINVAL on a file system that cannot look.
+int clinux_rename_new(const char *from, const char *to);
 /// Closing the socket will not wait until everything has been sent (socket(7), SO_LINGER).
 void clinux_do_not_linger(int socket);
 ssize_t clinux_send(int socket, const void *bytes, size_t byte_count);

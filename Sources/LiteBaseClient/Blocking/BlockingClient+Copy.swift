@@ -142,7 +142,11 @@ extension ClientError {
 
     /// The same, of an import that ended as if all were well.
     fileprivate func told(of rowCount: Int64) -> ClientError {
-        told(rowCount > 0 ? "The \(rowCount) rows before it are in the table." : nil)
+        switch rowCount {
+        case ..<1: told(nil as String?)
+        case 1: told("The row before it is in the table.")
+        default: told("The \(rowCount) rows before it are in the table.")
+        }
     }
 
     private func told(_ detail: String?) -> ClientError {

@@ -29,8 +29,12 @@ struct ChannelQueue {
                 return drop(upTo: number)
             }
             byteCount = wanted
-        } else if case .gap = event, dropped != nil {
-            return dropped = number
+        } else if case .gap = event {
+            if dropped != nil { return dropped = number }
+            // A connection that is lost again and again is one gap for who does not read.
+            if head < items.count, let last = items.last, case .gap = last.event {
+                return items[items.count - 1].number = number
+            }
         }
         items.append(Item(number: number, event: event))
     }

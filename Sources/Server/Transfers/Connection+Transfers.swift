@@ -183,7 +183,7 @@ extension RequestError {
         case .locked:
             self.init(
                 .badRequest, "A program has locks on the file: it may be a database that is in use.",
-                hint: "Write into a new file.")
+                hint: "Write into a new file; to restore what it has, make a backup of it first, and restore that.")
         case .noReader:
             self.init(.cancelled, "Nobody reads the pipe any more.", hint: nil)
         case .stopped: self.init(DriverError.stopped(.cancelled))

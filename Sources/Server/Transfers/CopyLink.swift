@@ -169,6 +169,8 @@ final class CopyLink: FileReadingLink, ImportReplying {
     /// The file has no more. What the statement has got is undone.
     private func fail(_ error: DriverError) {
         guard case .sending = stage else { return end(error) }
+        // The statement was stopped with the reading, and its end says why.
+        if operation?.stopReason != nil { return }
         failure = error
         endWaiting()
         stopStatement(inner, .cancelled)

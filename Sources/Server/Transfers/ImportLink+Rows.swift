@@ -69,7 +69,8 @@ extension ImportLink {
                 DriverError(
                     .badRequest, "\(wanted.placeName) \(rejection.line) of the file: \(rejection.reason)",
                     hint: wanted.rejectedCountMax == 0
-                        ? "\"max_rejected\" lets an import go on behind such \(wanted.isArrow ? "rows" : "lines")."
+                        ? "\"max_rejected\" (litebase: --max-rejected) lets an import go on behind such "
+                            + (wanted.isArrow ? "rows." : "lines.")
                         : nil, sqlState: "22P04")
             }
         }

@@ -329,11 +329,19 @@ final class ImportLink: FileReadingLink {
         if wanted.create, createText == nil {
             return fail(
                 DriverError(
-                    .badRequest, "The file has no rows that could say of which types columns are.", sqlState: "22P04"))
+                    .badRequest, "The file has no rows that could say of which types columns are.",
+                    hint: "Make the table first, and import without \"create\". Lines end with LF or CR LF.",
+                    sqlState: "22P04"))
         }
         guard isInTransaction else { return leaveSavepoint { self.end(nil) } }
-        isInTransaction = false
-        run("COMMIT") { inner in self.end(inner.error) }
+        run("COMMIT") { inner in
+            // SQLite keeps a transaction whose references are not met, and one whose COMMIT was stopped before it began.
+            if let error = inner.error, error.code != .outcomeUnknown, self.link.transaction != .none {
+                return self.fail(error)
+            }
+            self.isInTransaction = false
+            self.end(inner.error)
+        }
     }
 
     /// Ends with an error; what one transaction was to have is undone.

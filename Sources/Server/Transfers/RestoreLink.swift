@@ -33,13 +33,15 @@ final class RestoreSource: Sendable {
     var copy: (any RestoredFile)? { state.withLock { $0.copy } }
 
     /// Ends the work soon.
-    func stop() {
+    /// - Parameter workers: end that on the copy: giving the room of a large file back takes its time.
+    func stop(_ workers: WorkerPool) {
         file.stop()
         let copy = state.withLock { state in
             state.isStopped = true
             return state.copy
         }
-        copy?.stop()
+        guard let copy else { return }
+        workers.submit(for: owner.uid) { copy.stop() }
     }
 
     // MARK: What a worker does
@@ -48,7 +50,11 @@ final class RestoreSource: Sendable {
     /// - Returns: bytes of the file; `nil` for a pipe.
     func begin() throws(DriverError) -> Int64? {
         let total: Int64?
-        do throws(PassedFileProblem) { total = try file.checkReadable() } catch { throw DriverError(.file(error)) }
+        do throws(PassedFileProblem) {
+            total = try file.checkReadable(mustBeUnlocked: true)
+        } catch {
+            throw DriverError(.file(error))
+        }
         let made = try database.makeRestoredFile(byteCount: total, for: owner)
         let isStopped = state.withLock { state in
             state.copy = made
@@ -116,7 +122,7 @@ final class RestoreLink: FileReadingLink {
         switch stage {
         case .running(let inner): stopStatement(inner, reason)
         case .working:
-            source.stop()
+            source.stop(context.shared.promptWorkers)
             end(.stopped(reason))
         case .idle, .ended: break
         }
@@ -198,7 +204,7 @@ final class RestoreLink: FileReadingLink {
     private func end(_ error: DriverError?) {
         if case .ended = stage { return }
         stage = .ended
-        source.stop()
+        source.stop(context.shared.promptWorkers)
         finish(error)
     }
 }

@@ -68,10 +68,13 @@ struct BackupCommand: ParsableCommand {
 
     /// Makes one copy, which has its name when it is whole.
     private func copy(_ client: BlockingClient, _ database: String?, _ path: String, mayReplace: Bool) throws {
-        let new = try NewFile(path, mayReplace: mayReplace)
+        let new = try NewFile(path, mayReplace: mayReplace, isDatabase: true)
         do {
             _ = try client.backup(database, to: new.descriptor)
+            // It was not open before, where this is the copied one.
+            if mayReplace { try SQLiteCompanions.refuseUsed(new.path) }
             try check(new.partialPath, path)
+            if Interrupts.isRaised { throw InterruptedError() }
         } catch {
             new.drop()
             throw error
@@ -79,13 +82,16 @@ struct BackupCommand: ParsableCommand {
         try new.keep()
     }
 
-    private func check(_ partialPath: String, _ path: String) throws(InputError) {
+    private func check(_ partialPath: String, _ path: String) throws {
         if isUnchecked { return }
         switch SQLiteCheck.check(partialPath) {
         case .whole: break
         case .damaged(let what):
             throw InputError(
                 message: "the copy for \(path) is not sound, and was not kept: \(what)", status: ExitStatus.dataError)
+        case .interrupted: throw InterruptedError()
+        case .uncheckable(let what):
+            Terminal.complain("litebase: \(path) was not checked: \(what)")
         case .unchecked:
             Terminal.complain("litebase: \(path) was not checked: libsqlite3.so.0 is not installed")
         }
@@ -111,6 +117,8 @@ struct BackupCommand: ParsableCommand {
                 try copy(client, database.name, "\(path)/\(name)", mayReplace: false)
             } catch {
                 if Self.isNoFile(error) { continue }
+                // It was never used, unless there are copies of it.
+                if Self.isMissingFile(error), try !directory.hasCopy(of: database.name) { continue }
                 note(error, "the database \(shown) was not copied")
                 if Interrupts.isRaised { throw InterruptedError() }
                 continue
@@ -132,6 +140,11 @@ struct BackupCommand: ParsableCommand {
         Terminal.complain(
             "litebase: the copy \(TerminalEscaping.visible(first))\(others) of \(database) is named after a later time than the one "
                 + "just made: a clock was wrong; it stays, and is not counted")
+    }
+
+    /// The first statement would make it.
+    private static func isMissingFile(_ error: any Error) -> Bool {
+        (error as? ClientError)?.serverError?.sqlState == "58P01"
     }
 
     /// Databases in memory.

@@ -66,6 +66,12 @@ struct CopyCommand: ParsableCommand {
         let columns = try described { () throws(ClientError) in
             try spelledOut(reader.describe(sql, database: from.database).columns, name, reader, from.database)
         }
+        if create, engine == .postgresql, let long = ([into] + columns.map(\.name)).first(where: { $0.utf8.count > 63 })
+        {
+            throw UsageError(
+                "the name \(long) is longer than the 63 bytes that PostgreSQL keeps of one: give --query with other names"
+            )
+        }
         let definition = engine.definition(of: into, columns, from: sourceEngine)
         if isDryRun { return try show(columns, engine, from: sourceEngine, create ? definition : nil) }
         var options = ImportOptions()
@@ -75,16 +81,27 @@ struct CopyCommand: ParsableCommand {
         options.rejectedCountMax = rejectedCountMax
         let (namespace, relation) = ImportText.parts(of: into)
         options.namespace = namespace
-        if create {
-            _ = try described { () throws(ClientError) in
-                try writer.execute(definition, options: QueryOptions(database: to.database))
-            }
-        }
         let total = query == nil ? rowCount(sql, reader, from.database) : nil
         let start = MonotonicInstant.now
-        let result = try described { () throws(ClientError) in
-            try reader.copyRows(sql, from: from.database, to: writer, into: relation, options: options) {
-                LiveLine.show(TransferProgressText.rows($0.rowCount, of: total, since: start))
+        let progress: (TransferStatus) -> Void = {
+            LiveLine.show(TransferProgressText.rows($0.rowCount, of: total, since: start))
+        }
+        let result: ImportResult
+        if create, atomic, engine.makesTablesInTransactions {
+            result = try copyWithTable(definition, sql, reader, to: writer, into: relation, options, progress)
+        } else {
+            if create {
+                _ = try described { () throws(ClientError) in
+                    try writer.execute(definition, options: QueryOptions(database: to.database))
+                }
+            }
+            result = try described { () throws(ClientError) in
+                do throws(ClientError) {
+                    return try reader.copyRows(
+                        sql, from: from.database, to: writer, into: relation, options: options, progress: progress)
+                } catch {
+                    throw create ? error.told("The table was made, and stays.") : error
+                }
             }
         }
         LiveLine.clear()
@@ -92,6 +109,25 @@ struct CopyCommand: ParsableCommand {
         let output = StandardOutput()
         try output.print("\(counted(result.rowCount, "row")) copied")
         try output.flush()
+    }
+
+    /// Makes the table and writes the rows in one transaction: of what fails, the table goes, too.
+    private func copyWithTable(
+        _ definition: String, _ sql: String, _ reader: BlockingClient, to writer: BlockingClient, into relation: String,
+        _ options: ImportOptions, _ progress: @escaping (TransferStatus) -> Void
+    ) throws -> ImportResult {
+        let (from, to) = (CopyPlace(source).database, CopyPlace(target).database)
+        do {
+            let read = try reader.openSession(SessionOptions(database: from, isReadOnly: true))
+            let written = try writer.openSession(SessionOptions(database: to))
+            return try written.transaction { session in
+                try session.execute(definition)
+                return try read.copyRows(sql, to: session, into: relation, options: options, progress: progress)
+            }
+        } catch let error as ClientError {
+            LiveLine.clear()
+            throw StatementError(error: error, sql: "", place: nil)
+        }
     }
 
     private func connect() throws -> BlockingClient {
@@ -181,6 +217,9 @@ struct CopyPlace {
 enum CopyDialect: String {
     case sqlite, postgresql, mysql
 
+    /// MySQL commits what is open when a table is made.
+    var makesTablesInTransactions: Bool { self != .mysql }
+
     func quoted(_ name: String) -> String {
         let quote: Character = self == .mysql ? "`" : "\""
         let doubled = name.split(separator: quote, omittingEmptySubsequences: false)
@@ -257,4 +296,13 @@ enum CopyDialect: String {
         // Of SQLite: each value has a type of its own.
         "any": ("", "text", "longtext"),
     ]
+}
+
+extension ClientError {
+    /// The same error, with a further sentence for what is there now.
+    fileprivate func told(_ sentence: String) -> ClientError {
+        guard case .server(var error) = self else { return self }
+        error.detail = [error.detail, sentence].compactMap(\.self).joined(separator: " ")
+        return .server(error)
+    }
 }

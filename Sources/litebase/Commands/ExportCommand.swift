@@ -74,6 +74,10 @@ struct ExportCommand: ParsableCommand {
     }
 
     func validate() throws {
+        if format == nil, let ending = output.flatMap(FileEnding.ofOtherFormat) {
+            let formats = ExportFileFormat.allValueStrings.joined(separator: ", ")
+            throw ValidationError("No export is written as .\(ending). Give --format: \(formats).")
+        }
         let isSQL = chosenFormat == .sql
         if givenSQL != nil, table != nil { throw ValidationError("Give either a statement or --table.") }
         if givenSQL == nil, table == nil, !isSQL { throw ValidationError("Give a statement or --table.") }
@@ -229,10 +233,10 @@ enum ExportFileFormat: String, CaseIterable, ExpressibleByArgument {
 
     /// The format that the ending of a file's name says.
     init?(ofFile path: String) {
-        guard let dot = path.lastIndex(of: ".") else { return nil }
-        switch path[path.index(after: dot)...].lowercased() {
+        switch FileEnding.of(path) {
         // What the documentation of Arrow calls its streams.
         case "arrows": self = .arrow
+        case "ndjson": self = .jsonl
         case let ending:
             guard let format = ExportFileFormat(rawValue: ending) else { return nil }
             self = format

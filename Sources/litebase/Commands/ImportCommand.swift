@@ -129,11 +129,20 @@ struct ImportCommand: ParsableCommand {
 enum ImportText {
     /// Opens a file to be read.
     static func open(_ path: String) throws(InputError) -> Int32 {
+        try requireUTF8(path)
         let descriptor = Glibc.open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else {
             throw InputError(message: "\(path) cannot be read: \(Errno.current)", status: ExitStatus.noInput)
         }
         return descriptor
+    }
+
+    /// A name with other bytes has come as another one, of which there may be a file, too.
+    static func requireUTF8(_ path: String) throws(InputError) {
+        guard path.unicodeScalars.contains("\u{fffd}") else { return }
+        throw InputError(
+            message: "\(path): the name of a file has to be UTF-8 here; use a redirection of the shell",
+            status: ExitStatus.usage)
     }
 
     /// The schema, if there is one, and the name of a table.
@@ -222,10 +231,10 @@ enum FileFormat: String, CaseIterable, ExpressibleByArgument {
 extension FileFormat {
     /// By the end of a file's name.
     init?(ofFile path: String) {
-        guard let dot = path.lastIndex(of: ".") else { return nil }
-        switch path[path.index(after: dot)...].lowercased() {
+        switch FileEnding.of(path) {
         // What the documentation of Arrow and its programs call streams and files.
         case "arrows", "ipc", "feather": self = .arrow
+        case "ndjson": self = .jsonl
         case let ending:
             guard let format = FileFormat(rawValue: ending) else { return nil }
             self = format

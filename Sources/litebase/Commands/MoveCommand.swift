@@ -141,6 +141,7 @@ struct MoveCommand: ParsableCommand {
         if mustSwitch || retire { try move.close(schema) }
         // The lock has been held all the time if this is answered; after the next line it does not matter any more.
         try source.execute("SELECT 1 FROM sqlite_schema LIMIT 1")
+        try DatabaseMove.heedInterrupt()
         try commit(move)
         try end(source)
         let heldMilliseconds = MonotonicInstant.now.nanoseconds(since: start) / 1_000_000

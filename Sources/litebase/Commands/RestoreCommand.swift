@@ -48,6 +48,7 @@ struct RestoreCommand: ParsableCommand {
             throw ValidationError("Standard input is a terminal: give a file, or send one into standard input.")
         }
         let descriptor = file == "-" ? STDIN_FILENO : try ImportText.open(file)
+        if file != "-" { try SQLiteCompanions.refuseParts(file) }
         let client = try connection.connect()
         try client.introduce(as: "litebase restore")
         guard isConfirmed() else {

@@ -41,10 +41,14 @@ struct DatabaseMove {
     mutating func tryOut() throws {
         try execute("SAVEPOINT litebase_trial")
         var areAllMade = true
-        for index in plan.tables.indices where try !tryOut(table: index) { areAllMade = false }
+        for index in plan.tables.indices {
+            try Self.heedInterrupt()
+            if try !tryOut(table: index) { areAllMade = false }
+        }
         var steps: [MoveStep] = []
         // Without a table, what belongs to it would be refused as well: the cause is listed once.
         for step in plan.steps where areAllMade {
+            try Self.heedInterrupt()
             if let error = try attempt(step.sql) {
                 guard !step.isRequired else { throw error }
                 plan.findings.append(MovePlan.refused(step.kind, step.object, Self.message(error)))
@@ -103,11 +107,16 @@ struct DatabaseMove {
             try execute("RELEASE litebase_step")
             return nil
         } catch {
-            guard error.serverError?.sqlState != nil, !error.endsSession else { throw error }
+            guard error.isRefusal else { throw error }
             // A transaction that has ended is no more to be rolled back, and the first error says why.
             guard (try? execute("ROLLBACK TO litebase_step")) != nil else { throw error }
             return error
         }
+    }
+
+    /// Ctrl-C between two statements, or so late in one that it was not cancelled.
+    static func heedInterrupt() throws(InterruptedError) {
+        if Interrupts.isRaised { throw InterruptedError() }
     }
 
     static func message(_ error: ClientError) -> String {
@@ -121,8 +130,12 @@ struct DatabaseMove {
     /// - Returns: rows.
     func copy() throws -> Int64 {
         var rowCount: Int64 = 0
-        for table in plan.tables { try execute(table.definition) }
+        for table in plan.tables {
+            try Self.heedInterrupt()
+            try execute(table.definition)
+        }
         for (index, table) in plan.tables.enumerated() where table.rowCount > 0 {
+            try Self.heedInterrupt()
             let what = "table \(index + 1) of \(plan.tables.count): \(table.name)"
             LiveLine.show("\(what), \(counted(table.rowCount, "row"))")
             let start = MonotonicInstant.now
@@ -137,7 +150,7 @@ struct DatabaseMove {
                     LiveLine.show("\(what) " + TransferProgressText.rows($0.rowCount, of: table.rowCount, since: start))
                 }.rowCount
             } catch {
-                guard error.serverError?.sqlState != nil, !error.endsSession else { throw error }
+                guard error.isRefusal else { throw error }
                 throw InputError(
                     message: "nothing was changed: the rows of \(TerminalEscaping.visible(table.name)) were refused: "
                         + TerminalEscaping.visible(Self.message(error)), status: ExitStatus.dataError)
@@ -165,6 +178,7 @@ struct DatabaseMove {
     func finish(accepting accepted: Set<String>) throws -> [Finding] {
         var leftOut: [Finding] = []
         for (index, step) in plan.steps.enumerated() {
+            try Self.heedInterrupt()
             LiveLine.show("step \(index + 1) of \(plan.steps.count): \(step.kind.rawValue) \(step.object)")
             guard let error = try attempt(step.sql) else { continue }
             LiveLine.clear()
@@ -228,14 +242,19 @@ struct DatabaseMove {
 
     /// Triggers that refuse every write, for who comes after this transaction: through the daemon, or by SQLite itself.
     /// Virtual tables can have none, and the daemon refuses them for those that SQLite takes for a part of one, together with all
-    /// writes (SQLITE_DBCONFIG_DEFENSIVE). The daemon knows the name of the first one (SQLiteEngine/MoveMark.swift).
+    /// writes (SQLITE_DBCONFIG_DEFENSIVE). The daemon knows the name of the first one (SQLiteEngine/MoveMark.swift), so that a database
+    /// without other tables gets one for it.
     func close(_ schema: SourceSchema) throws(ClientError) {
-        let tables = schema.tables.filter { $0.module == nil && !$0.isShadow }
-        for (index, table) in tables.enumerated() {
+        var names = schema.tables.filter { $0.module == nil && !$0.isShadow }.map(\.name)
+        if names.isEmpty {
+            try source.execute("CREATE TABLE litebase_moved(note TEXT)")
+            names = ["litebase_moved"]
+        }
+        for (index, name) in names.enumerated() {
             for event in ["INSERT", "UPDATE", "DELETE"] {
                 try source.execute(
                     "CREATE TRIGGER \"litebase_moved_\(index)_\(event.lowercased())\" "
-                        + "BEFORE \(event) ON \(SchemaReader.quoted(table.name)) BEGIN "
+                        + "BEFORE \(event) ON \(SchemaReader.quoted(name)) BEGIN "
                         + "SELECT RAISE(ABORT, 'The database was moved to PostgreSQL, and this file takes no more writes.'); END"
                 )
             }

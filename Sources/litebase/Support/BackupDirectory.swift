@@ -44,11 +44,22 @@ struct BackupDirectory {
     /// - Throws: `InputError` if the directory cannot be read, or if a copy cannot be deleted.
     func removeOld(_ database: String, before newest: String, keeping count: Int) throws(InputError) -> [String] {
         let names = try names().filter { Self.isCopy($0, of: database) }.sorted()
+        var firstFailure: InputError?
         for name in names.filter({ $0 < newest }).dropLast(count - 1) {
-            guard unlink("\(path)/\(name)") != 0, Errno.current != .noSuchFile else { continue }
-            throw failure("\(path)/\(name)")
+            let copy = "\(path)/\(name)"
+            guard unlink(copy) == 0 || Errno.current == .noSuchFile else {
+                firstFailure = firstFailure ?? failure(copy)
+                continue
+            }
+            // Of a program that has looked into it.
+            for companion in SQLiteCompanions.of(copy) { unlink(companion) }
         }
+        if let firstFailure { throw firstFailure }
         return names.filter { $0 > newest }
+    }
+
+    func hasCopy(of database: String) throws(InputError) -> Bool {
+        try names().contains { Self.isCopy($0, of: database) }
     }
 
     /// Removes what runs that were killed have left of copies of a database: their names do not come again.

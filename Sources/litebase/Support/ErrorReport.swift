@@ -34,6 +34,13 @@ extension ClientError {
     var endsSession: Bool {
         isLostSession || serverError?.code == .connectFailed || serverError?.code == .outcomeUnknown
     }
+
+    /// Whether a server does not take what it was given. What was stopped, or had no room, may be taken the next time: classes 40
+    /// (rolled back), 53 (no room) and 57 (an operator) of SQLSTATEs.
+    var isRefusal: Bool {
+        guard let error = serverError, let state = error.sqlState, !endsSession else { return false }
+        return ![.cancelled, .timeout, .busy].contains(error.code) && !["40", "53", "57"].contains(state.prefix(2))
+    }
 }
 
 enum ErrorReport {

@@ -10,6 +10,9 @@ struct NewFile {
     let partialPath: String
     let descriptor: Int32
     static let partialEnding = ".partial"
+    private let mayReplace: Bool
+    /// What SQLite takes for a part of the database that it lies beside: of the file in whose place it comes, these have to go.
+    private let companions: [String]
     /// The group and permissions of the file in whose place it comes: who may read that may read this.
     private let former: (group: gid_t, mode: mode_t)?
 
@@ -17,8 +20,11 @@ struct NewFile {
     /// - Parameters:
     ///   - path: where it will be.
     ///   - mayReplace: whether a file may be there already.
+    ///   - isDatabase: whether it is a database of SQLite.
     /// - Throws: `InputError` if it may not, if something else than a file is there, or if the file cannot be made.
-    init(_ path: String, mayReplace: Bool) throws(InputError) {
+    init(_ path: String, mayReplace: Bool, isDatabase: Bool = false) throws(InputError) {
+        try ImportText.requireUTF8(path)
+        self.mayReplace = mayReplace
         var status = stat()
         let isThere = lstat(path, &status) == 0
         if isThere, !mayReplace {
@@ -35,6 +41,14 @@ struct NewFile {
             former = nil
             self.path = path
         }
+        companions = isDatabase ? SQLiteCompanions.of(self.path) : []
+        if isThere, isDatabase { try SQLiteCompanions.refuseUsed(self.path) }
+        if let first = companions.first, !mayReplace {
+            throw InputError(
+                message:
+                    "\(first) is there, and SQLite would take it for a part of the new file; remove it, or write elsewhere",
+                status: ExitStatus.usage)
+        }
         partialPath = self.path + Self.partialEnding
         descriptor = try Self.makePartial(partialPath)
     }
@@ -45,15 +59,30 @@ struct NewFile {
             let isOfGroup = fchown(descriptor, uid_t.max, former.group) == 0
             _ = fchmod(descriptor, isOfGroup ? former.mode : former.mode & 0o700)
         }
-        guard fsync(descriptor) == 0, rename(partialPath, path) == 0 else {
-            defer { drop() }
-            throw Self.failure(path)
+        do throws(Errno) {
+            try place()
+        } catch {
+            drop()
+            if error == .fileExists, !mayReplace {
+                throw InputError(message: "\(path) was made meanwhile; --force replaces it", status: ExitStatus.usage)
+            }
+            throw InputError(message: "\(path): \(error)", status: ExitStatus.ioError)
         }
         close(descriptor)
         let directory = Glibc.open(Self.directory(of: path), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard directory >= 0 else { return }
         fsync(directory)
         close(directory)
+    }
+
+    /// What has come to that name meanwhile stays, unless it may be replaced.
+    private func place() throws(Errno) {
+        guard fsync(descriptor) == 0 else { throw .current }
+        for companion in companions {
+            guard unlink(companion) == 0 || Errno.current == .noSuchFile else { throw .current }
+        }
+        guard mayReplace else { return try Files.rename(partialPath, toNew: path) }
+        guard rename(partialPath, path) == 0 else { throw .current }
     }
 
     /// Removes it.

@@ -11,10 +11,16 @@ enum SQLiteCheck {
     private typealias Context = UnsafeMutableRawPointer
     private typealias Execute = @convention(c) (OpaquePointer?, UnsafePointer<CChar>, Row?, Context?, Texts?) -> Int32
     private typealias Close = @convention(c) (OpaquePointer?) -> Int32
+    private typealias Message = @convention(c) (OpaquePointer?) -> UnsafePointer<CChar>?
+    private typealias Look = @convention(c) (Context?) -> Int32
+    private typealias SetLook = @convention(c) (OpaquePointer?, Int32, Look?, Context?) -> Void
 
     enum Outcome: Equatable {
         case whole
         case damaged(String)
+        /// It needs something of an application's.
+        case uncheckable(String)
+        case interrupted
         /// There is no library.
         case unchecked
     }
@@ -27,14 +33,19 @@ enum SQLiteCheck {
     static func check(_ path: String) -> Outcome {
         guard let library = dlopen(libraryName, RTLD_NOW), let open = symbol(library, "sqlite3_open_v2", Open.self),
             let execute = symbol(library, "sqlite3_exec", Execute.self),
-            let close = symbol(library, "sqlite3_close", Close.self)
+            let close = symbol(library, "sqlite3_close", Close.self),
+            let message = symbol(library, "sqlite3_errmsg", Message.self),
+            let setLook = symbol(library, "sqlite3_progress_handler", SetLook.self)
         else { return .unchecked }
         var database: OpaquePointer?
         defer { _ = close(database) }
         // Without a log of its own, and without making one.
-        guard open("file:\(escaped(path))?immutable=1", &database, openFlags, nil) == 0 else {
+        // What follows two slashes is the name of a machine, and has to be empty.
+        let place = (path.hasPrefix("/") ? "//" : "") + escaped(path)
+        guard open("file:\(place)?immutable=1", &database, openFlags, nil) == 0 else {
             return .damaged("it cannot be opened")
         }
+        setLook(database, 10_000, { _ in Interrupts.isRaised ? 1 : 0 }, nil)
         var answer = ""
         let result = withUnsafeMutablePointer(to: &answer) { answer in
             execute(
@@ -44,6 +55,12 @@ enum SQLiteCheck {
                     context.assumingMemoryBound(to: String.self).pointee = String(cString: text)
                     return 0
                 }, answer, nil)
+        }
+        if result != 0, Interrupts.isRaised { return .interrupted }
+        if result != 0, let text = message(database).map({ String(cString: $0) }),
+            text.hasPrefix("no such collation sequence")
+        {
+            return .uncheckable("it needs a collation of an application's (\(text))")
         }
         if result != 0 { return .damaged("it is not a database, or cannot be read (SQLite's result is \(result))") }
         return answer == "ok" ? .whole : .damaged(answer)
